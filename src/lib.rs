@@ -1,0 +1,1 @@
+//! A JSON service over RethinkDB.

@@ -1,0 +1,2 @@
+//! The service's binary.
+fn main() {}
