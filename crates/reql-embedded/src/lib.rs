@@ -6,6 +6,7 @@
 pub mod datum;
 pub mod error;
 pub mod server;
+pub mod storage;
 pub mod term;
 
 pub use server::{Builder, Server};
