@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{self, SyncSender};
 
 use uuid::Uuid;
 
@@ -15,7 +14,6 @@ use super::range::{Direction, KeyRange};
 use super::scan::{IndexScan, Scan};
 use super::snapshot::Snapshot;
 use super::write::{Answer, Mutation, Outcome, WriteJob};
-use super::writer::{Applied, Job, Need};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
@@ -132,10 +130,12 @@ impl Table {
     /// Has a listener told about every change from here on, and gives the table at exactly this moment: what the snapshot shows and
     /// what the listener hears leave no gap and don't overlap.
     pub fn subscribe(&self, listener: Arc<dyn Listener>) -> Result<(Subscription, Snapshot)> {
-        let (answer, receiver) = mpsc::sync_channel(1);
-        let job = SubscribeJob { core: self.core.clone(), entry: self.entry.clone(), listener, answer };
-        self.core.submit(job)?;
-        self.core.answer(&receiver)
+        let (core, entry) = (self.core.clone(), self.entry.clone());
+        self.core.between(move || {
+            let table = core.table(&entry)?;
+            let snapshot = Snapshot::take(&core, &table)?;
+            Ok((table.listeners.add(listener), snapshot))
+        })
     }
 
     /// Changes settings, the name and the database included. The closure sees the current ones. The primary key stays.
@@ -296,34 +296,6 @@ fn rename_index(
 
 fn no_index(name: &str, table: &TableEntry) -> Error {
     Error::op_failed(format!("Index `{name}` does not exist on table `{}`.", table.display_name()))
-}
-
-/// Adds a listener between two commits.
-struct SubscribeJob {
-    core: Arc<Core>,
-    entry: Arc<TableEntry>,
-    listener: Arc<dyn Listener>,
-    answer: SyncSender<Result<(Subscription, Snapshot)>>,
-}
-
-impl Job for SubscribeJob {
-    fn need(&self) -> Need {
-        Need::Nothing
-    }
-
-    fn apply(&mut self, _: &mut Batch<'_>) -> Applied {
-        Ok(())
-    }
-
-    fn answer(self: Box<Self>, _: Result<()>) {
-        let SubscribeJob { core, entry, listener, answer } = *self;
-        let subscribed = core.table(&entry).and_then(|table| {
-            let snapshot = Snapshot::take(&core, &table)?;
-            Ok((table.listeners.add(listener), snapshot))
-        });
-        // Whoever asked may be gone; the subscription then ends at once.
-        let _ = answer.send(subscribed);
-    }
 }
 
 impl std::fmt::Debug for Table {

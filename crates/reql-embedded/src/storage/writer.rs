@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Effects};
@@ -75,6 +75,8 @@ pub(super) struct Writer {
     /// How many soft commits are not on the disk yet.
     unsynced: u32,
     last_attempt: Option<Instant>,
+    /// Why writes are refused without trying, and until when.
+    refusal: Option<(Instant, Error)>,
 }
 
 /// Why the loop goes on.
@@ -86,7 +88,7 @@ enum Next {
 
 impl Writer {
     pub(super) fn new(core: Arc<Core>, queue: Receiver<Message>) -> Self {
-        Writer { core, queue, unsynced: 0, last_attempt: None }
+        Writer { core, queue, unsynced: 0, last_attempt: None, refusal: None }
     }
 
     /// Works until it is told to close.
@@ -148,15 +150,29 @@ impl Writer {
                 Err(Error::internal("The storage failed unexpectedly; its log says where."))
             })
         };
-        if self.core.file.has_failed() {
+        if let Err(error) = &result
+            && self.core.file.has_failed()
+        {
             self.recover();
+            self.refuse(error.clone());
         }
         for job in jobs {
             job.answer(result.clone());
         }
     }
 
+    /// On a full disk every write fails and makes the file unusable. What the reads need is that it isn't opened anew, which may
+    /// take long, for each of them.
+    fn refuse(&mut self, error: Error) {
+        let took = self.last_attempt.map_or(Duration::ZERO, |attempt| attempt.elapsed());
+        self.refusal = Some((Instant::now() + REOPEN_EVERY.max(took * 10), error));
+    }
+
     fn commit(&mut self, jobs: &mut [Box<dyn Job>], need: Need) -> Result<()> {
+        match &self.refusal {
+            Some((until, error)) if Instant::now() < *until => return Err(error.clone()),
+            _ => self.refusal = None,
+        }
         let mut txn = self.core.file.begin_write()?;
         let mut batch = Batch::new(&txn, self.core.catalog());
         for job in jobs {
@@ -170,7 +186,11 @@ impl Writer {
         }
         let durability = if is_hard { redb::Durability::Immediate } else { redb::Durability::None };
         txn.set_durability(durability).map_err(|error| self.core.file.failure(error))?;
-        txn.commit().map_err(|error| self.core.file.failure(error).with_kind(ErrorKind::OpIndeterminate))?;
+        txn.commit().map_err(|error| {
+            // Whatever it was, redb takes no more writes; and those of this one may be in the file.
+            self.core.file.mark_failed();
+            self.core.file.failure(error).with_kind(ErrorKind::OpIndeterminate)
+        })?;
         self.unsynced = if is_hard { 0 } else { self.unsynced + 1 };
         Effects::carry_out(effects, &self.core);
         Ok(())
@@ -224,7 +244,7 @@ impl Writer {
 }
 
 /// Makes all soft writes durable.
-pub(super) struct SyncJob(pub(super) std::sync::mpsc::SyncSender<Result<()>>);
+pub(super) struct SyncJob(pub(super) SyncSender<Result<()>>);
 
 impl Job for SyncJob {
     fn need(&self) -> Need {
@@ -238,5 +258,37 @@ impl Job for SyncJob {
     fn answer(self: Box<Self>, committed: Result<()>) {
         // Whoever asked may be gone.
         let _ = self.0.send(committed);
+    }
+}
+
+/// Something that has to happen between two commits, with no write transaction open.
+pub(super) struct BetweenJob<T, F> {
+    run: F,
+    answer: SyncSender<Result<T>>,
+}
+
+impl<T, F> BetweenJob<T, F> {
+    pub(super) fn new(run: F) -> (Self, Receiver<Result<T>>) {
+        let (answer, receiver) = mpsc::sync_channel(1);
+        (BetweenJob { run, answer }, receiver)
+    }
+}
+
+impl<T, F> Job for BetweenJob<T, F>
+where
+    T: Send,
+    F: FnOnce() -> Result<T> + Send,
+{
+    fn need(&self) -> Need {
+        Need::Nothing
+    }
+
+    fn apply(&mut self, _: &mut Batch<'_>) -> Applied {
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, _: Result<()>) {
+        // Whoever asked may be gone.
+        let _ = self.answer.send((self.run)());
     }
 }
