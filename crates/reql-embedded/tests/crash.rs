@@ -66,10 +66,8 @@ fn state(writer: usize, steps: i64) -> BTreeMap<i64, Datum> {
 
 fn found(table: &Table, writer: usize) -> BTreeMap<i64, Datum> {
     let first = writer as i64 * 1000;
-    let range = KeyRange::new(
-        std::ops::Bound::Included(id(first)),
-        std::ops::Bound::Excluded(id(first + 1000)),
-    );
+    let range =
+        KeyRange::new(std::ops::Bound::Included(id(first)), std::ops::Bound::Excluded(id(first + 1000)));
     let documents = scan(table, range, Direction::Forward);
     documents.into_iter().map(|document| (document.get("id").unwrap().as_int().unwrap(), document)).collect()
 }
@@ -96,7 +94,9 @@ fn victim() {
     // The catalog changes all the while, and indexes are built and dropped under the writes.
     for n in 0.. {
         let name = format!("extra{}", n % 3);
-        table.create_index(reql_embedded::storage::IndexSpec { name: name.clone(), ..simple("step") }, true).unwrap();
+        table
+            .create_index(reql_embedded::storage::IndexSpec { name: name.clone(), ..simple("step") }, true)
+            .unwrap();
         store.create_table("test", &name, TableOptions::default()).unwrap();
         if n % 2 == 0 {
             ready(&table, &name);

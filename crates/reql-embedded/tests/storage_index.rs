@@ -52,9 +52,10 @@ fn a_text_and_its_extension_are_apart() {
     let table = table(&store);
     indexed(&table, simple("a"));
     let texts = ["a", "a\0", "a\u{1}", "ab", "b"];
-    let documents = texts.iter().enumerate().map(|(n, text)| {
-        Datum::object([("id", num(n as i64)), ("a", Datum::str(text))])
-    });
+    let documents = texts
+        .iter()
+        .enumerate()
+        .map(|(n, text)| Datum::object([("id", num(n as i64)), ("a", Datum::str(text))]));
     write(&table, documents.map(|document| put(&document)).collect());
     for (n, text) in texts.iter().enumerate() {
         let key = reql_embedded::datum::key::secondary(&Datum::str(text)).unwrap();

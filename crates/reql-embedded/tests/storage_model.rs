@@ -86,8 +86,11 @@ fn check_operation(store: &Store, model: &mut Model, operation: &Operation) {
         }
         Operation::Scan(from, to, is_backward) => {
             let range = KeyRange::new(Bound::Included(id(*from)), Bound::Excluded(id(*to)));
-            let mut expected: Vec<_> =
-                model.iter().filter(|(id, _)| (*from..*to).contains(id)).map(|(id, a)| document(*id, *a)).collect();
+            let mut expected: Vec<_> = model
+                .iter()
+                .filter(|(id, _)| (*from..*to).contains(id))
+                .map(|(id, a)| document(*id, *a))
+                .collect();
             if *is_backward {
                 expected.reverse();
             }

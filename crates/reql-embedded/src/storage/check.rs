@@ -47,7 +47,8 @@ impl Store {
 
 fn check_table(core: &Arc<Core>, table: &Arc<TableEntry>, report: &mut Report) -> Result<()> {
     let snapshot = Snapshot::take(core, table)?;
-    let mut problem = |text: String| report.problems.push(format!("Table `{}`: {text}", table.display_name()));
+    let mut problem =
+        |text: String| report.problems.push(format!("Table `{}`: {text}", table.display_name()));
     let mut indexes: Vec<Checked<'_>> = Vec::new();
     for index in table.indexes.values().filter(|index| index.ready) {
         indexes.push(Checked { index, entries: snapshot.open_entries(index)?, expected: 0, missing: 0 });

@@ -101,10 +101,12 @@ impl Store {
 
     /// Indexes whose function doesn't compile now fall behind, which has to be known when it compiles again.
     fn note_broken_indexes(&self) -> Result<()> {
-        let is_broken =
-            |table: &TableEntry| table.indexes.values().any(|index| index.failure().is_some());
+        let is_broken = |table: &TableEntry| table.indexes.values().any(|index| index.failure().is_some());
         for table in self.core.catalog().tables.values().filter(|table| is_broken(table)).cloned() {
-            log::error!("An index of table `{}` can't be used: its function does not compile.", table.display_name());
+            log::error!(
+                "An index of table `{}` can't be used: its function does not compile.",
+                table.display_name()
+            );
             self.core.admin(move |batch| batch.put_table((*table).clone()))?;
         }
         Ok(())
