@@ -208,20 +208,16 @@ impl Table {
 
     /// Waits until these indexes, or all if none are named, are ready. `check` is asked every now and then; its error ends the
     /// wait.
-    pub fn wait_indexes(
-        &self,
-        names: &[impl AsRef<str>],
-        check: &dyn Fn() -> Result<()>,
-    ) -> Result<Vec<IndexStatus>> {
+    pub fn wait_indexes(&self, names: &[&str], check: &dyn Fn() -> Result<()>) -> Result<Vec<IndexStatus>> {
         self.core.wait(check, |catalog| {
             let table = catalog.tables.get(&self.entry.id).ok_or_else(|| self.entry.gone())?;
             for name in names {
-                table.index(name.as_ref())?;
+                table.index(name)?;
             }
             let wanted: Vec<_> = table
                 .indexes
                 .values()
-                .filter(|index| names.is_empty() || names.iter().any(|name| name.as_ref() == index.spec.name))
+                .filter(|index| names.is_empty() || names.contains(&index.spec.name.as_str()))
                 .map(Index::status)
                 .collect();
             Ok(wanted.iter().all(|status| status.ready || status.failure.is_some()).then_some(wanted))
