@@ -323,7 +323,9 @@ impl Threads {
         // The builder first, since it waits for the writer.
         self.core.stop_builder();
         let mut threads = running.drain(..);
-        threads.next().map(join);
+        if let Some(builder) = threads.next() {
+            join(builder);
+        }
         self.core.stop_writer();
         threads.for_each(join);
         self.core.file.close();
