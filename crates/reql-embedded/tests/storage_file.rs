@@ -89,6 +89,29 @@ fn a_directory_that_can_not_be_made_is_refused() {
     assert!(message(Store::open(options().path(path.join("below")))).starts_with("Cannot use `"));
 }
 
+/// What a power failure right now would leave.
+fn after_power_failure(directory: &Path) -> (tempfile::TempDir, Store) {
+    let copy = tempfile::tempdir().unwrap();
+    fs::copy(file(directory), file(copy.path())).unwrap();
+    let store = Store::open(options().path(copy.path())).unwrap();
+    (copy, store)
+}
+
+#[test]
+fn hard_writes_are_in_the_file_when_they_are_answered_and_soft_ones_after_a_sync() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(options().path(directory.path())).unwrap();
+    let table = table(&store);
+    write_as(&table, vec![put(&document(1, 1))], Durability::Hard);
+    write_as(&table, vec![put(&document(2, 2))], Durability::Soft);
+    let (_copy, copy) = after_power_failure(directory.path());
+    assert_eq!(copy.table("test", "t").unwrap().get(&id(1)).unwrap(), Some(document(1, 1)));
+    store.sync().unwrap();
+    let (_copy, copy) = after_power_failure(directory.path());
+    assert_eq!(copy.table("test", "t").unwrap().get(&id(2)).unwrap(), Some(document(2, 2)));
+    assert!(copy.check().unwrap().problems.is_empty());
+}
+
 #[test]
 fn compaction_gives_space_back() {
     let directory = tempfile::tempdir().unwrap();

@@ -17,9 +17,7 @@ use super::write::{Answer, Mutation, Outcome, WriteJob};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
-/// How many mutations share a transaction at most, so that a large write holds up the small ones of others only briefly.
-const CHUNK: usize = 512;
-/// How many such transactions may be under way for one write.
+/// How many transactions may be under way for one write.
 const IN_FLIGHT: usize = 2;
 
 /// A table. Cheap to clone; works while a [`Store`](super::Store) that it came from is open.
@@ -105,15 +103,14 @@ impl Table {
         let mut rest = mutations.into_iter().peekable();
         let mut is_first = true;
         while rest.peek().is_some() {
-            let chunk: Vec<_> = rest.by_ref().take(CHUNK).collect();
-            // One durable commit at the end makes all that came before durable.
-            let durability = if rest.peek().is_some() { Durability::Soft } else { durability };
-            let (job, answer) = WriteJob::evaluate(&self.snapshot()?, table.clone(), chunk, durability)?;
-            if is_first && rest.peek().is_none() && !job.changes() {
+            let (job, answer) = WriteJob::evaluate(&self.snapshot()?, table.clone(), &mut rest)?;
+            let is_last = rest.peek().is_none();
+            if is_first && is_last && !job.changes() {
                 return Ok(job.into_results());
             }
             is_first = false;
-            self.core.submit(job)?;
+            // One durable commit at the end makes all that came before durable.
+            self.core.submit(if is_last { job.with_durability(durability) } else { job })?;
             pending.push_back(answer);
             if pending.len() == IN_FLIGHT
                 && let Some(answer) = pending.pop_front()

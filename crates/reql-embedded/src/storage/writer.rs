@@ -63,7 +63,7 @@ pub(super) enum Message {
 const BATCH: usize = 4096;
 /// Pages stay in use until the next durable commit, so there is one at least this often,
 const SOFT_COMMITS: u32 = 100;
-/// and this long after the last soft one when nothing else happens.
+/// and this long after the first soft one.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
 /// How long to wait between attempts to open a failed file.
 const REOPEN_EVERY: Duration = Duration::from_millis(500);
@@ -72,8 +72,10 @@ const REOPEN_EVERY: Duration = Duration::from_millis(500);
 pub(super) struct Writer {
     core: Arc<Core>,
     queue: Receiver<Message>,
-    /// How many soft commits are not on the disk yet.
+    /// How many soft commits are not on the disk yet,
     unsynced: u32,
+    /// and when the first of them was.
+    unsynced_since: Instant,
     last_attempt: Option<Instant>,
     /// Why writes are refused without trying, and until when.
     refusal: Option<(Instant, Error)>,
@@ -88,7 +90,7 @@ enum Next {
 
 impl Writer {
     pub(super) fn new(core: Arc<Core>, queue: Receiver<Message>) -> Self {
-        Writer { core, queue, unsynced: 0, last_attempt: None, refusal: None }
+        Writer { core, queue, unsynced: 0, unsynced_since: Instant::now(), last_attempt: None, refusal: None }
     }
 
     /// Works until it is told to close.
@@ -117,7 +119,7 @@ impl Writer {
     fn receive(&mut self) -> Next {
         let first = match self.unsynced {
             0 => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            _ => self.queue.recv_timeout(FLUSH_AFTER),
+            _ => self.queue.recv_timeout(FLUSH_AFTER.saturating_sub(self.unsynced_since.elapsed())),
         };
         let mut jobs = Vec::new();
         let mut weight = 0;
@@ -157,7 +159,10 @@ impl Writer {
             self.refuse(error.clone());
         }
         for job in jobs {
-            job.answer(result.clone());
+            let answered = catch_unwind(AssertUnwindSafe(|| job.answer(result.clone())));
+            if answered.is_err() {
+                self.core.file.mark_failed();
+            }
         }
     }
 
@@ -179,8 +184,10 @@ impl Writer {
             job.apply(&mut batch).map_err(|Fatal(error)| self.core.file.failure(error))?;
         }
         let effects = batch.finish();
-        let is_hard = need == Need::Hard && (effects.dirty || self.unsynced > 0)
-            || effects.dirty && self.unsynced >= SOFT_COMMITS;
+        let is_hard = match need {
+            Need::Hard => effects.dirty || self.unsynced > 0,
+            _ => effects.dirty && self.is_flush_due(),
+        };
         if !effects.dirty && !is_hard {
             return txn.abort().map_err(|error| self.core.file.failure(error));
         }
@@ -191,9 +198,20 @@ impl Writer {
             self.core.file.mark_failed();
             self.core.file.failure(error).with_kind(ErrorKind::OpIndeterminate)
         })?;
-        self.unsynced = if is_hard { 0 } else { self.unsynced + 1 };
+        self.count(is_hard);
         Effects::carry_out(effects, &self.core);
         Ok(())
+    }
+
+    fn is_flush_due(&self) -> bool {
+        self.unsynced >= SOFT_COMMITS || self.unsynced > 0 && self.unsynced_since.elapsed() >= FLUSH_AFTER
+    }
+
+    fn count(&mut self, is_hard: bool) {
+        if self.unsynced == 0 {
+            self.unsynced_since = Instant::now();
+        }
+        self.unsynced = if is_hard { 0 } else { self.unsynced + 1 };
     }
 
     /// Makes soft commits durable.
