@@ -1,1 +1,3 @@
 //! A JSON service over RethinkDB.
+
+pub mod settings;
