@@ -3,7 +3,13 @@
 //! Every public type here documents its fields with their defaults. A value is looked for, in rising order of
 //! precedence, in the built-in defaults of the profile, in `Settings.toml`, and in the environment.
 
+mod env;
+mod error;
+mod file;
+mod load;
+mod origin;
 mod rdb;
+mod rules;
 mod secret;
 mod tables;
 mod units;
@@ -14,6 +20,10 @@ use std::time::Duration;
 use log::LevelFilter;
 use serde::{Deserialize, Serialize};
 
+pub use error::SettingsError;
+pub use file::FILE_NAME;
+pub use load::{LoadOptions, Loaded};
+pub use origin::Origin;
 pub use rdb::{Hosts, Rdb, Server};
 pub use secret::Secret;
 pub use tables::{IndexSpec, TableSpec};
