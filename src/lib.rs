@@ -1,3 +1,6 @@
 //! A JSON service over RethinkDB.
 
+pub mod bootstrap;
+pub mod health;
+pub mod server;
 pub mod settings;
