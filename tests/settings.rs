@@ -1,5 +1,8 @@
 //! Settings: one test for each edge of precedence, and for each way in which a setting can be wrong.
 
+// Helpers of tests may unwrap as tests do; the size of figment's error is figment's.
+#![allow(clippy::unwrap_used, clippy::result_large_err)]
+
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;

@@ -18,7 +18,7 @@ pub enum Origin {
         /// The file's path, relative to the working directory where that is shorter.
         path: String,
         /// The name of the table.
-        profile: String,
+        profile: Box<str>,
     },
     /// An environment variable.
     Environment(String),
@@ -37,7 +37,7 @@ impl Origin {
     pub(super) fn from_metadata(metadata: Option<&Metadata>, profile: &str) -> Origin {
         match metadata.and_then(|metadata| metadata.source.as_ref()) {
             Some(source @ Source::File(_)) => {
-                Origin::File { path: source.to_string(), profile: profile.to_ascii_lowercase() }
+                Origin::File { path: source.to_string(), profile: profile.to_ascii_lowercase().into() }
             }
             Some(Source::Custom(variable)) => Origin::Environment(variable.clone()),
             _ => Origin::BuiltIn,
