@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
+use log::Level;
 use ql2::term::TermType;
 use reql::cmd::{self, connect, index_create, index_wait, table_create};
 use reql::{Command, Driver, Error, Runtime, Session, func, r};
@@ -16,16 +17,20 @@ use tokio::time::{sleep, timeout};
 use crate::settings::{IndexSpec, Rdb, TableSpec};
 
 const FIRST_DELAY: Duration = Duration::from_millis(100);
-const LONGEST_DELAY: Duration = Duration::from_secs(10);
+/// No more, so that the tables are there within a second of the database.
+const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
 /// Tries until everything is there, or until the database refuses for a reason that won't pass by itself.
 pub async fn until_done(rdb: &Rdb, tables: &[TableSpec]) {
     let mut delay = FIRST_DELAY;
+    // The first failure is news; that it lasts is not.
+    let mut level = Level::Warn;
     loop {
         match once(rdb, tables).await {
             Ok(()) => return,
             Err(error) if may_pass(&error) => {
-                log::warn!("The database isn't ready, trying again in {delay:?}: {error}");
+                log::log!(level, "The database isn't ready, trying again in {delay:?}: {error}");
+                level = Level::Debug;
             }
             Err(error) => {
                 log::error!("The database refuses to make what the settings name: {error}");
