@@ -1,3 +1,10 @@
 //! A JSON service over RethinkDB.
 
+pub mod conn;
+pub mod database;
+pub mod error;
 pub mod settings;
+
+pub use conn::{Conn, with_conn};
+pub use database::Database;
+pub use error::Error;
