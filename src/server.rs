@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use warp::{Filter, Reply};
 
-use crate::bootstrap;
 use crate::settings::{Hosts, Settings};
+use crate::{Database, bootstrap};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -24,6 +24,7 @@ const HEAD_START: Duration = Duration::from_secs(1);
 pub struct Service {
     listener: TcpListener,
     settings: Settings,
+    database: Database,
     embedded: Option<reql_embedded::Server>,
 }
 
@@ -42,12 +43,18 @@ impl Service {
         if let Some(server) = &embedded {
             settings.rdb.host = server.local_addr().into();
         }
-        Ok(Service { listener, settings, embedded })
+        let database = Database::new(settings.rdb.clone()).map_err(io::Error::other)?;
+        Ok(Service { listener, settings, database, embedded })
     }
 
     /// The settings, with `rdb.host` naming what can be dialled: the embedded server by its address.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The database behind the service.
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 
     /// The address that was bound; useful with port 0.
@@ -71,11 +78,11 @@ impl Service {
         F::Extract: Reply,
     {
         let addr = self.local_addr()?;
-        let Service { listener, settings, embedded } = self;
+        let Service { listener, settings, database, embedded } = self;
         // Dropping the set ends the task, wherever it is.
         let mut bootstrap = JoinSet::new();
-        let (rdb, tables) = (settings.rdb.clone(), settings.tables.clone());
-        bootstrap.spawn(async move { bootstrap::until_done(&rdb, &tables).await });
+        let tables = settings.tables.clone();
+        bootstrap.spawn(async move { bootstrap::until_done(&database, &tables).await });
         let _ = timeout(HEAD_START, bootstrap.join_next()).await;
 
         announce(addr, &settings, embedded.is_some());
