@@ -173,6 +173,11 @@ impl Conn {
         self.open().await
     }
 
+    /// The database that this is a connection to.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// How long this request has waited for its connection and for its queries.
     pub(crate) fn clock(&self) -> Clock {
         self.clock.clone()

@@ -12,7 +12,7 @@ use warp::reject::Reject;
 use warp::reply::{Reply, Response};
 
 use database::Class;
-pub(crate) use problem::Problem;
+pub(crate) use problem::{Answered, Problem};
 pub use rejection::recover;
 
 /// Everything that can go wrong with a request.
@@ -126,6 +126,14 @@ impl Error {
     /// What opening a session said: whatever it was, no query has been sent.
     pub(crate) fn connect(error: reql::Error) -> Self {
         Error::Unreachable(error.to_string())
+    }
+
+    /// The same for a request whose whole question is whether the database can be used.
+    pub(crate) fn as_unavailable(self) -> Self {
+        match self {
+            Error::Exhausted(_) => self,
+            other => Error::Unreachable(other.to_string()),
+        }
     }
 
     /// Whether the session it happened on must not be used again.

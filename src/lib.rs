@@ -3,8 +3,10 @@
 pub mod conn;
 pub mod database;
 pub mod error;
+mod query;
+pub mod routes;
 pub mod settings;
 
 pub use conn::{Conn, with_conn};
 pub use database::Database;
-pub use error::Error;
+pub use error::{Error, recover};

@@ -4,6 +4,7 @@ use std::borrow::BorrowMut;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::Conn;
 use crate::error::Error;
 
-type Answers = Pin<Box<dyn Stream<Item = reql::Result<Value>> + Send>>;
+/// The mutex is never locked; it makes the stream `Sync`, which warp wants of bodies.
+type Answers = Mutex<Pin<Box<dyn Stream<Item = reql::Result<Value>> + Send>>>;
 
 /// The rows of a query's result as they arrive; the stream ends after an error.
 ///
@@ -42,7 +44,7 @@ impl<C: BorrowMut<Conn>, T> Rows<C, T> {
         patience: Patience,
         conn: C,
     ) -> Self {
-        Rows { answers: Some(Box::pin(answers)), patience, asked: None, conn, row: PhantomData }
+        Rows { answers: Some(Mutex::new(Box::pin(answers))), patience, asked: None, conn, row: PhantomData }
     }
 
     pub(super) fn conn(&self) -> &Conn {
@@ -53,6 +55,7 @@ impl<C: BorrowMut<Conn>, T> Rows<C, T> {
         let Some(answers) = &mut self.answers else { return Poll::Ready(None) };
         let asked = *self.asked.get_or_insert_with(Instant::now);
         let conn: &mut Conn = self.conn.borrow_mut();
+        let answers = answers.get_mut().unwrap_or_else(PoisonError::into_inner);
         let answer = match answers.as_mut().poll_next(cx) {
             Poll::Ready(answer) => answer.map(|row| row.map_err(Error::from)),
             Poll::Pending => {
