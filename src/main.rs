@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use log::LevelFilter;
 
-use warp::Filter;
 use warp_reql::health;
 use warp_reql::server::{self, Service};
 use warp_reql::settings::{LoadOptions, Loaded, Settings};
@@ -59,9 +58,7 @@ fn serve(settings: Settings) -> io::Result<()> {
     init_log(settings.log_level);
     block_on(async {
         let stop = server::stop_signal()?;
-        let service = Service::bind(settings).await?;
-        let routes = warp::path!("health" / "live").map(|| "");
-        service.run(routes, stop).await
+        Service::bind(settings).await?.run(stop).await
     })
 }
 

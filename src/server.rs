@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use warp::{Filter, Reply};
 
+use crate::routes::{App, routes};
 use crate::settings::{Hosts, Settings};
 use crate::{Database, bootstrap};
 
@@ -72,24 +73,21 @@ impl Service {
     /// # Errors
     ///
     /// If the operating system can't tell the address.
-    pub async fn run<F>(self, routes: F, shutdown: impl Future<Output = ()>) -> io::Result<()>
-    where
-        F: Filter + Clone + Send + Sync + 'static,
-        F::Extract: Reply,
-    {
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let addr = self.local_addr()?;
         let Service { listener, settings, database, embedded } = self;
         // Dropping the set ends the task, wherever it is.
         let mut bootstrap = JoinSet::new();
-        let tables = settings.tables.clone();
-        bootstrap.spawn(async move { bootstrap::until_done(&database, &tables).await });
+        let (db, tables) = (database.clone(), settings.tables.clone());
+        bootstrap.spawn(async move { bootstrap::until_done(&db, &tables).await });
         let _ = timeout(HEAD_START, bootstrap.join_next()).await;
 
         announce(addr, &settings, embedded.is_some());
-        run(listener, routes, shutdown, settings.shutdown_timeout).await;
+        let grace = settings.shutdown_timeout;
+        run(listener, routes(App::new(settings, database)), shutdown, grace).await;
         drop(bootstrap);
         if let Some(server) = embedded
-            && timeout(settings.shutdown_timeout, server.shutdown()).await.is_err()
+            && timeout(grace, server.shutdown()).await.is_err()
         {
             log::warn!("The embedded database did not stop in time.");
         }
