@@ -5,6 +5,7 @@
 
 pub mod datum;
 pub mod error;
+pub mod eval;
 pub mod server;
 pub mod term;
 
