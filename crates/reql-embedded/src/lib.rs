@@ -4,5 +4,14 @@
 //! `server → session → protocol → feed → eval → storage → term → datum`.
 
 pub mod server;
+mod session;
+
+pub mod protocol;
+
+pub mod engine;
+mod interrupt;
+
+mod bare;
+mod credentials;
 
 pub use server::{Builder, Server};
