@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use regex::Regex;
@@ -11,6 +10,7 @@ use super::func::Func;
 use super::val::Val;
 use crate::datum::{Datum, pseudo};
 use crate::error::{Bt, Error, ErrorKind, Result};
+use crate::interrupt::Interrupt;
 
 /// The environment of one query. Cloning shares it.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub struct Inner {
     /// The time that `r.now()` gives throughout the query.
     pub now: Datum,
     /// Set when nobody waits for the answer any more.
-    pub interrupt: Arc<AtomicBool>,
+    pub interrupt: Interrupt,
     optargs: Vec<(Arc<str>, Func)>,
     regexes: Mutex<HashMap<Arc<str>, Regex>>,
 }
@@ -70,7 +70,7 @@ const REGEX_CACHE: usize = 1_000;
 
 impl Env {
     /// The environment of a query that begins now.
-    pub fn new(user: Arc<str>, interrupt: Arc<AtomicBool>) -> Result<Env> {
+    pub fn new(user: Arc<str>, interrupt: Interrupt) -> Result<Env> {
         let now = pseudo::time::make(0.0, "+00:00")?;
         Ok(Env(Arc::new(Inner {
             user,
@@ -109,8 +109,8 @@ impl Env {
 
     /// Fails when nobody waits for the answer any more.
     pub fn check_interrupt(&self) -> Result<()> {
-        if self.interrupt.load(Ordering::Relaxed) {
-            return Err(Error::internal("Query interrupted.").at(Bt::default()));
+        if self.interrupt.is_raised() {
+            return Err(Error::new(ErrorKind::Interrupted, "Query interrupted.").at(Bt::default()));
         }
         Ok(())
     }
