@@ -1,0 +1,3 @@
+//! `reql-embedded`: the server as a daemon, with rethinkdb's flags.
+
+fn main() {}
