@@ -172,9 +172,14 @@ fn a_port_in_use_is_exit_code_1() {
 }
 
 #[test]
-fn it_serves_without_a_database_and_says_so() {
+fn without_a_database_it_is_live_but_not_ready() {
     let running = Running::start(&[]);
-    assert!(running.get("/health/live").starts_with("HTTP/1.1 200"), "{}", running.get("/health/live"));
+    for (path, status) in [("/health/live", "HTTP/1.1 200"), ("/health/ready", "HTTP/1.1 503")] {
+        let answer = running.get(path);
+        assert!(answer.starts_with(status), "{path}: {answer}");
+    }
+    let port = running.addr.port().to_string();
+    assert_eq!(output(&["health"], &[("APP_PORT", &port)]).status.code(), Some(1));
     running.signal("TERM");
     running.end();
 }
