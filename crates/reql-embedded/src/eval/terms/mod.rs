@@ -1,8 +1,12 @@
 //! The terms, a file for each family.
 
+pub mod admin;
 pub mod control;
 pub mod datum;
+pub mod index;
 pub mod object;
+pub mod table;
+pub mod write;
 
 use std::sync::LazyLock;
 
@@ -10,7 +14,8 @@ use super::spec::Spec;
 use crate::term::TermType;
 
 /// The families, each with the terms that it evaluates.
-const FAMILIES: &[&[Spec]] = &[control::TERMS, datum::TERMS, object::TERMS];
+const FAMILIES: &[&[Spec]] =
+    &[control::TERMS, datum::TERMS, object::TERMS, table::TERMS, write::TERMS, index::TERMS, admin::TERMS];
 
 /// How a term is compiled and evaluated; `None` when it isn't supported.
 pub fn spec(kind: TermType) -> Option<&'static Spec> {
