@@ -47,17 +47,22 @@ struct Running {
     child: Child,
     log: BufReader<ChildStderr>,
     addr: SocketAddr,
-    _home: TempDir,
+    home: TempDir,
 }
 
 impl Running {
     /// Starts the binary on a free port, with a database that isn't there, and waits until it says where it serves.
     fn start(environment: &[(&str, &str)]) -> Running {
-        let home = TempDir::new().unwrap();
         let database = nobody().to_string();
         let mut environment = environment.to_vec();
-        environment.extend([("APP_PORT", "0"), ("APP_ADDRESS", "127.0.0.1"), ("RDB_HOST", &database)]);
-        let mut child = warp_reql(&home, &["--profile", "production"], &environment).spawn().unwrap();
+        environment.extend([("APP_ADDRESS", "127.0.0.1"), ("RDB_HOST", &database)]);
+        Running::start_as("production", &environment)
+    }
+
+    fn start_as(profile: &str, environment: &[(&str, &str)]) -> Running {
+        let home = TempDir::new().unwrap();
+        let environment = [environment, &[("APP_PORT", "0")]].concat();
+        let mut child = warp_reql(&home, &["--profile", profile], &environment).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         while !line.contains("Serving http://") {
@@ -65,7 +70,7 @@ impl Running {
             assert!(log.read_line(&mut line).unwrap() > 0, "it ended: {:?}", child.wait());
         }
         let addr = line.split("http://").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
-        Running { child, log, addr, _home: home }
+        Running { child, log, addr, home }
     }
 
     fn get(&self, path: &str) -> String {
@@ -182,6 +187,19 @@ fn without_a_database_it_is_live_but_not_ready() {
     assert_eq!(output(&["health"], &[("APP_PORT", &port)]).status.code(), Some(1));
     running.signal("TERM");
     running.end();
+}
+
+#[test]
+fn development_brings_its_own_database() {
+    for data_dir in ["data", ":memory:"] {
+        let running = Running::start_as("development", &[("RDB_DATA_DIR", data_dir)]);
+        let port = running.addr.port().to_string();
+        assert_eq!(output(&["health"], &[("APP_PORT", &port)]).status.code(), Some(0));
+        assert_eq!(running.home.path().join("data").exists(), data_dir == "data");
+        running.signal("TERM");
+        let (status, log) = running.end();
+        assert_eq!(status.code(), Some(0), "{log}");
+    }
 }
 
 #[test]
