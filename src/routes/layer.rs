@@ -77,7 +77,6 @@ fn finish(request: Request, mut response: Response) -> Response {
         for (name, value) in &headers {
             response.headers_mut().entry(name).or_insert_with(|| value.clone());
         }
-        response.headers_mut().remove("content-length");
     }
     let status = response.status().as_u16();
     let took = request.started.elapsed().as_secs_f64() * 1000.0;
