@@ -5,4 +5,20 @@
 
 pub mod server;
 
+mod session;
+
+pub mod protocol;
+
+pub mod engine;
+
+mod credentials;
+mod interrupt;
+mod reql;
+
+pub mod datum;
+pub mod error;
+pub mod eval;
+pub mod storage;
+pub mod term;
+
 pub use server::{Builder, Server};

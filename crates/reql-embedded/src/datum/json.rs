@@ -1,0 +1,284 @@
+//! Values as JSON text, both ways.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::packed::{Scalar, Visitor};
+use super::pseudo::{self, Literals, binary};
+use super::syntax::{self, Json};
+use super::{Datum, ObjectBuilder, number};
+use crate::error::{Error, Result};
+
+/// Parses JSON text into a value, as `r.json` does: pseudo-types become what they stand for.
+pub fn parse(text: &str) -> Result<Datum> {
+    if text.contains('\0') {
+        return Err(Error::logic("Encountered unescaped null byte in JSON string."));
+    }
+    let tree = syntax::parse(text.as_bytes()).map_err(|error| {
+        let shown = if text.len() > 40 { Cow::Owned(format!("{}...", cut(text, 37))) } else { text.into() };
+        Error::logic(format!("Failed to parse \"{shown}\" as JSON: {error}"))
+    })?;
+    from_tree(tree, Literals::Allowed)
+}
+
+/// The start of a text, of at most `length` bytes.
+fn cut(text: &str, mut length: usize) -> &str {
+    while !text.is_char_boundary(length) {
+        length -= 1;
+    }
+    &text[..length]
+}
+
+/// Turns parsed JSON into a value.
+pub fn from_tree(tree: Json<'_>, literals: Literals) -> Result<Datum> {
+    stacker::maybe_grow(32 * 1024, 1024 * 1024, || match tree {
+        Json::Null => Ok(Datum::Null),
+        Json::Bool(value) => Ok(Datum::Bool(value)),
+        Json::Num(value) => Datum::num(value),
+        Json::Str(text) => Ok(Datum::Str(Arc::from(&*text))),
+        Json::Array(items) => {
+            Ok(Datum::array(items.into_iter().map(|item| from_tree(item, literals)).collect::<Result<_>>()?))
+        }
+        Json::Object(fields) => {
+            let mut object = ObjectBuilder::new();
+            for (key, value) in fields {
+                if object.insert(&*key, from_tree(value, literals)?).is_some() {
+                    return Err(Error::logic(format!("Duplicate key {} in JSON.", Datum::str(key).print())));
+                }
+            }
+            pseudo::sanitize(object.build(), literals)
+        }
+    })
+}
+
+/// The value as JSON text without spaces, keys in order. Fails for `minval` and `maxval`.
+pub fn to_string(datum: &Datum) -> Result<String> {
+    let mut out = Vec::new();
+    write(datum, &mut out)?;
+    // Only text went in.
+    String::from_utf8(out).map_err(|_| Error::internal("JSON text is not UTF-8."))
+}
+
+/// Appends the value as JSON text without spaces. Fails for `minval` and `maxval`.
+pub fn write(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
+    match datum {
+        Datum::MinVal => Err(Error::logic("Cannot convert `r.minval` to JSON.")),
+        Datum::MaxVal => Err(Error::logic("Cannot convert `r.maxval` to JSON.")),
+        Datum::Null => put(out, b"null"),
+        Datum::Bool(true) => put(out, b"true"),
+        Datum::Bool(false) => put(out, b"false"),
+        Datum::Num(value) => {
+            number::write_json(*value, out);
+            Ok(())
+        }
+        Datum::Str(text) => {
+            write_str(text, out);
+            Ok(())
+        }
+        Datum::Binary(bytes) => {
+            write_binary(bytes, out);
+            Ok(())
+        }
+        Datum::Array(items) => match items.as_packed() {
+            Some(view) => {
+                view.visit(&mut Writer { out });
+                Ok(())
+            }
+            None => write_list(out, *b"[]", items.iter(), |item, out| write(&item, out)),
+        },
+        Datum::Object(object) => match object.as_packed() {
+            Some(view) => {
+                view.visit(&mut Writer { out });
+                Ok(())
+            }
+            None => write_list(out, *b"{}", object.iter(), |(key, value), out| {
+                write_str(key, out);
+                out.push(b':');
+                write(&value, out)
+            }),
+        },
+    }
+}
+
+fn put(out: &mut Vec<u8>, text: &[u8]) -> Result<()> {
+    out.extend_from_slice(text);
+    Ok(())
+}
+
+fn write_list<T>(
+    out: &mut Vec<u8>,
+    [open, close]: [u8; 2],
+    items: impl Iterator<Item = T>,
+    mut write_item: impl FnMut(T, &mut Vec<u8>) -> Result<()>,
+) -> Result<()> {
+    out.push(open);
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        stacker::maybe_grow(32 * 1024, 1024 * 1024, || write_item(item, out))?;
+    }
+    out.push(close);
+    Ok(())
+}
+
+/// Writes packed values straight from their bytes.
+struct Writer<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl Visitor for Writer<'_> {
+    fn scalar(&mut self, value: Scalar<'_>) {
+        match value {
+            Scalar::Bool(true) => self.out.extend_from_slice(b"true"),
+            Scalar::Bool(false) => self.out.extend_from_slice(b"false"),
+            Scalar::Num(value) => number::write_json(value, self.out),
+            Scalar::Str(text) => write_str(text, self.out),
+            Scalar::Binary(bytes) => write_binary(bytes, self.out),
+            Scalar::Null | Scalar::Array | Scalar::Object => self.out.extend_from_slice(b"null"),
+        }
+    }
+
+    fn open(&mut self, bracket: u8) {
+        self.out.push(bracket);
+    }
+
+    fn separator(&mut self) {
+        self.out.push(b',');
+    }
+
+    fn key(&mut self, key: &str) {
+        write_str(key, self.out);
+        self.out.push(b':');
+    }
+
+    fn close(&mut self, bracket: u8) {
+        self.out.push(bracket);
+    }
+}
+
+fn write_binary(bytes: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"$reql_type$\":\"BINARY\",\"data\":");
+    write_str(&binary::encode(bytes), out);
+    out.push(b'}');
+}
+
+/// Appends a JSON string; control characters are escaped as rapidjson does.
+pub fn write_str(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut start = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(&bytes[start..at]);
+        start = at + 1;
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            other => out.extend_from_slice(format!("\\u{other:04X}").as_bytes()),
+        }
+    }
+    out.extend_from_slice(&bytes[start..]);
+    out.push(b'"');
+}
+
+/// The value as JSON indented by tabs, the way error messages show it. Bounds of ranges show by name.
+pub fn to_pretty(datum: &Datum) -> String {
+    let mut out = Vec::new();
+    write_pretty(datum, 0, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn write_pretty(datum: &Datum, depth: usize, out: &mut Vec<u8>) {
+    stacker::maybe_grow(32 * 1024, 1024 * 1024, || match datum {
+        Datum::Array(items) if !items.is_empty() => {
+            write_block(out, *b"[]", depth, items.iter(), |item, out| write_pretty(&item, depth + 1, out));
+        }
+        Datum::Object(object) if !object.is_empty() => {
+            write_block(out, *b"{}", depth, object.iter(), |(key, value), out| {
+                write_str(key, out);
+                out.extend_from_slice(b":\t");
+                write_pretty(&value, depth + 1, out);
+            });
+        }
+        Datum::Binary(bytes) => {
+            let fields = [
+                (pseudo::REQL_TYPE, Datum::str(pseudo::BINARY)),
+                (binary::DATA, binary::encode(bytes).into()),
+            ];
+            write_pretty(&Datum::object(fields), depth, out);
+        }
+        Datum::MinVal => out.extend_from_slice(b"r.minval"),
+        Datum::MaxVal => out.extend_from_slice(b"r.maxval"),
+        scalar => write(scalar, out).unwrap_or_default(),
+    });
+}
+
+fn write_block<T>(
+    out: &mut Vec<u8>,
+    [open, close]: [u8; 2],
+    depth: usize,
+    items: impl Iterator<Item = T>,
+    mut write_item: impl FnMut(T, &mut Vec<u8>),
+) {
+    out.push(open);
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.push(b'\n');
+        out.resize(out.len() + depth + 1, b'\t');
+        write_item(item, out);
+    }
+    out.push(b'\n');
+    out.resize(out.len() + depth, b'\t');
+    out.push(close);
+}
+
+/// Bytes as text, or RethinkDB's complaint about the first byte that is no UTF-8 (`parsing/utf8.cc`).
+pub fn utf8(bytes: &[u8]) -> Result<&str> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let start = error.valid_up_to();
+        let (position, explanation) = utf8_reason(bytes, start);
+        let shown = String::from_utf8_lossy(&bytes[..position.min(20)]);
+        Error::logic(format!(
+            "String `{shown}` (truncated) is not a UTF-8 string; {explanation} at position {position}."
+        ))
+    })
+}
+
+fn utf8_reason(bytes: &[u8], start: usize) -> (usize, &'static str) {
+    let first = bytes[start];
+    let length = match first {
+        0xc0..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf7 => 4,
+        _ => return (start, "Invalid initial byte seen"),
+    };
+    for at in start + 1..start + length {
+        match bytes.get(at) {
+            None => return (bytes.len() - 1, "Expected continuation byte, saw end of string"),
+            Some(byte) if byte & 0xc0 != 0x80 => {
+                return (at, "Expected continuation byte, saw something else");
+            }
+            Some(_) => {}
+        }
+    }
+    let lead = u32::from(first) & (0xff >> (length + 1));
+    let code =
+        bytes[start + 1..start + length].iter().fold(lead, |code, byte| code << 6 | u32::from(byte & 0x3f));
+    let reason = if code > 0x10_ffff {
+        "Non-Unicode character encoded (beyond U+10FFFF)"
+    } else if (0xd800..0xe000).contains(&code) {
+        "Surrogate code point encoded"
+    } else {
+        "Overlong encoding seen"
+    };
+    (start + length - 1, reason)
+}

@@ -1,0 +1,294 @@
+//! Values: what documents are made of and what queries compute with.
+//!
+//! A datum is cheap to clone: strings and containers are shared, never copied. Containers come in two shapes
+//! that look alike from outside: a tree built by a query, and a view into the packed bytes that the storage
+//! keeps, of which only the fields that are asked for get decoded.
+
+mod array;
+pub mod json;
+pub mod key;
+mod number;
+mod object;
+mod order;
+pub(crate) mod packed;
+pub mod pseudo;
+pub mod syntax;
+
+use std::sync::Arc;
+
+pub use array::Array;
+pub use number::{as_integer, display_g20};
+pub use object::{Object, ObjectBuilder};
+
+use crate::error::{Error, Result};
+
+/// A value of ReQL's data model (RethinkDB's `datum_t`).
+///
+/// Times, geometry and literals are objects with a `$reql_type$` field, as on the wire; binary strings, which
+/// RethinkDB keeps as a type of their own, are one here too. [`Datum::MinVal`] and [`Datum::MaxVal`] exist only as
+/// bounds of ranges and can't be stored.
+#[derive(Debug, Clone, Default)]
+pub enum Datum {
+    /// `r.minval`, below everything.
+    MinVal,
+    /// `null`
+    #[default]
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A finite double.
+    Num(f64),
+    /// UTF-8 text.
+    Str(Arc<str>),
+    /// A list.
+    Array(Array),
+    /// A map from strings, sorted by key.
+    Object(Object),
+    /// Bytes: `$reql_type$: "BINARY"` on the wire.
+    Binary(Arc<[u8]>),
+    /// `r.maxval`, above everything.
+    MaxVal,
+}
+
+impl Datum {
+    /// A number, which must be finite.
+    pub fn num(value: f64) -> Result<Datum> {
+        if value.is_finite() {
+            Ok(Datum::Num(value))
+        } else {
+            let name = if value.is_nan() {
+                if value.is_sign_negative() { "-nan" } else { "nan" }
+            } else if value > 0.0 {
+                "inf"
+            } else {
+                "-inf"
+            };
+            Err(Error::logic(format!("Non-finite number: {name}")))
+        }
+    }
+
+    /// A string.
+    pub fn str(value: impl AsRef<str>) -> Datum {
+        Datum::Str(Arc::from(value.as_ref()))
+    }
+
+    /// An array of any length; see [`Limits::array`](crate::eval::Limits) for the checked way.
+    pub fn array(items: Vec<Datum>) -> Datum {
+        Datum::Array(Array::from(items))
+    }
+
+    /// An object without a pseudo-type, or one known to be right.
+    pub fn object<K: Into<Arc<str>>>(fields: impl IntoIterator<Item = (K, Datum)>) -> Datum {
+        Datum::Object(fields.into_iter().map(|(key, value)| (key.into(), value)).collect())
+    }
+
+    /// The empty array.
+    pub fn empty_array() -> Datum {
+        Datum::array(Vec::new())
+    }
+
+    /// Truth as `branch` and `filter` see it: everything but `false` and `null`.
+    pub fn is_truthy(&self) -> bool {
+        !matches!(self, Datum::Bool(false) | Datum::Null)
+    }
+
+    /// Whether it is `null`.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Datum::Null)
+    }
+
+    /// The value of `$reql_type$`, when it has one: `TIME`, `GEOMETRY`, `LITERAL`, `BINARY`.
+    pub fn reql_type(&self) -> Option<Arc<str>> {
+        match self {
+            Datum::Binary(_) => Some(Arc::from("BINARY")),
+            Datum::Object(object) => match object.get(pseudo::REQL_TYPE) {
+                Some(Datum::Str(name)) => Some(name),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether it is an object with this `$reql_type$`.
+    pub fn is_ptype(&self, name: &str) -> bool {
+        self.reql_type().is_some_and(|found| &*found == name)
+    }
+
+    /// The name of its type in error messages and `type_of`: `NUMBER`, `PTYPE<TIME>`.
+    pub fn type_name(&self) -> String {
+        match self.reql_type() {
+            Some(name) => format!("PTYPE<{name}>"),
+            None => self.raw_type_name().to_owned(),
+        }
+    }
+
+    /// The name of its type, pseudo-types aside: a time is an `OBJECT`.
+    pub fn raw_type_name(&self) -> &'static str {
+        match self {
+            Datum::MinVal => "MINVAL",
+            Datum::Null => "NULL",
+            Datum::Bool(_) => "BOOL",
+            Datum::Num(_) => "NUMBER",
+            Datum::Str(_) => "STRING",
+            Datum::Array(_) => "ARRAY",
+            Datum::Object(_) => "OBJECT",
+            Datum::Binary(_) => "PTYPE<BINARY>",
+            Datum::MaxVal => "MAXVAL",
+        }
+    }
+
+    /// The number, or `Expected type NUMBER but found ...`.
+    pub fn as_num(&self) -> Result<f64> {
+        match self {
+            Datum::Num(value) => Ok(*value),
+            other => Err(other.wrong_type("NUMBER")),
+        }
+    }
+
+    /// The number as an integer of at most 53 bits.
+    pub fn as_int(&self) -> Result<i64> {
+        let value = self.as_num()?;
+        as_integer(value).ok_or_else(|| {
+            let range = if value < -9_007_199_254_740_992.0 {
+                " (<-2^53)"
+            } else if value > 9_007_199_254_740_992.0 {
+                " (>2^53)"
+            } else {
+                ""
+            };
+            Error::logic(format!("Number not an integer{range}: {}", display_g20(value)))
+        })
+    }
+
+    /// The string, or `Expected type STRING but found ...`.
+    pub fn as_str(&self) -> Result<&Arc<str>> {
+        match self {
+            Datum::Str(value) => Ok(value),
+            other => Err(other.wrong_type("STRING")),
+        }
+    }
+
+    /// The array, or `Expected type ARRAY but found ...`.
+    pub fn as_array(&self) -> Result<&Array> {
+        match self {
+            Datum::Array(value) => Ok(value),
+            other => Err(other.wrong_type("ARRAY")),
+        }
+    }
+
+    /// The object, pseudo-types included, or `Expected type OBJECT but found ...`.
+    pub fn as_object(&self) -> Result<&Object> {
+        match self {
+            Datum::Object(value) => Ok(value),
+            other => Err(other.wrong_type("OBJECT")),
+        }
+    }
+
+    /// The bytes, or `Expected type PTYPE<BINARY> but found ...`.
+    pub fn as_binary(&self) -> Result<&Arc<[u8]>> {
+        match self {
+            Datum::Binary(value) => Ok(value),
+            other => Err(other.wrong_type("PTYPE<BINARY>")),
+        }
+    }
+
+    /// The field of an object; `None` when it isn't there or this is no object.
+    pub fn get(&self, key: &str) -> Option<Datum> {
+        match self {
+            Datum::Object(object) => object.get(key),
+            _ => None,
+        }
+    }
+
+    /// The field of an object, or RethinkDB's ``No attribute `x` in object``.
+    pub fn field(&self, key: &str) -> Result<Datum> {
+        self.as_object()?
+            .get(key)
+            .ok_or_else(|| Error::missing(format!("No attribute `{key}` in object:\n{}", self.print())))
+    }
+
+    /// `Expected type X but found Y.`, as a type error: non-existence when this is `null`, which lets `default`
+    /// catch it (`rfail_typed_target` in RethinkDB's `error.hpp`).
+    pub fn wrong_type(&self, expected: &str) -> Error {
+        self.type_error(format!("Expected type {expected} but found {}.", self.type_name()))
+    }
+
+    /// An error about this value's type: of the non-existence kind when it is `null`.
+    pub fn type_error(&self, message: impl Into<String>) -> Error {
+        if self.is_null() { Error::missing(message) } else { Error::logic(message) }
+    }
+
+    /// The value as indented JSON, as error messages show it.
+    pub fn print(&self) -> String {
+        json::to_pretty(self)
+    }
+
+    /// [`print`](Self::print), cut to 300 bytes.
+    pub fn trunc_print(&self) -> String {
+        const LIMIT: usize = 300;
+        let mut text = self.print();
+        if text.len() > LIMIT {
+            let mut end = LIMIT - 3;
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            text.truncate(end);
+            text.push_str("...");
+        }
+        text
+    }
+}
+
+impl From<bool> for Datum {
+    fn from(value: bool) -> Self {
+        Datum::Bool(value)
+    }
+}
+
+impl From<&str> for Datum {
+    fn from(value: &str) -> Self {
+        Datum::str(value)
+    }
+}
+
+impl From<String> for Datum {
+    fn from(value: String) -> Self {
+        Datum::Str(value.into())
+    }
+}
+
+impl From<Arc<str>> for Datum {
+    fn from(value: Arc<str>) -> Self {
+        Datum::Str(value)
+    }
+}
+
+impl From<u32> for Datum {
+    fn from(value: u32) -> Self {
+        Datum::Num(value.into())
+    }
+}
+
+impl From<u64> for Datum {
+    fn from(value: u64) -> Self {
+        Datum::Num(value as f64)
+    }
+}
+
+impl From<usize> for Datum {
+    fn from(value: usize) -> Self {
+        Datum::Num(value as f64)
+    }
+}
+
+impl From<i64> for Datum {
+    fn from(value: i64) -> Self {
+        Datum::Num(value as f64)
+    }
+}
+
+impl From<Vec<Datum>> for Datum {
+    fn from(items: Vec<Datum>) -> Self {
+        Datum::array(items)
+    }
+}

@@ -1,0 +1,125 @@
+//! Numbers: integers among doubles, and the texts that RethinkDB gives them.
+
+const MAX_INTEGER: f64 = 9_007_199_254_740_992.0;
+
+/// The double as an integer, when it is one of magnitude at most 2^53.
+pub fn as_integer(value: f64) -> Option<i64> {
+    (value.abs() <= MAX_INTEGER && value.fract() == 0.0).then_some(value as i64)
+}
+
+/// Appends the double as RethinkDB's JSON writer does: integers of up to 53 bits plainly, -0 as `-0.0`, everything
+/// else as the shortest digits that read back the same, with an exponent below 1e-6 and from 1e21 on
+/// (`Prettify` of rapidjson).
+pub fn write_json(value: f64, out: &mut Vec<u8>) {
+    let negative_zero = value == 0.0 && value.is_sign_negative();
+    match as_integer(value) {
+        Some(integer) if !negative_zero => {
+            out.extend_from_slice(itoa::Buffer::new().format(integer).as_bytes());
+        }
+        _ => write_shortest(value, out),
+    }
+}
+
+fn write_shortest(value: f64, out: &mut Vec<u8>) {
+    let scientific = format!("{value:e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
+    let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
+    out.extend_from_slice(sign.as_bytes());
+    out.extend_from_slice(layout(&digits, exponent + 1).as_bytes());
+}
+
+/// Places the decimal point: `point` digits stand before it.
+fn layout(digits: &str, point: i32) -> String {
+    let count = digits.len() as i32;
+    if point >= count && point <= 21 {
+        format!("{digits}{}.0", "0".repeat((point - count) as usize))
+    } else if point > 0 && point <= 21 {
+        let (whole, fraction) = digits.split_at(point as usize);
+        format!("{whole}.{fraction}")
+    } else if point > -6 && point <= 0 {
+        format!("0.{}{digits}", "0".repeat(-point as usize))
+    } else {
+        let (first, rest) = digits.split_at(1);
+        let dot = if rest.is_empty() { "" } else { "." };
+        format!("{first}{dot}{rest}e{}", point - 1)
+    }
+}
+
+/// The double as C's `%.20g` prints it, which is how RethinkDB's error messages show numbers.
+pub fn display_g20(value: f64) -> String {
+    const DIGITS: usize = 20;
+    if !value.is_finite() {
+        return if value.is_nan() {
+            "nan".into()
+        } else if value > 0.0 {
+            "inf".into()
+        } else {
+            "-inf".into()
+        };
+    }
+    let scientific = format!("{value:.*e}", DIGITS - 1);
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if exponent < -4 || exponent >= DIGITS as i32 {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        format!("{}e{sign}{:02}", strip_zeros(mantissa), exponent.abs())
+    } else {
+        let decimals = (DIGITS as i32 - 1 - exponent) as usize;
+        strip_zeros(&format!("{value:.decimals$}")).to_owned()
+    }
+}
+
+fn strip_zeros(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(value: f64) -> String {
+        let mut out = Vec::new();
+        write_json(value, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn json_text_is_rapidjsons() {
+        let cases = [
+            (0.0, "0"),
+            (-0.0, "-0.0"),
+            (1.0, "1"),
+            (-1.5, "-1.5"),
+            (0.1, "0.1"),
+            (1e20, "100000000000000000000.0"),
+            (1e21, "1e21"),
+            (1.5e300, "1.5e300"),
+            (0.000001, "0.000001"),
+            (0.0000001, "1e-7"),
+            (9_007_199_254_740_992.0, "9007199254740992"),
+            (5e-324, "5e-324"),
+            (123456.789, "123456.789"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(json(value), text);
+        }
+    }
+
+    #[test]
+    fn g20_text_is_cs() {
+        let cases = [
+            (0.0, "0"),
+            (1.5, "1.5"),
+            (0.1, "0.10000000000000000555"),
+            (1e100, "1.0000000000000000159e+100"),
+            (1e20, "1e+20"),
+            (9_007_199_254_740_994.0, "9007199254740994"),
+            (0.00001, "1.0000000000000000818e-05"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(display_g20(value), text);
+        }
+    }
+}

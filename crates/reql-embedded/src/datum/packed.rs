@@ -1,0 +1,340 @@
+//! The bytes of a stored value, and views that read single fields out of them.
+//!
+//! | tag | value | bytes after the tag |
+//! |---|---|---|
+//! | 0, 1, 2 | null, false, true | |
+//! | 3 | number | a little-endian double |
+//! | 4 | number that is a 32-bit integer | 4 bytes, little-endian |
+//! | 5, 6 | string, binary | length, bytes |
+//! | 7 | array | width, count, body length, an offset for each element, the elements |
+//! | 8 | object | width, count, body length, an offset for each field, the fields: key length, key, value |
+//!
+//! Lengths and counts are LEB128; offsets are `width` (1, 2 or 4) bytes each and count from the start of the body.
+//! Fields are sorted by key, so a field is found by bisection without decoding its neighbours.
+
+use std::sync::Arc;
+
+use super::{Array, Datum, Object};
+use crate::error::{Error, Result};
+
+const NULL: u8 = 0;
+const FALSE: u8 = 1;
+const TRUE: u8 = 2;
+const DOUBLE: u8 = 3;
+const INT: u8 = 4;
+const STR: u8 = 5;
+const BINARY: u8 = 6;
+const ARRAY: u8 = 7;
+const OBJECT: u8 = 8;
+
+/// The longest array that can be stored, whatever a query's own limit is.
+const MAX_ARRAY: usize = 100_000;
+
+/// Encodes a value. Fails for `minval` and `maxval`, which can't be stored.
+pub fn encode(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
+    stacker::maybe_grow(32 * 1024, 1024 * 1024, || encode_value(datum, out))
+}
+
+fn encode_value(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
+    match datum {
+        Datum::MinVal | Datum::MaxVal => {
+            return Err(Error::logic("`r.minval` and `r.maxval` cannot be written to disk."));
+        }
+        Datum::Null => out.push(NULL),
+        Datum::Bool(value) => out.push(if *value { TRUE } else { FALSE }),
+        Datum::Num(value) => encode_number(*value, out),
+        Datum::Str(text) => {
+            out.push(STR);
+            write_bytes(text.as_bytes(), out);
+        }
+        Datum::Binary(bytes) => {
+            out.push(BINARY);
+            write_bytes(bytes, out);
+        }
+        Datum::Array(array) => match array.as_packed() {
+            Some(view) => out.extend_from_slice(view.raw()),
+            None if array.len() > MAX_ARRAY => {
+                return Err(Error::logic("Array too large for disk writes (limit 100,000 elements)."));
+            }
+            None => encode_container(ARRAY, array.iter(), out, |item, body| encode(&item, body))?,
+        },
+        Datum::Object(object) => match object.as_packed() {
+            Some(view) => out.extend_from_slice(view.raw()),
+            None => encode_container(OBJECT, object.iter(), out, |(key, value), body| {
+                write_bytes(key.as_bytes(), body);
+                encode(&value, body)
+            })?,
+        },
+    }
+    Ok(())
+}
+
+/// The packed bytes of one value.
+pub fn to_bytes(datum: &Datum) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(128);
+    encode(datum, &mut out)?;
+    Ok(out)
+}
+
+/// A value over bytes that [`encode`] made. Containers stay packed.
+pub fn from_bytes(bytes: Arc<[u8]>) -> Datum {
+    value_at(&bytes, 0)
+}
+
+fn encode_number(value: f64, out: &mut Vec<u8>) {
+    let integer = value as i32;
+    if f64::from(integer).to_bits() == value.to_bits() {
+        out.push(INT);
+        out.extend_from_slice(&integer.to_le_bytes());
+    } else {
+        out.push(DOUBLE);
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+}
+
+fn encode_container<T>(
+    tag: u8,
+    items: impl ExactSizeIterator<Item = T>,
+    out: &mut Vec<u8>,
+    mut encode_item: impl FnMut(T, &mut Vec<u8>) -> Result<()>,
+) -> Result<()> {
+    let mut offsets = Vec::with_capacity(items.len());
+    let mut body = Vec::with_capacity(items.len() * 16);
+    for item in items {
+        offsets.push(body.len());
+        encode_item(item, &mut body)?;
+    }
+    if body.len() > u32::MAX as usize {
+        return Err(Error::new(
+            crate::error::ErrorKind::ResourceLimit,
+            "Value too large to be stored (max 4 GiB).",
+        ));
+    }
+    let width: usize = match body.len() {
+        0..=0xff => 1,
+        0x100..=0xffff => 2,
+        _ => 4,
+    };
+    out.extend_from_slice(&[tag, width as u8]);
+    write_length(offsets.len(), out);
+    write_length(body.len(), out);
+    for offset in offsets {
+        out.extend_from_slice(&(offset as u32).to_le_bytes()[..width]);
+    }
+    out.extend_from_slice(&body);
+    Ok(())
+}
+
+fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    write_length(bytes.len(), out);
+    out.extend_from_slice(bytes);
+}
+
+fn write_length(mut length: usize, out: &mut Vec<u8>) {
+    while length >= 0x80 {
+        out.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    out.push(length as u8);
+}
+
+fn read_length(bytes: &[u8], at: &mut usize) -> usize {
+    let mut length = 0;
+    let mut shift = 0;
+    loop {
+        let byte = bytes[*at];
+        *at += 1;
+        length |= usize::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return length;
+        }
+        shift += 7;
+    }
+}
+
+fn read_bytes<'a>(bytes: &'a [u8], at: &mut usize) -> &'a [u8] {
+    let length = read_length(bytes, at);
+    let start = *at;
+    *at += length;
+    &bytes[start..*at]
+}
+
+fn read_array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut array = [0; N];
+    array.copy_from_slice(&bytes[at..at + N]);
+    array
+}
+
+fn value_at(buffer: &Arc<[u8]>, at: usize) -> Datum {
+    match scalar_at(buffer, at) {
+        Scalar::Null => Datum::Null,
+        Scalar::Bool(value) => Datum::Bool(value),
+        Scalar::Num(value) => Datum::Num(value),
+        Scalar::Str(text) => Datum::Str(Arc::from(text)),
+        Scalar::Binary(bytes) => Datum::Binary(Arc::from(bytes)),
+        Scalar::Array => Datum::Array(Array::packed(Packed::new(buffer, at))),
+        Scalar::Object => Datum::Object(Object::packed(Packed::new(buffer, at))),
+    }
+}
+
+/// A packed value seen in place: what can be told without allocating.
+#[derive(Debug)]
+pub(super) enum Scalar<'a> {
+    Null,
+    Bool(bool),
+    Num(f64),
+    Str(&'a str),
+    Binary(&'a [u8]),
+    Array,
+    Object,
+}
+
+fn scalar_at(bytes: &[u8], at: usize) -> Scalar<'_> {
+    let mut at = at;
+    let tag = bytes[at];
+    at += 1;
+    match tag {
+        NULL => Scalar::Null,
+        FALSE => Scalar::Bool(false),
+        TRUE => Scalar::Bool(true),
+        DOUBLE => Scalar::Num(f64::from_le_bytes(read_array(bytes, at))),
+        INT => Scalar::Num(i32::from_le_bytes(read_array(bytes, at)).into()),
+        STR => Scalar::Str(text(read_bytes(bytes, &mut at))),
+        BINARY => Scalar::Binary(read_bytes(bytes, &mut at)),
+        ARRAY => Scalar::Array,
+        _ => Scalar::Object,
+    }
+}
+
+/// Only valid text is ever packed; bytes damaged on disk show as an empty string rather than a crash.
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// A container inside packed bytes.
+#[derive(Clone)]
+pub(super) struct Packed {
+    buffer: Arc<[u8]>,
+    start: u32,
+}
+
+/// Where the parts of a packed container are.
+struct Layout {
+    width: usize,
+    count: usize,
+    offsets: usize,
+    body: usize,
+    end: usize,
+}
+
+impl Packed {
+    fn new(buffer: &Arc<[u8]>, start: usize) -> Self {
+        Packed { buffer: buffer.clone(), start: start as u32 }
+    }
+
+    fn layout(&self) -> Layout {
+        layout(&self.buffer, self.start as usize)
+    }
+
+    /// Its bytes, tag included.
+    fn raw(&self) -> &[u8] {
+        &self.buffer[self.start as usize..self.layout().end]
+    }
+
+    pub(super) fn len(&self) -> usize {
+        let mut at = self.start as usize + 2;
+        read_length(&self.buffer, &mut at)
+    }
+
+    /// The element of an array. The caller keeps `index` below `len`.
+    pub(super) fn element(&self, index: usize) -> Datum {
+        value_at(&self.buffer, self.layout().item(&self.buffer, index))
+    }
+
+    pub(super) fn key(&self, index: usize) -> &str {
+        let mut at = self.layout().item(&self.buffer, index);
+        text(read_bytes(&self.buffer, &mut at))
+    }
+
+    /// The field of an object. The caller keeps `index` below `len`.
+    pub(super) fn field(&self, index: usize) -> (&str, Datum) {
+        let mut at = self.layout().item(&self.buffer, index);
+        let key = text(read_bytes(&self.buffer, &mut at));
+        (key, value_at(&self.buffer, at))
+    }
+
+    pub(super) fn find(&self, key: &str) -> Option<Datum> {
+        let layout = self.layout();
+        let (mut low, mut high) = (0, layout.count);
+        while low < high {
+            let middle = (low + high) / 2;
+            let mut at = layout.item(&self.buffer, middle);
+            match read_bytes(&self.buffer, &mut at).cmp(key.as_bytes()) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => return Some(value_at(&self.buffer, at)),
+            }
+        }
+        None
+    }
+
+    /// Visits the container in place, without making values: the fast way from the file to JSON.
+    pub(super) fn visit<V: Visitor>(&self, visitor: &mut V) {
+        visit(&self.buffer, self.start as usize, visitor);
+    }
+}
+
+impl Layout {
+    fn item(&self, bytes: &[u8], index: usize) -> usize {
+        let mut raw = [0; 4];
+        let at = self.offsets + index * self.width;
+        raw[..self.width].copy_from_slice(&bytes[at..at + self.width]);
+        self.body + u32::from_le_bytes(raw) as usize
+    }
+}
+
+fn layout(bytes: &[u8], start: usize) -> Layout {
+    let width = usize::from(bytes[start + 1]);
+    let mut at = start + 2;
+    let count = read_length(bytes, &mut at);
+    let length = read_length(bytes, &mut at);
+    let body = at + count * width;
+    Layout { width, count, offsets: at, body, end: body + length }
+}
+
+/// Receives a packed value part by part.
+pub(super) trait Visitor {
+    fn scalar(&mut self, value: Scalar<'_>);
+    fn open(&mut self, bracket: u8);
+    fn separator(&mut self);
+    fn key(&mut self, key: &str);
+    fn close(&mut self, bracket: u8);
+}
+
+fn visit<V: Visitor>(bytes: &[u8], at: usize, visitor: &mut V) {
+    match scalar_at(bytes, at) {
+        container @ (Scalar::Array | Scalar::Object) => {
+            let is_object = matches!(container, Scalar::Object);
+            let layout = layout(bytes, at);
+            visitor.open(if is_object { b'{' } else { b'[' });
+            for index in 0..layout.count {
+                if index > 0 {
+                    visitor.separator();
+                }
+                let mut item = layout.item(bytes, index);
+                if is_object {
+                    visitor.key(text(read_bytes(bytes, &mut item)));
+                }
+                stacker::maybe_grow(32 * 1024, 1024 * 1024, || visit(bytes, item, visitor));
+            }
+            visitor.close(if is_object { b'}' } else { b']' });
+        }
+        scalar => visitor.scalar(scalar),
+    }
+}
+
+impl std::fmt::Debug for Packed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Packed({} items)", self.len())
+    }
+}

@@ -1,0 +1,22 @@
+//! Geometry: GeoJSON objects. Here only their form is checked; what they mean is the evaluator's business.
+
+use super::REQL_TYPE;
+use crate::datum::{Datum, Object};
+use crate::error::{Error, Result};
+
+pub(super) fn sanitize(object: Object) -> Result<Datum> {
+    for (key, value) in object.iter() {
+        match key {
+            "coordinates" => drop(value.as_array()?),
+            "type" => drop(value.as_str()?),
+            "crs" | REQL_TYPE => {}
+            _ => return Err(Error::logic(format!("Unrecognized field `{key}` found in geometry object."))),
+        }
+    }
+    for key in ["type", "coordinates"] {
+        if !object.contains_key(key) {
+            return Err(Error::missing(format!("Field `{key}` not found in geometry object.")));
+        }
+    }
+    Ok(Datum::Object(object))
+}

@@ -1,0 +1,87 @@
+//! `r.literal`: replaces a nested object in `merge` and `update` where merging would be the rule.
+
+use super::{LITERAL, Literals, REQL_TYPE};
+use crate::datum::{Array, Datum, Object, ObjectBuilder};
+use crate::error::{Error, Result};
+
+const VALUE: &str = "value";
+
+pub(super) fn sanitize(object: Object, literals: Literals) -> Result<Datum> {
+    if literals == Literals::Refused {
+        return Err(Error::logic(
+            "Stray literal keyword found: literal is only legal inside of the object passed to merge or update and \
+             cannot nest inside other literals.",
+        ));
+    }
+    if let Some(key) = object.keys().find(|key| *key != REQL_TYPE && *key != VALUE) {
+        return Err(Error::logic(format!("Invalid literal term with illegal key `{key}`.")));
+    }
+    Ok(Datum::Object(object))
+}
+
+/// `r.literal(value)`; without a value it removes the field it stands for.
+pub fn literal(value: Option<Datum>) -> Datum {
+    let kind = (REQL_TYPE, Datum::str(LITERAL));
+    Datum::object([Some(kind), value.map(|value| (VALUE, value))].into_iter().flatten())
+}
+
+impl Datum {
+    /// Lays `other` over this value: objects merge field by field, anything else replaces, literals replace whole.
+    pub fn merge(&self, other: &Datum) -> Datum {
+        stacker::maybe_grow(32 * 1024, 1024 * 1024, || match (self, other) {
+            (Datum::Object(left), Datum::Object(right)) if !other.is_ptype(LITERAL) => {
+                merge_objects(left, right)
+            }
+            _ => other.drop_literals().unwrap_or_default(),
+        })
+    }
+
+    /// The value with literals replaced by what they hold; `None` for an empty literal.
+    pub fn drop_literals(&self) -> Option<Datum> {
+        if !self.holds_literal() {
+            return Some(self.clone());
+        }
+        stacker::maybe_grow(32 * 1024, 1024 * 1024, || match self {
+            Datum::Object(object) if self.is_ptype(LITERAL) => object.get(VALUE),
+            Datum::Object(object) => Some(Datum::Object(
+                object.iter().filter_map(|(key, value)| Some((key.into(), value.drop_literals()?))).collect(),
+            )),
+            Datum::Array(items) => {
+                Some(Datum::Array(items.iter().filter_map(|item| item.drop_literals()).collect::<Array>()))
+            }
+            scalar => Some(scalar.clone()),
+        })
+    }
+
+    /// Whether a literal is anywhere inside.
+    pub fn holds_literal(&self) -> bool {
+        match self {
+            Datum::Object(object) => {
+                self.is_ptype(LITERAL)
+                    || stacker::maybe_grow(32 * 1024, 1024 * 1024, || {
+                        object.iter().any(|(_, v)| v.holds_literal())
+                    })
+            }
+            Datum::Array(items) => {
+                stacker::maybe_grow(32 * 1024, 1024 * 1024, || items.iter().any(|item| item.holds_literal()))
+            }
+            _ => false,
+        }
+    }
+}
+
+fn merge_objects(left: &Object, right: &Object) -> Datum {
+    let mut merged = ObjectBuilder::from(left.clone());
+    for (key, value) in right.iter() {
+        let mergeable = matches!(value, Datum::Object(_)) && !value.is_ptype(LITERAL);
+        let merged_value = match merged.get(key) {
+            Some(old) if mergeable => Some(old.merge(&value)),
+            _ => value.drop_literals(),
+        };
+        match merged_value {
+            Some(value) => merged.insert(key, value),
+            None => merged.remove(key),
+        };
+    }
+    Datum::Object(merged.build())
+}

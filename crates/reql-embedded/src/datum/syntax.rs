@@ -1,0 +1,304 @@
+//! JSON text as a tree, with the rules and the error texts of the parser that RethinkDB uses (rapidjson).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::json::utf8;
+
+/// How deep arrays and objects may nest. RethinkDB has no limit of its own but its memory.
+pub const MAX_DEPTH: usize = 10_000;
+
+/// A JSON value. Strings without escapes borrow from the text.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Json<'a> {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// Any number, as a double.
+    Num(f64),
+    /// A string.
+    Str(Cow<'a, str>),
+    /// An array.
+    Array(Vec<Json<'a>>),
+    /// An object, in the order of the text, duplicate keys included.
+    Object(Vec<(Cow<'a, str>, Json<'a>)>),
+}
+
+impl Json<'_> {
+    /// The type's name in error messages about malformed queries.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Json::Null => "NULL",
+            Json::Bool(_) => "BOOL",
+            Json::Num(_) => "NUMBER",
+            Json::Str(_) => "STRING",
+            Json::Array(_) => "ARRAY",
+            Json::Object(_) => "OBJECT",
+        }
+    }
+}
+
+/// Why a text is no JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParseError(Cow<'static, str>);
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+type Result<T> = std::result::Result<T, ParseError>;
+
+fn fail<T>(message: &'static str) -> Result<T> {
+    Err(ParseError(Cow::Borrowed(message)))
+}
+
+/// Parses one JSON value that fills the text.
+pub fn parse(text: &[u8]) -> Result<Json<'_>> {
+    let mut parser = Parser { text, at: 0, depth: 0 };
+    parser.skip_space();
+    if parser.peek().is_none() {
+        return fail("The document is empty.");
+    }
+    let value = parser.value()?;
+    parser.skip_space();
+    match parser.peek() {
+        None => Ok(value),
+        Some(_) => fail("The document root must not follow by other values."),
+    }
+}
+
+struct Parser<'a> {
+    text: &'a [u8],
+    at: usize,
+    depth: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn skip_space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            self.at += 1;
+        }
+    }
+
+    fn value(&mut self) -> Result<Json<'a>> {
+        match self.peek() {
+            Some(b'n') => self.word("null", Json::Null),
+            Some(b't') => self.word("true", Json::Bool(true)),
+            Some(b'f') => self.word("false", Json::Bool(false)),
+            Some(b'"') => Ok(Json::Str(self.string()?)),
+            Some(b'[') => self.nested(Self::array),
+            Some(b'{') => self.nested(Self::object),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => fail("Invalid value."),
+        }
+    }
+
+    fn word(&mut self, word: &str, value: Json<'a>) -> Result<Json<'a>> {
+        if self.text[self.at..].starts_with(word.as_bytes()) {
+            self.at += word.len();
+            Ok(value)
+        } else {
+            fail("Invalid value.")
+        }
+    }
+
+    fn nested(&mut self, parse: fn(&mut Self) -> Result<Json<'a>>) -> Result<Json<'a>> {
+        if self.depth == MAX_DEPTH {
+            return fail("Terminate parsing due to Handler error.");
+        }
+        self.depth += 1;
+        self.at += 1;
+        let value = stacker::maybe_grow(32 * 1024, 1024 * 1024, || parse(self));
+        self.depth -= 1;
+        value
+    }
+
+    fn array(&mut self) -> Result<Json<'a>> {
+        let mut items = Vec::new();
+        self.skip_space();
+        if self.eat(b']') {
+            return Ok(Json::Array(items));
+        }
+        loop {
+            self.skip_space();
+            items.push(self.value()?);
+            self.skip_space();
+            if self.eat(b']') {
+                return Ok(Json::Array(items));
+            }
+            if !self.eat(b',') {
+                return fail("Missing a comma or ']' after an array element.");
+            }
+        }
+    }
+
+    fn object(&mut self) -> Result<Json<'a>> {
+        let mut fields = Vec::new();
+        self.skip_space();
+        if self.eat(b'}') {
+            return Ok(Json::Object(fields));
+        }
+        loop {
+            self.skip_space();
+            if self.peek() != Some(b'"') {
+                return fail("Missing a name for object member.");
+            }
+            let key = self.string()?;
+            self.skip_space();
+            if !self.eat(b':') {
+                return fail("Missing a colon after a name of object member.");
+            }
+            self.skip_space();
+            fields.push((key, self.value()?));
+            self.skip_space();
+            if self.eat(b'}') {
+                return Ok(Json::Object(fields));
+            }
+            if !self.eat(b',') {
+                return fail("Missing a comma or '}' after an object member.");
+            }
+        }
+    }
+
+    fn digits(&mut self) -> usize {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        self.at - start
+    }
+
+    fn number(&mut self) -> Result<Json<'a>> {
+        let start = self.at;
+        self.eat(b'-');
+        if !self.eat(b'0') && self.digits() == 0 {
+            return fail("Invalid value.");
+        }
+        let mut is_integer = true;
+        if self.eat(b'.') {
+            is_integer = false;
+            if self.digits() == 0 {
+                return fail("Miss fraction part in number.");
+            }
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            is_integer = false;
+            self.at += 1;
+            if !self.eat(b'-') {
+                self.eat(b'+');
+            }
+            if self.digits() == 0 {
+                return fail("Miss exponent in number.");
+            }
+        }
+        // Integers lose the sign of zero, as in rapidjson: `-0` is 0, `-0.0` is -0.
+        let text = std::str::from_utf8(&self.text[start..self.at]).unwrap_or_default();
+        match text.parse::<f64>() {
+            Ok(value) if is_integer && value == 0.0 => Ok(Json::Num(0.0)),
+            Ok(value) if value.is_finite() => Ok(Json::Num(value)),
+            _ => fail("Number too big to be stored in double."),
+        }
+    }
+
+    fn string(&mut self) -> Result<Cow<'a, str>> {
+        self.at += 1;
+        let start = self.at;
+        let mut unescaped: Option<Vec<u8>> = None;
+        loop {
+            match self.peek() {
+                None => return fail("Missing a closing quotation mark in string."),
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    let out = unescaped.get_or_insert_with(|| self.text[start..self.at].to_vec());
+                    self.at += 1;
+                    // Reborrowing through a local keeps the parser free to move on.
+                    let mut piece = [0; 4];
+                    let piece = Self::escape(self.text, &mut self.at, &mut piece)?;
+                    out.extend_from_slice(piece);
+                }
+                Some(byte) if byte < 0x20 => {
+                    return fail(if byte == 0 {
+                        "Missing a closing quotation mark in string."
+                    } else {
+                        "Invalid escape character in string."
+                    });
+                }
+                Some(byte) => {
+                    if let Some(out) = &mut unescaped {
+                        out.push(byte);
+                    }
+                    self.at += 1;
+                }
+            }
+        }
+        let raw = &self.text[start..self.at];
+        self.at += 1;
+        match unescaped {
+            None => Ok(Cow::Borrowed(checked(raw)?)),
+            Some(bytes) => Ok(Cow::Owned(checked(&bytes)?.to_owned())),
+        }
+    }
+
+    /// Reads what follows a backslash.
+    fn escape<'b>(text: &[u8], at: &mut usize, piece: &'b mut [u8; 4]) -> Result<&'b [u8]> {
+        let Some(&byte) = text.get(*at) else { return fail("Missing a closing quotation mark in string.") };
+        *at += 1;
+        let c = match byte {
+            b'"' | b'\\' | b'/' => byte as char,
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => Self::unicode_escape(text, at)?,
+            _ => return fail("Invalid escape character in string."),
+        };
+        Ok(c.encode_utf8(piece).as_bytes())
+    }
+
+    fn unicode_escape(text: &[u8], at: &mut usize) -> Result<char> {
+        const INVALID: &str = "The surrogate pair in string is invalid.";
+        let first = Self::hex4(text, at)?;
+        let code = if (0xd800..0xdc00).contains(&first) {
+            if !text[*at..].starts_with(b"\\u") {
+                return fail(INVALID);
+            }
+            *at += 2;
+            let second = Self::hex4(text, at)?;
+            if !(0xdc00..0xe000).contains(&second) {
+                return fail(INVALID);
+            }
+            0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00)
+        } else {
+            first
+        };
+        char::from_u32(code).map_or_else(|| fail(INVALID), Ok)
+    }
+
+    fn hex4(text: &[u8], at: &mut usize) -> Result<u32> {
+        let digits = text.get(*at..*at + 4).and_then(|digits| {
+            digits.iter().try_fold(0, |value, digit| Some(value * 16 + (*digit as char).to_digit(16)?))
+        });
+        *at += 4;
+        digits.map_or_else(|| fail("Incorrect hex digit after \\u escape in string."), Ok)
+    }
+}
+
+fn checked(bytes: &[u8]) -> Result<&str> {
+    utf8(bytes).map_err(|error| ParseError(Cow::Owned(error.message().to_owned())))
+}

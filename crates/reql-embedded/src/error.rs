@@ -1,0 +1,143 @@
+//! Errors by class, as RethinkDB reports them: client, compile, or one of the runtime types.
+
+use std::fmt;
+
+/// The result of anything that can fail as a query can.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Names a term of the query that is running; its frames are in [`Backtraces`](crate::term::Backtraces). The default is
+/// the root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bt(pub(crate) u32);
+
+/// What kind of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The client sent something that is not a query.
+    Client,
+    /// The query does not compile: a wrong argument count, an unknown term.
+    Compile,
+    /// The server failed in a way it should not have.
+    Internal,
+    /// A limit, such as the array size, was exceeded.
+    ResourceLimit,
+    /// The query asks for something that makes no sense.
+    QueryLogic,
+    /// A field, an element or a row is not there; `default` catches it.
+    NonExistence,
+    /// An operation is known not to have happened.
+    OpFailed,
+    /// It is unknown whether an operation happened.
+    OpIndeterminate,
+    /// `r.error` with a message.
+    User,
+    /// `r.error` without a message: only meaningful inside `default`.
+    EmptyUser,
+    /// The user may not do this.
+    Permission,
+    /// Nobody waits for the answer any more.
+    Interrupted,
+}
+
+/// A failed query: the kind, the text, and the term to blame once that is known.
+///
+/// An error is born without a place where only values are at hand (a datum does not know its term); the
+/// first term it passes on its way out gives it one, see [`Error::at`].
+#[derive(Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    bt: Option<Bt>,
+}
+
+impl Error {
+    /// An error without a place yet.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Error(Box::new(Inner { kind, message: message.into(), bt: None }))
+    }
+
+    /// A query-logic error without a place yet.
+    pub fn logic(message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::QueryLogic, message)
+    }
+
+    /// A non-existence error without a place yet.
+    pub fn missing(message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::NonExistence, message)
+    }
+
+    /// A failed operation (a missing table, a name taken) without a place yet.
+    pub fn op_failed(message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::OpFailed, message)
+    }
+
+    /// An internal error: the server's fault, not the query's.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::Internal, message)
+    }
+
+    /// Blames this term, unless a term nearer to the cause was blamed already.
+    #[must_use]
+    pub fn at(mut self, bt: Bt) -> Self {
+        self.0.bt.get_or_insert(bt);
+        self
+    }
+
+    /// Blames this term, whatever was blamed before.
+    #[must_use]
+    pub fn moved_to(mut self, bt: Bt) -> Self {
+        self.0.bt = Some(bt);
+        self
+    }
+
+    /// The same failure as another kind.
+    #[must_use]
+    pub fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
+    /// What kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// RethinkDB's text.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The term to blame, if known.
+    pub fn bt(&self) -> Option<Bt> {
+        self.0.bt
+    }
+}
+
+/// Shorthand to blame a term for whatever fails below it.
+pub trait At<T> {
+    /// See [`Error::at`].
+    fn at(self, bt: Bt) -> Result<T>;
+}
+
+impl<T> At<T> for Result<T> {
+    fn at(self, bt: Bt) -> Result<T> {
+        self.map_err(|error| error.at(bt))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.0.kind, self.0.message)
+    }
+}
+
+impl std::error::Error for Error {}

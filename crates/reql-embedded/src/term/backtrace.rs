@@ -1,0 +1,41 @@
+//! Backtraces: the way from the root of a query to the term that failed.
+
+use std::sync::Arc;
+
+use crate::error::Bt;
+
+/// One step from a term to one of its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// The argument at an index from 0.
+    Arg(usize),
+    /// The optional argument of a name.
+    Optarg(Arc<str>),
+}
+
+/// The places of all terms of a query. The root, which is [`Bt::default`], has no entry.
+#[derive(Debug, Default)]
+pub struct Backtraces {
+    steps: Vec<(Bt, Frame)>,
+}
+
+impl Backtraces {
+    /// Names the term that one step leads to.
+    pub fn child(&mut self, parent: Bt, frame: Frame) -> Bt {
+        self.steps.push((parent, frame));
+        Bt(self.steps.len() as u32)
+    }
+
+    /// The steps from the root to a term.
+    pub fn frames(&self, mut at: Bt) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        while let Some((parent, frame)) =
+            (at.0 as usize).checked_sub(1).and_then(|index| self.steps.get(index))
+        {
+            frames.push(frame.clone());
+            at = *parent;
+        }
+        frames.reverse();
+        frames
+    }
+}

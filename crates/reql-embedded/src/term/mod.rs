@@ -1,0 +1,11 @@
+//! Queries as trees of terms: from JSON to a checked tree in which every term knows its place.
+
+mod backtrace;
+mod kind;
+mod query;
+mod raw;
+
+pub use backtrace::{Backtraces, Frame};
+pub use kind::TermType;
+pub use query::Query;
+pub use raw::RawTerm;
