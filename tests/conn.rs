@@ -321,7 +321,7 @@ async fn a_socket_that_is_read_slowly_gets_all() {
     let routes = warp::any()
         .and(with_conn(&database))
         .then(|conn: Conn| async move {
-            let numbers = conn.into_stream::<u32>(r.range(10_000)).await?;
+            let numbers = conn.into_stream::<u32>(r.range(r.expr(10_000))).await?;
             let lines = numbers.map(|number| number.map(|number| format!("{number}\n")));
             Ok::<_, Error>(warp::reply::stream(lines))
         })

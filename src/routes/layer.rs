@@ -46,7 +46,10 @@ pub(super) fn short_url() -> impl Filter<Extract = (), Error = Rejection> + Clon
 }
 
 /// Wraps all routes.
-pub(super) fn observed<F>(app: &App, routes: F) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<F>
+pub(super) fn observed<F>(
+    app: &App,
+    routes: F,
+) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<F>
 where
     F: Filter<Extract = (Response,), Error = Infallible> + Clone + Send + 'static,
 {
@@ -94,7 +97,8 @@ impl Request {
 
 /// The client's own id if it is one that can stand in a log, else a new one.
 fn request_id(headers: &HeaderMap) -> String {
-    let sane = |id: &&str| !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.bytes().all(|c| c.is_ascii_graphic());
+    let sane =
+        |id: &&str| !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.bytes().all(|c| c.is_ascii_graphic());
     let sent = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(sane);
     sent.map_or_else(|| format!("{:032x}", fastrand::u128(..)), str::to_owned)
 }

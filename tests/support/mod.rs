@@ -85,15 +85,27 @@ impl Api {
     }
 
     /// A request with other headers, and any body.
-    pub async fn with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response<Bytes> {
+    pub async fn with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response<Bytes> {
         let request = warp::test::request().method(method).path(path).body(body);
-        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).reply(&self.routes).await
+        headers
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, *value))
+            .reply(&self.routes)
+            .await
     }
 }
 
 /// Boxed filters reject with a `Rejection`; these never do.
 trait NeverRejects: Filter<Error = Infallible> + Sized {
-    fn map_err_never(self) -> impl Filter<Extract = Self::Extract, Error = warp::Rejection> + Clone + Send + Sync
+    fn map_err_never(
+        self,
+    ) -> impl Filter<Extract = Self::Extract, Error = warp::Rejection> + Clone + Send + Sync
     where
         Self: Clone + Send + Sync,
         Self::Extract: Send,
