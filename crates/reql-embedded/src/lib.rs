@@ -17,7 +17,7 @@ mod reql;
 
 pub mod datum;
 pub mod error;
-pub mod eval;
+pub mod server;
 pub mod storage;
 pub mod term;
 
