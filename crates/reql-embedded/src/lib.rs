@@ -5,6 +5,7 @@
 
 pub mod datum;
 pub mod error;
+pub mod geo;
 pub mod server;
 pub mod term;
 
