@@ -83,7 +83,10 @@ fn geojson_is_checked() {
             r#"{"coordinates":[0,0],"type":"Point","$reql_type$":"GEOMETRY"}"#,
             "GeoJSON object already had a $reql_type$ field.",
         ),
-        (r#"{"coordinates":[0],"type":"Point"}"#, "Too few coordinates.  Need at least longitude and latitude."),
+        (
+            r#"{"coordinates":[0],"type":"Point"}"#,
+            "Too few coordinates.  Need at least longitude and latitude.",
+        ),
         (
             r#"{"coordinates":[0,0,0],"type":"Point"}"#,
             "A third altitude coordinate in GeoJSON positions was found, but is not supported.",

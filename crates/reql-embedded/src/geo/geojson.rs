@@ -77,7 +77,13 @@ pub fn fill(line: &Datum) -> Result<Datum> {
     let line = expect(line)?;
     expect_type(line, "LineString")?;
     let coordinates = line.field("coordinates")?;
-    polygon(&coordinates.as_array()?.iter().map(|position| LonLat::of_position(&position)).collect::<Result<Vec<_>>>()?)
+    polygon(
+        &coordinates
+            .as_array()?
+            .iter()
+            .map(|position| LonLat::of_position(&position))
+            .collect::<Result<Vec<_>>>()?,
+    )
 }
 
 /// A geometry of this type, checked.
@@ -88,7 +94,11 @@ pub(super) fn checked(kind: &str, coordinates: Datum) -> Result<Datum> {
 }
 
 fn object(kind: &str, coordinates: Datum) -> Datum {
-    Datum::object([(REQL_TYPE, Datum::str(GEOMETRY)), ("coordinates", coordinates), ("type", Datum::str(kind))])
+    Datum::object([
+        (REQL_TYPE, Datum::str(GEOMETRY)),
+        ("coordinates", coordinates),
+        ("type", Datum::str(kind)),
+    ])
 }
 
 fn position(point: LonLat) -> Result<Datum> {

@@ -21,7 +21,8 @@ pub fn includes(polygon: &Datum, geometry: &Datum) -> Result<bool> {
 /// `distance` in meters; one of the geometries must be a point.
 pub fn distance(first: &Datum, second: &Datum, ellipsoid: Ellipsoid) -> Result<f64> {
     let (first, second) = (geojson::expect(first)?, geojson::expect(second)?);
-    let (point, other) = if **first.field("type")?.as_str()? == *"Point" { (first, second) } else { (second, first) };
+    let (point, other) =
+        if **first.field("type")?.as_str()? == *"Point" { (first, second) } else { (second, first) };
     let point = geojson::to_point(point)?;
     Shape::of(other)?.distance(point, ellipsoid)
 }
@@ -60,9 +61,8 @@ impl Shape {
             (Shape::Point(point), Shape::Line(line)) | (Shape::Line(line), Shape::Point(point)) => {
                 line.project(*point) == *point
             }
-            (Shape::Point(point), Shape::Polygon(polygon)) | (Shape::Polygon(polygon), Shape::Point(point)) => {
-                meets_point(polygon, *point)
-            }
+            (Shape::Point(point), Shape::Polygon(polygon))
+            | (Shape::Polygon(polygon), Shape::Point(point)) => meets_point(polygon, *point),
             (Shape::Line(a), Shape::Line(b)) => b.intersects(a),
             (Shape::Line(line), Shape::Polygon(polygon)) | (Shape::Polygon(polygon), Shape::Line(line)) => {
                 polygon.meets_line(line)

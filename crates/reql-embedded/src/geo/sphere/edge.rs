@@ -69,7 +69,8 @@ pub fn intersection(a0: Vector, a1: Vector, b0: Vector, b1: Vector) -> Vector {
         return point;
     }
     // Nearly parallel edges: the nearest end that lies between the ends of the other edge.
-    let ends = [a0, a1].into_iter().filter(|p| within_b(*p)).chain([b0, b1].into_iter().filter(|p| within_a(*p)));
+    let ends =
+        [a0, a1].into_iter().filter(|p| within_b(*p)).chain([b0, b1].into_iter().filter(|p| within_a(*p)));
     ends.min_by(|p, q| (point - *p).norm2().total_cmp(&(point - *q).norm2()).then(p.cmp(q))).unwrap_or(point)
 }
 

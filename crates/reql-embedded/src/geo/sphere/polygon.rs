@@ -26,7 +26,11 @@ impl Polygon {
     pub fn new(rings: Vec<Ring>) -> Option<Self> {
         let mut rings: Vec<_> = rings.into_iter().map(Ring::normalized).collect();
         if rings.len() > 1 {
-            rings = rings.into_iter().enumerate().map(|(i, ring)| if i == 0 { ring } else { ring.inverted() }).collect();
+            rings = rings
+                .into_iter()
+                .enumerate()
+                .map(|(i, ring)| if i == 0 { ring } else { ring.inverted() })
+                .collect();
             rings = assemble(&rings)?;
             if shares_edges(&rings) || cross(&rings) {
                 return None;
@@ -36,7 +40,8 @@ impl Polygon {
             rings.iter().filter(|other| !std::ptr::eq(*other, ring) && other.contains_nested(ring)).count()
         };
         let holes: Vec<_> = rings.iter().map(|ring| depth(ring) % 2 == 1).collect();
-        let rings: Vec<_> = rings.into_iter().zip(holes).map(|(ring, is_hole)| Bound { ring, is_hole }).collect();
+        let rings: Vec<_> =
+            rings.into_iter().zip(holes).map(|(ring, is_hole)| Bound { ring, is_hole }).collect();
         let shells = rings.iter().filter(|bound| !bound.is_hole);
         let extent = shells.fold(Extent::EMPTY, |all, bound| all.union(*bound.ring.extent()));
         Some(Polygon { rings, extent })
@@ -69,7 +74,10 @@ impl Polygon {
             return own.ring.contains(&others.ring);
         }
         if !self.has_holes() && !other.has_holes() {
-            return other.rings.iter().all(|theirs| self.rings.iter().any(|own| own.ring.contains(&theirs.ring)));
+            return other
+                .rings
+                .iter()
+                .all(|theirs| self.rings.iter().any(|own| own.ring.contains(&theirs.ring)));
         }
         // Every shell of theirs is in an odd number of these rings, every hole of this one in an even number of theirs.
         other.shells().all(|shell| self.contains_uncrossed(shell) == Some(true))
@@ -105,7 +113,9 @@ impl Polygon {
 
     /// Whether the ring is inside; `None` when it crosses the rim.
     fn contains_uncrossed(&self, other: &Ring) -> Option<bool> {
-        self.rings.iter().try_fold(false, |inside, bound| Some(inside ^ bound.ring.contains_uncrossed(other)?))
+        self.rings
+            .iter()
+            .try_fold(false, |inside, bound| Some(inside ^ bound.ring.contains_uncrossed(other)?))
     }
 
     /// Whether a part of the line is inside.

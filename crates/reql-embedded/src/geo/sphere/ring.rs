@@ -7,7 +7,8 @@ use super::sign::{ordered, sign};
 use super::vector::Vector;
 
 /// Whether a place is inside is found by counting crossings on the way from here, a point that real shapes avoid.
-const ORIGIN: Vector = Vector::new(0.004_567_599_683_568_1, 0.999_474_766_645_098_4, 0.032_083_140_009_307_655);
+const ORIGIN: Vector =
+    Vector::new(0.004_567_599_683_568_1, 0.999_474_766_645_098_4, 0.032_083_140_009_307_655);
 
 /// A closed chain of at least three edges.
 #[derive(Debug, Clone)]
