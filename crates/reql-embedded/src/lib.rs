@@ -17,7 +17,8 @@ mod reql;
 
 pub mod datum;
 pub mod error;
-pub mod server;
+pub mod eval;
+pub mod geo;
 pub mod storage;
 pub mod term;
 
