@@ -5,6 +5,7 @@ mod compile;
 mod env;
 mod func;
 pub mod grouped;
+pub mod pathspec;
 mod query;
 mod scope;
 mod spec;

@@ -26,6 +26,25 @@ pub fn epoch(time: &Datum) -> f64 {
     }
 }
 
+/// A time and a number of seconds, in either order.
+pub fn add(left: &Datum, right: &Datum) -> Result<Datum> {
+    let (time, duration) = if left.is_ptype(TIME) { (left, right) } else { (right, left) };
+    move_to(time, epoch(time) + duration.as_num()?)
+}
+
+/// A time less a number of seconds, or the seconds between two times.
+pub fn subtract(time: &Datum, other: &Datum) -> Result<Datum> {
+    if other.is_ptype(TIME) {
+        Datum::num(round_to_millis(epoch(time) - epoch(other)))
+    } else {
+        move_to(time, epoch(time) - other.as_num()?)
+    }
+}
+
+fn move_to(time: &Datum, epoch: f64) -> Result<Datum> {
+    sanitize(time.as_object()?.clone().with(EPOCH_TIME, Datum::num(epoch)?))
+}
+
 fn round_to_millis(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }

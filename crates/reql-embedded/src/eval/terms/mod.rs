@@ -1,8 +1,17 @@
 //! The terms, a file for each family.
 
+pub mod array;
 pub mod control;
 pub mod datum;
+pub mod elements;
+pub mod errors;
+pub mod fields;
+pub mod index;
+pub mod json;
+pub mod logic;
+pub mod math;
 pub mod object;
+pub mod types;
 
 use std::sync::LazyLock;
 
@@ -10,7 +19,19 @@ use super::spec::Spec;
 use crate::term::TermType;
 
 /// The families, each with the terms that it evaluates.
-const FAMILIES: &[&[Spec]] = &[control::TERMS, datum::TERMS, object::TERMS];
+const FAMILIES: &[&[Spec]] = &[
+    array::TERMS,
+    control::TERMS,
+    datum::TERMS,
+    errors::TERMS,
+    fields::TERMS,
+    index::TERMS,
+    json::TERMS,
+    logic::TERMS,
+    math::TERMS,
+    object::TERMS,
+    types::TERMS,
+];
 
 /// How a term is compiled and evaluated; `None` when it isn't supported.
 pub fn spec(kind: TermType) -> Option<&'static Spec> {
