@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use regex::Regex;
@@ -11,6 +10,8 @@ use super::func::Func;
 use super::val::Val;
 use crate::datum::{Datum, pseudo};
 use crate::error::{Bt, Error, ErrorKind, Result};
+use crate::interrupt::Interrupt;
+use crate::storage::Store;
 
 /// The environment of one query. Cloning shares it.
 #[derive(Clone)]
@@ -18,6 +19,9 @@ pub struct Env(Arc<Inner>);
 
 /// The parts of an environment.
 pub struct Inner {
+    store: Option<Store>,
+    /// The name of this server, which holds every replica.
+    pub server_name: Arc<str>,
     /// Who asks.
     pub user: Arc<str>,
     /// The query's limits.
@@ -25,7 +29,7 @@ pub struct Inner {
     /// The time that `r.now()` gives throughout the query.
     pub now: Datum,
     /// Set when nobody waits for the answer any more.
-    pub interrupt: Arc<AtomicBool>,
+    pub interrupt: Interrupt,
     optargs: Vec<(Arc<str>, Func)>,
     regexes: Mutex<HashMap<Arc<str>, Regex>>,
 }
@@ -70,9 +74,25 @@ const REGEX_CACHE: usize = 1_000;
 
 impl Env {
     /// The environment of a query that begins now.
-    pub fn new(user: Arc<str>, interrupt: Arc<AtomicBool>) -> Result<Env> {
+    pub fn new(store: Store, server_name: Arc<str>, user: Arc<str>, interrupt: Interrupt) -> Result<Env> {
+        Env::begin(Some(store), server_name, user, interrupt)
+    }
+
+    /// An environment without data, for functions that may only look at their arguments.
+    pub fn detached() -> Result<Env> {
+        Env::begin(None, Arc::default(), Arc::default(), Interrupt::default())
+    }
+
+    fn begin(
+        store: Option<Store>,
+        server_name: Arc<str>,
+        user: Arc<str>,
+        interrupt: Interrupt,
+    ) -> Result<Env> {
         let now = pseudo::time::make(0.0, "+00:00")?;
         Ok(Env(Arc::new(Inner {
+            store,
+            server_name,
             user,
             limits: Limits::default(),
             now,
@@ -85,6 +105,8 @@ impl Env {
     /// The same environment with the options of the query, and the limits that they set.
     pub fn with_optargs(&self, optargs: Vec<(Arc<str>, Func)>, limits: Limits) -> Env {
         Env(Arc::new(Inner {
+            store: self.store.clone(),
+            server_name: self.server_name.clone(),
             user: self.user.clone(),
             limits,
             now: self.now.clone(),
@@ -107,10 +129,15 @@ impl Env {
         }
     }
 
+    /// Where the data is.
+    pub fn store(&self) -> Result<&Store> {
+        self.store.as_ref().ok_or_else(|| Error::internal("There are no tables here."))
+    }
+
     /// Fails when nobody waits for the answer any more.
     pub fn check_interrupt(&self) -> Result<()> {
-        if self.interrupt.load(Ordering::Relaxed) {
-            return Err(Error::internal("Query interrupted.").at(Bt::default()));
+        if self.interrupt.is_raised() {
+            return Err(Error::new(ErrorKind::Interrupted, "Query interrupted.").at(Bt::default()));
         }
         Ok(())
     }

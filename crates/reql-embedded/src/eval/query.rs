@@ -1,7 +1,6 @@
 //! Running a query: from its term to its first answer, and on to the further batches of a stream.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::compile::compile;
@@ -247,10 +246,5 @@ impl Cursor {
         };
         self.stream.suspend();
         Ok(Batch { rows, done })
-    }
-
-    /// The flag that ends the work on this stream.
-    pub fn interrupt(&self) -> &Arc<AtomicBool> {
-        &self.env.interrupt
     }
 }

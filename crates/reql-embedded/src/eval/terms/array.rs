@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::index::{from_start, out_of_bounds};
+use super::position::{from_start, out_of_bounds};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 use crate::eval::{Arity, Call, Spec, Val};

@@ -1,187 +1,149 @@
-//! Elements by position: `nth` and `slice`.
+//! Secondary indexes: making, dropping, renaming them, and waiting until they are ready.
 
-use std::sync::Arc;
-
-use crate::datum::{Array, Datum};
-use crate::error::{At, Error, ErrorKind, Result};
-use crate::eval::stream::{Slice, Stream};
-use crate::eval::{Arity, Call, Grouping, Groups, Spec, Val, Value, grouped};
-use crate::term::TermType;
+use crate::datum::Datum;
+use crate::error::{At, Error, Result};
+use crate::eval::table::TableRef;
+use crate::eval::{Arity, Call, Determinism, Shortcut, Spec, Val, stored};
+use crate::storage::{IndexSpec, IndexStatus};
+use crate::term::{RawTerm, TermType};
 
 /// The terms of this family.
 pub const TERMS: &[Spec] = &[
-    Spec::new(TermType::Nth, Arity::exactly(2), nth).grouping(Grouping::Stream),
-    Spec::new(TermType::Slice, Arity::between(2, 3), slice).optargs(&["left_bound", "right_bound"]),
+    Spec::new(TermType::IndexCreate, Arity::between(2, 3), create).optargs(&["multi", "geo"]),
+    Spec::new(TermType::IndexDrop, Arity::exactly(2), drop_index),
+    Spec::new(TermType::IndexList, Arity::exactly(1), list),
+    Spec::new(TermType::IndexStatus, Arity::at_least(1), status),
+    Spec::new(TermType::IndexWait, Arity::at_least(1), wait),
+    Spec::new(TermType::IndexRename, Arity::exactly(3), rename).optargs(&["overwrite"]),
 ];
 
-/// The place of an element counted from the start, given one that may count from the end; `None` when it lies before
-/// the start.
-pub fn from_start(index: i64, size: usize) -> Option<u64> {
-    match u64::try_from(index) {
-        Ok(index) => Some(index),
-        Err(_) => (size as u64).checked_sub(index.unsigned_abs()),
-    }
-}
+/// The parameter of the function that an index over a field has.
+const ROW: i64 = -21;
 
-/// The error of a position where nothing is.
-pub fn out_of_bounds(index: i64) -> Error {
-    Error::missing(format!("Index out of bounds: {index}"))
-}
-
-/// A position as `nth` takes it: an integer of 32 bits.
-pub fn position(number: &Datum) -> Result<i32> {
-    let value = number.as_int()?;
-    i32::try_from(value).map_err(|_| Error::logic(format!("Integer too large: {value}")))
-}
-
-fn nth(call: &mut Call<'_>) -> Result<Val> {
-    let sequence = call.arg(0)?;
-    let (index, bt) = call.placed(1)?;
-    nth_of(call, sequence, position(&index).at(bt)?)
-}
-
-/// The element at a position of an array or a stream, or of each group.
-pub fn nth_of(call: &Call<'_>, sequence: Val, index: i32) -> Result<Val> {
-    let bt = sequence.bt;
-    match sequence.value {
-        Value::Stream(stream) if stream.is_grouped() => {
-            let groups = grouped::collect(stream, call.env).at(bt)?;
-            let nth = |(group, items): (Datum, Datum)| Ok((group, nth_element(items.as_array()?, index)?));
-            Ok(Val::grouped(groups.into_iter().map(nth).collect::<Result<Groups>>()?, call.bt()))
-        }
-        value => {
-            let sequence = Val { value, bt };
-            if sequence.is_datum() {
-                let items = sequence.into_datum()?;
-                return Ok(call.val(nth_element(items.as_array()?, index)?));
+fn create(call: &mut Call<'_>) -> Result<Val> {
+    let table = call.arg(0)?.into_table()?;
+    let name = call.arg(1)?.into_str()?;
+    check_name(call, &table, &name)?;
+    let mut spec = IndexSpec { name: name.to_string(), source: String::new(), multi: false, geo: false };
+    if call.len() == 3 {
+        let function = call.arg(2)?;
+        match definition(&function) {
+            Some(definition) => {
+                spec =
+                    IndexSpec { name: spec.name, ..stored::index_from_binary(&definition).at(function.bt)? }
             }
-            nth_row(call, sequence.into_stream(call.env)?, index).map(|row| call.val(row))
+            None => {
+                let func = function.into_func(Shortcut::None)?;
+                func.check_deterministic(Determinism::ALWAYS, "Index functions must be deterministic.")?;
+                spec.source = stored::text(&func)?;
+            }
         }
+    } else {
+        spec.source = field_function(&name, call).to_json()?;
+    }
+    if let Some(multi) = call.optarg("multi")? {
+        spec.multi = multi.into_bool()?;
+    }
+    if let Some(geo) = call.optarg("geo")? {
+        spec.geo = geo.into_bool()?;
+    }
+    table.stored.create_index(spec, false).at(call.bt())?;
+    Ok(call.val(Datum::object([("created", Datum::Num(1.0))])))
+}
+
+/// The definition of another index, as `index_status` shows it.
+fn definition(val: &Val) -> Option<std::sync::Arc<[u8]>> {
+    match &val.value {
+        crate::eval::Value::Datum(Datum::Binary(bytes)) => Some(bytes.clone()),
+        _ => None,
     }
 }
 
-fn nth_element(items: &Array, index: i32) -> Result<Datum> {
-    let place = from_start(index.into(), items.len()).and_then(|place| usize::try_from(place).ok());
-    place.and_then(|place| items.get(place)).ok_or_else(|| out_of_bounds(index.into()))
-}
-
-/// Reads a stream up to the row; -1 is the last one.
-fn nth_row(call: &Call<'_>, mut rows: Stream, index: i32) -> Result<Datum> {
-    if index < -1 {
-        return Err(call.fail(format!("Cannot use an index < -1 ({index}) on a stream.")));
-    }
-    let mut last = None;
-    let mut left = index;
-    while let Some(row) = rows.next(call.env)? {
-        if left == 0 {
-            return Ok(row);
-        }
-        left = if index < 0 { -1 } else { left - 1 };
-        last = Some(row);
-    }
-    last.filter(|_| index < 0)
-        .ok_or_else(|| call.fail_as(ErrorKind::NonExistence, format!("Index out of bounds: {index}")))
-}
-
-/// What `slice` was asked for, its bounds as they were given.
-#[derive(Debug, Clone, Copy)]
-struct Range {
-    left: i64,
-    is_left_open: bool,
-    right: i64,
-    is_right_open: bool,
-}
-
-impl Range {
-    /// The half-open range of places in something of this size.
-    fn within(self, size: usize) -> std::ops::Range<usize> {
-        let left = from_start(self.left, size).map_or(0, |at| at + u64::from(self.is_left_open));
-        let right = from_start(self.right, size).map_or(0, |at| at + u64::from(!self.is_right_open));
-        let clamped = |place: u64| usize::try_from(place).unwrap_or(usize::MAX).min(size);
-        let end = clamped(right);
-        clamped(left).min(end)..end
-    }
-}
-
-fn slice(call: &mut Call<'_>) -> Result<Val> {
-    let sequence = call.arg(0)?;
-    let has_right = call.len() == 3;
-    let is_left_open = is_open(call, "left_bound", false)?;
-    let left = call.arg(1)?.into_int()?;
-    let is_right_open = has_right && is_open(call, "right_bound", true)?;
-    let right = if has_right { call.arg(2)?.into_int()? } else { -1 };
-    let range = Range { left, is_left_open, right, is_right_open };
-    if sequence.is_datum() {
-        return slice_datum(call, sequence, range);
-    }
-    if !sequence.is_sequence() {
-        return Err(Error::logic("Cannot slice non-sequences.").at(sequence.bt));
-    }
-    let (skip, limit) = stream_range(call, range)?;
+/// The function of an index that is named after a field.
+fn field_function(name: &str, call: &Call<'_>) -> RawTerm {
     let bt = call.bt();
-    match sequence.value {
-        Value::Stream(rows) => call.seq(Stream::new(Slice::new(rows, skip, limit))),
-        _ => {
-            let (table, rows) = sequence.into_selection(call.env)?;
-            Ok(Val { value: Value::Selection(table, Stream::new(Slice::new(rows, skip, limit))), bt })
-        }
+    let row = RawTerm::literal(Datum::Num(ROW as f64), bt);
+    let field = vec![
+        RawTerm::generated(TermType::Var, bt, vec![row.clone()]),
+        RawTerm::literal(Datum::str(name), bt),
+    ];
+    let body = RawTerm::generated(TermType::Bracket, bt, field);
+    let params = RawTerm::generated(TermType::MakeArray, bt, vec![row]);
+    RawTerm::generated(TermType::Func, bt, vec![params, body])
+}
+
+fn check_name(call: &Call<'_>, table: &TableRef, name: &str) -> Result<()> {
+    if *name == **table.primary_key() {
+        return Err(call.fail(format!("Index name conflict: `{name}` is the name of the primary key.")));
     }
+    Ok(())
 }
 
-fn is_open(call: &Call<'_>, name: &str, default: bool) -> Result<bool> {
-    let Some(bound) = call.optarg(name)? else { return Ok(default) };
-    let text = bound.into_str()?;
-    match &*text {
-        "open" => Ok(true),
-        "closed" => Ok(false),
-        _ => {
-            let shown = Datum::Str(text.clone()).trunc_print();
-            Err(call.fail(format!("Expected `open` or `closed` for optarg `{name}` (got `{shown}`).")))
-        }
+fn drop_index(call: &mut Call<'_>) -> Result<Val> {
+    let table = call.arg(0)?.into_table()?;
+    let name = call.arg(1)?.into_str()?;
+    table.stored.drop_index(&name).at(call.bt())?;
+    Ok(call.val(Datum::object([("dropped", Datum::Num(1.0))])))
+}
+
+fn list(call: &mut Call<'_>) -> Result<Val> {
+    let table = call.arg(0)?.into_table()?;
+    let indexes = table.stored.indexes().at(call.bt())?;
+    Ok(call.val(Datum::array(indexes.into_iter().map(|index| Datum::str(index.spec.name)).collect())))
+}
+
+fn names(call: &mut Call<'_>) -> Result<Vec<String>> {
+    (1..call.len()).map(|index| Ok(call.arg(index)?.into_str()?.to_string())).collect()
+}
+
+fn status(call: &mut Call<'_>) -> Result<Val> {
+    let table = call.arg(0)?.into_table()?;
+    let names = names(call)?;
+    let all = table.stored.indexes().at(call.bt())?;
+    if let Some(missing) = names.iter().find(|name| !all.iter().any(|index| index.spec.name == **name)) {
+        let table = table.display_name();
+        return Err(
+            Error::op_failed(format!("Index `{missing}` was not found on table `{table}`.")).at(call.bt())
+        );
     }
+    let wanted = all.into_iter().filter(|index| names.is_empty() || names.contains(&index.spec.name));
+    let statuses = wanted.map(|index| describe(&index)).collect::<Result<_>>()?;
+    Ok(call.val(Datum::array(statuses)))
 }
 
-fn slice_datum(call: &Call<'_>, sequence: Val, range: Range) -> Result<Val> {
-    let bt = sequence.bt;
-    match sequence.into_datum()? {
-        Datum::Array(items) => {
-            let places = range.within(items.len());
-            call.array(places.filter_map(|place| items.get(place)).collect())
-        }
-        Datum::Binary(bytes) => {
-            let part = bytes.get(range.within(bytes.len())).unwrap_or_default();
-            Ok(call.val(Datum::Binary(Arc::from(part))))
-        }
-        Datum::Str(text) => Ok(call.val(Datum::str(slice_text(&text, range)))),
-        other => {
-            let found = other.type_name();
-            Err(Error::logic(format!("Expected ARRAY, BINARY, or STRING, but found {found}.")).at(bt))
-        }
+fn wait(call: &mut Call<'_>) -> Result<Val> {
+    let table = call.arg(0)?.into_table()?;
+    let names = names(call)?;
+    let env = call.env;
+    let ready = table.stored.wait_indexes(&names, &|| env.check_interrupt()).at(call.bt())?;
+    let statuses = ready.iter().map(describe).collect::<Result<_>>()?;
+    Ok(call.val(Datum::array(statuses)))
+}
+
+fn describe(index: &IndexStatus) -> Result<Datum> {
+    let spec = &index.spec;
+    let mut fields = vec![
+        ("index", Datum::str(&spec.name)),
+        ("ready", Datum::Bool(index.ready)),
+        ("outdated", Datum::Bool(false)),
+        ("multi", Datum::Bool(spec.multi)),
+        ("geo", Datum::Bool(spec.geo)),
+        ("function", Datum::Binary(stored::index_to_binary(spec)?.into())),
+        ("query", Datum::from(stored::index_query(spec)?)),
+    ];
+    if !index.ready {
+        fields.push(("progress", Datum::Num(index.processed as f64 / (index.total as f64).max(1.0))));
     }
+    Ok(Datum::object(fields))
 }
 
-/// A part of a text, by characters.
-fn slice_text(text: &str, range: Range) -> &str {
-    let range = range.within(text.chars().count());
-    let offset = |place| text.char_indices().nth(place).map_or(text.len(), |(offset, _)| offset);
-    text.get(offset(range.start)..offset(range.end)).unwrap_or_default()
-}
-
-/// How many rows of a stream to skip, and how many to take.
-fn stream_range(call: &Call<'_>, range: Range) -> Result<(u64, Option<u64>)> {
-    let Ok(left) = u64::try_from(range.left) else {
-        return Err(call.fail("Cannot use a negative left index on a stream."));
-    };
-    let skip = left + u64::from(range.is_left_open);
-    let end = match u64::try_from(range.right) {
-        Ok(right) => Some(right + u64::from(!range.is_right_open)),
-        Err(_) if range.right < -1 => {
-            return Err(call.fail("Cannot use a right index < -1 on a stream."));
-        }
-        Err(_) if range.is_right_open => {
-            return Err(call.fail("Cannot slice to an open right index of -1 on a stream."));
-        }
-        Err(_) => None,
-    };
-    Ok((skip, end.map(|end| end.saturating_sub(skip))))
+fn rename(call: &mut Call<'_>) -> Result<Val> {
+    let table = call.arg(0)?.into_table()?;
+    let old = call.arg(1)?.into_str()?;
+    let new = call.arg(2)?.into_str()?;
+    check_name(call, &table, &old)?;
+    check_name(call, &table, &new)?;
+    let overwrite = call.optarg("overwrite")?.map(Val::into_bool).transpose()?.unwrap_or(false);
+    table.stored.rename_index(&old, &new, overwrite).at(call.bt())?;
+    Ok(call.val(Datum::object([("renamed", Datum::Num(if old == new { 0.0 } else { 1.0 }))])))
 }

@@ -1,5 +1,6 @@
 //! The terms, a file for each family.
 
+pub mod admin;
 pub mod array;
 pub mod control;
 pub mod datum;
@@ -11,7 +12,10 @@ pub mod json;
 pub mod logic;
 pub mod math;
 pub mod object;
+pub mod position;
+pub mod table;
 pub mod types;
+pub mod write;
 
 use std::sync::LazyLock;
 
@@ -20,6 +24,7 @@ use crate::term::TermType;
 
 /// The families, each with the terms that it evaluates.
 const FAMILIES: &[&[Spec]] = &[
+    admin::TERMS,
     array::TERMS,
     control::TERMS,
     datum::TERMS,
@@ -30,7 +35,10 @@ const FAMILIES: &[&[Spec]] = &[
     logic::TERMS,
     math::TERMS,
     object::TERMS,
+    position::TERMS,
+    table::TERMS,
     types::TERMS,
+    write::TERMS,
 ];
 
 /// How a term is compiled and evaluated; `None` when it isn't supported.

@@ -1,7 +1,7 @@
 //! Objects: their keys, their values, single fields.
 
 use super::elements::{self, Elements, NO_RECURSE, Operation};
-use super::index;
+use super::position;
 use crate::datum::{Datum, ObjectBuilder, pseudo};
 use crate::error::{At, Bt, Result};
 use crate::eval::{Arity, Call, Env, Grouping, Spec, Val};
@@ -34,8 +34,8 @@ fn bracket_term(call: &mut Call<'_>) -> Result<Val> {
             elements::apply(call, first, Elements::SkipMap, |_| Ok(Operation::Field(name.clone())))
         }
         number @ Datum::Num(_) => {
-            let position = index::position(&number).at(key_bt)?;
-            index::nth_of(call, first, position)
+            let position = position::position(&number).at(key_bt)?;
+            position::nth_of(call, first, position)
         }
         other => {
             let found = other.type_name();
