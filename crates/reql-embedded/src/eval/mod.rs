@@ -6,6 +6,7 @@ mod config;
 mod env;
 mod func;
 pub mod grouped;
+pub mod pathspec;
 mod query;
 mod scope;
 mod spec;

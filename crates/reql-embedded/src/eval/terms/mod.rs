@@ -1,11 +1,20 @@
 //! The terms, a file for each family.
 
 pub mod admin;
+pub mod array;
 pub mod control;
 pub mod datum;
+pub mod elements;
+pub mod errors;
+pub mod fields;
 pub mod index;
+pub mod json;
+pub mod logic;
+pub mod math;
 pub mod object;
+pub mod position;
 pub mod table;
+pub mod types;
 pub mod write;
 
 use std::sync::LazyLock;
@@ -14,8 +23,23 @@ use super::spec::Spec;
 use crate::term::TermType;
 
 /// The families, each with the terms that it evaluates.
-const FAMILIES: &[&[Spec]] =
-    &[control::TERMS, datum::TERMS, object::TERMS, table::TERMS, write::TERMS, index::TERMS, admin::TERMS];
+const FAMILIES: &[&[Spec]] = &[
+    admin::TERMS,
+    array::TERMS,
+    control::TERMS,
+    datum::TERMS,
+    errors::TERMS,
+    fields::TERMS,
+    index::TERMS,
+    json::TERMS,
+    logic::TERMS,
+    math::TERMS,
+    object::TERMS,
+    position::TERMS,
+    table::TERMS,
+    types::TERMS,
+    write::TERMS,
+];
 
 /// How a term is compiled and evaluated; `None` when it isn't supported.
 pub fn spec(kind: TermType) -> Option<&'static Spec> {
