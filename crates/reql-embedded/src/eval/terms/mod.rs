@@ -1,8 +1,17 @@
 //! The terms, a file for each family.
 
+pub mod aggregate;
 pub mod control;
 pub mod datum;
+pub mod fold;
+pub mod group;
+pub mod join;
 pub mod object;
+pub mod order;
+pub mod part;
+pub mod search;
+pub mod transform;
+pub mod union;
 
 use std::sync::LazyLock;
 
@@ -10,7 +19,20 @@ use super::spec::Spec;
 use crate::term::TermType;
 
 /// The families, each with the terms that it evaluates.
-const FAMILIES: &[&[Spec]] = &[control::TERMS, datum::TERMS, object::TERMS];
+const FAMILIES: &[&[Spec]] = &[
+    control::TERMS,
+    datum::TERMS,
+    object::TERMS,
+    transform::TERMS,
+    fold::TERMS,
+    aggregate::TERMS,
+    part::TERMS,
+    search::TERMS,
+    order::TERMS,
+    union::TERMS,
+    group::TERMS,
+    join::TERMS,
+];
 
 /// How a term is compiled and evaluated; `None` when it isn't supported.
 pub fn spec(kind: TermType) -> Option<&'static Spec> {
