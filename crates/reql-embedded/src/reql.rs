@@ -1,5 +1,8 @@
 //! The engine of a whole server: the query language over the store.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use crate::datum::json;
 use crate::datum::syntax;
 use crate::engine::{
@@ -8,25 +11,38 @@ use crate::engine::{
 };
 use crate::error::{self, ErrorKind};
 use crate::eval;
+use crate::storage::{self, Store};
 use crate::term::{self, Backtraces};
 
 /// ReQL over a store.
 pub(crate) struct Reql {
+    store: Store,
     admin: Credentials,
     info: ServerInfo,
 }
 
 impl Reql {
-    pub(crate) fn new(password: &str, name: Option<String>) -> Self {
+    /// Opens the store, which blocks.
+    pub(crate) fn open(data_dir: Option<&Path>, password: &str, name: Option<String>) -> error::Result<Self> {
+        let mut options = storage::Options::new(Arc::new(eval::Functions));
+        options.path = data_dir.map(Path::to_owned);
+        let store = Store::open(options)?;
+        if store.is_new() {
+            store.create_database("test")?;
+        }
         let id = uuid::Uuid::new_v4().to_string();
         let name = name.unwrap_or_else(|| format!("embedded_{}", id.get(..3).unwrap_or_default()));
-        Self { admin: Credentials::initial(password), info: ServerInfo { id, name } }
+        Ok(Self { store, admin: Credentials::initial(password), info: ServerInfo { id, name } })
     }
 }
 
 impl Engine for Reql {
     fn credentials(&self, user: &str) -> Option<Credentials> {
         (user == "admin").then(|| self.admin.clone())
+    }
+
+    fn close(&self) {
+        self.store.close();
     }
 
     fn server_info(&self) -> ServerInfo {
@@ -41,12 +57,14 @@ impl Engine for Reql {
         let (Ok(term), Ok(optargs)) = (term, optargs) else { return Err(Error::unparseable()) };
         let query =
             term::Query::new(term, optargs).map_err(|error| on_the_wire(&error, &Backtraces::default()))?;
-        Ok(Box::new(Compiled { query }))
+        Ok(Box::new(Compiled { store: self.store.clone(), server: self.info.name.as_str().into(), query }))
     }
 }
 
 /// A parsed query.
 struct Compiled {
+    store: Store,
+    server: Arc<str>,
     query: term::Query,
 }
 
@@ -56,7 +74,8 @@ impl Query for Compiled {
     }
 
     fn run(self: Box<Self>, context: &QueryContext) -> Result<Answer, Failure> {
-        let result = eval::Env::new(context.client.user.as_str().into(), context.interrupt.clone())
+        let user = context.client.user.as_str().into();
+        let result = eval::Env::new(self.store.clone(), self.server.clone(), user, context.interrupt.clone())
             .and_then(|env| eval::run(&self.query, &env));
         match result {
             Ok(eval::Answer::Atom(datum)) => {

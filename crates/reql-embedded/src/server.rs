@@ -163,10 +163,9 @@ impl Builder {
 
     /// Opens the storage and starts to listen.
     pub async fn start(self) -> io::Result<Server> {
-        if self.data_dir.is_some() {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "this build keeps data in memory only"));
-        }
-        let engine = Reql::new(&self.initial_password, self.server_name.clone());
+        let Builder { data_dir, initial_password, server_name, .. } = self.clone();
+        let open = move || Reql::open(data_dir.as_deref(), &initial_password, server_name);
+        let engine = tokio::task::spawn_blocking(open).await?.map_err(io::Error::other)?;
         self.start_with(Arc::new(engine)).await
     }
 

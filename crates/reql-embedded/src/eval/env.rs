@@ -11,6 +11,7 @@ use super::val::Val;
 use crate::datum::{Datum, pseudo};
 use crate::error::{Bt, Error, ErrorKind, Result};
 use crate::interrupt::Interrupt;
+use crate::storage::Store;
 
 /// The environment of one query. Cloning shares it.
 #[derive(Clone)]
@@ -18,6 +19,9 @@ pub struct Env(Arc<Inner>);
 
 /// The parts of an environment.
 pub struct Inner {
+    store: Option<Store>,
+    /// The name of this server, which holds every replica.
+    pub server_name: Arc<str>,
     /// Who asks.
     pub user: Arc<str>,
     /// The query's limits.
@@ -73,9 +77,25 @@ const REGEX_CACHE: usize = 1_000;
 
 impl Env {
     /// The environment of a query that begins now.
-    pub fn new(user: Arc<str>, interrupt: Interrupt) -> Result<Env> {
+    pub fn new(store: Store, server_name: Arc<str>, user: Arc<str>, interrupt: Interrupt) -> Result<Env> {
+        Env::begin(Some(store), server_name, user, interrupt)
+    }
+
+    /// An environment without data, for functions that may only look at their arguments.
+    pub fn detached() -> Result<Env> {
+        Env::begin(None, Arc::default(), Arc::default(), Interrupt::default())
+    }
+
+    fn begin(
+        store: Option<Store>,
+        server_name: Arc<str>,
+        user: Arc<str>,
+        interrupt: Interrupt,
+    ) -> Result<Env> {
         let now = pseudo::time::make(0.0, "+00:00")?;
         Ok(Env(Arc::new(Inner {
+            store,
+            server_name,
             user,
             limits: Limits::default(),
             now,
@@ -88,6 +108,8 @@ impl Env {
     /// The same environment with the options of the query, and the limits that they set.
     pub fn with_optargs(&self, optargs: Vec<(Arc<str>, Func)>, limits: Limits) -> Env {
         Env(Arc::new(Inner {
+            store: self.store.clone(),
+            server_name: self.server_name.clone(),
             user: self.user.clone(),
             limits,
             now: self.now.clone(),
@@ -108,6 +130,11 @@ impl Env {
             Some((_, func)) => func.call_val(self, &[], super::term::Flags::NONE).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Where the data is.
+    pub fn store(&self) -> Result<&Store> {
+        self.store.as_ref().ok_or_else(|| Error::internal("There are no tables here."))
     }
 
     /// Fails when nobody waits for the answer any more.

@@ -2,6 +2,7 @@
 
 mod call;
 mod compile;
+mod config;
 mod env;
 mod func;
 pub mod grouped;
@@ -9,11 +10,14 @@ mod order;
 mod query;
 mod scope;
 mod spec;
+mod stats;
+mod stored;
 pub mod stream;
-mod table;
+pub mod table;
 mod term;
 pub mod terms;
 mod val;
+pub mod write;
 
 pub use call::Call;
 pub use compile::{compile, compile_element_function, compile_function};
@@ -23,6 +27,7 @@ pub use order::Order;
 pub use query::{Answer, Batch, Cursor, run};
 pub use scope::Scope;
 pub use spec::{Arity, Determinism, Grouping, Spec};
+pub use stored::Functions;
 pub use stream::Stream;
 pub use table::{Database, SingleSelection, TableRef, TableSlice};
 pub use term::{Flags, Term};

@@ -68,7 +68,7 @@ mod tests {
     fn a_slow_reader_holds_a_bounded_buffer() {
         let mut outbound = Outbound::default();
         for _ in 0..64 {
-            outbound.buffer().resize(outbound.buffer.len() + HIGH_WATER, 0);
+            outbound.buffer().extend_from_slice(&[0; HIGH_WATER]);
             assert!(outbound.is_full());
             outbound.advance(outbound.pending().len() - 1);
             assert!(!outbound.is_full());

@@ -1,17 +1,21 @@
 //! The terms, a file for each family.
 
+pub mod admin;
 pub mod aggregate;
 pub mod control;
 pub mod datum;
 pub mod fold;
 pub mod group;
+pub mod index;
 pub mod join;
 pub mod object;
 pub mod order;
 pub mod part;
 pub mod search;
+pub mod table;
 pub mod transform;
 pub mod union;
+pub mod write;
 
 use std::sync::LazyLock;
 
@@ -32,6 +36,10 @@ const FAMILIES: &[&[Spec]] = &[
     union::TERMS,
     group::TERMS,
     join::TERMS,
+    table::TERMS,
+    write::TERMS,
+    index::TERMS,
+    admin::TERMS,
 ];
 
 /// How a term is compiled and evaluated; `None` when it isn't supported.
