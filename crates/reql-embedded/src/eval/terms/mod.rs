@@ -1,20 +1,20 @@
 //! The terms, a file for each family.
 
 pub mod admin;
-pub mod array;
+pub mod aggregate;
 pub mod control;
 pub mod datum;
-pub mod elements;
-pub mod errors;
-pub mod fields;
+pub mod fold;
+pub mod group;
 pub mod index;
-pub mod json;
-pub mod logic;
-pub mod math;
+pub mod join;
 pub mod object;
-pub mod position;
+pub mod order;
+pub mod part;
+pub mod search;
 pub mod table;
-pub mod types;
+pub mod transform;
+pub mod union;
 pub mod write;
 
 use std::sync::LazyLock;
@@ -24,21 +24,22 @@ use crate::term::TermType;
 
 /// The families, each with the terms that it evaluates.
 const FAMILIES: &[&[Spec]] = &[
-    admin::TERMS,
-    array::TERMS,
     control::TERMS,
     datum::TERMS,
-    errors::TERMS,
-    fields::TERMS,
-    index::TERMS,
-    json::TERMS,
-    logic::TERMS,
-    math::TERMS,
     object::TERMS,
-    position::TERMS,
+    transform::TERMS,
+    fold::TERMS,
+    aggregate::TERMS,
+    part::TERMS,
+    search::TERMS,
+    order::TERMS,
+    union::TERMS,
+    group::TERMS,
+    join::TERMS,
     table::TERMS,
-    types::TERMS,
     write::TERMS,
+    index::TERMS,
+    admin::TERMS,
 ];
 
 /// How a term is compiled and evaluated; `None` when it isn't supported.
