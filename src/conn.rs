@@ -21,8 +21,8 @@ use warp::Filter;
 use crate::database::{Database, Lease};
 use crate::error::Error;
 pub(crate) use clock::Clock;
-pub use rows::Rows;
 use rows::Patience;
+pub use rows::Rows;
 
 /// How long closing waits for writes whose answer nobody asked for, if they may have been made on a session that was
 /// lent out. Long enough for writes, short enough for a request that was given up in the middle of a query.

@@ -126,7 +126,9 @@ fn detail(error: &Error) -> String {
         Error::UnsupportedMediaType { expected } => format!("The body must be of a type among {expected}."),
         Error::Refused(_) => "The database refused the document.".to_owned(),
         Error::Unreachable(_) => "The database cannot be reached.".to_owned(),
-        Error::Exhausted(waited) => format!("All database connections stayed in use for {}.", seconds(*waited)),
+        Error::Exhausted(waited) => {
+            format!("All database connections stayed in use for {}.", seconds(*waited))
+        }
         Error::ConnectTimeout(limit) => {
             format!("Connecting to the database took longer than {}.", seconds(*limit))
         }
@@ -186,7 +188,9 @@ fn hint(error: &Error) -> Option<&'static str> {
 
 fn header(error: &Error) -> Option<(HeaderName, HeaderValue)> {
     let value = match error {
-        Error::MethodNotAllowed { allow } => return HeaderValue::from_str(allow).ok().map(|value| (ALLOW, value)),
+        Error::MethodNotAllowed { allow } => {
+            return HeaderValue::from_str(allow).ok().map(|value| (ALLOW, value));
+        }
         _ if error.status() == StatusCode::SERVICE_UNAVAILABLE => HeaderValue::from_static("1"),
         _ => return None,
     };

@@ -2,13 +2,13 @@
 
 use std::convert::Infallible;
 
+use warp::Rejection;
 use warp::http::StatusCode;
 use warp::reject::{
     InvalidHeader, InvalidQuery, LengthRequired, MethodNotAllowed, MissingHeader, PayloadTooLarge,
     UnsupportedMediaType,
 };
 use warp::reply::{Reply, Response};
-use warp::Rejection;
 
 use super::{Error, Missing, Problem};
 
@@ -49,9 +49,17 @@ fn bare(rejection: &Rejection) -> Option<Response> {
     let error = if rejection.find::<PayloadTooLarge>().is_some() {
         Problem::bare(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too long.")
     } else if rejection.find::<LengthRequired>().is_some() {
-        Problem::bare(StatusCode::LENGTH_REQUIRED, "length-required", "The header `Content-Length` is missing.")
+        Problem::bare(
+            StatusCode::LENGTH_REQUIRED,
+            "length-required",
+            "The header `Content-Length` is missing.",
+        )
     } else if rejection.find::<MethodNotAllowed>().is_some() {
-        Problem::bare(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The path exists with other methods.")
+        Problem::bare(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method-not-allowed",
+            "The path exists with other methods.",
+        )
     } else {
         return None;
     };

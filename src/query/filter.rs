@@ -52,7 +52,8 @@ impl Filter {
     pub(crate) fn add_or(&mut self, text: &str) -> Result<(), Error> {
         let list = list(text).ok_or_else(|| bad("or", "it must look like `(a=eq.1,b=gt.2)`"))?;
         let condition = |part: &str| {
-            let (field, test) = part.split_once('=').ok_or_else(|| bad("or", format!("`{part}` has no `=`")))?;
+            let (field, test) =
+                part.split_once('=').ok_or_else(|| bad("or", format!("`{part}` has no `=`")))?;
             Condition::parse(field, test, "or")
         };
         self.0.push(Clause::AnyOf(list.into_iter().map(condition).collect::<Result<_, _>>()?));
@@ -152,8 +153,7 @@ impl Test {
     }
 }
 
-const EXPECTED: &str =
-    "it must be OP.VALUE with OP among eq ne lt lte gt gte in match contains, or `has`, each after an optional `not.`";
+const EXPECTED: &str = "it must be OP.VALUE with OP among eq ne lt lte gt gte in match contains, or `has`, each after an optional `not.`";
 
 fn all<const N: usize>(conditions: [Command; N]) -> Command {
     term(TermType::And, conditions)

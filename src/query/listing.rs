@@ -65,7 +65,10 @@ impl Listing {
         if let Some(index) = &index
             && !filter.conditions().any(|condition| narrows(condition, index))
         {
-            return Err(bad("index", "it needs a condition on the field of the same name: eq, in, lt, lte, gt or gte"));
+            return Err(bad(
+                "index",
+                "it needs a condition on the field of the same name: eq, in, lt, lte, gt or gte",
+            ));
         }
         let primary_key = bounds.primary_key.to_owned();
         Ok(Listing { filter, order, page, bounded, fields, index, primary_key })

@@ -31,7 +31,10 @@ impl Page {
         }
         let offset = parameters.take_number("offset")?;
         if offset > Some(limits.offset_max) {
-            return Err(bad("offset", format!("it may be {} at most; use the next page's cursor", limits.offset_max)));
+            return Err(bad(
+                "offset",
+                format!("it may be {} at most; use the next page's cursor", limits.offset_max),
+            ));
         }
         let start = match (parameters.take("cursor")?, offset) {
             (Some(_), Some(_)) => return Err(bad("cursor", "it can't be combined with `offset`")),

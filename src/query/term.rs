@@ -3,9 +3,9 @@
 //! User data only ever enters a query through [`datum`], which writes arrays as `MAKE_ARRAY` and objects as such, so no
 //! data can become a term.
 
+use ql2::term::TermType;
 use reql::Command;
 use reql::cmd::{self, between, get_all};
-use ql2::term::TermType;
 use serde::Serialize;
 
 /// A term with these arguments.
@@ -82,7 +82,12 @@ pub(crate) fn get_all(sequence: Command, keys: impl IntoIterator<Item = Command>
 }
 
 /// The rows whose key in an index lies between these terms.
-pub(crate) fn between(sequence: Command, low: Command, high: Command, options: between::Options<'_>) -> Command {
+pub(crate) fn between(
+    sequence: Command,
+    low: Command,
+    high: Command,
+    options: between::Options<'_>,
+) -> Command {
     sequence.between(With { arg: term(TermType::Between, [low, high]), opts: options })
 }
 

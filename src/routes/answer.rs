@@ -47,10 +47,6 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
 
 /// No body.
 pub(super) fn empty(status: StatusCode) -> Response {
-    status_only(status)
-}
-
-fn status_only(status: StatusCode) -> Response {
     let mut response = Response::default();
     *response.status_mut() = status;
     response
@@ -78,11 +74,30 @@ pub(super) fn read() -> impl Filter<Extract = (), Error = Rejection> + Copy {
 pub(super) fn only(allow: &'static str) -> impl Filter<Extract = (Response,), Error = Rejection> + Copy {
     warp::method().and_then(move |method: Method| async move {
         if method == Method::OPTIONS {
-            return Ok(with_header(status_only(StatusCode::NO_CONTENT), warp::http::header::ALLOW, allow));
+            return Ok(with_header(empty(StatusCode::NO_CONTENT), warp::http::header::ALLOW, allow));
         }
         if allow.split(", ").any(|allowed| allowed == method.as_str()) {
             return Err(reject::not_found());
         }
         Ok(Error::MethodNotAllowed { allow: allow.to_owned() }.into_response())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn panicking() -> Result<Response, Error> {
+        panic!("the secret is 42")
+    }
+
+    #[tokio::test]
+    async fn a_panic_becomes_a_problem_that_tells_nothing() {
+        let response = answer(Clock::default(), panicking()).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(response.extensions().get::<Clock>().is_some());
+        let problem = response.extensions().get::<crate::error::Problem>().unwrap();
+        assert_eq!(problem.cause.as_deref(), Some("a handler panicked: the secret is 42"));
+        assert!(!problem.detail.contains("secret"));
+    }
 }

@@ -27,9 +27,11 @@ pub(super) struct Call {
 /// Extracts a [`Call`].
 pub(super) fn call(app: &App) -> impl Filter<Extract = (Call,), Error = Infallible> + Clone + use<> {
     let app = app.clone();
-    warp::any().map(move || app.clone()).and(warp::header::headers_cloned()).and(raw_query()).map(
-        |app, headers, query| Call { app, headers, query },
-    )
+    warp::any()
+        .map(move || app.clone())
+        .and(warp::header::headers_cloned())
+        .and(raw_query())
+        .map(|app, headers, query| Call { app, headers, query })
 }
 
 /// The parameters as they stand in the URL; empty if there are none.
@@ -55,7 +57,8 @@ impl Call {
 
     /// The first of these types that the request accepts.
     pub(super) fn accept<'a>(&self, offered: &[&'a str]) -> Result<&'a str, Error> {
-        let accepted: Vec<_> = self.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+        let accepted: Vec<_> =
+            self.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
         let accepted = accepted.join(",");
         let first = offered.iter().find(|name| accepts(&accepted, name));
         first.copied().ok_or_else(|| Error::NotAcceptable { offered: offered.join(", ") })
@@ -86,7 +89,8 @@ impl Call {
 /// The value of a preference (`Prefer: name=value`, RFC 7240).
 pub(super) fn preference<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
-    let mut preferences = values.flat_map(|value| value.split([',', ';'])).filter_map(|part| part.split_once('='));
+    let mut preferences =
+        values.flat_map(|value| value.split([',', ';'])).filter_map(|part| part.split_once('='));
     let found = preferences.find(|(key, _)| key.trim().eq_ignore_ascii_case(name));
     found.map(|(_, value)| value.trim().trim_matches('"'))
 }

@@ -40,9 +40,11 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
     let list = path().and(read()).and(call(app)).and(conn());
     let list = list.then(|table, call, conn: Conn| answer(conn.clock(), list::list(table, call, conn)));
     let create = path().and(warp::post()).and(body(bulk)).and(call(app)).and(conn());
-    let create = create.then(|table, body, call, conn: Conn| answer(conn.clock(), create_any(table, body, call, conn)));
+    let create = create
+        .then(|table, body, call, conn: Conn| answer(conn.clock(), create_any(table, body, call, conn)));
     let patch = path().and(warp::patch()).and(body(one)).and(call(app)).and(conn());
-    let patch = patch.then(|table, body, call, conn: Conn| answer(conn.clock(), many::patch(table, body, call, conn)));
+    let patch = patch
+        .then(|table, body, call, conn: Conn| answer(conn.clock(), many::patch(table, body, call, conn)));
     let delete = path().and(warp::delete()).and(call(app)).and(conn());
     let delete = delete.then(|table, call, conn: Conn| answer(conn.clock(), many::delete(table, call, conn)));
     let other = path().and(only("GET, HEAD, POST, PATCH, DELETE")).map(|_: String, response| response);
@@ -59,13 +61,17 @@ fn one_document(app: &App) -> BoxedFilter<(Response,)> {
     let get = path().and(read()).and(call(app)).and(conn());
     let get = get.then(|table, id, call, conn: Conn| answer(conn.clock(), get_one(table, id, call, conn)));
     let put = path().and(warp::put()).and(body()).and(call(app)).and(conn());
-    let put = put.then(|table, id, body, call, conn: Conn| answer(conn.clock(), put_one(table, id, body, call, conn)));
+    let put = put
+        .then(|table, id, body, call, conn: Conn| answer(conn.clock(), put_one(table, id, body, call, conn)));
     let patch = path().and(warp::patch()).and(body()).and(call(app)).and(conn());
-    let patch =
-        patch.then(|table, id, body, call, conn: Conn| answer(conn.clock(), patch_one(table, id, body, call, conn)));
+    let patch = patch.then(|table, id, body, call, conn: Conn| {
+        answer(conn.clock(), patch_one(table, id, body, call, conn))
+    });
     let delete = path().and(warp::delete()).and(call(app)).and(conn());
-    let delete = delete.then(|table, id, call, conn: Conn| answer(conn.clock(), delete_one(table, id, call, conn)));
-    let other = path().and(only("GET, HEAD, PUT, PATCH, DELETE")).map(|_: String, _: String, response| response);
+    let delete =
+        delete.then(|table, id, call, conn: Conn| answer(conn.clock(), delete_one(table, id, call, conn)));
+    let other =
+        path().and(only("GET, HEAD, PUT, PATCH, DELETE")).map(|_: String, _: String, response| response);
     get.or(put).unify().or(patch).unify().or(delete).unify().or(other).unify().boxed()
 }
 
@@ -88,10 +94,16 @@ async fn create_any(table: String, body: Body, call: Call, mut conn: Conn) -> Re
     }
 }
 
-async fn create_one(table: &str, document: Map<String, Value>, call: &Call, conn: &mut Conn) -> Result<Response, Error> {
+async fn create_one(
+    table: &str,
+    document: Map<String, Value>,
+    call: &Call,
+    conn: &mut Conn,
+) -> Result<Response, Error> {
     let key = call.app.primary_key(conn, table).await?;
     let written = Written::of(conn, write::insert(table, &document)).await?;
-    let stored = written.document().ok_or_else(|| Error::Internal("an insert told of no document".to_owned()))?;
+    let stored =
+        written.document().ok_or_else(|| Error::Internal("an insert told of no document".to_owned()))?;
     let id = stored.get(&key).cloned().unwrap_or_default();
     let location = format!("/tables/{table}/docs/{}", write::segment(&id));
     let response = represent(StatusCode::CREATED, &written, &call.headers);
@@ -193,7 +205,11 @@ async fn delete_one(table: String, document: String, call: Call, mut conn: Conn)
         }),
     };
     let written = Written::of(&mut conn, query).await?;
-    if written.has_deleted() { Ok(empty(StatusCode::NO_CONTENT)) } else { Err(Error::NotFound(Missing::Document)) }
+    if written.has_deleted() {
+        Ok(empty(StatusCode::NO_CONTENT))
+    } else {
+        Err(Error::NotFound(Missing::Document))
+    }
 }
 
 /// The written document, unless the request prefers to do without it.

@@ -101,7 +101,8 @@ impl Tags {
         match self {
             Tags::Any => exists,
             Tags::These(tags) => {
-                let texts = tags.iter().filter(|tag| counts(tag)).map(|tag| eq(datum(&tag.text), tag_of(row)));
+                let texts =
+                    tags.iter().filter(|tag| counts(tag)).map(|tag| eq(datum(&tag.text), tag_of(row)));
                 term(TermType::And, [exists, term(TermType::Or, texts.chain([datum(false)]))])
             }
         }

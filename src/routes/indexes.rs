@@ -70,11 +70,12 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
 
     let path = || warp::path!("tables" / String / "indexes" / String);
     let create = path().and(warp::put()).and(body(app.limits().body)).and(call(app)).and(conn());
-    let create = create
-        .then(|table, index, body, call, conn: Conn| answer(conn.clock(), make(table, index, body, call, conn)));
+    let create = create.then(|table, index, body, call, conn: Conn| {
+        answer(conn.clock(), make(table, index, body, call, conn))
+    });
     let remove = path().and(warp::delete()).and(call(app)).and(conn());
-    let remove =
-        remove.then(|table, index, call, conn: Conn| answer(conn.clock(), drop_one(table, index, call, conn)));
+    let remove = remove
+        .then(|table, index, call, conn: Conn| answer(conn.clock(), drop_one(table, index, call, conn)));
     let other = path().and(only("PUT, DELETE")).map(|_: String, _: String, response| response);
 
     all.or(create).unify().or(remove).unify().or(other).unify().boxed()

@@ -46,7 +46,10 @@ pub(super) fn short_url() -> impl Filter<Extract = (), Error = Rejection> + Clon
 }
 
 /// Wraps all routes.
-pub(super) fn observed<F>(app: &App, routes: F) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<F>
+pub(super) fn observed<F>(
+    app: &App,
+    routes: F,
+) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<F>
 where
     F: Filter<Extract = (Response,), Error = Infallible> + Clone + Send + 'static,
 {
@@ -77,7 +80,6 @@ fn finish(request: Request, mut response: Response) -> Response {
         for (name, value) in &headers {
             response.headers_mut().entry(name).or_insert_with(|| value.clone());
         }
-        response.headers_mut().remove("content-length");
     }
     let status = response.status().as_u16();
     let took = request.started.elapsed().as_secs_f64() * 1000.0;
@@ -95,7 +97,8 @@ impl Request {
 
 /// The client's own id if it is one that can stand in a log, else a new one.
 fn request_id(headers: &HeaderMap) -> String {
-    let sane = |id: &&str| !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.bytes().all(|c| c.is_ascii_graphic());
+    let sane =
+        |id: &&str| !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.bytes().all(|c| c.is_ascii_graphic());
     let sent = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(sane);
     sent.map_or_else(|| format!("{:032x}", fastrand::u128(..)), str::to_owned)
 }

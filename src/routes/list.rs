@@ -54,7 +54,8 @@ async fn page(table: &str, listing: &Listing, call: &Call, conn: &mut Conn) -> R
 /// The URL of the next page: this one's, but from another place.
 fn next_page(table: &str, query: &str, place: &Value) -> String {
     let cursor = utf8_percent_encode(&place.to_string(), NON_ALPHANUMERIC).to_string();
-    let stays = |part: &&str| !part.is_empty() && !part.starts_with("cursor=") && !part.starts_with("offset=");
+    let stays =
+        |part: &&str| !part.is_empty() && !part.starts_with("cursor=") && !part.starts_with("offset=");
     let parts: Vec<_> = query.split('&').filter(stays).chain([cursor.as_str()]).collect();
     let (last, parts) = parts.split_last().unwrap_or((&"", &[]));
     let start = parts.iter().map(|part| format!("{part}&")).collect::<String>();

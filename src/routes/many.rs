@@ -175,9 +175,10 @@ fn selected(table: &str, call: &Call) -> Result<Command, Error> {
         (true, true) => Ok(rows),
         (false, false) => Ok(term(TermType::Filter, [rows, func(|row| filter.holds(&row))])),
         (true, false) => Err(Error::BadRequest("Without a filter this needs `all=true`.".to_owned())),
-        (false, true) => {
-            Err(Error::BadParameter { name: "all".to_owned(), reason: "it can't be combined with a filter".to_owned() })
-        }
+        (false, true) => Err(Error::BadParameter {
+            name: "all".to_owned(),
+            reason: "it can't be combined with a filter".to_owned(),
+        }),
     }
 }
 

@@ -74,7 +74,8 @@ impl App {
             return Ok(known);
         }
         let info = term(ql2::term::TermType::Info, [r.table(table)]);
-        let name: String = conn.first(field(info, "primary_key")).await?.ok_or(Error::NotFound(Missing::Table))?;
+        let name: String =
+            conn.first(field(info, "primary_key")).await?.ok_or(Error::NotFound(Missing::Table))?;
         let mut keys = self.shared.primary_keys.lock().unwrap_or_else(PoisonError::into_inner);
         if keys.len() >= PRIMARY_KEYS {
             keys.clear();

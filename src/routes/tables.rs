@@ -57,7 +57,8 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
 
     let path = || warp::path!("tables" / String);
     let describe = path().and(read()).and(call(app)).and(conn());
-    let describe = describe.then(|table, call, conn: Conn| answer(conn.clock(), describe_one(table, call, conn)));
+    let describe =
+        describe.then(|table, call, conn: Conn| answer(conn.clock(), describe_one(table, call, conn)));
     let remove = path().and(warp::delete()).and(call(app)).and(conn());
     let remove = remove.then(|table, call, conn: Conn| answer(conn.clock(), drop_one(table, call, conn)));
     let other = path().and(only("GET, HEAD, DELETE")).map(|_: String, response| response);

@@ -146,7 +146,15 @@ mod tests {
 
     #[test]
     fn segments_read_back_as_their_ids() {
-        for id in [json!("bob"), json!("42"), json!(42), json!("a/b c"), json!([1, "é"]), json!(true), json!("\"q\"")] {
+        for id in [
+            json!("bob"),
+            json!("42"),
+            json!(42),
+            json!("a/b c"),
+            json!([1, "é"]),
+            json!(true),
+            json!("\"q\""),
+        ] {
             assert_eq!(crate::routes::call::id(&segment(&id)).unwrap(), id);
         }
     }
