@@ -34,6 +34,8 @@
 //! In the order in which a request meets them:
 //!
 //! - [`settings`]: profiles, layers, and where each value came from.
+//! - [`server`]: bind, start the embedded database if there is one, serve, stop. [`bootstrap`] makes missing tables, and
+//!   [`health`] asks a running service whether it is ready.
 //! - [`routes`]: which requests there are, and a handler for each. Around all of them lies a layer that gives each request
 //!   its id, its timings and its line in the log.
 //! - `query`: from the parameters of a URL to ReQL: filter, order, page, fields.
