@@ -42,7 +42,7 @@ struct Table {
     primary_key: String,
     indexes: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    count: Option<f64>,
+    count: Option<u64>,
 }
 
 pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
