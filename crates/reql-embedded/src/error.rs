@@ -1,8 +1,7 @@
 //! Errors by class, as RethinkDB reports them: client, compile, or one of the runtime types.
-//!
-//! The numbers are those of `Response.ResponseType` and `Response.ErrorType` in RethinkDB's `ql2.proto`.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 /// The result of anything that can fail as a query can.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -12,7 +11,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bt(pub(crate) u32);
 
-/// What kind of failure it is, which decides the response type and error type on the wire.
+/// What kind of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The client sent something that is not a query.
@@ -37,32 +36,8 @@ pub enum ErrorKind {
     EmptyUser,
     /// The user may not do this.
     Permission,
-}
-
-impl ErrorKind {
-    /// The response type on the wire: 16 client, 17 compile, 18 runtime.
-    pub fn response_type(self) -> u8 {
-        match self {
-            ErrorKind::Client => 16,
-            ErrorKind::Compile => 17,
-            _ => 18,
-        }
-    }
-
-    /// The error type on the wire, which only runtime errors have.
-    pub fn error_type(self) -> Option<u32> {
-        match self {
-            ErrorKind::Client | ErrorKind::Compile => None,
-            ErrorKind::Internal => Some(1_000_000),
-            ErrorKind::ResourceLimit => Some(2_000_000),
-            ErrorKind::QueryLogic | ErrorKind::EmptyUser => Some(3_000_000),
-            ErrorKind::NonExistence => Some(3_100_000),
-            ErrorKind::OpFailed => Some(4_100_000),
-            ErrorKind::OpIndeterminate => Some(4_200_000),
-            ErrorKind::User => Some(5_000_000),
-            ErrorKind::Permission => Some(6_000_000),
-        }
-    }
+    /// Nobody waits for the answer any more.
+    Interrupted,
 }
 
 /// A failed query: the kind, the text, and the term to blame once that is known.
@@ -75,14 +50,27 @@ pub struct Error(Box<Inner>);
 #[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
-    message: String,
+    message: Message,
     bt: Option<Bt>,
+}
+
+/// A text, or how to make it: most errors about missing fields are caught and never shown.
+#[derive(Clone)]
+enum Message {
+    Text(String),
+    Lazy(Arc<dyn Fn() -> String + Send + Sync>, OnceLock<String>),
 }
 
 impl Error {
     /// An error without a place yet.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error(Box::new(Inner { kind, message: message.into(), bt: None }))
+        Error(Box::new(Inner { kind, message: Message::Text(message.into()), bt: None }))
+    }
+
+    /// A non-existence error without a place yet, whose text is only made when somebody reads it.
+    pub fn missing_lazily(message: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        let message = Message::Lazy(Arc::new(message), OnceLock::new());
+        Error(Box::new(Inner { kind: ErrorKind::NonExistence, message, bt: None }))
     }
 
     /// A query-logic error without a place yet.
@@ -133,7 +121,10 @@ impl Error {
 
     /// RethinkDB's text.
     pub fn message(&self) -> &str {
-        &self.0.message
+        match &self.0.message {
+            Message::Text(text) => text,
+            Message::Lazy(make, text) => text.get_or_init(|| make()),
+        }
     }
 
     /// The term to blame, if known.
@@ -156,13 +147,13 @@ impl<T> At<T> for Result<T> {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        f.write_str(self.message())
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.0.kind, self.0.message)
+        write!(f, "{:?}: {}", self.kind(), self.message())
     }
 }
 

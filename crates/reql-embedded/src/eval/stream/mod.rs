@@ -1,0 +1,251 @@
+//! Streams: sequences that are computed as they are read.
+//!
+//! A stream has a source, which yields rows, and stages, which change, drop, multiply or group them one by one. Only
+//! what is asked for is computed: `table.filter(f).limit(10)` stops reading at the tenth match.
+
+mod fold;
+mod merge;
+mod sources;
+mod stages;
+
+pub use fold::Fold;
+pub use merge::Merge;
+pub use sources::{ArraySource, Chain, Offsets, Range, Slice, Together};
+pub(super) use stages::too_many_groups;
+pub use stages::{ConcatMap, Filter, GroupBy, Map, Predicate, Zip};
+
+use super::env::Env;
+use crate::datum::Datum;
+use crate::error::{Error, Result};
+
+/// Where rows come from.
+pub trait Source: Send {
+    /// The next row; `None` at the end, and from then on.
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>>;
+
+    /// Lets go of whatever shouldn't be held while the client thinks: snapshots of the store.
+    fn suspend(&mut self) {}
+
+    /// Whether the rows are all in memory, so that results are arrays rather than streams.
+    fn is_array(&self) -> bool {
+        false
+    }
+
+    /// Whether there is no end: such a stream can't be an array.
+    fn is_infinite(&self) -> bool {
+        false
+    }
+
+    /// Fails when the rows can't all be read because there is no end of them.
+    fn check_finite(&self) -> Result<()> {
+        if !self.is_infinite() {
+            return Ok(());
+        }
+        Err(Error::logic(
+            "Cannot use an infinite stream with an aggregation function (`reduce`, `count`, etc.) or coerce it to an array.",
+        ))
+    }
+}
+
+/// A row on its way, with its group once there is one.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// The group it belongs to.
+    pub group: Option<Datum>,
+    /// The row itself.
+    pub value: Datum,
+}
+
+/// What becomes of a row in a stage.
+pub enum Flow {
+    /// It goes on, perhaps changed.
+    Keep(Row),
+    /// It is dropped.
+    Drop,
+    /// It becomes several.
+    Expand(Expansion),
+}
+
+/// The rows that come of one.
+pub enum Expansion {
+    /// Rows with groups of their own.
+    Rows(std::vec::IntoIter<Row>),
+    /// The rows of a stream, in the group of the row that they come from.
+    Stream(Box<Stream>, Option<Datum>),
+}
+
+impl Expansion {
+    fn next(&mut self, env: &Env) -> Result<Option<Row>> {
+        match self {
+            Expansion::Rows(rows) => Ok(rows.next()),
+            Expansion::Stream(stream, group) => {
+                Ok(stream.next(env)?.map(|value| Row { group: group.clone(), value }))
+            }
+        }
+    }
+}
+
+/// Rows on their way that haven't been asked for yet.
+struct Waiting {
+    rows: Expansion,
+    /// The stage that takes them next.
+    stage: usize,
+}
+
+/// One step of a stream's work.
+pub trait Stage: Send {
+    /// Takes a row.
+    fn apply(&mut self, env: &Env, row: Row) -> Result<Flow>;
+}
+
+/// A sequence, read from front to back once.
+pub struct Stream {
+    source: Box<dyn Source>,
+    stages: Vec<Box<dyn Stage>>,
+    /// Innermost last: what an expanded row became is finished before the next row.
+    waiting: Vec<Waiting>,
+    grouped: bool,
+}
+
+impl Stream {
+    /// The rows of a source.
+    pub fn new(source: impl Source + 'static) -> Self {
+        Stream { source: Box::new(source), stages: Vec::new(), waiting: Vec::new(), grouped: false }
+    }
+
+    /// The elements of an array.
+    pub fn of_array(items: impl Into<crate::datum::Array>) -> Self {
+        Stream::new(ArraySource::new(items.into()))
+    }
+
+    /// With a further stage.
+    #[must_use]
+    pub fn then(mut self, stage: impl Stage + 'static) -> Self {
+        self.stages.push(Box::new(stage));
+        self
+    }
+
+    /// With a stage that gives rows their groups.
+    #[must_use]
+    pub fn grouped_by(mut self, stage: impl Stage + 'static) -> Self {
+        self.grouped = true;
+        self.then(stage)
+    }
+
+    /// Whether rows have groups.
+    pub fn is_grouped(&self) -> bool {
+        self.grouped
+    }
+
+    /// Whether it is an array in disguise.
+    pub fn is_array(&self) -> bool {
+        self.source.is_array() && !self.grouped
+    }
+
+    /// Whether it has no end.
+    pub fn is_infinite(&self) -> bool {
+        self.source.is_infinite()
+    }
+
+    /// Fails when it can't be read to its end because there is none.
+    pub fn check_finite(&self) -> Result<()> {
+        self.source.check_finite()
+    }
+
+    /// The next row with its group.
+    pub fn next_row(&mut self, env: &Env) -> Result<Option<Row>> {
+        loop {
+            env.check_interrupt()?;
+            let (row, stage) = match self.waiting.last_mut() {
+                None => match self.source.next(env)? {
+                    Some(value) => (Row { group: None, value }, 0),
+                    None => return Ok(None),
+                },
+                Some(waiting) => match waiting.rows.next(env)? {
+                    Some(row) => (row, waiting.stage),
+                    None => {
+                        self.waiting.pop();
+                        continue;
+                    }
+                },
+            };
+            if let Some(row) = self.advance(env, row, stage)? {
+                return Ok(Some(row));
+            }
+        }
+    }
+
+    /// Takes a row through the stages from one on. What it expands to waits.
+    fn advance(&mut self, env: &Env, mut row: Row, from: usize) -> Result<Option<Row>> {
+        for (at, stage) in self.stages.iter_mut().enumerate().skip(from) {
+            match stage.apply(env, row)? {
+                Flow::Keep(kept) => row = kept,
+                Flow::Drop => return Ok(None),
+                Flow::Expand(rows) => {
+                    self.waiting.push(Waiting { rows, stage: at + 1 });
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(row))
+    }
+
+    /// The next row of a stream without groups.
+    pub fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        if self.grouped {
+            return Err(Error::logic(
+                "Cannot treat the output of `group` as a stream (did you mean to `ungroup`?).",
+            ));
+        }
+        Ok(self.next_row(env)?.map(|row| row.value))
+    }
+
+    /// Lets go of snapshots until the next row is asked for.
+    pub fn suspend(&mut self) {
+        self.source.suspend();
+        for waiting in &mut self.waiting {
+            if let Expansion::Stream(stream, _) = &mut waiting.rows {
+                stream.suspend();
+            }
+        }
+    }
+
+    /// All rows as an array, within the array limit.
+    pub fn collect(self, env: &Env) -> Result<Datum> {
+        self.rows(env).map(Datum::array)
+    }
+
+    /// All rows, within the array limit.
+    pub fn rows(mut self, env: &Env) -> Result<Vec<Datum>> {
+        self.check_finite()?;
+        let mut rows = Vec::new();
+        while let Some(row) = self.next(env)? {
+            rows.push(row);
+            env.limits.check_array(rows.len())?;
+        }
+        Ok(rows)
+    }
+}
+
+/// A stream can be the source of another, so that its rows can be cut, ordered or joined.
+impl Source for Stream {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        Stream::next(self, env)
+    }
+
+    fn suspend(&mut self) {
+        Stream::suspend(self);
+    }
+
+    fn is_array(&self) -> bool {
+        Stream::is_array(self)
+    }
+
+    fn is_infinite(&self) -> bool {
+        Stream::is_infinite(self)
+    }
+
+    fn check_finite(&self) -> Result<()> {
+        Stream::check_finite(self)
+    }
+}

@@ -1,0 +1,238 @@
+//! Where rows come from, apart from tables.
+
+use std::collections::VecDeque;
+
+use super::{Predicate, Source, Stream};
+use crate::datum::{Array, Datum};
+use crate::error::{Bt, Error, Result};
+use crate::eval::env::Env;
+use crate::eval::func::Func;
+
+/// The elements of an array.
+pub struct ArraySource {
+    items: Array,
+    at: usize,
+}
+
+impl ArraySource {
+    /// From the first element on.
+    pub fn new(items: Array) -> Self {
+        ArraySource { items, at: 0 }
+    }
+}
+
+impl Source for ArraySource {
+    fn next(&mut self, _: &Env) -> Result<Option<Datum>> {
+        let item = self.items.get(self.at);
+        self.at += usize::from(item.is_some());
+        Ok(item)
+    }
+
+    fn is_array(&self) -> bool {
+        true
+    }
+}
+
+/// A part of a stream: what is left after skipping, up to a count.
+pub struct Slice {
+    inner: Stream,
+    skip: u64,
+    left: Option<u64>,
+}
+
+impl Slice {
+    /// Without the first `skip` rows, and at most `limit` of the others.
+    pub fn new(inner: Stream, skip: u64, limit: Option<u64>) -> Self {
+        Slice { inner, skip, left: limit }
+    }
+}
+
+impl Source for Slice {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        if self.left == Some(0) {
+            return Ok(None);
+        }
+        while self.skip > 0 {
+            if self.inner.next(env)?.is_none() {
+                self.skip = 0;
+                self.left = Some(0);
+                return Ok(None);
+            }
+            self.skip -= 1;
+        }
+        if let Some(left) = &mut self.left {
+            *left -= 1;
+        }
+        self.inner.next(env)
+    }
+
+    fn suspend(&mut self) {
+        self.inner.suspend();
+    }
+
+    fn is_array(&self) -> bool {
+        self.inner.is_array()
+    }
+
+    fn is_infinite(&self) -> bool {
+        self.left.is_none() && self.inner.is_infinite()
+    }
+
+    fn check_finite(&self) -> Result<()> {
+        if self.left.is_none() { self.inner.check_finite() } else { Ok(()) }
+    }
+}
+
+/// Several streams, one after the other.
+pub struct Chain {
+    streams: VecDeque<Stream>,
+}
+
+impl Chain {
+    /// In this order.
+    pub fn new(streams: Vec<Stream>) -> Self {
+        Chain { streams: streams.into() }
+    }
+}
+
+impl Source for Chain {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        while let Some(first) = self.streams.front_mut() {
+            if let Some(row) = first.next(env)? {
+                return Ok(Some(row));
+            }
+            self.streams.pop_front();
+        }
+        Ok(None)
+    }
+
+    fn suspend(&mut self) {
+        self.streams.iter_mut().for_each(Stream::suspend);
+    }
+
+    fn is_array(&self) -> bool {
+        self.streams.iter().all(Stream::is_array)
+    }
+
+    fn is_infinite(&self) -> bool {
+        self.streams.iter().any(Stream::is_infinite)
+    }
+
+    fn check_finite(&self) -> Result<()> {
+        self.streams.iter().try_for_each(Stream::check_finite)
+    }
+}
+
+/// Consecutive integers.
+pub struct Range {
+    next: i64,
+    end: Option<i64>,
+    bt: Bt,
+}
+
+impl Range {
+    /// From `start` up to but not including `end`, or for ever.
+    pub fn new(start: i64, end: Option<i64>, bt: Bt) -> Self {
+        Range { next: start, end, bt }
+    }
+}
+
+impl Source for Range {
+    fn next(&mut self, _: &Env) -> Result<Option<Datum>> {
+        const LARGEST: i64 = 1 << 53;
+        if self.end.is_some_and(|end| self.next >= end) {
+            return Ok(None);
+        }
+        if self.next > LARGEST {
+            return Err(Error::logic("`range` out of safe double bounds.").at(self.bt));
+        }
+        let number = Datum::Num(self.next as f64);
+        self.next += 1;
+        Ok(Some(number))
+    }
+
+    fn is_infinite(&self) -> bool {
+        self.end.is_none()
+    }
+}
+
+/// What a function makes of the rows of several streams, read in step until one of them ends.
+pub struct Together {
+    streams: Vec<Stream>,
+    func: Func,
+}
+
+impl Together {
+    /// The function takes as many arguments as there are streams.
+    pub fn new(streams: Vec<Stream>, func: Func) -> Self {
+        Together { streams, func }
+    }
+}
+
+impl Source for Together {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        let mut rows = Vec::with_capacity(self.streams.len());
+        for stream in &mut self.streams {
+            match stream.next(env)? {
+                Some(row) => rows.push(row),
+                None => return Ok(None),
+            }
+        }
+        self.func.call(env, &rows).map(Some)
+    }
+
+    fn suspend(&mut self) {
+        self.streams.iter_mut().for_each(Stream::suspend);
+    }
+
+    fn is_array(&self) -> bool {
+        self.streams.iter().all(Stream::is_array)
+    }
+
+    fn is_infinite(&self) -> bool {
+        self.streams.iter().all(Stream::is_infinite)
+    }
+}
+
+/// The positions of the rows that match.
+pub struct Offsets {
+    inner: Stream,
+    predicate: Predicate,
+    at: u64,
+}
+
+impl Offsets {
+    /// Counted from 0.
+    pub fn new(inner: Stream, predicate: Predicate) -> Self {
+        Offsets { inner, predicate, at: 0 }
+    }
+}
+
+impl Source for Offsets {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        while let Some(row) = self.inner.next(env)? {
+            let at = self.at;
+            self.at += 1;
+            if self.predicate.matches(env, &row)? {
+                return Ok(Some(at.into()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn suspend(&mut self) {
+        self.inner.suspend();
+    }
+
+    fn is_array(&self) -> bool {
+        self.inner.is_array()
+    }
+
+    fn is_infinite(&self) -> bool {
+        self.inner.is_infinite()
+    }
+
+    fn check_finite(&self) -> Result<()> {
+        self.inner.check_finite()
+    }
+}
