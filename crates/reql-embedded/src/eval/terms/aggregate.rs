@@ -6,6 +6,7 @@ use crate::datum::Datum;
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::eval::grouped::{Accumulator, accumulate};
 use crate::eval::stream::{Filter, Predicate};
+use crate::eval::table::{SingleSelection, Sorting, TableSlice};
 use crate::eval::{Arity, Call, Env, Func, Grouping, Shortcut, Spec, Val, Value};
 use crate::term::TermType;
 
@@ -34,6 +35,9 @@ fn count(call: &mut Call<'_>) -> Result<Val> {
         let bt = sequence.bt;
         let matching = sequence.into_stream(call.env)?.then(Filter(predicate));
         return boil_down(call, Val { value: Value::Stream(matching), bt }, &Count);
+    }
+    if matches!(sequence.value, Value::Table(_) | Value::Slice(_)) {
+        return Ok(call.val(sequence.into_slice()?.count(call.env).at(call.bt())?.into()));
     }
     if !sequence.is_datum() {
         return boil_down(call, sequence, &Count);
@@ -193,12 +197,26 @@ fn nothing(what: &str, term: &str) -> Error {
 fn extreme(call: &mut Call<'_>) -> Result<Val> {
     let sequence = call.arg(0)?;
     let (func, index) = func_or_index(call)?;
-    if let Some(index) = index {
-        return Err(call.fail("Indexes are not supported by this server.").at(index.bt));
+    if index.is_some() || func.is_none() && matches!(sequence.value, Value::Table(_)) {
+        return first_by_index(call, sequence, index);
     }
     let better = if call.kind() == TermType::Min { Ordering::Less } else { Ordering::Greater };
     let aspect = Aspect { func, bt: call.bt() };
     boil_down(call, sequence, &Extreme { aspect, better, name: name(call) })
+}
+
+/// The first or the last row of a table in the order of an index or, without one, of the primary key.
+fn first_by_index(call: &Call<'_>, table: Val, index: Option<Val>) -> Result<Val> {
+    let table = table.into_table()?;
+    let index = match index {
+        Some(index) => index.into_str()?,
+        None => table.primary_key().clone(),
+    };
+    let sorting = if call.kind() == TermType::Min { Sorting::Ascending } else { Sorting::Descending };
+    let slice = TableSlice::whole(table).with_sorting(index, sorting)?;
+    let message = format!("`{}` found no entries in the specified index.", name(call));
+    let single = SingleSelection::First { slice, env: call.env.clone(), empty: (message, call.bt()) };
+    Ok(Val { value: Value::Single(single), bt: call.bt() })
 }
 
 struct Extreme {
