@@ -44,11 +44,19 @@ impl<'a> Call<'a> {
         Ok(call)
     }
 
+    /// What `r.args` may bring: what the term permits, and what its surroundings do.
+    fn spread_flags(&self) -> Flags {
+        match &self.term.shape {
+            Shape::Op { spec, .. } if spec.spread_flags == Flags::LITERAL_OK => Flags::LITERAL_OK,
+            _ => self.flags,
+        }
+    }
+
     fn spread_args(&self, args: &'a [Term]) -> Result<Vec<Slot<'a>>> {
         let mut slots = Vec::new();
         for arg in args {
             if matches!(arg.shape, Shape::Args(_)) {
-                let values = arg.eval(self.env, self.scope, self.flags)?.into_datum()?;
+                let values = arg.eval(self.env, self.scope, self.spread_flags())?.into_datum()?;
                 slots.extend(values.as_array()?.iter().map(Slot::Value));
             } else {
                 slots.push(Slot::Term(arg));
@@ -127,6 +135,19 @@ impl<'a> Call<'a> {
                 Some(Slot::Value(datum)) => Ok(Val::datum(datum.clone(), self.bt())),
                 None => Err(Error::internal("Missing argument.")),
             },
+        }
+    }
+
+    /// Whether the arguments from an index on are the same each time and can't fail: literals, variables, functions.
+    /// `r.row` is no such argument, since a function of the server may come between it and what it stands for.
+    pub fn has_fixed_args(&self, from: usize) -> bool {
+        let is_fixed = |term: &Term| matches!(term.shape, Shape::Datum(_) | Shape::Var(_) | Shape::Func(_));
+        match &self.spread {
+            None => self.term.args().iter().skip(from).all(is_fixed),
+            Some(slots) => slots.iter().skip(from).all(|slot| match slot {
+                Slot::Term(term) => is_fixed(term),
+                Slot::Value(_) => true,
+            }),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the compiler and the evaluator know of each term: its arguments, and the function that evaluates it.
 
 use super::call::Call;
+use super::term::Flags;
 use super::val::Val;
 use crate::error::Result;
 use crate::term::{RawTerm, TermType};
@@ -21,6 +22,8 @@ pub struct Spec {
     pub grouping: Grouping,
     /// Whether it gives the same answer each time; its arguments can make it worse.
     pub determinism: Determinism,
+    /// What the arguments that `r.args` brings may be.
+    pub spread_flags: Flags,
     /// Replaces it by other terms before compilation.
     pub rewrite: Option<fn(&RawTerm) -> Result<RawTerm>>,
 }
@@ -110,6 +113,7 @@ impl Spec {
             eval,
             grouping: Grouping::PerGroup,
             determinism: Determinism::ALWAYS,
+            spread_flags: Flags::NONE,
             rewrite: None,
         }
     }
@@ -141,6 +145,12 @@ impl Spec {
     /// With another behaviour towards grouped data.
     pub const fn grouping(mut self, grouping: Grouping) -> Self {
         self.grouping = grouping;
+        self
+    }
+
+    /// With `r.literal` permitted in what `r.args` brings.
+    pub const fn spreading_literals(mut self) -> Self {
+        self.spread_flags = Flags::LITERAL_OK;
         self
     }
 

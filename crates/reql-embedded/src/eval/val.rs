@@ -111,6 +111,22 @@ impl Val {
         }
     }
 
+    /// How it shows in error messages, cut to a bearable length.
+    pub fn describe(self) -> Result<String> {
+        let mut shown = self.print()?.0;
+        crate::datum::truncate(&mut shown);
+        Ok(shown)
+    }
+
+    /// Whether it is, or reads as, `null`.
+    pub fn is_null(&self) -> Result<bool> {
+        match &self.value {
+            Value::Datum(datum) => Ok(datum.is_null()),
+            Value::Single(selection) => Ok(selection.get().at(self.bt)?.is_null()),
+            _ => Ok(false),
+        }
+    }
+
     /// How it shows in error messages, and whether it is `null`.
     fn print(self) -> Result<(String, bool)> {
         let name = self.type_name();
