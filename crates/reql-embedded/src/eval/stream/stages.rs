@@ -60,15 +60,20 @@ impl Predicate {
 }
 
 /// Replaces each row by the elements of the sequence that a function makes of it.
-pub struct ConcatMap(pub Func);
+pub struct ConcatMap {
+    /// Makes the sequence.
+    pub func: Func,
+    /// The term to blame when it makes none.
+    pub bt: Bt,
+}
 
 impl Stage for ConcatMap {
     fn apply(&mut self, env: &Env, row: Row) -> Result<Flow> {
         let Row { group, value } = row;
-        let made = self.0.call_val(env, &[value], Flags::NONE)?;
-        let bt = made.bt;
-        let inner = made.into_stream(env)?;
-        inner.check_finite().at(bt)?;
+        let made = self.func.call_val(env, &[value], Flags::NONE)?;
+        let made_at = made.bt;
+        let inner = made.into_stream(env).at(self.bt)?;
+        inner.check_finite().at(made_at)?;
         Ok(Flow::Expand(Expansion::Stream(Box::new(inner), group)))
     }
 }

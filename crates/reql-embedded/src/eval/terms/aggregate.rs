@@ -39,18 +39,26 @@ fn count(call: &mut Call<'_>) -> Result<Val> {
     if matches!(sequence.value, Value::Table(_) | Value::Slice(_)) {
         return Ok(call.val(sequence.into_slice()?.count(call.env).at(call.bt())?.into()));
     }
-    if !sequence.is_datum() {
-        return boil_down(call, sequence, &Count);
-    }
-    let bt = sequence.bt;
-    let size = match sequence.into_datum()? {
-        Datum::Binary(bytes) => bytes.len(),
-        Datum::Str(text) => text.chars().count(),
-        Datum::Object(object) => object.len(),
-        Datum::Array(items) => items.len(),
-        other => return boil_down(call, Val::datum(other, bt), &Count),
+    let size = match &sequence.value {
+        Value::Datum(datum) => size(datum),
+        Value::Single(row) => size(&row.get().at(sequence.bt)?),
+        _ => None,
     };
-    Ok(call.val(size.into()))
+    match size {
+        Some(size) => Ok(call.val(size.into())),
+        None => boil_down(call, sequence, &Count),
+    }
+}
+
+/// What a value that is no sequence counts; an array is counted without going through it.
+fn size(datum: &Datum) -> Option<usize> {
+    match datum {
+        Datum::Binary(bytes) => Some(bytes.len()),
+        Datum::Str(text) => Some(text.chars().count()),
+        Datum::Object(object) => Some(object.len()),
+        Datum::Array(items) => Some(items.len()),
+        _ => None,
+    }
 }
 
 struct Count;
