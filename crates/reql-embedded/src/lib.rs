@@ -18,6 +18,7 @@ mod reql;
 pub mod datum;
 pub mod error;
 pub mod eval;
+pub mod geo;
 pub mod storage;
 pub mod term;
 

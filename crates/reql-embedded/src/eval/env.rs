@@ -93,7 +93,7 @@ impl Env {
         user: Arc<str>,
         interrupt: Interrupt,
     ) -> Result<Env> {
-        let now = pseudo::time::make(0.0, "+00:00")?;
+        let now = pseudo::time::now()?;
         Ok(Env(Arc::new(Inner {
             store,
             server_name,

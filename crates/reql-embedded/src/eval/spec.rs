@@ -14,6 +14,8 @@ pub struct Spec {
     pub arity: Arity,
     /// The optional arguments that it takes.
     pub optargs: &'static [&'static str],
+    /// Those of them that are evaluated as often as the term likes: they arrive as functions without parameters.
+    pub lazy_optargs: &'static [&'static str],
     /// Evaluates it.
     pub eval: fn(&mut Call<'_>) -> Result<Val>,
     /// What it does with grouped data as its first argument.
@@ -107,6 +109,7 @@ impl Spec {
             kind,
             arity,
             optargs: &[],
+            lazy_optargs: &[],
             eval,
             grouping: Grouping::PerGroup,
             determinism: Determinism::ALWAYS,
@@ -130,6 +133,12 @@ impl Spec {
     /// With these optional arguments.
     pub const fn optargs(mut self, names: &'static [&'static str]) -> Self {
         self.optargs = names;
+        self
+    }
+
+    /// With these optional arguments evaluated as functions.
+    pub const fn lazy_optargs(mut self, names: &'static [&'static str]) -> Self {
+        self.lazy_optargs = names;
         self
     }
 

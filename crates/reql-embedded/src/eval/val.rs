@@ -93,6 +93,11 @@ impl Val {
         matches!(self.value, Value::Table(_) | Value::Slice(_) | Value::Selection(..) | Value::Stream(_))
     }
 
+    /// Whether it is rows of a table, which can be changed.
+    pub fn is_selection(&self) -> bool {
+        matches!(self.value, Value::Table(_) | Value::Slice(_) | Value::Selection(..))
+    }
+
     /// `Expected type X but found Y`, with what was found.
     pub fn wrong_type(self, expected: &str) -> Error {
         let name = self.type_name();

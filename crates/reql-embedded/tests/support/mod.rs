@@ -1,9 +1,13 @@
-//! A client that speaks raw frames, an engine whose queries the tests hold in their hands, and golden scripts.
+//! A client that speaks raw frames, an engine whose queries the tests hold in their hands, golden scripts, and short ways
+//! into the storage.
 
 // Each test file uses its own part of this.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 pub mod client;
 pub mod engine;
 pub mod reql;
 pub mod script;
+pub mod storage;
+
+pub use storage::*;
