@@ -1,6 +1,4 @@
 //! Errors by class, as RethinkDB reports them: client, compile, or one of the runtime types.
-//!
-//! The numbers are those of `Response.ResponseType` and `Response.ErrorType` in RethinkDB's `ql2.proto`.
 
 use std::fmt;
 
@@ -12,7 +10,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bt(pub(crate) u32);
 
-/// What kind of failure it is, which decides the response type and error type on the wire.
+/// What kind of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The client sent something that is not a query.
@@ -37,32 +35,8 @@ pub enum ErrorKind {
     EmptyUser,
     /// The user may not do this.
     Permission,
-}
-
-impl ErrorKind {
-    /// The response type on the wire: 16 client, 17 compile, 18 runtime.
-    pub fn response_type(self) -> u8 {
-        match self {
-            ErrorKind::Client => 16,
-            ErrorKind::Compile => 17,
-            _ => 18,
-        }
-    }
-
-    /// The error type on the wire, which only runtime errors have.
-    pub fn error_type(self) -> Option<u32> {
-        match self {
-            ErrorKind::Client | ErrorKind::Compile => None,
-            ErrorKind::Internal => Some(1_000_000),
-            ErrorKind::ResourceLimit => Some(2_000_000),
-            ErrorKind::QueryLogic | ErrorKind::EmptyUser => Some(3_000_000),
-            ErrorKind::NonExistence => Some(3_100_000),
-            ErrorKind::OpFailed => Some(4_100_000),
-            ErrorKind::OpIndeterminate => Some(4_200_000),
-            ErrorKind::User => Some(5_000_000),
-            ErrorKind::Permission => Some(6_000_000),
-        }
-    }
+    /// Nobody waits for the answer any more.
+    Interrupted,
 }
 
 /// A failed query: the kind, the text, and the term to blame once that is known.

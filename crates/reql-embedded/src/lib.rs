@@ -3,9 +3,23 @@
 //! Bytes flow one way and imports point only downward:
 //! `server → session → protocol → feed → eval → storage → term → datum`.
 
+pub mod server;
+
+mod session;
+
+pub mod protocol;
+
+pub mod engine;
+
+mod credentials;
+mod interrupt;
+mod reql;
+
 pub mod datum;
 pub mod error;
-pub mod server;
+pub mod eval;
+pub mod geo;
+pub mod storage;
 pub mod term;
 
 pub use server::{Builder, Server};

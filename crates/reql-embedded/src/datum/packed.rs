@@ -27,6 +27,9 @@ const BINARY: u8 = 6;
 const ARRAY: u8 = 7;
 const OBJECT: u8 = 8;
 
+/// The longest array that can be stored, whatever a query's own limit is.
+const MAX_ARRAY: usize = 100_000;
+
 /// Encodes a value. Fails for `minval` and `maxval`, which can't be stored.
 pub fn encode(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
     stacker::maybe_grow(32 * 1024, 1024 * 1024, || encode_value(datum, out))
@@ -35,8 +38,7 @@ pub fn encode(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
 fn encode_value(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
     match datum {
         Datum::MinVal | Datum::MaxVal => {
-            let name = datum.type_name().to_lowercase();
-            return Err(Error::logic(format!("Cannot convert `r.{name}` to JSON.")));
+            return Err(Error::logic("`r.minval` and `r.maxval` cannot be written to disk."));
         }
         Datum::Null => out.push(NULL),
         Datum::Bool(value) => out.push(if *value { TRUE } else { FALSE }),
@@ -51,6 +53,9 @@ fn encode_value(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
         }
         Datum::Array(array) => match array.as_packed() {
             Some(view) => out.extend_from_slice(view.raw()),
+            None if array.len() > MAX_ARRAY => {
+                return Err(Error::logic("Array too large for disk writes (limit 100,000 elements)."));
+            }
             None => encode_container(ARRAY, array.iter(), out, |item, body| encode(&item, body))?,
         },
         Datum::Object(object) => match object.as_packed() {

@@ -7,5 +7,5 @@ mod raw;
 
 pub use backtrace::{Backtraces, Frame};
 pub use kind::TermType;
-pub use query::{Query, QueryType};
+pub use query::Query;
 pub use raw::RawTerm;

@@ -1,32 +1,15 @@
-//! The envelope of a query: its type, its term, its global options.
+//! A query: its term and its global options.
 
 use std::sync::Arc;
 
-use super::{Backtraces, RawTerm};
-use crate::datum::syntax::{self, Json};
-use crate::error::{Bt, Error, ErrorKind, Result};
-
-/// What a client asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QueryType {
-    /// Evaluate a term.
-    Start,
-    /// The next batch of a stream.
-    Continue,
-    /// End a stream or a running query.
-    Stop,
-    /// Answer when all earlier queries that want no reply are done.
-    NoreplyWait,
-    /// The server's id and name.
-    ServerInfo,
-}
+use super::{Backtraces, RawTerm, TermType};
+use crate::datum::syntax::Json;
+use crate::error::{Bt, Result};
 
 /// A parsed query. A term or option that is malformed is kept as the error it gives when evaluation begins.
 #[derive(Debug)]
 pub struct Query {
-    /// What is asked for.
-    pub kind: QueryType,
-    /// The term of a [`QueryType::Start`].
+    /// What is to be evaluated.
     pub term: Option<Result<RawTerm>>,
     /// The places of the term's parts.
     pub places: Backtraces,
@@ -34,48 +17,17 @@ pub struct Query {
     pub optargs: Vec<(Arc<str>, RawTerm)>,
 }
 
-fn client_error(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Client, message).at(Bt::default())
-}
-
 impl Query {
-    /// Parses the payload of a frame.
-    pub fn parse(payload: &[u8]) -> Result<Query> {
-        let tree = syntax::parse(payload)
-            .map_err(|_| client_error("Client is buggy (failed to deserialize query)."))?;
-        let items = match tree {
-            Json::Array(items) => items,
-            other => {
-                let found = other.type_name();
-                return Err(client_error(format!("Expected a query to be an array, but found {found}.")));
-            }
-        };
-        let size = items.len();
-        if !(1..=3).contains(&size) {
-            return Err(client_error(format!(
-                "Expected 1 to 3 elements in the top-level query, but found {size}."
-            )));
-        }
-        let mut items = items.into_iter();
-        let kind = query_type(items.next())?;
-        let term = items.next();
-        let optargs = match items.next() {
-            None => Vec::new(),
-            Some(Json::Object(optargs)) => optargs,
-            Some(other) => {
-                let found = other.type_name();
-                return Err(client_error(format!(
-                    "Expected global optargs as an object, but found {found}."
-                )));
-            }
-        };
+    /// From the JSON of its term and of its global options, as far as they are there.
+    pub fn new(term: Option<Json<'_>>, optargs: Option<Json<'_>>) -> Result<Query> {
         let mut places = Backtraces::default();
-        let term = match kind {
-            QueryType::Start => term.map(|term| RawTerm::parse(term, &mut places)),
-            _ => None,
-        };
+        let term = term.map(|term| RawTerm::parse(term, &mut places));
         // Errors in options have no place to point at, so their places go nowhere.
         let mut nowhere = Backtraces::default();
+        let optargs = match optargs {
+            Some(Json::Object(optargs)) => optargs,
+            _ => Vec::new(),
+        };
         let optargs = optargs
             .into_iter()
             .map(|(name, value)| {
@@ -84,30 +36,58 @@ impl Query {
                 Ok((Arc::from(&*name), term))
             })
             .collect::<Result<_>>()?;
-        Ok(Query { kind, term, places, optargs })
+        Ok(Query { term, places, optargs })
     }
 
-    /// A global option that is a plain truth value.
-    pub fn flag(&self, name: &str) -> bool {
-        let value =
-            self.optargs.iter().find(|(key, _)| **key == *name).and_then(|(_, term)| term.datum.as_ref());
-        matches!(value, Some(crate::datum::Datum::Bool(true)))
+    /// Whether evaluating it takes microseconds whatever the data, and never waits: it reads single documents at most,
+    /// and calls no functions.
+    pub fn is_light(&self) -> bool {
+        match &self.term {
+            Some(Ok(term)) => is_light(term),
+            _ => true,
+        }
     }
 }
 
-fn query_type(number: Option<Json<'_>>) -> Result<QueryType> {
-    match number {
-        Some(Json::Num(number)) => match number as i64 {
-            1 => Ok(QueryType::Start),
-            2 => Ok(QueryType::Continue),
-            3 => Ok(QueryType::Stop),
-            4 => Ok(QueryType::NoreplyWait),
-            5 => Ok(QueryType::ServerInfo),
-            other => Err(client_error(format!("Unrecognized QueryType: {other}."))),
-        },
-        other => {
-            let found = other.as_ref().map_or("NULL", Json::type_name);
-            Err(client_error(format!("Expected a query type as a number, but found {found}.")))
-        }
-    }
+fn is_light(term: &RawTerm) -> bool {
+    use TermType::*;
+    let kind_is_light = matches!(
+        term.kind,
+        Datum
+            | MakeArray
+            | MakeObj
+            | Db
+            | Table
+            | Get
+            | GetField
+            | Bracket
+            | Add
+            | Sub
+            | Mul
+            | Div
+            | Mod
+            | Eq
+            | Ne
+            | Lt
+            | Le
+            | Gt
+            | Ge
+            | Not
+            | And
+            | Or
+            | Default
+            | Error
+            | TypeOf
+            | Now
+            | Pluck
+            | Without
+            | Branch
+            | Keys
+            | Binary
+    );
+    // A table read whole is anything but light, and so are terms that take its rows.
+    let reads_table = term.kind != Get && term.args.iter().any(|arg| arg.kind == Table);
+    kind_is_light
+        && !reads_table
+        && term.args.iter().chain(term.optargs.iter().map(|(_, arg)| arg)).all(is_light)
 }

@@ -1,0 +1,239 @@
+//! The seam between a connection and the language underneath: what a session asks, and what it gets.
+//!
+//! A session knows tokens, frames and sockets; an engine knows terms, tables and users. A START query goes
+//! [`Engine::compile`] → [`Query::run`] → [`Answer`]; what is left of a stream comes batch by batch from its [`Cursor`].
+//! None of these calls may wait on the network; those that work for long look at their [`Interrupt`] now and then.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+pub use crate::credentials::Credentials;
+pub use crate::interrupt::{Interrupt, Reason};
+pub use crate::protocol::query::{Envelope, QueryType};
+
+/// The language and the storage under all connections.
+pub trait Engine: Send + Sync + 'static {
+    /// What is stored of a user's password; `None` if there is no such user. Asked once for each connection.
+    fn credentials(&self, user: &str) -> Option<Credentials>;
+
+    /// Who the server is, for SERVER_INFO.
+    fn server_info(&self) -> ServerInfo;
+
+    /// Compiles a START query. Malformed text inside the term is [`Error::unparseable`].
+    fn compile(&self, query: &Envelope<'_>) -> Result<Box<dyn Query>, Error>;
+
+    /// Flushes and closes the storage, after the last connection has gone. May block.
+    fn close(&self) {}
+}
+
+/// A compiled query, ready to be evaluated.
+pub trait Query: Send {
+    /// What the evaluation up to the first answer is going to cost.
+    fn weight(&self) -> Weight;
+
+    /// Evaluates up to an atom or an unread cursor. May block if it said that it is [`Weight::Heavy`].
+    fn run(self: Box<Self>, context: &QueryContext) -> Result<Answer, Failure>;
+}
+
+/// Where a piece of work belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// Microseconds, and never waits: done at once, on the connection's own task.
+    Light,
+    /// Anything else: done on a thread that may block.
+    Heavy,
+}
+
+/// Who asks, and how to learn that the answer is no longer wanted.
+#[derive(Debug, Clone)]
+pub struct QueryContext {
+    /// The connection's client.
+    pub client: Arc<Client>,
+    /// The client's number for the query.
+    pub token: i64,
+    /// Raised when the query is to end. Holds for its cursor too.
+    pub interrupt: Interrupt,
+}
+
+/// The client at the other end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// The user it authenticated as.
+    pub user: String,
+    /// Its address.
+    pub peer: SocketAddr,
+}
+
+/// A server's identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerInfo {
+    /// Its UUID.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// What a query evaluates to.
+pub enum Answer {
+    /// One value.
+    Atom {
+        /// The value as JSON text.
+        json: Vec<u8>,
+        /// The profile as JSON text, if the query asked for one.
+        profile: Option<Vec<u8>>,
+    },
+    /// A stream or a feed, of which nothing has been read yet.
+    Cursor(Box<dyn Cursor>),
+}
+
+/// The unread rest of a stream or feed.
+pub trait Cursor: Send {
+    /// The next rows; on the first call, the first and smaller batch. May block if it said that it is
+    /// [`Weight::Heavy`]. A feed gives what is there, if need be nothing: a session waits for [`Cursor::ready`].
+    fn next_batch(&mut self) -> Result<Batch, Failure>;
+
+    /// What the next batch is going to cost.
+    fn weight(&self) -> Weight {
+        Weight::Heavy
+    }
+
+    /// Whether this is a feed, which may have nothing to say for a long time without being at its end.
+    fn is_feed(&self) -> bool {
+        false
+    }
+
+    /// Ends when a feed's next batch is worth asking for: rows, an error, its end. Holds no thread, and may be
+    /// dropped and asked again without losing anything.
+    fn ready(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Rows of a stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// The rows, as JSON texts joined by commas.
+    pub json: Vec<u8>,
+    /// How many rows these are.
+    pub rows: usize,
+    /// Whether the stream ends with them.
+    pub done: bool,
+    /// What kind of stream this is.
+    pub notes: Vec<Note>,
+    /// The profile as JSON text, if the query asked for one.
+    pub profile: Option<Vec<u8>>,
+}
+
+impl Batch {
+    /// Appends a row, which `write` adds to the text.
+    pub fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.rows > 0 {
+            self.json.push(b',');
+        }
+        write(&mut self.json);
+        self.rows += 1;
+    }
+}
+
+/// A response's notes: the kind of a feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Note {
+    /// Changes of a table or a range.
+    SequenceFeed = 1,
+    /// Changes of one document.
+    AtomFeed = 2,
+    /// Changes of an ordered and limited range.
+    OrderByLimitFeed = 3,
+    /// Several feeds of different kinds in one.
+    UnionedFeed = 4,
+    /// The feed reports its states too.
+    IncludesStates = 5,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The [`Interrupt`] was seen: the session knows why it was raised, and what to answer.
+    Interrupted,
+    /// An error of the language.
+    Error(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Error(error)
+    }
+}
+
+/// An error as a driver sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// Whose fault it is.
+    pub class: ErrorClass,
+    /// The sentence.
+    pub message: String,
+    /// The way from the root of the query to the term that failed.
+    pub backtrace: Vec<Frame>,
+}
+
+/// The class of an error: its response type and, at run time, its error type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// The driver sent something that is no query.
+    Client,
+    /// The query can't be compiled.
+    Compile,
+    /// The query failed while it ran.
+    Runtime(ErrorType),
+}
+
+/// What failed at run time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum ErrorType {
+    /// A bug in the server.
+    Internal = 1_000_000,
+    /// A limit was reached.
+    ResourceLimit = 2_000_000,
+    /// The query makes no sense.
+    QueryLogic = 3_000_000,
+    /// Something that was asked for isn't there.
+    NonExistence = 3_100_000,
+    /// An operation failed.
+    OpFailed = 4_100_000,
+    /// An operation may or may not have been done.
+    OpIndeterminate = 4_200_000,
+    /// `r.error()`.
+    User = 5_000_000,
+    /// The user may not do this.
+    Permission = 6_000_000,
+}
+
+/// One step of a backtrace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// The argument at this position.
+    Position(u32),
+    /// The optional argument of this name.
+    Optional(String),
+}
+
+impl Error {
+    /// A driver's mistake.
+    pub fn client(message: impl Into<String>) -> Self {
+        Self { class: ErrorClass::Client, message: message.into(), backtrace: Vec::new() }
+    }
+
+    /// A failure at run time, of the query as a whole.
+    pub fn runtime(kind: ErrorType, message: impl Into<String>) -> Self {
+        Self { class: ErrorClass::Runtime(kind), message: message.into(), backtrace: Vec::new() }
+    }
+
+    /// The text isn't JSON.
+    pub fn unparseable() -> Self {
+        Self::client("Client is buggy (failed to deserialize query).")
+    }
+}

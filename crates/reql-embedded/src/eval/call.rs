@@ -1,0 +1,213 @@
+//! A term being evaluated, as the function that evaluates it sees it.
+
+use super::compile::compile_element_function;
+use super::env::Env;
+use super::func::Func;
+use super::scope::Scope;
+use super::spec::Determinism;
+use super::stream::Stream;
+use super::term::{Flags, Shape, Term};
+use super::val::Val;
+use crate::datum::Datum;
+use crate::error::{Bt, Error, ErrorKind, Result};
+
+/// Gives access to the arguments, which are evaluated when they are asked for, in any order, each at most once.
+pub struct Call<'a> {
+    /// The query that runs.
+    pub env: &'a Env,
+    /// What the term's surroundings permit.
+    pub flags: Flags,
+    scope: &'a Scope,
+    term: &'a Term,
+    /// The arguments with `r.args` spread out; `None` when there is no `r.args`.
+    spread: Option<Vec<Slot<'a>>>,
+    /// The first argument when it has been evaluated in advance.
+    first: Option<Val>,
+}
+
+#[derive(Clone)]
+enum Slot<'a> {
+    Term(&'a Term),
+    Value(Datum),
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(env: &'a Env, scope: &'a Scope, term: &'a Term, flags: Flags) -> Result<Self> {
+        let args = term.args();
+        let has_spread = args.iter().any(|arg| matches!(arg.shape, Shape::Args(_)));
+        let mut call = Call { env, flags, scope, term, spread: None, first: None };
+        if has_spread {
+            call.spread = Some(call.spread_args(args)?);
+        }
+        Ok(call)
+    }
+
+    fn spread_args(&self, args: &'a [Term]) -> Result<Vec<Slot<'a>>> {
+        let mut slots = Vec::new();
+        for arg in args {
+            if matches!(arg.shape, Shape::Args(_)) {
+                let values = arg.eval(self.env, self.scope, self.flags)?.into_datum()?;
+                slots.extend(values.as_array()?.iter().map(Slot::Value));
+            } else {
+                slots.push(Slot::Term(arg));
+            }
+        }
+        if let Shape::Op { spec, .. } = &self.term.shape
+            && !spec.arity.admits(slots.len())
+        {
+            return Err(Error::logic(format!(
+                "Expected {} but found {}.",
+                spec.arity.describe(),
+                slots.len()
+            )));
+        }
+        Ok(slots)
+    }
+
+    /// The same call with another first argument, for the next group.
+    pub(super) fn again(&self, first: Val) -> Result<Call<'a>> {
+        let spread = self.spread.clone();
+        Ok(Call {
+            env: self.env,
+            flags: self.flags,
+            scope: self.scope,
+            term: self.term,
+            spread,
+            first: Some(first),
+        })
+    }
+
+    pub(super) fn put_back(&mut self, first: Val) {
+        self.first = Some(first);
+    }
+
+    /// Evaluates a term that the compiler has replaced, which can't happen.
+    pub(super) fn rewritten(call: &mut Call<'_>) -> Result<Val> {
+        Err(Error::internal(format!("{} was not rewritten.", call.term.kind.name())))
+    }
+
+    /// How many arguments there are.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.spread.as_ref().map_or(self.term.args().len(), Vec::len)
+    }
+
+    /// The term's place.
+    pub fn bt(&self) -> Bt {
+        self.term.bt
+    }
+
+    /// Which term it is: families of similar terms share one function.
+    pub fn kind(&self) -> crate::term::TermType {
+        self.term.kind
+    }
+
+    /// Evaluates an argument. The first one inherits the term's flags.
+    pub fn arg(&mut self, index: usize) -> Result<Val> {
+        let flags = if index == 0 { self.flags } else { Flags::NONE };
+        self.arg_with(index, flags)
+    }
+
+    /// Evaluates an argument under other flags.
+    pub fn arg_with(&mut self, index: usize, flags: Flags) -> Result<Val> {
+        if index == 0
+            && let Some(first) = self.first.take()
+        {
+            return Ok(first);
+        }
+        match &self.spread {
+            None => match self.term.args().get(index) {
+                Some(term) => term.eval(self.env, self.scope, flags),
+                None => Err(Error::internal("Missing argument.")),
+            },
+            Some(slots) => match slots.get(index) {
+                Some(Slot::Term(term)) => term.eval(self.env, self.scope, flags),
+                Some(Slot::Value(datum)) => Ok(Val::datum(datum.clone(), self.bt())),
+                None => Err(Error::internal("Missing argument.")),
+            },
+        }
+    }
+
+    /// Evaluates an argument to a plain value.
+    pub fn datum(&mut self, index: usize) -> Result<Datum> {
+        self.arg(index)?.into_datum()
+    }
+
+    /// Evaluates an argument to a plain value and keeps its place, for errors about it.
+    pub fn placed(&mut self, index: usize) -> Result<(Datum, Bt)> {
+        let val = self.arg(index)?;
+        let bt = val.bt;
+        Ok((val.into_datum()?, bt))
+    }
+
+    /// Evaluates an argument to a sequence.
+    pub fn stream(&mut self, index: usize) -> Result<Stream> {
+        self.arg(index)?.into_stream(self.env)
+    }
+
+    /// Evaluates an optional argument, of this term or of the whole query.
+    pub fn optarg(&self, name: &str) -> Result<Option<Val>> {
+        match self.own_optarg(name) {
+            Some(term) => term.eval(self.env, self.scope, Flags::NONE).map(Some),
+            None => self.env.optarg(name),
+        }
+    }
+
+    /// An optional argument as a term that isn't evaluated yet, with the scope to do so.
+    pub fn lazy_optarg(&self, name: &str) -> Option<(&'a Term, &'a Scope)> {
+        self.own_optarg(name).map(|term| (term, self.scope))
+    }
+
+    fn own_optarg(&self, name: &str) -> Option<&'a Term> {
+        match &self.term.shape {
+            Shape::Op { optargs, .. } => optargs.iter().find(|(key, _)| **key == *name).map(|(_, term)| term),
+            _ => None,
+        }
+    }
+
+    /// This term as a function of its first argument.
+    pub fn as_element_function(&self) -> Result<Func> {
+        match &self.term.shape {
+            Shape::Op { element: Some(element), .. } => {
+                compile_element_function(element, self.scope, self.env.limits)
+            }
+            _ => Err(self.fail_as(ErrorKind::Internal, "Not a term that works on elements.")),
+        }
+    }
+
+    /// Whether an argument gives the same answer each time.
+    pub fn arg_determinism(&self, index: usize) -> Determinism {
+        match &self.spread {
+            None => self.term.args().get(index).map_or(Determinism::ALWAYS, |term| term.determinism),
+            Some(slots) => match slots.get(index) {
+                Some(Slot::Term(term)) => term.determinism,
+                _ => Determinism::ALWAYS,
+            },
+        }
+    }
+
+    /// A result that blames this term if it turns out wrong.
+    pub fn val(&self, datum: Datum) -> Val {
+        Val::datum(datum, self.bt())
+    }
+
+    /// A list as the result; fails when it is over the array limit.
+    pub fn array(&self, items: Vec<Datum>) -> Result<Val> {
+        Ok(self.val(self.env.limits.array(items)?))
+    }
+
+    /// A sequence as the result: an array at once if it came from one.
+    pub fn seq(&self, stream: Stream) -> Result<Val> {
+        Val::seq(stream, self.env, self.bt())
+    }
+
+    /// A query-logic error of this term.
+    pub fn fail(&self, message: impl Into<String>) -> Error {
+        Error::logic(message).at(self.bt())
+    }
+
+    /// An error of this term.
+    pub fn fail_as(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error::new(kind, message).at(self.bt())
+    }
+}

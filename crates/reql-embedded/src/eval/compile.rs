@@ -1,0 +1,248 @@
+//! From raw terms to compiled ones: counts arguments, resolves variables, replaces terms that stand for others.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::env::Limits;
+use super::func::Func;
+use super::scope::{Scope, binds_implicit};
+use super::spec::{Determinism, Spec};
+use super::term::{ElementTerm, FuncTerm, Shape, Term};
+use super::terms;
+use crate::datum::pseudo::REQL_TYPE;
+use crate::datum::{Datum, Object};
+use crate::error::{At, Bt, Error, ErrorKind, Result};
+use crate::term::{RawTerm, TermType};
+
+/// What a term may use: the variables around it, and the query's limits.
+#[derive(Debug, Clone)]
+struct Visible {
+    variables: BTreeSet<i64>,
+    implicit_depth: u32,
+    limits: Limits,
+}
+
+/// Compiles a term that sees no variables. Errors are of the compile kind.
+pub fn compile(raw: &RawTerm, limits: Limits) -> Result<Term> {
+    let visible = Visible { variables: BTreeSet::new(), implicit_depth: 0, limits };
+    compile_in(raw, &visible).map_err(|error| {
+        let kind = if error.kind() == ErrorKind::Internal { ErrorKind::Internal } else { ErrorKind::Compile };
+        error.with_kind(kind)
+    })
+}
+
+fn compile_in(raw: &RawTerm, visible: &Visible) -> Result<Term> {
+    stacker::maybe_grow(64 * 1024, 1024 * 1024, || {
+        let (shape, determinism) = shape(raw, visible).at(raw.bt)?;
+        Ok(Term { kind: raw.kind, bt: raw.bt, shape, determinism })
+    })
+}
+
+fn shape(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
+    match raw.kind {
+        TermType::Datum => Ok((Shape::Datum(raw.datum.clone().unwrap_or_default()), Determinism::ALWAYS)),
+        TermType::Var => Ok((variable(raw, visible)?, Determinism::ALWAYS)),
+        TermType::ImplicitVar => Ok((implicit(raw, visible)?, Determinism::ALWAYS)),
+        TermType::MakeObj => object(raw, visible),
+        TermType::Func => function(raw, visible),
+        TermType::Args => spread(raw, visible),
+        _ => operation(raw, visible),
+    }
+}
+
+fn variable(raw: &RawTerm, visible: &Visible) -> Result<Shape> {
+    let [name] = &raw.args[..] else {
+        return Err(Error::logic("A variable term has the wrong number of arguments."));
+    };
+    let name = match &name.datum {
+        None => return Err(Error::logic("A variable term has a non-datum argument.")),
+        Some(Datum::Num(_)) => name.datum.as_ref().map(Datum::as_int).transpose()?.unwrap_or_default(),
+        Some(_) => return Err(Error::logic("A variable term has a non-numeric name datum.")),
+    };
+    if !visible.variables.contains(&name) {
+        return Err(Error::logic("Variable name not found."));
+    }
+    Ok(Shape::Var(name))
+}
+
+fn implicit(raw: &RawTerm, visible: &Visible) -> Result<Shape> {
+    if !raw.args.is_empty() || !raw.optargs.is_empty() {
+        return Err(Error::logic("Expected no arguments or optional arguments on implicit variable term."));
+    }
+    match visible.implicit_depth {
+        0 => Err(Error::logic("r.row is not defined in this context.")),
+        1 => Ok(Shape::Implicit),
+        _ => Err(Error::logic("Cannot use r.row in nested queries.  Use functions instead.")),
+    }
+}
+
+fn object(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
+    if !raw.args.is_empty() {
+        return Err(Error::logic("MAKE_OBJ term must not have any args."));
+    }
+    let mut determinism = Determinism::ALWAYS;
+    let mut fields: Vec<(Arc<str>, Term)> = Vec::with_capacity(raw.optargs.len());
+    for (key, value) in &raw.optargs {
+        let value = compile_in(value, visible)?;
+        determinism = determinism.join(value.determinism);
+        fields.push((key.clone(), value));
+    }
+    fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+    if let Some(pair) = fields.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(Error::logic(format!("Duplicate object key: {}.", pair[0].0)));
+    }
+    Ok((constant_object(&fields).unwrap_or(Shape::Object(fields)), determinism))
+}
+
+/// An object of literals is a literal: what inserts bring needs no evaluation.
+fn constant_object(fields: &[(Arc<str>, Term)]) -> Option<Shape> {
+    let object: Option<Object> = fields
+        .iter()
+        .map(|(key, term)| match &term.shape {
+            Shape::Datum(datum) if **key != *REQL_TYPE => Some((key.clone(), datum.clone())),
+            _ => None,
+        })
+        .collect();
+    object.map(|object| Shape::Datum(Datum::Object(object)))
+}
+
+fn function(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
+    if !raw.optargs.is_empty() {
+        return Err(Error::logic("FUNC takes no optional arguments."));
+    }
+    let [params, body] = &raw.args[..] else {
+        return Err(Error::logic(format!("FUNC takes exactly two arguments (got {})", raw.args.len())));
+    };
+    let params = parameters(params)?;
+    let mut inner = visible.clone();
+    inner.variables.extend(&params);
+    inner.implicit_depth += u32::from(binds_implicit(&params));
+    let body = compile_in(body, &inner)?;
+    let determinism = body.determinism;
+    let source = Arc::new(raw.clone());
+    Ok((Shape::Func(Arc::new(FuncTerm { params, body, source })), determinism))
+}
+
+fn parameters(raw: &RawTerm) -> Result<Vec<i64>> {
+    let number = |datum: &Datum| match datum {
+        Datum::Num(_) => datum.as_int(),
+        _ => Err(Error::logic("CLIENT ERROR: FUNC variables must be a literal array of *numbers*.")),
+    };
+    match (raw.kind, &raw.datum) {
+        (TermType::Datum, Some(Datum::Array(names))) => names.iter().map(|name| number(&name)).collect(),
+        (TermType::Datum, _) => {
+            Err(Error::logic("CLIENT ERROR: FUNC variables must be a literal *array* of numbers."))
+        }
+        (TermType::MakeArray, _) => raw
+            .args
+            .iter()
+            .map(|name| match &name.datum {
+                Some(datum) => number(datum),
+                None => {
+                    Err(Error::logic("CLIENT ERROR: FUNC variables must be a *literal* array of numbers."))
+                }
+            })
+            .collect(),
+        _ => Err(Error::logic("CLIENT ERROR: FUNC variables must be a *literal array of numbers*.")),
+    }
+}
+
+fn spread(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
+    let [inner] = &raw.args[..] else {
+        return Err(Error::logic(format!("Expected 1 argument but found {}.", raw.args.len())));
+    };
+    let inner = compile_in(inner, visible)?;
+    let determinism = inner.determinism;
+    Ok((Shape::Args(Box::new(inner)), determinism))
+}
+
+fn operation(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
+    let Some(spec) = terms::spec(raw.kind) else {
+        return Err(Error::logic(format!("{} is not supported by this server.", raw.kind.name())));
+    };
+    if let Some(rewrite) = spec.rewrite {
+        check_arity(spec, raw)?;
+        return shape(&rewrite(raw)?, visible);
+    }
+    let mut determinism = spec.determinism;
+    let mut compile = |raw: &RawTerm| {
+        let term = compile_in(raw, visible)?;
+        determinism = determinism.join(term.determinism);
+        Ok(term)
+    };
+    let args = raw.args.iter().map(&mut compile).collect::<Result<Vec<_>>>()?;
+    check_arity(spec, raw)?;
+    let mut optargs: Vec<(Arc<str>, Term)> = Vec::with_capacity(raw.optargs.len());
+    for (name, value) in &raw.optargs {
+        if !spec.optargs.contains(&&**name) {
+            return Err(Error::logic(format!("Unrecognized optional argument `{name}`.")).at(value.bt));
+        }
+        if optargs.iter().any(|(earlier, _)| earlier == name) {
+            return Err(Error::logic(format!("Duplicate optional argument: {name}")).at(value.bt));
+        }
+        optargs.push((name.clone(), compile(value)?));
+    }
+    if let Some(items) = constant_array(raw.kind, &args, visible.limits) {
+        return Ok((Shape::Datum(items), determinism));
+    }
+    let element = spec.is_elementwise().then(|| Arc::new(ElementTerm::of(raw)));
+    Ok((Shape::Op { spec, args, optargs, element }, determinism))
+}
+
+/// An array of literals is a literal, unless evaluating it would fail.
+fn constant_array(kind: TermType, args: &[Term], limits: Limits) -> Option<Datum> {
+    if kind != TermType::MakeArray || limits.check_array(args.len()).is_err() {
+        return None;
+    }
+    let items: Option<Vec<Datum>> = args
+        .iter()
+        .map(|arg| match &arg.shape {
+            Shape::Datum(datum) => Some(datum.clone()),
+            _ => None,
+        })
+        .collect();
+    items.map(Datum::array)
+}
+
+fn check_arity(spec: &Spec, raw: &RawTerm) -> Result<()> {
+    let spreads = raw.args.iter().any(|arg| arg.kind == TermType::Args);
+    if spreads || spec.arity.admits(raw.args.len()) {
+        return Ok(());
+    }
+    Err(Error::logic(format!("Expected {} but found {}.", spec.arity.describe(), raw.args.len())))
+}
+
+/// Compiles a function that sees no variables: one that was stored.
+pub fn compile_function(raw: &RawTerm) -> Result<Func> {
+    match compile(raw, Limits::default())?.shape {
+        Shape::Func(term) => Ok(Func::new(term, Scope::default())),
+        _ => Err(Error::internal("A stored function is no function.").at(Bt::default())),
+    }
+}
+
+/// Compiles a term into the function without parameters that evaluates it: the options of a query.
+pub fn compile_constant(raw: &RawTerm) -> Result<Func> {
+    let params = RawTerm::generated(TermType::MakeArray, raw.bt, Vec::new());
+    compile_function(&RawTerm::generated(TermType::Func, raw.bt, vec![params, raw.clone()]))
+}
+
+/// The parameter of a function that the server makes; `r.row` doesn't stand for it.
+const ELEMENT: i64 = -1;
+
+/// Compiles a term into the function of its first argument, for use on each element of a sequence. It sees the
+/// variables of `scope`.
+pub fn compile_element_function(raw: &ElementTerm, scope: &Scope, limits: Limits) -> Result<Func> {
+    let bt = raw.bt;
+    let number = |value: i64| RawTerm::literal(Datum::Num(value as f64), bt);
+    let mut args = vec![RawTerm::generated(TermType::Var, bt, vec![number(ELEMENT)])];
+    args.extend(raw.args.iter().cloned());
+    let mut body = RawTerm::generated(raw.kind, bt, args);
+    body.optargs.push((Arc::from("_NO_RECURSE_"), RawTerm::literal(Datum::Bool(true), bt)));
+    let params = RawTerm::generated(TermType::MakeArray, bt, vec![number(ELEMENT)]);
+    let func = RawTerm::generated(TermType::Func, bt, vec![params, body]);
+    let visible = Visible { variables: scope.variables(), implicit_depth: scope.implicit_depth(), limits };
+    match compile_in(&func, &visible)?.shape {
+        Shape::Func(term) => Ok(Func::new(term, scope.clone())),
+        _ => Err(Error::internal("An element function is no function.").at(bt)),
+    }
+}

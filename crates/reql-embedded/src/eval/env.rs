@@ -1,0 +1,166 @@
+//! What a running query knows: its options, its limits, its user, the store, and whether it has been told to stop.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use regex::Regex;
+
+use super::func::Func;
+use super::val::Val;
+use crate::datum::{Datum, pseudo};
+use crate::error::{Bt, Error, ErrorKind, Result};
+use crate::interrupt::Interrupt;
+use crate::storage::Store;
+
+/// The environment of one query. Cloning shares it.
+#[derive(Clone)]
+pub struct Env(Arc<Inner>);
+
+/// The parts of an environment.
+pub struct Inner {
+    store: Option<Store>,
+    /// The name of this server, which holds every replica.
+    pub server_name: Arc<str>,
+    /// Who asks.
+    pub user: Arc<str>,
+    /// The query's limits.
+    pub limits: Limits,
+    /// The time that `r.now()` gives throughout the query.
+    pub now: Datum,
+    /// Set when nobody waits for the answer any more.
+    pub interrupt: Interrupt,
+    optargs: Vec<(Arc<str>, Func)>,
+    regexes: Mutex<HashMap<Arc<str>, Regex>>,
+}
+
+/// The limits of a query.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The longest array: 100,000 unless the option `array_limit` says otherwise.
+    pub array: usize,
+    /// How many changes a feed keeps for a slow reader: 100,000 unless `changefeed_queue_size` says otherwise.
+    pub changefeed_queue: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { array: 100_000, changefeed_queue: 100_000 }
+    }
+}
+
+impl Limits {
+    /// No limits, for values that come from the store.
+    pub const NONE: Limits = Limits { array: usize::MAX, changefeed_queue: usize::MAX };
+
+    /// An array, unless it is too long.
+    pub fn array(self, items: Vec<Datum>) -> Result<Datum> {
+        self.check_array(items.len())?;
+        Ok(Datum::array(items))
+    }
+
+    /// Fails when an array would be too long.
+    pub fn check_array(self, len: usize) -> Result<()> {
+        if len <= self.array {
+            return Ok(());
+        }
+        let message = format!("Array over size limit `{}`.", self.array);
+        Err(Error::new(ErrorKind::ResourceLimit, message))
+    }
+}
+
+/// How many compiled regular expressions a query keeps.
+const REGEX_CACHE: usize = 1_000;
+
+impl Env {
+    /// The environment of a query that begins now.
+    pub fn new(store: Store, server_name: Arc<str>, user: Arc<str>, interrupt: Interrupt) -> Result<Env> {
+        Env::begin(Some(store), server_name, user, interrupt)
+    }
+
+    /// An environment without data, for functions that may only look at their arguments.
+    pub fn detached() -> Result<Env> {
+        Env::begin(None, Arc::default(), Arc::default(), Interrupt::default())
+    }
+
+    fn begin(
+        store: Option<Store>,
+        server_name: Arc<str>,
+        user: Arc<str>,
+        interrupt: Interrupt,
+    ) -> Result<Env> {
+        let now = pseudo::time::make(0.0, "+00:00")?;
+        Ok(Env(Arc::new(Inner {
+            store,
+            server_name,
+            user,
+            limits: Limits::default(),
+            now,
+            interrupt,
+            optargs: Vec::new(),
+            regexes: Mutex::default(),
+        })))
+    }
+
+    /// The same environment with the options of the query, and the limits that they set.
+    pub fn with_optargs(&self, optargs: Vec<(Arc<str>, Func)>, limits: Limits) -> Env {
+        Env(Arc::new(Inner {
+            store: self.store.clone(),
+            server_name: self.server_name.clone(),
+            user: self.user.clone(),
+            limits,
+            now: self.now.clone(),
+            interrupt: self.interrupt.clone(),
+            optargs,
+            regexes: Mutex::default(),
+        }))
+    }
+
+    /// The same environment with other limits.
+    pub fn with_limits(&self, limits: Limits) -> Env {
+        self.with_optargs(self.optargs.clone(), limits)
+    }
+
+    /// Evaluates an option of the whole query.
+    pub fn optarg(&self, name: &str) -> Result<Option<Val>> {
+        match self.optargs.iter().find(|(key, _)| **key == *name) {
+            Some((_, func)) => func.call_val(self, &[], super::term::Flags::NONE).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Where the data is.
+    pub fn store(&self) -> Result<&Store> {
+        self.store.as_ref().ok_or_else(|| Error::internal("There are no tables here."))
+    }
+
+    /// Fails when nobody waits for the answer any more.
+    pub fn check_interrupt(&self) -> Result<()> {
+        if self.interrupt.is_raised() {
+            return Err(Error::new(ErrorKind::Interrupted, "Query interrupted.").at(Bt::default()));
+        }
+        Ok(())
+    }
+
+    /// A compiled regular expression; `compile` makes it when the query hasn't used it before.
+    pub fn regex(&self, pattern: &Arc<str>, compile: impl FnOnce(&str) -> Result<Regex>) -> Result<Regex> {
+        let mut regexes = self.regexes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(regex) = regexes.get(pattern) {
+            return Ok(regex.clone());
+        }
+        let regex = compile(pattern)?;
+        if regexes.len() >= REGEX_CACHE {
+            regexes.clear();
+        }
+        regexes.insert(pattern.clone(), regex.clone());
+        Ok(regex)
+    }
+}
+
+impl Deref for Env {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}

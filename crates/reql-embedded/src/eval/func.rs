@@ -1,0 +1,193 @@
+//! Functions: what `map`, `filter`, `do` and the others call.
+
+use std::sync::Arc;
+
+use super::env::Env;
+use super::scope::Scope;
+use super::spec::Determinism;
+use super::term::{Flags, FuncTerm};
+use super::val::Val;
+use crate::datum::{Datum, pseudo};
+use crate::error::{At, Bt, Error, ErrorKind, Result};
+use crate::term::{RawTerm, TermType};
+
+/// A function with the variables it has captured. Cloning shares it.
+#[derive(Clone)]
+pub struct Func {
+    body: Body,
+    /// Where it stands in the query.
+    pub bt: Bt,
+}
+
+#[derive(Clone)]
+enum Body {
+    Reql(Arc<FuncTerm>, Scope),
+    /// A function that the server made out of a value that stands where a function is expected.
+    Shortcut(Shortcut, Datum),
+    Native(Arc<dyn NativeFunc>),
+}
+
+/// A function that is not made of terms, such as JavaScript.
+pub trait NativeFunc: Send + Sync {
+    /// Calls it.
+    fn call(&self, env: &Env, args: &[Datum]) -> Result<Datum>;
+    /// Its source text.
+    fn source(&self) -> String;
+}
+
+/// What a value means where a function is expected (`function_shortcut_t` in RethinkDB).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shortcut {
+    /// Nothing: it must be a function.
+    None,
+    /// The function that always returns it.
+    Constant,
+    /// The function that returns the field of that name.
+    GetField,
+}
+
+impl Func {
+    pub(super) fn new(func: Arc<FuncTerm>, scope: Scope) -> Func {
+        let bt = func.body.bt;
+        Func { body: Body::Reql(func, scope), bt }
+    }
+
+    /// A function that is not made of terms.
+    pub fn native(func: Arc<dyn NativeFunc>, bt: Bt) -> Func {
+        Func { body: Body::Native(func), bt }
+    }
+
+    pub(super) fn shortcut(shortcut: Shortcut, datum: Datum, bt: Bt) -> Func {
+        Func { body: Body::Shortcut(shortcut, datum), bt }
+    }
+
+    /// How many parameters it has; `None` when it takes any number.
+    pub fn arity(&self) -> Option<usize> {
+        match &self.body {
+            Body::Reql(func, _) => Some(func.params.len()),
+            Body::Shortcut(Shortcut::GetField, _) => Some(1),
+            Body::Shortcut(..) => Some(0),
+            Body::Native(_) => None,
+        }
+    }
+
+    /// Whether it gives the same answer each time.
+    pub fn determinism(&self) -> Determinism {
+        match &self.body {
+            Body::Reql(func, _) => func.body.determinism,
+            Body::Shortcut(..) => Determinism::ALWAYS,
+            Body::Native(_) => Determinism::NO,
+        }
+    }
+
+    /// Fails unless it gives the same answer each time, `harmless` causes aside.
+    pub fn check_deterministic(&self, harmless: Determinism, hint: &str) -> Result<()> {
+        if self.determinism().holds_despite(harmless) {
+            Ok(())
+        } else {
+            Err(Error::logic(format!("Could not prove function deterministic.  {hint}")).at(self.bt))
+        }
+    }
+
+    /// Its `FUNC` term and the variables around it, when it is made of terms.
+    pub fn source(&self) -> Option<(&Arc<RawTerm>, &Scope)> {
+        match &self.body {
+            Body::Reql(func, scope) => Some((&func.source, scope)),
+            _ => None,
+        }
+    }
+
+    /// Its source text, when it is not made of terms.
+    pub fn native_source(&self) -> Option<String> {
+        match &self.body {
+            Body::Native(func) => Some(func.source()),
+            _ => None,
+        }
+    }
+
+    /// Calls it. A function without parameters takes any arguments, which some drivers rely on.
+    pub fn call_val(&self, env: &Env, args: &[Datum], flags: Flags) -> Result<Val> {
+        match &self.body {
+            Body::Reql(func, scope) => {
+                let FuncTerm { params, body, .. } = &**func;
+                if params.is_empty() {
+                    return body.eval(env, scope, flags);
+                }
+                if params.len() != args.len() {
+                    return Err(wrong_arity(args.len(), params.len()).at(self.bt));
+                }
+                body.eval(env, &scope.bind(params, args), flags)
+            }
+            Body::Shortcut(Shortcut::GetField, key) => match args {
+                [arg] => super::terms::object::bracket(env, arg.clone(), key, self.bt),
+                _ => Err(wrong_arity(args.len(), 1).at(self.bt)),
+            },
+            Body::Shortcut(_, datum) => Ok(Val::datum(datum.clone(), self.bt)),
+            Body::Native(func) => Ok(Val::datum(func.call(env, args).at(self.bt)?, self.bt)),
+        }
+    }
+
+    /// Calls it for a plain value.
+    pub fn call(&self, env: &Env, args: &[Datum]) -> Result<Datum> {
+        self.call_val(env, args, Flags::NONE)?.into_datum()
+    }
+
+    /// Calls it as `filter` does: an object stands for the fields it must match, and a missing field counts as
+    /// `default` says: false if there is none, an error if it is `r.error()`.
+    pub fn matches(&self, env: &Env, row: &Datum, default: Option<&Func>) -> Result<bool> {
+        let error = match self.matches_strictly(env, row) {
+            Err(error) if error.kind() == ErrorKind::NonExistence => error,
+            result => return result,
+        };
+        let Some(default) = default else { return Ok(false) };
+        match default.call(env, &[]) {
+            Ok(value) => Ok(value.is_truthy()),
+            Err(failure) if failure.kind() == ErrorKind::EmptyUser => Err(error),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn matches_strictly(&self, env: &Env, row: &Datum) -> Result<bool> {
+        let value = self.call(env, std::slice::from_ref(row))?;
+        match (&value, &self.body) {
+            (Datum::Object(_), Body::Shortcut(Shortcut::Constant, _)) => {
+                matches_object(&value, row).at(self.bt)
+            }
+            (Datum::Object(_), Body::Reql(func, _))
+                if matches!(func.body.kind, TermType::MakeObj | TermType::Datum) =>
+            {
+                matches_object(&value, row).at(self.bt)
+            }
+            _ => Ok(value.is_truthy()),
+        }
+    }
+}
+
+fn wrong_arity(expected: usize, found: usize) -> Error {
+    let plural = |count| if count == 1 { "" } else { "s" };
+    Error::logic(format!(
+        "Expected function with {expected} argument{} but found function with {found} argument{}.",
+        plural(expected),
+        plural(found)
+    ))
+}
+
+fn matches_object(predicate: &Datum, value: &Datum) -> Result<bool> {
+    if predicate.is_ptype(pseudo::LITERAL) {
+        return Ok(predicate.get("value").as_ref() == Some(value));
+    }
+    for (key, expected) in predicate.as_object()?.iter() {
+        let found = value
+            .as_object()?
+            .get(key)
+            .ok_or_else(|| Error::missing(format!("No attribute `{key}` in object.")))?;
+        let matches = match (&expected, &found) {
+            (Datum::Object(_), Datum::Object(_)) => matches_object(&expected, &found)?,
+            _ => expected == found,
+        };
+        if !matches {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,32 @@
+//! Evaluation: compiles terms, walks them, and yields values and streams.
+
+mod call;
+mod compile;
+mod config;
+mod env;
+mod func;
+pub mod grouped;
+mod query;
+mod scope;
+mod spec;
+mod stats;
+mod stored;
+pub mod stream;
+pub mod table;
+mod term;
+pub mod terms;
+mod val;
+pub mod write;
+
+pub use call::Call;
+pub use compile::{compile, compile_element_function, compile_function};
+pub use env::{Env, Limits};
+pub use func::{Func, NativeFunc, Shortcut};
+pub use query::{Answer, Batch, Cursor, run};
+pub use scope::Scope;
+pub use spec::{Arity, Determinism, Grouping, Spec};
+pub use stored::Functions;
+pub use stream::Stream;
+pub use table::{Database, SingleSelection, TableRef, TableSlice};
+pub use term::{Flags, Term};
+pub use val::{Groups, Val, Value};

@@ -1,0 +1,250 @@
+//! Running a query: from its term to its first answer, and on to the further batches of a stream.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::compile::compile;
+use super::env::{Env, Limits};
+use super::grouped;
+use super::scope::Scope;
+use super::stream::Stream;
+use super::term::Flags;
+use super::val::{Groups, Val, Value};
+use crate::datum::{Datum, json};
+use crate::error::{Bt, Error, ErrorKind, Result};
+use crate::term::{Query, RawTerm, TermType};
+
+/// What a query answers.
+pub enum Answer {
+    /// One value.
+    Atom(Datum),
+    /// A sequence, in batches.
+    Cursor(Box<Cursor>),
+}
+
+/// Evaluates the term of a query to its first answer.
+pub fn run(query: &Query, env: &Env) -> Result<Answer> {
+    let raw = match &query.term {
+        Some(Ok(raw)) => raw,
+        Some(Err(error)) => return Err(error.clone()),
+        None => return Err(Error::new(ErrorKind::Client, "Expected a term in the query.").at(Bt::default())),
+    };
+    let env = with_options(query, env)?;
+    let term = compile(raw, env.limits)?;
+    let val = term.eval(&env, &Scope::default(), Flags::NONE)?;
+    match val.value {
+        Value::Datum(_) | Value::Single(_) => Ok(Answer::Atom(val.into_datum()?)),
+        Value::Grouped(groups) => Ok(Answer::Atom(grouped_data(groups))),
+        Value::Stream(stream) if stream.is_grouped() => {
+            Ok(Answer::Atom(grouped_data(grouped::collect(stream, &env)?)))
+        }
+        _ if val.is_sequence() => sequence(val, env),
+        _ => {
+            let name = val.type_name();
+            let message =
+                format!("Query result must be of type DATUM, GROUPED_DATA, or STREAM (got {name}).");
+            Err(Error::logic(message).at(Bt::default()))
+        }
+    }
+}
+
+fn sequence(val: Val, env: Env) -> Result<Answer> {
+    let stream = val.into_stream(&env)?;
+    if stream.is_array() {
+        return Ok(Answer::Atom(stream.collect(&env)?));
+    }
+    let batching = Batching::of_query(&env)?;
+    Ok(Answer::Cursor(Box::new(Cursor { env, stream, batching, is_first: true })))
+}
+
+/// Grouped data in its form on the wire.
+fn grouped_data(groups: Groups) -> Datum {
+    let data = groups.into_iter().map(|(group, value)| Datum::array(vec![group, value])).collect();
+    Datum::object([("$reql_type$", Datum::str("GROUPED_DATA")), ("data", Datum::array(data))])
+}
+
+/// The options that a query may have as a whole, and the terms in it (`optargs.cc`).
+const OPTIONS: &[&str] = &[
+    "_EVAL_FLAGS_",
+    "_NO_RECURSE_",
+    "_SHORTCUT_",
+    "array_limit",
+    "attempts",
+    "auth",
+    "base",
+    "binary_format",
+    "changefeed_queue_size",
+    "conflict",
+    "data",
+    "db",
+    "default",
+    "default_timezone",
+    "dry_run",
+    "durability",
+    "emergency_repair",
+    "emit",
+    "fill",
+    "final_emit",
+    "first_batch_scaledown_factor",
+    "float",
+    "geo",
+    "geo_system",
+    "group_format",
+    "header",
+    "identifier_format",
+    "ignore_write_hook",
+    "include_initial",
+    "include_offsets",
+    "include_states",
+    "include_types",
+    "index",
+    "interleave",
+    "left_bound",
+    "max_batch_bytes",
+    "max_batch_rows",
+    "max_batch_seconds",
+    "max_dist",
+    "max_results",
+    "method",
+    "min_batch_rows",
+    "multi",
+    "non_atomic",
+    "nonvoting_replica_tags",
+    "noreply",
+    "num_vertices",
+    "ordered",
+    "overwrite",
+    "page",
+    "page_limit",
+    "params",
+    "primary_key",
+    "primary_replica_tag",
+    "profile",
+    "read_mode",
+    "redirects",
+    "replicas",
+    "result_format",
+    "return_changes",
+    "return_vals",
+    "right_bound",
+    "shards",
+    "squash",
+    "time_format",
+    "timeout",
+    "unit",
+    "use_outdated",
+    "user",
+    "verify",
+    "wait_for",
+    "write_hook",
+    "changes",
+    "read",
+    "write",
+    "connect",
+    "config",
+];
+
+fn with_options(query: &Query, env: &Env) -> Result<Env> {
+    let mut options = Vec::with_capacity(query.optargs.len() + 1);
+    for (name, raw) in &query.optargs {
+        if !OPTIONS.contains(&&**name) {
+            let message = format!("Unrecognized global optional argument `{name}`.");
+            return Err(Error::new(ErrorKind::Compile, message).at(Bt::default()));
+        }
+        if options.iter().any(|(earlier, _)| earlier == name) {
+            let message = format!("Duplicate global optional argument: `{name}`.");
+            return Err(Error::new(ErrorKind::Compile, message).at(Bt::default()));
+        }
+        options.push((name.clone(), super::compile::compile_constant(raw)?));
+    }
+    if !query.optargs.iter().any(|(name, _)| &**name == "db") {
+        let test = RawTerm::literal(Datum::str("test"), Bt::default());
+        let db = RawTerm::generated(TermType::Db, Bt::default(), vec![test]);
+        options.push((Arc::from("db"), super::compile::compile_constant(&db)?));
+    }
+    let env = env.with_optargs(options, Limits::default());
+    let limits = Limits {
+        array: limit(&env, "array_limit", "array size limit", env.limits.array)?,
+        changefeed_queue: limit(
+            &env,
+            "changefeed_queue_size",
+            "changefeed queue size",
+            env.limits.changefeed_queue,
+        )?,
+    };
+    Ok(env.with_limits(limits))
+}
+
+fn limit(env: &Env, option: &str, name: &str, default: usize) -> Result<usize> {
+    let Some(value) = env.optarg(option)? else { return Ok(default) };
+    let value = value.into_int()?;
+    match usize::try_from(value) {
+        Ok(limit) if limit >= 1 => Ok(limit),
+        _ => Err(Error::logic(format!("Illegal {name} `{value}`.  (Must be >= 1.)")).at(Bt::default())),
+    }
+}
+
+/// How large batches get (`batching.cc`).
+#[derive(Debug, Clone, Copy)]
+struct Batching {
+    min_rows: usize,
+    max_rows: usize,
+    max_bytes: usize,
+    max_time: Duration,
+    first_scaledown: usize,
+}
+
+impl Batching {
+    fn of_query(env: &Env) -> Result<Batching> {
+        let number = |name: &str| env.optarg(name)?.map(Val::into_int).transpose();
+        let positive = |value: i64| usize::try_from(value).unwrap_or(1).max(1);
+        let max_rows = number("max_batch_rows")?.map_or(usize::MAX, positive);
+        let min_rows = number("min_batch_rows")?.map_or(1, positive).min(max_rows);
+        let max_bytes = number("max_batch_bytes")?.map_or(1 << 20, positive);
+        let first_scaledown = number("first_batch_scaledown_factor")?.map_or(4, positive);
+        let seconds = env.optarg("max_batch_seconds")?.map(Val::into_num).transpose()?.unwrap_or(0.5);
+        let max_time = Duration::from_secs_f64(seconds.clamp(0.0, 86_400.0));
+        Ok(Batching { min_rows, max_rows, max_bytes, max_time, first_scaledown })
+    }
+}
+
+/// A stream that is being sent.
+pub struct Cursor {
+    env: Env,
+    stream: Stream,
+    batching: Batching,
+    is_first: bool,
+}
+
+/// What a batch holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    /// How many rows were written.
+    pub rows: usize,
+    /// Whether that was all.
+    pub done: bool,
+}
+
+impl Cursor {
+    /// Appends the rows of the next batch as JSON, separated by commas.
+    pub fn next_batch(&mut self, out: &mut Vec<u8>) -> Result<Batch> {
+        let scaledown = if std::mem::take(&mut self.is_first) { self.batching.first_scaledown } else { 1 };
+        let max_bytes = out.len() + (self.batching.max_bytes / scaledown).max(1);
+        let deadline = Instant::now() + self.batching.max_time / scaledown as u32;
+        let mut rows = 0;
+        let done = loop {
+            let Some(row) = self.stream.next(&self.env)? else { break true };
+            if rows > 0 {
+                out.push(b',');
+            }
+            json::write(&row, out)?;
+            rows += 1;
+            let is_full = rows >= self.batching.max_rows || out.len() >= max_bytes;
+            if is_full || rows >= self.batching.min_rows && rows % 64 == 0 && Instant::now() >= deadline {
+                break false;
+            }
+        };
+        self.stream.suspend();
+        Ok(Batch { rows, done })
+    }
+}

@@ -1,0 +1,305 @@
+//! Databases, tables, ranges of tables and single rows, as values of a query.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::env::Env;
+use super::func::Func;
+use super::stream::{Source, Stream};
+use crate::datum::{Datum, key};
+use crate::error::{At, Bt, Error, ErrorKind, Result};
+use crate::storage::{self, Direction, KeyRange};
+
+/// A database.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+/// A table. Cloning shares it.
+#[derive(Clone)]
+pub struct TableRef {
+    /// The database it is in.
+    pub db: Database,
+    /// Where its rows are.
+    pub stored: storage::Table,
+    name: Arc<str>,
+    primary_key: Arc<str>,
+}
+
+impl TableRef {
+    /// A table of the store.
+    pub fn new(db: Database, stored: storage::Table) -> Self {
+        let name = Arc::from(&*stored.config().name);
+        let primary_key = Arc::from(stored.primary_key());
+        TableRef { db, stored, name, primary_key }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `db.table`, as error messages name it.
+    pub fn display_name(&self) -> String {
+        format!("{}.{}", self.db.name, self.name)
+    }
+
+    /// The field that is the key of its rows.
+    pub fn primary_key(&self) -> &Arc<str> {
+        &self.primary_key
+    }
+
+    /// The row with this key, or `null`.
+    pub fn get(&self, key: &Datum) -> Result<Datum> {
+        Ok(self.stored.get(&key::primary(key)?)?.unwrap_or_default())
+    }
+
+    /// The rows with these keys, through an index or the primary key: each as often as its key is asked for.
+    pub fn get_all(&self, env: &Env, keys: Vec<Datum>, index: Option<&str>) -> Result<Stream> {
+        let mut ranges = Vec::with_capacity(keys.len());
+        for value in keys {
+            let bounds = Bounds { left: value.clone(), left_open: false, right: value, right_open: false };
+            if self.is_primary(index) {
+                // Unlike a bound, a key has to be one that a row can have.
+                key::primary(&bounds.left)?;
+            }
+            ranges.push(bounds);
+        }
+        let scans = ranges
+            .into_iter()
+            .map(|bounds| Ok(Stream::new(self.scan(env, index, &bounds, Sorting::Unordered)?)))
+            .collect::<Result<_>>()?;
+        Ok(Stream::new(super::stream::Chain::new(scans)))
+    }
+
+    /// Whether an index's name, or none, means the primary key.
+    pub fn is_primary(&self, index: Option<&str>) -> bool {
+        index.is_none_or(|name| *name == *self.primary_key)
+    }
+
+    /// The rows of a range of an index, or of the primary key.
+    pub fn scan(
+        &self,
+        _env: &Env,
+        index: Option<&str>,
+        bounds: &Bounds,
+        sorting: Sorting,
+    ) -> Result<TableSource> {
+        let direction = match sorting {
+            Sorting::Descending => Direction::Backward,
+            Sorting::Ascending | Sorting::Unordered => Direction::Forward,
+        };
+        let scan = match index.filter(|_| !self.is_primary(index)) {
+            None => Scan::Primary(self.stored.scan(bounds.primary_range()?, direction)),
+            Some(name) => {
+                self.check_index(name, false)?;
+                Scan::Index(self.stored.index_scan(name, bounds.index_range()?, direction)?)
+            }
+        };
+        Ok(TableSource { scan })
+    }
+
+    /// The function that has the last word on writes, if there is one.
+    pub fn write_hook(&self) -> Result<Option<Func>> {
+        self.stored.config().write_hook.as_deref().map(super::stored::function).transpose()
+    }
+
+    /// Fails unless there is such an index, and it is geospatial or not as asked.
+    pub fn check_index(&self, name: &str, geo: bool) -> Result<()> {
+        let spec = self.stored.index_status(name)?.spec;
+        match (spec.geo, geo) {
+            (true, false) => Err(Error::logic(format!(
+                "Index `{name}` is a geospatial index.  Only get_nearest and get_intersecting can use a geospatial index."
+            ))),
+            (false, true) => Err(Error::logic(format!(
+                "Index `{name}` is not a geospatial index.  get_intersecting and get_nearest can only be used with a \
+                 geospatial index."
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The rows of a range of a table, read as they are asked for.
+pub struct TableSource {
+    scan: Scan,
+}
+
+enum Scan {
+    Primary(storage::Scan),
+    Index(storage::IndexScan),
+}
+
+impl Source for TableSource {
+    fn next(&mut self, _: &Env) -> Result<Option<Datum>> {
+        match &mut self.scan {
+            Scan::Primary(scan) => scan.next(),
+            Scan::Index(scan) => scan.next(),
+        }
+    }
+
+    fn suspend(&mut self) {
+        match &mut self.scan {
+            Scan::Primary(scan) => scan.suspend(),
+            Scan::Index(scan) => scan.suspend(),
+        }
+    }
+}
+
+/// The ends of a range of values.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// The lower end.
+    pub left: Datum,
+    /// Whether the lower end itself is outside.
+    pub left_open: bool,
+    /// The upper end.
+    pub right: Datum,
+    /// Whether the upper end itself is outside.
+    pub right_open: bool,
+}
+
+impl Default for Bounds {
+    /// Everything.
+    fn default() -> Self {
+        Bounds { left: Datum::MinVal, left_open: false, right: Datum::MaxVal, right_open: false }
+    }
+}
+
+impl Bounds {
+    fn primary_range(&self) -> Result<KeyRange> {
+        self.range(key::primary_bound)
+    }
+
+    fn index_range(&self) -> Result<KeyRange> {
+        self.range(key::secondary_bound)
+    }
+
+    fn range(&self, encode: impl Fn(&Datum) -> Result<Vec<u8>>) -> Result<KeyRange> {
+        let bound = |key, open| if open { Bound::Excluded(key) } else { Bound::Included(key) };
+        Ok(KeyRange::new(
+            bound(encode(&self.left)?, self.left_open),
+            bound(encode(&self.right)?, self.right_open),
+        ))
+    }
+}
+
+/// The order in which a range is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sorting {
+    /// Whatever comes first.
+    Unordered,
+    /// From the lowest value up.
+    Ascending,
+    /// From the highest value down.
+    Descending,
+}
+
+/// A range of a table in the order of an index.
+#[derive(Clone)]
+pub struct TableSlice {
+    /// The table.
+    pub table: TableRef,
+    /// The index whose values the range is of; the primary key when there is none.
+    pub index: Option<Arc<str>>,
+    /// The range; everything when there is none.
+    pub bounds: Option<Bounds>,
+    /// The order.
+    pub sorting: Sorting,
+}
+
+impl TableSlice {
+    /// All of a table, in no order.
+    pub fn whole(table: TableRef) -> Self {
+        TableSlice { table, index: None, bounds: None, sorting: Sorting::Unordered }
+    }
+
+    /// The same range in the order of an index.
+    pub fn with_sorting(self, index: Arc<str>, sorting: Sorting) -> Result<Self> {
+        if self.sorting != Sorting::Unordered {
+            return Err(Error::logic("Cannot perform multiple indexed ORDER_BYs on the same table."));
+        }
+        if let Some(other) = self.index.as_ref().filter(|other| **other != index) {
+            return Err(Error::logic(format!(
+                "Cannot order by index `{index}` after calling BETWEEN on index `{other}`."
+            )));
+        }
+        Ok(TableSlice { index: Some(index), sorting, ..self })
+    }
+
+    /// A part of the table by the values of an index.
+    pub fn with_bounds(self, index: Arc<str>, bounds: Bounds) -> Result<Self> {
+        if self.bounds.is_some() {
+            return Err(Error::logic("Cannot perform multiple BETWEENs on the same table."));
+        }
+        if let Some(other) = self.index.as_ref().filter(|other| **other != index) {
+            return Err(Error::logic(format!(
+                "Cannot call BETWEEN on index `{index}` after ordering on index `{other}`."
+            )));
+        }
+        Ok(TableSlice { index: Some(index), bounds: Some(bounds), ..self })
+    }
+
+    /// Its rows.
+    pub fn into_stream(self, env: &Env) -> Result<Stream> {
+        let bounds = self.bounds.unwrap_or_default();
+        Ok(Stream::new(self.table.scan(env, self.index.as_deref(), &bounds, self.sorting)?))
+    }
+}
+
+/// One row of a table, which can be changed.
+#[derive(Clone)]
+pub enum SingleSelection {
+    /// The row with this primary key.
+    Key {
+        /// The table.
+        table: TableRef,
+        /// The primary key.
+        key: Datum,
+        /// The row, when it has been read already.
+        row: Option<Datum>,
+    },
+    /// The first row of a range, as `min` and `max` by an index find it.
+    First {
+        /// The range, in order.
+        slice: TableSlice,
+        /// The query that reads it.
+        env: Env,
+        /// What to say when there is none, and of which term.
+        empty: (String, Bt),
+    },
+}
+
+impl SingleSelection {
+    /// The table.
+    pub fn table(&self) -> &TableRef {
+        match self {
+            SingleSelection::Key { table, .. } => table,
+            SingleSelection::First { slice, .. } => &slice.table,
+        }
+    }
+
+    /// The row, or `null`.
+    pub fn get(&self) -> Result<Datum> {
+        match self {
+            SingleSelection::Key { row: Some(row), .. } => Ok(row.clone()),
+            SingleSelection::Key { table, key, .. } => table.get(key),
+            SingleSelection::First { slice, env, empty: (message, bt) } => slice
+                .clone()
+                .into_stream(env)?
+                .next(env)?
+                .ok_or_else(|| Error::new(ErrorKind::QueryLogic, message.as_str()))
+                .at(*bt),
+        }
+    }
+
+    /// The row's primary key.
+    pub fn key(&self) -> Result<Datum> {
+        match self {
+            SingleSelection::Key { key, .. } => Ok(key.clone()),
+            SingleSelection::First { slice, .. } => self.get()?.field(slice.table.primary_key()),
+        }
+    }
+}

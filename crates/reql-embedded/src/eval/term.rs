@@ -1,0 +1,161 @@
+//! Compiled terms: checked, resolved, and evaluated by walking them.
+
+use std::sync::Arc;
+
+use super::call::Call;
+use super::env::Env;
+use super::func::Func;
+use super::scope::Scope;
+use super::spec::{Determinism, Grouping, Spec};
+use super::val::Val;
+use crate::datum::pseudo::{self, Literals};
+use crate::datum::{Datum, ObjectBuilder};
+use crate::error::{At, Bt, Error, Result};
+use crate::term::{RawTerm, TermType};
+
+/// A compiled term.
+pub struct Term {
+    /// Which term of the protocol it is.
+    pub kind: TermType,
+    /// Its place in the query.
+    pub bt: Bt,
+    /// Whether it gives the same answer each time.
+    pub determinism: Determinism,
+    pub(super) shape: Shape,
+}
+
+/// A compiled function, its variables aside.
+pub struct FuncTerm {
+    /// The names of its parameters.
+    pub params: Vec<i64>,
+    /// What it evaluates.
+    pub body: Term,
+    /// The whole `FUNC` term as it was sent, to be stored or shown.
+    pub source: Arc<RawTerm>,
+}
+
+/// What kinds of terms the evaluator tells apart.
+pub(super) enum Shape {
+    /// A literal.
+    Datum(Datum),
+    /// A variable.
+    Var(i64),
+    /// `r.row`
+    Implicit,
+    /// An object whose fields are terms, sorted by key.
+    Object(Vec<(Arc<str>, Term)>),
+    /// A function.
+    Func(Arc<FuncTerm>),
+    /// `r.args`, which spreads its value over the arguments around it.
+    Args(Box<Term>),
+    /// Everything else.
+    Op {
+        spec: &'static Spec,
+        args: Vec<Term>,
+        optargs: Vec<(Arc<str>, Term)>,
+        /// What it takes to make a function of the first argument out of it, for terms that recurse into sequences.
+        element: Option<Arc<ElementTerm>>,
+    },
+}
+
+/// A term without its first argument.
+pub struct ElementTerm {
+    /// Which term it is.
+    pub kind: TermType,
+    /// Its place.
+    pub bt: Bt,
+    /// The second argument and the following ones.
+    pub args: Vec<RawTerm>,
+}
+
+impl ElementTerm {
+    pub(super) fn of(raw: &RawTerm) -> Self {
+        ElementTerm { kind: raw.kind, bt: raw.bt, args: raw.args.iter().skip(1).cloned().collect() }
+    }
+}
+
+/// What the surroundings of a term permit (`eval_flags_t` in RethinkDB).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flags {
+    /// Whether `r.literal` may be the value.
+    pub literals: Literals,
+}
+
+impl Flags {
+    /// Nothing special is permitted.
+    pub const NONE: Flags = Flags { literals: Literals::Refused };
+    /// `r.literal` is permitted.
+    pub const LITERAL_OK: Flags = Flags { literals: Literals::Allowed };
+}
+
+impl Term {
+    /// Evaluates the term. An error without a place gets this one.
+    pub fn eval(&self, env: &Env, scope: &Scope, flags: Flags) -> Result<Val> {
+        stacker::maybe_grow(64 * 1024, 1024 * 1024, || self.eval_here(env, scope, flags)).at(self.bt)
+    }
+
+    fn eval_here(&self, env: &Env, scope: &Scope, flags: Flags) -> Result<Val> {
+        match &self.shape {
+            Shape::Datum(datum) => Ok(Val::datum(datum.clone(), self.bt)),
+            Shape::Var(variable) => self.bound(scope.get(*variable)),
+            Shape::Implicit => self.bound(scope.implicit()),
+            Shape::Object(fields) => self.eval_object(fields, env, scope, flags),
+            Shape::Func(func) => Ok(Val::func(Func::new(func.clone(), scope.clone()), self.bt)),
+            Shape::Args(inner) => inner.eval(env, scope, flags),
+            Shape::Op { spec, .. } => {
+                env.check_interrupt()?;
+                eval_op(spec, Call::new(env, scope, self, flags)?)
+            }
+        }
+    }
+
+    fn bound(&self, value: Option<Datum>) -> Result<Val> {
+        value
+            .map(|datum| Val::datum(datum, self.bt))
+            .ok_or_else(|| Error::internal("Variable name not found."))
+    }
+
+    fn eval_object(
+        &self,
+        fields: &[(Arc<str>, Term)],
+        env: &Env,
+        scope: &Scope,
+        flags: Flags,
+    ) -> Result<Val> {
+        let mut object = ObjectBuilder::new();
+        for (key, term) in fields {
+            object.insert(key.clone(), term.eval(env, scope, flags)?.into_datum()?);
+        }
+        Ok(Val::datum(pseudo::sanitize(object.build(), Literals::Refused)?, self.bt))
+    }
+
+    /// Its arguments, when it has any.
+    pub(super) fn args(&self) -> &[Term] {
+        match &self.shape {
+            Shape::Op { args, .. } => args,
+            _ => &[],
+        }
+    }
+}
+
+/// Runs a term, once for each group if its first argument is grouped.
+fn eval_op(spec: &'static Spec, mut call: Call<'_>) -> Result<Val> {
+    if spec.grouping == Grouping::Whole || call.len() == 0 {
+        return (spec.eval)(&mut call);
+    }
+    let first = call.arg(0)?;
+    match first.into_groups(call.env, spec.grouping)? {
+        Ok(groups) => {
+            let mut results = Vec::with_capacity(groups.len());
+            for (group, value) in groups {
+                let mut call = call.again(Val::datum(value, call.bt()))?;
+                results.push((group, (spec.eval)(&mut call)?.into_datum()?));
+            }
+            Ok(Val::grouped(results.into_iter().collect(), call.bt()))
+        }
+        Err(ungrouped) => {
+            call.put_back(ungrouped);
+            (spec.eval)(&mut call)
+        }
+    }
+}

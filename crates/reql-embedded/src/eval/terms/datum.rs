@@ -1,0 +1,28 @@
+//! Making values: arrays, binary strings, the bounds of all values.
+
+use crate::datum::Datum;
+use crate::error::{At, Result};
+use crate::eval::{Arity, Call, Spec, Val};
+use crate::term::TermType;
+
+/// The terms of this family.
+pub const TERMS: &[Spec] = &[
+    Spec::new(TermType::MakeArray, Arity::at_least(0), make_array),
+    Spec::new(TermType::Binary, Arity::exactly(1), binary),
+    Spec::new(TermType::Minval, Arity::exactly(0), |call| Ok(call.val(Datum::MinVal))),
+    Spec::new(TermType::Maxval, Arity::exactly(0), |call| Ok(call.val(Datum::MaxVal))),
+];
+
+fn make_array(call: &mut Call<'_>) -> Result<Val> {
+    let items = (0..call.len()).map(|index| call.datum(index)).collect::<Result<_>>()?;
+    call.array(items)
+}
+
+fn binary(call: &mut Call<'_>) -> Result<Val> {
+    let (datum, bt) = call.placed(0)?;
+    if matches!(datum, Datum::Binary(_)) {
+        return Ok(Val::datum(datum, bt));
+    }
+    let text = datum.as_str().at(call.bt())?;
+    Ok(call.val(Datum::Binary(text.as_bytes().into())))
+}

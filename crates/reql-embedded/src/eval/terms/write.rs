@@ -1,0 +1,300 @@
+//! Writing rows: insert, replace and what is short for it, and writes for each row of a sequence.
+
+use std::sync::Arc;
+
+use crate::datum::Datum;
+use crate::error::{At, Bt, Error, Result};
+use crate::eval::stats::Stats;
+use crate::eval::table::TableRef;
+use crate::eval::write::{self, Conflict, ReturnChanges, WriteOptions};
+use crate::eval::{Arity, Call, Determinism, Flags, Func, Shortcut, Spec, Stream, Val, Value};
+use crate::storage::Durability;
+use crate::term::{RawTerm, TermType};
+
+/// The terms of this family.
+pub const TERMS: &[Spec] = &[
+    Spec::new(TermType::Insert, Arity::exactly(2), insert).optargs(&[
+        "conflict",
+        "durability",
+        "return_vals",
+        "return_changes",
+        "ignore_write_hook",
+    ]),
+    Spec::new(TermType::Replace, Arity::exactly(2), replace).optargs(REPLACE_OPTARGS),
+    Spec::rewritten(TermType::Update, Arity::exactly(2), rewrite_update),
+    Spec::rewritten(TermType::Delete, Arity::exactly(1), rewrite_delete),
+    Spec::new(TermType::ForEach, Arity::exactly(2), for_each),
+    Spec::new(TermType::Sync, Arity::exactly(1), sync).determinism(Determinism::NO),
+];
+
+const REPLACE_OPTARGS: &[&str] =
+    &["non_atomic", "durability", "return_vals", "return_changes", "ignore_write_hook"];
+
+/// How many rows are written in one go.
+const BATCH: usize = 200;
+
+/// The causes of varying answers that writes may have: the time is the same throughout a query.
+const HARMLESS: Determinism = Determinism::CONSTANT_NOW;
+
+fn options(call: &Call<'_>) -> Result<WriteOptions> {
+    Ok(WriteOptions {
+        durability: durability(call)?,
+        return_changes: return_changes(call)?,
+        ignore_write_hook: call
+            .optarg("ignore_write_hook")?
+            .map(Val::into_bool)
+            .transpose()?
+            .unwrap_or(false),
+    })
+}
+
+fn durability(call: &Call<'_>) -> Result<Option<Durability>> {
+    let Some(value) = call.optarg("durability")? else { return Ok(None) };
+    let bt = value.bt;
+    match &*value.into_str()? {
+        "hard" => Ok(Some(Durability::Hard)),
+        "soft" => Ok(Some(Durability::Soft)),
+        other => Err(Error::logic(format!(
+            "Durability option `{other}` unrecognized (options are \"hard\" and \"soft\")."
+        ))
+        .at(bt)),
+    }
+}
+
+fn return_changes(call: &Call<'_>) -> Result<ReturnChanges> {
+    if call.optarg("return_vals")?.is_some() {
+        return Err(
+            call.fail("Error: encountered obsolete optarg `return_vals`.  Use `return_changes` instead.")
+        );
+    }
+    let Some(value) = call.optarg("return_changes")? else { return Ok(ReturnChanges::No) };
+    match value.into_datum()? {
+        Datum::Str(text) if &*text == "always" => Ok(ReturnChanges::Always),
+        Datum::Str(text) => Err(call.fail(format!(
+            "Invalid return_changes value `{text}` (options are `true`, `false`, and `'always'`.)"
+        ))),
+        other => Ok(if other.is_truthy() { ReturnChanges::Yes } else { ReturnChanges::No }),
+    }
+}
+
+fn conflict(call: &Call<'_>) -> Result<Conflict> {
+    let Some(value) = call.optarg("conflict")? else { return Ok(Conflict::Error) };
+    let bt = value.bt;
+    if matches!(value.value, Value::Func(_)) {
+        let func = value.into_func(Shortcut::None)?;
+        if !func.determinism().holds_despite(HARMLESS) {
+            return Err(call.fail("The conflict function passed to `insert` must be deterministic."));
+        }
+        if !matches!(func.arity(), Some(0 | 3)) {
+            return Err(call.fail("The conflict function passed to `insert` should expect 3 arguments."));
+        }
+        return Ok(Conflict::Func(func));
+    }
+    match &*value.into_str()? {
+        "error" => Ok(Conflict::Error),
+        "replace" => Ok(Conflict::Replace),
+        "update" => Ok(Conflict::Update),
+        other => Err(Error::logic(format!(
+            "Conflict option `{other}` unrecognized (options are \"error\", \"replace\" and \"update\")."
+        ))
+        .at(bt)),
+    }
+}
+
+fn insert(call: &mut Call<'_>) -> Result<Val> {
+    let table = call.arg(0)?.into_table()?;
+    let conflict = conflict(call)?;
+    let options = options(call)?;
+    let mut stats = Stats::zero();
+    let mut keys = GeneratedKeys { limit: call.env.limits.array, ..GeneratedKeys::default() };
+    let documents = call.arg(1)?;
+    let documents = match documents.value {
+        Value::Datum(Datum::Object(_)) | Value::Single(_) => {
+            let bt = documents.bt;
+            match documents.into_datum()? {
+                object @ Datum::Object(_) => Stream::of_array(vec![object]),
+                other => Val::datum(other, bt).into_stream(call.env)?,
+            }
+        }
+        _ => documents.into_stream(call.env)?,
+    };
+    let insert = |stats: &mut Stats, batch: Vec<Datum>| {
+        stats.add(write::insert(call.env, &table, batch, &conflict, &options)?, call.env)
+    };
+    in_batches(
+        call,
+        documents,
+        |document| keys.complete(&table, document),
+        |batch| insert(&mut stats, batch),
+    )?;
+    keys.report(&mut stats);
+    Ok(call.val(stats.into_datum()))
+}
+
+/// Reads a stream in batches, each row changed by `prepare`, and hands them on.
+fn in_batches(
+    call: &Call<'_>,
+    mut rows: Stream,
+    mut prepare: impl FnMut(Datum) -> Datum,
+    mut write: impl FnMut(Vec<Datum>) -> Result<()>,
+) -> Result<()> {
+    loop {
+        let mut batch = Vec::new();
+        while batch.len() < BATCH {
+            match rows.next(call.env)? {
+                Some(row) => batch.push(prepare(row)),
+                None => break,
+            }
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        // The write must not wait for a snapshot that this query holds.
+        rows.suspend();
+        write(batch)?;
+    }
+}
+
+/// The keys of documents that came without one.
+#[derive(Default)]
+struct GeneratedKeys {
+    keys: Vec<Datum>,
+    skipped: usize,
+    limit: usize,
+}
+
+impl GeneratedKeys {
+    /// The document with a key.
+    fn complete(&mut self, table: &TableRef, document: Datum) -> Datum {
+        let Datum::Object(object) = &document else { return document };
+        if object.contains_key(table.primary_key()) {
+            return document;
+        }
+        let key = Datum::from(uuid::Uuid::new_v4().to_string());
+        if self.keys.len() < self.limit {
+            self.keys.push(key.clone());
+        } else {
+            self.skipped += 1;
+        }
+        Datum::Object(object.clone().with(table.primary_key().clone(), key))
+    }
+
+    fn report(self, stats: &mut Stats) {
+        if self.skipped > 0 {
+            stats.warn(format!(
+                "Too many generated keys ({}), array truncated to {}.",
+                self.skipped + self.keys.len(),
+                self.keys.len()
+            ));
+        }
+        if !self.keys.is_empty() {
+            stats.generated_keys(self.keys);
+        }
+    }
+}
+
+fn replace(call: &mut Call<'_>) -> Result<Val> {
+    let non_atomic = call.optarg("non_atomic")?.map(Val::into_bool).transpose()?.unwrap_or(false);
+    let options = options(call)?;
+    if !non_atomic && !call.arg_determinism(1).holds_despite(HARMLESS) {
+        return Err(
+            call.fail("Could not prove argument deterministic.  Maybe you want to use the non_atomic flag?")
+        );
+    }
+    let func = call.arg(1)?.into_func(Shortcut::Constant)?;
+    let mut stats = Stats::zero();
+    let selection = call.arg(0)?;
+    if let Value::Single(single) = &selection.value {
+        let key = single.key().at(selection.bt)?;
+        stats.add(
+            write::replace(call.env, single.table(), vec![key], &func, &options).at(selection.bt)?,
+            call.env,
+        )?;
+    } else {
+        let (table, rows) = selection.into_selection(call.env)?;
+        let primary_key = table.primary_key().clone();
+        in_batches(
+            call,
+            rows,
+            |row| row.get(&primary_key).unwrap_or_default(),
+            |keys| stats.add(write::replace(call.env, &table, keys, &func, &options)?, call.env),
+        )?;
+    }
+    Ok(call.val(stats.into_datum()))
+}
+
+/// `delete` is `replace` by nothing.
+fn rewrite_delete(raw: &RawTerm) -> Result<RawTerm> {
+    let bt = raw.bt;
+    let func = function(bt, -11, RawTerm::literal(Datum::Null, bt));
+    Ok(with_optargs(RawTerm::generated(TermType::Replace, bt, vec![raw.args[0].clone(), func]), raw))
+}
+
+/// `update` is `replace` by the row merged with what the argument makes of it; a missing row stays missing, and
+/// `null` leaves the row alone.
+fn rewrite_update(raw: &RawTerm) -> Result<RawTerm> {
+    const OLD: i64 = -12;
+    const NEW: i64 = -13;
+    let bt = raw.bt;
+    let term = |kind, args| RawTerm::generated(kind, bt, args);
+    let null = || RawTerm::literal(Datum::Null, bt);
+    let is_null = |name| term(TermType::Eq, vec![null(), variable(bt, name)]);
+    let merged = term(TermType::Merge, vec![variable(bt, OLD), variable(bt, NEW)]);
+    let unless_null = term(TermType::Branch, vec![is_null(NEW), variable(bt, OLD), merged]);
+    let literal_ok = |mut call: RawTerm| {
+        call.optargs.push((Arc::from("_EVAL_FLAGS_"), RawTerm::literal(Datum::Num(1.0), bt)));
+        call
+    };
+    let change = literal_ok(term(TermType::Funcall, vec![raw.args[1].clone(), variable(bt, OLD)]));
+    let apply = literal_ok(term(TermType::Funcall, vec![function(bt, NEW, unless_null), change]));
+    let body = term(TermType::Branch, vec![is_null(OLD), null(), apply]);
+    Ok(with_optargs(term(TermType::Replace, vec![raw.args[0].clone(), function(bt, OLD, body)]), raw))
+}
+
+fn variable(bt: Bt, name: i64) -> RawTerm {
+    RawTerm::generated(TermType::Var, bt, vec![RawTerm::literal(Datum::Num(name as f64), bt)])
+}
+
+fn function(bt: Bt, param: i64, body: RawTerm) -> RawTerm {
+    let params = vec![RawTerm::literal(Datum::Num(param as f64), bt)];
+    RawTerm::generated(TermType::Func, bt, vec![RawTerm::generated(TermType::MakeArray, bt, params), body])
+}
+
+fn with_optargs(mut term: RawTerm, raw: &RawTerm) -> RawTerm {
+    term.optargs.clone_from(&raw.optargs);
+    term
+}
+
+fn for_each(call: &mut Call<'_>) -> Result<Val> {
+    const EXPECTS_WRITES: &str = "FOR_EACH expects one or more basic write queries.";
+    let mut rows = call.stream(0)?;
+    let func = call.arg(1)?.into_func(Shortcut::Constant)?;
+    let mut stats = Stats::empty();
+    while let Some(row) = rows.next(call.env)? {
+        rows.suspend();
+        let result = func.call_val(call.env, &[row], Flags::NONE)?;
+        let bt = result.bt;
+        let explain = |error: Error| {
+            let message = match error.bt() {
+                Some(_) => EXPECTS_WRITES.to_owned(),
+                None => format!("{EXPECTS_WRITES}  {error}"),
+            };
+            Error::new(error.kind(), message).at(error.bt().unwrap_or(bt))
+        };
+        match result.into_datum().map_err(explain)? {
+            object @ Datum::Object(_) => stats.merge(&object, call.env).map_err(explain)?,
+            other => {
+                for item in other.as_array().map_err(explain)?.iter() {
+                    stats.merge(&item, call.env).map_err(explain)?;
+                }
+            }
+        }
+    }
+    Ok(call.val(stats.into_datum()))
+}
+
+fn sync(call: &mut Call<'_>) -> Result<Val> {
+    call.arg(0)?.into_table()?;
+    call.env.store()?.sync().at(call.bt())?;
+    Ok(call.val(Datum::object([("synced", Datum::Num(1.0))])))
+}

@@ -1,0 +1,245 @@
+//! What a term evaluates to: a value, or one of the things that only exist inside of queries.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::env::Env;
+use super::func::{Func, Shortcut};
+use super::spec::Grouping;
+use super::stream::Stream;
+use super::table::{Database, SingleSelection, TableRef, TableSlice};
+use crate::datum::Datum;
+use crate::error::{At, Bt, Error, Result};
+
+/// Grouped data: a value for each group, in the order of the groups.
+pub type Groups = BTreeMap<Datum, Datum>;
+
+/// A result with the term that made it, which is blamed when it turns out to be of the wrong type.
+pub struct Val {
+    /// What it is.
+    pub value: Value,
+    /// The term that made it.
+    pub bt: Bt,
+}
+
+/// The types of results (`val_t::type_t` in RethinkDB).
+pub enum Value {
+    /// A plain value.
+    Datum(Datum),
+    /// A database.
+    Db(Database),
+    /// A table.
+    Table(TableRef),
+    /// A range or an order of a table.
+    Slice(TableSlice),
+    /// Rows of a table, which can be changed.
+    Selection(TableRef, Stream),
+    /// One row of a table, which can be changed.
+    Single(SingleSelection),
+    /// Any sequence.
+    Stream(Stream),
+    /// A value for each group.
+    Grouped(Groups),
+    /// A function.
+    Func(Func),
+}
+
+impl Val {
+    /// A plain value.
+    pub fn datum(datum: Datum, bt: Bt) -> Val {
+        Val { value: Value::Datum(datum), bt }
+    }
+
+    /// A function.
+    pub fn func(func: Func, bt: Bt) -> Val {
+        Val { value: Value::Func(func), bt }
+    }
+
+    /// A value for each group.
+    pub fn grouped(groups: Groups, bt: Bt) -> Val {
+        Val { value: Value::Grouped(groups), bt }
+    }
+
+    /// A sequence; what comes from an array becomes an array at once.
+    pub fn seq(stream: Stream, env: &Env, bt: Bt) -> Result<Val> {
+        if stream.is_array() {
+            return Ok(Val::datum(stream.collect(env).at(bt)?, bt));
+        }
+        Ok(Val { value: Value::Stream(stream), bt })
+    }
+
+    /// The name of its type in error messages.
+    pub fn type_name(&self) -> &'static str {
+        match &self.value {
+            Value::Datum(_) => "DATUM",
+            Value::Db(_) => "DATABASE",
+            Value::Table(_) => "TABLE",
+            Value::Slice(_) => "TABLE_SLICE",
+            Value::Selection(..) => "SELECTION",
+            Value::Single(_) => "SINGLE_SELECTION",
+            Value::Stream(_) => "SEQUENCE",
+            Value::Grouped(_) => "GROUPED_DATA",
+            Value::Func(_) => "FUNCTION",
+        }
+    }
+
+    /// Whether it is, or can be read as, a plain value.
+    pub fn is_datum(&self) -> bool {
+        matches!(self.value, Value::Datum(_) | Value::Single(_))
+    }
+
+    /// Whether it is a sequence other than an array.
+    pub fn is_sequence(&self) -> bool {
+        matches!(self.value, Value::Table(_) | Value::Slice(_) | Value::Selection(..) | Value::Stream(_))
+    }
+
+    /// `Expected type X but found Y`, with what was found.
+    pub fn wrong_type(self, expected: &str) -> Error {
+        let name = self.type_name();
+        let bt = self.bt;
+        match self.print() {
+            Ok((shown, is_null)) => {
+                let message = format!("Expected type {expected} but found {name}:\n{shown}");
+                (if is_null { Error::missing(message) } else { Error::logic(message) }).at(bt)
+            }
+            Err(error) => error.at(bt),
+        }
+    }
+
+    /// How it shows in error messages, and whether it is `null`.
+    fn print(self) -> Result<(String, bool)> {
+        let name = self.type_name();
+        Ok(match self.value {
+            Value::Datum(datum) => (datum.print(), datum.is_null()),
+            Value::Single(selection) => {
+                let row = selection.get()?;
+                (row.print(), row.is_null())
+            }
+            Value::Db(db) => (format!("db(\"{}\")", db.name), false),
+            Value::Table(table) => (format!("table(\"{}\")", table.name()), false),
+            Value::Slice(slice) => (format!("SELECTION ON table({})", slice.table.name()), false),
+            Value::Selection(table, _) => (format!("SELECTION ON table({})", table.name()), false),
+            _ => (format!("VALUE {name}"), false),
+        })
+    }
+
+    /// The plain value.
+    pub fn into_datum(self) -> Result<Datum> {
+        match self.value {
+            Value::Datum(datum) => Ok(datum),
+            Value::Single(selection) => selection.get().at(self.bt),
+            _ => Err(self.wrong_type("DATUM")),
+        }
+    }
+
+    /// The number.
+    pub fn into_num(self) -> Result<f64> {
+        let bt = self.bt;
+        self.into_datum()?.as_num().at(bt)
+    }
+
+    /// The number as an integer.
+    pub fn into_int(self) -> Result<i64> {
+        let bt = self.bt;
+        self.into_datum()?.as_int().at(bt)
+    }
+
+    /// The string.
+    pub fn into_str(self) -> Result<Arc<str>> {
+        let bt = self.bt;
+        self.into_datum()?.as_str().cloned().at(bt)
+    }
+
+    /// Its truth.
+    pub fn into_bool(self) -> Result<bool> {
+        Ok(self.into_datum()?.is_truthy())
+    }
+
+    /// The sequence; an array is one too.
+    pub fn into_stream(self, env: &Env) -> Result<Stream> {
+        match self.value {
+            Value::Stream(stream) | Value::Selection(_, stream) => Ok(stream),
+            Value::Table(table) => TableSlice::whole(table).into_stream(env).at(self.bt),
+            Value::Slice(slice) => slice.into_stream(env).at(self.bt),
+            Value::Datum(datum) => match datum {
+                Datum::Array(items) => Ok(Stream::of_array(items)),
+                other => Err(other.type_error(format!("Cannot convert {} to SEQUENCE", other.type_name()))),
+            }
+            .at(self.bt),
+            _ => Err(self.wrong_type("SEQUENCE")),
+        }
+    }
+
+    /// The table.
+    pub fn into_table(self) -> Result<TableRef> {
+        match self.value {
+            Value::Table(table) => Ok(table),
+            _ => Err(self.wrong_type("TABLE")),
+        }
+    }
+
+    /// The range of a table.
+    pub fn into_slice(self) -> Result<TableSlice> {
+        match self.value {
+            Value::Table(table) => Ok(TableSlice::whole(table)),
+            Value::Slice(slice) => Ok(slice),
+            _ => Err(self.wrong_type("TABLE_SLICE")),
+        }
+    }
+
+    /// The rows of a table.
+    pub fn into_selection(self, env: &Env) -> Result<(TableRef, Stream)> {
+        match self.value {
+            Value::Selection(table, stream) => Ok((table, stream)),
+            Value::Table(_) | Value::Slice(_) => {
+                let bt = self.bt;
+                let slice = self.into_slice()?;
+                Ok((slice.table.clone(), slice.into_stream(env).at(bt)?))
+            }
+            _ => Err(self.wrong_type("SELECTION")),
+        }
+    }
+
+    /// The row of a table.
+    pub fn into_single(self) -> Result<SingleSelection> {
+        match self.value {
+            Value::Single(selection) => Ok(selection),
+            _ => Err(self.wrong_type("SINGLE_SELECTION")),
+        }
+    }
+
+    /// The database.
+    pub fn into_db(self) -> Result<Database> {
+        match self.value {
+            Value::Db(db) => Ok(db),
+            _ => Err(self.wrong_type("DATABASE")),
+        }
+    }
+
+    /// The function, or the one that a plain value is short for.
+    pub fn into_func(self, shortcut: Shortcut) -> Result<Func> {
+        match self.value {
+            Value::Func(func) => Ok(func),
+            Value::Datum(_) | Value::Single(_) if shortcut != Shortcut::None => {
+                let bt = self.bt;
+                Ok(Func::shortcut(shortcut, self.into_datum()?, bt))
+            }
+            _ => Err(self.wrong_type("FUNCTION")),
+        }
+    }
+
+    /// The groups, when it is grouped in a way that this kind of term has to handle group by group; else itself.
+    pub(super) fn into_groups(
+        self,
+        env: &Env,
+        grouping: Grouping,
+    ) -> Result<std::result::Result<Groups, Val>> {
+        match self.value {
+            Value::Grouped(groups) => Ok(Ok(groups)),
+            Value::Stream(stream) if stream.is_grouped() && grouping != Grouping::Stream => {
+                super::grouped::collect(stream, env).at(self.bt).map(Ok)
+            }
+            value => Ok(Err(Val { value, bt: self.bt })),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Writes as the evaluator sees them: what becomes of a row, whether that is allowed, and how it is counted.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::env::Env;
+use super::func::Func;
+use super::stats::Stats;
+use super::table::TableRef;
+use super::term::Flags;
+use crate::datum::{Datum, key};
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::{Change, Durability, Mutation};
+
+/// What a write may be told.
+#[derive(Debug, Clone, Copy)]
+pub struct WriteOptions {
+    /// When it is answered; the table's own setting when there is none.
+    pub durability: Option<Durability>,
+    /// Whether the answer shows the rows.
+    pub return_changes: ReturnChanges,
+    /// Whether the table's write hook is passed by.
+    pub ignore_write_hook: bool,
+}
+
+/// Which rows the answer shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReturnChanges {
+    /// None.
+    No,
+    /// Those that changed.
+    Yes,
+    /// All that were looked at.
+    Always,
+}
+
+/// What an insert does when the key is taken.
+#[derive(Clone)]
+pub enum Conflict {
+    /// It fails.
+    Error,
+    /// It replaces the row.
+    Replace,
+    /// It merges into the row.
+    Update,
+    /// It asks a function of the key's name, the row and the new document.
+    Func(Func),
+}
+
+/// Inserts documents and counts what came of each.
+pub fn insert(
+    env: &Env,
+    table: &TableRef,
+    documents: Vec<Datum>,
+    conflict: &Conflict,
+    options: &WriteOptions,
+) -> Result<Stats> {
+    let rows = documents
+        .into_iter()
+        .map(|document| {
+            let key = document_key(&document, table)?;
+            let conflict = conflict.clone();
+            let (env, primary_key) = (env.clone(), table.primary_key().clone());
+            let becomes = move |old: &Datum| {
+                if old.is_null() {
+                    return Ok(document.clone());
+                }
+                match &conflict {
+                    Conflict::Replace => Ok(document.clone()),
+                    Conflict::Update => Ok(old.merge(&document)),
+                    Conflict::Func(func) => {
+                        func.call(&env, &[primary_key.clone().into(), old.clone(), document.clone()])
+                    }
+                    Conflict::Error => Err(Error::op_failed(format!(
+                        "Duplicate primary key `{primary_key}`:\n{}\n{}",
+                        old.print(),
+                        document.print()
+                    ))),
+                }
+            };
+            Ok(Row { key, becomes: Box::new(becomes) })
+        })
+        .collect();
+    write(env, table, rows, options)
+}
+
+/// Replaces the rows with these keys by what a function makes of them, and counts what came of each.
+pub fn replace(
+    env: &Env,
+    table: &TableRef,
+    keys: Vec<Datum>,
+    func: &Func,
+    options: &WriteOptions,
+) -> Result<Stats> {
+    let rows = keys
+        .into_iter()
+        .map(|datum| {
+            let key = key::primary(&datum)?;
+            let (env, func) = (env.clone(), func.clone());
+            let becomes = move |old: &Datum| {
+                func.call_val(&env, std::slice::from_ref(old), Flags::LITERAL_OK)?.into_datum()
+            };
+            Ok(Row { key, becomes: Box::new(becomes) })
+        })
+        .collect();
+    write(env, table, rows, options)
+}
+
+/// What becomes of a row: a function from the row, or `null`, to the same.
+type Becomes = Box<dyn FnMut(&Datum) -> Result<Datum> + Send>;
+
+/// A row to be written.
+struct Row {
+    key: Vec<u8>,
+    becomes: Becomes,
+}
+
+fn document_key(document: &Datum, table: &TableRef) -> Result<Vec<u8>> {
+    let field = document.as_object()?.get(table.primary_key());
+    key::primary(&field.ok_or_else(|| lacks_key(document, table.primary_key()))?)
+}
+
+fn lacks_key(document: &Datum, primary_key: &str) -> Error {
+    Error::logic(format!("Inserted object must have primary key `{primary_key}`:\n{}", document.print()))
+}
+
+/// The row that a mutation saw and what it was to become, for reports of failures.
+type Seen = Arc<Mutex<(Datum, Option<Datum>)>>;
+
+/// Writes rows in order. Those that have no valid key are only counted.
+fn write(env: &Env, table: &TableRef, rows: Vec<Result<Row>>, options: &WriteOptions) -> Result<Stats> {
+    let hook = if options.ignore_write_hook { None } else { table.write_hook()? };
+    let durability = options.durability.unwrap_or(table.stored.config().durability);
+    let mut mutations = Vec::with_capacity(rows.len());
+    let mut failures = Vec::with_capacity(rows.len());
+    for row in rows {
+        let seen = Seen::default();
+        match row {
+            Ok(row) => {
+                mutations.push(mutation(env, table, row, hook.clone(), seen.clone()));
+                failures.push((None, seen));
+            }
+            Err(error) => failures.push((Some(error), seen)),
+        }
+    }
+    let mut outcomes = table.stored.write(mutations, durability)?.into_iter();
+    let mut stats = Stats::empty();
+    for (failure, seen) in failures {
+        let outcome = match failure {
+            Some(error) => Err(error),
+            None => outcomes.next().unwrap_or_else(|| Err(Error::internal("A write was lost."))),
+        };
+        match outcome {
+            Ok(outcome) => {
+                let (old, new) = (outcome.old.unwrap_or_default(), outcome.new.unwrap_or_default());
+                stats.row(old, new, outcome.changed, options.return_changes, env)?;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
+            Err(error) => {
+                let (old, _) = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                stats.failed_row(&error, old, options.return_changes, env)?;
+            }
+        }
+    }
+    Ok(stats)
+}
+
+fn mutation(env: &Env, table: &TableRef, row: Row, hook: Option<Func>, seen: Seen) -> Mutation {
+    let Row { key, mut becomes } = row;
+    let (env, primary_key, own_key) = (env.clone(), table.primary_key().clone(), key.clone());
+    Mutation::new(key, move |old| {
+        let old = old.cloned().unwrap_or_default();
+        *seen.lock().unwrap_or_else(PoisonError::into_inner) = (old.clone(), None);
+        let mut new = becomes(&old)?;
+        if let Some(hook) = &hook {
+            new = apply_hook(&env, hook, &primary_key, &old, new)?;
+        }
+        check_replacement(&primary_key, &own_key, &old, &new)?;
+        Ok(match (&old, &new) {
+            (Datum::Null, Datum::Null) => Change::Keep,
+            (_, Datum::Null) => Change::Delete,
+            _ if old == new => Change::Keep,
+            _ => Change::Put(new),
+        })
+    })
+}
+
+/// Asks the table's write hook what really becomes of a row (`apply_write_hook` in RethinkDB's `btree.cc`).
+fn apply_hook(env: &Env, hook: &Func, primary_key: &str, old: &Datum, new: Datum) -> Result<Datum> {
+    let id = new.get(primary_key).or_else(|| old.get(primary_key)).unwrap_or_default();
+    let context = Datum::object([("primary_key", id), ("timestamp", env.now.clone())]);
+    let modified = hook
+        .call(env, &[context, old.clone(), new.clone()])
+        .map_err(|error| Error::new(error.kind(), format!("Error in write hook: {error}")))?;
+    match (new.is_null(), modified.is_null()) {
+        (true, false) => {
+            Err(Error::op_failed("A write hook function must not turn a deletion into a replace/insert."))
+        }
+        (false, true) => {
+            Err(Error::op_failed("A write hook function must not turn a replace/insert into a deletion."))
+        }
+        _ => Ok(modified),
+    }
+}
+
+/// Whether a row may become this (`rcheck_row_replacement` in RethinkDB's `table_common.cc`).
+fn check_replacement(primary_key: &str, key: &[u8], old: &Datum, new: &Datum) -> Result<()> {
+    match new {
+        Datum::Null => return Ok(()),
+        Datum::Object(_) => {}
+        other => {
+            let message =
+                format!("Inserted value must be an OBJECT (got {}):\n{}", other.type_name(), other.print());
+            return Err(other.type_error(message));
+        }
+    }
+    let id = new.get(primary_key).ok_or_else(|| lacks_key(new, primary_key))?;
+    if let Some(old_id) = old.get(primary_key) {
+        if old_id == id {
+            return Ok(());
+        }
+        return Err(Error::logic(format!(
+            "Primary key `{primary_key}` cannot be changed (`{}` -> `{}`).",
+            old.print(),
+            new.print()
+        )));
+    }
+    if key::primary(&id)? != key {
+        return Err(Error::logic(format!(
+            "Primary key `{primary_key}` cannot be changed (null -> {})",
+            new.print()
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,322 @@
+//! The command line and the configuration file, as rethinkdb reads them.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use clap::{ArgAction, Parser};
+use log::LevelFilter;
+use pretty_env_logger::env_logger::Target;
+use reql_embedded::protocol::RETHINKDB_VERSION;
+use reql_embedded::{Builder, Server};
+
+/// RethinkDB's protocol and query language on one file.
+#[derive(Debug, Parser)]
+#[command(name = "reql-embedded", version = VERSION.as_str(), disable_version_flag = true, args_override_self = true)]
+pub(crate) struct Flags {
+    /// The directory that keeps the data; made if missing.
+    #[arg(short, long, value_name = "PATH", default_value = "rethinkdb_data")]
+    directory: PathBuf,
+
+    /// Keep the data in memory, and nothing when the server ends.
+    #[arg(long)]
+    memory: bool,
+
+    /// An address to listen on besides loopback, or `all`. May be given several times.
+    #[arg(long, value_name = "all | ADDR")]
+    bind: Vec<Bind>,
+
+    /// Like `--bind`, which it overrides.
+    #[arg(long, value_name = "all | ADDR")]
+    bind_driver: Vec<Bind>,
+
+    /// Don't listen on loopback unless told to.
+    #[arg(long)]
+    no_default_bind: bool,
+
+    /// The port for drivers; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 28015)]
+    driver_port: u16,
+
+    /// Added to the port.
+    #[arg(short = 'o', long, value_name = "OFFSET", default_value_t = 0)]
+    port_offset: u16,
+
+    /// The password of `admin` on a new database; `auto` makes one up and prints it.
+    #[arg(long, value_name = "auto | PASSWORD", default_value = "", hide_default_value = true)]
+    initial_password: String,
+
+    /// The server's name on a new database. Default: made up.
+    #[arg(short = 'n', long, value_name = "NAME")]
+    server_name: Option<String>,
+
+    /// Append the log to this file. Default: standard error.
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+
+    /// Take options from this file too, one `name=value` a line; the command line goes first.
+    #[arg(long, value_name = "FILE")]
+    config_file: Option<PathBuf>,
+
+    /// Accepted and without effect: there is no cache of that kind.
+    #[arg(long, value_name = "MB")]
+    cache_size: Option<String>,
+
+    /// Accepted and without effect: cores are used as they come.
+    #[arg(short, long, value_name = "N")]
+    cores: Option<u32>,
+
+    /// Accepted and without effect: there are no updates to check for.
+    #[arg(long)]
+    no_update_check: bool,
+
+    /// Accepted and without effect: there is no web console.
+    #[arg(long)]
+    no_http_admin: bool,
+
+    /// Print the version.
+    #[arg(short, long, action = ArgAction::Version)]
+    version: Option<bool>,
+}
+
+/// What to listen on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bind {
+    All,
+    Addr(IpAddr),
+}
+
+impl std::str::FromStr for Bind {
+    type Err = std::net::AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "all" { Ok(Bind::All) } else { text.parse().map(Bind::Addr) }
+    }
+}
+
+/// The first password of `admin`.
+pub(crate) enum Password {
+    Given(String),
+    Generated(String),
+}
+
+impl Password {
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Password::Given(text) | Password::Generated(text) => text,
+        }
+    }
+
+    /// The password, if nobody knows it yet.
+    pub(crate) fn generated(&self) -> Option<&str> {
+        match self {
+            Password::Generated(text) => Some(text),
+            Password::Given(_) => None,
+        }
+    }
+}
+
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} (speaks RethinkDB {RETHINKDB_VERSION})", env!("CARGO_PKG_VERSION")));
+
+/// The process's arguments, with those of its configuration file before them, where they give way.
+pub(crate) fn arguments(given: impl IntoIterator<Item = OsString>) -> io::Result<Vec<OsString>> {
+    let mut given: Vec<OsString> = given.into_iter().collect();
+    // A command line that makes no sense is reported when it is parsed for good.
+    let file = Flags::try_parse_from(&given).ok().and_then(|flags| flags.config_file);
+    if let Some(path) = file {
+        let options = read_options(&path)?;
+        let after_name = given.len().min(1);
+        given.splice(after_name..after_name, options);
+    }
+    Ok(given)
+}
+
+fn read_options(path: &Path) -> io::Result<Vec<OsString>> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        io::Error::new(error.kind(), format!("could not read the config file {}: {error}", path.display()))
+    })?;
+    Ok(options(&text).map(OsString::from).collect())
+}
+
+/// `name=value`, `name`, and comments that start with `#`.
+fn options(text: &str) -> impl Iterator<Item = String> + '_ {
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    lines.filter(|line| !line.is_empty()).map(|line| match line.split_once('=') {
+        Some((name, value)) => format!("--{}={}", name.trim(), value.trim()),
+        None => format!("--{line}"),
+    })
+}
+
+impl Flags {
+    pub(crate) fn password(&self) -> Password {
+        if self.initial_password == "auto" {
+            Password::Generated(BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>()))
+        } else {
+            Password::Given(self.initial_password.clone())
+        }
+    }
+
+    /// The addresses to listen on: loopback, and what was asked for.
+    pub(crate) fn addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        let port = self.port()?;
+        let asked = if self.bind_driver.is_empty() { &self.bind } else { &self.bind_driver };
+        if asked.contains(&Bind::All) {
+            return Ok(vec![SocketAddr::new(any_address(), port)]);
+        }
+        let mut ips = if self.no_default_bind { Vec::new() } else { loopback() };
+        for bind in asked {
+            if let Bind::Addr(ip) = bind
+                && !ips.contains(ip)
+            {
+                ips.push(*ip);
+            }
+        }
+        if ips.is_empty() {
+            let message = "--no-default-bind needs a --bind, or there is no address to listen on";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+    }
+
+    fn port(&self) -> io::Result<u16> {
+        if self.driver_port == 0 {
+            return Ok(0);
+        }
+        self.driver_port.checked_add(self.port_offset).ok_or_else(|| {
+            let message = format!("port {} with offset {} is no port", self.driver_port, self.port_offset);
+            io::Error::new(io::ErrorKind::InvalidInput, message)
+        })
+    }
+
+    pub(crate) fn builder(&self, addrs: &[SocketAddr], password: &str) -> Builder {
+        let mut builder = Server::builder().initial_password(password);
+        if let [first, rest @ ..] = addrs {
+            builder = rest.iter().fold(builder.bind(*first), |builder, addr| builder.bind_also(*addr));
+        }
+        if let Some(name) = &self.server_name {
+            builder = builder.server_name(name);
+        }
+        if self.memory { builder.in_memory() } else { builder.data_dir(&self.directory) }
+    }
+
+    /// `RUST_LOG` decides what is logged; by default warnings are.
+    pub(crate) fn start_logger(&self) -> io::Result<()> {
+        let mut logger = pretty_env_logger::formatted_timed_builder();
+        match std::env::var("RUST_LOG") {
+            Ok(filters) => logger.parse_filters(&filters),
+            Err(_) => logger.filter_level(LevelFilter::Warn),
+        };
+        if let Some(path) = &self.log_file {
+            logger.target(Target::Pipe(Box::new(open_log(path)?)));
+        }
+        logger.init();
+        Ok(())
+    }
+}
+
+fn open_log(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
+        io::Error::new(error.kind(), format!("could not open the log file {}: {error}", path.display()))
+    })
+}
+
+/// Both loopback addresses, as far as the machine has them: `localhost` may mean either.
+fn loopback() -> Vec<IpAddr> {
+    let mut ips = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    if exists(Ipv6Addr::LOCALHOST) {
+        ips.push(IpAddr::V6(Ipv6Addr::LOCALHOST));
+    }
+    ips
+}
+
+/// The wildcard address, of IPv6 where there is any: it takes IPv4 connections too.
+fn any_address() -> IpAddr {
+    if exists(Ipv6Addr::UNSPECIFIED) { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }
+}
+
+fn exists(ip: Ipv6Addr) -> bool {
+    TcpListener::bind((ip, 0)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Flags {
+        let arguments = [&["reql-embedded"], arguments].concat();
+        Flags::try_parse_from(arguments).expect("flags")
+    }
+
+    #[test]
+    fn defaults_are_rethinkdbs() {
+        let flags = parse(&[]);
+        assert_eq!(flags.directory, Path::new("rethinkdb_data"));
+        let addrs = flags.addrs().expect("addresses");
+        assert_eq!(addrs.first(), Some(&SocketAddr::from(([127, 0, 0, 1], 28015))));
+        assert!(addrs.iter().all(|addr| addr.ip().is_loopback()));
+    }
+
+    #[test]
+    fn ports_are_offset_but_a_free_port_is_not() {
+        let port = |arguments: &[&str]| parse(arguments).port();
+        assert_eq!(port(&["-o", "5"]).ok(), Some(28020));
+        assert_eq!(port(&["--driver-port", "0", "--port-offset", "5"]).ok(), Some(0));
+        assert!(port(&["-o", "65535"]).is_err());
+    }
+
+    #[test]
+    fn addresses_come_from_bind() {
+        let ips = |arguments: &[&str]| {
+            let addrs = parse(arguments).addrs();
+            addrs.map(|addrs| addrs.iter().map(|addr| addr.ip().to_string()).collect::<Vec<_>>()).ok()
+        };
+        assert_eq!(
+            ips(&["--no-default-bind", "--bind", "10.0.0.1", "--bind", "10.0.0.2"]),
+            Some(vec!["10.0.0.1".to_owned(), "10.0.0.2".to_owned()])
+        );
+        assert_eq!(
+            ips(&["--no-default-bind", "--bind", "10.0.0.1", "--bind-driver", "10.0.0.3"]),
+            Some(vec!["10.0.0.3".to_owned()])
+        );
+        assert_eq!(ips(&["--bind", "all"]).map(|ips| ips.len()), Some(1));
+        assert_eq!(ips(&["--no-default-bind"]), None);
+        assert!(Flags::try_parse_from(["reql-embedded", "--bind", "everywhere"]).is_err());
+    }
+
+    #[test]
+    fn an_automatic_password_is_not_the_word_auto() {
+        let password = parse(&["--initial-password", "auto"]).password();
+        assert_eq!(password.generated(), Some(password.text()));
+        assert!(password.text().len() >= 20);
+        assert_eq!(parse(&["--initial-password", "x"]).password().generated(), None);
+    }
+
+    #[test]
+    fn the_command_line_goes_before_the_config_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("rethinkdb.conf");
+        std::fs::write(&path, "# ports\ndriver-port = 1000 # low\n\nno-update-check\nserver-name=file\n")
+            .expect("a file");
+        let given = ["reql-embedded", "--config-file", path.to_str().expect("a path"), "-n", "line"];
+        let flags = Flags::parse_from(arguments(given.map(OsString::from)).expect("a readable file"));
+        assert_eq!((flags.driver_port, flags.server_name.as_deref()), (1000, Some("line")));
+        assert!(flags.no_update_check);
+    }
+
+    #[test]
+    fn a_missing_config_file_is_an_error() {
+        let given = ["reql-embedded", "--config-file", "/nonexistent/rethinkdb.conf"].map(OsString::from);
+        assert!(arguments(given).expect_err("an error").to_string().contains("/nonexistent/rethinkdb.conf"));
+    }
+
+    #[test]
+    fn what_a_cluster_needs_is_unknown_here() {
+        assert!(Flags::try_parse_from(["reql-embedded", "--join", "other:29015"]).is_err());
+    }
+}

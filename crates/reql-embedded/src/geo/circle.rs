@@ -1,0 +1,48 @@
+//! Circles, which are polygons with many vertices.
+
+use std::f64::consts::FRAC_PI_2;
+
+use super::ellipsoid::Ellipsoid;
+use super::geojson::{self, LonLat};
+use crate::datum::{Datum, display_g20};
+use crate::error::{Error, Result};
+
+/// What `r.circle` takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Circle {
+    /// The center.
+    pub center: LonLat,
+    /// The radius in meters.
+    pub radius: f64,
+    /// How many corners approximate the circle; at least one.
+    pub vertices: u32,
+    /// What distances are measured on.
+    pub ellipsoid: Ellipsoid,
+}
+
+/// `r.circle`: a polygon when it is to be filled, else a line.
+pub fn circle(circle: &Circle, fill: bool) -> Result<Datum> {
+    let points = circle.points()?;
+    if fill { geojson::polygon(&points) } else { geojson::line(&points) }
+}
+
+impl Circle {
+    /// The corners; the first one comes again at the end.
+    pub(super) fn points(&self) -> Result<Vec<LonLat>> {
+        if self.radius <= 0.0 {
+            return Err(Error::logic("Radius must be positive"));
+        }
+        let limit = FRAC_PI_2 * self.ellipsoid.equator.min(self.ellipsoid.poles());
+        if self.radius >= limit {
+            return Err(Error::logic(format!(
+                "Radius must be smaller than a quarter of the circumference along the minor axis of the reference \
+                 ellipsoid.  Got {}m, but must be smaller than {}m.",
+                display_g20(self.radius),
+                display_g20(limit)
+            )));
+        }
+        let step = 360.0 / f64::from(self.vertices);
+        let corner = |i| self.ellipsoid.destination(self.center, -180.0 + step * f64::from(i), self.radius);
+        Ok((0..self.vertices).chain(0..self.vertices.min(1)).map(corner).collect())
+    }
+}

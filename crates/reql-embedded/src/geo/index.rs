@@ -1,0 +1,64 @@
+//! Keys of geospatial indexes: a document is found under each of the grid cells that cover its geometry.
+
+use super::cell;
+use super::geojson::{self, Shape};
+use crate::datum::Datum;
+use crate::error::{Error, Result};
+
+/// How many cells a document's geometry is covered with.
+const DOCUMENT_CELLS: usize = 8;
+
+/// How many cells the geometry of a query is covered with: more of them read fewer documents in vain.
+const QUERY_CELLS: usize = 16;
+
+/// What sets these keys apart from those of ordinary values, which start with other letters.
+const PREFIX: &[u8] = b"GC";
+
+/// A range of keys, from the first one to before the second one.
+pub type KeyRange = (Vec<u8>, Vec<u8>);
+
+/// The keys under which a document with this geometry is found, each ending with a zero byte. Fails for what is
+/// no geometry.
+pub fn keys(geometry: &Datum) -> Result<Vec<Vec<u8>>> {
+    if !geometry.is_ptype(crate::datum::pseudo::GEOMETRY) {
+        return Err(Error::logic(format!("Expected geometry but found {}.", geometry.type_name())));
+    }
+    let cells = cell::cover(&Shape::of(geojson::expect(geometry)?)?, DOCUMENT_CELLS);
+    Ok(cells.into_iter().map(|cell| key(cell.id())).collect())
+}
+
+/// Where to look for documents whose geometry may intersect this one, in order and without overlaps. A document may
+/// be found more than once, and not every one found does intersect.
+pub fn ranges(shape: &Shape) -> Vec<KeyRange> {
+    let cells = cell::cover(shape, QUERY_CELLS);
+    // A document covers a cell of the query with parts of that cell, or with a cell that the query's is a part of.
+    let above = cells.iter().flat_map(|cell| cell.ancestors()).map(|cell| (cell.id(), cell.id()));
+    let mut ids: Vec<_> = cells.iter().map(|cell| cell.range()).chain(above).collect();
+    ids.sort_unstable();
+    ids.dedup_by(|next, last| {
+        let overlaps = next.0 <= last.1;
+        if overlaps {
+            last.1 = last.1.max(next.1);
+        }
+        overlaps
+    });
+    ids.into_iter().map(|(first, last)| (key(first), after(last))).collect()
+}
+
+fn key(id: u64) -> Vec<u8> {
+    let mut key = text(id);
+    key.push(0);
+    key
+}
+
+/// What follows all keys that start with this cell's.
+fn after(id: u64) -> Vec<u8> {
+    let mut key = text(id);
+    key.push(1);
+    key
+}
+
+/// Digits rather than bytes: no zero byte occurs before the one that ends the key.
+fn text(id: u64) -> Vec<u8> {
+    [PREFIX, format!("{id:016x}").as_bytes()].concat()
+}

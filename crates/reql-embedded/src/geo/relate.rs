@@ -1,0 +1,100 @@
+//! What the terms that take two geometries compute.
+
+use super::ellipsoid::Ellipsoid;
+use super::geojson::{self, LonLat, Shape};
+use super::sphere::{Polygon, Vector};
+use crate::datum::Datum;
+use crate::error::{Error, Result};
+
+/// `intersects`: whether two geometries have a point in common.
+pub fn intersects(first: &Datum, second: &Datum) -> Result<bool> {
+    let first = Shape::of(geojson::expect(first)?)?;
+    Ok(first.intersects(&Shape::of(geojson::expect(second)?)?))
+}
+
+/// `includes`: whether a geometry lies in a polygon.
+pub fn includes(polygon: &Datum, geometry: &Datum) -> Result<bool> {
+    let polygon = geojson::to_polygon(geojson::expect(polygon)?)?;
+    Ok(polygon_includes(&polygon, &Shape::of(geojson::expect(geometry)?)?))
+}
+
+/// `distance` in meters; one of the geometries must be a point.
+pub fn distance(first: &Datum, second: &Datum, ellipsoid: Ellipsoid) -> Result<f64> {
+    let (first, second) = (geojson::expect(first)?, geojson::expect(second)?);
+    let (point, other) =
+        if **first.field("type")?.as_str()? == *"Point" { (first, second) } else { (second, first) };
+    let point = geojson::to_point(point)?;
+    Shape::of(other)?.distance(point, ellipsoid)
+}
+
+/// `polygon_sub`: cuts the second polygon out of the first. Neither may have holes, which is for the caller to check
+/// with [`expect_shell`].
+pub fn subtract(polygon: &Datum, hole: &Datum) -> Result<Datum> {
+    if !polygon_includes(&geojson::to_polygon(polygon)?, &Shape::of(hole)?) {
+        return Err(Error::logic("The second argument to `polygon_sub` is not contained in the first one."));
+    }
+    let mut rings = polygon.field("coordinates")?.as_array()?.clone().into_vec();
+    let hole = hole.field("coordinates")?.as_array()?.get(0);
+    rings.push(hole.ok_or_else(|| Error::missing("Index out of bounds: 0"))?);
+    geojson::checked("Polygon", Datum::array(rings))
+}
+
+/// An argument of `polygon_sub`: a polygon without holes.
+pub fn expect_shell(argument: &Datum) -> Result<&Datum> {
+    let polygon = geojson::expect(argument)?;
+    let kind = polygon.field("type")?;
+    let kind = kind.as_str()?;
+    if **kind != *"Polygon" {
+        return Err(Error::logic(format!("Expected a Polygon but found a {kind}.")));
+    }
+    if polygon.field("coordinates")?.as_array()?.len() > 1 {
+        return Err(Error::logic("Expected a Polygon with only an outer shell.  This one has holes."));
+    }
+    Ok(polygon)
+}
+
+impl Shape {
+    /// Whether the shapes have a point in common. Polygons that only touch have none.
+    pub fn intersects(&self, other: &Shape) -> bool {
+        match (self, other) {
+            (Shape::Point(a), Shape::Point(b)) => a == b,
+            (Shape::Point(point), Shape::Line(line)) | (Shape::Line(line), Shape::Point(point)) => {
+                line.project(*point) == *point
+            }
+            (Shape::Point(point), Shape::Polygon(polygon))
+            | (Shape::Polygon(polygon), Shape::Point(point)) => meets_point(polygon, *point),
+            (Shape::Line(a), Shape::Line(b)) => b.intersects(a),
+            (Shape::Line(line), Shape::Polygon(polygon)) | (Shape::Polygon(polygon), Shape::Line(line)) => {
+                polygon.meets_line(line)
+            }
+            (Shape::Polygon(a), Shape::Polygon(b)) => b.intersects(a),
+        }
+    }
+
+    /// The distance from a point, in meters; zero inside of a polygon. The nearest point is sought on the sphere, so
+    /// over large distances it may be another than the nearest one on the ellipsoid.
+    pub fn distance(&self, from: Vector, ellipsoid: Ellipsoid) -> Result<f64> {
+        let nearest = match self {
+            Shape::Point(point) => Some(*point),
+            Shape::Line(line) => Some(line.project(from)),
+            Shape::Polygon(polygon) => polygon.project(from),
+        };
+        let nearest = nearest
+            .ok_or_else(|| Error::logic("The polygon is empty. It must have at least an outer shell."))?;
+        let place = |point: Vector| LonLat { longitude: point.longitude(), latitude: point.latitude() };
+        Ok(if nearest == from { 0.0 } else { ellipsoid.distance(place(from), place(nearest)) })
+    }
+}
+
+fn polygon_includes(polygon: &Polygon, shape: &Shape) -> bool {
+    match shape {
+        Shape::Point(point) => meets_point(polygon, *point),
+        Shape::Line(line) => polygon.contains_line(line),
+        Shape::Polygon(other) => polygon.contains(other),
+    }
+}
+
+/// Whether the point is inside or on the rim.
+fn meets_point(polygon: &Polygon, point: Vector) -> bool {
+    polygon.project(point) == Some(point)
+}

@@ -1,0 +1,193 @@
+//! Bytes from a client, and the frames in them: an 8-byte token, a 4-byte length, a payload.
+
+use std::io;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::engine::Error;
+
+/// A payload of this length or more is refused.
+const TOO_LARGE: u32 = 128 << 20;
+
+/// A refused payload up to this length is read to its end, so that the client gets to read the refusal.
+const HARD_LIMIT: u32 = 1 << 30;
+
+/// How much is asked of the socket at once.
+const READ_SIZE: usize = 16 << 10;
+
+/// How much is read ahead of the frame that is being taken.
+const READ_AHEAD: usize = 64 << 10;
+
+/// A buffer larger than this is given back after its frame.
+const KEEP: usize = 1 << 20;
+
+const HEADER_LEN: usize = 12;
+
+/// One query as it came.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) token: i64,
+    pub(crate) payload: BytesMut,
+}
+
+/// A frame that is longer than a query may be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Oversized {
+    pub(crate) token: i64,
+    size: u32,
+}
+
+impl Oversized {
+    /// What the client is told before the connection ends.
+    pub(crate) fn error(&self) -> Error {
+        Error::client(format!("Query size ({}) greater than maximum ({}).", self.size, TOO_LARGE - 1))
+    }
+
+    /// How much is still to be read before the client will listen; nothing if that is beyond reason.
+    pub(crate) fn rest(&self) -> usize {
+        if self.size < HARD_LIMIT { self.size as usize } else { 0 }
+    }
+}
+
+/// What has been read and not yet been taken. It grows with what arrives, never with what is announced.
+#[derive(Debug, Default)]
+pub(crate) struct Inbound {
+    buffer: BytesMut,
+}
+
+impl Inbound {
+    /// Reads once; 0 is the end. Loses nothing if it is dropped while it waits.
+    pub(crate) async fn fill<R: AsyncRead + Unpin>(&mut self, from: &mut R) -> io::Result<usize> {
+        if self.buffer.capacity() - self.buffer.len() < READ_SIZE / 4 {
+            self.buffer.reserve(self.buffer.len().max(READ_SIZE));
+        }
+        from.read_buf(&mut self.buffer).await
+    }
+
+    /// Whether reading on makes sense: a frame is incomplete, or little lies ahead.
+    pub(crate) fn has_room(&self) -> bool {
+        self.buffer.len() < READ_AHEAD || self.header().is_some_and(|(_, size)| self.missing(size) > 0)
+    }
+
+    /// The next frame, once all of it is there.
+    pub(crate) fn next_frame(&mut self) -> Result<Option<Frame>, Oversized> {
+        let Some((token, size)) = self.header() else { return Ok(None) };
+        if size >= TOO_LARGE {
+            self.buffer.advance(HEADER_LEN);
+            return Err(Oversized { token, size });
+        }
+        if self.missing(size) > 0 {
+            return Ok(None);
+        }
+        self.buffer.advance(HEADER_LEN);
+        let payload = self.buffer.split_to(size as usize);
+        if payload.len() > KEEP {
+            // The rest must not keep the frame's memory alive.
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
+        Ok(Some(Frame { token, payload }))
+    }
+
+    /// Takes this many bytes once they are there.
+    pub(crate) fn take(&mut self, len: usize) -> Option<BytesMut> {
+        (self.buffer.len() >= len).then(|| self.buffer.split_to(len))
+    }
+
+    /// Takes a text up to the NUL that ends it, without the NUL.
+    pub(crate) fn take_text(&mut self) -> Option<BytesMut> {
+        let end = self.buffer.iter().position(|byte| *byte == 0)?;
+        let text = self.buffer.split_to(end);
+        self.buffer.advance(1);
+        Some(text)
+    }
+
+    /// Drops up to this many bytes and says how many it had.
+    pub(crate) fn discard(&mut self, len: usize) -> usize {
+        let len = len.min(self.buffer.len());
+        self.buffer.advance(len);
+        len
+    }
+
+    /// How many bytes wait to be taken.
+    pub(crate) fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    fn header(&self) -> Option<(i64, u32)> {
+        let (token, rest) = self.buffer.split_first_chunk::<8>()?;
+        let size = rest.first_chunk::<4>()?;
+        Some((i64::from_le_bytes(*token), u32::from_le_bytes(*size)))
+    }
+
+    fn missing(&self, size: u32) -> usize {
+        (HEADER_LEN + size as usize).saturating_sub(self.buffer.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inbound(bytes: &[u8]) -> Inbound {
+        Inbound { buffer: BytesMut::from(bytes) }
+    }
+
+    fn frame(token: i64, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = token.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+
+    #[test]
+    fn frames_come_out_whole_and_in_order() {
+        let mut bytes = frame(1, b"[5]");
+        bytes.extend(frame(-2, b""));
+        bytes.extend(frame(3, b"[4"));
+        bytes.pop();
+        let mut inbound = inbound(&bytes);
+        let first = inbound.next_frame().expect("a size").expect("a frame");
+        assert_eq!((first.token, &first.payload[..]), (1, &b"[5]"[..]));
+        let second = inbound.next_frame().expect("a size").expect("a frame");
+        assert_eq!((second.token, second.payload.len()), (-2, 0));
+        assert!(inbound.next_frame().expect("a size").is_none());
+        assert!(inbound.has_room());
+    }
+
+    #[test]
+    fn too_long_frames_are_refused_by_their_header() {
+        let header = |size: u32| [9_i64.to_le_bytes().as_slice(), &size.to_le_bytes()].concat();
+        let refused = inbound(&header(TOO_LARGE)).next_frame().expect_err("too long");
+        assert_eq!(refused.error().message, "Query size (134217728) greater than maximum (134217727).");
+        assert_eq!((refused.token, refused.rest()), (9, TOO_LARGE as usize));
+        assert_eq!(inbound(&header(u32::MAX)).next_frame().expect_err("too long").rest(), 0);
+        assert!(inbound(&header(TOO_LARGE - 1)).next_frame().is_ok_and(|frame| frame.is_none()));
+    }
+
+    #[tokio::test]
+    async fn an_announced_length_takes_no_memory() {
+        let mut inbound = Inbound::default();
+        let header = [1_i64.to_le_bytes().as_slice(), &(TOO_LARGE - 1).to_le_bytes()].concat();
+        inbound.fill(&mut &header[..]).await.expect("a read");
+        assert!(inbound.next_frame().is_ok_and(|frame| frame.is_none()));
+        assert!(inbound.buffer.capacity() < 4 * READ_SIZE);
+    }
+
+    #[test]
+    fn reading_ahead_has_an_end() {
+        let mut bytes = frame(1, b"[5]");
+        bytes.resize(READ_AHEAD, 0);
+        assert!(!inbound(&bytes).has_room());
+        let long = frame(1, &vec![b' '; 2 * READ_AHEAD]);
+        assert!(inbound(&long[..READ_AHEAD]).has_room());
+    }
+
+    #[test]
+    fn texts_end_with_nul() {
+        let mut inbound = inbound(b"{}\0rest");
+        assert_eq!(inbound.take_text().expect("a text")[..], b"{}"[..]);
+        assert!(inbound.take_text().is_none());
+        assert_eq!(inbound.len(), 4);
+    }
+}

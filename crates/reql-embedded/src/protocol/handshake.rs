@@ -1,0 +1,244 @@
+//! The first bytes of a connection: who is there, and which dialect it speaks.
+//!
+//! V1_0 exchanges JSON objects that end with NUL; V0_3 and V0_4 send a key and get a word. Each message leaves in
+//! one write, because some drivers read each with one read.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Buf, BytesMut};
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+
+use super::RETHINKDB_VERSION;
+use super::frame::Inbound;
+use super::scram::{AuthError, ClientFirst, Exchange};
+use crate::engine::Engine;
+
+const MAGIC_V0_1: u32 = 0x3f61_ba36;
+const MAGIC_V0_2: u32 = 0x7230_81e1;
+const MAGIC_V0_3: u32 = 0x5f75_e83e;
+const MAGIC_V0_4: u32 = 0x400c_2d20;
+const MAGIC_V1_0: u32 = 0x34c2_bdc3;
+
+const PROTOCOL_PROTOBUF: u32 = 0x271f_fc41;
+const PROTOCOL_JSON: u32 = 0x7e69_70c7;
+
+/// The longest authorization key of the old dialects.
+const MAX_KEY_LEN: u32 = 2048;
+
+/// The longest message of V1_0, its NUL included, is one byte shorter.
+const MAX_MESSAGE_LEN: usize = 2048;
+
+/// The user of the old dialects, which know none.
+const ADMIN: &str = "admin";
+
+const PROTOBUF_REFUSED: &str = "The PROTOBUF client protocol is no longer supported";
+
+/// A client that may send queries.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Welcome {
+    pub(crate) user: String,
+    pub(crate) dialect: Dialect,
+}
+
+/// What sets the dialects apart after the handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// V0_3: one query at a time; a feed without news is answered with an empty batch.
+    Sequential,
+    /// V0_4 and V1_0: many queries at a time; a feed is answered when there is news.
+    Parallel,
+}
+
+/// Why there was no welcome.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// The socket failed or was closed.
+    Io(io::Error),
+    /// The client did something wrong and is to be told so with this text.
+    Told(Vec<u8>),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Refusal::Io(error)
+    }
+}
+
+/// Performs the server's side of the handshake.
+pub(crate) async fn perform<S>(
+    stream: &mut S,
+    inbound: &mut Inbound,
+    engine: &Arc<dyn Engine>,
+) -> Result<Welcome, Refusal>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut wire = Wire { stream, inbound };
+    match wire.integer().await? {
+        MAGIC_V1_0 => authenticate(&mut wire, engine).await,
+        MAGIC_V0_4 => check_key(&mut wire, engine, Dialect::Parallel).await,
+        MAGIC_V0_3 => check_key(&mut wire, engine, Dialect::Sequential).await,
+        MAGIC_V0_1 | MAGIC_V0_2 => Err(plain(PROTOBUF_REFUSED)),
+        _ => Err(plain(
+            "Received an unsupported protocol version. This port is for RethinkDB queries. Does your client driver \
+             version not match the server?",
+        )),
+    }
+}
+
+/// V1_0: SCRAM-SHA-256.
+async fn authenticate<S>(wire: &mut Wire<'_, S>, engine: &Arc<dyn Engine>) -> Result<Welcome, Refusal>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    wire.send(&json!({
+        "max_protocol_version": 0,
+        "min_protocol_version": 0,
+        "server_version": RETHINKDB_VERSION,
+        "success": true,
+    }))
+    .await?;
+
+    let message = wire.message().await?;
+    check_version(&message)?;
+    let first = ClientFirst::parse(authentication(&message)?)?;
+    let user = first.user.clone();
+    let credentials = engine.credentials(&user);
+    let exchange = Exchange::new(first, credentials);
+    wire.send(&json!({ "authentication": exchange.challenge(), "success": true })).await?;
+
+    let message = wire.message().await?;
+    let signature = exchange.finish(authentication(&message)?)?;
+    wire.send(&json!({ "authentication": signature, "success": true })).await?;
+    Ok(Welcome { user, dialect: Dialect::Parallel })
+}
+
+fn check_version(message: &Map<String, Value>) -> Result<(), Refusal> {
+    match message.get("protocol_version").and_then(Value::as_f64) {
+        None => return Err(coded(1, "Expected a number for `protocol_version`.")),
+        Some(version) if version != 0.0 => return Err(coded(2, "Unsupported `protocol_version`.")),
+        Some(_) => {}
+    }
+    match message.get("authentication_method").and_then(Value::as_str) {
+        None => Err(coded(3, "Expected a string for `authentication_method`.")),
+        Some("SCRAM-SHA-256") => Ok(()),
+        Some(_) => Err(coded(4, "Unsupported `authentication_method`.")),
+    }
+}
+
+fn authentication(message: &Map<String, Value>) -> Result<&str, Refusal> {
+    message
+        .get("authentication")
+        .and_then(Value::as_str)
+        .ok_or_else(|| coded(5, "Expected a string for `authentication`."))
+}
+
+/// V0_3 and V0_4: the key is the password of `admin`.
+async fn check_key<S>(
+    wire: &mut Wire<'_, S>,
+    engine: &Arc<dyn Engine>,
+    dialect: Dialect,
+) -> Result<Welcome, Refusal>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let len = wire.integer().await?;
+    if len > MAX_KEY_LEN {
+        return Err(plain("Client provided an authorization key that is too long."));
+    }
+    let key = wire.bytes(len as usize).await?;
+    if !is_admins_password(engine, key.to_vec()).await {
+        return Err(plain("Incorrect authorization key."));
+    }
+    match wire.integer().await? {
+        PROTOCOL_JSON => {}
+        PROTOCOL_PROTOBUF => return Err(plain(PROTOBUF_REFUSED)),
+        // RethinkDB shows it as a signed number.
+        other => return Err(plain(&format!("Unrecognized protocol specified: '{}'", other as i32))),
+    }
+    wire.stream.write_all(b"SUCCESS\0").await?;
+    Ok(Welcome { user: ADMIN.to_owned(), dialect })
+}
+
+async fn is_admins_password(engine: &Arc<dyn Engine>, key: Vec<u8>) -> bool {
+    let Some(credentials) = engine.credentials(ADMIN) else { return false };
+    let Ok(key) = String::from_utf8(key) else { return false };
+    // Stretching a password takes milliseconds.
+    tokio::task::spawn_blocking(move || credentials.matches(&key)).await.unwrap_or(false)
+}
+
+/// An error of the dialects before V1_0, and of whoever speaks none.
+fn plain(message: &str) -> Refusal {
+    Refusal::Told(plain_text(message))
+}
+
+/// An error as any driver can read it before a dialect is agreed on.
+pub(crate) fn plain_text(message: &str) -> Vec<u8> {
+    format!("ERROR: {message}\n\0").into_bytes()
+}
+
+/// An error of V1_0.
+fn coded(code: i32, message: &str) -> Refusal {
+    Refusal::Told(text(&json!({ "error": message, "error_code": code, "success": false })))
+}
+
+impl From<AuthError> for Refusal {
+    fn from(error: AuthError) -> Self {
+        coded(error.code, error.message)
+    }
+}
+
+fn text(message: &Value) -> Vec<u8> {
+    let mut text = message.to_string().into_bytes();
+    text.push(0);
+    text
+}
+
+/// A socket and what has been read from it.
+struct Wire<'a, S> {
+    stream: &'a mut S,
+    inbound: &'a mut Inbound,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<'_, S> {
+    async fn integer(&mut self) -> Result<u32, Refusal> {
+        Ok(self.bytes(4).await?.get_u32_le())
+    }
+
+    async fn bytes(&mut self, len: usize) -> Result<BytesMut, Refusal> {
+        loop {
+            if let Some(bytes) = self.inbound.take(len) {
+                return Ok(bytes);
+            }
+            self.fill().await?;
+        }
+    }
+
+    async fn message(&mut self) -> Result<Map<String, Value>, Refusal> {
+        let text = loop {
+            match self.inbound.take_text() {
+                Some(text) if text.len() + 1 < MAX_MESSAGE_LEN => break text,
+                None if self.inbound.len() < MAX_MESSAGE_LEN => self.fill().await?,
+                _ => return Err(coded(7, "Limited read buffer size.")),
+            }
+        };
+        match serde_json::from_slice(&text) {
+            Ok(Value::Object(message)) => Ok(message),
+            Ok(_) => Err(coded(9, "Failed to convert JSON to datum.")),
+            Err(_) => Err(coded(8, "Invalid JSON object.")),
+        }
+    }
+
+    async fn send(&mut self, message: &Value) -> Result<(), Refusal> {
+        Ok(self.stream.write_all(&text(message)).await?)
+    }
+
+    async fn fill(&mut self) -> Result<(), Refusal> {
+        if self.inbound.fill(self.stream).await? == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        Ok(())
+    }
+}

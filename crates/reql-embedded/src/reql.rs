@@ -1,0 +1,144 @@
+//! The engine of a whole server: the query language over the store.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::datum::json;
+use crate::datum::syntax;
+use crate::engine::{
+    Answer, Batch, Credentials, Cursor, Engine, Envelope, Error, ErrorClass, ErrorType, Failure, Frame,
+    Query, QueryContext, ServerInfo, Weight,
+};
+use crate::error::{self, ErrorKind};
+use crate::eval;
+use crate::storage::{self, Store};
+use crate::term::{self, Backtraces};
+
+/// ReQL over a store.
+pub(crate) struct Reql {
+    store: Store,
+    admin: Credentials,
+    info: ServerInfo,
+}
+
+impl Reql {
+    /// Opens the store, which blocks.
+    pub(crate) fn open(data_dir: Option<&Path>, password: &str, name: Option<String>) -> error::Result<Self> {
+        let mut options = storage::Options::new(Arc::new(eval::Functions));
+        options.path = data_dir.map(Path::to_owned);
+        let store = Store::open(options)?;
+        if store.is_new() {
+            store.create_database("test")?;
+        }
+        let id = uuid::Uuid::new_v4().to_string();
+        let name = name.unwrap_or_else(|| format!("embedded_{}", id.get(..3).unwrap_or_default()));
+        Ok(Self { store, admin: Credentials::initial(password), info: ServerInfo { id, name } })
+    }
+}
+
+impl Engine for Reql {
+    fn credentials(&self, user: &str) -> Option<Credentials> {
+        (user == "admin").then(|| self.admin.clone())
+    }
+
+    fn close(&self) {
+        self.store.close();
+    }
+
+    fn server_info(&self) -> ServerInfo {
+        self.info.clone()
+    }
+
+    fn compile(&self, envelope: &Envelope<'_>) -> Result<Box<dyn Query>, Error> {
+        let parse = |text: &str| syntax::parse(text.as_bytes()).map(drop).map_err(|_| Error::unparseable());
+        envelope.term.map_or(Ok(()), parse)?;
+        let term = envelope.term.map(|text| syntax::parse(text.as_bytes())).transpose();
+        let optargs = envelope.optargs.map(|text| syntax::parse(text.as_bytes())).transpose();
+        let (Ok(term), Ok(optargs)) = (term, optargs) else { return Err(Error::unparseable()) };
+        let query =
+            term::Query::new(term, optargs).map_err(|error| on_the_wire(&error, &Backtraces::default()))?;
+        Ok(Box::new(Compiled { store: self.store.clone(), server: self.info.name.as_str().into(), query }))
+    }
+}
+
+/// A parsed query.
+struct Compiled {
+    store: Store,
+    server: Arc<str>,
+    query: term::Query,
+}
+
+impl Query for Compiled {
+    fn weight(&self) -> Weight {
+        if self.query.is_light() { Weight::Light } else { Weight::Heavy }
+    }
+
+    fn run(self: Box<Self>, context: &QueryContext) -> Result<Answer, Failure> {
+        let user = context.client.user.as_str().into();
+        let result = eval::Env::new(self.store.clone(), self.server.clone(), user, context.interrupt.clone())
+            .and_then(|env| eval::run(&self.query, &env));
+        match result {
+            Ok(eval::Answer::Atom(datum)) => {
+                let mut text = Vec::new();
+                match json::write(&datum, &mut text) {
+                    Ok(()) => Ok(Answer::Atom { json: text, profile: None }),
+                    Err(error) => Err(failure(&error, &self.query.places)),
+                }
+            }
+            Ok(eval::Answer::Cursor(rows)) => {
+                Ok(Answer::Cursor(Box::new(Rows { rows: *rows, places: self.query.places })))
+            }
+            Err(error) => Err(failure(&error, &self.query.places)),
+        }
+    }
+}
+
+/// A stream on its way to the client.
+struct Rows {
+    rows: eval::Cursor,
+    places: Backtraces,
+}
+
+impl Cursor for Rows {
+    fn next_batch(&mut self) -> Result<Batch, Failure> {
+        let mut batch = Batch::default();
+        let eval::Batch { rows, done } =
+            self.rows.next_batch(&mut batch.json).map_err(|error| failure(&error, &self.places))?;
+        batch.rows = rows;
+        batch.done = done;
+        Ok(batch)
+    }
+}
+
+fn failure(error: &error::Error, places: &Backtraces) -> Failure {
+    match error.kind() {
+        ErrorKind::Interrupted => Failure::Interrupted,
+        _ => Failure::Error(on_the_wire(error, places)),
+    }
+}
+
+fn on_the_wire(error: &error::Error, places: &Backtraces) -> Error {
+    let class = match error.kind() {
+        ErrorKind::Client => ErrorClass::Client,
+        ErrorKind::Compile => ErrorClass::Compile,
+        ErrorKind::Internal | ErrorKind::Interrupted => ErrorClass::Runtime(ErrorType::Internal),
+        ErrorKind::ResourceLimit => ErrorClass::Runtime(ErrorType::ResourceLimit),
+        ErrorKind::QueryLogic => ErrorClass::Runtime(ErrorType::QueryLogic),
+        // Outside of `default`, `r.error()` has nothing to say.
+        ErrorKind::EmptyUser => ErrorClass::Runtime(ErrorType::QueryLogic),
+        ErrorKind::NonExistence => ErrorClass::Runtime(ErrorType::NonExistence),
+        ErrorKind::OpFailed => ErrorClass::Runtime(ErrorType::OpFailed),
+        ErrorKind::OpIndeterminate => ErrorClass::Runtime(ErrorType::OpIndeterminate),
+        ErrorKind::User => ErrorClass::Runtime(ErrorType::User),
+        ErrorKind::Permission => ErrorClass::Runtime(ErrorType::Permission),
+    };
+    let frames = places.frames(error.bt().unwrap_or_default());
+    let backtrace = frames
+        .into_iter()
+        .map(|frame| match frame {
+            term::Frame::Arg(index) => Frame::Position(index as u32),
+            term::Frame::Optarg(name) => Frame::Optional(name.to_string()),
+        })
+        .collect();
+    Error { class, message: error.message().to_owned(), backtrace }
+}

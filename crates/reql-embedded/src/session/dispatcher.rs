@@ -1,0 +1,345 @@
+//! The queries of one connection: which token gets which answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::task::{JoinError, JoinSet};
+
+use super::job::{self, Outcome};
+use super::noreply::{Noreplies, Ticket};
+use super::outbound::Outbound;
+use super::queries::{FollowUp, Queries};
+use crate::engine::{
+    Client, Cursor, Engine, Envelope, Error, ErrorType, Failure, Interrupt, QueryContext, QueryType, Reason,
+    Weight,
+};
+use crate::protocol::frame::Frame;
+use crate::protocol::handshake::Dialect;
+use crate::protocol::response;
+
+/// How many queries of a connection are worked on at once, as in RethinkDB; feeds that wait don't count.
+const MAX_IN_FLIGHT: usize = 1024;
+
+/// How many streams and feeds a connection may hold open.
+const MAX_OPEN: usize = 16 << 10;
+
+/// A longer query is compiled on a thread that may block.
+const LONG_QUERY: usize = 64 << 10;
+
+/// After so long, a feed without news is answered with an empty batch in the dialect that wants that.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A piece of work that is done.
+pub(super) struct Done {
+    ticket: Ticket,
+    /// Whether it counted against the limit of queries in flight.
+    counted: bool,
+    outcome: Outcome,
+}
+
+/// Takes queries, has them evaluated where they belong, and writes the answers.
+pub(super) struct Dispatcher {
+    engine: Arc<dyn Engine>,
+    client: Arc<Client>,
+    dialect: Dialect,
+    pub(super) outbound: Outbound,
+    queries: Queries,
+    pub(super) jobs: JoinSet<Done>,
+    noreplies: Noreplies,
+    in_flight: usize,
+}
+
+impl Dispatcher {
+    pub(super) fn new(engine: Arc<dyn Engine>, client: Arc<Client>, dialect: Dialect) -> Self {
+        Self {
+            engine,
+            client,
+            dialect,
+            outbound: Outbound::default(),
+            queries: Queries::default(),
+            jobs: JoinSet::new(),
+            noreplies: Noreplies::default(),
+            in_flight: 0,
+        }
+    }
+
+    /// Whether one more query may be taken in.
+    pub(super) fn has_room(&self) -> bool {
+        let limit = match self.dialect {
+            Dialect::Sequential => 1,
+            Dialect::Parallel => MAX_IN_FLIGHT,
+        };
+        self.in_flight < limit && !self.outbound.is_full()
+    }
+
+    /// Ends all queries.
+    pub(super) fn interrupt_all(&self, reason: Reason) {
+        self.queries.interrupt_all(reason);
+    }
+
+    /// Lets go of everything and waits until nothing runs any more; nobody wants the answers.
+    pub(super) async fn finished(mut self) {
+        self.interrupt_all(Reason::Closed);
+        self.queries = Queries::default();
+        while self.jobs.join_next().await.is_some() {}
+    }
+
+    /// Answers what has been finished meanwhile.
+    pub(super) fn collect(&mut self) {
+        while !self.outbound.is_full() {
+            let Some(done) = self.jobs.try_join_next() else { return };
+            self.settle(done);
+        }
+    }
+
+    /// Answers with a result that came from elsewhere.
+    pub(super) fn settle(&mut self, done: Result<Done, JoinError>) {
+        match done {
+            Ok(done) => self.conclude(done),
+            // Evaluation is shielded from panics; only a runtime that shuts down cancels a job.
+            Err(error) => log::error!("A query was lost: {error}"),
+        }
+    }
+
+    /// Takes in a query.
+    pub(super) fn take(&mut self, frame: Frame) {
+        let Frame { token, payload } = frame;
+        let query = match Envelope::parse(&payload) {
+            Ok(query) => query,
+            Err(error) => return response::error(self.outbound.buffer(), token, &error),
+        };
+        let ticket = self.noreplies.issue(token, query.noreply);
+        match query.kind {
+            QueryType::Start if payload.len() > LONG_QUERY => self.start_long(ticket, payload),
+            QueryType::Start => self.start(ticket, &query),
+            QueryType::Continue => self.follow_up(FollowUp::Continue, ticket),
+            QueryType::Stop => self.stop(ticket),
+            QueryType::NoreplyWait => self.noreply_wait(ticket),
+            QueryType::ServerInfo => {
+                let info = self.engine.server_info();
+                self.answer(ticket, |out, token| response::server_info(out, token, &info));
+            }
+        }
+    }
+
+    fn start(&mut self, ticket: Ticket, query: &Envelope<'_>) {
+        if let Err(error) = self.admit(ticket.token) {
+            return self.fail(ticket, &error);
+        }
+        let query = match job::compile(&*self.engine, query) {
+            Ok(query) => query,
+            Err(error) => return self.fail(ticket, &error),
+        };
+        let context = self.context(ticket.token);
+        match query.weight() {
+            Weight::Light => {
+                let outcome = job::start(query, &context);
+                if let Some(rest) = self.report(ticket, &context.interrupt, outcome) {
+                    self.queries.insert(ticket.token, context.interrupt, Some(rest));
+                }
+            }
+            Weight::Heavy => {
+                self.queries.insert(ticket.token, context.interrupt.clone(), None);
+                self.spawn(ticket, move || job::start(query, &context));
+            }
+        }
+    }
+
+    fn start_long(&mut self, ticket: Ticket, payload: BytesMut) {
+        if let Err(error) = self.admit(ticket.token) {
+            return self.fail(ticket, &error);
+        }
+        let context = self.context(ticket.token);
+        let engine = self.engine.clone();
+        self.queries.insert(ticket.token, context.interrupt.clone(), None);
+        self.spawn(ticket, move || job::start_text(&*engine, &payload, &context));
+    }
+
+    fn admit(&self, token: i64) -> Result<(), Error> {
+        if self.queries.contains(token) {
+            return Err(duplicate(token));
+        }
+        if self.queries.len() >= MAX_OPEN {
+            let message = format!("This connection has reached its limit of {MAX_OPEN} open queries.");
+            return Err(Error::runtime(ErrorType::ResourceLimit, message));
+        }
+        Ok(())
+    }
+
+    fn context(&self, token: i64) -> QueryContext {
+        QueryContext { client: self.client.clone(), token, interrupt: Interrupt::default() }
+    }
+
+    /// CONTINUE, or whatever else has to wait until the query is free.
+    fn follow_up(&mut self, what: FollowUp, ticket: Ticket) {
+        let Some(query) = self.queries.get_mut(ticket.token) else {
+            return self.fail(ticket, &unknown(ticket.token));
+        };
+        query.enqueue(what, ticket);
+        self.in_flight += 1;
+        self.advance(ticket.token);
+    }
+
+    fn stop(&mut self, ticket: Ticket) {
+        if let Some(query) = self.queries.get_mut(ticket.token) {
+            query.interrupt.raise(Reason::Stopped);
+        }
+        self.follow_up(FollowUp::Stop, ticket);
+    }
+
+    /// Does what is queued behind a query, as far as it is free to.
+    fn advance(&mut self, token: i64) {
+        while let Some((what, ticket)) = self.queries.get_mut(token).and_then(|query| query.next_follow_up())
+        {
+            self.in_flight -= 1;
+            match what {
+                FollowUp::Continue => self.next_batch(ticket),
+                FollowUp::Stop => {
+                    self.answer(ticket, response::end_of_stream);
+                    self.close(token);
+                }
+            }
+        }
+    }
+
+    fn next_batch(&mut self, ticket: Ticket) {
+        let Some(query) = self.queries.get_mut(ticket.token) else { return };
+        let Some(cursor) = query.take_cursor() else { return };
+        let interrupt = query.interrupt.clone();
+        if cursor.is_feed() {
+            let patience = (self.dialect == Dialect::Sequential).then_some(PATIENCE);
+            self.jobs.spawn(async move {
+                let outcome = job::follow(cursor, interrupt, patience).await;
+                Done { ticket, counted: false, outcome }
+            });
+        } else if cursor.weight() == Weight::Light {
+            let outcome = job::next(cursor, &interrupt);
+            self.update(ticket, outcome);
+        } else {
+            self.spawn(ticket, move || job::next(cursor, &interrupt));
+        }
+    }
+
+    fn noreply_wait(&mut self, ticket: Ticket) {
+        if self.queries.contains(ticket.token) {
+            return self.fail(ticket, &duplicate(ticket.token));
+        }
+        self.in_flight += 1;
+        self.noreplies.wait(ticket);
+        self.release_waits();
+    }
+
+    fn release_waits(&mut self) {
+        while let Some(ticket) = self.noreplies.next_released() {
+            self.in_flight -= 1;
+            if !ticket.noreply {
+                response::wait_complete(self.outbound.buffer(), ticket.token);
+            }
+        }
+    }
+
+    fn spawn(&mut self, ticket: Ticket, work: impl FnOnce() -> Outcome + Send + 'static) {
+        self.in_flight += 1;
+        self.jobs.spawn_blocking(move || Done { ticket, counted: true, outcome: work() });
+    }
+
+    fn conclude(&mut self, done: Done) {
+        if done.counted {
+            self.in_flight -= 1;
+        }
+        self.update(done.ticket, done.outcome);
+        self.advance(done.ticket.token);
+    }
+
+    /// Answers, and keeps or closes the open query.
+    fn update(&mut self, ticket: Ticket, outcome: Outcome) {
+        let token = ticket.token;
+        let Some(interrupt) = self.queries.get_mut(token).map(|query| query.interrupt.clone()) else {
+            return;
+        };
+        let rest = self.report(ticket, &interrupt, outcome);
+        match (rest, self.queries.get_mut(token)) {
+            (Some(rest), Some(query)) => query.put_back(rest),
+            _ => self.close(token),
+        }
+    }
+
+    /// Removes a query and answers what was queued behind it.
+    fn close(&mut self, token: i64) {
+        let Some(query) = self.queries.remove(token) else { return };
+        for (what, ticket) in query.into_queue() {
+            self.in_flight -= 1;
+            match what {
+                FollowUp::Continue => self.fail(ticket, &duplicate(token)),
+                FollowUp::Stop => self.answer(ticket, response::end_of_stream),
+            }
+        }
+    }
+
+    /// Answers with what a step came to; gives the cursor back if the query stays open.
+    fn report(&mut self, ticket: Ticket, interrupt: &Interrupt, outcome: Outcome) -> Option<Box<dyn Cursor>> {
+        match outcome {
+            Outcome::Atom { json, profile } => {
+                self.answer(ticket, |out, token| response::atom(out, token, &json, profile.as_deref()));
+                None
+            }
+            Outcome::Batch { batch, rest } => {
+                self.answer(ticket, |out, token| response::batch(out, token, &batch, rest.is_none()));
+                rest.filter(|_| !ticket.noreply && !interrupt.is_raised())
+            }
+            Outcome::Failed(Failure::Error(error)) => {
+                self.fail(ticket, &error);
+                None
+            }
+            Outcome::Failed(Failure::Interrupted) => {
+                match interruption(interrupt.reason()) {
+                    Some(error) => self.fail(ticket, &error),
+                    None => self.answer(ticket, response::end_of_stream),
+                }
+                None
+            }
+        }
+    }
+
+    fn fail(&mut self, ticket: Ticket, error: &Error) {
+        self.answer(ticket, |out, token| response::error(out, token, error));
+    }
+
+    /// Each ticket ends here, or as a NOREPLY_WAIT.
+    fn answer(&mut self, ticket: Ticket, write: impl FnOnce(&mut Vec<u8>, i64)) {
+        if ticket.noreply {
+            self.noreplies.finish(ticket);
+            self.release_waits();
+        } else {
+            write(self.outbound.buffer(), ticket.token);
+        }
+    }
+}
+
+/// However a connection ends, even by a panic, its queries end with it.
+impl Drop for Dispatcher {
+    fn drop(&mut self) {
+        self.queries.interrupt_all(Reason::Closed);
+    }
+}
+
+/// What an interrupted query is answered with; `None` is the empty end of a stream, which clients expect after STOP.
+fn interruption(reason: Option<Reason>) -> Option<Error> {
+    let message = match reason {
+        Some(Reason::Stopped) => return None,
+        Some(Reason::Killed) => "Query terminated by the `rethinkdb.jobs` table.",
+        Some(Reason::Shutdown) => "Server is shutting down.",
+        Some(Reason::Closed) => "Client closed the connection.",
+        None => "Query terminated by an unknown cause.",
+    };
+    Some(Error::runtime(ErrorType::OpIndeterminate, message))
+}
+
+fn duplicate(token: i64) -> Error {
+    Error::client(format!("ERROR: duplicate token {token}"))
+}
+
+fn unknown(token: i64) -> Error {
+    Error::client(format!("Token {token} not in stream cache."))
+}

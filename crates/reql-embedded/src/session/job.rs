@@ -1,0 +1,115 @@
+//! The steps of a query: its first answer, its next batch, the wait for a feed.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use crate::engine::{
+    Answer, Batch, Cursor, Engine, Envelope, Error, ErrorType, Failure, Interrupt, Query, QueryContext,
+    Weight,
+};
+
+/// What a step came to.
+pub(super) enum Outcome {
+    Atom {
+        json: Vec<u8>,
+        profile: Option<Vec<u8>>,
+    },
+    /// Rows, and the cursor if more may follow.
+    Batch {
+        batch: Batch,
+        rest: Option<Box<dyn Cursor>>,
+    },
+    Failed(Failure),
+}
+
+/// Compiles a query.
+pub(super) fn compile(engine: &dyn Engine, query: &Envelope<'_>) -> Result<Box<dyn Query>, Error> {
+    shielded(|| engine.compile(query)).unwrap_or_else(Err)
+}
+
+/// Compiles and evaluates a query whose text is too long for the connection's own task.
+pub(super) fn start_text(engine: &dyn Engine, payload: &[u8], context: &QueryContext) -> Outcome {
+    let query = Envelope::parse(payload).and_then(|query| compile(engine, &query));
+    match query {
+        Ok(query) => start(query, context),
+        Err(error) => Outcome::Failed(error.into()),
+    }
+}
+
+/// Evaluates a query to its first answer.
+pub(super) fn start(query: Box<dyn Query>, context: &QueryContext) -> Outcome {
+    match shielded(|| query.run(context)) {
+        Ok(Ok(Answer::Atom { json, profile })) => Outcome::Atom { json, profile },
+        Ok(Ok(Answer::Cursor(cursor))) => next(cursor, &context.interrupt),
+        Ok(Err(failure)) => Outcome::Failed(failure),
+        Err(error) => Outcome::Failed(error.into()),
+    }
+}
+
+/// Evaluates the next batch.
+pub(super) fn next(mut cursor: Box<dyn Cursor>, interrupt: &Interrupt) -> Outcome {
+    if interrupt.is_raised() {
+        return Outcome::Failed(Failure::Interrupted);
+    }
+    match shielded(|| cursor.next_batch()) {
+        Ok(Ok(batch)) => {
+            let ended = batch.done || (batch.rows == 0 && !cursor.is_feed());
+            Outcome::Batch { batch, rest: (!ended).then_some(cursor) }
+        }
+        Ok(Err(failure)) => Outcome::Failed(failure),
+        Err(error) => Outcome::Failed(error.into()),
+    }
+}
+
+/// Waits until a feed has something to say, holding no thread; with `patience`, an empty batch ends the wait.
+pub(super) async fn follow(
+    mut cursor: Box<dyn Cursor>,
+    interrupt: Interrupt,
+    patience: Option<Duration>,
+) -> Outcome {
+    loop {
+        let patient = tokio::select! {
+            biased;
+            () = interrupt.raised() => return Outcome::Failed(Failure::Interrupted),
+            () = cursor.ready() => true,
+            () = run_out(patience) => false,
+        };
+        match next_where_it_belongs(cursor, interrupt.clone()).await {
+            // All that was there may have been filtered out.
+            Outcome::Batch { batch, rest: Some(rest) } if batch.rows == 0 && patient => cursor = rest,
+            outcome => return outcome,
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn run_out(patience: Option<Duration>) {
+    match patience {
+        Some(patience) => tokio::time::sleep(patience).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_where_it_belongs(cursor: Box<dyn Cursor>, interrupt: Interrupt) -> Outcome {
+    match cursor.weight() {
+        Weight::Light => next(cursor, &interrupt),
+        Weight::Heavy => tokio::task::spawn_blocking(move || next(cursor, &interrupt))
+            .await
+            .unwrap_or(Outcome::Failed(Failure::Interrupted)),
+    }
+}
+
+/// A bug in one query must not end the others of its connection.
+fn shielded<T>(work: impl FnOnce() -> T) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let message = format!("Unexpected exception: {}", panic_message(panic.as_ref()));
+        log::error!("{message}");
+        Error::runtime(ErrorType::Internal, message)
+    })
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown")
+}

@@ -1,0 +1,82 @@
+//! NOREPLY_WAIT: which unanswered queries came before it, and are they done?
+
+use std::collections::{BTreeSet, VecDeque};
+
+/// A query's place in the order of its connection, and whether it is to be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ticket {
+    pub(super) token: i64,
+    pub(super) noreply: bool,
+    number: u64,
+}
+
+/// The order of a connection's queries, as far as NOREPLY_WAIT needs it.
+#[derive(Debug, Default)]
+pub(super) struct Noreplies {
+    issued: u64,
+    running: BTreeSet<u64>,
+    waiting: VecDeque<Ticket>,
+}
+
+impl Noreplies {
+    /// Takes in a query. Each ticket is to be given back to [`Noreplies::finish`].
+    pub(super) fn issue(&mut self, token: i64, noreply: bool) -> Ticket {
+        self.issued += 1;
+        let ticket = Ticket { token, noreply, number: self.issued };
+        if noreply {
+            self.running.insert(ticket.number);
+        }
+        ticket
+    }
+
+    /// Notes that a query is done.
+    pub(super) fn finish(&mut self, ticket: Ticket) {
+        if ticket.noreply {
+            self.running.remove(&ticket.number);
+        }
+    }
+
+    /// Lets a NOREPLY_WAIT wait.
+    pub(super) fn wait(&mut self, ticket: Ticket) {
+        // It must not wait for itself.
+        self.finish(ticket);
+        self.waiting.push_back(ticket);
+    }
+
+    /// The next NOREPLY_WAIT that has waited long enough.
+    pub(super) fn next_released(&mut self) -> Option<Ticket> {
+        let first = self.waiting.front()?;
+        let held = self.running.first().is_some_and(|oldest| *oldest < first.number);
+        if held { None } else { self.waiting.pop_front() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_for_what_came_before() {
+        let mut noreplies = Noreplies::default();
+        let before = noreplies.issue(1, true);
+        let wait = noreplies.issue(2, false);
+        noreplies.wait(wait);
+        let after = noreplies.issue(3, true);
+        let second = noreplies.issue(4, false);
+        noreplies.wait(second);
+        assert_eq!(noreplies.next_released(), None);
+        noreplies.finish(before);
+        assert_eq!(noreplies.next_released(), Some(wait));
+        assert_eq!(noreplies.next_released(), None);
+        noreplies.finish(after);
+        assert_eq!(noreplies.next_released(), Some(second));
+    }
+
+    #[test]
+    fn a_silent_wait_does_not_wait_for_itself() {
+        let mut noreplies = Noreplies::default();
+        let wait = noreplies.issue(1, true);
+        noreplies.wait(wait);
+        assert_eq!(noreplies.next_released(), Some(wait));
+    }
+}

@@ -1,0 +1,193 @@
+//! Building indexes in the background, a chunk of each in turn.
+//!
+//! A chunk is read and evaluated here and put in by the writer, which skips the documents that changed in between: from the moment an
+//! index exists, every write maintains its entries itself.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+
+use redb::ReadableTable;
+use uuid::Uuid;
+
+use super::batch::Batch;
+use super::catalog::TableEntry;
+use super::core::Core;
+use super::index::{Entry, Index, Progress};
+use super::range::{Direction, KeyRange};
+use super::scan::Scan;
+use super::snapshot::Snapshot;
+use super::writer::{Applied, Job, Need};
+use crate::datum::packed;
+use crate::error::{ErrorKind, Result};
+
+/// How many documents are put into an index in one transaction.
+const CHUNK: usize = 512;
+
+/// Builds what it is sent, until it is sent nothing any more.
+pub(super) fn run(core: &Arc<Core>, queue: &Receiver<Option<(Uuid, Index)>>) {
+    let mut builds: VecDeque<Build> = VecDeque::new();
+    loop {
+        let message = if builds.is_empty() { queue.recv().ok() } else { queue.try_recv().ok() };
+        match message {
+            Some(Some((table, index))) => builds.push_back(Build { table, index, scan: None }),
+            Some(None) => return,
+            None if builds.is_empty() => return,
+            None => {}
+        }
+        let Some(mut build) = builds.pop_front() else { continue };
+        match build.step(core) {
+            Ok(Step::More) => builds.push_back(build),
+            Ok(Step::Done) => {}
+            // The writer hands in unfinished builds once the file is open again.
+            Err(error) if error.kind() == ErrorKind::OpFailed => {
+                log::warn!("Building index `{}` stopped: {error}", build.index.spec.name);
+            }
+            Err(error) => log::error!("Building index `{}` failed: {error}", build.index.spec.name),
+        }
+    }
+}
+
+/// An index that is being built.
+struct Build {
+    table: Uuid,
+    index: Index,
+    /// `None` before the first chunk.
+    scan: Option<Scan>,
+}
+
+enum Step {
+    More,
+    Done,
+}
+
+impl Build {
+    fn step(&mut self, core: &Arc<Core>) -> Result<Step> {
+        let Some(table) = core.catalog().tables.get(&self.table).cloned() else { return Ok(Step::Done) };
+        let Some(scan) = &mut self.scan else {
+            self.index.progress.total.store(Snapshot::take(core, &table)?.len()?, Ordering::Relaxed);
+            self.scan = Some(Scan::new(core, &table, KeyRange::all(), Direction::Forward));
+            return self.submit(core, Content::Nothing);
+        };
+        let mut rows = Vec::with_capacity(CHUNK);
+        while rows.len() < CHUNK
+            && let Some(document) = scan.next()?
+        {
+            let entries = self.index.entries(scan.key(), &document);
+            rows.push(Indexed { key: scan.key().into(), bytes: packed::to_bytes(&document)?, entries });
+        }
+        scan.suspend();
+        let count = rows.len();
+        let content = if count < CHUNK { Content::Last(rows) } else { Content::Rows(rows) };
+        let step = self.submit(core, content)?;
+        self.index.progress.processed.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(step)
+    }
+
+    fn submit(&self, core: &Core, content: Content) -> Result<Step> {
+        let (answer, receiver) = mpsc::sync_channel(1);
+        core.submit(ChunkJob {
+            table: self.table,
+            index: self.index.id,
+            progress: self.index.progress.clone(),
+            content,
+            step: Step::Done,
+            result: Ok(()),
+            answer,
+        })?;
+        core.answer(&receiver)
+    }
+}
+
+/// A document with its entries in the index that is being built.
+struct Indexed {
+    key: Box<[u8]>,
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+/// What a chunk puts into the index.
+enum Content {
+    /// The start: removes what a build that was cut short left. Nothing may be read for the index before that.
+    Nothing,
+    Rows(Vec<Indexed>),
+    /// With these, the index is ready.
+    Last(Vec<Indexed>),
+}
+
+impl Content {
+    fn rows(&self) -> &[Indexed] {
+        match self {
+            Content::Nothing => &[],
+            Content::Rows(rows) | Content::Last(rows) => rows,
+        }
+    }
+}
+
+/// Puts a chunk of documents into an index.
+struct ChunkJob {
+    table: Uuid,
+    index: Uuid,
+    /// Tells the index from the same one loaded anew, whose build starts over.
+    progress: Arc<Progress>,
+    content: Content,
+    step: Step,
+    result: Result<()>,
+    answer: SyncSender<Result<Step>>,
+}
+
+impl Job for ChunkJob {
+    fn need(&self) -> Need {
+        // The catalog in memory, which says that the index is ready, must not be ahead of the file.
+        if matches!(self.content, Content::Last(_)) { Need::Hard } else { Need::Soft }
+    }
+
+    fn weight(&self) -> usize {
+        self.content.rows().len()
+    }
+
+    fn apply(&mut self, batch: &mut Batch<'_>) -> Applied {
+        let Some(table) = batch.catalog().tables.get(&self.table).cloned() else { return Ok(()) };
+        let Some(index) = table.index_by_id(self.index) else { return Ok(()) };
+        if !Arc::ptr_eq(&index.progress, &self.progress) {
+            return Ok(());
+        }
+        if matches!(self.content, Content::Nothing) {
+            batch.clear_entries(index)?;
+        }
+        for row in self.content.rows() {
+            row.put(&table, index, batch)?;
+        }
+        if matches!(self.content, Content::Last(_)) {
+            let mut table = (*table).clone();
+            table.indexes.values_mut().filter(|index| index.id == self.index).for_each(|index| index.ready = true);
+            self.result = batch.put_table(table);
+        } else {
+            self.step = Step::More;
+        }
+        batch.failure()
+    }
+
+    fn answer(self: Box<Self>, committed: Result<()>) {
+        let ChunkJob { result, step, answer, .. } = *self;
+        // The builder may have been told to end.
+        let _ = answer.send(committed.and(result).map(|()| step));
+    }
+}
+
+impl Indexed {
+    fn put(&self, table: &TableEntry, index: &Index, batch: &mut Batch<'_>) -> Applied {
+        let documents = batch.documents(table)?;
+        let is_same =
+            documents.get(&*self.key)?.is_some_and(|current| current.value() == self.bytes.as_slice());
+        if is_same && !self.entries.is_empty() {
+            batch.effects().dirty = true;
+            let entries = batch.entries(index)?;
+            for (entry, length) in &self.entries {
+                entries.insert(entry.as_slice(), length)?;
+            }
+        }
+        Ok(())
+    }
+}

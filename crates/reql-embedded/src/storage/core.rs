@@ -1,0 +1,131 @@
+//! What the handles, the writer and the builder share.
+
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::batch::{AdminJob, Batch};
+use super::catalog::{Catalog, TableEntry};
+use super::file::{self, File};
+use super::index::{Index, IndexCompiler};
+use super::writer::{Job, Message};
+use crate::error::{Error, Result};
+
+/// How many jobs may wait for the writer before those who submit more have to wait too.
+const QUEUE: usize = 1024;
+
+/// The shared heart of a store.
+pub(super) struct Core {
+    pub(super) file: File,
+    pub(super) compiler: Arc<dyn IndexCompiler>,
+    catalog: RwLock<Arc<Catalog>>,
+    /// Guards nothing: the condition is a new catalog.
+    changed: (Mutex<()>, Condvar),
+    writer: SyncSender<Message>,
+    builder: mpsc::Sender<Option<(Uuid, Index)>>,
+}
+
+/// The ends of the channels that the two threads read.
+pub(super) struct Receivers {
+    pub(super) writer: Receiver<Message>,
+    pub(super) builder: Receiver<Option<(Uuid, Index)>>,
+}
+
+impl Core {
+    pub(super) fn new(file: File, compiler: Arc<dyn IndexCompiler>) -> Result<(Core, Receivers)> {
+        let catalog = Catalog::load(&file.begin_read()?, &*compiler)?;
+        let (writer, writer_receiver) = mpsc::sync_channel(QUEUE);
+        let (builder, builder_receiver) = mpsc::channel();
+        let core = Core {
+            file,
+            compiler,
+            catalog: RwLock::new(Arc::new(catalog)),
+            changed: Default::default(),
+            writer,
+            builder,
+        };
+        Ok((core, Receivers { writer: writer_receiver, builder: builder_receiver }))
+    }
+
+    pub(super) fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The table as it is now.
+    pub(super) fn table(&self, entry: &TableEntry) -> Result<Arc<TableEntry>> {
+        let catalog = self.catalog.read().unwrap_or_else(PoisonError::into_inner);
+        catalog.tables.get(&entry.id).cloned().ok_or_else(|| entry.gone())
+    }
+
+    pub(super) fn publish(&self, catalog: Arc<Catalog>) {
+        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = catalog;
+        let _guard = self.changed.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.changed.1.notify_all();
+    }
+
+    /// Waits until the catalog satisfies a condition; `check` is asked every now and then whether to go on.
+    pub(super) fn wait<T>(
+        &self,
+        check: &dyn Fn() -> Result<()>,
+        condition: impl Fn(&Catalog) -> Result<Option<T>>,
+    ) -> Result<T> {
+        const CHECK_EVERY: Duration = Duration::from_millis(50);
+        let mut guard = self.changed.0.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            // Looked at under the lock, so that no notification falls between the look and the wait.
+            if let Some(found) = condition(&self.catalog())? {
+                return Ok(found);
+            }
+            check()?;
+            let waited = self.changed.1.wait_timeout(guard, CHECK_EVERY);
+            guard = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Hands a job to the writer.
+    pub(super) fn submit(&self, job: impl Job + 'static) -> Result<()> {
+        self.writer.send(Message::Job(Box::new(job))).map_err(|_| file::closed())
+    }
+
+    /// Waits for what the writer answers.
+    pub(super) fn answer<T>(&self, answer: &Receiver<Result<T>>) -> Result<T> {
+        answer.recv().unwrap_or_else(|_| Err(file::closed()))
+    }
+
+    /// Runs a change of the catalog or the records in the writer, durably.
+    pub(super) fn admin<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (job, answer) = AdminJob::new(run);
+        self.submit(job)?;
+        self.answer(&answer)
+    }
+
+    /// Has an index built.
+    pub(super) fn build(&self, table: Uuid, index: Index) {
+        // Without a builder the store is closing, and the index will be built after the next start.
+        let _ = self.builder.send(Some((table, index)));
+    }
+
+    /// The error of a failed read; has the writer open the file anew if that is what it takes.
+    pub(super) fn read_failure(&self, error: impl Into<redb::Error>) -> Error {
+        let error = self.file.failure(error);
+        if self.file.has_failed() {
+            // A full queue wakes the writer as well.
+            let _ = self.writer.try_send(Message::Wake);
+        }
+        error
+    }
+
+    /// Tells both threads to end.
+    pub(super) fn stop_builder(&self) {
+        let _ = self.builder.send(None);
+    }
+
+    pub(super) fn stop_writer(&self) {
+        let _ = self.writer.send(Message::Close);
+    }
+}

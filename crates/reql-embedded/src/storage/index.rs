@@ -1,0 +1,161 @@
+//! Secondary indexes: what one is made of, and the entries that a document has in it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use uuid::Uuid;
+
+use crate::datum::Datum;
+use crate::error::{Error, Result};
+
+/// What a secondary index is, as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexSpec {
+    /// Its name, unique in the table.
+    pub name: String,
+    /// The function's text, in whatever form the [`IndexCompiler`] reads.
+    pub source: String,
+    /// Whether the function gives an array whose elements are indexed one by one.
+    pub multi: bool,
+    /// Whether the function gives geometry.
+    pub geo: bool,
+}
+
+/// Turns the stored text of an index function into something that runs. Implemented by the evaluator.
+pub trait IndexCompiler: Send + Sync {
+    /// Compiles the function of an index, on creation and each time the file is opened.
+    fn compile(&self, spec: &IndexSpec) -> Result<Arc<dyn IndexFunction>>;
+}
+
+/// A compiled index function, which must be deterministic.
+pub trait IndexFunction: Send + Sync {
+    /// The encoded values ([`key::secondary`](crate::datum::key::secondary)) under which a document is found: several for a multi or
+    /// geo index, none if the function fails for this document. Each value ends with a zero byte, and none is a prefix of another.
+    fn keys(&self, document: &Datum) -> Vec<Vec<u8>>;
+}
+
+/// An index's state, as `index_status` shows it.
+#[derive(Debug, Clone)]
+pub struct IndexStatus {
+    /// Identifies this very index: another one created under the same name has another id.
+    pub id: Uuid,
+    /// What it is.
+    pub spec: IndexSpec,
+    /// Whether it can be queried.
+    pub ready: bool,
+    /// How many documents are indexed by the build so far.
+    pub processed: u64,
+    /// How many documents there are to index.
+    pub total: u64,
+    /// Why the function can't run, if it can't. Such an index holds nothing and is built anew once it can.
+    pub failure: Option<String>,
+}
+
+/// How far a build has come. An index of the same id that was loaded anew has another one.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    pub(super) processed: AtomicU64,
+    pub(super) total: AtomicU64,
+}
+
+/// An index as the catalog knows it.
+#[derive(Clone)]
+pub(super) struct Index {
+    pub(super) id: Uuid,
+    pub(super) spec: IndexSpec,
+    /// The name of its tree in the file.
+    pub(super) tree: Arc<str>,
+    /// Whether the build is complete.
+    pub(super) ready: bool,
+    pub(super) progress: Arc<Progress>,
+    function: Result<Arc<dyn IndexFunction>>,
+}
+
+/// An entry of an index: the key in its tree, and how many bytes of it are the value.
+pub(super) type Entry = (Vec<u8>, u32);
+
+/// The bytes after the document's key that keep the entries of one document apart.
+const TAG: usize = 4;
+
+impl Index {
+    pub(super) fn new(id: Uuid, spec: IndexSpec, ready: bool, compiler: &dyn IndexCompiler) -> Self {
+        let compiled = catch_unwind(AssertUnwindSafe(|| compiler.compile(&spec)));
+        let function = compiled.unwrap_or_else(|_| Err(Error::internal("The index function does not compile.")));
+        // What was indexed by a function that no longer runs isn't kept up.
+        let ready = ready && function.is_ok();
+        let tree = Arc::from(format!("i:{}", id.simple()));
+        Index { id, spec, tree, ready, progress: Arc::default(), function }
+    }
+
+    /// Why it can't be built, if so.
+    pub(super) fn failure(&self) -> Option<&Error> {
+        self.function.as_ref().err()
+    }
+
+    pub(super) fn status(&self) -> IndexStatus {
+        IndexStatus {
+            id: self.id,
+            spec: self.spec.clone(),
+            ready: self.ready,
+            processed: self.progress.processed.load(Ordering::Relaxed),
+            total: self.progress.total.load(Ordering::Relaxed),
+            failure: self.failure().map(|error| error.message().to_owned()),
+        }
+    }
+
+    fn is_tagged(&self) -> bool {
+        self.spec.multi || self.spec.geo
+    }
+
+    /// The entries that a document has in this index, in order.
+    pub(super) fn entries(&self, key: &[u8], document: &Datum) -> Vec<Entry> {
+        let Ok(function) = &self.function else { return Vec::new() };
+        let values = catch_unwind(AssertUnwindSafe(|| function.keys(document))).unwrap_or_else(|_| {
+            log::error!("The function of index `{}` panicked.", self.spec.name);
+            Vec::new()
+        });
+        let mut entries: Vec<Entry> = values
+            .into_iter()
+            .enumerate()
+            .map(|(position, mut entry)| {
+                let length = entry.len() as u32;
+                entry.extend_from_slice(key);
+                if self.is_tagged() {
+                    entry.extend_from_slice(&(position as u32).to_be_bytes());
+                }
+                (entry, length)
+            })
+            .collect();
+        entries.sort_unstable();
+        entries
+    }
+
+    /// The document's key inside an entry.
+    pub(super) fn primary_key<'a>(&self, entry: &'a [u8], value_length: usize) -> &'a [u8] {
+        let end = entry.len().saturating_sub(if self.is_tagged() { TAG } else { 0 });
+        entry.get(value_length..end).unwrap_or_default()
+    }
+}
+
+/// What a document's change does to one index.
+#[derive(Debug, Default)]
+pub(super) struct Delta {
+    pub(super) removed: Vec<Entry>,
+    pub(super) added: Vec<Entry>,
+}
+
+impl Delta {
+    pub(super) fn of(index: &Index, key: &[u8], old: Option<&Datum>, new: Option<&Datum>) -> Delta {
+        let mut removed = old.map(|document| index.entries(key, document)).unwrap_or_default();
+        let mut added = new.map(|document| index.entries(key, document)).unwrap_or_default();
+        let before = removed.clone();
+        removed.retain(|entry| added.binary_search(entry).is_err());
+        // Entries that stay may not be there yet while the index is built, and the build leaves out documents that change
+        // under it.
+        if index.ready {
+            added.retain(|entry| before.binary_search(entry).is_err());
+        }
+        Delta { removed, added }
+    }
+}

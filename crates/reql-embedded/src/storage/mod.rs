@@ -1,0 +1,46 @@
+//! Storage: databases, tables, documents and indexes in one [redb](https://docs.rs/redb) file.
+//!
+//! Everything here blocks and is called from threads that may. Reads take a snapshot and wait for nobody. Writes are
+//! evaluated in the caller's thread and applied by one writer thread, which puts all that is queued into one
+//! transaction (group commit) and tells the listeners of each table what changed before it answers.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `store` | [`Store`]: opening, the catalog's operations, small records, closing |
+//! | `table` | [`Table`]: a handle with reads, writes, indexes |
+//! | `catalog` | what databases, tables and indexes there are: a snapshot in memory, records in the file |
+//! | `snapshot`, `scan`, `range` | one moment of a table, lazy rows in key or index order, bounds |
+//! | `write` | a mutation's way: evaluated against a snapshot, checked and applied by the writer |
+//! | `writer`, `batch` | the writer thread, and the transaction that a group of jobs shares |
+//! | `index`, `build` | index functions and entries, and building them in the background |
+//! | `feed` | who is told about changes |
+//! | `file`, `codec` | the redb file: opening, refusing, recovering; records as bytes |
+//! | `check` | integrity and compaction |
+
+mod batch;
+mod build;
+mod catalog;
+mod check;
+mod codec;
+mod core;
+mod feed;
+mod file;
+mod index;
+mod range;
+mod scan;
+mod snapshot;
+mod store;
+mod table;
+mod write;
+mod writer;
+
+pub use catalog::{Database, Durability, TableConfig, TableMeta};
+pub use check::Report;
+pub use feed::{ChangeEvent, EndReason, Listener, Subscription};
+pub use index::{IndexCompiler, IndexFunction, IndexSpec, IndexStatus};
+pub use range::{Direction, KeyRange};
+pub use scan::{IndexScan, Scan};
+pub use snapshot::Snapshot;
+pub use store::{Options, Store, TableOptions};
+pub use table::Table;
+pub use write::{Change, Mutation, Outcome};

@@ -1,0 +1,256 @@
+//! Rows one by one, in the order of keys or of an index.
+//!
+//! A scan opens its read transaction with the first row. One that is idle, like a cursor between two batches, is suspended: it then
+//! pins no pages, and goes on after the last row on whatever the table is by then.
+
+use std::sync::Arc;
+
+use super::catalog::TableEntry;
+use super::codec;
+use super::core::Core;
+use super::index::Index;
+use super::range::{Direction, KeyRange};
+use super::snapshot::{Documents, Snapshot};
+use crate::datum::Datum;
+use crate::error::{Error, Result};
+
+/// What reading from the file comes to.
+type Read<T = ()> = std::result::Result<T, redb::StorageError>;
+
+type Rows<V> = redb::Range<'static, &'static [u8], V>;
+type Row<V> = (redb::AccessGuard<'static, &'static [u8]>, redb::AccessGuard<'static, V>);
+
+/// What is left of a range: the open iterator, if any, and the last key it gave.
+struct Walk<V: redb::Value + 'static> {
+    range: KeyRange,
+    direction: Direction,
+    rows: Option<Rows<V>>,
+    /// The key of the row given last; meaningful once there was one since the iterator was opened.
+    last: Vec<u8>,
+    has_moved: bool,
+    is_done: bool,
+}
+
+impl<V: redb::Value + 'static> Walk<V> {
+    fn new(range: KeyRange, direction: Direction) -> Self {
+        let is_done = range.is_empty();
+        Walk { range, direction, rows: None, last: Vec::new(), has_moved: false, is_done }
+    }
+
+    fn open(&mut self, tree: &redb::ReadOnlyTable<&'static [u8], V>) -> Read {
+        // redb takes bounds in the wrong order for a mistake.
+        if !self.is_done {
+            self.rows = Some(tree.range::<&[u8]>(self.range.as_bounds())?);
+        }
+        Ok(())
+    }
+
+    fn next(&mut self) -> Read<Option<Row<V>>> {
+        let Some(rows) = &mut self.rows else { return Ok(None) };
+        let row = match self.direction {
+            Direction::Forward => rows.next(),
+            Direction::Backward => rows.next_back(),
+        };
+        match row.transpose()? {
+            Some(row) => {
+                self.last.clear();
+                self.last.extend_from_slice(row.0.value());
+                self.has_moved = true;
+                Ok(Some(row))
+            }
+            None => {
+                self.is_done = true;
+                self.rows = None;
+                Ok(None)
+            }
+        }
+    }
+
+    fn suspend(&mut self) {
+        self.rows = None;
+        if std::mem::take(&mut self.has_moved) {
+            self.range.skip_to(&self.last, self.direction);
+            self.is_done |= self.range.is_empty();
+        }
+    }
+}
+
+/// Documents in the order of their keys.
+pub struct Scan {
+    core: Arc<Core>,
+    table: Arc<TableEntry>,
+    walk: Walk<&'static [u8]>,
+}
+
+impl Scan {
+    pub(super) fn new(
+        core: &Arc<Core>,
+        table: &Arc<TableEntry>,
+        range: KeyRange,
+        direction: Direction,
+    ) -> Self {
+        Scan { core: core.clone(), table: table.clone(), walk: Walk::new(range, direction) }
+    }
+
+    pub(super) fn at(snapshot: &Snapshot, range: KeyRange, direction: Direction) -> Result<Self> {
+        let mut scan = Scan::new(&snapshot.core, &snapshot.table, range, direction);
+        scan.open(snapshot)?;
+        Ok(scan)
+    }
+
+    fn open(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.walk.open(&snapshot.documents).map_err(|error| self.core.read_failure(error))
+    }
+
+    /// The next document; `None` at the end.
+    #[expect(clippy::should_implement_trait, reason = "an iterator's item could not be `Result<Option<_>>`")]
+    pub fn next(&mut self) -> Result<Option<Datum>> {
+        if self.walk.rows.is_none() {
+            if self.walk.is_done {
+                return Ok(None);
+            }
+            let snapshot = Snapshot::take(&self.core, &self.table)?;
+            self.open(&snapshot)?;
+        }
+        let row = self.walk.next().map_err(|error| self.core.read_failure(error))?;
+        Ok(row.map(|(_, value)| codec::datum(value.value())))
+    }
+
+    /// The encoded key of the document that came last.
+    pub fn key(&self) -> &[u8] {
+        &self.walk.last
+    }
+
+    /// Lets go of the read transaction until the next row is asked for.
+    pub fn suspend(&mut self) {
+        self.walk.suspend();
+    }
+}
+
+/// Documents in the order of an index. One with several values in the index comes several times.
+pub struct IndexScan {
+    core: Arc<Core>,
+    table: Arc<TableEntry>,
+    index: Index,
+    walk: Walk<u32>,
+    documents: Option<Arc<Documents>>,
+    value_length: usize,
+}
+
+impl IndexScan {
+    pub(super) fn new(
+        core: &Arc<Core>,
+        table: &Arc<TableEntry>,
+        index: &str,
+        range: KeyRange,
+        direction: Direction,
+    ) -> Result<Self> {
+        // The handle may be older than the index.
+        let table = core.table(table)?;
+        let index = table.index(index)?.clone();
+        if !index.ready {
+            return Err(not_ready(&index, &table));
+        }
+        let walk = Walk::new(if range.is_empty() { range } else { range.of_entries() }, direction);
+        Ok(IndexScan { core: core.clone(), table, index, walk, documents: None, value_length: 0 })
+    }
+
+    pub(super) fn at(
+        snapshot: &Snapshot,
+        index: &str,
+        range: KeyRange,
+        direction: Direction,
+    ) -> Result<Self> {
+        let mut scan = IndexScan::new(&snapshot.core, &snapshot.table, index, range, direction)?;
+        scan.open(snapshot)?;
+        Ok(scan)
+    }
+
+    fn open(&mut self, snapshot: &Snapshot) -> Result<()> {
+        let entries = snapshot.open_entries(&self.index)?;
+        self.walk.open(&entries).map_err(|error| self.core.read_failure(error))?;
+        self.documents = Some(snapshot.documents.clone());
+        Ok(())
+    }
+
+    /// Moves to the next entry without fetching its document; false at the end.
+    pub fn advance(&mut self) -> Result<bool> {
+        if self.walk.rows.is_none() {
+            if self.walk.is_done {
+                return Ok(false);
+            }
+            let snapshot = Snapshot::take(&self.core, &self.table)?;
+            self.open(&snapshot)?;
+        }
+        let row = self.walk.next().map_err(|error| self.core.read_failure(error))?;
+        let Some((_, length)) = row else { return Ok(false) };
+        self.value_length = length.value() as usize;
+        Ok(true)
+    }
+
+    /// The document of the next entry; `None` at the end.
+    #[expect(clippy::should_implement_trait, reason = "an iterator's item could not be `Result<Option<_>>`")]
+    pub fn next(&mut self) -> Result<Option<Datum>> {
+        if self.advance()? { self.document().map(Some) } else { Ok(None) }
+    }
+
+    /// The encoded index value of the entry that came last.
+    pub fn value(&self) -> &[u8] {
+        self.walk.last.get(..self.value_length).unwrap_or_default()
+    }
+
+    /// The encoded key of the document that came last.
+    pub fn key(&self) -> &[u8] {
+        self.index.primary_key(&self.walk.last, self.value_length)
+    }
+
+    /// The document of the entry that came last. Only until the scan is suspended.
+    pub fn document(&self) -> Result<Datum> {
+        let documents = self.documents.as_ref().ok_or_else(|| self.lost())?;
+        let found = documents.get(self.key()).map_err(|error| self.core.read_failure(error))?;
+        found.map(|value| codec::datum(value.value())).ok_or_else(|| self.lost())
+    }
+
+    fn lost(&self) -> Error {
+        Error::internal(format!("A document of index `{}` is missing.", self.index.spec.name))
+    }
+
+    /// Lets go of the read transaction until the next row is asked for.
+    pub fn suspend(&mut self) {
+        self.walk.suspend();
+        self.documents = None;
+    }
+
+    /// How many entries are left, without fetching documents.
+    pub fn count(mut self) -> Result<u64> {
+        let mut count = 0;
+        while self.advance()? {
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+fn not_ready(index: &Index, table: &TableEntry) -> Error {
+    let (name, table) = (&index.spec.name, table.display_name());
+    match index.failure() {
+        None => Error::op_failed(format!(
+            "Index `{name}` on table `{table}` was accessed before its construction was finished."
+        )),
+        Some(failure) => {
+            Error::op_failed(format!("Index `{name}` on table `{table}` can't be used: {}", failure.message()))
+        }
+    }
+}
+
+impl std::fmt::Debug for Scan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Scan({})", self.table.display_name())
+    }
+}
+
+impl std::fmt::Debug for IndexScan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "IndexScan({}, {})", self.table.display_name(), self.index.spec.name)
+    }
+}

@@ -1,0 +1,91 @@
+//! One moment of a table: everything read through it belongs together.
+
+use std::sync::Arc;
+
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTableMetadata, TableDefinition, TableError};
+
+use super::catalog::TableEntry;
+use super::codec;
+use super::core::Core;
+use super::index::Index;
+use super::range::{Direction, KeyRange};
+use super::scan::{IndexScan, Scan};
+use super::write::Document;
+use crate::datum::Datum;
+use crate::error::{Error, Result};
+
+/// The tree of a table's documents in a snapshot.
+pub(super) type Documents = ReadOnlyTable<&'static [u8], &'static [u8]>;
+/// The tree of an index in a snapshot.
+pub(super) type Entries = ReadOnlyTable<&'static [u8], u32>;
+
+/// A table at one moment. While it lives, the pages it sees can't be used again, so it should not live long.
+pub struct Snapshot {
+    pub(super) core: Arc<Core>,
+    pub(super) table: Arc<TableEntry>,
+    txn: ReadTransaction,
+    /// Shared with the index scans, which fetch documents through it.
+    pub(super) documents: Arc<Documents>,
+}
+
+impl Snapshot {
+    pub(super) fn take(core: &Arc<Core>, table: &Arc<TableEntry>) -> Result<Snapshot> {
+        let txn = core.file.begin_read()?;
+        let documents = match txn.open_table(TableDefinition::new(&table.tree)) {
+            Ok(documents) => Arc::new(documents),
+            Err(TableError::TableDoesNotExist(_)) => return Err(table.gone()),
+            Err(error) => return Err(core.read_failure(error)),
+        };
+        Ok(Snapshot { core: core.clone(), table: table.clone(), txn, documents })
+    }
+
+    pub(super) fn open_entries(&self, index: &Index) -> Result<Entries> {
+        match self.txn.open_table(TableDefinition::new(&index.tree)) {
+            Ok(entries) => Ok(entries),
+            Err(TableError::TableDoesNotExist(_)) => Err(Error::op_failed(format!(
+                "Index `{}` was not found on table `{}`.",
+                index.spec.name,
+                self.table.display_name()
+            ))),
+            Err(error) => Err(self.core.read_failure(error)),
+        }
+    }
+
+    /// The document with this key.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Datum>> {
+        let found = self.documents.get(key).map_err(|error| self.core.read_failure(error))?;
+        Ok(found.map(|value| codec::datum(value.value())))
+    }
+
+    pub(super) fn document(&self, key: &[u8]) -> Result<Option<Document>> {
+        let found = self.documents.get(key).map_err(|error| self.core.read_failure(error))?;
+        Ok(found.map(|value| Document::new(Arc::from(value.value()))))
+    }
+
+    /// How many documents there are, without counting.
+    pub fn len(&self) -> Result<u64> {
+        self.documents.len().map_err(|error| self.core.read_failure(error))
+    }
+
+    /// Whether there are no documents.
+    pub fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// The documents of a range in the order of their keys. The scan keeps to this moment until it is suspended.
+    pub fn scan(&self, range: KeyRange, direction: Direction) -> Result<Scan> {
+        Scan::at(self, range, direction)
+    }
+
+    /// The documents whose index value is in a range, in the order of the values. The scan keeps to this moment until it is
+    /// suspended.
+    pub fn index_scan(&self, index: &str, range: KeyRange, direction: Direction) -> Result<IndexScan> {
+        IndexScan::at(self, index, range, direction)
+    }
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Snapshot({})", self.table.display_name())
+    }
+}

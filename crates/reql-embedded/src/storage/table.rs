@@ -1,0 +1,333 @@
+//! A handle on a table: reads, writes, indexes, changes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
+
+use uuid::Uuid;
+
+use super::batch::Batch;
+use super::catalog::{Durability, TableConfig, TableEntry, TableMeta};
+use super::core::Core;
+use super::feed::{Listener, Subscription};
+use super::index::{Index, IndexSpec, IndexStatus};
+use super::range::{Direction, KeyRange};
+use super::scan::{IndexScan, Scan};
+use super::snapshot::Snapshot;
+use super::write::{Answer, Mutation, Outcome, WriteJob};
+use super::writer::{Applied, Job, Need};
+use crate::datum::Datum;
+use crate::error::{Error, Result};
+
+/// How many mutations share a transaction at most, so that a large write holds up the small ones of others only briefly.
+const CHUNK: usize = 512;
+/// How many such transactions may be under way for one write.
+const IN_FLIGHT: usize = 2;
+
+/// A table. Cheap to clone; works while a [`Store`](super::Store) that it came from is open.
+#[derive(Clone)]
+pub struct Table {
+    core: Arc<Core>,
+    entry: Arc<TableEntry>,
+}
+
+impl Table {
+    pub(super) fn new(core: Arc<Core>, entry: Arc<TableEntry>) -> Self {
+        Table { core, entry }
+    }
+
+    /// Its id, for good.
+    pub fn id(&self) -> Uuid {
+        self.entry.id
+    }
+
+    /// The field that is the key of its documents.
+    pub fn primary_key(&self) -> &str {
+        &self.entry.config.primary_key
+    }
+
+    /// The settings at the time the handle was made.
+    pub fn config(&self) -> &TableConfig {
+        &self.entry.config
+    }
+
+    /// Names and settings at the time the handle was made.
+    pub fn meta(&self) -> TableMeta {
+        self.entry.meta()
+    }
+
+    /// `db.table`, as error messages name it.
+    pub fn display_name(&self) -> String {
+        self.entry.display_name()
+    }
+
+    /// The document with this key.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Datum>> {
+        self.snapshot()?.get(key)
+    }
+
+    /// How many documents there are, without counting.
+    pub fn len(&self) -> Result<u64> {
+        self.snapshot()?.len()
+    }
+
+    /// Whether there are no documents.
+    pub fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// The table at this moment, for reads that belong together.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        Snapshot::take(&self.core, &self.entry)
+    }
+
+    /// The documents of a range in the order of their keys. Nothing is read before the first row is asked for.
+    pub fn scan(&self, range: KeyRange, direction: Direction) -> Scan {
+        Scan::new(&self.core, &self.entry, range, direction)
+    }
+
+    /// The documents whose value in an index is in a range, in the order of the values.
+    pub fn index_scan(&self, index: &str, range: KeyRange, direction: Direction) -> Result<IndexScan> {
+        IndexScan::new(&self.core, &self.entry, index, range, direction)
+    }
+
+    /// How many entries of an index are in a range, without fetching documents.
+    pub fn index_count(&self, index: &str, range: KeyRange) -> Result<u64> {
+        self.index_scan(index, range, Direction::Forward)?.count()
+    }
+
+    /// Writes documents, each atomically and in the order given, and answers in that order.
+    ///
+    /// A mutation that fails does not keep the others from happening. An error of the whole means that the table is gone or the
+    /// file failed; some of the mutations may have happened then.
+    pub fn write(&self, mutations: Vec<Mutation>, durability: Durability) -> Result<Vec<Result<Outcome>>> {
+        let table = self.core.table(&self.entry)?;
+        let mut results = Vec::with_capacity(mutations.len());
+        let mut pending: VecDeque<Answer> = VecDeque::with_capacity(IN_FLIGHT);
+        let mut rest = mutations.into_iter().peekable();
+        let mut is_first = true;
+        while rest.peek().is_some() {
+            let chunk: Vec<_> = rest.by_ref().take(CHUNK).collect();
+            // One durable commit at the end makes all that came before durable.
+            let durability = if rest.peek().is_some() { Durability::Soft } else { durability };
+            let (job, answer) = WriteJob::evaluate(&self.snapshot()?, table.clone(), chunk, durability)?;
+            if is_first && rest.peek().is_none() && !job.changes() {
+                return Ok(job.into_results());
+            }
+            is_first = false;
+            self.core.submit(job)?;
+            pending.push_back(answer);
+            if pending.len() == IN_FLIGHT
+                && let Some(answer) = pending.pop_front()
+            {
+                results.extend(self.core.answer(&answer)?);
+            }
+        }
+        for answer in pending {
+            results.extend(self.core.answer(&answer)?);
+        }
+        Ok(results)
+    }
+
+    /// Has a listener told about every change from here on, and gives the table at exactly this moment: what the snapshot shows and
+    /// what the listener hears leave no gap and don't overlap.
+    pub fn subscribe(&self, listener: Arc<dyn Listener>) -> Result<(Subscription, Snapshot)> {
+        let (answer, receiver) = mpsc::sync_channel(1);
+        let job = SubscribeJob { core: self.core.clone(), entry: self.entry.clone(), listener, answer };
+        self.core.submit(job)?;
+        self.core.answer(&receiver)
+    }
+
+    /// Changes settings, the name and the database included. The closure sees the current ones. The primary key stays.
+    pub fn alter(
+        &self,
+        change: impl FnOnce(&mut TableConfig) -> Result<()> + Send + 'static,
+    ) -> Result<Table> {
+        let core = self.core.clone();
+        let entry = self.admin(move |batch, table| {
+            let mut config = table.config.clone();
+            change(&mut config)?;
+            alter(batch, table, config)
+        })?;
+        Ok(Table { core, entry })
+    }
+
+    /// The states of all indexes, in the order of their names.
+    pub fn indexes(&self) -> Result<Vec<IndexStatus>> {
+        Ok(self.core.table(&self.entry)?.indexes.values().map(Index::status).collect())
+    }
+
+    /// The state of one index.
+    pub fn index_status(&self, name: &str) -> Result<IndexStatus> {
+        Ok(self.core.table(&self.entry)?.index(name)?.status())
+    }
+
+    /// Creates an index and starts to build it; from here on, writes maintain it. Whether it may take the place of one of the
+    /// same name is up to `overwrite`.
+    pub fn create_index(&self, spec: IndexSpec, overwrite: bool) -> Result<()> {
+        self.check_index_name(&spec.name)?;
+        let index = Index::new(Uuid::new_v4(), spec, false, &*self.core.compiler);
+        if let Some(failure) = index.failure() {
+            return Err(failure.clone());
+        }
+        self.admin(move |batch, mut table| {
+            let name = &index.spec.name;
+            if let Some(old) = table.indexes.remove(name) {
+                if !overwrite {
+                    return Err(Error::op_failed(format!(
+                        "Index `{name}` already exists on table `{}`.",
+                        table.display_name()
+                    )));
+                }
+                batch.drop_entries(&old)?;
+            }
+            batch.create_entries(&index)?;
+            table.indexes.insert(name.clone(), index.clone());
+            batch.effects().builds.push((table.id, index));
+            batch.put_table(table)
+        })
+    }
+
+    /// Drops an index.
+    pub fn drop_index(&self, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        self.admin(move |batch, mut table| {
+            let index = table.indexes.remove(&name).ok_or_else(|| no_index(&name, &table))?;
+            batch.drop_entries(&index)?;
+            batch.put_table(table)
+        })
+    }
+
+    /// Renames an index, which stays usable. Whether it may take the place of another one is up to `overwrite`.
+    pub fn rename_index(&self, old: &str, new: &str, overwrite: bool) -> Result<()> {
+        self.check_index_name(old)?;
+        self.check_index_name(new)?;
+        let (old, new) = (old.to_owned(), new.to_owned());
+        self.admin(move |batch, table| rename_index(batch, table, &old, new, overwrite))
+    }
+
+    /// Waits until these indexes, or all if none are named, are ready. `check` is asked every now and then; its error ends the
+    /// wait.
+    pub fn wait_indexes(
+        &self,
+        names: &[impl AsRef<str>],
+        check: &dyn Fn() -> Result<()>,
+    ) -> Result<Vec<IndexStatus>> {
+        self.core.wait(check, |catalog| {
+            let table = catalog.tables.get(&self.entry.id).ok_or_else(|| self.entry.gone())?;
+            for name in names {
+                table.index(name.as_ref())?;
+            }
+            let wanted: Vec<_> = table
+                .indexes
+                .values()
+                .filter(|index| names.is_empty() || names.iter().any(|name| name.as_ref() == index.spec.name))
+                .map(Index::status)
+                .collect();
+            Ok(wanted.iter().all(|status| status.ready || status.failure.is_some()).then_some(wanted))
+        })
+    }
+
+    fn check_index_name(&self, name: &str) -> Result<()> {
+        if name == self.primary_key() {
+            return Err(Error::logic(format!(
+                "Index name conflict: `{name}` is the name of the primary key."
+            )));
+        }
+        Ok(())
+    }
+
+    /// Runs a change of the table as it is then.
+    fn admin<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&mut Batch<'_>, TableEntry) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let entry = self.entry.clone();
+        self.core.admin(move |batch| {
+            let current = batch.catalog().tables.get(&entry.id).map(|table| (**table).clone());
+            run(batch, current.ok_or_else(|| entry.gone())?)
+        })
+    }
+}
+
+fn alter(batch: &mut Batch<'_>, table: TableEntry, config: TableConfig) -> Result<Arc<TableEntry>> {
+    if config.primary_key != table.config.primary_key {
+        return Err(Error::op_failed("It's illegal to change a table's primary key"));
+    }
+    let Some(database) = batch.catalog().database_by_id(config.db).cloned() else {
+        return Err(Error::op_failed(format!("Database `{}` does not exist.", config.db)));
+    };
+    let is_moved = (config.db, &config.name) != (table.config.db, &table.config.name);
+    if is_moved && batch.catalog().table(&database.name, &config.name).is_ok() {
+        let (db, name) = (&database.name, &config.name);
+        return Err(Error::op_failed(format!(
+            "Can't rename table `{}` to `{db}.{name}` because table `{db}.{name}` already exists.",
+            table.display_name()
+        )));
+    }
+    let entry = TableEntry { database, config, ..table };
+    batch.put_table(entry.clone())?;
+    Ok(Arc::new(entry))
+}
+
+fn rename_index(
+    batch: &mut Batch<'_>,
+    mut table: TableEntry,
+    old: &str,
+    new: String,
+    overwrite: bool,
+) -> Result<()> {
+    if !table.indexes.contains_key(old) || !overwrite && new != old && table.indexes.contains_key(&new) {
+        if overwrite {
+            return Err(no_index(old, &table));
+        }
+        return Err(Error::op_failed(format!(
+            "Index `{old}` does not exist or index `{new}` already exists on table `{}`.",
+            table.display_name()
+        )));
+    }
+    let Some(mut index) = table.indexes.remove(old) else { return Err(no_index(old, &table)) };
+    index.spec.name.clone_from(&new);
+    if let Some(replaced) = table.indexes.insert(new, index) {
+        batch.drop_entries(&replaced)?;
+    }
+    batch.put_table(table)
+}
+
+fn no_index(name: &str, table: &TableEntry) -> Error {
+    Error::op_failed(format!("Index `{name}` does not exist on table `{}`.", table.display_name()))
+}
+
+/// Adds a listener between two commits.
+struct SubscribeJob {
+    core: Arc<Core>,
+    entry: Arc<TableEntry>,
+    listener: Arc<dyn Listener>,
+    answer: SyncSender<Result<(Subscription, Snapshot)>>,
+}
+
+impl Job for SubscribeJob {
+    fn need(&self) -> Need {
+        Need::Nothing
+    }
+
+    fn apply(&mut self, _: &mut Batch<'_>) -> Applied {
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, _: Result<()>) {
+        let SubscribeJob { core, entry, listener, answer } = *self;
+        let subscribed = core.table(&entry).and_then(|table| {
+            let snapshot = Snapshot::take(&core, &table)?;
+            Ok((table.listeners.add(listener), snapshot))
+        });
+        // Whoever asked may be gone; the subscription then ends at once.
+        let _ = answer.send(subscribed);
+    }
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Table({})", self.display_name())
+    }
+}

@@ -1,0 +1,335 @@
+//! Writing documents: a mutation is evaluated against a snapshot in the caller's thread; the writer thread applies the result if
+//! the document is still the same, and evaluates once more on the current one if not.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+
+use redb::ReadableTable;
+use uuid::Uuid;
+
+use super::batch::{Batch, News};
+use super::catalog::{Durability, TableEntry};
+use super::feed::ChangeEvent;
+use super::index::{Delta, Index};
+use super::snapshot::Snapshot;
+use super::writer::{Applied, Job, Need};
+use crate::datum::{Datum, packed};
+use crate::error::{Error, ErrorKind, Result};
+
+/// What a mutation makes of a document.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Leaves it as it is, there or not.
+    Keep,
+    /// Puts this document in its place.
+    Put(Datum),
+    /// Removes it.
+    Delete,
+}
+
+/// A function from a document as it is to what becomes of it.
+pub type ChangeFn = Box<dyn FnMut(Option<&Datum>) -> Result<Change> + Send>;
+
+/// A write to one document: atomic from reading it to replacing it.
+pub struct Mutation {
+    /// The document's key, encoded.
+    pub key: Vec<u8>,
+    /// Decides what becomes of the document. It runs a second time if somebody else changed the document meanwhile, then in the
+    /// writer thread and on what the document is by then; only the last run counts.
+    pub change: ChangeFn,
+}
+
+impl Mutation {
+    /// A mutation of the document with this key.
+    pub fn new(
+        key: impl Into<Vec<u8>>,
+        change: impl FnMut(Option<&Datum>) -> Result<Change> + Send + 'static,
+    ) -> Self {
+        Mutation { key: key.into(), change: Box::new(change) }
+    }
+}
+
+/// What a mutation did. Without a change, `old` and `new` are the same.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The document before.
+    pub old: Option<Datum>,
+    /// The document after.
+    pub new: Option<Datum>,
+    /// Whether anything was written.
+    pub changed: bool,
+}
+
+/// The largest document, packed. redb's own limit is a little above.
+const MAX_DOCUMENT: usize = 1 << 30;
+
+/// A document with its packed bytes.
+#[derive(Clone)]
+pub(super) struct Document {
+    pub(super) bytes: Arc<[u8]>,
+    pub(super) datum: Datum,
+}
+
+impl Document {
+    pub(super) fn new(bytes: Arc<[u8]>) -> Self {
+        Document { datum: packed::from_bytes(bytes.clone()), bytes }
+    }
+
+    fn pack(datum: &Datum) -> Result<Self> {
+        let bytes = packed::to_bytes(datum)?;
+        if bytes.len() > MAX_DOCUMENT {
+            return Err(Error::new(
+                ErrorKind::ResourceLimit,
+                format!("The document is too large to be stored ({} bytes).", bytes.len()),
+            ));
+        }
+        Ok(Document::new(bytes.into()))
+    }
+}
+
+/// An evaluated mutation: what it saw, and what it wants.
+struct Proposal {
+    old: Option<Document>,
+    result: Result<Effect>,
+}
+
+/// What becomes of the document, and what that means for each index.
+struct Effect {
+    new: Option<Document>,
+    changed: bool,
+    deltas: Vec<(Uuid, Delta)>,
+}
+
+impl Proposal {
+    fn evaluate(mutation: &mut Mutation, old: Option<Document>, table: &TableEntry) -> Proposal {
+        let result = Effect::evaluate(mutation, old.as_ref(), table);
+        Proposal { old, result }
+    }
+
+    fn is_about(&self, current: Option<&[u8]>) -> bool {
+        self.old.as_ref().map(|document| &*document.bytes) == current
+    }
+
+    fn changes(&self) -> bool {
+        self.result.as_ref().is_ok_and(|effect| effect.changed)
+    }
+
+    /// What the document is for those who come after this mutation.
+    fn after(&self) -> Option<Document> {
+        self.result.as_ref().map_or_else(|_| self.old.clone(), |effect| effect.new.clone())
+    }
+
+    fn outcome(self) -> Result<Outcome> {
+        let effect = self.result?;
+        Ok(Outcome {
+            old: self.old.map(|document| document.datum),
+            new: effect.new.map(|document| document.datum),
+            changed: effect.changed,
+        })
+    }
+}
+
+impl Effect {
+    fn evaluate(mutation: &mut Mutation, old: Option<&Document>, table: &TableEntry) -> Result<Effect> {
+        let Mutation { key, change } = mutation;
+        let new = match guarded(change, old.map(|document| &document.datum))? {
+            Change::Keep => return Ok(Effect::none(old)),
+            Change::Put(datum) => Some(Document::pack(&datum)?),
+            Change::Delete => None,
+        };
+        if old.map(|document| &document.bytes) == new.as_ref().map(|document| &document.bytes) {
+            return Ok(Effect::none(old));
+        }
+        let deltas = table.indexes.values().map(|index| (index.id, delta(index, key, old, new.as_ref())));
+        Ok(Effect { deltas: deltas.collect(), new, changed: true })
+    }
+
+    fn none(old: Option<&Document>) -> Effect {
+        Effect { new: old.cloned(), changed: false, deltas: Vec::new() }
+    }
+
+    /// Takes the change for an index, which is computed here if the index came up after the evaluation.
+    fn take_delta(&mut self, index: &Index, key: &[u8], old: Option<&Document>) -> Delta {
+        match self.deltas.iter_mut().find(|(id, _)| *id == index.id) {
+            Some((_, delta)) => std::mem::take(delta),
+            None => delta(index, key, old, self.new.as_ref()),
+        }
+    }
+}
+
+fn delta(index: &Index, key: &[u8], old: Option<&Document>, new: Option<&Document>) -> Delta {
+    Delta::of(index, key, old.map(|document| &document.datum), new.map(|document| &document.datum))
+}
+
+/// Runs the caller's function; its panic is this mutation's error and nobody else's.
+fn guarded(change: &mut ChangeFn, old: Option<&Datum>) -> Result<Change> {
+    catch_unwind(AssertUnwindSafe(|| change(old))).unwrap_or_else(|panic| {
+        let reason = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        Err(Error::internal(format!("The evaluation of a write panicked: {reason}")))
+    })
+}
+
+/// A mutation on its way to the writer.
+struct Write {
+    mutation: Mutation,
+    proposal: Proposal,
+}
+
+/// Mutations of one table that are applied in one transaction.
+pub(super) struct WriteJob {
+    table: Arc<TableEntry>,
+    writes: Vec<Write>,
+    durability: Durability,
+    results: Result<Vec<Result<Outcome>>>,
+    answer: SyncSender<Result<Vec<Result<Outcome>>>>,
+}
+
+/// Where the results of a [`WriteJob`] arrive.
+pub(super) type Answer = Receiver<Result<Vec<Result<Outcome>>>>;
+
+impl WriteJob {
+    /// Evaluates the mutations against a snapshot. Later ones see what earlier ones of the same document did.
+    pub(super) fn evaluate(
+        snapshot: &Snapshot,
+        table: Arc<TableEntry>,
+        mutations: Vec<Mutation>,
+        durability: Durability,
+    ) -> Result<(Self, Answer)> {
+        let is_single = mutations.len() == 1;
+        let mut seen: HashMap<Vec<u8>, Option<Document>> = HashMap::new();
+        let mut writes = Vec::with_capacity(mutations.len());
+        for mut mutation in mutations {
+            let old = match seen.get(&mutation.key) {
+                Some(document) => document.clone(),
+                None => snapshot.document(&mutation.key)?,
+            };
+            let proposal = Proposal::evaluate(&mut mutation, old, &table);
+            if !is_single {
+                seen.insert(mutation.key.clone(), proposal.after());
+            }
+            writes.push(Write { mutation, proposal });
+        }
+        let (answer, receiver) = mpsc::sync_channel(1);
+        Ok((WriteJob { table, writes, durability, results: Ok(Vec::new()), answer }, receiver))
+    }
+
+    /// Whether there is anything for the writer to do.
+    pub(super) fn changes(&self) -> bool {
+        self.writes.iter().any(|write| write.proposal.changes())
+    }
+
+    /// The results as evaluated against the snapshot.
+    pub(super) fn into_results(self) -> Vec<Result<Outcome>> {
+        self.writes.into_iter().map(|write| write.proposal.outcome()).collect()
+    }
+
+    fn apply_all(&mut self, table: &TableEntry, batch: &mut Batch<'_>) -> Applied {
+        let mut results = Vec::with_capacity(self.writes.len());
+        for write in std::mem::take(&mut self.writes) {
+            results.push(write.apply(table, batch)?);
+        }
+        self.results = Ok(results);
+        Ok(())
+    }
+}
+
+impl Write {
+    fn apply(
+        self,
+        table: &TableEntry,
+        batch: &mut Batch<'_>,
+    ) -> Applied<Result<Outcome>> {
+        let Write { mut mutation, mut proposal } = self;
+        if let Some(current) = changed_meanwhile(table, batch, &mutation.key, &proposal)? {
+            proposal = Proposal::evaluate(&mut mutation, current, table);
+        }
+        if let Proposal { old, result: Ok(effect) } = &mut proposal
+            && effect.changed
+        {
+            put(&mutation.key, old.as_ref(), effect, table, batch)?;
+        }
+        Ok(proposal.outcome())
+    }
+}
+
+/// The document, if it isn't what the proposal is about.
+fn changed_meanwhile(
+    table: &TableEntry,
+    batch: &mut Batch<'_>,
+    key: &[u8],
+    proposal: &Proposal,
+) -> Applied<Option<Option<Document>>> {
+    let found = batch.documents(table)?.get(key)?;
+    let bytes = found.as_ref().map(|guard| guard.value());
+    Ok((!proposal.is_about(bytes)).then(|| bytes.map(|bytes| Document::new(Arc::from(bytes)))))
+}
+
+fn put(
+    key: &[u8],
+    old: Option<&Document>,
+    effect: &mut Effect,
+    table: &TableEntry,
+    batch: &mut Batch<'_>,
+) -> Applied {
+    batch.effects().dirty = true;
+    let documents = batch.documents(table)?;
+    match &effect.new {
+        Some(document) => documents.insert(key, &*document.bytes)?,
+        None => documents.remove(key)?,
+    };
+    for index in table.indexes.values() {
+        let delta = effect.take_delta(index, key, old);
+        if delta.removed.is_empty() && delta.added.is_empty() {
+            continue;
+        }
+        let entries = batch.entries(index)?;
+        for (entry, _) in &delta.removed {
+            entries.remove(entry.as_slice())?;
+        }
+        for (entry, length) in &delta.added {
+            entries.insert(entry.as_slice(), length)?;
+        }
+    }
+    if table.listeners.any() {
+        let datum = |document: &Document| document.datum.clone();
+        let event =
+            ChangeEvent { key: Arc::from(key), old: old.map(datum), new: effect.new.as_ref().map(datum) };
+        batch.effects().news.push((table.listeners.clone(), News::Changed(event)));
+    }
+    Ok(())
+}
+
+impl Job for WriteJob {
+    fn need(&self) -> Need {
+        match self.durability {
+            Durability::Soft => Need::Soft,
+            Durability::Hard => Need::Hard,
+        }
+    }
+
+    fn weight(&self) -> usize {
+        self.writes.len()
+    }
+
+    fn apply(&mut self, batch: &mut Batch<'_>) -> Applied {
+        // The table may have been dropped, or have got another index, since it was looked up.
+        match batch.catalog().tables.get(&self.table.id).cloned() {
+            Some(table) => self.apply_all(&table, batch),
+            None => {
+                self.results = Err(self.table.gone());
+                Ok(())
+            }
+        }
+    }
+
+    fn answer(self: Box<Self>, committed: Result<()>) {
+        // Whoever asked may be gone.
+        let _ = self.answer.send(committed.and(self.results));
+    }
+}

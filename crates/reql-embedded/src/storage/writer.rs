@@ -1,0 +1,242 @@
+//! The writer thread: takes what is queued, applies it in one transaction, commits once, answers everybody.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::batch::{Batch, Effects};
+use super::catalog::Catalog;
+use super::core::Core;
+use super::feed::EndReason;
+use crate::error::{Error, ErrorKind, Result};
+
+/// A failure of the file, which fails every job of the batch.
+pub(super) struct Fatal(redb::Error);
+
+impl<E: Into<redb::Error>> From<E> for Fatal {
+    fn from(error: E) -> Self {
+        Fatal(error.into())
+    }
+}
+
+/// What applying a job to a transaction comes to.
+pub(super) type Applied<T = ()> = std::result::Result<T, Fatal>;
+
+/// What a job asks of the commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Need {
+    /// No transaction at all.
+    Nothing,
+    /// Visible when answered.
+    Soft,
+    /// On the disk when answered, with all that was visible before.
+    Hard,
+}
+
+/// Something the writer does.
+pub(super) trait Job: Send {
+    /// What it asks of the commit.
+    fn need(&self) -> Need;
+
+    /// About how many documents it writes.
+    fn weight(&self) -> usize {
+        1
+    }
+
+    /// Does it, inside the transaction.
+    fn apply(&mut self, batch: &mut Batch<'_>) -> Applied;
+
+    /// Tells whoever asked, after the commit.
+    fn answer(self: Box<Self>, committed: Result<()>);
+}
+
+/// What the writer is sent.
+pub(super) enum Message {
+    Job(Box<dyn Job>),
+    /// The file failed under a reader.
+    Wake,
+    Close,
+}
+
+/// Jobs of about this many documents share a transaction at most.
+const BATCH: usize = 4096;
+/// Pages stay in use until the next durable commit, so there is one at least this often,
+const SOFT_COMMITS: u32 = 100;
+/// and this long after the last soft one when nothing else happens.
+const FLUSH_AFTER: Duration = Duration::from_secs(1);
+/// How long to wait between attempts to open a failed file.
+const REOPEN_EVERY: Duration = Duration::from_millis(500);
+
+/// The writer thread's own state.
+pub(super) struct Writer {
+    core: Arc<Core>,
+    queue: Receiver<Message>,
+    /// How many soft commits are not on the disk yet.
+    unsynced: u32,
+    last_attempt: Option<Instant>,
+}
+
+/// Why the loop goes on.
+enum Next {
+    Jobs(Vec<Box<dyn Job>>),
+    Idle,
+    Close(Vec<Box<dyn Job>>),
+}
+
+impl Writer {
+    pub(super) fn new(core: Arc<Core>, queue: Receiver<Message>) -> Self {
+        Writer { core, queue, unsynced: 0, last_attempt: None }
+    }
+
+    /// Works until it is told to close.
+    pub(super) fn run(mut self) {
+        loop {
+            let next = self.receive();
+            if self.core.file.has_failed() {
+                self.recover();
+            }
+            match next {
+                Next::Jobs(jobs) => self.process(jobs),
+                Next::Idle => self.flush(),
+                Next::Close(jobs) => {
+                    self.process(jobs);
+                    self.flush();
+                    break;
+                }
+            }
+        }
+        for table in self.core.catalog().tables.values() {
+            table.listeners.end(EndReason::Closed);
+        }
+    }
+
+    /// Waits for a first job and takes along what is queued behind it.
+    fn receive(&mut self) -> Next {
+        let first = match self.unsynced {
+            0 => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            _ => self.queue.recv_timeout(FLUSH_AFTER),
+        };
+        let mut jobs = Vec::new();
+        let mut weight = 0;
+        let mut next = match first {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => return Next::Idle,
+            Err(RecvTimeoutError::Disconnected) => return Next::Close(jobs),
+        };
+        while let Some(message) = next {
+            match message {
+                Message::Job(job) => {
+                    weight += job.weight();
+                    jobs.push(job);
+                }
+                Message::Wake => {}
+                Message::Close => return Next::Close(jobs),
+            }
+            next = if weight < BATCH { self.queue.try_recv().ok() } else { None };
+        }
+        Next::Jobs(jobs)
+    }
+
+    fn process(&mut self, mut jobs: Vec<Box<dyn Job>>) {
+        let Some(need) = jobs.iter().map(|job| job.need()).max() else { return };
+        let result = if need == Need::Nothing {
+            Ok(())
+        } else {
+            catch_unwind(AssertUnwindSafe(|| self.commit(&mut jobs, need))).unwrap_or_else(|_| {
+                self.core.file.mark_failed();
+                Err(Error::internal("The storage failed unexpectedly; its log says where."))
+            })
+        };
+        if self.core.file.has_failed() {
+            self.recover();
+        }
+        for job in jobs {
+            job.answer(result.clone());
+        }
+    }
+
+    fn commit(&mut self, jobs: &mut [Box<dyn Job>], need: Need) -> Result<()> {
+        let mut txn = self.core.file.begin_write()?;
+        let mut batch = Batch::new(&txn, self.core.catalog());
+        for job in jobs {
+            job.apply(&mut batch).map_err(|Fatal(error)| self.core.file.failure(error))?;
+        }
+        let effects = batch.finish();
+        let is_hard = need == Need::Hard && (effects.dirty || self.unsynced > 0)
+            || effects.dirty && self.unsynced >= SOFT_COMMITS;
+        if !effects.dirty && !is_hard {
+            return txn.abort().map_err(|error| self.core.file.failure(error));
+        }
+        let durability = if is_hard { redb::Durability::Immediate } else { redb::Durability::None };
+        txn.set_durability(durability).map_err(|error| self.core.file.failure(error))?;
+        txn.commit().map_err(|error| self.core.file.failure(error).with_kind(ErrorKind::OpIndeterminate))?;
+        self.unsynced = if is_hard { 0 } else { self.unsynced + 1 };
+        Effects::carry_out(effects, &self.core);
+        Ok(())
+    }
+
+    /// Makes soft commits durable.
+    fn flush(&mut self) {
+        if self.unsynced == 0 {
+            return;
+        }
+        let flushed = catch_unwind(AssertUnwindSafe(|| self.commit(&mut [], Need::Hard)));
+        match flushed {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => log::error!("Writes could not be made durable: {error}"),
+            Err(_) => self.core.file.mark_failed(),
+        }
+    }
+
+    /// Opens the file anew. What was told about changes that were not durable no longer holds, so the feeds end.
+    fn recover(&mut self) {
+        if self.last_attempt.is_some_and(|attempt| attempt.elapsed() < REOPEN_EVERY) {
+            return;
+        }
+        self.last_attempt = Some(Instant::now());
+        let before = self.core.catalog();
+        let reloaded = self.core.file.reopen().and_then(|()| {
+            let txn = self.core.file.begin_read()?;
+            Catalog::load(&txn, &*self.core.compiler)
+        });
+        match reloaded {
+            Ok(catalog) => self.resume(&before, catalog),
+            Err(error) => {
+                self.core.file.mark_failed();
+                log::error!("The database file failed and can't be opened again yet: {error}");
+            }
+        }
+    }
+
+    fn resume(&mut self, before: &Catalog, catalog: Catalog) {
+        self.unsynced = 0;
+        log::warn!("The database file failed and was opened again.");
+        for table in before.tables.values() {
+            table.listeners.end(EndReason::Failed);
+        }
+        let unbuilt: Vec<_> = catalog.unbuilt().collect();
+        self.core.publish(Arc::new(catalog));
+        for (table, index) in unbuilt {
+            self.core.build(table, index);
+        }
+    }
+}
+
+/// Makes all soft writes durable.
+pub(super) struct SyncJob(pub(super) std::sync::mpsc::SyncSender<Result<()>>);
+
+impl Job for SyncJob {
+    fn need(&self) -> Need {
+        Need::Hard
+    }
+
+    fn apply(&mut self, _: &mut Batch<'_>) -> Applied {
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, committed: Result<()>) {
+        // Whoever asked may be gone.
+        let _ = self.0.send(committed);
+    }
+}
