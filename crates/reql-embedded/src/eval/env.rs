@@ -64,7 +64,10 @@ impl Limits {
         if len <= self.array {
             return Ok(());
         }
-        let message = format!("Array over size limit `{}`.", self.array);
+        let message = format!(
+            "Array over size limit `{}`.  To raise the number of allowed elements, modify the `array_limit` option to `.run` (not available in the Data Explorer), or use an index.",
+            self.array
+        );
         Err(Error::new(ErrorKind::ResourceLimit, message))
     }
 }

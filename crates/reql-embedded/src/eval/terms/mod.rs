@@ -1,11 +1,20 @@
 //! The terms, a file for each family.
 
 pub mod admin;
+pub mod aggregate;
 pub mod control;
 pub mod datum;
+pub mod fold;
+pub mod group;
 pub mod index;
+pub mod join;
 pub mod object;
+pub mod order;
+pub mod part;
+pub mod search;
 pub mod table;
+pub mod transform;
+pub mod union;
 pub mod write;
 
 use std::sync::LazyLock;
@@ -14,8 +23,24 @@ use super::spec::Spec;
 use crate::term::TermType;
 
 /// The families, each with the terms that it evaluates.
-const FAMILIES: &[&[Spec]] =
-    &[control::TERMS, datum::TERMS, object::TERMS, table::TERMS, write::TERMS, index::TERMS, admin::TERMS];
+const FAMILIES: &[&[Spec]] = &[
+    control::TERMS,
+    datum::TERMS,
+    object::TERMS,
+    transform::TERMS,
+    fold::TERMS,
+    aggregate::TERMS,
+    part::TERMS,
+    search::TERMS,
+    order::TERMS,
+    union::TERMS,
+    group::TERMS,
+    join::TERMS,
+    table::TERMS,
+    write::TERMS,
+    index::TERMS,
+    admin::TERMS,
+];
 
 /// How a term is compiled and evaluated; `None` when it isn't supported.
 pub fn spec(kind: TermType) -> Option<&'static Spec> {
