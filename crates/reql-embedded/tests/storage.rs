@@ -169,7 +169,10 @@ fn documents_and_records_survive_a_restart() {
         store.meta_put("server", &Datum::str("name")).unwrap();
         store.close();
         assert_eq!(message(table.get(&id(1))), "The database is closed.");
-        assert_eq!(message(table.write(vec![put(&document(3, 3))], Durability::Soft)), "The database is closed.");
+        assert_eq!(
+            message(table.write(vec![put(&document(3, 3))], Durability::Soft)),
+            "The database is closed."
+        );
     }
     let store = Store::open(options().path(directory.path())).unwrap();
     assert!(!store.is_new());
@@ -188,6 +191,7 @@ fn small_records_are_found_by_prefix() {
     assert_eq!(found.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["users/a", "users/b"]);
     store.meta_delete("users/a").unwrap();
     assert_eq!(store.meta_get("users/a").unwrap(), None);
-    let counted = store.meta_update("n", |old| Ok(Some(num(old.map_or(0, |n| n.as_int().unwrap()) + 1)))).unwrap();
+    let counted =
+        store.meta_update("n", |old| Ok(Some(num(old.map_or(0, |n| n.as_int().unwrap()) + 1)))).unwrap();
     assert_eq!(counted, Some(num(1)));
 }

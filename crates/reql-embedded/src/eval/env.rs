@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use regex::Regex;
+use regex::bytes::Regex;
 
 use super::func::Func;
 use super::val::Val;
@@ -92,7 +92,7 @@ impl Env {
         user: Arc<str>,
         interrupt: Interrupt,
     ) -> Result<Env> {
-        let now = pseudo::time::make(0.0, "+00:00")?;
+        let now = pseudo::time::now()?;
         Ok(Env(Arc::new(Inner {
             store,
             server_name,

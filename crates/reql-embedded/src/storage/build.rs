@@ -161,7 +161,11 @@ impl Job for ChunkJob {
         }
         if matches!(self.content, Content::Last(_)) {
             let mut table = (*table).clone();
-            table.indexes.values_mut().filter(|index| index.id == self.index).for_each(|index| index.ready = true);
+            table
+                .indexes
+                .values_mut()
+                .filter(|index| index.id == self.index)
+                .for_each(|index| index.ready = true);
             self.result = batch.put_table(table);
         } else {
             self.step = Step::More;

@@ -159,9 +159,7 @@ impl Catalog {
     }
 
     pub(super) fn database(&self, name: &str) -> Result<&DatabaseEntry> {
-        self.databases
-            .get(name)
-            .ok_or_else(|| Error::op_failed(format!("Database `{name}` does not exist.")))
+        self.databases.get(name).ok_or_else(|| Error::op_failed(format!("Database `{name}` does not exist.")))
     }
 
     pub(super) fn database_by_id(&self, id: Uuid) -> Option<&Database> {

@@ -149,9 +149,7 @@ pub(super) fn describe(error: &redb::Error) -> Error {
         redb::Error::PreviousIo | redb::Error::DatabaseClosed => {
             Error::op_failed("The database file is being opened again after an error.")
         }
-        redb::Error::Corrupted(detail) => {
-            Error::internal(format!("The database file is damaged: {detail}"))
-        }
+        redb::Error::Corrupted(detail) => Error::internal(format!("The database file is damaged: {detail}")),
         other => Error::internal(format!("Unexpected storage error: {other}")),
     }
 }
@@ -174,10 +172,9 @@ fn refused(path: &Path, reason: impl std::fmt::Display) -> Error {
 
 fn refusal(path: &Path, error: DatabaseError) -> Error {
     match error {
-        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => Error::op_failed(format!(
-            "The database `{}` is in use by another process.",
-            path.display()
-        )),
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+            Error::op_failed(format!("The database `{}` is in use by another process.", path.display()))
+        }
         other => refused(path, format_args!("it can't be opened ({other})")),
     }
 }
@@ -237,16 +234,21 @@ fn read_format(database: &impl ReadableDatabase, path: &Path) -> Result<Option<u
         Err(TableError::TableDoesNotExist(_)) => {
             let is_foreign = txn.list_tables().map_err(failure)?.next().is_some()
                 || txn.list_multimap_tables().map_err(failure)?.next().is_some();
-            return if is_foreign { Err(refused(path, "it is another program's database")) } else { Ok(None) };
+            return if is_foreign {
+                Err(refused(path, "it is another program's database"))
+            } else {
+                Ok(None)
+            };
         }
         Err(error) => return Err(refused(path, error)),
     };
     let format = table.get(FORMAT_KEY).map_err(failure)?.map(|value| value.value());
     match format {
         Some(FORMAT) => Ok(format),
-        Some(newer) if newer > FORMAT => {
-            Err(refused(path, format_args!("it was written by a newer version of this server (format {newer})")))
-        }
+        Some(newer) if newer > FORMAT => Err(refused(
+            path,
+            format_args!("it was written by a newer version of this server (format {newer})"),
+        )),
         _ => Err(refused(path, "its format is unknown")),
     }
 }

@@ -81,7 +81,8 @@ const TAG: usize = 4;
 impl Index {
     pub(super) fn new(id: Uuid, spec: IndexSpec, ready: bool, compiler: &dyn IndexCompiler) -> Self {
         let compiled = catch_unwind(AssertUnwindSafe(|| compiler.compile(&spec)));
-        let function = compiled.unwrap_or_else(|_| Err(Error::internal("The index function does not compile.")));
+        let function =
+            compiled.unwrap_or_else(|_| Err(Error::internal("The index function does not compile.")));
         // What was indexed by a function that no longer runs isn't kept up.
         let ready = ready && function.is_ok();
         let tree = Arc::from(format!("i:{}", id.simple()));

@@ -237,9 +237,10 @@ fn not_ready(index: &Index, table: &TableEntry) -> Error {
         None => Error::op_failed(format!(
             "Index `{name}` on table `{table}` was accessed before its construction was finished."
         )),
-        Some(failure) => {
-            Error::op_failed(format!("Index `{name}` on table `{table}` can't be used: {}", failure.message()))
-        }
+        Some(failure) => Error::op_failed(format!(
+            "Index `{name}` on table `{table}` can't be used: {}",
+            failure.message()
+        )),
     }
 }
 

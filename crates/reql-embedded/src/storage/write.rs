@@ -240,11 +240,7 @@ impl WriteJob {
 }
 
 impl Write {
-    fn apply(
-        self,
-        table: &TableEntry,
-        batch: &mut Batch<'_>,
-    ) -> Applied<Result<Outcome>> {
+    fn apply(self, table: &TableEntry, batch: &mut Batch<'_>) -> Applied<Result<Outcome>> {
         let Write { mut mutation, mut proposal } = self;
         if let Some(current) = changed_meanwhile(table, batch, &mutation.key, &proposal)? {
             proposal = Proposal::evaluate(&mut mutation, current, table);

@@ -1,6 +1,6 @@
 //! `format`: texts with the fields of an object in braces.
 
-use super::super::{Datum, json};
+use crate::datum::{Datum, json};
 use crate::error::{Error, Result};
 
 /// The template with each `{name}` replaced by that field of the object, as text.
@@ -33,13 +33,62 @@ fn check_name(name: &str) -> Result<()> {
     Err(Error::logic(message))
 }
 
-/// A value as `coerce_to("string")` gives it: strings as they are, bytes as UTF-8, all else as JSON.
-pub fn text_of(value: &Datum) -> Result<String> {
+/// A value as `coerce_to("string")` gives it.
+fn text_of(value: &Datum) -> Result<String> {
     match value {
         Datum::Str(text) => Ok(text.to_string()),
-        Datum::Binary(bytes) => std::str::from_utf8(bytes)
-            .map(str::to_owned)
-            .map_err(|error| super::invalid_utf8(bytes, error.valid_up_to())),
+        Datum::Binary(bytes) => json::utf8(bytes).map(str::to_owned),
         other => json::to_string(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields() -> Datum {
+        Datum::object([
+            ("", Datum::str("empty")),
+            ("bytes", Datum::Binary(b"foo".as_slice().into())),
+            ("n", Datum::Num(99.12345)),
+            ("noun", Datum::str("power")),
+        ])
+    }
+
+    #[test]
+    fn tags_become_fields() {
+        for (template, filled) in [
+            ("With great {noun} comes {n}.", "With great power comes 99.12345."),
+            ("{noun}{noun}", "powerpower"),
+            ("{}{bytes}", "emptyfoo"),
+            ("no tags", "no tags"),
+            ("", ""),
+        ] {
+            assert_eq!(fill(template, &fields()).unwrap(), filled);
+        }
+    }
+
+    #[test]
+    fn malformed_templates_are_refused() {
+        for (template, message) in [
+            ("{noun", "Parameter tag must be closed"),
+            ("noun}", "No parameter tags to close"),
+            ("{{noun}}", "Nested template parameters are not allowed"),
+            ("{noun,}", "Formatting separator `,` is not allowed in parameter name"),
+            ("{noun\\}", "Reserved escape character `\\` is not allowed in parameter name"),
+            ("{noun{", "Nested template parameters are not allowed"),
+        ] {
+            assert_eq!(fill(template, &fields()).unwrap_err().message(), message);
+        }
+    }
+
+    #[test]
+    fn fields_must_be_there() {
+        let missing = fill("{absent}", &fields()).unwrap_err();
+        assert!(missing.message().starts_with("No attribute `absent` in object:\n{"));
+        assert_eq!(missing.kind(), crate::error::ErrorKind::NonExistence);
+        let array = fill("{a}", &Datum::empty_array()).unwrap_err();
+        assert_eq!(array.message(), "Expected type OBJECT but found ARRAY.");
+        assert_eq!(fill("plain", &Datum::empty_array()).unwrap(), "plain");
     }
 }

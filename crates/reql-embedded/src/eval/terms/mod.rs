@@ -11,8 +11,11 @@ pub mod join;
 pub mod object;
 pub mod order;
 pub mod part;
+pub mod random;
 pub mod search;
+pub mod string;
 pub mod table;
+pub mod time;
 pub mod transform;
 pub mod union;
 pub mod write;
@@ -36,6 +39,9 @@ const FAMILIES: &[&[Spec]] = &[
     union::TERMS,
     group::TERMS,
     join::TERMS,
+    time::TERMS,
+    string::TERMS,
+    random::TERMS,
     table::TERMS,
     write::TERMS,
     index::TERMS,

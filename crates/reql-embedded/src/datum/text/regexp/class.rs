@@ -70,8 +70,8 @@ fn class_char<'a>(text: &'a str, class: &'a str) -> Result<(char, usize), Fault<
 /// `[:alpha:]` and its like.
 fn posix_class(text: &str) -> Result<Option<(&str, usize)>, Fault<'_>> {
     const NAMES: [&str; 14] = [
-        "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper",
-        "word", "xdigit",
+        "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
+        "upper", "word", "xdigit",
     ];
     if !text.starts_with("[:") {
         return Ok(None);
@@ -193,17 +193,23 @@ fn hexadecimal(text: &str) -> Result<(char, usize), Fault<'_>> {
         }
         Some(braced) => {
             let digits = braced.bytes().take_while(u8::is_ascii_hexdigit).count();
-            let closed = braced[digits..].starts_with('}');
-            if digits == 0 || !closed {
-                let shown = braced[digits..].chars().next().map_or(0, char::len_utf8);
-                return Err(invalid_escape(text, 3 + digits + shown));
+            // Too large a number is noticed at the digit that makes it so.
+            let too_large = (1..=digits).find(|&end| {
+                u32::from_str_radix(&braced[..end], 16).is_ok_and(|code| code > u32::from(char::MAX))
+            });
+            if let Some(end) = too_large {
+                return Err(invalid_escape(text, 3 + end));
+            }
+            let end = braced[digits..].chars().next();
+            if digits == 0 || end != Some('}') {
+                return Err(invalid_escape(text, 3 + digits + end.map_or(0, char::len_utf8)));
             }
             (&braced[..digits], 3 + digits + 1)
         }
     };
-    let code = u32::from_str_radix(digits, 16).ok();
-    match code.and_then(char::from_u32) {
-        Some(c) => Ok((c, length)),
-        None => Err(invalid_escape(text, length.saturating_sub(1))),
-    }
+    u32::from_str_radix(digits, 16)
+        .ok()
+        .and_then(char::from_u32)
+        .map(|c| (c, length))
+        .ok_or_else(|| invalid_escape(text, length))
 }

@@ -48,6 +48,8 @@ fn span(found: Match<'_>) -> [(&'static str, Datum); 3] {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -127,6 +129,45 @@ mod tests {
         matches(r"\x41\x{42}\103\0?", "ABC", "ABC");
         matches(r"\-\_\.\<", "-_.<", "-_.<");
         matches("a{,2}b{2,", "a{,2}b{2,", "a{,2}b{2,");
-        matches(r"\C", "é", "\u{FFFD}".get(..0).map_or("é", |_| "é").get(..2).unwrap_or("é"));
+        assert_eq!(compile(r"é\C").unwrap().find("éü".as_bytes()).map(|found| found.range()), Some(0..3));
+        matches("a(?i)*B", "aab", "aab");
+    }
+
+    /// Each line: a pattern, the portion that RE2 blames, and its reason. From RE2 itself.
+    #[test]
+    fn faults_are_re2s() {
+        for line in include_str!("faults.tsv").lines() {
+            let [pattern, portion, reason] = line.split('\t').collect::<Vec<_>>()[..] else {
+                panic!("three columns: {line}");
+            };
+            refuses(pattern, portion, reason);
+        }
+    }
+
+    /// Patterns that RE2 takes.
+    #[test]
+    fn all_other_patterns_compile() {
+        for pattern in include_str!("patterns.txt").lines() {
+            assert!(compile(pattern).is_ok(), "{:?}", compile(pattern));
+        }
+    }
+
+    #[test]
+    fn large_patterns_are_refused() {
+        refuses(&"\\pL{1000}".repeat(9), "", "pattern too large - compile failed");
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(pattern in r"[(\[{\\?*+|)\]}:^,PQEabdpx0-9<>-]{0,20}") {
+            let _ = compile(&pattern);
+        }
+
+        #[test]
+        fn quoted_text_is_found(text in "\\PC{1,20}") {
+            prop_assume!(!text.contains("\\E"));
+            let found = find(&compile(&format!("\\Q{text}")).unwrap(), &text);
+            prop_assert_eq!(found.get("str").unwrap(), Datum::from(text));
+        }
     }
 }

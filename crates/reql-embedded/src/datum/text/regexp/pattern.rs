@@ -33,6 +33,7 @@ pub(super) fn translate(pattern: &str) -> Result<String, Fault<'_>> {
         pattern,
         at: 0,
         out: String::with_capacity(pattern.len() * 2),
+        flags: String::new(),
         groups: vec![Group::default()],
         last_repetition: None,
     };
@@ -49,6 +50,8 @@ struct Translator<'a> {
     pattern: &'a str,
     at: usize,
     out: String,
+    /// Flags that hold from the next item on. They wait for it, because an operator behind them repeats the item before.
+    flags: String,
     /// The open groups, the pattern itself first.
     groups: Vec<Group>,
     /// Where the repetition operator starts that was read just now.
@@ -87,9 +90,19 @@ impl<'a> Translator<'a> {
         Some(next)
     }
 
+    fn write(&mut self, text: &str) {
+        self.out.push_str(&self.flags);
+        self.flags.clear();
+        self.out.push_str(text);
+    }
+
     /// Writes something that can be repeated.
     fn item(&mut self, text: &str, repeats: u32) {
-        self.out.push_str(text);
+        self.write(text);
+        self.count(repeats);
+    }
+
+    fn count(&mut self, repeats: u32) {
         if let Some(group) = self.groups.last_mut() {
             group.last = Some(repeats);
             group.most = group.most.max(repeats);
@@ -106,9 +119,9 @@ impl<'a> Translator<'a> {
         match self.bump() {
             None => {}
             Some('(') => self.open(start)?,
-            Some(')') => self.close(start)?,
+            Some(')') => self.close()?,
             Some('|') => {
-                self.out.push('|');
+                self.write("|");
                 if let Some(group) = self.groups.last_mut() {
                     group.last = None;
                 }
@@ -156,7 +169,7 @@ impl<'a> Translator<'a> {
     }
 
     fn begin(&mut self, text: &str) {
-        self.out.push_str(text);
+        self.write(text);
         self.groups.push(Group::default());
     }
 
@@ -173,7 +186,7 @@ impl<'a> Translator<'a> {
                     match (end, flags.as_str()) {
                         (':', _) => self.begin(&flags),
                         (_, "(?)") => {}
-                        _ => self.out.push_str(&flags),
+                        _ => self.flags.push_str(&flags),
                     }
                     return Ok(());
                 }
@@ -182,16 +195,14 @@ impl<'a> Translator<'a> {
         }
     }
 
-    fn close(&mut self, start: usize) -> Result<(), Fault<'a>> {
+    fn close(&mut self) -> Result<(), Fault<'a>> {
         match self.groups.pop() {
             Some(group) if !self.groups.is_empty() => {
+                self.flags.clear();
                 self.item(")", group.most.max(1));
                 Ok(())
             }
-            _ => {
-                debug_assert!(self.pattern[start..].starts_with(')'));
-                Err(Fault::new("missing )", self.pattern))
-            }
+            _ => Err(Fault::new("missing )", self.pattern)),
         }
     }
 
@@ -217,16 +228,16 @@ impl<'a> Translator<'a> {
         self.skip("}").then_some((min, max))
     }
 
-    /// A number without leading zeros.
+    /// A number without leading zeros, of at most eight digits.
     fn number(&mut self) -> Option<u32> {
         let rest = self.rest();
         let length = rest.bytes().take_while(u8::is_ascii_digit).count();
         let digits = &rest[..length];
-        if digits.is_empty() || digits.len() > 1 && digits.starts_with('0') {
+        if digits.is_empty() || digits.len() > 8 || digits.len() > 1 && digits.starts_with('0') {
             return None;
         }
         self.at += length;
-        Some(digits.parse().unwrap_or(u32::MAX))
+        digits.parse().ok()
     }
 
     fn repeat(
@@ -241,7 +252,9 @@ impl<'a> Translator<'a> {
             return Err(Fault::new("bad repetition operator", self.since(last)));
         }
         let bad_size = Fault::new("invalid repetition size", self.since(start));
-        if counts.is_some_and(|(min, max)| min > MAX_REPEAT || max.is_some_and(|max| max > MAX_REPEAT || max < min)) {
+        if counts.is_some_and(|(min, max)| {
+            min > MAX_REPEAT || max.is_some_and(|max| max > MAX_REPEAT || max < min)
+        }) {
             return Err(bad_size);
         }
         let Some(repeats) = self.groups.last().and_then(|group| group.last) else {
@@ -252,7 +265,8 @@ impl<'a> Translator<'a> {
         if times > 1 && repeats > MAX_REPEAT {
             return Err(bad_size);
         }
-        self.item(operator, repeats);
+        self.out.push_str(operator);
+        self.count(repeats);
         if lazy {
             self.out.push('?');
         }
