@@ -7,6 +7,7 @@ mod env;
 mod func;
 pub mod grouped;
 mod order;
+pub mod pathspec;
 mod query;
 mod scope;
 mod spec;

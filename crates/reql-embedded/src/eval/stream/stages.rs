@@ -82,7 +82,7 @@ impl Stage for Zip {
             .get("left")
             .ok_or_else(|| Error::logic("ZIP can only be called on the result of a join."))?;
         let value = match sides.get("right") {
-            Some(right) => left.merge(&right),
+            Some(right) => left.merge(&right)?,
             None => left,
         };
         Ok(Flow::Keep(Row { group: row.group, value }))

@@ -2,21 +2,30 @@
 
 pub mod admin;
 pub mod aggregate;
+pub mod array;
 pub mod control;
 pub mod datum;
+pub mod elements;
+pub mod errors;
+pub mod fields;
 pub mod fold;
 pub mod group;
 pub mod index;
 pub mod join;
+pub mod json;
+pub mod logic;
+pub mod math;
 pub mod object;
 pub mod order;
 pub mod part;
+pub mod position;
 pub mod random;
 pub mod search;
 pub mod string;
 pub mod table;
 pub mod time;
 pub mod transform;
+pub mod types;
 pub mod union;
 pub mod write;
 
@@ -27,16 +36,14 @@ use crate::term::TermType;
 
 /// The families, each with the terms that it evaluates.
 const FAMILIES: &[&[Spec]] = &[
+    admin::TERMS,
+    aggregate::TERMS,
+    array::TERMS,
     control::TERMS,
     datum::TERMS,
-    object::TERMS,
-    transform::TERMS,
+    errors::TERMS,
+    fields::TERMS,
     fold::TERMS,
-    aggregate::TERMS,
-    part::TERMS,
-    search::TERMS,
-    order::TERMS,
-    union::TERMS,
     group::TERMS,
     join::TERMS,
     time::TERMS,
@@ -45,7 +52,20 @@ const FAMILIES: &[&[Spec]] = &[
     table::TERMS,
     write::TERMS,
     index::TERMS,
-    admin::TERMS,
+    join::TERMS,
+    json::TERMS,
+    logic::TERMS,
+    math::TERMS,
+    object::TERMS,
+    order::TERMS,
+    part::TERMS,
+    position::TERMS,
+    search::TERMS,
+    table::TERMS,
+    transform::TERMS,
+    types::TERMS,
+    union::TERMS,
+    write::TERMS,
 ];
 
 /// How a term is compiled and evaluated; `None` when it isn't supported.
