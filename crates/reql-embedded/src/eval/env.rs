@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use regex::Regex;
+use regex::bytes::Regex;
 
 use super::func::Func;
 use super::val::Val;
