@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod control;
 pub mod datum;
+pub mod geo;
 pub mod index;
 pub mod object;
 pub mod table;
@@ -14,8 +15,16 @@ use super::spec::Spec;
 use crate::term::TermType;
 
 /// The families, each with the terms that it evaluates.
-const FAMILIES: &[&[Spec]] =
-    &[control::TERMS, datum::TERMS, object::TERMS, table::TERMS, write::TERMS, index::TERMS, admin::TERMS];
+const FAMILIES: &[&[Spec]] = &[
+    control::TERMS,
+    datum::TERMS,
+    object::TERMS,
+    table::TERMS,
+    write::TERMS,
+    index::TERMS,
+    admin::TERMS,
+    geo::TERMS,
+];
 
 /// How a term is compiled and evaluated; `None` when it isn't supported.
 pub fn spec(kind: TermType) -> Option<&'static Spec> {
