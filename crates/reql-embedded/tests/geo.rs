@@ -131,6 +131,11 @@ fn arguments_are_points_or_pairs() {
     );
 }
 
+/// The last digits depend on the version of the algorithm.
+fn assert_near(found: f64, expected: f64) {
+    assert!((found - expected).abs() <= expected * 1e-12, "{found} is not {expected}");
+}
+
 fn distance(first: &Datum, second: &Datum) -> f64 {
     geo::distance(first, second, Ellipsoid::WGS84).unwrap()
 }
@@ -138,16 +143,16 @@ fn distance(first: &Datum, second: &Datum) -> f64 {
 #[test]
 fn distances_are_those_of_the_ellipsoid() {
     let origin = point(0., 0.);
-    assert_eq!(distance(&point(-122., 37.), &point(-123., 37.)), 89011.26253835332);
-    assert_eq!(distance(&point(-122., 37.), &point(-122., 36.)), 110968.30443995494);
-    assert_eq!(distance(&origin, &point(180., 0.)) * 2., 40007862.917250897);
-    assert_eq!(distance(&point(0., -90.), &point(0., 90.)) * 2., 40007862.917250897);
+    assert_near(distance(&point(-122., 37.), &point(-123., 37.)), 89011.26253835332);
+    assert_near(distance(&point(-122., 37.), &point(-122., 36.)), 110968.30443995494);
+    assert_near(distance(&origin, &point(180., 0.)) * 2., 40007862.917250897);
+    assert_near(distance(&point(0., -90.), &point(0., 90.)) * 2., 40007862.917250897);
     let sphere = geo::distance(&point(-122., 37.), &point(-123., 37.), Ellipsoid::UNIT_SPHERE).unwrap();
-    assert_eq!(sphere, 0.01393875509649327);
+    assert_near(sphere, 0.01393875509649327);
     assert_eq!(distance(&origin, &line([(0., 0.), (0., 1.)])), 0.);
     assert_eq!(distance(&line([(0.1, 0.), (1., 0.)]), &origin), distance(&origin, &point(0.1, 0.)));
-    assert_eq!(distance(&origin, &line([(5., -1.), (4., 2.)])), 492471.4990055255);
-    assert_eq!(distance(&origin, &polygon([(5., -1.), (4., 2.), (10., 10.)])), 492471.4990055255);
+    assert_near(distance(&origin, &line([(5., -1.), (4., 2.)])), 492471.4990055255);
+    assert_near(distance(&origin, &polygon([(5., -1.), (4., 2.), (10., 10.)])), 492471.4990055255);
     assert_eq!(distance(&point(0.5, 0.5), &polygon([(0., -1.), (0., 1.), (10., 10.)])), 0.);
     assert_eq!(
         message(geo::distance(&line([(0., 0.), (0., 1.)]), &line([(0., 0.), (0., 1.)]), Ellipsoid::WGS84)),
@@ -291,18 +296,19 @@ fn an_index_finds_what_is_near() {
         line([(2e-6, -1.), (-1e-6, 1.)]),
     ];
     let search = |center, max| Nearest::new(center, Ellipsoid::WGS84, max, Nearest::MAX_RESULTS);
-    assert_eq!(
-        nearest(&rows, search(at(0., 0.), 1565110.)).unwrap(),
-        [(0., 1), (0.055659745396754216, 2), (1565109.0992178896, 0)]
-    );
-    assert_eq!(
-        nearest(&rows, search(at(-0.000001, 1.), Nearest::MAX_DISTANCE)).unwrap(),
-        [(0., 2), (0.11130264976984369, 1)]
-    );
-    let sphere = Nearest::new(at(0., 0.), Ellipsoid::UNIT_SPHERE, 1., 100);
-    assert_eq!(
-        nearest(&rows, sphere).unwrap(),
-        [(0., 1), (8.726646259990191e-9, 2), (0.24619691677893205, 0)]
+    let check = |search, expected: &[(f64, usize)]| {
+        let found = nearest(&rows, search).unwrap();
+        assert_eq!(found.len(), expected.len());
+        for ((distance, row), (expected_distance, expected_row)) in found.into_iter().zip(expected) {
+            assert_near(distance, *expected_distance);
+            assert_eq!(row, *expected_row);
+        }
+    };
+    check(search(at(0., 0.), 1565110.), &[(0., 1), (0.055659745396754216, 2), (1565109.0992178896, 0)]);
+    check(search(at(-0.000001, 1.), Nearest::MAX_DISTANCE), &[(0., 2), (0.11130264976984369, 1)]);
+    check(
+        Nearest::new(at(0., 0.), Ellipsoid::UNIT_SPHERE, 1., 100),
+        &[(0., 1), (8.726646259990191e-9, 2), (0.24619691677893205, 0)],
     );
     assert_eq!(
         message(nearest(&rows, search(at(0., 0.), 10000000.))),
@@ -364,11 +370,9 @@ proptest! {
     }
 
     #[test]
-    fn a_polygon_includes_its_corners(points in prop::collection::vec(place(), 3..8)) {
-        if let Ok(polygon) = geojson::polygon(&points) {
-            for corner in points {
-                prop_assert!(geo::includes(&polygon, &point(corner.longitude, corner.latitude)).unwrap());
-            }
+    fn a_polygon_includes_itself(polygon in geometry()) {
+        if geo::expect_shell(&polygon).is_ok() {
+            prop_assert!(geo::includes(&polygon, &polygon).unwrap());
         }
     }
 
