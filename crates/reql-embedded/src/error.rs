@@ -1,6 +1,7 @@
 //! Errors by class, as RethinkDB reports them: client, compile, or one of the runtime types.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 /// The result of anything that can fail as a query can.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -49,14 +50,27 @@ pub struct Error(Box<Inner>);
 #[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
-    message: String,
+    message: Message,
     bt: Option<Bt>,
+}
+
+/// A text, or how to make it: most errors about missing fields are caught and never shown.
+#[derive(Clone)]
+enum Message {
+    Text(String),
+    Lazy(Arc<dyn Fn() -> String + Send + Sync>, OnceLock<String>),
 }
 
 impl Error {
     /// An error without a place yet.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error(Box::new(Inner { kind, message: message.into(), bt: None }))
+        Error(Box::new(Inner { kind, message: Message::Text(message.into()), bt: None }))
+    }
+
+    /// A non-existence error without a place yet, whose text is only made when somebody reads it.
+    pub fn missing_lazily(message: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        let message = Message::Lazy(Arc::new(message), OnceLock::new());
+        Error(Box::new(Inner { kind: ErrorKind::NonExistence, message, bt: None }))
     }
 
     /// A query-logic error without a place yet.
@@ -107,7 +121,10 @@ impl Error {
 
     /// RethinkDB's text.
     pub fn message(&self) -> &str {
-        &self.0.message
+        match &self.0.message {
+            Message::Text(text) => text,
+            Message::Lazy(make, text) => text.get_or_init(|| make()),
+        }
     }
 
     /// The term to blame, if known.
@@ -130,13 +147,13 @@ impl<T> At<T> for Result<T> {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        f.write_str(self.message())
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.0.kind, self.0.message)
+        write!(f, "{:?}: {}", self.kind(), self.message())
     }
 }
 

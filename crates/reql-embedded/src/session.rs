@@ -122,11 +122,16 @@ impl Session {
             }
             let work = &mut self.dispatcher;
             if !work.outbound.is_empty() {
+                let was_full = work.outbound.is_full();
                 // Nearly always the socket takes all at once, and nothing has to be waited for.
                 match writer.try_write(work.outbound.pending()) {
                     Ok(sent) => work.outbound.advance(sent),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(error) => return Err(error),
+                }
+                if was_full && !work.outbound.is_full() {
+                    // There is room again for frames that are here already, and that no event will announce.
+                    continue;
                 }
             }
             if self.draining && work.jobs.is_empty() && work.outbound.is_empty() {

@@ -202,9 +202,10 @@ impl Datum {
 
     /// The field of an object, or RethinkDB's ``No attribute `x` in object``.
     pub fn field(&self, key: &str) -> Result<Datum> {
-        self.as_object()?
-            .get(key)
-            .ok_or_else(|| Error::missing(format!("No attribute `{key}` in object:\n{}", self.print())))
+        self.as_object()?.get(key).ok_or_else(|| {
+            let (object, key) = (self.clone(), key.to_owned());
+            Error::missing_lazily(move || format!("No attribute `{key}` in object:\n{}", object.print()))
+        })
     }
 
     /// `Expected type X but found Y.`, as a type error: non-existence when this is `null`, which lets `default`
@@ -225,17 +226,22 @@ impl Datum {
 
     /// [`print`](Self::print), cut to 300 bytes.
     pub fn trunc_print(&self) -> String {
-        const LIMIT: usize = 300;
         let mut text = self.print();
-        if text.len() > LIMIT {
-            let mut end = LIMIT - 3;
-            while !text.is_char_boundary(end) {
-                end -= 1;
-            }
-            text.truncate(end);
-            text.push_str("...");
-        }
+        truncate(&mut text);
         text
+    }
+}
+
+/// Cuts a text for an error message to 300 bytes.
+pub(crate) fn truncate(text: &mut String) {
+    const LIMIT: usize = 300;
+    if text.len() > LIMIT {
+        let mut end = LIMIT - 3;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push_str("...");
     }
 }
 

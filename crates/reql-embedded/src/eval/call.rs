@@ -6,10 +6,12 @@ use super::func::Func;
 use super::scope::Scope;
 use super::spec::Determinism;
 use super::stream::Stream;
+use super::table::TableRef;
 use super::term::{Flags, Shape, Term};
-use super::val::Val;
+use super::val::{Val, Value};
 use crate::datum::Datum;
 use crate::error::{Bt, Error, ErrorKind, Result};
+use crate::term::TermType;
 
 /// Gives access to the arguments, which are evaluated when they are asked for, in any order, each at most once.
 pub struct Call<'a> {
@@ -42,11 +44,19 @@ impl<'a> Call<'a> {
         Ok(call)
     }
 
+    /// What `r.args` may bring: what the term permits, and what its surroundings do.
+    fn spread_flags(&self) -> Flags {
+        match &self.term.shape {
+            Shape::Op { spec, .. } if spec.spread_flags == Flags::LITERAL_OK => Flags::LITERAL_OK,
+            _ => self.flags,
+        }
+    }
+
     fn spread_args(&self, args: &'a [Term]) -> Result<Vec<Slot<'a>>> {
         let mut slots = Vec::new();
         for arg in args {
             if matches!(arg.shape, Shape::Args(_)) {
-                let values = arg.eval(self.env, self.scope, self.flags)?.into_datum()?;
+                let values = arg.eval(self.env, self.scope, self.spread_flags())?.into_datum()?;
                 slots.extend(values.as_array()?.iter().map(Slot::Value));
             } else {
                 slots.push(Slot::Term(arg));
@@ -98,7 +108,7 @@ impl<'a> Call<'a> {
     }
 
     /// Which term it is: families of similar terms share one function.
-    pub fn kind(&self) -> crate::term::TermType {
+    pub fn kind(&self) -> TermType {
         self.term.kind
     }
 
@@ -125,6 +135,19 @@ impl<'a> Call<'a> {
                 Some(Slot::Value(datum)) => Ok(Val::datum(datum.clone(), self.bt())),
                 None => Err(Error::internal("Missing argument.")),
             },
+        }
+    }
+
+    /// Whether the arguments from an index on are the same each time and can't fail: literals, variables, functions.
+    /// `r.row` is no such argument, since a function of the server may come between it and what it stands for.
+    pub fn has_fixed_args(&self, from: usize) -> bool {
+        let is_fixed = |term: &Term| matches!(term.shape, Shape::Datum(_) | Shape::Var(_) | Shape::Func(_));
+        match &self.spread {
+            None => self.term.args().iter().skip(from).all(is_fixed),
+            Some(slots) => slots.iter().skip(from).all(|slot| match slot {
+                Slot::Term(term) => is_fixed(term),
+                Slot::Value(_) => true,
+            }),
         }
     }
 
@@ -175,6 +198,22 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Which term an argument is; `None` when `r.args` brought it.
+    pub fn arg_kind(&self, index: usize) -> Option<TermType> {
+        match &self.spread {
+            None => self.term.args().get(index).map(|term| term.kind),
+            Some(slots) => match slots.get(index) {
+                Some(Slot::Term(term)) => Some(term.kind),
+                _ => None,
+            },
+        }
+    }
+
+    /// Whether there is an `r.args` among the arguments.
+    pub fn has_spread(&self) -> bool {
+        self.spread.is_some()
+    }
+
     /// Whether an argument gives the same answer each time.
     pub fn arg_determinism(&self, index: usize) -> Determinism {
         match &self.spread {
@@ -199,6 +238,23 @@ impl<'a> Call<'a> {
     /// A sequence as the result: an array at once if it came from one.
     pub fn seq(&self, stream: Stream) -> Result<Val> {
         Val::seq(stream, self.env, self.bt())
+    }
+
+    /// The rows of a sequence, and the table whose rows they are, if it is a selection.
+    pub fn rows(&self, sequence: Val) -> Result<(Option<TableRef>, Stream)> {
+        if sequence.is_selection() {
+            sequence.into_selection(self.env).map(|(table, rows)| (Some(table), rows))
+        } else {
+            sequence.into_stream(self.env).map(|rows| (None, rows))
+        }
+    }
+
+    /// The reverse of [`rows`](Self::rows): rows as the result, a selection if they are those of a table.
+    pub fn selection_or_seq(&self, table: Option<TableRef>, rows: Stream) -> Result<Val> {
+        match table {
+            Some(table) => Ok(Val { value: Value::Selection(table, rows), bt: self.bt() }),
+            None => self.seq(rows),
+        }
     }
 
     /// A query-logic error of this term.

@@ -161,7 +161,7 @@ fn operation(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
         return Err(Error::logic(format!("{} is not supported by this server.", raw.kind.name())));
     };
     if let Some(rewrite) = spec.rewrite {
-        check_arity(spec, raw)?;
+        check_count(spec, raw)?;
         return shape(&rewrite(raw)?, visible);
     }
     let mut determinism = spec.determinism;
@@ -180,7 +180,12 @@ fn operation(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
         if optargs.iter().any(|(earlier, _)| earlier == name) {
             return Err(Error::logic(format!("Duplicate optional argument: {name}")).at(value.bt));
         }
-        optargs.push((name.clone(), compile(value)?));
+        let value = if spec.lazy_optargs.contains(&&**name) {
+            compile(&constant_function(value))?
+        } else {
+            compile(value)?
+        };
+        optargs.push((name.clone(), value));
     }
     if let Some(items) = constant_array(raw.kind, &args, visible.limits) {
         return Ok((Shape::Datum(items), determinism));
@@ -204,9 +209,16 @@ fn constant_array(kind: TermType, args: &[Term], limits: Limits) -> Option<Datum
     items.map(Datum::array)
 }
 
+/// `r.args` may bring any number of arguments, which is checked when it is evaluated.
 fn check_arity(spec: &Spec, raw: &RawTerm) -> Result<()> {
-    let spreads = raw.args.iter().any(|arg| arg.kind == TermType::Args);
-    if spreads || spec.arity.admits(raw.args.len()) {
+    if raw.args.iter().any(|arg| arg.kind == TermType::Args) {
+        return Ok(());
+    }
+    check_count(spec, raw)
+}
+
+fn check_count(spec: &Spec, raw: &RawTerm) -> Result<()> {
+    if spec.arity.admits(raw.args.len()) {
         return Ok(());
     }
     Err(Error::logic(format!("Expected {} but found {}.", spec.arity.describe(), raw.args.len())))
@@ -222,8 +234,13 @@ pub fn compile_function(raw: &RawTerm) -> Result<Func> {
 
 /// Compiles a term into the function without parameters that evaluates it: the options of a query.
 pub fn compile_constant(raw: &RawTerm) -> Result<Func> {
+    compile_function(&constant_function(raw))
+}
+
+/// The function without parameters that evaluates a term.
+fn constant_function(raw: &RawTerm) -> RawTerm {
     let params = RawTerm::generated(TermType::MakeArray, raw.bt, Vec::new());
-    compile_function(&RawTerm::generated(TermType::Func, raw.bt, vec![params, raw.clone()]))
+    RawTerm::generated(TermType::Func, raw.bt, vec![params, raw.clone()])
 }
 
 /// The parameter of a function that the server makes; `r.row` doesn't stand for it.

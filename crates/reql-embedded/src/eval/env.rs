@@ -64,7 +64,10 @@ impl Limits {
         if len <= self.array {
             return Ok(());
         }
-        let message = format!("Array over size limit `{}`.", self.array);
+        let message = format!(
+            "Array over size limit `{}`.  To raise the number of allowed elements, modify the `array_limit` option to `.run` (not available in the Data Explorer), or use an index.",
+            self.array
+        );
         Err(Error::new(ErrorKind::ResourceLimit, message))
     }
 }
@@ -89,7 +92,7 @@ impl Env {
         user: Arc<str>,
         interrupt: Interrupt,
     ) -> Result<Env> {
-        let now = pseudo::time::make(0.0, "+00:00")?;
+        let now = pseudo::time::now()?;
         Ok(Env(Arc::new(Inner {
             store,
             server_name,

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::env::Env;
-use super::stream::Stream;
+use super::stream::{Stream, too_many_groups};
 use super::val::{Groups, Val};
 use crate::datum::Datum;
-use crate::error::{Bt, Error, ErrorKind, Result};
+use crate::error::{At, Bt, Error, ErrorKind, Result};
 
 /// The rows of each group as an array.
 pub fn collect(mut stream: Stream, env: &Env) -> Result<Groups> {
+    stream.check_finite()?;
     let mut groups: BTreeMap<Datum, Vec<Datum>> = BTreeMap::new();
     let mut count = 0;
     while let Some(row) = stream.next_row(env)? {
@@ -28,51 +29,45 @@ fn check_size(count: usize, env: &Env) -> Result<()> {
         "Grouped data over size limit `{}`.  Try putting a reduction (like `.reduce` or `.count`) on the end.",
         env.limits.array
     );
-    Err(Error::new(ErrorKind::ResourceLimit, message))
+    Err(Error::new(ErrorKind::ResourceLimit, message).at(Bt::default()))
 }
 
 /// Boils the rows of a stream, or of each of its groups, down to one value.
 pub trait Accumulator {
-    /// Takes a row.
-    fn add(&mut self, env: &Env, row: Datum) -> Result<()>;
+    /// What it keeps of the rows seen so far; one for each group.
+    type State: Default;
+
+    /// Takes a row in. False means that the row doesn't count; a group without any that does is left out.
+    fn add(&self, env: &Env, state: &mut Self::State, row: Datum) -> Result<bool>;
+
     /// The value in the end.
-    fn finish(self, env: &Env) -> Result<Datum>;
+    fn finish(&self, state: Self::State) -> Result<Datum>;
 }
 
-/// Runs an accumulator over a stream, or one for each group.
-pub fn accumulate<A: Accumulator>(
-    mut stream: Stream,
-    env: &Env,
-    bt: Bt,
-    start: impl Fn() -> A,
-) -> Result<Val> {
-    if stream.is_infinite() {
-        return Err(Error::logic(
-            "Cannot use an infinite stream with an aggregation function (`reduce`, `count`, etc.) or coerce it to an array.",
-        )
-        .at(bt));
-    }
+/// Runs an accumulator over a stream, or over each of its groups at once.
+pub fn accumulate<A: Accumulator>(mut stream: Stream, env: &Env, bt: Bt, accumulator: &A) -> Result<Val> {
     if !stream.is_grouped() {
-        let mut all = start();
-        while let Some(row) = stream.next(env)? {
-            all.add(env, row)?;
+        let mut state = A::State::default();
+        while let Some(row) = stream.next_row(env)? {
+            accumulator.add(env, &mut state, row.value)?;
         }
-        return Ok(Val::datum(all.finish(env)?, bt));
+        return Ok(Val::datum(accumulator.finish(state).at(bt)?, bt));
     }
-    let mut groups: BTreeMap<Datum, A> = BTreeMap::new();
+    let mut groups: BTreeMap<Datum, A::State> = BTreeMap::new();
     while let Some(row) = stream.next_row(env)? {
         let group = row.group.unwrap_or_default();
-        match groups.get_mut(&group) {
-            Some(accumulator) => accumulator.add(env, row.value)?,
-            None => {
-                let mut accumulator = start();
-                accumulator.add(env, row.value)?;
-                groups.insert(group, accumulator);
-                check_size(groups.len(), env)?;
+        if let Some(state) = groups.get_mut(&group) {
+            accumulator.add(env, state, row.value)?;
+            continue;
+        }
+        let mut state = A::State::default();
+        if accumulator.add(env, &mut state, row.value)? {
+            groups.insert(group, state);
+            if groups.len() > env.limits.array {
+                return Err(too_many_groups(env.limits.array));
             }
         }
     }
-    let groups =
-        groups.into_iter().map(|(group, all)| Ok((group, all.finish(env)?))).collect::<Result<_>>()?;
-    Ok(Val::grouped(groups, bt))
+    let finished = groups.into_iter().map(|(group, state)| Ok((group, accumulator.finish(state)?)));
+    Ok(Val::grouped(finished.collect::<Result<_>>().at(bt)?, bt))
 }

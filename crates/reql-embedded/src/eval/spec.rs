@@ -1,6 +1,7 @@
 //! What the compiler and the evaluator know of each term: its arguments, and the function that evaluates it.
 
 use super::call::Call;
+use super::term::Flags;
 use super::val::Val;
 use crate::error::Result;
 use crate::term::{RawTerm, TermType};
@@ -13,12 +14,16 @@ pub struct Spec {
     pub arity: Arity,
     /// The optional arguments that it takes.
     pub optargs: &'static [&'static str],
+    /// Those of them that are evaluated as often as the term likes: they arrive as functions without parameters.
+    pub lazy_optargs: &'static [&'static str],
     /// Evaluates it.
     pub eval: fn(&mut Call<'_>) -> Result<Val>,
     /// What it does with grouped data as its first argument.
     pub grouping: Grouping,
     /// Whether it gives the same answer each time; its arguments can make it worse.
     pub determinism: Determinism,
+    /// What the arguments that `r.args` brings may be.
+    pub spread_flags: Flags,
     /// Replaces it by other terms before compilation.
     pub rewrite: Option<fn(&RawTerm) -> Result<RawTerm>>,
 }
@@ -104,9 +109,11 @@ impl Spec {
             kind,
             arity,
             optargs: &[],
+            lazy_optargs: &[],
             eval,
             grouping: Grouping::PerGroup,
             determinism: Determinism::ALWAYS,
+            spread_flags: Flags::NONE,
             rewrite: None,
         }
     }
@@ -129,9 +136,21 @@ impl Spec {
         self
     }
 
+    /// With these optional arguments evaluated as functions.
+    pub const fn lazy_optargs(mut self, names: &'static [&'static str]) -> Self {
+        self.lazy_optargs = names;
+        self
+    }
+
     /// With another behaviour towards grouped data.
     pub const fn grouping(mut self, grouping: Grouping) -> Self {
         self.grouping = grouping;
+        self
+    }
+
+    /// With `r.literal` permitted in what `r.args` brings.
+    pub const fn spreading_literals(mut self) -> Self {
+        self.spread_flags = Flags::LITERAL_OK;
         self
     }
 

@@ -268,6 +268,12 @@ pub enum SingleSelection {
 }
 
 impl SingleSelection {
+    /// A row that has been read from its table.
+    pub fn of_row(table: TableRef, row: Datum) -> Result<SingleSelection> {
+        let key = row.field(table.primary_key())?;
+        Ok(SingleSelection::Key { table, key, row: Some(row) })
+    }
+
     /// The table.
     pub fn table(&self) -> &TableRef {
         match self {

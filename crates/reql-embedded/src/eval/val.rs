@@ -93,6 +93,11 @@ impl Val {
         matches!(self.value, Value::Table(_) | Value::Slice(_) | Value::Selection(..) | Value::Stream(_))
     }
 
+    /// Whether it is rows of a table, which can be changed.
+    pub fn is_selection(&self) -> bool {
+        matches!(self.value, Value::Table(_) | Value::Slice(_) | Value::Selection(..))
+    }
+
     /// `Expected type X but found Y`, with what was found.
     pub fn wrong_type(self, expected: &str) -> Error {
         let name = self.type_name();
@@ -103,6 +108,22 @@ impl Val {
                 (if is_null { Error::missing(message) } else { Error::logic(message) }).at(bt)
             }
             Err(error) => error.at(bt),
+        }
+    }
+
+    /// How it shows in error messages, cut to a bearable length.
+    pub fn describe(self) -> Result<String> {
+        let mut shown = self.print()?.0;
+        crate::datum::truncate(&mut shown);
+        Ok(shown)
+    }
+
+    /// Whether it is, or reads as, `null`.
+    pub fn is_null(&self) -> Result<bool> {
+        match &self.value {
+            Value::Datum(datum) => Ok(datum.is_null()),
+            Value::Single(selection) => Ok(selection.get().at(self.bt)?.is_null()),
+            _ => Ok(false),
         }
     }
 

@@ -66,7 +66,7 @@ pub fn insert(
                 }
                 match &conflict {
                     Conflict::Replace => Ok(document.clone()),
-                    Conflict::Update => Ok(old.merge(&document)),
+                    Conflict::Update => old.merge(&document),
                     Conflict::Func(func) => {
                         func.call(&env, &[primary_key.clone().into(), old.clone(), document.clone()])
                     }

@@ -8,15 +8,20 @@ const VALUE: &str = "value";
 
 pub(super) fn sanitize(object: Object, literals: Literals) -> Result<Datum> {
     if literals == Literals::Refused {
-        return Err(Error::logic(
-            "Stray literal keyword found: literal is only legal inside of the object passed to merge or update and \
-             cannot nest inside other literals.",
-        ));
+        return Err(stray());
     }
     if let Some(key) = object.keys().find(|key| *key != REQL_TYPE && *key != VALUE) {
         return Err(Error::logic(format!("Invalid literal term with illegal key `{key}`.")));
     }
     Ok(Datum::Object(object))
+}
+
+/// The error of a literal where none is permitted.
+pub fn stray() -> Error {
+    Error::logic(
+        "Stray literal keyword found: literal is only legal inside of the object passed to merge or update and \
+         cannot nest inside other literals.",
+    )
 }
 
 /// `r.literal(value)`; without a value it removes the field it stands for.
@@ -27,12 +32,11 @@ pub fn literal(value: Option<Datum>) -> Datum {
 
 impl Datum {
     /// Lays `other` over this value: objects merge field by field, anything else replaces, literals replace whole.
-    pub fn merge(&self, other: &Datum) -> Datum {
+    /// Fails when the result would be a malformed pseudo-type, such as a time with further fields.
+    pub fn merge(&self, other: &Datum) -> Result<Datum> {
         stacker::maybe_grow(32 * 1024, 1024 * 1024, || match (self, other) {
-            (Datum::Object(left), Datum::Object(right)) if !other.is_ptype(LITERAL) => {
-                merge_objects(left, right)
-            }
-            _ => other.drop_literals().unwrap_or_default(),
+            (Datum::Object(left), Datum::Object(right)) => merge_objects(left, right),
+            _ => Ok(other.drop_literals().unwrap_or_default()),
         })
     }
 
@@ -70,12 +74,12 @@ impl Datum {
     }
 }
 
-fn merge_objects(left: &Object, right: &Object) -> Datum {
+fn merge_objects(left: &Object, right: &Object) -> Result<Datum> {
     let mut merged = ObjectBuilder::from(left.clone());
     for (key, value) in right.iter() {
         let mergeable = matches!(value, Datum::Object(_)) && !value.is_ptype(LITERAL);
         let merged_value = match merged.get(key) {
-            Some(old) if mergeable => Some(old.merge(&value)),
+            Some(old) if mergeable => Some(old.merge(&value)?),
             _ => value.drop_literals(),
         };
         match merged_value {
@@ -83,5 +87,5 @@ fn merge_objects(left: &Object, right: &Object) -> Datum {
             None => merged.remove(key),
         };
     }
-    Datum::Object(merged.build())
+    super::sanitize(merged.build(), Literals::Refused)
 }

@@ -3,17 +3,20 @@
 //! A stream has a source, which yields rows, and stages, which change, drop, multiply or group them one by one. Only
 //! what is asked for is computed: `table.filter(f).limit(10)` stops reading at the tenth match.
 
+mod fold;
+mod merge;
 mod sources;
 mod stages;
 
-use std::collections::VecDeque;
-
-pub use sources::{ArraySource, Chain, Slice};
-pub use stages::{ConcatMap, Filter, Map};
+pub use fold::Fold;
+pub use merge::Merge;
+pub use sources::{ArraySource, Chain, Offsets, Range, Slice, Together};
+pub(super) use stages::too_many_groups;
+pub use stages::{ConcatMap, Filter, GroupBy, Map, Predicate, Zip};
 
 use super::env::Env;
 use crate::datum::Datum;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Where rows come from.
 pub trait Source: Send {
@@ -31,6 +34,16 @@ pub trait Source: Send {
     /// Whether there is no end: such a stream can't be an array.
     fn is_infinite(&self) -> bool {
         false
+    }
+
+    /// Fails when the rows can't all be read because there is no end of them.
+    fn check_finite(&self) -> Result<()> {
+        if !self.is_infinite() {
+            return Ok(());
+        }
+        Err(Error::logic(
+            "Cannot use an infinite stream with an aggregation function (`reduce`, `count`, etc.) or coerce it to an array.",
+        ))
     }
 }
 
@@ -50,7 +63,33 @@ pub enum Flow {
     /// It is dropped.
     Drop,
     /// It becomes several.
-    Expand(Vec<Row>),
+    Expand(Expansion),
+}
+
+/// The rows that come of one.
+pub enum Expansion {
+    /// Rows with groups of their own.
+    Rows(std::vec::IntoIter<Row>),
+    /// The rows of a stream, in the group of the row that they come from.
+    Stream(Box<Stream>, Option<Datum>),
+}
+
+impl Expansion {
+    fn next(&mut self, env: &Env) -> Result<Option<Row>> {
+        match self {
+            Expansion::Rows(rows) => Ok(rows.next()),
+            Expansion::Stream(stream, group) => {
+                Ok(stream.next(env)?.map(|value| Row { group: group.clone(), value }))
+            }
+        }
+    }
+}
+
+/// Rows on their way that haven't been asked for yet.
+struct Waiting {
+    rows: Expansion,
+    /// The stage that takes them next.
+    stage: usize,
 }
 
 /// One step of a stream's work.
@@ -63,14 +102,15 @@ pub trait Stage: Send {
 pub struct Stream {
     source: Box<dyn Source>,
     stages: Vec<Box<dyn Stage>>,
-    ready: VecDeque<Row>,
+    /// Innermost last: what an expanded row became is finished before the next row.
+    waiting: Vec<Waiting>,
     grouped: bool,
 }
 
 impl Stream {
     /// The rows of a source.
     pub fn new(source: impl Source + 'static) -> Self {
-        Stream { source: Box::new(source), stages: Vec::new(), ready: VecDeque::new(), grouped: false }
+        Stream { source: Box::new(source), stages: Vec::new(), waiting: Vec::new(), grouped: false }
     }
 
     /// The elements of an array.
@@ -107,34 +147,43 @@ impl Stream {
         self.source.is_infinite()
     }
 
+    /// Fails when it can't be read to its end because there is none.
+    pub fn check_finite(&self) -> Result<()> {
+        self.source.check_finite()
+    }
+
     /// The next row with its group.
     pub fn next_row(&mut self, env: &Env) -> Result<Option<Row>> {
         loop {
-            if let Some(row) = self.ready.pop_front() {
-                return Ok(Some(row));
-            }
             env.check_interrupt()?;
-            let Some(value) = self.source.next(env)? else { return Ok(None) };
-            if let Some(row) = self.advance(env, 0, Row { group: None, value })? {
+            let (row, stage) = match self.waiting.last_mut() {
+                None => match self.source.next(env)? {
+                    Some(value) => (Row { group: None, value }, 0),
+                    None => return Ok(None),
+                },
+                Some(waiting) => match waiting.rows.next(env)? {
+                    Some(row) => (row, waiting.stage),
+                    None => {
+                        self.waiting.pop();
+                        continue;
+                    }
+                },
+            };
+            if let Some(row) = self.advance(env, row, stage)? {
                 return Ok(Some(row));
             }
         }
     }
 
-    /// Takes a row through the stages from the one at `from` on. Of several results the first is returned and the
-    /// others wait.
-    fn advance(&mut self, env: &Env, from: usize, mut row: Row) -> Result<Option<Row>> {
-        for at in from..self.stages.len() {
-            match self.stages[at].apply(env, row)? {
+    /// Takes a row through the stages from one on. What it expands to waits.
+    fn advance(&mut self, env: &Env, mut row: Row, from: usize) -> Result<Option<Row>> {
+        for (at, stage) in self.stages.iter_mut().enumerate().skip(from) {
+            match stage.apply(env, row)? {
                 Flow::Keep(kept) => row = kept,
                 Flow::Drop => return Ok(None),
                 Flow::Expand(rows) => {
-                    for row in rows {
-                        if let Some(done) = self.advance(env, at + 1, row)? {
-                            self.ready.push_back(done);
-                        }
-                    }
-                    return Ok(self.ready.pop_front());
+                    self.waiting.push(Waiting { rows, stage: at + 1 });
+                    return Ok(None);
                 }
             }
         }
@@ -143,22 +192,38 @@ impl Stream {
 
     /// The next row of a stream without groups.
     pub fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        if self.grouped {
+            return Err(Error::logic(
+                "Cannot treat the output of `group` as a stream (did you mean to `ungroup`?).",
+            ));
+        }
         Ok(self.next_row(env)?.map(|row| row.value))
     }
 
     /// Lets go of snapshots until the next row is asked for.
     pub fn suspend(&mut self) {
         self.source.suspend();
+        for waiting in &mut self.waiting {
+            if let Expansion::Stream(stream, _) = &mut waiting.rows {
+                stream.suspend();
+            }
+        }
     }
 
     /// All rows as an array, within the array limit.
-    pub fn collect(mut self, env: &Env) -> Result<Datum> {
-        let mut items = Vec::new();
-        while let Some(item) = self.next(env)? {
-            items.push(item);
-            env.limits.check_array(items.len())?;
+    pub fn collect(self, env: &Env) -> Result<Datum> {
+        self.rows(env).map(Datum::array)
+    }
+
+    /// All rows, within the array limit.
+    pub fn rows(mut self, env: &Env) -> Result<Vec<Datum>> {
+        self.check_finite()?;
+        let mut rows = Vec::new();
+        while let Some(row) = self.next(env)? {
+            rows.push(row);
+            env.limits.check_array(rows.len())?;
         }
-        Ok(Datum::array(items))
+        Ok(rows)
     }
 }
 
@@ -178,5 +243,9 @@ impl Source for Stream {
 
     fn is_infinite(&self) -> bool {
         Stream::is_infinite(self)
+    }
+
+    fn check_finite(&self) -> Result<()> {
+        Stream::check_finite(self)
     }
 }

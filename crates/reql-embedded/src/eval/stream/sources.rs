@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 
-use super::{Source, Stream};
+use super::{Predicate, Source, Stream};
 use crate::datum::{Array, Datum};
-use crate::error::Result;
+use crate::error::{Bt, Error, Result};
 use crate::eval::env::Env;
+use crate::eval::func::Func;
 
 /// The elements of an array.
 pub struct ArraySource {
@@ -76,6 +77,10 @@ impl Source for Slice {
     fn is_infinite(&self) -> bool {
         self.left.is_none() && self.inner.is_infinite()
     }
+
+    fn check_finite(&self) -> Result<()> {
+        if self.left.is_none() { self.inner.check_finite() } else { Ok(()) }
+    }
 }
 
 /// Several streams, one after the other.
@@ -111,5 +116,123 @@ impl Source for Chain {
 
     fn is_infinite(&self) -> bool {
         self.streams.iter().any(Stream::is_infinite)
+    }
+
+    fn check_finite(&self) -> Result<()> {
+        self.streams.iter().try_for_each(Stream::check_finite)
+    }
+}
+
+/// Consecutive integers.
+pub struct Range {
+    next: i64,
+    end: Option<i64>,
+    bt: Bt,
+}
+
+impl Range {
+    /// From `start` up to but not including `end`, or for ever.
+    pub fn new(start: i64, end: Option<i64>, bt: Bt) -> Self {
+        Range { next: start, end, bt }
+    }
+}
+
+impl Source for Range {
+    fn next(&mut self, _: &Env) -> Result<Option<Datum>> {
+        const LARGEST: i64 = 1 << 53;
+        if self.end.is_some_and(|end| self.next >= end) {
+            return Ok(None);
+        }
+        if self.next > LARGEST {
+            return Err(Error::logic("`range` out of safe double bounds.").at(self.bt));
+        }
+        let number = Datum::Num(self.next as f64);
+        self.next += 1;
+        Ok(Some(number))
+    }
+
+    fn is_infinite(&self) -> bool {
+        self.end.is_none()
+    }
+}
+
+/// What a function makes of the rows of several streams, read in step until one of them ends.
+pub struct Together {
+    streams: Vec<Stream>,
+    func: Func,
+}
+
+impl Together {
+    /// The function takes as many arguments as there are streams.
+    pub fn new(streams: Vec<Stream>, func: Func) -> Self {
+        Together { streams, func }
+    }
+}
+
+impl Source for Together {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        let mut rows = Vec::with_capacity(self.streams.len());
+        for stream in &mut self.streams {
+            match stream.next(env)? {
+                Some(row) => rows.push(row),
+                None => return Ok(None),
+            }
+        }
+        self.func.call(env, &rows).map(Some)
+    }
+
+    fn suspend(&mut self) {
+        self.streams.iter_mut().for_each(Stream::suspend);
+    }
+
+    fn is_array(&self) -> bool {
+        self.streams.iter().all(Stream::is_array)
+    }
+
+    fn is_infinite(&self) -> bool {
+        self.streams.iter().all(Stream::is_infinite)
+    }
+}
+
+/// The positions of the rows that match.
+pub struct Offsets {
+    inner: Stream,
+    predicate: Predicate,
+    at: u64,
+}
+
+impl Offsets {
+    /// Counted from 0.
+    pub fn new(inner: Stream, predicate: Predicate) -> Self {
+        Offsets { inner, predicate, at: 0 }
+    }
+}
+
+impl Source for Offsets {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        while let Some(row) = self.inner.next(env)? {
+            let at = self.at;
+            self.at += 1;
+            if self.predicate.matches(env, &row)? {
+                return Ok(Some(at.into()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn suspend(&mut self) {
+        self.inner.suspend();
+    }
+
+    fn is_array(&self) -> bool {
+        self.inner.is_array()
+    }
+
+    fn is_infinite(&self) -> bool {
+        self.inner.is_infinite()
+    }
+
+    fn check_finite(&self) -> Result<()> {
+        self.inner.check_finite()
     }
 }

@@ -1,11 +1,12 @@
 //! Stages: what happens to each row on its way.
 
-use super::{Flow, Row, Stage};
+use super::{Expansion, Flow, Row, Stage};
 use crate::datum::Datum;
-use crate::error::{At, Bt, Error, Result};
+use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::eval::env::Env;
 use crate::eval::func::Func;
 use crate::eval::term::Flags;
+use crate::eval::val::{Val, Value};
 
 /// Replaces each row by what a function makes of it.
 pub struct Map(pub Func);
@@ -18,49 +19,147 @@ impl Stage for Map {
 }
 
 /// Keeps the rows that match.
-pub struct Filter {
-    /// What they must match.
-    pub predicate: Func,
-    /// What a missing field means.
-    pub default: Option<Func>,
-}
+pub struct Filter(pub Predicate);
 
 impl Stage for Filter {
     fn apply(&mut self, env: &Env, row: Row) -> Result<Flow> {
-        Ok(if self.predicate.matches(env, &row.value, self.default.as_ref())? {
-            Flow::Keep(row)
-        } else {
-            Flow::Drop
+        Ok(if self.0.matches(env, &row.value)? { Flow::Keep(row) } else { Flow::Drop })
+    }
+}
+
+/// What rows must be like.
+pub enum Predicate {
+    /// Equal to a value.
+    Equals(Datum),
+    /// As a function says; see [`Func::matches`].
+    Matches {
+        /// What they must match.
+        func: Func,
+        /// What a missing field means.
+        default: Option<Func>,
+    },
+}
+
+impl Predicate {
+    /// What an argument that may be a function or a value means to terms that look for elements.
+    pub fn of(val: Val) -> Result<Predicate> {
+        Ok(match val.value {
+            Value::Func(func) => Predicate::Matches { func, default: None },
+            _ => Predicate::Equals(val.into_datum()?),
         })
+    }
+
+    /// Whether a row is like that.
+    pub fn matches(&self, env: &Env, row: &Datum) -> Result<bool> {
+        match self {
+            Predicate::Equals(value) => Ok(row == value),
+            Predicate::Matches { func, default } => func.matches(env, row, default.as_ref()),
+        }
     }
 }
 
 /// Replaces each row by the elements of the sequence that a function makes of it.
-pub struct ConcatMap {
-    /// Makes the sequence.
-    pub func: Func,
-    /// The term to blame when it makes none.
-    pub bt: Bt,
-}
+pub struct ConcatMap(pub Func);
 
 impl Stage for ConcatMap {
     fn apply(&mut self, env: &Env, row: Row) -> Result<Flow> {
         let Row { group, value } = row;
-        let mut inner = self.func.call_val(env, &[value], Flags::NONE)?.into_stream(env).at(self.bt)?;
-        if inner.is_infinite() {
-            return Err(Error::logic("Cannot use an infinite stream with an aggregation function (`reduce`, `count`, etc.) or coerce it to an array.").at(self.bt));
-        }
-        let mut rows: Vec<Row> = Vec::new();
-        while let Some(item) = inner.next(env)? {
-            rows.push(Row { group: group.clone(), value: item });
-        }
-        Ok(Flow::Expand(rows))
+        let made = self.0.call_val(env, &[value], Flags::NONE)?;
+        let bt = made.bt;
+        let inner = made.into_stream(env)?;
+        inner.check_finite().at(bt)?;
+        Ok(Flow::Expand(Expansion::Stream(Box::new(inner), group)))
     }
 }
 
-/// Groups are never mixed up with values: a row without a group stays without.
-impl From<Datum> for Row {
-    fn from(value: Datum) -> Self {
-        Row { group: None, value }
+/// Merges the two sides of each row of a join.
+pub struct Zip;
+
+impl Stage for Zip {
+    fn apply(&mut self, _: &Env, row: Row) -> Result<Flow> {
+        let sides = row.value.as_object()?;
+        let left = sides
+            .get("left")
+            .ok_or_else(|| Error::logic("ZIP can only be called on the result of a join."))?;
+        let value = match sides.get("right") {
+            Some(right) => left.merge(&right)?,
+            None => left,
+        };
+        Ok(Flow::Keep(Row { group: row.group, value }))
     }
+}
+
+/// Gives each row its group: what one function says, or what several say together as an array.
+pub struct GroupBy {
+    /// What to group by. A row for which one of them finds no value counts as `null` there.
+    pub by: Vec<Func>,
+    /// Whether a row whose value is an array belongs to a group for each element.
+    pub multi: bool,
+    /// The term to blame when a row has too many groups.
+    pub bt: Bt,
+}
+
+impl Stage for GroupBy {
+    fn apply(&mut self, env: &Env, row: Row) -> Result<Flow> {
+        if let ([by], false) = (&self.by[..], self.multi) {
+            let group = Some(value_or_null(by, env, &row.value)?);
+            return Ok(Flow::Keep(Row { group, ..row }));
+        }
+        let values =
+            self.by.iter().map(|by| value_or_null(by, env, &row.value)).collect::<Result<Vec<_>>>()?;
+        if !self.multi {
+            return Ok(Flow::Keep(Row { group: Some(group_of(values)), ..row }));
+        }
+        let groups = combinations(values, env.limits.array).at(self.bt)?;
+        let rows: Vec<Row> = groups
+            .into_iter()
+            .map(|values| Row { group: Some(group_of(values)), value: row.value.clone() })
+            .collect();
+        Ok(Flow::Expand(Expansion::Rows(rows.into_iter())))
+    }
+}
+
+fn value_or_null(by: &Func, env: &Env, row: &Datum) -> Result<Datum> {
+    match by.call(env, std::slice::from_ref(row)) {
+        Err(error) if error.kind() == ErrorKind::NonExistence => Ok(Datum::Null),
+        result => result,
+    }
+}
+
+fn group_of(mut values: Vec<Datum>) -> Datum {
+    match values.pop() {
+        Some(only) if values.is_empty() => only,
+        Some(last) => {
+            values.push(last);
+            Datum::array(values)
+        }
+        None => Datum::empty_array(),
+    }
+}
+
+/// All ways to take one element of each value. What isn't an array, or is an empty one, leaves no choice.
+fn combinations(values: Vec<Datum>, limit: usize) -> Result<Vec<Vec<Datum>>> {
+    let mut combinations: Vec<Vec<Datum>> = vec![Vec::new()];
+    for value in values {
+        let choices: Vec<Datum> = match value {
+            Datum::Array(items) if items.is_empty() => vec![Datum::Null],
+            Datum::Array(items) => items.iter().collect(),
+            other => vec![other],
+        };
+        if combinations.len().saturating_mul(choices.len()) > limit {
+            return Err(too_many_groups(limit));
+        }
+        combinations = combinations
+            .iter()
+            .flat_map(|earlier| {
+                choices.iter().map(|choice| earlier.iter().chain([choice]).cloned().collect())
+            })
+            .collect();
+    }
+    Ok(combinations)
+}
+
+/// The error for more groups than the array limit.
+pub fn too_many_groups(limit: usize) -> Error {
+    Error::new(ErrorKind::ResourceLimit, format!("Too many groups (> {limit})."))
 }

@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use super::object::{Elements, object_or_elements};
-use crate::datum::{Datum, pseudo::GEOMETRY};
+use super::elements::{self, Elements, NO_RECURSE, Operation};
+use crate::datum::Datum;
 use crate::error::{At, Bt, Error, Result};
 use crate::eval::geo_index::GeoIndex;
 use crate::eval::{Arity, Call, Determinism, Grouping, Spec, Stream, TableRef, Val, Value};
 use crate::geo::nearest::Nearest;
-use crate::geo::{self, Circle, Ellipsoid, LonLat, Shape, Unit, geojson};
+use crate::geo::{self, Circle, Ellipsoid, LonLat, Relation, Shape, Unit, geojson};
 use crate::term::TermType;
 
 const SYSTEM_AND_UNIT: &[&str] = &["geo_system", "unit"];
 const CIRCLE: &[&str] = &["geo_system", "unit", "fill", "num_vertices"];
 const NEAREST: &[&str] = &["index", "max_results", "max_dist", "geo_system", "unit"];
-const NO_RECURSE: &[&str] = &["_NO_RECURSE_"];
 
 /// The terms of this family. Rounding may differ between machines, so few of them count as deterministic.
 pub const TERMS: &[Spec] = &[
@@ -31,11 +30,11 @@ pub const TERMS: &[Spec] = &[
     Spec::new(TermType::Distance, Arity::exactly(2), distance)
         .optargs(SYSTEM_AND_UNIT)
         .determinism(Determinism::ONE_SERVER),
-    Spec::new(TermType::Intersects, Arity::exactly(2), |call| relation(call, geo::intersects))
+    Spec::new(TermType::Intersects, Arity::exactly(2), |call| relation(call, Relation::Intersects))
         .optargs(NO_RECURSE)
         .grouping(Grouping::Stream)
         .determinism(Determinism::ONE_SERVER),
-    Spec::new(TermType::Includes, Arity::exactly(2), |call| relation(call, geo::includes))
+    Spec::new(TermType::Includes, Arity::exactly(2), |call| relation(call, Relation::Includes))
         .optargs(NO_RECURSE)
         .grouping(Grouping::Stream)
         .determinism(Determinism::ONE_SERVER),
@@ -145,22 +144,13 @@ fn distance(call: &mut Call<'_>) -> Result<Val> {
     Ok(call.val(Datum::num(unit.from_meters(meters))?))
 }
 
-/// A term that asks something of two geometries, or of each geometry of a sequence and another one.
-fn relation(call: &mut Call<'_>, holds: fn(&Datum, &Datum) -> Result<bool>) -> Result<Val> {
+/// A term that asks of a geometry, or of each geometry of a sequence, what it is to another one.
+fn relation(call: &mut Call<'_>, relation: fn(Shape) -> Relation) -> Result<Val> {
     let first = call.arg(0)?;
-    match &first.value {
-        Value::Datum(own) if own.is_ptype(GEOMETRY) => {
-            let (other, _) = geometry(call, 1)?;
-            Ok(call.val(Datum::Bool(holds(own, &other)?)))
-        }
-        _ => {
-            let bt = first.bt;
-            object_or_elements(call, first, Elements::Filter, |call, object| {
-                geojson::expect(&object).at(bt)?;
-                Ok(call.val(object))
-            })
-        }
-    }
+    elements::apply(call, first, Elements::Filter, |call| {
+        let (other, _) = geometry(call, 1)?;
+        Ok(Operation::Relation(relation(Shape::of(&other)?)))
+    })
 }
 
 /// The table and the index that a term of this name is to search.

@@ -1,12 +1,30 @@
 //! The terms, a file for each family.
 
 pub mod admin;
+pub mod aggregate;
+pub mod array;
 pub mod control;
 pub mod datum;
+pub mod elements;
+pub mod errors;
+pub mod fields;
+pub mod fold;
 pub mod geo;
+pub mod group;
 pub mod index;
+pub mod join;
+pub mod json;
+pub mod logic;
+pub mod math;
 pub mod object;
+pub mod order;
+pub mod part;
+pub mod position;
+pub mod search;
 pub mod table;
+pub mod transform;
+pub mod types;
+pub mod union;
 pub mod write;
 
 use std::sync::LazyLock;
@@ -16,14 +34,31 @@ use crate::term::TermType;
 
 /// The families, each with the terms that it evaluates.
 const FAMILIES: &[&[Spec]] = &[
+    admin::TERMS,
+    aggregate::TERMS,
+    array::TERMS,
     control::TERMS,
     datum::TERMS,
-    object::TERMS,
-    table::TERMS,
-    write::TERMS,
-    index::TERMS,
-    admin::TERMS,
+    errors::TERMS,
+    fields::TERMS,
+    fold::TERMS,
     geo::TERMS,
+    group::TERMS,
+    index::TERMS,
+    join::TERMS,
+    json::TERMS,
+    logic::TERMS,
+    math::TERMS,
+    object::TERMS,
+    order::TERMS,
+    part::TERMS,
+    position::TERMS,
+    search::TERMS,
+    table::TERMS,
+    transform::TERMS,
+    types::TERMS,
+    union::TERMS,
+    write::TERMS,
 ];
 
 /// How a term is compiled and evaluated; `None` when it isn't supported.

@@ -7,7 +7,7 @@ use crate::error::{At, Bt, Error, Result};
 use crate::eval::stats::Stats;
 use crate::eval::table::TableRef;
 use crate::eval::write::{self, Conflict, ReturnChanges, WriteOptions};
-use crate::eval::{Arity, Call, Determinism, Flags, Func, Shortcut, Spec, Stream, Val, Value};
+use crate::eval::{Arity, Call, Determinism, Flags, Shortcut, Spec, Stream, Val, Value};
 use crate::storage::Durability;
 use crate::term::{RawTerm, TermType};
 

@@ -1,0 +1,79 @@
+//! Reads dates, clock times and offsets digit by digit, with RethinkDB's messages.
+
+use crate::error::{Error, Result};
+
+/// A position in a text.
+pub(super) struct Cursor<'a> {
+    text: &'a str,
+    rest: &'a str,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Cursor { text, rest: text }
+    }
+
+    /// What was not read yet.
+    pub(super) fn rest(&self) -> &'a str {
+        self.rest
+    }
+
+    pub(super) fn at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Reads exactly that many digits.
+    pub(super) fn digits(&mut self, count: usize) -> Result<u32> {
+        let mut number = 0;
+        for _ in 0..count {
+            number = number * 10 + self.digit()?;
+        }
+        Ok(number)
+    }
+
+    fn digit(&mut self) -> Result<u32> {
+        let text = self.text;
+        let mut chars = self.rest.chars();
+        // The text may be a date or a clock time, but this is what RethinkDB says.
+        let next = chars.next().ok_or_else(|| {
+            Error::logic(format!(
+                "Invalid time zone string `{text}`. Valid time zones are `+hh:mm`, `-hh:mm`, `+hhmm`, `-hhmm`, \
+                 `+hh`, `-hh` and `Z`."
+            ))
+        })?;
+        let digit = next.to_digit(10).ok_or_else(|| {
+            Error::logic(format!("Invalid date string `{text}` (got `{next}` but expected a digit)."))
+        })?;
+        self.rest = chars.as_str();
+        Ok(digit)
+    }
+
+    /// Reads all that is left as digits.
+    pub(super) fn remaining_digits(&mut self) -> Result<&'a str> {
+        let digits = self.rest;
+        while !self.at_end() {
+            self.digit()?;
+        }
+        Ok(digits)
+    }
+
+    /// Reads this character if it is next.
+    pub(super) fn skip(&mut self, expected: char) -> bool {
+        match self.rest.strip_prefix(expected) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Checks that everything was read.
+    pub(super) fn finish(&self, what: &str) -> Result<()> {
+        if self.at_end() {
+            return Ok(());
+        }
+        let (rest, text) = (self.rest, self.text);
+        Err(Error::logic(format!("Garbage characters `{rest}` at end of {what} string `{text}`.")))
+    }
+}

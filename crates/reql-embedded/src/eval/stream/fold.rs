@@ -1,0 +1,71 @@
+//! Folding with `emit`: a sequence made of what each step gives out.
+
+use super::{ArraySource, Source, Stream};
+use crate::datum::Datum;
+use crate::error::{At, Bt, Result};
+use crate::eval::env::Env;
+use crate::eval::func::Func;
+
+/// Carries a value from row to row and yields what `emit` makes of each step.
+pub struct Fold {
+    /// The rows.
+    pub rows: Stream,
+    /// The value so far.
+    pub state: Datum,
+    /// From the value so far and a row to the next value.
+    pub step: Func,
+    /// From the value before, the row and the value after to an array of rows.
+    pub emit: Func,
+    /// From the last value to an array of rows.
+    pub final_emit: Option<Func>,
+    /// The term to blame when there is no array.
+    pub bt: Bt,
+    emitted: ArraySource,
+}
+
+impl Fold {
+    /// Not yet started.
+    pub fn new(rows: Stream, state: Datum, step: Func, emit: Func, final_emit: Option<Func>, bt: Bt) -> Self {
+        Fold { rows, state, step, emit, final_emit, bt, emitted: ArraySource::new(Vec::new().into()) }
+    }
+
+    fn advance(&mut self, env: &Env, row: Datum) -> Result<Datum> {
+        let next = self.step.call(env, &[self.state.clone(), row.clone()])?;
+        let before = std::mem::replace(&mut self.state, next.clone());
+        self.emit.call(env, &[before, row, next])
+    }
+}
+
+impl Source for Fold {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        loop {
+            if let Some(item) = self.emitted.next(env)? {
+                return Ok(Some(item));
+            }
+            let items = if let Some(row) = self.rows.next(env)? {
+                self.advance(env, row)?
+            } else if let Some(last) = self.final_emit.take() {
+                last.call(env, std::slice::from_ref(&self.state))?
+            } else {
+                return Ok(None);
+            };
+            self.emitted = ArraySource::new(items.as_array().at(self.bt)?.clone());
+        }
+    }
+
+    fn suspend(&mut self) {
+        self.rows.suspend();
+    }
+
+    fn is_array(&self) -> bool {
+        self.rows.is_array()
+    }
+
+    fn is_infinite(&self) -> bool {
+        self.rows.is_infinite()
+    }
+
+    fn check_finite(&self) -> Result<()> {
+        self.rows.check_finite()
+    }
+}

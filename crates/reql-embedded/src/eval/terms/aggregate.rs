@@ -1,0 +1,226 @@
+//! Terms that boil a sequence, or each of its groups, down to one value.
+
+use std::cmp::Ordering;
+
+use crate::datum::Datum;
+use crate::error::{At, Bt, Error, ErrorKind, Result};
+use crate::eval::grouped::{Accumulator, accumulate};
+use crate::eval::stream::{Filter, Predicate};
+use crate::eval::{Arity, Call, Env, Func, Grouping, Shortcut, Spec, Val, Value};
+use crate::term::TermType;
+
+/// The terms of this family.
+pub const TERMS: &[Spec] = &[
+    Spec::new(TermType::Count, Arity::between(1, 2), count).grouping(Grouping::Stream),
+    Spec::new(TermType::Reduce, Arity::exactly(2), reduce).optargs(&["base"]).grouping(Grouping::Stream),
+    Spec::new(TermType::Sum, Arity::between(1, 2), sum).optargs(&["index"]).grouping(Grouping::Stream),
+    Spec::new(TermType::Avg, Arity::between(1, 2), avg).optargs(&["index"]).grouping(Grouping::Stream),
+    Spec::new(TermType::Min, Arity::between(1, 2), extreme).optargs(&["index"]).grouping(Grouping::Stream),
+    Spec::new(TermType::Max, Arity::between(1, 2), extreme).optargs(&["index"]).grouping(Grouping::Stream),
+];
+
+/// Runs an accumulator over all rows of a sequence.
+fn boil_down(call: &Call<'_>, sequence: Val, accumulator: &impl Accumulator) -> Result<Val> {
+    let bt = sequence.bt;
+    let stream = sequence.into_stream(call.env)?;
+    stream.check_finite().at(bt)?;
+    accumulate(stream, call.env, call.bt(), accumulator)
+}
+
+fn count(call: &mut Call<'_>) -> Result<Val> {
+    let sequence = call.arg(0)?;
+    if call.len() == 2 {
+        let predicate = Predicate::of(call.arg(1)?)?;
+        let bt = sequence.bt;
+        let matching = sequence.into_stream(call.env)?.then(Filter(predicate));
+        return boil_down(call, Val { value: Value::Stream(matching), bt }, &Count);
+    }
+    if !sequence.is_datum() {
+        return boil_down(call, sequence, &Count);
+    }
+    let bt = sequence.bt;
+    let size = match sequence.into_datum()? {
+        Datum::Binary(bytes) => bytes.len(),
+        Datum::Str(text) => text.chars().count(),
+        Datum::Object(object) => object.len(),
+        Datum::Array(items) => items.len(),
+        other => return boil_down(call, Val::datum(other, bt), &Count),
+    };
+    Ok(call.val(size.into()))
+}
+
+struct Count;
+
+impl Accumulator for Count {
+    type State = u64;
+
+    fn add(&self, _: &Env, state: &mut u64, _: Datum) -> Result<bool> {
+        *state += 1;
+        Ok(true)
+    }
+
+    fn finish(&self, state: u64) -> Result<Datum> {
+        Ok(state.into())
+    }
+}
+
+fn reduce(call: &mut Call<'_>) -> Result<Val> {
+    let sequence = call.arg(0)?;
+    let func = call.arg(1)?.into_func(Shortcut::None)?;
+    boil_down(call, sequence, &Reduce(func))
+}
+
+struct Reduce(Func);
+
+impl Accumulator for Reduce {
+    type State = Option<Datum>;
+
+    fn add(&self, env: &Env, state: &mut Self::State, row: Datum) -> Result<bool> {
+        *state = Some(match state.take() {
+            Some(earlier) => self.0.call(env, &[earlier, row])?,
+            None => row,
+        });
+        Ok(true)
+    }
+
+    fn finish(&self, state: Self::State) -> Result<Datum> {
+        state.ok_or_else(|| Error::missing("Cannot reduce over an empty stream.").at(self.0.bt))
+    }
+}
+
+/// What `sum`, `avg`, `min` and `max` look at of each row.
+struct Aspect {
+    /// The row itself if there is no function.
+    func: Option<Func>,
+    bt: Bt,
+}
+
+impl Aspect {
+    /// The value, passed through `read`; `None` when either finds nothing there: such rows don't count.
+    fn of<T>(&self, env: &Env, row: Datum, read: impl FnOnce(Datum) -> Result<T>) -> Result<Option<T>> {
+        let value = match &self.func {
+            Some(func) => func.call(env, std::slice::from_ref(&row)),
+            None => Ok(row),
+        };
+        match value.and_then(read) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.kind() == ErrorKind::NonExistence => Ok(None),
+            Err(error) => Err(error.at(self.bt)),
+        }
+    }
+}
+
+fn sum(call: &mut Call<'_>) -> Result<Val> {
+    let (sequence, aspect) = sequence_and_aspect(call)?;
+    boil_down(call, sequence, &Sum(aspect))
+}
+
+fn avg(call: &mut Call<'_>) -> Result<Val> {
+    let (sequence, aspect) = sequence_and_aspect(call)?;
+    boil_down(call, sequence, &Avg(aspect))
+}
+
+/// The arguments of terms that can't use an index, although they know the option.
+fn sequence_and_aspect(call: &mut Call<'_>) -> Result<(Val, Aspect)> {
+    let sequence = call.arg(0)?;
+    let (func, index) = func_or_index(call)?;
+    if index.is_some() {
+        sequence.into_table()?;
+        return Err(call.fail(format!("Cannot call {} on an index.", name(call))));
+    }
+    Ok((sequence, Aspect { func, bt: call.bt() }))
+}
+
+fn func_or_index(call: &mut Call<'_>) -> Result<(Option<Func>, Option<Val>)> {
+    let index = call.optarg("index")?;
+    if call.len() == 1 {
+        return Ok((None, index));
+    }
+    let func = call.arg(1)?.into_func(Shortcut::GetField)?;
+    if index.is_some() {
+        return Err(call.fail(format!("Cannot provide both a function and an index to {}.", name(call))));
+    }
+    Ok((Some(func), None))
+}
+
+fn name(call: &Call<'_>) -> String {
+    call.kind().name().to_lowercase()
+}
+
+struct Sum(Aspect);
+
+impl Accumulator for Sum {
+    type State = f64;
+
+    fn add(&self, env: &Env, state: &mut f64, row: Datum) -> Result<bool> {
+        let number = self.0.of(env, row, |value| value.as_num())?;
+        *state += number.unwrap_or_default();
+        Ok(number.is_some())
+    }
+
+    fn finish(&self, state: f64) -> Result<Datum> {
+        Datum::num(state)
+    }
+}
+
+struct Avg(Aspect);
+
+impl Accumulator for Avg {
+    type State = (f64, u64);
+
+    fn add(&self, env: &Env, (total, count): &mut Self::State, row: Datum) -> Result<bool> {
+        let number = self.0.of(env, row, |value| value.as_num())?;
+        *total += number.unwrap_or_default();
+        *count += u64::from(number.is_some());
+        Ok(number.is_some())
+    }
+
+    fn finish(&self, (total, count): Self::State) -> Result<Datum> {
+        match count {
+            0 => Err(nothing("average", "avg")),
+            _ => Datum::num(total / count as f64),
+        }
+    }
+}
+
+fn nothing(what: &str, term: &str) -> Error {
+    Error::missing(format!(
+        "Cannot take the {what} of an empty stream.  (If you passed `{term}` a field name, it may be that no elements of the stream had that field.)"
+    ))
+}
+
+/// `min` and `max`.
+fn extreme(call: &mut Call<'_>) -> Result<Val> {
+    let sequence = call.arg(0)?;
+    let (func, index) = func_or_index(call)?;
+    if let Some(index) = index {
+        return Err(call.fail("Indexes are not supported by this server.").at(index.bt));
+    }
+    let better = if call.kind() == TermType::Min { Ordering::Less } else { Ordering::Greater };
+    let aspect = Aspect { func, bt: call.bt() };
+    boil_down(call, sequence, &Extreme { aspect, better, name: name(call) })
+}
+
+struct Extreme {
+    aspect: Aspect,
+    /// How a value compares to the best one so far if it takes its place.
+    better: Ordering,
+    name: String,
+}
+
+impl Accumulator for Extreme {
+    /// The best value so far with its row.
+    type State = Option<(Datum, Datum)>;
+
+    fn add(&self, env: &Env, state: &mut Self::State, row: Datum) -> Result<bool> {
+        let Some(value) = self.aspect.of(env, row.clone(), Ok)? else { return Ok(false) };
+        if state.as_ref().is_none_or(|(best, _)| value.cmp(best) == self.better) {
+            *state = Some((value, row));
+        }
+        Ok(true)
+    }
+
+    fn finish(&self, state: Self::State) -> Result<Datum> {
+        state.map(|(_, row)| row).ok_or_else(|| nothing(&self.name, &self.name))
+    }
+}

@@ -1,0 +1,166 @@
+//! Arrays: adding, removing and replacing elements, and arrays as sets.
+
+use std::collections::BTreeSet;
+
+use super::position::{from_start, out_of_bounds};
+use crate::datum::Datum;
+use crate::error::{Error, Result};
+use crate::eval::{Arity, Call, Spec, Val};
+use crate::term::{RawTerm, TermType};
+
+/// The terms of this family.
+pub const TERMS: &[Spec] = &[
+    Spec::new(TermType::Append, Arity::exactly(2), append),
+    Spec::new(TermType::Prepend, Arity::exactly(2), prepend),
+    Spec::rewritten(TermType::Difference, Arity::exactly(2), difference),
+    Spec::new(TermType::SetInsert, Arity::exactly(2), set_insert),
+    Spec::new(TermType::SetUnion, Arity::exactly(2), set_union),
+    Spec::new(TermType::SetIntersection, Arity::exactly(2), set_intersection),
+    Spec::new(TermType::SetDifference, Arity::exactly(2), set_difference),
+    Spec::new(TermType::InsertAt, Arity::exactly(3), insert_at),
+    Spec::new(TermType::SpliceAt, Arity::exactly(3), splice_at),
+    Spec::new(TermType::DeleteAt, Arity::between(2, 3), delete_at),
+    Spec::new(TermType::ChangeAt, Arity::exactly(3), change_at),
+];
+
+/// The elements of an array, which this term will change.
+fn elements(array: Datum) -> Result<Vec<Datum>> {
+    match array {
+        Datum::Array(items) => Ok(items.into_vec()),
+        other => Err(other.wrong_type("ARRAY")),
+    }
+}
+
+fn append(call: &mut Call<'_>) -> Result<Val> {
+    let (array, item) = (call.datum(0)?, call.datum(1)?);
+    let mut items = elements(array)?;
+    items.push(item);
+    call.array(items)
+}
+
+fn prepend(call: &mut Call<'_>) -> Result<Val> {
+    let (array, item) = (call.datum(0)?, call.datum(1)?);
+    let array = array.as_array()?;
+    let mut items = Vec::with_capacity(array.len() + 1);
+    items.push(item);
+    items.extend(array.iter());
+    call.array(items)
+}
+
+/// The parameter of the function in [`difference`].
+const ROW: i64 = -2;
+
+/// `left.difference(right)` is `left.filter(row => right.contains(row).not())`.
+fn difference(raw: &RawTerm) -> Result<RawTerm> {
+    let [left, right] = &raw.args[..] else {
+        return Err(Error::internal("A difference without its arguments."));
+    };
+    let term = |kind, args| RawTerm::generated(kind, raw.bt, args);
+    let name = || RawTerm::literal(Datum::from(ROW), raw.bt);
+    let row = term(TermType::Var, vec![name()]);
+    let contains = term(TermType::Contains, vec![right.clone(), row]);
+    let params = term(TermType::MakeArray, vec![name()]);
+    let func = term(TermType::Func, vec![params, term(TermType::Not, vec![contains])]);
+    let mut filter = term(TermType::Filter, vec![left.clone(), func]);
+    filter.optargs = raw.optargs.clone();
+    Ok(filter)
+}
+
+fn set_insert(call: &mut Call<'_>) -> Result<Val> {
+    let (array, item) = (call.datum(0)?, call.datum(1)?);
+    let items = array.as_array()?.iter().chain([item]);
+    call.array(unseen(BTreeSet::new(), items))
+}
+
+fn set_union(call: &mut Call<'_>) -> Result<Val> {
+    let (left, right) = (call.datum(0)?, call.datum(1)?);
+    let items = left.as_array()?.iter().chain(right.as_array()?.iter());
+    call.array(unseen(BTreeSet::new(), items))
+}
+
+fn set_intersection(call: &mut Call<'_>) -> Result<Val> {
+    let (left, right) = (call.datum(0)?, call.datum(1)?);
+    let mut wanted: BTreeSet<Datum> = left.as_array()?.iter().collect();
+    call.array(right.as_array()?.iter().filter(|item| wanted.remove(item)).collect())
+}
+
+fn set_difference(call: &mut Call<'_>) -> Result<Val> {
+    let (left, right) = (call.datum(0)?, call.datum(1)?);
+    let unwanted = right.as_array()?.iter().collect();
+    call.array(unseen(unwanted, left.as_array()?.iter()))
+}
+
+/// The items that are not in the set, each once.
+fn unseen(mut seen: BTreeSet<Datum>, items: impl Iterator<Item = Datum>) -> Vec<Datum> {
+    items.filter(|item| seen.insert(item.clone())).collect()
+}
+
+/// What an index of the terms below counts: the elements, or the gaps before, between and after them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    Elements,
+    Gaps,
+}
+
+/// The array, which must be within the limit, and the place that the second argument names.
+fn array_and_place(call: &mut Call<'_>, counted: Counted) -> Result<(Vec<Datum>, u64)> {
+    let items = elements(call.datum(0)?)?;
+    call.env.limits.check_array(items.len())?;
+    let size = items.len() + usize::from(counted == Counted::Gaps);
+    let place = place(call, 1, size)?;
+    Ok((items, place))
+}
+
+fn place(call: &mut Call<'_>, argument: usize, size: usize) -> Result<u64> {
+    let index = call.datum(argument)?.as_int()?;
+    from_start(index, size).ok_or_else(|| out_of_bounds(index))
+}
+
+/// A place as an index, which must be below `end`.
+fn within(place: u64, end: usize, size: usize) -> Result<usize> {
+    usize::try_from(place)
+        .ok()
+        .filter(|at| *at < end)
+        .ok_or_else(|| Error::missing(format!("Index `{place}` out of bounds for array of size: `{size}`.")))
+}
+
+fn insert_at(call: &mut Call<'_>) -> Result<Val> {
+    let (mut items, place) = array_and_place(call, Counted::Gaps)?;
+    let item = call.datum(2)?;
+    let size = items.len();
+    items.insert(within(place, size + 1, size)?, item);
+    call.array(items)
+}
+
+fn splice_at(call: &mut Call<'_>) -> Result<Val> {
+    let (mut items, place) = array_and_place(call, Counted::Gaps)?;
+    let inserted = call.datum(2)?;
+    let size = items.len();
+    let at = within(place, size + 1, size)?;
+    items.splice(at..at, elements(inserted)?);
+    call.array(items)
+}
+
+fn delete_at(call: &mut Call<'_>) -> Result<Val> {
+    let (mut items, place_of_start) = array_and_place(call, Counted::Elements)?;
+    let size = items.len();
+    if call.len() == 2 {
+        items.remove(within(place_of_start, size, size)?);
+        return call.array(items);
+    }
+    let place_of_end = place(call, 2, size)?;
+    let (start, end) = (within(place_of_start, size + 1, size)?, within(place_of_end, size + 1, size)?);
+    if start > end {
+        return Err(call.fail(format!("Start index `{start}` is greater than end index `{end}`.")));
+    }
+    items.drain(start..end);
+    call.array(items)
+}
+
+fn change_at(call: &mut Call<'_>) -> Result<Val> {
+    let (mut items, place) = array_and_place(call, Counted::Elements)?;
+    let item = call.datum(2)?;
+    let size = items.len();
+    items[within(place, size, size)?] = item;
+    call.array(items)
+}

@@ -1,0 +1,226 @@
+//! Terms that work on an object, or on each element of a sequence: `get_field`, `pluck`, `merge` and their like.
+
+use std::sync::Arc;
+
+use crate::datum::{Datum, pseudo};
+use crate::error::{At, Bt, Error, ErrorKind, Result};
+use crate::eval::pathspec::PathSpec;
+use crate::eval::stream::{Flow, Row, Stage};
+use crate::eval::{Call, Env, Flags, Func, Val, Value};
+use crate::geo::Relation;
+use crate::term::TermType;
+
+/// Marks the calls that work on an element already, and so must not recurse.
+pub const NO_RECURSE: &[&str] = &["_NO_RECURSE_"];
+
+/// What a sequence becomes when the term works on each of its elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Elements {
+    /// Each element is replaced by the result.
+    Map,
+    /// The elements for which the result is true stay.
+    Filter,
+    /// Each element is replaced by the result; those that lack the field are left out.
+    SkipMap,
+}
+
+/// What a term does to an object: the term with all arguments but the first evaluated.
+pub enum Operation {
+    /// The value of the field.
+    Field(Arc<str>),
+    /// The object with these fields only.
+    Pluck(PathSpec),
+    /// The object without these fields.
+    Without(PathSpec),
+    /// Whether the object has these fields.
+    HasFields(PathSpec),
+    /// Whether the geometry is this to another one.
+    Relation(Relation),
+    /// The object with others laid over it, one after the other.
+    Merge(Vec<Overlay>),
+}
+
+/// What an object is merged with.
+pub enum Overlay {
+    /// A value.
+    Value(Datum, Bt),
+    /// What a function makes of the object.
+    Func(Func, Bt),
+}
+
+impl Operation {
+    /// Works on an object that is no pseudo-type, or on a geometry.
+    fn apply(&self, env: &Env, object: &Datum) -> Result<Datum> {
+        match self {
+            Operation::Field(key) => object.field(key),
+            Operation::Pluck(paths) => Ok(paths.project(object, env.limits)),
+            Operation::Without(paths) => Ok(paths.unproject(object, env.limits)),
+            Operation::HasFields(paths) => Ok(Datum::Bool(paths.is_in(object))),
+            Operation::Relation(relation) => relation.holds(object).map(Datum::Bool),
+            Operation::Merge(overlays) => {
+                overlays.iter().try_fold(object.clone(), |merged, overlay| overlay.lay_over(env, &merged))
+            }
+        }
+    }
+}
+
+impl Overlay {
+    /// The overlay that an argument is.
+    pub fn of(val: Val) -> Result<Overlay> {
+        let bt = val.bt;
+        Ok(match val.value {
+            Value::Func(func) => Overlay::Func(func, bt),
+            _ if val.is_datum() => Overlay::Value(val.into_datum()?, bt),
+            _ => return Err(val.wrong_type("FUNCTION")),
+        })
+    }
+
+    fn lay_over(&self, env: &Env, object: &Datum) -> Result<Datum> {
+        let (made, bt);
+        let overlay = match self {
+            Overlay::Value(value, place) => {
+                bt = *place;
+                value
+            }
+            Overlay::Func(func, place) => {
+                bt = *place;
+                made = func.call_val(env, std::slice::from_ref(object), Flags::LITERAL_OK)?.into_datum()?;
+                &made
+            }
+        };
+        match overlay {
+            Datum::Object(_) if overlay.reql_type().is_some_and(|kind| &*kind != "LITERAL") => {
+                let message = format!("Cannot merge objects of type `{}`.", overlay.type_name());
+                Err(Error::logic(message).at(bt))
+            }
+            overlay => object.merge(overlay),
+        }
+    }
+}
+
+/// Applies a term to its first argument: an object, or each element of a sequence.
+///
+/// `operation` evaluates the other arguments. RethinkDB does that again for each element of a sequence; so does this,
+/// by compiling the term as a function of its first argument, unless the arguments are fixed.
+pub fn apply(
+    call: &mut Call<'_>,
+    first: Val,
+    elements: Elements,
+    operation: impl Fn(&mut Call<'_>) -> Result<Operation>,
+) -> Result<Val> {
+    let bt = first.bt;
+    let first = match first.value {
+        Value::Single(selection) => Val::datum(selection.get().at(bt)?, bt),
+        value => Val { value, bt },
+    };
+    match &first.value {
+        Value::Datum(Datum::Array(_)) => over_elements(call, first, elements, operation),
+        Value::Datum(datum) => {
+            check_object(call.kind(), datum).at(bt)?;
+            let result = operation(call)?.apply(call.env, datum)?;
+            Ok(call.val(result))
+        }
+        _ if first.is_sequence() => over_elements(call, first, elements, operation),
+        _ => {
+            let (name, shown) = (name(call.kind()), first.describe()?);
+            Err(Error::logic(format!("Cannot perform {name} on a non-object non-sequence `{shown}`.")).at(bt))
+        }
+    }
+}
+
+/// A term's name in error messages.
+fn name(kind: TermType) -> String {
+    kind.name().to_lowercase()
+}
+
+/// Fails unless it is an object, and no pseudo-type, save a geometry where the term asks something of those.
+pub fn check_object(kind: TermType, datum: &Datum) -> Result<()> {
+    let takes_geometry = matches!(kind, TermType::Intersects | TermType::Includes);
+    match datum {
+        Datum::Object(_) if datum.reql_type().is_none() => Ok(()),
+        Datum::Object(_) if takes_geometry && datum.is_ptype(pseudo::GEOMETRY) => Ok(()),
+        Datum::Object(_) => {
+            let type_name = datum.type_name();
+            Err(Error::logic(format!("Cannot call `{}` on objects of type `{type_name}`.", name(kind))))
+        }
+        other => {
+            let shown = other.trunc_print();
+            let message = format!("Cannot perform {} on a non-object non-sequence `{shown}`.", name(kind));
+            Err(other.type_error(message))
+        }
+    }
+}
+
+fn nested_sequences(kind: TermType) -> Error {
+    Error::logic(format!("Cannot perform {} on a sequence of sequences.", name(kind)))
+}
+
+fn over_elements(
+    call: &mut Call<'_>,
+    sequence: Val,
+    elements: Elements,
+    operation: impl Fn(&mut Call<'_>) -> Result<Operation>,
+) -> Result<Val> {
+    if let Some(no_recurse) = call.optarg("_NO_RECURSE_")?
+        && no_recurse.into_bool()?
+    {
+        return Err(nested_sequences(call.kind()).at(call.bt()));
+    }
+    // An operation that can't be made fails for each element, and so not at all when there are none.
+    let fixed = if call.has_fixed_args(1) { operation(call).ok() } else { None };
+    let work = match fixed {
+        Some(operation) => Work::Direct { operation, kind: call.kind() },
+        None => Work::Compiled(call.as_element_function()?),
+    };
+    let stage = OnElements { work, elements, bt: call.bt() };
+    match sequence.value {
+        Value::Table(_) | Value::Slice(_) | Value::Selection(..) if elements == Elements::Filter => {
+            let bt = call.bt();
+            let (table, stream) = sequence.into_selection(call.env)?;
+            Ok(Val { value: Value::Selection(table, stream.then(stage)), bt })
+        }
+        _ => call.seq(sequence.into_stream(call.env)?.then(stage)),
+    }
+}
+
+/// Works on each element of a sequence.
+struct OnElements {
+    work: Work,
+    elements: Elements,
+    bt: Bt,
+}
+
+enum Work {
+    Direct { operation: Operation, kind: TermType },
+    Compiled(Func),
+}
+
+impl Work {
+    fn apply(&self, env: &Env, element: &Datum) -> Result<Datum> {
+        match self {
+            Work::Compiled(func) => func.call(env, std::slice::from_ref(element)),
+            Work::Direct { kind, .. } if matches!(element, Datum::Array(_)) => Err(nested_sequences(*kind)),
+            Work::Direct { operation, kind } => {
+                check_object(*kind, element)?;
+                operation.apply(env, element)
+            }
+        }
+    }
+}
+
+impl Stage for OnElements {
+    fn apply(&mut self, env: &Env, row: Row) -> Result<Flow> {
+        let Row { group, value } = row;
+        let result = match self.work.apply(env, &value) {
+            Err(error) if self.elements != Elements::Map && error.kind() == ErrorKind::NonExistence => {
+                return Ok(Flow::Drop);
+            }
+            result => result.at(self.bt)?,
+        };
+        Ok(match self.elements {
+            Elements::Filter if !result.is_truthy() => Flow::Drop,
+            Elements::Filter => Flow::Keep(Row { group, value }),
+            Elements::Map | Elements::SkipMap => Flow::Keep(Row { group, value: result }),
+        })
+    }
+}

@@ -1,0 +1,46 @@
+//! Raising errors, and answering in place of what isn't there.
+
+use crate::datum::Datum;
+use crate::error::{ErrorKind, Result};
+use crate::eval::{Arity, Call, Flags, Grouping, Spec, Val, Value};
+use crate::term::TermType;
+
+/// The terms of this family.
+pub const TERMS: &[Spec] = &[
+    Spec::new(TermType::Error, Arity::between(0, 1), error),
+    Spec::new(TermType::Default, Arity::exactly(2), default).grouping(Grouping::Whole),
+];
+
+fn error(call: &mut Call<'_>) -> Result<Val> {
+    if call.len() == 0 {
+        return Err(call.fail_as(ErrorKind::EmptyUser, "Empty ERROR term outside a default block."));
+    }
+    let message = call.arg(0)?.into_str()?;
+    // RethinkDB handles the text as a C string.
+    let shown = message.split('\0').next().unwrap_or_default();
+    Err(call.fail_as(ErrorKind::User, shown))
+}
+
+/// The first argument, or the second one in place of `null` and of what doesn't exist. `r.error()` as the second one
+/// means the first after all.
+fn default(call: &mut Call<'_>) -> Result<Val> {
+    let value = match call.arg(0).and_then(|val| Ok((val.is_null()?, val))) {
+        Ok((false, val)) => return Ok(val),
+        Ok((true, val)) => Ok(val),
+        Err(error) if error.kind() == ErrorKind::NonExistence => Err(error),
+        Err(error) => return Err(error),
+    };
+    match fallback(call, value.as_ref().err().map(|error| error.message())) {
+        Err(error) if error.kind() == ErrorKind::EmptyUser => value,
+        result => result,
+    }
+}
+
+/// The second argument; a function gets the reason why it is asked.
+fn fallback(call: &mut Call<'_>, reason: Option<&str>) -> Result<Val> {
+    let val = call.arg(1)?;
+    match val.value {
+        Value::Func(func) => func.call_val(call.env, &[reason.map_or(Datum::Null, Datum::str)], Flags::NONE),
+        value => Ok(Val { value, bt: val.bt }),
+    }
+}

@@ -1,0 +1,36 @@
+//! Values from JSON text, and back.
+
+use crate::datum::{Datum, json};
+use crate::error::Result;
+use crate::eval::{Arity, Call, Limits, Spec, Val};
+use crate::term::TermType;
+
+/// The terms of this family.
+pub const TERMS: &[Spec] = &[
+    Spec::new(TermType::Json, Arity::exactly(1), parse),
+    Spec::new(TermType::ToJsonString, Arity::exactly(1), print),
+];
+
+fn parse(call: &mut Call<'_>) -> Result<Val> {
+    let text = call.arg(0)?.into_str()?;
+    let datum = json::parse(&text)?;
+    check_arrays(&datum, call.env.limits)?;
+    Ok(call.val(datum))
+}
+
+/// Fails when an array is over the limit, at any depth.
+fn check_arrays(datum: &Datum, limits: Limits) -> Result<()> {
+    stacker::maybe_grow(32 * 1024, 1024 * 1024, || match datum {
+        Datum::Array(items) => {
+            items.iter().try_for_each(|item| check_arrays(&item, limits))?;
+            limits.check_array(items.len())
+        }
+        Datum::Object(object) => object.iter().try_for_each(|(_, value)| check_arrays(&value, limits)),
+        _ => Ok(()),
+    })
+}
+
+fn print(call: &mut Call<'_>) -> Result<Val> {
+    let datum = call.datum(0)?;
+    Ok(call.val(Datum::from(json::to_string(&datum)?)))
+}

@@ -1,0 +1,161 @@
+//! Arithmetic on numbers, and what `add`, `sub` and `mul` mean for strings, arrays and times.
+
+use std::sync::Arc;
+
+use crate::datum::{Array, Datum, pseudo};
+use crate::error::{Error, Result};
+use crate::eval::{Arity, Call, Limits, Spec, Val};
+use crate::term::TermType;
+
+/// The terms of this family.
+pub const TERMS: &[Spec] = &[
+    Spec::new(TermType::Add, Arity::at_least(1), |call| fold(call, add)),
+    Spec::new(TermType::Sub, Arity::at_least(1), |call| fold(call, sub)),
+    Spec::new(TermType::Mul, Arity::at_least(1), |call| fold(call, mul)),
+    Spec::new(TermType::Div, Arity::at_least(1), |call| fold(call, div)),
+    Spec::new(TermType::Mod, Arity::exactly(2), modulo),
+    Spec::new(TermType::Floor, Arity::exactly(1), |call| round(call, f64::floor)),
+    Spec::new(TermType::Ceil, Arity::exactly(1), |call| round(call, f64::ceil)),
+    Spec::new(TermType::Round, Arity::exactly(1), |call| round(call, f64::round)),
+    Spec::new(TermType::BitAnd, Arity::at_least(1), |call| fold_bits(call, |left, right| left & right)),
+    Spec::new(TermType::BitOr, Arity::at_least(1), |call| fold_bits(call, |left, right| left | right)),
+    Spec::new(TermType::BitXor, Arity::at_least(1), |call| fold_bits(call, |left, right| left ^ right)),
+    Spec::new(TermType::BitNot, Arity::exactly(1), bit_not),
+    Spec::new(TermType::BitSal, Arity::exactly(2), |call| shift(call, shift_left)),
+    Spec::new(TermType::BitSar, Arity::exactly(2), |call| shift(call, shift_right)),
+];
+
+type Operator = fn(Datum, Datum, Limits) -> Result<Datum>;
+
+/// Applies an operator from left to right; each argument is evaluated when its turn comes.
+fn fold(call: &mut Call<'_>, operator: Operator) -> Result<Val> {
+    let mut result = call.datum(0)?;
+    for index in 1..call.len() {
+        let next = call.datum(index)?;
+        result = operator(result, next, call.env.limits)?;
+    }
+    Ok(call.val(result))
+}
+
+fn add(left: Datum, right: Datum, limits: Limits) -> Result<Datum> {
+    match (&left, &right) {
+        (Datum::Num(a), Datum::Num(b)) => Datum::num(a + b),
+        _ if left.is_ptype(pseudo::TIME) || right.is_ptype(pseudo::TIME) => pseudo::time::add(&left, &right),
+        (Datum::Num(_), _) => Err(right.wrong_type("NUMBER")),
+        (Datum::Str(text), _) => concat(text, right.as_str()?),
+        (Datum::Array(_), _) => chain(left, right, limits),
+        _ => Err(left.wrong_type("NUMBER")),
+    }
+}
+
+fn concat(left: &str, right: &str) -> Result<Datum> {
+    let mut text = String::with_capacity(left.len() + right.len());
+    text.push_str(left);
+    text.push_str(right);
+    Ok(Datum::Str(Arc::from(text)))
+}
+
+fn chain(left: Datum, right: Datum, limits: Limits) -> Result<Datum> {
+    match (left, right) {
+        (Datum::Array(left), Datum::Array(right)) => {
+            limits.check_array(left.len() + right.len())?;
+            let mut items = left.into_vec();
+            items.extend(right.iter());
+            Ok(Datum::array(items))
+        }
+        (_, right) => Err(right.wrong_type("ARRAY")),
+    }
+}
+
+fn sub(left: Datum, right: Datum, _: Limits) -> Result<Datum> {
+    match (&left, &right) {
+        (Datum::Num(a), Datum::Num(b)) => Datum::num(a - b),
+        _ if left.is_ptype(pseudo::TIME) => pseudo::time::subtract(&left, &right),
+        _ => Datum::num(left.as_num()? - right.as_num()?),
+    }
+}
+
+fn mul(left: Datum, right: Datum, limits: Limits) -> Result<Datum> {
+    match (&left, &right) {
+        (Datum::Array(items), count) | (count, Datum::Array(items)) => {
+            let count = usize::try_from(count.as_int()?)
+                .map_err(|_| Error::logic("Cannot multiply an ARRAY by a negative number."))?;
+            limits.check_array(items.len().saturating_mul(count))?;
+            let copies = std::iter::repeat_n(items, if items.is_empty() { 0 } else { count });
+            Ok(Datum::array(copies.flat_map(Array::iter).collect()))
+        }
+        _ => Datum::num(left.as_num()? * right.as_num()?),
+    }
+}
+
+fn div(left: Datum, right: Datum, _: Limits) -> Result<Datum> {
+    let (dividend, divisor) = (left.as_num()?, right.as_num()?);
+    if divisor == 0.0 {
+        return Err(Error::logic("Cannot divide by zero."));
+    }
+    Datum::num(dividend / divisor)
+}
+
+fn modulo(call: &mut Call<'_>) -> Result<Val> {
+    let dividend = call.arg(0)?.into_int()?;
+    let divisor = call.arg(1)?.into_int()?;
+    match dividend.checked_rem(divisor) {
+        Some(remainder) => Ok(call.val(Datum::from(remainder))),
+        None => Err(call.fail("Cannot take a number modulo 0.")),
+    }
+}
+
+fn round(call: &mut Call<'_>, rounded: fn(f64) -> f64) -> Result<Val> {
+    let number = call.arg(0)?.into_num()?;
+    Ok(call.val(Datum::num(rounded(number))?))
+}
+
+/// An argument of the bitwise terms. They are closed over this range, so that their results are exact.
+fn bits(call: &mut Call<'_>, index: usize) -> Result<i64> {
+    let value = call.arg(index)?.into_int()?;
+    if (-(1 << 53)..1 << 53).contains(&value) {
+        Ok(value)
+    } else {
+        Err(call.fail(format!("Integer too large: {value}")))
+    }
+}
+
+fn fold_bits(call: &mut Call<'_>, operator: fn(i64, i64) -> i64) -> Result<Val> {
+    let mut result = bits(call, 0)?;
+    for index in 1..call.len() {
+        result = operator(result, bits(call, index)?);
+    }
+    Ok(call.val(Datum::from(result)))
+}
+
+fn bit_not(call: &mut Call<'_>) -> Result<Val> {
+    let value = bits(call, 0)?;
+    Ok(call.val(Datum::from(!value)))
+}
+
+fn shift(call: &mut Call<'_>, shifted: fn(i64, i64) -> f64) -> Result<Val> {
+    let value = bits(call, 0)?;
+    let by = call.arg(1)?.into_int()?;
+    if by < 0 {
+        return Err(call.fail("Cannot bit-shift by a negative value"));
+    }
+    Ok(call.val(Datum::num(shifted(value, by))?))
+}
+
+/// Shifts as a double, which may grow beyond 64 bits, and to infinity.
+fn shift_left(value: i64, by: i64) -> f64 {
+    /// Beyond the exponents of all doubles.
+    const FAR: i64 = 4096;
+    let mut result = value as f64;
+    let mut left = if value == 0 { 0 } else { by.min(FAR) };
+    while left > 0 {
+        let step = left.min(1023);
+        result *= 2f64.powi(step as i32);
+        left -= step;
+    }
+    result
+}
+
+fn shift_right(value: i64, by: i64) -> f64 {
+    (value >> by.min(63)) as f64
+}

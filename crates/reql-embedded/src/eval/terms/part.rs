@@ -1,0 +1,78 @@
+//! Terms that make a sequence of integers or take a part of one: `range`, `limit`, `skip`, `sample`.
+
+use std::sync::Arc;
+
+use rand::Rng;
+use rand::seq::SliceRandom;
+
+use crate::datum::Datum;
+use crate::error::{At, Result};
+use crate::eval::stream::{Range, Slice};
+use crate::eval::{Arity, Call, Determinism, Spec, Stream, Val};
+use crate::term::{RawTerm, TermType};
+
+/// The terms of this family.
+pub const TERMS: &[Spec] = &[
+    Spec::new(TermType::Range, Arity::between(0, 2), range),
+    Spec::new(TermType::Limit, Arity::exactly(2), limit),
+    Spec::rewritten(TermType::Skip, Arity::exactly(2), skip),
+    Spec::new(TermType::Sample, Arity::exactly(2), sample).determinism(Determinism::NO),
+];
+
+fn range(call: &mut Call<'_>) -> Result<Val> {
+    let (start, end) = match call.len() {
+        0 => (0, None),
+        1 => (0, Some(call.arg(0)?.into_int()?)),
+        _ => (call.arg(0)?.into_int()?, Some(call.arg(1)?.into_int()?)),
+    };
+    call.seq(Stream::new(Range::new(start, end, call.bt())))
+}
+
+fn limit(call: &mut Call<'_>) -> Result<Val> {
+    let sequence = call.arg(0)?;
+    let (table, rows) = call.rows(sequence)?;
+    let count = call.arg(1)?.into_int()?;
+    let count = i32::try_from(count).map_err(|_| call.fail(format!("Integer too large: {count}")))?;
+    let count = u64::try_from(count)
+        .map_err(|_| call.fail(format!("LIMIT takes a non-negative argument (got {count})")))?;
+    call.selection_or_seq(table, Stream::new(Slice::new(rows, 0, Some(count))))
+}
+
+/// `slice(n, -1)` with the right bound closed.
+fn skip(raw: &RawTerm) -> Result<RawTerm> {
+    let literal = |datum| RawTerm::literal(datum, raw.bt);
+    let mut slice = RawTerm::generated(TermType::Slice, raw.bt, raw.args.clone());
+    slice.args.push(literal(Datum::Num(-1.0)));
+    slice.optargs.push((Arc::from("right_bound"), literal(Datum::str("closed"))));
+    slice.optargs.extend(raw.optargs.iter().cloned());
+    Ok(slice)
+}
+
+fn sample(call: &mut Call<'_>) -> Result<Val> {
+    let sequence = call.arg(0)?;
+    let count = call.arg(1)?.into_int()?;
+    let count = usize::try_from(count)
+        .map_err(|_| call.fail(format!("Number of items to sample must be non-negative, got `{count}`.")))?;
+    call.env.limits.check_array(count).at(call.bt())?;
+    let bt = sequence.bt;
+    let (table, rows) = call.rows(sequence)?;
+    call.selection_or_seq(table, Stream::of_array(choose(call, rows, count).at(bt)?))
+}
+
+/// Some of the rows, all equally likely, in any order (reservoir sampling).
+fn choose(call: &Call<'_>, mut rows: Stream, count: usize) -> Result<Vec<Datum>> {
+    rows.check_finite()?;
+    let mut random = rand::rng();
+    let mut chosen = Vec::new();
+    let mut seen = 0_usize;
+    while let Some(row) = rows.next(call.env)? {
+        seen += 1;
+        if chosen.len() < count {
+            chosen.push(row);
+        } else if let Some(place) = chosen.get_mut(random.random_range(0..seen)) {
+            *place = row;
+        }
+    }
+    chosen.shuffle(&mut random);
+    Ok(chosen)
+}

@@ -1,0 +1,194 @@
+//! Elements by position: `nth` and `slice`.
+
+use std::sync::Arc;
+
+use crate::datum::{Array, Datum};
+use crate::error::{At, Error, ErrorKind, Result};
+use crate::eval::stream::{Slice, Stream};
+use crate::eval::{Arity, Call, Grouping, Groups, SingleSelection, Spec, Val, Value, grouped};
+use crate::term::TermType;
+
+/// The terms of this family.
+pub const TERMS: &[Spec] = &[
+    Spec::new(TermType::Nth, Arity::exactly(2), nth).grouping(Grouping::Stream),
+    Spec::new(TermType::Slice, Arity::between(2, 3), slice).optargs(&["left_bound", "right_bound"]),
+];
+
+/// The place of an element counted from the start, given one that may count from the end; `None` when it lies before
+/// the start.
+pub fn from_start(index: i64, size: usize) -> Option<u64> {
+    match u64::try_from(index) {
+        Ok(index) => Some(index),
+        Err(_) => (size as u64).checked_sub(index.unsigned_abs()),
+    }
+}
+
+/// The error of a position where nothing is.
+pub fn out_of_bounds(index: i64) -> Error {
+    Error::missing(format!("Index out of bounds: {index}"))
+}
+
+/// A position as `nth` takes it: an integer of 32 bits.
+pub fn position(number: &Datum) -> Result<i32> {
+    let value = number.as_int()?;
+    i32::try_from(value).map_err(|_| Error::logic(format!("Integer too large: {value}")))
+}
+
+fn nth(call: &mut Call<'_>) -> Result<Val> {
+    let sequence = call.arg(0)?;
+    let (index, bt) = call.placed(1)?;
+    nth_of(call, sequence, position(&index).at(bt)?)
+}
+
+/// The element at a position of an array or a stream, or of each group.
+pub fn nth_of(call: &Call<'_>, sequence: Val, index: i32) -> Result<Val> {
+    let bt = sequence.bt;
+    match sequence.value {
+        Value::Stream(stream) if stream.is_grouped() => {
+            let groups = grouped::collect(stream, call.env).at(bt)?;
+            let nth = |(group, items): (Datum, Datum)| Ok((group, nth_element(items.as_array()?, index)?));
+            Ok(Val::grouped(groups.into_iter().map(nth).collect::<Result<Groups>>()?, call.bt()))
+        }
+        value => {
+            let sequence = Val { value, bt };
+            if sequence.is_datum() {
+                let items = sequence.into_datum()?;
+                return Ok(call.val(nth_element(items.as_array()?, index)?));
+            }
+            if matches!(sequence.value, Value::Stream(_)) || !sequence.is_sequence() {
+                let row = nth_row(call, sequence.into_stream(call.env)?, index)?;
+                return Ok(call.val(row));
+            }
+            let (table, rows) = sequence.into_selection(call.env)?;
+            let row = nth_row(call, rows, index)?;
+            let selection = SingleSelection::of_row(table, row)?;
+            Ok(Val { value: Value::Single(selection), bt: call.bt() })
+        }
+    }
+}
+
+fn nth_element(items: &Array, index: i32) -> Result<Datum> {
+    let place = from_start(index.into(), items.len()).and_then(|place| usize::try_from(place).ok());
+    place.and_then(|place| items.get(place)).ok_or_else(|| out_of_bounds(index.into()))
+}
+
+/// Reads a stream up to the row; -1 is the last one.
+fn nth_row(call: &Call<'_>, mut rows: Stream, index: i32) -> Result<Datum> {
+    if index < -1 {
+        return Err(call.fail(format!("Cannot use an index < -1 ({index}) on a stream.")));
+    }
+    let mut last = None;
+    let mut left = index;
+    while let Some(row) = rows.next(call.env)? {
+        if left == 0 {
+            return Ok(row);
+        }
+        left = if index < 0 { -1 } else { left - 1 };
+        last = Some(row);
+    }
+    last.filter(|_| index < 0)
+        .ok_or_else(|| call.fail_as(ErrorKind::NonExistence, format!("Index out of bounds: {index}")))
+}
+
+/// What `slice` was asked for, its bounds as they were given.
+#[derive(Debug, Clone, Copy)]
+struct Range {
+    left: i64,
+    is_left_open: bool,
+    right: i64,
+    is_right_open: bool,
+}
+
+impl Range {
+    /// The half-open range of places in something of this size.
+    fn within(self, size: usize) -> std::ops::Range<usize> {
+        let left = from_start(self.left, size).map_or(0, |at| at + u64::from(self.is_left_open));
+        let right = from_start(self.right, size).map_or(0, |at| at + u64::from(!self.is_right_open));
+        let clamped = |place: u64| usize::try_from(place).unwrap_or(usize::MAX).min(size);
+        let end = clamped(right);
+        clamped(left).min(end)..end
+    }
+}
+
+fn slice(call: &mut Call<'_>) -> Result<Val> {
+    let sequence = call.arg(0)?;
+    let has_right = call.len() == 3;
+    let is_left_open = is_open(call, "left_bound", false)?;
+    let left = call.arg(1)?.into_int()?;
+    let is_right_open = has_right && is_open(call, "right_bound", true)?;
+    let right = if has_right { call.arg(2)?.into_int()? } else { -1 };
+    let range = Range { left, is_left_open, right, is_right_open };
+    if sequence.is_datum() {
+        return slice_datum(call, sequence, range);
+    }
+    if !sequence.is_sequence() {
+        return Err(Error::logic("Cannot slice non-sequences.").at(sequence.bt));
+    }
+    let (skip, limit) = stream_range(call, range)?;
+    let bt = call.bt();
+    match sequence.value {
+        Value::Stream(rows) => call.seq(Stream::new(Slice::new(rows, skip, limit))),
+        _ => {
+            let (table, rows) = sequence.into_selection(call.env)?;
+            Ok(Val { value: Value::Selection(table, Stream::new(Slice::new(rows, skip, limit))), bt })
+        }
+    }
+}
+
+fn is_open(call: &Call<'_>, name: &str, default: bool) -> Result<bool> {
+    let Some(bound) = call.optarg(name)? else { return Ok(default) };
+    let text = bound.into_str()?;
+    match &*text {
+        "open" => Ok(true),
+        "closed" => Ok(false),
+        _ => {
+            let shown = Datum::Str(text.clone()).trunc_print();
+            Err(call.fail(format!("Expected `open` or `closed` for optarg `{name}` (got `{shown}`).")))
+        }
+    }
+}
+
+fn slice_datum(call: &Call<'_>, sequence: Val, range: Range) -> Result<Val> {
+    let bt = sequence.bt;
+    match sequence.into_datum()? {
+        Datum::Array(items) => {
+            let places = range.within(items.len());
+            call.array(places.filter_map(|place| items.get(place)).collect())
+        }
+        Datum::Binary(bytes) => {
+            let part = bytes.get(range.within(bytes.len())).unwrap_or_default();
+            Ok(call.val(Datum::Binary(Arc::from(part))))
+        }
+        Datum::Str(text) => Ok(call.val(Datum::str(slice_text(&text, range)))),
+        other => {
+            let found = other.type_name();
+            Err(Error::logic(format!("Expected ARRAY, BINARY, or STRING, but found {found}.")).at(bt))
+        }
+    }
+}
+
+/// A part of a text, by characters.
+fn slice_text(text: &str, range: Range) -> &str {
+    let range = range.within(text.chars().count());
+    let offset = |place| text.char_indices().nth(place).map_or(text.len(), |(offset, _)| offset);
+    text.get(offset(range.start)..offset(range.end)).unwrap_or_default()
+}
+
+/// How many rows of a stream to skip, and how many to take.
+fn stream_range(call: &Call<'_>, range: Range) -> Result<(u64, Option<u64>)> {
+    let Ok(left) = u64::try_from(range.left) else {
+        return Err(call.fail("Cannot use a negative left index on a stream."));
+    };
+    let skip = left + u64::from(range.is_left_open);
+    let end = match u64::try_from(range.right) {
+        Ok(right) => Some(right + u64::from(!range.is_right_open)),
+        Err(_) if range.right < -1 => {
+            return Err(call.fail("Cannot use a right index < -1 on a stream."));
+        }
+        Err(_) if range.is_right_open => {
+            return Err(call.fail("Cannot slice to an open right index of -1 on a stream."));
+        }
+        Err(_) => None,
+    };
+    Ok((skip, end.map(|end| end.saturating_sub(skip))))
+}

@@ -1,0 +1,74 @@
+//! Terms that look for elements: `contains`, `offsets_of`, `is_empty`.
+
+use crate::datum::Datum;
+use crate::error::{At, Result};
+use crate::eval::stream::{Offsets, Predicate};
+use crate::eval::{Arity, Call, Env, Func, Spec, Stream, Val, Value};
+use crate::term::TermType;
+
+/// The terms of this family.
+pub const TERMS: &[Spec] = &[
+    Spec::new(TermType::Contains, Arity::at_least(1), contains),
+    Spec::new(TermType::OffsetsOf, Arity::exactly(2), offsets_of),
+    Spec::new(TermType::IsEmpty, Arity::exactly(1), is_empty),
+];
+
+fn contains(call: &mut Call<'_>) -> Result<Val> {
+    let sequence = call.arg(0)?;
+    let bt = sequence.bt;
+    let mut rows = sequence.into_stream(call.env)?;
+    let mut wanted = Wanted::default();
+    for index in 1..call.len() {
+        let val = call.arg(index)?;
+        match val.value {
+            Value::Func(func) => wanted.funcs.push(func),
+            _ => wanted.values.push(val.into_datum()?),
+        }
+    }
+    rows.check_finite().at(bt)?;
+    while let Some(row) = rows.next(call.env).at(bt)? {
+        wanted.cross_off(call.env, &row)?;
+        if wanted.is_empty() {
+            return Ok(call.val(true.into()));
+        }
+    }
+    Ok(call.val(false.into()))
+}
+
+/// What `contains` has not found yet.
+#[derive(Default)]
+struct Wanted {
+    values: Vec<Datum>,
+    funcs: Vec<Func>,
+}
+
+impl Wanted {
+    /// An element stands for one of several equal values, and for one of the functions.
+    fn cross_off(&mut self, env: &Env, row: &Datum) -> Result<()> {
+        if let Some(found) = self.values.iter().position(|value| value == row) {
+            self.values.swap_remove(found);
+        }
+        for (index, func) in self.funcs.iter().enumerate() {
+            if func.call(env, std::slice::from_ref(row))?.is_truthy() {
+                self.funcs.swap_remove(index);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.funcs.is_empty()
+    }
+}
+
+fn offsets_of(call: &mut Call<'_>) -> Result<Val> {
+    let predicate = Predicate::of(call.arg(1)?)?;
+    let rows = call.stream(0)?;
+    call.seq(Stream::new(Offsets::new(rows, predicate)))
+}
+
+fn is_empty(call: &mut Call<'_>) -> Result<Val> {
+    let first = call.stream(0)?.next(call.env)?;
+    Ok(call.val(first.is_none().into()))
+}

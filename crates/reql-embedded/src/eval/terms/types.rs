@@ -1,0 +1,241 @@
+//! Types: `type_of` and `coerce_to`.
+
+use crate::datum::{Datum, ObjectBuilder, json, pseudo};
+use crate::error::{At, Bt, Error, ErrorKind, Result};
+use crate::eval::stream::Stream;
+use crate::eval::{Arity, Call, Grouping, Spec, Val, Value};
+use crate::term::TermType;
+
+/// The terms of this family.
+pub const TERMS: &[Spec] = &[
+    Spec::new(TermType::TypeOf, Arity::exactly(1), type_of).grouping(Grouping::Whole),
+    Spec::new(TermType::CoerceTo, Arity::exactly(2), coerce_to),
+];
+
+fn type_of(call: &mut Call<'_>) -> Result<Val> {
+    let name = type_name(&call.arg(0)?);
+    Ok(call.val(Datum::from(name)))
+}
+
+/// The name of a type as queries see it.
+pub fn type_name(val: &Val) -> String {
+    match &val.value {
+        Value::Datum(datum) => datum.type_name(),
+        Value::Stream(stream) if stream.is_grouped() => "GROUPED_STREAM".into(),
+        Value::Selection(_, rows) if rows.is_array() => "SELECTION<ARRAY>".into(),
+        _ => kind_name(val).into(),
+    }
+}
+
+/// The name of a type, no matter of what.
+fn kind_name(val: &Val) -> &'static str {
+    match &val.value {
+        Value::Datum(datum) => datum_kind(datum),
+        Value::Db(_) => "DB",
+        Value::Table(_) => "TABLE",
+        Value::Slice(_) => "TABLE_SLICE",
+        Value::Selection(..) => "SELECTION<STREAM>",
+        Value::Single(_) => "SELECTION<OBJECT>",
+        Value::Stream(_) => "STREAM",
+        Value::Grouped(_) => "GROUPED_DATA",
+        Value::Func(_) => "FUNCTION",
+    }
+}
+
+/// The name of a value's type as `coerce_to` knows it: a time is an `OBJECT`.
+fn datum_kind(datum: &Datum) -> &'static str {
+    match datum {
+        Datum::Binary(_) => "BINARY",
+        other => other.raw_type_name(),
+    }
+}
+
+/// What values can be asked to become.
+const TARGETS: &[&str] = &[
+    "DB",
+    "TABLE",
+    "TABLE_SLICE",
+    "SELECTION<STREAM>",
+    "SELECTION<ARRAY>",
+    "STREAM",
+    "SELECTION<OBJECT>",
+    "DATUM",
+    "FUNCTION",
+    "GROUPED_DATA",
+    "NULL",
+    "BINARY",
+    "BOOL",
+    "NUMBER",
+    "STRING",
+    "ARRAY",
+    "OBJECT",
+    "MINVAL",
+    "MAXVAL",
+];
+
+fn coerce_to(call: &mut Call<'_>) -> Result<Val> {
+    let val = call.arg(0)?;
+    let is_null = val.is_null()?;
+    let target = call.arg(1)?.into_str()?.to_ascii_uppercase();
+    if !TARGETS.contains(&&*target) {
+        return Err(call.fail(format!("Unknown Type: {target}")));
+    }
+    let is_row = matches!(val.value, Value::Single(_)) && !is_null;
+    if passes_as(&val, &target) || is_row && target == "OBJECT" {
+        return Ok(val);
+    }
+    match val.value {
+        Value::Single(row) => {
+            let bt = val.bt;
+            coerce_datum(call, row.get().at(bt)?, bt, &target)
+        }
+        Value::Datum(datum) => coerce_datum(call, datum, val.bt, &target),
+        _ if target == "BOOL" => Ok(call.val(Datum::Bool(true))),
+        _ if val.is_sequence() && matches!(&*target, "ARRAY" | "DATUM" | "OBJECT") => {
+            let rows = val.into_stream(call.env)?;
+            coerce_rows(call, rows, &target)
+        }
+        _ => Err(refused(kind_name(&val), &target).at(val.bt)),
+    }
+}
+
+/// Whether it is of that type already.
+fn passes_as(val: &Val, target: &str) -> bool {
+    use Value::*;
+    match target {
+        "DB" => matches!(val.value, Db(_)),
+        "TABLE" => matches!(val.value, Table(_)),
+        "TABLE_SLICE" => matches!(val.value, Table(_) | Slice(_)),
+        "SELECTION<STREAM>" => matches!(val.value, Table(_) | Slice(_) | Selection(..)),
+        "STREAM" => val.is_sequence() || matches!(val.value, Datum(_)),
+        "SELECTION<OBJECT>" => matches!(val.value, Single(_)),
+        "DATUM" => val.is_datum(),
+        "FUNCTION" => matches!(val.value, Func(_)),
+        "GROUPED_DATA" => matches!(val.value, Grouped(_)),
+        _ => matches!(val.value, Datum(_)) && kind_name(val) == target,
+    }
+}
+
+fn refused(kind: &str, target: &str) -> Error {
+    Error::logic(format!("Cannot coerce {kind} to {target}."))
+}
+
+fn coerce_datum(call: &Call<'_>, datum: Datum, bt: Bt, target: &str) -> Result<Val> {
+    let coerced = match (&datum, target) {
+        (datum, "BOOL") => Datum::Bool(!datum.is_null()),
+        (Datum::Binary(bytes), "STRING") => Datum::str(json::utf8(bytes)?),
+        (Datum::Str(text), "BINARY") => Datum::Binary(text.as_bytes().into()),
+        (datum, "STRING") => Datum::from(json::to_string(datum)?),
+        (Datum::Object(object), "ARRAY") => {
+            let pair = |(key, value): (&str, Datum)| Datum::array(vec![Datum::from(key), value]);
+            return call.array(object.iter().map(pair).collect());
+        }
+        (Datum::Str(text), "NUMBER") => {
+            let number = parse_number(text)
+                .ok_or_else(|| call.fail(format!("Could not coerce `{text}` to NUMBER.")))?;
+            Datum::num(number)?
+        }
+        (Datum::Array(items), "OBJECT") => return coerce_rows(call, Stream::of_array(items.clone()), target),
+        (Datum::Null, "NULL") => datum,
+        _ => {
+            let error = refused(datum_kind(&datum), target);
+            return Err(if datum.is_null() { error.with_kind(ErrorKind::NonExistence) } else { error }.at(bt));
+        }
+    };
+    Ok(call.val(coerced))
+}
+
+/// A number as C's `scanf` reads it, with nothing after it.
+fn parse_number(text: &str) -> Option<f64> {
+    let text = text.trim_start_matches([' ', '\t', '\n', '\u{b}', '\u{c}', '\r']);
+    let (sign, digits) = match text.strip_prefix(['-', '+']) {
+        Some(digits) => (if text.starts_with('-') { -1.0 } else { 1.0 }, digits),
+        None => (1.0, text),
+    };
+    match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(digits) => parse_hex(digits).map(|number| sign * number),
+        None if digits.starts_with(['-', '+']) => None,
+        None => digits.parse::<f64>().ok().map(|number| sign * number),
+    }
+}
+
+/// Hexadecimal digits, with a fraction and a binary exponent perhaps.
+fn parse_hex(text: &str) -> Option<f64> {
+    let (mantissa, exponent) = match text.split_once(['p', 'P']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let mut number = 0.0;
+    for digit in whole.chars().chain(fraction.chars()) {
+        number = number * 16.0 + f64::from(digit.to_digit(16)?);
+    }
+    let scale = i32::try_from(fraction.len()).ok()?.checked_mul(4)?;
+    Some(number * 2f64.powi(exponent.checked_sub(scale)?))
+}
+
+fn coerce_rows(call: &Call<'_>, mut rows: Stream, target: &str) -> Result<Val> {
+    if rows.is_infinite() {
+        return Err(call.fail(
+            "Cannot use an infinite stream with an aggregation function (`reduce`, `count`, etc.) or coerce it to \
+             an array.",
+        ));
+    }
+    if target != "OBJECT" {
+        return Ok(call.val(rows.collect(call.env)?));
+    }
+    let mut object = ObjectBuilder::new();
+    while let Some(pair) = rows.next(call.env)? {
+        add_pair(call, &mut object, &pair)?;
+    }
+    Ok(call.val(pseudo::sanitize(object.build(), pseudo::Literals::Refused)?))
+}
+
+fn add_pair(call: &Call<'_>, object: &mut ObjectBuilder, pair: &Datum) -> Result<()> {
+    let items = pair.as_array()?;
+    let (Some(key), Some(value), 2) = (items.get(0), items.get(1), items.len()) else {
+        return Err(call.fail(format!("Expected array of size 2, but got size {}.", items.len())));
+    };
+    let name = key.as_str()?;
+    if let Some(earlier) = object.get(name) {
+        return Err(call.fail(format!(
+            "Duplicate key {} in coerced object.  (got {} and {} as values)",
+            key.print(),
+            earlier.trunc_print(),
+            value.trunc_print()
+        )));
+    }
+    object.insert(name.clone(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_number;
+
+    #[test]
+    fn numbers_are_those_of_scanf() {
+        let cases = [
+            ("1", Some(1.0)),
+            ("-1.2", Some(-1.2)),
+            (" \t+.5", Some(0.5)),
+            ("5.", Some(5.0)),
+            ("1e3", Some(1000.0)),
+            ("0x10", Some(16.0)),
+            ("-0x1.8p1", Some(-3.0)),
+            ("", None),
+            ("1 ", None),
+            ("--1", None),
+            ("+-1", None),
+            ("1e", None),
+            ("0x", None),
+            ("a", None),
+        ];
+        for (text, number) in cases {
+            assert_eq!(parse_number(text), number, "{text:?}");
+        }
+    }
+}
