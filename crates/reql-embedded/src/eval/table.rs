@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::env::Env;
 use super::func::Func;
-use super::stream::{Source, Stream};
+use super::stream::{Pairs, Source, Stream};
 use crate::datum::{Datum, key};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::storage::{self, Direction, KeyRange};
@@ -241,6 +241,40 @@ impl TableSlice {
     pub fn into_stream(self, env: &Env) -> Result<Stream> {
         let bounds = self.bounds.unwrap_or_default();
         Ok(Stream::new(self.table.scan(env, self.index.as_deref(), &bounds, self.sorting)?))
+    }
+
+    /// Its rows in [`Pairs`] with their values in its index, which is not the primary key.
+    pub fn into_pairs(self, env: &Env) -> Result<Stream> {
+        let bounds = self.bounds.unwrap_or_default();
+        let index = self.index.unwrap_or_default();
+        let spec = self.table.stored.index_status(&index)?.spec;
+        match self.table.scan(env, Some(&index), &bounds, self.sorting)?.scan {
+            Scan::Index(scan) => {
+                Ok(Stream::new(Pairs::new(scan, super::stored::function(&spec.source)?, spec.multi)))
+            }
+            Scan::Primary(_) => Err(Error::internal("The primary key is no index with values of its own.")),
+        }
+    }
+
+    /// How many rows there are, without reading them where that is possible.
+    pub fn count(self, env: &Env) -> Result<u64> {
+        let index = self.index.as_deref().filter(|_| !self.table.is_primary(self.index.as_deref()));
+        match (index, &self.bounds) {
+            (None, None) => self.table.stored.len(),
+            (None, Some(_)) => {
+                let mut rows = self.into_stream(env)?;
+                let mut count = 0;
+                while rows.next(env)?.is_some() {
+                    count += 1;
+                }
+                Ok(count)
+            }
+            (Some(index), bounds) => {
+                self.table.check_index(index, false)?;
+                let range = bounds.clone().unwrap_or_default().index_range()?;
+                self.table.stored.index_count(index, range)
+            }
+        }
     }
 }
 

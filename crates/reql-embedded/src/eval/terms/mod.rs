@@ -20,8 +20,11 @@ pub mod object;
 pub mod order;
 pub mod part;
 pub mod position;
+pub mod random;
 pub mod search;
+pub mod string;
 pub mod table;
+pub mod time;
 pub mod transform;
 pub mod types;
 pub mod union;
@@ -53,8 +56,11 @@ const FAMILIES: &[&[Spec]] = &[
     order::TERMS,
     part::TERMS,
     position::TERMS,
+    random::TERMS,
     search::TERMS,
+    string::TERMS,
     table::TERMS,
+    time::TERMS,
     transform::TERMS,
     types::TERMS,
     union::TERMS,
