@@ -74,6 +74,22 @@ fn a_truncated_file_is_refused() {
 }
 
 #[test]
+fn damage_inside_the_file_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    {
+        let store = Store::open(options().path(directory.path())).unwrap();
+        let table = table(&store);
+        write_as(&table, (0..2000).map(|n| put(&document(n, n))).collect(), Durability::Hard);
+    }
+    let mut bytes = fs::read(file(directory.path())).unwrap();
+    // The header stays; every page behind it gets a wrong byte.
+    bytes.iter_mut().skip(4096 + 2000).step_by(4096).for_each(|byte| *byte ^= 0xff);
+    fs::write(file(directory.path()), bytes).unwrap();
+    let checked = Store::open(options().path(directory.path())).and_then(|store| store.check());
+    assert!(checked.map_or(true, |report| !report.problems.is_empty()));
+}
+
+#[test]
 fn a_file_in_use_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let _store = Store::open(options().path(directory.path())).unwrap();
