@@ -168,7 +168,7 @@ fn a_killed_server_loses_nothing_it_acknowledged() {
         for writer in 0..WRITERS {
             steps[writer] = steps_in_file(&table, writer, acknowledged[writer]);
         }
-        table.wait_indexes(&[], &|| Ok(())).unwrap();
+        table.wait_indexes(&[] as &[&str], &|| Ok(())).unwrap();
         assert_eq!(store.check().unwrap().problems, Vec::<String>::new());
         for extra in store.tables("test").unwrap().iter().filter(|meta| meta.config.name != "t") {
             store.drop_table("test", &extra.config.name).unwrap();

@@ -65,7 +65,10 @@ fn a_bound_can_not_be_stored() {
     let (_store, table) = filled(0);
     let mutation = Mutation::new(id(0), |_| Ok(Change::Put(Datum::object([("a", Datum::MinVal)]))));
     let results = table.write(vec![mutation], Durability::Soft).unwrap();
-    assert_eq!(results[0].as_ref().unwrap_err().message(), "Cannot convert `r.minval` to JSON.");
+    assert_eq!(
+        results[0].as_ref().unwrap_err().message(),
+        "`r.minval` and `r.maxval` cannot be written to disk."
+    );
 }
 
 #[test]

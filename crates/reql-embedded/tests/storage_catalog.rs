@@ -106,7 +106,7 @@ fn a_dropped_table_is_gone_for_its_handles_too() {
     assert_eq!(message(table.write(vec![put(&document(1, 1))], Durability::Hard)), gone);
     assert_eq!(message(table.index_scan("a", KeyRange::all(), Direction::Forward)), gone);
     assert_eq!(message(table.create_index(simple("b"), false)), gone);
-    assert_eq!(message(table.wait_indexes(&[], &|| Ok(()))), gone);
+    assert_eq!(message(table.wait_indexes(&[] as &[&str], &|| Ok(()))), gone);
     let again = store.create_table("test", "t", TableOptions::default()).unwrap();
     assert!(again.is_empty().unwrap());
     assert!(table.get(&id(1)).is_err(), "another table of the same name is another table");

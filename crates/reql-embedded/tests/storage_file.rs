@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use redb::{Database, TableDefinition};
-use reql_embedded::storage::{Durability, Store};
+use reql_embedded::storage::{Direction, Durability, KeyRange, Store};
 use support::*;
 
 fn file(directory: &Path) -> PathBuf {
@@ -71,6 +71,22 @@ fn a_truncated_file_is_refused() {
         handle.set_len(kept).unwrap();
         assert!(refusal(directory.path()).contains("was left as it is"), "{kept} of {length} bytes");
     }
+}
+
+#[test]
+fn damage_inside_the_file_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    {
+        let store = Store::open(options().path(directory.path())).unwrap();
+        let table = table(&store);
+        write_as(&table, (0..2000).map(|n| put(&document(n, n))).collect(), Durability::Hard);
+    }
+    let mut bytes = fs::read(file(directory.path())).unwrap();
+    // The header stays; every page behind it gets a wrong byte.
+    bytes.iter_mut().skip(4096 + 2000).step_by(4096).for_each(|byte| *byte ^= 0xff);
+    fs::write(file(directory.path()), bytes).unwrap();
+    let checked = Store::open(options().path(directory.path())).and_then(|store| store.check());
+    assert!(checked.map_or(true, |report| !report.problems.is_empty()));
 }
 
 #[test]
@@ -154,7 +170,7 @@ mod full_disk {
         let acknowledged: i64 = fs::read_to_string(directory.path().join("count")).unwrap().parse().unwrap();
         let table = store.table("test", "t").unwrap();
         (0..acknowledged).for_each(|n| assert_eq!(table.get(&id(n)).unwrap(), Some(padded(n))));
-        write_as(&table, vec![put(&padded(-1))], Durability::Hard);
+        write_as(&table, vec![put(&padded(-3))], Durability::Hard);
     }
 
     fn padded(n: i64) -> reql_embedded::datum::Datum {
@@ -168,6 +184,9 @@ mod full_disk {
         let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else { return };
         let store = Store::open(options().path(&directory)).unwrap();
         let table = table(&store);
+        write(&table, vec![put(&padded(-2)), put(&padded(-1))]);
+        let mut scan = table.scan(KeyRange::all(), Direction::Forward);
+        assert_eq!(scan.next().unwrap(), Some(padded(-2)));
         let mut count = 0;
         let error = loop {
             match table.write(vec![put(&padded(count))], Durability::Hard) {
@@ -180,6 +199,10 @@ mod full_disk {
         assert!(count > 10);
         assert_eq!(table.get(&id(0)).unwrap(), Some(padded(0)), "reads go on");
         (0..count).for_each(|n| assert_eq!(table.get(&id(n)).unwrap(), Some(padded(n))));
+        scan.suspend();
+        assert_eq!(scan.next().unwrap(), Some(padded(-1)), "a scan that was under way can go on");
+        assert!(table.write(vec![put(&padded(count))], Durability::Soft).is_err());
+        assert_eq!(table.get(&id(count)).unwrap(), None);
         fs::write(directory.join("count"), count.to_string()).unwrap();
     }
 }

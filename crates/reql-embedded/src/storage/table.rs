@@ -59,12 +59,12 @@ impl Table {
 
     /// The document with this key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Datum>> {
-        self.snapshot()?.get(key)
+        self.now()?.get(key)
     }
 
     /// How many documents there are, without counting.
     pub fn len(&self) -> Result<u64> {
-        self.snapshot()?.len()
+        self.now()?.len()
     }
 
     /// Whether there are no documents.
@@ -74,6 +74,12 @@ impl Table {
 
     /// The table at this moment, for reads that belong together.
     pub fn snapshot(&self) -> Result<Snapshot> {
+        // What the catalog says has to be known before the transaction begins: an index that was ready then is complete in it.
+        Snapshot::take(&self.core, &self.core.table(&self.entry)?)
+    }
+
+    /// A snapshot for reading documents only.
+    fn now(&self) -> Result<Snapshot> {
         Snapshot::take(&self.core, &self.entry)
     }
 
@@ -103,7 +109,7 @@ impl Table {
         let mut rest = mutations.into_iter().peekable();
         let mut is_first = true;
         while rest.peek().is_some() {
-            let (job, answer) = WriteJob::evaluate(&self.snapshot()?, table.clone(), &mut rest)?;
+            let (job, answer) = WriteJob::evaluate(&self.now()?, table.clone(), &mut rest)?;
             let is_last = rest.peek().is_none();
             if is_first && is_last && !job.changes() {
                 return Ok(job.into_results());
@@ -205,16 +211,20 @@ impl Table {
 
     /// Waits until these indexes, or all if none are named, are ready. `check` is asked every now and then; its error ends the
     /// wait.
-    pub fn wait_indexes(&self, names: &[&str], check: &dyn Fn() -> Result<()>) -> Result<Vec<IndexStatus>> {
+    pub fn wait_indexes(
+        &self,
+        names: &[impl AsRef<str>],
+        check: &dyn Fn() -> Result<()>,
+    ) -> Result<Vec<IndexStatus>> {
         self.core.wait(check, |catalog| {
             let table = catalog.tables.get(&self.entry.id).ok_or_else(|| self.entry.gone())?;
             for name in names {
-                table.index(name)?;
+                table.index(name.as_ref())?;
             }
             let wanted: Vec<_> = table
                 .indexes
                 .values()
-                .filter(|index| names.is_empty() || names.contains(&index.spec.name.as_str()))
+                .filter(|index| names.is_empty() || names.iter().any(|name| name.as_ref() == index.spec.name))
                 .map(Index::status)
                 .collect();
             Ok(wanted.iter().all(|status| status.ready || status.failure.is_some()).then_some(wanted))

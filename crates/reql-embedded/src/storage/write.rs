@@ -2,6 +2,7 @@
 //! the document is still the same, and evaluates once more on the current one if not.
 
 use std::collections::HashMap;
+use std::iter::Peekable;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -211,7 +212,7 @@ impl WriteJob {
     pub(super) fn evaluate(
         snapshot: &Snapshot,
         table: Arc<TableEntry>,
-        mutations: &mut impl Iterator<Item = Mutation>,
+        mutations: &mut Peekable<impl Iterator<Item = Mutation>>,
     ) -> Result<(Self, Answer)> {
         let (answer, receiver) = mpsc::sync_channel(1);
         let durability = Durability::Soft;
@@ -227,7 +228,9 @@ impl WriteJob {
             };
             let proposal = Proposal::evaluate(&mut mutation, old, &job.table);
             job.weight += proposal.weight();
-            seen.insert(mutation.key.clone(), proposal.after());
+            if mutations.peek().is_some() {
+                seen.insert(mutation.key.clone(), proposal.after());
+            }
             job.writes.push(Write { mutation, proposal });
         }
         Ok((job, receiver))
