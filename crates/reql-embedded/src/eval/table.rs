@@ -94,7 +94,7 @@ impl TableRef {
         let scan = match index.filter(|_| !self.is_primary(index)) {
             None => Scan::Primary(self.stored.scan(bounds.primary_range()?, direction)),
             Some(name) => {
-                self.check_index(name, false)?;
+                self.check_ordered(name)?;
                 Scan::Index(self.stored.index_scan(name, bounds.index_range()?, direction)?)
             }
         };
@@ -106,19 +106,14 @@ impl TableRef {
         self.stored.config().write_hook.as_deref().map(super::stored::function).transpose()
     }
 
-    /// Fails unless there is such an index, and it is geospatial or not as asked.
-    pub fn check_index(&self, name: &str, geo: bool) -> Result<()> {
-        let spec = self.stored.index_status(name)?.spec;
-        match (spec.geo, geo) {
-            (true, false) => Err(Error::logic(format!(
+    /// Fails unless there is such an index, and it orders the rows.
+    fn check_ordered(&self, name: &str) -> Result<()> {
+        if self.stored.index_status(name)?.spec.geo {
+            return Err(Error::logic(format!(
                 "Index `{name}` is a geospatial index.  Only get_nearest and get_intersecting can use a geospatial index."
-            ))),
-            (false, true) => Err(Error::logic(format!(
-                "Index `{name}` is not a geospatial index.  get_intersecting and get_nearest can only be used with a \
-                 geospatial index."
-            ))),
-            _ => Ok(()),
+            )));
         }
+        Ok(())
     }
 }
 
