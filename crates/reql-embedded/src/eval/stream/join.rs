@@ -2,7 +2,7 @@
 
 use super::{Source, Stream};
 use crate::datum::Datum;
-use crate::error::{At, Bt, ErrorKind, Result};
+use crate::error::{At, Bt, Result};
 use crate::eval::env::Env;
 use crate::eval::func::Func;
 use crate::eval::table::TableRef;
@@ -26,11 +26,7 @@ impl EqJoin {
 
     /// The rows of the table that belong to a row; a row without a key has none.
     fn partners(&self, env: &Env, row: &Datum) -> Result<Option<Stream>> {
-        let key = match self.key.call(env, std::slice::from_ref(row)) {
-            Ok(Datum::Null) => return Ok(None),
-            Err(error) if error.kind() == ErrorKind::NonExistence => return Ok(None),
-            result => result?,
-        };
+        let Some(key) = self.key.find(env, row)?.filter(|key| !key.is_null()) else { return Ok(None) };
         if self.table.is_primary(Some(&self.index)) {
             let partner = self.table.get(&key).at(self.bt)?;
             return Ok((!partner.is_null()).then(|| Stream::of_array(vec![partner])));

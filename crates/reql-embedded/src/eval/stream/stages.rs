@@ -135,10 +135,7 @@ impl Stage for GroupBy {
 }
 
 fn value_or_null(by: &Func, env: &Env, row: &Datum) -> Result<Datum> {
-    match by.call(env, std::slice::from_ref(row)) {
-        Err(error) if error.kind() == ErrorKind::NonExistence => Ok(Datum::Null),
-        result => result,
-    }
+    Ok(by.find(env, row)?.unwrap_or_default())
 }
 
 fn group_of(mut values: Vec<Datum>) -> Datum {

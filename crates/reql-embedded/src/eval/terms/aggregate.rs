@@ -111,13 +111,12 @@ impl Aspect {
     /// The value, passed through `read`; `None` when either finds nothing there: such rows don't count.
     fn of<T>(&self, env: &Env, row: Datum, read: impl FnOnce(Datum) -> Result<T>) -> Result<Option<T>> {
         let value = match &self.func {
-            Some(func) => func.call(env, std::slice::from_ref(&row)),
-            None => Ok(row),
+            Some(func) => func.find(env, &row)?,
+            None => Some(row),
         };
-        match value.and_then(read) {
-            Ok(value) => Ok(Some(value)),
+        match value.map(read).transpose() {
             Err(error) if error.kind() == ErrorKind::NonExistence => Ok(None),
-            Err(error) => Err(error.at(self.bt)),
+            result => result.at(self.bt),
         }
     }
 }
