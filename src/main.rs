@@ -1,2 +1,93 @@
-//! The service's binary.
-fn main() {}
+//! The service's binary: arguments, settings, exit codes.
+
+use std::future::Future;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use log::LevelFilter;
+
+use warp_reql::health;
+use warp_reql::server::{self, Service};
+use warp_reql::settings::{LoadOptions, Loaded, Settings};
+
+/// The exit code of wrong settings, as of wrong arguments.
+const USAGE: u8 = 2;
+
+/// A JSON service over RethinkDB.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    /// The profile whose settings to use [default: development, or APP_PROFILE]
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<String>,
+    /// The settings file [default: Settings.toml here or in a parent directory]
+    #[arg(long, global = true, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print the effective settings and where each came from
+    Config,
+    /// Ask the running service whether it is ready; the exit code tells
+    Health,
+}
+
+fn main() -> ExitCode {
+    let Cli { profile, settings: file, command } = Cli::parse();
+    let loaded = match Settings::load(&LoadOptions { profile, file }) {
+        Ok(loaded) => loaded,
+        Err(error) => return fail(&error, ExitCode::from(USAGE)),
+    };
+    let done = match command {
+        None => serve(loaded.settings),
+        Some(Command::Config) => print(&loaded),
+        Some(Command::Health) => block_on(health::check(&loaded.settings)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, ExitCode::FAILURE),
+    }
+}
+
+fn serve(settings: Settings) -> io::Result<()> {
+    init_log(settings.log_level);
+    block_on(async {
+        let stop = server::stop_signal()?;
+        Service::bind(settings).await?.run(stop).await
+    })
+}
+
+fn print(loaded: &Loaded) -> io::Result<()> {
+    io::stdout().write_all(loaded.to_string().as_bytes())
+}
+
+/// Runs on a runtime that is left behind at the end: what still runs then had its time.
+fn block_on(work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    result
+}
+
+/// `log_level` is about this service; its libraries say what they have to say at `info`. `RUST_LOG` goes before both.
+fn init_log(level: LevelFilter) {
+    let mut builder = pretty_env_logger::formatted_builder();
+    match std::env::var("RUST_LOG") {
+        Ok(filters) => builder.parse_filters(&filters),
+        Err(_) => builder
+            .filter_level(level.min(LevelFilter::Info))
+            .filter_module("warp_reql", level)
+            .filter_module("reql_embedded", level),
+    };
+    builder.init();
+}
+
+fn fail(error: &dyn std::error::Error, code: ExitCode) -> ExitCode {
+    eprintln!("warp-reql: {error}");
+    code
+}

@@ -9,6 +9,7 @@ pub mod elements;
 pub mod errors;
 pub mod fields;
 pub mod fold;
+pub mod geo;
 pub mod group;
 pub mod index;
 pub mod join;
@@ -44,6 +45,7 @@ const FAMILIES: &[&[Spec]] = &[
     errors::TERMS,
     fields::TERMS,
     fold::TERMS,
+    geo::TERMS,
     group::TERMS,
     index::TERMS,
     join::TERMS,

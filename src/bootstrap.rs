@@ -1,0 +1,123 @@
+//! Making the database, and the tables and indexes that the settings name, where they are missing.
+//!
+//! Nothing that exists is altered or dropped. Running it again, or in two processes at once, does no harm.
+
+use std::time::Duration;
+
+use log::Level;
+use ql2::term::TermType;
+use reql::cmd::{self, index_create, index_wait, table_create};
+use reql::{Command, Func, r};
+use serde_json::Value;
+use tokio::time::sleep;
+use warp::http::StatusCode;
+
+use crate::settings::{IndexSpec, TableSpec};
+use crate::{Conn, Database, Error};
+
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+/// No more, so that the tables are there within a second of the database.
+const LONGEST_DELAY: Duration = Duration::from_secs(1);
+
+/// Tries until everything is there, or until the database refuses for a reason that won't pass by itself.
+pub async fn until_done(database: &Database, tables: &[TableSpec]) {
+    let mut delay = FIRST_DELAY;
+    // The first failure is news; that it lasts is not.
+    let mut level = Level::Warn;
+    loop {
+        match once(database, tables).await {
+            Ok(()) => return,
+            Err(error) if may_pass(&error) => {
+                log::log!(level, "The database isn't ready, trying again in {delay:?}: {error}");
+                level = Level::Debug;
+            }
+            Err(error) => {
+                log::error!("The database refuses to make what the settings name: {error}");
+                return;
+            }
+        }
+        sleep(delay).await;
+        delay = (delay * 2).min(LONGEST_DELAY);
+    }
+}
+
+/// Makes what is missing, in one go.
+///
+/// # Errors
+///
+/// Those of a [`Conn`]'s queries.
+pub async fn once(database: &Database, tables: &[TableSpec]) -> Result<(), Error> {
+    let db = database.settings().db.as_str();
+    let mut conn = Conn::new(database.clone());
+    if !names(&mut conn, r.db_list()).await?.iter().any(|name| name == db) {
+        conn.first::<Value>(r.db_create(db)).await?;
+        log::info!("Made database {db:?}.");
+    }
+    let existing = names(&mut conn, r.db(db).table_list()).await?;
+    for spec in tables {
+        if !existing.contains(&spec.name) {
+            conn.first::<Value>(make_table(db, spec)).await?;
+            log::info!("Made table {:?}.", spec.name);
+        }
+        make_indexes(&mut conn, db, spec).await?;
+    }
+    Ok(())
+}
+
+async fn make_indexes(conn: &mut Conn, db: &str, spec: &TableSpec) -> Result<(), Error> {
+    if spec.indexes.is_empty() {
+        return Ok(());
+    }
+    let table = || r.db(db).table(spec.name.as_str());
+    let existing = names(conn, table().index_list()).await?;
+    for index in spec.indexes.iter().filter(|index| !existing.contains(&index.name)) {
+        conn.first::<Value>(make_index(table(), index)).await?;
+        log::info!("Made index {:?} of table {:?}.", index.name, spec.name);
+    }
+    conn.first::<Value>(table().index_wait(EveryIndex)).await?;
+    Ok(())
+}
+
+async fn names(conn: &mut Conn, list: Command) -> Result<Vec<String>, Error> {
+    Ok(conn.first(list).await?.unwrap_or_default())
+}
+
+fn make_table(db: &str, spec: &TableSpec) -> Command {
+    let options = table_create::Options::new().primary_key(spec.primary_key.clone());
+    r.db(db).table_create(r.args((spec.name.as_str(), options)))
+}
+
+fn make_index(table: Command, spec: &IndexSpec) -> Command {
+    // An option that is false is left out, as the official drivers do.
+    let options = index_create::Options { multi: spec.multi.then_some(true), geo: spec.geo.then_some(true) };
+    // The number of the variable is fixed, so that the same index has the same text on the server whoever made it.
+    let row = Command::var(1);
+    let body = match spec.fields.as_slice() {
+        [field] => path(row, field),
+        fields => {
+            let array = Command::new(TermType::MakeArray);
+            fields.iter().fold(array, |array, field| array.with_arg(path(row.clone(), field)))
+        }
+    };
+    table.index_create(r.args((spec.name.as_str(), Func::new(vec![1], body), options)))
+}
+
+/// The value at `a.b` in a document.
+fn path(row: Command, field: &str) -> Command {
+    field.split('.').fold(row, |value, name| value.bracket(name))
+}
+
+/// The driver has `index_wait`, but implements no argument that it could be called with.
+struct EveryIndex;
+
+impl index_wait::Arg for EveryIndex {
+    fn arg(self) -> cmd::Arg<()> {
+        cmd::Arg { arg: Command::new(TermType::IndexWait), opts: None }
+    }
+}
+
+/// Whether time alone may help: the server is away, or starting, or another process was faster.
+fn may_pass(error: &Error) -> bool {
+    let temporary = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT, StatusCode::CONFLICT];
+    temporary.contains(&error.status())
+}

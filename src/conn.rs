@@ -1,0 +1,264 @@
+//! [`with_conn`] and [`Conn`]: one connection for each request, opened when it is first needed.
+
+mod clock;
+mod rows;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::thread;
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use log::debug;
+use reql::cmd::run::Options;
+use reql::{Command, Session, r};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout};
+use warp::Filter;
+
+use crate::database::{Database, Lease};
+use crate::error::Error;
+pub(crate) use clock::Clock;
+use rows::Patience;
+pub use rows::Rows;
+
+/// How long closing waits for writes whose answer nobody asked for, if they may have been made on a session that was
+/// lent out. Long enough for writes, short enough for a request that was given up in the middle of a query.
+const LENT_GRACE: Duration = Duration::from_secs(1);
+
+/// A filter that gives each request a [`Conn`] of its own. It never rejects and does no I/O.
+///
+/// Put it last, so that a request for which no route is found gets no connection.
+///
+/// ```
+/// use reql::r;
+/// use warp::Filter;
+/// use warp_reql::{Conn, Database, Error, with_conn};
+///
+/// fn hero(db: &Database) -> impl Filter<Extract = impl warp::Reply, Error = warp::Rejection> + Clone {
+///     warp::path!("heroes" / String).and(warp::get()).and(with_conn(db)).then(read)
+/// }
+///
+/// async fn read(name: String, mut conn: Conn) -> Result<impl warp::Reply, Error> {
+///     let hero: Option<serde_json::Value> = conn.first(r.table("heroes").get(name)).await?;
+///     Ok(warp::reply::json(&hero))
+/// }
+/// ```
+pub fn with_conn(database: &Database) -> impl Filter<Extract = (Conn,), Error = Infallible> + Clone + use<> {
+    let database = database.clone();
+    warp::any().map(move || Conn::new(database.clone()))
+}
+
+/// The connection of one request.
+///
+/// The first query opens its session, which then serves the rest of the request. When the `Conn` is dropped, because
+/// the handler's future ended in whichever way, the session is closed, or left to a later request if the settings
+/// allow that and it is idle. Writes made by [`Conn::noreply`] are waited for before that, in the background.
+///
+/// A query that was given up half-way (its future was dropped, or it took too long) leaves half an answer on the
+/// session's socket. Such a session is closed, and the next query opens another.
+///
+/// # Errors of queries
+///
+/// Opening the session may fail with [`Error::Exhausted`], [`Error::Unreachable`] or [`Error::ConnectTimeout`]; then
+/// nothing was sent. After that, [`Error::QueryTimeout`] and [`Error::OutcomeUnknown`] say that a write may or may not
+/// have happened, and [`Error::Database`] is the server's own answer.
+pub struct Conn {
+    lease: Option<Lease>,
+    usage: Usage,
+    clock: Clock,
+    database: Database,
+}
+
+/// What has been done with a session, as far as it bears on what may be done with it next.
+#[derive(Debug, Default, Clone, Copy)]
+struct Usage {
+    /// An answer, or half of one, may still be on its way.
+    spent: bool,
+    /// A cursor was left open on the server.
+    cursor: bool,
+    /// Writes were made whose answers nobody waits for.
+    noreply: bool,
+    /// The handler had the session itself, so anything may have been done with it.
+    lent: bool,
+}
+
+impl Conn {
+    /// A connection that opens its session when it is first needed.
+    pub fn new(database: Database) -> Self {
+        Conn { lease: None, usage: Usage::default(), clock: Clock::default(), database }
+    }
+
+    /// The first row of a query's result, or the whole of it if it is a single value; `None` if it is empty or null.
+    ///
+    /// # Errors
+    ///
+    /// As for every query, see [`Conn`]; and [`Error::Decode`] if the row is not a `T`.
+    pub async fn first<T: DeserializeOwned>(&mut self, query: Command) -> Result<Option<T>, Error> {
+        let mut rows = self.stream::<Value>(query).await?;
+        let row = rows.try_next().await?.filter(|row| !row.is_null());
+        rows.settle();
+        row.map(|row| serde_json::from_value(row).map_err(Error::Decode)).transpose()
+    }
+
+    /// All rows of a query's result. The query timeout bounds them together.
+    ///
+    /// # Errors
+    ///
+    /// As for every query, see [`Conn`]; and [`Error::Decode`] if a row is not a `T`.
+    pub async fn all<T: DeserializeOwned>(&mut self, query: Command) -> Result<Vec<T>, Error> {
+        let patience = Patience::total(self.database.settings().query_timeout);
+        self.rows(query, patience).await?.try_collect().await
+    }
+
+    /// The rows of a query's result as they arrive. The query timeout bounds the wait for each.
+    ///
+    /// # Errors
+    ///
+    /// As for every query, see [`Conn`]; those of opening the session come at once, the others from the stream.
+    pub async fn stream<T: DeserializeOwned>(&mut self, query: Command) -> Result<Rows<&mut Conn, T>, Error> {
+        let patience = Patience::each(self.database.settings().query_timeout);
+        self.rows(query, patience).await
+    }
+
+    /// Like [`Conn::stream`] for a body that outlives the handler: the connection goes with it and ends with it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Conn::stream`].
+    pub async fn into_stream<T: DeserializeOwned>(mut self, query: Command) -> Result<Rows<Conn, T>, Error> {
+        let patience = Patience::each(self.database.settings().query_timeout);
+        let session = self.open().await?.connection().map_err(Error::from)?;
+        Ok(Rows::new(query.run(session), patience, self))
+    }
+
+    /// Like [`Conn::into_stream`] for a changefeed, whose rows may be any time apart: they are waited for without end.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Conn::stream`].
+    pub async fn into_feed<T: DeserializeOwned>(mut self, query: Command) -> Result<Rows<Conn, T>, Error> {
+        let session = self.open().await?.connection().map_err(Error::from)?;
+        Ok(Rows::new(query.run(session), Patience::endless(), self))
+    }
+
+    /// Sends a write without waiting for its answer. Its errors are lost, but it has been done, or has failed, before
+    /// the session is closed.
+    ///
+    /// # Errors
+    ///
+    /// Those of opening the session, and of sending.
+    pub async fn noreply(&mut self, query: Command) -> Result<(), Error> {
+        let session = self.open().await?.connection().map_err(Error::from)?;
+        self.usage.noreply = true;
+        let patience = Patience::total(self.database.settings().query_timeout);
+        let answers = query.run(r.args((session, Options::new().noreply(true))));
+        Rows::<_, Value>::new(answers, patience, self).try_collect::<Vec<_>>().await?;
+        Ok(())
+    }
+
+    /// The session itself, for whatever else the driver can do with it. No timeout applies.
+    ///
+    /// Closing waits a second for writes that were sent on it without waiting for their answers; [`Conn::noreply`] is
+    /// the way to have them waited for as long as it takes. If a query on it was given up half-way, the session must not
+    /// be used again.
+    ///
+    /// # Errors
+    ///
+    /// Those of opening the session.
+    pub async fn session(&mut self) -> Result<&mut Session, Error> {
+        self.usage.lent = true;
+        self.open().await
+    }
+
+    /// The database that this is a connection to.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// How long this request has waited for its connection and for its queries.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    async fn rows<T: DeserializeOwned>(
+        &mut self,
+        query: Command,
+        patience: Patience,
+    ) -> Result<Rows<&mut Conn, T>, Error> {
+        let session = self.open().await?.connection().map_err(Error::from)?;
+        Ok(Rows::new(query.run(session), patience, self))
+    }
+
+    async fn open(&mut self) -> Result<&mut Session, Error> {
+        let unusable = |lease: &mut Lease| lease.session().is_broken();
+        if self.usage.spent || self.lease.as_mut().is_some_and(unusable) {
+            let lent = self.usage.lent;
+            self.lease = None;
+            self.usage = Usage { lent, ..Usage::default() };
+        }
+        let lease = match self.lease.take() {
+            Some(lease) => lease,
+            None => {
+                let asked = Instant::now();
+                let lease = self.database.acquire().await;
+                self.clock.connecting(asked.elapsed());
+                lease?
+            }
+        };
+        Ok(self.lease.insert(lease).session())
+    }
+}
+
+impl Usage {
+    /// Whether another request may be served on the session. A handler that panics may have left anything behind.
+    fn is_clean(self) -> bool {
+        !(self.spent || self.cursor || self.lent || thread::panicking())
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        let Some(lease) = self.lease.take() else { return };
+        let usage = self.usage;
+        let reusable = usage.is_clean() && lease.is_reusable();
+        let unanswered = (usage.noreply || usage.lent) && !usage.spent;
+        match Handle::try_current() {
+            Ok(runtime) if unanswered => {
+                let settings = self.database.settings();
+                let grace = if usage.noreply { settings.query_timeout } else { LENT_GRACE };
+                runtime.spawn(close(lease, grace, reusable));
+            }
+            _ if reusable => lease.give_back(),
+            _ => drop(lease),
+        }
+    }
+}
+
+/// Closes a session, or leaves it to a later request, when the writes on it are done whose answers nobody waited for.
+async fn close(mut lease: Lease, grace: Duration, reusable: bool) {
+    match timeout(grace, lease.session().noreply_wait()).await {
+        Ok(Ok(())) if reusable => lease.give_back(),
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!("Writes may be lost with their connection: {error}"),
+        Err(_) => debug!("Writes were still going on when their connection was closed."),
+    }
+}
+
+impl<T: DeserializeOwned> Rows<&mut Conn, T> {
+    /// Looks, without waiting, whether the result has ended, so that the session can serve a later request. Only worth
+    /// the look when sessions are reused: asking for more where there is more spends the session.
+    fn settle(&mut self) {
+        if !self.conn().database.settings().max_age.is_zero() {
+            let _ = self.next().now_or_never();
+        }
+    }
+}
+
+impl fmt::Debug for Conn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conn").field("open", &self.lease.is_some()).field("usage", &self.usage).finish()
+    }
+}

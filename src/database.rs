@@ -1,0 +1,253 @@
+//! The database as the service sees it: dialling, standing by, reuse, limits, counters.
+//!
+//! Three rules make up this module:
+//!
+//! - **Every request holds a permit.** There are `max_connections` of them, handed out in the order of asking. The
+//!   sessions that stand by hold none, but there are never more of them than free permits, so the sum stays within
+//!   the limit and a waiting request finds whatever came free.
+//! - **A session that stood by is asked before it is used.** The driver hides its socket, so the only sign of life is
+//!   an answer: a `NOREPLY_WAIT`, which costs the server nothing, must be answered within [`PING_TIMEOUT`]. One that
+//!   became ready less than [`TRUSTED_FOR`] ago is trusted. When one fails, the others go too, since they stood by for
+//!   the same outage, and the request dials.
+//! - **Requests never wait for the keeper.** It fills up what stands by, in the background and one dial at a time, and
+//!   backs off with jitter while the database is away. A request that finds nothing ready dials for itself, so the
+//!   service is back as soon as the database is.
+
+mod counters;
+mod keeper;
+mod servers;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use log::debug;
+use reql::cmd::connect::Options;
+use reql::{Session, r};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+
+use crate::error::Error;
+use crate::settings::Rdb;
+use counters::{Counters, Held};
+use keeper::Keeper;
+use servers::Servers;
+
+pub use counters::{Stats, Timeouts};
+
+/// How long a session that stood by may take to show that it is alive.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a session may have stood by and still be used without asking it.
+const TRUSTED_FOR: Duration = Duration::from_millis(2);
+
+/// A database that requests can open connections to. Cheap to clone; clones share the limits and the counters.
+#[derive(Clone)]
+pub struct Database {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: Rdb,
+    servers: Servers,
+    permits: Arc<Semaphore>,
+    ready: Mutex<VecDeque<Link>>,
+    counters: Arc<Counters>,
+    keeper: Keeper,
+}
+
+/// An open session. Dropping it closes the socket.
+struct Link {
+    session: Session,
+    opened: Instant,
+    ready: Instant,
+    /// Whether a request was served on it; one that stands by is fresh.
+    served: bool,
+    counters: Arc<Counters>,
+}
+
+/// A session for the use of one request, and the permit to have it.
+pub(crate) struct Lease {
+    // The order of the fields is the order of their drop: the socket closes before the next request may open one.
+    link: Link,
+    _in_use: Held,
+    _permit: OwnedSemaphorePermit,
+    database: Database,
+}
+
+impl Database {
+    /// A database by its settings. Opens nothing; the first request does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Misconfigured`] if the settings name no server, as those of an embedded one do before it has started.
+    pub fn new(settings: Rdb) -> Result<Self, Error> {
+        let servers = Servers::new(settings.servers())
+            .ok_or_else(|| Error::Misconfigured("the settings name no database server".to_owned()))?;
+        let shared = Shared {
+            servers,
+            permits: Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS))),
+            ready: Mutex::default(),
+            counters: Arc::default(),
+            keeper: Keeper::default(),
+            settings,
+        };
+        Ok(Database { shared: Arc::new(shared) })
+    }
+
+    /// The settings it was made with.
+    pub fn settings(&self) -> &Rdb {
+        &self.shared.settings
+    }
+
+    /// What has been opened, closed, refused, and what is open now.
+    pub fn stats(&self) -> Stats {
+        let standing_by = self.shared.ready().len();
+        self.shared.counters.stats(standing_by)
+    }
+
+    /// A session for one request: one that stands by, or else a new one.
+    pub(crate) async fn acquire(&self) -> Result<Lease, Error> {
+        let permit = self.permit().await?;
+        self.shared.keeper.start(&self.shared);
+        let link = match self.shared.take_ready().await {
+            Some(link) => link,
+            None => self.shared.dial().await?,
+        };
+        let in_use = Held::new(&self.shared.counters, |counters| &counters.in_use);
+        self.shared.keeper.wake();
+        Ok(Lease { link, _in_use: in_use, _permit: permit, database: self.clone() })
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let permits = Arc::clone(&self.shared.permits);
+        if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let _waiting = Held::new(&self.shared.counters, |counters| &counters.waiting);
+        let patience = self.shared.settings.acquire_timeout;
+        match timeout(patience, permits.acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => {
+                self.shared.counters.refused();
+                Err(Error::Exhausted(patience))
+            }
+        }
+    }
+
+    pub(crate) fn query_timed_out(&self) {
+        self.shared.counters.query_timed_out();
+    }
+}
+
+impl Shared {
+    fn ready(&self) -> MutexGuard<'_, VecDeque<Link>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session that has been ready for longest, so that none stands by until something on its way forgets it.
+    async fn take_ready(&self) -> Option<Link> {
+        loop {
+            let link = self.ready().pop_front()?;
+            if link.expired(self.settings.max_age) {
+                continue;
+            }
+            if link.ready.elapsed() < TRUSTED_FOR || link.answers().await {
+                return Some(link);
+            }
+            debug!("A connection died while it stood by; closing the others.");
+            self.ready().clear();
+        }
+    }
+
+    async fn dial(&self) -> Result<Link, Error> {
+        let mut outcome = Err(Error::Misconfigured("the settings name no database server".to_owned()));
+        for server in self.servers.in_turn() {
+            outcome = self.dial_one(server.host(), server.port()).await;
+            server.report(outcome.is_ok());
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    }
+
+    async fn dial_one(&self, host: &str, port: u16) -> Result<Link, Error> {
+        let patience = self.settings.connect_timeout;
+        match timeout(patience, r.connect(self.options(host, port))).await {
+            Ok(Ok(session)) => Ok(Link::new(session, Arc::clone(&self.counters))),
+            Ok(Err(error)) => Err(Error::connect(error)),
+            Err(_) => {
+                self.counters.connect_timed_out();
+                Err(Error::ConnectTimeout(patience))
+            }
+        }
+    }
+
+    fn options(&self, host: &str, port: u16) -> Options {
+        Options::new()
+            .host(host.to_owned())
+            .port(port)
+            .db(self.settings.db.clone())
+            .user(self.settings.user.clone())
+            .password(self.settings.password.expose().to_owned())
+    }
+}
+
+impl Link {
+    fn new(session: Session, counters: Arc<Counters>) -> Self {
+        counters.opened();
+        debug!("Connected to database.");
+        let now = Instant::now();
+        Link { session, opened: now, ready: now, served: false, counters }
+    }
+
+    /// Whether it is too old to serve another request; one that has served none is as good as new.
+    fn expired(&self, max_age: Duration) -> bool {
+        self.served && self.opened.elapsed() >= max_age
+    }
+
+    async fn answers(&self) -> bool {
+        matches!(timeout(PING_TIMEOUT, self.session.noreply_wait()).await, Ok(Ok(())))
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        debug!("Disconnecting from database.");
+        self.counters.closed();
+    }
+}
+
+impl Lease {
+    pub(crate) fn session(&mut self) -> &mut Session {
+        &mut self.link.session
+    }
+
+    /// Whether a later request may be served on this session, as far as its age is concerned.
+    pub(crate) fn is_reusable(&self) -> bool {
+        self.link.opened.elapsed() < self.database.shared.settings.max_age
+    }
+
+    /// Leaves the session, which must be idle, to a later request. Dropping the lease closes it instead.
+    pub(crate) fn give_back(self) {
+        let Lease { mut link, database, _in_use, _permit } = self;
+        link.served = true;
+        link.ready = Instant::now();
+        database.shared.ready().push_back(link);
+        database.shared.keeper.wake();
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The keeper holds no reference to what it keeps; it ends when it looks again.
+        self.keeper.wake();
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("settings", self.settings()).field("stats", &self.stats()).finish()
+    }
+}

@@ -1,0 +1,121 @@
+//! What the database's answers mean to a request.
+//!
+//! The protocol has a handful of error types; what doesn't exist, or exists already, is only told apart by the
+//! message. This is the one place that reads messages.
+
+use reql::{Availability, Driver, Runtime};
+
+use super::{Error, Missing};
+
+/// What a database error means to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    Missing(Missing),
+    Exists,
+    Forbidden,
+    /// The database won't have this document or key.
+    Refused,
+    /// More than a query may take.
+    TooMuch,
+    Logic,
+    Unavailable,
+    Indeterminate,
+    Internal,
+}
+
+impl Class {
+    pub(super) fn of(error: &reql::Error) -> Self {
+        match error {
+            reql::Error::Runtime(error) => Class::of_runtime(error),
+            reql::Error::Compile(_) => Class::Internal,
+            reql::Error::Driver(_) => Class::Internal,
+        }
+    }
+
+    fn of_runtime(error: &Runtime) -> Self {
+        match error {
+            Runtime::Availability(Availability::OpFailed(message)) => Class::of_failure(message),
+            Runtime::Availability(Availability::OpIndeterminate(_)) => Class::Indeterminate,
+            Runtime::NonExistence(_) => Class::Missing(Missing::Document),
+            Runtime::Permission(_) => Class::Forbidden,
+            Runtime::ResourceLimit(_) => Class::TooMuch,
+            Runtime::QueryLogic(message) if is_refusal(message) => Class::Refused,
+            Runtime::QueryLogic(_) | Runtime::User(_) => Class::Logic,
+            Runtime::Internal(_) => Class::Internal,
+        }
+    }
+
+    fn of_failure(message: &str) -> Self {
+        if message.contains("already exists") {
+            return Class::Exists;
+        }
+        let missing = message.contains("does not exist") || message.contains("was not found");
+        match message {
+            _ if !missing => Class::Unavailable,
+            _ if message.starts_with("Database") => Class::Missing(Missing::Database),
+            _ if message.starts_with("Index") => Class::Missing(Missing::Index),
+            _ => Class::Missing(Missing::Table),
+        }
+    }
+}
+
+/// Whether the database says that it won't have a document or a key, rather than that the query makes no sense.
+fn is_refusal(message: &str) -> bool {
+    ["Primary key too long", "contains NULL byte", "nesting depth", "Nesting depth", "must have primary key"]
+        .iter()
+        .any(|sign| message.contains(sign))
+}
+
+impl Error {
+    /// What the `first_error` of a write means.
+    pub(crate) fn of_write(first_error: String) -> Self {
+        if first_error.starts_with("Duplicate primary key") {
+            return Error::Conflict("There is a document with this id already.".to_owned());
+        }
+        if first_error.starts_with("Primary key `") && first_error.contains("cannot be changed") {
+            return Error::BadRequest("The id in the body is not the one in the path.".to_owned());
+        }
+        Error::Refused(first_error)
+    }
+}
+
+impl From<reql::Error> for Error {
+    fn from(error: reql::Error) -> Self {
+        match error {
+            reql::Error::Driver(Driver::Io(..) | Driver::ConnectionBroken) => {
+                Error::OutcomeUnknown(error.to_string())
+            }
+            // Text that is no JSON came from the socket; a value that has no JSON form came from the query.
+            reql::Error::Driver(Driver::Json(ref cause)) if !cause.is_data() => {
+                Error::OutcomeUnknown(error.to_string())
+            }
+            error => Error::Database(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(message: &str) -> Class {
+        Class::of(&Availability::OpFailed(message.to_owned()).into())
+    }
+
+    #[test]
+    fn messages_tell_what_is_missing() {
+        assert_eq!(failed("Table `test.nope` does not exist."), Class::Missing(Missing::Table));
+        assert_eq!(failed("Database `nope` does not exist."), Class::Missing(Missing::Database));
+        assert_eq!(failed("Index `i` does not exist on table `test.t`."), Class::Missing(Missing::Index));
+        assert_eq!(failed("Index `i` was not found on table `test.t`."), Class::Missing(Missing::Index));
+        assert_eq!(failed("Table `test.t` already exists."), Class::Exists);
+        assert_eq!(failed("Cannot perform read: primary replica not available"), Class::Unavailable);
+    }
+
+    #[test]
+    fn keys_that_the_database_refuses_are_no_faults_of_the_query() {
+        let of = |message: &str| Class::of(&Runtime::QueryLogic(message.to_owned()).into());
+        assert_eq!(of("Primary key too long (max 127 characters): \"x\""), Class::Refused);
+        assert_eq!(of("Expected type NUMBER but found STRING."), Class::Logic);
+    }
+}

@@ -1,0 +1,13 @@
+//! From the parameters of a URL to ReQL: which documents, in what order, which of their fields, how many.
+
+mod filter;
+mod listing;
+mod order;
+mod page;
+mod parameters;
+mod path;
+pub(crate) mod term;
+
+pub(crate) use listing::{Bounds, Listing, Row};
+pub(crate) use parameters::{Parameters, decode, value};
+pub(crate) use path::Path;

@@ -1,0 +1,120 @@
+//! The parameters of a URL, decoded; and how values are written in URLs.
+
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// The parameters of a URL in their order. What is taken out is understood; what is left over is an error.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    pub(crate) fn parse(query: &str) -> Result<Self, Error> {
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        pairs.map(parse_pair).collect::<Result<_, _>>().map(Parameters)
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, _)| key == name)
+    }
+
+    /// Takes a parameter that may be given once.
+    pub(crate) fn take(&mut self, name: &str) -> Result<Option<String>, Error> {
+        let mut values = self.take_all(name);
+        let value = values.pop();
+        if !values.is_empty() {
+            return Err(bad(name, "it is given more than once"));
+        }
+        Ok(value)
+    }
+
+    /// Takes a parameter that may be given any number of times.
+    pub(crate) fn take_all(&mut self, name: &str) -> Vec<String> {
+        self.0.extract_if(.., |(key, _)| key == name).map(|(_, value)| value).collect()
+    }
+
+    /// Takes a whole number.
+    pub(crate) fn take_number(&mut self, name: &str) -> Result<Option<usize>, Error> {
+        let parse = |text: String| text.parse().map_err(|_| bad(name, "it must be a whole number"));
+        self.take(name)?.map(parse).transpose()
+    }
+
+    /// Takes `true` or `false`.
+    pub(crate) fn take_flag(&mut self, name: &str) -> Result<bool, Error> {
+        match self.take(name)?.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(bad(name, "it must be `true` or `false`")),
+        }
+    }
+
+    /// All that were not taken.
+    pub(crate) fn rest(self) -> impl Iterator<Item = (String, String)> {
+        self.0.into_iter()
+    }
+
+    /// That all have been taken.
+    pub(crate) fn finish(self) -> Result<(), Error> {
+        match self.0.into_iter().next() {
+            Some((name, _)) => Err(bad(&name, "there is no such parameter here")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn parse_pair(pair: &str) -> Result<(String, String), Error> {
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    let name = decode(&name.replace('+', " "))?;
+    let value = decode(&value.replace('+', " "))?;
+    Ok((name, value))
+}
+
+/// Undoes percent-encoding.
+pub(crate) fn decode(text: &str) -> Result<String, Error> {
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.map(Into::into).map_err(|_| Error::BadRequest("The URL is not UTF-8.".to_owned()))
+}
+
+/// A value as URLs have it: JSON if it is JSON, else a string.
+pub(crate) fn value(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
+}
+
+pub(super) fn bad(name: &str, reason: impl Into<String>) -> Error {
+    Error::BadParameter { name: name.to_owned(), reason: reason.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_are_json_where_they_can_be() {
+        assert_eq!(value("42"), json!(42));
+        assert_eq!(value("\"42\""), json!("42"));
+        assert_eq!(value("bob"), json!("bob"));
+        assert_eq!(value("[1,\"a\"]"), json!([1, "a"]));
+        assert_eq!(value("1e999"), json!("1e999"));
+        assert_eq!(value(""), json!(""));
+    }
+
+    #[test]
+    fn parameters_are_decoded() {
+        let mut parameters = Parameters::parse("a=x%20y+z&b=%C3%A9&&a=2").unwrap();
+        assert_eq!(parameters.take("b").unwrap().as_deref(), Some("é"));
+        assert_eq!(parameters.take_all("a"), ["x y z", "2"]);
+        assert!(parameters.finish().is_ok());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        assert!(matches!(Parameters::parse("a=%ff"), Err(Error::BadRequest(_))));
+        let twice = Parameters::parse("limit=1&limit=2").unwrap().take("limit");
+        assert!(matches!(twice, Err(Error::BadParameter { name, .. }) if name == "limit"));
+        let unknown = Parameters::parse("colour=red").unwrap().finish();
+        assert!(matches!(unknown, Err(Error::BadParameter { name, .. }) if name == "colour"));
+    }
+}

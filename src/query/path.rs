@@ -1,0 +1,100 @@
+//! A field of a document, nested ones written `a.b`.
+
+use ql2::term::TermType;
+use reql::Command;
+use serde_json::{Map, Value};
+
+use super::parameters::bad;
+use super::term::{branch, datum, field, null, term};
+use crate::error::Error;
+
+/// A field of a document; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Path(Vec<String>);
+
+impl Path {
+    /// Reads a field; `parameter` is where it stands.
+    pub(crate) fn parse(text: &str, parameter: &str) -> Result<Self, Error> {
+        let names: Vec<_> = text.split('.').map(str::to_owned).collect();
+        if names.iter().any(String::is_empty) {
+            return Err(bad(parameter, format!("`{text}` is not a field")));
+        }
+        Ok(Path(names))
+    }
+
+    /// A field of the document itself, whatever its name.
+    pub(crate) fn whole(name: &str) -> Self {
+        Path(vec![name.to_owned()])
+    }
+
+    /// Reads a list of fields, separated by commas.
+    pub(crate) fn parse_list(text: &str, parameter: &str) -> Result<Vec<Self>, Error> {
+        text.split(',').map(|part| Path::parse(part.trim(), parameter)).collect()
+    }
+
+    /// Whether it is this field of the document itself.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.0.len() == 1 && self.0.iter().all(|own| own == name)
+    }
+
+    /// The field's value; an error of the query's if there is none.
+    pub(crate) fn of(&self, row: &Command) -> Command {
+        self.0.iter().fold(row.clone(), |value, name| field(value, name))
+    }
+
+    /// Whether there is a value, and not null. Unlike [`Path::of`] it is not an error if something on the way to it is no
+    /// object.
+    pub(crate) fn is_in(&self, row: &Command) -> Command {
+        term(TermType::HasFields, [row.clone(), datum(Path::tree(std::slice::from_ref(self)))])
+    }
+
+    /// The field's value, or null.
+    pub(crate) fn or_null(&self, row: &Command) -> Command {
+        branch(self.is_in(row), self.of(row), null())
+    }
+
+    /// Several fields in the form that `pluck`, `without` and `has_fields` take.
+    pub(crate) fn tree(paths: &[Path]) -> Value {
+        let mut tree = Map::new();
+        for Path(names) in paths {
+            graft(&mut tree, names);
+        }
+        Value::Object(tree)
+    }
+}
+
+/// Adds a field to a tree; a field whose whole value is there already stays whole.
+fn graft(tree: &mut Map<String, Value>, names: &[String]) {
+    match names {
+        [] => {}
+        [last] => {
+            tree.insert(last.clone(), Value::Bool(true));
+        }
+        [first, rest @ ..] => {
+            let branch = tree.entry(first.as_str()).or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(branch) = branch {
+                graft(branch, rest);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn fields_share_their_branches() {
+        let paths = Path::parse_list("name, address.city,address.zip,name.first", "select").unwrap();
+        assert_eq!(Path::tree(&paths), json!({"name": true, "address": {"city": true, "zip": true}}));
+    }
+
+    #[test]
+    fn an_empty_name_is_no_field() {
+        for text in ["", ".", "a.", ".a", "a..b"] {
+            assert!(Path::parse(text, "select").is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! From a handler's outcome to a response.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use serde::Serialize;
+use warp::Reply;
+use warp::http::header::{HeaderName, HeaderValue, LOCATION};
+use warp::http::{Method, StatusCode};
+use warp::reply::Response;
+use warp::{Filter, Rejection, reject};
+
+use crate::conn::Clock;
+use crate::error::Error;
+
+/// Runs a handler: its outcome, or its panic, becomes the response, which carries the connection's clock.
+pub(super) async fn answer<F, R>(clock: Clock, handler: F) -> Response
+where
+    F: Future<Output = Result<R, Error>>,
+    R: Reply,
+{
+    let outcome = AssertUnwindSafe(handler).catch_unwind().await;
+    let mut response = match outcome {
+        Ok(Ok(reply)) => reply.into_response(),
+        Ok(Err(error)) => error.into_response(),
+        Err(panic) => Error::Internal(message(panic.as_ref())).into_response(),
+    };
+    response.extensions_mut().insert(clock);
+    response
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("a handler panicked: {}", text.unwrap_or_default())
+}
+
+/// A JSON document.
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    let mut response = warp::reply::json(value).into_response();
+    if response.status().is_success() {
+        *response.status_mut() = status;
+    }
+    response
+}
+
+/// No body.
+pub(super) fn empty(status: StatusCode) -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = status;
+    response
+}
+
+/// Sets a header, unless its value can't be one.
+pub(super) fn with_header(mut response: Response, name: HeaderName, value: &str) -> Response {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+/// Says where what was created is.
+pub(super) fn at(response: Response, location: &str) -> Response {
+    with_header(response, LOCATION, location)
+}
+
+/// The methods by which something is read.
+pub(super) fn read() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    warp::get().or(warp::head()).unify()
+}
+
+/// The end of a path's routes: every method but these is answered with 405, and `OPTIONS` with what there is.
+pub(super) fn only(allow: &'static str) -> impl Filter<Extract = (Response,), Error = Rejection> + Copy {
+    warp::method().and_then(move |method: Method| async move {
+        if method == Method::OPTIONS {
+            return Ok(with_header(empty(StatusCode::NO_CONTENT), warp::http::header::ALLOW, allow));
+        }
+        if allow.split(", ").any(|allowed| allowed == method.as_str()) {
+            return Err(reject::not_found());
+        }
+        Ok(Error::MethodNotAllowed { allow: allow.to_owned() }.into_response())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn panicking() -> Result<Response, Error> {
+        panic!("the secret is 42")
+    }
+
+    #[tokio::test]
+    async fn a_panic_becomes_a_problem_that_tells_nothing() {
+        let response = answer(Clock::default(), panicking()).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(response.extensions().get::<Clock>().is_some());
+        let problem = response.extensions().get::<crate::error::Problem>().unwrap();
+        assert_eq!(problem.cause.as_deref(), Some("a handler panicked: the secret is 42"));
+        assert!(!problem.detail.contains("secret"));
+    }
+}

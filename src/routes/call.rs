@@ -1,0 +1,178 @@
+//! What a request says besides its path: parameters, accepted types, preferences.
+
+use std::convert::Infallible;
+
+use serde_json::Value;
+use warp::Filter;
+use warp::http::HeaderMap;
+use warp::http::header::{ACCEPT, CONTENT_TYPE, HeaderName};
+
+use super::App;
+use crate::error::Error;
+use crate::query::{Parameters, decode, value};
+
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+/// The type of ordinary answers.
+pub(super) const JSON: &str = "application/json";
+/// One JSON document in each line.
+pub(super) const NDJSON: &str = "application/x-ndjson";
+
+/// A request, as far as handlers look at it.
+pub(super) struct Call {
+    pub(super) app: App,
+    pub(super) headers: HeaderMap,
+    query: String,
+}
+
+/// Extracts a [`Call`].
+pub(super) fn call(app: &App) -> impl Filter<Extract = (Call,), Error = Infallible> + Clone + use<> {
+    let app = app.clone();
+    warp::any()
+        .map(move || app.clone())
+        .and(warp::header::headers_cloned())
+        .and(raw_query())
+        .map(|app, headers, query| Call { app, headers, query })
+}
+
+/// The parameters as they stand in the URL; empty if there are none.
+pub(super) fn raw_query() -> impl Filter<Extract = (String,), Error = Infallible> + Copy {
+    warp::query::raw().or(warp::any().map(String::new)).unify()
+}
+
+impl Call {
+    pub(super) fn parameters(&self) -> Result<Parameters, Error> {
+        Parameters::parse(&self.query)
+    }
+
+    /// The parameters as they stand in the URL.
+    pub(super) fn raw_query(&self) -> &str {
+        &self.query
+    }
+
+    /// That the request has no parameters, and accepts JSON.
+    pub(super) fn plain(&self) -> Result<(), Error> {
+        self.parameters()?.finish()?;
+        self.accept(&[JSON]).map(|_| ())
+    }
+
+    /// The first of these types that the request accepts.
+    pub(super) fn accept<'a>(&self, offered: &[&'a str]) -> Result<&'a str, Error> {
+        let accepted: Vec<_> =
+            self.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+        let accepted = accepted.join(",");
+        let first = offered.iter().find(|name| accepts(&accepted, name));
+        first.copied().ok_or_else(|| Error::NotAcceptable { offered: offered.join(", ") })
+    }
+
+    /// Whether the request names this type itself among those it accepts.
+    pub(super) fn asks_for(&self, name: &str) -> bool {
+        let values = self.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|part| media_type(part) == name)
+    }
+
+    /// That the body is of one of these types, as far as the request says.
+    pub(super) fn body_is(&self, expected: &[&str]) -> Result<(), Error> {
+        let Some(sent) = self.headers.get(CONTENT_TYPE) else { return Ok(()) };
+        let sent = sent.to_str().map(media_type).unwrap_or_default();
+        if expected.contains(&sent.as_str()) {
+            return Ok(());
+        }
+        Err(Error::UnsupportedMediaType { expected: expected.join(", ") })
+    }
+
+    /// The value of a preference.
+    pub(super) fn prefers(&self, name: &str) -> Option<&str> {
+        preference(&self.headers, name)
+    }
+}
+
+/// The value of a preference (`Prefer: name=value`, RFC 7240).
+pub(super) fn preference<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+    let mut preferences =
+        values.flat_map(|value| value.split([',', ';'])).filter_map(|part| part.split_once('='));
+    let found = preferences.find(|(key, _)| key.trim().eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.trim().trim_matches('"'))
+}
+
+/// Whether a list of accepted types, as in the `Accept` header, has a type. The most specific range decides.
+fn accepts(accepted: &str, name: &str) -> bool {
+    if accepted.trim().is_empty() {
+        return true;
+    }
+    let group = name.split('/').next().unwrap_or_default();
+    for range in [name.to_owned(), format!("{group}/*"), "*/*".to_owned()] {
+        if let Some(part) = accepted.split(',').find(|part| media_type(part) == range) {
+            return !refused(part);
+        }
+    }
+    false
+}
+
+/// The type without its parameters.
+fn media_type(text: &str) -> String {
+    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Whether a range of types is refused by `q=0`.
+fn refused(part: &str) -> bool {
+    let quality = part.split(';').skip(1).find_map(|parameter| parameter.trim().strip_prefix("q="));
+    quality.and_then(|quality| quality.trim().parse::<f32>().ok()) == Some(0.0)
+}
+
+/// The name of a table or index in a path.
+pub(super) fn name(segment: &str) -> Result<String, Error> {
+    let name = decode(segment)?;
+    check_name(&name)?;
+    Ok(name)
+}
+
+pub(super) fn check_name(name: &str) -> Result<(), Error> {
+    let sane = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !name.is_empty() && name.chars().all(sane) { Ok(()) } else { Err(Error::BadName(name.to_owned())) }
+}
+
+/// The id of a document in a path.
+pub(super) fn id(segment: &str) -> Result<Value, Error> {
+    let id = value(&decode(segment)?);
+    check_id(&id)?;
+    Ok(id)
+}
+
+fn check_id(id: &Value) -> Result<(), Error> {
+    match id {
+        Value::Null | Value::Object(_) => {
+            Err(Error::BadRequest("An id is a string, a number, a boolean, or an array of those.".to_owned()))
+        }
+        Value::Array(items) => items.iter().try_for_each(check_id),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_values() {
+        assert_eq!(id("42").unwrap(), json!(42));
+        assert_eq!(id("%2242%22").unwrap(), json!("42"));
+        assert_eq!(id("a%2Fb").unwrap(), json!("a/b"));
+        assert_eq!(id("%5B1,%22a%22%5D").unwrap(), json!([1, "a"]));
+        for wrong in ["null", "%7B%7D", "%5Bnull%5D", "%FF"] {
+            assert!(id(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn accepted_types_are_weighed() {
+        for accepted in ["", "*/*", "text/html, application/*;q=0.1", "application/json; charset=utf-8"] {
+            assert!(accepts(accepted, JSON), "{accepted}");
+        }
+        for accepted in ["text/html", "application/json;q=0, */*", "image/*"] {
+            assert!(!accepts(accepted, JSON), "{accepted}");
+        }
+    }
+}

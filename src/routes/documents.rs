@@ -1,0 +1,231 @@
+//! Documents: create, read, replace, patch, delete.
+
+mod patch;
+mod write;
+
+use ql2::term::TermType;
+use reql::r;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::http::StatusCode;
+use warp::http::header::{HeaderMap, HeaderName};
+use warp::reply::Response;
+
+use super::App;
+use super::answer::{answer, at, empty, json, only, read, with_header};
+use super::body::{body, parse};
+use super::call::{Call, JSON, NDJSON, call, id, name};
+use super::etag::{Conditions, fail, tag, tagged};
+use super::{list, many};
+use crate::conn::{Conn, with_conn};
+use crate::error::{Error, Missing};
+use crate::query::term::{bind, branch, datum, eq, null, object, term};
+pub(super) use patch::Patch;
+use write::{Target, Written};
+
+pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+/// The type of a JSON merge patch.
+pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
+
+type Body = Result<Vec<u8>, Error>;
+
+pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
+    let conn = || with_conn(app.database());
+    let (one, bulk) = (app.limits().body, app.limits().bulk_body);
+
+    let path = || warp::path!("tables" / String / "docs");
+    let list = path().and(read()).and(call(app)).and(conn());
+    let list = list.then(|table, call, conn: Conn| answer(conn.clock(), list::list(table, call, conn)));
+    let create = path().and(warp::post()).and(body(bulk)).and(call(app)).and(conn());
+    let create = create
+        .then(|table, body, call, conn: Conn| answer(conn.clock(), create_any(table, body, call, conn)));
+    let patch = path().and(warp::patch()).and(body(one)).and(call(app)).and(conn());
+    let patch = patch
+        .then(|table, body, call, conn: Conn| answer(conn.clock(), many::patch(table, body, call, conn)));
+    let delete = path().and(warp::delete()).and(call(app)).and(conn());
+    let delete = delete.then(|table, call, conn: Conn| answer(conn.clock(), many::delete(table, call, conn)));
+    let other = path().and(only("GET, HEAD, POST, PATCH, DELETE")).map(|_: String, response| response);
+    let all = list.or(create).unify().or(patch).unify().or(delete).unify().or(other).unify().boxed();
+
+    all.or(one_document(app)).unify().boxed()
+}
+
+fn one_document(app: &App) -> BoxedFilter<(Response,)> {
+    let conn = || with_conn(app.database());
+    let body = || body(app.limits().body);
+    let path = || warp::path!("tables" / String / "docs" / String);
+
+    let get = path().and(read()).and(call(app)).and(conn());
+    let get = get.then(|table, id, call, conn: Conn| answer(conn.clock(), get_one(table, id, call, conn)));
+    let put = path().and(warp::put()).and(body()).and(call(app)).and(conn());
+    let put = put
+        .then(|table, id, body, call, conn: Conn| answer(conn.clock(), put_one(table, id, body, call, conn)));
+    let patch = path().and(warp::patch()).and(body()).and(call(app)).and(conn());
+    let patch = patch.then(|table, id, body, call, conn: Conn| {
+        answer(conn.clock(), patch_one(table, id, body, call, conn))
+    });
+    let delete = path().and(warp::delete()).and(call(app)).and(conn());
+    let delete =
+        delete.then(|table, id, call, conn: Conn| answer(conn.clock(), delete_one(table, id, call, conn)));
+    let other =
+        path().and(only("GET, HEAD, PUT, PATCH, DELETE")).map(|_: String, _: String, response| response);
+    get.or(put).unify().or(patch).unify().or(delete).unify().or(other).unify().boxed()
+}
+
+/// One document, or many, as the body has it.
+async fn create_any(table: String, body: Body, call: Call, mut conn: Conn) -> Result<Response, Error> {
+    call.plain()?;
+    call.body_is(&[JSON, NDJSON])?;
+    let table = name(&table)?;
+    let body = body?;
+    if call.body_is(&[JSON]).is_err() {
+        return many::insert(&table, many::lines(&body)?, &call, &mut conn).await;
+    }
+    match parse(&body)? {
+        Value::Array(documents) => many::insert(&table, documents, &call, &mut conn).await,
+        Value::Object(_) if body.len() as u64 > call.app.limits().body => {
+            Err(Error::BodyTooLarge { limit: call.app.limits().body })
+        }
+        Value::Object(document) => create_one(&table, document, &call, &mut conn).await,
+        _ => Err(Error::BadRequest("A document is a JSON object.".to_owned())),
+    }
+}
+
+async fn create_one(
+    table: &str,
+    document: Map<String, Value>,
+    call: &Call,
+    conn: &mut Conn,
+) -> Result<Response, Error> {
+    let key = call.app.primary_key(conn, table).await?;
+    let written = Written::of(conn, write::insert(table, &document)).await?;
+    let stored =
+        written.document().ok_or_else(|| Error::Internal("an insert told of no document".to_owned()))?;
+    let id = stored.get(&key).cloned().unwrap_or_default();
+    let location = format!("/tables/{table}/docs/{}", write::segment(&id));
+    let response = represent(StatusCode::CREATED, &written, &call.headers);
+    Ok(at(response, &location))
+}
+
+async fn get_one(table: String, document: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
+    #[derive(Deserialize)]
+    struct Found {
+        doc: Value,
+        tag: String,
+    }
+    call.plain()?;
+    let (table, id) = (name(&table)?, id(&document)?);
+    let conditions = Conditions::of(&call.headers)?;
+    let query = bind(r.table(table).get(id), |row| {
+        let found = object([("doc", row.clone()), ("tag", tag(row.clone()))]);
+        branch(eq(row, null()), null(), found)
+    });
+    let found: Option<Found> = conn.first(query).await?;
+    let Some(Found { doc, tag }) = found else {
+        let missing = Error::NotFound(Missing::Document);
+        return Err(if conditions.need_document() { Error::PreconditionFailed } else { missing });
+    };
+    if conditions.exclude(&tag) {
+        return Err(Error::PreconditionFailed);
+    }
+    let known = conditions.is_known(&tag);
+    let response = if known { empty(StatusCode::NOT_MODIFIED) } else { json(StatusCode::OK, &doc) };
+    Ok(tagged(response, Some(&tag)))
+}
+
+async fn put_one(
+    table: String,
+    document: String,
+    body: Body,
+    call: Call,
+    mut conn: Conn,
+) -> Result<Response, Error> {
+    call.plain()?;
+    call.body_is(&[JSON])?;
+    let (table, id) = (name(&table)?, id(&document)?);
+    let conditions = Conditions::of(&call.headers)?;
+    let mut document: Map<String, Value> = parse(&body?)?;
+    let key = call.app.primary_key(&mut conn, &table).await?;
+    write::check_id(&document, &key, &id)?;
+    document.insert(key, id.clone());
+    let target = Target { table: &table, id: &id };
+    let query = target.replace(|row| match conditions.hold(&row) {
+        Some(holds) => branch(holds, datum(document), fail()),
+        None => datum(document),
+    });
+    let written = Written::of(&mut conn, query).await?;
+    let status = if written.has_inserted() { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(represent(status, &written, &call.headers))
+}
+
+async fn patch_one(
+    table: String,
+    document: String,
+    body: Body,
+    call: Call,
+    mut conn: Conn,
+) -> Result<Response, Error> {
+    call.plain()?;
+    if let Err(error) = call.body_is(&[MERGE_PATCH, JSON]) {
+        return Ok(with_header(warp::Reply::into_response(error), ACCEPT_PATCH, MERGE_PATCH));
+    }
+    let (table, id) = (name(&table)?, id(&document)?);
+    let conditions = Conditions::of(&call.headers)?;
+    let patch: Map<String, Value> = parse(&body?)?;
+    let key = call.app.primary_key(&mut conn, &table).await?;
+    write::check_id(&patch, &key, &id)?;
+    let patch = Patch::new(patch);
+    let target = Target { table: &table, id: &id };
+    let query = target.replace(|row| {
+        let absent = if conditions.need_document() { fail() } else { write::missing() };
+        let patched = patch.apply(row.clone());
+        let changed = match conditions.hold(&row) {
+            Some(holds) => branch(holds, patched, fail()),
+            None => patched,
+        };
+        branch(eq(row, null()), absent, changed)
+    });
+    let written = Written::of(&mut conn, query).await?;
+    Ok(represent(StatusCode::OK, &written, &call.headers))
+}
+
+async fn delete_one(table: String, document: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
+    call.plain()?;
+    let (table, id) = (name(&table)?, id(&document)?);
+    let conditions = Conditions::of(&call.headers)?;
+    let target = Target { table: &table, id: &id };
+    let query = match Conditions::default() == conditions {
+        true => term(TermType::Delete, [target.row()]),
+        false => target.replace(|row| match conditions.hold(&row) {
+            Some(holds) => branch(holds, null(), fail()),
+            None => null(),
+        }),
+    };
+    let written = Written::of(&mut conn, query).await?;
+    if written.has_deleted() {
+        Ok(empty(StatusCode::NO_CONTENT))
+    } else {
+        Err(Error::NotFound(Missing::Document))
+    }
+}
+
+/// The written document, unless the request prefers to do without it.
+fn represent(status: StatusCode, written: &Written, headers: &HeaderMap) -> Response {
+    let preferred = super::call::preference(headers, "return");
+    let response = match (preferred, written.document()) {
+        (Some("minimal"), _) | (_, None) => {
+            empty(if status == StatusCode::OK { StatusCode::NO_CONTENT } else { status })
+        }
+        (_, Some(document)) => json(status, document),
+    };
+    let response = tagged(response, written.tag());
+    match preferred {
+        Some(applied @ ("minimal" | "representation")) => {
+            with_header(response, PREFERENCE_APPLIED, &format!("return={applied}"))
+        }
+        _ => response,
+    }
+}

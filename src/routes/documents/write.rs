@@ -1,0 +1,168 @@
+//! Writes of one document, each a single query that also tells what it did.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use ql2::term::TermType;
+use reql::cmd::{ReturnChanges, insert, replace};
+use reql::{Command, r};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::super::etag::{self, tag};
+use crate::conn::Conn;
+use crate::error::{Error, Missing};
+use crate::query::term::{bind, branch, datum, eq, field, func, object, term};
+use crate::query::value;
+
+/// What a write says when the document it changes is missing.
+const MISSING: &str = "warp-reql: no such document";
+/// The characters of an id that must be escaped in a path.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The document that a write is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) table: &'a str,
+    pub(super) id: &'a Value,
+}
+
+impl Target<'_> {
+    pub(super) fn row(self) -> Command {
+        r.table(self.table.to_owned()).get(self.id)
+    }
+
+    /// One atomic write: from the row as it is, or null, to the row as it shall be.
+    pub(super) fn replace(self, new: impl FnOnce(Command) -> Command) -> Command {
+        let options = replace::Options::new().return_changes(ReturnChanges::Always);
+        with_tag(self.row().replace(r.args((func(new), options))))
+    }
+}
+
+/// A query that inserts a document.
+pub(super) fn insert(table: &str, document: &Map<String, Value>) -> Command {
+    let options = insert::Options::new().return_changes(ReturnChanges::Always);
+    with_tag(r.table(table.to_owned()).insert(r.args((datum(document), options))))
+}
+
+/// Ends a change of a document that isn't there.
+pub(super) fn missing() -> Command {
+    r.error(MISSING)
+}
+
+/// Adds the tag of the written document to the outcome of a write.
+fn with_tag(write: Command) -> Command {
+    bind(write, |outcome| {
+        let change = term(TermType::Nth, [field(outcome.clone(), "changes"), datum(0)]);
+        let tag = object([("tag", tag(field(change, "new_val")))]);
+        let done = eq(field(outcome.clone(), "errors"), datum(0));
+        branch(done, term(TermType::Merge, [outcome.clone(), tag]), outcome)
+    })
+}
+
+/// What a write has done.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Written {
+    inserted: f64,
+    deleted: f64,
+    errors: f64,
+    first_error: Option<String>,
+    changes: Vec<Change>,
+    tag: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Change {
+    new_val: Value,
+}
+
+impl Written {
+    /// Runs a write of one document.
+    pub(super) async fn of(conn: &mut Conn, query: Command) -> Result<Self, Error> {
+        let written: Written = conn.first(query).await?.unwrap_or_default();
+        if written.errors == 0.0 {
+            return Ok(written);
+        }
+        Err(match written.first_error.unwrap_or_default() {
+            error if error == etag::FAILED => Error::PreconditionFailed,
+            error if error == MISSING => Error::NotFound(Missing::Document),
+            error => Error::of_write(error),
+        })
+    }
+
+    pub(super) fn has_inserted(&self) -> bool {
+        self.inserted > 0.0
+    }
+
+    pub(super) fn has_deleted(&self) -> bool {
+        self.deleted > 0.0
+    }
+
+    /// The document as it is stored now.
+    pub(super) fn document(&self) -> Option<&Value> {
+        self.changes.first().map(|change| &change.new_val).filter(|document| document.is_object())
+    }
+
+    pub(super) fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+}
+
+/// That a body's id, if it has one, is that of the path.
+pub(super) fn check_id(document: &Map<String, Value>, key: &str, id: &Value) -> Result<(), Error> {
+    match document.get(key) {
+        Some(own) if !same(own, id) => {
+            Err(Error::BadRequest(format!("`{key}` in the body is not the id in the path.")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the database would take two ids for the same: it knows one kind of number.
+fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        _ => one == other,
+    }
+}
+
+/// An id as a segment of a path, such that reading it gives the same id.
+pub(in crate::routes) fn segment(id: &Value) -> String {
+    let text = match id {
+        Value::String(text) if value(text).is_string() => text.clone(),
+        id => id.to_string(),
+    };
+    utf8_percent_encode(&text, SEGMENT).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn segments_read_back_as_their_ids() {
+        for id in [
+            json!("bob"),
+            json!("42"),
+            json!(42),
+            json!("a/b c"),
+            json!([1, "é"]),
+            json!(true),
+            json!("\"q\""),
+        ] {
+            assert_eq!(crate::routes::call::id(&segment(&id)).unwrap(), id);
+        }
+    }
+
+    #[test]
+    fn ids_are_the_same_as_the_database_sees_them() {
+        assert!(same(&json!(1), &json!(1.0)));
+        assert!(same(&json!([1, "a"]), &json!([1.0, "a"])));
+        assert!(!same(&json!(1), &json!("1")));
+    }
+}

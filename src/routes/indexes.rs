@@ -1,0 +1,172 @@
+//! Secondary indexes: list, create, drop.
+
+mod definition;
+
+use ql2::term::TermType;
+use reql::cmd::index_create::Options;
+use reql::{Command, r};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::http::StatusCode;
+use warp::reply::Response;
+
+use super::App;
+use super::answer::{answer, at, empty, json, only, read};
+use super::body::{body, parse};
+use super::call::{Call, JSON, call, name};
+use crate::conn::{Conn, with_conn};
+use crate::error::{Error, Missing};
+use crate::query::Path;
+use crate::query::term::{array, datum, numbered_func, term};
+
+/// An index as a request describes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewIndex {
+    fields: Vec<String>,
+    #[serde(default)]
+    multi: bool,
+    #[serde(default)]
+    geo: bool,
+}
+
+/// An index as the database describes it.
+#[derive(Debug, Deserialize)]
+struct Status {
+    index: String,
+    ready: bool,
+    multi: bool,
+    geo: bool,
+    outdated: bool,
+    query: Option<String>,
+    progress: Option<f64>,
+}
+
+/// An index as an answer describes it.
+#[derive(Debug, Serialize)]
+struct Index {
+    name: String,
+    /// Absent for an index over more than plain fields, which someone made by other means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<Vec<String>>,
+    multi: bool,
+    geo: bool,
+    ready: bool,
+    outdated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<f64>,
+}
+
+pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
+    let conn = || with_conn(app.database());
+
+    let path = || warp::path!("tables" / String / "indexes");
+    let list = path().and(read()).and(call(app)).and(conn());
+    let list = list.then(|table, call, conn: Conn| answer(conn.clock(), list_all(table, call, conn)));
+    let other = path().and(only("GET, HEAD")).map(|_: String, response| response);
+    let all = list.or(other).unify();
+
+    let path = || warp::path!("tables" / String / "indexes" / String);
+    let create = path().and(warp::put()).and(body(app.limits().body)).and(call(app)).and(conn());
+    let create = create.then(|table, index, body, call, conn: Conn| {
+        answer(conn.clock(), make(table, index, body, call, conn))
+    });
+    let remove = path().and(warp::delete()).and(call(app)).and(conn());
+    let remove = remove
+        .then(|table, index, call, conn: Conn| answer(conn.clock(), drop_one(table, index, call, conn)));
+    let other = path().and(only("PUT, DELETE")).map(|_: String, _: String, response| response);
+
+    all.or(create).unify().or(remove).unify().or(other).unify().boxed()
+}
+
+async fn list_all(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
+    call.plain()?;
+    let statuses: Vec<Status> = conn.all(term(TermType::IndexStatus, [r.table(name(&table)?)])).await?;
+    let indexes: Vec<_> = statuses.into_iter().map(Index::from).collect();
+    Ok(json(StatusCode::OK, &indexes))
+}
+
+async fn make(
+    table: String,
+    index: String,
+    body: Result<Vec<u8>, Error>,
+    call: Call,
+    mut conn: Conn,
+) -> Result<Response, Error> {
+    call.plain()?;
+    call.body_is(&[JSON])?;
+    let (table, index) = (name(&table)?, name(&index)?);
+    let new: NewIndex = parse(&body?)?;
+    if new.fields.is_empty() {
+        return Err(Error::BadRequest("An index needs at least one field.".to_owned()));
+    }
+    let options = Options::new().multi(new.multi).geo(new.geo);
+    let create = r.table(table.clone()).index_create(Definition(index.clone(), key(&new.fields)?, options));
+    let created = match conn.first::<Value>(create).await {
+        Ok(_) => true,
+        Err(error) if error.status() == StatusCode::CONFLICT => false,
+        Err(error) => return Err(error),
+    };
+    let index = wait(&mut conn, &table, &index).await?;
+    if created {
+        let location = format!("/tables/{table}/indexes/{}", index.name);
+        return Ok(at(json(StatusCode::CREATED, &index), &location));
+    }
+    if index.fields.as_ref() == Some(&new.fields) && (index.multi, index.geo) == (new.multi, new.geo) {
+        return Ok(json(StatusCode::OK, &index));
+    }
+    Err(Error::Conflict("There is an index of this name with another definition.".to_owned()))
+}
+
+async fn drop_one(table: String, index: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
+    call.plain()?;
+    let drop = r.table(name(&table)?).index_drop(name(&index)?);
+    conn.first::<Value>(drop).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// Waits until the index can be used.
+async fn wait(conn: &mut Conn, table: &str, index: &str) -> Result<Index, Error> {
+    let statuses: Vec<Status> =
+        conn.all(term(TermType::IndexWait, [r.table(table.to_owned()), datum(index)])).await?;
+    statuses.into_iter().next().map(Index::from).ok_or(Error::NotFound(Missing::Index))
+}
+
+/// The function of an index: one field's value, or the array of several. Its variable always has the same number, so that
+/// the same index has the same text on the server whoever made it.
+fn key(fields: &[String]) -> Result<Command, Error> {
+    let paths = fields.iter().map(|text| Path::parse(text, "fields")).collect::<Result<Vec<_>, _>>()?;
+    Ok(numbered_func(1, |row| match &paths[..] {
+        [path] => path.of(&row),
+        paths => array(paths.iter().map(|path| path.of(&row))),
+    }))
+}
+
+/// An index by its name, function and options, a combination for which the driver has no type.
+struct Definition(String, Command, Options);
+
+impl reql::cmd::index_create::Arg for Definition {
+    fn arg(self) -> reql::cmd::Arg<Options> {
+        let Definition(name, function, options) = self;
+        let arg = term(TermType::IndexCreate, [datum(name), function]);
+        // An option that is false is left out, as the official drivers do.
+        let options = Options { multi: options.multi.filter(|on| *on), geo: options.geo.filter(|on| *on) };
+        reql::cmd::Arg { arg, opts: Some(options) }
+    }
+}
+
+impl From<Status> for Index {
+    fn from(status: Status) -> Self {
+        Index {
+            fields: status.query.as_deref().and_then(definition::fields),
+            name: status.index,
+            multi: status.multi,
+            geo: status.geo,
+            ready: status.ready,
+            outdated: status.outdated,
+            progress: status.progress,
+        }
+    }
+}

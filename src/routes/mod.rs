@@ -1,0 +1,117 @@
+//! The ready-made JSON API: tables, indexes, documents, operations.
+//!
+//! Each module has a `routes` function, which says which requests it takes, and a handler for each of them. Handlers are
+//! plain functions from what a request says to a response or an [`Error`](crate::Error).
+
+mod answer;
+mod body;
+mod call;
+mod documents;
+mod etag;
+mod indexes;
+mod layer;
+mod list;
+mod many;
+mod operations;
+mod tables;
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use reql::r;
+use tokio::time::{Duration, Instant};
+use warp::{Filter, Reply};
+
+use crate::conn::Conn;
+use crate::database::Database;
+use crate::error::{Error, Missing, recover};
+use crate::query::term::{field, term};
+use crate::settings::{Limits, Settings};
+
+/// How long a table's primary key is taken for granted. A table that is dropped and made again with another one is rare,
+/// and the database itself refuses a document without its primary key.
+const PRIMARY_KEYS_LAST: Duration = Duration::from_secs(10);
+/// How many primary keys are remembered.
+const PRIMARY_KEYS: usize = 1024;
+
+/// What the API's handlers share. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    database: Database,
+    settings: Settings,
+    primary_keys: Mutex<HashMap<String, (String, Instant)>>,
+}
+
+impl App {
+    /// An API over this database.
+    pub fn new(settings: Settings, database: Database) -> Self {
+        App { shared: Arc::new(Shared { database, settings, primary_keys: Mutex::default() }) }
+    }
+
+    /// The database behind the API.
+    pub fn database(&self) -> &Database {
+        &self.shared.database
+    }
+
+    /// The settings it runs with.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.settings().limits
+    }
+
+    /// The name of the field that identifies a table's documents.
+    pub(crate) async fn primary_key(&self, conn: &mut Conn, table: &str) -> Result<String, Error> {
+        if let Some(known) = self.known_primary_key(table) {
+            return Ok(known);
+        }
+        let info = term(ql2::term::TermType::Info, [r.table(table)]);
+        let name: String =
+            conn.first(field(info, "primary_key")).await?.ok_or(Error::NotFound(Missing::Table))?;
+        let mut keys = self.shared.primary_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.len() >= PRIMARY_KEYS {
+            keys.clear();
+        }
+        keys.insert(table.to_owned(), (name.clone(), Instant::now()));
+        Ok(name)
+    }
+
+    fn known_primary_key(&self, table: &str) -> Option<String> {
+        let keys = self.shared.primary_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let (name, since) = keys.get(table)?;
+        (since.elapsed() < PRIMARY_KEYS_LAST).then(|| name.clone())
+    }
+
+    /// The table was made or dropped through this service.
+    pub(crate) fn forget_primary_key(&self, table: &str) {
+        self.shared.primary_keys.lock().unwrap_or_else(PoisonError::into_inner).remove(table);
+    }
+}
+
+/// The whole API. Every request is answered: what no route takes becomes a problem document.
+pub fn routes(app: App) -> impl Filter<Extract = (impl Reply + use<>,), Error = Infallible> + Clone + use<> {
+    let resources = operations::routes(&app)
+        .or(tables::routes(&app))
+        .unify()
+        .or(indexes::routes(&app))
+        .unify()
+        .or(documents::routes(&app))
+        .unify()
+        .boxed();
+    let answered = layer::short_url().and(resources).recover(recover).unify();
+    layer::observed(&app, answered)
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("database", self.database()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,133 @@
+//! Tables: list, create, describe, drop.
+
+use ql2::term::TermType;
+use reql::cmd::Durability;
+use reql::cmd::table_create::Options;
+use reql::{Command, r};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::http::StatusCode;
+use warp::reply::Response;
+
+use super::App;
+use super::answer::{answer, at, empty, json, only, read};
+use super::body::{body, parse};
+use super::call::{Call, JSON, call, check_name, name};
+use crate::conn::{Conn, with_conn};
+use crate::error::{Error, Missing};
+use crate::query::term::{bind, field, func, object, term};
+
+/// A table as a request describes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewTable {
+    name: String,
+    primary_key: Option<String>,
+    durability: Option<NewDurability>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum NewDurability {
+    Hard,
+    Soft,
+}
+
+/// A table as an answer describes it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Table {
+    name: String,
+    primary_key: String,
+    indexes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
+}
+
+pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
+    let conn = || with_conn(app.database());
+
+    let path = || warp::path!("tables");
+    let list = path().and(read()).and(call(app)).and(conn());
+    let list = list.then(|call, conn: Conn| answer(conn.clock(), list_all(call, conn)));
+    let create = path().and(warp::post()).and(body(app.limits().body)).and(call(app)).and(conn());
+    let create = create.then(|body, call, conn: Conn| answer(conn.clock(), make(body, call, conn)));
+    let all = list.or(create).unify().or(path().and(only("GET, HEAD, POST"))).unify();
+
+    let path = || warp::path!("tables" / String);
+    let describe = path().and(read()).and(call(app)).and(conn());
+    let describe =
+        describe.then(|table, call, conn: Conn| answer(conn.clock(), describe_one(table, call, conn)));
+    let remove = path().and(warp::delete()).and(call(app)).and(conn());
+    let remove = remove.then(|table, call, conn: Conn| answer(conn.clock(), drop_one(table, call, conn)));
+    let other = path().and(only("GET, HEAD, DELETE")).map(|_: String, response| response);
+
+    all.or(describe).unify().or(remove).unify().or(other).unify().boxed()
+}
+
+async fn list_all(call: Call, mut conn: Conn) -> Result<Response, Error> {
+    call.plain()?;
+    let names = Command::new(TermType::TableList);
+    let tables = term(TermType::Map, [names, func(|name| description(term(TermType::Table, [name])))]);
+    let mut tables: Vec<Table> = conn.all(tables).await?;
+    tables.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(json(StatusCode::OK, &tables))
+}
+
+async fn make(body: Result<Vec<u8>, Error>, call: Call, mut conn: Conn) -> Result<Response, Error> {
+    call.plain()?;
+    call.body_is(&[JSON])?;
+    let new: NewTable = parse(&body?)?;
+    check_name(&new.name)?;
+    let primary_key = new.primary_key.unwrap_or_else(|| "id".to_owned());
+    if primary_key.is_empty() {
+        return Err(Error::BadRequest("The primary key has no name.".to_owned()));
+    }
+    let mut options = Options::new().primary_key(primary_key.clone());
+    if let Some(durability) = new.durability {
+        options = options.durability(durability.into());
+    }
+    call.app.forget_primary_key(&new.name);
+    let create = Command::new(TermType::Db).with_arg(Command::from_json(&conn.database().settings().db));
+    let create = create.table_create(r.args((new.name.clone(), options)));
+    conn.first::<Value>(create).await?;
+    let location = format!("/tables/{}", new.name);
+    let table = Table { name: new.name, primary_key, indexes: Vec::new(), count: None };
+    Ok(at(json(StatusCode::CREATED, &table), &location))
+}
+
+async fn describe_one(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
+    call.plain()?;
+    let table = r.table(name(&table)?);
+    let count = object([("count", term(TermType::Count, [table.clone()]))]);
+    let table = term(TermType::Merge, [description(table), count]);
+    let table: Table = conn.first(table).await?.ok_or(Error::NotFound(Missing::Table))?;
+    Ok(json(StatusCode::OK, &table))
+}
+
+async fn drop_one(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
+    call.plain()?;
+    let table = name(&table)?;
+    call.app.forget_primary_key(&table);
+    let drop = term(TermType::TableDrop, [Command::from_json(&table)]);
+    conn.first::<Value>(drop).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// A [`Table`] without its count.
+fn description(table: Command) -> Command {
+    bind(term(TermType::Info, [table]), |info| {
+        let own = |name| field(info.clone(), name);
+        object([("name", own("name")), ("primary_key", own("primary_key")), ("indexes", own("indexes"))])
+    })
+}
+
+impl From<NewDurability> for Durability {
+    fn from(durability: NewDurability) -> Self {
+        match durability {
+            NewDurability::Hard => Durability::Hard,
+            NewDurability::Soft => Durability::Soft,
+        }
+    }
+}

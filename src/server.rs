@@ -1,0 +1,183 @@
+//! The life of the service: bind, start the embedded database if there is one, make tables, serve, stop.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use warp::{Filter, Reply};
+
+use crate::routes::{App, routes};
+use crate::settings::{Hosts, Settings};
+use crate::{Database, bootstrap};
+
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// How long the first requests are kept waiting for the tables; tables that come later are made while serving.
+const HEAD_START: Duration = Duration::from_secs(1);
+
+/// A service that is bound to its address, with its embedded database running if it has one.
+pub struct Service {
+    listener: TcpListener,
+    settings: Settings,
+    database: Database,
+    embedded: Option<reql_embedded::Server>,
+}
+
+impl Service {
+    /// Binds the address, then starts the embedded database if the settings ask for it.
+    ///
+    /// # Errors
+    ///
+    /// If the address can't be bound, or the embedded database can't open its data.
+    pub async fn bind(mut settings: Settings) -> io::Result<Service> {
+        let listener = listen(SocketAddr::new(settings.address, settings.port))?;
+        let embedded = match settings.rdb.host {
+            Hosts::Embedded => Some(start_embedded(&settings).await?),
+            Hosts::Servers(_) => None,
+        };
+        if let Some(server) = &embedded {
+            settings.rdb.host = server.local_addr().into();
+        }
+        let database = Database::new(settings.rdb.clone()).map_err(io::Error::other)?;
+        Ok(Service { listener, settings, database, embedded })
+    }
+
+    /// The settings, with `rdb.host` naming what can be dialled: the embedded server by its address.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The database behind the service.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// The address that was bound; useful with port 0.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system can't tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Makes the tables that are missing and serves, until `shutdown` is done and the running requests are too.
+    /// A database that is away delays neither: then tables are made once it is back.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system can't tell the address.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let addr = self.local_addr()?;
+        let Service { listener, settings, database, embedded } = self;
+        // Dropping the set ends the task, wherever it is.
+        let mut bootstrap = JoinSet::new();
+        let (db, tables) = (database.clone(), settings.tables.clone());
+        bootstrap.spawn(async move { bootstrap::until_done(&db, &tables).await });
+        let _ = timeout(HEAD_START, bootstrap.join_next()).await;
+
+        announce(addr, &settings, embedded.is_some());
+        let grace = settings.shutdown_timeout;
+        run(listener, routes(App::new(settings, database)), shutdown, grace).await;
+        drop(bootstrap);
+        if let Some(server) = embedded
+            && timeout(grace, server.shutdown()).await.is_err()
+        {
+            log::warn!("The embedded database did not stop in time.");
+        }
+        log::info!("Stopped.");
+        Ok(())
+    }
+}
+
+/// Serves until `shutdown` is done; then stops accepting, and gives the requests that run `grace` to finish.
+pub async fn run<F>(listener: TcpListener, routes: F, shutdown: impl Future<Output = ()>, grace: Duration)
+where
+    F: Filter + Clone + Send + Sync + 'static,
+    F::Extract: Reply,
+{
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = async { stopped.await.unwrap_or_default() };
+    let mut serving = pin!(warp::serve(routes).incoming(listener).graceful(stopped).run());
+    tokio::select! {
+        () = &mut serving => return,
+        () = shutdown => {}
+    }
+    log::info!("Stopping: no new connections; running requests have {grace:?}.");
+    drop(stop);
+    if timeout(grace, serving).await.is_err() {
+        log::warn!("Requests were still running after {grace:?}; they are cut off.");
+    }
+}
+
+/// Done when the process is asked to stop: Ctrl-C, or SIGTERM as `docker stop` and `kill` send it.
+///
+/// # Errors
+///
+/// If the operating system refuses to tell about signals.
+#[cfg(unix)]
+pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    // Registered now, not at the first poll: a signal during the start must not be lost.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Done when the process is asked to stop by Ctrl-C.
+///
+/// # Errors
+///
+/// None on this platform before the future runs.
+#[cfg(not(unix))]
+pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}
+
+fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let listen = || {
+        let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        // Accepted connections inherit it: an event of a live query must not wait for the next one.
+        socket.set_nodelay(true)?;
+        socket.bind(addr)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|error| with_context(&error, format!("can't listen on {addr}")))
+}
+
+async fn start_embedded(settings: &Settings) -> io::Result<reql_embedded::Server> {
+    let rdb = &settings.rdb;
+    let builder = reql_embedded::Server::builder().initial_password(rdb.password.expose());
+    let builder = if rdb.in_memory() { builder.in_memory() } else { builder.data_dir(&rdb.data_dir) };
+    let started = builder.start().await;
+    started.map_err(|error| {
+        with_context(&error, format!("can't start the embedded database in {}", rdb.data_dir.display()))
+    })
+}
+
+fn announce(addr: SocketAddr, settings: &Settings, embedded: bool) {
+    let Settings { profile, rdb, .. } = settings;
+    let place =
+        if embedded { format!(" (embedded, data in {})", rdb.data_dir.display()) } else { String::new() };
+    log::info!("Serving http://{addr}, profile {profile}, database {:?} at {}{place}.", rdb.db, rdb.host);
+}
+
+fn with_context(error: &io::Error, what: String) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}

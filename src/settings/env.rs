@@ -1,0 +1,131 @@
+//! Settings from the environment: `APP_*` for the service, `RDB_*` for its database.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use figment::value::{Dict, Map, Value};
+use figment::{Metadata, Profile, Provider};
+
+use super::secret::MASK;
+use super::{Origin, SettingsError, rules};
+
+/// Names the profile.
+pub(super) const PROFILE: &str = "APP_PROFILE";
+const PASSWORD: &str = "RDB_PASSWORD";
+/// Names a file that holds the password, as container engines mount secrets.
+const PASSWORD_FILE: &str = "RDB_PASSWORD_FILE";
+
+/// A setting from one environment variable. A provider for each, so that each value knows its variable.
+pub(super) struct Variable {
+    name: String,
+    key: String,
+    value: Value,
+}
+
+/// All variables that set something. `defaults` holds every setting, and so tells names and types.
+pub(super) fn read(defaults: &Dict) -> Result<Vec<Variable>, SettingsError> {
+    let keys: Vec<_> = leaves("", defaults);
+    let mut variables = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Some(name) = name.to_str().filter(|name| is_ours(name)) else { continue };
+        if name == PROFILE {
+            continue;
+        }
+        let (key, value) = match keys.iter().find(|(key, _)| variable(key) == name) {
+            Some((key, default)) => (key.as_str(), parse(text(name, key, value)?, default)),
+            None if name == PASSWORD_FILE => ("rdb.password", Value::from(password(value)?)),
+            None => return Err(unknown(name, value, &keys)),
+        };
+        variables.push(Variable { name: name.to_owned(), key: key.to_owned(), value });
+    }
+    Ok(variables)
+}
+
+/// The profile that the environment asks for.
+pub(super) fn profile() -> Option<String> {
+    std::env::var_os(PROFILE).map(|name| name.to_string_lossy().into_owned())
+}
+
+impl Provider for Variable {
+    fn metadata(&self) -> Metadata {
+        Metadata::from("environment variable", self.name.clone())
+    }
+
+    fn data(&self) -> figment::error::Result<Map<Profile, Dict>> {
+        let nested = self
+            .key
+            .rsplit('.')
+            .fold(self.value.clone(), |value, key| Value::from(Dict::from([(key.to_owned(), value)])));
+        Ok(Profile::Global.collect(nested.into_dict().unwrap_or_default()))
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    name.starts_with("APP_") || name.starts_with("RDB_")
+}
+
+/// The variable that sets a key: `rdb.max_age` is `RDB_MAX_AGE`, `limits.body` is `APP_LIMITS_BODY`.
+fn variable(key: &str) -> String {
+    let name = key.replace('.', "_").to_ascii_uppercase();
+    if key.starts_with("rdb.") { name } else { format!("APP_{name}") }
+}
+
+/// Every setting that is one value, with its default.
+fn leaves(prefix: &str, defaults: &Dict) -> Vec<(String, Value)> {
+    let mut keys = Vec::new();
+    for (key, value) in defaults {
+        match value {
+            Value::Dict(_, table) => keys.extend(leaves(&format!("{prefix}{key}."), table)),
+            Value::Array(..) => {}
+            _ => keys.push((format!("{prefix}{key}"), value.clone())),
+        }
+    }
+    keys
+}
+
+/// A text stays one even if it looks like a number: a password of digits is no number.
+fn parse(text: String, default: &Value) -> Value {
+    match default {
+        Value::String(..) => Value::from(text),
+        _ => text.trim().parse().unwrap_or_else(|_| Value::from(text)),
+    }
+}
+
+fn text(name: &str, key: &str, value: OsString) -> Result<String, SettingsError> {
+    value.into_string().map_err(|value| SettingsError::Invalid {
+        key: key.to_owned(),
+        value: if rules::is_secret(key) { MASK.to_owned() } else { format!("{value:?}") },
+        origin: Origin::Environment(name.to_owned()),
+        expected: "text in UTF-8".to_owned(),
+    })
+}
+
+fn password(path: OsString) -> Result<String, SettingsError> {
+    let wrong = |expected: String| SettingsError::Invalid {
+        key: "rdb.password".to_owned(),
+        value: format!("{path:?}"),
+        origin: Origin::Environment(PASSWORD_FILE.to_owned()),
+        expected,
+    };
+    if std::env::var_os(PASSWORD).is_some() {
+        return Err(wrong(format!("either {PASSWORD} or {PASSWORD_FILE}, but both are set")));
+    }
+    let password = std::fs::read_to_string(Path::new(&path))
+        .map_err(|error| wrong(format!("a readable file with the password, but: {error}")))?;
+    Ok(password.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn unknown(name: &str, value: OsString, keys: &[(String, Value)]) -> SettingsError {
+    let known = keys.iter().map(|(key, _)| (variable(key), key.as_str()));
+    let special = [(PROFILE.to_owned(), "profile"), (PASSWORD_FILE.to_owned(), "rdb.password")];
+    let known: Vec<_> = known.chain(special).collect();
+    let meant = rules::closest(name, known.iter().map(|(variable, _)| variable.as_str()));
+    let key =
+        meant.and_then(|meant| known.iter().find(|(variable, _)| variable == meant)).map(|(_, key)| *key);
+    SettingsError::Unknown {
+        key: name.to_owned(),
+        value: rules::shown_for_unknown(key, &Value::from(value.to_string_lossy().into_owned())),
+        origin: Origin::Environment(name.to_owned()),
+        suggestion: meant.map(str::to_owned),
+    }
+}

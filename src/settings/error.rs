@@ -1,0 +1,83 @@
+//! What can be wrong with settings, each told in one line.
+
+use std::fmt;
+
+use super::Origin;
+
+/// Why the settings can't be used. Its text is one line that says where to look; it never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SettingsError {
+    /// A value of a wrong type or out of range.
+    Invalid {
+        /// The setting, as `rdb.port`.
+        key: String,
+        /// The value as it was written, masked if it is secret.
+        value: String,
+        /// Where it was written.
+        origin: Origin,
+        /// What would have been right.
+        expected: String,
+    },
+    /// A key that is no setting.
+    Unknown {
+        /// The key as it was written: `rdb.prot`, or `APP_PROT` for an environment variable.
+        key: String,
+        /// The value as it was written, masked unless it was surely meant for a setting that isn't secret.
+        value: String,
+        /// Where it was written.
+        origin: Origin,
+        /// The setting that was probably meant.
+        suggestion: Option<String>,
+    },
+    /// A table without a key that it needs.
+    Missing {
+        /// The setting that is missing, as `tables.0.name`.
+        key: String,
+        /// Where its table was written.
+        origin: Origin,
+        /// What belongs there.
+        expected: String,
+    },
+    /// A profile that neither the service nor the settings file knows.
+    UnknownProfile {
+        /// The name that was asked for.
+        profile: String,
+        /// What asked for it.
+        origin: Origin,
+        /// The profiles that there are.
+        known: Vec<String>,
+    },
+    /// A settings file that can't be read, or isn't TOML.
+    File {
+        /// The path of the file.
+        path: String,
+        /// What is wrong with it, and where.
+        reason: String,
+    },
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SettingsError::Invalid { key, value, origin, expected } => {
+                write!(f, "invalid setting `{key}` = {value} ({origin}): expected {expected}")
+            }
+            SettingsError::Unknown { key, value, origin, suggestion: Some(suggestion) } => {
+                write!(f, "unknown setting `{key}` = {value} ({origin}): did you mean `{suggestion}`?")
+            }
+            SettingsError::Unknown { key, value, origin, suggestion: None } => {
+                write!(f, "unknown setting `{key}` = {value} ({origin}): expected a key that `config` lists")
+            }
+            SettingsError::Missing { key, origin, expected } => {
+                write!(f, "missing setting `{key}` ({origin}): expected {expected}")
+            }
+            SettingsError::UnknownProfile { profile, origin, known } => {
+                let known = known.join(", ");
+                write!(f, "unknown profile {profile:?} ({origin}): expected one of {known}")
+            }
+            SettingsError::File { path, reason } => write!(f, "settings file {path}: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for SettingsError {}

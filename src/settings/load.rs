@@ -1,0 +1,194 @@
+//! Putting the layers together: built-in values, the settings file, the environment.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use figment::error::Kind;
+use figment::value::{Dict, Value};
+use figment::{Figment, Profile, providers::Serialized};
+
+use super::file::SettingsFile;
+use super::{DEVELOPMENT, Origin, PRODUCTION, Settings, SettingsError, env, rules};
+
+/// What the command line says about settings.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// The profile; it goes before `APP_PROFILE`.
+    pub profile: Option<String>,
+    /// The settings file, which must exist. Default: the nearest `Settings.toml`, if there is one.
+    pub file: Option<PathBuf>,
+}
+
+/// Settings that still know where each of them came from. Its `Display` is what `warp-reql config` prints.
+#[derive(Clone)]
+pub struct Loaded {
+    /// The settings themselves.
+    pub settings: Settings,
+    figment: Figment,
+    profile_origin: Origin,
+}
+
+impl Settings {
+    /// Reads the settings from all their layers.
+    ///
+    /// # Errors
+    ///
+    /// On a profile, a key or a value that the service doesn't know what to do with, and on a settings file that
+    /// can't be read.
+    pub fn load(options: &LoadOptions) -> Result<Loaded, SettingsError> {
+        let file = SettingsFile::find(options.file.as_deref())?;
+        let (profile, profile_origin) = profile(options, file.as_ref())?;
+        let defaults = defaults(&profile)?;
+        if let Some(error) = file
+            .iter()
+            .flat_map(SettingsFile::tables)
+            .find_map(|(origin, table)| rules::unknown_key(table, &defaults, origin))
+        {
+            return Err(error);
+        }
+
+        let mut figment = Figment::from(Serialized::defaults(&defaults)).select(Profile::new(&profile));
+        if let Some(file) = file {
+            figment = figment.merge(file);
+        }
+        for variable in env::read(&defaults)? {
+            figment = figment.merge(variable);
+        }
+        let settings = figment.extract::<Settings>().map_err(|error| explain(&figment, error))?;
+
+        let mut loaded = Loaded { settings, figment, profile_origin };
+        loaded.settings.profile = profile;
+        loaded.follow();
+        match rules::broken(&loaded.settings) {
+            Some((key, expected)) => Err(loaded.invalid(key, expected)),
+            None => Ok(loaded),
+        }
+    }
+}
+
+impl Loaded {
+    /// Where a setting came from; `key` as in the settings file, without the profile: `rdb.max_age`.
+    pub fn origin(&self, key: &str) -> Origin {
+        match key {
+            "profile" => self.profile_origin.clone(),
+            _ => find(&self.figment, key).map_or(Origin::BuiltIn, |value| Origin::of(&self.figment, &value)),
+        }
+    }
+
+    /// Built-in values give way to related settings that somebody chose.
+    fn follow(&mut self) {
+        let built_in = |key| self.origin(key) == Origin::BuiltIn;
+        let (level, page, standby) =
+            (built_in("log_level"), built_in("limits.page"), built_in("rdb.standby"));
+        let settings = &mut self.settings;
+        if level {
+            settings.log_level = Settings::level_for(settings.debug);
+        }
+        if page {
+            settings.limits.page = settings.limits.page.min(settings.limits.page_max);
+        }
+        if standby {
+            settings.rdb.standby = settings.rdb.standby.min(settings.rdb.max_connections);
+        }
+    }
+
+    fn invalid(&self, key: String, expected: String) -> SettingsError {
+        let value = find(&self.figment, &key);
+        SettingsError::Invalid {
+            value: value.as_ref().map_or_else(|| "nothing".to_owned(), |value| rules::shown(&key, value)),
+            origin: value.map_or(Origin::BuiltIn, |value| Origin::of(&self.figment, &value)),
+            key,
+            expected,
+        }
+    }
+}
+
+/// By hand: the layers hold the password as it was written.
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Chooses the profile, and makes sure that somebody knows it.
+fn profile(options: &LoadOptions, file: Option<&SettingsFile>) -> Result<(String, Origin), SettingsError> {
+    let (profile, origin) = match (&options.profile, env::profile()) {
+        (Some(profile), _) => (profile.clone(), Origin::CommandLine("--profile")),
+        (None, Some(profile)) => (profile, Origin::Environment(env::PROFILE.to_owned())),
+        (None, None) => (DEVELOPMENT.to_owned(), Origin::BuiltIn),
+    };
+    let mut known = vec![DEVELOPMENT.to_owned(), PRODUCTION.to_owned()];
+    known.extend(file.iter().flat_map(|file| file.profiles()));
+    known.sort();
+    known.dedup();
+    let profile = profile.to_ascii_lowercase();
+    if known.contains(&profile) {
+        Ok((profile, origin))
+    } else {
+        Err(SettingsError::UnknownProfile { profile, origin, known })
+    }
+}
+
+/// The lowest layer, which is also the list of all settings there are.
+fn defaults(profile: &str) -> Result<Dict, SettingsError> {
+    let built_in = Value::serialize(Settings::built_in(profile));
+    let mut defaults = built_in.ok().and_then(Value::into_dict).unwrap_or_default();
+    // The profile chooses the layers; no layer can choose the profile.
+    defaults.remove("profile");
+    Ok(defaults)
+}
+
+/// Turns figment's error into one of ours, in the words of the rules.
+fn explain(figment: &Figment, error: figment::Error) -> SettingsError {
+    let key = error.path.join(".");
+    let profile = error.profile.as_ref().map_or("default", |profile| profile.as_str().as_str());
+    let origin = Origin::from_metadata(error.metadata.as_ref(), profile);
+    let value =
+        || find(figment, &key).map_or_else(|| "nothing".to_owned(), |value| rules::shown(&key, &value));
+    match &error.kind {
+        Kind::MissingField(field) => {
+            let key = format!("{key}.{field}");
+            let expected = rules::expected(&key).unwrap_or("a value").to_owned();
+            SettingsError::Missing { key, origin, expected }
+        }
+        Kind::UnknownField(field, known) => {
+            let parent = key.strip_suffix(field.as_str()).unwrap_or_default();
+            let meant = rules::closest(field, known.iter().copied()).map(|meant| format!("{parent}{meant}"));
+            let value = find(figment, &key).map_or_else(
+                || "nothing".to_owned(),
+                |value| rules::shown_for_unknown(meant.as_deref(), &value),
+            );
+            SettingsError::Unknown { value, origin, suggestion: meant, key }
+        }
+        kind => {
+            let expected = rules::expected(&key).map_or_else(|| expectation(kind), str::to_owned);
+            SettingsError::Invalid { value: value(), origin, expected, key }
+        }
+    }
+}
+
+fn expectation(kind: &Kind) -> String {
+    match kind {
+        Kind::InvalidType(_, expected)
+        | Kind::InvalidValue(_, expected)
+        | Kind::InvalidLength(_, expected) => expected.clone(),
+        _ => "another value".to_owned(),
+    }
+}
+
+/// A value by its key; unlike figment's own, into lists too.
+fn find(figment: &Figment, key: &str) -> Option<Value> {
+    let mut parts = key.split('.');
+    let mut value = figment.find_value(parts.next()?).ok()?;
+    for part in parts {
+        value = match value {
+            Value::Dict(_, mut table) => table.remove(part)?,
+            Value::Array(_, mut items) => {
+                let i = part.parse().ok().filter(|i| *i < items.len())?;
+                items.swap_remove(i)
+            }
+            _ => return None,
+        };
+    }
+    Some(value)
+}

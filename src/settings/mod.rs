@@ -1,0 +1,120 @@
+//! Settings: what they are, their built-in values, and where each one came from.
+//!
+//! Every public type here documents its fields with their defaults. A value is looked for, in rising order of
+//! precedence, in the built-in defaults of the profile, in `Settings.toml`, and in the environment.
+
+mod env;
+mod error;
+mod file;
+mod load;
+mod origin;
+mod rdb;
+mod rules;
+mod secret;
+mod tables;
+mod units;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use log::LevelFilter;
+use serde::{Deserialize, Serialize};
+
+pub use error::SettingsError;
+pub use file::FILE_NAME;
+pub use load::{LoadOptions, Loaded};
+pub use origin::Origin;
+pub use rdb::{Hosts, Rdb, Server};
+pub use secret::Secret;
+pub use tables::{IndexSpec, TableSpec};
+
+/// The profile that is used when nothing names one.
+pub const DEVELOPMENT: &str = "development";
+/// The profile of a service that others use.
+pub const PRODUCTION: &str = "production";
+
+/// All settings of the service, as one profile sees them.
+///
+/// Serializing gives them in the form of `Settings.toml`, with secrets masked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The profile these settings were read for, in lower case.
+    #[serde(skip_deserializing)]
+    pub profile: String,
+    /// The address to listen on. Development: `127.0.0.1`; otherwise `0.0.0.0`.
+    pub address: IpAddr,
+    /// The port to listen on; 0 takes a free one. Default 8000.
+    pub port: u16,
+    /// Whether answers and logs may show what helps a developer and an attacker alike: error details, `/config`.
+    /// Development: `true`; otherwise `false`.
+    pub debug: bool,
+    /// What is logged. Unless it is set, `debug` decides: `debug` with it, `info` without.
+    #[serde(with = "units::level")]
+    pub log_level: LevelFilter,
+    /// How long requests that run may take to finish once the service was told to stop. Default 10 s.
+    #[serde(with = "units::duration")]
+    pub shutdown_timeout: Duration,
+    /// Bounds on what a request may ask for.
+    pub limits: Limits,
+    /// The database and the connections to it.
+    pub rdb: Rdb,
+    /// Tables that are made at start-up if they are missing. Default: none.
+    pub tables: Vec<TableSpec>,
+}
+
+/// Bounds on what a request may ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// The longest body of a request that carries one document, in bytes. Default 1 MiB.
+    #[serde(with = "units::size")]
+    pub body: u64,
+    /// The longest body of a bulk insert, in bytes. Default 64 MiB.
+    #[serde(with = "units::size")]
+    pub bulk_body: u64,
+    /// How many documents a page holds when the request doesn't say. Default 100.
+    pub page: usize,
+    /// How many documents a page may hold. Default 1000.
+    pub page_max: usize,
+    /// How many documents a request may skip by `offset`. Default 10,000.
+    pub offset_max: usize,
+}
+
+impl Settings {
+    /// The built-in settings of a profile. Development has its own; every other profile starts from Production's,
+    /// so that a profile someone makes up never shows more than it should.
+    pub fn built_in(profile: &str) -> Settings {
+        let profile = profile.to_ascii_lowercase();
+        let development = profile == DEVELOPMENT;
+        let address = if development { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+        let hosts = if development { Hosts::Embedded } else { Hosts::default() };
+        Settings {
+            profile,
+            address: address.into(),
+            port: 8000,
+            debug: development,
+            log_level: Settings::level_for(development),
+            shutdown_timeout: Duration::from_secs(10),
+            limits: Limits::default(),
+            rdb: Rdb { host: hosts, ..Rdb::default() },
+            tables: Vec::new(),
+        }
+    }
+
+    fn level_for(debug: bool) -> LevelFilter {
+        if debug { LevelFilter::Debug } else { LevelFilter::Info }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings::built_in(DEVELOPMENT)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { body: 1 << 20, bulk_body: 64 << 20, page: 100, page_max: 1000, offset_max: 10_000 }
+    }
+}

@@ -1,0 +1,185 @@
+//! Settings of the database and of the connections to it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Secret, units};
+
+/// The value of `rdb.host` that starts a database in this process.
+const EMBEDDED: &str = "embedded";
+/// The value of `rdb.data_dir` that keeps nothing on disk.
+const IN_MEMORY: &str = ":memory:";
+
+/// The database and the connections to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rdb {
+    /// The servers, or `"embedded"` for one inside this process. Development: `"embedded"`; otherwise `"localhost"`.
+    #[serde(with = "units::text")]
+    pub host: Hosts,
+    /// The port of each server that doesn't name its own. Default 28015.
+    pub port: u16,
+    /// The database whose tables are served. Default `"test"`.
+    pub db: String,
+    /// The database user. Default `"admin"`.
+    pub user: String,
+    /// That user's password. Default: empty.
+    pub password: Secret,
+    /// Where the embedded server keeps its data; `":memory:"` keeps nothing. Default `"data"`.
+    pub data_dir: PathBuf,
+    /// How many connections stand by: open, authenticated, never used. Default 4.
+    pub standby: usize,
+    /// How old a session may grow by serving one request after another; 0 closes it after each. Default 0 s.
+    #[serde(with = "units::duration")]
+    pub max_age: Duration,
+    /// How many connections may be open at once, changefeeds included. Default 256.
+    pub max_connections: usize,
+    /// How long connecting and the handshake may take together. Default 5 s.
+    #[serde(with = "units::duration")]
+    pub connect_timeout: Duration,
+    /// How long one query may take. Default 30 s.
+    #[serde(with = "units::duration")]
+    pub query_timeout: Duration,
+    /// How long a request may wait for a connection when all are in use. Default 5 s.
+    #[serde(with = "units::duration")]
+    pub acquire_timeout: Duration,
+}
+
+/// Who answers the queries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hosts {
+    /// A server that this process starts for itself.
+    Embedded,
+    /// RethinkDB servers of one cluster; never empty when it came from settings.
+    Servers(Vec<Server>),
+}
+
+/// One database server: a host name or an address, and its port if it isn't [`Rdb::port`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// A host name, an IPv4 address, or an IPv6 address without its brackets.
+    pub host: String,
+    /// The driver port, if this server has one of its own.
+    pub port: Option<u16>,
+}
+
+impl Rdb {
+    /// The host and port of each server; none while [`Hosts::Embedded`] has not been started.
+    pub fn servers(&self) -> Vec<(String, u16)> {
+        match &self.host {
+            Hosts::Embedded => Vec::new(),
+            Hosts::Servers(servers) => {
+                servers.iter().map(|server| (server.host.clone(), server.port.unwrap_or(self.port))).collect()
+            }
+        }
+    }
+
+    /// Whether the embedded server is to keep its data in memory only.
+    pub fn in_memory(&self) -> bool {
+        self.data_dir.as_os_str() == IN_MEMORY
+    }
+}
+
+impl Default for Rdb {
+    fn default() -> Self {
+        Rdb {
+            host: Hosts::default(),
+            port: 28015,
+            db: "test".to_owned(),
+            user: "admin".to_owned(),
+            password: Secret::default(),
+            data_dir: PathBuf::from("data"),
+            standby: 4,
+            max_age: Duration::ZERO,
+            max_connections: 256,
+            connect_timeout: Duration::from_secs(5),
+            query_timeout: Duration::from_secs(30),
+            acquire_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Default for Hosts {
+    fn default() -> Self {
+        Hosts::Servers(vec![Server { host: "localhost".to_owned(), port: None }])
+    }
+}
+
+impl From<SocketAddr> for Hosts {
+    fn from(addr: SocketAddr) -> Self {
+        Hosts::Servers(vec![Server { host: addr.ip().to_string(), port: Some(addr.port()) }])
+    }
+}
+
+impl fmt::Display for Hosts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hosts::Embedded => f.write_str(EMBEDDED),
+            Hosts::Servers(servers) => {
+                for (i, server) in servers.iter().enumerate() {
+                    write!(f, "{}{server}", if i == 0 { "" } else { ", " })?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl FromStr for Hosts {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.trim().eq_ignore_ascii_case(EMBEDDED) {
+            return Ok(Hosts::Embedded);
+        }
+        text.split(',').map(|part| part.trim().parse()).collect::<Result<_, _>>().map(Hosts::Servers)
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) if self.host.contains(':') => write!(f, "[{}]:{port}", self.host),
+            Some(port) => write!(f, "{}:{port}", self.host),
+            None => f.write_str(&self.host),
+        }
+    }
+}
+
+impl FromStr for Server {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "\"embedded\", or hosts such as \"a, b:28016, [::1]:28015\"";
+        let (host, port) = split_port(text).ok_or(EXPECTED)?;
+        let is_host = |c: char| c.is_alphanumeric() || "-_.:%".contains(c);
+        if host.is_empty() || !host.chars().all(is_host) {
+            return Err(EXPECTED);
+        }
+        let port = match port {
+            Some(port) => Some(port.parse().ok().filter(|port| *port != 0).ok_or(EXPECTED)?),
+            None => None,
+        };
+        Ok(Server { host: host.to_owned(), port })
+    }
+}
+
+/// Splits `host`, `host:port`, `[v6]`, `[v6]:port` or a bare `v6`; `None` if a bracket doesn't close.
+fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, after) = rest.split_once(']')?;
+        return match after {
+            "" => Some((host, None)),
+            _ => Some((host, Some(after.strip_prefix(':')?))),
+        };
+    }
+    match text.split_once(':') {
+        Some((host, port)) if !port.contains(':') => Some((host, Some(port))),
+        _ => Some((text, None)),
+    }
+}

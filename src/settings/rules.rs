@@ -1,0 +1,196 @@
+//! What each setting may be: the one table that checks ranges and words the error messages.
+
+use figment::value::{Dict, Value};
+
+use super::secret::MASK;
+use super::{Origin, Settings, SettingsError, TableSpec};
+
+/// What one setting may be.
+struct Rule {
+    key: &'static str,
+    expected: &'static str,
+    holds: fn(&Settings) -> bool,
+}
+
+const fn rule(key: &'static str, expected: &'static str, holds: fn(&Settings) -> bool) -> Rule {
+    Rule { key, expected, holds }
+}
+
+const TIMEOUT: &str = "a duration such as \"5s\", more than 0 and at most a day";
+const SIZE: &str = "a size from 1 byte to 1 GiB, as a number of bytes or such as \"1MiB\"";
+const NAME: &str = "a name of letters, digits, `_` and `-`";
+const DAY: u128 = 24 * 60 * 60 * 1000;
+
+/// Types are serde's to check; `holds` checks what a type can't say.
+const RULES: &[Rule] = &[
+    rule("address", "an IP address such as \"127.0.0.1\" or \"::1\"", |_| true),
+    rule("port", "a port from 0 to 65535", |_| true),
+    rule("debug", "true or false", |_| true),
+    rule("log_level", "one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\"", |_| true),
+    rule("shutdown_timeout", "a duration such as \"10s\", at most a day", |s| {
+        s.shutdown_timeout.as_millis() <= DAY
+    }),
+    rule("limits", "a table", |_| true),
+    rule("limits.body", SIZE, |s| is_size(s.limits.body)),
+    rule("limits.bulk_body", SIZE, |s| is_size(s.limits.bulk_body)),
+    rule("limits.page_max", "a whole number from 1 to 1000000", |s| {
+        (1..=1_000_000).contains(&s.limits.page_max)
+    }),
+    rule("limits.page", "a whole number from 1 to `limits.page_max`", |s| {
+        (1..=s.limits.page_max).contains(&s.limits.page)
+    }),
+    rule("limits.offset_max", "a whole number", |_| true),
+    rule("rdb", "a table", |_| true),
+    rule("rdb.host", "\"embedded\", or hosts such as \"a, b:28016, [::1]:28015\"", |_| true),
+    rule("rdb.port", "a port from 1 to 65535", |s| s.rdb.port != 0),
+    rule("rdb.db", NAME, |s| is_name(&s.rdb.db)),
+    rule("rdb.user", "the name of a database user", |s| !s.rdb.user.is_empty()),
+    rule("rdb.password", "a string", |_| true),
+    rule("rdb.data_dir", "a directory, or \":memory:\"", |s| !s.rdb.data_dir.as_os_str().is_empty()),
+    rule("rdb.max_connections", "a whole number from 1 to 65535", |s| {
+        (1..=65535).contains(&s.rdb.max_connections)
+    }),
+    rule("rdb.standby", "a whole number from 0 to `rdb.max_connections`", |s| {
+        s.rdb.standby <= s.rdb.max_connections
+    }),
+    rule("rdb.max_age", "a duration such as \"60s\", or \"0s\"", |_| true),
+    rule("rdb.connect_timeout", TIMEOUT, |s| is_timeout(s.rdb.connect_timeout)),
+    rule("rdb.query_timeout", TIMEOUT, |s| is_timeout(s.rdb.query_timeout)),
+    rule("rdb.acquire_timeout", TIMEOUT, |s| is_timeout(s.rdb.acquire_timeout)),
+    rule("tables", "a list of tables, each headed [[default.tables]]", |_| true),
+    rule("tables.name", NAME, |_| true),
+    rule("tables.primary_key", "the name of a field", |_| true),
+    rule("tables.indexes", "a list of names, or of tables with `name`, `fields`, `multi`, `geo`", |_| true),
+    rule("tables.indexes.name", NAME, |_| true),
+    rule("tables.indexes.fields", "a list of fields, nested ones as \"a.b\"", |_| true),
+    rule("tables.indexes.multi", "true or false", |_| true),
+    rule("tables.indexes.geo", "true or false", |_| true),
+];
+
+/// What a key may be, in words. Positions in lists don't matter: `tables.0.name` is as `tables.1.name`.
+pub(super) fn expected(key: &str) -> Option<&'static str> {
+    let parts: Vec<_> = key.split('.').filter(|part| part.parse::<usize>().is_err()).collect();
+    let key = parts.join(".");
+    RULES.iter().find(|rule| rule.key == key).map(|rule| rule.expected)
+}
+
+/// The first setting that is out of range, and what it should be.
+pub(super) fn broken(settings: &Settings) -> Option<(String, String)> {
+    let rule = RULES.iter().find(|rule| !(rule.holds)(settings));
+    rule.map(|rule| (rule.key.to_owned(), rule.expected.to_owned()))
+        .or_else(|| broken_table(&settings.tables))
+}
+
+fn broken_table(tables: &[TableSpec]) -> Option<(String, String)> {
+    let named = |key: String| Some((key, NAME.to_owned()));
+    for (i, table) in tables.iter().enumerate() {
+        if !is_name(&table.name) {
+            return named(format!("tables.{i}.name"));
+        }
+        if tables.iter().take(i).any(|other| other.name == table.name) {
+            return Some((format!("tables.{i}.name"), "a name that no other table has".to_owned()));
+        }
+        if table.primary_key.is_empty() {
+            return Some((format!("tables.{i}.primary_key"), "the name of a field".to_owned()));
+        }
+        for (j, index) in table.indexes.iter().enumerate() {
+            let key = format!("tables.{i}.indexes.{j}");
+            if !is_name(&index.name) {
+                return named(key);
+            }
+            if index.name == table.primary_key
+                || table.indexes.iter().take(j).any(|other| other.name == index.name)
+            {
+                return Some((key, "a name that neither another index nor the primary key has".to_owned()));
+            }
+            if index.fields.is_empty() || index.fields.iter().any(|field| field.split('.').any(str::is_empty))
+            {
+                return Some((
+                    format!("{key}.fields"),
+                    "a list of fields, nested ones as \"a.b\"".to_owned(),
+                ));
+            }
+        }
+    }
+    None
+}
+
+/// The first key in a table of the settings file that is no setting. Every profile's table is checked, whichever
+/// is in use: a typo in `[production]` should be found before production.
+pub(super) fn unknown_key(table: &Dict, known: &Dict, origin: Origin) -> Option<SettingsError> {
+    unknown_in("", table, known, &origin)
+}
+
+fn unknown_in(prefix: &str, table: &Dict, known: &Dict, origin: &Origin) -> Option<SettingsError> {
+    table.iter().find_map(|(name, value)| match (known.get(name), value) {
+        (None, _) => {
+            let meant =
+                closest(name, known.keys().map(String::as_str)).map(|meant| format!("{prefix}{meant}"));
+            Some(SettingsError::Unknown {
+                key: format!("{prefix}{name}"),
+                value: shown_for_unknown(meant.as_deref(), value),
+                origin: origin.clone(),
+                suggestion: meant,
+            })
+        }
+        (Some(Value::Dict(_, known)), Value::Dict(_, table)) => {
+            unknown_in(&format!("{prefix}{name}."), table, known, origin)
+        }
+        _ => None,
+    })
+}
+
+/// The known name that was probably meant.
+pub(super) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = if name.len() <= 4 { 1 } else { 2 };
+    known
+        .map(|candidate| (strsim::osa_distance(name, candidate), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Whether a setting's value must never be shown.
+pub(super) fn is_secret(key: &str) -> bool {
+    key == "rdb.password"
+}
+
+/// A value as an error may show it.
+pub(super) fn shown(key: &str, value: &Value) -> String {
+    match value {
+        _ if is_secret(key) => MASK.to_owned(),
+        Value::String(_, text) => format!("{text:?}"),
+        Value::Char(_, c) => format!("{:?}", c.to_string()),
+        Value::Bool(_, value) => value.to_string(),
+        Value::Num(_, number) => {
+            let whole =
+                number.to_i128().map(|n| n.to_string()).or_else(|| number.to_u128().map(|n| n.to_string()));
+            whole.or_else(|| number.to_f64().map(|n| n.to_string())).unwrap_or_default()
+        }
+        Value::Dict(..) => "{ ... }".to_owned(),
+        Value::Array(..) => "[ ... ]".to_owned(),
+        Value::Empty(..) => "nothing".to_owned(),
+    }
+}
+
+/// The value of an unknown key: it could be a secret under a wrong name, so it is shown only if it was most likely
+/// meant for a setting that isn't one.
+pub(super) fn shown_for_unknown(meant: Option<&str>, value: &Value) -> String {
+    match meant {
+        Some(key) => shown(key, value),
+        None => MASK.to_owned(),
+    }
+}
+
+/// Whether a database, a table or an index may have this name.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+}
+
+fn is_size(bytes: u64) -> bool {
+    (1..=1 << 30).contains(&bytes)
+}
+
+fn is_timeout(duration: std::time::Duration) -> bool {
+    (1..=DAY).contains(&duration.as_millis())
+}

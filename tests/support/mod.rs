@@ -1,0 +1,198 @@
+//! Parts that the tests share: the embedded server, servers that misbehave, and the API over either.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use reql_embedded::Server;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::http::Response;
+use warp::hyper::body::Bytes;
+use warp::reply::Reply;
+use warp_reql::Database;
+use warp_reql::routes::{App, routes};
+use warp_reql::settings::{Hosts, Rdb, Settings};
+
+/// How long anything may take that a test waits for; only a test that fails waits that long.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Settings for a database at this address; nothing stands by unless a test asks for it.
+pub fn rdb(addr: SocketAddr) -> Rdb {
+    Rdb { host: Hosts::from(addr), standby: 0, ..Rdb::default() }
+}
+
+/// The embedded server, in memory, on a free port.
+pub async fn server() -> Server {
+    Server::builder().in_memory().start().await.expect("the embedded server starts")
+}
+
+/// A database on a server.
+pub fn database(server: &Server) -> Database {
+    Database::new(rdb(server.local_addr())).expect("the settings name a server")
+}
+
+/// Waits until something holds.
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "never happened: {what}");
+}
+
+/// The API as tests see it.
+pub struct Api {
+    pub server: Option<Server>,
+    pub database: Database,
+    pub routes: BoxedFilter<(warp::reply::Response,)>,
+}
+
+impl Api {
+    /// Over an embedded server, with a table `heroes`.
+    pub async fn start() -> Api {
+        let server = server().await;
+        let mut api = Api::over(rdb(server.local_addr()), true);
+        api.server = Some(server);
+        let made = api.send("POST", "/tables", &serde_json::json!({"name": "heroes"})).await;
+        assert_eq!(made.status(), 201, "{:?}", made.body());
+        api
+    }
+
+    /// Over whatever these settings lead to.
+    pub fn over(rdb: Rdb, debug: bool) -> Api {
+        let settings = Settings { debug, rdb: rdb.clone(), ..Settings::default() };
+        let database = Database::new(rdb).expect("the settings name a server");
+        let routes = routes(App::new(settings, database.clone())).map(Reply::into_response);
+        let routes = routes.map_err_never().boxed();
+        Api { server: None, database, routes }
+    }
+
+    /// A request without a body.
+    pub async fn call(&self, method: &str, path: &str) -> Response<Bytes> {
+        warp::test::request().method(method).path(path).reply(&self.routes).await
+    }
+
+    /// A request with a JSON body.
+    pub async fn send(&self, method: &str, path: &str, body: &Value) -> Response<Bytes> {
+        warp::test::request().method(method).path(path).json(body).reply(&self.routes).await
+    }
+
+    /// A request with other headers, and any body.
+    pub async fn with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response<Bytes> {
+        let request = warp::test::request().method(method).path(path).body(body);
+        headers
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, *value))
+            .reply(&self.routes)
+            .await
+    }
+}
+
+/// Boxed filters reject with a `Rejection`; these never do.
+trait NeverRejects: Filter<Error = Infallible> + Sized {
+    fn map_err_never(
+        self,
+    ) -> impl Filter<Extract = Self::Extract, Error = warp::Rejection> + Clone + Send + Sync
+    where
+        Self: Clone + Send + Sync,
+        Self::Extract: Send,
+    {
+        warp::any().and(self)
+    }
+}
+
+impl<F: Filter<Error = Infallible>> NeverRejects for F {}
+
+/// The JSON of a response.
+pub fn body(response: &Response<Bytes>) -> Value {
+    serde_json::from_slice(response.body()).unwrap_or_else(|error| panic!("{error}: {:?}", response.body()))
+}
+
+/// A header of a response; empty if there is none.
+pub fn header<'a>(response: &'a Response<Bytes>, name: &str) -> &'a str {
+    response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// That a response is a problem document with this status and code, complete, and its detail.
+#[track_caller]
+pub fn problem(response: &Response<Bytes>, status: u16, code: &str) -> Value {
+    let problem = body(response);
+    assert_eq!(header(response, "content-type"), "application/problem+json", "{problem}");
+    assert_eq!((response.status().as_u16(), problem["code"].as_str()), (status, Some(code)), "{problem}");
+    assert_eq!(problem["status"], status);
+    assert_eq!(problem["request_id"], header(response, "x-request-id"));
+    for field in ["type", "title", "detail", "instance"] {
+        assert!(problem[field].is_string(), "no {field} in {problem}");
+    }
+    problem
+}
+
+/// What a server that misbehaves does with a connection.
+#[derive(Debug, Clone, Copy)]
+pub enum Fault {
+    /// Accepts it and says nothing.
+    Silence,
+    /// Answers with something else than RethinkDB does.
+    Garbage,
+    /// Begins the handshake, then closes.
+    HalfHandshake,
+}
+
+/// A server that misbehaves until it is dropped.
+pub struct Faulty {
+    pub addr: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Faulty {
+    pub async fn start(fault: Fault) -> Faulty {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let addr = listener.local_addr().expect("a bound listener has an address");
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(misbehave(stream, fault));
+            }
+        });
+        Faulty { addr, task }
+    }
+}
+
+impl Drop for Faulty {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn misbehave(mut stream: TcpStream, fault: Fault) {
+    let mut greeting = [0; 64];
+    let _ = stream.read(&mut greeting).await;
+    match fault {
+        Fault::Silence => while stream.read(&mut greeting).await.is_ok_and(|read| read > 0) {},
+        Fault::Garbage => {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n\0").await;
+            let _ = stream.read(&mut greeting).await;
+        }
+        Fault::HalfHandshake => {
+            let _ = stream.write_all(b"{\"success\":true,\"min_protocol_ver").await;
+        }
+    }
+}
+
+/// An address where nobody listens.
+pub async fn nobody() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    listener.local_addr().expect("a bound listener has an address")
+}
