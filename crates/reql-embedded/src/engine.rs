@@ -21,8 +21,8 @@ pub trait Engine: Send + Sync + 'static {
     /// Who the server is, for SERVER_INFO.
     fn server_info(&self) -> ServerInfo;
 
-    /// Compiles a START query. Malformed text inside the term is [`Error::unparseable`].
-    fn compile(&self, query: &Envelope<'_>) -> Result<Box<dyn Query>, Error>;
+    /// Compiles a START query.
+    fn compile(&self, query: Envelope<'_>) -> Result<Box<dyn Query>, Error>;
 
     /// Flushes and closes the storage, after the last connection has gone. May block.
     fn close(&self) {}

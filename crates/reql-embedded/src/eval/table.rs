@@ -107,7 +107,7 @@ impl TableRef {
     }
 
     /// Fails unless there is such an index, and it orders the rows.
-    fn check_ordered(&self, name: &str) -> Result<()> {
+    pub fn check_ordered(&self, name: &str) -> Result<()> {
         if self.stored.index_status(name)?.spec.geo {
             return Err(Error::logic(format!(
                 "Index `{name}` is a geospatial index.  Only get_nearest and get_intersecting can use a geospatial index."
@@ -270,7 +270,7 @@ impl TableSlice {
                 Ok(count)
             }
             (Some(index), bounds) => {
-                self.table.check_index(index, false)?;
+                self.table.check_ordered(index)?;
                 let range = bounds.clone().unwrap_or_default().index_range()?;
                 self.table.stored.index_count(index, range)
             }

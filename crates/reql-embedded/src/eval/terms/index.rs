@@ -115,6 +115,7 @@ fn wait(call: &mut Call<'_>) -> Result<Val> {
     let table = call.arg(0)?.into_table()?;
     let names = names(call)?;
     let env = call.env;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let ready = table.stored.wait_indexes(&names, &|| env.check_interrupt()).at(call.bt())?;
     let statuses = ready.iter().map(describe).collect::<Result<_>>()?;
     Ok(call.val(Datum::array(statuses)))
