@@ -9,7 +9,7 @@ use crate::datum::{Datum, json, key, syntax};
 use crate::error::{Bt, Error, Result};
 use crate::geo;
 use crate::storage::{IndexCompiler, IndexFunction, IndexSpec};
-use crate::term::{Backtraces, RawTerm, TermType};
+use crate::term::{Backtraces, RawTerm, TermType, function_as_javascript};
 
 /// The text of a function, from which [`function`] makes it again. Variables that it has captured become literals.
 pub fn text(func: &Func) -> Result<String> {
@@ -132,5 +132,6 @@ pub fn index_query(spec: &IndexSpec) -> Result<String> {
         .map(|(text, _)| text)
         .collect();
     let options = if options.is_empty() { String::new() } else { format!(", {{{}}}", options.join(", ")) };
-    Ok(format!("indexCreate('{}', {}{options})", spec.name, spec.source))
+    let function = function_as_javascript(&source(&spec.source)?);
+    Ok(format!("indexCreate('{}', {function}{options})", spec.name))
 }

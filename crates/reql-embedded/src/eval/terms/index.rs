@@ -17,8 +17,8 @@ pub const TERMS: &[Spec] = &[
     Spec::new(TermType::IndexRename, Arity::exactly(3), rename).optargs(&["overwrite"]),
 ];
 
-/// The parameter of the function that an index over a field has.
-const ROW: i64 = -21;
+/// The parameter of the function that an index over a field has; `index_status` shows it as RethinkDB does.
+const ROW: i64 = -19;
 
 fn create(call: &mut Call<'_>) -> Result<Val> {
     let table = call.arg(0)?.into_table()?;
@@ -67,7 +67,7 @@ fn field_function(name: &str, call: &Call<'_>) -> RawTerm {
         RawTerm::generated(TermType::Var, bt, vec![row.clone()]),
         RawTerm::literal(Datum::str(name), bt),
     ];
-    let body = RawTerm::generated(TermType::Bracket, bt, field);
+    let body = RawTerm::generated(TermType::GetField, bt, field);
     let params = RawTerm::generated(TermType::MakeArray, bt, vec![row]);
     RawTerm::generated(TermType::Func, bt, vec![params, body])
 }
