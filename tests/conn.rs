@@ -160,7 +160,7 @@ async fn a_client_that_hangs_up_ends_it() {
         let rows = rows.clone();
         async move { conn.all::<Value>(rows.changes(())).await.map(|_| "never") }
     };
-    let routes = warp::any().and(with_conn(&database)).then(handler).recover(recover);
+    let routes = with_conn(&database).then(handler);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(warp::serve(routes).incoming(listener).run());
@@ -179,11 +179,13 @@ async fn writes_without_an_answer_are_done_before_it_closes() {
     let rows = table(&database).await;
     let mut conn = Conn::new(database.clone());
     conn.noreply(rows.clone().insert(json!({"id": 1}))).await.unwrap();
-    let session = conn.session().await.unwrap();
-    let quiet = run::Options::new().noreply(true);
-    let mut sent = rows.clone().insert(json!({"id": 2})).run::<_, Value>(r.args((session, quiet)));
-    assert!(sent.try_next().await.unwrap().is_none());
-    drop((sent, conn));
+    {
+        let session = conn.session().await.unwrap();
+        let quiet = run::Options::new().noreply(true);
+        let mut sent = rows.clone().insert(json!({"id": 2})).run::<_, Value>(r.args((session, quiet)));
+        assert!(sent.try_next().await.unwrap().is_none());
+    }
+    drop(conn);
     closed(&database, &server).await;
     assert_eq!(Conn::new(database).all::<Value>(rows).await.unwrap().len(), 2);
 }
@@ -318,14 +320,11 @@ fn log_lines() -> &'static std::sync::Mutex<Vec<String>> {
 async fn a_socket_that_is_read_slowly_gets_all() {
     let server = server().await;
     let database = database(&server);
-    let routes = warp::any()
-        .and(with_conn(&database))
-        .then(|conn: Conn| async move {
-            let numbers = conn.into_stream::<u32>(r.range(r.expr(10_000))).await?;
-            let lines = numbers.map(|number| number.map(|number| format!("{number}\n")));
-            Ok::<_, Error>(warp::reply::stream(lines))
-        })
-        .recover(recover);
+    let routes = with_conn(&database).then(|conn: Conn| async move {
+        let numbers = conn.into_stream::<u32>(r.range(r.expr(10_000))).await?;
+        let lines = numbers.map(|number| number.map(|number| format!("{number}\n")));
+        Ok::<_, Error>(warp::reply::stream(lines))
+    });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(warp::serve(routes).incoming(listener).run());
