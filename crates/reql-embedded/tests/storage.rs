@@ -195,3 +195,15 @@ fn small_records_are_found_by_prefix() {
         store.meta_update("n", |old| Ok(Some(num(old.map_or(0, |n| n.as_int().unwrap()) + 1)))).unwrap();
     assert_eq!(counted, Some(num(1)));
 }
+
+#[test]
+fn handles_cross_threads() {
+    fn is_send<T: Send>() {}
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<Store>();
+    is_shared::<reql_embedded::storage::Table>();
+    is_shared::<reql_embedded::storage::Subscription>();
+    is_send::<reql_embedded::storage::Snapshot>();
+    is_send::<reql_embedded::storage::Scan>();
+    is_send::<reql_embedded::storage::IndexScan>();
+}

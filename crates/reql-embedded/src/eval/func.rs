@@ -150,13 +150,11 @@ impl Func {
     fn matches_strictly(&self, env: &Env, row: &Datum) -> Result<bool> {
         let value = self.call(env, std::slice::from_ref(row))?;
         match (&value, &self.body) {
-            (Datum::Object(_), Body::Shortcut(Shortcut::Constant, _)) => {
-                matches_object(&value, row).at(self.bt)
-            }
+            (Datum::Object(_), Body::Shortcut(Shortcut::Constant, _)) => matches_object(&value, row),
             (Datum::Object(_), Body::Reql(func, _))
                 if matches!(func.body.kind, TermType::MakeObj | TermType::Datum) =>
             {
-                matches_object(&value, row).at(self.bt)
+                matches_object(&value, row)
             }
             _ => Ok(value.is_truthy()),
         }

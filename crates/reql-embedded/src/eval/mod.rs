@@ -5,6 +5,7 @@ mod compile;
 mod config;
 mod env;
 mod func;
+mod geo_index;
 pub mod grouped;
 mod order;
 pub mod pathspec;

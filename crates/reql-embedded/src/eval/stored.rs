@@ -7,6 +7,7 @@ use super::env::Env;
 use super::func::Func;
 use crate::datum::{Datum, json, key, syntax};
 use crate::error::{Bt, Error, Result};
+use crate::geo;
 use crate::storage::{IndexCompiler, IndexFunction, IndexSpec};
 use crate::term::{Backtraces, RawTerm, TermType};
 
@@ -91,10 +92,9 @@ impl IndexFunction for Indexer {
 impl Indexer {
     /// The entries of one value: none for what can't be indexed.
     fn entries(&self, value: &Datum) -> Vec<Vec<u8>> {
-        if self.geo {
-            return Vec::new();
-        }
-        key::secondary(value).into_iter().collect()
+        let keys =
+            if self.geo { geo::index::keys(value) } else { key::secondary(value).map(|key| vec![key]) };
+        keys.unwrap_or_default()
     }
 }
 

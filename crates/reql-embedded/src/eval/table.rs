@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::env::Env;
 use super::func::Func;
-use super::stream::{Source, Stream};
+use super::stream::{Pairs, Source, Stream};
 use crate::datum::{Datum, key};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::storage::{self, Direction, KeyRange};
@@ -94,7 +94,7 @@ impl TableRef {
         let scan = match index.filter(|_| !self.is_primary(index)) {
             None => Scan::Primary(self.stored.scan(bounds.primary_range()?, direction)),
             Some(name) => {
-                self.check_index(name, false)?;
+                self.check_ordered(name)?;
                 Scan::Index(self.stored.index_scan(name, bounds.index_range()?, direction)?)
             }
         };
@@ -106,19 +106,14 @@ impl TableRef {
         self.stored.config().write_hook.as_deref().map(super::stored::function).transpose()
     }
 
-    /// Fails unless there is such an index, and it is geospatial or not as asked.
-    pub fn check_index(&self, name: &str, geo: bool) -> Result<()> {
-        let spec = self.stored.index_status(name)?.spec;
-        match (spec.geo, geo) {
-            (true, false) => Err(Error::logic(format!(
+    /// Fails unless there is such an index, and it orders the rows.
+    fn check_ordered(&self, name: &str) -> Result<()> {
+        if self.stored.index_status(name)?.spec.geo {
+            return Err(Error::logic(format!(
                 "Index `{name}` is a geospatial index.  Only get_nearest and get_intersecting can use a geospatial index."
-            ))),
-            (false, true) => Err(Error::logic(format!(
-                "Index `{name}` is not a geospatial index.  get_intersecting and get_nearest can only be used with a \
-                 geospatial index."
-            ))),
-            _ => Ok(()),
+            )));
         }
+        Ok(())
     }
 }
 
@@ -246,6 +241,40 @@ impl TableSlice {
     pub fn into_stream(self, env: &Env) -> Result<Stream> {
         let bounds = self.bounds.unwrap_or_default();
         Ok(Stream::new(self.table.scan(env, self.index.as_deref(), &bounds, self.sorting)?))
+    }
+
+    /// Its rows in [`Pairs`] with their values in its index, which is not the primary key.
+    pub fn into_pairs(self, env: &Env) -> Result<Stream> {
+        let bounds = self.bounds.unwrap_or_default();
+        let index = self.index.unwrap_or_default();
+        let spec = self.table.stored.index_status(&index)?.spec;
+        match self.table.scan(env, Some(&index), &bounds, self.sorting)?.scan {
+            Scan::Index(scan) => {
+                Ok(Stream::new(Pairs::new(scan, super::stored::function(&spec.source)?, spec.multi)))
+            }
+            Scan::Primary(_) => Err(Error::internal("The primary key is no index with values of its own.")),
+        }
+    }
+
+    /// How many rows there are, without reading them where that is possible.
+    pub fn count(self, env: &Env) -> Result<u64> {
+        let index = self.index.as_deref().filter(|_| !self.table.is_primary(self.index.as_deref()));
+        match (index, &self.bounds) {
+            (None, None) => self.table.stored.len(),
+            (None, Some(_)) => {
+                let mut rows = self.into_stream(env)?;
+                let mut count = 0;
+                while rows.next(env)?.is_some() {
+                    count += 1;
+                }
+                Ok(count)
+            }
+            (Some(index), bounds) => {
+                self.table.check_index(index, false)?;
+                let range = bounds.clone().unwrap_or_default().index_range()?;
+                self.table.stored.index_count(index, range)
+            }
+        }
     }
 }
 

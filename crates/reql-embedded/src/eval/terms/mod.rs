@@ -9,6 +9,7 @@ pub mod elements;
 pub mod errors;
 pub mod fields;
 pub mod fold;
+pub mod geo;
 pub mod group;
 pub mod index;
 pub mod join;
@@ -19,8 +20,11 @@ pub mod object;
 pub mod order;
 pub mod part;
 pub mod position;
+pub mod random;
 pub mod search;
+pub mod string;
 pub mod table;
+pub mod time;
 pub mod transform;
 pub mod types;
 pub mod union;
@@ -41,6 +45,7 @@ const FAMILIES: &[&[Spec]] = &[
     errors::TERMS,
     fields::TERMS,
     fold::TERMS,
+    geo::TERMS,
     group::TERMS,
     index::TERMS,
     join::TERMS,
@@ -51,8 +56,11 @@ const FAMILIES: &[&[Spec]] = &[
     order::TERMS,
     part::TERMS,
     position::TERMS,
+    random::TERMS,
     search::TERMS,
+    string::TERMS,
     table::TERMS,
+    time::TERMS,
     transform::TERMS,
     types::TERMS,
     union::TERMS,
