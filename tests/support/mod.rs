@@ -1,6 +1,8 @@
 //! Parts that the tests share: the embedded server, servers that misbehave, and the API over either.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod link;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
