@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use regex::bytes::Regex;
 
 use super::func::Func;
+#[cfg(feature = "javascript")]
+use super::javascript::Runner;
 use super::val::Val;
 use crate::datum::{Datum, pseudo};
 use crate::error::{Bt, Error, ErrorKind, Result};
@@ -30,6 +32,9 @@ pub struct Inner {
     pub now: Datum,
     /// Set when nobody waits for the answer any more.
     pub interrupt: Interrupt,
+    /// What runs its scripts.
+    #[cfg(feature = "javascript")]
+    pub javascript: Runner,
     optargs: Vec<(Arc<str>, Func)>,
     regexes: Mutex<HashMap<Arc<str>, Regex>>,
 }
@@ -101,6 +106,8 @@ impl Env {
             limits: Limits::default(),
             now,
             interrupt,
+            #[cfg(feature = "javascript")]
+            javascript: Runner::default(),
             optargs: Vec::new(),
             regexes: Mutex::default(),
         })))
@@ -115,6 +122,8 @@ impl Env {
             limits,
             now: self.now.clone(),
             interrupt: self.interrupt.clone(),
+            #[cfg(feature = "javascript")]
+            javascript: Runner::default(),
             optargs,
             regexes: Mutex::default(),
         }))

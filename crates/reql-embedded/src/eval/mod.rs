@@ -7,6 +7,8 @@ mod env;
 mod func;
 mod geo_index;
 pub mod grouped;
+#[cfg(feature = "javascript")]
+mod javascript;
 mod order;
 pub mod pathspec;
 mod query;

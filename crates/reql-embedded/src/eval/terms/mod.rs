@@ -7,6 +7,7 @@ pub mod control;
 pub mod datum;
 pub mod elements;
 pub mod errors;
+pub mod external;
 pub mod fields;
 pub mod fold;
 pub mod geo;
@@ -43,6 +44,7 @@ const FAMILIES: &[&[Spec]] = &[
     control::TERMS,
     datum::TERMS,
     errors::TERMS,
+    external::TERMS,
     fields::TERMS,
     fold::TERMS,
     geo::TERMS,
