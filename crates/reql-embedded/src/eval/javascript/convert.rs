@@ -4,6 +4,7 @@ use rquickjs::function::This;
 use rquickjs::object::Property;
 use rquickjs::{Array, Coerced, Ctx, Exception, Function, IntoJs, Object, Value};
 
+use super::OUT_OF_MEMORY;
 use crate::datum::pseudo::{self, Literals, time};
 use crate::datum::{Datum, ObjectBuilder};
 use crate::error::Error;
@@ -64,7 +65,7 @@ fn unknown() -> String {
 fn text_failure(error: &rquickjs::Error) -> String {
     match error {
         rquickjs::Error::Utf8(_) => "Cannot convert a string with a lone surrogate to ql::datum_t.".into(),
-        _ => "InternalError: out of memory".into(),
+        _ => OUT_OF_MEMORY.into(),
     }
 }
 

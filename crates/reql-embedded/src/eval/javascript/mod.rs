@@ -46,9 +46,14 @@ enum Failure {
     Script(String),
     TimedOut,
     Interrupted,
+    /// The scripts' global variables hold all the memory that there is.
+    OutOfMemory,
     /// The engine is in a state in which it can't go on.
     Crashed,
 }
+
+/// QuickJS's text.
+const OUT_OF_MEMORY: &str = "InternalError: out of memory";
 
 type Reply = std::result::Result<Outcome, Failure>;
 
@@ -142,6 +147,7 @@ impl Failure {
     fn into_error(self, env: &Env, Script { source, timeout }: &Script) -> Error {
         match (self, env.check_interrupt()) {
             (Failure::Script(message), _) => Error::logic(message),
+            (Failure::OutOfMemory, _) => Error::logic(OUT_OF_MEMORY),
             (Failure::TimedOut, _) => Error::logic(format!(
                 "JavaScript query `{source}` timed out after {}.{:03} seconds.",
                 timeout.as_secs(),

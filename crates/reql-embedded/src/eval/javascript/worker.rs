@@ -11,7 +11,7 @@ use rquickjs::{Coerced, Context, Ctx, Function, Runtime, Value};
 
 use super::convert::{from_datum, to_datum};
 use super::watch::Watch;
-use super::{ENGINE_STACK, Failure, Outcome, Reply, Request, Script};
+use super::{ENGINE_STACK, Failure, OUT_OF_MEMORY, Outcome, Reply, Request, Script};
 use crate::datum::Datum;
 use crate::eval::Limits;
 use crate::interrupt::Interrupt;
@@ -118,9 +118,20 @@ fn failure(ctx: &Ctx<'_>, error: &rquickjs::Error) -> Failure {
     if !error.is_exception() {
         return Failure::Script(error.to_string());
     }
-    match ctx.catch().get::<Coerced<String>>() {
+    let exception = ctx.catch();
+    let is_null = exception.is_null();
+    match exception.get::<Coerced<String>>() {
+        // Without memory for an exception, the engine raises null.
+        Ok(text) if (is_null || text.0 == OUT_OF_MEMORY) && is_full(ctx) => Failure::OutOfMemory,
         Ok(text) => Failure::Script(text.0),
         // A thrown value that can't be shown ends RethinkDB's worker.
         Err(_) => Failure::Crashed,
     }
+}
+
+/// Whether what a script has left behind leaves no room for others.
+fn is_full(ctx: &Ctx<'_>) -> bool {
+    const ROOM: usize = 1024 * 1024;
+    ctx.run_gc();
+    rquickjs::String::from_str(ctx.clone(), &" ".repeat(ROOM)).is_err()
 }
