@@ -2,7 +2,6 @@
 
 mod call;
 mod compile;
-mod config;
 mod env;
 mod func;
 pub mod grouped;
@@ -14,6 +13,7 @@ mod spec;
 mod stats;
 mod stored;
 pub mod stream;
+pub mod system;
 pub mod table;
 mod term;
 pub mod terms;

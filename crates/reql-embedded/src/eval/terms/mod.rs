@@ -9,8 +9,10 @@ pub mod elements;
 pub mod errors;
 pub mod fields;
 pub mod fold;
+pub mod grant;
 pub mod group;
 pub mod index;
+pub mod info;
 pub mod join;
 pub mod json;
 pub mod logic;
@@ -19,12 +21,14 @@ pub mod object;
 pub mod order;
 pub mod part;
 pub mod position;
+pub mod reconfigure;
 pub mod search;
 pub mod table;
 pub mod transform;
 pub mod types;
 pub mod union;
 pub mod write;
+pub mod write_hook;
 
 use std::sync::LazyLock;
 
@@ -41,8 +45,10 @@ const FAMILIES: &[&[Spec]] = &[
     errors::TERMS,
     fields::TERMS,
     fold::TERMS,
+    grant::TERMS,
     group::TERMS,
     index::TERMS,
+    info::TERMS,
     join::TERMS,
     json::TERMS,
     logic::TERMS,
@@ -51,12 +57,14 @@ const FAMILIES: &[&[Spec]] = &[
     order::TERMS,
     part::TERMS,
     position::TERMS,
+    reconfigure::TERMS,
     search::TERMS,
     table::TERMS,
     transform::TERMS,
     types::TERMS,
     union::TERMS,
     write::TERMS,
+    write_hook::TERMS,
 ];
 
 /// How a term is compiled and evaluated; `None` when it isn't supported.
