@@ -13,7 +13,7 @@ pub const TERMS: &[Spec] = &[
     Spec::new(TermType::Random, Arity::between(0, 2), random)
         .optargs(&["float"])
         .determinism(Determinism::NO),
-    Spec::new(TermType::Uuid, Arity::between(0, 1), uuid),
+    Spec::new(TermType::Uuid, Arity::between(0, 1), uuid).determinism(Determinism::NO),
 ];
 
 /// The namespace in which `r.uuid(text)` makes identifiers.
