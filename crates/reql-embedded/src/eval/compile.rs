@@ -156,14 +156,6 @@ fn spread(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
     Ok((Shape::Args(Box::new(inner)), determinism))
 }
 
-/// That of the term without its arguments. `uuid` of a text is a hash, without one it is chance.
-fn own_determinism(spec: &Spec, raw: &RawTerm) -> Determinism {
-    match &raw.args[..] {
-        [text] if raw.kind == TermType::Uuid && text.kind != TermType::Args => Determinism::ALWAYS,
-        _ => spec.determinism,
-    }
-}
-
 fn operation(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
     let Some(spec) = terms::spec(raw.kind) else {
         return Err(Error::logic(format!("{} is not supported by this server.", raw.kind.name())));
@@ -172,7 +164,7 @@ fn operation(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
         check_count(spec, raw)?;
         return shape(&rewrite(raw)?, visible);
     }
-    let mut determinism = own_determinism(spec, raw);
+    let mut determinism = spec.determinism_of.map_or(spec.determinism, |of| of(raw));
     let mut compile = |raw: &RawTerm| {
         let term = compile_in(raw, visible)?;
         determinism = determinism.join(term.determinism);
