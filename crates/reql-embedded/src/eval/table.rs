@@ -1,5 +1,6 @@
 //! Databases, tables, ranges of tables and single rows, as values of a query.
 
+use std::cmp::Ordering;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -87,6 +88,9 @@ impl TableRef {
         bounds: &Bounds,
         sorting: Sorting,
     ) -> Result<TableSource> {
+        if bounds.is_empty() {
+            return Ok(TableSource { scan: Scan::Empty });
+        }
         let direction = match sorting {
             Sorting::Descending => Direction::Backward,
             Sorting::Ascending | Sorting::Unordered => Direction::Forward,
@@ -123,6 +127,7 @@ pub struct TableSource {
 }
 
 enum Scan {
+    Empty,
     Primary(storage::Scan),
     Index(storage::IndexScan),
 }
@@ -130,6 +135,7 @@ enum Scan {
 impl Source for TableSource {
     fn next(&mut self, _: &Env) -> Result<Option<Datum>> {
         match &mut self.scan {
+            Scan::Empty => Ok(None),
             Scan::Primary(scan) => scan.next(),
             Scan::Index(scan) => scan.next(),
         }
@@ -137,6 +143,7 @@ impl Source for TableSource {
 
     fn suspend(&mut self) {
         match &mut self.scan {
+            Scan::Empty => {}
             Scan::Primary(scan) => scan.suspend(),
             Scan::Index(scan) => scan.suspend(),
         }
@@ -164,6 +171,15 @@ impl Default for Bounds {
 }
 
 impl Bounds {
+    /// Whether nothing can be between the ends, whatever their types.
+    fn is_empty(&self) -> bool {
+        match self.left.cmp(&self.right) {
+            Ordering::Less => false,
+            Ordering::Equal => self.left_open || self.right_open,
+            Ordering::Greater => true,
+        }
+    }
+
     fn primary_range(&self) -> Result<KeyRange> {
         self.range(key::primary_bound)
     }
@@ -252,6 +268,7 @@ impl TableSlice {
             Scan::Index(scan) => {
                 Ok(Stream::new(Pairs::new(scan, super::stored::function(&spec.source)?, spec.multi)))
             }
+            scan @ Scan::Empty => Ok(Stream::new(TableSource { scan })),
             Scan::Primary(_) => Err(Error::internal("The primary key is no index with values of its own.")),
         }
     }
