@@ -40,7 +40,9 @@ impl Runner for InProcess {
             panic!("not the JSON of a query: {query}");
         };
         let mut parts = parts.into_iter().skip(1);
-        let query = Query::new(parts.next(), parts.next()).expect("a query");
+        let term = parts.next();
+        let Some(syntax::Json::Object(options)) = parts.next() else { panic!("a query has options") };
+        let query = Query::new(term, options).expect("a query");
         let result = Env::new(self.store.clone(), "server".into(), "admin".into(), Interrupt::default())
             .and_then(|env| eval::run(&query, &env))
             .and_then(read_all);

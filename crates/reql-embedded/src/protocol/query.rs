@@ -63,7 +63,8 @@ impl<'a> Envelope<'a> {
                 return Err(malformed(format!("Expected global optargs as an object, but found {found}.")));
             }
         };
-        let noreply = optargs.iter().find(|(name, _)| name == "noreply").is_some_and(|(_, value)| is_true(value));
+        let noreply =
+            optargs.iter().find(|(name, _)| name == "noreply").is_some_and(|(_, value)| is_true(value));
         Ok(Self { kind, noreply, term, optargs })
     }
 }

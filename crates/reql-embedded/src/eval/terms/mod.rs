@@ -12,6 +12,7 @@ pub mod fold;
 pub mod geo;
 pub mod group;
 pub mod index;
+pub mod info;
 pub mod join;
 pub mod json;
 pub mod logic;
@@ -48,6 +49,7 @@ const FAMILIES: &[&[Spec]] = &[
     geo::TERMS,
     group::TERMS,
     index::TERMS,
+    info::TERMS,
     join::TERMS,
     json::TERMS,
     logic::TERMS,
