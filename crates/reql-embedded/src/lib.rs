@@ -11,7 +11,9 @@ pub mod protocol;
 
 pub mod engine;
 
+pub mod accounts;
 mod credentials;
+pub mod instance;
 mod interrupt;
 mod reql;
 

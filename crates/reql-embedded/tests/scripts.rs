@@ -41,8 +41,11 @@ impl Runner for InProcess {
         };
         let mut parts = parts.into_iter().skip(1);
         let term = parts.next();
-        let Some(syntax::Json::Object(options)) = parts.next() else { panic!("a query has options") };
-        let query = Query::new(term, options).expect("a query");
+        let optargs = match parts.next() {
+            Some(syntax::Json::Object(optargs)) => optargs,
+            _ => Vec::new(),
+        };
+        let query = Query::new(term, optargs).expect("a query");
         let result = Env::new(self.store.clone(), "server".into(), "admin".into(), Interrupt::default())
             .and_then(|env| eval::run(&query, &env))
             .and_then(read_all);

@@ -8,8 +8,10 @@ use regex::bytes::Regex;
 
 use super::func::Func;
 use super::val::Val;
+use crate::accounts::{Permission, Scope};
 use crate::datum::{Datum, pseudo};
 use crate::error::{Bt, Error, ErrorKind, Result};
+use crate::instance::Instance;
 use crate::interrupt::Interrupt;
 use crate::storage::Store;
 
@@ -19,9 +21,7 @@ pub struct Env(Arc<Inner>);
 
 /// The parts of an environment.
 pub struct Inner {
-    store: Option<Store>,
-    /// The name of this server, which holds every replica.
-    pub server_name: Arc<str>,
+    instance: Option<Arc<Instance>>,
     /// Who asks.
     pub user: Arc<str>,
     /// The query's limits.
@@ -78,25 +78,19 @@ const REGEX_CACHE: usize = 1_000;
 
 impl Env {
     /// The environment of a query that begins now.
-    pub fn new(store: Store, server_name: Arc<str>, user: Arc<str>, interrupt: Interrupt) -> Result<Env> {
-        Env::begin(Some(store), server_name, user, interrupt)
+    pub fn new(instance: Arc<Instance>, user: Arc<str>, interrupt: Interrupt) -> Result<Env> {
+        Env::begin(Some(instance), user, interrupt)
     }
 
     /// An environment without data, for functions that may only look at their arguments.
     pub fn detached() -> Result<Env> {
-        Env::begin(None, Arc::default(), Arc::default(), Interrupt::default())
+        Env::begin(None, Arc::default(), Interrupt::default())
     }
 
-    fn begin(
-        store: Option<Store>,
-        server_name: Arc<str>,
-        user: Arc<str>,
-        interrupt: Interrupt,
-    ) -> Result<Env> {
+    fn begin(instance: Option<Arc<Instance>>, user: Arc<str>, interrupt: Interrupt) -> Result<Env> {
         let now = pseudo::time::now()?;
         Ok(Env(Arc::new(Inner {
-            store,
-            server_name,
+            instance,
             user,
             limits: Limits::default(),
             now,
@@ -109,8 +103,7 @@ impl Env {
     /// The same environment with the options of the query, and the limits that they set.
     pub fn with_optargs(&self, optargs: Vec<(Arc<str>, Func)>, limits: Limits) -> Env {
         Env(Arc::new(Inner {
-            store: self.store.clone(),
-            server_name: self.server_name.clone(),
+            instance: self.instance.clone(),
             user: self.user.clone(),
             limits,
             now: self.now.clone(),
@@ -133,9 +126,22 @@ impl Env {
         }
     }
 
+    /// The server.
+    pub fn instance(&self) -> Result<&Arc<Instance>> {
+        self.instance.as_ref().ok_or_else(|| Error::internal("There are no tables here."))
+    }
+
     /// Where the data is.
     pub fn store(&self) -> Result<&Store> {
-        self.store.as_ref().ok_or_else(|| Error::internal("There are no tables here."))
+        self.instance().map(|instance| &instance.store)
+    }
+
+    /// Fails unless the user may do this there.
+    pub fn require(&self, permission: Permission, scope: Scope) -> Result<()> {
+        match &self.instance {
+            Some(instance) => instance.accounts.require(&self.user, permission, scope),
+            None => Ok(()),
+        }
     }
 
     /// Fails when nobody waits for the answer any more.

@@ -9,6 +9,7 @@ use super::func::Func;
 use super::stored;
 use super::stream::Source;
 use super::table::TableRef;
+use crate::accounts::Permission;
 use crate::datum::Datum;
 use crate::error::{Error, ErrorKind, Result};
 use crate::geo::nearest::Nearest;
@@ -27,8 +28,9 @@ pub struct GeoIndex {
 
 impl GeoIndex {
     /// The index of this name; `term` is who asks.
-    pub fn open(table: TableRef, name: Arc<str>, term: &str) -> Result<Self> {
-        let spec = table.stored.index_status(&name)?.spec;
+    pub fn open(env: &Env, table: TableRef, name: Arc<str>, term: &str) -> Result<Self> {
+        env.require(Permission::Read, table.scope())?;
+        let spec = table.index(&name)?.spec;
         if !spec.geo {
             return Err(Error::logic(format!(
                 "Index `{name}` is not a geospatial index.  {term} can only be used with a geospatial index."
@@ -79,7 +81,8 @@ impl GeoIndex {
         let scans = ranges
             .map(|(first, last)| {
                 let range = KeyRange::new(Bound::Included(first), Bound::Included(last));
-                self.table.stored.index_scan(&self.name, range, Direction::Forward)
+                let stored = self.table.ordinary("It has no indexes.")?;
+                stored.index_scan(&self.name, range, Direction::Forward)
             })
             .collect::<Result<_>>()?;
         Ok(Candidates { index: self.clone(), scans, seen: HashSet::new() })

@@ -2,7 +2,6 @@
 
 mod call;
 mod compile;
-mod config;
 mod env;
 mod func;
 mod geo_index;
@@ -15,6 +14,7 @@ mod spec;
 mod stats;
 mod stored;
 pub mod stream;
+pub mod system;
 pub mod table;
 mod term;
 pub mod terms;

@@ -1,20 +1,61 @@
 //! Databases, tables, ranges of tables and single rows, as values of a query.
 
+use std::cmp::Ordering;
 use std::ops::Bound;
 use std::sync::Arc;
+
+use uuid::Uuid;
 
 use super::env::Env;
 use super::func::Func;
 use super::stream::{Pairs, Source, Stream};
+use super::system::{self, Identifiers, SystemTable};
+use crate::accounts::{Permission, SYSTEM_DATABASE, Scope};
 use crate::datum::{Datum, key};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
-use crate::storage::{self, Direction, KeyRange};
+use crate::storage::{self, Direction, IndexStatus, KeyRange};
 
 /// A database.
 #[derive(Debug, Clone)]
 pub struct Database {
+    /// Its id.
+    pub id: Uuid,
     /// Its name.
     pub name: Arc<str>,
+}
+
+impl Database {
+    /// The database of this name.
+    pub fn find(env: &Env, name: &str) -> Result<Database> {
+        if name == system::DATABASE {
+            return Ok(Database::system());
+        }
+        let storage::Database { id, name } = env.store()?.database(name)?;
+        Ok(Database { id, name })
+    }
+
+    /// The database that holds the system tables.
+    fn system() -> Database {
+        Database { id: SYSTEM_DATABASE, name: system::DATABASE.into() }
+    }
+
+    /// Whether it holds the system tables.
+    pub fn is_system(&self) -> bool {
+        self.id == SYSTEM_DATABASE
+    }
+
+    /// Fails if it is the one that holds the system tables, and says what that can't be used for.
+    pub fn refuse_system(&self, why: &str) -> Result<()> {
+        if self.is_system() {
+            return Err(Error::op_failed(format!("Database `{}` is special; {why}", self.name)));
+        }
+        Ok(())
+    }
+
+    /// Its scope for permissions.
+    pub fn scope(&self) -> Scope {
+        Scope::Database(self.id)
+    }
 }
 
 /// A table. Cloning shares it.
@@ -22,10 +63,18 @@ pub struct Database {
 pub struct TableRef {
     /// The database it is in.
     pub db: Database,
-    /// Where its rows are.
-    pub stored: storage::Table,
+    backing: Backing,
     name: Arc<str>,
     primary_key: Arc<str>,
+}
+
+/// Where a table's rows are.
+#[derive(Clone)]
+pub enum Backing {
+    /// In the store.
+    Stored(storage::Table),
+    /// In the server's own state.
+    System(SystemTable),
 }
 
 impl TableRef {
@@ -33,7 +82,80 @@ impl TableRef {
     pub fn new(db: Database, stored: storage::Table) -> Self {
         let name = Arc::from(&*stored.config().name);
         let primary_key = Arc::from(stored.primary_key());
-        TableRef { db, stored, name, primary_key }
+        TableRef { db, backing: Backing::Stored(stored), name, primary_key }
+    }
+
+    /// A system table.
+    pub fn system(table: SystemTable) -> Self {
+        let name = table.name().into();
+        TableRef { db: Database::system(), backing: Backing::System(table), name, primary_key: "id".into() }
+    }
+
+    /// The table of this name.
+    pub fn find(env: &Env, db: Database, name: &str, identifiers: Identifiers) -> Result<Self> {
+        if !db.is_system() {
+            let stored = env.store()?.table(&db.name, name)?;
+            return Ok(TableRef::new(db, stored));
+        }
+        let found = SystemTable::find(name, identifiers).map(TableRef::system);
+        found.ok_or_else(|| Error::op_failed(format!("Table `{}.{name}` does not exist.", db.name)))
+    }
+
+    /// Where its rows are.
+    pub fn backing(&self) -> &Backing {
+        &self.backing
+    }
+
+    /// The table in the store, unless it is a system table.
+    pub fn stored(&self) -> Option<&storage::Table> {
+        match &self.backing {
+            Backing::Stored(stored) => Some(stored),
+            Backing::System(_) => None,
+        }
+    }
+
+    /// The table in the store; a system table is refused, with the reason why.
+    pub fn ordinary(&self, why: &str) -> Result<&storage::Table> {
+        self.db.refuse_system(why)?;
+        self.stored().ok_or_else(|| Error::internal("A table is neither stored nor a system table."))
+    }
+
+    /// Its id.
+    pub fn id(&self) -> Uuid {
+        match &self.backing {
+            Backing::Stored(stored) => stored.id(),
+            Backing::System(table) => table.id(),
+        }
+    }
+
+    /// Its scope for permissions.
+    pub fn scope(&self) -> Scope {
+        Scope::Table { database: self.db.id, table: self.id() }
+    }
+
+    /// Its indexes, in the order of their names.
+    pub fn indexes(&self) -> Result<Vec<IndexStatus>> {
+        self.stored().map_or_else(|| Ok(Vec::new()), storage::Table::indexes)
+    }
+
+    /// One of its indexes.
+    pub fn index(&self, name: &str) -> Result<IndexStatus> {
+        match &self.backing {
+            Backing::Stored(stored) => stored.index_status(name),
+            Backing::System(_) => Err(Error::op_failed(format!(
+                "Index `{name}` was not found on table `{}`.",
+                self.display_name()
+            ))),
+        }
+    }
+
+    /// How many rows there are, without counting where that is possible.
+    pub fn len(&self, env: &Env) -> Result<u64> {
+        env.require(Permission::Read, self.scope())?;
+        match &self.backing {
+            Backing::Stored(stored) => stored.len(),
+            Backing::System(table) => Ok(table.rows(env)?.len() as u64),
+        }
     }
 
     /// Its name.
@@ -52,8 +174,19 @@ impl TableRef {
     }
 
     /// The row with this key, or `null`.
-    pub fn get(&self, key: &Datum) -> Result<Datum> {
-        Ok(self.stored.get(&key::primary(key)?)?.unwrap_or_default())
+    pub fn get(&self, env: &Env, key: &Datum) -> Result<Datum> {
+        let row = match &self.backing {
+            Backing::Stored(stored) => {
+                let key = key::primary(key)?;
+                env.require(Permission::Read, self.scope())?;
+                stored.get(&key)
+            }
+            Backing::System(table) => {
+                env.require(Permission::Read, self.scope())?;
+                table.row(env, key)
+            }
+        };
+        Ok(row?.unwrap_or_default())
     }
 
     /// The rows with these keys, through an index or the primary key: each as often as its key is asked for.
@@ -61,7 +194,7 @@ impl TableRef {
         let mut ranges = Vec::with_capacity(keys.len());
         for value in keys {
             let bounds = Bounds { left: value.clone(), left_open: false, right: value, right_open: false };
-            if self.is_primary(index) {
+            if self.is_primary(index) && self.stored().is_some() {
                 // Unlike a bound, a key has to be one that a row can have.
                 key::primary(&bounds.left)?;
             }
@@ -82,33 +215,50 @@ impl TableRef {
     /// The rows of a range of an index, or of the primary key.
     pub fn scan(
         &self,
-        _env: &Env,
+        env: &Env,
         index: Option<&str>,
         bounds: &Bounds,
         sorting: Sorting,
     ) -> Result<TableSource> {
+        env.require(Permission::Read, self.scope())?;
+        if bounds.is_empty() {
+            return Ok(TableSource::empty());
+        }
         let direction = match sorting {
             Sorting::Descending => Direction::Backward,
             Sorting::Ascending | Sorting::Unordered => Direction::Forward,
         };
-        let scan = match index.filter(|_| !self.is_primary(index)) {
-            None => Scan::Primary(self.stored.scan(bounds.primary_range()?, direction)),
-            Some(name) => {
+        let index = index.filter(|_| !self.is_primary(index));
+        let scan = match (&self.backing, index) {
+            (Backing::Stored(stored), None) => Scan::Primary(stored.scan(bounds.primary_range()?, direction)),
+            (Backing::Stored(stored), Some(name)) => {
                 self.check_ordered(name)?;
-                Scan::Index(self.stored.index_scan(name, bounds.index_range()?, direction)?)
+                Scan::Index(stored.index_scan(name, bounds.index_range()?, direction)?)
             }
+            (Backing::System(table), None) => {
+                let mut rows = table.rows(env)?;
+                let key = |row: &Datum| row.get(&self.primary_key).unwrap_or_default();
+                rows.retain(|row| bounds.contain(&key(row)));
+                rows.sort_by_cached_key(key);
+                if direction == Direction::Backward {
+                    rows.reverse();
+                }
+                Scan::Rows(rows.into_iter())
+            }
+            (Backing::System(_), Some(name)) => return self.index(name).map(|_| TableSource::empty()),
         };
         Ok(TableSource { scan })
     }
 
     /// The function that has the last word on writes, if there is one.
     pub fn write_hook(&self) -> Result<Option<Func>> {
-        self.stored.config().write_hook.as_deref().map(super::stored::function).transpose()
+        let hook = self.stored().and_then(|stored| stored.config().write_hook.as_deref());
+        hook.map(super::stored::function).transpose()
     }
 
     /// Fails unless there is such an index, and it orders the rows.
     pub fn check_ordered(&self, name: &str) -> Result<()> {
-        if self.stored.index_status(name)?.spec.geo {
+        if self.index(name)?.spec.geo {
             return Err(Error::logic(format!(
                 "Index `{name}` is a geospatial index.  Only get_nearest and get_intersecting can use a geospatial index."
             )));
@@ -125,6 +275,13 @@ pub struct TableSource {
 enum Scan {
     Primary(storage::Scan),
     Index(storage::IndexScan),
+    Rows(std::vec::IntoIter<Datum>),
+}
+
+impl TableSource {
+    fn empty() -> Self {
+        TableSource { scan: Scan::Rows(Vec::new().into_iter()) }
+    }
 }
 
 impl Source for TableSource {
@@ -132,6 +289,7 @@ impl Source for TableSource {
         match &mut self.scan {
             Scan::Primary(scan) => scan.next(),
             Scan::Index(scan) => scan.next(),
+            Scan::Rows(rows) => Ok(rows.next()),
         }
     }
 
@@ -139,6 +297,7 @@ impl Source for TableSource {
         match &mut self.scan {
             Scan::Primary(scan) => scan.suspend(),
             Scan::Index(scan) => scan.suspend(),
+            Scan::Rows(_) => {}
         }
     }
 }
@@ -164,6 +323,20 @@ impl Default for Bounds {
 }
 
 impl Bounds {
+    /// Whether nothing can be between the ends, whatever their types.
+    fn is_empty(&self) -> bool {
+        match self.left.cmp(&self.right) {
+            Ordering::Less => false,
+            Ordering::Equal => self.left_open || self.right_open,
+            Ordering::Greater => true,
+        }
+    }
+
+    fn contain(&self, value: &Datum) -> bool {
+        let above = if self.left_open { *value > self.left } else { *value >= self.left };
+        above && if self.right_open { *value < self.right } else { *value <= self.right }
+    }
+
     fn primary_range(&self) -> Result<KeyRange> {
         self.range(key::primary_bound)
     }
@@ -247,32 +420,33 @@ impl TableSlice {
     pub fn into_pairs(self, env: &Env) -> Result<Stream> {
         let bounds = self.bounds.unwrap_or_default();
         let index = self.index.unwrap_or_default();
-        let spec = self.table.stored.index_status(&index)?.spec;
+        let spec = self.table.index(&index)?.spec;
         match self.table.scan(env, Some(&index), &bounds, self.sorting)?.scan {
             Scan::Index(scan) => {
                 Ok(Stream::new(Pairs::new(scan, super::stored::function(&spec.source)?, spec.multi)))
             }
+            scan @ Scan::Rows(_) => Ok(Stream::new(TableSource { scan })),
             Scan::Primary(_) => Err(Error::internal("The primary key is no index with values of its own.")),
         }
     }
 
     /// How many rows there are, without reading them where that is possible.
     pub fn count(self, env: &Env) -> Result<u64> {
+        env.require(Permission::Read, self.table.scope())?;
         let index = self.index.as_deref().filter(|_| !self.table.is_primary(self.index.as_deref()));
-        match (index, &self.bounds) {
-            (None, None) => self.table.stored.len(),
-            (None, Some(_)) => {
+        match (self.table.stored(), index, &self.bounds) {
+            (Some(stored), None, None) => stored.len(),
+            (Some(stored), Some(index), bounds) => {
+                self.table.check_ordered(index)?;
+                stored.index_count(index, bounds.clone().unwrap_or_default().index_range()?)
+            }
+            _ => {
                 let mut rows = self.into_stream(env)?;
                 let mut count = 0;
                 while rows.next(env)?.is_some() {
                     count += 1;
                 }
                 Ok(count)
-            }
-            (Some(index), bounds) => {
-                self.table.check_ordered(index)?;
-                let range = bounds.clone().unwrap_or_default().index_range()?;
-                self.table.stored.index_count(index, range)
             }
         }
     }
@@ -287,8 +461,15 @@ pub enum SingleSelection {
         table: TableRef,
         /// The primary key.
         key: Datum,
-        /// The row, when it has been read already.
-        row: Option<Datum>,
+        /// The query that reads it.
+        env: Env,
+    },
+    /// A row that has been read already.
+    Row {
+        /// The table.
+        table: TableRef,
+        /// The row.
+        row: Datum,
     },
     /// The first row of a range, as `min` and `max` by an index find it.
     First {
@@ -304,14 +485,14 @@ pub enum SingleSelection {
 impl SingleSelection {
     /// A row that has been read from its table.
     pub fn of_row(table: TableRef, row: Datum) -> Result<SingleSelection> {
-        let key = row.field(table.primary_key())?;
-        Ok(SingleSelection::Key { table, key, row: Some(row) })
+        row.field(table.primary_key())?;
+        Ok(SingleSelection::Row { table, row })
     }
 
     /// The table.
     pub fn table(&self) -> &TableRef {
         match self {
-            SingleSelection::Key { table, .. } => table,
+            SingleSelection::Key { table, .. } | SingleSelection::Row { table, .. } => table,
             SingleSelection::First { slice, .. } => &slice.table,
         }
     }
@@ -319,8 +500,8 @@ impl SingleSelection {
     /// The row, or `null`.
     pub fn get(&self) -> Result<Datum> {
         match self {
-            SingleSelection::Key { row: Some(row), .. } => Ok(row.clone()),
-            SingleSelection::Key { table, key, .. } => table.get(key),
+            SingleSelection::Key { table, key, env } => table.get(env, key),
+            SingleSelection::Row { row, .. } => Ok(row.clone()),
             SingleSelection::First { slice, env, empty: (message, bt) } => slice
                 .clone()
                 .into_stream(env)?
@@ -334,7 +515,7 @@ impl SingleSelection {
     pub fn key(&self) -> Result<Datum> {
         match self {
             SingleSelection::Key { key, .. } => Ok(key.clone()),
-            SingleSelection::First { slice, .. } => self.get()?.field(slice.table.primary_key()),
+            _ => self.get()?.field(self.table().primary_key()),
         }
     }
 }

@@ -28,7 +28,7 @@ impl EqJoin {
     fn partners(&self, env: &Env, row: &Datum) -> Result<Option<Stream>> {
         let Some(key) = self.key.find(env, row)?.filter(|key| !key.is_null()) else { return Ok(None) };
         if self.table.is_primary(Some(&self.index)) {
-            let partner = self.table.get(&key).at(self.bt)?;
+            let partner = self.table.get(env, &key).at(self.bt)?;
             return Ok((!partner.is_null()).then(|| Stream::of_array(vec![partner])));
         }
         self.table.get_all(env, vec![key], Some(&self.index)).at(self.bt).map(Some)

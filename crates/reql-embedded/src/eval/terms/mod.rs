@@ -10,6 +10,7 @@ pub mod errors;
 pub mod fields;
 pub mod fold;
 pub mod geo;
+pub mod grant;
 pub mod group;
 pub mod index;
 pub mod info;
@@ -22,6 +23,7 @@ pub mod order;
 pub mod part;
 pub mod position;
 pub mod random;
+pub mod reconfigure;
 pub mod search;
 pub mod string;
 pub mod table;
@@ -30,6 +32,7 @@ pub mod transform;
 pub mod types;
 pub mod union;
 pub mod write;
+pub mod write_hook;
 
 use std::sync::LazyLock;
 
@@ -47,6 +50,7 @@ const FAMILIES: &[&[Spec]] = &[
     fields::TERMS,
     fold::TERMS,
     geo::TERMS,
+    grant::TERMS,
     group::TERMS,
     index::TERMS,
     info::TERMS,
@@ -59,6 +63,7 @@ const FAMILIES: &[&[Spec]] = &[
     part::TERMS,
     position::TERMS,
     random::TERMS,
+    reconfigure::TERMS,
     search::TERMS,
     string::TERMS,
     table::TERMS,
@@ -67,6 +72,7 @@ const FAMILIES: &[&[Spec]] = &[
     types::TERMS,
     union::TERMS,
     write::TERMS,
+    write_hook::TERMS,
 ];
 
 /// How a term is compiled and evaluated; `None` when it isn't supported.

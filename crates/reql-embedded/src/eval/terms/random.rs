@@ -6,18 +6,26 @@ use uuid::Uuid;
 use crate::datum::{Datum, as_integer, display_g20};
 use crate::error::{Error, Result};
 use crate::eval::{Arity, Call, Determinism, Spec, Val};
-use crate::term::TermType;
+use crate::term::{RawTerm, TermType};
 
 /// The terms of this family.
 pub const TERMS: &[Spec] = &[
     Spec::new(TermType::Random, Arity::between(0, 2), random)
         .optargs(&["float"])
         .determinism(Determinism::NO),
-    Spec::new(TermType::Uuid, Arity::between(0, 1), uuid),
+    Spec::new(TermType::Uuid, Arity::between(0, 1), uuid).determinism_of(uuid_determinism),
 ];
 
 /// The namespace in which `r.uuid(text)` makes identifiers.
 const NAMESPACE: Uuid = Uuid::from_u128(0x91461c99_f89d_49d2_af96_d8e2e14e9b58);
+
+/// Without an argument, an id is made up; what `r.args` brings can't be known in advance.
+fn uuid_determinism(raw: &RawTerm) -> Determinism {
+    match &raw.args[..] {
+        [arg] if arg.kind != TermType::Args => Determinism::ALWAYS,
+        _ => Determinism::NO,
+    }
+}
 
 fn uuid(call: &mut Call<'_>) -> Result<Val> {
     let id = match call.len() {
