@@ -10,6 +10,7 @@ use reql_embedded::datum::{json, syntax};
 use reql_embedded::engine::Interrupt;
 use reql_embedded::error::{Error, ErrorKind};
 use reql_embedded::eval::{self, Env};
+use reql_embedded::instance::Instance;
 use reql_embedded::storage::{Options, Store};
 use reql_embedded::term::{Frame, Query};
 use serde_json::Value;
@@ -23,14 +24,15 @@ fn folder() -> &'static Path {
 
 /// Evaluates without a server.
 struct InProcess {
-    store: Store,
+    instance: Arc<Instance>,
 }
 
 impl InProcess {
     fn new() -> Self {
         let store = Store::open(Options::new(Arc::new(eval::Functions))).expect("a store in memory");
         store.create_database("test").expect("a new database");
-        InProcess { store }
+        let instance = Instance::new(store, 0, "", None).expect("a server of its own");
+        InProcess { instance: Arc::new(instance) }
     }
 }
 
@@ -46,7 +48,7 @@ impl Runner for InProcess {
             _ => Vec::new(),
         };
         let query = Query::new(term, optargs).expect("a query");
-        let result = Env::new(self.store.clone(), "server".into(), "admin".into(), Interrupt::default())
+        let result = Env::new(self.instance.clone(), "admin".into(), Interrupt::default())
             .and_then(|env| eval::run(&query, &env))
             .and_then(read_all);
         result.unwrap_or_else(|error| Answer::Error(failure(&error, &query)))
