@@ -50,11 +50,6 @@ pub fn term_text(term: &RawTerm) -> Result<String> {
     term.to_json()
 }
 
-/// The text of a function for people.
-pub fn source_text(func: &Func) -> Result<String> {
-    func.native_source().map_or_else(|| text(func), Ok)
-}
-
 /// The source of a stored function.
 pub fn source(text: &str) -> Result<RawTerm> {
     let tree = syntax::parse(text.as_bytes())
