@@ -8,6 +8,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use reql::cmd::run;
 use reql::{Command, r};
 use serde_json::{Value, json};
+use support::link::{Link, Traffic};
 use support::{PATIENCE, database, eventually, rdb, server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -34,7 +35,7 @@ async fn queries_of_one_request_share_a_session() {
     let mut conn = Conn::new(database.clone());
     assert_eq!(database.stats().opened, 0, "nothing is opened before it is needed");
     assert_eq!(conn.first::<u8>(r.expr(1)).await.unwrap(), Some(1));
-    assert_eq!(conn.all::<u8>(r.expr([2, 3])).await.unwrap().len(), 2);
+    assert_eq!(conn.all::<u8>(r.range(r.expr(2))).await.unwrap(), [0, 1]);
     assert_eq!((database.stats().opened, server.open_connections()), (1, 1));
     drop(conn);
     closed(&database, &server).await;
@@ -124,13 +125,16 @@ async fn a_panic_closes_it_too() {
 #[tokio::test]
 async fn a_query_that_takes_too_long_is_given_up_and_its_session_with_it() {
     let server = server().await;
-    let rows = table(&database(&server)).await;
-    let short = Rdb { query_timeout: Duration::from_millis(50), ..rdb(server.local_addr()) };
+    let link = Link::to(server.local_addr()).await;
+    let short = Rdb { query_timeout: Duration::from_millis(50), ..rdb(link.addr) };
     let database = Database::new(short).unwrap();
     let mut conn = Conn::new(database.clone());
-    let error = conn.all::<Value>(rows.changes(())).await.unwrap_err();
+    conn.first::<u8>(r.expr(1)).await.unwrap();
+    link.set(Traffic::Stalls);
+    let error = conn.all::<Value>(r.expr(2)).await.unwrap_err();
     assert_eq!((error.status().as_u16(), error.code()), (504, "query-timeout"));
-    assert_eq!(conn.first::<u8>(r.expr(1)).await.unwrap(), Some(1), "on another session");
+    link.set(Traffic::Flows);
+    assert_eq!(conn.first::<u8>(r.expr(3)).await.unwrap(), Some(3), "on another session");
     let stats = database.stats();
     assert_eq!((stats.opened, stats.closed, stats.timed_out.query), (2, 1, 1));
     drop(conn);
@@ -140,34 +144,58 @@ async fn a_query_that_takes_too_long_is_given_up_and_its_session_with_it() {
 #[tokio::test]
 async fn a_query_given_up_half_way_never_reaches_the_next_one() {
     let server = server().await;
-    let database = database(&server);
-    let rows = table(&database).await;
+    let link = Link::to(server.local_addr()).await;
+    let database = Database::new(rdb(link.addr)).unwrap();
     let mut conn = Conn::new(database.clone());
     conn.first::<u8>(r.expr(1)).await.unwrap();
-    let endless = conn.all::<Value>(rows.changes(()));
-    assert!(tokio::time::timeout(Duration::from_millis(20), endless).await.is_err());
-    assert_eq!(conn.first::<u8>(r.expr(2)).await.unwrap(), Some(2));
+    link.set(Traffic::Stalls);
+    let given_up = conn.first::<u8>(r.expr(2));
+    assert!(tokio::time::timeout(Duration::from_millis(20), given_up).await.is_err());
+    link.set(Traffic::Flows);
+    assert_eq!(conn.first::<u8>(r.expr(3)).await.unwrap(), Some(3));
+    assert_eq!(database.stats().opened, 2);
     drop(conn);
     closed(&database, &server).await;
 }
 
 #[tokio::test]
+async fn a_connection_that_breaks_leaves_the_outcome_open_and_serves_nothing_more() {
+    let server = server().await;
+    let link = Link::to(server.local_addr()).await;
+    let database = Database::new(Rdb { max_age: PATIENCE, ..rdb(link.addr) }).unwrap();
+    let mut conn = Conn::new(database.clone());
+    conn.first::<u8>(r.expr(1)).await.unwrap();
+    link.set(Traffic::Breaks);
+    let error = conn.first::<u8>(r.expr(2)).await.unwrap_err();
+    assert_eq!((error.status().as_u16(), error.code()), (503, "outcome-unknown"));
+    link.set(Traffic::Flows);
+    assert_eq!(conn.first::<u8>(r.expr(3)).await.unwrap(), Some(3));
+    assert_eq!((database.stats().opened, database.stats().closed), (2, 1));
+}
+
+#[tokio::test]
 async fn a_client_that_hangs_up_ends_it() {
     let server = server().await;
-    let database = database(&server);
-    let rows = table(&database).await;
+    let link = Link::to(server.local_addr()).await;
+    let database = Database::new(rdb(link.addr)).unwrap();
+    let stall = link.clone();
     let handler = move |mut conn: Conn| {
-        let rows = rows.clone();
-        async move { conn.all::<Value>(rows.changes(())).await.map(|_| "never") }
+        let link = stall.clone();
+        async move {
+            conn.first::<u8>(r.expr(1)).await?;
+            link.set(Traffic::Stalls);
+            conn.first::<u8>(r.expr(2)).await.map(|_| "never")
+        }
     };
-    let routes = warp::any().and(with_conn(&database)).then(handler).recover(recover);
+    let routes = with_conn(&database).then(handler);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(warp::serve(routes).incoming(listener).run());
 
     let mut client = TcpStream::connect(addr).await.unwrap();
     client.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
-    eventually("the handler has its connection", || database.stats().in_use == 1).await;
+    eventually("the handler waits for its query", || link.is(Traffic::Stalls)).await;
+    assert_eq!((database.stats().in_use, server.open_connections()), (1, 1));
     drop(client);
     closed(&database, &server).await;
 }
@@ -179,11 +207,13 @@ async fn writes_without_an_answer_are_done_before_it_closes() {
     let rows = table(&database).await;
     let mut conn = Conn::new(database.clone());
     conn.noreply(rows.clone().insert(json!({"id": 1}))).await.unwrap();
-    let session = conn.session().await.unwrap();
-    let quiet = run::Options::new().noreply(true);
-    let mut sent = rows.clone().insert(json!({"id": 2})).run::<_, Value>(r.args((session, quiet)));
-    assert!(sent.try_next().await.unwrap().is_none());
-    drop((sent, conn));
+    {
+        let session = conn.session().await.unwrap();
+        let quiet = run::Options::new().noreply(true);
+        let mut sent = rows.clone().insert(json!({"id": 2})).run::<_, Value>(r.args((session, quiet)));
+        assert!(sent.try_next().await.unwrap().is_none());
+    }
+    drop(conn);
     closed(&database, &server).await;
     assert_eq!(Conn::new(database).all::<Value>(rows).await.unwrap().len(), 2);
 }
@@ -222,14 +252,15 @@ async fn no_more_stand_by_than_may_be_open() {
 #[tokio::test]
 async fn healthy_sessions_are_reused_when_they_may_be() {
     let server = server().await;
-    let database = Database::new(Rdb { max_age: PATIENCE, ..rdb(server.local_addr()) }).unwrap();
+    let link = Link::to(server.local_addr()).await;
+    let database = Database::new(Rdb { max_age: PATIENCE, ..rdb(link.addr) }).unwrap();
     for _ in 0..3 {
         assert_eq!(Conn::new(database.clone()).first::<u8>(r.expr(1)).await.unwrap(), Some(1));
     }
     assert_eq!(database.stats().opened, 1);
-    let rows = table(&database).await;
+    link.set(Traffic::Stalls);
     let mut conn = Conn::new(database.clone());
-    let given_up = conn.all::<Value>(rows.changes(()));
+    let given_up = conn.first::<u8>(r.expr(1));
     assert!(tokio::time::timeout(Duration::from_millis(20), given_up).await.is_err());
     drop(conn);
     assert_eq!(database.stats().closed, 1, "one that was given up half-way is not");
@@ -240,7 +271,7 @@ async fn an_open_cursor_is_nobody_elses() {
     let server = server().await;
     let database = Database::new(Rdb { max_age: PATIENCE, ..rdb(server.local_addr()) }).unwrap();
     let mut conn = Conn::new(database.clone());
-    assert_eq!(conn.first::<u8>(r.expr([1, 2])).await.unwrap(), Some(1));
+    assert_eq!(conn.first::<u8>(r.range(r.expr(2))).await.unwrap(), Some(0));
     assert_eq!(conn.first::<u8>(r.expr(3)).await.unwrap(), Some(3), "the request itself goes on with it");
     drop(conn);
     assert_eq!((database.stats().opened, database.stats().closed), (1, 1));
@@ -318,14 +349,11 @@ fn log_lines() -> &'static std::sync::Mutex<Vec<String>> {
 async fn a_socket_that_is_read_slowly_gets_all() {
     let server = server().await;
     let database = database(&server);
-    let routes = warp::any()
-        .and(with_conn(&database))
-        .then(|conn: Conn| async move {
-            let numbers = conn.into_stream::<u32>(r.range(r.expr(10_000))).await?;
-            let lines = numbers.map(|number| number.map(|number| format!("{number}\n")));
-            Ok::<_, Error>(warp::reply::stream(lines))
-        })
-        .recover(recover);
+    let routes = with_conn(&database).then(|conn: Conn| async move {
+        let numbers = conn.into_stream::<u32>(r.range(r.expr(10_000))).await?;
+        let lines = numbers.map(|number| number.map(|number| format!("{number}\n")));
+        Ok::<_, Error>(warp::reply::stream(lines))
+    });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(warp::serve(routes).incoming(listener).run());

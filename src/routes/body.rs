@@ -64,8 +64,8 @@ mod tests {
 
     #[test]
     fn broken_json_is_located() {
-        let error = parse::<Value>(b"{\n  \"a\": tru\n}").unwrap_err();
-        assert!(matches!(error, Error::BadJson { line: 2, column: 11, .. }), "{error:?}");
+        let error = parse::<Value>(b"{\n  \"a\": trx\n}").unwrap_err();
+        assert!(matches!(error, Error::BadJson { line: 2, column: 10, .. }), "{error:?}");
         let error = parse::<Value>("[".repeat(10_000).as_bytes()).unwrap_err();
         assert!(matches!(error, Error::BadJson { line: 1, .. }), "{error:?}");
         assert!(matches!(parse::<Value>(b"\"\xff\""), Err(Error::BadJson { .. })));

@@ -1,7 +1,8 @@
 //! Parts that the tests share: the embedded server, servers that misbehave, and the API over either.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-use std::convert::Infallible;
+pub mod link;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -69,8 +70,7 @@ impl Api {
     pub fn over(rdb: Rdb, debug: bool) -> Api {
         let settings = Settings { debug, rdb: rdb.clone(), ..Settings::default() };
         let database = Database::new(rdb).expect("the settings name a server");
-        let routes = routes(App::new(settings, database.clone())).map(Reply::into_response);
-        let routes = routes.map_err_never().boxed();
+        let routes = routes(App::new(settings, database.clone())).map(Reply::into_response).boxed();
         Api { server: None, database, routes }
     }
 
@@ -100,21 +100,6 @@ impl Api {
             .await
     }
 }
-
-/// Boxed filters reject with a `Rejection`; these never do.
-trait NeverRejects: Filter<Error = Infallible> + Sized {
-    fn map_err_never(
-        self,
-    ) -> impl Filter<Extract = Self::Extract, Error = warp::Rejection> + Clone + Send + Sync
-    where
-        Self: Clone + Send + Sync,
-        Self::Extract: Send,
-    {
-        warp::any().and(self)
-    }
-}
-
-impl<F: Filter<Error = Infallible>> NeverRejects for F {}
 
 /// The JSON of a response.
 pub fn body(response: &Response<Bytes>) -> Value {

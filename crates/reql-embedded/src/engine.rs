@@ -22,8 +22,8 @@ pub trait Engine: Send + Sync + 'static {
     /// Who the server is, for SERVER_INFO.
     fn server_info(&self) -> ServerInfo;
 
-    /// Compiles a START query. Malformed text inside the term is [`Error::unparseable`].
-    fn compile(&self, query: &Envelope<'_>) -> Result<Box<dyn Query>, Error>;
+    /// Compiles a START query.
+    fn compile(&self, query: Envelope<'_>) -> Result<Box<dyn Query>, Error>;
 
     /// Tells where connections come in, before the first one does.
     fn listening(&self, _: Listening) {}

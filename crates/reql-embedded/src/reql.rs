@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::datum::json;
-use crate::datum::syntax;
 use crate::engine::{
     Answer, Batch, Credentials, Cursor, Engine, Envelope, Error, ErrorClass, ErrorType, Failure, Frame,
     Listening, Query, QueryContext, ServerInfo, Weight,
@@ -53,14 +52,9 @@ impl Engine for Reql {
         let _ = self.instance.listening.set(listening);
     }
 
-    fn compile(&self, envelope: &Envelope<'_>) -> Result<Box<dyn Query>, Error> {
-        let parse = |text: &str| syntax::parse(text.as_bytes()).map(drop).map_err(|_| Error::unparseable());
-        envelope.term.map_or(Ok(()), parse)?;
-        let term = envelope.term.map(|text| syntax::parse(text.as_bytes())).transpose();
-        let optargs = envelope.optargs.map(|text| syntax::parse(text.as_bytes())).transpose();
-        let (Ok(term), Ok(optargs)) = (term, optargs) else { return Err(Error::unparseable()) };
-        let query =
-            term::Query::new(term, optargs).map_err(|error| on_the_wire(&error, &Backtraces::default()))?;
+    fn compile(&self, envelope: Envelope<'_>) -> Result<Box<dyn Query>, Error> {
+        let query = term::Query::new(envelope.term, envelope.optargs)
+            .map_err(|error| on_the_wire(&error, &Backtraces::default()))?;
         Ok(Box::new(Compiled { instance: self.instance.clone(), query: Arc::new(query) }))
     }
 }

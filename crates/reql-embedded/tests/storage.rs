@@ -65,7 +65,10 @@ fn a_bound_can_not_be_stored() {
     let (_store, table) = filled(0);
     let mutation = Mutation::new(id(0), |_| Ok(Change::Put(Datum::object([("a", Datum::MinVal)]))));
     let results = table.write(vec![mutation], Durability::Soft).unwrap();
-    assert_eq!(results[0].as_ref().unwrap_err().message(), "Cannot convert `r.minval` to JSON.");
+    assert_eq!(
+        results[0].as_ref().unwrap_err().message(),
+        "`r.minval` and `r.maxval` cannot be written to disk."
+    );
 }
 
 #[test]
@@ -194,4 +197,16 @@ fn small_records_are_found_by_prefix() {
     let counted =
         store.meta_update("n", |old| Ok(Some(num(old.map_or(0, |n| n.as_int().unwrap()) + 1)))).unwrap();
     assert_eq!(counted, Some(num(1)));
+}
+
+#[test]
+fn handles_cross_threads() {
+    fn is_send<T: Send>() {}
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<Store>();
+    is_shared::<reql_embedded::storage::Table>();
+    is_shared::<reql_embedded::storage::Subscription>();
+    is_send::<reql_embedded::storage::Snapshot>();
+    is_send::<reql_embedded::storage::Scan>();
+    is_send::<reql_embedded::storage::IndexScan>();
 }

@@ -132,7 +132,7 @@ fn same(one: &Value, other: &Value) -> bool {
 /// An id as a segment of a path, such that reading it gives the same id.
 pub(in crate::routes) fn segment(id: &Value) -> String {
     let text = match id {
-        Value::String(text) if value(text).is_string() => text.clone(),
+        Value::String(text) if value(text) == *id => text.clone(),
         id => id.to_string(),
     };
     utf8_percent_encode(&text, SEGMENT).to_string()

@@ -14,17 +14,9 @@ const MAX_PRIMARY_KEY: usize = 128;
 const MIN: u8 = b'A' - 1;
 const MAX: u8 = b'Z' + 1;
 
-/// The key of a document. Fails for null, objects, geometry, texts with a zero byte, and keys longer than RethinkDB takes.
+/// The key of a document; `minval` and `maxval` have keys that no document has. Fails for null, objects, geometry, texts with a zero byte, and keys longer than RethinkDB takes.
 pub fn primary(datum: &Datum) -> Result<Vec<u8>> {
-    if !is_indexable(datum) {
-        return Err(datum.type_error(format!(
-            "Primary keys must be either a number, string, bool, pseudotype or array (got type {}):\n{}",
-            datum.type_name(),
-            datum.trunc_print()
-        )));
-    }
-    let mut key = Vec::with_capacity(16);
-    encode(datum, Nul::Refused, &mut key)?;
+    let key = primary_bound(datum)?;
     if rethinkdb_length(datum) > MAX_PRIMARY_KEY {
         return Err(Error::logic(format!(
             "Primary key too long (max {} characters): {}",
@@ -38,10 +30,20 @@ pub fn primary(datum: &Datum) -> Result<Vec<u8>> {
 /// A bound of a range over primary keys: any key, of any length, or `minval` or `maxval`.
 pub fn primary_bound(datum: &Datum) -> Result<Vec<u8>> {
     match datum {
-        Datum::MinVal => Ok(vec![MIN]),
-        Datum::MaxVal => Ok(vec![MAX]),
-        _ => primary(datum),
+        Datum::MinVal => return Ok(vec![MIN]),
+        Datum::MaxVal => return Ok(vec![MAX]),
+        _ => {}
     }
+    if !is_indexable(datum) {
+        return Err(datum.type_error(format!(
+            "Primary keys must be either a number, string, bool, pseudotype or array (got type {}):\n{}",
+            datum.type_name(),
+            datum.trunc_print()
+        )));
+    }
+    let mut key = Vec::with_capacity(16);
+    encode(datum, Nul::Refused, &mut key)?;
+    Ok(key)
 }
 
 /// The value of a secondary index for a row, to which the row's primary key is appended.

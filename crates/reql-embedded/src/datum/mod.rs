@@ -13,6 +13,7 @@ mod order;
 pub(crate) mod packed;
 pub mod pseudo;
 pub mod syntax;
+pub mod text;
 
 use std::sync::Arc;
 

@@ -30,7 +30,8 @@ pub struct Call<'a> {
 #[derive(Clone)]
 enum Slot<'a> {
     Term(&'a Term),
-    Value(Datum),
+    /// One of the values that `r.args` brings, which is as deterministic as all of them.
+    Value(Datum, Determinism),
 }
 
 impl<'a> Call<'a> {
@@ -57,7 +58,7 @@ impl<'a> Call<'a> {
         for arg in args {
             if matches!(arg.shape, Shape::Args(_)) {
                 let values = arg.eval(self.env, self.scope, self.spread_flags())?.into_datum()?;
-                slots.extend(values.as_array()?.iter().map(Slot::Value));
+                slots.extend(values.as_array()?.iter().map(|value| Slot::Value(value, arg.determinism)));
             } else {
                 slots.push(Slot::Term(arg));
             }
@@ -132,7 +133,7 @@ impl<'a> Call<'a> {
             },
             Some(slots) => match slots.get(index) {
                 Some(Slot::Term(term)) => term.eval(self.env, self.scope, flags),
-                Some(Slot::Value(datum)) => Ok(Val::datum(datum.clone(), self.bt())),
+                Some(Slot::Value(datum, _)) => Ok(Val::datum(datum.clone(), self.bt())),
                 None => Err(Error::internal("Missing argument.")),
             },
         }
@@ -146,7 +147,7 @@ impl<'a> Call<'a> {
             None => self.term.args().iter().skip(from).all(is_fixed),
             Some(slots) => slots.iter().skip(from).all(|slot| match slot {
                 Slot::Term(term) => is_fixed(term),
-                Slot::Value(_) => true,
+                Slot::Value(..) => true,
             }),
         }
     }
@@ -220,7 +221,8 @@ impl<'a> Call<'a> {
             None => self.term.args().get(index).map_or(Determinism::ALWAYS, |term| term.determinism),
             Some(slots) => match slots.get(index) {
                 Some(Slot::Term(term)) => term.determinism,
-                _ => Determinism::ALWAYS,
+                Some(Slot::Value(_, determinism)) => *determinism,
+                None => Determinism::ALWAYS,
             },
         }
     }

@@ -164,7 +164,7 @@ fn operation(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
         check_count(spec, raw)?;
         return shape(&rewrite(raw)?, visible);
     }
-    let mut determinism = spec.determinism;
+    let mut determinism = spec.determinism_of.map_or(spec.determinism, |of| of(raw));
     let mut compile = |raw: &RawTerm| {
         let term = compile_in(raw, visible)?;
         determinism = determinism.join(term.determinism);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use regex::Regex;
+use regex::bytes::Regex;
 
 use super::func::Func;
 use super::val::Val;
@@ -65,7 +65,8 @@ impl Limits {
             return Ok(());
         }
         let message = format!(
-            "Array over size limit `{}`.  To raise the number of allowed elements, modify the `array_limit` option to `.run` (not available in the Data Explorer), or use an index.",
+            "Array over size limit `{}`.  To raise the number of allowed elements, modify the `array_limit` option \
+             to `.run` (not available in the Data Explorer), or use an index.",
             self.array
         );
         Err(Error::new(ErrorKind::ResourceLimit, message))

@@ -132,6 +132,22 @@ impl Func {
         self.call_val(env, args, Flags::NONE)?.into_datum()
     }
 
+    /// Calls it with one argument; `None` when something that it looks for isn't there.
+    pub fn find(&self, env: &Env, arg: &Datum) -> Result<Option<Datum>> {
+        // A row without the field is common, and an error that shows the row is expensive.
+        if let (Body::Shortcut(Shortcut::GetField, Datum::Str(key)), Datum::Object(object)) =
+            (&self.body, arg)
+            && !object.contains_key(pseudo::REQL_TYPE)
+        {
+            return Ok(object.get(key));
+        }
+        match self.call(env, std::slice::from_ref(arg)) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.kind() == ErrorKind::NonExistence => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Calls it as `filter` does: an object stands for the fields it must match, and a missing field counts as
     /// `default` says: false if there is none, an error if it is `r.error()`.
     pub fn matches(&self, env: &Env, row: &Datum, default: Option<&Func>) -> Result<bool> {
@@ -150,13 +166,11 @@ impl Func {
     fn matches_strictly(&self, env: &Env, row: &Datum) -> Result<bool> {
         let value = self.call(env, std::slice::from_ref(row))?;
         match (&value, &self.body) {
-            (Datum::Object(_), Body::Shortcut(Shortcut::Constant, _)) => {
-                matches_object(&value, row).at(self.bt)
-            }
+            (Datum::Object(_), Body::Shortcut(Shortcut::Constant, _)) => matches_object(&value, row),
             (Datum::Object(_), Body::Reql(func, _))
                 if matches!(func.body.kind, TermType::MakeObj | TermType::Datum) =>
             {
-                matches_object(&value, row).at(self.bt)
+                matches_object(&value, row)
             }
             _ => Ok(value.is_truthy()),
         }

@@ -8,7 +8,7 @@ use super::func::{Func, Shortcut};
 use super::spec::Determinism;
 use super::val::Val;
 use crate::datum::Datum;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::term::TermType;
 
 /// What rows are ordered by; what comes first matters most.
@@ -79,11 +79,7 @@ fn sort_by(criteria: &[Criterion], env: &Env, rows: &mut [(Option<Datum>, Datum)
 
 impl Criterion {
     fn key(&self, env: &Env, row: &Datum) -> Result<Option<Datum>> {
-        match self.by.call(env, std::slice::from_ref(row)) {
-            Ok(key) => Ok(Some(key)),
-            Err(error) if error.kind() == ErrorKind::NonExistence => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.by.find(env, row)
     }
 
     fn compare(&self, a: &Option<Datum>, b: &Option<Datum>) -> Ordering {

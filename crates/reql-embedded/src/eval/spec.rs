@@ -24,6 +24,8 @@ pub struct Spec {
     pub determinism: Determinism,
     /// What the arguments that `r.args` brings may be.
     pub spread_flags: Flags,
+    /// Where that depends on how it is written, tells what it adds.
+    pub determinism_of: Option<fn(&RawTerm) -> Determinism>,
     /// Replaces it by other terms before compilation.
     pub rewrite: Option<fn(&RawTerm) -> Result<RawTerm>>,
 }
@@ -113,6 +115,7 @@ impl Spec {
             eval,
             grouping: Grouping::PerGroup,
             determinism: Determinism::ALWAYS,
+            determinism_of: None,
             spread_flags: Flags::NONE,
             rewrite: None,
         }
@@ -151,6 +154,12 @@ impl Spec {
     /// With `r.literal` permitted in what `r.args` brings.
     pub const fn spreading_literals(mut self) -> Self {
         self.spread_flags = Flags::LITERAL_OK;
+        self
+    }
+
+    /// With a determinism that depends on how it is written.
+    pub const fn determinism_of(mut self, of: fn(&RawTerm) -> Determinism) -> Self {
+        self.determinism_of = Some(of);
         self
     }
 

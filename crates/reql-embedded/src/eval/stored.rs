@@ -7,8 +7,9 @@ use super::env::Env;
 use super::func::Func;
 use crate::datum::{Datum, json, key, syntax};
 use crate::error::{Bt, Error, Result};
+use crate::geo;
 use crate::storage::{IndexCompiler, IndexFunction, IndexSpec};
-use crate::term::{Backtraces, RawTerm, TermType};
+use crate::term::{Backtraces, RawTerm, TermType, as_javascript, function_as_javascript};
 
 /// The text of a function, from which [`function`] makes it again. Variables that it has captured become literals.
 pub fn text(func: &Func) -> Result<String> {
@@ -19,6 +20,40 @@ pub fn text(func: &Func) -> Result<String> {
     let mut term = (**term).clone();
     substitute(&mut term, &bindings, implicit.as_ref());
     term.to_json()
+}
+
+/// A function with the variables around it, for people.
+pub fn describe(func: &Func) -> Result<String> {
+    let Some((term, scope)) = func.source() else {
+        return Ok(func.native_source().unwrap_or_default());
+    };
+    let (params, body) = match &*term.args {
+        [params, body] => (params, body),
+        _ => return Ok(as_javascript(term)),
+    };
+    let variable = |name: i64| {
+        let name = RawTerm::literal(Datum::Num(name as f64), func.bt);
+        as_javascript(&RawTerm::generated(TermType::Var, func.bt, vec![name]))
+    };
+    let (bindings, implicit) = scope.bindings();
+    let mut captures = vec![match (scope.implicit_depth(), implicit) {
+        (0, _) => "(no implicit)".to_owned(),
+        (1, Some(value)) => format!("implicit: {}", value.print()),
+        (1, None) => "implicit: (not stored)".to_owned(),
+        _ => "(multiple implicits)".to_owned(),
+    }];
+    captures.extend(bindings.iter().map(|(name, value)| format!("{name}: {}", value.print())));
+    let names = match &params.datum {
+        Some(Datum::Array(names)) => names.clone().into_vec(),
+        _ => params.args.iter().filter_map(|name| name.datum.clone()).collect(),
+    };
+    let names: Vec<String> = names.iter().map(|name| name.as_int().map(variable)).collect::<Result<_>>()?;
+    Ok(format!(
+        "function (captures = [{}]) (args = [{}]) {}",
+        captures.join(", "),
+        names.join(", "),
+        as_javascript(body)
+    ))
 }
 
 /// Replaces variables by their values.
@@ -42,16 +77,6 @@ fn substitute(term: &mut RawTerm, bindings: &[(i64, Datum)], implicit: Option<&D
     for arg in term.args.iter_mut().chain(optargs) {
         stacker::maybe_grow(64 * 1024, 1024 * 1024, || substitute(arg, bindings, implicit));
     }
-}
-
-/// A term as text for people.
-pub fn term_text(term: &RawTerm) -> Result<String> {
-    term.to_json()
-}
-
-/// The text of a function for people.
-pub fn source_text(func: &Func) -> Result<String> {
-    func.native_source().map_or_else(|| text(func), Ok)
 }
 
 /// The source of a stored function.
@@ -101,10 +126,9 @@ impl IndexFunction for Indexer {
 impl Indexer {
     /// The entries of one value: none for what can't be indexed.
     fn entries(&self, value: &Datum) -> Vec<Vec<u8>> {
-        if self.geo {
-            return Vec::new();
-        }
-        key::secondary(value).into_iter().collect()
+        let keys =
+            if self.geo { geo::index::keys(value) } else { key::secondary(value).map(|key| vec![key]) };
+        keys.unwrap_or_default()
     }
 }
 
@@ -116,7 +140,7 @@ pub fn hook_row(text: &str) -> Result<Datum> {
     let bytes = [HOOK_MAGIC, text].concat().into_bytes();
     Ok(Datum::object([
         ("function", Datum::Binary(bytes.into())),
-        ("query", Datum::from(format!("setWriteHook({})", term_text(&source(text)?)?))),
+        ("query", Datum::from(format!("setWriteHook({})", function_as_javascript(&source(text)?)))),
     ]))
 }
 
@@ -167,5 +191,6 @@ pub fn index_query(spec: &IndexSpec) -> Result<String> {
         .map(|(text, _)| text)
         .collect();
     let options = if options.is_empty() { String::new() } else { format!(", {{{}}}", options.join(", ")) };
-    Ok(format!("indexCreate('{}', {}{options})", spec.name, spec.source))
+    let function = function_as_javascript(&source(&spec.source)?);
+    Ok(format!("indexCreate('{}', {function}{options})", spec.name))
 }

@@ -101,12 +101,20 @@ impl Term {
             Shape::Implicit => self.bound(scope.implicit()),
             Shape::Object(fields) => self.eval_object(fields, env, scope, flags),
             Shape::Func(func) => Ok(Val::func(Func::new(func.clone(), scope.clone()), self.bt)),
-            Shape::Args(inner) => inner.eval(env, scope, flags),
+            Shape::Args(inner) => self.eval_args(inner, env, scope, flags),
             Shape::Op { spec, .. } => {
                 env.check_interrupt()?;
                 eval_op(spec, Call::new(env, scope, self, flags)?)
             }
         }
+    }
+
+    fn eval_args(&self, inner: &Term, env: &Env, scope: &Scope, flags: Flags) -> Result<Val> {
+        let items = inner.eval(env, scope, flags)?;
+        let bt = items.bt;
+        let items = items.into_datum()?;
+        items.as_array()?;
+        Ok(Val::datum(items, bt))
     }
 
     fn bound(&self, value: Option<Datum>) -> Result<Val> {

@@ -184,9 +184,9 @@ impl Val {
             Value::Slice(slice) => slice.into_stream(env).at(self.bt),
             Value::Datum(datum) => match datum {
                 Datum::Array(items) => Ok(Stream::of_array(items)),
+                // The term that wants a sequence is to blame, not the one that made the value.
                 other => Err(other.type_error(format!("Cannot convert {} to SEQUENCE", other.type_name()))),
-            }
-            .at(self.bt),
+            },
             _ => Err(self.wrong_type("SEQUENCE")),
         }
     }

@@ -27,8 +27,8 @@ pub fn circle(circle: &Circle, fill: bool) -> Result<Datum> {
 }
 
 impl Circle {
-    /// The corners; the first one comes again at the end.
-    pub(super) fn points(&self) -> Result<Vec<LonLat>> {
+    /// Fails unless the circle is one, on the near side of the ellipsoid.
+    pub fn check_radius(&self) -> Result<()> {
         if self.radius <= 0.0 {
             return Err(Error::logic("Radius must be positive"));
         }
@@ -41,6 +41,12 @@ impl Circle {
                 display_g20(limit)
             )));
         }
+        Ok(())
+    }
+
+    /// The corners; the first one comes again at the end.
+    pub(super) fn points(&self) -> Result<Vec<LonLat>> {
+        self.check_radius()?;
         let step = 360.0 / f64::from(self.vertices);
         let corner = |i| self.ellipsoid.destination(self.center, -180.0 + step * f64::from(i), self.radius);
         Ok((0..self.vertices).chain(0..self.vertices.min(1)).map(corner).collect())

@@ -14,8 +14,8 @@ const QUERY_CELLS: usize = 16;
 /// What sets these keys apart from those of ordinary values, which start with other letters.
 const PREFIX: &[u8] = b"GC";
 
-/// A range of keys, from the first one to before the second one.
-pub type KeyRange = (Vec<u8>, Vec<u8>);
+/// The first and the last key of a range.
+pub type Range = (Vec<u8>, Vec<u8>);
 
 /// The keys under which a document with this geometry is found, each ending with a zero byte. Fails for what is
 /// no geometry.
@@ -29,7 +29,7 @@ pub fn keys(geometry: &Datum) -> Result<Vec<Vec<u8>>> {
 
 /// Where to look for documents whose geometry may intersect this one, in order and without overlaps. A document may
 /// be found more than once, and not every one found does intersect.
-pub fn ranges(shape: &Shape) -> Vec<KeyRange> {
+pub fn ranges(shape: &Shape) -> Vec<Range> {
     let cells = cell::cover(shape, QUERY_CELLS);
     // A document covers a cell of the query with parts of that cell, or with a cell that the query's is a part of.
     let above = cells.iter().flat_map(|cell| cell.ancestors()).map(|cell| (cell.id(), cell.id()));
@@ -42,23 +42,10 @@ pub fn ranges(shape: &Shape) -> Vec<KeyRange> {
         }
         overlaps
     });
-    ids.into_iter().map(|(first, last)| (key(first), after(last))).collect()
+    ids.into_iter().map(|(first, last)| (key(first), key(last))).collect()
 }
 
+/// Digits rather than bytes: the only zero byte is the one that ends the key.
 fn key(id: u64) -> Vec<u8> {
-    let mut key = text(id);
-    key.push(0);
-    key
-}
-
-/// What follows all keys that start with this cell's.
-fn after(id: u64) -> Vec<u8> {
-    let mut key = text(id);
-    key.push(1);
-    key
-}
-
-/// Digits rather than bytes: no zero byte occurs before the one that ends the key.
-fn text(id: u64) -> Vec<u8> {
-    [PREFIX, format!("{id:016x}").as_bytes()].concat()
+    [PREFIX, format!("{id:016x}").as_bytes(), &[0]].concat()
 }

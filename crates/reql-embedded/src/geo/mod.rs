@@ -17,4 +17,4 @@ mod relate;
 pub use circle::{Circle, circle};
 pub use ellipsoid::{Ellipsoid, Unit};
 pub use geojson::{LonLat, Shape};
-pub use relate::{distance, expect_shell, includes, intersects, subtract};
+pub use relate::{Relation, distance, expect_shell, subtract};

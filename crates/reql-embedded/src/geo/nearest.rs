@@ -52,6 +52,11 @@ impl Nearest {
         }
     }
 
+    /// How many results are wanted at most; the last step may bring more.
+    pub fn max_results(&self) -> usize {
+        self.max_results
+    }
+
     /// What to look for in this step: a circle, without most of what was searched before.
     pub fn shape(&self) -> Result<Shape> {
         let mut rings = vec![self.around(self.radius)?];

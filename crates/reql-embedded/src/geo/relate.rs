@@ -6,16 +6,24 @@ use super::sphere::{Polygon, Vector};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
-/// `intersects`: whether two geometries have a point in common.
-pub fn intersects(first: &Datum, second: &Datum) -> Result<bool> {
-    let first = Shape::of(geojson::expect(first)?)?;
-    Ok(first.intersects(&Shape::of(geojson::expect(second)?)?))
+/// What a geometry may be to another one.
+#[derive(Debug, Clone)]
+pub enum Relation {
+    /// `intersects`: it has a point in common with this shape.
+    Intersects(Shape),
+    /// `includes`: it is a polygon in which this shape lies.
+    Includes(Shape),
 }
 
-/// `includes`: whether a geometry lies in a polygon.
-pub fn includes(polygon: &Datum, geometry: &Datum) -> Result<bool> {
-    let polygon = geojson::to_polygon(geojson::expect(polygon)?)?;
-    Ok(polygon_includes(&polygon, &Shape::of(geojson::expect(geometry)?)?))
+impl Relation {
+    /// Whether the geometry is that.
+    pub fn holds(&self, geometry: &Datum) -> Result<bool> {
+        let geometry = geojson::expect(geometry)?;
+        Ok(match self {
+            Relation::Intersects(shape) => Shape::of(geometry)?.intersects(shape),
+            Relation::Includes(shape) => polygon_includes(&geojson::to_polygon(geometry)?, shape),
+        })
+    }
 }
 
 /// `distance` in meters; one of the geometries must be a point.

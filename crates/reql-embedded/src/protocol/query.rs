@@ -1,12 +1,8 @@
 //! The envelope of a query: `[type, term, {optional arguments}]`. What the term means is for others to say.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::Deserializer;
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
+use crate::datum::syntax::{self, Json};
 use crate::engine::Error;
 
 /// What a frame asks for.
@@ -25,45 +21,51 @@ pub enum QueryType {
 }
 
 /// A frame's payload, taken apart as far as a session needs it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Envelope<'a> {
     /// What it asks for.
     pub kind: QueryType,
     /// Whether any answer is unwanted.
     pub noreply: bool,
-    /// The term as JSON text. Drivers leave it out in everything but START.
-    pub term: Option<&'a str>,
-    /// The global optional arguments, a JSON object as text.
-    pub optargs: Option<&'a str>,
+    /// The term. Drivers leave it out in everything but START.
+    pub term: Option<Json<'a>>,
+    /// The global optional arguments.
+    pub optargs: Vec<(Cow<'a, str>, Json<'a>)>,
 }
 
 /// The number of the term DATUM: optional arguments may come wrapped in it.
-const TERM_DATUM: i64 = 1;
+const TERM_DATUM: f64 = 1.0;
 
 impl<'a> Envelope<'a> {
-    /// Takes a payload apart. One pass checks the syntax of all of it.
+    /// Takes a payload apart.
     pub fn parse(payload: &'a [u8]) -> Result<Self, Error> {
-        let mut json = serde_json::Deserializer::from_slice(payload);
-        let shape = json.deserialize_any(ShapeVisitor).map_err(|_| Error::unparseable())?;
-        json.end().map_err(|_| Error::unparseable())?;
-        Self::from_shape(shape)
-    }
-
-    fn from_shape(shape: Shape<'a>) -> Result<Self, Error> {
-        let Shape::Array { first, len } = shape else {
-            return Err(malformed(format!("Expected a query to be an array, but found {}.", shape.name())));
+        let items = match syntax::parse(payload).map_err(|_| Error::unparseable())? {
+            Json::Array(items) => items,
+            other => {
+                let found = other.type_name();
+                return Err(malformed(format!("Expected a query to be an array, but found {found}.")));
+            }
         };
-        let [Some(kind), term, optargs] = first else { return Err(wrong_length(len)) };
-        if len > 3 {
-            return Err(wrong_length(len));
+        let len = items.len();
+        if !(1..=3).contains(&len) {
+            return Err(malformed(format!(
+                "Expected 1 to 3 elements in the top-level query, but found {len}."
+            )));
         }
-        let kind = query_type(kind)?;
-        let term = term.map(RawValue::get);
-        let optargs = optargs.map(RawValue::get);
-        if let Some(found) = optargs.map(type_name).filter(|name| *name != "OBJECT") {
-            return Err(malformed(format!("Expected global optargs as an object, but found {found}.")));
-        }
-        Ok(Self { kind, noreply: optargs.is_some_and(|text| flag(text, "noreply")), term, optargs })
+        let mut items = items.into_iter();
+        let kind = query_type(items.next())?;
+        let term = items.next();
+        let optargs = match items.next() {
+            None => Vec::new(),
+            Some(Json::Object(optargs)) => optargs,
+            Some(other) => {
+                let found = other.type_name();
+                return Err(malformed(format!("Expected global optargs as an object, but found {found}.")));
+            }
+        };
+        let noreply =
+            optargs.iter().find(|(name, _)| name == "noreply").is_some_and(|(_, value)| is_true(value));
+        Ok(Self { kind, noreply, term, optargs })
     }
 }
 
@@ -71,152 +73,28 @@ fn malformed(what: String) -> Error {
     Error::client(format!("Server could not parse query: {what}"))
 }
 
-fn wrong_length(len: usize) -> Error {
-    malformed(format!("Expected 1 to 3 elements in the top-level query, but found {len}."))
-}
-
-fn query_type(raw: &RawValue) -> Result<QueryType, Error> {
-    let found = type_name(raw.get());
-    if found != "NUMBER" {
-        return Err(malformed(format!("Expected a query type as a number, but found {found}.")));
-    }
-    match number(raw) {
-        1 => Ok(QueryType::Start),
-        2 => Ok(QueryType::Continue),
-        3 => Ok(QueryType::Stop),
-        4 => Ok(QueryType::NoreplyWait),
-        5 => Ok(QueryType::ServerInfo),
-        other => Err(malformed(format!("Unrecognized QueryType: {other}."))),
-    }
-}
-
-/// RethinkDB looks at the low 32 bits of whatever the number is stored as; so do its error messages.
-fn number(raw: &RawValue) -> i32 {
-    let text = raw.get();
-    match (text.parse::<i64>(), text.parse::<f64>()) {
-        (Ok(integer), _) => integer as i32,
-        (_, Ok(float)) => float.to_bits() as i32,
-        _ => 0,
-    }
-}
-
-/// RethinkDB's name for the type of a JSON text without leading space.
-fn type_name(json: &str) -> &'static str {
-    match json.as_bytes().first() {
-        Some(b'n') => "NULL",
-        Some(b't' | b'f') => "BOOL",
-        Some(b'{') => "OBJECT",
-        Some(b'[') => "ARRAY",
-        Some(b'"') => "STRING",
-        _ => "NUMBER",
-    }
-}
-
-/// Reads a flag that must be known before the query is compiled; anything but a plain `true` is false.
-fn flag(optargs: &str, name: &str) -> bool {
-    // Most queries carry `{}` or formats of the driver's: no need to walk through those.
-    if !optargs.contains(name) {
-        return false;
-    }
-    serde_json::Deserializer::from_str(optargs).deserialize_map(FlagVisitor { name }).unwrap_or(false)
-}
-
-/// The outermost layer of any JSON value.
-enum Shape<'a> {
-    Array { first: [Option<&'a RawValue>; 3], len: usize },
-    Other(&'static str),
-}
-
-impl Shape<'_> {
-    fn name(&self) -> &'static str {
-        match self {
-            Shape::Array { .. } => "ARRAY",
-            Shape::Other(name) => name,
+fn query_type(number: Option<Json<'_>>) -> Result<QueryType, Error> {
+    match number {
+        Some(Json::Num(1.0)) => Ok(QueryType::Start),
+        Some(Json::Num(2.0)) => Ok(QueryType::Continue),
+        Some(Json::Num(3.0)) => Ok(QueryType::Stop),
+        Some(Json::Num(4.0)) => Ok(QueryType::NoreplyWait),
+        Some(Json::Num(5.0)) => Ok(QueryType::ServerInfo),
+        Some(Json::Num(other)) => Err(malformed(format!("Unrecognized QueryType: {}.", other as i64))),
+        other => {
+            let found = other.as_ref().map_or("NULL", Json::type_name);
+            Err(malformed(format!("Expected a query type as a number, but found {found}.")))
         }
     }
 }
 
-struct ShapeVisitor;
-
-impl<'de> Visitor<'de> for ShapeVisitor {
-    type Value = Shape<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a query")
+/// A flag that must be known before the query is compiled: anything but a plain `true` is false.
+fn is_true(value: &Json<'_>) -> bool {
+    match value {
+        Json::Bool(flag) => *flag,
+        Json::Array(term) => matches!(&term[..], [Json::Num(TERM_DATUM), Json::Bool(true)]),
+        _ => false,
     }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut first = [None; 3];
-        let mut len = 0;
-        for slot in &mut first {
-            let Some(raw) = seq.next_element::<&RawValue>()? else { return Ok(Shape::Array { first, len }) };
-            *slot = Some(raw);
-            len += 1;
-        }
-        while seq.next_element::<IgnoredAny>()?.is_some() {
-            len += 1;
-        }
-        Ok(Shape::Array { first, len })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Shape::Other("OBJECT"))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Shape::Other("NULL"))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Shape::Other("BOOL"))
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(Shape::Other("STRING"))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Shape::Other("NUMBER"))
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Shape::Other("NUMBER"))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Shape::Other("NUMBER"))
-    }
-}
-
-struct FlagVisitor<'n> {
-    name: &'n str,
-}
-
-impl<'de> Visitor<'de> for FlagVisitor<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("optional arguments")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
-        while let Some((key, value)) = map.next_entry::<Key<'_>, &RawValue>()? {
-            if key.0 == self.name {
-                return Ok(is_true(value.get()));
-            }
-        }
-        Ok(false)
-    }
-}
-
-/// A key that is copied only if it holds escapes.
-#[derive(serde::Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
-
-fn is_true(json: &str) -> bool {
-    json == "true"
-        || serde_json::from_str::<(i64, bool)>(json).is_ok_and(|wrapped| wrapped == (TERM_DATUM, true))
 }
 
 #[cfg(test)]
@@ -229,17 +107,17 @@ mod tests {
 
     #[test]
     fn takes_a_query_apart() {
-        let query = Envelope::parse(b" [1, [15, [\"t\"]] ,{\"db\":[14,[\"x\"]]} ]\n").expect("a query");
+        let query = Envelope::parse(b" [1, \"t\" ,{\"db\":[14,[\"x\"]]} ]\n").expect("a query");
         assert_eq!(query.kind, QueryType::Start);
-        assert_eq!(query.term, Some("[15, [\"t\"]]"));
-        assert_eq!(query.optargs, Some("{\"db\":[14,[\"x\"]]}"));
+        assert_eq!(query.term, Some(Json::Str("t".into())));
+        assert_eq!(query.optargs[0].0, "db");
         assert!(!query.noreply);
     }
 
     #[test]
     fn term_and_optargs_may_be_missing() {
         let query = Envelope::parse(b"[2]").expect("a query");
-        assert_eq!((query.kind, query.term, query.optargs), (QueryType::Continue, None, None));
+        assert_eq!((query.kind, query.term, query.optargs), (QueryType::Continue, None, Vec::new()));
     }
 
     #[test]
@@ -284,7 +162,6 @@ mod tests {
             ("[[]]", "Expected a query type as a number, but found ARRAY."),
             ("[0]", "Unrecognized QueryType: 0."),
             ("[-7]", "Unrecognized QueryType: -7."),
-            ("[1.0]", "Unrecognized QueryType: 0."),
             ("[1,1,[]]", "Expected global optargs as an object, but found ARRAY."),
         ] {
             assert_eq!(message(text), format!("{prefix}{expected}"), "{text}");
@@ -293,8 +170,9 @@ mod tests {
 
     #[test]
     fn depth_costs_no_stack() {
-        let deep = format!("[1,{}1{}]", "[".repeat(500_000), "]".repeat(500_000));
-        assert!(Envelope::parse(deep.as_bytes()).is_ok());
+        let deep = |depth| format!("[1,{}1{}]", "[".repeat(depth), "]".repeat(depth));
+        assert!(Envelope::parse(deep(syntax::MAX_DEPTH - 1).as_bytes()).is_ok());
+        assert_eq!(message(&deep(500_000)), Error::unparseable().message);
         assert_eq!(message(&"[".repeat(500_000)), Error::unparseable().message);
     }
 }

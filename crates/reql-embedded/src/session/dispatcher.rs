@@ -112,7 +112,7 @@ impl Dispatcher {
         let ticket = self.noreplies.issue(token, query.noreply);
         match query.kind {
             QueryType::Start if payload.len() > LONG_QUERY => self.start_long(ticket, payload),
-            QueryType::Start => self.start(ticket, &query),
+            QueryType::Start => self.start(ticket, query),
             QueryType::Continue => self.follow_up(FollowUp::Continue, ticket),
             QueryType::Stop => self.stop(ticket),
             QueryType::NoreplyWait => self.noreply_wait(ticket),
@@ -123,7 +123,7 @@ impl Dispatcher {
         }
     }
 
-    fn start(&mut self, ticket: Ticket, query: &Envelope<'_>) {
+    fn start(&mut self, ticket: Ticket, query: Envelope<'_>) {
         if let Err(error) = self.admit(ticket.token) {
             return self.fail(ticket, &error);
         }

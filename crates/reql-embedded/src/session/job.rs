@@ -24,13 +24,13 @@ pub(super) enum Outcome {
 }
 
 /// Compiles a query.
-pub(super) fn compile(engine: &dyn Engine, query: &Envelope<'_>) -> Result<Box<dyn Query>, Error> {
+pub(super) fn compile(engine: &dyn Engine, query: Envelope<'_>) -> Result<Box<dyn Query>, Error> {
     shielded(|| engine.compile(query)).unwrap_or_else(Err)
 }
 
 /// Compiles and evaluates a query whose text is too long for the connection's own task.
 pub(super) fn start_text(engine: &dyn Engine, payload: &[u8], context: &QueryContext) -> Outcome {
-    let query = Envelope::parse(payload).and_then(|query| compile(engine, &query));
+    let query = Envelope::parse(payload).and_then(|query| compile(engine, query));
     match query {
         Ok(query) => start(query, context),
         Err(error) => Outcome::Failed(error.into()),

@@ -1,6 +1,7 @@
 //! The transaction that a group of jobs shares.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as MapEntry;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
@@ -98,19 +99,17 @@ impl<'txn> Batch<'txn> {
     }
 
     pub(super) fn documents(&mut self, table: &TableEntry) -> Applied<&mut Documents<'txn>> {
-        if !self.documents.contains_key(&table.id) {
-            let tree = self.txn.open_table(TableDefinition::new(&table.tree))?;
-            self.documents.insert(table.id, tree);
-        }
-        self.documents.get_mut(&table.id).ok_or_else(|| Fatal::from(redb::Error::DatabaseClosed))
+        Ok(match self.documents.entry(table.id) {
+            MapEntry::Occupied(tree) => tree.into_mut(),
+            MapEntry::Vacant(slot) => slot.insert(self.txn.open_table(TableDefinition::new(&table.tree))?),
+        })
     }
 
     pub(super) fn entries(&mut self, index: &Index) -> Applied<&mut Entries<'txn>> {
-        if !self.entries.contains_key(&index.id) {
-            let tree = self.txn.open_table(TableDefinition::new(&index.tree))?;
-            self.entries.insert(index.id, tree);
-        }
-        self.entries.get_mut(&index.id).ok_or_else(|| Fatal::from(redb::Error::DatabaseClosed))
+        Ok(match self.entries.entry(index.id) {
+            MapEntry::Occupied(tree) => tree.into_mut(),
+            MapEntry::Vacant(slot) => slot.insert(self.txn.open_table(TableDefinition::new(&index.tree))?),
+        })
     }
 
     /// Removes all entries of an index.

@@ -6,7 +6,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::time::Duration;
 
 use redb::ReadableTable;
 use uuid::Uuid;
@@ -20,31 +21,39 @@ use super::scan::Scan;
 use super::snapshot::Snapshot;
 use super::writer::{Applied, Job, Need};
 use crate::datum::packed;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 
 /// How many documents are put into an index in one transaction.
 const CHUNK: usize = 512;
 
+/// How long to wait before a failed build starts over.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// Builds what it is sent, until it is sent nothing any more.
 pub(super) fn run(core: &Arc<Core>, queue: &Receiver<Option<(Uuid, Index)>>) {
     let mut builds: VecDeque<Build> = VecDeque::new();
+    let mut is_failing = false;
     loop {
-        let message = if builds.is_empty() { queue.recv().ok() } else { queue.try_recv().ok() };
+        let message = match builds.is_empty() {
+            true => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            false => queue.recv_timeout(if is_failing { RETRY } else { Duration::ZERO }),
+        };
         match message {
-            Some(Some((table, index))) => builds.push_back(Build { table, index, scan: None }),
-            Some(None) => return,
-            None if builds.is_empty() => return,
-            None => {}
+            Ok(Some((table, index))) => builds.push_back(Build { table, index, scan: None }),
+            Ok(None) | Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {}
         }
         let Some(mut build) = builds.pop_front() else { continue };
-        match build.step(core) {
+        let step = build.step(core);
+        is_failing = step.is_err();
+        match step {
             Ok(Step::More) => builds.push_back(build),
             Ok(Step::Done) => {}
-            // The writer hands in unfinished builds once the file is open again.
-            Err(error) if error.kind() == ErrorKind::OpFailed => {
-                log::warn!("Building index `{}` stopped: {error}", build.index.spec.name);
+            Err(error) => {
+                log::warn!("Building index `{}` starts over: {error}", build.index.spec.name);
+                build.start_over();
+                builds.push_back(build);
             }
-            Err(error) => log::error!("Building index `{}` failed: {error}", build.index.spec.name),
         }
     }
 }
@@ -83,6 +92,11 @@ impl Build {
         let step = self.submit(core, content)?;
         self.index.progress.processed.fetch_add(count as u64, Ordering::Relaxed);
         Ok(step)
+    }
+
+    fn start_over(&mut self) {
+        self.scan = None;
+        self.index.progress.processed.store(0, Ordering::Relaxed);
     }
 
     fn submit(&self, core: &Core, content: Content) -> Result<Step> {

@@ -10,7 +10,7 @@ use super::batch::{AdminJob, Batch};
 use super::catalog::{Catalog, TableEntry};
 use super::file::{self, File};
 use super::index::{Index, IndexCompiler};
-use super::writer::{Job, Message};
+use super::writer::{BetweenJob, Job, Message};
 use crate::error::{Error, Result};
 
 /// How many jobs may wait for the writer before those who submit more have to wait too.
@@ -100,6 +100,16 @@ impl Core {
         run: impl FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (job, answer) = AdminJob::new(run);
+        self.submit(job)?;
+        self.answer(&answer)
+    }
+
+    /// Runs something in the writer between two commits.
+    pub(super) fn between<T: Send + 'static>(
+        &self,
+        run: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (job, answer) = BetweenJob::new(run);
         self.submit(job)?;
         self.answer(&answer)
     }

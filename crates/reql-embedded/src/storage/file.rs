@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use redb::backends::InMemoryBackend;
 use redb::{
@@ -25,6 +27,9 @@ const FORMAT: u64 = 1;
 
 const FORMAT_TABLE: TableDefinition<&str, u64> = TableDefinition::new("reql-embedded");
 const FORMAT_KEY: &str = "format";
+
+/// How long an operation that needs the database for itself waits for those who read.
+const READS_END: Duration = Duration::from_secs(2);
 
 const MAGIC: &[u8; 9] = b"redb\x1a\x0a\xa9\x0d\x0a";
 
@@ -113,10 +118,25 @@ impl File {
         Ok(())
     }
 
-    /// Runs an operation that needs the database for itself.
-    pub(super) fn exclusively<T>(&self, run: impl FnOnce(&mut Database) -> Result<T>) -> Result<T> {
+    /// Runs an operation that needs the database for itself, once the reads that are under way have ended; new ones wait.
+    pub(super) fn exclusively<T, E: Into<redb::Error>>(
+        &self,
+        run: impl Fn(&mut Database) -> std::result::Result<T, E>,
+    ) -> Result<T> {
         let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        run(slot.as_mut().ok_or_else(closed)?)
+        let database = slot.as_mut().ok_or_else(closed)?;
+        let start = Instant::now();
+        loop {
+            match run(database).map_err(Into::into) {
+                Err(redb::Error::TransactionInProgress) if start.elapsed() < READS_END => {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                Err(redb::Error::TransactionInProgress) => {
+                    return Err(Error::op_failed("The database is being read; try again when it is idle."));
+                }
+                result => return result.map_err(|error| self.failure(error)),
+            }
+        }
     }
 
     /// Closes the file and lets go of its lock.

@@ -146,7 +146,16 @@ impl IndexScan {
         direction: Direction,
     ) -> Result<Self> {
         // The handle may be older than the index.
-        let table = core.table(table)?;
+        IndexScan::over(core, core.table(table)?, index, range, direction)
+    }
+
+    fn over(
+        core: &Arc<Core>,
+        table: Arc<TableEntry>,
+        index: &str,
+        range: KeyRange,
+        direction: Direction,
+    ) -> Result<Self> {
         let index = table.index(index)?.clone();
         if !index.ready {
             return Err(not_ready(&index, &table));
@@ -161,7 +170,7 @@ impl IndexScan {
         range: KeyRange,
         direction: Direction,
     ) -> Result<Self> {
-        let mut scan = IndexScan::new(&snapshot.core, &snapshot.table, index, range, direction)?;
+        let mut scan = IndexScan::over(&snapshot.core, snapshot.table.clone(), index, range, direction)?;
         scan.open(snapshot)?;
         Ok(scan)
     }

@@ -93,10 +93,25 @@ impl Store {
                 spawn("reql-writer", move || writer.run())?,
             ]),
         };
-        for (table, index) in core.catalog().unbuilt() {
-            core.build(table, index);
+        let store = Store { core, threads: Arc::new(threads), is_new };
+        store.note_broken_indexes()?;
+        for (table, index) in store.core.catalog().unbuilt() {
+            store.core.build(table, index);
         }
-        Ok(Store { core, threads: Arc::new(threads), is_new })
+        Ok(store)
+    }
+
+    /// Indexes whose function doesn't compile now fall behind, which has to be known when it compiles again.
+    fn note_broken_indexes(&self) -> Result<()> {
+        let is_broken = |table: &TableEntry| table.indexes.values().any(|index| index.failure().is_some());
+        for table in self.core.catalog().tables.values().filter(|table| is_broken(table)).cloned() {
+            log::error!(
+                "An index of table `{}` can't be used: its function does not compile.",
+                table.display_name()
+            );
+            self.core.admin(move |batch| batch.put_table((*table).clone()))?;
+        }
+        Ok(())
     }
 
     /// Whether opening it created it.
@@ -315,7 +330,9 @@ impl Threads {
         // The builder first, since it waits for the writer.
         self.core.stop_builder();
         let mut threads = running.drain(..);
-        threads.next().map(join);
+        if let Some(builder) = threads.next() {
+            join(builder);
+        }
         self.core.stop_writer();
         threads.for_each(join);
         self.core.file.close();

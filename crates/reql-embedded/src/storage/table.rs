@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{self, SyncSender};
 
 use uuid::Uuid;
 
@@ -15,13 +14,10 @@ use super::range::{Direction, KeyRange};
 use super::scan::{IndexScan, Scan};
 use super::snapshot::Snapshot;
 use super::write::{Answer, Mutation, Outcome, WriteJob};
-use super::writer::{Applied, Job, Need};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
-/// How many mutations share a transaction at most, so that a large write holds up the small ones of others only briefly.
-const CHUNK: usize = 512;
-/// How many such transactions may be under way for one write.
+/// How many transactions may be under way for one write.
 const IN_FLIGHT: usize = 2;
 
 /// A table. Cheap to clone; works while a [`Store`](super::Store) that it came from is open.
@@ -63,12 +59,12 @@ impl Table {
 
     /// The document with this key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Datum>> {
-        self.snapshot()?.get(key)
+        self.now()?.get(key)
     }
 
     /// How many documents there are, without counting.
     pub fn len(&self) -> Result<u64> {
-        self.snapshot()?.len()
+        self.now()?.len()
     }
 
     /// Whether there are no documents.
@@ -78,6 +74,12 @@ impl Table {
 
     /// The table at this moment, for reads that belong together.
     pub fn snapshot(&self) -> Result<Snapshot> {
+        // What the catalog says has to be known before the transaction begins: an index that was ready then is complete in it.
+        Snapshot::take(&self.core, &self.core.table(&self.entry)?)
+    }
+
+    /// A snapshot for reading documents only.
+    fn now(&self) -> Result<Snapshot> {
         Snapshot::take(&self.core, &self.entry)
     }
 
@@ -107,15 +109,14 @@ impl Table {
         let mut rest = mutations.into_iter().peekable();
         let mut is_first = true;
         while rest.peek().is_some() {
-            let chunk: Vec<_> = rest.by_ref().take(CHUNK).collect();
-            // One durable commit at the end makes all that came before durable.
-            let durability = if rest.peek().is_some() { Durability::Soft } else { durability };
-            let (job, answer) = WriteJob::evaluate(&self.snapshot()?, table.clone(), chunk, durability)?;
-            if is_first && rest.peek().is_none() && !job.changes() {
+            let (job, answer) = WriteJob::evaluate(&self.now()?, table.clone(), &mut rest)?;
+            let is_last = rest.peek().is_none();
+            if is_first && is_last && !job.changes() {
                 return Ok(job.into_results());
             }
             is_first = false;
-            self.core.submit(job)?;
+            // One durable commit at the end makes all that came before durable.
+            self.core.submit(if is_last { job.with_durability(durability) } else { job })?;
             pending.push_back(answer);
             if pending.len() == IN_FLIGHT
                 && let Some(answer) = pending.pop_front()
@@ -132,10 +133,12 @@ impl Table {
     /// Has a listener told about every change from here on, and gives the table at exactly this moment: what the snapshot shows and
     /// what the listener hears leave no gap and don't overlap.
     pub fn subscribe(&self, listener: Arc<dyn Listener>) -> Result<(Subscription, Snapshot)> {
-        let (answer, receiver) = mpsc::sync_channel(1);
-        let job = SubscribeJob { core: self.core.clone(), entry: self.entry.clone(), listener, answer };
-        self.core.submit(job)?;
-        self.core.answer(&receiver)
+        let (core, entry) = (self.core.clone(), self.entry.clone());
+        self.core.between(move || {
+            let table = core.table(&entry)?;
+            let snapshot = Snapshot::take(&core, &table)?;
+            Ok((table.listeners.add(listener), snapshot))
+        })
     }
 
     /// Changes settings, the name and the database included. The closure sees the current ones. The primary key stays.
@@ -296,34 +299,6 @@ fn rename_index(
 
 fn no_index(name: &str, table: &TableEntry) -> Error {
     Error::op_failed(format!("Index `{name}` does not exist on table `{}`.", table.display_name()))
-}
-
-/// Adds a listener between two commits.
-struct SubscribeJob {
-    core: Arc<Core>,
-    entry: Arc<TableEntry>,
-    listener: Arc<dyn Listener>,
-    answer: SyncSender<Result<(Subscription, Snapshot)>>,
-}
-
-impl Job for SubscribeJob {
-    fn need(&self) -> Need {
-        Need::Nothing
-    }
-
-    fn apply(&mut self, _: &mut Batch<'_>) -> Applied {
-        Ok(())
-    }
-
-    fn answer(self: Box<Self>, _: Result<()>) {
-        let SubscribeJob { core, entry, listener, answer } = *self;
-        let subscribed = core.table(&entry).and_then(|table| {
-            let snapshot = Snapshot::take(&core, &table)?;
-            Ok((table.listeners.add(listener), snapshot))
-        });
-        // Whoever asked may be gone; the subscription then ends at once.
-        let _ = answer.send(subscribed);
-    }
 }
 
 impl std::fmt::Debug for Table {

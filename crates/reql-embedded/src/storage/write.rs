@@ -2,6 +2,7 @@
 //! the document is still the same, and evaluates once more on the current one if not.
 
 use std::collections::HashMap;
+use std::iter::Peekable;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -65,6 +66,11 @@ pub struct Outcome {
 /// The largest document, packed. redb's own limit is a little above.
 const MAX_DOCUMENT: usize = 1 << 30;
 
+/// How many typical documents share a job at most, so that a large write holds up the small ones of others only briefly.
+const CHUNK: usize = 512;
+/// A document of more bytes counts as several.
+const TYPICAL_DOCUMENT: usize = 4096;
+
 /// A document with its packed bytes.
 #[derive(Clone)]
 pub(super) struct Document {
@@ -110,6 +116,12 @@ impl Proposal {
 
     fn is_about(&self, current: Option<&[u8]>) -> bool {
         self.old.as_ref().map(|document| &*document.bytes) == current
+    }
+
+    /// What it adds to a transaction, in typical documents.
+    fn weight(&self) -> usize {
+        let new = self.result.as_ref().ok().and_then(|effect| effect.new.as_ref());
+        1 + new.map_or(0, |document| document.bytes.len() / TYPICAL_DOCUMENT)
     }
 
     fn changes(&self) -> bool {
@@ -185,6 +197,7 @@ struct Write {
 pub(super) struct WriteJob {
     table: Arc<TableEntry>,
     writes: Vec<Write>,
+    weight: usize,
     durability: Durability,
     results: Result<Vec<Result<Outcome>>>,
     answer: SyncSender<Result<Vec<Result<Outcome>>>>,
@@ -194,29 +207,39 @@ pub(super) struct WriteJob {
 pub(super) type Answer = Receiver<Result<Vec<Result<Outcome>>>>;
 
 impl WriteJob {
-    /// Evaluates the mutations against a snapshot. Later ones see what earlier ones of the same document did.
+    /// Evaluates mutations against a snapshot, as many as fit into one job. Later ones see what earlier ones of the same
+    /// document did.
     pub(super) fn evaluate(
         snapshot: &Snapshot,
         table: Arc<TableEntry>,
-        mutations: Vec<Mutation>,
-        durability: Durability,
+        mutations: &mut Peekable<impl Iterator<Item = Mutation>>,
     ) -> Result<(Self, Answer)> {
-        let is_single = mutations.len() == 1;
+        let (answer, receiver) = mpsc::sync_channel(1);
+        let durability = Durability::Soft;
+        let mut job =
+            WriteJob { table, writes: Vec::new(), weight: 0, durability, results: Ok(Vec::new()), answer };
         let mut seen: HashMap<Vec<u8>, Option<Document>> = HashMap::new();
-        let mut writes = Vec::with_capacity(mutations.len());
-        for mut mutation in mutations {
+        while job.weight < CHUNK
+            && let Some(mut mutation) = mutations.next()
+        {
             let old = match seen.get(&mutation.key) {
                 Some(document) => document.clone(),
                 None => snapshot.document(&mutation.key)?,
             };
-            let proposal = Proposal::evaluate(&mut mutation, old, &table);
-            if !is_single {
+            let proposal = Proposal::evaluate(&mut mutation, old, &job.table);
+            job.weight += proposal.weight();
+            if mutations.peek().is_some() {
                 seen.insert(mutation.key.clone(), proposal.after());
             }
-            writes.push(Write { mutation, proposal });
+            job.writes.push(Write { mutation, proposal });
         }
-        let (answer, receiver) = mpsc::sync_channel(1);
-        Ok((WriteJob { table, writes, durability, results: Ok(Vec::new()), answer }, receiver))
+        Ok((job, receiver))
+    }
+
+    /// Asks that the answer leaves once all is on the disk.
+    pub(super) fn with_durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
     }
 
     /// Whether there is anything for the writer to do.
@@ -310,7 +333,7 @@ impl Job for WriteJob {
     }
 
     fn weight(&self) -> usize {
-        self.writes.len()
+        self.weight
     }
 
     fn apply(&mut self, batch: &mut Batch<'_>) -> Applied {

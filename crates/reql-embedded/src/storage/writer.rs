@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Effects};
@@ -63,7 +63,7 @@ pub(super) enum Message {
 const BATCH: usize = 4096;
 /// Pages stay in use until the next durable commit, so there is one at least this often,
 const SOFT_COMMITS: u32 = 100;
-/// and this long after the last soft one when nothing else happens.
+/// and this long after the first soft one.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
 /// How long to wait between attempts to open a failed file.
 const REOPEN_EVERY: Duration = Duration::from_millis(500);
@@ -72,9 +72,13 @@ const REOPEN_EVERY: Duration = Duration::from_millis(500);
 pub(super) struct Writer {
     core: Arc<Core>,
     queue: Receiver<Message>,
-    /// How many soft commits are not on the disk yet.
+    /// How many soft commits are not on the disk yet,
     unsynced: u32,
+    /// and when the first of them was.
+    unsynced_since: Instant,
     last_attempt: Option<Instant>,
+    /// Why writes are refused without trying, and until when.
+    refusal: Option<(Instant, Error)>,
 }
 
 /// Why the loop goes on.
@@ -86,7 +90,7 @@ enum Next {
 
 impl Writer {
     pub(super) fn new(core: Arc<Core>, queue: Receiver<Message>) -> Self {
-        Writer { core, queue, unsynced: 0, last_attempt: None }
+        Writer { core, queue, unsynced: 0, unsynced_since: Instant::now(), last_attempt: None, refusal: None }
     }
 
     /// Works until it is told to close.
@@ -115,7 +119,7 @@ impl Writer {
     fn receive(&mut self) -> Next {
         let first = match self.unsynced {
             0 => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            _ => self.queue.recv_timeout(FLUSH_AFTER),
+            _ => self.queue.recv_timeout(FLUSH_AFTER.saturating_sub(self.unsynced_since.elapsed())),
         };
         let mut jobs = Vec::new();
         let mut weight = 0;
@@ -148,32 +152,66 @@ impl Writer {
                 Err(Error::internal("The storage failed unexpectedly; its log says where."))
             })
         };
-        if self.core.file.has_failed() {
+        if let Err(error) = &result
+            && self.core.file.has_failed()
+        {
             self.recover();
+            self.refuse(error.clone());
         }
         for job in jobs {
-            job.answer(result.clone());
+            let answered = catch_unwind(AssertUnwindSafe(|| job.answer(result.clone())));
+            if answered.is_err() {
+                self.core.file.mark_failed();
+            }
         }
     }
 
+    /// On a full disk every write fails and makes the file unusable. What the reads need is that it isn't opened anew, which may
+    /// take long, for each of them.
+    fn refuse(&mut self, error: Error) {
+        let took = self.last_attempt.map_or(Duration::ZERO, |attempt| attempt.elapsed());
+        self.refusal = Some((Instant::now() + REOPEN_EVERY.max(took * 10), error));
+    }
+
     fn commit(&mut self, jobs: &mut [Box<dyn Job>], need: Need) -> Result<()> {
+        match &self.refusal {
+            Some((until, error)) if Instant::now() < *until => return Err(error.clone()),
+            _ => self.refusal = None,
+        }
         let mut txn = self.core.file.begin_write()?;
         let mut batch = Batch::new(&txn, self.core.catalog());
         for job in jobs {
             job.apply(&mut batch).map_err(|Fatal(error)| self.core.file.failure(error))?;
         }
         let effects = batch.finish();
-        let is_hard = need == Need::Hard && (effects.dirty || self.unsynced > 0)
-            || effects.dirty && self.unsynced >= SOFT_COMMITS;
+        let is_hard = match need {
+            Need::Hard => effects.dirty || self.unsynced > 0,
+            _ => effects.dirty && self.is_flush_due(),
+        };
         if !effects.dirty && !is_hard {
             return txn.abort().map_err(|error| self.core.file.failure(error));
         }
         let durability = if is_hard { redb::Durability::Immediate } else { redb::Durability::None };
         txn.set_durability(durability).map_err(|error| self.core.file.failure(error))?;
-        txn.commit().map_err(|error| self.core.file.failure(error).with_kind(ErrorKind::OpIndeterminate))?;
-        self.unsynced = if is_hard { 0 } else { self.unsynced + 1 };
+        txn.commit().map_err(|error| {
+            // Whatever it was, redb takes no more writes; and those of this one may be in the file.
+            self.core.file.mark_failed();
+            self.core.file.failure(error).with_kind(ErrorKind::OpIndeterminate)
+        })?;
+        self.count(is_hard);
         Effects::carry_out(effects, &self.core);
         Ok(())
+    }
+
+    fn is_flush_due(&self) -> bool {
+        self.unsynced >= SOFT_COMMITS || self.unsynced > 0 && self.unsynced_since.elapsed() >= FLUSH_AFTER
+    }
+
+    fn count(&mut self, is_hard: bool) {
+        if self.unsynced == 0 {
+            self.unsynced_since = Instant::now();
+        }
+        self.unsynced = if is_hard { 0 } else { self.unsynced + 1 };
     }
 
     /// Makes soft commits durable.
@@ -224,7 +262,7 @@ impl Writer {
 }
 
 /// Makes all soft writes durable.
-pub(super) struct SyncJob(pub(super) std::sync::mpsc::SyncSender<Result<()>>);
+pub(super) struct SyncJob(pub(super) SyncSender<Result<()>>);
 
 impl Job for SyncJob {
     fn need(&self) -> Need {
@@ -238,5 +276,37 @@ impl Job for SyncJob {
     fn answer(self: Box<Self>, committed: Result<()>) {
         // Whoever asked may be gone.
         let _ = self.0.send(committed);
+    }
+}
+
+/// Something that has to happen between two commits, with no write transaction open.
+pub(super) struct BetweenJob<T, F> {
+    run: F,
+    answer: SyncSender<Result<T>>,
+}
+
+impl<T, F> BetweenJob<T, F> {
+    pub(super) fn new(run: F) -> (Self, Receiver<Result<T>>) {
+        let (answer, receiver) = mpsc::sync_channel(1);
+        (BetweenJob { run, answer }, receiver)
+    }
+}
+
+impl<T, F> Job for BetweenJob<T, F>
+where
+    T: Send,
+    F: FnOnce() -> Result<T> + Send,
+{
+    fn need(&self) -> Need {
+        Need::Nothing
+    }
+
+    fn apply(&mut self, _: &mut Batch<'_>) -> Applied {
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, _: Result<()>) {
+        // Whoever asked may be gone.
+        let _ = self.answer.send((self.run)());
     }
 }

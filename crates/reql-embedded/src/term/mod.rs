@@ -1,11 +1,13 @@
 //! Queries as trees of terms: from JSON to a checked tree in which every term knows its place.
 
 mod backtrace;
+mod display;
 mod kind;
 mod query;
 mod raw;
 
 pub use backtrace::{Backtraces, Frame};
+pub use display::{as_javascript, function_as_javascript};
 pub use kind::TermType;
 pub use query::Query;
 pub use raw::RawTerm;

@@ -1,5 +1,6 @@
 //! A query: its term and its global options.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{Backtraces, RawTerm, TermType};
@@ -19,15 +20,11 @@ pub struct Query {
 
 impl Query {
     /// From the JSON of its term and of its global options, as far as they are there.
-    pub fn new(term: Option<Json<'_>>, optargs: Option<Json<'_>>) -> Result<Query> {
+    pub fn new(term: Option<Json<'_>>, optargs: Vec<(Cow<'_, str>, Json<'_>)>) -> Result<Query> {
         let mut places = Backtraces::default();
         let term = term.map(|term| RawTerm::parse(term, &mut places));
         // Errors in options have no place to point at, so their places go nowhere.
         let mut nowhere = Backtraces::default();
-        let optargs = match optargs {
-            Some(Json::Object(optargs)) => optargs,
-            _ => Vec::new(),
-        };
         let optargs = optargs
             .into_iter()
             .map(|(name, value)| {

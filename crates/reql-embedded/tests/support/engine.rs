@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use reql_embedded::datum::pseudo::Literals;
+use reql_embedded::datum::{Datum, json};
 use reql_embedded::engine::{
     Answer, Batch, Credentials, Cursor, Engine, Envelope, Error, ErrorType, Failure, Frame, Interrupt, Note,
     Query, QueryContext, ServerInfo, Weight,
@@ -100,8 +102,10 @@ impl Engine for TestEngine {
         ServerInfo { id: "the-id".into(), name: "the-name".into() }
     }
 
-    fn compile(&self, query: &Envelope<'_>) -> Result<Box<dyn Query>, Error> {
-        let order = serde_json::from_str(query.term.unwrap_or("null")).map_err(|_| Error::unparseable())?;
+    fn compile(&self, query: Envelope<'_>) -> Result<Box<dyn Query>, Error> {
+        let order = query.term.map_or(Ok(Datum::Null), |term| json::from_tree(term, Literals::Allowed));
+        let order = order.and_then(|order| json::to_string(&order)).map_err(|_| Error::unparseable())?;
+        let order = serde_json::from_str(&order).map_err(|_| Error::unparseable())?;
         Ok(Box::new(Order { order, control: self.control.clone() }))
     }
 

@@ -1,7 +1,9 @@
 //! Binary strings: bytes, written in base64 on the wire.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 
 use super::REQL_TYPE;
 use crate::datum::{Datum, Object};
@@ -21,15 +23,31 @@ pub fn decode(object: &Object) -> Result<Datum> {
     let data = object
         .get(DATA)
         .ok_or_else(|| Error::logic(format!("Invalid binary pseudotype: lacking `{DATA}` key.")))?;
-    let text: String = data.as_str()?.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
-    if let Some(bad) = text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '='))) {
+    Ok(Datum::Binary(decode_text(data.as_str()?)?.into()))
+}
+
+/// Base64 as RethinkDB takes it: padding may be missing, white space doesn't count, and what is left over of the last
+/// character's bits is dropped.
+fn decode_text(text: &str) -> Result<Vec<u8>> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::STANDARD,
+        GeneralPurposeConfig::new()
+            .with_decode_allow_trailing_bits(true)
+            .with_decode_padding_mode(DecodePaddingMode::RequireNone),
+    );
+    let is_space = |c: char| matches!(c, '\r' | '\n' | ' ' | '\t');
+    let (digits, padding) = text.split_at(text.find('=').unwrap_or(text.len()));
+    let digits: String = digits.chars().filter(|c| !is_space(*c)).collect();
+    if let Some(bad) = digits.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/'))) {
         return Err(Error::logic(format!("Invalid base64 character found: '{bad}'.")));
     }
-    let bytes = STANDARD.decode(text.as_bytes()).map_err(|_| {
-        let length = text.trim_end_matches('=').len();
-        Error::logic(format!("Invalid base64 length: {} characters remaining.", length % 4))
+    let bytes = LENIENT.decode(&digits).map_err(|_| {
+        Error::logic("Invalid base64 length: 1 character remaining, cannot decode a full byte.")
     })?;
-    Ok(Datum::Binary(bytes.into()))
+    if padding.contains(|c| c != '=' && !is_space(c)) {
+        return Err(Error::logic("Invalid base64 format, data found after padding character '='."));
+    }
+    Ok(bytes)
 }
 
 /// The base64 text of bytes.

@@ -4,11 +4,15 @@
 //! what is asked for is computed: `table.filter(f).limit(10)` stops reading at the tenth match.
 
 mod fold;
+mod indexed;
+mod join;
 mod merge;
 mod sources;
 mod stages;
 
 pub use fold::Fold;
+pub use indexed::{DistinctValues, Pairs, SortedRuns};
+pub use join::EqJoin;
 pub use merge::Merge;
 pub use sources::{ArraySource, Chain, Offsets, Range, Slice, Together};
 pub(super) use stages::too_many_groups;

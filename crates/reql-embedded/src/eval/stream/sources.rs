@@ -111,7 +111,7 @@ impl Source for Chain {
     }
 
     fn is_array(&self) -> bool {
-        self.streams.iter().all(Stream::is_array)
+        !self.streams.is_empty() && self.streams.iter().all(Stream::is_array)
     }
 
     fn is_infinite(&self) -> bool {

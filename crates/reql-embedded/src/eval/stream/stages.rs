@@ -1,5 +1,6 @@
 //! Stages: what happens to each row on its way.
 
+use super::indexed::split_pair;
 use super::{Expansion, Flow, Row, Stage};
 use crate::datum::Datum;
 use crate::error::{At, Bt, Error, ErrorKind, Result};
@@ -59,15 +60,20 @@ impl Predicate {
 }
 
 /// Replaces each row by the elements of the sequence that a function makes of it.
-pub struct ConcatMap(pub Func);
+pub struct ConcatMap {
+    /// Makes the sequence.
+    pub func: Func,
+    /// The term to blame when it makes none.
+    pub bt: Bt,
+}
 
 impl Stage for ConcatMap {
     fn apply(&mut self, env: &Env, row: Row) -> Result<Flow> {
         let Row { group, value } = row;
-        let made = self.0.call_val(env, &[value], Flags::NONE)?;
-        let bt = made.bt;
-        let inner = made.into_stream(env)?;
-        inner.check_finite().at(bt)?;
+        let made = self.func.call_val(env, &[value], Flags::NONE)?;
+        let made_at = made.bt;
+        let inner = made.into_stream(env).at(self.bt)?;
+        inner.check_finite().at(made_at)?;
         Ok(Flow::Expand(Expansion::Stream(Box::new(inner), group)))
     }
 }
@@ -93,6 +99,8 @@ impl Stage for Zip {
 pub struct GroupBy {
     /// What to group by. A row for which one of them finds no value counts as `null` there.
     pub by: Vec<Func>,
+    /// Whether rows come in [`Pairs`](super::Pairs), whose values are to group by too.
+    pub by_index: bool,
     /// Whether a row whose value is an array belongs to a group for each element.
     pub multi: bool,
     /// The term to blame when a row has too many groups.
@@ -101,29 +109,33 @@ pub struct GroupBy {
 
 impl Stage for GroupBy {
     fn apply(&mut self, env: &Env, row: Row) -> Result<Flow> {
-        if let ([by], false) = (&self.by[..], self.multi) {
+        if let ([by], false, false) = (&self.by[..], self.by_index, self.multi) {
             let group = Some(value_or_null(by, env, &row.value)?);
             return Ok(Flow::Keep(Row { group, ..row }));
         }
-        let values =
-            self.by.iter().map(|by| value_or_null(by, env, &row.value)).collect::<Result<Vec<_>>>()?;
+        let (index_value, value) = if self.by_index {
+            let (index_value, value) = split_pair(&row.value)?;
+            (Some(index_value), value)
+        } else {
+            (None, row.value)
+        };
+        let mut values =
+            self.by.iter().map(|by| value_or_null(by, env, &value)).collect::<Result<Vec<_>>>()?;
+        values.extend(index_value);
         if !self.multi {
-            return Ok(Flow::Keep(Row { group: Some(group_of(values)), ..row }));
+            return Ok(Flow::Keep(Row { group: Some(group_of(values)), value }));
         }
-        let groups = combinations(values, env.limits.array).at(self.bt)?;
-        let rows: Vec<Row> = groups
+        let rows: Vec<Row> = combinations(values, env.limits.array)
+            .at(self.bt)?
             .into_iter()
-            .map(|values| Row { group: Some(group_of(values)), value: row.value.clone() })
+            .map(|values| Row { group: Some(group_of(values)), value: value.clone() })
             .collect();
         Ok(Flow::Expand(Expansion::Rows(rows.into_iter())))
     }
 }
 
 fn value_or_null(by: &Func, env: &Env, row: &Datum) -> Result<Datum> {
-    match by.call(env, std::slice::from_ref(row)) {
-        Err(error) if error.kind() == ErrorKind::NonExistence => Ok(Datum::Null),
-        result => result,
-    }
+    Ok(by.find(env, row)?.unwrap_or_default())
 }
 
 fn group_of(mut values: Vec<Datum>) -> Datum {

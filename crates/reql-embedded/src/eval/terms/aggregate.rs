@@ -6,6 +6,7 @@ use crate::datum::Datum;
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::eval::grouped::{Accumulator, accumulate};
 use crate::eval::stream::{Filter, Predicate};
+use crate::eval::table::{SingleSelection, Sorting, TableSlice};
 use crate::eval::{Arity, Call, Env, Func, Grouping, Shortcut, Spec, Val, Value};
 use crate::term::TermType;
 
@@ -35,18 +36,29 @@ fn count(call: &mut Call<'_>) -> Result<Val> {
         let matching = sequence.into_stream(call.env)?.then(Filter(predicate));
         return boil_down(call, Val { value: Value::Stream(matching), bt }, &Count);
     }
-    if !sequence.is_datum() {
-        return boil_down(call, sequence, &Count);
+    if matches!(sequence.value, Value::Table(_) | Value::Slice(_)) {
+        return Ok(call.val(sequence.into_slice()?.count(call.env).at(call.bt())?.into()));
     }
-    let bt = sequence.bt;
-    let size = match sequence.into_datum()? {
-        Datum::Binary(bytes) => bytes.len(),
-        Datum::Str(text) => text.chars().count(),
-        Datum::Object(object) => object.len(),
-        Datum::Array(items) => items.len(),
-        other => return boil_down(call, Val::datum(other, bt), &Count),
+    let size = match &sequence.value {
+        Value::Datum(datum) => size(datum),
+        Value::Single(row) => size(&row.get().at(sequence.bt)?),
+        _ => None,
     };
-    Ok(call.val(size.into()))
+    match size {
+        Some(size) => Ok(call.val(size.into())),
+        None => boil_down(call, sequence, &Count),
+    }
+}
+
+/// What a value that is no sequence counts; an array is counted without going through it.
+fn size(datum: &Datum) -> Option<usize> {
+    match datum {
+        Datum::Binary(bytes) => Some(bytes.len()),
+        Datum::Str(text) => Some(text.chars().count()),
+        Datum::Object(object) => Some(object.len()),
+        Datum::Array(items) => Some(items.len()),
+        _ => None,
+    }
 }
 
 struct Count;
@@ -99,13 +111,12 @@ impl Aspect {
     /// The value, passed through `read`; `None` when either finds nothing there: such rows don't count.
     fn of<T>(&self, env: &Env, row: Datum, read: impl FnOnce(Datum) -> Result<T>) -> Result<Option<T>> {
         let value = match &self.func {
-            Some(func) => func.call(env, std::slice::from_ref(&row)),
-            None => Ok(row),
+            Some(func) => func.find(env, &row)?,
+            None => Some(row),
         };
-        match value.and_then(read) {
-            Ok(value) => Ok(Some(value)),
+        match value.map(read).transpose() {
             Err(error) if error.kind() == ErrorKind::NonExistence => Ok(None),
-            Err(error) => Err(error.at(self.bt)),
+            result => result.at(self.bt),
         }
     }
 }
@@ -193,12 +204,26 @@ fn nothing(what: &str, term: &str) -> Error {
 fn extreme(call: &mut Call<'_>) -> Result<Val> {
     let sequence = call.arg(0)?;
     let (func, index) = func_or_index(call)?;
-    if let Some(index) = index {
-        return Err(call.fail("Indexes are not supported by this server.").at(index.bt));
+    if index.is_some() || func.is_none() && matches!(sequence.value, Value::Table(_)) {
+        return first_by_index(call, sequence, index);
     }
     let better = if call.kind() == TermType::Min { Ordering::Less } else { Ordering::Greater };
     let aspect = Aspect { func, bt: call.bt() };
     boil_down(call, sequence, &Extreme { aspect, better, name: name(call) })
+}
+
+/// The first or the last row of a table in the order of an index or, without one, of the primary key.
+fn first_by_index(call: &Call<'_>, table: Val, index: Option<Val>) -> Result<Val> {
+    let table = table.into_table()?;
+    let index = match index {
+        Some(index) => index.into_str()?,
+        None => table.primary_key().clone(),
+    };
+    let sorting = if call.kind() == TermType::Min { Sorting::Ascending } else { Sorting::Descending };
+    let slice = TableSlice::whole(table).with_sorting(index, sorting)?;
+    let message = format!("`{}` found no entries in the specified index.", name(call));
+    let single = SingleSelection::First { slice, env: call.env.clone(), empty: (message, call.bt()) };
+    Ok(Val { value: Value::Single(single), bt: call.bt() })
 }
 
 struct Extreme {

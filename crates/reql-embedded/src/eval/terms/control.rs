@@ -2,7 +2,7 @@
 
 use crate::datum::Datum;
 use crate::error::Result;
-use crate::eval::{Arity, Call, Flags, Groups, Shortcut, Spec, Val, Value, grouped};
+use crate::eval::{Arity, Call, Flags, Grouping, Groups, Shortcut, Spec, Val};
 use crate::term::TermType;
 
 /// The terms of this family.
@@ -12,6 +12,9 @@ pub const TERMS: &[Spec] = &[
     Spec::new(TermType::Branch, Arity::at_least(3), branch),
     Spec::new(TermType::Funcall, Arity::at_least(1), funcall).optargs(&["_SHORTCUT_", "_EVAL_FLAGS_"]),
 ];
+
+/// The value of `_EVAL_FLAGS_` that permits `r.literal`: it is part of how functions are stored.
+const LITERAL_OK: i64 = 1;
 
 fn and(call: &mut Call<'_>) -> Result<Val> {
     last_until(call, true)
@@ -50,38 +53,29 @@ fn branch(call: &mut Call<'_>) -> Result<Val> {
 
 /// `do`: calls its first argument with the others. Groups come in by the second, not by the first.
 fn funcall(call: &mut Call<'_>) -> Result<Val> {
-    let func = call.arg_with(0, Flags::NONE)?.into_func(Shortcut::Constant)?;
+    let flags = call.optarg("_EVAL_FLAGS_")?.map(Val::into_int).transpose()?;
+    let flags = if flags == Some(LITERAL_OK) { Flags::LITERAL_OK } else { Flags::NONE };
+    let func = call.arg_with(0, flags)?.into_func(Shortcut::Constant)?;
     if call.len() == 1 {
-        return func.call_val(call.env, &[], Flags::NONE);
+        return func.call_val(call.env, &[], flags);
     }
-    let first = call.arg(1)?;
+    let first = call.arg_with(1, flags)?;
     let mut args = vec![Datum::Null];
     for index in 2..call.len() {
-        args.push(call.datum(index)?);
+        args.push(call.arg_with(index, flags)?.into_datum()?);
     }
-    match first.value {
-        Value::Grouped(groups) => call_for_groups(call, &func, groups, args),
-        Value::Stream(stream) if stream.is_grouped() => {
-            let groups = grouped::collect(stream, call.env)?;
-            call_for_groups(call, &func, groups, args)
+    match first.into_groups(call.env, Grouping::PerGroup)? {
+        Ok(groups) => {
+            let mut results = Groups::new();
+            for (group, value) in groups {
+                args[0] = value;
+                results.insert(group, func.call_val(call.env, &args, flags)?.into_datum()?);
+            }
+            Ok(Val::grouped(results, call.bt()))
         }
-        value => {
-            args[0] = Val { value, bt: first.bt }.into_datum()?;
-            func.call_val(call.env, &args, Flags::NONE)
+        Err(ungrouped) => {
+            args[0] = ungrouped.into_datum()?;
+            func.call_val(call.env, &args, flags)
         }
     }
-}
-
-fn call_for_groups(
-    call: &Call<'_>,
-    func: &crate::eval::Func,
-    groups: Groups,
-    mut args: Vec<Datum>,
-) -> Result<Val> {
-    let mut results = Groups::new();
-    for (group, value) in groups {
-        args[0] = value;
-        results.insert(group, func.call(call.env, &args)?);
-    }
-    Ok(Val::grouped(results, call.bt()))
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::datum::Datum;
+use crate::datum::{Datum, pseudo};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::eval::pathspec::PathSpec;
 use crate::eval::stream::{Flow, Row, Stage};
 use crate::eval::{Call, Env, Flags, Func, Val, Value};
+use crate::geo::Relation;
 use crate::term::TermType;
 
 /// Marks the calls that work on an element already, and so must not recurse.
@@ -33,6 +34,8 @@ pub enum Operation {
     Without(PathSpec),
     /// Whether the object has these fields.
     HasFields(PathSpec),
+    /// Whether the geometry is this to another one.
+    Relation(Relation),
     /// The object with others laid over it, one after the other.
     Merge(Vec<Overlay>),
 }
@@ -46,13 +49,14 @@ pub enum Overlay {
 }
 
 impl Operation {
-    /// Works on an object that is no pseudo-type.
+    /// Works on an object that is no pseudo-type, or on a geometry.
     fn apply(&self, env: &Env, object: &Datum) -> Result<Datum> {
         match self {
             Operation::Field(key) => object.field(key),
             Operation::Pluck(paths) => Ok(paths.project(object, env.limits)),
             Operation::Without(paths) => Ok(paths.unproject(object, env.limits)),
             Operation::HasFields(paths) => Ok(Datum::Bool(paths.is_in(object))),
+            Operation::Relation(relation) => relation.holds(object).map(Datum::Bool),
             Operation::Merge(overlays) => {
                 overlays.iter().try_fold(object.clone(), |merged, overlay| overlay.lay_over(env, &merged))
             }
@@ -129,10 +133,12 @@ fn name(kind: TermType) -> String {
     kind.name().to_lowercase()
 }
 
-/// Fails unless it is an object, and no pseudo-type.
+/// Fails unless it is an object, and no pseudo-type, save a geometry where the term asks something of those.
 pub fn check_object(kind: TermType, datum: &Datum) -> Result<()> {
+    let takes_geometry = matches!(kind, TermType::Intersects | TermType::Includes);
     match datum {
         Datum::Object(_) if datum.reql_type().is_none() => Ok(()),
+        Datum::Object(_) if takes_geometry && datum.is_ptype(pseudo::GEOMETRY) => Ok(()),
         Datum::Object(_) => {
             let type_name = datum.type_name();
             Err(Error::logic(format!("Cannot call `{}` on objects of type `{type_name}`.", name(kind))))

@@ -3,7 +3,8 @@
 use crate::datum::Datum;
 use crate::error::{At, Error, Result};
 use crate::eval::stream::GroupBy;
-use crate::eval::{Arity, Call, Grouping, Shortcut, Spec, Val, Value};
+use crate::eval::table::{Sorting, TableSlice};
+use crate::eval::{Arity, Call, Func, Grouping, Shortcut, Spec, Stream, Val, Value};
 use crate::term::TermType;
 
 /// The terms of this family.
@@ -20,12 +21,12 @@ fn group(call: &mut Call<'_>) -> Result<Val> {
         by.push(call.arg(index)?.into_func(Shortcut::GetField)?);
     }
     let sequence = call.arg(0)?;
-    if let Some(index) = call.optarg("index")? {
-        return Err(call.fail("Indexes are not supported by this server.").at(index.bt));
-    }
     let bt = sequence.bt;
-    let rows = sequence.into_stream(call.env)?;
-    if by.is_empty() {
+    let (rows, by_index) = match call.optarg("index")? {
+        Some(index) => rows_by_index(call, sequence, index, &mut by)?,
+        None => (sequence.into_stream(call.env)?, false),
+    };
+    if by.is_empty() && !by_index {
         return Err(call.fail("Cannot group by nothing."));
     }
     let multi = call.optarg("multi")?.map(Val::into_bool).transpose()?.unwrap_or(false);
@@ -33,8 +34,21 @@ fn group(call: &mut Call<'_>) -> Result<Val> {
         let message = "Cannot call `group` on the output of `group` (did you mean to `ungroup`?).";
         return Err(Error::logic(message).at(bt));
     }
-    let grouped = rows.grouped_by(GroupBy { by, multi, bt: call.bt() });
+    let grouped = rows.grouped_by(GroupBy { by, by_index, multi, bt: call.bt() });
     Ok(Val { value: Value::Stream(grouped), bt: call.bt() })
+}
+
+/// The rows of a table by an index: in pairs with its values, unless it is the primary key, which is just a field.
+fn rows_by_index(call: &Call<'_>, table: Val, index: Val, by: &mut Vec<Func>) -> Result<(Stream, bool)> {
+    let bt = index.bt;
+    let index = index.into_str()?;
+    let slice = TableSlice::whole(table.into_table()?);
+    if slice.table.is_primary(Some(&index)) {
+        by.push(Func::shortcut(Shortcut::GetField, Datum::Str(index), bt));
+        return Ok((slice.into_stream(call.env).at(call.bt())?, false));
+    }
+    let slice = slice.with_sorting(index, Sorting::Ascending)?;
+    Ok((slice.into_pairs(call.env).at(call.bt())?, true))
 }
 
 fn ungroup(call: &mut Call<'_>) -> Result<Val> {

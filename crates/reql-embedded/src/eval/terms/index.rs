@@ -18,8 +18,8 @@ pub const TERMS: &[Spec] = &[
     Spec::new(TermType::IndexRename, Arity::exactly(3), rename).optargs(&["overwrite"]),
 ];
 
-/// The parameter of the function that an index over a field has.
-const ROW: i64 = -21;
+/// The parameter of the function that an index over a field has; `index_status` shows it as RethinkDB does.
+const ROW: i64 = -19;
 
 fn create(call: &mut Call<'_>) -> Result<Val> {
     let table = call.arg(0)?.into_table()?;
@@ -70,7 +70,7 @@ fn field_function(name: &str, call: &Call<'_>) -> RawTerm {
         RawTerm::generated(TermType::Var, bt, vec![row.clone()]),
         RawTerm::literal(Datum::str(name), bt),
     ];
-    let body = RawTerm::generated(TermType::Bracket, bt, field);
+    let body = RawTerm::generated(TermType::GetField, bt, field);
     let params = RawTerm::generated(TermType::MakeArray, bt, vec![row]);
     RawTerm::generated(TermType::Func, bt, vec![params, body])
 }
@@ -130,6 +130,7 @@ fn wait(call: &mut Call<'_>) -> Result<Val> {
     let table = call.arg(0)?.into_table()?;
     let names = names(call)?;
     let env = call.env;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let ready = match (table.stored(), names.first()) {
         (Some(stored), _) => stored.wait_indexes(&names, &|| env.check_interrupt()).at(call.bt())?,
         (None, Some(name)) => return table.index(name).map(|_| call.val(Datum::Null)).at(call.bt()),

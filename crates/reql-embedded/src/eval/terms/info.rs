@@ -27,7 +27,7 @@ fn info(call: &mut Call<'_>) -> Result<Val> {
             info.insert("table", of_table(call, row.table())?);
         }
         Value::Func(func) => {
-            info.insert("source_code", Datum::from(stored::source_text(&func)?));
+            info.insert("source_code", Datum::from(stored::describe(&func)?));
         }
         Value::Datum(datum) => of_datum(&datum, &mut info),
         Value::Stream(_) | Value::Grouped(_) => {}

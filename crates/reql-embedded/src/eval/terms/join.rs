@@ -1,17 +1,39 @@
-//! Joins that are made of other terms: `inner_join` and `outer_join`.
+//! Joins: `eq_join` through an index, `inner_join` and `outer_join`, which are made of other terms.
 
 use std::sync::Arc;
 
 use crate::datum::Datum;
-use crate::error::{Bt, Result};
-use crate::eval::{Arity, Spec};
+use crate::error::{At, Bt, Result};
+use crate::eval::stream::EqJoin;
+use crate::eval::{Arity, Call, Grouping, Shortcut, Spec, Stream, Val};
 use crate::term::{RawTerm, TermType};
 
 /// The terms of this family.
 pub const TERMS: &[Spec] = &[
     Spec::rewritten(TermType::InnerJoin, Arity::exactly(3), inner_join),
     Spec::rewritten(TermType::OuterJoin, Arity::exactly(3), outer_join),
+    Spec::new(TermType::EqJoin, Arity::exactly(3), eq_join)
+        .optargs(&["index", "ordered"])
+        .grouping(Grouping::Stream),
 ];
+
+/// In the order of the left rows, whether `ordered` asks for it or not.
+fn eq_join(call: &mut Call<'_>) -> Result<Val> {
+    let left = call.stream(0)?;
+    let table = call.arg(2)?.into_table()?;
+    let key = call.arg(1)?.into_func(Shortcut::GetField)?;
+    if let Some(ordered) = call.optarg("ordered")? {
+        ordered.into_bool()?;
+    }
+    let index = match call.optarg("index")? {
+        Some(index) => index.into_str()?,
+        None => table.primary_key().clone(),
+    };
+    if !table.is_primary(Some(&index)) {
+        table.ordered_index(&index).at(call.bt())?;
+    }
+    call.seq(Stream::new(EqJoin::new(left, key, table, index.to_string(), call.bt())))
+}
 
 /// Names of variables that no client uses, since drivers count from 1; `r.row` doesn't stand for them either.
 const LEFT: i64 = -10;

@@ -9,6 +9,7 @@ pub mod elements;
 pub mod errors;
 pub mod fields;
 pub mod fold;
+pub mod geo;
 pub mod grant;
 pub mod group;
 pub mod index;
@@ -21,9 +22,12 @@ pub mod object;
 pub mod order;
 pub mod part;
 pub mod position;
+pub mod random;
 pub mod reconfigure;
 pub mod search;
+pub mod string;
 pub mod table;
+pub mod time;
 pub mod transform;
 pub mod types;
 pub mod union;
@@ -45,6 +49,7 @@ const FAMILIES: &[&[Spec]] = &[
     errors::TERMS,
     fields::TERMS,
     fold::TERMS,
+    geo::TERMS,
     grant::TERMS,
     group::TERMS,
     index::TERMS,
@@ -57,9 +62,12 @@ const FAMILIES: &[&[Spec]] = &[
     order::TERMS,
     part::TERMS,
     position::TERMS,
+    random::TERMS,
     reconfigure::TERMS,
     search::TERMS,
+    string::TERMS,
     table::TERMS,
+    time::TERMS,
     transform::TERMS,
     types::TERMS,
     union::TERMS,

@@ -1,10 +1,13 @@
 //! Terms that put rows in order: `order_by` with `asc` and `desc`, and `distinct`.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::datum::Datum;
-use crate::error::{At, Result};
-use crate::eval::{Arity, Call, Order, Spec, Stream, Val, Value};
+use crate::error::{At, Error, Result};
+use crate::eval::stream::{DistinctValues, Map, SortedRuns};
+use crate::eval::table::{Sorting, TableSlice};
+use crate::eval::{Arity, Call, Func, Order, Shortcut, Spec, Stream, Val, Value};
 use crate::term::TermType;
 
 /// The terms of this family.
@@ -20,16 +23,36 @@ fn order_by(call: &mut Call<'_>) -> Result<Val> {
     let sequence = call.arg(0)?;
     let index = call.optarg("index")?;
     let is_empty = matches!(&sequence.value, Value::Datum(Datum::Array(items)) if items.is_empty());
-    if index.is_some() && !is_empty {
-        return Err(call.fail("Indexed order_by can only be performed on a TABLE or TABLE_SLICE. Make sure order_by comes before any transformations (such as map) or filters."));
-    }
-    if order.is_empty() && index.is_none() {
-        return Err(call.fail("Must specify something to order by."));
+    match index {
+        Some(index) if !is_empty => return order_by_index(call, sequence, index.into_str()?, order),
+        None if order.is_empty() => return Err(call.fail("Must specify something to order by.")),
+        _ => {}
     }
     let bt = sequence.bt;
     let (table, rows) = call.rows(sequence)?;
     let sorted = order.sort(call.env, rows.rows(call.env).at(bt)?)?;
     call.selection_or_seq(table, Stream::of_array(sorted))
+}
+
+/// Rows in the order of an index, and then of what else is asked for.
+fn order_by_index(call: &Call<'_>, sequence: Val, index: Arc<str>, order: Order) -> Result<Val> {
+    if !matches!(sequence.value, Value::Table(_) | Value::Slice(_)) {
+        return Err(call.fail("Indexed order_by can only be performed on a TABLE or TABLE_SLICE. Make sure order_by comes before any transformations (such as map) or filters."));
+    }
+    let descending = call.lazy_optarg("index").is_some_and(|(term, _)| term.kind == TermType::Desc);
+    let sorting = if descending { Sorting::Descending } else { Sorting::Ascending };
+    let slice = sequence.into_slice()?.with_sorting(index, sorting).at(call.bt())?;
+    if order.is_empty() {
+        return Ok(Val { value: Value::Slice(slice), bt: call.bt() });
+    }
+    let table = slice.table.clone();
+    // There are no two rows with the same primary key that would have to be put in order.
+    let rows = if table.is_primary(slice.index.as_deref()) {
+        slice.into_stream(call.env)
+    } else {
+        slice.into_pairs(call.env).map(|pairs| Stream::new(SortedRuns::new(pairs, order)))
+    };
+    call.selection_or_seq(Some(table), rows.at(call.bt())?)
 }
 
 /// What the arguments after the first one say.
@@ -47,9 +70,55 @@ fn order_of(call: &mut Call<'_>) -> Result<Order> {
 
 fn distinct(call: &mut Call<'_>) -> Result<Val> {
     let sequence = call.arg(0)?;
-    if call.optarg("index")?.is_some() {
-        return Err(call.fail("Can only perform an indexed distinct on a TABLE."));
+    let index = call.optarg("index")?.map(Val::into_str).transpose()?;
+    if matches!(sequence.value, Value::Table(_) | Value::Slice(_)) {
+        let bt = sequence.bt;
+        let slice = sequence.into_slice()?;
+        return match distinct_by_index(call, &slice, index.as_ref())? {
+            Some(rows) => call.seq(rows),
+            None if index.is_some() => Err(not_a_table(call)),
+            None => distinct_rows(call, Val { value: Value::Slice(slice), bt }),
+        };
     }
+    if index.is_some() {
+        return Err(not_a_table(call));
+    }
+    distinct_rows(call, sequence)
+}
+
+fn not_a_table(call: &Call<'_>) -> Error {
+    call.fail("Can only perform an indexed distinct on a TABLE.")
+}
+
+/// The values of an index, or without one the rows of a table, which are distinct as they are; `None` for a range of
+/// another index.
+fn distinct_by_index(
+    call: &Call<'_>,
+    slice: &TableSlice,
+    index: Option<&Arc<str>>,
+) -> Result<Option<Stream>> {
+    let (slice, env) = (slice.clone(), call.env);
+    let primary_key = slice.table.primary_key().clone();
+    if let Some(index) = index.filter(|index| **index == primary_key) {
+        let key = Func::shortcut(Shortcut::GetField, Datum::Str(index.clone()), call.bt());
+        return slice.into_stream(env).at(call.bt()).map(|rows| Some(rows.then(Map(key))));
+    }
+    let by = index.unwrap_or(&primary_key);
+    if slice.index.as_ref().is_some_and(|other| other != by) {
+        return Ok(None);
+    }
+    let slice = match slice.sorting {
+        Sorting::Unordered => slice.with_sorting(by.clone(), Sorting::Ascending).at(call.bt())?,
+        _ => slice,
+    };
+    let rows = match index {
+        None => slice.into_stream(env),
+        Some(_) => slice.into_pairs(env).map(|pairs| Stream::new(DistinctValues::new(pairs))),
+    };
+    rows.at(call.bt()).map(Some)
+}
+
+fn distinct_rows(call: &Call<'_>, sequence: Val) -> Result<Val> {
     let bt = sequence.bt;
     let mut rows = sequence.into_stream(call.env)?;
     rows.check_finite().at(bt)?;

@@ -51,18 +51,19 @@ pub fn nth_of(call: &Call<'_>, sequence: Val, index: i32) -> Result<Val> {
         }
         value => {
             let sequence = Val { value, bt };
-            if sequence.is_datum() {
-                let items = sequence.into_datum()?;
-                return Ok(call.val(nth_element(items.as_array()?, index)?));
+            match &sequence.value {
+                Value::Datum(Datum::Array(items)) => Ok(call.val(nth_element(items, index)?)),
+                Value::Single(row) => Ok(call.val(nth_element(row.get().at(bt)?.as_array()?, index)?)),
+                Value::Table(_) | Value::Slice(_) | Value::Selection(..) => {
+                    let (table, rows) = sequence.into_selection(call.env)?;
+                    let row = SingleSelection::of_row(table, nth_row(call, rows, index)?)?;
+                    Ok(Val { value: Value::Single(row), bt: call.bt() })
+                }
+                _ => {
+                    let rows = sequence.into_stream(call.env)?;
+                    Ok(call.val(nth_row(call, rows, index)?))
+                }
             }
-            if matches!(sequence.value, Value::Stream(_)) || !sequence.is_sequence() {
-                let row = nth_row(call, sequence.into_stream(call.env)?, index)?;
-                return Ok(call.val(row));
-            }
-            let (table, rows) = sequence.into_selection(call.env)?;
-            let row = nth_row(call, rows, index)?;
-            let selection = SingleSelection::of_row(table, row)?;
-            Ok(Val { value: Value::Single(selection), bt: call.bt() })
         }
     }
 }

@@ -42,8 +42,9 @@ fn check_parameters(call: &Call<'_>, func: &Func, sequences: usize) -> Result<()
 
 fn concat_map(call: &mut Call<'_>) -> Result<Val> {
     let stream = call.stream(0)?;
-    let func = call.arg(1)?.into_func(Shortcut::None)?;
-    call.seq(stream.then(ConcatMap(func)))
+    let func = call.arg(1)?;
+    let bt = func.bt;
+    call.seq(stream.then(ConcatMap { func: func.into_func(Shortcut::None)?, bt }))
 }
 
 fn filter(call: &mut Call<'_>) -> Result<Val> {

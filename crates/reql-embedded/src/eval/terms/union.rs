@@ -12,6 +12,9 @@ pub const TERMS: &[Spec] = &[Spec::new(TermType::Union, Arity::at_least(0), unio
 fn union(call: &mut Call<'_>) -> Result<Val> {
     let streams = (0..call.len()).map(|index| call.stream(index)).collect::<Result<Vec<_>>>()?;
     let order = interleave_order(call)?;
+    if streams.is_empty() {
+        return call.array(Vec::new());
+    }
     call.seq(if order.is_empty() {
         Stream::new(Chain::new(streams))
     } else {

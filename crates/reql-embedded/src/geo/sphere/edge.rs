@@ -11,7 +11,7 @@ pub enum Crossing {
     /// They have a vertex in common.
     Touching,
     /// In a point inside of both.
-    Crossing,
+    Proper,
 }
 
 /// How the edges `ab` and `cd` meet. Exchanging the edges or their ends gives the same.
@@ -22,7 +22,7 @@ pub fn crossing(a: Vector, b: Vector, c: Vector, d: Vector) -> Crossing {
         return Crossing::Touching;
     }
     if acb == bda && -sign(c, d, b) == acb && sign(c, d, a) == acb {
-        Crossing::Crossing
+        Crossing::Proper
     } else {
         Crossing::Apart
     }
@@ -52,7 +52,7 @@ pub fn crosses(a: Vector, b: Vector, c: Vector, d: Vector) -> bool {
     match crossing(a, b, c, d) {
         Crossing::Apart => false,
         Crossing::Touching => vertex_crossing(a, b, c, d),
-        Crossing::Crossing => true,
+        Crossing::Proper => true,
     }
 }
 

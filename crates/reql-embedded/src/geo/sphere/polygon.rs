@@ -152,7 +152,7 @@ impl Polygon {
         for Bound { ring, .. } in &self.rings {
             ring.any_edge(a, b, |c, d| {
                 match edge::crossing(a, b, c, d) {
-                    Crossing::Crossing => {
+                    Crossing::Proper => {
                         let point = edge::intersection(a, b, c, d);
                         cuts.push((edge::fraction(point, a, b), point));
                     }

@@ -58,8 +58,7 @@ impl Ring {
             && self.vertices.iter().all(|vertex| vertex.is_unit())
             && !self.edges().enumerate().any(|(i, (a, b))| {
                 self.index.any(a, b, |j| {
-                    j > i + 1
-                        && edge::crossing(a, b, self.vertex(j), self.vertex(j + 1)) == Crossing::Crossing
+                    j > i + 1 && edge::crossing(a, b, self.vertex(j), self.vertex(j + 1)) == Crossing::Proper
                 })
             })
     }
@@ -196,7 +195,7 @@ impl Ring {
                 let (a, b) = (self.vertex(i), self.vertex(i + 1));
                 match edge::crossing(c, d, a, b) {
                     Crossing::Apart => false,
-                    Crossing::Crossing => {
+                    Crossing::Proper => {
                         crossing = true;
                         true
                     }

@@ -273,9 +273,9 @@ mod tests {
     }
 
     proptest! {
-        /// Up to 2^53 microseconds; further away, RethinkDB's arithmetic loses milliseconds too.
+        /// Up to the year 2096; further away, doubles are too coarse for microseconds, and milliseconds get lost.
         #[test]
-        fn reads_what_it_writes(millis in -9_000_000_000_000_i64..9_000_000_000_000, quarters in -48_i32..=56) {
+        fn reads_what_it_writes(millis in -4_000_000_000_000_i64..4_000_000_000_000, quarters in -48_i32..=56) {
             let (sign, quarters) = if quarters < 0 { ('-', -quarters) } else { ('+', quarters) };
             let zone = format!("{sign}{:02}:{:02}", quarters / 4, quarters % 4 * 15);
             let time = make(millis as f64 / 1000.0, &zone).unwrap();

@@ -1,0 +1,215 @@
+//! Character classes and escape sequences of RE2.
+
+use regex::Regex;
+
+use super::pattern::Fault;
+
+/// What a backslash introduces, and how many bytes it takes.
+pub(super) enum Escaped {
+    Char(char, usize),
+    /// A set, written as inside of brackets.
+    Class(String, usize),
+}
+
+/// Reads the bracketed class that the text begins with. Returns it in the syntax of the `regex` crate, and its length.
+pub(super) fn translate(text: &str) -> Result<(String, usize), Fault<'_>> {
+    let mut at = 1;
+    let mut class = String::from("[");
+    if text[at..].starts_with('^') {
+        class.push('^');
+        at += 1;
+    }
+    let first = at;
+    loop {
+        let rest = &text[at..];
+        if rest.is_empty() {
+            return Err(Fault::new("missing ]", text));
+        }
+        if rest.starts_with(']') && at > first {
+            class.push(']');
+            return Ok((class, at + 1));
+        }
+        if let Some((set, length)) = posix_class(rest)? {
+            class.push_str(set);
+            at += length;
+        } else if let Some(Escaped::Class(set, length)) = set_escape(rest)? {
+            class.push_str(&set);
+            at += length;
+        } else {
+            let (low, high, length) = range(rest, text)?;
+            class.push_str(&format!("\\x{{{:X}}}-\\x{{{:X}}}", u32::from(low), u32::from(high)));
+            at += length;
+        }
+    }
+}
+
+/// A character, or a range of them.
+fn range<'a>(text: &'a str, class: &'a str) -> Result<(char, char, usize), Fault<'a>> {
+    let (low, length) = class_char(text, class)?;
+    match text[length..].strip_prefix('-') {
+        Some(rest) if !rest.is_empty() && !rest.starts_with(']') => {
+            let (high, more) = class_char(rest, class)?;
+            let length = length + 1 + more;
+            if high < low {
+                return Err(Fault::new("invalid character class range", &text[..length]));
+            }
+            Ok((low, high, length))
+        }
+        _ => Ok((low, low, length)),
+    }
+}
+
+fn class_char<'a>(text: &'a str, class: &'a str) -> Result<(char, usize), Fault<'a>> {
+    match text.chars().next() {
+        None => Err(Fault::new("missing ]", class)),
+        Some('\\') => char_escape(text),
+        Some(c) => Ok((c, c.len_utf8())),
+    }
+}
+
+/// `[:alpha:]` and its like.
+fn posix_class(text: &str) -> Result<Option<(&str, usize)>, Fault<'_>> {
+    const NAMES: [&str; 14] = [
+        "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
+        "upper", "word", "xdigit",
+    ];
+    if !text.starts_with("[:") {
+        return Ok(None);
+    }
+    let Some(end) = text[2..].find(":]") else { return Ok(None) };
+    let (whole, name) = (&text[..end + 4], &text[2..end + 2]);
+    if !NAMES.contains(&name.strip_prefix('^').unwrap_or(name)) {
+        return Err(Fault::new("invalid character class range", whole));
+    }
+    Ok(Some((whole, whole.len())))
+}
+
+/// The escape sequence that the text begins with, outside of brackets.
+pub(super) fn escaped(text: &str) -> Result<Escaped, Fault<'_>> {
+    match set_escape(text)? {
+        Some(set) => Ok(set),
+        None => char_escape(text).map(|(c, length)| Escaped::Char(c, length)),
+    }
+}
+
+/// `\d` and its like, which are ASCII in RE2, and `\p`.
+fn set_escape(text: &str) -> Result<Option<Escaped>, Fault<'_>> {
+    let mut chars = text.chars();
+    if chars.next() != Some('\\') {
+        return Ok(None);
+    }
+    let set = match chars.next() {
+        Some('d') => "0-9",
+        Some('D') => r"\x{0}-/:-\x{10FFFF}",
+        Some('s') => r"\t\n\x0C\r ",
+        Some('S') => r"\x{0}-\x08\x0B\x0E-\x1F!-\x{10FFFF}",
+        Some('w') => "0-9A-Z_a-z",
+        Some('W') => r"\x{0}-/:-@\[-\^`\{-\x{10FFFF}",
+        Some('p' | 'P') => return unicode_class(text).map(Some),
+        _ => return Ok(None),
+    };
+    Ok(Some(Escaped::Class(set.to_owned(), 2)))
+}
+
+/// `\pN`, `\p{Greek}`, `\P{^Lu}`: a script or a general category, by its exact name.
+fn unicode_class(text: &str) -> Result<Escaped, Fault<'_>> {
+    const CATEGORIES: &str = " C Cc Cf Co Cs L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc Pd Pe Pf Pi Po Ps S Sc Sk Sm \
+                              So Z Zl Zp Zs Any ";
+    let invalid = |portion| Fault::new("invalid character class range", portion);
+    let rest = &text[2..];
+    let (name, length) = match rest.strip_prefix('{') {
+        Some(braced) => {
+            let end = braced.find('}').ok_or_else(|| invalid(text))?;
+            (&braced[..end], 2 + 1 + end + 1)
+        }
+        None => {
+            let c = rest.chars().next().ok_or_else(|| invalid(text))?;
+            (&rest[..c.len_utf8()], 2 + c.len_utf8())
+        }
+    };
+    let (negated, name) = match name.strip_prefix('^') {
+        Some(name) => (!text.starts_with("\\P"), name),
+        None => (text.starts_with("\\P"), name),
+    };
+    let letter = if negated { 'P' } else { 'p' };
+    let set = if name.contains(' ') || name.is_empty() {
+        None
+    } else if CATEGORIES.contains(&format!(" {name} ")) {
+        Some(format!("\\{letter}{{{name}}}"))
+    } else {
+        let is_name = name.starts_with(|c: char| c.is_ascii_uppercase())
+            && name.chars().all(|c| c.is_ascii_alphabetic() || c == '_');
+        let script = format!("\\{letter}{{Script={name}}}");
+        (is_name && Regex::new(&script).is_ok()).then_some(script)
+    };
+    set.map(|set| Escaped::Class(set, length)).ok_or_else(|| invalid(&text[..length]))
+}
+
+/// An escape sequence for one character.
+fn char_escape(text: &str) -> Result<(char, usize), Fault<'_>> {
+    let mut chars = text.char_indices().skip(1);
+    let Some((_, c)) = chars.next() else { return Err(Fault::new("trailing \\", "")) };
+    let simple = match c {
+        'a' => '\x07',
+        'f' => '\x0C',
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'v' => '\x0B',
+        'x' => return hexadecimal(text),
+        '0'..='7' => return octal(text),
+        '8' | '9' => return Err(invalid_escape(text, 2)),
+        c if c.is_ascii() && !c.is_ascii_alphabetic() => c,
+        _ => return Err(invalid_escape(text, 1 + c.len_utf8())),
+    };
+    Ok((simple, 2))
+}
+
+fn invalid_escape(text: &str, length: usize) -> Fault<'_> {
+    Fault::new("invalid escape sequence", text.get(..length).unwrap_or(text))
+}
+
+/// Up to three octal digits; one alone, other than 0, would be a reference to a group, which RE2 doesn't have.
+fn octal(text: &str) -> Result<(char, usize), Fault<'_>> {
+    let digits = text[1..].bytes().take(3).take_while(|byte| matches!(byte, b'0'..=b'7')).count();
+    let code = u32::from_str_radix(&text[1..=digits], 8).ok().and_then(char::from_u32);
+    match code {
+        Some(c) if digits > 1 || text[1..].starts_with('0') => Ok((c, 1 + digits)),
+        _ => Err(invalid_escape(text, 2)),
+    }
+}
+
+/// `\x7F` or `\x{10FFFF}`.
+fn hexadecimal(text: &str) -> Result<(char, usize), Fault<'_>> {
+    let rest = &text[2..];
+    let (digits, length) = match rest.strip_prefix('{') {
+        None => {
+            let digits = rest.bytes().take(2).take_while(u8::is_ascii_hexdigit).count();
+            if digits < 2 {
+                let shown = rest.chars().take(digits + 1).map(char::len_utf8).sum::<usize>();
+                return Err(invalid_escape(text, 2 + shown));
+            }
+            (&rest[..2], 4)
+        }
+        Some(braced) => {
+            let digits = braced.bytes().take_while(u8::is_ascii_hexdigit).count();
+            // Too large a number is noticed at the digit that makes it so.
+            let too_large = (1..=digits).find(|&end| {
+                u32::from_str_radix(&braced[..end], 16).is_ok_and(|code| code > u32::from(char::MAX))
+            });
+            if let Some(end) = too_large {
+                return Err(invalid_escape(text, 3 + end));
+            }
+            let end = braced[digits..].chars().next();
+            if digits == 0 || end != Some('}') {
+                return Err(invalid_escape(text, 3 + digits + end.map_or(0, char::len_utf8)));
+            }
+            (&braced[..digits], 3 + digits + 1)
+        }
+    };
+    u32::from_str_radix(digits, 16)
+        .ok()
+        .and_then(char::from_u32)
+        .map(|c| (c, length))
+        .ok_or_else(|| invalid_escape(text, length))
+}

@@ -1,0 +1,142 @@
+//! Rows of a table that come with the values under which they stand in an index.
+
+use super::{Source, Stream};
+use crate::datum::{Datum, key};
+use crate::error::{Error, Result};
+use crate::eval::env::Env;
+use crate::eval::func::Func;
+use crate::eval::order::Order;
+use crate::storage::IndexScan;
+
+/// Rows in the order of an index, as pairs: the value in the index, and the row.
+pub struct Pairs {
+    scan: IndexScan,
+    func: Func,
+    multi: bool,
+}
+
+impl Pairs {
+    /// `func` is the function of the index, `multi` whether it makes an entry of each element of an array.
+    pub fn new(scan: IndexScan, func: Func, multi: bool) -> Self {
+        Pairs { scan, func, multi }
+    }
+
+    /// The value is computed anew, because the key that the index keeps doesn't tell all of it: the zone of a time.
+    fn value(&self, env: &Env, row: &Datum) -> Result<Datum> {
+        match self.func.call(env, std::slice::from_ref(row))? {
+            Datum::Array(items) if self.multi => items
+                .iter()
+                .find(|item| key::secondary(item).is_ok_and(|key| key == self.scan.value()))
+                .ok_or_else(|| Error::internal("An index entry does not belong to its row.")),
+            value => Ok(value),
+        }
+    }
+}
+
+impl Source for Pairs {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        let Some(row) = self.scan.next()? else { return Ok(None) };
+        let value = self.value(env, &row)?;
+        Ok(Some(Datum::array(vec![value, row])))
+    }
+
+    fn suspend(&mut self) {
+        self.scan.suspend();
+    }
+}
+
+/// The two parts of what [`Pairs`] gives.
+pub fn split_pair(pair: &Datum) -> Result<(Datum, Datum)> {
+    let parts = pair.as_array()?;
+    match (parts.get(0), parts.get(1)) {
+        (Some(value), Some(row)) => Ok((value, row)),
+        _ => Err(Error::internal("A row without its value in the index.")),
+    }
+}
+
+/// The values of an index, each once.
+pub struct DistinctValues {
+    pairs: Stream,
+    last: Option<Datum>,
+}
+
+impl DistinctValues {
+    /// Of the pairs in the order of the index.
+    pub fn new(pairs: Stream) -> Self {
+        DistinctValues { pairs, last: None }
+    }
+}
+
+impl Source for DistinctValues {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        while let Some(pair) = self.pairs.next(env)? {
+            let (value, _) = split_pair(&pair)?;
+            if self.last.as_ref() != Some(&value) {
+                self.last = Some(value.clone());
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+
+    fn suspend(&mut self) {
+        self.pairs.suspend();
+    }
+}
+
+/// Rows in the order of an index, and those of the same value in a further order.
+pub struct SortedRuns {
+    pairs: Stream,
+    order: Order,
+    run: std::vec::IntoIter<Datum>,
+    /// The first row of the next run, with its value.
+    next: Option<(Datum, Datum)>,
+}
+
+impl SortedRuns {
+    /// Of the pairs in the order of the index.
+    pub fn new(pairs: Stream, order: Order) -> Self {
+        SortedRuns { pairs, order, run: Vec::new().into_iter(), next: None }
+    }
+
+    fn pair(&mut self, env: &Env) -> Result<Option<(Datum, Datum)>> {
+        self.pairs.next(env)?.as_ref().map(split_pair).transpose()
+    }
+
+    /// Reads the rows of the next value.
+    fn advance(&mut self, env: &Env) -> Result<bool> {
+        let first = match self.next.take() {
+            Some(pair) => Some(pair),
+            None => self.pair(env)?,
+        };
+        let Some((value, row)) = first else { return Ok(false) };
+        let mut run = vec![row];
+        while let Some((other, row)) = self.pair(env)? {
+            if other != value {
+                self.next = Some((other, row));
+                break;
+            }
+            run.push(row);
+            env.limits.check_array(run.len())?;
+        }
+        self.run = self.order.sort(env, run)?.into_iter();
+        Ok(true)
+    }
+}
+
+impl Source for SortedRuns {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        loop {
+            if let Some(row) = self.run.next() {
+                return Ok(Some(row));
+            }
+            if !self.advance(env)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn suspend(&mut self) {
+        self.pairs.suspend();
+    }
+}

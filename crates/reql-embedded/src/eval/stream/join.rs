@@ -1,0 +1,70 @@
+//! Joining rows with those that an index finds for them.
+
+use super::{Source, Stream};
+use crate::datum::Datum;
+use crate::error::{At, Bt, Result};
+use crate::eval::env::Env;
+use crate::eval::func::Func;
+use crate::eval::table::TableRef;
+
+/// The pairs of `eq_join`: each row with each row of a table that has its key. In the order of the left rows.
+pub struct EqJoin {
+    left: Stream,
+    key: Func,
+    table: TableRef,
+    index: String,
+    bt: Bt,
+    /// A left row, and those of its partners that are left.
+    open: Option<(Datum, Stream)>,
+}
+
+impl EqJoin {
+    /// `key` finds a row's key, `index` is where the table is asked for it, `bt` the term to blame.
+    pub fn new(left: Stream, key: Func, table: TableRef, index: String, bt: Bt) -> Self {
+        EqJoin { left, key, table, index, bt, open: None }
+    }
+
+    /// The rows of the table that belong to a row; a row without a key has none.
+    fn partners(&self, env: &Env, row: &Datum) -> Result<Option<Stream>> {
+        let Some(key) = self.key.find(env, row)?.filter(|key| !key.is_null()) else { return Ok(None) };
+        if self.table.is_primary(Some(&self.index)) {
+            let partner = self.table.get(env, &key).at(self.bt)?;
+            return Ok((!partner.is_null()).then(|| Stream::of_array(vec![partner])));
+        }
+        self.table.get_all(env, vec![key], Some(&self.index)).at(self.bt).map(Some)
+    }
+}
+
+impl Source for EqJoin {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        loop {
+            if let Some((left, partners)) = &mut self.open {
+                if let Some(right) = partners.next(env)? {
+                    return Ok(Some(Datum::object([("left", left.clone()), ("right", right)])));
+                }
+                self.open = None;
+            }
+            let Some(left) = self.left.next(env)? else { return Ok(None) };
+            self.open = self.partners(env, &left)?.map(|partners| (left, partners));
+        }
+    }
+
+    fn suspend(&mut self) {
+        self.left.suspend();
+        if let Some((_, partners)) = &mut self.open {
+            partners.suspend();
+        }
+    }
+
+    fn is_array(&self) -> bool {
+        self.left.is_array()
+    }
+
+    fn is_infinite(&self) -> bool {
+        self.left.is_infinite()
+    }
+
+    fn check_finite(&self) -> Result<()> {
+        self.left.check_finite()
+    }
+}

@@ -1,0 +1,211 @@
+//! Geometry: making it, measuring it, and finding rows by it.
+
+use std::sync::Arc;
+
+use super::elements::{self, Elements, NO_RECURSE, Operation};
+use crate::datum::Datum;
+use crate::error::{At, Bt, Error, Result};
+use crate::eval::geo_index::GeoIndex;
+use crate::eval::{Arity, Call, Determinism, Grouping, Spec, Stream, TableRef, Val, Value};
+use crate::geo::nearest::Nearest;
+use crate::geo::{self, Circle, Ellipsoid, LonLat, Relation, Shape, Unit, geojson};
+use crate::term::TermType;
+
+const SYSTEM_AND_UNIT: &[&str] = &["geo_system", "unit"];
+const CIRCLE: &[&str] = &["geo_system", "unit", "fill", "num_vertices"];
+const NEAREST: &[&str] = &["index", "max_results", "max_dist", "geo_system", "unit"];
+
+/// The terms of this family. Rounding may differ between machines, so few of them count as deterministic.
+pub const TERMS: &[Spec] = &[
+    Spec::new(TermType::Geojson, Arity::exactly(1), from_geojson).determinism(Determinism::ONE_SERVER),
+    Spec::new(TermType::ToGeojson, Arity::exactly(1), to_geojson),
+    Spec::new(TermType::Point, Arity::exactly(2), point),
+    Spec::new(TermType::Line, Arity::at_least(2), line).determinism(Determinism::ONE_SERVER),
+    Spec::new(TermType::Polygon, Arity::at_least(3), polygon).determinism(Determinism::ONE_SERVER),
+    Spec::new(TermType::PolygonSub, Arity::exactly(2), polygon_sub).determinism(Determinism::ONE_SERVER),
+    Spec::new(TermType::Fill, Arity::exactly(1), fill).determinism(Determinism::ONE_SERVER),
+    Spec::new(TermType::Circle, Arity::exactly(2), circle)
+        .optargs(CIRCLE)
+        .determinism(Determinism::ONE_SERVER),
+    Spec::new(TermType::Distance, Arity::exactly(2), distance)
+        .optargs(SYSTEM_AND_UNIT)
+        .determinism(Determinism::ONE_SERVER),
+    Spec::new(TermType::Intersects, Arity::exactly(2), |call| relation(call, Relation::Intersects))
+        .optargs(NO_RECURSE)
+        .grouping(Grouping::Stream)
+        .determinism(Determinism::ONE_SERVER),
+    Spec::new(TermType::Includes, Arity::exactly(2), |call| relation(call, Relation::Includes))
+        .optargs(NO_RECURSE)
+        .grouping(Grouping::Stream)
+        .determinism(Determinism::ONE_SERVER),
+    Spec::new(TermType::GetIntersecting, Arity::exactly(2), get_intersecting)
+        .optargs(&["index"])
+        .determinism(Determinism::ONE_SERVER),
+    Spec::new(TermType::GetNearest, Arity::exactly(2), get_nearest)
+        .optargs(NEAREST)
+        .determinism(Determinism::ONE_SERVER),
+];
+
+/// An argument that must be a geometry, which is blamed when it isn't.
+fn geometry(call: &mut Call<'_>, index: usize) -> Result<(Datum, Bt)> {
+    let (datum, bt) = call.placed(index)?;
+    geojson::expect(&datum).at(bt)?;
+    Ok((datum, bt))
+}
+
+fn from_geojson(call: &mut Call<'_>) -> Result<Val> {
+    let geojson = call.datum(0)?;
+    Ok(call.val(geojson::from_geojson(&geojson)?))
+}
+
+fn to_geojson(call: &mut Call<'_>) -> Result<Val> {
+    let (geometry, _) = geometry(call, 0)?;
+    Ok(call.val(geojson::to_geojson(&geometry)?))
+}
+
+fn point(call: &mut Call<'_>) -> Result<Val> {
+    let longitude = call.arg(0)?.into_num()?;
+    let latitude = call.arg(1)?.into_num()?;
+    Ok(call.val(geojson::point(longitude, latitude)?))
+}
+
+fn points(call: &mut Call<'_>) -> Result<Vec<LonLat>> {
+    (0..call.len()).map(|index| LonLat::of_argument(&call.datum(index)?)).collect()
+}
+
+fn line(call: &mut Call<'_>) -> Result<Val> {
+    let points = points(call)?;
+    Ok(call.val(geojson::line(&points)?))
+}
+
+fn polygon(call: &mut Call<'_>) -> Result<Val> {
+    let points = points(call)?;
+    Ok(call.val(geojson::polygon(&points)?))
+}
+
+fn fill(call: &mut Call<'_>) -> Result<Val> {
+    let (line, _) = geometry(call, 0)?;
+    Ok(call.val(geojson::fill(&line)?))
+}
+
+fn polygon_sub(call: &mut Call<'_>) -> Result<Val> {
+    let (polygon, bt) = geometry(call, 0)?;
+    geo::expect_shell(&polygon).at(bt)?;
+    let (hole, bt) = geometry(call, 1)?;
+    geo::expect_shell(&hole).at(bt)?;
+    Ok(call.val(geo::subtract(&polygon, &hole)?))
+}
+
+fn ellipsoid(call: &Call<'_>) -> Result<Ellipsoid> {
+    let Some(option) = call.optarg("geo_system")? else { return Ok(Ellipsoid::WGS84) };
+    let bt = option.bt;
+    Ellipsoid::of_option(&option.into_datum()?).at(bt)
+}
+
+fn unit(call: &Call<'_>) -> Result<Unit> {
+    let Some(option) = call.optarg("unit")? else { return Ok(Unit::Meter) };
+    Unit::of_option(&Datum::from(option.into_str()?))
+}
+
+fn circle(call: &mut Call<'_>) -> Result<Val> {
+    let (center, radius) = (call.arg(0)?, call.arg(1)?);
+    let fill = call.optarg("fill")?.map(Val::into_bool).transpose()?.unwrap_or(true);
+    let vertices = vertices(call)?;
+    let ellipsoid = ellipsoid(call)?;
+    let unit = unit(call)?;
+    let center = LonLat::of_argument(&center.into_datum()?)?;
+    let radius = unit.to_meters(radius.into_num()?);
+    let circle = Circle { center, radius, vertices, ellipsoid };
+    circle.check_radius()?;
+    call.env.limits.check_array(vertices as usize + 1)?;
+    Ok(call.val(geo::circle(&circle, fill)?))
+}
+
+fn vertices(call: &Call<'_>) -> Result<u32> {
+    let Some(option) = call.optarg("num_vertices")? else { return Ok(32) };
+    let bt = option.bt;
+    let count = option.into_int()?;
+    match u32::try_from(count) {
+        Ok(0) => Err(Error::logic("num_vertices must be positive.").at(bt)),
+        Ok(count) => Ok(count),
+        Err(_) => Err(Error::logic(format!("Integer too large: {count}")).at(bt)),
+    }
+}
+
+fn distance(call: &mut Call<'_>) -> Result<Val> {
+    let (first, second) = (call.arg(0)?, call.placed(1)?);
+    let (ellipsoid, unit) = (ellipsoid(call)?, unit(call)?);
+    let first_bt = first.bt;
+    let first = first.into_datum()?;
+    geojson::expect(&first).at(first_bt)?;
+    let (second, second_bt) = second;
+    geojson::expect(&second).at(second_bt)?;
+    let meters = geo::distance(&first, &second, ellipsoid)?;
+    Ok(call.val(Datum::num(unit.from_meters(meters))?))
+}
+
+/// A term that asks of a geometry, or of each geometry of a sequence, what it is to another one.
+fn relation(call: &mut Call<'_>, relation: fn(Shape) -> Relation) -> Result<Val> {
+    let first = call.arg(0)?;
+    elements::apply(call, first, Elements::Filter, |call| {
+        let (other, _) = geometry(call, 1)?;
+        Ok(Operation::Relation(relation(Shape::of(&other)?)))
+    })
+}
+
+/// The table and the index that a term of this name is to search.
+fn searched(call: &Call<'_>, table: &TableRef, term: &str) -> Result<Arc<str>> {
+    let Some(index) = call.optarg("index")? else {
+        return Err(call.fail(format!("{term} requires an index argument.")));
+    };
+    let index = index.into_str()?;
+    if index == *table.primary_key() {
+        return Err(call.fail(format!("{term} cannot use the primary index.")));
+    }
+    Ok(index)
+}
+
+fn get_intersecting(call: &mut Call<'_>) -> Result<Val> {
+    const NAME: &str = "get_intersecting";
+    let table = call.arg(0)?.into_table()?;
+    let (query, bt) = call.placed(1)?;
+    let index = searched(call, &table, NAME)?;
+    let shape = Shape::of(geojson::expect(&query).at(bt)?)?;
+    let rows = GeoIndex::open(call.env, &table, index, NAME)?.intersecting(shape)?;
+    Ok(Val { value: Value::Selection(table, Stream::new(rows)), bt: call.bt() })
+}
+
+fn get_nearest(call: &mut Call<'_>) -> Result<Val> {
+    const NAME: &str = "get_nearest";
+    let table = call.arg(0)?.into_table()?;
+    let center = call.datum(1)?;
+    let index = searched(call, &table, NAME)?;
+    let center = LonLat::of_argument(&center)?;
+    let (ellipsoid, unit) = (ellipsoid(call)?, unit(call)?);
+    let max_distance = max_distance(call, unit)?;
+    let max_results = max_results(call)?;
+    let search = Nearest::new(center, ellipsoid, max_distance, max_results);
+    let found = GeoIndex::open(call.env, &table, index, NAME)?.nearest(call.env, search)?;
+    let rows = found.into_iter().map(|(meters, row)| {
+        Ok(Datum::object([("dist", Datum::num(unit.from_meters(meters))?), ("doc", row)]))
+    });
+    call.array(rows.collect::<Result<_>>()?)
+}
+
+fn max_distance(call: &Call<'_>, unit: Unit) -> Result<f64> {
+    let Some(option) = call.optarg("max_dist")? else { return Ok(Nearest::MAX_DISTANCE) };
+    let bt = option.bt;
+    let meters = unit.to_meters(option.into_num()?);
+    if meters > 0.0 { Ok(meters) } else { Err(Error::logic("max_dist must be positive.").at(bt)) }
+}
+
+fn max_results(call: &Call<'_>) -> Result<usize> {
+    let Some(option) = call.optarg("max_results")? else { return Ok(Nearest::MAX_RESULTS) };
+    let bt = option.bt;
+    let count = option.into_int()?;
+    if count > 0 {
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
+    } else {
+        Err(Error::logic("max_results must be positive.").at(bt))
+    }
+}

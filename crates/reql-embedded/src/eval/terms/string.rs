@@ -1,0 +1,65 @@
+//! Strings.
+
+use crate::datum::Datum;
+use crate::datum::text::{self, Separator, regexp, template};
+use crate::error::{At, Result};
+use crate::eval::{Arity, Call, Spec, Val};
+use crate::term::TermType;
+
+/// The terms of this family.
+pub const TERMS: &[Spec] = &[
+    Spec::new(TermType::Match, Arity::exactly(2), match_term),
+    Spec::new(TermType::Split, Arity::between(1, 3), split),
+    Spec::new(TermType::Upcase, Arity::exactly(1), upcase),
+    Spec::new(TermType::Downcase, Arity::exactly(1), downcase),
+    Spec::new(TermType::Format, Arity::exactly(2), format_term),
+];
+
+fn match_term(call: &mut Call<'_>) -> Result<Val> {
+    let text = call.arg(0)?.into_str()?;
+    let pattern = call.arg(1)?.into_str()?;
+    let regex = call.env.regex(&pattern, regexp::compile)?;
+    Ok(call.val(regexp::find(&regex, &text)))
+}
+
+fn split(call: &mut Call<'_>) -> Result<Val> {
+    let text = call.arg(0)?.into_str()?;
+    let separator = match call.len() {
+        1 => Datum::Null,
+        _ => call.datum(1)?,
+    };
+    let separator = match &separator {
+        Datum::Null => Separator::Whitespace,
+        other => Separator::Text(other.as_str()?),
+    };
+    let limit = if call.len() > 2 { limit(call)? } else { None };
+    call.array(text::split(&text, separator, limit).into_iter().map(Datum::from).collect())
+}
+
+/// How often to split; -1 stands for no limit.
+fn limit(call: &mut Call<'_>) -> Result<Option<usize>> {
+    let limit = call.arg(2)?.into_int()?;
+    let most = call.env.limits.array.saturating_sub(1);
+    match usize::try_from(limit) {
+        Ok(limit) if limit <= most => Ok(Some(limit)),
+        Err(_) if limit == -1 => Ok(None),
+        _ => Err(call.fail(format!("Error: `split` size argument must be in range [-1, {most}]."))),
+    }
+}
+
+/// Only ASCII letters have cases in RethinkDB.
+fn upcase(call: &mut Call<'_>) -> Result<Val> {
+    let text = call.arg(0)?.into_str()?;
+    Ok(call.val(Datum::from(text.to_ascii_uppercase())))
+}
+
+fn downcase(call: &mut Call<'_>) -> Result<Val> {
+    let text = call.arg(0)?.into_str()?;
+    Ok(call.val(Datum::from(text.to_ascii_lowercase())))
+}
+
+fn format_term(call: &mut Call<'_>) -> Result<Val> {
+    let pattern = call.arg(0)?.into_str()?;
+    let fields = call.datum(1)?;
+    Ok(call.val(Datum::from(template::fill(&pattern, &fields).at(call.bt())?)))
+}

@@ -1,0 +1,169 @@
+//! Times and the constants of the calendar.
+
+use crate::datum::Datum;
+use crate::datum::pseudo::TIME;
+use crate::datum::pseudo::time::calendar::{self, Portion, TimeOfDay};
+use crate::datum::pseudo::time::{self, Bound, iso8601};
+use crate::error::{At, Error, Result};
+use crate::eval::terms::table::is_open;
+use crate::eval::{Arity, Call, Determinism, Spec, Val};
+use crate::term::TermType;
+
+/// The terms of this family.
+pub const TERMS: &[Spec] = &[
+    Spec::new(TermType::Now, Arity::exactly(0), now).determinism(Determinism::CONSTANT_NOW),
+    Spec::new(TermType::Time, Arity::between(4, 7), time_term),
+    Spec::new(TermType::EpochTime, Arity::exactly(1), epoch_time),
+    Spec::new(TermType::Iso8601, Arity::exactly(1), from_iso8601).optargs(&["default_timezone"]),
+    Spec::new(TermType::ToEpochTime, Arity::exactly(1), to_epoch_time),
+    Spec::new(TermType::ToIso8601, Arity::exactly(1), to_iso8601),
+    Spec::new(TermType::InTimezone, Arity::exactly(2), in_timezone),
+    Spec::new(TermType::Timezone, Arity::exactly(1), timezone),
+    Spec::new(TermType::During, Arity::exactly(3), during).optargs(&["left_bound", "right_bound"]),
+    Spec::new(TermType::Date, Arity::exactly(1), date),
+    Spec::new(TermType::TimeOfDay, Arity::exactly(1), time_of_day),
+    portion_spec(TermType::Year),
+    portion_spec(TermType::Month),
+    portion_spec(TermType::Day),
+    portion_spec(TermType::DayOfWeek),
+    portion_spec(TermType::DayOfYear),
+    portion_spec(TermType::Hours),
+    portion_spec(TermType::Minutes),
+    portion_spec(TermType::Seconds),
+    constant_spec(TermType::Monday),
+    constant_spec(TermType::Tuesday),
+    constant_spec(TermType::Wednesday),
+    constant_spec(TermType::Thursday),
+    constant_spec(TermType::Friday),
+    constant_spec(TermType::Saturday),
+    constant_spec(TermType::Sunday),
+    constant_spec(TermType::January),
+    constant_spec(TermType::February),
+    constant_spec(TermType::March),
+    constant_spec(TermType::April),
+    constant_spec(TermType::May),
+    constant_spec(TermType::June),
+    constant_spec(TermType::July),
+    constant_spec(TermType::August),
+    constant_spec(TermType::September),
+    constant_spec(TermType::October),
+    constant_spec(TermType::November),
+    constant_spec(TermType::December),
+];
+
+const fn portion_spec(kind: TermType) -> Spec {
+    Spec::new(kind, Arity::exactly(1), portion)
+}
+
+const fn constant_spec(kind: TermType) -> Spec {
+    Spec::new(kind, Arity::exactly(0), constant)
+}
+
+fn now(call: &mut Call<'_>) -> Result<Val> {
+    Ok(call.val(call.env.now.clone()))
+}
+
+/// An argument that has to be a time.
+fn time_arg(call: &mut Call<'_>, index: usize) -> Result<Datum> {
+    let (time, bt) = call.placed(index)?;
+    if time.is_ptype(TIME) {
+        return Ok(time);
+    }
+    Err(Error::logic(format!("Not a TIME pseudotype: `{}`.", time.trunc_print())).at(bt))
+}
+
+fn time_term(call: &mut Call<'_>) -> Result<Val> {
+    let count = call.len();
+    if !matches!(count, 4 | 7) {
+        return Err(call.fail(format!("Got {count} arguments to TIME (expected 4 or 7).")));
+    }
+    let date = (int(call, 0)?, int(call, 1)?, int(call, 2)?);
+    let of_day = match count {
+        4 => TimeOfDay::default(),
+        _ => TimeOfDay { hours: int(call, 3)?, minutes: int(call, 4)?, seconds: call.arg(5)?.into_num()? },
+    };
+    let zone = call.arg(count - 1)?.into_str()?;
+    Ok(call.val(calendar::from_parts(date, of_day, &zone).at(call.bt())?))
+}
+
+fn int(call: &mut Call<'_>, index: usize) -> Result<i32> {
+    let arg = call.arg(index)?;
+    let bt = arg.bt;
+    let int = arg.into_int()?;
+    i32::try_from(int).map_err(|_| Error::logic(format!("Integer too large: {int}")).at(bt))
+}
+
+fn epoch_time(call: &mut Call<'_>) -> Result<Val> {
+    let seconds = call.arg(0)?.into_num()?;
+    Ok(call.val(time::make(seconds, "+00:00")?))
+}
+
+fn from_iso8601(call: &mut Call<'_>) -> Result<Val> {
+    let text = call.arg(0)?;
+    let bt = text.bt;
+    let zone = match call.optarg("default_timezone")? {
+        Some(zone) => zone.into_str()?,
+        None => "".into(),
+    };
+    Ok(call.val(iso8601::parse(&*text.into_str()?, &zone).at(bt)?))
+}
+
+fn to_epoch_time(call: &mut Call<'_>) -> Result<Val> {
+    let time = time_arg(call, 0)?;
+    Ok(call.val(Datum::Num(time::epoch(&time))))
+}
+
+fn to_iso8601(call: &mut Call<'_>) -> Result<Val> {
+    let time = time_arg(call, 0)?;
+    Ok(call.val(Datum::from(iso8601::format(&time)?)))
+}
+
+fn in_timezone(call: &mut Call<'_>) -> Result<Val> {
+    let time = time_arg(call, 0)?;
+    let zone = call.datum(1)?;
+    Ok(call.val(time::in_timezone(&time, zone.as_str()?)?))
+}
+
+fn timezone(call: &mut Call<'_>) -> Result<Val> {
+    let time = time_arg(call, 0)?;
+    Ok(call.val(time::timezone(&time)))
+}
+
+fn during(call: &mut Call<'_>) -> Result<Val> {
+    let (time, left, right) = (time_arg(call, 0)?, time_arg(call, 1)?, time_arg(call, 2)?);
+    let bound = |name, open| Ok(if is_open(call, name, open)? { Bound::Open } else { Bound::Closed });
+    let (left_bound, right_bound) = (bound("left_bound", false)?, bound("right_bound", true)?);
+    Ok(call.val(Datum::Bool(time::during(&time, (&left, left_bound), (&right, right_bound)))))
+}
+
+fn date(call: &mut Call<'_>) -> Result<Val> {
+    let time = time_arg(call, 0)?;
+    Ok(call.val(calendar::date(&time)?))
+}
+
+fn time_of_day(call: &mut Call<'_>) -> Result<Val> {
+    let time = time_arg(call, 0)?;
+    Ok(call.val(Datum::Num(calendar::time_of_day(&time)?)))
+}
+
+fn portion(call: &mut Call<'_>) -> Result<Val> {
+    let portion = match call.kind() {
+        TermType::Year => Portion::Year,
+        TermType::Month => Portion::Month,
+        TermType::Day => Portion::Day,
+        TermType::DayOfWeek => Portion::DayOfWeek,
+        TermType::DayOfYear => Portion::DayOfYear,
+        TermType::Hours => Portion::Hours,
+        TermType::Minutes => Portion::Minutes,
+        _ => Portion::Seconds,
+    };
+    let time = time_arg(call, 0)?;
+    Ok(call.val(Datum::Num(calendar::portion(&time, portion)?)))
+}
+
+/// Days of the week and months count from 1, in the order of their numbers in the protocol.
+fn constant(call: &mut Call<'_>) -> Result<Val> {
+    let number = call.kind().number();
+    let first = if number < TermType::January.number() { TermType::Monday } else { TermType::January };
+    Ok(call.val(Datum::Num(f64::from(number - first.number() + 1))))
+}

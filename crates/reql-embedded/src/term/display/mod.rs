@@ -1,0 +1,60 @@
+//! Terms as JavaScript, the way RethinkDB shows the functions of indexes and write hooks.
+//!
+//! What is shown is meant for people: strings are not escaped, deep terms end in dots, and the commas of a `do` with
+//! several arguments are where RethinkDB puts them.
+
+mod javascript;
+mod layout;
+mod value;
+
+use javascript::Writer;
+use layout::Doc;
+
+use super::{RawTerm, TermType};
+
+const WIDTH: usize = 80;
+
+/// A term as JavaScript, in lines of 80 columns.
+pub fn as_javascript(term: &RawTerm) -> String {
+    Writer::default().term(term).print(WIDTH)
+}
+
+/// A function as JavaScript: `function(var1) { return var1("x"); }`.
+pub fn function_as_javascript(func: &RawTerm) -> String {
+    match (func.kind, &*func.args) {
+        (TermType::Func, [params, body]) => {
+            let params: Vec<String> = javascript::params(params);
+            format!("function({}) {{ return {}; }}", params.join(", "), as_javascript(body))
+        }
+        (TermType::Javascript, [source, ..]) => match &source.datum {
+            Some(crate::datum::Datum::Str(source)) => format!("r.js({source})"),
+            _ => as_javascript(func),
+        },
+        _ => as_javascript(func),
+    }
+}
+
+/// A comma, after which a line may break.
+fn comma() -> Doc {
+    Doc::concat([Doc::text(","), Doc::soft_break(" ", "")])
+}
+
+/// Documents with commas between them.
+fn separated(docs: impl IntoIterator<Item = Doc>) -> Vec<Doc> {
+    let mut list = Vec::new();
+    for doc in docs {
+        if !list.is_empty() {
+            list.push(comma());
+        }
+        list.push(doc);
+    }
+    list
+}
+
+/// A key and its value in an object.
+fn field(key: &str, value: Doc) -> Doc {
+    Doc::group([Doc::text(format!("\"{key}\":")), Doc::soft_break(" ", ""), value])
+}
+
+#[cfg(test)]
+mod tests;
