@@ -364,3 +364,12 @@ async fn a_socket_that_is_read_slowly_gets_all() {
     assert!(text.contains("\n9999\n"));
     closed(&database, &server).await;
 }
+
+#[tokio::test]
+async fn a_result_that_is_one_array_counts_as_its_members() {
+    let server = server().await;
+    let mut conn = Conn::new(database(&server));
+    assert_eq!(conn.all::<u8>(r.expr([1, 2])).await.unwrap(), [1, 2]);
+    assert_eq!(conn.all::<u8>(r.expr(3)).await.unwrap(), [3]);
+    assert_eq!(conn.first::<Vec<u8>>(r.expr([1, 2])).await.unwrap(), Some(vec![1, 2]));
+}
