@@ -29,9 +29,12 @@ struct InProcess {
 
 impl InProcess {
     fn new() -> Self {
-        let store = Store::open(Options::new(Arc::new(eval::Functions))).expect("a store in memory");
+        let options = Options::new(Arc::new(eval::Functions));
+        let cache_bytes = options.cache_bytes;
+        let store = Store::open(options).expect("a store in memory");
         store.create_database("test").expect("a new database");
-        let instance = Instance::new(store, 0, "", None).expect("a server of its own");
+        let name = Some("server".to_owned());
+        let instance = Instance::new(store, cache_bytes, "", name).expect("a new server");
         InProcess { instance: Arc::new(instance) }
     }
 }
