@@ -9,7 +9,7 @@ use crate::datum::{Datum, json, key, syntax};
 use crate::error::{Bt, Error, Result};
 use crate::geo;
 use crate::storage::{IndexCompiler, IndexFunction, IndexSpec};
-use crate::term::{Backtraces, RawTerm, TermType, as_javascript, function_as_javascript};
+use crate::term::{Backtraces, RawTerm, TermType, function_as_javascript};
 
 /// The text of a function, from which [`function`] makes it again. Variables that it has captured become literals.
 pub fn text(func: &Func) -> Result<String> {
@@ -20,40 +20,6 @@ pub fn text(func: &Func) -> Result<String> {
     let mut term = (**term).clone();
     substitute(&mut term, &bindings, implicit.as_ref());
     term.to_json()
-}
-
-/// A function with the variables around it, for people.
-pub fn describe(func: &Func) -> Result<String> {
-    let Some((term, scope)) = func.source() else {
-        return Ok(func.native_source().unwrap_or_default());
-    };
-    let (params, body) = match &*term.args {
-        [params, body] => (params, body),
-        _ => return Ok(as_javascript(term)),
-    };
-    let variable = |name: i64| {
-        let name = RawTerm::literal(Datum::Num(name as f64), func.bt);
-        as_javascript(&RawTerm::generated(TermType::Var, func.bt, vec![name]))
-    };
-    let (bindings, implicit) = scope.bindings();
-    let mut captures = vec![match (scope.implicit_depth(), implicit) {
-        (0, _) => "(no implicit)".to_owned(),
-        (1, Some(value)) => format!("implicit: {}", value.print()),
-        (1, None) => "implicit: (not stored)".to_owned(),
-        _ => "(multiple implicits)".to_owned(),
-    }];
-    captures.extend(bindings.iter().map(|(name, value)| format!("{name}: {}", value.print())));
-    let names = match &params.datum {
-        Some(Datum::Array(names)) => names.clone().into_vec(),
-        _ => params.args.iter().filter_map(|name| name.datum.clone()).collect(),
-    };
-    let names: Vec<String> = names.iter().map(|name| name.as_int().map(variable)).collect::<Result<_>>()?;
-    Ok(format!(
-        "function (captures = [{}]) (args = [{}]) {}",
-        captures.join(", "),
-        names.join(", "),
-        as_javascript(body)
-    ))
 }
 
 /// Replaces variables by their values.
