@@ -9,6 +9,7 @@ use super::func::Func;
 use super::stored;
 use super::stream::Source;
 use super::table::TableRef;
+use super::watch::{Rows, Watched};
 use crate::accounts::Permission;
 use crate::datum::Datum;
 use crate::error::{Error, ErrorKind, Result};
@@ -74,6 +75,16 @@ impl GeoIndex {
                 return Ok(results);
             }
         }
+    }
+
+    /// The table.
+    pub fn table(&self) -> &TableRef {
+        &self.table
+    }
+
+    /// How many of a row's geometries intersect the shape.
+    pub fn hits(&self, row: &Datum, shape: &Shape) -> usize {
+        self.geometries(row).iter().filter(|geometry| shape.intersects(geometry)).count()
     }
 
     fn candidates(&self, shape: &Shape) -> Result<Candidates> {
@@ -152,6 +163,10 @@ impl Source for Intersecting {
         self.repeats -= 1;
         self.emitted += 1;
         Ok(Some(self.row.clone()))
+    }
+
+    fn watch(&self) -> Result<Vec<Watched>> {
+        Ok(vec![Watched::new(Rows::Intersecting(self.candidates.index.clone(), self.shape.clone()))])
     }
 
     fn suspend(&mut self) {

@@ -10,6 +10,7 @@ use super::env::Env;
 use super::func::Func;
 use super::stream::{Pairs, Source, Stream};
 use super::system::{self, Identifiers, SystemTable};
+use super::watch::{Rows, Watched};
 use crate::accounts::{Permission, SYSTEM_DATABASE, Scope};
 use crate::datum::{Datum, key};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
@@ -191,6 +192,7 @@ impl TableRef {
 
     /// The rows with these keys, through an index or the primary key: each as often as its key is asked for.
     pub fn get_all(&self, env: &Env, keys: Vec<Datum>, index: Option<&str>) -> Result<Stream> {
+        let asked = keys.clone();
         let mut ranges = Vec::with_capacity(keys.len());
         for value in keys {
             let bounds = Bounds { left: value.clone(), left_open: false, right: value, right_open: false };
@@ -204,7 +206,9 @@ impl TableRef {
             .into_iter()
             .map(|bounds| Ok(Stream::new(self.scan(env, index, &bounds, Sorting::Unordered)?)))
             .collect::<Result<_>>()?;
-        Ok(Stream::new(super::stream::Chain::new(scans)))
+        let rows = super::stream::Chain::new(scans);
+        let watched = Rows::Keys { table: self.clone(), index: index.map(Arc::from), keys: asked };
+        Ok(Stream::new(Watchable { rows, watched }))
     }
 
     /// Whether an index's name, or none, means the primary key.
@@ -302,6 +306,26 @@ impl Source for TableSource {
     }
 }
 
+/// Rows of a table, and which these are.
+struct Watchable<S> {
+    rows: S,
+    watched: Rows,
+}
+
+impl<S: Source> Source for Watchable<S> {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        self.rows.next(env)
+    }
+
+    fn suspend(&mut self) {
+        self.rows.suspend();
+    }
+
+    fn watch(&self) -> Result<Vec<Watched>> {
+        Ok(vec![Watched::new(self.watched.clone())])
+    }
+}
+
 /// The ends of a range of values.
 #[derive(Debug, Clone)]
 pub struct Bounds {
@@ -337,11 +361,13 @@ impl Bounds {
         above && if self.right_open { *value < self.right } else { *value <= self.right }
     }
 
-    fn primary_range(&self) -> Result<KeyRange> {
+    /// The range of primary keys.
+    pub fn primary_range(&self) -> Result<KeyRange> {
         self.range(key::primary_bound)
     }
 
-    fn index_range(&self) -> Result<KeyRange> {
+    /// The range of values of an index.
+    pub fn index_range(&self) -> Result<KeyRange> {
         self.range(key::secondary_bound)
     }
 
@@ -412,8 +438,9 @@ impl TableSlice {
 
     /// Its rows.
     pub fn into_stream(self, env: &Env) -> Result<Stream> {
-        let bounds = self.bounds.unwrap_or_default();
-        Ok(Stream::new(self.table.scan(env, self.index.as_deref(), &bounds, self.sorting)?))
+        let bounds = self.bounds.clone().unwrap_or_default();
+        let rows = self.table.scan(env, self.index.as_deref(), &bounds, self.sorting)?;
+        Ok(Stream::new(Watchable { rows, watched: Rows::Slice(self) }))
     }
 
     /// Its rows in [`Pairs`] with their values in its index, which is not the primary key.
