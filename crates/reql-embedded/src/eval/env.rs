@@ -11,6 +11,7 @@ use super::val::Val;
 use crate::accounts::{Permission, Scope};
 use crate::datum::{Datum, pseudo};
 use crate::error::{Bt, Error, ErrorKind, Result};
+use crate::feed::Wake;
 use crate::instance::Instance;
 use crate::interrupt::Interrupt;
 use crate::storage::Store;
@@ -31,6 +32,10 @@ pub struct Inner {
     /// Set when nobody waits for the answer any more.
     pub interrupt: Interrupt,
     optargs: Vec<(Arc<str>, Func)>,
+    /// What the query's feeds tell their news.
+    wake: Arc<Wake>,
+    /// Whether this is the environment in which the cursor reads them.
+    is_cursor: bool,
     regexes: Mutex<HashMap<Arc<str>, Regex>>,
 }
 
@@ -96,21 +101,49 @@ impl Env {
             now,
             interrupt,
             optargs: Vec::new(),
+            wake: Arc::default(),
+            is_cursor: false,
             regexes: Mutex::default(),
         })))
     }
 
     /// The same environment with the options of the query, and the limits that they set.
     pub fn with_optargs(&self, optargs: Vec<(Arc<str>, Func)>, limits: Limits) -> Env {
-        Env(Arc::new(Inner {
+        Env(Arc::new(Inner { optargs, limits, ..self.copy() }))
+    }
+
+    /// The same environment for the cursor, which alone may wait for feeds.
+    pub fn for_cursor(&self) -> Env {
+        Env(Arc::new(Inner { is_cursor: true, ..self.copy() }))
+    }
+
+    fn copy(&self) -> Inner {
+        Inner {
             instance: self.instance.clone(),
             user: self.user.clone(),
-            limits,
+            limits: self.limits,
             now: self.now.clone(),
             interrupt: self.interrupt.clone(),
-            optargs,
+            optargs: self.optargs.clone(),
+            wake: self.wake.clone(),
+            is_cursor: self.is_cursor,
             regexes: Mutex::default(),
-        }))
+        }
+    }
+
+    /// What the query's feeds tell their news.
+    pub fn wake(&self) -> &Arc<Wake> {
+        &self.wake
+    }
+
+    /// What a new feed tells its news. One that is opened while rows are read isn't the cursor's to wait for.
+    pub fn wake_for_feed(&self) -> Arc<Wake> {
+        if self.is_cursor { Arc::default() } else { self.wake.clone() }
+    }
+
+    /// Whether the feeds that tell their news to `wake` may be read here.
+    pub fn reads_feeds(&self, wake: &Arc<Wake>) -> bool {
+        self.is_cursor && Arc::ptr_eq(&self.wake, wake)
     }
 
     /// The same environment with other limits.

@@ -21,6 +21,7 @@ pub mod table;
 mod term;
 pub mod terms;
 mod val;
+pub mod watch;
 pub mod write;
 
 pub use call::Call;

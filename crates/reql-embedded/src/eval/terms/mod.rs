@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod aggregate;
 pub mod array;
+pub mod changes;
 pub mod control;
 pub mod datum;
 pub mod elements;
@@ -44,6 +45,7 @@ const FAMILIES: &[&[Spec]] = &[
     admin::TERMS,
     aggregate::TERMS,
     array::TERMS,
+    changes::TERMS,
     control::TERMS,
     datum::TERMS,
     errors::TERMS,
