@@ -105,15 +105,25 @@ impl Conn {
 
     /// All rows of a query's result. The query timeout bounds them together.
     ///
+    /// A result that is a single array, as of `order_by` without an index, `index_status` or `table_list`, counts as its
+    /// members: the protocol sends it as one row.
+    ///
     /// # Errors
     ///
     /// As for every query, see [`Conn`]; and [`Error::Decode`] if a row is not a `T`.
     pub async fn all<T: DeserializeOwned>(&mut self, query: Command) -> Result<Vec<T>, Error> {
         let patience = Patience::total(self.database.settings().query_timeout);
-        self.rows(query, patience).await?.try_collect().await
+        let rows: Vec<Value> = self.rows(query, patience).await?.try_collect().await?;
+        let rows = match <[Value; 1]>::try_from(rows) {
+            Ok([Value::Array(members)]) => members,
+            Ok([row]) => vec![row],
+            Err(rows) => rows,
+        };
+        rows.into_iter().map(|row| serde_json::from_value(row).map_err(Error::Decode)).collect()
     }
 
-    /// The rows of a query's result as they arrive. The query timeout bounds the wait for each.
+    /// The rows of a query's result as they arrive. The query timeout bounds the wait for each. A result that is a single
+    /// array arrives as one row.
     ///
     /// # Errors
     ///

@@ -18,7 +18,7 @@ use warp_reql::{Conn, Database, Error, recover, with_conn};
 
 async fn table(database: &Database) -> Command {
     let mut conn = Conn::new(database.clone());
-    conn.first::<Value>(r.db("test").table_create("rows")).await.unwrap();
+    conn.first::<Value>(r.db("test").table_create("rows")).await.expect("the table is made");
     r.table("rows")
 }
 
@@ -334,13 +334,17 @@ fn log_lines() -> &'static std::sync::Mutex<Vec<String>> {
         }
         fn log(&self, record: &log::Record<'_>) {
             if record.target().starts_with("warp_reql") {
-                self.0.lock().unwrap().push(format!("{} {}", record.level(), record.args()));
+                self.0.lock().expect("no test panics while it logs").push(format!(
+                    "{} {}",
+                    record.level(),
+                    record.args()
+                ));
             }
         }
         fn flush(&self) {}
     }
     static LINES: Lines = Lines(std::sync::Mutex::new(Vec::new()));
-    log::set_logger(&LINES).unwrap();
+    log::set_logger(&LINES).expect("this process has no other logger");
     log::set_max_level(log::LevelFilter::Debug);
     &LINES.0
 }
@@ -363,4 +367,13 @@ async fn a_socket_that_is_read_slowly_gets_all() {
     client.read_to_string(&mut text).await.unwrap();
     assert!(text.contains("\n9999\n"));
     closed(&database, &server).await;
+}
+
+#[tokio::test]
+async fn a_result_that_is_one_array_counts_as_its_members() {
+    let server = server().await;
+    let mut conn = Conn::new(database(&server));
+    assert_eq!(conn.all::<u8>(r.expr([1, 2])).await.unwrap(), [1, 2]);
+    assert_eq!(conn.all::<u8>(r.expr(3)).await.unwrap(), [3]);
+    assert_eq!(conn.first::<Vec<u8>>(r.expr([1, 2])).await.unwrap(), Some(vec![1, 2]));
 }

@@ -73,9 +73,17 @@ async fn stream(table: &str, listing: &Listing, conn: Conn) -> Result<Response, 
     {
         return Err(error);
     }
-    let lines = rows.map(|row| row.map(|document| format!("{document}\n")));
+    let lines = rows.map(|row| row.map(lines));
     let response = warp::reply::stream(lines).into_response();
     Ok(with_header(response, CONTENT_TYPE, NDJSON))
+}
+
+/// Documents as lines. What the database sorted in memory arrives as one array.
+fn lines(row: Value) -> String {
+    match row {
+        Value::Array(documents) => documents.iter().map(|document| format!("{document}\n")).collect(),
+        document => format!("{document}\n"),
+    }
 }
 
 #[cfg(test)]

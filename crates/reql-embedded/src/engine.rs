@@ -8,6 +8,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 pub use crate::credentials::Credentials;
 pub use crate::interrupt::{Interrupt, Reason};
@@ -23,6 +24,9 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Compiles a START query.
     fn compile(&self, query: Envelope<'_>) -> Result<Box<dyn Query>, Error>;
+
+    /// Tells where connections come in, before the first one does.
+    fn listening(&self, _: Listening) {}
 
     /// Flushes and closes the storage, after the last connection has gone. May block.
     fn close(&self) {}
@@ -73,6 +77,15 @@ pub struct ServerInfo {
     pub id: String,
     /// Its name.
     pub name: String,
+}
+
+/// Where a server takes in connections.
+#[derive(Debug, Clone)]
+pub struct Listening {
+    /// Its addresses.
+    pub addrs: Vec<SocketAddr>,
+    /// How many connections are open.
+    pub connections: Arc<AtomicUsize>,
 }
 
 /// What a query evaluates to.

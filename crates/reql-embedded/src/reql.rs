@@ -1,23 +1,26 @@
 //! The engine of a whole server: the query language over the store.
 
+use std::future::Future;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::datum::json;
 use crate::engine::{
     Answer, Batch, Credentials, Cursor, Engine, Envelope, Error, ErrorClass, ErrorType, Failure, Frame,
-    Query, QueryContext, ServerInfo, Weight,
+    Listening, Note, Query, QueryContext, ServerInfo, Weight,
 };
 use crate::error::{self, ErrorKind};
 use crate::eval;
+use crate::eval::stream::FeedTraits;
+use crate::feed::Kind;
+use crate::instance::{Instance, Running};
 use crate::storage::{self, Store};
 use crate::term::{self, Backtraces};
 
 /// ReQL over a store.
 pub(crate) struct Reql {
-    store: Store,
-    admin: Credentials,
-    info: ServerInfo,
+    instance: Arc<Instance>,
 }
 
 impl Reql {
@@ -25,41 +28,45 @@ impl Reql {
     pub(crate) fn open(data_dir: Option<&Path>, password: &str, name: Option<String>) -> error::Result<Self> {
         let mut options = storage::Options::new(Arc::new(eval::Functions));
         options.path = data_dir.map(Path::to_owned);
+        let cache_bytes = options.cache_bytes;
         let store = Store::open(options)?;
         if store.is_new() {
             store.create_database("test")?;
         }
-        let id = uuid::Uuid::new_v4().to_string();
-        let name = name.unwrap_or_else(|| format!("embedded_{}", id.get(..3).unwrap_or_default()));
-        Ok(Self { store, admin: Credentials::initial(password), info: ServerInfo { id, name } })
+        Ok(Self { instance: Arc::new(Instance::new(store, cache_bytes, password, name)?) })
     }
 }
 
 impl Engine for Reql {
     fn credentials(&self, user: &str) -> Option<Credentials> {
-        (user == "admin").then(|| self.admin.clone())
+        self.instance.accounts.user(user).map(|user| user.credentials().clone())
     }
 
     fn close(&self) {
-        self.store.close();
+        self.instance.store.close();
     }
 
     fn server_info(&self) -> ServerInfo {
-        self.info.clone()
+        let identity = self.instance.identity();
+        ServerInfo { id: identity.id.to_string(), name: identity.name.to_string() }
+    }
+
+    fn listening(&self, listening: Listening) {
+        // A second start on the same engine has nothing to add.
+        let _ = self.instance.listening.set(listening);
     }
 
     fn compile(&self, envelope: Envelope<'_>) -> Result<Box<dyn Query>, Error> {
         let query = term::Query::new(envelope.term, envelope.optargs)
             .map_err(|error| on_the_wire(&error, &Backtraces::default()))?;
-        Ok(Box::new(Compiled { store: self.store.clone(), server: self.info.name.as_str().into(), query }))
+        Ok(Box::new(Compiled { instance: self.instance.clone(), query: Arc::new(query) }))
     }
 }
 
 /// A parsed query.
 struct Compiled {
-    store: Store,
-    server: Arc<str>,
-    query: term::Query,
+    instance: Arc<Instance>,
+    query: Arc<term::Query>,
 }
 
 impl Query for Compiled {
@@ -69,7 +76,8 @@ impl Query for Compiled {
 
     fn run(self: Box<Self>, context: &QueryContext) -> Result<Answer, Failure> {
         let user = context.client.user.as_str().into();
-        let result = eval::Env::new(self.store.clone(), self.server.clone(), user, context.interrupt.clone())
+        let running = self.instance.jobs.begin(self.query.clone(), context);
+        let result = eval::Env::new(self.instance, user, context.interrupt.clone())
             .and_then(|env| eval::run(&self.query, &env));
         match result {
             Ok(eval::Answer::Atom(datum)) => {
@@ -80,7 +88,7 @@ impl Query for Compiled {
                 }
             }
             Ok(eval::Answer::Cursor(rows)) => {
-                Ok(Answer::Cursor(Box::new(Rows { rows: *rows, places: self.query.places })))
+                Ok(Answer::Cursor(Box::new(Rows { rows: *rows, query: self.query, _running: running })))
             }
             Err(error) => Err(failure(&error, &self.query.places)),
         }
@@ -90,18 +98,43 @@ impl Query for Compiled {
 /// A stream on its way to the client.
 struct Rows {
     rows: eval::Cursor,
-    places: Backtraces,
+    query: Arc<term::Query>,
+    /// It runs until it is read to its end.
+    _running: Running,
 }
 
 impl Cursor for Rows {
     fn next_batch(&mut self) -> Result<Batch, Failure> {
         let mut batch = Batch::default();
         let eval::Batch { rows, done } =
-            self.rows.next_batch(&mut batch.json).map_err(|error| failure(&error, &self.places))?;
+            self.rows.next_batch(&mut batch.json).map_err(|error| failure(&error, &self.query.places))?;
         batch.rows = rows;
         batch.done = done;
+        batch.notes = notes(self.rows.feed());
         Ok(batch)
     }
+
+    fn is_feed(&self) -> bool {
+        self.rows.feed().is_some()
+    }
+
+    fn ready(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.rows.ready())
+    }
+}
+
+fn notes(feed: Option<FeedTraits>) -> Vec<Note> {
+    let Some(FeedTraits { kind, has_states }) = feed else { return Vec::new() };
+    let mut notes = vec![match kind {
+        Kind::Sequence => Note::SequenceFeed,
+        Kind::Point => Note::AtomFeed,
+        Kind::Window => Note::OrderByLimitFeed,
+        Kind::Union => Note::UnionedFeed,
+    }];
+    if has_states {
+        notes.push(Note::IncludesStates);
+    }
+    notes
 }
 
 fn failure(error: &error::Error, places: &Backtraces) -> Failure {
@@ -115,7 +148,9 @@ fn on_the_wire(error: &error::Error, places: &Backtraces) -> Error {
     let class = match error.kind() {
         ErrorKind::Client => ErrorClass::Client,
         ErrorKind::Compile => ErrorClass::Compile,
-        ErrorKind::Internal | ErrorKind::Interrupted => ErrorClass::Runtime(ErrorType::Internal),
+        ErrorKind::Internal | ErrorKind::Interrupted | ErrorKind::WouldBlock => {
+            ErrorClass::Runtime(ErrorType::Internal)
+        }
         ErrorKind::ResourceLimit => ErrorClass::Runtime(ErrorType::ResourceLimit),
         ErrorKind::QueryLogic => ErrorClass::Runtime(ErrorType::QueryLogic),
         // Outside of `default`, `r.error()` has nothing to say.

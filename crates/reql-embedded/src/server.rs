@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::engine::{Engine, ServerInfo};
+use crate::engine::{Engine, Listening, ServerInfo};
 use crate::protocol::handshake;
 use crate::reql::Reql;
 use crate::session;
@@ -172,10 +172,11 @@ impl Builder {
     /// Starts to listen on behalf of an engine; the settings of the storage are the engine's own.
     pub async fn start_with(self, engine: Arc<dyn Engine>) -> io::Result<Server> {
         let listeners = self.listen().await?;
-        let local_addrs = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+        let local_addrs: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
         let (stop, stopped) = watch::channel(false);
         let open = Arc::new(AtomicUsize::new(0));
         let info = engine.server_info();
+        engine.listening(Listening { addrs: local_addrs.clone(), connections: open.clone() });
         let serving = tokio::spawn(serve_all(listeners, engine, self.limits, open.clone(), stopped));
         Ok(Server { local_addrs, info, open, stop, serving })
     }

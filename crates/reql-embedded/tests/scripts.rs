@@ -10,6 +10,7 @@ use reql_embedded::datum::{json, syntax};
 use reql_embedded::engine::Interrupt;
 use reql_embedded::error::{Error, ErrorKind};
 use reql_embedded::eval::{self, Env};
+use reql_embedded::instance::Instance;
 use reql_embedded::storage::{Options, Store};
 use reql_embedded::term::{Frame, Query};
 use serde_json::Value;
@@ -23,14 +24,18 @@ fn folder() -> &'static Path {
 
 /// Evaluates without a server.
 struct InProcess {
-    store: Store,
+    instance: Arc<Instance>,
 }
 
 impl InProcess {
     fn new() -> Self {
-        let store = Store::open(Options::new(Arc::new(eval::Functions))).expect("a store in memory");
+        let options = Options::new(Arc::new(eval::Functions));
+        let cache_bytes = options.cache_bytes;
+        let store = Store::open(options).expect("a store in memory");
         store.create_database("test").expect("a new database");
-        InProcess { store }
+        let name = Some("server".to_owned());
+        let instance = Instance::new(store, cache_bytes, "", name).expect("a new server");
+        InProcess { instance: Arc::new(instance) }
     }
 }
 
@@ -40,8 +45,13 @@ impl Runner for InProcess {
             panic!("not the JSON of a query: {query}");
         };
         let mut parts = parts.into_iter().skip(1);
-        let query = Query::new(parts.next(), parts.next()).expect("a query");
-        let result = Env::new(self.store.clone(), "server".into(), "admin".into(), Interrupt::default())
+        let term = parts.next();
+        let optargs = match parts.next() {
+            Some(syntax::Json::Object(optargs)) => optargs,
+            _ => Vec::new(),
+        };
+        let query = Query::new(term, optargs).expect("a query");
+        let result = Env::new(self.instance.clone(), "admin".into(), Interrupt::default())
             .and_then(|env| eval::run(&query, &env))
             .and_then(read_all);
         result.unwrap_or_else(|error| Answer::Error(failure(&error, &query)))
@@ -80,7 +90,7 @@ fn failure(error: &Error, query: &Query) -> Failure {
     let kind = match error.kind() {
         ErrorKind::Client => "ClientError",
         ErrorKind::Compile => "CompileError",
-        ErrorKind::Internal | ErrorKind::Interrupted => "RuntimeError (INTERNAL)",
+        ErrorKind::Internal | ErrorKind::Interrupted | ErrorKind::WouldBlock => "RuntimeError (INTERNAL)",
         ErrorKind::ResourceLimit => "RuntimeError (RESOURCE_LIMIT)",
         ErrorKind::QueryLogic | ErrorKind::EmptyUser => "RuntimeError (QUERY_LOGIC)",
         ErrorKind::NonExistence => "RuntimeError (NON_EXISTENCE)",

@@ -10,8 +10,11 @@ use super::func::Func;
 #[cfg(feature = "javascript")]
 use super::javascript::Runner;
 use super::val::Val;
+use crate::accounts::{Permission, Scope};
 use crate::datum::{Datum, pseudo};
 use crate::error::{Bt, Error, ErrorKind, Result};
+use crate::feed::Wake;
+use crate::instance::Instance;
 use crate::interrupt::Interrupt;
 use crate::storage::Store;
 
@@ -21,9 +24,7 @@ pub struct Env(Arc<Inner>);
 
 /// The parts of an environment.
 pub struct Inner {
-    store: Option<Store>,
-    /// The name of this server, which holds every replica.
-    pub server_name: Arc<str>,
+    instance: Option<Arc<Instance>>,
     /// Who asks.
     pub user: Arc<str>,
     /// The query's limits.
@@ -36,6 +37,10 @@ pub struct Inner {
     #[cfg(feature = "javascript")]
     pub javascript: Runner,
     optargs: Vec<(Arc<str>, Func)>,
+    /// What the query's feeds tell their news.
+    wake: Arc<Wake>,
+    /// Whether this is the environment in which the cursor reads them.
+    is_cursor: bool,
     regexes: Mutex<HashMap<Arc<str>, Regex>>,
 }
 
@@ -83,25 +88,23 @@ const REGEX_CACHE: usize = 1_000;
 
 impl Env {
     /// The environment of a query that begins now.
-    pub fn new(store: Store, server_name: Arc<str>, user: Arc<str>, interrupt: Interrupt) -> Result<Env> {
-        Env::begin(Some(store), server_name, user, interrupt)
+    pub fn new(instance: Arc<Instance>, user: Arc<str>, interrupt: Interrupt) -> Result<Env> {
+        Env::begin(Some(instance), user, interrupt)
     }
 
     /// An environment without data, for functions that may only look at their arguments.
     pub fn detached() -> Result<Env> {
-        Env::begin(None, Arc::default(), Arc::default(), Interrupt::default())
+        Env::begin(None, Arc::default(), Interrupt::default())
     }
 
-    fn begin(
-        store: Option<Store>,
-        server_name: Arc<str>,
+    pub(super) fn begin(
+        instance: Option<Arc<Instance>>,
         user: Arc<str>,
         interrupt: Interrupt,
     ) -> Result<Env> {
         let now = pseudo::time::now()?;
         Ok(Env(Arc::new(Inner {
-            store,
-            server_name,
+            instance,
             user,
             limits: Limits::default(),
             now,
@@ -109,24 +112,51 @@ impl Env {
             #[cfg(feature = "javascript")]
             javascript: Runner::default(),
             optargs: Vec::new(),
+            wake: Arc::default(),
+            is_cursor: false,
             regexes: Mutex::default(),
         })))
     }
 
     /// The same environment with the options of the query, and the limits that they set.
     pub fn with_optargs(&self, optargs: Vec<(Arc<str>, Func)>, limits: Limits) -> Env {
-        Env(Arc::new(Inner {
-            store: self.store.clone(),
-            server_name: self.server_name.clone(),
+        Env(Arc::new(Inner { optargs, limits, ..self.copy() }))
+    }
+
+    /// The same environment for the cursor, which alone may wait for feeds.
+    pub fn for_cursor(&self) -> Env {
+        Env(Arc::new(Inner { is_cursor: true, ..self.copy() }))
+    }
+
+    fn copy(&self) -> Inner {
+        Inner {
+            instance: self.instance.clone(),
             user: self.user.clone(),
-            limits,
+            limits: self.limits,
             now: self.now.clone(),
             interrupt: self.interrupt.clone(),
             #[cfg(feature = "javascript")]
-            javascript: Runner::default(),
-            optargs,
+            javascript: self.javascript.clone(),
+            optargs: self.optargs.clone(),
+            wake: self.wake.clone(),
+            is_cursor: self.is_cursor,
             regexes: Mutex::default(),
-        }))
+        }
+    }
+
+    /// What the query's feeds tell their news.
+    pub fn wake(&self) -> &Arc<Wake> {
+        &self.wake
+    }
+
+    /// What a new feed tells its news. One that is opened while rows are read isn't the cursor's to wait for.
+    pub fn wake_for_feed(&self) -> Arc<Wake> {
+        if self.is_cursor { Arc::default() } else { self.wake.clone() }
+    }
+
+    /// Whether the feeds that tell their news to `wake` may be read here.
+    pub fn reads_feeds(&self, wake: &Arc<Wake>) -> bool {
+        self.is_cursor && Arc::ptr_eq(&self.wake, wake)
     }
 
     /// The same environment with other limits.
@@ -142,9 +172,22 @@ impl Env {
         }
     }
 
+    /// The server.
+    pub fn instance(&self) -> Result<&Arc<Instance>> {
+        self.instance.as_ref().ok_or_else(|| Error::internal("There are no tables here."))
+    }
+
     /// Where the data is.
     pub fn store(&self) -> Result<&Store> {
-        self.store.as_ref().ok_or_else(|| Error::internal("There are no tables here."))
+        self.instance().map(|instance| &instance.store)
+    }
+
+    /// Fails unless the user may do this there.
+    pub fn require(&self, permission: Permission, scope: Scope) -> Result<()> {
+        match &self.instance {
+            Some(instance) => instance.accounts.require(&self.user, permission, scope),
+            None => Ok(()),
+        }
     }
 
     /// Fails when nobody waits for the answer any more.

@@ -9,16 +9,19 @@ use super::func::Func;
 use super::stored;
 use super::stream::Source;
 use super::table::TableRef;
+use super::watch::{Rows, Watched};
+use crate::accounts::Permission;
 use crate::datum::Datum;
 use crate::error::{Error, ErrorKind, Result};
 use crate::geo::nearest::Nearest;
 use crate::geo::{Shape, index};
-use crate::storage::{Direction, IndexScan, KeyRange};
+use crate::storage::{Direction, IndexScan, KeyRange, Table};
 
 /// A geospatial index of a table.
 #[derive(Clone)]
 pub struct GeoIndex {
     table: TableRef,
+    stored: Table,
     name: Arc<str>,
     func: Func,
     multi: bool,
@@ -27,15 +30,17 @@ pub struct GeoIndex {
 
 impl GeoIndex {
     /// The index of this name; `term` is who asks.
-    pub fn open(table: TableRef, name: Arc<str>, term: &str) -> Result<Self> {
-        let spec = table.stored.index_status(&name)?.spec;
+    pub fn open(env: &Env, table: &TableRef, name: Arc<str>, term: &str) -> Result<Self> {
+        env.require(Permission::Read, table.scope())?;
+        let (stored, spec) = table.index(&name)?;
         if !spec.geo {
             return Err(Error::logic(format!(
                 "Index `{name}` is not a geospatial index.  {term} can only be used with a geospatial index."
             )));
         }
         let func = stored::function(&spec.source)?;
-        Ok(GeoIndex { table, name, func, multi: spec.multi, detached: Env::detached()? })
+        let (table, stored) = (table.clone(), stored.clone());
+        Ok(GeoIndex { table, stored, name, func, multi: spec.multi, detached: Env::detached()? })
     }
 
     /// The rows that intersect the shape: those of a multi index once for each of their geometries that does.
@@ -74,12 +79,22 @@ impl GeoIndex {
         }
     }
 
+    /// The table.
+    pub fn table(&self) -> &TableRef {
+        &self.table
+    }
+
+    /// How many of a row's geometries intersect the shape.
+    pub fn hits(&self, row: &Datum, shape: &Shape) -> usize {
+        self.geometries(row).iter().filter(|geometry| shape.intersects(geometry)).count()
+    }
+
     fn candidates(&self, shape: &Shape) -> Result<Candidates> {
         let ranges = index::ranges(shape).into_iter();
         let scans = ranges
             .map(|(first, last)| {
                 let range = KeyRange::new(Bound::Included(first), Bound::Included(last));
-                self.table.stored.index_scan(&self.name, range, Direction::Forward)
+                self.stored.index_scan(&self.name, range, Direction::Forward)
             })
             .collect::<Result<_>>()?;
         Ok(Candidates { index: self.clone(), scans, seen: HashSet::new() })
@@ -149,6 +164,10 @@ impl Source for Intersecting {
         self.repeats -= 1;
         self.emitted += 1;
         Ok(Some(self.row.clone()))
+    }
+
+    fn watch(&self) -> Result<Vec<Watched>> {
+        Ok(vec![Watched::new(Rows::Intersecting(self.candidates.index.clone(), self.shape.clone()))])
     }
 
     fn suspend(&mut self) {

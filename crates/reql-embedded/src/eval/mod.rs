@@ -2,7 +2,6 @@
 
 mod call;
 mod compile;
-mod config;
 mod env;
 mod func;
 mod geo_index;
@@ -13,14 +12,18 @@ mod order;
 pub mod pathspec;
 mod query;
 mod scope;
+mod selection;
+mod slice;
 mod spec;
 mod stats;
 mod stored;
 pub mod stream;
+pub mod system;
 pub mod table;
 mod term;
 pub mod terms;
 mod val;
+pub mod watch;
 pub mod write;
 
 pub use call::Call;

@@ -98,6 +98,31 @@ impl Indexer {
     }
 }
 
+/// What tells a write hook's definition from other bytes.
+const HOOK_MAGIC: &str = "$reql_write_hook_function$";
+
+/// A write hook as `get_write_hook` and `table_config` show it, by its text.
+pub fn hook_row(text: &str) -> Result<Datum> {
+    let bytes = [HOOK_MAGIC, text].concat().into_bytes();
+    Ok(Datum::object([
+        ("function", Datum::Binary(bytes.into())),
+        ("query", Datum::from(format!("setWriteHook({})", function_as_javascript(&source(text)?)))),
+    ]))
+}
+
+/// The text of a write hook from what `get_write_hook` shows.
+pub fn hook_from_binary(bytes: &[u8]) -> Result<String> {
+    let foreign = || {
+        Error::logic(
+            "Cannot create a write hook except from a reql_write_hook_function returned from `get_write_hook`.",
+        )
+    };
+    let text = bytes.strip_prefix(HOOK_MAGIC.as_bytes()).ok_or_else(foreign)?;
+    let text = json::utf8(text).map_err(|_| foreign())?;
+    function(text).map_err(|_| foreign())?;
+    Ok(text.to_owned())
+}
+
 /// What tells an index's definition from other bytes.
 const MAGIC: &str = "$reql_index_function$";
 

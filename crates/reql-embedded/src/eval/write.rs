@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::env::Env;
 use super::func::Func;
 use super::stats::Stats;
-use super::table::TableRef;
+use super::system::SystemTable;
+use super::table::{Backing, TableRef};
 use super::term::Flags;
+use crate::accounts::Permission;
 use crate::datum::{Datum, key};
-use crate::error::{Error, ErrorKind, Result};
-use crate::storage::{Change, Durability, Mutation};
+use crate::error::{Bt, Error, ErrorKind, Result};
+use crate::storage::{self, Change, Durability, Mutation};
 
 /// What a write may be told.
 #[derive(Debug, Clone, Copy)]
@@ -46,17 +48,38 @@ pub enum Conflict {
     Func(Func),
 }
 
+/// A document to be inserted.
+pub struct Document {
+    /// The document, with a key.
+    pub value: Datum,
+    /// Whether the server made the key up.
+    pub is_key_generated: bool,
+}
+
+/// Fails if the write hook is to be passed by and the user may not change the table. RethinkDB lets this error escape.
+pub fn check_hook_bypass(env: &Env, table: &TableRef, options: &WriteOptions) -> Result<()> {
+    if !options.ignore_write_hook {
+        return Ok(());
+    }
+    env.require(Permission::Config, table.scope()).map_err(escaped)
+}
+
+/// An error that RethinkDB doesn't attribute to the query.
+pub fn escaped(error: Error) -> Error {
+    Error::internal(format!("Unexpected exception: {error}")).at(Bt::default())
+}
+
 /// Inserts documents and counts what came of each.
 pub fn insert(
     env: &Env,
     table: &TableRef,
-    documents: Vec<Datum>,
+    documents: Vec<Document>,
     conflict: &Conflict,
     options: &WriteOptions,
 ) -> Result<Stats> {
     let rows = documents
         .into_iter()
-        .map(|document| {
+        .map(|Document { value: document, is_key_generated }| {
             let key = document_key(&document, table)?;
             let conflict = conflict.clone();
             let (env, primary_key) = (env.clone(), table.primary_key().clone());
@@ -77,7 +100,7 @@ pub fn insert(
                     ))),
                 }
             };
-            Ok(Row { key, becomes: Box::new(becomes) })
+            Ok(Row { key, is_key_generated, becomes: Box::new(becomes) })
         })
         .collect();
     write(env, table, rows, options)
@@ -93,13 +116,12 @@ pub fn replace(
 ) -> Result<Stats> {
     let rows = keys
         .into_iter()
-        .map(|datum| {
-            let key = key::primary(&datum)?;
+        .map(|key| {
             let (env, func) = (env.clone(), func.clone());
             let becomes = move |old: &Datum| {
                 func.call_val(&env, std::slice::from_ref(old), Flags::LITERAL_OK)?.into_datum()
             };
-            Ok(Row { key, becomes: Box::new(becomes) })
+            Ok(Row { key, is_key_generated: false, becomes: Box::new(becomes) })
         })
         .collect();
     write(env, table, rows, options)
@@ -110,13 +132,14 @@ type Becomes = Box<dyn FnMut(&Datum) -> Result<Datum> + Send>;
 
 /// A row to be written.
 struct Row {
-    key: Vec<u8>,
+    key: Datum,
+    is_key_generated: bool,
     becomes: Becomes,
 }
 
-fn document_key(document: &Datum, table: &TableRef) -> Result<Vec<u8>> {
+fn document_key(document: &Datum, table: &TableRef) -> Result<Datum> {
     let field = document.as_object()?.get(table.primary_key());
-    key::primary(&field.ok_or_else(|| lacks_key(document, table.primary_key()))?)
+    field.ok_or_else(|| lacks_key(document, table.primary_key()))
 }
 
 fn lacks_key(document: &Datum, primary_key: &str) -> Error {
@@ -126,23 +149,85 @@ fn lacks_key(document: &Datum, primary_key: &str) -> Error {
 /// The row that a mutation saw and what it was to become, for reports of failures.
 type Seen = Arc<Mutex<(Datum, Option<Datum>)>>;
 
-/// Writes rows in order. Those that have no valid key are only counted.
+/// Writes rows in order.
 fn write(env: &Env, table: &TableRef, rows: Vec<Result<Row>>, options: &WriteOptions) -> Result<Stats> {
+    match table.backing() {
+        Backing::Stored(stored) => write_stored(env, table, stored, rows, options),
+        Backing::System(system) => write_system(env, table, *system, rows, options),
+    }
+}
+
+/// Writes rows of a system table, one after the other.
+fn write_system(
+    env: &Env,
+    table: &TableRef,
+    system: SystemTable,
+    rows: Vec<Result<Row>>,
+    options: &WriteOptions,
+) -> Result<Stats> {
+    env.require(Permission::Read, table.scope())?;
+    env.require(Permission::Write, table.scope())?;
+    let mut stats = Stats::empty();
+    for row in rows {
+        let (old, outcome) = match row {
+            Ok(row) => {
+                let old = system.row(env, &row.key)?.unwrap_or_default();
+                let new = write_system_row(env, table, system, row, &old);
+                (old, new)
+            }
+            Err(error) => (Datum::Null, Err(error)),
+        };
+        match outcome {
+            Ok(new) => {
+                let changed = old != new;
+                stats.row(old, new, changed, options.return_changes, env)?;
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Permission) => {
+                return Err(error);
+            }
+            Err(error) => stats.failed_row(&error, old, options.return_changes, env)?,
+        }
+    }
+    Ok(stats)
+}
+
+fn write_system_row(
+    env: &Env,
+    table: &TableRef,
+    system: SystemTable,
+    row: Row,
+    old: &Datum,
+) -> Result<Datum> {
+    let Row { key, is_key_generated, mut becomes } = row;
+    let new = becomes(old)?;
+    check_replacement(table.primary_key(), &key::primary(&key)?, old, &new)?;
+    system.write(env, &key, is_key_generated, new)
+}
+
+/// Writes rows of the store. Those that have no valid key are only counted.
+fn write_stored(
+    env: &Env,
+    table: &TableRef,
+    stored: &storage::Table,
+    rows: Vec<Result<Row>>,
+    options: &WriteOptions,
+) -> Result<Stats> {
+    env.require(Permission::Write, table.scope())?;
     let hook = if options.ignore_write_hook { None } else { table.write_hook()? };
-    let durability = options.durability.unwrap_or(table.stored.config().durability);
+    let durability = options.durability.unwrap_or(stored.config().durability);
     let mut mutations = Vec::with_capacity(rows.len());
     let mut failures = Vec::with_capacity(rows.len());
     for row in rows {
         let seen = Seen::default();
-        match row {
-            Ok(row) => {
-                mutations.push(mutation(env, table, row, hook.clone(), seen.clone()));
+        match row.and_then(|row| mutation(env, table, row, hook.clone(), seen.clone())) {
+            Ok(mutation) => {
+                mutations.push(mutation);
                 failures.push((None, seen));
             }
             Err(error) => failures.push((Some(error), seen)),
         }
     }
-    let mut outcomes = table.stored.write(mutations, durability)?.into_iter();
+    let mut outcomes = stored.write(mutations, durability)?.into_iter();
     let mut stats = Stats::empty();
     for (failure, seen) in failures {
         let outcome = match failure {
@@ -164,10 +249,11 @@ fn write(env: &Env, table: &TableRef, rows: Vec<Result<Row>>, options: &WriteOpt
     Ok(stats)
 }
 
-fn mutation(env: &Env, table: &TableRef, row: Row, hook: Option<Func>, seen: Seen) -> Mutation {
-    let Row { key, mut becomes } = row;
+fn mutation(env: &Env, table: &TableRef, row: Row, hook: Option<Func>, seen: Seen) -> Result<Mutation> {
+    let Row { key, mut becomes, .. } = row;
+    let key = key::primary(&key)?;
     let (env, primary_key, own_key) = (env.clone(), table.primary_key().clone(), key.clone());
-    Mutation::new(key, move |old| {
+    Ok(Mutation::new(key, move |old| {
         let old = old.cloned().unwrap_or_default();
         *seen.lock().unwrap_or_else(PoisonError::into_inner) = (old.clone(), None);
         let mut new = becomes(&old)?;
@@ -181,7 +267,7 @@ fn mutation(env: &Env, table: &TableRef, row: Row, hook: Option<Func>, seen: See
             _ if old == new => Change::Keep,
             _ => Change::Put(new),
         })
-    })
+    }))
 }
 
 /// Asks the table's write hook what really becomes of a row (`apply_write_hook` in RethinkDB's `btree.cc`).

@@ -54,6 +54,8 @@ impl Options {
 /// How a table is created.
 #[derive(Debug, Clone)]
 pub struct TableOptions {
+    /// Its id. Default: made up.
+    pub id: Option<Uuid>,
     /// The field that is the key of its documents. Default `id`.
     pub primary_key: String,
     /// The durability of writes that don't ask for one. Default hard.
@@ -64,7 +66,7 @@ pub struct TableOptions {
 
 impl Default for TableOptions {
     fn default() -> Self {
-        TableOptions { primary_key: "id".into(), durability: Durability::Hard, extra: Datum::Null }
+        TableOptions { id: None, primary_key: "id".into(), durability: Durability::Hard, extra: Datum::Null }
     }
 }
 
@@ -133,7 +135,12 @@ impl Store {
 
     /// Creates a database.
     pub fn create_database(&self, name: &str) -> Result<Database> {
-        let database = Database { id: Uuid::new_v4(), name: name.into() };
+        self.create_database_as(Uuid::new_v4(), name)
+    }
+
+    /// Creates a database with this id.
+    pub fn create_database_as(&self, id: Uuid, name: &str) -> Result<Database> {
+        let database = Database { id, name: name.into() };
         self.core.admin(move |batch| {
             if batch.catalog().database(&database.name).is_ok() {
                 return Err(Error::op_failed(format!("Database `{}` already exists.", database.name)));
@@ -195,10 +202,10 @@ impl Store {
             if batch.catalog().table(&db, &name).is_ok() {
                 return Err(Error::op_failed(format!("Table `{db}.{name}` already exists.")));
             }
-            let TableOptions { primary_key, durability, extra } = options;
+            let TableOptions { id, primary_key, durability, extra } = options;
             let config =
                 TableConfig { db: database.id, name, primary_key, durability, write_hook: None, extra };
-            let entry = TableEntry::new(Uuid::new_v4(), database, config, Vec::new());
+            let entry = TableEntry::new(id.unwrap_or_else(Uuid::new_v4), database, config, Vec::new());
             batch.put_table(entry.clone())?;
             batch.create_trees(&entry)?;
             Ok(entry)

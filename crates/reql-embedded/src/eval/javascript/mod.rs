@@ -64,9 +64,9 @@ struct Request {
     limits: Limits,
 }
 
-/// Runs the scripts of one query, on a worker that the first of them starts.
-#[derive(Default)]
-pub struct Runner(Mutex<Option<Worker>>);
+/// Runs the scripts of one query, on a worker that the first of them starts. Cloning shares it.
+#[derive(Clone, Default)]
+pub struct Runner(Arc<Mutex<Option<Worker>>>);
 
 struct Worker {
     requests: Sender<Request>,

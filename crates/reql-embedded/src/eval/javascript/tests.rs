@@ -3,13 +3,10 @@ use std::time::Instant;
 use super::*;
 use crate::datum::json;
 use crate::error::ErrorKind;
-use crate::eval::Functions;
 use crate::interrupt::Reason;
-use crate::storage::{Options, Store};
 
 fn env(interrupt: Interrupt) -> Env {
-    let store = Store::open(Options::new(Arc::new(Functions))).expect("a store in memory");
-    Env::new(store, "server".into(), "admin".into(), interrupt).expect("an environment")
+    Env::begin(None, Arc::default(), interrupt).expect("an environment")
 }
 
 fn script(source: &str, timeout: Duration) -> Script {

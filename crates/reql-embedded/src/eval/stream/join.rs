@@ -1,6 +1,6 @@
 //! Joining rows with those that an index finds for them.
 
-use super::{Source, Stream};
+use super::{FeedTraits, Source, Stream};
 use crate::datum::Datum;
 use crate::error::{At, Bt, Result};
 use crate::eval::env::Env;
@@ -28,7 +28,7 @@ impl EqJoin {
     fn partners(&self, env: &Env, row: &Datum) -> Result<Option<Stream>> {
         let Some(key) = self.key.find(env, row)?.filter(|key| !key.is_null()) else { return Ok(None) };
         if self.table.is_primary(Some(&self.index)) {
-            let partner = self.table.get(&key).at(self.bt)?;
+            let partner = self.table.get(env, &key).at(self.bt)?;
             return Ok((!partner.is_null()).then(|| Stream::of_array(vec![partner])));
         }
         self.table.get_all(env, vec![key], Some(&self.index)).at(self.bt).map(Some)
@@ -47,6 +47,10 @@ impl Source for EqJoin {
             let Some(left) = self.left.next(env)? else { return Ok(None) };
             self.open = self.partners(env, &left)?.map(|partners| (left, partners));
         }
+    }
+
+    fn feed(&self) -> Option<FeedTraits> {
+        self.left.feed()
     }
 
     fn suspend(&mut self) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 #[cfg(feature = "javascript")]
 use std::time::Duration;
 
+use crate::accounts::{Permission, Scope};
 use crate::error::Result;
 use crate::eval::{Arity, Call, Determinism, Spec, Val};
 #[cfg(feature = "javascript")]
@@ -61,5 +62,6 @@ fn js(call: &mut Call<'_>) -> Result<Val> {
 
 /// The server makes no requests of its own: whoever may query it could reach what only its machine can.
 fn http(call: &mut Call<'_>) -> Result<Val> {
+    call.env.require(Permission::Connect, Scope::Global)?;
     Err(call.fail("`r.http` is not supported by this server: it makes no requests of its own."))
 }

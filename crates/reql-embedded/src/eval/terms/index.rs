@@ -1,10 +1,11 @@
 //! Secondary indexes: making, dropping, renaming them, and waiting until they are ready.
 
+use crate::accounts::Permission;
 use crate::datum::Datum;
-use crate::error::{At, Error, Result};
+use crate::error::{At, Error, ErrorKind, Result};
 use crate::eval::table::TableRef;
 use crate::eval::{Arity, Call, Determinism, Shortcut, Spec, Val, stored};
-use crate::storage::{IndexSpec, IndexStatus};
+use crate::storage::{self, IndexSpec, IndexStatus};
 use crate::term::{RawTerm, TermType};
 
 /// The terms of this family.
@@ -47,7 +48,9 @@ fn create(call: &mut Call<'_>) -> Result<Val> {
     if let Some(geo) = call.optarg("geo")? {
         spec.geo = geo.into_bool()?;
     }
-    table.stored.create_index(spec, false).at(call.bt())?;
+    let stored = table.ordinary("you can't create secondary indexes on the tables in it.").at(call.bt())?;
+    call.env.require(Permission::Config, table.scope()).at(call.bt())?;
+    stored.create_index(spec, false).at(call.bt())?;
     Ok(call.val(Datum::object([("created", Datum::Num(1.0))])))
 }
 
@@ -82,13 +85,25 @@ fn check_name(call: &Call<'_>, table: &TableRef, name: &str) -> Result<()> {
 fn drop_index(call: &mut Call<'_>) -> Result<Val> {
     let table = call.arg(0)?.into_table()?;
     let name = call.arg(1)?.into_str()?;
-    table.stored.drop_index(&name).at(call.bt())?;
+    changeable(call, &table, &name)?.drop_index(&name).at(call.bt())?;
     Ok(call.val(Datum::object([("dropped", Datum::Num(1.0))])))
+}
+
+/// The table of an index that is to be changed, in the store.
+fn changeable<'a>(call: &Call<'_>, table: &'a TableRef, index: &str) -> Result<&'a storage::Table> {
+    let Some(stored) = table.stored() else {
+        let table = table.display_name();
+        return Err(
+            call.fail_as(ErrorKind::OpFailed, format!("Index `{index}` does not exist on table `{table}`."))
+        );
+    };
+    call.env.require(Permission::Config, table.scope()).at(call.bt())?;
+    Ok(stored)
 }
 
 fn list(call: &mut Call<'_>) -> Result<Val> {
     let table = call.arg(0)?.into_table()?;
-    let indexes = table.stored.indexes().at(call.bt())?;
+    let indexes = table.indexes().at(call.bt())?;
     Ok(call.val(Datum::array(indexes.into_iter().map(|index| Datum::str(index.spec.name)).collect())))
 }
 
@@ -99,7 +114,7 @@ fn names(call: &mut Call<'_>) -> Result<Vec<String>> {
 fn status(call: &mut Call<'_>) -> Result<Val> {
     let table = call.arg(0)?.into_table()?;
     let names = names(call)?;
-    let all = table.stored.indexes().at(call.bt())?;
+    let all = table.indexes().at(call.bt())?;
     if let Some(missing) = names.iter().find(|name| !all.iter().any(|index| index.spec.name == **name)) {
         let table = table.display_name();
         return Err(
@@ -116,7 +131,11 @@ fn wait(call: &mut Call<'_>) -> Result<Val> {
     let names = names(call)?;
     let env = call.env;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let ready = table.stored.wait_indexes(&names, &|| env.check_interrupt()).at(call.bt())?;
+    let ready = match (table.stored(), names.first()) {
+        (Some(stored), _) => stored.wait_indexes(&names, &|| env.check_interrupt()).at(call.bt())?,
+        (None, Some(name)) => return table.index(name).map(|_| call.val(Datum::Null)).at(call.bt()),
+        (None, None) => Vec::new(),
+    };
     let statuses = ready.iter().map(describe).collect::<Result<_>>()?;
     Ok(call.val(Datum::array(statuses)))
 }
@@ -145,6 +164,6 @@ fn rename(call: &mut Call<'_>) -> Result<Val> {
     check_name(call, &table, &old)?;
     check_name(call, &table, &new)?;
     let overwrite = call.optarg("overwrite")?.map(Val::into_bool).transpose()?.unwrap_or(false);
-    table.stored.rename_index(&old, &new, overwrite).at(call.bt())?;
+    changeable(call, &table, &old)?.rename_index(&old, &new, overwrite).at(call.bt())?;
     Ok(call.val(Datum::object([("renamed", Datum::Num(if old == new { 0.0 } else { 1.0 }))])))
 }

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod aggregate;
 pub mod array;
+pub mod changes;
 pub mod control;
 pub mod datum;
 pub mod elements;
@@ -11,8 +12,10 @@ pub mod external;
 pub mod fields;
 pub mod fold;
 pub mod geo;
+pub mod grant;
 pub mod group;
 pub mod index;
+pub mod info;
 pub mod join;
 pub mod json;
 pub mod logic;
@@ -22,6 +25,7 @@ pub mod order;
 pub mod part;
 pub mod position;
 pub mod random;
+pub mod reconfigure;
 pub mod search;
 pub mod string;
 pub mod table;
@@ -30,6 +34,7 @@ pub mod transform;
 pub mod types;
 pub mod union;
 pub mod write;
+pub mod write_hook;
 
 use std::sync::LazyLock;
 
@@ -41,6 +46,7 @@ const FAMILIES: &[&[Spec]] = &[
     admin::TERMS,
     aggregate::TERMS,
     array::TERMS,
+    changes::TERMS,
     control::TERMS,
     datum::TERMS,
     errors::TERMS,
@@ -48,8 +54,10 @@ const FAMILIES: &[&[Spec]] = &[
     fields::TERMS,
     fold::TERMS,
     geo::TERMS,
+    grant::TERMS,
     group::TERMS,
     index::TERMS,
+    info::TERMS,
     join::TERMS,
     json::TERMS,
     logic::TERMS,
@@ -59,6 +67,7 @@ const FAMILIES: &[&[Spec]] = &[
     part::TERMS,
     position::TERMS,
     random::TERMS,
+    reconfigure::TERMS,
     search::TERMS,
     string::TERMS,
     table::TERMS,
@@ -67,6 +76,7 @@ const FAMILIES: &[&[Spec]] = &[
     types::TERMS,
     union::TERMS,
     write::TERMS,
+    write_hook::TERMS,
 ];
 
 /// How a term is compiled and evaluated; `None` when it isn't supported.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::datum::{Datum, pseudo};
 use crate::error::{At, Error, Result};
+use crate::eval::system::Identifiers;
 use crate::eval::table::{Bounds, Database, SingleSelection, TableRef};
 use crate::eval::{Arity, Call, Determinism, Spec, Val, Value};
 use crate::term::TermType;
@@ -24,13 +25,16 @@ pub const TERMS: &[Spec] = &[
     ]),
 ];
 
+/// Whether databases, tables and servers may have such a name.
+pub fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+}
+
 /// A name as databases and tables may have it.
 pub fn name(val: Val, what: &str) -> Result<Arc<str>> {
     let bt = val.bt;
     let name = val.into_str()?;
-    let is_valid =
-        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-    if !is_valid {
+    if !is_name(&name) {
         return Err(
             Error::logic(format!("{what} name `{name}` invalid (Use A-Z, a-z, 0-9, _ and - only).")).at(bt)
         );
@@ -40,8 +44,8 @@ pub fn name(val: Val, what: &str) -> Result<Arc<str>> {
 
 fn db(call: &mut Call<'_>) -> Result<Val> {
     let name = name(call.arg(0)?, "Database")?;
-    call.env.store()?.database(&name).at(call.bt())?;
-    Ok(Val { value: Value::Db(Database { name }), bt: call.bt() })
+    let database = Database::find(call.env, &name).at(call.bt())?;
+    Ok(Val { value: Value::Db(database), bt: call.bt() })
 }
 
 /// The database and the table's name of a term that takes both or just the name.
@@ -70,23 +74,27 @@ fn table(call: &mut Call<'_>) -> Result<Val> {
             )));
         }
     }
-    if let Some(format) = call.optarg("identifier_format")? {
-        let format = format.into_str()?;
-        if !matches!(&*format, "name" | "uuid") {
-            return Err(call.fail(format!(
-                "Identifier format `{format}` unrecognized (options are \"name\" and \"uuid\")."
-            )));
-        }
-    }
+    let identifiers = identifiers(call)?;
     let (db, name) = db_and_name(call)?;
-    let stored = call.env.store()?.table(&db.name, &name).at(call.bt())?;
-    Ok(Val { value: Value::Table(TableRef::new(db, stored)), bt: call.bt() })
+    let table = TableRef::find(call.env, db, &name, identifiers).at(call.bt())?;
+    Ok(Val { value: Value::Table(table), bt: call.bt() })
+}
+
+fn identifiers(call: &Call<'_>) -> Result<Identifiers> {
+    let Some(format) = call.optarg("identifier_format")? else { return Ok(Identifiers::default()) };
+    match &*format.into_str()? {
+        "name" => Ok(Identifiers::Names),
+        "uuid" => Ok(Identifiers::Ids),
+        other => Err(call
+            .fail(format!("Identifier format `{other}` unrecognized (options are \"name\" and \"uuid\")."))),
+    }
 }
 
 fn get(call: &mut Call<'_>) -> Result<Val> {
     let table = call.arg(0)?.into_table()?;
     let key = call.datum(1)?;
-    Ok(Val { value: Value::Single(SingleSelection::Key { table, key, row: None }), bt: call.bt() })
+    let row = SingleSelection::Key { table, key, env: call.env.clone() };
+    Ok(Val { value: Value::Single(row), bt: call.bt() })
 }
 
 fn get_all(call: &mut Call<'_>) -> Result<Val> {

@@ -105,7 +105,7 @@ fn from_iso8601(call: &mut Call<'_>) -> Result<Val> {
         Some(zone) => zone.into_str()?,
         None => "".into(),
     };
-    Ok(call.val(iso8601::parse(&*text.into_str()?, &zone).at(bt)?))
+    Ok(call.val(iso8601::parse(&text.into_str()?, &zone).at(bt)?))
 }
 
 fn to_epoch_time(call: &mut Call<'_>) -> Result<Val> {

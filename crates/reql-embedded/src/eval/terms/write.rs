@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::accounts::Permission;
 use crate::datum::Datum;
-use crate::error::{At, Bt, Error, Result};
+use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::eval::stats::Stats;
 use crate::eval::table::TableRef;
-use crate::eval::write::{self, Conflict, ReturnChanges, WriteOptions};
+use crate::eval::write::{self, Conflict, Document, ReturnChanges, WriteOptions};
 use crate::eval::{Arity, Call, Determinism, Flags, Shortcut, Spec, Stream, Val, Value};
 use crate::storage::Durability;
 use crate::term::{RawTerm, TermType};
@@ -48,7 +49,8 @@ fn options(call: &Call<'_>) -> Result<WriteOptions> {
     })
 }
 
-fn durability(call: &Call<'_>) -> Result<Option<Durability>> {
+/// The durability that a term asks for.
+pub fn durability(call: &Call<'_>) -> Result<Option<Durability>> {
     let Some(value) = call.optarg("durability")? else { return Ok(None) };
     let bt = value.bt;
     match &*value.into_str()? {
@@ -105,6 +107,7 @@ fn insert(call: &mut Call<'_>) -> Result<Val> {
     let table = call.arg(0)?.into_table()?;
     let conflict = conflict(call)?;
     let options = options(call)?;
+    write::check_hook_bypass(call.env, &table, &options)?;
     let mut stats = Stats::zero();
     let mut keys = GeneratedKeys { limit: call.env.limits.array, ..GeneratedKeys::default() };
     let documents = call.arg(1)?;
@@ -118,7 +121,7 @@ fn insert(call: &mut Call<'_>) -> Result<Val> {
         }
         _ => documents.into_stream(call.env)?,
     };
-    let insert = |stats: &mut Stats, batch: Vec<Datum>| {
+    let insert = |stats: &mut Stats, batch: Vec<Document>| {
         stats.add(write::insert(call.env, &table, batch, &conflict, &options)?, call.env)
     };
     in_batches(
@@ -132,11 +135,11 @@ fn insert(call: &mut Call<'_>) -> Result<Val> {
 }
 
 /// Reads a stream in batches, each row changed by `prepare`, and hands them on.
-fn in_batches(
+fn in_batches<T>(
     call: &Call<'_>,
     mut rows: Stream,
-    mut prepare: impl FnMut(Datum) -> Datum,
-    mut write: impl FnMut(Vec<Datum>) -> Result<()>,
+    mut prepare: impl FnMut(Datum) -> T,
+    mut write: impl FnMut(Vec<T>) -> Result<()>,
 ) -> Result<()> {
     loop {
         let mut batch = Vec::new();
@@ -165,18 +168,19 @@ struct GeneratedKeys {
 
 impl GeneratedKeys {
     /// The document with a key.
-    fn complete(&mut self, table: &TableRef, document: Datum) -> Datum {
-        let Datum::Object(object) = &document else { return document };
-        if object.contains_key(table.primary_key()) {
-            return document;
-        }
+    fn complete(&mut self, table: &TableRef, document: Datum) -> Document {
+        let object = match &document {
+            Datum::Object(object) if !object.contains_key(table.primary_key()) => object,
+            _ => return Document { value: document, is_key_generated: false },
+        };
         let key = Datum::from(uuid::Uuid::new_v4().to_string());
         if self.keys.len() < self.limit {
             self.keys.push(key.clone());
         } else {
             self.skipped += 1;
         }
-        Datum::Object(object.clone().with(table.primary_key().clone(), key))
+        let value = Datum::Object(object.clone().with(table.primary_key().clone(), key));
+        Document { value, is_key_generated: true }
     }
 
     fn report(self, stats: &mut Stats) {
@@ -205,6 +209,7 @@ fn replace(call: &mut Call<'_>) -> Result<Val> {
     let mut stats = Stats::zero();
     let selection = call.arg(0)?;
     if let Value::Single(single) = &selection.value {
+        write::check_hook_bypass(call.env, single.table(), &options)?;
         let key = single.key().at(selection.bt)?;
         stats.add(
             write::replace(call.env, single.table(), vec![key], &func, &options).at(selection.bt)?,
@@ -212,6 +217,7 @@ fn replace(call: &mut Call<'_>) -> Result<Val> {
         )?;
     } else {
         let (table, rows) = selection.into_selection(call.env)?;
+        write::check_hook_bypass(call.env, &table, &options)?;
         let primary_key = table.primary_key().clone();
         in_batches(
             call,
@@ -294,7 +300,11 @@ fn for_each(call: &mut Call<'_>) -> Result<Val> {
 }
 
 fn sync(call: &mut Call<'_>) -> Result<Val> {
-    call.arg(0)?.into_table()?;
+    let table = call.arg(0)?.into_table()?;
+    call.env.require(Permission::Write, table.scope()).at(call.bt())?;
+    if table.stored().is_none() {
+        return Err(call.fail_as(ErrorKind::OpFailed, "Artificial tables don't support `sync()`."));
+    }
     call.env.store()?.sync().at(call.bt())?;
     Ok(call.val(Datum::object([("synced", Datum::Num(1.0))])))
 }

@@ -1,0 +1,99 @@
+//! Who may connect, and who may do what: users, their passwords and their permissions.
+//!
+//! All users are in memory, since every query asks about its own; changes go to the store first.
+
+mod permissions;
+mod user;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use uuid::{Uuid, uuid};
+
+pub use permissions::{Permission, Permissions, Scope, no_unexpected_keys};
+pub use user::User;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::Store;
+
+/// The user who may do everything.
+pub const ADMIN: &str = "admin";
+
+/// The id of the database `rethinkdb`, in which permissions don't follow from global ones.
+pub const SYSTEM_DATABASE: Uuid = uuid!("b99b9572-8e53-5fef-9a2b-5e6aba3edf1c");
+
+/// What the keys of users begin with among the store's records.
+const PREFIX: &str = "user:";
+
+/// Users by name.
+type Users = BTreeMap<String, Arc<User>>;
+
+/// The users of a server.
+pub struct Accounts {
+    store: Store,
+    users: RwLock<Arc<Users>>,
+    /// Held while a user is changed.
+    writing: Mutex<()>,
+}
+
+impl Accounts {
+    /// Reads the users of a store. If it has none yet, `admin` is made, with this password.
+    pub fn open(store: Store, initial_password: &str) -> Result<Accounts> {
+        let mut users = Users::new();
+        for (key, record) in store.meta_scan(PREFIX)? {
+            let name = key.get(PREFIX.len()..).unwrap_or_default().to_owned();
+            users.insert(name, Arc::new(User::from_record(&record)?));
+        }
+        let is_new = !users.contains_key(ADMIN);
+        let accounts = Accounts { store, users: RwLock::new(Arc::new(users)), writing: Mutex::new(()) };
+        if is_new {
+            accounts.change(ADMIN, |_| Ok(Some(User::with_password(initial_password))))?;
+        }
+        Ok(accounts)
+    }
+
+    /// All users as they are now.
+    pub fn all(&self) -> Arc<BTreeMap<String, Arc<User>>> {
+        self.users.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The user of this name.
+    pub fn user(&self, name: &str) -> Option<Arc<User>> {
+        self.users.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Replaces a user by what the closure makes of it, durably; `None` stands for no user.
+    pub fn change(
+        &self,
+        name: &str,
+        change: impl FnOnce(Option<&User>) -> Result<Option<User>>,
+    ) -> Result<()> {
+        let _guard = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut users = (*self.all()).clone();
+        let key = format!("{PREFIX}{name}");
+        match change(users.get(name).map(Arc::as_ref))? {
+            Some(user) => {
+                self.store.meta_put(&key, &user.to_record())?;
+                users.insert(name.to_owned(), Arc::new(user));
+            }
+            None => {
+                self.store.meta_delete(&key)?;
+                users.remove(name);
+            }
+        }
+        *self.users.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(users);
+        Ok(())
+    }
+
+    /// Fails unless the user may do this there.
+    pub fn require(&self, name: &str, permission: Permission, scope: Scope) -> Result<()> {
+        if name == ADMIN || self.user(name).is_some_and(|user| user.may(permission, scope)) {
+            return Ok(());
+        }
+        let message = format!("User `{name}` does not have the required `{}` permission.", permission.name());
+        Err(Error::new(ErrorKind::Permission, message))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,231 @@
+//! A user: the stored form of the password, and permissions at each scope.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::SYSTEM_DATABASE;
+use super::permissions::{Permission, Permissions, Scope, no_unexpected_keys};
+use crate::credentials::{Credentials, DEFAULT_ITERATIONS};
+use crate::datum::{Datum, Object};
+use crate::error::{Error, Result};
+
+/// A user.
+#[derive(Debug, Clone)]
+pub struct User {
+    credentials: Credentials,
+    /// Whether the password is other than empty.
+    has_password: bool,
+    global: Permissions,
+    databases: BTreeMap<Uuid, Permissions>,
+    tables: BTreeMap<Uuid, Permissions>,
+}
+
+impl User {
+    /// A user who may do nothing yet.
+    pub fn with_password(password: &str) -> User {
+        User {
+            credentials: Credentials::initial(password),
+            has_password: !password.is_empty(),
+            global: Permissions::default(),
+            databases: BTreeMap::new(),
+            tables: BTreeMap::new(),
+        }
+    }
+
+    /// What is kept of the password.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The row of the table `users`.
+    pub fn row(&self, name: &str) -> Datum {
+        Datum::object([("id", Datum::str(name)), ("password", Datum::Bool(self.has_password))])
+    }
+
+    /// Takes over the password that a row of the table `users` sets.
+    pub fn merge(&mut self, row: &Datum) -> Result<()> {
+        let Datum::Object(object) = row else {
+            return Err(Error::op_failed(format!("Expected an object, got {}.", row.print())));
+        };
+        required(object, "id")?;
+        let password = required(object, "password")?;
+        no_unexpected_keys(object.keys().filter(|key| !matches!(*key, "id" | "password")).collect())?;
+        match &password {
+            Datum::Object(hashing) => self.set_stretched(hashing),
+            Datum::Str(password) => {
+                self.set_password(password, DEFAULT_ITERATIONS);
+                Ok(())
+            }
+            Datum::Bool(false) => {
+                *self = User { credentials: Credentials::initial(""), has_password: false, ..self.clone() };
+                Ok(())
+            }
+            Datum::Bool(true) if self.has_password => Ok(()),
+            Datum::Bool(true) => Err(Error::op_failed(
+                "Expected an object or string to set the password, or `false` to keep it unset, got true.",
+            )),
+            other => Err(Error::op_failed(format!(
+                "Expected an object, string or boolean for `password`, got {}.",
+                other.print()
+            ))),
+        }
+    }
+
+    /// A password with the number of times that it is to be hashed.
+    fn set_stretched(&mut self, hashing: &Object) -> Result<()> {
+        let iterations = required(hashing, "iterations")?;
+        let count = iterations.as_int().ok().and_then(|count| u32::try_from(count).ok());
+        let Some(count) = count.filter(|count| *count > 0) else {
+            return Err(Error::op_failed(format!(
+                "Expected `iterations` to be an integer greater than zero, got {}.",
+                iterations.print()
+            )));
+        };
+        let password = match required(hashing, "password")? {
+            Datum::Str(password) => password,
+            other => {
+                return Err(Error::op_failed(format!(
+                    "Expected `password` to be a string, got {}.",
+                    other.print()
+                )));
+            }
+        };
+        let others: BTreeSet<&str> =
+            hashing.keys().filter(|key| !matches!(*key, "iterations" | "password")).collect();
+        no_unexpected_keys(others)?;
+        self.set_password(&password, count);
+        Ok(())
+    }
+
+    fn set_password(&mut self, password: &str, iterations: u32) {
+        self.credentials = Credentials::derive(password, iterations);
+        self.has_password = !password.is_empty();
+    }
+
+    /// What is said at exactly this scope.
+    pub fn permissions(&self, scope: Scope) -> Permissions {
+        match scope {
+            Scope::Global => self.global,
+            Scope::Database(id) => self.databases.get(&id).copied().unwrap_or_default(),
+            Scope::Table { table, .. } => self.tables.get(&table).copied().unwrap_or_default(),
+        }
+    }
+
+    /// Says something else at this scope.
+    pub fn set_permissions(&mut self, scope: Scope, permissions: Permissions) {
+        let (narrow, id) = match scope {
+            Scope::Global => {
+                self.global = permissions;
+                return;
+            }
+            Scope::Database(id) => (&mut self.databases, id),
+            Scope::Table { table, .. } => (&mut self.tables, table),
+        };
+        if permissions.is_empty() {
+            narrow.remove(&id);
+        } else {
+            narrow.insert(id, permissions);
+        }
+    }
+
+    /// The databases for which something is said.
+    pub fn databases(&self) -> impl Iterator<Item = (Uuid, Permissions)> {
+        self.databases.iter().map(|(id, permissions)| (*id, *permissions))
+    }
+
+    /// The tables for which something is said.
+    pub fn tables(&self) -> impl Iterator<Item = (Uuid, Permissions)> {
+        self.tables.iter().map(|(id, permissions)| (*id, *permissions))
+    }
+
+    /// Whether the user may do this there: the narrowest scope that says something decides.
+    pub fn may(&self, permission: Permission, scope: Scope) -> bool {
+        match permission {
+            Permission::Write => {
+                self.is_granted(Permission::Read, scope) && self.is_granted(Permission::Write, scope)
+            }
+            other => self.is_granted(other, scope),
+        }
+    }
+
+    fn is_granted(&self, permission: Permission, scope: Scope) -> bool {
+        let at = |scope| self.permissions(scope).get(permission);
+        let wider = match scope {
+            Scope::Global => None,
+            Scope::Database(_) => Some(Scope::Global),
+            Scope::Table { database, .. } => Some(Scope::Database(database)),
+        };
+        match (at(scope), wider) {
+            (Some(granted), _) => granted,
+            (None, None) => false,
+            // The system's own tables must be permitted by name.
+            (None, Some(Scope::Global)) if scope == Scope::Database(SYSTEM_DATABASE) => false,
+            (None, Some(wider)) => self.is_granted(permission, wider),
+        }
+    }
+
+    /// The record that the store keeps.
+    pub(super) fn to_record(&self) -> Datum {
+        let by_id = |permissions: &BTreeMap<Uuid, Permissions>| {
+            Datum::object(permissions.iter().map(|(id, said)| (id.to_string(), said.to_datum())))
+        };
+        let Credentials { salt, iterations, stored_key, server_key } = &self.credentials;
+        Datum::object([
+            ("salt", Datum::Binary(salt.as_slice().into())),
+            ("iterations", Datum::Num(f64::from(*iterations))),
+            ("stored_key", Datum::Binary(stored_key.as_slice().into())),
+            ("server_key", Datum::Binary(server_key.as_slice().into())),
+            ("has_password", Datum::Bool(self.has_password)),
+            ("global", self.global.to_datum()),
+            ("databases", by_id(&self.databases)),
+            ("tables", by_id(&self.tables)),
+        ])
+    }
+
+    /// From the record that the store keeps.
+    pub(super) fn from_record(record: &Datum) -> Result<User> {
+        let iterations = u32::try_from(record.field("iterations")?.as_int()?).map_err(|_| damaged())?;
+        let credentials = Credentials {
+            salt: bytes(record, "salt")?,
+            iterations,
+            stored_key: bytes(record, "stored_key")?,
+            server_key: bytes(record, "server_key")?,
+        };
+        Ok(User {
+            credentials,
+            has_password: record.field("has_password")?.is_truthy(),
+            global: permissions(&record.field("global")?, Scope::Global)?,
+            databases: permissions_by_id(&record.field("databases")?)?,
+            tables: permissions_by_id(&record.field("tables")?)?,
+        })
+    }
+}
+
+fn required(object: &Object, field: &str) -> Result<Datum> {
+    object.get(field).ok_or_else(|| Error::op_failed(format!("Expected a field named `{field}`.")))
+}
+
+fn damaged() -> Error {
+    Error::internal("The record of a user is damaged.")
+}
+
+fn bytes<const LEN: usize>(record: &Datum, field: &str) -> Result<[u8; LEN]> {
+    <[u8; LEN]>::try_from(&**record.field(field)?.as_binary()?).map_err(|_| damaged())
+}
+
+fn permissions(datum: &Datum, scope: Scope) -> Result<Permissions> {
+    let mut permissions = Permissions::default();
+    if !datum.is_null() {
+        permissions.merge(datum, scope)?;
+    }
+    Ok(permissions)
+}
+
+fn permissions_by_id(record: &Datum) -> Result<BTreeMap<Uuid, Permissions>> {
+    let entries = record.as_object()?.iter().map(|(id, said)| {
+        let id = Uuid::try_parse(id).map_err(|_| damaged())?;
+        Ok((id, permissions(&said, Scope::Database(id))?))
+    });
+    entries.collect()
+}

@@ -1,0 +1,235 @@
+//! The tables of the database `rethinkdb`: the server's settings and state as rows.
+//!
+//! | file | tables |
+//! |---|---|
+//! | `databases` | `db_config` |
+//! | `table_config`, `layout` | `table_config`, and what it says about shards |
+//! | `table_status` | `table_status` |
+//! | `servers` | `server_config`, `server_status`, `cluster_config` |
+//! | `users`, `permissions` | `users`, `permissions` |
+//! | `jobs` | `jobs` |
+//! | `stats` | `stats` |
+//! | here | `current_issues`, `logs`, `_debug_scratch` |
+
+mod databases;
+mod fields;
+mod jobs;
+pub mod layout;
+mod permissions;
+mod servers;
+mod stats;
+pub mod table_config;
+mod table_status;
+mod users;
+
+use std::sync::{Arc, PoisonError};
+
+use uuid::{Uuid, uuid};
+
+use super::env::Env;
+use super::table::{SingleSelection, TableRef};
+use crate::datum::Datum;
+use crate::error::{Error, Result};
+use crate::instance::Instance;
+use crate::storage;
+
+pub use databases::row as database_row;
+pub use permissions::grant;
+
+/// The name of the database that holds the system tables.
+pub const DATABASE: &str = "rethinkdb";
+
+/// From this id and a table's name follows the id of a system table.
+const BASE_TABLE: Uuid = uuid!("0eabef01-6deb-4069-9a2d-448db057ab1e");
+
+/// A system table: how its rows are read, and how one is written.
+struct Definition {
+    name: &'static str,
+    rows: fn(&View<'_>) -> Result<Vec<Datum>>,
+    write: fn(&View<'_>, Write<'_>) -> Result<Datum>,
+}
+
+/// All of them, in the order of their names. Those that begin with `_` are not listed.
+const TABLES: &[Definition] = &[
+    Definition { name: "_debug_scratch", rows: scratch_rows, write: write_scratch },
+    Definition { name: "cluster_config", rows: servers::cluster_rows, write: servers::write_cluster },
+    Definition { name: "current_issues", rows: no_rows, write: read_only },
+    Definition { name: "db_config", rows: databases::rows, write: databases::write },
+    Definition { name: "jobs", rows: jobs::rows, write: jobs::write },
+    Definition { name: "logs", rows: no_rows, write: write_logs },
+    Definition { name: "permissions", rows: permissions::rows, write: permissions::write },
+    Definition { name: "server_config", rows: servers::config_rows, write: servers::write_config },
+    Definition { name: "server_status", rows: servers::status_rows, write: read_only },
+    Definition { name: "stats", rows: stats::rows, write: read_only },
+    Definition { name: "table_config", rows: table_config::rows, write: table_config::write },
+    Definition { name: "table_status", rows: table_status::rows, write: read_only },
+    Definition { name: "users", rows: users::rows, write: users::write },
+];
+
+/// How rows name databases, tables and servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Identifiers {
+    /// By name.
+    #[default]
+    Names,
+    /// By id, which stays when names change.
+    Ids,
+}
+
+impl Identifiers {
+    /// The name or the id.
+    fn pick(self, name: &str, id: Uuid) -> Datum {
+        match self {
+            Identifiers::Names => Datum::str(name),
+            Identifiers::Ids => Datum::str(id.to_string()),
+        }
+    }
+}
+
+/// A system table, with the way it was asked to name things.
+#[derive(Clone, Copy)]
+pub struct SystemTable {
+    definition: &'static Definition,
+    identifiers: Identifiers,
+}
+
+/// What the functions of a [`Definition`] work with.
+struct View<'a> {
+    env: &'a Env,
+    instance: &'a Arc<Instance>,
+    table: SystemTable,
+}
+
+/// A row that is to become another.
+struct Write<'a> {
+    key: &'a Datum,
+    /// Whether the server made the key up.
+    is_key_generated: bool,
+    /// `null` when the row is to be deleted.
+    new: Datum,
+}
+
+impl SystemTable {
+    /// The table of this name.
+    pub fn find(name: &str, identifiers: Identifiers) -> Option<SystemTable> {
+        let definition = TABLES.iter().find(|table| table.name == name)?;
+        Some(SystemTable { definition, identifiers })
+    }
+
+    /// The names of those that are listed.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        TABLES.iter().map(|table| table.name).filter(|name| !name.starts_with('_'))
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        self.definition.name
+    }
+
+    /// Its id.
+    pub fn id(self) -> Uuid {
+        Uuid::new_v5(&BASE_TABLE, self.name().as_bytes())
+    }
+
+    /// Its rows.
+    pub fn rows(self, env: &Env) -> Result<Vec<Datum>> {
+        (self.definition.rows)(&self.view(env)?)
+    }
+
+    /// The row with this key.
+    pub fn row(self, env: &Env, key: &Datum) -> Result<Option<Datum>> {
+        Ok(self.rows(env)?.into_iter().find(|row| row.get("id").as_ref() == Some(key)))
+    }
+
+    /// Puts a row in the place of the one with this key, or deletes that if it is `null`. The answer is what came of it.
+    pub fn write(self, env: &Env, key: &Datum, is_key_generated: bool, new: Datum) -> Result<Datum> {
+        (self.definition.write)(&self.view(env)?, Write { key, is_key_generated, new })
+    }
+
+    fn view(self, env: &Env) -> Result<View<'_>> {
+        Ok(View { env, instance: env.instance()?, table: self })
+    }
+}
+
+impl View<'_> {
+    fn identifiers(&self) -> Identifiers {
+        self.table.identifiers
+    }
+
+    /// The name or id of the server.
+    fn server(&self) -> Datum {
+        let identity = self.instance.identity();
+        self.identifiers().pick(&identity.name, identity.id)
+    }
+
+    /// The tables of all databases.
+    fn tables(&self) -> Result<Vec<storage::Table>> {
+        let store = &self.instance.store;
+        let mut tables = Vec::new();
+        for database in store.databases() {
+            for table in store.tables(&database.name)? {
+                // One that was dropped meanwhile is left out.
+                tables.extend(store.table_by_id(table.id));
+            }
+        }
+        Ok(tables)
+    }
+}
+
+/// The row of a table or database in a system table, as `config` and `status` select it.
+pub fn selection(env: &Env, table: &str, id: Uuid) -> Result<SingleSelection> {
+    let found = SystemTable::find(table, Identifiers::Names)
+        .ok_or_else(|| Error::internal(format!("There is no system table `{table}`.")))?;
+    let row = found
+        .row(env, &Datum::str(id.to_string()))?
+        .ok_or_else(|| Error::op_failed(format!("There is no row `{id}` in `{DATABASE}.{table}`.")))?;
+    SingleSelection::of_row(TableRef::system(found), row)
+}
+
+/// The row of `table_config` of a table.
+pub fn table_config_row(env: &Env, table: &storage::Table) -> Result<Datum> {
+    row_of(env, "table_config", table, table_config::row)
+}
+
+/// The row of `table_status` of a table.
+pub fn table_status_row(env: &Env, table: &storage::Table) -> Result<Datum> {
+    row_of(env, "table_status", table, |view, table| Ok(table_status::row(view, table)))
+}
+
+fn row_of(
+    env: &Env,
+    name: &str,
+    table: &storage::Table,
+    row: impl FnOnce(&View<'_>, &storage::Table) -> Result<Datum>,
+) -> Result<Datum> {
+    let system = SystemTable::find(name, Identifiers::Names)
+        .ok_or_else(|| Error::internal(format!("There is no system table `{name}`.")))?;
+    row(&system.view(env)?, table)
+}
+
+fn no_rows(_: &View<'_>) -> Result<Vec<Datum>> {
+    Ok(Vec::new())
+}
+
+fn read_only(view: &View<'_>, _: Write<'_>) -> Result<Datum> {
+    let name = view.table.name();
+    Err(Error::op_failed(format!("It's illegal to write to the `{DATABASE}.{name}` table.")))
+}
+
+fn write_logs(_: &View<'_>, _: Write<'_>) -> Result<Datum> {
+    Err(Error::op_failed("It's illegal to write to the `rethinkdb.logs` system table."))
+}
+
+fn scratch_rows(view: &View<'_>) -> Result<Vec<Datum>> {
+    Ok(view.instance.scratch.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect())
+}
+
+fn write_scratch(view: &View<'_>, write: Write<'_>) -> Result<Datum> {
+    let mut scratch = view.instance.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+    if write.new.is_null() {
+        scratch.remove(write.key);
+    } else {
+        scratch.insert(write.key.clone(), write.new.clone());
+    }
+    Ok(write.new)
+}
