@@ -129,7 +129,7 @@ impl Error {
     }
 
     /// The same for a request whose whole question is whether the database can be used.
-    pub(crate) fn as_unavailable(self) -> Self {
+    pub(crate) fn into_unavailable(self) -> Self {
         match self {
             Error::Exhausted(_) => self,
             other => Error::Unreachable(other.to_string()),

@@ -18,7 +18,7 @@ use warp_reql::{Conn, Database, Error, recover, with_conn};
 
 async fn table(database: &Database) -> Command {
     let mut conn = Conn::new(database.clone());
-    conn.first::<Value>(r.db("test").table_create("rows")).await.unwrap();
+    conn.first::<Value>(r.db("test").table_create("rows")).await.expect("the table is made");
     r.table("rows")
 }
 
@@ -334,13 +334,17 @@ fn log_lines() -> &'static std::sync::Mutex<Vec<String>> {
         }
         fn log(&self, record: &log::Record<'_>) {
             if record.target().starts_with("warp_reql") {
-                self.0.lock().unwrap().push(format!("{} {}", record.level(), record.args()));
+                self.0.lock().expect("no test panics while it logs").push(format!(
+                    "{} {}",
+                    record.level(),
+                    record.args()
+                ));
             }
         }
         fn flush(&self) {}
     }
     static LINES: Lines = Lines(std::sync::Mutex::new(Vec::new()));
-    log::set_logger(&LINES).unwrap();
+    log::set_logger(&LINES).expect("this process has no other logger");
     log::set_max_level(log::LevelFilter::Debug);
     &LINES.0
 }

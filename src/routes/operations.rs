@@ -39,6 +39,6 @@ async fn ready(call: Call, mut conn: Conn) -> Result<Response, Error> {
     let answer: Result<Option<u8>, Error> = conn.first(r.expr(1)).await;
     match answer {
         Ok(_) => Ok(reply(StatusCode::OK, &json!({"status": "ready"}))),
-        Err(error) => Err(error.as_unavailable()),
+        Err(error) => Err(error.into_unavailable()),
     }
 }

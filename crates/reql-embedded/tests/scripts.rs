@@ -29,9 +29,12 @@ struct InProcess {
 
 impl InProcess {
     fn new() -> Self {
-        let store = Store::open(Options::new(Arc::new(eval::Functions))).expect("a store in memory");
+        let options = Options::new(Arc::new(eval::Functions));
+        let cache_bytes = options.cache_bytes;
+        let store = Store::open(options).expect("a store in memory");
         store.create_database("test").expect("a new database");
-        let instance = Instance::new(store, 0, "", None).expect("a server of its own");
+        let name = Some("server".to_owned());
+        let instance = Instance::new(store, cache_bytes, "", name).expect("a new server");
         InProcess { instance: Arc::new(instance) }
     }
 }
@@ -87,7 +90,7 @@ fn failure(error: &Error, query: &Query) -> Failure {
     let kind = match error.kind() {
         ErrorKind::Client => "ClientError",
         ErrorKind::Compile => "CompileError",
-        ErrorKind::Internal | ErrorKind::Interrupted => "RuntimeError (INTERNAL)",
+        ErrorKind::Internal | ErrorKind::Interrupted | ErrorKind::WouldBlock => "RuntimeError (INTERNAL)",
         ErrorKind::ResourceLimit => "RuntimeError (RESOURCE_LIMIT)",
         ErrorKind::QueryLogic | ErrorKind::EmptyUser => "RuntimeError (QUERY_LOGIC)",
         ErrorKind::NonExistence => "RuntimeError (NON_EXISTENCE)",

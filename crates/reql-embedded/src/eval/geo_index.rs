@@ -15,12 +15,13 @@ use crate::datum::Datum;
 use crate::error::{Error, ErrorKind, Result};
 use crate::geo::nearest::Nearest;
 use crate::geo::{Shape, index};
-use crate::storage::{Direction, IndexScan, KeyRange};
+use crate::storage::{Direction, IndexScan, KeyRange, Table};
 
 /// A geospatial index of a table.
 #[derive(Clone)]
 pub struct GeoIndex {
     table: TableRef,
+    stored: Table,
     name: Arc<str>,
     func: Func,
     multi: bool,
@@ -29,16 +30,17 @@ pub struct GeoIndex {
 
 impl GeoIndex {
     /// The index of this name; `term` is who asks.
-    pub fn open(env: &Env, table: TableRef, name: Arc<str>, term: &str) -> Result<Self> {
+    pub fn open(env: &Env, table: &TableRef, name: Arc<str>, term: &str) -> Result<Self> {
         env.require(Permission::Read, table.scope())?;
-        let spec = table.index(&name)?.spec;
+        let (stored, spec) = table.index(&name)?;
         if !spec.geo {
             return Err(Error::logic(format!(
                 "Index `{name}` is not a geospatial index.  {term} can only be used with a geospatial index."
             )));
         }
         let func = stored::function(&spec.source)?;
-        Ok(GeoIndex { table, name, func, multi: spec.multi, detached: Env::detached()? })
+        let (table, stored) = (table.clone(), stored.clone());
+        Ok(GeoIndex { table, stored, name, func, multi: spec.multi, detached: Env::detached()? })
     }
 
     /// The rows that intersect the shape: those of a multi index once for each of their geometries that does.
@@ -92,8 +94,7 @@ impl GeoIndex {
         let scans = ranges
             .map(|(first, last)| {
                 let range = KeyRange::new(Bound::Included(first), Bound::Included(last));
-                let stored = self.table.ordinary("It has no indexes.")?;
-                stored.index_scan(&self.name, range, Direction::Forward)
+                self.stored.index_scan(&self.name, range, Direction::Forward)
             })
             .collect::<Result<_>>()?;
         Ok(Candidates { index: self.clone(), scans, seen: HashSet::new() })

@@ -10,6 +10,8 @@ mod order;
 pub mod pathspec;
 mod query;
 mod scope;
+mod selection;
+mod slice;
 mod spec;
 mod stats;
 mod stored;

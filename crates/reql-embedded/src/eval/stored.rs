@@ -45,16 +45,6 @@ fn substitute(term: &mut RawTerm, bindings: &[(i64, Datum)], implicit: Option<&D
     }
 }
 
-/// A term as text for people.
-pub fn term_text(term: &RawTerm) -> Result<String> {
-    term.to_json()
-}
-
-/// The text of a function for people.
-pub fn source_text(func: &Func) -> Result<String> {
-    func.native_source().map_or_else(|| text(func), Ok)
-}
-
 /// The source of a stored function.
 pub fn source(text: &str) -> Result<RawTerm> {
     let tree = syntax::parse(text.as_bytes())
@@ -116,7 +106,7 @@ pub fn hook_row(text: &str) -> Result<Datum> {
     let bytes = [HOOK_MAGIC, text].concat().into_bytes();
     Ok(Datum::object([
         ("function", Datum::Binary(bytes.into())),
-        ("query", Datum::from(format!("setWriteHook({})", term_text(&source(text)?)?))),
+        ("query", Datum::from(format!("setWriteHook({})", function_as_javascript(&source(text)?)))),
     ]))
 }
 

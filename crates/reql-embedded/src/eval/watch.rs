@@ -100,7 +100,7 @@ fn extent(
     let stored = stored(table)?;
     let index = match index.filter(|_| !table.is_primary(index)) {
         Some(name) => {
-            table.check_ordered(name)?;
+            table.ordered_index(name)?;
             Some(stored.index_entries(name)?)
         }
         None => None,

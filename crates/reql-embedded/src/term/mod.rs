@@ -7,7 +7,7 @@ mod query;
 mod raw;
 
 pub use backtrace::{Backtraces, Frame};
-pub use display::{as_javascript, function_as_javascript};
+pub use display::{as_javascript, function_as_javascript, parameter_names};
 pub use kind::TermType;
 pub use query::Query;
 pub use raw::RawTerm;

@@ -9,7 +9,7 @@
 //! RuntimeError (QUERY_LOGIC) at []: Cannot divide by zero.
 //! ```
 //!
-//! A query may go on in lines that begin with two spaces; one that begins with `[` is sent as it stands. Rows of streams
+//! A query may go on in lines that begin with two spaces; one that is a JSON array is sent as it stands. Rows of streams
 //! show as `stream [...]`. With `BLESS=1` in the environment the answers are written anew instead of being compared.
 
 use std::fmt::Write as _;
@@ -132,7 +132,7 @@ impl Script {
 
     fn query(&self, lines: &str) -> String {
         let source = lines.strip_prefix("> ").unwrap_or(lines);
-        if source.starts_with('[') {
+        if source.starts_with('[') && serde_json::from_str::<Value>(source).is_ok() {
             return source.to_owned();
         }
         match reql::parse(source) {

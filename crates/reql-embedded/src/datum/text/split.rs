@@ -13,9 +13,12 @@ pub enum Separator<'a> {
     Text(&'a str),
 }
 
-/// A character with the combining ones that follow it, as of the Unicode version that RethinkDB knows.
+/// A character with the combining ones that follow it, as of Unicode 6.1, which RethinkDB knows; later versions have
+/// changed their minds about a few.
 static CHARACTER: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?s).[\p{M}&&\p{Age=6.1}]*")
+    const COMBINING: &str =
+        r"[\p{M}\x{19B0}-\x{19C0}\x{19C8}\x{19C9}\x{1CF2}\x{1CF3}&&\p{Age=6.1}&&[^\x{1885}\x{1886}]]";
+    Regex::new(&format!("(?s).{COMBINING}*"))
         .unwrap_or_else(|error| unreachable!("a constant pattern: {error}"))
 });
 
@@ -90,6 +93,7 @@ mod tests {
         splits("日本語🎉", Some(""), None, &["日", "本", "語", "🎉"]);
         splits("e\u{301}\u{302}a\n", Some(""), None, &["e\u{301}\u{302}", "a", "\n"]);
         splits("\u{301}a", Some(""), None, &["\u{301}", "a"]);
+        splits("\u{1980}\u{19B0}\u{1885}", Some(""), None, &["\u{1980}\u{19B0}", "\u{1885}"]);
         splits("abc", Some(""), Some(2), &["a", "b", "c"]);
         splits("abc", Some(""), Some(1), &["a", "bc"]);
         splits("abc", Some(""), Some(0), &["abc"]);

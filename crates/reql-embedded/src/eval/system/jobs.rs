@@ -7,8 +7,8 @@ use super::{View, Write};
 use crate::accounts::ADMIN;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
-use crate::eval::stored;
 use crate::instance::Job;
+use crate::term::as_javascript;
 
 /// The type of a query's row.
 const QUERY: &str = "query";
@@ -17,10 +17,9 @@ const QUERY: &str = "query";
 const BASE_INDEX: Uuid = uuid!("74d855a5-0c40-4930-a451-d1ce508ef2d2");
 
 pub(super) fn rows(view: &View<'_>) -> Result<Vec<Datum>> {
-    let mut rows = Vec::new();
-    for job in view.instance.jobs.all().iter().filter(|job| is_visible(view, job)) {
-        rows.push(query_row(view, job)?);
-    }
+    let jobs = view.instance.jobs.all();
+    let visible = jobs.iter().filter(|job| is_visible(view, job));
+    let mut rows: Vec<Datum> = visible.map(|job| query_row(view, job)).collect();
     if *view.env.user == *ADMIN {
         rows.extend(index_rows(view)?);
     }
@@ -32,9 +31,9 @@ fn is_visible(view: &View<'_>, job: &Job) -> bool {
     *view.env.user == *ADMIN || *view.env.user == *job.client.user
 }
 
-fn query_row(view: &View<'_>, job: &Job) -> Result<Datum> {
+fn query_row(view: &View<'_>, job: &Job) -> Datum {
     let text = match &job.query.term {
-        Some(Ok(term)) => stored::term_text(term)?,
+        Some(Ok(term)) => as_javascript(term),
         _ => String::new(),
     };
     let info = Datum::object([
@@ -43,7 +42,7 @@ fn query_row(view: &View<'_>, job: &Job) -> Result<Datum> {
         ("query", Datum::from(text)),
         ("user", Datum::str(&job.client.user)),
     ]);
-    Ok(row(view, QUERY, job.id, Datum::Num(job.started.elapsed().as_secs_f64()), info))
+    row(view, QUERY, job.id, Datum::Num(job.started.elapsed().as_secs_f64()), info)
 }
 
 fn index_rows(view: &View<'_>) -> Result<Vec<Datum>> {

@@ -39,7 +39,7 @@ fn last_until(call: &mut Call<'_>, neutral: bool) -> Result<Val> {
 }
 
 fn branch(call: &mut Call<'_>) -> Result<Val> {
-    if call.len() % 2 == 0 {
+    if call.len().is_multiple_of(2) {
         return Err(call.fail("Cannot call `branch` term with an even number of arguments."));
     }
     let last = call.len() - 1;

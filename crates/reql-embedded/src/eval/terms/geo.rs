@@ -171,7 +171,7 @@ fn get_intersecting(call: &mut Call<'_>) -> Result<Val> {
     let (query, bt) = call.placed(1)?;
     let index = searched(call, &table, NAME)?;
     let shape = Shape::of(geojson::expect(&query).at(bt)?)?;
-    let rows = GeoIndex::open(call.env, table.clone(), index, NAME)?.intersecting(shape)?;
+    let rows = GeoIndex::open(call.env, &table, index, NAME)?.intersecting(shape)?;
     Ok(Val { value: Value::Selection(table, Stream::new(rows)), bt: call.bt() })
 }
 
@@ -185,7 +185,7 @@ fn get_nearest(call: &mut Call<'_>) -> Result<Val> {
     let max_distance = max_distance(call, unit)?;
     let max_results = max_results(call)?;
     let search = Nearest::new(center, ellipsoid, max_distance, max_results);
-    let found = GeoIndex::open(call.env, table, index, NAME)?.nearest(call.env, search)?;
+    let found = GeoIndex::open(call.env, &table, index, NAME)?.nearest(call.env, search)?;
     let rows = found.into_iter().map(|(meters, row)| {
         Ok(Datum::object([("dist", Datum::num(unit.from_meters(meters))?), ("doc", row)]))
     });

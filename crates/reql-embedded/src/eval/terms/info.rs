@@ -6,8 +6,8 @@ use crate::datum::{Datum, ObjectBuilder};
 use crate::error::{At, Result};
 use crate::eval::system::layout::Layout;
 use crate::eval::table::{Bounds, Database, Sorting, TableRef, TableSlice};
-use crate::eval::{Arity, Call, Grouping, Spec, Val, Value, stored};
-use crate::term::TermType;
+use crate::eval::{Arity, Call, Func, Grouping, Spec, Val, Value};
+use crate::term::{RawTerm, TermType, as_javascript, parameter_names};
 
 /// The terms of this family.
 pub const TERMS: &[Spec] = &[Spec::new(TermType::Info, Arity::exactly(1), info).grouping(Grouping::Whole)];
@@ -27,7 +27,7 @@ fn info(call: &mut Call<'_>) -> Result<Val> {
             info.insert("table", of_table(call, row.table())?);
         }
         Value::Func(func) => {
-            info.insert("source_code", Datum::from(stored::source_text(&func)?));
+            info.insert("source_code", Datum::from(source_code(&func)));
         }
         Value::Datum(datum) => of_datum(&datum, &mut info),
         Value::Stream(_) | Value::Grouped(_) => {}
@@ -104,4 +104,38 @@ fn of_bound(
     if !is_extreme {
         info.insert(name, bound);
     }
+}
+
+/// A function's text, with the variables that it has captured.
+fn source_code(func: &Func) -> String {
+    let Some((term, scope)) = func.source() else { return func.native_source().unwrap_or_default() };
+    let (bindings, implicit) = scope.bindings();
+    let implicit = implicit.filter(|_| mentions(term, &|term| term.kind == TermType::ImplicitVar));
+    let row = match (scope.implicit_depth(), implicit) {
+        (0, _) => "(no implicit)".to_owned(),
+        (1, Some(row)) => format!("implicit: {}", row.print()),
+        (1, None) => "implicit: (not stored)".to_owned(),
+        _ => "(multiple implicits)".to_owned(),
+    };
+    let is_captured = |name: i64| mentions(term, &|term| is_variable(term, name));
+    let captures: String = bindings
+        .iter()
+        .rev()
+        .filter(|(name, _)| is_captured(*name))
+        .map(|(name, value)| format!(", {name}: {}", value.print()))
+        .collect();
+    let params = parameter_names(term).join(", ");
+    let body = term.args.get(1).map(as_javascript).unwrap_or_default();
+    format!("function (captures = [{row}{captures}]) (args = [{params}]) {body}")
+}
+
+/// Whether a term, or one inside of it, is such a term.
+fn mentions(term: &RawTerm, wanted: &dyn Fn(&RawTerm) -> bool) -> bool {
+    let mut inner = term.args.iter().chain(term.optargs.iter().map(|(_, arg)| arg));
+    wanted(term) || stacker::maybe_grow(32 * 1024, 1024 * 1024, || inner.any(|arg| mentions(arg, wanted)))
+}
+
+fn is_variable(term: &RawTerm, name: i64) -> bool {
+    let number = term.args.first().and_then(|arg| arg.datum.as_ref());
+    term.kind == TermType::Var && number.is_some_and(|number| *number == Datum::from(name))
 }

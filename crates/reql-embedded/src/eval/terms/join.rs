@@ -30,7 +30,7 @@ fn eq_join(call: &mut Call<'_>) -> Result<Val> {
         None => table.primary_key().clone(),
     };
     if !table.is_primary(Some(&index)) {
-        table.check_ordered(&index).at(call.bt())?;
+        table.ordered_index(&index).at(call.bt())?;
     }
     call.seq(Stream::new(EqJoin::new(left, key, table, index.to_string(), call.bt())))
 }

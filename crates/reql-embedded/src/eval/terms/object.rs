@@ -70,7 +70,7 @@ fn list_fields(call: &mut Call<'_>, listed: fn((&str, Datum)) -> Datum) -> Resul
 
 fn object(call: &mut Call<'_>) -> Result<Val> {
     let count = call.len();
-    if count % 2 != 0 {
+    if !count.is_multiple_of(2) {
         return Err(call.fail(format!("OBJECT expects an even number of arguments (but found {count}).")));
     }
     let mut object = ObjectBuilder::new();

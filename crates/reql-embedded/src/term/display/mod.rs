@@ -19,6 +19,11 @@ pub fn as_javascript(term: &RawTerm) -> String {
     Writer::default().term(term).print(WIDTH)
 }
 
+/// The names of a function's parameters.
+pub fn parameter_names(func: &RawTerm) -> Vec<String> {
+    func.args.first().map(javascript::params).unwrap_or_default()
+}
+
 /// A function as JavaScript: `function(var1) { return var1("x"); }`.
 pub fn function_as_javascript(func: &RawTerm) -> String {
     match (func.kind, &*func.args) {

@@ -25,10 +25,12 @@ pub fn normalize(text: &str) -> Result<String> {
         return Ok("+00:00".into());
     }
     let mut cursor = Cursor::new(text);
-    let sign = match (cursor.skip('-'), cursor.skip('+')) {
-        (true, _) => '-',
-        (_, true) => '+',
-        _ => return Err(Error::logic(format!("Timezone `{text}` does not start with `-` or `+`."))),
+    let sign = if cursor.skip('-') {
+        '-'
+    } else if cursor.skip('+') {
+        '+'
+    } else {
+        return Err(Error::logic(format!("Timezone `{text}` does not start with `-` or `+`.")));
     };
     let hours = cursor.digits(2)?;
     if cursor.at_end() {
@@ -165,6 +167,7 @@ mod tests {
             ("+", invalid("+")),
             ("+1", invalid("+1")),
             ("+10:3", invalid("+10:3")),
+            ("-+07", "Invalid date string `-+07` (got `+` but expected a digit).".to_owned()),
             ("+1x", "Invalid date string `+1x` (got `x` but expected a digit).".to_owned()),
             ("+10:300", "Garbage characters `0` at end of timezone string `+10:300`.".to_owned()),
             ("+25:00", "Hours out of range in `+25:00`.".to_owned()),

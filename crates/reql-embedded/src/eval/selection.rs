@@ -1,0 +1,75 @@
+//! Single rows of tables, which can be changed.
+
+use super::env::Env;
+use super::slice::TableSlice;
+use super::table::TableRef;
+use crate::datum::Datum;
+use crate::error::{At, Bt, Error, ErrorKind, Result};
+
+/// One row of a table, which can be changed.
+#[derive(Clone)]
+pub enum SingleSelection {
+    /// The row with this primary key.
+    Key {
+        /// The table.
+        table: TableRef,
+        /// The primary key.
+        key: Datum,
+        /// The query that reads it.
+        env: Env,
+    },
+    /// A row that has been read already.
+    Row {
+        /// The table.
+        table: TableRef,
+        /// The row.
+        row: Datum,
+    },
+    /// The first row of a range, as `min` and `max` by an index find it.
+    First {
+        /// The range, in order.
+        slice: TableSlice,
+        /// The query that reads it.
+        env: Env,
+        /// What to say when there is none, and of which term.
+        empty: (String, Bt),
+    },
+}
+
+impl SingleSelection {
+    /// A row that has been read from its table.
+    pub fn of_row(table: TableRef, row: Datum) -> Result<SingleSelection> {
+        row.field(table.primary_key())?;
+        Ok(SingleSelection::Row { table, row })
+    }
+
+    /// The table.
+    pub fn table(&self) -> &TableRef {
+        match self {
+            SingleSelection::Key { table, .. } | SingleSelection::Row { table, .. } => table,
+            SingleSelection::First { slice, .. } => &slice.table,
+        }
+    }
+
+    /// The row, or `null`.
+    pub fn get(&self) -> Result<Datum> {
+        match self {
+            SingleSelection::Key { table, key, env } => table.get(env, key),
+            SingleSelection::Row { row, .. } => Ok(row.clone()),
+            SingleSelection::First { slice, env, empty: (message, bt) } => slice
+                .clone()
+                .into_stream(env)?
+                .next(env)?
+                .ok_or_else(|| Error::new(ErrorKind::QueryLogic, message.as_str()))
+                .at(*bt),
+        }
+    }
+
+    /// The row's primary key.
+    pub fn key(&self) -> Result<Datum> {
+        match self {
+            SingleSelection::Key { key, .. } => Ok(key.clone()),
+            _ => self.get()?.field(self.table().primary_key()),
+        }
+    }
+}
