@@ -95,7 +95,8 @@ impl Flat {
         let (mark, queue) = (before.clone(), self.queue.clone());
         let snapshot = self.extent.table.snapshot_at(move || {
             *mark.lock().unwrap_or_else(PoisonError::into_inner) = queue.take();
-        })?;
+        });
+        let snapshot = snapshot.map_err(|error| self.queue.explain(error))?;
         let taken = std::mem::take(&mut *before.lock().unwrap_or_else(PoisonError::into_inner));
         self.note_skipped(taken.skipped);
         for event in taken.events {

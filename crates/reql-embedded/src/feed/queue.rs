@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Extent, Wake, aborted};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::storage::{ChangeEvent, Listener};
 
 /// Listens to a table. However many changes come, it keeps no more than it may.
@@ -84,6 +84,11 @@ impl Queue {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The error of a read: once the table is gone, that is what the feed says.
+    pub fn explain(&self, error: Error) -> Error {
+        if self.state().has_ended { aborted() } else { error }
     }
 
     /// What has been heard so far.

@@ -113,6 +113,10 @@ impl Window {
         Ok(entries)
     }
 
+    fn snapshot(&self) -> Result<Snapshot> {
+        self.extent.table.snapshot().map_err(|error| self.queue.explain(error))
+    }
+
     fn offset(&self, offset: usize) -> Option<usize> {
         self.options.form.offsets.then_some(offset)
     }
@@ -140,7 +144,7 @@ impl Window {
         }
         if let Some(horizon) = horizon.filter(|_| self.entries.len() < self.limit) {
             let missing = self.limit - self.entries.len();
-            let more = self.read(&self.extent.table.snapshot()?, Some(&horizon), missing)?;
+            let more = self.read(&self.snapshot()?, Some(&horizon), missing)?;
             came.extend(more.iter().cloned());
             self.entries.extend(more);
         }
@@ -201,7 +205,7 @@ impl Window {
 
     /// Reads the window anew, after changes were lost.
     fn catch_up(&mut self) -> Result<Vec<Move>> {
-        let fresh = self.read(&self.extent.table.snapshot()?, None, self.limit)?;
+        let fresh = self.read(&self.snapshot()?, None, self.limit)?;
         let offsets = self.options.form.offsets;
         let same = |a: &Entry, b: &Entry| a.place == b.place && a.value == b.value;
         let before = std::mem::replace(&mut self.entries, fresh);
