@@ -110,7 +110,7 @@ async fn churn(addr: SocketAddr, seed: u64, count: u64) {
     for step in 0..count {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let id = (state >> 33) % 600;
-        let term = if (state >> 20) % 4 == 0 {
+        let term = if (state >> 20).is_multiple_of(4) {
             json!([54, [[16, [table(), id]]]])
         } else {
             upsert(&json!({ "id": id, "rank": (state >> 40) % 50 + 1, "by": seed, "step": step }))

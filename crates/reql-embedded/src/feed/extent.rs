@@ -1,7 +1,6 @@
 //! Which documents belong to a feed, and where they stand in its order.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 

@@ -38,7 +38,7 @@ pub struct Flat {
 
 enum Phase {
     Opening,
-    Reading(Walk),
+    Reading(Box<Walk>),
     Live,
 }
 
@@ -77,7 +77,7 @@ impl Flat {
     fn open_phase(&mut self) {
         if self.options.include_initial {
             self.rows.extend(self.options.form.state("initializing"));
-            self.phase = Phase::Reading(self.extent.walk(Direction::Forward));
+            self.phase = Phase::Reading(Box::new(self.extent.walk(Direction::Forward)));
         } else {
             self.go_live();
         }
@@ -90,7 +90,7 @@ impl Flat {
     }
 
     /// Reads the next part of the initial documents.
-    fn read_part(&mut self, mut walk: Walk) -> Result<()> {
+    fn read_part(&mut self, mut walk: Box<Walk>) -> Result<()> {
         let before = Arc::new(Mutex::new(Taken::default()));
         let (mark, queue) = (before.clone(), self.queue.clone());
         let snapshot = self.extent.table.snapshot_at(move || {

@@ -28,7 +28,7 @@ pub use window::Window;
 use std::time::Duration;
 
 use crate::datum::Datum;
-use crate::error::{Error, Result};
+use crate::error::{Bt, Error, ErrorKind, Result};
 
 /// The rows of a feed.
 pub trait Feed: Send {
@@ -79,12 +79,12 @@ impl Kind {
 fn shown(transform: &dyn Transform, document: Option<&Datum>) -> Result<Option<Datum>> {
     let Some(document) = document else { return Ok(None) };
     match transform.apply(document) {
-        Err(error) if error.kind() != crate::error::ErrorKind::Interrupted => Ok(None),
+        Err(error) if error.kind() != ErrorKind::Interrupted => Ok(None),
         result => result,
     }
 }
 
 /// The error of a feed whose table is gone.
 fn aborted() -> Error {
-    Error::op_failed("Changefeed aborted (unavailable).").at(crate::error::Bt::default())
+    Error::op_failed("Changefeed aborted (unavailable).").at(Bt::default())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Extent, Wake, aborted};
 use crate::error::{Error, Result};
-use crate::storage::{ChangeEvent, Listener};
+use crate::storage::{ChangeEvent, EndReason, Listener};
 
 /// Listens to a table. However many changes come, it keeps no more than it may.
 pub struct Queue {
@@ -141,7 +141,7 @@ impl Listener for Queue {
         }
     }
 
-    fn ended(&self, _: crate::storage::EndReason) {
+    fn ended(&self, _: EndReason) {
         self.state().has_ended = true;
         self.wake.wake();
     }
