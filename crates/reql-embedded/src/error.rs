@@ -38,6 +38,8 @@ pub enum ErrorKind {
     Permission,
     /// Nobody waits for the answer any more.
     Interrupted,
+    /// A changefeed has nothing to say yet. No failure: whoever reads feeds tries again.
+    WouldBlock,
 }
 
 /// A failed query: the kind, the text, and the term to blame once that is known.
@@ -91,6 +93,11 @@ impl Error {
     /// An internal error: the server's fault, not the query's.
     pub fn internal(message: impl Into<String>) -> Self {
         Error::new(ErrorKind::Internal, message)
+    }
+
+    /// A changefeed has nothing to say yet.
+    pub fn would_block() -> Self {
+        Error::new(ErrorKind::WouldBlock, "There is nothing to read yet.")
     }
 
     /// Blames this term, unless a term nearer to the cause was blamed already.

@@ -1,7 +1,29 @@
 //! RethinkDB's wire protocol and query language on one file.
 //!
-//! Bytes flow one way and imports point only downward:
-//! `server → session → protocol → feed → eval → storage → term → datum`.
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! let server = reql_embedded::Server::builder().data_dir("data").start().await?;
+//! println!("drivers connect to {}", server.local_addr());
+//! server.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The life of a query
+//!
+//! Bytes flow one way, and imports point only downward:
+//! `server → session → protocol → eval → feed → storage → term → datum`.
+//!
+//! - [`server`] accepts a connection; a session authenticates it, reads frames, and keeps the queries that run apart by
+//!   their tokens. [`protocol`] says what is on the wire.
+//! - [`engine`] is the seam below: a session asks it to compile a query, to evaluate it, and for the next batch. What
+//!   answers is ReQL over a store.
+//! - [`term`] makes a tree of terms out of JSON; [`eval`] compiles and walks it, and yields a value or a stream. Each
+//!   family of terms has a file in [`eval::terms`].
+//! - [`feed`] turns the store's events into the rows of a changefeed.
+//! - [`storage`] keeps documents and indexes in one file: snapshots for readers, one writer that commits in groups.
+//! - [`datum`] is what values are, in memory, packed on disk, as keys and as JSON; [`geo`] is what geometry means.
+//! - [`instance`] is what a server knows of itself, and [`accounts`] who may do what.
 
 pub mod server;
 
@@ -10,18 +32,20 @@ mod session;
 pub mod protocol;
 
 pub mod engine;
+mod interrupt;
+mod reql;
 
 pub mod accounts;
 mod credentials;
 pub mod instance;
-mod interrupt;
-mod reql;
+
+pub mod eval;
+pub mod feed;
+pub mod storage;
+pub mod term;
 
 pub mod datum;
 pub mod error;
-pub mod eval;
 pub mod geo;
-pub mod storage;
-pub mod term;
 
 pub use server::{Builder, Server};

@@ -1,15 +1,19 @@
 //! The engine of a whole server: the query language over the store.
 
+use std::future::Future;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::datum::json;
 use crate::engine::{
     Answer, Batch, Credentials, Cursor, Engine, Envelope, Error, ErrorClass, ErrorType, Failure, Frame,
-    Listening, Query, QueryContext, ServerInfo, Weight,
+    Listening, Note, Query, QueryContext, ServerInfo, Weight,
 };
 use crate::error::{self, ErrorKind};
 use crate::eval;
+use crate::eval::stream::FeedTraits;
+use crate::feed::Kind;
 use crate::instance::{Instance, Running};
 use crate::storage::{self, Store};
 use crate::term::{self, Backtraces};
@@ -106,8 +110,31 @@ impl Cursor for Rows {
             self.rows.next_batch(&mut batch.json).map_err(|error| failure(&error, &self.query.places))?;
         batch.rows = rows;
         batch.done = done;
+        batch.notes = notes(self.rows.feed());
         Ok(batch)
     }
+
+    fn is_feed(&self) -> bool {
+        self.rows.feed().is_some()
+    }
+
+    fn ready(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.rows.ready())
+    }
+}
+
+fn notes(feed: Option<FeedTraits>) -> Vec<Note> {
+    let Some(FeedTraits { kind, has_states }) = feed else { return Vec::new() };
+    let mut notes = vec![match kind {
+        Kind::Sequence => Note::SequenceFeed,
+        Kind::Point => Note::AtomFeed,
+        Kind::Window => Note::OrderByLimitFeed,
+        Kind::Union => Note::UnionedFeed,
+    }];
+    if has_states {
+        notes.push(Note::IncludesStates);
+    }
+    notes
 }
 
 fn failure(error: &error::Error, places: &Backtraces) -> Failure {
@@ -121,7 +148,9 @@ fn on_the_wire(error: &error::Error, places: &Backtraces) -> Error {
     let class = match error.kind() {
         ErrorKind::Client => ErrorClass::Client,
         ErrorKind::Compile => ErrorClass::Compile,
-        ErrorKind::Internal | ErrorKind::Interrupted => ErrorClass::Runtime(ErrorType::Internal),
+        ErrorKind::Internal | ErrorKind::Interrupted | ErrorKind::WouldBlock => {
+            ErrorClass::Runtime(ErrorType::Internal)
+        }
         ErrorKind::ResourceLimit => ErrorClass::Runtime(ErrorType::ResourceLimit),
         ErrorKind::QueryLogic => ErrorClass::Runtime(ErrorType::QueryLogic),
         // Outside of `default`, `r.error()` has nothing to say.

@@ -90,7 +90,7 @@ fn failure(error: &Error, query: &Query) -> Failure {
     let kind = match error.kind() {
         ErrorKind::Client => "ClientError",
         ErrorKind::Compile => "CompileError",
-        ErrorKind::Internal | ErrorKind::Interrupted => "RuntimeError (INTERNAL)",
+        ErrorKind::Internal | ErrorKind::Interrupted | ErrorKind::WouldBlock => "RuntimeError (INTERNAL)",
         ErrorKind::ResourceLimit => "RuntimeError (RESOURCE_LIMIT)",
         ErrorKind::QueryLogic | ErrorKind::EmptyUser => "RuntimeError (QUERY_LOGIC)",
         ErrorKind::NonExistence => "RuntimeError (NON_EXISTENCE)",

@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use regex::bytes::Regex;
 
 use super::func::Func;
+#[cfg(feature = "javascript")]
+use super::javascript::Runner;
 use super::val::Val;
 use crate::accounts::{Permission, Scope};
 use crate::datum::{Datum, pseudo};
 use crate::error::{Bt, Error, ErrorKind, Result};
+use crate::feed::Wake;
 use crate::instance::Instance;
 use crate::interrupt::Interrupt;
 use crate::storage::Store;
@@ -30,7 +33,14 @@ pub struct Inner {
     pub now: Datum,
     /// Set when nobody waits for the answer any more.
     pub interrupt: Interrupt,
+    /// What runs its scripts.
+    #[cfg(feature = "javascript")]
+    pub javascript: Runner,
     optargs: Vec<(Arc<str>, Func)>,
+    /// What the query's feeds tell their news.
+    wake: Arc<Wake>,
+    /// Whether this is the environment in which the cursor reads them.
+    is_cursor: bool,
     regexes: Mutex<HashMap<Arc<str>, Regex>>,
 }
 
@@ -87,7 +97,11 @@ impl Env {
         Env::begin(None, Arc::default(), Interrupt::default())
     }
 
-    fn begin(instance: Option<Arc<Instance>>, user: Arc<str>, interrupt: Interrupt) -> Result<Env> {
+    pub(super) fn begin(
+        instance: Option<Arc<Instance>>,
+        user: Arc<str>,
+        interrupt: Interrupt,
+    ) -> Result<Env> {
         let now = pseudo::time::now()?;
         Ok(Env(Arc::new(Inner {
             instance,
@@ -95,22 +109,54 @@ impl Env {
             limits: Limits::default(),
             now,
             interrupt,
+            #[cfg(feature = "javascript")]
+            javascript: Runner::default(),
             optargs: Vec::new(),
+            wake: Arc::default(),
+            is_cursor: false,
             regexes: Mutex::default(),
         })))
     }
 
     /// The same environment with the options of the query, and the limits that they set.
     pub fn with_optargs(&self, optargs: Vec<(Arc<str>, Func)>, limits: Limits) -> Env {
-        Env(Arc::new(Inner {
+        Env(Arc::new(Inner { optargs, limits, ..self.copy() }))
+    }
+
+    /// The same environment for the cursor, which alone may wait for feeds.
+    pub fn for_cursor(&self) -> Env {
+        Env(Arc::new(Inner { is_cursor: true, ..self.copy() }))
+    }
+
+    fn copy(&self) -> Inner {
+        Inner {
             instance: self.instance.clone(),
             user: self.user.clone(),
-            limits,
+            limits: self.limits,
             now: self.now.clone(),
             interrupt: self.interrupt.clone(),
-            optargs,
+            #[cfg(feature = "javascript")]
+            javascript: self.javascript.clone(),
+            optargs: self.optargs.clone(),
+            wake: self.wake.clone(),
+            is_cursor: self.is_cursor,
             regexes: Mutex::default(),
-        }))
+        }
+    }
+
+    /// What the query's feeds tell their news.
+    pub fn wake(&self) -> &Arc<Wake> {
+        &self.wake
+    }
+
+    /// What a new feed tells its news. One that is opened while rows are read isn't the cursor's to wait for.
+    pub fn wake_for_feed(&self) -> Arc<Wake> {
+        if self.is_cursor { Arc::default() } else { self.wake.clone() }
+    }
+
+    /// Whether the feeds that tell their news to `wake` may be read here.
+    pub fn reads_feeds(&self, wake: &Arc<Wake>) -> bool {
+        self.is_cursor && Arc::ptr_eq(&self.wake, wake)
     }
 
     /// The same environment with other limits.

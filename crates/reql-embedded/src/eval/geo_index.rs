@@ -9,6 +9,7 @@ use super::func::Func;
 use super::stored;
 use super::stream::Source;
 use super::table::TableRef;
+use super::watch::{Rows, Watched};
 use crate::accounts::Permission;
 use crate::datum::Datum;
 use crate::error::{Error, ErrorKind, Result};
@@ -19,7 +20,8 @@ use crate::storage::{Direction, IndexScan, KeyRange, Table};
 /// A geospatial index of a table.
 #[derive(Clone)]
 pub struct GeoIndex {
-    table: Table,
+    table: TableRef,
+    stored: Table,
     name: Arc<str>,
     func: Func,
     multi: bool,
@@ -37,7 +39,8 @@ impl GeoIndex {
             )));
         }
         let func = stored::function(&spec.source)?;
-        Ok(GeoIndex { table: stored.clone(), name, func, multi: spec.multi, detached: Env::detached()? })
+        let (table, stored) = (table.clone(), stored.clone());
+        Ok(GeoIndex { table, stored, name, func, multi: spec.multi, detached: Env::detached()? })
     }
 
     /// The rows that intersect the shape: those of a multi index once for each of their geometries that does.
@@ -76,12 +79,22 @@ impl GeoIndex {
         }
     }
 
+    /// The table.
+    pub fn table(&self) -> &TableRef {
+        &self.table
+    }
+
+    /// How many of a row's geometries intersect the shape.
+    pub fn hits(&self, row: &Datum, shape: &Shape) -> usize {
+        self.geometries(row).iter().filter(|geometry| shape.intersects(geometry)).count()
+    }
+
     fn candidates(&self, shape: &Shape) -> Result<Candidates> {
         let ranges = index::ranges(shape).into_iter();
         let scans = ranges
             .map(|(first, last)| {
                 let range = KeyRange::new(Bound::Included(first), Bound::Included(last));
-                self.table.index_scan(&self.name, range, Direction::Forward)
+                self.stored.index_scan(&self.name, range, Direction::Forward)
             })
             .collect::<Result<_>>()?;
         Ok(Candidates { index: self.clone(), scans, seen: HashSet::new() })
@@ -151,6 +164,10 @@ impl Source for Intersecting {
         self.repeats -= 1;
         self.emitted += 1;
         Ok(Some(self.row.clone()))
+    }
+
+    fn watch(&self) -> Result<Vec<Watched>> {
+        Ok(vec![Watched::new(Rows::Intersecting(self.candidates.index.clone(), self.shape.clone()))])
     }
 
     fn suspend(&mut self) {

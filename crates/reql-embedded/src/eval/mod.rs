@@ -6,6 +6,8 @@ mod env;
 mod func;
 mod geo_index;
 pub mod grouped;
+#[cfg(feature = "javascript")]
+mod javascript;
 mod order;
 pub mod pathspec;
 mod query;
@@ -21,6 +23,7 @@ pub mod table;
 mod term;
 pub mod terms;
 mod val;
+pub mod watch;
 pub mod write;
 
 pub use call::Call;

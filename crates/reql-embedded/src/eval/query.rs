@@ -7,7 +7,7 @@ use super::compile::compile;
 use super::env::{Env, Limits};
 use super::grouped;
 use super::scope::Scope;
-use super::stream::Stream;
+use super::stream::{FeedTraits, Stream};
 use super::term::Flags;
 use super::val::{Groups, Val, Value};
 use crate::datum::{Datum, json};
@@ -54,7 +54,8 @@ fn sequence(val: Val, env: Env) -> Result<Answer> {
         return Ok(Answer::Atom(stream.collect(&env)?));
     }
     let batching = Batching::of_query(&env)?;
-    Ok(Answer::Cursor(Box::new(Cursor { env, stream, batching, is_first: true })))
+    let env = if stream.feed().is_some() { env.for_cursor() } else { env };
+    Ok(Answer::Cursor(Box::new(Cursor { env, stream, batching, is_first: true, is_blocked: false })))
 }
 
 /// Grouped data in its form on the wire.
@@ -214,6 +215,8 @@ pub struct Cursor {
     stream: Stream,
     batching: Batching,
     is_first: bool,
+    /// Whether the feed had nothing more to say.
+    is_blocked: bool,
 }
 
 /// What a batch holds.
@@ -231,9 +234,19 @@ impl Cursor {
         let scaledown = if std::mem::take(&mut self.is_first) { self.batching.first_scaledown } else { 1 };
         let max_bytes = out.len() + (self.batching.max_bytes / scaledown).max(1);
         let deadline = Instant::now() + self.batching.max_time / scaledown as u32;
+        self.env.wake().reading();
+        self.is_blocked = false;
         let mut rows = 0;
         let done = loop {
-            let Some(row) = self.stream.next(&self.env)? else { break true };
+            let row = match self.stream.next(&self.env) {
+                Ok(Some(row)) => row,
+                Ok(None) => break true,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.is_blocked = true;
+                    break false;
+                }
+                Err(error) => return Err(error),
+            };
             if rows > 0 {
                 out.push(b',');
             }
@@ -245,6 +258,21 @@ impl Cursor {
             }
         };
         self.stream.suspend();
+        if rows > 0 {
+            self.env.wake().answered();
+        }
         Ok(Batch { rows, done })
+    }
+
+    /// What kind of changefeed this is, if it is one.
+    pub fn feed(&self) -> Option<FeedTraits> {
+        self.stream.feed()
+    }
+
+    /// Ends when it is worth asking for the next batch. May be dropped and called again.
+    pub async fn ready(&mut self) {
+        if self.is_blocked {
+            self.env.wake().wait().await;
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::env::Env;
 use super::stream::{Pairs, Source, Stream};
 use super::table::TableRef;
+use super::watch::{Rows, Watched};
 use crate::accounts::Permission;
 use crate::datum::{Datum, key};
 use crate::error::{Error, Result};
@@ -41,6 +42,26 @@ impl Source for TableSource {
             Scan::Index(scan) => scan.suspend(),
             Scan::Rows(_) => {}
         }
+    }
+}
+
+/// Rows of a table, and which these are.
+pub(super) struct Watchable<S> {
+    pub(super) rows: S,
+    pub(super) watched: Rows,
+}
+
+impl<S: Source> Source for Watchable<S> {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        self.rows.next(env)
+    }
+
+    fn suspend(&mut self) {
+        self.rows.suspend();
+    }
+
+    fn watch(&self) -> Result<Vec<Watched>> {
+        Ok(vec![Watched::new(self.watched.clone())])
     }
 }
 
@@ -79,11 +100,13 @@ impl Bounds {
         }
     }
 
-    pub(super) fn primary_range(&self) -> Result<KeyRange> {
+    /// The range of primary keys.
+    pub fn primary_range(&self) -> Result<KeyRange> {
         self.range(key::primary_bound)
     }
 
-    pub(super) fn index_range(&self) -> Result<KeyRange> {
+    /// The range of values of an index.
+    pub fn index_range(&self) -> Result<KeyRange> {
         self.range(key::secondary_bound)
     }
 
@@ -154,8 +177,9 @@ impl TableSlice {
 
     /// Its rows.
     pub fn into_stream(self, env: &Env) -> Result<Stream> {
-        let bounds = self.bounds.unwrap_or_default();
-        Ok(Stream::new(self.table.scan(env, self.index.as_deref(), &bounds, self.sorting)?))
+        let bounds = self.bounds.clone().unwrap_or_default();
+        let rows = self.table.scan(env, self.index.as_deref(), &bounds, self.sorting)?;
+        Ok(Stream::new(Watchable { rows, watched: Rows::Slice(self) }))
     }
 
     /// Its rows in [`Pairs`] with their values in its index, which is not the primary key.

@@ -6,9 +6,10 @@ use uuid::Uuid;
 
 use super::env::Env;
 use super::func::Func;
-use super::slice::{Scan, TableSource};
+use super::slice::{Scan, TableSource, Watchable};
 use super::stream::{Chain, Stream};
 use super::system::{self, Identifiers, SystemTable};
+use super::watch::Rows;
 use crate::accounts::{Permission, SYSTEM_DATABASE, Scope};
 use crate::datum::{Datum, key};
 use crate::error::{Error, Result};
@@ -193,6 +194,7 @@ impl TableRef {
 
     /// The rows with these keys, through an index or the primary key: each as often as its key is asked for.
     pub fn get_all(&self, env: &Env, keys: Vec<Datum>, index: Option<&str>) -> Result<Stream> {
+        let asked = keys.clone();
         let mut ranges = Vec::with_capacity(keys.len());
         for value in keys {
             let bounds = Bounds { left: value.clone(), left_open: false, right: value, right_open: false };
@@ -209,7 +211,8 @@ impl TableRef {
             .into_iter()
             .map(|bounds| Ok(Stream::new(self.scan(env, index, &bounds, Sorting::Unordered)?)))
             .collect::<Result<_>>()?;
-        Ok(Stream::new(Chain::new(scans)))
+        let watched = Rows::Keys { table: self.clone(), index: index.map(Arc::from), keys: asked };
+        Ok(Stream::new(Watchable { rows: Chain::new(scans), watched }))
     }
 
     /// Whether an index's name, or none, means the primary key.

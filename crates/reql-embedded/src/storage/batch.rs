@@ -59,12 +59,17 @@ impl Effects {
         if let Some(catalog) = self.catalog {
             core.publish(catalog);
         }
+        let mut told: Vec<Arc<Listeners>> = Vec::new();
         for (listeners, news) in self.news {
             match news {
                 News::Changed(event) => listeners.tell(&event),
                 News::Ended(reason) => listeners.end(reason),
             }
+            if !told.iter().any(|other| Arc::ptr_eq(other, &listeners)) {
+                told.push(listeners);
+            }
         }
+        told.iter().for_each(|listeners| listeners.settle());
         for (table, index) in self.builds {
             core.build(table, index);
         }

@@ -35,6 +35,8 @@ pub enum EndReason {
 pub trait Listener: Send + Sync {
     /// A document changed.
     fn changed(&self, event: &ChangeEvent);
+    /// All changes of a commit have been told: the moment to wake whoever waits for them.
+    fn settled(&self) {}
     /// The table's last event. Nothing follows it.
     fn ended(&self, reason: EndReason);
 }
@@ -76,6 +78,13 @@ impl Listeners {
         let list = self.lock().clone();
         for (_, listener) in list {
             guarded(|| listener.changed(event));
+        }
+    }
+
+    pub(super) fn settle(&self) {
+        let list = self.lock().clone();
+        for (_, listener) in list {
+            guarded(|| listener.settled());
         }
     }
 

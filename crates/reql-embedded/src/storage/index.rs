@@ -139,6 +139,48 @@ impl Index {
     }
 }
 
+/// The entries that documents have in an index, as it was when this was asked for.
+#[derive(Clone)]
+pub struct IndexEntries(Index);
+
+/// An entry of an index. Entries are in the order of their bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IndexEntry {
+    /// The value, then the document's key, then what keeps the entries of one document apart.
+    pub bytes: Vec<u8>,
+    /// How many of the bytes are the value.
+    pub value_length: usize,
+}
+
+impl IndexEntries {
+    pub(super) fn of(index: &Index) -> Self {
+        IndexEntries(index.clone())
+    }
+
+    /// Identifies the index.
+    pub fn id(&self) -> Uuid {
+        self.0.id
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.0.spec.name
+    }
+
+    /// The entries of a document, in order.
+    pub fn of_document(&self, key: &[u8], document: &Datum) -> Vec<IndexEntry> {
+        let entries = self.0.entries(key, document).into_iter();
+        entries.map(|(bytes, length)| IndexEntry { bytes, value_length: length as usize }).collect()
+    }
+}
+
+impl IndexEntry {
+    /// The encoded value.
+    pub fn value(&self) -> &[u8] {
+        self.bytes.get(..self.value_length).unwrap_or_default()
+    }
+}
+
 /// What a document's change does to one index.
 #[derive(Debug, Default)]
 pub(super) struct Delta {

@@ -37,7 +37,7 @@ mod writer;
 pub use catalog::{Database, Durability, TableConfig, TableMeta};
 pub use check::Report;
 pub use feed::{ChangeEvent, EndReason, Listener, Subscription};
-pub use index::{IndexCompiler, IndexFunction, IndexSpec, IndexStatus};
+pub use index::{IndexCompiler, IndexEntries, IndexEntry, IndexFunction, IndexSpec, IndexStatus};
 pub use range::{Direction, KeyRange};
 pub use scan::{IndexScan, Scan};
 pub use snapshot::Snapshot;

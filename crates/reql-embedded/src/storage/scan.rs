@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::catalog::TableEntry;
 use super::codec;
 use super::core::Core;
-use super::index::Index;
+use super::index::{Index, IndexEntry};
 use super::range::{Direction, KeyRange};
 use super::snapshot::{Documents, Snapshot};
 use crate::datum::Datum;
@@ -98,6 +98,11 @@ impl Scan {
         Ok(scan)
     }
 
+    /// Goes on in a snapshot, after it was suspended.
+    pub fn resume(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.open(snapshot)
+    }
+
     fn open(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.walk.open(&snapshot.documents).map_err(|error| self.core.read_failure(error))
     }
@@ -173,6 +178,16 @@ impl IndexScan {
         let mut scan = IndexScan::over(&snapshot.core, snapshot.table.clone(), index, range, direction)?;
         scan.open(snapshot)?;
         Ok(scan)
+    }
+
+    /// Goes on in a snapshot, after it was suspended.
+    pub fn resume(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.open(snapshot)
+    }
+
+    /// The entry that came last.
+    pub fn entry(&self) -> IndexEntry {
+        IndexEntry { bytes: self.walk.last.clone(), value_length: self.value_length }
     }
 
     fn open(&mut self, snapshot: &Snapshot) -> Result<()> {

@@ -9,7 +9,7 @@ use super::batch::Batch;
 use super::catalog::{Durability, TableConfig, TableEntry, TableMeta};
 use super::core::Core;
 use super::feed::{Listener, Subscription};
-use super::index::{Index, IndexSpec, IndexStatus};
+use super::index::{Index, IndexEntries, IndexSpec, IndexStatus};
 use super::range::{Direction, KeyRange};
 use super::scan::{IndexScan, Scan};
 use super::snapshot::Snapshot;
@@ -139,6 +139,22 @@ impl Table {
             let snapshot = Snapshot::take(&core, &table)?;
             Ok((table.listeners.add(listener), snapshot))
         })
+    }
+
+    /// The table at one moment between two commits, at which `mark` runs: every change that the snapshot shows has been told
+    /// to the listeners before, and none that it doesn't.
+    pub fn snapshot_at(&self, mark: impl FnOnce() + Send + 'static) -> Result<Snapshot> {
+        let (core, entry) = (self.core.clone(), self.entry.clone());
+        self.core.between(move || {
+            let snapshot = Snapshot::take(&core, &core.table(&entry)?)?;
+            mark();
+            Ok(snapshot)
+        })
+    }
+
+    /// Tells which entries documents have in an index.
+    pub fn index_entries(&self, name: &str) -> Result<IndexEntries> {
+        Ok(IndexEntries::of(self.core.table(&self.entry)?.index(name)?))
     }
 
     /// Changes settings, the name and the database included. The closure sees the current ones. The primary key stays.

@@ -1,6 +1,6 @@
 //! Folding with `emit`: a sequence made of what each step gives out.
 
-use super::{ArraySource, Source, Stream};
+use super::{ArraySource, FeedTraits, Source, Stream};
 use crate::datum::Datum;
 use crate::error::{At, Bt, Result};
 use crate::eval::env::Env;
@@ -51,6 +51,10 @@ impl Source for Fold {
             };
             self.emitted = ArraySource::new(items.as_array().at(self.bt)?.clone());
         }
+    }
+
+    fn feed(&self) -> Option<FeedTraits> {
+        self.rows.feed()
     }
 
     fn suspend(&mut self) {

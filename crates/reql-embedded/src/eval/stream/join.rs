@@ -1,6 +1,6 @@
 //! Joining rows with those that an index finds for them.
 
-use super::{Source, Stream};
+use super::{FeedTraits, Source, Stream};
 use crate::datum::Datum;
 use crate::error::{At, Bt, Result};
 use crate::eval::env::Env;
@@ -47,6 +47,10 @@ impl Source for EqJoin {
             let Some(left) = self.left.next(env)? else { return Ok(None) };
             self.open = self.partners(env, &left)?.map(|partners| (left, partners));
         }
+    }
+
+    fn feed(&self) -> Option<FeedTraits> {
+        self.left.feed()
     }
 
     fn suspend(&mut self) {

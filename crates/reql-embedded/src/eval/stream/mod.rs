@@ -3,6 +3,7 @@
 //! A stream has a source, which yields rows, and stages, which change, drop, multiply or group them one by one. Only
 //! what is asked for is computed: `table.filter(f).limit(10)` stops reading at the tenth match.
 
+mod feed;
 mod fold;
 mod indexed;
 mod join;
@@ -10,15 +11,19 @@ mod merge;
 mod sources;
 mod stages;
 
+pub use feed::{Changes, Concerted, FeedTraits};
 pub use fold::Fold;
 pub use indexed::{DistinctValues, Pairs, SortedRuns};
 pub use join::EqJoin;
 pub use merge::Merge;
 pub use sources::{ArraySource, Chain, Offsets, Range, Slice, Together};
-pub(super) use stages::too_many_groups;
 pub use stages::{ConcatMap, Filter, GroupBy, Map, Predicate, Zip};
+pub(super) use stages::{check_deterministic, too_many_groups};
+
+use std::sync::Arc;
 
 use super::env::Env;
+use super::watch::Watched;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
@@ -38,6 +43,16 @@ pub trait Source: Send {
     /// Whether there is no end: such a stream can't be an array.
     fn is_infinite(&self) -> bool {
         false
+    }
+
+    /// What kind of changefeed this is, if it is one.
+    fn feed(&self) -> Option<FeedTraits> {
+        None
+    }
+
+    /// The rows of the store that these are, for `changes` to follow.
+    fn watch(&self) -> Result<Vec<Watched>> {
+        Err(Error::logic("Cannot call `changes` on an eager stream."))
     }
 
     /// Fails when the rows can't all be read because there is no end of them.
@@ -97,15 +112,23 @@ struct Waiting {
 }
 
 /// One step of a stream's work.
-pub trait Stage: Send {
+pub trait Stage: Send + Sync {
     /// Takes a row.
-    fn apply(&mut self, env: &Env, row: Row) -> Result<Flow>;
+    fn apply(&self, env: &Env, row: Row) -> Result<Flow>;
+
+    /// Fails unless `changes` can follow rows through it.
+    fn check_watchable(&self) -> Result<()>;
+
+    /// Whether it leaves the rows that it keeps as they are.
+    fn is_filter(&self) -> bool {
+        false
+    }
 }
 
 /// A sequence, read from front to back once.
 pub struct Stream {
     source: Box<dyn Source>,
-    stages: Vec<Box<dyn Stage>>,
+    stages: Vec<Arc<dyn Stage>>,
     /// Innermost last: what an expanded row became is finished before the next row.
     waiting: Vec<Waiting>,
     grouped: bool,
@@ -125,7 +148,7 @@ impl Stream {
     /// With a further stage.
     #[must_use]
     pub fn then(mut self, stage: impl Stage + 'static) -> Self {
-        self.stages.push(Box::new(stage));
+        self.stages.push(Arc::new(stage));
         self
     }
 
@@ -156,6 +179,17 @@ impl Stream {
         self.source.check_finite()
     }
 
+    /// What kind of changefeed this is, if it is one.
+    pub fn feed(&self) -> Option<FeedTraits> {
+        self.source.feed()
+    }
+
+    /// The rows of the store that these are, for `changes` to follow.
+    pub fn watch(&self) -> Result<Vec<Watched>> {
+        let watched = self.source.watch()?;
+        watched.into_iter().map(|watched| watched.then(&self.stages)).collect()
+    }
+
     /// The next row with its group.
     pub fn next_row(&mut self, env: &Env) -> Result<Option<Row>> {
         loop {
@@ -181,7 +215,7 @@ impl Stream {
 
     /// Takes a row through the stages from one on. What it expands to waits.
     fn advance(&mut self, env: &Env, mut row: Row, from: usize) -> Result<Option<Row>> {
-        for (at, stage) in self.stages.iter_mut().enumerate().skip(from) {
+        for (at, stage) in self.stages.iter().enumerate().skip(from) {
             match stage.apply(env, row)? {
                 Flow::Keep(kept) => row = kept,
                 Flow::Drop => return Ok(None),
@@ -251,5 +285,9 @@ impl Source for Stream {
 
     fn check_finite(&self) -> Result<()> {
         Stream::check_finite(self)
+    }
+
+    fn feed(&self) -> Option<FeedTraits> {
+        Stream::feed(self)
     }
 }

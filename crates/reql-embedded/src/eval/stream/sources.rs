@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 
-use super::{Predicate, Source, Stream};
+use super::{FeedTraits, Predicate, Source, Stream};
 use crate::datum::{Array, Datum};
-use crate::error::{Bt, Error, Result};
+use crate::error::{Bt, Error, ErrorKind, Result};
 use crate::eval::env::Env;
 use crate::eval::func::Func;
+use crate::eval::watch::Watched;
+use crate::feed::Kind;
 
 /// The elements of an array.
 pub struct ArraySource {
@@ -60,10 +62,30 @@ impl Source for Slice {
             }
             self.skip -= 1;
         }
+        let row = self.inner.next(env)?;
         if let Some(left) = &mut self.left {
             *left -= 1;
         }
-        self.inner.next(env)
+        Ok(row)
+    }
+
+    fn feed(&self) -> Option<FeedTraits> {
+        self.inner.feed().map(|traits| FeedTraits { has_states: false, ..traits })
+    }
+
+    fn watch(&self) -> Result<Vec<Watched>> {
+        let eager = || Error::logic("Cannot call `changes` on an eager stream.");
+        if self.skip > 0 {
+            return Err(eager());
+        }
+        let watched: [Watched; 1] = self
+            .inner
+            .watch()?
+            .try_into()
+            .map_err(|_| Error::logic("Cannot call `changes` on a slice of a union."))?;
+        let limit = self.left.unwrap_or(u64::MAX);
+        let limited = watched.into_iter().map(|watched| watched.limited(limit).ok_or_else(eager));
+        limited.collect()
     }
 
     fn suspend(&mut self) {
@@ -97,13 +119,40 @@ impl Chain {
 
 impl Source for Chain {
     fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
-        while let Some(first) = self.streams.front_mut() {
-            if let Some(row) = first.next(env)? {
-                return Ok(Some(row));
+        let mut blocked = None;
+        for _ in 0..self.streams.len() {
+            let Some(first) = self.streams.front_mut() else { break };
+            let is_feed = first.feed().is_some();
+            let row = match first.next(env) {
+                Ok(None) => {
+                    self.streams.pop_front();
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    blocked = Some(error);
+                    None
+                }
+                row => row?,
+            };
+            // Feeds have no end, so they take turns.
+            if is_feed {
+                self.streams.rotate_left(1);
             }
-            self.streams.pop_front();
+            if row.is_some() {
+                return Ok(row);
+            }
         }
-        Ok(None)
+        blocked.map_or(Ok(None), Err)
+    }
+
+    fn feed(&self) -> Option<FeedTraits> {
+        let kinds = self.streams.iter().filter_map(|stream| stream.feed().map(|traits| traits.kind));
+        kinds.reduce(Kind::join).map(|kind| FeedTraits { kind, has_states: false })
+    }
+
+    fn watch(&self) -> Result<Vec<Watched>> {
+        let watched = self.streams.iter().map(Stream::watch).collect::<Result<Vec<_>>>()?;
+        Ok(watched.into_iter().flatten().collect())
     }
 
     fn suspend(&mut self) {
@@ -160,25 +209,31 @@ impl Source for Range {
 pub struct Together {
     streams: Vec<Stream>,
     func: Func,
+    /// The rows of this step so far: the next stream may have to be waited for.
+    rows: Vec<Datum>,
 }
 
 impl Together {
     /// The function takes as many arguments as there are streams.
     pub fn new(streams: Vec<Stream>, func: Func) -> Self {
-        Together { streams, func }
+        Together { streams, func, rows: Vec::new() }
     }
 }
 
 impl Source for Together {
     fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
-        let mut rows = Vec::with_capacity(self.streams.len());
-        for stream in &mut self.streams {
+        while let Some(stream) = self.streams.get_mut(self.rows.len()) {
             match stream.next(env)? {
-                Some(row) => rows.push(row),
+                Some(row) => self.rows.push(row),
                 None => return Ok(None),
             }
         }
-        self.func.call(env, &rows).map(Some)
+        self.func.call(env, &std::mem::take(&mut self.rows)).map(Some)
+    }
+
+    fn feed(&self) -> Option<FeedTraits> {
+        let kinds = self.streams.iter().filter_map(|stream| stream.feed().map(|traits| traits.kind));
+        kinds.reduce(Kind::join).map(|kind| FeedTraits { kind, has_states: false })
     }
 
     fn suspend(&mut self) {
@@ -218,6 +273,10 @@ impl Source for Offsets {
             }
         }
         Ok(None)
+    }
+
+    fn feed(&self) -> Option<FeedTraits> {
+        self.inner.feed()
     }
 
     fn suspend(&mut self) {

@@ -6,6 +6,7 @@ use crate::datum::Datum;
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::eval::env::Env;
 use crate::eval::func::Func;
+use crate::eval::spec::Determinism;
 use crate::eval::term::Flags;
 use crate::eval::val::{Val, Value};
 
@@ -13,9 +14,13 @@ use crate::eval::val::{Val, Value};
 pub struct Map(pub Func);
 
 impl Stage for Map {
-    fn apply(&mut self, env: &Env, row: Row) -> Result<Flow> {
+    fn apply(&self, env: &Env, row: Row) -> Result<Flow> {
         let value = self.0.call(env, &[row.value])?;
         Ok(Flow::Keep(Row { group: row.group, value }))
+    }
+
+    fn check_watchable(&self) -> Result<()> {
+        check_deterministic(&self.0)
     }
 }
 
@@ -23,8 +28,22 @@ impl Stage for Map {
 pub struct Filter(pub Predicate);
 
 impl Stage for Filter {
-    fn apply(&mut self, env: &Env, row: Row) -> Result<Flow> {
+    fn apply(&self, env: &Env, row: Row) -> Result<Flow> {
         Ok(if self.0.matches(env, &row.value)? { Flow::Keep(row) } else { Flow::Drop })
+    }
+
+    fn check_watchable(&self) -> Result<()> {
+        match &self.0 {
+            Predicate::Equals(_) => Ok(()),
+            Predicate::Matches { func, default } => {
+                check_deterministic(func)?;
+                default.as_ref().map_or(Ok(()), check_deterministic)
+            }
+        }
+    }
+
+    fn is_filter(&self) -> bool {
+        true
     }
 }
 
@@ -68,7 +87,7 @@ pub struct ConcatMap {
 }
 
 impl Stage for ConcatMap {
-    fn apply(&mut self, env: &Env, row: Row) -> Result<Flow> {
+    fn apply(&self, env: &Env, row: Row) -> Result<Flow> {
         let Row { group, value } = row;
         let made = self.func.call_val(env, &[value], Flags::NONE)?;
         let made_at = made.bt;
@@ -76,13 +95,17 @@ impl Stage for ConcatMap {
         inner.check_finite().at(made_at)?;
         Ok(Flow::Expand(Expansion::Stream(Box::new(inner), group)))
     }
+
+    fn check_watchable(&self) -> Result<()> {
+        Err(Error::logic("Cannot call `changes` after `concat_map`."))
+    }
 }
 
 /// Merges the two sides of each row of a join.
 pub struct Zip;
 
 impl Stage for Zip {
-    fn apply(&mut self, _: &Env, row: Row) -> Result<Flow> {
+    fn apply(&self, _: &Env, row: Row) -> Result<Flow> {
         let sides = row.value.as_object()?;
         let left = sides
             .get("left")
@@ -92,6 +115,10 @@ impl Stage for Zip {
             None => left,
         };
         Ok(Flow::Keep(Row { group: row.group, value }))
+    }
+
+    fn check_watchable(&self) -> Result<()> {
+        Err(Error::logic("Cannot call `changes` after `zip`."))
     }
 }
 
@@ -108,7 +135,7 @@ pub struct GroupBy {
 }
 
 impl Stage for GroupBy {
-    fn apply(&mut self, env: &Env, row: Row) -> Result<Flow> {
+    fn apply(&self, env: &Env, row: Row) -> Result<Flow> {
         if let ([by], false, false) = (&self.by[..], self.by_index, self.multi) {
             let group = Some(value_or_null(by, env, &row.value)?);
             return Ok(Flow::Keep(Row { group, ..row }));
@@ -131,6 +158,10 @@ impl Stage for GroupBy {
             .map(|values| Row { group: Some(group_of(values)), value: value.clone() })
             .collect();
         Ok(Flow::Expand(Expansion::Rows(rows.into_iter())))
+    }
+
+    fn check_watchable(&self) -> Result<()> {
+        Err(Error::logic("Cannot call `changes` after `group`."))
     }
 }
 
@@ -174,4 +205,12 @@ fn combinations(values: Vec<Datum>, limit: usize) -> Result<Vec<Vec<Datum>>> {
 /// The error for more groups than the array limit.
 pub fn too_many_groups(limit: usize) -> Error {
     Error::new(ErrorKind::ResourceLimit, format!("Too many groups (> {limit})."))
+}
+
+/// Fails when a function on the way to `changes` could tell the same row apart from itself.
+pub fn check_deterministic(func: &Func) -> Result<()> {
+    if func.determinism().holds_despite(Determinism::ONE_SERVER.join(Determinism::CONSTANT_NOW)) {
+        return Ok(());
+    }
+    Err(Error::logic("Cannot call `changes` after a non-deterministic function.").at(func.bt))
 }

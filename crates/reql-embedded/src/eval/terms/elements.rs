@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::datum::{Datum, pseudo};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::eval::pathspec::PathSpec;
-use crate::eval::stream::{Flow, Row, Stage};
+use crate::eval::stream::{Flow, Row, Stage, check_deterministic};
 use crate::eval::{Call, Env, Flags, Func, Val, Value};
 use crate::geo::Relation;
 use crate::term::TermType;
@@ -209,7 +209,7 @@ impl Work {
 }
 
 impl Stage for OnElements {
-    fn apply(&mut self, env: &Env, row: Row) -> Result<Flow> {
+    fn apply(&self, env: &Env, row: Row) -> Result<Flow> {
         let Row { group, value } = row;
         let result = match self.work.apply(env, &value) {
             Err(error) if self.elements != Elements::Map && error.kind() == ErrorKind::NonExistence => {
@@ -222,5 +222,22 @@ impl Stage for OnElements {
             Elements::Filter => Flow::Keep(Row { group, value }),
             Elements::Map | Elements::SkipMap => Flow::Keep(Row { group, value: result }),
         })
+    }
+
+    fn check_watchable(&self) -> Result<()> {
+        match &self.work {
+            Work::Compiled(func) => check_deterministic(func),
+            Work::Direct { operation: Operation::Merge(overlays), .. } => {
+                overlays.iter().try_for_each(|overlay| match overlay {
+                    Overlay::Func(func, _) => check_deterministic(func),
+                    Overlay::Value(..) => Ok(()),
+                })
+            }
+            Work::Direct { .. } => Ok(()),
+        }
+    }
+
+    fn is_filter(&self) -> bool {
+        self.elements == Elements::Filter
     }
 }

@@ -3,10 +3,12 @@
 pub mod admin;
 pub mod aggregate;
 pub mod array;
+pub mod changes;
 pub mod control;
 pub mod datum;
 pub mod elements;
 pub mod errors;
+pub mod external;
 pub mod fields;
 pub mod fold;
 pub mod geo;
@@ -44,9 +46,11 @@ const FAMILIES: &[&[Spec]] = &[
     admin::TERMS,
     aggregate::TERMS,
     array::TERMS,
+    changes::TERMS,
     control::TERMS,
     datum::TERMS,
     errors::TERMS,
+    external::TERMS,
     fields::TERMS,
     fold::TERMS,
     geo::TERMS,

@@ -75,7 +75,8 @@ fn distinct(call: &mut Call<'_>) -> Result<Val> {
         let bt = sequence.bt;
         let slice = sequence.into_slice()?;
         return match distinct_by_index(call, &slice, index.as_ref())? {
-            Some(rows) => call.seq(rows),
+            // Not to be followed by `changes`.
+            Some(rows) => call.seq(Stream::new(rows)),
             None if index.is_some() => Err(not_a_table(call)),
             None => distinct_rows(call, Val { value: Value::Slice(slice), bt }),
         };

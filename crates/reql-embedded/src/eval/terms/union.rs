@@ -17,6 +17,8 @@ fn union(call: &mut Call<'_>) -> Result<Val> {
     }
     call.seq(if order.is_empty() {
         Stream::new(Chain::new(streams))
+    } else if streams.iter().any(|stream| stream.feed().is_some()) {
+        return Err(call.fail("Cannot use an infinite stream with an ordered `union`."));
     } else {
         Stream::new(Merge::new(streams, order, call.bt()))
     })

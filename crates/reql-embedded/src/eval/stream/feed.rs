@@ -1,0 +1,117 @@
+//! A changefeed as the source of a stream.
+//!
+//! Only the query's cursor reads feeds: a term that has to see the end of its rows would wait for ever. When a feed has
+//! nothing to say, the reading ends with [`ErrorKind::WouldBlock`](crate::error::ErrorKind) and is tried again after the
+//! feed's [`Wake`] has woken the cursor.
+
+use std::sync::Arc;
+
+use super::Source;
+use crate::accounts::{Permission, Scope};
+use crate::datum::Datum;
+use crate::error::{At, Bt, Error, Result};
+use crate::eval::env::Env;
+use crate::feed::{Feed, Kind, Wake};
+
+/// What a stream of changes is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedTraits {
+    /// What it shows.
+    pub kind: Kind,
+    /// Whether it reports its states too.
+    pub has_states: bool,
+}
+
+/// The rows of a feed.
+pub struct Changes {
+    feed: Box<dyn Feed>,
+    traits: FeedTraits,
+    scope: Scope,
+    wake: Arc<Wake>,
+    bt: Bt,
+}
+
+impl Changes {
+    /// `scope` is the table's, which the user has to be allowed to read all the time; `wake` is what the feed tells its news.
+    pub fn new(feed: Box<dyn Feed>, traits: FeedTraits, scope: Scope, wake: Arc<Wake>, bt: Bt) -> Self {
+        Changes { feed, traits, scope, wake, bt }
+    }
+
+    fn endless(&self) -> Error {
+        let message =
+            "Cannot call a terminal (`reduce`, `count`, etc.) on an infinite stream (such as a changefeed).";
+        Error::logic(message).at(self.bt)
+    }
+}
+
+impl Source for Changes {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        if !env.reads_feeds(&self.wake) {
+            return Err(self.endless());
+        }
+        env.require(Permission::Read, self.scope).at(self.bt)?;
+        match self.feed.next().at(self.bt)? {
+            Some(row) => Ok(Some(row)),
+            None => Err(Error::would_block()),
+        }
+    }
+
+    fn is_infinite(&self) -> bool {
+        true
+    }
+
+    fn check_finite(&self) -> Result<()> {
+        Err(self.endless())
+    }
+
+    fn feed(&self) -> Option<FeedTraits> {
+        Some(self.traits)
+    }
+}
+
+/// Several feeds that report their states as one: the beginning of the first, the readiness of the last.
+pub struct Concerted {
+    feeds: super::Chain,
+    has_begun: bool,
+    unready: usize,
+}
+
+impl Concerted {
+    /// Feeds of this number that all report states.
+    pub fn new(feeds: super::Chain, count: usize) -> Self {
+        Concerted { feeds, has_begun: false, unready: count }
+    }
+
+    /// Whether a row is a state that not all feeds are in.
+    fn is_premature(&mut self, row: &Datum) -> bool {
+        let Some(Datum::Str(state)) = row.get("state") else { return false };
+        if &*state == "initializing" {
+            return std::mem::replace(&mut self.has_begun, true);
+        }
+        self.unready -= 1;
+        self.unready > 0
+    }
+}
+
+impl Source for Concerted {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        loop {
+            match self.feeds.next(env)? {
+                Some(row) if self.unready > 0 && self.is_premature(&row) => {}
+                row => return Ok(row),
+            }
+        }
+    }
+
+    fn is_infinite(&self) -> bool {
+        true
+    }
+
+    fn check_finite(&self) -> Result<()> {
+        self.feeds.check_finite()
+    }
+
+    fn feed(&self) -> Option<FeedTraits> {
+        self.feeds.feed()
+    }
+}

@@ -1,0 +1,224 @@
+//! What `changes` can follow: rows of a table, and the stages that they go through.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::env::Env;
+use super::geo_index::GeoIndex;
+use super::stream::{Expansion, Flow, Row, Stage};
+use super::table::{Sorting, TableRef, TableSlice};
+use crate::datum::{Datum, key};
+use crate::error::{At, Bt, Error, ErrorKind, Result};
+use crate::feed::{Extent, Feed, Flat, Kind, Options, Ranges, Transform, Wake, Window};
+use crate::geo::Shape;
+use crate::storage::{self, Direction, KeyRange};
+
+/// A stream of rows of one table whose changes can be followed.
+#[derive(Clone)]
+pub struct Watched {
+    rows: Rows,
+    stages: Vec<Arc<dyn Stage>>,
+    limit: Option<u64>,
+}
+
+/// Which rows of a table.
+#[derive(Clone)]
+pub enum Rows {
+    /// Those of a range.
+    Slice(TableSlice),
+    /// Those with these keys, each as often as its key is there.
+    Keys {
+        /// The table.
+        table: TableRef,
+        /// The index that the keys are values of; the primary key when there is none.
+        index: Option<Arc<str>>,
+        /// The keys.
+        keys: Vec<Datum>,
+    },
+    /// Those that intersect a shape.
+    Intersecting(GeoIndex, Shape),
+}
+
+impl Rows {
+    fn table(&self) -> &TableRef {
+        match self {
+            Rows::Slice(slice) => &slice.table,
+            Rows::Keys { table, .. } => table,
+            Rows::Intersecting(index, _) => index.table(),
+        }
+    }
+
+    fn sorting(&self) -> Sorting {
+        match self {
+            Rows::Slice(slice) => slice.sorting,
+            Rows::Keys { .. } | Rows::Intersecting(..) => Sorting::Unordered,
+        }
+    }
+
+    fn extent(&self) -> Result<Extent> {
+        match self {
+            Rows::Slice(slice) => {
+                let bounds = slice.bounds.clone().unwrap_or_default();
+                extent(&slice.table, slice.index.as_deref(), |is_primary| {
+                    Ok(Ranges::One(if is_primary {
+                        bounds.primary_range()?
+                    } else {
+                        bounds.index_range()?
+                    }))
+                })
+            }
+            Rows::Keys { table, index, keys } => extent(table, index.as_deref(), |is_primary| {
+                let encode = if is_primary { key::primary } else { key::secondary_bound };
+                let mut points = BTreeMap::new();
+                for value in keys {
+                    *points.entry(encode(value)?).or_default() += 1;
+                }
+                Ok(Ranges::Points(points))
+            }),
+            Rows::Intersecting(index, shape) => {
+                let (table, index, shape) = (stored(index.table())?, index.clone(), shape.clone());
+                // The cells of the index say where to look, not what is there.
+                let multiplicity = Arc::new(move |row: &Datum| index.hits(row, &shape));
+                let ranges = Ranges::One(KeyRange::all());
+                Ok(Extent { table, index: None, ranges, multiplicity: Some(multiplicity) })
+            }
+        }
+    }
+}
+
+fn stored(table: &TableRef) -> Result<storage::Table> {
+    table.stored().cloned().ok_or_else(|| {
+        Error::op_failed(format!("Changefeeds on system table `{}` are not supported.", table.display_name()))
+    })
+}
+
+fn extent(
+    table: &TableRef,
+    index: Option<&str>,
+    ranges: impl FnOnce(bool) -> Result<Ranges>,
+) -> Result<Extent> {
+    let stored = stored(table)?;
+    let index = match index.filter(|_| !table.is_primary(index)) {
+        Some(name) => {
+            table.ordered_index(name)?;
+            Some(stored.index_entries(name)?)
+        }
+        None => None,
+    };
+    Ok(Extent { ranges: ranges(index.is_none())?, table: stored, index, multiplicity: None })
+}
+
+impl Watched {
+    /// Rows as they are in the table.
+    pub fn new(rows: Rows) -> Self {
+        Watched { rows, stages: Vec::new(), limit: None }
+    }
+
+    /// The first row of an order.
+    pub fn first(slice: TableSlice) -> Self {
+        Watched { limit: Some(1), ..Watched::new(Rows::Slice(slice)) }
+    }
+
+    /// The table.
+    pub fn table(&self) -> &TableRef {
+        self.rows.table()
+    }
+
+    /// With the stages that follow it in a stream. After a limit, only filters may.
+    pub fn then(mut self, stages: &[Arc<dyn Stage>]) -> Result<Self> {
+        if self.limit.is_some() && !stages.iter().all(|stage| stage.is_filter()) {
+            return Err(Error::logic(
+                "Changefeeds are not supported on queries that have a transformation following a `limit` term.  \
+                 Transformations include terms such as `filter`, `map`, `pluck`, etc.  Consider moving the \
+                 transformation before the `limit` term.",
+            ));
+        }
+        self.stages.extend(stages.iter().cloned());
+        Ok(self)
+    }
+
+    /// The first of the rows; `None` when they are cut already.
+    pub fn limited(self, limit: u64) -> Option<Self> {
+        self.limit.is_none().then_some(Watched { limit: Some(limit), ..self })
+    }
+
+    /// Starts to follow the changes. `bt` is the term that asks for them.
+    pub fn open(self, env: &Env, options: Options, wake: Arc<Wake>, bt: Bt) -> Result<(Kind, Box<dyn Feed>)> {
+        for stage in &self.stages {
+            stage.check_watchable().at(bt)?;
+        }
+        let Watched { rows, stages, limit } = self;
+        let through: Box<dyn Transform> = Box::new(Through { env: env.clone(), stages });
+        let Some(limit) = limit else {
+            if options.form.offsets {
+                return Err(Error::logic("Cannot include offsets for range subs.").at(Bt::default()));
+            }
+            let feed = Flat::open(rows.extent().at(bt)?, through, options, wake, false).at(bt)?;
+            return Ok((Kind::Sequence, Box::new(feed)));
+        };
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        check_limit(limit, env).at(bt)?;
+        let direction = match rows.sorting() {
+            Sorting::Ascending => Direction::Forward,
+            Sorting::Descending => Direction::Backward,
+            Sorting::Unordered => {
+                let message = "Cannot get changes on the first elements of an unordered stream.";
+                return Err(Error::logic(message).at(Bt::default()));
+            }
+        };
+        let feed = Window::open(rows.extent().at(bt)?, through, options, wake, (direction, limit)).at(bt)?;
+        Ok((Kind::Window, Box::new(feed)))
+    }
+}
+
+fn check_limit(limit: usize, env: &Env) -> Result<()> {
+    let most = env.limits.array;
+    if limit <= most {
+        return Ok(());
+    }
+    let message = format!(
+        "Array size limit `{most}` exceeded.  (`.limit(X).changes()` is illegal if X is larger than the array size limit.)"
+    );
+    Err(Error::new(ErrorKind::ResourceLimit, message))
+}
+
+/// Starts to follow the changes of one row.
+pub fn open_point(
+    table: &TableRef,
+    key: &Datum,
+    env: &Env,
+    options: Options,
+    wake: Arc<Wake>,
+) -> Result<Box<dyn Feed>> {
+    if options.form.offsets {
+        return Err(Error::logic("Cannot include offsets for point subs.").at(Bt::default()));
+    }
+    let extent = Extent {
+        table: stored(table)?,
+        index: None,
+        ranges: Ranges::One(KeyRange::point(key::primary(key)?)),
+        multiplicity: None,
+    };
+    let through = Box::new(Through { env: env.clone(), stages: Vec::new() });
+    Ok(Box::new(Flat::open(extent, through, options, wake, true)?))
+}
+
+/// The stages between the table and `changes`.
+struct Through {
+    env: Env,
+    stages: Vec<Arc<dyn Stage>>,
+}
+
+impl Transform for Through {
+    fn apply(&self, document: &Datum) -> Result<Option<Datum>> {
+        self.env.check_interrupt()?;
+        let mut row = Row { group: None, value: document.clone() };
+        for stage in &self.stages {
+            row = match stage.apply(&self.env, row)? {
+                Flow::Keep(row) => row,
+                Flow::Drop | Flow::Expand(Expansion::Rows(_) | Expansion::Stream(..)) => return Ok(None),
+            };
+        }
+        Ok(Some(row.value))
+    }
+}

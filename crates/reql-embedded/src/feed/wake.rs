@@ -1,0 +1,74 @@
+//! How the reader of a query's feeds learns that one of them has something to say.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+/// Shared by the feeds of one query.
+#[derive(Default)]
+pub struct Wake {
+    notify: Notify,
+    timing: Mutex<Timing>,
+}
+
+#[derive(Default)]
+struct Timing {
+    /// When the client asked for the batch that it waits for; never for the first one, which is answered at once.
+    asked: Option<Instant>,
+    /// When a feed that collects changes is going to give them.
+    due: Option<Instant>,
+}
+
+impl Wake {
+    fn timing(&self) -> MutexGuard<'_, Timing> {
+        self.timing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A feed has news.
+    pub fn wake(&self) {
+        self.notify.notify_one();
+    }
+
+    /// Whether the client has waited for so long. If not, [`wait`](Self::wait) ends when it has.
+    pub fn has_waited(&self, interval: Duration) -> bool {
+        let mut timing = self.timing();
+        let Some(asked) = timing.asked else { return true };
+        let due = asked + interval;
+        if due <= Instant::now() {
+            return true;
+        }
+        timing.due = Some(timing.due.map_or(due, |other| other.min(due)));
+        false
+    }
+
+    /// Waits until it is worth reading again. May be dropped and called again.
+    pub async fn wait(&self) {
+        let due = {
+            let mut timing = self.timing();
+            timing.asked.get_or_insert_with(Instant::now);
+            timing.due
+        };
+        tokio::select! {
+            () = self.notify.notified() => {}
+            () = sleep_until(due) => {}
+        }
+    }
+
+    /// The feeds are about to be read.
+    pub fn reading(&self) {
+        self.timing().due = None;
+    }
+
+    /// The client got rows.
+    pub fn answered(&self) {
+        self.timing().asked = None;
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,260 @@
+//! Changefeeds over the wire: what a client that replays them knows, and how they end.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use reql_embedded::Server;
+use reql_embedded::datum::Datum;
+use reql_embedded::error::Result;
+use reql_embedded::feed::{Extent, Feed, Flat, Form, Options, Ranges, Transform, Wake};
+use reql_embedded::storage::KeyRange;
+use serde_json::{Value, json};
+use support::client::Client;
+
+/// The types of answers that say that more may follow, and that it failed.
+const PARTIAL: i64 = 3;
+const FAILED: i64 = 18;
+
+async fn server() -> (Server, SocketAddr) {
+    let server = Server::builder().in_memory().start().await.unwrap();
+    let addr = server.local_addr();
+    let mut client = Client::connect(addr).await;
+    run(&mut client, json!([60, ["t"]])).await;
+    run(&mut client, json!([75, [table(), "rank"]])).await;
+    run(&mut client, json!([140, [table()]])).await;
+    (server, addr)
+}
+
+fn table() -> Value {
+    json!([15, ["t"]])
+}
+
+/// Runs a query that has one answer.
+async fn run(client: &mut Client, term: Value) -> Value {
+    let answer = client.ask(1, &json!([1, term, {}]).to_string()).await;
+    assert!(answer["t"] == 1 || answer["t"] == 2, "{answer}");
+    answer["r"][0].clone()
+}
+
+fn upsert(document: &Value) -> Value {
+    json!([56, [table(), document], { "conflict": "replace" }])
+}
+
+/// A feed as a client reads it.
+struct Reader {
+    client: Client,
+    rows: std::vec::IntoIter<Value>,
+    notes: Value,
+}
+
+impl Reader {
+    async fn open(addr: SocketAddr, term: Value, options: Value) -> Self {
+        let mut client = Client::connect(addr).await;
+        let answer = client.ask(7, &json!([1, term, options]).to_string()).await;
+        assert_eq!(answer["t"], PARTIAL, "{answer}");
+        let mut reader = Reader { client, rows: Vec::new().into_iter(), notes: answer["n"].clone() };
+        reader.keep(&answer);
+        reader
+    }
+
+    fn keep(&mut self, answer: &Value) {
+        self.rows = answer["r"].as_array().unwrap().clone().into_iter();
+    }
+
+    async fn next(&mut self) -> Value {
+        loop {
+            if let Some(row) = self.rows.next() {
+                return row;
+            }
+            let answer = self.client.ask(7, "[2]").await;
+            assert_eq!(answer["t"], PARTIAL, "{answer}");
+            self.keep(&answer);
+        }
+    }
+}
+
+/// What a client knows that does what its feed says.
+#[derive(Default)]
+struct Replay(BTreeMap<String, Value>);
+
+impl Replay {
+    fn apply(&mut self, row: &Value) {
+        if let Some(old) = row.get("old_val").filter(|old| !old.is_null()) {
+            assert_eq!(self.0.remove(&old["id"].to_string()).as_ref(), Some(old), "{row}");
+        }
+        if let Some(new) = row.get("new_val").filter(|new| !new.is_null()) {
+            let double = self.0.insert(new["id"].to_string(), new.clone());
+            assert_eq!(double, None, "{row}");
+        }
+    }
+
+    async fn until(&mut self, reader: &mut Reader, last: &str) {
+        loop {
+            let row = reader.next().await;
+            self.apply(&row);
+            if row["new_val"]["id"] == last {
+                return;
+            }
+        }
+    }
+}
+
+/// Writes and deletes documents, each again and again, in an order that looks like chance.
+async fn churn(addr: SocketAddr, seed: u64, count: u64) {
+    let mut client = Client::connect(addr).await;
+    let mut state = seed;
+    for step in 0..count {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let id = (state >> 33) % 600;
+        let term = if (state >> 20).is_multiple_of(4) {
+            json!([54, [[16, [table(), id]]]])
+        } else {
+            upsert(&json!({ "id": id, "rank": (state >> 40) % 50 + 1, "by": seed, "step": step }))
+        };
+        run(&mut client, term).await;
+    }
+}
+
+async fn seed(client: &mut Client) {
+    let documents: Vec<Value> = (0..600).map(|id| json!({ "id": id, "rank": id % 50 + 1 })).collect();
+    run(client, json!([56, [table(), [2, documents]]])).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_feed_with_initial_rows_replays_to_the_table() {
+    let (_server, addr) = server().await;
+    let mut client = Client::connect(addr).await;
+    seed(&mut client).await;
+    let writers: Vec<_> = (1..4).map(|seed| tokio::spawn(churn(addr, seed, 150))).collect();
+    let initial = json!({ "include_initial": true });
+    let whole = Reader::open(addr, json!([152, [table()], initial]), json!({ "max_batch_rows": 20 })).await;
+    let ranks = json!([182, [table(), 10, 30], { "index": "rank" }]);
+    let part = Reader::open(addr, json!([152, [ranks], initial]), json!({ "max_batch_rows": 7 })).await;
+    let ordered = json!([41, [table()], { "index": "rank" }]);
+    let first = json!([71, [ordered, 20]]);
+    let window = Reader::open(addr, json!([152, [first], initial]), json!({})).await;
+    assert_eq!((&whole.notes, &part.notes, &window.notes), (&json!([1]), &json!([1]), &json!([3])));
+
+    let replays = [(whole, "last"), (part, "middle"), (window, "first")].map(|(mut reader, last)| {
+        tokio::spawn(async move {
+            let mut replay = Replay::default();
+            replay.until(&mut reader, last).await;
+            replay.0
+        })
+    });
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    for (id, rank) in [("first", 0), ("middle", 20), ("last", 51)] {
+        run(&mut client, upsert(&json!({ "id": id, "rank": rank }))).await;
+    }
+    for (replay, query) in replays.into_iter().zip([table(), ranks, first]) {
+        let rows = run(&mut client, json!([51, [query, "array"]])).await;
+        let mut table = Replay::default();
+        rows.as_array().unwrap().iter().for_each(|row| table.apply(&json!({ "new_val": row })));
+        let mut seen = replay.await.unwrap();
+        // A feed says no more than was said before its last row.
+        table.0.retain(|id, _| id != "\"last\"");
+        seen.remove("\"last\"");
+        assert_eq!(seen, table.0);
+    }
+}
+
+#[tokio::test]
+async fn the_next_document_moves_up_into_the_window() {
+    let (_server, addr) = server().await;
+    let mut client = Client::connect(addr).await;
+    let documents: Vec<Value> = (0..5).map(|id| json!({ "id": id, "rank": id })).collect();
+    run(&mut client, json!([56, [table(), [2, documents]]])).await;
+    let ordered = json!([41, [table()], { "index": [74, ["rank"]] }]);
+    let options = json!({ "include_offsets": true, "include_types": true });
+    let mut reader = Reader::open(addr, json!([152, [[71, [ordered, 2]]], options]), json!({})).await;
+
+    run(&mut client, json!([54, [[16, [table(), 4]]]])).await;
+    assert_eq!(
+        reader.next().await,
+        json!({
+            "type": "change",
+            "old_val": { "id": 4, "rank": 4 }, "old_offset": 0,
+            "new_val": { "id": 2, "rank": 2 }, "new_offset": 1,
+        })
+    );
+    run(&mut client, upsert(&json!({ "id": 9, "rank": 9 }))).await;
+    assert_eq!(
+        reader.next().await,
+        json!({
+            "type": "change",
+            "old_val": { "id": 2, "rank": 2 }, "old_offset": 1,
+            "new_val": { "id": 9, "rank": 9 }, "new_offset": 0,
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_dropped_table_ends_its_feeds() {
+    let (_server, addr) = server().await;
+    let mut reader = Reader::open(addr, json!([152, [table()]]), json!({})).await;
+    reader.client.query(7, "[2]").await;
+    let mut client = Client::connect(addr).await;
+    run(&mut client, json!([61, ["t"]])).await;
+    let (token, answer) = reader.client.answer().await;
+    assert_eq!((token, &answer["t"]), (7, &json!(FAILED)));
+    assert_eq!(answer["r"], json!(["Changefeed aborted (unavailable)."]));
+}
+
+#[tokio::test]
+async fn a_feed_that_nobody_reads_skips_changes() {
+    let (_server, addr) = server().await;
+    let options = json!({ "changefeed_queue_size": 10 });
+    let mut reader = Reader::open(addr, json!([152, [table()], options]), json!({})).await;
+    let mut client = Client::connect(addr).await;
+    for id in 0..25 {
+        run(&mut client, upsert(&json!({ "id": id }))).await;
+    }
+    let message = "Changefeed cache over array size limit, skipped 22 elements.";
+    assert_eq!(reader.next().await, json!({ "error": message }));
+    for id in 22..25 {
+        assert_eq!(reader.next().await, json!({ "old_val": null, "new_val": { "id": id } }));
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_feed_answers_its_continue_and_its_stop() {
+    let (_server, addr) = server().await;
+    let mut reader = Reader::open(addr, json!([152, [table()]]), json!({})).await;
+    reader.client.query(7, "[2]").await;
+    reader.client.query(7, "[3]").await;
+    for _ in 0..2 {
+        let (token, answer) = reader.client.answer().await;
+        assert_eq!((token, &answer["t"], &answer["r"]), (7, &json!(2), &json!([])));
+    }
+}
+
+struct AsItIs;
+
+impl Transform for AsItIs {
+    fn apply(&self, document: &Datum) -> Result<Option<Datum>> {
+        Ok(Some(document.clone()))
+    }
+}
+
+#[test]
+fn a_feed_that_is_dropped_listens_no_longer() {
+    let store = support::store();
+    let table = support::table(&store);
+    let wake = Arc::new(Wake::default());
+    let form = Form { types: false, states: false, offsets: false };
+    let options = Options { squash: None, include_initial: false, form, queue_size: 10 };
+    let ranges = Ranges::One(KeyRange::all());
+    let extent = Extent { table: table.clone(), index: None, ranges, multiplicity: None };
+    let mut feed = Flat::open(extent, Box::new(AsItIs), options, wake.clone(), false).unwrap();
+    support::write(&table, vec![support::put(&support::document(1, 1))]);
+    assert!(feed.next().unwrap().is_some());
+    assert!(feed.next().unwrap().is_none());
+    drop(feed);
+    assert_eq!(Arc::strong_count(&wake), 1, "the table holds a listener still");
+}
