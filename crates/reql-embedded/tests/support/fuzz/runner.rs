@@ -118,6 +118,7 @@ fn instance() -> Arc<Instance> {
 fn run(instance: &Arc<Instance>, frame: &[u8], interrupt: Interrupt) -> Ran {
     let Ok(envelope) = Envelope::parse(frame) else { return Ran::Failed };
     let answer = Query::new(envelope.term, envelope.optargs).and_then(|query| {
+        query.is_light();
         let answer = Env::new(instance.clone(), "admin".into(), interrupt.clone())
             .and_then(|env| eval::run(&query, &env))
             .and_then(read);
