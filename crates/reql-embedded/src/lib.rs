@@ -47,5 +47,6 @@ pub mod term;
 pub mod datum;
 pub mod error;
 pub mod geo;
+mod nested;
 
 pub use server::{Builder, Server};

@@ -1,9 +1,8 @@
 //! Arrays: a shared list of values, built or packed.
 
-use std::sync::Arc;
-
 use super::Datum;
 use super::packed::Packed;
+use crate::nested::Nested;
 
 /// A list of values. Cloning shares it.
 #[derive(Debug, Clone)]
@@ -11,7 +10,7 @@ pub struct Array(Repr);
 
 #[derive(Debug, Clone)]
 enum Repr {
-    Built(Arc<Vec<Datum>>),
+    Built(Nested<Datum>),
     Packed(Packed),
 }
 
@@ -59,7 +58,7 @@ impl Array {
     /// The elements as an owned list; copies only when it is shared or packed.
     pub fn into_vec(self) -> Vec<Datum> {
         match self.0 {
-            Repr::Built(items) => Arc::try_unwrap(items).unwrap_or_else(|shared| shared.to_vec()),
+            Repr::Built(items) => items.into_vec(),
             Repr::Packed(view) => (0..view.len()).map(|index| view.element(index)).collect(),
         }
     }
@@ -67,7 +66,7 @@ impl Array {
 
 impl From<Vec<Datum>> for Array {
     fn from(items: Vec<Datum>) -> Self {
-        Array(Repr::Built(Arc::new(items)))
+        Array(Repr::Built(items.into()))
     }
 }
 

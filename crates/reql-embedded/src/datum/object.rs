@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Datum;
 use super::packed::Packed;
+use crate::nested::Nested;
 
 /// A map sorted by the bytes of its keys. Cloning shares it.
 #[derive(Debug, Clone)]
@@ -11,14 +12,14 @@ pub struct Object(Repr);
 
 #[derive(Debug, Clone)]
 enum Repr {
-    Built(Arc<Vec<(Arc<str>, Datum)>>),
+    Built(Nested<(Arc<str>, Datum)>),
     Packed(Packed),
 }
 
 impl Object {
     /// The object without fields.
     pub fn empty() -> Self {
-        Object(Repr::Built(Arc::default()))
+        Object(Repr::Built(Nested::default()))
     }
 
     pub(super) fn packed(view: Packed) -> Self {
@@ -143,14 +144,14 @@ impl ObjectBuilder {
 
     /// The finished object.
     pub fn build(self) -> Object {
-        Object(Repr::Built(Arc::new(self.fields)))
+        Object(Repr::Built(self.fields.into()))
     }
 }
 
 impl From<Object> for ObjectBuilder {
     fn from(object: Object) -> Self {
         let fields = match object.0 {
-            Repr::Built(fields) => Arc::try_unwrap(fields).unwrap_or_else(|shared| shared.to_vec()),
+            Repr::Built(fields) => fields.into_vec(),
             Repr::Packed(view) => (0..view.len())
                 .map(|index| {
                     let (key, value) = view.field(index);

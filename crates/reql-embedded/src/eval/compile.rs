@@ -226,8 +226,8 @@ fn check_count(spec: &Spec, raw: &RawTerm) -> Result<()> {
 
 /// Compiles a function that sees no variables: one that was stored.
 pub fn compile_function(raw: &RawTerm) -> Result<Func> {
-    match compile(raw, Limits::default())?.shape {
-        Shape::Func(term) => Ok(Func::new(term, Scope::default())),
+    match &compile(raw, Limits::default())?.shape {
+        Shape::Func(term) => Ok(Func::new(term.clone(), Scope::default())),
         _ => Err(Error::internal("A stored function is no function.").at(Bt::default())),
     }
 }
@@ -258,8 +258,8 @@ pub fn compile_element_function(raw: &ElementTerm, scope: &Scope, limits: Limits
     let params = RawTerm::generated(TermType::MakeArray, bt, vec![number(ELEMENT)]);
     let func = RawTerm::generated(TermType::Func, bt, vec![params, body]);
     let visible = Visible { variables: scope.variables(), implicit_depth: scope.implicit_depth(), limits };
-    match compile_in(&func, &visible)?.shape {
-        Shape::Func(term) => Ok(Func::new(term, scope.clone())),
+    match &compile_in(&func, &visible)?.shape {
+        Shape::Func(term) => Ok(Func::new(term.clone(), scope.clone())),
         _ => Err(Error::internal("An element function is no function.").at(bt)),
     }
 }

@@ -24,6 +24,16 @@ pub struct Term {
     pub(super) shape: Shape,
 }
 
+/// Terms nest as deep as a client likes, and each level takes stack to be dropped.
+impl Drop for Term {
+    fn drop(&mut self) {
+        if !matches!(self.shape, Shape::Datum(_) | Shape::Var(_) | Shape::Implicit) {
+            let inner = std::mem::replace(&mut self.shape, Shape::Implicit);
+            stacker::maybe_grow(64 * 1024, 1024 * 1024, || drop(inner));
+        }
+    }
+}
+
 /// A compiled function, its variables aside.
 pub struct FuncTerm {
     /// The names of its parameters.

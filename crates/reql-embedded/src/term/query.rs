@@ -86,5 +86,7 @@ fn is_light(term: &RawTerm) -> bool {
     let reads_table = term.kind != Get && term.args.iter().any(|arg| arg.kind == Table);
     kind_is_light
         && !reads_table
-        && term.args.iter().chain(term.optargs.iter().map(|(_, arg)| arg)).all(is_light)
+        && stacker::maybe_grow(32 * 1024, 1024 * 1024, || {
+            term.args.iter().chain(term.optargs.iter().map(|(_, arg)| arg)).all(is_light)
+        })
 }

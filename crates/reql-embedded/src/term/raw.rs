@@ -7,6 +7,7 @@ use crate::datum::pseudo::Literals;
 use crate::datum::syntax::Json;
 use crate::datum::{Datum, json};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
+use crate::nested::Nested;
 
 /// A term before compilation.
 #[derive(Debug, Clone)]
@@ -16,9 +17,9 @@ pub struct RawTerm {
     /// Its place in the query.
     pub bt: Bt,
     /// Its arguments.
-    pub args: Vec<RawTerm>,
+    pub args: Nested<RawTerm>,
     /// Its optional arguments, in the order of the query; the fields of an object.
-    pub optargs: Vec<(Arc<str>, RawTerm)>,
+    pub optargs: Nested<(Arc<str>, RawTerm)>,
     /// The value of a literal.
     pub datum: Option<Datum>,
 }
@@ -40,12 +41,12 @@ impl RawTerm {
 
     /// A term without a place of its own: it blames the one it stands in for.
     pub fn generated(kind: TermType, bt: Bt, args: Vec<RawTerm>) -> RawTerm {
-        RawTerm { kind, bt, args, optargs: Vec::new(), datum: None }
+        RawTerm { kind, bt, args: args.into(), optargs: Nested::default(), datum: None }
     }
 
     /// A literal.
     pub fn literal(datum: Datum, bt: Bt) -> RawTerm {
-        RawTerm { kind: TermType::Datum, bt, args: Vec::new(), optargs: Vec::new(), datum: Some(datum) }
+        RawTerm { datum: Some(datum), ..RawTerm::generated(TermType::Datum, bt, Vec::new()) }
     }
 
     /// The value of an optional argument.

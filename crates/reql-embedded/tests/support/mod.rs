@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod engine;
+pub mod fuzz;
 pub mod reql;
 pub mod script;
 pub mod storage;

@@ -60,7 +60,7 @@ fn literal(call: &mut Call<'_>) -> Result<Val> {
 
 /// `with_fields(...)` is `has_fields(...).pluck(...)`.
 fn with_fields(raw: &RawTerm) -> Result<RawTerm> {
-    let mut having = RawTerm::generated(TermType::HasFields, raw.bt, raw.args.clone());
+    let mut having = RawTerm::generated(TermType::HasFields, raw.bt, raw.args.to_vec());
     having.optargs = raw.optargs.clone();
     let mut args = vec![having];
     args.extend(raw.args.iter().skip(1).cloned());

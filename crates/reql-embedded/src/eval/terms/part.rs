@@ -41,7 +41,7 @@ fn limit(call: &mut Call<'_>) -> Result<Val> {
 /// `slice(n, -1)` with the right bound closed.
 fn skip(raw: &RawTerm) -> Result<RawTerm> {
     let literal = |datum| RawTerm::literal(datum, raw.bt);
-    let mut slice = RawTerm::generated(TermType::Slice, raw.bt, raw.args.clone());
+    let mut slice = RawTerm::generated(TermType::Slice, raw.bt, raw.args.to_vec());
     slice.args.push(literal(Datum::Num(-1.0)));
     slice.optargs.push((Arc::from("right_bound"), literal(Datum::str("closed"))));
     slice.optargs.extend(raw.optargs.iter().cloned());

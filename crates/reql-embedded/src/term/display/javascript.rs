@@ -100,7 +100,7 @@ impl Writer {
     }
 
     fn function(&mut self, term: &RawTerm) -> Doc {
-        let [params, body] = &*term.args else { return Doc::text("...") };
+        let [params, body] = &term.args[..] else { return Doc::text("...") };
         let params = Doc::group(separated(self::params(params).into_iter().map(Doc::text)));
         let before = std::mem::replace(&mut self.inside_expr, false);
         let body = self.term(body);

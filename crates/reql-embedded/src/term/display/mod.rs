@@ -26,7 +26,7 @@ pub fn parameter_names(func: &RawTerm) -> Vec<String> {
 
 /// A function as JavaScript: `function(var1) { return var1("x"); }`.
 pub fn function_as_javascript(func: &RawTerm) -> String {
-    match (func.kind, &*func.args) {
+    match (func.kind, &func.args[..]) {
         (TermType::Func, [params, body]) => {
             let params: Vec<String> = javascript::params(params);
             format!("function({}) {{ return {}; }}", params.join(", "), as_javascript(body))

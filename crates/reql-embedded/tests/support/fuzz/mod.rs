@@ -1,0 +1,35 @@
+//! Random queries: what they are made of, and what runs them.
+
+mod grammar;
+mod literals;
+mod mutate;
+mod runner;
+
+pub use runner::{Ran, Target};
+
+use grammar::{Grammar, Sort};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+/// Makes queries, always the same ones for the same seed.
+pub struct Generator {
+    grammar: Grammar,
+    random: StdRng,
+}
+
+impl Generator {
+    /// From the start of the seed's queries.
+    pub fn new(seed: u64) -> Self {
+        Generator { grammar: Grammar::new(), random: StdRng::seed_from_u64(seed) }
+    }
+
+    /// The next frame's payload; one in ten is damaged.
+    pub fn frame(&mut self) -> Vec<u8> {
+        let random = &mut self.random;
+        let size = random.random_range(1..40);
+        let term = self.grammar.term(random, Sort::ANY, size);
+        let options = self.grammar.options(random);
+        let frame = format!("[1,{term},{{{options}}}]").into_bytes();
+        if random.random_ratio(1, 10) { mutate::damage(frame, random) } else { frame }
+    }
+}

@@ -1,0 +1,169 @@
+//! Runs a frame the way a session does, on a thread of its own, and watches over it.
+
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use reql_embedded::datum::json;
+use reql_embedded::engine::{Envelope, Interrupt, Reason};
+use reql_embedded::error::Error;
+use reql_embedded::eval::{self, Env};
+use reql_embedded::instance::Instance;
+use reql_embedded::storage::{Options, Store};
+use reql_embedded::term::Query;
+
+/// After so long a query is told to end.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// And after so much more it is stuck. Long, since the machine may be busy.
+const GRACE: Duration = Duration::from_secs(20);
+/// By how much the process may grow.
+const MEMORY: usize = 512 << 20;
+/// How many batches of a stream are read.
+const BATCHES: usize = 4;
+
+/// The tables that queries find. Each of these may fail: what it makes may be there.
+const FIXTURE: &[&str] = &[
+    r#"[1,[57,["test"]]]"#,
+    r#"[1,[60,["t"]]]"#,
+    r#"[1,[60,["u"]]]"#,
+    r#"[1,[75,[[15,["t"]],"n"]]]"#,
+    r#"[1,[75,[[15,["t"]],"tags"],{"multi":true}]]"#,
+    r#"[1,[75,[[15,["t"]],"place"],{"geo":true}]]"#,
+    r#"[1,[75,[[15,["t"]],"both",[2,[[170,[[13],"n"]],[170,[[13],"id"]]]]]]]"#,
+    r#"[1,[140,[[15,["t"]]]]]"#,
+    r#"[1,[56,[[15,["t"]],[38,[[173,[40]],[69,[[2,[1]],{"id":[10,[1]],"n":[28,[[10,[1]],7]],"tags":[2,[[10,[1]],"a"]],
+       "place":[159,[[10,[1]],1]],"nested":{"n":[2,[1,null,{"id":1}]]},"s":"x"}]]]]],{"conflict":"replace"}]]"#,
+    r#"[1,[56,[[15,["u"]],[2,[{"id":1,"n":3},{"id":"a","n":null},{"id":[2,[1,"b"]],"s":[103,[]]}]]],{"conflict":"replace"}]]"#,
+];
+
+/// How a query went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ran {
+    /// It gave an answer.
+    Answered,
+    /// It gave an error.
+    Failed,
+    /// It took too long, and ended when it was told to.
+    Interrupted,
+}
+
+/// A server in memory, and the thread that its queries run on.
+pub struct Target {
+    queries: Sender<(Vec<u8>, Interrupt)>,
+    results: Receiver<thread::Result<Ran>>,
+    resident_before: usize,
+}
+
+impl Target {
+    /// With the tables of the fixture.
+    pub fn new() -> Self {
+        let instance = instance();
+        let (queries, todo) = mpsc::channel::<(Vec<u8>, Interrupt)>();
+        let (done, results) = mpsc::channel();
+        thread::spawn(move || {
+            for (frame, interrupt) in todo {
+                let ran = panic::catch_unwind(AssertUnwindSafe(|| run(&instance, &frame, interrupt)));
+                if done.send(ran).is_err() {
+                    break;
+                }
+            }
+        });
+        let target = Target { queries, results, resident_before: resident() };
+        target.restore();
+        target
+    }
+
+    /// Puts back what is missing of the fixture.
+    pub fn restore(&self) {
+        for query in FIXTURE {
+            self.run(query.as_bytes());
+        }
+    }
+
+    /// Runs a frame. Panics if it panics, doesn't end, or takes too much memory.
+    pub fn run(&self, frame: &[u8]) -> Ran {
+        let interrupt = Interrupt::default();
+        self.queries.send((frame.to_vec(), interrupt.clone())).expect("the thread is there");
+        let start = Instant::now();
+        loop {
+            let result = self.results.recv_timeout(Duration::from_millis(100));
+            let grown = resident().saturating_sub(self.resident_before);
+            assert!(grown < MEMORY, "the process grew by {} MB", grown >> 20);
+            match result {
+                Ok(Ok(ran)) => return ran,
+                Ok(Err(panic)) => panic!("the query panicked: {}", message(&*panic)),
+                Err(RecvTimeoutError::Disconnected) => panic!("the thread ended"),
+                Err(RecvTimeoutError::Timeout) if start.elapsed() > PATIENCE + GRACE => {
+                    panic!("the query doesn't end although it was told to")
+                }
+                Err(RecvTimeoutError::Timeout) if start.elapsed() > PATIENCE => {
+                    interrupt.raise(Reason::Stopped);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+}
+
+fn instance() -> Arc<Instance> {
+    let options = Options::new(Arc::new(eval::Functions));
+    let cache_bytes = options.cache_bytes;
+    let store = Store::open(options).expect("a store in memory");
+    Arc::new(Instance::new(store, cache_bytes, "", Some("server".to_owned())).expect("a new server"))
+}
+
+fn run(instance: &Arc<Instance>, frame: &[u8], interrupt: Interrupt) -> Ran {
+    let Ok(envelope) = Envelope::parse(frame) else { return Ran::Failed };
+    let answer = Query::new(envelope.term, envelope.optargs).and_then(|query| {
+        query.is_light();
+        let answer = Env::new(instance.clone(), "admin".into(), interrupt.clone())
+            .and_then(|env| eval::run(&query, &env))
+            .and_then(read);
+        // What a driver gets to see of an error is worth a try, too.
+        answer.inspect_err(|error| drop(query.places.frames(error.bt().unwrap_or_default())))
+    });
+    match answer {
+        Ok(()) => Ran::Answered,
+        Err(error) => {
+            assert!(!error.message().is_empty() || !interrupt.is_raised(), "an error without a message");
+            if interrupt.is_raised() { Ran::Interrupted } else { Ran::Failed }
+        }
+    }
+}
+
+fn read(answer: eval::Answer) -> Result<(), Error> {
+    let mut text = Vec::new();
+    match answer {
+        eval::Answer::Atom(datum) => json::write(&datum, &mut text)?,
+        eval::Answer::Cursor(mut cursor) => {
+            text.push(b'[');
+            for _ in 0..BATCHES {
+                if cursor.next_batch(&mut text)?.done {
+                    break;
+                }
+                text.push(b',');
+            }
+        }
+    }
+    Ok(())
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "without a message",
+    }
+}
+
+/// The process's resident memory in bytes; 0 where the system doesn't tell.
+fn resident() -> usize {
+    const PAGE: usize = 4096;
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| text.split(' ').nth(1)?.parse::<usize>().ok());
+    pages.unwrap_or_default() * PAGE
+}
