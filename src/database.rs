@@ -6,8 +6,8 @@
 //!   sessions that stand by hold none, but there are never more of them than free permits, so the sum stays within
 //!   the limit and a waiting request finds whatever came free.
 //! - **A session that stood by is asked before it is used.** The driver hides its socket, so the only sign of life is
-//!   an answer: a `NOREPLY_WAIT`, which costs the server nothing, must be answered within [`PING_TIMEOUT`]. One that
-//!   became ready less than [`TRUSTED_FOR`] ago is trusted. When one fails, the others go too, since they stood by for
+//!   an answer: a `NOREPLY_WAIT`, which costs the server nothing, must be answered within `PING_TIMEOUT`. One that
+//!   became ready less than `TRUSTED_FOR` ago is trusted. When one fails, the others go too, since they stood by for
 //!   the same outage, and the request dials.
 //! - **Requests never wait for the keeper.** It fills up what stands by, in the background and one dial at a time, and
 //!   backs off with jitter while the database is away. A request that finds nothing ready dials for itself, so the

@@ -1,7 +1,7 @@
 //! The ready-made JSON API: tables, indexes, documents, operations.
 //!
 //! Each module has a `routes` function, which says which requests it takes, and a handler for each of them. Handlers are
-//! plain functions from what a request says to a response or an [`Error`](crate::Error).
+//! plain functions from what a request says to a response or an [`Error`].
 
 mod answer;
 mod body;
