@@ -1,10 +1,11 @@
 //! Running a query: from its term to its first answer, and on to the further batches of a stream.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use super::compile::compile;
+use super::compile::{compile, compile_constant};
 use super::env::{Env, Limits};
+use super::func::Func;
 use super::grouped;
 use super::scope::Scope;
 use super::stream::{FeedTraits, Stream};
@@ -145,6 +146,12 @@ const OPTIONS: &[&str] = &[
     "config",
 ];
 
+/// The database of queries that name none: nearly all of them, so it is compiled once.
+static DEFAULT_DATABASE: LazyLock<Result<Func>> = LazyLock::new(|| {
+    let test = RawTerm::literal(Datum::str("test"), Bt::default());
+    compile_constant(&RawTerm::generated(TermType::Db, Bt::default(), vec![test]))
+});
+
 fn with_options(query: &Query, env: &Env) -> Result<Env> {
     let mut options = Vec::with_capacity(query.optargs.len() + 1);
     for (name, raw) in &query.optargs {
@@ -156,12 +163,10 @@ fn with_options(query: &Query, env: &Env) -> Result<Env> {
             let message = format!("Duplicate global optional argument: `{name}`.");
             return Err(Error::new(ErrorKind::Compile, message).at(Bt::default()));
         }
-        options.push((name.clone(), super::compile::compile_constant(raw)?));
+        options.push((name.clone(), compile_constant(raw)?));
     }
     if !query.optargs.iter().any(|(name, _)| &**name == "db") {
-        let test = RawTerm::literal(Datum::str("test"), Bt::default());
-        let db = RawTerm::generated(TermType::Db, Bt::default(), vec![test]);
-        options.push((Arc::from("db"), super::compile::compile_constant(&db)?));
+        options.push((Arc::from("db"), DEFAULT_DATABASE.clone()?));
     }
     let env = env.with_optargs(options, Limits::default());
     let limits = Limits {

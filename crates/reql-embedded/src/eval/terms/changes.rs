@@ -8,6 +8,7 @@ use crate::datum::Datum;
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::eval::stream::{Chain, Changes, Concerted, FeedTraits};
 use crate::eval::watch::{Watched, open_point};
+use crate::eval::write::escaped;
 use crate::eval::{Arity, Call, SingleSelection, Spec, Stream, TableRef, Val, Value};
 use crate::feed::{Feed, Form, Kind, Options, Wake};
 use crate::term::TermType;
@@ -114,13 +115,9 @@ fn check_readable(call: &Call<'_>, table: &TableRef) -> Result<()> {
     call.env.require(Permission::Read, table.scope()).map_err(unexpected)
 }
 
+/// A refusal escapes from the query; whatever else fails is the query's own.
 fn unexpected(error: Error) -> Error {
-    match error.kind() {
-        ErrorKind::Permission => {
-            Error::internal(format!("Unexpected exception: {}", error.message())).at(Bt::default())
-        }
-        _ => error,
-    }
+    if error.kind() == ErrorKind::Permission { escaped(error) } else { error }
 }
 
 /// One feed, or those of the parts of a union as one.
