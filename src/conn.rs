@@ -188,7 +188,7 @@ impl Conn {
         &self.database
     }
 
-    /// How long this request has waited for its connection and for its queries.
+    /// How long this request has waited for its connection and for its queries, and where the connection came from.
     pub(crate) fn clock(&self) -> Clock {
         self.clock.clone()
     }
@@ -215,7 +215,9 @@ impl Conn {
                 let asked = Instant::now();
                 let lease = self.database.acquire().await;
                 self.clock.connecting(asked.elapsed());
-                lease?
+                let lease = lease?;
+                self.clock.connected(lease.source());
+                lease
             }
         };
         Ok(self.lease.insert(lease).session())

@@ -66,10 +66,22 @@ struct Link {
     counters: Arc<Counters>,
 }
 
+/// Where a request's session came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// It stood by, never used.
+    Standby,
+    /// It was opened while the request waited.
+    Dialled,
+    /// Other requests were served on it before.
+    Reused,
+}
+
 /// A session for the use of one request, and the permit to have it.
 pub(crate) struct Lease {
     // The order of the fields is the order of their drop: the socket closes before the next request may open one.
     link: Link,
+    source: Source,
     _in_use: Held,
     _permit: OwnedSemaphorePermit,
     database: Database,
@@ -110,13 +122,14 @@ impl Database {
     pub(crate) async fn acquire(&self) -> Result<Lease, Error> {
         let permit = self.permit().await?;
         self.shared.keeper.start(&self.shared);
-        let link = match self.shared.take_ready().await {
-            Some(link) => link,
-            None => self.shared.dial().await?,
+        let (link, source) = match self.shared.take_ready().await {
+            Some(link) if link.served => (link, Source::Reused),
+            Some(link) => (link, Source::Standby),
+            None => (self.shared.dial().await?, Source::Dialled),
         };
         let in_use = Held::new(&self.shared.counters, |counters| &counters.in_use);
         self.shared.keeper.wake();
-        Ok(Lease { link, _in_use: in_use, _permit: permit, database: self.clone() })
+        Ok(Lease { link, source, _in_use: in_use, _permit: permit, database: self.clone() })
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
@@ -224,6 +237,10 @@ impl Lease {
         &mut self.link.session
     }
 
+    pub(crate) fn source(&self) -> Source {
+        self.source
+    }
+
     /// Whether a later request may be served on this session, as far as its age is concerned.
     pub(crate) fn is_reusable(&self) -> bool {
         self.link.opened.elapsed() < self.database.shared.settings.max_age
@@ -231,7 +248,7 @@ impl Lease {
 
     /// Leaves the session, which must be idle, to a later request. Dropping the lease closes it instead.
     pub(crate) fn give_back(self) {
-        let Lease { mut link, database, _in_use, _permit } = self;
+        let Lease { mut link, database, _in_use, _permit, .. } = self;
         link.served = true;
         link.ready = Instant::now();
         database.shared.ready().push_back(link);

@@ -9,7 +9,7 @@ use reql::cmd::run;
 use reql::{Command, r};
 use serde_json::{Value, json};
 use support::link::{Link, Traffic};
-use support::{PATIENCE, database, eventually, rdb, server};
+use support::{Api, PATIENCE, database, eventually, header, rdb, server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use warp::Filter;
@@ -314,6 +314,26 @@ async fn requests_beyond_the_limit_wait_their_turn() {
     assert_eq!(answers, (0..20).map(Some).collect::<Vec<_>>());
     assert_eq!(database.stats().refused, 0);
     closed(&database, &server).await;
+}
+
+#[tokio::test]
+async fn debug_tells_where_a_connection_came_from() {
+    let server = server().await;
+    let settings = rdb(server.local_addr());
+    for (settings, first, later) in [
+        (settings.clone(), "dialled", "dialled"),
+        (Rdb { standby: 2, ..settings.clone() }, "dialled", "standby"),
+        (Rdb { max_age: PATIENCE, ..settings.clone() }, "dialled", "reused"),
+    ] {
+        let standby = settings.standby as u64;
+        let api = Api::over(settings.clone(), true);
+        assert_eq!(header(&api.call("GET", "/health/live").await, "db-connection"), "none");
+        assert_eq!(header(&api.call("GET", "/tables").await, "db-connection"), first);
+        eventually("enough stand by", || api.database.stats().standing_by >= standby).await;
+        assert_eq!(header(&api.call("GET", "/tables").await, "db-connection"), later);
+        let discreet = Api::over(settings, false).call("GET", "/tables").await;
+        assert_eq!((discreet.status().as_u16(), header(&discreet, "db-connection")), (200, ""));
+    }
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ const REQUEST_ID_MAX: usize = 128;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// Where the request's connection came from; for a service with `debug` only.
+const DB_CONNECTION: HeaderName = HeaderName::from_static("db-connection");
 
 /// What is known of a request before anything is done for it.
 struct Request {
@@ -86,6 +88,9 @@ fn finish(request: Request, mut response: Response) -> Response {
     log::info!("{} {} {} {status} {took:.1}ms", request.id, request.method, request.path.as_str());
     set(&mut response, REQUEST_ID, &request.id);
     set(&mut response, SERVER_TIMING, &format!("{}, total;dur={took:.3}", clock.server_timing()));
+    if request.debug {
+        set(&mut response, DB_CONNECTION, clock.source());
+    }
     response
 }
 
