@@ -12,13 +12,20 @@
 //! - **Requests never wait for the keeper.** It fills up what stands by, in the background and one dial at a time, and
 //!   backs off with jitter while the database is away. A request that finds nothing ready dials for itself, so the
 //!   service is back as soon as the database is.
+//!
+//! Why not a pool library: most sessions here are used once and never come back, so what is kept is above all a stock of
+//! unused ones. deadpool fills none, and an object that is taken for good leaves its count while the socket is still open,
+//! which breaks the limit. bb8 fills one, but lets requests wait for its background task: during an outage they would run
+//! into their timeout instead of being told at once what is wrong, and after it wait for the end of a pause. What is left
+//! to write is `ready.rs` and `keeper.rs`; the queue is tokio's semaphore.
 
 mod counters;
 mod keeper;
+mod ready;
 mod servers;
 
-use std::collections::VecDeque;
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +39,7 @@ use crate::error::Error;
 use crate::settings::Rdb;
 use counters::{Counters, Held};
 use keeper::Keeper;
+use ready::Ready;
 use servers::Servers;
 
 pub use counters::{Stats, Timeouts};
@@ -51,7 +59,7 @@ struct Shared {
     settings: Rdb,
     servers: Servers,
     permits: Arc<Semaphore>,
-    ready: Mutex<VecDeque<Link>>,
+    ready: Mutex<Ready>,
     counters: Arc<Counters>,
     keeper: Keeper,
 }
@@ -60,9 +68,8 @@ struct Shared {
 struct Link {
     session: Session,
     opened: Instant,
+    /// Since when it has had nothing to do.
     ready: Instant,
-    /// Whether a request was served on it; one that stands by is fresh.
-    served: bool,
     counters: Arc<Counters>,
 }
 
@@ -123,8 +130,7 @@ impl Database {
         let permit = self.permit().await?;
         self.shared.keeper.start(&self.shared);
         let (link, source) = match self.shared.take_ready().await {
-            Some(link) if link.served => (link, Source::Reused),
-            Some(link) => (link, Source::Standby),
+            Some(ready) => ready,
             None => (self.shared.dial().await?, Source::Dialled),
         };
         let in_use = Held::new(&self.shared.counters, |counters| &counters.in_use);
@@ -154,22 +160,21 @@ impl Database {
 }
 
 impl Shared {
-    fn ready(&self) -> MutexGuard<'_, VecDeque<Link>> {
+    fn ready(&self) -> MutexGuard<'_, Ready> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The session that has been ready for longest, so that none stands by until something on its way forgets it.
-    async fn take_ready(&self) -> Option<Link> {
+    /// A session that is ready, and alive.
+    async fn take_ready(&self) -> Option<(Link, Source)> {
         loop {
-            let link = self.ready().pop_front()?;
-            if link.expired(self.settings.max_age) {
-                continue;
-            }
-            if link.ready.elapsed() < TRUSTED_FOR || link.answers().await {
-                return Some(link);
+            let (link, source) = self.ready().take(self.settings.max_age)?;
+            let patience = PING_TIMEOUT.min(self.settings.connect_timeout);
+            if link.ready.elapsed() < TRUSTED_FOR || link.answers(patience).await {
+                return Some((link, source));
             }
             debug!("A connection died while it stood by; closing the others.");
-            self.ready().clear();
+            let others = mem::take(&mut *self.ready());
+            drop(others);
         }
     }
 
@@ -212,16 +217,12 @@ impl Link {
         counters.opened();
         debug!("Connected to database.");
         let now = Instant::now();
-        Link { session, opened: now, ready: now, served: false, counters }
+        Link { session, opened: now, ready: now, counters }
     }
 
-    /// Whether it is too old to serve another request; one that has served none is as good as new.
-    fn expired(&self, max_age: Duration) -> bool {
-        self.served && self.opened.elapsed() >= max_age
-    }
-
-    async fn answers(&self) -> bool {
-        matches!(timeout(PING_TIMEOUT, self.session.noreply_wait()).await, Ok(Ok(())))
+    /// Shows within this time that it is alive.
+    async fn answers(&self, patience: Duration) -> bool {
+        matches!(timeout(patience, self.session.noreply_wait()).await, Ok(Ok(())))
     }
 }
 
@@ -249,9 +250,8 @@ impl Lease {
     /// Leaves the session, which must be idle, to a later request. Dropping the lease closes it instead.
     pub(crate) fn give_back(self) {
         let Lease { mut link, database, _in_use, _permit, .. } = self;
-        link.served = true;
         link.ready = Instant::now();
-        database.shared.ready().push_back(link);
+        database.shared.ready().idle.push(link);
         database.shared.keeper.wake();
     }
 }
