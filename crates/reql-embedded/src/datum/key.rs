@@ -97,7 +97,9 @@ fn is_indexable(datum: &Datum) -> bool {
 fn holds_extremum(datum: &Datum) -> bool {
     match datum {
         Datum::MinVal | Datum::MaxVal => true,
-        Datum::Array(items) => items.iter().any(|item| holds_extremum(&item)),
+        Datum::Array(items) => {
+            stacker::maybe_grow(32 * 1024, 1024 * 1024, || items.iter().any(|item| holds_extremum(&item)))
+        }
         _ => false,
     }
 }
@@ -222,7 +224,9 @@ fn rethinkdb_length(datum: &Datum) -> usize {
         Datum::Num(value) => 1 + 16 + 1 + super::display_g20(if *value == 0.0 { 0.0 } else { *value }).len(),
         Datum::Str(text) => 1 + text.len(),
         Datum::Binary(bytes) => 8 + bytes.len() + bytes.iter().filter(|byte| **byte < 2).count(),
-        Datum::Array(items) => 1 + items.iter().map(|item| rethinkdb_length(&item) + 1).sum::<usize>(),
+        Datum::Array(items) => stacker::maybe_grow(32 * 1024, 1024 * 1024, || {
+            1 + items.iter().map(|item| rethinkdb_length(&item) + 1).sum::<usize>()
+        }),
         Datum::Object(_) => 6 + rethinkdb_length(&Datum::Num(pseudo::time::epoch(datum))),
     }
 }
