@@ -178,6 +178,7 @@ impl Writer {
             Some((until, error)) if Instant::now() < *until => return Err(error.clone()),
             _ => self.refusal = None,
         }
+        self.core.file.check_in_place()?;
         let mut txn = self.core.file.begin_write()?;
         let mut batch = Batch::new(&txn, self.core.catalog());
         for job in jobs {
