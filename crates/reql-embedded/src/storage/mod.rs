@@ -35,6 +35,8 @@ mod snapshot;
 mod staged;
 mod store;
 mod table;
+#[cfg(test)]
+mod tests;
 mod write;
 mod writer;
 
