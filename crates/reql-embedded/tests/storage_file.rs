@@ -5,6 +5,8 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use redb::{Database, TableDefinition};
 use reql_embedded::storage::{Direction, Durability, KeyRange, Store};
@@ -183,6 +185,29 @@ fn hard_writes_are_in_the_file_when_they_are_answered_and_soft_ones_after_a_sync
     let (_copy, copy) = after_power_failure(directory.path());
     assert_eq!(copy.table("test", "t").unwrap().get(&id(2)).unwrap(), Some(document(2, 2)));
     assert!(copy.check().unwrap().problems.is_empty());
+}
+
+#[test]
+fn a_server_that_dies_idle_needs_no_recovery() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(options().path(directory.path())).unwrap();
+    let table = table(&store);
+    for (n, durability) in [(1, Durability::Hard), (2, Durability::Soft)] {
+        write_as(&table, vec![put(&document(n, n))], durability);
+        // The writer has until the test gives up.
+        let start = Instant::now();
+        let report = loop {
+            let copy = tempfile::tempdir().unwrap();
+            fs::copy(file(directory.path()), file(copy.path())).unwrap();
+            let report = reql_embedded::storage::check(copy.path(), options().compiler).unwrap();
+            let is_as_expected = !report.was_recovered && report.documents == n as u64;
+            if is_as_expected || start.elapsed() > Duration::from_secs(60) {
+                break report;
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
+        assert_eq!((report.was_recovered, report.documents, report.problems), (false, n as u64, Vec::new()));
+    }
 }
 
 #[test]

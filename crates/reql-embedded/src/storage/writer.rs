@@ -32,6 +32,9 @@ pub(super) enum Need {
     Soft,
     /// On the disk when answered, with all that was visible before.
     Hard,
+    /// The same, with a record of which pages are free, without which opening has to read the whole file after a crash. Slow, so
+    /// the writer itself asks for it when it has nothing else to do.
+    Recorded,
 }
 
 /// Something the writer does.
@@ -65,6 +68,8 @@ const BATCH: usize = 4096;
 const SOFT_COMMITS: u32 = 100;
 /// and this long after the first soft one.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
+/// How long nothing must have been written before the free pages are recorded.
+const RECORD_AFTER: Duration = Duration::from_millis(200);
 /// How long to wait between attempts to open a failed file.
 const REOPEN_EVERY: Duration = Duration::from_millis(500);
 
@@ -76,6 +81,8 @@ pub(super) struct Writer {
     unsynced: u32,
     /// and when the first of them was.
     unsynced_since: Instant,
+    /// When the last commit was, if it recorded no free pages.
+    unrecorded_since: Option<Instant>,
     last_attempt: Option<Instant>,
     /// Why writes are refused without trying, and until when.
     refusal: Option<(Instant, Error)>,
@@ -90,7 +97,15 @@ enum Next {
 
 impl Writer {
     pub(super) fn new(core: Arc<Core>, queue: Receiver<Message>) -> Self {
-        Writer { core, queue, unsynced: 0, unsynced_since: Instant::now(), last_attempt: None, refusal: None }
+        Writer {
+            core,
+            queue,
+            unsynced: 0,
+            unsynced_since: Instant::now(),
+            unrecorded_since: None,
+            last_attempt: None,
+            refusal: None,
+        }
     }
 
     /// Works until it is told to close.
@@ -102,10 +117,12 @@ impl Writer {
             }
             match next {
                 Next::Jobs(jobs) => self.process(jobs),
-                Next::Idle => self.flush(),
+                Next::Idle => self.flush(Need::Recorded),
                 Next::Close(jobs) => {
                     self.process(jobs);
-                    self.flush();
+                    if self.unsynced > 0 {
+                        self.flush(Need::Hard);
+                    }
                     break;
                 }
             }
@@ -117,9 +134,11 @@ impl Writer {
 
     /// Waits for a first job and takes along what is queued behind it.
     fn receive(&mut self) -> Next {
-        let first = match self.unsynced {
-            0 => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            _ => self.queue.recv_timeout(FLUSH_AFTER.saturating_sub(self.unsynced_since.elapsed())),
+        let flush = (self.unsynced > 0).then(|| self.unsynced_since + FLUSH_AFTER);
+        let record = self.unrecorded_since.map(|since| since + RECORD_AFTER);
+        let first = match flush.into_iter().chain(record).min() {
+            None => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(until) => self.queue.recv_timeout(until.saturating_duration_since(Instant::now())),
         };
         let mut jobs = Vec::new();
         let mut weight = 0;
@@ -186,6 +205,7 @@ impl Writer {
         }
         let effects = batch.finish();
         let is_hard = match need {
+            Need::Recorded => true,
             Need::Hard => effects.dirty || self.unsynced > 0,
             _ => effects.dirty && self.is_flush_due(),
         };
@@ -194,12 +214,14 @@ impl Writer {
         }
         let durability = if is_hard { redb::Durability::Immediate } else { redb::Durability::None };
         txn.set_durability(durability).map_err(|error| self.core.file.failure(error))?;
+        txn.set_quick_repair(need == Need::Recorded);
         txn.commit().map_err(|error| {
             // Whatever it was, redb takes no more writes; and those of this one may be in the file.
             self.core.file.mark_failed();
             self.core.file.failure(error).with_kind(ErrorKind::OpIndeterminate)
         })?;
         self.count(is_hard);
+        self.unrecorded_since = (need != Need::Recorded).then(Instant::now);
         Effects::carry_out(effects, &self.core);
         Ok(())
     }
@@ -216,16 +238,16 @@ impl Writer {
     }
 
     /// Makes soft commits durable.
-    fn flush(&mut self) {
-        if self.unsynced == 0 {
-            return;
-        }
-        let flushed = catch_unwind(AssertUnwindSafe(|| self.commit(&mut [], Need::Hard)));
+    fn flush(&mut self, need: Need) {
+        let flushed = catch_unwind(AssertUnwindSafe(|| self.commit(&mut [], need)));
         match flushed {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => return,
             Ok(Err(error)) => log::error!("Writes could not be made durable: {error}"),
             Err(_) => self.core.file.mark_failed(),
         }
+        // It is tried again after a while, or with the next write.
+        self.unsynced_since = Instant::now();
+        self.unrecorded_since = None;
     }
 
     /// Opens the file anew. What was told about changes that were not durable no longer holds, so the feeds end.
@@ -250,6 +272,7 @@ impl Writer {
 
     fn resume(&mut self, before: &Catalog, catalog: Catalog) {
         self.unsynced = 0;
+        self.unrecorded_since = None;
         log::warn!("The database file failed and was opened again.");
         for table in before.tables.values() {
             table.listeners.end(EndReason::Failed);
