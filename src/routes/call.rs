@@ -14,6 +14,10 @@ use crate::query::{Parameters, decode, value};
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// The type of ordinary answers.
 pub(super) const JSON: &str = "application/json";
+/// A page for people.
+pub(super) const HTML: &str = "text/html";
+/// Plain text.
+pub(super) const TEXT: &str = "text/plain";
 /// One JSON document in each line.
 pub(super) const NDJSON: &str = "application/x-ndjson";
 

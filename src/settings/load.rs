@@ -8,7 +8,7 @@ use figment::value::{Dict, Value};
 use figment::{Figment, Profile, providers::Serialized};
 
 use super::file::SettingsFile;
-use super::{DEVELOPMENT, Origin, PRODUCTION, Settings, SettingsError, env, rules};
+use super::{Auth, DEVELOPMENT, Origin, PRODUCTION, Settings, SettingsError, env, rules};
 
 /// What the command line says about settings.
 #[derive(Debug, Clone, Default)]
@@ -88,7 +88,9 @@ impl Loaded {
             settings.limits.page = settings.limits.page.min(settings.limits.page_max);
         }
         if standby {
-            settings.rdb.standby = settings.rdb.standby.min(settings.rdb.max_connections);
+            // What stands by is the service's own, which users' requests have no use for.
+            let use_for_it = if settings.auth == Auth::Database { 0 } else { settings.rdb.standby };
+            settings.rdb.standby = use_for_it.min(settings.rdb.max_connections);
         }
     }
 

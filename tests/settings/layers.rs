@@ -7,11 +7,11 @@ use std::time::Duration;
 use log::LevelFilter;
 use warp_reql::settings::{Hosts, IndexSpec, LoadOptions, Origin, Settings, TableSpec};
 
-use super::{file, jailed, load, profile, settings};
+use super::{careful, file, jailed, load, profile, settings};
 
 #[test]
 fn development_is_the_profile_when_nothing_names_one() {
-    jailed(|_| {
+    careful(|_| {
         let settings = settings();
         assert_eq!(settings, Settings::built_in("development"));
         assert_eq!(settings.address, IpAddr::from(Ipv4Addr::LOCALHOST));
