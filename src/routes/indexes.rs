@@ -8,6 +8,7 @@ use reql::{Command, r};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::http::StatusCode;
@@ -28,7 +29,7 @@ use crate::query::term::{array, datum, numbered_func, term};
 #[serde(deny_unknown_fields)]
 pub(super) struct NewIndex {
     /// The fields, nested ones as `a.b`; several make a compound index.
-    #[schema(min_items = 1)]
+    #[schema(schema_with = fields)]
     fields: Vec<String>,
     /// Whether each member of an indexed array gets an entry of its own.
     #[serde(default)]
@@ -36,6 +37,11 @@ pub(super) struct NewIndex {
     /// Whether the field holds geometry.
     #[serde(default)]
     geo: bool,
+}
+
+fn fields() -> Array {
+    let field = ObjectBuilder::new().schema_type(Type::String).pattern(Some(Path::PATTERN)).build();
+    ArrayBuilder::new().items(field).min_items(Some(1)).build()
 }
 
 /// An index as the database describes it.

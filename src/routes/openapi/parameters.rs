@@ -42,7 +42,8 @@ pub(super) fn header(name: &str, about: &str) -> Parameter {
 }
 
 pub(super) fn tags(name: &str, about: &str) -> Parameter {
-    parameter(ParameterIn::Header, name, about, Schema::from(text().pattern(Some(TAGS)).build())).build()
+    let tags = Schema::from(text().pattern(Some(TAGS)).build());
+    parameter(ParameterIn::Header, name, about, tags).example(Some("*".into())).build()
 }
 
 fn query(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {
