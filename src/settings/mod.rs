@@ -103,7 +103,8 @@ pub struct Limits {
     pub headers: u64,
     /// How many requests about tables may be answered at once; one more is turned away at once. Default 1024.
     pub requests: usize,
-    /// How long a request may take from the end of its head to the head of its answer, its body included. Default 60 s.
+    /// How long a request may take from the end of its head to the head of its answer, its body included. Long enough for
+    /// a bulk insert over a slow line; a single query is bounded by [`Rdb::query_timeout`]. Default 5 min.
     #[serde(with = "units::duration")]
     pub request_time: Duration,
 }
@@ -163,7 +164,7 @@ impl Default for Limits {
             url: 8 << 10,
             headers: 16 << 10,
             requests: 1024,
-            request_time: Duration::from_secs(60),
+            request_time: Duration::from_secs(300),
         }
     }
 }
