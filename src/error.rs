@@ -80,6 +80,8 @@ pub enum Error {
     Unreachable(String),
     /// All connections stayed in use for this long.
     Exhausted(Duration),
+    /// As many live queries as this are being served, which is all there may be.
+    TooManyFeeds(usize),
     /// Connecting to the database took longer than this.
     ConnectTimeout(Duration),
     /// The database did not answer a query within this time. If the query wrote, the write may or may not have happened.
@@ -165,6 +167,7 @@ impl Error {
             Error::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
             Error::Unreachable(_) => (StatusCode::SERVICE_UNAVAILABLE, "database-unreachable"),
             Error::Exhausted(_) => (StatusCode::SERVICE_UNAVAILABLE, "connections-exhausted"),
+            Error::TooManyFeeds(_) => (StatusCode::SERVICE_UNAVAILABLE, "feeds-exhausted"),
             Error::ConnectTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "connect-timeout"),
             Error::QueryTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "query-timeout"),
             Error::OutcomeUnknown(_) => (StatusCode::SERVICE_UNAVAILABLE, "outcome-unknown"),

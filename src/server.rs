@@ -84,7 +84,13 @@ impl Service {
 
         announce(addr, &settings, embedded.is_some());
         let grace = settings.shutdown_timeout;
-        run(listener, routes(App::new(settings, database)), shutdown, grace).await;
+        let app = App::new(settings, database);
+        let streams = app.clone();
+        let shutdown = async move {
+            shutdown.await;
+            streams.stop();
+        };
+        run(listener, routes(app), shutdown, grace).await;
         drop(bootstrap);
         if let Some(server) = embedded
             && timeout(grace, server.shutdown()).await.is_err()

@@ -12,6 +12,7 @@ use warp::{Filter, Rejection, reject};
 
 use super::App;
 use super::call::raw_query;
+use super::changes::Subscriber;
 use crate::conn::Clock;
 use crate::error::{Answered, Error, Problem};
 
@@ -80,6 +81,9 @@ fn finish(request: Request, mut response: Response) -> Response {
         for (name, value) in &headers {
             response.headers_mut().entry(name).or_insert_with(|| value.clone());
         }
+    }
+    if let Some(subscriber) = response.extensions_mut().remove::<Subscriber>() {
+        subscriber.is(request.answered());
     }
     let status = response.status().as_u16();
     let took = request.started.elapsed().as_secs_f64() * 1000.0;

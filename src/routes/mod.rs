@@ -6,6 +6,7 @@
 mod answer;
 mod body;
 mod call;
+mod changes;
 mod documents;
 mod etag;
 mod indexes;
@@ -21,6 +22,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reql::r;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Duration, Instant};
 use warp::{Filter, Reply};
 
@@ -46,12 +48,37 @@ struct Shared {
     database: Database,
     settings: Settings,
     primary_keys: Mutex<HashMap<String, (String, Instant)>>,
+    /// Permits for live queries.
+    feeds: Arc<Semaphore>,
+    stop: watch::Sender<bool>,
 }
 
 impl App {
     /// An API over this database.
     pub fn new(settings: Settings, database: Database) -> Self {
-        App { shared: Arc::new(Shared { database, settings, primary_keys: Mutex::default() }) }
+        let feeds = Arc::new(Semaphore::new(settings.limits.feeds.min(Semaphore::MAX_PERMITS)));
+        let stop = watch::Sender::new(false);
+        App { shared: Arc::new(Shared { database, settings, primary_keys: Mutex::default(), feeds, stop }) }
+    }
+
+    /// Ends what would go on for ever, the live queries; other requests are left to finish by themselves.
+    pub fn stop(&self) {
+        self.shared.stop.send_replace(true);
+    }
+
+    /// Done when live queries have to end.
+    pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
+        let mut stop = self.shared.stop.subscribe();
+        async move {
+            // An error says that nobody is left who could stop them: that is an end, too.
+            let _ = stop.wait_for(|stop| *stop).await;
+        }
+    }
+
+    /// The right to serve one more live query.
+    pub(crate) fn feed(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let permit = Arc::clone(&self.shared.feeds).try_acquire_owned();
+        permit.map_err(|_| Error::TooManyFeeds(self.limits().feeds))
     }
 
     /// The database behind the API.
@@ -102,6 +129,8 @@ pub fn routes(app: App) -> impl Filter<Extract = (impl Reply + use<>,), Error = 
         .or(tables::routes(&app))
         .unify()
         .or(indexes::routes(&app))
+        .unify()
+        .or(changes::routes(&app))
         .unify()
         .or(documents::routes(&app))
         .unify()

@@ -80,6 +80,7 @@ impl Loaded {
         let built_in = |key| self.origin(key) == Origin::BuiltIn;
         let (level, page, standby) =
             (built_in("log_level"), built_in("limits.page"), built_in("rdb.standby"));
+        let feeds = built_in("limits.feeds");
         let settings = &mut self.settings;
         if level {
             settings.log_level = Settings::level_for(settings.debug);
@@ -89,6 +90,9 @@ impl Loaded {
         }
         if standby {
             settings.rdb.standby = settings.rdb.standby.min(settings.rdb.max_connections);
+        }
+        if feeds {
+            settings.limits.feeds = settings.rdb.max_connections / 2;
         }
     }
 

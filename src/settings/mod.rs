@@ -79,6 +79,12 @@ pub struct Limits {
     pub page_max: usize,
     /// How many documents a request may skip by `offset`. Default 10,000.
     pub offset_max: usize,
+    /// How many live queries may be served at once; 0 serves none. Each holds one of `rdb.max_connections`. Default: half of
+    /// those, so that as many are left for requests; 128 if they too are built in.
+    pub feeds: usize,
+    /// How many changes wait in the database for a client that reads slowly; beyond them it gets a `gap` event instead.
+    /// Default 10,000.
+    pub feed_queue: u32,
 }
 
 impl Settings {
@@ -115,6 +121,14 @@ impl Default for Settings {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { body: 1 << 20, bulk_body: 64 << 20, page: 100, page_max: 1000, offset_max: 10_000 }
+        Limits {
+            body: 1 << 20,
+            bulk_body: 64 << 20,
+            page: 100,
+            page_max: 1000,
+            offset_max: 10_000,
+            feeds: 128,
+            feed_queue: 10_000,
+        }
     }
 }

@@ -40,6 +40,12 @@ const RULES: &[Rule] = &[
         (1..=s.limits.page_max).contains(&s.limits.page)
     }),
     rule("limits.offset_max", "a whole number", |_| true),
+    rule("limits.feeds", "a whole number from 0 to `rdb.max_connections`", |s| {
+        s.limits.feeds <= s.rdb.max_connections
+    }),
+    rule("limits.feed_queue", "a whole number from 1 to 1000000", |s| {
+        (1..=1_000_000).contains(&s.limits.feed_queue)
+    }),
     rule("rdb", "a table", |_| true),
     rule("rdb.host", "\"embedded\", or hosts such as \"a, b:28016, [::1]:28015\"", |_| true),
     rule("rdb.port", "a port from 1 to 65535", |s| s.rdb.port != 0),
