@@ -418,11 +418,14 @@ async fn a_database_that_dies_ends_the_streams_and_returning_clients_are_right_a
         assert_eq!(events.any().await, None);
     }
     let headers = [("Last-Event-ID", "1")];
-    let refused = Events::open_with(live.addr, DOCS, &headers).await;
-    assert_eq!(
-        (refused.status, refused.problem().await["code"].as_str()),
-        (503, Some("database-unreachable"))
-    );
+    let refused = Events::open(live.addr, DOCS).await;
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.problem().await["code"], "database-unreachable");
+    // An `EventSource` that returns has to be kept from giving up.
+    let mut refused = Events::open_with(live.addr, DOCS, &headers).await;
+    assert_eq!((refused.status, refused.any().await.unwrap().retry), (200, Some(2000)));
+    assert_eq!(refused.next().await.unwrap().data["code"], "database-unreachable");
+    assert_eq!(refused.any().await, None);
 
     let _server = on_disk(directory.path(), addr.port()).await;
     live.put(json!({"id": 2})).await;

@@ -14,12 +14,12 @@ use serde::Deserialize;
 use tokio::time::timeout;
 use warp::filters::BoxedFilter;
 use warp::http::HeaderMap;
-use warp::http::header::{CACHE_CONTROL, HeaderName};
+use warp::http::header::HeaderName;
 use warp::reply::Response;
 use warp::{Filter, Rejection, reject};
 
 use super::App;
-use super::answer::{answer, only, with_header};
+use super::answer::{answer, only};
 use super::call::{Call, call, id, name, names_type};
 use super::indexes::definition;
 use crate::conn::{Conn, with_conn};
@@ -33,24 +33,24 @@ pub(super) use stream::Subscriber;
 /// The type of live answers.
 const EVENT_STREAM: &str = "text/event-stream";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// Asks nginx and its like to pass events on as they come.
-const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
     let conn = || with_conn(app.database());
 
     let path = || warp::path!("tables" / String / "docs").and(warp::get()).and(asked_for());
     let list = path().and(call(app)).and(conn());
-    let list = list.then(|table, call, conn: Conn| answer(conn.clock(), follow_list(table, call, conn)));
+    let list = list.then(|table, call, conn: Conn| answer(conn.clock(), list_or_failure(table, call, conn)));
 
     let path = || warp::path!("tables" / String / "changes");
     let alias = path().and(warp::get()).and(call(app)).and(conn());
-    let alias = alias.then(|table, call, conn: Conn| answer(conn.clock(), follow_list(table, call, conn)));
+    let alias =
+        alias.then(|table, call, conn: Conn| answer(conn.clock(), list_or_failure(table, call, conn)));
     let other = path().and(only("GET")).map(|_: String, response| response);
 
     let path = || warp::path!("tables" / String / "docs" / String).and(warp::get()).and(asked_for());
     let one = path().and(call(app)).and(conn());
-    let one = one.then(|table, id, call, conn: Conn| answer(conn.clock(), follow_one(table, id, call, conn)));
+    let one =
+        one.then(|table, id, call, conn: Conn| answer(conn.clock(), one_or_failure(table, id, call, conn)));
 
     list.or(alias).unify().or(other).unify().or(one).unify().boxed()
 }
@@ -65,7 +65,32 @@ fn asked_for() -> impl Filter<Extract = (), Error = Rejection> + Copy {
 }
 
 /// `GET /tables/{t}/docs`, `GET /tables/{t}/changes`
-async fn follow_list(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
+async fn list_or_failure(table: String, call: Call, conn: Conn) -> Result<Response, Error> {
+    let outcome = follow_list(table, &call, conn).await;
+    told_to(&call, outcome)
+}
+
+/// `GET /tables/{t}/docs/{id}`
+async fn one_or_failure(table: String, id: String, call: Call, conn: Conn) -> Result<Response, Error> {
+    let outcome = follow_one(table, id, &call, conn).await;
+    told_to(&call, outcome)
+}
+
+/// An `EventSource` gives up for ever at any status but 200. One that returns after an outage is told by an event that it
+/// isn't over yet, so that it comes again.
+fn told_to(call: &Call, outcome: Result<Response, Error>) -> Result<Response, Error> {
+    match outcome {
+        Err(error) if returns(call) && error.status().is_server_error() => Ok(stream::failed(error)),
+        outcome => outcome,
+    }
+}
+
+/// Whether the client has been here before.
+fn returns(call: &Call) -> bool {
+    call.headers.get(LAST_EVENT_ID).is_some_and(|id| !id.is_empty())
+}
+
+async fn follow_list(table: String, call: &Call, mut conn: Conn) -> Result<Response, Error> {
     let table = name(&table)?;
     call.accept(&[EVENT_STREAM])?;
     let parameters = call.parameters()?;
@@ -76,17 +101,16 @@ async fn follow_list(table: String, call: Call, mut conn: Conn) -> Result<Respon
         None => None,
     };
     let rows = r.table(table);
-    follow(&call, conn, live.initial(), |options| live.query(rows, index.as_deref(), options)).await
+    follow(call, conn, live.initial(), |options| live.query(rows, index.as_deref(), options)).await
 }
 
-/// `GET /tables/{t}/docs/{id}`
-async fn follow_one(table: String, document: String, call: Call, conn: Conn) -> Result<Response, Error> {
+async fn follow_one(table: String, document: String, call: &Call, conn: Conn) -> Result<Response, Error> {
     let (table, id) = (name(&table)?, id(&document)?);
     call.accept(&[EVENT_STREAM])?;
     let mut parameters = call.parameters()?;
     let initial = initial(&mut parameters)?;
     parameters.finish()?;
-    follow(&call, conn, initial, |options| r.table(table).get(id).changes(options)).await
+    follow(call, conn, initial, |options| r.table(table).get(id).changes(options)).await
 }
 
 /// Opens the feed and waits for its first row, with which the database says that it follows the query.
@@ -98,7 +122,7 @@ async fn follow(
 ) -> Result<Response, Error> {
     let app = &call.app;
     let permit = app.feed()?;
-    let returns = call.headers.get(LAST_EVENT_ID).is_some_and(|id| !id.is_empty());
+    let returns = returns(call);
     let options = Options::new()
         // Whoever returns has missed changes: only what is there now makes up for them.
         .include_initial(initial || returns)
@@ -115,9 +139,7 @@ async fn follow(
             return Err(Error::QueryTimeout(patience));
         }
     };
-    let response = Feed::new(rows, first, returns, permit).into_response(app.stopped());
-    let response = with_header(response, CACHE_CONTROL, "no-store");
-    Ok(with_header(response, ACCEL_BUFFERING, "no"))
+    Ok(Feed::new(rows, first, returns, permit).into_response(app.stopped()))
 }
 
 /// An index whose order is that of these fields.

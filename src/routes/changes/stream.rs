@@ -6,20 +6,25 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::OwnedSemaphorePermit;
 use warp::http::Method;
+use warp::http::header::{CACHE_CONTROL, HeaderName};
 use warp::reply::{Reply, Response};
 use warp::sse::{self, Event};
 
 use super::event::{Row, named, reset};
 use crate::conn::{Conn, Rows};
 use crate::error::{Answered, Error, Problem};
+use crate::routes::answer::with_header;
 
 /// How long a client waits before it comes again.
 const RETRY: Duration = Duration::from_secs(2);
 /// How often a stream without events shows that it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Asks nginx and its like to pass events on as they come.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The events of one client.
 pub(super) struct Feed {
@@ -78,11 +83,7 @@ impl Feed {
             let event = feed.next(stopped.as_mut()).await?;
             Some((Ok::<_, Infallible>(event), (feed, stopped)))
         });
-        let start = stream::iter([Ok(Event::default().retry(RETRY))]);
-        let events = sse::keep_alive().interval(KEEP_ALIVE).stream(start.chain(events));
-        let mut response = sse::reply(events).into_response();
-        response.extensions_mut().insert(subscriber);
-        response
+        respond(subscriber, events)
     }
 
     async fn next(&mut self, stopped: Pin<&mut (impl Future<Output = ()> + Send)>) -> Option<Event> {
@@ -115,16 +116,38 @@ impl Feed {
                 }
                 Err(error) => {
                     self.ended = true;
-                    return self.last(&error);
+                    return failure(&self.subscriber, &error);
                 }
             }
         }
     }
+}
 
-    /// The event of a feed that has failed: a problem document, as a response would have it.
-    fn last(&self, error: &Error) -> Option<Event> {
-        let id = self.subscriber.answered().map_or("-", |request| request.request_id);
-        log::warn!("{id} a live query ends: {error}");
-        named("error", Problem::from(error).document(self.subscriber.answered()))
-    }
+/// A stream that only tells that there can be none at this time.
+pub(super) fn failed(error: Error) -> Response {
+    let subscriber = Subscriber::default();
+    let told = subscriber.clone();
+    let event = async move { failure(&told, &error) };
+    let events = stream::once(event).filter_map(|event| async { event.map(Ok) });
+    respond(subscriber, events)
+}
+
+fn respond(
+    subscriber: Subscriber,
+    events: impl Stream<Item = Result<Event, Infallible>> + Send + Sync + 'static,
+) -> Response {
+    let start = stream::iter([Ok(Event::default().retry(RETRY))]);
+    let events = sse::keep_alive().interval(KEEP_ALIVE).stream(start.chain(events));
+    let mut response = sse::reply(events).into_response();
+    response.extensions_mut().insert(subscriber);
+    let response = with_header(response, CACHE_CONTROL, "no-store");
+    with_header(response, ACCEL_BUFFERING, "no")
+}
+
+/// The event of a feed that has failed: a problem document, as a response would have it.
+fn failure(subscriber: &Subscriber, error: &Error) -> Option<Event> {
+    let request = subscriber.answered();
+    let id = request.map_or("-", |request| request.request_id);
+    log::warn!("{id} a live query ends: {error}");
+    named("error", Problem::from(error).document(request))
 }
