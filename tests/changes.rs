@@ -4,8 +4,11 @@ mod support;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::{FutureExt, StreamExt};
+use reql::r;
 use reql_embedded::Server;
 use serde_json::{Value, json};
 use support::events::Events;
@@ -15,10 +18,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use warp::Filter;
 use warp::reply::Reply;
-use warp_reql::Database;
 use warp_reql::routes::{App, routes};
 use warp_reql::server::Service;
 use warp_reql::settings::{Hosts, Limits, Rdb, Settings};
+use warp_reql::{Conn, Database};
 
 const DOCS: &str = "/tables/heroes/docs";
 
@@ -319,28 +322,61 @@ async fn a_quiet_stream_shows_that_it_is_alive() {
 /// missed are all there were.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_does_not_read_is_told_of_a_gap() {
-    const CHANGES: u64 = 400;
-    let live = Live::with(Limits { feed_queue: 20, ..Limits::default() }).await;
+    const CHANGES: u64 = 40;
+    let live = Live::with(Limits { feed_queue: 8, ..Limits::default() }).await;
     let mut events = live.changes("select=id,n").await;
     let mut all = live.changes("select=n,text").await;
-    let text = "x".repeat(64 << 10);
-    for n in 0..CHANGES {
-        live.put(json!({"id": 1, "n": n, "text": text})).await;
+    // The changes are much more than all the buffers on the way to the client hold.
+    live.put(json!({"id": 1, "n": 0, "text": "x".repeat(256 << 10)})).await;
+    assert_eq!(events.change().await.0, "add");
+    let mut writer = Conn::new(live.api.database.clone());
+    for n in 1..CHANGES {
+        writer.first::<Value>(r.table("heroes").get(1).update(json!({"n": n}))).await.unwrap();
         // One that reads misses nothing.
         assert_eq!(events.change().await.2["n"], n);
     }
-    live.put(json!({"id": 1, "n": "last"})).await;
     let (mut seen, mut skipped) = (0, 0);
-    loop {
+    while seen + skipped < CHANGES {
         let event = all.next().await.unwrap();
         match event.name.as_str() {
             "gap" => skipped += event.data["skipped"].as_u64().unwrap(),
-            _ if event.data["new"]["n"] == "last" => break,
             _ => seen += 1,
         }
     }
-    assert!(skipped > 0, "all {seen} changes were kept for a client that did not read");
     assert_eq!(seen + skipped, CHANGES);
+    assert!(skipped > 0, "all {seen} changes were kept for a client that did not read");
+    live.put(json!({"id": 2})).await;
+    assert_eq!(all.change().await.0, "add", "after a gap it goes on");
+}
+
+#[tokio::test]
+async fn a_handlers_own_feed_is_waited_for_without_end() {
+    let server = support::server().await;
+    let database = support::database(&server);
+    let mut writer = Conn::new(database.clone());
+    writer.first::<Value>(r.db("test").table_create("heroes")).await.unwrap();
+    let feed = Conn::new(database.clone()).into_feed::<Value>(r.table("heroes").changes(())).await.unwrap();
+    let mut feed = pin!(feed);
+    // Opened now, so that what comes next is after it.
+    while server.open_connections() < 2 || feed.as_mut().next().now_or_never().is_some() {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(24 * 3600)).await;
+    assert!(feed.as_mut().next().now_or_never().is_none(), "no timeout applies");
+    tokio::time::resume();
+    let insert = async {
+        // The feed has a connection of its own, which may be opened after this one has written.
+        for id in 0.. {
+            writer.first::<Value>(r.table("heroes").insert(json!({"id": id}))).await.unwrap();
+        }
+    };
+    let row = tokio::select! {
+        () = insert => unreachable!("it writes for ever"),
+        row = feed.next() => row.unwrap().unwrap(),
+    };
+    assert_eq!(row["old_val"], json!(null));
+    assert!(row["new_val"]["id"].is_number(), "{row}");
 }
 
 /// The service as it is run, with what it takes to stop it.

@@ -39,7 +39,7 @@ impl Events {
     pub async fn open_with(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Events {
         let socket = TcpSocket::new_v4().expect("a socket");
         // What isn't read has to wait at the service rather than here.
-        socket.set_recv_buffer_size(4096).expect("a small buffer");
+        socket.set_recv_buffer_size(64 << 10).expect("a small buffer");
         let stream = socket.connect(addr).await.expect("the service listens");
         let mut request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n");
         if !headers.iter().any(|(name, _)| *name == "accept") {
