@@ -42,8 +42,13 @@ struct State {
 }
 
 impl Jobs {
+    /// Counts a query that begins.
+    pub fn count(&self) {
+        self.state().begun.count(Instant::now());
+    }
+
     /// Lists a query until the returned value is dropped.
-    pub fn begin(&self, query: Arc<Query>, context: &QueryContext) -> Running {
+    pub fn list(&self, query: Arc<Query>, context: &QueryContext) -> Running {
         let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
         let job = Job {
             id,
@@ -52,10 +57,7 @@ impl Jobs {
             started: Instant::now(),
             interrupt: context.interrupt.clone(),
         };
-        let mut state = self.state();
-        state.begun.count(job.started);
-        state.running.insert(id, job);
-        drop(state);
+        self.state().running.insert(id, job);
         Running { jobs: self.clone(), id }
     }
 

@@ -10,7 +10,8 @@ use super::catalog::TableEntry;
 use super::codec;
 use super::core::Core;
 use super::index::Index;
-use super::snapshot::{Entries, Snapshot};
+use super::moment::Entries;
+use super::snapshot::Snapshot;
 use crate::datum::{Datum, key};
 use crate::error::Result;
 
@@ -82,7 +83,7 @@ fn is_under_own_key(document: &Datum, primary_key: &str, found: &[u8]) -> bool {
 /// An index that is being compared to what its function gives.
 struct Checked<'a> {
     index: &'a Index,
-    entries: Entries,
+    entries: Arc<Entries>,
     expected: u64,
     missing: u64,
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use redb::{
 };
 
 use super::catalog::{DATABASES, TABLES};
+use super::moment::Moment;
 use super::store::META;
 use crate::error::{Error, Result};
 
@@ -38,6 +39,8 @@ pub(super) struct File {
     path: Option<PathBuf>,
     cache_bytes: usize,
     database: RwLock<Option<Database>>,
+    /// What is committed, once somebody has asked for it. Locked after `database`, never before.
+    moment: Mutex<Option<Arc<Moment>>>,
     /// An operation on the file failed, after which redb refuses all others.
     failed: AtomicBool,
 }
@@ -65,11 +68,36 @@ impl File {
             }
         }
         let database = RwLock::new(Some(database));
-        Ok((File { path, cache_bytes, database, failed: AtomicBool::new(false) }, is_new))
+        let file =
+            File { path, cache_bytes, database, moment: Mutex::default(), failed: AtomicBool::new(false) };
+        Ok((file, is_new))
     }
 
     fn lock(&self) -> RwLockReadGuard<'_, Option<Database>> {
         self.database.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything that is committed, shared with all others who read between the same two commits.
+    pub(super) fn moment(&self) -> Result<Arc<Moment>> {
+        let database = self.lock();
+        let mut moment = self.moment_slot();
+        if let Some(moment) = &*moment {
+            return Ok(moment.clone());
+        }
+        // Under the lock, so that a commit that follows is sure to find this moment and to take it away.
+        let txn = database.as_ref().ok_or_else(closed)?.begin_read().map_err(|error| self.failure(error))?;
+        Ok(moment.insert(Arc::new(Moment::new(txn))).clone())
+    }
+
+    /// Has those who read from here on see what has just been committed.
+    pub(super) fn forget_moment(&self) {
+        let forgotten = self.moment_slot().take();
+        // Whatever goes with it goes without the lock.
+        drop(forgotten);
+    }
+
+    fn moment_slot(&self) -> MutexGuard<'_, Option<Arc<Moment>>> {
+        self.moment.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A snapshot of everything that is committed.
@@ -111,6 +139,7 @@ impl File {
             return Ok(());
         };
         let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        self.forget_moment();
         // The lock on the file has to go before it can be taken again.
         drop(slot.take());
         *slot = Some(open_database(path, self.cache_bytes)?);
@@ -124,6 +153,7 @@ impl File {
         run: impl Fn(&mut Database) -> std::result::Result<T, E>,
     ) -> Result<T> {
         let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        self.forget_moment();
         let database = slot.as_mut().ok_or_else(closed)?;
         let start = Instant::now();
         loop {
@@ -142,6 +172,7 @@ impl File {
     /// Closes the file and lets go of its lock.
     pub(super) fn close(&self) {
         let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        self.forget_moment();
         if let Some(database) = slot.take()
             && let Err(error) = database.close()
         {
