@@ -99,6 +99,8 @@ pub enum Error {
     Unreachable(String),
     /// All connections stayed in use for this long.
     Exhausted(Duration),
+    /// As many live queries as this are being served, which is all there may be.
+    TooManyFeeds(usize),
     /// Connecting to the database took longer than this.
     ConnectTimeout(Duration),
     /// The database did not answer a query within this time. If the query wrote, the write may or may not have happened.
@@ -208,6 +210,7 @@ impl Error {
             Error::Refused(_) => Code::Refused,
             Error::Unreachable(_) => Code::DatabaseUnreachable,
             Error::Exhausted(_) => Code::ConnectionsExhausted,
+            Error::TooManyFeeds(_) => Code::FeedsExhausted,
             Error::ConnectTimeout(_) => Code::ConnectTimeout,
             Error::QueryTimeout(_) => Code::QueryTimeout,
             Error::OutcomeUnknown(_) => Code::OutcomeUnknown,

@@ -92,6 +92,11 @@ impl Service {
         let grace = settings.shutdown_timeout;
         let activity = embedded.as_ref().map(reql_embedded::Server::activity);
         let app = App::with_embedded(settings, database, activity);
+        let streams = app.clone();
+        let shutdown = async move {
+            shutdown.await;
+            streams.stop();
+        };
         run(listener, service(app), shutdown, grace).await;
         drop(bootstrap);
         if let Some(server) = embedded

@@ -117,6 +117,19 @@ async fn permissions_are_the_users() {
 }
 
 #[tokio::test]
+async fn live_queries_are_the_users_too() {
+    let guarded = Guarded::start(|rdb| rdb).await;
+    guarded.set("stranger", json!({"id": "stranger", "password": "stranger's"})).await;
+    for path in [DOCS, DOC, "/tables/heroes/changes"] {
+        for (who, status, code) in [("stranger", 403, "forbidden"), ("nobody", 401, "unauthorized")] {
+            let authorization = basic(who, &format!("{who}'s"));
+            let headers = [("authorization", authorization.as_str()), ("accept", "text/event-stream")];
+            problem(&guarded.api.with("GET", path, &headers, b"").await, status, code);
+        }
+    }
+}
+
+#[tokio::test]
 async fn wrong_passwords_and_unknown_users_look_the_same() {
     let Guarded { api, .. } = Guarded::start(|rdb| rdb).await;
     let mut answers = Vec::new();

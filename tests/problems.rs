@@ -153,6 +153,9 @@ async fn every_code_is_provoked() {
     walk(&api, unconditional.into(), &mut walked).await;
     let created = api.with("PUT", "/tables/heroes/docs/2", &[JSON, ("if-none-match", "*")], b"{}").await;
     assert_eq!(created.status(), 201);
+    let feedless = |settings| Settings { limits: Limits { feeds: 0, ..Limits::default() }, ..settings };
+    let follow = row(Code::FeedsExhausted, "GET", "/tables/heroes/changes").has(&[("retry-after", "1")]);
+    walk(&started(feedless).await, vec![follow], &mut walked).await;
     of_the_database(&mut walked).await;
     of_the_network(&mut walked).await;
     of_the_service(&mut walked);

@@ -97,6 +97,8 @@ codes! {
     DatabaseUnavailable = "database-unavailable", SERVICE_UNAVAILABLE;
     /// All connections to the database stayed in use.
     ConnectionsExhausted = "connections-exhausted", SERVICE_UNAVAILABLE;
+    /// As many live queries as there may be are being served.
+    FeedsExhausted = "feeds-exhausted", SERVICE_UNAVAILABLE;
     /// The write may or may not have happened.
     OutcomeUnknown = "outcome-unknown", SERVICE_UNAVAILABLE;
     /// Connecting to the database took too long.

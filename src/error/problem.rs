@@ -82,20 +82,31 @@ impl Problem {
     }
 
     /// The response to a request that is known.
-    pub(crate) fn answer(mut self, to: Answered<'_>) -> Response {
-        if to.method.is_safe() && self.code == Code::OutcomeUnknown {
+    pub(crate) fn answer(self, to: Answered<'_>) -> Response {
+        self.seen_by(Some(to)).write(Some(to))
+    }
+
+    /// The document alone, for a stream that has begun with another status already.
+    pub(crate) fn document(self, to: Option<Answered<'_>>) -> impl Serialize {
+        let problem = self.seen_by(to);
+        serde_json::to_value(problem.to_document(to)).unwrap_or_default()
+    }
+
+    /// Without the doubts that only a request that writes has.
+    fn seen_by(mut self, to: Option<Answered<'_>>) -> Self {
+        if to.is_some_and(|to| to.method.is_safe()) && self.code == Code::OutcomeUnknown {
             self.code = Code::DatabaseUnavailable;
             self.detail = "The connection to the database broke.".to_owned();
         }
-        if to.method.is_safe() && self.hint == Some(REPEAT) {
+        if to.is_some_and(|to| to.method.is_safe()) && self.hint == Some(REPEAT) {
             self.hint = None;
         }
-        self.write(Some(to))
+        self
     }
 
-    fn write(self, to: Option<Answered<'_>>) -> Response {
+    fn to_document<'a>(&'a self, to: Option<Answered<'a>>) -> Document<'a> {
         let (status, code) = (self.status(), self.code.as_str());
-        let document = Document {
+        Document {
             r#type: format!("{TYPE}{code}"),
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
@@ -106,9 +117,12 @@ impl Problem {
             hint: self.hint,
             place: &self.place,
             cause: self.cause.as_deref().filter(|_| to.is_some_and(|to| to.debug)),
-        };
-        let mut response = warp::reply::json(&document).into_response();
-        *response.status_mut() = status;
+        }
+    }
+
+    fn write(self, to: Option<Answered<'_>>) -> Response {
+        let mut response = warp::reply::json(&self.to_document(to)).into_response();
+        *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some((name, value)) = self.header.clone() {
@@ -167,6 +181,7 @@ fn detail(error: &Error) -> String {
         Error::Exhausted(waited) => {
             format!("All database connections stayed in use for {}.", seconds(*waited))
         }
+        Error::TooManyFeeds(limit) => format!("All {limit} live queries that there may be are taken."),
         Error::ConnectTimeout(limit) => {
             format!("Connecting to the database took longer than {}.", seconds(*limit))
         }

@@ -70,8 +70,7 @@ impl Call {
 
     /// Whether the request names this type itself among those it accepts.
     pub(super) fn asks_for(&self, name: &str) -> bool {
-        let values = self.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|part| media_type(part) == name)
+        names_type(&self.headers, name)
     }
 
     /// That the body is of one of these types, as far as the request says.
@@ -111,6 +110,12 @@ fn accepts(accepted: &str, name: &str) -> bool {
         }
     }
     false
+}
+
+/// Whether a request names this type itself among those it accepts.
+pub(super) fn names_type(headers: &HeaderMap, name: &str) -> bool {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|part| media_type(part) == name)
 }
 
 /// The type without its parameters.

@@ -1,8 +1,6 @@
 //! What a request must keep to before any route looks at it: lengths, how many there may be, and credentials.
 
-use std::sync::Arc;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use warp::http::Method;
 use warp::http::header::HeaderMap;
 use warp::path::FullPath;
@@ -55,9 +53,4 @@ fn pass(app: &App, method: &Method, path: &str, query: &str, headers: &HeaderMap
     let permit = app.running().try_acquire_owned();
     let permit = permit.map_err(|_| Error::TooManyRequests { limit: limits.requests })?;
     Ok(Pass { _permit: Some(permit) })
-}
-
-/// As many permits as requests may be answered at once.
-pub(super) fn permits(app: &crate::settings::Limits) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(app.requests.min(Semaphore::MAX_PERMITS)))
 }

@@ -1,6 +1,6 @@
 //! Secondary indexes: list, create, drop.
 
-mod definition;
+pub(super) mod definition;
 
 use ql2::term::TermType;
 use reql::cmd::index_create::Options;

@@ -12,6 +12,7 @@ use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
 use super::App;
+use super::changes::{EVENT_STREAM, Subscriber};
 use super::cors::Asker;
 use super::paths::template;
 use crate::conn::Clock;
@@ -23,7 +24,6 @@ const REQUEST_ID_MAX: usize = 128;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-const EVENT_STREAM: &[u8] = b"text/event-stream";
 
 /// What is known of a request before anything is done for it.
 struct Request {
@@ -96,6 +96,9 @@ impl Request {
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             response = self.in_full(problem, &response);
         }
+        if let Some(subscriber) = response.extensions_mut().remove::<Subscriber>() {
+            subscriber.is(self.answered());
+        }
         let (status, took) = (response.status(), self.started.elapsed());
         self.app.metrics().answered(template(&self.path), &self.method, status, took);
         let took = took.as_secs_f64() * 1000.0;
@@ -109,18 +112,18 @@ impl Request {
         self.count_feed(response)
     }
 
+    fn answered(&self) -> Answered<'_> {
+        let debug = self.app.settings().debug;
+        Answered { method: &self.method, path: &self.path, request_id: &self.id, debug }
+    }
+
     /// A problem as a document that knows its request; what the response to it had to say beside it stays.
     fn in_full(&self, problem: Problem, response: &Response) -> Response {
         if let Some(cause) = &problem.cause {
             let level = if problem.status().is_server_error() { Level::Error } else { Level::Debug };
             log!(level, "{} {}: {cause}", self.id, problem.detail);
         }
-        let mut document = problem.answer(Answered {
-            method: &self.method,
-            path: &self.path,
-            request_id: &self.id,
-            debug: self.app.settings().debug,
-        });
+        let mut document = problem.answer(self.answered());
         document.extensions_mut().remove::<Problem>();
         for (name, value) in response.headers() {
             document.headers_mut().entry(name).or_insert_with(|| value.clone());
@@ -130,7 +133,7 @@ impl Request {
 
     /// An event stream counts as open until its body is dropped.
     fn count_feed(&self, response: Response) -> Response {
-        let is_feed = |value: &HeaderValue| value.as_bytes().starts_with(EVENT_STREAM);
+        let is_feed = |value: &HeaderValue| value.as_bytes().starts_with(EVENT_STREAM.as_bytes());
         if !response.headers().get(CONTENT_TYPE).is_some_and(is_feed) {
             return response;
         }

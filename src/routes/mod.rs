@@ -6,6 +6,7 @@
 mod answer;
 mod body;
 mod call;
+mod changes;
 mod cors;
 mod credentials;
 mod documents;
@@ -28,7 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use reql::r;
 use reql_embedded::Activity;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Duration, Instant};
 use warp::{Filter, Reply};
 
@@ -57,8 +58,12 @@ struct Shared {
     settings: Settings,
     embedded: Option<Activity>,
     metrics: Metrics,
+    /// Permits for requests about tables.
     running: Arc<Semaphore>,
     primary_keys: Mutex<HashMap<String, (String, Instant)>>,
+    /// Permits for live queries.
+    feeds: Arc<Semaphore>,
+    stop: watch::Sender<bool>,
 }
 
 impl App {
@@ -73,11 +78,33 @@ impl App {
             database,
             embedded,
             metrics: Metrics::new(),
-            running: gate::permits(&settings.limits),
+            running: permits(settings.limits.requests),
+            feeds: permits(settings.limits.feeds),
+            stop: watch::Sender::new(false),
             settings,
             primary_keys: Mutex::default(),
         };
         App { shared: Arc::new(shared) }
+    }
+
+    /// Ends what would go on for ever, the live queries; other requests are left to finish by themselves.
+    pub fn stop(&self) {
+        self.shared.stop.send_replace(true);
+    }
+
+    /// Done when live queries have to end.
+    pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
+        let mut stop = self.shared.stop.subscribe();
+        async move {
+            // An error says that nobody is left who could stop them: that is an end, too.
+            let _ = stop.wait_for(|stop| *stop).await;
+        }
+    }
+
+    /// The right to serve one more live query.
+    pub(crate) fn feed(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let permit = Arc::clone(&self.shared.feeds).try_acquire_owned();
+        permit.map_err(|_| Error::TooManyFeeds(self.limits().feeds))
     }
 
     /// The database behind the API.
@@ -146,12 +173,18 @@ pub fn routes(app: App) -> impl Filter<Extract = (impl Reply + use<>,), Error = 
         .unify()
         .or(indexes::routes(&app))
         .unify()
+        .or(changes::routes(&app))
+        .unify()
         .or(documents::routes(&app))
         .unify()
         .boxed();
     // The pass ends with the answer.
     let answered = gate::gate(&app).and(resources).map(|_pass, response| response).recover(recover).unify();
     layer::observed(&app, answered)
+}
+
+fn permits(count: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)))
 }
 
 impl fmt::Debug for App {

@@ -1,7 +1,7 @@
 //! The paths of the API, as templates: what metrics and the OpenAPI document call a request by.
 
 /// Every path that is served.
-pub(super) const PATHS: [&str; 12] = [
+pub(super) const PATHS: [&str; 13] = [
     "/health/live",
     "/health/ready",
     "/metrics",
@@ -14,6 +14,7 @@ pub(super) const PATHS: [&str; 12] = [
     "/tables/{table}/indexes/{index}",
     "/tables/{table}/docs",
     "/tables/{table}/docs/{id}",
+    "/tables/{table}/changes",
 ];
 
 /// The template that a path fits, so that whatever clients ask for has a name out of a fixed set.

@@ -80,6 +80,7 @@ impl Loaded {
         let built_in = |key| self.origin(key) == Origin::BuiltIn;
         let (level, page, standby) =
             (built_in("log_level"), built_in("limits.page"), built_in("rdb.standby"));
+        let feeds = built_in("limits.feeds");
         let settings = &mut self.settings;
         if level {
             settings.log_level = Settings::level_for(settings.debug);
@@ -91,6 +92,9 @@ impl Loaded {
             // What stands by is the service's own, which users' requests have no use for.
             let use_for_it = if settings.auth == Auth::Database { 0 } else { settings.rdb.standby };
             settings.rdb.standby = use_for_it.min(settings.rdb.max_connections);
+        }
+        if feeds {
+            settings.limits.feeds = settings.rdb.max_connections / 2;
         }
     }
 

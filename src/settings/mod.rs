@@ -107,6 +107,12 @@ pub struct Limits {
     /// a bulk insert over a slow line; a single query is bounded by [`Rdb::query_timeout`]. Default 5 min.
     #[serde(with = "units::duration")]
     pub request_time: Duration,
+    /// How many live queries may be served at once; 0 serves none. Each holds one of `rdb.max_connections`. Default: half of
+    /// those, so that as many are left for requests; 128 if they too are built in.
+    pub feeds: usize,
+    /// How many changes wait in the database for a client that reads slowly; beyond them it gets a `gap` event instead.
+    /// Default 10,000.
+    pub feed_queue: u32,
 }
 
 impl Settings {
@@ -165,6 +171,8 @@ impl Default for Limits {
             headers: 16 << 10,
             requests: 1024,
             request_time: Duration::from_secs(300),
+            feeds: 128,
+            feed_queue: 10_000,
         }
     }
 }

@@ -58,6 +58,12 @@ const RULES: &[Rule] = &[
         (1..=1_000_000).contains(&s.limits.requests)
     }),
     rule("limits.request_time", TIMEOUT, |s| is_timeout(s.limits.request_time)),
+    rule("limits.feeds", "a whole number from 0 to `rdb.max_connections`", |s| {
+        s.limits.feeds <= s.rdb.max_connections
+    }),
+    rule("limits.feed_queue", "a whole number from 1 to 1000000", |s| {
+        (1..=1_000_000).contains(&s.limits.feed_queue)
+    }),
     rule("rdb", "a table", |_| true),
     rule("rdb.host", "\"embedded\", or hosts such as \"a, b:28016, [::1]:28015\"", |_| true),
     rule("rdb.port", "a port from 1 to 65535", |s| s.rdb.port != 0),

@@ -1,6 +1,7 @@
 //! Parts that the tests share: the embedded server, servers that misbehave, and the API over either.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod events;
 pub mod link;
 
 use std::net::SocketAddr;

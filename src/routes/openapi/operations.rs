@@ -10,10 +10,11 @@ use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, RefOr, Required};
 
-use super::parameters::{all as everything, filter, header, id, name, page, tags};
+use super::parameters::{all as everything, filter, header, id, initial, name, page, tags};
 use super::schemas::{list_of, named, one_or, text};
 use crate::error::Code;
 use crate::routes::call::{HTML, JSON, NDJSON, TEXT};
+use crate::routes::changes::EVENT_STREAM;
 use crate::routes::documents::MERGE_PATCH;
 use crate::settings::{Auth, Settings};
 
@@ -162,6 +163,7 @@ pub(super) fn all(settings: &Settings) -> Vec<Op> {
     all.extend(indexes());
     all.extend(documents(settings));
     all.extend(document());
+    all.push(changes(settings));
     let user = if settings.auth == Auth::Database { &USER[..] } else { &USER[1..] };
     all.into_iter().map(|op| if op.is_about_data() { op.problems(user) } else { op }).collect()
 }
@@ -278,6 +280,24 @@ fn documents(settings: &Settings) -> Vec<Op> {
             .problems(&WRITE)
             .problems(&[Code::QueryLogic, Code::ResourceLimit]),
     ]
+}
+
+fn changes(settings: &Settings) -> Op {
+    let about = "Follow the documents: a stream of server-sent events. Lists and documents are followed at their own paths \
+                 too, with `Accept: text/event-stream`.";
+    let events = || ContentBuilder::new().schema(Some(text())).build();
+    op(HttpMethod::Get, "/tables/{table}/changes", "followDocuments", about)
+        .takes([
+            name("table"),
+            initial(),
+            header("Last-Event-ID", "That the client returns, and has missed changes."),
+        ])
+        .takes(filter())
+        .takes(
+            page(&settings.limits).into_iter().filter(|it| !["offset", "cursor"].contains(&it.name.as_str())),
+        )
+        .answers(200, answer("The events, until the client leaves.").content(EVENT_STREAM, events()))
+        .problems(&[Code::QueryLogic, Code::NoSuchIndex, Code::Refused, Code::FeedsExhausted])
 }
 
 fn one_or_many() -> Schema {

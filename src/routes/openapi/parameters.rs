@@ -92,6 +92,11 @@ pub(super) fn page(limits: &Limits) -> Vec<Parameter> {
     ]
 }
 
+pub(super) fn initial() -> Parameter {
+    let flag = ObjectBuilder::new().schema_type(Type::Boolean).default(Some(true.into()));
+    query("initial", "Whether the stream begins with the documents that are there.", flag)
+}
+
 pub(super) fn all() -> Parameter {
     let flag = ObjectBuilder::new().schema_type(Type::Boolean);
     query("all", "Whether all documents are meant; needed when there is no filter.", flag)
