@@ -28,6 +28,11 @@ pub trait Engine: Send + Sync + 'static {
     /// Tells where connections come in, before the first one does.
     fn listening(&self, _: Listening) {}
 
+    /// How many queries there are and were.
+    fn queries(&self) -> QueryCounts {
+        QueryCounts::default()
+    }
+
     /// Flushes and closes the storage, after the last connection has gone. May block.
     fn close(&self) {}
 }
@@ -87,6 +92,15 @@ pub struct Listening {
     pub addrs: Vec<SocketAddr>,
     /// How many connections are open.
     pub connections: Arc<AtomicUsize>,
+}
+
+/// How many queries a server has to do with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueryCounts {
+    /// Those that run now, streams and feeds that haven't been read to their end included.
+    pub running: u64,
+    /// Those that began since the server was started.
+    pub begun: u64,
 }
 
 /// What a query evaluates to.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::datum::{Datum, json};
 use crate::engine::{
     Answer, Batch, Credentials, Cursor, Engine, Envelope, Error, ErrorClass, ErrorType, Failure, Frame,
-    Listening, Note, Query, QueryContext, ServerInfo, Weight,
+    Listening, Note, Query, QueryContext, QueryCounts, ServerInfo, Weight,
 };
 use crate::error::{self, ErrorKind};
 use crate::eval;
@@ -54,6 +54,11 @@ impl Engine for Reql {
     fn listening(&self, listening: Listening) {
         // A second start on the same engine has nothing to add.
         let _ = self.instance.listening.set(listening);
+    }
+
+    fn queries(&self) -> QueryCounts {
+        let jobs = &self.instance.jobs;
+        QueryCounts { running: jobs.running() as u64, begun: jobs.begun().0 }
     }
 
     fn compile(&self, envelope: Envelope<'_>) -> Result<Box<dyn Query>, Error> {

@@ -66,6 +66,11 @@ impl Jobs {
         self.state().running.values().filter(|job| !job.interrupt.is_raised()).cloned().collect()
     }
 
+    /// How many queries run now.
+    pub fn running(&self) -> usize {
+        self.state().running.len()
+    }
+
     /// How many connections have a query that runs.
     pub fn active_clients(&self) -> usize {
         let state = self.state();
