@@ -1,7 +1,7 @@
 //! Power failures: a disk that keeps any part of what was written since the last sync, whole or torn.
 //!
 //! Each round opens the store on what the last failure left, checks it, works on, and loses power after a random number of the
-//! disk's operations: also while the store opens, recovers, or closes. Everything is made up from one seed, which a failure shows.
+//! disk's operations: also while the store opens, recovers, is compacted, or closes. Everything is made up from one seed, which a failure shows.
 //!
 //! `REQL_TORN_SEED` repeats one, as far as the threads of the store allow; `REQL_TORN_ROUNDS` sets how many failures there are (default 150).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -282,6 +282,9 @@ fn work(disk: &Disk, known: &mut Known, steps: usize, random: &mut StdRng, seed:
     let report = store.check()?;
     assert_eq!(report.problems, Vec::<String>::new(), "seed {seed}");
     for _ in 0..steps {
+        if random.random_ratio(1, 30) {
+            store.compact()?;
+        }
         let step = Step::random(random);
         let is_soft = random.random_ratio(1, 2) && matches!(step, Step::Put(..) | Step::Delete(_));
         let before = known.now().clone();
