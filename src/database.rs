@@ -1,6 +1,6 @@
 //! The database as the service sees it: dialling, standing by, reuse, limits, counters.
 //!
-//! Three rules make up this module:
+//! Four rules make up this module:
 //!
 //! - **Every request holds a permit.** There are `max_connections` of them, handed out in the order of asking. The
 //!   sessions that stand by hold none, but there are never more of them than free permits, so the sum stays within
@@ -12,8 +12,12 @@
 //! - **Requests never wait for the keeper.** It fills up what stands by, in the background and one dial at a time, and
 //!   backs off with jitter while the database is away. A request that finds nothing ready dials for itself, so the
 //!   service is back as soon as the database is.
+//! - **A session serves one user.** What stands by or is reused is the service's own account. A request with credentials
+//!   gets a session that is dialled with them and closed after it, so a password that was changed, or a user who was
+//!   deleted, counts from the next request on.
 
 mod counters;
+mod credentials;
 mod keeper;
 mod servers;
 
@@ -35,6 +39,7 @@ use keeper::Keeper;
 use servers::Servers;
 
 pub use counters::{Stats, Timeouts};
+pub use credentials::Credentials;
 
 /// How long a session that stood by may take to show that it is alive.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
@@ -70,6 +75,8 @@ struct Link {
 pub(crate) struct Lease {
     // The order of the fields is the order of their drop: the socket closes before the next request may open one.
     link: Link,
+    /// Whether it is a user's own, and not the service's.
+    personal: bool,
     _in_use: Held,
     _permit: OwnedSemaphorePermit,
     database: Database,
@@ -114,9 +121,21 @@ impl Database {
             Some(link) => link,
             None => self.shared.dial().await?,
         };
+        Ok(self.lease(link, permit, false))
+    }
+
+    /// A session of its own for one request of this user.
+    pub(crate) async fn acquire_as(&self, who: &Credentials) -> Result<Lease, Error> {
+        let permit = self.permit().await?;
+        self.shared.make_room();
+        let link = self.shared.dial_as(who).await?;
+        Ok(self.lease(link, permit, true))
+    }
+
+    fn lease(&self, link: Link, permit: OwnedSemaphorePermit, personal: bool) -> Lease {
         let in_use = Held::new(&self.shared.counters, |counters| &counters.in_use);
         self.shared.keeper.wake();
-        Ok(Lease { link, _in_use: in_use, _permit: permit, database: self.clone() })
+        Lease { link, personal, _in_use: in_use, _permit: permit, database: self.clone() }
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
@@ -160,21 +179,35 @@ impl Shared {
         }
     }
 
+    /// Closes what stands by in the place of a session that is about to be opened.
+    fn make_room(&self) {
+        let mut ready = self.ready();
+        let room = self.permits.available_permits();
+        ready.truncate(room);
+    }
+
     async fn dial(&self) -> Result<Link, Error> {
+        let dialled = self.dial_as(&Credentials::of(&self.settings)).await;
+        dialled.map_err(Error::into_own)
+    }
+
+    async fn dial_as(&self, who: &Credentials) -> Result<Link, Error> {
         let mut outcome = Err(Error::Misconfigured("the settings name no database server".to_owned()));
         for server in self.servers.in_turn() {
-            outcome = self.dial_one(server.host(), server.port()).await;
-            server.report(outcome.is_ok());
-            if outcome.is_ok() {
+            outcome = self.dial_one(server.host(), server.port(), who).await;
+            // Who refuses credentials is there, and the others know no other users.
+            let answered = matches!(outcome, Ok(_) | Err(Error::Unauthorized(_)));
+            server.report(answered);
+            if answered {
                 break;
             }
         }
         outcome
     }
 
-    async fn dial_one(&self, host: &str, port: u16) -> Result<Link, Error> {
+    async fn dial_one(&self, host: &str, port: u16, who: &Credentials) -> Result<Link, Error> {
         let patience = self.settings.connect_timeout;
-        match timeout(patience, r.connect(self.options(host, port))).await {
+        match timeout(patience, r.connect(self.options(host, port, who))).await {
             Ok(Ok(session)) => Ok(Link::new(session, Arc::clone(&self.counters))),
             Ok(Err(error)) => Err(Error::connect(error)),
             Err(_) => {
@@ -184,13 +217,13 @@ impl Shared {
         }
     }
 
-    fn options(&self, host: &str, port: u16) -> Options {
+    fn options(&self, host: &str, port: u16, who: &Credentials) -> Options {
         Options::new()
             .host(host.to_owned())
             .port(port)
             .db(self.settings.db.clone())
-            .user(self.settings.user.clone())
-            .password(self.settings.password.expose().to_owned())
+            .user(who.user().to_owned())
+            .password(who.password().expose().to_owned())
     }
 }
 
@@ -226,12 +259,12 @@ impl Lease {
 
     /// Whether a later request may be served on this session, as far as its age is concerned.
     pub(crate) fn is_reusable(&self) -> bool {
-        self.link.opened.elapsed() < self.database.shared.settings.max_age
+        !self.personal && self.link.opened.elapsed() < self.database.shared.settings.max_age
     }
 
     /// Leaves the session, which must be idle, to a later request. Dropping the lease closes it instead.
     pub(crate) fn give_back(self) {
-        let Lease { mut link, database, _in_use, _permit } = self;
+        let Lease { mut link, database, _in_use, _permit, .. } = self;
         link.served = true;
         link.ready = Instant::now();
         database.shared.ready().push_back(link);

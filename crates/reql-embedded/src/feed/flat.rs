@@ -19,6 +19,9 @@ use crate::storage::{ChangeEvent, Direction, Subscription};
 /// How many documents are read in one snapshot.
 const PART: usize = 256;
 
+/// How many rows there is room for while there are none.
+const KEEP: usize = 16;
+
 /// A feed of changes, one by one.
 pub struct Flat {
     extent: Arc<Extent>,
@@ -185,7 +188,11 @@ impl Feed for Flat {
                 Phase::Opening => self.open_phase(),
                 Phase::Reading(walk) => self.read_part(walk)?,
                 Phase::Live => {
-                    let Some(taken) = self.queue.poll()? else { return Ok(None) };
+                    let Some(taken) = self.queue.poll()? else {
+                        // The first rows were many; what comes now may be little, and far apart.
+                        self.rows.shrink_to(KEEP);
+                        return Ok(None);
+                    };
                     self.note_skipped(taken.skipped);
                     self.events = taken.events.into();
                 }

@@ -11,8 +11,9 @@ use super::codec;
 use super::core::Core;
 use super::file::{self, File};
 use super::index::Index;
+use super::moment::Entries;
 use super::opening::FORMAT_TABLE;
-use super::snapshot::{Entries, Snapshot};
+use super::snapshot::Snapshot;
 use super::store::META;
 use crate::datum::{Datum, is_well_formed, key};
 use crate::error::Result;
@@ -163,7 +164,7 @@ fn is_under_own_key(document: &Datum, primary_key: &str, found: &[u8]) -> bool {
 /// An index that is being compared to what its function gives.
 struct Checked<'a> {
     index: &'a Index,
-    entries: Entries,
+    entries: Arc<Entries>,
     expected: u64,
     missing: u64,
 }

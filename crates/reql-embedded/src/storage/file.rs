@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction};
 
+use super::moment::Moment;
 use super::opening::{self, Opened, Purpose};
 use crate::error::{Error, Result};
 
@@ -26,6 +27,8 @@ pub(super) struct File {
     identity: Option<Identity>,
     cache_bytes: usize,
     database: RwLock<Option<Database>>,
+    /// What is committed, once somebody has asked for it. Locked after `database`, never before.
+    moment: Mutex<Option<Arc<Moment>>>,
     /// An operation on the file failed, after which redb refuses all others.
     failed: AtomicBool,
 }
@@ -67,11 +70,35 @@ impl File {
     fn new(path: Option<PathBuf>, opened: Opened, cache_bytes: usize) -> File {
         let identity = path.as_deref().and_then(Identity::of);
         let database = RwLock::new(Some(opened.database));
-        File { path, identity, cache_bytes, database, failed: AtomicBool::new(false) }
+        let (moment, failed) = (Mutex::default(), AtomicBool::new(false));
+        File { path, identity, cache_bytes, database, moment, failed }
     }
 
     fn lock(&self) -> RwLockReadGuard<'_, Option<Database>> {
         self.database.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything that is committed, shared with all others who read between the same two commits.
+    pub(super) fn moment(&self) -> Result<Arc<Moment>> {
+        let database = self.lock();
+        let mut moment = self.moment_slot();
+        if let Some(moment) = &*moment {
+            return Ok(moment.clone());
+        }
+        // Under the lock, so that a commit that follows is sure to find this moment and to take it away.
+        let txn = database.as_ref().ok_or_else(closed)?.begin_read().map_err(|error| self.failure(error))?;
+        Ok(moment.insert(Arc::new(Moment::new(txn))).clone())
+    }
+
+    /// Has those who read from here on see what has just been committed.
+    pub(super) fn forget_moment(&self) {
+        let forgotten = self.moment_slot().take();
+        // Whatever goes with it goes without the lock.
+        drop(forgotten);
+    }
+
+    fn moment_slot(&self) -> MutexGuard<'_, Option<Arc<Moment>>> {
+        self.moment.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A snapshot of everything that is committed.
@@ -114,6 +141,7 @@ impl File {
         };
         self.check_in_place()?;
         let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        self.forget_moment();
         // The lock on the file has to go before it can be taken again.
         drop(slot.take());
         *slot = Some(opening::open(path, Purpose::GoOn, self.cache_bytes)?.database);
@@ -127,6 +155,7 @@ impl File {
         run: impl Fn(&mut Database) -> std::result::Result<T, E>,
     ) -> Result<T> {
         let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        self.forget_moment();
         let database = slot.as_mut().ok_or_else(closed)?;
         let start = Instant::now();
         loop {
@@ -145,6 +174,7 @@ impl File {
     /// Closes the file and lets go of its lock.
     pub(super) fn close(&self) {
         let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        self.forget_moment();
         if let Some(database) = slot.take()
             && let Err(error) = database.close()
         {

@@ -12,8 +12,9 @@ use super::catalog::TableEntry;
 use super::codec;
 use super::core::Core;
 use super::index::{Index, IndexEntry};
+use super::moment::Documents;
 use super::range::{Direction, KeyRange};
-use super::snapshot::{Documents, Snapshot};
+use super::snapshot::Snapshot;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 

@@ -235,7 +235,7 @@ fn contents(store: &Store) -> Result<Contents> {
     let tables = store.tables("test")?.into_iter().map(|meta| meta.config.name);
     Ok(Contents {
         documents,
-        indexes: table.indexes()?.into_iter().map(|index| index.spec.name).collect(),
+        indexes: table.indexes()?.into_iter().map(|index| index.spec.name.clone()).collect(),
         tables: tables.filter(|name| name != "t").collect(),
     })
 }
