@@ -255,9 +255,7 @@ fn a_killed_server_loses_nothing_it_acknowledged() {
 
         let store = Store::open(options().path(directory.path())).unwrap();
         let table = store.table("test", "t").unwrap();
-        for writer in 0..WRITERS {
-            steps[writer] = steps_in_file(&table, writer, heard.steps[writer]);
-        }
+        steps = (0..WRITERS).map(|writer| steps_in_file(&table, writer, heard.steps[writer])).collect();
         let acknowledged = count + heard.counted;
         count = counted(&table);
         let possible = acknowledged..=acknowledged + COUNTERS as i64;
