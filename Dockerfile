@@ -17,6 +17,7 @@ COPY --from=build /usr/local/bin/warp-reql /usr/local/bin/warp-reql
 WORKDIR /var/lib/warp-reql
 COPY Settings.toml .
 USER warp-reql
+# Production wants a choice: APP_AUTH=database, or APP_ALLOW_ANONYMOUS=true.
 ENV APP_PROFILE=production
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["warp-reql", "health"]

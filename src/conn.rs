@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 use warp::Filter;
 
-use crate::database::{Database, Lease};
+use crate::database::{Credentials, Database, Lease};
 use crate::error::Error;
 pub(crate) use clock::Clock;
 use rows::Patience;
@@ -62,14 +62,15 @@ pub fn with_conn(database: &Database) -> impl Filter<Extract = (Conn,), Error = 
 ///
 /// # Errors of queries
 ///
-/// Opening the session may fail with [`Error::Exhausted`], [`Error::Unreachable`] or [`Error::ConnectTimeout`]; then
-/// nothing was sent. After that, [`Error::QueryTimeout`] and [`Error::OutcomeUnknown`] say that a write may or may not
+/// Opening the session may fail with [`Error::Exhausted`], [`Error::Unreachable`], [`Error::Unauthorized`] or
+/// [`Error::ConnectTimeout`]; then nothing was sent. After that, [`Error::QueryTimeout`] and [`Error::OutcomeUnknown`] say that a write may or may not
 /// have happened, and [`Error::Database`] is the server's own answer.
 pub struct Conn {
     lease: Option<Lease>,
     usage: Usage,
     clock: Clock,
     database: Database,
+    who: Option<Credentials>,
 }
 
 /// What has been done with a session, as far as it bears on what may be done with it next.
@@ -88,7 +89,16 @@ struct Usage {
 impl Conn {
     /// A connection that opens its session when it is first needed.
     pub fn new(database: Database) -> Self {
-        Conn { lease: None, usage: Usage::default(), clock: Clock::default(), database }
+        Conn { lease: None, usage: Usage::default(), clock: Clock::default(), database, who: None }
+    }
+
+    /// A connection on behalf of a database user, whose permissions decide what it may do. It is always opened for this
+    /// request alone and closed after it, and fails with [`Error::Unauthorized`] if the database doesn't take the
+    /// credentials.
+    pub fn with_credentials(database: Database, who: Credentials) -> Self {
+        let mut conn = Conn::new(database);
+        conn.who = Some(who);
+        conn
     }
 
     /// The first row of a query's result, or the whole of it if it is a single value; `None` if it is empty or null.
@@ -213,7 +223,10 @@ impl Conn {
             Some(lease) => lease,
             None => {
                 let asked = Instant::now();
-                let lease = self.database.acquire().await;
+                let lease = match &self.who {
+                    Some(who) => self.database.acquire_as(who).await,
+                    None => self.database.acquire().await,
+                };
                 self.clock.connecting(asked.elapsed());
                 let lease = lease?;
                 self.clock.connected(lease.source());

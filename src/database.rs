@@ -1,6 +1,6 @@
 //! The database as the service sees it: dialling, standing by, reuse, limits, counters.
 //!
-//! Three rules make up this module:
+//! Four rules make up this module:
 //!
 //! - **Every request holds a permit.** There are `max_connections` of them, handed out in the order of asking. The
 //!   sessions that stand by hold none, but there are never more of them than free permits, so the sum stays within
@@ -12,6 +12,9 @@
 //! - **Requests never wait for the keeper.** It fills up what stands by, in the background and two dials at a time, and
 //!   backs off with jitter while the database is away. A request that finds nothing ready dials for itself, so the
 //!   service is back as soon as the database is.
+//! - **A session serves one user.** What stands by or is reused is the service's own account. A request with credentials
+//!   gets a session that is dialled with them and closed after it, so a password that was changed, or a user who was
+//!   deleted, counts from the next request on.
 //!
 //! Why not a pool library: most sessions here are used once and never come back, so what is kept is above all a stock of
 //! unused ones. deadpool fills none, and an object that is taken for good leaves its count while the socket is still open,
@@ -20,6 +23,7 @@
 //! to write is `ready.rs` and `keeper.rs`; the queue is tokio's semaphore.
 
 mod counters;
+mod credentials;
 mod keeper;
 mod ready;
 mod servers;
@@ -42,6 +46,7 @@ use ready::Ready;
 use servers::Servers;
 
 pub use counters::{Stats, Timeouts};
+pub use credentials::Credentials;
 
 /// How long a session that stood by may take to show that it is alive.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
@@ -87,6 +92,8 @@ pub(crate) enum Source {
 pub(crate) struct Lease {
     // The order of the fields is the order of their drop: the socket closes before the next request may open one.
     link: Link,
+    /// Whether it is a user's own, and not the service's.
+    personal: bool,
     source: Source,
     _in_use: Held,
     _permit: OwnedSemaphorePermit,
@@ -132,9 +139,21 @@ impl Database {
             Some(ready) => ready,
             None => (self.shared.dial().await?, Source::Dialled),
         };
+        Ok(self.lease(link, source, permit, false))
+    }
+
+    /// A session of its own for one request of this user.
+    pub(crate) async fn acquire_as(&self, who: &Credentials) -> Result<Lease, Error> {
+        let permit = self.permit().await?;
+        self.shared.make_room();
+        let link = self.shared.dial_as(who).await?;
+        Ok(self.lease(link, Source::Dialled, permit, true))
+    }
+
+    fn lease(&self, link: Link, source: Source, permit: OwnedSemaphorePermit, personal: bool) -> Lease {
         let in_use = Held::new(&self.shared.counters, |counters| &counters.in_use);
         self.shared.keeper.wake();
-        Ok(Lease { link, source, _in_use: in_use, _permit: permit, database: self.clone() })
+        Lease { link, source, personal, _in_use: in_use, _permit: permit, database: self.clone() }
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
@@ -177,21 +196,34 @@ impl Shared {
         }
     }
 
+    /// Closes what stands by in the place of a session that is about to be opened.
+    fn make_room(&self) {
+        let surplus = self.ready().surplus(self.permits.available_permits());
+        drop(surplus);
+    }
+
     async fn dial(&self) -> Result<Link, Error> {
+        let dialled = self.dial_as(&Credentials::of(&self.settings)).await;
+        dialled.map_err(Error::into_own)
+    }
+
+    async fn dial_as(&self, who: &Credentials) -> Result<Link, Error> {
         let mut outcome = Err(Error::Misconfigured("the settings name no database server".to_owned()));
         for server in self.servers.in_turn() {
-            outcome = self.dial_one(server.host(), server.port()).await;
-            server.report(outcome.is_ok());
-            if outcome.is_ok() {
+            outcome = self.dial_one(server.host(), server.port(), who).await;
+            // Who refuses credentials is there, and the others know no other users.
+            let answered = matches!(outcome, Ok(_) | Err(Error::Unauthorized(_)));
+            server.report(answered);
+            if answered {
                 break;
             }
         }
         outcome
     }
 
-    async fn dial_one(&self, host: &str, port: u16) -> Result<Link, Error> {
+    async fn dial_one(&self, host: &str, port: u16, who: &Credentials) -> Result<Link, Error> {
         let patience = self.settings.connect_timeout;
-        match timeout(patience, r.connect(self.options(host, port))).await {
+        match timeout(patience, r.connect(self.options(host, port, who))).await {
             Ok(Ok(session)) => Ok(Link::new(session, Arc::clone(&self.counters))),
             Ok(Err(error)) => Err(Error::connect(error)),
             Err(_) => {
@@ -201,13 +233,13 @@ impl Shared {
         }
     }
 
-    fn options(&self, host: &str, port: u16) -> Options {
+    fn options(&self, host: &str, port: u16, who: &Credentials) -> Options {
         Options::new()
             .host(host.to_owned())
             .port(port)
             .db(self.settings.db.clone())
-            .user(self.settings.user.clone())
-            .password(self.settings.password.expose().to_owned())
+            .user(who.user().to_owned())
+            .password(who.password().expose().to_owned())
     }
 }
 
@@ -243,7 +275,7 @@ impl Lease {
 
     /// Whether a later request may be served on this session, as far as its age is concerned.
     pub(crate) fn is_reusable(&self) -> bool {
-        self.link.opened.elapsed() < self.database.shared.settings.max_age
+        !self.personal && self.link.opened.elapsed() < self.database.shared.settings.max_age
     }
 
     /// Leaves the session, which must be idle, to a later request. Dropping the lease closes it instead.

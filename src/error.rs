@@ -1,5 +1,6 @@
 //! [`Error`]: everything that can go wrong with a request, and the status each answers with.
 
+mod code;
 mod database;
 mod problem;
 mod rejection;
@@ -11,6 +12,7 @@ use warp::http::StatusCode;
 use warp::reject::Reject;
 use warp::reply::{Reply, Response};
 
+pub use code::Code;
 use database::Class;
 pub(crate) use problem::{Answered, Problem};
 pub use rejection::recover;
@@ -57,8 +59,13 @@ pub enum Error {
     },
     /// What the request would create exists already; says what.
     Conflict(String),
+    /// The request needs the credentials of a database user, or those it has are wrong; says which, and why in the
+    /// database's words.
+    Unauthorized(Credential),
     /// A condition of the request (`If-Match`, `If-None-Match`) does not hold.
     PreconditionFailed,
+    /// The request must have such a condition.
+    PreconditionRequired,
     /// The body is longer than allowed.
     BodyTooLarge {
         /// The most bytes it may have.
@@ -67,8 +74,20 @@ pub enum Error {
     /// The URL is longer than allowed.
     UriTooLong {
         /// The most bytes it may have.
+        limit: u64,
+    },
+    /// The headers are longer than allowed.
+    HeadersTooLarge {
+        /// The most bytes they may have.
+        limit: u64,
+    },
+    /// As many requests as allowed are being answered already.
+    TooManyRequests {
+        /// How many that is.
         limit: usize,
     },
+    /// The request took longer than this as a whole. If it writes, the write may or may not have happened.
+    RequestTimeout(Duration),
     /// The body's type is not one the request can have.
     UnsupportedMediaType {
         /// The types it can have.
@@ -80,6 +99,8 @@ pub enum Error {
     Unreachable(String),
     /// All connections stayed in use for this long.
     Exhausted(Duration),
+    /// As many live queries as this are being served, which is all there may be.
+    TooManyFeeds(usize),
     /// Connecting to the database took longer than this.
     ConnectTimeout(Duration),
     /// The database did not answer a query within this time. If the query wrote, the write may or may not have happened.
@@ -112,20 +133,41 @@ pub enum Missing {
     Document,
 }
 
+/// What is wrong with a request's credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Credential {
+    /// There are none, or none that can be read.
+    Missing,
+    /// The database doesn't take them; says why, in its words.
+    Wrong(String),
+}
+
 impl Error {
     /// The status it answers with.
     pub fn status(&self) -> StatusCode {
-        self.kind().0
+        self.kind().status()
     }
 
     /// Its name for programs, which stays the same.
     pub fn code(&self) -> &'static str {
-        self.kind().1
+        self.kind().as_str()
     }
 
     /// What opening a session said: whatever it was, no query has been sent.
     pub(crate) fn connect(error: reql::Error) -> Self {
-        Error::Unreachable(error.to_string())
+        match error {
+            reql::Error::Driver(reql::Driver::Auth(reason)) => Error::Unauthorized(Credential::Wrong(reason)),
+            error => Error::Unreachable(error.to_string()),
+        }
+    }
+
+    /// The same when the credentials were the service's own, which are no request's fault.
+    pub(crate) fn into_own(self) -> Self {
+        match self {
+            Error::Unauthorized(Credential::Wrong(reason)) => Error::Unreachable(reason),
+            error => error,
+        }
     }
 
     /// The same for a request whose whole question is whether the database can be used.
@@ -145,55 +187,49 @@ impl Error {
         }
     }
 
-    /// The one place where errors get their status and code.
-    fn kind(&self) -> (StatusCode, &'static str) {
+    /// The one place where errors get their code, and with it their status.
+    pub(crate) fn kind(&self) -> Code {
         match self {
-            Error::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad-request"),
-            Error::BadJson { .. } => (StatusCode::BAD_REQUEST, "bad-json"),
-            Error::BadParameter { .. } => (StatusCode::BAD_REQUEST, "bad-parameter"),
-            Error::BadName(_) => (StatusCode::BAD_REQUEST, "bad-name"),
-            Error::NotFound(missing) => (StatusCode::NOT_FOUND, missing.code()),
-            Error::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"),
-            Error::NotAcceptable { .. } => (StatusCode::NOT_ACCEPTABLE, "not-acceptable"),
-            Error::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
-            Error::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "precondition-failed"),
-            Error::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
-            Error::UriTooLong { .. } => (StatusCode::URI_TOO_LONG, "url-too-long"),
-            Error::UnsupportedMediaType { .. } => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type")
-            }
-            Error::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
-            Error::Unreachable(_) => (StatusCode::SERVICE_UNAVAILABLE, "database-unreachable"),
-            Error::Exhausted(_) => (StatusCode::SERVICE_UNAVAILABLE, "connections-exhausted"),
-            Error::ConnectTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "connect-timeout"),
-            Error::QueryTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "query-timeout"),
-            Error::OutcomeUnknown(_) => (StatusCode::SERVICE_UNAVAILABLE, "outcome-unknown"),
-            Error::Database(error) => match Class::of(error) {
-                Class::Missing(missing) => (StatusCode::NOT_FOUND, missing.code()),
-                Class::Exists => (StatusCode::CONFLICT, "conflict"),
-                Class::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
-                Class::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
-                Class::TooMuch => (StatusCode::UNPROCESSABLE_ENTITY, "resource-limit"),
-                Class::Logic => (StatusCode::BAD_REQUEST, "query-logic"),
-                Class::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "database-unavailable"),
-                Class::Indeterminate => (StatusCode::SERVICE_UNAVAILABLE, "outcome-unknown"),
-                Class::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "database-error"),
-            },
-            Error::Decode(_) => (StatusCode::INTERNAL_SERVER_ERROR, "unexpected-document"),
-            Error::Misconfigured(_) => (StatusCode::INTERNAL_SERVER_ERROR, "misconfigured"),
-            Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            Error::BadRequest(_) => Code::BadRequest,
+            Error::BadJson { .. } => Code::BadJson,
+            Error::BadParameter { .. } => Code::BadParameter,
+            Error::BadName(_) => Code::BadName,
+            Error::NotFound(missing) => missing.code(),
+            Error::MethodNotAllowed { .. } => Code::MethodNotAllowed,
+            Error::NotAcceptable { .. } => Code::NotAcceptable,
+            Error::Conflict(_) => Code::Conflict,
+            Error::Unauthorized(_) => Code::Unauthorized,
+            Error::PreconditionFailed => Code::PreconditionFailed,
+            Error::PreconditionRequired => Code::PreconditionRequired,
+            Error::BodyTooLarge { .. } => Code::BodyTooLarge,
+            Error::UriTooLong { .. } => Code::UrlTooLong,
+            Error::HeadersTooLarge { .. } => Code::HeadersTooLarge,
+            Error::TooManyRequests { .. } => Code::TooManyRequests,
+            Error::RequestTimeout(_) => Code::RequestTimeout,
+            Error::UnsupportedMediaType { .. } => Code::UnsupportedMediaType,
+            Error::Refused(_) => Code::Refused,
+            Error::Unreachable(_) => Code::DatabaseUnreachable,
+            Error::Exhausted(_) => Code::ConnectionsExhausted,
+            Error::TooManyFeeds(_) => Code::FeedsExhausted,
+            Error::ConnectTimeout(_) => Code::ConnectTimeout,
+            Error::QueryTimeout(_) => Code::QueryTimeout,
+            Error::OutcomeUnknown(_) => Code::OutcomeUnknown,
+            Error::Database(error) => Class::of(error).code(),
+            Error::Decode(_) => Code::UnexpectedDocument,
+            Error::Misconfigured(_) => Code::Misconfigured,
+            Error::Internal(_) => Code::Internal,
         }
     }
 }
 
 impl Missing {
-    fn code(self) -> &'static str {
+    fn code(self) -> Code {
         match self {
-            Missing::Path => "no-such-path",
-            Missing::Database => "no-such-database",
-            Missing::Table => "no-such-table",
-            Missing::Index => "no-such-index",
-            Missing::Document => "no-such-document",
+            Missing::Path => Code::NoSuchPath,
+            Missing::Database => Code::NoSuchDatabase,
+            Missing::Table => Code::NoSuchTable,
+            Missing::Index => Code::NoSuchIndex,
+            Missing::Document => Code::NoSuchDocument,
         }
     }
 }

@@ -42,6 +42,7 @@
 //! - [`conn`]: [`with_conn`] and [`Conn`], which opens a session on the first query, bounds each by a timeout, and
 //!   knows whether the session can serve anyone else afterwards.
 //! - [`database`]: where sessions come from: dialled, standing by, or reused; how many there may be, and who waits.
+//! - `metrics`: what the service tells Prometheus.
 //! - [`error`]: one [`Error`], mapped to a status in one place, shown as a problem document.
 
 pub mod bootstrap;
@@ -49,6 +50,7 @@ pub mod conn;
 pub mod database;
 pub mod error;
 pub mod health;
+mod metrics;
 mod query;
 pub mod routes;
 pub mod server;

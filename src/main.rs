@@ -81,6 +81,8 @@ fn init_log(level: LevelFilter) {
         Ok(filters) => builder.parse_filters(&filters),
         Err(_) => builder
             .filter_level(level.min(LevelFilter::Info))
+            // To this module it is an error when the reader of a stream leaves, which is how live queries end.
+            .filter_module("warp::server::run", LevelFilter::Off)
             .filter_module("warp_reql", level)
             .filter_module("reql_embedded", level),
     };

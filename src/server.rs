@@ -1,5 +1,9 @@
 //! The life of the service: bind, start the embedded database if there is one, make tables, serve, stop.
 
+mod http;
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -10,9 +14,11 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use warp::{Filter, Reply};
+use tower::Service as Serves;
+use warp::http::{Request, Response};
+use warp::hyper::body::{Body, Incoming};
 
-use crate::routes::{App, routes};
+use crate::routes::{App, service};
 use crate::settings::{Hosts, Settings};
 use crate::{Database, bootstrap};
 
@@ -84,7 +90,14 @@ impl Service {
 
         announce(addr, &settings, embedded.is_some());
         let grace = settings.shutdown_timeout;
-        run(listener, routes(App::new(settings, database)), shutdown, grace).await;
+        let activity = embedded.as_ref().map(reql_embedded::Server::activity);
+        let app = App::with_embedded(settings, database, activity);
+        let streams = app.clone();
+        let shutdown = async move {
+            shutdown.await;
+            streams.stop();
+        };
+        run(listener, service(app), shutdown, grace).await;
         drop(bootstrap);
         if let Some(server) = embedded
             && timeout(grace, server.shutdown()).await.is_err()
@@ -96,15 +109,19 @@ impl Service {
     }
 }
 
-/// Serves until `shutdown` is done; then stops accepting, and gives the requests that run `grace` to finish.
-pub async fn run<F>(listener: TcpListener, routes: F, shutdown: impl Future<Output = ()>, grace: Duration)
+/// Serves until `shutdown` is done; then stops accepting, and gives the requests that run `grace` to finish. Routes of your
+/// own are a service by [`warp::service`].
+pub async fn run<S, B>(listener: TcpListener, service: S, shutdown: impl Future<Output = ()>, grace: Duration)
 where
-    F: Filter + Clone + Send + Sync + 'static,
-    F::Extract: Reply,
+    S: Serves<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async { stopped.await.unwrap_or_default() };
-    let mut serving = pin!(warp::serve(routes).incoming(listener).graceful(stopped).run());
+    let mut serving = pin!(http::serve(listener, service, stopped));
     tokio::select! {
         () = &mut serving => return,
         () = shutdown => {}

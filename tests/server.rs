@@ -113,6 +113,15 @@ fn a_wrong_setting_is_one_line_and_exit_code_2() {
 }
 
 #[test]
+fn production_that_anybody_can_use_is_exit_code_2() {
+    let output = output(&["--profile", "production"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let line = text(&output.stderr);
+    assert!(line.starts_with("warp-reql: invalid setting `auth` = \"none\" (built-in): expected"), "{line}");
+    assert_eq!(line.lines().count(), 1);
+}
+
+#[test]
 fn wrong_settings_stop_every_command() {
     for command in ["config", "health"] {
         assert_eq!(output(&[command], &[("APP_PORT", "x")]).status.code(), Some(2), "{command}");
@@ -149,7 +158,7 @@ fn help_names_every_flag_and_command() {
 fn config_prints_values_and_origins_and_masks_secrets() {
     let home = TempDir::new().unwrap();
     std::fs::write(home.path().join("Settings.toml"), "[production]\nport = 9000").unwrap();
-    let environment = [("RDB_PASSWORD", "hunter2"), ("APP_PROFILE", "production")];
+    let environment = [("RDB_PASSWORD", "hunter2"), ("APP_PROFILE", "production"), ("APP_AUTH", "database")];
     let output = warp_reql(&home, &["config"], &environment).output().unwrap();
     assert!(output.status.success());
     let lines: Vec<_> = text(&output.stdout).lines().map(|line| line.split_once("  # ").unwrap()).collect();
@@ -239,7 +248,7 @@ async fn health_is_what_the_service_answers() {
         let listener = TcpListener::bind(LOOPBACK).await.unwrap();
         let settings =
             Settings { port: listener.local_addr().unwrap().port(), ..Settings::built_in("production") };
-        let service = tokio::spawn(server::run(listener, ready, pending(), Duration::ZERO));
+        let service = tokio::spawn(server::run(listener, warp::service(ready), pending(), Duration::ZERO));
         assert_eq!(health::check(&settings).await.is_ok(), healthy);
         service.abort();
     }
@@ -269,7 +278,7 @@ async fn slow(grace: Duration) -> Slow {
     let addr = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
     let stopped = async { stopped.await.unwrap_or_default() };
-    let ended = tokio::spawn(server::run(listener, routes, stopped, grace));
+    let ended = tokio::spawn(server::run(listener, warp::service(routes), stopped, grace));
     Slow { addr, begun, finish, stop, ended }
 }
 

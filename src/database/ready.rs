@@ -38,6 +38,14 @@ impl Ready {
         mem::take(&mut self.standby).into_iter().chain(mem::take(&mut self.idle))
     }
 
+    /// Takes out those that are more than there is room for.
+    pub(super) fn surplus(&mut self, room: usize) -> Vec<Link> {
+        let surplus = self.len().saturating_sub(room);
+        let idle = self.idle.split_off(self.idle.len() - surplus.min(self.idle.len()));
+        let rest = surplus - idle.len();
+        idle.into_iter().chain(self.standby.drain(..rest)).collect()
+    }
+
     /// Closes those that are too old to serve another request. One that has served none is as good as new.
     pub(super) fn expire(&mut self, max_age: Duration) {
         self.idle.retain(|link| link.opened.elapsed() < max_age);

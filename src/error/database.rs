@@ -5,7 +5,7 @@
 
 use reql::{Availability, Driver, Runtime};
 
-use super::{Error, Missing};
+use super::{Code, Error, Missing};
 
 /// What a database error means to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,20 @@ impl Class {
             reql::Error::Runtime(error) => Class::of_runtime(error),
             reql::Error::Compile(_) => Class::Internal,
             reql::Error::Driver(_) => Class::Internal,
+        }
+    }
+
+    pub(super) fn code(self) -> Code {
+        match self {
+            Class::Missing(missing) => missing.code(),
+            Class::Exists => Code::Conflict,
+            Class::Forbidden => Code::Forbidden,
+            Class::Refused => Code::Refused,
+            Class::TooMuch => Code::ResourceLimit,
+            Class::Logic => Code::QueryLogic,
+            Class::Unavailable => Code::DatabaseUnavailable,
+            Class::Indeterminate => Code::OutcomeUnknown,
+            Class::Internal => Code::DatabaseError,
         }
     }
 

@@ -3,26 +3,43 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use warp::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use warp::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use warp::http::{Method, StatusCode};
 use warp::reply::{Reply, Response};
 
-use super::{Class, Error};
+use super::{Class, Code, Credential, Error};
 
 /// The start of a problem's `type`, which its code completes.
 const TYPE: &str = "urn:warp-reql:problem:";
+
+/// What a request without the right credentials is asked for.
+const CHALLENGE: &str = "Basic realm=\"warp-reql\", charset=\"UTF-8\"";
 
 /// A problem document before it is known which request it answers. Its response carries it along, so that the outermost
 /// layer, which knows the request, can write it out in full.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
-    pub(crate) status: StatusCode,
-    code: &'static str,
+    pub(crate) code: Code,
     pub(crate) detail: String,
     /// What the database or the driver said; for a service with `debug` only.
     pub(crate) cause: Option<String>,
     hint: Option<&'static str>,
+    place: Place,
     header: Option<(HeaderName, HeaderValue)>,
+}
+
+/// Where in the request the problem is, if it is at one place.
+#[derive(Debug, Clone, Default, Serialize)]
+struct Place {
+    /// The line of the body, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    /// The column in that line, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    /// The name of the parameter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<String>,
 }
 
 /// What a problem document says of the request it answers.
@@ -47,40 +64,65 @@ struct Document<'a> {
     request_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'a str>,
+    #[serde(flatten)]
+    place: &'a Place,
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'a str>,
 }
 
 impl Problem {
     /// A problem that is no [`Error`].
-    pub(super) fn bare(status: StatusCode, code: &'static str, detail: &str) -> Self {
-        Problem { status, code, detail: detail.to_owned(), cause: None, hint: None, header: None }
+    pub(super) fn bare(code: Code, detail: &str) -> Self {
+        let (detail, place) = (detail.to_owned(), Place::default());
+        Problem { code, detail, cause: None, hint: None, place, header: None }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.code.status()
     }
 
     /// The response to a request that is known.
-    pub(crate) fn answer(mut self, to: Answered<'_>) -> Response {
-        if to.method.is_safe() && self.code == "outcome-unknown" {
-            self.code = "database-unavailable";
+    pub(crate) fn answer(self, to: Answered<'_>) -> Response {
+        self.seen_by(Some(to)).write(Some(to))
+    }
+
+    /// The document alone, for a stream that has begun with another status already.
+    pub(crate) fn document(self, to: Option<Answered<'_>>) -> impl Serialize {
+        let problem = self.seen_by(to);
+        serde_json::to_value(problem.to_document(to)).unwrap_or_default()
+    }
+
+    /// Without the doubts that only a request that writes has.
+    fn seen_by(mut self, to: Option<Answered<'_>>) -> Self {
+        if to.is_some_and(|to| to.method.is_safe()) && self.code == Code::OutcomeUnknown {
+            self.code = Code::DatabaseUnavailable;
             self.detail = "The connection to the database broke.".to_owned();
+        }
+        if to.is_some_and(|to| to.method.is_safe()) && self.hint == Some(REPEAT) {
             self.hint = None;
         }
-        self.write(Some(to))
+        self
+    }
+
+    fn to_document<'a>(&'a self, to: Option<Answered<'a>>) -> Document<'a> {
+        let (status, code) = (self.status(), self.code.as_str());
+        Document {
+            r#type: format!("{TYPE}{code}"),
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: &self.detail,
+            instance: to.map(|to| to.path),
+            code,
+            request_id: to.map(|to| to.request_id),
+            hint: self.hint,
+            place: &self.place,
+            cause: self.cause.as_deref().filter(|_| to.is_some_and(|to| to.debug)),
+        }
     }
 
     fn write(self, to: Option<Answered<'_>>) -> Response {
-        let document = Document {
-            r#type: format!("{TYPE}{}", self.code),
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            instance: to.map(|to| to.path),
-            code: self.code,
-            request_id: to.map(|to| to.request_id),
-            hint: self.hint,
-            cause: self.cause.as_deref().filter(|_| to.is_some_and(|to| to.debug)),
-        };
-        let mut response = warp::reply::json(&document).into_response();
-        *response.status_mut() = self.status;
+        let mut response = warp::reply::json(&self.to_document(to)).into_response();
+        *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some((name, value)) = self.header.clone() {
@@ -98,11 +140,11 @@ impl Problem {
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {
         Problem {
-            status: error.status(),
-            code: error.code(),
+            code: error.kind(),
             detail: detail(error),
             cause: cause(error),
             hint: hint(error),
+            place: place(error),
             header: header(error),
         }
     }
@@ -120,15 +162,26 @@ fn detail(error: &Error) -> String {
         Error::NotFound(missing) => missing.to_string(),
         Error::MethodNotAllowed { allow } => format!("This path exists with {allow} only."),
         Error::NotAcceptable { offered } => format!("The answer could have these types: {offered}."),
+        Error::Unauthorized(Credential::Missing) => {
+            "This needs the name and password of a database user, by HTTP Basic.".to_owned()
+        }
+        Error::Unauthorized(Credential::Wrong(_)) => {
+            "The database knows no such user and password.".to_owned()
+        }
+        Error::PreconditionRequired => "This needs a condition: `If-Match` or `If-None-Match`.".to_owned(),
         Error::PreconditionFailed => "The document is not in the state that the request asks for.".to_owned(),
         Error::BodyTooLarge { limit } => format!("The body is longer than {limit} bytes."),
         Error::UriTooLong { limit } => format!("The URL is longer than {limit} bytes."),
+        Error::HeadersTooLarge { limit } => format!("The headers are longer than {limit} bytes."),
+        Error::TooManyRequests { limit } => format!("{limit} requests are being answered already."),
+        Error::RequestTimeout(limit) => format!("The request took longer than {}.", seconds(*limit)),
         Error::UnsupportedMediaType { expected } => format!("The body must be of a type among {expected}."),
         Error::Refused(_) => "The database refused the document.".to_owned(),
         Error::Unreachable(_) => "The database cannot be reached.".to_owned(),
         Error::Exhausted(waited) => {
             format!("All database connections stayed in use for {}.", seconds(*waited))
         }
+        Error::TooManyFeeds(limit) => format!("All {limit} live queries that there may be are taken."),
         Error::ConnectTimeout(limit) => {
             format!("Connecting to the database took longer than {}.", seconds(*limit))
         }
@@ -141,13 +194,14 @@ fn detail(error: &Error) -> String {
     }
 }
 
+const REPEAT: &str = "Read before you repeat a write.";
 const OUTCOME_UNKNOWN: &str = "The connection to the database broke: a write may or may not have happened.";
 
 fn of_class(class: Class) -> String {
     let text = match class {
         Class::Missing(missing) => return missing.to_string(),
         Class::Exists => "It exists already.",
-        Class::Forbidden => "The service's database user may not do this.",
+        Class::Forbidden => "The database user may not do this.",
         Class::Refused => "The database refused the document or its id.",
         Class::TooMuch => "The query takes more than the database allows.",
         Class::Logic => "The database can make no sense of the query.",
@@ -165,6 +219,7 @@ fn cause(error: &Error) -> Option<String> {
         | Error::Unreachable(text)
         | Error::OutcomeUnknown(text)
         | Error::Misconfigured(text)
+        | Error::Unauthorized(Credential::Wrong(text))
         | Error::Internal(text) => Some(text.clone()),
         Error::Database(error) => Some(error.to_string()),
         Error::Decode(error) => Some(error.to_string()),
@@ -176,13 +231,24 @@ fn hint(error: &Error) -> Option<&'static str> {
     match error {
         Error::PreconditionFailed => Some("Read the document again and repeat the change with its new ETag."),
         Error::UnsupportedMediaType { .. } => Some("Set the Content-Type header."),
-        Error::OutcomeUnknown(_) | Error::QueryTimeout(_) => Some("Read before you repeat a write."),
+        Error::PreconditionRequired => Some("Read the document, and send its ETag in If-Match."),
+        Error::OutcomeUnknown(_) | Error::QueryTimeout(_) | Error::RequestTimeout(_) => Some(REPEAT),
         Error::Database(error) => match Class::of(error) {
             Class::TooMuch => Some("Ask for fewer documents, or filter and sort by an index."),
-            Class::Indeterminate => Some("Read before you repeat a write."),
+            Class::Indeterminate => Some(REPEAT),
             _ => None,
         },
         _ => None,
+    }
+}
+
+fn place(error: &Error) -> Place {
+    match error {
+        Error::BadJson { line, column, .. } => {
+            Place { line: Some(*line), column: Some(*column), parameter: None }
+        }
+        Error::BadParameter { name, .. } => Place { parameter: Some(name.clone()), ..Place::default() },
+        _ => Place::default(),
     }
 }
 
@@ -191,7 +257,10 @@ fn header(error: &Error) -> Option<(HeaderName, HeaderValue)> {
         Error::MethodNotAllowed { allow } => {
             return HeaderValue::from_str(allow).ok().map(|value| (ALLOW, value));
         }
-        _ if error.status() == StatusCode::SERVICE_UNAVAILABLE => HeaderValue::from_static("1"),
+        Error::Unauthorized(_) => return Some((WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE))),
+        _ if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&error.status()) => {
+            HeaderValue::from_static("1")
+        }
         _ => return None,
     };
     Some((RETRY_AFTER, value))

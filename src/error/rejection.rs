@@ -3,14 +3,13 @@
 use std::convert::Infallible;
 
 use warp::Rejection;
-use warp::http::StatusCode;
 use warp::reject::{
     InvalidHeader, InvalidQuery, LengthRequired, MethodNotAllowed, MissingHeader, PayloadTooLarge,
     UnsupportedMediaType,
 };
 use warp::reply::{Reply, Response};
 
-use super::{Error, Missing, Problem};
+use super::{Code, Error, Missing, Problem};
 
 /// Turns every rejection into a problem document; the last filter of a service: `routes.recover(recover)`.
 ///
@@ -47,19 +46,11 @@ fn known(rejection: &Rejection) -> Option<Response> {
 /// Those whose facts warp doesn't tell, such as the limit that a body exceeded.
 fn bare(rejection: &Rejection) -> Option<Response> {
     let error = if rejection.find::<PayloadTooLarge>().is_some() {
-        Problem::bare(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too long.")
+        Problem::bare(Code::BodyTooLarge, "The body is too long.")
     } else if rejection.find::<LengthRequired>().is_some() {
-        Problem::bare(
-            StatusCode::LENGTH_REQUIRED,
-            "length-required",
-            "The header `Content-Length` is missing.",
-        )
+        Problem::bare(Code::LengthRequired, "The header `Content-Length` is missing.")
     } else if rejection.find::<MethodNotAllowed>().is_some() {
-        Problem::bare(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method-not-allowed",
-            "The path exists with other methods.",
-        )
+        Problem::bare(Code::MethodNotAllowed, "The path exists with other methods.")
     } else {
         return None;
     };

@@ -1,5 +1,7 @@
 //! A list of documents: all that a URL says about it, and the queries that answer it.
 
+mod live;
+
 use ql2::term::TermType;
 use reql::Command;
 use reql::cmd::between::{Options, Status};
@@ -14,6 +16,7 @@ use super::path::Path;
 use super::term::{between, datum, func, get_all, object, order_by_index, term};
 use crate::error::Error;
 use crate::settings::Limits;
+pub(crate) use live::{Live, initial};
 
 /// What bounds a list, and the table's primary key.
 #[derive(Debug, Clone, Copy)]

@@ -8,6 +8,6 @@ mod parameters;
 mod path;
 pub(crate) mod term;
 
-pub(crate) use listing::{Bounds, Listing, Row};
+pub(crate) use listing::{Bounds, Listing, Live, Row, initial};
 pub(crate) use parameters::{Parameters, decode, value};
 pub(crate) use path::Path;

@@ -13,6 +13,9 @@ use crate::error::Error;
 pub(crate) struct Path(Vec<String>);
 
 impl Path {
+    /// What fields look like, as a regular expression.
+    pub(crate) const PATTERN: &str = r"^[^.]+(\.[^.]+)*$";
+
     /// Reads a field; `parameter` is where it stands.
     pub(crate) fn parse(text: &str, parameter: &str) -> Result<Self, Error> {
         let names: Vec<_> = text.split('.').map(str::to_owned).collect();

@@ -14,6 +14,10 @@ use crate::query::{Parameters, decode, value};
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// The type of ordinary answers.
 pub(super) const JSON: &str = "application/json";
+/// A page for people.
+pub(super) const HTML: &str = "text/html";
+/// Plain text.
+pub(super) const TEXT: &str = "text/plain";
 /// One JSON document in each line.
 pub(super) const NDJSON: &str = "application/x-ndjson";
 
@@ -66,8 +70,7 @@ impl Call {
 
     /// Whether the request names this type itself among those it accepts.
     pub(super) fn asks_for(&self, name: &str) -> bool {
-        let values = self.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|part| media_type(part) == name)
+        names_type(&self.headers, name)
     }
 
     /// That the body is of one of these types, as far as the request says.
@@ -107,6 +110,12 @@ fn accepts(accepted: &str, name: &str) -> bool {
         }
     }
     false
+}
+
+/// Whether a request names this type itself among those it accepts.
+pub(super) fn names_type(headers: &HeaderMap, name: &str) -> bool {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|part| media_type(part) == name)
 }
 
 /// The type without its parameters.

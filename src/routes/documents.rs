@@ -17,9 +17,10 @@ use super::App;
 use super::answer::{answer, at, empty, json, only, read, with_header};
 use super::body::{body, parse};
 use super::call::{Call, JSON, NDJSON, call, id, name};
+use super::credentials::conn;
 use super::etag::{Conditions, fail, tag, tagged};
 use super::{list, many};
-use crate::conn::{Conn, with_conn};
+use crate::conn::Conn;
 use crate::error::{Error, Missing};
 use crate::query::term::{bind, branch, datum, eq, null, object, term};
 pub(super) use patch::Patch;
@@ -33,7 +34,7 @@ pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
 type Body = Result<Vec<u8>, Error>;
 
 pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
-    let conn = || with_conn(app.database());
+    let conn = || conn(app);
     let (one, bulk) = (app.limits().body, app.limits().bulk_body);
 
     let path = || warp::path!("tables" / String / "docs");
@@ -54,7 +55,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
 }
 
 fn one_document(app: &App) -> BoxedFilter<(Response,)> {
-    let conn = || with_conn(app.database());
+    let conn = || conn(app);
     let body = || body(app.limits().body);
     let path = || warp::path!("tables" / String / "docs" / String);
 
@@ -146,7 +147,7 @@ async fn put_one(
     call.plain()?;
     call.body_is(&[JSON])?;
     let (table, id) = (name(&table)?, id(&document)?);
-    let conditions = Conditions::of(&call.headers)?;
+    let conditions = Conditions::of_change(&call)?;
     let mut document: Map<String, Value> = parse(&body?)?;
     let key = call.app.primary_key(&mut conn, &table).await?;
     write::check_id(&document, &key, &id)?;
@@ -173,7 +174,7 @@ async fn patch_one(
         return Ok(with_header(warp::Reply::into_response(error), ACCEPT_PATCH, MERGE_PATCH));
     }
     let (table, id) = (name(&table)?, id(&document)?);
-    let conditions = Conditions::of(&call.headers)?;
+    let conditions = Conditions::of_change(&call)?;
     let patch: Map<String, Value> = parse(&body?)?;
     let key = call.app.primary_key(&mut conn, &table).await?;
     write::check_id(&patch, &key, &id)?;
@@ -195,7 +196,7 @@ async fn patch_one(
 async fn delete_one(table: String, document: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
     call.plain()?;
     let (table, id) = (name(&table)?, id(&document)?);
-    let conditions = Conditions::of(&call.headers)?;
+    let conditions = Conditions::of_change(&call)?;
     let target = Target { table: &table, id: &id };
     let query = match Conditions::default() == conditions {
         true => term(TermType::Delete, [target.row()]),

@@ -12,6 +12,7 @@ use warp::http::header::{ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use warp::reply::Response;
 
 use super::answer::with_header;
+use super::call::Call;
 use crate::error::Error;
 use crate::query::term::{datum, eq, ne, not, null, term};
 
@@ -59,6 +60,15 @@ struct Tag {
 impl Conditions {
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, Error> {
         Ok(Conditions { if_match: tags(headers, &IF_MATCH)?, if_none_match: tags(headers, &IF_NONE_MATCH)? })
+    }
+
+    /// Those of a change of one document, which must have some if the settings say so.
+    pub(super) fn of_change(call: &Call) -> Result<Self, Error> {
+        let conditions = Conditions::of(&call.headers)?;
+        if call.app.settings().require_match && conditions == Conditions::default() {
+            return Err(Error::PreconditionRequired);
+        }
+        Ok(conditions)
     }
 
     /// The condition on the row before a write; `None` if there is none.

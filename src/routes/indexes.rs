@@ -1,12 +1,14 @@
 //! Secondary indexes: list, create, drop.
 
-mod definition;
+pub(super) mod definition;
 
 use ql2::term::TermType;
 use reql::cmd::index_create::Options;
 use reql::{Command, r};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::http::StatusCode;
@@ -16,20 +18,30 @@ use super::App;
 use super::answer::{answer, at, empty, json, only, read};
 use super::body::{body, parse};
 use super::call::{Call, JSON, call, name};
-use crate::conn::{Conn, with_conn};
+use super::credentials::conn;
+use crate::conn::Conn;
 use crate::error::{Error, Missing};
 use crate::query::Path;
 use crate::query::term::{array, datum, numbered_func, term};
 
 /// An index as a request describes it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewIndex {
+pub(super) struct NewIndex {
+    /// The fields, nested ones as `a.b`; several make a compound index.
+    #[schema(schema_with = fields)]
     fields: Vec<String>,
+    /// Whether each member of an indexed array gets an entry of its own.
     #[serde(default)]
     multi: bool,
+    /// Whether the field holds geometry.
     #[serde(default)]
     geo: bool,
+}
+
+fn fields() -> Array {
+    let field = ObjectBuilder::new().schema_type(Type::String).pattern(Some(Path::PATTERN)).build();
+    ArrayBuilder::new().items(field).min_items(Some(1)).build()
 }
 
 /// An index as the database describes it.
@@ -45,22 +57,25 @@ struct Status {
 }
 
 /// An index as an answer describes it.
-#[derive(Debug, Serialize)]
-struct Index {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Index {
     name: String,
     /// Absent for an index over more than plain fields, which someone made by other means.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     fields: Option<Vec<String>>,
     multi: bool,
     geo: bool,
     ready: bool,
     outdated: bool,
+    /// How much of it has been built, from 0 to 1; only of one that is not ready.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<f64>,
 }
 
 pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
-    let conn = || with_conn(app.database());
+    let conn = || conn(app);
 
     let path = || warp::path!("tables" / String / "indexes");
     let list = path().and(read()).and(call(app)).and(conn());
@@ -69,6 +84,9 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
     let all = list.or(other).unify();
 
     let path = || warp::path!("tables" / String / "indexes" / String);
+    let describe = path().and(read()).and(call(app)).and(conn());
+    let describe = describe
+        .then(|table, index, call, conn: Conn| answer(conn.clock(), describe_one(table, index, call, conn)));
     let create = path().and(warp::put()).and(body(app.limits().body)).and(call(app)).and(conn());
     let create = create.then(|table, index, body, call, conn: Conn| {
         answer(conn.clock(), make(table, index, body, call, conn))
@@ -76,9 +94,9 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
     let remove = path().and(warp::delete()).and(call(app)).and(conn());
     let remove = remove
         .then(|table, index, call, conn: Conn| answer(conn.clock(), drop_one(table, index, call, conn)));
-    let other = path().and(only("PUT, DELETE")).map(|_: String, _: String, response| response);
+    let other = path().and(only("GET, HEAD, PUT, DELETE")).map(|_: String, _: String, response| response);
 
-    all.or(create).unify().or(remove).unify().or(other).unify().boxed()
+    all.or(describe).unify().or(create).unify().or(remove).unify().or(other).unify().boxed()
 }
 
 async fn list_all(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
@@ -86,6 +104,13 @@ async fn list_all(table: String, call: Call, mut conn: Conn) -> Result<Response,
     let statuses: Vec<Status> = conn.all(term(TermType::IndexStatus, [r.table(name(&table)?)])).await?;
     let indexes: Vec<_> = statuses.into_iter().map(Index::from).collect();
     Ok(json(StatusCode::OK, &indexes))
+}
+
+async fn describe_one(table: String, index: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
+    call.plain()?;
+    let status = term(TermType::IndexStatus, [r.table(name(&table)?), datum(name(&index)?)]);
+    let status = conn.all::<Status>(status).await?.into_iter().next();
+    Ok(json(StatusCode::OK, &Index::from(status.ok_or(Error::NotFound(Missing::Index))?)))
 }
 
 async fn make(

@@ -1,22 +1,24 @@
-//! What every request gets, whichever route takes it: an id, timings, a line in the log, problem documents in full.
+//! What every request gets, whichever route takes it: an id, timings, a line in the log, figures, problem documents in full.
 
 use std::convert::Infallible;
 
+use http_body_util::BodyExt;
 use log::{Level, log};
 use tokio::time::Instant;
-use warp::http::header::{HeaderName, HeaderValue};
+use warp::Filter;
+use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue};
 use warp::http::{HeaderMap, Method};
 use warp::path::FullPath;
-use warp::reply::Response;
-use warp::{Filter, Rejection, reject};
+use warp::reply::{Reply, Response};
 
 use super::App;
-use super::call::raw_query;
+use super::changes::{EVENT_STREAM, Subscriber};
+use super::cors::Asker;
+use super::paths::template;
 use crate::conn::Clock;
 use crate::error::{Answered, Error, Problem};
+use crate::metrics::Going;
 
-/// The longest URL that is read, in bytes.
-const URL_MAX: usize = 8 << 10;
 /// The longest request id that is taken over.
 const REQUEST_ID_MAX: usize = 128;
 
@@ -29,22 +31,11 @@ const DB_CONNECTION: HeaderName = HeaderName::from_static("db-connection");
 struct Request {
     id: String,
     method: Method,
-    path: FullPath,
+    path: String,
+    asker: Asker,
     started: Instant,
-    debug: bool,
-}
-
-/// Passes only URLs of a sane length.
-pub(super) fn short_url() -> impl Filter<Extract = (), Error = Rejection> + Clone {
-    warp::path::full()
-        .and(raw_query())
-        .and_then(|path: FullPath, query: String| async move {
-            if path.as_str().len() + query.len() > URL_MAX {
-                return Err(reject::custom(Error::UriTooLong { limit: URL_MAX }));
-            }
-            Ok(())
-        })
-        .untuple_one()
+    app: App,
+    _running: Going,
 }
 
 /// Wraps all routes.
@@ -55,48 +46,112 @@ pub(super) fn observed<F>(
 where
     F: Filter<Extract = (Response,), Error = Infallible> + Clone + Send + 'static,
 {
-    let debug = app.settings().debug;
+    let app = app.clone();
     warp::method()
         .and(warp::path::full())
         .and(warp::header::headers_cloned())
-        .map(move |method, path, headers: HeaderMap| Request {
-            id: request_id(&headers),
-            method,
-            path,
-            started: Instant::now(),
-            debug,
+        .map(move |method, path: FullPath, headers: HeaderMap| {
+            Request::new(&app, method, path.as_str(), &headers)
         })
         .and(routes)
-        .map(finish)
+        .map(Request::finish)
 }
 
-fn finish(request: Request, mut response: Response) -> Response {
-    let clock = response.extensions_mut().remove::<Clock>().unwrap_or_default();
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        if let Some(cause) = &problem.cause {
-            let level = if problem.status.is_server_error() { Level::Error } else { Level::Debug };
-            log!(level, "{} {}: {cause}", request.id, problem.detail);
-        }
-        let headers = response.headers().clone();
-        response = problem.answer(request.answered());
-        for (name, value) in &headers {
-            response.headers_mut().entry(name).or_insert_with(|| value.clone());
-        }
+/// A request on its way through the routes, to be answered in their stead if they take too long.
+pub(super) struct Witness {
+    app: App,
+    head: warp::http::request::Parts,
+    started: Instant,
+}
+
+impl Witness {
+    pub(super) fn of<B>(app: &App, request: &warp::http::Request<B>) -> Self {
+        let (mut head, ()) = warp::http::Request::new(()).into_parts();
+        head.method = request.method().clone();
+        head.uri = request.uri().clone();
+        head.headers = request.headers().clone();
+        Witness { app: app.clone(), head, started: Instant::now() }
     }
-    let status = response.status().as_u16();
-    let took = request.started.elapsed().as_secs_f64() * 1000.0;
-    log::info!("{} {} {} {status} {took:.1}ms", request.id, request.method, request.path.as_str());
-    set(&mut response, REQUEST_ID, &request.id);
-    set(&mut response, SERVER_TIMING, &format!("{}, total;dur={took:.3}", clock.server_timing()));
-    if request.debug {
-        set(&mut response, DB_CONNECTION, clock.source());
+
+    /// The answer in the routes' stead: nobody else has answered, logged or counted the request.
+    pub(super) fn answer(self, error: Error) -> Response {
+        let request = Request::new(&self.app, self.head.method, self.head.uri.path(), &self.head.headers);
+        Request { started: self.started, ..request }.finish(error.into_response())
     }
-    response
 }
 
 impl Request {
+    fn new(app: &App, method: Method, path: &str, headers: &HeaderMap) -> Self {
+        Request {
+            id: request_id(headers),
+            path: path.to_owned(),
+            asker: Asker::of(&method, headers),
+            method,
+            started: Instant::now(),
+            app: app.clone(),
+            _running: app.metrics().request(),
+        }
+    }
+
+    fn finish(self, mut response: Response) -> Response {
+        let clock = response.extensions_mut().remove::<Clock>().unwrap_or_default();
+        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            response = self.in_full(problem, &response);
+        }
+        if let Some(subscriber) = response.extensions_mut().remove::<Subscriber>() {
+            subscriber.is(self.answered());
+        }
+        let (status, took) = (response.status(), self.started.elapsed());
+        self.app.metrics().answered(template(&self.path), &self.method, status, took);
+        let took = took.as_secs_f64() * 1000.0;
+        log::info!("{} {} {} {} {took:.1}ms", self.id, self.method, self.path, status.as_u16());
+        set(&mut response, REQUEST_ID, &self.id);
+        set(&mut response, SERVER_TIMING, &format!("{}, total;dur={took:.3}", clock.server_timing()));
+        if self.app.settings().debug {
+            set(&mut response, DB_CONNECTION, clock.source());
+        }
+        self.app.settings().cors.allow(&self.asker, &mut response);
+        // What has a tag may be kept, and asked about; nothing else can be told to be still as it was.
+        let keep = if response.headers().contains_key(ETAG) { "no-cache" } else { "no-store" };
+        response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static(keep));
+        self.count_feed(response)
+    }
+
     fn answered(&self) -> Answered<'_> {
-        Answered { method: &self.method, path: self.path.as_str(), request_id: &self.id, debug: self.debug }
+        let debug = self.app.settings().debug;
+        Answered { method: &self.method, path: &self.path, request_id: &self.id, debug }
+    }
+
+    /// A problem as a document that knows its request; what the response to it had to say beside it stays.
+    fn in_full(&self, problem: Problem, response: &Response) -> Response {
+        if let Some(cause) = &problem.cause {
+            let level = if problem.status().is_server_error() { Level::Error } else { Level::Debug };
+            log!(level, "{} {}: {cause}", self.id, problem.detail);
+        }
+        let mut document = problem.answer(self.answered());
+        document.extensions_mut().remove::<Problem>();
+        for (name, value) in response.headers() {
+            document.headers_mut().entry(name).or_insert_with(|| value.clone());
+        }
+        document
+    }
+
+    /// An event stream counts as open until its body is dropped.
+    fn count_feed(&self, response: Response) -> Response {
+        let is_feed = |value: &HeaderValue| value.as_bytes().starts_with(EVENT_STREAM.as_bytes());
+        if !response.headers().get(CONTENT_TYPE).is_some_and(is_feed) {
+            return response;
+        }
+        let open = self.app.metrics().feed();
+        let (head, body) = response.into_parts();
+        let body = body.map_frame(move |frame| {
+            let _open = &open;
+            frame
+        });
+        let mut response = warp::reply::stream(body.into_data_stream()).into_response();
+        *response.status_mut() = head.status;
+        *response.headers_mut() = head.headers;
+        response
     }
 }
 
@@ -111,5 +166,34 @@ fn request_id(headers: &HeaderMap) -> String {
 fn set(response: &mut Response, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+    use crate::database::Database;
+    use crate::settings::{Rdb, Settings};
+
+    #[tokio::test]
+    async fn an_event_stream_counts_until_it_is_dropped() {
+        let app = App::new(Settings::default(), Database::new(Rdb::default()).unwrap());
+        let feeds = || {
+            app.figures()
+                .unwrap()
+                .lines()
+                .find(|line| line.starts_with("warp_reql_feeds "))
+                .map(str::to_owned)
+        };
+        let request = Request::new(&app, Method::GET, "/tables/t/docs", &HeaderMap::new());
+        let event = Ok::<_, Infallible>(warp::sse::Event::default().data("x"));
+        let response = request.finish(warp::sse::reply(stream::iter([event])).into_response());
+        assert_eq!(feeds().as_deref(), Some("warp_reql_feeds 1"));
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, "data:x\n\n");
+        assert_eq!(feeds().as_deref(), Some("warp_reql_feeds 0"));
     }
 }

@@ -5,6 +5,8 @@ use reql::cmd::{Conflict, ReturnChanges, insert as insert_options};
 use reql::{Command, r};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use utoipa::openapi::{Ref, RefOr, Schema};
 use warp::http::StatusCode;
 use warp::reply::Response;
 
@@ -22,13 +24,22 @@ use crate::query::term::{datum, func, term};
 const BATCH: usize = 200;
 
 /// What became of one document of a bulk insert.
-#[derive(Debug, Serialize)]
-struct Outcome {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Outcome {
+    /// As of a request of its own.
+    #[schema(minimum = 200, maximum = 599)]
     status: u16,
+    #[schema(schema_with = id)]
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<Value>,
+    /// The code of the problem, if there was one.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
+}
+
+fn id() -> RefOr<Schema> {
+    Ref::from_schema_name("Id").into()
 }
 
 /// What a write of many documents has done, in the database's own counts.

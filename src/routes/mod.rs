@@ -6,13 +6,20 @@
 mod answer;
 mod body;
 mod call;
+mod changes;
+mod cors;
+mod credentials;
 mod documents;
 mod etag;
+mod gate;
 mod indexes;
 mod layer;
 mod list;
 mod many;
+mod openapi;
 mod operations;
+mod paths;
+mod service;
 mod tables;
 
 use std::collections::HashMap;
@@ -21,14 +28,18 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reql::r;
+use reql_embedded::Activity;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Duration, Instant};
 use warp::{Filter, Reply};
 
 use crate::conn::Conn;
 use crate::database::Database;
 use crate::error::{Error, Missing, recover};
+use crate::metrics::Metrics;
 use crate::query::term::{field, term};
 use crate::settings::{Limits, Settings};
+pub use service::service;
 
 /// How long a table's primary key is taken for granted. A table that is dropped and made again with another one is rare,
 /// and the database itself refuses a document without its primary key.
@@ -45,13 +56,55 @@ pub struct App {
 struct Shared {
     database: Database,
     settings: Settings,
+    embedded: Option<Activity>,
+    metrics: Metrics,
+    /// Permits for requests about tables.
+    running: Arc<Semaphore>,
     primary_keys: Mutex<HashMap<String, (String, Instant)>>,
+    /// Permits for live queries.
+    feeds: Arc<Semaphore>,
+    stop: watch::Sender<bool>,
 }
 
 impl App {
     /// An API over this database.
     pub fn new(settings: Settings, database: Database) -> Self {
-        App { shared: Arc::new(Shared { database, settings, primary_keys: Mutex::default() }) }
+        App::with_embedded(settings, database, None)
+    }
+
+    /// The same over a database in this process, whose figures are then among the metrics.
+    pub fn with_embedded(settings: Settings, database: Database, embedded: Option<Activity>) -> Self {
+        let shared = Shared {
+            database,
+            embedded,
+            metrics: Metrics::new(),
+            running: permits(settings.limits.requests),
+            feeds: permits(settings.limits.feeds),
+            stop: watch::Sender::new(false),
+            settings,
+            primary_keys: Mutex::default(),
+        };
+        App { shared: Arc::new(shared) }
+    }
+
+    /// Ends what would go on for ever, the live queries; other requests are left to finish by themselves.
+    pub fn stop(&self) {
+        self.shared.stop.send_replace(true);
+    }
+
+    /// Done when live queries have to end.
+    pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
+        let mut stop = self.shared.stop.subscribe();
+        async move {
+            // An error says that nobody is left who could stop them: that is an end, too.
+            let _ = stop.wait_for(|stop| *stop).await;
+        }
+    }
+
+    /// The right to serve one more live query.
+    pub(crate) fn feed(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let permit = Arc::clone(&self.shared.feeds).try_acquire_owned();
+        permit.map_err(|_| Error::TooManyFeeds(self.limits().feeds))
     }
 
     /// The database behind the API.
@@ -62,6 +115,21 @@ impl App {
     /// The settings it runs with.
     pub fn settings(&self) -> &Settings {
         &self.shared.settings
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// All figures, as Prometheus reads them.
+    pub(crate) fn figures(&self) -> Result<String, Error> {
+        let text = self.metrics().text(self.database().stats(), self.shared.embedded.as_ref());
+        text.map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    /// The permits to answer requests.
+    pub(crate) fn running(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.shared.running)
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -99,15 +167,24 @@ impl App {
 /// The whole API. Every request is answered: what no route takes becomes a problem document.
 pub fn routes(app: App) -> impl Filter<Extract = (impl Reply + use<>,), Error = Infallible> + Clone + use<> {
     let resources = operations::routes(&app)
+        .or(openapi::routes(&app))
+        .unify()
         .or(tables::routes(&app))
         .unify()
         .or(indexes::routes(&app))
         .unify()
+        .or(changes::routes(&app))
+        .unify()
         .or(documents::routes(&app))
         .unify()
         .boxed();
-    let answered = layer::short_url().and(resources).recover(recover).unify();
+    // The pass ends with the answer.
+    let answered = gate::gate(&app).and(resources).map(|_pass, response| response).recover(recover).unify();
     layer::observed(&app, answered)
+}
+
+fn permits(count: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)))
 }
 
 impl fmt::Debug for App {

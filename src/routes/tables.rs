@@ -6,6 +6,7 @@ use reql::cmd::table_create::Options;
 use reql::{Command, r};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::http::StatusCode;
@@ -15,38 +16,47 @@ use super::App;
 use super::answer::{answer, at, empty, json, only, read};
 use super::body::{body, parse};
 use super::call::{Call, JSON, call, check_name, name};
-use crate::conn::{Conn, with_conn};
+use super::credentials::conn;
+use crate::conn::Conn;
 use crate::error::{Error, Missing};
 use crate::query::term::{bind, field, func, object, term};
 
 /// A table as a request describes it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewTable {
+pub(super) struct NewTable {
+    #[schema(pattern = "^[A-Za-z0-9_-]+$")]
     name: String,
+    /// The field that identifies a document; `id` unless it is given.
+    #[schema(min_length = 1)]
     primary_key: Option<String>,
+    /// Whether a write is answered once it is on disk.
+    #[schema(inline)]
     durability: Option<NewDurability>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum NewDurability {
+pub(super) enum NewDurability {
     Hard,
     Soft,
 }
 
 /// A table as an answer describes it.
-#[derive(Debug, Serialize, Deserialize)]
-struct Table {
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(super) struct Table {
     name: String,
     primary_key: String,
+    /// The names of its secondary indexes.
     indexes: Vec<String>,
+    /// How many documents it has; only of a table that was asked for by itself.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
 }
 
 pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
-    let conn = || with_conn(app.database());
+    let conn = || conn(app);
 
     let path = || warp::path!("tables");
     let list = path().and(read()).and(call(app)).and(conn());

@@ -8,7 +8,7 @@ use figment::value::{Dict, Value};
 use figment::{Figment, Profile, providers::Serialized};
 
 use super::file::SettingsFile;
-use super::{DEVELOPMENT, Origin, PRODUCTION, Settings, SettingsError, env, rules};
+use super::{Auth, DEVELOPMENT, Origin, PRODUCTION, Settings, SettingsError, env, rules};
 
 /// What the command line says about settings.
 #[derive(Debug, Clone, Default)]
@@ -80,6 +80,7 @@ impl Loaded {
         let built_in = |key| self.origin(key) == Origin::BuiltIn;
         let (level, page, standby) =
             (built_in("log_level"), built_in("limits.page"), built_in("rdb.standby"));
+        let feeds = built_in("limits.feeds");
         let settings = &mut self.settings;
         if level {
             settings.log_level = Settings::level_for(settings.debug);
@@ -88,7 +89,12 @@ impl Loaded {
             settings.limits.page = settings.limits.page.min(settings.limits.page_max);
         }
         if standby {
-            settings.rdb.standby = settings.rdb.standby.min(settings.rdb.max_connections);
+            // What stands by is the service's own, which users' requests have no use for.
+            let use_for_it = if settings.auth == Auth::Database { 0 } else { settings.rdb.standby };
+            settings.rdb.standby = use_for_it.min(settings.rdb.max_connections);
+        }
+        if feeds {
+            settings.limits.feeds = settings.rdb.max_connections / 2;
         }
     }
 

@@ -3,6 +3,7 @@
 //! Every public type here documents its fields with their defaults. A value is looked for, in rising order of
 //! precedence, in the built-in defaults of the profile, in `Settings.toml`, and in the environment.
 
+mod access;
 mod env;
 mod error;
 mod file;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use log::LevelFilter;
 use serde::{Deserialize, Serialize};
 
+pub use access::{Auth, Cors};
 pub use error::SettingsError;
 pub use file::FILE_NAME;
 pub use load::{LoadOptions, Loaded};
@@ -55,6 +57,20 @@ pub struct Settings {
     /// How long requests that run may take to finish once the service was told to stop. Default 10 s.
     #[serde(with = "units::duration")]
     pub shutdown_timeout: Duration,
+    /// Whose database account a request uses: `"none"` is the service's own for everybody, `"database"` asks for HTTP
+    /// Basic credentials of a database user. Default `"none"`.
+    #[serde(with = "units::text")]
+    pub auth: Auth,
+    /// Whether `auth = "none"` is meant where others can reach the service. Without it, every profile but Development
+    /// refuses to start on an address that isn't a loopback one. Default `false`.
+    pub allow_anonymous: bool,
+    /// Pages of which origins may use the service from a browser: `"off"`, `"any"`, or origins such as
+    /// `"https://a.example, http://localhost:3000"`. Default `"off"`.
+    #[serde(with = "units::text")]
+    pub cors: Cors,
+    /// Whether `PUT`, `PATCH` and `DELETE` of one document need a condition (`If-Match` or `If-None-Match`), so that nobody
+    /// overwrites what they haven't seen. Default `false`.
+    pub require_match: bool,
     /// Bounds on what a request may ask for.
     pub limits: Limits,
     /// The database and the connections to it.
@@ -79,6 +95,24 @@ pub struct Limits {
     pub page_max: usize,
     /// How many documents a request may skip by `offset`. Default 10,000.
     pub offset_max: usize,
+    /// The longest path and query of a URL together, in bytes. Default 8 KiB.
+    #[serde(with = "units::size")]
+    pub url: u64,
+    /// How long the names and values of a request's headers may be together, in bytes. Default 16 KiB.
+    #[serde(with = "units::size")]
+    pub headers: u64,
+    /// How many requests about tables may be answered at once; one more is turned away at once. Default 1024.
+    pub requests: usize,
+    /// How long a request may take from the end of its head to the head of its answer, its body included. Long enough for
+    /// a bulk insert over a slow line; a single query is bounded by [`Rdb::query_timeout`]. Default 5 min.
+    #[serde(with = "units::duration")]
+    pub request_time: Duration,
+    /// How many live queries may be served at once; 0 serves none. Each holds one of `rdb.max_connections`. Default: half of
+    /// those, so that as many are left for requests; 128 if they too are built in.
+    pub feeds: usize,
+    /// How many changes wait in the database for a client that reads slowly; beyond them it gets a `gap` event instead.
+    /// Default 10,000.
+    pub feed_queue: u32,
 }
 
 impl Settings {
@@ -96,10 +130,22 @@ impl Settings {
             debug: development,
             log_level: Settings::level_for(development),
             shutdown_timeout: Duration::from_secs(10),
+            auth: Auth::None,
+            allow_anonymous: false,
+            cors: Cors::Off,
+            require_match: false,
             limits: Limits::default(),
             rdb: Rdb { host: hosts, ..Rdb::default() },
             tables: Vec::new(),
         }
+    }
+
+    /// Whether anybody can use the service who gets at it, and others than this machine's users do.
+    fn is_exposed(&self) -> bool {
+        self.profile != DEVELOPMENT
+            && self.auth == Auth::None
+            && !self.allow_anonymous
+            && !self.address.is_loopback()
     }
 
     fn level_for(debug: bool) -> LevelFilter {
@@ -115,6 +161,18 @@ impl Default for Settings {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { body: 1 << 20, bulk_body: 64 << 20, page: 100, page_max: 1000, offset_max: 10_000 }
+        Limits {
+            body: 1 << 20,
+            bulk_body: 64 << 20,
+            page: 100,
+            page_max: 1000,
+            offset_max: 10_000,
+            url: 8 << 10,
+            headers: 16 << 10,
+            requests: 1024,
+            request_time: Duration::from_secs(300),
+            feeds: 128,
+            feed_queue: 10_000,
+        }
     }
 }

@@ -18,6 +18,7 @@ const fn rule(key: &'static str, expected: &'static str, holds: fn(&Settings) ->
 
 const TIMEOUT: &str = "a duration such as \"5s\", more than 0 and at most a day";
 const SIZE: &str = "a size from 1 byte to 1 GiB, as a number of bytes or such as \"1MiB\"";
+const HEAD: &str = "a size from 128 bytes to 60 KiB, as a number of bytes or such as \"8KiB\"";
 const NAME: &str = "a name of letters, digits, `_` and `-`";
 const DAY: u128 = 24 * 60 * 60 * 1000;
 
@@ -30,6 +31,17 @@ const RULES: &[Rule] = &[
     rule("shutdown_timeout", "a duration such as \"10s\", at most a day", |s| {
         s.shutdown_timeout.as_millis() <= DAY
     }),
+    rule("auth", "\"none\" or \"database\"", |_| true),
+    rule(
+        "auth",
+        "\"database\", or `allow_anonymous = true` beside it, because others can reach `address`",
+        |s| !s.is_exposed(),
+    ),
+    rule("allow_anonymous", "true or false", |_| true),
+    rule("cors", "\"off\", \"any\", or origins such as \"https://a.example, http://localhost:3000\"", |_| {
+        true
+    }),
+    rule("require_match", "true or false", |_| true),
     rule("limits", "a table", |_| true),
     rule("limits.body", SIZE, |s| is_size(s.limits.body)),
     rule("limits.bulk_body", SIZE, |s| is_size(s.limits.bulk_body)),
@@ -40,6 +52,18 @@ const RULES: &[Rule] = &[
         (1..=s.limits.page_max).contains(&s.limits.page)
     }),
     rule("limits.offset_max", "a whole number", |_| true),
+    rule("limits.url", HEAD, |s| is_head_size(s.limits.url)),
+    rule("limits.headers", HEAD, |s| is_head_size(s.limits.headers)),
+    rule("limits.requests", "a whole number from 1 to 1000000", |s| {
+        (1..=1_000_000).contains(&s.limits.requests)
+    }),
+    rule("limits.request_time", TIMEOUT, |s| is_timeout(s.limits.request_time)),
+    rule("limits.feeds", "a whole number from 0 to `rdb.max_connections`", |s| {
+        s.limits.feeds <= s.rdb.max_connections
+    }),
+    rule("limits.feed_queue", "a whole number from 1 to 1000000", |s| {
+        (1..=1_000_000).contains(&s.limits.feed_queue)
+    }),
     rule("rdb", "a table", |_| true),
     rule("rdb.host", "\"embedded\", or hosts such as \"a, b:28016, [::1]:28015\"", |_| true),
     rule("rdb.port", "a port from 1 to 65535", |s| s.rdb.port != 0),
@@ -189,6 +213,11 @@ fn is_name(name: &str) -> bool {
 
 fn is_size(bytes: u64) -> bool {
     (1..=1 << 30).contains(&bytes)
+}
+
+/// Above this, hyper refuses a head before this service sees it.
+fn is_head_size(bytes: u64) -> bool {
+    (128..=60 << 10).contains(&bytes)
 }
 
 fn is_timeout(duration: std::time::Duration) -> bool {

@@ -7,11 +7,11 @@ use std::time::Duration;
 use log::LevelFilter;
 use warp_reql::settings::{Hosts, IndexSpec, LoadOptions, Origin, Settings, TableSpec};
 
-use super::{file, jailed, load, profile, settings};
+use super::{careful, file, jailed, load, profile, settings};
 
 #[test]
 fn development_is_the_profile_when_nothing_names_one() {
-    jailed(|_| {
+    careful(|_| {
         let settings = settings();
         assert_eq!(settings, Settings::built_in("development"));
         assert_eq!(settings.address, IpAddr::from(Ipv4Addr::LOCALHOST));
@@ -40,6 +40,7 @@ fn defaults_are_those_of_the_documentation() {
         assert_eq!(timeouts.map(|timeout| timeout.as_secs()), [5, 30, 5, 10]);
         assert_eq!((limits.body, limits.bulk_body), (1_048_576, 67_108_864));
         assert_eq!((limits.page, limits.page_max, limits.offset_max), (100, 1000, 10_000));
+        assert_eq!((limits.feeds, limits.feed_queue), (128, 10_000));
     });
 }
 
@@ -179,6 +180,8 @@ fn every_setting_has_a_variable() {
             ("RDB_STANDBY", "6"),
             ("RDB_MAX_AGE", "1h"),
             ("RDB_MAX_CONNECTIONS", "7"),
+            ("APP_LIMITS_FEEDS", "5"),
+            ("APP_LIMITS_FEED_QUEUE", "6"),
             ("RDB_CONNECT_TIMEOUT", "1s"),
             ("RDB_QUERY_TIMEOUT", "250ms"),
             ("RDB_ACQUIRE_TIMEOUT", "2s"),
@@ -191,6 +194,7 @@ fn every_setting_has_a_variable() {
         assert_eq!((log_level, shutdown_timeout.as_secs()), (LevelFilter::Warn, 60));
         let numbers = (limits.body, limits.bulk_body, limits.page, limits.page_max, limits.offset_max);
         assert_eq!(numbers, (2048, 4096, 2, 3, 4));
+        assert_eq!((limits.feeds, limits.feed_queue), (5, 6));
         let servers = [("a", 1), ("::1", 2), ("b", 5)].map(|(host, port)| (host.to_owned(), port));
         assert_eq!(rdb.servers(), servers);
         assert_eq!((rdb.db.as_str(), rdb.user.as_str(), rdb.password.expose()), ("42", "true", "007"));
@@ -232,6 +236,16 @@ fn built_in_values_give_way_to_a_smaller_bound() {
     jailed(|jail| {
         file(jail, "[default]\nlimits.page_max = 10\nrdb.max_connections = 2");
         assert_eq!((settings().limits.page, settings().rdb.standby), (10, 2));
+    });
+}
+
+#[test]
+fn live_queries_leave_half_of_the_connections_to_requests_unless_it_is_set() {
+    jailed(|jail| {
+        jail.set_env("RDB_MAX_CONNECTIONS", 5000);
+        assert_eq!(settings().limits.feeds, 2500);
+        jail.set_env("APP_LIMITS_FEEDS", 4999);
+        assert_eq!(settings().limits.feeds, 4999);
     });
 }
 

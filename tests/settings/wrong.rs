@@ -3,9 +3,9 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use warp_reql::settings::{LoadOptions, Settings};
+use warp_reql::settings::{Auth, Cors, LoadOptions, Settings};
 
-use super::{file, jailed, load, profile};
+use super::{careful, file, jailed, load, profile, settings};
 
 /// The one line that stops the start.
 #[track_caller]
@@ -158,6 +158,8 @@ fn values_that_cannot_be_are_refused() {
         ("APP_LIMITS_BODY", "1 Mb", "`limits.body` = \"1 Mb\"", "a size from 1 byte to 1 GiB"),
         ("APP_LIMITS_BODY", "0", "`limits.body` = \"0\"", "a size from 1 byte to 1 GiB"),
         ("APP_LIMITS_PAGE", "5000", "`limits.page` = 5000", "a whole number from 1 to `limits.page_max`"),
+        ("APP_LIMITS_FEEDS", "257", "`limits.feeds` = 257", "a whole number from 0 to `rdb.max_connections`"),
+        ("APP_LIMITS_FEED_QUEUE", "0", "`limits.feed_queue` = 0", "a whole number from 1 to 1000000"),
         ("RDB_PORT", "0", "`rdb.port` = 0", "a port from 1 to 65535"),
         ("RDB_PORT", "-1", "`rdb.port` = -1", "a port from 1 to 65535"),
         ("RDB_HOST", "a,,b", "`rdb.host` = \"a,,b\"", "\"embedded\", or hosts such as"),
@@ -264,5 +266,46 @@ fn a_password_of_a_wrong_type_is_masked() {
         assert_error(
             "invalid setting `rdb.password` = ******** (Settings.toml, profile default): expected a string",
         );
+    });
+}
+
+#[test]
+fn nobody_opens_production_to_everybody_by_accident() {
+    careful(|jail| {
+        let expected = "invalid setting `auth` = \"none\" (built-in): expected \"database\", or `allow_anonymous = true` \
+                        beside it, because others can reach `address`";
+        file(jail, "[staging]");
+        for name in ["production", "staging"] {
+            assert_eq!(profile(name).unwrap_err().to_string(), expected);
+        }
+        jail.set_env("APP_ADDRESS", "::");
+        assert!(profile("production").is_err());
+        assert!(profile("development").is_ok(), "whoever sets the address in development means it");
+        jail.set_env("APP_ADDRESS", "::1");
+        assert!(profile("production").is_ok());
+        jail.set_env("APP_ADDRESS", "0.0.0.0");
+        jail.set_env("APP_AUTH", "database");
+        let settings = profile("production").unwrap().settings;
+        assert_eq!((settings.auth, settings.rdb.standby), (Auth::Database, 0));
+        jail.set_env("APP_AUTH", "none");
+        jail.set_env("APP_ALLOW_ANONYMOUS", "true");
+        assert_eq!(profile("production").unwrap().settings.auth, Auth::None);
+    });
+}
+
+#[test]
+fn access_is_one_of_a_few_words() {
+    jailed(|jail| {
+        jail.set_env("APP_AUTH", "basic");
+        let wrong = "invalid setting `auth` = \"basic\" (environment variable APP_AUTH): expected \"none\" or \"database\"";
+        assert_eq!(load().unwrap_err().to_string(), wrong);
+        jail.set_env("APP_AUTH", "none");
+        for cors in ["a.example", "https://a.example/", "https://", "ftp://a.example", "any, off"] {
+            jail.set_env("APP_CORS", cors);
+            assert!(load().unwrap_err().to_string().contains("invalid setting `cors`"), "{cors}");
+        }
+        jail.set_env("APP_CORS", "https://A.example,http://localhost:3000");
+        let list = ["https://a.example", "http://localhost:3000"].map(str::to_owned).to_vec();
+        assert_eq!(settings().cors, Cors::List(list));
     });
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod client;
+pub mod events;
 pub mod link;
 
 use std::net::SocketAddr;
@@ -86,6 +87,7 @@ impl Drop for Serving {
 pub struct Api {
     pub server: Option<Server>,
     pub database: Database,
+    pub app: App,
     pub routes: BoxedFilter<(warp::reply::Response,)>,
 }
 
@@ -102,18 +104,23 @@ impl Api {
 
     /// Over whatever these settings lead to.
     pub fn over(rdb: Rdb, debug: bool) -> Api {
-        let settings = Settings { debug, rdb: rdb.clone(), ..Settings::default() };
-        let database = Database::new(rdb).expect("the settings name a server");
-        let routes = routes(App::new(settings, database.clone())).map(Reply::into_response).boxed();
-        Api { server: None, database, routes }
+        Api::with_settings(Settings { debug, rdb, ..Settings::default() })
     }
 
-    /// Serves it on a socket.
+    /// Over whatever these settings lead to, as they have it.
+    pub fn with_settings(settings: Settings) -> Api {
+        let database = Database::new(settings.rdb.clone()).expect("the settings name a server");
+        let app = App::new(settings, database.clone());
+        let routes = routes(app.clone()).map(Reply::into_response).boxed();
+        Api { server: None, database, app, routes }
+    }
+
+    /// Serves it on a socket, as the binary does.
     pub async fn serve(&self) -> Serving {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("a bound listener has an address");
-        let routes = self.routes.clone();
-        let run = warp_reql::server::run(listener, routes, std::future::pending(), Duration::ZERO);
+        let service = warp_reql::routes::service(self.app.clone());
+        let run = warp_reql::server::run(listener, service, std::future::pending(), Duration::ZERO);
         Serving { addr, task: tokio::spawn(run) }
     }
 
@@ -142,6 +149,20 @@ impl Api {
             .reply(&self.routes)
             .await
     }
+}
+
+/// Sends bytes as they are and reads until the other side closes.
+pub async fn raw(addr: SocketAddr, request: &[u8]) -> Vec<u8> {
+    let mut client = TcpStream::connect(addr).await.expect("the service listens");
+    client.write_all(request).await.expect("the service reads");
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, client.read_to_end(&mut answer)).await;
+    assert!(
+        read.is_ok_and(|read| read.is_ok()),
+        "no end of the answer: {}",
+        String::from_utf8_lossy(&answer)
+    );
+    answer
 }
 
 /// The JSON of a response.

@@ -28,17 +28,23 @@ pub trait Engine: Send + Sync + 'static {
     /// Tells where connections come in, before the first one does.
     fn listening(&self, _: Listening) {}
 
+    /// How many queries there are and were.
+    fn queries(&self) -> QueryCounts {
+        QueryCounts::default()
+    }
+
     /// Flushes and closes the storage, after the last connection has gone. May block.
     fn close(&self) {}
 }
 
 /// A compiled query, ready to be evaluated.
 pub trait Query: Send {
-    /// What the evaluation up to the first answer is going to cost.
+    /// What the evaluation up to the first answer is probably going to cost.
     fn weight(&self) -> Weight;
 
-    /// Evaluates up to an atom or an unread cursor. May block if it said that it is [`Weight::Heavy`].
-    fn run(self: Box<Self>, context: &QueryContext) -> Result<Answer, Failure>;
+    /// Evaluates up to an atom or an unread cursor. May block where the work is [`Weight::Heavy`]. Elsewhere it may find that it
+    /// would have to; then it has done nothing, and is run again where it may.
+    fn run(&self, context: &QueryContext, place: Weight) -> Result<Answer, Failure>;
 }
 
 /// Where a piece of work belongs.
@@ -65,7 +71,7 @@ pub struct QueryContext {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
     /// The user it authenticated as.
-    pub user: String,
+    pub user: Arc<str>,
     /// Its address.
     pub peer: SocketAddr,
 }
@@ -88,6 +94,15 @@ pub struct Listening {
     pub connections: Arc<AtomicUsize>,
 }
 
+/// How many queries a server has to do with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueryCounts {
+    /// Those that run now, streams and feeds that haven't been read to their end included.
+    pub running: u64,
+    /// Those that began since the server was started.
+    pub begun: u64,
+}
+
 /// What a query evaluates to.
 pub enum Answer {
     /// One value.
@@ -97,9 +112,14 @@ pub enum Answer {
         /// The profile as JSON text, if the query asked for one.
         profile: Option<Vec<u8>>,
     },
+    /// One value that is known later; only of what isn't [`Weight::Heavy`].
+    Later(Later),
     /// A stream or a feed, of which nothing has been read yet.
     Cursor(Box<dyn Cursor>),
 }
+
+/// The JSON text of a value to come.
+pub type Later = Pin<Box<dyn Future<Output = Result<Vec<u8>, Failure>> + Send>>;
 
 /// The unread rest of a stream or feed.
 pub trait Cursor: Send {
@@ -171,6 +191,8 @@ pub enum Note {
 pub enum Failure {
     /// The [`Interrupt`] was seen: the session knows why it was raised, and what to answer.
     Interrupted,
+    /// It would have to wait after all: to be run once more as [`Weight::Heavy`].
+    WouldBlock,
     /// An error of the language.
     Error(Error),
 }

@@ -95,9 +95,9 @@ impl Error {
         Error::new(ErrorKind::Internal, message)
     }
 
-    /// A changefeed has nothing to say yet.
+    /// What is asked for isn't there yet, or can't be done yet, and whoever asked must not wait.
     pub fn would_block() -> Self {
-        Error::new(ErrorKind::WouldBlock, "There is nothing to read yet.")
+        Error::new(ErrorKind::WouldBlock, "This would have to wait.")
     }
 
     /// Blames this term, unless a term nearer to the cause was blamed already.

@@ -49,4 +49,4 @@ pub mod error;
 pub mod geo;
 mod nested;
 
-pub use server::{Builder, Server};
+pub use server::{Activity, Builder, Server};

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::datum::json;
+use crate::datum::{Datum, json};
 use crate::engine::{
     Answer, Batch, Credentials, Cursor, Engine, Envelope, Error, ErrorClass, ErrorType, Failure, Frame,
-    Listening, Note, Query, QueryContext, ServerInfo, Weight,
+    Listening, Note, Query, QueryContext, QueryCounts, ServerInfo, Weight,
 };
 use crate::error::{self, ErrorKind};
 use crate::eval;
@@ -56,7 +56,13 @@ impl Engine for Reql {
         let _ = self.instance.listening.set(listening);
     }
 
+    fn queries(&self) -> QueryCounts {
+        let jobs = &self.instance.jobs;
+        QueryCounts { running: jobs.running() as u64, begun: jobs.begun().0 }
+    }
+
     fn compile(&self, envelope: Envelope<'_>) -> Result<Box<dyn Query>, Error> {
+        self.instance.jobs.count();
         let query = term::Query::new(envelope.term, envelope.optargs)
             .map_err(|error| on_the_wire(&error, &Backtraces::default()))?;
         Ok(Box::new(Compiled { instance: self.instance.clone(), query: Arc::new(query) }))
@@ -74,25 +80,38 @@ impl Query for Compiled {
         if self.query.is_light() { Weight::Light } else { Weight::Heavy }
     }
 
-    fn run(self: Box<Self>, context: &QueryContext) -> Result<Answer, Failure> {
-        let user = context.client.user.as_str().into();
-        let running = self.instance.jobs.begin(self.query.clone(), context);
-        let result = eval::Env::new(self.instance, user, context.interrupt.clone())
-            .and_then(|env| eval::run(&self.query, &env));
-        match result {
+    fn run(&self, context: &QueryContext, place: Weight) -> Result<Answer, Failure> {
+        let jobs = &self.instance.jobs;
+        let list = || jobs.list(self.query.clone(), context);
+        // Nobody could see one that ends before its connection does anything else.
+        let running = (place == Weight::Heavy).then(list);
+        let (user, interrupt) = (context.client.user.clone(), context.interrupt.clone());
+        let env = eval::Env::new(self.instance.clone(), user, interrupt, place == Weight::Heavy);
+        match eval::run(&self.query, env) {
             Ok(eval::Answer::Atom(datum)) => {
-                let mut text = Vec::new();
-                match json::write(&datum, &mut text) {
-                    Ok(()) => Ok(Answer::Atom { json: text, profile: None }),
-                    Err(error) => Err(failure(&error, &self.query.places)),
-                }
+                Ok(Answer::Atom { json: atom(Ok(datum), &self.query)?, profile: None })
             }
-            Ok(eval::Answer::Cursor(rows)) => {
-                Ok(Answer::Cursor(Box::new(Rows { rows: *rows, query: self.query, _running: running })))
+            Ok(eval::Answer::Later(later)) => {
+                let (query, running) = (self.query.clone(), list());
+                Ok(Answer::Later(Box::pin(async move {
+                    let _running = running;
+                    atom(later.await, &query)
+                })))
             }
+            Ok(eval::Answer::Cursor(rows)) => Ok(Answer::Cursor(Box::new(Rows {
+                rows: *rows,
+                query: self.query.clone(),
+                _running: running.unwrap_or_else(list),
+            }))),
             Err(error) => Err(failure(&error, &self.query.places)),
         }
     }
+}
+
+fn atom(datum: error::Result<Datum>, query: &term::Query) -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    let written = datum.and_then(|datum| json::write(&datum, &mut text));
+    written.map(|()| text).map_err(|error| failure(&error, &query.places))
 }
 
 /// A stream on its way to the client.
@@ -140,6 +159,7 @@ fn notes(feed: Option<FeedTraits>) -> Vec<Note> {
 fn failure(error: &error::Error, places: &Backtraces) -> Failure {
     match error.kind() {
         ErrorKind::Interrupted => Failure::Interrupted,
+        ErrorKind::WouldBlock => Failure::WouldBlock,
         _ => Failure::Error(on_the_wire(error, places)),
     }
 }

@@ -5,15 +5,15 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::engine::{Engine, Listening, ServerInfo};
+use crate::engine::{Engine, Listening, QueryCounts, ServerInfo};
 use crate::protocol::handshake;
 use crate::reql::Reql;
 use crate::session;
@@ -34,10 +34,17 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 pub struct Server {
     local_addrs: Vec<SocketAddr>,
     info: ServerInfo,
-    open: Arc<AtomicUsize>,
+    activity: Activity,
     /// Dropping it is the signal to stop.
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
+}
+
+/// What a server is doing, for whoever watches it. Cheap to clone; doesn't keep the server.
+#[derive(Clone)]
+pub struct Activity {
+    open: Arc<AtomicUsize>,
+    engine: Weak<dyn Engine>,
 }
 
 /// How a server is to be started.
@@ -91,7 +98,12 @@ impl Server {
 
     /// How many client connections are open now.
     pub fn open_connections(&self) -> usize {
-        self.open.load(Ordering::Acquire)
+        self.activity.open_connections()
+    }
+
+    /// A view of what it is doing, to be looked at again and again.
+    pub fn activity(&self) -> Activity {
+        self.activity.clone()
     }
 
     /// Stops accepting, ends what runs, flushes, and closes the file. Takes ten seconds at most for the first two.
@@ -109,6 +121,27 @@ impl fmt::Debug for Server {
             .field("local_addrs", &self.local_addrs)
             .field("open_connections", &self.open_connections())
             .finish_non_exhaustive()
+    }
+}
+
+impl Activity {
+    /// How many client connections are open now.
+    pub fn open_connections(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// How many queries there are and were; none once the server has ended.
+    pub fn queries(&self) -> QueryCounts {
+        self.engine.upgrade().map(|engine| engine.queries()).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Activity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Activity")
+            .field("open_connections", &self.open_connections())
+            .field("queries", &self.queries())
+            .finish()
     }
 }
 
@@ -177,8 +210,9 @@ impl Builder {
         let open = Arc::new(AtomicUsize::new(0));
         let info = engine.server_info();
         engine.listening(Listening { addrs: local_addrs.clone(), connections: open.clone() });
-        let serving = tokio::spawn(serve_all(listeners, engine, self.limits, open.clone(), stopped));
-        Ok(Server { local_addrs, info, open, stop, serving })
+        let activity = Activity { open: open.clone(), engine: Arc::downgrade(&engine) };
+        let serving = tokio::spawn(serve_all(listeners, engine, self.limits, open, stopped));
+        Ok(Server { local_addrs, info, activity, stop, serving })
     }
 
     async fn listen(&self) -> io::Result<Vec<TcpListener>> {

@@ -59,7 +59,7 @@ pub(crate) async fn serve<S>(
         Ok(Err(Refusal::Io(error))) => return log::debug!("{peer}: {error}"),
         Err(_) => return log::debug!("{peer}: no handshake in {handshake_timeout:?}"),
     };
-    let client = Arc::new(Client { user: welcome.user, peer });
+    let client = Arc::new(Client { user: welcome.user.into(), peer });
     let dispatcher = Dispatcher::new(engine, client, welcome.dialect);
     let mut session = Session { inbound, dispatcher, draining: false };
     let ending = session.run(&mut stream, &mut shutdown).await;

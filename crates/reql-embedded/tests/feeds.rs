@@ -14,9 +14,9 @@ use reql_embedded::feed::{Extent, Feed, Flat, Form, Options, Ranges, Transform, 
 use reql_embedded::storage::KeyRange;
 use serde_json::{Value, json};
 use support::client::Client;
+use support::feed::{Reader, run};
 
-/// The types of answers that say that more may follow, and that it failed.
-const PARTIAL: i64 = 3;
+/// The type of answers that say that a query failed.
 const FAILED: i64 = 18;
 
 async fn server() -> (Server, SocketAddr) {
@@ -33,48 +33,8 @@ fn table() -> Value {
     json!([15, ["t"]])
 }
 
-/// Runs a query that has one answer.
-async fn run(client: &mut Client, term: Value) -> Value {
-    let answer = client.ask(1, &json!([1, term, {}]).to_string()).await;
-    assert!(answer["t"] == 1 || answer["t"] == 2, "{answer}");
-    answer["r"][0].clone()
-}
-
 fn upsert(document: &Value) -> Value {
     json!([56, [table(), document], { "conflict": "replace" }])
-}
-
-/// A feed as a client reads it.
-struct Reader {
-    client: Client,
-    rows: std::vec::IntoIter<Value>,
-    notes: Value,
-}
-
-impl Reader {
-    async fn open(addr: SocketAddr, term: Value, options: Value) -> Self {
-        let mut client = Client::connect(addr).await;
-        let answer = client.ask(7, &json!([1, term, options]).to_string()).await;
-        assert_eq!(answer["t"], PARTIAL, "{answer}");
-        let mut reader = Reader { client, rows: Vec::new().into_iter(), notes: answer["n"].clone() };
-        reader.keep(&answer);
-        reader
-    }
-
-    fn keep(&mut self, answer: &Value) {
-        self.rows = answer["r"].as_array().unwrap().clone().into_iter();
-    }
-
-    async fn next(&mut self) -> Value {
-        loop {
-            if let Some(row) = self.rows.next() {
-                return row;
-            }
-            let answer = self.client.ask(7, "[2]").await;
-            assert_eq!(answer["t"], PARTIAL, "{answer}");
-            self.keep(&answer);
-        }
-    }
 }
 
 /// What a client knows that does what its feed says.

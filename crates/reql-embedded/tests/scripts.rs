@@ -51,9 +51,8 @@ impl Runner for InProcess {
             _ => Vec::new(),
         };
         let query = Query::new(term, optargs).expect("a query");
-        let result = Env::new(self.instance.clone(), "admin".into(), Interrupt::default())
-            .and_then(|env| eval::run(&query, &env))
-            .and_then(read_all);
+        let env = Env::new(self.instance.clone(), "admin".into(), Interrupt::default(), true);
+        let result = eval::run(&query, env).and_then(read_all);
         result.unwrap_or_else(|error| Answer::Error(failure(&error, &query)))
     }
 }
@@ -66,6 +65,7 @@ fn read_all(answer: eval::Answer) -> Result<Answer, Error> {
             json::write(&datum, &mut text)?;
             Ok(Answer::Atom(value(&text)))
         }
+        eval::Answer::Later(_) => unreachable!("nothing is put off where it may wait"),
         eval::Answer::Cursor(mut cursor) => {
             let mut rows = Vec::new();
             loop {

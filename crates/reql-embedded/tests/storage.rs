@@ -4,13 +4,13 @@
 mod support;
 
 use std::ops::Bound;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use reql_embedded::datum::Datum;
 use reql_embedded::error::{Error, ErrorKind};
-use reql_embedded::storage::{Change, Direction, Durability, KeyRange, Mutation, Store};
+use reql_embedded::storage::{Change, Direction, Durability, KeyRange, Mutation, Started, Store};
 use support::*;
 
 fn filled(count: i64) -> (Store, reql_embedded::storage::Table) {
@@ -209,4 +209,101 @@ fn handles_cross_threads() {
     is_send::<reql_embedded::storage::Snapshot>();
     is_send::<reql_embedded::storage::Scan>();
     is_send::<reql_embedded::storage::IndexScan>();
+}
+
+#[test]
+fn a_small_soft_write_is_committed_by_its_caller() {
+    let (_store, table) = filled(1);
+    // The writer may still be putting away what came before.
+    let done = (1..10_000).find_map(|n| {
+        let started = table.start_write(vec![put(&document(n, n)), put(&document(0, n))], Durability::Soft);
+        match started.unwrap() {
+            Started::Done(results) => Some((n, results)),
+            Started::Submitted(results) => {
+                results.blocking_recv().unwrap().unwrap();
+                None
+            }
+        }
+    });
+    let (n, results) = done.expect("a write that needs no writer");
+    assert!(results.into_iter().all(|result| result.unwrap().changed));
+    assert_eq!(table.get(&id(0)).unwrap(), Some(document(0, n)), "it is seen at once");
+}
+
+#[test]
+fn a_durable_write_is_handed_to_the_writer() {
+    let (_store, table) = filled(0);
+    let started = table.start_write(vec![put(&document(1, 1))], Durability::Hard);
+    let Ok(Started::Submitted(results)) = started else { panic!("it did not wait for the disk") };
+    assert!(results.blocking_recv().unwrap().unwrap().remove(0).unwrap().changed);
+    assert_eq!(table.len().unwrap(), 1);
+}
+
+#[test]
+fn a_write_without_effect_waits_for_nobody() {
+    let (_store, table) = filled(1);
+    let started = table.start_write(vec![put(&document(0, 0)), delete(7)], Durability::Hard);
+    assert!(matches!(started, Ok(Started::Done(_))));
+}
+
+#[test]
+fn a_small_write_joins_the_queue_while_the_writer_is_at_work() {
+    let (_store, table) = filled(1);
+    let (at_work, is_at_work) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let other = table.clone();
+    let busy = thread::spawn(move || {
+        other.snapshot_at(move || {
+            at_work.send(()).unwrap();
+            released.recv().unwrap();
+        })
+    });
+    is_at_work.recv().unwrap();
+    let started = table.start_write(vec![put(&document(1, 1))], Durability::Soft);
+    let Ok(Started::Submitted(results)) = started else { panic!("it waited for the writer, or did not") };
+    assert_eq!(table.len().unwrap(), 1, "nothing is seen yet");
+    release.send(()).unwrap();
+    assert!(results.blocking_recv().unwrap().is_ok());
+    assert_eq!(table.len().unwrap(), 2);
+    busy.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_large_write_is_not_begun_where_it_may_not_wait() {
+    let (_store, table) = filled(0);
+    let many = (0..10_000).map(|n| put(&document(n, n))).collect();
+    let refused = table.start_write(many, Durability::Soft).err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::WouldBlock);
+    assert_eq!(table.len().unwrap(), 0);
+}
+
+#[test]
+fn writes_of_both_kinds_lose_nothing_of_each_other() {
+    const EACH: i64 = 200;
+    let (_store, table) = filled(1);
+    let add = || {
+        Mutation::new(id(0), |old| {
+            let count = old.and_then(|row| row.get("n")).map_or(0.0, |n| n.as_num().unwrap());
+            Ok(Change::Put(Datum::object([("id", num(0)), ("n", Datum::Num(count + 1.0))])))
+        })
+    };
+    thread::scope(|scope| {
+        for writer in 0..4 {
+            let table = &table;
+            scope.spawn(move || {
+                for _ in 0..EACH {
+                    if writer % 2 == 0 {
+                        table.write(vec![add()], Durability::Soft).unwrap();
+                        continue;
+                    }
+                    match table.start_write(vec![add()], Durability::Soft).unwrap() {
+                        Started::Done(_) => {}
+                        Started::Submitted(results) => drop(results.blocking_recv().unwrap().unwrap()),
+                    }
+                }
+            });
+        }
+    });
+    let count = table.get(&id(0)).unwrap().unwrap().get("n").unwrap();
+    assert_eq!(count, Datum::from(4 * EACH));
 }

@@ -7,7 +7,10 @@ use super::packed::{Scalar, Visitor};
 use super::pseudo::{self, Literals, binary};
 use super::syntax::{self, Json};
 use super::{Datum, ObjectBuilder, number};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The longest text that is written, in bytes. A value that holds another one many times is small until then.
+const MAX_LENGTH: usize = 256 << 20;
 
 /// Parses JSON text into a value, as `r.json` does: pseudo-types become what they stand for.
 pub fn parse(text: &str) -> Result<Datum> {
@@ -117,6 +120,12 @@ fn write_list<T>(
             out.push(b',');
         }
         stacker::maybe_grow(32 * 1024, 1024 * 1024, || write_item(item, out))?;
+        if out.len() > MAX_LENGTH {
+            return Err(Error::new(
+                ErrorKind::ResourceLimit,
+                "Value too large to be written as JSON (max 256 MiB).",
+            ));
+        }
     }
     out.push(close);
     Ok(())
@@ -234,6 +243,10 @@ fn write_block<T>(
         }
         out.push(b'\n');
         out.resize(out.len() + depth + 1, b'\t');
+        if out.len() > MAX_LENGTH {
+            out.extend_from_slice(b"...");
+            break;
+        }
         write_item(item, out);
     }
     out.push(b'\n');

@@ -11,13 +11,18 @@ use crate::error::{Error, Result};
 /// The longest primary key in RethinkDB's own encoding, its type letter included.
 const MAX_PRIMARY_KEY: usize = 128;
 
+/// A key of ours up to this length can't be too long for RethinkDB: a number in an array takes 10 bytes here and at most 46 there, and
+/// nothing else grows as much.
+const SURELY_SHORT: usize = 22;
+
 const MIN: u8 = b'A' - 1;
 const MAX: u8 = b'Z' + 1;
 
 /// The key of a document; `minval` and `maxval` have keys that no document has. Fails for null, objects, geometry, texts with a zero byte, and keys longer than RethinkDB takes.
 pub fn primary(datum: &Datum) -> Result<Vec<u8>> {
     let key = primary_bound(datum)?;
-    if rethinkdb_length(datum) > MAX_PRIMARY_KEY {
+    let is_surely_short = key.len() <= SURELY_SHORT;
+    if !is_surely_short && rethinkdb_length(datum) > MAX_PRIMARY_KEY {
         return Err(Error::logic(format!(
             "Primary key too long (max {} characters): {}",
             MAX_PRIMARY_KEY - 1,
@@ -92,7 +97,9 @@ fn is_indexable(datum: &Datum) -> bool {
 fn holds_extremum(datum: &Datum) -> bool {
     match datum {
         Datum::MinVal | Datum::MaxVal => true,
-        Datum::Array(items) => items.iter().any(|item| holds_extremum(&item)),
+        Datum::Array(items) => {
+            stacker::maybe_grow(32 * 1024, 1024 * 1024, || items.iter().any(|item| holds_extremum(&item)))
+        }
         _ => false,
     }
 }
@@ -217,7 +224,9 @@ fn rethinkdb_length(datum: &Datum) -> usize {
         Datum::Num(value) => 1 + 16 + 1 + super::display_g20(if *value == 0.0 { 0.0 } else { *value }).len(),
         Datum::Str(text) => 1 + text.len(),
         Datum::Binary(bytes) => 8 + bytes.len() + bytes.iter().filter(|byte| **byte < 2).count(),
-        Datum::Array(items) => 1 + items.iter().map(|item| rethinkdb_length(&item) + 1).sum::<usize>(),
+        Datum::Array(items) => stacker::maybe_grow(32 * 1024, 1024 * 1024, || {
+            1 + items.iter().map(|item| rethinkdb_length(&item) + 1).sum::<usize>()
+        }),
         Datum::Object(_) => 6 + rethinkdb_length(&Datum::Num(pseudo::time::epoch(datum))),
     }
 }

@@ -15,20 +15,23 @@
 use std::sync::Arc;
 
 use super::{Array, Datum, Object};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
-const NULL: u8 = 0;
-const FALSE: u8 = 1;
-const TRUE: u8 = 2;
-const DOUBLE: u8 = 3;
-const INT: u8 = 4;
-const STR: u8 = 5;
-const BINARY: u8 = 6;
-const ARRAY: u8 = 7;
-const OBJECT: u8 = 8;
+pub(super) const NULL: u8 = 0;
+pub(super) const FALSE: u8 = 1;
+pub(super) const TRUE: u8 = 2;
+pub(super) const DOUBLE: u8 = 3;
+pub(super) const INT: u8 = 4;
+pub(super) const STR: u8 = 5;
+pub(super) const BINARY: u8 = 6;
+pub(super) const ARRAY: u8 = 7;
+pub(super) const OBJECT: u8 = 8;
 
 /// The longest array that can be stored, whatever a query's own limit is.
 const MAX_ARRAY: usize = 100_000;
+
+/// The longest container, in bytes. A value that holds another one many times is small until it is written.
+const MAX_LENGTH: usize = 256 << 20;
 
 /// Encodes a value. Fails for `minval` and `maxval`, which can't be stored.
 pub fn encode(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
@@ -103,12 +106,9 @@ fn encode_container<T>(
     for item in items {
         offsets.push(body.len());
         encode_item(item, &mut body)?;
-    }
-    if body.len() > u32::MAX as usize {
-        return Err(Error::new(
-            crate::error::ErrorKind::ResourceLimit,
-            "Value too large to be stored (max 4 GiB).",
-        ));
+        if body.len() > MAX_LENGTH {
+            return Err(Error::new(ErrorKind::ResourceLimit, "Value too large to be stored (max 256 MiB)."));
+        }
     }
     let width: usize = match body.len() {
         0..=0xff => 1,

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use regex::bytes::Regex;
 
@@ -29,10 +30,14 @@ pub struct Inner {
     pub user: Arc<str>,
     /// The query's limits.
     pub limits: Limits,
-    /// The time that `r.now()` gives throughout the query.
-    pub now: Datum,
+    /// The time that `r.now()` gives throughout the query, once it has been asked for.
+    now: OnceLock<Datum>,
+    /// When the query began, since 1970.
+    began: Duration,
     /// Set when nobody waits for the answer any more.
     pub interrupt: Interrupt,
+    /// Whether this is a place where a write may wait for the disk and for others.
+    pub may_wait: bool,
     /// What runs its scripts.
     #[cfg(feature = "javascript")]
     pub javascript: Runner,
@@ -87,61 +92,65 @@ impl Limits {
 const REGEX_CACHE: usize = 1_000;
 
 impl Env {
-    /// The environment of a query that begins now.
-    pub fn new(instance: Arc<Instance>, user: Arc<str>, interrupt: Interrupt) -> Result<Env> {
-        Env::begin(Some(instance), user, interrupt)
+    /// The environment of a query that begins now. Where it must not wait, a write that would have to fails with
+    /// [`ErrorKind::WouldBlock`].
+    pub fn new(instance: Arc<Instance>, user: Arc<str>, interrupt: Interrupt, may_wait: bool) -> Env {
+        Env::begin(Some(instance), user, interrupt, may_wait)
     }
 
     /// An environment without data, for functions that may only look at their arguments.
-    pub fn detached() -> Result<Env> {
-        Env::begin(None, Arc::default(), Interrupt::default())
+    pub fn detached() -> Env {
+        Env::begin(None, Arc::default(), Interrupt::default(), true)
     }
 
     pub(super) fn begin(
         instance: Option<Arc<Instance>>,
         user: Arc<str>,
         interrupt: Interrupt,
-    ) -> Result<Env> {
-        let now = pseudo::time::now()?;
-        Ok(Env(Arc::new(Inner {
+        may_wait: bool,
+    ) -> Env {
+        Env(Arc::new(Inner {
             instance,
             user,
             limits: Limits::default(),
-            now,
+            now: OnceLock::new(),
+            began: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
             interrupt,
+            may_wait,
             #[cfg(feature = "javascript")]
             javascript: Runner::default(),
             optargs: Vec::new(),
             wake: Arc::default(),
             is_cursor: false,
             regexes: Mutex::default(),
-        })))
+        }))
     }
 
-    /// The same environment with the options of the query, and the limits that they set.
-    pub fn with_optargs(&self, optargs: Vec<(Arc<str>, Func)>, limits: Limits) -> Env {
-        Env(Arc::new(Inner { optargs, limits, ..self.copy() }))
+    /// The same environment with the options of the query.
+    pub fn with_optargs(mut self, optargs: Vec<(Arc<str>, Func)>) -> Env {
+        Arc::make_mut(&mut self.0).optargs = optargs;
+        self
+    }
+
+    /// The same environment with other limits.
+    pub fn with_limits(mut self, limits: Limits) -> Env {
+        Arc::make_mut(&mut self.0).limits = limits;
+        self
     }
 
     /// The same environment for the cursor, which alone may wait for feeds.
-    pub fn for_cursor(&self) -> Env {
-        Env(Arc::new(Inner { is_cursor: true, ..self.copy() }))
+    pub fn for_cursor(mut self) -> Env {
+        Arc::make_mut(&mut self.0).is_cursor = true;
+        self
     }
 
-    fn copy(&self) -> Inner {
-        Inner {
-            instance: self.instance.clone(),
-            user: self.user.clone(),
-            limits: self.limits,
-            now: self.now.clone(),
-            interrupt: self.interrupt.clone(),
-            #[cfg(feature = "javascript")]
-            javascript: self.javascript.clone(),
-            optargs: self.optargs.clone(),
-            wake: self.wake.clone(),
-            is_cursor: self.is_cursor,
-            regexes: Mutex::default(),
+    /// The time that `r.now()` gives throughout the query.
+    pub fn now(&self) -> Result<Datum> {
+        if let Some(now) = self.now.get() {
+            return Ok(now.clone());
         }
+        let now = pseudo::time::at(self.began)?;
+        Ok(self.now.get_or_init(|| now).clone())
     }
 
     /// What the query's feeds tell their news.
@@ -157,11 +166,6 @@ impl Env {
     /// Whether the feeds that tell their news to `wake` may be read here.
     pub fn reads_feeds(&self, wake: &Arc<Wake>) -> bool {
         self.is_cursor && Arc::ptr_eq(&self.wake, wake)
-    }
-
-    /// The same environment with other limits.
-    pub fn with_limits(&self, limits: Limits) -> Env {
-        self.with_optargs(self.optargs.clone(), limits)
     }
 
     /// Evaluates an option of the whole query.
@@ -210,6 +214,27 @@ impl Env {
         }
         regexes.insert(pattern.clone(), regex.clone());
         Ok(regex)
+    }
+}
+
+/// What an environment shares with another that differs in one part; compiled expressions aside, which each collects for itself.
+impl Clone for Inner {
+    fn clone(&self) -> Self {
+        Inner {
+            instance: self.instance.clone(),
+            user: self.user.clone(),
+            limits: self.limits,
+            now: self.now.clone(),
+            began: self.began,
+            interrupt: self.interrupt.clone(),
+            may_wait: self.may_wait,
+            #[cfg(feature = "javascript")]
+            javascript: self.javascript.clone(),
+            optargs: self.optargs.clone(),
+            wake: self.wake.clone(),
+            is_cursor: self.is_cursor,
+            regexes: Mutex::default(),
+        }
     }
 }
 

@@ -40,7 +40,7 @@ impl GeoIndex {
         }
         let func = stored::function(&spec.source)?;
         let (table, stored) = (table.clone(), stored.clone());
-        Ok(GeoIndex { table, stored, name, func, multi: spec.multi, detached: Env::detached()? })
+        Ok(GeoIndex { table, stored, name, func, multi: spec.multi, detached: Env::detached() })
     }
 
     /// The rows that intersect the shape: those of a multi index once for each of their geometries that does.

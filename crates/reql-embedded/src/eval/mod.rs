@@ -38,4 +38,4 @@ pub use stored::Functions;
 pub use stream::Stream;
 pub use table::{Database, SingleSelection, TableRef, TableSlice};
 pub use term::{Flags, Term};
-pub use val::{Groups, Val, Value};
+pub use val::{Groups, Later, Val, Value};

@@ -10,7 +10,7 @@ use super::grouped;
 use super::scope::Scope;
 use super::stream::{FeedTraits, Stream};
 use super::term::Flags;
-use super::val::{Groups, Val, Value};
+use super::val::{Groups, Later, Val, Value};
 use crate::datum::{Datum, json};
 use crate::error::{Bt, Error, ErrorKind, Result};
 use crate::term::{Query, RawTerm, TermType};
@@ -19,12 +19,15 @@ use crate::term::{Query, RawTerm, TermType};
 pub enum Answer {
     /// One value.
     Atom(Datum),
+    /// One value that is known later.
+    Later(Later),
     /// A sequence, in batches.
     Cursor(Box<Cursor>),
 }
 
-/// Evaluates the term of a query to its first answer.
-pub fn run(query: &Query, env: &Env) -> Result<Answer> {
+/// Evaluates the term of a query to its first answer. Where the environment may not wait, the term may be a write and hold no
+/// other.
+pub fn run(query: &Query, env: Env) -> Result<Answer> {
     let raw = match &query.term {
         Some(Ok(raw)) => raw,
         Some(Err(error)) => return Err(error.clone()),
@@ -35,6 +38,7 @@ pub fn run(query: &Query, env: &Env) -> Result<Answer> {
     let val = term.eval(&env, &Scope::default(), Flags::NONE)?;
     match val.value {
         Value::Datum(_) | Value::Single(_) => Ok(Answer::Atom(val.into_datum()?)),
+        Value::Later(later) => Ok(Answer::Later(later)),
         Value::Grouped(groups) => Ok(Answer::Atom(grouped_data(groups))),
         Value::Stream(stream) if stream.is_grouped() => {
             Ok(Answer::Atom(grouped_data(grouped::collect(stream, &env)?)))
@@ -147,12 +151,13 @@ const OPTIONS: &[&str] = &[
 ];
 
 /// The database of queries that name none: nearly all of them, so it is compiled once.
-static DEFAULT_DATABASE: LazyLock<Result<Func>> = LazyLock::new(|| {
+static DEFAULT_DATABASE: LazyLock<Result<(Arc<str>, Func)>> = LazyLock::new(|| {
     let test = RawTerm::literal(Datum::str("test"), Bt::default());
-    compile_constant(&RawTerm::generated(TermType::Db, Bt::default(), vec![test]))
+    let database = compile_constant(&RawTerm::generated(TermType::Db, Bt::default(), vec![test]))?;
+    Ok((Arc::from("db"), database))
 });
 
-fn with_options(query: &Query, env: &Env) -> Result<Env> {
+fn with_options(query: &Query, env: Env) -> Result<Env> {
     let mut options = Vec::with_capacity(query.optargs.len() + 1);
     for (name, raw) in &query.optargs {
         if !OPTIONS.contains(&&**name) {
@@ -166,9 +171,9 @@ fn with_options(query: &Query, env: &Env) -> Result<Env> {
         options.push((name.clone(), compile_constant(raw)?));
     }
     if !query.optargs.iter().any(|(name, _)| &**name == "db") {
-        options.push((Arc::from("db"), DEFAULT_DATABASE.clone()?));
+        options.push(DEFAULT_DATABASE.clone()?);
     }
-    let env = env.with_optargs(options, Limits::default());
+    let env = env.with_optargs(options);
     let limits = Limits {
         array: limit(&env, "array_limit", "array size limit", env.limits.array)?,
         changefeed_queue: limit(

@@ -63,7 +63,7 @@ pub struct Functions;
 impl IndexCompiler for Functions {
     fn compile(&self, spec: &IndexSpec) -> Result<Arc<dyn IndexFunction>> {
         Ok(Arc::new(Indexer {
-            env: Env::detached()?,
+            env: Env::detached(),
             func: function(&spec.source)?,
             multi: spec.multi,
             geo: spec.geo,

@@ -142,7 +142,7 @@ impl TableRef {
     }
 
     /// The table in the store, and one of its indexes.
-    pub fn index(&self, name: &str) -> Result<(&storage::Table, IndexSpec)> {
+    pub fn index(&self, name: &str) -> Result<(&storage::Table, Arc<IndexSpec>)> {
         match &self.backing {
             Backing::Stored(stored) => Ok((stored, stored.index_status(name)?.spec)),
             Backing::System(_) => Err(Error::op_failed(format!(
@@ -263,7 +263,7 @@ impl TableRef {
     }
 
     /// The table in the store, and one of its indexes that orders the rows.
-    pub fn ordered_index(&self, name: &str) -> Result<(&storage::Table, IndexSpec)> {
+    pub fn ordered_index(&self, name: &str) -> Result<(&storage::Table, Arc<IndexSpec>)> {
         let (stored, spec) = self.index(name)?;
         if spec.geo {
             return Err(Error::logic(format!(

@@ -1,6 +1,7 @@
 //! What a term evaluates to: a value, or one of the things that only exist inside of queries.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use super::env::Env;
@@ -42,7 +43,12 @@ pub enum Value {
     Grouped(Groups),
     /// A function.
     Func(Func),
+    /// A plain value that is known later: what a write answers that is begun where nothing may wait.
+    Later(Later),
 }
+
+/// A plain value to come.
+pub type Later = Pin<Box<dyn Future<Output = Result<Datum>> + Send>>;
 
 impl Val {
     /// A plain value.
@@ -71,7 +77,7 @@ impl Val {
     /// The name of its type in error messages.
     pub fn type_name(&self) -> &'static str {
         match &self.value {
-            Value::Datum(_) => "DATUM",
+            Value::Datum(_) | Value::Later(_) => "DATUM",
             Value::Db(_) => "DATABASE",
             Value::Table(_) => "TABLE",
             Value::Slice(_) => "TABLE_SLICE",

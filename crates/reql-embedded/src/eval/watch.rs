@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::env::Env;
 use super::geo_index::GeoIndex;
 use super::stream::{Expansion, Flow, Row, Stage};
-use super::table::{Sorting, TableRef, TableSlice};
+use super::system::SystemTable;
+use super::table::{Backing, Sorting, TableRef, TableSlice};
 use crate::datum::{Datum, key};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
-use crate::feed::{Extent, Feed, Flat, Kind, Options, Ranges, Transform, Wake, Window};
+use crate::feed::{Extent, Feed, Flat, Kind, Options, Polled, Ranges, Transform, Wake, Window};
 use crate::geo::Shape;
 use crate::storage::{self, Direction, KeyRange};
 
@@ -55,6 +56,25 @@ impl Rows {
         }
     }
 
+    /// How often a row of a system table counts, by its key.
+    fn count(&self, key: &Datum) -> usize {
+        match self {
+            Rows::Slice(slice) => usize::from(slice.bounds.as_ref().is_none_or(|bounds| bounds.contain(key))),
+            Rows::Keys { keys, .. } => keys.iter().filter(|asked| *asked == key).count(),
+            Rows::Intersecting(..) => 0,
+        }
+    }
+
+    /// The index that they are found by, if it isn't the primary key.
+    fn index(&self) -> Option<&str> {
+        let index = match self {
+            Rows::Slice(slice) => slice.index.as_deref(),
+            Rows::Keys { index, .. } => index.as_deref(),
+            Rows::Intersecting(..) => None,
+        };
+        index.filter(|index| !self.table().is_primary(Some(index)))
+    }
+
     fn extent(&self) -> Result<Extent> {
         match self {
             Rows::Slice(slice) => {
@@ -87,9 +107,7 @@ impl Rows {
 }
 
 fn stored(table: &TableRef) -> Result<storage::Table> {
-    table.stored().cloned().ok_or_else(|| {
-        Error::op_failed(format!("Changefeeds on system table `{}` are not supported.", table.display_name()))
-    })
+    table.stored().cloned().ok_or_else(|| Error::internal("A system table is followed as one of the store."))
 }
 
 fn extent(
@@ -149,9 +167,24 @@ impl Watched {
         }
         let Watched { rows, stages, limit } = self;
         let through: Box<dyn Transform> = Box::new(Through { env: env.clone(), stages });
+        let system = match rows.table().backing() {
+            Backing::System(system) => Some(*system),
+            Backing::Stored(_) => None,
+        };
+        if system.is_some() && limit.is_some() {
+            return Err(Error::op_failed("System tables don't support changefeeds on `.limit()`.").at(bt));
+        }
         let Some(limit) = limit else {
             if options.form.offsets {
                 return Err(Error::logic("Cannot include offsets for range subs.").at(Bt::default()));
+            }
+            if let Some(system) = system {
+                if let Some(index) = rows.index() {
+                    rows.table().index(index).at(bt)?;
+                }
+                let count = move |key: &Datum| rows.count(key);
+                let feed = open_system(system, env, count, (through, options, wake), false).at(bt)?;
+                return Ok((Kind::Sequence, feed));
             }
             let feed = Flat::open(rows.extent().at(bt)?, through, options, wake, false).at(bt)?;
             return Ok((Kind::Sequence, Box::new(feed)));
@@ -193,14 +226,40 @@ pub fn open_point(
     if options.form.offsets {
         return Err(Error::logic("Cannot include offsets for point subs.").at(Bt::default()));
     }
+    let through = Box::new(Through { env: env.clone(), stages: Vec::new() });
+    if let Backing::System(system) = table.backing() {
+        let key = key.clone();
+        let count = move |other: &Datum| usize::from(*other == key);
+        return open_system(*system, env, count, (through, options, wake), true);
+    }
     let extent = Extent {
         table: stored(table)?,
         index: None,
         ranges: Ranges::One(KeyRange::point(key::primary(key)?)),
         multiplicity: None,
     };
-    let through = Box::new(Through { env: env.clone(), stages: Vec::new() });
     Ok(Box::new(Flat::open(extent, through, options, wake, true)?))
+}
+
+/// Starts to follow rows of a system table: those whose keys count.
+fn open_system(
+    table: SystemTable,
+    env: &Env,
+    count: impl Fn(&Datum) -> usize + Send + 'static,
+    (through, options, wake): (Box<dyn Transform>, Options, Arc<Wake>),
+    is_point: bool,
+) -> Result<Box<dyn Feed>> {
+    let bell = env.instance()?.bell.clone();
+    let env = env.clone();
+    let read = move || {
+        let rows = table.rows(&env)?.into_iter().map(|row| {
+            let key = row.get("id").unwrap_or_default();
+            let count = count(&key);
+            (key, (row, count))
+        });
+        Ok(rows.filter(|(_, (_, count))| *count > 0).collect())
+    };
+    Ok(Box::new(Polled::open(Box::new(read), through, options, (bell, wake), is_point)?))
 }
 
 /// The stages between the table and `changes`.

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::oneshot;
+
 use super::env::Env;
 use super::func::Func;
 use super::stats::Stats;
@@ -11,7 +13,7 @@ use super::term::Flags;
 use crate::accounts::Permission;
 use crate::datum::{Datum, key};
 use crate::error::{Bt, Error, ErrorKind, Result};
-use crate::storage::{self, Change, Durability, Mutation};
+use crate::storage::{self, Change, Durability, Mutation, Started};
 
 /// What a write may be told.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +78,7 @@ pub fn insert(
     documents: Vec<Document>,
     conflict: &Conflict,
     options: &WriteOptions,
-) -> Result<Stats> {
+) -> Result<Written> {
     let rows = documents
         .into_iter()
         .map(|Document { value: document, is_key_generated }| {
@@ -113,7 +115,7 @@ pub fn replace(
     keys: Vec<Datum>,
     func: &Func,
     options: &WriteOptions,
-) -> Result<Stats> {
+) -> Result<Written> {
     let rows = keys
         .into_iter()
         .map(|key| {
@@ -149,11 +151,20 @@ fn lacks_key(document: &Datum, primary_key: &str) -> Error {
 /// The row that a mutation saw and what it was to become, for reports of failures.
 type Seen = Arc<Mutex<(Datum, Option<Datum>)>>;
 
+/// What came of a write, or what will tell.
+pub enum Written {
+    /// It is done.
+    Done(Stats),
+    /// It is under way; only where nothing may wait.
+    Later(Later),
+}
+
 /// Writes rows in order.
-fn write(env: &Env, table: &TableRef, rows: Vec<Result<Row>>, options: &WriteOptions) -> Result<Stats> {
+fn write(env: &Env, table: &TableRef, rows: Vec<Result<Row>>, options: &WriteOptions) -> Result<Written> {
     match table.backing() {
         Backing::Stored(stored) => write_stored(env, table, stored, rows, options),
-        Backing::System(system) => write_system(env, table, *system, rows, options),
+        Backing::System(_) if !env.may_wait => Err(Error::would_block()),
+        Backing::System(system) => write_system(env, table, *system, rows, options).map(Written::Done),
     }
 }
 
@@ -211,42 +222,83 @@ fn write_stored(
     stored: &storage::Table,
     rows: Vec<Result<Row>>,
     options: &WriteOptions,
-) -> Result<Stats> {
+) -> Result<Written> {
     env.require(Permission::Write, table.scope())?;
     let hook = if options.ignore_write_hook { None } else { table.write_hook()? };
+    if hook.is_some() && !env.may_wait {
+        // What it does, and how long that takes, nobody knows.
+        return Err(Error::would_block());
+    }
     let durability = options.durability.unwrap_or(stored.config().durability);
     let mut mutations = Vec::with_capacity(rows.len());
-    let mut failures = Vec::with_capacity(rows.len());
+    let mut rows_seen = Vec::with_capacity(rows.len());
     for row in rows {
         let seen = Seen::default();
         match row.and_then(|row| mutation(env, table, row, hook.clone(), seen.clone())) {
             Ok(mutation) => {
                 mutations.push(mutation);
-                failures.push((None, seen));
+                rows_seen.push((None, seen));
             }
-            Err(error) => failures.push((Some(error), seen)),
+            Err(error) => rows_seen.push((Some(error), seen)),
         }
     }
-    let mut outcomes = stored.write(mutations, durability)?.into_iter();
-    let mut stats = Stats::empty();
-    for (failure, seen) in failures {
-        let outcome = match failure {
-            Some(error) => Err(error),
-            None => outcomes.next().unwrap_or_else(|| Err(Error::internal("A write was lost."))),
-        };
-        match outcome {
-            Ok(outcome) => {
-                let (old, new) = (outcome.old.unwrap_or_default(), outcome.new.unwrap_or_default());
-                stats.row(old, new, outcome.changed, options.return_changes, env)?;
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
-            Err(error) => {
-                let (old, _) = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                stats.failed_row(&error, old, options.return_changes, env)?;
+    let report = Report { env: env.clone(), rows: rows_seen, shown: options.return_changes };
+    if env.may_wait {
+        return report.of(stored.write(mutations, durability)?).map(Written::Done);
+    }
+    match stored.start_write(mutations, durability)? {
+        Started::Done(outcomes) => report.of(outcomes).map(Written::Done),
+        Started::Submitted(results) => Ok(Written::Later(Later { report, results })),
+    }
+}
+
+/// A write that has been handed to the storage.
+pub struct Later {
+    report: Report,
+    results: oneshot::Receiver<storage::Results>,
+}
+
+impl Later {
+    /// Waits for what comes of it.
+    pub async fn finish(self) -> Result<Stats> {
+        let results = self.results.await;
+        self.report.of(results.unwrap_or_else(|_| Err(Error::op_failed("The database is closed.")))?)
+    }
+}
+
+/// What it takes to tell what came of each row.
+struct Report {
+    env: Env,
+    /// Why a row was not even tried, if so, and what its function saw.
+    rows: Vec<(Option<Error>, Seen)>,
+    shown: ReturnChanges,
+}
+
+impl Report {
+    /// Counts the rows by what the storage says of those that were tried.
+    fn of(self, outcomes: Vec<Result<storage::Outcome>>) -> Result<Stats> {
+        let Report { env, rows, shown } = self;
+        let mut outcomes = outcomes.into_iter();
+        let mut stats = Stats::empty();
+        for (failure, seen) in rows {
+            let outcome = match failure {
+                Some(error) => Err(error),
+                None => outcomes.next().unwrap_or_else(|| Err(Error::internal("A write was lost."))),
+            };
+            match outcome {
+                Ok(outcome) => {
+                    let (old, new) = (outcome.old.unwrap_or_default(), outcome.new.unwrap_or_default());
+                    stats.row(old, new, outcome.changed, shown, &env)?;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
+                Err(error) => {
+                    let (old, _) = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    stats.failed_row(&error, old, shown, &env)?;
+                }
             }
         }
+        Ok(stats)
     }
-    Ok(stats)
 }
 
 fn mutation(env: &Env, table: &TableRef, row: Row, hook: Option<Func>, seen: Seen) -> Result<Mutation> {
@@ -273,7 +325,7 @@ fn mutation(env: &Env, table: &TableRef, row: Row, hook: Option<Func>, seen: See
 /// Asks the table's write hook what really becomes of a row (`apply_write_hook` in RethinkDB's `btree.cc`).
 fn apply_hook(env: &Env, hook: &Func, primary_key: &str, old: &Datum, new: Datum) -> Result<Datum> {
     let id = new.get(primary_key).or_else(|| old.get(primary_key)).unwrap_or_default();
-    let context = Datum::object([("primary_key", id), ("timestamp", env.now.clone())]);
+    let context = Datum::object([("primary_key", id), ("timestamp", env.now()?)]);
     let modified = hook
         .call(env, &[context, old.clone(), new.clone()])
         .map_err(|error| Error::new(error.kind(), format!("Error in write hook: {error}")))?;

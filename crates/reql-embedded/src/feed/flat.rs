@@ -19,6 +19,9 @@ use crate::storage::{ChangeEvent, Direction, Subscription};
 /// How many documents are read in one snapshot.
 const PART: usize = 256;
 
+/// How many rows there is room for while there are none.
+const KEEP: usize = 16;
+
 /// A feed of changes, one by one.
 pub struct Flat {
     extent: Arc<Extent>,
@@ -143,11 +146,16 @@ impl Flat {
         let (old, new) = (shown(&*self.transform, old.as_ref())?, shown(&*self.transform, new.as_ref())?);
         let stays_the_same = old == new;
         loop {
-            let (was, is) = match (old_places.next(), new_places.next()) {
+            let places = (old_places.next(), new_places.next());
+            match &places {
                 (None, None) => return Ok(()),
-                (Some(_), Some(_)) if stays_the_same => continue,
-                (was, is) => (was, is),
-            };
+                // One that moves to where it hasn't been read, or from there, has to be told all the same.
+                (Some(was), Some(is)) if stays_the_same && self.has_read(was) == self.has_read(is) => {
+                    continue;
+                }
+                _ => {}
+            }
+            let (was, is) = places;
             let row = self.options.form.change(self.side(was, &old), self.side(is, &new));
             self.rows.extend(row);
         }
@@ -185,7 +193,11 @@ impl Feed for Flat {
                 Phase::Opening => self.open_phase(),
                 Phase::Reading(walk) => self.read_part(walk)?,
                 Phase::Live => {
-                    let Some(taken) = self.queue.poll()? else { return Ok(None) };
+                    let Some(taken) = self.queue.poll()? else {
+                        // The first rows were many; what comes now may be little, and far apart.
+                        self.rows.shrink_to(KEEP);
+                        return Ok(None);
+                    };
                     self.note_skipped(taken.skipped);
                     self.events = taken.events.into();
                 }

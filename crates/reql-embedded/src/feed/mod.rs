@@ -8,11 +8,13 @@
 //! | `queue`, `wake` | changes that wait for their reader, and how it learns of them |
 //! | `extent` | which documents belong to a feed, and where they stand in its order |
 //! | `flat` | tables, ranges and single documents: each change by itself |
+//! | `polled` | rows of the server's own state, which are read again and compared |
 //! | `window` | the first documents of an order: who enters, who leaves, who moves up |
 //! | `row` | changes, states and errors as the rows of a feed |
 
 mod extent;
 mod flat;
+mod polled;
 mod queue;
 mod row;
 mod wake;
@@ -20,6 +22,7 @@ mod window;
 
 pub use extent::{Extent, Multiplicity, Ranges};
 pub use flat::Flat;
+pub use polled::{Bell, Polled, Rows};
 pub use queue::Queue;
 pub use row::Form;
 pub use wake::Wake;

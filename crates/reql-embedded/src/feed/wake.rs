@@ -42,6 +42,13 @@ impl Wake {
         false
     }
 
+    /// There may be news after this time, though nobody will tell.
+    pub fn wake_in(&self, interval: Duration) {
+        let due = Instant::now() + interval;
+        let mut timing = self.timing();
+        timing.due = Some(timing.due.map_or(due, |other| other.min(due)));
+    }
+
     /// Waits until it is worth reading again. May be dropped and called again.
     pub async fn wait(&self) {
         let due = {

@@ -42,8 +42,13 @@ struct State {
 }
 
 impl Jobs {
+    /// Counts a query that begins.
+    pub fn count(&self) {
+        self.state().begun.count(Instant::now());
+    }
+
     /// Lists a query until the returned value is dropped.
-    pub fn begin(&self, query: Arc<Query>, context: &QueryContext) -> Running {
+    pub fn list(&self, query: Arc<Query>, context: &QueryContext) -> Running {
         let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
         let job = Job {
             id,
@@ -52,16 +57,18 @@ impl Jobs {
             started: Instant::now(),
             interrupt: context.interrupt.clone(),
         };
-        let mut state = self.state();
-        state.begun.count(job.started);
-        state.running.insert(id, job);
-        drop(state);
+        self.state().running.insert(id, job);
         Running { jobs: self.clone(), id }
     }
 
     /// The queries that run now and haven't been told to end.
     pub fn all(&self) -> Vec<Job> {
         self.state().running.values().filter(|job| !job.interrupt.is_raised()).cloned().collect()
+    }
+
+    /// How many queries run now.
+    pub fn running(&self) -> usize {
+        self.state().running.len()
     }
 
     /// How many connections have a query that runs.

@@ -14,6 +14,7 @@ use crate::accounts::Accounts;
 use crate::datum::Datum;
 use crate::engine::Listening;
 use crate::error::Result;
+use crate::feed::Bell;
 use crate::storage::Store;
 
 /// What all queries of a server share.
@@ -34,6 +35,8 @@ pub struct Instance {
     pub listening: OnceLock<Listening>,
     /// The rows of the table `_debug_scratch`, by key.
     pub scratch: Mutex<BTreeMap<Datum, Datum>>,
+    /// Rings when a system table was written to.
+    pub bell: Arc<Bell>,
 }
 
 impl Instance {
@@ -53,6 +56,7 @@ impl Instance {
             started: SystemTime::now(),
             listening: OnceLock::new(),
             scratch: Mutex::default(),
+            bell: Arc::default(),
         })
     }
 

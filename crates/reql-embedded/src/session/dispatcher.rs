@@ -132,18 +132,27 @@ impl Dispatcher {
             Err(error) => return self.fail(ticket, &error),
         };
         let context = self.context(ticket.token);
-        match query.weight() {
-            Weight::Light => {
-                let outcome = job::start(query, &context);
-                if let Some(rest) = self.report(ticket, &context.interrupt, outcome) {
-                    self.queries.insert(ticket.token, context.interrupt, Some(rest));
+        if query.weight() == Weight::Light {
+            match job::start(&*query, &context, Weight::Light) {
+                Outcome::Failed(Failure::WouldBlock) => {}
+                Outcome::Later(later) => {
+                    self.queries.insert(ticket.token, context.interrupt, None);
+                    self.in_flight += 1;
+                    let finish =
+                        async move { Done { ticket, counted: true, outcome: job::finish(later).await } };
+                    self.jobs.spawn(finish);
+                    return;
+                }
+                outcome => {
+                    if let Some(rest) = self.report(ticket, &context.interrupt, outcome) {
+                        self.queries.insert(ticket.token, context.interrupt, Some(rest));
+                    }
+                    return;
                 }
             }
-            Weight::Heavy => {
-                self.queries.insert(ticket.token, context.interrupt.clone(), None);
-                self.spawn(ticket, move || job::start(query, &context));
-            }
         }
+        self.queries.insert(ticket.token, context.interrupt.clone(), None);
+        self.spawn(ticket, move || job::start(&*query, &context, Weight::Heavy));
     }
 
     fn start_long(&mut self, ticket: Ticket, payload: BytesMut) {
@@ -290,6 +299,11 @@ impl Dispatcher {
             }
             Outcome::Failed(Failure::Error(error)) => {
                 self.fail(ticket, &error);
+                None
+            }
+            Outcome::Later(_) | Outcome::Failed(Failure::WouldBlock) => {
+                let message = "A query would not wait where it may.";
+                self.fail(ticket, &Error::runtime(ErrorType::Internal, message));
                 None
             }
             Outcome::Failed(Failure::Interrupted) => {

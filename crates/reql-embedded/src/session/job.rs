@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crate::engine::{
-    Answer, Batch, Cursor, Engine, Envelope, Error, ErrorType, Failure, Interrupt, Query, QueryContext,
-    Weight,
+    Answer, Batch, Cursor, Engine, Envelope, Error, ErrorType, Failure, Interrupt, Later, Query,
+    QueryContext, Weight,
 };
 
 /// What a step came to.
@@ -15,6 +15,8 @@ pub(super) enum Outcome {
         json: Vec<u8>,
         profile: Option<Vec<u8>>,
     },
+    /// What is known later.
+    Later(Later),
     /// Rows, and the cursor if more may follow.
     Batch {
         batch: Batch,
@@ -32,18 +34,27 @@ pub(super) fn compile(engine: &dyn Engine, query: Envelope<'_>) -> Result<Box<dy
 pub(super) fn start_text(engine: &dyn Engine, payload: &[u8], context: &QueryContext) -> Outcome {
     let query = Envelope::parse(payload).and_then(|query| compile(engine, query));
     match query {
-        Ok(query) => start(query, context),
+        Ok(query) => start(&*query, context, Weight::Heavy),
         Err(error) => Outcome::Failed(error.into()),
     }
 }
 
 /// Evaluates a query to its first answer.
-pub(super) fn start(query: Box<dyn Query>, context: &QueryContext) -> Outcome {
-    match shielded(|| query.run(context)) {
+pub(super) fn start(query: &dyn Query, context: &QueryContext, place: Weight) -> Outcome {
+    match shielded(|| query.run(context, place)) {
         Ok(Ok(Answer::Atom { json, profile })) => Outcome::Atom { json, profile },
+        Ok(Ok(Answer::Later(later))) => Outcome::Later(later),
         Ok(Ok(Answer::Cursor(cursor))) => next(cursor, &context.interrupt),
         Ok(Err(failure)) => Outcome::Failed(failure),
         Err(error) => Outcome::Failed(error.into()),
+    }
+}
+
+/// Waits for an answer that is under way.
+pub(super) async fn finish(later: Later) -> Outcome {
+    match later.await {
+        Ok(json) => Outcome::Atom { json, profile: None },
+        Err(failure) => Outcome::Failed(failure),
     }
 }
 

@@ -1,16 +1,18 @@
 //! What the handles, the writer and the builder share.
 
-use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::batch::{AdminJob, Batch};
 use super::catalog::{Catalog, TableEntry};
+use super::commit::Committer;
 use super::file::{self, File};
 use super::index::{Index, IndexCompiler};
-use super::writer::{BetweenJob, Job, Message};
+use super::writer::{BetweenJob, Job, Message, Need};
 use crate::error::{Error, Result};
 
 /// How many jobs may wait for the writer before those who submit more have to wait too.
@@ -23,6 +25,9 @@ pub(super) struct Core {
     catalog: RwLock<Arc<Catalog>>,
     /// Guards nothing: the condition is a new catalog.
     changed: (Mutex<()>, Condvar),
+    committer: Mutex<Committer>,
+    /// How many jobs have been submitted and not yet been taken up.
+    queued: AtomicUsize,
     writer: SyncSender<Message>,
     builder: mpsc::Sender<Option<(Uuid, Index)>>,
 }
@@ -43,6 +48,8 @@ impl Core {
             compiler,
             catalog: RwLock::new(Arc::new(catalog)),
             changed: Default::default(),
+            committer: Mutex::new(Committer::new()),
+            queued: AtomicUsize::new(0),
             writer,
             builder,
         };
@@ -86,7 +93,63 @@ impl Core {
 
     /// Hands a job to the writer.
     pub(super) fn submit(&self, job: impl Job + 'static) -> Result<()> {
-        self.writer.send(Message::Job(Box::new(job))).map_err(|_| file::closed())
+        self.queued.fetch_add(1, Ordering::Relaxed);
+        self.writer.send(Message::Job(Box::new(job))).map_err(|_| {
+            self.taken();
+            file::closed()
+        })
+    }
+
+    /// Notes that the writer has taken up a job.
+    pub(super) fn taken(&self) {
+        self.queued.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Hands a job to the writer, unless that would mean to wait.
+    pub(super) fn try_submit(&self, job: impl Job + 'static) -> Result<()> {
+        self.queued.fetch_add(1, Ordering::Relaxed);
+        self.writer.try_send(Message::Job(Box::new(job))).map_err(|error| {
+            self.taken();
+            match error {
+                TrySendError::Full(_) => Error::would_block(),
+                TrySendError::Disconnected(_) => file::closed(),
+            }
+        })
+    }
+
+    /// Commits a job that needs no disk, in the caller's thread and before this returns; gives it back if the writer is at work or
+    /// has work to do.
+    pub(super) fn commit_at_once<J: Job + 'static>(&self, job: J) -> std::result::Result<(), J> {
+        if job.need() == Need::Hard || self.queued.load(Ordering::Relaxed) > 0 || self.file.has_failed() {
+            return Err(job);
+        }
+        let mut committer = match self.committer.try_lock() {
+            Ok(committer) => committer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(job),
+        };
+        if committer.is_flush_due() {
+            return Err(job);
+        }
+        let is_writer_waiting_for_jobs = committer.due_in().is_none();
+        committer.process(self, vec![Box::new(job)]);
+        let is_flush_due = committer.is_flush_due();
+        drop(committer);
+        if is_writer_waiting_for_jobs || is_flush_due {
+            self.wake_writer();
+        }
+        Ok(())
+    }
+
+    /// The state of commits, once nobody else is at it.
+    pub(super) fn committer(&self) -> MutexGuard<'_, Committer> {
+        self.committer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the writer look what there is to do.
+    fn wake_writer(&self) {
+        // A full queue wakes the writer as well.
+        let _ = self.writer.try_send(Message::Wake);
     }
 
     /// Waits for what the writer answers.
@@ -124,8 +187,7 @@ impl Core {
     pub(super) fn read_failure(&self, error: impl Into<redb::Error>) -> Error {
         let error = self.file.failure(error);
         if self.file.has_failed() {
-            // A full queue wakes the writer as well.
-            let _ = self.writer.try_send(Message::Wake);
+            self.wake_writer();
         }
         error
     }

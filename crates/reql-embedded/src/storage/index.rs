@@ -41,7 +41,7 @@ pub struct IndexStatus {
     /// Identifies this very index: another one created under the same name has another id.
     pub id: Uuid,
     /// What it is.
-    pub spec: IndexSpec,
+    pub spec: Arc<IndexSpec>,
     /// Whether it can be queried.
     pub ready: bool,
     /// How many documents are indexed by the build so far.
@@ -63,7 +63,7 @@ pub(super) struct Progress {
 #[derive(Clone)]
 pub(super) struct Index {
     pub(super) id: Uuid,
-    pub(super) spec: IndexSpec,
+    pub(super) spec: Arc<IndexSpec>,
     /// The name of its tree in the file.
     pub(super) tree: Arc<str>,
     /// Whether the build is complete.
@@ -86,7 +86,7 @@ impl Index {
         // What was indexed by a function that no longer runs isn't kept up.
         let ready = ready && function.is_ok();
         let tree = Arc::from(format!("i:{}", id.simple()));
-        Index { id, spec, tree, ready, progress: Arc::default(), function }
+        Index { id, spec: Arc::new(spec), tree, ready, progress: Arc::default(), function }
     }
 
     /// Why it can't be built, if so.

@@ -2,45 +2,41 @@
 
 use std::sync::Arc;
 
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTableMetadata, TableDefinition, TableError};
+use redb::{ReadableTableMetadata, TableError};
 
 use super::catalog::TableEntry;
 use super::codec;
 use super::core::Core;
 use super::index::Index;
+use super::moment::{Documents, Entries, Moment};
 use super::range::{Direction, KeyRange};
 use super::scan::{IndexScan, Scan};
 use super::write::Document;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
-/// The tree of a table's documents in a snapshot.
-pub(super) type Documents = ReadOnlyTable<&'static [u8], &'static [u8]>;
-/// The tree of an index in a snapshot.
-pub(super) type Entries = ReadOnlyTable<&'static [u8], u32>;
-
 /// A table at one moment. While it lives, the pages it sees can't be used again, so it should not live long.
 pub struct Snapshot {
     pub(super) core: Arc<Core>,
     pub(super) table: Arc<TableEntry>,
-    txn: ReadTransaction,
+    moment: Arc<Moment>,
     /// Shared with the index scans, which fetch documents through it.
     pub(super) documents: Arc<Documents>,
 }
 
 impl Snapshot {
     pub(super) fn take(core: &Arc<Core>, table: &Arc<TableEntry>) -> Result<Snapshot> {
-        let txn = core.file.begin_read()?;
-        let documents = match txn.open_table(TableDefinition::new(&table.tree)) {
-            Ok(documents) => Arc::new(documents),
+        let moment = core.file.moment()?;
+        let documents = match moment.documents(&table.tree) {
+            Ok(documents) => documents,
             Err(TableError::TableDoesNotExist(_)) => return Err(table.gone()),
             Err(error) => return Err(core.read_failure(error)),
         };
-        Ok(Snapshot { core: core.clone(), table: table.clone(), txn, documents })
+        Ok(Snapshot { core: core.clone(), table: table.clone(), moment, documents })
     }
 
-    pub(super) fn open_entries(&self, index: &Index) -> Result<Entries> {
-        match self.txn.open_table(TableDefinition::new(&index.tree)) {
+    pub(super) fn open_entries(&self, index: &Index) -> Result<Arc<Entries>> {
+        match self.moment.entries(&index.tree) {
             Ok(entries) => Ok(entries),
             Err(TableError::TableDoesNotExist(_)) => Err(Error::op_failed(format!(
                 "Index `{}` was not found on table `{}`.",

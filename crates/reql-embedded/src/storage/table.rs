@@ -2,23 +2,34 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::batch::Batch;
 use super::catalog::{Durability, TableConfig, TableEntry, TableMeta};
 use super::core::Core;
 use super::feed::{Listener, Subscription};
+use super::file;
 use super::index::{Index, IndexEntries, IndexSpec, IndexStatus};
 use super::range::{Direction, KeyRange};
 use super::scan::{IndexScan, Scan};
 use super::snapshot::Snapshot;
-use super::write::{Answer, Mutation, Outcome, WriteJob};
+use super::write::{Mutation, Outcome, Results, WriteJob};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
 /// How many transactions may be under way for one write.
 const IN_FLIGHT: usize = 2;
+
+/// A write that has been started without blocking.
+pub enum Started {
+    /// It is done.
+    Done(Vec<Result<Outcome>>),
+    /// The results come here. If they don't, the store has been closed.
+    Submitted(oneshot::Receiver<Results>),
+}
 
 /// A table. Cheap to clone; works while a [`Store`](super::Store) that it came from is open.
 #[derive(Clone)]
@@ -102,22 +113,25 @@ impl Table {
     ///
     /// A mutation that fails does not keep the others from happening. An error of the whole means that the table is gone or the
     /// file failed; some of the mutations may have happened then.
-    pub fn write(&self, mutations: Vec<Mutation>, durability: Durability) -> Result<Vec<Result<Outcome>>> {
+    pub fn write(&self, mutations: Vec<Mutation>, durability: Durability) -> Results {
         let table = self.core.table(&self.entry)?;
         let mut results = Vec::with_capacity(mutations.len());
-        let mut pending: VecDeque<Answer> = VecDeque::with_capacity(IN_FLIGHT);
+        let mut pending: VecDeque<Receiver<Results>> = VecDeque::with_capacity(IN_FLIGHT);
         let mut rest = mutations.into_iter().peekable();
         let mut is_first = true;
         while rest.peek().is_some() {
-            let (job, answer) = WriteJob::evaluate(&self.now()?, table.clone(), &mut rest)?;
+            let job = WriteJob::evaluate(&self.now()?, table.clone(), &mut rest)?;
             let is_last = rest.peek().is_none();
             if is_first && is_last && !job.changes() {
-                return Ok(job.into_results());
+                return job.into_results();
             }
             is_first = false;
             // One durable commit at the end makes all that came before durable.
-            self.core.submit(if is_last { job.with_durability(durability) } else { job })?;
-            pending.push_back(answer);
+            let job = if is_last { job.with_durability(durability) } else { job };
+            let (answer, receiver) = mpsc::sync_channel(1);
+            // Whoever asked may be gone.
+            self.core.submit(job.answering(move |results| answer.send(results).unwrap_or_default()))?;
+            pending.push_back(receiver);
             if pending.len() == IN_FLIGHT
                 && let Some(answer) = pending.pop_front()
             {
@@ -128,6 +142,31 @@ impl Table {
             results.extend(self.core.answer(&answer)?);
         }
         Ok(results)
+    }
+
+    /// Writes a few documents without blocking: at once if that is possible, else with the results to come. Fails with
+    /// [`WouldBlock`](crate::error::ErrorKind::WouldBlock), and has done nothing then, if there are too many documents, or too many
+    /// writes are waiting already.
+    pub fn start_write(&self, mutations: Vec<Mutation>, durability: Durability) -> Result<Started> {
+        let table = self.core.table(&self.entry)?;
+        let mut mutations = mutations.into_iter().peekable();
+        let job = WriteJob::evaluate(&self.now()?, table, &mut mutations)?;
+        if mutations.peek().is_some() {
+            return Err(Error::would_block());
+        }
+        if !job.changes() {
+            return job.into_results().map(Started::Done);
+        }
+        let (answer, mut receiver) = oneshot::channel();
+        // Whoever asked may be gone.
+        let job = job.with_durability(durability).answering(move |results| drop(answer.send(results)));
+        match self.core.commit_at_once(job) {
+            Ok(()) => receiver.try_recv().unwrap_or_else(|_| Err(file::closed())).map(Started::Done),
+            Err(job) => {
+                self.core.try_submit(job)?;
+                Ok(Started::Submitted(receiver))
+            }
+        }
     }
 
     /// Has a listener told about every change from here on, and gives the table at exactly this moment: what the snapshot shows and
@@ -306,7 +345,7 @@ fn rename_index(
         )));
     }
     let Some(mut index) = table.indexes.remove(old) else { return Err(no_index(old, &table)) };
-    index.spec.name.clone_from(&new);
+    Arc::make_mut(&mut index.spec).name.clone_from(&new);
     if let Some(replaced) = table.indexes.insert(new, index) {
         batch.drop_entries(&replaced)?;
     }

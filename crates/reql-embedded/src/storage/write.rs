@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::iter::Peekable;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, SyncSender};
 
 use redb::ReadableTable;
 use uuid::Uuid;
@@ -199,12 +198,15 @@ pub(super) struct WriteJob {
     writes: Vec<Write>,
     weight: usize,
     durability: Durability,
-    results: Result<Vec<Result<Outcome>>>,
-    answer: SyncSender<Result<Vec<Result<Outcome>>>>,
+    results: Results,
+    answer: Option<Answer>,
 }
 
-/// Where the results of a [`WriteJob`] arrive.
-pub(super) type Answer = Receiver<Result<Vec<Result<Outcome>>>>;
+/// What comes of mutations: an error of the whole, or what each of them came to.
+pub type Results = Result<Vec<Result<Outcome>>>;
+
+/// Who is told the results of a [`WriteJob`], in the thread that commits it.
+type Answer = Box<dyn FnOnce(Results) + Send>;
 
 impl WriteJob {
     /// Evaluates mutations against a snapshot, as many as fit into one job. Later ones see what earlier ones of the same
@@ -213,11 +215,16 @@ impl WriteJob {
         snapshot: &Snapshot,
         table: Arc<TableEntry>,
         mutations: &mut Peekable<impl Iterator<Item = Mutation>>,
-    ) -> Result<(Self, Answer)> {
-        let (answer, receiver) = mpsc::sync_channel(1);
+    ) -> Result<Self> {
         let durability = Durability::Soft;
-        let mut job =
-            WriteJob { table, writes: Vec::new(), weight: 0, durability, results: Ok(Vec::new()), answer };
+        let mut job = WriteJob {
+            table,
+            writes: Vec::new(),
+            weight: 0,
+            durability,
+            results: Ok(Vec::new()),
+            answer: None,
+        };
         let mut seen: HashMap<Vec<u8>, Option<Document>> = HashMap::new();
         while job.weight < CHUNK
             && let Some(mut mutation) = mutations.next()
@@ -233,7 +240,13 @@ impl WriteJob {
             }
             job.writes.push(Write { mutation, proposal });
         }
-        Ok((job, receiver))
+        Ok(job)
+    }
+
+    /// Tells somebody the results.
+    pub(super) fn answering(mut self, answer: impl FnOnce(Results) + Send + 'static) -> Self {
+        self.answer = Some(Box::new(answer));
+        self
     }
 
     /// Asks that the answer leaves once all is on the disk.
@@ -248,8 +261,8 @@ impl WriteJob {
     }
 
     /// The results as evaluated against the snapshot.
-    pub(super) fn into_results(self) -> Vec<Result<Outcome>> {
-        self.writes.into_iter().map(|write| write.proposal.outcome()).collect()
+    pub(super) fn into_results(self) -> Results {
+        Ok(self.writes.into_iter().map(|write| write.proposal.outcome()).collect())
     }
 
     fn apply_all(&mut self, table: &TableEntry, batch: &mut Batch<'_>) -> Applied {
@@ -348,7 +361,8 @@ impl Job for WriteJob {
     }
 
     fn answer(self: Box<Self>, committed: Result<()>) {
-        // Whoever asked may be gone.
-        let _ = self.answer.send(committed.and(self.results));
+        if let Some(answer) = self.answer {
+            answer(committed.and(self.results));
+        }
     }
 }

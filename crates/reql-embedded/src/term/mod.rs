@@ -5,6 +5,7 @@ mod display;
 mod kind;
 mod query;
 mod raw;
+mod weight;
 
 pub use backtrace::{Backtraces, Frame};
 pub use display::{as_javascript, function_as_javascript, parameter_names};

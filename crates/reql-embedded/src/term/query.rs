@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Backtraces, RawTerm, TermType};
+use super::{Backtraces, RawTerm, weight};
 use crate::datum::syntax::Json;
 use crate::error::{Bt, Result};
 
@@ -36,57 +36,11 @@ impl Query {
         Ok(Query { term, places, optargs })
     }
 
-    /// Whether evaluating it takes microseconds whatever the data, and never waits: it reads single documents at most,
-    /// and calls no functions.
+    /// Whether evaluating it probably takes microseconds, whatever the data, and needs no waiting.
     pub fn is_light(&self) -> bool {
         match &self.term {
-            Some(Ok(term)) => is_light(term),
+            Some(Ok(term)) => weight::is_light(term),
             _ => true,
         }
     }
-}
-
-fn is_light(term: &RawTerm) -> bool {
-    use TermType::*;
-    let kind_is_light = matches!(
-        term.kind,
-        Datum
-            | MakeArray
-            | MakeObj
-            | Db
-            | Table
-            | Get
-            | GetField
-            | Bracket
-            | Add
-            | Sub
-            | Mul
-            | Div
-            | Mod
-            | Eq
-            | Ne
-            | Lt
-            | Le
-            | Gt
-            | Ge
-            | Not
-            | And
-            | Or
-            | Default
-            | Error
-            | TypeOf
-            | Now
-            | Pluck
-            | Without
-            | Branch
-            | Keys
-            | Binary
-    );
-    // A table read whole is anything but light, and so are terms that take its rows.
-    let reads_table = term.kind != Get && term.args.iter().any(|arg| arg.kind == Table);
-    kind_is_light
-        && !reads_table
-        && stacker::maybe_grow(32 * 1024, 1024 * 1024, || {
-            term.args.iter().chain(term.optargs.iter().map(|(_, arg)| arg)).all(is_light)
-        })
 }

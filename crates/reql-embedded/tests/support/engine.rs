@@ -133,11 +133,11 @@ impl Query for Order {
         }
     }
 
-    fn run(self: Box<Self>, context: &QueryContext) -> Result<Answer, Failure> {
+    fn run(&self, context: &QueryContext, _: Weight) -> Result<Answer, Failure> {
         self.control.evaluated.fetch_add(1, Ordering::SeqCst);
         match self.name() {
             "echo" | "heavy" => Ok(atom(&self.order[1])),
-            "user" => Ok(atom(&Value::from(context.client.user.clone()))),
+            "user" => Ok(atom(&Value::from(&*context.client.user))),
             "hold" => {
                 hold(&self.control, &self.order[1], &context.interrupt)?;
                 Ok(atom(&self.order[1]))

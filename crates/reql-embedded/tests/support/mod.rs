@@ -1,4 +1,4 @@
-//! A client that speaks raw frames, an engine whose queries the tests hold in their hands, golden scripts, and short ways
+//! A client that speaks raw frames, an engine whose queries the tests hold in their hands, feeds, golden scripts, and short ways
 //! into the storage.
 
 // Each test file uses its own part of this.
@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod engine;
+pub mod feed;
 pub mod fuzz;
 pub mod reql;
 pub mod script;

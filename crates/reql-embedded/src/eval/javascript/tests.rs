@@ -6,7 +6,7 @@ use crate::error::ErrorKind;
 use crate::interrupt::Reason;
 
 fn env(interrupt: Interrupt) -> Env {
-    Env::begin(None, Arc::default(), interrupt).expect("an environment")
+    Env::begin(None, Arc::default(), interrupt, true)
 }
 
 fn script(source: &str, timeout: Duration) -> Script {

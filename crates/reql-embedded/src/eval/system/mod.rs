@@ -143,7 +143,9 @@ impl SystemTable {
 
     /// Puts a row in the place of the one with this key, or deletes that if it is `null`. The answer is what came of it.
     pub fn write(self, env: &Env, key: &Datum, is_key_generated: bool, new: Datum) -> Result<Datum> {
-        (self.definition.write)(&self.view(env)?, Write { key, is_key_generated, new })
+        let written = (self.definition.write)(&self.view(env)?, Write { key, is_key_generated, new })?;
+        env.instance()?.bell.ring();
+        Ok(written)
     }
 
     fn view(self, env: &Env) -> Result<View<'_>> {

@@ -25,7 +25,7 @@ pub(super) fn row(view: &View<'_>, table: &Table) -> Result<Datum> {
         Some(hook) => stored::hook_row(hook)?,
         None => Datum::Null,
     };
-    let indexes = table.indexes()?.into_iter().map(|index| Datum::str(index.spec.name)).collect();
+    let indexes = table.indexes()?.into_iter().map(|index| Datum::str(&index.spec.name)).collect();
     Ok(Datum::object([
         ("db", view.identifiers().pick(&meta.database.name, meta.database.id)),
         ("durability", Datum::str(meta.config.durability.name())),
@@ -172,7 +172,8 @@ fn check_indexes(field: Option<Datum>, existing: Option<&Table>) -> Result<()> {
     within("indexes", names)?;
     match existing {
         Some(table) => {
-            let names: BTreeSet<String> = table.indexes()?.into_iter().map(|index| index.spec.name).collect();
+            let names: BTreeSet<String> =
+                table.indexes()?.into_iter().map(|index| index.spec.name.clone()).collect();
             if names == given {
                 return Ok(());
             }

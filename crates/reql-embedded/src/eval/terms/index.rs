@@ -104,7 +104,7 @@ fn changeable<'a>(call: &Call<'_>, table: &'a TableRef, index: &str) -> Result<&
 fn list(call: &mut Call<'_>) -> Result<Val> {
     let table = call.arg(0)?.into_table()?;
     let indexes = table.indexes().at(call.bt())?;
-    Ok(call.val(Datum::array(indexes.into_iter().map(|index| Datum::str(index.spec.name)).collect())))
+    Ok(call.val(Datum::array(indexes.into_iter().map(|index| Datum::str(&index.spec.name)).collect())))
 }
 
 fn names(call: &mut Call<'_>) -> Result<Vec<String>> {

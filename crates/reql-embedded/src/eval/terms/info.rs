@@ -30,7 +30,7 @@ fn info(call: &mut Call<'_>) -> Result<Val> {
             info.insert("source_code", Datum::from(source_code(&func)));
         }
         Value::Datum(datum) => of_datum(&datum, &mut info),
-        Value::Stream(_) | Value::Grouped(_) => {}
+        Value::Stream(_) | Value::Grouped(_) | Value::Later(_) => {}
     }
     Ok(call.val(Datum::Object(info.build())))
 }
@@ -59,7 +59,7 @@ fn of_table(call: &Call<'_>, table: &TableRef) -> Result<Datum> {
         Some(stored) => Layout::of(stored.config()).estimates(rows),
         None => vec![rows],
     };
-    let indexes = table.indexes().at(call.bt())?.into_iter().map(|index| Datum::str(index.spec.name));
+    let indexes = table.indexes().at(call.bt())?.into_iter().map(|index| Datum::str(&index.spec.name));
     Ok(Datum::object([
         ("db", of_database(&table.db)),
         ("doc_count_estimates", Datum::array(estimates.into_iter().map(Datum::from).collect())),

@@ -60,7 +60,7 @@ const fn constant_spec(kind: TermType) -> Spec {
 }
 
 fn now(call: &mut Call<'_>) -> Result<Val> {
-    Ok(call.val(call.env.now.clone()))
+    Ok(call.val(call.env.now()?))
 }
 
 /// An argument that has to be a time.

@@ -39,6 +39,7 @@ fn kind_name(val: &Val) -> &'static str {
         Value::Stream(_) => "STREAM",
         Value::Grouped(_) => "GROUPED_DATA",
         Value::Func(_) => "FUNCTION",
+        Value::Later(_) => "OBJECT",
     }
 }
 

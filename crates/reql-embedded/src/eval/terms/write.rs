@@ -7,8 +7,8 @@ use crate::datum::Datum;
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::eval::stats::Stats;
 use crate::eval::table::TableRef;
-use crate::eval::write::{self, Conflict, Document, ReturnChanges, WriteOptions};
-use crate::eval::{Arity, Call, Determinism, Flags, Shortcut, Spec, Stream, Val, Value};
+use crate::eval::write::{self, Conflict, Document, Later, ReturnChanges, WriteOptions, Written};
+use crate::eval::{Arity, Call, Determinism, Env, Flags, Shortcut, Spec, Stream, Val, Value};
 use crate::storage::Durability;
 use crate::term::{RawTerm, TermType};
 
@@ -108,7 +108,7 @@ fn insert(call: &mut Call<'_>) -> Result<Val> {
     let conflict = conflict(call)?;
     let options = options(call)?;
     write::check_hook_bypass(call.env, &table, &options)?;
-    let mut stats = Stats::zero();
+    let mut tally = Tally::default();
     let mut keys = GeneratedKeys { limit: call.env.limits.array, ..GeneratedKeys::default() };
     let documents = call.arg(1)?;
     let documents = match documents.value {
@@ -121,17 +121,51 @@ fn insert(call: &mut Call<'_>) -> Result<Val> {
         }
         _ => documents.into_stream(call.env)?,
     };
-    let insert = |stats: &mut Stats, batch: Vec<Document>| {
-        stats.add(write::insert(call.env, &table, batch, &conflict, &options)?, call.env)
-    };
     in_batches(
         call,
         documents,
         |document| keys.complete(&table, document),
-        |batch| insert(&mut stats, batch),
+        |batch| tally.add(write::insert(call.env, &table, batch, &conflict, &options)?, call.env),
     )?;
-    keys.report(&mut stats);
-    Ok(call.val(stats.into_datum()))
+    keys.report(&mut tally.stats);
+    Ok(tally.into_val(call))
+}
+
+/// What the parts of a write add up to.
+struct Tally {
+    stats: Stats,
+    /// The last part, if it is still under way.
+    later: Option<Later>,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Tally { stats: Stats::zero(), later: None }
+    }
+}
+
+impl Tally {
+    fn add(&mut self, written: Written, env: &Env) -> Result<()> {
+        match written {
+            Written::Done(stats) => self.stats.add(stats, env),
+            Written::Later(later) => match self.later.replace(later) {
+                None => Ok(()),
+                Some(_) => Err(Error::internal("A write of several parts was begun where nothing may wait.")),
+            },
+        }
+    }
+
+    fn into_val(self, call: &Call<'_>) -> Val {
+        let Tally { mut stats, later } = self;
+        let Some(later) = later else { return call.val(stats.into_datum()) };
+        let (env, bt) = (call.env.clone(), call.bt());
+        let counted = async move {
+            let last = later.finish().await.at(bt)?;
+            stats.add(last, &env).at(bt)?;
+            Ok(stats.into_datum())
+        };
+        Val { value: Value::Later(Box::pin(counted)), bt }
+    }
 }
 
 /// Reads a stream in batches, each row changed by `prepare`, and hands them on.
@@ -206,15 +240,13 @@ fn replace(call: &mut Call<'_>) -> Result<Val> {
         );
     }
     let func = call.arg(1)?.into_func(Shortcut::Constant)?;
-    let mut stats = Stats::zero();
+    let mut tally = Tally::default();
     let selection = call.arg(0)?;
     if let Value::Single(single) = &selection.value {
         write::check_hook_bypass(call.env, single.table(), &options)?;
         let key = single.key().at(selection.bt)?;
-        stats.add(
-            write::replace(call.env, single.table(), vec![key], &func, &options).at(selection.bt)?,
-            call.env,
-        )?;
+        let written = write::replace(call.env, single.table(), vec![key], &func, &options);
+        tally.add(written.at(selection.bt)?, call.env)?;
     } else {
         let (table, rows) = selection.into_selection(call.env)?;
         write::check_hook_bypass(call.env, &table, &options)?;
@@ -223,10 +255,10 @@ fn replace(call: &mut Call<'_>) -> Result<Val> {
             call,
             rows,
             |row| row.get(&primary_key).unwrap_or_default(),
-            |keys| stats.add(write::replace(call.env, &table, keys, &func, &options)?, call.env),
+            |keys| tally.add(write::replace(call.env, &table, keys, &func, &options)?, call.env),
         )?;
     }
-    Ok(call.val(stats.into_datum()))
+    Ok(tally.into_val(call))
 }
 
 /// `delete` is `replace` by nothing.

@@ -119,9 +119,8 @@ fn run(instance: &Arc<Instance>, frame: &[u8], interrupt: Interrupt) -> Ran {
     let Ok(envelope) = Envelope::parse(frame) else { return Ran::Failed };
     let answer = Query::new(envelope.term, envelope.optargs).and_then(|query| {
         query.is_light();
-        let answer = Env::new(instance.clone(), "admin".into(), interrupt.clone())
-            .and_then(|env| eval::run(&query, &env))
-            .and_then(read);
+        let env = Env::new(instance.clone(), "admin".into(), interrupt.clone(), true);
+        let answer = eval::run(&query, env).and_then(read);
         // What a driver gets to see of an error is worth a try, too.
         answer.inspect_err(|error| drop(query.places.frames(error.bt().unwrap_or_default())))
     });
@@ -138,6 +137,7 @@ fn read(answer: eval::Answer) -> Result<(), Error> {
     let mut text = Vec::new();
     match answer {
         eval::Answer::Atom(datum) => json::write(&datum, &mut text)?,
+        eval::Answer::Later(_) => unreachable!("nothing is put off where it may wait"),
         eval::Answer::Cursor(mut cursor) => {
             text.push(b'[');
             for _ in 0..BATCHES {

@@ -6,7 +6,7 @@ pub mod iso8601;
 pub mod zone;
 
 use std::cmp::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::{REQL_TYPE, TIME};
 use crate::datum::{Datum, Object};
@@ -26,10 +26,8 @@ pub fn make(epoch: f64, timezone: &str) -> Result<Datum> {
     ]))
 }
 
-/// The current time, in UTC.
-pub fn now() -> Result<Datum> {
-    // A clock set to before 1970 reads as 1970.
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+/// The time so long after the epoch, in UTC, to the microsecond.
+pub fn at(since_epoch: Duration) -> Result<Datum> {
     make(since_epoch.as_micros() as f64 / 1e6, "+00:00")
 }
 

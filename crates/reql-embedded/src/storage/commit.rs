@@ -1,0 +1,209 @@
+//! Committing: jobs are applied in one transaction, which is committed once; then everybody is answered.
+//!
+//! Most jobs come through the writer thread. A small soft write commits by itself when nobody else is at it, which spares its caller
+//! two changes of threads: [`Core::commit_at_once`](super::core::Core::commit_at_once).
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::batch::{Batch, Effects};
+use super::catalog::Catalog;
+use super::core::Core;
+use super::feed::EndReason;
+use super::writer::{Fatal, Job, Need};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Pages stay in use until the next durable commit, so there is one at least this often,
+const SOFT_COMMITS: u32 = 256;
+/// and this long after the first soft one.
+const FLUSH_AFTER: Duration = Duration::from_secs(1);
+/// How long nothing must have been written before the free pages are recorded. (Tests don't wait.)
+const RECORD_AFTER: Duration = Duration::from_millis(if cfg!(test) { 0 } else { 200 });
+/// How long to wait between attempts to open a failed file.
+const REOPEN_EVERY: Duration = Duration::from_millis(500);
+
+/// What is known between two commits.
+pub(super) struct Committer {
+    /// How many soft commits are not on the disk yet,
+    unsynced: u32,
+    /// and when the first of them was.
+    unsynced_since: Instant,
+    /// When the last commit was, if it recorded no free pages.
+    unrecorded_since: Option<Instant>,
+    last_attempt: Option<Instant>,
+    /// Why writes are refused without trying, and until when.
+    refusal: Option<(Instant, Error)>,
+}
+
+impl Committer {
+    pub(super) fn new() -> Self {
+        Committer {
+            unsynced: 0,
+            unsynced_since: Instant::now(),
+            unrecorded_since: None,
+            last_attempt: None,
+            refusal: None,
+        }
+    }
+
+    /// How long until there is something to flush or to record; `None` if there is nothing.
+    pub(super) fn due_in(&self) -> Option<Duration> {
+        let flush = match self.unsynced {
+            0 => None,
+            SOFT_COMMITS.. => Some(Duration::ZERO),
+            _ => Some(FLUSH_AFTER.saturating_sub(self.unsynced_since.elapsed())),
+        };
+        let record = self.unrecorded_since.map(|since| RECORD_AFTER.saturating_sub(since.elapsed()));
+        flush.into_iter().chain(record).min()
+    }
+
+    /// Whether what was committed softly has to reach the disk now.
+    pub(super) fn is_flush_due(&self) -> bool {
+        self.unsynced >= SOFT_COMMITS || self.unsynced > 0 && self.unsynced_since.elapsed() >= FLUSH_AFTER
+    }
+
+    /// Does what is due.
+    pub(super) fn flush_if_due(&mut self, core: &Core) {
+        if self.unrecorded_since.is_some_and(|since| since.elapsed() >= RECORD_AFTER) {
+            self.make_durable(core, Need::Recorded);
+        } else if self.is_flush_due() {
+            self.make_durable(core, Need::Hard);
+        }
+    }
+
+    /// Makes soft commits durable.
+    pub(super) fn flush(&mut self, core: &Core) {
+        if self.unsynced > 0 {
+            self.make_durable(core, Need::Hard);
+        }
+    }
+
+    /// Opens a failed file anew.
+    pub(super) fn recover_if_failed(&mut self, core: &Core) {
+        if core.file.has_failed() {
+            self.recover(core);
+        }
+    }
+
+    /// Applies jobs, commits, and answers them.
+    pub(super) fn process(&mut self, core: &Core, mut jobs: Vec<Box<dyn Job>>) {
+        let Some(need) = jobs.iter().map(|job| job.need()).max() else { return };
+        let result = if need == Need::Nothing {
+            Ok(())
+        } else {
+            catch_unwind(AssertUnwindSafe(|| self.commit(core, &mut jobs, need))).unwrap_or_else(|_| {
+                core.file.mark_failed();
+                Err(Error::internal("The storage failed unexpectedly; its log says where."))
+            })
+        };
+        if let Err(error) = &result
+            && core.file.has_failed()
+        {
+            self.recover(core);
+            self.refuse(error.clone());
+        }
+        for job in jobs {
+            let answered = catch_unwind(AssertUnwindSafe(|| job.answer(result.clone())));
+            if answered.is_err() {
+                core.file.mark_failed();
+            }
+        }
+    }
+
+    /// On a full disk every write fails and makes the file unusable. What the reads need is that it isn't opened anew, which may
+    /// take long, for each of them.
+    fn refuse(&mut self, error: Error) {
+        let took = self.last_attempt.map_or(Duration::ZERO, |attempt| attempt.elapsed());
+        self.refusal = Some((Instant::now() + REOPEN_EVERY.max(took * 10), error));
+    }
+
+    fn commit(&mut self, core: &Core, jobs: &mut [Box<dyn Job>], need: Need) -> Result<()> {
+        match &self.refusal {
+            Some((until, error)) if Instant::now() < *until => return Err(error.clone()),
+            _ => self.refusal = None,
+        }
+        core.file.check_in_place()?;
+        let mut txn = core.file.begin_write()?;
+        let mut batch = Batch::new(&txn, core.catalog());
+        for job in jobs {
+            job.apply(&mut batch).map_err(|Fatal(error)| core.file.failure(error))?;
+        }
+        let effects = batch.finish();
+        let is_hard = match need {
+            Need::Recorded => true,
+            Need::Hard => effects.dirty || self.unsynced > 0,
+            Need::Soft | Need::Nothing => false,
+        };
+        if !effects.dirty && !is_hard {
+            return txn.abort().map_err(|error| core.file.failure(error));
+        }
+        let durability = if is_hard { redb::Durability::Immediate } else { redb::Durability::None };
+        txn.set_durability(durability).map_err(|error| core.file.failure(error))?;
+        txn.set_quick_repair(need == Need::Recorded);
+        let committed = txn.commit();
+        core.file.forget_moment();
+        committed.map_err(|error| {
+            // Whatever it was, redb takes no more writes; and those of this one may be in the file.
+            core.file.mark_failed();
+            core.file.failure(error).with_kind(ErrorKind::OpIndeterminate)
+        })?;
+        self.count(is_hard);
+        self.unrecorded_since = (need != Need::Recorded).then(Instant::now);
+        Effects::carry_out(effects, core);
+        Ok(())
+    }
+
+    fn count(&mut self, is_hard: bool) {
+        if self.unsynced == 0 {
+            self.unsynced_since = Instant::now();
+        }
+        self.unsynced = if is_hard { 0 } else { self.unsynced + 1 };
+    }
+
+    fn make_durable(&mut self, core: &Core, need: Need) {
+        let flushed = catch_unwind(AssertUnwindSafe(|| self.commit(core, &mut [], need)));
+        match flushed {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => log::error!("Writes could not be made durable: {error}"),
+            Err(_) => core.file.mark_failed(),
+        }
+        // It is tried again after a while, or with the next write.
+        (self.unsynced, self.unsynced_since) = (1, Instant::now());
+        self.unrecorded_since = None;
+    }
+
+    /// Opens the file anew. What was told about changes that were not durable no longer holds, so the feeds end.
+    fn recover(&mut self, core: &Core) {
+        if self.last_attempt.is_some_and(|attempt| attempt.elapsed() < REOPEN_EVERY) {
+            return;
+        }
+        self.last_attempt = Some(Instant::now());
+        let before = core.catalog();
+        let reloaded = core.file.reopen().and_then(|()| {
+            let txn = core.file.begin_read()?;
+            Catalog::load(&txn, &*core.compiler)
+        });
+        match reloaded {
+            Ok(catalog) => self.resume(core, &before, catalog),
+            Err(error) => {
+                core.file.mark_failed();
+                log::error!("The database file failed and can't be opened again yet: {error}");
+            }
+        }
+    }
+
+    fn resume(&mut self, core: &Core, before: &Catalog, catalog: Catalog) {
+        self.unsynced = 0;
+        self.unrecorded_since = None;
+        log::warn!("The database file failed and was opened again.");
+        for table in before.tables.values() {
+            table.listeners.end(EndReason::Failed);
+        }
+        let unbuilt: Vec<_> = catalog.unbuilt().collect();
+        core.publish(Arc::new(catalog));
+        for (table, index) in unbuilt {
+            core.build(table, index);
+        }
+    }
+}

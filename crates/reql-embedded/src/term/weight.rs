@@ -1,0 +1,109 @@
+//! What a query is going to cost, as far as its text tells.
+
+use super::{RawTerm, TermType};
+use crate::datum::Datum;
+
+/// How many rows a light query reads at most.
+const FEW_ROWS: f64 = 50.0;
+
+/// Whether evaluating a term probably takes microseconds, whatever the data, and needs no waiting: it computes with single values,
+/// reads single documents or the first few of a range, or hands on the write of one document.
+pub fn is_light(term: &RawTerm) -> bool {
+    match term.kind {
+        TermType::Insert => is_write(term, |table| table.kind == TermType::Table),
+        TermType::Update | TermType::Replace | TermType::Delete => {
+            is_write(term, |document| document.kind == TermType::Get)
+        }
+        TermType::Limit => is_few_rows(term),
+        _ => is_small(term),
+    }
+}
+
+/// Whether it writes one document to what `is_target` accepts.
+fn is_write(term: &RawTerm, is_target: impl Fn(&RawTerm) -> bool) -> bool {
+    let Some((target, rest)) = term.args.split_first() else { return false };
+    let is_many =
+        |arg: &RawTerm| arg.kind == TermType::MakeArray || matches!(arg.datum, Some(Datum::Array(_)));
+    is_target(target)
+        && are_small(&target.args)
+        && !rest.iter().any(is_many)
+        && are_small(rest)
+        && term.optargs.iter().all(|(_, value)| is_small(value))
+}
+
+/// Whether it is the start of a range of a table, in the order of an index.
+fn is_few_rows(term: &RawTerm) -> bool {
+    let [rows, count] = &term.args[..] else { return false };
+    matches!(count.datum, Some(Datum::Num(count)) if count <= FEW_ROWS) && is_range(rows)
+}
+
+fn is_range(term: &RawTerm) -> bool {
+    let Some((rows, bounds)) = term.args.split_first() else { return term.kind == TermType::Table };
+    let is_of_range = match term.kind {
+        TermType::Table => is_small(rows),
+        TermType::Between | TermType::GetAll => rows.kind == TermType::Table && is_range(rows),
+        // Without an index, or with a function beside it, all rows are read and sorted.
+        TermType::OrderBy => bounds.is_empty() && !term.optargs.is_empty() && is_range(rows),
+        _ => false,
+    };
+    is_of_range && are_small(bounds) && term.optargs.iter().all(|(_, value)| is_small_or_order(value))
+}
+
+fn is_small_or_order(term: &RawTerm) -> bool {
+    matches!(term.kind, TermType::Asc | TermType::Desc) && are_small(&term.args) || is_small(term)
+}
+
+fn are_small(terms: &[RawTerm]) -> bool {
+    terms.iter().all(is_small)
+}
+
+fn is_small(term: &RawTerm) -> bool {
+    use TermType::*;
+    let kind_is_small = matches!(
+        term.kind,
+        Datum
+            | MakeArray
+            | MakeObj
+            | Func
+            | Var
+            | ImplicitVar
+            | Db
+            | Table
+            | Get
+            | GetField
+            | Bracket
+            | Add
+            | Sub
+            | Mul
+            | Div
+            | Mod
+            | Eq
+            | Ne
+            | Lt
+            | Le
+            | Gt
+            | Ge
+            | Not
+            | And
+            | Or
+            | Default
+            | Error
+            | TypeOf
+            | Now
+            | Pluck
+            | Without
+            | Merge
+            | Branch
+            | Keys
+            | Binary
+            | Minval
+            | Maxval
+    );
+    // A table read whole is anything but small, and so are terms that take its rows.
+    let reads_table = term.kind != Get && term.args.iter().any(|arg| arg.kind == Table);
+    kind_is_small
+        && !reads_table
+        && stacker::maybe_grow(32 * 1024, 1024 * 1024, || {
+            are_small(&term.args) && term.optargs.iter().all(|(_, arg)| is_small(arg))
+        })
+}

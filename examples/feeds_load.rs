@@ -1,0 +1,204 @@
+//! A load of live queries on a service that runs already, and what comes of it: memory, losses, delays.
+//!
+//! `cargo run --release --example feeds_load -- --clients 1000 --writes 100 --seconds 60 --pid SERVICE --pid DATABASE`.
+//! It makes the table `feeds_load` and drops it. The service needs `limits.feeds` and file descriptors for the clients.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::{interval, sleep, timeout};
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[derive(Parser)]
+struct Options {
+    /// Where the service listens.
+    #[arg(long, default_value = "127.0.0.1:8000")]
+    addr: SocketAddr,
+    /// How many live queries to open.
+    #[arg(long, default_value_t = 100)]
+    clients: usize,
+    /// How many documents to write each second; 0 writes a single one.
+    #[arg(long, default_value_t = 0)]
+    writes: u64,
+    /// For how long to write.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Processes whose memory to tell.
+    #[arg(long)]
+    pid: Vec<u32>,
+}
+
+/// What the clients have seen.
+struct Seen {
+    started: Instant,
+    ready: AtomicUsize,
+    events: AtomicU64,
+    gaps: AtomicU64,
+    ended: AtomicUsize,
+    /// From before a write until its event, in microseconds.
+    delays: Mutex<Vec<u32>>,
+}
+
+#[tokio::main]
+async fn main() -> Outcome<()> {
+    let Options { addr, clients, writes, seconds, pid } = Options::parse();
+    request(addr, "DELETE", "/tables/feeds_load", "").await?;
+    request(addr, "POST", "/tables", r#"{"name":"feeds_load"}"#).await?;
+    let before: Vec<_> = pid.iter().map(|pid| memory(*pid)).collect();
+
+    let seen = Arc::new(Seen {
+        started: Instant::now(),
+        ready: AtomicUsize::new(0),
+        events: AtomicU64::new(0),
+        gaps: AtomicU64::new(0),
+        ended: AtomicUsize::new(0),
+        delays: Mutex::default(),
+    });
+    let opening = Arc::new(Semaphore::new(64));
+    for _ in 0..clients {
+        let permit = Arc::clone(&opening).acquire_owned().await?;
+        let stream = open(addr).await?;
+        drop(permit);
+        tokio::spawn(follow(stream, Arc::clone(&seen)));
+    }
+    until("all are ready", || seen.ready.load(Ordering::Relaxed) == clients).await?;
+    println!("{clients} clients after {:.1} s", seen.started.elapsed().as_secs_f64());
+    sleep(Duration::from_secs(2)).await;
+    for (pid, before) in pid.iter().zip(before) {
+        let after = memory(*pid);
+        let each = after.saturating_sub(before) as f64 / clients as f64;
+        println!("process {pid}: {before} kB before, {after} kB after: {each:.1} kB for each client");
+    }
+
+    let (written, acknowledged) = write(addr, writes, seconds, &seen).await?;
+    let expected = written * clients as u64;
+    let waiting = Instant::now();
+    until("all events have come", || {
+        seen.events.load(Ordering::Relaxed) >= expected || seen.gaps.load(Ordering::Relaxed) > 0
+    })
+    .await?;
+    println!("{written} writes, the last events {} ms after the last of them", waiting.elapsed().as_millis());
+    let (events, gaps) = (seen.events.load(Ordering::Relaxed), seen.gaps.load(Ordering::Relaxed));
+    let ended = seen.ended.load(Ordering::Relaxed);
+    println!("{events} of {expected} events, {gaps} gaps, {ended} streams ended");
+    quantiles("from before a write to its event", seen.delays.lock().await.clone());
+    quantiles("from before a write to its answer", acknowledged);
+    for pid in pid {
+        println!("process {pid}: {} kB at the end", memory(pid));
+    }
+    request(addr, "DELETE", "/tables/feeds_load", "").await?;
+    Ok(())
+}
+
+/// Writes at a steady rate, without waiting for one write before the next.
+async fn write(addr: SocketAddr, rate: u64, seconds: u64, seen: &Arc<Seen>) -> Outcome<(u64, Vec<u32>)> {
+    let count = if rate == 0 { 1 } else { rate * seconds };
+    let mut ticks = interval(Duration::from_secs_f64(1.0 / rate.max(1) as f64));
+    let mut writing = Vec::new();
+    for n in 0..count {
+        ticks.tick().await;
+        let seen = Arc::clone(seen);
+        writing.push(tokio::spawn(async move {
+            let at = seen.started.elapsed();
+            let body = format!(r#"{{"n":{n},"at":{}}}"#, at.as_micros());
+            request(addr, "POST", "/tables/feeds_load/docs", &body).await?;
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((seen.started.elapsed() - at).as_micros() as u32)
+        }));
+    }
+    let mut acknowledged = Vec::new();
+    for write in writing {
+        acknowledged.push(write.await??);
+    }
+    Ok((count, acknowledged))
+}
+
+async fn open(addr: SocketAddr) -> Outcome<TcpStream> {
+    let mut stream = TcpStream::connect(addr).await?;
+    let request = "GET /tables/feeds_load/docs?initial=false HTTP/1.1\r\nHost: load\r\nAccept: text/event-stream\r\n\r\n";
+    stream.write_all(request.as_bytes()).await?;
+    Ok(stream)
+}
+
+/// Reads events until the end. Each of them comes as a chunk of its own, in lines.
+async fn follow(mut stream: TcpStream, seen: Arc<Seen>) -> Outcome<()> {
+    let (mut buffer, mut pending) = (vec![0; 4096], Vec::new());
+    let mut delays = Vec::new();
+    loop {
+        let read = stream.read(&mut buffer).await.unwrap_or(0);
+        if read == 0 {
+            seen.ended.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
+        let now = seen.started.elapsed().as_micros() as u64;
+        pending.extend_from_slice(&buffer[..read]);
+        let whole = pending.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let mut events = 0;
+        for line in pending[..whole].split(|byte| *byte == b'\n') {
+            if let Some(data) = line.strip_prefix(b"data:{\"old\":null") {
+                let text = std::str::from_utf8(data)?;
+                let at = text.split("\"at\":").nth(1).and_then(|rest| rest.split([',', '}']).next());
+                let at: u64 = at.unwrap_or_default().parse()?;
+                delays.push(now.saturating_sub(at) as u32);
+                events += 1;
+            } else if line.starts_with(b"event:ready") {
+                seen.ready.fetch_add(1, Ordering::Relaxed);
+            } else if line.starts_with(b"event:gap") {
+                seen.gaps.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        pending.drain(..whole);
+        if events > 0 {
+            seen.delays.lock().await.append(&mut delays);
+            seen.events.fetch_add(events, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A request on a connection of its own.
+async fn request(addr: SocketAddr, method: &str, path: &str, body: &str) -> Outcome<String> {
+    let mut stream = TcpStream::connect(addr).await?;
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: load\r\nConnection: close\r\nContent-Length: {}",
+        body.len()
+    );
+    stream.write_all(format!("{head}\r\nContent-Type: application/json\r\n\r\n{body}").as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let status: u16 = answer.split(' ').nth(1).unwrap_or_default().parse()?;
+    if status >= 400 && status != 404 {
+        return Err(format!("{method} {path}: {answer}").into());
+    }
+    Ok(answer)
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) -> Outcome<()> {
+    let wait = async {
+        while !holds() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(Duration::from_secs(120), wait).await.map_err(|_| format!("not after two minutes: {what}").into())
+}
+
+/// What a process has in memory, in kB.
+fn memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().split(' ').next()?.parse().ok()).unwrap_or_default()
+}
+
+fn quantiles(what: &str, mut times: Vec<u32>) {
+    times.sort_unstable();
+    let at = |part: f64| {
+        let index = (times.len().saturating_sub(1) as f64 * part) as usize;
+        f64::from(times.get(index).copied().unwrap_or_default()) / 1000.0
+    };
+    println!("{what}: median {:.2} ms, 99% {:.2} ms, worst {:.2} ms", at(0.5), at(0.99), at(1.0));
+}

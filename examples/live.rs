@@ -1,0 +1,31 @@
+//! A table that changes before your eyes: the ready-made API, and beside it a page that follows a list with `EventSource`.
+//!
+//! `cargo run --example live`, open <http://127.0.0.1:8000>, and change the table there, in a second window or with curl.
+//! The settings are those of the service; without any, an embedded database keeps everything in memory.
+
+use reql_embedded::Server;
+use warp::Filter;
+use warp_reql::routes::{App, routes};
+use warp_reql::settings::{Hosts, LoadOptions, Settings, TableSpec};
+use warp_reql::{Database, bootstrap};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut settings = Settings::load(&LoadOptions::default())?.settings;
+    let embedded = match settings.rdb.host {
+        Hosts::Embedded => Some(Server::builder().in_memory().start().await?),
+        Hosts::Servers(_) => None,
+    };
+    if let Some(server) = &embedded {
+        settings.rdb.host = server.local_addr().into();
+    }
+    let database = Database::new(settings.rdb.clone())?;
+    let heroes = TableSpec { name: "heroes".to_owned(), primary_key: "id".to_owned(), indexes: Vec::new() };
+    bootstrap::until_done(&database, &[heroes]).await;
+
+    let addr = (settings.address, settings.port);
+    let page = warp::path::end().and(warp::get()).map(|| warp::reply::html(include_str!("live.html")));
+    println!("Open http://{}:{}.", addr.0, addr.1);
+    warp::serve(page.or(routes(App::new(settings, database)))).run(addr).await;
+    Ok(())
+}

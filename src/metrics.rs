@@ -1,0 +1,186 @@
+//! What the service tells Prometheus: requests, connections, feeds, the embedded database, the process.
+//!
+//! Labels only ever have values out of fixed sets: a route is the template of a path and never the path itself, a method
+//! that HTTP doesn't know is `other`.
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+use reql_embedded::Activity;
+use warp::http::{Method, StatusCode};
+
+use crate::database::Stats;
+
+/// The type of the text, for `Content-Type`.
+pub(crate) const TEXT: &str = prometheus::TEXT_FORMAT;
+
+/// Upper bounds of the latency histogram, in seconds: from a read of one document up to the usual query timeout.
+const BUCKETS: [f64; 15] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// The route of a request that fits none.
+const NO_ROUTE: &str = "none";
+
+/// The figures that are counted as things happen. Cheap to clone; clones share the figures.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    seconds: HistogramVec,
+    running: IntGauge,
+    feeds: IntGauge,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        Metrics::registered().expect("the names are well-formed and distinct")
+    }
+
+    fn registered() -> prometheus::Result<Self> {
+        let labels = ["route", "method", "status"];
+        let requests =
+            IntCounterVec::new(Opts::new("http_requests_total", "Requests that were answered."), &labels)?;
+        let seconds =
+            HistogramOpts::new("http_request_duration_seconds", "Time until the head of the answer.");
+        let metrics = Metrics {
+            registry: Registry::new(),
+            requests,
+            seconds: HistogramVec::new(seconds.buckets(BUCKETS.to_vec()), &labels[..2])?,
+            running: IntGauge::new("http_requests_running", "Requests that are being answered.")?,
+            feeds: IntGauge::new("warp_reql_feeds", "Event streams that are open.")?,
+        };
+        metrics.registry.register(Box::new(metrics.requests.clone()))?;
+        metrics.registry.register(Box::new(metrics.seconds.clone()))?;
+        metrics.registry.register(Box::new(metrics.running.clone()))?;
+        metrics.registry.register(Box::new(metrics.feeds.clone()))?;
+        #[cfg(target_os = "linux")]
+        {
+            let process = prometheus::process_collector::ProcessCollector::for_self();
+            metrics.registry.register(Box::new(process))?;
+        }
+        Ok(metrics)
+    }
+
+    /// A request has been answered, as far as the head of the answer.
+    pub(crate) fn answered(
+        &self,
+        route: Option<&'static str>,
+        method: &Method,
+        status: StatusCode,
+        took: Duration,
+    ) {
+        let (route, method) = (route.unwrap_or(NO_ROUTE), name(method));
+        self.requests.with_label_values(&[route, method, status.as_str()]).inc();
+        self.seconds.with_label_values(&[route, method]).observe(took.as_secs_f64());
+    }
+
+    /// A request runs until the returned value is dropped.
+    pub(crate) fn request(&self) -> Going {
+        Going::new(&self.running)
+    }
+
+    /// An event stream is open until the returned value is dropped.
+    pub(crate) fn feed(&self) -> Going {
+        Going::new(&self.feeds)
+    }
+
+    /// All figures in Prometheus' text form.
+    ///
+    /// # Errors
+    ///
+    /// If the library can't write its own figures.
+    pub(crate) fn text(&self, stats: Stats, embedded: Option<&Activity>) -> prometheus::Result<String> {
+        let mut families = self.registry.gather();
+        families.extend(connections(stats)?);
+        if let Some(activity) = embedded {
+            families.extend(database(activity)?);
+        }
+        TextEncoder::new().encode_to_string(&families)
+    }
+}
+
+/// One more of something that goes on, until it is dropped.
+pub(crate) struct Going(IntGauge);
+
+impl Going {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Going(gauge.clone())
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn name(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// The connections to the database, as [`Stats`] has them.
+fn connections(stats: Stats) -> prometheus::Result<Vec<MetricFamily>> {
+    let help = "Connections to the database that are open, by what they do.";
+    let open = IntGaugeVec::new(Opts::new("warp_reql_db_connections", help), &["state"])?;
+    open.with_label_values(&["in_use"]).set(signed(stats.in_use));
+    open.with_label_values(&["standing_by"]).set(signed(stats.standing_by));
+    let help = "What took too long, by what it was.";
+    let timeouts = IntCounterVec::new(Opts::new("warp_reql_db_timeouts_total", help), &["waiting_for"])?;
+    timeouts.with_label_values(&["connection"]).inc_by(stats.timed_out.connect);
+    timeouts.with_label_values(&["answer"]).inc_by(stats.timed_out.query);
+    let families = [
+        open.collect(),
+        timeouts.collect(),
+        counter("warp_reql_db_connections_opened_total", "Connections opened so far.", stats.opened)?,
+        counter("warp_reql_db_connections_closed_total", "Connections closed so far.", stats.closed)?,
+        counter(
+            "warp_reql_db_refused_total",
+            "Requests that waited for a connection in vain.",
+            stats.refused,
+        )?,
+        gauge("warp_reql_db_waiting", "Requests that wait for a connection.", stats.waiting)?,
+    ];
+    Ok(families.into_iter().flatten().collect())
+}
+
+/// The database inside this process.
+fn database(activity: &Activity) -> prometheus::Result<Vec<MetricFamily>> {
+    let (open, queries) = (activity.open_connections() as u64, activity.queries());
+    let families = [
+        gauge("reql_embedded_connections", "Client connections that are open.", open)?,
+        gauge("reql_embedded_queries_running", "Queries that run, feeds included.", queries.running)?,
+        counter("reql_embedded_queries_total", "Queries that began.", queries.begun)?,
+    ];
+    Ok(families.into_iter().flatten().collect())
+}
+
+fn gauge(name: &str, help: &str, value: u64) -> prometheus::Result<Vec<MetricFamily>> {
+    let gauge = IntGauge::new(name, help)?;
+    gauge.set(signed(value));
+    Ok(gauge.collect())
+}
+
+fn counter(name: &str, help: &str, value: u64) -> prometheus::Result<Vec<MetricFamily>> {
+    let counter = IntCounter::new(name, help)?;
+    counter.inc_by(value);
+    Ok(counter.collect())
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,172 @@
+//! Live queries: lists and documents as server-sent events.
+//!
+//! The same URL as a list or a document, with `Accept: text/event-stream`, is followed by a changefeed that has a
+//! connection of its own. What is wrong with it is told by a status before the stream begins, and by an `error` event
+//! later.
+
+mod event;
+mod stream;
+
+use futures_util::StreamExt;
+use reql::cmd::changes::Options;
+use reql::{Command, r};
+use serde::Deserialize;
+use tokio::time::timeout;
+use warp::filters::BoxedFilter;
+use warp::http::HeaderMap;
+use warp::http::header::HeaderName;
+use warp::reply::Response;
+use warp::{Filter, Rejection, reject};
+
+use super::App;
+use super::answer::{answer, only};
+use super::call::{Call, call, id, name, names_type};
+use super::credentials::conn;
+use super::indexes::definition;
+use crate::conn::Conn;
+use crate::error::Error;
+use crate::query::term::term;
+use crate::query::{Bounds, Live, Path, initial};
+use event::Row;
+use stream::Feed;
+pub(super) use stream::Subscriber;
+
+/// The type of live answers.
+pub(super) const EVENT_STREAM: &str = "text/event-stream";
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
+    let conn = || conn(app);
+
+    let path = || warp::path!("tables" / String / "docs").and(warp::get()).and(asked_for());
+    let list = path().and(call(app)).and(conn());
+    let list = list.then(|table, call, conn: Conn| answer(conn.clock(), list_or_failure(table, call, conn)));
+
+    let path = || warp::path!("tables" / String / "changes");
+    let alias = path().and(warp::get()).and(call(app)).and(conn());
+    let alias =
+        alias.then(|table, call, conn: Conn| answer(conn.clock(), list_or_failure(table, call, conn)));
+    let other = path().and(only("GET")).map(|_: String, response| response);
+
+    let path = || warp::path!("tables" / String / "docs" / String).and(warp::get()).and(asked_for());
+    let one = path().and(call(app)).and(conn());
+    let one =
+        one.then(|table, id, call, conn: Conn| answer(conn.clock(), one_or_failure(table, id, call, conn)));
+
+    list.or(alias).unify().or(other).unify().or(one).unify().boxed()
+}
+
+/// Passes requests that name the type of live answers; the others are for the routes of lists and documents.
+fn asked_for() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    warp::header::headers_cloned()
+        .and_then(|headers: HeaderMap| async move {
+            if names_type(&headers, EVENT_STREAM) { Ok(()) } else { Err(reject::not_found()) }
+        })
+        .untuple_one()
+}
+
+/// `GET /tables/{t}/docs`, `GET /tables/{t}/changes`
+async fn list_or_failure(table: String, call: Call, conn: Conn) -> Result<Response, Error> {
+    let outcome = follow_list(table, &call, conn).await;
+    told_to(&call, outcome)
+}
+
+/// `GET /tables/{t}/docs/{id}`
+async fn one_or_failure(table: String, id: String, call: Call, conn: Conn) -> Result<Response, Error> {
+    let outcome = follow_one(table, id, &call, conn).await;
+    told_to(&call, outcome)
+}
+
+/// An `EventSource` gives up for ever at any status but 200. One that returns after an outage is told by an event that it
+/// isn't over yet, so that it comes again.
+fn told_to(call: &Call, outcome: Result<Response, Error>) -> Result<Response, Error> {
+    match outcome {
+        Err(error) if returns(call) && error.status().is_server_error() => Ok(stream::failed(error)),
+        outcome => outcome,
+    }
+}
+
+/// Whether the client has been here before.
+fn returns(call: &Call) -> bool {
+    call.headers.get(LAST_EVENT_ID).is_some_and(|id| !id.is_empty())
+}
+
+async fn follow_list(table: String, call: &Call, mut conn: Conn) -> Result<Response, Error> {
+    let table = name(&table)?;
+    call.accept(&[EVENT_STREAM])?;
+    let parameters = call.parameters()?;
+    let primary_key = call.app.primary_key(&mut conn, &table).await?;
+    let live = Live::parse(parameters, Bounds { limits: call.app.limits(), primary_key: &primary_key })?;
+    let index = match live.indexed_fields() {
+        Some(fields) => Some(index_over(fields, &table, &mut conn).await?),
+        None => None,
+    };
+    let rows = r.table(table);
+    follow(call, conn, live.initial(), |options| live.query(rows, index.as_deref(), options)).await
+}
+
+async fn follow_one(table: String, document: String, call: &Call, conn: Conn) -> Result<Response, Error> {
+    let (table, id) = (name(&table)?, id(&document)?);
+    call.accept(&[EVENT_STREAM])?;
+    let mut parameters = call.parameters()?;
+    let initial = initial(&mut parameters)?;
+    parameters.finish()?;
+    follow(call, conn, initial, |options| r.table(table).get(id).changes(options)).await
+}
+
+/// Opens the feed and waits for its first row, with which the database says that it follows the query.
+async fn follow(
+    call: &Call,
+    conn: Conn,
+    initial: bool,
+    query: impl FnOnce(Options) -> Command,
+) -> Result<Response, Error> {
+    let app = &call.app;
+    let permit = app.feed()?;
+    let returns = returns(call);
+    let options = Options::new()
+        // Whoever returns has missed changes: only what is there now makes up for them.
+        .include_initial(initial || returns)
+        .include_states(true)
+        .include_types(true)
+        .changefeed_queue_size(app.limits().feed_queue);
+    let mut rows = conn.into_feed::<Row>(query(options)).await?;
+    let patience = app.database().settings().query_timeout;
+    let first = match timeout(patience, rows.next()).await {
+        Ok(Some(first)) => first?,
+        Ok(None) => return Err(Error::Internal("a feed ended before it began".to_owned())),
+        Err(_) => {
+            app.database().query_timed_out();
+            return Err(Error::QueryTimeout(patience));
+        }
+    };
+    Ok(Feed::new(rows, first, returns, permit).into_response(app.stopped()))
+}
+
+/// An index whose order is that of these fields.
+async fn index_over(fields: &[Path], table: &str, conn: &mut Conn) -> Result<String, Error> {
+    #[derive(Deserialize)]
+    struct Status {
+        index: String,
+        ready: bool,
+        multi: bool,
+        geo: bool,
+        query: Option<String>,
+    }
+    let status = term(ql2::term::TermType::IndexStatus, [r.table(table.to_owned())]);
+    let indexes: Vec<Status> = conn.all(status).await?;
+    let over = |index: &Status| {
+        let own = index.query.as_deref().and_then(definition::fields).unwrap_or_default();
+        own.len() == fields.len()
+            && own
+                .iter()
+                .zip(fields)
+                .all(|(own, field)| Path::parse(own, "order").is_ok_and(|own| own == *field))
+    };
+    let fits = |index: &Status| index.ready && !index.multi && !index.geo && over(index);
+    let found = indexes.into_iter().find(fits).map(|index| index.index);
+    found.ok_or_else(|| Error::BadParameter {
+        name: "order".to_owned(),
+        reason: "a live query's order needs an index over just these fields".to_owned(),
+    })
+}

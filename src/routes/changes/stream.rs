@@ -1,0 +1,153 @@
+//! The body of a live answer: events until the client leaves, the feed fails, or the service stops.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt, stream};
+use tokio::sync::OwnedSemaphorePermit;
+use warp::http::Method;
+use warp::http::header::{CACHE_CONTROL, HeaderName};
+use warp::reply::{Reply, Response};
+use warp::sse::{self, Event};
+
+use super::event::{Row, named, reset};
+use crate::conn::{Conn, Rows};
+use crate::error::{Answered, Error, Problem};
+use crate::routes::answer::with_header;
+
+/// How long a client waits before it comes again.
+const RETRY: Duration = Duration::from_secs(2);
+/// How often a stream without events shows that it is alive.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Asks nginx and its like to pass events on as they come.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// The events of one client.
+pub(super) struct Feed {
+    rows: Rows<Conn, Row>,
+    /// What is to be said before anything else.
+    first: [Option<Event>; 2],
+    /// The id of the event before.
+    id: u64,
+    ended: bool,
+    subscriber: Subscriber,
+    /// Given back after the connection is closed, since fields are dropped in their order.
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Whom a stream is for. The outermost layer, which alone knows, fills it in when it sees the response.
+#[derive(Debug, Clone, Default)]
+pub(in crate::routes) struct Subscriber(Arc<OnceLock<Request>>);
+
+#[derive(Debug)]
+struct Request {
+    path: String,
+    id: String,
+    debug: bool,
+}
+
+impl Subscriber {
+    /// Notes which request the stream answers.
+    pub(in crate::routes) fn is(&self, request: Answered<'_>) {
+        let Answered { path, request_id, debug, .. } = request;
+        let _ = self.0.set(Request { path: path.to_owned(), id: request_id.to_owned(), debug });
+    }
+
+    fn answered(&self) -> Option<Answered<'_>> {
+        let Request { path, id, debug } = self.0.get()?;
+        Some(Answered { method: &Method::GET, path, request_id: id, debug: *debug })
+    }
+}
+
+impl Feed {
+    /// A feed whose first row has come already. `returns` is whether the client was here before.
+    pub(super) fn new(
+        rows: Rows<Conn, Row>,
+        first: Row,
+        returns: bool,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        let first = [reset().filter(|_| returns), first.into_event()];
+        Feed { rows, first, id: 0, ended: false, subscriber: Subscriber::default(), _permit: permit }
+    }
+
+    /// The answer, which ends when `stopped` is done.
+    pub(super) fn into_response(self, stopped: impl Future<Output = ()> + Send + Sync + 'static) -> Response {
+        let subscriber = self.subscriber.clone();
+        let state = (self, Box::pin(stopped));
+        let events = stream::unfold(state, |(mut feed, mut stopped)| async move {
+            let event = feed.next(stopped.as_mut()).await?;
+            Some((Ok::<_, Infallible>(event), (feed, stopped)))
+        });
+        respond(subscriber, events)
+    }
+
+    async fn next(&mut self, stopped: Pin<&mut (impl Future<Output = ()> + Send)>) -> Option<Event> {
+        if self.ended {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            () = stopped => {
+                self.ended = true;
+                Some(Event::default().comment("The service stops."))
+            }
+            event = self.next_event() => {
+                self.id += 1;
+                event.map(|event| event.id(self.id.to_string()))
+            }
+        }
+    }
+
+    async fn next_event(&mut self) -> Option<Event> {
+        if let Some(event) = self.first.iter_mut().find_map(Option::take) {
+            return Some(event);
+        }
+        loop {
+            match self.rows.next().await? {
+                Ok(row) => {
+                    if let Some(event) = row.into_event() {
+                        return Some(event);
+                    }
+                }
+                Err(error) => {
+                    self.ended = true;
+                    return failure(&self.subscriber, &error);
+                }
+            }
+        }
+    }
+}
+
+/// A stream that only tells that there can be none at this time.
+pub(super) fn failed(error: Error) -> Response {
+    let subscriber = Subscriber::default();
+    let told = subscriber.clone();
+    let event = async move { failure(&told, &error) };
+    let events = stream::once(event).filter_map(|event| async { event.map(Ok) });
+    respond(subscriber, events)
+}
+
+fn respond(
+    subscriber: Subscriber,
+    events: impl Stream<Item = Result<Event, Infallible>> + Send + Sync + 'static,
+) -> Response {
+    let start = stream::iter([Ok(Event::default().retry(RETRY))]);
+    let events = sse::keep_alive().interval(KEEP_ALIVE).stream(start.chain(events));
+    let mut response = sse::reply(events).into_response();
+    response.extensions_mut().insert(subscriber);
+    let response = with_header(response, CACHE_CONTROL, "no-store");
+    with_header(response, ACCEL_BUFFERING, "no")
+}
+
+/// The event of a feed that has failed: a problem document, as a response would have it.
+fn failure(subscriber: &Subscriber, error: &Error) -> Option<Event> {
+    let request = subscriber.answered();
+    let id = request.map_or("-", |request| request.request_id);
+    log::warn!("{id} a live query ends: {error}");
+    named("error", Problem::from(error).document(request))
+}

@@ -1,0 +1,56 @@
+//! What a request must keep to before any route looks at it: lengths, how many there may be, and credentials.
+
+use tokio::sync::OwnedSemaphorePermit;
+use warp::http::Method;
+use warp::http::header::HeaderMap;
+use warp::path::FullPath;
+use warp::{Filter, Rejection, reject};
+
+use super::App;
+use super::call::raw_query;
+use super::credentials::credentials;
+use crate::error::Error;
+use crate::settings::Auth;
+
+/// The paths that requests about data start with. The others tell of the service itself: they need no credentials, and
+/// answer even when it is busy.
+const DATA: &str = "/tables";
+
+/// Leave to be answered, for as long as it is held.
+pub(super) struct Pass {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Passes only requests that keep to the limits.
+pub(super) fn gate(app: &App) -> impl Filter<Extract = (Pass,), Error = Rejection> + Clone + use<> {
+    let app = app.clone();
+    warp::method().and(warp::path::full()).and(raw_query()).and(warp::header::headers_cloned()).and_then(
+        move |method: Method, path: FullPath, query: String, headers: HeaderMap| {
+            let pass = pass(&app, &method, path.as_str(), &query, &headers).map_err(reject::custom);
+            std::future::ready(pass)
+        },
+    )
+}
+
+fn pass(app: &App, method: &Method, path: &str, query: &str, headers: &HeaderMap) -> Result<Pass, Error> {
+    let limits = app.limits();
+    // The question mark counts too.
+    let length = path.len() + if query.is_empty() { 0 } else { query.len() + 1 };
+    if length as u64 > limits.url {
+        return Err(Error::UriTooLong { limit: limits.url });
+    }
+    let length: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if length as u64 > limits.headers {
+        return Err(Error::HeadersTooLarge { limit: limits.headers });
+    }
+    if !path.starts_with(DATA) {
+        return Ok(Pass { _permit: None });
+    }
+    // A browser asks what it may do before it has credentials to show.
+    if app.settings().auth == Auth::Database && method != Method::OPTIONS {
+        credentials(headers)?;
+    }
+    let permit = app.running().try_acquire_owned();
+    let permit = permit.map_err(|_| Error::TooManyRequests { limit: limits.requests })?;
+    Ok(Pass { _permit: Some(permit) })
+}

@@ -1,0 +1,103 @@
+//! What requests say besides their bodies: parts of paths, parameters, headers.
+
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{RefOr, Required};
+
+use super::schemas::{NAME, text, whole};
+use crate::settings::Limits;
+
+/// A field, nested ones as `a.b`.
+const FIELD: &str = "[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*";
+/// Tags as they stand in `If-Match`, or `*`.
+const TAGS: &str = "^(\\*|(W/)?\"[!#-~]*\"(, *(W/)?\"[!#-~]*\")*)$";
+
+fn parameter(
+    place: ParameterIn,
+    name: &str,
+    about: &str,
+    schema: impl Into<RefOr<Schema>>,
+) -> ParameterBuilder {
+    let required = if place == ParameterIn::Path { Required::True } else { Required::False };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(required)
+        .description(Some(about))
+        .schema(Some(schema))
+}
+
+pub(super) fn name(of: &str) -> Parameter {
+    let schema = text().pattern(Some(NAME)).build();
+    parameter(ParameterIn::Path, of, &format!("The name of the {of}."), Schema::from(schema)).build()
+}
+
+pub(super) fn id() -> Parameter {
+    let about = "The document's id: read as JSON if it is JSON, else as a string. `42` is a number, `%2242%22` a string.";
+    parameter(ParameterIn::Path, "id", about, Schema::from(text().min_length(Some(1)).build())).build()
+}
+
+pub(super) fn header(name: &str, about: &str) -> Parameter {
+    parameter(ParameterIn::Header, name, about, Schema::from(text().build())).build()
+}
+
+pub(super) fn tags(name: &str, about: &str) -> Parameter {
+    let tags = Schema::from(text().pattern(Some(TAGS)).build());
+    parameter(ParameterIn::Header, name, about, tags).example(Some("*".into())).build()
+}
+
+fn query(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {
+    parameter(ParameterIn::Query, name, about, Schema::from(schema.build())).build()
+}
+
+/// Which documents.
+pub(super) fn filter() -> Vec<Parameter> {
+    let condition = "(not\\.)?(has|(eq|ne|lt|lte|gt|gte|contains)\\.[^\\n\\r]*|in\\.\\([A-Za-z0-9_]+(,[A-Za-z0-9_]+)*\\)|match\\.[A-Za-z0-9^$ ]*)";
+    let about = "Conditions that must all hold, each `FIELD=OP.VALUE`, such as `age=gte.18` or `address.city=eq.Oslo`. OP is \
+                 one of `eq ne lt lte gt gte in match contains`, or `has` without a value, after an optional `not.`.";
+    let conditions = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property_names(Some(Schema::from(text().pattern(Some(format!("^where\\.{FIELD}$"))).build())))
+        .additional_properties(Some(AdditionalProperties::RefOr(RefOr::T(
+            text().pattern(Some(format!("^{condition}$"))).build().into(),
+        ))))
+        .build();
+    let conditions = parameter(ParameterIn::Query, "conditions", about, Schema::from(conditions))
+        .style(Some(ParameterStyle::Form))
+        .explode(Some(true))
+        .build();
+    let any = format!("^\\({FIELD}=eq\\.[A-Za-z0-9]+(,{FIELD}=(eq|lt|gt)\\.[A-Za-z0-9]+)*\\)$");
+    let about = "Conditions any of which must hold: `(age=lt.10,age=gt.60)`.";
+    vec![conditions, query("or", about, text().pattern(Some(any)))]
+}
+
+/// Which part of a list, in which order.
+pub(super) fn page(limits: &Limits) -> Vec<Parameter> {
+    let fields = || text().pattern(Some(format!("^{FIELD}(,{FIELD})*$")));
+    let page = whole().minimum(Some(0)).maximum(Some(limits.page_max)).default(Some(limits.page.into()));
+    let offset = whole().minimum(Some(0)).maximum(Some(limits.offset_max)).default(Some(0.into()));
+    let order = text().pattern(Some(format!("^{FIELD}(\\.(asc|desc))?(,{FIELD}(\\.(asc|desc))?)*$")));
+    vec![
+        query("order", "How they are sorted: `age.desc,name`. The primary key comes last by itself.", order),
+        query("select", "Only these fields: `name,address.city`.", fields()),
+        query("omit", "All but these fields; not together with `select`.", fields()),
+        query("limit", "How many documents the page holds at most.", page),
+        query("offset", "How many documents to skip; a cursor is cheaper.", offset),
+        query("cursor", "Where the page begins: as the `Link` of the page before has it.", text()),
+        query(
+            "index",
+            "The secondary index to go through; it needs a condition on the field of its name.",
+            text(),
+        ),
+    ]
+}
+
+pub(super) fn initial() -> Parameter {
+    let flag = ObjectBuilder::new().schema_type(Type::Boolean).default(Some(true.into()));
+    query("initial", "Whether the stream begins with the documents that are there.", flag)
+}
+
+pub(super) fn all() -> Parameter {
+    let flag = ObjectBuilder::new().schema_type(Type::Boolean);
+    query("all", "Whether all documents are meant; needed when there is no filter.", flag)
+}
