@@ -20,7 +20,7 @@ const CLIENTS: [usize; 5] = [1, 4, 16, 64, 256];
 /// How often each slice is repeated.
 const ROUNDS: usize = 5;
 /// How long a slice of full load takes.
-const SLICE: Duration = Duration::from_millis(250);
+const SLICE: Duration = Duration::from_millis(500);
 /// How long a slice of moderate load takes.
 const PACED_SLICE: Duration = Duration::from_secs(1);
 /// How many clients make the moderate load together.
@@ -32,6 +32,8 @@ const PACED: [Subject; 4] = [Subject::Reused, Subject::Standby, Subject::Fresh, 
 pub struct Slice {
     latencies: Vec<Duration>,
     took: Duration,
+    /// What clients, service and database computed meanwhile.
+    computed: Duration,
 }
 
 /// All rounds of one subject in one setting.
@@ -101,14 +103,14 @@ fn clients_of(
 ) -> Slice {
     let mut ready: Vec<_> =
         (0..clients).map(|_| Client::connect(service).expect("the service listens")).collect();
-    let began = Instant::now();
+    let (began, before) = (Instant::now(), processor_time());
     let mut latencies: Vec<Duration> = thread::scope(|scope| {
         let ask = |client| scope.spawn(move || ask(client, began + length, pause));
         let threads: Vec<_> = ready.iter_mut().map(ask).collect();
         threads.into_iter().flat_map(|thread| thread.join().expect("every request succeeds")).collect()
     });
     latencies.sort_unstable();
-    Slice { latencies, took: began.elapsed() }
+    Slice { latencies, took: began.elapsed(), computed: processor_time() - before }
 }
 
 /// Asks until the end; a request that is due while another runs follows at once.
@@ -128,10 +130,25 @@ fn ask(client: &mut Client, end: Instant, pause: impl Fn(&mut fastrand::Rng) -> 
     }
 }
 
+/// The processor time of this process, in Linux's ticks of 10 ms; nothing elsewhere.
+fn processor_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name before the bracket may have spaces in it. User time is the twelfth field behind it, system time follows.
+    let fields = stat.rsplit_once(')').map(|(_, fields)| fields).unwrap_or_default();
+    let ticks =
+        fields.split_ascii_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok());
+    Duration::from_millis(10 * ticks.sum::<u64>())
+}
+
 impl Slice {
     /// Requests a second.
     pub fn throughput(&self) -> f64 {
         self.latencies.len() as f64 / self.took.as_secs_f64()
+    }
+
+    /// Requests a second of processor time, which other work on the machine does not take away.
+    pub fn frugality(&self) -> f64 {
+        self.latencies.len() as f64 / self.computed.as_secs_f64()
     }
 
     /// The latency, in milliseconds, that this share of the requests stayed within.

@@ -39,17 +39,9 @@ struct Promise {
     subjects: [Subject; 2],
 }
 
-const THROUGHPUTS: [Promise; 2] = [
-    Promise {
-        text: "`fresh`: dialled by hand",
-        of: Slice::throughput,
-        subjects: [Subject::Fresh, Subject::DialByHand],
-    },
-    Promise {
-        text: "`reused`: bare `Vec`",
-        of: Slice::throughput,
-        subjects: [Subject::Reused, Subject::BareVec],
-    },
+const OURS_AND_BY_HAND: [(&str, [Subject; 2]); 2] = [
+    ("`fresh`: dialled by hand", [Subject::Fresh, Subject::DialByHand]),
+    ("`reused`: bare `Vec`", [Subject::Reused, Subject::BareVec]),
 ];
 const MEDIANS: [Promise; 2] = [
     Promise {
@@ -101,14 +93,19 @@ impl Report {
                 self.moderate.iter().map(|moderate| format!("{:.2}", promise.kept(&moderate.rounds)));
             row(text, &format!("median latency at half load, {}", promise.text), ratios);
         }
-        for promise in &THROUGHPUTS {
-            let ratios = passwords.iter().map(|password| {
-                let full = self.full.iter().filter(|full| full.password == *password);
-                let ratios: Vec<_> = full.map(|full| promise.kept(&full.rounds)).collect();
-                let (least, most) = (ratios.iter().copied().fold(f64::NAN, f64::min), median(ratios.clone()));
-                format!("{most:.2} (least {least:.2})")
-            });
-            row(text, &format!("throughput, {}", promise.text), ratios);
+        let measures: [(_, fn(&Slice) -> f64); 2] = [
+            ("requests a second", Slice::throughput),
+            ("requests a second of processor time", Slice::frugality),
+        ];
+        for (measure, of) in measures {
+            for (name, subjects) in OURS_AND_BY_HAND {
+                let promise = Promise { text: name, of, subjects };
+                let ratios = passwords.iter().map(|password| {
+                    let full = self.full.iter().filter(|full| full.password == *password);
+                    format!("{:.2}", median(full.map(|full| promise.kept(&full.rounds)).collect()))
+                });
+                row(text, &format!("{measure}, {name}"), ratios);
+            }
         }
         text.push('\n');
     }
