@@ -198,7 +198,7 @@ impl Conn {
         &self.database
     }
 
-    /// How long this request has waited for its connection and for its queries.
+    /// How long this request has waited for its connection and for its queries, and where the connection came from.
     pub(crate) fn clock(&self) -> Clock {
         self.clock.clone()
     }
@@ -228,7 +228,9 @@ impl Conn {
                     None => self.database.acquire().await,
                 };
                 self.clock.connecting(asked.elapsed());
-                lease?
+                let lease = lease?;
+                self.clock.connected(lease.source());
+                lease
             }
         };
         Ok(self.lease.insert(lease).session())

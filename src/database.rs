@@ -15,14 +15,21 @@
 //! - **A session serves one user.** What stands by or is reused is the service's own account. A request with credentials
 //!   gets a session that is dialled with them and closed after it, so a password that was changed, or a user who was
 //!   deleted, counts from the next request on.
+//!
+//! Why not a pool library: most sessions here are used once and never come back, so what is kept is above all a stock of
+//! unused ones. deadpool fills none, and an object that is taken for good leaves its count while the socket is still open,
+//! which breaks the limit. bb8 fills one, but lets requests wait for its background task: during an outage they would run
+//! into their timeout instead of being told at once what is wrong, and after it wait for the end of a pause. What is left
+//! to write is `ready.rs` and `keeper.rs`; the queue is tokio's semaphore.
 
 mod counters;
 mod credentials;
 mod keeper;
+mod ready;
 mod servers;
 
-use std::collections::VecDeque;
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +43,7 @@ use crate::error::Error;
 use crate::settings::Rdb;
 use counters::{Counters, Held};
 use keeper::Keeper;
+use ready::Ready;
 use servers::Servers;
 
 pub use counters::{Stats, Timeouts};
@@ -56,7 +64,7 @@ struct Shared {
     settings: Rdb,
     servers: Servers,
     permits: Arc<Semaphore>,
-    ready: Mutex<VecDeque<Link>>,
+    ready: Mutex<Ready>,
     counters: Arc<Counters>,
     keeper: Keeper,
 }
@@ -65,10 +73,20 @@ struct Shared {
 struct Link {
     session: Session,
     opened: Instant,
+    /// Since when it has had nothing to do.
     ready: Instant,
-    /// Whether a request was served on it; one that stands by is fresh.
-    served: bool,
     counters: Arc<Counters>,
+}
+
+/// Where a request's session came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// It stood by, never used.
+    Standby,
+    /// It was opened while the request waited.
+    Dialled,
+    /// Other requests were served on it before.
+    Reused,
 }
 
 /// A session for the use of one request, and the permit to have it.
@@ -77,6 +95,7 @@ pub(crate) struct Lease {
     link: Link,
     /// Whether it is a user's own, and not the service's.
     personal: bool,
+    source: Source,
     _in_use: Held,
     _permit: OwnedSemaphorePermit,
     database: Database,
@@ -117,11 +136,11 @@ impl Database {
     pub(crate) async fn acquire(&self) -> Result<Lease, Error> {
         let permit = self.permit().await?;
         self.shared.keeper.start(&self.shared);
-        let link = match self.shared.take_ready().await {
-            Some(link) => link,
-            None => self.shared.dial().await?,
+        let (link, source) = match self.shared.take_ready().await {
+            Some(ready) => ready,
+            None => (self.shared.dial().await?, Source::Dialled),
         };
-        Ok(self.lease(link, permit, false))
+        Ok(self.lease(link, source, permit, false))
     }
 
     /// A session of its own for one request of this user.
@@ -129,13 +148,13 @@ impl Database {
         let permit = self.permit().await?;
         self.shared.make_room();
         let link = self.shared.dial_as(who).await?;
-        Ok(self.lease(link, permit, true))
+        Ok(self.lease(link, Source::Dialled, permit, true))
     }
 
-    fn lease(&self, link: Link, permit: OwnedSemaphorePermit, personal: bool) -> Lease {
+    fn lease(&self, link: Link, source: Source, permit: OwnedSemaphorePermit, personal: bool) -> Lease {
         let in_use = Held::new(&self.shared.counters, |counters| &counters.in_use);
         self.shared.keeper.wake();
-        Lease { link, personal, _in_use: in_use, _permit: permit, database: self.clone() }
+        Lease { link, source, personal, _in_use: in_use, _permit: permit, database: self.clone() }
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
@@ -160,30 +179,28 @@ impl Database {
 }
 
 impl Shared {
-    fn ready(&self) -> MutexGuard<'_, VecDeque<Link>> {
+    fn ready(&self) -> MutexGuard<'_, Ready> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The session that has been ready for longest, so that none stands by until something on its way forgets it.
-    async fn take_ready(&self) -> Option<Link> {
+    /// A session that is ready, and alive.
+    async fn take_ready(&self) -> Option<(Link, Source)> {
         loop {
-            let link = self.ready().pop_front()?;
-            if link.expired(self.settings.max_age) {
-                continue;
-            }
-            if link.ready.elapsed() < TRUSTED_FOR || link.answers().await {
-                return Some(link);
+            let (link, source) = self.ready().take(self.settings.max_age)?;
+            let patience = PING_TIMEOUT.min(self.settings.connect_timeout);
+            if link.ready.elapsed() < TRUSTED_FOR || link.answers(patience).await {
+                return Some((link, source));
             }
             debug!("A connection died while it stood by; closing the others.");
-            self.ready().clear();
+            let others = mem::take(&mut *self.ready());
+            drop(others);
         }
     }
 
     /// Closes what stands by in the place of a session that is about to be opened.
     fn make_room(&self) {
-        let mut ready = self.ready();
-        let room = self.permits.available_permits();
-        ready.truncate(room);
+        let surplus = self.ready().surplus(self.permits.available_permits());
+        drop(surplus);
     }
 
     async fn dial(&self) -> Result<Link, Error> {
@@ -232,16 +249,12 @@ impl Link {
         counters.opened();
         debug!("Connected to database.");
         let now = Instant::now();
-        Link { session, opened: now, ready: now, served: false, counters }
+        Link { session, opened: now, ready: now, counters }
     }
 
-    /// Whether it is too old to serve another request; one that has served none is as good as new.
-    fn expired(&self, max_age: Duration) -> bool {
-        self.served && self.opened.elapsed() >= max_age
-    }
-
-    async fn answers(&self) -> bool {
-        matches!(timeout(PING_TIMEOUT, self.session.noreply_wait()).await, Ok(Ok(())))
+    /// Shows within this time that it is alive.
+    async fn answers(&self, patience: Duration) -> bool {
+        matches!(timeout(patience, self.session.noreply_wait()).await, Ok(Ok(())))
     }
 }
 
@@ -257,6 +270,10 @@ impl Lease {
         &mut self.link.session
     }
 
+    pub(crate) fn source(&self) -> Source {
+        self.source
+    }
+
     /// Whether a later request may be served on this session, as far as its age is concerned.
     pub(crate) fn is_reusable(&self) -> bool {
         !self.personal && self.link.opened.elapsed() < self.database.shared.settings.max_age
@@ -265,9 +282,8 @@ impl Lease {
     /// Leaves the session, which must be idle, to a later request. Dropping the lease closes it instead.
     pub(crate) fn give_back(self) {
         let Lease { mut link, database, _in_use, _permit, .. } = self;
-        link.served = true;
         link.ready = Instant::now();
-        database.shared.ready().push_back(link);
+        database.shared.ready().idle.push(link);
         database.shared.keeper.wake();
     }
 }

@@ -12,16 +12,12 @@ use reql::r;
 use reql_embedded::Server;
 use serde_json::{Value, json};
 use support::events::Events;
-use support::{Api, PATIENCE, body, eventually, problem, rdb};
-use tokio::net::TcpListener;
+use support::{Api, PATIENCE, Serving, body, eventually, problem, rdb};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use warp::Filter;
-use warp::reply::Reply;
-use warp_reql::routes::{App, routes};
+use warp_reql::Conn;
 use warp_reql::server::Service;
 use warp_reql::settings::{Hosts, Limits, Rdb, Settings};
-use warp_reql::{Conn, Database};
 
 const DOCS: &str = "/tables/heroes/docs";
 
@@ -29,6 +25,7 @@ const DOCS: &str = "/tables/heroes/docs";
 struct Live {
     api: Api,
     addr: SocketAddr,
+    _serving: Serving,
 }
 
 impl Live {
@@ -45,8 +42,8 @@ impl Live {
 
     async fn over(rdb: Rdb, limits: Limits) -> Live {
         let api = Api::with_settings(Settings { limits, rdb, ..Settings::default() });
-        let addr = api.listen().await;
-        Live { api, addr }
+        let serving = api.serve().await;
+        Live { api, addr: serving.addr, _serving: serving }
     }
 
     async fn events(&self, path: &str) -> Events {

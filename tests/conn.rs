@@ -9,7 +9,7 @@ use reql::cmd::run;
 use reql::{Command, r};
 use serde_json::{Value, json};
 use support::link::{Link, Traffic};
-use support::{PATIENCE, database, eventually, rdb, server};
+use support::{Api, PATIENCE, database, eventually, header, rdb, server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use warp::Filter;
@@ -130,10 +130,10 @@ async fn a_query_that_takes_too_long_is_given_up_and_its_session_with_it() {
     let database = Database::new(short).unwrap();
     let mut conn = Conn::new(database.clone());
     conn.first::<u8>(r.expr(1)).await.unwrap();
-    link.set(Traffic::Stalls);
+    link.set(Traffic::Stalls).await;
     let error = conn.all::<Value>(r.expr(2)).await.unwrap_err();
     assert_eq!((error.status().as_u16(), error.code()), (504, "query-timeout"));
-    link.set(Traffic::Flows);
+    link.set(Traffic::Flows).await;
     assert_eq!(conn.first::<u8>(r.expr(3)).await.unwrap(), Some(3), "on another session");
     let stats = database.stats();
     assert_eq!((stats.opened, stats.closed, stats.timed_out.query), (2, 1, 1));
@@ -148,10 +148,10 @@ async fn a_query_given_up_half_way_never_reaches_the_next_one() {
     let database = Database::new(rdb(link.addr)).unwrap();
     let mut conn = Conn::new(database.clone());
     conn.first::<u8>(r.expr(1)).await.unwrap();
-    link.set(Traffic::Stalls);
+    link.set(Traffic::Stalls).await;
     let given_up = conn.first::<u8>(r.expr(2));
     assert!(tokio::time::timeout(Duration::from_millis(20), given_up).await.is_err());
-    link.set(Traffic::Flows);
+    link.set(Traffic::Flows).await;
     assert_eq!(conn.first::<u8>(r.expr(3)).await.unwrap(), Some(3));
     assert_eq!(database.stats().opened, 2);
     drop(conn);
@@ -165,10 +165,10 @@ async fn a_connection_that_breaks_leaves_the_outcome_open_and_serves_nothing_mor
     let database = Database::new(Rdb { max_age: PATIENCE, ..rdb(link.addr) }).unwrap();
     let mut conn = Conn::new(database.clone());
     conn.first::<u8>(r.expr(1)).await.unwrap();
-    link.set(Traffic::Breaks);
+    link.set(Traffic::Breaks).await;
     let error = conn.first::<u8>(r.expr(2)).await.unwrap_err();
     assert_eq!((error.status().as_u16(), error.code()), (503, "outcome-unknown"));
-    link.set(Traffic::Flows);
+    link.set(Traffic::Flows).await;
     assert_eq!(conn.first::<u8>(r.expr(3)).await.unwrap(), Some(3));
     assert_eq!((database.stats().opened, database.stats().closed), (2, 1));
 }
@@ -183,7 +183,7 @@ async fn a_client_that_hangs_up_ends_it() {
         let link = stall.clone();
         async move {
             conn.first::<u8>(r.expr(1)).await?;
-            link.set(Traffic::Stalls);
+            link.set(Traffic::Stalls).await;
             conn.first::<u8>(r.expr(2)).await.map(|_| "never")
         }
     };
@@ -258,7 +258,7 @@ async fn healthy_sessions_are_reused_when_they_may_be() {
         assert_eq!(Conn::new(database.clone()).first::<u8>(r.expr(1)).await.unwrap(), Some(1));
     }
     assert_eq!(database.stats().opened, 1);
-    link.set(Traffic::Stalls);
+    link.set(Traffic::Stalls).await;
     let mut conn = Conn::new(database.clone());
     let given_up = conn.first::<u8>(r.expr(1));
     assert!(tokio::time::timeout(Duration::from_millis(20), given_up).await.is_err());
@@ -314,6 +314,26 @@ async fn requests_beyond_the_limit_wait_their_turn() {
     assert_eq!(answers, (0..20).map(Some).collect::<Vec<_>>());
     assert_eq!(database.stats().refused, 0);
     closed(&database, &server).await;
+}
+
+#[tokio::test]
+async fn debug_tells_where_a_connection_came_from() {
+    let server = server().await;
+    let settings = rdb(server.local_addr());
+    for (settings, first, later) in [
+        (settings.clone(), "dialled", "dialled"),
+        (Rdb { standby: 2, ..settings.clone() }, "dialled", "standby"),
+        (Rdb { max_age: PATIENCE, ..settings.clone() }, "dialled", "reused"),
+    ] {
+        let standby = settings.standby as u64;
+        let api = Api::over(settings.clone(), true);
+        assert_eq!(header(&api.call("GET", "/health/live").await, "db-connection"), "none");
+        assert_eq!(header(&api.call("GET", "/tables").await, "db-connection"), first);
+        eventually("enough stand by", || api.database.stats().standing_by >= standby).await;
+        assert_eq!(header(&api.call("GET", "/tables").await, "db-connection"), later);
+        let discreet = Api::over(settings, false).call("GET", "/tables").await;
+        assert_eq!((discreet.status().as_u16(), header(&discreet, "db-connection")), (200, ""));
+    }
 }
 
 #[tokio::test]

@@ -170,7 +170,8 @@ async fn what_has_a_tag_may_be_kept_and_nothing_else() {
 async fn heads_are_gets_without_a_body() {
     let api = Api::start().await;
     api.send("PUT", DOC, &json!({"name": "x"})).await;
-    let addr = api.listen().await;
+    let serving = api.serve().await;
+    let addr = serving.addr;
     for path in [
         DOC,
         DOCS,
@@ -201,7 +202,8 @@ async fn long_answers_are_compressed_for_who_accepts_it() {
     let api = Api::start().await;
     let long = json!({"id": 1, "text": "x".repeat(5000)});
     api.send("PUT", DOC, &long).await;
-    let addr = api.listen().await;
+    let serving = api.serve().await;
+    let addr = serving.addr;
     let head = async |path: &str, accepted: &str| {
         let answer =
             raw(addr, request("GET", path, &format!("Accept-Encoding: {accepted}\r\n")).as_bytes()).await;

@@ -69,7 +69,8 @@ async fn urls() {
 #[tokio::test]
 async fn headers() {
     let api = offline(Limits { headers: 200, ..Limits::default() }).await;
-    let addr = api.listen().await;
+    let serving = api.serve().await;
+    let addr = serving.addr;
     let sized = |length: usize| {
         let rest = "hosttconnectionclosex-pad".len();
         let pad = "x".repeat(length - rest);
@@ -87,7 +88,8 @@ async fn headers() {
 #[tokio::test]
 async fn heads_that_http_itself_refuses_end_in_a_status_too() {
     let api = offline(Limits::default()).await;
-    let addr = api.listen().await;
+    let serving = api.serve().await;
+    let addr = serving.addr;
     let many: String = (0..200).map(|n| format!("x-{n}: y\r\n")).collect();
     for (head, status) in [
         (format!("GET / HTTP/1.1\r\nHost: t\r\n{many}\r\n"), "431"),
@@ -143,7 +145,8 @@ async fn time() {
     let limits = Limits { request_time: Duration::from_millis(100), ..Limits::default() };
     let rdb = Rdb { connect_timeout: PATIENCE, ..rdb(faulty.addr) };
     let api = Api::with_settings(Settings { limits, rdb, debug: false, ..Settings::default() });
-    let addr = api.listen().await;
+    let serving = api.serve().await;
+    let addr = serving.addr;
     let head = "Host: t\r\nConnection: close\r\nX-Request-Id: mine\r\n";
     let answer = raw(addr, format!("GET /health/live HTTP/1.1\r\n{head}\r\n").as_bytes()).await;
     assert!(answer.starts_with(b"HTTP/1.1 200 "));

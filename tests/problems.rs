@@ -243,11 +243,11 @@ async fn of_the_network(walked: &mut BTreeSet<&'static str>) {
 
 /// A request whose connection is well until its handshake is over.
 async fn cut(api: &Api, link: &Link, traffic: Traffic, row: &Row) -> Response<Bytes> {
-    link.set(Traffic::Flows);
+    link.set(Traffic::Flows).await;
     let opened = api.database.stats().opened;
     let cut = async {
         support::eventually("a connection", || api.database.stats().opened > opened).await;
-        link.set(traffic);
+        link.set(traffic).await;
         std::future::pending::<()>().await;
     };
     tokio::select! {

@@ -1,10 +1,12 @@
-//! How long a request has waited for its connection and for the database.
+//! What a request's response tells of its connection: where it came from, and how long the request waited.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// Two sums of durations that outlive the connection they belong to.
+use crate::database::Source;
+
+/// Two sums of durations and the source of the first session, which outlive the connection they belong to.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Clock(Arc<Sums>);
 
@@ -12,6 +14,7 @@ pub(crate) struct Clock(Arc<Sums>);
 struct Sums {
     conn_us: AtomicU64,
     db_us: AtomicU64,
+    source: OnceLock<Source>,
 }
 
 impl Clock {
@@ -23,9 +26,24 @@ impl Clock {
         add(&self.0.db_us, took);
     }
 
+    pub(super) fn connected(&self, source: Source) {
+        // A request that had to open another session began with this one all the same.
+        let _ = self.0.source.set(source);
+    }
+
     /// As the value of a `Server-Timing` header, in milliseconds.
     pub(crate) fn server_timing(&self) -> String {
         format!("conn;dur={:.3}, db;dur={:.3}", milliseconds(&self.0.conn_us), milliseconds(&self.0.db_us))
+    }
+
+    /// As the value of a `Db-Connection` header.
+    pub(crate) fn source(&self) -> &'static str {
+        match self.0.source.get() {
+            None => "none",
+            Some(Source::Standby) => "standby",
+            Some(Source::Dialled) => "dialled",
+            Some(Source::Reused) => "reused",
+        }
     }
 }
 

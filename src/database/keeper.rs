@@ -8,7 +8,7 @@ use log::debug;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::{Link, Shared};
+use super::Shared;
 use crate::error::Error;
 
 /// The first pause after a failed dial; each one after it doubles.
@@ -44,7 +44,7 @@ async fn keep(shared: Weak<Shared>, wake: Arc<Notify>) {
     let mut pause = FIRST_PAUSE;
     while let Some(database) = shared.upgrade() {
         let filled = database.fill().await;
-        let next = database.next_expiry().unwrap_or(IDLE);
+        let next = database.ready().next_expiry(database.settings.max_age).unwrap_or(IDLE);
         drop(database);
         match filled {
             Ok(()) => {
@@ -64,12 +64,11 @@ async fn keep(shared: Weak<Shared>, wake: Arc<Notify>) {
 
 impl Shared {
     async fn fill(&self) -> Result<(), Error> {
-        let max_age = self.settings.max_age;
-        self.ready().retain(|link| !link.expired(max_age));
+        self.ready().expire(self.settings.max_age);
         while self.lacks_standby() {
             let Ok(_permit) = self.permits.try_acquire() else { break };
             let link = self.dial().await?;
-            self.ready().push_back(link);
+            self.ready().standby.push_back(link);
         }
         Ok(())
     }
@@ -77,12 +76,6 @@ impl Shared {
     /// Whether one more may stand by: fewer do than shall, and a request that comes now would still find a permit.
     fn lacks_standby(&self) -> bool {
         let ready = self.ready();
-        let fresh = ready.iter().filter(|link| !link.served).count();
-        fresh < self.settings.standby && ready.len() < self.permits.available_permits()
-    }
-
-    fn next_expiry(&self) -> Option<Duration> {
-        let left = |link: &Link| self.settings.max_age.saturating_sub(link.opened.elapsed());
-        self.ready().iter().filter(|link| link.served).map(left).min()
+        ready.standby.len() < self.settings.standby && ready.len() < self.permits.available_permits()
     }
 }

@@ -24,6 +24,8 @@ const REQUEST_ID_MAX: usize = 128;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// Where the request's connection came from; for a service with `debug` only.
+const DB_CONNECTION: HeaderName = HeaderName::from_static("db-connection");
 
 /// What is known of a request before anything is done for it.
 struct Request {
@@ -105,6 +107,9 @@ impl Request {
         log::info!("{} {} {} {} {took:.1}ms", self.id, self.method, self.path, status.as_u16());
         set(&mut response, REQUEST_ID, &self.id);
         set(&mut response, SERVER_TIMING, &format!("{}, total;dur={took:.3}", clock.server_timing()));
+        if self.app.settings().debug {
+            set(&mut response, DB_CONNECTION, clock.source());
+        }
         self.app.settings().cors.allow(&self.asker, &mut response);
         // What has a tag may be kept, and asked about; nothing else can be told to be still as it was.
         let keep = if response.headers().contains_key(ETAG) { "no-cache" } else { "no-store" };

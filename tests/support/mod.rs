@@ -1,6 +1,7 @@
 //! Parts that the tests share: the embedded server, servers that misbehave, and the API over either.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod client;
 pub mod events;
 pub mod link;
 
@@ -43,10 +44,43 @@ pub fn database(server: &Server) -> Database {
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let wait = async {
         while !holds() {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
     assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "never happened: {what}");
+}
+
+/// A number that the environment may set, for runs that are longer than everyday ones.
+pub fn number(variable: &str, default: u64) -> u64 {
+    let set = std::env::var(variable).ok();
+    set.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number")))
+}
+
+/// Waits until no request has a connection, and those that are open stand by, as the server sees it too.
+pub async fn balanced(database: &Database, server: &Server) {
+    let settings = database.settings();
+    let holds = || {
+        let stats = database.stats();
+        let open = stats.opened - stats.closed;
+        let enough = !settings.max_age.is_zero() || open == settings.standby as u64;
+        let seen = server.open_connections() as u64;
+        (stats.in_use, stats.waiting) == (0, 0) && open == stats.standing_by && open == seen && enough
+    };
+    let wait = tokio::time::timeout(PATIENCE, eventually("the counters balance", holds));
+    let seen = server.open_connections();
+    assert!(wait.await.is_ok(), "{:?}, and the server has {seen} open", database.stats());
+}
+
+/// An API on a socket, until this is dropped.
+pub struct Serving {
+    pub addr: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// The API as tests see it.
@@ -81,13 +115,13 @@ impl Api {
         Api { server: None, database, app, routes }
     }
 
-    /// Serves it on a socket until the test ends, as the binary does.
-    pub async fn listen(&self) -> SocketAddr {
+    /// Serves it on a socket, as the binary does.
+    pub async fn serve(&self) -> Serving {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("a bound listener has an address");
         let service = warp_reql::routes::service(self.app.clone());
-        tokio::spawn(warp_reql::server::run(listener, service, std::future::pending(), Duration::ZERO));
-        addr
+        let run = warp_reql::server::run(listener, service, std::future::pending(), Duration::ZERO);
+        Serving { addr, task: tokio::spawn(run) }
     }
 
     /// A request without a body.

@@ -1,5 +1,13 @@
 //! A database that refuses, hangs, or talks nonsense: every request is answered, in time, by a problem document.
 
+// Helpers of tests may unwrap as tests do.
+#![allow(clippy::unwrap_used)]
+
+mod hangups;
+mod isolation;
+mod network;
+mod outages;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::time::Duration;
