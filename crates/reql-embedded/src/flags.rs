@@ -15,10 +15,17 @@ use pretty_env_logger::env_logger::Target;
 use reql_embedded::protocol::RETHINKDB_VERSION;
 use reql_embedded::{Builder, Server};
 
+use crate::tools::Tool;
+
 /// RethinkDB's protocol and query language on one file.
 #[derive(Debug, Parser)]
 #[command(name = "reql-embedded", version = VERSION.as_str(), disable_version_flag = true, args_override_self = true)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Flags {
+    /// Work on the data instead of serving it.
+    #[command(subcommand)]
+    pub(crate) tool: Option<Tool>,
+
     /// The directory that keeps the data; made if missing.
     #[arg(short, long, value_name = "PATH", default_value = "rethinkdb_data")]
     directory: PathBuf,

@@ -1,6 +1,7 @@
-//! `reql-embedded`: the server as a daemon, with rethinkdb's flags.
+//! `reql-embedded`: the server as a daemon, with rethinkdb's flags, and the tools for its file.
 
 mod flags;
+mod tools;
 
 use std::io;
 use std::process::ExitCode;
@@ -17,6 +18,9 @@ async fn main() -> ExitCode {
         Ok(arguments) => Flags::parse_from(arguments),
         Err(error) => return failure(&error),
     };
+    if let Some(tool) = &flags.tool {
+        return tool.run();
+    }
     match serve(flags).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure(&error),

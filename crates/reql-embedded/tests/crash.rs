@@ -1,10 +1,15 @@
 //! Kills a process that writes, at random instants, and looks at what it left.
 //!
-//! The process is this test binary itself, started with a directory in its environment. Each of its writers follows a script: step `n`
-//! always does the same. After each acknowledged step it prints the step's number, so what has to be in the file after the kill is
-//! known: for hard writes all that was printed, or one step more; for soft ones the outcome of some prefix.
+//! The process is this test binary itself, started with a directory in its environment. What it writes and prints, so that what has to
+//! be in the file after the kill is known:
 //!
-//! `REQL_CRASH_ROUNDS` sets how many rounds there are (default 10).
+//! - Each writer follows a script: step `n` always does the same. After each acknowledged step it prints the step's number. For hard
+//!   writes all that was printed is there, or one step more; for soft ones the outcome of some prefix.
+//! - Counters increment one document that they share, hard, and print how often.
+//! - The catalog's thread says before it creates or drops something that it is uncertain, and afterwards what there is.
+//! - A scribbler writes into tables while they are dropped.
+//!
+//! `REQL_CRASH_ROUNDS` sets how many rounds there are (default 20).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -16,7 +21,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use reql_embedded::datum::Datum;
-use reql_embedded::storage::{Direction, Durability, KeyRange, Mutation, Store, Table, TableOptions};
+use reql_embedded::storage::{
+    self, Direction, Durability, IndexSpec, KeyRange, Mutation, Store, Table, TableOptions,
+};
 use support::*;
 
 const DIRECTORY: &str = "REQL_CRASH_DIRECTORY";
@@ -27,6 +34,10 @@ const ROUNDS: &str = "REQL_CRASH_ROUNDS";
 const WRITERS: usize = 6;
 /// Each writer has this many documents.
 const KEYS: i64 = 24;
+/// This many threads increment one document,
+const COUNTERS: usize = 2;
+/// whose key is below those of the writers.
+const COUNTED: i64 = -1;
 
 fn durability(writer: usize) -> Durability {
     if writer.is_multiple_of(2) { Durability::Hard } else { Durability::Soft }
@@ -85,29 +96,88 @@ fn victim() {
         thread::spawn(move || {
             for step in first.. {
                 write_as(&table, vec![mutation(writer, step)], durability(writer));
-                // One write for each line, which a kill can't tear.
-                std::io::stdout().write_all(format!("@{writer} {}\n", step + 1).as_bytes()).unwrap();
-                std::io::stdout().flush().unwrap();
+                say(&format!("@{writer} {}", step + 1));
             }
         });
     }
+    for _ in 0..COUNTERS {
+        let table = table.clone();
+        thread::spawn(move || {
+            loop {
+                write_as(&table, vec![increment(COUNTED)], Durability::Hard);
+                say("@counted");
+            }
+        });
+    }
+    let scribbled = store.clone();
+    thread::spawn(move || {
+        for n in 0.. {
+            // The table may not be there, or go away under the write.
+            let written = scribbled.table("test", &format!("extra{}", n % 3));
+            let _ = written
+                .and_then(|table| table.write(vec![put(&document(n % 50, n))], durability(n as usize)));
+        }
+    });
     // The catalog changes all the while, and indexes are built and dropped under the writes.
     for n in 0.. {
         let name = format!("extra{}", n % 3);
-        table
-            .create_index(reql_embedded::storage::IndexSpec { name: name.clone(), ..simple("step") }, true)
-            .unwrap();
-        store.create_table("test", &name, TableOptions::default()).unwrap();
+        let index = IndexSpec { name: name.clone(), ..simple("step") };
+        change("index", &name, true, || table.create_index(index, true).unwrap());
+        let extra = change("table", &name, true, || {
+            store.create_table("test", &name, TableOptions::default()).unwrap()
+        });
+        // It may be ready, or dropped, or written to at any time from here on.
+        extra.create_index(simple("a"), false).unwrap();
         if n % 2 == 0 {
             ready(&table, &name);
-            table.drop_index(&name).unwrap();
+            change("index", &name, false, || table.drop_index(&name).unwrap());
         }
-        store.drop_table("test", &name).unwrap();
+        if n % 3 == 0 {
+            ready(&extra, "a");
+        }
+        change("table", &name, false, || store.drop_table("test", &name).unwrap());
     }
 }
 
-/// Runs the victim until it has done this many steps, kills it, and says how many steps each writer had acknowledged.
-fn run_and_kill(directory: &Path, steps: &[i64], lines: usize) -> Vec<i64> {
+/// Prints a line in one write, which a kill can't tear.
+fn say(line: &str) {
+    std::io::stdout().write_all(format!("{line}\n").as_bytes()).unwrap();
+    std::io::stdout().flush().unwrap();
+}
+
+/// Says that something of the catalog is uncertain, changes it, and says what there is.
+fn change<T>(kind: &str, name: &str, is_there: bool, run: impl FnOnce() -> T) -> T {
+    say(&format!("@{kind} {name} maybe"));
+    let changed = run();
+    say(&format!("@{kind} {name} {is_there}"));
+    changed
+}
+
+/// What the victim said before it was killed.
+struct Heard {
+    /// How many steps of each writer were acknowledged,
+    steps: Vec<i64>,
+    /// how many increments in this run,
+    counted: i64,
+    /// and which indexes and tables are there for sure, or are not, by `kind name`.
+    catalog: BTreeMap<String, bool>,
+}
+
+impl Heard {
+    fn take(&mut self, report: &str) {
+        let words: Vec<&str> = report.split(' ').collect();
+        match words[..] {
+            ["counted"] => self.counted += 1,
+            [kind, name, "maybe"] => drop(self.catalog.remove(&format!("{kind} {name}"))),
+            [kind, name, state] => drop(self.catalog.insert(format!("{kind} {name}"), state == "true")),
+            [writer, step] => self.steps[writer.parse::<usize>().unwrap()] = step.parse().unwrap(),
+            _ => panic!("the victim said `{report}`"),
+        }
+    }
+}
+
+/// Runs the victim until it has said this much, kills it, and gives what it said.
+fn run_and_kill(directory: &Path, steps: &[i64], lines: usize) -> Heard {
     let text: Vec<String> = steps.iter().map(i64::to_string).collect();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "victim", "--ignored", "--nocapture"])
@@ -117,16 +187,15 @@ fn run_and_kill(directory: &Path, steps: &[i64], lines: usize) -> Vec<i64> {
         .spawn()
         .unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
-    let mut acknowledged = steps.to_vec();
+    let mut heard = Heard { steps: steps.to_vec(), counted: 0, catalog: BTreeMap::new() };
     let mut seen = 0;
     let mut line = String::new();
     while output.read_line(&mut line).unwrap() > 0 {
         // The harness may have put something before it.
-        let report = line.trim_end().split_once('@').and_then(|(_, report)| report.split_once(' '));
-        if let Some((writer, step)) = report
+        if let Some((_, report)) = line.split_once('@')
             && line.ends_with('\n')
         {
-            acknowledged[writer.parse::<usize>().unwrap()] = step.parse().unwrap();
+            heard.take(report.trim_end());
             seen += 1;
             if seen == lines {
                 child.kill().unwrap();
@@ -136,7 +205,7 @@ fn run_and_kill(directory: &Path, steps: &[i64], lines: usize) -> Vec<i64> {
     }
     assert!(seen >= lines, "the victim ended by itself");
     child.wait().unwrap();
-    acknowledged
+    heard
 }
 
 /// How many steps of a writer are in the file.
@@ -150,9 +219,25 @@ fn steps_in_file(table: &Table, writer: usize, acknowledged: i64) -> i64 {
     })
 }
 
+/// The value of the counter.
+fn counted(table: &Table) -> i64 {
+    let found = table.get(&id(COUNTED)).unwrap();
+    found.map_or(0, |document| document.get("a").unwrap().as_int().unwrap())
+}
+
+fn check_catalog(store: &Store, heard: &Heard) {
+    let tables = store.tables("test").unwrap().into_iter().map(|meta| format!("table {}", meta.config.name));
+    let indexes = store.table("test", "t").unwrap().indexes().unwrap();
+    let indexes = indexes.into_iter().map(|index| format!("index {}", index.spec.name));
+    let found: Vec<String> = tables.chain(indexes).collect();
+    for (name, is_there) in &heard.catalog {
+        assert_eq!(found.contains(name), *is_there, "{name} in {found:?}");
+    }
+}
+
 #[test]
 fn a_killed_server_loses_nothing_it_acknowledged() {
-    let rounds = std::env::var(ROUNDS).ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(10);
+    let rounds = std::env::var(ROUNDS).ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(20);
     let directory = tempfile::tempdir().unwrap();
     {
         let store = Store::open(options().path(directory.path())).unwrap();
@@ -161,13 +246,21 @@ fn a_killed_server_loses_nothing_it_acknowledged() {
         indexed(&table, multi("tags"));
     }
     let mut steps = vec![0; WRITERS];
+    let mut count = 0;
     for _ in 0..rounds {
-        let acknowledged = run_and_kill(directory.path(), &steps, rand::random_range(1..400));
+        let heard = run_and_kill(directory.path(), &steps, rand::random_range(1..600));
+        // As the kill left it: nothing has been repaired or rebuilt yet.
+        let report = storage::check(directory.path(), options().compiler).unwrap();
+        assert_eq!(report.problems, Vec::<String>::new());
+
         let store = Store::open(options().path(directory.path())).unwrap();
         let table = store.table("test", "t").unwrap();
-        for writer in 0..WRITERS {
-            steps[writer] = steps_in_file(&table, writer, acknowledged[writer]);
-        }
+        steps = (0..WRITERS).map(|writer| steps_in_file(&table, writer, heard.steps[writer])).collect();
+        let acknowledged = count + heard.counted;
+        count = counted(&table);
+        let possible = acknowledged..=acknowledged + COUNTERS as i64;
+        assert!(possible.contains(&count), "{acknowledged} increments were acknowledged, {count} are there");
+        check_catalog(&store, &heard);
         table.wait_indexes(&[] as &[&str], &|| Ok(())).unwrap();
         assert_eq!(store.check().unwrap().problems, Vec::<String>::new());
         for extra in store.tables("test").unwrap().iter().filter(|meta| meta.config.name != "t") {

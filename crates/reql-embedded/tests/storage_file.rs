@@ -5,6 +5,8 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use redb::{Database, TableDefinition};
 use reql_embedded::storage::{Direction, Durability, KeyRange, Store};
@@ -74,6 +76,63 @@ fn a_truncated_file_is_refused() {
 }
 
 #[test]
+fn a_file_that_was_torn_in_a_crash_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(options().path(directory.path())).unwrap();
+    let table = table(&store);
+    write_as(&table, (0..2000).map(|n| put(&document(n, n))).collect(), Durability::Hard);
+    let bytes = fs::read(file(directory.path())).unwrap();
+    for kept in [bytes.len() / 2, 5000, 100] {
+        let copy = tempfile::tempdir().unwrap();
+        fs::write(file(copy.path()), &bytes[..kept]).unwrap();
+        assert!(refusal(copy.path()).contains("was left as it is"), "{kept} of {} bytes", bytes.len());
+    }
+}
+
+#[test]
+fn an_empty_file_is_as_good_as_none() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(file(directory.path()), "").unwrap();
+    let store = Store::open(options().path(directory.path())).unwrap();
+    assert!(store.is_new());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_was_moved_or_replaced_takes_no_more_writes() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(options().path(directory.path())).unwrap();
+    let table = table(&store);
+    write_as(&table, vec![put(&document(1, 1))], Durability::Hard);
+    let refused = || {
+        for durability in [Durability::Hard, Durability::Soft] {
+            let error = table.write(vec![put(&document(2, 2))], durability).unwrap_err();
+            assert!(
+                error.message().ends_with("was removed or replaced; no more can be written to it."),
+                "{error}"
+            );
+        }
+        assert!(store.create_database("other").is_err());
+        assert_eq!(table.get(&id(1)).unwrap(), Some(document(1, 1)), "reads go on");
+        assert_eq!(table.get(&id(2)).unwrap(), None);
+    };
+    let aside = directory.path().join("aside");
+    fs::rename(file(directory.path()), &aside).unwrap();
+    refused();
+    fs::copy(&aside, file(directory.path())).unwrap();
+    refused();
+    fs::rename(&aside, file(directory.path())).unwrap();
+    write_as(&table, vec![put(&document(2, 2))], Durability::Hard);
+    assert_eq!(table.get(&id(2)).unwrap(), Some(document(2, 2)), "the file is back");
+
+    fs::remove_file(file(directory.path())).unwrap();
+    assert!(table.write(vec![put(&document(3, 3))], Durability::Hard).is_err());
+    assert_eq!(table.get(&id(2)).unwrap(), Some(document(2, 2)));
+    store.close();
+    assert!(!file(directory.path()).exists(), "nothing makes up a file in its place");
+}
+
+#[test]
 fn damage_inside_the_file_is_found() {
     let directory = tempfile::tempdir().unwrap();
     {
@@ -129,6 +188,29 @@ fn hard_writes_are_in_the_file_when_they_are_answered_and_soft_ones_after_a_sync
 }
 
 #[test]
+fn a_server_that_dies_idle_needs_no_recovery() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(options().path(directory.path())).unwrap();
+    let table = table(&store);
+    for (n, durability) in [(1, Durability::Hard), (2, Durability::Soft)] {
+        write_as(&table, vec![put(&document(n, n))], durability);
+        // The writer has until the test gives up.
+        let start = Instant::now();
+        let report = loop {
+            let copy = tempfile::tempdir().unwrap();
+            fs::copy(file(directory.path()), file(copy.path())).unwrap();
+            let report = reql_embedded::storage::check(copy.path(), options().compiler).unwrap();
+            let is_as_expected = !report.was_recovered && report.documents == n as u64;
+            if is_as_expected || start.elapsed() > Duration::from_secs(60) {
+                break report;
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
+        assert_eq!((report.was_recovered, report.documents, report.problems), (false, n as u64, Vec::new()));
+    }
+}
+
+#[test]
 fn compaction_gives_space_back() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(options().path(directory.path())).unwrap();
@@ -142,6 +224,79 @@ fn compaction_gives_space_back() {
     assert!(store.file_size() < before);
     assert_eq!(table.len().unwrap(), 10);
     assert!(store.check().unwrap().problems.is_empty());
+}
+
+/// Permissions mean nothing to root, so these run as nobody if they have to.
+#[cfg(unix)]
+mod no_permission {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
+    use super::*;
+
+    const DIRECTORY: &str = "REQL_READ_ONLY_DIRECTORY";
+    const NOBODY: u32 = 65534;
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// Whether permissions are nothing to this process.
+    fn is_root() -> bool {
+        let directory = tempfile::tempdir().unwrap();
+        set_mode(directory.path(), 0o500);
+        fs::write(directory.path().join("file"), "").is_ok()
+    }
+
+    #[test]
+    fn what_may_not_be_written_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        set_mode(directory.path(), 0o755);
+        let data = directory.path().join("data");
+        let store = Store::open(options().path(&data)).unwrap();
+        let table = table(&store);
+        write_as(&table, vec![put(&document(1, 1))], Durability::Hard);
+        // The server has its file open and needs nothing else of the directory.
+        set_mode(&data, 0o555);
+        set_mode(&file(&data), 0o444);
+        write_as(&table, vec![put(&document(2, 2))], Durability::Hard);
+        assert_eq!(table.get(&id(2)).unwrap(), Some(document(2, 2)));
+        store.close();
+        fs::create_dir(directory.path().join("empty")).unwrap();
+        set_mode(&directory.path().join("empty"), 0o555);
+
+        if !is_root() {
+            return refuses(directory.path());
+        }
+        // Nobody may not come to where the binary lies.
+        let binary = directory.path().join("tests");
+        fs::copy(std::env::current_exe().unwrap(), &binary).unwrap();
+        set_mode(&binary, 0o755);
+        let status = Command::new(binary)
+            .args(["--exact", "no_permission::without_permission", "--ignored"])
+            .env(DIRECTORY, directory.path())
+            .uid(NOBODY)
+            .current_dir("/")
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    #[test]
+    #[ignore = "runs in a process of its own, started by the test above"]
+    fn without_permission() {
+        let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else { return };
+        refuses(&directory);
+    }
+
+    fn refuses(directory: &Path) {
+        assert!(refusal(&directory.join("data")).contains("Permission denied"));
+        let text = message(Store::open(options().path(directory.join("empty"))));
+        assert!(text.starts_with("Cannot use `") && text.contains("Permission denied"), "{text}");
+        let report = reql_embedded::storage::check(&directory.join("data"), options().compiler).unwrap();
+        assert_eq!((report.problems.len(), report.documents), (0, 2), "what may be read can be checked");
+    }
 }
 
 /// The writer's file size is limited, so writes fail as on a full disk. The limit has to be set before the process starts.

@@ -1,22 +1,30 @@
-//! Random operations against a map in memory, with restarts in between.
+//! Random operations against a map in memory, with restarts and power failures in between.
+//!
+//! `REQL_MODEL_OPERATIONS` sets how many operations there are in all, in long runs (default: about 500, in short ones).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::fs;
+use std::ops::{Bound, Range};
 
 use proptest::prelude::*;
 use reql_embedded::storage::{Direction, Durability, KeyRange, Store};
 use support::*;
+use tempfile::TempDir;
 
 #[derive(Debug, Clone)]
 enum Operation {
     Write(Vec<Step>, bool),
     Scan(i64, i64, bool),
     IndexScan(i64, i64, bool),
+    /// Closes the store and opens it again.
     Reopen,
+    /// Syncs the store and goes on with what is on the disk then.
+    Crash,
     RebuildIndex,
+    Compact,
 }
 
 #[derive(Debug, Clone)]
@@ -42,7 +50,9 @@ fn operation() -> impl Strategy<Value = Operation> {
         4 => (-1..8i64, -1..8i64, any::<bool>())
             .prop_map(|(from, to, back)| Operation::IndexScan(from, to, back)),
         1 => Just(Operation::Reopen),
+        1 => Just(Operation::Crash),
         1 => Just(Operation::RebuildIndex),
+        1 => Just(Operation::Compact),
     ]
 }
 
@@ -107,7 +117,8 @@ fn check_operation(store: &Store, model: &mut Model, operation: &Operation) {
             let found = index_scan(&table, "a", range, direction(*is_backward));
             assert_eq!(ids(&found), expected.into_iter().map(|(_, id)| id).collect::<Vec<_>>());
         }
-        Operation::Reopen => {}
+        Operation::Reopen | Operation::Crash => {}
+        Operation::Compact => drop(store.compact().unwrap()),
         Operation::RebuildIndex => {
             table.create_index(simple("a"), true).unwrap();
             ready(&table, "a");
@@ -116,19 +127,41 @@ fn check_operation(store: &Store, model: &mut Model, operation: &Operation) {
     assert_eq!(table.len().unwrap(), model.len() as u64);
 }
 
+/// The operations of a run, and how many runs there are.
+fn size() -> (Range<usize>, u32) {
+    let operations =
+        std::env::var("REQL_MODEL_OPERATIONS").ok().and_then(|operations| operations.parse().ok());
+    operations.map_or((1..40, 24), |operations: usize| (operations / 10..operations / 10 + 1, 10))
+}
+
+fn open(directory: &TempDir) -> Store {
+    Store::open(options().path(directory.path())).unwrap()
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: size().1, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_store_behaves_as_a_map(operations in prop::collection::vec(operation(), 1..40)) {
-        let directory = tempfile::tempdir().unwrap();
-        let mut store = Store::open(options().path(directory.path())).unwrap();
+    fn the_store_behaves_as_a_map(operations in prop::collection::vec(operation(), size().0)) {
+        let mut directory = tempfile::tempdir().unwrap();
+        let mut store = open(&directory);
         let mut model = Model::new();
         indexed(&table(&store), simple("a"));
         for operation in &operations {
-            if matches!(operation, Operation::Reopen) {
-                store.close();
-                store = Store::open(options().path(directory.path())).unwrap();
+            match operation {
+                Operation::Reopen => {
+                    store.close();
+                    store = open(&directory);
+                }
+                Operation::Crash => {
+                    store.sync().unwrap();
+                    let copy = tempfile::tempdir().unwrap();
+                    fs::copy(directory.path().join("reql.redb"), copy.path().join("reql.redb")).unwrap();
+                    store.close();
+                    directory = copy;
+                    store = open(&directory);
+                }
+                _ => {}
             }
             check_operation(&store, &mut model, operation);
         }

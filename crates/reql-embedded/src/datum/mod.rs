@@ -14,12 +14,14 @@ pub(crate) mod packed;
 pub mod pseudo;
 pub mod syntax;
 pub mod text;
+mod well_formed;
 
 use std::sync::Arc;
 
 pub use array::Array;
 pub use number::{as_integer, display_g20};
 pub use object::{Object, ObjectBuilder};
+pub(crate) use well_formed::is_well_formed;
 
 use crate::error::{Error, Result};
 

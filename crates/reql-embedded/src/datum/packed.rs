@@ -17,15 +17,15 @@ use std::sync::Arc;
 use super::{Array, Datum, Object};
 use crate::error::{Error, ErrorKind, Result};
 
-const NULL: u8 = 0;
-const FALSE: u8 = 1;
-const TRUE: u8 = 2;
-const DOUBLE: u8 = 3;
-const INT: u8 = 4;
-const STR: u8 = 5;
-const BINARY: u8 = 6;
-const ARRAY: u8 = 7;
-const OBJECT: u8 = 8;
+pub(super) const NULL: u8 = 0;
+pub(super) const FALSE: u8 = 1;
+pub(super) const TRUE: u8 = 2;
+pub(super) const DOUBLE: u8 = 3;
+pub(super) const INT: u8 = 4;
+pub(super) const STR: u8 = 5;
+pub(super) const BINARY: u8 = 6;
+pub(super) const ARRAY: u8 = 7;
+pub(super) const OBJECT: u8 = 8;
 
 /// The longest array that can be stored, whatever a query's own limit is.
 const MAX_ARRAY: usize = 100_000;

@@ -146,11 +146,16 @@ impl Flat {
         let (old, new) = (shown(&*self.transform, old.as_ref())?, shown(&*self.transform, new.as_ref())?);
         let stays_the_same = old == new;
         loop {
-            let (was, is) = match (old_places.next(), new_places.next()) {
+            let places = (old_places.next(), new_places.next());
+            match &places {
                 (None, None) => return Ok(()),
-                (Some(_), Some(_)) if stays_the_same => continue,
-                (was, is) => (was, is),
-            };
+                // One that moves to where it hasn't been read, or from there, has to be told all the same.
+                (Some(was), Some(is)) if stays_the_same && self.has_read(was) == self.has_read(is) => {
+                    continue;
+                }
+                _ => {}
+            }
+            let (was, is) = places;
             let row = self.options.form.change(self.side(was, &old), self.side(is, &new));
             self.rows.extend(row);
         }

@@ -1,18 +1,21 @@
-//! Integrity and compaction: slow, exclusive, and never needed in normal operation.
+//! Integrity and compaction: slow, and never needed in normal operation.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use redb::{ReadableTable, ReadableTableMetadata};
+use redb::{ReadableTable, ReadableTableMetadata, TableHandle};
 
 use super::Store;
-use super::catalog::TableEntry;
+use super::catalog::{DATABASES, TABLES, TableEntry};
 use super::codec;
 use super::core::Core;
+use super::file::{self, File};
 use super::index::Index;
 use super::moment::Entries;
+use super::opening::FORMAT_TABLE;
 use super::snapshot::Snapshot;
-use crate::datum::{Datum, key};
+use super::store::META;
+use crate::datum::{Datum, is_well_formed, key};
 use crate::error::Result;
 
 /// What a check found.
@@ -20,22 +23,27 @@ use crate::error::Result;
 pub struct Report {
     /// What is wrong, in words; empty if nothing is.
     pub problems: Vec<String>,
+    /// How many tables were looked at,
+    pub tables: u64,
+    /// documents,
+    pub documents: u64,
+    /// and indexes. Those that are still to be built are left out.
+    pub indexes: u64,
+    /// Whether the file had not been closed cleanly, as after a crash. That is no damage.
+    pub was_recovered: bool,
 }
 
 impl Store {
-    /// Checks the file's structure, that each document is under its own key, and that each index holds exactly what its function gives.
-    /// Writes wait meanwhile for the first part, which also repairs what it can.
+    /// Checks the file's structure, that each document decodes and is under its own key, and that each index holds exactly what its
+    /// function gives. Writes wait meanwhile for the first part, which also repairs what it can.
     pub fn check(&self) -> Result<Report> {
-        let mut report = Report::default();
         let core = self.core().clone();
-        let is_clean =
-            self.core().between(move || core.file.exclusively(|database| database.check_integrity()))?;
-        if !is_clean {
-            report.problems.push("The file's structure was damaged; it has been repaired.".into());
-        }
-        for table in self.core().catalog().tables.values() {
-            check_table(self.core(), table, &mut report)?;
-        }
+        let mut report = self.core().between(move || {
+            let mut report = Report::default();
+            check_structure(&core.file, &mut report)?;
+            Ok(report)
+        })?;
+        check_tables(self.core(), &mut report)?;
         Ok(report)
     }
 
@@ -46,30 +54,103 @@ impl Store {
     }
 }
 
+/// Checks the pages against their checksums.
+pub(super) fn check_structure(file: &File, report: &mut Report) -> Result<()> {
+    if !file.exclusively(|database| database.check_integrity())? {
+        report.problems.push("The file's structure was damaged; it has been repaired.".into());
+    }
+    Ok(())
+}
+
+/// Checks that the catalog's records and the small ones decode, and that no two go by one name.
+pub(super) fn check_records(file: &File, report: &mut Report) -> Result<()> {
+    let txn = file.begin_read()?;
+    for tree in [DATABASES, TABLES] {
+        let records = txn.open_table(tree).map_err(file::failure)?;
+        let mut names = BTreeSet::new();
+        for row in records.iter().map_err(file::failure)? {
+            let (_, value) = row.map_err(file::failure)?;
+            if !is_well_formed(value.value()) {
+                report.problems.push(format!("A record in `{}` does not decode.", tree.name()));
+                continue;
+            }
+            let record = codec::datum(value.value());
+            let name = (record.get("db"), record.get("name"));
+            if !names.insert(name) {
+                report.problems.push(format!("Two records in `{}` have the same name.", tree.name()));
+            }
+        }
+    }
+    let records = txn.open_table(META).map_err(file::failure)?;
+    for row in records.iter().map_err(file::failure)? {
+        let (key, value) = row.map_err(file::failure)?;
+        if !is_well_formed(value.value()) {
+            report.problems.push(format!("The record `{}` does not decode.", key.value()));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the trees in the file are exactly those of the tables and indexes in the catalog. Says whether all of these are there.
+pub(super) fn check_trees(core: &Core, report: &mut Report) -> Result<bool> {
+    let txn = core.file.begin_read()?;
+    let found = txn.list_tables().map_err(|error| core.read_failure(error))?;
+    let found: BTreeSet<String> = found.map(|tree| tree.name().to_owned()).collect();
+    let mut expected: BTreeSet<String> =
+        [FORMAT_TABLE.name(), DATABASES.name(), TABLES.name(), META.name()].map(str::to_owned).into();
+    for table in core.catalog().tables.values() {
+        expected.insert(table.tree.to_string());
+        expected.extend(table.indexes.values().map(|index| index.tree.to_string()));
+    }
+    let missing = expected.difference(&found).map(|tree| format!("The tree `{tree}` is missing."));
+    let foreign = found.difference(&expected).map(|tree| format!("The tree `{tree}` belongs to no table."));
+    report.problems.extend(missing.chain(foreign));
+    Ok(expected.is_subset(&found))
+}
+
+/// Checks the documents and the indexes of every table.
+pub(super) fn check_tables(core: &Arc<Core>, report: &mut Report) -> Result<()> {
+    let catalog = core.catalog();
+    for table in catalog.databases.values().flat_map(|database| database.tables.values()) {
+        report.tables += 1;
+        check_table(core, table, report)?;
+    }
+    Ok(())
+}
+
 fn check_table(core: &Arc<Core>, table: &Arc<TableEntry>, report: &mut Report) -> Result<()> {
+    let Report { problems, documents, indexes, .. } = report;
     let snapshot = Snapshot::take(core, table)?;
-    let mut problem =
-        |text: String| report.problems.push(format!("Table `{}`: {text}", table.display_name()));
-    let mut indexes: Vec<Checked<'_>> = Vec::new();
+    let mut problem = |text: String| problems.push(format!("Table `{}`: {text}", table.display_name()));
+    let mut checked: Vec<Checked<'_>> = Vec::new();
     for index in table.indexes.values().filter(|index| index.ready) {
-        indexes.push(Checked { index, entries: snapshot.open_entries(index)?, expected: 0, missing: 0 });
+        *indexes += 1;
+        checked.push(Checked { index, entries: snapshot.open_entries(index)?, expected: 0, missing: 0 });
     }
     for row in snapshot.documents.iter().map_err(|error| core.read_failure(error))? {
         let (found, value) = row.map_err(|error| core.read_failure(error))?;
+        *documents += 1;
+        if !is_well_formed(value.value()) {
+            problem(format!(
+                "the document under key {:?} does not decode.",
+                found.value().escape_ascii().to_string()
+            ));
+            continue;
+        }
         let document = codec::datum(value.value());
         if !is_under_own_key(&document, &table.config.primary_key, found.value()) {
             problem(format!("a document is under another key than its own: {}", document.trunc_print()));
         }
-        for checked in &mut indexes {
-            checked.look_for(core, found.value(), &document)?;
+        for index in &mut checked {
+            index.look_for(core, found.value(), &document)?;
         }
     }
-    for checked in indexes {
-        let present = checked.entries.len().map_err(|error| core.read_failure(error))?;
-        if checked.missing > 0 || present != checked.expected {
+    for index in checked {
+        let present = index.entries.len().map_err(|error| core.read_failure(error))?;
+        if index.missing > 0 || present != index.expected {
             problem(format!(
                 "index `{}` has {present} entries instead of {}, and {} are missing.",
-                checked.index.spec.name, checked.expected, checked.missing
+                index.index.spec.name, index.expected, index.missing
             ));
         }
     }

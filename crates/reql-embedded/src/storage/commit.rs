@@ -18,6 +18,8 @@ use crate::error::{Error, ErrorKind, Result};
 const SOFT_COMMITS: u32 = 256;
 /// and this long after the first soft one.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
+/// How long nothing must have been written before the free pages are recorded. (Tests don't wait.)
+const RECORD_AFTER: Duration = Duration::from_millis(if cfg!(test) { 0 } else { 200 });
 /// How long to wait between attempts to open a failed file.
 const REOPEN_EVERY: Duration = Duration::from_millis(500);
 
@@ -27,6 +29,8 @@ pub(super) struct Committer {
     unsynced: u32,
     /// and when the first of them was.
     unsynced_since: Instant,
+    /// When the last commit was, if it recorded no free pages.
+    unrecorded_since: Option<Instant>,
     last_attempt: Option<Instant>,
     /// Why writes are refused without trying, and until when.
     refusal: Option<(Instant, Error)>,
@@ -34,15 +38,44 @@ pub(super) struct Committer {
 
 impl Committer {
     pub(super) fn new() -> Self {
-        Committer { unsynced: 0, unsynced_since: Instant::now(), last_attempt: None, refusal: None }
+        Committer {
+            unsynced: 0,
+            unsynced_since: Instant::now(),
+            unrecorded_since: None,
+            last_attempt: None,
+            refusal: None,
+        }
     }
 
-    /// How long until what was committed softly has to reach the disk; `None` if all has.
-    pub(super) fn flush_in(&self) -> Option<Duration> {
-        match self.unsynced {
+    /// How long until there is something to flush or to record; `None` if there is nothing.
+    pub(super) fn due_in(&self) -> Option<Duration> {
+        let flush = match self.unsynced {
             0 => None,
             SOFT_COMMITS.. => Some(Duration::ZERO),
             _ => Some(FLUSH_AFTER.saturating_sub(self.unsynced_since.elapsed())),
+        };
+        let record = self.unrecorded_since.map(|since| RECORD_AFTER.saturating_sub(since.elapsed()));
+        flush.into_iter().chain(record).min()
+    }
+
+    /// Whether what was committed softly has to reach the disk now.
+    pub(super) fn is_flush_due(&self) -> bool {
+        self.unsynced >= SOFT_COMMITS || self.unsynced > 0 && self.unsynced_since.elapsed() >= FLUSH_AFTER
+    }
+
+    /// Does what is due.
+    pub(super) fn flush_if_due(&mut self, core: &Core) {
+        if self.unrecorded_since.is_some_and(|since| since.elapsed() >= RECORD_AFTER) {
+            self.make_durable(core, Need::Recorded);
+        } else if self.is_flush_due() {
+            self.make_durable(core, Need::Hard);
+        }
+    }
+
+    /// Makes soft commits durable.
+    pub(super) fn flush(&mut self, core: &Core) {
+        if self.unsynced > 0 {
+            self.make_durable(core, Need::Hard);
         }
     }
 
@@ -90,18 +123,24 @@ impl Committer {
             Some((until, error)) if Instant::now() < *until => return Err(error.clone()),
             _ => self.refusal = None,
         }
+        core.file.check_in_place()?;
         let mut txn = core.file.begin_write()?;
         let mut batch = Batch::new(&txn, core.catalog());
         for job in jobs {
             job.apply(&mut batch).map_err(|Fatal(error)| core.file.failure(error))?;
         }
         let effects = batch.finish();
-        let is_hard = need == Need::Hard && (effects.dirty || self.unsynced > 0);
+        let is_hard = match need {
+            Need::Recorded => true,
+            Need::Hard => effects.dirty || self.unsynced > 0,
+            Need::Soft | Need::Nothing => false,
+        };
         if !effects.dirty && !is_hard {
             return txn.abort().map_err(|error| core.file.failure(error));
         }
         let durability = if is_hard { redb::Durability::Immediate } else { redb::Durability::None };
         txn.set_durability(durability).map_err(|error| core.file.failure(error))?;
+        txn.set_quick_repair(need == Need::Recorded);
         let committed = txn.commit();
         core.file.forget_moment();
         committed.map_err(|error| {
@@ -110,6 +149,7 @@ impl Committer {
             core.file.failure(error).with_kind(ErrorKind::OpIndeterminate)
         })?;
         self.count(is_hard);
+        self.unrecorded_since = (need != Need::Recorded).then(Instant::now);
         Effects::carry_out(effects, core);
         Ok(())
     }
@@ -121,19 +161,16 @@ impl Committer {
         self.unsynced = if is_hard { 0 } else { self.unsynced + 1 };
     }
 
-    /// Makes soft commits durable.
-    pub(super) fn flush(&mut self, core: &Core) {
-        if self.unsynced == 0 {
-            return;
-        }
-        let flushed = catch_unwind(AssertUnwindSafe(|| self.commit(core, &mut [], Need::Hard)));
+    fn make_durable(&mut self, core: &Core, need: Need) {
+        let flushed = catch_unwind(AssertUnwindSafe(|| self.commit(core, &mut [], need)));
         match flushed {
             Ok(Ok(())) => return,
             Ok(Err(error)) => log::error!("Writes could not be made durable: {error}"),
             Err(_) => core.file.mark_failed(),
         }
-        // Not again at once.
+        // It is tried again after a while, or with the next write.
         (self.unsynced, self.unsynced_since) = (1, Instant::now());
+        self.unrecorded_since = None;
     }
 
     /// Opens the file anew. What was told about changes that were not durable no longer holds, so the feeds end.
@@ -158,6 +195,7 @@ impl Committer {
 
     fn resume(&mut self, core: &Core, before: &Catalog, catalog: Catalog) {
         self.unsynced = 0;
+        self.unrecorded_since = None;
         log::warn!("The database file failed and was opened again.");
         for table in before.tables.values() {
             table.listeners.end(EndReason::Failed);

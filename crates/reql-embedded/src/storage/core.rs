@@ -128,14 +128,14 @@ impl Core {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Err(job),
         };
-        let before = committer.flush_in();
-        if before.is_some_and(|wait| wait.is_zero()) {
+        if committer.is_flush_due() {
             return Err(job);
         }
+        let is_writer_waiting_for_jobs = committer.due_in().is_none();
         committer.process(self, vec![Box::new(job)]);
-        let after = committer.flush_in();
+        let is_flush_due = committer.is_flush_due();
         drop(committer);
-        if before.is_none() && after.is_some() || after.is_some_and(|wait| wait.is_zero()) {
+        if is_writer_waiting_for_jobs || is_flush_due {
             self.wake_writer();
         }
         Ok(())

@@ -1,8 +1,6 @@
-//! The redb file: opening it, refusing what isn't ours, and opening it anew after a failure.
+//! The redb file in use: transactions, failures, opening it anew, closing it.
 
 use std::fs;
-use std::io::{self, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -10,33 +8,23 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use redb::backends::InMemoryBackend;
-use redb::{
-    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, TableDefinition, TableError,
-    TransactionError, WriteTransaction,
-};
+use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction};
 
-use super::catalog::{DATABASES, TABLES};
 use super::moment::Moment;
-use super::store::META;
+use super::opening::{self, Opened, Purpose};
 use crate::error::{Error, Result};
 
 /// The name of the file in the data directory.
 pub(super) const FILE_NAME: &str = "reql.redb";
 
-/// The version of everything this server keeps in the file. A newer one is refused.
-const FORMAT: u64 = 1;
-
-const FORMAT_TABLE: TableDefinition<&str, u64> = TableDefinition::new("reql-embedded");
-const FORMAT_KEY: &str = "format";
-
 /// How long an operation that needs the database for itself waits for those who read.
 const READS_END: Duration = Duration::from_secs(2);
-
-const MAGIC: &[u8; 9] = b"redb\x1a\x0a\xa9\x0d\x0a";
 
 /// The open file. It can be closed, and opened anew, under those who use it.
 pub(super) struct File {
     path: Option<PathBuf>,
+    /// Which file it was that had the name when it was opened.
+    identity: Option<Identity>,
     cache_bytes: usize,
     database: RwLock<Option<Database>>,
     /// What is committed, once somebody has asked for it. Locked after `database`, never before.
@@ -48,29 +36,42 @@ pub(super) struct File {
 impl File {
     /// Opens or creates the file in this directory; without one, the data lives in memory. Says whether it is new.
     pub(super) fn open(directory: Option<&Path>, cache_bytes: usize) -> Result<(File, bool)> {
-        let path = directory.map(|directory| directory.join(FILE_NAME));
-        if let Some(directory) = directory {
-            fs::create_dir_all(directory).map_err(|error| unusable(directory, &error))?;
+        let Some(directory) = directory else { return File::over(InMemoryBackend::new(), cache_bytes) };
+        fs::create_dir_all(directory).map_err(|error| opening::unusable(directory, &error))?;
+        let path = directory.join(FILE_NAME);
+        let opened = opening::open(&path, Purpose::Serve, cache_bytes)?;
+        if opened.is_new {
+            sync_directory(directory);
         }
-        let database = match &path {
-            Some(path) => open_database(path, cache_bytes)?,
-            None => Builder::new()
-                .set_cache_size(cache_bytes)
-                .create_with_backend(InMemoryBackend::new())
-                .map_err(failure)?,
-        };
-        let shown = path.as_deref().unwrap_or(Path::new(":memory:"));
-        let is_new = read_format(&database, shown)?.is_none();
-        if is_new {
-            initialize(&database)?;
-            if let Some(directory) = directory {
-                sync_directory(directory);
-            }
-        }
-        let database = RwLock::new(Some(database));
-        let file =
-            File { path, cache_bytes, database, moment: Mutex::default(), failed: AtomicBool::new(false) };
-        Ok((file, is_new))
+        let is_new = opened.is_new;
+        Ok((File::new(Some(path), opened, cache_bytes), is_new))
+    }
+
+    /// Opens or creates the data in a backend of redb.
+    pub(super) fn over(backend: impl StorageBackend, cache_bytes: usize) -> Result<(File, bool)> {
+        let opened = opening::open_backend(backend, cache_bytes)?;
+        let is_new = opened.is_new;
+        Ok((File::new(None, opened, cache_bytes), is_new))
+    }
+
+    /// Opens a file that no server uses now, for work on the file itself.
+    pub(super) fn open_existing(path: &Path, cache_bytes: usize) -> Result<File> {
+        let opened = opening::open(path, Purpose::GoOn, cache_bytes)?;
+        Ok(File::new(Some(path.to_owned()), opened, cache_bytes))
+    }
+
+    /// Opens a file only to look at it, and says whether it had to be recovered in memory for that.
+    pub(super) fn look(path: &Path, cache_bytes: usize) -> Result<(File, bool)> {
+        let opened = opening::open(path, Purpose::Look, cache_bytes)?;
+        let was_recovered = opened.was_recovered;
+        Ok((File::new(None, opened, cache_bytes), was_recovered))
+    }
+
+    fn new(path: Option<PathBuf>, opened: Opened, cache_bytes: usize) -> File {
+        let identity = path.as_deref().and_then(Identity::of);
+        let database = RwLock::new(Some(opened.database));
+        let (moment, failed) = (Mutex::default(), AtomicBool::new(false));
+        File { path, identity, cache_bytes, database, moment, failed }
     }
 
     fn lock(&self) -> RwLockReadGuard<'_, Option<Database>> {
@@ -138,11 +139,12 @@ impl File {
             self.failed.store(false, Ordering::Release);
             return Ok(());
         };
+        self.check_in_place()?;
         let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
         self.forget_moment();
         // The lock on the file has to go before it can be taken again.
         drop(slot.take());
-        *slot = Some(open_database(path, self.cache_bytes)?);
+        *slot = Some(opening::open(path, Purpose::GoOn, self.cache_bytes)?.database);
         self.failed.store(false, Ordering::Release);
         Ok(())
     }
@@ -180,6 +182,20 @@ impl File {
         }
     }
 
+    /// Fails if the file was removed or replaced under the server. It then lives on, unseen, until it is closed: good enough to
+    /// read, but nothing more must be acknowledged into it.
+    pub(super) fn check_in_place(&self) -> Result<()> {
+        match &self.path {
+            Some(path) if self.identity.is_some() && self.identity != Identity::of(path) => {
+                Err(Error::op_failed(format!(
+                    "The database file `{}` was removed or replaced; no more can be written to it.",
+                    path.display()
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// How large the file is, in bytes; 0 in memory.
     pub(super) fn size(&self) -> u64 {
         self.path.as_deref().and_then(|path| fs::metadata(path).ok()).map_or(0, |metadata| metadata.len())
@@ -213,105 +229,25 @@ pub(super) fn closed() -> Error {
     Error::op_failed("The database is closed.")
 }
 
-fn unusable(path: &Path, error: &io::Error) -> Error {
-    Error::op_failed(format!("Cannot use `{}` for the database: {error}.", path.display()))
+/// Tells a file from any other that gets its name; nothing where the system doesn't say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
 }
 
-fn refused(path: &Path, reason: impl std::fmt::Display) -> Error {
-    Error::op_failed(format!("`{}` was left as it is: {reason}.", path.display()))
-}
-
-fn refusal(path: &Path, error: DatabaseError) -> Error {
-    match error {
-        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
-            Error::op_failed(format!("The database `{}` is in use by another process.", path.display()))
-        }
-        other => refused(path, format_args!("it can't be opened ({other})")),
+impl Identity {
+    #[cfg(unix)]
+    fn of(path: &Path) -> Option<Identity> {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = fs::metadata(path).ok()?;
+        Some(Identity { device: metadata.dev(), inode: metadata.ino() })
     }
-}
 
-/// Opens the file for writing once everything that can be seen without writing is right.
-fn open_database(path: &Path, cache_bytes: usize) -> Result<Database> {
-    let mut builder = Builder::new();
-    builder.set_cache_size(cache_bytes);
-    let attempt = catch_unwind(AssertUnwindSafe(|| {
-        if has_content(path)? {
-            inspect(&builder, path)?;
-        }
-        builder.create(path).map_err(|error| refusal(path, error))
-    }));
-    // redb trusts a file that was closed cleanly and may panic if somebody else altered it.
-    attempt.unwrap_or_else(|_| Err(refused(path, "it is damaged")))
-}
-
-/// Whether there is a database in the file. A creation that was cut short leaves a file without a header.
-fn has_content(path: &Path) -> Result<bool> {
-    let mut start = [0; MAGIC.len()];
-    let mut file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(unusable(path, &error)),
-    };
-    let length = file.metadata().map_err(|error| unusable(path, &error))?.len();
-    if length == 0 {
-        return Ok(false);
+    #[cfg(not(unix))]
+    fn of(_: &Path) -> Option<Identity> {
+        None
     }
-    match file.read_exact(&mut start) {
-        Ok(()) if start == *MAGIC => Ok(true),
-        Ok(()) if start == [0; MAGIC.len()] => {
-            Err(refused(path, "its creation was cut short, so it holds no data; delete it and start again"))
-        }
-        _ => Err(refused(path, "it is not a database of this server")),
-    }
-}
-
-/// Looks at the file without the right to write. One that wasn't closed cleanly can't be looked at this way.
-fn inspect(builder: &Builder, path: &Path) -> Result<()> {
-    match builder.open_read_only(path) {
-        Ok(database) => read_format(&database, path).map(drop),
-        Err(DatabaseError::RepairAborted) => {
-            log::warn!("The database `{}` was not closed cleanly; recovering.", path.display());
-            Ok(())
-        }
-        Err(error) => Err(refusal(path, error)),
-    }
-}
-
-/// The format of what is in the file; `None` if there is nothing yet.
-fn read_format(database: &impl ReadableDatabase, path: &Path) -> Result<Option<u64>> {
-    let txn = database.begin_read().map_err(failure)?;
-    let table = match txn.open_table(FORMAT_TABLE) {
-        Ok(table) => table,
-        Err(TableError::TableDoesNotExist(_)) => {
-            let is_foreign = txn.list_tables().map_err(failure)?.next().is_some()
-                || txn.list_multimap_tables().map_err(failure)?.next().is_some();
-            return if is_foreign {
-                Err(refused(path, "it is another program's database"))
-            } else {
-                Ok(None)
-            };
-        }
-        Err(error) => return Err(refused(path, error)),
-    };
-    let format = table.get(FORMAT_KEY).map_err(failure)?.map(|value| value.value());
-    match format {
-        Some(FORMAT) => Ok(format),
-        Some(newer) if newer > FORMAT => Err(refused(
-            path,
-            format_args!("it was written by a newer version of this server (format {newer})"),
-        )),
-        _ => Err(refused(path, "its format is unknown")),
-    }
-}
-
-fn initialize(database: &Database) -> Result<()> {
-    let txn = database.begin_write().map_err(|error: TransactionError| failure(error))?;
-    txn.open_table(FORMAT_TABLE).map_err(failure)?.insert(FORMAT_KEY, FORMAT).map_err(failure)?;
-    for table in [DATABASES, TABLES] {
-        txn.open_table(table).map_err(failure)?;
-    }
-    txn.open_table(META).map_err(failure)?;
-    txn.commit().map_err(failure)
 }
 
 /// Makes the new file's name durable, where directories can be opened at all.

@@ -16,8 +16,9 @@
 //! | `writer`, `commit`, `batch` | the writer thread, the commit, and the transaction that a group of jobs shares |
 //! | `index`, `build` | index functions and entries, and building them in the background |
 //! | `feed` | who is told about changes |
-//! | `file`, `codec` | the redb file: opening, refusing, recovering; records as bytes |
-//! | `check` | integrity and compaction |
+//! | `opening`, `staged` | opening the redb file, or refusing it untouched |
+//! | `file`, `codec` | the redb file in use, and opening it anew; records as bytes |
+//! | `check`, `maintenance` | integrity; the tools that work on a file no server uses |
 
 mod batch;
 mod build;
@@ -29,12 +30,17 @@ mod core;
 mod feed;
 mod file;
 mod index;
+mod maintenance;
 mod moment;
+mod opening;
 mod range;
 mod scan;
 mod snapshot;
+mod staged;
 mod store;
 mod table;
+#[cfg(test)]
+mod tests;
 mod write;
 mod writer;
 
@@ -42,6 +48,7 @@ pub use catalog::{Database, Durability, TableConfig, TableMeta};
 pub use check::Report;
 pub use feed::{ChangeEvent, EndReason, Listener, Subscription};
 pub use index::{IndexCompiler, IndexEntries, IndexEntry, IndexFunction, IndexSpec, IndexStatus};
+pub use maintenance::{Compacted, check, compact};
 pub use range::{Direction, KeyRange};
 pub use scan::{IndexScan, Scan};
 pub use snapshot::Snapshot;

@@ -1,9 +1,12 @@
 //! Rows one by one, in the order of keys or of an index.
 //!
 //! A scan opens its read transaction with the first row. One that is idle, like a cursor between two batches, is suspended: it then
-//! pins no pages, and goes on after the last row on whatever the table is by then.
+//! pins no pages, and goes on after the last row on whatever the table is by then. One that is busy for long, over a large table or
+//! with a slow function, does that to itself now and then: what it pins can't be used again, and the file would grow with every
+//! write meanwhile.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::catalog::TableEntry;
 use super::codec;
@@ -14,6 +17,11 @@ use super::range::{Direction, KeyRange};
 use super::snapshot::Snapshot;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
+
+/// How long a scan pins pages at a stretch, unless it was given a snapshot to keep to.
+const HOLD: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(10) };
+/// After how many rows to look at the clock.
+const LOOK_EVERY: u32 = 1024;
 
 /// What reading from the file comes to.
 type Read<T = ()> = std::result::Result<T, redb::StorageError>;
@@ -30,12 +38,24 @@ struct Walk<V: redb::Value + 'static> {
     last: Vec<u8>,
     has_moved: bool,
     is_done: bool,
+    /// When the transaction was opened, if it is the scan's own; and for how many rows the clock need not be looked at.
+    since: Option<Instant>,
+    unwatched: u32,
 }
 
 impl<V: redb::Value + 'static> Walk<V> {
     fn new(range: KeyRange, direction: Direction) -> Self {
         let is_done = range.is_empty();
-        Walk { range, direction, rows: None, last: Vec::new(), has_moved: false, is_done }
+        Walk {
+            range,
+            direction,
+            rows: None,
+            last: Vec::new(),
+            has_moved: false,
+            is_done,
+            since: None,
+            unwatched: LOOK_EVERY,
+        }
     }
 
     fn open(&mut self, tree: &redb::ReadOnlyTable<&'static [u8], V>) -> Read {
@@ -67,8 +87,19 @@ impl<V: redb::Value + 'static> Walk<V> {
         }
     }
 
+    /// Whether it is time to let go of the pages that are pinned.
+    fn is_overdue(&mut self) -> bool {
+        self.unwatched -= 1;
+        if self.unwatched > 0 {
+            return false;
+        }
+        self.unwatched = LOOK_EVERY;
+        self.since.is_some_and(|since| since.elapsed() >= HOLD)
+    }
+
     fn suspend(&mut self) {
         self.rows = None;
+        self.since = None;
         if std::mem::take(&mut self.has_moved) {
             self.range.skip_to(&self.last, self.direction);
             self.is_done |= self.range.is_empty();
@@ -111,12 +142,16 @@ impl Scan {
     /// The next document; `None` at the end.
     #[expect(clippy::should_implement_trait, reason = "an iterator's item could not be `Result<Option<_>>`")]
     pub fn next(&mut self) -> Result<Option<Datum>> {
+        if self.walk.is_overdue() {
+            self.suspend();
+        }
         if self.walk.rows.is_none() {
             if self.walk.is_done {
                 return Ok(None);
             }
             let snapshot = Snapshot::take(&self.core, &self.table)?;
             self.open(&snapshot)?;
+            self.walk.since = Some(Instant::now());
         }
         let row = self.walk.next().map_err(|error| self.core.read_failure(error))?;
         Ok(row.map(|(_, value)| codec::datum(value.value())))
@@ -200,12 +235,16 @@ impl IndexScan {
 
     /// Moves to the next entry without fetching its document; false at the end.
     pub fn advance(&mut self) -> Result<bool> {
+        if self.walk.is_overdue() {
+            self.suspend();
+        }
         if self.walk.rows.is_none() {
             if self.walk.is_done {
                 return Ok(false);
             }
             let snapshot = Snapshot::take(&self.core, &self.table)?;
             self.open(&snapshot)?;
+            self.walk.since = Some(Instant::now());
         }
         let row = self.walk.next().map_err(|error| self.core.read_failure(error))?;
         let Some((_, length)) = row else { return Ok(false) };

@@ -82,7 +82,11 @@ impl Store {
     /// Opens the file, or creates it. What isn't a database of this server, or was written by a newer one, is left as it is.
     pub fn open(options: Options) -> Result<Store> {
         let (file, is_new) = File::open(options.path.as_deref(), options.cache_bytes)?;
-        let (core, receivers) = Core::new(file, options.compiler)?;
+        Store::start(file, is_new, options.compiler)
+    }
+
+    pub(super) fn start(file: File, is_new: bool, compiler: Arc<dyn IndexCompiler>) -> Result<Store> {
+        let (core, receivers) = Core::new(file, compiler)?;
         let core = Arc::new(core);
         let writer = Writer::new(core.clone(), receivers.writer);
         let building = core.clone();

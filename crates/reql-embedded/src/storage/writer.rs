@@ -29,6 +29,9 @@ pub(super) enum Need {
     Soft,
     /// On the disk when answered, with all that was visible before.
     Hard,
+    /// The same, with a record of which pages are free, without which opening has to read the whole file after a crash. Slow, so
+    /// the writer itself asks for it when it has nothing else to do.
+    Recorded,
 }
 
 /// Something the writer does.
@@ -58,6 +61,7 @@ pub(super) enum Message {
 
 /// Jobs of about this many documents share a transaction at most.
 const BATCH: usize = 4096;
+
 /// The writer thread: waits for jobs, and for the moment to flush.
 pub(super) struct Writer {
     core: Arc<Core>,
@@ -84,9 +88,7 @@ impl Writer {
             match next {
                 Next::Jobs(jobs) => {
                     committer.process(&self.core, jobs);
-                    if committer.flush_in().is_some_and(|wait| wait.is_zero()) {
-                        committer.flush(&self.core);
-                    }
+                    committer.flush_if_due(&self.core);
                 }
                 Next::Close(jobs) => {
                     committer.process(&self.core, jobs);
@@ -100,10 +102,10 @@ impl Writer {
         }
     }
 
-    /// Waits for a first job, or until it is time to flush, and takes along what is queued behind it.
+    /// Waits for a first job, or until there is something to flush, and takes along what is queued behind it.
     fn receive(&self) -> Next {
-        let flush_in = self.core.committer().flush_in();
-        let first = match flush_in {
+        let due_in = self.core.committer().due_in();
+        let first = match due_in {
             None => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(wait) => self.queue.recv_timeout(wait),
         };

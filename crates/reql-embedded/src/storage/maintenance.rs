@@ -1,0 +1,74 @@
+//! Work on a file that no server uses: checking it, and giving back the space that it doesn't need.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::check::{self, Report};
+use super::core::Core;
+use super::file::{FILE_NAME, File};
+use super::index::IndexCompiler;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How much memory to use for pages, in bytes.
+const CACHE_BYTES: usize = 64 << 20;
+
+/// Checks a file: its pages, its catalog, that each document decodes and is under its own key, and that each index holds exactly
+/// what its function gives. The path may be that of the data directory.
+///
+/// Nothing is written; what a crash left is recovered in memory. An error means that the file was not looked at: there is none,
+/// it is in use, or it is not this server's. Damage is in the report.
+pub fn check(path: &Path, compiler: Arc<dyn IndexCompiler>) -> Result<Report> {
+    let path = file_of(path);
+    let mut report = Report::default();
+    // Whatever doesn't decode where the pages are right was not written by this server.
+    let checked = catch_unwind(AssertUnwindSafe(|| look_at(&path, compiler, &mut report)))
+        .unwrap_or_else(|_| Err(Error::internal("What is in the file makes no sense.")));
+    match checked {
+        Err(error) if error.kind() == ErrorKind::Internal => report.problems.push(error.message().to_owned()),
+        checked => checked?,
+    }
+    Ok(report)
+}
+
+fn look_at(path: &Path, compiler: Arc<dyn IndexCompiler>, report: &mut Report) -> Result<()> {
+    let (file, was_recovered) = File::look(path, CACHE_BYTES)?;
+    report.was_recovered = was_recovered;
+    check::check_structure(&file, report)?;
+    check::check_records(&file, report)?;
+    let (core, _receivers) = Core::new(file, compiler)?;
+    let core = Arc::new(core);
+    if check::check_trees(&core, report)? {
+        check::check_tables(&core, report)?;
+    }
+    Ok(())
+}
+
+/// The sizes of a file before and after its compaction, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compacted {
+    /// Before.
+    pub before: u64,
+    /// After.
+    pub after: u64,
+}
+
+/// Gives unused space in a file back to the file system. The path may be that of the data directory.
+///
+/// Ended at any moment, it leaves a file with all its data. An error means that the file is as it was: there is none, it is in use,
+/// damaged, or not this server's.
+pub fn compact(path: &Path) -> Result<Compacted> {
+    let path = file_of(path);
+    let size = || fs::metadata(&path).map_or(0, |metadata| metadata.len());
+    let before = size();
+    let file = File::open_existing(&path, CACHE_BYTES)?;
+    file.exclusively(|database| database.compact())?;
+    file.close();
+    Ok(Compacted { before, after: size() })
+}
+
+/// The file that a path means.
+fn file_of(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() }
+}

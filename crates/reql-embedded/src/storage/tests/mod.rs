@@ -1,0 +1,27 @@
+//! What can't be tested from outside: the disk under the file, and time.
+
+mod hold;
+mod torn;
+
+use std::sync::Arc;
+
+use super::{IndexCompiler, IndexFunction, IndexSpec};
+use crate::datum::{Datum, key};
+use crate::error::Result;
+
+/// Indexes the field that the source names.
+struct Fields;
+
+struct Field(String);
+
+impl IndexCompiler for Fields {
+    fn compile(&self, spec: &IndexSpec) -> Result<Arc<dyn IndexFunction>> {
+        Ok(Arc::new(Field(spec.source.clone())))
+    }
+}
+
+impl IndexFunction for Field {
+    fn keys(&self, document: &Datum) -> Vec<Vec<u8>> {
+        document.get(&self.0).and_then(|value| key::secondary(&value).ok()).into_iter().collect()
+    }
+}

@@ -1,0 +1,83 @@
+//! `check` and `compact`: the tools for the file of a server that isn't running.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Subcommand;
+use reql_embedded::error::Error;
+use reql_embedded::eval::Functions;
+use reql_embedded::storage::{self, Report};
+
+/// What can be done with the data besides serving it.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tool {
+    /// Check the data for damage: pages, catalog, documents, indexes. Nothing is written.
+    ///
+    /// Ends with 0 if all is well, 1 if there is damage, 2 if the file could not be checked.
+    Check {
+        /// The file, or the directory that it is in.
+        file: PathBuf,
+    },
+    /// Make the file as small as its data allows.
+    ///
+    /// Ends with 0 if it worked, 2 if the file was left as it is.
+    Compact {
+        /// The file, or the directory that it is in.
+        file: PathBuf,
+    },
+}
+
+/// The exit code where damage was found, and
+const DAMAGED: u8 = 1;
+/// that where nothing was done; clap's for a wrong command line, too.
+const NOT_DONE: u8 = 2;
+
+impl Tool {
+    pub(crate) fn run(&self) -> ExitCode {
+        // The storage tells of a panic over damaged bytes in its own words.
+        std::panic::set_hook(Box::new(|_| {}));
+        let done = match self {
+            Tool::Check { file } => storage::check(file, Arc::new(Functions)).map(|report| tell(&report)),
+            Tool::Compact { file } => storage::compact(file).map(|sizes| {
+                println!("{} before, {} now.", Bytes(sizes.before), Bytes(sizes.after));
+                ExitCode::SUCCESS
+            }),
+        };
+        done.unwrap_or_else(|error: Error| {
+            eprintln!("error: {}", error.message());
+            ExitCode::from(NOT_DONE)
+        })
+    }
+}
+
+fn tell(report: &Report) -> ExitCode {
+    let Report { problems, tables, documents, indexes, was_recovered } = report;
+    for problem in problems {
+        println!("{problem}");
+    }
+    if *was_recovered {
+        println!("The file was not closed cleanly; the next start will recover it.");
+    }
+    let looked_at = format!("{tables} tables, {documents} documents, {indexes} indexes");
+    match problems.len() {
+        0 => {
+            println!("No damage found: {looked_at}.");
+            ExitCode::SUCCESS
+        }
+        count => {
+            println!("Damage found: {count} problems; {looked_at}.");
+            ExitCode::from(DAMAGED)
+        }
+    }
+}
+
+/// A size as people read it.
+struct Bytes(u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} MB", self.0 as f64 / 1e6)
+    }
+}
