@@ -109,8 +109,8 @@ impl Service {
     }
 }
 
-/// Serves until `shutdown` is done; then stops accepting, and gives the requests that run `grace` to finish. Routes of your
-/// own are a service by [`warp::service`].
+/// Serves until `shutdown` is done; then stops accepting, and gives the requests that run `grace` to finish. A client that
+/// takes 30 s for the head of a request is disconnected. Routes of your own are a service by [`warp::service`].
 pub async fn run<S, B>(listener: TcpListener, service: S, shutdown: impl Future<Output = ()>, grace: Duration)
 where
     S: Serves<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -121,7 +121,7 @@ where
 {
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async { stopped.await.unwrap_or_default() };
-    let mut serving = pin!(http::serve(listener, service, stopped));
+    let mut serving = pin!(http::serve(listener, service, http::HEAD_TIMEOUT, stopped));
     tokio::select! {
         () = &mut serving => return,
         () = shutdown => {}

@@ -31,7 +31,7 @@ async fn wrong_methods_are_405_with_allow() {
         ("PUT", "/tables", "GET, HEAD, POST"),
         ("POST", "/tables/t", "GET, HEAD, DELETE"),
         ("POST", "/tables/t/indexes", "GET, HEAD"),
-        ("GET", "/tables/t/indexes/i", "PUT, DELETE"),
+        ("POST", "/tables/t/indexes/i", "GET, HEAD, PUT, DELETE"),
         ("PUT", DOCS, "GET, HEAD, POST, PATCH, DELETE"),
         ("POST", DOC, "GET, HEAD, PUT, PATCH, DELETE"),
         ("BREW", DOC, "GET, HEAD, PUT, PATCH, DELETE"),

@@ -55,6 +55,10 @@ impl Class {
             Runtime::ResourceLimit(_) => Class::TooMuch,
             Runtime::QueryLogic(message) if is_refusal(message) => Class::Refused,
             Runtime::QueryLogic(_) | Runtime::User(_) => Class::Logic,
+            // A feed of one document lets the refusal through as an exception that nobody expected.
+            Runtime::Internal(message) if message.contains("does not have the required `") => {
+                Class::Forbidden
+            }
             Runtime::Internal(_) => Class::Internal,
         }
     }
@@ -124,6 +128,13 @@ mod tests {
         assert_eq!(failed("Index `i` was not found on table `test.t`."), Class::Missing(Missing::Index));
         assert_eq!(failed("Table `test.t` already exists."), Class::Exists);
         assert_eq!(failed("Cannot perform read: primary replica not available"), Class::Unavailable);
+    }
+
+    #[test]
+    fn a_refusal_is_one_even_as_an_exception() {
+        let of = |message: &str| Class::of(&Runtime::Internal(message.to_owned()).into());
+        let refusal = "Unexpected exception: User `bob` does not have the required `read` permission.";
+        assert_eq!([of(refusal), of("Unexpected exception: bad")], [Class::Forbidden, Class::Internal]);
     }
 
     #[test]

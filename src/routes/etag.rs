@@ -124,11 +124,9 @@ fn tag_of(row: &Command) -> Command {
 }
 
 fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Error> {
+    let wrong = || Error::BadRequest(format!("The header `{name}` must be `*` or tags in quotes."));
     let mut all = Vec::new();
-    let mut sent = false;
     for value in headers.get_all(name) {
-        sent = true;
-        let wrong = || Error::BadRequest(format!("The header `{name}` must be `*` or tags in quotes."));
         let text = value.to_str().map_err(|_| wrong())?.trim();
         if text == "*" {
             return Ok(Some(Tags::Any));
@@ -137,7 +135,12 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Error> {
             all.push(Tag::parse(part).ok_or_else(wrong)?);
         }
     }
-    Ok(sent.then_some(Tags::These(all)))
+    match all.is_empty() {
+        false => Ok(Some(Tags::These(all))),
+        // A condition that names nothing was meant to name something: no write should go ahead on it.
+        true if headers.contains_key(name) => Err(wrong()),
+        true => Ok(None),
+    }
 }
 
 impl Tag {
@@ -175,6 +178,9 @@ mod tests {
         let wanted = conditions("if-match", "W/\"a\", \"b\"").unwrap();
         assert_eq!(["a", "b"].map(|tag| wanted.exclude(tag)), [true, false]);
         assert!(wanted.need_document());
-        assert!(conditions("if-match", "a").is_err());
+        for wrong in ["a", "", " , ", "\"a", "\"a\", b"] {
+            assert!(conditions("if-match", wrong).is_err(), "{wrong}");
+            assert!(conditions("if-none-match", wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use log::{Level, log};
 use tokio::time::Instant;
 use warp::Filter;
 use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue};
-use warp::http::{HeaderMap, Method};
+use warp::http::{HeaderMap, Method, Uri};
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
@@ -60,30 +60,38 @@ where
 /// A request on its way through the routes, to be answered in their stead if they take too long.
 pub(super) struct Witness {
     app: App,
-    head: warp::http::request::Parts,
+    method: Method,
+    uri: Uri,
+    id: Option<HeaderValue>,
+    asker: Asker,
     started: Instant,
 }
 
 impl Witness {
     pub(super) fn of<B>(app: &App, request: &warp::http::Request<B>) -> Self {
-        let (mut head, ()) = warp::http::Request::new(()).into_parts();
-        head.method = request.method().clone();
-        head.uri = request.uri().clone();
-        head.headers = request.headers().clone();
-        Witness { app: app.clone(), head, started: Instant::now() }
+        Witness {
+            app: app.clone(),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            id: request.headers().get(REQUEST_ID).cloned(),
+            asker: Asker::of(request.method(), request.headers()),
+            started: Instant::now(),
+        }
     }
 
     /// The answer in the routes' stead: nobody else has answered, logged or counted the request.
     pub(super) fn answer(self, error: Error) -> Response {
-        let request = Request::new(&self.app, self.head.method, self.head.uri.path(), &self.head.headers);
-        Request { started: self.started, ..request }.finish(error.into_response())
+        let Witness { app, method, uri, id, asker, started } = self;
+        let (id, path, running) = (request_id(id.as_ref()), uri.path().to_owned(), app.metrics().request());
+        let request = Request { id, method, path, asker, started, app, _running: running };
+        request.finish(error.into_response())
     }
 }
 
 impl Request {
     fn new(app: &App, method: Method, path: &str, headers: &HeaderMap) -> Self {
         Request {
-            id: request_id(headers),
+            id: request_id(headers.get(REQUEST_ID)),
             path: path.to_owned(),
             asker: Asker::of(&method, headers),
             method,
@@ -156,10 +164,10 @@ impl Request {
 }
 
 /// The client's own id if it is one that can stand in a log, else a new one.
-fn request_id(headers: &HeaderMap) -> String {
+fn request_id(sent: Option<&HeaderValue>) -> String {
     let sane =
         |id: &&str| !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.bytes().all(|c| c.is_ascii_graphic());
-    let sent = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(sane);
+    let sent = sent.and_then(|id| id.to_str().ok()).filter(sane);
     sent.map_or_else(|| format!("{:032x}", fastrand::u128(..)), str::to_owned)
 }
 

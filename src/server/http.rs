@@ -1,12 +1,14 @@
 //! Taking in connections and speaking HTTP/1 and HTTP/2 on them.
 //!
-//! Warp's own loop would do, but for two things: it waits without end for a client that never finishes its head, and it
-//! serves filters only, not what lies around them.
+//! Warp's own loop would do, but for two things: it waits without end for a client that never finishes the head of a
+//! request, and it serves filters only, not what lies around them.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -14,21 +16,26 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tokio::time::sleep;
-use tower::Service;
+use tokio::time::{sleep, timeout};
+use tower::{Service, ServiceExt};
 use warp::http::{Request, Response};
 use warp::hyper::body::{Body, Incoming};
 
-/// How long a client may take for the head of a request, from its first connection or the last answer on.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take for the head of a request, counted from when it connects or got its last answer.
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait when the process has run out of file descriptors or the like.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// How often a connection that is idle is asked whether its client is still there, over HTTP/2.
 const PING: Duration = Duration::from_secs(30);
 
-/// Serves until `stop` is done, then lets the requests that run finish.
-pub(super) async fn serve<S, B>(listener: TcpListener, service: S, stop: impl Future<Output = ()>)
-where
+/// Serves until `stop` is done, then lets the requests that run finish. Clients whose next request doesn't begin within
+/// `patience` are disconnected.
+pub(super) async fn serve<S, B>(
+    listener: TcpListener,
+    service: S,
+    patience: Duration,
+    stop: impl Future<Output = ()>,
+) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
     B: Body + Send + 'static,
@@ -36,7 +43,7 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let mut http = Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    http.http1().timer(TokioTimer::new()).header_read_timeout(patience);
     http.http2().timer(TokioTimer::new()).keep_alive_interval(PING);
     let open = GracefulShutdown::new();
     let mut stop = pin!(stop);
@@ -54,11 +61,25 @@ where
                 continue;
             }
         };
-        let connection =
-            http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service.clone()));
+        // Hyper's own timeout starts with the first bytes, once it knows which version of HTTP they are.
+        let begun = Arc::new(AtomicBool::new(false));
+        let service = service.clone().map_request({
+            let begun = Arc::clone(&begun);
+            move |request: Request<Incoming>| {
+                begun.store(true, Ordering::Relaxed);
+                request
+            }
+        });
+        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let connection = open.watch(connection.into_owned());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let mut connection = pin!(connection);
+            let ended = match timeout(patience, &mut connection).await {
+                Ok(ended) => ended,
+                Err(_) if !begun.load(Ordering::Relaxed) => return,
+                Err(_) => connection.await,
+            };
+            if let Err(error) = ended {
                 log::debug!("A connection ended early: {error}");
             }
         });
@@ -71,4 +92,48 @@ where
 fn is_clients(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use warp::Filter;
+
+    use super::*;
+
+    async fn answer(patience: Duration, thinks: Duration, sent: &str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let routes = warp::any().then(move || async move {
+            sleep(thinks).await;
+            "here"
+        });
+        let serving = serve(listener, warp::service(routes), patience, std::future::pending());
+        let client = async {
+            let mut client = TcpStream::connect(addr).await.unwrap();
+            client.write_all(sent.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        tokio::select! {
+            () = serving => panic!("it ended"),
+            answer = client => answer,
+        }
+    }
+
+    #[tokio::test]
+    async fn clients_that_send_no_request_are_disconnected() {
+        for sent in ["", "PRI * HT", "GET / HTTP/1.1\r\nHost: t\r\nX-"] {
+            assert_eq!(answer(Duration::from_millis(50), Duration::ZERO, sent).await, "", "{sent:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_may_take_longer() {
+        let patience = Duration::from_millis(100);
+        let answer = answer(patience, patience * 2, "GET / HTTP/1.1\r\nHost: t\r\n\r\n").await;
+        assert!(answer.ends_with("here"), "{answer:?}");
+    }
 }

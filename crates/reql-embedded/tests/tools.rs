@@ -23,14 +23,18 @@ struct Ran {
     err: String,
 }
 
-/// Runs a tool, which has to leave the file as it is if it says that it did.
-fn run(tool: &str, path: &Path) -> Ran {
-    let file = if path.is_dir() { path.join("reql.redb") } else { path.to_owned() };
-    let before = fs::read(&file).ok();
+fn execute(tool: &str, path: &Path) -> Ran {
     let Output { status, stdout, stderr } =
         Command::new(env!("CARGO_BIN_EXE_reql-embedded")).arg(tool).arg(path).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    let ran = Ran { code: status.code(), out: text(stdout), err: text(stderr) };
+    Ran { code: status.code(), out: text(stdout), err: text(stderr) }
+}
+
+/// Runs a tool on a file that nobody else uses, and which it has to leave as it is if it says that it did.
+fn run(tool: &str, path: &Path) -> Ran {
+    let file = if path.is_dir() { path.join("reql.redb") } else { path.to_owned() };
+    let before = fs::read(&file).ok();
+    let ran = execute(tool, path);
     if tool == "check" || ran.code != Some(0) {
         assert!(fs::read(&file).ok() == before, "the file was touched");
     }
@@ -39,6 +43,10 @@ fn run(tool: &str, path: &Path) -> Ran {
 
 /// Both tools refuse the file, in one line and without touching it.
 fn refused(path: &Path, reason: &str) {
+    refused_by(run, path, reason);
+}
+
+fn refused_by(run: impl Fn(&str, &Path) -> Ran, path: &Path, reason: &str) {
     for tool in ["check", "compact"] {
         let ran = run(tool, path);
         assert_eq!((ran.code, &*ran.out), (Some(2), ""), "{ran:?}");
@@ -128,25 +136,30 @@ async fn a_sound_file_is_found_sound_and_loses_nothing_when_compacted() {
 
 #[tokio::test]
 async fn what_a_crash_leaves_is_sound() {
-    let directory = tempfile::tempdir().unwrap();
-    let (_server, _client) = serve(directory.path()).await;
-    // As it is on the disk while the server runs.
-    let copy = tempfile::tempdir().unwrap();
-    let file = copy.path().join("copy.redb");
-    fs::copy(directory.path().join("reql.redb"), &file).unwrap();
-    let out = sound(&file);
+    let (directory, file) = closed().await;
+    let database = Database::open(&file).unwrap();
+    let txn = database.begin_write().unwrap();
+    let records = TableDefinition::<&str, &[u8]>::new("meta");
+    txn.open_table(records).unwrap().insert("a null", [0].as_slice()).unwrap();
+    txn.commit().unwrap();
+    // As it is on the disk right after a write.
+    let crashed = directory.path().join("crashed");
+    fs::copy(&file, &crashed).unwrap();
+    drop(database);
+    let out = sound(&crashed);
     assert!(out.starts_with("The file was not closed cleanly; the next start will recover it.\n"), "{out}");
     assert!(out.ends_with("No damage found: 1 tables, 500 documents, 5 indexes.\n"), "{out}");
-    assert_eq!(run("compact", &file).code, Some(0));
-    assert_eq!(sound(&file), "No damage found: 1 tables, 500 documents, 5 indexes.\n");
+    assert_eq!(run("compact", &crashed).code, Some(0));
+    assert_eq!(sound(&crashed), "No damage found: 1 tables, 500 documents, 5 indexes.\n");
 }
 
 #[tokio::test]
 async fn a_file_in_use_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let _server = Server::builder().data_dir(directory.path()).start().await.unwrap();
-    refused(directory.path(), "is in use by another process.");
-    refused(&directory.path().join("reql.redb"), "is in use by another process.");
+    // The server itself writes to it.
+    refused_by(execute, directory.path(), "is in use by another process.");
+    refused_by(execute, &directory.path().join("reql.redb"), "is in use by another process.");
 }
 
 #[test]

@@ -9,6 +9,8 @@ use crate::settings::Limits;
 
 /// A field, nested ones as `a.b`.
 const FIELD: &str = "[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*";
+/// Any field in a list of them: nothing between two dots is empty, and blanks around it don't count.
+const ANY_FIELD: &str = r"\s*[^.,\s][^.,]*((\.[^.,]+)*\.[^.,]*[^.,\s]\s*)?";
 /// Tags as they stand in `If-Match`, or `*`.
 const TAGS: &str = "^(\\*|(W/)?\"[!#-~]*\"(, *(W/)?\"[!#-~]*\")*)$";
 
@@ -73,12 +75,15 @@ pub(super) fn filter() -> Vec<Parameter> {
 
 /// Which part of a list, in which order.
 pub(super) fn page(limits: &Limits) -> Vec<Parameter> {
-    let fields = || text().pattern(Some(format!("^{FIELD}(,{FIELD})*$")));
+    let fields = || text().pattern(Some(format!("^{ANY_FIELD}(,{ANY_FIELD})*$")));
     let page = whole().minimum(Some(0)).maximum(Some(limits.page_max)).default(Some(limits.page.into()));
     let offset = whole().minimum(Some(0)).maximum(Some(limits.offset_max)).default(Some(0.into()));
-    let order = text().pattern(Some(format!("^{FIELD}(\\.(asc|desc))?(,{FIELD}(\\.(asc|desc))?)*$")));
     vec![
-        query("order", "How they are sorted: `age.desc,name`. The primary key comes last by itself.", order),
+        query(
+            "order",
+            "How they are sorted: `age.desc,name`. The primary key comes last by itself.",
+            fields(),
+        ),
         query("select", "Only these fields: `name,address.city`.", fields()),
         query("omit", "All but these fields; not together with `select`.", fields()),
         query("limit", "How many documents the page holds at most.", page),

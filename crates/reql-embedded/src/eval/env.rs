@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -42,6 +43,8 @@ pub struct Inner {
     #[cfg(feature = "javascript")]
     pub javascript: Runner,
     optargs: Vec<(Arc<str>, Func)>,
+    /// How many options are being evaluated, one inside the other.
+    optarg_depth: AtomicU32,
     /// What the query's feeds tell their news.
     wake: Arc<Wake>,
     /// Whether this is the environment in which the cursor reads them.
@@ -88,6 +91,9 @@ impl Limits {
     }
 }
 
+/// How many options may be evaluated one inside the other: a table in one asks for the database, and that may hold another.
+const OPTARG_DEPTH: u32 = 8;
+
 /// How many compiled regular expressions a query keeps.
 const REGEX_CACHE: usize = 1_000;
 
@@ -120,6 +126,7 @@ impl Env {
             #[cfg(feature = "javascript")]
             javascript: Runner::default(),
             optargs: Vec::new(),
+            optarg_depth: AtomicU32::new(0),
             wake: Arc::default(),
             is_cursor: false,
             regexes: Mutex::default(),
@@ -168,12 +175,18 @@ impl Env {
         self.is_cursor && Arc::ptr_eq(&self.wake, wake)
     }
 
-    /// Evaluates an option of the whole query.
+    /// Evaluates an option of the whole query. One that uses terms which ask for it again fails.
     pub fn optarg(&self, name: &str) -> Result<Option<Val>> {
-        match self.optargs.iter().find(|(key, _)| **key == *name) {
-            Some((_, func)) => func.call_val(self, &[], super::term::Flags::NONE).map(Some),
-            None => Ok(None),
-        }
+        let Some((_, func)) = self.optargs.iter().find(|(key, _)| **key == *name) else { return Ok(None) };
+        let depth = self.optarg_depth.fetch_add(1, Ordering::Relaxed);
+        let value = if depth < OPTARG_DEPTH {
+            func.call_val(self, &[], super::term::Flags::NONE).map(Some)
+        } else {
+            Err(Error::logic(format!("The global optional argument `{name}` depends on itself."))
+                .at(Bt::default()))
+        };
+        self.optarg_depth.fetch_sub(1, Ordering::Relaxed);
+        value
     }
 
     /// The server.
@@ -231,6 +244,7 @@ impl Clone for Inner {
             #[cfg(feature = "javascript")]
             javascript: self.javascript.clone(),
             optargs: self.optargs.clone(),
+            optarg_depth: AtomicU32::new(self.optarg_depth.load(Ordering::Relaxed)),
             wake: self.wake.clone(),
             is_cursor: self.is_cursor,
             regexes: Mutex::default(),

@@ -36,8 +36,11 @@ impl Moment {
     }
 }
 
+/// An open tree.
+type Tree<V> = Arc<ReadOnlyTable<&'static [u8], V>>;
+
 /// Open trees by name.
-struct Trees<V: redb::Value + 'static>(Mutex<HashMap<Arc<str>, Arc<ReadOnlyTable<&'static [u8], V>>>>);
+struct Trees<V: redb::Value + 'static>(Mutex<HashMap<Arc<str>, Tree<V>>>);
 
 impl<V: redb::Value + 'static> Default for Trees<V> {
     fn default() -> Self {
@@ -46,11 +49,7 @@ impl<V: redb::Value + 'static> Default for Trees<V> {
 }
 
 impl<V: redb::Value + 'static> Trees<V> {
-    fn open(
-        &self,
-        name: &Arc<str>,
-        txn: &ReadTransaction,
-    ) -> Result<Arc<ReadOnlyTable<&'static [u8], V>>, TableError> {
+    fn open(&self, name: &Arc<str>, txn: &ReadTransaction) -> Result<Tree<V>, TableError> {
         let mut trees = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tree) = trees.get(name) {
             return Ok(tree.clone());
