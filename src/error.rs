@@ -178,6 +178,23 @@ impl Error {
         }
     }
 
+    /// What it says does not exist.
+    pub(crate) fn missing(&self) -> Option<Missing> {
+        match self {
+            Error::NotFound(missing) => Some(*missing),
+            Error::Database(error) => match Class::of(error) {
+                Class::Missing(missing) => Some(missing),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether the query took more than the database allows.
+    pub(crate) fn is_resource_limit(&self) -> bool {
+        matches!(self, Error::Database(error) if Class::of(error) == Class::TooMuch)
+    }
+
     /// Whether the session it happened on must not be used again.
     pub(crate) fn spends_session(&self) -> bool {
         match self {

@@ -124,7 +124,7 @@ async fn insert_batch(
     if let Some(conflict) = conflict {
         options = options.conflict(conflict);
     }
-    let query = r.table(table.to_owned()).insert(r.args((datum(batch), options)));
+    let query = r.table(table.to_owned()).insert(r.args((datum::<Command>(batch), options)));
     let counts: Counts = conn.first(query).await?.unwrap_or_default();
     if counts.changes.len() == batch.len() {
         return Ok(counts.changes.into_iter().map(|change| change.outcome(key)).collect());
@@ -184,7 +184,7 @@ fn selected(table: &str, call: &Call) -> Result<Command, Error> {
     let rows = r.table(table.to_owned());
     match (filter.is_empty(), all) {
         (true, true) => Ok(rows),
-        (false, false) => Ok(term(TermType::Filter, [rows, func(|row| filter.holds(&row))])),
+        (false, false) => Ok(term(TermType::Filter, [rows, func(|row: Command| filter.holds(&row))])),
         (true, false) => Err(Error::BadRequest("Without a filter this needs `all=true`.".to_owned())),
         (false, true) => Err(Error::BadParameter {
             name: "all".to_owned(),

@@ -10,7 +10,7 @@ use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, RefOr, Required};
 
-use super::parameters::{all as everything, filter, header, id, initial, name, page, tags};
+use super::parameters::{all as everything, filter, groups, header, id, initial, name, page, tags};
 use super::schemas::{list_of, named, one_or, text};
 use crate::error::Code;
 use crate::routes::call::{HTML, JSON, NDJSON, TEXT};
@@ -237,7 +237,8 @@ fn indexes() -> Vec<Op> {
 fn documents(settings: &Settings) -> Vec<Op> {
     let path = "/tables/{table}/docs";
     let lines = || ContentBuilder::new().schema(Some(text())).build();
-    let prefer = "`count=exact` counts the whole result in `X-Total-Count`.";
+    let prefer = "`count=exact` counts the whole result in `X-Total-Count`; `explain` tells the query and its index \
+                  instead of running it.";
     let bulk = "With many documents, `resolution=merge-duplicates` or `resolution=replace-duplicates`; with one, \
                 `return=minimal`.";
     let outcomes = || of("What became of each.", named("Outcomes"));
@@ -246,6 +247,7 @@ fn documents(settings: &Settings) -> Vec<Op> {
             .takes([name("table")])
             .takes(filter())
             .takes(page(&settings.limits))
+            .takes(groups())
             .takes([header("Prefer", prefer)])
             .answers(
                 200,
