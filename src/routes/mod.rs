@@ -5,6 +5,7 @@
 
 mod answer;
 mod body;
+mod bulk;
 mod call;
 mod changes;
 mod cors;
@@ -12,6 +13,7 @@ mod credentials;
 mod documents;
 mod etag;
 mod gate;
+mod idempotency;
 mod indexes;
 mod layer;
 mod list;

@@ -10,7 +10,7 @@ use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, RefOr, Required};
 
-use super::parameters::{all as everything, filter, groups, header, id, initial, name, page, tags};
+use super::parameters::{all as everything, filter, groups, header, id, idempotency_key, initial, name, page, tags};
 use super::schemas::{list_of, named, one_or, text};
 use crate::error::Code;
 use crate::routes::call::{HTML, JSON, NDJSON, TEXT};
@@ -258,7 +258,7 @@ fn documents(settings: &Settings) -> Vec<Op> {
             )
             .problems(&[Code::QueryLogic, Code::NoSuchIndex, Code::ResourceLimit, Code::Refused]),
         op(HttpMethod::Post, path, "createDocuments", "Create a document, or many")
-            .takes([name("table"), header("Prefer", bulk)])
+            .takes([name("table"), header("Prefer", bulk), idempotency_key()])
             .body(sent(&[JSON], one_or_many()).content(NDJSON, lines()).build())
             .answers(
                 201,
@@ -267,7 +267,7 @@ fn documents(settings: &Settings) -> Vec<Op> {
             )
             .answers(207, outcomes())
             .problems(&WRITE)
-            .problems(&[Code::Conflict, Code::ResourceLimit]),
+            .problems(&[Code::Conflict, Code::ResourceLimit, Code::KeyInUse, Code::KeyReused]),
         op(HttpMethod::Patch, path, "changeDocuments", "Change all documents that match")
             .takes([name("table"), everything()])
             .takes(filter())

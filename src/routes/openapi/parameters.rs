@@ -43,6 +43,12 @@ pub(super) fn header(name: &str, about: &str) -> Parameter {
     parameter(ParameterIn::Header, name, about, Schema::from(text().build())).build()
 }
 
+pub(super) fn idempotency_key() -> Parameter {
+    let key = Schema::from(text().pattern(Some("^\"[a-z0-9-]{1,64}\"$")).build());
+    let about = "A request that is repeated with the same key within a day is done once.";
+    parameter(ParameterIn::Header, "Idempotency-Key", about, key).build()
+}
+
 pub(super) fn tags(name: &str, about: &str) -> Parameter {
     let tags = Schema::from(text().pattern(Some(TAGS)).build());
     parameter(ParameterIn::Header, name, about, tags).example(Some("*".into())).build()
