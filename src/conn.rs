@@ -193,6 +193,17 @@ impl Conn {
         self.open().await
     }
 
+    /// Another connection for the same request, which like this one opens its session when it is first needed.
+    pub(crate) fn sibling(&self) -> Conn {
+        Conn {
+            lease: None,
+            usage: Usage::default(),
+            clock: self.clock.clone(),
+            database: self.database.clone(),
+            who: self.who.clone(),
+        }
+    }
+
     /// The database that this is a connection to.
     pub fn database(&self) -> &Database {
         &self.database

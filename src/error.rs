@@ -62,6 +62,10 @@ pub enum Error {
     /// The request needs the credentials of a database user, or those it has are wrong; says which, and why in the
     /// database's words.
     Unauthorized(Credential),
+    /// A request with the same `Idempotency-Key` is being answered, or it isn't known how it ended.
+    KeyInUse,
+    /// Another request had the same `Idempotency-Key`.
+    KeyReused,
     /// A condition of the request (`If-Match`, `If-None-Match`) does not hold.
     PreconditionFailed,
     /// The request must have such a condition.
@@ -178,6 +182,28 @@ impl Error {
         }
     }
 
+    /// What it says does not exist.
+    pub(crate) fn missing(&self) -> Option<Missing> {
+        match self {
+            Error::NotFound(missing) => Some(*missing),
+            Error::Database(error) => match Class::of(error) {
+                Class::Missing(missing) => Some(missing),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether a write may have happened all the same.
+    pub(crate) fn leaves_doubt(&self) -> bool {
+        matches!(self.kind(), Code::OutcomeUnknown | Code::QueryTimeout | Code::RequestTimeout)
+    }
+
+    /// Whether the query took more than the database allows.
+    pub(crate) fn is_resource_limit(&self) -> bool {
+        matches!(self, Error::Database(error) if Class::of(error) == Class::TooMuch)
+    }
+
     /// Whether the session it happened on must not be used again.
     pub(crate) fn spends_session(&self) -> bool {
         match self {
@@ -198,6 +224,8 @@ impl Error {
             Error::MethodNotAllowed { .. } => Code::MethodNotAllowed,
             Error::NotAcceptable { .. } => Code::NotAcceptable,
             Error::Conflict(_) => Code::Conflict,
+            Error::KeyInUse => Code::KeyInUse,
+            Error::KeyReused => Code::KeyReused,
             Error::Unauthorized(_) => Code::Unauthorized,
             Error::PreconditionFailed => Code::PreconditionFailed,
             Error::PreconditionRequired => Code::PreconditionRequired,

@@ -144,6 +144,7 @@ async fn every_code_is_provoked() {
     let mut walked = BTreeSet::new();
     walk(&started(|settings| settings).await, of_requests(), &mut walked).await;
     of_users(&mut walked).await;
+    of_keys(&mut walked).await;
     let api = started(|settings| Settings { require_match: true, ..settings }).await;
     let unconditional = [
         row(Code::PreconditionRequired, "PUT", DOC).sent("{}"),
@@ -161,6 +162,18 @@ async fn every_code_is_provoked() {
     of_the_service(&mut walked);
     let all: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(walked, all);
+}
+
+/// What idempotency keys were used for before.
+async fn of_keys(walked: &mut BTreeSet<&'static str>) {
+    const KEY: &[(&str, &str)] = &[JSON, ("idempotency-key", "\"k\"")];
+    let api = started(|settings| settings).await;
+    assert_eq!(api.with("POST", DOCS, KEY, b"{}").await.status(), 201);
+    walk(&api, vec![row(Code::KeyReused, "POST", DOCS).with(KEY).sent("{\"id\": 9}")], walked).await;
+    // As if the first request were still running.
+    let running = r.table("idempotency_keys").update(json!({"answer": null}));
+    Conn::new(api.database.clone()).first::<Value>(running).await.expect("the table was made");
+    walk(&api, vec![row(Code::KeyInUse, "POST", DOCS).with(KEY).sent("{}")], walked).await;
 }
 
 /// What depends on who asks.

@@ -63,6 +63,8 @@ codes! {
     NotAcceptable = "not-acceptable", NOT_ACCEPTABLE;
     /// What the request would create exists already.
     Conflict = "conflict", CONFLICT;
+    /// A request with the same `Idempotency-Key` is being answered.
+    KeyInUse = "idempotency-key-in-use", CONFLICT;
     /// The body's length is not told. Only routes that ask for it answer so; those of this service don't.
     LengthRequired = "length-required", LENGTH_REQUIRED;
     /// A condition of the request does not hold.
@@ -75,6 +77,8 @@ codes! {
     UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE;
     /// The database refused the document or its id.
     Refused = "refused", UNPROCESSABLE_ENTITY;
+    /// The `Idempotency-Key` was that of another request.
+    KeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY;
     /// The query takes more than the database allows.
     ResourceLimit = "resource-limit", UNPROCESSABLE_ENTITY;
     /// The request must be conditional.

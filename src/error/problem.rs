@@ -168,6 +168,8 @@ fn detail(error: &Error) -> String {
         Error::Unauthorized(Credential::Wrong(_)) => {
             "The database knows no such user and password.".to_owned()
         }
+        Error::KeyInUse => "A request with this `Idempotency-Key` is being answered.".to_owned(),
+        Error::KeyReused => "Another request had this `Idempotency-Key`.".to_owned(),
         Error::PreconditionRequired => "This needs a condition: `If-Match` or `If-None-Match`.".to_owned(),
         Error::PreconditionFailed => "The document is not in the state that the request asks for.".to_owned(),
         Error::BodyTooLarge { limit } => format!("The body is longer than {limit} bytes."),
@@ -230,6 +232,8 @@ fn cause(error: &Error) -> Option<String> {
 fn hint(error: &Error) -> Option<&'static str> {
     match error {
         Error::PreconditionFailed => Some("Read the document again and repeat the change with its new ETag."),
+        Error::KeyInUse => Some("Wait for its answer, then repeat the request."),
+        Error::KeyReused => Some("Take a new key for each new request."),
         Error::UnsupportedMediaType { .. } => Some("Set the Content-Type header."),
         Error::PreconditionRequired => Some("Read the document, and send its ETag in If-Match."),
         Error::OutcomeUnknown(_) | Error::QueryTimeout(_) | Error::RequestTimeout(_) => Some(REPEAT),

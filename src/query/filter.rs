@@ -5,12 +5,11 @@
 //! every string is greater than every number.
 
 use ql2::term::TermType;
-use reql::Command;
 use serde_json::Value;
 
 use super::parameters::{bad, value};
 use super::path::Path;
-use super::term::{array, datum, eq, ne, not, null, term};
+use super::term::{Node, array, datum, eq, ne, not, null, term};
 use crate::error::Error;
 
 /// Conditions that must all hold.
@@ -73,7 +72,7 @@ impl Filter {
     }
 
     /// Whether a row fulfils it.
-    pub(crate) fn holds(&self, row: &Command) -> Command {
+    pub(crate) fn holds<T: Node>(&self, row: &T) -> T {
         let clauses = self.0.iter().map(|clause| match clause {
             Clause::One(condition) => condition.holds(row),
             Clause::AnyOf(any) => term(TermType::Or, any.iter().map(|condition| condition.holds(row))),
@@ -92,7 +91,7 @@ impl Condition {
         Ok(Condition { field, negated, test: Test::parse(text, parameter)? })
     }
 
-    fn holds(&self, row: &Command) -> Command {
+    fn holds<T: Node>(&self, row: &T) -> T {
         let holds = self.test.holds(&self.field, row);
         if self.negated { not(holds) } else { holds }
     }
@@ -122,7 +121,7 @@ impl Test {
         Ok(Test::Compare(comparison, value(operand)))
     }
 
-    fn holds(&self, field: &Path, row: &Command) -> Command {
+    fn holds<T: Node>(&self, field: &Path, row: &T) -> T {
         let present = field.is_in(row);
         let own = || field.of(row);
         let type_is = |name: &str| eq(term(TermType::TypeOf, [own()]), datum(name));
@@ -155,7 +154,7 @@ impl Test {
 
 const EXPECTED: &str = "it must be OP.VALUE with OP among eq ne lt lte gt gte in match contains, or `has`, each after an optional `not.`";
 
-fn all<const N: usize>(conditions: [Command; N]) -> Command {
+fn all<T: Node, const N: usize>(conditions: [T; N]) -> T {
     term(TermType::And, conditions)
 }
 

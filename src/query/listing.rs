@@ -3,20 +3,26 @@
 mod live;
 
 use ql2::term::TermType;
-use reql::Command;
-use reql::cmd::between::{Options, Status};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::filter::{Condition, Filter, Test};
+use super::filter::Filter;
 use super::order::Order;
-use super::page::{Page, Start, is_after};
+use super::page::{Page, is_after};
 use super::parameters::{Parameters, bad};
 use super::path::Path;
-use super::term::{between, datum, func, get_all, object, order_by_index, term};
+use super::plan::{Index, Plan, Wanted, primary};
+use super::term::{
+    Node, Options, Term, between, bind, branch, collected, datum, eq, func, limit, null, object,
+    order_by_index, term,
+};
 use crate::error::Error;
 use crate::settings::Limits;
 pub(crate) use live::{Live, initial};
+
+/// How many documents an index may find for them to be sorted in memory, where the list could also be read in its order
+/// without that index. More of them say that the filter lets so many pass that a page is soon full.
+const FEW: usize = 1000;
 
 /// What bounds a list, and the table's primary key.
 #[derive(Debug, Clone, Copy)]
@@ -53,10 +59,24 @@ pub(crate) struct Row {
 }
 
 impl Listing {
-    pub(crate) fn parse(mut parameters: Parameters, bounds: Bounds<'_>) -> Result<Self, Error> {
+    pub(crate) fn parse(parameters: Parameters, bounds: Bounds<'_>) -> Result<Self, Error> {
+        Listing::parse_with(parameters, bounds, Page::take)
+    }
+
+    /// The same for a list that is streamed, of which a request may ask for any part.
+    pub(crate) fn parse_streamed(parameters: Parameters, bounds: Bounds<'_>) -> Result<Self, Error> {
+        Listing::parse_with(parameters, bounds, Page::take_any)
+    }
+
+    fn parse_with(
+        mut parameters: Parameters,
+        bounds: Bounds<'_>,
+        page: impl FnOnce(&mut Parameters, &Limits) -> Result<Page, Error>,
+    ) -> Result<Self, Error> {
         let bounded = parameters.has("limit") || parameters.has("offset") || parameters.has("cursor");
-        let page = Page::take(&mut parameters, bounds.limits)?;
+        let page = page(&mut parameters, bounds.limits)?;
         let order = Order::parse(parameters.take("order")?.as_deref(), bounds.primary_key)?;
+        page.check(&order)?;
         let fields = match (parameters.take("select")?, parameters.take("omit")?) {
             (Some(_), Some(_)) => return Err(bad("omit", "it can't be combined with `select`")),
             (Some(select), None) => Fields::Only(Path::parse_list(&select, "select")?),
@@ -65,14 +85,6 @@ impl Listing {
         };
         let index = parameters.take("index")?;
         let filter = Listing::filter(parameters)?;
-        if let Some(index) = &index
-            && !filter.conditions().any(|condition| narrows(condition, index))
-        {
-            return Err(bad(
-                "index",
-                "it needs a condition on the field of the same name: eq, in, lt, lte, gt or gte",
-            ));
-        }
         let primary_key = bounds.primary_key.to_owned();
         Ok(Listing { filter, order, page, bounded, fields, index, primary_key })
     }
@@ -94,119 +106,161 @@ impl Listing {
         self.page.limit
     }
 
-    /// A query for [`Row`]s: those of the page, and one more if there is one.
-    pub(crate) fn page(&self, table: Command) -> Result<Command, Error> {
-        let rows = self.started(self.sorted(table)?)?;
-        let rows = term(TermType::Limit, [rows, datum(self.page.limit + 1)]);
-        let row = |row: Command| object([("place", self.order.place(&row)), ("doc", self.fields.of(row))]);
-        Ok(term(TermType::Map, [rows, func(row)]))
+    /// The index that the request names.
+    pub(crate) fn index(&self) -> Option<&str> {
+        self.index.as_deref()
     }
 
-    /// A query for the documents of the whole result, or of the part that the request asks for.
-    pub(crate) fn stream(&self, table: Command) -> Result<Command, Error> {
-        let mut rows = self.started(self.sorted(table)?)?;
-        if self.bounded {
-            rows = term(TermType::Limit, [rows, datum(self.page.limit)]);
+    /// The ways to answer it, the best one first, if these are the table's indexes. If the request names one, it is the only
+    /// way; whether there is one of that name is for the caller to know.
+    pub(crate) fn plans(&self, indexes: &[Index]) -> Result<Vec<Plan>, Error> {
+        let wanted = self.wanted();
+        let Some(name) = &self.index else { return Ok(Plan::all(wanted, indexes)) };
+        let primary = primary(wanted);
+        let named = indexes.iter().chain([&primary]).find(|index| index.name == *name);
+        let plan = named.and_then(|index| Plan::through(index, wanted)).ok_or_else(|| {
+            bad("index", "it answers neither the conditions nor the order, or it misses documents that do fulfil them")
+        });
+        plan.map(|plan| vec![plan])
+    }
+
+    /// The way that needs no index.
+    pub(crate) fn whole(&self) -> Plan {
+        Plan::whole(self.wanted())
+    }
+
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            filter: &self.filter,
+            order: &self.order,
+            place: self.page.place(),
+            primary_key: &self.primary_key,
         }
-        Ok(match self.fields {
+    }
+
+    /// A query for [`Row`]s: those of the page, and one more if there is one.
+    pub(crate) fn page(&self, plan: &Plan, table: &Term) -> Term {
+        let rows = self.part(plan, table, self.page.limit + 1);
+        let row = |row: Term| object([("place", self.order.place(&row)), ("doc", self.fields.of(row))]);
+        term(TermType::Map, [rows, func(row)])
+    }
+
+    /// Queries for the documents of the whole result, or of the part that the request asks for, one after another.
+    pub(crate) fn stream(&self, plan: &Plan, table: &Term) -> Vec<Term> {
+        let parts = match self.bounded {
+            true => vec![self.part(plan, table, self.page.limit)],
+            false => {
+                let rest = plan.has_rest().then(|| self.rest(table));
+                [self.rows(plan, table)].into_iter().chain(rest).collect()
+            }
+        };
+        let projected = |rows| match self.fields {
             Fields::All => rows,
             _ => term(TermType::Map, [rows, func(|row| self.fields.of(row))]),
+        };
+        parts.into_iter().map(projected).collect()
+    }
+
+    /// A query for the number of documents in the whole result, if these are the table's indexes.
+    pub(crate) fn count(&self, indexes: &[Index], table: Term) -> Term {
+        term(TermType::Count, [self.selected(indexes, table)])
+    }
+
+    /// All documents that the filter selects, in no order, by the index that finds them best.
+    pub(super) fn selected(&self, indexes: &[Index], table: Term) -> Term {
+        let plans = Plan::all(Wanted { place: None, ..self.wanted() }, indexes);
+        let found = match plans.iter().find(|plan| !plan.has_rest()) {
+            Some(plan) => plan.found(table),
+            None => table,
+        };
+        self.filtered(found)
+    }
+
+    /// So many rows from where the page begins.
+    fn part(&self, plan: &Plan, table: &Term, count: usize) -> Term {
+        let offset = self.page.offset();
+        let skipped = |rows| match offset {
+            0 => rows,
+            offset => term(TermType::Skip, [rows, datum(offset)]),
+        };
+        if !plan.has_rest() {
+            return limit(skipped(self.rows(plan, table)), count);
+        }
+        // The rest is looked for only if the index has too few: finding it means to read the whole table.
+        let needed = offset.saturating_add(count);
+        let rest = || self.rest(table);
+        if self.page.place().and_then(<[Value]>::first).is_some_and(Value::is_null) {
+            return limit(rest(), count);
+        }
+        let first = collected(limit(self.rows(plan, table), needed));
+        skipped(bind(first, |first| {
+            let found = || term(TermType::Count, [first.clone()]);
+            let missing = term(TermType::Sub, [datum(needed), found()]);
+            let more = collected(term(TermType::Limit, [rest(), missing]));
+            let enough = eq(found(), datum(needed));
+            branch(enough, first.clone(), term(TermType::Add, [first, more]))
+        }))
+    }
+
+    /// All rows that follow the place of the cursor, in their order; without the rest that the index doesn't hold.
+    fn rows(&self, plan: &Plan, table: &Term) -> Term {
+        let rows = self.after(self.filtered(plan.ordered(table.clone(), &self.order)));
+        if plan.is_sorted() {
+            return rows;
+        }
+        let whole = self.whole();
+        if !whole.is_sorted() || plan.finds_few() || self.index.is_some() {
+            return self.order.sort(rows);
+        }
+        bind(collected(limit(rows, FEW + 1)), |few| {
+            let enough = term(TermType::Le, [term(TermType::Count, [few.clone()]), datum(FEW)]);
+            branch(enough, self.order.sort(few), self.rows(&whole, table))
         })
     }
 
-    /// A query for the number of documents in the whole result.
-    pub(crate) fn count(&self, table: Command) -> Command {
-        term(TermType::Count, [self.filtered(self.narrowed(table))])
-    }
-
-    fn sorted(&self, table: Command) -> Result<Command, Error> {
-        let by_primary_key = self.order.is_index(&self.primary_key);
-        if self.index.is_some() || !by_primary_key {
-            let rows = self.filtered(self.narrowed(table));
-            return Ok(self.order.sort(rows));
-        }
-        let rows = match &self.page.start {
-            Start::After(place) => {
-                let [place] = &place[..] else { return Err(bad("cursor", "it belongs to another order")) };
-                let options = Options::new().left_bound(Status::Open);
-                between(table, datum(place), Command::new(TermType::Maxval), options)
+    /// The rows without a value in the first field of the order.
+    fn rest(&self, table: &Term) -> Term {
+        let keys = self.order.keys();
+        let tail = self.order.tail();
+        let by_primary_key = tail.is_index(&self.primary_key);
+        let place = self.page.place().filter(|place| place.first().is_some_and(Value::is_null));
+        let mut rows = table.clone();
+        if by_primary_key {
+            if let Some(last) = place.and_then(<[Value]>::last) {
+                let end = Term::call(TermType::Maxval, Vec::new(), Options::default());
+                let options = Options { left_open: true, ..Options::default() };
+                rows = between(rows, datum(last), end, options);
             }
-            Start::Offset(_) => table,
-        };
-        Ok(self.filtered(order_by_index(rows, &self.primary_key)))
+            rows = order_by_index(rows, &self.primary_key);
+        }
+        let absent = func(|row| match keys.first() {
+            Some(key) => eq(key.value(&row), null()),
+            None => datum(false),
+        });
+        let rows = self.filtered(term(TermType::Filter, [rows, absent]));
+        let rows = if place.is_some() { self.after(rows) } else { rows };
+        if by_primary_key { rows } else { tail.sort(rows) }
     }
 
-    /// Leaves out what comes before the page.
-    fn started(&self, rows: Command) -> Result<Command, Error> {
-        match &self.page.start {
-            Start::Offset(0) => Ok(rows),
-            Start::Offset(offset) => Ok(term(TermType::Skip, [rows, datum(offset)])),
-            Start::After(_) if self.index.is_none() && self.order.is_index(&self.primary_key) => Ok(rows),
-            Start::After(place) => {
-                let mut refused = None;
-                let after = func(|row| {
-                    is_after(place, &self.order, &row).unwrap_or_else(|error| {
-                        refused = Some(error);
-                        datum(false)
-                    })
-                });
-                match refused {
-                    Some(error) => Err(error),
-                    None => Ok(term(TermType::Filter, [rows, after])),
-                }
+    fn after<T: Node>(&self, rows: T) -> T {
+        match self.page.place() {
+            None => rows,
+            Some(place) => {
+                term(TermType::Filter, [rows, func(|row| is_after(place, &self.order, &row))])
             }
         }
     }
 
-    fn filtered(&self, rows: Command) -> Command {
+    fn filtered<T: Node>(&self, rows: T) -> T {
         if self.filter.is_empty() {
             return rows;
         }
         term(TermType::Filter, [rows, func(|row| self.filter.holds(&row))])
     }
-
-    /// Goes through the index that the request names. The filter still applies to what it finds.
-    fn narrowed(&self, table: Command) -> Command {
-        let Some(index) = &self.index else { return table };
-        let conditions = || self.filter.conditions().filter(|condition| narrows(condition, index));
-        for condition in conditions() {
-            match &condition.test {
-                Test::Compare(TermType::Eq, value) => return get_all(table, [datum(value)], index),
-                Test::In(values) => return get_all(table, values.iter().map(datum), index),
-                _ => {}
-            }
-        }
-        let bound = |ops: [TermType; 2]| {
-            conditions().find_map(|condition| match &condition.test {
-                Test::Compare(op, value) if ops.contains(op) => Some((*op, datum(value))),
-                _ => None,
-            })
-        };
-        let low = bound([TermType::Gt, TermType::Ge]);
-        let high = bound([TermType::Lt, TermType::Le]);
-        let open = |bound: &Option<(TermType, Command)>| match bound {
-            Some((TermType::Gt | TermType::Lt, _)) => Status::Open,
-            _ => Status::Closed,
-        };
-        let options = Options::new().index(index).left_bound(open(&low)).right_bound(open(&high));
-        let low = low.map_or_else(|| Command::new(TermType::Minval), |(_, value)| value);
-        let high = high.map_or_else(|| Command::new(TermType::Maxval), |(_, value)| value);
-        between(table, low, high, options)
-    }
-}
-
-/// Whether an index can answer a condition: the index of a field has the field's name, and no entry for null.
-fn narrows(condition: &Condition, index: &str) -> bool {
-    condition.field.is(index)
-        && match &condition.test {
-            Test::Compare(op, value) => *op != TermType::Ne && !value.is_null(),
-            Test::In(values) => !values.contains(&Value::Null),
-            _ => false,
-        }
 }
 
 impl Fields {
-    fn of(&self, row: Command) -> Command {
+    fn of<T: Node>(&self, row: T) -> T {
         match self {
             Fields::All => row,
             Fields::Only(paths) => term(TermType::Pluck, [row, datum(Path::tree(paths))]),

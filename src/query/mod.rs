@@ -1,13 +1,18 @@
-//! From the parameters of a URL to ReQL: which documents, in what order, which of their fields, how many.
+//! From the parameters of a URL to ReQL: which documents, in what order, which of their fields, how many, through which
+//! index; or, instead of documents, what they come to in groups.
 
 mod filter;
+mod grouping;
 mod listing;
 mod order;
 mod page;
 mod parameters;
 mod path;
+mod plan;
 pub(crate) mod term;
 
+pub(crate) use grouping::Grouping;
 pub(crate) use listing::{Bounds, Listing, Live, Row, initial};
 pub(crate) use parameters::{Parameters, decode, value};
 pub(crate) use path::Path;
+pub(crate) use plan::{Index, Plan};

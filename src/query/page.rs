@@ -1,12 +1,11 @@
 //! How many, and from where: `limit`, `offset`, `cursor`.
 
 use ql2::term::TermType;
-use reql::Command;
 use serde_json::Value;
 
 use super::order::Order;
 use super::parameters::{Parameters, bad};
-use super::term::{datum, eq, term};
+use super::term::{Node, datum, eq, null, term};
 use crate::error::Error;
 use crate::settings::Limits;
 
@@ -25,10 +24,16 @@ pub(super) enum Start {
 
 impl Page {
     pub(super) fn take(parameters: &mut Parameters, limits: &Limits) -> Result<Self, Error> {
-        let limit = parameters.take_number("limit")?.unwrap_or(limits.page.min(limits.page_max));
-        if limit > limits.page_max {
+        let page = Page::take_any(parameters, limits)?;
+        if page.limit > limits.page_max {
             return Err(bad("limit", format!("it may be {} at most", limits.page_max)));
         }
+        Ok(page)
+    }
+
+    /// The same for a part of a stream, which may be of any length.
+    pub(super) fn take_any(parameters: &mut Parameters, limits: &Limits) -> Result<Self, Error> {
+        let limit = parameters.take_number("limit")?.unwrap_or(limits.page.min(limits.page_max));
         let offset = parameters.take_number("offset")?;
         if offset > Some(limits.offset_max) {
             return Err(bad(
@@ -43,23 +48,66 @@ impl Page {
         };
         Ok(Page { limit, start })
     }
+
+    /// How many rows are skipped.
+    pub(super) fn offset(&self) -> usize {
+        match self.start {
+            Start::Offset(offset) => offset,
+            Start::After(_) => 0,
+        }
+    }
+
+    /// The place after which it begins, if it begins after one.
+    pub(super) fn place(&self) -> Option<&[Value]> {
+        match &self.start {
+            Start::Offset(_) => None,
+            Start::After(place) => Some(place),
+        }
+    }
+
+    /// That a place, if there is one, is one in this order.
+    pub(super) fn check(&self, order: &Order) -> Result<(), Error> {
+        let fits = |place: &[Value]| {
+            let values = place.iter().zip(order.keys());
+            // The database knows an order of objects that are no values, but no document has such a place.
+            place.len() == order.keys().len()
+                && values.into_iter().all(|(value, key)| match value {
+                    Value::Null => !key.primary,
+                    Value::Array(_) => key.primary,
+                    Value::Object(fields) => fields.contains_key("$reql_type$"),
+                    _ => true,
+                })
+        };
+        if self.place().is_none_or(fits) { Ok(()) } else { Err(bad("cursor", "it belongs to another order")) }
+    }
 }
 
 fn read(cursor: &str) -> Result<Vec<Value>, Error> {
     serde_json::from_str(cursor).map_err(|_| bad("cursor", "it is not one that this service gave out"))
 }
 
-/// Whether a row comes after a place in an order: greater in the first key that differs.
-pub(super) fn is_after(place: &[Value], order: &Order, row: &Command) -> Result<Command, Error> {
-    if place.len() != order.keys().len() {
-        return Err(bad("cursor", "it belongs to another order"));
-    }
+/// Whether a row comes after a place in an order: further in the first key that differs.
+pub(super) fn is_after<T: Node>(place: &[Value], order: &Order, row: &T) -> T {
     let mut after = datum(false);
     for (key, value) in order.keys().iter().zip(place).rev() {
-        let own = key.field.or_null(row);
+        let own: T = key.value(row);
+        let tie = term(TermType::And, [eq(own.clone(), datum(value)), after]);
+        if value.is_null() {
+            // Those without a value are the last.
+            after = tie;
+            continue;
+        }
         let further = if key.falling { TermType::Lt } else { TermType::Gt };
-        let ties = term(TermType::And, [eq(own.clone(), datum(value)), after]);
-        after = term(TermType::Or, [term(further, [own, datum(value)]), ties]);
+        let further = term(further, [own.clone(), datum(value)]);
+        after = match key.primary {
+            true => term(TermType::Or, [further, tie]),
+            // As a value null would be somewhere in between.
+            false => {
+                let absent = eq(own.clone(), null());
+                let present = super::term::ne(own, null());
+                term(TermType::Or, [absent, term(TermType::And, [present, further]), tie])
+            }
+        };
     }
-    Ok(after)
+    after
 }

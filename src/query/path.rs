@@ -1,12 +1,14 @@
 //! A field of a document, nested ones written `a.b`.
 
 use ql2::term::TermType;
-use reql::Command;
 use serde_json::{Map, Value};
 
 use super::parameters::bad;
-use super::term::{branch, datum, field, null, term};
+use super::term::{Node, array, branch, datum, field, null, term};
 use crate::error::Error;
+
+/// The types whose values have an order, by the names that the database has for them, in that order.
+const SORTABLE: [&str; 5] = ["BOOL", "NUMBER", "PTYPE<BINARY>", "PTYPE<TIME>", "STRING"];
 
 /// A field of a document; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,19 +43,27 @@ impl Path {
     }
 
     /// The field's value; an error of the query's if there is none.
-    pub(crate) fn of(&self, row: &Command) -> Command {
+    pub(crate) fn of<T: Node>(&self, row: &T) -> T {
         self.0.iter().fold(row.clone(), |value, name| field(value, name))
     }
 
     /// Whether there is a value, and not null. Unlike [`Path::of`] it is not an error if something on the way to it is no
     /// object.
-    pub(crate) fn is_in(&self, row: &Command) -> Command {
+    pub(crate) fn is_in<T: Node>(&self, row: &T) -> T {
         term(TermType::HasFields, [row.clone(), datum(Path::tree(std::slice::from_ref(self)))])
     }
 
     /// The field's value, or null.
-    pub(crate) fn or_null(&self, row: &Command) -> Command {
+    pub(crate) fn or_null<T: Node>(&self, row: &T) -> T {
         branch(self.is_in(row), self.of(row), null())
+    }
+
+    /// The field's value if it is of a type that gives documents an order, and so a place in an index; or null. Arrays have
+    /// a place in an index only if all that is in them does, which makes them too rare a guest to have an order here.
+    pub(crate) fn sortable_or_null<T: Node>(&self, row: &T) -> T {
+        let types = array(SORTABLE.map(datum));
+        let sortable = term(TermType::Contains, [types, term(TermType::TypeOf, [self.of(row)])]);
+        branch(term(TermType::And, [self.is_in(row), sortable]), self.of(row), null())
     }
 
     /// Several fields in the form that `pluck`, `without` and `has_fields` take.

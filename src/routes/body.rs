@@ -7,7 +7,7 @@ use warp::{Buf, Filter, Rejection};
 use crate::error::Error;
 
 /// How much of a body that is too long is still read, so that the client gets to see the answer.
-const DRAIN_MAX: u64 = 16 << 20;
+pub(super) const DRAIN_MAX: u64 = 16 << 20;
 
 /// Extracts a body of at most `limit` bytes.
 pub(super) fn body(limit: u64) -> impl Filter<Extract = (Result<Vec<u8>, Error>,), Error = Rejection> + Copy {

@@ -83,6 +83,12 @@ impl Call {
         Err(Error::UnsupportedMediaType { expected: expected.join(", ") })
     }
 
+    /// Whether the request has a preference that needs no value.
+    pub(super) fn wants(&self, name: &str) -> bool {
+        let values = self.headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split([',', ';'])).any(|part| part.trim().eq_ignore_ascii_case(name))
+    }
+
     /// The value of a preference.
     pub(super) fn prefers(&self, name: &str) -> Option<&str> {
         preference(&self.headers, name)

@@ -17,8 +17,8 @@ use crate::settings::Cors;
 const REQUEST_HEADERS: &str = "accept, authorization, content-type, idempotency-key, if-match, if-none-match, \
     last-event-id, prefer, x-request-id";
 /// The headers of answers that a script may see, beside those that every script may.
-const RESPONSE_HEADERS: &str = "accept-patch, allow, db-connection, etag, link, location, preference-applied, \
-    retry-after, server-timing, www-authenticate, x-request-id, x-total-count";
+const RESPONSE_HEADERS: &str = "accept-patch, allow, db-connection, etag, idempotency-replayed, link, location, \
+    preference-applied, retry-after, server-timing, www-authenticate, x-request-id, x-total-count";
 /// For how long a browser may remember the answer to a preflight, in seconds.
 const MAX_AGE: &str = "600";
 

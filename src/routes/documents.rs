@@ -19,6 +19,8 @@ use super::body::{body, parse};
 use super::call::{Call, JSON, NDJSON, call, id, name};
 use super::credentials::conn;
 use super::etag::{Conditions, fail, tag, tagged};
+use super::bulk::{self, Chunks, Documents, chunks};
+use super::idempotency::{self, Keyed};
 use super::{list, many};
 use crate::conn::Conn;
 use crate::error::{Error, Missing};
@@ -35,12 +37,12 @@ type Body = Result<Vec<u8>, Error>;
 
 pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
     let conn = || conn(app);
-    let (one, bulk) = (app.limits().body, app.limits().bulk_body);
+    let one = app.limits().body;
 
     let path = || warp::path!("tables" / String / "docs");
     let list = path().and(read()).and(call(app)).and(conn());
     let list = list.then(|table, call, conn: Conn| answer(conn.clock(), list::list(table, call, conn)));
-    let create = path().and(warp::post()).and(body(bulk)).and(call(app)).and(conn());
+    let create = path().and(warp::post()).and(chunks()).and(call(app)).and(conn());
     let create = create
         .then(|table, body, call, conn: Conn| answer(conn.clock(), create_any(table, body, call, conn)));
     let patch = path().and(warp::patch()).and(body(one)).and(call(app)).and(conn());
@@ -76,21 +78,28 @@ fn one_document(app: &App) -> BoxedFilter<(Response,)> {
     get.or(put).unify().or(patch).unify().or(delete).unify().or(other).unify().boxed()
 }
 
-/// One document, or many, as the body has it.
-async fn create_any(table: String, body: Body, call: Call, mut conn: Conn) -> Result<Response, Error> {
+/// `POST /tables/{t}/docs`: one document, or many, as the body has it.
+async fn create_any(table: String, body: Chunks, call: Call, conn: Conn) -> Result<Response, Error> {
     call.plain()?;
     call.body_is(&[JSON, NDJSON])?;
     let table = name(&table)?;
-    let body = body?;
-    if call.body_is(&[JSON]).is_err() {
-        return many::insert(&table, many::lines(&body)?, &call, &mut conn).await;
+    let Some(key) = idempotency::key(&call.headers)? else { return create(&table, body, &call, conn).await };
+    // What is done once has to be known as a whole before.
+    let limits = call.app.limits();
+    let body = Documents::new(body, &call.headers, limits, true).into_whole().await?;
+    let database = call.app.database().clone();
+    let keyed = Keyed::new(key, &format!("/tables/{table}/docs"), &call.headers, &body, database);
+    keyed.once(create(&table, bulk::whole(body), &call, conn)).await
+}
+
+async fn create(table: &str, body: Chunks, call: &Call, mut conn: Conn) -> Result<Response, Error> {
+    let lines = call.body_is(&[JSON]).is_err();
+    let mut documents = Documents::new(body, &call.headers, call.app.limits(), lines);
+    if lines || documents.is_array().await? {
+        return bulk::insert(table, documents, call, &mut conn).await;
     }
-    match parse(&body)? {
-        Value::Array(documents) => many::insert(&table, documents, &call, &mut conn).await,
-        Value::Object(_) if body.len() as u64 > call.app.limits().body => {
-            Err(Error::BodyTooLarge { limit: call.app.limits().body })
-        }
-        Value::Object(document) => create_one(&table, document, &call, &mut conn).await,
+    match parse(&documents.into_whole().await?)? {
+        Value::Object(document) => create_one(table, document, call, &mut conn).await,
         _ => Err(Error::BadRequest("A document is a JSON object.".to_owned())),
     }
 }

@@ -123,6 +123,7 @@ async fn make(
     call.plain()?;
     call.body_is(&[JSON])?;
     let (table, index) = (name(&table)?, name(&index)?);
+    call.app.forget_indexes(&table);
     let new: NewIndex = parse(&body?)?;
     if new.fields.is_empty() {
         return Err(Error::BadRequest("An index needs at least one field.".to_owned()));
@@ -135,6 +136,8 @@ async fn make(
         Err(error) => return Err(error),
     };
     let index = wait(&mut conn, &table, &index).await?;
+    // Who looked meanwhile has seen it unfinished.
+    call.app.forget_indexes(&table);
     if created {
         let location = format!("/tables/{table}/indexes/{}", index.name);
         return Ok(at(json(StatusCode::CREATED, &index), &location));
@@ -147,8 +150,10 @@ async fn make(
 
 async fn drop_one(table: String, index: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
     call.plain()?;
-    let drop = r.table(name(&table)?).index_drop(name(&index)?);
+    let table = name(&table)?;
+    let drop = r.table(table.clone()).index_drop(name(&index)?);
     conn.first::<Value>(drop).await?;
+    call.app.forget_indexes(&table);
     Ok(empty(StatusCode::NO_CONTENT))
 }
 

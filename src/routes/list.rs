@@ -1,8 +1,10 @@
-//! Lists of documents: pages, and whole results streamed line by line.
+//! Lists of documents: pages, whole results streamed line by line, and groups.
 
-use futures_util::StreamExt;
+mod lines;
+
+use std::sync::Arc;
+
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reql::r;
 use serde_json::Value;
 use warp::http::StatusCode;
 use warp::http::header::{CONTENT_TYPE, HeaderName, LINK};
@@ -10,45 +12,178 @@ use warp::reply::{Reply, Response};
 
 use super::answer::{json, with_header};
 use super::call::{Call, JSON, NDJSON, name};
+use super::documents::PREFERENCE_APPLIED;
+use super::schema::Indexes;
 use crate::conn::Conn;
-use crate::error::Error;
-use crate::query::{Bounds, Listing, Row};
+use crate::error::{Error, Missing};
+use crate::query::term::{Term, table};
+use crate::query::{Bounds, Grouping, Index, Listing, Plan, Row};
 
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+/// The preference for the query instead of its result.
+const EXPLAIN: &str = "explain";
 
 /// `GET /tables/{t}/docs`
 pub(super) async fn list(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
     let table = name(&table)?;
     let parameters = call.parameters()?;
-    let accepted = call.accept(if call.asks_for(NDJSON) { &[NDJSON] } else { &[JSON, NDJSON] })?;
+    if Grouping::is_asked_for(&parameters) {
+        return groups(&table, &call, &mut conn).await;
+    }
+    let explained = call.wants(EXPLAIN);
+    let streamed = call.asks_for(NDJSON) && !explained;
+    call.accept(if streamed { &[NDJSON] } else { &[JSON] })?;
     let primary_key = call.app.primary_key(&mut conn, &table).await?;
     let bounds = Bounds { limits: call.app.limits(), primary_key: &primary_key };
-    let listing = Listing::parse(parameters, bounds)?;
-    let total = match call.prefers("count") {
-        Some("exact") => conn.first::<f64>(listing.count(r.table(table.clone()))).await?,
+    let listing = match call.asks_for(NDJSON) {
+        true => Listing::parse_streamed(parameters, bounds)?,
+        false => Listing::parse(parameters, bounds)?,
+    };
+    let mut list = List { table, listing, call, primary_key };
+    if explained {
+        return list.explain(&mut conn).await;
+    }
+    let total = match list.call.prefers("count") {
+        Some("exact") => Some(list.count(&mut conn).await?),
         _ => None,
     };
-    let response = match accepted {
-        NDJSON => stream(&table, &listing, conn).await?,
-        _ => page(&table, &listing, &call, &mut conn).await?,
-    };
+    let response = if streamed { list.stream(conn).await? } else { list.page(&mut conn).await? };
     Ok(match total {
         Some(total) => with_header(response, TOTAL_COUNT, &format!("{total:.0}")),
         None => response,
     })
 }
 
-async fn page(table: &str, listing: &Listing, call: &Call, conn: &mut Conn) -> Result<Response, Error> {
-    let mut rows: Vec<Row> = conn.all(listing.page(r.table(table.to_owned()))?).await?;
-    let more = rows.len() > listing.limit();
-    rows.truncate(listing.limit());
-    let next = rows.last().filter(|_| more).map(|row| next_page(table, call.raw_query(), &row.place));
-    let documents: Vec<Value> = rows.into_iter().map(|row| row.doc).collect();
-    let response = json(StatusCode::OK, &documents);
-    Ok(match next {
-        Some(next) => with_header(response, LINK, &format!("<{next}>; rel=\"next\"")),
-        None => response,
-    })
+/// `GET /tables/{t}/docs?group=a&agg=count`
+async fn groups(name: &str, call: &Call, conn: &mut Conn) -> Result<Response, Error> {
+    call.accept(&[JSON])?;
+    let primary_key = call.app.primary_key(conn, name).await?;
+    let bounds = Bounds { limits: call.app.limits(), primary_key: &primary_key };
+    let grouping = Grouping::parse(call.parameters()?, bounds)?;
+    let indexes = call.app.indexes(conn, name).await?;
+    let query = grouping.query(&indexes.plain, table(name));
+    if call.wants(EXPLAIN) {
+        return Ok(explanation(None, &[query]));
+    }
+    let groups: Vec<Value> = match conn.all(query.into()).await {
+        Err(error) if is_about_an_index(&error) => {
+            call.app.forget_indexes(name);
+            conn.all(grouping.query(&[], table(name)).into()).await?
+        }
+        groups => groups?,
+    };
+    Ok(json(StatusCode::OK, &groups))
+}
+
+/// A list that a request asks for.
+struct List {
+    table: String,
+    listing: Listing,
+    call: Call,
+    primary_key: String,
+}
+
+impl List {
+    async fn page(&mut self, conn: &mut Conn) -> Result<Response, Error> {
+        let mut plans = self.plans(conn).await?.into_iter();
+        let mut rows: Vec<Row> = loop {
+            let plan = plans.next().unwrap_or_else(|| self.listing.whole());
+            match conn.all(self.listing.page(&plan, &table(&self.table)).into()).await {
+                Err(error) if plans.len() > 0 && self.can_do_without(&plan, &error) => {}
+                rows => break rows?,
+            }
+        };
+        let limit = self.listing.limit();
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let query = self.call.raw_query();
+        let next = rows.last().filter(|_| more).map(|row| next_page(&self.table, query, &row.place));
+        let documents: Vec<Value> = rows.into_iter().map(|row| row.doc).collect();
+        let response = json(StatusCode::OK, &documents);
+        Ok(match next {
+            Some(next) => with_header(response, LINK, &format!("<{next}>; rel=\"next\"")),
+            None => response,
+        })
+    }
+
+    /// The whole result, one document in each line, as the database gives it out. An error in the middle of it breaks the
+    /// body off, so that nobody takes half a result for all of it.
+    async fn stream(&mut self, mut conn: Conn) -> Result<Response, Error> {
+        let mut plans = self.plans(&mut conn).await?.into_iter();
+        loop {
+            let plan = plans.next().unwrap_or_else(|| self.listing.whole());
+            let parts = self.listing.stream(&plan, &table(&self.table));
+            let spare = conn.sibling();
+            match lines::begin(conn, parts).await {
+                Err(error) if plans.len() > 0 && self.can_do_without(&plan, &error) => conn = spare,
+                Err(error) => return Err(error),
+                Ok(lines) => {
+                    let response = warp::reply::stream(lines).into_response();
+                    return Ok(with_header(response, CONTENT_TYPE, NDJSON));
+                }
+            }
+        }
+    }
+
+    async fn count(&self, conn: &mut Conn) -> Result<f64, Error> {
+        let indexes = self.call.app.indexes(conn, &self.table).await?;
+        let query = |indexes: &[Index]| self.listing.count(indexes, table(&self.table)).into();
+        let count = match conn.first(query(&indexes.plain)).await {
+            Err(error) if is_about_an_index(&error) => {
+                self.call.app.forget_indexes(&self.table);
+                conn.first(query(&[])).await?
+            }
+            count => count?,
+        };
+        Ok(count.unwrap_or_default())
+    }
+
+    /// Tells the query that would run, and the index that it goes through.
+    async fn explain(&mut self, conn: &mut Conn) -> Result<Response, Error> {
+        let plans = self.plans(conn).await?;
+        let plan = plans.into_iter().next().unwrap_or_else(|| self.listing.whole());
+        let queries = match self.call.asks_for(NDJSON) {
+            true => self.listing.stream(&plan, &table(&self.table)),
+            false => vec![self.listing.page(&plan, &table(&self.table))],
+        };
+        Ok(explanation(plan.index(), &queries))
+    }
+
+    async fn plans(&self, conn: &mut Conn) -> Result<Vec<Plan>, Error> {
+        let mut indexes = self.call.app.indexes(conn, &self.table).await?;
+        if self.names_none_of(&indexes) {
+            // It may have been made since.
+            self.call.app.forget_indexes(&self.table);
+            indexes = self.call.app.indexes(conn, &self.table).await?;
+            if self.names_none_of(&indexes) {
+                return Err(Error::NotFound(Missing::Index));
+            }
+        }
+        self.listing.plans(&indexes.plain)
+    }
+
+    fn names_none_of(&self, indexes: &Arc<Indexes>) -> bool {
+        self.listing.index().is_some_and(|name| name != self.primary_key && !indexes.has(name))
+    }
+
+    /// Whether another way may lead to what this one failed to find: the index is gone, or found too much to be sorted.
+    fn can_do_without(&self, plan: &Plan, error: &Error) -> bool {
+        if is_about_an_index(error) {
+            self.call.app.forget_indexes(&self.table);
+            return true;
+        }
+        plan.index().is_some() && error.is_resource_limit()
+    }
+}
+
+fn is_about_an_index(error: &Error) -> bool {
+    error.missing() == Some(Missing::Index)
+}
+
+fn explanation(index: Option<&str>, queries: &[Term]) -> Response {
+    let reql: Vec<_> = queries.iter().map(Term::to_string).collect();
+    let explained = serde_json::json!({ "index": index, "reql": reql.join("\n") });
+    with_header(json(StatusCode::OK, &explained), PREFERENCE_APPLIED, EXPLAIN)
 }
 
 /// The URL of the next page: this one's, but from another place.
@@ -60,30 +195,6 @@ fn next_page(table: &str, query: &str, place: &Value) -> String {
     let (last, parts) = parts.split_last().unwrap_or((&"", &[]));
     let start = parts.iter().map(|part| format!("{part}&")).collect::<String>();
     format!("/tables/{table}/docs?{start}cursor={last}")
-}
-
-/// The whole result, one document in each line, as the database gives it out. An error in the middle of it breaks the
-/// body off, so that nobody takes half a result for all of it.
-async fn stream(table: &str, listing: &Listing, conn: Conn) -> Result<Response, Error> {
-    let rows = conn.into_stream::<Value>(listing.stream(r.table(table.to_owned()))?).await?;
-    let mut rows = Box::pin(rows.peekable());
-    // The first row tells whether there is a result at all; until then the status can still say so.
-    if rows.as_mut().peek().await.is_some_and(Result::is_err)
-        && let Some(Err(error)) = rows.next().await
-    {
-        return Err(error);
-    }
-    let lines = rows.map(|row| row.map(lines));
-    let response = warp::reply::stream(lines).into_response();
-    Ok(with_header(response, CONTENT_TYPE, NDJSON))
-}
-
-/// Documents as lines. What the database sorted in memory arrives as one array.
-fn lines(row: Value) -> String {
-    match row {
-        Value::Array(documents) => documents.iter().map(|document| format!("{document}\n")).collect(),
-        document => format!("{document}\n"),
-    }
 }
 
 #[cfg(test)]

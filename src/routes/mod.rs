@@ -5,6 +5,7 @@
 
 mod answer;
 mod body;
+mod bulk;
 mod call;
 mod changes;
 mod cors;
@@ -12,6 +13,7 @@ mod credentials;
 mod documents;
 mod etag;
 mod gate;
+mod idempotency;
 mod indexes;
 mod layer;
 mod list;
@@ -19,6 +21,7 @@ mod many;
 mod openapi;
 mod operations;
 mod paths;
+mod schema;
 mod service;
 mod tables;
 
@@ -39,6 +42,7 @@ use crate::error::{Error, Missing, recover};
 use crate::metrics::Metrics;
 use crate::query::term::{field, term};
 use crate::settings::{Limits, Settings};
+use schema::Indexes;
 pub use service::service;
 
 /// How long a table's primary key is taken for granted. A table that is dropped and made again with another one is rare,
@@ -64,6 +68,7 @@ struct Shared {
     /// Permits for live queries.
     feeds: Arc<Semaphore>,
     stop: watch::Sender<bool>,
+    schemas: schema::Schemas,
 }
 
 impl App {
@@ -83,6 +88,7 @@ impl App {
             stop: watch::Sender::new(false),
             settings,
             primary_keys: Mutex::default(),
+            schemas: schema::Schemas::default(),
         };
         App { shared: Arc::new(shared) }
     }
@@ -158,8 +164,19 @@ impl App {
         (since.elapsed() < PRIMARY_KEYS_LAST).then(|| name.clone())
     }
 
+    /// What is known of a table's indexes.
+    pub(crate) async fn indexes(&self, conn: &mut Conn, table: &str) -> Result<Arc<Indexes>, Error> {
+        self.shared.schemas.indexes(conn, table).await
+    }
+
+    /// The table's indexes are other ones than was thought.
+    pub(crate) fn forget_indexes(&self, table: &str) {
+        self.shared.schemas.forget(table);
+    }
+
     /// The table was made or dropped through this service.
     pub(crate) fn forget_primary_key(&self, table: &str) {
+        self.forget_indexes(table);
         self.shared.primary_keys.lock().unwrap_or_else(PoisonError::into_inner).remove(table);
     }
 }

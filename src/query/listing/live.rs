@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::query::order::Order;
 use crate::query::parameters::{Parameters, bad};
 use crate::query::path::Path;
+use crate::query::plan::{Index, Plan, Wanted};
 use crate::query::term::{datum, func, order_by_index, term};
 
 /// Parameters of a list that make no sense for one that never ends.
@@ -46,6 +47,12 @@ impl Live {
         if limited && listing.index.is_some() {
             return Err(bad("index", "a live query with `limit` goes through the index of its order"));
         }
+        if listing.index.is_some() && listing.named().is_none() {
+            return Err(bad(
+                "index",
+                "it needs a condition on the field of the same name: eq, in, lt, lte, gt or gte",
+            ));
+        }
         let order = limited.then(|| IndexOrder::of(&listing.order, bounds.primary_key)).transpose()?;
         Ok(Live { listing, initial, order })
     }
@@ -67,7 +74,10 @@ impl Live {
     pub(crate) fn query(&self, table: Command, index: Option<&str>, options: Options) -> Command {
         let listing = &self.listing;
         let rows = match &self.order {
-            None => listing.narrowed(table),
+            None => match listing.named() {
+                Some(plan) => plan.found(table),
+                None => table,
+            },
             Some(_) => order_by_index(table, index.unwrap_or(&listing.primary_key)),
         };
         let rows = listing.filtered(rows);
@@ -81,6 +91,15 @@ impl Live {
             None => rows,
         };
         rows.changes(options)
+    }
+}
+
+impl Listing {
+    /// The way through the index that the request names. A live query takes it to be over the field of its name.
+    fn named(&self) -> Option<Plan> {
+        let name = self.index.as_ref()?;
+        let index = Index { name: name.clone(), fields: vec![Path::parse(name, "index").ok()?] };
+        Plan::through(&index, Wanted { order: &Order::unsorted(), ..self.wanted() })
     }
 }
 

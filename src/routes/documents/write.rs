@@ -40,7 +40,7 @@ impl Target<'_> {
 /// A query that inserts a document.
 pub(super) fn insert(table: &str, document: &Map<String, Value>) -> Command {
     let options = insert::Options::new().return_changes(ReturnChanges::Always);
-    with_tag(r.table(table.to_owned()).insert(r.args((datum(document), options))))
+    with_tag(r.table(table.to_owned()).insert(r.args((datum::<Command>(document), options))))
 }
 
 /// Ends a change of a document that isn't there.

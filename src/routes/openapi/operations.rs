@@ -10,7 +10,7 @@ use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, RefOr, Required};
 
-use super::parameters::{all as everything, filter, header, id, initial, name, page, tags};
+use super::parameters::{all as everything, filter, groups, header, id, idempotency_key, initial, name, page, tags};
 use super::schemas::{list_of, named, one_or, text};
 use crate::error::Code;
 use crate::routes::call::{HTML, JSON, NDJSON, TEXT};
@@ -237,7 +237,8 @@ fn indexes() -> Vec<Op> {
 fn documents(settings: &Settings) -> Vec<Op> {
     let path = "/tables/{table}/docs";
     let lines = || ContentBuilder::new().schema(Some(text())).build();
-    let prefer = "`count=exact` counts the whole result in `X-Total-Count`.";
+    let prefer = "`count=exact` counts the whole result in `X-Total-Count`; `explain` tells the query and its index \
+                  instead of running it.";
     let bulk = "With many documents, `resolution=merge-duplicates` or `resolution=replace-duplicates`; with one, \
                 `return=minimal`.";
     let outcomes = || of("What became of each.", named("Outcomes"));
@@ -246,6 +247,7 @@ fn documents(settings: &Settings) -> Vec<Op> {
             .takes([name("table")])
             .takes(filter())
             .takes(page(&settings.limits))
+            .takes(groups())
             .takes([header("Prefer", prefer)])
             .answers(
                 200,
@@ -256,7 +258,7 @@ fn documents(settings: &Settings) -> Vec<Op> {
             )
             .problems(&[Code::QueryLogic, Code::NoSuchIndex, Code::ResourceLimit, Code::Refused]),
         op(HttpMethod::Post, path, "createDocuments", "Create a document, or many")
-            .takes([name("table"), header("Prefer", bulk)])
+            .takes([name("table"), header("Prefer", bulk), idempotency_key()])
             .body(sent(&[JSON], one_or_many()).content(NDJSON, lines()).build())
             .answers(
                 201,
@@ -265,7 +267,7 @@ fn documents(settings: &Settings) -> Vec<Op> {
             )
             .answers(207, outcomes())
             .problems(&WRITE)
-            .problems(&[Code::Conflict, Code::ResourceLimit]),
+            .problems(&[Code::Conflict, Code::ResourceLimit, Code::KeyInUse, Code::KeyReused]),
         op(HttpMethod::Patch, path, "changeDocuments", "Change all documents that match")
             .takes([name("table"), everything()])
             .takes(filter())

@@ -43,6 +43,12 @@ pub(super) fn header(name: &str, about: &str) -> Parameter {
     parameter(ParameterIn::Header, name, about, Schema::from(text().build())).build()
 }
 
+pub(super) fn idempotency_key() -> Parameter {
+    let key = Schema::from(text().pattern(Some("^\"[a-z0-9-]{1,64}\"$")).build());
+    let about = "A request that is repeated with the same key within a day is done once.";
+    parameter(ParameterIn::Header, "Idempotency-Key", about, key).build()
+}
+
 pub(super) fn tags(name: &str, about: &str) -> Parameter {
     let tags = Schema::from(text().pattern(Some(TAGS)).build());
     parameter(ParameterIn::Header, name, about, tags).example(Some("*".into())).build()
@@ -91,9 +97,21 @@ pub(super) fn page(limits: &Limits) -> Vec<Parameter> {
         query("cursor", "Where the page begins: as the `Link` of the page before has it.", text()),
         query(
             "index",
-            "The secondary index to go through; it needs a condition on the field of its name.",
+            "The index to go through, which has to fit the conditions or the order; without it the service chooses one.",
             text(),
         ),
+    ]
+}
+
+/// What documents come to in groups.
+pub(super) fn groups() -> Vec<Parameter> {
+    let fields = text().pattern(Some(format!("^{FIELD}(,{FIELD})*$")));
+    let figure = format!("(count|(sum|avg|min|max)\\({FIELD}\\))");
+    let figures = text().pattern(Some(format!("^{figure}(,{figure})*$")));
+    let about = "What is told of each group, or of all documents together: `count,sum(age),avg(age),min(age),max(age)`.";
+    vec![
+        query("group", "By which fields documents are grouped; not together with an order, pages or fields.", fields),
+        query("agg", about, figures),
     ]
 }
 

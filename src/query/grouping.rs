@@ -1,0 +1,224 @@
+//! What documents come to in groups: `group=FIELD` with `agg=count,sum(x),avg(x),min(x),max(x)`.
+//!
+//! The whole is one pass over the documents, by `map` and `reduce`, so that it takes the memory of its groups and not of
+//! its documents.
+
+use ql2::term::TermType;
+
+use super::listing::{Bounds, Listing};
+use super::parameters::{Parameters, bad};
+use super::path::Path;
+use super::plan::Index;
+use super::term::{
+    Node, Term, array, bind, binary_func, branch, datum, eq, field, func, null, object, term,
+};
+use crate::error::Error;
+
+/// Parameters of lists of documents that make no sense for groups.
+const OF_DOCUMENTS: [&str; 7] = ["order", "select", "omit", "limit", "offset", "cursor", "index"];
+/// The most fields and the most aggregates of one request.
+const MOST: usize = 20;
+
+/// Documents in groups.
+#[derive(Debug, Clone)]
+pub(crate) struct Grouping {
+    listing: Listing,
+    by: Vec<Path>,
+    aggregates: Vec<Aggregate>,
+}
+
+/// One figure of each group; its name in the answer is its text in the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Aggregate {
+    name: String,
+    figure: Figure,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Figure {
+    Count,
+    /// Of numbers; other values don't count.
+    Sum(Path),
+    Avg(Path),
+    /// Of values that have an order.
+    Min(Path),
+    Max(Path),
+}
+
+impl Grouping {
+    /// Whether parameters ask for groups.
+    pub(crate) fn is_asked_for(parameters: &Parameters) -> bool {
+        parameters.has("group") || parameters.has("agg")
+    }
+
+    pub(crate) fn parse(mut parameters: Parameters, bounds: Bounds<'_>) -> Result<Self, Error> {
+        if let Some(name) = OF_DOCUMENTS.into_iter().find(|name| parameters.has(name)) {
+            return Err(bad(name, "groups have neither an order nor pages nor fields of their own"));
+        }
+        let by = match parameters.take("group")? {
+            Some(text) => Path::parse_list(&text, "group")?,
+            None => Vec::new(),
+        };
+        let text = parameters.take("agg")?.unwrap_or_else(|| "count".to_owned());
+        let aggregates = text.split(',').map(Aggregate::parse).collect::<Result<Vec<_>, _>>()?;
+        if by.len() > MOST || aggregates.len() > MOST {
+            return Err(bad(if by.len() > MOST { "group" } else { "agg" }, format!("it may name {MOST} at most")));
+        }
+        let listing = Listing::parse(parameters, bounds)?;
+        Ok(Grouping { listing, by, aggregates })
+    }
+
+    /// A query for all groups, in the order of their values, if these are the table's indexes.
+    pub(crate) fn query(&self, indexes: &[Index], table: Term) -> Term {
+        let rows = self.listing.selected(indexes, table);
+        let total = |rows| {
+            let rows = term(TermType::Map, [rows, func(|row| self.of_row(&row))]);
+            term(TermType::Reduce, [rows, binary_func(|one, other| self.combined(&one, &other))])
+        };
+        if self.by.is_empty() {
+            let none = term(TermType::Default, [total(rows), self.of_nothing()]);
+            return array([bind(none, |total| self.answer(None, &total))]);
+        }
+        let keys = self.by.iter().map(|path| func(|row: Term| path.or_null(&row)));
+        let groups = term(TermType::Group, std::iter::once(rows).chain(keys));
+        let answer = func(|group: Term| {
+            self.answer(Some(field(group.clone(), "group")), &field(group, "reduction"))
+        });
+        term(TermType::Map, [term(TermType::Ungroup, [total(groups)]), answer])
+    }
+
+    /// The fields that figures are about.
+    fn fields(&self) -> Vec<&Path> {
+        let mut fields = Vec::new();
+        for path in self.aggregates.iter().filter_map(|aggregate| aggregate.figure.field()) {
+            if !fields.contains(&path) {
+                fields.push(path);
+            }
+        }
+        fields
+    }
+
+    /// What one document adds.
+    fn of_row(&self, row: &Term) -> Term {
+        let parts = self.fields().into_iter().map(|path| {
+            let is_number = || {
+                let name = term(TermType::TypeOf, [path.of(row)]);
+                term(TermType::And, [path.is_in(row), eq(name, datum("NUMBER"))])
+            };
+            let value = || path.sortable_or_null(row);
+            let numbers = branch(is_number(), datum(1), datum(0));
+            part(numbers, branch(is_number(), path.of(row), datum(0)), value(), value())
+        });
+        totals(datum(1), parts)
+    }
+
+    fn of_nothing(&self) -> Term {
+        let parts = self.fields().into_iter().map(|_| part(datum(0), datum(0), null(), null()));
+        totals(datum(0), parts)
+    }
+
+    fn combined(&self, one: &Term, other: &Term) -> Term {
+        let sum = |one: &Term, other: &Term, name: &str| {
+            term(TermType::Add, [field(one.clone(), name), field(other.clone(), name)])
+        };
+        let parts = (0..self.fields().len()).map(|at| {
+            let (one, other) = (nth(one, at), nth(other, at));
+            part(
+                sum(&one, &other, "numbers"),
+                sum(&one, &other, "sum"),
+                extreme(TermType::Le, &field(one.clone(), "min"), &field(other.clone(), "min")),
+                extreme(TermType::Ge, &field(one.clone(), "max"), &field(other.clone(), "max")),
+            )
+        });
+        totals(sum(one, other, "count"), parts)
+    }
+
+    fn answer(&self, group: Option<Term>, total: &Term) -> Term {
+        let fields = self.fields();
+        let of = |path: &Path, name: &str| {
+            let at = fields.iter().position(|own| *own == path).unwrap_or_default();
+            field(nth(total, at), name)
+        };
+        let some = |path: &Path, value: Term| {
+            let none = eq(of(path, "numbers"), datum(0));
+            branch(none, null(), value)
+        };
+        let figures = self.aggregates.iter().map(|aggregate| {
+            let value = match &aggregate.figure {
+                Figure::Count => field(total.clone(), "count"),
+                Figure::Sum(path) => some(path, of(path, "sum")),
+                Figure::Avg(path) => {
+                    some(path, term(TermType::Div, [of(path, "sum"), of(path, "numbers")]))
+                }
+                Figure::Min(path) => of(path, "min"),
+                Figure::Max(path) => of(path, "max"),
+            };
+            (aggregate.name.as_str(), value)
+        });
+        object(group.map(|group| ("group", group)).into_iter().chain(figures))
+    }
+}
+
+impl Aggregate {
+    fn parse(text: &str) -> Result<Self, Error> {
+        let text = text.trim();
+        let wrong = || bad("agg", format!("`{text}` is none of count, sum(FIELD), avg(FIELD), min(FIELD), max(FIELD)"));
+        let name = text.to_owned();
+        if text == "count" {
+            return Ok(Aggregate { name, figure: Figure::Count });
+        }
+        let (function, rest) = text.split_once('(').ok_or_else(wrong)?;
+        let path = Path::parse(rest.strip_suffix(')').ok_or_else(wrong)?, "agg")?;
+        let figure = match function {
+            "sum" => Figure::Sum(path),
+            "avg" => Figure::Avg(path),
+            "min" => Figure::Min(path),
+            "max" => Figure::Max(path),
+            _ => return Err(wrong()),
+        };
+        Ok(Aggregate { name, figure })
+    }
+}
+
+impl Figure {
+    fn field(&self) -> Option<&Path> {
+        match self {
+            Figure::Count => None,
+            Figure::Sum(path) | Figure::Avg(path) | Figure::Min(path) | Figure::Max(path) => Some(path),
+        }
+    }
+}
+
+fn totals(count: Term, parts: impl Iterator<Item = Term>) -> Term {
+    object([("count", count), ("fields", array(parts))])
+}
+
+fn part(numbers: Term, sum: Term, min: Term, max: Term) -> Term {
+    object([("numbers", numbers), ("sum", sum), ("min", min), ("max", max)])
+}
+
+fn nth(totals: &Term, at: usize) -> Term {
+    term(TermType::Nth, [field(totals.clone(), "fields"), Node::datum(at)])
+}
+
+/// Of two values the one that goes before the other; null goes before none.
+fn extreme(before: TermType, one: &Term, other: &Term) -> Term {
+    let first = term(before, [one.clone(), other.clone()]);
+    let first = term(TermType::Or, [eq(other.clone(), null()), first]);
+    branch(eq(one.clone(), null()), other.clone(), branch(first, one.clone(), other.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aggregates_are_read() {
+        let sum = Aggregate::parse(" sum(a.b)").unwrap();
+        assert_eq!(sum.figure, Figure::Sum(Path::parse("a.b", "agg").unwrap()));
+        assert_eq!(sum.name, "sum(a.b)");
+        for wrong in ["", "sum", "sum(", "sum()", "sum(a", "median(a)", "count(a)", "sum(a..b)"] {
+            assert!(matches!(Aggregate::parse(wrong), Err(Error::BadParameter { name, .. }) if name == "agg"), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! Which index a list goes through.
+//!
+//! An index fits if it holds every document that the list could: an entry is made only for a document that has a value of
+//! an ordinary type in each of the index's fields. For each field a condition of the filter has to see to that; a list in
+//! the index's own order may do without it for the first field, and looks for the others ([`Plan::rest`]) at its end.
+//!
+//! Whatever an index finds, the filter still applies to it, so a range may be wider than the conditions that it is made of.
+
+use std::cmp::Ordering;
+
+use ql2::term::TermType;
+use serde_json::Value;
+
+use super::filter::{Condition, Filter, Test};
+use super::order::Order;
+use super::path::Path;
+use super::term::{Node, Options, array, between, datum, get_all, order_by_index, then_by};
+
+/// A secondary index over plain fields, one entry for each document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Index {
+    pub(crate) name: String,
+    pub(crate) fields: Vec<Path>,
+}
+
+/// A way through a table.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Plan {
+    index: String,
+    access: Access,
+    /// How many keys of the list's order the index's order is; the rows are sorted in memory if there is none.
+    sorted: Option<usize>,
+    /// Whether the documents without a value in the order's first field come after those of the index.
+    rest: bool,
+    /// How many conditions the index answers.
+    merit: Merit,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Access {
+    All,
+    Keys(Vec<Value>),
+    /// From the first values to the second, each the first ones of the index's fields; of an index over one field, its value.
+    Range {
+        low: Vec<Value>,
+        high: Vec<Value>,
+        compound: bool,
+    },
+}
+
+/// What an index is good for; the greatest is the best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Merit {
+    Scan,
+    Range,
+    Sorted,
+    SortedRange,
+    Keys(usize),
+    SortedKeys(usize),
+    PrimaryKeys,
+}
+
+/// What a filter says of one field.
+#[derive(Debug, Default)]
+struct Known<'a> {
+    equal: Option<&'a Value>,
+    any: Option<&'a [Value]>,
+    low: Option<&'a Value>,
+    high: Option<&'a Value>,
+    typed: bool,
+}
+
+/// What plans are made for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) filter: &'a Filter,
+    pub(super) order: &'a Order,
+    pub(super) place: Option<&'a [Value]>,
+    pub(super) primary_key: &'a str,
+}
+
+impl Plan {
+    /// All ways through these indexes and the primary key, the best one first. The last is the whole table.
+    pub(super) fn all(wanted: Wanted<'_>, indexes: &[Index]) -> Vec<Plan> {
+        let primary = primary(wanted);
+        let mut plans: Vec<_> =
+            indexes.iter().chain([&primary]).filter_map(|index| Plan::through(index, wanted)).collect();
+        // Stable: of two that are as good, the first in the order of the indexes.
+        plans.sort_by_key(|plan| std::cmp::Reverse(plan.merit));
+        plans.retain(|plan| plan.merit != Merit::Scan);
+        plans.push(Plan::whole(wanted));
+        plans
+    }
+
+    /// Through the whole table, in the order of the primary key if that is the list's.
+    pub(super) fn whole(wanted: Wanted<'_>) -> Plan {
+        let sorted = wanted.order.is_index(wanted.primary_key);
+        let access = match wanted.place.filter(|_| sorted) {
+            Some(place) => Access::Range { low: place.to_vec(), high: Vec::new(), compound: false },
+            None => Access::All,
+        };
+        Plan {
+            index: wanted.primary_key.to_owned(),
+            access,
+            sorted: sorted.then_some(1),
+            rest: false,
+            merit: Merit::Scan,
+        }
+    }
+
+    /// Through one index, if it fits.
+    pub(super) fn through(index: &Index, wanted: Wanted<'_>) -> Option<Plan> {
+        let known: Vec<_> = index.fields.iter().map(|field| Known::of(field, wanted)).collect();
+        let equal: Vec<Value> = known.iter().map_while(|known| known.equal.cloned()).collect();
+        let open = index.fields.get(equal.len()..)?;
+        let sorted = covered(open, wanted);
+        let unknown = known.iter().filter(|known| !known.typed).count();
+        let rest = unknown > 0 && equal.is_empty() && !known.first()?.typed;
+        // Those that miss another field than the first of the order would belong in between.
+        if unknown > usize::from(rest) || (rest && sorted.is_none()) {
+            return None;
+        }
+        let plan = |access, sorted, merit| {
+            Some(Plan { index: index.name.clone(), access, sorted, rest, merit })
+        };
+        let compound = index.fields.len() > 1;
+        let is_primary = index.name == wanted.primary_key;
+        if let ([known], Some(_)) = (&known[..], known.first()?.any) {
+            let keys = known.any.map(distinct).unwrap_or_default();
+            return plan(Access::Keys(keys), None, if is_primary { Merit::PrimaryKeys } else { Merit::Keys(1) });
+        }
+        if open.is_empty() && (sorted.is_none() || is_primary) {
+            let keys = if compound { vec![Value::Array(equal.clone())] } else { equal.clone() };
+            let merit = if is_primary { Merit::PrimaryKeys } else { Merit::Keys(equal.len()) };
+            return plan(Access::Keys(keys), None, merit);
+        }
+        let next = known.get(equal.len());
+        let bound = |value: Option<&Value>| equal.iter().chain(value).cloned().collect::<Vec<_>>();
+        let mut low = bound(next.and_then(|known| known.low));
+        let high = bound(next.and_then(|known| known.high));
+        if rest {
+            // The lowest value that has an order.
+            low = vec![Value::Bool(false)];
+        }
+        let narrows = next.is_some_and(|known| known.low.is_some() || known.high.is_some());
+        let merit = match (equal.len(), sorted.is_some(), narrows) {
+            (0, false, false) => return None,
+            (0, false, true) => Merit::Range,
+            // The primary key's order costs no index.
+            (0, true, false) if is_primary => Merit::Scan,
+            (0, true, false) => Merit::Sorted,
+            (0, true, true) => Merit::SortedRange,
+            (_, _, _) if is_primary => Merit::PrimaryKeys,
+            (count, false, _) => Merit::Keys(count),
+            (count, true, _) => Merit::SortedKeys(count),
+        };
+        if let (Some(place), Some(_)) = (wanted.place, sorted) {
+            let here = place.get(..open.len()).filter(|here| !here.iter().any(Value::is_null));
+            low = here.map_or(low, |here| equal.iter().chain(here).cloned().collect());
+        }
+        plan(Access::Range { low, high, compound }, sorted, merit)
+    }
+
+    /// The name of the index; `None` if the table is read as it comes.
+    pub(crate) fn index(&self) -> Option<&str> {
+        (self.access != Access::All || self.sorted.is_some()).then_some(self.index.as_str())
+    }
+
+    /// Whether the rows come in the list's order without being sorted in memory.
+    pub(super) fn is_sorted(&self) -> bool {
+        self.sorted.is_some()
+    }
+
+    /// Whether it finds so few rows that sorting them is nothing.
+    pub(super) fn finds_few(&self) -> bool {
+        self.merit == Merit::PrimaryKeys
+    }
+
+    /// Whether documents that the index doesn't hold come after those that it holds.
+    pub(super) fn has_rest(&self) -> bool {
+        self.rest
+    }
+
+    /// The documents that it finds, in no order, for a list that has no rest.
+    pub(super) fn found<T: Node>(&self, table: T) -> T {
+        match &self.access {
+            Access::All => table,
+            Access::Keys(keys) => get_all(table, keys.iter().map(datum), &self.index),
+            Access::Range { low, high, compound } => {
+                let end = |typ| T::call(typ, Vec::new(), Options::default());
+                let bounds = match compound {
+                    false => [
+                        low.first().map_or_else(|| end(TermType::Minval), datum),
+                        high.first().map_or_else(|| end(TermType::Maxval), datum),
+                    ],
+                    true => [
+                        array(low.iter().map(datum)),
+                        array(high.iter().map(datum).chain([end(TermType::Maxval)])),
+                    ],
+                };
+                let [low, high] = bounds;
+                let index = Some(self.index.clone());
+                between(table, low, high, Options { index, left_open: false, right_closed: true })
+            }
+        }
+    }
+
+    /// The same in the order of the index, if that is the list's.
+    pub(super) fn ordered<T: Node>(&self, table: T, order: &Order) -> T {
+        let found = self.found(table);
+        match self.sorted {
+            None => found,
+            Some(covered) if covered + 1 >= order.keys().len() && !order.keys().iter().any(|key| key.falling) => {
+                order_by_index(found, &self.index)
+            }
+            Some(covered) => then_by(found, order.terms(covered), &self.index),
+        }
+    }
+}
+
+/// The index of the primary key.
+pub(super) fn primary(wanted: Wanted<'_>) -> Index {
+    Index { name: wanted.primary_key.to_owned(), fields: vec![Path::whole(wanted.primary_key)] }
+}
+
+/// How many keys of the order these fields, those of an index that aren't fixed, cover; if their order is that order's.
+/// Entries of equal value lie in the order of the primary key.
+fn covered(open: &[Path], wanted: Wanted<'_>) -> Option<usize> {
+    let keys = wanted.order.keys();
+    let begins = open.len() <= keys.len()
+        && open.iter().zip(keys).all(|(field, key)| key.field == *field && !key.falling);
+    if open.is_empty() {
+        return wanted.order.is_index(wanted.primary_key).then_some(0);
+    }
+    begins.then_some(open.len())
+}
+
+impl<'a> Known<'a> {
+    fn of(field: &Path, wanted: Wanted<'a>) -> Self {
+        let primary = field.is(wanted.primary_key);
+        let usable = |value: &Value| if primary { is_key(value) } else { is_indexed(value) };
+        let mut known = Known { typed: primary, ..Known::default() };
+        for Condition { test, .. } in wanted.filter.conditions().filter(|condition| condition.field == *field) {
+            match test {
+                Test::Compare(TermType::Eq, value) if usable(value) => known.equal = Some(value),
+                Test::In(values) if values.iter().all(|value| usable(value) && !value.is_array()) => {
+                    known.any = Some(values);
+                }
+                Test::Compare(op, value) if is_ranged(*op) && usable(value) && !value.is_array() => {
+                    match op {
+                        TermType::Gt | TermType::Ge => known.low = Some(value),
+                        _ => known.high = Some(value),
+                    }
+                }
+                Test::Match(_) => {}
+                _ => continue,
+            }
+            known.typed = true;
+        }
+        known
+    }
+}
+
+fn is_ranged(op: TermType) -> bool {
+    matches!(op, TermType::Lt | TermType::Le | TermType::Gt | TermType::Ge)
+}
+
+/// Whether a document with this value has an entry under it in an index.
+fn is_indexed(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(items) => items.iter().all(is_indexed),
+        Value::Object(fields) => fields.get("$reql_type$").is_some_and(|name| name == "TIME"),
+        _ => true,
+    }
+}
+
+/// Whether it could be a primary key. Longer ones are errors, where a filter just finds nothing.
+fn is_key(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.len() <= 100 && !text.contains('\0'),
+        value => value.is_number() || value.is_boolean(),
+    }
+}
+
+/// Values that are different to the database, which knows one kind of number: each finds its documents once.
+fn distinct(values: &[Value]) -> Vec<Value> {
+    let mut kept: Vec<Value> = Vec::new();
+    for value in values {
+        if !kept.iter().any(|other| same(value, other)) {
+            kept.push(value.clone());
+        }
+    }
+    kept
+}
+
+fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => {
+            let (one, other) = (one.as_f64(), other.as_f64());
+            one.zip(other).is_some_and(|(one, other)| one.total_cmp(&other) == Ordering::Equal || one == other)
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        // Two times may be the same in different zones.
+        (Value::Object(one), Value::Object(other)) => one.get("epoch_time") == other.get("epoch_time"),
+        _ => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parameters::Parameters;
+    use super::super::term::{Term, table};
+    use super::*;
+    use crate::query::Listing;
+
+    fn index(name: &str) -> Index {
+        let fields = name.split('+').map(|field| Path::parse(field, "index").unwrap()).collect();
+        Index { name: name.to_owned(), fields }
+    }
+
+    /// The query for the rows of the best plan.
+    fn best(query: &str, indexes: &[&str]) -> String {
+        let mut parameters = Parameters::parse(query).unwrap();
+        let order = Order::parse(parameters.take("order").unwrap().as_deref(), "id").unwrap();
+        let filter = Listing::filter(parameters).unwrap();
+        let wanted = Wanted { filter: &filter, order: &order, place: None, primary_key: "id" };
+        let indexes: Vec<_> = indexes.iter().map(|name| index(name)).collect();
+        let plan = Plan::all(wanted, &indexes).swap_remove(0);
+        let rows = plan.ordered(table::<Term>("t"), &order).to_string();
+        let rest = if plan.rest { " + rest" } else { "" };
+        format!("{}{rest}", rows.strip_prefix("r.table(\"t\")").unwrap())
+    }
+
+    #[test]
+    fn the_index_that_answers_most_is_taken() {
+        for (query, indexes, expected) in [
+            ("", &["a"][..], ".orderBy({index: \"id\"})"),
+            ("id=eq.1&a=eq.2", &["a"], ".getAll(1, {index: \"id\"})"),
+            ("id=in.(1,1.0,2)", &[], ".getAll(1, 2, {index: \"id\"})"),
+            ("a=in.(1,x)", &["a"], ".getAll(1, \"x\", {index: \"a\"})"),
+            ("a=eq.1&order=b", &["a"], ".getAll(1, {index: \"a\"})"),
+            ("a=eq.1&b=eq.2&order=c", &["a", "a+b"], ".getAll([1,2], {index: \"a+b\"})"),
+            (
+                "a=eq.1",
+                &["a"],
+                ".between(1, 1, {index: \"a\", rightBound: \"closed\"}).orderBy({index: \"a\"})",
+            ),
+            ("a=gt.1&order=b", &["a"], ".between(1, r.maxval, {index: \"a\", rightBound: \"closed\"})"),
+            (
+                "a=lte.1&order=a",
+                &["a"],
+                ".between(r.minval, 1, {index: \"a\", rightBound: \"closed\"}).orderBy({index: \"a\"})",
+            ),
+            (
+                "a=eq.1&b=gte.2&order=b",
+                &["a", "b", "a+b"],
+                ".between([1, 2], [1, r.maxval], {index: \"a+b\", rightBound: \"closed\"}).orderBy({index: \"a+b\"})",
+            ),
+            (
+                "order=a",
+                &["a"],
+                ".between(false, r.maxval, {index: \"a\", rightBound: \"closed\"}).orderBy({index: \"a\"}) + rest",
+            ),
+            (
+                "order=a",
+                &["a+id"],
+                ".between([false], [r.maxval], {index: \"a+id\", rightBound: \"closed\"}).orderBy({index: \"a+id\"}) + rest",
+            ),
+        ] {
+            assert_eq!(best(query, indexes), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn an_index_that_lacks_documents_is_none() {
+        for query in ["a=eq.1&order=c", "b=eq.1", "a=ne.1", "a=eq.null", "a=not.eq.1", "a=has", "or=(a=eq.1,b=eq.1)"] {
+            let indexes = if query.starts_with("a=eq.1") { ["a+b"] } else { ["a"] };
+            assert!(!best(query, &indexes).contains("\"a"), "{query}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Bulk inserts: batch by batch, with the outcome of each document.
+//!
+//! A fault in the body, or in the way to the database, ends the insert. If nothing has been written by then, it is the
+//! answer; so a body of one batch is either all readable or does nothing. Otherwise what was written stays written, and the
+//! fault is the last outcome, at the position of the document that it is about.
+
+use reql::cmd::{Conflict, ReturnChanges, insert::Options};
+use reql::{Command, r};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use utoipa::openapi::{Ref, RefOr, Schema};
+use warp::http::StatusCode;
+use warp::http::header::CONTENT_TYPE;
+use warp::reply::{Reply, Response};
+
+use super::super::answer::with_header;
+use super::super::call::{Call, JSON};
+use super::super::documents::PREFERENCE_APPLIED;
+use super::{Documents, Next};
+use crate::conn::Conn;
+use crate::error::{Error, Problem};
+use crate::query::term::datum;
+
+/// The most documents of one request, whose outcomes have to be kept until all are known.
+const MOST: usize = 1_000_000;
+
+/// What became of one document of a bulk insert.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::routes) struct Outcome {
+    /// As of a request of its own.
+    #[schema(minimum = 200, maximum = 599)]
+    status: u16,
+    #[schema(schema_with = id)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Value>,
+    /// The code of the problem, if there was one.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    /// What was wrong, in the last outcome, if the insert ended there.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+fn id() -> RefOr<Schema> {
+    Ref::from_schema_name("Id").into()
+}
+
+/// What became of all so far, as JSON: a million of them take tens of megabytes, not hundreds.
+#[derive(Default)]
+struct Outcomes {
+    text: Vec<u8>,
+    count: usize,
+    failed: bool,
+}
+
+/// What the database says of an insert.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Inserted {
+    changes: Vec<Change>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Change {
+    old_val: Value,
+    new_val: Value,
+    error: Option<String>,
+}
+
+/// Inserts all documents of a body, and tells what became of each.
+pub(in crate::routes) async fn insert(
+    table: &str,
+    mut documents: Documents,
+    call: &Call,
+    conn: &mut Conn,
+) -> Result<Response, Error> {
+    let conflict = match call.prefers("resolution") {
+        Some("merge-duplicates") => Some(Conflict::Update),
+        Some("replace-duplicates") => Some(Conflict::Replace),
+        _ => None,
+    };
+    let key = call.app.primary_key(conn, table).await?;
+    let mut outcomes = Outcomes::default();
+    loop {
+        let mut batch = documents.batch().await;
+        if outcomes.count + batch.documents.len() > MOST {
+            batch.documents.truncate(MOST - outcomes.count);
+            batch.next = Next::Fault(Error::BadRequest(format!("A bulk insert has {MOST} documents at most.")));
+        }
+        if outcomes.count == 0
+            && let Next::Fault(error) = batch.next
+        {
+            documents.drain().await;
+            return Err(error);
+        }
+        if !batch.documents.is_empty() {
+            match insert_batch(table, &key, &batch.documents, conflict, conn).await {
+                Ok(told) => outcomes.extend(told)?,
+                Err(error) if outcomes.count == 0 => return Err(error),
+                Err(error) => batch.next = Next::Fault(error),
+            }
+        }
+        match batch.next {
+            Next::More => {}
+            Next::End => break,
+            Next::Fault(error) => {
+                outcomes.extend([Outcome::fault(&error)])?;
+                documents.drain().await;
+                break;
+            }
+        }
+    }
+    let response = outcomes.into_response();
+    Ok(match conflict {
+        Some(_) => {
+            let applied = format!("resolution={}", call.prefers("resolution").unwrap_or_default());
+            with_header(response, PREFERENCE_APPLIED, &applied)
+        }
+        None => response,
+    })
+}
+
+async fn insert_batch(
+    table: &str,
+    key: &str,
+    batch: &[Map<String, Value>],
+    conflict: Option<Conflict>,
+    conn: &mut Conn,
+) -> Result<Vec<Outcome>, Error> {
+    let mut options = Options::new().return_changes(ReturnChanges::Always);
+    if let Some(conflict) = conflict {
+        options = options.conflict(conflict);
+    }
+    let query = r.table(table.to_owned()).insert(r.args((datum::<Command>(batch), options)));
+    let inserted: Inserted = conn.first(query).await?.unwrap_or_default();
+    if inserted.changes.len() == batch.len() {
+        return Ok(inserted.changes.into_iter().map(|change| change.outcome(key)).collect());
+    }
+    // The database tells of each document in the order of the batch. If it tells of other than each, only the sum is known.
+    Err(Error::Internal(format!("an insert of {} told of {}", batch.len(), inserted.changes.len())))
+}
+
+impl Change {
+    fn outcome(self, key: &str) -> Outcome {
+        match self.error {
+            Some(error) => {
+                let error = Error::of_write(error);
+                let id = self.old_val.get(key).cloned();
+                Outcome { status: error.status().as_u16(), id, code: Some(error.code()), detail: None }
+            }
+            None => {
+                let status = if self.old_val.is_null() { StatusCode::CREATED } else { StatusCode::OK };
+                let id = self.new_val.get(key).cloned();
+                Outcome { status: status.as_u16(), id, code: None, detail: None }
+            }
+        }
+    }
+}
+
+impl Outcome {
+    fn fault(error: &Error) -> Self {
+        let detail = Some(Problem::from(error).detail);
+        Outcome { status: error.status().as_u16(), id: None, code: Some(error.code()), detail }
+    }
+}
+
+impl Outcomes {
+    fn extend(&mut self, outcomes: impl IntoIterator<Item = Outcome>) -> Result<(), Error> {
+        for outcome in outcomes {
+            self.text.push(if self.count == 0 { b'[' } else { b',' });
+            serde_json::to_writer(&mut self.text, &outcome).map_err(|error| Error::Internal(error.to_string()))?;
+            self.count += 1;
+            self.failed |= outcome.code.is_some();
+        }
+        Ok(())
+    }
+
+    fn into_response(mut self) -> Response {
+        self.text.extend_from_slice(if self.count == 0 { b"[]" } else { b"]" });
+        let mut response = self.text.into_response();
+        *response.status_mut() = if self.failed { StatusCode::MULTI_STATUS } else { StatusCode::CREATED };
+        with_header(response, CONTENT_TYPE, JSON)
+    }
+}
