@@ -2,6 +2,7 @@
 
 use futures_util::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use warp::{Buf, Filter, Rejection};
 
 use crate::error::Error;
@@ -39,12 +40,38 @@ async fn collect<B: Buf>(
 
 /// Reads JSON.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    check_names(body)?;
     serde_json::from_slice(body).map_err(|error| {
         if error.is_data() {
             return Error::BadRequest(format!("The body is not what is expected here: {}.", reason(&error)));
         }
         Error::BadJson { line: error.line(), column: error.column(), reason: reason(&error) }
     })
+}
+
+/// Refuses names of fields that hold a NUL: the database would silently cut them there.
+fn check_names(body: &[u8]) -> Result<(), Error> {
+    const NUL: &[u8] = br"\u0000";
+    // Text may hold it, names hardly ever do, and nothing else can be the reason to look closer.
+    if !body.windows(NUL.len()).any(|bytes| bytes == NUL) {
+        return Ok(());
+    }
+    match serde_json::from_slice::<Value>(body) {
+        Ok(value) if has_cut_name(&value) => Err(Error::BadRequest(
+            "The name of a field holds a NUL character, which can't be stored.".to_owned(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn has_cut_name(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(has_cut_name),
+        Value::Object(fields) => {
+            fields.iter().any(|(name, value)| name.contains('\0') || has_cut_name(value))
+        }
+        _ => false,
+    }
 }
 
 /// What is wrong, without the place, which has fields of its own.
@@ -61,6 +88,14 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+
+    #[test]
+    fn names_that_would_be_cut_are_refused() {
+        let refused = |body: &[u8]| matches!(parse::<Value>(body), Err(Error::BadRequest(_)));
+        assert!(refused(br#"{"a\u0000b": 1}"#));
+        assert!(refused(br#"[{"a": {"\u0000": 1}}]"#));
+        assert!(!refused(br#"{"a": "x\u0000y", "b\\u0000": 2}"#));
+    }
 
     #[test]
     fn broken_json_is_located() {
