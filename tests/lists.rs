@@ -97,9 +97,9 @@ async fn an_index_makes_no_difference_to_any_result() {
     let api = Api::start().await;
     let seed = fastrand::u64(..);
     let mut random = fastrand::Rng::with_seed(seed);
-    let documents: Vec<_> = (0..150)
+    let documents: Vec<_> = (0..70)
         .map(|id| {
-            let mut document = json!({"id": if id % 9 == 0 { json!(format!("k{id}")) } else { json!(id) }});
+            let mut document = json!({"id": if id % 7 == 0 { json!(format!("k{id}")) } else { json!(id) }});
             for name in ["a", "b"] {
                 if let Some(value) = value(&mut random) {
                     document[name] = value;
@@ -112,7 +112,7 @@ async fn an_index_makes_no_difference_to_any_result() {
         })
         .collect();
     insert(&api, &documents).await;
-    let queries: Vec<_> = (0..120)
+    let queries: Vec<_> = (0..40)
         .map(|_| {
             let conditions: String = (0..random.usize(..3)).map(|_| condition(&mut random)).collect();
             format!("{conditions}{}", order(&mut random))
@@ -120,7 +120,9 @@ async fn an_index_makes_no_difference_to_any_result() {
         .collect();
     let mut without = Vec::new();
     for query in &queries {
-        assert!(!["a", "b", "ab"].contains(&explain(&api, query).await["index"].as_str().unwrap_or_default()));
+        assert!(
+            !["a", "b", "ab"].contains(&explain(&api, query).await["index"].as_str().unwrap_or_default())
+        );
         without.push(get(&api, &format!("{query}limit=1000")).await);
     }
     index(&api, "a", &["a"]).await;
@@ -134,7 +136,7 @@ async fn an_index_makes_no_difference_to_any_result() {
         *taken.entry(explained["index"].as_str().unwrap_or("none").to_owned()).or_insert(0) += 1;
         let context = format!("seed {seed}: {query}\n{}", explained["reql"].as_str().unwrap_or_default());
         assert_eq!(&get(&api, &format!("{query}limit=1000")).await, expected, "{context}");
-        assert_eq!(&json!(pages(&api, &format!("{query}limit=7")).await), expected, "in pages, {context}");
+        assert_eq!(&json!(pages(&api, &format!("{query}limit=11")).await), expected, "in pages, {context}");
         let path = format!("{DOCS}?{query}");
         let headers = [("accept", "application/x-ndjson"), ("prefer", "count=exact")];
         let lines = api.with("GET", &path, &headers, b"").await;
@@ -143,7 +145,7 @@ async fn an_index_makes_no_difference_to_any_result() {
         assert_eq!(&json!(streamed), expected, "streamed, {context}");
         assert_eq!(header(&lines, "x-total-count"), streamed.len().to_string(), "{context}");
     }
-    assert!(taken.len() >= 4, "seed {seed}: {taken:?}");
+    assert!(taken.len() >= 3, "seed {seed}: {taken:?}");
 }
 
 #[tokio::test]
@@ -199,7 +201,11 @@ async fn a_stream_does_without_it_too() {
 #[tokio::test]
 async fn a_named_index_has_to_fit() {
     let api = Api::start().await;
-    insert(&api, &[json!({"id": 1, "a": 1, "b": 1}), json!({"id": 2, "a": 1, "b": 2}), json!({"id": 3, "a": 2})]).await;
+    insert(
+        &api,
+        &[json!({"id": 1, "a": 1, "b": 1}), json!({"id": 2, "a": 1, "b": 2}), json!({"id": 3, "a": 2})],
+    )
+    .await;
     index(&api, "both", &["a", "b"]).await;
     assert_eq!(get(&api, "index=both&a=eq.1&b=gt.1").await[0]["id"], 2);
     problem(&api.call("GET", &format!("{DOCS}?index=both&a=eq.1")).await, 400, "bad-parameter");
@@ -217,7 +223,8 @@ async fn pages_end_and_begin_between_equals() {
     insert(&api, &documents).await;
     insert(&api, &[json!({"id": 100}), json!({"id": 101, "n": null}), json!({"id": 102, "n": {}})]).await;
     index(&api, "n", &["n"]).await;
-    let ids: Vec<_> = pages(&api, "order=n&limit=4").await.iter().map(|row| row["id"].as_u64().unwrap()).collect();
+    let ids: Vec<_> =
+        pages(&api, "order=n&limit=4").await.iter().map(|row| row["id"].as_u64().unwrap()).collect();
     let mut expected: Vec<u64> = (0..60).collect();
     expected.sort_by_key(|id| (id % 4, *id));
     expected.extend([100, 101, 102]);
@@ -270,9 +277,12 @@ async fn documents_are_counted_in_groups() {
         ("agg=count&order=n", "order"),
         ("group=city&n=about.5", "n"),
     ] {
-        let detail = problem(&api.call("GET", &format!("{DOCS}?{query}")).await, 400, "bad-parameter")["detail"].to_string();
+        let detail =
+            problem(&api.call("GET", &format!("{DOCS}?{query}")).await, 400, "bad-parameter")["detail"]
+                .to_string();
         assert!(detail.contains(&format!("`{parameter}`")), "{query}: {detail}");
     }
-    let lines = api.with("GET", &format!("{DOCS}?group=city"), &[("accept", "application/x-ndjson")], b"").await;
+    let lines =
+        api.with("GET", &format!("{DOCS}?group=city"), &[("accept", "application/x-ndjson")], b"").await;
     problem(&lines, 406, "not-acceptable");
 }

@@ -9,9 +9,7 @@ use super::listing::{Bounds, Listing};
 use super::parameters::{Parameters, bad};
 use super::path::Path;
 use super::plan::Index;
-use super::term::{
-    Node, Term, array, bind, binary_func, branch, datum, eq, field, func, null, object, term,
-};
+use super::term::{Node, Term, array, binary_func, bind, branch, datum, eq, field, func, null, object, term};
 use crate::error::Error;
 
 /// Parameters of lists of documents that make no sense for groups.
@@ -62,7 +60,10 @@ impl Grouping {
         let text = parameters.take("agg")?.unwrap_or_else(|| "count".to_owned());
         let aggregates = text.split(',').map(Aggregate::parse).collect::<Result<Vec<_>, _>>()?;
         if by.len() > MOST || aggregates.len() > MOST {
-            return Err(bad(if by.len() > MOST { "group" } else { "agg" }, format!("it may name {MOST} at most")));
+            return Err(bad(
+                if by.len() > MOST { "group" } else { "agg" },
+                format!("it may name {MOST} at most"),
+            ));
         }
         let listing = Listing::parse(parameters, bounds)?;
         Ok(Grouping { listing, by, aggregates })
@@ -81,9 +82,8 @@ impl Grouping {
         }
         let keys = self.by.iter().map(|path| func(|row: Term| path.or_null(&row)));
         let groups = term(TermType::Group, std::iter::once(rows).chain(keys));
-        let answer = func(|group: Term| {
-            self.answer(Some(field(group.clone(), "group")), &field(group, "reduction"))
-        });
+        let answer =
+            func(|group: Term| self.answer(Some(field(group.clone(), "group")), &field(group, "reduction")));
         term(TermType::Map, [term(TermType::Ungroup, [total(groups)]), answer])
     }
 
@@ -147,9 +147,7 @@ impl Grouping {
             let value = match &aggregate.figure {
                 Figure::Count => field(total.clone(), "count"),
                 Figure::Sum(path) => some(path, of(path, "sum")),
-                Figure::Avg(path) => {
-                    some(path, term(TermType::Div, [of(path, "sum"), of(path, "numbers")]))
-                }
+                Figure::Avg(path) => some(path, term(TermType::Div, [of(path, "sum"), of(path, "numbers")])),
                 Figure::Min(path) => of(path, "min"),
                 Figure::Max(path) => of(path, "max"),
             };
@@ -162,7 +160,9 @@ impl Grouping {
 impl Aggregate {
     fn parse(text: &str) -> Result<Self, Error> {
         let text = text.trim();
-        let wrong = || bad("agg", format!("`{text}` is none of count, sum(FIELD), avg(FIELD), min(FIELD), max(FIELD)"));
+        let wrong = || {
+            bad("agg", format!("`{text}` is none of count, sum(FIELD), avg(FIELD), min(FIELD), max(FIELD)"))
+        };
         let name = text.to_owned();
         if text == "count" {
             return Ok(Aggregate { name, figure: Figure::Count });
@@ -218,7 +218,10 @@ mod tests {
         assert_eq!(sum.figure, Figure::Sum(Path::parse("a.b", "agg").unwrap()));
         assert_eq!(sum.name, "sum(a.b)");
         for wrong in ["", "sum", "sum(", "sum()", "sum(a", "median(a)", "count(a)", "sum(a..b)"] {
-            assert!(matches!(Aggregate::parse(wrong), Err(Error::BadParameter { name, .. }) if name == "agg"), "{wrong}");
+            assert!(
+                matches!(Aggregate::parse(wrong), Err(Error::BadParameter { name, .. }) if name == "agg"),
+                "{wrong}"
+            );
         }
     }
 }

@@ -119,7 +119,10 @@ impl Listing {
         let primary = primary(wanted);
         let named = indexes.iter().chain([&primary]).find(|index| index.name == *name);
         let plan = named.and_then(|index| Plan::through(index, wanted)).ok_or_else(|| {
-            bad("index", "it answers neither the conditions nor the order, or it misses documents that do fulfil them")
+            bad(
+                "index",
+                "it answers neither the conditions nor the order, or it misses documents that do fulfil them",
+            )
         });
         plan.map(|plan| vec![plan])
     }
@@ -245,9 +248,7 @@ impl Listing {
     fn after<T: Node>(&self, rows: T) -> T {
         match self.page.place() {
             None => rows,
-            Some(place) => {
-                term(TermType::Filter, [rows, func(|row| is_after(place, &self.order, &row))])
-            }
+            Some(place) => term(TermType::Filter, [rows, func(|row| is_after(place, &self.order, &row))]),
         }
     }
 

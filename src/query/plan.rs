@@ -120,14 +120,17 @@ impl Plan {
         if unknown > usize::from(rest) || (rest && sorted.is_none()) {
             return None;
         }
-        let plan = |access, sorted, merit| {
-            Some(Plan { index: index.name.clone(), access, sorted, rest, merit })
-        };
+        let plan =
+            |access, sorted, merit| Some(Plan { index: index.name.clone(), access, sorted, rest, merit });
         let compound = index.fields.len() > 1;
         let is_primary = index.name == wanted.primary_key;
         if let ([known], Some(_)) = (&known[..], known.first()?.any) {
             let keys = known.any.map(distinct).unwrap_or_default();
-            return plan(Access::Keys(keys), None, if is_primary { Merit::PrimaryKeys } else { Merit::Keys(1) });
+            return plan(
+                Access::Keys(keys),
+                None,
+                if is_primary { Merit::PrimaryKeys } else { Merit::Keys(1) },
+            );
         }
         if open.is_empty() && (sorted.is_none() || is_primary) {
             let keys = if compound { vec![Value::Array(equal.clone())] } else { equal.clone() };
@@ -210,7 +213,9 @@ impl Plan {
         let found = self.found(table);
         match self.sorted {
             None => found,
-            Some(covered) if covered + 1 >= order.keys().len() && !order.keys().iter().any(|key| key.falling) => {
+            Some(covered)
+                if covered + 1 >= order.keys().len() && !order.keys().iter().any(|key| key.falling) =>
+            {
                 order_by_index(found, &self.index)
             }
             Some(covered) => then_by(found, order.terms(covered), &self.index),
@@ -240,7 +245,8 @@ impl<'a> Known<'a> {
         let primary = field.is(wanted.primary_key);
         let usable = |value: &Value| if primary { is_key(value) } else { is_indexed(value) };
         let mut known = Known { typed: primary, ..Known::default() };
-        for Condition { test, .. } in wanted.filter.conditions().filter(|condition| condition.field == *field) {
+        for Condition { test, .. } in wanted.filter.conditions().filter(|condition| condition.field == *field)
+        {
             match test {
                 Test::Compare(TermType::Eq, value) if usable(value) => known.equal = Some(value),
                 Test::In(values) if values.iter().all(|value| usable(value) && !value.is_array()) => {
@@ -298,7 +304,8 @@ fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => {
             let (one, other) = (one.as_f64(), other.as_f64());
-            one.zip(other).is_some_and(|(one, other)| one.total_cmp(&other) == Ordering::Equal || one == other)
+            one.zip(other)
+                .is_some_and(|(one, other)| one.total_cmp(&other) == Ordering::Equal || one == other)
         }
         (Value::Array(one), Value::Array(other)) => {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
@@ -376,7 +383,9 @@ mod tests {
 
     #[test]
     fn an_index_that_lacks_documents_is_none() {
-        for query in ["a=eq.1&order=c", "b=eq.1", "a=ne.1", "a=eq.null", "a=not.eq.1", "a=has", "or=(a=eq.1,b=eq.1)"] {
+        for query in
+            ["a=eq.1&order=c", "b=eq.1", "a=ne.1", "a=eq.null", "a=not.eq.1", "a=has", "or=(a=eq.1,b=eq.1)"]
+        {
             let indexes = if query.starts_with("a=eq.1") { ["a+b"] } else { ["a"] };
             assert!(!best(query, &indexes).contains("\"a"), "{query}");
         }

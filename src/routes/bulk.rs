@@ -236,7 +236,9 @@ mod tests {
         ] {
             let (_, error) = read(&[body], lines).await;
             match error {
-                Some(Error::BadJson { line: l, column: c, .. }) => assert_eq!((l, c), (line, column), "{body}"),
+                Some(Error::BadJson { line: l, column: c, .. }) => {
+                    assert_eq!((l, c), (line, column), "{body}")
+                }
                 other => panic!("{body}: {other:?}"),
             }
         }

@@ -73,7 +73,8 @@ struct Answer {
 /// The key of a request, if it has one.
 pub(super) fn key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let Some(value) = headers.get(KEY) else { return Ok(None) };
-    let wrong = || Error::BadRequest(format!("The header `{KEY}` must be 1 to {KEY_MAX} visible characters."));
+    let wrong =
+        || Error::BadRequest(format!("The header `{KEY}` must be 1 to {KEY_MAX} visible characters."));
     let text = value.to_str().map_err(|_| wrong())?.trim();
     // The draft has it as a string in quotes; many clients leave them out.
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
@@ -85,7 +86,9 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
 
 impl Keyed {
     pub(super) fn new(key: &str, path: &str, headers: &HeaderMap, body: &[u8], database: Database) -> Self {
-        let header = |name| headers.get(name).map(|value: &warp::http::HeaderValue| value.as_bytes()).unwrap_or_default();
+        let header = |name| {
+            headers.get(name).map(|value: &warp::http::HeaderValue| value.as_bytes()).unwrap_or_default()
+        };
         Keyed {
             id: hash(&[key.as_bytes(), path.as_bytes(), header(AUTHORIZATION)]),
             fingerprint: hash(&[header(CONTENT_TYPE), header(HeaderName::from_static("prefer")), body]),
@@ -94,7 +97,10 @@ impl Keyed {
     }
 
     /// Runs a request once: its answer, or the one that it had before.
-    pub(super) async fn once(self, run: impl Future<Output = Result<Response, Error>>) -> Result<Response, Error> {
+    pub(super) async fn once(
+        self,
+        run: impl Future<Output = Result<Response, Error>>,
+    ) -> Result<Response, Error> {
         if let Some(answer) = self.claim().await? {
             return Ok(answer.into_response());
         }

@@ -89,7 +89,8 @@ pub(in crate::routes) async fn insert(
         let mut batch = documents.batch().await;
         if outcomes.count + batch.documents.len() > MOST {
             batch.documents.truncate(MOST - outcomes.count);
-            batch.next = Next::Fault(Error::BadRequest(format!("A bulk insert has {MOST} documents at most.")));
+            batch.next =
+                Next::Fault(Error::BadRequest(format!("A bulk insert has {MOST} documents at most.")));
         }
         if outcomes.count == 0
             && let Next::Fault(error) = batch.next
@@ -172,7 +173,8 @@ impl Outcomes {
     fn extend(&mut self, outcomes: impl IntoIterator<Item = Outcome>) -> Result<(), Error> {
         for outcome in outcomes {
             self.text.push(if self.count == 0 { b'[' } else { b',' });
-            serde_json::to_writer(&mut self.text, &outcome).map_err(|error| Error::Internal(error.to_string()))?;
+            serde_json::to_writer(&mut self.text, &outcome)
+                .map_err(|error| Error::Internal(error.to_string()))?;
             self.count += 1;
             self.failed |= outcome.code.is_some();
         }

@@ -27,7 +27,8 @@ pub(super) async fn begin(conn: Conn, queries: Vec<Term>) -> Result<Lines, Error
     {
         return Err(error);
     }
-    let later = stream::iter(later).then(|(conn, query)| conn.into_stream::<Value>(query.into())).try_flatten();
+    let later =
+        stream::iter(later).then(|(conn, query)| conn.into_stream::<Value>(query.into())).try_flatten();
     Ok(Lines::new(rows.chain(later).map_ok(lines)))
 }
 

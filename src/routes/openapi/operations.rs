@@ -10,7 +10,9 @@ use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, RefOr, Required};
 
-use super::parameters::{all as everything, filter, groups, header, id, idempotency_key, initial, name, page, tags};
+use super::parameters::{
+    all as everything, filter, groups, header, id, idempotency_key, initial, name, page, tags,
+};
 use super::schemas::{list_of, named, one_or, text};
 use crate::error::Code;
 use crate::routes::call::{HTML, JSON, NDJSON, TEXT};

@@ -110,7 +110,11 @@ pub(super) fn groups() -> Vec<Parameter> {
     let figures = text().pattern(Some(format!("^{figure}(,{figure})*$")));
     let about = "What is told of each group, or of all documents together: `count,sum(age),avg(age),min(age),max(age)`.";
     vec![
-        query("group", "By which fields documents are grouped; not together with an order, pages or fields.", fields),
+        query(
+            "group",
+            "By which fields documents are grouped; not together with an order, pages or fields.",
+            fields,
+        ),
         query("agg", about, figures),
     ]
 }

@@ -7,8 +7,8 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{Components, ComponentsBuilder, Ref, RefOr};
 
 use crate::error::Code;
-use crate::routes::indexes::{Index, NewIndex};
 use crate::routes::bulk::Outcome;
+use crate::routes::indexes::{Index, NewIndex};
 use crate::routes::tables::{NewTable, Table};
 
 /// What names of tables and indexes are made of.
