@@ -9,7 +9,7 @@
 //!   an answer: a `NOREPLY_WAIT`, which costs the server nothing, must be answered within `PING_TIMEOUT`. One that
 //!   became ready less than `TRUSTED_FOR` ago is trusted. When one fails, the others go too, since they stood by for
 //!   the same outage, and the request dials.
-//! - **Requests never wait for the keeper.** It fills up what stands by, in the background and one dial at a time, and
+//! - **Requests never wait for the keeper.** It fills up what stands by, in the background and two dials at a time, and
 //!   backs off with jitter while the database is away. A request that finds nothing ready dials for itself, so the
 //!   service is back as soon as the database is.
 //! - **A session serves one user.** What stands by or is reused is the service's own account. A request with credentials
@@ -29,7 +29,6 @@ mod ready;
 mod servers;
 
 use std::fmt;
-use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -192,7 +191,7 @@ impl Shared {
                 return Some((link, source));
             }
             debug!("A connection died while it stood by; closing the others.");
-            let others = mem::take(&mut *self.ready());
+            let others = self.ready().take_all();
             drop(others);
         }
     }

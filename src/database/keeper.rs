@@ -1,16 +1,23 @@
-//! The task that keeps connections standing by, and closes the ones that have grown too old.
+//! The tasks that keep connections standing by, and close the ones that have grown too old.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use log::debug;
-use tokio::sync::Notify;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::{Notify, SemaphorePermit};
+use tokio::task::block_in_place;
 use tokio::time::{sleep, timeout};
 
-use super::Shared;
+use super::{Link, Shared};
 use crate::error::Error;
 
+/// How many dial at once. One alone would keep up with half of what can be served, and no more; a handful would fall upon
+/// a database that comes back.
+const KEEPERS: usize = 2;
 /// The first pause after a failed dial; each one after it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause, which bounds how long after an outage connections stand by again.
@@ -25,12 +32,14 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the task, once. It waits for the first request so that making a database opens nothing.
+    /// Starts the tasks, once. They wait for the first request so that making a database opens nothing.
     pub(super) fn start(&self, shared: &Arc<Shared>) {
         let settings = &shared.settings;
         let idle = settings.standby == 0 && settings.max_age.is_zero();
         if !idle && !self.started.swap(true, Ordering::AcqRel) {
-            tokio::spawn(keep(Arc::downgrade(shared), Arc::clone(&self.wake)));
+            for _ in 0..KEEPERS {
+                tokio::spawn(keep(Arc::downgrade(shared), Arc::clone(&self.wake)));
+            }
         }
     }
 
@@ -60,22 +69,64 @@ async fn keep(shared: Weak<Shared>, wake: Arc<Notify>) {
             }
         }
     }
+    // Being woken by the end of the database wakes one; it tells the next.
+    wake.notify_one();
 }
 
 impl Shared {
     async fn fill(&self) -> Result<(), Error> {
         self.ready().expire(self.settings.max_age);
-        while self.lacks_standby() {
-            let Ok(_permit) = self.permits.try_acquire() else { break };
-            let link = self.dial().await?;
-            self.ready().standby.push_back(link);
+        while let Some(expected) = self.expect_one() {
+            let link = if self.settings.password.expose().is_empty() {
+                self.dial().await
+            } else {
+                aside(self.dial()).await
+            };
+            expected.arrives(link?);
         }
         Ok(())
     }
 
-    /// Whether one more may stand by: fewer do than shall, and a request that comes now would still find a permit.
-    fn lacks_standby(&self) -> bool {
-        let ready = self.ready();
-        ready.standby.len() < self.settings.standby && ready.len() < self.permits.available_permits()
+    /// One more that is to stand by, if fewer do than shall, and a request that comes now would still find a permit.
+    fn expect_one(&self) -> Option<Expected<'_>> {
+        let mut ready = self.ready();
+        if ready.standby.len() + ready.expected >= self.settings.standby
+            || ready.len() >= self.permits.available_permits()
+        {
+            return None;
+        }
+        let permit = self.permits.try_acquire().ok()?;
+        ready.expected += 1;
+        Some(Expected { shared: self, _permit: permit })
     }
+}
+
+/// A session that is being dialled to stand by.
+struct Expected<'a> {
+    shared: &'a Shared,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Expected<'_> {
+    fn arrives(self, link: Link) {
+        self.shared.ready().standby.push_back(link);
+    }
+}
+
+impl Drop for Expected<'_> {
+    fn drop(&mut self) {
+        self.shared.ready().expected -= 1;
+    }
+}
+
+/// Polls where blocking is allowed. A handshake hashes the password in one go, for a millisecond or two; requests must
+/// not queue behind that on the same thread.
+async fn aside<F: Future>(work: F) -> F::Output {
+    let mut work = pin!(work);
+    let has_threads = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+    poll_fn(|cx| match has_threads {
+        true => block_in_place(|| work.as_mut().poll(cx)),
+        false => work.as_mut().poll(cx),
+    })
+    .await
 }

@@ -1,6 +1,7 @@
 //! The sessions that are ready for a request.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::time::Duration;
 
 use super::{Link, Source};
@@ -12,6 +13,8 @@ pub(super) struct Ready {
     pub(super) standby: VecDeque<Link>,
     /// Used before, the one that was used last at the end.
     pub(super) idle: Vec<Link>,
+    /// How many are being dialled to stand by.
+    pub(super) expected: usize,
 }
 
 impl Ready {
@@ -28,6 +31,11 @@ impl Ready {
             }
         }
         self.standby.pop_front().map(|link| (link, Source::Standby))
+    }
+
+    /// All of them.
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Link> + use<> {
+        mem::take(&mut self.standby).into_iter().chain(mem::take(&mut self.idle))
     }
 
     /// Takes out those that are more than there is room for.

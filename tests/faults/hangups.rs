@@ -15,7 +15,7 @@ use warp_reql::settings::Rdb;
 use super::support::client::{Client, request};
 use super::support::{Api, PATIENCE, balanced, eventually, number, rdb, server};
 
-const CLIENTS: usize = 64;
+const CLIENTS: usize = 16;
 const PATHS: [&str; 5] = [
     "/tables/rows/docs/1",
     "/tables/rows/docs?order=name.desc&limit=1000",

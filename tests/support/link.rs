@@ -213,7 +213,7 @@ impl Road {
             Traffic::Trickles => return pieces(bytes, &[1], client).await.is_ok(),
             Traffic::Crumbles => return pieces(bytes, &PIECES, client).await.is_ok(),
             Traffic::Delays(by) => sleep(by).await,
-            Traffic::Straggles(by) if count % LATE == 0 => sleep(by).await,
+            Traffic::Straggles(by) if count.is_multiple_of(LATE) => sleep(by).await,
             Traffic::Straggles(_)
             | Traffic::Flows
             | Traffic::Away

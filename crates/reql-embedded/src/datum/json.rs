@@ -174,13 +174,25 @@ fn write_binary(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// Appends a JSON string; control characters are escaped as rapidjson does.
 pub fn write_str(text: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
     let bytes = text.as_bytes();
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
+    // Looking at all of the text, rather than up to the first such byte, is what makes this look at many bytes at once.
+    if bytes.iter().fold(false, |found, byte| found | is_escaped(*byte)) {
+        write_escaped(bytes, out);
+    } else {
+        out.extend_from_slice(bytes);
+    }
+    out.push(b'"');
+}
+
+fn is_escaped(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+fn write_escaped(bytes: &[u8], out: &mut Vec<u8>) {
     let mut start = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
+    for (at, &byte) in bytes.iter().enumerate().filter(|(_, byte)| is_escaped(**byte)) {
         out.extend_from_slice(&bytes[start..at]);
         start = at + 1;
         match byte {
@@ -194,7 +206,6 @@ pub fn write_str(text: &str, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(&bytes[start..]);
-    out.push(b'"');
 }
 
 /// The value as JSON indented by tabs, the way error messages show it. Bounds of ranges show by name.

@@ -1,0 +1,172 @@
+//! What was measured, as tables and as a chart.
+
+mod chart;
+
+use std::fmt::Write;
+use std::{fs, io};
+
+use crate::stage::Subject;
+use crate::{Rounds, Slice};
+
+const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/performance.md");
+const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/performance.svg");
+/// What is between these lines of the document is written by the benchmark.
+const BEGIN: &str = "<!-- measured: begin -->\n";
+const END: &str = "<!-- measured: end -->\n";
+
+#[derive(Default)]
+pub struct Report {
+    full: Vec<Full>,
+    moderate: Vec<Moderate>,
+}
+
+struct Full {
+    password: &'static str,
+    clients: usize,
+    rounds: Rounds,
+}
+
+struct Moderate {
+    password: &'static str,
+    rate: f64,
+    rounds: Rounds,
+}
+
+/// A ratio that was promised: of what, of which two subjects.
+struct Promise {
+    text: &'static str,
+    of: fn(&Slice) -> f64,
+    subjects: [Subject; 2],
+}
+
+const OURS_AND_BY_HAND: [(&str, [Subject; 2]); 2] = [
+    ("`fresh`: dialled by hand", [Subject::Fresh, Subject::DialByHand]),
+    ("`reused`: bare `Vec`", [Subject::Reused, Subject::BareVec]),
+];
+const MEDIANS: [Promise; 2] = [
+    Promise {
+        text: "`standby`: `reused`",
+        of: median_latency,
+        subjects: [Subject::Standby, Subject::Reused],
+    },
+    Promise { text: "`fresh`: `reused`", of: median_latency, subjects: [Subject::Fresh, Subject::Reused] },
+];
+
+impl Report {
+    pub fn full(&mut self, password: &'static str, clients: usize, rounds: Rounds) {
+        self.full.push(Full { password, clients, rounds });
+    }
+
+    pub fn moderate(&mut self, password: &'static str, rate: f64, rounds: Rounds) {
+        self.moderate.push(Moderate { password, rate, rounds });
+    }
+
+    pub fn tables(&self) -> String {
+        let mut text = String::new();
+        self.write_ratios(&mut text);
+        self.write_moderate(&mut text);
+        self.write_full(&mut text);
+        text
+    }
+
+    /// Puts the tables and the chart into the documentation.
+    pub fn write(&self) -> io::Result<()> {
+        let document = fs::read_to_string(DOCUMENT)?;
+        let parts =
+            document.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+        let (before, after) =
+            parts.ok_or_else(|| io::Error::other("the document has no place for the tables"))?;
+        fs::write(DOCUMENT, format!("{before}{BEGIN}\n{}\n{END}{after}", self.tables()))?;
+        chart::draw(CHART, |password| {
+            let full = self.full.iter().filter(|full| full.password == password);
+            full.map(|full| (full.clients, &full.rounds)).collect()
+        })
+        .map_err(io::Error::other)
+    }
+
+    fn write_ratios(&self, text: &mut String) {
+        let passwords: Vec<_> = self.moderate.iter().map(|moderate| moderate.password).collect();
+        row(text, "ratio", passwords.iter().map(|password| (*password).to_owned()));
+        rule(text, passwords.len());
+        for promise in &MEDIANS {
+            let ratios =
+                self.moderate.iter().map(|moderate| format!("{:.2}", promise.kept(&moderate.rounds)));
+            row(text, &format!("median latency at half load, {}", promise.text), ratios);
+        }
+        let measures: [(_, fn(&Slice) -> f64); 2] = [
+            ("requests a second", Slice::throughput),
+            ("requests a second of processor time", Slice::frugality),
+        ];
+        for (measure, of) in measures {
+            for (name, subjects) in OURS_AND_BY_HAND {
+                let promise = Promise { text: name, of, subjects };
+                let ratios = passwords.iter().map(|password| {
+                    let full = self.full.iter().filter(|full| full.password == *password);
+                    format!("{:.2}", median(full.map(|full| promise.kept(&full.rounds)).collect()))
+                });
+                row(text, &format!("{measure}, {name}"), ratios);
+            }
+        }
+        text.push('\n');
+    }
+
+    fn write_moderate(&self, text: &mut String) {
+        for Moderate { password, rate, rounds } in &self.moderate {
+            let _ = writeln!(text, "Latency in milliseconds at {rate:.0} requests a second, {password}:\n");
+            row(text, "", ["median", "90 %", "99 %"].map(str::to_owned));
+            rule(text, 3);
+            for (subject, slices) in rounds {
+                let quantile = |share| {
+                    format!("{:.2}", median(slices.iter().map(|slice| slice.quantile(share)).collect()))
+                };
+                row(text, subject.name(), [0.5, 0.9, 0.99].map(quantile));
+            }
+            text.push('\n');
+        }
+    }
+
+    fn write_full(&self, text: &mut String) {
+        for moderate in &self.moderate {
+            let password = moderate.password;
+            let columns: Vec<_> = self.full.iter().filter(|full| full.password == password).collect();
+            let _ = writeln!(text, "Requests a second by the number of clients, {password}:\n");
+            row(text, "", columns.iter().map(|full| full.clients.to_string()));
+            rule(text, columns.len());
+            for subject in Subject::ALL {
+                let cells = columns.iter().map(|full| format!("{:.0}", throughput(&full.rounds, subject)));
+                row(text, subject.name(), cells);
+            }
+            text.push('\n');
+        }
+    }
+}
+
+impl Promise {
+    /// The median of the ratios within each round.
+    fn kept(&self, rounds: &Rounds) -> f64 {
+        let [ours, other] = self.subjects.map(|subject| &rounds[&subject]);
+        median(ours.iter().zip(other).map(|(ours, other)| (self.of)(ours) / (self.of)(other)).collect())
+    }
+}
+
+fn median_latency(slice: &Slice) -> f64 {
+    slice.quantile(0.5)
+}
+
+pub fn throughput(rounds: &Rounds, subject: Subject) -> f64 {
+    median(rounds[&subject].iter().map(Slice::throughput).collect())
+}
+
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn row(text: &mut String, name: &str, cells: impl IntoIterator<Item = String>) {
+    let cells: Vec<_> = cells.into_iter().collect();
+    let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));
+}
+
+fn rule(text: &mut String, columns: usize) {
+    let _ = writeln!(text, "|---{}|", "|---:".repeat(columns));
+}

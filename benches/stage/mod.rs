@@ -1,0 +1,143 @@
+//! What is measured: handlers that differ only in how they come by their connection, on the real server, in front of
+//! the embedded database.
+#![allow(dead_code, reason = "each benchmark uses a part of it")]
+
+mod by_hand;
+mod client;
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use reql::r;
+use reql_embedded::Server;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use warp::filters::BoxedFilter;
+use warp::reply::{Reply, Response};
+use warp::{Filter, http::StatusCode};
+use warp_reql::settings::{Hosts, Rdb, Secret};
+use warp_reql::{Conn, Database, Error, server, with_conn};
+
+pub use client::Client;
+
+/// The table that the handlers read, and the document's id in it.
+const TABLE: &str = "rows";
+const ID: u64 = 1;
+/// Longer than any benchmark.
+const FOREVER: Duration = Duration::from_secs(3600);
+
+/// A way to have a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// The handler asks no database.
+    NoDatabase,
+    /// A bare `Vec` of sessions, by hand: what is taken is given back, and nothing is checked.
+    BareVec,
+    /// `with_conn`, with `max_age`.
+    Reused,
+    /// `with_conn`, as it is by default.
+    Standby,
+    /// Dial, query and drop, by hand.
+    DialByHand,
+    /// `with_conn`, with neither `standby` nor `max_age`.
+    Fresh,
+}
+
+impl Subject {
+    pub const ALL: [Subject; 6] = [
+        Subject::NoDatabase,
+        Subject::BareVec,
+        Subject::Reused,
+        Subject::Standby,
+        Subject::DialByHand,
+        Subject::Fresh,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Subject::NoDatabase => "no database",
+            Subject::BareVec => "bare Vec, by hand",
+            Subject::Reused => "reused",
+            Subject::Standby => "standby",
+            Subject::DialByHand => "dialled by hand",
+            Subject::Fresh => "fresh",
+        }
+    }
+}
+
+/// Every subject on a socket of its own, before one database. Service and database have a runtime each, as they would
+/// have a process each.
+pub struct Stage {
+    addrs: Vec<(Subject, SocketAddr)>,
+    // The order of the fields is the order of their drop.
+    _service: Runtime,
+    _database: Server,
+    _embedded: Runtime,
+}
+
+impl Stage {
+    /// With this password for the database's user; none if empty.
+    pub fn new(password: &str) -> Stage {
+        let embedded = Runtime::new().expect("a runtime");
+        let server = Server::builder().in_memory().initial_password(password).start();
+        let server = embedded.block_on(server).expect("the embedded server starts");
+        let service = Runtime::new().expect("a runtime");
+        let rdb = Rdb {
+            host: Hosts::from(server.local_addr()),
+            password: Secret::from(password.to_owned()),
+            standby: 0,
+            ..Rdb::default()
+        };
+        let addrs = service.block_on(async {
+            fill(&rdb).await.expect("a new database takes a table");
+            let mut addrs = Vec::new();
+            for subject in Subject::ALL {
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+                addrs.push((subject, listener.local_addr().expect("a bound listener has an address")));
+                tokio::spawn(server::run(listener, routes(subject, &rdb), pending(), FOREVER));
+            }
+            addrs
+        });
+        Stage { addrs, _service: service, _database: server, _embedded: embedded }
+    }
+
+    pub fn addr(&self, subject: Subject) -> SocketAddr {
+        let found = self.addrs.iter().find(|(known, _)| *known == subject);
+        found.expect("every subject has one").1
+    }
+}
+
+async fn fill(rdb: &Rdb) -> Result<(), Error> {
+    let mut conn = Conn::new(Database::new(rdb.clone())?);
+    conn.first::<Value>(r.db("test").table_create(TABLE)).await?;
+    conn.first::<Value>(r.table(TABLE).insert(document())).await?;
+    Ok(())
+}
+
+fn document() -> Value {
+    json!({"id": ID, "name": "Bruce Wayne", "age": 38, "city": "Gotham"})
+}
+
+fn routes(subject: Subject, rdb: &Rdb) -> BoxedFilter<(Response,)> {
+    let database = |rdb: Rdb| Database::new(rdb).expect("the settings name a server");
+    let reply = |document: &Value| warp::reply::json(document).into_response();
+    match subject {
+        Subject::NoDatabase => warp::any().map(move || reply(&document())).boxed(),
+        Subject::BareVec => by_hand::bare_vec(rdb.clone()),
+        Subject::DialByHand => by_hand::dialled(rdb.clone()),
+        Subject::Reused => ours(&database(Rdb { max_age: FOREVER, ..rdb.clone() })),
+        Subject::Standby => ours(&database(Rdb { standby: Rdb::default().standby, ..rdb.clone() })),
+        Subject::Fresh => ours(&database(rdb.clone())),
+    }
+}
+
+/// The handler as a user would write it.
+fn ours(database: &Database) -> BoxedFilter<(Response,)> {
+    let handler = |mut conn: Conn| async move {
+        let document: Option<Value> = conn.first(r.table(TABLE).get(ID)).await?;
+        Ok::<_, Error>(warp::reply::with_status(warp::reply::json(&document), StatusCode::OK))
+    };
+    with_conn(database).then(handler).map(Reply::into_response).boxed()
+}
