@@ -97,9 +97,9 @@ async fn an_index_makes_no_difference_to_any_result() {
     let api = Api::start().await;
     let seed = fastrand::u64(..);
     let mut random = fastrand::Rng::with_seed(seed);
-    let documents: Vec<_> = (0..150)
+    let documents: Vec<_> = (0..70)
         .map(|id| {
-            let mut document = json!({"id": if id % 9 == 0 { json!(format!("k{id}")) } else { json!(id) }});
+            let mut document = json!({"id": if id % 7 == 0 { json!(format!("k{id}")) } else { json!(id) }});
             for name in ["a", "b"] {
                 if let Some(value) = value(&mut random) {
                     document[name] = value;
@@ -112,7 +112,7 @@ async fn an_index_makes_no_difference_to_any_result() {
         })
         .collect();
     insert(&api, &documents).await;
-    let queries: Vec<_> = (0..120)
+    let queries: Vec<_> = (0..40)
         .map(|_| {
             let conditions: String = (0..random.usize(..3)).map(|_| condition(&mut random)).collect();
             format!("{conditions}{}", order(&mut random))
@@ -136,7 +136,7 @@ async fn an_index_makes_no_difference_to_any_result() {
         *taken.entry(explained["index"].as_str().unwrap_or("none").to_owned()).or_insert(0) += 1;
         let context = format!("seed {seed}: {query}\n{}", explained["reql"].as_str().unwrap_or_default());
         assert_eq!(&get(&api, &format!("{query}limit=1000")).await, expected, "{context}");
-        assert_eq!(&json!(pages(&api, &format!("{query}limit=7")).await), expected, "in pages, {context}");
+        assert_eq!(&json!(pages(&api, &format!("{query}limit=11")).await), expected, "in pages, {context}");
         let path = format!("{DOCS}?{query}");
         let headers = [("accept", "application/x-ndjson"), ("prefer", "count=exact")];
         let lines = api.with("GET", &path, &headers, b"").await;
@@ -145,7 +145,7 @@ async fn an_index_makes_no_difference_to_any_result() {
         assert_eq!(&json!(streamed), expected, "streamed, {context}");
         assert_eq!(header(&lines, "x-total-count"), streamed.len().to_string(), "{context}");
     }
-    assert!(taken.len() >= 4, "seed {seed}: {taken:?}");
+    assert!(taken.len() >= 3, "seed {seed}: {taken:?}");
 }
 
 #[tokio::test]
