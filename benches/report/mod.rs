@@ -32,10 +32,13 @@ struct Moderate {
     rounds: Rounds,
 }
 
+/// What is taken from a slice.
+type Measure = fn(&Slice) -> f64;
+
 /// A ratio that was promised: of what, of which two subjects.
 struct Promise {
     text: &'static str,
-    of: fn(&Slice) -> f64,
+    of: Measure,
     subjects: [Subject; 2],
 }
 
@@ -93,7 +96,7 @@ impl Report {
                 self.moderate.iter().map(|moderate| format!("{:.2}", promise.kept(&moderate.rounds)));
             row(text, &format!("median latency at half load, {}", promise.text), ratios);
         }
-        let measures: [(_, fn(&Slice) -> f64); 2] = [
+        let measures: [(_, Measure); 2] = [
             ("requests a second", Slice::throughput),
             ("requests a second of processor time", Slice::frugality),
         ];

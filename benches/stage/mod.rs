@@ -96,7 +96,7 @@ impl Stage {
             for subject in Subject::ALL {
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
                 addrs.push((subject, listener.local_addr().expect("a bound listener has an address")));
-                tokio::spawn(server::run(listener, routes(subject, &rdb), pending(), FOREVER));
+                tokio::spawn(server::run(listener, warp::service(routes(subject, &rdb)), pending(), FOREVER));
             }
             addrs
         });
