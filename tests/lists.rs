@@ -40,9 +40,9 @@ async fn pages(api: &Api, query: &str) -> Vec<Value> {
     loop {
         let response = api.call("GET", &url).await;
         assert_eq!(response.status(), 200, "{url}: {:?}", response.body());
-        all.extend(body(&response).as_array().unwrap().iter().cloned());
+        all.extend(body(&response).as_array().expect("an array").iter().cloned());
         let Some(next) = header(&response, "link").strip_prefix('<') else { return all };
-        url = next.strip_suffix(">; rel=\"next\"").unwrap().to_owned();
+        url = next.strip_suffix(">; rel=\"next\"").expect("a link to the next page").to_owned();
     }
 }
 

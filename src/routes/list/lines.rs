@@ -11,8 +11,11 @@ use crate::conn::Conn;
 use crate::error::Error;
 use crate::query::term::Term;
 
+/// Any stream of lines.
+type AnyLines = Pin<Box<dyn Stream<Item = Result<String, Error>> + Send>>;
+
 /// The lines of a result. The mutex is never locked; it makes the stream `Sync`, which warp wants of bodies.
-pub(super) struct Lines(Mutex<Pin<Box<dyn Stream<Item = Result<String, Error>> + Send>>>);
+pub(super) struct Lines(Mutex<AnyLines>);
 
 /// Begins to read the results of queries, one after another. The first row tells whether there is a result at all: until
 /// then the status can still say so.
