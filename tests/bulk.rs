@@ -17,7 +17,7 @@ async fn post(api: &Api, headers: &[(&str, &str)], text: &str) -> Response<Bytes
 }
 
 async fn count(api: &Api) -> u64 {
-    body(&api.call("GET", "/tables/heroes").await)["count"].as_u64().unwrap()
+    body(&api.call("GET", "/tables/heroes").await)["count"].as_u64().expect("a count")
 }
 
 fn lines(ids: std::ops::Range<u32>) -> String {

@@ -69,13 +69,11 @@ async fn broken_bodies_are_400_with_their_place() {
 #[tokio::test]
 async fn a_body_that_is_nested_without_end_is_400() {
     let api = offline().await;
-    for level in ["[", "{\"a\":"] {
+    // Of an array, document by document is read, and the first one never ends.
+    for (level, reason) in [("[", "EOF while parsing"), ("{\"a\":", "recursion limit")] {
         let text = level.repeat(100_000);
         let problem = problem(&api.with("POST", DOCS, &JSON, text.as_bytes()).await, 400, "bad-json");
-        assert!(
-            problem["detail"].as_str().is_some_and(|detail| detail.contains("recursion limit")),
-            "{problem}"
-        );
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(reason)), "{problem}");
     }
 }
 

@@ -83,7 +83,8 @@ pub(in crate::routes) async fn insert(
         Some("replace-duplicates") => Some(Conflict::Replace),
         _ => None,
     };
-    let key = call.app.primary_key(conn, table).await?;
+    // Nothing is asked of the database for a body that can't be read.
+    let mut key = None;
     let mut outcomes = Outcomes::default();
     loop {
         let mut batch = documents.batch().await;
@@ -99,7 +100,11 @@ pub(in crate::routes) async fn insert(
             return Err(error);
         }
         if !batch.documents.is_empty() {
-            match insert_batch(table, &key, &batch.documents, conflict, conn).await {
+            let key = match &key {
+                Some(key) => key,
+                None => key.insert(call.app.primary_key(conn, table).await?),
+            };
+            match insert_batch(table, key, &batch.documents, conflict, conn).await {
                 Ok(told) => outcomes.extend(told)?,
                 Err(error) if outcomes.count == 0 => return Err(error),
                 Err(error) => batch.next = Next::Fault(error),
@@ -114,6 +119,10 @@ pub(in crate::routes) async fn insert(
                 break;
             }
         }
+    }
+    if key.is_none() {
+        // Not even nothing can be put into a table that isn't there.
+        call.app.primary_key(conn, table).await?;
     }
     let response = outcomes.into_response();
     Ok(match conflict {
