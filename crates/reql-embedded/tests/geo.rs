@@ -170,6 +170,13 @@ fn distances_are_those_of_the_ellipsoid() {
 }
 
 #[test]
+fn a_pole_is_as_far_from_all_of_the_equator() {
+    let quarter = 10_001_965.729_312_7;
+    assert_near(distance(&point(0., 90.), &line([(1., 0.), (-33., 0.)])), quarter);
+    assert_near(distance(&point(0., -90.), &line([(100., 0.), (110., 0.), (120., 0.)])), quarter);
+}
+
+#[test]
 fn units_and_ellipsoids_have_names() {
     assert_eq!(Unit::of_option(&Datum::str("mi")).unwrap().to_meters(1.), 1609.344);
     assert_eq!(message(Unit::of_option(&Datum::str("yd"))), "Unrecognized distance unit `yd`.");

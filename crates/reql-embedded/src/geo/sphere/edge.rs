@@ -95,7 +95,9 @@ pub fn distance(point: Vector, a: Vector, b: Vector) -> f64 {
 pub fn nearest(point: Vector, a: Vector, b: Vector) -> Vector {
     let normal = a.robust_cross(b);
     let foot = point - normal * (point.dot(normal) / normal.norm2());
-    if roughly_left(normal, a, foot) && roughly_left(foot, b, normal) {
+    // From the pole of its great circle, all of an edge is equally far, and the foot is nothing but rounding.
+    let is_pole = foot.norm2() < 1e-28;
+    if !is_pole && roughly_left(normal, a, foot) && roughly_left(foot, b, normal) {
         foot.normalized()
     } else if (point - a).norm2() <= (point - b).norm2() {
         a
