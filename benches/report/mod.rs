@@ -9,6 +9,7 @@ use crate::stage::Subject;
 use crate::{Rounds, Slice};
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/performance.md");
+const IMAGE: &str = "![Requests a second by the number of clients](performance.svg)";
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/performance.svg");
 /// What is between these lines of the document is written by the benchmark.
 const BEGIN: &str = "<!-- measured: begin -->\n";
@@ -79,7 +80,7 @@ impl Report {
             document.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
         let (before, after) =
             parts.ok_or_else(|| io::Error::other("the document has no place for the tables"))?;
-        fs::write(DOCUMENT, format!("{before}{BEGIN}\n{}\n{END}{after}", self.tables()))?;
+        fs::write(DOCUMENT, format!("{before}{BEGIN}\n{}{IMAGE}\n\n{END}{after}", self.tables()))?;
         chart::draw(CHART, |password| {
             let full = self.full.iter().filter(|full| full.password == password);
             full.map(|full| (full.clients, &full.rounds)).collect()
