@@ -243,7 +243,7 @@ impl Cursor {
     pub fn next_batch(&mut self, out: &mut Vec<u8>) -> Result<Batch> {
         let scaledown = if std::mem::take(&mut self.is_first) { self.batching.first_scaledown } else { 1 };
         let max_bytes = out.len() + (self.batching.max_bytes / scaledown).max(1);
-        let deadline = Instant::now() + self.batching.max_time / scaledown as u32;
+        let deadline = Instant::now() + self.batching.max_time / u32::try_from(scaledown).unwrap_or(u32::MAX);
         self.env.wake().reading();
         self.is_blocked = false;
         let mut rows = 0;
