@@ -84,6 +84,8 @@ pub(crate) enum Source {
     Standby,
     /// It was opened while the request waited.
     Dialled,
+    /// The same, for the request's own user rather than for the service.
+    Personal,
     /// Other requests were served on it before.
     Reused,
 }
@@ -92,8 +94,6 @@ pub(crate) enum Source {
 pub(crate) struct Lease {
     // The order of the fields is the order of their drop: the socket closes before the next request may open one.
     link: Link,
-    /// Whether it is a user's own, and not the service's.
-    personal: bool,
     source: Source,
     _in_use: Held,
     _permit: OwnedSemaphorePermit,
@@ -139,7 +139,7 @@ impl Database {
             Some(ready) => ready,
             None => (self.shared.dial().await?, Source::Dialled),
         };
-        Ok(self.lease(link, source, permit, false))
+        Ok(self.lease(link, source, permit))
     }
 
     /// A session of its own for one request of this user.
@@ -147,13 +147,13 @@ impl Database {
         let permit = self.permit().await?;
         self.shared.make_room();
         let link = self.shared.dial_as(who).await?;
-        Ok(self.lease(link, Source::Dialled, permit, true))
+        Ok(self.lease(link, Source::Personal, permit))
     }
 
-    fn lease(&self, link: Link, source: Source, permit: OwnedSemaphorePermit, personal: bool) -> Lease {
+    fn lease(&self, link: Link, source: Source, permit: OwnedSemaphorePermit) -> Lease {
         let in_use = Held::new(&self.shared.counters, |counters| &counters.in_use);
         self.shared.keeper.wake();
-        Lease { link, source, personal, _in_use: in_use, _permit: permit, database: self.clone() }
+        Lease { link, source, _in_use: in_use, _permit: permit, database: self.clone() }
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
@@ -275,7 +275,7 @@ impl Lease {
 
     /// Whether a later request may be served on this session, as far as its age is concerned.
     pub(crate) fn is_reusable(&self) -> bool {
-        !self.personal && self.link.opened.elapsed() < self.database.shared.settings.max_age
+        self.source != Source::Personal && self.link.opened.elapsed() < self.database.shared.settings.max_age
     }
 
     /// Leaves the session, which must be idle, to a later request. Dropping the lease closes it instead.

@@ -41,7 +41,7 @@ impl Clock {
         match self.0.source.get() {
             None => "none",
             Some(Source::Standby) => "standby",
-            Some(Source::Dialled) => "dialled",
+            Some(Source::Dialled | Source::Personal) => "dialled",
             Some(Source::Reused) => "reused",
         }
     }

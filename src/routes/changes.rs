@@ -10,7 +10,6 @@ mod stream;
 use futures_util::StreamExt;
 use reql::cmd::changes::Options;
 use reql::{Command, r};
-use serde::Deserialize;
 use tokio::time::timeout;
 use warp::filters::BoxedFilter;
 use warp::http::HeaderMap;
@@ -22,10 +21,9 @@ use super::App;
 use super::answer::{answer, only};
 use super::call::{Call, call, id, name, names_type};
 use super::credentials::conn;
-use super::indexes::definition;
+use super::indexes::{self, Index};
 use crate::conn::Conn;
 use crate::error::Error;
-use crate::query::term::term;
 use crate::query::{Bounds, Live, Path, initial};
 use event::Row;
 use stream::Feed;
@@ -145,26 +143,9 @@ async fn follow(
 
 /// An index whose order is that of these fields.
 async fn index_over(fields: &[Path], table: &str, conn: &mut Conn) -> Result<String, Error> {
-    #[derive(Deserialize)]
-    struct Status {
-        index: String,
-        ready: bool,
-        multi: bool,
-        geo: bool,
-        query: Option<String>,
-    }
-    let status = term(ql2::term::TermType::IndexStatus, [r.table(table.to_owned())]);
-    let indexes: Vec<Status> = conn.all(status).await?;
-    let over = |index: &Status| {
-        let own = index.query.as_deref().and_then(definition::fields).unwrap_or_default();
-        own.len() == fields.len()
-            && own
-                .iter()
-                .zip(fields)
-                .all(|(own, field)| Path::parse(own, "order").is_ok_and(|own| own == *field))
-    };
-    let fits = |index: &Status| index.ready && !index.multi && !index.geo && over(index);
-    let found = indexes.into_iter().find(fits).map(|index| index.index);
+    let indexes = indexes::of_table(table, conn).await?;
+    let over = |index: &Index| index.plain().is_some_and(|own| own == fields);
+    let found = indexes.into_iter().find(over).map(|index| index.name);
     found.ok_or_else(|| Error::BadParameter {
         name: "order".to_owned(),
         reason: "a live query's order needs an index over just these fields".to_owned(),

@@ -1,6 +1,6 @@
 //! Secondary indexes: list, create, drop.
 
-pub(super) mod definition;
+mod definition;
 
 use ql2::term::TermType;
 use reql::cmd::index_create::Options;
@@ -59,7 +59,7 @@ struct Status {
 /// An index as an answer describes it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Index {
-    name: String,
+    pub(super) name: String,
     /// Absent for an index over more than plain fields, which someone made by other means.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,7 +67,7 @@ pub(super) struct Index {
     multi: bool,
     geo: bool,
     ready: bool,
-    outdated: bool,
+    pub(super) outdated: bool,
     /// How much of it has been built, from 0 to 1; only of one that is not ready.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,9 +101,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
 
 async fn list_all(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
     call.plain()?;
-    let statuses: Vec<Status> = conn.all(term(TermType::IndexStatus, [r.table(name(&table)?)])).await?;
-    let indexes: Vec<_> = statuses.into_iter().map(Index::from).collect();
-    Ok(json(StatusCode::OK, &indexes))
+    Ok(json(StatusCode::OK, &of_table(&name(&table)?, &mut conn).await?))
 }
 
 async fn describe_one(table: String, index: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
@@ -184,6 +182,22 @@ impl reql::cmd::index_create::Arg for Definition {
         // An option that is false is left out, as the official drivers do.
         let options = Options { multi: options.multi.filter(|on| *on), geo: options.geo.filter(|on| *on) };
         reql::cmd::Arg { arg, opts: Some(options) }
+    }
+}
+
+/// All indexes of a table.
+pub(super) async fn of_table(table: &str, conn: &mut Conn) -> Result<Vec<Index>, Error> {
+    let statuses: Vec<Status> = conn.all(term(TermType::IndexStatus, [r.table(table)])).await?;
+    Ok(statuses.into_iter().map(Index::from).collect())
+}
+
+impl Index {
+    /// The fields of an index that can be read, over nothing but fields, in which a document has one entry at most.
+    pub(super) fn plain(&self) -> Option<Vec<Path>> {
+        if !self.ready || self.multi || self.geo {
+            return None;
+        }
+        self.fields.as_ref()?.iter().map(|field| Path::parse(field, "index").ok()).collect()
     }
 }
 

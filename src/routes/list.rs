@@ -5,6 +5,7 @@ mod lines;
 use std::sync::Arc;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use warp::http::StatusCode;
 use warp::http::header::{CONTENT_TYPE, HeaderName, LINK};
@@ -60,19 +61,29 @@ async fn groups(name: &str, call: &Call, conn: &mut Conn) -> Result<Response, Er
     let primary_key = call.app.primary_key(conn, name).await?;
     let bounds = Bounds { limits: call.app.limits(), primary_key: &primary_key };
     let grouping = Grouping::parse(call.parameters()?, bounds)?;
-    let indexes = call.app.indexes(conn, name).await?;
-    let query = grouping.query(&indexes.plain, table(name));
     if call.wants(EXPLAIN) {
-        return Ok(explanation(None, &[query]));
+        let indexes = call.app.indexes(conn, name).await?;
+        return Ok(explanation(None, &[grouping.query(&indexes.plain, table(name))]));
     }
-    let groups: Vec<Value> = match conn.all(query.into()).await {
-        Err(error) if is_about_an_index(&error) => {
-            call.app.forget_indexes(name);
-            conn.all(grouping.query(&[], table(name)).into()).await?
-        }
-        groups => groups?,
-    };
+    let groups: Vec<Value> = all_by(call, name, conn, |indexes| grouping.query(indexes, table(name))).await?;
     Ok(json(StatusCode::OK, &groups))
+}
+
+/// What a query gives that goes through indexes, or, if one of them is gone, through none.
+async fn all_by<T: DeserializeOwned>(
+    call: &Call,
+    table: &str,
+    conn: &mut Conn,
+    query: impl Fn(&[Index]) -> Term,
+) -> Result<Vec<T>, Error> {
+    let indexes = call.app.indexes(conn, table).await?;
+    match conn.all(query(&indexes.plain).into()).await {
+        Err(error) if is_about_an_index(&error) => {
+            call.app.forget_indexes(table);
+            conn.all(query(&[]).into()).await
+        }
+        rows => rows,
+    }
 }
 
 /// A list that a request asks for.
@@ -126,16 +137,9 @@ impl List {
     }
 
     async fn count(&self, conn: &mut Conn) -> Result<f64, Error> {
-        let indexes = self.call.app.indexes(conn, &self.table).await?;
-        let query = |indexes: &[Index]| self.listing.count(indexes, table(&self.table)).into();
-        let count = match conn.first(query(&indexes.plain)).await {
-            Err(error) if is_about_an_index(&error) => {
-                self.call.app.forget_indexes(&self.table);
-                conn.first(query(&[])).await?
-            }
-            count => count?,
-        };
-        Ok(count.unwrap_or_default())
+        let query = |indexes: &[Index]| self.listing.count(indexes, table(&self.table));
+        let counts: Vec<f64> = all_by(&self.call, &self.table, conn, query).await?;
+        Ok(counts.into_iter().next().unwrap_or_default())
     }
 
     /// Tells the query that would run, and the index that it goes through.

@@ -21,19 +21,19 @@ mod many;
 mod openapi;
 mod operations;
 mod paths;
+mod recent;
 mod schema;
 mod service;
 mod tables;
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use reql::r;
 use reql_embedded::Activity;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Duration, Instant};
+use tokio::time::Duration;
 use warp::{Filter, Reply};
 
 use crate::conn::Conn;
@@ -42,14 +42,13 @@ use crate::error::{Error, Missing, recover};
 use crate::metrics::Metrics;
 use crate::query::term::{field, term};
 use crate::settings::{Limits, Settings};
+use recent::Recent;
 use schema::Indexes;
 pub use service::service;
 
 /// How long a table's primary key is taken for granted. A table that is dropped and made again with another one is rare,
 /// and the database itself refuses a document without its primary key.
 const PRIMARY_KEYS_LAST: Duration = Duration::from_secs(10);
-/// How many primary keys are remembered.
-const PRIMARY_KEYS: usize = 1024;
 
 /// What the API's handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -64,11 +63,11 @@ struct Shared {
     metrics: Metrics,
     /// Permits for requests about tables.
     running: Arc<Semaphore>,
-    primary_keys: Mutex<HashMap<String, (String, Instant)>>,
+    primary_keys: Recent<String>,
+    indexes: Recent<Arc<Indexes>>,
     /// Permits for live queries.
     feeds: Arc<Semaphore>,
     stop: watch::Sender<bool>,
-    schemas: schema::Schemas,
 }
 
 impl App {
@@ -87,8 +86,8 @@ impl App {
             feeds: permits(settings.limits.feeds),
             stop: watch::Sender::new(false),
             settings,
-            primary_keys: Mutex::default(),
-            schemas: schema::Schemas::default(),
+            primary_keys: Recent::new(PRIMARY_KEYS_LAST),
+            indexes: Recent::new(schema::LASTS),
         };
         App { shared: Arc::new(shared) }
     }
@@ -144,40 +143,35 @@ impl App {
 
     /// The name of the field that identifies a table's documents.
     pub(crate) async fn primary_key(&self, conn: &mut Conn, table: &str) -> Result<String, Error> {
-        if let Some(known) = self.known_primary_key(table) {
+        if let Some(known) = self.shared.primary_keys.get(table) {
             return Ok(known);
         }
         let info = term(ql2::term::TermType::Info, [r.table(table)]);
         let name: String =
             conn.first(field(info, "primary_key")).await?.ok_or(Error::NotFound(Missing::Table))?;
-        let mut keys = self.shared.primary_keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if keys.len() >= PRIMARY_KEYS {
-            keys.clear();
-        }
-        keys.insert(table.to_owned(), (name.clone(), Instant::now()));
+        self.shared.primary_keys.put(table, name.clone());
         Ok(name)
-    }
-
-    fn known_primary_key(&self, table: &str) -> Option<String> {
-        let keys = self.shared.primary_keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let (name, since) = keys.get(table)?;
-        (since.elapsed() < PRIMARY_KEYS_LAST).then(|| name.clone())
     }
 
     /// What is known of a table's indexes.
     pub(crate) async fn indexes(&self, conn: &mut Conn, table: &str) -> Result<Arc<Indexes>, Error> {
-        self.shared.schemas.indexes(conn, table).await
+        if let Some(known) = self.shared.indexes.get(table) {
+            return Ok(known);
+        }
+        let indexes = Arc::new(Indexes::of(table, conn).await?);
+        self.shared.indexes.put(table, Arc::clone(&indexes));
+        Ok(indexes)
     }
 
     /// The table's indexes are other ones than was thought.
     pub(crate) fn forget_indexes(&self, table: &str) {
-        self.shared.schemas.forget(table);
+        self.shared.indexes.forget(table);
     }
 
     /// The table was made or dropped through this service.
     pub(crate) fn forget_primary_key(&self, table: &str) {
         self.forget_indexes(table);
-        self.shared.primary_keys.lock().unwrap_or_else(PoisonError::into_inner).remove(table);
+        self.shared.primary_keys.forget(table);
     }
 }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use redb::{Database, ReadableTable, TableDefinition, TableHandle};
+use redb::{Database, ReadableTable, TableDefinition, TableHandle, WriteTransaction};
 use reql_embedded::Server;
 use serde_json::json;
 use support::client::Client;
@@ -111,6 +111,14 @@ fn tree(file: &Path, prefix: &str) -> String {
     trees.find(|name| name.starts_with(prefix)).unwrap()
 }
 
+/// Changes what is in the file, behind the server's back.
+fn alter(file: &Path, change: impl FnOnce(&WriteTransaction)) {
+    let database = Database::open(file).unwrap();
+    let txn = database.begin_write().unwrap();
+    change(&txn);
+    txn.commit().unwrap();
+}
+
 #[tokio::test]
 async fn a_sound_file_is_found_sound_and_loses_nothing_when_compacted() {
     let directory = tempfile::tempdir().unwrap();
@@ -195,12 +203,8 @@ fn another_programs_database_is_refused_even_after_its_crash() {
 #[tokio::test]
 async fn a_newer_format_is_refused() {
     let (_directory, file) = closed().await;
-    let database = Database::open(&file).unwrap();
-    let txn = database.begin_write().unwrap();
     let format = TableDefinition::<&str, u64>::new("reql-embedded");
-    txn.open_table(format).unwrap().insert("format", 2).unwrap();
-    txn.commit().unwrap();
-    drop(database);
+    alter(&file, |txn| drop(txn.open_table(format).unwrap().insert("format", 2).unwrap()));
     refused(&file, "it was written by a newer version of this server (format 2).");
 }
 
@@ -247,16 +251,12 @@ async fn a_wrong_byte_is_damage_wherever_it_is_in_the_data() {
 async fn a_document_that_does_not_decode_is_damage() {
     let (_directory, file) = closed().await;
     let documents = tree(&file, "t:");
-    let database = Database::open(&file).unwrap();
-    let txn = database.begin_write().unwrap();
-    {
+    alter(&file, |txn| {
         let mut documents = txn.open_table(Tree::<&[u8]>::new(&documents)).unwrap();
         let (key, document) =
             documents.first().unwrap().map(|(k, v)| (k.value().to_vec(), v.value().to_vec())).unwrap();
         documents.insert(&*key, &document[..document.len() - 3]).unwrap();
-    }
-    txn.commit().unwrap();
-    drop(database);
+    });
     damaged(&file, "does not decode.");
 }
 
@@ -264,18 +264,11 @@ async fn a_document_that_does_not_decode_is_damage() {
 async fn an_index_that_lacks_an_entry_or_has_one_too_many_is_damage() {
     let (_directory, file) = closed().await;
     let entries = tree(&file, "i:");
-    let database = Database::open(&file).unwrap();
-    let txn = database.begin_write().unwrap();
-    txn.open_table(Tree::<u32>::new(&entries)).unwrap().pop_first().unwrap();
-    txn.commit().unwrap();
-    drop(database);
+    let index = Tree::<u32>::new(&entries);
+    alter(&file, |txn| drop(txn.open_table(index).unwrap().pop_first().unwrap()));
     damaged(&file, "and 1 are missing.");
 
-    let database = Database::open(&file).unwrap();
-    let txn = database.begin_write().unwrap();
-    txn.open_table(Tree::<u32>::new(&entries)).unwrap().insert([0xff].as_slice(), 1).unwrap();
-    txn.commit().unwrap();
-    drop(database);
+    alter(&file, |txn| drop(txn.open_table(index).unwrap().insert([0xff].as_slice(), 1).unwrap()));
     damaged(&file, "and 1 are missing.");
 }
 
@@ -283,25 +276,17 @@ async fn an_index_that_lacks_an_entry_or_has_one_too_many_is_damage() {
 async fn trees_and_catalog_have_to_agree() {
     let (_directory, file) = closed().await;
     let documents = tree(&file, "t:");
-    let database = Database::open(&file).unwrap();
-    let txn = database.begin_write().unwrap();
-    txn.open_table(Tree::<&[u8]>::new("t:stray")).unwrap();
-    txn.commit().unwrap();
-    drop(database);
+    alter(&file, |txn| drop(txn.open_table(Tree::<&[u8]>::new("t:stray")).unwrap()));
     damaged(&file, "The tree `t:stray` belongs to no table.");
 
-    let database = Database::open(&file).unwrap();
-    let txn = database.begin_write().unwrap();
-    txn.delete_table(Tree::<&[u8]>::new(&documents)).unwrap();
-    txn.commit().unwrap();
-    drop(database);
+    alter(&file, |txn| {
+        txn.delete_table(Tree::<&[u8]>::new(&documents)).unwrap();
+    });
     damaged(&file, &format!("The tree `{documents}` is missing."));
 
-    let database = Database::open(&file).unwrap();
-    let txn = database.begin_write().unwrap();
     let databases = Tree::<&[u8]>::new("databases");
-    txn.open_table(databases).unwrap().insert([7; 16].as_slice(), [9, 9].as_slice()).unwrap();
-    txn.commit().unwrap();
-    drop(database);
+    alter(&file, |txn| {
+        txn.open_table(databases).unwrap().insert([7; 16].as_slice(), [9, 9].as_slice()).unwrap();
+    });
     damaged(&file, "A record in `databases` does not decode.");
 }

@@ -4,7 +4,7 @@
 //! `indexCreate('a', function(var1) { return r.expr([var1("x"), var1("y")("z")]); })`.
 
 /// The fields, nested ones as `a.b`; `None` if the index is over anything but plain fields.
-pub(in crate::routes) fn fields(definition: &str) -> Option<Vec<String>> {
+pub(super) fn fields(definition: &str) -> Option<Vec<String>> {
     let (_, body) = definition.split_once("{ return ")?;
     let (body, _) = body.rsplit_once("; }")?;
     let Some(list) = body.strip_prefix("r.expr([") else {

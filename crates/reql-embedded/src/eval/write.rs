@@ -148,8 +148,8 @@ fn lacks_key(document: &Datum, primary_key: &str) -> Error {
     Error::logic(format!("Inserted object must have primary key `{primary_key}`:\n{}", document.print()))
 }
 
-/// The row that a mutation saw and what it was to become, for reports of failures.
-type Seen = Arc<Mutex<(Datum, Option<Datum>)>>;
+/// The row that a mutation saw, for reports of failures.
+type Seen = Arc<Mutex<Datum>>;
 
 /// What came of a write, or what will tell.
 pub enum Written {
@@ -292,7 +292,7 @@ impl Report {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
                 Err(error) => {
-                    let (old, _) = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    let old = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
                     stats.failed_row(&error, old, shown, &env)?;
                 }
             }
@@ -307,7 +307,7 @@ fn mutation(env: &Env, table: &TableRef, row: Row, hook: Option<Func>, seen: See
     let (env, primary_key, own_key) = (env.clone(), table.primary_key().clone(), key.clone());
     Ok(Mutation::new(key, move |old| {
         let old = old.cloned().unwrap_or_default();
-        *seen.lock().unwrap_or_else(PoisonError::into_inner) = (old.clone(), None);
+        *seen.lock().unwrap_or_else(PoisonError::into_inner) = old.clone();
         let mut new = becomes(&old)?;
         if let Some(hook) = &hook {
             new = apply_hook(&env, hook, &primary_key, &old, new)?;

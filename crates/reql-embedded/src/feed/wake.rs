@@ -20,6 +20,13 @@ struct Timing {
     due: Option<Instant>,
 }
 
+impl Timing {
+    /// Notes that a feed gives something at this time.
+    fn expect(&mut self, due: Instant) {
+        self.due = Some(self.due.map_or(due, |other| other.min(due)));
+    }
+}
+
 impl Wake {
     fn timing(&self) -> MutexGuard<'_, Timing> {
         self.timing.lock().unwrap_or_else(PoisonError::into_inner)
@@ -38,15 +45,13 @@ impl Wake {
         if due <= Instant::now() {
             return true;
         }
-        timing.due = Some(timing.due.map_or(due, |other| other.min(due)));
+        timing.expect(due);
         false
     }
 
     /// There may be news after this time, though nobody will tell.
     pub fn wake_in(&self, interval: Duration) {
-        let due = Instant::now() + interval;
-        let mut timing = self.timing();
-        timing.due = Some(timing.due.map_or(due, |other| other.min(due)));
+        self.timing().expect(Instant::now() + interval);
     }
 
     /// Waits until it is worth reading again. May be dropped and called again.

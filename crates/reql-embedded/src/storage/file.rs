@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 /// The name of the file in the data directory.
 pub(super) const FILE_NAME: &str = "reql.redb";
 
+/// How much memory pages take unless somebody says otherwise, in bytes.
+pub(super) const CACHE_BYTES: usize = 64 << 20;
+
 /// How long an operation that needs the database for itself waits for those who read.
 const READS_END: Duration = Duration::from_secs(2);
 

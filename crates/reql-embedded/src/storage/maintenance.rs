@@ -7,12 +7,9 @@ use std::sync::Arc;
 
 use super::check::{self, Report};
 use super::core::Core;
-use super::file::{FILE_NAME, File};
+use super::file::{CACHE_BYTES, FILE_NAME, File};
 use super::index::IndexCompiler;
 use crate::error::{Error, ErrorKind, Result};
-
-/// How much memory to use for pages, in bytes.
-const CACHE_BYTES: usize = 64 << 20;
 
 /// Checks a file: its pages, its catalog, that each document decodes and is under its own key, and that each index holds exactly
 /// what its function gives. The path may be that of the data directory.

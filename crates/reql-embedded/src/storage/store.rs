@@ -11,7 +11,7 @@ use super::build;
 use super::catalog::{Database, Durability, TableConfig, TableEntry, TableMeta};
 use super::codec;
 use super::core::Core;
-use super::file::File;
+use super::file::{CACHE_BYTES, File};
 use super::index::IndexCompiler;
 use super::table::Table;
 use super::writer::{SyncJob, Writer};
@@ -35,7 +35,7 @@ pub struct Options {
 impl Options {
     /// In memory, with the defaults.
     pub fn new(compiler: Arc<dyn IndexCompiler>) -> Self {
-        Options { path: None, compiler, cache_bytes: 64 << 20 }
+        Options { path: None, compiler, cache_bytes: CACHE_BYTES }
     }
 
     /// Keeps the data in this directory.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::reconfigure::{self, Target};
+use super::reconfigure::{self, Target, UNCONFIGURABLE};
 use super::table::{db_and_name, name};
 use super::write::durability;
 use crate::accounts::{Permission, Scope};
@@ -143,7 +143,7 @@ fn config(call: &mut Call<'_>) -> Result<Val> {
             system::selection(call.env, "db_config", db.id)
         }
         Target::Table(table) => {
-            let stored = table.ordinary("you can't configure the tables in it.").at(call.bt())?;
+            let stored = table.ordinary(UNCONFIGURABLE).at(call.bt())?;
             call.env.require(Permission::Config, table.scope()).at(call.bt())?;
             system::selection(call.env, "table_config", stored.id())
         }

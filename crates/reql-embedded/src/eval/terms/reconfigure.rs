@@ -179,7 +179,8 @@ impl WrongKind for Datum {
     }
 }
 
-const UNCONFIGURABLE: &str = "you can't configure the tables in it.";
+/// Why a system table is refused.
+pub const UNCONFIGURABLE: &str = "you can't configure the tables in it.";
 
 fn reconfigure(call: &mut Call<'_>) -> Result<Val> {
     let target = Target::required(call, "reconfigure")?;
