@@ -38,6 +38,8 @@ const LASTS: Duration = Duration::from_secs(24 * 60 * 60);
 const LEASE: Duration = Duration::from_secs(5 * 60);
 /// The longest key.
 const KEY_MAX: usize = 255;
+/// What keys look like, as a regular expression: printable ASCII, in quotes or not. [`key`] reads them so.
+pub(super) const PATTERN: &str = r#"^("[ !#-~]{1,255}"|[!#-~]([ !#-~]{0,253}[!#-~])?)$"#;
 /// How many keys that have expired each request with a key clears away.
 const CLEARED: usize = 20;
 /// The headers of an answer that are remembered.
@@ -73,12 +75,17 @@ struct Answer {
 /// The key of a request, if it has one.
 pub(super) fn key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let Some(value) = headers.get(KEY) else { return Ok(None) };
-    let wrong =
-        || Error::BadRequest(format!("The header `{KEY}` must be 1 to {KEY_MAX} visible characters."));
+    let wrong = || {
+        let form = "printable ASCII characters other than `\"`, in quotes or without any";
+        Error::BadRequest(format!("The header `{KEY}` must be 1 to {KEY_MAX} {form}."))
+    };
     let text = value.to_str().map_err(|_| wrong())?.trim();
     // The draft has it as a string in quotes; many clients leave them out.
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
-    if (1..=KEY_MAX).contains(&text.len()) && headers.get_all(KEY).iter().count() == 1 {
+    // A quote that is left is without its other half, or was to be escaped.
+    let sane = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"';
+    let is_key = (1..=KEY_MAX).contains(&text.len()) && text.bytes().all(sane);
+    if is_key && headers.get_all(KEY).iter().count() == 1 {
         return Ok(Some(text));
     }
     Err(wrong())

@@ -5,12 +5,14 @@ use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type}
 use utoipa::openapi::{RefOr, Required};
 
 use super::schemas::{NAME, text, whole};
+use crate::query::Path;
+use crate::routes::idempotency::PATTERN as KEY;
 use crate::settings::Limits;
 
-/// A field, nested ones as `a.b`.
-const FIELD: &str = "[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*";
-/// Any field in a list of them: nothing between two dots is empty, and blanks around it don't count.
-const ANY_FIELD: &str = r"\s*[^.,\s][^.,]*((\.[^.,]+)*\.[^.,]*[^.,\s]\s*)?";
+/// A field in a list of them: nothing between two dots is empty, and blanks around it don't count.
+const FIELD: &str = r"\s*[^.,\s][^.,]*((\.[^.,]+)*\.[^.,]*[^.,\s]\s*)?";
+/// What stands behind a field and `=`.
+const CONDITION: &str = r"(not\.)?(has|(eq|ne|lt|lte|gt|gte|match|contains)\.[\s\S]*|in\.\([\s\S]*\))";
 /// Tags as they stand in `If-Match`, or `*`.
 const TAGS: &str = "^(\\*|(W/)?\"[!#-~]*\"(, *(W/)?\"[!#-~]*\")*)$";
 
@@ -44,7 +46,7 @@ pub(super) fn header(name: &str, about: &str) -> Parameter {
 }
 
 pub(super) fn idempotency_key() -> Parameter {
-    let key = Schema::from(text().pattern(Some("^\"[a-z0-9-]{1,64}\"$")).build());
+    let key = Schema::from(text().pattern(Some(KEY)).build());
     let about = "A request that is repeated with the same key within a day is done once.";
     parameter(ParameterIn::Header, "Idempotency-Key", about, key).build()
 }
@@ -54,34 +56,37 @@ pub(super) fn tags(name: &str, about: &str) -> Parameter {
     parameter(ParameterIn::Header, name, about, tags).example(Some("*".into())).build()
 }
 
+fn fields() -> ObjectBuilder {
+    text().pattern(Some(format!("^{FIELD}(,{FIELD})*$")))
+}
+
 fn query(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {
     parameter(ParameterIn::Query, name, about, Schema::from(schema.build())).build()
 }
 
 /// Which documents.
 pub(super) fn filter() -> Vec<Parameter> {
-    let condition = "(not\\.)?(has|(eq|ne|lt|lte|gt|gte|contains)\\.[^\\n\\r]*|in\\.\\([A-Za-z0-9_]+(,[A-Za-z0-9_]+)*\\)|match\\.[A-Za-z0-9^$ ]*)";
     let about = "Conditions that must all hold, each `FIELD=OP.VALUE`, such as `age=gte.18` or `address.city=eq.Oslo`. OP is \
                  one of `eq ne lt lte gt gte in match contains`, or `has` without a value, after an optional `not.`.";
     let conditions = ObjectBuilder::new()
         .schema_type(Type::Object)
-        .property_names(Some(Schema::from(text().pattern(Some(format!("^where\\.{FIELD}$"))).build())))
+        .property_names(Some(Schema::from(text().pattern(Some(Path::PATTERN)).build())))
         .additional_properties(Some(AdditionalProperties::RefOr(RefOr::T(
-            text().pattern(Some(format!("^{condition}$"))).build().into(),
+            text().pattern(Some(format!("^{CONDITION}$"))).build().into(),
         ))))
         .build();
     let conditions = parameter(ParameterIn::Query, "conditions", about, Schema::from(conditions))
         .style(Some(ParameterStyle::Form))
         .explode(Some(true))
         .build();
-    let any = format!("^\\({FIELD}=eq\\.[A-Za-z0-9]+(,{FIELD}=(eq|lt|gt)\\.[A-Za-z0-9]+)*\\)$");
+    // As far as a regular expression can tell: in the alternatives after the first one brackets may be nested.
+    let any = format!(r"^\([^.=]+(\.[^.=]+)*={CONDITION}(,[\s\S]*)?\)$");
     let about = "Conditions any of which must hold: `(age=lt.10,age=gt.60)`.";
     vec![conditions, query("or", about, text().pattern(Some(any)))]
 }
 
 /// Which part of a list, in which order.
 pub(super) fn page(limits: &Limits) -> Vec<Parameter> {
-    let fields = || text().pattern(Some(format!("^{ANY_FIELD}(,{ANY_FIELD})*$")));
     let page = whole().minimum(Some(0)).maximum(Some(limits.page_max)).default(Some(limits.page.into()));
     let offset = whole().minimum(Some(0)).maximum(Some(limits.offset_max)).default(Some(0.into()));
     vec![
@@ -105,15 +110,14 @@ pub(super) fn page(limits: &Limits) -> Vec<Parameter> {
 
 /// What documents come to in groups.
 pub(super) fn groups() -> Vec<Parameter> {
-    let fields = text().pattern(Some(format!("^{FIELD}(,{FIELD})*$")));
-    let figure = format!("(count|(sum|avg|min|max)\\({FIELD}\\))");
+    let figure = r"\s*(count|(sum|avg|min|max)\([^.,]+(\.[^.,]+)*\))\s*";
     let figures = text().pattern(Some(format!("^{figure}(,{figure})*$")));
     let about = "What is told of each group, or of all documents together: `count,sum(age),avg(age),min(age),max(age)`.";
     vec![
         query(
             "group",
             "By which fields documents are grouped; not together with an order, pages or fields.",
-            fields,
+            fields(),
         ),
         query("agg", about, figures),
     ]

@@ -1,9 +1,7 @@
 //! What bodies and answers look like.
 
 use serde_json::json;
-use utoipa::openapi::schema::{
-    AdditionalProperties, ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type,
-};
+use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Components, ComponentsBuilder, Ref, RefOr};
 
 use crate::error::Code;
@@ -23,6 +21,7 @@ pub(super) fn components() -> Components {
         .schema_from::<NewIndex>()
         .schema_from::<Outcome>()
         .schema("Document", document())
+        .schema("Value", value())
         .schema("Outcomes", list_of("Outcome"))
         .schema("Counts", counts())
         .schema("Health", health())
@@ -51,10 +50,27 @@ pub(super) fn whole() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Integer)
 }
 
-fn document() -> Object {
+/// An object whose fields have names without NUL, which the database would cut there, however deep.
+fn object() -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(Type::Object)
-        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+        .property_names(Some(Schema::from(text().pattern(Some(r"^[^\x00]*$")).build())))
+        .additional_properties(Some(named("Value")))
+}
+
+fn value() -> Schema {
+    let plain = SchemaType::from_iter([Type::String, Type::Number, Type::Boolean, Type::Null]);
+    OneOfBuilder::new()
+        .item(ObjectBuilder::new().schema_type(plain))
+        .item(ArrayBuilder::new().items(named("Value")))
+        .item(object())
+        .description(Some("Any JSON."))
+        .build()
+        .into()
+}
+
+fn document() -> Object {
+    object()
         .description(Some(
             "A JSON object. Its primary key (`id` unless the table has another) identifies it; without one it gets a UUID. \
              ReQL's own types are written as it writes them: `{\"$reql_type$\": \"TIME\", ...}`.",
