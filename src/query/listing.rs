@@ -207,7 +207,7 @@ impl Listing {
 
     /// All rows that follow the place of the cursor, in their order; without the rest that the index doesn't hold.
     fn rows(&self, plan: &Plan, table: &Term) -> Term {
-        let rows = self.after(self.filtered(plan.ordered(table.clone(), &self.order)));
+        let rows = self.after(plan.reached(), self.filtered(plan.ordered(table.clone(), &self.order)));
         if plan.is_sorted() {
             return rows;
         }
@@ -241,14 +241,17 @@ impl Listing {
             None => datum(false),
         });
         let rows = self.filtered(term(TermType::Filter, [rows, absent]));
-        let rows = if place.is_some() { self.after(rows) } else { rows };
+        let rows = if place.is_some() { self.after(0, rows) } else { rows };
         if by_primary_key { rows } else { tail.sort(rows) }
     }
 
-    fn after<T: Node>(&self, rows: T) -> T {
+    /// Those of the rows that follow the place of the cursor; in so many keys none lies before it.
+    fn after<T: Node>(&self, reached: usize, rows: T) -> T {
         match self.page.place() {
             None => rows,
-            Some(place) => term(TermType::Filter, [rows, func(|row| is_after(place, &self.order, &row))]),
+            Some(place) => {
+                term(TermType::Filter, [rows, func(|row| is_after(place, &self.order, reached, &row))])
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::order::Order;
 use super::parameters::{Parameters, bad};
-use super::term::{Node, datum, eq, null, term};
+use super::term::{Node, datum, eq, ne, null, term};
 use crate::error::Error;
 use crate::settings::Limits;
 
@@ -86,10 +86,16 @@ fn read(cursor: &str) -> Result<Vec<Value>, Error> {
     serde_json::from_str(cursor).map_err(|_| bad("cursor", "it is not one that this service gave out"))
 }
 
-/// Whether a row comes after a place in an order: further in the first key that differs.
-pub(super) fn is_after<T: Node>(place: &[Value], order: &Order, row: &T) -> T {
+/// Whether a row comes after a place in an order: further in the first key that differs. In so many of the first keys it is
+/// known to be no less far, so that there it is enough to see a difference.
+pub(super) fn is_after<T: Node>(place: &[Value], order: &Order, reached: usize, row: &T) -> T {
     let mut after = datum(false);
-    for (key, value) in order.keys().iter().zip(place).rev() {
+    for (at, (key, value)) in order.keys().iter().zip(place).enumerate().rev() {
+        if at < reached {
+            let further = ne(key.field.of(row), datum(value));
+            after = if at + 1 == place.len() { further } else { term(TermType::Or, [further, after]) };
+            continue;
+        }
         let own: T = key.value(row);
         let tie = term(TermType::And, [eq(own.clone(), datum(value)), after]);
         if value.is_null() {
@@ -104,7 +110,7 @@ pub(super) fn is_after<T: Node>(place: &[Value], order: &Order, row: &T) -> T {
             // As a value null would be somewhere in between.
             false => {
                 let absent = eq(own.clone(), null());
-                let present = super::term::ne(own, null());
+                let present = ne(own, null());
                 term(TermType::Or, [absent, term(TermType::And, [present, further]), tie])
             }
         };

@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     access: Access,
     /// How many keys of the list's order the index's order is; the rows are sorted in memory if there is none.
     sorted: Option<usize>,
+    /// How many keys of the list's order are such that no row lies before the cursor's place in them.
+    reached: usize,
     /// Whether the documents without a value in the order's first field come after those of the index.
     rest: bool,
     /// How many conditions the index answers.
@@ -95,14 +97,15 @@ impl Plan {
     /// Through the whole table, in the order of the primary key if that is the list's.
     pub(super) fn whole(wanted: Wanted<'_>) -> Plan {
         let sorted = wanted.order.is_index(wanted.primary_key);
-        let access = match wanted.place.filter(|_| sorted) {
-            Some(place) => Access::Range { low: place.to_vec(), high: Vec::new(), compound: false },
-            None => Access::All,
+        let (access, reached) = match wanted.place.filter(|_| sorted) {
+            Some(place) => (Access::Range { low: place.to_vec(), high: Vec::new(), compound: false }, 1),
+            None => (Access::All, 0),
         };
         Plan {
             index: wanted.primary_key.to_owned(),
             access,
             sorted: sorted.then_some(1),
+            reached,
             rest: false,
             merit: Merit::Scan,
         }
@@ -120,8 +123,9 @@ impl Plan {
         if unknown > usize::from(rest) || (rest && sorted.is_none()) {
             return None;
         }
-        let plan =
-            |access, sorted, merit| Some(Plan { index: index.name.clone(), access, sorted, rest, merit });
+        let plan = |access, sorted, merit| {
+            Some(Plan { index: index.name.clone(), access, sorted, reached: 0, rest, merit })
+        };
         let compound = index.fields.len() > 1;
         let is_primary = index.name == wanted.primary_key;
         if let ([known], Some(_)) = (&known[..], known.first()?.any) {
@@ -157,11 +161,13 @@ impl Plan {
             (count, false, _) => Merit::Keys(count),
             (count, true, _) => Merit::SortedKeys(count),
         };
-        if let (Some(place), Some(_)) = (wanted.place, sorted) {
-            let here = place.get(..open.len()).filter(|here| !here.iter().any(Value::is_null));
-            low = here.map_or(low, |here| equal.iter().chain(here).cloned().collect());
+        let place = wanted.place.filter(|_| sorted.is_some()).and_then(|place| place.get(..open.len()));
+        let place = place.filter(|place| !place.iter().any(Value::is_null));
+        if let Some(place) = place {
+            low = equal.iter().chain(place).cloned().collect();
         }
-        plan(Access::Range { low, high, compound }, sorted, merit)
+        let reached = place.map_or(0, <[Value]>::len);
+        plan(Access::Range { low, high, compound }, sorted, merit).map(|plan| Plan { reached, ..plan })
     }
 
     /// The name of the index; `None` if the table is read as it comes.
@@ -172,6 +178,12 @@ impl Plan {
     /// Whether the rows come in the list's order without being sorted in memory.
     pub(super) fn is_sorted(&self) -> bool {
         self.sorted.is_some()
+    }
+
+    /// How many keys of the order have come as far as the cursor's place in every row: the first ones, all of which the rows
+    /// have values in.
+    pub(super) fn reached(&self) -> usize {
+        self.reached
     }
 
     /// Whether it finds so few rows that sorting them is nothing.
