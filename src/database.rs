@@ -50,8 +50,9 @@ pub use credentials::Credentials;
 
 /// How long a session that stood by may take to show that it is alive.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a session may have stood by and still be used without asking it.
-const TRUSTED_FOR: Duration = Duration::from_millis(2);
+/// How long a session may have stood by and still be used without asking it, which costs a round trip. Under load none stands by
+/// for longer; and a database that died meanwhile isn't back by then, so that another connection would be of no help.
+const TRUSTED_FOR: Duration = Duration::from_millis(50);
 
 /// A database that requests can open connections to. Cheap to clone; clones share the limits and the counters.
 #[derive(Clone)]

@@ -16,9 +16,9 @@ impl Client {
         Ok(Client { stream, buffer: [0; 2048] })
     }
 
-    /// One request, whose answer must be a success.
+    /// One request, whose answer must be a success. Only the whole API looks at its path.
     pub fn get(&mut self) -> io::Result<()> {
-        self.stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
+        self.stream.write_all(b"GET /tables/rows/docs/1 HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
         let mut read = 0;
         while !complete(&self.buffer[..read]) {
             match self.stream.read(&mut self.buffer[read..])? {

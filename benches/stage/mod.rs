@@ -17,7 +17,8 @@ use tokio::runtime::Runtime;
 use warp::filters::BoxedFilter;
 use warp::reply::{Reply, Response};
 use warp::{Filter, http::StatusCode};
-use warp_reql::settings::{Hosts, Rdb, Secret};
+use warp_reql::routes::{App, service};
+use warp_reql::settings::{Hosts, Rdb, Secret, Settings};
 use warp_reql::{Conn, Database, Error, server, with_conn};
 
 pub use client::Client;
@@ -37,6 +38,8 @@ pub enum Subject {
     BareVec,
     /// `with_conn`, with `max_age`.
     Reused,
+    /// The whole API, with `max_age`.
+    Api,
     /// `with_conn`, as it is by default.
     Standby,
     /// Dial, query and drop, by hand.
@@ -46,10 +49,11 @@ pub enum Subject {
 }
 
 impl Subject {
-    pub const ALL: [Subject; 6] = [
+    pub const ALL: [Subject; 7] = [
         Subject::NoDatabase,
         Subject::BareVec,
         Subject::Reused,
+        Subject::Api,
         Subject::Standby,
         Subject::DialByHand,
         Subject::Fresh,
@@ -60,6 +64,7 @@ impl Subject {
             Subject::NoDatabase => "no database",
             Subject::BareVec => "bare Vec, by hand",
             Subject::Reused => "reused",
+            Subject::Api => "whole API, reused",
             Subject::Standby => "standby",
             Subject::DialByHand => "dialled by hand",
             Subject::Fresh => "fresh",
@@ -83,24 +88,24 @@ impl Stage {
         let embedded = Runtime::new().expect("a runtime");
         let server = Server::builder().in_memory().initial_password(password).start();
         let server = embedded.block_on(server).expect("the embedded server starts");
-        let service = Runtime::new().expect("a runtime");
+        let serving = Runtime::new().expect("a runtime");
         let rdb = Rdb {
             host: Hosts::from(server.local_addr()),
             password: Secret::from(password.to_owned()),
             standby: 0,
             ..Rdb::default()
         };
-        let addrs = service.block_on(async {
+        let addrs = serving.block_on(async {
             fill(&rdb).await.expect("a new database takes a table");
             let mut addrs = Vec::new();
             for subject in Subject::ALL {
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
                 addrs.push((subject, listener.local_addr().expect("a bound listener has an address")));
-                tokio::spawn(server::run(listener, warp::service(routes(subject, &rdb)), pending(), FOREVER));
+                serve(subject, &rdb, listener);
             }
             addrs
         });
-        Stage { addrs, _service: service, _database: server, _embedded: embedded }
+        Stage { addrs, _service: serving, _database: server, _embedded: embedded }
     }
 
     pub fn addr(&self, subject: Subject) -> SocketAddr {
@@ -120,17 +125,26 @@ fn document() -> Value {
     json!({"id": ID, "name": "Bruce Wayne", "age": 38, "city": "Gotham"})
 }
 
-fn routes(subject: Subject, rdb: &Rdb) -> BoxedFilter<(Response,)> {
+/// Serves a subject until the runtime ends.
+fn serve(subject: Subject, rdb: &Rdb, listener: TcpListener) {
     let database = |rdb: Rdb| Database::new(rdb).expect("the settings name a server");
+    let reused = Rdb { max_age: FOREVER, ..rdb.clone() };
     let reply = |document: &Value| warp::reply::json(document).into_response();
-    match subject {
+    let routes: BoxedFilter<(Response,)> = match subject {
         Subject::NoDatabase => warp::any().map(move || reply(&document())).boxed(),
         Subject::BareVec => by_hand::bare_vec(rdb.clone()),
         Subject::DialByHand => by_hand::dialled(rdb.clone()),
-        Subject::Reused => ours(&database(Rdb { max_age: FOREVER, ..rdb.clone() })),
+        Subject::Reused => ours(&database(reused)),
         Subject::Standby => ours(&database(Rdb { standby: Rdb::default().standby, ..rdb.clone() })),
         Subject::Fresh => ours(&database(rdb.clone())),
-    }
+        Subject::Api => {
+            let settings = Settings { rdb: reused.clone(), ..Settings::default() };
+            let api = service(App::new(settings, database(reused)));
+            tokio::spawn(server::run(listener, api, pending(), FOREVER));
+            return;
+        }
+    };
+    tokio::spawn(server::run(listener, warp::service(routes), pending(), FOREVER));
 }
 
 /// The handler as a user would write it.

@@ -1,15 +1,12 @@
 //! The tasks that keep connections standing by, and close the ones that have grown too old.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
-use log::debug;
-use tokio::runtime::{Handle, RuntimeFlavor};
+use log::{debug, warn};
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 use tokio::sync::{Notify, SemaphorePermit};
-use tokio::task::block_in_place;
 use tokio::time::{sleep, timeout};
 
 use super::{Link, Shared};
@@ -18,6 +15,10 @@ use crate::error::Error;
 /// How many dial at once. One alone would keep up with half of what can be served, and no more; a handful would fall upon
 /// a database that comes back.
 const KEEPERS: usize = 2;
+/// How much keepers give way, on the scale of `nice(1)`: to a tenth of a busy processor, not to nothing, since the permit
+/// they hold meanwhile may be one that a request waits for.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
 /// The first pause after a failed dial; each one after it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause, which bounds how long after an outage connections stand by again.
@@ -37,8 +38,9 @@ impl Keeper {
         let settings = &shared.settings;
         let idle = settings.standby == 0 && settings.max_age.is_zero();
         if !idle && !self.started.swap(true, Ordering::AcqRel) {
+            let aside = aside();
             for _ in 0..KEEPERS {
-                tokio::spawn(keep(Arc::downgrade(shared), Arc::clone(&self.wake)));
+                aside.spawn(keep(Arc::downgrade(shared), Arc::clone(&self.wake)));
             }
         }
     }
@@ -77,11 +79,7 @@ impl Shared {
     async fn fill(&self) -> Result<(), Error> {
         self.ready().expire(self.settings.max_age);
         while let Some(expected) = self.expect_one() {
-            let link = if self.settings.password.expose().is_empty() {
-                self.dial().await
-            } else {
-                aside(self.dial()).await
-            };
+            let link = self.dial().await;
             expected.arrives(link?);
         }
         Ok(())
@@ -119,14 +117,26 @@ impl Drop for Expected<'_> {
     }
 }
 
-/// Polls where blocking is allowed. A handshake hashes the password in one go, for a millisecond or two; requests must
-/// not queue behind that on the same thread.
-async fn aside<F: Future>(work: F) -> F::Output {
-    let mut work = pin!(work);
-    let has_threads = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
-    poll_fn(|cx| match has_threads {
-        true => block_in_place(|| work.as_mut().poll(cx)),
-        false => work.as_mut().poll(cx),
-    })
-    .await
+/// Where keepers run: on threads of their own, which give way to all others. A handshake hashes the password in one go,
+/// for a millisecond or two, and a request must wait for it neither in the queue of a thread nor for a processor.
+///
+/// A runtime with one thread, as of a test whose clock stands still, keeps its tasks to itself.
+fn aside() -> Handle {
+    static ASIDE: LazyLock<Option<Runtime>> = LazyLock::new(|| {
+        let mut runtime = Builder::new_multi_thread();
+        runtime.worker_threads(KEEPERS).thread_name("standby").on_thread_start(give_way).enable_time();
+        runtime.build().inspect_err(|error| warn!("No threads could be started to dial aside: {error}")).ok()
+    });
+    let here = Handle::current();
+    match here.runtime_flavor() {
+        RuntimeFlavor::MultiThread => ASIDE.as_ref().map_or(here, |runtime| runtime.handle().clone()),
+        _ => here,
+    }
+}
+
+/// Lets the others have the processors first. Only Linux has a priority for each thread; where it can't be had, all are
+/// alike, which is no more than slower.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, NICENESS);
 }
