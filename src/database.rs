@@ -153,7 +153,10 @@ impl Database {
 
     fn lease(&self, link: Link, source: Source, permit: OwnedSemaphorePermit) -> Lease {
         let in_use = Held::new(&self.shared.counters, |counters| &counters.in_use);
-        self.shared.keeper.wake();
+        // One that is reused was never part of the stock.
+        if source != Source::Reused {
+            self.shared.keeper.wake();
+        }
         Lease { link, source, _in_use: in_use, _permit: permit, database: self.clone() }
     }
 
@@ -283,8 +286,11 @@ impl Lease {
     pub(crate) fn give_back(self) {
         let Lease { mut link, database, _in_use, _permit, .. } = self;
         link.ready = Instant::now();
-        database.shared.ready().idle.push(link);
-        database.shared.keeper.wake();
+        let shared = &database.shared;
+        let is_news = shared.ready().give_back(link, shared.settings.max_age);
+        if is_news {
+            shared.keeper.wake();
+        }
     }
 }
 

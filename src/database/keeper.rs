@@ -7,7 +7,7 @@ use std::time::Duration;
 use log::{debug, warn};
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 use tokio::sync::{Notify, SemaphorePermit};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Link, Shared};
 use crate::error::Error;
@@ -45,7 +45,7 @@ impl Keeper {
         }
     }
 
-    /// Something was taken, given back or dropped: there may be something to do.
+    /// Something was taken, given back or dropped, so that there may be something to do.
     pub(super) fn wake(&self) {
         self.wake.notify_one();
     }
@@ -55,13 +55,13 @@ async fn keep(shared: Weak<Shared>, wake: Arc<Notify>) {
     let mut pause = FIRST_PAUSE;
     while let Some(database) = shared.upgrade() {
         let filled = database.fill().await;
-        let next = database.ready().next_expiry(database.settings.max_age).unwrap_or(IDLE);
+        let next = database.plan_look();
         drop(database);
         match filled {
             Ok(()) => {
                 pause = FIRST_PAUSE;
                 // Woken or not, there is a look to take.
-                let _ = timeout(next, wake.notified()).await;
+                let _ = timeout_at(next, wake.notified()).await;
             }
             Err(error) => {
                 debug!("No connection could be opened to stand by: {error}");
@@ -83,6 +83,14 @@ impl Shared {
             expected.arrives(link?);
         }
         Ok(())
+    }
+
+    /// When to look again.
+    fn plan_look(&self) -> Instant {
+        let mut ready = self.ready();
+        let next = ready.next_expiry(self.settings.max_age).unwrap_or_else(|| Instant::now() + IDLE);
+        ready.next_look = Some(next);
+        next
     }
 
     /// One more that is to stand by, if fewer do than shall, and a request that comes now would still find a permit.

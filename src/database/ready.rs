@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::mem;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Link, Source};
 
 /// Sessions that are open and that no request holds.
@@ -15,6 +17,8 @@ pub(super) struct Ready {
     pub(super) idle: Vec<Link>,
     /// How many are being dialled to stand by.
     pub(super) expected: usize,
+    /// When the keeper looks again for those that have grown too old, unless it is woken before.
+    pub(super) next_look: Option<Instant>,
 }
 
 impl Ready {
@@ -51,8 +55,15 @@ impl Ready {
         self.idle.retain(|link| link.opened.elapsed() < max_age);
     }
 
-    /// How long until the next one is too old.
-    pub(super) fn next_expiry(&self, max_age: Duration) -> Option<Duration> {
-        self.idle.iter().map(|link| max_age.saturating_sub(link.opened.elapsed())).min()
+    /// When the next one is too old.
+    pub(super) fn next_expiry(&self, max_age: Duration) -> Option<Instant> {
+        self.idle.iter().filter_map(|link| link.opened.checked_add(max_age)).min()
+    }
+
+    /// Leaves one to later requests. Tells whether the keeper would look too late for its end.
+    pub(super) fn give_back(&mut self, link: Link, max_age: Duration) -> bool {
+        let end = link.opened.checked_add(max_age);
+        self.idle.push(link);
+        end.is_some_and(|end| self.next_look.is_none_or(|look| end < look))
     }
 }
