@@ -4,6 +4,7 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use warp::Reply;
 use warp::http::header::{HeaderName, HeaderValue, LOCATION};
@@ -15,19 +16,24 @@ use crate::conn::Clock;
 use crate::error::Error;
 
 /// Runs a handler: its outcome, or its panic, becomes the response, which carries the connection's clock.
-pub(super) async fn answer<F, R>(clock: Clock, handler: F) -> Response
+///
+/// Boxed, since a filter's future has room for the largest of all handlers, and is moved about for each request.
+pub(super) fn answer<F, R>(clock: Clock, handler: F) -> BoxFuture<'static, Response>
 where
-    F: Future<Output = Result<R, Error>>,
+    F: Future<Output = Result<R, Error>> + Send + 'static,
     R: Reply,
 {
-    let outcome = AssertUnwindSafe(handler).catch_unwind().await;
-    let mut response = match outcome {
-        Ok(Ok(reply)) => reply.into_response(),
-        Ok(Err(error)) => error.into_response(),
-        Err(panic) => Error::Internal(message(panic.as_ref())).into_response(),
+    let answer = async move {
+        let outcome = AssertUnwindSafe(handler).catch_unwind().await;
+        let mut response = match outcome {
+            Ok(Ok(reply)) => reply.into_response(),
+            Ok(Err(error)) => error.into_response(),
+            Err(panic) => Error::Internal(message(panic.as_ref())).into_response(),
+        };
+        response.extensions_mut().insert(clock);
+        response
     };
-    response.extensions_mut().insert(clock);
-    response
+    answer.boxed()
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {

@@ -53,7 +53,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
     let other = path().and(only("GET, HEAD, POST, PATCH, DELETE")).map(|_: String, response| response);
     let all = list.or(create).unify().or(patch).unify().or(delete).unify().or(other).unify().boxed();
 
-    all.or(one_document(app)).unify().boxed()
+    one_document(app).or(all).unify().boxed()
 }
 
 fn one_document(app: &App) -> BoxedFilter<(Response,)> {

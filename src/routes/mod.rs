@@ -177,16 +177,18 @@ impl App {
 
 /// The whole API. Every request is answered: what no route takes becomes a problem document.
 pub fn routes(app: App) -> impl Filter<Extract = (impl Reply + use<>,), Error = Infallible> + Clone + use<> {
-    let resources = operations::routes(&app)
-        .or(openapi::routes(&app))
+    // What is asked for most comes first, since whatever stands before it is tried in vain each time; but live queries, which
+    // have the paths of documents, before those.
+    let resources = changes::routes(&app)
+        .or(documents::routes(&app))
         .unify()
         .or(tables::routes(&app))
         .unify()
         .or(indexes::routes(&app))
         .unify()
-        .or(changes::routes(&app))
+        .or(operations::routes(&app))
         .unify()
-        .or(documents::routes(&app))
+        .or(openapi::routes(&app))
         .unify()
         .boxed();
     // The pass ends with the answer.

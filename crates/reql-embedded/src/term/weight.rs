@@ -15,6 +15,8 @@ pub fn is_light(term: &RawTerm) -> bool {
             is_write(term, |document| document.kind == TermType::Get)
         }
         TermType::Limit => is_few_rows(term),
+        // One call only: each further one could double what the one within it gives.
+        TermType::Funcall => are_parts_small(term),
         _ => is_small(term),
     }
 }
@@ -64,6 +66,7 @@ fn is_small(term: &RawTerm) -> bool {
         Datum
             | MakeArray
             | MakeObj
+            | Object
             | Func
             | Var
             | ImplicitVar
@@ -95,14 +98,19 @@ fn is_small(term: &RawTerm) -> bool {
             | Merge
             | Branch
             | Keys
+            | ToJsonString
+            | Uuid
             | Binary
             | Minval
             | Maxval
     );
+    kind_is_small && are_parts_small(term)
+}
+
+fn are_parts_small(term: &RawTerm) -> bool {
     // A table read whole is anything but small, and so are terms that take its rows.
-    let reads_table = term.kind != Get && term.args.iter().any(|arg| arg.kind == Table);
-    kind_is_small
-        && !reads_table
+    let reads_table = term.kind != TermType::Get && term.args.iter().any(|arg| arg.kind == TermType::Table);
+    !reads_table
         && stacker::maybe_grow(32 * 1024, 1024 * 1024, || {
             are_small(&term.args) && term.optargs.iter().all(|(_, arg)| is_small(arg))
         })
