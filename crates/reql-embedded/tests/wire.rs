@@ -126,6 +126,17 @@ async fn refuses_first_messages_as_rethinkdb_does() {
 }
 
 #[tokio::test]
+async fn clients_may_send_ahead() {
+    let (server, _control) = server().await;
+    for (first, success) in [("n,,n=admin,r=x", true), ("n,,hello", false)] {
+        let mut client = Client::dial(server.local_addr()).await;
+        client.send(&[&V1_0.to_le_bytes()[..], &first_message(first)].concat()).await;
+        assert_eq!(client.message().await["server_version"], json!("2.4.4"));
+        assert_eq!(client.message().await["success"], json!(success));
+    }
+}
+
+#[tokio::test]
 async fn refuses_last_messages_without_authentication() {
     let (server, _control) = server().await;
     let mut client = Client::dial(server.local_addr()).await;

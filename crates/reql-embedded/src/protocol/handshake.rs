@@ -1,7 +1,7 @@
 //! The first bytes of a connection: who is there, and which dialect it speaks.
 //!
 //! V1_0 exchanges JSON objects that end with NUL; V0_3 and V0_4 send a key and get a word. Each message leaves in
-//! one write, because some drivers read each with one read.
+//! one write, because some drivers read each with one read; those to a client that sent its own ahead leave together.
 
 use std::io;
 use std::sync::Arc;
@@ -75,11 +75,21 @@ pub(crate) async fn perform<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut wire = Wire { stream, inbound };
+    let mut wire = Wire { stream, inbound, outbound: Vec::new() };
+    greet(&mut wire, engine).await.map_err(|refusal| match refusal {
+        Refusal::Told(text) => Refusal::Told([wire.outbound, text].concat()),
+        Refusal::Io(error) => Refusal::Io(error),
+    })
+}
+
+async fn greet<S>(wire: &mut Wire<'_, S>, engine: &Arc<dyn Engine>) -> Result<Welcome, Refusal>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     match wire.integer().await? {
-        MAGIC_V1_0 => authenticate(&mut wire, engine).await,
-        MAGIC_V0_4 => check_key(&mut wire, engine, Dialect::Parallel).await,
-        MAGIC_V0_3 => check_key(&mut wire, engine, Dialect::Sequential).await,
+        MAGIC_V1_0 => authenticate(wire, engine).await,
+        MAGIC_V0_4 => check_key(wire, engine, Dialect::Parallel).await,
+        MAGIC_V0_3 => check_key(wire, engine, Dialect::Sequential).await,
         MAGIC_V0_1 | MAGIC_V0_2 => Err(plain(PROTOBUF_REFUSED)),
         _ => Err(plain(
             "Received an unsupported protocol version. This port is for RethinkDB queries. Does your client driver \
@@ -98,8 +108,7 @@ where
         "min_protocol_version": 0,
         "server_version": RETHINKDB_VERSION,
         "success": true,
-    }))
-    .await?;
+    }));
 
     let message = wire.message().await?;
     check_version(&message)?;
@@ -107,11 +116,12 @@ where
     let user = first.user.clone();
     let credentials = engine.credentials(&user);
     let exchange = Exchange::new(first, credentials);
-    wire.send(&json!({ "authentication": exchange.challenge(), "success": true })).await?;
+    wire.send(&json!({ "authentication": exchange.challenge(), "success": true }));
 
     let message = wire.message().await?;
     let signature = exchange.finish(authentication(&message)?)?;
-    wire.send(&json!({ "authentication": signature, "success": true })).await?;
+    wire.send(&json!({ "authentication": signature, "success": true }));
+    wire.flush().await?;
     Ok(Welcome { user, dialect: Dialect::Parallel })
 }
 
@@ -196,10 +206,11 @@ fn text(message: &Value) -> Vec<u8> {
     text
 }
 
-/// A socket and what has been read from it.
+/// A socket, what has been read from it, and what is to be written: everything goes out before more is read.
 struct Wire<'a, S> {
     stream: &'a mut S,
     inbound: &'a mut Inbound,
+    outbound: Vec<u8>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<'_, S> {
@@ -231,11 +242,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<'_, S> {
         }
     }
 
-    async fn send(&mut self, message: &Value) -> Result<(), Refusal> {
-        Ok(self.stream.write_all(&text(message)).await?)
+    fn send(&mut self, message: &Value) {
+        self.outbound.extend(text(message));
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        self.stream.write_all(&self.outbound).await?;
+        self.outbound.clear();
+        Ok(())
     }
 
     async fn fill(&mut self) -> Result<(), Refusal> {
+        self.flush().await?;
         if self.inbound.fill(self.stream).await? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
