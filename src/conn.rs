@@ -54,8 +54,9 @@ pub fn with_conn(database: &Database) -> impl Filter<Extract = (Conn,), Error = 
 /// The connection of one request.
 ///
 /// The first query opens its session, which then serves the rest of the request. When the `Conn` is dropped, because
-/// the handler's future ended in whichever way, the session is closed, or left to a later request if the settings
-/// allow that and it is idle. Writes made by [`Conn::noreply`] are waited for before that, in the background.
+/// the handler's future ended in whichever way, the session is closed as soon as the task has nothing better to do, such
+/// as writing the answer; or it is left to a later request if the settings allow that and it is idle. Writes made by
+/// [`Conn::noreply`] are waited for before that, in the background.
 ///
 /// A query that was given up half-way (its future was dropped, or it took too long) leaves half an answer on the
 /// session's socket. Such a session is closed, and the next query opens another.
@@ -268,7 +269,8 @@ impl Drop for Conn {
                 runtime.spawn(close(lease, grace, reusable));
             }
             _ if reusable => lease.give_back(),
-            _ => drop(lease),
+            Ok(runtime) => lease.close_on(&runtime),
+            Err(_) => drop(lease),
         }
     }
 }

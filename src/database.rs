@@ -9,9 +9,11 @@
 //!   an answer: a `NOREPLY_WAIT`, which costs the server nothing, must be answered within `PING_TIMEOUT`. One that
 //!   became ready less than `TRUSTED_FOR` ago is trusted. When one fails, the others go too, since they stood by for
 //!   the same outage, and the request dials.
-//! - **Requests never wait for the keeper.** It fills up what stands by, in the background and two dials at a time, and
-//!   backs off with jitter while the database is away. A request that finds nothing ready dials for itself, so the
-//!   service is back as soon as the database is.
+//! - **Requests never wait for the keeper.** It fills up what stands by in the background, a few dials at a time, and backs
+//!   off with jitter while the database is away. A request that finds nothing ready dials for itself, so the service is back
+//!   as soon as the database is.
+//! - **Nothing is done beside a request that can be done behind it.** What it took is replaced once its session has closed,
+//!   and that closes once the answer is written; only when half of what stood by is gone is it replaced at once.
 //! - **A session serves one user.** What stands by or is reused is the service's own account. A request with credentials
 //!   gets a session that is dialled with them and closed after it, so a password that was changed, or a user who was
 //!   deleted, counts from the next request on.
@@ -27,6 +29,7 @@ mod credentials;
 mod keeper;
 mod ready;
 mod servers;
+mod stock;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,6 +38,7 @@ use std::time::Duration;
 use log::debug;
 use reql::cmd::connect::Options;
 use reql::{Session, r};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
@@ -98,8 +102,11 @@ pub(crate) struct Lease {
     source: Source,
     _in_use: Held,
     _permit: OwnedSemaphorePermit,
-    database: Database,
+    refill: Refill,
 }
+
+/// Has the stock filled up when it is dropped.
+struct Refill(Database);
 
 impl Database {
     /// A database by its settings. Opens nothing; the first request does.
@@ -113,7 +120,7 @@ impl Database {
         let shared = Shared {
             servers,
             permits: Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS))),
-            ready: Mutex::default(),
+            ready: Mutex::new(Ready::new(settings.standby)),
             counters: Arc::default(),
             keeper: Keeper::default(),
             settings,
@@ -153,11 +160,11 @@ impl Database {
 
     fn lease(&self, link: Link, source: Source, permit: OwnedSemaphorePermit) -> Lease {
         let in_use = Held::new(&self.shared.counters, |counters| &counters.in_use);
-        // One that is reused was never part of the stock.
-        if source != Source::Reused {
+        // What was taken is replaced behind the request rather than beside it, if there are others for the next ones.
+        if source != Source::Reused && self.shared.ready().is_low() {
             self.shared.keeper.wake();
         }
-        Lease { link, source, _in_use: in_use, _permit: permit, database: self.clone() }
+        Lease { link, source, _in_use: in_use, _permit: permit, refill: Refill(self.clone()) }
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
@@ -279,16 +286,37 @@ impl Lease {
 
     /// Whether a later request may be served on this session, as far as its age is concerned.
     pub(crate) fn is_reusable(&self) -> bool {
-        self.source != Source::Personal && self.link.opened.elapsed() < self.database.shared.settings.max_age
+        self.source != Source::Personal && self.link.opened.elapsed() < self.refill.0.shared.settings.max_age
+    }
+
+    /// Closes the session as soon as the task that runs now has done what it can. That is an answer, as a rule, and it
+    /// shouldn't wait for a socket to close.
+    pub(crate) fn close_on(self, runtime: &Handle) {
+        let Lease { link, refill, _in_use: in_use, _permit: permit, .. } = self;
+        drop(in_use);
+        runtime.spawn(async move {
+            drop(link);
+            drop(permit);
+            drop(refill);
+        });
     }
 
     /// Leaves the session, which must be idle, to a later request. Dropping the lease closes it instead.
     pub(crate) fn give_back(self) {
-        let Lease { mut link, database, _in_use, _permit, .. } = self;
+        let Lease { mut link, refill, _in_use, _permit, .. } = self;
         link.ready = Instant::now();
-        let shared = &database.shared;
+        let shared = &refill.0.shared;
         let is_news = shared.ready().give_back(link, shared.settings.max_age);
         if is_news {
+            shared.keeper.wake();
+        }
+    }
+}
+
+impl Drop for Refill {
+    fn drop(&mut self) {
+        let shared = &self.0.shared;
+        if shared.ready().missing() > 0 {
             shared.keeper.wake();
         }
     }

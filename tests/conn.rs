@@ -236,6 +236,28 @@ async fn what_stands_by_is_taken_and_replaced() {
 }
 
 #[tokio::test]
+async fn more_stand_by_where_requests_come_in_bunches() {
+    let server = server().await;
+    let database = Database::new(Rdb { standby: 2, ..rdb(server.local_addr()) }).unwrap();
+    let bunch = || {
+        let requests = (0..5).map(|n| {
+            let mut conn = Conn::new(database.clone());
+            async move { conn.first::<u8>(r.expr(n)).await.map(|_| conn) }
+        });
+        futures_util::future::try_join_all(requests)
+    };
+    for stock in [2, 4, 8] {
+        bunch().await.unwrap();
+        eventually("the stock is full", || database.stats().standing_by == stock).await;
+    }
+    let before = database.stats().opened;
+    drop(bunch().await.unwrap());
+    eventually("they are replaced", || database.stats().standing_by == 8).await;
+    assert_eq!(database.stats().opened, before + 5, "all of the bunch found one");
+    eventually("no more than two are left in the end", || database.stats().standing_by == 2).await;
+}
+
+#[tokio::test]
 async fn no_more_stand_by_than_may_be_open() {
     let server = server().await;
     let settings = Rdb { standby: 4, max_connections: 2, ..rdb(server.local_addr()) };
@@ -263,7 +285,7 @@ async fn healthy_sessions_are_reused_when_they_may_be() {
     let given_up = conn.first::<u8>(r.expr(1));
     assert!(tokio::time::timeout(Duration::from_millis(20), given_up).await.is_err());
     drop(conn);
-    assert_eq!(database.stats().closed, 1, "one that was given up half-way is not");
+    eventually("one that was given up half-way is not", || database.stats().closed == 1).await;
 }
 
 #[tokio::test]
@@ -274,7 +296,7 @@ async fn an_open_cursor_is_nobody_elses() {
     assert_eq!(conn.first::<u8>(r.range(r.expr(2))).await.unwrap(), Some(0));
     assert_eq!(conn.first::<u8>(r.expr(3)).await.unwrap(), Some(3), "the request itself goes on with it");
     drop(conn);
-    assert_eq!((database.stats().opened, database.stats().closed), (1, 1));
+    eventually("it is closed", || (database.stats().opened, database.stats().closed) == (1, 1)).await;
 }
 
 /// Lets connections stand by for so long. Those that are younger than 50 ms are taken for alive.
@@ -349,8 +371,8 @@ async fn closing_is_logged() {
     let server = server().await;
     let logged = log_lines();
     Conn::new(database(&server)).first::<u8>(r.expr(1)).await.unwrap();
-    let lines = logged.lock().unwrap();
-    assert!(lines.iter().any(|line| line == "DEBUG Disconnecting from database."), "{lines:?}");
+    let is_logged = || logged.lock().unwrap().iter().any(|line| line == "DEBUG Disconnecting from database.");
+    eventually("it is logged", is_logged).await;
 }
 
 /// Everything that this process logs from now on.

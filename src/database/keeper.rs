@@ -1,22 +1,24 @@
-//! The tasks that keep connections standing by, and close the ones that have grown too old.
+//! The task that keeps connections standing by, and closes the ones that have grown too old.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use log::{debug, warn};
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
-use tokio::sync::{Notify, SemaphorePermit};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
-use super::{Link, Shared};
+use super::Shared;
 use crate::error::Error;
 
-/// How many dial at once. One alone would keep up with half of what can be served, and no more; a handful would fall upon
-/// a database that comes back.
-const KEEPERS: usize = 2;
-/// How much keepers give way, on the scale of `nice(1)`: to a tenth of a busy processor, not to nothing, since the permit
-/// they hold meanwhile may be one that a request waits for.
+/// How many are dialled at once, as long as that succeeds; after a failure it is one, so that a database that comes back
+/// isn't fallen upon.
+const AT_ONCE: usize = 4;
+/// How much dialling gives way, on the scale of `nice(1)`: to a tenth of a busy processor, not to nothing, since the permit
+/// that is held meanwhile may be one that a request waits for.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 /// The first pause after a failed dial; each one after it doubles.
@@ -33,15 +35,12 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the tasks, once. They wait for the first request so that making a database opens nothing.
+    /// Starts the task, once. It waits for the first request so that making a database opens nothing.
     pub(super) fn start(&self, shared: &Arc<Shared>) {
         let settings = &shared.settings;
         let idle = settings.standby == 0 && settings.max_age.is_zero();
         if !idle && !self.started.swap(true, Ordering::AcqRel) {
-            let aside = aside();
-            for _ in 0..KEEPERS {
-                aside.spawn(keep(Arc::downgrade(shared), Arc::clone(&self.wake)));
-            }
+            aside().spawn(keep(Arc::downgrade(shared), Arc::clone(&self.wake)));
         }
     }
 
@@ -52,37 +51,67 @@ impl Keeper {
 }
 
 async fn keep(shared: Weak<Shared>, wake: Arc<Notify>) {
-    let mut pause = FIRST_PAUSE;
+    let mut dials = JoinSet::new();
+    let mut outage = None::<Outage>;
     while let Some(database) = shared.upgrade() {
-        let filled = database.fill().await;
-        let next = database.plan_look();
+        database.expire();
+        let pause_ends = outage.as_ref().and_then(Outage::pause_ends);
+        let at_once = match (&outage, pause_ends) {
+            (None, _) => AT_ONCE,
+            (Some(_), None) => 1,
+            (Some(_), Some(_)) => 0,
+        };
+        while dials.len() < at_once
+            && let Some(expected) = database.expect_one()
+        {
+            dials.spawn(expected.dial());
+        }
+        let next = pause_ends.unwrap_or_else(|| database.plan_look());
         drop(database);
-        match filled {
-            Ok(()) => {
-                pause = FIRST_PAUSE;
-                // Woken or not, there is a look to take.
-                let _ = timeout_at(next, wake.notified()).await;
-            }
-            Err(error) => {
-                debug!("No connection could be opened to stand by: {error}");
-                // Being woken doesn't shorten this pause, or every request would dial once more during an outage.
-                sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
+        tokio::select! {
+            Some(dialled) = dials.join_next() => match dialled {
+                Ok(Ok(())) => outage = None,
+                Ok(Err(error)) => {
+                    debug!("No connection could be opened to stand by: {error}");
+                    outage = Some(Outage::after(outage));
+                }
+                Err(error) => warn!("Opening a connection to stand by broke down: {error}"),
+            },
+            // Being woken doesn't shorten a pause, or every request would dial once more during an outage.
+            () = wake.notified(), if pause_ends.is_none() => {}
+            () = sleep_until(next) => {}
         }
     }
-    // Being woken by the end of the database wakes one; it tells the next.
-    wake.notify_one();
+}
+
+/// A time in which dials fail.
+struct Outage {
+    pause: Duration,
+    until: Instant,
+}
+
+impl Outage {
+    /// It begins, or goes on after this. Several dials that were under way when it began fail as one.
+    fn after(before: Option<Outage>) -> Self {
+        let pause = match before {
+            None => FIRST_PAUSE,
+            Some(outage) if outage.pause_ends().is_some() => return outage,
+            Some(outage) => (outage.pause * 2).min(LONGEST_PAUSE),
+        };
+        Outage { pause, until: Instant::now() + pause.mul_f64(0.5 + fastrand::f64() / 2.0) }
+    }
+
+    /// When the next dial may be tried, if not now.
+    fn pause_ends(&self) -> Option<Instant> {
+        (Instant::now() < self.until).then_some(self.until)
+    }
 }
 
 impl Shared {
-    async fn fill(&self) -> Result<(), Error> {
-        self.ready().expire(self.settings.max_age);
-        while let Some(expected) = self.expect_one() {
-            let link = self.dial().await;
-            expected.arrives(link?);
-        }
-        Ok(())
+    /// Closes what has grown too old, or is more than need be.
+    fn expire(&self) {
+        let expired = self.ready().expire(self.settings.max_age);
+        drop(expired);
     }
 
     /// When to look again.
@@ -94,45 +123,46 @@ impl Shared {
     }
 
     /// One more that is to stand by, if fewer do than shall, and a request that comes now would still find a permit.
-    fn expect_one(&self) -> Option<Expected<'_>> {
+    fn expect_one(self: &Arc<Self>) -> Option<Expected> {
         let mut ready = self.ready();
-        if ready.standby.len() + ready.expected >= self.settings.standby
-            || ready.len() >= self.permits.available_permits()
-        {
+        if ready.missing() == 0 || ready.len() >= self.permits.available_permits() {
             return None;
         }
-        let permit = self.permits.try_acquire().ok()?;
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
         ready.expected += 1;
-        Some(Expected { shared: self, _permit: permit })
+        Some(Expected { shared: Arc::clone(self), _permit: permit })
     }
 }
 
 /// A session that is being dialled to stand by.
-struct Expected<'a> {
-    shared: &'a Shared,
-    _permit: SemaphorePermit<'a>,
+struct Expected {
+    shared: Arc<Shared>,
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Expected<'_> {
-    fn arrives(self, link: Link) {
-        self.shared.ready().standby.push_back(link);
+impl Expected {
+    async fn dial(self) -> Result<(), Error> {
+        let link = self.shared.dial().await?;
+        self.shared.ready().arrive(link);
+        Ok(())
     }
 }
 
-impl Drop for Expected<'_> {
+impl Drop for Expected {
     fn drop(&mut self) {
         self.shared.ready().expected -= 1;
     }
 }
 
-/// Where keepers run: on threads of their own, which give way to all others. A handshake hashes the password in one go,
+/// Where dialling goes on: on threads of their own, which give way to all others. A handshake hashes the password in one go,
 /// for a millisecond or two, and a request must wait for it neither in the queue of a thread nor for a processor.
 ///
 /// A runtime with one thread, as of a test whose clock stands still, keeps its tasks to itself.
 fn aside() -> Handle {
     static ASIDE: LazyLock<Option<Runtime>> = LazyLock::new(|| {
+        let threads = available_parallelism().map_or(1, usize::from).min(AT_ONCE);
         let mut runtime = Builder::new_multi_thread();
-        runtime.worker_threads(KEEPERS).thread_name("standby").on_thread_start(give_way).enable_time();
+        runtime.worker_threads(threads).thread_name("standby").on_thread_start(give_way).enable_time();
         runtime.build().inspect_err(|error| warn!("No threads could be started to dial aside: {error}")).ok()
     });
     let here = Handle::current();

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::stock::Stock;
 use super::{Link, Source};
 
 /// Sessions that are open and that no request holds.
-#[derive(Default)]
 pub(super) struct Ready {
     /// Never used, the newest last.
-    pub(super) standby: VecDeque<Link>,
+    standby: VecDeque<Link>,
     /// Used before, the one that was used last at the end.
-    pub(super) idle: Vec<Link>,
+    idle: Vec<Link>,
+    /// How many shall stand by.
+    stock: Stock,
     /// How many are being dialled to stand by.
     pub(super) expected: usize,
     /// When the keeper looks again for those that have grown too old, unless it is woken before.
@@ -22,6 +24,17 @@ pub(super) struct Ready {
 }
 
 impl Ready {
+    /// Nothing yet; these many are to stand by.
+    pub(super) fn new(standby: usize) -> Self {
+        Ready {
+            standby: VecDeque::new(),
+            idle: Vec::new(),
+            stock: Stock::new(standby),
+            expected: 0,
+            next_look: None,
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.standby.len() + self.idle.len()
     }
@@ -34,11 +47,33 @@ impl Ready {
                 return Some((link, Source::Reused));
             }
         }
-        self.standby.pop_front().map(|link| (link, Source::Standby))
+        let link = self.standby.pop_front();
+        match link {
+            Some(_) => self.stock.taken(self.standby.len()),
+            None => self.stock.missed(),
+        }
+        link.map(|link| (link, Source::Standby))
+    }
+
+    /// One that was expected has come.
+    pub(super) fn arrive(&mut self, link: Link) {
+        self.standby.push_back(link);
+        self.stock.filled(self.standby.len());
+    }
+
+    /// How many more are to be dialled.
+    pub(super) fn missing(&self) -> usize {
+        self.stock.size().saturating_sub(self.standby.len() + self.expected)
+    }
+
+    /// Whether so few are left that a request had better not be waited for.
+    pub(super) fn is_low(&self) -> bool {
+        self.missing() * 2 >= self.stock.size().max(1)
     }
 
     /// All of them.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = Link> + use<> {
+        self.stock.lost();
         mem::take(&mut self.standby).into_iter().chain(mem::take(&mut self.idle))
     }
 
@@ -50,14 +85,19 @@ impl Ready {
         idle.into_iter().chain(self.standby.drain(..rest)).collect()
     }
 
-    /// Closes those that are too old to serve another request. One that has served none is as good as new.
-    pub(super) fn expire(&mut self, max_age: Duration) {
-        self.idle.retain(|link| link.opened.elapsed() < max_age);
+    /// Takes out those that are too old to serve another request, and of those that have served none what is more than
+    /// shall be.
+    pub(super) fn expire(&mut self, max_age: Duration) -> Vec<Link> {
+        self.stock.review(self.standby.len());
+        let surplus = self.standby.len().saturating_sub(self.stock.size());
+        let old = self.idle.extract_if(.., |link| link.opened.elapsed() >= max_age);
+        old.chain(self.standby.drain(..surplus)).collect()
     }
 
-    /// When the next one is too old.
+    /// When there is something to take out again.
     pub(super) fn next_expiry(&self, max_age: Duration) -> Option<Instant> {
-        self.idle.iter().filter_map(|link| link.opened.checked_add(max_age)).min()
+        let idle = self.idle.iter().filter_map(|link| link.opened.checked_add(max_age)).min();
+        idle.into_iter().chain(self.stock.next_review()).min()
     }
 
     /// Leaves one to later requests. Tells whether the keeper would look too late for its end.

@@ -32,7 +32,8 @@ pub struct Rdb {
     pub password: Secret,
     /// Where the embedded server keeps its data; `":memory:"` keeps nothing. Default `"data"`.
     pub data_dir: PathBuf,
-    /// How many connections stand by: open, authenticated, never used. Default 4.
+    /// How many connections stand by: open, authenticated, never used; up to eight times as many while requests come in
+    /// such bunches that these don't suffice. Default 4.
     pub standby: usize,
     /// How old a session may grow by serving one request after another; 0 closes it after each. Default 0 s.
     #[serde(with = "units::duration")]
