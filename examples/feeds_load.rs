@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{interval, sleep, timeout};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -61,15 +61,17 @@ async fn main() -> Outcome<()> {
         ended: AtomicUsize::new(0),
         delays: Mutex::default(),
     });
+    // As many as a service with usual limits takes in at once.
     let opening = Arc::new(Semaphore::new(64));
     for _ in 0..clients {
         let permit = Arc::clone(&opening).acquire_owned().await?;
         let stream = open(addr).await?;
-        drop(permit);
-        tokio::spawn(follow(stream, Arc::clone(&seen)));
+        tokio::spawn(follow(stream, Arc::clone(&seen), permit));
     }
-    until("all are ready", || seen.ready.load(Ordering::Relaxed) == clients).await?;
-    println!("{clients} clients after {:.1} s", seen.started.elapsed().as_secs_f64());
+    let opened = || seen.ready.load(Ordering::Relaxed) + seen.ended.load(Ordering::Relaxed);
+    until("all are ready", || opened() == clients).await?;
+    let ready = seen.ready.load(Ordering::Relaxed);
+    println!("{ready} of {clients} clients after {:.1} s", seen.started.elapsed().as_secs_f64());
     sleep(Duration::from_secs(2)).await;
     for (pid, before) in pid.iter().zip(before) {
         let after = memory(*pid);
@@ -126,8 +128,9 @@ async fn open(addr: SocketAddr) -> Outcome<TcpStream> {
     Ok(stream)
 }
 
-/// Reads events until the end. Each of them comes as a chunk of its own, in lines.
-async fn follow(mut stream: TcpStream, seen: Arc<Seen>) -> Outcome<()> {
+/// Reads events until the end. Each of them comes as a chunk of its own, in lines. The permit is for opening.
+async fn follow(mut stream: TcpStream, seen: Arc<Seen>, permit: OwnedSemaphorePermit) -> Outcome<()> {
+    let mut opening = Some(permit);
     let (mut buffer, mut pending) = (vec![0; 4096], Vec::new());
     let mut delays = Vec::new();
     loop {
@@ -149,6 +152,12 @@ async fn follow(mut stream: TcpStream, seen: Arc<Seen>) -> Outcome<()> {
                 events += 1;
             } else if line.starts_with(b"event:ready") {
                 seen.ready.fetch_add(1, Ordering::Relaxed);
+                opening = None;
+            } else if opening.is_some() && line.starts_with(b"HTTP/1.1") && !line.starts_with(b"HTTP/1.1 200")
+            {
+                eprint!("refused: {}", String::from_utf8_lossy(&pending));
+                seen.ended.fetch_add(1, Ordering::Relaxed);
+                return Ok(());
             } else if line.starts_with(b"event:gap") {
                 seen.gaps.fetch_add(1, Ordering::Relaxed);
             }
