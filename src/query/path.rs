@@ -16,12 +16,13 @@ pub(crate) struct Path(Vec<String>);
 
 impl Path {
     /// What fields look like, as a regular expression.
-    pub(crate) const PATTERN: &str = r"^[^.]+(\.[^.]+)*$";
+    pub(crate) const PATTERN: &str = r"^[^.\x00]+(\.[^.\x00]+)*$";
 
     /// Reads a field; `parameter` is where it stands.
     pub(crate) fn parse(text: &str, parameter: &str) -> Result<Self, Error> {
         let names: Vec<_> = text.split('.').map(str::to_owned).collect();
-        if names.iter().any(String::is_empty) {
+        // The database cuts names where they hold a NUL, so there are none with one.
+        if names.iter().any(|name| name.is_empty() || name.contains('\0')) {
             return Err(bad(parameter, format!("`{text}` is not a field")));
         }
         Ok(Path(names))
@@ -105,8 +106,8 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_name_is_no_field() {
-        for text in ["", ".", "a.", ".a", "a..b"] {
+    fn what_no_document_can_have_is_no_field() {
+        for text in ["", ".", "a.", ".a", "a..b", "\0", "a.b\0c"] {
             assert!(Path::parse(text, "select").is_err(), "{text}");
         }
     }

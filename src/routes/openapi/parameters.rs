@@ -10,7 +10,7 @@ use crate::routes::idempotency::PATTERN as KEY;
 use crate::settings::Limits;
 
 /// A field in a list of them: nothing between two dots is empty, and blanks around it don't count.
-const FIELD: &str = r"\s*[^.,\s][^.,]*((\.[^.,]+)*\.[^.,]*[^.,\s]\s*)?";
+const FIELD: &str = r"\s*[^.,\s\x00][^.,\x00]*((\.[^.,\x00]+)*\.[^.,\x00]*[^.,\s\x00]\s*)?";
 /// What stands behind a field and `=`.
 const CONDITION: &str = r"(not\.)?(has|(eq|ne|lt|lte|gt|gte|match|contains)\.[\s\S]*|in\.\([\s\S]*\))";
 /// Tags as they stand in `If-Match`, or `*`.
@@ -80,7 +80,7 @@ pub(super) fn filter() -> Vec<Parameter> {
         .explode(Some(true))
         .build();
     // As far as a regular expression can tell: in the alternatives after the first one brackets may be nested.
-    let any = format!(r"^\([^.=]+(\.[^.=]+)*={CONDITION}(,[\s\S]*)?\)$");
+    let any = format!(r"^\([^.=\x00]+(\.[^.=\x00]+)*={CONDITION}(,[\s\S]*)?\)$");
     let about = "Conditions any of which must hold: `(age=lt.10,age=gt.60)`.";
     vec![conditions, query("or", about, text().pattern(Some(any)))]
 }
@@ -110,7 +110,7 @@ pub(super) fn page(limits: &Limits) -> Vec<Parameter> {
 
 /// What documents come to in groups.
 pub(super) fn groups() -> Vec<Parameter> {
-    let figure = r"\s*(count|(sum|avg|min|max)\([^.,]+(\.[^.,]+)*\))\s*";
+    let figure = r"\s*(count|(sum|avg|min|max)\([^.,\x00]+(\.[^.,\x00]+)*\))\s*";
     let figures = text().pattern(Some(format!("^{figure}(,{figure})*$")));
     let about = "What is told of each group, or of all documents together: `count,sum(age),avg(age),min(age),max(age)`.";
     vec![
