@@ -5,7 +5,6 @@ mod write;
 
 use ql2::term::TermType;
 use reql::r;
-use serde::Deserialize;
 use serde_json::{Map, Value};
 use warp::Filter;
 use warp::filters::BoxedFilter;
@@ -24,7 +23,7 @@ use super::idempotency::{self, Keyed};
 use super::{list, many};
 use crate::conn::Conn;
 use crate::error::{Error, Missing};
-use crate::query::term::{bind, branch, datum, eq, null, object, term};
+use crate::query::term::{array, bind, branch, datum, eq, null, term};
 pub(super) use patch::Patch;
 use write::{Target, Written};
 
@@ -121,20 +120,12 @@ async fn create_one(
 }
 
 async fn get_one(table: String, document: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
-    #[derive(Deserialize)]
-    struct Found {
-        doc: Value,
-        tag: String,
-    }
     call.plain()?;
     let (table, id) = (name(&table)?, id(&document)?);
     let conditions = Conditions::of(&call.headers)?;
-    let query = bind(r.table(table).get(id), |row| {
-        let found = object([("doc", row.clone()), ("tag", tag(row.clone()))]);
-        branch(eq(row, null()), null(), found)
-    });
-    let found: Option<Found> = conn.first(query).await?;
-    let Some(Found { doc, tag }) = found else {
+    // What isn't there is null, which has a tag like everything else.
+    let query = bind(r.table(table).get(id), |row| array([row.clone(), tag(row)]));
+    let Some((Some(doc), tag)) = conn.first::<(Option<Value>, String)>(query).await? else {
         let missing = Error::NotFound(Missing::Document);
         return Err(if conditions.need_document() { Error::PreconditionFailed } else { missing });
     };
