@@ -61,7 +61,7 @@ async fn main() -> Outcome<()> {
         ended: AtomicUsize::new(0),
         delays: Mutex::default(),
     });
-    // As many as a service with usual limits takes in at once.
+    // No more than a service with usual limits takes in at once.
     let opening = Arc::new(Semaphore::new(64));
     for _ in 0..clients {
         let permit = Arc::clone(&opening).acquire_owned().await?;
@@ -72,6 +72,8 @@ async fn main() -> Outcome<()> {
     until("all are ready", || opened() == clients).await?;
     let ready = seen.ready.load(Ordering::Relaxed);
     println!("{ready} of {clients} clients after {:.1} s", seen.started.elapsed().as_secs_f64());
+    // Those that were refused can't be waited for.
+    let clients = ready;
     sleep(Duration::from_secs(2)).await;
     for (pid, before) in pid.iter().zip(before) {
         let after = memory(*pid);

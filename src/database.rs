@@ -106,7 +106,7 @@ pub(crate) struct Lease {
 }
 
 /// Has the stock filled up when it is dropped.
-struct Refill(Database);
+struct Refill(Arc<Shared>);
 
 impl Database {
     /// A database by its settings. Opens nothing; the first request does.
@@ -164,7 +164,7 @@ impl Database {
         if source != Source::Reused && self.shared.ready().is_low() {
             self.shared.keeper.wake();
         }
-        Lease { link, source, _in_use: in_use, _permit: permit, refill: Refill(self.clone()) }
+        Lease { link, source, _in_use: in_use, _permit: permit, refill: Refill(Arc::clone(&self.shared)) }
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
@@ -286,7 +286,7 @@ impl Lease {
 
     /// Whether a later request may be served on this session, as far as its age is concerned.
     pub(crate) fn is_reusable(&self) -> bool {
-        self.source != Source::Personal && self.link.opened.elapsed() < self.refill.0.shared.settings.max_age
+        self.source != Source::Personal && self.link.opened.elapsed() < self.refill.0.settings.max_age
     }
 
     /// Closes the session as soon as the task that runs now has done what it can. That is an answer, as a rule, and it
@@ -305,7 +305,7 @@ impl Lease {
     pub(crate) fn give_back(self) {
         let Lease { mut link, refill, _in_use, _permit, .. } = self;
         link.ready = Instant::now();
-        let shared = &refill.0.shared;
+        let shared = &refill.0;
         let is_news = shared.ready().give_back(link, shared.settings.max_age);
         if is_news {
             shared.keeper.wake();
@@ -315,9 +315,8 @@ impl Lease {
 
 impl Drop for Refill {
     fn drop(&mut self) {
-        let shared = &self.0.shared;
-        if shared.ready().missing() > 0 {
-            shared.keeper.wake();
+        if self.0.ready().missing() > 0 {
+            self.0.keeper.wake();
         }
     }
 }

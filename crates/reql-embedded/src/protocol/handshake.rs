@@ -76,10 +76,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut wire = Wire { stream, inbound, outbound: Vec::new() };
-    greet(&mut wire, engine).await.map_err(|refusal| match refusal {
-        Refusal::Told(text) => Refusal::Told([wire.outbound, text].concat()),
-        Refusal::Io(error) => Refusal::Io(error),
-    })
+    match greet(&mut wire, engine).await {
+        Ok(welcome) => {
+            wire.flush().await?;
+            Ok(welcome)
+        }
+        Err(Refusal::Told(text)) => Err(Refusal::Told([wire.outbound, text].concat())),
+        Err(refusal) => Err(refusal),
+    }
 }
 
 async fn greet<S>(wire: &mut Wire<'_, S>, engine: &Arc<dyn Engine>) -> Result<Welcome, Refusal>
@@ -121,7 +125,6 @@ where
     let message = wire.message().await?;
     let signature = exchange.finish(authentication(&message)?)?;
     wire.send(&json!({ "authentication": signature, "success": true }));
-    wire.flush().await?;
     Ok(Welcome { user, dialect: Dialect::Parallel })
 }
 
@@ -168,7 +171,7 @@ where
         // RethinkDB shows it as a signed number.
         other => return Err(plain(&format!("Unrecognized protocol specified: '{}'", other as i32))),
     }
-    wire.stream.write_all(b"SUCCESS\0").await?;
+    wire.outbound.extend_from_slice(b"SUCCESS\0");
     Ok(Welcome { user: ADMIN.to_owned(), dialect })
 }
 
