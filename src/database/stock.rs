@@ -61,6 +61,7 @@ impl Stock {
         if self.next_review().is_some_and(|due| due <= Instant::now()) {
             self.resize(self.size - self.least.div_ceil(2));
             self.least = left.min(self.size);
+            self.filled(left);
         }
     }
 
@@ -119,6 +120,19 @@ mod tests {
         }
         // The first second began without any.
         assert_eq!(sizes, [32, 16, 8, 4]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_stock_is_full_after_a_review_too() {
+        let mut stock = Stock::new(4);
+        stock.filled(4);
+        stock.missed();
+        stock.filled(8);
+        advance(REVIEW).await;
+        stock.review(8);
+        assert_eq!(stock.size(), 8);
+        stock.missed();
+        assert_eq!(stock.size(), 16);
     }
 
     #[tokio::test(start_paused = true)]
