@@ -359,6 +359,38 @@ async fn reql_types_pass_both_ways() {
 }
 
 #[tokio::test]
+async fn tags_tell_documents_of_all_kinds_apart() {
+    let api = Api::start().await;
+    let path = "/tables/heroes/docs/1";
+    let time = json!({"$reql_type$": "TIME", "epoch_time": 0.1, "timezone": "+05:30"});
+    let binary = json!({"$reql_type$": "BINARY", "data": "AP8="});
+    let document = json!({
+        "numbers": [0.1 + 0.2, 1e300, 5e-324, -0.0, 9007199254740991i64, 1e20, -1.5],
+        "texts": ["", "\u{0}\u{1f}\"\\/", "é\u{1f600}"],
+        "é": {"b": null, "a": [[], {}, true]},
+        "time": time,
+        "binary": binary,
+    });
+    let stored = api.send("PUT", path, &document).await;
+    let read = api.call("GET", path).await;
+    let tag = header(&stored, "etag").to_owned();
+    assert_eq!((read.body(), header(&read, "etag")), (stored.body(), tag.as_str()));
+    let known = api.with("GET", path, &[("if-none-match", &tag)], b"").await;
+    assert_eq!(known.status(), 304);
+    for (field, status) in [("one", 200), ("other", 412)] {
+        let patch = json!({ field: 1 }).to_string();
+        let patched = api.with("PATCH", path, &[("if-match", &tag)], patch.as_bytes()).await;
+        assert_eq!(patched.status(), status, "{:?}", patched.body());
+    }
+    let changed = header(&api.call("GET", path).await, "etag").to_owned();
+    assert_ne!(changed, tag);
+    let unless = api.with("DELETE", path, &[("if-none-match", &changed)], b"").await;
+    assert_eq!(unless.status(), 412);
+    let unless = api.with("DELETE", path, &[("if-none-match", &tag)], b"").await;
+    assert_eq!(unless.status(), 204);
+}
+
+#[tokio::test]
 async fn of_two_hundred_writers_one_wins_each_round() {
     let api = Api::start().await;
     let path = "/tables/heroes/docs/7";

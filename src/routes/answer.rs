@@ -7,11 +7,12 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use warp::Reply;
-use warp::http::header::{HeaderName, HeaderValue, LOCATION};
+use warp::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 use warp::{Filter, Rejection, reject};
 
+use super::call::JSON;
 use crate::conn::Clock;
 use crate::error::Error;
 
@@ -48,6 +49,14 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     if response.status().is_success() {
         *response.status_mut() = status;
     }
+    response
+}
+
+/// A JSON document that is written already.
+pub(super) fn json_text(status: StatusCode, text: Vec<u8>) -> Response {
+    let mut response = text.into_response();
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     response
 }
 

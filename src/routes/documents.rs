@@ -4,7 +4,7 @@ mod patch;
 mod write;
 
 use ql2::term::TermType;
-use reql::r;
+use reql::Command;
 use serde_json::{Map, Value};
 use warp::Filter;
 use warp::filters::BoxedFilter;
@@ -13,19 +13,19 @@ use warp::http::header::{HeaderMap, HeaderName};
 use warp::reply::Response;
 
 use super::App;
-use super::answer::{answer, at, empty, json, only, read, with_header};
+use super::answer::{answer, at, empty, json_text, only, read, with_header};
 use super::body::{body, parse};
 use super::bulk::{self, Chunks, Documents, chunks};
 use super::call::{Call, JSON, NDJSON, call, id, name};
 use super::credentials::conn;
-use super::etag::{Conditions, fail, tag, tagged};
+use super::etag::{Conditions, tag, tagged};
 use super::idempotency::{self, Keyed};
 use super::{list, many};
 use crate::conn::Conn;
 use crate::error::{Error, Missing};
-use crate::query::term::{array, bind, branch, datum, eq, null, term};
+use crate::query::term::{branch, datum, eq, null, term};
 pub(super) use patch::Patch;
-use write::{Target, Written};
+use write::{Target, Written, json};
 
 pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
@@ -115,7 +115,7 @@ async fn create_one(
         written.document().ok_or_else(|| Error::Internal("an insert told of no document".to_owned()))?;
     let id = stored.get(&key).cloned().unwrap_or_default();
     let location = format!("/tables/{table}/docs/{}", write::segment(&id));
-    let response = represent(StatusCode::CREATED, &written, &call.headers);
+    let response = represent(StatusCode::CREATED, &written, &call.headers)?;
     Ok(at(response, &location))
 }
 
@@ -123,18 +123,18 @@ async fn get_one(table: String, document: String, call: Call, mut conn: Conn) ->
     call.plain()?;
     let (table, id) = (name(&table)?, id(&document)?);
     let conditions = Conditions::of(&call.headers)?;
-    // What isn't there is null, which has a tag like everything else.
-    let query = bind(r.table(table).get(id), |row| array([row.clone(), tag(row)]));
-    let Some((Some(doc), tag)) = conn.first::<(Option<Value>, String)>(query).await? else {
+    let Some(stored) = conn.first::<Value>(Target { table: &table, id: &id }.row()).await? else {
         let missing = Error::NotFound(Missing::Document);
-        return Err(if conditions.need_document() { Error::PreconditionFailed } else { missing });
+        return Err(if conditions.match_holds(None) { missing } else { Error::PreconditionFailed });
     };
-    if conditions.exclude(&tag) {
+    let text = json(&stored)?;
+    let tag = tag(&text);
+    if !conditions.match_holds(Some(&tag)) {
         return Err(Error::PreconditionFailed);
     }
-    let known = conditions.is_known(&tag);
-    let response = if known { empty(StatusCode::NOT_MODIFIED) } else { json(StatusCode::OK, &doc) };
-    Ok(tagged(response, Some(&tag)))
+    let is_news = conditions.none_match_holds(Some(&tag));
+    let response = if is_news { json_text(StatusCode::OK, text) } else { empty(StatusCode::NOT_MODIFIED) };
+    Ok(tagged(response, &tag))
 }
 
 async fn put_one(
@@ -153,13 +153,9 @@ async fn put_one(
     write::check_id(&document, &key, &id)?;
     document.insert(key, id.clone());
     let target = Target { table: &table, id: &id };
-    let query = target.replace(|row| match conditions.hold(&row) {
-        Some(holds) => branch(holds, datum(document), fail()),
-        None => datum(document),
-    });
-    let written = Written::of(&mut conn, query).await?;
+    let written = target.replace(&mut conn, &conditions, |_| datum(&document)).await?;
     let status = if written.has_inserted() { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(represent(status, &written, &call.headers))
+    represent(status, &written, &call.headers)
 }
 
 async fn patch_one(
@@ -180,17 +176,9 @@ async fn patch_one(
     write::check_id(&patch, &key, &id)?;
     let patch = Patch::new(patch);
     let target = Target { table: &table, id: &id };
-    let query = target.replace(|row| {
-        let absent = if conditions.need_document() { fail() } else { write::missing() };
-        let patched = patch.apply(row.clone());
-        let changed = match conditions.hold(&row) {
-            Some(holds) => branch(holds, patched, fail()),
-            None => patched,
-        };
-        branch(eq(row, null()), absent, changed)
-    });
-    let written = Written::of(&mut conn, query).await?;
-    Ok(represent(StatusCode::OK, &written, &call.headers))
+    let patched = |row: Command| branch(eq(row.clone(), null()), write::missing(), patch.apply(row));
+    let written = target.replace(&mut conn, &conditions, patched).await?;
+    represent(StatusCode::OK, &written, &call.headers)
 }
 
 async fn delete_one(table: String, document: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
@@ -198,14 +186,10 @@ async fn delete_one(table: String, document: String, call: Call, mut conn: Conn)
     let (table, id) = (name(&table)?, id(&document)?);
     let conditions = Conditions::of_change(&call)?;
     let target = Target { table: &table, id: &id };
-    let query = match Conditions::default() == conditions {
-        true => term(TermType::Delete, [target.row()]),
-        false => target.replace(|row| match conditions.hold(&row) {
-            Some(holds) => branch(holds, null(), fail()),
-            None => null(),
-        }),
+    let written = match conditions == Conditions::default() {
+        true => Written::of(&mut conn, term(TermType::Delete, [target.row()])).await?,
+        false => target.replace(&mut conn, &conditions, |_| null()).await?,
     };
-    let written = Written::of(&mut conn, query).await?;
     if written.has_deleted() {
         Ok(empty(StatusCode::NO_CONTENT))
     } else {
@@ -214,19 +198,22 @@ async fn delete_one(table: String, document: String, call: Call, mut conn: Conn)
 }
 
 /// The written document, unless the request prefers to do without it.
-fn represent(status: StatusCode, written: &Written, headers: &HeaderMap) -> Response {
+fn represent(status: StatusCode, written: &Written, headers: &HeaderMap) -> Result<Response, Error> {
     let preferred = super::call::preference(headers, "return");
-    let response = match (preferred, written.document()) {
-        (Some("minimal"), _) | (_, None) => {
-            empty(if status == StatusCode::OK { StatusCode::NO_CONTENT } else { status })
+    let no_content = if status == StatusCode::OK { StatusCode::NO_CONTENT } else { status };
+    let response = match written.document() {
+        None => empty(no_content),
+        Some(document) => {
+            let text = json(document)?;
+            let tag = tag(&text);
+            let minimal = preferred == Some("minimal");
+            tagged(if minimal { empty(no_content) } else { json_text(status, text) }, &tag)
         }
-        (_, Some(document)) => json(status, document),
     };
-    let response = tagged(response, written.tag());
-    match preferred {
+    Ok(match preferred {
         Some(applied @ ("minimal" | "representation")) => {
             with_header(response, PREFERENCE_APPLIED, &format!("return={applied}"))
         }
         _ => response,
-    }
+    })
 }

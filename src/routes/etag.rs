@@ -1,12 +1,11 @@
-//! Entity tags, and writes that depend on them.
+//! Entity tags, and what requests make depend on them.
 //!
-//! A document's tag is `r.uuid(doc.to_json_string())`: a hash (RFC 4122's version 5, so SHA-1) of the stored document's
-//! JSON, whose keys the database keeps sorted. The database computes it, so the tag is taken in the query that reads or
-//! writes the document, and a condition on it can be checked inside the write. Both terms are deterministic, as
-//! the function of an atomic `replace` has to be.
+//! A document's tag is a hash (the first half of SHA-256) of its JSON as the service answers with it. The database keeps the
+//! keys of objects sorted and writes numbers in one way, so it is a hash of what is stored.
 
-use ql2::term::TermType;
-use reql::{Command, r};
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
 use warp::http::HeaderMap;
 use warp::http::header::{ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use warp::reply::Response;
@@ -14,27 +13,21 @@ use warp::reply::Response;
 use super::answer::with_header;
 use super::call::Call;
 use crate::error::Error;
-use crate::query::term::{datum, eq, ne, not, null, term};
 
-/// What a write says when its condition doesn't hold. It comes back as the `first_error` of that write.
-pub(super) const FAILED: &str = "warp-reql: precondition failed";
-
-/// The tag of a document.
-pub(super) fn tag(document: Command) -> Command {
-    term(TermType::Uuid, [term(TermType::ToJsonString, [document])])
-}
-
-/// Ends a write whose condition doesn't hold.
-pub(super) fn fail() -> Command {
-    r.error(FAILED)
+/// The tag of a document that is written so in answers.
+pub(super) fn tag(json: &[u8]) -> String {
+    let hash = Sha256::digest(json);
+    let (half, _) = hash.split_at(16);
+    half.iter().fold(String::with_capacity(32), |mut tag, byte| {
+        // Writing to a string doesn't fail.
+        let _ = write!(tag, "{byte:02x}");
+        tag
+    })
 }
 
 /// Puts a tag on a response.
-pub(super) fn tagged(response: Response, tag: Option<&str>) -> Response {
-    match tag {
-        Some(tag) => with_header(response, ETAG, &format!("\"{tag}\"")),
-        None => response,
-    }
+pub(super) fn tagged(response: Response, tag: &str) -> Response {
+    with_header(response, ETAG, &format!("\"{tag}\""))
 }
 
 /// The conditions of a request (RFC 9110, section 13).
@@ -71,56 +64,42 @@ impl Conditions {
         Ok(conditions)
     }
 
-    /// The condition on the row before a write; `None` if there is none.
-    pub(super) fn hold(&self, row: &Command) -> Option<Command> {
-        let matches = self.if_match.as_ref().map(|tags| tags.have(row, |tag| !tag.weak));
-        let differs = self.if_none_match.as_ref().map(|tags| not(tags.have(row, |_| true)));
-        match (matches, differs) {
-            (Some(matches), Some(differs)) => Some(term(TermType::And, [matches, differs])),
-            (one, other) => one.or(other),
-        }
+    /// Whether `If-Match` lets a request go on: always without it; else only for a document, with one of its strong tags.
+    pub(super) fn match_holds(&self, tag: Option<&str>) -> bool {
+        self.if_match.as_ref().is_none_or(|tags| tags.have(tag, |own| !own.weak))
     }
 
-    /// Whether a reader has the document with this tag already.
-    pub(super) fn is_known(&self, tag: &str) -> bool {
-        match &self.if_none_match {
-            None => false,
-            Some(Tags::Any) => true,
-            Some(Tags::These(tags)) => tags.iter().any(|own| own.text == tag),
-        }
+    /// Whether `If-None-Match` lets a request go on: always without it; else only without a document, or if it has none of
+    /// its tags.
+    pub(super) fn none_match_holds(&self, tag: Option<&str>) -> bool {
+        !self.if_none_match.as_ref().is_some_and(|tags| tags.have(tag, |_| true))
     }
 
-    /// Whether a reader wants only the document with another tag.
-    pub(super) fn exclude(&self, tag: &str) -> bool {
-        match &self.if_match {
-            None | Some(Tags::Any) => false,
-            Some(Tags::These(tags)) => !tags.iter().any(|own| !own.weak && own.text == tag),
-        }
+    /// Whether they are about a document's tag, and not only about whether there is one.
+    pub(super) fn name_tags(&self) -> bool {
+        [&self.if_match, &self.if_none_match].into_iter().flatten().any(|tags| *tags != Tags::Any)
     }
 
-    /// Whether a document must exist.
+    /// Whether there must be a document, whatever its tag.
     pub(super) fn need_document(&self) -> bool {
         self.if_match.is_some()
+    }
+
+    /// Whether there may be no document, whatever its tag.
+    pub(super) fn forbid_document(&self) -> bool {
+        self.if_none_match == Some(Tags::Any)
     }
 }
 
 impl Tags {
-    /// Whether the row exists and has one of these tags.
-    fn have(&self, row: &Command, counts: impl Fn(&Tag) -> bool) -> Command {
-        let exists = ne(row.clone(), null());
-        match self {
-            Tags::Any => exists,
-            Tags::These(tags) => {
-                let texts =
-                    tags.iter().filter(|tag| counts(tag)).map(|tag| eq(datum(&tag.text), tag_of(row)));
-                term(TermType::And, [exists, term(TermType::Or, texts.chain([datum(false)]))])
-            }
+    /// Whether a document with this tag is among them; `None` is one that isn't there.
+    fn have(&self, tag: Option<&str>, counts: impl Fn(&Tag) -> bool) -> bool {
+        match (self, tag) {
+            (_, None) => false,
+            (Tags::Any, Some(_)) => true,
+            (Tags::These(tags), Some(tag)) => tags.iter().any(|own| counts(own) && own.text == tag),
         }
     }
-}
-
-fn tag_of(row: &Command) -> Command {
-    tag(row.clone())
 }
 
 fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Error> {
@@ -167,20 +146,35 @@ mod tests {
     }
 
     #[test]
+    fn equal_documents_have_equal_tags() {
+        assert_eq!(tag(b"{}"), "44136fa355b3678a1146ad16f7e8649e");
+        assert_ne!(tag(b"{}"), tag(b"[]"));
+    }
+
+    #[test]
     fn readers_know_weak_and_strong_tags() {
         let known = conditions("if-none-match", "\"a\", W/\"b\"").unwrap();
-        assert_eq!(["a", "b", "c"].map(|tag| known.is_known(tag)), [true, true, false]);
-        assert!(conditions("if-none-match", "*").unwrap().is_known("x"));
+        assert_eq!(["a", "b", "c"].map(|tag| known.none_match_holds(Some(tag))), [false, false, true]);
+        assert!(known.none_match_holds(None) && known.name_tags());
+        let none = conditions("if-none-match", "*").unwrap();
+        assert!(!none.none_match_holds(Some("x")) && none.none_match_holds(None) && !none.name_tags());
     }
 
     #[test]
     fn writers_need_strong_tags() {
         let wanted = conditions("if-match", "W/\"a\", \"b\"").unwrap();
-        assert_eq!(["a", "b"].map(|tag| wanted.exclude(tag)), [true, false]);
-        assert!(wanted.need_document());
+        assert_eq!(["a", "b"].map(|tag| wanted.match_holds(Some(tag))), [false, true]);
+        assert!(!wanted.match_holds(None) && wanted.name_tags());
         for wrong in ["a", "", " , ", "\"a", "\"a\", b"] {
             assert!(conditions("if-match", wrong).is_err(), "{wrong}");
             assert!(conditions("if-none-match", wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn without_conditions_everything_goes_on() {
+        let none = Conditions::default();
+        assert!([None, Some("x")].into_iter().all(|tag| none.match_holds(tag) && none.none_match_holds(tag)));
+        assert!(!none.name_tags());
     }
 }

@@ -1,4 +1,7 @@
 //! Writes of one document, each a single query that also tells what it did.
+//!
+//! A write may depend on the document's tag, which the database knows nothing of. Then the document is read first, its tag
+//! compared, and the write, which is atomic, ends without effect if the document isn't any more what was read.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ql2::term::TermType;
@@ -7,16 +10,22 @@ use reql::{Command, r};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::super::etag::{self, tag};
+use super::super::etag::{Conditions, tag};
 use crate::conn::Conn;
 use crate::error::{Error, Missing};
-use crate::query::term::{bind, branch, datum, eq, field, func, object, term};
+use crate::query::term::{array, bind, branch, datum, eq, func, ne, not, null, term};
 use crate::query::value;
 
 /// What a write says when the document it changes is missing.
 const MISSING: &str = "warp-reql: no such document";
 /// The characters of an id that must be escaped in a path.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What a write says when its condition doesn't hold. It comes back as the `first_error` of that write.
+const FAILED: &str = "warp-reql: precondition failed";
+/// How often a write is tried whose document others change between the reading and the writing, though what they make of
+/// it always fulfils its condition.
+const ATTEMPTS: usize = 10;
 
 /// The document that a write is about.
 #[derive(Debug, Clone, Copy)]
@@ -30,32 +39,80 @@ impl Target<'_> {
         r.table(self.table.to_owned()).get(self.id)
     }
 
-    /// One atomic write: from the row as it is, or null, to the row as it shall be.
-    pub(super) fn replace(self, new: impl FnOnce(Command) -> Command) -> Command {
-        let options = replace::Options::new().return_changes(ReturnChanges::Always);
-        with_tag(self.row().replace(r.args((func(new), options))))
+    /// Replaces the row, or null if there is none, by what `new` makes of it, if the conditions hold.
+    pub(super) async fn replace(
+        self,
+        conn: &mut Conn,
+        conditions: &Conditions,
+        new: impl Fn(Command) -> Command,
+    ) -> Result<Written, Error> {
+        if !conditions.name_tags() {
+            return Written::of(conn, self.replacement(|row| existence(conditions, row), &new)).await;
+        }
+        for _ in 0..ATTEMPTS {
+            let (stored, text) = self.read(conn).await?;
+            let tag = stored.as_ref().map(json).transpose()?.map(|json| tag(&json));
+            if !conditions.match_holds(tag.as_deref()) || !conditions.none_match_holds(tag.as_deref()) {
+                break;
+            }
+            let unchanged = |row: &Command| Some(eq(json_string(row), datum(&text)));
+            match Written::of(conn, self.replacement(unchanged, &new)).await {
+                Err(Error::PreconditionFailed) => {}
+                outcome => return outcome,
+            }
+        }
+        Err(Error::PreconditionFailed)
     }
+
+    /// The document, if there is one, and the text by which the database recognizes it.
+    async fn read(self, conn: &mut Conn) -> Result<(Option<Value>, String), Error> {
+        let query = bind(self.row(), |row| array([row.clone(), json_string(&row)]));
+        conn.first(query).await?.ok_or_else(|| Error::Internal("a read gave nothing".to_owned()))
+    }
+
+    fn replacement(
+        self,
+        condition: impl FnOnce(&Command) -> Option<Command>,
+        new: impl FnOnce(Command) -> Command,
+    ) -> Command {
+        let options = replace::Options::new().return_changes(ReturnChanges::Always);
+        let replaced = |row: Command| match condition(&row) {
+            Some(condition) => branch(condition, new(row), r.error(FAILED)),
+            None => new(row),
+        };
+        self.row().replace(r.args((func(replaced), options)))
+    }
+}
+
+/// The condition on a row of conditions that name no tags.
+fn existence(conditions: &Conditions, row: &Command) -> Option<Command> {
+    let exists = ne(row.clone(), null());
+    match (conditions.need_document(), conditions.forbid_document()) {
+        (false, false) => None,
+        (true, false) => Some(exists),
+        (false, true) => Some(not(exists)),
+        (true, true) => Some(datum(false)),
+    }
+}
+
+fn json_string(row: &Command) -> Command {
+    term(TermType::ToJsonString, [row.clone()])
+}
+
+/// A document as answers have it.
+pub(super) fn json(document: &Value) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(document).map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// A query that inserts a document.
 pub(super) fn insert(table: &str, document: &Map<String, Value>) -> Command {
     let options = insert::Options::new().return_changes(ReturnChanges::Always);
-    with_tag(r.table(table.to_owned()).insert(r.args((datum::<Command>(document), options))))
+    r.table(table.to_owned()).insert(r.args((datum::<Command>(document), options)))
 }
 
 /// Ends a change of a document that isn't there.
 pub(super) fn missing() -> Command {
     r.error(MISSING)
-}
-
-/// Adds the tag of the written document to the outcome of a write.
-fn with_tag(write: Command) -> Command {
-    bind(write, |outcome| {
-        let change = term(TermType::Nth, [field(outcome.clone(), "changes"), datum(0)]);
-        let tag = object([("tag", tag(field(change, "new_val")))]);
-        let done = eq(field(outcome.clone(), "errors"), datum(0));
-        branch(done, term(TermType::Merge, [outcome.clone(), tag]), outcome)
-    })
 }
 
 /// What a write has done.
@@ -67,7 +124,6 @@ pub(super) struct Written {
     errors: f64,
     first_error: Option<String>,
     changes: Vec<Change>,
-    tag: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -84,7 +140,7 @@ impl Written {
             return Ok(written);
         }
         Err(match written.first_error.unwrap_or_default() {
-            error if error == etag::FAILED => Error::PreconditionFailed,
+            error if error == FAILED => Error::PreconditionFailed,
             error if error == MISSING => Error::NotFound(Missing::Document),
             error => Error::of_write(error),
         })
@@ -101,10 +157,6 @@ impl Written {
     /// The document as it is stored now.
     pub(super) fn document(&self) -> Option<&Value> {
         self.changes.first().map(|change| &change.new_val).filter(|document| document.is_object())
-    }
-
-    pub(super) fn tag(&self) -> Option<&str> {
-        self.tag.as_deref()
     }
 }
 
