@@ -4,6 +4,7 @@
 //! tasks of their own. It reads, writes and collects results at the same time, and takes in no more than a bounded
 //! number of queries and a bounded backlog of answers. When it ends, everything it started ends.
 
+mod attention;
 mod dispatcher;
 mod job;
 mod noreply;
@@ -13,12 +14,14 @@ mod queries;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::yield_now;
 
+use self::attention::Attention;
 use self::dispatcher::Dispatcher;
 use crate::engine::{Client, Engine, Reason};
 use crate::protocol::frame::{Inbound, Oversized};
@@ -115,6 +118,7 @@ impl Session {
     ) -> io::Result<Ending> {
         let (mut reader, mut writer) = stream.split();
         let mut shutdown = std::pin::pin!(shutdown.wait_for(|stop| *stop));
+        let mut attention = Attention::new();
         loop {
             self.dispatcher.collect();
             if let Err(oversized) = self.take_frames() {
@@ -125,7 +129,10 @@ impl Session {
                 let was_full = work.outbound.is_full();
                 // Nearly always the socket takes all at once, and nothing has to be waited for.
                 match writer.try_write(work.outbound.pending()) {
-                    Ok(sent) => work.outbound.advance(sent),
+                    Ok(sent) => {
+                        work.outbound.advance(sent);
+                        attention.answered(Instant::now());
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(error) => return Err(error),
                 }
@@ -143,6 +150,7 @@ impl Session {
                     if read? == 0 {
                         return Ok(Ending::Closed);
                     }
+                    attention.asked(Instant::now());
                 }
                 sent = writer.write(work.outbound.pending()), if !work.outbound.is_empty() => {
                     work.outbound.advance(sent?);
@@ -154,6 +162,7 @@ impl Session {
                     self.draining = true;
                     work.interrupt_all(Reason::Shutdown);
                 }
+                () = yield_now(), if work.jobs.is_empty() && attention.is_watchful(Instant::now()) => {}
             }
         }
     }
