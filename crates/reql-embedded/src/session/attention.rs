@@ -11,7 +11,7 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 /// How soon a client has to ask again, and how long it is watched for that.
-const MOMENT: Duration = Duration::from_micros(100);
+const MOMENT: Duration = Duration::from_micros(60);
 
 /// How many times in a row a client must have asked so soon.
 const STREAK: u32 = 4;
