@@ -140,12 +140,14 @@ impl Database {
     }
 
     /// A session for one request: one that stands by, or else a new one.
+    ///
+    /// What is seldom awaited is boxed, here and below, since a handler's future has room for all that it may await.
     pub(crate) async fn acquire(&self) -> Result<Lease, Error> {
         let permit = self.permit().await?;
         self.shared.keeper.start(&self.shared);
         let (link, source) = match self.shared.take_ready().await {
             Some(ready) => ready,
-            None => (self.shared.dial().await?, Source::Dialled),
+            None => (Box::pin(self.shared.dial()).await?, Source::Dialled),
         };
         Ok(self.lease(link, source, permit))
     }
@@ -154,7 +156,7 @@ impl Database {
     pub(crate) async fn acquire_as(&self, who: &Credentials) -> Result<Lease, Error> {
         let permit = self.permit().await?;
         self.shared.make_room();
-        let link = self.shared.dial_as(who).await?;
+        let link = Box::pin(self.shared.dial_as(who)).await?;
         Ok(self.lease(link, Source::Personal, permit))
     }
 
@@ -264,7 +266,8 @@ impl Link {
 
     /// Shows within this time that it is alive.
     async fn answers(&self, patience: Duration) -> bool {
-        matches!(timeout(patience, self.session.noreply_wait()).await, Ok(Ok(())))
+        let answer = Box::pin(self.session.noreply_wait());
+        matches!(timeout(patience, answer).await, Ok(Ok(())))
     }
 }
 
