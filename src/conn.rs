@@ -108,10 +108,10 @@ impl Conn {
     ///
     /// As for every query, see [`Conn`]; and [`Error::Decode`] if the row is not a `T`.
     pub async fn first<T: DeserializeOwned>(&mut self, query: Command) -> Result<Option<T>, Error> {
-        let mut rows = self.stream::<Value>(query).await?;
-        let row = rows.try_next().await?.filter(|row| !row.is_null());
+        let mut rows = self.stream::<Option<T>>(query).await?;
+        let row = rows.try_next().await;
         rows.settle();
-        row.map(|row| serde_json::from_value(row).map_err(Error::Decode)).transpose()
+        Ok(row?.flatten())
     }
 
     /// All rows of a query's result. The query timeout bounds them together.

@@ -1,5 +1,6 @@
 //! What a request's response tells of its connection: where it came from, and how long the request waited.
 
+use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -31,9 +32,15 @@ impl Clock {
         let _ = self.0.source.set(source);
     }
 
-    /// As the value of a `Server-Timing` header, in milliseconds.
-    pub(crate) fn server_timing(&self) -> String {
-        format!("conn;dur={:.3}, db;dur={:.3}", milliseconds(&self.0.conn_us), milliseconds(&self.0.db_us))
+    /// As the value of a `Server-Timing` header, in milliseconds, for a request that took so long.
+    pub(crate) fn server_timing(&self, total: Duration) -> String {
+        let [conn, db] = [&self.0.conn_us, &self.0.db_us].map(|sum| sum.load(Ordering::Relaxed));
+        let mut timing = String::with_capacity(64);
+        for (name, us) in [("conn", conn), (", db", db), (", total", micros(total))] {
+            // Writing to a string doesn't fail.
+            let _ = write!(timing, "{name};dur={}.{:03}", us / 1000, us % 1000);
+        }
+        timing
     }
 
     /// As the value of a `Db-Connection` header.
@@ -48,10 +55,9 @@ impl Clock {
 }
 
 fn add(sum: &AtomicU64, took: Duration) {
-    let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    sum.fetch_add(us, Ordering::Relaxed);
+    sum.fetch_add(micros(took), Ordering::Relaxed);
 }
 
-fn milliseconds(sum: &AtomicU64) -> f64 {
-    sum.load(Ordering::Relaxed) as f64 / 1000.0
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }

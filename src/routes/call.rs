@@ -8,6 +8,7 @@ use warp::http::HeaderMap;
 use warp::http::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 
 use super::App;
+use super::head::{Head, head};
 use crate::error::Error;
 use crate::query::{Parameters, decode, value};
 
@@ -24,33 +25,27 @@ pub(super) const NDJSON: &str = "application/x-ndjson";
 /// A request, as far as handlers look at it.
 pub(super) struct Call {
     pub(super) app: App,
-    pub(super) headers: HeaderMap,
-    query: String,
+    head: Head,
 }
 
 /// Extracts a [`Call`].
 pub(super) fn call(app: &App) -> impl Filter<Extract = (Call,), Error = Infallible> + Clone + use<> {
     let app = app.clone();
-    warp::any()
-        .map(move || app.clone())
-        .and(warp::header::headers_cloned())
-        .and(raw_query())
-        .map(|app, headers, query| Call { app, headers, query })
-}
-
-/// The parameters as they stand in the URL; empty if there are none.
-pub(super) fn raw_query() -> impl Filter<Extract = (String,), Error = Infallible> + Copy {
-    warp::query::raw().or(warp::any().map(String::new)).unify()
+    head().map(move |head| Call { app: app.clone(), head })
 }
 
 impl Call {
+    pub(super) fn headers(&self) -> &HeaderMap {
+        self.head.headers()
+    }
+
     pub(super) fn parameters(&self) -> Result<Parameters, Error> {
-        Parameters::parse(&self.query)
+        Parameters::parse(self.raw_query())
     }
 
     /// The parameters as they stand in the URL.
     pub(super) fn raw_query(&self) -> &str {
-        &self.query
+        self.head.query()
     }
 
     /// That the request has no parameters, and accepts JSON.
@@ -62,7 +57,7 @@ impl Call {
     /// The first of these types that the request accepts.
     pub(super) fn accept<'a>(&self, offered: &[&'a str]) -> Result<&'a str, Error> {
         let accepted: Vec<_> =
-            self.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+            self.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
         let accepted = accepted.join(",");
         let first = offered.iter().find(|name| accepts(&accepted, name));
         first.copied().ok_or_else(|| Error::NotAcceptable { offered: offered.join(", ") })
@@ -70,12 +65,12 @@ impl Call {
 
     /// Whether the request names this type itself among those it accepts.
     pub(super) fn asks_for(&self, name: &str) -> bool {
-        names_type(&self.headers, name)
+        names_type(self.headers(), name)
     }
 
     /// That the body is of one of these types, as far as the request says.
     pub(super) fn body_is(&self, expected: &[&str]) -> Result<(), Error> {
-        let Some(sent) = self.headers.get(CONTENT_TYPE) else { return Ok(()) };
+        let Some(sent) = self.headers().get(CONTENT_TYPE) else { return Ok(()) };
         let sent = sent.to_str().map(media_type).unwrap_or_default();
         if expected.contains(&sent.as_str()) {
             return Ok(());
@@ -85,13 +80,13 @@ impl Call {
 
     /// Whether the request has a preference that needs no value.
     pub(super) fn wants(&self, name: &str) -> bool {
-        let values = self.headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+        let values = self.headers().get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split([',', ';'])).any(|part| part.trim().eq_ignore_ascii_case(name))
     }
 
     /// The value of a preference.
     pub(super) fn prefers(&self, name: &str) -> Option<&str> {
-        preference(&self.headers, name)
+        preference(self.headers(), name)
     }
 }
 

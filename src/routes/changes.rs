@@ -7,12 +7,13 @@
 mod event;
 mod stream;
 
+use std::future::ready;
+
 use futures_util::StreamExt;
 use reql::cmd::changes::Options;
 use reql::{Command, r};
 use tokio::time::timeout;
 use warp::filters::BoxedFilter;
-use warp::http::HeaderMap;
 use warp::http::header::HeaderName;
 use warp::reply::Response;
 use warp::{Filter, Rejection, reject};
@@ -21,6 +22,7 @@ use super::App;
 use super::answer::{answer, only};
 use super::call::{Call, call, id, name, names_type};
 use super::credentials::conn;
+use super::head::{Head, head};
 use super::indexes::{self, Index};
 use crate::conn::Conn;
 use crate::error::Error;
@@ -33,33 +35,36 @@ pub(super) use stream::Subscriber;
 pub(super) const EVENT_STREAM: &str = "text/event-stream";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
+/// Lists and documents whose request names the type of live answers.
+pub(super) fn live(app: &App) -> BoxedFilter<(Response,)> {
     let conn = || conn(app);
 
-    let path = || warp::path!("tables" / String / "docs").and(warp::get()).and(asked_for());
-    let list = path().and(call(app)).and(conn());
+    let path = || warp::path!("tables" / String / "docs");
+    let list = path().and(warp::get()).and(call(app)).and(conn());
     let list = list.then(|table, call, conn: Conn| answer(conn.clock(), list_or_failure(table, call, conn)));
 
-    let path = || warp::path!("tables" / String / "changes");
-    let alias = path().and(warp::get()).and(call(app)).and(conn());
-    let alias =
-        alias.then(|table, call, conn: Conn| answer(conn.clock(), list_or_failure(table, call, conn)));
-    let other = path().and(only("GET")).map(|_: String, response| response);
-
-    let path = || warp::path!("tables" / String / "docs" / String).and(warp::get()).and(asked_for());
-    let one = path().and(call(app)).and(conn());
+    let path = || warp::path!("tables" / String / "docs" / String);
+    let one = path().and(warp::get()).and(call(app)).and(conn());
     let one =
         one.then(|table, id, call, conn: Conn| answer(conn.clock(), one_or_failure(table, id, call, conn)));
 
-    list.or(alias).unify().or(other).unify().or(one).unify().boxed()
+    asked_for().and(list.or(one).unify()).boxed()
+}
+
+/// Lists at a path of their own, for clients that can't name the type.
+pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
+    let path = || warp::path!("tables" / String / "changes");
+    let list = path().and(warp::get()).and(call(app)).and(conn(app));
+    let list = list.then(|table, call, conn: Conn| answer(conn.clock(), list_or_failure(table, call, conn)));
+    let other = path().and(only("GET")).map(|_: String, response| response);
+    list.or(other).unify().boxed()
 }
 
 /// Passes requests that name the type of live answers; the others are for the routes of lists and documents.
 fn asked_for() -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    warp::header::headers_cloned()
-        .and_then(|headers: HeaderMap| async move {
-            if names_type(&headers, EVENT_STREAM) { Ok(()) } else { Err(reject::not_found()) }
-        })
+    let asked_for = |head: Head| names_type(head.headers(), EVENT_STREAM);
+    head()
+        .and_then(move |head| ready(if asked_for(head) { Ok(()) } else { Err(reject::not_found()) }))
         .untuple_one()
 }
 
@@ -86,7 +91,7 @@ fn told_to(call: &Call, outcome: Result<Response, Error>) -> Result<Response, Er
 
 /// Whether the client has been here before.
 fn returns(call: &Call) -> bool {
-    call.headers.get(LAST_EVENT_ID).is_some_and(|id| !id.is_empty())
+    call.headers().get(LAST_EVENT_ID).is_some_and(|id| !id.is_empty())
 }
 
 async fn follow_list(table: String, call: &Call, mut conn: Conn) -> Result<Response, Error> {

@@ -6,11 +6,12 @@
 use warp::http::Method;
 use warp::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, HeaderMap,
-    HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, HeaderValue,
+    ORIGIN, VARY,
 };
 use warp::reply::Response;
 
+use super::head::Head;
 use crate::settings::Cors;
 
 /// The headers of requests that mean something to the service.
@@ -22,30 +23,14 @@ const RESPONSE_HEADERS: &str = "accept-patch, allow, db-connection, etag, idempo
 /// For how long a browser may remember the answer to a preflight, in seconds.
 const MAX_AGE: &str = "600";
 
-/// What a request says of the page it comes from.
-#[derive(Debug, Default)]
-pub(super) struct Asker {
-    origin: Option<HeaderValue>,
-    preflight: bool,
-}
-
-impl Asker {
-    pub(super) fn of(method: &Method, headers: &HeaderMap) -> Self {
-        Asker {
-            origin: headers.get(ORIGIN).cloned(),
-            preflight: method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD),
-        }
-    }
-}
-
 impl Cors {
-    /// Tells the browser what the page may do.
-    pub(super) fn allow(&self, asker: &Asker, response: &mut Response) {
-        let Some(allowed) = self.origin(asker.origin.as_ref(), response) else { return };
+    /// Tells the browser what the page may do that asks.
+    pub(super) fn allow(&self, asker: &Head, response: &mut Response) {
+        let Some(allowed) = self.origin(asker.headers().get(ORIGIN), response) else { return };
         let methods = response.headers().get(ALLOW).cloned();
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
-        if !asker.preflight {
+        if !is_preflight(asker) {
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(RESPONSE_HEADERS));
             return;
         }
@@ -69,4 +54,9 @@ impl Cors {
             }
         }
     }
+}
+
+/// Whether a browser asks what a request of the page's would be allowed.
+fn is_preflight(asker: &Head) -> bool {
+    asker.method() == Method::OPTIONS && asker.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }

@@ -6,6 +6,7 @@ use warp::http::HeaderMap;
 use warp::{Filter, Rejection, reject};
 
 use super::App;
+use super::head::{Head, head};
 use crate::conn::Conn;
 use crate::database::Credentials;
 use crate::error::{Credential, Error};
@@ -18,11 +19,11 @@ const USER_MAX: usize = 256;
 /// Extracts the request's connection, on behalf of whoever asks.
 pub(super) fn conn(app: &App) -> impl Filter<Extract = (Conn,), Error = Rejection> + Clone + use<> {
     let app = app.clone();
-    warp::header::headers_cloned().and_then(move |headers: HeaderMap| {
+    head().and_then(move |head: Head| {
         let database = app.database().clone();
         let conn = match app.settings().auth {
             Auth::None => Ok(Conn::new(database)),
-            Auth::Database => credentials(&headers).map(|who| Conn::with_credentials(database, who)),
+            Auth::Database => credentials(head.headers()).map(|who| Conn::with_credentials(database, who)),
         };
         std::future::ready(conn.map_err(reject::custom))
     })

@@ -82,18 +82,18 @@ async fn create_any(table: String, body: Chunks, call: Call, conn: Conn) -> Resu
     call.plain()?;
     call.body_is(&[JSON, NDJSON])?;
     let table = name(&table)?;
-    let Some(key) = idempotency::key(&call.headers)? else { return create(&table, body, &call, conn).await };
+    let Some(key) = idempotency::key(call.headers())? else { return create(&table, body, &call, conn).await };
     // What is done once has to be known as a whole before.
     let limits = call.app.limits();
-    let body = Documents::new(body, &call.headers, limits, true).into_whole().await?;
+    let body = Documents::new(body, call.headers(), limits, true).into_whole().await?;
     let database = call.app.database().clone();
-    let keyed = Keyed::new(key, &format!("/tables/{table}/docs"), &call.headers, &body, database);
+    let keyed = Keyed::new(key, &format!("/tables/{table}/docs"), call.headers(), &body, database);
     keyed.once(create(&table, bulk::whole(body), &call, conn)).await
 }
 
 async fn create(table: &str, body: Chunks, call: &Call, mut conn: Conn) -> Result<Response, Error> {
     let lines = call.body_is(&[JSON]).is_err();
-    let mut documents = Documents::new(body, &call.headers, call.app.limits(), lines);
+    let mut documents = Documents::new(body, call.headers(), call.app.limits(), lines);
     if lines || documents.is_array().await? {
         return bulk::insert(table, documents, call, &mut conn).await;
     }
@@ -115,14 +115,14 @@ async fn create_one(
         written.document().ok_or_else(|| Error::Internal("an insert told of no document".to_owned()))?;
     let id = stored.get(&key).cloned().unwrap_or_default();
     let location = format!("/tables/{table}/docs/{}", write::segment(&id));
-    let response = represent(StatusCode::CREATED, &written, &call.headers)?;
+    let response = represent(StatusCode::CREATED, &written, call.headers())?;
     Ok(at(response, &location))
 }
 
 async fn get_one(table: String, document: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
     call.plain()?;
     let (table, id) = (name(&table)?, id(&document)?);
-    let conditions = Conditions::of(&call.headers)?;
+    let conditions = Conditions::of(call.headers())?;
     let Some(stored) = conn.first::<Value>(Target { table: &table, id: &id }.row()).await? else {
         let missing = Error::NotFound(Missing::Document);
         return Err(if conditions.match_holds(None) { missing } else { Error::PreconditionFailed });
@@ -155,7 +155,7 @@ async fn put_one(
     let target = Target { table: &table, id: &id };
     let written = target.replace(&mut conn, &conditions, |_| datum(&document)).await?;
     let status = if written.has_inserted() { StatusCode::CREATED } else { StatusCode::OK };
-    represent(status, &written, &call.headers)
+    represent(status, &written, call.headers())
 }
 
 async fn patch_one(
@@ -178,7 +178,7 @@ async fn patch_one(
     let target = Target { table: &table, id: &id };
     let patched = |row: Command| branch(eq(row.clone(), null()), write::missing(), patch.apply(row));
     let written = target.replace(&mut conn, &conditions, patched).await?;
-    represent(StatusCode::OK, &written, &call.headers)
+    represent(StatusCode::OK, &written, call.headers())
 }
 
 async fn delete_one(table: String, document: String, call: Call, mut conn: Conn) -> Result<Response, Error> {

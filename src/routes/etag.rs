@@ -57,7 +57,7 @@ impl Conditions {
 
     /// Those of a change of one document, which must have some if the settings say so.
     pub(super) fn of_change(call: &Call) -> Result<Self, Error> {
-        let conditions = Conditions::of(&call.headers)?;
+        let conditions = Conditions::of(call.headers())?;
         if call.app.settings().require_match && conditions == Conditions::default() {
             return Err(Error::PreconditionRequired);
         }

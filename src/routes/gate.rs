@@ -2,13 +2,11 @@
 
 use tokio::sync::OwnedSemaphorePermit;
 use warp::http::Method;
-use warp::http::header::HeaderMap;
-use warp::path::FullPath;
 use warp::{Filter, Rejection, reject};
 
 use super::App;
-use super::call::raw_query;
 use super::credentials::credentials;
+use super::head::{Head, head};
 use crate::error::Error;
 use crate::settings::Auth;
 
@@ -24,30 +22,23 @@ pub(super) struct Pass {
 /// Passes only requests that keep to the limits.
 pub(super) fn gate(app: &App) -> impl Filter<Extract = (Pass,), Error = Rejection> + Clone + use<> {
     let app = app.clone();
-    warp::method().and(warp::path::full()).and(raw_query()).and(warp::header::headers_cloned()).and_then(
-        move |method: Method, path: FullPath, query: String, headers: HeaderMap| {
-            let pass = pass(&app, &method, path.as_str(), &query, &headers).map_err(reject::custom);
-            std::future::ready(pass)
-        },
-    )
+    head().and_then(move |head: Head| std::future::ready(pass(&app, &head).map_err(reject::custom)))
 }
 
-fn pass(app: &App, method: &Method, path: &str, query: &str, headers: &HeaderMap) -> Result<Pass, Error> {
-    let limits = app.limits();
-    // The question mark counts too.
-    let length = path.len() + if query.is_empty() { 0 } else { query.len() + 1 };
-    if length as u64 > limits.url {
+fn pass(app: &App, head: &Head) -> Result<Pass, Error> {
+    let (limits, headers) = (app.limits(), head.headers());
+    if head.uri_len() as u64 > limits.url {
         return Err(Error::UriTooLong { limit: limits.url });
     }
     let length: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if length as u64 > limits.headers {
         return Err(Error::HeadersTooLarge { limit: limits.headers });
     }
-    if !path.starts_with(DATA) {
+    if !head.path().starts_with(DATA) {
         return Ok(Pass { _permit: None });
     }
     // A browser asks what it may do before it has credentials to show.
-    if app.settings().auth == Auth::Database && method != Method::OPTIONS {
+    if app.settings().auth == Auth::Database && head.method() != Method::OPTIONS {
         credentials(headers)?;
     }
     let permit = app.running().try_acquire_owned();

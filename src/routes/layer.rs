@@ -7,13 +7,11 @@ use log::{Level, log};
 use tokio::time::Instant;
 use warp::Filter;
 use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue};
-use warp::http::{HeaderMap, Method, Uri};
-use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
 use super::App;
 use super::changes::{EVENT_STREAM, Subscriber};
-use super::cors::Asker;
+use super::head::{Head, head};
 use super::paths::template;
 use crate::conn::Clock;
 use crate::error::{Answered, Error, Problem};
@@ -30,9 +28,7 @@ const DB_CONNECTION: HeaderName = HeaderName::from_static("db-connection");
 /// What is known of a request before anything is done for it.
 struct Request {
     id: String,
-    method: Method,
-    path: String,
-    asker: Asker,
+    head: Head,
     started: Instant,
     app: App,
     _running: Going,
@@ -47,58 +43,31 @@ where
     F: Filter<Extract = (Response,), Error = Infallible> + Clone + Send + 'static,
 {
     let app = app.clone();
-    warp::method()
-        .and(warp::path::full())
-        .and(warp::header::headers_cloned())
-        .map(move |method, path: FullPath, headers: HeaderMap| {
-            Request::new(&app, method, path.as_str(), &headers)
-        })
-        .and(routes)
-        .map(Request::finish)
+    head().map(move |head| Request::new(&app, head, Instant::now())).and(routes).map(Request::finish)
 }
 
 /// A request on its way through the routes, to be answered in their stead if they take too long.
 pub(super) struct Witness {
     app: App,
-    method: Method,
-    uri: Uri,
-    id: Option<HeaderValue>,
-    asker: Asker,
+    head: Head,
     started: Instant,
 }
 
 impl Witness {
-    pub(super) fn of<B>(app: &App, request: &warp::http::Request<B>) -> Self {
-        Witness {
-            app: app.clone(),
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            id: request.headers().get(REQUEST_ID).cloned(),
-            asker: Asker::of(request.method(), request.headers()),
-            started: Instant::now(),
-        }
+    pub(super) fn new(app: &App, head: Head) -> Self {
+        Witness { app: app.clone(), head, started: Instant::now() }
     }
 
     /// The answer in the routes' stead: nobody else has answered, logged or counted the request.
     pub(super) fn answer(self, error: Error) -> Response {
-        let Witness { app, method, uri, id, asker, started } = self;
-        let (id, path, running) = (request_id(id.as_ref()), uri.path().to_owned(), app.metrics().request());
-        let request = Request { id, method, path, asker, started, app, _running: running };
-        request.finish(error.into_response())
+        Request::new(&self.app, self.head, self.started).finish(error.into_response())
     }
 }
 
 impl Request {
-    fn new(app: &App, method: Method, path: &str, headers: &HeaderMap) -> Self {
-        Request {
-            id: request_id(headers.get(REQUEST_ID)),
-            path: path.to_owned(),
-            asker: Asker::of(&method, headers),
-            method,
-            started: Instant::now(),
-            app: app.clone(),
-            _running: app.metrics().request(),
-        }
+    fn new(app: &App, head: Head, started: Instant) -> Self {
+        let id = request_id(head.headers().get(REQUEST_ID));
+        Request { id, head, started, app: app.clone(), _running: app.metrics().request() }
     }
 
     fn finish(self, mut response: Response) -> Response {
@@ -110,15 +79,15 @@ impl Request {
             subscriber.is(self.answered());
         }
         let (status, took) = (response.status(), self.started.elapsed());
-        self.app.metrics().answered(template(&self.path), &self.method, status, took);
-        let took = took.as_secs_f64() * 1000.0;
-        log::info!("{} {} {} {} {took:.1}ms", self.id, self.method, self.path, status.as_u16());
+        let (method, path) = (self.head.method(), self.head.path());
+        self.app.metrics().answered(template(path), method, status, took);
+        log::info!("{} {method} {path} {} {:.1}ms", self.id, status.as_u16(), took.as_secs_f64() * 1000.0);
         set(&mut response, REQUEST_ID, &self.id);
-        set(&mut response, SERVER_TIMING, &format!("{}, total;dur={took:.3}", clock.server_timing()));
+        set(&mut response, SERVER_TIMING, &clock.server_timing(took));
         if self.app.settings().debug {
             set(&mut response, DB_CONNECTION, clock.source());
         }
-        self.app.settings().cors.allow(&self.asker, &mut response);
+        self.app.settings().cors.allow(&self.head, &mut response);
         // What has a tag may be kept, and asked about; nothing else can be told to be still as it was.
         let keep = if response.headers().contains_key(ETAG) { "no-cache" } else { "no-store" };
         response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static(keep));
@@ -127,7 +96,7 @@ impl Request {
 
     fn answered(&self) -> Answered<'_> {
         let debug = self.app.settings().debug;
-        Answered { method: &self.method, path: &self.path, request_id: &self.id, debug }
+        Answered { method: self.head.method(), path: self.head.path(), request_id: &self.id, debug }
     }
 
     /// A problem as a document that knows its request; what the response to it had to say beside it stays.
@@ -195,7 +164,8 @@ mod tests {
                 .find(|line| line.starts_with("warp_reql_feeds "))
                 .map(str::to_owned)
         };
-        let request = Request::new(&app, Method::GET, "/tables/t/docs", &HeaderMap::new());
+        let head = Head::of(&warp::http::Request::get("/tables/t/docs").body(()).unwrap());
+        let request = Request::new(&app, head, Instant::now());
         let event = Ok::<_, Infallible>(warp::sse::Event::default().data("x"));
         let response = request.finish(warp::sse::reply(stream::iter([event])).into_response());
         assert_eq!(feeds().as_deref(), Some("warp_reql_feeds 1"));

@@ -13,6 +13,7 @@ mod credentials;
 mod documents;
 mod etag;
 mod gate;
+mod head;
 mod idempotency;
 mod indexes;
 mod layer;
@@ -179,8 +180,10 @@ impl App {
 pub fn routes(app: App) -> impl Filter<Extract = (impl Reply + use<>,), Error = Infallible> + Clone + use<> {
     // What is asked for most comes first, since whatever stands before it is tried in vain each time; but live queries, which
     // have the paths of documents, before those.
-    let resources = changes::routes(&app)
+    let resources = changes::live(&app)
         .or(documents::routes(&app))
+        .unify()
+        .or(changes::routes(&app))
         .unify()
         .or(tables::routes(&app))
         .unify()

@@ -19,7 +19,8 @@ pub(super) const PATHS: [&str; 13] = [
 
 /// The template that a path fits, so that whatever clients ask for has a name out of a fixed set.
 pub(super) fn template(path: &str) -> Option<&'static str> {
-    PATHS.into_iter().find(|template| fits(path, template))
+    // What is asked for most stands last.
+    PATHS.into_iter().rev().find(|template| fits(path, template))
 }
 
 fn fits(path: &str, template: &str) -> bool {

@@ -11,6 +11,7 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove}
 use warp::http::{Request, Response};
 use warp::hyper::body::{Body, Bytes};
 
+use super::head::Head;
 use super::layer::Witness;
 use super::{App, routes};
 use crate::error::Error;
@@ -40,8 +41,10 @@ where
 {
     let limit = app.limits().request_time;
     let routes = warp::service(routes(app.clone()));
-    let in_time = service_fn(move |request: Request<B>| {
-        let witness = Witness::of(&app, &request);
+    let in_time = service_fn(move |mut request: Request<B>| {
+        let head = Head::of(&request);
+        request.extensions_mut().insert(head.clone());
+        let witness = Witness::new(&app, head);
         let answer = routes.clone().call(request);
         async move {
             Ok::<_, Infallible>(match timeout(limit, answer).await {

@@ -1,0 +1,89 @@
+//! The head of a request, shared by all who look at it.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use warp::Filter;
+use warp::http::uri::PathAndQuery;
+use warp::http::{HeaderMap, Method, Request};
+use warp::path::FullPath;
+
+/// A request without its body. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Head(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    method: Method,
+    uri: PathAndQuery,
+    headers: HeaderMap,
+}
+
+impl Head {
+    pub(super) fn of<B>(request: &Request<B>) -> Self {
+        let uri = request.uri().path_and_query().cloned();
+        Head::new(request.method().clone(), uri, request.headers().clone())
+    }
+
+    /// `None` for a request that is about no path at all.
+    fn new(method: Method, uri: Option<PathAndQuery>, headers: HeaderMap) -> Self {
+        let uri = uri.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        Head(Arc::new(Parts { method, uri, headers }))
+    }
+
+    pub(super) fn method(&self) -> &Method {
+        &self.0.method
+    }
+
+    pub(super) fn path(&self) -> &str {
+        self.0.uri.path()
+    }
+
+    /// The parameters as they stand in the URL; empty if there are none.
+    pub(super) fn query(&self) -> &str {
+        self.0.uri.query().unwrap_or_default()
+    }
+
+    /// How long path and parameters are, the question mark between them included, in bytes.
+    pub(super) fn uri_len(&self) -> usize {
+        self.0.uri.as_str().len()
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+}
+
+/// Extracts the head: the one that [`service`](super::service()) left with the request, or else a new one.
+pub(super) fn head() -> impl Filter<Extract = (Head,), Error = Infallible> + Copy {
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    let new = warp::method().and(warp::path::full()).and(query).and(warp::header::headers_cloned()).map(
+        |method, path: FullPath, query: String, headers| {
+            let uri = if query.is_empty() {
+                path.as_str().to_owned()
+            } else {
+                format!("{}?{query}", path.as_str())
+            };
+            Head::new(method, uri.try_into().ok(), headers)
+        },
+    );
+    warp::ext::get::<Head>().or(new).unify()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_head_is_the_same_whoever_takes_it() {
+        for uri in ["/tables/a%20b?x=1&y=%26", "/tables?", "/"] {
+            let request = Request::builder().method("PUT").uri(uri).header("x", "1").body(()).unwrap();
+            let left = Head::of(&request);
+            let taken = warp::test::request().method("PUT").path(uri).header("x", "1").filter(&head()).await;
+            let taken = taken.unwrap();
+            assert_eq!((left.path(), left.query()), (taken.path(), taken.query()));
+            assert_eq!((left.method(), left.headers()["x"].as_bytes()), (taken.method(), &b"1"[..]));
+            assert_eq!(taken.headers()["x"], "1");
+        }
+    }
+}
