@@ -3,8 +3,6 @@
 //! A document's tag is a hash (the first half of SHA-256) of its JSON as the service answers with it. The database keeps the
 //! keys of objects sorted and writes numbers in one way, so it is a hash of what is stored.
 
-use std::fmt::Write;
-
 use sha2::{Digest, Sha256};
 use warp::http::HeaderMap;
 use warp::http::header::{ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH};
@@ -12,17 +10,12 @@ use warp::reply::Response;
 
 use super::answer::with_header;
 use super::call::Call;
+use super::hex::hex;
 use crate::error::Error;
 
 /// The tag of a document that is written so in answers.
 pub(super) fn tag(json: &[u8]) -> String {
-    let hash = Sha256::digest(json);
-    let (half, _) = hash.split_at(16);
-    half.iter().fold(String::with_capacity(32), |mut tag, byte| {
-        // Writing to a string doesn't fail.
-        let _ = write!(tag, "{byte:02x}");
-        tag
-    })
+    hex(&Sha256::digest(json)[..16])
 }
 
 /// Puts a tag on a response.

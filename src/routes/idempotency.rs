@@ -21,6 +21,7 @@ use warp::reply::{Reply, Response};
 
 use super::answer::with_header;
 use super::documents::PREFERENCE_APPLIED;
+use super::hex::hex;
 use crate::conn::Conn;
 use crate::database::Database;
 use crate::error::{Error, Missing};
@@ -270,5 +271,5 @@ fn hash(parts: &[&[u8]]) -> String {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part);
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hasher.finalize())
 }

@@ -12,6 +12,7 @@ use warp::reply::{Reply, Response};
 use super::App;
 use super::changes::{EVENT_STREAM, Subscriber};
 use super::head::{Head, head};
+use super::hex::hex;
 use super::paths::template;
 use crate::conn::Clock;
 use crate::error::{Answered, Error, Problem};
@@ -137,7 +138,7 @@ fn request_id(sent: Option<&HeaderValue>) -> String {
     let sane =
         |id: &&str| !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.bytes().all(|c| c.is_ascii_graphic());
     let sent = sent.and_then(|id| id.to_str().ok()).filter(sane);
-    sent.map_or_else(|| format!("{:032x}", fastrand::u128(..)), str::to_owned)
+    sent.map_or_else(|| hex(&fastrand::u128(..).to_be_bytes()), str::to_owned)
 }
 
 fn set(response: &mut Response, name: HeaderName, value: &str) {

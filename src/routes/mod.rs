@@ -14,6 +14,7 @@ mod documents;
 mod etag;
 mod gate;
 mod head;
+mod hex;
 mod idempotency;
 mod indexes;
 mod layer;

@@ -12,9 +12,9 @@ pub(super) const PATHS: [&str; 13] = [
     "/tables/{table}",
     "/tables/{table}/indexes",
     "/tables/{table}/indexes/{index}",
+    "/tables/{table}/changes",
     "/tables/{table}/docs",
     "/tables/{table}/docs/{id}",
-    "/tables/{table}/changes",
 ];
 
 /// The template that a path fits, so that whatever clients ask for has a name out of a fixed set.
