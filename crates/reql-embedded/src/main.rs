@@ -5,15 +5,16 @@ mod tools;
 
 use std::io;
 use std::process::ExitCode;
+use std::thread::available_parallelism;
 
 use clap::Parser;
 use reql_embedded::Server;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::flags::Flags;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let flags = match flags::arguments(std::env::args_os()) {
         Ok(arguments) => Flags::parse_from(arguments),
         Err(error) => return failure(&error),
@@ -21,10 +22,18 @@ async fn main() -> ExitCode {
     if let Some(tool) = &flags.tool {
         return tool.run();
     }
-    match serve(flags).await {
+    match runtime().and_then(|runtime| runtime.block_on(serve(flags))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure(&error),
     }
+}
+
+/// Sessions share half of the processors, rounded up. The rest is for what has threads of its own, heavy queries and the writer of
+/// the file, and for the clients, which as a rule run on the same machine: more threads for light queries would spend
+/// it on waking each other up to see that there is nothing to do.
+fn runtime() -> io::Result<Runtime> {
+    let processors = available_parallelism().map_or(1, usize::from);
+    Builder::new_multi_thread().worker_threads(processors.div_ceil(2)).enable_all().build()
 }
 
 fn failure(error: &dyn std::error::Error) -> ExitCode {
