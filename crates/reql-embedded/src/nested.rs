@@ -1,6 +1,6 @@
 //! Shared lists whose items hold such lists again, as deep as a client likes.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// A list that is shared when it is cloned, copied when it is changed while it is shared, and dropped however deep it
@@ -8,8 +8,10 @@ use std::sync::Arc;
 ///
 /// What the compiler makes of dropping takes some stack for each level, and values can get deeper than any stack:
 /// `fold` wraps its state once for each row.
+///
+/// An empty list, as most terms have two of, takes no memory of its own.
 #[derive(Debug)]
-pub struct Nested<T>(Arc<Items<T>>);
+pub struct Nested<T>(Option<Arc<Items<T>>>);
 
 #[derive(Debug, Clone)]
 struct Items<T>(Vec<T>);
@@ -25,10 +27,17 @@ impl<T> Drop for Items<T> {
 impl<T: Clone> Nested<T> {
     /// The items; copies only when they are shared.
     pub fn into_vec(self) -> Vec<T> {
-        match Arc::try_unwrap(self.0) {
-            Ok(mut items) => std::mem::take(&mut items.0),
-            Err(shared) => shared.0.clone(),
+        match self.0.map(Arc::try_unwrap) {
+            None => Vec::new(),
+            Some(Ok(mut items)) => std::mem::take(&mut items.0),
+            Some(Err(shared)) => shared.0.clone(),
         }
+    }
+
+    /// The items, to be changed; copies them first if they are shared.
+    pub fn make_mut(&mut self) -> &mut Vec<T> {
+        let items = self.0.get_or_insert_with(|| Arc::new(Items(Vec::new())));
+        &mut Arc::make_mut(items).0
     }
 }
 
@@ -40,13 +49,13 @@ impl<T> Clone for Nested<T> {
 
 impl<T> Default for Nested<T> {
     fn default() -> Self {
-        Nested::from(Vec::new())
+        Nested(None)
     }
 }
 
 impl<T> From<Vec<T>> for Nested<T> {
     fn from(items: Vec<T>) -> Self {
-        Nested(Arc::new(Items(items)))
+        Nested((!items.is_empty()).then(|| Arc::new(Items(items))))
     }
 }
 
@@ -66,15 +75,9 @@ impl<'a, T> IntoIterator for &'a Nested<T> {
 }
 
 impl<T> Deref for Nested<T> {
-    type Target = Vec<T>;
+    type Target = [T];
 
-    fn deref(&self) -> &Vec<T> {
-        &self.0.0
-    }
-}
-
-impl<T: Clone> DerefMut for Nested<T> {
-    fn deref_mut(&mut self) -> &mut Vec<T> {
-        &mut Arc::make_mut(&mut self.0).0
+    fn deref(&self) -> &[T] {
+        self.0.as_deref().map_or(&[], |items| &items.0)
     }
 }

@@ -8,6 +8,9 @@ use super::json::utf8;
 /// How deep arrays and objects may nest. RethinkDB has no limit of its own but its memory.
 pub const MAX_DEPTH: usize = 10_000;
 
+/// So many digits always make an integer that a double holds exactly. The numbers of terms have three.
+const EXACT_DIGITS: usize = 15;
+
 /// A JSON value. Strings without escapes borrow from the text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Json<'a> {
@@ -206,8 +209,13 @@ impl<'a> Parser<'a> {
                 return fail("Miss exponent in number.");
             }
         }
+        let digits = &self.text[start..self.at];
+        if is_integer && digits.len() <= EXACT_DIGITS && digits[0] != b'-' {
+            let value = digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
+            return Ok(Json::Num(value as f64));
+        }
         // Integers lose the sign of zero, as in rapidjson: `-0` is 0, `-0.0` is -0.
-        let text = std::str::from_utf8(&self.text[start..self.at]).unwrap_or_default();
+        let text = std::str::from_utf8(digits).unwrap_or_default();
         match text.parse::<f64>() {
             Ok(value) if is_integer && value == 0.0 => Ok(Json::Num(0.0)),
             Ok(value) if value.is_finite() => Ok(Json::Num(value)),

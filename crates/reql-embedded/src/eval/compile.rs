@@ -254,7 +254,7 @@ pub fn compile_element_function(raw: &ElementTerm, scope: &Scope, limits: Limits
     let mut args = vec![RawTerm::generated(TermType::Var, bt, vec![number(ELEMENT)])];
     args.extend(raw.args.iter().cloned());
     let mut body = RawTerm::generated(raw.kind, bt, args);
-    body.optargs.push((Arc::from("_NO_RECURSE_"), RawTerm::literal(Datum::Bool(true), bt)));
+    body.optargs.make_mut().push((Arc::from("_NO_RECURSE_"), RawTerm::literal(Datum::Bool(true), bt)));
     let params = RawTerm::generated(TermType::MakeArray, bt, vec![number(ELEMENT)]);
     let func = RawTerm::generated(TermType::Func, bt, vec![params, body]);
     let visible = Visible { variables: scope.variables(), implicit_depth: scope.implicit_depth(), limits };

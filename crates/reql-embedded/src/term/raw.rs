@@ -212,19 +212,20 @@ fn walk_children(
     places: &mut Backtraces,
 ) -> Result<RawTerm> {
     let here = check_surroundings(kind, bt, is_first_arg, outer)?;
-    let mut term = RawTerm::generated(kind, bt, Vec::with_capacity(args.len()));
+    let mut terms = Vec::with_capacity(args.len());
     for (index, arg) in args.into_iter().enumerate() {
         let place = places.child(bt, Frame::Arg(index));
         let arg =
             stacker::maybe_grow(32 * 1024, 1024 * 1024, || walk(arg, place, index == 0, &here, places))?;
-        term.args.push(arg);
+        terms.push(arg);
     }
+    let mut options = Vec::with_capacity(optargs.len());
     for (name, arg) in optargs {
         let place = places.child(bt, Frame::Optarg(Arc::from(&*name)));
         let arg = stacker::maybe_grow(32 * 1024, 1024 * 1024, || walk(arg, place, false, &here, places))?;
         // RethinkDB hands names on as C strings, which end at the first NUL.
         let name = name.split('\0').next().unwrap_or_default();
-        term.optargs.push((Arc::from(name), arg));
+        options.push((Arc::from(name), arg));
     }
-    Ok(term)
+    Ok(RawTerm { optargs: options.into(), ..RawTerm::generated(kind, bt, terms) })
 }

@@ -42,9 +42,9 @@ fn limit(call: &mut Call<'_>) -> Result<Val> {
 fn skip(raw: &RawTerm) -> Result<RawTerm> {
     let literal = |datum| RawTerm::literal(datum, raw.bt);
     let mut slice = RawTerm::generated(TermType::Slice, raw.bt, raw.args.to_vec());
-    slice.args.push(literal(Datum::Num(-1.0)));
-    slice.optargs.push((Arc::from("right_bound"), literal(Datum::str("closed"))));
-    slice.optargs.extend(raw.optargs.iter().cloned());
+    slice.args.make_mut().push(literal(Datum::Num(-1.0)));
+    slice.optargs.make_mut().push((Arc::from("right_bound"), literal(Datum::str("closed"))));
+    slice.optargs.make_mut().extend(raw.optargs.iter().cloned());
     Ok(slice)
 }
 

@@ -280,7 +280,7 @@ fn rewrite_update(raw: &RawTerm) -> Result<RawTerm> {
     let merged = term(TermType::Merge, vec![variable(bt, OLD), variable(bt, NEW)]);
     let unless_null = term(TermType::Branch, vec![is_null(NEW), variable(bt, OLD), merged]);
     let literal_ok = |mut call: RawTerm| {
-        call.optargs.push((Arc::from("_EVAL_FLAGS_"), RawTerm::literal(Datum::Num(1.0), bt)));
+        call.optargs.make_mut().push((Arc::from("_EVAL_FLAGS_"), RawTerm::literal(Datum::Num(1.0), bt)));
         call
     };
     let change = literal_ok(term(TermType::Funcall, vec![raw.args[1].clone(), variable(bt, OLD)]));
