@@ -28,11 +28,11 @@ pub enum SingleSelection {
     /// The first row of a range, as `min` and `max` by an index find it.
     First {
         /// The range, in order.
-        slice: TableSlice,
+        slice: Box<TableSlice>,
         /// The query that reads it.
         env: Env,
         /// What to say when there is none, and of which term.
-        empty: (String, Bt),
+        empty: Box<(String, Bt)>,
     },
 }
 
@@ -56,12 +56,11 @@ impl SingleSelection {
         match self {
             SingleSelection::Key { table, key, env } => table.get(env, key),
             SingleSelection::Row { row, .. } => Ok(row.clone()),
-            SingleSelection::First { slice, env, empty: (message, bt) } => slice
-                .clone()
-                .into_stream(env)?
-                .next(env)?
-                .ok_or_else(|| Error::new(ErrorKind::QueryLogic, message.as_str()))
-                .at(*bt),
+            SingleSelection::First { slice, env, empty } => {
+                let (message, bt) = &**empty;
+                let row = (**slice).clone().into_stream(env)?.next(env)?;
+                row.ok_or_else(|| Error::new(ErrorKind::QueryLogic, message.as_str())).at(*bt)
+            }
         }
     }
 

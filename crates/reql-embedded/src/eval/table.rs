@@ -63,16 +63,16 @@ impl Database {
 
 /// A table. Cloning shares it.
 #[derive(Clone)]
-pub struct TableRef {
-    /// The database it is in.
-    pub db: Database,
+pub struct TableRef(Arc<Parts>);
+
+struct Parts {
+    db: Database,
     backing: Backing,
     name: Arc<str>,
     primary_key: Arc<str>,
 }
 
 /// Where a table's rows are.
-#[derive(Clone)]
 pub enum Backing {
     /// In the store.
     Stored(storage::Table),
@@ -85,13 +85,14 @@ impl TableRef {
     pub fn new(db: Database, stored: storage::Table) -> Self {
         let name = Arc::from(&*stored.config().name);
         let primary_key = Arc::from(stored.primary_key());
-        TableRef { db, backing: Backing::Stored(stored), name, primary_key }
+        TableRef(Arc::new(Parts { db, backing: Backing::Stored(stored), name, primary_key }))
     }
 
     /// A system table.
     pub fn system(table: SystemTable) -> Self {
         let name = table.name().into();
-        TableRef { db: Database::system(), backing: Backing::System(table), name, primary_key: "id".into() }
+        let (db, primary_key) = (Database::system(), "id".into());
+        TableRef(Arc::new(Parts { db, backing: Backing::System(table), name, primary_key }))
     }
 
     /// The table of this name.
@@ -104,14 +105,19 @@ impl TableRef {
         found.ok_or_else(|| Error::op_failed(format!("Table `{}.{name}` does not exist.", db.name)))
     }
 
+    /// The database it is in.
+    pub fn db(&self) -> &Database {
+        &self.0.db
+    }
+
     /// Where its rows are.
     pub fn backing(&self) -> &Backing {
-        &self.backing
+        &self.0.backing
     }
 
     /// The table in the store, unless it is a system table.
     pub fn stored(&self) -> Option<&storage::Table> {
-        match &self.backing {
+        match self.backing() {
             Backing::Stored(stored) => Some(stored),
             Backing::System(_) => None,
         }
@@ -119,13 +125,13 @@ impl TableRef {
 
     /// The table in the store; a system table is refused, with the reason why.
     pub fn ordinary(&self, why: &str) -> Result<&storage::Table> {
-        self.db.refuse_system(why)?;
+        self.0.db.refuse_system(why)?;
         self.stored().ok_or_else(|| Error::internal("A table is neither stored nor a system table."))
     }
 
     /// Its id.
     pub fn id(&self) -> Uuid {
-        match &self.backing {
+        match self.backing() {
             Backing::Stored(stored) => stored.id(),
             Backing::System(table) => table.id(),
         }
@@ -133,7 +139,7 @@ impl TableRef {
 
     /// Its scope for permissions.
     pub fn scope(&self) -> Scope {
-        Scope::Table { database: self.db.id, table: self.id() }
+        Scope::Table { database: self.0.db.id, table: self.id() }
     }
 
     /// Its indexes, in the order of their names.
@@ -143,7 +149,7 @@ impl TableRef {
 
     /// The table in the store, and one of its indexes.
     pub fn index(&self, name: &str) -> Result<(&storage::Table, Arc<IndexSpec>)> {
-        match &self.backing {
+        match self.backing() {
             Backing::Stored(stored) => Ok((stored, stored.index_status(name)?.spec)),
             Backing::System(_) => Err(Error::op_failed(format!(
                 "Index `{name}` was not found on table `{}`.",
@@ -155,7 +161,7 @@ impl TableRef {
     /// How many rows there are, without counting where that is possible.
     pub fn len(&self, env: &Env) -> Result<u64> {
         env.require(Permission::Read, self.scope())?;
-        match &self.backing {
+        match self.backing() {
             Backing::Stored(stored) => stored.len(),
             Backing::System(table) => Ok(table.rows(env)?.len() as u64),
         }
@@ -163,22 +169,22 @@ impl TableRef {
 
     /// Its name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     /// `db.table`, as error messages name it.
     pub fn display_name(&self) -> String {
-        format!("{}.{}", self.db.name, self.name)
+        format!("{}.{}", self.0.db.name, self.0.name)
     }
 
     /// The field that is the key of its rows.
     pub fn primary_key(&self) -> &Arc<str> {
-        &self.primary_key
+        &self.0.primary_key
     }
 
     /// The row with this key, or `null`.
     pub fn get(&self, env: &Env, key: &Datum) -> Result<Datum> {
-        let row = match &self.backing {
+        let row = match self.backing() {
             Backing::Stored(stored) => {
                 let key = key::primary(key)?;
                 env.require(Permission::Read, self.scope())?;
@@ -217,7 +223,7 @@ impl TableRef {
 
     /// Whether an index's name, or none, means the primary key.
     pub fn is_primary(&self, index: Option<&str>) -> bool {
-        index.is_none_or(|name| *name == *self.primary_key)
+        index.is_none_or(|name| *name == **self.primary_key())
     }
 
     /// The rows of a range of an index, or of the primary key.
@@ -236,7 +242,7 @@ impl TableRef {
             Sorting::Descending => Direction::Backward,
             Sorting::Ascending | Sorting::Unordered => Direction::Forward,
         };
-        let scan = match (index.filter(|_| !self.is_primary(index)), &self.backing) {
+        let scan = match (index.filter(|_| !self.is_primary(index)), self.backing()) {
             (Some(name), _) => {
                 let (stored, _) = self.ordered_index(name)?;
                 Scan::Index(stored.index_scan(name, bounds.index_range()?, direction)?)
@@ -244,7 +250,7 @@ impl TableRef {
             (None, Backing::Stored(stored)) => Scan::Primary(stored.scan(bounds.primary_range()?, direction)),
             (None, Backing::System(table)) => {
                 let mut rows = table.rows(env)?;
-                let key = |row: &Datum| row.get(&self.primary_key).unwrap_or_default();
+                let key = |row: &Datum| row.get(self.primary_key()).unwrap_or_default();
                 rows.retain(|row| bounds.contain(&key(row)));
                 rows.sort_by_cached_key(key);
                 if direction == Direction::Backward {

@@ -23,7 +23,7 @@ pub struct Val {
     pub bt: Bt,
 }
 
-/// The types of results (`val_t::type_t` in RethinkDB).
+/// The types of results (`val_t::type_t` in RethinkDB). Every term's result is moved several times, so what is large is boxed.
 pub enum Value {
     /// A plain value.
     Datum(Datum),
@@ -32,7 +32,7 @@ pub enum Value {
     /// A table.
     Table(TableRef),
     /// A range or an order of a table.
-    Slice(TableSlice),
+    Slice(Box<TableSlice>),
     /// Rows of a table, which can be changed.
     Selection(TableRef, Stream),
     /// One row of a table, which can be changed.
@@ -59,6 +59,11 @@ impl Val {
     /// A function.
     pub fn func(func: Func, bt: Bt) -> Val {
         Val { value: Value::Func(func), bt }
+    }
+
+    /// A range or an order of a table.
+    pub fn slice(slice: TableSlice, bt: Bt) -> Val {
+        Val { value: Value::Slice(Box::new(slice)), bt }
     }
 
     /// A value for each group.
@@ -209,7 +214,7 @@ impl Val {
     pub fn into_slice(self) -> Result<TableSlice> {
         match self.value {
             Value::Table(table) => Ok(TableSlice::whole(table)),
-            Value::Slice(slice) => Ok(slice),
+            Value::Slice(slice) => Ok(*slice),
             _ => Err(self.wrong_type("TABLE_SLICE")),
         }
     }

@@ -222,7 +222,8 @@ fn first_by_index(call: &Call<'_>, table: Val, index: Option<Val>) -> Result<Val
     let sorting = if call.kind() == TermType::Min { Sorting::Ascending } else { Sorting::Descending };
     let slice = TableSlice::whole(table).with_sorting(index, sorting)?;
     let message = format!("`{}` found no entries in the specified index.", name(call));
-    let single = SingleSelection::First { slice, env: call.env.clone(), empty: (message, call.bt()) };
+    let (slice, empty) = (Box::new(slice), Box::new((message, call.bt())));
+    let single = SingleSelection::First { slice, env: call.env.clone(), empty };
     Ok(Val { value: Value::Single(single), bt: call.bt() })
 }
 

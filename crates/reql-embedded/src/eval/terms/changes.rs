@@ -83,7 +83,7 @@ fn queue_size(call: &Call<'_>) -> Result<usize> {
 
 fn of_row(call: &Call<'_>, row: &SingleSelection, options: Options) -> Result<Stream> {
     if let SingleSelection::First { slice, .. } = row {
-        return of_stream(call, Watched::first(slice.clone()), options);
+        return of_stream(call, Watched::first((**slice).clone()), options);
     }
     let (table, key) = (row.table(), row.key()?);
     check_readable(call, table)?;

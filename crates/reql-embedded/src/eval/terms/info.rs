@@ -19,7 +19,7 @@ fn info(call: &mut Call<'_>) -> Result<Val> {
     match val.value {
         Value::Db(db) => return Ok(call.val(of_database(&db))),
         Value::Table(table) => return Ok(call.val(of_table(call, &table)?)),
-        Value::Slice(slice) => of_slice(call, slice, &mut info)?,
+        Value::Slice(slice) => of_slice(call, *slice, &mut info)?,
         Value::Selection(table, _) => {
             info.insert("table", of_table(call, &table)?);
         }
@@ -61,7 +61,7 @@ fn of_table(call: &Call<'_>, table: &TableRef) -> Result<Datum> {
     };
     let indexes = table.indexes().at(call.bt())?.into_iter().map(|index| Datum::str(&index.spec.name));
     Ok(Datum::object([
-        ("db", of_database(&table.db)),
+        ("db", of_database(table.db())),
         ("doc_count_estimates", Datum::array(estimates.into_iter().map(Datum::from).collect())),
         ("id", Datum::str(table.id().to_string())),
         ("indexes", Datum::array(indexes.collect())),

@@ -43,7 +43,7 @@ fn order_by_index(call: &Call<'_>, sequence: Val, index: Arc<str>, order: Order)
     let sorting = if descending { Sorting::Descending } else { Sorting::Ascending };
     let slice = sequence.into_slice()?.with_sorting(index, sorting).at(call.bt())?;
     if order.is_empty() {
-        return Ok(Val { value: Value::Slice(slice), bt: call.bt() });
+        return Ok(Val::slice(slice, call.bt()));
     }
     let table = slice.table.clone();
     // There are no two rows with the same primary key that would have to be put in order.
@@ -78,7 +78,7 @@ fn distinct(call: &mut Call<'_>) -> Result<Val> {
             // Not to be followed by `changes`.
             Some(rows) => call.seq(Stream::new(rows)),
             None if index.is_some() => Err(not_a_table(call)),
-            None => distinct_rows(call, Val { value: Value::Slice(slice), bt }),
+            None => distinct_rows(call, Val::slice(slice, bt)),
         };
     }
     if index.is_some() {

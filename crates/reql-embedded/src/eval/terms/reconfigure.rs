@@ -59,7 +59,7 @@ impl Target {
     pub fn database(&self) -> &Database {
         match self {
             Target::Database(db) => db,
-            Target::Table(table) => &table.db,
+            Target::Table(table) => table.db(),
         }
     }
 

@@ -131,7 +131,7 @@ fn between(call: &mut Call<'_>) -> Result<Val> {
     };
     let bounds = Bounds { left, left_open, right, right_open };
     let slice_bt = call.bt();
-    Ok(Val { value: Value::Slice(slice.with_bounds(index, bounds).at(slice_bt)?), bt: slice_bt })
+    Ok(Val::slice(slice.with_bounds(index, bounds).at(slice_bt)?, slice_bt))
 }
 
 fn bound(call: &mut Call<'_>, position: usize, unbounded: Datum) -> Result<Datum> {

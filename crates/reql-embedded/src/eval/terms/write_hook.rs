@@ -15,7 +15,7 @@ pub const TERMS: &[Spec] = &[
 
 fn set(call: &mut Call<'_>) -> Result<Val> {
     let table = call.arg(0)?.into_table()?;
-    if !table.db.is_system() {
+    if !table.db().is_system() {
         call.env.require(Permission::Config, table.scope()).map_err(escaped)?;
     }
     let existed = table.write_hook()?.is_some();
