@@ -18,6 +18,9 @@ use crate::instance::{Instance, Running};
 use crate::storage::{self, Store};
 use crate::term::{self, Backtraces};
 
+/// Room for the answer to most queries about one document, in bytes.
+const ATOM_SIZE: usize = 256;
+
 /// ReQL over a store.
 pub(crate) struct Reql {
     instance: Arc<Instance>,
@@ -109,7 +112,7 @@ impl Query for Compiled {
 }
 
 fn atom(datum: error::Result<Datum>, query: &term::Query) -> Result<Vec<u8>, Failure> {
-    let mut text = Vec::new();
+    let mut text = Vec::with_capacity(ATOM_SIZE);
     let written = datum.and_then(|datum| json::write(&datum, &mut text));
     written.map(|()| text).map_err(|error| failure(&error, &query.places))
 }

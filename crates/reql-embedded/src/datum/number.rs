@@ -4,7 +4,8 @@ const MAX_INTEGER: f64 = 9_007_199_254_740_992.0;
 
 /// The double as an integer, when it is one of magnitude at most 2^53.
 pub fn as_integer(value: f64) -> Option<i64> {
-    (value.abs() <= MAX_INTEGER && value.fract() == 0.0).then_some(value as i64)
+    let integer = value as i64;
+    (value.abs() <= MAX_INTEGER && integer as f64 == value).then_some(integer)
 }
 
 /// Appends the double as RethinkDB's JSON writer does: integers of up to 53 bits plainly, -0 as `-0.0`, everything
