@@ -8,7 +8,7 @@ use std::fmt;
 use std::thread;
 use std::time::Duration;
 
-use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use futures_util::{FutureExt, TryStreamExt};
 use log::debug;
 use reql::cmd::run::Options;
 use reql::{Command, Session, r};
@@ -108,10 +108,17 @@ impl Conn {
     ///
     /// As for every query, see [`Conn`]; and [`Error::Decode`] if the row is not a `T`.
     pub async fn first<T: DeserializeOwned>(&mut self, query: Command) -> Result<Option<T>, Error> {
-        let mut rows = self.stream::<Option<T>>(query).await?;
-        let row = rows.try_next().await;
+        let row = self.first_value(query).await?;
+        row.map(|row| serde_json::from_value(row).map_err(Error::Decode)).transpose()
+    }
+
+    /// [`Conn::first`] for whoever takes the row as it is, which spares making it anew.
+    pub(crate) async fn first_value(&mut self, query: Command) -> Result<Option<Value>, Error> {
+        let patience = Patience::each(self.database.settings().query_timeout);
+        let mut rows = self.rows::<Value>(query, patience).await?;
+        let row = rows.next_value().await;
         rows.settle();
-        Ok(row?.flatten())
+        Ok(row?.filter(|row| !row.is_null()))
     }
 
     /// All rows of a query's result. The query timeout bounds them together.
@@ -290,7 +297,7 @@ impl<T: DeserializeOwned> Rows<&mut Conn, T> {
     /// the look when sessions are reused: asking for more where there is more spends the session.
     fn settle(&mut self) {
         if !self.conn().database.settings().max_age.is_zero() {
-            let _ = self.next().now_or_never();
+            let _ = self.next_value().now_or_never();
         }
     }
 }

@@ -43,10 +43,11 @@ struct Promise {
     subjects: [Subject; 2],
 }
 
-const COMPARED: [(&str, [Subject; 2]); 3] = [
+const COMPARED: [(&str, [Subject; 2]); 4] = [
     ("`fresh`: dialled by hand", [Subject::Fresh, Subject::DialByHand]),
     ("`reused`: bare `Vec`", [Subject::Reused, Subject::BareVec]),
-    ("whole API: `reused`", [Subject::Api, Subject::Reused]),
+    ("whole API: bare handler, both `reused`", [Subject::ApiReused, Subject::Reused]),
+    ("whole API: bare handler, both `standby`", [Subject::ApiStandby, Subject::Standby]),
 ];
 const MEDIANS: [Promise; 2] = [
     Promise {

@@ -39,9 +39,11 @@ pub enum Subject {
     /// `with_conn`, with `max_age`.
     Reused,
     /// The whole API, with `max_age`.
-    Api,
+    ApiReused,
     /// `with_conn`, as it is by default.
     Standby,
+    /// The whole API, as it is by default.
+    ApiStandby,
     /// Dial, query and drop, by hand.
     DialByHand,
     /// `with_conn`, with neither `standby` nor `max_age`.
@@ -49,12 +51,13 @@ pub enum Subject {
 }
 
 impl Subject {
-    pub const ALL: [Subject; 7] = [
+    pub const ALL: [Subject; 8] = [
         Subject::NoDatabase,
         Subject::BareVec,
         Subject::Reused,
-        Subject::Api,
+        Subject::ApiReused,
         Subject::Standby,
+        Subject::ApiStandby,
         Subject::DialByHand,
         Subject::Fresh,
     ];
@@ -64,8 +67,9 @@ impl Subject {
             Subject::NoDatabase => "no database",
             Subject::BareVec => "bare Vec, by hand",
             Subject::Reused => "reused",
-            Subject::Api => "whole API, reused",
+            Subject::ApiReused => "whole API, reused",
             Subject::Standby => "standby",
+            Subject::ApiStandby => "whole API, standby",
             Subject::DialByHand => "dialled by hand",
             Subject::Fresh => "fresh",
         }
@@ -129,17 +133,21 @@ fn document() -> Value {
 fn serve(subject: Subject, rdb: &Rdb, listener: TcpListener) {
     let database = |rdb: Rdb| Database::new(rdb).expect("the settings name a server");
     let reused = Rdb { max_age: FOREVER, ..rdb.clone() };
+    let standby = Rdb { standby: Rdb::default().standby, ..rdb.clone() };
+    let api = |rdb: Rdb| {
+        let settings = Settings { rdb: rdb.clone(), ..Settings::default() };
+        service(App::new(settings, database(rdb)))
+    };
     let reply = |document: &Value| warp::reply::json(document).into_response();
     let routes: BoxedFilter<(Response,)> = match subject {
         Subject::NoDatabase => warp::any().map(move || reply(&document())).boxed(),
         Subject::BareVec => by_hand::bare_vec(rdb.clone()),
         Subject::DialByHand => by_hand::dialled(rdb.clone()),
         Subject::Reused => ours(&database(reused)),
-        Subject::Standby => ours(&database(Rdb { standby: Rdb::default().standby, ..rdb.clone() })),
+        Subject::Standby => ours(&database(standby)),
         Subject::Fresh => ours(&database(rdb.clone())),
-        Subject::Api => {
-            let settings = Settings { rdb: reused.clone(), ..Settings::default() };
-            let api = service(App::new(settings, database(reused)));
+        Subject::ApiReused | Subject::ApiStandby => {
+            let api = api(if subject == Subject::ApiReused { reused } else { standby });
             tokio::spawn(server::run(listener, api, pending(), FOREVER));
             return;
         }

@@ -1,6 +1,5 @@
 //! What a request's response tells of its connection: where it came from, and how long the request waited.
 
-use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -37,8 +36,11 @@ impl Clock {
         let [conn, db] = [&self.0.conn_us, &self.0.db_us].map(|sum| sum.load(Ordering::Relaxed));
         let mut timing = String::with_capacity(64);
         for (name, us) in [("conn", conn), (", db", db), (", total", micros(total))] {
-            // Writing to a string doesn't fail.
-            let _ = write!(timing, "{name};dur={}.{:03}", us / 1000, us % 1000);
+            timing.push_str(name);
+            timing.push_str(";dur=");
+            timing.push_str(&(us / 1000).to_string());
+            timing.push('.');
+            timing.extend([100, 10, 1].map(|unit| char::from(b'0' + (us / unit % 10) as u8)));
         }
         timing
     }

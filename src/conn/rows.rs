@@ -2,6 +2,7 @@
 
 use std::borrow::BorrowMut;
 use std::fmt;
+use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -51,6 +52,20 @@ impl<C: BorrowMut<Conn>, T> Rows<C, T> {
         self.conn.borrow()
     }
 
+    /// The next row as it is; `None` at the end.
+    pub(super) async fn next_value(&mut self) -> Result<Option<Value>, Error> {
+        poll_fn(|cx| self.poll_value(cx)).await.transpose()
+    }
+
+    fn poll_value(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Value, Error>>> {
+        let answer = ready!(self.poll_answer(cx));
+        match answer {
+            Some(Ok(_)) => self.patience.renew(),
+            Some(Err(_)) | None => self.answers = None,
+        }
+        Poll::Ready(answer)
+    }
+
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Value, Error>>> {
         let Some(answers) = &mut self.answers else { return Poll::Ready(None) };
         let asked = *self.asked.get_or_insert_with(Instant::now);
@@ -76,21 +91,8 @@ impl<C: BorrowMut<Conn> + Unpin, T: DeserializeOwned> Stream for Rows<C, T> {
     type Item = Result<T, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let answer = ready!(self.poll_answer(cx));
-        match answer {
-            Some(Ok(row)) => {
-                self.patience.renew();
-                Poll::Ready(Some(serde_json::from_value(row).map_err(Error::Decode)))
-            }
-            Some(Err(error)) => {
-                self.answers = None;
-                Poll::Ready(Some(Err(error)))
-            }
-            None => {
-                self.answers = None;
-                Poll::Ready(None)
-            }
-        }
+        let row = ready!(self.poll_value(cx));
+        Poll::Ready(row.map(|row| serde_json::from_value(row?).map_err(Error::Decode)))
     }
 }
 

@@ -54,7 +54,8 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
 
 /// A JSON document that is written already.
 pub(super) fn json_text(status: StatusCode, text: Vec<u8>) -> Response {
-    let mut response = text.into_response();
+    // A body alone would be of a type for bytes of any kind.
+    let mut response = warp::http::Response::new(text).into_response();
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     response
@@ -68,8 +69,11 @@ pub(super) fn empty(status: StatusCode) -> Response {
 }
 
 /// Sets a header, unless its value can't be one.
-pub(super) fn with_header(mut response: Response, name: HeaderName, value: &str) -> Response {
-    if let Ok(value) = HeaderValue::from_str(value) {
+pub(super) fn with_header<V>(mut response: Response, name: HeaderName, value: V) -> Response
+where
+    HeaderValue: TryFrom<V>,
+{
+    if let Ok(value) = HeaderValue::try_from(value) {
         response.headers_mut().insert(name, value);
     }
     response

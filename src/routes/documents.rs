@@ -123,7 +123,7 @@ async fn get_one(table: String, document: String, call: Call, mut conn: Conn) ->
     call.plain()?;
     let (table, id) = (name(&table)?, id(&document)?);
     let conditions = Conditions::of(call.headers())?;
-    let Some(stored) = conn.first::<Value>(Target { table: &table, id: &id }.row()).await? else {
+    let Some(stored) = conn.first_value(Target { table: &table, id: &id }.row()).await? else {
         let missing = Error::NotFound(Missing::Document);
         return Err(if conditions.match_holds(None) { missing } else { Error::PreconditionFailed });
     };

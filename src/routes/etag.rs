@@ -20,7 +20,7 @@ pub(super) fn tag(json: &[u8]) -> String {
 
 /// Puts a tag on a response.
 pub(super) fn tagged(response: Response, tag: &str) -> Response {
-    with_header(response, ETAG, &format!("\"{tag}\""))
+    with_header(response, ETAG, ["\"", tag, "\""].concat())
 }
 
 /// The conditions of a request (RFC 9110, section 13).

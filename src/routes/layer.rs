@@ -1,6 +1,7 @@
 //! What every request gets, whichever route takes it: an id, timings, a line in the log, figures, problem documents in full.
 
 use std::convert::Infallible;
+use std::mem;
 
 use http_body_util::BodyExt;
 use log::{Level, log};
@@ -10,6 +11,7 @@ use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderVa
 use warp::reply::{Reply, Response};
 
 use super::App;
+use super::answer::with_header;
 use super::changes::{EVENT_STREAM, Subscriber};
 use super::head::{Head, head};
 use super::hex::hex;
@@ -71,7 +73,7 @@ impl Request {
         Request { id, head, started, app: app.clone(), _running: app.metrics().request() }
     }
 
-    fn finish(self, mut response: Response) -> Response {
+    fn finish(mut self, mut response: Response) -> Response {
         let clock = response.extensions_mut().remove::<Clock>().unwrap_or_default();
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             response = self.in_full(problem, &response);
@@ -83,10 +85,10 @@ impl Request {
         let (method, path) = (self.head.method(), self.head.path());
         self.app.metrics().answered(template(path), method, status, took);
         log::info!("{} {method} {path} {} {:.1}ms", self.id, status.as_u16(), took.as_secs_f64() * 1000.0);
-        set(&mut response, REQUEST_ID, &self.id);
-        set(&mut response, SERVER_TIMING, &clock.server_timing(took));
+        response = with_header(response, REQUEST_ID, mem::take(&mut self.id));
+        response = with_header(response, SERVER_TIMING, clock.server_timing(took));
         if self.app.settings().debug {
-            set(&mut response, DB_CONNECTION, clock.source());
+            response = with_header(response, DB_CONNECTION, clock.source());
         }
         self.app.settings().cors.allow(&self.head, &mut response);
         // What has a tag may be kept, and asked about; nothing else can be told to be still as it was.
@@ -139,12 +141,6 @@ fn request_id(sent: Option<&HeaderValue>) -> String {
         |id: &&str| !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.bytes().all(|c| c.is_ascii_graphic());
     let sent = sent.and_then(|id| id.to_str().ok()).filter(sane);
     sent.map_or_else(|| hex(&fastrand::u128(..).to_be_bytes()), str::to_owned)
-}
-
-fn set(response: &mut Response, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::future::Future;
 
+use futures_util::FutureExt;
 use tokio::time::timeout;
 use tower::{Layer, Service, service_fn};
 use tower_http::compression::CompressionLayer;
@@ -45,13 +46,14 @@ where
         let head = Head::of(&request);
         request.extensions_mut().insert(head.clone());
         let witness = Witness::new(&app, head);
-        let answer = routes.clone().call(request);
-        async move {
-            Ok::<_, Infallible>(match timeout(limit, answer).await {
+        let answer = timeout(limit, routes.clone().call(request)).map(move |outcome| {
+            Ok::<_, Infallible>(match outcome {
                 Ok(Ok(response)) => response,
                 Err(_) => witness.answer(Error::RequestTimeout(limit)),
             })
-        }
+        });
+        // It goes from hand to hand, through the layers and into the server's own future.
+        answer.boxed()
     });
     let worth_it = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED));
     CompressionLayer::new().compress_when(worth_it).layer(in_time)
