@@ -18,7 +18,7 @@ use stage::{Client, Stage, Subject};
 /// How many clients there are at once, in turn.
 const CLIENTS: [usize; 5] = [1, 4, 16, 64, 256];
 /// How often each slice is repeated.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 6;
 /// How long a slice of full load takes.
 const SLICE: Duration = Duration::from_millis(500);
 /// How long a slice of moderate load takes.
@@ -64,13 +64,15 @@ fn main() {
     }
 }
 
-/// Lets each subject have its slice in turn, round after round.
+/// Lets each subject have its slice in turn, forth and back, so that none always follows the same other.
 fn turns(subjects: &[Subject], rounds: usize, mut slice: impl FnMut(Subject) -> Slice) -> Rounds {
     let mut turns = Rounds::new();
+    let mut order = subjects.to_vec();
     for _ in 0..rounds {
-        for subject in subjects {
+        for subject in &order {
             turns.entry(*subject).or_default().push(slice(*subject));
         }
+        order.reverse();
     }
     turns
 }
