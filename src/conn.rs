@@ -114,8 +114,7 @@ impl Conn {
 
     /// [`Conn::first`] for whoever takes the row as it is, which spares making it anew.
     pub(crate) async fn first_value(&mut self, query: Command) -> Result<Option<Value>, Error> {
-        let patience = Patience::each(self.database.settings().query_timeout);
-        let mut rows = self.rows::<Value>(query, patience).await?;
+        let mut rows = self.stream::<Value>(query).await?;
         let row = rows.next_value().await;
         rows.settle();
         Ok(row?.filter(|row| !row.is_null()))
@@ -292,7 +291,7 @@ async fn close(mut lease: Lease, grace: Duration, reusable: bool) {
     }
 }
 
-impl<T: DeserializeOwned> Rows<&mut Conn, T> {
+impl<T> Rows<&mut Conn, T> {
     /// Looks, without waiting, whether the result has ended, so that the session can serve a later request. Only worth
     /// the look when sessions are reused: asking for more where there is more spends the session.
     fn settle(&mut self) {

@@ -134,10 +134,6 @@ fn serve(subject: Subject, rdb: &Rdb, listener: TcpListener) {
     let database = |rdb: Rdb| Database::new(rdb).expect("the settings name a server");
     let reused = Rdb { max_age: FOREVER, ..rdb.clone() };
     let standby = Rdb { standby: Rdb::default().standby, ..rdb.clone() };
-    let api = |rdb: Rdb| {
-        let settings = Settings { rdb: rdb.clone(), ..Settings::default() };
-        service(App::new(settings, database(rdb)))
-    };
     let reply = |document: &Value| warp::reply::json(document).into_response();
     let routes: BoxedFilter<(Response,)> = match subject {
         Subject::NoDatabase => warp::any().map(move || reply(&document())).boxed(),
@@ -147,7 +143,9 @@ fn serve(subject: Subject, rdb: &Rdb, listener: TcpListener) {
         Subject::Standby => ours(&database(standby)),
         Subject::Fresh => ours(&database(rdb.clone())),
         Subject::ApiReused | Subject::ApiStandby => {
-            let api = api(if subject == Subject::ApiReused { reused } else { standby });
+            let rdb = if subject == Subject::ApiReused { reused } else { standby };
+            let settings = Settings { rdb: rdb.clone(), ..Settings::default() };
+            let api = service(App::new(settings, database(rdb)));
             tokio::spawn(server::run(listener, api, pending(), FOREVER));
             return;
         }

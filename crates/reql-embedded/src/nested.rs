@@ -1,6 +1,6 @@
 //! Shared lists whose items hold such lists again, as deep as a client likes.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 /// A list that is shared when it is cloned, copied when it is changed while it is shared, and dropped however deep it
@@ -34,7 +34,7 @@ impl<T: Clone> Nested<T> {
         }
     }
 
-    /// The items, to be changed; copies them first if they are shared.
+    /// The list, to be added to; copies the items first if they are shared.
     pub fn make_mut(&mut self) -> &mut Vec<T> {
         let items = self.0.get_or_insert_with(|| Arc::new(Items(Vec::new())));
         &mut Arc::make_mut(items).0
@@ -79,5 +79,11 @@ impl<T> Deref for Nested<T> {
 
     fn deref(&self) -> &[T] {
         self.0.as_deref().map_or(&[], |items| &items.0)
+    }
+}
+
+impl<T: Clone> DerefMut for Nested<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        self.0.as_mut().map_or(&mut [], |items| &mut Arc::make_mut(items).0)
     }
 }

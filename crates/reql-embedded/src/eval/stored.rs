@@ -39,8 +39,8 @@ fn substitute(term: &mut RawTerm, bindings: &[(i64, Datum)], implicit: Option<&D
     }
     // A function of one parameter gives `r.row` a meaning of its own.
     let implicit = implicit.filter(|_| term.kind != TermType::Func);
-    let optargs = term.optargs.make_mut().iter_mut().map(|(_, arg)| arg);
-    for arg in term.args.make_mut().iter_mut().chain(optargs) {
+    let optargs = term.optargs.iter_mut().map(|(_, arg)| arg);
+    for arg in term.args.iter_mut().chain(optargs) {
         stacker::maybe_grow(64 * 1024, 1024 * 1024, || substitute(arg, bindings, implicit));
     }
 }
