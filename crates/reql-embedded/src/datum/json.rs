@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::packed::{Scalar, Visitor};
+use super::packed::{self, Scalar, Visitor};
 use super::pseudo::{self, Literals, binary};
 use super::syntax::{self, Json};
 use super::{Datum, ObjectBuilder, number};
@@ -139,12 +139,13 @@ struct Writer<'a> {
 impl Visitor for Writer<'_> {
     fn scalar(&mut self, value: Scalar<'_>) {
         match value {
+            Scalar::Null => self.out.extend_from_slice(b"null"),
             Scalar::Bool(true) => self.out.extend_from_slice(b"true"),
             Scalar::Bool(false) => self.out.extend_from_slice(b"false"),
-            Scalar::Num(value) => number::write_json(value, self.out),
-            Scalar::Str(text) => write_str(text, self.out),
+            Scalar::Int(value) => number::write_integer(value, self.out),
+            Scalar::Double(value) => number::write_json(value, self.out),
+            Scalar::Str(bytes) => write_packed_str(bytes, self.out),
             Scalar::Binary(bytes) => write_binary(bytes, self.out),
-            Scalar::Null | Scalar::Array | Scalar::Object => self.out.extend_from_slice(b"null"),
         }
     }
 
@@ -156,8 +157,8 @@ impl Visitor for Writer<'_> {
         self.out.push(b',');
     }
 
-    fn key(&mut self, key: &str) {
-        write_str(key, self.out);
+    fn key(&mut self, key: &[u8]) {
+        write_packed_str(key, self.out);
         self.out.push(b':');
     }
 
@@ -183,6 +184,17 @@ pub fn write_str(text: &str, out: &mut Vec<u8>) {
     } else {
         out.extend_from_slice(bytes);
     }
+    out.push(b'"');
+}
+
+/// Appends packed text as a JSON string. Plain ASCII, which most is, needs no other look to be known for text.
+fn write_packed_str(bytes: &[u8], out: &mut Vec<u8>) {
+    if bytes.iter().fold(false, |found, byte| found | is_escaped(*byte) | !byte.is_ascii()) {
+        return write_str(packed::text(bytes), out);
+    }
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(bytes);
     out.push(b'"');
 }
 

@@ -104,7 +104,7 @@ impl Datum {
     pub fn reql_type(&self) -> Option<Arc<str>> {
         match self {
             Datum::Binary(_) => Some(Arc::from("BINARY")),
-            Datum::Object(object) => match object.get(pseudo::REQL_TYPE) {
+            Datum::Object(object) => match object.get_early(pseudo::REQL_TYPE) {
                 Some(Datum::Str(name)) => Some(name),
                 _ => None,
             },

@@ -14,11 +14,14 @@ pub fn as_integer(value: f64) -> Option<i64> {
 pub fn write_json(value: f64, out: &mut Vec<u8>) {
     let negative_zero = value == 0.0 && value.is_sign_negative();
     match as_integer(value) {
-        Some(integer) if !negative_zero => {
-            out.extend_from_slice(itoa::Buffer::new().format(integer).as_bytes());
-        }
+        Some(integer) if !negative_zero => write_integer(integer, out),
         _ => write_shortest(value, out),
     }
+}
+
+/// Appends an integer.
+pub fn write_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 fn write_shortest(value: f64, out: &mut Vec<u8>) {

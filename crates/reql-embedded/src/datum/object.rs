@@ -54,11 +54,19 @@ impl Object {
         }
     }
 
+    /// The value of a field whose key sorts before nearly all others.
+    pub(super) fn get_early(&self, key: &str) -> Option<Datum> {
+        match &self.0 {
+            Repr::Built(_) => self.get(key),
+            Repr::Packed(view) => view.find_early(key),
+        }
+    }
+
     /// Whether the field is there.
     pub fn contains_key(&self, key: &str) -> bool {
         match &self.0 {
             Repr::Built(fields) => find(fields, key).is_ok(),
-            Repr::Packed(view) => view.find(key).is_some(),
+            Repr::Packed(view) => view.has(key),
         }
     }
 

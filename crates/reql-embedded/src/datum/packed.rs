@@ -12,6 +12,7 @@
 //! Lengths and counts are LEB128; offsets are `width` (1, 2 or 4) bytes each and count from the start of the body.
 //! Fields are sorted by key, so a field is found by bisection without decoding its neighbours.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::{Array, Datum, Object};
@@ -138,7 +139,24 @@ fn write_length(mut length: usize, out: &mut Vec<u8>) {
     out.push(length as u8);
 }
 
+#[inline]
 fn read_length(bytes: &[u8], at: &mut usize) -> usize {
+    // Nearly all lengths are of one or two bytes.
+    let first = bytes[*at];
+    *at += 1;
+    if first < 0x80 {
+        return first.into();
+    }
+    let second = bytes[*at];
+    if second < 0x80 {
+        *at += 1;
+        return usize::from(first & 0x7f) | usize::from(second) << 7;
+    }
+    *at -= 1;
+    read_long_length(bytes, at)
+}
+
+fn read_long_length(bytes: &[u8], at: &mut usize) -> usize {
     let mut length = 0;
     let mut shift = 0;
     loop {
@@ -152,6 +170,7 @@ fn read_length(bytes: &[u8], at: &mut usize) -> usize {
     }
 }
 
+#[inline]
 fn read_bytes<'a>(bytes: &'a [u8], at: &mut usize) -> &'a [u8] {
     let length = read_length(bytes, at);
     let start = *at;
@@ -159,55 +178,56 @@ fn read_bytes<'a>(bytes: &'a [u8], at: &mut usize) -> &'a [u8] {
     &bytes[start..*at]
 }
 
-fn read_array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+fn read_array<const N: usize>(bytes: &[u8], at: &mut usize) -> [u8; N] {
     let mut array = [0; N];
-    array.copy_from_slice(&bytes[at..at + N]);
+    array.copy_from_slice(&bytes[*at..*at + N]);
+    *at += N;
     array
 }
 
 fn value_at(buffer: &Arc<[u8]>, at: usize) -> Datum {
-    match scalar_at(buffer, at) {
-        Scalar::Null => Datum::Null,
-        Scalar::Bool(value) => Datum::Bool(value),
-        Scalar::Num(value) => Datum::Num(value),
-        Scalar::Str(text) => Datum::Str(Arc::from(text)),
-        Scalar::Binary(bytes) => Datum::Binary(Arc::from(bytes)),
-        Scalar::Array => Datum::Array(Array::packed(Packed::new(buffer, at))),
-        Scalar::Object => Datum::Object(Object::packed(Packed::new(buffer, at))),
+    match buffer[at] {
+        ARRAY => Datum::Array(Array::packed(Packed::new(buffer, at))),
+        OBJECT => Datum::Object(Object::packed(Packed::new(buffer, at))),
+        _ => match read_scalar(buffer, &mut { at }) {
+            Scalar::Null => Datum::Null,
+            Scalar::Bool(value) => Datum::Bool(value),
+            Scalar::Int(value) => Datum::Num(value.into()),
+            Scalar::Double(value) => Datum::Num(value),
+            Scalar::Str(bytes) => Datum::Str(Arc::from(text(bytes))),
+            Scalar::Binary(bytes) => Datum::Binary(Arc::from(bytes)),
+        },
     }
 }
 
-/// A packed value seen in place: what can be told without allocating.
+/// A packed value that is no container, seen in place.
 #[derive(Debug)]
 pub(super) enum Scalar<'a> {
     Null,
     Bool(bool),
-    Num(f64),
-    Str(&'a str),
+    Int(i32),
+    Double(f64),
+    /// The bytes of a [`text`].
+    Str(&'a [u8]),
     Binary(&'a [u8]),
-    Array,
-    Object,
 }
 
-fn scalar_at(bytes: &[u8], at: usize) -> Scalar<'_> {
-    let mut at = at;
-    let tag = bytes[at];
-    at += 1;
+fn read_scalar<'a>(bytes: &'a [u8], at: &mut usize) -> Scalar<'a> {
+    let tag = bytes[*at];
+    *at += 1;
     match tag {
-        NULL => Scalar::Null,
         FALSE => Scalar::Bool(false),
         TRUE => Scalar::Bool(true),
-        DOUBLE => Scalar::Num(f64::from_le_bytes(read_array(bytes, at))),
-        INT => Scalar::Num(i32::from_le_bytes(read_array(bytes, at)).into()),
-        STR => Scalar::Str(text(read_bytes(bytes, &mut at))),
-        BINARY => Scalar::Binary(read_bytes(bytes, &mut at)),
-        ARRAY => Scalar::Array,
-        _ => Scalar::Object,
+        DOUBLE => Scalar::Double(f64::from_le_bytes(read_array(bytes, at))),
+        INT => Scalar::Int(i32::from_le_bytes(read_array(bytes, at))),
+        STR => Scalar::Str(read_bytes(bytes, at)),
+        BINARY => Scalar::Binary(read_bytes(bytes, at)),
+        _ => Scalar::Null,
     }
 }
 
 /// Only valid text is ever packed; bytes damaged on disk show as an empty string rather than a crash.
-fn text(bytes: &[u8]) -> &str {
+pub(super) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 
@@ -263,16 +283,41 @@ impl Packed {
         (key, value_at(&self.buffer, at))
     }
 
+    /// The field of an object with this key.
     pub(super) fn find(&self, key: &str) -> Option<Datum> {
+        self.position(key).map(|at| value_at(&self.buffer, at))
+    }
+
+    /// The same for a key that sorts before nearly all others, as `$reql_type$` does: as a rule one look tells that it isn't there.
+    pub(super) fn find_early(&self, key: &str) -> Option<Datum> {
+        let layout = self.layout();
+        for index in 0..layout.count {
+            let mut at = layout.item(&self.buffer, index);
+            match read_bytes(&self.buffer, &mut at).cmp(key.as_bytes()) {
+                Ordering::Less => {}
+                Ordering::Equal => return Some(value_at(&self.buffer, at)),
+                Ordering::Greater => break,
+            }
+        }
+        None
+    }
+
+    /// Whether an object has a field with this key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.position(key).is_some()
+    }
+
+    /// Where the value of the field is.
+    fn position(&self, key: &str) -> Option<usize> {
         let layout = self.layout();
         let (mut low, mut high) = (0, layout.count);
         while low < high {
             let middle = (low + high) / 2;
             let mut at = layout.item(&self.buffer, middle);
             match read_bytes(&self.buffer, &mut at).cmp(key.as_bytes()) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return Some(value_at(&self.buffer, at)),
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return Some(at),
             }
         }
         None
@@ -280,19 +325,24 @@ impl Packed {
 
     /// Visits the container in place, without making values: the fast way from the file to JSON.
     pub(super) fn visit<V: Visitor>(&self, visitor: &mut V) {
-        visit(&self.buffer, self.start as usize, visitor);
+        visit(&self.buffer, &mut (self.start as usize), visitor);
     }
 }
 
 impl Layout {
+    #[inline]
     fn item(&self, bytes: &[u8], index: usize) -> usize {
-        let mut raw = [0; 4];
         let at = self.offsets + index * self.width;
-        raw[..self.width].copy_from_slice(&bytes[at..at + self.width]);
-        self.body + u32::from_le_bytes(raw) as usize
+        let offset = match self.width {
+            1 => bytes[at].into(),
+            2 => u16::from_le_bytes([bytes[at], bytes[at + 1]]).into(),
+            _ => u32::from_le_bytes(read_array(bytes, &mut { at })) as usize,
+        };
+        self.body + offset
     }
 }
 
+#[inline]
 fn layout(bytes: &[u8], start: usize) -> Layout {
     let width = usize::from(bytes[start + 1]);
     let mut at = start + 2;
@@ -307,30 +357,37 @@ pub(super) trait Visitor {
     fn scalar(&mut self, value: Scalar<'_>);
     fn open(&mut self, bracket: u8);
     fn separator(&mut self);
-    fn key(&mut self, key: &str);
+    /// The bytes of a [`text`].
+    fn key(&mut self, key: &[u8]);
     fn close(&mut self, bracket: u8);
 }
 
-fn visit<V: Visitor>(bytes: &[u8], at: usize, visitor: &mut V) {
-    match scalar_at(bytes, at) {
-        container @ (Scalar::Array | Scalar::Object) => {
-            let is_object = matches!(container, Scalar::Object);
-            let layout = layout(bytes, at);
-            visitor.open(if is_object { b'{' } else { b'[' });
-            for index in 0..layout.count {
-                if index > 0 {
-                    visitor.separator();
-                }
-                let mut item = layout.item(bytes, index);
-                if is_object {
-                    visitor.key(text(read_bytes(bytes, &mut item)));
-                }
-                stacker::maybe_grow(32 * 1024, 1024 * 1024, || visit(bytes, item, visitor));
-            }
-            visitor.close(if is_object { b'}' } else { b']' });
+/// Goes through a value from `at` to its end: the parts of a container follow each other.
+fn visit<V: Visitor>(bytes: &[u8], at: &mut usize, visitor: &mut V) {
+    match bytes[*at] {
+        tag @ (ARRAY | OBJECT) => {
+            stacker::maybe_grow(32 * 1024, 1024 * 1024, || {
+                visit_container(bytes, at, tag == OBJECT, visitor)
+            });
         }
-        scalar => visitor.scalar(scalar),
+        _ => visitor.scalar(read_scalar(bytes, at)),
     }
+}
+
+fn visit_container<V: Visitor>(bytes: &[u8], at: &mut usize, is_object: bool, visitor: &mut V) {
+    let layout = layout(bytes, *at);
+    *at = layout.body;
+    visitor.open(if is_object { b'{' } else { b'[' });
+    for index in 0..layout.count {
+        if index > 0 {
+            visitor.separator();
+        }
+        if is_object {
+            visitor.key(read_bytes(bytes, at));
+        }
+        visit(bytes, at, visitor);
+    }
+    visitor.close(if is_object { b'}' } else { b']' });
 }
 
 impl std::fmt::Debug for Packed {

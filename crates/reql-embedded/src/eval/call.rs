@@ -1,16 +1,19 @@
 //! A term being evaluated, as the function that evaluates it sees it.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use super::compile::compile_element_function;
 use super::env::Env;
 use super::func::Func;
 use super::scope::Scope;
-use super::spec::Determinism;
+use super::spec::{Determinism, Spec};
 use super::stream::Stream;
 use super::table::TableRef;
 use super::term::{Flags, Shape, Term};
 use super::val::{Val, Value};
 use crate::datum::Datum;
-use crate::error::{Bt, Error, ErrorKind, Result};
+use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::term::TermType;
 
 /// Gives access to the arguments, which are evaluated when they are asked for, in any order, each at most once.
@@ -19,7 +22,7 @@ pub struct Call<'a> {
     pub env: &'a Env,
     /// What the term's surroundings permit.
     pub flags: Flags,
-    scope: &'a Scope,
+    scope: &'a Scope<'a>,
     term: &'a Term,
     /// The arguments with `r.args` spread out; `None` when there is no `r.args`.
     spread: Option<Vec<Slot<'a>>>,
@@ -35,14 +38,18 @@ enum Slot<'a> {
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn new(env: &'a Env, scope: &'a Scope, term: &'a Term, flags: Flags) -> Result<Self> {
+    pub(super) fn new(env: &'a Env, scope: &'a Scope<'a>, term: &'a Term, flags: Flags) -> Result<Self> {
         let args = term.args();
-        let has_spread = args.iter().any(|arg| matches!(arg.shape, Shape::Args(_)));
-        let mut call = Call { env, flags, scope, term, spread: None, first: None };
-        if has_spread {
+        let mut call = Call::plain(env, scope, term, flags);
+        if args.iter().any(Term::is_spread) {
             call.spread = Some(call.spread_args(args)?);
         }
         Ok(call)
+    }
+
+    /// A call of a term without `r.args`.
+    pub(super) fn plain(env: &'a Env, scope: &'a Scope<'a>, term: &'a Term, flags: Flags) -> Self {
+        Call { env, flags, scope, term, spread: None, first: None }
     }
 
     /// What `r.args` may bring: what the term permits, and what its surroundings do.
@@ -56,7 +63,7 @@ impl<'a> Call<'a> {
     fn spread_args(&self, args: &'a [Term]) -> Result<Vec<Slot<'a>>> {
         let mut slots = Vec::new();
         for arg in args {
-            if matches!(arg.shape, Shape::Args(_)) {
+            if arg.is_spread() {
                 let values = arg.eval(self.env, self.scope, self.spread_flags())?.into_datum()?;
                 slots.extend(values.as_array()?.iter().map(|value| Slot::Value(value, arg.determinism)));
             } else {
@@ -90,6 +97,17 @@ impl<'a> Call<'a> {
 
     pub(super) fn put_back(&mut self, first: Val) {
         self.first = Some(first);
+    }
+
+    /// Evaluates a term that makes a plain value of plain values.
+    pub(super) fn eval_plain(call: &mut Call<'_>) -> Result<Val> {
+        match &call.term.shape {
+            Shape::Op { spec: Spec { plain: Some(plain), .. }, .. } => {
+                let datum = plain(call)?;
+                Ok(call.val(datum))
+            }
+            _ => Err(Error::internal("No term that makes plain values.")),
+        }
     }
 
     /// Evaluates a term that the compiler has replaced, which can't happen.
@@ -154,14 +172,52 @@ impl<'a> Call<'a> {
 
     /// Evaluates an argument to a plain value.
     pub fn datum(&mut self, index: usize) -> Result<Datum> {
-        self.arg(index)?.into_datum()
+        Ok(self.look(index)?.0.into_owned())
     }
 
     /// Evaluates an argument to a plain value and keeps its place, for errors about it.
     pub fn placed(&mut self, index: usize) -> Result<(Datum, Bt)> {
-        let val = self.arg(index)?;
-        let bt = val.bt;
-        Ok((val.into_datum()?, bt))
+        let (datum, bt) = self.look(index)?;
+        Ok((datum.into_owned(), bt))
+    }
+
+    /// A plain value with its place, which is only looked at if it needs no evaluation.
+    pub fn look(&mut self, index: usize) -> Result<(Cow<'a, Datum>, Bt)> {
+        if index == 0
+            && let Some(first) = self.first.take()
+        {
+            let bt = first.bt;
+            return Ok((Cow::Owned(first.into_datum()?), bt));
+        }
+        match (&self.spread, self.term.args().get(index)) {
+            (None, Some(term)) => {
+                let flags = if index == 0 { self.flags } else { Flags::NONE };
+                term.look(self.env, self.scope, flags)
+            }
+            _ => {
+                let val = self.arg(index)?;
+                let bt = val.bt;
+                Ok((Cow::Owned(val.into_datum()?), bt))
+            }
+        }
+    }
+
+    /// Evaluates an argument to a number.
+    pub fn num(&mut self, index: usize) -> Result<f64> {
+        let (datum, bt) = self.look(index)?;
+        datum.as_num().at(bt)
+    }
+
+    /// Evaluates an argument to an integer.
+    pub fn int(&mut self, index: usize) -> Result<i64> {
+        let (datum, bt) = self.look(index)?;
+        datum.as_int().at(bt)
+    }
+
+    /// Evaluates an argument to a string.
+    pub fn str(&mut self, index: usize) -> Result<Arc<str>> {
+        let (datum, bt) = self.look(index)?;
+        datum.as_str().cloned().at(bt)
     }
 
     /// Evaluates an argument to a sequence.
@@ -178,7 +234,7 @@ impl<'a> Call<'a> {
     }
 
     /// An optional argument as a term that isn't evaluated yet, with the scope to do so.
-    pub fn lazy_optarg(&self, name: &str) -> Option<(&'a Term, &'a Scope)> {
+    pub fn lazy_optarg(&self, name: &str) -> Option<(&'a Term, &'a Scope<'a>)> {
         self.own_optarg(name).map(|term| (term, self.scope))
     }
 

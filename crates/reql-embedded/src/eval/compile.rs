@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::env::Limits;
 use super::func::Func;
-use super::scope::{Scope, binds_implicit};
+use super::scope::{Captured, Scope, binds_implicit};
 use super::spec::{Determinism, Spec};
 use super::term::{ElementTerm, FuncTerm, Shape, Term};
 use super::terms;
@@ -191,7 +191,13 @@ fn operation(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
         return Ok((Shape::Datum(items), determinism));
     }
     let element = spec.is_elementwise().then(|| Arc::new(ElementTerm::of(raw)));
-    Ok((Shape::Op { spec, args, optargs, element }, determinism))
+    let plain = spec.plain.filter(|_| takes_plain(&args));
+    Ok((Shape::Op { spec, args, optargs, element, plain }, determinism))
+}
+
+/// Whether the first argument, which is the one that may be grouped or a sequence, is sure to be a plain value.
+fn takes_plain(args: &[Term]) -> bool {
+    args.first().is_none_or(Term::is_plain) && !args.iter().any(Term::is_spread)
 }
 
 /// An array of literals is a literal, unless evaluating it would fail.
@@ -227,7 +233,7 @@ fn check_count(spec: &Spec, raw: &RawTerm) -> Result<()> {
 /// Compiles a function that sees no variables: one that was stored.
 pub fn compile_function(raw: &RawTerm) -> Result<Func> {
     match &compile(raw, Limits::default())?.shape {
-        Shape::Func(term) => Ok(Func::new(term.clone(), Scope::default())),
+        Shape::Func(term) => Ok(Func::new(term.clone(), Captured::NOTHING)),
         _ => Err(Error::internal("A stored function is no function.").at(Bt::default())),
     }
 }
@@ -248,7 +254,7 @@ const ELEMENT: i64 = -1;
 
 /// Compiles a term into the function of its first argument, for use on each element of a sequence. It sees the
 /// variables of `scope`.
-pub fn compile_element_function(raw: &ElementTerm, scope: &Scope, limits: Limits) -> Result<Func> {
+pub fn compile_element_function(raw: &ElementTerm, scope: &Scope<'_>, limits: Limits) -> Result<Func> {
     let bt = raw.bt;
     let number = |value: i64| RawTerm::literal(Datum::Num(value as f64), bt);
     let mut args = vec![RawTerm::generated(TermType::Var, bt, vec![number(ELEMENT)])];
@@ -259,7 +265,7 @@ pub fn compile_element_function(raw: &ElementTerm, scope: &Scope, limits: Limits
     let func = RawTerm::generated(TermType::Func, bt, vec![params, body]);
     let visible = Visible { variables: scope.variables(), implicit_depth: scope.implicit_depth(), limits };
     match &compile_in(&func, &visible)?.shape {
-        Shape::Func(term) => Ok(Func::new(term.clone(), scope.clone())),
+        Shape::Func(term) => Ok(Func::new(term.clone(), scope.capture())),
         _ => Err(Error::internal("An element function is no function.").at(bt)),
     }
 }

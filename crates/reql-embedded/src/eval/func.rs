@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::env::Env;
-use super::scope::Scope;
+use super::scope::{Captured, Scope};
 use super::spec::Determinism;
 use super::term::{Flags, FuncTerm};
 use super::val::Val;
@@ -21,7 +21,7 @@ pub struct Func {
 
 #[derive(Clone)]
 enum Body {
-    Reql(Arc<FuncTerm>, Scope),
+    Reql(Arc<FuncTerm>, Captured),
     /// A function that the server made out of a value that stands where a function is expected.
     Shortcut(Shortcut, Datum),
     Native(Arc<dyn NativeFunc>),
@@ -47,9 +47,9 @@ pub enum Shortcut {
 }
 
 impl Func {
-    pub(super) fn new(func: Arc<FuncTerm>, scope: Scope) -> Func {
+    pub(super) fn new(func: Arc<FuncTerm>, captured: Captured) -> Func {
         let bt = func.body.bt;
-        Func { body: Body::Reql(func, scope), bt }
+        Func { body: Body::Reql(func, captured), bt }
     }
 
     /// A function that is not made of terms.
@@ -90,9 +90,9 @@ impl Func {
     }
 
     /// Its `FUNC` term and the variables around it, when it is made of terms.
-    pub fn source(&self) -> Option<(&Arc<RawTerm>, &Scope)> {
+    pub fn source(&self) -> Option<(&Arc<RawTerm>, &Captured)> {
         match &self.body {
-            Body::Reql(func, scope) => Some((&func.source, scope)),
+            Body::Reql(func, captured) => Some((&func.source, captured)),
             _ => None,
         }
     }
@@ -108,16 +108,7 @@ impl Func {
     /// Calls it. A function without parameters takes any arguments, which some drivers rely on.
     pub fn call_val(&self, env: &Env, args: &[Datum], flags: Flags) -> Result<Val> {
         match &self.body {
-            Body::Reql(func, scope) => {
-                let FuncTerm { params, body, .. } = &**func;
-                if params.is_empty() {
-                    return body.eval(env, scope, flags);
-                }
-                if params.len() != args.len() {
-                    return Err(wrong_arity(args.len(), params.len()).at(self.bt));
-                }
-                body.eval(env, &scope.bind(params, args), flags)
-            }
+            Body::Reql(func, captured) => func.body.eval(env, &self.scope(func, captured, args)?, flags),
             Body::Shortcut(Shortcut::GetField, key) => match args {
                 [arg] => super::terms::object::bracket(env, arg.clone(), key, self.bt),
                 _ => Err(wrong_arity(args.len(), 1).at(self.bt)),
@@ -129,7 +120,23 @@ impl Func {
 
     /// Calls it for a plain value.
     pub fn call(&self, env: &Env, args: &[Datum]) -> Result<Datum> {
-        self.call_val(env, args, Flags::NONE)?.into_datum()
+        match &self.body {
+            Body::Reql(func, captured) => {
+                let scope = self.scope(func, captured, args)?;
+                let (datum, _) = func.body.look(env, &scope, Flags::NONE)?;
+                Ok(datum.into_owned())
+            }
+            _ => self.call_val(env, args, Flags::NONE)?.into_datum(),
+        }
+    }
+
+    /// What its body sees when it is called with these arguments.
+    fn scope<'a>(&self, func: &'a FuncTerm, captured: &'a Captured, args: &'a [Datum]) -> Result<Scope<'a>> {
+        match func.params.len() {
+            0 => Ok(Scope::of_call(captured, &[], &[])),
+            count if count == args.len() => Ok(Scope::of_call(captured, &func.params, args)),
+            count => Err(wrong_arity(args.len(), count).at(self.bt)),
+        }
     }
 
     /// Calls it with one argument; `None` when something that it looks for isn't there.
@@ -137,7 +144,7 @@ impl Func {
         // A row without the field is common, and an error that shows the row is expensive.
         if let (Body::Shortcut(Shortcut::GetField, Datum::Str(key)), Datum::Object(object)) =
             (&self.body, arg)
-            && !object.contains_key(pseudo::REQL_TYPE)
+            && arg.reql_type().is_none()
         {
             return Ok(object.get(key));
         }

@@ -32,7 +32,7 @@ pub use env::{Env, Limits};
 pub use func::{Func, NativeFunc, Shortcut};
 pub use order::Order;
 pub use query::{Answer, Batch, Cursor, run};
-pub use scope::Scope;
+pub use scope::{Captured, Scope};
 pub use spec::{Arity, Determinism, Grouping, Spec};
 pub use stored::Functions;
 pub use stream::Stream;

@@ -35,7 +35,7 @@ pub fn run(query: &Query, env: Env) -> Result<Answer> {
     };
     let env = with_options(query, env)?;
     let term = compile(raw, env.limits)?;
-    let val = term.eval(&env, &Scope::default(), Flags::NONE)?;
+    let val = term.eval(&env, &Scope::EMPTY, Flags::NONE)?;
     match val.value {
         Value::Datum(_) | Value::Single(_) => Ok(Answer::Atom(val.into_datum()?)),
         Value::Later(later) => Ok(Answer::Later(later)),

@@ -5,9 +5,18 @@ use std::sync::Arc;
 
 use crate::datum::Datum;
 
-/// The bindings that a term sees. Cloning shares them.
-#[derive(Debug, Clone, Default)]
-pub struct Scope {
+/// The bindings that a term sees: the arguments of the function it stands in, and what that function has captured. It
+/// borrows all of them, so that calling a function costs nothing for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    params: &'a [i64],
+    args: &'a [Datum],
+    captured: &'a Captured,
+}
+
+/// The bindings of the functions around a function, kept with it. Cloning shares them.
+#[derive(Debug, Clone)]
+pub struct Captured {
     innermost: Option<Arc<Binding>>,
     implicit: Option<Datum>,
     implicit_depth: u32,
@@ -25,46 +34,70 @@ pub(super) fn binds_implicit(params: &[i64]) -> bool {
     matches!(params, [variable] if *variable >= 0)
 }
 
-impl Scope {
+impl Scope<'_> {
+    /// Nothing is bound.
+    pub const EMPTY: Scope<'static> = Scope { params: &[], args: &[], captured: &Captured::NOTHING };
+}
+
+impl<'a> Scope<'a> {
     /// The scope inside a function that is called with these arguments.
-    pub fn bind(&self, params: &[i64], args: &[Datum]) -> Scope {
-        let mut scope = self.clone();
-        for (variable, value) in params.iter().zip(args) {
-            let outer = scope.innermost.take();
-            scope.innermost = Some(Arc::new(Binding { variable: *variable, value: value.clone(), outer }));
-        }
-        if binds_implicit(params) {
-            scope.implicit = if scope.implicit_depth == 0 { args.first().cloned() } else { None };
-            scope.implicit_depth += 1;
-        }
-        scope
+    pub(super) fn of_call(captured: &'a Captured, params: &'a [i64], args: &'a [Datum]) -> Self {
+        Scope { params, args, captured }
     }
 
     /// The value of a variable; the compiler has made sure that it is bound.
-    pub fn get(&self, variable: i64) -> Option<Datum> {
-        let mut binding = self.innermost.as_ref();
-        while let Some(found) = binding {
-            if found.variable == variable {
-                return Some(found.value.clone());
-            }
-            binding = found.outer.as_ref();
+    pub fn get(&self, variable: i64) -> Option<&'a Datum> {
+        // Of parameters with the same name, the last one counts.
+        match self.params.iter().rposition(|param| *param == variable) {
+            Some(at) => self.args.get(at),
+            None => self.captured.get(variable),
         }
-        None
     }
 
     /// The value of `r.row`; the compiler has made sure that it is unambiguous.
-    pub fn implicit(&self) -> Option<Datum> {
-        self.implicit.clone()
-    }
-
-    /// Whether nothing is bound: such a function can be stored.
-    pub fn is_empty(&self) -> bool {
-        self.innermost.is_none() && self.implicit_depth == 0
+    pub fn implicit(&self) -> Option<&'a Datum> {
+        if binds_implicit(self.params) {
+            self.args.first().filter(|_| self.captured.implicit_depth == 0)
+        } else {
+            self.captured.implicit.as_ref()
+        }
     }
 
     /// The names that are bound.
     pub fn variables(&self) -> BTreeSet<i64> {
-        self.bindings().0.into_iter().map(|(variable, _)| variable).collect()
+        let captured = self.captured.bindings().0;
+        captured.into_iter().map(|(variable, _)| variable).chain(self.params.iter().copied()).collect()
+    }
+
+    /// How many functions around bind `r.row`.
+    pub fn implicit_depth(&self) -> u32 {
+        self.captured.implicit_depth + u32::from(binds_implicit(self.params))
+    }
+
+    /// The bindings as a function keeps them that is made here.
+    pub fn capture(&self) -> Captured {
+        let mut innermost = self.captured.innermost.clone();
+        for (variable, value) in self.params.iter().zip(self.args) {
+            let outer = innermost.take();
+            innermost = Some(Arc::new(Binding { variable: *variable, value: value.clone(), outer }));
+        }
+        Captured { innermost, implicit: self.implicit().cloned(), implicit_depth: self.implicit_depth() }
+    }
+}
+
+impl Captured {
+    /// Nothing is bound.
+    pub const NOTHING: Captured = Captured { innermost: None, implicit: None, implicit_depth: 0 };
+
+    fn get(&self, variable: i64) -> Option<&Datum> {
+        let mut binding = self.innermost.as_deref();
+        while let Some(found) = binding {
+            if found.variable == variable {
+                return Some(&found.value);
+            }
+            binding = found.outer.as_deref();
+        }
+        None
     }
 
     /// How many functions around bind `r.row`.
@@ -75,10 +108,10 @@ impl Scope {
     /// All bindings, innermost first, and the value of `r.row`.
     pub fn bindings(&self) -> (Vec<(i64, Datum)>, Option<Datum>) {
         let mut bindings = Vec::new();
-        let mut binding = self.innermost.as_ref();
+        let mut binding = self.innermost.as_deref();
         while let Some(found) = binding {
             bindings.push((found.variable, found.value.clone()));
-            binding = found.outer.as_ref();
+            binding = found.outer.as_deref();
         }
         (bindings, self.implicit.clone())
     }

@@ -3,8 +3,13 @@
 use super::call::Call;
 use super::term::Flags;
 use super::val::Val;
+use crate::datum::Datum;
 use crate::error::Result;
 use crate::term::{RawTerm, TermType};
+
+/// Evaluates a term that makes a plain value of plain values. Most work on single rows is done by such terms, so they are spared
+/// the detour over everything else that a term can be.
+pub type Plain = fn(&mut Call<'_>) -> Result<Datum>;
 
 /// How a term is compiled and evaluated. Each family of terms lists its own in a `TERMS` constant.
 pub struct Spec {
@@ -18,6 +23,8 @@ pub struct Spec {
     pub lazy_optargs: &'static [&'static str],
     /// Evaluates it.
     pub eval: fn(&mut Call<'_>) -> Result<Val>,
+    /// Evaluates it when its first argument is sure to be a plain value, which makes it one too.
+    pub plain: Option<Plain>,
     /// What it does with grouped data as its first argument.
     pub grouping: Grouping,
     /// Whether it gives the same answer each time; its arguments can make it worse.
@@ -113,12 +120,24 @@ impl Spec {
             optargs: &[],
             lazy_optargs: &[],
             eval,
+            plain: None,
             grouping: Grouping::PerGroup,
             determinism: Determinism::ALWAYS,
             determinism_of: None,
             spread_flags: Flags::NONE,
             rewrite: None,
         }
+    }
+
+    /// A deterministic term that makes a plain value of plain values.
+    pub const fn plain(kind: TermType, arity: Arity, eval: Plain) -> Self {
+        Spec::new(kind, arity, Call::eval_plain).or_plain(eval)
+    }
+
+    /// With a shorter way when the first argument is sure to be a plain value.
+    pub const fn or_plain(mut self, eval: Plain) -> Self {
+        self.plain = Some(eval);
+        self
     }
 
     /// A term that is replaced by others.

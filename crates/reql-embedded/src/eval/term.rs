@@ -1,12 +1,13 @@
 //! Compiled terms: checked, resolved, and evaluated by walking them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::call::Call;
 use super::env::Env;
 use super::func::Func;
 use super::scope::Scope;
-use super::spec::{Determinism, Grouping, Spec};
+use super::spec::{Determinism, Grouping, Plain, Spec};
 use super::val::Val;
 use crate::datum::pseudo::{self, Literals};
 use crate::datum::{Datum, ObjectBuilder};
@@ -65,6 +66,8 @@ pub(super) enum Shape {
         optargs: Vec<(Arc<str>, Term)>,
         /// What it takes to make a function of the first argument out of it, for terms that recurse into sequences.
         element: Option<Arc<ElementTerm>>,
+        /// How to evaluate it when all it deals with are plain values.
+        plain: Option<Plain>,
     },
 }
 
@@ -100,17 +103,85 @@ impl Flags {
 
 impl Term {
     /// Evaluates the term. An error without a place gets this one.
-    pub fn eval(&self, env: &Env, scope: &Scope, flags: Flags) -> Result<Val> {
+    pub fn eval(&self, env: &Env, scope: &Scope<'_>, flags: Flags) -> Result<Val> {
         stacker::maybe_grow(64 * 1024, 1024 * 1024, || self.eval_here(env, scope, flags)).at(self.bt)
     }
 
-    fn eval_here(&self, env: &Env, scope: &Scope, flags: Flags) -> Result<Val> {
+    /// Evaluates the term to a plain value, with the term that made it. Literals and variables are only looked at.
+    #[inline]
+    pub fn look<'a>(
+        &'a self,
+        env: &'a Env,
+        scope: &'a Scope<'_>,
+        flags: Flags,
+    ) -> Result<(Cow<'a, Datum>, Bt)> {
+        match self.peek(scope) {
+            Some(datum) => Ok((Cow::Borrowed(datum), self.bt)),
+            None => self.look_deeper(env, scope, flags),
+        }
+    }
+
+    /// The value of a literal or a variable.
+    #[inline]
+    fn peek<'a>(&'a self, scope: &'a Scope<'_>) -> Option<&'a Datum> {
         match &self.shape {
-            Shape::Datum(datum) => Ok(Val::datum(datum.clone(), self.bt)),
-            Shape::Var(variable) => self.bound(scope.get(*variable)),
-            Shape::Implicit => self.bound(scope.implicit()),
+            Shape::Datum(datum) => Some(datum),
+            Shape::Var(variable) => scope.get(*variable),
+            Shape::Implicit => scope.implicit(),
+            _ => None,
+        }
+    }
+
+    fn look_deeper<'a>(
+        &'a self,
+        env: &'a Env,
+        scope: &'a Scope<'_>,
+        flags: Flags,
+    ) -> Result<(Cow<'a, Datum>, Bt)> {
+        stacker::maybe_grow(64 * 1024, 1024 * 1024, || self.look_here(env, scope, flags)).at(self.bt)
+    }
+
+    fn look_here<'a>(
+        &'a self,
+        env: &'a Env,
+        scope: &'a Scope<'_>,
+        flags: Flags,
+    ) -> Result<(Cow<'a, Datum>, Bt)> {
+        if let Shape::Op { plain: Some(plain), .. } = &self.shape {
+            let datum = plain(&mut Call::plain(env, scope, self, flags))?;
+            return Ok((Cow::Owned(datum), self.bt));
+        }
+        let val = self.eval_here(env, scope, flags)?;
+        let bt = val.bt;
+        Ok((Cow::Owned(val.into_datum()?), bt))
+    }
+
+    /// Whether it is sure to be a plain value, other than grouped data, a sequence or a function.
+    pub(super) fn is_plain(&self) -> bool {
+        match &self.shape {
+            Shape::Datum(_) | Shape::Var(_) | Shape::Implicit | Shape::Object(_) => true,
+            Shape::Op { plain, .. } => plain.is_some(),
+            Shape::Func(_) | Shape::Args(_) => false,
+        }
+    }
+
+    /// Whether it is `r.args`.
+    pub(super) fn is_spread(&self) -> bool {
+        matches!(self.shape, Shape::Args(_))
+    }
+
+    fn eval_here(&self, env: &Env, scope: &Scope<'_>, flags: Flags) -> Result<Val> {
+        match &self.shape {
+            Shape::Datum(_) | Shape::Var(_) | Shape::Implicit => match self.peek(scope) {
+                Some(datum) => Ok(Val::datum(datum.clone(), self.bt)),
+                None => Err(Error::internal("Variable name not found.")),
+            },
+            Shape::Op { plain: Some(_), .. } => {
+                let (datum, bt) = self.look_here(env, scope, flags)?;
+                Ok(Val::datum(datum.into_owned(), bt))
+            }
             Shape::Object(fields) => self.eval_object(fields, env, scope, flags),
-            Shape::Func(func) => Ok(Val::func(Func::new(func.clone(), scope.clone()), self.bt)),
+            Shape::Func(func) => Ok(Val::func(Func::new(func.clone(), scope.capture()), self.bt)),
             Shape::Args(inner) => self.eval_args(inner, env, scope, flags),
             Shape::Op { spec, .. } => {
                 env.check_interrupt()?;
@@ -119,7 +190,7 @@ impl Term {
         }
     }
 
-    fn eval_args(&self, inner: &Term, env: &Env, scope: &Scope, flags: Flags) -> Result<Val> {
+    fn eval_args(&self, inner: &Term, env: &Env, scope: &Scope<'_>, flags: Flags) -> Result<Val> {
         let items = inner.eval(env, scope, flags)?;
         let bt = items.bt;
         let items = items.into_datum()?;
@@ -127,17 +198,11 @@ impl Term {
         Ok(Val::datum(items, bt))
     }
 
-    fn bound(&self, value: Option<Datum>) -> Result<Val> {
-        value
-            .map(|datum| Val::datum(datum, self.bt))
-            .ok_or_else(|| Error::internal("Variable name not found."))
-    }
-
     fn eval_object(
         &self,
         fields: &[(Arc<str>, Term)],
         env: &Env,
-        scope: &Scope,
+        scope: &Scope<'_>,
         flags: Flags,
     ) -> Result<Val> {
         let mut object = ObjectBuilder::new();

@@ -74,8 +74,8 @@ pub(super) fn read_table(
         },
         extra: record.get("config").unwrap_or_default(),
     };
-    let indexes = record.field("indexes")?;
-    let indexes = indexes.as_array()?.iter().map(|index| read_index(&index, compiler));
+    let Some(Datum::Array(indexes)) = record.get("indexes") else { return Err(damaged()) };
+    let indexes = indexes.iter().map(|index| read_index(&index, compiler));
     Ok((read_id(key)?, config, indexes.collect::<Result<_>>()?))
 }
 
@@ -83,15 +83,22 @@ fn read_index(record: &Datum, compiler: &dyn IndexCompiler) -> Result<Index> {
     let spec = IndexSpec {
         name: text(record, "name")?,
         source: text(record, "source")?,
-        multi: record.field("multi")?.is_truthy(),
-        geo: record.field("geo")?.is_truthy(),
+        multi: flag(record, "multi")?,
+        geo: flag(record, "geo")?,
     };
-    let ready = record.field("ready")?.is_truthy();
+    let ready = flag(record, "ready")?;
     Ok(Index::new(parse_id(&text(record, "id")?)?, spec, ready, compiler))
 }
 
 fn text(record: &Datum, field: &str) -> Result<String> {
-    Ok(record.field(field)?.as_str()?.to_string())
+    match record.get(field) {
+        Some(Datum::Str(text)) => Ok(text.to_string()),
+        _ => Err(damaged()),
+    }
+}
+
+fn flag(record: &Datum, field: &str) -> Result<bool> {
+    record.get(field).map(|value| value.is_truthy()).ok_or_else(damaged)
 }
 
 fn read_id(key: &[u8]) -> Result<Uuid> {

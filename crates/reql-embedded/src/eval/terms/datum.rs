@@ -7,15 +7,15 @@ use crate::term::TermType;
 
 /// The terms of this family.
 pub const TERMS: &[Spec] = &[
-    Spec::new(TermType::MakeArray, Arity::at_least(0), make_array),
+    Spec::plain(TermType::MakeArray, Arity::at_least(0), make_array),
     Spec::new(TermType::Binary, Arity::exactly(1), binary),
-    Spec::new(TermType::Minval, Arity::exactly(0), |call| Ok(call.val(Datum::MinVal))),
-    Spec::new(TermType::Maxval, Arity::exactly(0), |call| Ok(call.val(Datum::MaxVal))),
+    Spec::plain(TermType::Minval, Arity::exactly(0), |_| Ok(Datum::MinVal)),
+    Spec::plain(TermType::Maxval, Arity::exactly(0), |_| Ok(Datum::MaxVal)),
 ];
 
-fn make_array(call: &mut Call<'_>) -> Result<Val> {
+fn make_array(call: &mut Call<'_>) -> Result<Datum> {
     let items = (0..call.len()).map(|index| call.datum(index)).collect::<Result<_>>()?;
-    call.array(items)
+    call.env.limits.array(items)
 }
 
 fn binary(call: &mut Call<'_>) -> Result<Val> {

@@ -2,25 +2,25 @@
 
 use crate::datum::Datum;
 use crate::error::Result;
-use crate::eval::{Arity, Call, Spec, Val};
+use crate::eval::{Arity, Call, Spec};
 use crate::term::TermType;
 
 /// The terms of this family.
 pub const TERMS: &[Spec] = &[
-    Spec::new(TermType::Eq, Arity::at_least(2), |call| chain(call, |left, right| left == right)),
-    Spec::new(TermType::Ne, Arity::at_least(2), ne),
-    Spec::new(TermType::Lt, Arity::at_least(2), |call| chain(call, |left, right| left < right)),
-    Spec::new(TermType::Le, Arity::at_least(2), |call| chain(call, |left, right| left <= right)),
-    Spec::new(TermType::Gt, Arity::at_least(2), |call| chain(call, |left, right| left > right)),
-    Spec::new(TermType::Ge, Arity::at_least(2), |call| chain(call, |left, right| left >= right)),
-    Spec::new(TermType::Not, Arity::exactly(1), not),
+    Spec::plain(TermType::Eq, Arity::at_least(2), |call| chain(call, |left, right| left == right)),
+    Spec::plain(TermType::Ne, Arity::at_least(2), ne),
+    Spec::plain(TermType::Lt, Arity::at_least(2), |call| chain(call, |left, right| left < right)),
+    Spec::plain(TermType::Le, Arity::at_least(2), |call| chain(call, |left, right| left <= right)),
+    Spec::plain(TermType::Gt, Arity::at_least(2), |call| chain(call, |left, right| left > right)),
+    Spec::plain(TermType::Ge, Arity::at_least(2), |call| chain(call, |left, right| left >= right)),
+    Spec::plain(TermType::Not, Arity::exactly(1), not),
 ];
 
 /// Whether each argument stands in this relation to the next one. Evaluation stops at the first that doesn't.
 fn holds(call: &mut Call<'_>, relation: fn(&Datum, &Datum) -> bool) -> Result<bool> {
-    let mut left = call.datum(0)?;
+    let (mut left, _) = call.look(0)?;
     for index in 1..call.len() {
-        let right = call.datum(index)?;
+        let (right, _) = call.look(index)?;
         if !relation(&left, &right) {
             return Ok(false);
         }
@@ -29,18 +29,16 @@ fn holds(call: &mut Call<'_>, relation: fn(&Datum, &Datum) -> bool) -> Result<bo
     Ok(true)
 }
 
-fn chain(call: &mut Call<'_>, relation: fn(&Datum, &Datum) -> bool) -> Result<Val> {
-    let holds = holds(call, relation)?;
-    Ok(call.val(Datum::Bool(holds)))
+fn chain(call: &mut Call<'_>, relation: fn(&Datum, &Datum) -> bool) -> Result<Datum> {
+    holds(call, relation).map(Datum::Bool)
 }
 
 /// Not the chain of `!=` but the opposite of `eq`: true as soon as two neighbours differ.
-fn ne(call: &mut Call<'_>) -> Result<Val> {
+fn ne(call: &mut Call<'_>) -> Result<Datum> {
     let all_equal = holds(call, |left, right| left == right)?;
-    Ok(call.val(Datum::Bool(!all_equal)))
+    Ok(Datum::Bool(!all_equal))
 }
 
-fn not(call: &mut Call<'_>) -> Result<Val> {
-    let truth = call.arg(0)?.into_bool()?;
-    Ok(call.val(Datum::Bool(!truth)))
+fn not(call: &mut Call<'_>) -> Result<Datum> {
+    Ok(Datum::Bool(!call.look(0)?.0.is_truthy()))
 }

@@ -4,37 +4,37 @@ use std::sync::Arc;
 
 use crate::datum::{Array, Datum, pseudo};
 use crate::error::{Error, Result};
-use crate::eval::{Arity, Call, Limits, Spec, Val};
+use crate::eval::{Arity, Call, Limits, Spec};
 use crate::term::TermType;
 
 /// The terms of this family.
 pub const TERMS: &[Spec] = &[
-    Spec::new(TermType::Add, Arity::at_least(1), |call| fold(call, add)),
-    Spec::new(TermType::Sub, Arity::at_least(1), |call| fold(call, sub)),
-    Spec::new(TermType::Mul, Arity::at_least(1), |call| fold(call, mul)),
-    Spec::new(TermType::Div, Arity::at_least(1), |call| fold(call, div)),
-    Spec::new(TermType::Mod, Arity::exactly(2), modulo),
-    Spec::new(TermType::Floor, Arity::exactly(1), |call| round(call, f64::floor)),
-    Spec::new(TermType::Ceil, Arity::exactly(1), |call| round(call, f64::ceil)),
-    Spec::new(TermType::Round, Arity::exactly(1), |call| round(call, f64::round)),
-    Spec::new(TermType::BitAnd, Arity::at_least(1), |call| fold_bits(call, |left, right| left & right)),
-    Spec::new(TermType::BitOr, Arity::at_least(1), |call| fold_bits(call, |left, right| left | right)),
-    Spec::new(TermType::BitXor, Arity::at_least(1), |call| fold_bits(call, |left, right| left ^ right)),
-    Spec::new(TermType::BitNot, Arity::exactly(1), bit_not),
-    Spec::new(TermType::BitSal, Arity::exactly(2), |call| shift(call, shift_left)),
-    Spec::new(TermType::BitSar, Arity::exactly(2), |call| shift(call, shift_right)),
+    Spec::plain(TermType::Add, Arity::at_least(1), |call| fold(call, add)),
+    Spec::plain(TermType::Sub, Arity::at_least(1), |call| fold(call, sub)),
+    Spec::plain(TermType::Mul, Arity::at_least(1), |call| fold(call, mul)),
+    Spec::plain(TermType::Div, Arity::at_least(1), |call| fold(call, div)),
+    Spec::plain(TermType::Mod, Arity::exactly(2), modulo),
+    Spec::plain(TermType::Floor, Arity::exactly(1), |call| round(call, f64::floor)),
+    Spec::plain(TermType::Ceil, Arity::exactly(1), |call| round(call, f64::ceil)),
+    Spec::plain(TermType::Round, Arity::exactly(1), |call| round(call, f64::round)),
+    Spec::plain(TermType::BitAnd, Arity::at_least(1), |call| fold_bits(call, |left, right| left & right)),
+    Spec::plain(TermType::BitOr, Arity::at_least(1), |call| fold_bits(call, |left, right| left | right)),
+    Spec::plain(TermType::BitXor, Arity::at_least(1), |call| fold_bits(call, |left, right| left ^ right)),
+    Spec::plain(TermType::BitNot, Arity::exactly(1), bit_not),
+    Spec::plain(TermType::BitSal, Arity::exactly(2), |call| shift(call, shift_left)),
+    Spec::plain(TermType::BitSar, Arity::exactly(2), |call| shift(call, shift_right)),
 ];
 
 type Operator = fn(Datum, Datum, Limits) -> Result<Datum>;
 
 /// Applies an operator from left to right; each argument is evaluated when its turn comes.
-fn fold(call: &mut Call<'_>, operator: Operator) -> Result<Val> {
+fn fold(call: &mut Call<'_>, operator: Operator) -> Result<Datum> {
     let mut result = call.datum(0)?;
     for index in 1..call.len() {
         let next = call.datum(index)?;
         result = operator(result, next, call.env.limits)?;
     }
-    Ok(call.val(result))
+    Ok(result)
 }
 
 fn add(left: Datum, right: Datum, limits: Limits) -> Result<Datum> {
@@ -96,23 +96,23 @@ fn div(left: Datum, right: Datum, _: Limits) -> Result<Datum> {
     Datum::num(dividend / divisor)
 }
 
-fn modulo(call: &mut Call<'_>) -> Result<Val> {
-    let dividend = call.arg(0)?.into_int()?;
-    let divisor = call.arg(1)?.into_int()?;
+fn modulo(call: &mut Call<'_>) -> Result<Datum> {
+    let dividend = call.int(0)?;
+    let divisor = call.int(1)?;
     match dividend.checked_rem(divisor) {
-        Some(remainder) => Ok(call.val(Datum::from(remainder))),
+        Some(remainder) => Ok(Datum::from(remainder)),
         None => Err(call.fail("Cannot take a number modulo 0.")),
     }
 }
 
-fn round(call: &mut Call<'_>, rounded: fn(f64) -> f64) -> Result<Val> {
-    let number = call.arg(0)?.into_num()?;
-    Ok(call.val(Datum::num(rounded(number))?))
+fn round(call: &mut Call<'_>, rounded: fn(f64) -> f64) -> Result<Datum> {
+    let number = call.num(0)?;
+    Datum::num(rounded(number))
 }
 
 /// An argument of the bitwise terms. They are closed over this range, so that their results are exact.
 fn bits(call: &mut Call<'_>, index: usize) -> Result<i64> {
-    let value = call.arg(index)?.into_int()?;
+    let value = call.int(index)?;
     if (-(1 << 53)..1 << 53).contains(&value) {
         Ok(value)
     } else {
@@ -120,26 +120,26 @@ fn bits(call: &mut Call<'_>, index: usize) -> Result<i64> {
     }
 }
 
-fn fold_bits(call: &mut Call<'_>, operator: fn(i64, i64) -> i64) -> Result<Val> {
+fn fold_bits(call: &mut Call<'_>, operator: fn(i64, i64) -> i64) -> Result<Datum> {
     let mut result = bits(call, 0)?;
     for index in 1..call.len() {
         result = operator(result, bits(call, index)?);
     }
-    Ok(call.val(Datum::from(result)))
+    Ok(Datum::from(result))
 }
 
-fn bit_not(call: &mut Call<'_>) -> Result<Val> {
+fn bit_not(call: &mut Call<'_>) -> Result<Datum> {
     let value = bits(call, 0)?;
-    Ok(call.val(Datum::from(!value)))
+    Ok(Datum::from(!value))
 }
 
-fn shift(call: &mut Call<'_>, shifted: fn(i64, i64) -> f64) -> Result<Val> {
+fn shift(call: &mut Call<'_>, shifted: fn(i64, i64) -> f64) -> Result<Datum> {
     let value = bits(call, 0)?;
-    let by = call.arg(1)?.into_int()?;
+    let by = call.int(1)?;
     if by < 0 {
         return Err(call.fail("Cannot bit-shift by a negative value"));
     }
-    Ok(call.val(Datum::num(shifted(value, by))?))
+    Datum::num(shifted(value, by))
 }
 
 /// Shifts as a double, which may grow beyond 64 bits, and to infinity.

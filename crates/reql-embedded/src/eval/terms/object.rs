@@ -10,31 +10,60 @@ use crate::term::TermType;
 /// The terms of this family.
 pub const TERMS: &[Spec] = &[
     Spec::new(TermType::Bracket, Arity::exactly(2), bracket_term)
+        .or_plain(bracket_of_plain)
         .optargs(NO_RECURSE)
         .grouping(Grouping::Stream),
     Spec::new(TermType::GetField, Arity::exactly(2), get_field)
+        .or_plain(get_field_of_plain)
         .optargs(NO_RECURSE)
         .grouping(Grouping::Stream),
-    Spec::new(TermType::Keys, Arity::exactly(1), |call| list_fields(call, |(key, _)| Datum::from(key))),
-    Spec::new(TermType::Values, Arity::exactly(1), |call| list_fields(call, |(_, value)| value)),
-    Spec::new(TermType::Object, Arity::at_least(0), object),
+    Spec::plain(TermType::Keys, Arity::exactly(1), |call| list_fields(call, |(key, _)| Datum::from(key))),
+    Spec::plain(TermType::Values, Arity::exactly(1), |call| list_fields(call, |(_, value)| value)),
+    Spec::plain(TermType::Object, Arity::at_least(0), object),
 ];
 
 fn get_field(call: &mut Call<'_>) -> Result<Val> {
     let first = call.arg(0)?;
+    get_field_of(call, first)
+}
+
+fn get_field_of(call: &mut Call<'_>, first: Val) -> Result<Val> {
     elements::apply(call, first, Elements::SkipMap, |call| Ok(Operation::Field(call.arg(1)?.into_str()?)))
+}
+
+fn get_field_of_plain(call: &mut Call<'_>) -> Result<Datum> {
+    let (first, bt) = call.look(0)?;
+    if matches!(*first, Datum::Object(_)) {
+        elements::check_object(TermType::GetField, &first).at(bt)?;
+        let (key, key_bt) = call.look(1)?;
+        return first.field(key.as_str().at(key_bt)?);
+    }
+    get_field_of(call, Val::datum(first.into_owned(), bt))?.into_datum()
 }
 
 fn bracket_term(call: &mut Call<'_>) -> Result<Val> {
     let first = call.arg(0)?;
-    let key = call.arg(1)?;
-    let key_bt = key.bt;
-    match key.into_datum()? {
+    let (key, key_bt) = call.placed(1)?;
+    bracket_of(call, first, &key, key_bt)
+}
+
+fn bracket_of_plain(call: &mut Call<'_>) -> Result<Datum> {
+    let (first, bt) = call.look(0)?;
+    let (key, key_bt) = call.look(1)?;
+    if let (Datum::Object(_), Datum::Str(name)) = (&*first, &*key) {
+        elements::check_object(TermType::Bracket, &first).at(bt)?;
+        return first.field(name);
+    }
+    bracket_of(call, Val::datum(first.into_owned(), bt), &key, key_bt)?.into_datum()
+}
+
+fn bracket_of(call: &mut Call<'_>, first: Val, key: &Datum, key_bt: Bt) -> Result<Val> {
+    match key {
         Datum::Str(name) => {
             elements::apply(call, first, Elements::SkipMap, |_| Ok(Operation::Field(name.clone())))
         }
         number @ Datum::Num(_) => {
-            let position = position::position(&number).at(key_bt)?;
+            let position = position::position(number).at(key_bt)?;
             position::nth_of(call, first, position)
         }
         other => {
@@ -53,12 +82,12 @@ pub fn bracket(_env: &Env, object: Datum, key: &Datum, bt: Bt) -> Result<Val> {
     Ok(Val::datum(object.field(key).at(bt)?, bt))
 }
 
-fn list_fields(call: &mut Call<'_>, listed: fn((&str, Datum)) -> Datum) -> Result<Val> {
-    let (datum, bt) = call.placed(0)?;
-    match &datum {
+fn list_fields(call: &mut Call<'_>, listed: fn((&str, Datum)) -> Datum) -> Result<Datum> {
+    let (datum, bt) = call.look(0)?;
+    match &*datum {
         Datum::Object(object) if datum.reql_type().is_none() => {
             let items = object.iter().map(listed).collect();
-            call.array(items)
+            call.env.limits.array(items)
         }
         other => {
             let name = call.kind().name().to_lowercase();
@@ -68,14 +97,14 @@ fn list_fields(call: &mut Call<'_>, listed: fn((&str, Datum)) -> Datum) -> Resul
     }
 }
 
-fn object(call: &mut Call<'_>) -> Result<Val> {
+fn object(call: &mut Call<'_>) -> Result<Datum> {
     let count = call.len();
     if !count.is_multiple_of(2) {
         return Err(call.fail(format!("OBJECT expects an even number of arguments (but found {count}).")));
     }
     let mut object = ObjectBuilder::new();
     for index in (0..count).step_by(2) {
-        let key = call.arg(index)?.into_str()?;
+        let key = call.str(index)?;
         let value = call.datum(index + 1)?;
         if let Some(earlier) = object.get(&key) {
             return Err(call.fail(format!(
@@ -87,5 +116,5 @@ fn object(call: &mut Call<'_>) -> Result<Val> {
         }
         object.insert(key, value);
     }
-    Ok(call.val(pseudo::sanitize(object.build(), pseudo::Literals::Refused)?))
+    pseudo::sanitize(object.build(), pseudo::Literals::Refused)
 }

@@ -3,27 +3,27 @@
 use crate::datum::Datum;
 use crate::datum::text::{self, Separator, regexp, template};
 use crate::error::{At, Result};
-use crate::eval::{Arity, Call, Spec, Val};
+use crate::eval::{Arity, Call, Spec};
 use crate::term::TermType;
 
 /// The terms of this family.
 pub const TERMS: &[Spec] = &[
-    Spec::new(TermType::Match, Arity::exactly(2), match_term),
-    Spec::new(TermType::Split, Arity::between(1, 3), split),
-    Spec::new(TermType::Upcase, Arity::exactly(1), upcase),
-    Spec::new(TermType::Downcase, Arity::exactly(1), downcase),
-    Spec::new(TermType::Format, Arity::exactly(2), format_term),
+    Spec::plain(TermType::Match, Arity::exactly(2), match_term),
+    Spec::plain(TermType::Split, Arity::between(1, 3), split),
+    Spec::plain(TermType::Upcase, Arity::exactly(1), upcase),
+    Spec::plain(TermType::Downcase, Arity::exactly(1), downcase),
+    Spec::plain(TermType::Format, Arity::exactly(2), format_term),
 ];
 
-fn match_term(call: &mut Call<'_>) -> Result<Val> {
-    let text = call.arg(0)?.into_str()?;
-    let pattern = call.arg(1)?.into_str()?;
+fn match_term(call: &mut Call<'_>) -> Result<Datum> {
+    let text = call.str(0)?;
+    let pattern = call.str(1)?;
     let regex = call.env.regex(&pattern, regexp::compile)?;
-    Ok(call.val(regexp::find(&regex, &text)))
+    Ok(regexp::find(&regex, &text))
 }
 
-fn split(call: &mut Call<'_>) -> Result<Val> {
-    let text = call.arg(0)?.into_str()?;
+fn split(call: &mut Call<'_>) -> Result<Datum> {
+    let text = call.str(0)?;
     let separator = match call.len() {
         1 => Datum::Null,
         _ => call.datum(1)?,
@@ -33,12 +33,12 @@ fn split(call: &mut Call<'_>) -> Result<Val> {
         other => Separator::Text(other.as_str()?),
     };
     let limit = if call.len() > 2 { limit(call)? } else { None };
-    call.array(text::split(&text, separator, limit).into_iter().map(Datum::from).collect())
+    call.env.limits.array(text::split(&text, separator, limit).into_iter().map(Datum::from).collect())
 }
 
 /// How often to split; -1 stands for no limit.
 fn limit(call: &mut Call<'_>) -> Result<Option<usize>> {
-    let limit = call.arg(2)?.into_int()?;
+    let limit = call.int(2)?;
     let most = call.env.limits.array.saturating_sub(1);
     match usize::try_from(limit) {
         Ok(limit) if limit <= most => Ok(Some(limit)),
@@ -48,18 +48,18 @@ fn limit(call: &mut Call<'_>) -> Result<Option<usize>> {
 }
 
 /// Only ASCII letters have cases in RethinkDB.
-fn upcase(call: &mut Call<'_>) -> Result<Val> {
-    let text = call.arg(0)?.into_str()?;
-    Ok(call.val(Datum::from(text.to_ascii_uppercase())))
+fn upcase(call: &mut Call<'_>) -> Result<Datum> {
+    let text = call.str(0)?;
+    Ok(Datum::from(text.to_ascii_uppercase()))
 }
 
-fn downcase(call: &mut Call<'_>) -> Result<Val> {
-    let text = call.arg(0)?.into_str()?;
-    Ok(call.val(Datum::from(text.to_ascii_lowercase())))
+fn downcase(call: &mut Call<'_>) -> Result<Datum> {
+    let text = call.str(0)?;
+    Ok(Datum::from(text.to_ascii_lowercase()))
 }
 
-fn format_term(call: &mut Call<'_>) -> Result<Val> {
-    let pattern = call.arg(0)?.into_str()?;
+fn format_term(call: &mut Call<'_>) -> Result<Datum> {
+    let pattern = call.str(0)?;
     let fields = call.datum(1)?;
-    Ok(call.val(Datum::from(template::fill(&pattern, &fields).at(call.bt())?)))
+    Ok(Datum::from(template::fill(&pattern, &fields).at(call.bt())?))
 }

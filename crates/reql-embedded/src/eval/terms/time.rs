@@ -6,22 +6,22 @@ use crate::datum::pseudo::time::calendar::{self, Portion, TimeOfDay};
 use crate::datum::pseudo::time::{self, Bound, iso8601};
 use crate::error::{At, Error, Result};
 use crate::eval::terms::table::is_open;
-use crate::eval::{Arity, Call, Determinism, Spec, Val};
+use crate::eval::{Arity, Call, Determinism, Spec};
 use crate::term::TermType;
 
 /// The terms of this family.
 pub const TERMS: &[Spec] = &[
-    Spec::new(TermType::Now, Arity::exactly(0), now).determinism(Determinism::CONSTANT_NOW),
-    Spec::new(TermType::Time, Arity::between(4, 7), time_term),
-    Spec::new(TermType::EpochTime, Arity::exactly(1), epoch_time),
-    Spec::new(TermType::Iso8601, Arity::exactly(1), from_iso8601).optargs(&["default_timezone"]),
-    Spec::new(TermType::ToEpochTime, Arity::exactly(1), to_epoch_time),
-    Spec::new(TermType::ToIso8601, Arity::exactly(1), to_iso8601),
-    Spec::new(TermType::InTimezone, Arity::exactly(2), in_timezone),
-    Spec::new(TermType::Timezone, Arity::exactly(1), timezone),
-    Spec::new(TermType::During, Arity::exactly(3), during).optargs(&["left_bound", "right_bound"]),
-    Spec::new(TermType::Date, Arity::exactly(1), date),
-    Spec::new(TermType::TimeOfDay, Arity::exactly(1), time_of_day),
+    Spec::plain(TermType::Now, Arity::exactly(0), now).determinism(Determinism::CONSTANT_NOW),
+    Spec::plain(TermType::Time, Arity::between(4, 7), time_term),
+    Spec::plain(TermType::EpochTime, Arity::exactly(1), epoch_time),
+    Spec::plain(TermType::Iso8601, Arity::exactly(1), from_iso8601).optargs(&["default_timezone"]),
+    Spec::plain(TermType::ToEpochTime, Arity::exactly(1), to_epoch_time),
+    Spec::plain(TermType::ToIso8601, Arity::exactly(1), to_iso8601),
+    Spec::plain(TermType::InTimezone, Arity::exactly(2), in_timezone),
+    Spec::plain(TermType::Timezone, Arity::exactly(1), timezone),
+    Spec::plain(TermType::During, Arity::exactly(3), during).optargs(&["left_bound", "right_bound"]),
+    Spec::plain(TermType::Date, Arity::exactly(1), date),
+    Spec::plain(TermType::TimeOfDay, Arity::exactly(1), time_of_day),
     portion_spec(TermType::Year),
     portion_spec(TermType::Month),
     portion_spec(TermType::Day),
@@ -52,15 +52,15 @@ pub const TERMS: &[Spec] = &[
 ];
 
 const fn portion_spec(kind: TermType) -> Spec {
-    Spec::new(kind, Arity::exactly(1), portion)
+    Spec::plain(kind, Arity::exactly(1), portion)
 }
 
 const fn constant_spec(kind: TermType) -> Spec {
-    Spec::new(kind, Arity::exactly(0), constant)
+    Spec::plain(kind, Arity::exactly(0), constant)
 }
 
-fn now(call: &mut Call<'_>) -> Result<Val> {
-    Ok(call.val(call.env.now()?))
+fn now(call: &mut Call<'_>) -> Result<Datum> {
+    call.env.now()
 }
 
 /// An argument that has to be a time.
@@ -72,7 +72,7 @@ fn time_arg(call: &mut Call<'_>, index: usize) -> Result<Datum> {
     Err(Error::logic(format!("Not a TIME pseudotype: `{}`.", time.trunc_print())).at(bt))
 }
 
-fn time_term(call: &mut Call<'_>) -> Result<Val> {
+fn time_term(call: &mut Call<'_>) -> Result<Datum> {
     let count = call.len();
     if !matches!(count, 4 | 7) {
         return Err(call.fail(format!("Got {count} arguments to TIME (expected 4 or 7).")));
@@ -80,73 +80,71 @@ fn time_term(call: &mut Call<'_>) -> Result<Val> {
     let date = (int(call, 0)?, int(call, 1)?, int(call, 2)?);
     let of_day = match count {
         4 => TimeOfDay::default(),
-        _ => TimeOfDay { hours: int(call, 3)?, minutes: int(call, 4)?, seconds: call.arg(5)?.into_num()? },
+        _ => TimeOfDay { hours: int(call, 3)?, minutes: int(call, 4)?, seconds: call.num(5)? },
     };
-    let zone = call.arg(count - 1)?.into_str()?;
-    Ok(call.val(calendar::from_parts(date, of_day, &zone).at(call.bt())?))
+    let zone = call.str(count - 1)?;
+    calendar::from_parts(date, of_day, &zone).at(call.bt())
 }
 
 fn int(call: &mut Call<'_>, index: usize) -> Result<i32> {
-    let arg = call.arg(index)?;
-    let bt = arg.bt;
-    let int = arg.into_int()?;
+    let (arg, bt) = call.look(index)?;
+    let int = arg.as_int().at(bt)?;
     i32::try_from(int).map_err(|_| Error::logic(format!("Integer too large: {int}")).at(bt))
 }
 
-fn epoch_time(call: &mut Call<'_>) -> Result<Val> {
-    let seconds = call.arg(0)?.into_num()?;
-    Ok(call.val(time::make(seconds, "+00:00")?))
+fn epoch_time(call: &mut Call<'_>) -> Result<Datum> {
+    let seconds = call.num(0)?;
+    time::make(seconds, "+00:00")
 }
 
-fn from_iso8601(call: &mut Call<'_>) -> Result<Val> {
-    let text = call.arg(0)?;
-    let bt = text.bt;
+fn from_iso8601(call: &mut Call<'_>) -> Result<Datum> {
+    let (text, bt) = call.placed(0)?;
     let zone = match call.optarg("default_timezone")? {
         Some(zone) => zone.into_str()?,
         None => "".into(),
     };
-    Ok(call.val(iso8601::parse(&text.into_str()?, &zone).at(bt)?))
+    iso8601::parse(text.as_str().at(bt)?, &zone).at(bt)
 }
 
-fn to_epoch_time(call: &mut Call<'_>) -> Result<Val> {
+fn to_epoch_time(call: &mut Call<'_>) -> Result<Datum> {
     let time = time_arg(call, 0)?;
-    Ok(call.val(Datum::Num(time::epoch(&time))))
+    Ok(Datum::Num(time::epoch(&time)))
 }
 
-fn to_iso8601(call: &mut Call<'_>) -> Result<Val> {
+fn to_iso8601(call: &mut Call<'_>) -> Result<Datum> {
     let time = time_arg(call, 0)?;
-    Ok(call.val(Datum::from(iso8601::format(&time)?)))
+    Ok(Datum::from(iso8601::format(&time)?))
 }
 
-fn in_timezone(call: &mut Call<'_>) -> Result<Val> {
+fn in_timezone(call: &mut Call<'_>) -> Result<Datum> {
     let time = time_arg(call, 0)?;
     let zone = call.datum(1)?;
-    Ok(call.val(time::in_timezone(&time, zone.as_str()?)?))
+    time::in_timezone(&time, zone.as_str()?)
 }
 
-fn timezone(call: &mut Call<'_>) -> Result<Val> {
+fn timezone(call: &mut Call<'_>) -> Result<Datum> {
     let time = time_arg(call, 0)?;
-    Ok(call.val(time::timezone(&time)))
+    Ok(time::timezone(&time))
 }
 
-fn during(call: &mut Call<'_>) -> Result<Val> {
+fn during(call: &mut Call<'_>) -> Result<Datum> {
     let (time, left, right) = (time_arg(call, 0)?, time_arg(call, 1)?, time_arg(call, 2)?);
     let bound = |name, open| Ok(if is_open(call, name, open)? { Bound::Open } else { Bound::Closed });
     let (left_bound, right_bound) = (bound("left_bound", false)?, bound("right_bound", true)?);
-    Ok(call.val(Datum::Bool(time::during(&time, (&left, left_bound), (&right, right_bound)))))
+    Ok(Datum::Bool(time::during(&time, (&left, left_bound), (&right, right_bound))))
 }
 
-fn date(call: &mut Call<'_>) -> Result<Val> {
+fn date(call: &mut Call<'_>) -> Result<Datum> {
     let time = time_arg(call, 0)?;
-    Ok(call.val(calendar::date(&time)?))
+    calendar::date(&time)
 }
 
-fn time_of_day(call: &mut Call<'_>) -> Result<Val> {
+fn time_of_day(call: &mut Call<'_>) -> Result<Datum> {
     let time = time_arg(call, 0)?;
-    Ok(call.val(Datum::Num(calendar::time_of_day(&time)?)))
+    Ok(Datum::Num(calendar::time_of_day(&time)?))
 }
 
-fn portion(call: &mut Call<'_>) -> Result<Val> {
+fn portion(call: &mut Call<'_>) -> Result<Datum> {
     let portion = match call.kind() {
         TermType::Year => Portion::Year,
         TermType::Month => Portion::Month,
@@ -158,12 +156,12 @@ fn portion(call: &mut Call<'_>) -> Result<Val> {
         _ => Portion::Seconds,
     };
     let time = time_arg(call, 0)?;
-    Ok(call.val(Datum::Num(calendar::portion(&time, portion)?)))
+    Ok(Datum::Num(calendar::portion(&time, portion)?))
 }
 
 /// Days of the week and months count from 1, in the order of their numbers in the protocol.
-fn constant(call: &mut Call<'_>) -> Result<Val> {
+fn constant(call: &mut Call<'_>) -> Result<Datum> {
     let number = call.kind().number();
     let first = if number < TermType::January.number() { TermType::Monday } else { TermType::January };
-    Ok(call.val(Datum::Num(f64::from(number - first.number() + 1))))
+    Ok(Datum::Num(f64::from(number - first.number() + 1)))
 }
