@@ -5,6 +5,7 @@
 //! keeps, of which only the fields that are asked for get decoded.
 
 mod array;
+mod chunk;
 pub mod json;
 pub mod key;
 mod number;
@@ -19,6 +20,7 @@ mod well_formed;
 use std::sync::Arc;
 
 pub use array::Array;
+pub use chunk::Chunk;
 pub use number::{as_integer, display_g20};
 pub use object::{Object, ObjectBuilder};
 pub(crate) use well_formed::is_well_formed;

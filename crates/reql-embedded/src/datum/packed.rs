@@ -261,6 +261,7 @@ impl Packed {
         &self.buffer[self.start as usize..self.layout().end]
     }
 
+    /// How many elements or fields it has.
     pub(super) fn len(&self) -> usize {
         let mut at = self.start as usize + 2;
         read_length(&self.buffer, &mut at)

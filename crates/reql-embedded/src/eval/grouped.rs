@@ -1,23 +1,30 @@
 //! Grouped streams become grouped data: by collecting their rows, or by an accumulator for each group.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::env::Env;
-use super::stream::{Stream, too_many_groups};
+use super::stream::{Row, Stream, too_many_groups};
 use super::val::{Groups, Val};
 use crate::datum::Datum;
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 
 /// The rows of each group as an array.
-pub fn collect(mut stream: Stream, env: &Env) -> Result<Groups> {
+pub fn collect(stream: Stream, env: &Env) -> Result<Groups> {
     stream.check_finite()?;
     let mut groups: BTreeMap<Datum, Vec<Datum>> = BTreeMap::new();
     let mut count = 0;
-    while let Some(row) = stream.next_row(env)? {
-        count += 1;
-        check_size(count, env)?;
-        groups.entry(row.group.unwrap_or_default()).or_default().push(row.value);
-    }
+    stream.for_each(
+        env,
+        true,
+        |_, row| Ok(Some(row)),
+        |row| {
+            count += 1;
+            check_size(count, env)?;
+            groups.entry(row.group.unwrap_or_default()).or_default().push(row.value);
+            Ok(())
+        },
+    )?;
     groups.into_iter().map(|(group, rows)| Ok((group, env.limits.array(rows)?))).collect()
 }
 
@@ -33,40 +40,51 @@ fn check_size(count: usize, env: &Env) -> Result<()> {
 }
 
 /// Boils the rows of a stream, or of each of its groups, down to one value.
-pub trait Accumulator {
+pub trait Accumulator: Send + Sync + 'static {
+    /// What it looks at of each row.
+    type Item: Send;
     /// What it keeps of the rows seen so far; one for each group.
     type State: Default;
 
-    /// Takes a row in. False means that the row doesn't count; a group without any that does is left out.
-    fn add(&self, env: &Env, state: &mut Self::State, row: Datum) -> Result<bool>;
+    /// What it looks at of a row; `None` if the row doesn't count. A group without any that does is left out.
+    fn item(&self, env: &Env, row: Datum) -> Result<Option<Self::Item>>;
+
+    /// Whether that depends on nothing but the row.
+    fn is_pure(&self) -> bool;
+
+    /// Takes a row in.
+    fn add(&self, env: &Env, state: &mut Self::State, item: Self::Item) -> Result<()>;
 
     /// The value in the end.
     fn finish(&self, state: Self::State) -> Result<Datum>;
 }
 
 /// Runs an accumulator over a stream, or over each of its groups at once.
-pub fn accumulate<A: Accumulator>(mut stream: Stream, env: &Env, bt: Bt, accumulator: &A) -> Result<Val> {
-    if !stream.is_grouped() {
-        let mut state = A::State::default();
-        while let Some(row) = stream.next_row(env)? {
-            accumulator.add(env, &mut state, row.value)?;
+pub fn accumulate<A: Accumulator>(stream: Stream, env: &Env, bt: Bt, accumulator: A) -> Result<Val> {
+    let is_grouped = stream.is_grouped();
+    let accumulator = Arc::new(accumulator);
+    let items = {
+        let accumulator = accumulator.clone();
+        move |env: &Env, Row { group, value }: Row| {
+            Ok(accumulator.item(env, value)?.map(|item| (group.unwrap_or_default(), item)))
         }
-        return Ok(Val::datum(accumulator.finish(state).at(bt)?, bt));
-    }
+    };
     let mut groups: BTreeMap<Datum, A::State> = BTreeMap::new();
-    while let Some(row) = stream.next_row(env)? {
-        let group = row.group.unwrap_or_default();
+    let mut whole = A::State::default();
+    stream.for_each(env, accumulator.is_pure(), items, |(group, item)| {
+        if !is_grouped {
+            return accumulator.add(env, &mut whole, item);
+        }
         if let Some(state) = groups.get_mut(&group) {
-            accumulator.add(env, state, row.value)?;
-            continue;
+            return accumulator.add(env, state, item);
         }
-        let mut state = A::State::default();
-        if accumulator.add(env, &mut state, row.value)? {
-            groups.insert(group, state);
-            if groups.len() > env.limits.array {
-                return Err(too_many_groups(env.limits.array));
-            }
+        if groups.len() >= env.limits.array {
+            return Err(too_many_groups(env.limits.array));
         }
+        accumulator.add(env, groups.entry(group).or_default(), item)
+    })?;
+    if !is_grouped {
+        return Ok(Val::datum(accumulator.finish(whole).at(bt)?, bt));
     }
     let finished = groups.into_iter().map(|(group, state)| Ok((group, accumulator.finish(state)?)));
     Ok(Val::grouped(finished.collect::<Result<_>>().at(bt)?, bt))

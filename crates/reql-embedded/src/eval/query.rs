@@ -8,7 +8,7 @@ use super::env::{Env, Limits};
 use super::func::Func;
 use super::grouped;
 use super::scope::Scope;
-use super::stream::{FeedTraits, Stream};
+use super::stream::{FeedTraits, Portions, Stream};
 use super::term::Flags;
 use super::val::{Groups, Later, Val, Value};
 use crate::datum::{Datum, json};
@@ -219,6 +219,34 @@ impl Batching {
     }
 }
 
+/// Where a batch ends, the number of its rows aside.
+#[derive(Clone, Copy)]
+struct BatchLimits {
+    /// How long the text of the answer may get.
+    max_bytes: usize,
+    deadline: Instant,
+}
+
+/// Writes a portion of a stream as JSON, separated by commas, and says how many rows those were.
+fn written(mut part: Stream, env: &Env) -> (Vec<u8>, usize, Result<()>) {
+    let (mut text, mut rows) = (Vec::new(), 0);
+    let end = loop {
+        let row = match part.next(env) {
+            Ok(Some(row)) => row,
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        };
+        if rows > 0 {
+            text.push(b',');
+        }
+        if let Err(error) = json::write(&row, &mut text) {
+            break Err(error);
+        }
+        rows += 1;
+    };
+    (text, rows, end)
+}
+
 /// A stream that is being sent.
 pub struct Cursor {
     env: Env,
@@ -246,6 +274,44 @@ impl Cursor {
         let deadline = Instant::now() + self.batching.max_time / u32::try_from(scaledown).unwrap_or(u32::MAX);
         self.env.wake().reading();
         self.is_blocked = false;
+        let limits = BatchLimits { max_bytes, deadline };
+        let batch = match self.next_portions(limits, out)? {
+            Some(batch) => batch,
+            None => self.next_rows(limits, out)?,
+        };
+        self.stream.suspend();
+        if batch.rows > 0 {
+            self.env.wake().answered();
+        }
+        Ok(batch)
+    }
+
+    /// A batch of several portions of a table's rows, if it may have any number of rows.
+    fn next_portions(&mut self, limits: BatchLimits, out: &mut Vec<u8>) -> Result<Option<Batch>> {
+        if self.batching.max_rows != usize::MAX {
+            return Ok(None);
+        }
+        let Some(mut portions) = Portions::read(&mut self.stream, &self.env, written) else {
+            return Ok(None);
+        };
+        let mut rows = 0;
+        while let Some((text, count, end)) = portions.next() {
+            if rows > 0 && count > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(&text);
+            rows += count;
+            end?;
+            if out.len() >= limits.max_bytes
+                || rows >= self.batching.min_rows && Instant::now() >= limits.deadline
+            {
+                portions.stop();
+            }
+        }
+        Ok(Some(Batch { rows, done: portions.has_ended() }))
+    }
+
+    fn next_rows(&mut self, limits: BatchLimits, out: &mut Vec<u8>) -> Result<Batch> {
         let mut rows = 0;
         let done = loop {
             let row = match self.stream.next(&self.env) {
@@ -262,15 +328,13 @@ impl Cursor {
             }
             json::write(&row, out)?;
             rows += 1;
-            let is_full = rows >= self.batching.max_rows || out.len() >= max_bytes;
-            if is_full || rows >= self.batching.min_rows && rows % 64 == 0 && Instant::now() >= deadline {
+            let is_full = rows >= self.batching.max_rows || out.len() >= limits.max_bytes;
+            if is_full
+                || rows >= self.batching.min_rows && rows % 64 == 0 && Instant::now() >= limits.deadline
+            {
                 break false;
             }
         };
-        self.stream.suspend();
-        if rows > 0 {
-            self.env.wake().answered();
-        }
         Ok(Batch { rows, done })
     }
 

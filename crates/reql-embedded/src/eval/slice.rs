@@ -9,7 +9,7 @@ use super::stream::{Pairs, Source, Stream};
 use super::table::TableRef;
 use super::watch::{Rows, Watched};
 use crate::accounts::Permission;
-use crate::datum::{Datum, key};
+use crate::datum::{Chunk, Datum, key};
 use crate::error::{Error, Result};
 use crate::storage::{self, KeyRange};
 
@@ -32,6 +32,18 @@ impl Source for TableSource {
             Scan::Primary(scan) => scan.next(),
             Scan::Index(scan) => scan.next(),
             Scan::Rows(rows) => Ok(rows.next()),
+        }
+    }
+
+    fn is_table(&self) -> bool {
+        matches!(self.scan, Scan::Primary(_) | Scan::Index(_))
+    }
+
+    fn read_raw(&mut self, chunk: &mut Chunk) -> Result<bool> {
+        match &mut self.scan {
+            Scan::Primary(scan) => Ok(scan.next_with(|bytes| chunk.push(bytes))?.is_some()),
+            Scan::Index(scan) => Ok(scan.next_with(|bytes| chunk.push(bytes))?.is_some()),
+            Scan::Empty | Scan::Rows(_) => Err(Error::internal("These rows aren't stored.")),
         }
     }
 
@@ -58,6 +70,14 @@ impl<S: Source> Source for Watchable<S> {
 
     fn suspend(&mut self) {
         self.rows.suspend();
+    }
+
+    fn is_table(&self) -> bool {
+        self.rows.is_table()
+    }
+
+    fn read_raw(&mut self, chunk: &mut Chunk) -> Result<bool> {
+        self.rows.read_raw(chunk)
     }
 
     fn watch(&self) -> Result<Vec<Watched>> {

@@ -142,6 +142,11 @@ impl Scan {
     /// The next document; `None` at the end.
     #[expect(clippy::should_implement_trait, reason = "an iterator's item could not be `Result<Option<_>>`")]
     pub fn next(&mut self) -> Result<Option<Datum>> {
+        self.next_with(codec::datum)
+    }
+
+    /// What `take` makes of the next document as it is stored; `None` at the end.
+    pub fn next_with<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> Result<Option<T>> {
         if self.walk.is_overdue() {
             self.suspend();
         }
@@ -154,7 +159,7 @@ impl Scan {
             self.walk.since = Some(Instant::now());
         }
         let row = self.walk.next().map_err(|error| self.core.read_failure(error))?;
-        Ok(row.map(|(_, value)| codec::datum(value.value())))
+        Ok(row.map(|(_, value)| take(value.value())))
     }
 
     /// The encoded key of the document that came last.
@@ -255,7 +260,12 @@ impl IndexScan {
     /// The document of the next entry; `None` at the end.
     #[expect(clippy::should_implement_trait, reason = "an iterator's item could not be `Result<Option<_>>`")]
     pub fn next(&mut self) -> Result<Option<Datum>> {
-        if self.advance()? { self.document().map(Some) } else { Ok(None) }
+        self.next_with(codec::datum)
+    }
+
+    /// What `take` makes of the document of the next entry as it is stored; `None` at the end.
+    pub fn next_with<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> Result<Option<T>> {
+        if self.advance()? { self.document_with(take).map(Some) } else { Ok(None) }
     }
 
     /// The encoded index value of the entry that came last.
@@ -270,9 +280,13 @@ impl IndexScan {
 
     /// The document of the entry that came last. Only until the scan is suspended.
     pub fn document(&self) -> Result<Datum> {
+        self.document_with(codec::datum)
+    }
+
+    fn document_with<T>(&self, take: impl FnOnce(&[u8]) -> T) -> Result<T> {
         let documents = self.documents.as_ref().ok_or_else(|| self.lost())?;
         let found = documents.get(self.key()).map_err(|error| self.core.read_failure(error))?;
-        found.map(|value| codec::datum(value.value())).ok_or_else(|| self.lost())
+        found.map(|value| take(value.value())).ok_or_else(|| self.lost())
     }
 
     fn lost(&self) -> Error {

@@ -8,6 +8,7 @@ mod fold;
 mod indexed;
 mod join;
 mod merge;
+mod portions;
 mod sources;
 mod stages;
 
@@ -16,15 +17,16 @@ pub use fold::Fold;
 pub use indexed::{DistinctValues, Pairs, SortedRuns};
 pub use join::EqJoin;
 pub use merge::Merge;
+pub use portions::Portions;
 pub use sources::{ArraySource, Chain, Offsets, Range, Slice, Together};
 pub use stages::{ConcatMap, Filter, GroupBy, Map, Predicate, Zip};
-pub(super) use stages::{check_deterministic, too_many_groups};
+pub(super) use stages::{check_deterministic, is_pure, too_many_groups};
 
 use std::sync::Arc;
 
 use super::env::Env;
 use super::watch::Watched;
-use crate::datum::Datum;
+use crate::datum::{Chunk, Datum};
 use crate::error::{Error, Result};
 
 /// Where rows come from.
@@ -38,6 +40,16 @@ pub trait Source: Send {
     /// Whether the rows are all in memory, so that results are arrays rather than streams.
     fn is_array(&self) -> bool {
         false
+    }
+
+    /// Whether the rows can be read as they are stored, which is sooner done than anything with them.
+    fn is_table(&self) -> bool {
+        false
+    }
+
+    /// Reads a row as it is stored; false at the end. Only for what is a table.
+    fn read_raw(&mut self, _: &mut Chunk) -> Result<bool> {
+        Err(Error::internal("These rows aren't read off a table."))
     }
 
     /// Whether there is no end: such a stream can't be an array.
@@ -118,6 +130,11 @@ pub trait Stage: Send + Sync {
 
     /// Fails unless `changes` can follow rows through it.
     fn check_watchable(&self) -> Result<()>;
+
+    /// Whether what becomes of a row depends on nothing but the row, so that rows can be taken in any order.
+    fn is_pure(&self) -> bool {
+        false
+    }
 
     /// Whether it leaves the rows that it keeps as they are.
     fn is_filter(&self) -> bool {
@@ -230,12 +247,53 @@ impl Stream {
 
     /// The next row of a stream without groups.
     pub fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
-        if self.grouped {
-            return Err(Error::logic(
-                "Cannot treat the output of `group` as a stream (did you mean to `ungroup`?).",
-            ));
-        }
+        self.check_ungrouped()?;
         Ok(self.next_row(env)?.map(|row| row.value))
+    }
+
+    fn check_ungrouped(&self) -> Result<()> {
+        if !self.grouped {
+            return Ok(());
+        }
+        Err(Error::logic("Cannot treat the output of `group` as a stream (did you mean to `ungroup`?)."))
+    }
+
+    /// Reads all rows, and takes in order what `make` makes of them. If that `is_pure`, as stages are, it may be done by several
+    /// threads at once.
+    pub fn for_each<T: Send + 'static>(
+        mut self,
+        env: &Env,
+        is_pure: bool,
+        make: impl Fn(&Env, Row) -> Result<Option<T>> + Send + Sync + 'static,
+        mut take: impl FnMut(T) -> Result<()>,
+    ) -> Result<()> {
+        let make = Arc::new(make);
+        let work = {
+            let make = make.clone();
+            move |mut part: Stream, env: &Env| {
+                let mut made = Vec::new();
+                let end = part.each(env, |row| {
+                    made.extend(make(env, row)?);
+                    Ok(())
+                });
+                (made, end)
+            }
+        };
+        if is_pure && let Some(portions) = Portions::read(&mut self, env, work) {
+            for (made, end) in portions {
+                made.into_iter().try_for_each(&mut take)?;
+                end?;
+            }
+            return Ok(());
+        }
+        self.each(env, |row| make(env, row)?.map_or(Ok(()), &mut take))
+    }
+
+    fn each(&mut self, env: &Env, mut take: impl FnMut(Row) -> Result<()>) -> Result<()> {
+        while let Some(row) = self.next_row(env)? {
+            take(row)?;
+        }
+        Ok(())
     }
 
     /// Lets go of snapshots until the next row is asked for.
@@ -254,13 +312,21 @@ impl Stream {
     }
 
     /// All rows, within the array limit.
-    pub fn rows(mut self, env: &Env) -> Result<Vec<Datum>> {
+    pub fn rows(self, env: &Env) -> Result<Vec<Datum>> {
         self.check_finite()?;
+        self.check_ungrouped()?;
         let mut rows = Vec::new();
-        while let Some(row) = self.next(env)? {
-            rows.push(row);
-            env.limits.check_array(rows.len())?;
-        }
+        // Rows that nothing happens to are sooner taken than handed about.
+        let is_worked_on = !self.stages.is_empty();
+        self.for_each(
+            env,
+            is_worked_on,
+            |_, row| Ok(Some(row.value)),
+            |row| {
+                rows.push(row);
+                env.limits.check_array(rows.len())
+            },
+        )?;
         Ok(rows)
     }
 }

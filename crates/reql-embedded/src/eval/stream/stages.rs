@@ -22,6 +22,10 @@ impl Stage for Map {
     fn check_watchable(&self) -> Result<()> {
         check_deterministic(&self.0)
     }
+
+    fn is_pure(&self) -> bool {
+        is_pure(&self.0)
+    }
 }
 
 /// Keeps the rows that match.
@@ -40,6 +44,10 @@ impl Stage for Filter {
                 default.as_ref().map_or(Ok(()), check_deterministic)
             }
         }
+    }
+
+    fn is_pure(&self) -> bool {
+        self.check_watchable().is_ok()
     }
 
     fn is_filter(&self) -> bool {
@@ -99,6 +107,10 @@ impl Stage for ConcatMap {
     fn check_watchable(&self) -> Result<()> {
         Err(Error::logic("Cannot call `changes` after `concat_map`."))
     }
+
+    fn is_pure(&self) -> bool {
+        is_pure(&self.func)
+    }
 }
 
 /// Merges the two sides of each row of a join.
@@ -119,6 +131,10 @@ impl Stage for Zip {
 
     fn check_watchable(&self) -> Result<()> {
         Err(Error::logic("Cannot call `changes` after `zip`."))
+    }
+
+    fn is_pure(&self) -> bool {
+        true
     }
 }
 
@@ -162,6 +178,10 @@ impl Stage for GroupBy {
 
     fn check_watchable(&self) -> Result<()> {
         Err(Error::logic("Cannot call `changes` after `group`."))
+    }
+
+    fn is_pure(&self) -> bool {
+        self.by.iter().all(is_pure)
     }
 }
 
@@ -207,9 +227,14 @@ pub fn too_many_groups(limit: usize) -> Error {
     Error::new(ErrorKind::ResourceLimit, format!("Too many groups (> {limit})."))
 }
 
+/// Whether a function makes the same of the same row throughout a query.
+pub fn is_pure(func: &Func) -> bool {
+    func.determinism().holds_despite(Determinism::ONE_SERVER.join(Determinism::CONSTANT_NOW))
+}
+
 /// Fails when a function on the way to `changes` could tell the same row apart from itself.
 pub fn check_deterministic(func: &Func) -> Result<()> {
-    if func.determinism().holds_despite(Determinism::ONE_SERVER.join(Determinism::CONSTANT_NOW)) {
+    if is_pure(func) {
         return Ok(());
     }
     Err(Error::logic("Cannot call `changes` after a non-deterministic function.").at(func.bt))

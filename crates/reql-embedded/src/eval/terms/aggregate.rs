@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::datum::Datum;
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::eval::grouped::{Accumulator, accumulate};
-use crate::eval::stream::{Filter, Predicate};
+use crate::eval::stream::{Filter, Predicate, is_pure};
 use crate::eval::table::{SingleSelection, Sorting, TableSlice};
 use crate::eval::{Arity, Call, Env, Func, Grouping, Shortcut, Spec, Val, Value};
 use crate::term::TermType;
@@ -21,7 +21,7 @@ pub const TERMS: &[Spec] = &[
 ];
 
 /// Runs an accumulator over all rows of a sequence.
-fn boil_down(call: &Call<'_>, sequence: Val, accumulator: &impl Accumulator) -> Result<Val> {
+fn boil_down(call: &Call<'_>, sequence: Val, accumulator: impl Accumulator) -> Result<Val> {
     let bt = sequence.bt;
     let stream = sequence.into_stream(call.env)?;
     stream.check_finite().at(bt)?;
@@ -34,7 +34,7 @@ fn count(call: &mut Call<'_>) -> Result<Val> {
         let predicate = Predicate::of(call.arg(1)?)?;
         let bt = sequence.bt;
         let matching = sequence.into_stream(call.env)?.then(Filter(predicate));
-        return boil_down(call, Val { value: Value::Stream(matching), bt }, &Count);
+        return boil_down(call, Val { value: Value::Stream(matching), bt }, Count);
     }
     if matches!(sequence.value, Value::Table(_) | Value::Slice(_)) {
         return Ok(call.val(sequence.into_slice()?.count(call.env).at(call.bt())?.into()));
@@ -46,7 +46,7 @@ fn count(call: &mut Call<'_>) -> Result<Val> {
     };
     match size {
         Some(size) => Ok(call.val(size.into())),
-        None => boil_down(call, sequence, &Count),
+        None => boil_down(call, sequence, Count),
     }
 }
 
@@ -64,11 +64,20 @@ fn size(datum: &Datum) -> Option<usize> {
 struct Count;
 
 impl Accumulator for Count {
+    type Item = ();
     type State = u64;
 
-    fn add(&self, _: &Env, state: &mut u64, _: Datum) -> Result<bool> {
+    fn item(&self, _: &Env, _: Datum) -> Result<Option<()>> {
+        Ok(Some(()))
+    }
+
+    fn is_pure(&self) -> bool {
+        true
+    }
+
+    fn add(&self, _: &Env, state: &mut u64, (): ()) -> Result<()> {
         *state += 1;
-        Ok(true)
+        Ok(())
     }
 
     fn finish(&self, state: u64) -> Result<Datum> {
@@ -79,20 +88,29 @@ impl Accumulator for Count {
 fn reduce(call: &mut Call<'_>) -> Result<Val> {
     let sequence = call.arg(0)?;
     let func = call.arg(1)?.into_func(Shortcut::None)?;
-    boil_down(call, sequence, &Reduce(func))
+    boil_down(call, sequence, Reduce(func))
 }
 
 struct Reduce(Func);
 
 impl Accumulator for Reduce {
+    type Item = Datum;
     type State = Option<Datum>;
 
-    fn add(&self, env: &Env, state: &mut Self::State, row: Datum) -> Result<bool> {
+    fn item(&self, _: &Env, row: Datum) -> Result<Option<Datum>> {
+        Ok(Some(row))
+    }
+
+    fn is_pure(&self) -> bool {
+        true
+    }
+
+    fn add(&self, env: &Env, state: &mut Self::State, row: Datum) -> Result<()> {
         *state = Some(match state.take() {
             Some(earlier) => self.0.call(env, &[earlier, row])?,
             None => row,
         });
-        Ok(true)
+        Ok(())
     }
 
     fn finish(&self, state: Self::State) -> Result<Datum> {
@@ -119,16 +137,20 @@ impl Aspect {
             result => result.at(self.bt),
         }
     }
+
+    fn is_pure(&self) -> bool {
+        self.func.as_ref().is_none_or(is_pure)
+    }
 }
 
 fn sum(call: &mut Call<'_>) -> Result<Val> {
     let (sequence, aspect) = sequence_and_aspect(call)?;
-    boil_down(call, sequence, &Sum(aspect))
+    boil_down(call, sequence, Sum(aspect))
 }
 
 fn avg(call: &mut Call<'_>) -> Result<Val> {
     let (sequence, aspect) = sequence_and_aspect(call)?;
-    boil_down(call, sequence, &Avg(aspect))
+    boil_down(call, sequence, Avg(aspect))
 }
 
 /// The arguments of terms that can't use an index, although they know the option.
@@ -161,12 +183,20 @@ fn name(call: &Call<'_>) -> String {
 struct Sum(Aspect);
 
 impl Accumulator for Sum {
+    type Item = f64;
     type State = f64;
 
-    fn add(&self, env: &Env, state: &mut f64, row: Datum) -> Result<bool> {
-        let number = self.0.of(env, row, |value| value.as_num())?;
-        *state += number.unwrap_or_default();
-        Ok(number.is_some())
+    fn item(&self, env: &Env, row: Datum) -> Result<Option<f64>> {
+        self.0.of(env, row, |value| value.as_num())
+    }
+
+    fn is_pure(&self) -> bool {
+        self.0.is_pure()
+    }
+
+    fn add(&self, _: &Env, state: &mut f64, number: f64) -> Result<()> {
+        *state += number;
+        Ok(())
     }
 
     fn finish(&self, state: f64) -> Result<Datum> {
@@ -177,13 +207,21 @@ impl Accumulator for Sum {
 struct Avg(Aspect);
 
 impl Accumulator for Avg {
+    type Item = f64;
     type State = (f64, u64);
 
-    fn add(&self, env: &Env, (total, count): &mut Self::State, row: Datum) -> Result<bool> {
-        let number = self.0.of(env, row, |value| value.as_num())?;
-        *total += number.unwrap_or_default();
-        *count += u64::from(number.is_some());
-        Ok(number.is_some())
+    fn item(&self, env: &Env, row: Datum) -> Result<Option<f64>> {
+        self.0.of(env, row, |value| value.as_num())
+    }
+
+    fn is_pure(&self) -> bool {
+        self.0.is_pure()
+    }
+
+    fn add(&self, _: &Env, (total, count): &mut Self::State, number: f64) -> Result<()> {
+        *total += number;
+        *count += 1;
+        Ok(())
     }
 
     fn finish(&self, (total, count): Self::State) -> Result<Datum> {
@@ -209,7 +247,7 @@ fn extreme(call: &mut Call<'_>) -> Result<Val> {
     }
     let better = if call.kind() == TermType::Min { Ordering::Less } else { Ordering::Greater };
     let aspect = Aspect { func, bt: call.bt() };
-    boil_down(call, sequence, &Extreme { aspect, better, name: name(call) })
+    boil_down(call, sequence, Extreme { aspect, better, name: name(call) })
 }
 
 /// The first or the last row of a table in the order of an index or, without one, of the primary key.
@@ -235,15 +273,23 @@ struct Extreme {
 }
 
 impl Accumulator for Extreme {
-    /// The best value so far with its row.
+    /// A value with its row, and the best one so far.
+    type Item = (Datum, Datum);
     type State = Option<(Datum, Datum)>;
 
-    fn add(&self, env: &Env, state: &mut Self::State, row: Datum) -> Result<bool> {
-        let Some(value) = self.aspect.of(env, row.clone(), Ok)? else { return Ok(false) };
+    fn item(&self, env: &Env, row: Datum) -> Result<Option<Self::Item>> {
+        Ok(self.aspect.of(env, row.clone(), Ok)?.map(|value| (value, row)))
+    }
+
+    fn is_pure(&self) -> bool {
+        self.aspect.is_pure()
+    }
+
+    fn add(&self, _: &Env, state: &mut Self::State, (value, row): Self::Item) -> Result<()> {
         if state.as_ref().is_none_or(|(best, _)| value.cmp(best) == self.better) {
             *state = Some((value, row));
         }
-        Ok(true)
+        Ok(())
     }
 
     fn finish(&self, state: Self::State) -> Result<Datum> {

@@ -1,0 +1,311 @@
+//! Reading a stream with the help of idle processors.
+//!
+//! The rows of a table come off the file one after the other, and whoever reads the stream takes them in one after the
+//! other. What happens to each in between doesn't depend on the others, and is most of the work. So the reader leaves
+//! portions of rows, as they are stored, to threads that have nothing else to do, works on others itself, and takes the
+//! results in order: nobody can tell from an answer, or from an error, how many processors had a part in it.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+
+use super::{Source, Stream};
+use crate::datum::{Chunk, Datum};
+use crate::error::{Error, Result};
+use crate::eval::env::Env;
+
+/// The first portion of a stream is small, and worked on by the reader itself: most streams aren't worth anybody's help.
+const FIRST_PORTION: usize = 32;
+/// The largest portion, in rows, and about
+const LARGEST_PORTION: usize = 512;
+/// in bytes: a few of them are in memory at once.
+const PORTION_BYTES: usize = 128 << 10;
+/// Portions grow until they take so long, and shrink when they take longer: rows may be slow to work on, and a batch has a deadline.
+const PORTION_TIME: Duration = Duration::from_millis(2);
+/// How many portions are kept ready for each helper.
+const READY: usize = 2;
+
+/// What is made of a portion of the rows, which come as a stream of their own.
+type Work<T> = Arc<dyn Fn(Stream, &Env) -> T + Send + Sync>;
+
+/// What is made of a stream's rows, portion by portion.
+pub struct Portions<'a, T> {
+    stream: &'a mut Stream,
+    env: &'a Env,
+    work: Work<T>,
+    exchange: Arc<Exchange<T>>,
+    helpers: usize,
+    size: usize,
+    /// Whether the stream has no more rows.
+    has_ended: bool,
+    /// Whether its reader wants no more.
+    is_stopped: bool,
+    _reader: Tally,
+}
+
+/// Where portions lie until they are taken, and what came of them until that is.
+struct Exchange<T> {
+    state: Mutex<State<T>>,
+    /// There are rows to work on, or there will be no more.
+    opened: Condvar,
+    /// A portion is done.
+    done: Condvar,
+}
+
+struct State<T> {
+    /// In the order of the rows.
+    portions: VecDeque<Portion<T>>,
+    /// The number of the first of them.
+    first: usize,
+    is_closed: bool,
+}
+
+enum Portion<T> {
+    Open(Stream),
+    Taken,
+    Done(Outcome<T>),
+}
+
+/// What came of a portion, or the panic that did.
+type Outcome<T> = std::result::Result<T, Box<dyn Any + Send>>;
+
+impl<'a, T: Send + 'static> Portions<'a, T> {
+    /// Begins to read; `None` if the stream has to be read row by row.
+    pub fn read(
+        stream: &'a mut Stream,
+        env: &'a Env,
+        work: impl Fn(Stream, &Env) -> T + Send + Sync + 'static,
+    ) -> Option<Self> {
+        let is_open = env.may_wait && stream.waiting.is_empty() && stream.source.is_table();
+        let is_pure = is_open && stream.stages.iter().all(|stage| stage.is_pure());
+        is_pure.then(|| Portions {
+            stream,
+            env,
+            work: Arc::new(work),
+            exchange: Arc::default(),
+            helpers: 0,
+            size: FIRST_PORTION,
+            has_ended: false,
+            is_stopped: false,
+            _reader: Tally::of(&READERS),
+        })
+    }
+
+    /// Reads no further. The portions that have been read are still to be asked for.
+    pub fn stop(&mut self) {
+        self.is_stopped = true;
+    }
+
+    /// Whether all of the stream has been read.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Reads a portion.
+    fn fetch(&mut self) -> Stream {
+        let mut chunk = Chunk::default();
+        let mut failure = None;
+        while chunk.count() < self.size && chunk.bytes() < PORTION_BYTES {
+            match self.stream.source.read_raw(&mut chunk) {
+                Ok(true) => {}
+                end => {
+                    failure = end.err();
+                    self.has_ended = true;
+                    break;
+                }
+            }
+        }
+        Stream {
+            source: Box::new(Fetched { chunk, at: 0, failure }),
+            stages: self.stream.stages.clone(),
+            waiting: Vec::new(),
+            grouped: self.stream.grouped,
+        }
+    }
+
+    fn work_on(&mut self, number: usize, part: Stream) {
+        let began = Instant::now();
+        let done = (self.work)(part, self.env);
+        self.exchange.lock().put(number, Ok(done));
+        self.size = match began.elapsed() {
+            quick if quick < PORTION_TIME => (self.size * 2).min(LARGEST_PORTION),
+            slow if slow > 2 * PORTION_TIME => (self.size / 2).max(1),
+            _ => self.size,
+        };
+        self.call_for_help();
+    }
+
+    /// Gets a helper for what is still to be read, if there is one. Without a runtime there is none.
+    fn call_for_help(&mut self) {
+        if self.has_ended || self.is_stopped || !is_idle() {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else { return };
+        let (exchange, work, env, tally) =
+            (self.exchange.clone(), self.work.clone(), self.env.clone(), Tally::of(&HELPERS));
+        drop(runtime.spawn_blocking(move || {
+            let _tally = tally;
+            exchange.help(&work, &env);
+        }));
+        self.helpers += 1;
+    }
+}
+
+/// What was made of each portion.
+impl<T: Send + 'static> Iterator for Portions<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        loop {
+            let mut state = self.exchange.lock();
+            if let Some(done) = state.next_done() {
+                return Some(done.unwrap_or_else(|panic| resume_unwind(panic)));
+            }
+            let wants_more = !self.has_ended && !self.is_stopped;
+            if wants_more && state.ready() < (READY * self.helpers).max(1) {
+                drop(state);
+                let part = self.fetch();
+                self.exchange.open(part);
+            } else if let Some((number, part)) = state.take() {
+                drop(state);
+                self.work_on(number, part);
+            } else if state.portions.is_empty() {
+                return None;
+            } else {
+                drop(self.exchange.done.wait(state).unwrap_or_else(PoisonError::into_inner));
+            }
+        }
+    }
+}
+
+/// Nobody need begin with what nobody waits for.
+impl<T> Drop for Portions<'_, T> {
+    fn drop(&mut self) {
+        let mut state = self.exchange.lock();
+        state.is_closed = true;
+        state.portions.clear();
+        self.exchange.opened.notify_all();
+    }
+}
+
+impl<T> Default for Exchange<T> {
+    fn default() -> Self {
+        let state = State { portions: VecDeque::new(), first: 0, is_closed: false };
+        Exchange { state: Mutex::new(state), opened: Condvar::new(), done: Condvar::new() }
+    }
+}
+
+impl<T> Exchange<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self, part: Stream) {
+        self.lock().portions.push_back(Portion::Open(part));
+        self.opened.notify_one();
+    }
+
+    /// Works on portions until there will be no more.
+    fn help(&self, work: &Work<T>, env: &Env) {
+        let mut state = self.lock();
+        while !state.is_closed {
+            let Some((number, part)) = state.take() else {
+                state = self.opened.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            drop(state);
+            let done = catch_unwind(AssertUnwindSafe(|| work(part, env)));
+            state = self.lock();
+            state.put(number, done);
+            self.done.notify_one();
+        }
+    }
+}
+
+impl<T> State<T> {
+    /// The first portion that nobody works on, with its number.
+    fn take(&mut self) -> Option<(usize, Stream)> {
+        let at = self.portions.iter().position(|portion| matches!(portion, Portion::Open(_)))?;
+        match std::mem::replace(&mut self.portions[at], Portion::Taken) {
+            Portion::Open(part) => Some((self.first + at, part)),
+            _ => None,
+        }
+    }
+
+    fn put(&mut self, number: usize, done: Outcome<T>) {
+        // It isn't there any more if the reader has gone.
+        if let Some(portion) = number.checked_sub(self.first).and_then(|at| self.portions.get_mut(at)) {
+            *portion = Portion::Done(done);
+        }
+    }
+
+    /// How many portions nobody works on yet.
+    fn ready(&self) -> usize {
+        self.portions.iter().filter(|portion| matches!(portion, Portion::Open(_))).count()
+    }
+
+    /// What came of the first portion, once that is known.
+    fn next_done(&mut self) -> Option<Outcome<T>> {
+        match self.portions.pop_front()? {
+            Portion::Done(done) => {
+                self.first += 1;
+                Some(done)
+            }
+            portion => {
+                self.portions.push_front(portion);
+                None
+            }
+        }
+    }
+}
+
+/// How many streams are being read in this way, and how many threads help.
+static READERS: AtomicUsize = AtomicUsize::new(0);
+static HELPERS: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether there is a processor that, as far as reading streams goes, has nothing to do.
+fn is_idle() -> bool {
+    static PROCESSORS: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZero::get));
+    READERS.load(Ordering::Relaxed) + HELPERS.load(Ordering::Relaxed) < *PROCESSORS
+}
+
+/// Counts as long as it lives.
+struct Tally(&'static AtomicUsize);
+
+impl Tally {
+    fn of(counter: &'static AtomicUsize) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Tally(counter)
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Rows that have been read, and what went wrong after them.
+struct Fetched {
+    chunk: Chunk,
+    at: usize,
+    failure: Option<Error>,
+}
+
+impl Source for Fetched {
+    fn next(&mut self, _: &Env) -> Result<Option<Datum>> {
+        let row = self.chunk.get(self.at);
+        self.at += 1;
+        match row {
+            Some(row) => Ok(Some(row)),
+            None => self.failure.take().map_or(Ok(None), Err),
+        }
+    }
+}
