@@ -144,6 +144,16 @@ impl Session {
             if self.draining && work.jobs.is_empty() && work.outbound.is_empty() {
                 return Ok(Ending::Shutdown);
             }
+            if !self.draining && work.jobs.is_empty() && work.outbound.is_empty() {
+                let inbound = &mut self.inbound;
+                if let Some(read) = attention.gaze(|| inbound.glance(reader.as_ref()).transpose()) {
+                    if read? == 0 {
+                        return Ok(Ending::Closed);
+                    }
+                    attention.asked(Instant::now());
+                    continue;
+                }
+            }
             tokio::select! {
                 biased;
                 read = self.inbound.fill(&mut reader), if !self.draining && self.inbound.has_room() => {

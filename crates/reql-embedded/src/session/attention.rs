@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// How soon a client has to ask again, and how long it is watched for that.
 const MOMENT: Duration = Duration::from_micros(60);
 
+/// How long other tasks of the runtime may have to wait for their turn meanwhile.
+const GAZE: Duration = Duration::from_micros(20);
+
 /// How many times in a row a client must have asked so soon.
 const STREAK: u32 = 4;
 
@@ -51,6 +54,19 @@ impl Attention {
         let soon = self.answered.take().is_some_and(|answered| now - answered < MOMENT);
         let alone = self.last.swap(self.session, Ordering::Relaxed) == self.session;
         self.streak = if soon && alone { self.streak.saturating_add(1) } else { 0 };
+    }
+
+    /// Looks again and again for a while, until `look` finds something.
+    pub(super) fn gaze<T>(&self, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+        let began = Instant::now();
+        let mut now = began;
+        while now - began < GAZE && self.is_watchful(now) {
+            if let Some(found) = look() {
+                return Some(found);
+            }
+            now = Instant::now();
+        }
+        None
     }
 
     /// Whether the next query is worth watching for.
