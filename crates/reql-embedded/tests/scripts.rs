@@ -41,16 +41,15 @@ impl InProcess {
 
 impl Runner for InProcess {
     fn ask(&mut self, query: &str) -> Answer {
-        let Ok(syntax::Json::Array(parts)) = syntax::parse(query.as_bytes()) else {
+        let arena = syntax::Arena::new();
+        let Ok(syntax::Json::Array(parts)) = syntax::parse(query.as_bytes(), &arena) else {
             panic!("not the JSON of a query: {query}");
         };
-        let mut parts = parts.into_iter().skip(1);
-        let term = parts.next();
-        let optargs = match parts.next() {
+        let optargs = match parts.get(2) {
             Some(syntax::Json::Object(optargs)) => optargs,
-            _ => Vec::new(),
+            _ => &[][..],
         };
-        let query = Query::new(term, optargs).expect("a query");
+        let query = Query::new(parts.get(1).copied(), optargs).expect("a query");
         let env = Env::new(self.instance.clone(), "admin".into(), Interrupt::default(), true);
         let result = eval::run(&query, env).and_then(read_all);
         result.unwrap_or_else(|error| Answer::Error(failure(&error, &query)))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::packed::{self, Scalar, Visitor};
 use super::pseudo::{self, Literals, binary};
-use super::syntax::{self, Json};
+use super::syntax::{self, Arena, Json};
 use super::{Datum, ObjectBuilder, number};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -17,7 +17,8 @@ pub fn parse(text: &str) -> Result<Datum> {
     if text.contains('\0') {
         return Err(Error::logic("Encountered unescaped null byte in JSON string."));
     }
-    let tree = syntax::parse(text.as_bytes()).map_err(|error| {
+    let arena = Arena::new();
+    let tree = syntax::parse(text.as_bytes(), &arena).map_err(|error| {
         let shown = if text.len() > 40 { Cow::Owned(format!("{}...", cut(text, 37))) } else { text.into() };
         Error::logic(format!("Failed to parse \"{shown}\" as JSON: {error}"))
     })?;
@@ -38,14 +39,14 @@ pub fn from_tree(tree: Json<'_>, literals: Literals) -> Result<Datum> {
         Json::Null => Ok(Datum::Null),
         Json::Bool(value) => Ok(Datum::Bool(value)),
         Json::Num(value) => Datum::num(value),
-        Json::Str(text) => Ok(Datum::Str(Arc::from(&*text))),
+        Json::Str(text) => Ok(Datum::Str(Arc::from(text))),
         Json::Array(items) => {
-            Ok(Datum::array(items.into_iter().map(|item| from_tree(item, literals)).collect::<Result<_>>()?))
+            Ok(Datum::array(items.iter().map(|item| from_tree(*item, literals)).collect::<Result<_>>()?))
         }
         Json::Object(fields) => {
             let mut object = ObjectBuilder::new();
-            for (key, value) in fields {
-                if object.insert(&*key, from_tree(value, literals)?).is_some() {
+            for &(key, value) in fields {
+                if object.insert(key, from_tree(value, literals)?).is_some() {
                     return Err(Error::logic(format!("Duplicate key {} in JSON.", Datum::str(key).print())));
                 }
             }

@@ -11,8 +11,11 @@ pub const MAX_DEPTH: usize = 10_000;
 /// So many digits always make an integer that a double holds exactly. The numbers of terms have three.
 const EXACT_DIGITS: usize = 15;
 
-/// A JSON value. Strings without escapes borrow from the text.
-#[derive(Debug, Clone, PartialEq)]
+/// Where the parts of trees are kept.
+pub type Arena = bumpalo::Bump;
+
+/// A JSON value, whose parts are in the text or in an arena.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Json<'a> {
     /// `null`
     Null,
@@ -21,11 +24,11 @@ pub enum Json<'a> {
     /// Any number, as a double.
     Num(f64),
     /// A string.
-    Str(Cow<'a, str>),
+    Str(&'a str),
     /// An array.
-    Array(Vec<Json<'a>>),
+    Array(&'a [Json<'a>]),
     /// An object, in the order of the text, duplicate keys included.
-    Object(Vec<(Cow<'a, str>, Json<'a>)>),
+    Object(&'a [(&'a str, Json<'a>)]),
 }
 
 impl Json<'_> {
@@ -61,8 +64,8 @@ fn fail<T>(message: &'static str) -> Result<T> {
 }
 
 /// Parses one JSON value that fills the text.
-pub fn parse(text: &[u8]) -> Result<Json<'_>> {
-    let mut parser = Parser { text, at: 0, depth: 0 };
+pub fn parse<'a>(text: &'a [u8], arena: &'a Arena) -> Result<Json<'a>> {
+    let mut parser = Parser { text, arena, at: 0, depth: 0, items: Vec::new(), fields: Vec::new() };
     parser.skip_space();
     if parser.peek().is_none() {
         return fail("The document is empty.");
@@ -77,8 +80,13 @@ pub fn parse(text: &[u8]) -> Result<Json<'_>> {
 
 struct Parser<'a> {
     text: &'a [u8],
+    arena: &'a Arena,
     at: usize,
     depth: usize,
+    /// The elements so far of the arrays that are open, innermost last, and
+    items: Vec<Json<'a>>,
+    /// the fields of the objects.
+    fields: Vec<(&'a str, Json<'a>)>,
 }
 
 impl<'a> Parser<'a> {
@@ -132,16 +140,19 @@ impl<'a> Parser<'a> {
     }
 
     fn array(&mut self) -> Result<Json<'a>> {
-        let mut items = Vec::new();
+        let first = self.items.len();
         self.skip_space();
         if self.eat(b']') {
-            return Ok(Json::Array(items));
+            return Ok(Json::Array(&[]));
         }
         loop {
             self.skip_space();
-            items.push(self.value()?);
+            let item = self.value()?;
+            self.items.push(item);
             self.skip_space();
             if self.eat(b']') {
+                let items = self.arena.alloc_slice_copy(&self.items[first..]);
+                self.items.truncate(first);
                 return Ok(Json::Array(items));
             }
             if !self.eat(b',') {
@@ -151,10 +162,10 @@ impl<'a> Parser<'a> {
     }
 
     fn object(&mut self) -> Result<Json<'a>> {
-        let mut fields = Vec::new();
+        let first = self.fields.len();
         self.skip_space();
         if self.eat(b'}') {
-            return Ok(Json::Object(fields));
+            return Ok(Json::Object(&[]));
         }
         loop {
             self.skip_space();
@@ -167,9 +178,12 @@ impl<'a> Parser<'a> {
                 return fail("Missing a colon after a name of object member.");
             }
             self.skip_space();
-            fields.push((key, self.value()?));
+            let value = self.value()?;
+            self.fields.push((key, value));
             self.skip_space();
             if self.eat(b'}') {
+                let fields = self.arena.alloc_slice_copy(&self.fields[first..]);
+                self.fields.truncate(first);
                 return Ok(Json::Object(fields));
             }
             if !self.eat(b',') {
@@ -223,43 +237,36 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn string(&mut self) -> Result<Cow<'a, str>> {
+    fn string(&mut self) -> Result<&'a str> {
         self.at += 1;
-        let start = self.at;
-        let mut unescaped: Option<Vec<u8>> = None;
+        let plain = self.plain();
+        if self.eat(b'"') {
+            return checked(plain);
+        }
+        let mut unescaped = plain.to_vec();
         loop {
             match self.peek() {
-                None => return fail("Missing a closing quotation mark in string."),
+                None | Some(0) => return fail("Missing a closing quotation mark in string."),
                 Some(b'"') => break,
                 Some(b'\\') => {
-                    let out = unescaped.get_or_insert_with(|| self.text[start..self.at].to_vec());
                     self.at += 1;
-                    // Reborrowing through a local keeps the parser free to move on.
                     let mut piece = [0; 4];
-                    let piece = Self::escape(self.text, &mut self.at, &mut piece)?;
-                    out.extend_from_slice(piece);
+                    unescaped.extend_from_slice(Self::escape(self.text, &mut self.at, &mut piece)?);
                 }
-                Some(byte) if byte < 0x20 => {
-                    return fail(if byte == 0 {
-                        "Missing a closing quotation mark in string."
-                    } else {
-                        "Invalid escape character in string."
-                    });
-                }
-                Some(byte) => {
-                    if let Some(out) = &mut unescaped {
-                        out.push(byte);
-                    }
-                    self.at += 1;
-                }
+                Some(_) => return fail("Invalid escape character in string."),
             }
+            unescaped.extend_from_slice(self.plain());
         }
-        let raw = &self.text[start..self.at];
         self.at += 1;
-        match unescaped {
-            None => Ok(Cow::Borrowed(checked(raw)?)),
-            Some(bytes) => Ok(Cow::Owned(checked(&bytes)?.to_owned())),
-        }
+        Ok(self.arena.alloc_str(checked(&unescaped)?))
+    }
+
+    /// What comes before the next quotation mark, backslash or control character.
+    fn plain(&mut self) -> &'a [u8] {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20)).unwrap_or(rest.len());
+        self.at += end;
+        &rest[..end]
     }
 
     /// Reads what follows a backslash.

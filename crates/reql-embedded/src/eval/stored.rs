@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::compile::compile_function;
 use super::env::Env;
 use super::func::Func;
-use crate::datum::{Datum, json, key, syntax};
+use crate::datum::syntax::{self, Arena};
+use crate::datum::{Datum, json, key};
 use crate::error::{Bt, Error, Result};
 use crate::geo;
 use crate::storage::{IndexCompiler, IndexFunction, IndexSpec};
@@ -47,7 +48,8 @@ fn substitute(term: &mut RawTerm, bindings: &[(i64, Datum)], implicit: Option<&D
 
 /// The source of a stored function.
 pub fn source(text: &str) -> Result<RawTerm> {
-    let tree = syntax::parse(text.as_bytes())
+    let arena = Arena::new();
+    let tree = syntax::parse(text.as_bytes(), &arena)
         .map_err(|error| Error::internal(format!("A stored function is damaged: {error}")))?;
     RawTerm::parse(tree, &mut Backtraces::default()).map_err(|error| error.moved_to(Bt::default()))
 }

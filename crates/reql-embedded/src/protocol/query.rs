@@ -1,8 +1,6 @@
 //! The envelope of a query: `[type, term, {optional arguments}]`. What the term means is for others to say.
 
-use std::borrow::Cow;
-
-use crate::datum::syntax::{self, Json};
+use crate::datum::syntax::{self, Arena, Json};
 use crate::engine::Error;
 
 /// What a frame asks for.
@@ -30,16 +28,16 @@ pub struct Envelope<'a> {
     /// The term. Drivers leave it out in everything but START.
     pub term: Option<Json<'a>>,
     /// The global optional arguments.
-    pub optargs: Vec<(Cow<'a, str>, Json<'a>)>,
+    pub optargs: &'a [(&'a str, Json<'a>)],
 }
 
 /// The number of the term DATUM: optional arguments may come wrapped in it.
 const TERM_DATUM: f64 = 1.0;
 
 impl<'a> Envelope<'a> {
-    /// Takes a payload apart.
-    pub fn parse(payload: &'a [u8]) -> Result<Self, Error> {
-        let items = match syntax::parse(payload).map_err(|_| Error::unparseable())? {
+    /// Takes a payload apart; what it is made of goes into the arena.
+    pub fn parse(payload: &'a [u8], arena: &'a Arena) -> Result<Self, Error> {
+        let items = match syntax::parse(payload, arena).map_err(|_| Error::unparseable())? {
             Json::Array(items) => items,
             other => {
                 let found = other.type_name();
@@ -52,11 +50,11 @@ impl<'a> Envelope<'a> {
                 "Expected 1 to 3 elements in the top-level query, but found {len}."
             )));
         }
-        let mut items = items.into_iter();
+        let mut items = items.iter().copied();
         let kind = query_type(items.next())?;
         let term = items.next();
         let optargs = match items.next() {
-            None => Vec::new(),
+            None => &[],
             Some(Json::Object(optargs)) => optargs,
             Some(other) => {
                 let found = other.type_name();
@@ -64,7 +62,7 @@ impl<'a> Envelope<'a> {
             }
         };
         let noreply =
-            optargs.iter().find(|(name, _)| name == "noreply").is_some_and(|(_, value)| is_true(value));
+            optargs.iter().find(|(name, _)| *name == "noreply").is_some_and(|(_, value)| is_true(value));
         Ok(Self { kind, noreply, term, optargs })
     }
 }
@@ -92,7 +90,7 @@ fn query_type(number: Option<Json<'_>>) -> Result<QueryType, Error> {
 fn is_true(value: &Json<'_>) -> bool {
     match value {
         Json::Bool(flag) => *flag,
-        Json::Array(term) => matches!(&term[..], [Json::Num(TERM_DATUM), Json::Bool(true)]),
+        Json::Array(term) => matches!(term, [Json::Num(TERM_DATUM), Json::Bool(true)]),
         _ => false,
     }
 }
@@ -101,29 +99,33 @@ fn is_true(value: &Json<'_>) -> bool {
 mod tests {
     use super::*;
 
-    fn message(payload: &str) -> String {
-        Envelope::parse(payload.as_bytes()).expect_err("a refusal").message
+    fn message(payload: impl AsRef<[u8]>) -> String {
+        Envelope::parse(payload.as_ref(), &Arena::new()).expect_err("a refusal").message
     }
 
     #[test]
     fn takes_a_query_apart() {
-        let query = Envelope::parse(b" [1, \"t\" ,{\"db\":[14,[\"x\"]]} ]\n").expect("a query");
+        let arena = Arena::new();
+        let query = Envelope::parse(b" [1, \"t\" ,{\"db\":[14,[\"x\"]]} ]\n", &arena).expect("a query");
         assert_eq!(query.kind, QueryType::Start);
-        assert_eq!(query.term, Some(Json::Str("t".into())));
+        assert_eq!(query.term, Some(Json::Str("t")));
         assert_eq!(query.optargs[0].0, "db");
         assert!(!query.noreply);
     }
 
     #[test]
     fn term_and_optargs_may_be_missing() {
-        let query = Envelope::parse(b"[2]").expect("a query");
-        assert_eq!((query.kind, query.term, query.optargs), (QueryType::Continue, None, Vec::new()));
+        let arena = Arena::new();
+        let query = Envelope::parse(b"[2]", &arena).expect("a query");
+        assert_eq!((query.kind, query.term, query.optargs), (QueryType::Continue, None, &[][..]));
     }
 
     #[test]
     fn reads_noreply_plain_and_wrapped() {
-        let noreply =
-            |optargs: &str| Envelope::parse(format!("[1,1,{optargs}]").as_bytes()).expect("a query").noreply;
+        let noreply = |optargs: &str| {
+            let text = format!("[1,1,{optargs}]");
+            Envelope::parse(text.as_bytes(), &Arena::new()).expect("a query").noreply
+        };
         assert!(noreply(r#"{"noreply":true}"#));
         assert!(noreply(r#"{"x":{"noreply":false},"noreply":[1,true]}"#));
         assert!(!noreply(r#"{"noreply":false}"#));
@@ -141,10 +143,7 @@ mod tests {
         {
             assert_eq!(message(text), Error::unparseable().message, "{text:?}");
         }
-        assert_eq!(
-            Envelope::parse(b"[1,\"\xff\"]").expect_err("no UTF-8").message,
-            Error::unparseable().message
-        );
+        assert_eq!(message(b"[1,\"\xff\"]"), Error::unparseable().message);
     }
 
     #[test]
@@ -171,8 +170,8 @@ mod tests {
     #[test]
     fn depth_costs_no_stack() {
         let deep = |depth| format!("[1,{}1{}]", "[".repeat(depth), "]".repeat(depth));
-        assert!(Envelope::parse(deep(syntax::MAX_DEPTH - 1).as_bytes()).is_ok());
-        assert_eq!(message(&deep(500_000)), Error::unparseable().message);
-        assert_eq!(message(&"[".repeat(500_000)), Error::unparseable().message);
+        assert!(Envelope::parse(deep(syntax::MAX_DEPTH - 1).as_bytes(), &Arena::new()).is_ok());
+        assert_eq!(message(deep(500_000)), Error::unparseable().message);
+        assert_eq!(message("[".repeat(500_000)), Error::unparseable().message);
     }
 }

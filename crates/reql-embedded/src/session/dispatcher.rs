@@ -10,6 +10,7 @@ use super::job::{self, Outcome};
 use super::noreply::{Noreplies, Ticket};
 use super::outbound::Outbound;
 use super::queries::{FollowUp, Queries};
+use crate::datum::syntax::Arena;
 use crate::engine::{
     Client, Cursor, Engine, Envelope, Error, ErrorType, Failure, Interrupt, QueryContext, QueryType, Reason,
     Weight,
@@ -105,7 +106,8 @@ impl Dispatcher {
     /// Takes in a query.
     pub(super) fn take(&mut self, frame: Frame) {
         let Frame { token, payload } = frame;
-        let query = match Envelope::parse(&payload) {
+        let arena = Arena::new();
+        let query = match Envelope::parse(&payload, &arena) {
             Ok(query) => query,
             Err(error) => return response::error(self.outbound.buffer(), token, &error),
         };

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use crate::datum::syntax::Arena;
 use crate::engine::{
     Answer, Batch, Cursor, Engine, Envelope, Error, ErrorType, Failure, Interrupt, Later, Query,
     QueryContext, Weight,
@@ -32,7 +33,8 @@ pub(super) fn compile(engine: &dyn Engine, query: Envelope<'_>) -> Result<Box<dy
 
 /// Compiles and evaluates a query whose text is too long for the connection's own task.
 pub(super) fn start_text(engine: &dyn Engine, payload: &[u8], context: &QueryContext) -> Outcome {
-    let query = Envelope::parse(payload).and_then(|query| compile(engine, query));
+    let arena = Arena::new();
+    let query = Envelope::parse(payload, &arena).and_then(|query| compile(engine, query));
     match query {
         Ok(query) => start(&*query, context, Weight::Heavy),
         Err(error) => Outcome::Failed(error.into()),

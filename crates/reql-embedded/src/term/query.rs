@@ -1,6 +1,5 @@
 //! A query: its term and its global options.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{Backtraces, RawTerm, weight};
@@ -20,17 +19,17 @@ pub struct Query {
 
 impl Query {
     /// From the JSON of its term and of its global options, as far as they are there.
-    pub fn new(term: Option<Json<'_>>, optargs: Vec<(Cow<'_, str>, Json<'_>)>) -> Result<Query> {
+    pub fn new(term: Option<Json<'_>>, optargs: &[(&str, Json<'_>)]) -> Result<Query> {
         let mut places = Backtraces::default();
         let term = term.map(|term| RawTerm::parse(term, &mut places));
         // Errors in options have no place to point at, so their places go nowhere.
         let mut nowhere = Backtraces::default();
         let optargs = optargs
-            .into_iter()
-            .map(|(name, value)| {
+            .iter()
+            .map(|&(name, value)| {
                 let term =
                     RawTerm::parse(value, &mut nowhere).map_err(|error| error.moved_to(Bt::default()))?;
-                Ok((Arc::from(&*name), term))
+                Ok((Arc::from(name), term))
             })
             .collect::<Result<_>>()?;
         Ok(Query { term, places, optargs })

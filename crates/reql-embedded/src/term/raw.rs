@@ -103,7 +103,7 @@ fn walk(
 ) -> Result<RawTerm> {
     let (kind, args, optargs) = match tree {
         Json::Array(items) => return walk_array(items, bt, is_first_arg, outer, places),
-        Json::Object(fields) => (TermType::MakeObj, Vec::new(), fields),
+        Json::Object(fields) => (TermType::MakeObj, &[][..], fields),
         literal => {
             let datum = json::from_tree(literal, Literals::Allowed)
                 .map_err(|error| error.with_kind(ErrorKind::Compile));
@@ -114,7 +114,7 @@ fn walk(
 }
 
 fn walk_array(
-    items: Vec<Json<'_>>,
+    items: &[Json<'_>],
     bt: Bt,
     is_first_arg: bool,
     outer: &Surroundings<'_>,
@@ -127,7 +127,7 @@ fn walk_array(
             bt,
         ));
     }
-    let mut items = items.into_iter();
+    let mut items = items.iter().copied();
     let number = match items.next() {
         Some(Json::Num(number)) => number as i64,
         other => {
@@ -143,9 +143,9 @@ fn walk_array(
         return walk_datum(second, third, size, bt);
     }
     let (args, optargs) = match (second, third) {
-        (None, _) => (Vec::new(), Vec::new()),
-        (Some(Json::Array(args)), None) => (args, Vec::new()),
-        (Some(Json::Object(optargs)), None) => (Vec::new(), optargs),
+        (None, _) => (&[][..], &[][..]),
+        (Some(Json::Array(args)), None) => (args, &[][..]),
+        (Some(Json::Object(optargs)), None) => (&[][..], optargs),
         (Some(Json::Array(args)), Some(Json::Object(optargs))) => (args, optargs),
         (Some(Json::Object(_)), Some(_)) => {
             return Err(malformed("Second and third element in a term are both optional arguments.", bt));
@@ -204,8 +204,8 @@ fn check_surroundings<'a>(
 
 fn walk_children(
     kind: TermType,
-    args: Vec<Json<'_>>,
-    optargs: Vec<(std::borrow::Cow<'_, str>, Json<'_>)>,
+    args: &[Json<'_>],
+    optargs: &[(&str, Json<'_>)],
     bt: Bt,
     is_first_arg: bool,
     outer: &Surroundings<'_>,
@@ -213,15 +213,15 @@ fn walk_children(
 ) -> Result<RawTerm> {
     let here = check_surroundings(kind, bt, is_first_arg, outer)?;
     let mut terms = Vec::with_capacity(args.len());
-    for (index, arg) in args.into_iter().enumerate() {
+    for (index, &arg) in args.iter().enumerate() {
         let place = places.child(bt, Frame::Arg(index));
         let arg =
             stacker::maybe_grow(32 * 1024, 1024 * 1024, || walk(arg, place, index == 0, &here, places))?;
         terms.push(arg);
     }
     let mut options = Vec::with_capacity(optargs.len());
-    for (name, arg) in optargs {
-        let place = places.child(bt, Frame::Optarg(Arc::from(&*name)));
+    for &(name, arg) in optargs {
+        let place = places.child(bt, Frame::Optarg(Arc::from(name)));
         let arg = stacker::maybe_grow(32 * 1024, 1024 * 1024, || walk(arg, place, false, &here, places))?;
         // RethinkDB hands names on as C strings, which end at the first NUL.
         let name = name.split('\0').next().unwrap_or_default();

@@ -3,7 +3,8 @@ use crate::datum::syntax;
 use crate::term::Backtraces;
 
 fn parse(json: &str) -> RawTerm {
-    let tree = syntax::parse(json.as_bytes()).unwrap();
+    let arena = syntax::Arena::new();
+    let tree = syntax::parse(json.as_bytes(), &arena).unwrap();
     RawTerm::parse(tree, &mut Backtraces::default()).unwrap()
 }
 

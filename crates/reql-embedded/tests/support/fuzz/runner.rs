@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use reql_embedded::datum::json;
+use reql_embedded::datum::syntax::Arena;
 use reql_embedded::engine::{Envelope, Interrupt, Reason};
 use reql_embedded::error::Error;
 use reql_embedded::eval::{self, Env};
@@ -116,7 +117,8 @@ fn instance() -> Arc<Instance> {
 }
 
 fn run(instance: &Arc<Instance>, frame: &[u8], interrupt: Interrupt) -> Ran {
-    let Ok(envelope) = Envelope::parse(frame) else { return Ran::Failed };
+    let arena = Arena::new();
+    let Ok(envelope) = Envelope::parse(frame, &arena) else { return Ran::Failed };
     let answer = Query::new(envelope.term, envelope.optargs).and_then(|query| {
         query.is_light();
         let env = Env::new(instance.clone(), "admin".into(), interrupt.clone(), true);
