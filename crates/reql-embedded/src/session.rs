@@ -141,6 +141,7 @@ impl Session {
                     continue;
                 }
             }
+            work.tidy_up();
             if self.draining && work.jobs.is_empty() && work.outbound.is_empty() {
                 return Ok(Ending::Shutdown);
             }

@@ -12,6 +12,11 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// An empty chunk with room for so many values, of so many bytes in all.
+    pub fn with_capacity(count: usize, bytes: usize) -> Self {
+        Chunk { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(count) }
+    }
+
     /// Appends a packed value.
     pub fn push(&mut self, packed: &[u8]) {
         self.bytes.extend_from_slice(packed);

@@ -10,7 +10,7 @@
 //! | 8 | object | width, count, body length, an offset for each field, the fields: key length, key, value |
 //!
 //! Lengths and counts are LEB128; offsets are `width` (1, 2 or 4) bytes each and count from the start of the body.
-//! Fields are sorted by key, so a field is found by bisection without decoding its neighbours.
+//! Fields are sorted by key, so one of many is found by bisection without decoding its neighbours.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -33,6 +33,9 @@ const MAX_ARRAY: usize = 100_000;
 
 /// The longest container, in bytes. A value that holds another one many times is small until it is written.
 const MAX_LENGTH: usize = 256 << 20;
+
+/// Up to so many fields are looked through one by one: most keys differ in their length, which is told at once.
+const FEW_FIELDS: usize = 8;
 
 /// Encodes a value. Fails for `minval` and `maxval`, which can't be stored.
 pub fn encode(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
@@ -311,6 +314,12 @@ impl Packed {
     /// Where the value of the field is.
     fn position(&self, key: &str) -> Option<usize> {
         let layout = self.layout();
+        if layout.count <= FEW_FIELDS {
+            return (0..layout.count).find_map(|index| {
+                let mut at = layout.item(&self.buffer, index);
+                (read_bytes(&self.buffer, &mut at) == key.as_bytes()).then_some(at)
+            });
+        }
         let (mut low, mut high) = (0, layout.count);
         while low < high {
             let middle = (low + high) / 2;

@@ -65,12 +65,12 @@ fn fail<T>(message: &'static str) -> Result<T> {
 
 /// Parses one JSON value that fills the text.
 pub fn parse<'a>(text: &'a [u8], arena: &'a Arena) -> Result<Json<'a>> {
-    let mut parser = Parser { text, arena, at: 0, depth: 0, items: Vec::new(), fields: Vec::new() };
+    let mut parser = Parser { text, arena, at: 0 };
     parser.skip_space();
     if parser.peek().is_none() {
         return fail("The document is empty.");
     }
-    let value = parser.value()?;
+    let value = parser.document()?;
     parser.skip_space();
     match parser.peek() {
         None => Ok(value),
@@ -78,15 +78,19 @@ pub fn parse<'a>(text: &'a [u8], arena: &'a Arena) -> Result<Json<'a>> {
     }
 }
 
+/// Room for the parts of what is open, which is enough for most queries.
+const ROOM: usize = 16;
+
+/// A container whose end has not come yet. Its parts so far lie on a stack for all containers of its type, from `first` on.
+enum Open<'a> {
+    Array { first: usize },
+    Object { first: usize, key: &'a str },
+}
+
 struct Parser<'a> {
     text: &'a [u8],
     arena: &'a Arena,
     at: usize,
-    depth: usize,
-    /// The elements so far of the arrays that are open, innermost last, and
-    items: Vec<Json<'a>>,
-    /// the fields of the objects.
-    fields: Vec<(&'a str, Json<'a>)>,
 }
 
 impl<'a> Parser<'a> {
@@ -106,14 +110,91 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn value(&mut self) -> Result<Json<'a>> {
+    /// Reads a value with all that is in it. Depth takes no stack.
+    fn document(&mut self) -> Result<Json<'a>> {
+        let mut open: Vec<Open<'a>> = Vec::with_capacity(ROOM);
+        let mut items: Vec<Json<'a>> = Vec::with_capacity(ROOM);
+        let mut fields: Vec<(&'a str, Json<'a>)> = Vec::new();
+        loop {
+            self.skip_space();
+            let mut value = match self.peek() {
+                Some(b'[') => {
+                    check_depth(open.len())?;
+                    self.at += 1;
+                    self.skip_space();
+                    if !self.eat(b']') {
+                        open.push(Open::Array { first: items.len() });
+                        continue;
+                    }
+                    Json::Array(&[])
+                }
+                Some(b'{') => {
+                    check_depth(open.len())?;
+                    self.at += 1;
+                    self.skip_space();
+                    if !self.eat(b'}') {
+                        open.push(Open::Object { first: fields.len(), key: self.key()? });
+                        continue;
+                    }
+                    Json::Object(&[])
+                }
+                _ => self.scalar()?,
+            };
+            // The value goes into its container, and that, if it ends with it, into its own.
+            loop {
+                match open.last_mut() {
+                    None => return Ok(value),
+                    Some(Open::Array { first }) => {
+                        items.push(value);
+                        self.skip_space();
+                        if self.eat(b',') {
+                            break;
+                        }
+                        if !self.eat(b']') {
+                            return fail("Missing a comma or ']' after an array element.");
+                        }
+                        value = Json::Array(self.arena.alloc_slice_copy(&items[*first..]));
+                        items.truncate(*first);
+                    }
+                    Some(Open::Object { first, key }) => {
+                        fields.push((*key, value));
+                        self.skip_space();
+                        if self.eat(b',') {
+                            self.skip_space();
+                            *key = self.key()?;
+                            break;
+                        }
+                        if !self.eat(b'}') {
+                            return fail("Missing a comma or '}' after an object member.");
+                        }
+                        value = Json::Object(self.arena.alloc_slice_copy(&fields[*first..]));
+                        fields.truncate(*first);
+                    }
+                }
+                open.pop();
+            }
+        }
+    }
+
+    /// The key of a field, and the colon after it.
+    fn key(&mut self) -> Result<&'a str> {
+        if self.peek() != Some(b'"') {
+            return fail("Missing a name for object member.");
+        }
+        let key = self.string()?;
+        self.skip_space();
+        if !self.eat(b':') {
+            return fail("Missing a colon after a name of object member.");
+        }
+        Ok(key)
+    }
+
+    fn scalar(&mut self) -> Result<Json<'a>> {
         match self.peek() {
             Some(b'n') => self.word("null", Json::Null),
             Some(b't') => self.word("true", Json::Bool(true)),
             Some(b'f') => self.word("false", Json::Bool(false)),
             Some(b'"') => Ok(Json::Str(self.string()?)),
-            Some(b'[') => self.nested(Self::array),
-            Some(b'{') => self.nested(Self::object),
             Some(b'-' | b'0'..=b'9') => self.number(),
             _ => fail("Invalid value."),
         }
@@ -125,70 +206,6 @@ impl<'a> Parser<'a> {
             Ok(value)
         } else {
             fail("Invalid value.")
-        }
-    }
-
-    fn nested(&mut self, parse: fn(&mut Self) -> Result<Json<'a>>) -> Result<Json<'a>> {
-        if self.depth == MAX_DEPTH {
-            return fail("Terminate parsing due to Handler error.");
-        }
-        self.depth += 1;
-        self.at += 1;
-        let value = stacker::maybe_grow(32 * 1024, 1024 * 1024, || parse(self));
-        self.depth -= 1;
-        value
-    }
-
-    fn array(&mut self) -> Result<Json<'a>> {
-        let first = self.items.len();
-        self.skip_space();
-        if self.eat(b']') {
-            return Ok(Json::Array(&[]));
-        }
-        loop {
-            self.skip_space();
-            let item = self.value()?;
-            self.items.push(item);
-            self.skip_space();
-            if self.eat(b']') {
-                let items = self.arena.alloc_slice_copy(&self.items[first..]);
-                self.items.truncate(first);
-                return Ok(Json::Array(items));
-            }
-            if !self.eat(b',') {
-                return fail("Missing a comma or ']' after an array element.");
-            }
-        }
-    }
-
-    fn object(&mut self) -> Result<Json<'a>> {
-        let first = self.fields.len();
-        self.skip_space();
-        if self.eat(b'}') {
-            return Ok(Json::Object(&[]));
-        }
-        loop {
-            self.skip_space();
-            if self.peek() != Some(b'"') {
-                return fail("Missing a name for object member.");
-            }
-            let key = self.string()?;
-            self.skip_space();
-            if !self.eat(b':') {
-                return fail("Missing a colon after a name of object member.");
-            }
-            self.skip_space();
-            let value = self.value()?;
-            self.fields.push((key, value));
-            self.skip_space();
-            if self.eat(b'}') {
-                let fields = self.arena.alloc_slice_copy(&self.fields[first..]);
-                self.fields.truncate(first);
-                return Ok(Json::Object(fields));
-            }
-            if !self.eat(b',') {
-                return fail("Missing a comma or '}' after an object member.");
-            }
         }
     }
 
@@ -312,6 +329,10 @@ impl<'a> Parser<'a> {
         *at += 4;
         digits.map_or_else(|| fail("Incorrect hex digit after \\u escape in string."), Ok)
     }
+}
+
+fn check_depth(depth: usize) -> Result<()> {
+    if depth < MAX_DEPTH { Ok(()) } else { fail("Terminate parsing due to Handler error.") }
 }
 
 fn checked(bytes: &[u8]) -> Result<&str> {

@@ -58,6 +58,9 @@ impl Attention {
 
     /// Looks again and again for a while, until `look` finds something.
     pub(super) fn gaze<T>(&self, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+        if self.streak < STREAK {
+            return None;
+        }
         let began = Instant::now();
         let mut now = began;
         while now - began < GAZE && self.is_watchful(now) {

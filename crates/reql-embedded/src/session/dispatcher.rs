@@ -12,8 +12,8 @@ use super::outbound::Outbound;
 use super::queries::{FollowUp, Queries};
 use crate::datum::syntax::Arena;
 use crate::engine::{
-    Client, Cursor, Engine, Envelope, Error, ErrorType, Failure, Interrupt, QueryContext, QueryType, Reason,
-    Weight,
+    Client, Cursor, Engine, Envelope, Error, ErrorType, Failure, Interrupt, Query, QueryContext, QueryType,
+    Reason, Weight,
 };
 use crate::protocol::frame::Frame;
 use crate::protocol::handshake::Dialect;
@@ -49,6 +49,8 @@ pub(super) struct Dispatcher {
     pub(super) jobs: JoinSet<Done>,
     noreplies: Noreplies,
     in_flight: usize,
+    /// What has been evaluated here: taking it apart takes a while, which no client should wait for.
+    spent: Vec<Box<dyn Query>>,
 }
 
 impl Dispatcher {
@@ -62,6 +64,7 @@ impl Dispatcher {
             jobs: JoinSet::new(),
             noreplies: Noreplies::default(),
             in_flight: 0,
+            spent: Vec::new(),
         }
     }
 
@@ -92,6 +95,11 @@ impl Dispatcher {
             let Some(done) = self.jobs.try_join_next() else { return };
             self.settle(done);
         }
+    }
+
+    /// Takes apart what has been answered.
+    pub(super) fn tidy_up(&mut self) {
+        self.spent.clear();
     }
 
     /// Answers with a result that came from elsewhere.
@@ -149,6 +157,7 @@ impl Dispatcher {
                     if let Some(rest) = self.report(ticket, &context.interrupt, outcome) {
                         self.queries.insert(ticket.token, context.interrupt, Some(rest));
                     }
+                    self.spent.push(query);
                     return;
                 }
             }

@@ -3,7 +3,7 @@
 //! Beginning a transaction and finding a tree cost more than reading a document, so all who read between the same two commits share
 //! them. Whoever goes on reading after the next commit keeps the moment, and with it the pages that it sees.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::{ReadOnlyTable, ReadTransaction, TableDefinition, TableError};
@@ -40,7 +40,7 @@ impl Moment {
 type Tree<V> = Arc<ReadOnlyTable<&'static [u8], V>>;
 
 /// Open trees by name.
-struct Trees<V: redb::Value + 'static>(Mutex<HashMap<Arc<str>, Tree<V>>>);
+struct Trees<V: redb::Value + 'static>(Mutex<BTreeMap<Arc<str>, Tree<V>>>);
 
 impl<V: redb::Value + 'static> Default for Trees<V> {
     fn default() -> Self {

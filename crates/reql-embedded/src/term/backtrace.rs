@@ -13,6 +13,9 @@ pub enum Frame {
     Optarg(Arc<str>),
 }
 
+/// How many places most queries have at most.
+const USUAL: usize = 16;
+
 /// The places of all terms of a query. The root, which is [`Bt::default`], has no entry.
 #[derive(Debug, Default)]
 pub struct Backtraces {
@@ -22,6 +25,9 @@ pub struct Backtraces {
 impl Backtraces {
     /// Names the term that one step leads to.
     pub fn child(&mut self, parent: Bt, frame: Frame) -> Bt {
+        if self.steps.capacity() == 0 {
+            self.steps.reserve(USUAL);
+        }
         self.steps.push((parent, frame));
         Bt(self.steps.len() as u32)
     }

@@ -23,13 +23,13 @@ use crate::eval::env::Env;
 /// The first portion of a stream is small, and worked on by the reader itself: most streams aren't worth anybody's help.
 const FIRST_PORTION: usize = 32;
 /// The largest portion, in rows, and about
-const LARGEST_PORTION: usize = 512;
+const LARGEST_PORTION: usize = 256;
 /// in bytes: a few of them are in memory at once.
 const PORTION_BYTES: usize = 128 << 10;
 /// Portions grow until they take so long, and shrink when they take longer: rows may be slow to work on, and a batch has a deadline.
 const PORTION_TIME: Duration = Duration::from_millis(2);
 /// How many portions are kept ready for each helper.
-const READY: usize = 2;
+const READY: usize = 4;
 
 /// What is made of a portion of the rows, which come as a stream of their own.
 type Work<T> = Arc<dyn Fn(Stream, &Env) -> T + Send + Sync>;
@@ -42,6 +42,8 @@ pub struct Portions<'a, T> {
     exchange: Arc<Exchange<T>>,
     helpers: usize,
     size: usize,
+    /// How long a row of the last portion was.
+    row_size: usize,
     /// Whether the stream has no more rows.
     has_ended: bool,
     /// Whether its reader wants no more.
@@ -91,6 +93,7 @@ impl<'a, T: Send + 'static> Portions<'a, T> {
             exchange: Arc::default(),
             helpers: 0,
             size: FIRST_PORTION,
+            row_size: 0,
             has_ended: false,
             is_stopped: false,
             _reader: Tally::of(&READERS),
@@ -109,7 +112,8 @@ impl<'a, T: Send + 'static> Portions<'a, T> {
 
     /// Reads a portion.
     fn fetch(&mut self) -> Stream {
-        let mut chunk = Chunk::default();
+        // Rows are mostly as long as those before them.
+        let mut chunk = Chunk::with_capacity(self.size, (self.row_size * self.size).min(PORTION_BYTES));
         let mut failure = None;
         while chunk.count() < self.size && chunk.bytes() < PORTION_BYTES {
             match self.stream.source.read_raw(&mut chunk) {
@@ -121,6 +125,7 @@ impl<'a, T: Send + 'static> Portions<'a, T> {
                 }
             }
         }
+        self.row_size = chunk.bytes().div_ceil(chunk.count().max(1));
         Stream {
             source: Box::new(Fetched { chunk, at: 0, failure }),
             stages: self.stream.stages.clone(),
