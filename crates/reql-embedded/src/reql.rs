@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::datum::{Datum, json};
 use crate::engine::{
@@ -68,7 +68,8 @@ impl Engine for Reql {
         self.instance.jobs.count();
         let query = term::Query::new(envelope.term, envelope.optargs)
             .map_err(|error| on_the_wire(&error, &Backtraces::default()))?;
-        Ok(Box::new(Compiled { instance: self.instance.clone(), query: Arc::new(query) }))
+        let instance = self.instance.clone();
+        Ok(Box::new(Compiled { instance, query: Arc::new(query), program: OnceLock::new() }))
     }
 }
 
@@ -76,6 +77,18 @@ impl Engine for Reql {
 struct Compiled {
     instance: Arc<Instance>,
     query: Arc<term::Query>,
+    /// What has been run, kept because it takes a while to be taken apart: that can be done once the client has its answer.
+    program: OnceLock<eval::Program>,
+}
+
+impl Compiled {
+    fn evaluate(&self, env: eval::Env) -> error::Result<eval::Answer> {
+        let program = eval::Program::new(&self.query, env)?;
+        let answer = program.run();
+        // One that had to be begun again elsewhere may go at once.
+        let _ = self.program.set(program);
+        answer
+    }
 }
 
 impl Query for Compiled {
@@ -90,7 +103,7 @@ impl Query for Compiled {
         let running = (place == Weight::Heavy).then(list);
         let (user, interrupt) = (context.client.user.clone(), context.interrupt.clone());
         let env = eval::Env::new(self.instance.clone(), user, interrupt, place == Weight::Heavy);
-        match eval::run(&self.query, env) {
+        match self.evaluate(env) {
             Ok(eval::Answer::Atom(datum)) => {
                 Ok(Answer::Atom { json: atom(Ok(datum), &self.query)?, profile: None })
             }

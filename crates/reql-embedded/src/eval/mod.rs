@@ -31,7 +31,7 @@ pub use compile::{compile, compile_element_function, compile_function};
 pub use env::{Env, Limits};
 pub use func::{Func, NativeFunc, Shortcut};
 pub use order::Order;
-pub use query::{Answer, Batch, Cursor, run};
+pub use query::{Answer, Batch, Cursor, Program, run};
 pub use scope::{Captured, Scope};
 pub use spec::{Arity, Determinism, Grouping, Spec};
 pub use stored::Functions;

@@ -9,7 +9,7 @@ use super::func::Func;
 use super::grouped;
 use super::scope::Scope;
 use super::stream::{FeedTraits, Portions, Stream};
-use super::term::Flags;
+use super::term::{Flags, Term};
 use super::val::{Groups, Later, Val, Value};
 use crate::datum::{Datum, json};
 use crate::error::{Bt, Error, ErrorKind, Result};
@@ -25,32 +25,52 @@ pub enum Answer {
     Cursor(Box<Cursor>),
 }
 
-/// Evaluates the term of a query to its first answer. Where the environment may not wait, the term may be a write and hold no
-/// other.
-pub fn run(query: &Query, env: Env) -> Result<Answer> {
-    let raw = match &query.term {
-        Some(Ok(raw)) => raw,
-        Some(Err(error)) => return Err(error.clone()),
-        None => return Err(Error::new(ErrorKind::Client, "Expected a term in the query.").at(Bt::default())),
-    };
-    let env = with_options(query, env)?;
-    let term = compile(raw, env.limits)?;
-    let val = term.eval(&env, &Scope::EMPTY, Flags::NONE)?;
-    match val.value {
-        Value::Datum(_) | Value::Single(_) => Ok(Answer::Atom(val.into_datum()?)),
-        Value::Later(later) => Ok(Answer::Later(later)),
-        Value::Grouped(groups) => Ok(Answer::Atom(grouped_data(groups))),
-        Value::Stream(stream) if stream.is_grouped() => {
-            Ok(Answer::Atom(grouped_data(grouped::collect(stream, &env)?)))
-        }
-        _ if val.is_sequence() => sequence(val, env),
-        _ => {
-            let name = val.type_name();
-            let message =
-                format!("Query result must be of type DATUM, GROUPED_DATA, or STREAM (got {name}).");
-            Err(Error::logic(message).at(Bt::default()))
+/// A query ready to be evaluated.
+pub struct Program {
+    term: Term,
+    env: Env,
+}
+
+impl Program {
+    /// Compiles a query, and evaluates its options.
+    pub fn new(query: &Query, env: Env) -> Result<Program> {
+        let raw = match &query.term {
+            Some(Ok(raw)) => raw,
+            Some(Err(error)) => return Err(error.clone()),
+            None => {
+                return Err(Error::new(ErrorKind::Client, "Expected a term in the query.").at(Bt::default()));
+            }
+        };
+        let env = with_options(query, env)?;
+        let term = compile(raw, env.limits)?;
+        Ok(Program { term, env })
+    }
+
+    /// Evaluates the query to its first answer. Where the environment may not wait, its term may be a write and hold no other.
+    pub fn run(&self) -> Result<Answer> {
+        let Program { term, env } = self;
+        let val = term.eval(env, &Scope::EMPTY, Flags::NONE)?;
+        match val.value {
+            Value::Datum(_) | Value::Single(_) => Ok(Answer::Atom(val.into_datum()?)),
+            Value::Later(later) => Ok(Answer::Later(later)),
+            Value::Grouped(groups) => Ok(Answer::Atom(grouped_data(groups))),
+            Value::Stream(stream) if stream.is_grouped() => {
+                Ok(Answer::Atom(grouped_data(grouped::collect(stream, env)?)))
+            }
+            _ if val.is_sequence() => sequence(val, env.clone()),
+            _ => {
+                let name = val.type_name();
+                let message =
+                    format!("Query result must be of type DATUM, GROUPED_DATA, or STREAM (got {name}).");
+                Err(Error::logic(message).at(Bt::default()))
+            }
         }
     }
+}
+
+/// Evaluates a query to its first answer, once.
+pub fn run(query: &Query, env: Env) -> Result<Answer> {
+    Program::new(query, env)?.run()
 }
 
 fn sequence(val: Val, env: Env) -> Result<Answer> {
