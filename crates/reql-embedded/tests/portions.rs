@@ -37,6 +37,8 @@ const WORK: &[&str] = &[
     "group('m')",
     "map(x => x('n')).filter(x => x.mod(500).eq(0)).map(x => x.add(1))",
     "orderBy(x => x('n').mul(-1)).limit(3)",
+    // Some portions take far longer than those after them.
+    "map(x => r.branch(x('n').mod(1500).eq(1000), r.range(4000).map(y => y.add(x('n'))).sum(), x('n')))",
     // The first error counts, whoever comes upon one first.
     "map(x => r.branch(x('n').eq(5000), r.error('late'), x('n').eq(900), r.error('early'), x('n'))).sum()",
     "map(x => r.branch(x('n').eq(5000), r.error('late'), x('n').eq(900), r.error('early'), x('n')))",

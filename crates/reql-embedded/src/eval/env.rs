@@ -151,6 +151,14 @@ impl Env {
         self
     }
 
+    /// The same environment in a place where a write may wait.
+    pub fn where_it_may_wait(mut self) -> Env {
+        if !self.may_wait {
+            Arc::make_mut(&mut self.0).may_wait = true;
+        }
+        self
+    }
+
     /// The time that `r.now()` gives throughout the query.
     pub fn now(&self) -> Result<Datum> {
         if let Some(now) = self.now.get() {

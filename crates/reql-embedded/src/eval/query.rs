@@ -289,7 +289,12 @@ pub struct Batch {
 impl Cursor {
     /// Appends the rows of the next batch as JSON, separated by commas.
     pub fn next_batch(&mut self, out: &mut Vec<u8>) -> Result<Batch> {
-        let scaledown = if std::mem::take(&mut self.is_first) { self.batching.first_scaledown } else { 1 };
+        let is_first = std::mem::take(&mut self.is_first);
+        if !is_first && !self.env.may_wait && self.feed().is_none() {
+            // Only a first batch is made where the connection is served.
+            self.env = self.env.clone().where_it_may_wait();
+        }
+        let scaledown = if is_first { self.batching.first_scaledown } else { 1 };
         let max_bytes = out.len() + (self.batching.max_bytes / scaledown).max(1);
         let deadline = Instant::now() + self.batching.max_time / u32::try_from(scaledown).unwrap_or(u32::MAX);
         self.env.wake().reading();

@@ -28,8 +28,10 @@ const LARGEST_PORTION: usize = 256;
 const PORTION_BYTES: usize = 128 << 10;
 /// Portions grow until they take so long, and shrink when they take longer: rows may be slow to work on, and a batch has a deadline.
 const PORTION_TIME: Duration = Duration::from_millis(2);
-/// How many portions are kept ready for each helper.
+/// How many portions are kept ready for each helper, and
 const READY: usize = 4;
+/// how many there are at most, with those that are done while one before them still isn't.
+const AHEAD: usize = 16;
 
 /// What is made of a portion of the rows, which come as a stream of their own.
 type Work<T> = Arc<dyn Fn(Stream, &Env) -> T + Send + Sync>;
@@ -173,7 +175,9 @@ impl<T: Send + 'static> Iterator for Portions<'_, T> {
                 return Some(done.unwrap_or_else(|panic| resume_unwind(panic)));
             }
             let wants_more = !self.has_ended && !self.is_stopped;
-            if wants_more && state.ready() < (READY * self.helpers).max(1) {
+            let lacks_work = state.ready() < (READY * self.helpers).max(1);
+            let has_room = state.portions.len() < AHEAD * self.helpers.max(1);
+            if wants_more && lacks_work && has_room {
                 drop(state);
                 let part = self.fetch();
                 self.exchange.open(part);
