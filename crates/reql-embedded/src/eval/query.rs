@@ -239,6 +239,9 @@ impl Batching {
     }
 }
 
+/// A batch of fewer bytes is made row by row, so that it isn't much larger.
+const SMALL_BATCH: usize = 128 << 10;
+
 /// Where a batch ends, the number of its rows aside.
 #[derive(Clone, Copy)]
 struct BatchLimits {
@@ -311,9 +314,9 @@ impl Cursor {
         Ok(batch)
     }
 
-    /// A batch of several portions of a table's rows, if it may have any number of rows.
+    /// A batch of several portions of a table's rows, unless it is to be small.
     fn next_portions(&mut self, limits: BatchLimits, out: &mut Vec<u8>) -> Result<Option<Batch>> {
-        if self.batching.max_rows != usize::MAX {
+        if self.batching.max_rows != usize::MAX || limits.max_bytes < out.len() + SMALL_BATCH {
             return Ok(None);
         }
         let Some(mut portions) = Portions::read(&mut self.stream, &self.env, written) else {
@@ -327,7 +330,9 @@ impl Cursor {
             out.extend_from_slice(&text);
             rows += count;
             end?;
-            if out.len() >= limits.max_bytes
+            // What has been read belongs to this batch.
+            let expected = out.len() + portions.ahead() * text.len();
+            if expected >= limits.max_bytes
                 || rows >= self.batching.min_rows && Instant::now() >= limits.deadline
             {
                 portions.stop();

@@ -107,6 +107,11 @@ impl<'a, T: Send + 'static> Portions<'a, T> {
         self.is_stopped = true;
     }
 
+    /// How many portions have been read, but not been asked for yet.
+    pub fn ahead(&self) -> usize {
+        self.exchange.lock().portions.len()
+    }
+
     /// Whether all of the stream has been read.
     pub fn has_ended(&self) -> bool {
         self.has_ended
