@@ -13,8 +13,10 @@ use std::time::{Duration, Instant};
 /// How soon a client has to ask again, and how long it is watched for that.
 const MOMENT: Duration = Duration::from_micros(60);
 
-/// How long other tasks of the runtime may have to wait for their turn meanwhile.
+/// How long it is watched before other tasks of the runtime have their turn, and
 const GAZE: Duration = Duration::from_micros(20);
+/// how many times in a row that may end with a query: however quick a client is, others have their turn too.
+const GAZES: u32 = 8;
 
 /// How many times in a row a client must have asked so soon.
 const STREAK: u32 = 4;
@@ -32,6 +34,8 @@ pub(super) struct Attention {
     last: &'static AtomicU64,
     answered: Option<Instant>,
     streak: u32,
+    /// How many times in a row watching ended with a query.
+    gazes: u32,
 }
 
 impl Attention {
@@ -41,7 +45,7 @@ impl Attention {
     }
 
     fn of(session: u64, last: &'static AtomicU64) -> Self {
-        Attention { session, last, answered: None, streak: 0 }
+        Attention { session, last, answered: None, streak: 0, gazes: 0 }
     }
 
     /// The client has got an answer.
@@ -56,15 +60,17 @@ impl Attention {
         self.streak = if soon && alone { self.streak.saturating_add(1) } else { 0 };
     }
 
-    /// Looks again and again for a while, until `look` finds something.
-    pub(super) fn gaze<T>(&self, mut look: impl FnMut() -> Option<T>) -> Option<T> {
-        if self.streak < STREAK {
+    /// Looks again and again for a while, until `look` finds something. If it doesn't, others are to have their turn.
+    pub(super) fn gaze<T>(&mut self, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+        let gazes = std::mem::take(&mut self.gazes);
+        if self.streak < STREAK || gazes == GAZES {
             return None;
         }
         let began = Instant::now();
         let mut now = began;
         while now - began < GAZE && self.is_watchful(now) {
             if let Some(found) = look() {
+                self.gazes = gazes + 1;
                 return Some(found);
             }
             now = Instant::now();
@@ -108,6 +114,19 @@ mod tests {
         attention.asked(now + MOMENT);
         attention.answered(now + MOMENT);
         assert!(!attention.is_watchful(now + MOMENT), "it was slow once");
+    }
+
+    #[test]
+    fn a_client_however_quick_leaves_others_their_turn() {
+        static ONLY: AtomicU64 = AtomicU64::new(0);
+        let mut attention = Attention::of(1, &ONLY);
+        converse(&mut attention, STREAK + 1, Duration::ZERO);
+        let finds = (0..GAZES * 2 + 2).map(|_| {
+            attention.answered(Instant::now());
+            attention.gaze(|| Some(())).is_some()
+        });
+        let turns = finds.filter(|found| !found).count();
+        assert_eq!(turns, if *CAN_WATCH { 2 } else { GAZES as usize * 2 + 2 });
     }
 
     #[test]
