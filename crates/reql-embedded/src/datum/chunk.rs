@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Datum, packed};
 
 /// Packed values one after the other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Chunk {
     bytes: Vec<u8>,
     ends: Vec<usize>,

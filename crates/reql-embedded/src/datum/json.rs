@@ -177,22 +177,26 @@ fn write_binary(bytes: &[u8], out: &mut Vec<u8>) {
 /// Appends a JSON string; control characters are escaped as rapidjson does.
 pub fn write_str(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
-    out.reserve(bytes.len() + 2);
-    out.push(b'"');
     // Looking at all of the text, rather than up to the first such byte, is what makes this look at many bytes at once.
     if bytes.iter().fold(false, |found, byte| found | is_escaped(*byte)) {
+        out.push(b'"');
         write_escaped(bytes, out);
+        out.push(b'"');
     } else {
-        out.extend_from_slice(bytes);
+        write_unescaped(bytes, out);
     }
-    out.push(b'"');
 }
 
 /// Appends packed text as a JSON string. Plain ASCII, which most is, needs no other look to be known for text.
 fn write_packed_str(bytes: &[u8], out: &mut Vec<u8>) {
     if bytes.iter().fold(false, |found, byte| found | is_escaped(*byte) | !byte.is_ascii()) {
-        return write_str(packed::text(bytes), out);
+        write_str(packed::text(bytes), out);
+    } else {
+        write_unescaped(bytes, out);
     }
+}
+
+fn write_unescaped(bytes: &[u8], out: &mut Vec<u8>) {
     out.reserve(bytes.len() + 2);
     out.push(b'"');
     out.extend_from_slice(bytes);

@@ -146,16 +146,15 @@ fn write_length(mut length: usize, out: &mut Vec<u8>) {
 fn read_length(bytes: &[u8], at: &mut usize) -> usize {
     // Nearly all lengths are of one or two bytes.
     let first = bytes[*at];
-    *at += 1;
     if first < 0x80 {
+        *at += 1;
         return first.into();
     }
-    let second = bytes[*at];
+    let second = bytes[*at + 1];
     if second < 0x80 {
-        *at += 1;
+        *at += 2;
         return usize::from(first & 0x7f) | usize::from(second) << 7;
     }
-    *at -= 1;
     read_long_length(bytes, at)
 }
 

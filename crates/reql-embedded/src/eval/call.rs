@@ -133,8 +133,11 @@ impl<'a> Call<'a> {
 
     /// Evaluates an argument. The first one inherits the term's flags.
     pub fn arg(&mut self, index: usize) -> Result<Val> {
-        let flags = if index == 0 { self.flags } else { Flags::NONE };
-        self.arg_with(index, flags)
+        self.arg_with(index, self.arg_flags(index))
+    }
+
+    fn arg_flags(&self, index: usize) -> Flags {
+        if index == 0 { self.flags } else { Flags::NONE }
     }
 
     /// Evaluates an argument under other flags.
@@ -183,21 +186,12 @@ impl<'a> Call<'a> {
 
     /// A plain value with its place, which is only looked at if it needs no evaluation.
     pub fn look(&mut self, index: usize) -> Result<(Cow<'a, Datum>, Bt)> {
-        if index == 0
-            && let Some(first) = self.first.take()
-        {
-            let bt = first.bt;
-            return Ok((Cow::Owned(first.into_datum()?), bt));
-        }
-        match (&self.spread, self.term.args().get(index)) {
-            (None, Some(term)) => {
-                let flags = if index == 0 { self.flags } else { Flags::NONE };
-                term.look(self.env, self.scope, flags)
-            }
+        let is_evaluated = self.spread.is_some() || index == 0 && self.first.is_some();
+        match self.term.args().get(index) {
+            Some(term) if !is_evaluated => term.look(self.env, self.scope, self.arg_flags(index)),
             _ => {
-                let val = self.arg(index)?;
-                let bt = val.bt;
-                Ok((Cow::Owned(val.into_datum()?), bt))
+                let (datum, bt) = self.arg(index)?.into_placed()?;
+                Ok((Cow::Owned(datum), bt))
             }
         }
     }

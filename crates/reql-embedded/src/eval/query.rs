@@ -250,23 +250,38 @@ struct BatchLimits {
     deadline: Instant,
 }
 
-/// Writes a portion of a stream as JSON, separated by commas, and says how many rows those were.
-fn written(mut part: Stream, env: &Env) -> (Vec<u8>, usize, Result<()>) {
-    let (mut text, mut rows) = (Vec::new(), 0);
-    let end = loop {
-        let row = match part.next(env) {
+/// Appends rows as JSON, separated by commas, until the stream ends or `is_enough` says so of their number and of the text. Returns how
+/// many they were, and whether those were all.
+fn write_rows(
+    stream: &mut Stream,
+    env: &Env,
+    out: &mut Vec<u8>,
+    is_enough: impl Fn(usize, &[u8]) -> bool,
+) -> (usize, Result<bool>) {
+    let mut rows = 0;
+    loop {
+        let row = match stream.next(env) {
             Ok(Some(row)) => row,
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
+            Ok(None) => return (rows, Ok(true)),
+            Err(error) => return (rows, Err(error)),
         };
         if rows > 0 {
-            text.push(b',');
+            out.push(b',');
         }
-        if let Err(error) = json::write(&row, &mut text) {
-            break Err(error);
+        if let Err(error) = json::write(&row, out) {
+            return (rows, Err(error));
         }
         rows += 1;
-    };
+        if is_enough(rows, out) {
+            return (rows, Ok(false));
+        }
+    }
+}
+
+/// The rows of a portion as JSON, how many they are, and what came after them.
+fn written(mut part: Stream, env: &Env) -> (Vec<u8>, usize, Result<bool>) {
+    let mut text = Vec::new();
+    let (rows, end) = write_rows(&mut part, env, &mut text, |_, _| false);
     (text, rows, end)
 }
 
@@ -342,28 +357,19 @@ impl Cursor {
     }
 
     fn next_rows(&mut self, limits: BatchLimits, out: &mut Vec<u8>) -> Result<Batch> {
-        let mut rows = 0;
-        let done = loop {
-            let row = match self.stream.next(&self.env) {
-                Ok(Some(row)) => row,
-                Ok(None) => break true,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.is_blocked = true;
-                    break false;
-                }
-                Err(error) => return Err(error),
-            };
-            if rows > 0 {
-                out.push(b',');
+        let Batching { min_rows, max_rows, .. } = self.batching;
+        let is_enough = |rows: usize, text: &[u8]| {
+            rows >= max_rows
+                || text.len() >= limits.max_bytes
+                || rows >= min_rows && rows.is_multiple_of(64) && Instant::now() >= limits.deadline
+        };
+        let (rows, end) = write_rows(&mut self.stream, &self.env, out, is_enough);
+        let done = match end {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.is_blocked = true;
+                false
             }
-            json::write(&row, out)?;
-            rows += 1;
-            let is_full = rows >= self.batching.max_rows || out.len() >= limits.max_bytes;
-            if is_full
-                || rows >= self.batching.min_rows && rows % 64 == 0 && Instant::now() >= limits.deadline
-            {
-                break false;
-            }
+            end => end?,
         };
         Ok(Batch { rows, done })
     }

@@ -151,9 +151,8 @@ impl Term {
             let datum = plain(&mut Call::plain(env, scope, self, flags))?;
             return Ok((Cow::Owned(datum), self.bt));
         }
-        let val = self.eval_here(env, scope, flags)?;
-        let bt = val.bt;
-        Ok((Cow::Owned(val.into_datum()?), bt))
+        let (datum, bt) = self.eval_here(env, scope, flags)?.into_placed()?;
+        Ok((Cow::Owned(datum), bt))
     }
 
     /// Whether it is sure to be a plain value, other than grouped data, a sequence or a function.
@@ -191,9 +190,7 @@ impl Term {
     }
 
     fn eval_args(&self, inner: &Term, env: &Env, scope: &Scope<'_>, flags: Flags) -> Result<Val> {
-        let items = inner.eval(env, scope, flags)?;
-        let bt = items.bt;
-        let items = items.into_datum()?;
+        let (items, bt) = inner.eval(env, scope, flags)?.into_placed()?;
         items.as_array()?;
         Ok(Val::datum(items, bt))
     }

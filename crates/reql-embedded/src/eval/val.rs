@@ -164,6 +164,12 @@ impl Val {
         }
     }
 
+    /// The plain value, and the term that made it.
+    pub fn into_placed(self) -> Result<(Datum, Bt)> {
+        let bt = self.bt;
+        Ok((self.into_datum()?, bt))
+    }
+
     /// The number.
     pub fn into_num(self) -> Result<f64> {
         let bt = self.bt;

@@ -131,9 +131,10 @@ pub trait Stage: Send + Sync {
     /// Fails unless `changes` can follow rows through it.
     fn check_watchable(&self) -> Result<()>;
 
-    /// Whether what becomes of a row depends on nothing but the row, so that rows can be taken in any order.
+    /// Whether what becomes of a row depends on nothing but the row, so that rows can be taken in any order: as it has to for
+    /// `changes`, which some stages refuse for other reasons.
     fn is_pure(&self) -> bool {
-        false
+        self.check_watchable().is_ok()
     }
 
     /// Whether it leaves the rows that it keeps as they are.
@@ -258,12 +259,12 @@ impl Stream {
         Err(Error::logic("Cannot treat the output of `group` as a stream (did you mean to `ungroup`?)."))
     }
 
-    /// Reads all rows, and takes in order what `make` makes of them. If that `is_pure`, as stages are, it may be done by several
-    /// threads at once.
+    /// Reads all rows, and takes in order what `make` makes of them. That is done by several threads at once if `may_share` says so,
+    /// and the stages don't mind.
     pub fn for_each<T: Send + 'static>(
         mut self,
         env: &Env,
-        is_pure: bool,
+        may_share: bool,
         make: impl Fn(&Env, Row) -> Result<Option<T>> + Send + Sync + 'static,
         mut take: impl FnMut(T) -> Result<()>,
     ) -> Result<()> {
@@ -279,7 +280,7 @@ impl Stream {
                 (made, end)
             }
         };
-        if is_pure && let Some(portions) = Portions::read(&mut self, env, work) {
+        if may_share && let Some(portions) = Portions::read(&mut self, env, work) {
             for (made, end) in portions {
                 made.into_iter().try_for_each(&mut take)?;
                 end?;

@@ -22,10 +22,6 @@ impl Stage for Map {
     fn check_watchable(&self) -> Result<()> {
         check_deterministic(&self.0)
     }
-
-    fn is_pure(&self) -> bool {
-        is_pure(&self.0)
-    }
 }
 
 /// Keeps the rows that match.
@@ -44,10 +40,6 @@ impl Stage for Filter {
                 default.as_ref().map_or(Ok(()), check_deterministic)
             }
         }
-    }
-
-    fn is_pure(&self) -> bool {
-        self.check_watchable().is_ok()
     }
 
     fn is_filter(&self) -> bool {

@@ -237,10 +237,6 @@ impl Stage for OnElements {
         }
     }
 
-    fn is_pure(&self) -> bool {
-        self.check_watchable().is_ok()
-    }
-
     fn is_filter(&self) -> bool {
         self.elements == Elements::Filter
     }

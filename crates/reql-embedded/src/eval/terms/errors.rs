@@ -15,7 +15,7 @@ fn error(call: &mut Call<'_>) -> Result<Val> {
     if call.len() == 0 {
         return Err(call.fail_as(ErrorKind::EmptyUser, "Empty ERROR term outside a default block."));
     }
-    let message = call.arg(0)?.into_str()?;
+    let message = call.str(0)?;
     // RethinkDB handles the text as a C string.
     let shown = message.split('\0').next().unwrap_or_default();
     Err(call.fail_as(ErrorKind::User, shown))

@@ -64,8 +64,8 @@ fn to_geojson(call: &mut Call<'_>) -> Result<Val> {
 }
 
 fn point(call: &mut Call<'_>) -> Result<Val> {
-    let longitude = call.arg(0)?.into_num()?;
-    let latitude = call.arg(1)?.into_num()?;
+    let longitude = call.num(0)?;
+    let latitude = call.num(1)?;
     Ok(call.val(geojson::point(longitude, latitude)?))
 }
 

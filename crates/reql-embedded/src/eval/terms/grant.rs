@@ -15,7 +15,7 @@ pub const TERMS: &[Spec] =
 fn grant(call: &mut Call<'_>) -> Result<Val> {
     let has_target = call.len() == 3;
     let at = usize::from(has_target);
-    let user = call.arg(at)?.into_str()?;
+    let user = call.str(at)?;
     let permissions = call.datum(at + 1)?;
     let scope = if has_target {
         match Target::of(call.arg(0)?)? {

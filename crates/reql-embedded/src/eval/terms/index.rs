@@ -23,7 +23,7 @@ const ROW: i64 = -19;
 
 fn create(call: &mut Call<'_>) -> Result<Val> {
     let table = call.arg(0)?.into_table()?;
-    let name = call.arg(1)?.into_str()?;
+    let name = call.str(1)?;
     check_name(call, &table, &name)?;
     let mut spec = IndexSpec { name: name.to_string(), source: String::new(), multi: false, geo: false };
     if call.len() == 3 {
@@ -84,7 +84,7 @@ fn check_name(call: &Call<'_>, table: &TableRef, name: &str) -> Result<()> {
 
 fn drop_index(call: &mut Call<'_>) -> Result<Val> {
     let table = call.arg(0)?.into_table()?;
-    let name = call.arg(1)?.into_str()?;
+    let name = call.str(1)?;
     changeable(call, &table, &name)?.drop_index(&name).at(call.bt())?;
     Ok(call.val(Datum::object([("dropped", Datum::Num(1.0))])))
 }
@@ -108,7 +108,7 @@ fn list(call: &mut Call<'_>) -> Result<Val> {
 }
 
 fn names(call: &mut Call<'_>) -> Result<Vec<String>> {
-    (1..call.len()).map(|index| Ok(call.arg(index)?.into_str()?.to_string())).collect()
+    (1..call.len()).map(|index| Ok(call.str(index)?.to_string())).collect()
 }
 
 fn status(call: &mut Call<'_>) -> Result<Val> {
@@ -159,8 +159,8 @@ fn describe(index: &IndexStatus) -> Result<Datum> {
 
 fn rename(call: &mut Call<'_>) -> Result<Val> {
     let table = call.arg(0)?.into_table()?;
-    let old = call.arg(1)?.into_str()?;
-    let new = call.arg(2)?.into_str()?;
+    let old = call.str(1)?;
+    let new = call.str(2)?;
     check_name(call, &table, &old)?;
     check_name(call, &table, &new)?;
     let overwrite = call.optarg("overwrite")?.map(Val::into_bool).transpose()?.unwrap_or(false);

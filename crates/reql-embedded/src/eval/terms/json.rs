@@ -12,7 +12,7 @@ pub const TERMS: &[Spec] = &[
 ];
 
 fn parse(call: &mut Call<'_>) -> Result<Val> {
-    let text = call.arg(0)?.into_str()?;
+    let text = call.str(0)?;
     let datum = json::parse(&text)?;
     check_arrays(&datum, call.env.limits)?;
     Ok(call.val(datum))

@@ -28,7 +28,7 @@ fn get_field(call: &mut Call<'_>) -> Result<Val> {
 }
 
 fn get_field_of(call: &mut Call<'_>, first: Val) -> Result<Val> {
-    elements::apply(call, first, Elements::SkipMap, |call| Ok(Operation::Field(call.arg(1)?.into_str()?)))
+    elements::apply(call, first, Elements::SkipMap, |call| Ok(Operation::Field(call.str(1)?)))
 }
 
 fn get_field_of_plain(call: &mut Call<'_>) -> Result<Datum> {

@@ -22,8 +22,8 @@ pub const TERMS: &[Spec] = &[
 fn range(call: &mut Call<'_>) -> Result<Val> {
     let (start, end) = match call.len() {
         0 => (0, None),
-        1 => (0, Some(call.arg(0)?.into_int()?)),
-        _ => (call.arg(0)?.into_int()?, Some(call.arg(1)?.into_int()?)),
+        1 => (0, Some(call.int(0)?)),
+        _ => (call.int(0)?, Some(call.int(1)?)),
     };
     call.seq(Stream::new(Range::new(start, end, call.bt())))
 }
@@ -31,7 +31,7 @@ fn range(call: &mut Call<'_>) -> Result<Val> {
 fn limit(call: &mut Call<'_>) -> Result<Val> {
     let sequence = call.arg(0)?;
     let (table, rows) = call.rows(sequence)?;
-    let count = call.arg(1)?.into_int()?;
+    let count = call.int(1)?;
     let count = i32::try_from(count).map_err(|_| call.fail(format!("Integer too large: {count}")))?;
     let count = u64::try_from(count)
         .map_err(|_| call.fail(format!("LIMIT takes a non-negative argument (got {count})")))?;
@@ -50,7 +50,7 @@ fn skip(raw: &RawTerm) -> Result<RawTerm> {
 
 fn sample(call: &mut Call<'_>) -> Result<Val> {
     let sequence = call.arg(0)?;
-    let count = call.arg(1)?.into_int()?;
+    let count = call.int(1)?;
     let count = usize::try_from(count)
         .map_err(|_| call.fail(format!("Number of items to sample must be non-negative, got `{count}`.")))?;
     call.env.limits.check_array(count).at(call.bt())?;

@@ -115,9 +115,9 @@ fn slice(call: &mut Call<'_>) -> Result<Val> {
     let sequence = call.arg(0)?;
     let has_right = call.len() == 3;
     let is_left_open = is_open(call, "left_bound", false)?;
-    let left = call.arg(1)?.into_int()?;
+    let left = call.int(1)?;
     let is_right_open = has_right && is_open(call, "right_bound", true)?;
-    let right = if has_right { call.arg(2)?.into_int()? } else { -1 };
+    let right = if has_right { call.int(2)? } else { -1 };
     let range = Range { left, is_left_open, right, is_right_open };
     if sequence.is_datum() {
         return slice_datum(call, sequence, range);

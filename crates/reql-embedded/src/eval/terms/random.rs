@@ -30,7 +30,7 @@ fn uuid_determinism(raw: &RawTerm) -> Determinism {
 fn uuid(call: &mut Call<'_>) -> Result<Val> {
     let id = match call.len() {
         0 => Uuid::new_v4(),
-        _ => Uuid::new_v5(&NAMESPACE, call.arg(0)?.into_str()?.as_bytes()),
+        _ => Uuid::new_v5(&NAMESPACE, call.str(0)?.as_bytes()),
     };
     Ok(call.val(Datum::from(id.to_string())))
 }
@@ -42,8 +42,8 @@ fn random(call: &mut Call<'_>) -> Result<Val> {
     };
     let bounds = match call.len() {
         0 => None,
-        1 => Some((0.0, call.arg(0)?.into_num()?)),
-        _ => Some((call.arg(0)?.into_num()?, call.arg(1)?.into_num()?)),
+        1 => Some((0.0, call.num(0)?)),
+        _ => Some((call.num(0)?, call.num(1)?)),
     };
     let number = match bounds {
         _ if float => {

@@ -77,7 +77,7 @@ const TARGETS: &[&str] = &[
 fn coerce_to(call: &mut Call<'_>) -> Result<Val> {
     let val = call.arg(0)?;
     let is_null = val.is_null()?;
-    let target = call.arg(1)?.into_str()?.to_ascii_uppercase();
+    let target = call.str(1)?.to_ascii_uppercase();
     if !TARGETS.contains(&&*target) {
         return Err(call.fail(format!("Unknown Type: {target}")));
     }
