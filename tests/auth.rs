@@ -7,7 +7,7 @@ use std::time::Duration;
 use ql2::term::TermType;
 use reql::{Command, r};
 use serde_json::{Value, json};
-use support::{Api, PATIENCE, body, header, problem};
+use support::{Api, Home, PATIENCE, body, header, problem};
 use warp::http::Response;
 use warp::hyper::body::Bytes;
 use warp_reql::settings::{Auth, Rdb, Settings};
@@ -33,19 +33,18 @@ struct Guarded {
 
 impl Guarded {
     async fn start(adapt: impl FnOnce(Rdb) -> Rdb) -> Guarded {
-        let server = support::server().await;
-        let rdb = support::rdb(server.local_addr());
-        let admin = Database::new(rdb.clone()).expect("the settings name a server");
-        let settings = Settings { auth: Auth::Database, rdb: adapt(rdb), ..Settings::default() };
-        let mut api = Api::with_settings(settings);
-        api.server = Some(server);
+        let home = Home::start().await;
+        let admin = home.database();
+        let settings = Settings { auth: Auth::Database, rdb: adapt(home.rdb()), ..Settings::default() };
+        let api = Api { home: Some(home), ..Api::with_settings(settings) };
         let guarded = Guarded { api, admin };
         guarded.ask(r.table_create("heroes")).await;
         for (user, write) in [("reader", false), ("writer", true)] {
-            guarded.set(user, json!({"id": user, "password": format!("{user}'s")})).await;
+            guarded.set(user, json!({"password": format!("{user}'s")})).await;
             let permissions = Command::from_json(json!({"read": true, "write": write}));
-            let grant = Command::new(TermType::Grant).with_arg(r.db("test"));
-            let permission = grant.with_arg(Command::from_json(user)).with_arg(permissions);
+            let grant = Command::new(TermType::Grant).with_arg(r.db(guarded.api.home().name.clone()));
+            let name = Command::from_json(guarded.name(user));
+            let permission = grant.with_arg(name).with_arg(permissions);
             guarded.ask(permission).await;
         }
         guarded
@@ -55,12 +54,23 @@ impl Guarded {
         Conn::new(self.admin.clone()).first(query).await.expect("the administrator may").unwrap_or_default()
     }
 
+    /// A user's full name.
+    fn name(&self, user: &str) -> String {
+        self.api.home().named(user)
+    }
+
+    /// What a user sends along who has this password.
+    fn basic(&self, user: &str, password: &str) -> String {
+        basic(&self.name(user), password)
+    }
+
     /// Writes a row of the table of users.
-    async fn set(&self, user: &str, row: Value) {
+    async fn set(&self, user: &str, mut row: Value) {
         let users = r.db("rethinkdb").table("users");
         let done = match row {
-            Value::Null => self.ask(users.get(user).delete(())).await,
-            row => {
+            Value::Null => self.ask(users.get(self.name(user)).delete(())).await,
+            _ => {
+                row["id"] = self.name(user).into();
                 let conflict = reql::cmd::insert::Options::new().conflict(reql::cmd::Conflict::Update);
                 self.ask(users.insert(r.args((row, conflict)))).await
             }
@@ -69,7 +79,7 @@ impl Guarded {
     }
 
     async fn send(&self, who: &str, method: &str, path: &str, text: &str) -> Response<Bytes> {
-        let authorization = basic(who, &format!("{who}'s"));
+        let authorization = self.basic(who, &format!("{who}'s"));
         let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
         self.api.with(method, path, &headers, text.as_bytes()).await
     }
@@ -119,10 +129,10 @@ async fn permissions_are_the_users() {
 #[tokio::test]
 async fn live_queries_are_the_users_too() {
     let guarded = Guarded::start(|rdb| rdb).await;
-    guarded.set("stranger", json!({"id": "stranger", "password": "stranger's"})).await;
+    guarded.set("stranger", json!({"password": "stranger's"})).await;
     for path in [DOCS, DOC, "/tables/heroes/changes"] {
         for (who, status, code) in [("stranger", 403, "forbidden"), ("nobody", 401, "unauthorized")] {
-            let authorization = basic(who, &format!("{who}'s"));
+            let authorization = guarded.basic(who, &format!("{who}'s"));
             let headers = [("authorization", authorization.as_str()), ("accept", "text/event-stream")];
             problem(&guarded.api.with("GET", path, &headers, b"").await, status, code);
         }
@@ -131,13 +141,19 @@ async fn live_queries_are_the_users_too() {
 
 #[tokio::test]
 async fn wrong_passwords_and_unknown_users_look_the_same() {
-    let Guarded { api, .. } = Guarded::start(|rdb| rdb).await;
+    let guarded = Guarded::start(|rdb| rdb).await;
+    let api = &guarded.api;
     let mut answers = Vec::new();
     for (user, password) in
         [("reader", "wrong"), ("nobody", "reader's"), ("reader", ""), ("reader", "writer's")]
     {
         let response = api
-            .with("GET", DOC, &[("authorization", &basic(user, password)), ("x-request-id", "same")], b"")
+            .with(
+                "GET",
+                DOC,
+                &[("authorization", &guarded.basic(user, password)), ("x-request-id", "same")],
+                b"",
+            )
             .await;
         let mut problem = problem(&response, 401, "unauthorized");
         problem["cause"].take();
@@ -168,9 +184,10 @@ async fn a_changed_password_and_a_deleted_user_count_at_once() {
     let reusing = |rdb| Rdb { standby: 2, max_age: Duration::from_secs(60), ..rdb };
     let guarded = Guarded::start(reusing).await;
     assert_eq!(guarded.send("writer", "PUT", DOC, "{}").await.status(), 201);
-    guarded.set("writer", json!({"id": "writer", "password": "new"})).await;
+    guarded.set("writer", json!({"password": "new"})).await;
     problem(&guarded.send("writer", "GET", DOC, "").await, 401, "unauthorized");
-    let renewed = guarded.api.with("GET", DOC, &[("authorization", &basic("writer", "new"))], b"").await;
+    let renewed =
+        guarded.api.with("GET", DOC, &[("authorization", &guarded.basic("writer", "new"))], b"").await;
     assert_eq!(renewed.status(), 200);
     assert_eq!(guarded.send("reader", "GET", DOC, "").await.status(), 200);
     guarded.set("reader", Value::Null).await;
@@ -192,8 +209,11 @@ async fn users_wait_for_the_same_connections() {
 
 #[tokio::test]
 async fn odd_names_are_just_unknown() {
-    let Guarded { api, .. } = Guarded::start(|rdb| rdb).await;
-    for user in ["a,b=c", "nul\0", "\u{1f9b8}", &"x".repeat(2000), "n=reader", "reader,r=x"] {
+    let guarded = Guarded::start(|rdb| rdb).await;
+    let api = &guarded.api;
+    let reader = guarded.name("reader");
+    let (disguised, continued) = (format!("n={reader}"), format!("{reader},r=x"));
+    for user in ["a,b=c", "nul\0", "\u{1f9b8}", &"x".repeat(2000), &disguised, &continued] {
         let response = api.with("GET", DOC, &[("authorization", &basic(user, "p:w"))], b"").await;
         problem(&response, 401, "unauthorized");
     }

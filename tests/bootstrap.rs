@@ -3,18 +3,21 @@
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::net::SocketAddr;
 
 use reql::cmd::get_all;
 use reql::r;
-use reql_embedded::Server;
 use serde_json::{Value, json};
+use support::Home;
+use support::link::{Link, Traffic};
 use warp_reql::settings::{IndexSpec, Rdb, TableSpec};
 use warp_reql::{Conn, Database, bootstrap};
 
-fn database(addr: SocketAddr) -> Database {
-    let rdb = Rdb { host: addr.into(), db: "marvel".to_owned(), standby: 0, ..Rdb::default() };
-    Database::new(rdb).unwrap()
+/// A database that isn't there yet.
+fn marvel(home: &Home, addr: SocketAddr) -> Database {
+    Database::new(Rdb { db: home.named("marvel"), ..home.rdb_by(addr) }).unwrap()
 }
 
 fn heroes() -> TableSpec {
@@ -44,11 +47,11 @@ async fn ask(database: &Database, query: reql::Command) -> Value {
 
 #[tokio::test]
 async fn what_is_missing_is_made() {
-    let server = Server::builder().in_memory().start().await.unwrap();
-    let database = database(server.local_addr());
+    let home = Home::start().await;
+    let database = marvel(&home, home.addr());
     bootstrap::once(&database, &[heroes()]).await.unwrap();
-    assert_eq!(ask(&database, r.db("marvel").table_list()).await, json!(["heroes"]));
-    let table = || r.db("marvel").table("heroes");
+    assert_eq!(ask(&database, r.db(home.named("marvel")).table_list()).await, json!(["heroes"]));
+    let table = || r.table("heroes");
     assert_eq!(ask(&database, table().index_list()).await, json!(["age", "place", "tags"]));
     let spidey =
         json!({"name": "Spider-Man", "age": 15, "address": {"city": "NY"}, "tags": ["spider", "man"]});
@@ -62,27 +65,27 @@ async fn what_is_missing_is_made() {
 
 #[tokio::test]
 async fn what_exists_is_left_as_it_is() {
-    let server = Server::builder().in_memory().start().await.unwrap();
-    let database = database(server.local_addr());
+    let home = Home::start().await;
+    let database = marvel(&home, home.addr());
     bootstrap::once(&database, &[heroes()]).await.unwrap();
-    ask(&database, r.db("marvel").table("heroes").insert(r.expr(json!({"name": "Hulk"})))).await;
+    ask(&database, r.table("heroes").insert(r.expr(json!({"name": "Hulk"})))).await;
 
     let other = TableSpec { primary_key: "id".to_owned(), indexes: vec![IndexSpec::on("power")], ..heroes() };
     bootstrap::once(&database, &[other]).await.unwrap();
-    let table = || r.db("marvel").table("heroes");
+    let table = || r.table("heroes");
     assert_eq!(ask(&database, table().get("Hulk")).await, json!({"name": "Hulk"}));
     assert_eq!(ask(&database, table().index_list()).await, json!(["age", "place", "power", "tags"]));
 }
 
 #[tokio::test]
 async fn a_late_database_gets_its_tables_when_it_is_there() {
-    let addr = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-    let database = database(addr);
+    let home = Home::start().await;
+    let link = Link::to(home.addr()).await;
+    link.set(Traffic::Away).await;
+    let database = marvel(&home, link.addr);
     assert!(bootstrap::once(&database, &[heroes()]).await.is_err());
     let tables = [heroes()];
     let made = bootstrap::until_done(&database, &tables);
-    let started = Server::builder().bind(addr).in_memory().start();
-    let ((), server) = tokio::join!(made, started);
-    assert_eq!(ask(&database, r.db("marvel").table_list()).await, json!(["heroes"]));
-    server.unwrap().shutdown().await;
+    tokio::join!(made, link.set(Traffic::Flows));
+    assert_eq!(ask(&database, r.db(home.named("marvel")).table_list()).await, json!(["heroes"]));
 }

@@ -76,13 +76,9 @@ async fn a_later_fault_is_the_last_outcome() {
 
 #[tokio::test]
 async fn bodies_and_documents_are_bounded() {
-    let mut api = Api::start().await;
-    let rdb = api.database.settings().clone();
     let limits = Limits { body: 1000, bulk_body: 30_000, ..Limits::default() };
-    let bounded = Api::with_settings(Settings { rdb, limits, ..Settings::default() });
-    let (server, table) = (api.server.take(), lines(0..1));
-    api = bounded;
-    api.server = server;
+    let api = Api::at_home(|settings| Settings { limits, ..settings }).await;
+    let table = lines(0..1);
     let of = |length: usize| format!("{{\"a\": \"{}\"}}", "x".repeat(length - 9));
     assert_eq!(post(&api, &[JSON], &format!("[{}]", of(1000))).await.status(), 201);
     problem(&post(&api, &[JSON], &format!("[{}]", of(1001))).await, 413, "body-too-large");

@@ -3,21 +3,20 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
 use reql::r;
-use reql_embedded::Server;
 use serde_json::{Value, json};
 use support::events::Events;
-use support::{Api, PATIENCE, Serving, body, eventually, problem, rdb};
+use support::link::{Link, Traffic};
+use support::{Api, Home, PATIENCE, Serving, body, eventually, problem};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use warp_reql::Conn;
 use warp_reql::server::Service;
-use warp_reql::settings::{Hosts, Limits, Rdb, Settings};
+use warp_reql::settings::{Limits, Rdb, Settings};
 
 const DOCS: &str = "/tables/heroes/docs";
 
@@ -34,14 +33,14 @@ impl Live {
     }
 
     async fn with(limits: Limits) -> Live {
-        let server = support::server().await;
-        let live = Live::over(rdb(server.local_addr()), limits).await;
-        live.api.send("POST", "/tables", &json!({"name": "heroes"})).await;
-        Live { api: Api { server: Some(server), ..live.api }, ..live }
+        Live::adapted(|settings| Settings { limits, ..settings }).await
     }
 
-    async fn over(rdb: Rdb, limits: Limits) -> Live {
-        let api = Api::with_settings(Settings { limits, rdb, ..Settings::default() });
+    async fn adapted(adapt: impl FnOnce(Settings) -> Settings) -> Live {
+        Live::over(Api::at_home(adapt).await).await
+    }
+
+    async fn over(api: Api) -> Live {
         let serving = api.serve().await;
         Live { api, addr: serving.addr, _serving: serving }
     }
@@ -71,8 +70,7 @@ impl Live {
     /// Waits until no feed holds a connection any more, at either side.
     async fn left(&self) {
         eventually("the service closes the connections", || self.api.database.stats().in_use == 0).await;
-        let server = self.api.server.as_ref().expect("a server of its own");
-        eventually("the server sees it", || server.open_connections() == 0).await;
+        eventually("the server sees it", || self.api.home().open_connections() == 0).await;
     }
 }
 
@@ -275,11 +273,9 @@ async fn feeds_are_limited_by_themselves() {
 
 #[tokio::test]
 async fn feeds_count_among_the_connections() {
-    let server = support::server().await;
-    let rdb =
-        Rdb { max_connections: 1, acquire_timeout: Duration::from_millis(20), ..rdb(server.local_addr()) };
-    let live = Live::over(rdb, Limits::default()).await;
-    live.api.send("POST", "/tables", &json!({"name": "heroes"})).await;
+    let soon = Duration::from_millis(20);
+    let narrow = |rdb| Rdb { max_connections: 1, acquire_timeout: soon, ..rdb };
+    let live = Live::adapted(|settings| Settings { rdb: narrow(settings.rdb.clone()), ..settings }).await;
     let _feed = live.events(DOCS).await;
     problem(&live.api.call("GET", DOCS).await, 503, "connections-exhausted");
     assert_eq!(Events::open(live.addr, DOCS).await.problem().await["code"], "connections-exhausted");
@@ -344,14 +340,14 @@ async fn a_client_that_does_not_read_is_told_of_a_gap() {
 
 #[tokio::test]
 async fn a_handlers_own_feed_is_waited_for_without_end() {
-    let server = support::server().await;
-    let database = support::database(&server);
+    let home = Home::start().await;
+    let database = home.database();
     let mut writer = Conn::new(database.clone());
-    writer.first::<Value>(r.db("test").table_create("heroes")).await.unwrap();
+    writer.first::<Value>(r.table_create("heroes")).await.unwrap();
     let feed = Conn::new(database.clone()).into_feed::<Value>(r.table("heroes").changes(())).await.unwrap();
     let mut feed = pin!(feed);
     // Opened now, so that what comes next is after it.
-    while server.open_connections() < 2 || feed.as_mut().next().now_or_never().is_some() {
+    while home.open_connections() < 2 || feed.as_mut().next().now_or_never().is_some() {
         tokio::task::yield_now().await;
     }
     tokio::time::pause();
@@ -406,8 +402,8 @@ async fn post(addr: SocketAddr, path: &str, body: &Value) {
 
 #[tokio::test]
 async fn a_stop_ends_every_stream_cleanly_and_is_not_held_up() {
-    let embedded = Rdb { host: Hosts::Embedded, data_dir: ":memory:".into(), ..Rdb::default() };
-    let Running { addr, stop, ended } = run(embedded).await;
+    let home = Home::start().await;
+    let Running { addr, stop, ended } = run(home.rdb()).await;
     post(addr, "/tables", &json!({"name": "heroes"})).await;
     let mut streams = Vec::new();
     for path in [DOCS, "/tables/heroes/changes", "/tables/heroes/docs/1"] {
@@ -425,22 +421,16 @@ async fn a_stop_ends_every_stream_cleanly_and_is_not_held_up() {
     tokio::time::timeout(PATIENCE, ended).await.expect("it stops").unwrap().unwrap();
 }
 
-async fn on_disk(directory: &Path, port: u16) -> Server {
-    let addr = SocketAddr::from(([127, 0, 0, 1], port));
-    Server::builder().data_dir(directory).bind(addr).start().await.expect("the embedded server starts")
-}
-
 #[tokio::test]
-async fn a_database_that_dies_ends_the_streams_and_returning_clients_are_right_again() {
-    let directory = tempfile::TempDir::new().unwrap();
-    let server = on_disk(directory.path(), 0).await;
-    let addr = server.local_addr();
-    let live = Live::over(rdb(addr), Limits::default()).await;
-    live.api.send("POST", "/tables", &json!({"name": "heroes"})).await;
+async fn a_database_that_goes_ends_the_streams_and_returning_clients_are_right_again() {
+    let home = Home::start().await;
+    let link = Link::to(home.addr()).await;
+    let by_the_link = Settings { rdb: home.rdb_by(link.addr), ..Settings::default() };
+    let live = Live::over(Api::in_home(home, |_| by_the_link).await).await;
     live.put(json!({"id": 1})).await;
     let mut streams = [live.changes("").await, live.changes("limit=5").await];
 
-    server.shutdown().await;
+    link.set(Traffic::Away).await;
     for events in &mut streams {
         let error = events.next().await.unwrap();
         assert_eq!((error.name.as_str(), &error.data["code"]), ("error", &json!("database-unavailable")));
@@ -456,13 +446,15 @@ async fn a_database_that_dies_ends_the_streams_and_returning_clients_are_right_a
     assert_eq!(refused.next().await.unwrap().data["code"], "database-unreachable");
     assert_eq!(refused.any().await, None);
 
-    let _server = on_disk(directory.path(), addr.port()).await;
+    link.set(Traffic::Flows).await;
     live.put(json!({"id": 2})).await;
     for query in ["", "?limit=5"] {
         let mut events = Events::open_with(live.addr, &format!("{DOCS}{query}"), &headers).await;
         assert_eq!(events.next().await.unwrap().name, "reset");
-        assert_eq!(events.change().await.2, json!({"id": 1}));
-        assert_eq!(events.change().await.2, json!({"id": 2}));
+        // In no order that a database would owe anybody.
+        let mut ids = [events.change().await.2, events.change().await.2].map(|new| new["id"].as_u64());
+        ids.sort_unstable();
+        assert_eq!(ids, [Some(1), Some(2)]);
         events.ready().await;
     }
 }

@@ -9,7 +9,7 @@ use reql::cmd::run;
 use reql::{Command, r};
 use serde_json::{Value, json};
 use support::link::{Link, Traffic};
-use support::{Api, PATIENCE, database, eventually, header, rdb, server};
+use support::{Api, Home, PATIENCE, eventually, header};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use warp::Filter;
@@ -18,33 +18,33 @@ use warp_reql::{Conn, Database, Error, recover, with_conn};
 
 async fn table(database: &Database) -> Command {
     let mut conn = Conn::new(database.clone());
-    conn.first::<Value>(r.db("test").table_create("rows")).await.expect("the table is made");
+    conn.first::<Value>(r.table_create("rows")).await.expect("the table is made");
     r.table("rows")
 }
 
-async fn closed(database: &Database, server: &reql_embedded::Server) {
+async fn closed(database: &Database, home: &Home) {
     eventually("the client closes", || database.stats().opened == database.stats().closed).await;
-    eventually("the server sees it", || server.open_connections() == 0).await;
+    eventually("the server sees it", || home.open_connections() == 0).await;
     assert_eq!(database.stats().in_use, 0);
 }
 
 #[tokio::test]
 async fn queries_of_one_request_share_a_session() {
-    let server = server().await;
-    let database = database(&server);
+    let home = Home::start().await;
+    let database = home.database();
     let mut conn = Conn::new(database.clone());
     assert_eq!(database.stats().opened, 0, "nothing is opened before it is needed");
     assert_eq!(conn.first::<u8>(r.expr(1)).await.unwrap(), Some(1));
     assert_eq!(conn.all::<u8>(r.range(r.expr(2))).await.unwrap(), [0, 1]);
-    assert_eq!((database.stats().opened, server.open_connections()), (1, 1));
+    assert_eq!((database.stats().opened, home.open_connections()), (1, 1));
     drop(conn);
-    closed(&database, &server).await;
+    closed(&database, &home).await;
 }
 
 #[tokio::test]
 async fn rows_arrive_as_a_stream() {
-    let server = server().await;
-    let database = database(&server);
+    let home = Home::start().await;
+    let database = home.database();
     let rows = table(&database).await;
     let documents: Vec<_> = (0..500).map(|id| json!({"id": id})).collect();
     let mut conn = Conn::new(database.clone());
@@ -56,13 +56,13 @@ async fn rows_arrive_as_a_stream() {
     assert!(owned.next().await.unwrap().is_ok());
     assert_eq!(database.stats().in_use, 1, "the connection is the stream's now");
     drop(owned);
-    closed(&database, &server).await;
+    closed(&database, &home).await;
 }
 
 #[tokio::test]
 async fn missing_and_null_are_none() {
-    let server = server().await;
-    let database = database(&server);
+    let home = Home::start().await;
+    let database = home.database();
     let rows = table(&database).await;
     let mut conn = Conn::new(database);
     assert_eq!(conn.first::<Value>(rows.clone().get("nobody")).await.unwrap(), None);
@@ -71,8 +71,8 @@ async fn missing_and_null_are_none() {
 
 #[tokio::test]
 async fn a_row_of_another_type_is_an_error_of_its_own() {
-    let server = server().await;
-    let mut conn = Conn::new(database(&server));
+    let home = Home::start().await;
+    let mut conn = Conn::new(home.database());
     assert!(matches!(conn.first::<u8>(r.expr("text")).await, Err(Error::Decode(_))));
     assert_eq!(conn.first::<u8>(r.expr(1)).await.unwrap(), Some(1), "the session is none the worse for it");
     assert_eq!(conn.database().stats().opened, 1);
@@ -80,8 +80,8 @@ async fn a_row_of_another_type_is_an_error_of_its_own() {
 
 #[tokio::test]
 async fn errors_of_the_database_leave_the_session_usable() {
-    let server = server().await;
-    let mut conn = Conn::new(database(&server));
+    let home = Home::start().await;
+    let mut conn = Conn::new(home.database());
     let error = conn.first::<Value>(r.table("nope")).await.unwrap_err();
     assert_eq!((error.status().as_u16(), error.code()), (404, "no-such-table"));
     assert_eq!(conn.first::<u8>(r.expr(1)).await.unwrap(), Some(1));
@@ -90,8 +90,8 @@ async fn errors_of_the_database_leave_the_session_usable() {
 
 #[tokio::test]
 async fn the_connection_ends_with_the_handler_however_that_ends() {
-    let server = server().await;
-    let database = database(&server);
+    let home = Home::start().await;
+    let database = home.database();
     let handler = |how: String, mut conn: Conn| async move {
         conn.first::<u8>(r.expr(1)).await?;
         match how.as_str() {
@@ -104,29 +104,29 @@ async fn the_connection_ends_with_the_handler_however_that_ends() {
     for (how, status) in [("success", 200), ("error", 412), ("refused", 404)] {
         let response = warp::test::request().path(&format!("/{how}")).reply(&routes).await;
         assert_eq!(response.status(), status, "{how}");
-        closed(&database, &server).await;
+        closed(&database, &home).await;
     }
     assert_eq!(database.stats().opened, 3, "each request had a connection of its own");
 }
 
 #[tokio::test]
 async fn a_panic_closes_it_too() {
-    let server = server().await;
-    let database = database(&server);
+    let home = Home::start().await;
+    let database = home.database();
     let mut conn = Conn::new(database.clone());
     let handler = tokio::spawn(async move {
         conn.first::<u8>(r.expr(1)).await.unwrap();
         panic!("as a handler may");
     });
     assert!(handler.await.is_err_and(|error| error.is_panic()));
-    closed(&database, &server).await;
+    closed(&database, &home).await;
 }
 
 #[tokio::test]
 async fn a_query_that_takes_too_long_is_given_up_and_its_session_with_it() {
-    let server = server().await;
-    let link = Link::to(server.local_addr()).await;
-    let short = Rdb { query_timeout: Duration::from_millis(50), ..rdb(link.addr) };
+    let home = Home::start().await;
+    let link = Link::to(home.addr()).await;
+    let short = Rdb { query_timeout: Duration::from_millis(50), ..home.rdb_by(link.addr) };
     let database = Database::new(short).unwrap();
     let mut conn = Conn::new(database.clone());
     conn.first::<u8>(r.expr(1)).await.unwrap();
@@ -138,14 +138,14 @@ async fn a_query_that_takes_too_long_is_given_up_and_its_session_with_it() {
     let stats = database.stats();
     assert_eq!((stats.opened, stats.closed, stats.timed_out.query), (2, 1, 1));
     drop(conn);
-    closed(&database, &server).await;
+    closed(&database, &home).await;
 }
 
 #[tokio::test]
 async fn a_query_given_up_half_way_never_reaches_the_next_one() {
-    let server = server().await;
-    let link = Link::to(server.local_addr()).await;
-    let database = Database::new(rdb(link.addr)).unwrap();
+    let home = Home::start().await;
+    let link = Link::to(home.addr()).await;
+    let database = Database::new(home.rdb_by(link.addr)).unwrap();
     let mut conn = Conn::new(database.clone());
     conn.first::<u8>(r.expr(1)).await.unwrap();
     link.set(Traffic::Stalls).await;
@@ -155,14 +155,14 @@ async fn a_query_given_up_half_way_never_reaches_the_next_one() {
     assert_eq!(conn.first::<u8>(r.expr(3)).await.unwrap(), Some(3));
     assert_eq!(database.stats().opened, 2);
     drop(conn);
-    closed(&database, &server).await;
+    closed(&database, &home).await;
 }
 
 #[tokio::test]
 async fn a_connection_that_breaks_leaves_the_outcome_open_and_serves_nothing_more() {
-    let server = server().await;
-    let link = Link::to(server.local_addr()).await;
-    let database = Database::new(Rdb { max_age: PATIENCE, ..rdb(link.addr) }).unwrap();
+    let home = Home::start().await;
+    let link = Link::to(home.addr()).await;
+    let database = Database::new(Rdb { max_age: PATIENCE, ..home.rdb_by(link.addr) }).unwrap();
     let mut conn = Conn::new(database.clone());
     conn.first::<u8>(r.expr(1)).await.unwrap();
     link.set(Traffic::Breaks).await;
@@ -175,9 +175,9 @@ async fn a_connection_that_breaks_leaves_the_outcome_open_and_serves_nothing_mor
 
 #[tokio::test]
 async fn a_client_that_hangs_up_ends_it() {
-    let server = server().await;
-    let link = Link::to(server.local_addr()).await;
-    let database = Database::new(rdb(link.addr)).unwrap();
+    let home = Home::start().await;
+    let link = Link::to(home.addr()).await;
+    let database = Database::new(home.rdb_by(link.addr)).unwrap();
     let stall = link.clone();
     let handler = move |mut conn: Conn| {
         let link = stall.clone();
@@ -195,15 +195,15 @@ async fn a_client_that_hangs_up_ends_it() {
     let mut client = TcpStream::connect(addr).await.unwrap();
     client.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
     eventually("the handler waits for its query", || link.is(Traffic::Stalls)).await;
-    assert_eq!((database.stats().in_use, server.open_connections()), (1, 1));
+    assert_eq!((database.stats().in_use, home.open_connections()), (1, 1));
     drop(client);
-    closed(&database, &server).await;
+    closed(&database, &home).await;
 }
 
 #[tokio::test]
 async fn writes_without_an_answer_are_done_before_it_closes() {
-    let server = server().await;
-    let database = database(&server);
+    let home = Home::start().await;
+    let database = home.database();
     let rows = table(&database).await;
     let mut conn = Conn::new(database.clone());
     conn.noreply(rows.clone().insert(json!({"id": 1}))).await.unwrap();
@@ -214,14 +214,14 @@ async fn writes_without_an_answer_are_done_before_it_closes() {
         assert!(sent.try_next().await.unwrap().is_none());
     }
     drop(conn);
-    closed(&database, &server).await;
+    closed(&database, &home).await;
     assert_eq!(Conn::new(database).all::<Value>(rows).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn what_stands_by_is_taken_and_replaced() {
-    let server = server().await;
-    let database = Database::new(Rdb { standby: 2, ..rdb(server.local_addr()) }).unwrap();
+    let home = Home::start().await;
+    let database = Database::new(Rdb { standby: 2, ..home.rdb() }).unwrap();
     assert_eq!(Conn::new(database.clone()).first::<u8>(r.expr(1)).await.unwrap(), Some(1));
     eventually("two stand by", || database.stats().standing_by == 2).await;
     let before = database.stats();
@@ -232,13 +232,13 @@ async fn what_stands_by_is_taken_and_replaced() {
     eventually("the used one is closed", || database.stats().opened - database.stats().closed == 2).await;
     assert_eq!(database.stats().opened - before.opened, 1, "the request itself dialled none");
     drop(database);
-    eventually("none outlives the database", || server.open_connections() == 0).await;
+    eventually("none outlives the database", || home.open_connections() == 0).await;
 }
 
 #[tokio::test]
 async fn more_stand_by_where_requests_come_in_bunches() {
-    let server = server().await;
-    let database = Database::new(Rdb { standby: 2, ..rdb(server.local_addr()) }).unwrap();
+    let home = Home::start().await;
+    let database = Database::new(Rdb { standby: 2, ..home.rdb() }).unwrap();
     let bunch = || {
         let requests = (0..5).map(|n| {
             let mut conn = Conn::new(database.clone());
@@ -259,8 +259,8 @@ async fn more_stand_by_where_requests_come_in_bunches() {
 
 #[tokio::test]
 async fn no_more_stand_by_than_may_be_open() {
-    let server = server().await;
-    let settings = Rdb { standby: 4, max_connections: 2, ..rdb(server.local_addr()) };
+    let home = Home::start().await;
+    let settings = Rdb { standby: 4, max_connections: 2, ..home.rdb() };
     let database = Database::new(settings).unwrap();
     let mut conn = Conn::new(database.clone());
     conn.first::<u8>(r.expr(1)).await.unwrap();
@@ -273,9 +273,9 @@ async fn no_more_stand_by_than_may_be_open() {
 
 #[tokio::test]
 async fn healthy_sessions_are_reused_when_they_may_be() {
-    let server = server().await;
-    let link = Link::to(server.local_addr()).await;
-    let database = Database::new(Rdb { max_age: PATIENCE, ..rdb(link.addr) }).unwrap();
+    let home = Home::start().await;
+    let link = Link::to(home.addr()).await;
+    let database = Database::new(Rdb { max_age: PATIENCE, ..home.rdb_by(link.addr) }).unwrap();
     for _ in 0..3 {
         assert_eq!(Conn::new(database.clone()).first::<u8>(r.expr(1)).await.unwrap(), Some(1));
     }
@@ -290,8 +290,8 @@ async fn healthy_sessions_are_reused_when_they_may_be() {
 
 #[tokio::test]
 async fn an_open_cursor_is_nobody_elses() {
-    let server = server().await;
-    let database = Database::new(Rdb { max_age: PATIENCE, ..rdb(server.local_addr()) }).unwrap();
+    let home = Home::start().await;
+    let database = Database::new(Rdb { max_age: PATIENCE, ..home.rdb() }).unwrap();
     let mut conn = Conn::new(database.clone());
     assert_eq!(conn.first::<u8>(r.range(r.expr(2))).await.unwrap(), Some(0));
     assert_eq!(conn.first::<u8>(r.expr(3)).await.unwrap(), Some(3), "the request itself goes on with it");
@@ -308,24 +308,23 @@ async fn age(time: Duration) {
 
 #[tokio::test]
 async fn what_died_while_it_stood_by_costs_no_request_its_answer() {
-    let first = server().await;
-    let addr = first.local_addr();
-    let database = Database::new(Rdb { standby: 2, ..rdb(addr) }).unwrap();
+    let home = Home::start().await;
+    let link = Link::to(home.addr()).await;
+    let database = Database::new(Rdb { standby: 2, ..home.rdb_by(link.addr) }).unwrap();
     Conn::new(database.clone()).first::<u8>(r.expr(1)).await.unwrap();
     eventually("two stand by", || database.stats().standing_by == 2).await;
     age(Duration::from_millis(100)).await;
-    first.shutdown().await;
-    let second = reql_embedded::Server::builder().bind(addr).start().await.unwrap();
+    link.set(Traffic::Away).await;
+    link.set(Traffic::Flows).await;
     assert_eq!(Conn::new(database.clone()).first::<u8>(r.expr(1)).await.unwrap(), Some(1));
     eventually("two stand by again", || database.stats().standing_by == 2).await;
-    drop(second);
 }
 
 #[tokio::test]
 async fn a_server_that_refuses_is_passed_over() {
-    let server = server().await;
-    let hosts = format!("{}, {}", support::nobody().await, server.local_addr());
-    let settings = Rdb { host: hosts.parse().unwrap(), ..rdb(server.local_addr()) };
+    let home = Home::start().await;
+    let hosts = format!("{}, {}", support::nobody().await, home.addr());
+    let settings = Rdb { host: hosts.parse().unwrap(), ..home.rdb() };
     let database = Database::new(settings).unwrap();
     for _ in 0..4 {
         assert_eq!(Conn::new(database.clone()).first::<u8>(r.expr(1)).await.unwrap(), Some(1));
@@ -334,8 +333,8 @@ async fn a_server_that_refuses_is_passed_over() {
 
 #[tokio::test]
 async fn requests_beyond_the_limit_wait_their_turn() {
-    let server = server().await;
-    let database = Database::new(Rdb { max_connections: 2, ..rdb(server.local_addr()) }).unwrap();
+    let home = Home::start().await;
+    let database = Database::new(Rdb { max_connections: 2, ..home.rdb() }).unwrap();
     let requests = (0..20).map(|n| {
         let mut conn = Conn::new(database.clone());
         async move { conn.first::<u32>(r.expr(n)).await.unwrap() }
@@ -343,13 +342,13 @@ async fn requests_beyond_the_limit_wait_their_turn() {
     let answers: Vec<_> = futures_util::future::join_all(requests).await;
     assert_eq!(answers, (0..20).map(Some).collect::<Vec<_>>());
     assert_eq!(database.stats().refused, 0);
-    closed(&database, &server).await;
+    closed(&database, &home).await;
 }
 
 #[tokio::test]
 async fn debug_tells_where_a_connection_came_from() {
-    let server = server().await;
-    let settings = rdb(server.local_addr());
+    let home = Home::start().await;
+    let settings = home.rdb();
     for (settings, first, later) in [
         (settings.clone(), "dialled", "dialled"),
         (Rdb { standby: 2, ..settings.clone() }, "dialled", "standby"),
@@ -368,9 +367,9 @@ async fn debug_tells_where_a_connection_came_from() {
 
 #[tokio::test]
 async fn closing_is_logged() {
-    let server = server().await;
+    let home = Home::start().await;
     let logged = log_lines();
-    Conn::new(database(&server)).first::<u8>(r.expr(1)).await.unwrap();
+    Conn::new(home.database()).first::<u8>(r.expr(1)).await.unwrap();
     let is_logged = || logged.lock().unwrap().iter().any(|line| line == "DEBUG Disconnecting from database.");
     eventually("it is logged", is_logged).await;
 }
@@ -401,8 +400,8 @@ fn log_lines() -> &'static std::sync::Mutex<Vec<String>> {
 
 #[tokio::test]
 async fn a_socket_that_is_read_slowly_gets_all() {
-    let server = server().await;
-    let database = database(&server);
+    let home = Home::start().await;
+    let database = home.database();
     let routes = with_conn(&database).then(|conn: Conn| async move {
         let numbers = conn.into_stream::<u32>(r.range(r.expr(10_000))).await?;
         let lines = numbers.map(|number| number.map(|number| format!("{number}\n")));
@@ -416,13 +415,13 @@ async fn a_socket_that_is_read_slowly_gets_all() {
     let mut text = String::new();
     client.read_to_string(&mut text).await.unwrap();
     assert!(text.contains("\n9999\n"));
-    closed(&database, &server).await;
+    closed(&database, &home).await;
 }
 
 #[tokio::test]
 async fn a_result_that_is_one_array_counts_as_its_members() {
-    let server = server().await;
-    let mut conn = Conn::new(database(&server));
+    let home = Home::start().await;
+    let mut conn = Conn::new(home.database());
     assert_eq!(conn.all::<u8>(r.expr([1, 2])).await.unwrap(), [1, 2]);
     assert_eq!(conn.all::<u8>(r.expr(3)).await.unwrap(), [3]);
     assert_eq!(conn.first::<Vec<u8>>(r.expr([1, 2])).await.unwrap(), Some(vec![1, 2]));

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use support::{Api, body, header, problem};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use warp_reql::settings::Settings;
 
 const DOC: &str = "/tables/heroes/docs/1";
 const DOCS: &str = "/tables/heroes/docs";
@@ -243,9 +244,8 @@ async fn head_is_get_without_a_body_on_a_socket() {
 
 #[tokio::test]
 async fn without_debug_the_database_is_not_quoted() {
-    let server = support::server().await;
-    let api = Api::over(support::rdb(server.local_addr()), false);
+    let api = Api::at_home(|settings| Settings { debug: false, ..settings }).await;
     let problem = problem(&api.call("GET", "/tables/nope").await, 404, "no-such-table");
     assert_eq!(problem.get("cause"), None::<&Value>);
-    assert!(!problem.to_string().contains("test.nope"), "{problem}");
+    assert!(!problem.to_string().contains(&api.home().name), "{problem}");
 }

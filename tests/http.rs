@@ -71,6 +71,9 @@ async fn connections_and_the_process_have_figures() {
 
 #[tokio::test]
 async fn the_embedded_database_has_figures() {
+    if support::home::about_the_embedded("its figures") {
+        return;
+    }
     let server = support::server().await;
     let rdb = rdb(server.local_addr());
     let database = warp_reql::Database::new(rdb.clone()).expect("the settings name a server");

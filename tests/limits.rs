@@ -4,7 +4,6 @@ mod support;
 
 use std::time::Duration;
 
-use serde_json::json;
 use support::{Api, Fault, Faulty, PATIENCE, header, nobody, problem, raw, rdb};
 use warp_reql::settings::{Limits, Rdb, Settings};
 
@@ -12,14 +11,9 @@ const DOC: &str = "/tables/heroes/docs/1";
 const DOCS: &str = "/tables/heroes/docs";
 const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
 
-/// The API with these limits, over an embedded server with a table.
+/// The API with these limits, over a database with a table.
 async fn limited(limits: Limits) -> Api {
-    let server = support::server().await;
-    let rdb = rdb(server.local_addr());
-    let mut api = Api::with_settings(Settings { limits, rdb, ..Settings::default() });
-    api.server = Some(server);
-    assert_eq!(api.send("POST", "/tables", &json!({"name": "heroes"})).await.status(), 201);
-    api
+    Api::at_home(|settings| Settings { limits, ..settings }).await
 }
 
 /// The API with these limits, whose database is never asked.

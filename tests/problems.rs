@@ -120,16 +120,16 @@ const LONG: &str = match std::str::from_utf8(&[b'x'; 6000]) {
 
 /// The API with a table and a document, with settings of its own.
 async fn started(adapt: impl FnOnce(Settings) -> Settings) -> Api {
-    let server = support::server().await;
-    let settings = Settings { rdb: rdb(server.local_addr()), debug: false, ..Settings::default() };
-    let mut api = Api::with_settings(settings.clone());
-    assert_eq!(api.send("POST", "/tables", &json!({"name": "heroes"})).await.status(), 201);
+    let mut settings = Settings { debug: false, ..Settings::default() };
+    let adopt = |own: Settings| {
+        settings.rdb = own.rdb;
+        settings.clone()
+    };
+    let api = Api::at_home(adopt).await;
     assert_eq!(api.send("PUT", DOC, &json!({"name": "x"})).await.status(), 201);
     let index = api.send("PUT", "/tables/heroes/indexes/taken", &json!({"fields": ["a"]})).await;
     assert_eq!(index.status(), 201);
-    api = Api::with_settings(adapt(settings));
-    api.server = Some(server);
-    api
+    Api { home: api.home, ..Api::with_settings(adapt(settings)) }
 }
 
 async fn walk(api: &Api, rows: Vec<Row>, walked: &mut BTreeSet<&'static str>) {
@@ -201,7 +201,10 @@ async fn of_the_database(walked: &mut BTreeSet<&'static str>) {
     let long = json!({"a": vec![1; 100_001]}).to_string();
     walk(&api, vec![row(Code::Refused, "PUT", DOC).sent(long)], walked).await;
     let database = Database::new(api.database.settings().clone()).expect("the settings name a server");
-    Conn::new(database).first::<Value>(r.db_drop("test")).await.expect("the database was there");
+    Conn::new(database)
+        .first::<Value>(r.db_drop(api.home().name.clone()))
+        .await
+        .expect("the database was there");
     walk(&api, vec![row(Code::NoSuchDatabase, "GET", DOC)], walked).await;
 }
 
@@ -237,9 +240,8 @@ async fn of_the_network(walked: &mut BTreeSet<&'static str>) {
     }
 
     let api = started(|settings| settings).await;
-    let server = api.server.as_ref().expect("it was started").local_addr();
-    let link = Link::to(server).await;
-    let far = Api::over(Rdb { query_timeout: soon, ..rdb(link.addr) }, false);
+    let link = Link::to(api.home().addr()).await;
+    let far = Api::over(Rdb { query_timeout: soon, ..api.home().rdb_by(link.addr) }, false);
     const AGAIN: &[(&str, &str)] = &[("hint", "Read before you repeat a write.")];
     // The primary key is remembered, so that the next query is the write.
     far.send("PUT", DOC, &json!({})).await;

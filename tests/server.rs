@@ -3,6 +3,8 @@
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::future::pending;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -200,6 +202,9 @@ fn without_a_database_it_is_live_but_not_ready() {
 
 #[test]
 fn development_brings_its_own_database() {
+    if support::home::about_the_embedded("development's own database") {
+        return;
+    }
     for data_dir in ["data", ":memory:"] {
         let running = Running::start_as("development", &[("RDB_DATA_DIR", data_dir)]);
         let port = running.addr.port().to_string();

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use warp_reql::settings::Rdb;
 
 use super::support::client::{Client, request};
-use super::support::{Api, PATIENCE, balanced, eventually, number, rdb, server};
+use super::support::{Api, Home, PATIENCE, balanced, eventually, number};
 
 const CLIENTS: usize = 16;
 const PATHS: [&str; 5] = [
@@ -27,8 +27,8 @@ const PATHS: [&str; 5] = [
 /// `HANG_UPS` is how many requests there are for each way to have connections.
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_hang_up_leave_nothing_behind() {
-    let server = server().await;
-    let fresh = rdb(server.local_addr());
+    let home = Home::start().await;
+    let fresh = home.rdb();
     let api = Api::over(fresh.clone(), true);
     let documents: Vec<_> = (0..1000).map(|id| json!({"id": id, "name": format!("row {id}")})).collect();
     assert_eq!(api.send("POST", "/tables", &json!({"name": "rows"})).await.status(), 201);
@@ -42,16 +42,16 @@ async fn clients_that_hang_up_leave_nothing_behind() {
         let api = Api::over(settings, true);
         let service = api.serve().await;
         assert_eq!(Client::connect(service.addr).await.unwrap().get(PATHS[0]).await.unwrap().0, 200);
-        balanced(&api.database, &server).await;
+        balanced(&api.database, || home.open_connections()).await;
         // Reused sessions stay, and the server has a task for each: they don't count.
-        let tasks = || Handle::current().metrics().num_alive_tasks() - server.open_connections();
+        let tasks = || Handle::current().metrics().num_alive_tasks() - home.open_connections();
         let before = tasks();
         let requests = number("HANG_UPS", 150);
         let hang_ups = stream::iter(0..requests).for_each_concurrent(CLIENTS, |_| hang_up(service.addr));
         timeout(Duration::from_millis(requests) * 100 + PATIENCE, hang_ups)
             .await
             .expect("clients don't wait");
-        balanced(&api.database, &server).await;
+        balanced(&api.database, || home.open_connections()).await;
         eventually("no task is left", || tasks() <= before).await;
         let stats = api.database.stats();
         println!("{mode}: {requests} requests, {stats:?}, {before} tasks before, {} after", tasks());

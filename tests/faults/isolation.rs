@@ -12,7 +12,7 @@ use warp_reql::settings::Rdb;
 use warp_reql::{Conn, Database, Error};
 
 use super::support::link::{Link, Traffic};
-use super::support::{PATIENCE, balanced, number, rdb, server};
+use super::support::{Home, PATIENCE, balanced, number};
 
 const AT_ONCE: usize = 32;
 /// How many rows each request's own range has: more than fit into one message.
@@ -33,9 +33,9 @@ enum Ending {
 /// `REQUESTS` is how many there are for each way to have connections.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_sees_what_another_asked_for() {
-    let server = server().await;
-    let link = Link::to(server.local_addr()).await;
-    let fresh = Rdb { query_timeout: SOON, ..rdb(link.addr) };
+    let home = Home::start().await;
+    let link = Link::to(home.addr()).await;
+    let fresh = Rdb { query_timeout: SOON, ..home.rdb_by(link.addr) };
     let reused = Rdb { max_age: 6 * PATIENCE, ..fresh.clone() };
     for (mode, settings) in [
         ("standby", Rdb { standby: 4, ..fresh.clone() }),
@@ -59,7 +59,7 @@ async fn no_request_sees_what_another_asked_for() {
             assert!(database.stats().opened < endings.values().sum(), "{mode}: some sessions served several");
         }
         link.set(Traffic::Flows).await;
-        balanced(&database, &server).await;
+        balanced(&database, || home.open_connections()).await;
     }
 }
 

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
-use reql_embedded::Server;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use warp_reql::settings::Rdb;
 
 use super::support::link::{Link, Traffic};
-use super::support::{Api, PATIENCE, balanced, body, rdb, server};
+use super::support::{Api, Home, PATIENCE, balanced, body};
 
 const REQUESTS: usize = 64;
 /// Long enough for what gets through, a few at once, on a machine that is busy with other tests.
@@ -82,7 +81,7 @@ async fn in_odd_pieces() {
 /// One way to have connections, on a stretch of network of its own.
 struct Stretch {
     mode: &'static str,
-    server: Server,
+    home: Home,
     link: Link,
     api: Api,
 }
@@ -110,24 +109,24 @@ async fn outlives(row: Row) {
     for stretch in &stretches {
         stretch.link.set(Traffic::Flows).await;
         stretch.serve(at_once).await;
-        balanced(&stretch.api.database, &stretch.server).await;
+        balanced(&stretch.api.database, || stretch.home.open_connections()).await;
     }
 }
 
 impl Stretch {
     /// As many documents as requests, and connections as the mode has them.
     async fn open(mode: &'static str, settings: Rdb) -> Stretch {
-        let server = server().await;
-        let link = Link::to(server.local_addr()).await;
-        let Rdb { host, port, .. } = rdb(link.addr);
+        let home = Home::start().await;
+        let link = Link::to(home.addr()).await;
+        let Rdb { host, port, db, .. } = home.rdb_by(link.addr);
         let standby = if mode.starts_with("standby") { settings.standby } else { 0 };
-        let api = Api::over(Rdb { host, port, standby, ..settings }, true);
+        let api = Api::over(Rdb { host, port, db, standby, ..settings }, true);
         let documents: Vec<_> = (0..REQUESTS).map(document).collect();
         assert_eq!(api.send("POST", "/tables", &json!({"name": "rows"})).await.status(), 201, "{mode}");
         assert_eq!(api.send("POST", "/tables/rows/docs", &json!(documents)).await.status(), 201, "{mode}");
-        let stretch = Stretch { mode, server, link, api };
+        let stretch = Stretch { mode, home, link, api };
         stretch.serve(1).await;
-        balanced(&stretch.api.database, &stretch.server).await;
+        balanced(&stretch.api.database, || stretch.home.open_connections()).await;
         stretch
     }
 

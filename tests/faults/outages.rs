@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use warp_reql::settings::Rdb;
 
 use super::support::client::Client;
+use super::support::home::about_the_embedded;
 use super::support::link::{Link, Traffic};
 use super::support::{Api, PATIENCE, balanced, eventually, nobody, number, rdb};
 
@@ -144,7 +145,7 @@ impl Stretch {
         let tally = tally(&load.end().await);
         assert!(tally.keys().all(|status| [200, 503, 504].contains(status)), "{mode}: {tally:?}");
         assert!(tally.contains_key(&failure), "{mode}: {tally:?}");
-        balanced(&self.api.database, &self.server).await;
+        balanced(&self.api.database, || self.server.open_connections()).await;
     }
 }
 
@@ -164,7 +165,10 @@ async fn fill(api: &Api) {
 }
 
 /// All ways to have connections at once, since mostly the outage is waited for.
-async fn outlive(traffic: Traffic, failure: u16) {
+async fn outlive(test: &str, traffic: Traffic, failure: u16) {
+    if about_the_embedded(test) {
+        return;
+    }
     let nowhere = rdb(nobody().await);
     let all = modes(nowhere).map(|(mode, settings)| async move {
         Stretch::open(mode, &settings).await.outlive(traffic, failure).await;
@@ -174,12 +178,12 @@ async fn outlive(traffic: Traffic, failure: u16) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_dies_and_is_restarted() {
-    outlive(Traffic::Away, 503).await;
+    outlive("a database that dies", Traffic::Away, 503).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_hangs_and_goes_on() {
-    outlive(Traffic::Freezes, 504).await;
+    outlive("a database that hangs", Traffic::Freezes, 504).await;
 }
 
 /// A database in a process of its own, which can be killed and stopped for real.
@@ -220,6 +224,9 @@ impl Drop for Process {
 #[ignore = "takes a minute, and needs the binary of reql-embedded"]
 #[tokio::test(flavor = "multi_thread")]
 async fn outages_of_a_real_process() {
+    if about_the_embedded("a real process") {
+        return;
+    }
     let outage = Duration::from_secs(number("OUTAGE_SECONDS", 10));
     let data = TempDir::new().unwrap();
     let mut process = Process::start(data.path(), nobody().await).await;

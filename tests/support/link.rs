@@ -59,6 +59,7 @@ pub struct Link {
     traffic: watch::Sender<Traffic>,
     server: watch::Sender<SocketAddr>,
     open: watch::Receiver<bool>,
+    carried: Arc<AtomicUsize>,
 }
 
 /// What each connection knows of the stretch.
@@ -67,6 +68,23 @@ struct Road {
     traffic: watch::Receiver<Traffic>,
     server: watch::Receiver<SocketAddr>,
     answers: Arc<AtomicUsize>,
+    carried: Arc<AtomicUsize>,
+}
+
+/// A connection that is being carried, among the others.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn among(all: &Arc<AtomicUsize>) -> Counted {
+        all.fetch_add(1, Ordering::AcqRel);
+        Counted(all.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Link {
@@ -77,13 +95,15 @@ impl Link {
         let (traffic, watched) = watch::channel(Traffic::Flows);
         let (server, target) = watch::channel(server);
         let (opened, open) = watch::channel(false);
-        let road = Road { traffic: watched, server: target, answers: Arc::default() };
+        let carried = Arc::<AtomicUsize>::default();
+        let answers = Arc::default();
+        let road = Road { traffic: watched, server: target, answers, carried: carried.clone() };
         tokio::spawn(async move {
             let _keeper = keeper;
             // Ends with the last clone of the link.
             let _ = serve(addr, road, opened).await;
         });
-        let link = Link { addr, traffic, server, open };
+        let link = Link { addr, traffic, server, open, carried };
         link.set(Traffic::Flows).await;
         link
     }
@@ -97,6 +117,11 @@ impl Link {
 
     pub fn is(&self, traffic: Traffic) -> bool {
         *self.traffic.borrow() == traffic
+    }
+
+    /// How many connections are open on it.
+    pub fn carried(&self) -> usize {
+        self.carried.load(Ordering::Acquire)
     }
 
     /// Leads to another server from now on.
@@ -139,6 +164,7 @@ async fn accept(listener: &TcpListener, road: Road) {
 
 /// Carries bytes both ways until one side closes; then both are closed.
 async fn carry(mut client: TcpStream, road: Road) {
+    let _counted = Counted::among(&road.carried);
     let target = *road.server.borrow();
     let Ok(mut server) = TcpStream::connect(target).await else { return };
     for stream in [&client, &server] {

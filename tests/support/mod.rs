@@ -3,11 +3,13 @@
 
 pub mod client;
 pub mod events;
+pub mod home;
 pub mod link;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use home::Home;
 use reql_embedded::Server;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,14 +32,9 @@ pub fn rdb(addr: SocketAddr) -> Rdb {
     Rdb { host: Hosts::from(addr), standby: 0, ..Rdb::default() }
 }
 
-/// The embedded server, in memory, on a free port.
+/// The embedded server, in memory, on a free port: for tests about the server itself.
 pub async fn server() -> Server {
     Server::builder().in_memory().start().await.expect("the embedded server starts")
-}
-
-/// A database on a server.
-pub fn database(server: &Server) -> Database {
-    Database::new(rdb(server.local_addr())).expect("the settings name a server")
 }
 
 /// Waits until something holds.
@@ -57,18 +54,19 @@ pub fn number(variable: &str, default: u64) -> u64 {
 }
 
 /// Waits until no request has a connection, and those that are open stand by, as the server sees it too.
-pub async fn balanced(database: &Database, server: &Server) {
+pub async fn balanced(database: &Database, seen: impl Fn() -> usize) {
     let settings = database.settings();
     let holds = || {
         let stats = database.stats();
         let open = stats.opened - stats.closed;
         let enough = !settings.max_age.is_zero() || open == settings.standby as u64;
-        let seen = server.open_connections() as u64;
-        (stats.in_use, stats.waiting) == (0, 0) && open == stats.standing_by && open == seen && enough
+        (stats.in_use, stats.waiting) == (0, 0)
+            && open == stats.standing_by
+            && open == seen() as u64
+            && enough
     };
     let wait = tokio::time::timeout(PATIENCE, eventually("the counters balance", holds));
-    let seen = server.open_connections();
-    assert!(wait.await.is_ok(), "{:?}, and the server has {seen} open", database.stats());
+    assert!(wait.await.is_ok(), "{:?}, and the server has {} open", database.stats(), seen());
 }
 
 /// An API on a socket, until this is dropped.
@@ -85,21 +83,35 @@ impl Drop for Serving {
 
 /// The API as tests see it.
 pub struct Api {
-    pub server: Option<Server>,
+    pub home: Option<Home>,
     pub database: Database,
     pub app: App,
     pub routes: BoxedFilter<(warp::reply::Response,)>,
 }
 
 impl Api {
-    /// Over an embedded server, with a table `heroes`.
+    /// Over a database of its own, with a table `heroes`.
     pub async fn start() -> Api {
-        let server = server().await;
-        let mut api = Api::over(rdb(server.local_addr()), true);
-        api.server = Some(server);
+        Api::at_home(|settings| settings).await
+    }
+
+    /// Over a database of its own, with a table `heroes`, and with settings of its own.
+    pub async fn at_home(adapt: impl FnOnce(Settings) -> Settings) -> Api {
+        Api::in_home(Home::start().await, adapt).await
+    }
+
+    /// Over this database, with a table `heroes`, and with settings of its own.
+    pub async fn in_home(home: Home, adapt: impl FnOnce(Settings) -> Settings) -> Api {
+        let settings = Settings { debug: true, rdb: home.rdb(), ..Settings::default() };
+        let api = Api { home: Some(home), ..Api::with_settings(adapt(settings)) };
         let made = api.send("POST", "/tables", &serde_json::json!({"name": "heroes"})).await;
         assert_eq!(made.status(), 201, "{:?}", made.body());
         api
+    }
+
+    /// Where its database is.
+    pub fn home(&self) -> &Home {
+        self.home.as_ref().expect("this API has a database of its own")
     }
 
     /// Over whatever these settings lead to.
@@ -112,7 +124,7 @@ impl Api {
         let database = Database::new(settings.rdb.clone()).expect("the settings name a server");
         let app = App::new(settings, database.clone());
         let routes = routes(app.clone()).map(Reply::into_response).boxed();
-        Api { server: None, database, app, routes }
+        Api { home: None, database, app, routes }
     }
 
     /// Serves it on a socket, as the binary does.
