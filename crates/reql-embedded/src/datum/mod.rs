@@ -11,6 +11,7 @@ pub mod key;
 mod number;
 mod object;
 mod order;
+pub(crate) mod pack;
 pub(crate) mod packed;
 pub mod pseudo;
 pub mod syntax;

@@ -16,7 +16,6 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::{Array, Datum, Object};
-use crate::error::{Error, ErrorKind, Result};
 
 pub(super) const NULL: u8 = 0;
 pub(super) const FALSE: u8 = 1;
@@ -28,118 +27,12 @@ pub(super) const BINARY: u8 = 6;
 pub(super) const ARRAY: u8 = 7;
 pub(super) const OBJECT: u8 = 8;
 
-/// The longest array that can be stored, whatever a query's own limit is.
-const MAX_ARRAY: usize = 100_000;
-
-/// The longest container, in bytes. A value that holds another one many times is small until it is written.
-const MAX_LENGTH: usize = 256 << 20;
-
 /// Up to so many fields are looked through one by one: most keys differ in their length, which is told at once.
 const FEW_FIELDS: usize = 8;
 
-/// Encodes a value. Fails for `minval` and `maxval`, which can't be stored.
-pub fn encode(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
-    stacker::maybe_grow(32 * 1024, 1024 * 1024, || encode_value(datum, out))
-}
-
-fn encode_value(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
-    match datum {
-        Datum::MinVal | Datum::MaxVal => {
-            return Err(Error::logic("`r.minval` and `r.maxval` cannot be written to disk."));
-        }
-        Datum::Null => out.push(NULL),
-        Datum::Bool(value) => out.push(if *value { TRUE } else { FALSE }),
-        Datum::Num(value) => encode_number(*value, out),
-        Datum::Str(text) => {
-            out.push(STR);
-            write_bytes(text.as_bytes(), out);
-        }
-        Datum::Binary(bytes) => {
-            out.push(BINARY);
-            write_bytes(bytes, out);
-        }
-        Datum::Array(array) => match array.as_packed() {
-            Some(view) => out.extend_from_slice(view.raw()),
-            None if array.len() > MAX_ARRAY => {
-                return Err(Error::logic("Array too large for disk writes (limit 100,000 elements)."));
-            }
-            None => encode_container(ARRAY, array.iter(), out, |item, body| encode(&item, body))?,
-        },
-        Datum::Object(object) => match object.as_packed() {
-            Some(view) => out.extend_from_slice(view.raw()),
-            None => encode_container(OBJECT, object.iter(), out, |(key, value), body| {
-                write_bytes(key.as_bytes(), body);
-                encode(&value, body)
-            })?,
-        },
-    }
-    Ok(())
-}
-
-/// The packed bytes of one value.
-pub fn to_bytes(datum: &Datum) -> Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(128);
-    encode(datum, &mut out)?;
-    Ok(out)
-}
-
-/// A value over bytes that [`encode`] made. Containers stay packed.
+/// A value over bytes that [`pack`](super::pack) made. Containers stay packed.
 pub fn from_bytes(bytes: Arc<[u8]>) -> Datum {
     value_at(&bytes, 0)
-}
-
-fn encode_number(value: f64, out: &mut Vec<u8>) {
-    let integer = value as i32;
-    if f64::from(integer).to_bits() == value.to_bits() {
-        out.push(INT);
-        out.extend_from_slice(&integer.to_le_bytes());
-    } else {
-        out.push(DOUBLE);
-        out.extend_from_slice(&value.to_le_bytes());
-    }
-}
-
-fn encode_container<T>(
-    tag: u8,
-    items: impl ExactSizeIterator<Item = T>,
-    out: &mut Vec<u8>,
-    mut encode_item: impl FnMut(T, &mut Vec<u8>) -> Result<()>,
-) -> Result<()> {
-    let mut offsets = Vec::with_capacity(items.len());
-    let mut body = Vec::with_capacity(items.len() * 16);
-    for item in items {
-        offsets.push(body.len());
-        encode_item(item, &mut body)?;
-        if body.len() > MAX_LENGTH {
-            return Err(Error::new(ErrorKind::ResourceLimit, "Value too large to be stored (max 256 MiB)."));
-        }
-    }
-    let width: usize = match body.len() {
-        0..=0xff => 1,
-        0x100..=0xffff => 2,
-        _ => 4,
-    };
-    out.extend_from_slice(&[tag, width as u8]);
-    write_length(offsets.len(), out);
-    write_length(body.len(), out);
-    for offset in offsets {
-        out.extend_from_slice(&(offset as u32).to_le_bytes()[..width]);
-    }
-    out.extend_from_slice(&body);
-    Ok(())
-}
-
-fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    write_length(bytes.len(), out);
-    out.extend_from_slice(bytes);
-}
-
-fn write_length(mut length: usize, out: &mut Vec<u8>) {
-    while length >= 0x80 {
-        out.push(length as u8 | 0x80);
-        length >>= 7;
-    }
-    out.push(length as u8);
 }
 
 #[inline]
@@ -259,8 +152,16 @@ impl Packed {
     }
 
     /// Its bytes, tag included.
-    fn raw(&self) -> &[u8] {
+    pub(super) fn raw(&self) -> &[u8] {
         &self.buffer[self.start as usize..self.layout().end]
+    }
+
+    /// Whether containers lie in each other more than `limit` deep, itself included.
+    pub(super) fn is_deeper_than(&self, limit: usize) -> bool {
+        // A container takes so many bytes with what leads to the one within it, so one that is small can't be deep.
+        const SMALLEST: usize = 5;
+        let raw = self.raw();
+        raw.len() > limit.saturating_mul(SMALLEST) && is_deeper_than(raw, &mut 0, limit)
     }
 
     /// How many elements or fields it has.
@@ -397,6 +298,24 @@ fn visit_container<V: Visitor>(bytes: &[u8], at: &mut usize, is_object: bool, vi
         visit(bytes, at, visitor);
     }
     visitor.close(if is_object { b'}' } else { b']' });
+}
+
+/// Whether a value has containers in each other more than `limit` deep. If not, `at` is at its end.
+fn is_deeper_than(bytes: &[u8], at: &mut usize, limit: usize) -> bool {
+    let tag = bytes[*at];
+    if !matches!(tag, ARRAY | OBJECT) {
+        read_scalar(bytes, at);
+        return false;
+    }
+    let Some(limit) = limit.checked_sub(1) else { return true };
+    let layout = layout(bytes, *at);
+    *at = layout.body;
+    (0..layout.count).any(|_| {
+        if tag == OBJECT {
+            read_bytes(bytes, at);
+        }
+        is_deeper_than(bytes, at, limit)
+    })
 }
 
 impl std::fmt::Debug for Packed {

@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Datum, packed};
+    use super::super::{Datum, pack};
     use super::*;
 
     #[test]
@@ -104,7 +104,7 @@ mod tests {
             ("nested", nested),
             ("small", Datum::object([("n", Datum::from(-7_i64))])),
         ]);
-        let bytes = packed::to_bytes(&document).expect("a document that can be stored");
+        let bytes = pack::value(&document).expect("a document that can be stored");
         assert!(is_well_formed(&bytes));
         assert!(!is_well_formed(&[]));
         assert!(!is_well_formed(&[bytes.as_slice(), &[NULL]].concat()));

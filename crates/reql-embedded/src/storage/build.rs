@@ -20,7 +20,7 @@ use super::range::{Direction, KeyRange};
 use super::scan::Scan;
 use super::snapshot::Snapshot;
 use super::writer::{Applied, Job, Need};
-use crate::datum::packed;
+use crate::datum::pack;
 use crate::error::Result;
 
 /// How many documents are put into an index in one transaction.
@@ -84,7 +84,7 @@ impl Build {
             && let Some(document) = scan.next()?
         {
             let entries = self.index.entries(scan.key(), &document);
-            rows.push(Indexed { key: scan.key().into(), bytes: packed::to_bytes(&document)?, entries });
+            rows.push(Indexed { key: scan.key().into(), bytes: pack::value(&document)?, entries });
         }
         scan.suspend();
         let count = rows.len();

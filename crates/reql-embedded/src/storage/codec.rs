@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::catalog::{Database, Durability, TableConfig, TableEntry};
 use super::index::{Index, IndexCompiler, IndexSpec};
-use crate::datum::{Datum, packed};
+use crate::datum::{Datum, pack, packed};
 use crate::error::{Error, Result};
 
 /// A stored value as a datum: one copy out of the page.
@@ -17,7 +17,7 @@ pub(super) fn datum(bytes: &[u8]) -> Datum {
 
 /// A database's record.
 pub(super) fn write_database(database: &Database) -> Result<Vec<u8>> {
-    packed::to_bytes(&Datum::object([("name", Datum::str(&*database.name))]))
+    pack::value(&Datum::object([("name", Datum::str(&*database.name))]))
 }
 
 /// Reads a database's record.
@@ -30,7 +30,7 @@ pub(super) fn write_table(entry: &TableEntry) -> Result<Vec<u8>> {
     let config = &entry.config;
     let indexes = entry.indexes.values().map(write_index).collect();
     let hook = config.write_hook.as_deref().map_or(Datum::Null, Datum::str);
-    packed::to_bytes(&Datum::object([
+    pack::value(&Datum::object([
         ("config", config.extra.clone()),
         ("db", Datum::str(config.db.to_string())),
         ("durability", Datum::str(config.durability.name())),

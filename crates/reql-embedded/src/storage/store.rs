@@ -15,7 +15,7 @@ use super::file::{CACHE_BYTES, File};
 use super::index::IndexCompiler;
 use super::table::Table;
 use super::writer::{SyncJob, Writer};
-use crate::datum::{Datum, packed};
+use crate::datum::{Datum, pack};
 use crate::error::{Error, Result};
 
 /// Small records by key: users, permissions, the server's id and name.
@@ -275,7 +275,7 @@ impl Store {
                 Ok(found.map(|value| codec::datum(value.value())))
             })?;
             let new = update(old)?;
-            let bytes = new.as_ref().map(packed::to_bytes).transpose()?;
+            let bytes = new.as_ref().map(pack::value).transpose()?;
             batch.with_txn(|txn| {
                 let mut table = txn.open_table(META)?;
                 match &bytes {

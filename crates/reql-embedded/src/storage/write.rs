@@ -15,7 +15,7 @@ use super::feed::ChangeEvent;
 use super::index::{Delta, Index};
 use super::snapshot::Snapshot;
 use super::writer::{Applied, Job, Need};
-use crate::datum::{Datum, packed};
+use crate::datum::{Datum, pack, packed};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a mutation makes of a document.
@@ -83,7 +83,7 @@ impl Document {
     }
 
     fn pack(datum: &Datum) -> Result<Self> {
-        let bytes = packed::to_bytes(datum)?;
+        let bytes = pack::document(datum)?;
         if bytes.len() > MAX_DOCUMENT {
             return Err(Error::new(
                 ErrorKind::ResourceLimit,
