@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::compile::compile_element_function;
 use super::env::Env;
 use super::func::Func;
+use super::mentioned::Mentioned;
 use super::scope::Scope;
 use super::spec::{Determinism, Spec};
 use super::stream::Stream;
@@ -256,6 +257,18 @@ impl<'a> Call<'a> {
             Some(slots) => match slots.get(index) {
                 Some(Slot::Term(term)) => Some(term.kind),
                 _ => None,
+            },
+        }
+    }
+
+    /// The tables that an argument can read or write.
+    pub fn arg_tables(&self, index: usize) -> Mentioned<'a> {
+        match &self.spread {
+            None => self.term.args().get(index).map_or_else(Mentioned::default, Mentioned::of),
+            Some(slots) => match slots.get(index) {
+                Some(Slot::Term(term)) => Mentioned::of(term),
+                // A plain value.
+                _ => Mentioned::default(),
             },
         }
     }

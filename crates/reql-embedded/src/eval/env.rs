@@ -18,7 +18,7 @@ use crate::error::{Bt, Error, ErrorKind, Result};
 use crate::feed::Wake;
 use crate::instance::Instance;
 use crate::interrupt::Interrupt;
-use crate::storage::Store;
+use crate::storage::{Store, View};
 
 /// The environment of one query. Cloning shares it.
 #[derive(Clone)]
@@ -43,6 +43,8 @@ pub struct Inner {
     #[cfg(feature = "javascript")]
     pub javascript: Runner,
     optargs: Vec<(Arc<str>, Func)>,
+    /// The moment whose data is read; otherwise each read sees what is there then.
+    view: Option<View>,
     /// How many options are being evaluated, one inside the other.
     optarg_depth: AtomicU32,
     /// What the query's feeds tell their news.
@@ -126,6 +128,7 @@ impl Env {
             #[cfg(feature = "javascript")]
             javascript: Runner::default(),
             optargs: Vec::new(),
+            view: None,
             optarg_depth: AtomicU32::new(0),
             wake: Arc::default(),
             is_cursor: false,
@@ -149,6 +152,19 @@ impl Env {
     pub fn for_cursor(mut self) -> Env {
         Arc::make_mut(&mut self.0).is_cursor = true;
         self
+    }
+
+    /// The same environment, in which all is read as it is at this moment.
+    pub fn at_this_moment(&self) -> Result<Env> {
+        let view = self.store()?.view()?;
+        let mut env = self.clone();
+        Arc::make_mut(&mut env.0).view = Some(view);
+        Ok(env)
+    }
+
+    /// The moment whose data is read, if it is a certain one.
+    pub fn view(&self) -> Option<&View> {
+        self.view.as_ref()
     }
 
     /// The same environment in a place where a write may wait.
@@ -252,6 +268,7 @@ impl Clone for Inner {
             #[cfg(feature = "javascript")]
             javascript: self.javascript.clone(),
             optargs: self.optargs.clone(),
+            view: self.view.clone(),
             optarg_depth: AtomicU32::new(self.optarg_depth.load(Ordering::Relaxed)),
             wake: self.wake.clone(),
             is_cursor: self.is_cursor,

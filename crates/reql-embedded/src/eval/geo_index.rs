@@ -129,6 +129,7 @@ impl Candidates {
     fn next(&mut self, env: &Env) -> Result<Option<Candidate>> {
         while let Some(scan) = self.scans.front_mut() {
             env.check_interrupt()?;
+            env.view().map_or(Ok(()), |view| scan.keep_to(view))?;
             if !scan.advance()? {
                 self.scans.pop_front();
             } else if !self.seen.contains(scan.key()) {

@@ -1,5 +1,6 @@
 //! Evaluation: compiles terms, walks them, and yields values and streams.
 
+mod aside;
 mod call;
 mod compile;
 mod env;
@@ -8,12 +9,14 @@ mod geo_index;
 pub mod grouped;
 #[cfg(feature = "javascript")]
 mod javascript;
+mod mentioned;
 mod order;
 pub mod pathspec;
 mod query;
 mod scope;
 mod selection;
 mod slice;
+mod source;
 mod spec;
 mod stats;
 mod stored;
@@ -30,9 +33,11 @@ pub use call::Call;
 pub use compile::{compile, compile_element_function, compile_function};
 pub use env::{Env, Limits};
 pub use func::{Func, NativeFunc, Shortcut};
+pub use mentioned::Mentioned;
 pub use order::Order;
 pub use query::{Answer, Batch, Cursor, Program, run};
 pub use scope::{Captured, Scope};
+pub use source::{Keys, Rows};
 pub use spec::{Arity, Determinism, Grouping, Spec};
 pub use stored::Functions;
 pub use stream::Stream;

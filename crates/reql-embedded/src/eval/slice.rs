@@ -11,7 +11,7 @@ use super::watch::{Rows, Watched};
 use crate::accounts::Permission;
 use crate::datum::{Chunk, Datum, key};
 use crate::error::{Error, Result};
-use crate::storage::{self, KeyRange};
+use crate::storage::{self, Direction, KeyRange, View};
 
 /// The rows of a range of a table, read as they are asked for.
 pub struct TableSource {
@@ -25,8 +25,20 @@ pub(super) enum Scan {
     Rows(std::vec::IntoIter<Datum>),
 }
 
+impl TableSource {
+    fn keep_to(&mut self, view: Option<&View>) -> Result<()> {
+        match (view, &mut self.scan) {
+            (Some(view), Scan::Primary(scan)) => scan.keep_to(view),
+            (Some(view), Scan::Index(scan)) => scan.keep_to(view)?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
 impl Source for TableSource {
-    fn next(&mut self, _: &Env) -> Result<Option<Datum>> {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        self.keep_to(env.view())?;
         match &mut self.scan {
             Scan::Empty => Ok(None),
             Scan::Primary(scan) => scan.next(),
@@ -39,7 +51,8 @@ impl Source for TableSource {
         matches!(self.scan, Scan::Primary(_) | Scan::Index(_))
     }
 
-    fn read_raw(&mut self, chunk: &mut Chunk) -> Result<bool> {
+    fn read_raw(&mut self, env: &Env, chunk: &mut Chunk) -> Result<bool> {
+        self.keep_to(env.view())?;
         match &mut self.scan {
             Scan::Primary(scan) => Ok(scan.next_with(|bytes| chunk.push(bytes))?.is_some()),
             Scan::Index(scan) => Ok(scan.next_with(|bytes| chunk.push(bytes))?.is_some()),
@@ -76,8 +89,8 @@ impl<S: Source> Source for Watchable<S> {
         self.rows.is_table()
     }
 
-    fn read_raw(&mut self, chunk: &mut Chunk) -> Result<bool> {
-        self.rows.read_raw(chunk)
+    fn read_raw(&mut self, env: &Env, chunk: &mut Chunk) -> Result<bool> {
+        self.rows.read_raw(env, chunk)
     }
 
     fn watch(&self) -> Result<Vec<Watched>> {
@@ -234,7 +247,10 @@ impl TableSlice {
             (Some(index), bounds) => {
                 env.require(Permission::Read, self.table.scope())?;
                 let (stored, _) = self.table.ordered_index(index)?;
-                stored.index_count(index, bounds.clone().unwrap_or_default().index_range()?)
+                let range = bounds.clone().unwrap_or_default().index_range()?;
+                let mut entries = stored.index_scan(index, range, Direction::Forward)?;
+                env.view().map_or(Ok(()), |view| entries.keep_to(view))?;
+                entries.count()
             }
         }
     }

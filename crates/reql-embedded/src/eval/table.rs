@@ -162,7 +162,7 @@ impl TableRef {
     pub fn len(&self, env: &Env) -> Result<u64> {
         env.require(Permission::Read, self.scope())?;
         match self.backing() {
-            Backing::Stored(stored) => stored.len(),
+            Backing::Stored(stored) => stored.at(env.view())?.len(),
             Backing::System(table) => Ok(table.rows(env)?.len() as u64),
         }
     }
@@ -188,7 +188,7 @@ impl TableRef {
             Backing::Stored(stored) => {
                 let key = key::primary(key)?;
                 env.require(Permission::Read, self.scope())?;
-                stored.get(&key)
+                stored.at(env.view())?.get(&key)
             }
             Backing::System(table) => {
                 env.require(Permission::Read, self.scope())?;

@@ -113,9 +113,11 @@ impl TableEntry {
     }
 
     pub(super) fn index(&self, name: &str) -> Result<&Index> {
-        self.indexes.get(name).ok_or_else(|| {
-            Error::op_failed(format!("Index `{name}` was not found on table `{}`.", self.display_name()))
-        })
+        self.indexes.get(name).ok_or_else(|| self.index_not_found(name))
+    }
+
+    pub(super) fn index_not_found(&self, name: &str) -> Error {
+        Error::op_failed(format!("Index `{name}` was not found on table `{}`.", self.display_name()))
     }
 
     pub(super) fn index_by_id(&self, id: Uuid) -> Option<&Index> {

@@ -199,6 +199,11 @@ impl File {
         }
     }
 
+    /// The directory it is in; none in memory.
+    pub(super) fn directory(&self) -> Option<&Path> {
+        self.path.as_deref().and_then(Path::parent)
+    }
+
     /// How large the file is, in bytes; 0 in memory.
     pub(super) fn size(&self) -> u64 {
         self.path.as_deref().and_then(|path| fs::metadata(path).ok()).map_or(0, |metadata| metadata.len())

@@ -51,7 +51,7 @@ pub use index::{IndexCompiler, IndexEntries, IndexEntry, IndexFunction, IndexSpe
 pub use maintenance::{Compacted, check, compact};
 pub use range::{Direction, KeyRange};
 pub use scan::{IndexScan, Scan};
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, View};
 pub use store::{Options, Store, TableOptions};
 pub use table::{Started, Table};
 pub use write::{Change, Mutation, Outcome, Results};

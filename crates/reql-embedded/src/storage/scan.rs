@@ -3,7 +3,7 @@
 //! A scan opens its read transaction with the first row. One that is idle, like a cursor between two batches, is suspended: it then
 //! pins no pages, and goes on after the last row on whatever the table is by then. One that is busy for long, over a large table or
 //! with a slow function, does that to itself now and then: what it pins can't be used again, and the file would grow with every
-//! write meanwhile.
+//! write meanwhile. One that keeps to a view does neither.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,11 +14,11 @@ use super::core::Core;
 use super::index::{Index, IndexEntry};
 use super::moment::Documents;
 use super::range::{Direction, KeyRange};
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, View};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
-/// How long a scan pins pages at a stretch, unless it was given a snapshot to keep to.
+/// How long a scan pins pages at a stretch, unless it was given a snapshot or a view to keep to.
 const HOLD: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(10) };
 /// After how many rows to look at the clock.
 const LOOK_EVERY: u32 = 1024;
@@ -111,6 +111,7 @@ impl<V: redb::Value + 'static> Walk<V> {
 pub struct Scan {
     core: Arc<Core>,
     table: Arc<TableEntry>,
+    view: Option<View>,
     walk: Walk<&'static [u8]>,
 }
 
@@ -121,7 +122,7 @@ impl Scan {
         range: KeyRange,
         direction: Direction,
     ) -> Self {
-        Scan { core: core.clone(), table: table.clone(), walk: Walk::new(range, direction) }
+        Scan { core: core.clone(), table: table.clone(), view: None, walk: Walk::new(range, direction) }
     }
 
     pub(super) fn at(snapshot: &Snapshot, range: KeyRange, direction: Direction) -> Result<Self> {
@@ -133,6 +134,14 @@ impl Scan {
     /// Goes on in a snapshot, after it was suspended.
     pub fn resume(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.open(snapshot)
+    }
+
+    /// Reads all further rows as a view shows them. Does nothing if it keeps to one already.
+    pub fn keep_to(&mut self, view: &View) {
+        if self.view.is_none() {
+            self.suspend();
+            self.view = Some(view.clone());
+        }
     }
 
     fn open(&mut self, snapshot: &Snapshot) -> Result<()> {
@@ -154,9 +163,9 @@ impl Scan {
             if self.walk.is_done {
                 return Ok(None);
             }
-            let snapshot = Snapshot::take(&self.core, &self.table)?;
+            let snapshot = snapshot(&self.core, &self.table, self.view.as_ref())?;
             self.open(&snapshot)?;
-            self.walk.since = Some(Instant::now());
+            self.walk.since = self.view.is_none().then(Instant::now);
         }
         let row = self.walk.next().map_err(|error| self.core.read_failure(error))?;
         Ok(row.map(|(_, value)| take(value.value())))
@@ -169,7 +178,9 @@ impl Scan {
 
     /// Lets go of the read transaction until the next row is asked for.
     pub fn suspend(&mut self) {
-        self.walk.suspend();
+        if self.view.is_none() {
+            self.walk.suspend();
+        }
     }
 }
 
@@ -178,6 +189,7 @@ pub struct IndexScan {
     core: Arc<Core>,
     table: Arc<TableEntry>,
     index: Index,
+    view: Option<View>,
     walk: Walk<u32>,
     documents: Option<Arc<Documents>>,
     value_length: usize,
@@ -207,7 +219,7 @@ impl IndexScan {
             return Err(not_ready(&index, &table));
         }
         let walk = Walk::new(if range.is_empty() { range } else { range.of_entries() }, direction);
-        Ok(IndexScan { core: core.clone(), table, index, walk, documents: None, value_length: 0 })
+        Ok(IndexScan { core: core.clone(), table, index, view: None, walk, documents: None, value_length: 0 })
     }
 
     pub(super) fn at(
@@ -224,6 +236,21 @@ impl IndexScan {
     /// Goes on in a snapshot, after it was suspended.
     pub fn resume(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.open(snapshot)
+    }
+
+    /// Reads all further rows as a view shows them. Does nothing if it keeps to one already.
+    pub fn keep_to(&mut self, view: &View) -> Result<()> {
+        if self.view.is_none() {
+            let table = view.table(&self.table)?;
+            match table.index_by_id(self.index.id) {
+                Some(index) if index.ready => {}
+                Some(index) => return Err(not_ready(index, table)),
+                None => return Err(table.index_not_found(&self.index.spec.name)),
+            }
+            self.suspend();
+            self.view = Some(view.clone());
+        }
+        Ok(())
     }
 
     /// The entry that came last.
@@ -247,9 +274,9 @@ impl IndexScan {
             if self.walk.is_done {
                 return Ok(false);
             }
-            let snapshot = Snapshot::take(&self.core, &self.table)?;
+            let snapshot = snapshot(&self.core, &self.table, self.view.as_ref())?;
             self.open(&snapshot)?;
-            self.walk.since = Some(Instant::now());
+            self.walk.since = self.view.is_none().then(Instant::now);
         }
         let row = self.walk.next().map_err(|error| self.core.read_failure(error))?;
         let Some((_, length)) = row else { return Ok(false) };
@@ -295,8 +322,10 @@ impl IndexScan {
 
     /// Lets go of the read transaction until the next row is asked for.
     pub fn suspend(&mut self) {
-        self.walk.suspend();
-        self.documents = None;
+        if self.view.is_none() {
+            self.walk.suspend();
+            self.documents = None;
+        }
     }
 
     /// How many entries are left, without fetching documents.
@@ -307,6 +336,10 @@ impl IndexScan {
         }
         Ok(count)
     }
+}
+
+fn snapshot(core: &Arc<Core>, table: &Arc<TableEntry>, view: Option<&View>) -> Result<Snapshot> {
+    view.map_or_else(|| Snapshot::take(core, table), |view| view.snapshot(core, table))
 }
 
 fn not_ready(index: &Index, table: &TableEntry) -> Error {

@@ -1,10 +1,10 @@
-//! One moment of a table: everything read through it belongs together.
+//! One moment of a table, or of all: everything read through it belongs together.
 
 use std::sync::Arc;
 
 use redb::{ReadableTableMetadata, TableError};
 
-use super::catalog::TableEntry;
+use super::catalog::{Catalog, TableEntry};
 use super::codec;
 use super::core::Core;
 use super::index::Index;
@@ -13,7 +13,7 @@ use super::range::{Direction, KeyRange};
 use super::scan::{IndexScan, Scan};
 use super::write::Document;
 use crate::datum::Datum;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A table at one moment. While it lives, the pages it sees can't be used again, so it should not live long.
 pub struct Snapshot {
@@ -26,7 +26,10 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub(super) fn take(core: &Arc<Core>, table: &Arc<TableEntry>) -> Result<Snapshot> {
-        let moment = core.file.moment()?;
+        Snapshot::of(core, table, core.file.moment()?)
+    }
+
+    fn of(core: &Arc<Core>, table: &Arc<TableEntry>, moment: Arc<Moment>) -> Result<Snapshot> {
         let documents = match moment.documents(&table.tree) {
             Ok(documents) => documents,
             Err(TableError::TableDoesNotExist(_)) => return Err(table.gone()),
@@ -38,11 +41,7 @@ impl Snapshot {
     pub(super) fn open_entries(&self, index: &Index) -> Result<Arc<Entries>> {
         match self.moment.entries(&index.tree) {
             Ok(entries) => Ok(entries),
-            Err(TableError::TableDoesNotExist(_)) => Err(Error::op_failed(format!(
-                "Index `{}` was not found on table `{}`.",
-                index.spec.name,
-                self.table.display_name()
-            ))),
+            Err(TableError::TableDoesNotExist(_)) => Err(self.table.index_not_found(&index.spec.name)),
             Err(error) => Err(self.core.read_failure(error)),
         }
     }
@@ -77,6 +76,37 @@ impl Snapshot {
     /// suspended.
     pub fn index_scan(&self, index: &str, range: KeyRange, direction: Direction) -> Result<IndexScan> {
         IndexScan::at(self, index, range, direction)
+    }
+}
+
+/// All tables at one moment. While it lives, the pages it sees can't be used again, so the file grows with every write of anybody.
+/// Cloning shares it.
+#[derive(Clone)]
+pub struct View {
+    catalog: Arc<Catalog>,
+    moment: Arc<Moment>,
+}
+
+impl View {
+    pub(super) fn take(core: &Core) -> Result<View> {
+        // In this order: an index that was ready before the transaction began is complete in it.
+        let catalog = core.catalog();
+        Ok(View { catalog, moment: core.file.moment()? })
+    }
+
+    /// The table as it was then.
+    pub(super) fn table(&self, table: &TableEntry) -> Result<&Arc<TableEntry>> {
+        self.catalog.tables.get(&table.id).ok_or_else(|| table.gone())
+    }
+
+    pub(super) fn snapshot(&self, core: &Arc<Core>, table: &TableEntry) -> Result<Snapshot> {
+        Snapshot::of(core, self.table(table)?, self.moment.clone())
+    }
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "View({} tables)", self.catalog.tables.len())
     }
 }
 

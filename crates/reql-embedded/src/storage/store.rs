@@ -1,6 +1,6 @@
 //! A store: one file with databases, tables and small records.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 
@@ -13,6 +13,7 @@ use super::codec;
 use super::core::Core;
 use super::file::{CACHE_BYTES, File};
 use super::index::IndexCompiler;
+use super::snapshot::View;
 use super::table::Table;
 use super::writer::{SyncJob, Writer};
 use crate::datum::{Datum, pack};
@@ -286,6 +287,16 @@ impl Store {
             })?;
             Ok(new)
         })
+    }
+
+    /// All tables at this moment, for reads that belong together.
+    pub fn view(&self) -> Result<View> {
+        View::take(&self.core)
+    }
+
+    /// The directory of the file; none in memory.
+    pub fn directory(&self) -> Option<&Path> {
+        self.core.file.directory()
     }
 
     /// Makes everything written so far durable.

@@ -15,7 +15,7 @@ use super::file;
 use super::index::{Index, IndexEntries, IndexSpec, IndexStatus};
 use super::range::{Direction, KeyRange};
 use super::scan::{IndexScan, Scan};
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, View};
 use super::write::{Mutation, Outcome, Results, WriteJob};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
@@ -87,6 +87,11 @@ impl Table {
     pub fn snapshot(&self) -> Result<Snapshot> {
         // What the catalog says has to be known before the transaction begins: an index that was ready then is complete in it.
         Snapshot::take(&self.core, &self.core.table(&self.entry)?)
+    }
+
+    /// The table as a view shows it, or without one as it is at this moment.
+    pub fn at(&self, view: Option<&View>) -> Result<Snapshot> {
+        view.map_or_else(|| self.now(), |view| view.snapshot(&self.core, &self.entry))
     }
 
     /// A snapshot for reading documents only.

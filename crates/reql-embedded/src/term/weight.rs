@@ -24,8 +24,11 @@ pub fn is_light(term: &RawTerm) -> bool {
 /// Whether it writes one document to what `is_target` accepts.
 fn is_write(term: &RawTerm, is_target: impl Fn(&RawTerm) -> bool) -> bool {
     let Some((target, rest)) = term.args.split_first() else { return false };
-    let is_many =
-        |arg: &RawTerm| arg.kind == TermType::MakeArray || matches!(arg.datum, Some(Datum::Array(_)));
+    // How many rows a table has, and what it takes to read them, nobody knows.
+    let is_many = |arg: &RawTerm| {
+        matches!(arg.kind, TermType::MakeArray | TermType::Table)
+            || matches!(arg.datum, Some(Datum::Array(_)))
+    };
     is_target(target)
         && are_small(&target.args)
         && !rest.iter().any(is_many)

@@ -4,6 +4,7 @@
 // Each test file uses its own part of this.
 #![allow(dead_code, unused_imports)]
 
+pub mod asking;
 pub mod client;
 pub mod engine;
 pub mod feed;

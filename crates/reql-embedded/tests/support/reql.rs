@@ -276,11 +276,15 @@ impl<'a> Parser<'a> {
 
     /// Takes the options off the end of the arguments.
     fn options(&self, kind: TermType, args: &mut Vec<(Value, bool)>) -> Option<Map<String, Value>> {
-        let spec = terms::spec(kind)?;
+        // Those that are short for another one have the options of that.
+        let spec = terms::spec(match kind {
+            TermType::Update | TermType::Delete => TermType::Replace,
+            kind => kind,
+        })?;
         let (Value::Object(last), true) = args.last()? else { return None };
         let are_options =
             !last.is_empty() && last.keys().all(|key| spec.optargs.contains(&&*snake_case(key)));
-        if !are_options || !spec.arity.admits(args.len() - 1) {
+        if !are_options || kind != TermType::Delete && !spec.arity.admits(args.len() - 1) {
             return None;
         }
         let (options, _) = args.pop()?;

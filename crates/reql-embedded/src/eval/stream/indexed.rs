@@ -35,6 +35,7 @@ impl Pairs {
 
 impl Source for Pairs {
     fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        env.view().map_or(Ok(()), |view| self.scan.keep_to(view))?;
         let Some(row) = self.scan.next()? else { return Ok(None) };
         let value = self.value(env, &row)?;
         Ok(Some(Datum::array(vec![value, row])))

@@ -48,7 +48,7 @@ pub trait Source: Send {
     }
 
     /// Reads a row as it is stored; false at the end. Only for what is a table.
-    fn read_raw(&mut self, _: &mut Chunk) -> Result<bool> {
+    fn read_raw(&mut self, _: &Env, _: &mut Chunk) -> Result<bool> {
         Err(Error::internal("These rows aren't read off a table."))
     }
 
@@ -252,7 +252,8 @@ impl Stream {
         Ok(self.next_row(env)?.map(|row| row.value))
     }
 
-    fn check_ungrouped(&self) -> Result<()> {
+    /// Fails if rows have groups.
+    pub(super) fn check_ungrouped(&self) -> Result<()> {
         if !self.grouped {
             return Ok(());
         }

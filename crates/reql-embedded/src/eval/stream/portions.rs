@@ -123,7 +123,7 @@ impl<'a, T: Send + 'static> Portions<'a, T> {
         let mut chunk = Chunk::with_capacity(self.size, (self.row_size * self.size).min(PORTION_BYTES));
         let mut failure = None;
         while chunk.count() < self.size && chunk.bytes() < PORTION_BYTES {
-            match self.stream.source.read_raw(&mut chunk) {
+            match self.stream.source.read_raw(self.env, &mut chunk) {
                 Ok(true) => {}
                 end => {
                     failure = end.err();

@@ -8,7 +8,9 @@ use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::eval::stats::Stats;
 use crate::eval::table::TableRef;
 use crate::eval::write::{self, Conflict, Document, Later, ReturnChanges, WriteOptions, Written};
-use crate::eval::{Arity, Call, Determinism, Env, Flags, Shortcut, Spec, Stream, Val, Value};
+use crate::eval::{
+    Arity, Call, Determinism, Env, Flags, Keys, Mentioned, Rows, Shortcut, Spec, Stream, Val, Value,
+};
 use crate::storage::Durability;
 use crate::term::{RawTerm, TermType};
 
@@ -30,9 +32,6 @@ pub const TERMS: &[Spec] = &[
 
 const REPLACE_OPTARGS: &[&str] =
     &["non_atomic", "durability", "return_vals", "return_changes", "ignore_write_hook"];
-
-/// How many rows are written in one go.
-const BATCH: usize = 200;
 
 /// The causes of varying answers that writes may have: the time is the same throughout a query.
 const HARMLESS: Determinism = Determinism::CONSTANT_NOW;
@@ -110,25 +109,32 @@ fn insert(call: &mut Call<'_>) -> Result<Val> {
     write::check_hook_bypass(call.env, &table, &options)?;
     let mut tally = Tally::default();
     let mut keys = GeneratedKeys { limit: call.env.limits.array, ..GeneratedKeys::default() };
-    let documents = call.arg(1)?;
-    let documents = match documents.value {
-        Value::Datum(Datum::Object(_)) | Value::Single(_) => {
-            let bt = documents.bt;
-            match documents.into_datum()? {
-                object @ Datum::Object(_) => Stream::of_array(vec![object]),
-                other => Val::datum(other, bt).into_stream(call.env)?,
-            }
-        }
-        _ => documents.into_stream(call.env)?,
-    };
-    in_batches(
-        call,
-        documents,
+    let documents = documents(call, &table)?;
+    documents.in_batches(
+        call.env,
         |document| keys.complete(&table, document),
         |batch| tally.add(write::insert(call.env, &table, batch, &conflict, &options)?, call.env),
     )?;
     keys.report(&mut tally.stats);
     Ok(tally.into_val(call))
+}
+
+/// What is to be inserted into a table: one object, or the rows of a sequence.
+fn documents(call: &mut Call<'_>, table: &TableRef) -> Result<Rows> {
+    let documents = call.arg(1)?;
+    if documents.is_datum() {
+        let bt = documents.bt;
+        let rows = match documents.into_datum()? {
+            object @ Datum::Object(_) => Stream::of_array(vec![object]),
+            other => Val::datum(other, bt).into_stream(call.env)?,
+        };
+        return Ok(Rows::Apart(rows));
+    }
+    let rows = documents.into_stream(call.env)?;
+    if call.arg_tables(1).may_overlap(&Mentioned::table(table.name())) {
+        return Rows::ahead(rows, &call.env.at_this_moment()?);
+    }
+    Ok(Rows::Apart(rows))
 }
 
 /// What the parts of a write add up to.
@@ -165,30 +171,6 @@ impl Tally {
             Ok(stats.into_datum())
         };
         Val { value: Value::Later(Box::pin(counted)), bt }
-    }
-}
-
-/// Reads a stream in batches, each row changed by `prepare`, and hands them on.
-fn in_batches<T>(
-    call: &Call<'_>,
-    mut rows: Stream,
-    mut prepare: impl FnMut(Datum) -> T,
-    mut write: impl FnMut(Vec<T>) -> Result<()>,
-) -> Result<()> {
-    loop {
-        let mut batch = Vec::new();
-        while batch.len() < BATCH {
-            match rows.next(call.env)? {
-                Some(row) => batch.push(prepare(row)),
-                None => break,
-            }
-        }
-        if batch.is_empty() {
-            return Ok(());
-        }
-        // The write must not wait for a snapshot that this query holds.
-        rows.suspend();
-        write(batch)?;
     }
 }
 
@@ -250,12 +232,20 @@ fn replace(call: &mut Call<'_>) -> Result<Val> {
     } else {
         let (table, rows) = selection.into_selection(call.env)?;
         write::check_hook_bypass(call.env, &table, &options)?;
-        let primary_key = table.primary_key().clone();
-        in_batches(
-            call,
-            rows,
-            |row| row.get(&primary_key).unwrap_or_default(),
-            |keys| tally.add(write::replace(call.env, &table, keys, &func, &options)?, call.env),
+        let before = call.env.at_this_moment()?;
+        let keys = Rows::ahead(rows.then(Keys(table.primary_key().clone())), &before)?;
+        // A function that looks at other rows must not see what the write has done to them.
+        let looks_around = !func.determinism().holds_despite(HARMLESS);
+        let env = if looks_around {
+            before
+        } else {
+            drop(before);
+            call.env.clone()
+        };
+        keys.in_batches(
+            &env,
+            |key| key,
+            |keys| tally.add(write::replace(&env, &table, keys, &func, &options)?, &env),
         )?;
     }
     Ok(tally.into_val(call))
@@ -305,8 +295,13 @@ fn with_optargs(mut term: RawTerm, raw: &RawTerm) -> RawTerm {
 
 fn for_each(call: &mut Call<'_>) -> Result<Val> {
     const EXPECTS_WRITES: &str = "FOR_EACH expects one or more basic write queries.";
-    let mut rows = call.stream(0)?;
+    let rows = call.stream(0)?;
     let func = call.arg(1)?.into_func(Shortcut::Constant)?;
+    let mut rows = if call.arg_tables(0).may_overlap(&call.arg_tables(1)) {
+        Rows::ahead(rows, &call.env.at_this_moment()?)?
+    } else {
+        Rows::Apart(rows)
+    };
     let mut stats = Stats::empty();
     while let Some(row) = rows.next(call.env)? {
         rows.suspend();

@@ -1,0 +1,118 @@
+//! The rows that a write works on.
+//!
+//! A write must not see what it does: a row that it moves along the index by which it finds rows would come again, and rows that it
+//! adds would never end. So all its rows are read, at one moment, before the first is written. Of those that are only to be
+//! changed it takes the keys. What doesn't fit into a batch is put [aside](super::aside), so that the memory stays bounded, and
+//! the moment, which keeps pages of the file from being used again, is over when the writing begins.
+//!
+//! Rows that can't be of a table that is written are read as the write goes on.
+
+use super::aside::{Aside, Taken};
+use super::env::Env;
+use super::stream::{Flow, Row, Stage, Stream};
+use crate::datum::Datum;
+use crate::error::{Error, Result};
+
+/// How many rows are written in one go.
+pub const BATCH: usize = 200;
+
+/// Rows for a write.
+pub enum Rows {
+    /// Read as the write goes on.
+    Apart(Stream),
+    /// Read before it.
+    Ahead {
+        /// The first ones.
+        first: std::vec::IntoIter<Datum>,
+        /// The others, if there are any.
+        rest: Option<Taken>,
+    },
+}
+
+impl Rows {
+    /// Reads all rows, as they are at the moment of the environment. Where nothing may wait, they must fit into one batch.
+    pub fn ahead(rows: Stream, env: &Env) -> Result<Rows> {
+        rows.check_finite()?;
+        rows.check_ungrouped()?;
+        let mut first = Vec::new();
+        let mut aside: Option<Aside> = None;
+        let put_aside = |row: Datum| {
+            if first.len() < BATCH {
+                first.push(row);
+                return Ok(());
+            }
+            if !env.may_wait {
+                return Err(Error::would_block());
+            }
+            match &mut aside {
+                Some(aside) => aside.put(&row),
+                none => none.insert(Aside::new(env.store()?.directory())).put(&row),
+            }
+        };
+        rows.for_each(env, true, |_, row| Ok(Some(row.value)), put_aside)?;
+        let rest = aside.map(Aside::take).transpose()?;
+        Ok(Rows::Ahead { first: first.into_iter(), rest })
+    }
+
+    /// The next row.
+    pub fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        match self {
+            Rows::Apart(rows) => rows.next(env),
+            Rows::Ahead { first, rest } => match (first.next(), rest) {
+                (Some(row), _) => Ok(Some(row)),
+                (None, Some(rest)) => {
+                    env.check_interrupt()?;
+                    rest.next()
+                }
+                (None, None) => Ok(None),
+            },
+        }
+    }
+
+    /// Lets go of snapshots until the next row is asked for: a write must not wait for one that its own query holds.
+    pub fn suspend(&mut self) {
+        if let Rows::Apart(rows) = self {
+            rows.suspend();
+        }
+    }
+
+    /// Takes the rows in batches, each row changed by `prepare`, and hands them on. Where nothing may wait, it does nothing if there
+    /// is more than one batch.
+    pub fn in_batches<T>(
+        mut self,
+        env: &Env,
+        mut prepare: impl FnMut(Datum) -> T,
+        mut write: impl FnMut(Vec<T>) -> Result<()>,
+    ) -> Result<()> {
+        let mut next = self.next(env)?;
+        while next.is_some() {
+            let mut batch = Vec::new();
+            while batch.len() < BATCH
+                && let Some(row) = next
+            {
+                batch.push(prepare(row));
+                next = self.next(env)?;
+            }
+            if next.is_some() && !env.may_wait {
+                return Err(Error::would_block());
+            }
+            self.suspend();
+            write(batch)?;
+        }
+        Ok(())
+    }
+}
+
+/// Replaces each row by its key.
+pub struct Keys(pub std::sync::Arc<str>);
+
+impl Stage for Keys {
+    fn apply(&self, _: &Env, row: Row) -> Result<Flow> {
+        let value = row.value.get(&self.0).unwrap_or_default();
+        Ok(Flow::Keep(Row { value, ..row }))
+    }
+
+    fn check_watchable(&self) -> Result<()> {
+        Ok(())
+    }
+}
