@@ -1,15 +1,15 @@
 //! Feeds that show each change by itself: of a table, a range or a single document.
 //!
-//! What was there before and what changes meanwhile are joined without a gap or a double. The documents are read in parts,
-//! each in a snapshot of its own, so that a slow reader pins no pages. Every snapshot is taken at a known point in the
-//! sequence of changes: a change up to there counts only where the reading had come by already, since the snapshot
-//! shows the rest of it.
+//! What was there before and what changes meanwhile are joined without a gap or a double. The documents are
+//! read in parts, each in a snapshot of its own, so that a slow reader pins no pages. Every snapshot is
+//! taken at a known point in the sequence of changes: a change up to there counts only where the reading
+//! had come by already, since the snapshot shows the rest of it.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::extent::{Extent, Place, Walk};
-use super::queue::{Queue, Taken};
+use super::queue::Queue;
 use super::row::{Side, skipped};
 use super::{Feed, Options, Transform, Wake, shown};
 use crate::datum::Datum;
@@ -94,13 +94,7 @@ impl Flat {
 
     /// Reads the next part of the initial documents.
     fn read_part(&mut self, mut walk: Box<Walk>) -> Result<()> {
-        let before = Arc::new(Mutex::new(Taken::default()));
-        let (mark, queue) = (before.clone(), self.queue.clone());
-        let snapshot = self.extent.table.snapshot_at(move || {
-            *mark.lock().unwrap_or_else(PoisonError::into_inner) = queue.take();
-        });
-        let snapshot = snapshot.map_err(|error| self.queue.explain(error))?;
-        let taken = std::mem::take(&mut *before.lock().unwrap_or_else(PoisonError::into_inner));
+        let (snapshot, taken) = self.queue.snapshot()?;
         self.note_skipped(taken.skipped);
         for event in taken.events {
             self.report(event)?;
@@ -135,12 +129,8 @@ impl Flat {
     fn report(&mut self, event: ChangeEvent) -> Result<()> {
         let ChangeEvent { key, old, new } = event;
         let places = |document: &Option<Datum>| {
-            let mut places =
-                document.as_ref().map(|document| self.extent.places(&key, document)).unwrap_or_default();
-            if self.options.squash.is_some() {
-                places.truncate(1);
-            }
-            places.into_iter()
+            let places = document.as_ref().map(|document| self.extent.places(&key, document));
+            places.unwrap_or_default().into_iter()
         };
         let (mut old_places, mut new_places) = (places(&old), places(&new));
         let (old, new) = (shown(&*self.transform, old.as_ref())?, shown(&*self.transform, new.as_ref())?);

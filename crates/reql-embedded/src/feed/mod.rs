@@ -1,7 +1,8 @@
 //! Changefeeds: from the changes of a table's documents to the rows that a client reads.
 //!
-//! A [`Queue`] listens to a table and keeps what its reader hasn't taken yet. A feed knows which documents it shows (its
-//! [`Extent`]) and in which form (a [`Transform`], which the evaluator makes of the terms before `changes`):
+//! A [`Queue`] listens to a table and keeps what its reader hasn't taken yet. A feed knows which documents
+//! it shows (its [`Extent`]) and in which form (a [`Transform`], which the evaluator makes of the terms
+//! before `changes`):
 //!
 //! | file | what it holds |
 //! |---|---|

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Extent, Wake, aborted};
 use crate::error::{Error, Result};
-use crate::storage::{ChangeEvent, EndReason, Listener};
+use crate::storage::{ChangeEvent, EndReason, Listener, Snapshot};
 
 /// Listens to a table. However many changes come, it keeps no more than it may.
 pub struct Queue {
@@ -87,17 +87,25 @@ impl Queue {
     }
 
     /// The error of a read: once the table is gone, that is what the feed says.
-    pub fn explain(&self, error: Error) -> Error {
+    fn explain(&self, error: Error) -> Error {
         if self.state().has_ended { aborted() } else { error }
     }
 
-    /// What has been heard so far.
-    pub fn take(&self) -> Taken {
-        self.state().take()
+    /// The table at one moment, and what has been heard up to it: the snapshot shows all of that, and
+    /// nothing that comes later.
+    pub fn snapshot(self: &Arc<Self>) -> Result<(Snapshot, Taken)> {
+        let taken = Arc::new(Mutex::new(Taken::default()));
+        let (mark, queue) = (taken.clone(), self.clone());
+        let snapshot = self.extent.table.snapshot_at(move || {
+            *mark.lock().unwrap_or_else(PoisonError::into_inner) = queue.state().take();
+        });
+        let snapshot = snapshot.map_err(|error| self.explain(error))?;
+        let taken = std::mem::take(&mut *taken.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok((snapshot, taken))
     }
 
-    /// What there is to tell now, if anything; a squashing feed lets changes wait for their time. Fails when the table is
-    /// gone.
+    /// What there is to tell now, if anything; a squashing feed lets changes wait for their time. Fails
+    /// when the table is gone.
     pub fn poll(&self) -> Result<Option<Taken>> {
         let mut state = self.state();
         if state.has_ended {

@@ -1,0 +1,81 @@
+//! From the change of a document to the steps that its entries take.
+//!
+//! With a multi index, a document stands at several places, and one write moves them all. RethinkDB tells
+//! of these one by one: first of the entries that the same element of the index's array has before and
+//! after, then of the others, those that leave in the order of the array, those that come from the last
+//! place to the first.
+
+use crate::datum::Datum;
+use crate::feed::extent::{Extent, Place};
+use crate::storage::ChangeEvent;
+
+use super::known::{Entry, Known, Step, compare};
+
+/// Where a document was and is.
+pub(super) struct Places {
+    was: Vec<Place>,
+    is: Vec<Place>,
+    key_length: usize,
+}
+
+impl Places {
+    pub(super) fn of(event: &ChangeEvent, extent: &Extent) -> Places {
+        let places = |document: &Option<Datum>| {
+            document.as_ref().map(|document| extent.places(&event.key, document)).unwrap_or_default()
+        };
+        Places { was: places(&event.old), is: places(&event.new), key_length: event.key.len() }
+    }
+
+    /// Whether any of them is among what is known.
+    pub(super) fn concern(&self, known: &Known) -> bool {
+        self.was.iter().any(|place| known.has(place)) || self.is.iter().any(|place| !known.is_beyond(place))
+    }
+
+    /// How many entries have to be known for the steps.
+    pub(super) fn demand(&self, known: &Known) -> usize {
+        known.limit().saturating_add(self.was.len())
+    }
+
+    /// The steps, once as much is known as they need. `value` is what the feed shows of the document as it
+    /// is now.
+    pub(super) fn steps(mut self, known: &Known, value: Option<Datum>) -> Vec<Step> {
+        self.was.retain(|place| known.has(place));
+        if value.is_none() {
+            self.is.clear();
+        }
+        // Of one document's entries, no more than a window's worth can be in the window.
+        self.is.sort_by(|a, b| compare(known.direction(), a, b));
+        self.is.truncate(known.limit());
+        self.pair().into_iter().map(|(old, new)| Step { old, new: entry(new, value.as_ref()) }).collect()
+    }
+
+    fn pair(self) -> Vec<(Option<Place>, Option<Place>)> {
+        let Places { mut was, mut is, key_length } = self;
+        was.sort_by(|a, b| element(a, key_length).cmp(element(b, key_length)));
+        let (mut pairs, mut leaving) = (Vec::new(), Vec::new());
+        for old in was {
+            let same = is.iter().position(|new| element(new, key_length) == element(&old, key_length));
+            match same.map(|at| is.remove(at)) {
+                Some(new) => pairs.push((Some(old), Some(new))),
+                None => leaving.push(old),
+            }
+        }
+        let (mut leaving, mut coming) = (leaving.into_iter(), is.into_iter().rev());
+        loop {
+            match (leaving.next(), coming.next()) {
+                (None, None) => return pairs,
+                pair => pairs.push(pair),
+            }
+        }
+    }
+}
+
+fn entry(place: Option<Place>, value: Option<&Datum>) -> Option<Entry> {
+    Some(Entry { place: place?, value: value?.clone() })
+}
+
+/// What tells the entries of one document in a multi index apart, in the order of the array; nothing
+/// elsewhere.
+fn element(place: &Place, key_length: usize) -> &[u8] {
+    place.bytes.get(place.value_length + key_length..).unwrap_or_default()
+}
