@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Moves data between daemons with the tools of the Python package, and compares what arrives.
+"""Moves data between daemons with the tools of the Python package, and compares what arrives. An archive that
+`rethinkdb-dump` made of RethinkDB 2.4.4 (`data/`) arrives as it was, too: its functions byte for byte.
 
     dump_restore.py DAEMON
 
@@ -14,10 +15,12 @@ import pathlib
 import re
 import subprocess
 import sys
+import tarfile
 import tempfile
 
 from rethinkdb import r
 
+ARCHIVE = pathlib.Path(__file__).parent / "data/rethinkdb-2.4.4-dump.tar.gz"
 TOOLS = pathlib.Path(sys.executable).parent
 PATIENCE = 120
 
@@ -134,13 +137,13 @@ def table_of(conn, db, name):
     table = r.db(db).table(name)
     info = table.info().pluck("primary_key").run(conn)
     rows = {json.dumps(row[info["primary_key"]], sort_keys=True): row for row in table.run(conn, **RAW)}
-    indexes = table.index_status().pluck("index", "function", "multi", "geo", "query", "ready").run(conn)
-    hook = table.get_write_hook().run(conn)
+    indexes = table.index_status().without("outdated").run(conn, **RAW)
+    hook = table.get_write_hook().run(conn, **RAW)
     return {
         "info": info,
         "rows": {key: json.dumps(row, sort_keys=True) for key, row in rows.items()},
         "indexes": {index["index"]: index for index in indexes},
-        "hook": hook and hook["query"],
+        "hook": hook,
     }
 
 
@@ -187,6 +190,42 @@ def dump_and_restore(binary, source, before, directory):
         tool("restore", target, archive, "-i", "shop.by_code", "--no-secondary-indexes")
         with target.connect() as conn:
             assert list(contents(conn)) == ["shop.by_code"], "only what was asked for"
+
+
+def archived(archive):
+    """The tables of an archive, as `contents` has them."""
+    tables = {}
+    with tarfile.open(archive) as files:
+        for member in files.getmembers():
+            path = pathlib.PurePath(member.name)
+            if path.suffix != ".info":
+                continue
+            info = json.load(files.extractfile(member))
+            rows = json.load(files.extractfile(str(path.with_suffix(".json"))))
+            indexes = [{key: value for key, value in index.items() if key != "outdated"} for index in info["indexes"]]
+            tables[f"{info['db']['name']}.{info['name']}"] = {
+                "info": {"primary_key": info["primary_key"]},
+                "rows": {
+                    json.dumps(row[info["primary_key"]], sort_keys=True): json.dumps(row, sort_keys=True) for row in rows
+                },
+                "indexes": {index["index"]: index for index in indexes},
+                "hook": info["write_hook"],
+            }
+    return tables
+
+
+def from_rethinkdb(binary, directory):
+    """Restores what RethinkDB dumped, dumps that, and restores it once more."""
+    before, archive = archived(ARCHIVE), ARCHIVE
+    assert sum(len(table["indexes"]) for table in before.values()) == 5 and before["shop.orders"]["hook"]
+    for name in ("first", "second"):
+        with Daemon(binary, directory / name) as target:
+            tool("restore", target, archive)
+            with target.connect() as conn:
+                same(before, contents(conn), f"from RethinkDB, {name}")
+            archive = directory / f"{name}.tar.gz"
+            tool("dump", target, "-f", archive)
+            same(before, archived(archive), f"from RethinkDB, {name} dump")
 
 
 def export_and_import(binary, source, before, directory):
@@ -238,6 +277,7 @@ def main():
             dump_and_restore(binary, source, before, directory)
             export_and_import(binary, source, before, directory)
             with_password(binary, source, before, directory)
+            from_rethinkdb(binary, directory)
             rebuild_indexes(source)
             with source.connect() as conn:
                 same(before, contents(conn), "the source")

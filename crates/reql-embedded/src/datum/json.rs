@@ -38,7 +38,7 @@ pub fn from_tree(tree: Json<'_>, literals: Literals) -> Result<Datum> {
     stacker::maybe_grow(32 * 1024, 1024 * 1024, || match tree {
         Json::Null => Ok(Datum::Null),
         Json::Bool(value) => Ok(Datum::Bool(value)),
-        Json::Num(value) => Datum::num(value),
+        Json::Num(value, _) => Datum::num(value),
         Json::Str(text) => Ok(Datum::Str(Arc::from(text))),
         Json::Array(items) => {
             Ok(Datum::array(items.iter().map(|item| from_tree(*item, literals)).collect::<Result<_>>()?))

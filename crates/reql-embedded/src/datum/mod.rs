@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 pub use array::Array;
 pub use chunk::Chunk;
-pub use number::{as_integer, display_g20};
+pub use number::{as_integer, display_g20, write_decimal, write_integer};
 pub use object::{Object, ObjectBuilder};
 pub(crate) use well_formed::is_well_formed;
 

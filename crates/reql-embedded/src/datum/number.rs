@@ -15,7 +15,7 @@ pub fn write_json(value: f64, out: &mut Vec<u8>) {
     let negative_zero = value == 0.0 && value.is_sign_negative();
     match as_integer(value) {
         Some(integer) if !negative_zero => write_integer(integer, out),
-        _ => write_shortest(value, out),
+        _ => write_decimal(value, out),
     }
 }
 
@@ -24,7 +24,8 @@ pub fn write_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-fn write_shortest(value: f64, out: &mut Vec<u8>) {
+/// Appends the double with a fraction or an exponent, even when it is an integer.
+pub fn write_decimal(value: f64, out: &mut Vec<u8>) {
     let scientific = format!("{value:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);

@@ -21,8 +21,8 @@ pub enum Json<'a> {
     Null,
     /// `true` or `false`
     Bool(bool),
-    /// Any number, as a double.
-    Num(f64),
+    /// Any number, as a double, and how it was written.
+    Num(f64, Notation),
     /// A string.
     Str(&'a str),
     /// An array.
@@ -31,13 +31,22 @@ pub enum Json<'a> {
     Object(&'a [(&'a str, Json<'a>)]),
 }
 
+/// How a number is written. RethinkDB's parser keeps the two apart, and prints each as it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notation {
+    /// Digits alone: `1`.
+    Integer,
+    /// With a fraction or an exponent: `1.0`.
+    Decimal,
+}
+
 impl Json<'_> {
     /// The type's name in error messages about malformed queries.
     pub fn type_name(&self) -> &'static str {
         match self {
             Json::Null => "NULL",
             Json::Bool(_) => "BOOL",
-            Json::Num(_) => "NUMBER",
+            Json::Num(..) => "NUMBER",
             Json::Str(_) => "STRING",
             Json::Array(_) => "ARRAY",
             Json::Object(_) => "OBJECT",
@@ -243,13 +252,14 @@ impl<'a> Parser<'a> {
         let digits = &self.text[start..self.at];
         if is_integer && digits.len() <= EXACT_DIGITS && digits[0] != b'-' {
             let value = digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
-            return Ok(Json::Num(value as f64));
+            return Ok(Json::Num(value as f64, Notation::Integer));
         }
         // Integers lose the sign of zero, as in rapidjson: `-0` is 0, `-0.0` is -0.
         let text = std::str::from_utf8(digits).unwrap_or_default();
+        let notation = if is_integer { Notation::Integer } else { Notation::Decimal };
         match text.parse::<f64>() {
-            Ok(value) if is_integer && value == 0.0 => Ok(Json::Num(0.0)),
-            Ok(value) if value.is_finite() => Ok(Json::Num(value)),
+            Ok(value) if is_integer && value == 0.0 => Ok(Json::Num(0.0, notation)),
+            Ok(value) if value.is_finite() => Ok(Json::Num(value, notation)),
             _ => fail("Number too big to be stored in double."),
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::captures::Captures;
 use super::env::Limits;
 use super::func::Func;
 use super::scope::{Captured, Scope, binds_implicit};
@@ -24,8 +25,11 @@ struct Visible {
 
 /// Compiles a term that sees no variables. Errors are of the compile kind.
 pub fn compile(raw: &RawTerm, limits: Limits) -> Result<Term> {
-    let visible = Visible { variables: BTreeSet::new(), implicit_depth: 0, limits };
-    compile_in(raw, &visible).map_err(|error| {
+    compile_outermost(raw, &Visible { variables: BTreeSet::new(), implicit_depth: 0, limits })
+}
+
+fn compile_outermost(raw: &RawTerm, visible: &Visible) -> Result<Term> {
+    compile_in(raw, visible).map_err(|error| {
         let kind = if error.kind() == ErrorKind::Internal { ErrorKind::Internal } else { ErrorKind::Compile };
         error.with_kind(kind)
     })
@@ -123,7 +127,7 @@ fn function(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
     Ok((Shape::Func(Arc::new(FuncTerm { params, body, source })), determinism))
 }
 
-fn parameters(raw: &RawTerm) -> Result<Vec<i64>> {
+pub(super) fn parameters(raw: &RawTerm) -> Result<Vec<i64>> {
     let number = |datum: &Datum| match datum {
         Datum::Num(_) => datum.as_int(),
         _ => Err(Error::logic("CLIENT ERROR: FUNC variables must be a literal array of *numbers*.")),
@@ -230,17 +234,22 @@ fn check_count(spec: &Spec, raw: &RawTerm) -> Result<()> {
     Err(Error::logic(format!("Expected {} but found {}.", spec.arity.describe(), raw.args.len())))
 }
 
-/// Compiles a function that sees no variables: one that was stored.
-pub fn compile_function(raw: &RawTerm) -> Result<Func> {
-    match &compile(raw, Limits::default())?.shape {
-        Shape::Func(term) => Ok(Func::new(term.clone(), Captured::NOTHING)),
+/// Compiles a function that sees what it has captured: one that was stored.
+pub fn compile_function(raw: &RawTerm, captures: Captures) -> Result<Func> {
+    let visible = Visible {
+        variables: captures.variables.keys().copied().collect(),
+        implicit_depth: captures.implicit_depth,
+        limits: Limits::default(),
+    };
+    match &compile_outermost(raw, &visible)?.shape {
+        Shape::Func(term) => Ok(Func::new(term.clone(), Captured::from(captures))),
         _ => Err(Error::internal("A stored function is no function.").at(Bt::default())),
     }
 }
 
 /// Compiles a term into the function without parameters that evaluates it: the options of a query.
 pub fn compile_constant(raw: &RawTerm) -> Result<Func> {
-    compile_function(&constant_function(raw))
+    compile_function(&constant_function(raw), Captures::default())
 }
 
 /// The function without parameters that evaluates a term.

@@ -89,10 +89,10 @@ impl Func {
         }
     }
 
-    /// Its `FUNC` term and the variables around it, when it is made of terms.
-    pub fn source(&self) -> Option<(&Arc<RawTerm>, &Captured)> {
+    /// Its `FUNC` term, its parameters and the variables around it, when it is made of terms.
+    pub fn source(&self) -> Option<(&Arc<RawTerm>, &[i64], &Captured)> {
         match &self.body {
-            Body::Reql(func, captured) => Some((&func.source, captured)),
+            Body::Reql(func, captured) => Some((&func.source, &func.params, captured)),
             _ => None,
         }
     }

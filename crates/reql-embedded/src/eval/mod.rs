@@ -2,6 +2,7 @@
 
 mod aside;
 mod call;
+mod captures;
 mod compile;
 mod env;
 mod func;

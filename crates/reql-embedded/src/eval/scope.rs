@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::captures::Captures;
 use crate::datum::Datum;
 
 /// The bindings that a term sees: the arguments of the function it stands in, and what that function has captured. It
@@ -82,6 +83,16 @@ impl<'a> Scope<'a> {
             innermost = Some(Arc::new(Binding { variable: *variable, value: value.clone(), outer }));
         }
         Captured { innermost, implicit: self.implicit().cloned(), implicit_depth: self.implicit_depth() }
+    }
+}
+
+impl From<Captures> for Captured {
+    fn from(captures: Captures) -> Self {
+        let Captures { variables, implicit, implicit_depth } = captures;
+        let innermost = variables
+            .into_iter()
+            .fold(None, |outer, (variable, value)| Some(Arc::new(Binding { variable, value, outer })));
+        Captured { innermost, implicit, implicit_depth }
     }
 }
 

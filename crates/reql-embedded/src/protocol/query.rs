@@ -73,12 +73,12 @@ fn malformed(what: String) -> Error {
 
 fn query_type(number: Option<Json<'_>>) -> Result<QueryType, Error> {
     match number {
-        Some(Json::Num(1.0)) => Ok(QueryType::Start),
-        Some(Json::Num(2.0)) => Ok(QueryType::Continue),
-        Some(Json::Num(3.0)) => Ok(QueryType::Stop),
-        Some(Json::Num(4.0)) => Ok(QueryType::NoreplyWait),
-        Some(Json::Num(5.0)) => Ok(QueryType::ServerInfo),
-        Some(Json::Num(other)) => Err(malformed(format!("Unrecognized QueryType: {}.", other as i64))),
+        Some(Json::Num(1.0, _)) => Ok(QueryType::Start),
+        Some(Json::Num(2.0, _)) => Ok(QueryType::Continue),
+        Some(Json::Num(3.0, _)) => Ok(QueryType::Stop),
+        Some(Json::Num(4.0, _)) => Ok(QueryType::NoreplyWait),
+        Some(Json::Num(5.0, _)) => Ok(QueryType::ServerInfo),
+        Some(Json::Num(other, _)) => Err(malformed(format!("Unrecognized QueryType: {}.", other as i64))),
         other => {
             let found = other.as_ref().map_or("NULL", Json::type_name);
             Err(malformed(format!("Expected a query type as a number, but found {found}.")))
@@ -90,7 +90,7 @@ fn query_type(number: Option<Json<'_>>) -> Result<QueryType, Error> {
 fn is_true(value: &Json<'_>) -> bool {
     match value {
         Json::Bool(flag) => *flag,
-        Json::Array(term) => matches!(term, [Json::Num(TERM_DATUM), Json::Bool(true)]),
+        Json::Array(term) => matches!(term, [Json::Num(TERM_DATUM, _), Json::Bool(true)]),
         _ => false,
     }
 }

@@ -6,9 +6,11 @@ mod kind;
 mod query;
 mod raw;
 mod weight;
+mod wire;
 
 pub use backtrace::{Backtraces, Frame};
 pub use display::{as_javascript, function_as_javascript, parameter_names};
 pub use kind::TermType;
 pub use query::Query;
 pub use raw::RawTerm;
+pub use wire::Written;

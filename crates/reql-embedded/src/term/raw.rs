@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Backtraces, Frame, TermType};
+use super::{Backtraces, Frame, TermType, Written};
 use crate::datum::pseudo::Literals;
 use crate::datum::syntax::Json;
 use crate::datum::{Datum, json};
@@ -22,6 +22,8 @@ pub struct RawTerm {
     pub optargs: Nested<(Arc<str>, RawTerm)>,
     /// The value of a literal.
     pub datum: Option<Datum>,
+    /// How the client wrote it, for terms that are to be stored.
+    pub written: Option<Box<Written>>,
 }
 
 /// What a term's surroundings allow and forbid.
@@ -29,19 +31,21 @@ pub struct RawTerm {
 struct Surroundings<'a> {
     kind: Option<TermType>,
     writes_legal: bool,
+    /// Whether what is in it may get stored.
+    stored: bool,
     outer: Option<&'a Surroundings<'a>>,
 }
 
 impl RawTerm {
     /// Checks a tree of JSON and gives each term its place (`term_walker_t` in RethinkDB).
     pub fn parse(tree: Json<'_>, places: &mut Backtraces) -> Result<RawTerm> {
-        let root = Surroundings { kind: None, writes_legal: true, outer: None };
+        let root = Surroundings { kind: None, writes_legal: true, stored: false, outer: None };
         walk(tree, Bt::default(), true, &root, places)
     }
 
     /// A term without a place of its own: it blames the one it stands in for.
     pub fn generated(kind: TermType, bt: Bt, args: Vec<RawTerm>) -> RawTerm {
-        RawTerm { kind, bt, args: args.into(), optargs: Nested::default(), datum: None }
+        RawTerm { kind, bt, args: args.into(), optargs: Nested::default(), datum: None, written: None }
     }
 
     /// A literal.
@@ -53,45 +57,17 @@ impl RawTerm {
     pub fn optarg(&self, name: &str) -> Option<&RawTerm> {
         self.optargs.iter().find(|(key, _)| **key == *name).map(|(_, term)| term)
     }
-
-    /// The JSON it can be parsed from again: how functions are stored.
-    pub fn to_json(&self) -> Result<String> {
-        let mut out = Vec::new();
-        self.write_json(&mut out)?;
-        String::from_utf8(out).map_err(|_| Error::internal("A term is not UTF-8."))
-    }
-
-    fn write_json(&self, out: &mut Vec<u8>) -> Result<()> {
-        out.extend_from_slice(format!("[{}", self.kind.number()).as_bytes());
-        if let Some(datum) = &self.datum {
-            out.push(b',');
-            json::write(datum, out)?;
-        } else {
-            out.extend_from_slice(b",[");
-            for (index, arg) in self.args.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                stacker::maybe_grow(32 * 1024, 1024 * 1024, || arg.write_json(out))?;
-            }
-            out.extend_from_slice(b"],{");
-            for (index, (name, arg)) in self.optargs.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                json::write_str(name, out);
-                out.push(b':');
-                stacker::maybe_grow(32 * 1024, 1024 * 1024, || arg.write_json(out))?;
-            }
-            out.push(b'}');
-        }
-        out.push(b']');
-        Ok(())
-    }
 }
 
 fn malformed(message: impl Into<String>, bt: Bt) -> Error {
     Error::new(ErrorKind::Compile, message).at(bt)
+}
+
+/// The lists of a term's arguments, as far as they are there.
+#[derive(Default)]
+struct Lists<'a> {
+    args: Option<&'a [Json<'a>]>,
+    optargs: Option<&'a [(&'a str, Json<'a>)]>,
 }
 
 fn walk(
@@ -101,16 +77,22 @@ fn walk(
     outer: &Surroundings<'_>,
     places: &mut Backtraces,
 ) -> Result<RawTerm> {
-    let (kind, args, optargs) = match tree {
-        Json::Array(items) => return walk_array(items, bt, is_first_arg, outer, places),
-        Json::Object(fields) => (TermType::MakeObj, &[][..], fields),
-        literal => {
-            let datum = json::from_tree(literal, Literals::Allowed)
-                .map_err(|error| error.with_kind(ErrorKind::Compile));
-            return Ok(RawTerm::literal(datum.at(bt)?, bt));
+    match tree {
+        Json::Array(items) => walk_array(items, bt, is_first_arg, outer, places),
+        Json::Object(fields) => {
+            let here = check_surroundings(TermType::MakeObj, bt, is_first_arg, outer)?;
+            let lists = Lists { args: None, optargs: Some(fields) };
+            walk_children(TermType::MakeObj, lists, bt, &here, places)
         }
-    };
-    walk_children(kind, args, optargs, bt, is_first_arg, outer, places)
+        literal => walk_literal(literal, bt, outer),
+    }
+}
+
+fn walk_literal(value: Json<'_>, bt: Bt, here: &Surroundings<'_>) -> Result<RawTerm> {
+    let datum =
+        json::from_tree(value, Literals::Allowed).map_err(|error| error.with_kind(ErrorKind::Compile));
+    let written = if here.stored { Written::literal(value) } else { None };
+    Ok(RawTerm { written, ..RawTerm::literal(datum.at(bt)?, bt) })
 }
 
 fn walk_array(
@@ -129,7 +111,7 @@ fn walk_array(
     }
     let mut items = items.iter().copied();
     let number = match items.next() {
-        Some(Json::Num(number)) => number as i64,
+        Some(Json::Num(number, _)) => number as i64,
         other => {
             let found = other.as_ref().map_or("NULL", Json::type_name);
             return Err(malformed(format!("Expected a TermType as a NUMBER but found {found}."), bt));
@@ -138,39 +120,31 @@ fn walk_array(
     let kind = TermType::from_number(number)
         .ok_or_else(|| malformed(format!("Unrecognized TermType: {number}."), bt))?;
     let (second, third) = (items.next(), items.next());
+    let here = check_surroundings(kind, bt, is_first_arg, outer)?;
     if kind == TermType::Datum {
-        check_surroundings(kind, bt, is_first_arg, outer)?;
-        return walk_datum(second, third, size, bt);
+        return match (second, third) {
+            (Some(value), None) => walk_literal(value, bt, &here),
+            _ => Err(malformed(format!("Expected 3 items in array, but found {}.", size + 1), bt)),
+        };
     }
-    let (args, optargs) = match (second, third) {
-        (None, _) => (&[][..], &[][..]),
-        (Some(Json::Array(args)), None) => (args, &[][..]),
-        (Some(Json::Object(optargs)), None) => (&[][..], optargs),
-        (Some(Json::Array(args)), Some(Json::Object(optargs))) => (args, optargs),
-        (Some(Json::Object(_)), Some(_)) => {
-            return Err(malformed("Second and third element in a term are both optional arguments.", bt));
-        }
-        (Some(Json::Array(_)), Some(_)) => {
-            return Err(malformed("Third element in a Term is not optional arguments.", bt));
-        }
-        _ => {
-            return Err(malformed(
-                "Second element in a Term is neither arguments nor optional arguments.",
-                bt,
-            ));
-        }
-    };
-    walk_children(kind, args, optargs, bt, is_first_arg, outer, places)
+    walk_children(kind, lists(second, third).at(bt)?, bt, &here, places)
 }
 
-fn walk_datum(second: Option<Json<'_>>, third: Option<Json<'_>>, size: usize, bt: Bt) -> Result<RawTerm> {
+/// The lists of a term's arguments, or what is wrong with them.
+fn lists<'a>(second: Option<Json<'a>>, third: Option<Json<'a>>) -> Result<Lists<'a>> {
+    let malformed = |message: &str| Err(Error::new(ErrorKind::Compile, message));
     match (second, third) {
-        (Some(value), None) => {
-            let datum = json::from_tree(value, Literals::Allowed)
-                .map_err(|error| error.with_kind(ErrorKind::Compile));
-            Ok(RawTerm::literal(datum.at(bt)?, bt))
+        (None, _) => Ok(Lists::default()),
+        (Some(Json::Array(args)), None) => Ok(Lists { args: Some(args), optargs: None }),
+        (Some(Json::Object(optargs)), None) => Ok(Lists { args: None, optargs: Some(optargs) }),
+        (Some(Json::Array(args)), Some(Json::Object(optargs))) => {
+            Ok(Lists { args: Some(args), optargs: Some(optargs) })
         }
-        _ => Err(malformed(format!("Expected 3 items in array, but found {}.", size + 1), bt)),
+        (Some(Json::Object(_)), Some(_)) => {
+            malformed("Second and third element in a term are both optional arguments.")
+        }
+        (Some(Json::Array(_)), Some(_)) => malformed("Third element in a Term is not optional arguments."),
+        _ => malformed("Second element in a Term is neither arguments nor optional arguments."),
     }
 }
 
@@ -199,33 +173,33 @@ fn check_surroundings<'a>(
             bt,
         ));
     }
-    Ok(Surroundings { kind: Some(kind), writes_legal, outer: Some(outer) })
+    let stored = outer.stored || matches!(kind, TermType::IndexCreate | TermType::SetWriteHook);
+    Ok(Surroundings { kind: Some(kind), writes_legal, stored, outer: Some(outer) })
 }
 
 fn walk_children(
     kind: TermType,
-    args: &[Json<'_>],
-    optargs: &[(&str, Json<'_>)],
+    lists: Lists<'_>,
     bt: Bt,
-    is_first_arg: bool,
-    outer: &Surroundings<'_>,
+    here: &Surroundings<'_>,
     places: &mut Backtraces,
 ) -> Result<RawTerm> {
-    let here = check_surroundings(kind, bt, is_first_arg, outer)?;
+    let Lists { args, optargs } = lists;
+    let written = if here.stored { Written::lists(args.is_some(), optargs.is_some()) } else { None };
+    let (args, optargs) = (args.unwrap_or_default(), optargs.unwrap_or_default());
     let mut terms = Vec::with_capacity(args.len());
     for (index, &arg) in args.iter().enumerate() {
         let place = places.child(bt, Frame::Arg(index));
-        let arg =
-            stacker::maybe_grow(32 * 1024, 1024 * 1024, || walk(arg, place, index == 0, &here, places))?;
+        let arg = stacker::maybe_grow(32 * 1024, 1024 * 1024, || walk(arg, place, index == 0, here, places))?;
         terms.push(arg);
     }
     let mut options = Vec::with_capacity(optargs.len());
     for &(name, arg) in optargs {
         let place = places.child(bt, Frame::Optarg(Arc::from(name)));
-        let arg = stacker::maybe_grow(32 * 1024, 1024 * 1024, || walk(arg, place, false, &here, places))?;
+        let arg = stacker::maybe_grow(32 * 1024, 1024 * 1024, || walk(arg, place, false, here, places))?;
         // RethinkDB hands names on as C strings, which end at the first NUL.
         let name = name.split('\0').next().unwrap_or_default();
         options.push((Arc::from(name), arg));
     }
-    Ok(RawTerm { optargs: options.into(), ..RawTerm::generated(kind, bt, terms) })
+    Ok(RawTerm { optargs: options.into(), written, ..RawTerm::generated(kind, bt, terms) })
 }

@@ -6,7 +6,7 @@ use crate::error::{At, Error, ErrorKind, Result};
 use crate::eval::table::TableRef;
 use crate::eval::{Arity, Call, Determinism, Shortcut, Spec, Val, stored};
 use crate::storage::{self, IndexSpec, IndexStatus};
-use crate::term::{RawTerm, TermType};
+use crate::term::TermType;
 
 /// The terms of this family.
 pub const TERMS: &[Spec] = &[
@@ -17,9 +17,6 @@ pub const TERMS: &[Spec] = &[
     Spec::new(TermType::IndexWait, Arity::at_least(1), wait),
     Spec::new(TermType::IndexRename, Arity::exactly(3), rename).optargs(&["overwrite"]),
 ];
-
-/// The parameter of the function that an index over a field has; `index_status` shows it as RethinkDB does.
-const ROW: i64 = -19;
 
 fn create(call: &mut Call<'_>) -> Result<Val> {
     let table = call.arg(0)?.into_table()?;
@@ -35,12 +32,12 @@ fn create(call: &mut Call<'_>) -> Result<Val> {
             }
             None => {
                 let func = function.into_func(Shortcut::None)?;
-                func.check_deterministic(Determinism::ALWAYS, "Index functions must be deterministic.")?;
+                func.check_deterministic(Determinism::ALWAYS, stored::INDEX_HINT)?;
                 spec.source = stored::text(&func)?;
             }
         }
     } else {
-        spec.source = field_function(&name, call).to_json()?;
+        spec.source = stored::text_of_field(&name, call.bt())?;
     }
     if let Some(multi) = call.optarg("multi")? {
         spec.multi = multi.into_bool()?;
@@ -60,19 +57,6 @@ fn definition(val: &Val) -> Option<std::sync::Arc<[u8]>> {
         crate::eval::Value::Datum(Datum::Binary(bytes)) => Some(bytes.clone()),
         _ => None,
     }
-}
-
-/// The function of an index that is named after a field.
-fn field_function(name: &str, call: &Call<'_>) -> RawTerm {
-    let bt = call.bt();
-    let row = RawTerm::literal(Datum::Num(ROW as f64), bt);
-    let field = vec![
-        RawTerm::generated(TermType::Var, bt, vec![row.clone()]),
-        RawTerm::literal(Datum::str(name), bt),
-    ];
-    let body = RawTerm::generated(TermType::GetField, bt, field);
-    let params = RawTerm::generated(TermType::MakeArray, bt, vec![row]);
-    RawTerm::generated(TermType::Func, bt, vec![params, body])
 }
 
 fn check_name(call: &Call<'_>, table: &TableRef, name: &str) -> Result<()> {

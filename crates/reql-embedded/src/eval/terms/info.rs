@@ -4,10 +4,11 @@ use super::types::type_name;
 use crate::accounts::Permission;
 use crate::datum::{Datum, ObjectBuilder};
 use crate::error::{At, Result};
+use crate::eval::captures::Captures;
 use crate::eval::system::layout::Layout;
 use crate::eval::table::{Bounds, Database, Sorting, TableRef, TableSlice};
 use crate::eval::{Arity, Call, Func, Grouping, Spec, Val, Value};
-use crate::term::{RawTerm, TermType, as_javascript, parameter_names};
+use crate::term::{TermType, as_javascript, parameter_names};
 
 /// The terms of this family.
 pub const TERMS: &[Spec] = &[Spec::new(TermType::Info, Arity::exactly(1), info).grouping(Grouping::Whole)];
@@ -108,34 +109,17 @@ fn of_bound(
 
 /// A function's text, with the variables that it has captured.
 fn source_code(func: &Func) -> String {
-    let Some((term, scope)) = func.source() else { return func.native_source().unwrap_or_default() };
-    let (bindings, implicit) = scope.bindings();
-    let implicit = implicit.filter(|_| mentions(term, &|term| term.kind == TermType::ImplicitVar));
-    let row = match (scope.implicit_depth(), implicit) {
+    let Some((term, _, scope)) = func.source() else { return func.native_source().unwrap_or_default() };
+    let captures = Captures::of(term, scope);
+    let row = match (captures.implicit_depth, captures.implicit) {
         (0, _) => "(no implicit)".to_owned(),
         (1, Some(row)) => format!("implicit: {}", row.print()),
         (1, None) => "implicit: (not stored)".to_owned(),
         _ => "(multiple implicits)".to_owned(),
     };
-    let is_captured = |name: i64| mentions(term, &|term| is_variable(term, name));
-    let captures: String = bindings
-        .iter()
-        .rev()
-        .filter(|(name, _)| is_captured(*name))
-        .map(|(name, value)| format!(", {name}: {}", value.print()))
-        .collect();
+    let variables = captures.variables.iter();
+    let variables: String = variables.map(|(name, value)| format!(", {name}: {}", value.print())).collect();
     let params = parameter_names(term).join(", ");
     let body = term.args.get(1).map(as_javascript).unwrap_or_default();
-    format!("function (captures = [{row}{captures}]) (args = [{params}]) {body}")
-}
-
-/// Whether a term, or one inside of it, is such a term.
-fn mentions(term: &RawTerm, wanted: &dyn Fn(&RawTerm) -> bool) -> bool {
-    let mut inner = term.args.iter().chain(term.optargs.iter().map(|(_, arg)| arg));
-    wanted(term) || stacker::maybe_grow(32 * 1024, 1024 * 1024, || inner.any(|arg| mentions(arg, wanted)))
-}
-
-fn is_variable(term: &RawTerm, name: i64) -> bool {
-    let number = term.args.first().and_then(|arg| arg.datum.as_ref());
-    term.kind == TermType::Var && number.is_some_and(|number| *number == Datum::from(name))
+    format!("function (captures = [{row}{variables}]) (args = [{params}]) {body}")
 }

@@ -43,15 +43,19 @@ fn definition(call: &mut Call<'_>) -> Result<Option<String>> {
         Value::Datum(Datum::Null) => return Ok(None),
         Value::Datum(Datum::Binary(bytes)) => {
             let text = stored::hook_from_binary(bytes).at(call.bt())?;
-            (stored::function(&text).at(bt)?, Some(text))
+            (stored::function(&text).at(bt)?, text)
         }
-        _ => (hook.into_func(Shortcut::None)?, None),
+        _ => {
+            let func = hook.into_func(Shortcut::None)?;
+            func.check_deterministic(Determinism::ALWAYS, stored::HOOK_HINT)?;
+            let text = stored::text(&func)?;
+            (func, text)
+        }
     };
-    func.check_deterministic(Determinism::ALWAYS, "Write hook functions must be deterministic.")?;
     if func.arity() != Some(3) {
         return Err(call.fail("Write hook functions must expect 3 arguments."));
     }
-    text.map_or_else(|| stored::text(&func), Ok).map(Some)
+    Ok(Some(text))
 }
 
 fn get(call: &mut Call<'_>) -> Result<Val> {
