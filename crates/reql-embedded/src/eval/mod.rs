@@ -14,6 +14,7 @@ mod mentioned;
 mod order;
 pub mod pathspec;
 mod query;
+mod report;
 mod scope;
 mod selection;
 mod slice;
