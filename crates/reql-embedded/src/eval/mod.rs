@@ -20,6 +20,7 @@ mod selection;
 mod slice;
 mod source;
 mod spec;
+mod stable_sort;
 mod stats;
 mod stored;
 pub mod stream;
