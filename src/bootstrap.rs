@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 use warp::http::StatusCode;
 
+use crate::query::Path;
 use crate::settings::{IndexSpec, TableSpec};
 use crate::{Conn, Database, Error};
 
@@ -71,7 +72,7 @@ async fn make_indexes(conn: &mut Conn, db: &str, spec: &TableSpec) -> Result<(),
     let table = || r.db(db).table(spec.name.as_str());
     let existing = names(conn, table().index_list()).await?;
     for index in spec.indexes.iter().filter(|index| !existing.contains(&index.name)) {
-        conn.first::<Value>(make_index(table(), index)).await?;
+        conn.first::<Value>(make_index(table(), index)?).await?;
         log::info!("Made index {:?} of table {:?}.", index.name, spec.name);
     }
     conn.first::<Value>(table().index_wait(EveryIndex)).await?;
@@ -87,24 +88,13 @@ fn make_table(db: &str, spec: &TableSpec) -> Command {
     r.db(db).table_create(r.args((spec.name.as_str(), options)))
 }
 
-fn make_index(table: Command, spec: &IndexSpec) -> Command {
+fn make_index(table: Command, spec: &IndexSpec) -> Result<Command, Error> {
     // An option that is false is left out, as the official drivers do.
     let options = index_create::Options { multi: spec.multi.then_some(true), geo: spec.geo.then_some(true) };
+    let fields = Path::parse_indexed(&spec.fields, "fields")?;
     // The number of the variable is fixed, so that the same index has the same text on the server whoever made it.
-    let row = Command::var(1);
-    let body = match spec.fields.as_slice() {
-        [field] => path(row, field),
-        fields => {
-            let array = Command::new(TermType::MakeArray);
-            fields.iter().fold(array, |array, field| array.with_arg(path(row.clone(), field)))
-        }
-    };
-    table.index_create(r.args((spec.name.as_str(), Func::new(vec![1], body), options)))
-}
-
-/// The value at `a.b` in a document.
-fn path(row: Command, field: &str) -> Command {
-    field.split('.').fold(row, |value, name| value.bracket(name))
+    let body = Path::entry(&fields, &Command::var(1));
+    Ok(table.index_create(r.args((spec.name.as_str(), Func::new(vec![1], body), options))))
 }
 
 /// The driver has `index_wait`, but implements no argument that it could be called with.

@@ -120,6 +120,14 @@ impl Conn {
         Ok(row?.filter(|row| !row.is_null()))
     }
 
+    /// Runs a query, if there is one, that is asked for nothing but its errors.
+    pub(crate) async fn check(&mut self, query: Option<Command>) -> Result<(), Error> {
+        match query {
+            Some(query) => self.first_value(query).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// All rows of a query's result. The query timeout bounds them together.
     ///
     /// A result that is a single array, as of `order_by` without an index, `index_status` or `table_list`, counts as its

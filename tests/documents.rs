@@ -199,7 +199,8 @@ async fn lists_are_filtered() {
         ("address.city=not.has", json!([4])),
         ("or=(age=lt.20,name=eq.Nobody)", json!([3, 4])),
         ("or=(age=lt.20,age=gt.35)&tags=contains.cape", json!([2])),
-        ("where.name=eq.Robin", json!([3])),
+        ("%22name%22=eq.Robin", json!([3])),
+        ("where.name=eq.Robin", json!([])),
         ("nothing=eq.1", json!([])),
         ("name=eq.%22Robin%22", json!([3])),
     ] {

@@ -8,6 +8,7 @@ use warp::http::{Method, StatusCode};
 use warp::reply::{Reply, Response};
 
 use super::{Class, Code, Credential, Error};
+use crate::settings::NAME_MAX;
 
 /// The start of a problem's `type`, which its code completes.
 const TYPE: &str = "urn:warp-reql:problem:";
@@ -158,7 +159,11 @@ fn detail(error: &Error) -> String {
             format!("The body is not JSON: {reason} at line {line}, column {column}.")
         }
         Error::BadParameter { name, reason } => format!("The parameter `{name}` is wrong: {reason}."),
-        Error::BadName(name) => format!("`{name}` is not a name: use the characters A-Z a-z 0-9 _ - only."),
+        Error::BadName(name) => {
+            let shown: String = name.chars().take(40).collect();
+            let more = if shown.len() < name.len() { "..." } else { "" };
+            format!("`{shown}{more}` is not a name: use 1 to {} of the characters A-Z a-z 0-9 _ -.", NAME_MAX)
+        }
         Error::NotFound(missing) => missing.to_string(),
         Error::MethodNotAllowed { allow } => format!("This path exists with {allow} only."),
         Error::NotAcceptable { offered } => format!("The answer could have these types: {offered}."),

@@ -2,15 +2,29 @@
 //!
 //! A condition on a field that is missing or null doesn't hold, and `not.` is its exact negation, which then does.
 //! Comparisons hold between values of one type only: `age=gt.18` finds no strings, although in ReQL's order of types
-//! every string is greater than every number.
+//! every string is greater than every number. Text that is a date or time may be either, and is compared with both.
 
 use ql2::term::TermType;
+use reql::Command;
 use serde_json::Value;
 
-use super::parameters::{bad, value};
+use super::parameters::{PARAMETERS, bad, value};
 use super::path::Path;
+use super::syntax::{Member, Reader};
 use super::term::{Node, array, datum, eq, ne, not, null, term};
+use super::time;
 use crate::error::Error;
+
+/// How many conditions a request may have.
+const CONDITIONS: usize = 256;
+/// How many values the lists of all conditions may have together.
+const VALUES: usize = 1000;
+/// How many patterns there may be, each of which may become a program of megabytes.
+const PATTERNS: usize = 10;
+/// How long all patterns may be together, in bytes.
+const PATTERN_BYTES: usize = 1000;
+/// What ends an unquoted name among alternatives.
+const IN_ALTERNATIVE: &str = "=,()";
 
 /// Conditions that must all hold.
 #[derive(Debug, Default, Clone)]
@@ -22,7 +36,7 @@ enum Clause {
     AnyOf(Vec<Condition>),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Condition {
     pub(super) field: Path,
     pub(super) negated: bool,
@@ -31,31 +45,65 @@ pub(super) struct Condition {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Test {
-    /// A comparison, by its term.
-    Compare(TermType, Value),
+    /// A comparison, by its term, with a value, or with what text may be: itself and, behind it, the time that it is.
+    Compare(TermType, Vec<Value>),
     In(Vec<Value>),
     Match(String),
-    Contains(Value),
+    Contains(Vec<Value>),
     Has,
 }
 
 impl Filter {
     /// Adds the condition `name=text`.
     pub(crate) fn add(&mut self, name: &str, text: &str) -> Result<(), Error> {
-        let field = name.strip_prefix("where.").unwrap_or(name);
-        self.0.push(Clause::One(Condition::parse(field, text, name)?));
-        Ok(())
+        let mut reader = Reader::new(name, name);
+        let field = field(&mut reader, "")?;
+        reader.finish()?;
+        let mut reader = Reader::new(text, name);
+        let (negated, test) = Test::read(&mut reader, false)?;
+        reader.finish()?;
+        self.push(Clause::One(Condition { field, negated, test }), name)
     }
 
     /// Adds the alternatives of `or=(...)`.
     pub(crate) fn add_or(&mut self, text: &str) -> Result<(), Error> {
-        let list = list(text).ok_or_else(|| bad("or", "it must look like `(a=eq.1,b=gt.2)`"))?;
-        let condition = |part: &str| {
-            let (field, test) =
-                part.split_once('=').ok_or_else(|| bad("or", format!("`{part}` has no `=`")))?;
-            Condition::parse(field, test, "or")
+        let mut reader = Reader::new(text, "or");
+        reader.blanks();
+        let start = reader.at();
+        let any = reader.bracketed(CONDITIONS, |reader| {
+            let field = field(reader, IN_ALTERNATIVE)?;
+            reader.expect('=')?;
+            let (negated, test) = Test::read(reader, true)?;
+            Ok(Condition { field, negated, test })
+        })?;
+        if any.is_empty() {
+            return Err(reader.wrong(start, "it must look like `(a=eq.1,b=gt.2)`"));
+        }
+        reader.finish()?;
+        self.push(Clause::AnyOf(any), "or")
+    }
+
+    fn push(&mut self, clause: Clause, parameter: &str) -> Result<(), Error> {
+        self.0.push(clause);
+        let sizes = self.tests().map(|test| match test {
+            Test::In(values) => (1, values.len(), 0, 0),
+            Test::Match(pattern) => (1, 0, 1, pattern.len()),
+            _ => (1, 0, 0, 0),
+        });
+        let sum = |one: (usize, usize, usize, usize), two: (usize, usize, usize, usize)| {
+            (one.0 + two.0, one.1 + two.1, one.2 + two.2, one.3 + two.3)
         };
-        self.0.push(Clause::AnyOf(list.into_iter().map(condition).collect::<Result<_, _>>()?));
+        let (conditions, values, patterns, bytes) = sizes.fold((0, 0, 0, 0), sum);
+        for (count, most, what) in [
+            (conditions, CONDITIONS, "conditions"),
+            (values, VALUES, "values in lists"),
+            (patterns, PATTERNS, "patterns"),
+            (bytes, PATTERN_BYTES, "bytes of patterns"),
+        ] {
+            if count > most {
+                return Err(bad(parameter, format!("a request may have {most} {what} at most")));
+            }
+        }
         Ok(())
     }
 
@@ -71,6 +119,21 @@ impl Filter {
         })
     }
 
+    fn tests(&self) -> impl Iterator<Item = &Test> {
+        self.0.iter().flat_map(Clause::conditions).map(|condition| &condition.test)
+    }
+
+    /// A query that fails if one of the patterns is none; `None` without patterns. A filter alone would only fail at the
+    /// first document that is compared with it.
+    pub(crate) fn check(&self) -> Option<Command> {
+        let patterns = self.tests().filter_map(|test| match test {
+            Test::Match(pattern) => Some(term(TermType::Match, [datum(""), datum(pattern)])),
+            _ => None,
+        });
+        let matches: Vec<Command> = patterns.collect();
+        (!matches.is_empty()).then(|| array(matches))
+    }
+
     /// Whether a row fulfils it.
     pub(crate) fn holds<T: Node>(&self, row: &T) -> T {
         let clauses = self.0.iter().map(|clause| match clause {
@@ -81,16 +144,35 @@ impl Filter {
     }
 }
 
-impl Condition {
-    fn parse(field: &str, text: &str, parameter: &str) -> Result<Self, Error> {
-        let field = Path::parse(field, parameter)?;
-        let (negated, text) = match text.strip_prefix("not.") {
-            Some(rest) => (true, rest),
-            None => (false, text),
-        };
-        Ok(Condition { field, negated, test: Test::parse(text, parameter)? })
+/// The field of a condition.
+fn field(reader: &mut Reader<'_>, ends: &str) -> Result<Path, Error> {
+    let start = reader.at();
+    let names = reader.names(ends)?;
+    match &names[..] {
+        // It might be meant as an escape.
+        [place, name]
+            if place.is_word("where") && name.bare().is_some_and(|name| PARAMETERS.contains(&name)) =>
+        {
+            let name = &name.text;
+            let reason = format!(
+                "`\"{name}\"` is the field `{name}`, and `\"where\".{name}` that of the field `where`"
+            );
+            Err(reader.wrong(start, reason))
+        }
+        _ => Ok(Path::from(names)),
     }
+}
 
+impl Clause {
+    fn conditions(&self) -> &[Condition] {
+        match self {
+            Clause::One(condition) => std::slice::from_ref(condition),
+            Clause::AnyOf(any) => any,
+        }
+    }
+}
+
+impl Condition {
     fn holds<T: Node>(&self, row: &T) -> T {
         let holds = self.test.holds(&self.field, row);
         if self.negated { not(holds) } else { holds }
@@ -98,27 +180,40 @@ impl Condition {
 }
 
 impl Test {
-    fn parse(text: &str, parameter: &str) -> Result<Self, Error> {
-        if text == "has" {
-            return Ok(Test::Has);
+    /// Reads a test, and whether it is negated: up to the end of the text, or as a member of a list.
+    fn read(reader: &mut Reader<'_>, listed: bool) -> Result<(bool, Self), Error> {
+        reader.blanks();
+        let start = reader.at();
+        let mut op = reader.word();
+        let negated = op == "not" && reader.eat('.');
+        if negated {
+            op = reader.word();
         }
-        let (op, operand) = text.split_once('.').ok_or_else(|| bad(parameter, EXPECTED))?;
+        let ends =
+            |next: Option<char>| next.is_none_or(|c| listed && (c == ',' || c == ')' || c.is_whitespace()));
+        if op == "has" && ends(reader.peek()) {
+            return Ok((negated, Test::Has));
+        }
         let comparison = match op {
-            "eq" => TermType::Eq,
-            "ne" => TermType::Ne,
-            "lt" => TermType::Lt,
-            "lte" => TermType::Le,
-            "gt" => TermType::Gt,
-            "gte" => TermType::Ge,
-            "in" => {
-                let list = list(operand).ok_or_else(|| bad(parameter, "`in` must look like `in.(a,b)`"))?;
-                return Ok(Test::In(list.into_iter().map(value).collect()));
-            }
-            "match" => return Ok(Test::Match(operand.to_owned())),
-            "contains" => return Ok(Test::Contains(value(operand))),
-            _ => return Err(bad(parameter, EXPECTED)),
+            "eq" => Some(TermType::Eq),
+            "ne" => Some(TermType::Ne),
+            "lt" => Some(TermType::Lt),
+            "lte" => Some(TermType::Le),
+            "gt" => Some(TermType::Gt),
+            "gte" => Some(TermType::Ge),
+            "in" | "match" | "contains" => None,
+            _ => return Err(reader.wrong(start, expected(listed))),
         };
-        Ok(Test::Compare(comparison, value(operand)))
+        if !reader.eat('.') {
+            return Err(reader.wrong(start, expected(listed)));
+        }
+        let test = match (comparison, op) {
+            (Some(op), _) => Test::Compare(op, operand(reader, listed)?),
+            (None, "in") => Test::In(values(reader)?),
+            (None, "match") => Test::Match(pattern(reader, listed)?),
+            (None, _) => Test::Contains(operand(reader, listed)?),
+        };
+        Ok((negated, test))
     }
 
     fn holds<T: Node>(&self, field: &Path, row: &T) -> T {
@@ -126,15 +221,18 @@ impl Test {
         let own = || field.of(row);
         let type_is = |name: &str| eq(term(TermType::TypeOf, [own()]), datum(name));
         match self {
-            Test::Compare(TermType::Eq, Value::Null) => not(present),
-            Test::Compare(TermType::Ne, Value::Null) | Test::Has => present,
-            Test::Compare(op @ (TermType::Eq | TermType::Ne), value) => {
-                all([present, term(*op, [own(), datum(value)])])
+            Test::Compare(TermType::Eq, values) if values.contains(&Value::Null) => not(present),
+            Test::Compare(TermType::Ne, values) if values.contains(&Value::Null) => present,
+            Test::Has => present,
+            Test::Compare(TermType::Ne, values) => {
+                let others = values.iter().map(|value| ne(own(), datum(value)));
+                term(TermType::And, std::iter::once(present).chain(others))
             }
-            Test::Compare(op, value) => {
-                let types = [own(), datum(value)].map(|side| term(TermType::TypeOf, [side]));
-                all([present, term(TermType::Eq, types), term(*op, [own(), datum(value)])])
-            }
+            Test::Compare(op, values) => any_of(present, values, |value| {
+                let types = || [own(), datum(value)].map(|side| term(TermType::TypeOf, [side]));
+                let compared = term(*op, [own(), datum(value)]);
+                if *op == TermType::Eq { vec![compared] } else { vec![term(TermType::Eq, types()), compared] }
+            }),
             Test::In(values) => {
                 let list = array(values.iter().map(datum));
                 let found = all([present.clone(), term(TermType::Contains, [list, own()])]);
@@ -144,41 +242,80 @@ impl Test {
                 let matched = ne(term(TermType::Match, [own(), datum(pattern)]), null());
                 all([present, type_is("STRING"), matched])
             }
-            Test::Contains(value) => {
-                let found = term(TermType::Contains, [own(), datum(value)]);
-                all([present, type_is("ARRAY"), found])
+            Test::Contains(values) => {
+                let present = all([present, type_is("ARRAY")]);
+                any_of(present, values, |value| vec![term(TermType::Contains, [own(), datum(value)])])
             }
         }
     }
 }
 
-const EXPECTED: &str = "it must be OP.VALUE with OP among eq ne lt lte gt gte in match contains, or `has`, each after an optional `not.`";
+/// What should be where a test is not. Outside of lists it could have been meant for a parameter that there isn't.
+fn expected(listed: bool) -> String {
+    let unknown = if listed {
+        "a condition on a field"
+    } else {
+        "there is none of this name, and a condition on a field"
+    };
+    format!(
+        "{unknown} is OP.VALUE with OP among eq ne lt lte gt gte in match contains, or `has`, each after an optional `not.`"
+    )
+}
 
-fn all<T: Node, const N: usize>(conditions: [T; N]) -> T {
+fn all<T: Node>(conditions: impl IntoIterator<Item = T>) -> T {
     term(TermType::And, conditions)
 }
 
-/// The members of `(a,b)`. Commas inside quotes, brackets and braces don't count.
-fn list(text: &str) -> Option<Vec<&str>> {
-    let inner = text.strip_prefix('(')?.strip_suffix(')')?;
-    let mut members = Vec::new();
-    let (mut start, mut depth, mut quoted, mut escaped) = (0, 0_usize, false, false);
-    for (at, c) in inner.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            '(' | '[' | '{' if !quoted => depth += 1,
-            ')' | ']' | '}' if !quoted => depth = depth.saturating_sub(1),
-            ',' if !quoted && depth == 0 => {
-                members.push(inner.get(start..at)?);
-                start = at + 1;
-            }
-            _ => {}
-        }
+/// That something holds, and besides all that is said of a value, or of one of several.
+fn any_of<T: Node>(holds: T, values: &[Value], said: impl Fn(&Value) -> Vec<T>) -> T {
+    match values {
+        [value] => all(std::iter::once(holds).chain(said(value))),
+        values => all([holds, term(TermType::Or, values.iter().map(|value| all(said(value))))]),
     }
-    members.push(inner.get(start..)?);
-    Some(members)
+}
+
+/// What a field is compared with.
+fn operand(reader: &mut Reader<'_>, listed: bool) -> Result<Vec<Value>, Error> {
+    match listed {
+        false => Ok(meanings(reader.rest())),
+        true => reader.member().map(|member| match member {
+            Member::Json(value) => vec![value],
+            Member::Bare(text) => meanings(text),
+        }),
+    }
+}
+
+/// What text may be: JSON if it is JSON, else a string, and that a date or time as well.
+fn meanings(text: &str) -> Vec<Value> {
+    match time::read(text) {
+        Some((text, time)) => vec![Value::String(text), time],
+        None => vec![value(text)],
+    }
+}
+
+/// The values of `in.(a,b)`.
+fn values(reader: &mut Reader<'_>) -> Result<Vec<Value>, Error> {
+    let values = reader.bracketed(VALUES, |reader| {
+        let start = reader.at();
+        match reader.member()? {
+            Member::Json(value) => Ok(vec![value]),
+            Member::Bare("") => Err(reader.wrong(start, "a value is missing; the empty string is `\"\"`")),
+            Member::Bare(text) => Ok(meanings(text)),
+        }
+    })?;
+    Ok(values.into_iter().flatten().collect())
+}
+
+/// A regular expression, which is text unless it is in quotes.
+fn pattern(reader: &mut Reader<'_>, listed: bool) -> Result<String, Error> {
+    if listed {
+        return reader.text_member();
+    }
+    let text = reader.rest();
+    match value(text) {
+        Value::String(quoted) => Ok(quoted),
+        _ => Ok(text.to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -187,36 +324,119 @@ mod tests {
 
     use super::*;
 
+    fn condition(text: &str) -> Result<Condition, Error> {
+        let mut filter = Filter::default();
+        filter.add("f", text)?;
+        match filter.0.swap_remove(0) {
+            Clause::One(condition) => Ok(condition),
+            Clause::AnyOf(_) => panic!("{text}"),
+        }
+    }
+
     fn test(text: &str) -> Test {
-        Condition::parse("f", text, "f").unwrap().test
+        condition(text).unwrap().test
+    }
+
+    fn any(text: &str) -> Vec<Condition> {
+        let mut filter = Filter::default();
+        filter.add_or(text).unwrap();
+        match filter.0.swap_remove(0) {
+            Clause::AnyOf(any) => any,
+            Clause::One(_) => panic!("{text}"),
+        }
     }
 
     #[test]
     fn operators_are_read() {
-        assert_eq!(test("eq.18"), Test::Compare(TermType::Eq, json!(18)));
-        assert_eq!(test("gte.1.5"), Test::Compare(TermType::Ge, json!(1.5)));
-        assert_eq!(test("ne.a.b"), Test::Compare(TermType::Ne, json!("a.b")));
-        assert_eq!(test("in.(1,\"a,b\",[2,3])"), Test::In(vec![json!(1), json!("a,b"), json!([2, 3])]));
+        assert_eq!(test("eq.18"), Test::Compare(TermType::Eq, vec![json!(18)]));
+        assert_eq!(test("gte.1.5"), Test::Compare(TermType::Ge, vec![json!(1.5)]));
+        assert_eq!(test("ne.a.b"), Test::Compare(TermType::Ne, vec![json!("a.b")]));
+        assert_eq!(test("eq.O\"Brien, (x"), Test::Compare(TermType::Eq, vec![json!("O\"Brien, (x")]));
+        assert_eq!(test("in.(1, \"a,b\",[2,3])"), Test::In(vec![json!(1), json!("a,b"), json!([2, 3])]));
+        assert_eq!(test("in.()"), Test::In(vec![]));
         assert_eq!(test("match.^S.*"), Test::Match("^S.*".to_owned()));
-        assert_eq!(test("contains.x"), Test::Contains(json!("x")));
+        assert_eq!(test("match.\"^S\""), Test::Match("^S".to_owned()));
+        assert_eq!(test("match.42"), Test::Match("42".to_owned()));
+        assert_eq!(test("contains.x"), Test::Contains(vec![json!("x")]));
         assert_eq!(test("not.has"), Test::Has);
-        assert!(Condition::parse("f", "not.has", "f").unwrap().negated);
+        assert!(condition("not.has").unwrap().negated);
+    }
+
+    #[test]
+    fn times_are_text_as_well() {
+        let day = "2013-01-01";
+        let time = json!({"$reql_type$": "TIME", "epoch_time": 1_356_998_400.0, "timezone": "+00:00"});
+        assert_eq!(test("gt.2013-01-01"), Test::Compare(TermType::Gt, vec![json!(day), time.clone()]));
+        assert_eq!(test("in.(x, 2013-01-01)"), Test::In(vec![json!("x"), json!(day), time]));
+        assert_eq!(test("eq.\"2013-01-01\""), Test::Compare(TermType::Eq, vec![json!(day)]));
     }
 
     #[test]
     fn what_is_no_condition_names_its_parameter() {
-        for text in ["18", "is.18", "in.1,2", "", "not.18", "hasn't"] {
-            let error = Condition::parse("age", text, "age").unwrap_err();
-            assert!(matches!(error, Error::BadParameter { name, .. } if name == "age"), "{text}");
+        for text in [
+            "18",
+            "is.18",
+            "in.1,2",
+            "",
+            "not.18",
+            "hasn't",
+            "has.1",
+            "eq",
+            "not.not.eq.1",
+            "in.(a,)",
+            "in.(a",
+        ] {
+            let error = condition(text).unwrap_err();
+            assert!(matches!(error, Error::BadParameter { name, .. } if name == "f"), "{text}");
         }
     }
 
     #[test]
     fn alternatives_may_hold_lists() {
-        let mut filter = Filter::default();
-        filter.add_or("(age=in.(1,2),name=eq.\"a,b\")").unwrap();
-        assert!(matches!(&filter.0[..], [Clause::AnyOf(any)] if any.len() == 2));
-        assert!(filter.add_or("age=lt.1").is_err());
-        assert!(filter.add_or("(age)").is_err());
+        let both = any("(age=in.(1,2), name = not.eq.\"a,b\" ,\"a.b\".c=has)");
+        assert_eq!(both[0].test, Test::In(vec![json!(1), json!(2)]));
+        assert_eq!(
+            both[1],
+            Condition {
+                field: Path::whole("name"),
+                negated: true,
+                test: Test::Compare(TermType::Eq, vec![json!("a,b")]),
+            }
+        );
+        assert_eq!((both[2].field.to_string(), &both[2].test), ("\"a.b\".c".to_owned(), &Test::Has));
+        assert_eq!(any("(a=match.[a-z]{2,3}$,b=eq.)")[1].test, Test::Compare(TermType::Eq, vec![json!("")]));
+        for wrong in
+            ["age=lt.1", "(age)", "()", "(a=eq.1", "(a=eq.1,)", "(a=eq.5\" pipe,a=eq.6\" pipe)", "(a,b=eq.1)"]
+        {
+            assert!(Filter::default().add_or(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_name_after_where_is_not_guessed_at() {
+        let add = |name: &str| Filter::default().add(name, "eq.3");
+        assert!(add("where.order").is_err() && add("where.or").is_err());
+        for name in
+            ["where.name", "\"where\".order", "where.\"order\"", "where.order.x", "\"order\"", "where"]
+        {
+            assert!(add(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn conditions_have_bounds() {
+        let many = |condition: &str, count: usize| {
+            let mut filter = Filter::default();
+            (0..count).try_for_each(|_| filter.add("a", condition))
+        };
+        let values = |count: usize| format!("in.({})", vec!["1"; count].join(","));
+        assert!(many("has", CONDITIONS).is_ok() && many("has", CONDITIONS + 1).is_err());
+        assert!(many("match.x", PATTERNS).is_ok() && many("match.x", PATTERNS + 1).is_err());
+        assert!(many(&values(VALUES), 1).is_ok() && many(&values(VALUES + 1), 1).is_err());
+        assert!(many(&values(VALUES / 2 + 1), 2).is_err());
+        let pattern = |length: usize| format!("match.{}", "x".repeat(length));
+        assert!(many(&pattern(PATTERN_BYTES), 1).is_ok() && many(&pattern(PATTERN_BYTES + 1), 1).is_err());
+        let alternatives = format!("({})", ["a=match.x"; PATTERNS + 1].join(","));
+        assert!(Filter::default().add_or(&alternatives).is_err());
     }
 }

@@ -4,14 +4,18 @@
 //! its documents.
 
 use ql2::term::TermType;
+use reql::Command;
 
 use super::listing::{Bounds, Listing};
 use super::parameters::{Parameters, bad};
 use super::path::Path;
 use super::plan::Index;
+use super::syntax::Reader;
 use super::term::{Node, Term, array, binary_func, bind, branch, datum, eq, field, func, null, object, term};
 use crate::error::Error;
 
+/// What ends an unquoted name in an aggregate.
+const IN_AGGREGATE: &str = ",()";
 /// Parameters of lists of documents that make no sense for groups.
 const OF_DOCUMENTS: [&str; 7] = ["order", "select", "omit", "limit", "offset", "cursor", "index"];
 /// The most fields and the most aggregates of one request.
@@ -54,17 +58,11 @@ impl Grouping {
             return Err(bad(name, "groups have neither an order nor pages nor fields of their own"));
         }
         let by = match parameters.take("group")? {
-            Some(text) => Path::parse_list(&text, "group")?,
+            Some(text) => Path::parse_list(&text, "group", MOST)?,
             None => Vec::new(),
         };
         let text = parameters.take("agg")?.unwrap_or_else(|| "count".to_owned());
-        let aggregates = text.split(',').map(Aggregate::parse).collect::<Result<Vec<_>, _>>()?;
-        if by.len() > MOST || aggregates.len() > MOST {
-            return Err(bad(
-                if by.len() > MOST { "group" } else { "agg" },
-                format!("it may name {MOST} at most"),
-            ));
-        }
+        let aggregates = Aggregate::parse_list(&text)?;
         let listing = Listing::parse(parameters, bounds)?;
         Ok(Grouping { listing, by, aggregates })
     }
@@ -85,6 +83,11 @@ impl Grouping {
         let answer =
             func(|group: Term| self.answer(Some(field(group.clone(), "group")), &field(group, "reduction")));
         term(TermType::Map, [term(TermType::Ungroup, [total(groups)]), answer])
+    }
+
+    /// A query that fails if the filter can make no sense to the database.
+    pub(crate) fn check(&self) -> Option<Command> {
+        self.listing.check()
     }
 
     /// The fields that figures are about.
@@ -158,25 +161,42 @@ impl Grouping {
 }
 
 impl Aggregate {
-    fn parse(text: &str) -> Result<Self, Error> {
-        let text = text.trim();
-        let wrong = || {
-            bad("agg", format!("`{text}` is none of count, sum(FIELD), avg(FIELD), min(FIELD), max(FIELD)"))
-        };
-        let name = text.to_owned();
-        if text == "count" {
-            return Ok(Aggregate { name, figure: Figure::Count });
+    /// Reads a list of them. What is asked for twice is told once.
+    fn parse_list(text: &str) -> Result<Vec<Self>, Error> {
+        let mut reader = Reader::new(text, "agg");
+        let aggregates = reader.separated(MOST, Aggregate::read)?;
+        reader.finish()?;
+        let mut named: Vec<Aggregate> = Vec::new();
+        for aggregate in aggregates {
+            if !named.contains(&aggregate) {
+                named.push(aggregate);
+            }
         }
-        let (function, rest) = text.split_once('(').ok_or_else(wrong)?;
-        let path = Path::parse(rest.strip_suffix(')').ok_or_else(wrong)?, "agg")?;
-        let figure = match function {
-            "sum" => Figure::Sum(path),
-            "avg" => Figure::Avg(path),
-            "min" => Figure::Min(path),
-            "max" => Figure::Max(path),
-            _ => return Err(wrong()),
+        Ok(named)
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        reader.blanks();
+        let start = reader.at();
+        let figure = match reader.word() {
+            "count" => Figure::Count,
+            function @ ("sum" | "avg" | "min" | "max") => {
+                reader.expect('(')?;
+                let path = Path::read(reader, IN_AGGREGATE)?;
+                reader.expect(')')?;
+                match function {
+                    "sum" => Figure::Sum(path),
+                    "avg" => Figure::Avg(path),
+                    "min" => Figure::Min(path),
+                    _ => Figure::Max(path),
+                }
+            }
+            _ => {
+                let reason = "one of count, sum(FIELD), avg(FIELD), min(FIELD), max(FIELD) is expected";
+                return Err(reader.wrong(start, reason));
+            }
         };
-        Ok(Aggregate { name, figure })
+        Ok(Aggregate { name: reader.since(start).to_owned(), figure })
     }
 }
 
@@ -214,14 +234,28 @@ mod tests {
 
     #[test]
     fn aggregates_are_read() {
-        let sum = Aggregate::parse(" sum(a.b)").unwrap();
-        assert_eq!(sum.figure, Figure::Sum(Path::parse("a.b", "agg").unwrap()));
-        assert_eq!(sum.name, "sum(a.b)");
-        for wrong in ["", "sum", "sum(", "sum()", "sum(a", "median(a)", "count(a)", "sum(a..b)"] {
-            assert!(
-                matches!(Aggregate::parse(wrong), Err(Error::BadParameter { name, .. }) if name == "agg"),
-                "{wrong}"
-            );
+        let of = |text: &str| Aggregate::parse_list(text);
+        let path = |text: &str| Path::parse(text, "agg").unwrap();
+        let read = of(" sum(a.b) ,count, max( \"a,(b\" ),count").unwrap();
+        let figures: Vec<_> = read.iter().map(|aggregate| aggregate.figure.clone()).collect();
+        assert_eq!(figures, [Figure::Sum(path("a.b")), Figure::Count, Figure::Max(path("\"a,(b\""))]);
+        let names: Vec<_> = read.iter().map(|aggregate| aggregate.name.as_str()).collect();
+        assert_eq!(names, ["sum(a.b)", "count", "max( \"a,(b\" )"]);
+        let many = vec!["count"; MOST + 1].join(",");
+        for wrong in [
+            "",
+            "sum",
+            "sum(",
+            "sum()",
+            "sum(a",
+            "median(a)",
+            "count(a)",
+            "sum(a..b)",
+            "sum(a))",
+            "sum(a,b)",
+            &many,
+        ] {
+            assert!(matches!(of(wrong), Err(Error::BadParameter { name, .. }) if name == "agg"), "{wrong}");
         }
     }
 }

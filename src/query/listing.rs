@@ -3,6 +3,7 @@
 mod live;
 
 use ql2::term::TermType;
+use reql::Command;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -10,8 +11,9 @@ use super::filter::Filter;
 use super::order::Order;
 use super::page::{Page, is_after};
 use super::parameters::{Parameters, bad};
-use super::path::Path;
+use super::path::{IN_LIST, Path};
 use super::plan::{Index, Plan, Wanted, primary};
+use super::syntax::Reader;
 use super::term::{
     Node, Options, Term, between, bind, branch, collected, datum, eq, func, limit, null, object,
     order_by_index, term,
@@ -23,6 +25,9 @@ pub(crate) use live::{Live, initial};
 /// How many documents an index may find for them to be sorted in memory, where the list could also be read in its order
 /// without that index. More of them say that the filter lets so many pass that a page is soon full.
 const FEW: usize = 1000;
+
+/// How many fields a request may choose.
+const CHOSEN: usize = 100;
 
 /// What bounds a list, and the table's primary key.
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +49,9 @@ pub(crate) struct Listing {
     primary_key: String,
 }
 
+/// Which fields of documents are told.
 #[derive(Debug, Clone)]
-enum Fields {
+pub(crate) enum Fields {
     All,
     Only(Vec<Path>),
     Without(Vec<Path>),
@@ -77,12 +83,7 @@ impl Listing {
         let page = page(&mut parameters, bounds.limits)?;
         let order = Order::parse(parameters.take("order")?.as_deref(), bounds.primary_key)?;
         page.check(&order)?;
-        let fields = match (parameters.take("select")?, parameters.take("omit")?) {
-            (Some(_), Some(_)) => return Err(bad("omit", "it can't be combined with `select`")),
-            (Some(select), None) => Fields::Only(Path::parse_list(&select, "select")?),
-            (None, Some(omit)) => Fields::Without(Path::parse_list(&omit, "omit")?),
-            (None, None) => Fields::All,
-        };
+        let fields = Fields::take(&mut parameters)?;
         let index = parameters.take("index")?;
         let filter = Listing::filter(parameters)?;
         let primary_key = bounds.primary_key.to_owned();
@@ -99,6 +100,11 @@ impl Listing {
             filter.add(&name, &text)?;
         }
         Ok(filter)
+    }
+
+    /// A query that fails if the filter can make no sense to the database.
+    pub(crate) fn check(&self) -> Option<Command> {
+        self.filter.check()
     }
 
     /// How many documents the page holds at most.
@@ -264,7 +270,36 @@ impl Listing {
 }
 
 impl Fields {
-    fn of<T: Node>(&self, row: T) -> T {
+    /// Takes `select` or `omit`.
+    pub(crate) fn take(parameters: &mut Parameters) -> Result<Self, Error> {
+        match (parameters.take("select")?, parameters.take("omit")?) {
+            (Some(_), Some(_)) => Err(bad("omit", "it can't be combined with `select`")),
+            (Some(select), None) => Fields::selected(&select),
+            (None, Some(omit)) => Path::parse_list(&omit, "omit", CHOSEN).map(Fields::Without),
+            (None, None) => Ok(Fields::All),
+        }
+    }
+
+    /// The fields of `select`, where `*` means all.
+    fn selected(text: &str) -> Result<Self, Error> {
+        let mut reader = Reader::new(text, "select");
+        let fields = reader.separated(CHOSEN, |reader| {
+            let start = reader.at();
+            let names = reader.names(IN_LIST)?;
+            Path::check_listed(&names, reader, start)?;
+            let all = matches!(&names[..], [name] if name.is_word("*"));
+            Ok((!all).then(|| Path::from(names)))
+        })?;
+        reader.finish()?;
+        Ok(fields.into_iter().collect::<Option<_>>().map_or(Fields::All, Fields::Only))
+    }
+
+    /// Whether documents are told as they are.
+    pub(crate) fn are_all(&self) -> bool {
+        matches!(self, Fields::All)
+    }
+
+    pub(crate) fn of<T: Node>(&self, row: T) -> T {
         match self {
             Fields::All => row,
             Fields::Only(paths) => term(TermType::Pluck, [row, datum(Path::tree(paths))]),

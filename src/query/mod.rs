@@ -9,10 +9,13 @@ mod page;
 mod parameters;
 mod path;
 mod plan;
+mod syntax;
 pub(crate) mod term;
+mod time;
 
+pub(crate) use filter::Filter;
 pub(crate) use grouping::Grouping;
-pub(crate) use listing::{Bounds, Listing, Live, Row, initial};
+pub(crate) use listing::{Bounds, Fields, Listing, Live, Row, initial};
 pub(crate) use parameters::{Parameters, decode, value};
 pub(crate) use path::Path;
 pub(crate) use plan::{Index, Plan};

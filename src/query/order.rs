@@ -6,10 +6,13 @@
 
 use ql2::term::TermType;
 
-use super::parameters::bad;
-use super::path::Path;
+use super::path::{IN_LIST, Path};
+use super::syntax::{Name, Reader};
 use super::term::{Node, array, eq, func, null, term};
 use crate::error::Error;
+
+/// How many fields a list may be sorted by.
+const MOST: usize = 32;
 
 /// A total order of documents: sort keys of which the last is the primary key.
 #[derive(Debug, Clone)]
@@ -27,10 +30,12 @@ impl Order {
     /// Reads the parameter; without one the order is that of the primary key.
     pub(crate) fn parse(text: Option<&str>, primary_key: &str) -> Result<Self, Error> {
         let mut keys = match text {
-            Some(text) => text
-                .split(',')
-                .map(|part| Key::parse(part.trim(), primary_key))
-                .collect::<Result<Vec<_>, _>>()?,
+            Some(text) => {
+                let mut reader = Reader::new(text, "order");
+                let keys = reader.separated(MOST, |reader| Key::read(reader, primary_key))?;
+                reader.finish()?;
+                keys
+            }
             None => Vec::new(),
         };
         // No two documents are left for what comes after the primary key to decide.
@@ -77,16 +82,27 @@ impl Order {
 }
 
 impl Key {
-    fn parse(text: &str, primary_key: &str) -> Result<Self, Error> {
-        let (field, falling) = match text.rsplit_once('.') {
-            Some((field, "desc")) => (field, true),
-            Some((field, "asc")) => (field, false),
-            _ => (text, false),
-        };
-        if field.is_empty() {
-            return Err(bad("order", "it must look like `a.desc,b`"));
+    fn read(reader: &mut Reader<'_>, primary_key: &str) -> Result<Self, Error> {
+        let start = reader.at();
+        let (names, words) = reader.names_and_words(IN_LIST, &["asc", "desc", "nullslast"])?;
+        let falling = words.contains(&"desc");
+        if falling && words.contains(&"asc") {
+            return Err(reader.wrong(start, "an order either rises or falls"));
         }
-        let field = Path::parse(field, "order")?;
+        Path::check_listed(&names, reader, start)?;
+        if names.first().and_then(Name::bare).is_some_and(|name| name.starts_with('-')) {
+            let reason = "a falling order is written `a.desc`, and a name that begins so in quotes";
+            return Err(reader.wrong(start, reason));
+        }
+        let is_direction = |name: &str| {
+            ["asc", "desc", "nullsfirst", "nullslast"].iter().any(|word| name.eq_ignore_ascii_case(word))
+        };
+        if names.len() > 1 && names.last().and_then(Name::bare).is_some_and(is_direction) {
+            let reason = "behind the field may stand `.asc` or `.desc`, then `.nullslast`; documents without a value always \
+                          come last, and a name that is like one of these words has to be quoted";
+            return Err(reader.wrong(start, reason));
+        }
+        let field = Path::from(names);
         let primary = field.is(primary_key);
         Ok(Key { field, falling, primary })
     }
@@ -118,5 +134,34 @@ mod tests {
         assert!(!Order::parse(Some("id.desc"), "id").unwrap().is_index("id"));
         assert_eq!(Order::parse(Some("a.b.desc,c"), "id").unwrap().keys().len(), 3);
         assert!(Order::parse(Some("a,,b"), "id").is_err());
+    }
+
+    #[test]
+    fn directions_are_words_behind_a_field() {
+        let keys = |text: &str| {
+            let order = Order::parse(Some(text), "id").map_err(|error| error.to_string())?;
+            Ok::<_, String>(
+                order.keys().iter().map(|key| (key.field.to_string(), key.falling)).collect::<Vec<_>>(),
+            )
+        };
+        let key = |name: &str, falling| (name.to_owned(), falling);
+        let expected = vec![key("a.b", true), key("desc", false), key("a.desc", false), key("id", false)];
+        assert_eq!(keys("a.b.desc.nullslast, desc ,a.\"desc\".asc").unwrap(), expected);
+        assert_eq!(keys("a.nullslast").unwrap()[0], key("a", false));
+        for wrong in [
+            "",
+            "-a",
+            "a.DESC",
+            "a.desc.nullsfirst",
+            "a.nullsfirst",
+            "a.desc.asc",
+            "eq.3",
+            "not.in.(1)",
+            "a.Asc",
+        ] {
+            assert!(keys(wrong).is_err(), "{wrong}");
+        }
+        let many = |count: usize| vec!["a"; count].join(",");
+        assert!(keys(&many(MOST)).is_ok() && keys(&many(MOST + 1)).is_err());
     }
 }

@@ -5,6 +5,14 @@ use serde_json::Value;
 
 use crate::error::Error;
 
+/// The parameters that mean something themselves. A field that is called like one of them is written in quotes.
+pub(super) const PARAMETERS: [&str; 12] =
+    ["agg", "all", "cursor", "group", "index", "initial", "limit", "offset", "omit", "or", "order", "select"];
+/// What libraries of clients add by themselves, with a number, so that no cache answers. It means nothing.
+const CACHE_BUSTERS: [&str; 2] = ["_", "_dc"];
+/// What else those add that follow live queries, if they say which event was their last.
+const EVENT_BUSTER: &str = "r";
+
 /// The parameters of a URL in their order. What is taken out is understood; what is left over is an error.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Parameters(Vec<(String, String)>);
@@ -12,7 +20,23 @@ pub(crate) struct Parameters(Vec<(String, String)>);
 impl Parameters {
     pub(crate) fn parse(query: &str) -> Result<Self, Error> {
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
-        pairs.map(parse_pair).collect::<Result<_, _>>().map(Parameters)
+        let pairs = pairs.map(parse_pair).collect::<Result<Vec<_>, _>>()?;
+        let means =
+            |(name, value): &(String, String)| !CACHE_BUSTERS.contains(&name.as_str()) || !is_number(value);
+        Ok(Parameters(pairs.into_iter().filter(means).collect()))
+    }
+
+    /// Takes the id of the last event, which clients that can't set a header have here, by various names. Whether there is
+    /// one is all that matters.
+    pub(crate) fn take_last_event_id(&mut self) -> bool {
+        let is_id = |name: &str| name.replace(['-', '_'], "").eq_ignore_ascii_case("lasteventid");
+        let taken =
+            self.0.extract_if(.., |(name, value)| is_id(name) && (value.is_empty() || is_number(value)));
+        let ids: Vec<_> = taken.map(|(_, id)| id).collect();
+        if !ids.is_empty() {
+            self.0.retain(|(name, value)| name != EVENT_BUSTER || !is_number(value));
+        }
+        ids.iter().any(|id| !id.is_empty())
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -63,6 +87,10 @@ impl Parameters {
     }
 }
 
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit())
+}
+
 fn parse_pair(pair: &str) -> Result<(String, String), Error> {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
     let name = decode(&name.replace('+', " "))?;
@@ -107,6 +135,19 @@ mod tests {
         assert_eq!(parameters.take("b").unwrap().as_deref(), Some("é"));
         assert_eq!(parameters.take_all("a"), ["x y z", "2"]);
         assert!(parameters.finish().is_ok());
+    }
+
+    #[test]
+    fn what_clients_add_by_themselves_means_nothing() {
+        let names =
+            |query: &str| Parameters::parse(query).unwrap().rest().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names("_=1700000000000&a=eq.1&_dc=5"), ["a"]);
+        assert_eq!(names("_=eq.1&%22_%22=eq.1&r=5"), ["_", "\"_\"", "r"]);
+        let mut polyfill = Parameters::parse("lastEventId=17&a=eq.1&r=0123").unwrap();
+        assert!(polyfill.take_last_event_id());
+        assert_eq!(polyfill.rest().collect::<Vec<_>>(), [("a".to_owned(), "eq.1".to_owned())]);
+        assert!(!Parameters::parse("Last-Event-ID=").unwrap().take_last_event_id());
+        assert!(!Parameters::parse("lastEventId=eq.3").unwrap().take_last_event_id(), "a field");
     }
 
     #[test]

@@ -1,14 +1,24 @@
 //! A field of a document, nested ones written `a.b`.
 
+use std::fmt::{self, Display, Formatter};
+
 use ql2::term::TermType;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::parameters::bad;
+use super::syntax::{DEPTH, NAME_MAX, Name, Reader, written};
 use super::term::{Node, array, branch, datum, field, null, term};
 use crate::error::Error;
 
 /// The types whose values have an order, by the names that the database has for them, in that order.
 const SORTABLE: [&str; 5] = ["BOOL", "NUMBER", "PTYPE<BINARY>", "PTYPE<TIME>", "STRING"];
+/// How many levels an indexed field may be below its document: what the database tells of an index is cut off below that.
+const INDEXED_DEPTH: usize = 12;
+/// What begins a condition, and hardly ever a field.
+const OPERATORS: [&str; 7] = ["eq", "ne", "lt", "lte", "gt", "gte", "not"];
+/// What ends an unquoted name in a list of fields.
+pub(super) const IN_LIST: &str = ",";
 
 /// A field of a document; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,16 +26,66 @@ pub(crate) struct Path(Vec<String>);
 
 impl Path {
     /// What fields look like, as a regular expression.
-    pub(crate) const PATTERN: &str = r"^[^.\x00]+(\.[^.\x00]+)*$";
+    pub(crate) const PATTERN: &str = concat!(
+        r#"^(\s*[^\s."\x00][^."\x00]*|\s*"([^"\\\x00-\x1f]|\\["\\/bfnrt])*"\s*)"#,
+        r#"(\.(\s*[^\s."\x00][^."\x00]*|\s*"([^"\\\x00-\x1f]|\\["\\/bfnrt])*"\s*)){0,31}$"#
+    );
+    /// The most fields that an index may be over.
+    pub(crate) const INDEXED: usize = 32;
 
     /// Reads a field; `parameter` is where it stands.
     pub(crate) fn parse(text: &str, parameter: &str) -> Result<Self, Error> {
-        let names: Vec<_> = text.split('.').map(str::to_owned).collect();
-        // The database cuts names where they hold a NUL, so there are none with one.
-        if names.iter().any(|name| name.is_empty() || name.contains('\0')) {
-            return Err(bad(parameter, format!("`{text}` is not a field")));
+        let mut reader = Reader::new(text, parameter);
+        let names = reader.names("")?;
+        reader.finish()?;
+        Ok(Path::from(names))
+    }
+
+    /// Reads the fields of an index, each of which is a text of its own.
+    pub(crate) fn parse_indexed(fields: &[String], parameter: &str) -> Result<Vec<Self>, Error> {
+        if fields.len() > Path::INDEXED {
+            return Err(bad(parameter, format!("an index may be over {} fields at most", Path::INDEXED)));
         }
-        Ok(Path(names))
+        let fields: Vec<_> =
+            fields.iter().map(|field| Path::parse(field, parameter)).collect::<Result<_, _>>()?;
+        // So it is in what the database tells of its indexes, which is all that is known of them later.
+        let untold =
+            |Path(names): &&Path| names.len() > INDEXED_DEPTH || names.iter().any(|name| name.contains('"'));
+        match fields.iter().find(untold) {
+            Some(_) => {
+                let depth = format!("in an index a field may be {INDEXED_DEPTH} levels deep at most");
+                Err(bad(parameter, format!("{depth}, and no name may hold a quote")))
+            }
+            None => Ok(fields),
+        }
+    }
+
+    /// Reads a list of fields, separated by commas.
+    pub(crate) fn parse_list(text: &str, parameter: &str, most: usize) -> Result<Vec<Self>, Error> {
+        let mut reader = Reader::new(text, parameter);
+        let fields = reader.separated(most, |reader| Path::read(reader, IN_LIST))?;
+        reader.finish()?;
+        Ok(fields)
+    }
+
+    /// Reads a field where a list or a bracket goes on behind it.
+    pub(super) fn read(reader: &mut Reader<'_>, ends: &str) -> Result<Self, Error> {
+        let start = reader.at();
+        let names = reader.names(ends)?;
+        Path::check_listed(&names, reader, start)?;
+        Ok(Path::from(names))
+    }
+
+    /// That names which stand in a list of fields aren't the condition on a field that is called like the list's parameter.
+    pub(super) fn check_listed(names: &[Name], reader: &Reader<'_>, start: usize) -> Result<(), Error> {
+        match names {
+            [first, _, ..] if first.bare().is_some_and(|name| OPERATORS.contains(&name)) => {
+                let reason = "a field is expected, not a condition: that on a field which is called like a parameter has \
+                              the name in quotes, and so does a field which is called like an operator";
+                Err(reader.wrong(start, reason))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A field of the document itself, whatever its name.
@@ -33,9 +93,11 @@ impl Path {
         Path(vec![name.to_owned()])
     }
 
-    /// Reads a list of fields, separated by commas.
-    pub(crate) fn parse_list(text: &str, parameter: &str) -> Result<Vec<Self>, Error> {
-        text.split(',').map(|part| Path::parse(part.trim(), parameter)).collect()
+    /// A field by the names on the way to it, unless it is none that could be written.
+    pub(crate) fn of_names(names: Vec<String>) -> Option<Self> {
+        let sane = |name: &String| name.len() <= NAME_MAX && !name.contains('\0');
+        let fits = (1..=DEPTH).contains(&names.len()) && names.iter().all(sane);
+        fits.then_some(Path(names))
     }
 
     /// Whether it is this field of the document itself.
@@ -46,6 +108,14 @@ impl Path {
     /// The field's value; an error of the query's if there is none.
     pub(crate) fn of<T: Node>(&self, row: &T) -> T {
         self.0.iter().fold(row.clone(), |value, name| field(value, name))
+    }
+
+    /// The entry of a row in an index over these fields: one field's value, or the array of several.
+    pub(crate) fn entry<T: Node>(fields: &[Path], row: &T) -> T {
+        match fields {
+            [field] => field.of(row),
+            fields => array(fields.iter().map(|field| field.of(row))),
+        }
     }
 
     /// Whether there is a value, and not null. Unlike [`Path::of`] it is not an error if something on the way to it is no
@@ -77,20 +147,42 @@ impl Path {
     }
 }
 
-/// Adds a field to a tree; a field whose whole value is there already stays whole.
-fn graft(tree: &mut Map<String, Value>, names: &[String]) {
-    match names {
-        [] => {}
-        [last] => {
-            tree.insert(last.clone(), Value::Bool(true));
-        }
-        [first, rest @ ..] => {
-            let branch = tree.entry(first.as_str()).or_insert_with(|| Value::Object(Map::new()));
-            if let Value::Object(branch) = branch {
-                graft(branch, rest);
+impl From<Vec<Name>> for Path {
+    fn from(names: Vec<Name>) -> Self {
+        Path(names.into_iter().map(|name| name.text).collect())
+    }
+}
+
+/// As [`Path::parse`] reads it, and lists of fields do.
+impl Display for Path {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (at, name) in self.0.iter().enumerate() {
+            let dot = if at == 0 { "" } else { "." };
+            // Before a dot it would be taken for an operator.
+            match at == 0 && self.0.len() > 1 && OPERATORS.contains(&name.as_str()) {
+                true => write!(f, "{dot}\"{name}\"")?,
+                false => write!(f, "{dot}{}", written(name))?,
             }
         }
+        Ok(())
     }
+}
+
+impl Serialize for Path {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Adds a field to a tree; a field whose whole value is there already stays whole.
+fn graft(mut tree: &mut Map<String, Value>, names: &[String]) {
+    let Some((last, before)) = names.split_last() else { return };
+    for name in before {
+        let branch = tree.entry(name.as_str()).or_insert_with(|| Value::Object(Map::new()));
+        let Value::Object(branch) = branch else { return };
+        tree = branch;
+    }
+    tree.insert(last.clone(), Value::Bool(true));
 }
 
 #[cfg(test)]
@@ -101,14 +193,33 @@ mod tests {
 
     #[test]
     fn fields_share_their_branches() {
-        let paths = Path::parse_list("name, address.city,address.zip,name.first", "select").unwrap();
+        let paths = Path::parse_list("name, address.city,address.zip,name.first", "select", 9).unwrap();
         assert_eq!(Path::tree(&paths), json!({"name": true, "address": {"city": true, "zip": true}}));
     }
 
     #[test]
+    fn names_may_be_quoted() {
+        let of = |text: &str| Path::parse(text, "f").unwrap().0;
+        assert_eq!(of("a.b"), ["a", "b"]);
+        assert_eq!(of(r#""a.b".c"#), ["a.b", "c"]);
+        assert_eq!(of(r#" a . " b\"" "#), ["a", " b\""]);
+        assert_eq!(of("name(s), in full"), ["name(s), in full"]);
+        assert_eq!(of(r#""""#), [""]);
+        let list = Path::parse_list(r#""a,b".c, "eq".x,d"#, "select", 9).unwrap();
+        assert_eq!(list.iter().map(|path| &path.0[0][..]).collect::<Vec<_>>(), ["a,b", "eq", "d"]);
+    }
+
+    #[test]
     fn what_no_document_can_have_is_no_field() {
-        for text in ["", ".", "a.", ".a", "a..b", "\0", "a.b\0c"] {
+        for text in
+            ["", " ", ".", "a.", ".a", "a..b", "\0", "a.b\0c", "\"a", "a\"b", "\"a\"b", r#""a\u0000""#]
+        {
             assert!(Path::parse(text, "select").is_err(), "{text}");
         }
+        for text in ["", "a,", ",a", "a,,b", "eq.3", "a,lt.3", "a\"b\"", "\"a\" b"] {
+            assert!(Path::parse_list(text, "select", 9).is_err(), "{text}");
+        }
+        assert!(Path::parse_list("a,b,c", "select", 2).is_err());
+        assert!(Path::parse_indexed(&vec!["a".to_owned(); Path::INDEXED + 1], "fields").is_err());
     }
 }

@@ -260,14 +260,20 @@ impl<'a> Known<'a> {
         for Condition { test, .. } in wanted.filter.conditions().filter(|condition| condition.field == *field)
         {
             match test {
-                Test::Compare(TermType::Eq, value) if usable(value) => known.equal = Some(value),
+                Test::Compare(TermType::Eq, values) if values.iter().all(usable) => match &values[..] {
+                    [value] => known.equal = Some(value),
+                    values => known.any = Some(values),
+                },
                 Test::In(values) if values.iter().all(|value| usable(value) && !value.is_array()) => {
                     known.any = Some(values);
                 }
-                Test::Compare(op, value) if is_ranged(*op) && usable(value) && !value.is_array() => {
+                // Text that may be a time has that behind it, and times come before all text.
+                Test::Compare(op, values)
+                    if is_ranged(*op) && values.iter().all(|value| usable(value) && !value.is_array()) =>
+                {
                     match op {
-                        TermType::Gt | TermType::Ge => known.low = Some(value),
-                        _ => known.high = Some(value),
+                        TermType::Gt | TermType::Ge => known.low = values.last(),
+                        _ => known.high = values.first(),
                     }
                 }
                 Test::Match(_) => {}
@@ -297,6 +303,7 @@ fn is_indexed(value: &Value) -> bool {
 fn is_key(value: &Value) -> bool {
     match value {
         Value::String(text) => text.len() <= 100 && !text.contains('\0'),
+        Value::Object(_) => is_indexed(value),
         value => value.is_number() || value.is_boolean(),
     }
 }
@@ -361,6 +368,16 @@ mod tests {
             ("id=in.(1,1.0,2)", &[], ".getAll(1, 2, {index: \"id\"})"),
             ("a=in.(1,x)", &["a"], ".getAll(1, \"x\", {index: \"a\"})"),
             ("a=eq.1&order=b", &["a"], ".getAll(1, {index: \"a\"})"),
+            (
+                "id=eq.1970-01-01",
+                &[],
+                ".getAll(\"1970-01-01\", {\"$reql_type$\":\"TIME\",\"epoch_time\":0.0,\"timezone\":\"+00:00\"}, {index: \"id\"})",
+            ),
+            (
+                "a=lt.1970-01-01&order=b",
+                &["a"],
+                ".between(r.minval, \"1970-01-01\", {index: \"a\", rightBound: \"closed\"})",
+            ),
             ("a=eq.1&b=eq.2&order=c", &["a", "a+b"], ".getAll([1,2], {index: \"a+b\"})"),
             (
                 "a=eq.1",

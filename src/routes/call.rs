@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 
-use serde_json::Value;
 use warp::Filter;
 use warp::http::HeaderMap;
 use warp::http::header::{ACCEPT, CONTENT_TYPE, HeaderName};
@@ -10,7 +9,7 @@ use warp::http::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 use super::App;
 use super::head::{Head, head};
 use crate::error::Error;
-use crate::query::{Parameters, decode, value};
+use crate::query::Parameters;
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// The type of ordinary answers.
@@ -130,51 +129,9 @@ fn refused(part: &str) -> bool {
     quality.and_then(|quality| quality.trim().parse::<f32>().ok()) == Some(0.0)
 }
 
-/// The name of a table or index in a path.
-pub(super) fn name(segment: &str) -> Result<String, Error> {
-    let name = decode(segment)?;
-    check_name(&name)?;
-    Ok(name)
-}
-
-pub(super) fn check_name(name: &str) -> Result<(), Error> {
-    let sane = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if !name.is_empty() && name.chars().all(sane) { Ok(()) } else { Err(Error::BadName(name.to_owned())) }
-}
-
-/// The id of a document in a path.
-pub(super) fn id(segment: &str) -> Result<Value, Error> {
-    let id = value(&decode(segment)?);
-    check_id(&id)?;
-    Ok(id)
-}
-
-fn check_id(id: &Value) -> Result<(), Error> {
-    match id {
-        Value::Null | Value::Object(_) => {
-            Err(Error::BadRequest("An id is a string, a number, a boolean, or an array of those.".to_owned()))
-        }
-        Value::Array(items) => items.iter().try_for_each(check_id),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[test]
-    fn ids_are_values() {
-        assert_eq!(id("42").unwrap(), json!(42));
-        assert_eq!(id("%2242%22").unwrap(), json!("42"));
-        assert_eq!(id("a%2Fb").unwrap(), json!("a/b"));
-        assert_eq!(id("%5B1,%22a%22%5D").unwrap(), json!([1, "a"]));
-        for wrong in ["null", "%7B%7D", "%5Bnull%5D", "%FF"] {
-            assert!(id(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn accepted_types_are_weighed() {

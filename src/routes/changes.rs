@@ -20,13 +20,14 @@ use warp::{Filter, Rejection, reject};
 
 use super::App;
 use super::answer::{answer, only};
-use super::call::{Call, call, id, name, names_type};
+use super::call::{Call, call, names_type};
 use super::credentials::conn;
 use super::head::{Head, head};
 use super::indexes::{self, Index};
+use super::paths::{id, name};
 use crate::conn::Conn;
 use crate::error::Error;
-use crate::query::{Bounds, Live, Path, initial};
+use crate::query::{Bounds, Live, Parameters, Path, initial};
 use event::Row;
 use stream::Feed;
 pub(super) use stream::Subscriber;
@@ -91,19 +92,28 @@ fn told_to(call: &Call, outcome: Result<Response, Error>) -> Result<Response, Er
 
 /// Whether the client has been here before.
 fn returns(call: &Call) -> bool {
-    call.headers().get(LAST_EVENT_ID).is_some_and(|id| !id.is_empty())
+    let by_header = call.headers().get(LAST_EVENT_ID).is_some_and(|id| !id.is_empty());
+    by_header || call.parameters().is_ok_and(|mut parameters| parameters.take_last_event_id())
+}
+
+/// The parameters but for the id of the last event, which clients have there that can't set a header.
+fn parameters(call: &Call) -> Result<Parameters, Error> {
+    let mut parameters = call.parameters()?;
+    parameters.take_last_event_id();
+    Ok(parameters)
 }
 
 async fn follow_list(table: String, call: &Call, mut conn: Conn) -> Result<Response, Error> {
     let table = name(&table)?;
     call.accept(&[EVENT_STREAM])?;
-    let parameters = call.parameters()?;
+    let parameters = parameters(call)?;
     let primary_key = call.app.primary_key(&mut conn, &table).await?;
     let live = Live::parse(parameters, Bounds { limits: call.app.limits(), primary_key: &primary_key })?;
     let index = match live.indexed_fields() {
         Some(fields) => Some(index_over(fields, &table, &mut conn).await?),
         None => None,
     };
+    conn.check(live.check()).await?;
     let rows = r.table(table);
     follow(call, conn, live.initial(), |options| live.query(rows, index.as_deref(), options)).await
 }
@@ -111,7 +121,7 @@ async fn follow_list(table: String, call: &Call, mut conn: Conn) -> Result<Respo
 async fn follow_one(table: String, document: String, call: &Call, conn: Conn) -> Result<Response, Error> {
     let (table, id) = (name(&table)?, id(&document)?);
     call.accept(&[EVENT_STREAM])?;
-    let mut parameters = call.parameters()?;
+    let mut parameters = parameters(call)?;
     let initial = initial(&mut parameters)?;
     parameters.finish()?;
     follow(call, conn, initial, |options| r.table(table).get(id).changes(options)).await

@@ -16,13 +16,15 @@ use super::App;
 use super::answer::{answer, at, empty, json_text, only, read, with_header};
 use super::body::{body, parse};
 use super::bulk::{self, Chunks, Documents, chunks};
-use super::call::{Call, JSON, NDJSON, call, id, name};
+use super::call::{Call, JSON, NDJSON, call};
 use super::credentials::conn;
 use super::etag::{Conditions, tag, tagged};
 use super::idempotency::{self, Keyed};
+use super::paths::{id, name, segment};
 use super::{list, many};
 use crate::conn::Conn;
 use crate::error::{Error, Missing};
+use crate::query::Fields;
 use crate::query::term::{branch, datum, eq, null, term};
 pub(super) use patch::Patch;
 use write::{Target, Written, json};
@@ -114,21 +116,27 @@ async fn create_one(
     let stored =
         written.document().ok_or_else(|| Error::Internal("an insert told of no document".to_owned()))?;
     let id = stored.get(&key).cloned().unwrap_or_default();
-    let location = format!("/tables/{table}/docs/{}", write::segment(&id));
+    let location = format!("/tables/{table}/docs/{}", segment(&id));
     let response = represent(StatusCode::CREATED, &written, call.headers())?;
     Ok(at(response, &location))
 }
 
 async fn get_one(table: String, document: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
-    call.plain()?;
+    let mut parameters = call.parameters()?;
+    let fields = Fields::take(&mut parameters)?;
+    parameters.finish()?;
+    call.accept(&[JSON])?;
     let (table, id) = (name(&table)?, id(&document)?);
     let conditions = Conditions::of(call.headers())?;
-    let Some(stored) = conn.first_value(Target { table: &table, id: &id }.row()).await? else {
+    let target = Target { table: &table, id: &id };
+    let Some((stored, told)) = target.read_fields(&mut conn, &fields).await? else {
         let missing = Error::NotFound(Missing::Document);
         return Err(if conditions.match_holds(None) { missing } else { Error::PreconditionFailed });
     };
     let text = json(&stored)?;
+    // That of the whole document, which is what a change is conditional on.
     let tag = tag(&text);
+    let text = told.as_ref().map_or(Ok(text), json)?;
     if !conditions.match_holds(Some(&tag)) {
         return Err(Error::PreconditionFailed);
     }

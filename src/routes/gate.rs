@@ -7,6 +7,7 @@ use warp::{Filter, Rejection, reject};
 use super::App;
 use super::credentials::credentials;
 use super::head::{Head, head};
+use super::paths;
 use crate::error::Error;
 use crate::settings::Auth;
 
@@ -34,6 +35,7 @@ fn pass(app: &App, head: &Head) -> Result<Pass, Error> {
     if length as u64 > limits.headers {
         return Err(Error::HeadersTooLarge { limit: limits.headers });
     }
+    paths::check(head.path())?;
     if !head.path().starts_with(DATA) {
         return Ok(Pass { _permit: None });
     }

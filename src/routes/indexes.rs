@@ -17,12 +17,13 @@ use warp::reply::Response;
 use super::App;
 use super::answer::{answer, at, empty, json, only, read};
 use super::body::{body, parse};
-use super::call::{Call, JSON, call, name};
+use super::call::{Call, JSON, call};
 use super::credentials::conn;
+use super::paths::{check_new_name, name};
 use crate::conn::Conn;
 use crate::error::{Error, Missing};
 use crate::query::Path;
-use crate::query::term::{array, datum, numbered_func, term};
+use crate::query::term::{datum, numbered_func, term};
 
 /// An index as a request describes it.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -41,7 +42,7 @@ pub(super) struct NewIndex {
 
 fn fields() -> Array {
     let field = ObjectBuilder::new().schema_type(Type::String).pattern(Some(Path::PATTERN)).build();
-    ArrayBuilder::new().items(field).min_items(Some(1)).build()
+    ArrayBuilder::new().items(field).min_items(Some(1)).max_items(Some(Path::INDEXED)).build()
 }
 
 /// An index as the database describes it.
@@ -61,9 +62,9 @@ struct Status {
 pub(super) struct Index {
     pub(super) name: String,
     /// Absent for an index over more than plain fields, which someone made by other means.
-    #[schema(nullable = false)]
+    #[schema(nullable = false, value_type = Option<Vec<String>>)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    fields: Option<Vec<String>>,
+    fields: Option<Vec<Path>>,
     multi: bool,
     geo: bool,
     ready: bool,
@@ -121,13 +122,20 @@ async fn make(
     call.plain()?;
     call.body_is(&[JSON])?;
     let (table, index) = (name(&table)?, name(&index)?);
+    check_new_name(&index)?;
     call.app.forget_indexes(&table);
     let new: NewIndex = parse(&body?)?;
     if new.fields.is_empty() {
         return Err(Error::BadRequest("An index needs at least one field.".to_owned()));
     }
+    let fields = Path::parse_indexed(&new.fields, "fields")?;
+    if index == call.app.primary_key(&mut conn, &table).await? {
+        return Err(Error::Conflict(format!("`{index}` is the primary key, which has an index already.")));
+    }
     let options = Options::new().multi(new.multi).geo(new.geo);
-    let create = r.table(table.clone()).index_create(Definition(index.clone(), key(&new.fields)?, options));
+    // The variable always has the same number, so that the same index has the same text on the server whoever made it.
+    let key = numbered_func(1, |row| Path::entry(&fields, &row));
+    let create = r.table(table.clone()).index_create(Definition(index.clone(), key, options));
     let created = match conn.first::<Value>(create).await {
         Ok(_) => true,
         Err(error) if error.status() == StatusCode::CONFLICT => false,
@@ -140,7 +148,7 @@ async fn make(
         let location = format!("/tables/{table}/indexes/{}", index.name);
         return Ok(at(json(StatusCode::CREATED, &index), &location));
     }
-    if index.fields.as_ref() == Some(&new.fields) && (index.multi, index.geo) == (new.multi, new.geo) {
+    if index.fields.as_ref() == Some(&fields) && (index.multi, index.geo) == (new.multi, new.geo) {
         return Ok(json(StatusCode::OK, &index));
     }
     Err(Error::Conflict("There is an index of this name with another definition.".to_owned()))
@@ -160,16 +168,6 @@ async fn wait(conn: &mut Conn, table: &str, index: &str) -> Result<Index, Error>
     let statuses: Vec<Status> =
         conn.all(term(TermType::IndexWait, [r.table(table.to_owned()), datum(index)])).await?;
     statuses.into_iter().next().map(Index::from).ok_or(Error::NotFound(Missing::Index))
-}
-
-/// The function of an index: one field's value, or the array of several. Its variable always has the same number, so that
-/// the same index has the same text on the server whoever made it.
-fn key(fields: &[String]) -> Result<Command, Error> {
-    let paths = fields.iter().map(|text| Path::parse(text, "fields")).collect::<Result<Vec<_>, _>>()?;
-    Ok(numbered_func(1, |row| match &paths[..] {
-        [path] => path.of(&row),
-        paths => array(paths.iter().map(|path| path.of(&row))),
-    }))
 }
 
 /// An index by its name, function and options, a combination for which the driver has no type.
@@ -197,7 +195,7 @@ impl Index {
         if !self.ready || self.multi || self.geo {
             return None;
         }
-        self.fields.as_ref()?.iter().map(|field| Path::parse(field, "index").ok()).collect()
+        self.fields.clone()
     }
 }
 

@@ -12,8 +12,9 @@ use warp::http::header::{CONTENT_TYPE, HeaderName, LINK};
 use warp::reply::{Reply, Response};
 
 use super::answer::{json, with_header};
-use super::call::{Call, JSON, NDJSON, name};
+use super::call::{Call, JSON, NDJSON};
 use super::documents::PREFERENCE_APPLIED;
+use super::paths::name;
 use super::schema::Indexes;
 use crate::conn::Conn;
 use crate::error::{Error, Missing};
@@ -40,6 +41,7 @@ pub(super) async fn list(table: String, call: Call, mut conn: Conn) -> Result<Re
         true => Listing::parse_streamed(parameters, bounds)?,
         false => Listing::parse(parameters, bounds)?,
     };
+    conn.check(listing.check()).await?;
     let mut list = List { table, listing, call, primary_key };
     if explained {
         return list.explain(&mut conn).await;
@@ -61,6 +63,7 @@ async fn groups(name: &str, call: &Call, conn: &mut Conn) -> Result<Response, Er
     let primary_key = call.app.primary_key(conn, name).await?;
     let bounds = Bounds { limits: call.app.limits(), primary_key: &primary_key };
     let grouping = Grouping::parse(call.parameters()?, bounds)?;
+    conn.check(grouping.check()).await?;
     if call.wants(EXPLAIN) {
         let indexes = call.app.indexes(conn, name).await?;
         return Ok(explanation(None, &[grouping.query(&indexes.plain, table(name))]));

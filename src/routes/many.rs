@@ -9,12 +9,13 @@ use warp::reply::Response;
 
 use super::answer::json;
 use super::body::parse;
-use super::call::{Call, JSON, name};
+use super::call::{Call, JSON};
 use super::documents::{MERGE_PATCH, Patch};
+use super::paths::name;
 use crate::conn::Conn;
 use crate::error::Error;
-use crate::query::Listing;
 use crate::query::term::{func, term};
+use crate::query::{Filter, Listing};
 
 /// What a write of many documents has done, in the database's own counts.
 #[derive(Debug, Default, Deserialize)]
@@ -38,12 +39,13 @@ pub(super) async fn patch(
     call.body_is(&[MERGE_PATCH, JSON])?;
     call.accept(&[JSON])?;
     let table = name(&table)?;
-    let rows = selected(&table, &call)?;
+    let filter = filter(&call)?;
     let patch: Map<String, Value> = parse(&body?)?;
     let patch = Patch::new(patch);
     if patch.touches(&call.app.primary_key(&mut conn, &table).await?) {
         return Err(Error::BadRequest("A document's id can't be changed.".to_owned()));
     }
+    let rows = selected(&table, filter, &mut conn).await?;
     let query = term(TermType::Replace, [rows, func(|row| patch.apply(row))]);
     counted(query, &mut conn).await
 }
@@ -51,25 +53,32 @@ pub(super) async fn patch(
 /// `DELETE /tables/{t}/docs?filter`
 pub(super) async fn delete(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
     call.accept(&[JSON])?;
-    let rows = selected(&name(&table)?, &call)?;
+    let rows = selected(&name(&table)?, filter(&call)?, &mut conn).await?;
     counted(term(TermType::Delete, [rows]), &mut conn).await
 }
 
-/// The rows that a request is about: those that match its filter, or, if it says so, all.
-fn selected(table: &str, call: &Call) -> Result<Command, Error> {
+/// Which documents a request is about: those that match its filter, or, if it says so, all.
+fn filter(call: &Call) -> Result<Filter, Error> {
     let mut parameters = call.parameters()?;
     let all = parameters.take_flag("all")?;
     let filter = Listing::filter(parameters)?;
-    let rows = r.table(table.to_owned());
     match (filter.is_empty(), all) {
-        (true, true) => Ok(rows),
-        (false, false) => Ok(term(TermType::Filter, [rows, func(|row: Command| filter.holds(&row))])),
+        (true, true) | (false, false) => Ok(filter),
         (true, false) => Err(Error::BadRequest("Without a filter this needs `all=true`.".to_owned())),
         (false, true) => Err(Error::BadParameter {
             name: "all".to_owned(),
             reason: "it can't be combined with a filter".to_owned(),
         }),
     }
+}
+
+async fn selected(table: &str, filter: Filter, conn: &mut Conn) -> Result<Command, Error> {
+    conn.check(filter.check()).await?;
+    let rows = r.table(table.to_owned());
+    if filter.is_empty() {
+        return Ok(rows);
+    }
+    Ok(term(TermType::Filter, [rows, func(|row: Command| filter.holds(&row))]))
 }
 
 async fn counted(query: Command, conn: &mut Conn) -> Result<Response, Error> {

@@ -15,8 +15,9 @@ use warp::reply::Response;
 use super::App;
 use super::answer::{answer, at, empty, json, only, read};
 use super::body::{body, parse};
-use super::call::{Call, JSON, call, check_name, name};
+use super::call::{Call, JSON, call};
 use super::credentials::conn;
+use super::paths::{check_new_name, name};
 use crate::conn::Conn;
 use crate::error::{Error, Missing};
 use crate::query::term::{bind, field, func, object, term};
@@ -25,7 +26,7 @@ use crate::query::term::{bind, field, func, object, term};
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewTable {
-    #[schema(pattern = "^[A-Za-z0-9_-]+$")]
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,128}$")]
     name: String,
     /// The field that identifies a document; `id` unless it is given.
     #[schema(min_length = 1)]
@@ -89,7 +90,7 @@ async fn make(body: Result<Vec<u8>, Error>, call: Call, mut conn: Conn) -> Resul
     call.plain()?;
     call.body_is(&[JSON])?;
     let new: NewTable = parse(&body?)?;
-    check_name(&new.name)?;
+    check_new_name(&new.name)?;
     let primary_key = new.primary_key.unwrap_or_else(|| "id".to_owned());
     if primary_key.is_empty() {
         return Err(Error::BadRequest("The primary key has no name.".to_owned()));

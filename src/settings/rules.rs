@@ -3,7 +3,8 @@
 use figment::value::{Dict, Value};
 
 use super::secret::MASK;
-use super::{Origin, Settings, SettingsError, TableSpec};
+use super::{Origin, Settings, SettingsError, TableSpec, is_name, is_new_name};
+use crate::query::Path;
 
 /// What one setting may be.
 struct Rule {
@@ -108,7 +109,7 @@ pub(super) fn broken(settings: &Settings) -> Option<(String, String)> {
 fn broken_table(tables: &[TableSpec]) -> Option<(String, String)> {
     let named = |key: String| Some((key, NAME.to_owned()));
     for (i, table) in tables.iter().enumerate() {
-        if !is_name(&table.name) {
+        if !is_new_name(&table.name) {
             return named(format!("tables.{i}.name"));
         }
         if tables.iter().take(i).any(|other| other.name == table.name) {
@@ -119,7 +120,7 @@ fn broken_table(tables: &[TableSpec]) -> Option<(String, String)> {
         }
         for (j, index) in table.indexes.iter().enumerate() {
             let key = format!("tables.{i}.indexes.{j}");
-            if !is_name(&index.name) {
+            if !is_new_name(&index.name) {
                 return named(key);
             }
             if index.name == table.primary_key
@@ -127,8 +128,7 @@ fn broken_table(tables: &[TableSpec]) -> Option<(String, String)> {
             {
                 return Some((key, "a name that neither another index nor the primary key has".to_owned()));
             }
-            if index.fields.is_empty() || index.fields.iter().any(|field| field.split('.').any(str::is_empty))
-            {
+            if index.fields.is_empty() || Path::parse_indexed(&index.fields, "fields").is_err() {
                 return Some((
                     format!("{key}.fields"),
                     "a list of fields, nested ones as \"a.b\"".to_owned(),
@@ -204,11 +204,6 @@ pub(super) fn shown_for_unknown(meant: Option<&str>, value: &Value) -> String {
         Some(key) => shown(key, value),
         None => MASK.to_owned(),
     }
-}
-
-/// Whether a database, a table or an index may have this name.
-fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 fn is_size(bytes: u64) -> bool {

@@ -57,6 +57,11 @@ impl Live {
         Ok(Live { listing, initial, order })
     }
 
+    /// A query that fails if the filter can make no sense to the database.
+    pub(crate) fn check(&self) -> Option<Command> {
+        self.listing.check()
+    }
+
     /// Whether it begins with the documents that are there.
     pub(crate) fn initial(&self) -> bool {
         self.initial

@@ -3,7 +3,6 @@
 //! A write may depend on the document's tag, which the database knows nothing of. Then the document is read first, its tag
 //! compared, and the write, which is atomic, ends without effect if the document isn't any more what was read.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ql2::term::TermType;
 use reql::cmd::{ReturnChanges, insert, replace};
 use reql::{Command, r};
@@ -13,14 +12,11 @@ use serde_json::{Map, Value};
 use super::super::etag::{Conditions, tag};
 use crate::conn::Conn;
 use crate::error::{Error, Missing};
+use crate::query::Fields;
 use crate::query::term::{array, bind, branch, datum, eq, func, ne, not, null, term};
-use crate::query::value;
 
 /// What a write says when the document it changes is missing.
 const MISSING: &str = "warp-reql: no such document";
-/// The characters of an id that must be escaped in a path.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
 /// What a write says when its condition doesn't hold. It comes back as the `first_error` of that write.
 const FAILED: &str = "warp-reql: precondition failed";
 /// How often a write is tried whose document others change between the reading and the writing, though what they make of
@@ -37,6 +33,19 @@ pub(super) struct Target<'a> {
 impl Target<'_> {
     pub(super) fn row(self) -> Command {
         r.table(self.table.to_owned()).get(self.id)
+    }
+
+    /// The document, if there is one, and what of it is told if that isn't all.
+    pub(super) async fn read_fields(
+        self,
+        conn: &mut Conn,
+        fields: &Fields,
+    ) -> Result<Option<(Value, Option<Value>)>, Error> {
+        if fields.are_all() {
+            return Ok(conn.first_value(self.row()).await?.map(|stored| (stored, None)));
+        }
+        let told = |row: Command| array([row.clone(), fields.of(row)]);
+        conn.first(bind(self.row(), |row| branch(eq(row.clone(), null()), null(), told(row)))).await
     }
 
     /// Replaces the row, or null if there is none, by what `new` makes of it, if the conditions hold.
@@ -181,35 +190,11 @@ fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// An id as a segment of a path, such that reading it gives the same id.
-pub(in crate::routes) fn segment(id: &Value) -> String {
-    let text = match id {
-        Value::String(text) if value(text) == *id => text.clone(),
-        id => id.to_string(),
-    };
-    utf8_percent_encode(&text, SEGMENT).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn segments_read_back_as_their_ids() {
-        for id in [
-            json!("bob"),
-            json!("42"),
-            json!(42),
-            json!("a/b c"),
-            json!([1, "é"]),
-            json!(true),
-            json!("\"q\""),
-        ] {
-            assert_eq!(crate::routes::call::id(&segment(&id)).unwrap(), id);
-        }
-    }
 
     #[test]
     fn ids_are_the_same_as_the_database_sees_them() {

@@ -1,10 +1,14 @@
 //! Which fields an index is over, read from the text that the database keeps of its definition.
 //!
 //! The text is what the database's web interface shows, such as
-//! `indexCreate('a', function(var1) { return r.expr([var1("x"), var1("y")("z")]); })`.
+//! `indexCreate('a', function(var1) { return r.expr([var1("x"), var1("y")("z")]); })`. It is broken into lines of 80
+//! columns, cut off where it is deep, and names stand in it as they are, without escapes. So a name that holds a quote can't
+//! be told from several.
 
-/// The fields, nested ones as `a.b`; `None` if the index is over anything but plain fields.
-pub(super) fn fields(definition: &str) -> Option<Vec<String>> {
+use crate::query::Path;
+
+/// The fields; `None` if the index is over anything but plain fields.
+pub(super) fn fields(definition: &str) -> Option<Vec<Path>> {
     let (_, body) = definition.split_once("{ return ")?;
     let (body, _) = body.rsplit_once("; }")?;
     let Some(list) = body.strip_prefix("r.expr([") else {
@@ -14,25 +18,28 @@ pub(super) fn fields(definition: &str) -> Option<Vec<String>> {
     let mut rest = list.strip_suffix("])")?;
     let mut fields = Vec::new();
     loop {
-        let (name, after) = field(rest)?;
+        let (name, after) = field(rest.trim_start())?;
         fields.push(name);
-        match after.strip_prefix(", ") {
+        match after.trim_start().strip_prefix(',') {
             Some(after) => rest = after,
-            None => return after.is_empty().then_some(fields),
+            None => return after.trim().is_empty().then_some(fields),
         }
     }
 }
 
 /// A field of the row at the start of a text, and what follows it.
-fn field(text: &str) -> Option<(String, &str)> {
+fn field(text: &str) -> Option<(Path, &str)> {
     let mut rest = row(text)?;
     let mut names: Vec<String> = Vec::new();
-    while let Some(after) = rest.strip_prefix(".getField(").or_else(|| rest.strip_prefix('(')) {
-        let mut strings = serde_json::Deserializer::from_str(after).into_iter();
-        names.push(strings.next()?.ok()?);
-        rest = after.get(strings.byte_offset()..)?.strip_prefix(')')?;
+    loop {
+        let access = rest.trim_start();
+        let Some(after) = access.strip_prefix(".getField(").or_else(|| access.strip_prefix('(')) else {
+            return Some((Path::of_names(names)?, rest));
+        };
+        let (name, after) = after.trim_start().strip_prefix('"')?.split_once('"')?;
+        names.push(name.to_owned());
+        rest = after.trim_start().strip_prefix(')')?;
     }
-    (!names.is_empty()).then(|| (names.join("."), rest))
 }
 
 /// What follows the name of the row.
@@ -49,7 +56,9 @@ mod tests {
     use super::*;
 
     fn of(body: &str) -> Option<Vec<String>> {
-        fields(&format!("indexCreate('i', function(var1) {{ return {body}; }}, {{multi: true}})"))
+        let fields =
+            fields(&format!("indexCreate('i', function(var1) {{ return {body}; }}, {{multi: true}})"))?;
+        Some(fields.iter().map(Path::to_string).collect())
     }
 
     #[test]
@@ -57,7 +66,10 @@ mod tests {
         assert_eq!(of("_var19.getField(\"a\")").unwrap(), ["a"]);
         assert_eq!(of("r.row(\"x\")(\"y\")").unwrap(), ["x.y"]);
         assert_eq!(of("r.expr([var2(\"a\"), var2(\"b\")(\"c\")])").unwrap(), ["a", "b.c"]);
-        assert_eq!(of("var1(\"a; })\\\"\")").unwrap(), ["a; })\""]);
+        assert_eq!(of("var1(\"a; })\\\")").unwrap(), ["\"a; })\\\\\""], "a name is not escaped");
+        assert_eq!(of("r.expr([var1(\"a\"),\n        var1(\"b\")\n  (\"c\")])").unwrap(), ["a", "b.c"]);
+        // Of one field, not of a nested one.
+        assert_eq!(of("var1(\"a.b\")(\"c\")").unwrap(), ["\"a.b\".c"]);
     }
 
     #[test]
@@ -66,6 +78,9 @@ mod tests {
         assert_eq!(of("r.minval"), None);
         assert_eq!(of("r.expr([var1(\"a\"), 1])"), None);
         assert_eq!(of("var1"), None);
-        assert_eq!(fields("indexCreate('i')"), None);
+        assert_eq!(of("var1(\"a\"b\")"), None);
+        assert_eq!(of("...(\"a\")"), None);
+        assert_eq!(of(&format!("var1{}", "(\"a\")".repeat(100_000))), None);
+        assert!(fields("indexCreate('i')").is_none());
     }
 }

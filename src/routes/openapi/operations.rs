@@ -11,7 +11,7 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, RefOr, Required};
 
 use super::parameters::{
-    all as everything, filter, groups, header, id, idempotency_key, initial, name, page, tags,
+    all as everything, chosen, filter, groups, header, id, idempotency_key, initial, name, page, tags,
 };
 use super::schemas::{list_of, named, one_or, text};
 use crate::error::Code;
@@ -249,6 +249,7 @@ fn documents(settings: &Settings) -> Vec<Op> {
             .takes([name("table")])
             .takes(filter())
             .takes(page(&settings.limits))
+            .takes(chosen())
             .takes(groups())
             .takes([header("Prefer", prefer)])
             .answers(
@@ -300,6 +301,7 @@ fn changes(settings: &Settings) -> Op {
         .takes(
             page(&settings.limits).into_iter().filter(|it| !["offset", "cursor"].contains(&it.name.as_str())),
         )
+        .takes(chosen())
         .answers(200, answer("The events, until the client leaves.").content(EVENT_STREAM, events()))
         .problems(&[Code::QueryLogic, Code::NoSuchIndex, Code::Refused, Code::FeedsExhausted])
 }
@@ -323,6 +325,7 @@ fn document() -> Vec<Op> {
     let minimal = || tagged(answer("Done; the document is left out."));
     vec![
         at(HttpMethod::Get, "readDocument", "A document")
+            .takes(chosen())
             .takes([matching(), other()])
             .answers(200, tagged(of("The document.", named("Document"))))
             .answers(304, tagged(answer("It is still as one of the tags says.")))

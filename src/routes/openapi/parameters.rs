@@ -9,10 +9,12 @@ use crate::query::Path;
 use crate::routes::idempotency::PATTERN as KEY;
 use crate::settings::Limits;
 
-/// A field in a list of them: nothing between two dots is empty, and blanks around it don't count.
-const FIELD: &str = r"\s*[^.,\s\x00][^.,\x00]*((\.[^.,\x00]+)*\.[^.,\x00]*[^.,\s\x00]\s*)?";
-/// What stands behind a field and `=`.
-const CONDITION: &str = r"(not\.)?(has|(eq|ne|lt|lte|gt|gte|match|contains)\.[\s\S]*|in\.\([\s\S]*\))";
+/// A name in quotes.
+const QUOTED: &str = r#""([^"\\\x00-\x1f]|\\["\\/bfnrt])*""#;
+/// A name without, in any list.
+const PLAIN: &str = r#"[^\s.,=()"*\x00-][^.,=()"\x00]*"#;
+/// A value in a list, if it isn't JSON; brackets in pairs and JSON are possible, too.
+const VALUE: &str = r#"[^\s,()\[\]{}"\\][^,()\[\]{}"\\]*"#;
 /// Tags as they stand in `If-Match`, or `*`.
 const TAGS: &str = "^(\\*|(W/)?\"[!#-~]*\"(, *(W/)?\"[!#-~]*\")*)$";
 
@@ -37,8 +39,10 @@ pub(super) fn name(of: &str) -> Parameter {
 }
 
 pub(super) fn id() -> Parameter {
-    let about = "The document's id: read as JSON if it is JSON, else as a string. `42` is a number, `%2242%22` a string.";
-    parameter(ParameterIn::Path, "id", about, Schema::from(text().min_length(Some(1)).build())).build()
+    let about = "The document's id: read as JSON if it is JSON, else as a string. `42` is a number, `%2242%22` a string. The ids \
+                 `.` and `..` have to be JSON, since clients take them out of paths.";
+    let id = text().pattern(Some(r"^(?!\.{1,2}$)[\s\S]+$"));
+    parameter(ParameterIn::Path, "id", about, Schema::from(id.build())).build()
 }
 
 pub(super) fn header(name: &str, about: &str) -> Parameter {
@@ -56,8 +60,22 @@ pub(super) fn tags(name: &str, about: &str) -> Parameter {
     parameter(ParameterIn::Header, name, about, tags).example(Some("*".into())).build()
 }
 
-fn fields() -> ObjectBuilder {
-    text().pattern(Some(format!("^{FIELD}(,{FIELD})*$")))
+/// A field in a list: nothing between two dots is empty, and blanks around it don't count.
+fn field() -> String {
+    let name = format!(r"\s*({PLAIN}|{QUOTED}\s*)");
+    format!(r"{name}(\.{name}){{0,31}}")
+}
+
+/// So many fields at most.
+fn fields(most: usize) -> ObjectBuilder {
+    let field = field();
+    text().pattern(Some(format!("^{field}(,{field}){{0,{}}}$", most - 1)))
+}
+
+/// What stands behind a field and `=`.
+fn condition(value: &str) -> String {
+    let list = format!(r"in\.\((\s*{VALUE}(,\s*{VALUE})*)?\)");
+    format!(r"(not\.)?(has|(eq|ne|lt|lte|gt|gte|match|contains)\.{value}|{list})")
 }
 
 fn query(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {
@@ -67,20 +85,22 @@ fn query(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {
 /// Which documents.
 pub(super) fn filter() -> Vec<Parameter> {
     let about = "Conditions that must all hold, each `FIELD=OP.VALUE`, such as `age=gte.18` or `address.city=eq.Oslo`. OP is \
-                 one of `eq ne lt lte gt gte in match contains`, or `has` without a value, after an optional `not.`.";
+                 one of `eq ne lt lte gt gte in match contains`, or `has` without a value, after an optional `not.`. Names that \
+                 hold a dot, or are those of parameters, are quoted: `\"a.b\".c=has`. Dates and times are written as ISO 8601 has \
+                 them.";
     let conditions = ObjectBuilder::new()
         .schema_type(Type::Object)
         .property_names(Some(Schema::from(text().pattern(Some(Path::PATTERN)).build())))
         .additional_properties(Some(AdditionalProperties::RefOr(RefOr::T(
-            text().pattern(Some(format!("^{CONDITION}$"))).build().into(),
+            text().pattern(Some(format!("^{}$", condition(r"[\s\S]*")))).build().into(),
         ))))
         .build();
     let conditions = parameter(ParameterIn::Query, "conditions", about, Schema::from(conditions))
         .style(Some(ParameterStyle::Form))
         .explode(Some(true))
         .build();
-    // As far as a regular expression can tell: in the alternatives after the first one brackets may be nested.
-    let any = format!(r"^\([^.=\x00]+(\.[^.=\x00]+)*={CONDITION}(,[\s\S]*)?\)$");
+    let any = format!("{}={}", field(), condition(VALUE));
+    let any = format!(r"^\({any}(,{any}){{0,99}}\)$");
     let about = "Conditions any of which must hold: `(age=lt.10,age=gt.60)`.";
     vec![conditions, query("or", about, text().pattern(Some(any)))]
 }
@@ -93,10 +113,8 @@ pub(super) fn page(limits: &Limits) -> Vec<Parameter> {
         query(
             "order",
             "How they are sorted: `age.desc,name`. The primary key comes last by itself.",
-            fields(),
+            fields(32),
         ),
-        query("select", "Only these fields: `name,address.city`.", fields()),
-        query("omit", "All but these fields; not together with `select`.", fields()),
         query("limit", "How many documents the page holds at most.", page),
         query("offset", "How many documents to skip; a cursor is cheaper.", offset),
         query("cursor", "Where the page begins: as the `Link` of the page before has it.", text()),
@@ -108,16 +126,24 @@ pub(super) fn page(limits: &Limits) -> Vec<Parameter> {
     ]
 }
 
+/// Which of their fields are told.
+pub(super) fn chosen() -> Vec<Parameter> {
+    vec![
+        query("select", "Only these fields: `name,address.city`; `*` is all.", fields(100)),
+        query("omit", "All but these fields; not together with `select`.", fields(100)),
+    ]
+}
+
 /// What documents come to in groups.
 pub(super) fn groups() -> Vec<Parameter> {
-    let figure = r"\s*(count|(sum|avg|min|max)\([^.,\x00]+(\.[^.,\x00]+)*\))\s*";
-    let figures = text().pattern(Some(format!("^{figure}(,{figure})*$")));
+    let figure = format!(r"\s*(count|(sum|avg|min|max)\({}\))\s*", field());
+    let figures = text().pattern(Some(format!("^{figure}(,{figure}){{0,19}}$")));
     let about = "What is told of each group, or of all documents together: `count,sum(age),avg(age),min(age),max(age)`.";
     vec![
         query(
             "group",
             "By which fields documents are grouped; not together with an order, pages or fields.",
-            fields(),
+            fields(20),
         ),
         query("agg", about, figures),
     ]

@@ -10,7 +10,7 @@ use crate::routes::indexes::{Index, NewIndex};
 use crate::routes::tables::{NewTable, Table};
 
 /// What names of tables and indexes are made of.
-pub(super) const NAME: &str = "^[A-Za-z0-9_-]+$";
+pub(super) const NAME: &str = "^[A-Za-z0-9_-]{1,128}$";
 
 /// All that have a name.
 pub(super) fn components() -> Components {
@@ -82,8 +82,8 @@ fn document() -> Object {
 /// The types that an id can have.
 fn id() -> Object {
     ObjectBuilder::new()
-        .schema_type(SchemaType::from_iter([Type::String, Type::Number, Type::Boolean, Type::Array]))
-        .description(Some("A string of at most 127 bytes, a number, a boolean, or an array of those."))
+        .schema_type(SchemaType::from_iter([Type::String, Type::Number, Type::Boolean, Type::Array, Type::Object]))
+        .description(Some("A string of at most 127 bytes, a number, a boolean, a time or binary data as ReQL writes them, or an array of those."))
         .build()
 }
 

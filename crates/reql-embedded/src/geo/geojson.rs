@@ -61,7 +61,7 @@ pub fn line(points: &[LonLat]) -> Result<Datum> {
     checked("LineString", positions(points)?)
 }
 
-/// `r.polygon`; the ring is closed if it isn't.
+/// `r.polygon`, and what `fill` makes of a line; the ring is closed if it isn't.
 pub fn polygon(shell: &[LonLat]) -> Result<Datum> {
     checked("Polygon", Datum::array(vec![ring(shell)?]))
 }
@@ -72,12 +72,18 @@ pub(super) fn unchecked_polygon(rings: &[Vec<LonLat>]) -> Result<Datum> {
     Ok(object("Polygon", Datum::array(rings)))
 }
 
-/// The points of a line, which `fill` makes the shell of a polygon.
-pub fn points(line: &Datum) -> Result<Vec<LonLat>> {
+/// `fill`: the polygon that a line encloses.
+pub fn fill(line: &Datum) -> Result<Datum> {
     let line = expect(line)?;
     expect_type(line, "LineString")?;
     let coordinates = line.field("coordinates")?;
-    coordinates.as_array()?.iter().map(|position| LonLat::of_position(&position)).collect()
+    polygon(
+        &coordinates
+            .as_array()?
+            .iter()
+            .map(|position| LonLat::of_position(&position))
+            .collect::<Result<Vec<_>>>()?,
+    )
 }
 
 /// A geometry of this type, checked.
@@ -104,12 +110,10 @@ fn positions(points: &[LonLat]) -> Result<Datum> {
 }
 
 fn ring(points: &[LonLat]) -> Result<Datum> {
-    if is_open(points) { positions(&[points, &points[..1]].concat()) } else { positions(points) }
-}
-
-/// Whether the first point has to come again to close the ring.
-pub fn is_open(points: &[LonLat]) -> bool {
-    matches!(points, [first, .., last] if first != last)
+    match points {
+        [first, .., last] if first != last => positions(&[points, &[*first]].concat()),
+        _ => positions(points),
+    }
 }
 
 fn validate(geojson: &Datum) -> Result<()> {

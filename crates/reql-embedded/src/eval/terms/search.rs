@@ -69,8 +69,6 @@ fn offsets_of(call: &mut Call<'_>) -> Result<Val> {
 }
 
 fn is_empty(call: &mut Call<'_>) -> Result<Val> {
-    let mut rows = call.stream(0)?;
-    rows.expect_at_most(1);
-    let first = rows.next(call.env)?;
+    let first = call.stream(0)?.next(call.env)?;
     Ok(call.val(first.is_none().into()))
 }
