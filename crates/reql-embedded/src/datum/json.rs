@@ -225,7 +225,8 @@ fn write_escaped(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&bytes[start..]);
 }
 
-/// The value as JSON indented by tabs, the way error messages show it. Bounds of ranges show by name.
+/// The value as JSON indented by tabs, the way error messages show it: binary strings alone stay in the line, without a space
+/// before them. Bounds of ranges show by name.
 pub fn to_pretty(datum: &Datum) -> String {
     let mut out = Vec::new();
     write_pretty(datum, 0, &mut out);
@@ -235,21 +236,23 @@ pub fn to_pretty(datum: &Datum) -> String {
 fn write_pretty(datum: &Datum, depth: usize, out: &mut Vec<u8>) {
     stacker::maybe_grow(32 * 1024, 1024 * 1024, || match datum {
         Datum::Array(items) if !items.is_empty() => {
-            write_block(out, *b"[]", depth, items.iter(), |item, out| write_pretty(&item, depth + 1, out));
+            write_block(out, *b"[]", depth, items.iter(), |item, out| {
+                if !matches!(item, Datum::Binary(_)) {
+                    write_indent(out, depth + 1);
+                }
+                write_pretty(&item, depth + 1, out);
+            });
         }
         Datum::Object(object) if !object.is_empty() => {
             write_block(out, *b"{}", depth, object.iter(), |(key, value), out| {
+                write_indent(out, depth + 1);
                 write_str(key, out);
-                out.extend_from_slice(b":\t");
+                out.push(b':');
+                if !matches!(value, Datum::Binary(_)) {
+                    out.push(b'\t');
+                }
                 write_pretty(&value, depth + 1, out);
             });
-        }
-        Datum::Binary(bytes) => {
-            let fields = [
-                (pseudo::REQL_TYPE, Datum::str(pseudo::BINARY)),
-                (binary::DATA, binary::encode(bytes).into()),
-            ];
-            write_pretty(&Datum::object(fields), depth, out);
         }
         Datum::MinVal => out.extend_from_slice(b"r.minval"),
         Datum::MaxVal => out.extend_from_slice(b"r.maxval"),
@@ -269,17 +272,19 @@ fn write_block<T>(
         if index > 0 {
             out.push(b',');
         }
-        out.push(b'\n');
-        out.resize(out.len() + depth + 1, b'\t');
         if out.len() > MAX_LENGTH {
             out.extend_from_slice(b"...");
             break;
         }
         write_item(item, out);
     }
+    write_indent(out, depth);
+    out.push(close);
+}
+
+fn write_indent(out: &mut Vec<u8>, depth: usize) {
     out.push(b'\n');
     out.resize(out.len() + depth, b'\t');
-    out.push(close);
 }
 
 /// Bytes as text, or RethinkDB's complaint about the first byte that is no UTF-8 (`parsing/utf8.cc`).

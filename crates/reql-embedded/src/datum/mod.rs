@@ -209,7 +209,7 @@ impl Datum {
     /// The field of an object, or RethinkDB's ``No attribute `x` in object``.
     pub fn field(&self, key: &str) -> Result<Datum> {
         self.as_object()?.get(key).ok_or_else(|| {
-            let (object, key) = (self.clone(), key.to_owned());
+            let (object, key) = (self.clone(), text::until_nul(key).to_owned());
             Error::missing_lazily(move || format!("No attribute `{key}` in object:\n{}", object.print()))
         })
     }

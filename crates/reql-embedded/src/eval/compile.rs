@@ -1,6 +1,7 @@
 //! From raw terms to compiled ones: counts arguments, resolves variables, replaces terms that stand for others.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::captures::Captures;
@@ -21,11 +22,29 @@ struct Visible {
     variables: BTreeSet<i64>,
     implicit_depth: u32,
     limits: Limits,
+    /// Whether the server made the term, or what stands around it, out of another one.
+    generated: bool,
+}
+
+impl Visible {
+    fn nothing(limits: Limits) -> Self {
+        Visible { variables: BTreeSet::new(), implicit_depth: 0, limits, generated: false }
+    }
+
+    /// The optional arguments of a term, or the fields of an object. Terms that RethinkDB makes keep theirs in a map: in the order of
+    /// their names, and of two with the same name the later one.
+    fn optargs<'a>(&self, raw: &'a RawTerm) -> Cow<'a, [(Arc<str>, RawTerm)]> {
+        if !self.generated || raw.optargs.len() < 2 {
+            return Cow::Borrowed(&raw.optargs);
+        }
+        let by_name: BTreeMap<_, _> = raw.optargs.iter().cloned().collect();
+        Cow::Owned(by_name.into_iter().collect())
+    }
 }
 
 /// Compiles a term that sees no variables. Errors are of the compile kind.
 pub fn compile(raw: &RawTerm, limits: Limits) -> Result<Term> {
-    compile_outermost(raw, &Visible { variables: BTreeSet::new(), implicit_depth: 0, limits })
+    compile_outermost(raw, &Visible::nothing(limits))
 }
 
 fn compile_outermost(raw: &RawTerm, visible: &Visible) -> Result<Term> {
@@ -37,6 +56,9 @@ fn compile_outermost(raw: &RawTerm, visible: &Visible) -> Result<Term> {
 
 fn compile_in(raw: &RawTerm, visible: &Visible) -> Result<Term> {
     stacker::maybe_grow(64 * 1024, 1024 * 1024, || {
+        if let Some(rewritten) = rewritten(raw).at(raw.bt)? {
+            return compile_in(&rewritten, &Visible { generated: true, ..visible.clone() });
+        }
         let (shape, determinism) = shape(raw, visible).at(raw.bt)?;
         Ok(Term { kind: raw.kind, bt: raw.bt, shape, determinism })
     })
@@ -86,7 +108,7 @@ fn object(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
     }
     let mut determinism = Determinism::ALWAYS;
     let mut fields: Vec<(Arc<str>, Term)> = Vec::with_capacity(raw.optargs.len());
-    for (key, value) in &raw.optargs {
+    for (key, value) in visible.optargs(raw).iter() {
         let value = compile_in(value, visible)?;
         determinism = determinism.join(value.determinism);
         fields.push((key.clone(), value));
@@ -152,22 +174,32 @@ pub(super) fn parameters(raw: &RawTerm) -> Result<Vec<i64>> {
 }
 
 fn spread(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
-    let [inner] = &raw.args[..] else {
-        return Err(Error::logic(format!("Expected 1 argument but found {}.", raw.args.len())));
-    };
-    let inner = compile_in(inner, visible)?;
+    let args = raw.args.iter().map(|arg| compile_in(arg, visible)).collect::<Result<Vec<_>>>()?;
+    let [inner] = <[Term; 1]>::try_from(args)
+        .map_err(|args| Error::logic(format!("Expected 1 argument but found {}.", args.len())))?;
+    if let Some((name, value)) = visible.optargs(raw).first() {
+        return Err(unrecognized(name, value));
+    }
     let determinism = inner.determinism;
     Ok((Shape::Args(Box::new(inner)), determinism))
+}
+
+fn unrecognized(optarg: &str, value: &RawTerm) -> Error {
+    Error::logic(format!("Unrecognized optional argument `{optarg}`.")).at(value.bt)
+}
+
+/// The term that a term stands for, if it stands for another one.
+fn rewritten(raw: &RawTerm) -> Result<Option<RawTerm>> {
+    let Some(spec) = terms::spec(raw.kind) else { return Ok(None) };
+    let Some(rewrite) = spec.rewrite else { return Ok(None) };
+    check_count(spec, raw)?;
+    rewrite(raw).map(Some)
 }
 
 fn operation(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
     let Some(spec) = terms::spec(raw.kind) else {
         return Err(Error::logic(format!("{} is not supported by this server.", raw.kind.name())));
     };
-    if let Some(rewrite) = spec.rewrite {
-        check_count(spec, raw)?;
-        return shape(&rewrite(raw)?, visible);
-    }
     let mut determinism = spec.determinism_of.map_or(spec.determinism, |of| of(raw));
     let mut compile = |raw: &RawTerm| {
         let term = compile_in(raw, visible)?;
@@ -177,9 +209,9 @@ fn operation(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
     let args = raw.args.iter().map(&mut compile).collect::<Result<Vec<_>>>()?;
     check_arity(spec, raw)?;
     let mut optargs: Vec<(Arc<str>, Term)> = Vec::with_capacity(raw.optargs.len());
-    for (name, value) in &raw.optargs {
+    for (name, value) in visible.optargs(raw).iter() {
         if !spec.optargs.contains(&&**name) {
-            return Err(Error::logic(format!("Unrecognized optional argument `{name}`.")).at(value.bt));
+            return Err(unrecognized(name, value));
         }
         if optargs.iter().any(|(earlier, _)| earlier == name) {
             return Err(Error::logic(format!("Duplicate optional argument: {name}")).at(value.bt));
@@ -240,6 +272,7 @@ pub fn compile_function(raw: &RawTerm, captures: Captures) -> Result<Func> {
         variables: captures.variables.keys().copied().collect(),
         implicit_depth: captures.implicit_depth,
         limits: Limits::default(),
+        generated: false,
     };
     match &compile_outermost(raw, &visible)?.shape {
         Shape::Func(term) => Ok(Func::new(term.clone(), Captured::from(captures))),
@@ -261,6 +294,22 @@ fn constant_function(raw: &RawTerm) -> RawTerm {
 /// The parameter of a function that the server makes; `r.row` doesn't stand for it.
 const ELEMENT: i64 = -1;
 
+/// The parameter of [`compile_field_function`].
+const OBJECT: i64 = -4;
+
+/// Compiles the function that calls `get_field` with a value.
+pub(super) fn compile_field_function(name: &Datum, bt: Bt) -> Result<Arc<FuncTerm>> {
+    let parameter = || RawTerm::literal(Datum::from(OBJECT), bt);
+    let object = RawTerm::generated(TermType::Var, bt, vec![parameter()]);
+    let field = RawTerm::generated(TermType::GetField, bt, vec![object, RawTerm::literal(name.clone(), bt)]);
+    let params = RawTerm::generated(TermType::MakeArray, bt, vec![parameter()]);
+    let func = RawTerm::generated(TermType::Func, bt, vec![params, field]);
+    match &compile(&func, Limits::default())?.shape {
+        Shape::Func(term) => Ok(term.clone()),
+        _ => Err(Error::internal("A field is no function.").at(bt)),
+    }
+}
+
 /// Compiles a term into the function of its first argument, for use on each element of a sequence. It sees the
 /// variables of `scope`.
 pub fn compile_element_function(raw: &ElementTerm, scope: &Scope<'_>, limits: Limits) -> Result<Func> {
@@ -272,7 +321,12 @@ pub fn compile_element_function(raw: &ElementTerm, scope: &Scope<'_>, limits: Li
     body.optargs.make_mut().push((Arc::from("_NO_RECURSE_"), RawTerm::literal(Datum::Bool(true), bt)));
     let params = RawTerm::generated(TermType::MakeArray, bt, vec![number(ELEMENT)]);
     let func = RawTerm::generated(TermType::Func, bt, vec![params, body]);
-    let visible = Visible { variables: scope.variables(), implicit_depth: scope.implicit_depth(), limits };
+    let visible = Visible {
+        variables: scope.variables(),
+        implicit_depth: scope.implicit_depth(),
+        limits,
+        generated: true,
+    };
     match &compile_in(&func, &visible)?.shape {
         Shape::Func(term) => Ok(Func::new(term.clone(), scope.capture())),
         _ => Err(Error::internal("An element function is no function.").at(bt)),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::compile::compile_field_function;
 use super::env::Env;
 use super::scope::{Captured, Scope};
 use super::spec::Determinism;
@@ -22,8 +23,10 @@ pub struct Func {
 #[derive(Clone)]
 enum Body {
     Reql(Arc<FuncTerm>, Captured),
-    /// A function that the server made out of a value that stands where a function is expected.
-    Shortcut(Shortcut, Datum),
+    /// A value that stands where a function is expected, as what always returns it.
+    Constant(Datum),
+    /// The function that gets a field, which a value that stands where a function is expected names.
+    Field(Datum, Arc<FuncTerm>),
     Native(Arc<dyn NativeFunc>),
 }
 
@@ -57,16 +60,22 @@ impl Func {
         Func { body: Body::Native(func), bt }
     }
 
-    pub(super) fn shortcut(shortcut: Shortcut, datum: Datum, bt: Bt) -> Func {
-        Func { body: Body::Shortcut(shortcut, datum), bt }
+    /// The function that always returns a value.
+    pub(super) fn constant(datum: Datum, bt: Bt) -> Func {
+        Func { body: Body::Constant(datum), bt }
+    }
+
+    /// The function that calls `get_field` with a value, which had better be the name of a field.
+    pub(super) fn field(name: Datum, bt: Bt) -> Result<Func> {
+        let func = compile_field_function(&name, bt)?;
+        Ok(Func { body: Body::Field(name, func), bt })
     }
 
     /// How many parameters it has; `None` when it takes any number.
     pub fn arity(&self) -> Option<usize> {
         match &self.body {
-            Body::Reql(func, _) => Some(func.params.len()),
-            Body::Shortcut(Shortcut::GetField, _) => Some(1),
-            Body::Shortcut(..) => Some(0),
+            Body::Reql(func, _) | Body::Field(_, func) => Some(func.params.len()),
+            Body::Constant(_) => Some(0),
             Body::Native(_) => None,
         }
     }
@@ -75,7 +84,7 @@ impl Func {
     pub fn determinism(&self) -> Determinism {
         match &self.body {
             Body::Reql(func, _) => func.body.determinism,
-            Body::Shortcut(..) => Determinism::ALWAYS,
+            Body::Constant(_) | Body::Field(..) => Determinism::ALWAYS,
             Body::Native(_) => Determinism::NO,
         }
     }
@@ -109,11 +118,8 @@ impl Func {
     pub fn call_val(&self, env: &Env, args: &[Datum], flags: Flags) -> Result<Val> {
         match &self.body {
             Body::Reql(func, captured) => func.body.eval(env, &self.scope(func, captured, args)?, flags),
-            Body::Shortcut(Shortcut::GetField, key) => match args {
-                [arg] => super::terms::object::bracket(env, arg.clone(), key, self.bt),
-                _ => Err(wrong_arity(args.len(), 1).at(self.bt)),
-            },
-            Body::Shortcut(_, datum) => Ok(Val::datum(datum.clone(), self.bt)),
+            Body::Field(_, func) => func.body.eval(env, &self.scope(func, &Captured::NOTHING, args)?, flags),
+            Body::Constant(datum) => Ok(Val::datum(datum.clone(), self.bt)),
             Body::Native(func) => Ok(Val::datum(func.call(env, args).at(self.bt)?, self.bt)),
         }
     }
@@ -142,8 +148,7 @@ impl Func {
     /// Calls it with one argument; `None` when something that it looks for isn't there.
     pub fn find(&self, env: &Env, arg: &Datum) -> Result<Option<Datum>> {
         // A row without the field is common, and an error that shows the row is expensive.
-        if let (Body::Shortcut(Shortcut::GetField, Datum::Str(key)), Datum::Object(object)) =
-            (&self.body, arg)
+        if let (Body::Field(Datum::Str(key), _), Datum::Object(object)) = (&self.body, arg)
             && arg.reql_type().is_none()
         {
             return Ok(object.get(key));
@@ -173,7 +178,7 @@ impl Func {
     fn matches_strictly(&self, env: &Env, row: &Datum) -> Result<bool> {
         let value = self.call(env, std::slice::from_ref(row))?;
         match (&value, &self.body) {
-            (Datum::Object(_), Body::Shortcut(Shortcut::Constant, _)) => matches_object(&value, row),
+            (Datum::Object(_), Body::Constant(_)) => matches_object(&value, row),
             (Datum::Object(_), Body::Reql(func, _))
                 if matches!(func.body.kind, TermType::MakeObj | TermType::Datum) =>
             {

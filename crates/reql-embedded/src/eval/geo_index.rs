@@ -167,6 +167,10 @@ impl Source for Intersecting {
         Ok(Some(self.row.clone()))
     }
 
+    fn is_lazy(&self) -> bool {
+        true
+    }
+
     fn watch(&self) -> Result<Vec<Watched>> {
         Ok(vec![Watched::new(Rows::Intersecting(self.candidates.index.clone(), self.shape.clone()))])
     }

@@ -20,13 +20,19 @@ pub fn collect(stream: Stream, env: &Env) -> Result<Groups> {
         |_, row| Ok(Some(row)),
         |row| {
             count += 1;
-            check_size(count, env)?;
-            groups.entry(row.group.unwrap_or_default()).or_default().push(row.value);
-            Ok(())
+            if count <= env.limits.array {
+                groups.entry(row.group.unwrap_or_default()).or_default().push(row.value);
+            }
+            // Errors of the rows around come before that of the size.
+            if count < env.limits.array.saturating_add(BATCH) { Ok(()) } else { check_size(count, env) }
         },
     )?;
+    check_size(count, env)?;
     groups.into_iter().map(|(group, rows)| Ok((group, env.limits.array(rows)?))).collect()
 }
+
+/// About as many rows as RethinkDB groups before it looks at the size of all groups.
+const BATCH: usize = 1000;
 
 fn check_size(count: usize, env: &Env) -> Result<()> {
     if count <= env.limits.array {
@@ -61,7 +67,7 @@ pub trait Accumulator: Send + Sync + 'static {
 
 /// Runs an accumulator over a stream, or over each of its groups at once.
 pub fn accumulate<A: Accumulator>(stream: Stream, env: &Env, bt: Bt, accumulator: A) -> Result<Val> {
-    let is_grouped = stream.is_grouped();
+    let (is_grouped, is_lazy) = (stream.is_grouped(), stream.is_lazy());
     let accumulator = Arc::new(accumulator);
     let items = {
         let accumulator = accumulator.clone();
@@ -78,9 +84,11 @@ pub fn accumulate<A: Accumulator>(stream: Stream, env: &Env, bt: Bt, accumulator
         if let Some(state) = groups.get_mut(&group) {
             return accumulator.add(env, state, item);
         }
-        if groups.len() >= env.limits.array {
+        if !is_lazy && groups.len() >= env.limits.array {
             return Err(too_many_groups(env.limits.array));
         }
+        // Rows of a table are grouped in portions, so it only turns out in the end how many groups there are.
+        env.limits.check_array(groups.len() + 1)?;
         accumulator.add(env, groups.entry(group).or_default(), item)
     })?;
     if !is_grouped {

@@ -1,11 +1,12 @@
 //! The order that a query asks for: by fields and functions, each ascending or descending.
 
+use std::cell::OnceCell;
 use std::cmp::Ordering;
-use std::sync::Arc;
 
 use super::env::Env;
 use super::func::{Func, Shortcut};
 use super::spec::Determinism;
+use super::stable_sort::stable_sort;
 use super::val::Val;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
@@ -20,8 +21,12 @@ struct Criterion {
     descending: bool,
 }
 
-/// What one row is ordered by, under each criterion. Nothing comes before anything: a row without the field is first.
-pub type Keys = Arc<[Option<Datum>]>;
+/// A row with what it is ordered by under each criterion, as far as anybody has asked.
+pub struct Keyed {
+    /// The row.
+    pub row: Datum,
+    keys: Box<[OnceCell<Option<Datum>>]>,
+}
 
 impl Order {
     /// Adds what a term says, which `asc` or `desc` may surround.
@@ -40,49 +45,48 @@ impl Order {
         self.0.is_empty()
     }
 
-    /// What a row is ordered by.
-    pub fn keys(&self, env: &Env, row: &Datum) -> Result<Keys> {
-        self.0.iter().map(|criterion| criterion.key(env, row)).collect()
+    /// A row ready to be compared.
+    pub fn keyed(&self, row: Datum) -> Keyed {
+        Keyed { row, keys: self.0.iter().map(|_| OnceCell::new()).collect() }
     }
 
-    /// Compares two rows by their keys.
-    pub fn compare(&self, a: &Keys, b: &Keys) -> Ordering {
-        let keys = a.iter().zip(b.iter());
-        self.0
-            .iter()
-            .zip(keys)
-            .map(|(criterion, (a, b))| criterion.compare(a, b))
-            .find(|ordering| ordering.is_ne())
-            .unwrap_or(Ordering::Equal)
+    /// Whether a row comes before another one. Functions are called once for each row, as far as they are needed.
+    pub fn is_less(&self, env: &Env, a: &Keyed, b: &Keyed) -> Result<bool> {
+        for (at, criterion) in self.0.iter().enumerate() {
+            let (a, b) = (criterion.key(env, a, at)?, criterion.key(env, b, at)?);
+            let ordering = criterion.compare(a, b);
+            if ordering.is_ne() {
+                return Ok(ordering.is_lt());
+            }
+        }
+        Ok(false)
     }
 
-    /// Sorts rows; equal ones stay as they are. A function is only called for rows that it may move.
+    /// Sorts rows; equal ones stay as they are.
     pub fn sort(&self, env: &Env, rows: Vec<Datum>) -> Result<Vec<Datum>> {
-        let mut rows: Vec<_> = rows.into_iter().map(|row| (None, row)).collect();
-        sort_by(&self.0, env, &mut rows)?;
-        Ok(rows.into_iter().map(|(_, row)| row).collect())
+        let keyed: Vec<Keyed> = rows.into_iter().map(|row| self.keyed(row)).collect();
+        let mut sorted: Vec<&Keyed> = keyed.iter().collect();
+        stable_sort(&mut sorted, &mut |a, b| self.is_less(env, a, b))?;
+        Ok(sorted.into_iter().map(|keyed| keyed.row.clone()).collect())
     }
-}
-
-/// Sorts rows by the first criterion, and those that are equal under it by the others.
-fn sort_by(criteria: &[Criterion], env: &Env, rows: &mut [(Option<Datum>, Datum)]) -> Result<()> {
-    let Some((criterion, others)) = criteria.split_first() else { return Ok(()) };
-    if rows.len() < 2 {
-        return Ok(());
-    }
-    for (key, row) in &mut *rows {
-        *key = criterion.key(env, row)?;
-    }
-    rows.sort_by(|(a, _), (b, _)| criterion.compare(a, b));
-    rows.chunk_by_mut(|(a, _), (b, _)| a == b).try_for_each(|equals| sort_by(others, env, equals))
 }
 
 impl Criterion {
-    fn key(&self, env: &Env, row: &Datum) -> Result<Option<Datum>> {
-        self.by.find(env, row)
+    /// What the row is ordered by here. Nothing comes before anything: a row without the field is first.
+    fn key<'a>(&self, env: &Env, keyed: &'a Keyed, at: usize) -> Result<&'a Option<Datum>> {
+        let cell = &keyed.keys[at];
+        if cell.get().is_none() {
+            let key = self.by.find(env, &keyed.row)?;
+            return Ok(cell.get_or_init(|| key));
+        }
+        Ok(cell.get_or_init(|| None))
     }
 
     fn compare(&self, a: &Option<Datum>, b: &Option<Datum>) -> Ordering {
-        if self.descending { b.cmp(a) } else { a.cmp(b) }
+        let ordering = match (a, b) {
+            (Some(a), Some(b)) => a.compare(b),
+            (a, b) => a.is_some().cmp(&b.is_some()),
+        };
+        if self.descending { ordering.reverse() } else { ordering }
     }
 }

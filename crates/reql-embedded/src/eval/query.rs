@@ -42,8 +42,10 @@ impl Program {
             }
         };
         let env = with_options(query, env)?;
-        let term = compile(raw, env.limits)?;
-        Ok(Program { term, env })
+        // An error of the query comes before one of its limits.
+        let limits = limits(&env);
+        let term = compile(raw, limits.as_ref().copied().unwrap_or(env.limits))?;
+        Ok(Program { term, env: env.with_limits(limits?) })
     }
 
     /// Evaluates the query to its first answer. Where the environment may not wait, its term may be a write and hold no other.
@@ -193,17 +195,15 @@ fn with_options(query: &Query, env: Env) -> Result<Env> {
     if !query.optargs.iter().any(|(name, _)| &**name == "db") {
         options.push(DEFAULT_DATABASE.clone()?);
     }
-    let env = env.with_optargs(options);
-    let limits = Limits {
-        array: limit(&env, "array_limit", "array size limit", env.limits.array)?,
-        changefeed_queue: limit(
-            &env,
-            "changefeed_queue_size",
-            "changefeed queue size",
-            env.limits.changefeed_queue,
-        )?,
-    };
-    Ok(env.with_limits(limits))
+    Ok(env.with_optargs(options))
+}
+
+/// The limits that the options set.
+fn limits(env: &Env) -> Result<Limits> {
+    let Limits { array, changefeed_queue } = env.limits;
+    let changefeed_queue = limit(env, "changefeed_queue_size", "changefeed queue size", changefeed_queue)?;
+    let array = limit(env, "array_limit", "array size limit", array)?;
+    Ok(Limits { array, changefeed_queue })
 }
 
 fn limit(env: &Env, option: &str, name: &str, default: usize) -> Result<usize> {

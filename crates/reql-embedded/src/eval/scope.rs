@@ -48,8 +48,8 @@ impl<'a> Scope<'a> {
 
     /// The value of a variable; the compiler has made sure that it is bound.
     pub fn get(&self, variable: i64) -> Option<&'a Datum> {
-        // Of parameters with the same name, the last one counts.
-        match self.params.iter().rposition(|param| *param == variable) {
+        // Of parameters with the same name, the first one counts.
+        match self.params.iter().position(|param| *param == variable) {
             Some(at) => self.args.get(at),
             None => self.captured.get(variable),
         }
@@ -78,7 +78,7 @@ impl<'a> Scope<'a> {
     /// The bindings as a function keeps them that is made here.
     pub fn capture(&self) -> Captured {
         let mut innermost = self.captured.innermost.clone();
-        for (variable, value) in self.params.iter().zip(self.args) {
+        for (variable, value) in self.params.iter().zip(self.args).rev() {
             let outer = innermost.take();
             innermost = Some(Arc::new(Binding { variable: *variable, value: value.clone(), outer }));
         }

@@ -47,6 +47,18 @@ impl Source for TableSource {
         }
     }
 
+    fn is_exhausted(&self) -> bool {
+        match &self.scan {
+            Scan::Empty => true,
+            Scan::Rows(rows) => rows.len() == 0,
+            Scan::Primary(_) | Scan::Index(_) => false,
+        }
+    }
+
+    fn is_lazy(&self) -> bool {
+        !matches!(self.scan, Scan::Rows(_))
+    }
+
     fn is_table(&self) -> bool {
         matches!(self.scan, Scan::Primary(_) | Scan::Index(_))
     }
@@ -83,6 +95,14 @@ impl<S: Source> Source for Watchable<S> {
 
     fn suspend(&mut self) {
         self.rows.suspend();
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.rows.is_exhausted()
+    }
+
+    fn is_lazy(&self) -> bool {
+        self.rows.is_lazy()
     }
 
     fn is_table(&self) -> bool {

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::env::Env;
-use super::write::ReturnChanges;
 use crate::datum::{Datum, ObjectBuilder};
 use crate::error::{Error, Result};
 
@@ -73,47 +72,22 @@ impl Stats {
     }
 
     /// Counts a row that became another.
-    pub(super) fn row(
-        &mut self,
-        old: Datum,
-        new: Datum,
-        changed: bool,
-        shown: ReturnChanges,
-        env: &Env,
-    ) -> Result<()> {
-        let count = match (old.is_null(), new.is_null()) {
+    pub(super) fn row(&mut self, old: &Datum, new: &Datum, changed: bool) {
+        self.count(match (old.is_null(), new.is_null()) {
             (true, true) => "skipped",
             (true, false) => "inserted",
             (false, true) => "deleted",
             (false, false) if changed => "replaced",
             (false, false) => "unchanged",
-        };
-        self.count(count);
-        let is_shown = shown == ReturnChanges::Always || changed && shown == ReturnChanges::Yes;
-        let change = is_shown.then(|| Datum::object([("old_val", old), ("new_val", new)]));
-        self.show(change, shown, env)
+        });
     }
 
     /// Counts a row that could not be written.
-    pub(super) fn failed_row(
-        &mut self,
-        error: &Error,
-        old: Datum,
-        shown: ReturnChanges,
-        env: &Env,
-    ) -> Result<()> {
+    pub(super) fn failed(&mut self, error: &Error) {
         self.count("errors");
         if self.fields.get("first_error").is_none() {
             self.fields.insert("first_error", Datum::str(error.message()));
         }
-        let change = (shown == ReturnChanges::Always).then(|| {
-            Datum::object([
-                ("old_val", old.clone()),
-                ("new_val", old),
-                ("error", Datum::str(error.message())),
-            ])
-        });
-        self.show(change, shown, env)
     }
 
     fn count(&mut self, name: &str) {
@@ -124,10 +98,8 @@ impl Stats {
         self.fields.insert(name, Datum::Num(count + 1.0));
     }
 
-    fn show(&mut self, change: Option<Datum>, shown: ReturnChanges, env: &Env) -> Result<()> {
-        if shown == ReturnChanges::No {
-            return Ok(());
-        }
+    /// Adds to the changes, of which there may be none yet.
+    pub(super) fn show(&mut self, change: Option<Datum>, env: &Env) -> Result<()> {
         let changes = Datum::array(change.into_iter().collect());
         self.merge(&Datum::object([("changes", changes)]), env)
     }

@@ -259,8 +259,11 @@ impl Val {
         match self.value {
             Value::Func(func) => Ok(func),
             Value::Datum(_) | Value::Single(_) if shortcut != Shortcut::None => {
-                let bt = self.bt;
-                Ok(Func::shortcut(shortcut, self.into_datum()?, bt))
+                let (datum, bt) = self.into_placed()?;
+                match shortcut {
+                    Shortcut::GetField => Func::field(datum, bt),
+                    _ => Ok(Func::constant(datum, bt)),
+                }
             }
             _ => Err(self.wrong_type("FUNCTION")),
         }

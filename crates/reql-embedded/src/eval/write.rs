@@ -1,11 +1,13 @@
 //! Writes as the evaluator sees them: what becomes of a row, whether that is allowed, and how it is counted.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
 use super::env::Env;
 use super::func::Func;
+use super::report::{Report, Seen};
+use super::spec::Determinism;
 use super::stats::Stats;
 use super::system::SystemTable;
 use super::table::{Backing, TableRef};
@@ -71,7 +73,7 @@ pub fn escaped(error: Error) -> Error {
     Error::internal(format!("Unexpected exception: {error}")).at(Bt::default())
 }
 
-/// Inserts documents and counts what came of each.
+/// Inserts documents and counts what came of each (`batched_insert` in RethinkDB's `val.cc`).
 pub fn insert(
     env: &Env,
     table: &TableRef,
@@ -102,13 +104,21 @@ pub fn insert(
                     ))),
                 }
             };
-            Ok(Row { key, is_key_generated, becomes: Box::new(becomes) })
+            Ok(Row { is_key_generated, ..Row::new(key, becomes)? })
         })
         .collect();
     write(env, table, rows, options)
 }
 
-/// Replaces the rows with these keys by what a function makes of them, and counts what came of each.
+/// Whether a function makes the same of the same row, so that what it makes can be told from the row alone. The causes of
+/// varying answers that writes may have anyway don't count: the time is the same throughout a query.
+pub fn is_atomic(determinism: Determinism) -> bool {
+    determinism.holds_despite(Determinism::CONSTANT_NOW)
+}
+
+/// Replaces the rows with these keys by what a function makes of them, and counts what came of each (`batched_replace` in
+/// RethinkDB's `val.cc`). A function that isn't atomic has to make a document: RethinkDB inserts that, and so it doesn't show the
+/// rows for which it fails either.
 pub fn replace(
     env: &Env,
     table: &TableRef,
@@ -116,14 +126,19 @@ pub fn replace(
     func: &Func,
     options: &WriteOptions,
 ) -> Result<Written> {
+    let is_atomic = is_atomic(func.determinism());
     let rows = keys
         .into_iter()
         .map(|key| {
             let (env, func) = (env.clone(), func.clone());
             let becomes = move |old: &Datum| {
-                func.call_val(&env, std::slice::from_ref(old), Flags::LITERAL_OK)?.into_datum()
+                let new = func.call_val(&env, std::slice::from_ref(old), Flags::LITERAL_OK)?.into_datum()?;
+                if !is_atomic {
+                    new.as_object()?;
+                }
+                Ok(new)
             };
-            Ok(Row { key, is_key_generated: false, becomes: Box::new(becomes) })
+            Ok(Row { hides_failure: !is_atomic, ..Row::new(key, becomes)? })
         })
         .collect();
     write(env, table, rows, options)
@@ -135,8 +150,25 @@ type Becomes = Box<dyn FnMut(&Datum) -> Result<Datum> + Send>;
 /// A row to be written.
 struct Row {
     key: Datum,
+    encoded_key: Vec<u8>,
     is_key_generated: bool,
+    /// Whether it isn't among the rows that the answer shows if it can't be written.
+    hides_failure: bool,
     becomes: Becomes,
+}
+
+impl Row {
+    /// Fails for a key that no row can have.
+    fn new(key: Datum, becomes: impl FnMut(&Datum) -> Result<Datum> + Send + 'static) -> Result<Row> {
+        let encoded_key = key::primary(&key)?;
+        Ok(Row {
+            key,
+            encoded_key,
+            is_key_generated: false,
+            hides_failure: false,
+            becomes: Box::new(becomes),
+        })
+    }
 }
 
 fn document_key(document: &Datum, table: &TableRef) -> Result<Datum> {
@@ -148,9 +180,6 @@ fn lacks_key(document: &Datum, primary_key: &str) -> Error {
     Error::logic(format!("Inserted object must have primary key `{primary_key}`:\n{}", document.print()))
 }
 
-/// The row that a mutation saw, for reports of failures.
-type Seen = Arc<Mutex<Datum>>;
-
 /// What came of a write, or what will tell.
 pub enum Written {
     /// It is done.
@@ -159,7 +188,7 @@ pub enum Written {
     Later(Later),
 }
 
-/// Writes rows in order.
+/// Writes rows in order. Some may be errors, which were found without looking at the table.
 fn write(env: &Env, table: &TableRef, rows: Vec<Result<Row>>, options: &WriteOptions) -> Result<Written> {
     match table.backing() {
         Backing::Stored(stored) => write_stored(env, table, stored, rows, options),
@@ -178,28 +207,26 @@ fn write_system(
 ) -> Result<Stats> {
     env.require(Permission::Read, table.scope())?;
     env.require(Permission::Write, table.scope())?;
-    let mut stats = Stats::empty();
+    let mut report = Report::new(env, options.return_changes);
+    let mut outcomes = Vec::with_capacity(rows.len());
     for row in rows {
-        let (old, outcome) = match row {
-            Ok(row) => {
-                let old = system.row(env, &row.key)?.unwrap_or_default();
-                let new = write_system_row(env, table, system, row, &old);
-                (old, new)
+        let row = match row {
+            Ok(row) => row,
+            Err(error) => {
+                report.refused(error);
+                continue;
             }
-            Err(error) => (Datum::Null, Err(error)),
         };
-        match outcome {
-            Ok(new) => {
-                let changed = old != new;
-                stats.row(old, new, changed, options.return_changes, env)?;
-            }
+        let old = system.row(env, &row.key)?.unwrap_or_default();
+        report.tried(Seen::new(Mutex::new(old.clone())), row.hides_failure);
+        outcomes.push(match write_system_row(env, table, system, row, &old) {
             Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Permission) => {
                 return Err(error);
             }
-            Err(error) => stats.failed_row(&error, old, options.return_changes, env)?,
-        }
+            new => new.map(|new| storage::Outcome { changed: old != new, old: Some(old), new: Some(new) }),
+        });
     }
-    Ok(stats)
+    report.of(outcomes)
 }
 
 fn write_system_row(
@@ -209,9 +236,9 @@ fn write_system_row(
     row: Row,
     old: &Datum,
 ) -> Result<Datum> {
-    let Row { key, is_key_generated, mut becomes } = row;
+    let Row { key, encoded_key, is_key_generated, mut becomes, .. } = row;
     let new = becomes(old)?;
-    check_replacement(table.primary_key(), &key::primary(&key)?, old, &new)?;
+    check_replacement(table.primary_key(), &encoded_key, old, &new)?;
     system.write(env, &key, is_key_generated, new)
 }
 
@@ -231,18 +258,17 @@ fn write_stored(
     }
     let durability = options.durability.unwrap_or(stored.config().durability);
     let mut mutations = Vec::with_capacity(rows.len());
-    let mut rows_seen = Vec::with_capacity(rows.len());
+    let mut report = Report::new(env, options.return_changes);
     for row in rows {
         let seen = Seen::default();
-        match row.and_then(|row| mutation(env, table, row, hook.clone(), seen.clone())) {
-            Ok(mutation) => {
-                mutations.push(mutation);
-                rows_seen.push((None, seen));
+        match row {
+            Ok(row) => {
+                report.tried(seen.clone(), row.hides_failure);
+                mutations.push(mutation(env, table, row, hook.clone(), seen));
             }
-            Err(error) => rows_seen.push((Some(error), seen)),
+            Err(error) => report.refused(error),
         }
     }
-    let report = Report { env: env.clone(), rows: rows_seen, shown: options.return_changes };
     if env.may_wait {
         return report.of(stored.write(mutations, durability)?).map(Written::Done);
     }
@@ -266,46 +292,10 @@ impl Later {
     }
 }
 
-/// What it takes to tell what came of each row.
-struct Report {
-    env: Env,
-    /// Why a row was not even tried, if so, and what its function saw.
-    rows: Vec<(Option<Error>, Seen)>,
-    shown: ReturnChanges,
-}
-
-impl Report {
-    /// Counts the rows by what the storage says of those that were tried.
-    fn of(self, outcomes: Vec<Result<storage::Outcome>>) -> Result<Stats> {
-        let Report { env, rows, shown } = self;
-        let mut outcomes = outcomes.into_iter();
-        let mut stats = Stats::empty();
-        for (failure, seen) in rows {
-            let outcome = match failure {
-                Some(error) => Err(error),
-                None => outcomes.next().unwrap_or_else(|| Err(Error::internal("A write was lost."))),
-            };
-            match outcome {
-                Ok(outcome) => {
-                    let (old, new) = (outcome.old.unwrap_or_default(), outcome.new.unwrap_or_default());
-                    stats.row(old, new, outcome.changed, shown, &env)?;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
-                Err(error) => {
-                    let old = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                    stats.failed_row(&error, old, shown, &env)?;
-                }
-            }
-        }
-        Ok(stats)
-    }
-}
-
-fn mutation(env: &Env, table: &TableRef, row: Row, hook: Option<Func>, seen: Seen) -> Result<Mutation> {
-    let Row { key, mut becomes, .. } = row;
-    let key = key::primary(&key)?;
+fn mutation(env: &Env, table: &TableRef, row: Row, hook: Option<Func>, seen: Seen) -> Mutation {
+    let Row { encoded_key: key, mut becomes, .. } = row;
     let (env, primary_key, own_key) = (env.clone(), table.primary_key().clone(), key.clone());
-    Ok(Mutation::new(key, move |old| {
+    Mutation::new(key, move |old| {
         let old = old.cloned().unwrap_or_default();
         *seen.lock().unwrap_or_else(PoisonError::into_inner) = old.clone();
         let mut new = becomes(&old)?;
@@ -319,7 +309,7 @@ fn mutation(env: &Env, table: &TableRef, row: Row, hook: Option<Func>, seen: See
             _ if old == new => Change::Keep,
             _ => Change::Put(new),
         })
-    }))
+    })
 }
 
 /// Asks the table's write hook what really becomes of a row (`apply_write_hook` in RethinkDB's `btree.cc`).
@@ -340,18 +330,23 @@ fn apply_hook(env: &Env, hook: &Func, primary_key: &str, old: &Datum, new: Datum
     }
 }
 
+fn not_an_object(value: &Datum) -> Error {
+    let message = format!("Inserted value must be an OBJECT (got {}):\n{}", value.type_name(), value.print());
+    value.type_error(message)
+}
+
 /// Whether a row may become this (`rcheck_row_replacement` in RethinkDB's `table_common.cc`).
 fn check_replacement(primary_key: &str, key: &[u8], old: &Datum, new: &Datum) -> Result<()> {
     match new {
         Datum::Null => return Ok(()),
         Datum::Object(_) => {}
-        other => {
-            let message =
-                format!("Inserted value must be an OBJECT (got {}):\n{}", other.type_name(), other.print());
-            return Err(other.type_error(message));
-        }
+        other => return Err(not_an_object(other)),
     }
     let id = new.get(primary_key).ok_or_else(|| lacks_key(new, primary_key))?;
+    if new.reql_type().is_some() {
+        // The key may be a field that a time has, but no one could read such a document.
+        return Err(not_an_object(new));
+    }
     if let Some(old_id) = old.get(primary_key) {
         if old_id == id {
             return Ok(());

@@ -61,7 +61,7 @@ pub fn line(points: &[LonLat]) -> Result<Datum> {
     checked("LineString", positions(points)?)
 }
 
-/// `r.polygon`, and what `fill` makes of a line; the ring is closed if it isn't.
+/// `r.polygon`; the ring is closed if it isn't.
 pub fn polygon(shell: &[LonLat]) -> Result<Datum> {
     checked("Polygon", Datum::array(vec![ring(shell)?]))
 }
@@ -72,18 +72,12 @@ pub(super) fn unchecked_polygon(rings: &[Vec<LonLat>]) -> Result<Datum> {
     Ok(object("Polygon", Datum::array(rings)))
 }
 
-/// `fill`: the polygon that a line encloses.
-pub fn fill(line: &Datum) -> Result<Datum> {
+/// The points of a line, which `fill` makes the shell of a polygon.
+pub fn points(line: &Datum) -> Result<Vec<LonLat>> {
     let line = expect(line)?;
     expect_type(line, "LineString")?;
     let coordinates = line.field("coordinates")?;
-    polygon(
-        &coordinates
-            .as_array()?
-            .iter()
-            .map(|position| LonLat::of_position(&position))
-            .collect::<Result<Vec<_>>>()?,
-    )
+    coordinates.as_array()?.iter().map(|position| LonLat::of_position(&position)).collect()
 }
 
 /// A geometry of this type, checked.
@@ -110,10 +104,12 @@ fn positions(points: &[LonLat]) -> Result<Datum> {
 }
 
 fn ring(points: &[LonLat]) -> Result<Datum> {
-    match points {
-        [first, .., last] if first != last => positions(&[points, &[*first]].concat()),
-        _ => positions(points),
-    }
+    if is_open(points) { positions(&[points, &points[..1]].concat()) } else { positions(points) }
+}
+
+/// Whether the first point has to come again to close the ring.
+pub fn is_open(points: &[LonLat]) -> bool {
+    matches!(points, [first, .., last] if first != last)
 }
 
 fn validate(geojson: &Datum) -> Result<()> {

@@ -218,7 +218,6 @@ term_types! {
     BitNot = 194, "BIT_NOT";
     BitSal = 195, "BIT_SAL";
     BitSar = 196, "BIT_SAR";
-    Format = 197, "FORMAT";
 }
 
 impl TermType {

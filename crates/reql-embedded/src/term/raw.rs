@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{Backtraces, Frame, TermType, Written};
 use crate::datum::pseudo::Literals;
-use crate::datum::syntax::Json;
+use crate::datum::syntax::{Json, Notation};
+use crate::datum::text::until_nul;
 use crate::datum::{Datum, json};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::nested::Nested;
@@ -111,7 +112,7 @@ fn walk_array(
     }
     let mut items = items.iter().copied();
     let number = match items.next() {
-        Some(Json::Num(number, _)) => number as i64,
+        Some(Json::Num(number, notation)) => term_number(number, notation),
         other => {
             let found = other.as_ref().map_or("NULL", Json::type_name);
             return Err(malformed(format!("Expected a TermType as a NUMBER but found {found}."), bt));
@@ -128,6 +129,15 @@ fn walk_array(
         };
     }
     walk_children(kind, lists(second, third).at(bt)?, bt, &here, places)
+}
+
+/// The number of a term. Of one that isn't written as an integer RethinkDB takes the lower half of its bits, which names no term that
+/// anybody meant.
+fn term_number(number: f64, notation: Notation) -> i64 {
+    match notation {
+        Notation::Integer => number as i64,
+        Notation::Decimal => i64::from(number.to_bits() as u32 as i32),
+    }
 }
 
 /// The lists of a term's arguments, or what is wrong with them.
@@ -198,8 +208,28 @@ fn walk_children(
         let place = places.child(bt, Frame::Optarg(Arc::from(name)));
         let arg = stacker::maybe_grow(32 * 1024, 1024 * 1024, || walk(arg, place, false, here, places))?;
         // RethinkDB hands names on as C strings, which end at the first NUL.
-        let name = name.split('\0').next().unwrap_or_default();
-        options.push((Arc::from(name), arg));
+        options.push((Arc::from(until_nul(name)), arg));
     }
     Ok(RawTerm { optargs: options.into(), written, ..RawTerm::generated(kind, bt, terms) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Backtraces, RawTerm};
+    use crate::datum::syntax::{self, Arena};
+
+    fn refusal(query: &str) -> String {
+        let arena = Arena::new();
+        let tree = syntax::parse(query.as_bytes(), &arena).expect("JSON");
+        RawTerm::parse(tree, &mut Backtraces::default()).expect_err("no term").message().to_owned()
+    }
+
+    #[test]
+    fn terms_that_there_are_not_are_refused_by_number() {
+        assert_eq!(refusal("[197,[\"a\",{}]]"), "Unrecognized TermType: 197.");
+        assert_eq!(refusal("[24.5,[1,2]]"), "Unrecognized TermType: 0.");
+        assert_eq!(refusal("[24.0,[1,2]]"), "Unrecognized TermType: 0.");
+        assert_eq!(refusal("[0.1,[1,2]]"), "Unrecognized TermType: -1717986918.");
+        assert_eq!(refusal("[-1,[1,2]]"), "Unrecognized TermType: -1.");
+    }
 }

@@ -1,7 +1,11 @@
-//! Text: splitting it, searching it, filling it in.
+//! Text: splitting it and searching it.
 
 pub mod regexp;
 mod split;
-pub mod template;
 
 pub use split::{Separator, split};
+
+/// The text up to its first NUL: what is left of it where RethinkDB handles it as a C string.
+pub fn until_nul(text: &str) -> &str {
+    text.split('\0').next().unwrap_or_default()
+}

@@ -65,6 +65,10 @@ impl Source for Fold {
         self.rows.is_array()
     }
 
+    fn is_exhausted(&self) -> bool {
+        self.emitted.is_exhausted() && self.rows.is_exhausted()
+    }
+
     fn is_infinite(&self) -> bool {
         self.rows.is_infinite()
     }

@@ -1,8 +1,10 @@
 //! Rows of a table that come with the values under which they stand in an index.
 
+use std::sync::Arc;
+
 use super::{Source, Stream};
 use crate::datum::{Datum, key};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::eval::env::Env;
 use crate::eval::func::Func;
 use crate::eval::order::Order;
@@ -39,6 +41,10 @@ impl Source for Pairs {
         let Some(row) = self.scan.next()? else { return Ok(None) };
         let value = self.value(env, &row)?;
         Ok(Some(Datum::array(vec![value, row])))
+    }
+
+    fn is_lazy(&self) -> bool {
+        true
     }
 
     fn suspend(&mut self) {
@@ -80,6 +86,10 @@ impl Source for DistinctValues {
         Ok(None)
     }
 
+    fn is_exhausted(&self) -> bool {
+        self.pairs.is_exhausted()
+    }
+
     fn suspend(&mut self) {
         self.pairs.suspend();
     }
@@ -88,6 +98,7 @@ impl Source for DistinctValues {
 /// Rows in the order of an index, and those of the same value in a further order.
 pub struct SortedRuns {
     pairs: Stream,
+    index: Arc<str>,
     order: Order,
     run: std::vec::IntoIter<Datum>,
     /// The first row of the next run, with its value.
@@ -95,9 +106,15 @@ pub struct SortedRuns {
 }
 
 impl SortedRuns {
-    /// Of the pairs in the order of the index.
-    pub fn new(pairs: Stream, order: Order) -> Self {
-        SortedRuns { pairs, order, run: Vec::new().into_iter(), next: None }
+    /// Of the pairs in the order of the index, whose name errors tell.
+    pub fn new(pairs: Stream, index: Arc<str>, order: Order) -> Self {
+        SortedRuns { pairs, index, order, run: Vec::new().into_iter(), next: None }
+    }
+
+    fn too_many(&self, value: &Datum, limit: usize) -> Error {
+        let (index, value) = (&self.index, value.trunc_print());
+        let message = format!("Too many rows (> {limit}) with the same value for index `{index}`:\n{value}");
+        Error::new(ErrorKind::ResourceLimit, message)
     }
 
     fn pair(&mut self, env: &Env) -> Result<Option<(Datum, Datum)>> {
@@ -118,7 +135,9 @@ impl SortedRuns {
                 break;
             }
             run.push(row);
-            env.limits.check_array(run.len())?;
+            if run.len() > env.limits.array {
+                return Err(self.too_many(&value, env.limits.array));
+            }
         }
         self.run = self.order.sort(env, run)?.into_iter();
         Ok(true)
@@ -135,6 +154,10 @@ impl Source for SortedRuns {
                 return Ok(None);
             }
         }
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.run.len() == 0 && self.next.is_none() && self.pairs.is_exhausted()
     }
 
     fn suspend(&mut self) {

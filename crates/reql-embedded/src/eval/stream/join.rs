@@ -64,6 +64,10 @@ impl Source for EqJoin {
         self.left.is_array()
     }
 
+    fn is_exhausted(&self) -> bool {
+        self.open.is_none() && self.left.is_exhausted()
+    }
+
     fn is_infinite(&self) -> bool {
         self.left.is_infinite()
     }

@@ -1,83 +1,96 @@
 //! Merging streams that are in order already into one that is.
 
+use std::collections::VecDeque;
+
+use super::heap::Heap;
 use super::{Source, Stream};
 use crate::datum::Datum;
 use crate::error::{At, Bt, Error, Result};
 use crate::eval::env::Env;
-use crate::eval::order::{Keys, Order};
+use crate::eval::order::{Keyed, Order};
 
-/// The rows of several ordered streams in one order. Among equal rows the earlier stream's comes first.
+/// The rows of several ordered streams in one order.
 pub struct Merge {
     order: Order,
-    lanes: Vec<Lane>,
-    started: bool,
+    streams: Vec<Stream>,
+    /// The next row of each stream, with the number of the stream; `None` before the first row is asked for.
+    heads: Option<Heap<(Keyed, usize)>>,
+    ahead: VecDeque<Datum>,
+    /// How many rows are merged at once, since nothing is done with one before all of them turned out to be in order.
+    batch: usize,
     bt: Bt,
 }
 
-struct Lane {
-    rows: Stream,
-    /// The row that comes next, with what it is ordered by.
-    head: Option<(Keys, Datum)>,
-}
+/// About as many rows as RethinkDB merges at once.
+const BATCH: usize = 1000;
 
 impl Merge {
     /// `bt` is the term to blame when a stream isn't in order.
     pub fn new(streams: Vec<Stream>, order: Order, bt: Bt) -> Self {
-        let lanes = streams.into_iter().map(|rows| Lane { rows, head: None }).collect();
-        Merge { order, lanes, started: false, bt }
+        Merge { order, streams, heads: None, ahead: VecDeque::new(), batch: BATCH, bt }
     }
-}
 
-impl Lane {
-    fn advance(&mut self, env: &Env, order: &Order) -> Result<Option<(Keys, Datum)>> {
-        let head = match self.rows.next(env)? {
-            Some(row) => Some((order.keys(env, &row)?, row)),
-            None => None,
+    fn merge_next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        let Merge { order, streams, heads, bt, .. } = self;
+        let is_less = |(a, _): &(Keyed, usize), (b, _): &(Keyed, usize)| order.is_less(env, a, b);
+        let heap = match heads {
+            Some(heap) => heap,
+            None => {
+                let heap = heads.insert(Heap::new());
+                for (number, stream) in streams.iter_mut().enumerate() {
+                    if let Some(row) = stream.next(env)? {
+                        heap.push((order.keyed(row), number), is_less)?;
+                    }
+                }
+                heap
+            }
         };
-        Ok(std::mem::replace(&mut self.head, head))
+        let Some((least, number)) = heap.pop(is_less)? else { return Ok(None) };
+        if let Some(row) = streams[number].next(env)? {
+            let next = order.keyed(row);
+            if order.is_less(env, &next, &least)? {
+                let message = "The streams given as arguments are not ordered by given ordering.";
+                return Err(Error::logic(message).at(*bt));
+            }
+            heap.push((next, number), is_less)?;
+        }
+        Ok(Some(least.row))
     }
 }
 
 impl Source for Merge {
     fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
-        if !std::mem::replace(&mut self.started, true) {
-            for lane in &mut self.lanes {
-                lane.advance(env, &self.order)?;
+        if self.ahead.is_empty() {
+            while self.ahead.len() < self.batch {
+                match self.merge_next(env)? {
+                    Some(row) => self.ahead.push_back(row),
+                    None => break,
+                }
             }
         }
-        let order = &self.order;
-        let first = self
-            .lanes
-            .iter_mut()
-            .filter_map(|lane| lane.head.as_ref().map(|(keys, _)| keys.clone()).map(|keys| (keys, lane)))
-            .min_by(|(a, _), (b, _)| order.compare(a, b));
-        let Some((keys, lane)) = first else { return Ok(None) };
-        let row = lane.advance(env, order)?.map(|(_, row)| row);
-        if let Some((next, _)) = &lane.head
-            && order.compare(next, &keys).is_lt()
-        {
-            let message = "The streams given as arguments are not ordered by given ordering.";
-            return Err(Error::logic(message).at(self.bt));
-        }
-        Ok(row)
+        Ok(self.ahead.pop_front())
+    }
+
+    fn expect_at_most(&mut self, rows: u64) {
+        self.batch = usize::try_from(rows).unwrap_or(usize::MAX).clamp(1, self.batch);
     }
 
     fn suspend(&mut self) {
-        self.lanes.iter_mut().for_each(|lane| lane.rows.suspend());
+        self.streams.iter_mut().for_each(Stream::suspend);
     }
 
     fn is_array(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.rows.is_array())
+        self.streams.iter().all(Stream::is_array)
     }
 
     fn is_infinite(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.rows.is_infinite())
+        self.streams.iter().any(Stream::is_infinite)
     }
 
     fn check_finite(&self) -> Result<()> {
         if self.is_infinite() {
             return Err(Error::logic("Cannot use an infinite stream with an ordered `union`."));
         }
-        self.lanes.iter().try_for_each(|lane| lane.rows.check_finite()).at(self.bt)
+        self.streams.iter().try_for_each(Stream::check_finite).at(self.bt)
     }
 }

@@ -5,6 +5,7 @@
 
 mod feed;
 mod fold;
+mod heap;
 mod indexed;
 mod join;
 mod merge;
@@ -41,6 +42,19 @@ pub trait Source: Send {
     fn is_array(&self) -> bool {
         false
     }
+
+    /// Whether it is sure before anything is read that there are no rows, or no more.
+    fn is_exhausted(&self) -> bool {
+        false
+    }
+
+    /// Whether each row is worked on where it is stored, before anything is made of all of them (RethinkDB's lazy streams).
+    fn is_lazy(&self) -> bool {
+        false
+    }
+
+    /// Tells that no more rows than these will be asked for, so that none need be made ready beyond them.
+    fn expect_at_most(&mut self, _: u64) {}
 
     /// Whether the rows can be read as they are stored, which is sooner done than anything with them.
     fn is_table(&self) -> bool {
@@ -185,6 +199,21 @@ impl Stream {
     /// Whether it is an array in disguise.
     pub fn is_array(&self) -> bool {
         self.source.is_array() && !self.grouped
+    }
+
+    /// Whether it is sure before anything is read that there are no rows, or no more.
+    pub fn is_exhausted(&self) -> bool {
+        self.waiting.is_empty() && self.source.is_exhausted()
+    }
+
+    /// Whether each row is worked on where it is stored.
+    pub fn is_lazy(&self) -> bool {
+        self.source.is_lazy()
+    }
+
+    /// Tells that no more rows than these will be asked for.
+    pub fn expect_at_most(&mut self, rows: u64) {
+        self.source.expect_at_most(rows);
     }
 
     /// Whether it has no end.
@@ -345,6 +374,18 @@ impl Source for Stream {
 
     fn is_array(&self) -> bool {
         Stream::is_array(self)
+    }
+
+    fn is_exhausted(&self) -> bool {
+        Stream::is_exhausted(self)
+    }
+
+    fn is_lazy(&self) -> bool {
+        Stream::is_lazy(self)
+    }
+
+    fn expect_at_most(&mut self, rows: u64) {
+        Stream::expect_at_most(self, rows);
     }
 
     fn is_infinite(&self) -> bool {

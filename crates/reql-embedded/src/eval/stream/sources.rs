@@ -33,6 +33,10 @@ impl Source for ArraySource {
     fn is_array(&self) -> bool {
         true
     }
+
+    fn is_exhausted(&self) -> bool {
+        self.at >= self.items.len()
+    }
 }
 
 /// A part of a stream: what is left after skipping, up to a count.
@@ -44,7 +48,12 @@ pub struct Slice {
 
 impl Slice {
     /// Without the first `skip` rows, and at most `limit` of the others.
-    pub fn new(inner: Stream, skip: u64, limit: Option<u64>) -> Self {
+    pub fn new(mut inner: Stream, skip: u64, limit: Option<u64>) -> Self {
+        if skip == 0
+            && let Some(limit) = limit
+        {
+            inner.expect_at_most(limit);
+        }
         Slice { inner, skip, left: limit }
     }
 }
@@ -94,6 +103,10 @@ impl Source for Slice {
 
     fn is_array(&self) -> bool {
         self.inner.is_array()
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.left == Some(0) || self.inner.is_exhausted()
     }
 
     fn is_infinite(&self) -> bool {
@@ -155,6 +168,10 @@ impl Source for Chain {
         Ok(watched.into_iter().flatten().collect())
     }
 
+    fn is_lazy(&self) -> bool {
+        !self.streams.is_empty() && self.streams.iter().all(Stream::is_lazy)
+    }
+
     fn suspend(&mut self) {
         self.streams.iter_mut().for_each(Stream::suspend);
     }
@@ -198,6 +215,10 @@ impl Source for Range {
         let number = Datum::Num(self.next as f64);
         self.next += 1;
         Ok(Some(number))
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.end.is_some_and(|end| self.next >= end)
     }
 
     fn is_infinite(&self) -> bool {
@@ -244,6 +265,10 @@ impl Source for Together {
         self.streams.iter().all(Stream::is_array)
     }
 
+    fn is_exhausted(&self) -> bool {
+        self.streams.iter().any(Stream::is_exhausted)
+    }
+
     fn is_infinite(&self) -> bool {
         self.streams.iter().all(Stream::is_infinite)
     }
@@ -285,6 +310,10 @@ impl Source for Offsets {
 
     fn is_array(&self) -> bool {
         self.inner.is_array()
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.inner.is_exhausted()
     }
 
     fn is_infinite(&self) -> bool {

@@ -87,8 +87,10 @@ impl Accumulator for Count {
 
 fn reduce(call: &mut Call<'_>) -> Result<Val> {
     let sequence = call.arg(0)?;
+    let bt = sequence.bt;
+    let rows = sequence.into_stream(call.env)?;
     let func = call.arg(1)?.into_func(Shortcut::None)?;
-    boil_down(call, sequence, Reduce(func))
+    boil_down(call, Val { value: Value::Stream(rows), bt }, Reduce(func))
 }
 
 struct Reduce(Func);
@@ -286,7 +288,7 @@ impl Accumulator for Extreme {
     }
 
     fn add(&self, _: &Env, state: &mut Self::State, (value, row): Self::Item) -> Result<()> {
-        if state.as_ref().is_none_or(|(best, _)| value.cmp(best) == self.better) {
+        if state.as_ref().is_none_or(|(best, _)| value.compare(best) == self.better) {
             *state = Some((value, row));
         }
         Ok(())

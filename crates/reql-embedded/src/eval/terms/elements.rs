@@ -75,7 +75,8 @@ impl Overlay {
         })
     }
 
-    fn lay_over(&self, env: &Env, object: &Datum) -> Result<Datum> {
+    /// Lays it over an object.
+    pub fn lay_over(&self, env: &Env, object: &Datum) -> Result<Datum> {
         let (made, bt);
         let overlay = match self {
             Overlay::Value(value, place) => {
@@ -108,6 +109,18 @@ pub fn apply(
     elements: Elements,
     operation: impl Fn(&mut Call<'_>) -> Result<Operation>,
 ) -> Result<Val> {
+    let on_object = |call: &mut Call<'_>, object: &Datum| operation(call)?.apply(call.env, object);
+    apply_or(call, first, elements, on_object, &operation)
+}
+
+/// Does as [`apply`] does, but to a single object what `on_object` does, which may take turns at evaluating and working.
+pub fn apply_or(
+    call: &mut Call<'_>,
+    first: Val,
+    elements: Elements,
+    on_object: impl Fn(&mut Call<'_>, &Datum) -> Result<Datum>,
+    operation: impl Fn(&mut Call<'_>) -> Result<Operation>,
+) -> Result<Val> {
     let bt = first.bt;
     let first = match first.value {
         Value::Single(selection) => Val::datum(selection.get().at(bt)?, bt),
@@ -117,7 +130,7 @@ pub fn apply(
         Value::Datum(Datum::Array(_)) => over_elements(call, first, elements, operation),
         Value::Datum(datum) => {
             check_object(call.kind(), datum).at(bt)?;
-            let result = operation(call)?.apply(call.env, datum)?;
+            let result = on_object(call, datum)?;
             Ok(call.val(result))
         }
         _ if first.is_sequence() => over_elements(call, first, elements, operation),

@@ -1,6 +1,7 @@
 //! Raising errors, and answering in place of what isn't there.
 
 use crate::datum::Datum;
+use crate::datum::text::until_nul;
 use crate::error::{ErrorKind, Result};
 use crate::eval::{Arity, Call, Flags, Grouping, Spec, Val, Value};
 use crate::term::TermType;
@@ -16,9 +17,7 @@ fn error(call: &mut Call<'_>) -> Result<Val> {
         return Err(call.fail_as(ErrorKind::EmptyUser, "Empty ERROR term outside a default block."));
     }
     let message = call.str(0)?;
-    // RethinkDB handles the text as a C string.
-    let shown = message.split('\0').next().unwrap_or_default();
-    Err(call.fail_as(ErrorKind::User, shown))
+    Err(call.fail_as(ErrorKind::User, until_nul(&message)))
 }
 
 /// The first argument, or the second one in place of `null` and of what doesn't exist. `r.error()` as the second one

@@ -1,6 +1,7 @@
 //! Choosing and merging fields.
 
 use super::elements::{self, Elements, NO_RECURSE, Operation, Overlay};
+use crate::datum::Datum;
 use crate::datum::pseudo::{Literals, literal as literals};
 use crate::error::Result;
 use crate::eval::pathspec::PathSpec;
@@ -41,8 +42,14 @@ fn by_paths(call: &mut Call<'_>, elements: Elements, made: fn(PathSpec) -> Opera
 
 fn merge(call: &mut Call<'_>) -> Result<Val> {
     let first = call.arg(0)?;
-    elements::apply(call, first, Elements::Map, |call| {
-        let overlays = (1..call.len()).map(|index| Overlay::of(call.arg_with(index, Flags::LITERAL_OK)?));
+    let overlay = |call: &mut Call<'_>, index| Overlay::of(call.arg_with(index, Flags::LITERAL_OK)?);
+    // What can't be merged with is an error before the next argument is looked at.
+    let merge_one = |call: &mut Call<'_>, object: &Datum| {
+        (1..call.len())
+            .try_fold(object.clone(), |merged, index| overlay(call, index)?.lay_over(call.env, &merged))
+    };
+    elements::apply_or(call, first, Elements::Map, merge_one, |call| {
+        let overlays = (1..call.len()).map(|index| overlay(call, index));
         Ok(Operation::Merge(overlays.collect::<Result<_>>()?))
     })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::elements::{self, Elements, NO_RECURSE, Operation};
-use crate::datum::Datum;
+use crate::datum::{Array, Datum};
 use crate::error::{At, Bt, Error, Result};
 use crate::eval::geo_index::GeoIndex;
 use crate::eval::{Arity, Call, Determinism, Grouping, Spec, Stream, TableRef, Val, Value};
@@ -66,6 +66,7 @@ fn to_geojson(call: &mut Call<'_>) -> Result<Val> {
 fn point(call: &mut Call<'_>) -> Result<Val> {
     let longitude = call.num(0)?;
     let latitude = call.num(1)?;
+    call.env.limits.check_array(2)?;
     Ok(call.val(geojson::point(longitude, latitude)?))
 }
 
@@ -75,17 +76,28 @@ fn points(call: &mut Call<'_>) -> Result<Vec<LonLat>> {
 
 fn line(call: &mut Call<'_>) -> Result<Val> {
     let points = points(call)?;
+    check_size(call, points.len())?;
     Ok(call.val(geojson::line(&points)?))
 }
 
 fn polygon(call: &mut Call<'_>) -> Result<Val> {
     let points = points(call)?;
-    Ok(call.val(geojson::polygon(&points)?))
+    polygon_of(call, &points)
 }
 
 fn fill(call: &mut Call<'_>) -> Result<Val> {
     let (line, _) = geometry(call, 0)?;
-    Ok(call.val(geojson::fill(&line)?))
+    polygon_of(call, &geojson::points(&line)?)
+}
+
+fn polygon_of(call: &Call<'_>, shell: &[LonLat]) -> Result<Val> {
+    check_size(call, shell.len() + usize::from(geojson::is_open(shell)))?;
+    Ok(call.val(geojson::polygon(shell)?))
+}
+
+/// Fails when a list of so many points, each an array too, is over the array limit.
+fn check_size(call: &Call<'_>, points: usize) -> Result<()> {
+    call.env.limits.check_array(points.max(2))
 }
 
 fn polygon_sub(call: &mut Call<'_>) -> Result<Val> {
@@ -93,7 +105,11 @@ fn polygon_sub(call: &mut Call<'_>) -> Result<Val> {
     geo::expect_shell(&polygon).at(bt)?;
     let (hole, bt) = geometry(call, 1)?;
     geo::expect_shell(&hole).at(bt)?;
-    Ok(call.val(geo::subtract(&polygon, &hole)?))
+    let left = geo::subtract(&polygon, &hole)?;
+    let rings = left.field("coordinates")?;
+    let longest = rings.as_array()?.iter().map(|ring| ring.as_array().map_or(0, Array::len)).max();
+    check_size(call, rings.as_array()?.len().max(longest.unwrap_or_default()))?;
+    Ok(call.val(left))
 }
 
 fn ellipsoid(call: &Call<'_>) -> Result<Ellipsoid> {
@@ -117,7 +133,7 @@ fn circle(call: &mut Call<'_>) -> Result<Val> {
     let radius = unit.to_meters(radius.into_num()?);
     let circle = Circle { center, radius, vertices, ellipsoid };
     circle.check_radius()?;
-    call.env.limits.check_array(vertices as usize + 1)?;
+    check_size(call, vertices as usize + 1)?;
     Ok(call.val(geo::circle(&circle, fill)?))
 }
 
@@ -133,13 +149,13 @@ fn vertices(call: &Call<'_>) -> Result<u32> {
 }
 
 fn distance(call: &mut Call<'_>) -> Result<Val> {
-    let (first, second) = (call.arg(0)?, call.placed(1)?);
+    let (first, second) = (call.arg(0)?, call.arg(1)?);
     let (ellipsoid, unit) = (ellipsoid(call)?, unit(call)?);
-    let first_bt = first.bt;
-    let first = first.into_datum()?;
-    geojson::expect(&first).at(first_bt)?;
-    let (second, second_bt) = second;
-    geojson::expect(&second).at(second_bt)?;
+    let (first, bt) = first.into_placed()?;
+    geojson::expect(&first).at(bt)?;
+    first.field("type")?.as_str()?;
+    let (second, bt) = second.into_placed()?;
+    geojson::expect(&second).at(bt)?;
     let meters = geo::distance(&first, &second, ellipsoid)?;
     Ok(call.val(Datum::num(unit.from_meters(meters))?))
 }

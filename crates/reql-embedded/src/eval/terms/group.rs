@@ -44,7 +44,7 @@ fn rows_by_index(call: &Call<'_>, table: Val, index: Val, by: &mut Vec<Func>) ->
     let index = index.into_str()?;
     let slice = TableSlice::whole(table.into_table()?);
     if slice.table.is_primary(Some(&index)) {
-        by.push(Func::shortcut(Shortcut::GetField, Datum::Str(index), bt));
+        by.push(Func::field(Datum::Str(index), bt)?);
         return Ok((slice.into_stream(call.env).at(call.bt())?, false));
     }
     let slice = slice.with_sorting(index, Sorting::Ascending)?;

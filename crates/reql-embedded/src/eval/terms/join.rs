@@ -19,11 +19,14 @@ pub const TERMS: &[Spec] = &[
 
 /// In the order of the left rows, whether `ordered` asks for it or not.
 fn eq_join(call: &mut Call<'_>) -> Result<Val> {
-    let left = call.stream(0)?;
+    let mut left = call.stream(0)?;
     let table = call.arg(2)?.into_table()?;
     let key = call.arg(1)?.into_func(Shortcut::GetField)?;
-    if let Some(ordered) = call.optarg("ordered")? {
-        ordered.into_bool()?;
+    if let Some(ordered) = call.optarg("ordered")?
+        && ordered.into_bool()?
+    {
+        // RethinkDB then joins one row after the other.
+        left.expect_at_most(1);
     }
     let index = match call.optarg("index")? {
         Some(index) => index.into_str()?,

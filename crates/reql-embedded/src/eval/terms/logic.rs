@@ -9,10 +9,18 @@ use crate::term::TermType;
 pub const TERMS: &[Spec] = &[
     Spec::plain(TermType::Eq, Arity::at_least(2), |call| chain(call, |left, right| left == right)),
     Spec::plain(TermType::Ne, Arity::at_least(2), ne),
-    Spec::plain(TermType::Lt, Arity::at_least(2), |call| chain(call, |left, right| left < right)),
-    Spec::plain(TermType::Le, Arity::at_least(2), |call| chain(call, |left, right| left <= right)),
-    Spec::plain(TermType::Gt, Arity::at_least(2), |call| chain(call, |left, right| left > right)),
-    Spec::plain(TermType::Ge, Arity::at_least(2), |call| chain(call, |left, right| left >= right)),
+    Spec::plain(TermType::Lt, Arity::at_least(2), |call| {
+        chain(call, |left, right| left.compare(right).is_lt())
+    }),
+    Spec::plain(TermType::Le, Arity::at_least(2), |call| {
+        chain(call, |left, right| left.compare(right).is_le())
+    }),
+    Spec::plain(TermType::Gt, Arity::at_least(2), |call| {
+        chain(call, |left, right| left.compare(right).is_gt())
+    }),
+    Spec::plain(TermType::Ge, Arity::at_least(2), |call| {
+        chain(call, |left, right| left.compare(right).is_ge())
+    }),
     Spec::plain(TermType::Not, Arity::exactly(1), not),
 ];
 

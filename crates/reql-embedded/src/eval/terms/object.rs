@@ -3,8 +3,8 @@
 use super::elements::{self, Elements, NO_RECURSE, Operation};
 use super::position;
 use crate::datum::{Datum, ObjectBuilder, pseudo};
-use crate::error::{At, Bt, Result};
-use crate::eval::{Arity, Call, Env, Grouping, Spec, Val};
+use crate::error::{At, Result};
+use crate::eval::{Arity, Call, Grouping, Spec, Val};
 use crate::term::TermType;
 
 /// The terms of this family.
@@ -43,8 +43,8 @@ fn get_field_of_plain(call: &mut Call<'_>) -> Result<Datum> {
 
 fn bracket_term(call: &mut Call<'_>) -> Result<Val> {
     let first = call.arg(0)?;
-    let (key, key_bt) = call.placed(1)?;
-    bracket_of(call, first, &key, key_bt)
+    let key = call.arg(1)?;
+    bracket_of(call, first, key)
 }
 
 fn bracket_of_plain(call: &mut Call<'_>) -> Result<Datum> {
@@ -54,18 +54,17 @@ fn bracket_of_plain(call: &mut Call<'_>) -> Result<Datum> {
         elements::check_object(TermType::Bracket, &first).at(bt)?;
         return first.field(name);
     }
-    bracket_of(call, Val::datum(first.into_owned(), bt), &key, key_bt)?.into_datum()
+    let (first, key) = (Val::datum(first.into_owned(), bt), Val::datum(key.into_owned(), key_bt));
+    bracket_of(call, first, key)?.into_datum()
 }
 
-fn bracket_of(call: &mut Call<'_>, first: Val, key: &Datum, key_bt: Bt) -> Result<Val> {
+fn bracket_of(call: &mut Call<'_>, first: Val, key: Val) -> Result<Val> {
+    let (key, key_bt) = key.into_placed()?;
     match key {
         Datum::Str(name) => {
             elements::apply(call, first, Elements::SkipMap, |_| Ok(Operation::Field(name.clone())))
         }
-        number @ Datum::Num(_) => {
-            let position = position::position(number).at(key_bt)?;
-            position::nth_of(call, first, position)
-        }
+        Datum::Num(_) => position::nth_of(call, first, Val::datum(key, key_bt)),
         other => {
             let found = other.type_name();
             let message =
@@ -73,13 +72,6 @@ fn bracket_of(call: &mut Call<'_>, first: Val, key: &Datum, key_bt: Bt) -> Resul
             Err(other.type_error(message))
         }
     }
-}
-
-/// The field of an object as a function that stands for its name computes it.
-pub fn bracket(_env: &Env, object: Datum, key: &Datum, bt: Bt) -> Result<Val> {
-    let key = key.as_str().at(bt)?;
-    elements::check_object(TermType::Bracket, &object).at(bt)?;
-    Ok(Val::datum(object.field(key).at(bt)?, bt))
 }
 
 fn list_fields(call: &mut Call<'_>, listed: fn((&str, Datum)) -> Datum) -> Result<Datum> {
@@ -100,6 +92,7 @@ fn list_fields(call: &mut Call<'_>, listed: fn((&str, Datum)) -> Datum) -> Resul
 fn object(call: &mut Call<'_>) -> Result<Datum> {
     let count = call.len();
     if !count.is_multiple_of(2) {
+        call.arg(0)?;
         return Err(call.fail(format!("OBJECT expects an even number of arguments (but found {count}).")));
     }
     let mut object = ObjectBuilder::new();

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use crate::datum::Datum;
 use crate::error::{At, Error, Result};
+use crate::eval::stable_sort::stable_sort;
 use crate::eval::stream::{DistinctValues, Map, SortedRuns};
 use crate::eval::table::{Sorting, TableSlice};
-use crate::eval::{Arity, Call, Func, Order, Shortcut, Spec, Stream, Val, Value};
+use crate::eval::{Arity, Call, Func, Order, Spec, Stream, Val, Value};
 use crate::term::TermType;
 
 /// The terms of this family.
@@ -21,36 +22,42 @@ pub const TERMS: &[Spec] = &[
 fn order_by(call: &mut Call<'_>) -> Result<Val> {
     let order = order_of(call)?;
     let sequence = call.arg(0)?;
-    let index = call.optarg("index")?;
-    let is_empty = matches!(&sequence.value, Value::Datum(Datum::Array(items)) if items.is_empty());
-    match index {
-        Some(index) if !is_empty => return order_by_index(call, sequence, index.into_str()?, order),
-        None if order.is_empty() => return Err(call.fail("Must specify something to order by.")),
-        _ => {}
-    }
     let bt = sequence.bt;
+    let is_whole = matches!(sequence.value, Value::Table(_) | Value::Slice(_));
+    if is_whole && let Some(index) = call.optarg("index")? {
+        return order_by_index(call, sequence.into_slice()?, index.into_str()?, order);
+    }
     let (table, rows) = call.rows(sequence)?;
+    let has_index = !is_whole && call.optarg("index")?.is_some();
+    let is_exhausted = !is_whole && rows.is_exhausted();
+    if has_index && !is_exhausted {
+        return Err(call.fail("Indexed order_by can only be performed on a TABLE or TABLE_SLICE. Make sure order_by comes before any transformations (such as map) or filters."));
+    }
+    if order.is_empty() && !has_index {
+        return Err(call.fail("Must specify something to order by."));
+    }
+    if is_exhausted {
+        // There is nothing to sort, so it stays what it was: a stream isn't made an array.
+        return call.selection_or_seq(table, rows);
+    }
     let sorted = order.sort(call.env, rows.rows(call.env).at(bt)?)?;
     call.selection_or_seq(table, Stream::of_array(sorted))
 }
 
 /// Rows in the order of an index, and then of what else is asked for.
-fn order_by_index(call: &Call<'_>, sequence: Val, index: Arc<str>, order: Order) -> Result<Val> {
-    if !matches!(sequence.value, Value::Table(_) | Value::Slice(_)) {
-        return Err(call.fail("Indexed order_by can only be performed on a TABLE or TABLE_SLICE. Make sure order_by comes before any transformations (such as map) or filters."));
-    }
+fn order_by_index(call: &Call<'_>, slice: TableSlice, index: Arc<str>, order: Order) -> Result<Val> {
     let descending = call.lazy_optarg("index").is_some_and(|(term, _)| term.kind == TermType::Desc);
     let sorting = if descending { Sorting::Descending } else { Sorting::Ascending };
-    let slice = sequence.into_slice()?.with_sorting(index, sorting).at(call.bt())?;
+    let slice = slice.with_sorting(index, sorting).at(call.bt())?;
     if order.is_empty() {
         return Ok(Val::slice(slice, call.bt()));
     }
-    let table = slice.table.clone();
+    let (table, index) = (slice.table.clone(), slice.index.clone().unwrap_or_default());
     // There are no two rows with the same primary key that would have to be put in order.
-    let rows = if table.is_primary(slice.index.as_deref()) {
+    let rows = if table.is_primary(Some(&index)) {
         slice.into_stream(call.env)
     } else {
-        slice.into_pairs(call.env).map(|pairs| Stream::new(SortedRuns::new(pairs, order)))
+        slice.into_pairs(call.env).map(|pairs| Stream::new(SortedRuns::new(pairs, index, order)))
     };
     call.selection_or_seq(Some(table), rows.at(call.bt())?)
 }
@@ -101,7 +108,7 @@ fn distinct_by_index(
     let (slice, env) = (slice.clone(), call.env);
     let primary_key = slice.table.primary_key().clone();
     if let Some(index) = index.filter(|index| **index == primary_key) {
-        let key = Func::shortcut(Shortcut::GetField, Datum::Str(index.clone()), call.bt());
+        let key = Func::field(Datum::Str(index.clone()), call.bt())?;
         return slice.into_stream(env).at(call.bt()).map(|rows| Some(rows.then(Map(key))));
     }
     let by = index.unwrap_or(&primary_key);
@@ -128,5 +135,7 @@ fn distinct_rows(call: &Call<'_>, sequence: Val) -> Result<Val> {
         seen.insert(row);
         call.env.limits.check_array(seen.len())?;
     }
-    call.array(seen.into_iter().collect())
+    let mut distinct: Vec<&Datum> = seen.iter().collect();
+    stable_sort(&mut distinct, &mut |a, b| Ok(a.compare(b).is_lt()))?;
+    call.array(distinct.into_iter().cloned().collect())
 }

@@ -29,41 +29,49 @@ pub fn out_of_bounds(index: i64) -> Error {
 }
 
 /// A position as `nth` takes it: an integer of 32 bits.
-pub fn position(number: &Datum) -> Result<i32> {
-    let value = number.as_int()?;
-    i32::try_from(value).map_err(|_| Error::logic(format!("Integer too large: {value}")))
+fn position(number: Val) -> Result<i32> {
+    let bt = number.bt;
+    let value = number.into_int()?;
+    i32::try_from(value).map_err(|_| Error::logic(format!("Integer too large: {value}")).at(bt))
 }
 
 fn nth(call: &mut Call<'_>) -> Result<Val> {
     let sequence = call.arg(0)?;
-    let (index, bt) = call.placed(1)?;
-    nth_of(call, sequence, position(&index).at(bt)?)
+    let index = call.arg(1)?;
+    nth_of(call, sequence, index)
 }
 
-/// The element at a position of an array or a stream, or of each group.
-pub fn nth_of(call: &Call<'_>, sequence: Val, index: i32) -> Result<Val> {
+/// The element at a position of an array or a stream, or of each group. The position is only looked at once there is something to
+/// have one in.
+pub fn nth_of(call: &Call<'_>, sequence: Val, index: Val) -> Result<Val> {
     let bt = sequence.bt;
     match sequence.value {
         Value::Stream(stream) if stream.is_grouped() => {
             let groups = grouped::collect(stream, call.env).at(bt)?;
+            if groups.is_empty() {
+                return Ok(Val::grouped(groups, call.bt()));
+            }
+            let index = position(index)?;
             let nth = |(group, items): (Datum, Datum)| Ok((group, nth_element(items.as_array()?, index)?));
             Ok(Val::grouped(groups.into_iter().map(nth).collect::<Result<Groups>>()?, call.bt()))
         }
-        value => {
-            let sequence = Val { value, bt };
-            match &sequence.value {
-                Value::Datum(Datum::Array(items)) => Ok(call.val(nth_element(items, index)?)),
-                Value::Single(row) => Ok(call.val(nth_element(row.get().at(bt)?.as_array()?, index)?)),
-                Value::Table(_) | Value::Slice(_) | Value::Selection(..) => {
-                    let (table, rows) = sequence.into_selection(call.env)?;
-                    let row = SingleSelection::of_row(table, nth_row(call, rows, index)?)?;
-                    Ok(Val { value: Value::Single(row), bt: call.bt() })
-                }
-                _ => {
-                    let rows = sequence.into_stream(call.env)?;
-                    Ok(call.val(nth_row(call, rows, index)?))
-                }
-            }
+        Value::Datum(Datum::Array(items)) => Ok(call.val(nth_element(&items, position(index)?)?)),
+        Value::Table(_) | Value::Slice(_) | Value::Selection(..) => {
+            let (table, rows) = sequence.into_selection(call.env)?;
+            let row = SingleSelection::of_row(table, nth_row(call, rows, position(index)?)?)?;
+            Ok(Val { value: Value::Single(row), bt: call.bt() })
+        }
+        Value::Datum(_) | Value::Stream(_) => {
+            let rows = sequence.into_stream(call.env)?;
+            Ok(call.val(nth_row(call, rows, position(index)?)?))
+        }
+        Value::Single(row) => {
+            let index = position(index)?;
+            Ok(call.val(nth_element(row.get().at(bt)?.as_array()?, index)?))
+        }
+        _ => {
+            position(index)?;
+            Err(sequence.wrong_type("SEQUENCE"))
         }
     }
 }
@@ -77,6 +85,9 @@ fn nth_element(items: &Array, index: i32) -> Result<Datum> {
 fn nth_row(call: &Call<'_>, mut rows: Stream, index: i32) -> Result<Datum> {
     if index < -1 {
         return Err(call.fail(format!("Cannot use an index < -1 ({index}) on a stream.")));
+    }
+    if let Ok(index) = u64::try_from(index) {
+        rows.expect_at_most(index + 1);
     }
     let mut last = None;
     let mut left = index;

@@ -69,6 +69,8 @@ fn offsets_of(call: &mut Call<'_>) -> Result<Val> {
 }
 
 fn is_empty(call: &mut Call<'_>) -> Result<Val> {
-    let first = call.stream(0)?.next(call.env)?;
+    let mut rows = call.stream(0)?;
+    rows.expect_at_most(1);
+    let first = rows.next(call.env)?;
     Ok(call.val(first.is_none().into()))
 }

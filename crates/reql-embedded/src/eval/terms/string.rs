@@ -1,8 +1,8 @@
 //! Strings.
 
 use crate::datum::Datum;
-use crate::datum::text::{self, Separator, regexp, template};
-use crate::error::{At, Result};
+use crate::datum::text::{self, Separator, regexp};
+use crate::error::Result;
 use crate::eval::{Arity, Call, Spec};
 use crate::term::TermType;
 
@@ -12,7 +12,6 @@ pub const TERMS: &[Spec] = &[
     Spec::plain(TermType::Split, Arity::between(1, 3), split),
     Spec::plain(TermType::Upcase, Arity::exactly(1), upcase),
     Spec::plain(TermType::Downcase, Arity::exactly(1), downcase),
-    Spec::plain(TermType::Format, Arity::exactly(2), format_term),
 ];
 
 fn match_term(call: &mut Call<'_>) -> Result<Datum> {
@@ -56,10 +55,4 @@ fn upcase(call: &mut Call<'_>) -> Result<Datum> {
 fn downcase(call: &mut Call<'_>) -> Result<Datum> {
     let text = call.str(0)?;
     Ok(Datum::from(text.to_ascii_lowercase()))
-}
-
-fn format_term(call: &mut Call<'_>) -> Result<Datum> {
-    let pattern = call.str(0)?;
-    let fields = call.datum(1)?;
-    Ok(Datum::from(template::fill(&pattern, &fields).at(call.bt())?))
 }

@@ -1,10 +1,12 @@
 //! Times and the constants of the calendar.
 
+use std::cmp::Ordering;
+
 use crate::datum::Datum;
 use crate::datum::pseudo::TIME;
 use crate::datum::pseudo::time::calendar::{self, Portion, TimeOfDay};
-use crate::datum::pseudo::time::{self, Bound, iso8601};
-use crate::error::{At, Error, Result};
+use crate::datum::pseudo::time::{self, iso8601};
+use crate::error::{At, Bt, Error, Result};
 use crate::eval::terms::table::is_open;
 use crate::eval::{Arity, Call, Determinism, Spec};
 use crate::term::TermType;
@@ -66,15 +68,26 @@ fn now(call: &mut Call<'_>) -> Result<Datum> {
 /// An argument that has to be a time.
 fn time_arg(call: &mut Call<'_>, index: usize) -> Result<Datum> {
     let (time, bt) = call.placed(index)?;
-    if time.is_ptype(TIME) {
-        return Ok(time);
+    as_time(time, bt)
+}
+
+/// Takes a value for a time. Other pseudo-types only turn out to be none when their fields are looked at.
+fn as_time(time: Datum, bt: Bt) -> Result<Datum> {
+    match time.reql_type() {
+        Some(name) if *name == *TIME => Ok(time),
+        Some(_) => time.field(time::EPOCH_TIME).and(Err(not_a_time(&time))),
+        None => Err(not_a_time(&time).at(bt)),
     }
-    Err(Error::logic(format!("Not a TIME pseudotype: `{}`.", time.trunc_print())).at(bt))
+}
+
+fn not_a_time(value: &Datum) -> Error {
+    Error::logic(format!("Not a TIME pseudotype: `{}`.", value.trunc_print()))
 }
 
 fn time_term(call: &mut Call<'_>) -> Result<Datum> {
     let count = call.len();
     if !matches!(count, 4 | 7) {
+        call.arg(0)?;
         return Err(call.fail(format!("Got {count} arguments to TIME (expected 4 or 7).")));
     }
     let date = (int(call, 0)?, int(call, 1)?, int(call, 2)?);
@@ -117,9 +130,9 @@ fn to_iso8601(call: &mut Call<'_>) -> Result<Datum> {
 }
 
 fn in_timezone(call: &mut Call<'_>) -> Result<Datum> {
-    let time = time_arg(call, 0)?;
+    let (time, bt) = call.placed(0)?;
     let zone = call.datum(1)?;
-    time::in_timezone(&time, zone.as_str()?)
+    time::in_timezone(&as_time(time, bt)?, zone.as_str()?)
 }
 
 fn timezone(call: &mut Call<'_>) -> Result<Datum> {
@@ -129,9 +142,15 @@ fn timezone(call: &mut Call<'_>) -> Result<Datum> {
 
 fn during(call: &mut Call<'_>) -> Result<Datum> {
     let (time, left, right) = (time_arg(call, 0)?, time_arg(call, 1)?, time_arg(call, 2)?);
-    let bound = |name, open| Ok(if is_open(call, name, open)? { Bound::Open } else { Bound::Closed });
-    let (left_bound, right_bound) = (bound("left_bound", false)?, bound("right_bound", true)?);
-    Ok(Datum::Bool(time::during(&time, (&left, left_bound), (&right, right_bound))))
+    // A bound is only looked at where it matters.
+    let within = |order: Ordering, name, open| match order {
+        Ordering::Less => Ok(true),
+        Ordering::Equal => is_open(call, name, open).map(|is_open| !is_open),
+        Ordering::Greater => Ok(false),
+    };
+    let is_within = within(time::compare(&left, &time), "left_bound", false)?
+        && within(time::compare(&time, &right), "right_bound", true)?;
+    Ok(Datum::Bool(is_within))
 }
 
 fn date(call: &mut Call<'_>) -> Result<Datum> {

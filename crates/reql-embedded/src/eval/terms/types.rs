@@ -1,5 +1,6 @@
 //! Types: `type_of` and `coerce_to`.
 
+use crate::datum::text::until_nul;
 use crate::datum::{Datum, ObjectBuilder, json, pseudo};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::eval::stream::Stream;
@@ -79,7 +80,7 @@ fn coerce_to(call: &mut Call<'_>) -> Result<Val> {
     let is_null = val.is_null()?;
     let target = call.str(1)?.to_ascii_uppercase();
     if !TARGETS.contains(&&*target) {
-        return Err(call.fail(format!("Unknown Type: {target}")));
+        return Err(call.fail(format!("Unknown Type: {}", until_nul(&target))));
     }
     let is_row = matches!(val.value, Value::Single(_)) && !is_null;
     if passes_as(&val, &target) || is_row && target == "OBJECT" {
@@ -132,6 +133,7 @@ fn coerce_datum(call: &Call<'_>, datum: Datum, bt: Bt, target: &str) -> Result<V
             return call.array(object.iter().map(pair).collect());
         }
         (Datum::Str(text), "NUMBER") => {
+            let text = until_nul(text);
             let number = parse_number(text)
                 .ok_or_else(|| call.fail(format!("Could not coerce `{text}` to NUMBER.")))?;
             Datum::num(number)?

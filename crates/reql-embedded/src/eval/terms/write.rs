@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::accounts::Permission;
-use crate::datum::Datum;
+use crate::datum::{Datum, key};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::eval::stats::Stats;
 use crate::eval::table::TableRef;
 use crate::eval::write::{self, Conflict, Document, Later, ReturnChanges, WriteOptions, Written};
 use crate::eval::{
-    Arity, Call, Determinism, Env, Flags, Keys, Mentioned, Rows, Shortcut, Spec, Stream, Val, Value,
+    Arity, Call, Determinism, Env, Flags, Func, Keys, Mentioned, Rows, Shortcut, Spec, Stream, Val, Value,
 };
 use crate::storage::Durability;
 use crate::term::{RawTerm, TermType};
@@ -33,19 +33,8 @@ pub const TERMS: &[Spec] = &[
 const REPLACE_OPTARGS: &[&str] =
     &["non_atomic", "durability", "return_vals", "return_changes", "ignore_write_hook"];
 
-/// The causes of varying answers that writes may have: the time is the same throughout a query.
-const HARMLESS: Determinism = Determinism::CONSTANT_NOW;
-
-fn options(call: &Call<'_>) -> Result<WriteOptions> {
-    Ok(WriteOptions {
-        durability: durability(call)?,
-        return_changes: return_changes(call)?,
-        ignore_write_hook: call
-            .optarg("ignore_write_hook")?
-            .map(Val::into_bool)
-            .transpose()?
-            .unwrap_or(false),
-    })
+fn ignore_write_hook(call: &Call<'_>) -> Result<bool> {
+    Ok(call.optarg("ignore_write_hook")?.map(Val::into_bool).transpose()?.unwrap_or(false))
 }
 
 /// The durability that a term asks for.
@@ -82,14 +71,7 @@ fn conflict(call: &Call<'_>) -> Result<Conflict> {
     let Some(value) = call.optarg("conflict")? else { return Ok(Conflict::Error) };
     let bt = value.bt;
     if matches!(value.value, Value::Func(_)) {
-        let func = value.into_func(Shortcut::None)?;
-        if !func.determinism().holds_despite(HARMLESS) {
-            return Err(call.fail("The conflict function passed to `insert` must be deterministic."));
-        }
-        if !matches!(func.arity(), Some(0 | 3)) {
-            return Err(call.fail("The conflict function passed to `insert` should expect 3 arguments."));
-        }
-        return Ok(Conflict::Func(func));
+        return value.into_func(Shortcut::None).map(Conflict::Func);
     }
     match &*value.into_str()? {
         "error" => Ok(Conflict::Error),
@@ -102,11 +84,26 @@ fn conflict(call: &Call<'_>) -> Result<Conflict> {
     }
 }
 
+fn check_conflict_function(call: &Call<'_>, func: &Func) -> Result<()> {
+    if !write::is_atomic(func.determinism()) {
+        return Err(call.fail("The conflict function passed to `insert` must be deterministic."));
+    }
+    if !matches!(func.arity(), Some(0 | 3)) {
+        return Err(call.fail("The conflict function passed to `insert` should expect 3 arguments."));
+    }
+    Ok(())
+}
+
 fn insert(call: &mut Call<'_>) -> Result<Val> {
     let table = call.arg(0)?.into_table()?;
+    let return_changes = return_changes(call)?;
     let conflict = conflict(call)?;
-    let options = options(call)?;
+    let durability = durability(call)?;
+    let options = WriteOptions { durability, return_changes, ignore_write_hook: ignore_write_hook(call)? };
     write::check_hook_bypass(call.env, &table, &options)?;
+    if let Conflict::Func(func) = &conflict {
+        check_conflict_function(call, func)?;
+    }
     let mut tally = Tally::default();
     let mut keys = GeneratedKeys { limit: call.env.limits.array, ..GeneratedKeys::default() };
     let documents = documents(call, &table)?;
@@ -122,13 +119,17 @@ fn insert(call: &mut Call<'_>) -> Result<Val> {
 /// What is to be inserted into a table: one object, or the rows of a sequence.
 fn documents(call: &mut Call<'_>, table: &TableRef) -> Result<Rows> {
     let documents = call.arg(1)?;
+    let bt = documents.bt;
+    let document = match &documents.value {
+        Value::Datum(datum) => datum.clone(),
+        Value::Single(row) => row.get().at(bt)?,
+        _ => Datum::Null,
+    };
+    if matches!(document, Datum::Object(_)) {
+        return Ok(Rows::Apart(Stream::of_array(vec![document])));
+    }
     if documents.is_datum() {
-        let bt = documents.bt;
-        let rows = match documents.into_datum()? {
-            object @ Datum::Object(_) => Stream::of_array(vec![object]),
-            other => Val::datum(other, bt).into_stream(call.env)?,
-        };
-        return Ok(Rows::Apart(rows));
+        return documents.into_stream(call.env).map(Rows::Apart);
     }
     let rows = documents.into_stream(call.env)?;
     if call.arg_tables(1).may_overlap(&Mentioned::table(table.name())) {
@@ -186,7 +187,12 @@ impl GeneratedKeys {
     /// The document with a key.
     fn complete(&mut self, table: &TableRef, document: Datum) -> Document {
         let object = match &document {
-            Datum::Object(object) if !object.contains_key(table.primary_key()) => object,
+            // A time can't have another field.
+            Datum::Object(object)
+                if !object.contains_key(table.primary_key()) && document.reql_type().is_none() =>
+            {
+                object
+            }
             _ => return Document { value: document, is_key_generated: false },
         };
         let key = Datum::from(uuid::Uuid::new_v4().to_string());
@@ -215,8 +221,10 @@ impl GeneratedKeys {
 
 fn replace(call: &mut Call<'_>) -> Result<Val> {
     let non_atomic = call.optarg("non_atomic")?.map(Val::into_bool).transpose()?.unwrap_or(false);
-    let options = options(call)?;
-    if !non_atomic && !call.arg_determinism(1).holds_despite(HARMLESS) {
+    let return_changes = return_changes(call)?;
+    let durability = durability(call)?;
+    let options = WriteOptions { durability, return_changes, ignore_write_hook: ignore_write_hook(call)? };
+    if !non_atomic && !write::is_atomic(call.arg_determinism(1)) {
         return Err(
             call.fail("Could not prove argument deterministic.  Maybe you want to use the non_atomic flag?")
         );
@@ -227,6 +235,10 @@ fn replace(call: &mut Call<'_>) -> Result<Val> {
     if let Value::Single(single) = &selection.value {
         write::check_hook_bypass(call.env, single.table(), &options)?;
         let key = single.key().at(selection.bt)?;
+        if single.table().stored().is_some() {
+            // No row can have such a key, so there is nothing to be counted either.
+            key::primary(&key).at(call.bt())?;
+        }
         let written = write::replace(call.env, single.table(), vec![key], &func, &options);
         tally.add(written.at(selection.bt)?, call.env)?;
     } else {
@@ -235,8 +247,7 @@ fn replace(call: &mut Call<'_>) -> Result<Val> {
         let before = call.env.at_this_moment()?;
         let keys = Rows::ahead(rows.then(Keys(table.primary_key().clone())), &before)?;
         // A function that looks at other rows must not see what the write has done to them.
-        let looks_around = !func.determinism().holds_despite(HARMLESS);
-        let env = if looks_around {
+        let env = if !write::is_atomic(func.determinism()) {
             before
         } else {
             drop(before);

@@ -1,6 +1,6 @@
 //! Times as dates and clocks: constructing them from parts and taking them apart.
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime};
 
 use super::zone::{self, Zone};
 use super::{epoch, make, time_logic};
@@ -60,18 +60,25 @@ pub enum Portion {
 /// A part of a time, as clocks in its zone show it.
 pub fn portion(time: &Datum, portion: Portion) -> Result<f64> {
     let (local, _) = local(time)?;
-    let at = from_micros(local)?;
+    let date = || from_micros(local);
     Ok(match portion {
-        Portion::Year => at.year().into(),
-        Portion::Month => at.month().into(),
-        Portion::Day => at.day().into(),
-        Portion::DayOfWeek => at.weekday().number_from_monday().into(),
-        Portion::DayOfYear => at.ordinal().into(),
-        Portion::Hours => at.hour().into(),
-        Portion::Minutes => at.minute().into(),
+        Portion::Year => date()?.year().into(),
+        Portion::Month => date()?.month().into(),
+        Portion::Day => date()?.day().into(),
+        Portion::DayOfWeek => date()?.weekday().number_from_monday().into(),
+        Portion::DayOfYear => date()?.ordinal().into(),
+        Portion::Hours => (clock(local)? / 3600) as f64,
+        Portion::Minutes => (clock(local)? / 60 % 60) as f64,
         // The fraction is that of the seconds since 1970, and so negative before then, in RethinkDB too.
-        Portion::Seconds => f64::from(at.second()) + (epoch(time).fract() * 1000.0).round() / 1000.0,
+        Portion::Seconds => (clock(local)? % 60) as f64 + (epoch(time).fract() * 1000.0).round() / 1000.0,
     })
+}
+
+/// The whole seconds since midnight, which need no calendar. Before its first day, in 4714 BC, they count down, in RethinkDB too.
+fn clock(local: i128) -> Result<i64> {
+    const FIRST_DAY: i128 = -2_440_588 * 86_400 * MICROS;
+    let since = i64::try_from(local - FIRST_DAY).map_err(|_| year_out_of_range())?;
+    Ok(since / MICROS as i64 % 86_400)
 }
 
 /// Midnight of the time's day, in its zone.

@@ -74,29 +74,6 @@ pub fn compare(left: &Datum, right: &Datum) -> Ordering {
     epoch(left).partial_cmp(&epoch(right)).unwrap_or(Ordering::Equal)
 }
 
-/// One end of a range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bound {
-    /// The end itself belongs to the range.
-    Closed,
-    /// The end itself does not.
-    Open,
-}
-
-/// Whether a time lies between two others.
-pub fn during(
-    time: &Datum,
-    (left, left_bound): (&Datum, Bound),
-    (right, right_bound): (&Datum, Bound),
-) -> bool {
-    let inside = |order: Ordering, bound: Bound| match order {
-        Ordering::Less => true,
-        Ordering::Equal => bound == Bound::Closed,
-        Ordering::Greater => false,
-    };
-    inside(compare(left, time), left_bound) && inside(compare(time, right), right_bound)
-}
-
 fn round_to_millis(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }
@@ -180,15 +157,6 @@ mod tests {
         assert_eq!(subtract(&at(0.0), &at(10.0)).unwrap().as_num().unwrap(), -10.0);
         let wrong = add(&at(0.0), &at(10.0)).unwrap_err();
         assert_eq!(wrong.message(), "Expected type NUMBER but found PTYPE<TIME>.");
-    }
-
-    #[test]
-    fn during_minds_its_bounds() {
-        let (a, b) = (at(0.0), at(10.0));
-        assert!(during(&a, (&a, Bound::Closed), (&b, Bound::Open)));
-        assert!(!during(&a, (&a, Bound::Open), (&b, Bound::Open)));
-        assert!(!during(&a, (&a, Bound::Closed), (&a, Bound::Open)));
-        assert!(during(&a, (&a, Bound::Closed), (&a, Bound::Closed)));
     }
 
     #[test]

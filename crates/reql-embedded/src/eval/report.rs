@@ -1,0 +1,107 @@
+//! What a write says of its rows, in the order in which they came.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::env::Env;
+use super::stats::Stats;
+use super::write::ReturnChanges;
+use crate::datum::Datum;
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::Outcome;
+
+/// The row that a write saw, for reports of failures.
+pub(super) type Seen = Arc<Mutex<Datum>>;
+
+/// What it takes to tell what came of each row.
+pub(super) struct Report {
+    env: Env,
+    rows: Vec<Reported>,
+    shown: ReturnChanges,
+}
+
+enum Reported {
+    /// It was not even tried.
+    Refused(Error),
+    /// It was, and this is the row that was there.
+    Tried { seen: Seen, hides_failure: bool },
+}
+
+impl Report {
+    /// Nothing yet.
+    pub(super) fn new(env: &Env, shown: ReturnChanges) -> Self {
+        Report { env: env.clone(), rows: Vec::new(), shown }
+    }
+
+    /// Adds a row that was found wrong without looking at the table.
+    pub(super) fn refused(&mut self, error: Error) {
+        self.rows.push(Reported::Refused(error));
+    }
+
+    /// Adds a row that is being written.
+    pub(super) fn tried(&mut self, seen: Seen, hides_failure: bool) {
+        self.rows.push(Reported::Tried { seen, hides_failure });
+    }
+
+    /// Counts the rows by what came of those that were tried. Those that weren't are counted first, and shown even where other
+    /// failures are not; if none was tried, only the first of them is shown.
+    pub(super) fn of(self, outcomes: Vec<Result<Outcome>>) -> Result<Stats> {
+        let Report { env, rows, shown } = self;
+        let mut stats = Stats::empty();
+        if shown != ReturnChanges::No {
+            stats.show(None, &env)?;
+        }
+        for row in &rows {
+            if let Reported::Refused(error) = row {
+                stats.failed(error);
+            }
+        }
+        let shown_at_most = if outcomes.is_empty() { 1 } else { usize::MAX };
+        let mut outcomes = outcomes.into_iter();
+        for row in rows.into_iter().take(shown_at_most) {
+            match row {
+                Reported::Refused(error) if shown == ReturnChanges::No => drop(error),
+                Reported::Refused(error) => stats.show(Some(failure(&error, Datum::Null)), &env)?,
+                Reported::Tried { seen, hides_failure } => {
+                    let outcome =
+                        outcomes.next().unwrap_or_else(|| Err(Error::internal("A write was lost.")));
+                    let is_failure_shown = shown == ReturnChanges::Always && !hides_failure;
+                    count(&mut stats, outcome, &seen, shown, is_failure_shown, &env)?;
+                }
+            }
+        }
+        Ok(stats)
+    }
+}
+
+fn count(
+    stats: &mut Stats,
+    outcome: Result<Outcome>,
+    seen: &Seen,
+    shown: ReturnChanges,
+    is_failure_shown: bool,
+    env: &Env,
+) -> Result<()> {
+    match outcome {
+        Ok(Outcome { old, new, changed }) => {
+            let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
+            stats.row(&old, &new, changed);
+            if shown == ReturnChanges::Always || changed && shown == ReturnChanges::Yes {
+                stats.show(Some(Datum::object([("old_val", old), ("new_val", new)])), env)?;
+            }
+        }
+        Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
+        Err(error) => {
+            stats.failed(&error);
+            if is_failure_shown {
+                let old = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                stats.show(Some(failure(&error, old)), env)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How a row that could not be written is shown.
+fn failure(error: &Error, old: Datum) -> Datum {
+    Datum::object([("old_val", old.clone()), ("new_val", old), ("error", Datum::str(error.message()))])
+}
