@@ -183,6 +183,56 @@ async fn a_feed_that_nobody_reads_skips_changes() {
 }
 
 #[tokio::test]
+async fn what_nothing_can_be_in_is_followed_in_silence_until_the_table_is_dropped() {
+    let (_server, addr) = server().await;
+    let mut client = Client::connect(addr).await;
+    // Neither the ends of such a range nor its index are looked at.
+    let empty = [
+        json!([78, [table()]]),
+        json!([78, [table()], { "index": "none" }]),
+        json!([182, [table(), 2, 1]]),
+        json!([182, [table(), [181, []], {}], { "index": "rank" }]),
+        json!([39, [[182, [table(), {}, 0]], [69, [[2, [1]], [151, []]]]]]),
+    ];
+    for rows in empty {
+        let options = json!({ "include_initial": true, "include_states": true });
+        let mut reader = Reader::open(addr, json!([152, [rows], options]), json!({})).await;
+        assert_eq!(reader.notes, json!([1, 5]));
+        run(&mut client, upsert(&json!({ "id": 1, "rank": 1 }))).await;
+        for state in ["initializing", "ready"] {
+            assert_eq!(reader.next().await, json!({ "state": state }), "{rows}");
+        }
+        reader.client.query(7, "[2]").await;
+        let mut union = Reader::open(addr, json!([152, [[44, [rows, table()]]]]), json!({})).await;
+        run(&mut client, upsert(&json!({ "id": 1, "rank": 2 }))).await;
+        assert_eq!(union.next().await["new_val"]["rank"], 2, "{rows}");
+        run(&mut client, json!([61, ["t"]])).await;
+        let (token, answer) = reader.client.answer().await;
+        assert_eq!((token, &answer["t"]), (7, &json!(FAILED)), "{rows}: {answer}");
+        run(&mut client, json!([60, ["t"]])).await;
+        run(&mut client, json!([75, [table(), "rank"]])).await;
+    }
+}
+
+#[tokio::test]
+async fn only_a_feed_itself_notes_that_it_tells_its_states() {
+    let (_server, addr) = server().await;
+    let changes = json!([152, [table()], { "include_states": true }]);
+    let one = |parameters: &[u64]| json!([69, [[2, parameters], 1]]);
+    let folded = json!([187, [changes, 0, one(&[1, 2])], { "emit": [69, [[2, [1, 2, 3]], [2, []]]] }]);
+    for (term, notes) in [
+        (changes.clone(), json!([1, 5])),
+        (json!([38, [changes, one(&[1])]]), json!([1, 5])),
+        (json!([71, [changes, 9]]), json!([1])),
+        (folded, json!([1])),
+        (json!([87, [changes, 3]]), json!([1])),
+        (json!([50, [changes, "state", table()]]), json!([1])),
+    ] {
+        assert_eq!(Reader::open(addr, term.clone(), json!({})).await.notes, notes, "{term}");
+    }
+}
+
+#[tokio::test]
 async fn a_stopped_feed_answers_its_continue_and_its_stop() {
     let (_server, addr) = server().await;
     let mut reader = Reader::open(addr, json!([152, [table()]]), json!({})).await;

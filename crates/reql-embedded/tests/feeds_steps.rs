@@ -275,6 +275,37 @@ fn a_write_that_moves_several_entries_is_told_entry_by_entry() {
     assert_eq!(came, [(None, Some((8, 0))), (None, Some((8, 0)))]);
 }
 
+#[test]
+fn what_moves_across_the_reading_of_what_is_there_is_told_as_initial_or_taken_back() {
+    let store = store();
+    let table = indexed_table(&store);
+    write(&table, (0..600).map(|n| put(&row(n, n, &[]))).collect());
+    let mut driven = Driven::open(&table, flat(Some("a"), ALL), &Hook::default(), 100);
+    // Of the parts in which the documents are read, this is in the first one.
+    while driven.known.is_empty() {
+        driven.step();
+    }
+    write(&table, vec![put(&row(5, 597, &[])), put(&row(595, 7, &[])), put(&row(6, 6, &[1])), delete(599)]);
+    driven.drain();
+    let told = |id: i64| -> Vec<String> {
+        let of = |row: &&Datum| {
+            let side = |name| row.get(name).and_then(|side| side.get("id"));
+            [side("old_val"), side("new_val")].contains(&Some(num(id)))
+        };
+        driven
+            .rows
+            .iter()
+            .filter(of)
+            .map(|row| row.get("type").unwrap().as_str().unwrap().to_string())
+            .collect()
+    };
+    assert_eq!(told(5), ["initial", "uninitial", "initial"]);
+    assert_eq!(told(595), ["initial"]);
+    assert_eq!(told(6), ["initial", "change"]);
+    assert_eq!(told(599), [""; 0]);
+    driven.check(&"");
+}
+
 struct Chance(u64);
 
 impl Chance {

@@ -210,14 +210,14 @@ impl TableRef {
             }
             ranges.push(bounds);
         }
+        let watched = Rows::Keys { table: self.clone(), index: index.map(Arc::from), keys: asked };
         if ranges.is_empty() {
-            return Ok(Stream::new(TableSource { scan: Scan::Empty }));
+            return Ok(Stream::new(Watchable { rows: TableSource { scan: Scan::Empty }, watched }));
         }
         let scans = ranges
             .into_iter()
             .map(|bounds| Ok(Stream::new(self.scan(env, index, &bounds, Sorting::Unordered)?)))
             .collect::<Result<_>>()?;
-        let watched = Rows::Keys { table: self.clone(), index: index.map(Arc::from), keys: asked };
         Ok(Stream::new(Watchable { rows: Chain::new(scans), watched }))
     }
 

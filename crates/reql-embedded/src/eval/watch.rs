@@ -7,7 +7,7 @@ use super::env::Env;
 use super::geo_index::GeoIndex;
 use super::stream::{Expansion, Flow, Row, Stage};
 use super::system::SystemTable;
-use super::table::{Backing, Sorting, TableRef, TableSlice};
+use super::table::{Backing, Bounds, Sorting, TableRef, TableSlice};
 use crate::datum::{Datum, key};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::feed::{Extent, Feed, Flat, Kind, Options, Polled, Ranges, Transform, Wake, Window};
@@ -75,7 +75,20 @@ impl Rows {
         index.filter(|index| !self.table().is_primary(Some(index)))
     }
 
+    /// Whether there can't be any.
+    fn is_empty(&self) -> bool {
+        match self {
+            Rows::Slice(slice) => slice.bounds.as_ref().is_some_and(Bounds::is_empty),
+            Rows::Keys { keys, .. } => keys.is_empty(),
+            Rows::Intersecting(..) => false,
+        }
+    }
+
     fn extent(&self) -> Result<Extent> {
+        if self.is_empty() {
+            let (table, ranges) = (stored(self.table())?, Ranges::Points(BTreeMap::new()));
+            return Ok(Extent { table, index: None, ranges, multiplicity: None });
+        }
         match self {
             Rows::Slice(slice) => {
                 let bounds = slice.bounds.clone().unwrap_or_default();
@@ -142,28 +155,29 @@ impl Watched {
         self.rows.table()
     }
 
-    /// With the stages that follow it in a stream. After a limit, only filters may.
-    pub fn then(mut self, stages: &[Arc<dyn Stage>]) -> Result<Self> {
-        if self.limit.is_some() && !stages.iter().all(|stage| stage.is_filter()) {
-            return Err(Error::logic(
-                "Changefeeds are not supported on queries that have a transformation following a `limit` term.  \
-                 Transformations include terms such as `filter`, `map`, `pluck`, etc.  Consider moving the \
-                 transformation before the `limit` term.",
-            ));
-        }
+    /// With the stages that follow it in a stream.
+    pub fn then(mut self, stages: &[Arc<dyn Stage>]) -> Self {
         self.stages.extend(stages.iter().cloned());
-        Ok(self)
+        self
     }
 
-    /// The first of the rows; `None` when they are cut already.
+    /// The first of the rows; `None` when they are cut already, or there can't be any.
     pub fn limited(self, limit: u64) -> Option<Self> {
-        self.limit.is_none().then_some(Watched { limit: Some(limit), ..self })
+        let may_be_cut = self.limit.is_none() && !self.is_empty();
+        may_be_cut.then_some(Watched { limit: Some(limit), ..self })
+    }
+
+    /// Whether there can't be any rows of the store among these. What their bounds are then is of no interest.
+    fn is_empty(&self) -> bool {
+        let is_stored = self.table().stored().is_some();
+        is_stored && self.limit.is_none() && self.rows.is_empty()
     }
 
     /// Starts to follow the changes. `bt` is the term that asks for them.
     pub fn open(self, env: &Env, options: Options, wake: Arc<Wake>, bt: Bt) -> Result<(Kind, Box<dyn Feed>)> {
-        for stage in &self.stages {
-            stage.check_watchable().at(bt)?;
+        let is_empty = self.is_empty();
+        if !is_empty {
+            self.stages.iter().try_for_each(|stage| stage.check_watchable()).at(bt)?;
         }
         let Watched { rows, stages, limit } = self;
         let through: Box<dyn Transform> = Box::new(Through { env: env.clone(), stages });
@@ -176,7 +190,10 @@ impl Watched {
         }
         let Some(limit) = limit else {
             if options.form.offsets {
-                return Err(Error::logic("Cannot include offsets for range subs.").at(Bt::default()));
+                let rows = if is_empty { "empty" } else { "range" };
+                return Err(
+                    Error::logic(format!("Cannot include offsets for {rows} subs.")).at(Bt::default())
+                );
             }
             if let Some(system) = system {
                 if let Some(index) = rows.index() {

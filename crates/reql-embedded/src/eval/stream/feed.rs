@@ -22,6 +22,13 @@ pub struct FeedTraits {
     pub has_states: bool,
 }
 
+impl FeedTraits {
+    /// Of a stream that is made of a feed. Its notes don't tell of states, though its rows may.
+    pub fn remade(self) -> FeedTraits {
+        FeedTraits { has_states: false, ..self }
+    }
+}
+
 /// The rows of a feed.
 pub struct Changes {
     feed: Box<dyn Feed>,

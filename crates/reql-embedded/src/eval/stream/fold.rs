@@ -54,7 +54,7 @@ impl Source for Fold {
     }
 
     fn feed(&self) -> Option<FeedTraits> {
-        self.rows.feed()
+        self.rows.feed().map(FeedTraits::remade)
     }
 
     fn suspend(&mut self) {

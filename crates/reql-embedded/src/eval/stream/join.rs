@@ -50,7 +50,7 @@ impl Source for EqJoin {
     }
 
     fn feed(&self) -> Option<FeedTraits> {
-        self.left.feed()
+        self.left.feed().map(FeedTraits::remade)
     }
 
     fn suspend(&mut self) {

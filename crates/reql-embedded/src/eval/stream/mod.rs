@@ -81,6 +81,11 @@ pub trait Source: Send {
         Err(Error::logic("Cannot call `changes` on an eager stream."))
     }
 
+    /// Fails if `changes` can't follow what becomes of these rows, filters apart.
+    fn check_transformable(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Fails when the rows can't all be read because there is no end of them.
     fn check_finite(&self) -> Result<()> {
         if !self.is_infinite() {
@@ -233,8 +238,11 @@ impl Stream {
 
     /// The rows of the store that these are, for `changes` to follow.
     pub fn watch(&self) -> Result<Vec<Watched>> {
+        if !self.stages.iter().all(|stage| stage.is_filter()) {
+            self.source.check_transformable()?;
+        }
         let watched = self.source.watch()?;
-        watched.into_iter().map(|watched| watched.then(&self.stages)).collect()
+        Ok(watched.into_iter().map(|watched| watched.then(&self.stages)).collect())
     }
 
     /// The next row with its group.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{FeedTraits, Predicate, Source, Stream};
 use crate::datum::{Array, Datum};
-use crate::error::{Bt, Error, ErrorKind, Result};
+use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::eval::env::Env;
 use crate::eval::func::Func;
 use crate::eval::watch::Watched;
@@ -44,17 +44,18 @@ pub struct Slice {
     inner: Stream,
     skip: u64,
     left: Option<u64>,
+    bt: Bt,
 }
 
 impl Slice {
-    /// Without the first `skip` rows, and at most `limit` of the others.
-    pub fn new(mut inner: Stream, skip: u64, limit: Option<u64>) -> Self {
+    /// Without the first `skip` rows, and at most `limit` of the others. `bt` is the term that the rows come from.
+    pub fn new(mut inner: Stream, skip: u64, limit: Option<u64>, bt: Bt) -> Self {
         if skip == 0
             && let Some(limit) = limit
         {
             inner.expect_at_most(limit);
         }
-        Slice { inner, skip, left: limit }
+        Slice { inner, skip, left: limit, bt }
     }
 }
 
@@ -79,22 +80,31 @@ impl Source for Slice {
     }
 
     fn feed(&self) -> Option<FeedTraits> {
-        self.inner.feed().map(|traits| FeedTraits { has_states: false, ..traits })
+        self.inner.feed().map(FeedTraits::remade)
     }
 
     fn watch(&self) -> Result<Vec<Watched>> {
-        let eager = || Error::logic("Cannot call `changes` on an eager stream.");
+        let eager = || Error::logic("Cannot call `changes` on an eager stream.").at(self.bt);
         if self.skip > 0 {
             return Err(eager());
         }
         let watched: [Watched; 1] = self
             .inner
-            .watch()?
+            .watch()
+            .at(self.bt)?
             .try_into()
             .map_err(|_| Error::logic("Cannot call `changes` on a slice of a union."))?;
         let limit = self.left.unwrap_or(u64::MAX);
         let limited = watched.into_iter().map(|watched| watched.limited(limit).ok_or_else(eager));
         limited.collect()
+    }
+
+    fn check_transformable(&self) -> Result<()> {
+        Err(Error::logic(
+            "Changefeeds are not supported on queries that have a transformation following a `limit` term.  \
+             Transformations include terms such as `filter`, `map`, `pluck`, etc.  Consider moving the \
+             transformation before the `limit` term.",
+        ))
     }
 
     fn suspend(&mut self) {
@@ -301,7 +311,7 @@ impl Source for Offsets {
     }
 
     fn feed(&self) -> Option<FeedTraits> {
-        self.inner.feed()
+        self.inner.feed().map(FeedTraits::remade)
     }
 
     fn suspend(&mut self) {

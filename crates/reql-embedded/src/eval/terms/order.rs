@@ -53,9 +53,10 @@ fn order_by_index(call: &Call<'_>, slice: TableSlice, index: Arc<str>, order: Or
         return Ok(Val::slice(slice, call.bt()));
     }
     let (table, index) = (slice.table.clone(), slice.index.clone().unwrap_or_default());
-    // There are no two rows with the same primary key that would have to be put in order.
     let rows = if table.is_primary(Some(&index)) {
-        slice.into_stream(call.env)
+        // No two rows have the same primary key, so there is nothing to put in order. Like the rows of other indexes
+        // that are, these can't be followed by `changes`.
+        slice.into_stream(call.env).map(Stream::new)
     } else {
         slice.into_pairs(call.env).map(|pairs| Stream::new(SortedRuns::new(pairs, index, order)))
     };

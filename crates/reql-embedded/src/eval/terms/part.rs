@@ -30,12 +30,13 @@ fn range(call: &mut Call<'_>) -> Result<Val> {
 
 fn limit(call: &mut Call<'_>) -> Result<Val> {
     let sequence = call.arg(0)?;
+    let bt = sequence.bt;
     let (table, rows) = call.rows(sequence)?;
     let count = call.int(1)?;
     let count = i32::try_from(count).map_err(|_| call.fail(format!("Integer too large: {count}")))?;
     let count = u64::try_from(count)
         .map_err(|_| call.fail(format!("LIMIT takes a non-negative argument (got {count})")))?;
-    call.selection_or_seq(table, Stream::new(Slice::new(rows, 0, Some(count))))
+    call.selection_or_seq(table, Stream::new(Slice::new(rows, 0, Some(count), bt)))
 }
 
 /// `slice(n, -1)` with the right bound closed.

@@ -137,12 +137,13 @@ fn slice(call: &mut Call<'_>) -> Result<Val> {
         return Err(Error::logic("Cannot slice non-sequences.").at(sequence.bt));
     }
     let (skip, limit) = stream_range(call, range)?;
-    let bt = call.bt();
+    let (bt, of) = (call.bt(), sequence.bt);
     match sequence.value {
-        Value::Stream(rows) => call.seq(Stream::new(Slice::new(rows, skip, limit))),
+        Value::Stream(rows) => call.seq(Stream::new(Slice::new(rows, skip, limit, of))),
         _ => {
             let (table, rows) = sequence.into_selection(call.env)?;
-            Ok(Val { value: Value::Selection(table, Stream::new(Slice::new(rows, skip, limit))), bt })
+            let rows = Stream::new(Slice::new(rows, skip, limit, of));
+            Ok(Val { value: Value::Selection(table, rows), bt })
         }
     }
 }

@@ -181,12 +181,7 @@ fn parse_hex(text: &str) -> Option<f64> {
 }
 
 fn coerce_rows(call: &Call<'_>, mut rows: Stream, target: &str) -> Result<Val> {
-    if rows.is_infinite() {
-        return Err(call.fail(
-            "Cannot use an infinite stream with an aggregation function (`reduce`, `count`, etc.) or coerce it to \
-             an array.",
-        ));
-    }
+    rows.check_finite().at(call.bt())?;
     if target != "OBJECT" {
         return Ok(call.val(rows.collect(call.env)?));
     }
