@@ -225,8 +225,8 @@ fn write_escaped(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&bytes[start..]);
 }
 
-/// The value as JSON indented by tabs, the way error messages show it: binary strings alone stay in the line, without a space
-/// before them. Bounds of ranges show by name.
+/// The value as JSON indented by tabs, the way error messages show it: binary strings alone stay in the line,
+/// without a space before them. Bounds of ranges show by name.
 pub fn to_pretty(datum: &Datum) -> String {
     let mut out = Vec::new();
     write_pretty(datum, 0, &mut out);

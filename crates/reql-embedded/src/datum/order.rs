@@ -3,10 +3,11 @@
 //! Between types the names decide: `ARRAY` < `BOOL` < `NULL` < `NUMBER` < `OBJECT` < `PTYPE<BINARY>` < `PTYPE<TIME>` <
 //! `STRING`, with `minval` below and `maxval` above all (RethinkDB's `datum_t::cmp`).
 //!
-//! There are two orders, which differ in one place. RethinkDB compares geometry with objects as an object, but with binary strings by
-//! name, and so puts it after those, although these come after objects. With an object between the two, that goes in circles.
-//! [`Datum::compare`] does as RethinkDB does, for the terms that compare, sort and choose; [`Ord`], for everything that needs an order
-//! to hold on to, puts geometry among the objects. Both find the same values equal.
+//! There are two orders, which differ in one place. RethinkDB compares geometry with objects as an object,
+//! but with binary strings by name, and so puts it after those, although these come after objects. With an
+//! object between the two, that goes in circles. [`Datum::compare`] does as RethinkDB does, for the terms
+//! that compare, sort and choose; [`Ord`], for everything that needs an order to hold on to, puts geometry
+//! among the objects. Both find the same values equal.
 
 use std::cmp::Ordering;
 
@@ -30,8 +31,8 @@ impl Datum {
         }
     }
 
-    /// Compares as ReQL does. Binary strings, geometry and objects can come in a circle, so nothing that needs an order to be one may
-    /// rely on it.
+    /// Compares as ReQL does. Binary strings, geometry and objects can come in a circle, so nothing that
+    /// needs an order to be one may rely on it.
     pub fn compare(&self, other: &Datum) -> Ordering {
         compare::<true>(self, other)
     }

@@ -22,7 +22,7 @@ struct Visible {
     variables: BTreeSet<i64>,
     implicit_depth: u32,
     limits: Limits,
-    /// Whether the server made the term, or what stands around it, out of another one.
+    /// Set when the server made the term, or what stands around it, out of another one.
     generated: bool,
 }
 
@@ -31,8 +31,8 @@ impl Visible {
         Visible { variables: BTreeSet::new(), implicit_depth: 0, limits, generated: false }
     }
 
-    /// The optional arguments of a term, or the fields of an object. Terms that RethinkDB makes keep theirs in a map: in the order of
-    /// their names, and of two with the same name the later one.
+    /// The optional arguments of a term, or the fields of an object. Terms that RethinkDB makes keep theirs
+    /// in a map: in the order of their names, and of two with the same name the later one.
     fn optargs<'a>(&self, raw: &'a RawTerm) -> Cow<'a, [(Arc<str>, RawTerm)]> {
         if !self.generated || raw.optargs.len() < 2 {
             return Cow::Borrowed(&raw.optargs);

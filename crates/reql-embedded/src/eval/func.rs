@@ -8,6 +8,7 @@ use super::scope::{Captured, Scope};
 use super::spec::Determinism;
 use super::term::{Flags, FuncTerm};
 use super::val::Val;
+use crate::datum::text::until_nul;
 use crate::datum::{Datum, pseudo};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::term::{RawTerm, TermType};
@@ -206,7 +207,7 @@ fn matches_object(predicate: &Datum, value: &Datum) -> Result<bool> {
         let found = value
             .as_object()?
             .get(key)
-            .ok_or_else(|| Error::missing(format!("No attribute `{key}` in object.")))?;
+            .ok_or_else(|| Error::missing(format!("No attribute `{}` in object.", until_nul(key))))?;
         let matches = match (&expected, &found) {
             (Datum::Object(_), Datum::Object(_)) => {
                 stacker::maybe_grow(32 * 1024, 1024 * 1024, || matches_object(&expected, &found))?

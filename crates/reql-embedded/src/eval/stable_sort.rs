@@ -1,7 +1,7 @@
 //! The stable sort of libstdc++, comparison by comparison.
 //!
-//! RethinkDB sorts with it, and calls what a query sorts by while it compares. Where that fails, the answer tells of the row that was
-//! looked at first, so the comparisons have to be the same ones in the same order.
+//! RethinkDB sorts with it, and calls what a query sorts by while it compares. Where that fails, the answer
+//! tells of the row that was looked at first, so the comparisons have to be the same ones in the same order.
 
 use crate::error::Result;
 

@@ -4,6 +4,7 @@ use geographiclib_rs::{DirectGeodesic, Geodesic, InverseGeodesic};
 
 use super::geojson::LonLat;
 use crate::datum::Datum;
+use crate::datum::text::until_nul;
 use crate::error::{Error, Result};
 
 /// An ellipsoid of revolution.
@@ -88,7 +89,7 @@ impl Unit {
             "mi" => Ok(Unit::Mile),
             "nm" => Ok(Unit::NauticalMile),
             "ft" => Ok(Unit::Foot),
-            name => Err(Error::logic(format!("Unrecognized distance unit `{name}`."))),
+            name => Err(Error::logic(format!("Unrecognized distance unit `{}`.", until_nul(name)))),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::sphere::{Line, Polygon, Ring, Vector};
 use crate::datum::pseudo::{self, GEOMETRY, Literals, REQL_TYPE};
+use crate::datum::text::until_nul;
 use crate::datum::{Array, Datum, ObjectBuilder, display_g20};
 use crate::error::{Error, Result};
 
@@ -107,7 +108,7 @@ fn ring(points: &[LonLat]) -> Result<Datum> {
     if is_open(points) { positions(&[points, &points[..1]].concat()) } else { positions(points) }
 }
 
-/// Whether the first point has to come again to close the ring.
+/// Tells whether the first point has to come again to close the ring.
 pub fn is_open(points: &[LonLat]) -> bool {
     matches!(points, [first, .., last] if first != last)
 }
@@ -195,7 +196,7 @@ impl Shape {
             )),
             "MultiPoint" | "MultiLineString" | "MultiPolygon" | "GeometryCollection" | "Feature"
             | "FeatureCollection" => Err(Error::logic(format!("GeoJSON type `{kind}` is not supported."))),
-            _ => Err(Error::logic(format!("Unrecognized GeoJSON type `{kind}`."))),
+            _ => Err(Error::logic(format!("Unrecognized GeoJSON type `{}`.", until_nul(kind)))),
         }
     }
 }
@@ -218,7 +219,7 @@ fn expect_type(geojson: &Datum, expected: &str) -> Result<()> {
     if **kind == *expected {
         Ok(())
     } else {
-        Err(Error::logic(format!("Expected geometry of type `{expected}` but found `{kind}`.")))
+        Err(Error::logic(format!("Expected geometry of type `{expected}` but found `{}`.", until_nul(kind))))
     }
 }
 

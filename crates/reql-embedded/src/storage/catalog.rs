@@ -11,6 +11,7 @@ use super::feed::Listeners;
 use super::file;
 use super::index::{Index, IndexCompiler};
 use crate::datum::Datum;
+use crate::datum::text::until_nul;
 use crate::error::{Error, Result};
 
 /// Databases: id to record.
@@ -117,7 +118,11 @@ impl TableEntry {
     }
 
     pub(super) fn index_not_found(&self, name: &str) -> Error {
-        Error::op_failed(format!("Index `{name}` was not found on table `{}`.", self.display_name()))
+        Error::op_failed(format!(
+            "Index `{}` was not found on table `{}`.",
+            until_nul(name),
+            self.display_name()
+        ))
     }
 
     pub(super) fn index_by_id(&self, id: Uuid) -> Option<&Index> {

@@ -131,8 +131,8 @@ fn walk_array(
     walk_children(kind, lists(second, third).at(bt)?, bt, &here, places)
 }
 
-/// The number of a term. Of one that isn't written as an integer RethinkDB takes the lower half of its bits, which names no term that
-/// anybody meant.
+/// The number of a term. Of one that isn't written as an integer RethinkDB takes the lower half of its bits,
+/// which names no term that anybody meant.
 fn term_number(number: f64, notation: Notation) -> i64 {
     match notation {
         Notation::Integer => number as i64,

@@ -6,6 +6,7 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 
 use super::REQL_TYPE;
+use crate::datum::text::until_nul;
 use crate::datum::{Datum, Object};
 use crate::error::{Error, Result};
 
@@ -18,7 +19,7 @@ const LINE: usize = 76;
 /// Reads `{"$reql_type$": "BINARY", "data": base64}`; line breaks in the text are skipped.
 pub fn decode(object: &Object) -> Result<Datum> {
     if let Some(key) = object.keys().find(|key| *key != REQL_TYPE && *key != DATA) {
-        return Err(Error::logic(format!("Invalid binary pseudotype: illegal `{key}` key.")));
+        return Err(Error::logic(format!("Invalid binary pseudotype: illegal `{}` key.", until_nul(key))));
     }
     let data = object
         .get(DATA)

@@ -1,6 +1,7 @@
 //! Geometry: GeoJSON objects. Here only their form is checked; what they mean is the evaluator's business.
 
 use super::REQL_TYPE;
+use crate::datum::text::until_nul;
 use crate::datum::{Datum, Object};
 use crate::error::{Error, Result};
 
@@ -10,7 +11,12 @@ pub(super) fn sanitize(object: Object) -> Result<Datum> {
             "coordinates" => drop(value.as_array()?),
             "type" => drop(value.as_str()?),
             "crs" | REQL_TYPE => {}
-            _ => return Err(Error::logic(format!("Unrecognized field `{key}` found in geometry object."))),
+            _ => {
+                return Err(Error::logic(format!(
+                    "Unrecognized field `{}` found in geometry object.",
+                    until_nul(key)
+                )));
+            }
         }
     }
     for key in ["type", "coordinates"] {

@@ -1,6 +1,7 @@
 //! `r.literal`: replaces a nested object in `merge` and `update` where merging would be the rule.
 
 use super::{LITERAL, Literals, REQL_TYPE};
+use crate::datum::text::until_nul;
 use crate::datum::{Array, Datum, Object, ObjectBuilder};
 use crate::error::{Error, Result};
 
@@ -11,7 +12,7 @@ pub(super) fn sanitize(object: Object, literals: Literals) -> Result<Datum> {
         return Err(stray());
     }
     if let Some(key) = object.keys().find(|key| *key != REQL_TYPE && *key != VALUE) {
-        return Err(Error::logic(format!("Invalid literal term with illegal key `{key}`.")));
+        return Err(Error::logic(format!("Invalid literal term with illegal key `{}`.", until_nul(key))));
     }
     Ok(Datum::Object(object))
 }

@@ -1,7 +1,7 @@
 //! The priority queue of libstdc++, comparison by comparison.
 //!
-//! RethinkDB merges streams with it. Which of several equal rows comes first, and which row a function is called for first, follows
-//! from how it moves its items about.
+//! RethinkDB merges streams with it. Which of several equal rows comes first, and which row a function is
+//! called for first, follows from how it moves its items about.
 
 use crate::error::Result;
 

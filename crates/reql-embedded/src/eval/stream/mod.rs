@@ -43,12 +43,13 @@ pub trait Source: Send {
         false
     }
 
-    /// Whether it is sure before anything is read that there are no rows, or no more.
+    /// Tells whether it is sure before anything is read that there are no rows, or no more.
     fn is_exhausted(&self) -> bool {
         false
     }
 
-    /// Whether each row is worked on where it is stored, before anything is made of all of them (RethinkDB's lazy streams).
+    /// Tells whether each row is worked on where it is stored, before anything is made of all of them
+    /// (RethinkDB's lazy streams).
     fn is_lazy(&self) -> bool {
         false
     }
@@ -206,12 +207,12 @@ impl Stream {
         self.source.is_array() && !self.grouped
     }
 
-    /// Whether it is sure before anything is read that there are no rows, or no more.
+    /// Tells whether it is sure before anything is read that there are no rows, or no more.
     pub fn is_exhausted(&self) -> bool {
         self.waiting.is_empty() && self.source.is_exhausted()
     }
 
-    /// Whether each row is worked on where it is stored.
+    /// Tells whether each row is worked on where it is stored.
     pub fn is_lazy(&self) -> bool {
         self.source.is_lazy()
     }

@@ -113,7 +113,8 @@ pub fn apply(
     apply_or(call, first, elements, on_object, &operation)
 }
 
-/// Does as [`apply`] does, but to a single object what `on_object` does, which may take turns at evaluating and working.
+/// Does as [`apply`] does, but to a single object what `on_object` does, which may take turns at evaluating
+/// and working.
 pub fn apply_or(
     call: &mut Call<'_>,
     first: Val,

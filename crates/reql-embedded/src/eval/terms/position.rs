@@ -41,8 +41,8 @@ fn nth(call: &mut Call<'_>) -> Result<Val> {
     nth_of(call, sequence, index)
 }
 
-/// The element at a position of an array or a stream, or of each group. The position is only looked at once there is something to
-/// have one in.
+/// The element at a position of an array or a stream, or of each group. The position is only looked at once
+/// there is something to have one in.
 pub fn nth_of(call: &Call<'_>, sequence: Val, index: Val) -> Result<Val> {
     let bt = sequence.bt;
     match sequence.value {

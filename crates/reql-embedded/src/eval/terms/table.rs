@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::datum::text::until_nul;
 use crate::datum::{Datum, pseudo};
 use crate::error::{At, Error, Result};
 use crate::eval::system::Identifiers;
@@ -35,9 +36,11 @@ pub fn name(val: Val, what: &str) -> Result<Arc<str>> {
     let bt = val.bt;
     let name = val.into_str()?;
     if !is_name(&name) {
-        return Err(
-            Error::logic(format!("{what} name `{name}` invalid (Use A-Z, a-z, 0-9, _ and - only).")).at(bt)
-        );
+        return Err(Error::logic(format!(
+            "{what} name `{}` invalid (Use A-Z, a-z, 0-9, _ and - only).",
+            until_nul(&name)
+        ))
+        .at(bt));
     }
     Ok(name)
 }

@@ -74,7 +74,8 @@ pub fn portion(time: &Datum, portion: Portion) -> Result<f64> {
     })
 }
 
-/// The whole seconds since midnight, which need no calendar. Before its first day, in 4714 BC, they count down, in RethinkDB too.
+/// The whole seconds since midnight, which need no calendar. Before its first day, in 4714 BC, they count
+/// down, in RethinkDB too.
 fn clock(local: i128) -> Result<i64> {
     const FIRST_DAY: i128 = -2_440_588 * 86_400 * MICROS;
     let since = i64::try_from(local - FIRST_DAY).map_err(|_| year_out_of_range())?;

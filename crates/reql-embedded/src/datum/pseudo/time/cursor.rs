@@ -1,5 +1,6 @@
 //! Reads dates, clock times and offsets digit by digit, with RethinkDB's messages.
 
+use crate::datum::text::until_nul;
 use crate::error::{Error, Result};
 
 /// A position in a text.
@@ -42,7 +43,10 @@ impl<'a> Cursor<'a> {
             ))
         })?;
         let digit = next.to_digit(10).ok_or_else(|| {
-            Error::logic(format!("Invalid date string `{text}` (got `{next}` but expected a digit)."))
+            Error::logic(format!(
+                "Invalid date string `{}` (got `{next}` but expected a digit).",
+                until_nul(text)
+            ))
         })?;
         self.rest = chars.as_str();
         Ok(digit)
@@ -74,6 +78,10 @@ impl<'a> Cursor<'a> {
             return Ok(());
         }
         let (rest, text) = (self.rest, self.text);
-        Err(Error::logic(format!("Garbage characters `{rest}` at end of {what} string `{text}`.")))
+        Err(Error::logic(format!(
+            "Garbage characters `{}` at end of {what} string `{}`.",
+            until_nul(rest),
+            until_nul(text)
+        )))
     }
 }

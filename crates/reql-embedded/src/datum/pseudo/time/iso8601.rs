@@ -10,6 +10,7 @@ use super::cursor::Cursor;
 use super::make;
 use super::zone::{self, Zone};
 use crate::datum::Datum;
+use crate::datum::text::until_nul;
 use crate::error::{Error, Result};
 
 /// Reads a time. The offset `default_zone`, which may be empty, stands in for one that the text lacks.
@@ -83,7 +84,10 @@ impl Date {
                 return Ok(Date::Calendar { year, month, day: 1 });
             }
             if cursor.skip('-') != hyphen {
-                return Err(Error::logic(format!("Date string `{text}` must have 0 or 2 hyphens.")));
+                return Err(Error::logic(format!(
+                    "Date string `{}` must have 0 or 2 hyphens.",
+                    until_nul(text)
+                )));
             }
             Date::Calendar { year, month, day: cursor.digits(2)? }
         };
@@ -126,7 +130,7 @@ impl Clock {
             return Ok(clock);
         }
         if cursor.skip(':') != colon {
-            return Err(Error::logic(format!("Time string `{text}` must have 0 or 2 colons.")));
+            return Err(Error::logic(format!("Time string `{}` must have 0 or 2 colons.", until_nul(text))));
         }
         clock.seconds += cursor.digits(2)?;
         if cursor.skip('.') {

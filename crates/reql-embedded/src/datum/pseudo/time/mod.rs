@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::{REQL_TYPE, TIME};
+use crate::datum::text::until_nul;
 use crate::datum::{Datum, Object};
 use crate::error::{Error, Result};
 
@@ -98,7 +99,7 @@ pub(super) fn sanitize(object: Object) -> Result<Datum> {
             }
             (EPOCH_TIME, _) => reason = Some(wrong_field(key, "number", &value)),
             (TIMEZONE, _) => reason = Some(wrong_field(key, "string", &value)),
-            _ => reason = Some(format!("unrecognized field `{key}`")),
+            _ => reason = Some(format!("unrecognized field `{}`", until_nul(key))),
         }
         break;
     }

@@ -9,6 +9,7 @@ use std::fmt;
 use super::cursor::Cursor;
 use super::time_logic;
 use crate::datum::Datum;
+use crate::datum::text::until_nul;
 use crate::error::{Error, Result};
 
 const HOUR: i64 = 3600;
@@ -19,7 +20,7 @@ const UNNAMED: &str = "UTC";
 /// A time zone as `+hh:mm` or `-hh:mm`. Takes `Z`, `+hh`, `+hhmm` and `+hh:mm`.
 pub fn normalize(text: &str) -> Result<String> {
     if matches!(text, "-00" | "-00:00") {
-        return Err(Error::logic(format!("`{text}` is not a valid time offset.")));
+        return Err(Error::logic(format!("`{}` is not a valid time offset.", until_nul(text))));
     }
     if text == "Z" {
         return Ok("+00:00".into());
@@ -30,7 +31,7 @@ pub fn normalize(text: &str) -> Result<String> {
     } else if cursor.skip('+') {
         '+'
     } else {
-        return Err(Error::logic(format!("Timezone `{text}` does not start with `-` or `+`.")));
+        return Err(Error::logic(format!("Timezone `{}` does not start with `-` or `+`.", until_nul(text))));
     };
     let hours = cursor.digits(2)?;
     if cursor.at_end() {
@@ -41,10 +42,10 @@ pub fn normalize(text: &str) -> Result<String> {
     let minutes = cursor.digits(2)?;
     cursor.finish("timezone")?;
     if hours > 24 {
-        return Err(Error::logic(format!("Hours out of range in `{text}`.")));
+        return Err(Error::logic(format!("Hours out of range in `{}`.", until_nul(text))));
     }
     if minutes > 59 {
-        return Err(Error::logic(format!("Minutes out of range in `{text}`.")));
+        return Err(Error::logic(format!("Minutes out of range in `{}`.", until_nul(text))));
     }
     Ok(format!("{sign}{hours:02}:{minutes:02}"))
 }
@@ -103,7 +104,7 @@ impl Zone {
 }
 
 fn invalid(text: &str) -> Error {
-    Error::logic(format!("Invalid ISO 8601 timezone: `{text}`."))
+    Error::logic(format!("Invalid ISO 8601 timezone: `{}`.", until_nul(text)))
 }
 
 impl fmt::Display for Zone {
