@@ -12,5 +12,6 @@ pub mod fuzz;
 pub mod reql;
 pub mod script;
 pub mod storage;
+pub mod writes;
 
 pub use storage::*;
