@@ -148,6 +148,13 @@ impl Env {
         self
     }
 
+    /// The environment of stored functions, which do the same whatever the options of the query are, and find no data.
+    pub fn for_stored(&self) -> Env {
+        let mut inner = Inner::clone(self);
+        (inner.instance, inner.optargs, inner.limits) = (None, Vec::new(), Limits::default());
+        Env(Arc::new(inner))
+    }
+
     /// The same environment for the cursor, which alone may wait for feeds.
     pub fn for_cursor(mut self) -> Env {
         Arc::make_mut(&mut self.0).is_cursor = true;

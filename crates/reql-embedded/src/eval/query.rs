@@ -161,15 +161,8 @@ const OPTIONS: &[&str] = &[
     "timeout",
     "unit",
     "use_outdated",
-    "user",
     "verify",
     "wait_for",
-    "write_hook",
-    "changes",
-    "read",
-    "write",
-    "connect",
-    "config",
 ];
 
 /// The database of queries that name none: nearly all of them, so it is compiled once.

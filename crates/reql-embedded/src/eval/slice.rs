@@ -242,7 +242,8 @@ impl TableSlice {
         let (_, spec) = self.table.ordered_index(&index)?;
         match self.table.scan(env, Some(&index), &bounds, self.sorting)?.scan {
             Scan::Index(scan) => {
-                Ok(Stream::new(Pairs::new(scan, super::stored::function(&spec.source)?, spec.multi)))
+                let func = super::stored::function(&spec.source)?;
+                Ok(Stream::new(Pairs::new(scan, func, spec.multi, env)))
             }
             scan @ Scan::Empty => Ok(Stream::new(TableSource { scan })),
             Scan::Primary(_) | Scan::Rows(_) => {

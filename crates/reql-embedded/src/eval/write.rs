@@ -252,6 +252,7 @@ fn write_stored(
 ) -> Result<Written> {
     env.require(Permission::Write, table.scope())?;
     let hook = if options.ignore_write_hook { None } else { table.write_hook()? };
+    let hook = hook.map(|func| Hook { func, env: env.for_stored() });
     if hook.is_some() && !env.may_wait {
         // What it does, and how long that takes, nobody knows.
         return Err(Error::would_block());
@@ -264,7 +265,7 @@ fn write_stored(
         match row {
             Ok(row) => {
                 report.tried(seen.clone(), row.hides_failure);
-                mutations.push(mutation(env, table, row, hook.clone(), seen));
+                mutations.push(mutation(table, row, hook.clone(), seen));
             }
             Err(error) => report.refused(error),
         }
@@ -292,15 +293,15 @@ impl Later {
     }
 }
 
-fn mutation(env: &Env, table: &TableRef, row: Row, hook: Option<Func>, seen: Seen) -> Mutation {
+fn mutation(table: &TableRef, row: Row, hook: Option<Hook>, seen: Seen) -> Mutation {
     let Row { encoded_key: key, mut becomes, .. } = row;
-    let (env, primary_key, own_key) = (env.clone(), table.primary_key().clone(), key.clone());
+    let (primary_key, own_key) = (table.primary_key().clone(), key.clone());
     Mutation::new(key, move |old| {
         let old = old.cloned().unwrap_or_default();
         *seen.lock().unwrap_or_else(PoisonError::into_inner) = old.clone();
         let mut new = becomes(&old)?;
         if let Some(hook) = &hook {
-            new = apply_hook(&env, hook, &primary_key, &old, new)?;
+            new = hook.apply(&primary_key, &old, new)?;
         }
         check_replacement(&primary_key, &own_key, &old, &new)?;
         Ok(match (&old, &new) {
@@ -312,21 +313,31 @@ fn mutation(env: &Env, table: &TableRef, row: Row, hook: Option<Func>, seen: See
     })
 }
 
-/// Asks the table's write hook what really becomes of a row (`apply_write_hook` in RethinkDB's `btree.cc`).
-fn apply_hook(env: &Env, hook: &Func, primary_key: &str, old: &Datum, new: Datum) -> Result<Datum> {
-    let id = new.get(primary_key).or_else(|| old.get(primary_key)).unwrap_or_default();
-    let context = Datum::object([("primary_key", id), ("timestamp", env.now()?)]);
-    let modified = hook
-        .call(env, &[context, old.clone(), new.clone()])
-        .map_err(|error| Error::new(error.kind(), format!("Error in write hook: {error}")))?;
-    match (new.is_null(), modified.is_null()) {
-        (true, false) => {
-            Err(Error::op_failed("A write hook function must not turn a deletion into a replace/insert."))
+/// The function that has the last word on what becomes of a row, and where it is called.
+#[derive(Clone)]
+struct Hook {
+    func: Func,
+    env: Env,
+}
+
+impl Hook {
+    /// Asks it what really becomes of a row (`apply_write_hook` in RethinkDB's `btree.cc`).
+    fn apply(&self, primary_key: &str, old: &Datum, new: Datum) -> Result<Datum> {
+        let id = new.get(primary_key).or_else(|| old.get(primary_key)).unwrap_or_default();
+        let context = Datum::object([("primary_key", id), ("timestamp", self.env.now()?)]);
+        let modified = self
+            .func
+            .call(&self.env, &[context, old.clone(), new.clone()])
+            .map_err(|error| Error::new(error.kind(), format!("Error in write hook: {error}")))?;
+        match (new.is_null(), modified.is_null()) {
+            (true, false) => {
+                Err(Error::op_failed("A write hook function must not turn a deletion into a replace/insert."))
+            }
+            (false, true) => {
+                Err(Error::op_failed("A write hook function must not turn a replace/insert into a deletion."))
+            }
+            _ => Ok(modified),
         }
-        (false, true) => {
-            Err(Error::op_failed("A write hook function must not turn a replace/insert into a deletion."))
-        }
-        _ => Ok(modified),
     }
 }
 

@@ -14,18 +14,20 @@ use crate::storage::IndexScan;
 pub struct Pairs {
     scan: IndexScan,
     func: Func,
+    /// Where the function is called.
+    env: Env,
     multi: bool,
 }
 
 impl Pairs {
     /// `func` is the function of the index, `multi` whether it makes an entry of each element of an array.
-    pub fn new(scan: IndexScan, func: Func, multi: bool) -> Self {
-        Pairs { scan, func, multi }
+    pub fn new(scan: IndexScan, func: Func, multi: bool, env: &Env) -> Self {
+        Pairs { scan, func, env: env.for_stored(), multi }
     }
 
     /// The value is computed anew, because the key that the index keeps doesn't tell all of it: the zone of a time.
-    fn value(&self, env: &Env, row: &Datum) -> Result<Datum> {
-        match self.func.call(env, std::slice::from_ref(row))? {
+    fn value(&self, row: &Datum) -> Result<Datum> {
+        match self.func.call(&self.env, std::slice::from_ref(row))? {
             Datum::Array(items) if self.multi => items
                 .iter()
                 .find(|item| key::secondary(item).is_ok_and(|key| key == self.scan.value()))
@@ -39,7 +41,7 @@ impl Source for Pairs {
     fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
         env.view().map_or(Ok(()), |view| self.scan.keep_to(view))?;
         let Some(row) = self.scan.next()? else { return Ok(None) };
-        let value = self.value(env, &row)?;
+        let value = self.value(&row)?;
         Ok(Some(Datum::array(vec![value, row])))
     }
 
