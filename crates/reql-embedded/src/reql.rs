@@ -105,7 +105,8 @@ impl Query for Compiled {
         let env = eval::Env::new(self.instance.clone(), user, interrupt, place == Weight::Heavy);
         match self.evaluate(env) {
             Ok(eval::Answer::Atom(datum)) => {
-                Ok(Answer::Atom { json: atom(Ok(datum), &self.query)?, profile: None })
+                let profile = self.program.get().and_then(eval::Program::profile);
+                Ok(Answer::Atom { json: atom(Ok(datum), &self.query)?, profile })
             }
             Ok(eval::Answer::Later(later)) => {
                 let (query, running) = (self.query.clone(), list());
@@ -146,6 +147,7 @@ impl Cursor for Rows {
         batch.rows = rows;
         batch.done = done;
         batch.notes = notes(self.rows.feed());
+        batch.profile = self.rows.profile();
         Ok(batch)
     }
 

@@ -57,10 +57,12 @@ fn compile_outermost(raw: &RawTerm, visible: &Visible) -> Result<Term> {
 fn compile_in(raw: &RawTerm, visible: &Visible) -> Result<Term> {
     stacker::maybe_grow(64 * 1024, 1024 * 1024, || {
         if let Some(rewritten) = rewritten(raw).at(raw.bt)? {
-            return compile_in(&rewritten, &Visible { generated: true, ..visible.clone() });
+            let mut term = compile_in(&rewritten, &Visible { generated: true, ..visible.clone() })?;
+            term.stands_for = Some(raw.kind);
+            return Ok(term);
         }
         let (shape, determinism) = shape(raw, visible).at(raw.bt)?;
-        Ok(Term { kind: raw.kind, bt: raw.bt, shape, determinism })
+        Ok(Term { kind: raw.kind, stands_for: None, bt: raw.bt, shape, determinism })
     })
 }
 

@@ -11,6 +11,7 @@ use regex::bytes::Regex;
 use super::func::Func;
 #[cfg(feature = "javascript")]
 use super::javascript::Runner;
+use super::profile::{Job, Trace, Work};
 use super::val::Val;
 use crate::accounts::{Permission, Scope};
 use crate::datum::{Datum, pseudo};
@@ -51,6 +52,8 @@ pub struct Inner {
     wake: Arc<Wake>,
     /// Whether this is the environment in which the cursor reads them.
     is_cursor: bool,
+    /// What its profile tells, if it wants one.
+    trace: Option<Arc<Trace>>,
     regexes: Mutex<HashMap<Arc<str>, Regex>>,
 }
 
@@ -132,6 +135,7 @@ impl Env {
             optarg_depth: AtomicU32::new(0),
             wake: Arc::default(),
             is_cursor: false,
+            trace: None,
             regexes: Mutex::default(),
         }))
     }
@@ -152,7 +156,26 @@ impl Env {
     pub fn for_stored(&self) -> Env {
         let mut inner = Inner::clone(self);
         (inner.instance, inner.optargs, inner.limits) = (None, Vec::new(), Limits::default());
+        inner.trace = None;
         Env(Arc::new(inner))
+    }
+
+    /// The same environment with a profile of what is done in it.
+    pub fn with_trace(mut self) -> Env {
+        Arc::make_mut(&mut self.0).trace = Some(Arc::new(Trace::new()));
+        self
+    }
+
+    /// What tells the profile of what is done here, if the query wants one.
+    #[inline]
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_deref()
+    }
+
+    /// Tells of some work until the result is dropped.
+    #[inline]
+    pub fn work(&self, work: Work) -> Option<Job<'_>> {
+        self.trace().and_then(|trace| trace.work(work))
     }
 
     /// The same environment for the cursor, which alone may wait for feeds.
@@ -279,6 +302,7 @@ impl Clone for Inner {
             optarg_depth: AtomicU32::new(self.optarg_depth.load(Ordering::Relaxed)),
             wake: self.wake.clone(),
             is_cursor: self.is_cursor,
+            trace: self.trace.clone(),
             regexes: Mutex::default(),
         }
     }

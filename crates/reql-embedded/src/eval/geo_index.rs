@@ -13,6 +13,7 @@ use super::watch::{Rows, Watched};
 use crate::accounts::Permission;
 use crate::datum::Datum;
 use crate::error::{Error, ErrorKind, Result};
+use crate::eval::profile::Work;
 use crate::geo::nearest::Nearest;
 use crate::geo::{Shape, index};
 use crate::storage::{Direction, IndexScan, KeyRange, Table};
@@ -155,6 +156,7 @@ pub struct Intersecting {
 
 impl Source for Intersecting {
     fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        let _told = env.work(Work::Intersecting);
         while self.repeats == 0 {
             let Some(candidate) = self.candidates.next(env)? else { return Ok(None) };
             let hits = candidate.geometries.iter().filter(|geometry| self.shape.intersects(geometry));
@@ -169,6 +171,10 @@ impl Source for Intersecting {
 
     fn is_lazy(&self) -> bool {
         true
+    }
+
+    fn work(&self) -> Option<Work> {
+        Some(Work::Intersecting)
     }
 
     fn watch(&self) -> Result<Vec<Watched>> {

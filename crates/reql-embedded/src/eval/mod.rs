@@ -13,6 +13,7 @@ mod javascript;
 mod mentioned;
 mod order;
 pub mod pathspec;
+mod profile;
 mod query;
 mod report;
 mod scope;

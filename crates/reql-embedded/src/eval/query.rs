@@ -7,6 +7,7 @@ use super::compile::{compile, compile_constant};
 use super::env::{Env, Limits};
 use super::func::Func;
 use super::grouped;
+use super::profile::Trace;
 use super::scope::Scope;
 use super::stream::{FeedTraits, Portions, Stream};
 use super::term::{Flags, Term};
@@ -45,7 +46,13 @@ impl Program {
         // An error of the query comes before one of its limits.
         let limits = limits(&env);
         let term = compile(raw, limits.as_ref().copied().unwrap_or(env.limits))?;
-        Ok(Program { term, env: env.with_limits(limits?) })
+        let env = env.with_limits(limits?);
+        Ok(Program { term, env: if query.is_profiled { env.with_trace() } else { env } })
+    }
+
+    /// The profile of its evaluation as JSON, if there is one.
+    pub fn profile(&self) -> Option<Vec<u8>> {
+        self.env.trace().map(Trace::to_json)
     }
 
     /// Evaluates the query to its first answer. Where the environment may not wait, its term may be a write and hold no other.
@@ -301,6 +308,10 @@ impl Cursor {
     /// Appends the rows of the next batch as JSON, separated by commas.
     pub fn next_batch(&mut self, out: &mut Vec<u8>) -> Result<Batch> {
         let is_first = std::mem::take(&mut self.is_first);
+        if let Some(trace) = self.env.trace() {
+            // The first batch comes with what it took to make the stream.
+            if is_first { trace.go_on() } else { trace.begin() }
+        }
         if !is_first && !self.env.may_wait && self.feed().is_none() {
             // Only a first batch is made where the connection is served.
             self.env = self.env.clone().where_it_may_wait();
@@ -365,6 +376,11 @@ impl Cursor {
             end => end?,
         };
         Ok(Batch { rows, done })
+    }
+
+    /// The profile of what the last batch took, as JSON, if there is one.
+    pub fn profile(&self) -> Option<Vec<u8>> {
+        self.env.trace().map(Trace::to_json)
     }
 
     /// What kind of changefeed this is, if it is one.

@@ -11,6 +11,7 @@ use super::watch::{Rows, Watched};
 use crate::accounts::Permission;
 use crate::datum::{Chunk, Datum, key};
 use crate::error::{Error, Result};
+use crate::eval::profile::{Job, Work};
 use crate::storage::{self, Direction, KeyRange, View};
 
 /// The rows of a range of a table, read as they are asked for.
@@ -38,13 +39,18 @@ impl TableSource {
 
 impl Source for TableSource {
     fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        let told = self.work().and_then(|work| env.work(work));
         self.keep_to(env.view())?;
-        match &mut self.scan {
-            Scan::Empty => Ok(None),
-            Scan::Primary(scan) => scan.next(),
-            Scan::Index(scan) => scan.next(),
-            Scan::Rows(rows) => Ok(rows.next()),
+        let row = match &mut self.scan {
+            Scan::Empty => None,
+            Scan::Primary(scan) => scan.next()?,
+            Scan::Index(scan) => scan.next()?,
+            Scan::Rows(rows) => rows.next(),
+        };
+        if row.is_none() {
+            drop(told.map(Job::besides));
         }
+        Ok(row)
     }
 
     fn is_exhausted(&self) -> bool {
@@ -61,6 +67,10 @@ impl Source for TableSource {
 
     fn is_table(&self) -> bool {
         matches!(self.scan, Scan::Primary(_) | Scan::Index(_))
+    }
+
+    fn work(&self) -> Option<Work> {
+        Some(if matches!(self.scan, Scan::Index(_)) { Work::IndexRows } else { Work::Rows })
     }
 
     fn read_raw(&mut self, env: &Env, chunk: &mut Chunk) -> Result<bool> {
@@ -107,6 +117,10 @@ impl<S: Source> Source for Watchable<S> {
 
     fn is_table(&self) -> bool {
         self.rows.is_table()
+    }
+
+    fn work(&self) -> Option<Work> {
+        self.rows.work()
     }
 
     fn read_raw(&mut self, env: &Env, chunk: &mut Chunk) -> Result<bool> {

@@ -13,6 +13,7 @@ use super::watch::Rows;
 use crate::accounts::{Permission, SYSTEM_DATABASE, Scope};
 use crate::datum::{Datum, key};
 use crate::error::{Error, Result};
+use crate::eval::profile::{Job, Work};
 use crate::storage::{self, Direction, IndexSpec, IndexStatus};
 
 pub use super::selection::SingleSelection;
@@ -160,6 +161,7 @@ impl TableRef {
 
     /// How many rows there are, without counting where that is possible.
     pub fn len(&self, env: &Env) -> Result<u64> {
+        let _told = env.work(Work::Rows).map(Job::besides);
         env.require(Permission::Read, self.scope())?;
         match self.backing() {
             Backing::Stored(stored) => stored.at(env.view())?.len(),
@@ -184,6 +186,7 @@ impl TableRef {
 
     /// The row with this key, or `null`.
     pub fn get(&self, env: &Env, key: &Datum) -> Result<Datum> {
+        let _told = env.work(Work::Row);
         let row = match self.backing() {
             Backing::Stored(stored) => {
                 let key = key::primary(key)?;

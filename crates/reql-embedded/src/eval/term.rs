@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::call::Call;
 use super::env::Env;
 use super::func::Func;
+use super::profile::{Job, Task, Trace, Work};
 use super::scope::Scope;
 use super::spec::{Determinism, Grouping, Plain, Spec};
 use super::val::Val;
@@ -18,6 +19,8 @@ use crate::term::{RawTerm, TermType};
 pub struct Term {
     /// Which term of the protocol it is.
     pub kind: TermType,
+    /// Which term the client wrote, if it stands for another one.
+    pub stands_for: Option<TermType>,
     /// Its place in the query.
     pub bt: Bt,
     /// Whether it gives the same answer each time.
@@ -104,7 +107,30 @@ impl Flags {
 impl Term {
     /// Evaluates the term. An error without a place gets this one.
     pub fn eval(&self, env: &Env, scope: &Scope<'_>, flags: Flags) -> Result<Val> {
-        stacker::maybe_grow(64 * 1024, 1024 * 1024, || self.eval_here(env, scope, flags)).at(self.bt)
+        let eval = || stacker::maybe_grow(64 * 1024, 1024 * 1024, || self.eval_here(env, scope, flags));
+        env.trace().map_or_else(eval, |trace| self.told(trace, eval)).at(self.bt)
+    }
+
+    /// Does something that evaluates it, and tells of that.
+    #[cold]
+    fn told<T>(&self, trace: &Trace, eval: impl FnOnce() -> T) -> T {
+        let _told = self.tell(trace);
+        eval()
+    }
+
+    /// Tells of its evaluation until the result is dropped: from its last part to its first.
+    fn tell<'a>(&self, trace: &'a Trace) -> (Option<Job<'a>>, Option<Task<'a>>, Option<Task<'a>>) {
+        let outer = self.stands_for.and_then(|kind| trace.term(kind));
+        let task = trace.term(self.kind);
+        let work = match (self.kind, &self.shape) {
+            (TermType::MakeArray, Shape::Datum(Datum::Array(items))) => Some(Work::Array(items.len())),
+            (TermType::MakeArray, Shape::Op { args, .. }) => Some(Work::Array(args.len())),
+            (TermType::MakeObj, Shape::Datum(Datum::Object(fields))) => Some(Work::Object(fields.len())),
+            (TermType::MakeObj, Shape::Object(fields)) => Some(Work::Object(fields.len())),
+            _ => None,
+        };
+        let work = work.filter(|work| !matches!(work, Work::Array(0) | Work::Object(0)));
+        (work.and_then(|work| trace.work(work)), task, outer)
     }
 
     /// Evaluates the term to a plain value, with the term that made it. Literals and variables are only looked at.
@@ -116,8 +142,8 @@ impl Term {
         flags: Flags,
     ) -> Result<(Cow<'a, Datum>, Bt)> {
         match self.peek(scope) {
-            Some(datum) => Ok((Cow::Borrowed(datum), self.bt)),
-            None => self.look_deeper(env, scope, flags),
+            Some(datum) if env.trace().is_none() => Ok((Cow::Borrowed(datum), self.bt)),
+            _ => self.look_deeper(env, scope, flags),
         }
     }
 
@@ -138,7 +164,8 @@ impl Term {
         scope: &'a Scope<'_>,
         flags: Flags,
     ) -> Result<(Cow<'a, Datum>, Bt)> {
-        stacker::maybe_grow(64 * 1024, 1024 * 1024, || self.look_here(env, scope, flags)).at(self.bt)
+        let look = || stacker::maybe_grow(64 * 1024, 1024 * 1024, || self.look_here(env, scope, flags));
+        env.trace().map_or_else(look, |trace| self.told(trace, look)).at(self.bt)
     }
 
     fn look_here<'a>(

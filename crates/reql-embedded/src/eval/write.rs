@@ -15,6 +15,7 @@ use super::term::Flags;
 use crate::accounts::Permission;
 use crate::datum::{Datum, key};
 use crate::error::{Bt, Error, ErrorKind, Result};
+use crate::eval::profile::Work;
 use crate::storage::{self, Change, Durability, Mutation, Started};
 
 /// What a write may be told.
@@ -190,6 +191,7 @@ pub enum Written {
 
 /// Writes rows in order. Some may be errors, which were found without looking at the table.
 fn write(env: &Env, table: &TableRef, rows: Vec<Result<Row>>, options: &WriteOptions) -> Result<Written> {
+    let _told = env.work(Work::Write);
     match table.backing() {
         Backing::Stored(stored) => write_stored(env, table, stored, rows, options),
         Backing::System(_) if !env.may_wait => Err(Error::would_block()),

@@ -2,6 +2,7 @@
 
 use crate::datum::syntax::{self, Arena, Json};
 use crate::engine::Error;
+use crate::term::static_flag;
 
 /// What a frame asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +32,6 @@ pub struct Envelope<'a> {
     pub optargs: &'a [(&'a str, Json<'a>)],
 }
 
-/// The number of the term DATUM: optional arguments may come wrapped in it.
-const TERM_DATUM: f64 = 1.0;
-
 impl<'a> Envelope<'a> {
     /// Takes a payload apart; what it is made of goes into the arena.
     pub fn parse(payload: &'a [u8], arena: &'a Arena) -> Result<Self, Error> {
@@ -61,8 +59,7 @@ impl<'a> Envelope<'a> {
                 return Err(malformed(format!("Expected global optargs as an object, but found {found}.")));
             }
         };
-        let noreply =
-            optargs.iter().find(|(name, _)| *name == "noreply").is_some_and(|(_, value)| is_true(value));
+        let noreply = static_flag(optargs, "noreply");
         Ok(Self { kind, noreply, term, optargs })
     }
 }
@@ -83,15 +80,6 @@ fn query_type(number: Option<Json<'_>>) -> Result<QueryType, Error> {
             let found = other.as_ref().map_or("NULL", Json::type_name);
             Err(malformed(format!("Expected a query type as a number, but found {found}.")))
         }
-    }
-}
-
-/// A flag that must be known before the query is compiled: anything but a plain `true` is false.
-fn is_true(value: &Json<'_>) -> bool {
-    match value {
-        Json::Bool(flag) => *flag,
-        Json::Array(term) => matches!(term, [Json::Num(TERM_DATUM, _), Json::Bool(true)]),
-        _ => false,
     }
 }
 

@@ -11,6 +11,6 @@ mod wire;
 pub use backtrace::{Backtraces, Frame};
 pub use display::{as_javascript, function_as_javascript, parameter_names};
 pub use kind::TermType;
-pub use query::Query;
+pub use query::{Query, static_flag};
 pub use raw::RawTerm;
 pub use wire::Written;

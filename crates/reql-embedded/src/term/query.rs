@@ -15,6 +15,19 @@ pub struct Query {
     pub places: Backtraces,
     /// The global options: `db`, `durability`, `array_limit` and so on.
     pub optargs: Vec<(Arc<str>, RawTerm)>,
+    /// Whether its answers come with a profile.
+    pub is_profiled: bool,
+}
+
+/// A global option that must be known before the query is compiled: anything but a plain `true` is false.
+pub fn static_flag(optargs: &[(&str, Json<'_>)], name: &str) -> bool {
+    const DATUM: f64 = 1.0;
+    optargs.iter().find(|(found, _)| *found == name).is_some_and(|(_, value)| match value {
+        Json::Bool(flag) => *flag,
+        // It may come as a term.
+        Json::Array(term) => matches!(term, [Json::Num(DATUM, _), Json::Bool(true)]),
+        _ => false,
+    })
 }
 
 impl Query {
@@ -24,6 +37,7 @@ impl Query {
         let term = term.map(|term| RawTerm::parse(term, &mut places));
         // Errors in options have no place to point at, so their places go nowhere.
         let mut nowhere = Backtraces::default();
+        let is_profiled = static_flag(optargs, "profile");
         let optargs = optargs
             .iter()
             .map(|&(name, value)| {
@@ -32,11 +46,15 @@ impl Query {
                 Ok((Arc::from(name), term))
             })
             .collect::<Result<_>>()?;
-        Ok(Query { term, places, optargs })
+        Ok(Query { term, places, optargs, is_profiled })
     }
 
-    /// Whether evaluating it probably takes microseconds, whatever the data, and needs no waiting.
+    /// Whether evaluating it probably takes microseconds, whatever the data, and needs no waiting. One that is profiled
+    /// waits for its writes, to tell how long they took.
     pub fn is_light(&self) -> bool {
+        if self.is_profiled {
+            return false;
+        }
         match &self.term {
             Some(Ok(term)) => weight::is_light(term),
             _ => true,

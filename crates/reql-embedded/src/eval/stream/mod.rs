@@ -29,6 +29,7 @@ use super::env::Env;
 use super::watch::Watched;
 use crate::datum::{Chunk, Datum};
 use crate::error::{Error, Result};
+use crate::eval::profile::Work;
 
 /// Where rows come from.
 pub trait Source: Send {
@@ -60,6 +61,11 @@ pub trait Source: Send {
     /// Whether the rows can be read as they are stored, which is sooner done than anything with them.
     fn is_table(&self) -> bool {
         false
+    }
+
+    /// What a profile tells of the reading of rows, if they are those of a table.
+    fn work(&self) -> Option<Work> {
+        None
     }
 
     /// Reads a row as it is stored; false at the end. Only for what is a table.
@@ -248,6 +254,9 @@ impl Stream {
 
     /// The next row with its group.
     pub fn next_row(&mut self, env: &Env) -> Result<Option<Row>> {
+        if let Some(trace) = env.trace() {
+            trace.flow();
+        }
         loop {
             env.check_interrupt()?;
             let (row, stage) = match self.waiting.last_mut() {
@@ -271,6 +280,9 @@ impl Stream {
 
     /// Takes a row through the stages from one on. What it expands to waits.
     fn advance(&mut self, env: &Env, mut row: Row, from: usize) -> Result<Option<Row>> {
+        // Tables do this where the rows are.
+        let is_told = !self.stages.is_empty() && self.source.work().is_none();
+        let _told = if is_told { env.work(Work::Stream) } else { None };
         for (at, stage) in self.stages.iter().enumerate().skip(from) {
             match stage.apply(env, row)? {
                 Flow::Keep(kept) => row = kept,

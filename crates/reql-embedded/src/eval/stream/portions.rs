@@ -87,6 +87,8 @@ impl<'a, T: Send + 'static> Portions<'a, T> {
         work: impl Fn(Stream, &Env) -> T + Send + Sync + 'static,
     ) -> Option<Self> {
         let is_open = env.may_wait && stream.waiting.is_empty() && stream.source.is_table();
+        // A profile tells what one thread does.
+        let is_open = is_open && env.trace().is_none();
         let is_pure = is_open && stream.stages.iter().all(|stage| stage.is_pure());
         is_pure.then(|| Portions {
             stream,
