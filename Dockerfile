@@ -1,24 +1,64 @@
-FROM rust:1.95-slim-bookworm AS build
+# Two images: the service, and with `--target reql-embedded` the database that it has for development.
+ARG VERSION=0.1.0
+
+FROM rust:1.95-slim-bookworm AS source
 WORKDIR /src
 # The image has this toolchain already; the file would make rustup look for another.
 ENV RUSTUP_TOOLCHAIN=1.95.0
+# All that a program needs is in its file, so that its image needs nothing else.
+ENV RUSTFLAGS="-C target-feature=+crt-static"
+# Whom it runs as. Kubernetes wants a number to see that it isn't root.
+ENV OWNER=10001
+
+FROM source AS build
 # What is downloaded and what is compiled outlive the build, so that a change of source compiles only the source.
 RUN --mount=type=bind,target=/src \
     --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/target \
-    cargo build --release --locked --bin warp-reql --target-dir /target \
-    && cp /target/release/warp-reql /usr/local/bin/warp-reql
+    --mount=type=cache,target=/target,sharing=locked \
+    host=$(rustc -vV | sed -n 's/^host: //p') \
+    && cargo build --release --locked --package warp-reql --bin warp-reql --target "$host" --target-dir /target \
+    && install -D "/target/$host/release/warp-reql" /image/usr/local/bin/warp-reql \
+    && install -D --mode=644 Settings.toml /image/var/lib/warp-reql/Settings.toml \
+    && install --directory --owner="$OWNER" --group="$OWNER" /image/var/lib/warp-reql/data
 
-FROM debian:bookworm-slim
-RUN useradd --system --uid 10001 --no-create-home warp-reql \
-    && install --directory --owner=warp-reql /var/lib/warp-reql
-COPY --from=build /usr/local/bin/warp-reql /usr/local/bin/warp-reql
-# The working directory: Settings.toml is looked for here, and an embedded database keeps its data below it.
+FROM source AS build-reql-embedded
+RUN --mount=type=bind,target=/src \
+    --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/target,sharing=locked \
+    host=$(rustc -vV | sed -n 's/^host: //p') \
+    && cargo build --release --locked --package reql-embedded --target "$host" --target-dir /target \
+    && install -D "/target/$host/release/reql-embedded" /image/usr/local/bin/reql-embedded \
+    && install --directory --owner="$OWNER" --group="$OWNER" /image/data
+
+FROM scratch AS reql-embedded
+COPY --from=build-reql-embedded /image /
+ARG VERSION
+ARG REVISION
+LABEL org.opencontainers.image.title="reql-embedded" \
+    org.opencontainers.image.description="RethinkDB's protocol and query language on one file" \
+    org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+    org.opencontainers.image.version="$VERSION" \
+    org.opencontainers.image.revision="$REVISION"
+# Where RethinkDB's own image keeps its data, too.
+WORKDIR /data
+USER 10001:10001
+EXPOSE 28015
+ENTRYPOINT ["/usr/local/bin/reql-embedded", "--bind", "all"]
+
+FROM scratch AS warp-reql
+COPY --from=build /image /
+ARG VERSION
+ARG REVISION
+LABEL org.opencontainers.image.title="warp-reql" \
+    org.opencontainers.image.description="A JSON service over RethinkDB" \
+    org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+    org.opencontainers.image.version="$VERSION" \
+    org.opencontainers.image.revision="$REVISION"
+# Settings.toml is looked for here, and an embedded database keeps its data below it, in `data`: the place for a volume.
 WORKDIR /var/lib/warp-reql
-COPY Settings.toml .
-USER warp-reql
+USER 10001:10001
 # Production wants a choice: APP_AUTH=database, or APP_ALLOW_ANONYMOUS=true.
 ENV APP_PROFILE=production
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["warp-reql", "health"]
-ENTRYPOINT ["warp-reql"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["/usr/local/bin/warp-reql", "health"]
+ENTRYPOINT ["/usr/local/bin/warp-reql"]
