@@ -246,10 +246,14 @@ impl Stream {
     /// The rows of the store that these are, for `changes` to follow.
     pub fn watch(&self) -> Result<Vec<Watched>> {
         if !self.stages.iter().all(|stage| stage.is_filter()) {
-            self.source.check_transformable()?;
+            self.check_transformable()?;
         }
         let watched = self.source.watch()?;
         Ok(watched.into_iter().map(|watched| watched.then(&self.stages)).collect())
+    }
+
+    fn check_transformable(&self) -> Result<()> {
+        self.source.check_transformable()
     }
 
     /// The next row with its group.

@@ -178,6 +178,10 @@ impl Source for Chain {
         Ok(watched.into_iter().flatten().collect())
     }
 
+    fn check_transformable(&self) -> Result<()> {
+        self.streams.iter().try_for_each(Stream::check_transformable)
+    }
+
     fn is_lazy(&self) -> bool {
         !self.streams.is_empty() && self.streams.iter().all(Stream::is_lazy)
     }
