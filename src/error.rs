@@ -97,6 +97,8 @@ pub enum Error {
         /// The types it can have.
         expected: String,
     },
+    /// The body comes in an encoding such as gzip.
+    UnsupportedEncoding,
     /// The database refused the document; says why, in the database's words.
     Refused(String),
     /// No connection to the database could be opened; says why, in the driver's words.
@@ -234,7 +236,7 @@ impl Error {
             Error::HeadersTooLarge { .. } => Code::HeadersTooLarge,
             Error::TooManyRequests { .. } => Code::TooManyRequests,
             Error::RequestTimeout(_) => Code::RequestTimeout,
-            Error::UnsupportedMediaType { .. } => Code::UnsupportedMediaType,
+            Error::UnsupportedMediaType { .. } | Error::UnsupportedEncoding => Code::UnsupportedMediaType,
             Error::Refused(_) => Code::Refused,
             Error::Unreachable(_) => Code::DatabaseUnreachable,
             Error::Exhausted(_) => Code::ConnectionsExhausted,

@@ -324,6 +324,34 @@ async fn bulk_inserts_tell_what_became_of_each() {
 }
 
 #[tokio::test]
+async fn a_document_that_is_refused_in_bulk_says_more_than_its_code() {
+    let api = Api::start().await;
+    let response = api.send("POST", DOCS, &json!([{"id": "x".repeat(128)}, {"id": 1}])).await;
+    let outcome = &body(&response)[0];
+    assert_eq!((response.status().as_u16(), &outcome["code"]), (207, &json!("refused")), "{outcome}");
+    assert!(outcome["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{outcome}");
+}
+
+#[tokio::test]
+async fn a_single_document_may_be_merged_or_replaced_too() {
+    let api = Api::start().await;
+    let send = async |prefer: &str, document: &Value| {
+        let headers = [("content-type", "application/json"), ("prefer", prefer)];
+        api.with("POST", DOCS, &headers, document.to_string().as_bytes()).await
+    };
+    let created = send("resolution=merge-duplicates", &json!({"id": 1, "a": 1})).await;
+    assert_eq!((created.status().as_u16(), header(&created, "location")), (201, "/tables/heroes/docs/1"));
+    assert_eq!(header(&created, "preference-applied"), "resolution=merge-duplicates");
+    let merged = send("resolution=merge-duplicates", &json!({"id": 1, "b": 2})).await;
+    assert_eq!((merged.status().as_u16(), body(&merged)), (200, json!({"id": 1, "a": 1, "b": 2})));
+    let replaced = send("resolution=replace-duplicates, return=minimal", &json!({"id": 1, "c": 3})).await;
+    assert_eq!((replaced.status().as_u16(), replaced.body().len()), (204, 0));
+    assert_eq!(header(&replaced, "preference-applied"), "return=minimal, resolution=replace-duplicates");
+    assert_eq!(body(&api.call("GET", "/tables/heroes/docs/1").await), json!({"id": 1, "c": 3}));
+    problem(&send("resolution=other", &json!({"id": 1})).await, 409, "conflict");
+}
+
+#[tokio::test]
 async fn many_are_changed_and_deleted_by_filter() {
     let api = Api::start().await;
     heroes(&api).await;

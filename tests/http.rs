@@ -145,7 +145,15 @@ async fn preflights_tell_the_methods_of_their_path() {
     assert_eq!(response.status(), 204);
     assert_eq!(header(&response, "access-control-allow-methods"), header(&response, "allow"));
     assert!(header(&response, "access-control-allow-methods").contains("PUT"));
-    for name in ["if-match", "content-type", "authorization"] {
+    for name in [
+        "if-match",
+        "content-type",
+        "authorization",
+        "cache-control",
+        "pragma",
+        "x-requested-with",
+        "traceparent",
+    ] {
         assert!(header(&response, "access-control-allow-headers").contains(name), "{name}");
     }
     let plain = api.call("OPTIONS", DOC).await;
@@ -213,16 +221,106 @@ async fn long_answers_are_compressed_for_who_accepts_it() {
         let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("an end of the head");
         (String::from_utf8_lossy(&answer[..end]).into_owned(), answer.len() - end - 4)
     };
+    let plain = header(&api.call("GET", DOC).await, "etag").trim_matches('"').to_owned();
     for (accepted, encoding) in [("gzip", "gzip"), ("br", "br"), ("gzip;q=0.5, br", "br")] {
         let (head, length) = head(DOC, accepted).await;
         assert!(
             head.contains(&format!("content-encoding: {encoding}")) && length < 500,
             "{accepted}: {head}"
         );
-        assert!(head.contains("vary: accept-encoding") && head.contains("etag: "), "{head}");
+        // Other bytes have another strong tag.
+        assert!(head.contains(&format!("etag: \"{plain}-{encoding}\"")), "{head}");
+        assert!(head.contains("vary: accept-encoding"), "{head}");
+        let tag = format!("\"{plain}-{encoding}\"");
+        let known = request("GET", DOC, &format!("Accept-Encoding: {accepted}\r\nIf-None-Match: {tag}\r\n"));
+        let known = String::from_utf8(raw(addr, known.as_bytes()).await).expect("text");
+        assert!(known.starts_with("HTTP/1.1 304 ") && known.contains(&format!("etag: {tag}")), "{known}");
+        assert!(known.contains("vary: accept-encoding"), "{known}");
+        let same = api.with("PATCH", DOC, &[("if-match", &tag)], b"{}").await;
+        assert_eq!(same.status(), 200, "it is a tag of the document: {:?}", same.body());
     }
+    let (whole, _) = head(DOC, "identity").await;
+    assert!(
+        whole.contains(&format!("etag: \"{plain}\"")) && whole.contains("vary: accept-encoding"),
+        "{whole}"
+    );
     for (path, accepted) in [(DOC, "identity"), (DOC, "gzip;q=0"), ("/health/live", "gzip")] {
         let (head, _) = head(path, accepted).await;
         assert!(!head.contains("content-encoding"), "{path} {accepted}: {head}");
     }
+}
+
+#[tokio::test]
+async fn a_request_names_its_host_once() {
+    let api = offline(Cors::Off).await;
+    let serving = api.serve().await;
+    for (head, status) in [
+        ("GET /health/live HTTP/1.1\r\n", 400),
+        ("GET /health/live HTTP/1.1\r\nHost: a\r\nHost: a\r\n", 400),
+        ("GET /health/live HTTP/1.0\r\nHost: a\r\nHost: b\r\n", 400),
+        ("GET /health/live HTTP/1.1\r\nHost: a/b\r\n", 400),
+        ("GET /health/live HTTP/1.1\r\nHost: me@a\r\n", 400),
+        ("GET /health/live HTTP/1.1\r\nHost: a:80\r\n", 200),
+        ("GET /health/live HTTP/1.1\r\nHost: [::1]:80\r\n", 200),
+        ("GET /health/live HTTP/1.1\r\nHost:\r\n", 200),
+        ("GET /health/live HTTP/1.0\r\n", 200),
+        ("GET http://a/health/live HTTP/1.1\r\nHost: a\r\n", 200),
+    ] {
+        let answer = raw(serving.addr, format!("{head}Connection: close\r\n\r\n").as_bytes()).await;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert_eq!(answer.split(' ').nth(1), Some(status.to_string().as_str()), "{head}: {answer}");
+        assert!(status == 200 || answer.contains("\"code\":\"bad-request\""), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn encoded_bodies_are_not_guessed_at() {
+    let api = Api::start().await;
+    for encoding in ["gzip", "br", "deflate", "gzip, identity", "x"] {
+        let headers = [("content-type", "application/json"), ("content-encoding", encoding)];
+        for (method, path) in [
+            ("POST", "/tables"),
+            ("POST", DOCS),
+            ("PUT", DOC),
+            ("PATCH", DOC),
+            ("PATCH", "/tables/heroes/docs?all=true"),
+        ] {
+            let response = api.with(method, path, &headers, b"{}").await;
+            support::problem(&response, 415, "unsupported-media-type");
+            assert_eq!(header(&response, "accept-encoding"), "identity", "{method} {path}");
+        }
+    }
+    let plain = [("content-type", "application/json"), ("content-encoding", "Identity")];
+    assert_eq!(api.with("PUT", DOC, &plain, b"{}").await.status(), 201);
+}
+
+#[tokio::test]
+async fn what_is_liked_best_is_answered() {
+    const LINES: &str = "application/x-ndjson";
+    const EVENTS: &str = "text/event-stream";
+    let api = Api::start().await;
+    api.send("PUT", DOC, &json!({})).await;
+    for (accept, kind) in [
+        ("application/x-ndjson;q=0.9, application/json", "application/json"),
+        ("application/x-ndjson, application/json;q=0.9", LINES),
+        ("text/event-stream;q=0.1, application/json", "application/json"),
+        ("text/event-stream;q=0, application/x-ndjson;q=0.1", LINES),
+        ("*/*", "application/json"),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let response = api.with(method, DOCS, &[("accept", accept)], b"").await;
+            assert_eq!(
+                (response.status().as_u16(), header(&response, "content-type")),
+                (200, kind),
+                "{accept}"
+            );
+        }
+    }
+    for path in [DOCS, DOC, "/tables/heroes/changes"] {
+        let head = api.with("HEAD", path, &[("accept", EVENTS)], b"").await;
+        assert_eq!((head.status().as_u16(), header(&head, "content-type")), (200, EVENTS), "{path}");
+        let missing = api.with("HEAD", &path.replace("heroes", "none"), &[("accept", EVENTS)], b"").await;
+        assert_eq!(missing.status(), 404, "{path}");
+    }
+    assert_eq!(api.database.stats().in_use, 0, "no feed was opened");
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use warp::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use warp::http::header::{
+    ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use warp::http::{Method, StatusCode};
 use warp::reply::{Reply, Response};
 
@@ -183,6 +185,7 @@ fn detail(error: &Error) -> String {
         Error::TooManyRequests { limit } => format!("{limit} requests are being answered already."),
         Error::RequestTimeout(limit) => format!("The request took longer than {}.", seconds(*limit)),
         Error::UnsupportedMediaType { expected } => format!("The body must be of a type among {expected}."),
+        Error::UnsupportedEncoding => "The body must not be encoded.".to_owned(),
         Error::Refused(_) => "The database refused the document.".to_owned(),
         Error::Unreachable(_) => "The database cannot be reached.".to_owned(),
         Error::Exhausted(waited) => {
@@ -240,6 +243,7 @@ fn hint(error: &Error) -> Option<&'static str> {
         Error::KeyInUse => Some("Wait for its answer, then repeat the request."),
         Error::KeyReused => Some("Take a new key for each new request."),
         Error::UnsupportedMediaType { .. } => Some("Set the Content-Type header."),
+        Error::UnsupportedEncoding => Some("Send the body as it is, without Content-Encoding."),
         Error::PreconditionRequired => Some("Read the document, and send its ETag in If-Match."),
         Error::OutcomeUnknown(_) | Error::QueryTimeout(_) | Error::RequestTimeout(_) => Some(REPEAT),
         Error::Database(error) => match Class::of(error) {
@@ -266,6 +270,7 @@ fn header(error: &Error) -> Option<(HeaderName, HeaderValue)> {
         Error::MethodNotAllowed { allow } => {
             return HeaderValue::from_str(allow).ok().map(|value| (ALLOW, value));
         }
+        Error::UnsupportedEncoding => return Some((ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
         Error::Unauthorized(_) => return Some((WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE))),
         _ if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&error.status()) => {
             HeaderValue::from_static("1")

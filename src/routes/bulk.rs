@@ -15,7 +15,7 @@ use warp::{Buf, Filter, Rejection};
 use super::body::DRAIN_MAX;
 use crate::error::Error;
 use crate::settings::Limits;
-pub(super) use insert::{Outcome, insert};
+pub(super) use insert::{Outcome, insert, resolution};
 use split::Splitter;
 
 /// How many documents a batch has at most: enough to make the trips to the database cheap.
@@ -86,10 +86,14 @@ impl Documents {
 
     /// Whether the body is an array, by its first character.
     pub(super) async fn is_array(&mut self) -> Result<bool, Error> {
+        // Nothing is looked at twice, in however many parts it comes.
+        let mut looked = 0;
         loop {
-            if let Some(first) = self.pending.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            let unseen = self.pending.get(looked..).unwrap_or_default();
+            if let Some(first) = unseen.iter().find(|byte| !byte.is_ascii_whitespace()) {
                 return Ok(*first == b'[');
             }
+            looked = self.pending.len();
             if self.pending.len() as u64 > self.item_limit {
                 return Err(Error::BodyTooLarge { limit: self.item_limit });
             }

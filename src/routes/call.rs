@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 
 use warp::Filter;
-use warp::http::HeaderMap;
-use warp::http::header::{ACCEPT, CONTENT_TYPE, HeaderName};
+use warp::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+use warp::http::{HeaderMap, Method};
 
 use super::App;
 use super::head::{Head, head};
@@ -53,22 +53,37 @@ impl Call {
         self.accept(&[JSON]).map(|_| ())
     }
 
-    /// The first of these types that the request accepts.
+    /// The one of these types that the request accepts most, the first one of those that it accepts alike.
     pub(super) fn accept<'a>(&self, offered: &[&'a str]) -> Result<&'a str, Error> {
-        let accepted: Vec<_> =
-            self.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-        let accepted = accepted.join(",");
-        let first = offered.iter().find(|name| accepts(&accepted, name));
-        first.copied().ok_or_else(|| Error::NotAcceptable { offered: offered.join(", ") })
+        let accepted = accepted(self.headers());
+        let mut best = (None, 0.0);
+        for name in offered {
+            let quality = quality(&accepted, name);
+            if quality > best.1 {
+                best = (Some(*name), quality);
+            }
+        }
+        best.0.ok_or_else(|| Error::NotAcceptable { offered: offered.join(", ") })
     }
 
-    /// Whether the request names this type itself among those it accepts.
-    pub(super) fn asks_for(&self, name: &str) -> bool {
-        names_type(self.headers(), name)
+    /// Whether the request asks for documents as lines rather than as one.
+    pub(super) fn wants_lines(&self) -> bool {
+        favourite(self.headers(), &[NDJSON]) == NDJSON
     }
 
-    /// That the body is of one of these types, as far as the request says.
+    pub(super) fn is_head(&self) -> bool {
+        self.head.method() == Method::HEAD
+    }
+
+    /// That the body is of one of these types, as far as the request says, and not encoded.
     pub(super) fn body_is(&self, expected: &[&str]) -> Result<(), Error> {
+        let encodings = self.headers().get_all(CONTENT_ENCODING).iter();
+        if !encodings
+            .into_iter()
+            .all(|value| value.is_empty() || value.as_bytes().eq_ignore_ascii_case(b"identity"))
+        {
+            return Err(Error::UnsupportedEncoding);
+        }
         let Some(sent) = self.headers().get(CONTENT_TYPE) else { return Ok(()) };
         let sent = sent.to_str().map(media_type).unwrap_or_default();
         if expected.contains(&sent.as_str()) {
@@ -98,35 +113,68 @@ pub(super) fn preference<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a s
     found.map(|(_, value)| value.trim().trim_matches('"'))
 }
 
-/// Whether a list of accepted types, as in the `Accept` header, has a type. The most specific range decides.
-fn accepts(accepted: &str, name: &str) -> bool {
-    if accepted.trim().is_empty() {
-        return true;
-    }
-    let group = name.split('/').next().unwrap_or_default();
-    for range in [name.to_owned(), format!("{group}/*"), "*/*".to_owned()] {
-        if let Some(part) = accepted.split(',').find(|part| media_type(part) == range) {
-            return !refused(part);
+/// The type that a request likes best: one of these if it names it itself, and likes nothing usual better; else JSON.
+pub(super) fn favourite<'a>(headers: &HeaderMap, special: &[&'a str]) -> &'a str {
+    let accepted = accepted(headers);
+    let mut best = (JSON, quality(&accepted, JSON));
+    // Of those that it likes alike the first one is taken, so that comes last.
+    for name in special.iter().rev() {
+        let named = ranges(&accepted).any(|part| media_type(part) == *name);
+        let quality = quality(&accepted, name);
+        if named && quality > 0.0 && quality >= best.1 {
+            best = (name, quality);
         }
     }
-    false
+    best.0
 }
 
-/// Whether a request names this type itself among those it accepts.
-pub(super) fn names_type(headers: &HeaderMap, name: &str) -> bool {
-    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|part| media_type(part) == name)
+/// All that a request says of the types it accepts.
+fn accepted(headers: &HeaderMap) -> String {
+    let values: Vec<_> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    values.join(",")
+}
+
+/// The ranges of a list of accepted types, each with its parameters.
+fn ranges(accepted: &str) -> impl Iterator<Item = &str> {
+    outside_quotes(accepted, ',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// How much a list of accepted types, as in the `Accept` header, likes a type, from 0 to 1. The most specific range decides.
+fn quality(accepted: &str, name: &str) -> f32 {
+    if ranges(accepted).next().is_none() {
+        return 1.0;
+    }
+    let group = name.split('/').next().unwrap_or_default();
+    let specific = [name.to_owned(), format!("{group}/*"), "*/*".to_owned()];
+    let found = specific.iter().find_map(|range| ranges(accepted).find(|part| media_type(part) == *range));
+    found.map_or(0.0, weight)
+}
+
+/// The `q` of a range of types; 1 if there is none that can be read.
+fn weight(range: &str) -> f32 {
+    let parameters = outside_quotes(range, ';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    let mut weights = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+    let weight = weights.next().and_then(|(_, value)| value.trim().parse::<f32>().ok());
+    weight.filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(1.0)
+}
+
+/// The parts of a text between separators that don't stand in quotes.
+fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.split(move |c: char| {
+        let literal = std::mem::take(&mut escaped);
+        match c {
+            '"' if !literal => quoted = !quoted,
+            '\\' if quoted && !literal => escaped = true,
+            _ => {}
+        }
+        c == separator && !quoted
+    })
 }
 
 /// The type without its parameters.
 fn media_type(text: &str) -> String {
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
-/// Whether a range of types is refused by `q=0`.
-fn refused(part: &str) -> bool {
-    let quality = part.split(';').skip(1).find_map(|parameter| parameter.trim().strip_prefix("q="));
-    quality.and_then(|quality| quality.trim().parse::<f32>().ok()) == Some(0.0)
 }
 
 #[cfg(test)]
@@ -135,11 +183,47 @@ mod tests {
 
     #[test]
     fn accepted_types_are_weighed() {
-        for accepted in ["", "*/*", "text/html, application/*;q=0.1", "application/json; charset=utf-8"] {
-            assert!(accepts(accepted, JSON), "{accepted}");
+        for accepted in [
+            "",
+            "*/*",
+            "text/html, application/*;q=0.1",
+            "application/json; charset=utf-8",
+            "application/json;q=x",
+        ] {
+            assert!(quality(accepted, JSON) > 0.0, "{accepted}");
         }
-        for accepted in ["text/html", "application/json;q=0, */*", "image/*"] {
-            assert!(!accepts(accepted, JSON), "{accepted}");
+        for accepted in [
+            "text/html",
+            "application/json;q=0, */*",
+            "image/*",
+            "application/json;q=0.0",
+            "a/b;x=\",application/json\"",
+        ] {
+            assert_eq!(quality(accepted, JSON), 0.0, "{accepted}");
+        }
+    }
+
+    #[test]
+    fn the_favourite_is_what_is_named_and_liked_no_less() {
+        const EVENTS: &str = "text/event-stream";
+        for (accepted, expected) in [
+            ("", JSON),
+            ("*/*", JSON),
+            ("application/*", JSON),
+            ("application/x-ndjson", NDJSON),
+            ("application/json, application/x-ndjson", NDJSON),
+            ("application/x-ndjson;q=0.9, application/json", JSON),
+            ("application/x-ndjson;q=0.9, */*;q=0.8", NDJSON),
+            ("text/event-stream, */*", EVENTS),
+            ("text/event-stream;q=0.1, application/json", JSON),
+            ("text/event-stream;Q=0.5, application/x-ndjson;q=0.6", NDJSON),
+            ("application/x-ndjson, text/event-stream", EVENTS),
+            ("text/event-stream;q=0", JSON),
+            ("Text/Event-Stream;p=\"a;q=0\"", EVENTS),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, warp::http::HeaderValue::from_static(accepted));
+            assert_eq!(favourite(&headers, &[EVENTS, NDJSON]), expected, "{accepted}");
         }
     }
 }

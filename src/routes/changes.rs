@@ -19,8 +19,8 @@ use warp::reply::Response;
 use warp::{Filter, Rejection, reject};
 
 use super::App;
-use super::answer::{answer, only};
-use super::call::{Call, call, names_type};
+use super::answer::{answer, only, read};
+use super::call::{Call, NDJSON, call, favourite};
 use super::credentials::conn;
 use super::head::{Head, head};
 use super::indexes::{self, Index};
@@ -41,11 +41,11 @@ pub(super) fn live(app: &App) -> BoxedFilter<(Response,)> {
     let conn = || conn(app);
 
     let path = || warp::path!("tables" / String / "docs");
-    let list = path().and(warp::get()).and(call(app)).and(conn());
+    let list = path().and(read()).and(call(app)).and(conn());
     let list = list.then(|table, call, conn: Conn| answer(conn.clock(), list_or_failure(table, call, conn)));
 
     let path = || warp::path!("tables" / String / "docs" / String);
-    let one = path().and(warp::get()).and(call(app)).and(conn());
+    let one = path().and(read()).and(call(app)).and(conn());
     let one =
         one.then(|table, id, call, conn: Conn| answer(conn.clock(), one_or_failure(table, id, call, conn)));
 
@@ -55,15 +55,15 @@ pub(super) fn live(app: &App) -> BoxedFilter<(Response,)> {
 /// Lists at a path of their own, for clients that can't name the type.
 pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
     let path = || warp::path!("tables" / String / "changes");
-    let list = path().and(warp::get()).and(call(app)).and(conn(app));
+    let list = path().and(read()).and(call(app)).and(conn(app));
     let list = list.then(|table, call, conn: Conn| answer(conn.clock(), list_or_failure(table, call, conn)));
-    let other = path().and(only("GET")).map(|_: String, response| response);
+    let other = path().and(only("GET, HEAD")).map(|_: String, response| response);
     list.or(other).unify().boxed()
 }
 
-/// Passes requests that name the type of live answers; the others are for the routes of lists and documents.
+/// Passes requests that like the type of live answers best; the others are for the routes of lists and documents.
 fn asked_for() -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    let asked_for = |head: Head| names_type(head.headers(), EVENT_STREAM);
+    let asked_for = |head: Head| favourite(head.headers(), &[EVENT_STREAM, NDJSON]) == EVENT_STREAM;
     head()
         .and_then(move |head| ready(if asked_for(head) { Ok(()) } else { Err(reject::not_found()) }))
         .untuple_one()
@@ -118,12 +118,16 @@ async fn follow_list(table: String, call: &Call, mut conn: Conn) -> Result<Respo
     follow(call, conn, live.initial(), |options| live.query(rows, index.as_deref(), options)).await
 }
 
-async fn follow_one(table: String, document: String, call: &Call, conn: Conn) -> Result<Response, Error> {
+async fn follow_one(table: String, document: String, call: &Call, mut conn: Conn) -> Result<Response, Error> {
     let (table, id) = (name(&table)?, id(&document)?);
     call.accept(&[EVENT_STREAM])?;
     let mut parameters = parameters(call)?;
     let initial = initial(&mut parameters)?;
     parameters.finish()?;
+    if call.is_head() {
+        // A feed would have found out whether there is such a table.
+        call.app.primary_key(&mut conn, &table).await?;
+    }
     follow(call, conn, initial, |options| r.table(table).get(id).changes(options)).await
 }
 
@@ -134,6 +138,9 @@ async fn follow(
     initial: bool,
     query: impl FnOnce(Options) -> Command,
 ) -> Result<Response, Error> {
+    if call.is_head() {
+        return Ok(stream::head());
+    }
     let app = &call.app;
     let permit = app.feed()?;
     let returns = returns(call);

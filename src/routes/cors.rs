@@ -14,9 +14,11 @@ use warp::reply::Response;
 use super::head::Head;
 use crate::settings::Cors;
 
-/// The headers of requests that mean something to the service.
-const REQUEST_HEADERS: &str = "accept, authorization, content-type, idempotency-key, if-match, if-none-match, \
-    last-event-id, prefer, x-request-id";
+/// The headers of requests that mean something to the service, and those that libraries and browsers' tools send on their own
+/// account, which mean nothing to it.
+const REQUEST_HEADERS: &str = "accept, accept-language, authorization, baggage, cache-control, content-language, content-type, \
+    dnt, expires, idempotency-key, if-match, if-modified-since, if-none-match, last-event-id, pragma, prefer, priority, range, \
+    sentry-trace, traceparent, tracestate, user-agent, x-requested-with, x-request-id";
 /// The headers of answers that a script may see, beside those that every script may.
 const RESPONSE_HEADERS: &str = "accept-patch, allow, db-connection, etag, idempotency-replayed, link, location, \
     preference-applied, retry-after, server-timing, www-authenticate, x-request-id, x-total-count";

@@ -112,13 +112,20 @@ async fn create_one(
     conn: &mut Conn,
 ) -> Result<Response, Error> {
     let key = call.app.primary_key(conn, table).await?;
-    let written = Written::of(conn, write::insert(table, &document)).await?;
+    let conflict = bulk::resolution(call);
+    let written = Written::of(conn, write::insert(table, &document, conflict)).await?;
     let stored =
         written.document().ok_or_else(|| Error::Internal("an insert told of no document".to_owned()))?;
     let id = stored.get(&key).cloned().unwrap_or_default();
     let location = format!("/tables/{table}/docs/{}", segment(&id));
-    let response = represent(StatusCode::CREATED, &written, call.headers())?;
-    Ok(at(response, &location))
+    let status = if written.has_inserted() { StatusCode::CREATED } else { StatusCode::OK };
+    let response = at(represent(status, &written, call.headers())?, &location);
+    let Some(resolution) = call.prefers("resolution").filter(|_| conflict.is_some()) else {
+        return Ok(response);
+    };
+    let before = response.headers().get(PREFERENCE_APPLIED).and_then(|applied| applied.to_str().ok());
+    let before = before.map(|applied| format!("{applied}, ")).unwrap_or_default();
+    Ok(with_header(response, PREFERENCE_APPLIED, &format!("{before}resolution={resolution}")))
 }
 
 async fn get_one(table: String, document: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
@@ -140,9 +147,10 @@ async fn get_one(table: String, document: String, call: Call, mut conn: Conn) ->
     if !conditions.match_holds(Some(&tag)) {
         return Err(Error::PreconditionFailed);
     }
-    let is_news = conditions.none_match_holds(Some(&tag));
-    let response = if is_news { json_text(StatusCode::OK, text) } else { empty(StatusCode::NOT_MODIFIED) };
-    Ok(tagged(response, &tag))
+    Ok(match conditions.none_match_holds(Some(&tag)) {
+        true => tagged(json_text(StatusCode::OK, text), &tag),
+        false => tagged(empty(StatusCode::NOT_MODIFIED), conditions.known(&tag)),
+    })
 }
 
 async fn put_one(

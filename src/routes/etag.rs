@@ -2,10 +2,13 @@
 //!
 //! A document's tag is a hash (the first half of SHA-256) of its JSON as the service answers with it. The database keeps the
 //! keys of objects sorted and writes numbers in one way, so it is a hash of what is stored.
+//!
+//! A strong tag is one of bytes, so a document that comes compressed has another one, which says how ([`encoded`]). Both are
+//! tags of the same document to a condition.
 
 use sha2::{Digest, Sha256};
 use warp::http::HeaderMap;
-use warp::http::header::{ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH};
+use warp::http::header::{ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use warp::reply::Response;
 
 use super::answer::with_header;
@@ -16,6 +19,24 @@ use crate::error::Error;
 /// The tag of a document that is written so in answers.
 pub(super) fn tag(json: &[u8]) -> String {
     hex(&Sha256::digest(json)[..16])
+}
+
+/// How answers may be compressed.
+const ENCODINGS: [&str; 2] = ["gzip", "br"];
+
+/// The strong tag of what has this one, in an encoding.
+pub(super) fn encoded(tag: &HeaderValue, encoding: &str) -> Option<HeaderValue> {
+    let text = tag.to_str().ok().filter(|_| ENCODINGS.contains(&encoding))?;
+    let text = text.strip_prefix('"')?.strip_suffix('"')?;
+    HeaderValue::try_from(format!("\"{text}-{encoding}\"")).ok()
+}
+
+/// A tag without what says how its document is encoded.
+fn decoded(tag: &str) -> &str {
+    match tag.rsplit_once('-') {
+        Some((text, encoding)) if ENCODINGS.contains(&encoding) => text,
+        _ => tag,
+    }
 }
 
 /// Puts a tag on a response.
@@ -68,6 +89,14 @@ impl Conditions {
         !self.if_none_match.as_ref().is_some_and(|tags| tags.have(tag, |_| true))
     }
 
+    /// The tag in `If-None-Match` that is that of a document, as the client has it: in the encoding in which it was sent.
+    pub(super) fn known<'a>(&'a self, tag: &'a str) -> &'a str {
+        match &self.if_none_match {
+            Some(Tags::These(tags)) => tags.iter().find(|own| own.is(tag)).map_or(tag, |own| &own.text),
+            _ => tag,
+        }
+    }
+
     /// Whether they are about a document's tag, and not only about whether there is one.
     pub(super) fn name_tags(&self) -> bool {
         [&self.if_match, &self.if_none_match].into_iter().flatten().any(|tags| *tags != Tags::Any)
@@ -90,7 +119,7 @@ impl Tags {
         match (self, tag) {
             (_, None) => false,
             (Tags::Any, Some(_)) => true,
-            (Tags::These(tags), Some(tag)) => tags.iter().any(|own| counts(own) && own.text == tag),
+            (Tags::These(tags), Some(tag)) => tags.iter().any(|own| counts(own) && own.is(tag)),
         }
     }
 }
@@ -99,13 +128,11 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Error> {
     let wrong = || Error::BadRequest(format!("The header `{name}` must be `*` or tags in quotes."));
     let mut all = Vec::new();
     for value in headers.get_all(name) {
-        let text = value.to_str().map_err(|_| wrong())?.trim();
-        if text == "*" {
+        let text = value.as_bytes().trim_ascii();
+        if text == b"*" {
             return Ok(Some(Tags::Any));
         }
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            all.push(Tag::parse(part).ok_or_else(wrong)?);
-        }
+        read(text, &mut all).ok_or_else(wrong)?;
     }
     match all.is_empty() {
         false => Ok(Some(Tags::These(all))),
@@ -115,21 +142,41 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Error> {
     }
 }
 
-impl Tag {
-    fn parse(text: &str) -> Option<Self> {
-        let (weak, quoted) = match text.strip_prefix("W/") {
+/// Reads a list of tags, in which commas divide that stand in none of them.
+fn read(mut text: &[u8], tags: &mut Vec<Tag>) -> Option<()> {
+    loop {
+        text = text.trim_ascii_start();
+        if let Some(rest) = text.strip_prefix(b",") {
+            text = rest;
+            continue;
+        }
+        if text.is_empty() {
+            return Some(());
+        }
+        let (weak, quoted) = match text.strip_prefix(b"W/") {
             Some(rest) => (true, rest),
             None => (false, text),
         };
-        let text = quoted.strip_prefix('"')?.strip_suffix('"')?;
-        Some(Tag { weak, text: text.to_owned() })
+        let quoted = quoted.strip_prefix(b"\"")?;
+        let end = quoted.iter().position(|byte| *byte == b'"')?;
+        let (tag, rest) = quoted.split_at_checked(end)?;
+        tags.push(Tag { weak, text: String::from_utf8_lossy(tag).into_owned() });
+        text = rest.get(1..)?.trim_ascii_start();
+        if !text.is_empty() && !text.starts_with(b",") {
+            return None;
+        }
+    }
+}
+
+impl Tag {
+    /// Whether it is the tag of the document with this one.
+    fn is(&self, tag: &str) -> bool {
+        decoded(&self.text) == tag
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use warp::http::HeaderValue;
-
     use super::*;
 
     fn conditions(name: &'static str, value: &'static str) -> Result<Conditions, Error> {
@@ -162,6 +209,30 @@ mod tests {
             assert!(conditions("if-match", wrong).is_err(), "{wrong}");
             assert!(conditions("if-none-match", wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_tag_may_hold_a_comma() {
+        let known = conditions("if-none-match", "\"a,b\" ,, W/\"c, d\",\"\"").unwrap();
+        assert_eq!(
+            ["a,b", "c, d", "", "a"].map(|tag| known.none_match_holds(Some(tag))),
+            [false, false, false, true]
+        );
+        for wrong in ["\"a\"b", "\"a\" \"b\"", "\"a\"W/\"b\"", "w/\"a\"", "W/ \"a\"", "\"a\", *"] {
+            assert!(conditions("if-match", wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_document_has_a_tag_in_each_encoding() {
+        let tag = HeaderValue::from_static("\"a\"");
+        assert_eq!(encoded(&tag, "gzip").unwrap(), "\"a-gzip\"");
+        assert_eq!(encoded(&tag, "zstd"), None);
+        let wanted = conditions("if-match", "\"a-br\"").unwrap();
+        assert!(wanted.match_holds(Some("a")) && !wanted.match_holds(Some("b")));
+        let known = conditions("if-none-match", "\"b\", \"a-gzip\"").unwrap();
+        assert_eq!((known.known("a"), known.known("b")), ("a-gzip", "b"));
+        assert!(!known.none_match_holds(Some("a")));
     }
 
     #[test]

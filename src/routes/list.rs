@@ -33,11 +33,12 @@ pub(super) async fn list(table: String, call: Call, mut conn: Conn) -> Result<Re
         return groups(&table, &call, &mut conn).await;
     }
     let explained = call.wants(EXPLAIN);
-    let streamed = call.asks_for(NDJSON) && !explained;
+    let lines = call.wants_lines();
+    let streamed = lines && !explained;
     call.accept(if streamed { &[NDJSON] } else { &[JSON] })?;
     let primary_key = call.app.primary_key(&mut conn, &table).await?;
     let bounds = Bounds { limits: call.app.limits(), primary_key: &primary_key };
-    let listing = match call.asks_for(NDJSON) {
+    let listing = match lines {
         true => Listing::parse_streamed(parameters, bounds)?,
         false => Listing::parse(parameters, bounds)?,
     };
@@ -149,7 +150,7 @@ impl List {
     async fn explain(&mut self, conn: &mut Conn) -> Result<Response, Error> {
         let plans = self.plans(conn).await?;
         let plan = plans.into_iter().next().unwrap_or_else(|| self.listing.whole());
-        let queries = match self.call.asks_for(NDJSON) {
+        let queries = match self.call.wants_lines() {
             true => self.listing.stream(&plan, &table(&self.table)),
             false => vec![self.listing.page(&plan, &table(&self.table))],
         };

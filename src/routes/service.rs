@@ -1,17 +1,21 @@
-//! The routes as a service, with what no filter can do: a limit on the time that a request takes, and compressed answers.
+//! The routes as a service, with what no filter can do: a limit on the time that a request takes, compressed answers, and the
+//! host that a request names.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
-use std::future::Future;
+use std::future::{Future, ready};
 
 use futures_util::FutureExt;
 use tokio::time::timeout;
-use tower::{Layer, Service, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
-use warp::http::{Request, Response};
+use warp::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HOST, HeaderValue, VARY};
+use warp::http::uri::Authority;
+use warp::http::{Request, Response, Version};
 use warp::hyper::body::{Body, Bytes};
 
+use super::etag::encoded;
 use super::head::Head;
 use super::layer::Witness;
 use super::{App, routes};
@@ -46,6 +50,11 @@ where
         let head = Head::of(&request);
         request.extensions_mut().insert(head.clone());
         let witness = Witness::new(&app, head);
+        if !names_its_host(&request) {
+            let reason = "A request of HTTP/1.1 has the header `Host`, once, and no request has a wrong one.";
+            let refused = witness.answer(Error::BadRequest(reason.to_owned()));
+            return ready(Ok::<_, Infallible>(refused)).boxed();
+        }
         let answer = timeout(limit, routes.clone().call(request)).map(move |outcome| {
             Ok::<_, Infallible>(match outcome {
                 Ok(Ok(response)) => response,
@@ -56,5 +65,35 @@ where
         answer.boxed()
     });
     let worth_it = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED));
-    CompressionLayer::new().compress_when(worth_it).layer(in_time)
+    CompressionLayer::new().compress_when(worth_it).layer(in_time).map_response(compressed)
+}
+
+/// Says in the tag of what comes compressed that it does, and of all that has a tag that it might.
+fn compressed<B>(mut response: Response<B>) -> Response<B> {
+    let headers = response.headers_mut();
+    let Some(tag) = headers.get(ETAG) else { return response };
+    let encoding = headers.get(CONTENT_ENCODING).and_then(|encoding| encoding.to_str().ok());
+    if let Some(tag) = encoding.and_then(|encoding| encoded(tag, encoding)) {
+        headers.insert(ETAG, tag);
+    }
+    let varies =
+        |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(ACCEPT_ENCODING.as_str().as_bytes());
+    if !headers.get_all(VARY).iter().any(varies) {
+        headers.append(VARY, ACCEPT_ENCODING.into());
+    }
+    response
+}
+
+/// Whether a request says which host it is for, as its version of HTTP has it (RFC 9112, section 3.2).
+fn names_its_host<B>(request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => request.version() != Version::HTTP_11,
+        // Empty is right for a URI without a host.
+        (Some(host), None) => {
+            let is_host = !host.as_bytes().contains(&b'@') && Authority::try_from(host.as_bytes()).is_ok();
+            host.is_empty() || is_host
+        }
+        (Some(_), Some(_)) => false,
+    }
 }

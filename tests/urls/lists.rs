@@ -340,3 +340,20 @@ async fn a_pattern_that_is_none_is_refused_before_anything_is_done() {
     }
     assert_eq!(get(&api, &[]).await, json!([{"id": 1, "v": 1}]));
 }
+
+#[tokio::test]
+async fn a_client_that_cannot_set_a_header_returns_by_a_parameter() {
+    let api = Api::start().await;
+    insert(&api, json!([{"id": 1}])).await;
+    let serving = api.serve().await;
+    for (query, name) in [
+        ("lastEventId=5&r=0123", "reset"),
+        ("Last-Event-ID=5", "reset"),
+        ("lastEventId=", "initial"),
+        ("_=1700000000000", "initial"),
+    ] {
+        let mut events = super::support::events::Events::open(serving.addr, &format!("{DOCS}?{query}")).await;
+        assert_eq!(events.status, 200, "{query}");
+        assert_eq!(events.next().await.expect("an event").name, name, "{query}");
+    }
+}

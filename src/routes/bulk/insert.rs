@@ -38,7 +38,7 @@ pub(in crate::routes) struct Outcome {
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
-    /// What was wrong, in the last outcome, if the insert ended there.
+    /// What was wrong, where the code doesn't say it all: with the document, or, in the last outcome, with the rest of the body.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
@@ -78,11 +78,7 @@ pub(in crate::routes) async fn insert(
     call: &Call,
     conn: &mut Conn,
 ) -> Result<Response, Error> {
-    let conflict = match call.prefers("resolution") {
-        Some("merge-duplicates") => Some(Conflict::Update),
-        Some("replace-duplicates") => Some(Conflict::Replace),
-        _ => None,
-    };
+    let conflict = resolution(call);
     // Nothing is asked of the database for a body that can't be read.
     let mut key = None;
     let mut outcomes = Outcomes::default();
@@ -114,7 +110,7 @@ pub(in crate::routes) async fn insert(
             Next::More => {}
             Next::End => break,
             Next::Fault(error) => {
-                outcomes.extend([Outcome::fault(&error)])?;
+                outcomes.extend([Outcome::fault(&error, true)])?;
                 documents.drain().await;
                 break;
             }
@@ -132,6 +128,15 @@ pub(in crate::routes) async fn insert(
         }
         None => response,
     })
+}
+
+/// What becomes of documents that are there already, if the request says so.
+pub(in crate::routes) fn resolution(call: &Call) -> Option<Conflict> {
+    match call.prefers("resolution") {
+        Some("merge-duplicates") => Some(Conflict::Update),
+        Some("replace-duplicates") => Some(Conflict::Replace),
+        _ => None,
+    }
 }
 
 async fn insert_batch(
@@ -160,7 +165,9 @@ impl Change {
             Some(error) => {
                 let error = Error::of_write(error);
                 let id = self.old_val.get(key).cloned();
-                Outcome { status: error.status().as_u16(), id, code: Some(error.code()), detail: None }
+                // A conflict says all by its code.
+                let told = |error: &Error| error.status() != StatusCode::CONFLICT;
+                Outcome { id, ..Outcome::fault(&error, told(&error)) }
             }
             None => {
                 let status = if self.old_val.is_null() { StatusCode::CREATED } else { StatusCode::OK };
@@ -172,8 +179,8 @@ impl Change {
 }
 
 impl Outcome {
-    fn fault(error: &Error) -> Self {
-        let detail = Some(Problem::from(error).detail);
+    fn fault(error: &Error, told: bool) -> Self {
+        let detail = told.then(|| Problem::from(error).detail);
         Outcome { status: error.status().as_u16(), id: None, code: Some(error.code()), detail }
     }
 }

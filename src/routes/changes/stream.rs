@@ -132,6 +132,11 @@ pub(super) fn failed(error: Error) -> Response {
     respond(subscriber, events)
 }
 
+/// The head of a stream, for who asks for nothing else.
+pub(super) fn head() -> Response {
+    respond(Subscriber::default(), stream::empty())
+}
+
 fn respond(
     subscriber: Subscriber,
     events: impl Stream<Item = Result<Event, Infallible>> + Send + Sync + 'static,

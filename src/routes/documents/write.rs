@@ -4,7 +4,7 @@
 //! compared, and the write, which is atomic, ends without effect if the document isn't any more what was read.
 
 use ql2::term::TermType;
-use reql::cmd::{ReturnChanges, insert, replace};
+use reql::cmd::{Conflict, ReturnChanges, insert, replace};
 use reql::{Command, r};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -113,9 +113,10 @@ pub(super) fn json(document: &Value) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(document).map_err(|error| Error::Internal(error.to_string()))
 }
 
-/// A query that inserts a document.
-pub(super) fn insert(table: &str, document: &Map<String, Value>) -> Command {
-    let options = insert::Options::new().return_changes(ReturnChanges::Always);
+/// A query that inserts a document; `conflict` is what becomes of one that is there already.
+pub(super) fn insert(table: &str, document: &Map<String, Value>, conflict: Option<Conflict>) -> Command {
+    let mut options = insert::Options::new().return_changes(ReturnChanges::Always);
+    options.conflict = conflict;
     r.table(table.to_owned()).insert(r.args((datum::<Command>(document), options)))
 }
 

@@ -241,8 +241,8 @@ fn documents(settings: &Settings) -> Vec<Op> {
     let lines = || ContentBuilder::new().schema(Some(text())).build();
     let prefer = "`count=exact` counts the whole result in `X-Total-Count`; `explain` tells the query and its index \
                   instead of running it.";
-    let bulk = "With many documents, `resolution=merge-duplicates` or `resolution=replace-duplicates`; with one, \
-                `return=minimal`.";
+    let bulk = "`resolution=merge-duplicates` or `resolution=replace-duplicates` says what becomes of documents that are there \
+                already; with one document, `return=minimal` leaves it out of the answer.";
     let outcomes = || of("What became of each.", named("Outcomes"));
     vec![
         op(HttpMethod::Get, path, "listDocuments", "A page of documents; as NDJSON, all of them")
@@ -268,6 +268,7 @@ fn documents(settings: &Settings) -> Vec<Op> {
                 tagged(of("The document, or what became of each.", one_or("Document", "Outcomes")))
                     .header("Location", said("Where the document is.")),
             )
+            .answers(200, tagged(of("The document, which was there already.", named("Document"))))
             .answers(207, outcomes())
             .problems(&WRITE)
             .problems(&[Code::Conflict, Code::ResourceLimit, Code::KeyInUse, Code::KeyReused]),
