@@ -54,6 +54,7 @@ struct Inner {
     kind: ErrorKind,
     message: Message,
     bt: Option<Bt>,
+    is_around: bool,
 }
 
 /// A text, or how to make it: most errors about missing fields are caught and never shown.
@@ -66,13 +67,13 @@ enum Message {
 impl Error {
     /// An error without a place yet.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error(Box::new(Inner { kind, message: Message::Text(message.into()), bt: None }))
+        Error(Box::new(Inner { kind, message: Message::Text(message.into()), bt: None, is_around: false }))
     }
 
     /// A non-existence error without a place yet, whose text is only made when somebody reads it.
     pub fn missing_lazily(message: impl Fn() -> String + Send + Sync + 'static) -> Self {
         let message = Message::Lazy(Arc::new(message), OnceLock::new());
-        Error(Box::new(Inner { kind: ErrorKind::NonExistence, message, bt: None }))
+        Error(Box::new(Inner { kind: ErrorKind::NonExistence, message, bt: None, is_around: false }))
     }
 
     /// A query-logic error without a place yet.
@@ -107,10 +108,21 @@ impl Error {
         self
     }
 
+    /// Blames the term that this one is a part of, unless a term nearer to the cause was blamed already.
+    #[must_use]
+    pub fn around(mut self, bt: Bt) -> Self {
+        if self.0.bt.is_none() {
+            self.0.bt = Some(bt);
+            self.0.is_around = true;
+        }
+        self
+    }
+
     /// Blames this term, whatever was blamed before.
     #[must_use]
     pub fn moved_to(mut self, bt: Bt) -> Self {
         self.0.bt = Some(bt);
+        self.0.is_around = false;
         self
     }
 
@@ -134,9 +146,14 @@ impl Error {
         }
     }
 
-    /// The term to blame, if known.
+    /// The term to blame, or a part of it, if known.
     pub fn bt(&self) -> Option<Bt> {
         self.0.bt
+    }
+
+    /// Whether it is the term around that one that is to blame.
+    pub fn is_around(&self) -> bool {
+        self.0.is_around
     }
 }
 
@@ -144,11 +161,17 @@ impl Error {
 pub trait At<T> {
     /// See [`Error::at`].
     fn at(self, bt: Bt) -> Result<T>;
+    /// See [`Error::around`].
+    fn around(self, bt: Bt) -> Result<T>;
 }
 
 impl<T> At<T> for Result<T> {
     fn at(self, bt: Bt) -> Result<T> {
         self.map_err(|error| error.at(bt))
+    }
+
+    fn around(self, bt: Bt) -> Result<T> {
+        self.map_err(|error| error.around(bt))
     }
 }
 

@@ -199,8 +199,8 @@ fn on_the_wire(error: &error::Error, places: &Backtraces) -> Error {
         ErrorKind::User => ErrorClass::Runtime(ErrorType::User),
         ErrorKind::Permission => ErrorClass::Runtime(ErrorType::Permission),
     };
-    let frames = places.frames(error.bt().unwrap_or_default());
-    let backtrace = frames
+    let backtrace = places
+        .blamed(error)
         .into_iter()
         .map(|frame| match frame {
             term::Frame::Arg(index) => Frame::Position(index as u32),

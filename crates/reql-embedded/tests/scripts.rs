@@ -81,8 +81,7 @@ fn read_all(answer: eval::Answer) -> Result<Answer, Error> {
 }
 
 fn failure(error: &Error, query: &Query) -> Failure {
-    let frames = query.places.frames(error.bt().unwrap_or_default());
-    let backtrace = frames.into_iter().map(|frame| match frame {
+    let backtrace = query.places.blamed(error).into_iter().map(|frame| match frame {
         Frame::Arg(index) => Value::from(index),
         Frame::Optarg(name) => Value::from(&*name),
     });

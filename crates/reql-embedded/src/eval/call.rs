@@ -197,21 +197,27 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Looks at an argument that has to be of a certain type, which makes it to blame even for a row that can't be read.
+    fn look_for(&mut self, index: usize) -> Result<(Cow<'a, Datum>, Bt)> {
+        let bt = self.term.args().get(index).map_or(self.bt(), |arg| arg.bt);
+        self.look(index).at(bt)
+    }
+
     /// Evaluates an argument to a number.
     pub fn num(&mut self, index: usize) -> Result<f64> {
-        let (datum, bt) = self.look(index)?;
+        let (datum, bt) = self.look_for(index)?;
         datum.as_num().at(bt)
     }
 
     /// Evaluates an argument to an integer.
     pub fn int(&mut self, index: usize) -> Result<i64> {
-        let (datum, bt) = self.look(index)?;
+        let (datum, bt) = self.look_for(index)?;
         datum.as_int().at(bt)
     }
 
     /// Evaluates an argument to a string.
     pub fn str(&mut self, index: usize) -> Result<Arc<str>> {
-        let (datum, bt) = self.look(index)?;
+        let (datum, bt) = self.look_for(index)?;
         datum.as_str().cloned().at(bt)
     }
 

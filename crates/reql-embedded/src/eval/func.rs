@@ -179,11 +179,11 @@ impl Func {
     fn matches_strictly(&self, env: &Env, row: &Datum) -> Result<bool> {
         let value = self.call(env, std::slice::from_ref(row))?;
         match (&value, &self.body) {
-            (Datum::Object(_), Body::Constant(_)) => matches_object(&value, row),
+            (Datum::Object(_), Body::Constant(_)) => matches_object(&value, row, self.bt),
             (Datum::Object(_), Body::Reql(func, _))
                 if matches!(func.body.kind, TermType::MakeObj | TermType::Datum) =>
             {
-                matches_object(&value, row)
+                matches_object(&value, row, self.bt)
             }
             _ => Ok(value.is_truthy()),
         }
@@ -199,7 +199,7 @@ fn wrong_arity(expected: usize, found: usize) -> Error {
     ))
 }
 
-fn matches_object(predicate: &Datum, value: &Datum) -> Result<bool> {
+fn matches_object(predicate: &Datum, value: &Datum, bt: Bt) -> Result<bool> {
     if predicate.is_ptype(pseudo::LITERAL) {
         return Ok(predicate.get("value").as_ref() == Some(value));
     }
@@ -207,10 +207,10 @@ fn matches_object(predicate: &Datum, value: &Datum) -> Result<bool> {
         let found = value
             .as_object()?
             .get(key)
-            .ok_or_else(|| Error::missing(format!("No attribute `{}` in object.", until_nul(key))))?;
+            .ok_or_else(|| Error::missing(format!("No attribute `{}` in object.", until_nul(key))).at(bt))?;
         let matches = match (&expected, &found) {
             (Datum::Object(_), Datum::Object(_)) => {
-                stacker::maybe_grow(32 * 1024, 1024 * 1024, || matches_object(&expected, &found))?
+                stacker::maybe_grow(32 * 1024, 1024 * 1024, || matches_object(&expected, &found, bt))?
             }
             _ => expected == found,
         };

@@ -12,7 +12,7 @@ use super::table::TableRef;
 use super::watch::{Rows, Watched};
 use crate::accounts::Permission;
 use crate::datum::Datum;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::eval::profile::Work;
 use crate::geo::nearest::Nearest;
 use crate::geo::{Shape, index};
@@ -21,7 +21,6 @@ use crate::storage::{Direction, IndexScan, KeyRange, Table};
 /// A geospatial index of a table.
 #[derive(Clone)]
 pub struct GeoIndex {
-    table: TableRef,
     stored: Table,
     name: Arc<str>,
     func: Func,
@@ -30,9 +29,18 @@ pub struct GeoIndex {
 }
 
 impl GeoIndex {
-    /// The index of this name; `term` is who asks.
+    /// The index of this name, for the term of that name to read.
     pub fn open(env: &Env, table: &TableRef, name: Arc<str>, term: &str) -> Result<Self> {
         env.require(Permission::Read, table.scope())?;
+        if table.stored().is_none() {
+            table.index(&name)?;
+        }
+        // RethinkDB looks at it where the data is, so the whole query is to blame for what is wrong with it.
+        GeoIndex::find(table, name, term).at(Bt::default())
+    }
+
+    /// The index of this name, for the term of that name to follow.
+    pub fn find(table: &TableRef, name: Arc<str>, term: &str) -> Result<Self> {
         let (stored, spec) = table.index(&name)?;
         if !spec.geo {
             return Err(Error::logic(format!(
@@ -40,14 +48,7 @@ impl GeoIndex {
             )));
         }
         let func = stored::function(&spec.source)?;
-        let (table, stored) = (table.clone(), stored.clone());
-        Ok(GeoIndex { table, stored, name, func, multi: spec.multi, detached: Env::detached() })
-    }
-
-    /// The rows that intersect the shape: those of a multi index once for each of their geometries that does.
-    pub fn intersecting(self, shape: Shape) -> Result<Intersecting> {
-        let candidates = self.candidates(&shape)?;
-        Ok(Intersecting { candidates, shape, emitted: 0, row: Datum::Null, repeats: 0 })
+        Ok(GeoIndex { stored: stored.clone(), name, func, multi: spec.multi, detached: Env::detached() })
     }
 
     /// The nearest rows and their distances in meters, the nearest first.
@@ -56,7 +57,7 @@ impl GeoIndex {
         let mut found = HashSet::new();
         loop {
             let shape = search.shape()?;
-            let mut candidates = self.candidates(&shape)?;
+            let mut candidates = self.clone().candidates(&shape)?;
             let mut step = Vec::new();
             while let Some(Candidate { key, row, geometries }) = candidates.next(env)? {
                 for (position, geometry) in geometries.iter().enumerate() {
@@ -80,17 +81,12 @@ impl GeoIndex {
         }
     }
 
-    /// The table.
-    pub fn table(&self) -> &TableRef {
-        &self.table
-    }
-
     /// How many of a row's geometries intersect the shape.
     pub fn hits(&self, row: &Datum, shape: &Shape) -> usize {
         self.geometries(row).iter().filter(|geometry| shape.intersects(geometry)).count()
     }
 
-    fn candidates(&self, shape: &Shape) -> Result<Candidates> {
+    fn candidates(self, shape: &Shape) -> Result<Candidates> {
         let ranges = index::ranges(shape).into_iter();
         let scans = ranges
             .map(|(first, last)| {
@@ -98,7 +94,7 @@ impl GeoIndex {
                 self.stored.index_scan(&self.name, range, Direction::Forward)
             })
             .collect::<Result<_>>()?;
-        Ok(Candidates { index: self.clone(), scans, seen: HashSet::new() })
+        Ok(Candidates { index: self, scans, seen: HashSet::new() })
     }
 
     /// The geometries under which the row is found. Whatever else the function gives isn't in the index.
@@ -144,21 +140,48 @@ impl Candidates {
     }
 }
 
-/// The rows that intersect a shape.
+/// The name of the term that finds rows by a shape.
+pub const GET_INTERSECTING: &str = "get_intersecting";
+
+/// The rows that intersect a shape: those of a multi index once for each of their geometries that does. The index is
+/// looked at when the first row is asked for.
 pub struct Intersecting {
-    candidates: Candidates,
+    table: TableRef,
+    index: Arc<str>,
     shape: Shape,
+    candidates: Option<Candidates>,
     emitted: usize,
     row: Datum,
     /// How many more times the row is to come.
     repeats: usize,
 }
 
+impl Intersecting {
+    /// The rows of a table by one of its indexes. A system table has none, and says so at once.
+    pub fn new(env: &Env, table: TableRef, index: Arc<str>, shape: Shape) -> Result<Self> {
+        if table.stored().is_none() {
+            GeoIndex::open(env, &table, index.clone(), GET_INTERSECTING)?;
+        }
+        Ok(Intersecting { table, index, shape, candidates: None, emitted: 0, row: Datum::Null, repeats: 0 })
+    }
+
+    fn candidates(&mut self, env: &Env) -> Result<&mut Candidates> {
+        let candidates = match self.candidates.take() {
+            Some(candidates) => candidates,
+            None => {
+                let index = GeoIndex::open(env, &self.table, self.index.clone(), GET_INTERSECTING)?;
+                index.candidates(&self.shape).at(Bt::default())?
+            }
+        };
+        Ok(self.candidates.insert(candidates))
+    }
+}
+
 impl Source for Intersecting {
     fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
         let _told = env.work(Work::Intersecting);
         while self.repeats == 0 {
-            let Some(candidate) = self.candidates.next(env)? else { return Ok(None) };
+            let Some(candidate) = self.candidates(env)?.next(env)? else { return Ok(None) };
             let hits = candidate.geometries.iter().filter(|geometry| self.shape.intersects(geometry));
             self.repeats = hits.count();
             self.row = candidate.row;
@@ -178,11 +201,14 @@ impl Source for Intersecting {
     }
 
     fn watch(&self) -> Result<Vec<Watched>> {
-        Ok(vec![Watched::new(Rows::Intersecting(self.candidates.index.clone(), self.shape.clone()))])
+        let (table, index, shape) = (self.table.clone(), self.index.clone(), self.shape.clone());
+        Ok(vec![Watched::new(Rows::Intersecting { table, index, shape })])
     }
 
     fn suspend(&mut self) {
-        self.candidates.scans.iter_mut().for_each(IndexScan::suspend);
+        if let Some(candidates) = &mut self.candidates {
+            candidates.scans.iter_mut().for_each(IndexScan::suspend);
+        }
     }
 }
 
@@ -191,5 +217,6 @@ fn check_limit(count: usize, env: &Env) -> Result<()> {
     if count < env.limits.array {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::ResourceLimit, "Array size limit exceeded during geospatial index traversal."))
+    let message = "Array size limit exceeded during geospatial index traversal.";
+    Err(Error::new(ErrorKind::ResourceLimit, message).at(Bt::default()))
 }

@@ -10,7 +10,7 @@ use crate::datum::Datum;
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 
 /// The rows of each group as an array.
-pub fn collect(stream: Stream, env: &Env) -> Result<Groups> {
+pub fn collect(mut stream: Stream, env: &Env) -> Result<Groups> {
     stream.check_finite()?;
     let mut groups: BTreeMap<Datum, Vec<Datum>> = BTreeMap::new();
     let mut count = 0;
@@ -66,7 +66,7 @@ pub trait Accumulator: Send + Sync + 'static {
 }
 
 /// Runs an accumulator over a stream, or over each of its groups at once.
-pub fn accumulate<A: Accumulator>(stream: Stream, env: &Env, bt: Bt, accumulator: A) -> Result<Val> {
+pub fn accumulate<A: Accumulator>(mut stream: Stream, env: &Env, bt: Bt, accumulator: A) -> Result<Val> {
     let (is_grouped, is_lazy) = (stream.is_grouped(), stream.is_lazy());
     let accumulator = Arc::new(accumulator);
     let items = {

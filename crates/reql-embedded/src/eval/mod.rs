@@ -16,6 +16,7 @@ pub mod pathspec;
 mod profile;
 mod query;
 mod report;
+mod scan;
 mod scope;
 mod selection;
 mod slice;

@@ -85,7 +85,7 @@ pub fn run(query: &Query, env: Env) -> Result<Answer> {
 fn sequence(val: Val, env: Env) -> Result<Answer> {
     let stream = val.into_stream(&env)?;
     if stream.is_array() {
-        return Ok(Answer::Atom(stream.collect(&env)?));
+        return Ok(Answer::Atom(stream.collect(&env, Bt::default())?));
     }
     let batching = Batching::of_query(&env)?;
     let env = if stream.feed().is_some() { env.for_cursor() } else { env };

@@ -4,7 +4,7 @@ use super::env::Env;
 use super::slice::TableSlice;
 use super::table::TableRef;
 use crate::datum::Datum;
-use crate::error::{At, Bt, Error, ErrorKind, Result};
+use crate::error::{Bt, Error, ErrorKind, Result};
 
 /// One row of a table, which can be changed.
 #[derive(Clone)]
@@ -58,8 +58,8 @@ impl SingleSelection {
             SingleSelection::Row { row, .. } => Ok(row.clone()),
             SingleSelection::First { slice, env, empty } => {
                 let (message, bt) = &**empty;
-                let row = (**slice).clone().into_stream(env)?.next(env)?;
-                row.ok_or_else(|| Error::new(ErrorKind::QueryLogic, message.as_str())).at(*bt)
+                let row = (**slice).clone().into_stream(env, *bt)?.next(env)?;
+                row.ok_or_else(|| Error::new(ErrorKind::QueryLogic, message.as_str()).at(*bt))
             }
         }
     }

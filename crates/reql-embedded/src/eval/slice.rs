@@ -1,96 +1,18 @@
-//! Ranges of tables in the order of an index, and reading them.
+//! Ranges of tables in the order of an index.
 
 use std::cmp::Ordering;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use super::env::Env;
+use super::scan::{Known, TableSource};
 use super::stream::{Pairs, Source, Stream};
 use super::table::TableRef;
 use super::watch::{Rows, Watched};
-use crate::accounts::Permission;
 use crate::datum::{Chunk, Datum, key};
-use crate::error::{Error, Result};
-use crate::eval::profile::{Job, Work};
-use crate::storage::{self, Direction, KeyRange, View};
-
-/// The rows of a range of a table, read as they are asked for.
-pub struct TableSource {
-    pub(super) scan: Scan,
-}
-
-pub(super) enum Scan {
-    Empty,
-    Primary(storage::Scan),
-    Index(storage::IndexScan),
-    Rows(std::vec::IntoIter<Datum>),
-}
-
-impl TableSource {
-    fn keep_to(&mut self, view: Option<&View>) -> Result<()> {
-        match (view, &mut self.scan) {
-            (Some(view), Scan::Primary(scan)) => scan.keep_to(view),
-            (Some(view), Scan::Index(scan)) => scan.keep_to(view)?,
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-impl Source for TableSource {
-    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
-        let told = self.work().and_then(|work| env.work(work));
-        self.keep_to(env.view())?;
-        let row = match &mut self.scan {
-            Scan::Empty => None,
-            Scan::Primary(scan) => scan.next()?,
-            Scan::Index(scan) => scan.next()?,
-            Scan::Rows(rows) => rows.next(),
-        };
-        if row.is_none() {
-            drop(told.map(Job::besides));
-        }
-        Ok(row)
-    }
-
-    fn is_exhausted(&self) -> bool {
-        match &self.scan {
-            Scan::Empty => true,
-            Scan::Rows(rows) => rows.len() == 0,
-            Scan::Primary(_) | Scan::Index(_) => false,
-        }
-    }
-
-    fn is_lazy(&self) -> bool {
-        !matches!(self.scan, Scan::Rows(_))
-    }
-
-    fn is_table(&self) -> bool {
-        matches!(self.scan, Scan::Primary(_) | Scan::Index(_))
-    }
-
-    fn work(&self) -> Option<Work> {
-        Some(if matches!(self.scan, Scan::Index(_)) { Work::IndexRows } else { Work::Rows })
-    }
-
-    fn read_raw(&mut self, env: &Env, chunk: &mut Chunk) -> Result<bool> {
-        self.keep_to(env.view())?;
-        match &mut self.scan {
-            Scan::Primary(scan) => Ok(scan.next_with(|bytes| chunk.push(bytes))?.is_some()),
-            Scan::Index(scan) => Ok(scan.next_with(|bytes| chunk.push(bytes))?.is_some()),
-            Scan::Empty | Scan::Rows(_) => Err(Error::internal("These rows aren't stored.")),
-        }
-    }
-
-    fn suspend(&mut self) {
-        match &mut self.scan {
-            Scan::Empty => {}
-            Scan::Primary(scan) => scan.suspend(),
-            Scan::Index(scan) => scan.suspend(),
-            Scan::Rows(_) => {}
-        }
-    }
-}
+use crate::error::{At, Bt, Error, Result};
+use crate::eval::profile::Work;
+use crate::storage::{self, Direction, IndexSpec, KeyRange};
 
 /// Rows of a table, and which these are.
 pub(super) struct Watchable<S> {
@@ -153,6 +75,11 @@ impl Default for Bounds {
 }
 
 impl Bounds {
+    /// One value.
+    pub(super) fn point(value: Datum) -> Self {
+        Bounds { left: value.clone(), left_open: false, right: value, right_open: false }
+    }
+
     pub(super) fn contain(&self, value: &Datum) -> bool {
         let above = if self.left_open { *value > self.left } else { *value >= self.left };
         above && if self.right_open { *value < self.right } else { *value <= self.right }
@@ -197,6 +124,15 @@ pub enum Sorting {
     Descending,
 }
 
+impl Sorting {
+    pub(super) fn direction(self) -> Direction {
+        match self {
+            Sorting::Descending => Direction::Backward,
+            Sorting::Ascending | Sorting::Unordered => Direction::Forward,
+        }
+    }
+}
+
 /// A range of a table in the order of an index.
 #[derive(Clone)]
 pub struct TableSlice {
@@ -208,23 +144,27 @@ pub struct TableSlice {
     pub bounds: Option<Bounds>,
     /// The order.
     pub sorting: Sorting,
+    /// The term that named the table. It is to blame for what can't be done with a part of it.
+    bt: Bt,
 }
 
 impl TableSlice {
-    /// All of a table, in no order.
-    pub fn whole(table: TableRef) -> Self {
-        TableSlice { table, index: None, bounds: None, sorting: Sorting::Unordered }
+    /// All of a table that the term `bt` named, in no order.
+    pub fn whole(table: TableRef, bt: Bt) -> Self {
+        TableSlice { table, index: None, bounds: None, sorting: Sorting::Unordered, bt }
     }
 
     /// The same range in the order of an index.
     pub fn with_sorting(self, index: Arc<str>, sorting: Sorting) -> Result<Self> {
         if self.sorting != Sorting::Unordered {
-            return Err(Error::logic("Cannot perform multiple indexed ORDER_BYs on the same table."));
+            let message = "Cannot perform multiple indexed ORDER_BYs on the same table.";
+            return Err(Error::logic(message).at(self.bt));
         }
         if let Some(other) = self.index.as_ref().filter(|other| **other != index) {
             return Err(Error::logic(format!(
                 "Cannot order by index `{index}` after calling BETWEEN on index `{other}`."
-            )));
+            ))
+            .at(self.bt));
         }
         Ok(TableSlice { index: Some(index), sorting, ..self })
     }
@@ -232,61 +172,89 @@ impl TableSlice {
     /// A part of the table by the values of an index.
     pub fn with_bounds(self, index: Arc<str>, bounds: Bounds) -> Result<Self> {
         if self.bounds.is_some() {
-            return Err(Error::logic("Cannot perform multiple BETWEENs on the same table."));
+            return Err(Error::logic("Cannot perform multiple BETWEENs on the same table.").at(self.bt));
         }
         if let Some(other) = self.index.as_ref().filter(|other| **other != index) {
             return Err(Error::logic(format!(
                 "Cannot call BETWEEN on index `{index}` after ordering on index `{other}`."
-            )));
+            ))
+            .at(self.bt));
         }
         Ok(TableSlice { index: Some(index), bounds: Some(bounds), ..self })
     }
 
-    /// Its rows.
-    pub fn into_stream(self, env: &Env) -> Result<Stream> {
-        let bounds = self.bounds.clone().unwrap_or_default();
-        let rows = self.table.scan(env, self.index.as_deref(), &bounds, self.sorting)?;
-        Ok(Stream::new(Watchable { rows, watched: Rows::Slice(self) }))
+    /// Whether nothing can be in it, whatever is in the table.
+    fn is_empty(&self) -> bool {
+        self.bounds.as_ref().is_some_and(Bounds::is_empty)
     }
 
-    /// Its rows in [`Pairs`] with their values in its index, which is not the primary key.
-    pub fn into_pairs(self, env: &Env) -> Result<Stream> {
-        let bounds = self.bounds.unwrap_or_default();
-        let index = self.index.unwrap_or_default();
-        let (_, spec) = self.table.ordered_index(&index)?;
-        match self.table.scan(env, Some(&index), &bounds, self.sorting)?.scan {
-            Scan::Index(scan) => {
-                let func = super::stored::function(&spec.source)?;
-                Ok(Stream::new(Pairs::new(scan, func, spec.multi, env)))
+    /// Its rows. `bt` is the term to blame for what goes wrong when they are read.
+    pub fn into_stream(self, env: &Env, bt: Bt) -> Result<Stream> {
+        Ok(match self.table.path(self.index.as_deref()) {
+            _ if self.table.stored().is_some() && self.is_empty() => {
+                Stream::new(Watchable { rows: Known::new(Vec::new()), watched: Rows::Slice(self) }, bt)
             }
-            scan @ Scan::Empty => Ok(Stream::new(TableSource { scan })),
-            Scan::Primary(_) | Scan::Rows(_) => {
-                Err(Error::internal("The primary key is no index with values of its own."))
+            Some(path) => {
+                let rows = TableSource::new(path, &self);
+                Stream::new(Watchable { rows, watched: Rows::Slice(self) }, bt)
             }
+            None => {
+                let rows = Known::new(self.system_rows(env)?);
+                Stream::new(Watchable { rows, watched: Rows::Slice(self) }, bt)
+            }
+        })
+    }
+
+    /// Its rows in [`Pairs`] with their values in its index, which is not the primary key. `bt` is as for
+    /// [`into_stream`](Self::into_stream).
+    pub fn into_pairs(self, env: &Env, bt: Bt) -> Result<Stream> {
+        if self.table.stored().is_none() {
+            return Ok(Stream::new(Known::new(self.system_rows(env)?), bt));
         }
+        if self.is_empty() {
+            return Ok(Stream::new(Known::new(Vec::new()), bt));
+        }
+        Ok(Stream::new(Pairs::new(self), bt))
+    }
+
+    /// Begins to read its rows as entries of its index.
+    pub(super) fn read_index(&self, env: &Env) -> Result<(storage::IndexScan, Arc<IndexSpec>)> {
+        let index = self.index.as_deref().unwrap_or_default();
+        let bounds = self.bounds.clone().unwrap_or_default();
+        let (spec, range) = self.table.open_index(env, index, || bounds.index_range())?;
+        let stored = self.table.ordinary("it has no indexes.")?;
+        Ok((stored.index_scan(index, range, self.sorting.direction()).at(Bt::default())?, spec))
+    }
+
+    /// The rows of a system table, which are looked at at once.
+    fn system_rows(&self, env: &Env) -> Result<Vec<Datum>> {
+        let bounds = self.bounds.clone().unwrap_or_default();
+        let mut rows = self.table.system_rows(env, self.index.as_deref(), |key| bounds.contain(key))?;
+        if self.sorting == Sorting::Descending {
+            rows.reverse();
+        }
+        Ok(rows)
     }
 
     /// How many rows there are, without reading them where that is possible.
     pub fn count(self, env: &Env) -> Result<u64> {
-        let index = self.index.as_deref().filter(|_| !self.table.is_primary(self.index.as_deref()));
-        match (index, &self.bounds) {
-            (None, None) => self.table.len(env),
-            (None, Some(_)) => {
-                let mut rows = self.into_stream(env)?;
-                let mut count = 0;
-                while rows.next(env)?.is_some() {
-                    count += 1;
-                }
-                Ok(count)
-            }
-            (Some(index), bounds) => {
-                env.require(Permission::Read, self.table.scope())?;
-                let (stored, _) = self.table.ordered_index(index)?;
-                let range = bounds.clone().unwrap_or_default().index_range()?;
-                let mut entries = stored.index_scan(index, range, Direction::Forward)?;
-                env.view().map_or(Ok(()), |view| entries.keep_to(view))?;
-                entries.count()
-            }
+        if self.table.stored().is_some() && self.is_empty() {
+            return Ok(0);
         }
+        let is_primary = self.table.is_primary(self.index.as_deref());
+        if is_primary && self.bounds.is_none() {
+            return self.table.len(env);
+        }
+        if !is_primary && self.table.stored().is_some() {
+            let mut entries = self.read_index(env)?.0;
+            env.view().map_or(Ok(()), |view| entries.keep_to(view)).at(Bt::default())?;
+            return entries.count().at(Bt::default());
+        }
+        let mut rows = self.into_stream(env, Bt::default())?;
+        let mut count = 0;
+        while rows.pull(env)?.is_some() {
+            count += 1;
+        }
+        Ok(count)
     }
 }

@@ -31,7 +31,7 @@ pub enum Rows {
 
 impl Rows {
     /// Reads all rows, as they are at the moment of the environment. Where nothing may wait, they must fit into one batch.
-    pub fn ahead(rows: Stream, env: &Env) -> Result<Rows> {
+    pub fn ahead(mut rows: Stream, env: &Env) -> Result<Rows> {
         rows.check_finite()?;
         rows.check_ungrouped()?;
         let mut first = Vec::new();
@@ -49,7 +49,8 @@ impl Rows {
                 none => none.insert(Aside::new(env.store()?.directory())).put(&row),
             }
         };
-        rows.for_each(env, true, |_, row| Ok(Some(row.value)), put_aside)?;
+        let read = rows.for_each(env, true, |_, row| Ok(Some(row.value)), put_aside);
+        read.map_err(|error| error.at(rows.place()))?;
         let rest = aside.map(Aside::take).transpose()?;
         Ok(Rows::Ahead { first: first.into_iter(), rest })
     }

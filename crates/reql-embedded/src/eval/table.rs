@@ -6,15 +6,16 @@ use uuid::Uuid;
 
 use super::env::Env;
 use super::func::Func;
-use super::slice::{Scan, TableSource, Watchable};
-use super::stream::{Chain, Stream};
+use super::scan::{KeySource, Known, Path};
+use super::slice::Watchable;
+use super::stream::Stream;
 use super::system::{self, Identifiers, SystemTable};
 use super::watch::Rows;
 use crate::accounts::{Permission, SYSTEM_DATABASE, Scope};
 use crate::datum::{Datum, key};
-use crate::error::{Error, Result};
+use crate::error::{At, Bt, Error, Result};
 use crate::eval::profile::{Job, Work};
-use crate::storage::{self, Direction, IndexSpec, IndexStatus};
+use crate::storage::{self, IndexSpec, IndexStatus};
 
 pub use super::selection::SingleSelection;
 pub use super::slice::{Bounds, Sorting, TableSlice};
@@ -201,27 +202,29 @@ impl TableRef {
         Ok(row?.unwrap_or_default())
     }
 
-    /// The rows with these keys, through an index or the primary key: each as often as its key is asked for.
-    pub fn get_all(&self, env: &Env, keys: Vec<Datum>, index: Option<&str>) -> Result<Stream> {
-        let asked = keys.clone();
-        let mut ranges = Vec::with_capacity(keys.len());
-        for value in keys {
-            let bounds = Bounds { left: value.clone(), left_open: false, right: value, right_open: false };
-            if self.is_primary(index) && self.stored().is_some() {
-                // Unlike a bound, a key has to be one that a row can have.
-                key::primary(&bounds.left)?;
+    /// The rows with these keys, through an index or the primary key: each as often as its key is asked for. `bt` is
+    /// the term to blame for what goes wrong when they are read.
+    pub fn get_all(&self, env: &Env, keys: Vec<Datum>, index: Option<&str>, bt: Bt) -> Result<Stream> {
+        let Some(path) = self.path(index) else {
+            let rows = self.system_rows(env, index, |_| true)?;
+            let mut found = Vec::new();
+            for key in &keys {
+                found.extend(
+                    rows.iter().filter(|row| row.get(self.primary_key()).as_ref() == Some(key)).cloned(),
+                );
             }
-            ranges.push(bounds);
+            let watched = Rows::Keys { table: self.clone(), index: None, keys };
+            return Ok(Stream::new(Watchable { rows: Known::new(found), watched }, bt));
+        };
+        let watched = Rows::Keys { table: self.clone(), index: path.index.clone(), keys: keys.clone() };
+        if keys.is_empty() {
+            return Ok(Stream::new(Watchable { rows: Known::new(Vec::new()), watched }, bt));
         }
-        let watched = Rows::Keys { table: self.clone(), index: index.map(Arc::from), keys: asked };
-        if ranges.is_empty() {
-            return Ok(Stream::new(Watchable { rows: TableSource { scan: Scan::Empty }, watched }));
+        if path.index.is_none() {
+            // Unlike a bound, a key has to be one that a row can have.
+            keys.iter().try_for_each(|key| key::primary(key).map(drop))?;
         }
-        let scans = ranges
-            .into_iter()
-            .map(|bounds| Ok(Stream::new(self.scan(env, index, &bounds, Sorting::Unordered)?)))
-            .collect::<Result<_>>()?;
-        Ok(Stream::new(Watchable { rows: Chain::new(scans), watched }))
+        Ok(Stream::new(Watchable { rows: KeySource::new(path, keys), watched }, bt))
     }
 
     /// Whether an index's name, or none, means the primary key.
@@ -229,40 +232,33 @@ impl TableRef {
         index.is_none_or(|name| *name == **self.primary_key())
     }
 
-    /// The rows of a range of an index, or of the primary key.
-    pub fn scan(
+    /// The way to the rows through an index or the primary key; `None` for a system table, which has neither.
+    pub(super) fn path(&self, index: Option<&str>) -> Option<Path> {
+        let stored = self.stored()?.clone();
+        let index = index.filter(|_| !self.is_primary(index)).map(Arc::from);
+        Some(Path { table: self.clone(), stored, index })
+    }
+
+    /// The rows of a system table whose keys are wanted, in the order of the keys. Unlike in others, its indexes are
+    /// looked for and its rows read at once.
+    pub(super) fn system_rows(
         &self,
         env: &Env,
         index: Option<&str>,
-        bounds: &Bounds,
-        sorting: Sorting,
-    ) -> Result<TableSource> {
-        if bounds.is_empty() {
-            return Ok(TableSource { scan: Scan::Empty });
-        }
+        is_wanted: impl Fn(&Datum) -> bool,
+    ) -> Result<Vec<Datum>> {
         env.require(Permission::Read, self.scope())?;
-        let direction = match sorting {
-            Sorting::Descending => Direction::Backward,
-            Sorting::Ascending | Sorting::Unordered => Direction::Forward,
+        if let Some(name) = index.filter(|_| !self.is_primary(index)) {
+            self.index(name)?;
+        }
+        let Backing::System(table) = self.backing() else {
+            return Err(Error::internal("A table of the store is read as a system table."));
         };
-        let scan = match (index.filter(|_| !self.is_primary(index)), self.backing()) {
-            (Some(name), _) => {
-                let (stored, _) = self.ordered_index(name)?;
-                Scan::Index(stored.index_scan(name, bounds.index_range()?, direction)?)
-            }
-            (None, Backing::Stored(stored)) => Scan::Primary(stored.scan(bounds.primary_range()?, direction)),
-            (None, Backing::System(table)) => {
-                let mut rows = table.rows(env)?;
-                let key = |row: &Datum| row.get(self.primary_key()).unwrap_or_default();
-                rows.retain(|row| bounds.contain(&key(row)));
-                rows.sort_by_cached_key(key);
-                if direction == Direction::Backward {
-                    rows.reverse();
-                }
-                Scan::Rows(rows.into_iter())
-            }
-        };
-        Ok(TableSource { scan })
+        let mut rows = table.rows(env)?;
+        let key = |row: &Datum| row.get(self.primary_key()).unwrap_or_default();
+        rows.retain(|row| is_wanted(&key(row)));
+        rows.sort_by_cached_key(key);
+        Ok(rows)
     }
 
     /// The function that has the last word on writes, if there is one.
@@ -271,14 +267,31 @@ impl TableRef {
         hook.map(super::stored::function).transpose()
     }
 
-    /// The table in the store, and one of its indexes that orders the rows.
-    pub fn ordered_index(&self, name: &str) -> Result<(&storage::Table, Arc<IndexSpec>)> {
-        let (stored, spec) = self.index(name)?;
+    /// Looks at an index that orders the rows, and at what it is asked for. RethinkDB does that where the data is, so
+    /// the whole query is to blame for what is wrong there.
+    pub fn open_index<T>(
+        &self,
+        env: &Env,
+        name: &str,
+        asked: impl FnOnce() -> Result<T>,
+    ) -> Result<(Arc<IndexSpec>, T)> {
+        env.require(Permission::Read, self.scope())?;
+        self.ordered_index(name, asked).at(Bt::default())
+    }
+
+    /// An index that orders the rows, and what it is asked for.
+    pub fn ordered_index<T>(
+        &self,
+        name: &str,
+        asked: impl FnOnce() -> Result<T>,
+    ) -> Result<(Arc<IndexSpec>, T)> {
+        let (_, spec) = self.index(name)?;
+        let asked = asked()?;
         if spec.geo {
             return Err(Error::logic(format!(
                 "Index `{name}` is a geospatial index.  Only get_nearest and get_intersecting can use a geospatial index."
             )));
         }
-        Ok((stored, spec))
+        Ok((spec, asked))
     }
 }

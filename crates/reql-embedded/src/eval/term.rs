@@ -164,21 +164,14 @@ impl Term {
         scope: &'a Scope<'_>,
         flags: Flags,
     ) -> Result<(Cow<'a, Datum>, Bt)> {
-        let look = || stacker::maybe_grow(64 * 1024, 1024 * 1024, || self.look_here(env, scope, flags));
-        env.trace().map_or_else(look, |trace| self.told(trace, look)).at(self.bt)
-    }
-
-    fn look_here<'a>(
-        &'a self,
-        env: &'a Env,
-        scope: &'a Scope<'_>,
-        flags: Flags,
-    ) -> Result<(Cow<'a, Datum>, Bt)> {
         if let Shape::Op { plain: Some(plain), .. } = &self.shape {
-            let datum = plain(&mut Call::plain(env, scope, self, flags))?;
+            let call = || plain(&mut Call::plain(env, scope, self, flags));
+            let look = || stacker::maybe_grow(64 * 1024, 1024 * 1024, call);
+            let datum = env.trace().map_or_else(look, |trace| self.told(trace, look)).at(self.bt)?;
             return Ok((Cow::Owned(datum), self.bt));
         }
-        let (datum, bt) = self.eval_here(env, scope, flags)?.into_placed()?;
+        // Reading the row that it may be is the business of the term that wants the value.
+        let (datum, bt) = self.eval(env, scope, flags)?.into_placed()?;
         Ok((Cow::Owned(datum), bt))
     }
 
@@ -202,9 +195,8 @@ impl Term {
                 Some(datum) => Ok(Val::datum(datum.clone(), self.bt)),
                 None => Err(Error::internal("Variable name not found.")),
             },
-            Shape::Op { plain: Some(_), .. } => {
-                let (datum, bt) = self.look_here(env, scope, flags)?;
-                Ok(Val::datum(datum.into_owned(), bt))
+            Shape::Op { plain: Some(plain), .. } => {
+                Ok(Val::datum(plain(&mut Call::plain(env, scope, self, flags))?, self.bt))
             }
             Shape::Object(fields) => self.eval_object(fields, env, scope, flags),
             Shape::Func(func) => Ok(Val::func(Func::new(func.clone(), scope.capture()), self.bt)),

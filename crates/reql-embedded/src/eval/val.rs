@@ -74,7 +74,7 @@ impl Val {
     /// A sequence; what comes from an array becomes an array at once.
     pub fn seq(stream: Stream, env: &Env, bt: Bt) -> Result<Val> {
         if stream.is_array() {
-            return Ok(Val::datum(stream.collect(env).at(bt)?, bt));
+            return Ok(Val::datum(stream.collect(env, bt)?, bt));
         }
         Ok(Val { value: Value::Stream(stream), bt })
     }
@@ -118,7 +118,7 @@ impl Val {
                 let message = format!("Expected type {expected} but found {name}:\n{shown}");
                 (if is_null { Error::missing(message) } else { Error::logic(message) }).at(bt)
             }
-            Err(error) => error.at(bt),
+            Err(error) => error,
         }
     }
 
@@ -133,7 +133,7 @@ impl Val {
     pub fn is_null(&self) -> Result<bool> {
         match &self.value {
             Value::Datum(datum) => Ok(datum.is_null()),
-            Value::Single(selection) => Ok(selection.get().at(self.bt)?.is_null()),
+            Value::Single(selection) => Ok(selection.get()?.is_null()),
             _ => Ok(false),
         }
     }
@@ -159,7 +159,7 @@ impl Val {
     pub fn into_datum(self) -> Result<Datum> {
         match self.value {
             Value::Datum(datum) => Ok(datum),
-            Value::Single(selection) => selection.get().at(self.bt),
+            Value::Single(selection) => selection.get(),
             _ => Err(self.wrong_type("DATUM")),
         }
     }
@@ -173,34 +173,35 @@ impl Val {
     /// The number.
     pub fn into_num(self) -> Result<f64> {
         let bt = self.bt;
-        self.into_datum()?.as_num().at(bt)
+        self.into_datum().and_then(|datum| datum.as_num()).at(bt)
     }
 
     /// The number as an integer.
     pub fn into_int(self) -> Result<i64> {
         let bt = self.bt;
-        self.into_datum()?.as_int().at(bt)
+        self.into_datum().and_then(|datum| datum.as_int()).at(bt)
     }
 
     /// The string.
     pub fn into_str(self) -> Result<Arc<str>> {
         let bt = self.bt;
-        self.into_datum()?.as_str().cloned().at(bt)
+        self.into_datum().and_then(|datum| datum.as_str().cloned()).at(bt)
     }
 
     /// Its truth.
     pub fn into_bool(self) -> Result<bool> {
-        Ok(self.into_datum()?.is_truthy())
+        let bt = self.bt;
+        Ok(self.into_datum().at(bt)?.is_truthy())
     }
 
     /// The sequence; an array is one too.
     pub fn into_stream(self, env: &Env) -> Result<Stream> {
         match self.value {
             Value::Stream(stream) | Value::Selection(_, stream) => Ok(stream),
-            Value::Table(table) => TableSlice::whole(table).into_stream(env).at(self.bt),
-            Value::Slice(slice) => slice.into_stream(env).at(self.bt),
+            Value::Table(table) => TableSlice::whole(table, self.bt).into_stream(env, self.bt),
+            Value::Slice(slice) => slice.into_stream(env, self.bt),
             Value::Datum(datum) => match datum {
-                Datum::Array(items) => Ok(Stream::of_array(items)),
+                Datum::Array(items) => Ok(Stream::of_array(items, self.bt)),
                 // The term that wants a sequence is to blame, not the one that made the value.
                 other => Err(other.type_error(format!("Cannot convert {} to SEQUENCE", other.type_name()))),
             },
@@ -219,7 +220,7 @@ impl Val {
     /// The range of a table.
     pub fn into_slice(self) -> Result<TableSlice> {
         match self.value {
-            Value::Table(table) => Ok(TableSlice::whole(table)),
+            Value::Table(table) => Ok(TableSlice::whole(table, self.bt)),
             Value::Slice(slice) => Ok(*slice),
             _ => Err(self.wrong_type("TABLE_SLICE")),
         }
@@ -232,7 +233,7 @@ impl Val {
             Value::Table(_) | Value::Slice(_) => {
                 let bt = self.bt;
                 let slice = self.into_slice()?;
-                Ok((slice.table.clone(), slice.into_stream(env).at(bt)?))
+                Ok((slice.table.clone(), slice.into_stream(env, bt)?))
             }
             _ => Err(self.wrong_type("SELECTION")),
         }
@@ -278,7 +279,7 @@ impl Val {
         match self.value {
             Value::Grouped(groups) => Ok(Ok(groups)),
             Value::Stream(stream) if stream.is_grouped() && grouping != Grouping::Stream => {
-                super::grouped::collect(stream, env).at(self.bt).map(Ok)
+                super::grouped::collect(stream, env).map(Ok)
             }
             value => Ok(Err(Val { value, bt: self.bt })),
         }

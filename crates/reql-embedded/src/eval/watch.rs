@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::env::Env;
-use super::geo_index::GeoIndex;
+use super::geo_index::{GET_INTERSECTING, GeoIndex};
 use super::stream::{Expansion, Flow, Row, Stage};
 use super::system::SystemTable;
 use super::table::{Backing, Bounds, Sorting, TableRef, TableSlice};
@@ -37,7 +37,14 @@ pub enum Rows {
         keys: Vec<Datum>,
     },
     /// Those that intersect a shape.
-    Intersecting(GeoIndex, Shape),
+    Intersecting {
+        /// The table.
+        table: TableRef,
+        /// The geospatial index.
+        index: Arc<str>,
+        /// The shape.
+        shape: Shape,
+    },
 }
 
 impl Rows {
@@ -45,14 +52,14 @@ impl Rows {
         match self {
             Rows::Slice(slice) => &slice.table,
             Rows::Keys { table, .. } => table,
-            Rows::Intersecting(index, _) => index.table(),
+            Rows::Intersecting { table, .. } => table,
         }
     }
 
     fn sorting(&self) -> Sorting {
         match self {
             Rows::Slice(slice) => slice.sorting,
-            Rows::Keys { .. } | Rows::Intersecting(..) => Sorting::Unordered,
+            Rows::Keys { .. } | Rows::Intersecting { .. } => Sorting::Unordered,
         }
     }
 
@@ -61,7 +68,7 @@ impl Rows {
         match self {
             Rows::Slice(slice) => usize::from(slice.bounds.as_ref().is_none_or(|bounds| bounds.contain(key))),
             Rows::Keys { keys, .. } => keys.iter().filter(|asked| *asked == key).count(),
-            Rows::Intersecting(..) => 0,
+            Rows::Intersecting { .. } => 0,
         }
     }
 
@@ -70,7 +77,7 @@ impl Rows {
         let index = match self {
             Rows::Slice(slice) => slice.index.as_deref(),
             Rows::Keys { index, .. } => index.as_deref(),
-            Rows::Intersecting(..) => None,
+            Rows::Intersecting { .. } => None,
         };
         index.filter(|index| !self.table().is_primary(Some(index)))
     }
@@ -80,7 +87,7 @@ impl Rows {
         match self {
             Rows::Slice(slice) => slice.bounds.as_ref().is_some_and(Bounds::is_empty),
             Rows::Keys { keys, .. } => keys.is_empty(),
-            Rows::Intersecting(..) => false,
+            Rows::Intersecting { .. } => false,
         }
     }
 
@@ -108,8 +115,9 @@ impl Rows {
                 }
                 Ok(Ranges::Points(points))
             }),
-            Rows::Intersecting(index, shape) => {
-                let (table, index, shape) = (stored(index.table())?, index.clone(), shape.clone());
+            Rows::Intersecting { table, index, shape } => {
+                let index = GeoIndex::find(table, index.clone(), GET_INTERSECTING)?;
+                let (table, shape) = (stored(table)?, shape.clone());
                 // The cells of the index say where to look, not what is there.
                 let multiplicity = Arc::new(move |row: &Datum| index.hits(row, &shape));
                 let ranges = Ranges::One(KeyRange::all());
@@ -129,14 +137,15 @@ fn extent(
     ranges: impl FnOnce(bool) -> Result<Ranges>,
 ) -> Result<Extent> {
     let stored = stored(table)?;
-    let index = match index.filter(|_| !table.is_primary(index)) {
+    let ranges = match index.filter(|_| !table.is_primary(index)) {
         Some(name) => {
-            table.ordered_index(name)?;
-            Some(stored.index_entries(name)?)
+            let ranges = table.ordered_index(name, || ranges(false))?.1;
+            let index = Some(stored.index_entries(name)?);
+            return Ok(Extent { ranges, table: stored, index, multiplicity: None });
         }
-        None => None,
+        None => ranges(true)?,
     };
-    Ok(Extent { ranges: ranges(index.is_none())?, table: stored, index, multiplicity: None })
+    Ok(Extent { ranges, table: stored, index: None, multiplicity: None })
 }
 
 impl Watched {
@@ -191,9 +200,7 @@ impl Watched {
         let Some(limit) = limit else {
             if options.form.offsets {
                 let rows = if is_empty { "empty" } else { "range" };
-                return Err(
-                    Error::logic(format!("Cannot include offsets for {rows} subs.")).at(Bt::default())
-                );
+                return Err(Error::logic(format!("Cannot include offsets for {rows} subs.")).at(bt));
             }
             if let Some(system) = system {
                 if let Some(index) = rows.index() {
@@ -241,7 +248,7 @@ pub fn open_point(
     wake: Arc<Wake>,
 ) -> Result<Box<dyn Feed>> {
     if options.form.offsets {
-        return Err(Error::logic("Cannot include offsets for point subs.").at(Bt::default()));
+        return Err(Error::logic("Cannot include offsets for point subs."));
     }
     let through = Box::new(Through { env: env.clone(), stages: Vec::new() });
     if let Backing::System(system) = table.backing() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::Bt;
+use crate::error::{Bt, Error};
 
 /// One step from a term to one of its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,11 +20,20 @@ const USUAL: usize = 16;
 #[derive(Debug, Default)]
 pub struct Backtraces {
     steps: Vec<(Bt, Frame)>,
+    is_nowhere: bool,
 }
 
 impl Backtraces {
+    /// For terms that are no part of a query: whatever they are to blame for, the query as a whole is.
+    pub fn nowhere() -> Self {
+        Backtraces { steps: Vec::new(), is_nowhere: true }
+    }
+
     /// Names the term that one step leads to.
     pub fn child(&mut self, parent: Bt, frame: Frame) -> Bt {
+        if self.is_nowhere {
+            return parent;
+        }
         if self.steps.capacity() == 0 {
             self.steps.reserve(USUAL);
         }
@@ -32,8 +41,16 @@ impl Backtraces {
         Bt(self.steps.len() as u32)
     }
 
-    /// The steps from the root to a term.
-    pub fn frames(&self, mut at: Bt) -> Vec<Frame> {
+    /// The steps from the root to the term that an error blames.
+    pub fn blamed(&self, error: &Error) -> Vec<Frame> {
+        let mut frames = self.frames(error.bt().unwrap_or_default());
+        if error.is_around() {
+            frames.pop();
+        }
+        frames
+    }
+
+    fn frames(&self, mut at: Bt) -> Vec<Frame> {
         let mut frames = Vec::new();
         while let Some((parent, frame)) =
             (at.0 as usize).checked_sub(1).and_then(|index| self.steps.get(index))

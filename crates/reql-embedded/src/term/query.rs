@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Backtraces, RawTerm, weight};
 use crate::datum::syntax::Json;
-use crate::error::{Bt, Result};
+use crate::error::Result;
 
 /// A parsed query. A term or option that is malformed is kept as the error it gives when evaluation begins.
 #[derive(Debug)]
@@ -35,16 +35,11 @@ impl Query {
     pub fn new(term: Option<Json<'_>>, optargs: &[(&str, Json<'_>)]) -> Result<Query> {
         let mut places = Backtraces::default();
         let term = term.map(|term| RawTerm::parse(term, &mut places));
-        // Errors in options have no place to point at, so their places go nowhere.
-        let mut nowhere = Backtraces::default();
+        let mut nowhere = Backtraces::nowhere();
         let is_profiled = static_flag(optargs, "profile");
         let optargs = optargs
             .iter()
-            .map(|&(name, value)| {
-                let term =
-                    RawTerm::parse(value, &mut nowhere).map_err(|error| error.moved_to(Bt::default()))?;
-                Ok((Arc::from(name), term))
-            })
+            .map(|&(name, value)| Ok((Arc::from(name), RawTerm::parse(value, &mut nowhere)?)))
             .collect::<Result<_>>()?;
         Ok(Query { term, places, optargs, is_profiled })
     }

@@ -28,8 +28,7 @@ fn function(query: &str) -> Result<StoredFunction> {
     let arena = Arena::new();
     let tree = syntax::parse(query.as_bytes(), &arena)
         .map_err(|error| Error::internal(format!("A stored function is damaged: {error}")))?;
-    let query =
-        RawTerm::parse(tree, &mut Backtraces::default()).map_err(|error| error.moved_to(Bt::default()))?;
+    let query = RawTerm::parse(tree, &mut Backtraces::nowhere())?;
     let func = query.args.last().filter(|func| func.kind == TermType::Func).ok_or_else(damaged)?;
     let [params, body] = &func.args[..] else { return Err(damaged()) };
     let params = parameters(params).map_err(|error| error.moved_to(Bt::default()))?;

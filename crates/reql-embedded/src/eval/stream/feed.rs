@@ -63,6 +63,10 @@ impl Source for Changes {
         }
     }
 
+    fn blame(&mut self, bt: Bt) {
+        self.bt = bt;
+    }
+
     fn is_infinite(&self) -> bool {
         true
     }
@@ -108,6 +112,14 @@ impl Source for Concerted {
                 row => return Ok(row),
             }
         }
+    }
+
+    fn blame(&mut self, bt: Bt) {
+        self.feeds.blame(bt);
+    }
+
+    fn place(&self) -> Option<Bt> {
+        self.feeds.place()
     }
 
     fn is_infinite(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::{ArraySource, FeedTraits, Source, Stream};
 use crate::datum::Datum;
-use crate::error::{At, Bt, Result};
+use crate::error::Result;
 use crate::eval::env::Env;
 use crate::eval::func::Func;
 
@@ -18,15 +18,13 @@ pub struct Fold {
     pub emit: Func,
     /// From the last value to an array of rows.
     pub final_emit: Option<Func>,
-    /// The term to blame when there is no array.
-    pub bt: Bt,
     emitted: ArraySource,
 }
 
 impl Fold {
     /// Not yet started.
-    pub fn new(rows: Stream, state: Datum, step: Func, emit: Func, final_emit: Option<Func>, bt: Bt) -> Self {
-        Fold { rows, state, step, emit, final_emit, bt, emitted: ArraySource::new(Vec::new().into()) }
+    pub fn new(rows: Stream, state: Datum, step: Func, emit: Func, final_emit: Option<Func>) -> Self {
+        Fold { rows, state, step, emit, final_emit, emitted: ArraySource::new(Vec::new().into()) }
     }
 
     fn advance(&mut self, env: &Env, row: Datum) -> Result<Datum> {
@@ -49,7 +47,7 @@ impl Source for Fold {
             } else {
                 return Ok(None);
             };
-            self.emitted = ArraySource::new(items.as_array().at(self.bt)?.clone());
+            self.emitted = ArraySource::new(items.as_array()?.clone());
         }
     }
 
@@ -71,9 +69,5 @@ impl Source for Fold {
 
     fn is_infinite(&self) -> bool {
         self.rows.is_infinite()
-    }
-
-    fn check_finite(&self) -> Result<()> {
-        self.rows.check_finite()
     }
 }

@@ -8,21 +8,44 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::eval::env::Env;
 use crate::eval::func::Func;
 use crate::eval::order::Order;
+use crate::eval::slice::TableSlice;
+use crate::eval::stored::function;
 use crate::storage::IndexScan;
 
 /// Rows in the order of an index, as pairs: the value in the index, and the row.
 pub struct Pairs {
+    slice: TableSlice,
+    entries: Option<Entries>,
+}
+
+/// The entries of an index that are being read.
+struct Entries {
     scan: IndexScan,
     func: Func,
     /// Where the function is called.
     env: Env,
+    /// Whether an array has an entry for each of its elements.
     multi: bool,
 }
 
 impl Pairs {
-    /// `func` is the function of the index, `multi` whether it makes an entry of each element of an array.
-    pub fn new(scan: IndexScan, func: Func, multi: bool, env: &Env) -> Self {
-        Pairs { scan, func, env: env.for_stored(), multi }
+    /// The rows of a slice that has an index. It is looked at when the first row is asked for.
+    pub fn new(slice: TableSlice) -> Self {
+        Pairs { slice, entries: None }
+    }
+}
+
+impl Entries {
+    fn open(slice: &TableSlice, env: &Env) -> Result<Self> {
+        let (scan, spec) = slice.read_index(env)?;
+        Ok(Entries { scan, func: function(&spec.source)?, env: env.for_stored(), multi: spec.multi })
+    }
+
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        env.view().map_or(Ok(()), |view| self.scan.keep_to(view))?;
+        let Some(row) = self.scan.next()? else { return Ok(None) };
+        let value = self.value(&row)?;
+        Ok(Some(Datum::array(vec![value, row])))
     }
 
     /// The value is computed anew, because the key that the index keeps doesn't tell all of it: the zone of a time.
@@ -39,10 +62,10 @@ impl Pairs {
 
 impl Source for Pairs {
     fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
-        env.view().map_or(Ok(()), |view| self.scan.keep_to(view))?;
-        let Some(row) = self.scan.next()? else { return Ok(None) };
-        let value = self.value(&row)?;
-        Ok(Some(Datum::array(vec![value, row])))
+        match &mut self.entries {
+            Some(entries) => entries.next(env),
+            None => self.entries.insert(Entries::open(&self.slice, env)?).next(env),
+        }
     }
 
     fn is_lazy(&self) -> bool {
@@ -50,7 +73,9 @@ impl Source for Pairs {
     }
 
     fn suspend(&mut self) {
-        self.scan.suspend();
+        if let Some(entries) = &mut self.entries {
+            entries.scan.suspend();
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{FeedTraits, Source, Stream};
 use crate::datum::Datum;
-use crate::error::{At, Bt, Result};
+use crate::error::{Bt, Result};
 use crate::eval::env::Env;
 use crate::eval::func::Func;
 use crate::eval::table::TableRef;
@@ -13,25 +13,24 @@ pub struct EqJoin {
     key: Func,
     table: TableRef,
     index: String,
-    bt: Bt,
     /// A left row, and those of its partners that are left.
     open: Option<(Datum, Stream)>,
 }
 
 impl EqJoin {
-    /// `key` finds a row's key, `index` is where the table is asked for it, `bt` the term to blame.
-    pub fn new(left: Stream, key: Func, table: TableRef, index: String, bt: Bt) -> Self {
-        EqJoin { left, key, table, index, bt, open: None }
+    /// `key` finds a row's key, `index` is where the table is asked for it.
+    pub fn new(left: Stream, key: Func, table: TableRef, index: String) -> Self {
+        EqJoin { left, key, table, index, open: None }
     }
 
     /// The rows of the table that belong to a row; a row without a key has none.
     fn partners(&self, env: &Env, row: &Datum) -> Result<Option<Stream>> {
         let Some(key) = self.key.find(env, row)?.filter(|key| !key.is_null()) else { return Ok(None) };
         if self.table.is_primary(Some(&self.index)) {
-            let partner = self.table.get(env, &key).at(self.bt)?;
-            return Ok((!partner.is_null()).then(|| Stream::of_array(vec![partner])));
+            let partner = self.table.get(env, &key)?;
+            return Ok((!partner.is_null()).then(|| Stream::of_array(vec![partner], Bt::default())));
         }
-        self.table.get_all(env, vec![key], Some(&self.index)).at(self.bt).map(Some)
+        self.table.get_all(env, vec![key], Some(&self.index), Bt::default()).map(Some)
     }
 }
 
@@ -39,7 +38,7 @@ impl Source for EqJoin {
     fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
         loop {
             if let Some((left, partners)) = &mut self.open {
-                if let Some(right) = partners.next(env)? {
+                if let Some(right) = partners.pull(env)? {
                     return Ok(Some(Datum::object([("left", left.clone()), ("right", right)])));
                 }
                 self.open = None;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::heap::Heap;
 use super::{Source, Stream};
 use crate::datum::Datum;
-use crate::error::{At, Bt, Error, Result};
+use crate::error::{Bt, Error, Result};
 use crate::eval::env::Env;
 use crate::eval::order::{Keyed, Order};
 
@@ -76,6 +76,10 @@ impl Source for Merge {
         self.batch = usize::try_from(rows).unwrap_or(usize::MAX).clamp(1, self.batch);
     }
 
+    fn blame(&mut self, bt: Bt) {
+        self.bt = bt;
+    }
+
     fn suspend(&mut self) {
         self.streams.iter_mut().for_each(Stream::suspend);
     }
@@ -92,6 +96,6 @@ impl Source for Merge {
         if self.is_infinite() {
             return Err(Error::logic("Cannot use an infinite stream with an ordered `union`."));
         }
-        self.streams.iter().try_for_each(Stream::check_finite).at(self.bt)
+        self.streams.iter().try_for_each(Stream::check_finite)
     }
 }

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use super::env::Env;
 use super::watch::Watched;
 use crate::datum::{Chunk, Datum};
-use crate::error::{Error, Result};
+use crate::error::{At, Bt, Error, Result};
 use crate::eval::profile::Work;
 
 /// Where rows come from.
@@ -50,7 +50,7 @@ pub trait Source: Send {
     }
 
     /// Tells whether each row is worked on where it is stored, before anything is made of all of them
-    /// (RethinkDB's lazy streams).
+    /// (RethinkDB's lazy streams). Errors that have no place when they leave there point at the whole query.
     fn is_lazy(&self) -> bool {
         false
     }
@@ -71,6 +71,15 @@ pub trait Source: Send {
     /// Reads a row as it is stored; false at the end. Only for what is a table.
     fn read_raw(&mut self, _: &Env, _: &mut Chunk) -> Result<bool> {
         Err(Error::internal("These rows aren't read off a table."))
+    }
+
+    /// Takes note of the term that is to blame from now on for what the source itself refuses: that of the last
+    /// stage.
+    fn blame(&mut self, _: Bt) {}
+
+    /// The term to blame, where that isn't the one of the stream's last stage.
+    fn place(&self) -> Option<Bt> {
+        None
     }
 
     /// Whether there is no end: such a stream can't be an array.
@@ -176,31 +185,52 @@ pub struct Stream {
     /// Innermost last: what an expanded row became is finished before the next row.
     waiting: Vec<Waiting>,
     grouped: bool,
+    /// The term to blame for what goes wrong when it is read: that of the last stage.
+    bt: Bt,
 }
 
 impl Stream {
-    /// The rows of a source.
-    pub fn new(source: impl Source + 'static) -> Self {
-        Stream { source: Box::new(source), stages: Vec::new(), waiting: Vec::new(), grouped: false }
+    /// The rows of a source; `bt` is the term that made it.
+    pub fn new(source: impl Source + 'static, bt: Bt) -> Self {
+        Stream { source: Box::new(source), stages: Vec::new(), waiting: Vec::new(), grouped: false, bt }
     }
 
     /// The elements of an array.
-    pub fn of_array(items: impl Into<crate::datum::Array>) -> Self {
-        Stream::new(ArraySource::new(items.into()))
+    pub fn of_array(items: impl Into<crate::datum::Array>, bt: Bt) -> Self {
+        Stream::new(ArraySource::new(items.into()), bt)
     }
 
-    /// With a further stage.
+    /// What a source makes of the rows. The same term as before is to blame.
     #[must_use]
-    pub fn then(mut self, stage: impl Stage + 'static) -> Self {
+    pub fn through<S: Source + 'static>(self, source: impl FnOnce(Stream) -> S) -> Self {
+        let bt = self.place();
+        Stream::new(source(self), bt)
+    }
+
+    /// With a further stage, of the term `bt`.
+    #[must_use]
+    pub fn then(mut self, stage: impl Stage + 'static, bt: Bt) -> Self {
         self.stages.push(Arc::new(stage));
+        self.blame(bt);
         self
     }
 
     /// With a stage that gives rows their groups.
     #[must_use]
-    pub fn grouped_by(mut self, stage: impl Stage + 'static) -> Self {
+    pub fn grouped_by(mut self, stage: impl Stage + 'static, bt: Bt) -> Self {
         self.grouped = true;
-        self.then(stage)
+        self.then(stage, bt)
+    }
+
+    /// Makes a term to blame for what goes wrong from now on.
+    pub fn blame(&mut self, bt: Bt) {
+        self.bt = bt;
+        self.source.blame(bt);
+    }
+
+    /// The term to blame for what goes wrong when the stream is read, rather than the one that reads it.
+    pub fn place(&self) -> Bt {
+        self.source.place().unwrap_or(self.bt)
     }
 
     /// Whether rows have groups.
@@ -235,7 +265,7 @@ impl Stream {
 
     /// Fails when it can't be read to its end because there is none.
     pub fn check_finite(&self) -> Result<()> {
-        self.source.check_finite()
+        self.source.check_finite().at(self.place())
     }
 
     /// What kind of changefeed this is, if it is one.
@@ -248,15 +278,16 @@ impl Stream {
         if !self.stages.iter().all(|stage| stage.is_filter()) {
             self.check_transformable()?;
         }
-        let watched = self.source.watch()?;
+        let watched = self.source.watch().at(self.bt)?;
         Ok(watched.into_iter().map(|watched| watched.then(&self.stages)).collect())
     }
 
     fn check_transformable(&self) -> Result<()> {
-        self.source.check_transformable()
+        self.source.check_transformable().at(self.bt)
     }
 
-    /// The next row with its group.
+    /// The next row with its group. An error may leave without a place: the term that reads a stream to boil it down
+    /// is to blame itself.
     pub fn next_row(&mut self, env: &Env) -> Result<Option<Row>> {
         if let Some(trace) = env.trace() {
             trace.flow();
@@ -288,10 +319,11 @@ impl Stream {
         let is_told = !self.stages.is_empty() && self.source.work().is_none();
         let _told = if is_told { env.work(Work::Stream) } else { None };
         for (at, stage) in self.stages.iter().enumerate().skip(from) {
-            match stage.apply(env, row)? {
-                Flow::Keep(kept) => row = kept,
-                Flow::Drop => return Ok(None),
-                Flow::Expand(rows) => {
+            match stage.apply(env, row) {
+                Ok(Flow::Keep(kept)) => row = kept,
+                Ok(Flow::Drop) => return Ok(None),
+                Err(error) => return Err(self.error_of_work(error)),
+                Ok(Flow::Expand(rows)) => {
                     self.waiting.push(Waiting { rows, stage: at + 1 });
                     return Ok(None);
                 }
@@ -300,8 +332,23 @@ impl Stream {
         Ok(Some(row))
     }
 
+    /// Where an error leaves that work on a row met.
+    #[cold]
+    fn error_of_work(&self, error: Error) -> Error {
+        if self.source.is_lazy() { error.at(Bt::default()) } else { error }
+    }
+
     /// The next row of a stream without groups.
     pub fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        match self.pull(env) {
+            Ok(row) => Ok(row),
+            Err(error) => Err(error.at(self.place())),
+        }
+    }
+
+    /// The next row of a stream without groups. An error may leave without a place, as from
+    /// [`next_row`](Self::next_row).
+    pub fn pull(&mut self, env: &Env) -> Result<Option<Datum>> {
         self.check_ungrouped()?;
         Ok(self.next_row(env)?.map(|row| row.value))
     }
@@ -311,13 +358,14 @@ impl Stream {
         if !self.grouped {
             return Ok(());
         }
-        Err(Error::logic("Cannot treat the output of `group` as a stream (did you mean to `ungroup`?)."))
+        let message = "Cannot treat the output of `group` as a stream (did you mean to `ungroup`?).";
+        Err(Error::logic(message).at(self.bt))
     }
 
     /// Reads all rows, and takes in order what `make` makes of them. That is done by several threads at once if `may_share` says so,
-    /// and the stages don't mind.
+    /// and the stages don't mind. An error may leave without a place, as from [`next_row`](Self::next_row).
     pub fn for_each<T: Send + 'static>(
-        mut self,
+        &mut self,
         env: &Env,
         may_share: bool,
         make: impl Fn(&Env, Row) -> Result<Option<T>> + Send + Sync + 'static,
@@ -328,26 +376,35 @@ impl Stream {
             let make = make.clone();
             move |mut part: Stream, env: &Env| {
                 let mut made = Vec::new();
-                let end = part.each(env, |row| {
-                    made.extend(make(env, row)?);
+                let end = part.each(env, &*make, |item| {
+                    made.push(item);
                     Ok(())
                 });
                 (made, end)
             }
         };
-        if may_share && let Some(portions) = Portions::read(&mut self, env, work) {
+        if may_share && let Some(portions) = Portions::read(self, env, work) {
             for (made, end) in portions {
                 made.into_iter().try_for_each(&mut take)?;
                 end?;
             }
             return Ok(());
         }
-        self.each(env, |row| make(env, row)?.map_or(Ok(()), &mut take))
+        self.each(env, &*make, take)
     }
 
-    fn each(&mut self, env: &Env, mut take: impl FnMut(Row) -> Result<()>) -> Result<()> {
+    fn each<T>(
+        &mut self,
+        env: &Env,
+        make: impl Fn(&Env, Row) -> Result<Option<T>>,
+        mut take: impl FnMut(T) -> Result<()>,
+    ) -> Result<()> {
         while let Some(row) = self.next_row(env)? {
-            take(row)?;
+            match make(env, row) {
+                Ok(Some(item)) => take(item)?,
+                Ok(None) => {}
+                Err(error) => return Err(self.error_of_work(error)),
+            }
         }
         Ok(())
     }
@@ -362,13 +419,23 @@ impl Stream {
         }
     }
 
-    /// All rows as an array, within the array limit.
-    pub fn collect(self, env: &Env) -> Result<Datum> {
-        self.rows(env).map(Datum::array)
+    /// All rows as an array. The term `bt` is to blame if they are more than the array limit.
+    pub fn collect(self, env: &Env, bt: Bt) -> Result<Datum> {
+        self.rows(env, bt).map(Datum::array)
     }
 
-    /// All rows, within the array limit.
-    pub fn rows(self, env: &Env) -> Result<Vec<Datum>> {
+    /// All rows. The term `bt` is to blame if they are more than the array limit.
+    pub fn rows(mut self, env: &Env, bt: Bt) -> Result<Vec<Datum>> {
+        self.read_all(env, bt).map_err(|error| error.at(self.place()))
+    }
+
+    /// All rows, boiled down to an array. An error may leave without a place, as from
+    /// [`next_row`](Self::next_row).
+    pub fn to_array(mut self, env: &Env) -> Result<Datum> {
+        self.read_all(env, Bt::default()).map(Datum::array)
+    }
+
+    fn read_all(&mut self, env: &Env, bt: Bt) -> Result<Vec<Datum>> {
         self.check_finite()?;
         self.check_ungrouped()?;
         let mut rows = Vec::new();
@@ -380,7 +447,7 @@ impl Stream {
             |_, row| Ok(Some(row.value)),
             |row| {
                 rows.push(row);
-                env.limits.check_array(rows.len())
+                env.limits.check_array(rows.len()).at(bt)
             },
         )?;
         Ok(rows)

@@ -140,6 +140,7 @@ impl<'a, T: Send + 'static> Portions<'a, T> {
             stages: self.stream.stages.clone(),
             waiting: Vec::new(),
             grouped: self.stream.grouped,
+            bt: self.stream.bt,
         }
     }
 
@@ -323,5 +324,9 @@ impl Source for Fetched {
             Some(row) => Ok(Some(row)),
             None => self.failure.take().map_or(Ok(None), Err),
         }
+    }
+
+    fn is_lazy(&self) -> bool {
+        true
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{FeedTraits, Predicate, Source, Stream};
 use crate::datum::{Array, Datum};
-use crate::error::{At, Bt, Error, ErrorKind, Result};
+use crate::error::{Bt, Error, ErrorKind, Result};
 use crate::eval::env::Env;
 use crate::eval::func::Func;
 use crate::eval::watch::Watched;
@@ -44,18 +44,17 @@ pub struct Slice {
     inner: Stream,
     skip: u64,
     left: Option<u64>,
-    bt: Bt,
 }
 
 impl Slice {
-    /// Without the first `skip` rows, and at most `limit` of the others. `bt` is the term that the rows come from.
-    pub fn new(mut inner: Stream, skip: u64, limit: Option<u64>, bt: Bt) -> Self {
+    /// Without the first `skip` rows, and at most `limit` of the others.
+    pub fn new(mut inner: Stream, skip: u64, limit: Option<u64>) -> Self {
         if skip == 0
             && let Some(limit) = limit
         {
             inner.expect_at_most(limit);
         }
-        Slice { inner, skip, left: limit, bt }
+        Slice { inner, skip, left: limit }
     }
 }
 
@@ -84,14 +83,13 @@ impl Source for Slice {
     }
 
     fn watch(&self) -> Result<Vec<Watched>> {
-        let eager = || Error::logic("Cannot call `changes` on an eager stream.").at(self.bt);
+        let eager = || Error::logic("Cannot call `changes` on an eager stream.");
         if self.skip > 0 {
             return Err(eager());
         }
         let watched: [Watched; 1] = self
             .inner
-            .watch()
-            .at(self.bt)?
+            .watch()?
             .try_into()
             .map_err(|_| Error::logic("Cannot call `changes` on a slice of a union."))?;
         let limit = self.left.unwrap_or(u64::MAX);
@@ -146,7 +144,7 @@ impl Source for Chain {
         for _ in 0..self.streams.len() {
             let Some(first) = self.streams.front_mut() else { break };
             let is_feed = first.feed().is_some();
-            let row = match first.next(env) {
+            let row = match first.pull(env) {
                 Ok(None) => {
                     self.streams.pop_front();
                     continue;
@@ -184,6 +182,15 @@ impl Source for Chain {
 
     fn is_lazy(&self) -> bool {
         !self.streams.is_empty() && self.streams.iter().all(Stream::is_lazy)
+    }
+
+    /// A stage works on the rows of each of the streams.
+    fn blame(&mut self, bt: Bt) {
+        self.streams.iter_mut().for_each(|stream| stream.blame(bt));
+    }
+
+    fn place(&self) -> Option<Bt> {
+        self.streams.front().map(Stream::place)
     }
 
     fn suspend(&mut self) {
@@ -229,6 +236,10 @@ impl Source for Range {
         let number = Datum::Num(self.next as f64);
         self.next += 1;
         Ok(Some(number))
+    }
+
+    fn blame(&mut self, bt: Bt) {
+        self.bt = bt;
     }
 
     fn is_exhausted(&self) -> bool {

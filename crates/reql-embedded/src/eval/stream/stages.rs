@@ -15,7 +15,7 @@ pub struct Map(pub Func);
 
 impl Stage for Map {
     fn apply(&self, env: &Env, row: Row) -> Result<Flow> {
-        let value = self.0.call(env, &[row.value])?;
+        let value = self.0.call(env, &[row.value]).around(self.0.bt)?;
         Ok(Flow::Keep(Row { group: row.group, value }))
     }
 
@@ -73,7 +73,7 @@ impl Predicate {
     pub fn matches(&self, env: &Env, row: &Datum) -> Result<bool> {
         match self {
             Predicate::Equals(value) => Ok(row == value),
-            Predicate::Matches { func, default } => func.matches(env, row, default.as_ref()),
+            Predicate::Matches { func, default } => func.matches(env, row, default.as_ref()).around(func.bt),
         }
     }
 }
@@ -82,17 +82,14 @@ impl Predicate {
 pub struct ConcatMap {
     /// Makes the sequence.
     pub func: Func,
-    /// The term to blame when it makes none.
-    pub bt: Bt,
 }
 
 impl Stage for ConcatMap {
     fn apply(&self, env: &Env, row: Row) -> Result<Flow> {
         let Row { group, value } = row;
-        let made = self.func.call_val(env, &[value], Flags::NONE)?;
-        let made_at = made.bt;
-        let inner = made.into_stream(env).at(self.bt)?;
-        inner.check_finite().at(made_at)?;
+        let made = self.func.call_val(env, &[value], Flags::NONE).around(self.func.bt)?;
+        let inner = made.into_stream(env).around(self.func.bt)?;
+        inner.check_finite()?;
         Ok(Flow::Expand(Expansion::Stream(Box::new(inner), group)))
     }
 
@@ -138,8 +135,6 @@ pub struct GroupBy {
     pub by_index: bool,
     /// Whether a row whose value is an array belongs to a group for each element.
     pub multi: bool,
-    /// The term to blame when a row has too many groups.
-    pub bt: Bt,
 }
 
 impl Stage for GroupBy {
@@ -160,8 +155,7 @@ impl Stage for GroupBy {
         if !self.multi {
             return Ok(Flow::Keep(Row { group: Some(group_of(values)), value }));
         }
-        let rows: Vec<Row> = combinations(values, env.limits.array)
-            .at(self.bt)?
+        let rows: Vec<Row> = combinations(values, env.limits.array)?
             .into_iter()
             .map(|values| Row { group: Some(group_of(values)), value: value.clone() })
             .collect();
@@ -178,7 +172,7 @@ impl Stage for GroupBy {
 }
 
 fn value_or_null(by: &Func, env: &Env, row: &Datum) -> Result<Datum> {
-    Ok(by.find(env, row)?.unwrap_or_default())
+    Ok(by.find(env, row).around(by.bt)?.unwrap_or_default())
 }
 
 fn group_of(mut values: Vec<Datum>) -> Datum {
@@ -214,9 +208,9 @@ fn combinations(values: Vec<Datum>, limit: usize) -> Result<Vec<Vec<Datum>>> {
     Ok(combinations)
 }
 
-/// The error for more groups than the array limit.
+/// The error for more groups than the array limit. It is the whole query's.
 pub fn too_many_groups(limit: usize) -> Error {
-    Error::new(ErrorKind::ResourceLimit, format!("Too many groups (> {limit})."))
+    Error::new(ErrorKind::ResourceLimit, format!("Too many groups (> {limit}).")).at(Bt::default())
 }
 
 /// Whether a function makes the same of the same row throughout a query.

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::datum::Datum;
-use crate::error::{At, Bt, Error, ErrorKind, Result};
+use crate::error::{At, Error, ErrorKind, Result};
 use crate::eval::grouped::{Accumulator, accumulate};
 use crate::eval::stream::{Filter, Predicate, is_pure};
 use crate::eval::table::{SingleSelection, Sorting, TableSlice};
@@ -22,9 +22,8 @@ pub const TERMS: &[Spec] = &[
 
 /// Runs an accumulator over all rows of a sequence.
 fn boil_down(call: &Call<'_>, sequence: Val, accumulator: impl Accumulator) -> Result<Val> {
-    let bt = sequence.bt;
     let stream = sequence.into_stream(call.env)?;
-    stream.check_finite().at(bt)?;
+    stream.check_finite()?;
     accumulate(stream, call.env, call.bt(), accumulator)
 }
 
@@ -33,15 +32,15 @@ fn count(call: &mut Call<'_>) -> Result<Val> {
     if call.len() == 2 {
         let predicate = Predicate::of(call.arg(1)?)?;
         let bt = sequence.bt;
-        let matching = sequence.into_stream(call.env)?.then(Filter(predicate));
+        let matching = sequence.into_stream(call.env)?.then(Filter(predicate), call.bt());
         return boil_down(call, Val { value: Value::Stream(matching), bt }, Count);
     }
     if matches!(sequence.value, Value::Table(_) | Value::Slice(_)) {
-        return Ok(call.val(sequence.into_slice()?.count(call.env).at(call.bt())?.into()));
+        return Ok(call.val(sequence.into_slice()?.count(call.env)?.into()));
     }
     let size = match &sequence.value {
         Value::Datum(datum) => size(datum),
-        Value::Single(row) => size(&row.get().at(sequence.bt)?),
+        Value::Single(row) => size(&row.get()?),
         _ => None,
     };
     match size {
@@ -109,7 +108,7 @@ impl Accumulator for Reduce {
 
     fn add(&self, env: &Env, state: &mut Self::State, row: Datum) -> Result<()> {
         *state = Some(match state.take() {
-            Some(earlier) => self.0.call(env, &[earlier, row])?,
+            Some(earlier) => self.0.call(env, &[earlier, row]).around(self.0.bt)?,
             None => row,
         });
         Ok(())
@@ -124,7 +123,6 @@ impl Accumulator for Reduce {
 struct Aspect {
     /// The row itself if there is no function.
     func: Option<Func>,
-    bt: Bt,
 }
 
 impl Aspect {
@@ -136,7 +134,7 @@ impl Aspect {
         };
         match value.map(read).transpose() {
             Err(error) if error.kind() == ErrorKind::NonExistence => Ok(None),
-            result => result.at(self.bt),
+            result => result,
         }
     }
 
@@ -163,7 +161,7 @@ fn sequence_and_aspect(call: &mut Call<'_>) -> Result<(Val, Aspect)> {
         sequence.into_table()?;
         return Err(call.fail(format!("Cannot call {} on an index.", name(call))));
     }
-    Ok((sequence, Aspect { func, bt: call.bt() }))
+    Ok((sequence, Aspect { func }))
 }
 
 fn func_or_index(call: &mut Call<'_>) -> Result<(Option<Func>, Option<Val>)> {
@@ -248,19 +246,20 @@ fn extreme(call: &mut Call<'_>) -> Result<Val> {
         return first_by_index(call, sequence, index);
     }
     let better = if call.kind() == TermType::Min { Ordering::Less } else { Ordering::Greater };
-    let aspect = Aspect { func, bt: call.bt() };
+    let aspect = Aspect { func };
     boil_down(call, sequence, Extreme { aspect, better, name: name(call) })
 }
 
 /// The first or the last row of a table in the order of an index or, without one, of the primary key.
 fn first_by_index(call: &Call<'_>, table: Val, index: Option<Val>) -> Result<Val> {
+    let bt = table.bt;
     let table = table.into_table()?;
     let index = match index {
         Some(index) => index.into_str()?,
         None => table.primary_key().clone(),
     };
     let sorting = if call.kind() == TermType::Min { Sorting::Ascending } else { Sorting::Descending };
-    let slice = TableSlice::whole(table).with_sorting(index, sorting)?;
+    let slice = TableSlice::whole(table, bt).with_sorting(index, sorting)?;
     let message = format!("`{}` found no entries in the specified index.", name(call));
     let (slice, empty) = (Box::new(slice), Box::new((message, call.bt())));
     let single = SingleSelection::First { slice, env: call.env.clone(), empty };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::accounts::Permission;
 use crate::datum::Datum;
-use crate::error::{At, Bt, Error, ErrorKind, Result};
+use crate::error::{Bt, Error, ErrorKind, Result};
 use crate::eval::stream::{Chain, Changes, Concerted, FeedTraits};
 use crate::eval::watch::{Watched, open_point};
 use crate::eval::write::escaped;
@@ -38,11 +38,11 @@ fn changes(call: &mut Call<'_>) -> Result<Val> {
     let options = Options { squash, include_initial, form, queue_size: queue_size(call)? };
     let bt = subject.bt;
     let feed = match subject.value {
-        Value::Single(row) => of_row(call, &row, options).at(bt)?,
+        Value::Single(row) => of_row(call, &row, options, bt)?,
         Value::Func(_) | Value::Db(_) | Value::Grouped(_) => return Err(subject.wrong_type("SELECTION")),
         _ => {
             let rows = subject.into_stream(call.env).map_err(unexpected)?;
-            let watched = rows.watch().at(bt)?;
+            let watched = rows.watch()?;
             of_streams(call, watched, options)?
         }
     };
@@ -81,33 +81,35 @@ fn queue_size(call: &Call<'_>) -> Result<usize> {
     })
 }
 
-fn of_row(call: &Call<'_>, row: &SingleSelection, options: Options) -> Result<Stream> {
+/// `bt` is the term that found the row.
+fn of_row(call: &Call<'_>, row: &SingleSelection, options: Options, bt: Bt) -> Result<Stream> {
     if let SingleSelection::First { slice, .. } = row {
-        return of_stream(call, Watched::first((**slice).clone()), options);
+        return of_stream(call, Watched::first((**slice).clone()), options, bt);
     }
     let (table, key) = (row.table(), row.key()?);
     check_readable(call, table)?;
     let wake = call.env.wake_for_feed();
     let feed = open_point(table, &key, call.env, options, wake.clone())?;
-    Ok(stream(call, (Kind::Point, feed), options, table, wake))
+    Ok(stream((Kind::Point, feed), options, table, wake, bt))
 }
 
-fn of_stream(call: &Call<'_>, watched: Watched, options: Options) -> Result<Stream> {
+fn of_stream(call: &Call<'_>, watched: Watched, options: Options, bt: Bt) -> Result<Stream> {
     let table = watched.table().clone();
+    check_readable(call, &table)?;
     let wake = call.env.wake_for_feed();
     let feed = watched.open(call.env, options, wake.clone(), call.bt())?;
-    Ok(stream(call, feed, options, &table, wake))
+    Ok(stream(feed, options, &table, wake, bt))
 }
 
 fn stream(
-    call: &Call<'_>,
     (kind, feed): (Kind, Box<dyn Feed>),
     options: Options,
     table: &TableRef,
     wake: Arc<Wake>,
+    bt: Bt,
 ) -> Stream {
     let traits = FeedTraits { kind, has_states: options.form.states };
-    Stream::new(Changes::new(feed, traits, table.scope(), wake, call.bt()))
+    Stream::new(Changes::new(feed, traits, table.scope(), wake, bt), bt)
 }
 
 /// RethinkDB doesn't expect this to fail, and says so.
@@ -122,7 +124,7 @@ fn unexpected(error: Error) -> Error {
 
 /// One feed, or those of the parts of a union as one.
 fn of_streams(call: &Call<'_>, watched: Vec<Watched>, options: Options) -> Result<Stream> {
-    let feeds = watched.into_iter().map(|watched| of_stream(call, watched, options));
+    let feeds = watched.into_iter().map(|watched| of_stream(call, watched, options, call.bt()));
     let mut feeds = feeds.collect::<Result<Vec<_>>>()?;
     if feeds.len() == 1
         && let Some(feed) = feeds.pop()
@@ -131,5 +133,9 @@ fn of_streams(call: &Call<'_>, watched: Vec<Watched>, options: Options) -> Resul
     }
     let count = feeds.len();
     let union = Chain::new(feeds);
-    Ok(if options.form.states { Stream::new(Concerted::new(union, count)) } else { Stream::new(union) })
+    Ok(if options.form.states {
+        Stream::new(Concerted::new(union, count), call.bt())
+    } else {
+        Stream::new(union, call.bt())
+    })
 }

@@ -124,7 +124,7 @@ pub fn apply_or(
 ) -> Result<Val> {
     let bt = first.bt;
     let first = match first.value {
-        Value::Single(selection) => Val::datum(selection.get().at(bt)?, bt),
+        Value::Single(selection) => Val::datum(selection.get()?, bt),
         value => Val { value, bt },
     };
     match &first.value {
@@ -191,9 +191,9 @@ fn over_elements(
         Value::Table(_) | Value::Slice(_) | Value::Selection(..) if elements == Elements::Filter => {
             let bt = call.bt();
             let (table, stream) = sequence.into_selection(call.env)?;
-            Ok(Val { value: Value::Selection(table, stream.then(stage)), bt })
+            Ok(Val { value: Value::Selection(table, stream.then(stage, bt)), bt })
         }
-        _ => call.seq(sequence.into_stream(call.env)?.then(stage)),
+        _ => call.seq(sequence.into_stream(call.env)?.then(stage, call.bt())),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `fold`: a value carried from row to row.
 
-use crate::error::{At, Result};
+use crate::error::Result;
 use crate::eval::stream::Fold;
 use crate::eval::{Arity, Call, Grouping, Shortcut, Spec, Stream, Val};
 use crate::term::TermType;
@@ -12,7 +12,6 @@ pub const TERMS: &[Spec] = &[Spec::new(TermType::Fold, Arity::exactly(3), fold)
 
 fn fold(call: &mut Call<'_>) -> Result<Val> {
     let sequence = call.arg(0)?;
-    let bt = sequence.bt;
     let mut rows = sequence.into_stream(call.env)?;
     let mut state = call.datum(1)?;
     let step = call.arg(2)?.into_func(Shortcut::None)?;
@@ -23,10 +22,11 @@ fn fold(call: &mut Call<'_>) -> Result<Val> {
     let final_emit = call.optarg("final_emit")?.map(|val| val.into_func(Shortcut::None));
     if let Some(emit) = emit {
         let emit = emit.into_func(Shortcut::None)?;
-        return call.seq(Stream::new(Fold::new(rows, state, step, emit, final_emit.transpose()?, call.bt())));
+        let fold = Fold::new(rows, state, step, emit, final_emit.transpose()?);
+        return call.seq(Stream::new(fold, call.bt()));
     }
-    rows.check_finite().at(bt)?;
-    while let Some(row) = rows.next(call.env).at(bt)? {
+    rows.check_finite()?;
+    while let Some(row) = rows.next(call.env)? {
         state = step.call(call.env, &[state, row])?;
     }
     Ok(call.val(match final_emit.transpose()? {

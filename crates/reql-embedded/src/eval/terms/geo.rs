@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::elements::{self, Elements, NO_RECURSE, Operation};
 use crate::datum::{Array, Datum};
 use crate::error::{At, Bt, Error, Result};
-use crate::eval::geo_index::GeoIndex;
+use crate::eval::geo_index::{GET_INTERSECTING, GeoIndex, Intersecting};
 use crate::eval::{Arity, Call, Determinism, Grouping, Spec, Stream, TableRef, Val, Value};
 use crate::geo::nearest::Nearest;
 use crate::geo::{self, Circle, Ellipsoid, LonLat, Relation, Shape, Unit, geojson};
@@ -115,7 +115,14 @@ fn polygon_sub(call: &mut Call<'_>) -> Result<Val> {
 fn ellipsoid(call: &Call<'_>) -> Result<Ellipsoid> {
     let Some(option) = call.optarg("geo_system")? else { return Ok(Ellipsoid::WGS84) };
     let bt = option.bt;
-    Ellipsoid::of_option(&option.into_datum()?).at(bt)
+    let option = option.into_datum()?;
+    if let Datum::Object(_) = option {
+        // For what isn't there, the term is to blame; for what is but makes no sense, the option is.
+        for parameter in ["a", "f"] {
+            option.field(parameter)?.as_num()?;
+        }
+    }
+    Ellipsoid::of_option(&option).at(bt)
 }
 
 fn unit(call: &Call<'_>) -> Result<Unit> {
@@ -182,13 +189,12 @@ fn searched(call: &Call<'_>, table: &TableRef, term: &str) -> Result<Arc<str>> {
 }
 
 fn get_intersecting(call: &mut Call<'_>) -> Result<Val> {
-    const NAME: &str = "get_intersecting";
     let table = call.arg(0)?.into_table()?;
     let (query, bt) = call.placed(1)?;
-    let index = searched(call, &table, NAME)?;
+    let index = searched(call, &table, GET_INTERSECTING)?;
     let shape = Shape::of(geojson::expect(&query).at(bt)?)?;
-    let rows = GeoIndex::open(call.env, &table, index, NAME)?.intersecting(shape)?;
-    Ok(Val { value: Value::Selection(table, Stream::new(rows)), bt: call.bt() })
+    let rows = Intersecting::new(call.env, table.clone(), index, shape)?;
+    Ok(Val { value: Value::Selection(table, Stream::new(rows, call.bt())), bt: call.bt() })
 }
 
 fn get_nearest(call: &mut Call<'_>) -> Result<Val> {
@@ -201,7 +207,7 @@ fn get_nearest(call: &mut Call<'_>) -> Result<Val> {
     let max_distance = max_distance(call, unit)?;
     let max_results = max_results(call)?;
     let search = Nearest::new(center, ellipsoid, max_distance, max_results);
-    let found = GeoIndex::open(call.env, &table, index, NAME)?.nearest(call.env, search)?;
+    let found = GeoIndex::open(call.env, &table, index, NAME)?.nearest(call.env, search).at(Bt::default())?;
     let rows = found.into_iter().map(|(meters, row)| {
         Ok(Datum::object([("dist", Datum::num(unit.from_meters(meters))?), ("doc", row)]))
     });

@@ -1,7 +1,7 @@
 //! `group` and `ungroup`.
 
 use crate::datum::Datum;
-use crate::error::{At, Error, Result};
+use crate::error::{Error, Result};
 use crate::eval::stream::GroupBy;
 use crate::eval::table::{Sorting, TableSlice};
 use crate::eval::{Arity, Call, Func, Grouping, Shortcut, Spec, Stream, Val, Value};
@@ -21,7 +21,6 @@ fn group(call: &mut Call<'_>) -> Result<Val> {
         by.push(call.arg(index)?.into_func(Shortcut::GetField)?);
     }
     let sequence = call.arg(0)?;
-    let bt = sequence.bt;
     let (rows, by_index) = match call.optarg("index")? {
         Some(index) => rows_by_index(call, sequence, index, &mut by)?,
         None => (sequence.into_stream(call.env)?, false),
@@ -32,9 +31,9 @@ fn group(call: &mut Call<'_>) -> Result<Val> {
     let multi = call.optarg("multi")?.map(Val::into_bool).transpose()?.unwrap_or(false);
     if rows.is_grouped() {
         let message = "Cannot call `group` on the output of `group` (did you mean to `ungroup`?).";
-        return Err(Error::logic(message).at(bt));
+        return Err(Error::logic(message).at(rows.place()));
     }
-    let grouped = rows.grouped_by(GroupBy { by, by_index, multi, bt: call.bt() });
+    let grouped = rows.grouped_by(GroupBy { by, by_index, multi }, call.bt());
     Ok(Val { value: Value::Stream(grouped), bt: call.bt() })
 }
 
@@ -42,13 +41,14 @@ fn group(call: &mut Call<'_>) -> Result<Val> {
 fn rows_by_index(call: &Call<'_>, table: Val, index: Val, by: &mut Vec<Func>) -> Result<(Stream, bool)> {
     let bt = index.bt;
     let index = index.into_str()?;
-    let slice = TableSlice::whole(table.into_table()?);
+    let table_bt = table.bt;
+    let slice = TableSlice::whole(table.into_table()?, table_bt);
     if slice.table.is_primary(Some(&index)) {
         by.push(Func::field(Datum::Str(index), bt)?);
-        return Ok((slice.into_stream(call.env).at(call.bt())?, false));
+        return Ok((slice.into_stream(call.env, call.bt())?, false));
     }
     let slice = slice.with_sorting(index, Sorting::Ascending)?;
-    Ok((slice.into_pairs(call.env).at(call.bt())?, true))
+    Ok((slice.into_pairs(call.env, call.bt())?, true))
 }
 
 fn ungroup(call: &mut Call<'_>) -> Result<Val> {
@@ -59,5 +59,5 @@ fn ungroup(call: &mut Call<'_>) -> Result<Val> {
     let pairs = groups
         .into_iter()
         .map(|(group, reduction)| Datum::object([("group", group), ("reduction", reduction)]));
-    call.array(pairs.collect()).at(call.bt())
+    call.array(pairs.collect())
 }

@@ -20,7 +20,7 @@ pub const TERMS: &[Spec] = &[
 
 fn create(call: &mut Call<'_>) -> Result<Val> {
     let table = call.arg(0)?.into_table()?;
-    let name = call.str(1)?;
+    let name = call.datum(1)?.as_str()?.clone();
     check_name(call, &table, &name)?;
     let mut spec = IndexSpec { name: name.to_string(), source: String::new(), multi: false, geo: false };
     if call.len() == 3 {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::datum::Datum;
-use crate::error::{At, Bt, Result};
+use crate::error::{Bt, Result};
 use crate::eval::stream::EqJoin;
 use crate::eval::{Arity, Call, Grouping, Shortcut, Spec, Stream, Val};
 use crate::term::{RawTerm, TermType};
@@ -29,13 +29,10 @@ fn eq_join(call: &mut Call<'_>) -> Result<Val> {
         left.expect_at_most(1);
     }
     let index = match call.optarg("index")? {
-        Some(index) => index.into_str()?,
+        Some(index) => index.into_datum()?.as_str()?.clone(),
         None => table.primary_key().clone(),
     };
-    if !table.is_primary(Some(&index)) {
-        table.ordered_index(&index).at(call.bt())?;
-    }
-    call.seq(Stream::new(EqJoin::new(left, key, table, index.to_string(), call.bt())))
+    call.seq(Stream::new(EqJoin::new(left, key, table, index.to_string()), call.bt()))
 }
 
 /// Names of variables that no client uses, since drivers count from 1; `r.row` doesn't stand for them either.

@@ -22,12 +22,15 @@ pub const TERMS: &[Spec] = &[
 fn order_by(call: &mut Call<'_>) -> Result<Val> {
     let order = order_of(call)?;
     let sequence = call.arg(0)?;
-    let bt = sequence.bt;
     let is_whole = matches!(sequence.value, Value::Table(_) | Value::Slice(_));
     if is_whole && let Some(index) = call.optarg("index")? {
         return order_by_index(call, sequence.into_slice()?, index.into_str()?, order);
     }
-    let (table, rows) = call.rows(sequence)?;
+    let (table, mut rows) = call.rows(sequence)?;
+    if is_whole {
+        // RethinkDB has the rows of a range read by this term rather than by the one that made the range.
+        rows.blame(call.bt());
+    }
     let has_index = !is_whole && call.optarg("index")?.is_some();
     let is_exhausted = !is_whole && rows.is_exhausted();
     if has_index && !is_exhausted {
@@ -40,15 +43,15 @@ fn order_by(call: &mut Call<'_>) -> Result<Val> {
         // There is nothing to sort, so it stays what it was: a stream isn't made an array.
         return call.selection_or_seq(table, rows);
     }
-    let sorted = order.sort(call.env, rows.rows(call.env).at(bt)?)?;
-    call.selection_or_seq(table, Stream::of_array(sorted))
+    let sorted = order.sort(call.env, rows.rows(call.env, call.bt())?)?;
+    call.selection_or_seq(table, Stream::of_array(sorted, call.bt()))
 }
 
 /// Rows in the order of an index, and then of what else is asked for.
 fn order_by_index(call: &Call<'_>, slice: TableSlice, index: Arc<str>, order: Order) -> Result<Val> {
     let descending = call.lazy_optarg("index").is_some_and(|(term, _)| term.kind == TermType::Desc);
     let sorting = if descending { Sorting::Descending } else { Sorting::Ascending };
-    let slice = slice.with_sorting(index, sorting).at(call.bt())?;
+    let slice = slice.with_sorting(index, sorting)?;
     if order.is_empty() {
         return Ok(Val::slice(slice, call.bt()));
     }
@@ -56,11 +59,11 @@ fn order_by_index(call: &Call<'_>, slice: TableSlice, index: Arc<str>, order: Or
     let rows = if table.is_primary(Some(&index)) {
         // No two rows have the same primary key, so there is nothing to put in order. Like the rows of other indexes
         // that are, these can't be followed by `changes`.
-        slice.into_stream(call.env).map(Stream::new)
+        slice.into_stream(call.env, call.bt())?.through(|rows| rows)
     } else {
-        slice.into_pairs(call.env).map(|pairs| Stream::new(SortedRuns::new(pairs, index, order)))
+        slice.into_pairs(call.env, call.bt())?.through(|pairs| SortedRuns::new(pairs, index, order))
     };
-    call.selection_or_seq(Some(table), rows.at(call.bt())?)
+    call.selection_or_seq(Some(table), rows)
 }
 
 /// What the arguments after the first one say.
@@ -84,7 +87,7 @@ fn distinct(call: &mut Call<'_>) -> Result<Val> {
         let slice = sequence.into_slice()?;
         return match distinct_by_index(call, &slice, index.as_ref())? {
             // Not to be followed by `changes`.
-            Some(rows) => call.seq(Stream::new(rows)),
+            Some(rows) => call.seq(rows.through(|rows| rows)),
             None if index.is_some() => Err(not_a_table(call)),
             None => distinct_rows(call, Val::slice(slice, bt)),
         };
@@ -110,29 +113,28 @@ fn distinct_by_index(
     let primary_key = slice.table.primary_key().clone();
     if let Some(index) = index.filter(|index| **index == primary_key) {
         let key = Func::field(Datum::Str(index.clone()), call.bt())?;
-        return slice.into_stream(env).at(call.bt()).map(|rows| Some(rows.then(Map(key))));
+        return Ok(Some(slice.into_stream(env, call.bt())?.then(Map(key), call.bt())));
     }
     let by = index.unwrap_or(&primary_key);
     if slice.index.as_ref().is_some_and(|other| other != by) {
         return Ok(None);
     }
     let slice = match slice.sorting {
-        Sorting::Unordered => slice.with_sorting(by.clone(), Sorting::Ascending).at(call.bt())?,
+        Sorting::Unordered => slice.with_sorting(by.clone(), Sorting::Ascending)?,
         _ => slice,
     };
     let rows = match index {
-        None => slice.into_stream(env),
-        Some(_) => slice.into_pairs(env).map(|pairs| Stream::new(DistinctValues::new(pairs))),
+        None => slice.into_stream(env, call.bt())?,
+        Some(_) => slice.into_pairs(env, call.bt())?.through(DistinctValues::new),
     };
-    rows.at(call.bt()).map(Some)
+    Ok(Some(rows))
 }
 
 fn distinct_rows(call: &Call<'_>, sequence: Val) -> Result<Val> {
-    let bt = sequence.bt;
     let mut rows = sequence.into_stream(call.env)?;
-    rows.check_finite().at(bt)?;
+    rows.check_finite()?;
     let mut seen = BTreeSet::new();
-    while let Some(row) = rows.next(call.env).at(bt)? {
+    while let Some(row) = rows.next(call.env)? {
         seen.insert(row);
         call.env.limits.check_array(seen.len())?;
     }

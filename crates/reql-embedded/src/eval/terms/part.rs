@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rand::Rng;
 use rand::seq::SliceRandom;
 
+use super::position::position;
 use crate::datum::Datum;
 use crate::error::{At, Result};
 use crate::eval::stream::{Range, Slice};
@@ -25,18 +26,16 @@ fn range(call: &mut Call<'_>) -> Result<Val> {
         1 => (0, Some(call.int(0)?)),
         _ => (call.int(0)?, Some(call.int(1)?)),
     };
-    call.seq(Stream::new(Range::new(start, end, call.bt())))
+    call.seq(Stream::new(Range::new(start, end, call.bt()), call.bt()))
 }
 
 fn limit(call: &mut Call<'_>) -> Result<Val> {
     let sequence = call.arg(0)?;
-    let bt = sequence.bt;
     let (table, rows) = call.rows(sequence)?;
-    let count = call.int(1)?;
-    let count = i32::try_from(count).map_err(|_| call.fail(format!("Integer too large: {count}")))?;
+    let count = position(call.arg(1)?)?;
     let count = u64::try_from(count)
         .map_err(|_| call.fail(format!("LIMIT takes a non-negative argument (got {count})")))?;
-    call.selection_or_seq(table, Stream::new(Slice::new(rows, 0, Some(count), bt)))
+    call.selection_or_seq(table, rows.through(|rows| Slice::new(rows, 0, Some(count))))
 }
 
 /// `slice(n, -1)` with the right bound closed.
@@ -55,9 +54,8 @@ fn sample(call: &mut Call<'_>) -> Result<Val> {
     let count = usize::try_from(count)
         .map_err(|_| call.fail(format!("Number of items to sample must be non-negative, got `{count}`.")))?;
     call.env.limits.check_array(count).at(call.bt())?;
-    let bt = sequence.bt;
     let (table, rows) = call.rows(sequence)?;
-    call.selection_or_seq(table, Stream::of_array(choose(call, rows, count).at(bt)?))
+    call.selection_or_seq(table, Stream::of_array(choose(call, rows, count)?, call.bt()))
 }
 
 /// Some of the rows, all equally likely, in any order (reservoir sampling).

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::datum::{Array, Datum};
-use crate::error::{At, Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::eval::stream::{Slice, Stream};
 use crate::eval::{Arity, Call, Grouping, Groups, SingleSelection, Spec, Val, Value, grouped};
 use crate::term::TermType;
@@ -28,8 +28,8 @@ pub fn out_of_bounds(index: i64) -> Error {
     Error::missing(format!("Index out of bounds: {index}"))
 }
 
-/// A position as `nth` takes it: an integer of 32 bits.
-fn position(number: Val) -> Result<i32> {
+/// A position as `nth` and `limit` take it: an integer of 32 bits.
+pub fn position(number: Val) -> Result<i32> {
     let bt = number.bt;
     let value = number.into_int()?;
     i32::try_from(value).map_err(|_| Error::logic(format!("Integer too large: {value}")).at(bt))
@@ -44,10 +44,9 @@ fn nth(call: &mut Call<'_>) -> Result<Val> {
 /// The element at a position of an array or a stream, or of each group. The position is only looked at once
 /// there is something to have one in.
 pub fn nth_of(call: &Call<'_>, sequence: Val, index: Val) -> Result<Val> {
-    let bt = sequence.bt;
     match sequence.value {
         Value::Stream(stream) if stream.is_grouped() => {
-            let groups = grouped::collect(stream, call.env).at(bt)?;
+            let groups = grouped::collect(stream, call.env)?;
             if groups.is_empty() {
                 return Ok(Val::grouped(groups, call.bt()));
             }
@@ -67,7 +66,7 @@ pub fn nth_of(call: &Call<'_>, sequence: Val, index: Val) -> Result<Val> {
         }
         Value::Single(row) => {
             let index = position(index)?;
-            Ok(call.val(nth_element(row.get().at(bt)?.as_array()?, index)?))
+            Ok(call.val(nth_element(row.get()?.as_array()?, index)?))
         }
         _ => {
             position(index)?;
@@ -137,13 +136,13 @@ fn slice(call: &mut Call<'_>) -> Result<Val> {
         return Err(Error::logic("Cannot slice non-sequences.").at(sequence.bt));
     }
     let (skip, limit) = stream_range(call, range)?;
-    let (bt, of) = (call.bt(), sequence.bt);
+    let bt = call.bt();
     match sequence.value {
-        Value::Stream(rows) => call.seq(Stream::new(Slice::new(rows, skip, limit, of))),
+        Value::Stream(rows) => call.seq(rows.through(|rows| Slice::new(rows, skip, limit))),
         _ => {
             let (table, rows) = sequence.into_selection(call.env)?;
-            let rows = Stream::new(Slice::new(rows, skip, limit, of));
-            Ok(Val { value: Value::Selection(table, rows), bt })
+            let part = rows.through(|rows| Slice::new(rows, skip, limit));
+            Ok(Val { value: Value::Selection(table, part), bt })
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Terms that look for elements: `contains`, `offsets_of`, `is_empty`.
 
 use crate::datum::Datum;
-use crate::error::{At, Result};
+use crate::error::Result;
 use crate::eval::stream::{Offsets, Predicate};
-use crate::eval::{Arity, Call, Env, Func, Spec, Stream, Val, Value};
+use crate::eval::{Arity, Call, Env, Func, Spec, Val, Value};
 use crate::term::TermType;
 
 /// The terms of this family.
@@ -15,7 +15,6 @@ pub const TERMS: &[Spec] = &[
 
 fn contains(call: &mut Call<'_>) -> Result<Val> {
     let sequence = call.arg(0)?;
-    let bt = sequence.bt;
     let mut rows = sequence.into_stream(call.env)?;
     let mut wanted = Wanted::default();
     for index in 1..call.len() {
@@ -25,8 +24,8 @@ fn contains(call: &mut Call<'_>) -> Result<Val> {
             _ => wanted.values.push(val.into_datum()?),
         }
     }
-    rows.check_finite().at(bt)?;
-    while let Some(row) = rows.next(call.env).at(bt)? {
+    rows.check_finite()?;
+    while let Some(row) = rows.next(call.env)? {
         wanted.cross_off(call.env, &row)?;
         if wanted.is_empty() {
             return Ok(call.val(true.into()));
@@ -65,7 +64,7 @@ impl Wanted {
 fn offsets_of(call: &mut Call<'_>) -> Result<Val> {
     let predicate = Predicate::of(call.arg(1)?)?;
     let rows = call.stream(0)?;
-    call.seq(Stream::new(Offsets::new(rows, predicate)))
+    call.seq(rows.through(|rows| Offsets::new(rows, predicate)))
 }
 
 fn is_empty(call: &mut Call<'_>) -> Result<Val> {

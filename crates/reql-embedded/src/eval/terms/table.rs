@@ -118,7 +118,7 @@ fn get_all(call: &mut Call<'_>) -> Result<Val> {
         keys.push(key);
     }
     keys.sort();
-    let rows = table.get_all(call.env, keys, index.as_deref()).at(call.bt())?;
+    let rows = table.get_all(call.env, keys, index.as_deref(), call.bt())?;
     Ok(Val { value: Value::Selection(table, rows), bt: call.bt() })
 }
 
@@ -134,7 +134,7 @@ fn between(call: &mut Call<'_>) -> Result<Val> {
     };
     let bounds = Bounds { left, left_open, right, right_open };
     let slice_bt = call.bt();
-    Ok(Val::slice(slice.with_bounds(index, bounds).at(slice_bt)?, slice_bt))
+    Ok(Val::slice(slice.with_bounds(index, bounds)?, slice_bt))
 }
 
 fn bound(call: &mut Call<'_>, position: usize, unbounded: Datum) -> Result<Datum> {

@@ -22,8 +22,8 @@ fn map(call: &mut Call<'_>) -> Result<Val> {
     let func = call.arg(count)?.into_func(Shortcut::None)?;
     check_parameters(call, &func, count)?;
     match <[Stream; 1]>::try_from(streams) {
-        Ok([stream]) => call.seq(stream.then(Map(func))),
-        Err(streams) => call.seq(Stream::new(Together::new(streams, func))),
+        Ok([stream]) => call.seq(stream.then(Map(func), call.bt())),
+        Err(streams) => call.seq(Stream::new(Together::new(streams, func), call.bt())),
     }
 }
 
@@ -42,9 +42,8 @@ fn check_parameters(call: &Call<'_>, func: &Func, sequences: usize) -> Result<()
 
 fn concat_map(call: &mut Call<'_>) -> Result<Val> {
     let stream = call.stream(0)?;
-    let func = call.arg(1)?;
-    let bt = func.bt;
-    call.seq(stream.then(ConcatMap { func: func.into_func(Shortcut::None)?, bt }))
+    let func = call.arg(1)?.into_func(Shortcut::None)?;
+    call.seq(stream.then(ConcatMap { func }, call.bt()))
 }
 
 fn filter(call: &mut Call<'_>) -> Result<Val> {
@@ -55,10 +54,10 @@ fn filter(call: &mut Call<'_>) -> Result<Val> {
         None => None,
     };
     let (table, rows) = call.rows(sequence)?;
-    call.selection_or_seq(table, rows.then(Filter(Predicate::Matches { func, default })))
+    call.selection_or_seq(table, rows.then(Filter(Predicate::Matches { func, default }), call.bt()))
 }
 
 fn zip(call: &mut Call<'_>) -> Result<Val> {
     let joined = call.stream(0)?;
-    call.seq(joined.then(Zip))
+    call.seq(joined.then(Zip, call.bt()))
 }

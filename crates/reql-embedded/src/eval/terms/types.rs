@@ -2,7 +2,7 @@
 
 use crate::datum::text::until_nul;
 use crate::datum::{Datum, ObjectBuilder, json, pseudo};
-use crate::error::{At, Bt, Error, ErrorKind, Result};
+use crate::error::{Bt, Error, ErrorKind, Result};
 use crate::eval::stream::Stream;
 use crate::eval::{Arity, Call, Grouping, Spec, Val, Value};
 use crate::term::TermType;
@@ -89,7 +89,7 @@ fn coerce_to(call: &mut Call<'_>) -> Result<Val> {
     match val.value {
         Value::Single(row) => {
             let bt = val.bt;
-            coerce_datum(call, row.get().at(bt)?, bt, &target)
+            coerce_datum(call, row.get()?, bt, &target)
         }
         Value::Datum(datum) => coerce_datum(call, datum, val.bt, &target),
         _ if target == "BOOL" => Ok(call.val(Datum::Bool(true))),
@@ -138,7 +138,9 @@ fn coerce_datum(call: &Call<'_>, datum: Datum, bt: Bt, target: &str) -> Result<V
                 .ok_or_else(|| call.fail(format!("Could not coerce `{text}` to NUMBER.")))?;
             Datum::num(number)?
         }
-        (Datum::Array(items), "OBJECT") => return coerce_rows(call, Stream::of_array(items.clone()), target),
+        (Datum::Array(items), "OBJECT") => {
+            return coerce_rows(call, Stream::of_array(items.clone(), bt), target);
+        }
         (Datum::Null, "NULL") => datum,
         _ => {
             let error = refused(datum_kind(&datum), target);
@@ -181,10 +183,10 @@ fn parse_hex(text: &str) -> Option<f64> {
 }
 
 fn coerce_rows(call: &Call<'_>, mut rows: Stream, target: &str) -> Result<Val> {
-    rows.check_finite().at(call.bt())?;
     if target != "OBJECT" {
-        return Ok(call.val(rows.collect(call.env)?));
+        return Ok(call.val(rows.to_array(call.env)?));
     }
+    rows.check_finite()?;
     let mut object = ObjectBuilder::new();
     while let Some(pair) = rows.next(call.env)? {
         add_pair(call, &mut object, &pair)?;

@@ -16,11 +16,11 @@ fn union(call: &mut Call<'_>) -> Result<Val> {
         return call.array(Vec::new());
     }
     call.seq(if order.is_empty() {
-        Stream::new(Chain::new(streams))
+        Stream::new(Chain::new(streams), call.bt())
     } else if streams.iter().any(|stream| stream.feed().is_some()) {
         return Err(call.fail("Cannot use an infinite stream with an ordered `union`."));
     } else {
-        Stream::new(Merge::new(streams, order, call.bt()))
+        Stream::new(Merge::new(streams, order, call.bt()), call.bt())
     })
 }
 

@@ -122,11 +122,11 @@ fn documents(call: &mut Call<'_>, table: &TableRef) -> Result<Rows> {
     let bt = documents.bt;
     let document = match &documents.value {
         Value::Datum(datum) => datum.clone(),
-        Value::Single(row) => row.get().at(bt)?,
+        Value::Single(row) => row.get()?,
         _ => Datum::Null,
     };
     if matches!(document, Datum::Object(_)) {
-        return Ok(Rows::Apart(Stream::of_array(vec![document])));
+        return Ok(Rows::Apart(Stream::of_array(vec![document], bt)));
     }
     if documents.is_datum() {
         return documents.into_stream(call.env).map(Rows::Apart);
@@ -234,20 +234,23 @@ fn replace(call: &mut Call<'_>) -> Result<Val> {
     let selection = call.arg(0)?;
     if let Value::Single(single) = &selection.value {
         write::check_hook_bypass(call.env, single.table(), &options)?;
-        let key = single.key().at(selection.bt)?;
+        let key = single.key()?;
         if single.table().stored().is_some() {
             // No row can have such a key, so there is nothing to be counted either.
-            key::primary(&key).at(call.bt())?;
+            key::primary(&key)?;
         }
-        let written = write::replace(call.env, single.table(), vec![key], &func, &options);
-        tally.add(written.at(selection.bt)?, call.env)?;
+        let written = write::replace(call.env, single.table(), vec![key], &func, &options)?;
+        tally.add(written, call.env)?;
     } else {
         let (table, rows) = selection.into_selection(call.env)?;
         write::check_hook_bypass(call.env, &table, &options)?;
         let before = call.env.at_this_moment()?;
-        let keys = Rows::ahead(rows.then(Keys(table.primary_key().clone())), &before)?;
         // A function that looks at other rows must not see what the write has done to them.
-        let env = if !write::is_atomic(func.determinism()) {
+        let looks_around = !write::is_atomic(func.determinism());
+        // Only for other functions, RethinkDB has this term take the keys out of the rows.
+        let bt = if looks_around { rows.place() } else { call.bt() };
+        let keys = Rows::ahead(rows.then(Keys(table.primary_key().clone()), bt), &before)?;
+        let env = if looks_around {
             before
         } else {
             drop(before);

@@ -124,7 +124,7 @@ fn run(instance: &Arc<Instance>, frame: &[u8], interrupt: Interrupt) -> Ran {
         let env = Env::new(instance.clone(), "admin".into(), interrupt.clone(), true);
         let answer = eval::run(&query, env).and_then(read);
         // What a driver gets to see of an error is worth a try, too.
-        answer.inspect_err(|error| drop(query.places.frames(error.bt().unwrap_or_default())))
+        answer.inspect_err(|error| drop(query.places.blamed(error)))
     });
     match answer {
         Ok(()) => Ran::Answered,

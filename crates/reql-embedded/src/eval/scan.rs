@@ -1,0 +1,238 @@
+//! Reading the rows of tables.
+//!
+//! As in RethinkDB, the first row is when somebody asks who may read, whether there is such an index, and what the
+//! bounds are like: a sequence that nobody reads is not looked at.
+
+use std::sync::Arc;
+
+use super::env::Env;
+use super::slice::{Bounds, TableSlice};
+use super::stream::Source;
+use super::table::TableRef;
+use crate::accounts::Permission;
+use crate::datum::{Chunk, Datum};
+use crate::error::{At, Bt, Result};
+use crate::eval::profile::{Job, Work};
+use crate::storage::{self, Direction, KeyRange, View};
+
+/// Rows that are being read.
+enum Scan {
+    Primary(storage::Scan),
+    Index(storage::IndexScan),
+}
+
+impl Scan {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        self.keep_to(env.view())?;
+        match self {
+            Scan::Primary(scan) => scan.next(),
+            Scan::Index(scan) => scan.next(),
+        }
+    }
+
+    fn read_raw(&mut self, env: &Env, chunk: &mut Chunk) -> Result<bool> {
+        self.keep_to(env.view())?;
+        let row = match self {
+            Scan::Primary(scan) => scan.next_with(|bytes| chunk.push(bytes))?,
+            Scan::Index(scan) => scan.next_with(|bytes| chunk.push(bytes))?,
+        };
+        Ok(row.is_some())
+    }
+
+    fn keep_to(&mut self, view: Option<&View>) -> Result<()> {
+        match (view, self) {
+            (Some(view), Scan::Primary(scan)) => scan.keep_to(view),
+            (Some(view), Scan::Index(scan)) => scan.keep_to(view)?,
+            (None, _) => {}
+        }
+        Ok(())
+    }
+
+    fn suspend(&mut self) {
+        match self {
+            Scan::Primary(scan) => scan.suspend(),
+            Scan::Index(scan) => scan.suspend(),
+        }
+    }
+}
+
+/// The way to the rows of a table in the store: its primary key, or an index that nobody has looked for yet.
+pub(super) struct Path {
+    pub(super) table: TableRef,
+    pub(super) stored: storage::Table,
+    /// The index, unless it is the primary key.
+    pub(super) index: Option<Arc<str>>,
+}
+
+impl Path {
+    fn work(&self) -> Work {
+        if self.index.is_some() { Work::IndexRows } else { Work::Rows }
+    }
+
+    fn scan(&self, range: KeyRange, direction: Direction) -> Result<Scan> {
+        Ok(match &self.index {
+            Some(index) => Scan::Index(self.stored.index_scan(index, range, direction).at(Bt::default())?),
+            None => Scan::Primary(self.stored.scan(range, direction)),
+        })
+    }
+}
+
+/// The rows of a range of a table.
+pub struct TableSource {
+    path: Path,
+    bounds: Bounds,
+    direction: Direction,
+    scan: Option<Scan>,
+}
+
+impl TableSource {
+    /// The rows of a slice, by the path that it names.
+    pub(super) fn new(path: Path, slice: &TableSlice) -> Self {
+        let bounds = slice.bounds.clone().unwrap_or_default();
+        TableSource { path, bounds, direction: slice.sorting.direction(), scan: None }
+    }
+
+    fn begin(&mut self, env: &Env) -> Result<&mut Scan> {
+        let TableSource { path, bounds, direction, scan } = self;
+        let range = match &path.index {
+            Some(index) => path.table.open_index(env, index, || bounds.index_range())?.1,
+            None => {
+                let range = bounds.primary_range()?;
+                env.require(Permission::Read, path.table.scope())?;
+                range
+            }
+        };
+        Ok(scan.insert(path.scan(range, *direction)?))
+    }
+}
+
+impl Source for TableSource {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        let told = env.work(self.path.work());
+        let row = match &mut self.scan {
+            Some(scan) => scan.next(env)?,
+            None => self.begin(env)?.next(env)?,
+        };
+        if row.is_none() {
+            drop(told.map(Job::besides));
+        }
+        Ok(row)
+    }
+
+    fn work(&self) -> Option<Work> {
+        Some(self.path.work())
+    }
+
+    fn is_table(&self) -> bool {
+        true
+    }
+
+    fn is_lazy(&self) -> bool {
+        true
+    }
+
+    fn read_raw(&mut self, env: &Env, chunk: &mut Chunk) -> Result<bool> {
+        match &mut self.scan {
+            Some(scan) => scan.read_raw(env, chunk),
+            None => self.begin(env)?.read_raw(env, chunk),
+        }
+    }
+
+    fn suspend(&mut self) {
+        if let Some(scan) = &mut self.scan {
+            scan.suspend();
+        }
+    }
+}
+
+/// The rows with some keys, each as often as its key is asked for.
+pub(super) struct KeySource {
+    path: Path,
+    keys: Vec<Datum>,
+    /// The places of the keys that are still to be read, once they have been looked at.
+    rest: Option<std::vec::IntoIter<KeyRange>>,
+    scan: Option<Scan>,
+}
+
+impl KeySource {
+    pub(super) fn new(path: Path, keys: Vec<Datum>) -> Self {
+        KeySource { path, keys, rest: None, scan: None }
+    }
+
+    fn ranges(&self, env: &Env) -> Result<Vec<KeyRange>> {
+        let encode = |range: fn(&Bounds) -> Result<KeyRange>| {
+            self.keys.iter().map(|key| range(&Bounds::point(key.clone()))).collect::<Result<Vec<_>>>()
+        };
+        let table = &self.path.table;
+        match &self.path.index {
+            Some(index) => Ok(table.open_index(env, index, || encode(Bounds::index_range))?.1),
+            None => {
+                env.require(Permission::Read, table.scope())?;
+                encode(Bounds::primary_range)
+            }
+        }
+    }
+}
+
+impl Source for KeySource {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        if self.rest.is_none() {
+            self.rest = Some(self.ranges(env)?.into_iter());
+        }
+        let told = env.work(self.path.work());
+        loop {
+            if let Some(scan) = &mut self.scan
+                && let Some(row) = scan.next(env)?
+            {
+                return Ok(Some(row));
+            }
+            let Some(range) = self.rest.as_mut().and_then(Iterator::next) else {
+                drop(told.map(Job::besides));
+                return Ok(None);
+            };
+            self.scan = Some(self.path.scan(range, Direction::Forward)?);
+        }
+    }
+
+    fn work(&self) -> Option<Work> {
+        Some(self.path.work())
+    }
+
+    fn is_lazy(&self) -> bool {
+        true
+    }
+
+    fn suspend(&mut self) {
+        if let Some(scan) = &mut self.scan {
+            scan.suspend();
+        }
+    }
+}
+
+/// Rows that are known already: none, or those of a system table.
+pub(super) struct Known(std::vec::IntoIter<Datum>);
+
+impl Known {
+    pub(super) fn new(rows: Vec<Datum>) -> Self {
+        Known(rows.into_iter())
+    }
+}
+
+impl Source for Known {
+    fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        let told = env.work(Work::Rows);
+        let row = self.0.next();
+        if row.is_none() {
+            drop(told.map(Job::besides));
+        }
+        Ok(row)
+    }
+
+    fn work(&self) -> Option<Work> {
+        Some(Work::Rows)
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.0.len() == 0
+    }
+}
