@@ -102,6 +102,22 @@ impl Conn {
         conn
     }
 
+    /// The same connection, on which the database has taken the credentials that it brings. Without any nothing is opened.
+    ///
+    /// Nothing else proves who asks: a handler that needs no query, or makes its first one late, must not take them on
+    /// trust.
+    pub(crate) async fn admitted(mut self) -> Result<Self, Error> {
+        if self.who.is_some() {
+            self.open().await?;
+        }
+        Ok(self)
+    }
+
+    /// Whose account it uses, if it isn't the service's own.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.who.as_ref().map(Credentials::user)
+    }
+
     /// The first row of a query's result, or the whole of it if it is a single value; `None` if it is empty or null.
     ///
     /// # Errors

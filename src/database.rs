@@ -30,6 +30,7 @@ mod keeper;
 mod ready;
 mod servers;
 mod stock;
+mod threads;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,6 +41,7 @@ use reql::cmd::connect::Options;
 use reql::{Session, r};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::error::Error;
@@ -47,7 +49,7 @@ use crate::settings::Rdb;
 use counters::{Counters, Held};
 use keeper::Keeper;
 use ready::Ready;
-use servers::Servers;
+use servers::{Server, Servers};
 
 pub use counters::{Stats, Timeouts};
 pub use credentials::Credentials;
@@ -147,7 +149,7 @@ impl Database {
         self.shared.keeper.start(&self.shared);
         let (link, source) = match self.shared.take_ready().await {
             Some(ready) => ready,
-            None => (Box::pin(self.shared.dial()).await?, Source::Dialled),
+            None => (Box::pin(self.shared.dial(&threads::dialling())).await?, Source::Dialled),
         };
         Ok(self.lease(link, source, permit))
     }
@@ -156,7 +158,7 @@ impl Database {
     pub(crate) async fn acquire_as(&self, who: &Credentials) -> Result<Lease, Error> {
         let permit = self.permit().await?;
         self.shared.make_room();
-        let link = Box::pin(self.shared.dial_as(who)).await?;
+        let link = Box::pin(self.shared.dial_as(who, &threads::dialling())).await?;
         Ok(self.lease(link, Source::Personal, permit))
     }
 
@@ -215,30 +217,48 @@ impl Shared {
         drop(surplus);
     }
 
-    async fn dial(&self) -> Result<Link, Error> {
-        let dialled = self.dial_as(&Credentials::of(&self.settings)).await;
+    /// A new session of the service's own account, opened on these threads.
+    async fn dial(self: &Arc<Self>, threads: &Handle) -> Result<Link, Error> {
+        let dialled = self.dial_as(&Credentials::of(&self.settings), threads).await;
         dialled.map_err(Error::into_own)
     }
 
-    async fn dial_as(&self, who: &Credentials) -> Result<Link, Error> {
+    async fn dial_as(self: &Arc<Self>, who: &Credentials, threads: &Handle) -> Result<Link, Error> {
+        self.probe_those_that_failed();
         let mut outcome = Err(Error::Misconfigured("the settings name no database server".to_owned()));
         for server in self.servers.in_turn() {
-            outcome = self.dial_one(server.host(), server.port(), who).await;
-            // Who refuses credentials is there, and the others know no other users.
-            let answered = matches!(outcome, Ok(_) | Err(Error::Unauthorized(_)));
-            server.report(answered);
-            if answered {
+            outcome = self.dial_one(server, who, threads).await;
+            if server.report(has_answered(&outcome)) {
                 break;
             }
         }
         outcome
     }
 
-    async fn dial_one(&self, host: &str, port: u16, who: &Credentials) -> Result<Link, Error> {
+    /// Looks, beside the requests, whether servers are back that failed a while ago.
+    fn probe_those_that_failed(self: &Arc<Self>) {
+        for server in self.servers.take_due() {
+            let shared = Arc::clone(self);
+            let probe = async move {
+                let who = Credentials::of(&shared.settings);
+                let outcome = shared.dial_one(&server, &who, &Handle::current()).await;
+                server.report(has_answered(&outcome));
+            };
+            threads::aside().spawn(probe);
+        }
+    }
+
+    async fn dial_one(&self, server: &Server, who: &Credentials, threads: &Handle) -> Result<Link, Error> {
         let patience = self.settings.connect_timeout;
-        match timeout(patience, r.connect(self.options(host, port, who))).await {
-            Ok(Ok(session)) => Ok(Link::new(session, Arc::clone(&self.counters))),
-            Ok(Err(error)) => Err(Error::connect(error)),
+        let options = self.options(server.host(), server.port(), who);
+        // Dropping the set ends the attempt.
+        let mut attempt = JoinSet::new();
+        attempt.spawn_on(async { r.connect(options).await }, threads);
+        match timeout(patience, attempt.join_next()).await {
+            Ok(Some(Ok(Ok(session)))) => Ok(Link::new(session, Arc::clone(&self.counters))),
+            Ok(Some(Ok(Err(error)))) => Err(Error::connect(error)),
+            Ok(Some(Err(error))) => Err(Error::Internal(error.to_string())),
+            Ok(None) => Err(Error::Internal("an attempt to connect got lost".to_owned())),
             Err(_) => {
                 self.counters.connect_timed_out();
                 Err(Error::ConnectTimeout(patience))
@@ -254,6 +274,11 @@ impl Shared {
             .user(who.user().to_owned())
             .password(who.password().expose().to_owned())
     }
+}
+
+/// Whether a server is there: who refuses credentials is, and the others know no other users.
+fn has_answered(outcome: &Result<Link, Error>) -> bool {
+    matches!(outcome, Ok(_) | Err(Error::Unauthorized(_)))
 }
 
 impl Link {

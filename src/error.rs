@@ -196,11 +196,6 @@ impl Error {
         }
     }
 
-    /// Whether a write may have happened all the same.
-    pub(crate) fn leaves_doubt(&self) -> bool {
-        matches!(self.kind(), Code::OutcomeUnknown | Code::QueryTimeout | Code::RequestTimeout)
-    }
-
     /// Whether the query took more than the database allows.
     pub(crate) fn is_resource_limit(&self) -> bool {
         matches!(self, Error::Database(error) if Class::of(error) == Class::TooMuch)

@@ -52,6 +52,7 @@ pub mod error;
 pub mod health;
 mod metrics;
 mod query;
+mod reserved;
 pub mod routes;
 pub mod server;
 pub mod settings;

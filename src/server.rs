@@ -8,22 +8,26 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tower::Service as Serves;
 use warp::http::{Request, Response};
 use warp::hyper::body::{Body, Incoming};
 
+use crate::database::Credentials;
 use crate::routes::{App, service};
-use crate::settings::{Hosts, Settings};
-use crate::{Database, bootstrap};
+use crate::settings::{Hosts, Rdb, Settings};
+use crate::{Conn, Database, Error, bootstrap};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
+/// The user that an empty database has.
+const ADMIN: &str = "admin";
 /// How long the first requests are kept waiting for the tables; tables that come later are made while serving.
 const HEAD_START: Duration = Duration::from_secs(1);
 
@@ -49,6 +53,12 @@ impl Service {
         };
         if let Some(server) = &embedded {
             settings.rdb.host = server.local_addr().into();
+            if let Some(password) = server.password()
+                && settings.rdb.user == ADMIN
+            {
+                settings.rdb.password = password.into();
+            }
+            check_password(&settings.rdb).await?;
         }
         let database = Database::new(settings.rdb.clone()).map_err(io::Error::other)?;
         Ok(Service { listener, settings, database, embedded })
@@ -92,12 +102,21 @@ impl Service {
         let grace = settings.shutdown_timeout;
         let activity = embedded.as_ref().map(reql_embedded::Server::activity);
         let app = App::with_embedded(settings, database, activity);
-        let streams = app.clone();
+        let (streams, stopped) = (app.clone(), Arc::new(OnceLock::new()));
+        let stopping = Arc::clone(&stopped);
         let shutdown = async move {
             shutdown.await;
+            let _ = stopping.set(Instant::now());
             streams.stop();
         };
-        run(listener, service(app), shutdown, grace).await;
+        run(listener, service(app.clone()), shutdown, grace).await;
+        // What goes on without a client has the same time.
+        let left = stopped.get().map_or(grace, |since| grace.saturating_sub(since.elapsed()));
+        if timeout(left, app.finished()).await.is_err() {
+            log::warn!(
+                "Requests with an idempotency key were still being carried out; others will take them up."
+            );
+        }
         drop(bootstrap);
         if let Some(server) = embedded
             && timeout(grace, server.shutdown()).await.is_err()
@@ -178,14 +197,36 @@ fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     listen().map_err(|error| with_context(&error, format!("can't listen on {addr}")))
 }
 
+/// Starts the embedded database. It listens on this machine, where others are, too: so as long as its data has no password for
+/// the administrator, and the settings name none, it gets one that ends with the process.
 async fn start_embedded(settings: &Settings) -> io::Result<reql_embedded::Server> {
     let rdb = &settings.rdb;
     let builder = reql_embedded::Server::builder().initial_password(rdb.password.expose());
+    let builder = if rdb.password.expose().is_empty() { builder.locked() } else { builder };
     let builder = if rdb.in_memory() { builder.in_memory() } else { builder.data_dir(&rdb.data_dir) };
     let started = builder.start().await;
     started.map_err(|error| {
         with_context(&error, format!("can't start the embedded database in {}", rdb.data_dir.display()))
     })
+}
+
+/// That the data takes the password of the settings. It keeps the one that it was made with, and the service would wait for
+/// another for ever.
+async fn check_password(rdb: &Rdb) -> io::Result<()> {
+    let once = Database::new(Rdb { standby: 0, ..rdb.clone() }).map_err(io::Error::other)?;
+    let who = Credentials::new(&rdb.user, rdb.password.clone());
+    match Conn::with_credentials(once, who).admitted().await {
+        Err(Error::Unauthorized(_)) => Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!(
+                "the data in {} has another password for the user `{}` than `rdb.password` (RDB_PASSWORD)",
+                rdb.data_dir.display(),
+                rdb.user,
+            ),
+        )),
+        // Whatever else there may be passes, or shows when the service runs.
+        _ => Ok(()),
+    }
 }
 
 fn announce(addr: SocketAddr, settings: &Settings, embedded: bool) {

@@ -4,86 +4,14 @@ mod support;
 
 use std::time::Duration;
 
-use ql2::term::TermType;
-use reql::{Command, r};
 use serde_json::{Value, json};
-use support::{Api, Home, PATIENCE, body, header, problem};
-use warp::http::Response;
-use warp::hyper::body::Bytes;
-use warp_reql::settings::{Auth, Rdb, Settings};
-use warp_reql::{Conn, Database};
+use support::guarded::{Guarded, basic};
+use support::{PATIENCE, body, header, problem};
+use warp_reql::Conn;
+use warp_reql::settings::Rdb;
 
 const DOCS: &str = "/tables/heroes/docs";
 const DOC: &str = "/tables/heroes/docs/1";
-
-/// A user as HTTP Basic has it.
-fn basic(user: &str, password: &str) -> String {
-    use headers::HeaderMapExt;
-    let mut map = warp::http::HeaderMap::new();
-    map.typed_insert(headers::Authorization::basic(user, password));
-    map["authorization"].to_str().unwrap_or_default().to_owned()
-}
-
-/// The API with authentication, over a server that has `reader`, who may read, and `writer`, who may write too.
-struct Guarded {
-    api: Api,
-    /// The administrator's way to the same server.
-    admin: Database,
-}
-
-impl Guarded {
-    async fn start(adapt: impl FnOnce(Rdb) -> Rdb) -> Guarded {
-        let home = Home::start().await;
-        let admin = home.database();
-        let settings = Settings { auth: Auth::Database, rdb: adapt(home.rdb()), ..Settings::default() };
-        let api = Api { home: Some(home), ..Api::with_settings(settings) };
-        let guarded = Guarded { api, admin };
-        guarded.ask(r.table_create("heroes")).await;
-        for (user, write) in [("reader", false), ("writer", true)] {
-            guarded.set(user, json!({"password": format!("{user}'s")})).await;
-            let permissions = Command::from_json(json!({"read": true, "write": write}));
-            let grant = Command::new(TermType::Grant).with_arg(r.db(guarded.api.home().name.clone()));
-            let name = Command::from_json(guarded.name(user));
-            let permission = grant.with_arg(name).with_arg(permissions);
-            guarded.ask(permission).await;
-        }
-        guarded
-    }
-
-    async fn ask(&self, query: Command) -> Value {
-        Conn::new(self.admin.clone()).first(query).await.expect("the administrator may").unwrap_or_default()
-    }
-
-    /// A user's full name.
-    fn name(&self, user: &str) -> String {
-        self.api.home().named(user)
-    }
-
-    /// What a user sends along who has this password.
-    fn basic(&self, user: &str, password: &str) -> String {
-        basic(&self.name(user), password)
-    }
-
-    /// Writes a row of the table of users.
-    async fn set(&self, user: &str, mut row: Value) {
-        let users = r.db("rethinkdb").table("users");
-        let done = match row {
-            Value::Null => self.ask(users.get(self.name(user)).delete(())).await,
-            _ => {
-                row["id"] = self.name(user).into();
-                let conflict = reql::cmd::insert::Options::new().conflict(reql::cmd::Conflict::Update);
-                self.ask(users.insert(r.args((row, conflict)))).await
-            }
-        };
-        assert_eq!(done["errors"], 0, "{done}");
-    }
-
-    async fn send(&self, who: &str, method: &str, path: &str, text: &str) -> Response<Bytes> {
-        let authorization = self.basic(who, &format!("{who}'s"));
-        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
-        self.api.with(method, path, &headers, text.as_bytes()).await
-    }
-}
 
 #[tokio::test]
 async fn who_says_nothing_of_himself_is_asked_to() {
@@ -217,4 +145,137 @@ async fn odd_names_are_just_unknown() {
         let response = api.with("GET", DOC, &[("authorization", &basic(user, "p:w"))], b"").await;
         problem(&response, 401, "unauthorized");
     }
+}
+
+/// Every kind of request about tables, with a body that would do.
+const REQUESTS: &[(&str, &str, &str)] = &[
+    ("GET", "/tables", ""),
+    ("HEAD", "/tables", ""),
+    ("POST", "/tables", "{\"name\":\"walked\"}"),
+    ("GET", "/tables/heroes", ""),
+    ("HEAD", "/tables/heroes", ""),
+    ("DELETE", "/tables/walked", ""),
+    ("GET", "/tables/heroes/indexes", ""),
+    ("GET", "/tables/heroes/indexes/pin", ""),
+    ("PUT", "/tables/heroes/indexes/pin", "{\"fields\":[\"pin\"]}"),
+    ("DELETE", "/tables/heroes/indexes/pin", ""),
+    ("GET", DOCS, ""),
+    ("HEAD", DOCS, ""),
+    ("GET", "/tables/heroes/docs?pin=eq.1", ""),
+    ("GET", "/tables/heroes/docs?index=pin&pin=eq.1", ""),
+    ("GET", "/tables/heroes/docs?index=nope", ""),
+    ("GET", "/tables/heroes/docs?limit=0", ""),
+    ("GET", "/tables/heroes/docs?limit=nonsense", ""),
+    ("GET", "/tables/heroes/docs?group=pin", ""),
+    ("GET", "/tables/heroes/docs?agg=count", ""),
+    ("GET", "/tables/heroes/changes", ""),
+    ("GET", "/tables/heroes/changes?limit=2&order=pin", ""),
+    ("GET", "/tables/heroes/changes?order=nonsense", ""),
+    ("POST", DOCS, "{\"id\":\"walked\"}"),
+    ("POST", DOCS, "[{\"id\":\"walked\"}]"),
+    ("POST", DOCS, "[]"),
+    ("POST", DOCS, ""),
+    ("POST", DOCS, "nonsense"),
+    ("PATCH", "/tables/heroes/docs?pin=eq.2", "{}"),
+    ("PATCH", DOCS, "{}"),
+    ("DELETE", "/tables/heroes/docs?pin=eq.2", ""),
+    ("GET", DOC, ""),
+    ("HEAD", DOC, ""),
+    ("PUT", DOC, "{\"pin\":1}"),
+    ("PUT", DOC, "nonsense"),
+    ("PATCH", DOC, "{\"id\":\"other\"}"),
+    ("PATCH", DOC, "{\"pin\":2}"),
+    ("DELETE", DOC, ""),
+];
+
+/// Headers that lead a request another way.
+const WAYS: &[&[(&str, &str)]] = &[
+    &[],
+    &[("prefer", "explain")],
+    &[("prefer", "count=exact")],
+    &[("prefer", "return=minimal")],
+    &[("accept", "application/x-ndjson")],
+    &[("accept", "application/x-ndjson, application/json"), ("prefer", "explain")],
+    &[("accept", "text/event-stream")],
+    &[("accept", "text/event-stream"), ("last-event-id", "1")],
+    &[("idempotency-key", "k")],
+    &[("if-match", "\"x\"")],
+    &[("if-none-match", "*")],
+];
+
+#[tokio::test]
+async fn every_request_asks_the_database_who_it_is_from() {
+    let guarded = Guarded::start(|rdb| rdb).await;
+    guarded.set("stranger", json!({"password": "stranger's"})).await;
+    let admin = basic("admin", "");
+    let ask = async |authorization: Option<&str>, method, path, way: &[(&str, &str)], sent: &str| {
+        let own = authorization.map(|value| ("authorization", value));
+        let kind =
+            ("content-type", if sent.starts_with('{') { "application/json" } else { "application/x-ndjson" });
+        let headers: Vec<_> = own.into_iter().chain([kind]).chain(way.iter().copied()).collect();
+        // A live query that is let in doesn't end: that it begins is answer enough.
+        guarded.api.with(method, path, &headers, sent.as_bytes()).await
+    };
+    let made = ask(Some(&admin), "PUT", "/tables/heroes/indexes/pin", &[], "{\"fields\":[\"pin\"]}").await;
+    assert_eq!(made.status(), 201);
+    for warm in [false, true] {
+        for (method, path, sent) in REQUESTS {
+            for way in WAYS {
+                if warm {
+                    // Whatever can be remembered of the table is.
+                    let list = ask(Some(&admin), "GET", "/tables/heroes/docs?pin=eq.1", &[], "").await;
+                    assert_eq!(list.status(), 200);
+                }
+                for (who, authorization) in [
+                    ("nobody at all", None),
+                    ("no such user", Some(basic("nobody", "wrong"))),
+                    ("a wrong password", Some(guarded.basic("writer", "wrong"))),
+                    ("no password", Some(guarded.basic("writer", ""))),
+                    ("another scheme", Some("Bearer x".to_owned())),
+                ] {
+                    let response = ask(authorization.as_deref(), method, path, way, sent).await;
+                    let at = format!("{who}: {method} {path} {way:?} {sent}, warm: {warm}");
+                    assert_eq!(response.status(), 401, "{at}: {:?}", response.body());
+                    assert!(*method == "HEAD" || body(&response)["code"] == "unauthorized", "{at}");
+                }
+                let stranger = guarded.basic("stranger", "stranger's");
+                let response = ask(Some(&stranger), method, path, way, sent).await;
+                let text = String::from_utf8_lossy(response.body()).into_owned();
+                let at = format!("{method} {path} {way:?} {sent}, warm: {warm}: {text}");
+                let refused = response.status().is_client_error();
+                // The list of tables is of those that the user may see.
+                assert!(refused || *path == "/tables" && !text.contains("heroes"), "{at}");
+                assert!(!text.contains("\"index\":"), "{at}");
+            }
+        }
+    }
+    let kept: Vec<Value> = Conn::new(guarded.admin.clone()).all(reql::r.table("heroes")).await.unwrap();
+    assert!(kept.is_empty(), "nobody who may not has written anything");
+    // And those who may are let in, whether anything is remembered or not.
+    for _ in 0..2 {
+        for way in [&[][..], &[("prefer", "explain")]] {
+            let authorization = guarded.basic("reader", "reader's");
+            let response = ask(Some(&authorization), "GET", "/tables/heroes/docs?pin=eq.1", way, "").await;
+            assert_eq!(response.status(), 200, "{:?}", response.body());
+        }
+        let writer = guarded.basic("writer", "writer's");
+        assert_eq!(ask(Some(&writer), "POST", DOCS, &[], "").await.status(), 201, "nothing is a bulk insert");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_permission_counts_at_once_even_where_nothing_is_queried() {
+    let guarded = Guarded::start(|rdb| rdb).await;
+    let explain = async || {
+        let authorization = guarded.basic("writer", "writer's");
+        let headers = [("authorization", authorization.as_str()), ("prefer", "explain")];
+        guarded.api.with("GET", "/tables/heroes/docs?group=a", &headers, b"").await
+    };
+    assert_eq!(explain().await.status(), 200);
+    assert_eq!(guarded.send("writer", "POST", DOCS, "[]").await.status(), 201);
+    guarded.permit("writer", json!({"read": true, "write": false})).await;
+    assert_eq!(explain().await.status(), 200);
+    problem(&guarded.send("writer", "POST", DOCS, "[]").await, 403, "forbidden");
+    guarded.permit("writer", json!({"read": false, "write": false})).await;
+    problem(&explain().await, 403, "forbidden");
 }

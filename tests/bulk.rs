@@ -170,7 +170,7 @@ async fn keys_expire_and_are_cleared_away() {
         assert_eq!(post(&api, &key(name), "{}").await.status(), 201);
     }
     let mut conn = warp_reql::Conn::new(api.database.clone());
-    let keys = || reql::r.table("idempotency_keys");
+    let keys = || reql::r.db(api.home().named("warp_reql")).table("idempotency_keys");
     conn.first::<Value>(keys().update(json!({"expires": 1}))).await.unwrap();
     let again = post(&api, &key("\"a\""), "{}").await;
     assert_eq!((again.status().as_u16(), support::header(&again, "idempotency-replayed")), (201, ""));

@@ -171,7 +171,10 @@ async fn of_keys(walked: &mut BTreeSet<&'static str>) {
     assert_eq!(api.with("POST", DOCS, KEY, b"{}").await.status(), 201);
     walk(&api, vec![row(Code::KeyReused, "POST", DOCS).with(KEY).sent("{\"id\": 9}")], walked).await;
     // As if the first request were still running.
-    let running = r.table("idempotency_keys").update(json!({"answer": null}));
+    let running = r
+        .db(api.home().named("warp_reql"))
+        .table("idempotency_keys")
+        .update(json!({"answer": null, "lease": 1e12}));
     Conn::new(api.database.clone()).first::<Value>(running).await.expect("the table was made");
     walk(&api, vec![row(Code::KeyInUse, "POST", DOCS).with(KEY).sent("{}")], walked).await;
 }

@@ -1,26 +1,21 @@
 //! The task that keeps connections standing by, and closes the ones that have grown too old.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Weak};
-use std::thread::available_parallelism;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use log::{debug, warn};
-use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::Shared;
+use super::{Shared, threads};
 use crate::error::Error;
 
 /// How many are dialled at once, as long as that succeeds; after a failure it is one, so that a database that comes back
 /// isn't fallen upon.
-const AT_ONCE: usize = 4;
-/// How much dialling gives way, on the scale of `nice(1)`: to a tenth of a busy processor, not to nothing, since the permit
-/// that is held meanwhile may be one that a request waits for.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 10;
+const AT_ONCE: usize = threads::ASIDE;
 /// The first pause after a failed dial; each one after it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause, which bounds how long after an outage connections stand by again.
@@ -40,7 +35,7 @@ impl Keeper {
         let settings = &shared.settings;
         let idle = settings.standby == 0 && settings.max_age.is_zero();
         if !idle && !self.started.swap(true, Ordering::AcqRel) {
-            aside().spawn(keep(Arc::downgrade(shared), Arc::clone(&self.wake)));
+            threads::aside().spawn(keep(Arc::downgrade(shared), Arc::clone(&self.wake)));
         }
     }
 
@@ -142,7 +137,7 @@ struct Expected {
 
 impl Expected {
     async fn dial(self) -> Result<(), Error> {
-        let link = self.shared.dial().await?;
+        let link = self.shared.dial(&Handle::current()).await?;
         self.shared.ready().arrive(link);
         Ok(())
     }
@@ -152,29 +147,4 @@ impl Drop for Expected {
     fn drop(&mut self) {
         self.shared.ready().expected -= 1;
     }
-}
-
-/// Where dialling goes on: on threads of their own, which give way to all others. A handshake hashes the password in one go,
-/// for a millisecond or two, and a request must wait for it neither in the queue of a thread nor for a processor.
-///
-/// A runtime with one thread, as of a test whose clock stands still, keeps its tasks to itself.
-fn aside() -> Handle {
-    static ASIDE: LazyLock<Option<Runtime>> = LazyLock::new(|| {
-        let threads = available_parallelism().map_or(1, usize::from).min(AT_ONCE);
-        let mut runtime = Builder::new_multi_thread();
-        runtime.worker_threads(threads).thread_name("standby").on_thread_start(give_way).enable_time();
-        runtime.build().inspect_err(|error| warn!("No threads could be started to dial aside: {error}")).ok()
-    });
-    let here = Handle::current();
-    match here.runtime_flavor() {
-        RuntimeFlavor::MultiThread => ASIDE.as_ref().map_or(here, |runtime| runtime.handle().clone()),
-        _ => here,
-    }
-}
-
-/// Lets the others have the processors first. Only Linux has a priority for each thread; where it can't be had, all are
-/// alike, which is no more than slower.
-fn give_way() {
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(None, NICENESS);
 }

@@ -1,17 +1,20 @@
-//! Which of several servers to dial: in turn, from a start that rotates, the ones that failed lately last.
+//! Which of several servers to dial: in turn, from a start that rotates, the ones that failed last.
+//!
+//! A server that failed is looked at again from time to time, beside the requests: one that accepts connections and says
+//! nothing would cost whoever tries it the whole timeout, again and again.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use log::warn;
 use tokio::time::Instant;
 
-/// How long a server that failed is passed over while others can be had.
+/// How long after a server failed it is looked at again.
 const REST: Duration = Duration::from_secs(5);
 
 pub(super) struct Servers {
-    all: Vec<Server>,
+    all: Vec<Arc<Server>>,
     next: AtomicUsize,
 }
 
@@ -24,18 +27,27 @@ pub(super) struct Server {
 impl Servers {
     /// `None` if there are none.
     pub(super) fn new(addresses: Vec<(String, u16)>) -> Option<Self> {
-        let server = |(host, port)| Server { host, port, failed: Mutex::default() };
+        let server = |(host, port)| Arc::new(Server { host, port, failed: Mutex::default() });
         let all: Vec<_> = addresses.into_iter().map(server).collect();
         (!all.is_empty()).then(|| Servers { all, next: AtomicUsize::new(0) })
     }
 
-    /// Every server once. Those at rest come last rather than never: when all have failed, one of them may be back.
+    /// Every server once. Those that failed come last rather than never: when all have, one of them may be back.
     pub(super) fn in_turn(&self) -> Vec<&Server> {
         let start = self.next.fetch_add(1, Ordering::Relaxed) % self.all.len();
         let (before, after) = self.all.split_at(start);
-        let mut turn: Vec<_> = after.iter().chain(before).collect();
-        turn.sort_by_key(|server| server.rests());
+        let mut turn: Vec<_> = after.iter().chain(before).map(Arc::as_ref).collect();
+        turn.sort_by_key(|server| server.failed().is_some());
         turn
+    }
+
+    /// The servers that failed so long ago that somebody should look at them, if there are others meanwhile. Whoever gets
+    /// one is the only one for a while.
+    pub(super) fn take_due(&self) -> Vec<Arc<Server>> {
+        if self.all.len() < 2 {
+            return Vec::new();
+        }
+        self.all.iter().filter(|server| server.take_due()).cloned().collect()
     }
 }
 
@@ -48,18 +60,27 @@ impl Server {
         self.port
     }
 
-    /// Notes how dialling it went.
-    pub(super) fn report(&self, reached: bool) {
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Notes how dialling it went, and gives that back.
+    pub(super) fn report(&self, reached: bool) -> bool {
+        let mut failed = self.failed();
         if !reached && failed.is_none() {
             warn!("The database server {}:{} gave no connection.", self.host, self.port);
         }
         *failed = (!reached).then(Instant::now);
+        reached
     }
 
-    fn rests(&self) -> bool {
-        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.is_some_and(|at| at.elapsed() < REST)
+    fn take_due(&self) -> bool {
+        let mut failed = self.failed();
+        let is_due = failed.is_some_and(|at| at.elapsed() >= REST);
+        if is_due {
+            *failed = Some(Instant::now());
+        }
+        is_due
+    }
+
+    fn failed(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,12 +104,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_failed_is_passed_over_for_a_while() {
+    async fn one_that_failed_is_passed_over_until_somebody_has_seen_it() {
         let servers = three();
         servers.all[0].report(false);
         assert_eq!([ports(&servers), ports(&servers)], [[2, 3, 1], [2, 3, 1]]);
+        assert!(servers.take_due().is_empty());
         tokio::time::advance(REST).await;
-        assert_eq!([ports(&servers), ports(&servers)], [[3, 1, 2], [1, 2, 3]]);
+        assert_eq!(ports(&servers), [3, 2, 1], "no request has to find out");
+        let due: Vec<_> = servers.take_due().iter().map(|server| server.port()).collect();
+        assert_eq!((due, servers.take_due().len()), (vec![1], 0), "one looks");
+        servers.all[0].report(true);
+        assert_eq!(ports(&servers), [1, 2, 3]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -20,6 +20,8 @@ pub(super) enum Class {
     Logic,
     Unavailable,
     Indeterminate,
+    /// The answer holds a document that is nested more deeply than can be read.
+    TooDeep,
     Internal,
 }
 
@@ -28,6 +30,7 @@ impl Class {
         match error {
             reql::Error::Runtime(error) => Class::of_runtime(error),
             reql::Error::Compile(_) => Class::Internal,
+            reql::Error::Driver(Driver::Json(error)) if is_too_deep(error) => Class::TooDeep,
             reql::Error::Driver(_) => Class::Internal,
         }
     }
@@ -42,6 +45,7 @@ impl Class {
             Class::Logic => Code::QueryLogic,
             Class::Unavailable => Code::DatabaseUnavailable,
             Class::Indeterminate => Code::OutcomeUnknown,
+            Class::TooDeep => Code::UnexpectedDocument,
             Class::Internal => Code::DatabaseError,
         }
     }
@@ -84,7 +88,24 @@ fn is_refusal(message: &str) -> bool {
         .any(|sign| message.contains(sign))
 }
 
+/// Whether JSON was given up because of how deep it goes. Only the message tells that from other faults.
+fn is_too_deep(error: &serde_json::Error) -> bool {
+    error.is_syntax() && error.to_string().starts_with("recursion limit exceeded")
+}
+
 impl Error {
+    /// Whether a row is to blame that is no document, or is nested too deeply to be read, so that an answer without it, or
+    /// with it as text, may be had.
+    pub(crate) fn is_about_a_row(&self) -> bool {
+        match self {
+            Error::Database(reql::Error::Driver(Driver::Json(error))) => is_too_deep(error),
+            Error::Database(reql::Error::Runtime(Runtime::QueryLogic(message))) => {
+                message.contains("on objects of type `PTYPE<")
+            }
+            _ => false,
+        }
+    }
+
     /// What the `first_error` of a write means.
     pub(crate) fn of_write(first_error: String) -> Self {
         if first_error.starts_with("Duplicate primary key") {
@@ -103,6 +124,8 @@ impl From<reql::Error> for Error {
             reql::Error::Driver(Driver::Io(..) | Driver::ConnectionBroken) => {
                 Error::OutcomeUnknown(error.to_string())
             }
+            // The answer came whole, and the connection is as well as ever.
+            reql::Error::Driver(Driver::Json(ref cause)) if is_too_deep(cause) => Error::Database(error),
             // Text that is no JSON came from the socket; a value that has no JSON form came from the query.
             reql::Error::Driver(Driver::Json(ref cause)) if !cause.is_data() => {
                 Error::OutcomeUnknown(error.to_string())
@@ -128,6 +151,16 @@ mod tests {
         assert_eq!(failed("Index `i` was not found on table `test.t`."), Class::Missing(Missing::Index));
         assert_eq!(failed("Table `test.t` already exists."), Class::Exists);
         assert_eq!(failed("Cannot perform read: primary replica not available"), Class::Unavailable);
+    }
+
+    #[test]
+    fn an_answer_that_is_nested_too_deeply_says_nothing_of_the_connection() {
+        let deep = serde_json::from_str::<serde_json::Value>(&"[".repeat(1000)).unwrap_err();
+        let error = Error::from(reql::Error::from(deep));
+        assert!(error.is_about_a_row() && error.spends_session());
+        assert_eq!(error.code(), "unexpected-document");
+        let torn = serde_json::from_str::<serde_json::Value>("[").unwrap_err();
+        assert_eq!(Error::from(reql::Error::from(torn)).code(), "outcome-unknown");
     }
 
     #[test]

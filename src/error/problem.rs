@@ -217,6 +217,7 @@ fn of_class(class: Class) -> String {
         Class::Logic => "The database can make no sense of the query.",
         Class::Unavailable => "The database is not available for this just now.",
         Class::Indeterminate => OUTCOME_UNKNOWN,
+        Class::TooDeep => "The answer holds a document that is nested too deeply to be read.",
         Class::Internal => "The database could not answer.",
     };
     text.to_owned()
@@ -248,7 +249,7 @@ fn hint(error: &Error) -> Option<&'static str> {
         Error::OutcomeUnknown(_) | Error::QueryTimeout(_) | Error::RequestTimeout(_) => Some(REPEAT),
         Error::Database(error) => match Class::of(error) {
             Class::TooMuch => Some("Ask for fewer documents, or filter and sort by an index."),
-            Class::Indeterminate => Some(REPEAT),
+            Class::Indeterminate | Class::TooDeep => Some(REPEAT),
             _ => None,
         },
         _ => None,
@@ -272,6 +273,7 @@ fn header(error: &Error) -> Option<(HeaderName, HeaderValue)> {
         }
         Error::UnsupportedEncoding => return Some((ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
         Error::Unauthorized(_) => return Some((WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE))),
+        Error::KeyInUse => HeaderValue::from_static("1"),
         _ if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&error.status()) => {
             HeaderValue::from_static("1")
         }

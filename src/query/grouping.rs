@@ -67,6 +67,11 @@ impl Grouping {
         Ok(Grouping { listing, by, aggregates })
     }
 
+    /// Has it pass over rows that are no documents, see [`Listing::guard`].
+    pub(crate) fn guard(&mut self) {
+        self.listing.guard();
+    }
+
     /// A query for all groups, in the order of their values, if these are the table's indexes.
     pub(crate) fn query(&self, indexes: &[Index], table: Term) -> Term {
         let rows = self.listing.selected(indexes, table);

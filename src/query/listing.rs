@@ -47,6 +47,8 @@ pub(crate) struct Listing {
     fields: Fields,
     index: Option<String>,
     primary_key: String,
+    /// Whether it passes over rows that are no documents, see [`Listing::guard`].
+    guarded: bool,
 }
 
 /// Which fields of documents are told.
@@ -60,6 +62,7 @@ pub(crate) enum Fields {
 /// A row of a page: the document, and its place in the order for the next page's cursor.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Row {
+    /// The document; as text from a list that is guarded.
     pub(crate) doc: Value,
     pub(crate) place: Value,
 }
@@ -87,7 +90,7 @@ impl Listing {
         let index = parameters.take("index")?;
         let filter = Listing::filter(parameters)?;
         let primary_key = bounds.primary_key.to_owned();
-        Ok(Listing { filter, order, page, bounded, fields, index, primary_key })
+        Ok(Listing { filter, order, page, bounded, fields, index, primary_key, guarded: false })
     }
 
     /// What a change of many documents is about: a filter alone.
@@ -105,6 +108,25 @@ impl Listing {
     /// A query that fails if the filter can make no sense to the database.
     pub(crate) fn check(&self) -> Option<Command> {
         self.filter.check()
+    }
+
+    /// Has it pass over rows that are no documents, and give the others as text.
+    ///
+    /// This service writes no others; but a driver may have stored a row that is itself a time or a geometry, which has no
+    /// fields that could be asked for, or one that is nested too deeply to be read in an answer. Either would be the end of
+    /// a list for everybody. Looking at each row costs time, so a list begins without.
+    pub(crate) fn guard(&mut self) {
+        self.guarded = true;
+    }
+
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.guarded
+    }
+
+    /// Whether it looks into rows, rather than giving them as they are in the order in which they lie.
+    pub(crate) fn looks_into_rows(&self) -> bool {
+        let as_they_lie = self.filter.is_empty() && self.order.is_index(&self.primary_key);
+        !as_they_lie || self.page.place().is_some() || !self.fields.are_all()
     }
 
     /// How many documents the page holds at most.
@@ -150,7 +172,8 @@ impl Listing {
     /// A query for [`Row`]s: those of the page, and one more if there is one.
     pub(crate) fn page(&self, plan: &Plan, table: &Term) -> Term {
         let rows = self.part(plan, table, self.page.limit + 1);
-        let row = |row: Term| object([("place", self.order.place(&row)), ("doc", self.fields.of(row))]);
+        let document = |row| if self.guarded { text(self.fields.of(row)) } else { self.fields.of(row) };
+        let row = |row: Term| object([("place", self.order.place(&row)), ("doc", document(row))]);
         term(TermType::Map, [rows, func(row)])
     }
 
@@ -163,11 +186,8 @@ impl Listing {
                 [self.rows(plan, table)].into_iter().chain(rest).collect()
             }
         };
-        let projected = |rows| match self.fields {
-            Fields::All => rows,
-            _ => term(TermType::Map, [rows, func(|row| self.fields.of(row))]),
-        };
-        parts.into_iter().map(projected).collect()
+        let texts = |rows| term(TermType::Map, [rows, func(|row| text(self.fields.of(row)))]);
+        parts.into_iter().map(texts).collect()
     }
 
     /// A query for the number of documents in the whole result, if these are the table's indexes.
@@ -182,7 +202,7 @@ impl Listing {
             Some(plan) => plan.found(table),
             None => table,
         };
-        self.filtered(found)
+        self.filtered(self.documents(found))
     }
 
     /// So many rows from where the page begins.
@@ -213,7 +233,8 @@ impl Listing {
 
     /// All rows that follow the place of the cursor, in their order; without the rest that the index doesn't hold.
     fn rows(&self, plan: &Plan, table: &Term) -> Term {
-        let rows = self.after(plan.reached(), self.filtered(plan.ordered(table.clone(), &self.order)));
+        let rows = self
+            .after(plan.reached(), self.filtered(self.documents(plan.ordered(table.clone(), &self.order))));
         if plan.is_sorted() {
             return rows;
         }
@@ -246,7 +267,7 @@ impl Listing {
             Some(key) => eq(key.value(&row), null()),
             None => datum(false),
         });
-        let rows = self.filtered(term(TermType::Filter, [rows, absent]));
+        let rows = self.filtered(term(TermType::Filter, [self.documents(rows), absent]));
         let rows = if place.is_some() { self.after(0, rows) } else { rows };
         if by_primary_key { rows } else { tail.sort(rows) }
     }
@@ -261,12 +282,30 @@ impl Listing {
         }
     }
 
+    /// The rows that are documents, if it looks at that.
+    fn documents<T: Node>(&self, rows: T) -> T {
+        if !self.guarded {
+            return rows;
+        }
+        term(TermType::Filter, [rows, func(|row| is_document(&row))])
+    }
+
     fn filtered<T: Node>(&self, rows: T) -> T {
         if self.filter.is_empty() {
             return rows;
         }
         term(TermType::Filter, [rows, func(|row| self.filter.holds(&row))])
     }
+}
+
+/// Whether a row is a document, and not a value of one of ReQL's own types, which has no fields.
+pub(crate) fn is_document<T: Node>(row: &T) -> T {
+    eq(term(TermType::TypeOf, [row.clone()]), datum("OBJECT"))
+}
+
+/// A document as text: an answer that holds texts can be read, whatever they hold.
+fn text<T: Node>(document: T) -> T {
+    term(TermType::ToJsonString, [document])
 }
 
 impl Fields {

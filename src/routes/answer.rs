@@ -3,8 +3,8 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, TryFutureExt};
 use serde::Serialize;
 use warp::Reply;
 use warp::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
@@ -13,8 +13,19 @@ use warp::reply::Response;
 use warp::{Filter, Rejection, reject};
 
 use super::call::JSON;
-use crate::conn::Clock;
+use crate::conn::{Clock, Conn};
 use crate::error::Error;
+
+/// Runs a handler once the database has taken the credentials of whoever asks, if those count: whatever a handler may know
+/// without asking the database, such as what it was told a while ago, is not for everybody.
+pub(super) fn admitted<H, F, R>(conn: Conn, handler: H) -> BoxFuture<'static, Response>
+where
+    H: FnOnce(Conn) -> F + Send + 'static,
+    F: Future<Output = Result<R, Error>> + Send + 'static,
+    R: Reply + 'static,
+{
+    answer(conn.clock(), conn.admitted().and_then(handler))
+}
 
 /// Runs a handler: its outcome, or its panic, becomes the response, which carries the connection's clock.
 ///
@@ -44,7 +55,7 @@ fn message(panic: &(dyn Any + Send)) -> String {
 }
 
 /// A JSON document.
-pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
+pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
     let mut response = warp::reply::json(value).into_response();
     if response.status().is_success() {
         *response.status_mut() = status;

@@ -2,7 +2,7 @@
 
 use futures_util::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use warp::{Buf, Filter, Rejection};
 
 use crate::error::Error;
@@ -38,8 +38,26 @@ async fn collect<B: Buf>(
     if length > limit { Err(Error::BodyTooLarge { limit }) } else { Ok(body) }
 }
 
+/// How many arrays and objects may lie in each other. An answer has a few more around the document, and whoever reads it,
+/// this service among them, is likely to stop at 128.
+pub(super) const DEPTH_MAX: usize = 100;
+/// The key that marks an object as one of ReQL's own types, which is a value and not a bag of fields.
+pub(super) const PSEUDO_TYPE: &str = "$reql_type$";
+
+/// Reads JSON that is a document, or a change of one.
+pub(super) fn document(body: &[u8]) -> Result<Map<String, Value>, Error> {
+    match parse(body)? {
+        Value::Object(document) if document.contains_key(PSEUDO_TYPE) => Err(Error::BadRequest(format!(
+            "A document can't be a value of one of ReQL's types: it may have `{PSEUDO_TYPE}` in its fields only."
+        ))),
+        Value::Object(document) => Ok(document),
+        _ => Err(Error::BadRequest("A document is a JSON object.".to_owned())),
+    }
+}
+
 /// Reads JSON.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    check_depth(body)?;
     check_names(body)?;
     serde_json::from_slice(body).map_err(|error| {
         if error.is_data() {
@@ -47,6 +65,26 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
         }
         Error::BadJson { line: error.line(), column: error.column(), reason: reason(&error) }
     })
+}
+
+/// Refuses what is nested too deeply, before anything is read that could be.
+fn check_depth(body: &[u8]) -> Result<(), Error> {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => depth += 1,
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH_MAX {
+            let reason = format!("The body has arrays and objects nested more than {DEPTH_MAX} deep.");
+            return Err(Error::BadRequest(reason));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses names of fields that hold a NUL: the database would silently cut them there.
@@ -98,11 +136,34 @@ mod tests {
     }
 
     #[test]
+    fn depth_is_bounded() {
+        let nested = |open: &str, close: &str, depth: usize| {
+            let body = format!("{{\"]}}\\\"\": {}1{}}}", open.repeat(depth - 1), close.repeat(depth - 1));
+            document(body.as_bytes())
+        };
+        for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("[1, ", "]")] {
+            assert!(nested(open, close, DEPTH_MAX).is_ok(), "{open}");
+            assert!(matches!(nested(open, close, DEPTH_MAX + 1), Err(Error::BadRequest(_))), "{open}");
+        }
+        let broken = parse::<Value>("[".repeat(1 << 20).as_bytes());
+        assert!(matches!(broken, Err(Error::BadRequest(_))), "{broken:?}");
+        assert!(parse::<Value>(format!("\"{}\"", "[".repeat(1000)).as_bytes()).is_ok(), "it is text");
+    }
+
+    #[test]
+    fn a_document_is_a_bag_of_fields() {
+        let refused = |body: &str| matches!(document(body.as_bytes()), Err(Error::BadRequest(_)));
+        for body in ["[]", "1", r#"{"$reql_type$": "TIME", "epoch_time": 1, "timezone": "+00:00"}"#] {
+            assert!(refused(body), "{body}");
+        }
+        assert!(refused(r#"{"id": 1, "\u0024reql_type$": null}"#));
+        assert!(!refused(r#"{"a": {"$reql_type$": "TIME", "epoch_time": 1, "timezone": "+00:00"}}"#));
+    }
+
+    #[test]
     fn broken_json_is_located() {
         let error = parse::<Value>(b"{\n  \"a\": trx\n}").unwrap_err();
         assert!(matches!(error, Error::BadJson { line: 2, column: 10, .. }), "{error:?}");
-        let error = parse::<Value>("[".repeat(10_000).as_bytes()).unwrap_err();
-        assert!(matches!(error, Error::BadJson { line: 1, .. }), "{error:?}");
         assert!(matches!(parse::<Value>(b"\"\xff\""), Err(Error::BadJson { .. })));
         assert!(matches!(parse::<Value>(b""), Err(Error::BadJson { .. })));
     }

@@ -9,7 +9,7 @@ mod stream;
 
 use std::future::ready;
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryFutureExt};
 use reql::cmd::changes::Options;
 use reql::{Command, r};
 use tokio::time::timeout;
@@ -24,7 +24,7 @@ use super::call::{Call, NDJSON, call, favourite};
 use super::credentials::conn;
 use super::head::{Head, head};
 use super::indexes::{self, Index};
-use super::paths::{id, name};
+use super::paths::{id, table_name};
 use crate::conn::Conn;
 use crate::error::Error;
 use crate::query::{Bounds, Live, Parameters, Path, initial};
@@ -71,13 +71,13 @@ fn asked_for() -> impl Filter<Extract = (), Error = Rejection> + Copy {
 
 /// `GET /tables/{t}/docs`, `GET /tables/{t}/changes`
 async fn list_or_failure(table: String, call: Call, conn: Conn) -> Result<Response, Error> {
-    let outcome = follow_list(table, &call, conn).await;
+    let outcome = conn.admitted().and_then(|conn| follow_list(table, &call, conn)).await;
     told_to(&call, outcome)
 }
 
 /// `GET /tables/{t}/docs/{id}`
 async fn one_or_failure(table: String, id: String, call: Call, conn: Conn) -> Result<Response, Error> {
-    let outcome = follow_one(table, id, &call, conn).await;
+    let outcome = conn.admitted().and_then(|conn| follow_one(table, id, &call, conn)).await;
     told_to(&call, outcome)
 }
 
@@ -104,7 +104,7 @@ fn parameters(call: &Call) -> Result<Parameters, Error> {
 }
 
 async fn follow_list(table: String, call: &Call, mut conn: Conn) -> Result<Response, Error> {
-    let table = name(&table)?;
+    let table = table_name(&table)?;
     call.accept(&[EVENT_STREAM])?;
     let parameters = parameters(call)?;
     let primary_key = call.app.primary_key(&mut conn, &table).await?;
@@ -119,7 +119,7 @@ async fn follow_list(table: String, call: &Call, mut conn: Conn) -> Result<Respo
 }
 
 async fn follow_one(table: String, document: String, call: &Call, mut conn: Conn) -> Result<Response, Error> {
-    let (table, id) = (name(&table)?, id(&document)?);
+    let (table, id) = (table_name(&table)?, id(&document)?);
     call.accept(&[EVENT_STREAM])?;
     let mut parameters = parameters(call)?;
     let initial = initial(&mut parameters)?;

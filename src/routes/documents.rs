@@ -13,20 +13,21 @@ use warp::http::header::{HeaderMap, HeaderName};
 use warp::reply::Response;
 
 use super::App;
-use super::answer::{answer, at, empty, json_text, only, read, with_header};
-use super::body::{body, parse};
+use super::answer::{admitted, at, empty, json_text, only, read, with_header};
+use super::body::{self, body};
 use super::bulk::{self, Chunks, Documents, chunks};
 use super::call::{Call, JSON, NDJSON, call};
 use super::credentials::conn;
 use super::etag::{Conditions, tag, tagged};
-use super::idempotency::{self, Keyed};
-use super::paths::{id, name, segment};
+use super::idempotency::{self, Keyed, Plan};
+use super::paths::{id, segment, table_name};
 use super::{list, many};
 use crate::conn::Conn;
 use crate::error::{Error, Missing};
 use crate::query::Fields;
 use crate::query::term::{branch, datum, eq, null, term};
 pub(super) use patch::Patch;
+pub(super) use write::same;
 use write::{Target, Written, json};
 
 pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -42,15 +43,18 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
 
     let path = || warp::path!("tables" / String / "docs");
     let list = path().and(read()).and(call(app)).and(conn());
-    let list = list.then(|table, call, conn: Conn| answer(conn.clock(), list::list(table, call, conn)));
+    let list = list.then(|table, call, conn: Conn| admitted(conn, move |conn| list::list(table, call, conn)));
     let create = path().and(warp::post()).and(chunks()).and(call(app)).and(conn());
-    let create = create
-        .then(|table, body, call, conn: Conn| answer(conn.clock(), create_any(table, body, call, conn)));
+    let create = create.then(|table, body, call, conn: Conn| {
+        admitted(conn, move |conn| create_any(table, body, call, conn))
+    });
     let patch = path().and(warp::patch()).and(body(one)).and(call(app)).and(conn());
-    let patch = patch
-        .then(|table, body, call, conn: Conn| answer(conn.clock(), many::patch(table, body, call, conn)));
+    let patch = patch.then(|table, body, call, conn: Conn| {
+        admitted(conn, move |conn| many::patch(table, body, call, conn))
+    });
     let delete = path().and(warp::delete()).and(call(app)).and(conn());
-    let delete = delete.then(|table, call, conn: Conn| answer(conn.clock(), many::delete(table, call, conn)));
+    let delete =
+        delete.then(|table, call, conn: Conn| admitted(conn, move |conn| many::delete(table, call, conn)));
     let other = path().and(only("GET, HEAD, POST, PATCH, DELETE")).map(|_: String, response| response);
     let all = list.or(create).unify().or(patch).unify().or(delete).unify().or(other).unify().boxed();
 
@@ -63,17 +67,19 @@ fn one_document(app: &App) -> BoxedFilter<(Response,)> {
     let path = || warp::path!("tables" / String / "docs" / String);
 
     let get = path().and(read()).and(call(app)).and(conn());
-    let get = get.then(|table, id, call, conn: Conn| answer(conn.clock(), get_one(table, id, call, conn)));
+    let get =
+        get.then(|table, id, call, conn: Conn| admitted(conn, move |conn| get_one(table, id, call, conn)));
     let put = path().and(warp::put()).and(body()).and(call(app)).and(conn());
-    let put = put
-        .then(|table, id, body, call, conn: Conn| answer(conn.clock(), put_one(table, id, body, call, conn)));
+    let put = put.then(|table, id, body, call, conn: Conn| {
+        admitted(conn, move |conn| put_one(table, id, body, call, conn))
+    });
     let patch = path().and(warp::patch()).and(body()).and(call(app)).and(conn());
     let patch = patch.then(|table, id, body, call, conn: Conn| {
-        answer(conn.clock(), patch_one(table, id, body, call, conn))
+        admitted(conn, move |conn| patch_one(table, id, body, call, conn))
     });
     let delete = path().and(warp::delete()).and(call(app)).and(conn());
-    let delete =
-        delete.then(|table, id, call, conn: Conn| answer(conn.clock(), delete_one(table, id, call, conn)));
+    let delete = delete
+        .then(|table, id, call, conn: Conn| admitted(conn, move |conn| delete_one(table, id, call, conn)));
     let other =
         path().and(only("GET, HEAD, PUT, PATCH, DELETE")).map(|_: String, _: String, response| response);
     get.or(put).unify().or(patch).unify().or(delete).unify().or(other).unify().boxed()
@@ -83,37 +89,48 @@ fn one_document(app: &App) -> BoxedFilter<(Response,)> {
 async fn create_any(table: String, body: Chunks, call: Call, conn: Conn) -> Result<Response, Error> {
     call.plain()?;
     call.body_is(&[JSON, NDJSON])?;
-    let table = name(&table)?;
-    let Some(key) = idempotency::key(call.headers())? else { return create(&table, body, &call, conn).await };
+    let table = table_name(&table)?;
+    let Some(key) = idempotency::key(call.headers())? else {
+        return create(&table, body, &call, conn, None).await;
+    };
     // What is done once has to be known as a whole before.
     let limits = call.app.limits();
     let body = Documents::new(body, call.headers(), limits, true).into_whole().await?;
-    let database = call.app.database().clone();
-    let keyed = Keyed::new(key, &format!("/tables/{table}/docs"), call.headers(), &body, database);
-    keyed.once(create(&table, bulk::whole(body), &call, conn)).await
+    let keyed = Keyed::new(key, &table, &conn, call.headers(), &body);
+    let app = call.app.clone();
+    let run = async move |conn, plan| create(&table, bulk::whole(body), &call, conn, Some(&plan)).await;
+    keyed.once(&app, conn, run).await
 }
 
-async fn create(table: &str, body: Chunks, call: &Call, mut conn: Conn) -> Result<Response, Error> {
+async fn create(
+    table: &str,
+    body: Chunks,
+    call: &Call,
+    mut conn: Conn,
+    plan: Option<&Plan>,
+) -> Result<Response, Error> {
     let lines = call.body_is(&[JSON]).is_err();
     let mut documents = Documents::new(body, call.headers(), call.app.limits(), lines);
     if lines || documents.is_array().await? {
-        return bulk::insert(table, documents, call, &mut conn).await;
+        return bulk::insert(table, documents, call, &mut conn, plan).await;
     }
-    match parse(&documents.into_whole().await?)? {
-        Value::Object(document) => create_one(table, document, call, &mut conn).await,
-        _ => Err(Error::BadRequest("A document is a JSON object.".to_owned())),
-    }
+    let document = body::document(&documents.into_whole().await?)?;
+    create_one(table, document, call, &mut conn, plan).await
 }
 
 async fn create_one(
     table: &str,
-    document: Map<String, Value>,
+    mut document: Map<String, Value>,
     call: &Call,
     conn: &mut Conn,
+    plan: Option<&Plan>,
 ) -> Result<Response, Error> {
     let key = call.app.primary_key(conn, table).await?;
+    let had_id = plan.is_none_or(|plan| plan.identify(&mut document, &key, 0));
+    let is_own = |stored: &Value| plan.is_some_and(|plan| plan.wrote(&document, had_id, stored));
     let conflict = bulk::resolution(call);
-    let written = Written::of(conn, write::insert(table, &document, conflict)).await?;
+    // One whose id was made up for it is there only if an earlier attempt wrote it.
+    let written = Written::of_insert(conn, table, &document, conflict.filter(|_| had_id), is_own).await?;
     let stored =
         written.document().ok_or_else(|| Error::Internal("an insert told of no document".to_owned()))?;
     let id = stored.get(&key).cloned().unwrap_or_default();
@@ -133,17 +150,16 @@ async fn get_one(table: String, document: String, call: Call, mut conn: Conn) ->
     let fields = Fields::take(&mut parameters)?;
     parameters.finish()?;
     call.accept(&[JSON])?;
-    let (table, id) = (name(&table)?, id(&document)?);
+    let (table, id) = (table_name(&table)?, id(&document)?);
     let conditions = Conditions::of(call.headers())?;
     let target = Target { table: &table, id: &id };
-    let Some((stored, told)) = target.read_fields(&mut conn, &fields).await? else {
+    let Some((text, told)) = target.read_fields(&mut conn, &fields).await? else {
         let missing = Error::NotFound(Missing::Document);
         return Err(if conditions.match_holds(None) { missing } else { Error::PreconditionFailed });
     };
-    let text = json(&stored)?;
     // That of the whole document, which is what a change is conditional on.
     let tag = tag(&text);
-    let text = told.as_ref().map_or(Ok(text), json)?;
+    let text = told.unwrap_or(text);
     if !conditions.match_holds(Some(&tag)) {
         return Err(Error::PreconditionFailed);
     }
@@ -162,14 +178,14 @@ async fn put_one(
 ) -> Result<Response, Error> {
     call.plain()?;
     call.body_is(&[JSON])?;
-    let (table, id) = (name(&table)?, id(&document)?);
+    let (table, id) = (table_name(&table)?, id(&document)?);
     let conditions = Conditions::of_change(&call)?;
-    let mut document: Map<String, Value> = parse(&body?)?;
+    let mut new = body::document(&body?)?;
     let key = call.app.primary_key(&mut conn, &table).await?;
-    write::check_id(&document, &key, &id)?;
-    document.insert(key, id.clone());
+    write::check_id(&new, &key, &id)?;
+    new.insert(key, id.clone());
     let target = Target { table: &table, id: &id };
-    let written = target.replace(&mut conn, &conditions, |_| datum(&document)).await?;
+    let written = target.replace(&mut conn, &conditions, |_| datum(&new)).await?;
     let status = if written.has_inserted() { StatusCode::CREATED } else { StatusCode::OK };
     represent(status, &written, call.headers())
 }
@@ -185,9 +201,9 @@ async fn patch_one(
     if let Err(error) = call.body_is(&[MERGE_PATCH, JSON]) {
         return Ok(with_header(warp::Reply::into_response(error), ACCEPT_PATCH, MERGE_PATCH));
     }
-    let (table, id) = (name(&table)?, id(&document)?);
+    let (table, id) = (table_name(&table)?, id(&document)?);
     let conditions = Conditions::of_change(&call)?;
-    let patch: Map<String, Value> = parse(&body?)?;
+    let patch = body::document(&body?)?;
     let key = call.app.primary_key(&mut conn, &table).await?;
     write::check_id(&patch, &key, &id)?;
     let patch = Patch::new(patch);
@@ -199,7 +215,7 @@ async fn patch_one(
 
 async fn delete_one(table: String, document: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
     call.plain()?;
-    let (table, id) = (name(&table)?, id(&document)?);
+    let (table, id) = (table_name(&table)?, id(&document)?);
     let conditions = Conditions::of_change(&call)?;
     let target = Target { table: &table, id: &id };
     let written = match conditions == Conditions::default() {

@@ -1,76 +1,51 @@
 //! `Idempotency-Key`: a request that is repeated is done once, and answered as it was the first time
 //! (draft-ietf-httpapi-idempotency-key-header).
 //!
-//! A table of the database remembers each key with a hash of its request and, once there is one, the answer. The key is
-//! claimed by one atomic write, so that of two requests with one key at once only one runs. What wrote nothing is not
-//! remembered: its key is free again. If it isn't known whether a request wrote, because the database broke off or this
-//! service did, its key stays claimed for [`LEASE`]; who repeats it after that has looked whether it was done.
+//! Three things make that hold when a client hangs up, when this process or the database dies, and when the request
+//! comes again at another process:
+//!
+//! - **What is written can be found.** A record of the key is made before anything else; it holds the seed of the ids of
+//!   all documents that come without one ([`Plan`]). Whoever takes up a request whose end nobody knows makes the same
+//!   ids, and meets the documents that are there already.
+//! - **Who has begun goes on.** The work has a task of its own, which no client ends by leaving. The key is claimed for
+//!   [`LEASE`](records::LEASE), and the claim is renewed until the work is done; whose process died leaves the key to the
+//!   next one that asks.
+//! - **The database is asked anew.** Whoever repeats a request must be let do it now: no answer comes from the record,
+//!   and none is made, before the database has taken the credentials and shown that the table may be written.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+mod answer;
+mod plan;
+mod records;
 
-use http_body_util::BodyExt;
-use ql2::term::TermType;
-use reql::cmd::{Conflict, ReturnChanges, insert, replace};
-use reql::{Command, r};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
-use warp::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, LOCATION};
-use warp::http::{HeaderMap, StatusCode};
-use warp::reply::{Reply, Response};
+use warp::http::HeaderMap;
+use warp::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use warp::reply::Response;
 
-use super::answer::with_header;
-use super::documents::PREFERENCE_APPLIED;
+use super::App;
 use super::hex::hex;
+use super::permission::may_write;
 use crate::conn::Conn;
-use crate::database::Database;
-use crate::error::{Error, Missing};
-use crate::query::term::{Options, between, branch, datum, eq, field, func, limit, null, term};
+use crate::error::Error;
+use answer::Answer;
+pub(super) use plan::Plan;
+use records::{Claim, Records};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// The table, which is made when it is first needed.
-pub(super) const TABLE: &str = "idempotency_keys";
-/// The field, and the index, by which expired keys are found.
-const EXPIRES: &str = "expires";
-/// How long an answer is remembered.
-const LASTS: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long a request may run whose key is claimed.
-const LEASE: Duration = Duration::from_secs(5 * 60);
 /// The longest key.
 const KEY_MAX: usize = 255;
 /// What keys look like, as a regular expression: printable ASCII, in quotes or not. [`key`] reads them so.
 pub(super) const PATTERN: &str = r#"^("[ !#-~]{1,255}"|[!#-~]([ !#-~]{0,253}[!#-~])?)$"#;
-/// How many keys that have expired each request with a key clears away.
-const CLEARED: usize = 20;
-/// The headers of an answer that are remembered.
-const REMEMBERED: [HeaderName; 4] = [CONTENT_TYPE, LOCATION, ETAG, PREFERENCE_APPLIED];
 
 /// A request that has a key.
 pub(super) struct Keyed {
-    /// Of the key and of whom it belongs to: other users' keys and other paths' are other ones.
+    /// The table that it writes.
+    table: String,
+    /// Of the key and of whom it belongs to: other users' keys and other tables' are other ones. A password is no part of
+    /// it, since it may be changed between a request and its repetition.
     id: String,
     /// Of all that the request asks for.
     fingerprint: String,
-    database: Database,
-}
-
-/// What is remembered of a key.
-#[derive(Debug, Deserialize, Serialize)]
-struct Record {
-    id: String,
-    fingerprint: String,
-    /// In seconds since 1970.
-    expires: f64,
-    answer: Option<Answer>,
-}
-
-/// An answer that can be given again.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-struct Answer {
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: String,
 }
 
 /// The key of a request, if it has one.
@@ -93,183 +68,73 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
 }
 
 impl Keyed {
-    pub(super) fn new(key: &str, path: &str, headers: &HeaderMap, body: &[u8], database: Database) -> Self {
-        let header = |name| {
-            headers.get(name).map(|value: &warp::http::HeaderValue| value.as_bytes()).unwrap_or_default()
-        };
+    /// A request for documents of a table. The connection tells whose it is.
+    pub(super) fn new(key: &str, table: &str, conn: &Conn, headers: &HeaderMap, body: &[u8]) -> Self {
+        let header = |name| headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
+        let (db, user) = (conn.database().settings().db.as_str(), conn.user().unwrap_or_default());
         Keyed {
-            id: hash(&[key.as_bytes(), path.as_bytes(), header(AUTHORIZATION)]),
+            table: table.to_owned(),
+            id: hash(&[key, db, table, user].map(str::as_bytes)),
             fingerprint: hash(&[header(CONTENT_TYPE), header(HeaderName::from_static("prefer")), body]),
-            database,
         }
     }
 
-    /// Runs a request once: its answer, or the one that it had before.
-    pub(super) async fn once(
+    /// Has a request done once, whatever becomes of whoever waits for it: its answer, or the one that it had before.
+    pub(super) async fn once<F>(
         self,
-        run: impl Future<Output = Result<Response, Error>>,
-    ) -> Result<Response, Error> {
-        if let Some(answer) = self.claim().await? {
-            return Ok(answer.into_response());
-        }
-        match run.await {
+        app: &App,
+        mut conn: Conn,
+        run: impl FnOnce(Conn, Plan) -> F + Send + 'static,
+    ) -> Result<Response, Error>
+    where
+        F: Future<Output = Result<Response, Error>> + Send + 'static,
+    {
+        may_write(&mut conn, &self.table).await?;
+        let records = Records::new(app.database().clone());
+        app.to_its_end(async move { self.claimed(&records, |plan| run(conn, plan)).await })?.await
+    }
+
+    async fn claimed<F>(self, records: &Records, run: impl FnOnce(Plan) -> F) -> Result<Response, Error>
+    where
+        F: Future<Output = Result<Response, Error>>,
+    {
+        let (claim, plan) = match records.claim(self.id, self.fingerprint).await? {
+            Claim::Made(claim, plan) => (claim, plan),
+            Claim::Answered(answer) => return answer.replayed(&self.table),
+        };
+        let resumed = plan.is_resumed();
+        let outcome = tokio::select! {
+            outcome = run(plan) => outcome,
+            never = records.renew(&claim) => match never {},
+        };
+        match outcome {
             Ok(response) => {
                 let (answer, response) = Answer::of(response).await?;
-                self.remember(answer).await;
+                records.answered(&claim, answer).await;
                 Ok(response)
             }
             Err(error) => {
-                if !error.leaves_doubt() {
-                    self.release().await;
+                // Only what the request itself is to blame for says that it wrote nothing, and not of an earlier attempt.
+                match error.status().is_client_error() && !resumed {
+                    true => records.release(&claim).await,
+                    false => records.leave(&claim).await,
                 }
                 Err(error)
             }
         }
     }
-
-    /// Claims the key, unless it is taken; then there is an answer, or a reason why there is none yet.
-    async fn claim(&self) -> Result<Option<Answer>, Error> {
-        let mut conn = Conn::new(self.database.clone());
-        let now = now();
-        let taken = match self.try_claim(&mut conn, now).await {
-            Err(error) if error.missing() == Some(Missing::Table) => {
-                make_table(&mut conn).await?;
-                self.try_claim(&mut conn, now).await?
-            }
-            taken => taken?,
-        };
-        clear(&mut conn, now).await;
-        match taken {
-            None => Ok(None),
-            Some(record) if record.fingerprint != self.fingerprint => Err(Error::KeyReused),
-            Some(Record { answer: Some(answer), .. }) => Ok(Some(answer)),
-            Some(_) => Err(Error::KeyInUse),
-        }
-    }
-
-    /// The record of whoever had the key before, unless it has expired.
-    async fn try_claim(&self, conn: &mut Conn, now: f64) -> Result<Option<Record>, Error> {
-        #[derive(Deserialize)]
-        struct Claimed {
-            unchanged: f64,
-            errors: f64,
-            first_error: Option<String>,
-            changes: Vec<Change>,
-        }
-        #[derive(Deserialize)]
-        struct Change {
-            old_val: Option<Value>,
-        }
-        let mine = self.record(now + LEASE.as_secs_f64(), None);
-        let function: Command = func(|row: Command| {
-            let expired = term(TermType::Le, [field(row.clone(), "expires"), datum(now)]);
-            let free = term(TermType::Or, [eq(row.clone(), null()), expired]);
-            branch(free, datum(&mine), row)
-        });
-        let options = replace::Options::new().return_changes(ReturnChanges::Always);
-        let query = r.table(TABLE).get(self.id.as_str()).replace(r.args((function, options)));
-        let claimed: Claimed = conn.first(query).await?.ok_or_else(lost)?;
-        if claimed.errors > 0.0 {
-            return Err(Error::Internal(claimed.first_error.unwrap_or_default()));
-        }
-        if claimed.unchanged == 0.0 {
-            return Ok(None);
-        }
-        let old = claimed.changes.into_iter().next().and_then(|change| change.old_val).ok_or_else(lost)?;
-        serde_json::from_value(old).map(Some).map_err(Error::Decode)
-    }
-
-    fn record(&self, expires: f64, answer: Option<Answer>) -> Record {
-        Record { id: self.id.clone(), fingerprint: self.fingerprint.clone(), expires, answer }
-    }
-
-    /// Keeps the answer. If that fails the request has been done all the same, and its key stays claimed for a while.
-    async fn remember(&self, answer: Answer) {
-        let record = self.record(now() + LASTS.as_secs_f64(), Some(answer));
-        let options = insert::Options::new().conflict(Conflict::Replace);
-        let query = r.table(TABLE).insert(r.args((datum::<Command>(record), options)));
-        if let Err(error) = Conn::new(self.database.clone()).first::<Value>(query).await {
-            log::warn!("An answer with an idempotency key could not be kept: {error}");
-        }
-    }
-
-    async fn release(&self) {
-        let row = r.table(TABLE).get(self.id.as_str());
-        let delete = term(TermType::Delete, [row]);
-        if let Err(error) = Conn::new(self.database.clone()).first::<Value>(delete).await {
-            log::warn!("An idempotency key stays claimed for {LEASE:?}: {error}");
-        }
-    }
-}
-
-impl Answer {
-    async fn of(response: Response) -> Result<(Self, Response), Error> {
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|error| Error::Internal(error.to_string()))?.to_bytes();
-        let headers = REMEMBERED.into_iter().filter_map(|name| {
-            let value = head.headers.get(&name)?.to_str().ok()?;
-            Some((name.as_str().to_owned(), value.to_owned()))
-        });
-        let answer = Answer {
-            status: head.status.as_u16(),
-            headers: headers.collect(),
-            body: String::from_utf8_lossy(&body).into_owned(),
-        };
-        let again = answer.respond();
-        Ok((answer, again))
-    }
-
-    fn respond(&self) -> Response {
-        let mut response = self.body.clone().into_response();
-        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::CREATED);
-        response.headers_mut().remove(CONTENT_TYPE);
-        self.headers.iter().fold(response, |response, (name, value)| match name.parse() {
-            Ok(name) => with_header(response, name, value),
-            Err(_) => response,
-        })
-    }
-
-    fn into_response(self) -> Response {
-        with_header(self.respond(), REPLAYED, "true")
-    }
-}
-
-/// Clears away some keys that have expired. Nobody waits for it.
-async fn clear(conn: &mut Conn, now: f64) {
-    let options = Options { index: Some(EXPIRES.to_owned()), ..Options::default() };
-    let expired = between::<Command>(r.table(TABLE), datum(0), datum(now), options);
-    let query = term(TermType::Delete, [limit(expired, CLEARED)]);
-    if let Err(error) = conn.noreply(query).await {
-        log::debug!("Expired idempotency keys could not be cleared: {error}");
-    }
-}
-
-/// Makes the table and its index. Another request may be doing the same.
-async fn make_table(conn: &mut Conn) -> Result<(), Error> {
-    let settled = |done: Result<Option<Value>, Error>| match done {
-        Err(error) if error.status() == StatusCode::CONFLICT => Ok(()),
-        done => done.map(|_| ()),
-    };
-    let db = conn.database().settings().db.clone();
-    settled(conn.first(r.db(db).table_create(TABLE)).await)?;
-    settled(conn.first(term(TermType::IndexCreate, [r.table(TABLE), datum(EXPIRES)])).await)?;
-    settled(conn.first(term(TermType::IndexWait, [r.table(TABLE), datum(EXPIRES)])).await)
-}
-
-fn lost() -> Error {
-    Error::Internal("a write of an idempotency key told of nothing".to_owned())
-}
-
-fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 /// A hash of several parts, each with its length, so that none runs into the next.
 fn hash(parts: &[&[u8]]) -> String {
+    hex(&digest(parts))
+}
+
+fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part);
     }
-    hex(&hasher.finalize())
+    hasher.finalize().into()
 }

@@ -15,11 +15,12 @@ use warp::http::StatusCode;
 use warp::reply::Response;
 
 use super::App;
-use super::answer::{answer, at, empty, json, only, read};
+use super::answer::{admitted, at, empty, json, only, read};
 use super::body::{body, parse};
 use super::call::{Call, JSON, call};
 use super::credentials::conn;
-use super::paths::{check_new_name, name};
+use super::paths::{check_new_name, name, table_name};
+use super::permission::may_read;
 use crate::conn::Conn;
 use crate::error::{Error, Missing};
 use crate::query::Path;
@@ -80,21 +81,23 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
 
     let path = || warp::path!("tables" / String / "indexes");
     let list = path().and(read()).and(call(app)).and(conn());
-    let list = list.then(|table, call, conn: Conn| answer(conn.clock(), list_all(table, call, conn)));
+    let list = list.then(|table, call, conn: Conn| admitted(conn, move |conn| list_all(table, call, conn)));
     let other = path().and(only("GET, HEAD")).map(|_: String, response| response);
     let all = list.or(other).unify();
 
     let path = || warp::path!("tables" / String / "indexes" / String);
     let describe = path().and(read()).and(call(app)).and(conn());
-    let describe = describe
-        .then(|table, index, call, conn: Conn| answer(conn.clock(), describe_one(table, index, call, conn)));
+    let describe = describe.then(|table, index, call, conn: Conn| {
+        admitted(conn, move |conn| describe_one(table, index, call, conn))
+    });
     let create = path().and(warp::put()).and(body(app.limits().body)).and(call(app)).and(conn());
     let create = create.then(|table, index, body, call, conn: Conn| {
-        answer(conn.clock(), make(table, index, body, call, conn))
+        admitted(conn, move |conn| make(table, index, body, call, conn))
     });
     let remove = path().and(warp::delete()).and(call(app)).and(conn());
-    let remove = remove
-        .then(|table, index, call, conn: Conn| answer(conn.clock(), drop_one(table, index, call, conn)));
+    let remove = remove.then(|table, index, call, conn: Conn| {
+        admitted(conn, move |conn| drop_one(table, index, call, conn))
+    });
     let other = path().and(only("GET, HEAD, PUT, DELETE")).map(|_: String, _: String, response| response);
 
     all.or(describe).unify().or(create).unify().or(remove).unify().or(other).unify().boxed()
@@ -102,12 +105,17 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
 
 async fn list_all(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
     call.plain()?;
-    Ok(json(StatusCode::OK, &of_table(&name(&table)?, &mut conn).await?))
+    let table = table_name(&table)?;
+    // The database tells of indexes whoever asks, even of tables that are none of his business.
+    may_read(&mut conn, &table).await?;
+    Ok(json(StatusCode::OK, &of_table(&table, &mut conn).await?))
 }
 
 async fn describe_one(table: String, index: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
     call.plain()?;
-    let status = term(TermType::IndexStatus, [r.table(name(&table)?), datum(name(&index)?)]);
+    let (table, index) = (table_name(&table)?, name(&index)?);
+    may_read(&mut conn, &table).await?;
+    let status = term(TermType::IndexStatus, [r.table(table), datum(index)]);
     let status = conn.all::<Status>(status).await?.into_iter().next();
     Ok(json(StatusCode::OK, &Index::from(status.ok_or(Error::NotFound(Missing::Index))?)))
 }
@@ -121,7 +129,7 @@ async fn make(
 ) -> Result<Response, Error> {
     call.plain()?;
     call.body_is(&[JSON])?;
-    let (table, index) = (name(&table)?, name(&index)?);
+    let (table, index) = (table_name(&table)?, name(&index)?);
     check_new_name(&index)?;
     call.app.forget_indexes(&table);
     let new: NewIndex = parse(&body?)?;
@@ -156,7 +164,7 @@ async fn make(
 
 async fn drop_one(table: String, index: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
     call.plain()?;
-    let table = name(&table)?;
+    let table = table_name(&table)?;
     let drop = r.table(table.clone()).index_drop(name(&index)?);
     conn.first::<Value>(drop).await?;
     call.app.forget_indexes(&table);

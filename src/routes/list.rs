@@ -11,10 +11,11 @@ use warp::http::StatusCode;
 use warp::http::header::{CONTENT_TYPE, HeaderName, LINK};
 use warp::reply::{Reply, Response};
 
-use super::answer::{json, with_header};
+use super::answer::{json, json_text, with_header};
 use super::call::{Call, JSON, NDJSON};
 use super::documents::PREFERENCE_APPLIED;
-use super::paths::name;
+use super::paths::table_name;
+use super::permission::may_read;
 use super::schema::Indexes;
 use crate::conn::Conn;
 use crate::error::{Error, Missing};
@@ -27,7 +28,7 @@ const EXPLAIN: &str = "explain";
 
 /// `GET /tables/{t}/docs`
 pub(super) async fn list(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
-    let table = name(&table)?;
+    let table = table_name(&table)?;
     let parameters = call.parameters()?;
     if Grouping::is_asked_for(&parameters) {
         return groups(&table, &call, &mut conn).await;
@@ -63,14 +64,19 @@ async fn groups(name: &str, call: &Call, conn: &mut Conn) -> Result<Response, Er
     call.accept(&[JSON])?;
     let primary_key = call.app.primary_key(conn, name).await?;
     let bounds = Bounds { limits: call.app.limits(), primary_key: &primary_key };
-    let grouping = Grouping::parse(call.parameters()?, bounds)?;
+    let mut grouping = Grouping::parse(call.parameters()?, bounds)?;
     conn.check(grouping.check()).await?;
     if call.wants(EXPLAIN) {
+        may_read(conn, name).await?;
         let indexes = call.app.indexes(conn, name).await?;
         return Ok(explanation(None, &[grouping.query(&indexes.plain, table(name))]));
     }
-    let groups: Vec<Value> = all_by(call, name, conn, |indexes| grouping.query(indexes, table(name))).await?;
-    Ok(json(StatusCode::OK, &groups))
+    let mut groups = all_by(call, name, conn, |indexes| grouping.query(indexes, table(name))).await;
+    if groups.as_ref().is_err_and(Error::is_about_a_row) {
+        grouping.guard();
+        groups = all_by(call, name, conn, |indexes| grouping.query(indexes, table(name))).await;
+    }
+    Ok(json::<Vec<Value>>(StatusCode::OK, &groups?))
 }
 
 /// What a query gives that goes through indexes, or, if one of them is gone, through none.
@@ -100,30 +106,47 @@ struct List {
 
 impl List {
     async fn page(&mut self, conn: &mut Conn) -> Result<Response, Error> {
-        let mut plans = self.plans(conn).await?.into_iter();
-        let mut rows: Vec<Row> = loop {
-            let plan = plans.next().unwrap_or_else(|| self.listing.whole());
-            match conn.all(self.listing.page(&plan, &table(&self.table)).into()).await {
-                Err(error) if plans.len() > 0 && self.can_do_without(&plan, &error) => {}
-                rows => break rows?,
-            }
-        };
+        let mut rows = self.rows(conn).await;
+        if rows.as_ref().is_err_and(Error::is_about_a_row) {
+            log::warn!("Table `{}` has rows that are no documents, or are nested too deeply.", self.table);
+            self.listing.guard();
+            rows = self.rows(conn).await;
+        }
+        let mut rows = rows?;
         let limit = self.listing.limit();
         let more = rows.len() > limit;
         rows.truncate(limit);
         let query = self.call.raw_query();
         let next = rows.last().filter(|_| more).map(|row| next_page(&self.table, query, &row.place));
         let documents: Vec<Value> = rows.into_iter().map(|row| row.doc).collect();
-        let response = json(StatusCode::OK, &documents);
+        let response = match self.listing.is_guarded() {
+            true => json_text(StatusCode::OK, joined(&documents).into_bytes()),
+            false => json(StatusCode::OK, &documents),
+        };
         Ok(match next {
             Some(next) => with_header(response, LINK, &format!("<{next}>; rel=\"next\"")),
             None => response,
         })
     }
 
+    async fn rows(&self, conn: &mut Conn) -> Result<Vec<Row>, Error> {
+        let mut plans = self.plans(conn).await?.into_iter();
+        loop {
+            let plan = plans.next().unwrap_or_else(|| self.listing.whole());
+            match conn.all(self.listing.page(&plan, &table(&self.table)).into()).await {
+                Err(error) if plans.len() > 0 && self.can_do_without(&plan, &error) => {}
+                rows => return rows,
+            }
+        }
+    }
+
     /// The whole result, one document in each line, as the database gives it out. An error in the middle of it breaks the
     /// body off, so that nobody takes half a result for all of it.
     async fn stream(&mut self, mut conn: Conn) -> Result<Response, Error> {
+        // What has been sent can't be taken back, so there is no second attempt.
+        if self.listing.looks_into_rows() {
+            self.listing.guard();
+        }
         let mut plans = self.plans(&mut conn).await?.into_iter();
         loop {
             let plan = plans.next().unwrap_or_else(|| self.listing.whole());
@@ -140,14 +163,22 @@ impl List {
         }
     }
 
-    async fn count(&self, conn: &mut Conn) -> Result<f64, Error> {
+    async fn count(&mut self, conn: &mut Conn) -> Result<f64, Error> {
         let query = |indexes: &[Index]| self.listing.count(indexes, table(&self.table));
-        let counts: Vec<f64> = all_by(&self.call, &self.table, conn, query).await?;
+        let mut counts = all_by(&self.call, &self.table, conn, query).await;
+        if counts.as_ref().is_err_and(Error::is_about_a_row) {
+            self.listing.guard();
+            let query = |indexes: &[Index]| self.listing.count(indexes, table(&self.table));
+            counts = all_by(&self.call, &self.table, conn, query).await;
+        }
+        let counts: Vec<f64> = counts?;
         Ok(counts.into_iter().next().unwrap_or_default())
     }
 
     /// Tells the query that would run, and the index that it goes through.
     async fn explain(&mut self, conn: &mut Conn) -> Result<Response, Error> {
+        // Nothing else would ask whether this user may know of the table.
+        may_read(conn, &self.table).await?;
         let plans = self.plans(conn).await?;
         let plan = plans.into_iter().next().unwrap_or_else(|| self.listing.whole());
         let queries = match self.call.wants_lines() {
@@ -182,6 +213,12 @@ impl List {
         }
         plan.index().is_some() && error.is_resource_limit()
     }
+}
+
+/// Documents that are text already, as an array.
+fn joined(texts: &[Value]) -> String {
+    let texts: Vec<_> = texts.iter().filter_map(Value::as_str).collect();
+    format!("[{}]", texts.join(","))
 }
 
 fn is_about_an_index(error: &Error) -> bool {

@@ -3,19 +3,18 @@
 use ql2::term::TermType;
 use reql::{Command, r};
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use warp::http::StatusCode;
 use warp::reply::Response;
 
 use super::answer::json;
-use super::body::parse;
+use super::body::document;
 use super::call::{Call, JSON};
 use super::documents::{MERGE_PATCH, Patch};
-use super::paths::name;
+use super::paths::table_name;
 use crate::conn::Conn;
 use crate::error::Error;
 use crate::query::term::{func, term};
-use crate::query::{Filter, Listing};
+use crate::query::{Filter, Listing, is_document};
 
 /// What a write of many documents has done, in the database's own counts.
 #[derive(Debug, Default, Deserialize)]
@@ -38,10 +37,9 @@ pub(super) async fn patch(
 ) -> Result<Response, Error> {
     call.body_is(&[MERGE_PATCH, JSON])?;
     call.accept(&[JSON])?;
-    let table = name(&table)?;
+    let table = table_name(&table)?;
     let filter = filter(&call)?;
-    let patch: Map<String, Value> = parse(&body?)?;
-    let patch = Patch::new(patch);
+    let patch = Patch::new(document(&body?)?);
     if patch.touches(&call.app.primary_key(&mut conn, &table).await?) {
         return Err(Error::BadRequest("A document's id can't be changed.".to_owned()));
     }
@@ -53,7 +51,7 @@ pub(super) async fn patch(
 /// `DELETE /tables/{t}/docs?filter`
 pub(super) async fn delete(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
     call.accept(&[JSON])?;
-    let rows = selected(&name(&table)?, filter(&call)?, &mut conn).await?;
+    let rows = selected(&table_name(&table)?, filter(&call)?, &mut conn).await?;
     counted(term(TermType::Delete, [rows]), &mut conn).await
 }
 
@@ -78,7 +76,8 @@ async fn selected(table: &str, filter: Filter, conn: &mut Conn) -> Result<Comman
     if filter.is_empty() {
         return Ok(rows);
     }
-    Ok(term(TermType::Filter, [rows, func(|row: Command| filter.holds(&row))]))
+    let holds = |row: Command| term(TermType::And, [is_document(&row), filter.holds(&row)]);
+    Ok(term(TermType::Filter, [rows, func(holds)]))
 }
 
 async fn counted(query: Command, conn: &mut Conn) -> Result<Response, Error> {

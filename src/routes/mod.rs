@@ -17,12 +17,14 @@ mod head;
 mod hex;
 mod idempotency;
 mod indexes;
+mod kept;
 mod layer;
 mod list;
 mod many;
 mod openapi;
 mod operations;
 mod paths;
+mod permission;
 mod recent;
 mod schema;
 mod service;
@@ -44,6 +46,7 @@ use crate::error::{Error, Missing, recover};
 use crate::metrics::Metrics;
 use crate::query::term::{field, term};
 use crate::settings::{Limits, Settings};
+use kept::Kept;
 use recent::Recent;
 use schema::Indexes;
 pub use service::service;
@@ -69,6 +72,8 @@ struct Shared {
     indexes: Recent<Arc<Indexes>>,
     /// Permits for live queries.
     feeds: Arc<Semaphore>,
+    /// Work that goes on though nobody may be waiting for it any more.
+    kept: Kept,
     stop: watch::Sender<bool>,
 }
 
@@ -86,6 +91,7 @@ impl App {
             metrics: Metrics::new(),
             running: permits(settings.limits.requests),
             feeds: permits(settings.limits.feeds),
+            kept: Kept::new(settings.limits.requests),
             stop: watch::Sender::new(false),
             settings,
             primary_keys: Recent::new(PRIMARY_KEYS_LAST),
@@ -112,6 +118,23 @@ impl App {
     pub(crate) fn feed(&self) -> Result<OwnedSemaphorePermit, Error> {
         let permit = Arc::clone(&self.shared.feeds).try_acquire_owned();
         permit.map_err(|_| Error::TooManyFeeds(self.limits().feeds))
+    }
+
+    /// Has work done to its end, even if nobody waits for it any more. Fails if there is too much of that already.
+    pub(crate) fn to_its_end<T, W>(
+        &self,
+        work: W,
+    ) -> Result<impl Future<Output = Result<T, Error>> + use<T, W>, Error>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        self.shared.kept.spawn(work)
+    }
+
+    /// Done when all work is that goes on though nobody may be waiting for it.
+    pub(crate) fn finished(&self) -> impl Future<Output = ()> + use<> {
+        self.shared.kept.finished()
     }
 
     /// The database behind the API.
@@ -145,23 +168,23 @@ impl App {
 
     /// The name of the field that identifies a table's documents.
     pub(crate) async fn primary_key(&self, conn: &mut Conn, table: &str) -> Result<String, Error> {
-        if let Some(known) = self.shared.primary_keys.get(table) {
+        if let Some(known) = self.shared.primary_keys.get(conn.user(), table) {
             return Ok(known);
         }
         let info = term(ql2::term::TermType::Info, [r.table(table)]);
         let name: String =
             conn.first(field(info, "primary_key")).await?.ok_or(Error::NotFound(Missing::Table))?;
-        self.shared.primary_keys.put(table, name.clone());
+        self.shared.primary_keys.put(conn.user(), table, name.clone());
         Ok(name)
     }
 
     /// What is known of a table's indexes.
     pub(crate) async fn indexes(&self, conn: &mut Conn, table: &str) -> Result<Arc<Indexes>, Error> {
-        if let Some(known) = self.shared.indexes.get(table) {
+        if let Some(known) = self.shared.indexes.get(conn.user(), table) {
             return Ok(known);
         }
         let indexes = Arc::new(Indexes::of(table, conn).await?);
-        self.shared.indexes.put(table, Arc::clone(&indexes));
+        self.shared.indexes.put(conn.user(), table, Arc::clone(&indexes));
         Ok(indexes)
     }
 

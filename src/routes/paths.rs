@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Missing};
 use crate::query::{decode, value};
+use crate::reserved;
 use crate::settings::{is_name, is_new_name};
 
 /// Every path that is served.
@@ -61,6 +62,12 @@ fn is_dots(segment: &str) -> bool {
 pub(super) fn name(segment: &str) -> Result<String, Error> {
     let name = decode(segment)?;
     if is_name(&name) { Ok(name) } else { Err(Error::BadName(name)) }
+}
+
+/// The name of a table in a path.
+pub(super) fn table_name(segment: &str) -> Result<String, Error> {
+    let name = name(segment)?;
+    if reserved::is_table(&name) { Err(Error::NotFound(Missing::Table)) } else { Ok(name) }
 }
 
 /// That something new may have this name.

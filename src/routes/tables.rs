@@ -13,14 +13,15 @@ use warp::http::StatusCode;
 use warp::reply::Response;
 
 use super::App;
-use super::answer::{answer, at, empty, json, only, read};
-use super::body::{body, parse};
+use super::answer::{admitted, at, empty, json, only, read};
+use super::body::{PSEUDO_TYPE, body, parse};
 use super::call::{Call, JSON, call};
 use super::credentials::conn;
-use super::paths::{check_new_name, name};
+use super::paths::{check_new_name, table_name};
 use crate::conn::Conn;
 use crate::error::{Error, Missing};
 use crate::query::term::{bind, field, func, object, term};
+use crate::reserved;
 
 /// A table as a request describes it.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -61,17 +62,18 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
 
     let path = || warp::path!("tables");
     let list = path().and(read()).and(call(app)).and(conn());
-    let list = list.then(|call, conn: Conn| answer(conn.clock(), list_all(call, conn)));
+    let list = list.then(|call, conn: Conn| admitted(conn, move |conn| list_all(call, conn)));
     let create = path().and(warp::post()).and(body(app.limits().body)).and(call(app)).and(conn());
-    let create = create.then(|body, call, conn: Conn| answer(conn.clock(), make(body, call, conn)));
+    let create = create.then(|body, call, conn: Conn| admitted(conn, move |conn| make(body, call, conn)));
     let all = list.or(create).unify().or(path().and(only("GET, HEAD, POST"))).unify();
 
     let path = || warp::path!("tables" / String);
     let describe = path().and(read()).and(call(app)).and(conn());
     let describe =
-        describe.then(|table, call, conn: Conn| answer(conn.clock(), describe_one(table, call, conn)));
+        describe.then(|table, call, conn: Conn| admitted(conn, move |conn| describe_one(table, call, conn)));
     let remove = path().and(warp::delete()).and(call(app)).and(conn());
-    let remove = remove.then(|table, call, conn: Conn| answer(conn.clock(), drop_one(table, call, conn)));
+    let remove =
+        remove.then(|table, call, conn: Conn| admitted(conn, move |conn| drop_one(table, call, conn)));
     let other = path().and(only("GET, HEAD, DELETE")).map(|_: String, response| response);
 
     all.or(describe).unify().or(remove).unify().or(other).unify().boxed()
@@ -82,6 +84,7 @@ async fn list_all(call: Call, mut conn: Conn) -> Result<Response, Error> {
     let names = Command::new(TermType::TableList);
     let tables = term(TermType::Map, [names, func(|name| description(term(TermType::Table, [name])))]);
     let mut tables: Vec<Table> = conn.all(tables).await?;
+    tables.retain(|table| !reserved::is_table(&table.name));
     tables.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(json(StatusCode::OK, &tables))
 }
@@ -91,7 +94,13 @@ async fn make(body: Result<Vec<u8>, Error>, call: Call, mut conn: Conn) -> Resul
     call.body_is(&[JSON])?;
     let new: NewTable = parse(&body?)?;
     check_new_name(&new.name)?;
+    if reserved::is_table(&new.name) {
+        return Err(Error::Conflict("The service keeps this name for itself.".to_owned()));
+    }
     let primary_key = new.primary_key.unwrap_or_else(|| "id".to_owned());
+    if primary_key == PSEUDO_TYPE {
+        return Err(Error::BadRequest("Documents can't have a field of this name.".to_owned()));
+    }
     if primary_key.is_empty() {
         return Err(Error::BadRequest("The primary key has no name.".to_owned()));
     }
@@ -110,7 +119,7 @@ async fn make(body: Result<Vec<u8>, Error>, call: Call, mut conn: Conn) -> Resul
 
 async fn describe_one(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
     call.plain()?;
-    let table = r.table(name(&table)?);
+    let table = r.table(table_name(&table)?);
     let count = object([("count", term(TermType::Count, [table.clone()]))]);
     let table = term(TermType::Merge, [description(table), count]);
     let table: Table = conn.first(table).await?.ok_or(Error::NotFound(Missing::Table))?;
@@ -119,7 +128,7 @@ async fn describe_one(table: String, call: Call, mut conn: Conn) -> Result<Respo
 
 async fn drop_one(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
     call.plain()?;
-    let table = name(&table)?;
+    let table = table_name(&table)?;
     call.app.forget_primary_key(&table);
     let drop = term(TermType::TableDrop, [Command::from_json(&table)]);
     conn.first::<Value>(drop).await?;

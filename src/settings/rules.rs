@@ -5,6 +5,7 @@ use figment::value::{Dict, Value};
 use super::secret::MASK;
 use super::{Origin, Settings, SettingsError, TableSpec, is_name, is_new_name};
 use crate::query::Path;
+use crate::reserved;
 
 /// What one setting may be.
 struct Rule {
@@ -69,6 +70,9 @@ const RULES: &[Rule] = &[
     rule("rdb.host", "\"embedded\", or hosts such as \"a, b:28016, [::1]:28015\"", |_| true),
     rule("rdb.port", "a port from 1 to 65535", |s| s.rdb.port != 0),
     rule("rdb.db", NAME, |s| is_name(&s.rdb.db)),
+    rule("rdb.db", "another name: databases of that ending hold what services remember", |s| {
+        !reserved::is_database(&s.rdb.db)
+    }),
     rule("rdb.user", "the name of a database user", |s| !s.rdb.user.is_empty()),
     rule("rdb.password", "a string", |_| true),
     rule("rdb.data_dir", "a directory, or \":memory:\"", |s| !s.rdb.data_dir.as_os_str().is_empty()),
@@ -111,6 +115,12 @@ fn broken_table(tables: &[TableSpec]) -> Option<(String, String)> {
     for (i, table) in tables.iter().enumerate() {
         if !is_new_name(&table.name) {
             return named(format!("tables.{i}.name"));
+        }
+        if reserved::is_table(&table.name) {
+            return Some((
+                format!("tables.{i}.name"),
+                "a name that the service doesn't keep for itself".to_owned(),
+            ));
         }
         if tables.iter().take(i).any(|other| other.name == table.name) {
             return Some((format!("tables.{i}.name"), "a name that no other table has".to_owned()));

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod events;
+pub mod guarded;
 pub mod home;
 pub mod link;
 

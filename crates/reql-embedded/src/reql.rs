@@ -5,6 +5,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
+use crate::accounts::ADMIN;
 use crate::datum::{Datum, json};
 use crate::engine::{
     Answer, Batch, Credentials, Cursor, Engine, Envelope, Error, ErrorClass, ErrorType, Failure, Frame,
@@ -24,6 +25,8 @@ const ATOM_SIZE: usize = 256;
 /// ReQL over a store.
 pub(crate) struct Reql {
     instance: Arc<Instance>,
+    /// What `admin` has to prove as long as no password is set.
+    until_set: Option<Credentials>,
 }
 
 impl Reql {
@@ -36,13 +39,24 @@ impl Reql {
         if store.is_new() {
             store.create_database("test")?;
         }
-        Ok(Self { instance: Arc::new(Instance::new(store, cache_bytes, password, name)?) })
+        let instance = Arc::new(Instance::new(store, cache_bytes, password, name)?);
+        Ok(Self { instance, until_set: None })
+    }
+
+    /// Has `admin` prove this password as long as none is set. It is random, so it needs no stretching.
+    pub(crate) fn locked_by(mut self, password: &str) -> Self {
+        self.until_set = Some(Credentials::derive(password, 1));
+        self
     }
 }
 
 impl Engine for Reql {
     fn credentials(&self, user: &str) -> Option<Credentials> {
-        self.instance.accounts.user(user).map(|user| user.credentials().clone())
+        let account = self.instance.accounts.user(user)?;
+        match &self.until_set {
+            Some(credentials) if user == ADMIN && !account.has_password() => Some(credentials.clone()),
+            _ => Some(account.credentials().clone()),
+        }
     }
 
     fn close(&self) {

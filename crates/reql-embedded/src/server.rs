@@ -35,6 +35,7 @@ pub struct Server {
     local_addrs: Vec<SocketAddr>,
     info: ServerInfo,
     activity: Activity,
+    password: Option<String>,
     /// Dropping it is the signal to stop.
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
@@ -54,6 +55,7 @@ pub struct Builder {
     also: Vec<SocketAddr>,
     data_dir: Option<PathBuf>,
     initial_password: String,
+    locked: bool,
     server_name: Option<String>,
     limits: Limits,
 }
@@ -72,6 +74,7 @@ impl Server {
             also: Vec::new(),
             data_dir: None,
             initial_password: String::new(),
+            locked: false,
             server_name: None,
             limits: Limits {
                 max_connections: DEFAULT_MAX_CONNECTIONS,
@@ -94,6 +97,11 @@ impl Server {
     /// The server's name and UUID.
     pub fn info(&self) -> &ServerInfo {
         &self.info
+    }
+
+    /// The password of `admin` that was made up for this start, see [`Builder::locked`].
+    pub fn password(&self) -> Option<&str> {
+        self.password.as_deref()
     }
 
     /// How many client connections are open now.
@@ -176,6 +184,13 @@ impl Builder {
         self
     }
 
+    /// Has `admin` prove a password that is made up for this start ([`Server::password`]) as long as the stored one is empty,
+    /// so that a server inside of a process is no open door beside it. Nothing of it is stored.
+    pub fn locked(mut self) -> Self {
+        self.locked = true;
+        self
+    }
+
     /// The server's name on a new database. Default: made up.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
@@ -199,7 +214,12 @@ impl Builder {
         let Builder { data_dir, initial_password, server_name, .. } = self.clone();
         let open = move || Reql::open(data_dir.as_deref(), &initial_password, server_name);
         let engine = tokio::task::spawn_blocking(open).await?.map_err(io::Error::other)?;
-        self.start_with(Arc::new(engine)).await
+        if !self.locked {
+            return self.start_with(Arc::new(engine)).await;
+        }
+        let password = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+        let server = self.start_with(Arc::new(engine.locked_by(&password))).await?;
+        Ok(Server { password: Some(password), ..server })
     }
 
     /// Starts to listen on behalf of an engine; the settings of the storage are the engine's own.
@@ -212,7 +232,7 @@ impl Builder {
         engine.listening(Listening { addrs: local_addrs.clone(), connections: open.clone() });
         let activity = Activity { open: open.clone(), engine: Arc::downgrade(&engine) };
         let serving = tokio::spawn(serve_all(listeners, engine, self.limits, open, stopped));
-        Ok(Server { local_addrs, info, activity, stop, serving })
+        Ok(Server { local_addrs, info, activity, password: None, stop, serving })
     }
 
     async fn listen(&self) -> io::Result<Vec<TcpListener>> {

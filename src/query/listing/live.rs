@@ -4,7 +4,7 @@ use ql2::term::TermType;
 use reql::Command;
 use reql::cmd::changes::Options;
 
-use super::{Bounds, Fields, Listing};
+use super::{Bounds, Fields, Listing, is_document};
 use crate::error::Error;
 use crate::query::order::Order;
 use crate::query::parameters::{Parameters, bad};
@@ -84,6 +84,11 @@ impl Live {
                 None => table,
             },
             Some(_) => order_by_index(table, index.unwrap_or(&listing.primary_key)),
+        };
+        // Whatever is written later is looked into as well: what is no document must not end the feed.
+        let rows = match listing.looks_into_rows() {
+            true => term(TermType::Filter, [rows, func(|row| is_document(&row))]),
+            false => rows,
         };
         let rows = listing.filtered(rows);
         // A changefeed takes transformations before a limit only.

@@ -17,6 +17,8 @@ use warp::reply::{Reply, Response};
 use super::super::answer::with_header;
 use super::super::call::{Call, JSON};
 use super::super::documents::PREFERENCE_APPLIED;
+use super::super::idempotency::Plan;
+use super::super::permission::may_write;
 use super::{Documents, Next};
 use crate::conn::Conn;
 use crate::error::{Error, Problem};
@@ -77,6 +79,7 @@ pub(in crate::routes) async fn insert(
     mut documents: Documents,
     call: &Call,
     conn: &mut Conn,
+    plan: Option<&Plan>,
 ) -> Result<Response, Error> {
     let conflict = resolution(call);
     // Nothing is asked of the database for a body that can't be read.
@@ -100,9 +103,11 @@ pub(in crate::routes) async fn insert(
                 Some(key) => key,
                 None => key.insert(call.app.primary_key(conn, table).await?),
             };
-            match insert_batch(table, key, &batch.documents, conflict, conn).await {
+            let insert = Insert { table, key, conflict, plan };
+            match insert.batch(batch.documents, outcomes.count, conn).await {
                 Ok(told) => outcomes.extend(told)?,
-                Err(error) if outcomes.count == 0 => return Err(error),
+                // What is to be done once isn't done before it is done to its end.
+                Err(error) if outcomes.count == 0 || plan.is_some() => return Err(error),
                 Err(error) => batch.next = Next::Fault(error),
             }
         }
@@ -117,8 +122,8 @@ pub(in crate::routes) async fn insert(
         }
     }
     if key.is_none() {
-        // Not even nothing can be put into a table that isn't there.
-        call.app.primary_key(conn, table).await?;
+        // Not even nothing can be put into a table that isn't there, or is closed to whoever asks.
+        may_write(conn, table).await?;
     }
     let response = outcomes.into_response();
     Ok(match conflict {
@@ -139,27 +144,75 @@ pub(in crate::routes) fn resolution(call: &Call) -> Option<Conflict> {
     }
 }
 
-async fn insert_batch(
-    table: &str,
-    key: &str,
-    batch: &[Map<String, Value>],
+/// How the documents of a body are to be inserted.
+#[derive(Clone, Copy)]
+struct Insert<'a> {
+    table: &'a str,
+    key: &'a str,
     conflict: Option<Conflict>,
-    conn: &mut Conn,
-) -> Result<Vec<Outcome>, Error> {
-    let mut options = Options::new().return_changes(ReturnChanges::Always);
-    if let Some(conflict) = conflict {
-        options = options.conflict(conflict);
+    plan: Option<&'a Plan>,
+}
+
+impl Insert<'_> {
+    /// Inserts documents, the first of which stands at this place of the body.
+    async fn batch(
+        self,
+        mut batch: Vec<Map<String, Value>>,
+        first: usize,
+        conn: &mut Conn,
+    ) -> Result<Vec<Outcome>, Error> {
+        let Some(plan) = self.plan else {
+            let changes = self.changes(&batch, self.conflict, conn).await?;
+            return Ok(changes.into_iter().map(|change| change.outcome(self.key)).collect());
+        };
+        let had_id = |(place, document)| plan.identify(document, self.key, place);
+        let had_id: Vec<bool> = (first..).zip(&mut batch).map(had_id).collect();
+        // One whose id is of the plan is there only if an earlier attempt wrote it; nothing is to be done to it again.
+        let (others, own): (Vec<_>, Vec<_>) = (0..batch.len()).partition(|at| had_id[*at]);
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for (places, conflict) in [(own, None), (others, self.conflict)] {
+            let documents: Vec<_> = places.iter().map(|at| &batch[*at]).collect();
+            let changes = match documents.is_empty() {
+                true => Vec::new(),
+                false => self.changes(&documents, conflict, conn).await?,
+            };
+            outcomes.extend(places.into_iter().zip(changes).map(|(at, change)| {
+                let done = change.is_of_a_duplicate() && plan.wrote(&batch[at], had_id[at], &change.old_val);
+                let created = || Outcome::created(change.old_val.get(self.key));
+                (at, if done { created() } else { change.outcome(self.key) })
+            }));
+        }
+        outcomes.sort_by_key(|(at, _)| *at);
+        Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
-    let query = r.table(table.to_owned()).insert(r.args((datum::<Command>(batch), options)));
-    let inserted: Inserted = conn.first(query).await?.unwrap_or_default();
-    if inserted.changes.len() == batch.len() {
-        return Ok(inserted.changes.into_iter().map(|change| change.outcome(key)).collect());
+
+    /// What the database tells of each document, in their order.
+    async fn changes(
+        self,
+        documents: &[impl Serialize],
+        conflict: Option<Conflict>,
+        conn: &mut Conn,
+    ) -> Result<Vec<Change>, Error> {
+        let mut options = Options::new().return_changes(ReturnChanges::Always);
+        if let Some(conflict) = conflict {
+            options = options.conflict(conflict);
+        }
+        let query = r.table(self.table.to_owned()).insert(r.args((datum::<Command>(documents), options)));
+        let inserted: Inserted = conn.first(query).await?.unwrap_or_default();
+        if inserted.changes.len() == documents.len() {
+            return Ok(inserted.changes);
+        }
+        // If it tells of other than each, only the sum is known.
+        Err(Error::Internal(format!("an insert of {} told of {}", documents.len(), inserted.changes.len())))
     }
-    // The database tells of each document in the order of the batch. If it tells of other than each, only the sum is known.
-    Err(Error::Internal(format!("an insert of {} told of {}", batch.len(), inserted.changes.len())))
 }
 
 impl Change {
+    /// Whether it failed because there is a document with this id.
+    fn is_of_a_duplicate(&self) -> bool {
+        self.error.is_some() && self.old_val.is_object()
+    }
+
     fn outcome(self, key: &str) -> Outcome {
         match self.error {
             Some(error) => {
@@ -179,6 +232,10 @@ impl Change {
 }
 
 impl Outcome {
+    fn created(id: Option<&Value>) -> Self {
+        Outcome { status: StatusCode::CREATED.as_u16(), id: id.cloned(), code: None, detail: None }
+    }
+
     fn fault(error: &Error, told: bool) -> Self {
         let detail = told.then(|| Problem::from(error).detail);
         Outcome { status: error.status().as_u16(), id: None, code: Some(error.code()), detail }

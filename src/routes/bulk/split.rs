@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::super::body::parse;
+use super::super::body::document;
 use crate::error::Error;
 
 /// Cuts a body into documents, byte by byte.
@@ -165,16 +165,12 @@ impl Item {
     }
 
     pub(super) fn parse(&self) -> Result<Map<String, Value>, Error> {
-        let value = parse(&self.text).map_err(|error| match error {
+        document(&self.text).map_err(|error| match error {
             Error::BadJson { line, column, reason } => {
                 let column = if line == 1 { self.start.columns + column } else { column };
                 Error::BadJson { line: self.start.lines + line, column, reason }
             }
             error => error,
-        })?;
-        match value {
-            Value::Object(document) => Ok(document),
-            _ => Err(Error::BadRequest("A document is a JSON object.".to_owned())),
-        }
+        })
     }
 }

@@ -8,9 +8,7 @@ use reql::Command;
 use serde_json::{Map, Value};
 
 use crate::query::term::{datum, term};
-
-/// The key that marks an object as one of ReQL's own types, which is a value and not a bag of fields.
-const PSEUDO_TYPE: &str = "$reql_type$";
+use crate::routes::body::PSEUDO_TYPE;
 
 /// A merge patch.
 #[derive(Debug, Clone)]

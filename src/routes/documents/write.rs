@@ -40,12 +40,26 @@ impl Target<'_> {
         self,
         conn: &mut Conn,
         fields: &Fields,
-    ) -> Result<Option<(Value, Option<Value>)>, Error> {
+    ) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Error> {
         if fields.are_all() {
-            return Ok(conn.first_value(self.row()).await?.map(|stored| (stored, None)));
+            return Ok(self.text(conn).await?.map(|text| (text, None)));
         }
         let told = |row: Command| array([row.clone(), fields.of(row)]);
-        conn.first(bind(self.row(), |row| branch(eq(row.clone(), null()), null(), told(row)))).await
+        let query = bind(self.row(), |row| branch(eq(row.clone(), null()), null(), told(row)));
+        let read: Option<(Value, Value)> = conn.first(query).await?;
+        read.map(|(stored, told)| Ok((json(&stored)?, Some(json(&told)?)))).transpose()
+    }
+
+    /// The document as answers have it, if there is one. One that is nested too deeply to be read comes as the text that the
+    /// database makes of it.
+    async fn text(self, conn: &mut Conn) -> Result<Option<Vec<u8>>, Error> {
+        match conn.first_value(self.row()).await {
+            Err(error) if error.is_about_a_row() => {
+                let text = conn.first::<String>(json_string(&self.row())).await?;
+                Ok(text.filter(|text| text != "null").map(String::into_bytes))
+            }
+            stored => stored?.as_ref().map(json).transpose(),
+        }
     }
 
     /// Replaces the row, or null if there is none, by what `new` makes of it, if the conditions hold.
@@ -113,13 +127,6 @@ pub(super) fn json(document: &Value) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(document).map_err(|error| Error::Internal(error.to_string()))
 }
 
-/// A query that inserts a document; `conflict` is what becomes of one that is there already.
-pub(super) fn insert(table: &str, document: &Map<String, Value>, conflict: Option<Conflict>) -> Command {
-    let mut options = insert::Options::new().return_changes(ReturnChanges::Always);
-    options.conflict = conflict;
-    r.table(table.to_owned()).insert(r.args((datum::<Command>(document), options)))
-}
-
 /// Ends a change of a document that isn't there.
 pub(super) fn missing() -> Command {
     r.error(MISSING)
@@ -139,6 +146,7 @@ pub(super) struct Written {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Change {
+    old_val: Value,
     new_val: Value,
 }
 
@@ -146,10 +154,38 @@ impl Written {
     /// Runs a write of one document.
     pub(super) async fn of(conn: &mut Conn, query: Command) -> Result<Self, Error> {
         let written: Written = conn.first(query).await?.unwrap_or_default();
-        if written.errors == 0.0 {
+        written.unless_failed()
+    }
+
+    /// Inserts a document; one that is there already, and is this request's own, counts as inserted.
+    pub(super) async fn of_insert(
+        conn: &mut Conn,
+        table: &str,
+        document: &Map<String, Value>,
+        conflict: Option<Conflict>,
+        is_own: impl FnOnce(&Value) -> bool,
+    ) -> Result<Self, Error> {
+        let mut options = insert::Options::new().return_changes(ReturnChanges::Always);
+        options.conflict = conflict;
+        let query = r.table(table.to_owned()).insert(r.args((datum::<Command>(document), options)));
+        let mut written: Written = conn.first(query).await?.unwrap_or_default();
+        if written.errors > 0.0
+            && let [change] = &mut written.changes[..]
+            && change.old_val.is_object()
+            && is_own(&change.old_val)
+        {
+            change.new_val = change.old_val.take();
+            (written.inserted, written.errors) = (1.0, 0.0);
             return Ok(written);
         }
-        Err(match written.first_error.unwrap_or_default() {
+        written.unless_failed()
+    }
+
+    fn unless_failed(self) -> Result<Self, Error> {
+        if self.errors == 0.0 {
+            return Ok(self);
+        }
+        Err(match self.first_error.unwrap_or_default() {
             error if error == FAILED => Error::PreconditionFailed,
             error if error == MISSING => Error::NotFound(Missing::Document),
             error => Error::of_write(error),
@@ -180,12 +216,16 @@ pub(super) fn check_id(document: &Map<String, Value>, key: &str, id: &Value) -> 
     }
 }
 
-/// Whether the database would take two ids for the same: it knows one kind of number.
-fn same(one: &Value, other: &Value) -> bool {
+/// Whether the database would take two values for the same: it knows one kind of number, and no order of fields.
+pub(in crate::routes) fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
         (Value::Array(one), Value::Array(other)) => {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            let has = |(name, value)| other.get(name).is_some_and(|own| same(own, value));
+            one.len() == other.len() && one.iter().all(has)
         }
         _ => one == other,
     }

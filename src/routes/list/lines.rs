@@ -1,12 +1,15 @@
 //! A result as lines, in constant memory: each batch is asked for when the one before has been sent.
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
+use super::super::body::PSEUDO_TYPE;
 use crate::conn::Conn;
 use crate::error::Error;
 use crate::query::term::Term;
@@ -49,10 +52,35 @@ impl Stream for Lines {
     }
 }
 
-/// Documents as lines. What the database sorted in memory arrives as one array.
+/// Documents, which come as text, as lines. What the database sorted in memory arrives as one array.
 fn lines(row: Value) -> String {
     match row {
-        Value::Array(documents) => documents.iter().map(|document| format!("{document}\n")).collect(),
-        document => format!("{document}\n"),
+        Value::String(text) if is_document(&text) => text + "\n",
+        Value::Array(rows) => rows.into_iter().map(lines).collect(),
+        _ => String::new(),
+    }
+}
+
+/// Whether it isn't a row that is itself a value of one of ReQL's types, such as drivers may have stored.
+fn is_document(text: &str) -> bool {
+    // Text may hold the name, and so may fields; nothing else can be the reason to look closer.
+    !text.contains(PSEUDO_TYPE)
+        || serde_json::from_str::<HashMap<String, IgnoredAny>>(text)
+            .map_or(true, |fields| !fields.contains_key(PSEUDO_TYPE))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn rows_that_are_no_documents_are_passed_over() {
+        let time = r#"{"$reql_type$":"TIME","epoch_time":1,"id":1,"timezone":"+00:00"}"#;
+        let holder = format!("{{\"at\":{time},\"id\":2}}");
+        let deep = format!("{{\"$reql_type$s\":{}{},\"id\":3}}", "[".repeat(500), "]".repeat(500));
+        assert_eq!(lines(json!([time, holder, deep])), format!("{holder}\n{deep}\n"));
+        assert_eq!(lines(json!(time)), "");
     }
 }

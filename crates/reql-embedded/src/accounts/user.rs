@@ -33,6 +33,11 @@ impl User {
         }
     }
 
+    /// Whether the password is other than empty.
+    pub fn has_password(&self) -> bool {
+        self.has_password
+    }
+
     /// What is kept of the password.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials

@@ -12,6 +12,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend, WriteTra
 
 use super::moment::Moment;
 use super::opening::{self, Opened, Purpose};
+use super::private;
 use crate::error::{Error, Result};
 
 /// The name of the file in the data directory.
@@ -40,7 +41,7 @@ impl File {
     /// Opens or creates the file in this directory; without one, the data lives in memory. Says whether it is new.
     pub(super) fn open(directory: Option<&Path>, cache_bytes: usize) -> Result<(File, bool)> {
         let Some(directory) = directory else { return File::over(InMemoryBackend::new(), cache_bytes) };
-        fs::create_dir_all(directory).map_err(|error| opening::unusable(directory, &error))?;
+        private::make_directory(directory).map_err(|error| opening::unusable(directory, &error))?;
         let path = directory.join(FILE_NAME);
         let opened = opening::open(&path, Purpose::Serve, cache_bytes)?;
         if opened.is_new {

@@ -33,6 +33,7 @@ mod index;
 mod maintenance;
 mod moment;
 mod opening;
+mod private;
 mod range;
 mod scan;
 mod snapshot;

@@ -15,6 +15,7 @@ use redb::{
 
 use super::catalog::{DATABASES, TABLES};
 use super::file::failure;
+use super::private;
 use super::staged::{Access, Staged};
 use super::store::META;
 use crate::error::{Error, Result};
@@ -60,13 +61,14 @@ pub(super) fn open(path: &Path, purpose: Purpose, cache_bytes: usize) -> Result<
             return Err(refused(path, NO_DATA));
         }
         let is_looked_at = purpose == Purpose::Look;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(!is_looked_at)
-            .create(!is_looked_at)
-            .truncate(false)
-            .open(path);
-        let file = FileBackend::new(file.map_err(|error| unusable(path, &error))?);
+        let mut options = OpenOptions::new();
+        options.read(true).write(!is_looked_at).create(!is_looked_at).truncate(false);
+        private::file(&mut options);
+        let file = options.open(path).map_err(|error| unusable(path, &error))?;
+        if purpose == Purpose::Serve {
+            private::close(&file).map_err(|error| unusable(path, &error))?;
+        }
+        let file = FileBackend::new(file);
         let file = file.map_err(|error| refusal(path, error))?;
         let staged = Staged::new(file, if is_looked_at { Access::Look } else { Access::Write });
         let opened = open_staged(&staged, path, cache_bytes)?;

@@ -1,0 +1,83 @@
+//! The API with authentication, and users of different permissions.
+
+use ql2::term::TermType;
+use reql::{Command, r};
+use serde_json::{Value, json};
+use warp::http::Response;
+use warp::hyper::body::Bytes;
+use warp_reql::settings::{Auth, Rdb, Settings};
+use warp_reql::{Conn, Database};
+
+use super::{Api, Home};
+
+/// A user as HTTP Basic has it.
+pub fn basic(user: &str, password: &str) -> String {
+    use headers::HeaderMapExt;
+    let mut map = warp::http::HeaderMap::new();
+    map.typed_insert(headers::Authorization::basic(user, password));
+    map["authorization"].to_str().unwrap_or_default().to_owned()
+}
+
+/// The API with authentication, over a server that has `reader`, who may read, and `writer`, who may write too.
+pub struct Guarded {
+    pub api: Api,
+    /// The administrator's way to the same server.
+    pub admin: Database,
+}
+
+impl Guarded {
+    pub async fn start(adapt: impl FnOnce(Rdb) -> Rdb) -> Guarded {
+        let home = Home::start().await;
+        let admin = home.database();
+        let settings = Settings { auth: Auth::Database, rdb: adapt(home.rdb()), ..Settings::default() };
+        let api = Api { home: Some(home), ..Api::with_settings(settings) };
+        let guarded = Guarded { api, admin };
+        guarded.ask(r.table_create("heroes")).await;
+        for (user, write) in [("reader", false), ("writer", true)] {
+            guarded.set(user, json!({"password": format!("{user}'s")})).await;
+            guarded.permit(user, json!({"read": true, "write": write})).await;
+        }
+        guarded
+    }
+
+    /// Grants a user permissions on the database of the API.
+    pub async fn permit(&self, user: &str, permissions: Value) {
+        let grant = Command::new(TermType::Grant).with_arg(r.db(self.api.home().name.clone()));
+        let grant = grant.with_arg(Command::from_json(self.name(user)));
+        self.ask(grant.with_arg(Command::from_json(permissions))).await;
+    }
+
+    pub async fn ask(&self, query: Command) -> Value {
+        Conn::new(self.admin.clone()).first(query).await.expect("the administrator may").unwrap_or_default()
+    }
+
+    /// A user's full name.
+    pub fn name(&self, user: &str) -> String {
+        self.api.home().named(user)
+    }
+
+    /// What a user sends along who has this password.
+    pub fn basic(&self, user: &str, password: &str) -> String {
+        basic(&self.name(user), password)
+    }
+
+    /// Writes a row of the table of users.
+    pub async fn set(&self, user: &str, mut row: Value) {
+        let users = r.db("rethinkdb").table("users");
+        let done = match row {
+            Value::Null => self.ask(users.get(self.name(user)).delete(())).await,
+            _ => {
+                row["id"] = self.name(user).into();
+                let conflict = reql::cmd::insert::Options::new().conflict(reql::cmd::Conflict::Update);
+                self.ask(users.insert(r.args((row, conflict)))).await
+            }
+        };
+        assert_eq!(done["errors"], 0, "{done}");
+    }
+
+    pub async fn send(&self, who: &str, method: &str, path: &str, text: &str) -> Response<Bytes> {
+        let authorization = self.basic(who, &format!("{who}'s"));
+        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+        self.api.with(method, path, &headers, text.as_bytes()).await
+    }
+}
