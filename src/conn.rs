@@ -185,14 +185,16 @@ impl Conn {
         Ok(Rows::new(query.run(session), patience, self))
     }
 
-    /// Like [`Conn::into_stream`] for a changefeed, whose rows may be any time apart: they are waited for without end.
+    /// Like [`Conn::into_stream`] for a changefeed, whose rows may be any time apart: they are waited for as long as the
+    /// database shows that it is there. It is asked for that on another connection.
     ///
     /// # Errors
     ///
     /// As for [`Conn::stream`].
     pub async fn into_feed<T: DeserializeOwned>(mut self, query: Command) -> Result<Rows<Conn, T>, Error> {
+        let patience = Patience::until(self.database.lost(), self.database.settings().query_timeout);
         let session = self.open().await?.connection().map_err(Error::from)?;
-        Ok(Rows::new(query.run(session), Patience::endless(), self))
+        Ok(Rows::new(query.run(session), patience, self))
     }
 
     /// Sends a write without waiting for its answer. Its errors are lost, but it has been done, or has failed, before

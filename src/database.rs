@@ -27,6 +27,7 @@
 mod counters;
 mod credentials;
 mod keeper;
+mod pulse;
 mod ready;
 mod servers;
 mod stock;
@@ -48,6 +49,7 @@ use crate::error::Error;
 use crate::settings::Rdb;
 use counters::{Counters, Held};
 use keeper::Keeper;
+use pulse::Pulse;
 use ready::Ready;
 use servers::{Server, Servers};
 
@@ -73,6 +75,7 @@ struct Shared {
     ready: Mutex<Ready>,
     counters: Arc<Counters>,
     keeper: Keeper,
+    pulse: Pulse,
 }
 
 /// An open session. Dropping it closes the socket.
@@ -125,6 +128,7 @@ impl Database {
             ready: Mutex::new(Ready::new(settings.standby)),
             counters: Arc::default(),
             keeper: Keeper::default(),
+            pulse: Pulse::default(),
             settings,
         };
         Ok(Database { shared: Arc::new(shared) })
@@ -185,6 +189,11 @@ impl Database {
                 Err(Error::Exhausted(patience))
             }
         }
+    }
+
+    /// Done when the database shows no sign of life any more, for whoever waits without a limit.
+    pub(crate) fn lost(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
+        self.shared.lost()
     }
 
     pub(crate) fn query_timed_out(&self) {

@@ -42,7 +42,7 @@
 //! - [`conn`]: [`with_conn`] and [`Conn`], which opens a session on the first query, bounds each by a timeout, and
 //!   knows whether the session can serve anyone else afterwards.
 //! - [`database`]: where sessions come from: dialled, standing by, or reused; how many there may be, and who waits.
-//! - `metrics`: what the service tells Prometheus.
+//! - `metrics`: what the service tells Prometheus; [`logger`]: what it tells whoever reads its log.
 //! - [`error`]: one [`Error`], mapped to a status in one place, shown as a problem document.
 
 pub mod bootstrap;
@@ -50,6 +50,7 @@ pub mod conn;
 pub mod database;
 pub mod error;
 pub mod health;
+pub mod logger;
 mod metrics;
 mod query;
 mod reserved;

@@ -6,11 +6,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use log::LevelFilter;
 
-use warp_reql::health;
 use warp_reql::server::{self, Service};
 use warp_reql::settings::{LoadOptions, Loaded, Settings};
+use warp_reql::{health, logger};
 
 /// The exit code of wrong settings, as of wrong arguments.
 const USAGE: u8 = 2;
@@ -55,11 +54,13 @@ fn main() -> ExitCode {
 }
 
 fn serve(settings: Settings) -> io::Result<()> {
-    init_log(settings.log_level);
-    block_on(async {
+    logger::init(settings.log_level);
+    let served = block_on(async {
         let stop = server::stop_signal()?;
         Service::bind(settings).await?.run(stop).await
-    })
+    });
+    logger::finish();
+    served
 }
 
 fn print(loaded: &Loaded) -> io::Result<()> {
@@ -72,21 +73,6 @@ fn block_on(work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
     let result = runtime.block_on(work);
     runtime.shutdown_background();
     result
-}
-
-/// `log_level` is about this service; its libraries say what they have to say at `info`. `RUST_LOG` goes before both.
-fn init_log(level: LevelFilter) {
-    let mut builder = pretty_env_logger::formatted_builder();
-    match std::env::var("RUST_LOG") {
-        Ok(filters) => builder.parse_filters(&filters),
-        Err(_) => builder
-            .filter_level(level.min(LevelFilter::Info))
-            // To this module it is an error when the reader of a stream leaves, which is how live queries end.
-            .filter_module("warp::server::run", LevelFilter::Off)
-            .filter_module("warp_reql", level)
-            .filter_module("reql_embedded", level),
-    };
-    builder.init();
 }
 
 fn fail(error: &dyn std::error::Error, code: ExitCode) -> ExitCode {

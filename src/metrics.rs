@@ -15,6 +15,7 @@ use reql_embedded::Activity;
 use warp::http::{Method, StatusCode};
 
 use crate::database::Stats;
+use crate::logger;
 
 /// The type of the text, for `Content-Type`.
 pub(crate) const TEXT: &str = prometheus::TEXT_FORMAT;
@@ -97,6 +98,7 @@ impl Metrics {
     pub(crate) fn text(&self, stats: Stats, embedded: Option<&Activity>) -> prometheus::Result<String> {
         let mut families = self.registry.gather();
         families.extend(connections(stats)?);
+        families.extend(log_lines()?);
         if let Some(activity) = embedded {
             families.extend(database(activity)?);
         }
@@ -156,6 +158,12 @@ fn connections(stats: Stats) -> prometheus::Result<Vec<MetricFamily>> {
         gauge("warp_reql_db_waiting", "Requests that wait for a connection.", stats.waiting)?,
     ];
     Ok(families.into_iter().flatten().collect())
+}
+
+/// What the log could not tell.
+fn log_lines() -> prometheus::Result<Vec<MetricFamily>> {
+    let help = "Lines of the log that nobody read in time.";
+    counter("warp_reql_log_lines_dropped_total", help, logger::dropped())
 }
 
 /// The database inside this process.

@@ -26,6 +26,12 @@ use crate::{Conn, Database, Error, bootstrap};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
+/// How long a client may be silent before the system asks whether it is there.
+#[cfg(target_os = "linux")]
+const PEER_PROBED: Duration = Duration::from_secs(30);
+/// How long a client may leave unacknowledged what was sent to it.
+#[cfg(target_os = "linux")]
+const PEER_GONE: Duration = Duration::from_secs(60);
 /// The user that an empty database has.
 const ADMIN: &str = "admin";
 /// How long the first requests are kept waiting for the tables; tables that come later are made while serving.
@@ -191,10 +197,28 @@ fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
         socket.set_reuseaddr(true)?;
         // Accepted connections inherit it: an event of a live query must not wait for the next one.
         socket.set_nodelay(true)?;
+        watch_peers(&socket)?;
         socket.bind(addr)?;
         socket.listen(BACKLOG)
     };
     listen().map_err(|error| with_context(&error, format!("can't listen on {addr}")))
+}
+
+/// Has connections end whose other side is gone without a word, or takes nothing for too long: nothing else would tell an event
+/// stream. Accepted connections inherit all of it.
+fn watch_peers(socket: &TcpSocket) -> io::Result<()> {
+    socket.set_keepalive(true)?;
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::net::sockopt;
+
+        sockopt::set_tcp_keepidle(socket, PEER_PROBED)?;
+        sockopt::set_tcp_keepintvl(socket, PEER_PROBED / 3)?;
+        sockopt::set_tcp_keepcnt(socket, 3)?;
+        let gone = u32::try_from(PEER_GONE.as_millis()).unwrap_or(u32::MAX);
+        sockopt::set_tcp_user_timeout(socket, gone)?;
+    }
+    Ok(())
 }
 
 /// Starts the embedded database. It listens on this machine, where others are, too: so as long as its data has no password for

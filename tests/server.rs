@@ -17,8 +17,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 use warp::Filter;
-use warp_reql::settings::Settings;
-use warp_reql::{health, server};
+use warp_reql::settings::{Hosts, Rdb, Settings};
+use warp_reql::{Conn, Database, health, server};
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
@@ -49,6 +49,8 @@ struct Running {
     child: Child,
     log: BufReader<ChildStderr>,
     addr: SocketAddr,
+    /// What it said of where it serves.
+    announced: String,
     home: TempDir,
 }
 
@@ -72,7 +74,7 @@ impl Running {
             assert!(log.read_line(&mut line).unwrap() > 0, "it ended: {:?}", child.wait());
         }
         let addr = line.split("http://").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
-        Running { child, log, addr, home }
+        Running { child, log, addr, announced: line, home }
     }
 
     fn get(&self, path: &str) -> String {
@@ -214,6 +216,79 @@ fn development_brings_its_own_database() {
         let (status, log) = running.end();
         assert_eq!(status.code(), Some(0), "{log}");
     }
+}
+
+/// What the database of a running service says to whoever comes with this password.
+async fn knock(running: &Running, password: &str) -> Result<Vec<String>, warp_reql::Error> {
+    let place = running.announced.split("database \"test\" at ").nth(1).unwrap();
+    let addr: SocketAddr = place.split(' ').next().unwrap().parse().unwrap();
+    let rdb = Rdb { host: Hosts::from(addr), password: password.into(), standby: 0, ..Rdb::default() };
+    Conn::new(Database::new(rdb).unwrap()).all(reql::r.db_list()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_database_is_no_open_door() {
+    let running = Running::start_as("development", &[]);
+    for password in ["", "admin"] {
+        let answer = knock(&running, password).await;
+        assert!(
+            matches!(&answer, Err(warp_reql::Error::Unreachable(reason)) if reason.contains("Wrong password"))
+        );
+    }
+    assert!(running.get("/health/ready").starts_with("HTTP/1.1 200"));
+    let set = Running::start_as("development", &[("RDB_PASSWORD", "hunter2")]);
+    assert!(knock(&set, "hunter2").await.is_ok(), "what the settings say holds");
+    assert!(knock(&set, "").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_of_before_goes_on_and_becomes_its_owners() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let place = TempDir::new().unwrap();
+    let data = place.path().join("data");
+    let server = reql_embedded::Server::builder().data_dir(&data).start().await.unwrap();
+    let rdb = Rdb { host: Hosts::from(server.local_addr()), standby: 0, ..Rdb::default() };
+    let mut conn = Conn::new(Database::new(rdb).unwrap());
+    conn.first::<serde_json::Value>(reql::r.table_create("kept")).await.unwrap();
+    drop(conn);
+    server.shutdown().await;
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let file = data.join("reql.redb");
+    assert_eq!((mode(&data), mode(&file)), (0o700, 0o600));
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+
+    let named = data.to_str().unwrap();
+    for _ in 0..2 {
+        let running = Running::start_as("development", &[("RDB_DATA_DIR", named)]);
+        assert!(running.get("/tables").contains("\"kept\""));
+        assert_eq!(mode(&file), 0o600);
+        running.signal("TERM");
+        assert_eq!(running.end().0.code(), Some(0));
+    }
+    let output = output(&[], &[("RDB_DATA_DIR", named), ("RDB_PASSWORD", "hunter3"), ("APP_PORT", "0")]);
+    let lines: Vec<_> = text(&output.stderr).lines().filter(|line| line.starts_with("warp-reql:")).collect();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        matches!(lines[..], [line] if line.contains("RDB_PASSWORD") && !line.contains("hunter3")),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let mut running = Running::start(&[("APP_LOG_LEVEL", "debug")]);
+    // A pipe holds 64 KiB; these are ten times as much.
+    for _ in 0..8000 {
+        assert!(running.get("/health/live").starts_with("HTTP/1.1 200"));
+    }
+    let figures = running.get("/metrics");
+    let dropped = figures.lines().find_map(|line| line.strip_prefix("warp_reql_log_lines_dropped_total "));
+    assert!(dropped.unwrap().parse::<u64>().unwrap() > 0, "{dropped:?}");
+    running.signal("TERM");
+    let start = Instant::now();
+    assert_eq!(running.child.wait().unwrap().code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(10));
 }
 
 #[test]

@@ -34,9 +34,17 @@ pub struct Rows<C: BorrowMut<Conn>, T> {
 
 /// How long to wait for rows.
 pub(super) struct Patience {
-    limit: Option<Duration>,
+    limit: Duration,
     renewed: bool,
-    sleep: Option<Pin<Box<Sleep>>>,
+    end: End,
+}
+
+/// What ends the wait.
+enum End {
+    /// The limit, which is counted from the first wait on.
+    Limit(Option<Pin<Box<Sleep>>>),
+    /// Something else.
+    Other(Pin<Box<dyn Future<Output = ()> + Send + Sync>>),
 }
 
 impl<C: BorrowMut<Conn>, T> Rows<C, T> {
@@ -113,27 +121,31 @@ impl<C: BorrowMut<Conn>, T> Drop for Rows<C, T> {
 impl Patience {
     /// All rows together must come within this time.
     pub(super) fn total(limit: Duration) -> Self {
-        Patience { limit: Some(limit), renewed: false, sleep: None }
+        Patience { limit, renewed: false, end: End::Limit(None) }
     }
 
     /// Each row must come within this time of the one before.
     pub(super) fn each(limit: Duration) -> Self {
-        Patience { limit: Some(limit), renewed: true, sleep: None }
+        Patience { limit, renewed: true, end: End::Limit(None) }
     }
 
-    pub(super) fn endless() -> Self {
-        Patience { limit: None, renewed: false, sleep: None }
+    /// Rows may come at any time until this is done, which says that there has been nothing for so long.
+    pub(super) fn until(end: impl Future<Output = ()> + Send + Sync + 'static, limit: Duration) -> Self {
+        Patience { limit, renewed: false, end: End::Other(Box::pin(end)) }
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
-        let Some(limit) = self.limit else { return Poll::Pending };
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep(limit)));
-        sleep.as_mut().poll(cx).map(|()| limit)
+        let limit = self.limit;
+        let ended = match &mut self.end {
+            End::Limit(limited) => limited.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx),
+            End::Other(other) => other.as_mut().poll(cx),
+        };
+        ended.map(|()| limit)
     }
 
     fn renew(&mut self) {
         if self.renewed {
-            self.sleep = None;
+            self.end = End::Limit(None);
         }
     }
 }

@@ -3,6 +3,7 @@
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]
 
+mod feeds;
 mod hangups;
 mod isolation;
 mod network;

@@ -1,7 +1,7 @@
 //! An answer that can be given again.
 //!
 //! Nothing but this service writes records, but a database has administrators, backups and other versions of this service.
-//! So an answer has no more in it than these answers have: two statuses, three headers, and a body of JSON.
+//! So an answer has no more in it than these answers have: four statuses, three headers, and a body of JSON.
 
 use http_body_util::BodyExt;
 use serde::de::IgnoredAny;
@@ -15,8 +15,10 @@ use super::super::documents::PREFERENCE_APPLIED;
 use crate::error::Error;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// What a request that has been done is answered with: one document was written, or several with or without failures.
-const STATUSES: [StatusCode; 2] = [StatusCode::CREATED, StatusCode::MULTI_STATUS];
+/// What a request that has been done is answered with: one document was made, or changed and told or not, or several were
+/// written with or without failures.
+const STATUSES: [StatusCode; 4] =
+    [StatusCode::CREATED, StatusCode::OK, StatusCode::NO_CONTENT, StatusCode::MULTI_STATUS];
 
 /// An answer as a record has it.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -87,7 +89,7 @@ mod tests {
         let bare = answer(201, None, "").replayed("t").unwrap();
         assert!(!bare.headers().contains_key("content-type"));
         for forged in [
-            answer(200, None, "{}"),
+            answer(500, None, "{}"),
             answer(101, None, ""),
             answer(302, Some("/tables/t/docs/1"), "{}"),
             answer(201, Some("https://evil.example/"), "{}"),

@@ -1,0 +1,97 @@
+//! Whether the database is still there, for those who only wait for what it may say some time.
+//!
+//! A changefeed that has nothing to tell looks like one whose database, or the way to it, is gone without a word: no packet
+//! comes from either. So as long as there are feeds, one session beside them is asked for a sign of life, again and again.
+//! When none comes, all feeds are told at once; their clients come back and are told everything anew.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use log::{debug, warn};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::{Credentials, Link, Server, Shared, threads};
+
+/// How many times it is asked within a query's timeout: a sign is missed by two of these pauses after the last one.
+const SIGNS: u32 = 3;
+/// The shortest pause, and the least time for an answer.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// Tells when no sign of life has come. What is sent is how often that was the case.
+pub(super) struct Pulse {
+    lost: watch::Sender<u64>,
+    is_felt: Mutex<bool>,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Pulse { lost: watch::Sender::new(0), is_felt: Mutex::default() }
+    }
+}
+
+impl Shared {
+    /// Done when the database has given no sign of life.
+    pub(super) fn lost(self: &Arc<Self>) -> impl Future<Output = ()> + Send + Sync + use<> {
+        let mut lost = self.pulse.lost.subscribe();
+        let mut is_felt = self.pulse.is_felt.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*is_felt {
+            *is_felt = true;
+            tokio::spawn(feel(Arc::downgrade(self), self.pulse.lost.clone()));
+        }
+        async move {
+            // An error says that nobody is left who could tell.
+            let _ = lost.changed().await;
+        }
+    }
+
+    /// Whether somebody waits to be told; if not, the next one has to begin anew.
+    fn is_awaited(&self) -> bool {
+        let mut is_felt = self.pulse.is_felt.lock().unwrap_or_else(PoisonError::into_inner);
+        *is_felt = self.pulse.lost.receiver_count() > 0;
+        *is_felt
+    }
+
+    /// Asks a session for a sign, or whoever is there if there is none yet.
+    async fn sign(self: &Arc<Self>, link: Option<Link>, patience: Duration) -> Option<Link> {
+        if let Some(link) = link {
+            return link.answers(patience).await.then_some(link);
+        }
+        let who = Credentials::of(&self.settings);
+        let dial = async {
+            for server in self.servers.in_turn().into_iter().take(1) {
+                let server: &Server = server;
+                match self.dial_one(server, &who, &threads::aside()).await {
+                    Ok(link) => return Some(link),
+                    Err(error) => debug!("No sign of life from the database: {error}"),
+                }
+            }
+            None
+        };
+        tokio::time::timeout(patience, dial).await.ok().flatten()
+    }
+}
+
+/// Asks for signs of life as long as somebody waits for what they tell.
+async fn feel(shared: Weak<Shared>, lost: watch::Sender<u64>) {
+    let mut link = None;
+    loop {
+        let Some(pause) = shared.upgrade().map(|shared| shared.settings.query_timeout / SIGNS) else {
+            return;
+        };
+        let pause = pause.max(SHORTEST);
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = lost.closed() => {}
+        }
+        let Some(shared) = shared.upgrade() else { return };
+        if !shared.is_awaited() {
+            return;
+        }
+        link = shared.sign(link, pause).await;
+        if link.is_none() {
+            warn!("The database gave no sign of life for {pause:?}; live queries end.");
+            lost.send_modify(|times| *times += 1);
+        }
+    }
+}
