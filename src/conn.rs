@@ -153,8 +153,23 @@ impl Conn {
     ///
     /// As for every query, see [`Conn`]; and [`Error::Decode`] if a row is not a `T`.
     pub async fn all<T: DeserializeOwned>(&mut self, query: Command) -> Result<Vec<T>, Error> {
+        self.all_checked(query, |_| Ok(())).await
+    }
+
+    /// [`Conn::all`] for whoever looks at each row as it arrives, and may have had enough of them.
+    pub(crate) async fn all_checked<T: DeserializeOwned>(
+        &mut self,
+        query: Command,
+        mut check: impl FnMut(&Value) -> Result<(), Error>,
+    ) -> Result<Vec<T>, Error> {
         let patience = Patience::total(self.database.settings().query_timeout);
-        let rows: Vec<Value> = self.rows(query, patience).await?.try_collect().await?;
+        let mut arriving = self.rows::<Value>(query, patience).await?;
+        let mut rows = Vec::new();
+        while let Some(row) = arriving.next_value().await? {
+            check(&row)?;
+            rows.push(row);
+        }
+        drop(arriving);
         let rows = match <[Value; 1]>::try_from(rows) {
             Ok([Value::Array(members)]) => members,
             Ok([row]) => vec![row],

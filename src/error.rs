@@ -90,6 +90,22 @@ pub enum Error {
         /// How many that is.
         limit: usize,
     },
+    /// This client has as many requests, live queries or streamed answers going on as one client may.
+    ShareUsedUp {
+        /// How many that is.
+        limit: usize,
+    },
+    /// The body paused for this long, or came too slowly on average.
+    BodyTooSlow(Duration),
+    /// The answer would be longer than allowed.
+    AnswerTooLarge {
+        /// The most bytes it may have.
+        limit: u64,
+    },
+    /// The request was made by a page of another origin, which may not use the service.
+    ForeignOrigin,
+    /// The request names a host that isn't this service's.
+    ForeignHost,
     /// The request took longer than this as a whole. If it writes, the write may or may not have happened.
     RequestTimeout(Duration),
     /// The body's type is not one the request can have.
@@ -107,6 +123,10 @@ pub enum Error {
     Exhausted(Duration),
     /// As many live queries as this are being served, which is all there may be.
     TooManyFeeds(usize),
+    /// The answers that are being made or read take this many bytes, which is all there may be.
+    TooMuchToAnswer(u64),
+    /// As many answers as this are being streamed, which is all there may be.
+    TooManyStreams(usize),
     /// Connecting to the database took longer than this.
     ConnectTimeout(Duration),
     /// The database did not answer a query within this time. If the query wrote, the write may or may not have happened.
@@ -230,12 +250,19 @@ impl Error {
             Error::UriTooLong { .. } => Code::UrlTooLong,
             Error::HeadersTooLarge { .. } => Code::HeadersTooLarge,
             Error::TooManyRequests { .. } => Code::TooManyRequests,
+            Error::ShareUsedUp { .. } => Code::ShareUsedUp,
+            Error::BodyTooSlow(_) => Code::BodyTooSlow,
+            Error::AnswerTooLarge { .. } => Code::AnswerTooLarge,
+            Error::ForeignOrigin => Code::ForeignOrigin,
+            Error::ForeignHost => Code::ForeignHost,
             Error::RequestTimeout(_) => Code::RequestTimeout,
             Error::UnsupportedMediaType { .. } | Error::UnsupportedEncoding => Code::UnsupportedMediaType,
             Error::Refused(_) => Code::Refused,
             Error::Unreachable(_) => Code::DatabaseUnreachable,
             Error::Exhausted(_) => Code::ConnectionsExhausted,
             Error::TooManyFeeds(_) => Code::FeedsExhausted,
+            Error::TooMuchToAnswer(_) => Code::AnswersExhausted,
+            Error::TooManyStreams(_) => Code::StreamsExhausted,
             Error::ConnectTimeout(_) => Code::ConnectTimeout,
             Error::QueryTimeout(_) => Code::QueryTimeout,
             Error::OutcomeUnknown(_) => Code::OutcomeUnknown,

@@ -42,6 +42,7 @@
 //! - [`conn`]: [`with_conn`] and [`Conn`], which opens a session on the first query, bounds each by a timeout, and
 //!   knows whether the session can serve anyone else afterwards.
 //! - [`database`]: where sessions come from: dialled, standing by, or reused; how many there may be, and who waits.
+//! - `shares`: how much of what is bounded one client may hold.
 //! - `metrics`: what the service tells Prometheus; [`logger`]: what it tells whoever reads its log.
 //! - [`error`]: one [`Error`], mapped to a status in one place, shown as a problem document.
 
@@ -57,6 +58,7 @@ mod reserved;
 pub mod routes;
 pub mod server;
 pub mod settings;
+mod shares;
 
 pub use conn::{Conn, with_conn};
 pub use database::Database;

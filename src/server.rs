@@ -1,5 +1,6 @@
 //! The life of the service: bind, start the embedded database if there is one, make tables, serve, stop.
 
+mod descriptors;
 mod http;
 
 use std::convert::Infallible;
@@ -21,8 +22,9 @@ use warp::hyper::body::{Body, Incoming};
 
 use crate::database::Credentials;
 use crate::routes::{App, service};
-use crate::settings::{Hosts, Rdb, Settings};
+use crate::settings::{Hosts, Limits, Rdb, Settings};
 use crate::{Conn, Database, Error, bootstrap};
+use http::Patience;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -115,7 +117,8 @@ impl Service {
             let _ = stopping.set(Instant::now());
             streams.stop();
         };
-        run(listener, service(app.clone()), shutdown, grace).await;
+        let patience = Patience::new(app.limits(), descriptors::raise());
+        run_within(listener, service(app.clone()), patience, shutdown, grace).await;
         // What goes on without a client has the same time.
         let left = stopped.get().map_or(grace, |since| grace.saturating_sub(since.elapsed()));
         if timeout(left, app.finished()).await.is_err() {
@@ -134,8 +137,9 @@ impl Service {
     }
 }
 
-/// Serves until `shutdown` is done; then stops accepting, and gives the requests that run `grace` to finish. A client that
-/// takes 30 s for the head of a request is disconnected. Routes of your own are a service by [`warp::service`].
+/// Serves until `shutdown` is done; then stops accepting, and gives the requests that run `grace` to finish. A client is
+/// disconnected that takes 30 s for the head of a request, leaves its answer unread for 60 s, or would be one too many by the
+/// defaults of [`Limits`]. Routes of your own are a service by [`warp::service`].
 pub async fn run<S, B>(listener: TcpListener, service: S, shutdown: impl Future<Output = ()>, grace: Duration)
 where
     S: Serves<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -144,9 +148,26 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
+    let patience = Patience::new(&Limits::default(), descriptors::raise());
+    run_within(listener, service, patience, shutdown, grace).await;
+}
+
+async fn run_within<S, B>(
+    listener: TcpListener,
+    service: S,
+    patience: Patience,
+    shutdown: impl Future<Output = ()>,
+    grace: Duration,
+) where
+    S: Serves<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async { stopped.await.unwrap_or_default() };
-    let mut serving = pin!(http::serve(listener, service, http::HEAD_TIMEOUT, stopped));
+    let mut serving = pin!(http::serve(listener, service, patience, stopped));
     tokio::select! {
         () = &mut serving => return,
         () = shutdown => {}

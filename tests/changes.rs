@@ -259,7 +259,7 @@ async fn a_client_that_leaves_frees_its_connection() {
 
 #[tokio::test]
 async fn feeds_are_limited_by_themselves() {
-    let live = Live::with(Limits { feeds: 2, ..Limits::default() }).await;
+    let live = Live::with(Limits { feeds: 2, client_share: 100, ..Limits::default() }).await;
     let first = live.events(DOCS).await;
     let _second = live.events(&format!("{DOCS}/1")).await;
     let third = Events::open(live.addr, DOCS).await;

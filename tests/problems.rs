@@ -81,6 +81,10 @@ fn of_requests() -> Vec<Row> {
         row(Code::BadParameter, "GET", format!("{DOCS}?limit=x")).has(&[("parameter", "limit")]),
         row(Code::BadName, "GET", "/tables/no%20name"),
         row(Code::QueryLogic, "GET", format!("{DOCS}?name=match.(")),
+        row(Code::ForeignOrigin, "PUT", DOC)
+            .with(&[JSON, ("host", "localhost"), ("origin", "https://evil.example")])
+            .sent("{}"),
+        row(Code::ForeignHost, "GET", DOC).with(&[("host", "evil.example")]),
         row(Code::NoSuchPath, "GET", "/nope"),
         row(Code::NoSuchTable, "GET", none),
         row(Code::NoSuchTable, "DELETE", none),
@@ -157,11 +161,34 @@ async fn every_code_is_provoked() {
     let feedless = |settings| Settings { limits: Limits { feeds: 0, ..Limits::default() }, ..settings };
     let follow = row(Code::FeedsExhausted, "GET", "/tables/heroes/changes").has(&[("retry-after", "1")]);
     walk(&started(feedless).await, vec![follow], &mut walked).await;
+    of_sizes(&mut walked).await;
     of_the_database(&mut walked).await;
     of_the_network(&mut walked).await;
     of_the_service(&mut walked);
     let all: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(walked, all);
+}
+
+/// How much there may be to answer.
+async fn of_sizes(walked: &mut BTreeSet<&'static str>) {
+    const LINES: &[(&str, &str)] = &[("accept", "application/x-ndjson")];
+    const BUSY: &[(&str, &str)] = &[("retry-after", "1")];
+    let bounded = |answer: u64, answers: u64, streams: usize| {
+        move |settings| {
+            let limits = Limits { answer, answers, streams, ..Limits::default() };
+            Settings { limits, ..settings }
+        }
+    };
+    let api = started(bounded(150_000, 1 << 10, 0)).await;
+    assert_eq!(api.send("PUT", DOC, &json!({"text": "x".repeat(100_000)})).await.status(), 200);
+    let rows = vec![
+        row(Code::AnswersExhausted, "GET", DOCS).has(BUSY),
+        row(Code::StreamsExhausted, "GET", DOCS).with(LINES).has(BUSY),
+    ];
+    walk(&api, rows, walked).await;
+    let api = started(bounded(10_000, 1 << 20, 0)).await;
+    assert_eq!(api.send("PUT", DOC, &json!({"text": "x".repeat(100_000)})).await.status(), 200);
+    walk(&api, vec![row(Code::AnswerTooLarge, "GET", DOCS)], walked).await;
 }
 
 /// What idempotency keys were used for before.
@@ -270,6 +297,9 @@ fn of_the_service(walked: &mut BTreeSet<&'static str>) {
         (Code::DatabaseError, Error::Database(reql::Runtime::Internal("secret".to_owned()).into())),
         (Code::ResourceLimit, Error::Database(reql::Runtime::ResourceLimit("secret".to_owned()).into())),
         (Code::RequestTimeout, Error::RequestTimeout(Duration::from_secs(1))),
+        // These need a client of their own, and are provoked where those are.
+        (Code::BodyTooSlow, Error::BodyTooSlow(Duration::from_secs(1))),
+        (Code::ShareUsedUp, Error::ShareUsedUp { limit: 1 }),
     ] {
         assert!(!error.code().is_empty());
         let response = error.into_response();

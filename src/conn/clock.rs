@@ -45,6 +45,11 @@ impl Clock {
         timing
     }
 
+    /// Returns whether the request had a connection at all.
+    pub(crate) fn has_connection(&self) -> bool {
+        self.0.source.get().is_some()
+    }
+
     /// As the value of a `Db-Connection` header.
     pub(crate) fn source(&self) -> &'static str {
         match self.0.source.get() {

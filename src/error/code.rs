@@ -47,6 +47,10 @@ codes! {
     Unauthorized = "unauthorized", UNAUTHORIZED;
     /// The database user may not do this.
     Forbidden = "forbidden", FORBIDDEN;
+    /// The request comes from a page of another origin.
+    ForeignOrigin = "foreign-origin", FORBIDDEN;
+    /// The request names a host that isn't this service's.
+    ForeignHost = "foreign-host", FORBIDDEN;
     /// There is no such path.
     NoSuchPath = "no-such-path", NOT_FOUND;
     /// There is no such database.
@@ -61,6 +65,8 @@ codes! {
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED;
     /// The request accepts no type that the answer could have.
     NotAcceptable = "not-acceptable", NOT_ACCEPTABLE;
+    /// The body arrives too slowly.
+    BodyTooSlow = "body-too-slow", REQUEST_TIMEOUT;
     /// What the request would create exists already.
     Conflict = "conflict", CONFLICT;
     /// A request with the same `Idempotency-Key` is being answered.
@@ -81,10 +87,14 @@ codes! {
     KeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY;
     /// The query takes more than the database allows.
     ResourceLimit = "resource-limit", UNPROCESSABLE_ENTITY;
+    /// The answer would be too long.
+    AnswerTooLarge = "answer-too-large", UNPROCESSABLE_ENTITY;
     /// The request must be conditional.
     PreconditionRequired = "precondition-required", PRECONDITION_REQUIRED;
     /// Too many requests are being answered.
     TooManyRequests = "too-many-requests", TOO_MANY_REQUESTS;
+    /// This client holds as much as one client may.
+    ShareUsedUp = "share-used-up", TOO_MANY_REQUESTS;
     /// The headers are too long.
     HeadersTooLarge = "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE;
     /// Something went wrong inside the service.
@@ -103,6 +113,10 @@ codes! {
     ConnectionsExhausted = "connections-exhausted", SERVICE_UNAVAILABLE;
     /// As many live queries as there may be are being served.
     FeedsExhausted = "feeds-exhausted", SERVICE_UNAVAILABLE;
+    /// The answers that are being made or read take all the memory that they may.
+    AnswersExhausted = "answers-exhausted", SERVICE_UNAVAILABLE;
+    /// As many answers as there may be are being streamed.
+    StreamsExhausted = "streams-exhausted", SERVICE_UNAVAILABLE;
     /// The write may or may not have happened.
     OutcomeUnknown = "outcome-unknown", SERVICE_UNAVAILABLE;
     /// Connecting to the database took too long.

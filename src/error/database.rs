@@ -63,6 +63,10 @@ impl Class {
             Runtime::Internal(message) if message.contains("does not have the required `") => {
                 Class::Forbidden
             }
+            // An outage of all of a table's servers, which the database files under its own errors.
+            Runtime::Internal(message) if message.contains("none of the servers were accessible") => {
+                Class::Unavailable
+            }
             Runtime::Internal(_) => Class::Internal,
         }
     }
@@ -168,6 +172,13 @@ mod tests {
         let of = |message: &str| Class::of(&Runtime::Internal(message.to_owned()).into());
         let refusal = "Unexpected exception: User `bob` does not have the required `read` permission.";
         assert_eq!([of(refusal), of("Unexpected exception: bad")], [Class::Forbidden, Class::Internal]);
+    }
+
+    #[test]
+    fn an_outage_is_one_even_as_an_internal_error() {
+        let message = "The attempt to read or modify the table's configuration failed because none of the \
+                       servers were accessible.";
+        assert_eq!(Class::of(&Runtime::Internal(message.to_owned()).into()), Class::Unavailable);
     }
 
     #[test]

@@ -183,6 +183,15 @@ fn detail(error: &Error) -> String {
         Error::UriTooLong { limit } => format!("The URL is longer than {limit} bytes."),
         Error::HeadersTooLarge { limit } => format!("The headers are longer than {limit} bytes."),
         Error::TooManyRequests { limit } => format!("{limit} requests are being answered already."),
+        Error::ShareUsedUp { limit } => {
+            format!("One client may have {limit} of these at once, and this one has.")
+        }
+        Error::BodyTooSlow(pause) => {
+            format!("The body paused for {}, or arrived too slowly on average.", seconds(*pause))
+        }
+        Error::AnswerTooLarge { limit } => format!("The answer would be longer than {limit} bytes."),
+        Error::ForeignOrigin => "Pages of this origin may not use the service.".to_owned(),
+        Error::ForeignHost => "The request is for another host.".to_owned(),
         Error::RequestTimeout(limit) => format!("The request took longer than {}.", seconds(*limit)),
         Error::UnsupportedMediaType { expected } => format!("The body must be of a type among {expected}."),
         Error::UnsupportedEncoding => "The body must not be encoded.".to_owned(),
@@ -192,6 +201,10 @@ fn detail(error: &Error) -> String {
             format!("All database connections stayed in use for {}.", seconds(*waited))
         }
         Error::TooManyFeeds(limit) => format!("All {limit} live queries that there may be are taken."),
+        Error::TooMuchToAnswer(limit) => {
+            format!("The answers that others read take all {limit} bytes that there may be.")
+        }
+        Error::TooManyStreams(limit) => format!("All {limit} streamed answers that there may be are taken."),
         Error::ConnectTimeout(limit) => {
             format!("Connecting to the database took longer than {}.", seconds(*limit))
         }
@@ -245,6 +258,11 @@ fn hint(error: &Error) -> Option<&'static str> {
         Error::KeyReused => Some("Take a new key for each new request."),
         Error::UnsupportedMediaType { .. } => Some("Set the Content-Type header."),
         Error::UnsupportedEncoding => Some("Send the body as it is, without Content-Encoding."),
+        Error::AnswerTooLarge { .. } => {
+            Some("Ask for fewer documents or fields, or for application/x-ndjson, which is streamed.")
+        }
+        Error::ForeignOrigin => Some("List the origin in the setting `cors`."),
+        Error::ForeignHost => Some("List the host in the setting `hosts`."),
         Error::PreconditionRequired => Some("Read the document, and send its ETag in If-Match."),
         Error::OutcomeUnknown(_) | Error::QueryTimeout(_) | Error::RequestTimeout(_) => Some(REPEAT),
         Error::Database(error) => match Class::of(error) {

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use warp::{Buf, Filter, Rejection};
 
+use super::paced::TooSlow;
 use crate::error::Error;
 
 /// How much of a body that is too long is still read, so that the client gets to see the answer.
@@ -23,7 +24,7 @@ async fn collect<B: Buf>(
     let mut body = Vec::new();
     let mut length = 0;
     while let Some(chunk) = chunks.next().await {
-        let mut chunk = chunk.map_err(|error| Error::BadRequest(format!("The body broke off: {error}.")))?;
+        let mut chunk = chunk.map_err(broken)?;
         length += chunk.remaining() as u64;
         if length > limit.saturating_add(DRAIN_MAX) {
             break;
@@ -52,6 +53,14 @@ pub(super) fn document(body: &[u8]) -> Result<Map<String, Value>, Error> {
         ))),
         Value::Object(document) => Ok(document),
         _ => Err(Error::BadRequest("A document is a JSON object.".to_owned())),
+    }
+}
+
+/// Tells why a body doesn't go on.
+pub(super) fn broken(error: warp::Error) -> Error {
+    match TooSlow::within(&error) {
+        Some(slow) => Error::BodyTooSlow(slow.pause()),
+        None => Error::BadRequest(format!("The body broke off: {error}.")),
     }
 }
 

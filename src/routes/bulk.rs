@@ -12,7 +12,7 @@ use warp::http::HeaderMap;
 use warp::http::header::CONTENT_LENGTH;
 use warp::{Buf, Filter, Rejection};
 
-use super::body::DRAIN_MAX;
+use super::body::{DRAIN_MAX, broken};
 use crate::error::Error;
 use crate::settings::Limits;
 pub(super) use insert::{Outcome, insert, resolution};
@@ -32,7 +32,7 @@ pub(super) fn chunks() -> impl Filter<Extract = (Chunks,), Error = Rejection> + 
 }
 
 fn read(chunk: Result<impl Buf, warp::Error>) -> Result<Vec<u8>, Error> {
-    let mut chunk = chunk.map_err(|error| Error::BadRequest(format!("The body broke off: {error}.")))?;
+    let mut chunk = chunk.map_err(broken)?;
     Ok(chunk.copy_to_bytes(chunk.remaining()).into())
 }
 

@@ -10,6 +10,7 @@ use super::App;
 use super::head::{Head, head};
 use crate::error::Error;
 use crate::query::Parameters;
+use crate::shares::Client;
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// The type of ordinary answers.
@@ -36,6 +37,11 @@ pub(super) fn call(app: &App) -> impl Filter<Extract = (Call,), Error = Infallib
 impl Call {
     pub(super) fn headers(&self) -> &HeaderMap {
         self.head.headers()
+    }
+
+    /// Whom the request comes from, if that is known.
+    pub(super) fn client(&self) -> Option<Client> {
+        self.head.client()
     }
 
     pub(super) fn parameters(&self) -> Result<Parameters, Error> {

@@ -142,7 +142,7 @@ async fn follow(
         return Ok(stream::head());
     }
     let app = &call.app;
-    let permit = app.feed()?;
+    let permit = app.feed(call.client())?;
     let returns = returns(call);
     let options = Options::new()
         // Whoever returns has missed changes: only what is there now makes up for them.

@@ -1,15 +1,16 @@
 //! What a request must keep to before any route looks at it: lengths, how many there may be, and credentials.
 
-use tokio::sync::OwnedSemaphorePermit;
 use warp::http::Method;
 use warp::{Filter, Rejection, reject};
 
 use super::App;
 use super::credentials::credentials;
 use super::head::{Head, head};
+use super::origin;
 use super::paths;
 use crate::error::Error;
 use crate::settings::Auth;
+use crate::shares::Share;
 
 /// The paths that requests about data start with. The others tell of the service itself: they need no credentials, and
 /// answer even when it is busy.
@@ -17,7 +18,7 @@ const DATA: &str = "/tables";
 
 /// Leave to be answered, for as long as it is held.
 pub(super) struct Pass {
-    _permit: Option<OwnedSemaphorePermit>,
+    _share: Option<Share>,
 }
 
 /// Passes only requests that keep to the limits.
@@ -36,14 +37,14 @@ fn pass(app: &App, head: &Head) -> Result<Pass, Error> {
         return Err(Error::HeadersTooLarge { limit: limits.headers });
     }
     paths::check(head.path())?;
+    origin::check(app.settings(), head)?;
     if !head.path().starts_with(DATA) {
-        return Ok(Pass { _permit: None });
+        return Ok(Pass { _share: None });
     }
     // A browser asks what it may do before it has credentials to show.
     if app.settings().auth == Auth::Database && head.method() != Method::OPTIONS {
         credentials(headers)?;
     }
-    let permit = app.running().try_acquire_owned();
-    let permit = permit.map_err(|_| Error::TooManyRequests { limit: limits.requests })?;
-    Ok(Pass { _permit: Some(permit) })
+    let share = app.request(head.client())?;
+    Ok(Pass { _share: Some(share) })
 }

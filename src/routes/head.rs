@@ -4,9 +4,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use warp::Filter;
-use warp::http::uri::PathAndQuery;
+use warp::http::header::HOST;
+use warp::http::uri::{Authority, PathAndQuery};
 use warp::http::{HeaderMap, Method, Request};
 use warp::path::FullPath;
+
+use crate::shares::Client;
 
 /// A request without its body. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -17,18 +20,20 @@ struct Parts {
     method: Method,
     uri: PathAndQuery,
     headers: HeaderMap,
+    /// The host as the URI has it, which is where HTTP/2 says it.
+    authority: Option<Authority>,
+    client: Option<Client>,
 }
 
 impl Head {
     pub(super) fn of<B>(request: &Request<B>) -> Self {
-        let uri = request.uri().path_and_query().cloned();
-        Head::new(request.method().clone(), uri, request.headers().clone())
-    }
-
-    /// `None` for a request that is about no path at all.
-    fn new(method: Method, uri: Option<PathAndQuery>, headers: HeaderMap) -> Self {
-        let uri = uri.unwrap_or_else(|| PathAndQuery::from_static("/"));
-        Head(Arc::new(Parts { method, uri, headers }))
+        Head(Arc::new(Parts {
+            method: request.method().clone(),
+            uri: request.uri().path_and_query().cloned().unwrap_or_else(root),
+            headers: request.headers().clone(),
+            authority: request.uri().authority().cloned(),
+            client: request.extensions().get().copied(),
+        }))
     }
 
     pub(super) fn method(&self) -> &Method {
@@ -49,9 +54,25 @@ impl Head {
         self.0.uri.as_str().len()
     }
 
+    /// The hosts that the request says it is for, in its URI and its headers; rarely more than one.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = &str> {
+        let told = self.headers().get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
+        self.0.authority.iter().map(Authority::as_str).chain(told)
+    }
+
+    /// Whom the request comes from; `None` if it came by no socket of the server's.
+    pub(super) fn client(&self) -> Option<Client> {
+        self.0.client
+    }
+
     pub(super) fn headers(&self) -> &HeaderMap {
         &self.0.headers
     }
+}
+
+/// The path of a request that is about none.
+fn root() -> PathAndQuery {
+    PathAndQuery::from_static("/")
 }
 
 /// Extracts the head: the one that [`service`](super::service()) left with the request, or else a new one.
@@ -64,7 +85,8 @@ pub(super) fn head() -> impl Filter<Extract = (Head,), Error = Infallible> + Cop
             } else {
                 format!("{}?{query}", path.as_str())
             };
-            Head::new(method, uri.try_into().ok(), headers)
+            let uri = uri.try_into().unwrap_or_else(|_| root());
+            Head(Arc::new(Parts { method, uri, headers, authority: None, client: None }))
         },
     );
     warp::ext::get::<Head>().or(new).unify()

@@ -15,6 +15,7 @@ use super::answer::with_header;
 use super::changes::{EVENT_STREAM, Subscriber};
 use super::head::{Head, head};
 use super::hex::hex;
+use super::outage::Outage;
 use super::paths::template;
 use crate::conn::Clock;
 use crate::error::{Answered, Error, Problem};
@@ -75,8 +76,14 @@ impl Request {
 
     fn finish(mut self, mut response: Response) -> Response {
         let clock = response.extensions_mut().remove::<Clock>().unwrap_or_default();
-        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-            response = self.in_full(problem, &response);
+        match response.extensions_mut().remove::<Problem>() {
+            Some(problem) => response = self.in_full(problem, &response),
+            None if clock.has_connection() => {
+                if let Some(news) = self.app.outage().answered() {
+                    news.tell("");
+                }
+            }
+            None => {}
         }
         if let Some(subscriber) = response.extensions_mut().remove::<Subscriber>() {
             subscriber.is(self.answered());
@@ -105,7 +112,12 @@ impl Request {
     /// A problem as a document that knows its request; what the response to it had to say beside it stays.
     fn in_full(&self, problem: Problem, response: &Response) -> Response {
         if let Some(cause) = &problem.cause {
-            let level = if problem.status().is_server_error() { Level::Error } else { Level::Debug };
+            let is_outage = Outage::explains(problem.code);
+            if is_outage && let Some(news) = self.app.outage().refused() {
+                news.tell(cause);
+            }
+            let is_news = problem.status().is_server_error() && !is_outage;
+            let level = if is_news { Level::Error } else { Level::Debug };
             log!(level, "{} {}: {cause}", self.id, problem.detail);
         }
         let mut document = problem.answer(self.answered());

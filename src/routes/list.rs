@@ -16,6 +16,7 @@ use super::call::{Call, JSON, NDJSON};
 use super::documents::PREFERENCE_APPLIED;
 use super::paths::table_name;
 use super::permission::may_read;
+use super::scale::Scale;
 use super::schema::Indexes;
 use crate::conn::Conn;
 use crate::error::{Error, Missing};
@@ -112,7 +113,7 @@ impl List {
             self.listing.guard();
             rows = self.rows(conn).await;
         }
-        let mut rows = rows?;
+        let (mut rows, scale) = rows?;
         let limit = self.listing.limit();
         let more = rows.len() > limit;
         rows.truncate(limit);
@@ -123,19 +124,23 @@ impl List {
             true => json_text(StatusCode::OK, joined(&documents).into_bytes()),
             false => json(StatusCode::OK, &documents),
         };
+        let response = scale.leave_with(response);
         Ok(match next {
             Some(next) => with_header(response, LINK, &format!("<{next}>; rel=\"next\"")),
             None => response,
         })
     }
 
-    async fn rows(&self, conn: &mut Conn) -> Result<Vec<Row>, Error> {
+    /// The rows of a page, weighed.
+    async fn rows(&self, conn: &mut Conn) -> Result<(Vec<Row>, Scale), Error> {
         let mut plans = self.plans(conn).await?.into_iter();
         loop {
             let plan = plans.next().unwrap_or_else(|| self.listing.whole());
-            match conn.all(self.listing.page(&plan, &table(&self.table)).into()).await {
+            let query = self.listing.page(&plan, &table(&self.table));
+            let mut scale = self.call.app.scale(self.call.client());
+            match conn.all_checked(query.into(), |row| scale.add(row)).await {
                 Err(error) if plans.len() > 0 && self.can_do_without(&plan, &error) => {}
-                rows => return rows,
+                rows => return Ok((rows?, scale)),
             }
         }
     }
@@ -147,6 +152,7 @@ impl List {
         if self.listing.looks_into_rows() {
             self.listing.guard();
         }
+        let share = self.call.app.stream(self.call.client())?;
         let mut plans = self.plans(&mut conn).await?.into_iter();
         loop {
             let plan = plans.next().unwrap_or_else(|| self.listing.whole());
@@ -156,7 +162,7 @@ impl List {
                 Err(error) if plans.len() > 0 && self.can_do_without(&plan, &error) => conn = spare,
                 Err(error) => return Err(error),
                 Ok(lines) => {
-                    let response = warp::reply::stream(lines).into_response();
+                    let response = warp::reply::stream(lines.holding(share)).into_response();
                     return Ok(with_header(response, CONTENT_TYPE, NDJSON));
                 }
             }

@@ -23,9 +23,13 @@ mod list;
 mod many;
 mod openapi;
 mod operations;
+mod origin;
+mod outage;
+mod paced;
 mod paths;
 mod permission;
 mod recent;
+mod scale;
 mod schema;
 mod service;
 mod tables;
@@ -36,7 +40,7 @@ use std::sync::Arc;
 
 use reql::r;
 use reql_embedded::Activity;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Duration;
 use warp::{Filter, Reply};
 
@@ -47,7 +51,10 @@ use crate::metrics::Metrics;
 use crate::query::term::{field, term};
 use crate::settings::{Limits, Settings};
 use kept::Kept;
+use crate::shares::{Client, Share, Shares, Taken};
+use outage::Outage;
 use recent::Recent;
+use scale::Scale;
 use schema::Indexes;
 pub use service::service;
 
@@ -66,14 +73,19 @@ struct Shared {
     settings: Settings,
     embedded: Option<Activity>,
     metrics: Metrics,
-    /// Permits for requests about tables.
-    running: Arc<Semaphore>,
+    /// Requests about tables that are being answered.
+    requests: Shares,
+    /// Answers that are being streamed.
+    streams: Shares,
     primary_keys: Recent<String>,
     indexes: Recent<Arc<Indexes>>,
-    /// Permits for live queries.
-    feeds: Arc<Semaphore>,
     /// Work that goes on though nobody may be waiting for it any more.
     kept: Kept,
+    /// Live queries.
+    feeds: Shares,
+    /// Answers in memory, in KiB.
+    answers: Shares,
+    outage: Outage,
     stop: watch::Sender<bool>,
 }
 
@@ -85,13 +97,17 @@ impl App {
 
     /// The same over a database in this process, whose figures are then among the metrics.
     pub fn with_embedded(settings: Settings, database: Database, embedded: Option<Activity>) -> Self {
+        let shares = |total| Shares::new(total, settings.limits.client_share);
         let shared = Shared {
             database,
             embedded,
             metrics: Metrics::new(),
-            running: permits(settings.limits.requests),
-            feeds: permits(settings.limits.feeds),
             kept: Kept::new(settings.limits.requests),
+            requests: shares(settings.limits.requests),
+            streams: shares(settings.limits.streams),
+            feeds: shares(settings.limits.feeds),
+            answers: shares(usize::try_from(settings.limits.answers >> 10).unwrap_or(usize::MAX)),
+            outage: Outage::default(),
             stop: watch::Sender::new(false),
             settings,
             primary_keys: Recent::new(PRIMARY_KEYS_LAST),
@@ -114,10 +130,33 @@ impl App {
         }
     }
 
-    /// The right to serve one more live query.
-    pub(crate) fn feed(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let permit = Arc::clone(&self.shared.feeds).try_acquire_owned();
-        permit.map_err(|_| Error::TooManyFeeds(self.limits().feeds))
+    /// Returns the right to answer one more request about tables, for as long as it is held.
+    pub(crate) fn request(&self, client: Option<Client>) -> Result<Share, Error> {
+        self.shared.requests.take(client).map_err(|taken| match taken {
+            Taken::All(limit) => Error::TooManyRequests { limit },
+            Taken::Share(limit) => Error::ShareUsedUp { limit },
+        })
+    }
+
+    /// Returns the right to stream one more answer, for as long as it is held.
+    pub(crate) fn stream(&self, client: Option<Client>) -> Result<Share, Error> {
+        self.shared.streams.take(client).map_err(|taken| match taken {
+            Taken::All(limit) => Error::TooManyStreams(limit),
+            Taken::Share(limit) => Error::ShareUsedUp { limit },
+        })
+    }
+
+    /// Returns the right to serve one more live query, for as long as it is held.
+    pub(crate) fn feed(&self, client: Option<Client>) -> Result<Share, Error> {
+        self.shared.feeds.take(client).map_err(|taken| match taken {
+            Taken::All(limit) => Error::TooManyFeeds(limit),
+            Taken::Share(limit) => Error::ShareUsedUp { limit },
+        })
+    }
+
+    /// Returns a scale for an answer that is made in memory.
+    pub(crate) fn scale(&self, client: Option<Client>) -> Scale {
+        Scale::new(self.shared.answers.nothing(client), self.limits())
     }
 
     /// Has work done to its end, even if nobody waits for it any more. Fails if there is too much of that already.
@@ -151,15 +190,15 @@ impl App {
         &self.shared.metrics
     }
 
+    /// The outage of the database that is going on, if there is one.
+    fn outage(&self) -> &Outage {
+        &self.shared.outage
+    }
+
     /// All figures, as Prometheus reads them.
     pub(crate) fn figures(&self) -> Result<String, Error> {
         let text = self.metrics().text(self.database().stats(), self.shared.embedded.as_ref());
         text.map_err(|error| Error::Internal(error.to_string()))
-    }
-
-    /// The permits to answer requests.
-    pub(crate) fn running(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.shared.running)
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -221,10 +260,6 @@ pub fn routes(app: App) -> impl Filter<Extract = (impl Reply + use<>,), Error = 
     // The pass ends with the answer.
     let answered = gate::gate(&app).and(resources).map(|_pass, response| response).recover(recover).unify();
     layer::observed(&app, answered)
-}
-
-fn permits(count: usize) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)))
 }
 
 impl fmt::Debug for App {

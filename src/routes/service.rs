@@ -18,6 +18,8 @@ use warp::hyper::body::{Body, Bytes};
 use super::etag::encoded;
 use super::head::Head;
 use super::layer::Witness;
+use super::paced::{Arriving, paced};
+use super::scale::Weight;
 use super::{App, routes};
 use crate::error::Error;
 
@@ -28,7 +30,8 @@ const COMPRESSED: u64 = 1024;
 /// The whole API, for a server to serve. Answers come compressed (gzip or brotli) to who accepts that.
 ///
 /// A request that takes longer than `limits.request_time`, its body included, is given up where it stands and answered by a
-/// problem document.
+/// problem document. So is one whose body arrives too slowly (`limits.body_pause`). An answer whose reader leaves it lying for
+/// `limits.send_time` is broken off.
 pub fn service<B>(
     app: App,
 ) -> impl Service<
@@ -44,7 +47,8 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let limit = app.limits().request_time;
+    let limits = app.limits();
+    let (limit, pause, send_time) = (limits.request_time, limits.body_pause, limits.send_time);
     let routes = warp::service(routes(app.clone()));
     let in_time = service_fn(move |mut request: Request<B>| {
         let head = Head::of(&request);
@@ -55,6 +59,7 @@ where
             let refused = witness.answer(Error::BadRequest(reason.to_owned()));
             return ready(Ok::<_, Infallible>(refused)).boxed();
         }
+        let request = request.map(|body| Arriving::new(body, pause));
         let answer = timeout(limit, routes.clone().call(request)).map(move |outcome| {
             Ok::<_, Infallible>(match outcome {
                 Ok(Ok(response)) => response,
@@ -65,7 +70,12 @@ where
         answer.boxed()
     });
     let worth_it = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED));
-    CompressionLayer::new().compress_when(worth_it).layer(in_time).map_response(compressed)
+    let answers = CompressionLayer::new().compress_when(worth_it).layer(in_time).map_response(compressed);
+    // Outermost, so that a reader that stalls holds neither what an answer is made of nor what compresses it.
+    answers.map_response(move |mut response: Response<_>| {
+        let weight = response.extensions_mut().remove::<Weight>();
+        response.map(|body| paced(body, send_time, weight))
+    })
 }
 
 /// Says in the tag of what comes compressed that it does, and of all that has a tag that it might.

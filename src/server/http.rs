@@ -16,24 +16,52 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 use tower::{Service, ServiceExt};
 use warp::http::{Request, Response};
 use warp::hyper::body::{Body, Incoming};
 
+use crate::settings::Limits;
+use crate::shares::{Client, Shares};
+
 /// How long a client may take for the head of a request, counted from when it connects or got its last answer.
-pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait when the process has run out of file descriptors or the like.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// How often it is told that clients are turned away.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
+/// How many file descriptors are kept for the database, its files and the log.
+const RESERVED: u64 = 768;
 /// How often a connection that is idle is asked whether its client is still there, over HTTP/2.
 const PING: Duration = Duration::from_secs(30);
 
-/// Serves until `stop` is done, then lets the requests that run finish. Clients whose next request doesn't begin within
-/// `patience` are disconnected.
+/// What clients may do to the connections that they are taken in by.
+pub(super) struct Patience {
+    /// How long the head of a request may take, counted from when the client connects or got its last answer.
+    pub(super) head: Duration,
+    /// How long what is written may go unread.
+    pub(super) send: Duration,
+    /// How many may be connected.
+    pub(super) connections: Shares,
+}
+
+impl Patience {
+    /// Bounds clients as the settings say, and to what the process can have open beside them.
+    pub(super) fn new(limits: &Limits, descriptors: Option<u64>) -> Self {
+        let rest = descriptors.map_or(u64::MAX, |all| all.saturating_sub(RESERVED).max(all / 4));
+        let connections = limits.connections.min(usize::try_from(rest).unwrap_or(usize::MAX));
+        let connections = Shares::new(connections, limits.client_share);
+        Patience { head: HEAD_TIMEOUT, send: limits.send_time, connections }
+    }
+}
+
+/// Serves until `stop` is done, then lets the requests that run finish. Clients that are too slow with a request's head, or
+/// don't read their answers, are disconnected; so is at once who would be one too many.
 pub(super) async fn serve<S, B>(
     listener: TcpListener,
     service: S,
-    patience: Duration,
+    patience: Patience,
     stop: impl Future<Output = ()>,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -43,17 +71,18 @@ pub(super) async fn serve<S, B>(
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let mut http = Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(patience);
+    http.http1().timer(TokioTimer::new()).header_read_timeout(patience.head);
     http.http2().timer(TokioTimer::new()).keep_alive_interval(PING);
     let open = GracefulShutdown::new();
+    let mut turned_away = TurnedAway::default();
     let mut stop = pin!(stop);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = &mut stop => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, client) = match accepted {
+            Ok((stream, peer)) => (stream, Client::from(peer.ip())),
             Err(error) if is_clients(&error) => continue,
             Err(error) => {
                 log::error!("Could not accept a connection: {error}");
@@ -61,20 +90,30 @@ pub(super) async fn serve<S, B>(
                 continue;
             }
         };
+        let Ok(share) = patience.connections.take(Some(client)) else {
+            turned_away.tell();
+            continue;
+        };
         // Hyper's own timeout starts with the first bytes, once it knows which version of HTTP they are.
         let begun = Arc::new(AtomicBool::new(false));
         let service = service.clone().map_request({
             let begun = Arc::clone(&begun);
-            move |request: Request<Incoming>| {
+            move |mut request: Request<Incoming>| {
                 begun.store(true, Ordering::Relaxed);
+                request.extensions_mut().insert(client);
                 request
             }
         });
-        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(patience.send));
+        let stream = TokioIo::new(Box::pin(stream));
+        let connection = http.serve_connection(stream, TowerToHyperService::new(service));
         let connection = open.watch(connection.into_owned());
+        let head_time = patience.head;
         tokio::spawn(async move {
+            let _share = share;
             let mut connection = pin!(connection);
-            let ended = match timeout(patience, &mut connection).await {
+            let ended = match timeout(head_time, &mut connection).await {
                 Ok(ended) => ended,
                 Err(_) if !begun.load(Ordering::Relaxed) => return,
                 Err(_) => connection.await,
@@ -86,6 +125,23 @@ pub(super) async fn serve<S, B>(
     }
     drop(listener);
     open.shutdown().await;
+}
+
+/// Clients that were one too many, told now and then rather than one by one.
+#[derive(Default)]
+struct TurnedAway {
+    count: u64,
+    told: Option<Instant>,
+}
+
+impl TurnedAway {
+    fn tell(&mut self) {
+        self.count += 1;
+        if self.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+            log::warn!("{} clients were disconnected: more are connected than may be.", self.count);
+            *self = TurnedAway { count: 0, told: Some(Instant::now()) };
+        }
+    }
 }
 
 /// Whether only the connection that would have been accepted has failed.
@@ -109,6 +165,7 @@ mod tests {
             sleep(thinks).await;
             "here"
         });
+        let patience = Patience { head: patience, ..Patience::new(&Limits::default(), None) };
         let serving = serve(listener, warp::service(routes), patience, std::future::pending());
         let client = async {
             let mut client = TcpStream::connect(addr).await.unwrap();

@@ -1,6 +1,7 @@
-//! Who may use the service: users of the database or anybody, and pages of which origins.
+//! Who may use the service: users of the database or anybody, pages of which origins, and by which names.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// Whose database account a request uses.
@@ -21,6 +22,76 @@ pub enum Cors {
     List(Vec<String>),
     /// All.
     Any,
+}
+
+/// By which names the service may be asked, as in the `Host` header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// By IP addresses, below `localhost`, and by names without a dot, none of which a page of others can have for its
+    /// name; and by these names.
+    Local(Vec<String>),
+    /// By whichever name leads here.
+    Any,
+}
+
+impl Named {
+    /// Returns whether a host, which may come with a port, is one of them.
+    ///
+    /// ```
+    /// use warp_reql::settings::Named;
+    ///
+    /// let named: Named = "local".parse().unwrap();
+    /// assert!(named.has("localhost:8000") && named.has("[::1]:8000"));
+    /// assert!(!named.has("evil.example"));
+    /// ```
+    pub fn has(&self, host: &str) -> bool {
+        let Named::Local(names) = self else { return true };
+        let name = without_port(host).to_ascii_lowercase();
+        let name = name.strip_suffix('.').unwrap_or(&name);
+        let is_local = !name.is_empty() && !name.contains(['.', ':']) || name.ends_with(".localhost");
+        is_local || is_address(name) || names.iter().any(|own| own == name)
+    }
+}
+
+/// Takes the port off a host, which in an IPv6 address stands behind brackets.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|c| c.is_ascii_digit()) && !name.ends_with(':') => name,
+        _ => host,
+    }
+}
+
+fn is_address(name: &str) -> bool {
+    let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.parse::<IpAddr>().is_ok()
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Named::Any => f.write_str("any"),
+            Named::Local(names) if names.is_empty() => f.write_str("local"),
+            Named::Local(names) => f.write_str(&names.join(", ")),
+        }
+    }
+}
+
+impl FromStr for Named {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let names: Vec<_> = text.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
+        let is_name = |name: &String| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c))
+        };
+        match names.as_slice() {
+            [name] if name == "any" => Ok(Named::Any),
+            names if names.iter().all(is_name) => {
+                Ok(Named::Local(names.iter().filter(|name| *name != "local").cloned().collect()))
+            }
+            _ => Err("\"any\", \"local\", or names such as \"a.example, b.example\""),
+        }
+    }
 }
 
 impl fmt::Display for Auth {

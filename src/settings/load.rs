@@ -80,7 +80,7 @@ impl Loaded {
         let built_in = |key| self.origin(key) == Origin::BuiltIn;
         let (level, page, standby) =
             (built_in("log_level"), built_in("limits.page"), built_in("rdb.standby"));
-        let feeds = built_in("limits.feeds");
+        let (feeds, streams) = (built_in("limits.feeds"), built_in("limits.streams"));
         let settings = &mut self.settings;
         if level {
             settings.log_level = Settings::level_for(settings.debug);
@@ -95,6 +95,9 @@ impl Loaded {
         }
         if feeds {
             settings.limits.feeds = settings.rdb.max_connections / 2;
+        }
+        if streams {
+            settings.limits.streams = settings.rdb.max_connections / 4;
         }
     }
 

@@ -7,6 +7,7 @@ mod access;
 mod env;
 mod error;
 mod file;
+mod limits;
 mod load;
 mod names;
 mod origin;
@@ -22,9 +23,10 @@ use std::time::Duration;
 use log::LevelFilter;
 use serde::{Deserialize, Serialize};
 
-pub use access::{Auth, Cors};
+pub use access::{Auth, Cors, Named};
 pub use error::SettingsError;
 pub use file::FILE_NAME;
+pub use limits::Limits;
 pub use load::{LoadOptions, Loaded};
 pub(crate) use names::{NAME_MAX, is_name, is_new_name};
 pub use origin::Origin;
@@ -70,6 +72,11 @@ pub struct Settings {
     /// `"https://a.example, http://localhost:3000"`. Default `"off"`.
     #[serde(with = "units::text")]
     pub cors: Cors,
+    /// By which names the service may be asked with `auth = "none"`: `"any"`, `"local"` (IP addresses, names without a dot), or
+    /// more names beside those, such as `"api.example.net"`. A page whose name was made to lead to this machine (DNS
+    /// rebinding) is kept out so. Development: `"local"`; otherwise `"any"`.
+    #[serde(with = "units::text")]
+    pub hosts: Named,
     /// Whether `PUT`, `PATCH` and `DELETE` of one document need a condition (`If-Match` or `If-None-Match`), so that nobody
     /// overwrites what they haven't seen. Default `false`.
     pub require_match: bool,
@@ -79,42 +86,6 @@ pub struct Settings {
     pub rdb: Rdb,
     /// Tables that are made at start-up if they are missing. Default: none.
     pub tables: Vec<TableSpec>,
-}
-
-/// Bounds on what a request may ask for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
-    /// The longest body of a request that carries one document, in bytes. Default 1 MiB.
-    #[serde(with = "units::size")]
-    pub body: u64,
-    /// The longest body of a bulk insert, in bytes. Default 64 MiB.
-    #[serde(with = "units::size")]
-    pub bulk_body: u64,
-    /// How many documents a page holds when the request doesn't say. Default 100.
-    pub page: usize,
-    /// How many documents a page may hold. Default 1000.
-    pub page_max: usize,
-    /// How many documents a request may skip by `offset`. Default 10,000.
-    pub offset_max: usize,
-    /// The longest path and query of a URL together, in bytes. Default 8 KiB.
-    #[serde(with = "units::size")]
-    pub url: u64,
-    /// How long the names and values of a request's headers may be together, in bytes. Default 16 KiB.
-    #[serde(with = "units::size")]
-    pub headers: u64,
-    /// How many requests about tables may be answered at once; one more is turned away at once. Default 1024.
-    pub requests: usize,
-    /// How long a request may take from the end of its head to the head of its answer, its body included. Long enough for
-    /// a bulk insert over a slow line; a single query is bounded by [`Rdb::query_timeout`]. Default 5 min.
-    #[serde(with = "units::duration")]
-    pub request_time: Duration,
-    /// How many live queries may be served at once; 0 serves none. Each holds one of `rdb.max_connections`. Default: half of
-    /// those, so that as many are left for requests; 128 if they too are built in.
-    pub feeds: usize,
-    /// How many changes wait in the database for a client that reads slowly; beyond them it gets a `gap` event instead.
-    /// Default 10,000.
-    pub feed_queue: u32,
 }
 
 impl Settings {
@@ -135,6 +106,7 @@ impl Settings {
             auth: Auth::None,
             allow_anonymous: false,
             cors: Cors::Off,
+            hosts: if development { Named::Local(Vec::new()) } else { Named::Any },
             require_match: false,
             limits: Limits::default(),
             rdb: Rdb { host: hosts, ..Rdb::default() },
@@ -158,23 +130,5 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings::built_in(DEVELOPMENT)
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            body: 1 << 20,
-            bulk_body: 64 << 20,
-            page: 100,
-            page_max: 1000,
-            offset_max: 10_000,
-            url: 8 << 10,
-            headers: 16 << 10,
-            requests: 1024,
-            request_time: Duration::from_secs(300),
-            feeds: 128,
-            feed_queue: 10_000,
-        }
     }
 }

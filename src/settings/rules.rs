@@ -43,6 +43,7 @@ const RULES: &[Rule] = &[
     rule("cors", "\"off\", \"any\", or origins such as \"https://a.example, http://localhost:3000\"", |_| {
         true
     }),
+    rule("hosts", "\"any\", \"local\", or names such as \"a.example, b.example\"", |_| true),
     rule("require_match", "true or false", |_| true),
     rule("limits", "a table", |_| true),
     rule("limits.body", SIZE, |s| is_size(s.limits.body)),
@@ -62,6 +63,19 @@ const RULES: &[Rule] = &[
     rule("limits.request_time", TIMEOUT, |s| is_timeout(s.limits.request_time)),
     rule("limits.feeds", "a whole number from 0 to `rdb.max_connections`", |s| {
         s.limits.feeds <= s.rdb.max_connections
+    }),
+    rule("limits.streams", "a whole number from 0 to `rdb.max_connections`", |s| {
+        s.limits.streams <= s.rdb.max_connections
+    }),
+    rule("limits.connections", "a whole number from 1 to 1000000", |s| {
+        (1..=1_000_000).contains(&s.limits.connections)
+    }),
+    rule("limits.client_share", "a percentage from 1 to 100", |s| (1..=100).contains(&s.limits.client_share)),
+    rule("limits.body_pause", TIMEOUT, |s| is_timeout(s.limits.body_pause)),
+    rule("limits.send_time", TIMEOUT, |s| is_timeout(s.limits.send_time)),
+    rule("limits.answer", SIZE, |s| is_size(s.limits.answer)),
+    rule("limits.answers", "a size from `limits.answer` to 1 TiB, such as \"256MiB\"", |s| {
+        (s.limits.answer..=1 << 40).contains(&s.limits.answers)
     }),
     rule("limits.feed_queue", "a whole number from 1 to 1000000", |s| {
         (1..=1_000_000).contains(&s.limits.feed_queue)

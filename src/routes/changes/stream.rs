@@ -7,7 +7,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
-use tokio::sync::OwnedSemaphorePermit;
 use warp::http::Method;
 use warp::http::header::{CACHE_CONTROL, HeaderName};
 use warp::reply::{Reply, Response};
@@ -17,6 +16,7 @@ use super::event::{Row, named, reset};
 use crate::conn::{Conn, Rows};
 use crate::error::{Answered, Error, Problem};
 use crate::routes::answer::with_header;
+use crate::shares::Share;
 
 /// How long a client waits before it comes again.
 const RETRY: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ pub(super) struct Feed {
     ended: bool,
     subscriber: Subscriber,
     /// Given back after the connection is closed, since fields are dropped in their order.
-    _permit: OwnedSemaphorePermit,
+    _share: Share,
 }
 
 /// Whom a stream is for. The outermost layer, which alone knows, fills it in when it sees the response.
@@ -65,14 +65,9 @@ impl Subscriber {
 
 impl Feed {
     /// A feed whose first row has come already. `returns` is whether the client was here before.
-    pub(super) fn new(
-        rows: Rows<Conn, Row>,
-        first: Row,
-        returns: bool,
-        permit: OwnedSemaphorePermit,
-    ) -> Self {
+    pub(super) fn new(rows: Rows<Conn, Row>, first: Row, returns: bool, share: Share) -> Self {
         let first = [reset().filter(|_| returns), first.into_event()];
-        Feed { rows, first, id: 0, ended: false, subscriber: Subscriber::default(), _permit: permit }
+        Feed { rows, first, id: 0, ended: false, subscriber: Subscriber::default(), _share: share }
     }
 
     /// The answer, which ends when `stopped` is done.

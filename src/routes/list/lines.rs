@@ -13,12 +13,16 @@ use super::super::body::PSEUDO_TYPE;
 use crate::conn::Conn;
 use crate::error::Error;
 use crate::query::term::Term;
+use crate::shares::Share;
 
 /// Any stream of lines.
 type AnyLines = Pin<Box<dyn Stream<Item = Result<String, Error>> + Send>>;
 
 /// The lines of a result. The mutex is never locked; it makes the stream `Sync`, which warp wants of bodies.
-pub(super) struct Lines(Mutex<AnyLines>);
+pub(super) struct Lines {
+    lines: Mutex<AnyLines>,
+    share: Option<Share>,
+}
 
 /// Begins to read the results of queries, one after another. The first row tells whether there is a result at all: until
 /// then the status can still say so.
@@ -40,7 +44,12 @@ pub(super) async fn begin(conn: Conn, queries: Vec<Term>) -> Result<Lines, Error
 
 impl Lines {
     fn new(lines: impl Stream<Item = Result<String, Error>> + Send + 'static) -> Self {
-        Lines(Mutex::new(Box::pin(lines)))
+        Lines { lines: Mutex::new(Box::pin(lines)), share: None }
+    }
+
+    /// Holds a share for as long as the lines go on.
+    pub(super) fn holding(self, share: Share) -> Self {
+        Lines { share: Some(share), ..self }
     }
 }
 
@@ -48,7 +57,11 @@ impl Stream for Lines {
     type Item = Result<String, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll_next(cx)
+        let line = self.lines.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll_next(cx);
+        if matches!(line, Poll::Ready(None)) {
+            self.share = None;
+        }
+        line
     }
 }
 

@@ -22,9 +22,10 @@ use crate::settings::{Auth, Settings};
 
 const PROBLEM: &str = "application/problem+json";
 /// What can go wrong with any request.
-const ANY: [Code; 8] = [
+const ANY: [Code; 9] = [
     Code::BadRequest,
     Code::BadParameter,
+    Code::ForeignHost,
     Code::NotAcceptable,
     Code::UrlTooLong,
     Code::HeadersTooLarge,
@@ -33,11 +34,12 @@ const ANY: [Code; 8] = [
     Code::RequestTimeout,
 ];
 /// What can go wrong when the database is asked.
-const DATA: [Code; 9] = [
+const DATA: [Code; 10] = [
     Code::BadName,
     Code::NoSuchTable,
     Code::NoSuchDatabase,
     Code::TooManyRequests,
+    Code::ShareUsedUp,
     Code::DatabaseError,
     Code::DatabaseUnreachable,
     Code::ConnectionsExhausted,
@@ -47,9 +49,9 @@ const DATA: [Code; 9] = [
 /// What can go wrong with the user.
 const USER: [Code; 2] = [Code::Unauthorized, Code::Forbidden];
 /// What can go wrong with a body.
-const BODY: [Code; 3] = [Code::BadJson, Code::BodyTooLarge, Code::UnsupportedMediaType];
+const BODY: [Code; 4] = [Code::BadJson, Code::BodyTooSlow, Code::BodyTooLarge, Code::UnsupportedMediaType];
 /// What can go wrong with a write.
-const WRITE: [Code; 2] = [Code::Refused, Code::OutcomeUnknown];
+const WRITE: [Code; 3] = [Code::ForeignOrigin, Code::Refused, Code::OutcomeUnknown];
 /// What can go wrong with a change of one document.
 const CHANGE: [Code; 2] = [Code::PreconditionFailed, Code::PreconditionRequired];
 
@@ -259,7 +261,8 @@ fn documents(settings: &Settings) -> Vec<Op> {
                     .header("Link", said("The next page, if there is one."))
                     .header("X-Total-Count", said("The number of documents in the whole result.")),
             )
-            .problems(&[Code::QueryLogic, Code::NoSuchIndex, Code::ResourceLimit, Code::Refused]),
+            .problems(&[Code::QueryLogic, Code::NoSuchIndex, Code::ResourceLimit, Code::Refused])
+            .problems(&[Code::AnswerTooLarge, Code::AnswersExhausted, Code::StreamsExhausted]),
         op(HttpMethod::Post, path, "createDocuments", "Create a document, or many")
             .takes([name("table"), header("Prefer", bulk), idempotency_key()])
             .body(sent(&[JSON], one_or_many()).content(NDJSON, lines()).build())
