@@ -15,9 +15,9 @@ const MAX_LENGTH: usize = 256 << 20;
 
 /// How deep arrays and objects may lie in each other in a document, itself included.
 ///
-/// Readers of JSON have limits, and a document beyond them would spoil every list that it is in. The strictest that are in use
-/// take 128 levels, of which an answer needs some around the document; MongoDB's limit is 100 too.
-pub const MAX_DEPTH: usize = 100;
+/// RethinkDB stores documents of 500 levels, and the JSON readers of its drivers take about a thousand. Beyond that a document
+/// would spoil every list that it is in.
+pub const MAX_DEPTH: usize = 512;
 
 /// The bytes of a value. Fails for `minval` and `maxval`, which can't be stored.
 pub fn value(datum: &Datum) -> Result<Vec<u8>> {
