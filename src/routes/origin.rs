@@ -70,7 +70,7 @@ mod tests {
             ("GET", "evil.example", "", "foreign-host"),
             ("GET", "127.0.0.1.evil.example:8000", "", "foreign-host"),
             ("GET", "[::1]:8000", "", "ok"),
-            ("GET", "", "", "foreign-host"),
+            ("GET", "", "", "ok"),
             ("GET", "warp-reql:8000", "", "ok"),
             ("GET", "LocalHost.", "", "ok"),
         ] {

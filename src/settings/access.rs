@@ -48,7 +48,7 @@ impl Named {
         let Named::Local(names) = self else { return true };
         let name = without_port(host).to_ascii_lowercase();
         let name = name.strip_suffix('.').unwrap_or(&name);
-        let is_local = !name.is_empty() && !name.contains(['.', ':']) || name.ends_with(".localhost");
+        let is_local = !name.contains(['.', ':']) || name.ends_with(".localhost");
         is_local || is_address(name) || names.iter().any(|own| own == name)
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 pub use home::Home;
 use reql_embedded::Server;
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -178,9 +179,12 @@ pub async fn raw(addr: SocketAddr, request: &[u8]) -> Vec<u8> {
     answer
 }
 
-/// The JSON of a response.
+/// The JSON of a response, however deep.
 pub fn body(response: &Response<Bytes>) -> Value {
-    serde_json::from_slice(response.body()).unwrap_or_else(|error| panic!("{error}: {:?}", response.body()))
+    let mut json = serde_json::Deserializer::from_slice(response.body());
+    json.disable_recursion_limit();
+    let value = Value::deserialize(&mut json).and_then(|value| json.end().map(|()| value));
+    value.unwrap_or_else(|error| panic!("{error}: {:?}", response.body()))
 }
 
 /// A header of a response; empty if there is none.

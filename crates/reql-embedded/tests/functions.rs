@@ -234,7 +234,7 @@ fn former_forms_are_understood() {
     let field = "[69,[[2,[[1,-19]],{}],[31,[[10,[[1,-19]],{}],[1,\"a\"]],{}]],{}]";
     let other = "[69,[[2,[[1,1]],{}],[35,[[13,[],{}],[3,[],{\"b\":[1,true]}]],{}]],{}]";
     let field_now = "[31,[[10,[[1,-19,0]],0],[1,\"a\",0]],0]";
-    let other_now = "[35,[[13,[],8],[3,{\"b\":[1,true,10]},9]],7]";
+    let other_now = "[35,[[13,[],0],[3,{\"b\":[1,true,0]},0]],0]";
     for (name, source, now) in [("field", field, field_now), ("other", other, other_now)] {
         let spec = IndexSpec { name: name.into(), source: source.into(), multi: false, geo: false };
         target.0.store.table("test", "t").unwrap().create_index(spec, false).unwrap();
@@ -256,7 +256,7 @@ fn former_forms_are_understood() {
     target.get(&json!([189, [table, binary(format!("$reql_write_hook_function${hook}").as_bytes())]]));
     let shown = target.get(&json!([190, [table]]));
     assert_eq!(shown["query"], "setWriteHook(function(var1, var2, var3) { return var3; })");
-    assert_eq!(terms(&shown["function"]), "[10,[[1,3,9]],8]");
+    assert_eq!(terms(&shown["function"]), "[10,[[1,3,0]],0]");
     target
         .0
         .store
