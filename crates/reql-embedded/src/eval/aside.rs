@@ -9,9 +9,9 @@ use tempfile::SpooledTempFile;
 use crate::datum::{Datum, pack, packed};
 use crate::error::{Error, Result};
 
-/// How many bytes are kept in memory.
+/// The number of bytes that are kept in memory.
 const IN_MEMORY: usize = 4 << 20;
-/// How many are written and read in one go.
+/// The number of bytes that are written and read at a time.
 const BUFFER: usize = 64 << 10;
 
 /// Values being put aside.
@@ -21,7 +21,8 @@ pub struct Aside(BufWriter<SpooledTempFile>);
 pub struct Taken(BufReader<SpooledTempFile>);
 
 impl Aside {
-    /// Nothing yet. What is too much for the memory goes to a nameless file in the directory; without one, to no file at all.
+    /// Starts with no values. When the values exceed the limit of memory, they go to a nameless file in the
+    /// directory. Without a directory, all values stay in memory.
     pub fn new(directory: Option<&Path>) -> Self {
         let file = match directory {
             Some(directory) => tempfile::spooled_tempfile_in(IN_MEMORY, directory),

@@ -197,7 +197,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Looks at an argument that has to be of a certain type, which makes it to blame even for a row that can't be read.
+    /// Looks at an argument that must have a certain type. Because of that, the argument's term is to blame
+    /// even if a row can't be read.
     fn look_for(&mut self, index: usize) -> Result<(Cow<'a, Datum>, Bt)> {
         let bt = self.term.args().get(index).map_or(self.bt(), |arg| arg.bt);
         self.look(index).at(bt)

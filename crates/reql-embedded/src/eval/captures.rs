@@ -1,4 +1,4 @@
-//! What a function has captured: the values of the variables around it that it uses.
+//! The captures of a function: the values of the variables around it that it uses.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,12 +14,12 @@ pub struct Captures {
     pub variables: BTreeMap<i64, Datum>,
     /// The value of `r.row`, if the function uses it without binding it.
     pub implicit: Option<Datum>,
-    /// How many functions around bind `r.row`.
+    /// The number of enclosing functions that bind `r.row`.
     pub implicit_depth: u32,
 }
 
 impl Captures {
-    /// Those of what is in scope that a function uses.
+    /// Returns the bindings in scope that a function uses.
     pub fn of(func: &RawTerm, scope: &Captured) -> Captures {
         let (bindings, implicit) = scope.bindings();
         // The innermost binding of a name comes first, and counts.
@@ -40,9 +40,9 @@ impl Captures {
 struct Free {
     variables: std::collections::BTreeSet<i64>,
     implicit: bool,
-    /// How often the functions around bind a variable.
+    /// The number of times that the enclosing functions bind each variable.
     bound: HashMap<i64, usize>,
-    /// How many functions around bind `r.row`.
+    /// The number of enclosing functions that bind `r.row`.
     implicit_depth: usize,
 }
 

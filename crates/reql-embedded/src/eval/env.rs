@@ -52,7 +52,7 @@ pub struct Inner {
     wake: Arc<Wake>,
     /// Whether this is the environment in which the cursor reads them.
     is_cursor: bool,
-    /// What its profile tells, if it wants one.
+    /// The record from which the query's profile is made, if the query asks for a profile.
     trace: Option<Arc<Trace>>,
     regexes: Mutex<HashMap<Arc<str>, Regex>>,
 }
@@ -152,7 +152,8 @@ impl Env {
         self
     }
 
-    /// The environment of stored functions, which do the same whatever the options of the query are, and find no data.
+    /// Returns the environment of stored functions. They do the same whatever the options of the query are,
+    /// and they find no data.
     pub fn for_stored(&self) -> Env {
         let mut inner = Inner::clone(self);
         (inner.instance, inner.optargs, inner.limits) = (None, Vec::new(), Limits::default());
@@ -160,13 +161,13 @@ impl Env {
         Env(Arc::new(inner))
     }
 
-    /// The same environment with a profile of what is done in it.
+    /// Returns this environment with a profile of what is done in it.
     pub fn with_trace(mut self) -> Env {
         Arc::make_mut(&mut self.0).trace = Some(Arc::new(Trace::new()));
         self
     }
 
-    /// What tells the profile of what is done here, if the query wants one.
+    /// Returns the record from which the query's profile is made, if the query asks for a profile.
     #[inline]
     pub fn trace(&self) -> Option<&Trace> {
         self.trace.as_deref()
@@ -184,7 +185,7 @@ impl Env {
         self
     }
 
-    /// The same environment, in which all is read as it is at this moment.
+    /// Returns this environment with all data read as it is at this moment.
     pub fn at_this_moment(&self) -> Result<Env> {
         let view = self.store()?.view()?;
         let mut env = self.clone();

@@ -143,8 +143,8 @@ impl Candidates {
 /// The name of the term that finds rows by a shape.
 pub const GET_INTERSECTING: &str = "get_intersecting";
 
-/// The rows that intersect a shape: those of a multi index once for each of their geometries that does. The index is
-/// looked at when the first row is asked for.
+/// The rows that intersect a shape. In a multi index, a row comes once for each of its geometries that
+/// intersects the shape. The index is looked up when the first row is asked for.
 pub struct Intersecting {
     table: TableRef,
     index: Arc<str>,

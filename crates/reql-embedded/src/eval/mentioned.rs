@@ -10,7 +10,7 @@ use crate::term::TermType;
 #[derive(Debug, Default)]
 pub struct Mentioned<'a> {
     names: BTreeSet<&'a str>,
-    /// Whether there are tables whose names are not literals.
+    /// `true` if there are tables whose names are not literals.
     others: bool,
 }
 
@@ -27,7 +27,7 @@ impl<'a> Mentioned<'a> {
         Mentioned { names: BTreeSet::from([name]), others: false }
     }
 
-    /// Whether a table may be mentioned in both.
+    /// Returns whether both may mention the same table.
     pub fn may_overlap(&self, other: &Mentioned<'_>) -> bool {
         let is_none = |mentioned: &Mentioned<'_>| mentioned.names.is_empty() && !mentioned.others;
         !is_none(self)

@@ -50,8 +50,8 @@ impl Order {
         Keyed { row, keys: self.0.iter().map(|_| OnceCell::new()).collect() }
     }
 
-    /// Tells whether a row comes before another one. Functions are called once for each row, as far as they are
-    /// needed.
+    /// Tells whether a row comes before another one. Each function is called at most once for each row, and
+    /// only if its result is needed.
     pub fn is_less(&self, env: &Env, a: &Keyed, b: &Keyed) -> Result<bool> {
         for (at, criterion) in self.0.iter().enumerate() {
             let (a, b) = (criterion.key(env, a, at)?, criterion.key(env, b, at)?);
@@ -73,7 +73,8 @@ impl Order {
 }
 
 impl Criterion {
-    /// The value that the row is ordered by here. Nothing comes before anything: a row without the field is first.
+    /// Returns the value that the row is ordered by under this criterion, or `None` for a row without the
+    /// field. `None` is less than any value, so such a row comes first in ascending order.
     fn key<'a>(&self, env: &Env, keyed: &'a Keyed, at: usize) -> Result<&'a Option<Datum>> {
         let cell = &keyed.keys[at];
         if cell.get().is_none() {

@@ -1,7 +1,8 @@
-//! Profiles: what a query has done, and how long that took, in the shape that RethinkDB gives it (`profile.cc`).
+//! Profiles: what a query has done, and how long that took, in RethinkDB's format (`profile.cc`).
 //!
-//! Terms are told one inside the other. Once rows flow, what is evaluated for each of them is not told, only how many
-//! rows there were and how long they took on average.
+//! The entry of a term contains the entries of the terms evaluated in it. Once rows flow, the terms that are
+//! evaluated for each row get no entries. The profile then tells only the number of rows and the mean time
+//! that each took.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
@@ -10,24 +11,25 @@ use std::time::{Duration, Instant};
 use crate::datum::{Datum, json};
 use crate::term::TermType;
 
-/// How many things one answer tells at most.
+/// The number of events after which the profile of one answer takes in no further terms or work.
 const MAX_EVENTS: usize = 10_000;
 
-/// How many kinds of work there are.
+/// The number of kinds of [`Work`].
 const KINDS_OF_WORK: usize = 8;
 
-/// What is known so far of the answer that is being made.
+/// A record of what has been done so far for the answer that is being made.
 #[derive(Debug)]
 pub struct Trace(Mutex<Log>);
 
 #[derive(Debug)]
 struct Log {
-    /// Who evaluates. Others, which help with rows or write them, are not told of.
+    /// The thread that evaluates the query. Other threads, which help with rows or write them, are not
+    /// recorded.
     thread: ThreadId,
     events: Vec<Event>,
     /// The terms that are being evaluated, and the query around them.
     levels: Vec<Level>,
-    /// How much is going on that is not told.
+    /// The number of terms and jobs in progress that keep what is done inside them out of the profile.
     hidden: usize,
 }
 
@@ -42,11 +44,11 @@ enum Event {
 struct Level {
     /// Where its event is.
     start: usize,
-    /// Whether rows flow in it.
+    /// `true` once rows have been read at this level.
     flows: bool,
 }
 
-/// What a term does apart from evaluating its arguments.
+/// Work that a term does apart from evaluating its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
     /// Gets a row by its key.
@@ -158,7 +160,8 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// It is a part of what the next row or the one before takes.
+    /// Marks the work as a part of what the next row or the previous one takes. Its time is added, but it
+    /// counts as no row of its own.
     #[must_use]
     pub fn besides(mut self) -> Self {
         self.samples = 0;

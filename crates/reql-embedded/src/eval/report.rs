@@ -1,4 +1,4 @@
-//! What a write says of its rows, in the order in which they came.
+//! The report of a write on its rows, in the order in which they came.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ use crate::storage::Outcome;
 /// The row that a write saw, for reports of failures.
 pub(super) type Seen = Arc<Mutex<Datum>>;
 
-/// What it takes to tell what came of each row.
+/// The data needed to tell the outcome for each row.
 pub(super) struct Report {
     env: Env,
     rows: Vec<Reported>,
@@ -42,8 +42,8 @@ impl Report {
         self.rows.push(Reported::Tried { seen, hides_failure });
     }
 
-    /// Counts the rows by what came of those that were tried. Those that weren't are counted first, and shown even where other
-    /// failures are not; if none was tried, only the first of them is shown.
+    /// Counts the rows by their outcomes. Rows that were refused without being tried are counted first, and
+    /// shown even where other failures are not. If no row was tried, only the first refused one is shown.
     pub(super) fn of(self, outcomes: Vec<Result<Outcome>>) -> Result<Stats> {
         let Report { env, rows, shown } = self;
         let mut stats = Stats::empty();
@@ -101,7 +101,7 @@ fn count(
     Ok(())
 }
 
-/// How a row that could not be written is shown.
+/// Returns the change that shows a row that could not be written.
 fn failure(error: &Error, old: Datum) -> Datum {
     Datum::object([("old_val", old.clone()), ("new_val", old), ("error", Datum::str(error.message()))])
 }

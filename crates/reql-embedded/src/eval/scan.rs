@@ -1,7 +1,7 @@
 //! Reading the rows of tables.
 //!
-//! As in RethinkDB, the first row is when somebody asks who may read, whether there is such an index, and what the
-//! bounds are like: a sequence that nobody reads is not looked at.
+//! As in RethinkDB, the permission to read, the index and the bounds are checked when the first row is read.
+//! A sequence that nobody reads is not checked.
 
 use std::sync::Arc;
 

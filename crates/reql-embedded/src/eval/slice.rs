@@ -183,7 +183,7 @@ impl TableSlice {
         Ok(TableSlice { index: Some(index), bounds: Some(bounds), ..self })
     }
 
-    /// Whether nothing can be in it, whatever is in the table.
+    /// Returns whether the slice can't have any rows, whatever is in the table.
     fn is_empty(&self) -> bool {
         self.bounds.as_ref().is_some_and(Bounds::is_empty)
     }

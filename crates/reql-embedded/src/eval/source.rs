@@ -1,11 +1,13 @@
 //! The rows that a write works on.
 //!
-//! A write must not see what it does: a row that it moves along the index by which it finds rows would come again, and rows that it
-//! adds would never end. So all its rows are read, at one moment, before the first is written. Of those that are only to be
-//! changed it takes the keys. What doesn't fit into a batch is put [aside](super::aside), so that the memory stays bounded, and
-//! the moment, which keeps pages of the file from being used again, is over when the writing begins.
+//! A write must not see its own effects. Otherwise a row that it moves along the index by which it finds rows
+//! would come again, and rows that it adds would never end. So all its rows are read, at one moment, before
+//! the first one is written. For rows that are only to be changed, just the keys are kept. Rows that don't
+//! fit into a batch are put [aside](super::aside), so that the use of memory stays bounded. A snapshot keeps
+//! pages of the file from being used again, so the snapshot of that moment is released when the writing
+//! begins.
 //!
-//! Rows that can't be of a table that is written are read as the write goes on.
+//! Rows that can't come from a table that is written are read as the write goes on.
 
 use super::aside::{Aside, Taken};
 use super::env::Env;
@@ -13,7 +15,7 @@ use super::stream::{Flow, Row, Stage, Stream};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
-/// How many rows are written in one go.
+/// The number of rows that are written at a time.
 pub const BATCH: usize = 200;
 
 /// Rows for a write.
@@ -30,7 +32,8 @@ pub enum Rows {
 }
 
 impl Rows {
-    /// Reads all rows, as they are at the moment of the environment. Where nothing may wait, they must fit into one batch.
+    /// Reads all rows, as they are at the moment of the environment. Where nothing may wait, they must fit
+    /// into one batch.
     pub fn ahead(mut rows: Stream, env: &Env) -> Result<Rows> {
         rows.check_finite()?;
         rows.check_ungrouped()?;
@@ -70,15 +73,16 @@ impl Rows {
         }
     }
 
-    /// Lets go of snapshots until the next row is asked for: a write must not wait for one that its own query holds.
+    /// Releases snapshots until the next row is asked for. A write must not wait for a snapshot that its own
+    /// query holds.
     pub fn suspend(&mut self) {
         if let Rows::Apart(rows) = self {
             rows.suspend();
         }
     }
 
-    /// Takes the rows in batches, each row changed by `prepare`, and hands them on. Where nothing may wait, it does nothing if there
-    /// is more than one batch.
+    /// Takes the rows in batches, each row changed by `prepare`, and passes each batch to `write`. Where
+    /// nothing may wait, it fails before the first `write` if there is more than one batch.
     pub fn in_batches<T>(
         mut self,
         env: &Env,

@@ -5,7 +5,7 @@
 
 use crate::error::Result;
 
-/// How many items are sorted by insertion before runs are merged.
+/// The number of items that are sorted by insertion before runs are merged.
 const CHUNK: usize = 7;
 
 /// Sorts items by `is_less`, which may fail. An order that contradicts itself does no harm.

@@ -202,8 +202,8 @@ impl TableRef {
         Ok(row?.unwrap_or_default())
     }
 
-    /// The rows with these keys, through an index or the primary key: each as often as its key is asked for. `bt` is
-    /// the term to blame for what goes wrong when they are read.
+    /// Returns the rows with these keys, through an index or the primary key. Each row comes as often as its
+    /// key is asked for. `bt` is the term to blame for what goes wrong when the rows are read.
     pub fn get_all(&self, env: &Env, keys: Vec<Datum>, index: Option<&str>, bt: Bt) -> Result<Stream> {
         let Some(path) = self.path(index) else {
             let rows = self.system_rows(env, index, |_| true)?;
@@ -239,8 +239,8 @@ impl TableRef {
         Some(Path { table: self.clone(), stored, index })
     }
 
-    /// The rows of a system table whose keys are wanted, in the order of the keys. Unlike in others, its indexes are
-    /// looked for and its rows read at once.
+    /// Returns the rows of a system table whose keys are wanted, in the order of the keys. Unlike in other
+    /// tables, the index is looked up and the rows are read at once.
     pub(super) fn system_rows(
         &self,
         env: &Env,
@@ -267,8 +267,8 @@ impl TableRef {
         hook.map(super::stored::function).transpose()
     }
 
-    /// Looks at an index that orders the rows, and at what it is asked for. RethinkDB does that where the data is, so
-    /// the whole query is to blame for what is wrong there.
+    /// Looks up an index that orders the rows, and evaluates what it is asked for. RethinkDB does that where
+    /// the data is, so the whole query is to blame for what is wrong there.
     pub fn open_index<T>(
         &self,
         env: &Env,

@@ -82,7 +82,7 @@ impl Rows {
         index.filter(|index| !self.table().is_primary(Some(index)))
     }
 
-    /// Whether there can't be any.
+    /// Returns whether there can't be any rows.
     fn is_empty(&self) -> bool {
         match self {
             Rows::Slice(slice) => slice.bounds.as_ref().is_some_and(Bounds::is_empty),
@@ -176,7 +176,8 @@ impl Watched {
         may_be_cut.then_some(Watched { limit: Some(limit), ..self })
     }
 
-    /// Whether there can't be any rows of the store among these. What their bounds are then is of no interest.
+    /// Returns whether there can't be any rows of the store among these. In that case it doesn't matter what
+    /// their bounds are.
     fn is_empty(&self) -> bool {
         let is_stored = self.table().stored().is_some();
         is_stored && self.limit.is_none() && self.rows.is_empty()

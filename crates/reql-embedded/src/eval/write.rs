@@ -111,15 +111,16 @@ pub fn insert(
     write(env, table, rows, options)
 }
 
-/// Whether a function makes the same of the same row, so that what it makes can be told from the row alone. The causes of
-/// varying answers that writes may have anyway don't count: the time is the same throughout a query.
+/// Returns whether a function always makes the same value of the same row, so that its result depends on the
+/// row alone. A dependence on the time, which writes may have anyway, doesn't count: the time is the same
+/// throughout a query.
 pub fn is_atomic(determinism: Determinism) -> bool {
     determinism.holds_despite(Determinism::CONSTANT_NOW)
 }
 
-/// Replaces the rows with these keys by what a function makes of them, and counts what came of each (`batched_replace` in
-/// RethinkDB's `val.cc`). A function that isn't atomic has to make a document: RethinkDB inserts that, and so it doesn't show the
-/// rows for which it fails either.
+/// Replaces the rows with these keys by the results of a function, and counts the outcomes (`batched_replace`
+/// in RethinkDB's `val.cc`). A function that isn't atomic has to return a document, because RethinkDB inserts
+/// that. For the same reason, the rows for which it fails are not shown.
 pub fn replace(
     env: &Env,
     table: &TableRef,
@@ -153,7 +154,7 @@ struct Row {
     key: Datum,
     encoded_key: Vec<u8>,
     is_key_generated: bool,
-    /// Whether it isn't among the rows that the answer shows if it can't be written.
+    /// `true` if the answer doesn't show this row when it can't be written.
     hides_failure: bool,
     becomes: Becomes,
 }

@@ -15,7 +15,7 @@ pub struct Query {
     pub places: Backtraces,
     /// The global options: `db`, `durability`, `array_limit` and so on.
     pub optargs: Vec<(Arc<str>, RawTerm)>,
-    /// Whether its answers come with a profile.
+    /// `true` if the answers of the query come with a profile.
     pub is_profiled: bool,
 }
 
@@ -44,8 +44,8 @@ impl Query {
         Ok(Query { term, places, optargs, is_profiled })
     }
 
-    /// Whether evaluating it probably takes microseconds, whatever the data, and needs no waiting. One that is profiled
-    /// waits for its writes, to tell how long they took.
+    /// Returns whether evaluating the query probably takes microseconds, whatever the data, and needs no
+    /// waiting. A profiled query waits for its writes, to tell how long they took.
     pub fn is_light(&self) -> bool {
         if self.is_profiled {
             return false;

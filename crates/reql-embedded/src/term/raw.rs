@@ -23,7 +23,7 @@ pub struct RawTerm {
     pub optargs: Nested<(Arc<str>, RawTerm)>,
     /// The value of a literal.
     pub datum: Option<Datum>,
-    /// How the client wrote it, for terms that are to be stored.
+    /// The form in which the client wrote the term, for terms that are to be stored.
     pub written: Option<Box<Written>>,
 }
 
@@ -32,7 +32,7 @@ pub struct RawTerm {
 struct Surroundings<'a> {
     kind: Option<TermType>,
     writes_legal: bool,
-    /// Whether what is in it may get stored.
+    /// `true` if the terms inside may get stored.
     stored: bool,
     outer: Option<&'a Surroundings<'a>>,
 }

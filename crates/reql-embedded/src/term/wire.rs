@@ -9,14 +9,14 @@ use crate::datum::{json, write_decimal, write_integer};
 use crate::error::{Bt, Error, Result};
 use crate::nested::Nested;
 
-/// How a client wrote a term, as far as that makes no difference to what it means.
+/// The form in which a client wrote a term, as far as it makes no difference to the meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
-    /// Which of its lists were there.
+    /// The lists that the term had.
     Lists {
-        /// That of the arguments.
+        /// `true` if the term had a list of arguments.
         args: bool,
-        /// That of the optional arguments.
+        /// `true` if the term had a list of optional arguments.
         optargs: bool,
     },
     /// The text of a literal that its value would not print as.
@@ -24,7 +24,7 @@ pub enum Written {
 }
 
 impl Written {
-    /// What to remember of a literal: nothing if its value tells.
+    /// Returns the form of a literal, or `None` if the literal's value tells its form.
     pub(super) fn literal(tree: Json<'_>) -> Option<Box<Written>> {
         let tells = match tree {
             Json::Null | Json::Bool(_) | Json::Str(_) | Json::Num(_, Notation::Integer) => true,
@@ -38,7 +38,7 @@ impl Written {
         String::from_utf8(text).ok().map(|text| Box::new(Written::Literal(text.into())))
     }
 
-    /// What to remember of a term with these lists.
+    /// Returns the form of a term with these lists.
     pub(super) fn lists(args: bool, optargs: bool) -> Option<Box<Written>> {
         Some(Box::new(Written::Lists { args, optargs }))
     }
@@ -169,7 +169,7 @@ fn write_tree(tree: Json<'_>, out: &mut Vec<u8>) {
     });
 }
 
-/// Whether the parser keeps an integer as one.
+/// Returns whether the parser keeps the number as an integer.
 fn fits_64_bits(value: f64) -> bool {
     (i64::MIN as f64..=u64::MAX as f64).contains(&value)
 }

@@ -30,12 +30,12 @@ impl<'a> Reader<'a> {
         Reader { rest: bytes }
     }
 
-    /// Whether all of them are read.
+    /// Returns whether all bytes have been read.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// How many are left.
+    /// Returns the number of bytes that are left to read.
     pub fn remaining(&self) -> usize {
         self.rest.len()
     }

@@ -10,7 +10,7 @@ use crate::eval::compile::compile_function;
 use crate::eval::func::Func;
 use crate::term::{RawTerm, TermType, function_as_javascript};
 
-/// How many bytes a stored function may have.
+/// The greatest size of a stored function, in bytes.
 const MAX_SIZE: usize = 4 << 20;
 
 /// The parameter of the function that an index over a field has, which RethinkDB numbers so.
@@ -25,7 +25,7 @@ pub struct StoredFunction {
     pub captures: Captures,
     /// The names of its parameters.
     pub params: Vec<i64>,
-    /// What it evaluates.
+    /// The term that it evaluates.
     pub body: RawTerm,
 }
 
@@ -150,7 +150,7 @@ impl StoredFunction {
     }
 }
 
-/// How RethinkDB wrote terms and their places over time.
+/// The formats in which RethinkDB has stored terms and their places over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Era {
     /// Both as protocol buffers, up to version 2.0.

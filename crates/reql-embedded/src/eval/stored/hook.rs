@@ -6,7 +6,7 @@ use super::{legacy, read, taken};
 use crate::datum::{Datum, json};
 use crate::error::{Error, Result};
 
-/// What tells a write hook's definition from other bytes.
+/// The prefix that distinguishes the bytes of a write hook's definition from other bytes.
 const MAGIC: &str = "$reql_write_hook_function$";
 
 /// Why a write hook must be deterministic.

@@ -53,18 +53,18 @@ impl Indexer {
     }
 }
 
-/// What tells an index's definition from other bytes.
+/// The prefix that distinguishes the bytes of an index's definition from other bytes.
 const MAGIC: &str = "$reql_index_function$";
 
 /// RethinkDB's numbers for its versions: of how it writes bytes, and of how its functions work.
 mod version {
-    /// How 2.1 wrote.
+    /// The number for the bytes that 2.1 wrote.
     pub const BYTES_OF_2_1: u8 = 6;
-    /// How 2.4 writes.
+    /// The number for the bytes that 2.4 writes.
     pub const BYTES: u8 = 9;
-    /// How 2.4 works, as it did from version 1.16 on.
+    /// The number for the way functions work in 2.4. They have worked that way since version 1.16.
     pub const REQL: u8 = 7;
-    /// How 1.16 worked.
+    /// The number for the way functions worked in 1.16.
     pub const FIRST_REQL: u8 = 2;
 }
 

@@ -7,7 +7,7 @@ use crate::eval::captures::Captures;
 use crate::eval::compile::parameters;
 use crate::term::{Backtraces, RawTerm, TermType, Written};
 
-/// Whether a stored text has this form.
+/// Returns whether a stored text has the form of former versions: JSON without places.
 pub fn is_legacy(text: &str) -> bool {
     text.starts_with('[')
 }

@@ -1,7 +1,7 @@
 //! Functions that outlive their query: those of indexes and write hooks.
 //!
-//! They are kept, shown and taken back in RethinkDB's own bytes, so that an archive of either server restores into the
-//! other. The store has them as text: those bytes in base64.
+//! They are kept, shown and taken back in RethinkDB's own bytes, so that an archive of either server restores
+//! into the other. The store has them as text: those bytes in base64.
 
 mod bytes;
 mod function;

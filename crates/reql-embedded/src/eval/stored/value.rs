@@ -83,7 +83,7 @@ fn text(reader: &mut Reader<'_>) -> Result<Arc<str>, Broken> {
     json::utf8(reader.counted()?).map(Arc::from).map_err(|_| Broken::Range)
 }
 
-/// How wide the offsets in a container are whose content has this length.
+/// Returns the width in bytes of the offsets in a container whose content has this length.
 fn width(length: usize) -> u64 {
     match length {
         0..=0xff => 1,

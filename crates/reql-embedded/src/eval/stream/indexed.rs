@@ -24,7 +24,7 @@ struct Entries {
     func: Func,
     /// Where the function is called.
     env: Env,
-    /// Whether an array has an entry for each of its elements.
+    /// `true` if an array has an entry for each of its elements.
     multi: bool,
 }
 

@@ -16,8 +16,8 @@ pub struct Merge {
     /// The next row of each stream, with the number of the stream; `None` before the first row is asked for.
     heads: Option<Heap<(Keyed, usize)>>,
     ahead: VecDeque<Datum>,
-    /// How many rows are merged at once, since nothing is done with one before all of them turned out to be
-    /// in order.
+    /// The number of rows that are merged at once. Nothing is done with any of them before all of them have
+    /// turned out to be in order.
     batch: usize,
     bt: Bt,
 }

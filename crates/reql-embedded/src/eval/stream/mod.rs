@@ -63,7 +63,7 @@ pub trait Source: Send {
         false
     }
 
-    /// What a profile tells of the reading of rows, if they are those of a table.
+    /// Returns the work that a profile records for reading these rows, if they are those of a table.
     fn work(&self) -> Option<Work> {
         None
     }
@@ -73,8 +73,8 @@ pub trait Source: Send {
         Err(Error::internal("These rows aren't read off a table."))
     }
 
-    /// Takes note of the term that is to blame from now on for what the source itself refuses: that of the last
-    /// stage.
+    /// Notes the term that is to blame from now on for what the source itself refuses. It is the term of the
+    /// last stage.
     fn blame(&mut self, _: Bt) {}
 
     /// The term to blame, where that isn't the one of the stream's last stage.
@@ -200,7 +200,7 @@ impl Stream {
         Stream::new(ArraySource::new(items.into()), bt)
     }
 
-    /// What a source makes of the rows. The same term as before is to blame.
+    /// Returns the stream that a source makes of these rows. The same term as before is to blame.
     #[must_use]
     pub fn through<S: Source + 'static>(self, source: impl FnOnce(Stream) -> S) -> Self {
         let bt = self.place();
@@ -286,8 +286,8 @@ impl Stream {
         self.source.check_transformable().at(self.bt)
     }
 
-    /// The next row with its group. An error may leave without a place: the term that reads a stream to boil it down
-    /// is to blame itself.
+    /// Returns the next row with its group. An error may be returned without a place. The term that reads a
+    /// stream to aggregate it is then to blame itself.
     pub fn next_row(&mut self, env: &Env) -> Result<Option<Row>> {
         if let Some(trace) = env.trace() {
             trace.flow();

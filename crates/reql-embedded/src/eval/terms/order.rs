@@ -57,8 +57,8 @@ fn order_by_index(call: &Call<'_>, slice: TableSlice, index: Arc<str>, order: Or
     }
     let (table, index) = (slice.table.clone(), slice.index.clone().unwrap_or_default());
     let rows = if table.is_primary(Some(&index)) {
-        // No two rows have the same primary key, so there is nothing to put in order. Like the rows of other indexes
-        // that are, these can't be followed by `changes`.
+        // No two rows have the same primary key, so there is nothing left to sort. Like the rows of other
+        // indexes, which are sorted further, these can't be followed by `changes`.
         slice.into_stream(call.env, call.bt())?.through(|rows| rows)
     } else {
         slice.into_pairs(call.env, call.bt())?.through(|pairs| SortedRuns::new(pairs, index, order))

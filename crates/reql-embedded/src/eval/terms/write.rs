@@ -116,7 +116,7 @@ fn insert(call: &mut Call<'_>) -> Result<Val> {
     Ok(tally.into_val(call))
 }
 
-/// What is to be inserted into a table: one object, or the rows of a sequence.
+/// Returns the documents to be inserted into a table: one object, or the rows of a sequence.
 fn documents(call: &mut Call<'_>, table: &TableRef) -> Result<Rows> {
     let documents = call.arg(1)?;
     let bt = documents.bt;
