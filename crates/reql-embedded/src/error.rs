@@ -151,7 +151,7 @@ impl Error {
         self.0.bt
     }
 
-    /// Whether it is the term around that one that is to blame.
+    /// Returns whether the term to blame is not [`Error::bt`] itself, but the one that it is a part of.
     pub fn is_around(&self) -> bool {
         self.0.is_around
     }

@@ -25,7 +25,7 @@ const ATOM_SIZE: usize = 256;
 /// ReQL over a store.
 pub(crate) struct Reql {
     instance: Arc<Instance>,
-    /// What `admin` has to prove as long as no password is set.
+    /// The credentials of `admin` as long as no password is set; `None` if those are the stored ones.
     until_set: Option<Credentials>,
 }
 

@@ -184,8 +184,9 @@ impl Builder {
         self
     }
 
-    /// Has `admin` prove a password that is made up for this start ([`Server::password`]) as long as the stored one is empty,
-    /// so that a server inside of a process is no open door beside it. Nothing of it is stored.
+    /// Has `admin` prove a password that is made up for this start ([`Server::password`]) as long as the
+    /// stored one is empty. Otherwise a server inside of a process would let in everybody who can connect to
+    /// it. Nothing of the password is stored.
     pub fn locked(mut self) -> Self {
         self.locked = true;
         self

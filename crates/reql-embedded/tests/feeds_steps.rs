@@ -20,7 +20,7 @@ use reql_embedded::feed::{Extent, Feed, Flat, Form, Options, Ranges, Transform, 
 use reql_embedded::storage::{Direction, KeyRange, Mutation, Store, Table};
 use support::*;
 
-/// What each call of a transform writes before it shows its document.
+/// The writes that a transform makes: each call makes those of the first list left, then shows its document.
 #[derive(Clone, Default)]
 struct Hook(Arc<Mutex<VecDeque<Vec<Mutation>>>>);
 
@@ -52,7 +52,7 @@ fn row(id: i64, a: i64, m: &[i64]) -> Datum {
 
 const ALL: (i64, i64) = (i64::MIN, i64::MAX);
 
-/// What a feed is of.
+/// The kind of a feed: the index, the range and the window that it follows, and whether it squashes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Kind {
     index: Option<&'static str>,
@@ -123,7 +123,7 @@ struct Driven {
     table: Table,
     hook: Hook,
     feed: Box<dyn Feed>,
-    /// What the client knows: in order for a window, whose offsets say where.
+    /// The documents that the client knows. Those of a window are in order, since its offsets say where.
     known: Vec<Datum>,
     rows: Vec<Datum>,
 }
@@ -181,7 +181,7 @@ impl Driven {
         while self.step() {}
     }
 
-    /// What a query gives.
+    /// Returns the documents that a query finds where the feed looks.
     fn expected(&self) -> Vec<Datum> {
         let direction = self.kind.window.map_or(Direction::Forward, |(direction, _)| direction);
         let range = self.kind.range();
@@ -216,7 +216,7 @@ fn indexed_table(store: &Store) -> Table {
 /// The id and the offset of a document, if there is one.
 type Side = Option<(i64, i64)>;
 
-/// Who leaves and who comes, as a row of a window tells.
+/// Returns the document that leaves and the one that comes, as told by a row of a window.
 fn brief(row: &Datum) -> (Side, Side) {
     let side = |value: &str, offset: &str| {
         let id = row.get(value)?.get("id")?.as_int().unwrap();

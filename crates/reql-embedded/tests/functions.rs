@@ -1,5 +1,5 @@
-//! Functions of indexes and write hooks as RethinkDB stores them: byte for byte what version 2.4.4 makes of the same
-//! query, and understood when it comes back.
+//! Functions of indexes and write hooks as RethinkDB stores them: byte for byte what version 2.4.4 makes of
+//! the same query, and understood when it comes back.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
@@ -83,7 +83,7 @@ fn bytes(binary: &Value) -> Vec<u8> {
     STANDARD.decode(text).unwrap()
 }
 
-/// What there is of an index, or of a hook, as something to read when it is wrong.
+/// Returns the bytes of an index function, or of a hook, as text that can be read when they are wrong.
 fn readable(binary: &Value) -> String {
     bytes(binary).escape_ascii().to_string()
 }
@@ -178,7 +178,7 @@ fn terms_are_stored_as_they_were_written() {
     }
 }
 
-/// What stands around an index function is stored with it, as far as the function uses it.
+/// Variables from around an index function are stored with it, as far as the function uses them.
 #[test]
 fn captured_variables_are_stored() {
     let target = Target::new();
@@ -393,7 +393,8 @@ fn functions_of_old_versions_are_understood() {
     }
 }
 
-/// Whatever is changed about a function's bytes, there is an answer; and what is taken is shown, and taken again.
+/// Functions whose bytes are changed at random are taken or refused. A function that is taken is shown, and
+/// the bytes that are shown are taken again.
 #[test]
 fn changed_bytes_are_taken_or_refused() {
     let seed = std::env::var("FUNCTIONS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
@@ -446,7 +447,8 @@ fn change(bytes: &mut Vec<u8>, random: &mut StdRng) {
     }
 }
 
-/// What a query may hold, a function may: but an object takes two levels in it.
+/// Functions may hold whatever a query may, up to a size and a depth. An object takes two levels of that
+/// depth.
 #[test]
 fn deep_functions_are_stored_or_refused() {
     let target = Target::new();

@@ -11,7 +11,8 @@ use support::asking::Asking;
 /// More than a few batches.
 const MANY: usize = 700;
 
-/// A server with the documents `{id: n, v: n, w: [n, n + 0.5]}` in `t`, with indexes `v` and `w`, and an empty table `u`.
+/// A server with the documents `{id: n, v: n, w: [n, n + 0.5]}` in `t`, with indexes `v` and `w`, and an
+/// empty table `u`.
 fn server(count: usize) -> Asking {
     let mut server = Asking::new(None);
     for query in [
@@ -27,7 +28,7 @@ fn server(count: usize) -> Asking {
     server
 }
 
-/// What the table is, folded to what matters: for each document its number and a value.
+/// Returns the `id` of each document in `t` and its value of `field`, in the order of the `id`s.
 fn values(server: &mut Asking, field: &str) -> Vec<(i64, f64)> {
     let rows = server.get("r.table('t').orderBy({index: 'id'})");
     let rows = rows.as_array().expect("rows").iter();

@@ -1,7 +1,8 @@
 //! Random writes against a model in memory: all selections, all writes, sizes around the limits of batches.
 //!
-//! A short run is part of `cargo test`. `WRITES_ROUNDS=10000` makes it long, with a fresh seed, which it prints. When a write goes
-//! wrong, it prints the seed of its table: with `WRITES_SEED` that one comes first, and fails again.
+//! A short run is part of `cargo test`. `WRITES_ROUNDS=10000` makes it long, with a fresh seed, which it
+//! prints. When a write goes wrong, it prints the seed of its table. With `WRITES_SEED` that table comes
+//! first, and fails again.
 
 mod support;
 
@@ -12,9 +13,9 @@ use serde_json::{Value, json};
 use support::asking::Asking;
 use support::writes::{Chance, Model, Round, Shown};
 
-/// How many writes there are when nothing is said.
+/// The number of writes if `WRITES_ROUNDS` is not set.
 const ROUNDS: u64 = 80;
-/// How many of them a table sees.
+/// The number of writes to a table before it is filled anew.
 const OF_A_TABLE: u64 = 8;
 
 fn number(variable: &str) -> Option<u64> {
@@ -68,7 +69,8 @@ fn fill(server: &mut Asking, model: &Model) {
     }
 }
 
-/// Does a write to both, and compares what they say and what they are then. Returns how many documents were written.
+/// Does a write to the server and to the model, and compares their answers and what they hold then. Returns
+/// the number of documents that were written.
 fn play(server: &mut Asking, model: &mut Model, round: &Round, index: &str) -> u64 {
     let expected = model.apply(&round.write);
     let answer = server.get(&round.query);

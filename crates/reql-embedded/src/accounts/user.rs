@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone)]
 pub struct User {
     credentials: Credentials,
-    /// Whether the password is other than empty.
+    /// `true` if the password is set, that is, not empty.
     has_password: bool,
     global: Permissions,
     databases: BTreeMap<Uuid, Permissions>,
@@ -33,7 +33,7 @@ impl User {
         }
     }
 
-    /// Whether the password is other than empty.
+    /// Returns whether the password is set, that is, not empty.
     pub fn has_password(&self) -> bool {
         self.has_password
     }

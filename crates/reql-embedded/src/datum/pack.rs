@@ -1,7 +1,7 @@
 //! Packing: a value as the bytes that [`packed`](super::packed) reads.
 //!
-//! The lengths come first in the bytes, so a value is gone through twice: once to measure its containers, and once to write it.
-//! Each takes time in proportion to what is written, however deep the value is.
+//! The lengths come first in the bytes, so a value is gone through twice: once to measure its containers, and
+//! once to write it. Each takes time in proportion to what is written, however deep the value is.
 
 use super::packed::{ARRAY, BINARY, DOUBLE, FALSE, INT, NULL, OBJECT, STR, TRUE};
 use super::{Array, Datum, Object};
@@ -13,10 +13,10 @@ const MAX_ARRAY: usize = 100_000;
 /// The longest container, in bytes. A value that holds another one many times is small until it is written.
 const MAX_LENGTH: usize = 256 << 20;
 
-/// How deep arrays and objects may lie in each other in a document, itself included.
+/// The number of levels to which arrays and objects may be nested in a document, the document included.
 ///
-/// RethinkDB stores documents of 500 levels, and the JSON readers of its drivers take about a thousand. Beyond that a document
-/// would spoil every list that it is in.
+/// RethinkDB stores documents of 500 levels, and the JSON readers of its drivers take about a thousand. A
+/// document that is deeper than that would make every list that holds it unreadable.
 pub const MAX_DEPTH: usize = 512;
 
 /// The bytes of a value. Fails for `minval` and `maxval`, which can't be stored.
@@ -32,7 +32,7 @@ pub fn document(datum: &Datum) -> Result<Vec<u8>> {
 struct Packer {
     /// The lengths of the containers' bodies, in the order in which they begin.
     lengths: Vec<u32>,
-    /// How many of them have been used.
+    /// The number of `lengths` used so far: one for each container that has begun to be written.
     begun: usize,
     out: Vec<u8>,
 }
@@ -46,7 +46,8 @@ impl Packer {
         Ok(packer.out)
     }
 
-    /// How many bytes a value takes. Containers may lie in it up to `depth` deep.
+    /// Returns the number of bytes that a value takes. Its containers may be nested up to `depth` levels, the
+    /// value itself included.
     fn measure(&mut self, datum: &Datum, depth: usize) -> Result<usize> {
         Ok(match datum {
             Datum::MinVal | Datum::MaxVal => {
@@ -197,7 +198,7 @@ fn as_short(value: f64) -> Option<i32> {
     (f64::from(integer).to_bits() == value.to_bits()).then_some(integer)
 }
 
-/// How many bytes each offset takes.
+/// Returns the number of bytes that each offset takes in a container with a body of `body` bytes.
 fn width(body: usize) -> usize {
     match body {
         0..=0xff => 1,

@@ -156,9 +156,10 @@ impl Packed {
         &self.buffer[self.start as usize..self.layout().end]
     }
 
-    /// Whether containers lie in each other more than `limit` deep, itself included.
+    /// Returns whether containers are nested more than `limit` levels deep, this one included.
     pub(super) fn is_deeper_than(&self, limit: usize) -> bool {
-        // A container takes so many bytes with what leads to the one within it, so one that is small can't be deep.
+        // Each level takes at least this many bytes, with what leads to the container within, so a small
+        // container can't be deep.
         const SMALLEST: usize = 5;
         let raw = self.raw();
         raw.len() > limit.saturating_mul(SMALLEST) && is_deeper_than(raw, &mut 0, limit)
@@ -300,7 +301,8 @@ fn visit_container<V: Visitor>(bytes: &[u8], at: &mut usize, is_object: bool, vi
     visitor.close(if is_object { b'}' } else { b']' });
 }
 
-/// Whether a value has containers in each other more than `limit` deep. If not, `at` is at its end.
+/// Returns whether the value at `at` has containers nested more than `limit` levels deep. If not, `at` is
+/// then at the end of the value.
 fn is_deeper_than(bytes: &[u8], at: &mut usize, limit: usize) -> bool {
     let tag = bytes[*at];
     if !matches!(tag, ARRAY | OBJECT) {

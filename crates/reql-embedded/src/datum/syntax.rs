@@ -31,7 +31,8 @@ pub enum Json<'a> {
     Object(&'a [(&'a str, Json<'a>)]),
 }
 
-/// How a number is written. RethinkDB's parser keeps the two apart, and prints each as it came.
+/// The notation of a number. RethinkDB's parser keeps the two notations apart, and prints each number as it
+/// came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notation {
     /// Digits alone: `1`.

@@ -1,9 +1,9 @@
 //! Feeds that show each change by itself: of a table, a range or a single document.
 //!
-//! What was there before and what changes meanwhile are joined without a gap or a double. The documents are
-//! read in parts, each in a snapshot of its own, so that a slow reader pins no pages. Every snapshot is
-//! taken at a known point in the sequence of changes: a change up to there counts only where the reading
-//! had come by already, since the snapshot shows the rest of it.
+//! Documents that were there before and changes made meanwhile are joined without a gap or a double. The
+//! documents are read in parts, each in a snapshot of its own, so that a slow reader pins no pages. Every
+//! snapshot is taken at a known point in the sequence of changes: a change up to there counts only where the
+//! reading had come by already, since the snapshot shows the rest of it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

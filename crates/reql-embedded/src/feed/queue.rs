@@ -104,8 +104,8 @@ impl Queue {
         Ok((snapshot, taken))
     }
 
-    /// What there is to tell now, if anything; a squashing feed lets changes wait for their time. Fails
-    /// when the table is gone.
+    /// Takes the changes that are to be told now; `None` if there are none. A squashing feed lets changes
+    /// wait until its interval is over or the queue is more than half full. Fails when the table is gone.
     pub fn poll(&self) -> Result<Option<Taken>> {
         let mut state = self.state();
         if state.has_ended {

@@ -1,4 +1,4 @@
-//! Files and directories that are nobody's but the server's: they hold all data, and what is kept of passwords.
+//! Files and directories that only the server may access. They hold all data, and the credentials of users.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;

@@ -18,7 +18,7 @@ use super::snapshot::{Snapshot, View};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
-/// How long a scan pins pages at a stretch, unless it was given a snapshot or a view to keep to.
+/// The time for which a scan pins pages at a stretch, unless it was given a snapshot or a view to keep to.
 const HOLD: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(10) };
 /// After how many rows to look at the clock.
 const LOOK_EVERY: u32 = 1024;

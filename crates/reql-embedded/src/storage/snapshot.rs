@@ -79,8 +79,8 @@ impl Snapshot {
     }
 }
 
-/// All tables at one moment. While it lives, the pages it sees can't be used again, so the file grows with every write of anybody.
-/// Cloning shares it.
+/// All tables at one moment. While it lives, the pages it sees can't be used again, so the file grows with
+/// every write of anybody. Cloning shares it.
 #[derive(Clone)]
 pub struct View {
     catalog: Arc<Catalog>,

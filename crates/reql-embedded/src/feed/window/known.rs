@@ -6,7 +6,7 @@ use crate::datum::Datum;
 use crate::feed::extent::Place;
 use crate::storage::Direction;
 
-/// How many entries behind the window are kept when there are more than twice as many.
+/// The number of entries behind the window that are kept when there are more than twice as many.
 pub(super) const SPARE: usize = 16;
 
 /// A document at one of its places in the order.
@@ -27,7 +27,8 @@ pub(super) struct Step {
 /// An entry and its offset in the window.
 pub(super) type Placed = (Entry, usize);
 
-/// What a step comes to in the window: who leaves it, counted before, and who comes, counted after.
+/// The effect of a step on the window: the entry that leaves it, and the entry that comes into it. The first
+/// has its offset from before the step, the second has its offset from after it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Move {
     pub(super) old: Option<Placed>,
@@ -62,7 +63,7 @@ impl Known {
         self.limit
     }
 
-    /// How many entries are known.
+    /// Returns the number of entries that are known.
     pub(super) fn count(&self) -> usize {
         self.entries.len()
     }
@@ -76,12 +77,12 @@ impl Known {
         self.entries.get(..self.limit).unwrap_or(&self.entries)
     }
 
-    /// Whether nothing is known of what is at a place.
+    /// Returns whether a place is beyond the horizon, where it is not known which entries there are.
     pub(super) fn is_beyond(&self, place: &Place) -> bool {
         self.horizon.as_ref().is_some_and(|horizon| compare(self.direction, place, horizon).is_gt())
     }
 
-    /// Whether there may be further entries, and fewer than these are known.
+    /// Returns whether fewer entries than `demand` are known although there may be further ones.
     pub(super) fn is_short_of(&self, demand: usize) -> bool {
         self.horizon.is_some() && self.entries.len() < demand
     }

@@ -28,7 +28,7 @@ use crate::datum::Datum;
 use crate::error::Result;
 use crate::storage::{ChangeEvent, Direction, Snapshot, Subscription};
 
-/// How many documents are looked at for the sake of spare ones.
+/// The number of documents read after which no further spare entries are looked for.
 const LOOK: usize = 256;
 
 /// A feed of the first documents of an order.

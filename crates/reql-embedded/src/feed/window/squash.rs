@@ -1,4 +1,4 @@
-//! What is left of moves when only what they come to together is told.
+//! Squashing of moves, for feeds that tell only what several moves come to together.
 
 use std::collections::BTreeMap;
 

@@ -26,12 +26,13 @@ impl Places {
         Places { was: places(&event.old), is: places(&event.new), key_length: event.key.len() }
     }
 
-    /// Whether any of them is among what is known.
+    /// Returns whether the change concerns the known entries: the document was one of them, or is now at a
+    /// place that is not beyond the horizon.
     pub(super) fn concern(&self, known: &Known) -> bool {
         self.was.iter().any(|place| known.has(place)) || self.is.iter().any(|place| !known.is_beyond(place))
     }
 
-    /// How many entries have to be known for the steps.
+    /// Returns the number of entries that have to be known for the steps.
     pub(super) fn demand(&self, known: &Known) -> usize {
         known.limit().saturating_add(self.was.len())
     }
@@ -74,8 +75,8 @@ fn entry(place: Option<Place>, value: Option<&Datum>) -> Option<Entry> {
     Some(Entry { place: place?, value: value?.clone() })
 }
 
-/// What tells the entries of one document in a multi index apart, in the order of the array; nothing
-/// elsewhere.
+/// Returns the bytes that tell the entries of one document in a multi index apart. They compare in the order
+/// of the array. Without a multi index there are none.
 fn element(place: &Place, key_length: usize) -> &[u8] {
     place.bytes.get(place.value_length + key_length..).unwrap_or_default()
 }

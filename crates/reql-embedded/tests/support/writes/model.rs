@@ -23,7 +23,7 @@ pub struct Model {
     pub s: BTreeMap<i64, Row>,
 }
 
-/// What a write counts.
+/// The counts of a write by their names in the answer, such as `inserted`.
 #[derive(Debug, Default)]
 pub struct Counts(BTreeMap<&'static str, u64>);
 
@@ -36,12 +36,12 @@ impl Counts {
         *self.0.entry(name).or_default() += 1;
     }
 
-    /// How many rows were looked at.
+    /// Returns the number of rows that were looked at.
     pub fn total(&self) -> u64 {
         self.0.values().sum()
     }
 
-    /// How many rows are not what they were.
+    /// Returns the number of rows that are not what they were.
     pub fn changed(&self) -> u64 {
         ["inserted", "replaced", "deleted"].iter().map(|name| self.get(name)).sum()
     }

@@ -6,13 +6,13 @@ use super::{Chance, Counts, Model, Row, Selection};
 pub struct Round {
     pub query: String,
     pub write: Write,
-    /// How many changes the answer shows.
+    /// The rows whose changes the answer shows.
     pub shown: Shown,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
-    /// Nobody asked for them, or they are those of many writes.
+    /// No changes were asked for, or the answer shows those of many writes.
     Unknown,
     Changed,
     All,
@@ -28,16 +28,16 @@ pub enum Write {
     Ranges(Vec<i64>, i64),
 }
 
-/// What becomes of a row.
+/// A change that a write makes to a row.
 #[derive(Debug, Clone, Copy)]
 pub enum Change {
     AddToV(i64),
     AddToM(i64),
     NextG,
     SetV(i64),
-    /// To how many rows there are.
+    /// Sets `v` to the number of rows in the table.
     SetVToCount,
-    /// To that of the row with the next key, or -1.
+    /// Sets `v` to that of the row with the next key, or to -1.
     SetVToNext,
     Reset(i64),
     NewKey,
@@ -197,7 +197,7 @@ impl Change {
         ])
     }
 
-    /// Whether it can't be told as fields to be merged.
+    /// Returns whether the change can't be told as fields to be merged into the row.
     fn is_whole(self) -> bool {
         matches!(self, Change::Reset(_))
     }
@@ -222,7 +222,7 @@ impl Change {
         }
     }
 
-    /// What it makes of a row; `None` if that is an error.
+    /// Returns the outcome for a row: `Some(None)` if it is deleted, `None` if the change is an error.
     fn of(self, id: i64, row: &Row, before: &Model) -> Option<Option<Row>> {
         let with_v = |v| Some(Row { v: Some(v), ..row.clone() });
         Some(match self {
@@ -251,7 +251,7 @@ impl Conflict {
         }
     }
 
-    /// What becomes of a row that is there; `None` if that is an error.
+    /// Returns the outcome for a row that is there already; `None` if the conflict is an error.
     fn of(self, old: &Row, new: &Row) -> Option<Row> {
         match self {
             Conflict::Error => None,
