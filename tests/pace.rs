@@ -11,7 +11,8 @@ use tokio::net::{TcpSocket, TcpStream};
 use warp_reql::settings::{Limits, Settings};
 
 const DOCS: &str = "/tables/heroes/docs";
-/// How long a client may stall in these tests: soon over, but long enough for one that is merely slow.
+/// The time for which a client may stall in these tests: soon over, but long enough for one that is merely
+/// slow.
 const SOON: Duration = Duration::from_millis(300);
 
 /// The API with these limits, over a database with a table.

@@ -1,5 +1,5 @@
-//! Documents that nobody could read, or that are none: refused where they are written, and no harm to others where a driver
-//! has stored them.
+//! Documents that nobody could read, and values that are no documents. They are refused where they are
+//! written, and do no harm to others where a driver has stored them.
 
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]
@@ -19,7 +19,7 @@ const DOCS: &str = "/tables/heroes/docs";
 const DOC: &str = "/tables/heroes/docs/1";
 const JSON: (&str, &str) = ("content-type", "application/json");
 const LINES: (&str, &str) = ("content-type", "application/x-ndjson");
-/// How deep a body may be nested.
+/// The number of levels to which a body may be nested.
 const DEPTH: usize = 100;
 
 /// A document that is nested this deep.
@@ -148,7 +148,8 @@ async fn stored(api: &Api, row: Command) -> bool {
     told.is_ok_and(|told| told.is_some_and(|told| told["inserted"] == 1))
 }
 
-/// That a table with a row that is none of its documents, or none that can be read, is as good as without.
+/// Checks that a table with a row that is none of its documents, or that can't be read, is as good as one
+/// without that row.
 async fn others_are_well(api: &Api, left_out: bool) {
     let others = json!([{"id": 1, "n": 1}, {"id": 2, "n": 2}]);
     let known = |documents: &[Value]| -> Vec<Value> {

@@ -169,7 +169,7 @@ async fn every_code_is_provoked() {
     assert_eq!(walked, all);
 }
 
-/// How much there may be to answer.
+/// Walks through the problems of answers that are too large, or too many at once.
 async fn of_sizes(walked: &mut BTreeSet<&'static str>) {
     const LINES: &[(&str, &str)] = &[("accept", "application/x-ndjson")];
     const BUSY: &[(&str, &str)] = &[("retry-after", "1")];

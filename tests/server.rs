@@ -49,7 +49,7 @@ struct Running {
     child: Child,
     log: BufReader<ChildStderr>,
     addr: SocketAddr,
-    /// What it said of where it serves.
+    /// The line of the log that says where the service serves.
     announced: String,
     home: TempDir,
 }
@@ -218,7 +218,7 @@ fn development_brings_its_own_database() {
     }
 }
 
-/// What the database of a running service says to whoever comes with this password.
+/// Asks the database of a running service for the names of its databases, with this password.
 async fn knock(running: &Running, password: &str) -> Result<Vec<String>, warp_reql::Error> {
     let place = running.announced.split("database \"test\" at ").nth(1).unwrap();
     let addr: SocketAddr = place.split(' ').next().unwrap().parse().unwrap();

@@ -16,8 +16,9 @@ use super::call::JSON;
 use crate::conn::{Clock, Conn};
 use crate::error::Error;
 
-/// Runs a handler once the database has taken the credentials of whoever asks, if those count: whatever a handler may know
-/// without asking the database, such as what it was told a while ago, is not for everybody.
+/// Runs a handler once the database has accepted the credentials of whoever asks, if credentials count. A
+/// handler may know things without asking the database, such as what it was told a while ago, and those are
+/// not for everybody.
 pub(super) fn admitted<H, F, R>(conn: Conn, handler: H) -> BoxFuture<'static, Response>
 where
     H: FnOnce(Conn) -> F + Send + 'static,

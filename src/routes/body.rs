@@ -39,8 +39,8 @@ async fn collect<B: Buf>(
     if length > limit { Err(Error::BodyTooLarge { limit }) } else { Ok(body) }
 }
 
-/// How many arrays and objects may lie in each other. An answer has a few more around the document, and whoever reads it,
-/// this service among them, is likely to stop at 128.
+/// The number of levels to which arrays and objects may be nested. An answer has a few more levels around the
+/// document, and its readers, this service among them, are likely to stop at 128.
 pub(super) const DEPTH_MAX: usize = 100;
 /// The key that marks an object as one of ReQL's own types, which is a value and not a bag of fields.
 pub(super) const PSEUDO_TYPE: &str = "$reql_type$";

@@ -72,7 +72,7 @@ impl Call {
         best.0.ok_or_else(|| Error::NotAcceptable { offered: offered.join(", ") })
     }
 
-    /// Whether the request asks for documents as lines rather than as one.
+    /// Returns whether the request asks for documents as lines rather than as one.
     pub(super) fn wants_lines(&self) -> bool {
         favourite(self.headers(), &[NDJSON]) == NDJSON
     }
@@ -81,7 +81,7 @@ impl Call {
         self.head.method() == Method::HEAD
     }
 
-    /// That the body is of one of these types, as far as the request says, and not encoded.
+    /// Checks that the body is of one of these types, as far as the request says, and not encoded.
     pub(super) fn body_is(&self, expected: &[&str]) -> Result<(), Error> {
         let encodings = self.headers().get_all(CONTENT_ENCODING).iter();
         if !encodings
@@ -119,7 +119,8 @@ pub(super) fn preference<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a s
     found.map(|(_, value)| value.trim().trim_matches('"'))
 }
 
-/// The type that a request likes best: one of these if it names it itself, and likes nothing usual better; else JSON.
+/// Returns the type that a request prefers. That is one of the special types if the request names it itself
+/// and doesn't prefer JSON, and else JSON.
 pub(super) fn favourite<'a>(headers: &HeaderMap, special: &[&'a str]) -> &'a str {
     let accepted = accepted(headers);
     let mut best = (JSON, quality(&accepted, JSON));
@@ -145,7 +146,8 @@ fn ranges(accepted: &str) -> impl Iterator<Item = &str> {
     outside_quotes(accepted, ',').map(str::trim).filter(|part| !part.is_empty())
 }
 
-/// How much a list of accepted types, as in the `Accept` header, likes a type, from 0 to 1. The most specific range decides.
+/// Returns the weight, from 0 to 1, that a list of accepted types, such as the `Accept` header, gives to a
+/// type. The most specific range decides.
 fn quality(accepted: &str, name: &str) -> f32 {
     if ranges(accepted).next().is_none() {
         return 1.0;

@@ -14,8 +14,8 @@ use warp::reply::Response;
 use super::head::Head;
 use crate::settings::Cors;
 
-/// The headers of requests that mean something to the service, and those that libraries and browsers' tools send on their own
-/// account, which mean nothing to it.
+/// The headers of requests that mean something to the service, and those that libraries and browsers' tools
+/// send on their own account, which mean nothing to it.
 const REQUEST_HEADERS: &str = "accept, accept-language, authorization, baggage, cache-control, content-language, content-type, \
     dnt, expires, idempotency-key, if-match, if-modified-since, if-none-match, last-event-id, pragma, prefer, priority, range, \
     sentry-trace, traceparent, tracestate, user-agent, x-requested-with, x-request-id";

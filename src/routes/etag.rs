@@ -1,10 +1,11 @@
-//! Entity tags, and what requests make depend on them.
+//! Entity tags, and the conditions of requests that depend on them.
 //!
-//! A document's tag is a hash (the first half of SHA-256) of its JSON as the service answers with it. The database keeps the
-//! keys of objects sorted and writes numbers in one way, so it is a hash of what is stored.
+//! A document's tag is a hash (the first half of SHA-256) of its JSON as the service answers with it. The
+//! database keeps the keys of objects sorted and writes numbers in one way, so it is a hash of what is
+//! stored.
 //!
-//! A strong tag is one of bytes, so a document that comes compressed has another one, which says how ([`encoded`]). Both are
-//! tags of the same document to a condition.
+//! A strong tag stands for exact bytes. So a document that comes compressed has another tag, which names the
+//! encoding ([`encoded`]). A condition takes both for tags of the same document.
 
 use sha2::{Digest, Sha256};
 use warp::http::HeaderMap;
@@ -21,7 +22,7 @@ pub(super) fn tag(json: &[u8]) -> String {
     hex(&Sha256::digest(json)[..16])
 }
 
-/// How answers may be compressed.
+/// The encodings in which answers may be compressed.
 const ENCODINGS: [&str; 2] = ["gzip", "br"];
 
 /// The strong tag of what has this one, in an encoding.
@@ -89,7 +90,8 @@ impl Conditions {
         !self.if_none_match.as_ref().is_some_and(|tags| tags.have(tag, |_| true))
     }
 
-    /// The tag in `If-None-Match` that is that of a document, as the client has it: in the encoding in which it was sent.
+    /// Returns the tag in `If-None-Match` that belongs to the document with this tag. The client has it in
+    /// the encoding in which the document was sent to it. If there is none, returns the given tag.
     pub(super) fn known<'a>(&'a self, tag: &'a str) -> &'a str {
         match &self.if_none_match {
             Some(Tags::These(tags)) => tags.iter().find(|own| own.is(tag)).map_or(tag, |own| &own.text),
@@ -169,7 +171,7 @@ fn read(mut text: &[u8], tags: &mut Vec<Tag>) -> Option<()> {
 }
 
 impl Tag {
-    /// Whether it is the tag of the document with this one.
+    /// Returns whether this is a tag of the document with the given tag, in whatever encoding.
     fn is(&self, tag: &str) -> bool {
         decoded(&self.text) == tag
     }

@@ -1,17 +1,18 @@
 //! `Idempotency-Key`: a request that is repeated is done once, and answered as it was the first time
 //! (draft-ietf-httpapi-idempotency-key-header).
 //!
-//! Three things make that hold when a client hangs up, when this process or the database dies, and when the request
-//! comes again at another process:
+//! Three things make that hold when a client hangs up, when this process or the database dies, and when the
+//! request comes again at another process:
 //!
-//! - **What is written can be found.** A record of the key is made before anything else; it holds the seed of the ids of
-//!   all documents that come without one ([`Plan`]). Whoever takes up a request whose end nobody knows makes the same
-//!   ids, and meets the documents that are there already.
-//! - **Who has begun goes on.** The work has a task of its own, which no client ends by leaving. The key is claimed for
-//!   [`LEASE`](records::LEASE), and the claim is renewed until the work is done; whose process died leaves the key to the
-//!   next one that asks.
-//! - **The database is asked anew.** Whoever repeats a request must be let do it now: no answer comes from the record,
-//!   and none is made, before the database has taken the credentials and shown that the table may be written.
+//! - **Writes can be found.** A record of the key is made before anything else. It holds the seed of the ids
+//!   of all documents that come without one ([`Plan`]). Another attempt at a request whose end nobody knows
+//!   makes the same ids, and meets the documents that are there already.
+//! - **Work that has begun goes on.** It has a task of its own, which no client ends by leaving. The key is
+//!   claimed for [`LEASE`](records::LEASE), and the claim is renewed until the work is done. If the process
+//!   that does it dies, the key is left to the next request that asks for it.
+//! - **The database is asked anew.** A client that repeats a request must be allowed to make it now. No
+//!   answer comes from the record, and no record is made, before the database has accepted the credentials
+//!   and shown that the table may be written.
 
 mod answer;
 mod plan;
@@ -41,10 +42,11 @@ pub(super) const PATTERN: &str = r#"^("[ !#-~]{1,255}"|[!#-~]([ !#-~]{0,253}[!#-
 pub(super) struct Keyed {
     /// The table that it writes.
     table: String,
-    /// Of the key and of whom it belongs to: other users' keys and other tables' are other ones. A password is no part of
-    /// it, since it may be changed between a request and its repetition.
+    /// A hash of the key and of whom it belongs to. The same key of another user, or for another table, is
+    /// another one. A password is no part of the hash, since it may be changed between a request and its
+    /// repetition.
     id: String,
-    /// Of all that the request asks for.
+    /// A hash of all that the request asks for.
     fingerprint: String,
 }
 
@@ -79,7 +81,8 @@ impl Keyed {
         }
     }
 
-    /// Has a request done once, whatever becomes of whoever waits for it: its answer, or the one that it had before.
+    /// Has a request done once, even if its client doesn't wait for the answer. Returns the answer, or the
+    /// one that the request had before.
     pub(super) async fn once<F>(
         self,
         app: &App,
@@ -114,7 +117,8 @@ impl Keyed {
                 Ok(response)
             }
             Err(error) => {
-                // Only what the request itself is to blame for says that it wrote nothing, and not of an earlier attempt.
+                // Only an error that the request itself is to blame for shows that it wrote nothing. Even
+                // that says nothing of an earlier attempt.
                 match error.status().is_client_error() && !resumed {
                     true => records.release(&claim).await,
                     false => records.leave(&claim).await,

@@ -141,7 +141,8 @@ async fn make(
         return Err(Error::Conflict(format!("`{index}` is the primary key, which has an index already.")));
     }
     let options = Options::new().multi(new.multi).geo(new.geo);
-    // The variable always has the same number, so that the same index has the same text on the server whoever made it.
+    // The variable always has the same number, so that the same index has the same text on the server whoever
+    // made it.
     let key = numbered_func(1, |row| Path::entry(&fields, &row));
     let create = r.table(table.clone()).index_create(Definition(index.clone(), key, options));
     let created = match conn.first::<Value>(create).await {

@@ -159,7 +159,8 @@ impl App {
         Scale::new(self.shared.answers.nothing(client), self.limits())
     }
 
-    /// Has work done to its end, even if nobody waits for it any more. Fails if there is too much of that already.
+    /// Has work done to its end, even if nobody waits for it any more. Fails if there is too much of such
+    /// work already.
     pub(crate) fn to_its_end<T, W>(
         &self,
         work: W,

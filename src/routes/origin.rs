@@ -1,9 +1,11 @@
-//! Which pages a request may come from, and by which name it may ask, where nothing else says who it is.
+//! The pages that a request may come from, and the names by which it may ask, where nothing else says who
+//! asks.
 //!
-//! With `auth = "none"` whoever reaches the service may use it, and a browser reaches it for any page it shows: it sends
-//! what a form could send to any origin without asking (CSRF), and asks a name that suddenly leads to this machine as if it
-//! were the page's own (DNS rebinding). A page that isn't the service's own is told by its `Origin`
-//! ([Fetch, 3.2](https://fetch.spec.whatwg.org/#origin-header)), a strange name by the `Host`.
+//! With `auth = "none"`, whoever reaches the service may use it, and a browser reaches it for any page it
+//! shows. A browser sends what a form could send to any origin without asking (CSRF). And if a name suddenly
+//! leads to this machine, a browser asks it as if it were the page's own (DNS rebinding). A page that isn't
+//! the service's own is told by its `Origin` ([Fetch, 3.2](https://fetch.spec.whatwg.org/#origin-header)), a
+//! strange name by the `Host`.
 
 use warp::http::header::{HeaderValue, ORIGIN};
 
@@ -28,7 +30,7 @@ pub(super) fn check(settings: &Settings, head: &Head) -> Result<(), Error> {
     }
 }
 
-/// Whether a page of this origin may change things: it is the service's own, or a setting lets it.
+/// Returns whether a page of this origin may change things: it is the service's own, or a setting lets it.
 fn may_write(settings: &Settings, origin: &HeaderValue, head: &Head) -> bool {
     let Ok(origin) = origin.to_str() else { return false };
     let own = origin.split_once("://").map(|(_, host)| host);

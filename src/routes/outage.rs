@@ -1,5 +1,5 @@
-//! Outages of the database in the log: told when they begin, now and then while they last, and when they end, rather than
-//! once for each request that they cost.
+//! Outages of the database in the log. They are told when they begin, now and then while they last, and when
+//! they end, rather than once for each request that they cost.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,16 +9,17 @@ use tokio::time::Instant;
 
 use crate::error::Code;
 
-/// How often an outage that lasts is told again.
+/// The time after which an outage that lasts is told again.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
 
-/// How long no request may have been refused before an outage counts as over. One table may be away while others answer.
+/// The time for which no request may have been refused before an outage counts as over. One table may be away
+/// while others answer.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Notes which requests an outage of the database costs.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
-    /// Whether there is one, for those who only want to know that there is none.
+    /// `true` if there is an outage. A caller who only wants to know that there is none needs no lock.
     lasts: AtomicBool,
     state: Mutex<Option<State>>,
 }
@@ -31,7 +32,7 @@ struct State {
     refused: u64,
 }
 
-/// What is to be told.
+/// News of an outage that is to be told.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum News {
     Begun,

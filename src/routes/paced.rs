@@ -1,7 +1,8 @@
 //! The pace of bodies, both ways: who sends or reads too slowly is given up.
 //!
-//! [`Arriving`] bounds how long a request's body may keep the service waiting. [`paced`] bounds how long a reader may leave
-//! a part of an answer lying, whatever the connection's window says, and gives up what the answer holds when it does.
+//! [`Arriving`] bounds how long a request's body may keep the service waiting. [`paced`] bounds how long a
+//! reader may leave a part of an answer lying, whatever the connection's window says. When that time is over,
+//! it gives up what the answer holds.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -16,11 +17,11 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use warp::Buf;
 use warp::hyper::body::{Body, Bytes, Frame, SizeHint};
 
-/// How many bytes of a body must arrive in a second, on average over the time that it is waited for, once `pause` is used
-/// up. As Apache's `mod_reqtimeout` has it.
+/// The number of bytes of a body that must arrive in a second once `pause` is used up. The rate is an average
+/// over the time for which the body is waited for. Apache's `mod_reqtimeout` has the same rate.
 const RATE: u64 = 500;
-/// The longest answer that is left to the connection as it is, and the longest part of one that is given to it at once,
-/// in bytes.
+/// The longest answer that is left to the connection as it is, and the longest part of one that is given to
+/// it at once, in bytes.
 const PART: usize = 64 << 10;
 
 /// Any error of a body.
@@ -57,12 +58,12 @@ impl TooSlow {
     }
 }
 
-/// The body of a request, which may neither pause for too long nor trickle. Only the time counts in which somebody waits
-/// for it.
+/// The body of a request, which may neither pause for too long nor trickle. Only the time counts in which
+/// somebody waits for it.
 pub(super) struct Arriving<B> {
     body: Pin<Box<B>>,
     pause: Duration,
-    /// How long it has been waited for, and how much has come.
+    /// The time for which the body has been waited for. The number of bytes that have come is in `length`.
     waited: Duration,
     length: u64,
     /// The wait that goes on: since when, and until when.
@@ -123,7 +124,7 @@ pub(super) enum Paced<B> {
     Long(Parts),
 }
 
-/// What a task of its own takes from the body, one part ahead of the reader.
+/// The parts of a body. A task of its own takes them from the body, one part ahead of the reader.
 pub(super) struct Parts {
     // The mutex is never locked; it makes the body `Sync`.
     parts: Mutex<mpsc::Receiver<Part>>,
@@ -146,8 +147,9 @@ impl fmt::Display for Stalled {
 
 impl StdError for Stalled {}
 
-/// Makes a body give up when a part of it lies unread for longer than `patience`. What it holds, such as a connection to
-/// the database, is free then, even if the connection to the client stays; so is what is held beside it.
+/// Makes a body give up when a part of it lies unread for longer than `patience`. All that the body holds,
+/// such as a connection to the database, is free then, even if the connection to the client stays. So is
+/// `held`, which is held beside it.
 pub(super) fn paced<B>(body: B, patience: Duration, held: impl Send + 'static) -> Paced<B>
 where
     B: Body<Data = Bytes> + Send + 'static,

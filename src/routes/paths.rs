@@ -1,9 +1,10 @@
-//! The paths of the API: how parts of them are written, and their templates, by which metrics and the OpenAPI document call
-//! a request.
+//! The paths of the API: the way in which parts of them are written, and their templates, by which metrics
+//! and the OpenAPI document call a request.
 //!
-//! On its way a path meets clients, proxies and caches that rewrite it. They take out segments that are dots, escaped or not,
-//! and what is empty; some undo escapes, and then see slashes where there were none. So an id stands in a path in a form
-//! that all of them leave alone, and a path that one of them would rewrite is no path here.
+//! On its way a path meets clients, proxies and caches that rewrite it. They take out segments that are dots,
+//! escaped or not, and segments that are empty. Some undo escapes, and then see slashes where there were
+//! none. So an id stands in a path in a form that all of them leave alone, and a path that one of them would
+//! rewrite is no path here.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -32,10 +33,12 @@ pub(super) const PATHS: [&str; 13] = [
 
 /// The characters that need no escape in a segment.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// The characters that would divide a path, or begin something else than a path, once their escapes are undone.
+/// The characters that would divide a path, or begin something other than a path, once their escapes are
+/// undone.
 const DIVIDING: &[char] = &['/', '\\', '%', '?', '#', ';'];
 
-/// That nobody on the way would have made another path of it: it has no segment that is empty or dots.
+/// Checks that nobody on the way would have made another path of this one: it has no segment that is empty or
+/// dots.
 pub(super) fn check(path: &str) -> Result<(), Error> {
     let segments = path.strip_prefix('/').unwrap_or(path).split('/');
     for segment in segments.filter(|_| path != "/") {
@@ -51,7 +54,7 @@ pub(super) fn check(path: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a segment is what RFC 3986 calls a dot segment, however it is escaped.
+/// Returns whether a segment is what RFC 3986 calls a dot segment, however it is escaped.
 fn is_dots(segment: &str) -> bool {
     // A longer one is none, and needs not be looked at.
     segment.len() <= "%2e%2e".len()
@@ -70,7 +73,7 @@ pub(super) fn table_name(segment: &str) -> Result<String, Error> {
     if reserved::is_table(&name) { Err(Error::NotFound(Missing::Table)) } else { Ok(name) }
 }
 
-/// That something new may have this name.
+/// Checks that something new may have this name.
 pub(super) fn check_new_name(name: &str) -> Result<(), Error> {
     if is_new_name(name) { Ok(()) } else { Err(Error::BadName(name.to_owned())) }
 }
@@ -95,7 +98,8 @@ fn check_id(id: &Value) -> Result<(), Error> {
     }
 }
 
-/// An id as a segment of a path, such that reading it gives the same id, and nobody on the way makes another path of it.
+/// Writes an id as a segment of a path, such that reading it gives the same id, and nobody on the way makes
+/// another path of it.
 pub(super) fn segment(id: &Value) -> String {
     let stands_for_itself = |text: &String| {
         value(text) == *id && !matches!(&text[..], "" | "." | "..") && !text.contains(divides)

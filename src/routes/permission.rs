@@ -1,7 +1,8 @@
-//! Whether the database lets a request do what it is about, for answers that need no other word of it.
+//! Checks whether the database lets a request do what it is about, for answers that need nothing else from
+//! the database.
 //!
-//! Who may do what is known to the database alone, and may be another at any moment. So it is asked by a query that
-//! needs the permission and has no effect: one about a document that isn't there.
+//! Permissions are known to the database alone, and may change at any moment. So the database is asked by a
+//! query that needs the permission and has no effect: one about a document that isn't there.
 
 use ql2::term::TermType;
 use reql::{Command, r};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How many things are remembered.
+/// The largest number of things that are remembered.
 const MOST: usize = 1024;
 
 /// Something about each of some tables, taken for granted for a while.

@@ -11,20 +11,21 @@ use crate::shares::{Share, Taken};
 
 /// The lightest answer that counts, in bytes. Ordinary ones are lighter and pay nothing.
 const COUNTS: u64 = 64 << 10;
-/// How much is taken from what all have at once, in KiB, so that not every row has to ask.
+/// The amount, in KiB, that is taken at a time from what all answers have together, so that not every row has
+/// to ask.
 const STEP: usize = 64;
 
 /// Weighs an answer row by row.
 pub(crate) struct Scale {
     weight: u64,
-    /// What all answers together have left is shared in KiB.
+    /// The amount, in KiB, that this answer has taken from what all answers together have.
     share: Share,
     taken: u64,
     limit: u64,
     total: u64,
 }
 
-/// What an answer weighs, for as long as its body is held.
+/// The weight of an answer, for as long as its body is held.
 #[derive(Debug, Clone)]
 pub(super) struct Weight {
     _share: Arc<Share>,
@@ -64,7 +65,8 @@ impl Scale {
     }
 }
 
-/// How long a value is as JSON, nearly. Values from the database are no deeper than their parser lets them be.
+/// Returns nearly the length of a value as JSON. Values from the database are no deeper than their parser
+/// lets them be.
 fn length(value: &Value) -> u64 {
     match value {
         Value::Null | Value::Bool(_) => 5,

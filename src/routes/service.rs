@@ -1,5 +1,5 @@
-//! The routes as a service, with what no filter can do: a limit on the time that a request takes, compressed answers, and the
-//! host that a request names.
+//! The routes as a service, with what no filter can do: a limit on the time that a request takes, compressed
+//! answers, and the host that a request names.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -29,9 +29,9 @@ const COMPRESSED: u64 = 1024;
 
 /// The whole API, for a server to serve. Answers come compressed (gzip or brotli) to who accepts that.
 ///
-/// A request that takes longer than `limits.request_time`, its body included, is given up where it stands and answered by a
-/// problem document. So is one whose body arrives too slowly (`limits.body_pause`). An answer whose reader leaves it lying for
-/// `limits.send_time` is broken off.
+/// A request that takes longer than `limits.request_time`, its body included, is given up where it stands and
+/// answered by a problem document. So is one whose body arrives too slowly (`limits.body_pause`). An answer
+/// whose reader leaves it lying for `limits.send_time` is broken off.
 pub fn service<B>(
     app: App,
 ) -> impl Service<
@@ -94,7 +94,8 @@ fn compressed<B>(mut response: Response<B>) -> Response<B> {
     response
 }
 
-/// Whether a request says which host it is for, as its version of HTTP has it (RFC 9112, section 3.2).
+/// Returns whether a request says which host it is for, as its version of HTTP has it (RFC 9112, section
+/// 3.2).
 fn names_its_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {

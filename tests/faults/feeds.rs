@@ -23,7 +23,7 @@ async fn followed(limit: Duration) -> (Api, Link, Events, impl Drop) {
     (api, link, events, Kept(service, server))
 }
 
-/// What must be there for as long as a test is.
+/// Values that must be there for as long as a test runs.
 struct Kept<A, B>(#[allow(dead_code)] A, #[allow(dead_code)] B);
 
 impl<A, B> Drop for Kept<A, B> {

@@ -18,7 +18,8 @@ pub fn basic(user: &str, password: &str) -> String {
     map["authorization"].to_str().unwrap_or_default().to_owned()
 }
 
-/// The API with authentication, over a server that has `reader`, who may read, and `writer`, who may write too.
+/// The API with authentication, over a server that has `reader`, who may read, and `writer`, who may write
+/// too.
 pub struct Guarded {
     pub api: Api,
     /// The administrator's way to the same server.
@@ -56,7 +57,7 @@ impl Guarded {
         self.api.home().named(user)
     }
 
-    /// What a user sends along who has this password.
+    /// The credentials that a user with this password sends along.
     pub fn basic(&self, user: &str, password: &str) -> String {
         basic(&self.name(user), password)
     }

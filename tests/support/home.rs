@@ -1,7 +1,8 @@
 //! The database server that a test asks, and in it a database of the test's own.
 //!
-//! `RDB_TEST_HOST=host:port` names a RethinkDB, whose account `admin` has no password; otherwise each test starts an
-//! embedded server. What a test makes there bears its name, and is removed when the test ends, failed or not.
+//! `RDB_TEST_HOST=host:port` names a RethinkDB, whose account `admin` has no password. Otherwise each test
+//! starts an embedded server. All that a test makes there bears its name, and is removed when the test ends,
+//! failed or not.
 
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -19,10 +20,10 @@ use warp_reql::{Conn, Database};
 use super::link::Link;
 use super::{eventually, rdb, server};
 
-/// How the names of all test databases begin.
+/// The beginning of the names of all test databases.
 pub const NAMES: &str = "warp_reql_test_";
 const VARIABLE: &str = "RDB_TEST_HOST";
-/// How long a server may take to make or to drop a database, with many other tests that want as much.
+/// The time that a server may take to make or to drop a database, with many other tests that want as much.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Home {
@@ -82,7 +83,7 @@ impl Home {
         Database::new(self.rdb()).expect("the settings name a server")
     }
 
-    /// How many of the test's connections the server sees.
+    /// The number of the test's connections that the server sees.
     pub fn open_connections(&self) -> usize {
         match &self.place {
             Place::Embedded(server) => server.open_connections(),

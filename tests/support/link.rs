@@ -119,7 +119,7 @@ impl Link {
         *self.traffic.borrow() == traffic
     }
 
-    /// How many connections are open on it.
+    /// The number of connections that are open on the link.
     pub fn carried(&self) -> usize {
         self.carried.load(Ordering::Acquire)
     }

@@ -1,4 +1,5 @@
-//! Bounds: whatever is written into a URL, a body or a cursor, a level or a member too many is refused at once.
+//! Bounds: a level or a member too many is refused at once, whatever is written into a URL, a body or a
+//! cursor.
 
 use std::time::{Duration, Instant};
 

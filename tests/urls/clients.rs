@@ -1,5 +1,5 @@
-//! Real clients follow a `Location` as it is: curl, Python's urllib and requests, the URLs of browsers as node has them, and
-//! hyper's. One that isn't there is left out, with a line that says so.
+//! Real clients follow a `Location` as it is: curl, Python's urllib and requests, the URLs of browsers as
+//! node has them, and hyper's. A client that isn't there is left out, with a line that says so.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -36,7 +36,7 @@ const urls = require('node:fs').readFileSync(0, 'utf8').trim().split('\\n');
 })();
 ";
 
-/// What a program answers to its input; `None` if it can't be run here.
+/// Returns what a program answers to its input, or `None` if the program can't be run here.
 async fn answers(
     program: &'static [&'static str],
     input: String,

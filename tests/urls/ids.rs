@@ -104,7 +104,8 @@ fn without_dots(path: &str) -> String {
     format!("/{}", kept.join("/"))
 }
 
-/// A path as a proxy passes it on that takes it apart: escapes undone, slashes merged, dots taken out, escaped anew.
+/// A path as a proxy passes it on that takes it apart: escapes undone, slashes merged, dots taken out, and
+/// then escaped anew.
 fn through_a_proxy(path: &str) -> String {
     const ESCAPED: &AsciiSet =
         &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#').add(b'"').add(b'{').add(b'}').add(b'\\');

@@ -1,4 +1,5 @@
-//! URLs: every document is found where its `Location` says, what isn't well formed is refused, and everything has a bound.
+//! URLs: every document is found where its `Location` says, what isn't well formed is refused, and everything
+//! has a bound.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -40,7 +40,8 @@ pub(in crate::routes) struct Outcome {
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
-    /// What was wrong, where the code doesn't say it all: with the document, or, in the last outcome, with the rest of the body.
+    /// The explanation of what was wrong, where the code doesn't say it all. The last outcome's may be about
+    /// the rest of the body rather than about the document.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
@@ -135,7 +136,7 @@ pub(in crate::routes) async fn insert(
     })
 }
 
-/// What becomes of documents that are there already, if the request says so.
+/// Returns what is to be done to documents that are there already, if the request says so.
 pub(in crate::routes) fn resolution(call: &Call) -> Option<Conflict> {
     match call.prefers("resolution") {
         Some("merge-duplicates") => Some(Conflict::Update),
@@ -144,7 +145,7 @@ pub(in crate::routes) fn resolution(call: &Call) -> Option<Conflict> {
     }
 }
 
-/// How the documents of a body are to be inserted.
+/// The way in which the documents of a body are to be inserted.
 #[derive(Clone, Copy)]
 struct Insert<'a> {
     table: &'a str,
@@ -167,7 +168,8 @@ impl Insert<'_> {
         };
         let had_id = |(place, document)| plan.identify(document, self.key, place);
         let had_id: Vec<bool> = (first..).zip(&mut batch).map(had_id).collect();
-        // One whose id is of the plan is there only if an earlier attempt wrote it; nothing is to be done to it again.
+        // A document whose id is of the plan is there only if an earlier attempt wrote it. Nothing is to be
+        // done to it again.
         let (others, own): (Vec<_>, Vec<_>) = (0..batch.len()).partition(|at| had_id[*at]);
         let mut outcomes = Vec::with_capacity(batch.len());
         for (places, conflict) in [(own, None), (others, self.conflict)] {
@@ -186,7 +188,7 @@ impl Insert<'_> {
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
 
-    /// What the database tells of each document, in their order.
+    /// Inserts documents, and returns what the database tells of each of them, in their order.
     async fn changes(
         self,
         documents: &[impl Serialize],
@@ -208,7 +210,7 @@ impl Insert<'_> {
 }
 
 impl Change {
-    /// Whether it failed because there is a document with this id.
+    /// Returns whether the insert failed because there is a document with this id.
     fn is_of_a_duplicate(&self) -> bool {
         self.error.is_some() && self.old_val.is_object()
     }

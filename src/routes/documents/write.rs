@@ -50,8 +50,8 @@ impl Target<'_> {
         read.map(|(stored, told)| Ok((json(&stored)?, Some(json(&told)?)))).transpose()
     }
 
-    /// The document as answers have it, if there is one. One that is nested too deeply to be read comes as the text that the
-    /// database makes of it.
+    /// Returns the document as answers have it, if there is one. A document that is nested too deeply to be
+    /// read comes as the text that the database makes of it.
     async fn text(self, conn: &mut Conn) -> Result<Option<Vec<u8>>, Error> {
         match conn.first_value(self.row()).await {
             Err(error) if error.is_about_a_row() => {
@@ -216,7 +216,8 @@ pub(super) fn check_id(document: &Map<String, Value>, key: &str, id: &Value) -> 
     }
 }
 
-/// Whether the database would take two values for the same: it knows one kind of number, and no order of fields.
+/// Returns whether the database would take two values for the same. It knows one kind of number, and no order
+/// of fields.
 pub(in crate::routes) fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),

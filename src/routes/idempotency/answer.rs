@@ -1,7 +1,8 @@
 //! An answer that can be given again.
 //!
-//! Nothing but this service writes records, but a database has administrators, backups and other versions of this service.
-//! So an answer has no more in it than these answers have: four statuses, three headers, and a body of JSON.
+//! Nothing but this service writes records, but a database has administrators, backups and other versions of
+//! this service. So an answer has no more in it than these answers have: four statuses, three headers, and a
+//! body of JSON.
 
 use http_body_util::BodyExt;
 use serde::de::IgnoredAny;
@@ -15,8 +16,8 @@ use super::super::documents::PREFERENCE_APPLIED;
 use crate::error::Error;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// What a request that has been done is answered with: one document was made, or changed and told or not, or several were
-/// written with or without failures.
+/// The statuses of answers to requests that have been done. Either one document was made, or one was changed
+/// and told or not, or several were written with or without failures.
 const STATUSES: [StatusCode; 4] =
     [StatusCode::CREATED, StatusCode::OK, StatusCode::NO_CONTENT, StatusCode::MULTI_STATUS];
 

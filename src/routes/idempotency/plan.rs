@@ -1,4 +1,5 @@
-//! What a request with a key is going to write, such that another attempt at it writes nothing else.
+//! The plan of what a request with a key writes, such that another attempt at the request writes nothing
+//! else.
 
 use serde_json::{Map, Value};
 
@@ -37,8 +38,9 @@ impl Plan {
         had
     }
 
-    /// Whether a document that is there already is the one that was to be written, from an earlier attempt: nobody else
-    /// makes ids of this plan, and others' ids may be this request's work only if it has been tried before.
+    /// Returns whether a document that is there already is the one that was to be written, from an earlier
+    /// attempt. Nobody else makes the ids of this plan. A document whose id the client chose may be this
+    /// request's work only if the request has been tried before.
     pub(in crate::routes) fn wrote(
         &self,
         document: &Map<String, Value>,

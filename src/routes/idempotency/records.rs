@@ -24,13 +24,14 @@ use crate::reserved::database_beside;
 const TABLE: &str = "idempotency_keys";
 /// The field, and the index, by which expired keys are found.
 const EXPIRES: &str = "expires";
-/// How long a key is remembered.
+/// The time for which a key is remembered.
 const LASTS: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long a claim holds that isn't renewed: so long a request must wait whose first attempt died with its process.
+/// The time for which a claim holds that isn't renewed. A request whose first attempt died with its process
+/// must wait that long.
 pub(super) const LEASE: Duration = Duration::from_secs(15);
-/// How often a claim is renewed.
+/// The time between two renewals of a claim.
 const RENEWED: Duration = Duration::from_secs(5);
-/// How many keys that have expired each request with a key clears away.
+/// The largest number of expired keys that each request with a key clears away.
 const CLEARED: usize = 20;
 
 /// The records, as far as requests get to see them: through the service's own account.
@@ -38,16 +39,16 @@ pub(super) struct Records {
     database: Database,
 }
 
-/// What is remembered of a key. Times are in seconds since 1970.
+/// A record of all that is remembered of a key. Times are in seconds since 1970.
 #[derive(Debug, Deserialize, Serialize)]
 struct Record {
     id: String,
     fingerprint: String,
-    /// Of the ids that the request's documents get.
+    /// The seed of the ids that the request's documents get.
     seed: String,
-    /// Who carries it out, one attempt of many.
+    /// The attempt, one of many, that carries out the request.
     owner: String,
-    /// Until when nobody else does.
+    /// The time until which no other attempt carries out the request.
     lease: f64,
     expires: f64,
     answer: Option<Answer>,
@@ -59,11 +60,11 @@ pub(super) struct Hold {
     owner: String,
 }
 
-/// What becomes of a request with a key.
+/// The outcome for a request with a key.
 pub(super) enum Claim {
-    /// It is to be carried out.
+    /// The request is to be carried out.
     Made(Hold, Plan),
-    /// It has been done.
+    /// The request has been done.
     Answered(Answer),
 }
 
@@ -122,7 +123,8 @@ impl Records {
         }
     }
 
-    /// Keeps the answer. If that fails the request has been done all the same, and whoever takes it up finds that out.
+    /// Keeps the answer. If that fails, the request has been done all the same, and the next attempt at it
+    /// finds that out.
     pub(super) async fn answered(&self, hold: &Hold, answer: Answer) {
         let expires = now() + LASTS.as_secs_f64();
         let kept = |row| merge(row, json!({ "answer": answer, "lease": 0, EXPIRES: expires }));
@@ -156,8 +158,8 @@ impl Records {
         log::warn!("An idempotency key {failure}: {error}");
     }
 
-    /// Writes a record if there is none, or none that still counts, or takes over one for the same request that nobody carries
-    /// out. Returns the record as it is then.
+    /// Writes a record if there is none, or none that still counts. Takes over a record for the same request
+    /// that nobody carries out. Returns the record as it is then.
     async fn replace_claimed(&self, conn: &mut Conn, mine: &Record, now: f64) -> Result<Record, Error> {
         #[derive(Deserialize)]
         struct Claimed {
@@ -201,7 +203,8 @@ impl Records {
         }
     }
 
-    /// Makes the table and its index, and the database if there is none. Another request may be doing the same.
+    /// Makes the table and its index, and the database if there is none. Another request may be doing the
+    /// same.
     async fn make_table(&self, conn: &mut Conn) -> Result<(), Error> {
         let settled = |done: Result<Option<Value>, Error>| match done {
             Err(error) if error.status() == StatusCode::CONFLICT => Ok(()),
@@ -229,7 +232,8 @@ impl Records {
     }
 }
 
-/// What the database won't let the service do is no fault of the request.
+/// Turns the database's refusal to let the service do something into an error of the configuration, since the
+/// request is not to blame for it.
 fn own(error: Error) -> Error {
     match error.status() {
         StatusCode::FORBIDDEN => {

@@ -1,9 +1,9 @@
-//! Which fields an index is over, read from the text that the database keeps of its definition.
+//! Reads the fields of an index from the text that the database keeps of its definition.
 //!
 //! The text is what the database's web interface shows, such as
-//! `indexCreate('a', function(var1) { return r.expr([var1("x"), var1("y")("z")]); })`. It is broken into lines of 80
-//! columns, cut off where it is deep, and names stand in it as they are, without escapes. So a name that holds a quote can't
-//! be told from several.
+//! `indexCreate('a', function(var1) { return r.expr([var1("x"), var1("y")("z")]); })`. The text is broken
+//! into lines of 80 columns, and cut off where it is deep. Names stand in it as they are, without escapes. So
+//! a name that holds a quote can't be told from several.
 
 use crate::query::Path;
 

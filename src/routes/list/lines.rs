@@ -74,7 +74,8 @@ fn lines(row: Value) -> String {
     }
 }
 
-/// Whether it isn't a row that is itself a value of one of ReQL's types, such as drivers may have stored.
+/// Returns whether the text is that of a document. Drivers may have stored rows that are themselves values of
+/// one of ReQL's types.
 fn is_document(text: &str) -> bool {
     // Text may hold the name, and so may fields; nothing else can be the reason to look closer.
     !text.contains(PSEUDO_TYPE)

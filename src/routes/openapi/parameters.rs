@@ -72,7 +72,7 @@ fn fields(most: usize) -> ObjectBuilder {
     text().pattern(Some(format!("^{field}(,{field}){{0,{}}}$", most - 1)))
 }
 
-/// What stands behind a field and `=`.
+/// Returns the pattern of a condition: the text that follows a field and `=`.
 fn condition(value: &str) -> String {
     let list = format!(r"in\.\((\s*{VALUE}(,\s*{VALUE})*)?\)");
     format!(r"(not\.)?(has|(eq|ne|lt|lte|gt|gte|match|contains)\.{value}|{list})")
