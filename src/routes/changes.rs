@@ -61,7 +61,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
     list.or(other).unify().boxed()
 }
 
-/// Passes requests that prefer the type of live answers. The others are for the routes of lists and documents.
+/// Passes requests that prefer the type of live answers. Others are for the routes of lists and documents.
 fn asked_for() -> impl Filter<Extract = (), Error = Rejection> + Copy {
     let asked_for = |head: Head| favourite(head.headers(), &[EVENT_STREAM, NDJSON]) == EVENT_STREAM;
     head()
