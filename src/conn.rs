@@ -64,8 +64,9 @@ pub fn with_conn(database: &Database) -> impl Filter<Extract = (Conn,), Error = 
 /// # Errors of queries
 ///
 /// Opening the session may fail with [`Error::Exhausted`], [`Error::Unreachable`], [`Error::Unauthorized`] or
-/// [`Error::ConnectTimeout`]; then nothing was sent. After that, [`Error::QueryTimeout`] and [`Error::OutcomeUnknown`] say that a write may or may not
-/// have happened, and [`Error::Database`] is the server's own answer.
+/// [`Error::ConnectTimeout`]; then nothing was sent. After that, [`Error::QueryTimeout`] and
+/// [`Error::OutcomeUnknown`] say that a write may or may not have happened, and [`Error::Database`] is the
+/// server's own answer.
 pub struct Conn {
     lease: Option<Lease>,
     usage: Usage,
@@ -102,10 +103,11 @@ impl Conn {
         conn
     }
 
-    /// The same connection, on which the database has taken the credentials that it brings. Without any nothing is opened.
+    /// Has the database check the connection's credentials, by opening its session. Without credentials
+    /// nothing is opened.
     ///
-    /// Nothing else proves who asks: a handler that needs no query, or makes its first one late, must not take them on
-    /// trust.
+    /// Nothing else proves who asks. A handler that needs no query, or makes its first one late, must not
+    /// take the credentials on trust.
     pub(crate) async fn admitted(mut self) -> Result<Self, Error> {
         if self.who.is_some() {
             self.open().await?;
@@ -113,7 +115,7 @@ impl Conn {
         Ok(self)
     }
 
-    /// Whose account it uses, if it isn't the service's own.
+    /// The name of the database user whose account is used; `None` if it is the service's own account.
     pub(crate) fn user(&self) -> Option<&str> {
         self.who.as_ref().map(Credentials::user)
     }
@@ -136,7 +138,7 @@ impl Conn {
         Ok(row?.filter(|row| !row.is_null()))
     }
 
-    /// Runs a query, if there is one, that is asked for nothing but its errors.
+    /// Runs a query, if there is one, only for the errors that it may end with.
     pub(crate) async fn check(&mut self, query: Option<Command>) -> Result<(), Error> {
         match query {
             Some(query) => self.first_value(query).await.map(drop),
@@ -156,7 +158,7 @@ impl Conn {
         self.all_checked(query, |_| Ok(())).await
     }
 
-    /// [`Conn::all`] for whoever looks at each row as it arrives, and may have had enough of them.
+    /// Does what [`Conn::all`] does, and checks each row as it arrives. The first error of `check` ends it.
     pub(crate) async fn all_checked<T: DeserializeOwned>(
         &mut self,
         query: Command,
@@ -200,8 +202,9 @@ impl Conn {
         Ok(Rows::new(query.run(session), patience, self))
     }
 
-    /// Like [`Conn::into_stream`] for a changefeed, whose rows may be any time apart: they are waited for as long as the
-    /// database shows that it is there. It is asked for that on another connection.
+    /// Like [`Conn::into_stream`] for a changefeed, whose rows may be any time apart. The stream waits for
+    /// rows as long as the database shows that it is there. The database is asked for that on another
+    /// connection.
     ///
     /// # Errors
     ///

@@ -244,7 +244,7 @@ impl Shared {
         outcome
     }
 
-    /// Looks, beside the requests, whether servers are back that failed a while ago.
+    /// Checks whether servers that failed a while ago are back. No request waits for that.
     fn probe_those_that_failed(self: &Arc<Self>) {
         for server in self.servers.take_due() {
             let shared = Arc::clone(self);
@@ -285,7 +285,8 @@ impl Shared {
     }
 }
 
-/// Whether a server is there: who refuses credentials is, and the others know no other users.
+/// Returns whether a server is there. One that refuses credentials is, and the other servers know no other
+/// users.
 fn has_answered(outcome: &Result<Link, Error>) -> bool {
     matches!(outcome, Ok(_) | Err(Error::Unauthorized(_)))
 }

@@ -87,12 +87,12 @@ pub enum Error {
     },
     /// As many requests as allowed are being answered already.
     TooManyRequests {
-        /// How many that is.
+        /// The number of requests that may be answered at once.
         limit: usize,
     },
     /// This client has as many requests, live queries or streamed answers going on as one client may.
     ShareUsedUp {
-        /// How many that is.
+        /// The number of them that one client may have.
         limit: usize,
     },
     /// The body paused for this long, or came too slowly on average.

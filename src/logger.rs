@@ -1,9 +1,10 @@
-//! The log of the binary: a line on standard error for each record, which nobody can forge and nobody waits for.
+//! The log of the binary: one line on standard error for each record. Nobody can forge a line, and nobody
+//! waits for one to be written.
 //!
-//! What clients and databases say gets into the log in many places, and leaves it in this one: here control characters are
-//! escaped, so that a record is one line whatever it is about. Lines are written by a thread of their own. When
-//! whoever should read them doesn't, they pile up to a bound, and further ones are dropped and counted; nothing
-//! else of the service notices.
+//! Text from clients and databases gets into the log in many places, but is written only here. Control
+//! characters are escaped, so that each record is one line whatever it holds. A thread of its own writes the
+//! lines. When nobody reads them, they queue up to a bound, and further lines are dropped and counted. The
+//! rest of the service is not held up.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -18,11 +19,11 @@ use std::time::Duration;
 use log::{LevelFilter, Log, Metadata, Record};
 use pretty_env_logger::env_logger::{Logger, Target, WriteStyle};
 
-/// How many lines may wait to be written.
+/// The number of lines that may wait to be written.
 const LINES: usize = 4096;
 /// The longest text of a record, in bytes; what is longer is cut.
 const LENGTH_MAX: usize = 4096;
-/// How long the end of the process waits for lines that are still to be written.
+/// The time that the process waits at its end for lines that are still to be written.
 const LAST: Duration = Duration::from_millis(500);
 
 static QUEUE: OnceLock<SyncSender<Entry>> = OnceLock::new();
@@ -34,15 +35,15 @@ enum Entry {
     End(SyncSender<()>),
 }
 
-/// Begins to log. `level` is about this service; its libraries say what they have to say at `info`. `RUST_LOG` goes before
-/// both.
+/// Begins to log. `level` is the level of this service; its libraries log at that level too, but at no more
+/// than `info`. `RUST_LOG` overrides both.
 pub fn init(level: LevelFilter) {
     let mut builder = pretty_env_logger::formatted_builder();
     match std::env::var("RUST_LOG") {
         Ok(filters) => builder.parse_filters(&filters),
         Err(_) => builder
             .filter_level(level.min(LevelFilter::Info))
-            // To this module it is an error when the reader of a stream leaves, which is how live queries end.
+            // This module logs an error when the reader of a stream leaves, which is how live queries end.
             .filter_module("warp::server::run", LevelFilter::Off)
             .filter_module("warp_reql", level)
             .filter_module("reql_embedded", level),
@@ -72,7 +73,7 @@ pub fn finish() {
     }
 }
 
-/// How many lines nobody got to see, since too many waited to be written.
+/// The number of lines that were dropped since too many waited to be written.
 pub(crate) fn dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
@@ -103,7 +104,7 @@ impl Write for Lines {
     }
 }
 
-/// Has each record be one line, and no more than a line.
+/// A logger that makes each record one line, of bounded length.
 struct OneLine(Logger);
 
 impl Log for OneLine {

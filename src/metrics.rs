@@ -160,7 +160,7 @@ fn connections(stats: Stats) -> prometheus::Result<Vec<MetricFamily>> {
     Ok(families.into_iter().flatten().collect())
 }
 
-/// What the log could not tell.
+/// The number of log lines that were dropped.
 fn log_lines() -> prometheus::Result<Vec<MetricFamily>> {
     let help = "Lines of the log that nobody read in time.";
     counter("warp_reql_log_lines_dropped_total", help, logger::dropped())

@@ -28,10 +28,10 @@ use http::Patience;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// How long a client may be silent before the system asks whether it is there.
+/// The time that a client may be silent before the system asks whether it is there.
 #[cfg(target_os = "linux")]
 const PEER_PROBED: Duration = Duration::from_secs(30);
-/// How long a client may leave unacknowledged what was sent to it.
+/// The time that a client may leave data unacknowledged that was sent to it.
 #[cfg(target_os = "linux")]
 const PEER_GONE: Duration = Duration::from_secs(60);
 /// The user that an empty database has.
@@ -137,9 +137,10 @@ impl Service {
     }
 }
 
-/// Serves until `shutdown` is done; then stops accepting, and gives the requests that run `grace` to finish. A client is
-/// disconnected that takes 30 s for the head of a request, leaves its answer unread for 60 s, or would be one too many by the
-/// defaults of [`Limits`]. Routes of your own are a service by [`warp::service`].
+/// Serves until `shutdown` is done. Then it stops accepting, and gives running requests the time `grace` to
+/// finish. A client is disconnected if it takes 30 s for the head of a request, leaves its answer unread for
+/// 60 s, or is one more than the defaults of [`Limits`] allow. Routes of your own become a service by
+/// [`warp::service`].
 pub async fn run<S, B>(listener: TcpListener, service: S, shutdown: impl Future<Output = ()>, grace: Duration)
 where
     S: Serves<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -225,8 +226,8 @@ fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     listen().map_err(|error| with_context(&error, format!("can't listen on {addr}")))
 }
 
-/// Has connections end whose other side is gone without a word, or takes nothing for too long: nothing else would tell an event
-/// stream. Accepted connections inherit all of it.
+/// Makes connections end whose other side is gone without closing them, or takes nothing for too long. An
+/// event stream would not notice otherwise. Accepted connections inherit these options.
 fn watch_peers(socket: &TcpSocket) -> io::Result<()> {
     socket.set_keepalive(true)?;
     #[cfg(target_os = "linux")]
@@ -242,8 +243,8 @@ fn watch_peers(socket: &TcpSocket) -> io::Result<()> {
     Ok(())
 }
 
-/// Starts the embedded database. It listens on this machine, where others are, too: so as long as its data has no password for
-/// the administrator, and the settings name none, it gets one that ends with the process.
+/// Starts the embedded database. It listens on this machine, where there may be other users. So if neither
+/// its data nor the settings have a password for the administrator, it gets one that ends with the process.
 async fn start_embedded(settings: &Settings) -> io::Result<reql_embedded::Server> {
     let rdb = &settings.rdb;
     let builder = reql_embedded::Server::builder().initial_password(rdb.password.expose());
@@ -255,8 +256,8 @@ async fn start_embedded(settings: &Settings) -> io::Result<reql_embedded::Server
     })
 }
 
-/// That the data takes the password of the settings. It keeps the one that it was made with, and the service would wait for
-/// another for ever.
+/// Checks that the data takes the password of the settings. The data keeps the password that it was made
+/// with. With another one the service would wait for the database for ever.
 async fn check_password(rdb: &Rdb) -> io::Result<()> {
     let once = Database::new(Rdb { standby: 0, ..rdb.clone() }).map_err(io::Error::other)?;
     let who = Credentials::new(&rdb.user, rdb.password.clone());

@@ -1,10 +1,11 @@
-//! Fair shares: of what there is a bounded number of, one client may hold only a part.
+//! Fair shares: one client may hold only a part of what there is a bounded number of.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Whoever counts as one client: an IPv4 address, or the 64 bits of an IPv6 address that its network has in common.
+/// A client, as shares count them: an IPv4 address, or the 64 bits of an IPv6 address that its network has in
+/// common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Client(IpAddr);
 
@@ -20,7 +21,7 @@ impl From<IpAddr> for Client {
     }
 }
 
-/// Something that there is a bounded number of. Cheap to clone; clones count together.
+/// A count of something that there is a bounded number of. It is cheap to clone, and clones count together.
 #[derive(Debug, Clone)]
 pub(crate) struct Shares(Arc<Counted>);
 
@@ -37,7 +38,7 @@ struct Held {
     by: HashMap<Client, usize>,
 }
 
-/// Some of what is counted, until it is dropped.
+/// A part of what is counted, which is given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
     of: Shares,
@@ -45,12 +46,12 @@ pub(crate) struct Share {
     count: usize,
 }
 
-/// Why there is nothing left.
+/// The reason why nothing could be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// All are held, by whomever: so many there are.
+    /// All are held, by any clients. Holds the number of all.
     All(usize),
-    /// This client holds as many as one may.
+    /// This client holds as many as one client may. Holds that number.
     Share(usize),
 }
 
@@ -79,7 +80,7 @@ impl Shares {
 }
 
 impl Share {
-    /// Takes so many more, or, if there aren't so many left, none.
+    /// Takes `more` of them; if fewer are left, takes none.
     pub(crate) fn grow(&mut self, more: usize) -> Result<(), Taken> {
         let Counted { total, each, .. } = *self.of.0;
         let mut held = self.of.held();

@@ -39,11 +39,11 @@ pub(super) struct Patience {
     end: End,
 }
 
-/// What ends the wait.
+/// The condition that ends the wait for rows.
 enum End {
-    /// The limit, which is counted from the first wait on.
+    /// The time limit, counted from the first wait on.
     Limit(Option<Pin<Box<Sleep>>>),
-    /// Something else.
+    /// Another future that is done.
     Other(Pin<Box<dyn Future<Output = ()> + Send + Sync>>),
 }
 
@@ -129,7 +129,8 @@ impl Patience {
         Patience { limit, renewed: true, end: End::Limit(None) }
     }
 
-    /// Rows may come at any time until this is done, which says that there has been nothing for so long.
+    /// Rows may come at any time until `end` is done, which means that there has been nothing for as long as
+    /// `limit`.
     pub(super) fn until(end: impl Future<Output = ()> + Send + Sync + 'static, limit: Duration) -> Self {
         Patience { limit, renewed: false, end: End::Other(Box::pin(end)) }
     }

@@ -1,8 +1,9 @@
-//! Whether the database is still there, for those who only wait for what it may say some time.
+//! A check that the database is still there, for changefeeds, which may wait for it any time.
 //!
-//! A changefeed that has nothing to tell looks like one whose database, or the way to it, is gone without a word: no packet
-//! comes from either. So as long as there are feeds, one session beside them is asked for a sign of life, again and again.
-//! When none comes, all feeds are told at once; their clients come back and are told everything anew.
+//! A changefeed without changes looks like one whose database, or the network to it, is gone without closing
+//! the connection: no packet comes from either. So as long as there are feeds, the database is asked for a
+//! sign of life on a session of its own, again and again. When no sign comes, all feeds are told at once.
+//! Their clients connect again and get everything anew.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -13,12 +14,14 @@ use tokio::time::sleep;
 
 use super::{Credentials, Link, Server, Shared, threads};
 
-/// How many times it is asked within a query's timeout: a sign is missed by two of these pauses after the last one.
+/// The number of times that the database is asked for a sign of life within a query's timeout. A sign that
+/// doesn't come is missed two of these pauses after the last one that came.
 const SIGNS: u32 = 3;
-/// The shortest pause, and the least time for an answer.
+/// The shortest pause between two signs of life, and the least time to wait for one.
 const SHORTEST: Duration = Duration::from_millis(100);
 
-/// Tells when no sign of life has come. What is sent is how often that was the case.
+/// Tells all changefeeds when no sign of life has come. The value sent is the number of times that this has
+/// happened.
 pub(super) struct Pulse {
     lost: watch::Sender<u64>,
     is_felt: Mutex<bool>,
@@ -31,7 +34,7 @@ impl Default for Pulse {
 }
 
 impl Shared {
-    /// Done when the database has given no sign of life.
+    /// Returns a future that is done when the database has given no sign of life.
     pub(super) fn lost(self: &Arc<Self>) -> impl Future<Output = ()> + Send + Sync + use<> {
         let mut lost = self.pulse.lost.subscribe();
         let mut is_felt = self.pulse.is_felt.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,14 +48,16 @@ impl Shared {
         }
     }
 
-    /// Whether somebody waits to be told; if not, the next one has to begin anew.
+    /// Returns whether anybody waits for a missing sign of life. If nobody does, notes that the next one who
+    /// waits has to start the task again.
     fn is_awaited(&self) -> bool {
         let mut is_felt = self.pulse.is_felt.lock().unwrap_or_else(PoisonError::into_inner);
         *is_felt = self.pulse.lost.receiver_count() > 0;
         *is_felt
     }
 
-    /// Asks a session for a sign, or whoever is there if there is none yet.
+    /// Asks for a sign of life on a session; if there is none yet, opens one. Returns the session if the sign
+    /// came.
     async fn sign(self: &Arc<Self>, link: Option<Link>, patience: Duration) -> Option<Link> {
         if let Some(link) = link {
             return link.answers(patience).await.then_some(link);
@@ -72,7 +77,7 @@ impl Shared {
     }
 }
 
-/// Asks for signs of life as long as somebody waits for what they tell.
+/// Asks for signs of life as long as a changefeed waits for a missing one.
 async fn feel(shared: Weak<Shared>, lost: watch::Sender<u64>) {
     let mut link = None;
     loop {

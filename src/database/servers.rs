@@ -1,7 +1,8 @@
-//! Which of several servers to dial: in turn, from a start that rotates, the ones that failed last.
+//! The order in which to dial several servers: in turn, from a start that rotates, and those that failed at
+//! the end.
 //!
-//! A server that failed is looked at again from time to time, beside the requests: one that accepts connections and says
-//! nothing would cost whoever tries it the whole timeout, again and again.
+//! A server that failed is tried again from time to time, and no request waits for that. A server that
+//! accepts connections and then says nothing would cost each request that tries it the whole timeout.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,7 @@ use std::time::Duration;
 use log::warn;
 use tokio::time::Instant;
 
-/// How long after a server failed it is looked at again.
+/// The time after which a server that failed is tried again.
 const REST: Duration = Duration::from_secs(5);
 
 pub(super) struct Servers {
@@ -32,7 +33,8 @@ impl Servers {
         (!all.is_empty()).then(|| Servers { all, next: AtomicUsize::new(0) })
     }
 
-    /// Every server once. Those that failed come last rather than never: when all have, one of them may be back.
+    /// All servers, each once. Those that failed come last rather than not at all: when all have failed, one
+    /// of them may be back.
     pub(super) fn in_turn(&self) -> Vec<&Server> {
         let start = self.next.fetch_add(1, Ordering::Relaxed) % self.all.len();
         let (before, after) = self.all.split_at(start);
@@ -41,8 +43,8 @@ impl Servers {
         turn
     }
 
-    /// The servers that failed so long ago that somebody should look at them, if there are others meanwhile. Whoever gets
-    /// one is the only one for a while.
+    /// Takes the servers that failed so long ago that they should be tried again; none if there is only one
+    /// server. A server that is taken is not taken again before the same time has passed.
     pub(super) fn take_due(&self) -> Vec<Arc<Server>> {
         if self.all.len() < 2 {
             return Vec::new();
@@ -60,7 +62,7 @@ impl Server {
         self.port
     }
 
-    /// Notes how dialling it went, and gives that back.
+    /// Notes whether dialling the server succeeded, and returns that.
     pub(super) fn report(&self, reached: bool) -> bool {
         let mut failed = self.failed();
         if !reached && failed.is_none() {

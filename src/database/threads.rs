@@ -1,10 +1,10 @@
-//! The threads on which sessions are opened, which are none of those that serve.
+//! The threads on which sessions are opened. They serve no requests.
 //!
-//! A handshake hashes the password in one go: for a millisecond or two, as a rule, but as often as the server asks for,
-//! and the driver has no bound on that. Whoever waits for a session stops waiting in time, since no thread that has to see
-//! to that is one of these.
+//! A handshake hashes the password without a pause. As a rule that takes a millisecond or two, but the server
+//! decides how many rounds it takes, and the driver has no bound on that. A request that waits for a session
+//! still stops waiting in time, since its timeout runs on other threads.
 //!
-//! A runtime with one thread, as of a test whose clock stands still, keeps its tasks to itself.
+//! A runtime with one thread, such as that of a test whose clock is paused, opens sessions on its own thread.
 
 use std::sync::LazyLock;
 use std::thread::available_parallelism;
@@ -12,23 +12,25 @@ use std::thread::available_parallelism;
 use log::warn;
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
-/// How many sessions that shall stand by are opened at once.
+/// The number of standby sessions that are opened at once.
 pub(super) const ASIDE: usize = 4;
-/// How many threads open the sessions that requests wait for, at least.
+/// The least number of threads that open the sessions that requests wait for.
 const FEWEST: usize = 4;
-/// How much opening gives way that nobody waits for, on the scale of `nice(1)`: to a tenth of a busy processor, not to
-/// nothing, since the permit that is held meanwhile may be one that a request waits for.
+/// The niceness, on the scale of `nice(1)`, of the threads that open sessions nobody waits for. It leaves
+/// them a tenth of a busy processor rather than nothing, since a request may be waiting for the permit that
+/// is held meanwhile.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 
-/// Where sessions are opened that shall stand by: on threads that give way to all others.
+/// The threads that open sessions which no request waits for, such as those that stand by. They give way to
+/// all other threads.
 pub(super) fn aside() -> Handle {
     static THREADS: LazyLock<Option<Runtime>> =
         LazyLock::new(|| start(processors().min(ASIDE), "standby", give_way));
     handle(&THREADS)
 }
 
-/// Where sessions are opened that requests wait for.
+/// The threads that open the sessions that requests wait for.
 pub(super) fn dialling() -> Handle {
     static THREADS: LazyLock<Option<Runtime>> =
         LazyLock::new(|| start(processors().max(FEWEST), "dial", || {}));
@@ -56,8 +58,8 @@ fn processors() -> usize {
     available_parallelism().map_or(1, usize::from)
 }
 
-/// Lets the others have the processors first. Only Linux has a priority for each thread; where it can't be had, all are
-/// alike, which is no more than slower.
+/// Lets other threads have the processors first. Only Linux has a priority for each thread. Where it can't be
+/// set, all threads are alike, which is slower but does no other harm.
 fn give_way() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(None, NICENESS);

@@ -92,14 +92,15 @@ fn is_refusal(message: &str) -> bool {
         .any(|sign| message.contains(sign))
 }
 
-/// Whether JSON was given up because of how deep it goes. Only the message tells that from other faults.
+/// Returns whether JSON could not be read because it is nested too deeply. Only the message tells that from
+/// other faults.
 fn is_too_deep(error: &serde_json::Error) -> bool {
     error.is_syntax() && error.to_string().starts_with("recursion limit exceeded")
 }
 
 impl Error {
-    /// Whether a row is to blame that is no document, or is nested too deeply to be read, so that an answer without it, or
-    /// with it as text, may be had.
+    /// Returns whether the cause is a row that is no document, or is nested too deeply to be read. An answer
+    /// without that row, or with it as text, may then succeed.
     pub(crate) fn is_about_a_row(&self) -> bool {
         match self {
             Error::Database(reql::Error::Driver(Driver::Json(error))) => is_too_deep(error),

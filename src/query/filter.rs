@@ -1,8 +1,9 @@
 //! Which documents: `FIELD=OP.VALUE`, `FIELD=not.OP.VALUE`, `or=(A=OP.VALUE,B=OP.VALUE)`.
 //!
-//! A condition on a field that is missing or null doesn't hold, and `not.` is its exact negation, which then does.
-//! Comparisons hold between values of one type only: `age=gt.18` finds no strings, although in ReQL's order of types
-//! every string is greater than every number. Text that is a date or time may be either, and is compared with both.
+//! A condition on a field that is missing or null doesn't hold, and `not.` is its exact negation, which then
+//! does. Comparisons hold between values of one type only: `age=gt.18` finds no strings, although in ReQL's
+//! order of types every string is greater than every number. Text that is a date or time is compared both as
+//! a string and as a time.
 
 use ql2::term::TermType;
 use reql::Command;
@@ -15,15 +16,15 @@ use super::term::{Node, array, datum, eq, ne, not, null, term};
 use super::time;
 use crate::error::Error;
 
-/// How many conditions a request may have.
+/// The most conditions that a request may have.
 const CONDITIONS: usize = 256;
-/// How many values the lists of all conditions may have together.
+/// The most values that the lists of all conditions may have together.
 const VALUES: usize = 1000;
-/// How many patterns there may be, each of which may become a program of megabytes.
+/// The most patterns that a request may have. Each may be compiled to megabytes.
 const PATTERNS: usize = 10;
-/// How long all patterns may be together, in bytes.
+/// The most bytes that all patterns may have together.
 const PATTERN_BYTES: usize = 1000;
-/// What ends an unquoted name among alternatives.
+/// The characters that end an unquoted name among alternatives.
 const IN_ALTERNATIVE: &str = "=,()";
 
 /// Conditions that must all hold.
@@ -45,7 +46,8 @@ pub(super) struct Condition {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Test {
-    /// A comparison, by its term, with a value, or with what text may be: itself and, behind it, the time that it is.
+    /// A comparison, given by its term, with one value; or with a text that is a date or time, as two values:
+    /// the string, then the time.
     Compare(TermType, Vec<Value>),
     In(Vec<Value>),
     Match(String),
@@ -123,8 +125,8 @@ impl Filter {
         self.0.iter().flat_map(Clause::conditions).map(|condition| &condition.test)
     }
 
-    /// A query that fails if one of the patterns is none; `None` without patterns. A filter alone would only fail at the
-    /// first document that is compared with it.
+    /// A query that fails if one of the patterns is invalid; `None` if there are no patterns. A filter alone
+    /// would only fail at the first document that is matched against the pattern.
     pub(crate) fn check(&self) -> Option<Command> {
         let patterns = self.tests().filter_map(|test| match test {
             Test::Match(pattern) => Some(term(TermType::Match, [datum(""), datum(pattern)])),
@@ -250,7 +252,8 @@ impl Test {
     }
 }
 
-/// What should be where a test is not. Outside of lists it could have been meant for a parameter that there isn't.
+/// The message for text that is no test. Outside of lists the text may have been meant for a parameter that
+/// doesn't exist, so the message mentions that.
 fn expected(listed: bool) -> String {
     let unknown = if listed {
         "a condition on a field"
@@ -266,7 +269,8 @@ fn all<T: Node>(conditions: impl IntoIterator<Item = T>) -> T {
     term(TermType::And, conditions)
 }
 
-/// That something holds, and besides all that is said of a value, or of one of several.
+/// A term that is true if `holds` is, and all terms that `said` gives are true for at least one of the
+/// values.
 fn any_of<T: Node>(holds: T, values: &[Value], said: impl Fn(&Value) -> Vec<T>) -> T {
     match values {
         [value] => all(std::iter::once(holds).chain(said(value))),
@@ -274,7 +278,7 @@ fn any_of<T: Node>(holds: T, values: &[Value], said: impl Fn(&Value) -> Vec<T>) 
     }
 }
 
-/// What a field is compared with.
+/// Reads the value that a field is compared with, in each of its meanings.
 fn operand(reader: &mut Reader<'_>, listed: bool) -> Result<Vec<Value>, Error> {
     match listed {
         false => Ok(meanings(reader.rest())),
@@ -285,7 +289,8 @@ fn operand(reader: &mut Reader<'_>, listed: bool) -> Result<Vec<Value>, Error> {
     }
 }
 
-/// What text may be: JSON if it is JSON, else a string, and that a date or time as well.
+/// The values that a text may mean. A date or time means a string and a time; other text is JSON if it can be
+/// read as JSON, else a string.
 fn meanings(text: &str) -> Vec<Value> {
     match time::read(text) {
         Some((text, time)) => vec![Value::String(text), time],

@@ -14,7 +14,7 @@ use super::syntax::Reader;
 use super::term::{Node, Term, array, binary_func, bind, branch, datum, eq, field, func, null, object, term};
 use crate::error::Error;
 
-/// What ends an unquoted name in an aggregate.
+/// The characters that end an unquoted name in an aggregate.
 const IN_AGGREGATE: &str = ",()";
 /// Parameters of lists of documents that make no sense for groups.
 const OF_DOCUMENTS: [&str; 7] = ["order", "select", "omit", "limit", "offset", "cursor", "index"];
@@ -67,7 +67,7 @@ impl Grouping {
         Ok(Grouping { listing, by, aggregates })
     }
 
-    /// Has it pass over rows that are no documents, see [`Listing::guard`].
+    /// Makes it leave out rows that are no documents, see [`Listing::guard`].
     pub(crate) fn guard(&mut self) {
         self.listing.guard();
     }

@@ -26,7 +26,7 @@ pub(crate) use live::{Live, initial};
 /// without that index. More of them say that the filter lets so many pass that a page is soon full.
 const FEW: usize = 1000;
 
-/// How many fields a request may choose.
+/// The most fields that a request may choose.
 const CHOSEN: usize = 100;
 
 /// What bounds a list, and the table's primary key.
@@ -47,11 +47,11 @@ pub(crate) struct Listing {
     fields: Fields,
     index: Option<String>,
     primary_key: String,
-    /// Whether it passes over rows that are no documents, see [`Listing::guard`].
+    /// `true` if the list leaves out rows that are no documents, see [`Listing::guard`].
     guarded: bool,
 }
 
-/// Which fields of documents are told.
+/// The fields of each document that an answer holds.
 #[derive(Debug, Clone)]
 pub(crate) enum Fields {
     All,
@@ -110,11 +110,12 @@ impl Listing {
         self.filter.check()
     }
 
-    /// Has it pass over rows that are no documents, and give the others as text.
+    /// Makes the list leave out rows that are no documents, and return the others as text.
     ///
-    /// This service writes no others; but a driver may have stored a row that is itself a time or a geometry, which has no
-    /// fields that could be asked for, or one that is nested too deeply to be read in an answer. Either would be the end of
-    /// a list for everybody. Looking at each row costs time, so a list begins without.
+    /// This service writes only documents that can be read. But another client of the database may have
+    /// stored a row that is itself a time or a geometry, which has no fields that could be asked for, or a
+    /// row that is nested too deeply to be read in an answer. With either, the list would fail for everybody.
+    /// Looking at each row costs time, so a list is first read without the guard.
     pub(crate) fn guard(&mut self) {
         self.guarded = true;
     }
@@ -123,7 +124,8 @@ impl Listing {
         self.guarded
     }
 
-    /// Whether it looks into rows, rather than giving them as they are in the order in which they lie.
+    /// Returns whether the list looks into rows. If not, it returns them as they are, in the order of the
+    /// primary key.
     pub(crate) fn looks_into_rows(&self) -> bool {
         let as_they_lie = self.filter.is_empty() && self.order.is_index(&self.primary_key);
         !as_they_lie || self.page.place().is_some() || !self.fields.are_all()
@@ -282,7 +284,7 @@ impl Listing {
         }
     }
 
-    /// The rows that are documents, if it looks at that.
+    /// The rows that are documents if the list is guarded, else all rows.
     fn documents<T: Node>(&self, rows: T) -> T {
         if !self.guarded {
             return rows;
@@ -298,12 +300,13 @@ impl Listing {
     }
 }
 
-/// Whether a row is a document, and not a value of one of ReQL's own types, which has no fields.
+/// Returns a term for whether a row is a document. A value of one of ReQL's own types is none: it has no
+/// fields.
 pub(crate) fn is_document<T: Node>(row: &T) -> T {
     eq(term(TermType::TypeOf, [row.clone()]), datum("OBJECT"))
 }
 
-/// A document as text: an answer that holds texts can be read, whatever they hold.
+/// A document as text. An answer that holds text can be read however deeply the documents are nested.
 fn text<T: Node>(document: T) -> T {
     term(TermType::ToJsonString, [document])
 }
@@ -333,7 +336,7 @@ impl Fields {
         Ok(fields.into_iter().collect::<Option<_>>().map_or(Fields::All, Fields::Only))
     }
 
-    /// Whether documents are told as they are.
+    /// Returns whether documents are returned with all their fields.
     pub(crate) fn are_all(&self) -> bool {
         matches!(self, Fields::All)
     }

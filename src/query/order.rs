@@ -11,7 +11,7 @@ use super::syntax::{Name, Reader};
 use super::term::{Node, array, eq, func, null, term};
 use crate::error::Error;
 
-/// How many fields a list may be sorted by.
+/// The most fields that a list may be sorted by.
 const MOST: usize = 32;
 
 /// A total order of documents: sort keys of which the last is the primary key.

@@ -5,12 +5,14 @@ use serde_json::Value;
 
 use crate::error::Error;
 
-/// The parameters that mean something themselves. A field that is called like one of them is written in quotes.
+/// The parameters with a meaning of their own. A field that has the name of one of them is written in quotes.
 pub(super) const PARAMETERS: [&str; 12] =
     ["agg", "all", "cursor", "group", "index", "initial", "limit", "offset", "omit", "or", "order", "select"];
-/// What libraries of clients add by themselves, with a number, so that no cache answers. It means nothing.
+/// Parameters that client libraries add by themselves, with a number, so that no cache answers. They mean
+/// nothing.
 const CACHE_BUSTERS: [&str; 2] = ["_", "_dc"];
-/// What else those add that follow live queries, if they say which event was their last.
+/// The parameter against caches that client libraries for live queries add, with a number, when they send the
+/// id of their last event.
 const EVENT_BUSTER: &str = "r";
 
 /// The parameters of a URL in their order. What is taken out is understood; what is left over is an error.
@@ -26,8 +28,8 @@ impl Parameters {
         Ok(Parameters(pairs.into_iter().filter(means).collect()))
     }
 
-    /// Takes the id of the last event, which clients that can't set a header have here, by various names. Whether there is
-    /// one is all that matters.
+    /// Takes the id of the last event, and returns whether there is one; the id itself doesn't matter.
+    /// Clients that can't set a header send it as a parameter, under various names.
     pub(crate) fn take_last_event_id(&mut self) -> bool {
         let is_id = |name: &str| name.replace(['-', '_'], "").eq_ignore_ascii_case("lasteventid");
         let taken =

@@ -13,11 +13,12 @@ use crate::error::Error;
 
 /// The types whose values have an order, by the names that the database has for them, in that order.
 const SORTABLE: [&str; 5] = ["BOOL", "NUMBER", "PTYPE<BINARY>", "PTYPE<TIME>", "STRING"];
-/// How many levels an indexed field may be below its document: what the database tells of an index is cut off below that.
+/// The most levels that an indexed field may be below its document. What the database tells of an index is
+/// cut off below that.
 const INDEXED_DEPTH: usize = 12;
-/// What begins a condition, and hardly ever a field.
+/// The words that begin a condition, and hardly ever a field.
 const OPERATORS: [&str; 7] = ["eq", "ne", "lt", "lte", "gt", "gte", "not"];
-/// What ends an unquoted name in a list of fields.
+/// The characters that end an unquoted name in a list of fields.
 pub(super) const IN_LIST: &str = ",";
 
 /// A field of a document; never empty.
@@ -68,7 +69,7 @@ impl Path {
         Ok(fields)
     }
 
-    /// Reads a field where a list or a bracket goes on behind it.
+    /// Reads a field that is a member of a list or stands in brackets.
     pub(super) fn read(reader: &mut Reader<'_>, ends: &str) -> Result<Self, Error> {
         let start = reader.at();
         let names = reader.names(ends)?;
@@ -76,7 +77,8 @@ impl Path {
         Ok(Path::from(names))
     }
 
-    /// That names which stand in a list of fields aren't the condition on a field that is called like the list's parameter.
+    /// Checks that names in a list of fields aren't a condition, such as `eq.3`. It would be meant for a
+    /// field that has the name of the list's parameter.
     pub(super) fn check_listed(names: &[Name], reader: &Reader<'_>, start: usize) -> Result<(), Error> {
         match names {
             [first, _, ..] if first.bare().is_some_and(|name| OPERATORS.contains(&name)) => {
@@ -93,7 +95,7 @@ impl Path {
         Path(vec![name.to_owned()])
     }
 
-    /// A field by the names on the way to it, unless it is none that could be written.
+    /// A field by the names on the way to it; `None` if it could not be written in a URL.
     pub(crate) fn of_names(names: Vec<String>) -> Option<Self> {
         let sane = |name: &String| name.len() <= NAME_MAX && !name.contains('\0');
         let fits = (1..=DEPTH).contains(&names.len()) && names.iter().all(sane);

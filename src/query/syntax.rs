@@ -1,19 +1,20 @@
-//! How fields, values and lists of them are written in URLs, read in one place. `docs/urls.md` says it for people.
+//! The syntax of fields, values and lists of them in URLs, which is read here only. `docs/urls.md` describes
+//! it for users.
 //!
-//! A reader goes through a text once, from left to right, and never calls itself: how deep a text is nested costs no stack.
-//! Whatever isn't well formed is an error that tells the place.
+//! A reader goes through a text once, from left to right, and never calls itself, so that deep nesting takes
+//! no stack. Text that isn't well formed is an error that names the place.
 
 use serde_json::Value;
 
 use super::parameters::bad;
 use crate::error::Error;
 
-/// How many levels a field may be below its document.
+/// The most levels that a field may be below its document.
 pub(crate) const DEPTH: usize = 32;
-/// How long the name of a field may be, in bytes.
+/// The most bytes that the name of a field may have.
 pub(crate) const NAME_MAX: usize = 1024;
 
-/// What an unquoted name can't hold anywhere.
+/// The characters that an unquoted name can't hold in every place.
 const SPECIAL: &str = ".,=()[]{}\"\\";
 
 /// The name of a field, as it was written.
@@ -37,12 +38,12 @@ pub(super) enum Member<'a> {
 pub(super) struct Reader<'a> {
     parameter: &'a str,
     text: &'a str,
-    /// How many bytes have been read.
+    /// The number of bytes that have been read.
     at: usize,
 }
 
 impl Name {
-    /// Whether it is this word, and not in quotes.
+    /// Returns whether the name is this word, and not in quotes.
     pub(super) fn is_word(&self, word: &str) -> bool {
         !self.quoted && self.text == word
     }
@@ -63,7 +64,7 @@ impl<'a> Reader<'a> {
         self.at
     }
 
-    /// What has been read since then, without the blanks around it.
+    /// The text that has been read since `start`, without the blanks around it.
     pub(super) fn since(&self, start: usize) -> &'a str {
         self.text.get(start..self.at).unwrap_or_default().trim()
     }
@@ -81,7 +82,7 @@ impl<'a> Reader<'a> {
         bad(self.parameter, format!("{}, at character {}", reason.as_ref(), before + 1))
     }
 
-    /// That nothing is left.
+    /// Checks that nothing is left but blanks.
     pub(super) fn finish(mut self) -> Result<(), Error> {
         self.blanks();
         match self.peek() {
@@ -122,8 +123,8 @@ impl<'a> Reader<'a> {
         self.names_and_words(ends, &[]).map(|(names, _)| names)
     }
 
-    /// A field, and behind it, with dots before them, those of some words that are there, in their order. What stands first
-    /// is part of the field.
+    /// Reads a field and the words that follow it, each after a dot: any of `words`, in their order. The
+    /// first name is always part of the field.
     pub(super) fn names_and_words(
         &mut self,
         ends: &str,
@@ -174,7 +175,7 @@ impl<'a> Reader<'a> {
         Ok(name)
     }
 
-    /// Things with commas between them, at least one and at most so many.
+    /// Reads items with commas between them: at least one, and at most `most`.
     pub(super) fn separated<T>(
         &mut self,
         most: usize,
@@ -193,7 +194,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The same in brackets, where there may be none.
+    /// Reads items in brackets, with commas between them: none, or at most `most`.
     pub(super) fn bracketed<T>(
         &mut self,
         most: usize,
@@ -219,7 +220,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The same where a text is expected, which is JSON only if it is in quotes.
+    /// Reads a member of a list that has to be text, up to the comma or the bracket that ends it. It is JSON
+    /// only if it is in quotes.
     pub(super) fn text_member(&mut self) -> Result<String, Error> {
         self.blanks();
         let start = self.at;

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 /// The years that the database has.
 const YEARS: std::ops::RangeInclusive<i32> = 1400..=9999;
 
-/// A date or time, and its text. Without a time it is the start of the day, and without an offset in UTC. A blank where the
-/// sign of the offset belongs is a plus that was not escaped in the URL.
+/// Reads a date or time, and returns its text and the time as a value. Without a time of day it is the start
+/// of the day, and without an offset it is in UTC. A blank where the sign of the offset belongs is a plus
+/// that was not escaped in the URL.
 pub(super) fn read(text: &str) -> Option<(String, Value)> {
     let (date, time) = match text.char_indices().find(|(_, c)| matches!(c, 'T' | 't' | ' ')) {
         Some((at, c)) => (text.get(..at)?, Some(text.get(at + c.len_utf8()..)?)),
@@ -52,7 +53,7 @@ fn seconds(offset: &str) -> Option<i32> {
     (hours < 24 && minutes < 60).then_some(sign * (hours * 60 + minutes) * 60)
 }
 
-/// Whether a text has digits where the form has, and is alike elsewhere.
+/// Returns whether a text has a digit wherever the form has a `0`, and is the same as the form elsewhere.
 fn digits(text: &str, form: &str) -> bool {
     let alike = |(own, wanted): (u8, u8)| if wanted == b'0' { own.is_ascii_digit() } else { own == wanted };
     text.len() == form.len() && text.bytes().zip(form.bytes()).all(alike)

@@ -1,7 +1,9 @@
-//! How many file descriptors the process may have open: one for each connection, of clients and to the database.
+//! The number of file descriptors that the process may have open. Each connection takes one, of clients and
+//! to the database.
 
-/// Raises the soft limit to the hard one, as servers do: the soft one is usually 1024, for the sake of programs that can't
-/// deal with more. Returns the limit that holds; `None` if there is none, or the operating system doesn't tell.
+/// Raises the soft limit to the hard one, as servers do. The soft one is usually 1024, for the sake of
+/// programs that can't deal with more. Returns the limit that holds; `None` if there is none, or the
+/// operating system doesn't tell.
 #[cfg(target_os = "linux")]
 pub(super) fn raise() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

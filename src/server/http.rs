@@ -29,20 +29,21 @@ use crate::shares::{Client, Shares};
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait when the process has run out of file descriptors or the like.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
-/// How often it is told that clients are turned away.
+/// The least time between two log lines about clients that are turned away.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
-/// How many file descriptors are kept for the database, its files and the log.
+/// The number of file descriptors that are kept for the database, its files and the log.
 const RESERVED: u64 = 768;
 /// How often a connection that is idle is asked whether its client is still there, over HTTP/2.
 const PING: Duration = Duration::from_secs(30);
 
-/// What clients may do to the connections that they are taken in by.
+/// The bounds on clients' connections, in time and in number.
 pub(super) struct Patience {
-    /// How long the head of a request may take, counted from when the client connects or got its last answer.
+    /// The time that the head of a request may take, counted from when the client connects or got its last
+    /// answer.
     pub(super) head: Duration,
-    /// How long what is written may go unread.
+    /// The time that a client may leave unread what is written to it.
     pub(super) send: Duration,
-    /// How many may be connected.
+    /// The connections that there may be, of all clients and of one.
     pub(super) connections: Shares,
 }
 
@@ -56,8 +57,9 @@ impl Patience {
     }
 }
 
-/// Serves until `stop` is done, then lets the requests that run finish. Clients that are too slow with a request's head, or
-/// don't read their answers, are disconnected; so is at once who would be one too many.
+/// Serves until `stop` is done, then lets running requests finish. Clients that are too slow with a request's
+/// head, or don't read their answers, are disconnected. A client that is one more than allowed is
+/// disconnected at once.
 pub(super) async fn serve<S, B>(
     listener: TcpListener,
     service: S,
@@ -127,7 +129,7 @@ pub(super) async fn serve<S, B>(
     open.shutdown().await;
 }
 
-/// Clients that were one too many, told now and then rather than one by one.
+/// The clients that were turned away, which are logged now and then rather than one by one.
 #[derive(Default)]
 struct TurnedAway {
     count: u64,

@@ -1,4 +1,5 @@
-//! Who may use the service: users of the database or anybody, pages of which origins, and by which names.
+//! Settings for who may use the service: users of the database or anybody, pages of which origins, and by
+//! which names.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -24,18 +25,18 @@ pub enum Cors {
     Any,
 }
 
-/// By which names the service may be asked, as in the `Host` header.
+/// The names by which the service may be asked, as in the `Host` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Named {
-    /// By IP addresses, below `localhost`, and by names without a dot, none of which a page of others can have for its
-    /// name; and by these names.
+    /// IP addresses, names below `localhost` and names without a dot, none of which a page of others can have
+    /// as its name; and the names given here.
     Local(Vec<String>),
-    /// By whichever name leads here.
+    /// Any name that leads here.
     Any,
 }
 
 impl Named {
-    /// Returns whether a host, which may come with a port, is one of them.
+    /// Returns whether a host, which may come with a port, is one of these names.
     ///
     /// ```
     /// use warp_reql::settings::Named;

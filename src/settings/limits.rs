@@ -16,53 +16,57 @@ pub struct Limits {
     /// The longest body of a bulk insert, in bytes. Default 64 MiB.
     #[serde(with = "units::size")]
     pub bulk_body: u64,
-    /// How many documents a page holds when the request doesn't say. Default 100.
+    /// The number of documents in a page when the request doesn't say. Default 100.
     pub page: usize,
-    /// How many documents a page may hold. Default 1000.
+    /// The most documents that a page may hold. Default 1000.
     pub page_max: usize,
-    /// How many documents a request may skip by `offset`. Default 10,000.
+    /// The most documents that a request may skip by `offset`. Default 10,000.
     pub offset_max: usize,
     /// The longest path and query of a URL together, in bytes. Default 8 KiB.
     #[serde(with = "units::size")]
     pub url: u64,
-    /// How long the names and values of a request's headers may be together, in bytes. Default 16 KiB.
+    /// The most bytes that the names and values of a request's headers may have together. Default 16 KiB.
     #[serde(with = "units::size")]
     pub headers: u64,
-    /// How many requests about tables may be answered at once; one more is turned away at once. Default 1024.
+    /// The most requests about tables that may be answered at the same time. One more is turned away at once.
+    /// Default 1024.
     pub requests: usize,
-    /// How long a request may take from the end of its head to the head of its answer, its body included. Long enough for
-    /// a bulk insert over a slow line; a single query is bounded by [`Rdb::query_timeout`](super::Rdb::query_timeout). Default 5 min.
+    /// The time that a request may take from the end of its head to the head of its answer, its body
+    /// included. It should be long enough for a bulk insert over a slow line; a single query is bounded by
+    /// [`Rdb::query_timeout`](super::Rdb::query_timeout). Default 5 min.
     #[serde(with = "units::duration")]
     pub request_time: Duration,
-    /// How many live queries may be served at once; 0 serves none. Each holds one of `rdb.max_connections`. Default: half of
-    /// those, so that as many are left for requests; 128 if they too are built in.
+    /// The most live queries that may be served at once; 0 serves none. Each holds one of
+    /// `rdb.max_connections`. Default: half of those, so that as many are left for requests; 128 if
+    /// `rdb.max_connections` isn't set either.
     pub feeds: usize,
-    /// How many answers may be streamed as NDJSON at once; 0 streams none. Each holds one of `rdb.max_connections`. Default:
-    /// a quarter of those, so that a quarter is left for requests beside live queries; 64 if they too are built in.
+    /// The most answers that may be streamed as NDJSON at once; 0 streams none. Each holds one of
+    /// `rdb.max_connections`. Default: a quarter of those, so that a quarter is left for requests beside live
+    /// queries; 64 if `rdb.max_connections` isn't set either.
     pub streams: usize,
-    /// How many changes wait in the database for a client that reads slowly; beyond them it gets a `gap` event instead.
-    /// Default 10,000.
+    /// The most changes that wait in the database for a client that reads slowly. In place of further ones it
+    /// gets a `gap` event. Default 10,000.
     pub feed_queue: u32,
-    /// How many clients may be connected at once; one more waits until another one leaves. Each takes a file descriptor, so
-    /// what the operating system allows bounds it too. Default 10,000.
+    /// The most clients that may be connected at the same time. One more is disconnected at once. Each takes
+    /// a file descriptor, so what the operating system allows is a bound too. Default 10,000.
     pub connections: usize,
-    /// How much of `connections`, `requests`, `streams`, `feeds` and `answers` one client address may hold, in percent, from 1 to 100;
-    /// the 64 bits that the addresses of an IPv6 network share count as one address. A service behind a proxy, which is
-    /// the only client it sees, wants 100. Default 50.
+    /// The share of `connections`, `requests`, `streams`, `feeds` and `answers` that one client address may
+    /// hold, in percent, from 1 to 100. The 64 bits that the addresses of an IPv6 network share count as one
+    /// address. A service behind a proxy, which is the only client it sees, needs 100. Default 50.
     pub client_share: u8,
-    /// How long a body may pause while it is read. On average over a longer time, 500 bytes must arrive in a second.
-    /// Default 30 s.
+    /// The time that a body may pause while it is read. On average over a longer time, 500 bytes must arrive
+    /// in a second. Default 30 s.
     #[serde(with = "units::duration")]
     pub body_pause: Duration,
-    /// How long a client may leave a part of its answer unread, events of live queries included, before it is
-    /// disconnected. Default 60 s.
+    /// The time that a client may leave a part of its answer unread before it is disconnected. Events of live
+    /// queries are included. Default 60 s.
     #[serde(with = "units::duration")]
     pub send_time: Duration,
     /// The longest answer that is made in memory, such as a page, in bytes. Default 64 MiB.
     #[serde(with = "units::size")]
     pub answer: u64,
-    /// How long such answers may be together, from when they are made until they are read, in bytes. Those of less than
-    /// 64 KiB don't count. Default 256 MiB.
+    /// The most bytes that answers made in memory may have together, from when they are made until they are
+    /// read. Answers of less than 64 KiB don't count. Default 256 MiB.
     #[serde(with = "units::size")]
     pub answers: u64,
 }

@@ -72,9 +72,10 @@ pub struct Settings {
     /// `"https://a.example, http://localhost:3000"`. Default `"off"`.
     #[serde(with = "units::text")]
     pub cors: Cors,
-    /// By which names the service may be asked with `auth = "none"`: `"any"`, `"local"` (IP addresses, names without a dot), or
-    /// more names beside those, such as `"api.example.net"`. A page whose name was made to lead to this machine (DNS
-    /// rebinding) is kept out so. Development: `"local"`; otherwise `"any"`.
+    /// The names by which the service may be asked with `auth = "none"`: `"any"`, `"local"` (IP addresses,
+    /// names without a dot), or more names beside the local ones, such as `"api.example.net"`. This keeps out
+    /// a page whose name was made to lead to this machine (DNS rebinding). Development: `"local"`; otherwise
+    /// `"any"`.
     #[serde(with = "units::text")]
     pub hosts: Named,
     /// Whether `PUT`, `PATCH` and `DELETE` of one document need a condition (`If-Match` or `If-None-Match`), so that nobody

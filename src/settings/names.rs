@@ -1,14 +1,15 @@
 //! The names of databases, tables and indexes.
 
-/// How long the name of something new may be. What others made may have a longer one.
+/// The most bytes that the name of a new database, table or index may have. Existing ones that others made
+/// may have longer names.
 pub(crate) const NAME_MAX: usize = 128;
 
-/// Whether a name has the characters that names have.
+/// Returns whether a name isn't empty and has only the characters that names may have.
 pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-')
 }
 
-/// Whether something new may have this name.
+/// Returns whether a new database, table or index may have this name.
 pub(crate) fn is_new_name(name: &str) -> bool {
     name.len() <= NAME_MAX && is_name(name)
 }
