@@ -107,8 +107,10 @@ async fn a_long_body_without_a_length_is_413_on_a_socket_too() {
     let addr = listener.local_addr().unwrap();
     tokio::spawn(warp::serve(api.routes.clone()).incoming(listener).run());
     let mut client = TcpStream::connect(addr).await.unwrap();
-    let head =
-        format!("PUT {DOC} HTTP/1.1\r\nHost: t\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let head = format!(
+        "PUT {DOC} HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Transfer-Encoding: chunked\r\n\r\n"
+    );
     client.write_all(head.as_bytes()).await.unwrap();
     let chunk = format!("{:x}\r\n{}\r\n", 1 << 20, "x".repeat(1 << 20));
     for _ in 0..3 {

@@ -157,6 +157,18 @@ async fn answers_have_a_weight() {
     assert_eq!(api.call("GET", &format!("{DOCS}?select=id")).await.status(), 200);
 }
 
+/// As a browser sends it for a page that a form could be on.
+#[tokio::test]
+async fn a_body_needs_its_type() {
+    let api = limited(Limits::default()).await;
+    for (method, path) in
+        [("POST", "/tables"), ("POST", DOCS), ("PUT", "/tables/heroes/docs/1"), ("PATCH", DOCS)]
+    {
+        let request = warp::test::request().method(method).path(path).body("{\"name\":\"t\"}");
+        problem(&request.reply(&api.routes).await, 415, "unsupported-media-type");
+    }
+}
+
 #[tokio::test]
 async fn pages_of_other_origins_may_not_write() {
     let api = limited(Limits::default()).await;

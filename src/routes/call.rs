@@ -81,7 +81,8 @@ impl Call {
         self.head.method() == Method::HEAD
     }
 
-    /// Checks that the body is of one of these types, as far as the request says, and not encoded.
+    /// Checks that the body is said to be of one of these types, and not encoded. One of no type is what a browser sends
+    /// for any page without asking whether it may.
     pub(super) fn body_is(&self, expected: &[&str]) -> Result<(), Error> {
         let encodings = self.headers().get_all(CONTENT_ENCODING).iter();
         if !encodings
@@ -90,8 +91,8 @@ impl Call {
         {
             return Err(Error::UnsupportedEncoding);
         }
-        let Some(sent) = self.headers().get(CONTENT_TYPE) else { return Ok(()) };
-        let sent = sent.to_str().map(media_type).unwrap_or_default();
+        let sent = self.headers().get(CONTENT_TYPE).and_then(|sent| sent.to_str().ok());
+        let sent = sent.map(media_type).unwrap_or_default();
         if expected.contains(&sent.as_str()) {
             return Ok(());
         }

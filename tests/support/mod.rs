@@ -149,6 +149,8 @@ impl Api {
     }
 
     /// A request with other headers, and any body.
+    ///
+    /// A body is JSON unless they say otherwise.
     pub async fn with(
         &self,
         method: &str,
@@ -156,7 +158,12 @@ impl Api {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Response<Bytes> {
+        let is_typed = headers.iter().any(|(name, _)| *name == "content-type");
         let request = warp::test::request().method(method).path(path).body(body);
+        let request = match is_typed || body.is_empty() {
+            true => request,
+            false => request.header("content-type", "application/json"),
+        };
         headers
             .iter()
             .fold(request, |request, (name, value)| request.header(*name, *value))
