@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::error::Error;
+
 /// A client, as shares count them: an IPv4 address, or the 64 bits of an IPv6 address that its network has in
 /// common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,6 +55,16 @@ pub(crate) enum Taken {
     All(usize),
     /// This client holds as many as one client may. Holds that number.
     Share(usize),
+}
+
+impl Taken {
+    /// Returns the error of a request that gets none, which `all` makes of the number of all there are.
+    pub(crate) fn error(self, all: impl FnOnce(usize) -> Error) -> Error {
+        match self {
+            Taken::All(limit) => all(limit),
+            Taken::Share(limit) => Error::ShareUsedUp { limit },
+        }
+    }
 }
 
 impl Shares {

@@ -50,7 +50,7 @@ use crate::error::{Error, Missing, recover};
 use crate::metrics::Metrics;
 use crate::query::term::{field, term};
 use crate::settings::{Limits, Settings};
-use crate::shares::{Client, Share, Shares, Taken};
+use crate::shares::{Client, Share, Shares};
 use kept::Kept;
 use outage::Outage;
 use recent::Recent;
@@ -132,26 +132,18 @@ impl App {
 
     /// Returns the right to answer one more request about tables, for as long as it is held.
     pub(crate) fn request(&self, client: Option<Client>) -> Result<Share, Error> {
-        self.shared.requests.take(client).map_err(|taken| match taken {
-            Taken::All(limit) => Error::TooManyRequests { limit },
-            Taken::Share(limit) => Error::ShareUsedUp { limit },
-        })
+        let share = self.shared.requests.take(client);
+        share.map_err(|taken| taken.error(|limit| Error::TooManyRequests { limit }))
     }
 
     /// Returns the right to stream one more answer, for as long as it is held.
     pub(crate) fn stream(&self, client: Option<Client>) -> Result<Share, Error> {
-        self.shared.streams.take(client).map_err(|taken| match taken {
-            Taken::All(limit) => Error::TooManyStreams(limit),
-            Taken::Share(limit) => Error::ShareUsedUp { limit },
-        })
+        self.shared.streams.take(client).map_err(|taken| taken.error(Error::TooManyStreams))
     }
 
     /// Returns the right to serve one more live query, for as long as it is held.
     pub(crate) fn feed(&self, client: Option<Client>) -> Result<Share, Error> {
-        self.shared.feeds.take(client).map_err(|taken| match taken {
-            Taken::All(limit) => Error::TooManyFeeds(limit),
-            Taken::Share(limit) => Error::ShareUsedUp { limit },
-        })
+        self.shared.feeds.take(client).map_err(|taken| taken.error(Error::TooManyFeeds))
     }
 
     /// Returns a scale for an answer that is made in memory.

@@ -7,7 +7,7 @@ use warp::reply::Response;
 
 use crate::error::Error;
 use crate::settings::Limits;
-use crate::shares::{Share, Taken};
+use crate::shares::Share;
 
 /// The lightest answer that counts, in bytes. Ordinary ones are lighter and pay nothing.
 const COUNTS: u64 = 64 << 10;
@@ -47,10 +47,8 @@ impl Scale {
             return Err(Error::AnswerTooLarge { limit: self.limit });
         }
         while self.weight > COUNTS + self.taken {
-            self.share.grow(STEP).map_err(|taken| match taken {
-                Taken::All(_) => Error::TooMuchToAnswer(self.total),
-                Taken::Share(limit) => Error::ShareUsedUp { limit },
-            })?;
+            let grown = self.share.grow(STEP);
+            grown.map_err(|taken| taken.error(|_| Error::TooMuchToAnswer(self.total)))?;
             self.taken += (STEP as u64) << 10;
         }
         Ok(())
