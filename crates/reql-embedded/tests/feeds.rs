@@ -10,7 +10,7 @@ use std::sync::Arc;
 use reql_embedded::Server;
 use reql_embedded::datum::Datum;
 use reql_embedded::error::Result;
-use reql_embedded::feed::{Extent, Feed, Flat, Form, Options, Ranges, Transform, Wake};
+use reql_embedded::feed::{Capacity, Extent, Feed, Flat, Form, Options, Ranges, Transform, Wake};
 use reql_embedded::storage::KeyRange;
 use serde_json::{Value, json};
 use support::client::Client;
@@ -258,7 +258,8 @@ fn a_feed_that_is_dropped_listens_no_longer() {
     let table = support::table(&store);
     let wake = Arc::new(Wake::default());
     let form = Form { types: false, states: false, offsets: false };
-    let options = Options { squash: None, include_initial: false, form, queue_size: 10 };
+    let queue = Capacity { changes: 10, ..Capacity::default() };
+    let options = Options { squash: None, include_initial: false, form, queue };
     let ranges = Ranges::One(KeyRange::all());
     let extent = Extent { table: table.clone(), index: None, ranges, multiplicity: None };
     let mut feed = Flat::open(extent, Box::new(AsItIs), options, wake.clone(), false).unwrap();

@@ -16,7 +16,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use reql_embedded::datum::Datum;
 use reql_embedded::error::{Error, Result};
-use reql_embedded::feed::{Extent, Feed, Flat, Form, Options, Ranges, Transform, Wake, Window};
+use reql_embedded::feed::{Capacity, Extent, Feed, Flat, Form, Options, Ranges, Transform, Wake, Window};
 use reql_embedded::storage::{Direction, KeyRange, Mutation, Store, Table};
 use support::*;
 
@@ -139,7 +139,8 @@ impl Driven {
         };
         let form = Form { offsets: kind.window.is_some(), ..FORM };
         let squash = kind.squash.then_some(Duration::ZERO);
-        let options = Options { squash, include_initial: true, form, queue_size };
+        let queue = Capacity { changes: queue_size, ..Capacity::default() };
+        let options = Options { squash, include_initial: true, form, queue };
         // What fails ends a feed that is still reading what is there.
         let may_fail = kind.window.is_some();
         let shown = Box::new(Shown { table: table.clone(), hook: hook.clone(), may_fail });

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -12,14 +13,14 @@ use reql_embedded::storage::{ChangeEvent, Direction, EndReason, KeyRange, Listen
 use support::*;
 
 enum Heard {
-    Changed(ChangeEvent),
+    Changed(Arc<ChangeEvent>),
     Ended(EndReason),
 }
 
 struct Ear(Mutex<Sender<Heard>>);
 
 impl Listener for Ear {
-    fn changed(&self, event: &ChangeEvent) {
+    fn changed(&self, event: &Arc<ChangeEvent>) {
         self.0.lock().unwrap().send(Heard::Changed(event.clone())).unwrap_or_default();
     }
 
@@ -35,7 +36,7 @@ fn ear() -> (Arc<Ear>, Receiver<Heard>) {
 
 fn changes(receiver: &Receiver<Heard>) -> Vec<(Option<Datum>, Option<Datum>)> {
     let events = receiver.try_iter().filter_map(|heard| match heard {
-        Heard::Changed(event) => Some((event.old, event.new)),
+        Heard::Changed(event) => Some((event.old.clone(), event.new.clone())),
         Heard::Ended(_) => None,
     });
     events.collect()
@@ -130,7 +131,7 @@ fn feeds_survive_a_renaming() {
 fn a_panicking_listener_harms_nobody() {
     struct Panicking;
     impl Listener for Panicking {
-        fn changed(&self, _: &ChangeEvent) {
+        fn changed(&self, _: &Arc<ChangeEvent>) {
             panic!("ouch");
         }
         fn ended(&self, _: EndReason) {
@@ -144,4 +145,74 @@ fn a_panicking_listener_harms_nobody() {
     let _second = table.subscribe(listener).unwrap();
     write(&table, vec![put(&document(1, 1))]);
     assert_eq!(changes(&heard).len(), 1);
+}
+
+/// Counts what it is told.
+#[derive(Default)]
+struct Counter {
+    keys: Option<Vec<Vec<u8>>>,
+    changed: AtomicUsize,
+    settled: AtomicUsize,
+    ended: AtomicUsize,
+}
+
+impl Counter {
+    fn of(keys: &[i64]) -> Arc<Counter> {
+        Arc::new(Counter { keys: Some(keys.iter().map(|key| id(*key)).collect()), ..Counter::default() })
+    }
+
+    fn told(&self) -> [usize; 3] {
+        [&self.changed, &self.settled, &self.ended].map(|count| count.load(Ordering::Relaxed))
+    }
+}
+
+impl Listener for Counter {
+    fn keys(&self) -> Option<Vec<Vec<u8>>> {
+        self.keys.clone()
+    }
+    fn changed(&self, event: &Arc<ChangeEvent>) {
+        assert!(self.keys.as_ref().is_none_or(|keys| keys.iter().any(|key| **key == *event.key)));
+        self.changed.fetch_add(1, Ordering::Relaxed);
+    }
+    fn settled(&self) {
+        self.settled.fetch_add(1, Ordering::Relaxed);
+    }
+    fn ended(&self, _: EndReason) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn listeners_of_single_documents_cost_the_writes_of_others_nothing() {
+    let store = store();
+    let table = table(&store);
+    let points: Vec<_> = (0..10_000).map(|n| Counter::of(&[n])).collect();
+    let mut subscriptions: Vec<_> =
+        points.iter().map(|point| table.subscribe(point.clone()).unwrap().0).collect();
+    write(&table, (10_000..10_100).map(|n| put(&document(n, 1))).collect());
+    assert!(points.iter().all(|point| point.told() == [0; 3]));
+    write(&table, vec![put(&document(7, 1)), put(&document(7, 2)), put(&document(10_000, 2))]);
+    let told: Vec<_> = (0..).zip(&points).filter(|(_, point)| point.told() != [0; 3]).collect();
+    assert_eq!(told.len(), 1, "one document, one listener");
+    assert_eq!((told[0].0, told[0].1.told()), (7, [2, 1, 0]));
+    subscriptions.remove(7);
+    write(&table, vec![delete(7), put(&document(8, 1))]);
+    assert_eq!((points[7].told(), points[8].told()), ([2, 1, 0], [1, 1, 0]));
+    store.drop_table("test", "t").unwrap();
+    assert!(
+        subscriptions.len() == 9_999 && points.iter().map(|point| point.told()[2]).sum::<usize>() == 9_999
+    );
+}
+
+#[test]
+fn a_listener_hears_of_all_its_documents_and_of_the_end() {
+    let store = store();
+    let table = table(&store);
+    let (few, none, all) = (Counter::of(&[1, 2, 3]), Counter::of(&[]), Arc::new(Counter::default()));
+    let listeners: [Arc<dyn Listener>; 3] = [few.clone(), none.clone(), all.clone()];
+    let _subscriptions = listeners.map(|listener| table.subscribe(listener).unwrap().0);
+    write(&table, (0..5).map(|n| put(&document(n, n))).collect());
+    assert_eq!([few.told(), none.told(), all.told()], [[3, 1, 0], [0; 3], [5, 1, 0]]);
+    store.drop_table("test", "t").unwrap();
+    assert_eq!([few.told(), none.told(), all.told()], [[3, 1, 1], [0, 0, 1], [5, 1, 1]]);
 }

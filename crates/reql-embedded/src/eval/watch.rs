@@ -91,6 +91,18 @@ impl Rows {
         }
     }
 
+    /// Fails for values that no primary key could be. A feed that shows each change makes keys of them in
+    /// RethinkDB, whatever its index (`range_sub_t` in `changefeed.cc`).
+    fn check_keys(&self) -> Result<()> {
+        match self {
+            Rows::Slice(slice) => {
+                slice.bounds.as_ref().map_or(Ok(()), |bounds| bounds.primary_range().map(drop))
+            }
+            Rows::Keys { keys, .. } => keys.iter().try_for_each(|key| key::primary(key).map(drop)),
+            Rows::Intersecting { .. } => Ok(()),
+        }
+    }
+
     fn extent(&self) -> Result<Extent> {
         if self.is_empty() {
             let (table, ranges) = (stored(self.table())?, Ranges::Points(BTreeMap::new()));
@@ -211,6 +223,9 @@ impl Watched {
                 let feed = open_system(system, env, count, (through, options, wake), false).at(bt)?;
                 return Ok((Kind::Sequence, feed));
             }
+            if !is_empty {
+                rows.check_keys().at(bt)?;
+            }
             let feed = Flat::open(rows.extent().at(bt)?, through, options, wake, false).at(bt)?;
             return Ok((Kind::Sequence, Box::new(feed)));
         };
@@ -260,7 +275,7 @@ pub fn open_point(
     let extent = Extent {
         table: stored(table)?,
         index: None,
-        ranges: Ranges::One(KeyRange::point(key::primary(key)?)),
+        ranges: Ranges::Points(BTreeMap::from([(key::primary(key)?, 1)])),
         multiplicity: None,
     };
     Ok(Box::new(Flat::open(extent, through, options, wake, true)?))

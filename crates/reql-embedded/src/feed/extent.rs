@@ -56,6 +56,15 @@ impl Extent {
         self.index.is_some() || self.ranges.count(key) > 0
     }
 
+    /// Returns the keys of the documents that may belong to it, where they are known. For few keys, the writer
+    /// need not even ask.
+    pub fn keys(&self) -> Option<Vec<Vec<u8>>> {
+        match &self.ranges {
+            Ranges::Points(points) if self.index.is_none() => Some(points.keys().cloned().collect()),
+            _ => None,
+        }
+    }
+
     /// Where a document stands, each place as often as it counts.
     pub fn places(&self, key: &[u8], document: &Datum) -> Vec<Place> {
         let places = match &self.index {

@@ -5,38 +5,28 @@
 //! snapshot is taken at a known point in the sequence of changes: a change up to there counts only where the
 //! reading had come by already, since the snapshot shows the rest of it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::extent::{Extent, Place, Walk};
-use super::queue::Queue;
+use super::followed::Followed;
+use super::queue::Change;
 use super::row::{Side, skipped};
-use super::{Feed, Options, Transform, Wake, shown};
+use super::{Feed, Options, Transform, Wake};
 use crate::datum::Datum;
 use crate::error::Result;
-use crate::storage::{ChangeEvent, Direction, Subscription};
+use crate::storage::Direction;
 
 /// How many documents are read in one snapshot.
 const PART: usize = 256;
 
-/// How many rows there is room for while there are none.
-const KEEP: usize = 16;
-
 /// A feed of changes, one by one.
 pub struct Flat {
-    extent: Arc<Extent>,
-    transform: Box<dyn Transform>,
-    options: Options,
-    queue: Arc<Queue>,
+    followed: Followed,
     phase: Phase,
     /// How far the initial documents have been read.
     read: Read,
-    /// Changes whose rows are still to be made.
-    events: VecDeque<ChangeEvent>,
-    rows: VecDeque<Datum>,
     /// Whether the one document that this is about is still to be shown, if only as `null`.
     owes_document: bool,
-    _subscription: Subscription,
 }
 
 enum Phase {
@@ -60,27 +50,14 @@ impl Flat {
         wake: Arc<Wake>,
         is_point: bool,
     ) -> Result<Self> {
-        let extent = Arc::new(extent);
-        let queue = Arc::new(Queue::new(extent.clone(), wake, options.squash, options.queue_size));
-        let (subscription, _) = extent.table.subscribe(queue.clone())?;
-        Ok(Flat {
-            extent,
-            transform,
-            options,
-            queue,
-            phase: Phase::Opening,
-            read: Read::Nothing,
-            events: VecDeque::new(),
-            rows: VecDeque::new(),
-            owes_document: is_point,
-            _subscription: subscription,
-        })
+        let (followed, _) = Followed::listen(extent, transform, options, wake)?;
+        Ok(Flat { followed, phase: Phase::Opening, read: Read::Nothing, owes_document: is_point })
     }
 
     fn open_phase(&mut self) {
-        if self.options.include_initial {
-            self.rows.extend(self.options.form.state("initializing"));
-            self.phase = Phase::Reading(Box::new(self.extent.walk(Direction::Forward)));
+        if self.followed.options.include_initial {
+            self.followed.tell_state("initializing");
+            self.phase = Phase::Reading(Box::new(self.followed.extent.walk(Direction::Forward)));
         } else {
             self.go_live();
         }
@@ -89,28 +66,28 @@ impl Flat {
     fn go_live(&mut self) {
         self.read = Read::Everything;
         self.phase = Phase::Live;
-        self.rows.extend(self.options.form.state("ready"));
+        self.followed.tell_state("ready");
     }
 
     /// Reads the next part of the initial documents.
     fn read_part(&mut self, mut walk: Box<Walk>) -> Result<()> {
-        let (snapshot, taken) = self.queue.snapshot()?;
+        let (snapshot, taken) = self.followed.snapshot()?;
         self.note_skipped(taken.skipped);
-        for event in taken.events {
-            self.report(event)?;
+        for change in taken.changes {
+            self.report(&change)?;
         }
+        let form = self.followed.options.form;
         for _ in 0..PART {
-            let Some(found) = walk.next(&self.extent, &snapshot)? else {
+            let Some(found) = walk.next(&self.followed.extent, &snapshot)? else {
                 if std::mem::take(&mut self.owes_document) {
-                    self.rows.push_back(self.options.form.initial(Datum::Null, None));
+                    self.followed.tell([form.initial(Datum::Null, None)]);
                 }
                 self.go_live();
                 return Ok(());
             };
-            if let Some(value) = self.transform.apply(&found.document)?.filter(|value| !value.is_null()) {
+            if let Some(value) = self.followed.form(&found.document)?.filter(|value| !value.is_null()) {
                 self.owes_document = false;
-                let row = self.options.form.initial(value, None);
-                self.rows.extend(std::iter::repeat_n(row, found.copies));
+                self.followed.tell(std::iter::repeat_n(form.initial(value, None), found.copies));
             }
             self.read = Read::UpTo(found.place);
         }
@@ -121,33 +98,24 @@ impl Flat {
 
     fn note_skipped(&mut self, count: usize) {
         if count > 0 {
-            self.rows.push_back(skipped(count));
+            self.followed.tell([skipped(count)]);
         }
     }
 
     /// Makes the rows of a change: one for each place where the document was or is.
-    fn report(&mut self, event: ChangeEvent) -> Result<()> {
-        let ChangeEvent { key, old, new } = event;
-        let places = |document: &Option<Datum>| {
-            let places = document.as_ref().map(|document| self.extent.places(&key, document));
-            places.unwrap_or_default().into_iter()
-        };
-        let (mut old_places, mut new_places) = (places(&old), places(&new));
-        let (old, new) = (shown(&*self.transform, old.as_ref())?, shown(&*self.transform, new.as_ref())?);
+    fn report(&mut self, change: &Change) -> Result<()> {
+        let places = |document| self.followed.places(change.key(), document).into_iter();
+        let (mut old_places, mut new_places) = (places(change.before()), places(change.after()));
+        let (old, new) = (self.followed.shown(change.before())?, self.followed.shown(change.after())?);
         let stays_the_same = old == new;
         loop {
-            let places = (old_places.next(), new_places.next());
-            match &places {
+            let (was, is) = (old_places.next(), new_places.next());
+            match (&was, &is) {
                 (None, None) => return Ok(()),
                 // One that moves to where it hasn't been read, or from there, has to be told all the same.
-                (Some(was), Some(is)) if stays_the_same && self.has_read(was) == self.has_read(is) => {
-                    continue;
-                }
-                _ => {}
+                (Some(was), Some(is)) if stays_the_same && self.has_read(was) == self.has_read(is) => {}
+                _ => self.followed.tell_change(self.side(was, &old), self.side(is, &new)),
             }
-            let (was, is) = places;
-            let row = self.options.form.change(self.side(was, &old), self.side(is, &new));
-            self.rows.extend(row);
         }
     }
 
@@ -172,24 +140,20 @@ impl Flat {
 impl Feed for Flat {
     fn next(&mut self) -> Result<Option<Datum>> {
         loop {
-            if let Some(row) = self.rows.pop_front() {
+            if let Some(row) = self.followed.next_row() {
                 return Ok(Some(row));
             }
-            if let Some(event) = self.events.pop_front() {
-                self.report(event)?;
+            if let Some(change) = self.followed.pending.pop_front() {
+                self.report(&change)?;
                 continue;
             }
             match std::mem::replace(&mut self.phase, Phase::Live) {
                 Phase::Opening => self.open_phase(),
                 Phase::Reading(walk) => self.read_part(walk)?,
                 Phase::Live => {
-                    let Some(taken) = self.queue.poll()? else {
-                        // The first rows were many; what comes now may be little, and far apart.
-                        self.rows.shrink_to(KEEP);
-                        return Ok(None);
-                    };
+                    let Some(taken) = self.followed.poll(false)? else { return Ok(None) };
                     self.note_skipped(taken.skipped);
-                    self.events = taken.events.into();
+                    self.followed.pending = taken.changes.into();
                 }
             }
         }

@@ -7,6 +7,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `queue`, `wake` | changes that wait for their reader, and how it learns of them |
+//! | `followed` | what is common to feeds of the rows of a table |
 //! | `extent` | which documents belong to a feed, and where they stand in its order |
 //! | `flat` | tables, ranges and single documents: each change by itself |
 //! | `polled` | rows of the server's own state, which are read again and compared |
@@ -15,6 +16,7 @@
 
 mod extent;
 mod flat;
+mod followed;
 mod polled;
 mod queue;
 mod row;
@@ -24,7 +26,7 @@ mod window;
 pub use extent::{Extent, Multiplicity, Ranges};
 pub use flat::Flat;
 pub use polled::{Bell, Polled, Rows};
-pub use queue::Queue;
+pub use queue::{Capacity, Change, Queue};
 pub use row::Form;
 pub use wake::Wake;
 pub use window::Window;
@@ -32,7 +34,7 @@ pub use window::Window;
 use std::time::Duration;
 
 use crate::datum::Datum;
-use crate::error::{Bt, Error, ErrorKind, Result};
+use crate::error::{Bt, Error, Result};
 
 /// The rows of a feed.
 pub trait Feed: Send {
@@ -55,8 +57,8 @@ pub struct Options {
     pub include_initial: bool,
     /// What its rows look like.
     pub form: Form,
-    /// How many changes wait for a slow reader.
-    pub queue_size: usize,
+    /// What may wait for a slow reader.
+    pub queue: Capacity,
 }
 
 /// What a feed is, as the notes of its batches say.
@@ -76,15 +78,6 @@ impl Kind {
     /// The kind of two feeds in one.
     pub fn join(self, other: Kind) -> Kind {
         if self == other { self } else { Kind::Union }
-    }
-}
-
-/// The form of a document in a change. What fails for a document leaves it out, as an index does.
-fn shown(transform: &dyn Transform, document: Option<&Datum>) -> Result<Option<Datum>> {
-    let Some(document) = document else { return Ok(None) };
-    match transform.apply(document) {
-        Err(error) if error.kind() != ErrorKind::Interrupted => Ok(None),
-        result => result,
     }
 }
 

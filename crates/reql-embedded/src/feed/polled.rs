@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::followed::shown;
 use super::row::Side;
-use super::{Feed, Options, Transform, Wake, shown};
+use super::{Feed, Options, Transform, Wake};
 use crate::datum::Datum;
 use crate::error::Result;
 

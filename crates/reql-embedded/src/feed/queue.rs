@@ -5,24 +5,86 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Extent, Wake, aborted};
+use crate::datum::Datum;
 use crate::error::{Error, Result};
-use crate::storage::{ChangeEvent, EndReason, Listener, Snapshot};
+use crate::storage::{ChangeEvent, EndReason, Listener, Share, Snapshot};
+
+/// What may wait for a slow reader. What comes when that much waits already makes all of it be skipped.
+#[derive(Debug, Clone, Copy)]
+pub struct Capacity {
+    /// The number of changes. Default 100,000, as in RethinkDB.
+    pub changes: usize,
+    /// The bytes of their documents, as they are stored, and of what is needed to keep them. Default 64 MiB.
+    pub bytes: usize,
+}
+
+impl Capacity {
+    /// The largest number of changes that a client may ask for.
+    pub const MOST_CHANGES: usize = 1_000_000;
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Capacity { changes: 100_000, bytes: 64 << 20 }
+    }
+}
+
+/// The memory that a waiting change takes besides its documents, in bytes: two references, and its places in
+/// two maps.
+const PLACE: usize = 96;
+
+/// What happened to a document: one event, or the first and the last of several that are told as one.
+#[derive(Debug, Clone)]
+pub struct Change {
+    first: Arc<ChangeEvent>,
+    last: Arc<ChangeEvent>,
+}
+
+impl Change {
+    fn of(event: Arc<ChangeEvent>) -> Self {
+        Change { first: event.clone(), last: event }
+    }
+
+    /// Returns the document's key, encoded.
+    pub fn key(&self) -> &Arc<[u8]> {
+        &self.first.key
+    }
+
+    /// Returns the document before, unless it was inserted.
+    pub fn before(&self) -> Option<&Datum> {
+        self.first.old.as_ref()
+    }
+
+    /// Returns the document after, unless it was deleted.
+    pub fn after(&self) -> Option<&Datum> {
+        self.last.new.as_ref()
+    }
+
+    /// Returns how much memory is held by it, in bytes. Feeds share the events themselves.
+    fn size(&self) -> usize {
+        let last = if Arc::ptr_eq(&self.first, &self.last) { 0 } else { self.last.size() };
+        PLACE + self.first.size() + last
+    }
+}
 
 /// Listens to a table. However many changes come, it keeps no more than it may.
 pub struct Queue {
     extent: Arc<Extent>,
     wake: Arc<Wake>,
     squash: Option<Duration>,
-    capacity: usize,
+    capacity: Capacity,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
-    waiting: BTreeMap<u64, ChangeEvent>,
+    waiting: BTreeMap<u64, Change>,
     /// Where the change of a document waits, for those that squash.
     by_key: HashMap<Arc<[u8]>, u64>,
     next: u64,
+    /// The size of all changes that wait.
+    bytes: usize,
+    /// The part of the store's backlog that isn't in the events.
+    share: Share,
     skipped: usize,
     has_ended: bool,
     /// Whether the reader knows that there is something.
@@ -37,27 +99,46 @@ pub struct Taken {
     /// How many changes were lost before these.
     pub skipped: usize,
     /// The changes, in their order.
-    pub events: Vec<ChangeEvent>,
+    pub changes: Vec<Change>,
 }
 
 impl State {
-    fn push(&mut self, event: ChangeEvent) {
-        self.waiting.insert(self.next, event);
+    fn new(share: Share) -> Self {
+        State {
+            waiting: BTreeMap::new(),
+            by_key: HashMap::new(),
+            next: 0,
+            bytes: 0,
+            share,
+            skipped: 0,
+            has_ended: false,
+            is_told: false,
+            is_urgent: false,
+        }
+    }
+
+    fn push(&mut self, event: Arc<ChangeEvent>) {
+        let change = Change::of(event);
+        self.bytes += change.size();
+        self.waiting.insert(self.next, change);
         self.next += 1;
     }
 
     /// Makes one change of all that happened to a document, or none if that comes to nothing.
-    fn squash(&mut self, event: ChangeEvent) {
+    fn squash(&mut self, event: Arc<ChangeEvent>) {
         let earlier = self.by_key.get(&event.key).copied();
-        let Some(merged) = earlier.and_then(|place| self.waiting.get_mut(&place)) else {
+        let Some((place, merged)) = earlier.and_then(|place| Some((place, self.waiting.get_mut(&place)?)))
+        else {
             self.by_key.insert(event.key.clone(), self.next);
             return self.push(event);
         };
-        merged.new = event.new;
-        if merged.old == merged.new
-            && let Some(place) = self.by_key.remove(&event.key)
-        {
+        self.bytes -= merged.size();
+        merged.last = event;
+        if merged.before() == merged.after() {
+            self.by_key.remove(merged.key());
             self.waiting.remove(&place);
+        } else {
+            self.bytes += merged.size();
         }
     }
 
@@ -65,21 +146,56 @@ impl State {
         !self.waiting.is_empty() || self.skipped > 0 || self.has_ended
     }
 
-    fn take(&mut self) -> Taken {
+    /// Takes the first changes, this many at most.
+    fn take(&mut self, most: usize) -> Taken {
         self.is_told = false;
+        let skipped = std::mem::take(&mut self.skipped);
+        let changes = if self.waiting.len() <= most {
+            self.clear().into_values().collect()
+        } else {
+            let first = std::iter::from_fn(|| self.waiting.pop_first().map(|(_, change)| change));
+            let first: Vec<_> = first.take(most).collect();
+            for change in &first {
+                self.bytes -= change.size();
+                self.by_key.remove(change.key());
+            }
+            self.reserve();
+            first
+        };
+        Taken { skipped, changes }
+    }
+
+    fn clear(&mut self) -> BTreeMap<u64, Change> {
         self.is_urgent = false;
-        self.by_key.clear();
-        Taken {
-            skipped: std::mem::take(&mut self.skipped),
-            events: std::mem::take(&mut self.waiting).into_values().collect(),
-        }
+        self.bytes = 0;
+        self.by_key = HashMap::new();
+        let waiting = std::mem::take(&mut self.waiting);
+        self.reserve();
+        waiting
+    }
+
+    /// Lets go of all that waits, which the reader is going to be told.
+    fn skip(&mut self) -> BTreeMap<u64, Change> {
+        let waiting = self.clear();
+        self.skipped += waiting.len();
+        waiting
+    }
+
+    fn reserve(&mut self) {
+        self.share.resize(self.waiting.len() * PLACE);
+    }
+
+    /// Returns whether more waits than this. A single change may be of any size.
+    fn exceeds(&self, capacity: Capacity) -> bool {
+        self.waiting.len() > capacity.changes || self.bytes > capacity.bytes && self.waiting.len() > 1
     }
 }
 
 impl Queue {
-    /// For a reader whom `wake` tells; `capacity` is how many changes may wait.
-    pub fn new(extent: Arc<Extent>, wake: Arc<Wake>, squash: Option<Duration>, capacity: usize) -> Self {
-        Queue { extent, wake, squash, capacity, state: Mutex::default() }
+    /// For a reader whom `wake` tells. A queue that squashes makes changes of one document wait for each other.
+    pub fn new(extent: Arc<Extent>, wake: Arc<Wake>, squash: Option<Duration>, capacity: Capacity) -> Self {
+        let state = Mutex::new(State::new(extent.table.reserve_backlog(0)));
+        Queue { extent, wake, squash, capacity, state }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -97,16 +213,17 @@ impl Queue {
         let taken = Arc::new(Mutex::new(Taken::default()));
         let (mark, queue) = (taken.clone(), self.clone());
         let snapshot = self.extent.table.snapshot_at(move || {
-            *mark.lock().unwrap_or_else(PoisonError::into_inner) = queue.state().take();
+            *mark.lock().unwrap_or_else(PoisonError::into_inner) = queue.state().take(usize::MAX);
         });
         let snapshot = snapshot.map_err(|error| self.explain(error))?;
         let taken = std::mem::take(&mut *taken.lock().unwrap_or_else(PoisonError::into_inner));
         Ok((snapshot, taken))
     }
 
-    /// Takes the changes that are to be told now; `None` if there are none. A squashing feed lets changes
-    /// wait until its interval is over or the queue is more than half full. Fails when the table is gone.
-    pub fn poll(&self) -> Result<Option<Taken>> {
+    /// Takes the first changes that are to be told now, `most` of them at most; `None` if there are none. A
+    /// squashing feed lets changes wait until its interval is over or the queue is more than half full. Fails
+    /// when the table is gone.
+    pub fn poll(&self, most: usize) -> Result<Option<Taken>> {
         let mut state = self.state();
         if state.has_ended {
             return Err(aborted());
@@ -117,12 +234,16 @@ impl Queue {
             state.is_told = state.has_news();
             return Ok(None);
         }
-        Ok(Some(state.take()))
+        Ok(Some(state.take(most)))
     }
 }
 
 impl Listener for Queue {
-    fn changed(&self, event: &ChangeEvent) {
+    fn keys(&self) -> Option<Vec<Vec<u8>>> {
+        self.extent.keys()
+    }
+
+    fn changed(&self, event: &Arc<ChangeEvent>) {
         if !self.extent.concerns(&event.key) {
             return;
         }
@@ -131,12 +252,13 @@ impl Listener for Queue {
             Some(_) => state.squash(event.clone()),
             None => state.push(event.clone()),
         }
-        let waiting = state.waiting.len();
-        if waiting > self.capacity {
-            state.skipped += waiting;
-            state.waiting.clear();
-            state.by_key.clear();
-        } else if waiting > self.capacity / 2 && !state.is_urgent {
+        state.reserve();
+        let Capacity { changes, bytes } = self.capacity;
+        if state.exceeds(self.capacity) {
+            let skipped = state.skip();
+            drop(state);
+            drop(skipped);
+        } else if !state.is_urgent && state.exceeds(Capacity { changes: changes / 2, bytes: bytes / 2 }) {
             state.is_urgent = true;
             state.is_told = false;
         }
@@ -147,6 +269,16 @@ impl Listener for Queue {
         if state.has_news() && !std::mem::replace(&mut state.is_told, true) {
             self.wake.wake();
         }
+    }
+
+    fn behind_since(&self) -> Option<u64> {
+        self.state().waiting.first_key_value().map(|(_, change)| change.first.number)
+    }
+
+    fn let_go(&self) {
+        // Documents are freed outside the lock.
+        let skipped = self.state().skip();
+        drop(skipped);
     }
 
     fn ended(&self, _: EndReason) {

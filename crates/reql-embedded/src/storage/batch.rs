@@ -8,12 +8,14 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use redb::{Table, TableDefinition, WriteTransaction};
 use uuid::Uuid;
 
+use super::backlog::Backlog;
 use super::catalog::{Catalog, DATABASES, Database, TABLES, TableEntry};
 use super::codec;
 use super::core::Core;
-use super::feed::{ChangeEvent, EndReason, Listeners};
+use super::feed::{ChangeEvent, EndReason, News, Told};
 use super::file;
 use super::index::Index;
+use super::write::Document;
 use super::writer::{Applied, Fatal, Job, Need};
 use crate::error::Result;
 
@@ -25,6 +27,7 @@ pub(super) type Entries<'txn> = Table<'txn, &'static [u8], u32>;
 /// A write transaction in progress: open trees, the catalog to come, and what to tell whom after the commit.
 pub(super) struct Batch<'txn> {
     txn: &'txn WriteTransaction,
+    backlog: Arc<Backlog>,
     catalog: Arc<Catalog>,
     is_catalog_changed: bool,
     documents: HashMap<Uuid, Documents<'txn>>,
@@ -41,35 +44,27 @@ pub(super) struct Effects {
     pub(super) dirty: bool,
     /// The catalog to publish, if it changed.
     pub(super) catalog: Option<Arc<Catalog>>,
-    /// In the order in which it happened.
-    pub(super) news: Vec<(Arc<Listeners>, News)>,
+    /// What there is to tell the listeners of tables, by the tables' ids.
+    news: HashMap<Uuid, News>,
     /// Indexes to build.
     pub(super) builds: Vec<(Uuid, Index)>,
 }
 
-/// Something to tell the listeners of a table.
-pub(super) enum News {
-    Changed(ChangeEvent),
-    Ended(EndReason),
-}
-
 impl Effects {
-    /// Carries them out, in order.
+    fn news(&mut self, table: &TableEntry) -> &mut News {
+        self.news.entry(table.id).or_insert_with(|| News::of(&table.listeners))
+    }
+
+    /// Carries them out.
     pub(super) fn carry_out(self, core: &Core) {
         if let Some(catalog) = self.catalog {
             core.publish(catalog);
         }
-        let mut told: Vec<Arc<Listeners>> = Vec::new();
-        for (listeners, news) in self.news {
-            match news {
-                News::Changed(event) => listeners.tell(&event),
-                News::Ended(reason) => listeners.end(reason),
-            }
-            if !told.iter().any(|other| Arc::ptr_eq(other, &listeners)) {
-                told.push(listeners);
-            }
+        if !self.news.is_empty() {
+            let told: Vec<_> = self.news.into_values().map(News::tell).collect();
+            core.backlog.relieve(&core.catalog());
+            told.iter().for_each(Told::settle);
         }
-        told.iter().for_each(|listeners| listeners.settle());
         for (table, index) in self.builds {
             core.build(table, index);
         }
@@ -77,10 +72,11 @@ impl Effects {
 }
 
 impl<'txn> Batch<'txn> {
-    pub(super) fn new(txn: &'txn WriteTransaction, catalog: Arc<Catalog>) -> Self {
+    pub(super) fn new(txn: &'txn WriteTransaction, core: &Core) -> Self {
         Batch {
             txn,
-            catalog,
+            backlog: core.backlog.clone(),
+            catalog: core.catalog(),
             is_catalog_changed: false,
             documents: HashMap::new(),
             entries: HashMap::new(),
@@ -101,6 +97,20 @@ impl<'txn> Batch<'txn> {
 
     pub(super) fn effects(&mut self) -> &mut Effects {
         &mut self.effects
+    }
+
+    /// Notes a change of a document for the listeners of its table, if any of them wants to hear of it.
+    pub(super) fn note_change(
+        &mut self,
+        table: &TableEntry,
+        key: &[u8],
+        old: Option<&Document>,
+        new: Option<&Document>,
+    ) {
+        if table.listeners.concerns(key) {
+            let change = ChangeEvent::new(&self.backlog, key, old, new);
+            self.effects.news(table).add(change);
+        }
     }
 
     pub(super) fn documents(&mut self, table: &TableEntry) -> Applied<&mut Documents<'txn>> {
@@ -210,7 +220,7 @@ impl<'txn> Batch<'txn> {
         self.with_txn(|txn| Ok(txn.delete_table(TableDefinition::<&[u8], &[u8]>::new(&tree))?))?;
         self.remove_record(TABLES, entry.id)?;
         self.change_catalog(|catalog| catalog.remove_table(entry.id));
-        self.effects.news.push((entry.listeners.clone(), News::Ended(EndReason::Dropped)));
+        self.effects.news(entry).end(EndReason::Dropped);
         Ok(())
     }
 

@@ -125,7 +125,7 @@ impl Committer {
         }
         core.file.check_in_place()?;
         let mut txn = core.file.begin_write()?;
-        let mut batch = Batch::new(&txn, core.catalog());
+        let mut batch = Batch::new(&txn, core);
         for job in jobs {
             job.apply(&mut batch).map_err(|Fatal(error)| core.file.failure(error))?;
         }

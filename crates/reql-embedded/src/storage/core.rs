@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::backlog::Backlog;
 use super::batch::{AdminJob, Batch};
 use super::catalog::{Catalog, TableEntry};
 use super::commit::Committer;
@@ -22,6 +23,7 @@ const QUEUE: usize = 1024;
 pub(super) struct Core {
     pub(super) file: File,
     pub(super) compiler: Arc<dyn IndexCompiler>,
+    pub(super) backlog: Arc<Backlog>,
     catalog: RwLock<Arc<Catalog>>,
     /// Guards nothing: the condition is a new catalog.
     changed: (Mutex<()>, Condvar),
@@ -39,13 +41,19 @@ pub(super) struct Receivers {
 }
 
 impl Core {
-    pub(super) fn new(file: File, compiler: Arc<dyn IndexCompiler>) -> Result<(Core, Receivers)> {
+    /// `backlog_bytes` is how much memory changes may take that wait for listeners.
+    pub(super) fn new(
+        file: File,
+        compiler: Arc<dyn IndexCompiler>,
+        backlog_bytes: usize,
+    ) -> Result<(Core, Receivers)> {
         let catalog = Catalog::load(&file.begin_read()?, &*compiler)?;
         let (writer, writer_receiver) = mpsc::sync_channel(QUEUE);
         let (builder, builder_receiver) = mpsc::channel();
         let core = Core {
             file,
             compiler,
+            backlog: Arc::new(Backlog::new(backlog_bytes)),
             catalog: RwLock::new(Arc::new(catalog)),
             changed: Default::default(),
             committer: Mutex::new(Committer::new()),

@@ -1,13 +1,16 @@
 //! Who is told about a table's changes: the hook that changefeeds hang on.
 
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::backlog::{Backlog, Share};
+use super::write::Document;
 use crate::datum::Datum;
 
 /// One committed change of one document.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ChangeEvent {
     /// The document's key, encoded.
     pub key: Arc<[u8]>,
@@ -15,6 +18,34 @@ pub struct ChangeEvent {
     pub old: Option<Datum>,
     /// The document after, unless it was deleted.
     pub new: Option<Datum>,
+    /// Grows from change to change of a store.
+    pub number: u64,
+    share: Share,
+}
+
+impl ChangeEvent {
+    pub(super) fn new(
+        backlog: &Arc<Backlog>,
+        key: &[u8],
+        old: Option<&Document>,
+        new: Option<&Document>,
+    ) -> Self {
+        let size = |document: Option<&Document>| document.map_or(0, |document| document.bytes.len());
+        let datum = |document: &Document| document.datum.clone();
+        ChangeEvent {
+            key: Arc::from(key),
+            number: backlog.number(),
+            share: backlog.reserve(key.len() + size(old) + size(new)),
+            old: old.map(datum),
+            new: new.map(datum),
+        }
+    }
+
+    /// Returns how many bytes its key and its documents take, as they are stored. While the event lives, they
+    /// count as a part of the store's backlog.
+    pub fn size(&self) -> usize {
+        self.share.bytes()
+    }
 }
 
 /// Why no more changes will come.
@@ -30,69 +61,183 @@ pub enum EndReason {
 
 /// Someone who wants to know what changes in a table.
 ///
-/// The writer thread calls it, after the commit and before the writes are answered, in the order of the commits. It has to be quick
-/// and must not write or subscribe from inside the call.
+/// It is called where a commit is made, after the commit and before the writes are answered, in the order of
+/// the commits. It has to be quick and must not write or subscribe from inside the call.
 pub trait Listener: Send + Sync {
-    /// A document changed.
-    fn changed(&self, event: &ChangeEvent);
+    /// Returns the keys of the documents that it wants to hear of; `None` for all. It is asked once.
+    fn keys(&self) -> Option<Vec<Vec<u8>>> {
+        None
+    }
+    /// A document changed. Whoever keeps the event should say so in [`behind_since`](Self::behind_since).
+    fn changed(&self, event: &Arc<ChangeEvent>);
     /// All changes of a commit have been told: the moment to wake whoever waits for them.
     fn settled(&self) {}
+    /// Returns the number of the oldest change that it keeps.
+    fn behind_since(&self) -> Option<u64> {
+        None
+    }
+    /// Has to let go of the changes that it keeps, because all listeners together keep too much.
+    fn let_go(&self) {}
     /// The table's last event. Nothing follows it.
     fn ended(&self, reason: EndReason);
 }
 
+/// Listeners in the order in which they came.
+type Group = BTreeMap<u64, Arc<dyn Listener>>;
+
 /// The listeners of one table.
 #[derive(Default)]
 pub(super) struct Listeners {
-    list: Mutex<Vec<(u64, Arc<dyn Listener>)>>,
+    groups: Mutex<Groups>,
     next: AtomicU64,
-    /// Saves the writer from making events that nobody hears.
+    /// Saves the writer from looking for listeners where there are none.
     any: AtomicBool,
 }
 
-impl Listeners {
-    fn lock(&self) -> MutexGuard<'_, Vec<(u64, Arc<dyn Listener>)>> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+/// Listeners by what they want to hear of. Groups are shared with whoever is telling them something, and
+/// copied only to be changed meanwhile.
+#[derive(Default)]
+struct Groups {
+    all: Group,
+    /// Those who hear of all documents.
+    everywhere: Arc<Group>,
+    /// Those who hear of certain documents, by the documents' keys.
+    at: HashMap<Vec<u8>, Arc<Group>>,
+}
+
+impl Groups {
+    fn add(&mut self, id: u64, listener: &Arc<dyn Listener>, keys: Option<&[Vec<u8>]>) {
+        self.all.insert(id, listener.clone());
+        let Some(keys) = keys else {
+            Arc::make_mut(&mut self.everywhere).insert(id, listener.clone());
+            return;
+        };
+        for key in keys {
+            let group = self.at.entry(key.clone()).or_default();
+            Arc::make_mut(group).insert(id, listener.clone());
+        }
     }
 
-    pub(super) fn any(&self) -> bool {
-        self.any.load(Ordering::Acquire)
+    fn remove(&mut self, id: u64, keys: Option<&[Vec<u8>]>) {
+        self.all.remove(&id);
+        let Some(keys) = keys else {
+            Arc::make_mut(&mut self.everywhere).remove(&id);
+            return;
+        };
+        for key in keys {
+            if let Some(group) = self.at.get_mut(key) {
+                Arc::make_mut(group).remove(&id);
+                if group.is_empty() {
+                    self.at.remove(key);
+                }
+            }
+        }
+    }
+}
+
+impl Listeners {
+    fn lock(&self) -> MutexGuard<'_, Groups> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether anybody wants to hear of a document.
+    pub(super) fn concerns(&self, key: &[u8]) -> bool {
+        self.any.load(Ordering::Acquire) && {
+            let groups = self.lock();
+            !groups.everywhere.is_empty() || groups.at.contains_key(key)
+        }
+    }
+
+    /// Returns all listeners.
+    pub(super) fn all(&self) -> Vec<Arc<dyn Listener>> {
+        if !self.any.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        self.lock().all.values().cloned().collect()
     }
 
     pub(super) fn add(self: &Arc<Self>, listener: Arc<dyn Listener>) -> Subscription {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut list = self.lock();
-        list.push((id, listener));
+        let keys = listener.keys();
+        self.lock().add(id, &listener, keys.as_deref());
         self.any.store(true, Ordering::Release);
-        Subscription { listeners: self.clone(), id }
+        Subscription { listeners: self.clone(), id, keys }
     }
 
-    fn remove(&self, id: u64) {
-        let mut list = self.lock();
-        list.retain(|(other, _)| *other != id);
-        self.any.store(!list.is_empty(), Ordering::Release);
+    fn remove(&self, id: u64, keys: Option<&[Vec<u8>]>) {
+        let mut groups = self.lock();
+        groups.remove(id, keys);
+        self.any.store(!groups.all.is_empty(), Ordering::Release);
     }
 
-    pub(super) fn tell(&self, event: &ChangeEvent) {
-        // Called outside the lock, so that a listener may end its own subscription.
-        let list = self.lock().clone();
-        for (_, listener) in list {
-            guarded(|| listener.changed(event));
+    /// Tells of the changes of a commit, and returns those who heard of any. They are called outside the lock,
+    /// so that a listener may end its own subscription.
+    fn tell(&self, changes: Vec<ChangeEvent>) -> Group {
+        let (everywhere, at) = {
+            let groups = self.lock();
+            let at = |change: &ChangeEvent| groups.at.get(&*change.key).cloned();
+            (groups.everywhere.clone(), changes.iter().map(at).collect::<Vec<_>>())
+        };
+        let mut heard = Group::clone(&everywhere);
+        for (change, at) in changes.into_iter().zip(at) {
+            let change = Arc::new(change);
+            let at = at.as_deref().into_iter().flatten();
+            for (_, listener) in everywhere.iter().chain(at.clone()) {
+                guarded(|| listener.changed(&change));
+            }
+            heard.extend(at.map(|(id, listener)| (*id, listener.clone())));
         }
+        heard
     }
 
-    pub(super) fn settle(&self) {
-        let list = self.lock().clone();
-        for (_, listener) in list {
-            guarded(|| listener.settled());
-        }
-    }
-
+    /// Tells that nothing more will come.
     pub(super) fn end(&self, reason: EndReason) {
-        let list = std::mem::take(&mut *self.lock());
+        let groups = std::mem::take(&mut *self.lock());
         self.any.store(false, Ordering::Release);
-        for (_, listener) in list {
+        for listener in groups.all.values() {
             guarded(|| listener.ended(reason));
+        }
+    }
+}
+
+/// What a commit has to tell the listeners of a table.
+pub(super) struct News {
+    listeners: Arc<Listeners>,
+    changes: Vec<ChangeEvent>,
+    end: Option<EndReason>,
+}
+
+impl News {
+    pub(super) fn of(listeners: &Arc<Listeners>) -> Self {
+        News { listeners: listeners.clone(), changes: Vec::new(), end: None }
+    }
+
+    pub(super) fn add(&mut self, change: ChangeEvent) {
+        self.changes.push(change);
+    }
+
+    pub(super) fn end(&mut self, reason: EndReason) {
+        self.end = Some(reason);
+    }
+
+    /// Tells it, and returns those who are to be told that this was all.
+    pub(super) fn tell(self) -> Told {
+        let told = if self.changes.is_empty() { Group::new() } else { self.listeners.tell(self.changes) };
+        if let Some(reason) = self.end {
+            self.listeners.end(reason);
+        }
+        Told(told)
+    }
+}
+
+/// Those who have heard of changes.
+pub(super) struct Told(Group);
+
+impl Told {
+    /// Tells them that this was all of a commit.
+    pub(super) fn settle(&self) {
+        for listener in self.0.values() {
+            guarded(|| listener.settled());
         }
     }
 }
@@ -104,15 +249,17 @@ fn guarded(call: impl FnOnce()) {
     }
 }
 
-/// Keeps a listener informed until it is dropped. A call that is under way when it is dropped still ends normally.
+/// Keeps a listener informed until it is dropped. The listener may still hear of the commit that is being told
+/// of when it is dropped.
 pub struct Subscription {
     listeners: Arc<Listeners>,
     id: u64,
+    keys: Option<Vec<Vec<u8>>>,
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.listeners.remove(self.id);
+        self.listeners.remove(self.id, self.keys.as_deref());
     }
 }
 

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::backlog::BACKLOG_BYTES;
 use super::check::{self, Report};
 use super::core::Core;
 use super::file::{CACHE_BYTES, FILE_NAME, File};
@@ -34,7 +35,7 @@ fn look_at(path: &Path, compiler: Arc<dyn IndexCompiler>, report: &mut Report) -
     report.was_recovered = was_recovered;
     check::check_structure(&file, report)?;
     check::check_records(&file, report)?;
-    let (core, _receivers) = Core::new(file, compiler)?;
+    let (core, _receivers) = Core::new(file, compiler, BACKLOG_BYTES)?;
     let core = Arc::new(core);
     if check::check_trees(&core, report)? {
         check::check_tables(&core, report)?;

@@ -15,11 +15,12 @@
 //! | `write` | a mutation's way: evaluated against a snapshot, checked and applied by the writer |
 //! | `writer`, `commit`, `batch` | the writer thread, the commit, and the transaction that a group of jobs shares |
 //! | `index`, `build` | index functions and entries, and building them in the background |
-//! | `feed` | who is told about changes |
+//! | `feed`, `backlog` | who is told about changes; the memory of changes that wait to be read |
 //! | `opening`, `staged` | opening the redb file, or refusing it untouched |
 //! | `file`, `codec` | the redb file in use, and opening it anew; records as bytes |
 //! | `check`, `maintenance` | integrity; the tools that work on a file no server uses |
 
+mod backlog;
 mod batch;
 mod build;
 mod catalog;
@@ -45,6 +46,7 @@ mod tests;
 mod write;
 mod writer;
 
+pub use backlog::Share;
 pub use catalog::{Database, Durability, TableConfig, TableMeta};
 pub use check::Report;
 pub use feed::{ChangeEvent, EndReason, Listener, Subscription};

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use redb::{ReadableTable, TableDefinition};
 use uuid::Uuid;
 
+use super::backlog::BACKLOG_BYTES;
 use super::build;
 use super::catalog::{Database, Durability, TableConfig, TableEntry, TableMeta};
 use super::codec;
@@ -31,12 +32,15 @@ pub struct Options {
     pub compiler: Arc<dyn IndexCompiler>,
     /// How much memory to use for pages, in bytes. Default 64 MiB.
     pub cache_bytes: usize,
+    /// How much memory changes may take that wait for listeners, in bytes. Beyond it, the listeners that have
+    /// fallen behind furthest lose theirs. Default 256 MiB.
+    pub backlog_bytes: usize,
 }
 
 impl Options {
     /// In memory, with the defaults.
     pub fn new(compiler: Arc<dyn IndexCompiler>) -> Self {
-        Options { path: None, compiler, cache_bytes: CACHE_BYTES }
+        Options { path: None, compiler, cache_bytes: CACHE_BYTES, backlog_bytes: BACKLOG_BYTES }
     }
 
     /// Keeps the data in this directory.
@@ -48,6 +52,12 @@ impl Options {
     /// Uses this much memory for pages.
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = bytes;
+        self
+    }
+
+    /// Lets changes that wait for listeners take this much memory.
+    pub fn backlog_bytes(mut self, bytes: usize) -> Self {
+        self.backlog_bytes = bytes;
         self
     }
 }
@@ -83,11 +93,16 @@ impl Store {
     /// Opens the file, or creates it. What isn't a database of this server, or was written by a newer one, is left as it is.
     pub fn open(options: Options) -> Result<Store> {
         let (file, is_new) = File::open(options.path.as_deref(), options.cache_bytes)?;
-        Store::start(file, is_new, options.compiler)
+        Store::start(file, is_new, options.compiler, options.backlog_bytes)
     }
 
-    pub(super) fn start(file: File, is_new: bool, compiler: Arc<dyn IndexCompiler>) -> Result<Store> {
-        let (core, receivers) = Core::new(file, compiler)?;
+    pub(super) fn start(
+        file: File,
+        is_new: bool,
+        compiler: Arc<dyn IndexCompiler>,
+        backlog_bytes: usize,
+    ) -> Result<Store> {
+        let (core, receivers) = Core::new(file, compiler, backlog_bytes)?;
         let core = Arc::new(core);
         let writer = Writer::new(core.clone(), receivers.writer);
         let building = core.clone();

@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::backlog::Share;
 use super::batch::Batch;
 use super::catalog::{Durability, TableConfig, TableEntry, TableMeta};
 use super::core::Core;
@@ -194,6 +195,12 @@ impl Table {
             mark();
             Ok(snapshot)
         })
+    }
+
+    /// Reserves memory in the store's backlog for what a listener needs to keep changes, besides the changes
+    /// themselves.
+    pub fn reserve_backlog(&self, bytes: usize) -> Share {
+        self.core.backlog.reserve(bytes)
     }
 
     /// Tells which entries documents have in an index.

@@ -9,9 +9,8 @@ use std::sync::Arc;
 use redb::ReadableTable;
 use uuid::Uuid;
 
-use super::batch::{Batch, News};
+use super::batch::Batch;
 use super::catalog::{Durability, TableEntry};
-use super::feed::ChangeEvent;
 use super::index::{Delta, Index};
 use super::snapshot::Snapshot;
 use super::writer::{Applied, Job, Need};
@@ -276,7 +275,11 @@ impl WriteJob {
 }
 
 impl Write {
-    fn apply(self, table: &TableEntry, batch: &mut Batch<'_>) -> Applied<Result<Outcome>> {
+    fn apply(
+        self,
+        table: &TableEntry,
+        batch: &mut Batch<'_>,
+    ) -> Applied<Result<Outcome>> {
         let Write { mut mutation, mut proposal } = self;
         if let Some(current) = changed_meanwhile(table, batch, &mutation.key, &proposal)? {
             proposal = Proposal::evaluate(&mut mutation, current, table);
@@ -328,12 +331,7 @@ fn put(
             entries.insert(entry.as_slice(), length)?;
         }
     }
-    if table.listeners.any() {
-        let datum = |document: &Document| document.datum.clone();
-        let event =
-            ChangeEvent { key: Arc::from(key), old: old.map(datum), new: effect.new.as_ref().map(datum) };
-        batch.effects().news.push((table.listeners.clone(), News::Changed(event)));
-    }
+    batch.note_change(table, key, old, effect.new.as_ref());
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::eval::stream::{Chain, Changes, Concerted, FeedTraits};
 use crate::eval::watch::{Watched, open_point};
 use crate::eval::write::escaped;
 use crate::eval::{Arity, Call, SingleSelection, Spec, Stream, TableRef, Val, Value};
-use crate::feed::{Feed, Form, Kind, Options, Wake};
+use crate::feed::{Capacity, Feed, Form, Kind, Options, Wake};
 use crate::term::TermType;
 
 /// The terms of this family.
@@ -35,7 +35,8 @@ fn changes(call: &mut Call<'_>) -> Result<Val> {
     };
     let include_initial = flag(call, "include_initial")?;
     let subject = call.arg(0)?;
-    let options = Options { squash, include_initial, form, queue_size: queue_size(call)? };
+    let queue = Capacity { changes: queue_size(call)?, ..Capacity::default() };
+    let options = Options { squash, include_initial, form, queue };
     let bt = subject.bt;
     let feed = match subject.value {
         Value::Single(row) => of_row(call, &row, options, bt)?,
@@ -70,15 +71,19 @@ fn squash(call: &Call<'_>) -> Result<Option<Duration>> {
     }
 }
 
+/// Returns the number of changes that may wait: what the query asks for, up to the server's own limit.
 fn queue_size(call: &Call<'_>) -> Result<usize> {
-    let Some(size) = call.optarg("changefeed_queue_size")? else {
-        return Ok(call.env.limits.changefeed_queue);
+    let size = match call.optarg("changefeed_queue_size")? {
+        None => call.env.limits.changefeed_queue,
+        Some(size) => {
+            let size = size.into_int()?;
+            usize::try_from(size).ok().filter(|size| *size >= 1).ok_or_else(|| {
+                let message = format!("Illegal changefeed queue size `{size}`.  (Must be >= 1.)");
+                Error::logic(message).at(Bt::default())
+            })?
+        }
     };
-    let size = size.into_int()?;
-    usize::try_from(size).ok().filter(|size| *size >= 1).ok_or_else(|| {
-        let message = format!("Illegal changefeed queue size `{size}`.  (Must be >= 1.)");
-        Error::logic(message).at(Bt::default())
-    })
+    Ok(size.min(Capacity::MOST_CHANGES))
 }
 
 /// `bt` is the term that found the row.

@@ -2,20 +2,12 @@
 
 use std::cmp::Ordering;
 
-use crate::datum::Datum;
+use super::ordered::{Entry, Ordered};
 use crate::feed::extent::Place;
 use crate::storage::Direction;
 
 /// The number of entries behind the window that are kept when there are more than twice as many.
 pub(super) const SPARE: usize = 16;
-
-/// A document at one of its places in the order.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Entry {
-    pub(super) place: Place,
-    /// Its value, as the feed shows it.
-    pub(super) value: Datum,
-}
 
 /// One entry less, one entry more, or one instead of the other.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,10 +29,8 @@ pub(super) struct Move {
 
 /// The first entries of an order.
 pub(super) struct Known {
-    direction: Direction,
     limit: usize,
-    /// In order.
-    entries: Vec<Entry>,
+    entries: Ordered,
     /// The last place before which, and at which, no entry is missing; none when they are all here.
     horizon: Option<Place>,
 }
@@ -52,11 +42,11 @@ impl Known {
         entries: Vec<Entry>,
         horizon: Option<Place>,
     ) -> Known {
-        Known { direction, limit, entries, horizon }
+        Known { limit, entries: Ordered::new(direction, entries), horizon }
     }
 
     pub(super) fn direction(&self) -> Direction {
-        self.direction
+        self.entries.direction()
     }
 
     pub(super) fn limit(&self) -> usize {
@@ -72,14 +62,25 @@ impl Known {
         self.horizon.as_ref()
     }
 
-    /// The entries that are shown.
-    pub(super) fn window(&self) -> &[Entry] {
-        self.entries.get(..self.limit).unwrap_or(&self.entries)
+    pub(super) fn compare(&self, a: &Place, b: &Place) -> Ordering {
+        self.entries.compare(a, b)
+    }
+
+    /// Returns the entries that are shown.
+    pub(super) fn window(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().take(self.limit)
+    }
+
+    /// Returns a copy of the entries that are shown.
+    pub(super) fn shown(&self) -> Ordered {
+        let mut shown = self.entries.clone();
+        shown.truncate(self.limit);
+        shown
     }
 
     /// Returns whether a place is beyond the horizon, where it is not known which entries there are.
     pub(super) fn is_beyond(&self, place: &Place) -> bool {
-        self.horizon.as_ref().is_some_and(|horizon| compare(self.direction, place, horizon).is_gt())
+        self.horizon.as_ref().is_some_and(|horizon| self.compare(place, horizon).is_gt())
     }
 
     /// Returns whether fewer entries than `demand` are known although there may be further ones.
@@ -88,12 +89,12 @@ impl Known {
     }
 
     pub(super) fn has(&self, place: &Place) -> bool {
-        find(&self.entries, self.direction, place).is_ok()
+        self.entries.contains(place)
     }
 
     /// Adds entries from beyond the horizon, in order, up to another one.
     pub(super) fn extend(&mut self, entries: Vec<Entry>, horizon: Option<Place>) {
-        self.entries.extend(entries);
+        self.entries.append(entries);
         self.horizon = horizon;
     }
 
@@ -107,10 +108,10 @@ impl Known {
 
     /// Takes a step. Unless everything is known, there has to be one entry more than the window shows.
     pub(super) fn step(&mut self, step: Step) -> Option<Move> {
-        let removed = step.old.and_then(|place| self.remove(&place));
+        let removed = step.old.and_then(|place| self.entries.remove(&place));
         let added = step.new.and_then(|entry| self.add(entry));
         let mut old = removed.filter(|(_, at)| *at < self.limit);
-        let mut new = added.filter(|at| *at < self.limit).and_then(|at| self.placed(at, at));
+        let mut new = added.filter(|(_, at)| *at < self.limit);
         let last = self.limit.checked_sub(1)?;
         match (&old, &new) {
             (None, None) => return None,
@@ -121,46 +122,40 @@ impl Known {
         Some(Move { old, new })
     }
 
-    /// Moves that make one window of another.
+    /// Returns moves that make one window of another: the entries whose values differ, then those that leave
+    /// and those that come. Their offsets are still to be counted.
     pub(super) fn moves_to(&self, after: &Known) -> Vec<Move> {
         let placed = |entry: Option<&Entry>| entry.map(|entry| (entry.clone(), 0));
-        let (mut moves, mut left) = (Vec::new(), Vec::new());
-        for old in self.window() {
-            match after.shown_at(&old.place) {
-                Some(new) if new.value == old.value => {}
-                Some(new) => moves.push(Move { old: placed(Some(old)), new: placed(Some(new)) }),
-                None => left.push(old),
+        let (mut moves, mut left, mut came) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut olds, mut news) = (self.window().peekable(), after.window().peekable());
+        while let (Some(old), Some(new)) = (olds.peek(), news.peek()) {
+            match self.compare(&old.place, &new.place) {
+                Ordering::Less => left.extend(olds.next()),
+                Ordering::Greater => came.extend(news.next()),
+                Ordering::Equal => {
+                    if old.value != new.value {
+                        moves.push(Move { old: placed(Some(old)), new: placed(Some(new)) });
+                    }
+                    olds.next();
+                    news.next();
+                }
             }
         }
-        let came = after.window().iter().filter(|new| self.shown_at(&new.place).is_none());
-        let (mut left, mut came) = (left.into_iter(), came);
+        let (mut left, mut came) = (left.into_iter().chain(olds), came.into_iter().chain(news));
         loop {
             match (left.next(), came.next()) {
-                (None, None) => break,
+                (None, None) => return moves,
                 (old, new) => moves.push(Move { old: placed(old), new: placed(new) }),
             }
         }
-        count(self.window().to_vec(), self.direction, &mut moves);
-        moves
     }
 
-    fn shown_at(&self, place: &Place) -> Option<&Entry> {
-        let at = find(&self.entries, self.direction, place).ok()?;
-        self.window().get(at)
-    }
-
-    fn remove(&mut self, place: &Place) -> Option<Placed> {
-        let at = find(&self.entries, self.direction, place).ok()?;
-        Some((self.entries.remove(at), at))
-    }
-
-    fn add(&mut self, entry: Entry) -> Option<usize> {
+    fn add(&mut self, entry: Entry) -> Option<Placed> {
         if self.is_beyond(&entry.place) {
             return None;
         }
-        let at = find(&self.entries, self.direction, &entry.place).unwrap_or_else(|at| at);
-        self.entries.insert(at, entry);
-        Some(at)
+        let at = self.entries.insert(entry.clone());
+        Some((entry, at))
     }
 
     fn placed(&self, at: usize, offset: usize) -> Option<Placed> {
@@ -168,30 +163,16 @@ impl Known {
     }
 }
 
-pub(super) fn compare(direction: Direction, a: &Place, b: &Place) -> Ordering {
-    match direction {
-        Direction::Forward => a.cmp(b),
-        Direction::Backward => b.cmp(a),
-    }
-}
-
-fn find(entries: &[Entry], direction: Direction, place: &Place) -> Result<usize, usize> {
-    entries.binary_search_by(|entry| compare(direction, &entry.place, place))
-}
-
 /// Counts the offsets of moves anew, as they follow each other from this window on.
-pub(super) fn count(mut window: Vec<Entry>, direction: Direction, moves: &mut [Move]) {
+pub(super) fn count(mut window: Ordered, moves: &mut [Move]) {
     for Move { old, new } in moves {
         if let Some((entry, offset)) = old
-            && let Ok(at) = find(&window, direction, &entry.place)
+            && let Some((_, at)) = window.remove(&entry.place)
         {
-            window.remove(at);
             *offset = at;
         }
         if let Some((entry, offset)) = new {
-            let at = find(&window, direction, &entry.place).unwrap_or_else(|at| at);
-            window.insert(at, entry.clone());
-            *offset = at;
+            *offset = window.insert(entry.clone());
         }
     }
 }

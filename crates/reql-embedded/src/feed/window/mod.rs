@@ -7,41 +7,38 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `known` | the entries, and the moves that come of steps |
+//! | `ordered` | entries by their places and by their offsets |
+//! | `known` | the entries that are known, and the moves that come of steps |
 //! | `steps` | the steps that a changed document takes, one for each of its entries |
 //! | `squash` | one move of many |
 
 mod known;
+mod ordered;
 mod squash;
 mod steps;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use self::known::{Entry, Known, Move, Placed, SPARE, compare, count};
+use self::known::{Known, Move, Placed, SPARE, count};
+use self::ordered::Entry;
 use self::steps::Places;
 use super::extent::{Extent, Place};
-use super::queue::{Queue, Taken};
+use super::followed::Followed;
+use super::queue::Taken;
 use super::row::Side;
-use super::{Feed, Options, Transform, Wake, shown};
+use super::{Feed, Options, Transform, Wake};
 use crate::datum::Datum;
 use crate::error::Result;
-use crate::storage::{ChangeEvent, Direction, Snapshot, Subscription};
+use crate::storage::{Direction, Snapshot};
 
 /// The number of documents read after which no further spare entries are looked for.
 const LOOK: usize = 256;
 
 /// A feed of the first documents of an order.
 pub struct Window {
-    extent: Arc<Extent>,
-    transform: Box<dyn Transform>,
-    options: Options,
-    queue: Arc<Queue>,
+    followed: Followed,
     known: Known,
-    /// Changes that are still to be made.
-    pending: VecDeque<ChangeEvent>,
-    rows: VecDeque<Datum>,
-    _subscription: Subscription,
 }
 
 impl Window {
@@ -51,74 +48,62 @@ impl Window {
         transform: Box<dyn Transform>,
         options: Options,
         wake: Arc<Wake>,
-        (direction, limit): (Direction, usize),
+        order: (Direction, usize),
     ) -> Result<Self> {
-        let extent = Arc::new(extent);
-        let queue = Arc::new(Queue::new(extent.clone(), wake, options.squash, options.queue_size));
-        let (subscription, snapshot) = extent.table.subscribe(queue.clone())?;
-        let first = |document: &Datum| transform.apply(document);
-        let known = first_of(&extent, &snapshot, (direction, limit), first)?;
-        let mut window = Window {
-            extent,
-            transform,
-            options,
-            queue,
-            known,
-            pending: VecDeque::new(),
-            rows: VecDeque::new(),
-            _subscription: subscription,
-        };
+        let (followed, snapshot) = Followed::listen(extent, transform, options, wake)?;
+        let known = first_of(&followed, &snapshot, order)?;
+        let mut window = Window { followed, known };
         window.show_initial();
         Ok(window)
     }
 
     fn show_initial(&mut self) {
-        let form = self.options.form;
-        if self.options.include_initial {
-            self.rows.extend(form.state("initializing"));
-            let entries = self.known.window().iter().enumerate();
-            self.rows.extend(entries.map(|(at, entry)| form.initial(entry.value.clone(), Some(at))));
+        let form = self.followed.options.form;
+        if self.followed.options.include_initial {
+            self.followed.tell_state("initializing");
+            let entries = self.known.window().enumerate();
+            self.followed.tell(entries.map(|(at, entry)| form.initial(entry.value.clone(), Some(at))));
         }
-        self.rows.extend(form.state("ready"));
+        self.followed.tell_state("ready");
     }
 
     fn take_in(&mut self, taken: Taken) -> Result<()> {
         if taken.skipped > 0 {
-            let (snapshot, _) = self.queue.snapshot()?;
+            let (snapshot, _) = self.followed.snapshot()?;
             let moves = self.catch_up(&snapshot)?;
             self.show(moves);
         } else {
-            self.pending.extend(taken.events);
+            self.followed.pending.extend(taken.changes);
         }
         Ok(())
     }
 
     /// Makes the next change; all of them if they are told as one.
     fn advance(&mut self) -> Result<()> {
-        if self.options.squash.is_none() {
+        if self.followed.options.squash.is_none() {
             let moves = self.make_next()?;
             self.show(moves);
             return Ok(());
         }
-        let before = self.options.form.offsets.then(|| self.known.window().to_vec());
+        let before = self.followed.options.form.offsets.then(|| self.known.shown());
         let mut moves = Vec::new();
-        while !self.pending.is_empty() {
+        while !self.followed.pending.is_empty() {
             moves.extend(self.make_next()?);
         }
         let mut moves = squash::squash(moves);
         if let Some(before) = before {
-            count(before, self.known.direction(), &mut moves);
+            count(before, &mut moves);
         }
         self.show(moves);
         Ok(())
     }
 
     fn make_next(&mut self) -> Result<Vec<Move>> {
-        let Some(event) = self.pending.front().cloned() else { return Ok(Vec::new()) };
-        let places = Places::of(&event, &self.extent);
+        let Some(change) = self.followed.pending.front().cloned() else { return Ok(Vec::new()) };
+        let places = Places::of(&change, &self.followed);
         let mut moves = Vec::new();
         if places.concern(&self.known) {
-            let value = shown(&*self.transform, event.new.as_ref())?;
+            let value = self.followed.shown(change.after())?;
             if self.known.is_short_of(places.demand(&self.known))
                 && let Some(moves) = self.read_more(places.demand(&self.known))?
             {
@@ -127,8 +112,8 @@ impl Window {
             let steps = places.steps(&self.known, value);
             moves.extend(steps.into_iter().filter_map(|step| self.known.step(step)));
         }
-        self.pending.pop_front();
-        if self.pending.is_empty() {
+        self.followed.pending.pop_front();
+        if self.followed.pending.is_empty() {
             self.known.trim();
         }
         Ok(moves)
@@ -137,27 +122,27 @@ impl Window {
     /// Reads on until this many entries are known, and some spare ones. If changes are lost meanwhile,
     /// makes up for all of them at once instead.
     fn read_more(&mut self, demand: usize) -> Result<Option<Vec<Move>>> {
-        let (snapshot, taken) = self.queue.snapshot()?;
-        self.pending.extend(taken.events);
-        if taken.skipped > 0 || self.pending.len() > self.options.queue_size {
+        let (snapshot, taken) = self.followed.snapshot()?;
+        self.followed.pending.extend(taken.changes);
+        if taken.skipped > 0 || self.followed.pending.len() > self.followed.options.queue.changes {
             return self.catch_up(&snapshot).map(Some);
         }
         let mut before: HashMap<&[u8], Option<&Datum>> = HashMap::new();
-        for event in &self.pending {
-            before.entry(&event.key).or_insert(event.old.as_ref());
+        for change in &self.followed.pending {
+            before.entry(change.key()).or_insert(change.before());
         }
         let (mut entries, horizon) = self.beyond(&snapshot, demand, &before)?;
         for (key, document) in before {
             let Some(document) = document else { continue };
-            let Some(value) = shown(&*self.transform, Some(document))? else { continue };
-            let places = self.extent.places(key, document).into_iter();
+            let Some(value) = self.followed.shown(Some(document))? else { continue };
+            let places = self.followed.places(key, Some(document)).into_iter();
             let places = places.filter(|place| {
-                let is_before = |horizon| compare(self.known.direction(), place, horizon).is_le();
+                let is_before = |horizon| self.known.compare(place, horizon).is_le();
                 self.known.is_beyond(place) && horizon.as_ref().is_none_or(is_before)
             });
             entries.extend(places.map(|place| Entry { place, value: value.clone() }));
         }
-        entries.sort_by(|a, b| compare(self.known.direction(), &a.place, &b.place));
+        entries.sort_by(|a, b| self.known.compare(&a.place, &b.place));
         self.known.extend(entries, horizon);
         Ok(None)
     }
@@ -173,7 +158,7 @@ impl Window {
         let mut entries = Vec::new();
         let Some(horizon) = self.known.horizon() else { return Ok((entries, None)) };
         let mut horizon = horizon.clone();
-        let mut walk = self.extent.walk_from(&horizon, self.known.direction());
+        let mut walk = self.followed.extent.walk_from(&horizon, self.known.direction());
         // The more changes wait, the more entries they may take away.
         let spare = SPARE.max(changed.len() / 4);
         let mut looked = 0;
@@ -182,14 +167,14 @@ impl Window {
             if count >= demand && (count >= demand.saturating_add(spare) || looked >= LOOK) {
                 return Ok((entries, Some(horizon)));
             }
-            let Some(found) = walk.next(&self.extent, snapshot)? else { return Ok((entries, None)) };
+            let Some(found) = walk.next(&self.followed.extent, snapshot)? else { return Ok((entries, None)) };
             if !self.known.is_beyond(&found.place) {
                 continue;
             }
             looked += 1;
             horizon.clone_from(&found.place);
             if !changed.contains_key(found.key.as_slice())
-                && let Some(value) = shown(&*self.transform, Some(&found.document))?
+                && let Some(value) = self.followed.shown(Some(&found.document))?
             {
                 entries.push(Entry { place: found.place, value });
             }
@@ -198,16 +183,19 @@ impl Window {
 
     /// Goes to what a snapshot shows at once, after changes were lost.
     fn catch_up(&mut self, snapshot: &Snapshot) -> Result<Vec<Move>> {
-        self.pending.clear();
-        let (direction, limit) = (self.known.direction(), self.known.limit());
-        let first = |document: &Datum| shown(&*self.transform, Some(document));
-        let fresh = first_of(&self.extent, snapshot, (direction, limit), first)?;
+        self.followed.pending.clear();
+        let order = (self.known.direction(), self.known.limit());
+        let fresh = first_of(&self.followed, snapshot, order)?;
         let before = std::mem::replace(&mut self.known, fresh);
-        Ok(before.moves_to(&self.known))
+        let mut moves = before.moves_to(&self.known);
+        if self.followed.options.form.offsets {
+            count(before.shown(), &mut moves);
+        }
+        Ok(moves)
     }
 
     fn show(&mut self, moves: Vec<Move>) {
-        let form = self.options.form;
+        let form = self.followed.options.form;
         let side = |placed: Option<Placed>| match placed {
             Some((entry, offset)) => Side::Value(Some(entry.value), form.offsets.then_some(offset)),
             None => Side::Value(None, None),
@@ -215,29 +203,28 @@ impl Window {
         for Move { old, new } in moves {
             let (old, new) = (side(old), side(new));
             if old != new {
-                self.rows.extend(form.change(old, new));
+                self.followed.tell_change(old, new);
             }
         }
     }
 }
 
-/// The first entries in a snapshot.
+/// The first entries in a snapshot. As in changes, what fails for a document leaves it out.
 fn first_of(
-    extent: &Extent,
+    followed: &Followed,
     snapshot: &Snapshot,
     (direction, limit): (Direction, usize),
-    value: impl Fn(&Datum) -> Result<Option<Datum>>,
 ) -> Result<Known> {
-    let mut walk = extent.walk(direction);
+    let mut walk = followed.extent.walk(direction);
     let mut entries = Vec::new();
     let mut horizon = None;
     while entries.len() < limit {
-        let Some(found) = walk.next(extent, snapshot)? else {
+        let Some(found) = walk.next(&followed.extent, snapshot)? else {
             horizon = None;
             break;
         };
         horizon = Some(found.place.clone());
-        if let Some(value) = value(&found.document)? {
+        if let Some(value) = followed.shown(Some(&found.document))? {
             entries.push(Entry { place: found.place, value });
         }
     }
@@ -247,14 +234,15 @@ fn first_of(
 impl Feed for Window {
     fn next(&mut self) -> Result<Option<Datum>> {
         loop {
-            if let Some(row) = self.rows.pop_front() {
+            if let Some(row) = self.followed.next_row() {
                 return Ok(Some(row));
             }
-            if !self.pending.is_empty() {
+            if !self.followed.pending.is_empty() {
                 self.advance()?;
                 continue;
             }
-            let Some(taken) = self.queue.poll()? else { return Ok(None) };
+            let is_squashed = self.followed.options.squash.is_some();
+            let Some(taken) = self.followed.poll(is_squashed)? else { return Ok(None) };
             self.take_in(taken)?;
         }
     }

@@ -5,11 +5,14 @@
 //! after, then of the others, those that leave in the order of the array, those that come from the last
 //! place to the first.
 
-use crate::datum::Datum;
-use crate::feed::extent::{Extent, Place};
-use crate::storage::ChangeEvent;
+use std::collections::HashMap;
 
-use super::known::{Entry, Known, Step, compare};
+use super::known::{Known, Step};
+use super::ordered::Entry;
+use crate::datum::Datum;
+use crate::feed::extent::Place;
+use crate::feed::followed::Followed;
+use crate::feed::queue::Change;
 
 /// Where a document was and is.
 pub(super) struct Places {
@@ -19,11 +22,9 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub(super) fn of(event: &ChangeEvent, extent: &Extent) -> Places {
-        let places = |document: &Option<Datum>| {
-            document.as_ref().map(|document| extent.places(&event.key, document)).unwrap_or_default()
-        };
-        Places { was: places(&event.old), is: places(&event.new), key_length: event.key.len() }
+    pub(super) fn of(change: &Change, followed: &Followed) -> Places {
+        let places = |document| followed.places(change.key(), document);
+        Places { was: places(change.before()), is: places(change.after()), key_length: change.key().len() }
     }
 
     /// Returns whether the change concerns the known entries: the document was one of them, or is now at a
@@ -45,23 +46,26 @@ impl Places {
             self.is.clear();
         }
         // Of one document's entries, no more than a window's worth can be in the window.
-        self.is.sort_by(|a, b| compare(known.direction(), a, b));
+        self.is.sort_by(|a, b| known.compare(a, b));
         self.is.truncate(known.limit());
         self.pair().into_iter().map(|(old, new)| Step { old, new: entry(new, value.as_ref()) }).collect()
     }
 
     fn pair(self) -> Vec<(Option<Place>, Option<Place>)> {
-        let Places { mut was, mut is, key_length } = self;
+        let Places { mut was, is, key_length } = self;
         was.sort_by(|a, b| element(a, key_length).cmp(element(b, key_length)));
+        let by_element = is.iter().enumerate().map(|(at, new)| (element(new, key_length).to_vec(), at));
+        let by_element: HashMap<_, _> = by_element.collect();
+        let mut coming: Vec<_> = is.into_iter().map(Some).collect();
         let (mut pairs, mut leaving) = (Vec::new(), Vec::new());
         for old in was {
-            let same = is.iter().position(|new| element(new, key_length) == element(&old, key_length));
-            match same.map(|at| is.remove(at)) {
+            let same = by_element.get(element(&old, key_length));
+            match same.and_then(|at| coming.get_mut(*at)?.take()) {
                 Some(new) => pairs.push((Some(old), Some(new))),
                 None => leaving.push(old),
             }
         }
-        let (mut leaving, mut coming) = (leaving.into_iter(), is.into_iter().rev());
+        let (mut leaving, mut coming) = (leaving.into_iter(), coming.into_iter().flatten().rev());
         loop {
             match (leaving.next(), coming.next()) {
                 (None, None) => return pairs,

@@ -17,6 +17,7 @@ use redb::StorageBackend;
 use super::Fields;
 use crate::datum::{Datum, key};
 use crate::error::Result;
+use crate::storage::backlog::BACKLOG_BYTES;
 use crate::storage::file::File;
 use crate::storage::{
     Change, Direction, Durability, IndexSpec, KeyRange, Mutation, Store, Table, TableOptions,
@@ -187,7 +188,10 @@ impl Step {
         let table = store.table("test", "t")?;
         let write = |id: &i64, change: Change| {
             let mutation = Mutation::new(key::primary(&Datum::from(*id))?, move |_| Ok(change.clone()));
-            table.write(vec![mutation], durability)?.into_iter().try_for_each(|result| result.map(drop))
+            table
+                .write(vec![mutation], durability)?
+                .into_iter()
+                .try_for_each(|result| result.map(drop))
         };
         match self {
             Step::Put(id, version) => write(id, Change::Put(document(*id, *version))),
@@ -242,7 +246,7 @@ fn contents(store: &Store) -> Result<Contents> {
 
 fn open(disk: &Disk) -> Result<Store> {
     let (file, is_new) = File::over(disk.clone(), CACHE_BYTES)?;
-    Store::start(file, is_new, Arc::new(Fields))
+    Store::start(file, is_new, Arc::new(Fields), BACKLOG_BYTES)
 }
 
 /// What may be found after a failure, from all that was on the disk for sure to all that was begun.

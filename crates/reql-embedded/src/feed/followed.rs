@@ -1,0 +1,114 @@
+//! What a feed follows: the documents that it is about, what it shows of them, and what it has to tell.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::extent::{Extent, Place};
+use super::queue::{Change, Queue, Taken};
+use super::row::Side;
+use super::{Options, Transform, Wake};
+use crate::datum::Datum;
+use crate::error::{ErrorKind, Result};
+use crate::storage::{Snapshot, Subscription};
+
+/// The number of rows that there is room for while there are none.
+const KEEP: usize = 16;
+
+/// The number of changes that a feed takes from its queue at a time. What stays there is skipped if it gets
+/// too much.
+const PART: usize = 64;
+
+/// A part of a table that is followed.
+pub(super) struct Followed {
+    pub(super) extent: Arc<Extent>,
+    transform: Box<dyn Transform>,
+    pub(super) options: Options,
+    queue: Arc<Queue>,
+    /// Changes whose rows are still to be made.
+    pub(super) pending: VecDeque<Change>,
+    rows: VecDeque<Datum>,
+    _subscription: Subscription,
+}
+
+impl Followed {
+    /// Starts to listen. The snapshot shows the table at exactly this moment.
+    pub(super) fn listen(
+        extent: Extent,
+        transform: Box<dyn Transform>,
+        options: Options,
+        wake: Arc<Wake>,
+    ) -> Result<(Self, Snapshot)> {
+        let extent = Arc::new(extent);
+        let queue = Arc::new(Queue::new(extent.clone(), wake, options.squash, options.queue));
+        let (subscription, snapshot) = extent.table.subscribe(queue.clone())?;
+        let followed = Followed {
+            extent,
+            transform,
+            options,
+            queue,
+            pending: VecDeque::new(),
+            rows: VecDeque::new(),
+            _subscription: subscription,
+        };
+        Ok((followed, snapshot))
+    }
+
+    /// Returns the form of a document that the feed shows; `None` if it leaves the document out.
+    pub(super) fn form(&self, document: &Datum) -> Result<Option<Datum>> {
+        self.transform.apply(document)
+    }
+
+    /// Returns the form of a document in a change. What fails for a document leaves it out, as an index does.
+    pub(super) fn shown(&self, document: Option<&Datum>) -> Result<Option<Datum>> {
+        shown(&*self.transform, document)
+    }
+
+    /// Returns where a document stands, each place as often as it counts.
+    pub(super) fn places(&self, key: &[u8], document: Option<&Datum>) -> Vec<Place> {
+        document.map(|document| self.extent.places(key, document)).unwrap_or_default()
+    }
+
+    /// Returns the table at one moment, with the changes up to that moment that haven't been taken yet.
+    pub(super) fn snapshot(&self) -> Result<(Snapshot, Taken)> {
+        self.queue.snapshot()
+    }
+
+    /// Takes changes that are to be told now; `None` if there are none. What is told as one is taken as one.
+    pub(super) fn poll(&mut self, is_taken_as_one: bool) -> Result<Option<Taken>> {
+        let taken = self.queue.poll(if is_taken_as_one { usize::MAX } else { PART })?;
+        if taken.is_none() {
+            // The first rows were many; what comes now may be little, and far apart.
+            self.rows.shrink_to(KEEP);
+        }
+        Ok(taken)
+    }
+
+    /// Adds rows to be told.
+    pub(super) fn tell(&mut self, rows: impl IntoIterator<Item = Datum>) {
+        self.rows.extend(rows);
+    }
+
+    /// Adds a change to be told.
+    pub(super) fn tell_change(&mut self, old: Side, new: Side) {
+        self.rows.extend(self.options.form.change(old, new));
+    }
+
+    /// Adds a state to be told, if the feed reports those.
+    pub(super) fn tell_state(&mut self, state: &str) {
+        self.rows.extend(self.options.form.state(state));
+    }
+
+    /// Takes the next row that is to be told.
+    pub(super) fn next_row(&mut self) -> Option<Datum> {
+        self.rows.pop_front()
+    }
+}
+
+/// The form of a document in a change. What fails for a document leaves it out, as an index does.
+pub(super) fn shown(transform: &dyn Transform, document: Option<&Datum>) -> Result<Option<Datum>> {
+    let Some(document) = document else { return Ok(None) };
+    match transform.apply(document) {
+        Err(error) if error.kind() != ErrorKind::Interrupted => Ok(None),
+        result => result,
+    }
+}
