@@ -148,7 +148,8 @@ fn delete_at(call: &mut Call<'_>) -> Result<Val> {
         items.remove(within(place_of_start, size, size)?);
         return call.array(items);
     }
-    let place_of_end = place(call, 2, size)?;
+    // RethinkDB has room for 32 bits here (`delete_at_term_t` in its `arr.cc`).
+    let place_of_end = place(call, 2, size)? as i32 as u64;
     let (start, end) = (within(place_of_start, size + 1, size)?, within(place_of_end, size + 1, size)?);
     if start > end {
         return Err(call.fail(format!("Start index `{start}` is greater than end index `{end}`.")));
