@@ -72,8 +72,13 @@ impl Error {
 
     /// A non-existence error without a place yet, whose text is only made when somebody reads it.
     pub fn missing_lazily(message: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Error::lazily(ErrorKind::NonExistence, message)
+    }
+
+    /// An error without a place yet, whose text is only made when somebody reads it.
+    pub fn lazily(kind: ErrorKind, message: impl Fn() -> String + Send + Sync + 'static) -> Self {
         let message = Message::Lazy(Arc::new(message), OnceLock::new());
-        Error(Box::new(Inner { kind: ErrorKind::NonExistence, message, bt: None, is_around: false }))
+        Error(Box::new(Inner { kind, message, bt: None, is_around: false }))
     }
 
     /// A query-logic error without a place yet.

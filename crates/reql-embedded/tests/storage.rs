@@ -54,9 +54,9 @@ fn a_failing_mutation_leaves_the_others_alone() {
     let failing = Mutation::new(id(0), |_| Err(Error::logic("no")));
     let panicking = Mutation::new(id(1), |_| panic!("ouch"));
     let results = table.write(vec![failing, panicking, put(&document(2, 2))], Durability::Hard).unwrap();
-    assert_eq!(results[0].as_ref().unwrap_err().message(), "no");
-    assert_eq!(results[1].as_ref().unwrap_err().kind(), ErrorKind::Internal);
-    assert!(results[2].is_ok());
+    let [Err(failed), Err(panicked), Ok(_)] = &results[..] else { panic!("{results:?}") };
+    assert_eq!((failed.error.message(), &failed.old), ("no", &Some(document(0, 0))));
+    assert_eq!(panicked.error.kind(), ErrorKind::Internal);
     assert_eq!(table.len().unwrap(), 3);
 }
 
@@ -66,7 +66,7 @@ fn a_bound_can_not_be_stored() {
     let mutation = Mutation::new(id(0), |_| Ok(Change::Put(Datum::object([("a", Datum::MinVal)]))));
     let results = table.write(vec![mutation], Durability::Soft).unwrap();
     assert_eq!(
-        results[0].as_ref().unwrap_err().message(),
+        results[0].as_ref().unwrap_err().error.message(),
         "`r.minval` and `r.maxval` cannot be written to disk."
     );
 }

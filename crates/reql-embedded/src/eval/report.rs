@@ -1,16 +1,11 @@
 //! The report of a write on its rows, in the order in which they came.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use super::env::Env;
+use super::env::{Env, Limits};
 use super::stats::Stats;
 use super::write::ReturnChanges;
 use crate::datum::Datum;
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::Outcome;
-
-/// The row that a write saw, for reports of failures.
-pub(super) type Seen = Arc<Mutex<Datum>>;
+use crate::storage::{self, Failed, Outcome};
 
 /// The data needed to tell the outcome for each row.
 pub(super) struct Report {
@@ -22,8 +17,8 @@ pub(super) struct Report {
 enum Reported {
     /// It was not even tried.
     Refused(Error),
-    /// It was, and this is the row that was there.
-    Tried { seen: Seen, hides_failure: bool },
+    /// It was.
+    Tried { hides_failure: bool },
 }
 
 impl Report {
@@ -38,17 +33,17 @@ impl Report {
     }
 
     /// Adds a row that is being written.
-    pub(super) fn tried(&mut self, seen: Seen, hides_failure: bool) {
-        self.rows.push(Reported::Tried { seen, hides_failure });
+    pub(super) fn tried(&mut self, hides_failure: bool) {
+        self.rows.push(Reported::Tried { hides_failure });
     }
 
     /// Counts the rows by their outcomes. Rows that were refused without being tried are counted first, and
     /// shown even where other failures are not. If no row was tried, only the first refused one is shown.
-    pub(super) fn of(self, outcomes: Vec<Result<Outcome>>) -> Result<Stats> {
+    pub(super) fn of(self, outcomes: storage::Outcomes) -> Result<Stats> {
         let Report { env, rows, shown } = self;
-        let mut stats = Stats::empty();
+        let mut stats = Stats::default();
         if shown != ReturnChanges::No {
-            stats.show(None, &env)?;
+            stats.show(None, env.limits);
         }
         for row in &rows {
             if let Reported::Refused(error) = row {
@@ -60,12 +55,12 @@ impl Report {
         for row in rows.into_iter().take(shown_at_most) {
             match row {
                 Reported::Refused(error) if shown == ReturnChanges::No => drop(error),
-                Reported::Refused(error) => stats.show(Some(failure(&error, Datum::Null)), &env)?,
-                Reported::Tried { seen, hides_failure } => {
-                    let outcome =
-                        outcomes.next().unwrap_or_else(|| Err(Error::internal("A write was lost.")));
+                Reported::Refused(error) => stats.show(Some(failure(&error, Datum::Null)), env.limits),
+                Reported::Tried { hides_failure } => {
+                    let lost = || Failed { old: None, error: Error::internal("A write was lost.") };
+                    let outcome = outcomes.next().unwrap_or_else(|| Err(lost()));
                     let is_failure_shown = shown == ReturnChanges::Always && !hides_failure;
-                    count(&mut stats, outcome, &seen, shown, is_failure_shown, &env)?;
+                    count(&mut stats, outcome, shown, is_failure_shown, env.limits)?;
                 }
             }
         }
@@ -75,26 +70,24 @@ impl Report {
 
 fn count(
     stats: &mut Stats,
-    outcome: Result<Outcome>,
-    seen: &Seen,
+    outcome: std::result::Result<Outcome, Failed>,
     shown: ReturnChanges,
     is_failure_shown: bool,
-    env: &Env,
+    limits: Limits,
 ) -> Result<()> {
     match outcome {
         Ok(Outcome { old, new, changed }) => {
             let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
             stats.row(&old, &new, changed);
             if shown == ReturnChanges::Always || changed && shown == ReturnChanges::Yes {
-                stats.show(Some(Datum::object([("old_val", old), ("new_val", new)])), env)?;
+                stats.show(Some(Datum::object([("old_val", old), ("new_val", new)])), limits);
             }
         }
-        Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
-        Err(error) => {
+        Err(Failed { error, .. }) if error.kind() == ErrorKind::Interrupted => return Err(error),
+        Err(Failed { old, error }) => {
             stats.failed(&error);
             if is_failure_shown {
-                let old = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                stats.show(Some(failure(&error, old)), env)?;
+                stats.show(Some(failure(&error, old.unwrap_or_default())), limits);
             }
         }
     }

@@ -1,12 +1,12 @@
 //! Writes as the evaluator sees them: what becomes of a row, whether that is allowed, and how it is counted.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use super::env::Env;
 use super::func::Func;
-use super::report::{Report, Seen};
+use super::report::Report;
 use super::spec::Determinism;
 use super::stats::Stats;
 use super::system::SystemTable;
@@ -98,17 +98,21 @@ pub fn insert(
                     Conflict::Func(func) => {
                         func.call(&env, &[primary_key.clone().into(), old.clone(), document.clone()])
                     }
-                    Conflict::Error => Err(Error::op_failed(format!(
-                        "Duplicate primary key `{primary_key}`:\n{}\n{}",
-                        old.print(),
-                        document.print()
-                    ))),
+                    Conflict::Error => Err(duplicate(&primary_key, old, &document)),
                 }
             };
             Ok(Row { is_key_generated, ..Row::new(key, becomes)? })
         })
         .collect();
     write(env, table, rows, options)
+}
+
+/// The error of a key that is taken. Its text is made for the first one only, which the answer shows.
+fn duplicate(primary_key: &Arc<str>, old: &Datum, new: &Datum) -> Error {
+    let (primary_key, old, new) = (primary_key.clone(), old.clone(), new.clone());
+    Error::lazily(ErrorKind::OpFailed, move || {
+        format!("Duplicate primary key `{primary_key}`:\n{}\n{}", old.print(), new.print())
+    })
 }
 
 /// Returns whether a function always makes the same value of the same row, so that its result depends on the
@@ -221,12 +225,13 @@ fn write_system(
             }
         };
         let old = system.row(env, &row.key)?.unwrap_or_default();
-        report.tried(Seen::new(Mutex::new(old.clone())), row.hides_failure);
+        report.tried(row.hides_failure);
         outcomes.push(match write_system_row(env, table, system, row, &old) {
             Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Permission) => {
                 return Err(error);
             }
-            new => new.map(|new| storage::Outcome { changed: old != new, old: Some(old), new: Some(new) }),
+            Err(error) => Err(storage::Failed { old: Some(old), error }),
+            Ok(new) => Ok(storage::Outcome { changed: old != new, old: Some(old), new: Some(new) }),
         });
     }
     report.of(outcomes)
@@ -264,11 +269,10 @@ fn write_stored(
     let mut mutations = Vec::with_capacity(rows.len());
     let mut report = Report::new(env, options.return_changes);
     for row in rows {
-        let seen = Seen::default();
         match row {
             Ok(row) => {
-                report.tried(seen.clone(), row.hides_failure);
-                mutations.push(mutation(table, row, hook.clone(), seen));
+                report.tried(row.hides_failure);
+                mutations.push(mutation(table, row, hook.clone()));
             }
             Err(error) => report.refused(error),
         }
@@ -296,12 +300,11 @@ impl Later {
     }
 }
 
-fn mutation(table: &TableRef, row: Row, hook: Option<Hook>, seen: Seen) -> Mutation {
+fn mutation(table: &TableRef, row: Row, hook: Option<Hook>) -> Mutation {
     let Row { encoded_key: key, mut becomes, .. } = row;
     let (primary_key, own_key) = (table.primary_key().clone(), key.clone());
     Mutation::new(key, move |old| {
         let old = old.cloned().unwrap_or_default();
-        *seen.lock().unwrap_or_else(PoisonError::into_inner) = old.clone();
         let mut new = becomes(&old)?;
         if let Some(hook) = &hook {
             new = hook.apply(&primary_key, &old, new)?;

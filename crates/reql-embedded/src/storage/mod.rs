@@ -57,4 +57,4 @@ pub use scan::{IndexScan, Scan};
 pub use snapshot::{Snapshot, View};
 pub use store::{Options, Store, TableOptions};
 pub use table::{Started, Table};
-pub use write::{Change, Mutation, Outcome, Results};
+pub use write::{Change, Failed, Mutation, Outcome, Outcomes, Results};

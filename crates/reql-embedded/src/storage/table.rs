@@ -17,7 +17,7 @@ use super::index::{Index, IndexEntries, IndexSpec, IndexStatus};
 use super::range::{Direction, KeyRange};
 use super::scan::{IndexScan, Scan};
 use super::snapshot::{Snapshot, View};
-use super::write::{Mutation, Outcome, Results, WriteJob};
+use super::write::{Mutation, Outcomes, Results, WriteJob};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
@@ -27,7 +27,7 @@ const IN_FLIGHT: usize = 2;
 /// A write that has been started without blocking.
 pub enum Started {
     /// It is done.
-    Done(Vec<Result<Outcome>>),
+    Done(Outcomes),
     /// The results come here. If they don't, the store has been closed.
     Submitted(oneshot::Receiver<Results>),
 }

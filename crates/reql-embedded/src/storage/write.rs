@@ -61,6 +61,18 @@ pub struct Outcome {
     pub changed: bool,
 }
 
+/// Why a mutation did nothing.
+#[derive(Debug, Clone)]
+pub struct Failed {
+    /// The document that it failed for.
+    pub old: Option<Datum>,
+    /// The failure.
+    pub error: Error,
+}
+
+/// What each of several mutations did.
+pub type Outcomes = Vec<std::result::Result<Outcome, Failed>>;
+
 /// The largest document, packed. redb's own limit is a little above.
 const MAX_DOCUMENT: usize = 1 << 30;
 
@@ -131,13 +143,14 @@ impl Proposal {
         self.result.as_ref().map_or_else(|_| self.old.clone(), |effect| effect.new.clone())
     }
 
-    fn outcome(self) -> Result<Outcome> {
-        let effect = self.result?;
-        Ok(Outcome {
-            old: self.old.map(|document| document.datum),
-            new: effect.new.map(|document| document.datum),
-            changed: effect.changed,
-        })
+    fn outcome(self) -> std::result::Result<Outcome, Failed> {
+        let old = self.old.map(|document| document.datum);
+        match self.result {
+            Ok(Effect { new, changed, .. }) => {
+                Ok(Outcome { old, new: new.map(|document| document.datum), changed })
+            }
+            Err(error) => Err(Failed { old, error }),
+        }
     }
 }
 
@@ -202,7 +215,7 @@ pub(super) struct WriteJob {
 }
 
 /// What comes of mutations: an error of the whole, or what each of them came to.
-pub type Results = Result<Vec<Result<Outcome>>>;
+pub type Results = Result<Outcomes>;
 
 /// Who is told the results of a [`WriteJob`], in the thread that commits it.
 type Answer = Box<dyn FnOnce(Results) + Send>;
@@ -279,7 +292,7 @@ impl Write {
         self,
         table: &TableEntry,
         batch: &mut Batch<'_>,
-    ) -> Applied<Result<Outcome>> {
+    ) -> Applied<std::result::Result<Outcome, Failed>> {
         let Write { mut mutation, mut proposal } = self;
         if let Some(current) = changed_meanwhile(table, batch, &mutation.key, &proposal)? {
             proposal = Proposal::evaluate(&mut mutation, current, table);

@@ -91,7 +91,7 @@ pub fn write(table: &Table, mutations: Vec<Mutation>) -> Vec<Outcome> {
 }
 
 pub fn write_as(table: &Table, mutations: Vec<Mutation>, durability: Durability) -> Vec<Outcome> {
-    table.write(mutations, durability).unwrap().into_iter().map(Result::unwrap).collect()
+    table.write(mutations, durability).unwrap().into_iter().map(|outcome| outcome.unwrap()).collect()
 }
 
 pub fn scan(table: &Table, range: KeyRange, direction: Direction) -> Vec<Datum> {

@@ -7,7 +7,7 @@ use super::table::is_name;
 use crate::accounts::Permission;
 use crate::datum::Datum;
 use crate::error::{At, Bt, Error, ErrorKind, Result};
-use crate::eval::stats::Stats;
+use crate::eval::stats::Merged;
 use crate::eval::system::{self, layout::Layout, layout::Replication};
 use crate::eval::table::{Database, TableRef};
 use crate::eval::{Arity, Call, Determinism, Spec, Val, Value};
@@ -192,12 +192,12 @@ fn reconfigure(call: &mut Call<'_>) -> Result<Val> {
     }
     let replication = replication(call, true)?;
     target.database().refuse_system(UNCONFIGURABLE).at(call.bt())?;
-    let mut stats = Stats::empty();
+    let mut merged = Merged::default();
     for table in target.configurable(call).at(call.bt())? {
         let answer = reconfigure_table(call, &table, &replication, dry_run).at(call.bt())?;
-        stats.merge(&answer, call.env)?;
+        merged.add(&answer, call.env.limits)?;
     }
-    Ok(call.val(stats.into_datum()))
+    Ok(call.val(merged.into_datum()?))
 }
 
 fn reconfigure_table(
@@ -259,13 +259,13 @@ fn emergency_repair(call: &Call<'_>, target: &Target, mode: Val) -> Result<Error
 fn rebalance(call: &mut Call<'_>) -> Result<Val> {
     let target = Target::required(call, "rebalance")?;
     target.database().refuse_system("you can't rebalance the tables in it.").at(call.bt())?;
-    let mut stats = Stats::empty();
+    let mut merged = Merged::default();
     for table in target.configurable(call).at(call.bt())? {
         let stored = table.ordinary(UNCONFIGURABLE).at(call.bt())?;
         let answer = rebalance_table(call, stored).at(call.bt())?;
-        stats.merge(&answer, call.env)?;
+        merged.add(&answer, call.env.limits)?;
     }
-    Ok(call.val(stats.into_datum()))
+    Ok(call.val(merged.into_datum()?))
 }
 
 /// Rows are not spread over servers, so nothing moves. As in RethinkDB, a table with fewer rows than shards counts as one

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::accounts::Permission;
 use crate::datum::{Datum, key};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
-use crate::eval::stats::Stats;
+use crate::eval::stats::{Merged, Stats};
 use crate::eval::table::TableRef;
 use crate::eval::write::{self, Conflict, Document, Later, ReturnChanges, WriteOptions, Written};
 use crate::eval::{
@@ -139,22 +139,20 @@ fn documents(call: &mut Call<'_>, table: &TableRef) -> Result<Rows> {
 }
 
 /// What the parts of a write add up to.
+#[derive(Default)]
 struct Tally {
     stats: Stats,
     /// The last part, if it is still under way.
     later: Option<Later>,
 }
 
-impl Default for Tally {
-    fn default() -> Self {
-        Tally { stats: Stats::zero(), later: None }
-    }
-}
-
 impl Tally {
     fn add(&mut self, written: Written, env: &Env) -> Result<()> {
         match written {
-            Written::Done(stats) => self.stats.add(stats, env),
+            Written::Done(stats) => {
+                self.stats.add(stats, env.limits);
+                Ok(())
+            }
             Written::Later(later) => match self.later.replace(later) {
                 None => Ok(()),
                 Some(_) => Err(Error::internal("A write of several parts was begun where nothing may wait.")),
@@ -165,10 +163,10 @@ impl Tally {
     fn into_val(self, call: &Call<'_>) -> Val {
         let Tally { mut stats, later } = self;
         let Some(later) = later else { return call.val(stats.into_datum()) };
-        let (env, bt) = (call.env.clone(), call.bt());
+        let (limits, bt) = (call.env.limits, call.bt());
         let counted = async move {
             let last = later.finish().await.at(bt)?;
-            stats.add(last, &env).at(bt)?;
+            stats.add(last, limits);
             Ok(stats.into_datum())
         };
         Val { value: Value::Later(Box::pin(counted)), bt }
@@ -316,7 +314,7 @@ fn for_each(call: &mut Call<'_>) -> Result<Val> {
     } else {
         Rows::Apart(rows)
     };
-    let mut stats = Stats::empty();
+    let mut merged = Merged::default();
     while let Some(row) = rows.next(call.env)? {
         rows.suspend();
         let result = func.call_val(call.env, &[row], Flags::NONE)?;
@@ -329,15 +327,15 @@ fn for_each(call: &mut Call<'_>) -> Result<Val> {
             Error::new(error.kind(), message).at(error.bt().unwrap_or(bt))
         };
         match result.into_datum().map_err(explain)? {
-            object @ Datum::Object(_) => stats.merge(&object, call.env).map_err(explain)?,
+            object @ Datum::Object(_) => merged.add(&object, call.env.limits).map_err(explain)?,
             other => {
                 for item in other.as_array().map_err(explain)?.iter() {
-                    stats.merge(&item, call.env).map_err(explain)?;
+                    merged.add(&item, call.env.limits).map_err(explain)?;
                 }
             }
         }
     }
-    Ok(call.val(stats.into_datum()))
+    Ok(call.val(merged.into_datum()?))
 }
 
 fn sync(call: &mut Call<'_>) -> Result<Val> {

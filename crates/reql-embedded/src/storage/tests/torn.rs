@@ -191,7 +191,7 @@ impl Step {
             table
                 .write(vec![mutation], durability)?
                 .into_iter()
-                .try_for_each(|result| result.map(drop))
+                .try_for_each(|result| result.map(drop).map_err(|failed| failed.error))
         };
         match self {
             Step::Put(id, version) => write(id, Change::Put(document(*id, *version))),
