@@ -3,51 +3,81 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-/// A list that is shared when it is cloned, copied when it is changed while it is shared, and dropped however deep it
-/// nests.
+/// A list that is shared when it is cloned, copied when it is changed while it is shared, and dropped however
+/// deep it nests.
 ///
-/// What the compiler makes of dropping takes some stack for each level, and values can get deeper than any stack:
-/// `fold` wraps its state once for each row.
+/// What the compiler makes of dropping takes some stack for each level, and values can get deeper than any
+/// stack: `fold` wraps its state once for each row.
 ///
 /// An empty list, as most terms have two of, takes no memory of its own.
+///
+/// A list can carry a summary of its items, which is then made with the list. Only lists without one can be
+/// changed.
 #[derive(Debug)]
-pub struct Nested<T>(Option<Arc<Items<T>>>);
+pub struct Nested<T, S = ()>(Option<Arc<Items<T, S>>>);
 
 #[derive(Debug, Clone)]
-struct Items<T>(Vec<T>);
+struct Items<T, S> {
+    list: Vec<T>,
+    summary: S,
+}
 
-impl<T> Drop for Items<T> {
+impl<T, S> Drop for Items<T, S> {
     fn drop(&mut self) {
-        if !self.0.is_empty() {
-            stacker::maybe_grow(32 * 1024, 1024 * 1024, || self.0.clear());
+        if !self.list.is_empty() {
+            stacker::maybe_grow(32 * 1024, 1024 * 1024, || self.list.clear());
+        }
+    }
+}
+
+impl<T, S> Nested<T, S> {
+    /// Makes a list with a summary. An empty list has the default one.
+    pub fn with_summary(list: Vec<T>, summary: S) -> Self {
+        Nested((!list.is_empty()).then(|| Arc::new(Items { list, summary })))
+    }
+
+    /// Returns whether both are one list, and not just equal ones.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        }
+    }
+}
+
+impl<T, S: Copy + Default> Nested<T, S> {
+    /// Returns the summary of the items.
+    pub fn summary(&self) -> S {
+        self.0.as_ref().map_or_else(S::default, |items| items.summary)
+    }
+}
+
+impl<T: Clone, S> Nested<T, S> {
+    /// The items; copies only when they are shared.
+    pub fn into_vec(self) -> Vec<T> {
+        match self.0.map(Arc::try_unwrap) {
+            None => Vec::new(),
+            Some(Ok(mut items)) => std::mem::take(&mut items.list),
+            Some(Err(shared)) => shared.list.clone(),
         }
     }
 }
 
 impl<T: Clone> Nested<T> {
-    /// The items; copies only when they are shared.
-    pub fn into_vec(self) -> Vec<T> {
-        match self.0.map(Arc::try_unwrap) {
-            None => Vec::new(),
-            Some(Ok(mut items)) => std::mem::take(&mut items.0),
-            Some(Err(shared)) => shared.0.clone(),
-        }
-    }
-
     /// The list, to be added to; copies the items first if they are shared.
     pub fn make_mut(&mut self) -> &mut Vec<T> {
-        let items = self.0.get_or_insert_with(|| Arc::new(Items(Vec::new())));
-        &mut Arc::make_mut(items).0
+        let items = self.0.get_or_insert_with(|| Arc::new(Items { list: Vec::new(), summary: () }));
+        &mut Arc::make_mut(items).list
     }
 }
 
-impl<T> Clone for Nested<T> {
+impl<T, S> Clone for Nested<T, S> {
     fn clone(&self) -> Self {
         Nested(self.0.clone())
     }
 }
 
-impl<T> Default for Nested<T> {
+impl<T, S> Default for Nested<T, S> {
     fn default() -> Self {
         Nested(None)
     }
@@ -55,7 +85,7 @@ impl<T> Default for Nested<T> {
 
 impl<T> From<Vec<T>> for Nested<T> {
     fn from(items: Vec<T>) -> Self {
-        Nested((!items.is_empty()).then(|| Arc::new(Items(items))))
+        Nested::with_summary(items, ())
     }
 }
 
@@ -74,16 +104,16 @@ impl<'a, T> IntoIterator for &'a Nested<T> {
     }
 }
 
-impl<T> Deref for Nested<T> {
+impl<T, S> Deref for Nested<T, S> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        self.0.as_deref().map_or(&[], |items| &items.0)
+        self.0.as_deref().map_or(&[], |items| &items.list)
     }
 }
 
 impl<T: Clone> DerefMut for Nested<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        self.0.as_mut().map_or(&mut [], |items| &mut Arc::make_mut(items).0)
+        self.0.as_mut().map_or(&mut [], |items| &mut Arc::make_mut(items).list)
     }
 }

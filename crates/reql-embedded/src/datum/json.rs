@@ -6,11 +6,8 @@ use std::sync::Arc;
 use super::packed::{self, Scalar, Visitor};
 use super::pseudo::{self, Literals, binary};
 use super::syntax::{self, Arena, Json};
-use super::{Datum, ObjectBuilder, number};
-use crate::error::{Error, ErrorKind, Result};
-
-/// The longest text that is written, in bytes. A value that holds another one many times is small until then.
-const MAX_LENGTH: usize = 256 << 20;
+use super::{Datum, MAX_VALUE, ObjectBuilder, number, too_large};
+use crate::error::{Error, Result};
 
 /// Parses JSON text into a value, as `r.json` does: pseudo-types become what they stand for.
 pub fn parse(text: &str) -> Result<Datum> {
@@ -121,11 +118,8 @@ fn write_list<T>(
             out.push(b',');
         }
         stacker::maybe_grow(32 * 1024, 1024 * 1024, || write_item(item, out))?;
-        if out.len() > MAX_LENGTH {
-            return Err(Error::new(
-                ErrorKind::ResourceLimit,
-                "Value too large to be written as JSON (max 256 MiB).",
-            ));
+        if out.len() > MAX_VALUE {
+            return Err(too_large());
         }
     }
     out.push(close);
@@ -177,7 +171,8 @@ fn write_binary(bytes: &[u8], out: &mut Vec<u8>) {
 /// Appends a JSON string; control characters are escaped as rapidjson does.
 pub fn write_str(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
-    // Looking at all of the text, rather than up to the first such byte, is what makes this look at many bytes at once.
+    // Looking at all of the text, rather than up to the first such byte, is what makes this look at many
+    // bytes at once.
     if bytes.iter().fold(false, |found, byte| found | is_escaped(*byte)) {
         out.push(b'"');
         write_escaped(bytes, out);
@@ -187,7 +182,8 @@ pub fn write_str(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends packed text as a JSON string. Plain ASCII, which most is, needs no other look to be known for text.
+/// Appends packed text as a JSON string. Plain ASCII, which most is, needs no other look to be known for
+/// text.
 fn write_packed_str(bytes: &[u8], out: &mut Vec<u8>) {
     if bytes.iter().fold(false, |found, byte| found | is_escaped(*byte) | !byte.is_ascii()) {
         write_str(packed::text(bytes), out);
@@ -272,7 +268,7 @@ fn write_block<T>(
         if index > 0 {
             out.push(b',');
         }
-        if out.len() > MAX_LENGTH {
+        if out.len() > MAX_VALUE {
             out.extend_from_slice(b"...");
             break;
         }

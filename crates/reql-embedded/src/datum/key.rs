@@ -1,9 +1,10 @@
 //! Keys: values as bytes whose order is the order of the values.
 //!
-//! Each value starts with a letter for its type, as in RethinkDB's `print_primary`: `A`rray < `B`ool < `N`umber <
-//! `P`seudo-type < `S`tring. Inside an array each element is followed by a zero byte, so zero and one bytes of texts
-//! are escaped there. Unlike RethinkDB's, these keys are never truncated; where its limits show (a primary key of
-//! more than 127 bytes is refused), the length that RethinkDB's encoding would have is computed.
+//! Each value starts with a letter for its type, as in RethinkDB's `print_primary`: `A`rray < `B`ool <
+//! `N`umber < `P`seudo-type < `S`tring. Inside an array each element is followed by a zero byte, so zero and
+//! one bytes of texts are escaped there. Unlike RethinkDB's, these keys are never truncated; where its limits
+//! show (a primary key of more than 127 bytes is refused), the length that RethinkDB's encoding would have is
+//! computed.
 
 use super::{Datum, pseudo};
 use crate::error::{Error, Result};
@@ -11,14 +12,15 @@ use crate::error::{Error, Result};
 /// The longest primary key in RethinkDB's own encoding, its type letter included.
 const MAX_PRIMARY_KEY: usize = 128;
 
-/// A key of ours up to this length can't be too long for RethinkDB: a number in an array takes 10 bytes here and at most 46 there, and
-/// nothing else grows as much.
+/// A key of ours up to this length can't be too long for RethinkDB: a number in an array takes 10 bytes here
+/// and at most 46 there, and nothing else grows as much.
 const SURELY_SHORT: usize = 22;
 
 const MIN: u8 = b'A' - 1;
 const MAX: u8 = b'Z' + 1;
 
-/// The key of a document; `minval` and `maxval` have keys that no document has. Fails for null, objects, geometry, texts with a zero byte, and keys longer than RethinkDB takes.
+/// The key of a document; `minval` and `maxval` have keys that no document has. Fails for null, objects,
+/// geometry, texts with a zero byte, and keys longer than RethinkDB takes.
 pub fn primary(datum: &Datum) -> Result<Vec<u8>> {
     let key = primary_bound(datum)?;
     let is_surely_short = key.len() <= SURELY_SHORT;

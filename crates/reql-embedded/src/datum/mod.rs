@@ -6,6 +6,7 @@
 
 mod array;
 mod chunk;
+mod container;
 pub mod json;
 pub mod key;
 mod number;
@@ -14,6 +15,7 @@ mod order;
 pub(crate) mod pack;
 pub(crate) mod packed;
 pub mod pseudo;
+mod size;
 pub mod syntax;
 pub mod text;
 mod well_formed;
@@ -24,6 +26,8 @@ pub use array::Array;
 pub use chunk::Chunk;
 pub use number::{as_integer, display_g20, write_decimal, write_integer};
 pub use object::{Object, ObjectBuilder};
+pub(crate) use size::too_large;
+pub use size::{MAX_LEVELS, MAX_VALUE};
 pub(crate) use well_formed::is_well_formed;
 
 use crate::error::{Error, Result};
@@ -31,8 +35,8 @@ use crate::error::{Error, Result};
 /// A value of ReQL's data model (RethinkDB's `datum_t`).
 ///
 /// Times, geometry and literals are objects with a `$reql_type$` field, as on the wire; binary strings, which
-/// RethinkDB keeps as a type of their own, are one here too. [`Datum::MinVal`] and [`Datum::MaxVal`] exist only as
-/// bounds of ranges and can't be stored.
+/// RethinkDB keeps as a type of their own, are one here too. [`Datum::MinVal`] and [`Datum::MaxVal`] exist
+/// only as bounds of ranges and can't be stored.
 #[derive(Debug, Clone, Default)]
 pub enum Datum {
     /// `r.minval`, below everything.
@@ -214,8 +218,8 @@ impl Datum {
         })
     }
 
-    /// `Expected type X but found Y.`, as a type error: non-existence when this is `null`, which lets `default`
-    /// catch it (`rfail_typed_target` in RethinkDB's `error.hpp`).
+    /// `Expected type X but found Y.`, as a type error: non-existence when this is `null`, which lets
+    /// `default` catch it (`rfail_typed_target` in RethinkDB's `error.hpp`).
     pub fn wrong_type(&self, expected: &str) -> Error {
         self.type_error(format!("Expected type {expected} but found {}.", self.type_name()))
     }

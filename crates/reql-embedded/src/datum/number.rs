@@ -8,9 +8,9 @@ pub fn as_integer(value: f64) -> Option<i64> {
     (value.abs() <= MAX_INTEGER && integer as f64 == value).then_some(integer)
 }
 
-/// Appends the double as RethinkDB's JSON writer does: integers of up to 53 bits plainly, -0 as `-0.0`, everything
-/// else as the shortest digits that read back the same, with an exponent below 1e-6 and from 1e21 on
-/// (`Prettify` of rapidjson).
+/// Appends the double as RethinkDB's JSON writer does: integers of up to 53 bits plainly, -0 as `-0.0`,
+/// everything else as the shortest digits that read back the same, with an exponent below 1e-6 and from 1e21
+/// on (`Prettify` of rapidjson).
 pub fn write_json(value: f64, out: &mut Vec<u8>) {
     let negative_zero = value == 0.0 && value.is_sign_negative();
     match as_integer(value) {

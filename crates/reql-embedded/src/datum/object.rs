@@ -3,42 +3,36 @@
 use std::sync::Arc;
 
 use super::Datum;
+use super::container::Container;
 use super::packed::Packed;
+use super::size::Summary;
 use crate::nested::Nested;
 
 /// A map sorted by the bytes of its keys. Cloning shares it.
 #[derive(Debug, Clone)]
-pub struct Object(Repr);
-
-#[derive(Debug, Clone)]
-enum Repr {
-    Built(Nested<(Arc<str>, Datum)>),
-    Packed(Packed),
-}
+pub struct Object(Container<(Arc<str>, Datum)>);
 
 impl Object {
     /// The object without fields.
     pub fn empty() -> Self {
-        Object(Repr::Built(Nested::default()))
+        Object(Container::Built(Nested::default()))
     }
 
     pub(super) fn packed(view: Packed) -> Self {
-        Object(Repr::Packed(view))
+        Object(Container::Packed(view))
+    }
+
+    pub(super) fn container(&self) -> &Container<(Arc<str>, Datum)> {
+        &self.0
     }
 
     pub(super) fn as_packed(&self) -> Option<&Packed> {
-        match &self.0 {
-            Repr::Packed(view) => Some(view),
-            Repr::Built(_) => None,
-        }
+        self.0.as_packed()
     }
 
     /// How many fields it has.
     pub fn len(&self) -> usize {
-        match &self.0 {
-            Repr::Built(fields) => fields.len(),
-            Repr::Packed(view) => view.len(),
-        }
+        self.0.len()
     }
 
     /// Whether it has no fields.
@@ -49,40 +43,40 @@ impl Object {
     /// The value of a field.
     pub fn get(&self, key: &str) -> Option<Datum> {
         match &self.0 {
-            Repr::Built(fields) => find(fields, key).ok().map(|at| fields[at].1.clone()),
-            Repr::Packed(view) => view.find(key),
+            Container::Built(fields) => find(fields, key).ok().map(|at| fields[at].1.clone()),
+            Container::Packed(view) => view.find(key),
         }
     }
 
     /// The value of a field whose key sorts before nearly all others.
     pub(super) fn get_early(&self, key: &str) -> Option<Datum> {
         match &self.0 {
-            Repr::Built(_) => self.get(key),
-            Repr::Packed(view) => view.find_early(key),
+            Container::Built(_) => self.get(key),
+            Container::Packed(view) => view.find_early(key),
         }
     }
 
     /// Whether the field is there.
     pub fn contains_key(&self, key: &str) -> bool {
         match &self.0 {
-            Repr::Built(fields) => find(fields, key).is_ok(),
-            Repr::Packed(view) => view.has(key),
+            Container::Built(fields) => find(fields, key).is_ok(),
+            Container::Packed(view) => view.has(key),
         }
     }
 
     /// The fields in the order of their keys.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, Datum)> + ExactSizeIterator {
         (0..self.len()).map(|index| match &self.0 {
-            Repr::Built(fields) => (&*fields[index].0, fields[index].1.clone()),
-            Repr::Packed(view) => view.field(index),
+            Container::Built(fields) => (&*fields[index].0, fields[index].1.clone()),
+            Container::Packed(view) => view.field(index),
         })
     }
 
     /// The keys in order.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
         (0..self.len()).map(|index| match &self.0 {
-            Repr::Built(fields) => &*fields[index].0,
-            Repr::Packed(view) => view.key(index),
+            Container::Built(fields) => &*fields[index].0,
+            Container::Packed(view) => view.key(index),
         })
     }
 
@@ -152,15 +146,16 @@ impl ObjectBuilder {
 
     /// The finished object.
     pub fn build(self) -> Object {
-        Object(Repr::Built(self.fields.into()))
+        let summary = Summary::of_fields(&self.fields);
+        Object(Container::Built(Nested::with_summary(self.fields, summary)))
     }
 }
 
 impl From<Object> for ObjectBuilder {
     fn from(object: Object) -> Self {
         let fields = match object.0 {
-            Repr::Built(fields) => fields.into_vec(),
-            Repr::Packed(view) => (0..view.len())
+            Container::Built(fields) => fields.into_vec(),
+            Container::Packed(view) => (0..view.len())
                 .map(|index| {
                     let (key, value) = view.field(index);
                     (Arc::from(key), value)

@@ -1,7 +1,7 @@
 //! The order of all values, across types too.
 //!
-//! Between types the names decide: `ARRAY` < `BOOL` < `NULL` < `NUMBER` < `OBJECT` < `PTYPE<BINARY>` < `PTYPE<TIME>` <
-//! `STRING`, with `minval` below and `maxval` above all (RethinkDB's `datum_t::cmp`).
+//! Between types the names decide: `ARRAY` < `BOOL` < `NULL` < `NUMBER` < `OBJECT` < `PTYPE<BINARY>` <
+//! `PTYPE<TIME>` < `STRING`, with `minval` below and `maxval` above all (RethinkDB's `datum_t::cmp`).
 //!
 //! There are two orders, which differ in one place. RethinkDB compares geometry with objects as an object,
 //! but with binary strings by name, and so puts it after those, although these come after objects. With an
@@ -15,7 +15,8 @@ use super::Datum;
 use super::pseudo;
 
 impl Datum {
-    /// Where the type stands among the others. A time counts as a type of its own, geometry as a plain object.
+    /// Where the type stands among the others. A time counts as a type of its own, geometry as a plain
+    /// object.
     fn rank(&self) -> u8 {
         match self {
             Datum::MinVal => 0,

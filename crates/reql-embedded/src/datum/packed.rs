@@ -9,12 +9,13 @@
 //! | 7 | array | width, count, body length, an offset for each element, the elements |
 //! | 8 | object | width, count, body length, an offset for each field, the fields: key length, key, value |
 //!
-//! Lengths and counts are LEB128; offsets are `width` (1, 2 or 4) bytes each and count from the start of the body.
-//! Fields are sorted by key, so one of many is found by bisection without decoding its neighbours.
+//! Lengths and counts are LEB128; offsets are `width` (1, 2 or 4) bytes each and count from the start of the
+//! body. Fields are sorted by key, so one of many is found by bisection without decoding its neighbours.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use super::pack::MAX_DEPTH;
 use super::{Array, Datum, Object};
 
 pub(super) const NULL: u8 = 0;
@@ -27,7 +28,8 @@ pub(super) const BINARY: u8 = 6;
 pub(super) const ARRAY: u8 = 7;
 pub(super) const OBJECT: u8 = 8;
 
-/// Up to so many fields are looked through one by one: most keys differ in their length, which is told at once.
+/// Up to so many fields are looked through one by one: most keys differ in their length, which is told at
+/// once.
 const FEW_FIELDS: usize = 8;
 
 /// A value over bytes that [`pack`](super::pack) made. Containers stay packed.
@@ -156,13 +158,22 @@ impl Packed {
         &self.buffer[self.start as usize..self.layout().end]
     }
 
+    /// Returns a number of levels that it has at most, this one included. See [`Datum::max_levels`].
+    pub(super) fn max_levels(&self) -> usize {
+        // Each level takes at least this many bytes, with what leads to the container within.
+        const SMALLEST: usize = 5;
+        self.raw().len().div_ceil(SMALLEST).min(MAX_DEPTH + 1)
+    }
+
     /// Returns whether containers are nested more than `limit` levels deep, this one included.
     pub(super) fn is_deeper_than(&self, limit: usize) -> bool {
-        // Each level takes at least this many bytes, with what leads to the container within, so a small
-        // container can't be deep.
-        const SMALLEST: usize = 5;
-        let raw = self.raw();
-        raw.len() > limit.saturating_mul(SMALLEST) && is_deeper_than(raw, &mut 0, limit)
+        is_deeper_than(&self.buffer, &mut (self.start as usize), limit)
+    }
+
+    /// Returns whether both are the same bytes.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let is_same_place = Arc::ptr_eq(&self.buffer, &other.buffer) && self.start == other.start;
+        is_same_place || self.raw() == other.raw()
     }
 
     /// How many elements or fields it has.
@@ -193,7 +204,8 @@ impl Packed {
         self.position(key).map(|at| value_at(&self.buffer, at))
     }
 
-    /// The same for a key that sorts before nearly all others, as `$reql_type$` does: as a rule one look tells that it isn't there.
+    /// The same for a key that sorts before nearly all others, as `$reql_type$` does: as a rule one look
+    /// tells that it isn't there.
     pub(super) fn find_early(&self, key: &str) -> Option<Datum> {
         let layout = self.layout();
         for index in 0..layout.count {

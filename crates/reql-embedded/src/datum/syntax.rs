@@ -91,7 +91,8 @@ pub fn parse<'a>(text: &'a [u8], arena: &'a Arena) -> Result<Json<'a>> {
 /// Room for the parts of what is open, which is enough for most queries.
 const ROOM: usize = 16;
 
-/// A container whose end has not come yet. Its parts so far lie on a stack for all containers of its type, from `first` on.
+/// A container whose end has not come yet. Its parts so far lie on a stack for all containers of its type,
+/// from `first` on.
 enum Open<'a> {
     Array { first: usize },
     Object { first: usize, key: &'a str },

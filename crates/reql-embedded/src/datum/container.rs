@@ -1,0 +1,72 @@
+//! The two shapes of arrays and objects: built by a query, or a view into packed bytes.
+
+use super::packed::Packed;
+use super::size::{PACKED, Summary};
+use crate::nested::Nested;
+
+/// The items of an array or the fields of an object. Cloning shares them.
+#[derive(Debug)]
+pub(super) enum Container<T> {
+    Built(Nested<T, Summary>),
+    Packed(Packed),
+}
+
+impl<T> Container<T> {
+    /// Returns the packed form, if that is its shape.
+    pub(super) fn as_packed(&self) -> Option<&Packed> {
+        match self {
+            Container::Packed(view) => Some(view),
+            Container::Built(_) => None,
+        }
+    }
+
+    /// Returns the number of items.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Container::Built(items) => items.len(),
+            Container::Packed(view) => view.len(),
+        }
+    }
+
+    /// Returns the number of bytes that it takes when packed. See [`Datum::size`](super::Datum::size).
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Container::Built(items) => items.summary().container(items.len()),
+            Container::Packed(view) => view.raw().len(),
+        }
+    }
+
+    /// Returns a number of levels that it has at most, this one included.
+    pub(super) fn max_levels(&self) -> usize {
+        match self {
+            Container::Built(items) => 1 + items.summary().levels(),
+            Container::Packed(view) => view.max_levels(),
+        }
+    }
+
+    /// Returns the marks of what is somewhere inside.
+    pub(super) fn marks(&self) -> u8 {
+        match self {
+            Container::Built(items) => items.summary().marks(),
+            Container::Packed(_) => PACKED,
+        }
+    }
+
+    /// Returns whether both are one container, or the same bytes. If so they are equal.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Container::Built(a), Container::Built(b)) => a.is_same(b),
+            (Container::Packed(a), Container::Packed(b)) => a.is_same(b),
+            _ => false,
+        }
+    }
+}
+
+impl<T> Clone for Container<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Container::Built(items) => Container::Built(items.clone()),
+            Container::Packed(view) => Container::Packed(view.clone()),
+        }
+    }
+}
