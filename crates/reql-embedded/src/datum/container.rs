@@ -52,7 +52,7 @@ impl<T> Container<T> {
         }
     }
 
-    /// Returns whether both are one container, or the same bytes. If so they are equal.
+    /// Returns whether both are one container, which is equal to itself.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Container::Built(a), Container::Built(b)) => a.is_same(b),

@@ -6,6 +6,7 @@
 //! show (a primary key of more than 127 bytes is refused), the length that RethinkDB's encoding would have is
 //! computed.
 
+use super::size::EXTREMUM;
 use super::{Datum, pseudo};
 use crate::error::{Error, Result};
 
@@ -97,6 +98,9 @@ fn is_indexable(datum: &Datum) -> bool {
 }
 
 fn holds_extremum(datum: &Datum) -> bool {
+    if datum.marks() & EXTREMUM == 0 {
+        return false;
+    }
     match datum {
         Datum::MinVal | Datum::MaxVal => true,
         Datum::Array(items) => {

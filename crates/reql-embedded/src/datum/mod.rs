@@ -229,6 +229,24 @@ impl Datum {
         if self.is_null() { Error::missing(message) } else { Error::logic(message) }
     }
 
+    /// Returns whether it is a container that is packed.
+    fn is_packed(&self) -> bool {
+        match self {
+            Datum::Array(array) => array.as_packed().is_some(),
+            Datum::Object(object) => object.as_packed().is_some(),
+            _ => false,
+        }
+    }
+
+    /// Returns the value with all of its containers built.
+    fn unpacked(&self) -> Datum {
+        stacker::maybe_grow(32 * 1024, 1024 * 1024, || match self {
+            Datum::Array(array) => Datum::Array(array.iter().map(|item| item.unpacked()).collect()),
+            Datum::Object(object) => Datum::object(object.iter().map(|(key, value)| (key, value.unpacked()))),
+            scalar => scalar.clone(),
+        })
+    }
+
     /// The value as indented JSON, as error messages show it.
     pub fn print(&self) -> String {
         json::to_pretty(self)

@@ -1,5 +1,6 @@
 //! Objects: a shared map from strings to values, sorted by key, built or packed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Datum;
@@ -10,7 +11,7 @@ use crate::nested::Nested;
 
 /// A map sorted by the bytes of its keys. Cloning shares it.
 #[derive(Debug, Clone)]
-pub struct Object(Container<(Arc<str>, Datum)>);
+pub struct Object(Container<Field>);
 
 impl Object {
     /// The object without fields.
@@ -22,7 +23,7 @@ impl Object {
         Object(Container::Packed(view))
     }
 
-    pub(super) fn container(&self) -> &Container<(Arc<str>, Datum)> {
+    pub(super) fn container(&self) -> &Container<Field> {
         &self.0
     }
 
@@ -106,10 +107,30 @@ impl FromIterator<(Arc<str>, Datum)> for Object {
     }
 }
 
+/// A field of an object.
+type Field = (Arc<str>, Datum);
+
 /// An object in the making.
-#[derive(Debug, Default)]
-pub struct ObjectBuilder {
-    fields: Vec<(Arc<str>, Datum)>,
+///
+/// Fields mostly come in order, or are few. So they are a list until keeping that in order has taken more time than
+/// making a tree of it.
+#[derive(Debug)]
+pub struct ObjectBuilder(Fields);
+
+#[derive(Debug)]
+enum Fields {
+    /// Sorted by key, with the number of fields that were moved to keep it so.
+    List {
+        fields: Vec<Field>,
+        moved: usize,
+    },
+    Tree(BTreeMap<Arc<str>, Datum>),
+}
+
+impl Default for ObjectBuilder {
+    fn default() -> Self {
+        ObjectBuilder::of(Vec::new())
+    }
 }
 
 impl ObjectBuilder {
@@ -118,42 +139,77 @@ impl ObjectBuilder {
         ObjectBuilder::default()
     }
 
+    fn of(fields: Vec<Field>) -> Self {
+        ObjectBuilder(Fields::List { fields, moved: 0 })
+    }
+
     /// Sets a field and returns what it replaces.
     pub fn insert(&mut self, key: impl Into<Arc<str>>, value: Datum) -> Option<Datum> {
         let key = key.into();
-        if self.fields.last().is_none_or(|(last, _)| **last < *key) {
-            self.fields.push((key, value));
-            return None;
-        }
-        match find(&self.fields, &key) {
-            Ok(at) => Some(std::mem::replace(&mut self.fields[at].1, value)),
-            Err(at) => {
-                self.fields.insert(at, (key, value));
+        match &mut self.0 {
+            Fields::List { fields, .. } if fields.last().is_none_or(|(last, _)| **last < *key) => {
+                fields.push((key, value));
                 None
             }
+            Fields::List { fields, moved } => match find(fields, &key) {
+                Ok(at) => Some(std::mem::replace(&mut fields[at].1, value)),
+                Err(at) => {
+                    *moved += fields.len() - at;
+                    fields.insert(at, (key, value));
+                    self.settle();
+                    None
+                }
+            },
+            Fields::Tree(fields) => fields.insert(key, value),
         }
     }
 
     /// Takes a field out.
     pub fn remove(&mut self, key: &str) -> Option<Datum> {
-        find(&self.fields, key).ok().map(|at| self.fields.remove(at).1)
+        match &mut self.0 {
+            Fields::List { fields, moved } => {
+                let at = find(fields, key).ok()?;
+                *moved += fields.len() - at;
+                let (_, value) = fields.remove(at);
+                self.settle();
+                Some(value)
+            }
+            Fields::Tree(fields) => fields.remove(key),
+        }
+    }
+
+    /// Makes a tree of a list that has taken too long to keep in order.
+    fn settle(&mut self) {
+        const FEW_MOVES: usize = 4096;
+        if let Fields::List { fields, moved } = &mut self.0
+            && *moved > FEW_MOVES + 4 * fields.len()
+        {
+            self.0 = Fields::Tree(std::mem::take(fields).into_iter().collect());
+        }
     }
 
     /// The value of a field set so far.
     pub fn get(&self, key: &str) -> Option<&Datum> {
-        find(&self.fields, key).ok().map(|at| &self.fields[at].1)
+        match &self.0 {
+            Fields::List { fields, .. } => find(fields, key).ok().map(|at| &fields[at].1),
+            Fields::Tree(fields) => fields.get(key),
+        }
     }
 
     /// The finished object.
     pub fn build(self) -> Object {
-        let summary = Summary::of_fields(&self.fields);
-        Object(Container::Built(Nested::with_summary(self.fields, summary)))
+        let fields = match self.0 {
+            Fields::List { fields, .. } => fields,
+            Fields::Tree(fields) => fields.into_iter().collect(),
+        };
+        let summary = Summary::of_fields(&fields);
+        Object(Container::Built(Nested::with_summary(fields, summary)))
     }
 }
 
 impl From<Object> for ObjectBuilder {
     fn from(object: Object) -> Self {
-        let fields = match object.0 {
+        ObjectBuilder::of(match object.0 {
             Container::Built(fields) => fields.into_vec(),
             Container::Packed(view) => (0..view.len())
                 .map(|index| {
@@ -161,11 +217,53 @@ impl From<Object> for ObjectBuilder {
                     (Arc::from(key), value)
                 })
                 .collect(),
-        };
-        ObjectBuilder { fields }
+        })
     }
 }
 
-fn find(fields: &[(Arc<str>, Datum)], key: &str) -> Result<usize, usize> {
+fn find(fields: &[Field], key: &str) -> Result<usize, usize> {
     fields.binary_search_by(|(probe, _)| (**probe).cmp(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Walks over keys in an order that is neither up nor down.
+    fn keys(count: usize) -> impl Iterator<Item = String> {
+        (0..count).map(move |n| format!("{:06}", n * 7919 % count))
+    }
+
+    #[test]
+    fn fields_in_any_order_are_sorted_and_the_last_of_a_key_counts() {
+        for count in [0, 1, 5, 200, 20_000] {
+            let mut builder = ObjectBuilder::new();
+            let mut model = BTreeMap::new();
+            for (n, key) in keys(count).chain(keys(count / 2)).enumerate() {
+                let value = Datum::from(n);
+                assert_eq!(builder.insert(key.as_str(), value.clone()), model.insert(key, value));
+            }
+            for key in keys(count).step_by(3).chain(keys(count).step_by(5)) {
+                assert_eq!(builder.get(&key), model.get(&key));
+                assert_eq!(builder.remove(&key), model.remove(&key));
+            }
+            let object = builder.build();
+            assert!(object.iter().eq(model.iter().map(|(key, value)| (key.as_str(), value.clone()))));
+        }
+    }
+
+    #[test]
+    fn keys_in_falling_order_take_no_quadratic_time() {
+        const COUNT: usize = 200_000;
+        let mut builder = ObjectBuilder::new();
+        for n in (0..COUNT).rev() {
+            builder.insert(format!("{n:06}"), Datum::Null);
+        }
+        assert!(matches!(&builder.0, Fields::Tree(fields) if fields.len() == COUNT));
+        let mut builder = ObjectBuilder::from(builder.build());
+        for n in 0..COUNT - 1 {
+            builder.remove(&format!("{n:06}"));
+        }
+        assert!(matches!(&builder.0, Fields::Tree(fields) if fields.len() == 1));
+    }
 }

@@ -11,8 +11,11 @@
 
 use std::cmp::Ordering;
 
-use super::Datum;
-use super::pseudo;
+use super::container::Container;
+use super::{Datum, pseudo};
+
+/// The rank of times.
+const TIME: u8 = 7;
 
 impl Datum {
     /// Where the type stands among the others. A time counts as a type of its own, geometry as a plain
@@ -24,7 +27,7 @@ impl Datum {
             Datum::Bool(_) => 2,
             Datum::Null => 3,
             Datum::Num(_) => 4,
-            Datum::Object(_) if self.is_ptype(pseudo::TIME) => 7,
+            Datum::Object(_) if self.is_ptype(pseudo::TIME) => TIME,
             Datum::Object(_) => 5,
             Datum::Binary(_) => 6,
             Datum::Str(_) => 8,
@@ -35,18 +38,18 @@ impl Datum {
     /// Compares as ReQL does. Binary strings, geometry and objects can come in a circle, so nothing that
     /// needs an order to be one may rely on it.
     pub fn compare(&self, other: &Datum) -> Ordering {
-        compare::<true>(self, other)
+        compare::<true>(self, other, Bytes::New)
     }
 }
 
 impl Ord for Datum {
     fn cmp(&self, other: &Self) -> Ordering {
-        compare::<false>(self, other)
+        compare::<false>(self, other, Bytes::New)
     }
 }
 
 /// Compares two values; `BY_NAME` puts geometry after binary strings.
-fn compare<const BY_NAME: bool>(a: &Datum, b: &Datum) -> Ordering {
+fn compare<const BY_NAME: bool>(a: &Datum, b: &Datum, bytes: Bytes) -> Ordering {
     match (a, b) {
         (Datum::Num(a), Datum::Num(b)) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
         (Datum::Str(a), Datum::Str(b)) => a.cmp(b),
@@ -54,25 +57,53 @@ fn compare<const BY_NAME: bool>(a: &Datum, b: &Datum) -> Ordering {
         (Datum::Binary(a), Datum::Binary(b)) => a.cmp(b),
         (Datum::Binary(_), Datum::Object(_)) if BY_NAME && b.is_ptype(pseudo::GEOMETRY) => Ordering::Less,
         (Datum::Object(_), Datum::Binary(_)) if BY_NAME && a.is_ptype(pseudo::GEOMETRY) => Ordering::Greater,
-        _ => a.rank().cmp(&b.rank()).then_with(|| containers::<BY_NAME>(a, b)),
+        _ => a.rank().cmp(&b.rank()).then_with(|| containers::<BY_NAME>(a, b, bytes)),
     }
 }
 
-/// Compares two values of the same rank that are no scalars.
-fn containers<const BY_NAME: bool>(a: &Datum, b: &Datum) -> Ordering {
-    stacker::maybe_grow(32 * 1024, 1024 * 1024, || match (a, b) {
-        (Datum::Array(a), Datum::Array(b)) => first_difference(a.iter(), b.iter(), compare::<BY_NAME>),
-        (Datum::Object(x), Datum::Object(y)) => {
-            if a.rank() == 7 {
-                pseudo::time::epoch(a).total_cmp(&pseudo::time::epoch(b))
-            } else {
-                first_difference(x.iter(), y.iter(), |(key, a), (other, b)| {
-                    key.cmp(other).then_with(|| compare::<BY_NAME>(a, b))
-                })
-            }
+/// The bytes of packed containers, which are compared once: not again for the containers within, so that depth
+/// costs no more than size does.
+#[derive(Clone, Copy, PartialEq)]
+enum Bytes {
+    New,
+    Compared,
+}
+
+impl Bytes {
+    /// Returns whether two containers are one, or have the same bytes, and what holds for the containers within.
+    fn compare<T>(self, a: &Container<T>, b: &Container<T>) -> (bool, Bytes) {
+        match (a.as_packed(), b.as_packed()) {
+            (Some(a), Some(b)) if self == Bytes::New => (a.is_same(b) || a.raw() == b.raw(), Bytes::Compared),
+            (Some(a), Some(b)) => (a.is_same(b), Bytes::Compared),
+            _ => (a.is_same(b), Bytes::New),
         }
+    }
+}
+
+/// Compares two values of the same rank that are no scalars. Identity comes first: what is shared is equal to
+/// itself, since numbers are finite.
+fn containers<const BY_NAME: bool>(a: &Datum, b: &Datum, bytes: Bytes) -> Ordering {
+    match (a, b) {
+        (Datum::Array(x), Datum::Array(y)) => {
+            let (is_same, bytes) = bytes.compare(x.container(), y.container());
+            let compare = |a: &Datum, b: &Datum| compare::<BY_NAME>(a, b, bytes);
+            unless(is_same, || first_difference(x.iter(), y.iter(), compare))
+        }
+        (Datum::Object(x), Datum::Object(y)) if a.rank() != TIME => {
+            let (is_same, bytes) = bytes.compare(x.container(), y.container());
+            unless(is_same, || {
+                first_difference(x.iter(), y.iter(), |(key, a), (other, b)| {
+                    key.cmp(other).then_with(|| compare::<BY_NAME>(a, b, bytes))
+                })
+            })
+        }
+        (Datum::Object(_), Datum::Object(_)) => pseudo::time::epoch(a).total_cmp(&pseudo::time::epoch(b)),
         _ => Ordering::Equal,
-    })
+    }
+}
+
+fn unless(is_same: bool, compare: impl FnOnce() -> Ordering) -> Ordering {
+    if is_same { Ordering::Equal } else { stacker::maybe_grow(32 * 1024, 1024 * 1024, compare) }
 }
 
 /// Compares item by item; of two sequences that are alike as far as they go, the shorter one comes first.

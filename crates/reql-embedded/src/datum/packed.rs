@@ -16,6 +16,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::pack::MAX_DEPTH;
+use super::pseudo::{LITERAL, REQL_TYPE};
 use super::{Array, Datum, Object};
 
 pub(super) const NULL: u8 = 0;
@@ -170,10 +171,14 @@ impl Packed {
         is_deeper_than(&self.buffer, &mut (self.start as usize), limit)
     }
 
-    /// Returns whether both are the same bytes.
+    /// Returns whether both are one place in the same bytes.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        let is_same_place = Arc::ptr_eq(&self.buffer, &other.buffer) && self.start == other.start;
-        is_same_place || self.raw() == other.raw()
+        Arc::ptr_eq(&self.buffer, &other.buffer) && self.start == other.start
+    }
+
+    /// Returns whether a literal is anywhere inside.
+    pub(super) fn holds_literal(&self) -> bool {
+        holds_literal(&self.buffer, &mut (self.start as usize))
     }
 
     /// How many elements or fields it has.
@@ -324,11 +329,34 @@ fn is_deeper_than(bytes: &[u8], at: &mut usize, limit: usize) -> bool {
     let Some(limit) = limit.checked_sub(1) else { return true };
     let layout = layout(bytes, *at);
     *at = layout.body;
-    (0..layout.count).any(|_| {
-        if tag == OBJECT {
-            read_bytes(bytes, at);
-        }
-        is_deeper_than(bytes, at, limit)
+    stacker::maybe_grow(32 * 1024, 1024 * 1024, || {
+        (0..layout.count).any(|_| {
+            if tag == OBJECT {
+                read_bytes(bytes, at);
+            }
+            is_deeper_than(bytes, at, limit)
+        })
+    })
+}
+
+/// Returns whether the value at `at` has an object with `$reql_type$: LITERAL` in it. If not, `at` is then at the
+/// end of the value.
+fn holds_literal(bytes: &[u8], at: &mut usize) -> bool {
+    let tag = bytes[*at];
+    if !matches!(tag, ARRAY | OBJECT) {
+        read_scalar(bytes, at);
+        return false;
+    }
+    let layout = layout(bytes, *at);
+    *at = layout.body;
+    stacker::maybe_grow(32 * 1024, 1024 * 1024, || {
+        (0..layout.count).any(|_| {
+            if tag == OBJECT && read_bytes(bytes, at) == REQL_TYPE.as_bytes() && bytes[*at] == STR {
+                *at += 1;
+                return read_bytes(bytes, at) == LITERAL.as_bytes();
+            }
+            holds_literal(bytes, at)
+        })
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::{LITERAL, Literals, REQL_TYPE};
 use crate::datum::text::until_nul;
-use crate::datum::{Array, Datum, Object, ObjectBuilder};
+use crate::datum::{Array, Datum, Object, ObjectBuilder, size};
 use crate::error::{Error, Result};
 
 const VALUE: &str = "value";
@@ -47,6 +47,8 @@ impl Datum {
             return Some(self.clone());
         }
         stacker::maybe_grow(32 * 1024, 1024 * 1024, || match self {
+            // Built parts know whether they hold literals: each part is looked through only once.
+            _ if self.is_packed() => self.unpacked().drop_literals(),
             Datum::Object(object) if self.is_ptype(LITERAL) => object.get(VALUE),
             Datum::Object(object) => Some(Datum::Object(
                 object.iter().filter_map(|(key, value)| Some((key.into(), value.drop_literals()?))).collect(),
@@ -58,20 +60,23 @@ impl Datum {
         })
     }
 
-    /// Whether a literal is anywhere inside.
+    /// Whether a literal is anywhere inside. Only packed parts have to be looked through for one.
     pub fn holds_literal(&self) -> bool {
-        match self {
-            Datum::Object(object) => {
-                self.is_ptype(LITERAL)
-                    || stacker::maybe_grow(32 * 1024, 1024 * 1024, || {
-                        object.iter().any(|(_, v)| v.holds_literal())
-                    })
-            }
-            Datum::Array(items) => {
-                stacker::maybe_grow(32 * 1024, 1024 * 1024, || items.iter().any(|item| item.holds_literal()))
-            }
-            _ => false,
+        let marks = self.marks();
+        if marks & (size::LITERAL | size::PACKED) != size::PACKED {
+            return marks & size::LITERAL != 0;
         }
+        stacker::maybe_grow(32 * 1024, 1024 * 1024, || match self {
+            Datum::Array(items) => match items.as_packed() {
+                Some(view) => view.holds_literal(),
+                None => items.iter().any(|item| item.holds_literal()),
+            },
+            Datum::Object(object) => match object.as_packed() {
+                Some(view) => view.holds_literal(),
+                None => object.iter().any(|(_, value)| value.holds_literal()),
+            },
+            _ => false,
+        })
     }
 }
 
