@@ -1,7 +1,9 @@
 //! From raw terms to compiled ones: counts arguments, resolves variables, replaces terms that stand for others.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::captures::Captures;
@@ -17,18 +19,50 @@ use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::term::{RawTerm, TermType};
 
 /// What a term may use: the variables around it, and the query's limits.
-#[derive(Debug, Clone)]
-struct Visible {
-    variables: BTreeSet<i64>,
+#[derive(Debug, Clone, Copy)]
+struct Visible<'a> {
+    variables: &'a Variables,
     implicit_depth: u32,
     limits: Limits,
     /// Set when the server made the term, or what stands around it, out of another one.
     generated: bool,
 }
 
-impl Visible {
-    fn nothing(limits: Limits) -> Self {
-        Visible { variables: BTreeSet::new(), implicit_depth: 0, limits, generated: false }
+/// The variables of all functions around the term that is being compiled, each with the number of those that bind it.
+/// However deep functions nest, entering one costs no more than its own parameters.
+#[derive(Debug, Default)]
+struct Variables(RefCell<BTreeMap<i64, u32>>);
+
+impl Variables {
+    fn contains(&self, name: i64) -> bool {
+        self.0.borrow().contains_key(&name)
+    }
+
+    /// Does something while these variables are there as well.
+    fn with<T>(&self, names: &[i64], work: impl FnOnce() -> T) -> T {
+        names.iter().for_each(|name| *self.0.borrow_mut().entry(*name).or_default() += 1);
+        let done = work();
+        for name in names {
+            if let Entry::Occupied(mut bound) = self.0.borrow_mut().entry(*name) {
+                *bound.get_mut() -= 1;
+                if *bound.get() == 0 {
+                    bound.remove();
+                }
+            }
+        }
+        done
+    }
+}
+
+impl FromIterator<i64> for Variables {
+    fn from_iter<I: IntoIterator<Item = i64>>(names: I) -> Self {
+        Variables(RefCell::new(names.into_iter().map(|name| (name, 1)).collect()))
+    }
+}
+
+impl<'v> Visible<'v> {
+    fn only(variables: &'v Variables, limits: Limits) -> Self {
+        Visible { variables, implicit_depth: 0, limits, generated: false }
     }
 
     /// The optional arguments of a term, or the fields of an object. Terms that RethinkDB makes keep theirs
@@ -44,20 +78,20 @@ impl Visible {
 
 /// Compiles a term that sees no variables. Errors are of the compile kind.
 pub fn compile(raw: &RawTerm, limits: Limits) -> Result<Term> {
-    compile_outermost(raw, &Visible::nothing(limits))
+    compile_outermost(raw, &Visible::only(&Variables::default(), limits))
 }
 
-fn compile_outermost(raw: &RawTerm, visible: &Visible) -> Result<Term> {
+fn compile_outermost(raw: &RawTerm, visible: &Visible<'_>) -> Result<Term> {
     compile_in(raw, visible).map_err(|error| {
         let kind = if error.kind() == ErrorKind::Internal { ErrorKind::Internal } else { ErrorKind::Compile };
         error.with_kind(kind)
     })
 }
 
-fn compile_in(raw: &RawTerm, visible: &Visible) -> Result<Term> {
+fn compile_in(raw: &RawTerm, visible: &Visible<'_>) -> Result<Term> {
     stacker::maybe_grow(64 * 1024, 1024 * 1024, || {
         if let Some(rewritten) = rewritten(raw).at(raw.bt)? {
-            let mut term = compile_in(&rewritten, &Visible { generated: true, ..visible.clone() })?;
+            let mut term = compile_in(&rewritten, &Visible { generated: true, ..*visible })?;
             term.stands_for = Some(raw.kind);
             return Ok(term);
         }
@@ -66,7 +100,7 @@ fn compile_in(raw: &RawTerm, visible: &Visible) -> Result<Term> {
     })
 }
 
-fn shape(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
+fn shape(raw: &RawTerm, visible: &Visible<'_>) -> Result<(Shape, Determinism)> {
     match raw.kind {
         TermType::Datum => Ok((Shape::Datum(raw.datum.clone().unwrap_or_default()), Determinism::ALWAYS)),
         TermType::Var => Ok((variable(raw, visible)?, Determinism::ALWAYS)),
@@ -78,7 +112,7 @@ fn shape(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
     }
 }
 
-fn variable(raw: &RawTerm, visible: &Visible) -> Result<Shape> {
+fn variable(raw: &RawTerm, visible: &Visible<'_>) -> Result<Shape> {
     let [name] = &raw.args[..] else {
         return Err(Error::logic("A variable term has the wrong number of arguments."));
     };
@@ -87,13 +121,13 @@ fn variable(raw: &RawTerm, visible: &Visible) -> Result<Shape> {
         Some(Datum::Num(_)) => name.datum.as_ref().map(Datum::as_int).transpose()?.unwrap_or_default(),
         Some(_) => return Err(Error::logic("A variable term has a non-numeric name datum.")),
     };
-    if !visible.variables.contains(&name) {
+    if !visible.variables.contains(name) {
         return Err(Error::logic("Variable name not found."));
     }
     Ok(Shape::Var(name))
 }
 
-fn implicit(raw: &RawTerm, visible: &Visible) -> Result<Shape> {
+fn implicit(raw: &RawTerm, visible: &Visible<'_>) -> Result<Shape> {
     if !raw.args.is_empty() || !raw.optargs.is_empty() {
         return Err(Error::logic("Expected no arguments or optional arguments on implicit variable term."));
     }
@@ -104,7 +138,7 @@ fn implicit(raw: &RawTerm, visible: &Visible) -> Result<Shape> {
     }
 }
 
-fn object(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
+fn object(raw: &RawTerm, visible: &Visible<'_>) -> Result<(Shape, Determinism)> {
     if !raw.args.is_empty() {
         return Err(Error::logic("MAKE_OBJ term must not have any args."));
     }
@@ -134,7 +168,7 @@ fn constant_object(fields: &[(Arc<str>, Term)]) -> Option<Shape> {
     object.map(|object| Shape::Datum(Datum::Object(object)))
 }
 
-fn function(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
+fn function(raw: &RawTerm, visible: &Visible<'_>) -> Result<(Shape, Determinism)> {
     if !raw.optargs.is_empty() {
         return Err(Error::logic("FUNC takes no optional arguments."));
     }
@@ -142,10 +176,9 @@ fn function(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
         return Err(Error::logic(format!("FUNC takes exactly two arguments (got {})", raw.args.len())));
     };
     let params = parameters(params)?;
-    let mut inner = visible.clone();
-    inner.variables.extend(&params);
-    inner.implicit_depth += u32::from(binds_implicit(&params));
-    let body = compile_in(body, &inner)?;
+    let implicit_depth = visible.implicit_depth + u32::from(binds_implicit(&params));
+    let inner = Visible { implicit_depth, ..*visible };
+    let body = visible.variables.with(&params, || compile_in(body, &inner))?;
     let determinism = body.determinism;
     let source = Arc::new(raw.clone());
     Ok((Shape::Func(Arc::new(FuncTerm { params, body, source })), determinism))
@@ -175,7 +208,7 @@ pub(super) fn parameters(raw: &RawTerm) -> Result<Vec<i64>> {
     }
 }
 
-fn spread(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
+fn spread(raw: &RawTerm, visible: &Visible<'_>) -> Result<(Shape, Determinism)> {
     let args = raw.args.iter().map(|arg| compile_in(arg, visible)).collect::<Result<Vec<_>>>()?;
     let [inner] = <[Term; 1]>::try_from(args)
         .map_err(|args| Error::logic(format!("Expected 1 argument but found {}.", args.len())))?;
@@ -198,7 +231,7 @@ fn rewritten(raw: &RawTerm) -> Result<Option<RawTerm>> {
     rewrite(raw).map(Some)
 }
 
-fn operation(raw: &RawTerm, visible: &Visible) -> Result<(Shape, Determinism)> {
+fn operation(raw: &RawTerm, visible: &Visible<'_>) -> Result<(Shape, Determinism)> {
     let Some(spec) = terms::spec(raw.kind) else {
         return Err(Error::logic(format!("{} is not supported by this server.", raw.kind.name())));
     };
@@ -270,12 +303,9 @@ fn check_count(spec: &Spec, raw: &RawTerm) -> Result<()> {
 
 /// Compiles a function that sees what it has captured: one that was stored.
 pub fn compile_function(raw: &RawTerm, captures: Captures) -> Result<Func> {
-    let visible = Visible {
-        variables: captures.variables.keys().copied().collect(),
-        implicit_depth: captures.implicit_depth,
-        limits: Limits::default(),
-        generated: false,
-    };
+    let variables = captures.variables.keys().copied().collect();
+    let visible =
+        Visible { implicit_depth: captures.implicit_depth, ..Visible::only(&variables, Limits::default()) };
     match &compile_outermost(raw, &visible)?.shape {
         Shape::Func(term) => Ok(Func::new(term.clone(), Captured::from(captures))),
         _ => Err(Error::internal("A stored function is no function.").at(Bt::default())),
@@ -323,11 +353,11 @@ pub fn compile_element_function(raw: &ElementTerm, scope: &Scope<'_>, limits: Li
     body.optargs.make_mut().push((Arc::from("_NO_RECURSE_"), RawTerm::literal(Datum::Bool(true), bt)));
     let params = RawTerm::generated(TermType::MakeArray, bt, vec![number(ELEMENT)]);
     let func = RawTerm::generated(TermType::Func, bt, vec![params, body]);
+    let variables = scope.variables().into_iter().collect();
     let visible = Visible {
-        variables: scope.variables(),
         implicit_depth: scope.implicit_depth(),
-        limits,
         generated: true,
+        ..Visible::only(&variables, limits)
     };
     match &compile_in(&func, &visible)?.shape {
         Shape::Func(term) => Ok(Func::new(term.clone(), scope.capture())),
