@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use crate::datum::shorten;
+
 /// The result of anything that can fail as a query can.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -64,10 +66,23 @@ enum Message {
     Lazy(Arc<dyn Fn() -> String + Send + Sync>, OnceLock<String>),
 }
 
+/// The longest text of an error, in bytes. RethinkDB has no such limit.
+const MAX_MESSAGE: usize = 1 << 20;
+
+fn shortened(mut message: String) -> String {
+    shorten(&mut message, MAX_MESSAGE);
+    message
+}
+
 impl Error {
     /// An error without a place yet.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error(Box::new(Inner { kind, message: Message::Text(message.into()), bt: None, is_around: false }))
+        Error(Box::new(Inner {
+            kind,
+            message: Message::Text(shortened(message.into())),
+            bt: None,
+            is_around: false,
+        }))
     }
 
     /// A non-existence error without a place yet, whose text is only made when somebody reads it.
@@ -147,7 +162,7 @@ impl Error {
     pub fn message(&self) -> &str {
         match &self.0.message {
             Message::Text(text) => text,
-            Message::Lazy(make, text) => text.get_or_init(|| make()),
+            Message::Lazy(make, text) => text.get_or_init(|| shortened(make())),
         }
     }
 

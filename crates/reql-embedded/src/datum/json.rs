@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::packed::{self, Scalar, Visitor};
+use super::packed::{self, Packed, Scalar, Visitor};
 use super::pseudo::{self, Literals, binary};
 use super::syntax::{self, Arena, Json};
+use super::text::cut;
 use super::{Datum, MAX_VALUE, ObjectBuilder, number, too_large};
 use crate::error::{Error, Result};
 
@@ -20,14 +21,6 @@ pub fn parse(text: &str) -> Result<Datum> {
         Error::logic(format!("Failed to parse \"{shown}\" as JSON: {error}"))
     })?;
     from_tree(tree, Literals::Allowed)
-}
-
-/// The start of a text, of at most `length` bytes.
-fn cut(text: &str, mut length: usize) -> &str {
-    while !text.is_char_boundary(length) {
-        length -= 1;
-    }
-    &text[..length]
 }
 
 /// Turns parsed JSON into a value.
@@ -60,7 +53,8 @@ pub fn to_string(datum: &Datum) -> Result<String> {
     String::from_utf8(out).map_err(|_| Error::internal("JSON text is not UTF-8."))
 }
 
-/// Appends the value as JSON text without spaces. Fails for `minval` and `maxval`.
+/// Appends the value as JSON text without spaces. Fails for `minval` and `maxval`, and when there is more text than
+/// a value may have.
 pub fn write(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
     match datum {
         Datum::MinVal => Err(Error::logic("Cannot convert `r.minval` to JSON.")),
@@ -73,25 +67,20 @@ pub fn write(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
             Ok(())
         }
         Datum::Str(text) => {
+            check_room(text.as_bytes(), out)?;
             write_str(text, out);
-            Ok(())
+            check_length(out)
         }
         Datum::Binary(bytes) => {
             write_binary(bytes, out);
-            Ok(())
+            check_length(out)
         }
         Datum::Array(items) => match items.as_packed() {
-            Some(view) => {
-                view.visit(&mut Writer { out });
-                Ok(())
-            }
+            Some(view) => write_packed(view, out),
             None => write_list(out, *b"[]", items.iter(), |item, out| write(&item, out)),
         },
         Datum::Object(object) => match object.as_packed() {
-            Some(view) => {
-                view.visit(&mut Writer { out });
-                Ok(())
-            }
+            Some(view) => write_packed(view, out),
             None => write_list(out, *b"{}", object.iter(), |(key, value), out| {
                 write_str(key, out);
                 out.push(b':');
@@ -118,21 +107,43 @@ fn write_list<T>(
             out.push(b',');
         }
         stacker::maybe_grow(32 * 1024, 1024 * 1024, || write_item(item, out))?;
-        if out.len() > MAX_VALUE {
-            return Err(too_large());
-        }
+        check_length(out)?;
     }
     out.push(close);
     Ok(())
 }
 
-/// Writes packed values straight from their bytes.
+/// Fails when there is more text than a value may have.
+fn check_length(out: &[u8]) -> Result<()> {
+    if out.len() > MAX_VALUE { Err(too_large()) } else { Ok(()) }
+}
+
+/// Fails when a text will not fit, of which each byte may become six. Of short ones, that is seen afterwards.
+fn check_room(text: &[u8], out: &[u8]) -> Result<()> {
+    const SHORT: usize = 1 << 20;
+    let escapes =
+        || text.iter().filter(|byte| is_escaped(**byte)).map(|byte| if *byte < 0x20 { 5 } else { 1 });
+    if text.len() > SHORT && out.len() + text.len() + escapes().sum::<usize>() > MAX_VALUE {
+        return Err(too_large());
+    }
+    Ok(())
+}
+
+fn write_packed(view: &Packed, out: &mut Vec<u8>) -> Result<()> {
+    view.visit(&mut Writer { out });
+    check_length(out)
+}
+
+/// Writes packed values straight from their bytes, until there is too much.
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
 }
 
 impl Visitor for Writer<'_> {
     fn scalar(&mut self, value: Scalar<'_>) {
+        if check_length(self.out).is_err() {
+            return;
+        }
         match value {
             Scalar::Null => self.out.extend_from_slice(b"null"),
             Scalar::Bool(true) => self.out.extend_from_slice(b"true"),
@@ -162,7 +173,7 @@ impl Visitor for Writer<'_> {
     }
 }
 
-fn write_binary(bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn write_binary(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"$reql_type$\":\"BINARY\",\"data\":");
     write_str(&binary::encode(bytes), out);
     out.push(b'}');
@@ -219,68 +230,6 @@ fn write_escaped(bytes: &[u8], out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(&bytes[start..]);
-}
-
-/// The value as JSON indented by tabs, the way error messages show it: binary strings alone stay in the line,
-/// without a space before them. Bounds of ranges show by name.
-pub fn to_pretty(datum: &Datum) -> String {
-    let mut out = Vec::new();
-    write_pretty(datum, 0, &mut out);
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-fn write_pretty(datum: &Datum, depth: usize, out: &mut Vec<u8>) {
-    stacker::maybe_grow(32 * 1024, 1024 * 1024, || match datum {
-        Datum::Array(items) if !items.is_empty() => {
-            write_block(out, *b"[]", depth, items.iter(), |item, out| {
-                if !matches!(item, Datum::Binary(_)) {
-                    write_indent(out, depth + 1);
-                }
-                write_pretty(&item, depth + 1, out);
-            });
-        }
-        Datum::Object(object) if !object.is_empty() => {
-            write_block(out, *b"{}", depth, object.iter(), |(key, value), out| {
-                write_indent(out, depth + 1);
-                write_str(key, out);
-                out.push(b':');
-                if !matches!(value, Datum::Binary(_)) {
-                    out.push(b'\t');
-                }
-                write_pretty(&value, depth + 1, out);
-            });
-        }
-        Datum::MinVal => out.extend_from_slice(b"r.minval"),
-        Datum::MaxVal => out.extend_from_slice(b"r.maxval"),
-        scalar => write(scalar, out).unwrap_or_default(),
-    });
-}
-
-fn write_block<T>(
-    out: &mut Vec<u8>,
-    [open, close]: [u8; 2],
-    depth: usize,
-    items: impl Iterator<Item = T>,
-    mut write_item: impl FnMut(T, &mut Vec<u8>),
-) {
-    out.push(open);
-    for (index, item) in items.enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        if out.len() > MAX_VALUE {
-            out.extend_from_slice(b"...");
-            break;
-        }
-        write_item(item, out);
-    }
-    write_indent(out, depth);
-    out.push(close);
-}
-
-fn write_indent(out: &mut Vec<u8>, depth: usize) {
-    out.push(b'\n');
-    out.resize(out.len() + depth, b'\t');
 }
 
 /// Bytes as text, or RethinkDB's complaint about the first byte that is no UTF-8 (`parsing/utf8.cc`).

@@ -14,6 +14,7 @@ mod object;
 mod order;
 pub(crate) mod pack;
 pub(crate) mod packed;
+mod print;
 pub mod pseudo;
 mod size;
 pub mod syntax;
@@ -26,6 +27,7 @@ pub use array::Array;
 pub use chunk::Chunk;
 pub use number::{as_integer, display_g20, write_decimal, write_integer};
 pub use object::{Object, ObjectBuilder};
+pub(crate) use print::{shorten, truncate};
 pub(crate) use size::too_large;
 pub use size::{MAX_LEVELS, MAX_VALUE};
 pub(crate) use well_formed::is_well_formed;
@@ -245,31 +247,6 @@ impl Datum {
             Datum::Object(object) => Datum::object(object.iter().map(|(key, value)| (key, value.unpacked()))),
             scalar => scalar.clone(),
         })
-    }
-
-    /// The value as indented JSON, as error messages show it.
-    pub fn print(&self) -> String {
-        json::to_pretty(self)
-    }
-
-    /// [`print`](Self::print), cut to 300 bytes.
-    pub fn trunc_print(&self) -> String {
-        let mut text = self.print();
-        truncate(&mut text);
-        text
-    }
-}
-
-/// Cuts a text for an error message to 300 bytes.
-pub(crate) fn truncate(text: &mut String) {
-    const LIMIT: usize = 300;
-    if text.len() > LIMIT {
-        let mut end = LIMIT - 3;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-        text.push_str("...");
     }
 }
 

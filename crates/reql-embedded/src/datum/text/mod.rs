@@ -9,3 +9,14 @@ pub use split::{Separator, split};
 pub fn until_nul(text: &str) -> &str {
     text.split('\0').next().unwrap_or_default()
 }
+
+/// The start of a text, of at most `length` bytes.
+pub(super) fn cut(text: &str, mut length: usize) -> &str {
+    if length >= text.len() {
+        return text;
+    }
+    while !text.is_char_boundary(length) {
+        length -= 1;
+    }
+    &text[..length]
+}

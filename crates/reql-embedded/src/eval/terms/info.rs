@@ -30,19 +30,20 @@ fn info(call: &mut Call<'_>) -> Result<Val> {
         Value::Func(func) => {
             info.insert("source_code", Datum::from(source_code(&func)));
         }
-        Value::Datum(datum) => of_datum(&datum, &mut info),
+        Value::Datum(datum) => of_datum(&datum, &mut info)?,
         Value::Stream(_) | Value::Grouped(_) | Value::Later(_) => {}
     }
     Ok(call.val(Datum::Object(info.build())))
 }
 
-fn of_datum(datum: &Datum, info: &mut ObjectBuilder) {
+fn of_datum(datum: &Datum, info: &mut ObjectBuilder) -> Result<()> {
     if let Datum::Binary(bytes) = datum {
         info.insert("count", Datum::from(bytes.len()));
     }
     if !matches!(datum, Datum::Null | Datum::MinVal | Datum::MaxVal) {
-        info.insert("value", Datum::from(datum.print()));
+        info.insert("value", Datum::from(datum.print_whole()?));
     }
+    Ok(())
 }
 
 fn of_database(db: &Database) -> Datum {

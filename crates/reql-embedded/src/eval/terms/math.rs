@@ -1,15 +1,13 @@
 //! Arithmetic on numbers, and what `add`, `sub` and `mul` mean for strings, arrays and times.
 
-use std::sync::Arc;
-
-use crate::datum::{Array, Datum, pseudo};
+use crate::datum::{Array, Datum, MAX_VALUE, pseudo, too_large};
 use crate::error::{Error, Result};
 use crate::eval::{Arity, Call, Limits, Spec};
 use crate::term::TermType;
 
 /// The terms of this family.
 pub const TERMS: &[Spec] = &[
-    Spec::plain(TermType::Add, Arity::at_least(1), |call| fold(call, add)),
+    Spec::plain(TermType::Add, Arity::at_least(1), sum),
     Spec::plain(TermType::Sub, Arity::at_least(1), |call| fold(call, sub)),
     Spec::plain(TermType::Mul, Arity::at_least(1), |call| fold(call, mul)),
     Spec::plain(TermType::Div, Arity::at_least(1), |call| fold(call, div)),
@@ -37,33 +35,69 @@ fn fold(call: &mut Call<'_>, operator: Operator) -> Result<Datum> {
     Ok(result)
 }
 
-fn add(left: Datum, right: Datum, limits: Limits) -> Result<Datum> {
-    match (&left, &right) {
-        (Datum::Num(a), Datum::Num(b)) => Datum::num(a + b),
-        _ if left.is_ptype(pseudo::TIME) || right.is_ptype(pseudo::TIME) => pseudo::time::add(&left, &right),
-        (Datum::Num(_), _) => Err(right.wrong_type("NUMBER")),
-        (Datum::Str(text), _) => concat(text, right.as_str()?),
-        (Datum::Array(_), _) => chain(left, right, limits),
-        _ => Err(left.wrong_type("NUMBER")),
+fn sum(call: &mut Call<'_>) -> Result<Datum> {
+    let mut sum = Sum::Value(call.datum(0)?);
+    for index in 1..call.len() {
+        let next = call.datum(index)?;
+        sum = sum.add(next, call.env.limits)?;
+    }
+    Ok(sum.into_datum())
+}
+
+/// A sum so far. Texts and arrays grow in place: adding many takes time by the length of the result.
+enum Sum {
+    Value(Datum),
+    Text(String),
+    Items(Vec<Datum>),
+}
+
+impl Sum {
+    fn add(self, next: Datum, limits: Limits) -> Result<Sum> {
+        match (self, next) {
+            (Sum::Value(Datum::Str(text)), Datum::Str(more)) => {
+                let mut sum = String::with_capacity((text.len() + more.len()).min(MAX_VALUE));
+                sum.push_str(&text);
+                concat(sum, &more)
+            }
+            (Sum::Text(text), Datum::Str(more)) => concat(text, &more),
+            (Sum::Value(Datum::Array(items)), Datum::Array(more)) => chain(items.into_vec(), &more, limits),
+            (Sum::Items(items), Datum::Array(more)) => chain(items, &more, limits),
+            (sum, next) => Ok(Sum::Value(add(&sum.into_datum(), &next)?)),
+        }
+    }
+
+    fn into_datum(self) -> Datum {
+        match self {
+            Sum::Value(datum) => datum,
+            Sum::Text(text) => Datum::from(text),
+            Sum::Items(items) => Datum::array(items),
+        }
     }
 }
 
-fn concat(left: &str, right: &str) -> Result<Datum> {
-    let mut text = String::with_capacity(left.len() + right.len());
-    text.push_str(left);
-    text.push_str(right);
-    Ok(Datum::Str(Arc::from(text)))
+fn concat(mut text: String, more: &str) -> Result<Sum> {
+    if text.len() + more.len() > MAX_VALUE {
+        return Err(too_large());
+    }
+    text.push_str(more);
+    Ok(Sum::Text(text))
 }
 
-fn chain(left: Datum, right: Datum, limits: Limits) -> Result<Datum> {
+fn chain(mut items: Vec<Datum>, more: &Array, limits: Limits) -> Result<Sum> {
+    limits.check_array(items.len() + more.len())?;
+    items.extend(more.iter());
+    Ok(Sum::Items(items))
+}
+
+/// Adds what isn't two texts or two arrays.
+fn add(left: &Datum, right: &Datum) -> Result<Datum> {
     match (left, right) {
-        (Datum::Array(left), Datum::Array(right)) => {
-            limits.check_array(left.len() + right.len())?;
-            let mut items = left.into_vec();
-            items.extend(right.iter());
-            Ok(Datum::array(items))
-        }
-        (_, right) => Err(right.wrong_type("ARRAY")),
+        (Datum::Num(a), Datum::Num(b)) => Datum::num(a + b),
+        _ if left.is_ptype(pseudo::TIME) || right.is_ptype(pseudo::TIME) => pseudo::time::add(left, right),
+        (Datum::Num(_), _) => Err(right.wrong_type("NUMBER")),
+        (Datum::Str(_), _) => Err(right.wrong_type("STRING")),
+        (Datum::Array(_), _) => Err(right.wrong_type("ARRAY")),
+        _ => Err(left.wrong_type("NUMBER")),
     }
 }
 
@@ -81,8 +115,10 @@ fn mul(left: Datum, right: Datum, limits: Limits) -> Result<Datum> {
             let count = usize::try_from(count.as_int()?)
                 .map_err(|_| Error::logic("Cannot multiply an ARRAY by a negative number."))?;
             limits.check_array(items.len().saturating_mul(count))?;
-            let copies = std::iter::repeat_n(items, if items.is_empty() { 0 } else { count });
-            Ok(Datum::array(copies.flat_map(Array::iter).collect()))
+            // Once for all copies, which share what is read from a packed array.
+            let items = items.clone().into_vec();
+            let copies = std::iter::repeat_n(&items, if items.is_empty() { 0 } else { count });
+            Ok(Datum::array(copies.flatten().cloned().collect()))
         }
         _ => Datum::num(left.as_num()? * right.as_num()?),
     }
