@@ -7,7 +7,7 @@ use super::packed::{self, Packed, Scalar, Visitor};
 use super::pseudo::{self, Literals, binary};
 use super::syntax::{self, Arena, Json};
 use super::text::cut;
-use super::{Datum, MAX_VALUE, ObjectBuilder, number, too_large};
+use super::{Datum, MAX_VALUE, ObjectBuilder, damaged, number, too_large};
 use crate::error::{Error, Result};
 
 /// Parses JSON text into a value, as `r.json` does: pseudo-types become what they stand for.
@@ -59,6 +59,7 @@ pub fn write(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
     match datum {
         Datum::MinVal => Err(Error::logic("Cannot convert `r.minval` to JSON.")),
         Datum::MaxVal => Err(Error::logic("Cannot convert `r.maxval` to JSON.")),
+        Datum::Damaged => Err(damaged()),
         Datum::Null => put(out, b"null"),
         Datum::Bool(true) => put(out, b"true"),
         Datum::Bool(false) => put(out, b"false"),
@@ -130,19 +131,39 @@ fn check_room(text: &[u8], out: &[u8]) -> Result<()> {
 }
 
 fn write_packed(view: &Packed, out: &mut Vec<u8>) -> Result<()> {
-    view.visit(&mut Writer { out });
-    check_length(out)
+    let mut writer = Writer { out, is_full: false };
+    view.visit(&mut writer).ok_or_else(damaged)?;
+    if writer.is_full { Err(too_large()) } else { check_length(out) }
 }
 
 /// Writes packed values straight from their bytes, until there is too much.
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
+    is_full: bool,
+}
+
+impl Writer<'_> {
+    /// Appends packed text as a JSON string, unless it is damaged. Plain ASCII, which most is, needs no other look
+    /// to be known for text.
+    fn text(&mut self, bytes: &[u8]) -> Option<()> {
+        if bytes.iter().fold(false, |found, byte| found | is_escaped(*byte) | !byte.is_ascii()) {
+            let text = packed::text(bytes)?;
+            self.is_full |= check_room(bytes, self.out).is_err();
+            if !self.is_full {
+                write_str(text, self.out);
+            }
+        } else {
+            write_unescaped(bytes, self.out);
+        }
+        Some(())
+    }
 }
 
 impl Visitor for Writer<'_> {
-    fn scalar(&mut self, value: Scalar<'_>) {
-        if check_length(self.out).is_err() {
-            return;
+    fn scalar(&mut self, value: Scalar<'_>) -> Option<()> {
+        self.is_full |= check_length(self.out).is_err();
+        if self.is_full {
+            return Some(());
         }
         match value {
             Scalar::Null => self.out.extend_from_slice(b"null"),
@@ -150,9 +171,10 @@ impl Visitor for Writer<'_> {
             Scalar::Bool(false) => self.out.extend_from_slice(b"false"),
             Scalar::Int(value) => number::write_integer(value, self.out),
             Scalar::Double(value) => number::write_json(value, self.out),
-            Scalar::Str(bytes) => write_packed_str(bytes, self.out),
+            Scalar::Str(bytes) => self.text(bytes)?,
             Scalar::Binary(bytes) => write_binary(bytes, self.out),
         }
+        Some(())
     }
 
     fn open(&mut self, bracket: u8) {
@@ -163,9 +185,12 @@ impl Visitor for Writer<'_> {
         self.out.push(b',');
     }
 
-    fn key(&mut self, key: &[u8]) {
-        write_packed_str(key, self.out);
-        self.out.push(b':');
+    fn key(&mut self, key: &[u8]) -> Option<()> {
+        if !self.is_full {
+            self.text(key)?;
+            self.out.push(b':');
+        }
+        Some(())
     }
 
     fn close(&mut self, bracket: u8) {
@@ -188,16 +213,6 @@ pub fn write_str(text: &str, out: &mut Vec<u8>) {
         out.push(b'"');
         write_escaped(bytes, out);
         out.push(b'"');
-    } else {
-        write_unescaped(bytes, out);
-    }
-}
-
-/// Appends packed text as a JSON string. Plain ASCII, which most is, needs no other look to be known for
-/// text.
-fn write_packed_str(bytes: &[u8], out: &mut Vec<u8>) {
-    if bytes.iter().fold(false, |found, byte| found | is_escaped(*byte) | !byte.is_ascii()) {
-        write_str(packed::text(bytes), out);
     } else {
         write_unescaped(bytes, out);
     }

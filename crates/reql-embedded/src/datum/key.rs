@@ -91,7 +91,7 @@ pub fn secondary_bound(datum: &Datum) -> Result<Vec<u8>> {
 
 fn is_indexable(datum: &Datum) -> bool {
     match datum {
-        Datum::Null | Datum::MinVal | Datum::MaxVal => false,
+        Datum::Null | Datum::MinVal | Datum::MaxVal | Datum::Damaged => false,
         Datum::Object(_) => datum.reql_type().is_some(),
         _ => true,
     }
@@ -144,14 +144,16 @@ fn encode(datum: &Datum, nul: Nul, out: &mut Vec<u8>) -> Result<()> {
             stacker::maybe_grow(32 * 1024, 1024 * 1024, || encode_items(items, nul, out))?;
         }
         Datum::Object(_) => encode_ptype(datum, out)?,
-        Datum::Null => return Err(not_in_array(datum)),
+        Datum::Null | Datum::Damaged => return Err(not_in_array(datum)),
     }
     Ok(())
 }
 
 fn encode_items(items: &super::Array, nul: Nul, out: &mut Vec<u8>) -> Result<()> {
     for item in items.iter() {
-        if matches!(item, Datum::Null) || matches!(item, Datum::Object(_)) && item.reql_type().is_none() {
+        if matches!(item, Datum::Null | Datum::Damaged)
+            || matches!(item, Datum::Object(_)) && item.reql_type().is_none()
+        {
             return Err(not_in_array(&item));
         }
         encode(&item, nul, out)?;
@@ -225,7 +227,7 @@ fn quote_byte(byte: u8) -> String {
 /// How long the key would be in RethinkDB, whose numbers are text (`N%016x#%.20g`).
 fn rethinkdb_length(datum: &Datum) -> usize {
     match datum {
-        Datum::MinVal | Datum::MaxVal | Datum::Null => 1,
+        Datum::MinVal | Datum::MaxVal | Datum::Null | Datum::Damaged => 1,
         Datum::Bool(_) => 2,
         Datum::Num(value) => 1 + 16 + 1 + super::display_g20(if *value == 0.0 { 0.0 } else { *value }).len(),
         Datum::Str(text) => 1 + text.len(),

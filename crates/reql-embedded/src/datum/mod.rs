@@ -60,6 +60,8 @@ pub enum Datum {
     Binary(Arc<[u8]>),
     /// `r.maxval`, above everything.
     MaxVal,
+    /// What is left of a stored value whose bytes are damaged. Whatever makes use of it fails.
+    Damaged,
 }
 
 impl Datum {
@@ -146,6 +148,7 @@ impl Datum {
             Datum::Object(_) => "OBJECT",
             Datum::Binary(_) => "PTYPE<BINARY>",
             Datum::MaxVal => "MAXVAL",
+            Datum::Damaged => "DAMAGED",
         }
     }
 
@@ -248,6 +251,11 @@ impl Datum {
             scalar => scalar.clone(),
         })
     }
+}
+
+/// The error of a value that can't be read.
+pub(crate) fn damaged() -> Error {
+    Error::internal("A value in the database file is damaged. The command `check` tells where.")
 }
 
 impl From<bool> for Datum {

@@ -32,6 +32,7 @@ impl Datum {
             Datum::Binary(_) => 6,
             Datum::Str(_) => 8,
             Datum::MaxVal => 9,
+            Datum::Damaged => 10,
         }
     }
 

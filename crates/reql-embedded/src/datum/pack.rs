@@ -18,7 +18,7 @@ pub(super) const MAX_ARRAY: usize = 100_000;
 /// document that is deeper than that would make every list that holds it unreadable.
 pub const MAX_DEPTH: usize = 512;
 
-/// The bytes of a value. Fails for values that are too large, and for `minval` and `maxval`, which can't be
+/// The bytes of a value. Fails for values that are too large or damaged, and for `minval` and `maxval`, which can't be
 /// stored.
 pub fn value(datum: &Datum) -> Result<Vec<u8>> {
     if datum.marks() & EXTREMUM != 0 {
@@ -27,7 +27,7 @@ pub fn value(datum: &Datum) -> Result<Vec<u8>> {
     if datum.marks() & LONG_ARRAY != 0 {
         return Err(Error::logic("Array too large for disk writes (limit 100,000 elements)."));
     }
-    datum.check_size()?;
+    datum.check()?;
     let mut packer = Packer { out: Vec::with_capacity(datum.size()) };
     packer.write(datum);
     Ok(packer.out)
@@ -35,7 +35,7 @@ pub fn value(datum: &Datum) -> Result<Vec<u8>> {
 
 /// The bytes of a document, which must not be nested too deep.
 pub fn document(datum: &Datum) -> Result<Vec<u8>> {
-    datum.check_size()?;
+    datum.check()?;
     if is_deeper_than(datum, MAX_DEPTH) {
         let message = format!("The document is nested too deep to be stored (limit {MAX_DEPTH} levels).");
         return Err(Error::new(ErrorKind::ResourceLimit, message));
@@ -70,8 +70,8 @@ struct Packer {
 impl Packer {
     fn write(&mut self, datum: &Datum) {
         match datum {
-            // No value with extremes gets here.
-            Datum::Null | Datum::MinVal | Datum::MaxVal => self.out.push(NULL),
+            // No value that holds extremes or damage gets here.
+            Datum::Null | Datum::MinVal | Datum::MaxVal | Datum::Damaged => self.out.push(NULL),
             Datum::Bool(value) => self.out.push(if *value { TRUE } else { FALSE }),
             Datum::Num(value) => self.write_number(*value),
             Datum::Str(text) => {

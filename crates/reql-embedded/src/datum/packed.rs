@@ -29,73 +29,78 @@ pub(super) const BINARY: u8 = 6;
 pub(super) const ARRAY: u8 = 7;
 pub(super) const OBJECT: u8 = 8;
 
+/// Stands for a key that is damaged, as [`Datum::Damaged`] does for its value.
+const DAMAGED_KEY: &str = "\u{fffd}";
+
 /// Up to so many fields are looked through one by one: most keys differ in their length, which is told at
 /// once.
 const FEW_FIELDS: usize = 8;
 
-/// A value over bytes that [`pack`](super::pack) made. Containers stay packed.
+/// A value over bytes that [`pack`](super::pack) made. Containers stay packed. Bytes that are damaged are
+/// [`Datum::Damaged`], as soon as they are looked at.
 pub fn from_bytes(bytes: Arc<[u8]>) -> Datum {
     value_at(&bytes, 0)
 }
 
+// Reading says `None` when the bytes are damaged.
+
 #[inline]
-fn read_length(bytes: &[u8], at: &mut usize) -> usize {
+fn read_length(bytes: &[u8], at: &mut usize) -> Option<usize> {
     // Nearly all lengths are of one or two bytes.
-    let first = bytes[*at];
+    let first = *bytes.get(*at)?;
     if first < 0x80 {
         *at += 1;
-        return first.into();
+        return Some(first.into());
     }
-    let second = bytes[*at + 1];
+    let second = *bytes.get(*at + 1)?;
     if second < 0x80 {
         *at += 2;
-        return usize::from(first & 0x7f) | usize::from(second) << 7;
+        return Some(usize::from(first & 0x7f) | usize::from(second) << 7);
     }
     read_long_length(bytes, at)
 }
 
-fn read_long_length(bytes: &[u8], at: &mut usize) -> usize {
+fn read_long_length(bytes: &[u8], at: &mut usize) -> Option<usize> {
     let mut length = 0;
-    let mut shift = 0;
-    loop {
-        let byte = bytes[*at];
+    for shift in (0..usize::BITS).step_by(7) {
+        let byte = *bytes.get(*at)?;
         *at += 1;
         length |= usize::from(byte & 0x7f) << shift;
         if byte < 0x80 {
-            return length;
+            return Some(length);
         }
-        shift += 7;
     }
+    None
 }
 
 #[inline]
-fn read_bytes<'a>(bytes: &'a [u8], at: &mut usize) -> &'a [u8] {
-    let length = read_length(bytes, at);
+fn read_bytes<'a>(bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
+    let length = read_length(bytes, at)?;
     let start = *at;
-    *at += length;
-    &bytes[start..*at]
+    *at = start.checked_add(length)?;
+    bytes.get(start..*at)
 }
 
-fn read_array<const N: usize>(bytes: &[u8], at: &mut usize) -> [u8; N] {
-    let mut array = [0; N];
-    array.copy_from_slice(&bytes[*at..*at + N]);
+fn read_array<const N: usize>(bytes: &[u8], at: &mut usize) -> Option<[u8; N]> {
+    let array = bytes.get(*at..)?.first_chunk()?;
     *at += N;
-    array
+    Some(*array)
 }
 
 fn value_at(buffer: &Arc<[u8]>, at: usize) -> Datum {
-    match buffer[at] {
-        ARRAY => Datum::Array(Array::packed(Packed::new(buffer, at))),
-        OBJECT => Datum::Object(Object::packed(Packed::new(buffer, at))),
-        _ => match read_scalar(buffer, &mut { at }) {
+    let value = || match *buffer.get(at)? {
+        ARRAY => Some(Datum::Array(Array::packed(Packed::new(buffer, at)?))),
+        OBJECT => Some(Datum::Object(Object::packed(Packed::new(buffer, at)?))),
+        _ => Some(match read_scalar(buffer, &mut { at })? {
             Scalar::Null => Datum::Null,
             Scalar::Bool(value) => Datum::Bool(value),
             Scalar::Int(value) => Datum::Num(value.into()),
             Scalar::Double(value) => Datum::Num(value),
-            Scalar::Str(bytes) => Datum::Str(Arc::from(text(bytes))),
+            Scalar::Str(bytes) => Datum::Str(Arc::from(text(bytes)?)),
             Scalar::Binary(bytes) => Datum::Binary(Arc::from(bytes)),
-        },
-    }
+        }),
+    };
+    value().unwrap_or(Datum::Damaged)
 }
 
 /// A packed value that is no container, seen in place.
@@ -104,32 +109,36 @@ pub(super) enum Scalar<'a> {
     Null,
     Bool(bool),
     Int(i32),
+    /// A finite number.
     Double(f64),
     /// The bytes of a [`text`].
     Str(&'a [u8]),
     Binary(&'a [u8]),
 }
 
-fn read_scalar<'a>(bytes: &'a [u8], at: &mut usize) -> Scalar<'a> {
-    let tag = bytes[*at];
+fn read_scalar<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Scalar<'a>> {
+    let tag = *bytes.get(*at)?;
     *at += 1;
-    match tag {
+    Some(match tag {
+        NULL => Scalar::Null,
         FALSE => Scalar::Bool(false),
         TRUE => Scalar::Bool(true),
-        DOUBLE => Scalar::Double(f64::from_le_bytes(read_array(bytes, at))),
-        INT => Scalar::Int(i32::from_le_bytes(read_array(bytes, at))),
-        STR => Scalar::Str(read_bytes(bytes, at)),
-        BINARY => Scalar::Binary(read_bytes(bytes, at)),
-        _ => Scalar::Null,
-    }
+        DOUBLE => Scalar::Double(
+            Some(f64::from_le_bytes(read_array(bytes, at)?)).filter(|value| value.is_finite())?,
+        ),
+        INT => Scalar::Int(i32::from_le_bytes(read_array(bytes, at)?)),
+        STR => Scalar::Str(read_bytes(bytes, at)?),
+        BINARY => Scalar::Binary(read_bytes(bytes, at)?),
+        _ => return None,
+    })
 }
 
-/// Only valid text is ever packed; bytes damaged on disk show as an empty string rather than a crash.
-pub(super) fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or_default()
+/// Only valid text is ever packed.
+pub(super) fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
 }
 
-/// A container inside packed bytes.
+/// A container inside packed bytes, whose layout is known to be within them.
 #[derive(Clone)]
 pub(super) struct Packed {
     buffer: Arc<[u8]>,
@@ -137,6 +146,7 @@ pub(super) struct Packed {
 }
 
 /// Where the parts of a packed container are.
+#[derive(Default)]
 struct Layout {
     width: usize,
     count: usize,
@@ -146,17 +156,18 @@ struct Layout {
 }
 
 impl Packed {
-    fn new(buffer: &Arc<[u8]>, start: usize) -> Self {
-        Packed { buffer: buffer.clone(), start: start as u32 }
+    fn new(buffer: &Arc<[u8]>, start: usize) -> Option<Self> {
+        layout(buffer, start)?;
+        Some(Packed { buffer: buffer.clone(), start: u32::try_from(start).ok()? })
     }
 
     fn layout(&self) -> Layout {
-        layout(&self.buffer, self.start as usize)
+        layout(&self.buffer, self.start as usize).unwrap_or_default()
     }
 
     /// Its bytes, tag included.
     pub(super) fn raw(&self) -> &[u8] {
-        &self.buffer[self.start as usize..self.layout().end]
+        self.buffer.get(self.start as usize..self.layout().end).unwrap_or_default()
     }
 
     /// Returns a number of levels that it has at most, this one included. See [`Datum::max_levels`].
@@ -168,7 +179,7 @@ impl Packed {
 
     /// Returns whether containers are nested more than `limit` levels deep, this one included.
     pub(super) fn is_deeper_than(&self, limit: usize) -> bool {
-        is_deeper_than(&self.buffer, &mut (self.start as usize), limit)
+        is_deeper_than(&self.buffer, &mut (self.start as usize), limit).unwrap_or(false)
     }
 
     /// Returns whether both are one place in the same bytes.
@@ -178,132 +189,157 @@ impl Packed {
 
     /// Returns whether a literal is anywhere inside.
     pub(super) fn holds_literal(&self) -> bool {
-        holds_literal(&self.buffer, &mut (self.start as usize))
+        holds_literal(&self.buffer, &mut (self.start as usize)).unwrap_or(false)
     }
 
     /// How many elements or fields it has.
     pub(super) fn len(&self) -> usize {
-        let mut at = self.start as usize + 2;
-        read_length(&self.buffer, &mut at)
+        read_length(&self.buffer, &mut (self.start as usize + 2)).unwrap_or(0)
     }
 
     /// The element of an array. The caller keeps `index` below `len`.
     pub(super) fn element(&self, index: usize) -> Datum {
-        value_at(&self.buffer, self.layout().item(&self.buffer, index))
+        match self.layout().item(&self.buffer, index) {
+            Some(at) => value_at(&self.buffer, at),
+            None => Datum::Damaged,
+        }
     }
 
     pub(super) fn key(&self, index: usize) -> &str {
-        let mut at = self.layout().item(&self.buffer, index);
-        text(read_bytes(&self.buffer, &mut at))
+        self.field_at(index).map_or(DAMAGED_KEY, |(key, _)| key)
     }
 
     /// The field of an object. The caller keeps `index` below `len`.
     pub(super) fn field(&self, index: usize) -> (&str, Datum) {
-        let mut at = self.layout().item(&self.buffer, index);
-        let key = text(read_bytes(&self.buffer, &mut at));
-        (key, value_at(&self.buffer, at))
+        match self.field_at(index) {
+            Some((key, at)) => (key, value_at(&self.buffer, at)),
+            None => (DAMAGED_KEY, Datum::Damaged),
+        }
+    }
+
+    /// The key of a field, and where its value is.
+    fn field_at(&self, index: usize) -> Option<(&str, usize)> {
+        let mut at = self.layout().item(&self.buffer, index)?;
+        let key = text(read_bytes(&self.buffer, &mut at)?)?;
+        Some((key, at))
     }
 
     /// The field of an object with this key.
     pub(super) fn find(&self, key: &str) -> Option<Datum> {
-        self.position(key).map(|at| value_at(&self.buffer, at))
+        self.at(self.position(key))
     }
 
-    /// The same for a key that sorts before nearly all others, as `$reql_type$` does: as a rule one look
-    /// tells that it isn't there.
+    /// The same for a key that sorts before nearly all others, as `$reql_type$` does: as a rule one look tells
+    /// that it isn't there.
     pub(super) fn find_early(&self, key: &str) -> Option<Datum> {
-        let layout = self.layout();
-        for index in 0..layout.count {
-            let mut at = layout.item(&self.buffer, index);
-            match read_bytes(&self.buffer, &mut at).cmp(key.as_bytes()) {
-                Ordering::Less => {}
-                Ordering::Equal => return Some(value_at(&self.buffer, at)),
-                Ordering::Greater => break,
-            }
-        }
-        None
+        self.at(self.early_position(key))
     }
 
     /// Whether an object has a field with this key.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.position(key).is_some()
+        self.position(key) != Some(None)
     }
 
-    /// Where the value of the field is.
-    fn position(&self, key: &str) -> Option<usize> {
+    fn at(&self, position: Option<Option<usize>>) -> Option<Datum> {
+        match position {
+            Some(at) => at.map(|at| value_at(&self.buffer, at)),
+            None => Some(Datum::Damaged),
+        }
+    }
+
+    fn early_position(&self, key: &str) -> Option<Option<usize>> {
+        let layout = self.layout();
+        for index in 0..layout.count {
+            let mut at = layout.item(&self.buffer, index)?;
+            match read_bytes(&self.buffer, &mut at)?.cmp(key.as_bytes()) {
+                Ordering::Less => {}
+                Ordering::Equal => return Some(Some(at)),
+                Ordering::Greater => break,
+            }
+        }
+        Some(None)
+    }
+
+    /// Where the value of the field is, if there is one.
+    fn position(&self, key: &str) -> Option<Option<usize>> {
         let layout = self.layout();
         if layout.count <= FEW_FIELDS {
-            return (0..layout.count).find_map(|index| {
-                let mut at = layout.item(&self.buffer, index);
-                (read_bytes(&self.buffer, &mut at) == key.as_bytes()).then_some(at)
-            });
+            for index in 0..layout.count {
+                let mut at = layout.item(&self.buffer, index)?;
+                if read_bytes(&self.buffer, &mut at)? == key.as_bytes() {
+                    return Some(Some(at));
+                }
+            }
+            return Some(None);
         }
         let (mut low, mut high) = (0, layout.count);
         while low < high {
             let middle = (low + high) / 2;
-            let mut at = layout.item(&self.buffer, middle);
-            match read_bytes(&self.buffer, &mut at).cmp(key.as_bytes()) {
+            let mut at = layout.item(&self.buffer, middle)?;
+            match read_bytes(&self.buffer, &mut at)?.cmp(key.as_bytes()) {
                 Ordering::Less => low = middle + 1,
                 Ordering::Greater => high = middle,
-                Ordering::Equal => return Some(at),
+                Ordering::Equal => return Some(Some(at)),
             }
         }
-        None
+        Some(None)
     }
 
-    /// Visits the container in place, without making values: the fast way from the file to JSON.
-    pub(super) fn visit<V: Visitor>(&self, visitor: &mut V) {
-        visit(&self.buffer, &mut (self.start as usize), visitor);
+    /// Visits the container in place, without making values: the fast way from the file to JSON. Returns `None`
+    /// when the bytes are damaged.
+    pub(super) fn visit<V: Visitor>(&self, visitor: &mut V) -> Option<()> {
+        visit(&self.buffer, &mut (self.start as usize), visitor)
     }
 }
 
 impl Layout {
     #[inline]
-    fn item(&self, bytes: &[u8], index: usize) -> usize {
+    fn item(&self, bytes: &[u8], index: usize) -> Option<usize> {
         let at = self.offsets + index * self.width;
         let offset = match self.width {
-            1 => bytes[at].into(),
-            2 => u16::from_le_bytes([bytes[at], bytes[at + 1]]).into(),
-            _ => u32::from_le_bytes(read_array(bytes, &mut { at })) as usize,
+            1 => (*bytes.get(at)?).into(),
+            2 => u16::from_le_bytes(read_array(bytes, &mut { at })?).into(),
+            _ => u32::from_le_bytes(read_array(bytes, &mut { at })?) as usize,
         };
-        self.body + offset
+        Some(self.body + offset)
     }
 }
 
 #[inline]
-fn layout(bytes: &[u8], start: usize) -> Layout {
-    let width = usize::from(bytes[start + 1]);
+fn layout(bytes: &[u8], start: usize) -> Option<Layout> {
+    let width = usize::from(*bytes.get(start + 1)?);
     let mut at = start + 2;
-    let count = read_length(bytes, &mut at);
-    let length = read_length(bytes, &mut at);
-    let body = at + count * width;
-    Layout { width, count, offsets: at, body, end: body + length }
+    let count = read_length(bytes, &mut at)?;
+    let length = read_length(bytes, &mut at)?;
+    let body = at.checked_add(count.checked_mul(width)?)?;
+    let end = body.checked_add(length)?;
+    // Each item takes a byte at least.
+    let is_sound = matches!(width, 1 | 2 | 4) && count <= length && end <= bytes.len();
+    is_sound.then_some(Layout { width, count, offsets: at, body, end })
 }
 
-/// Receives a packed value part by part.
+/// Receives a packed value part by part. Text that is none is damage, of which the visitor says `None`.
 pub(super) trait Visitor {
-    fn scalar(&mut self, value: Scalar<'_>);
+    fn scalar(&mut self, value: Scalar<'_>) -> Option<()>;
     fn open(&mut self, bracket: u8);
     fn separator(&mut self);
     /// The bytes of a [`text`].
-    fn key(&mut self, key: &[u8]);
+    fn key(&mut self, key: &[u8]) -> Option<()>;
     fn close(&mut self, bracket: u8);
 }
 
 /// Goes through a value from `at` to its end: the parts of a container follow each other.
-fn visit<V: Visitor>(bytes: &[u8], at: &mut usize, visitor: &mut V) {
-    match bytes[*at] {
+fn visit<V: Visitor>(bytes: &[u8], at: &mut usize, visitor: &mut V) -> Option<()> {
+    match *bytes.get(*at)? {
         tag @ (ARRAY | OBJECT) => {
-            stacker::maybe_grow(32 * 1024, 1024 * 1024, || {
-                visit_container(bytes, at, tag == OBJECT, visitor)
-            });
+            stacker::maybe_grow(32 * 1024, 1024 * 1024, || visit_container(bytes, at, tag == OBJECT, visitor))
         }
-        _ => visitor.scalar(read_scalar(bytes, at)),
+        _ => visitor.scalar(read_scalar(bytes, at)?),
     }
 }
 
-fn visit_container<V: Visitor>(bytes: &[u8], at: &mut usize, is_object: bool, visitor: &mut V) {
-    let layout = layout(bytes, *at);
+fn visit_container<V: Visitor>(bytes: &[u8], at: &mut usize, is_object: bool, visitor: &mut V) -> Option<()> {
+    let layout = layout(bytes, *at)?;
     *at = layout.body;
     visitor.open(if is_object { b'{' } else { b'[' });
     for index in 0..layout.count {
@@ -311,52 +347,61 @@ fn visit_container<V: Visitor>(bytes: &[u8], at: &mut usize, is_object: bool, vi
             visitor.separator();
         }
         if is_object {
-            visitor.key(read_bytes(bytes, at));
+            visitor.key(read_bytes(bytes, at)?)?;
         }
-        visit(bytes, at, visitor);
+        visit(bytes, at, visitor)?;
     }
     visitor.close(if is_object { b'}' } else { b']' });
+    Some(())
 }
 
 /// Returns whether the value at `at` has containers nested more than `limit` levels deep. If not, `at` is
 /// then at the end of the value.
-fn is_deeper_than(bytes: &[u8], at: &mut usize, limit: usize) -> bool {
-    let tag = bytes[*at];
+fn is_deeper_than(bytes: &[u8], at: &mut usize, limit: usize) -> Option<bool> {
+    let tag = *bytes.get(*at)?;
     if !matches!(tag, ARRAY | OBJECT) {
-        read_scalar(bytes, at);
-        return false;
+        read_scalar(bytes, at)?;
+        return Some(false);
     }
-    let Some(limit) = limit.checked_sub(1) else { return true };
-    let layout = layout(bytes, *at);
+    let Some(limit) = limit.checked_sub(1) else { return Some(true) };
+    let layout = layout(bytes, *at)?;
     *at = layout.body;
     stacker::maybe_grow(32 * 1024, 1024 * 1024, || {
-        (0..layout.count).any(|_| {
+        for _ in 0..layout.count {
             if tag == OBJECT {
-                read_bytes(bytes, at);
+                read_bytes(bytes, at)?;
             }
-            is_deeper_than(bytes, at, limit)
-        })
+            if is_deeper_than(bytes, at, limit)? {
+                return Some(true);
+            }
+        }
+        Some(false)
     })
 }
 
 /// Returns whether the value at `at` has an object with `$reql_type$: LITERAL` in it. If not, `at` is then at the
 /// end of the value.
-fn holds_literal(bytes: &[u8], at: &mut usize) -> bool {
-    let tag = bytes[*at];
+fn holds_literal(bytes: &[u8], at: &mut usize) -> Option<bool> {
+    let tag = *bytes.get(*at)?;
     if !matches!(tag, ARRAY | OBJECT) {
-        read_scalar(bytes, at);
-        return false;
+        read_scalar(bytes, at)?;
+        return Some(false);
     }
-    let layout = layout(bytes, *at);
+    let layout = layout(bytes, *at)?;
     *at = layout.body;
     stacker::maybe_grow(32 * 1024, 1024 * 1024, || {
-        (0..layout.count).any(|_| {
-            if tag == OBJECT && read_bytes(bytes, at) == REQL_TYPE.as_bytes() && bytes[*at] == STR {
-                *at += 1;
-                return read_bytes(bytes, at) == LITERAL.as_bytes();
+        for _ in 0..layout.count {
+            let is_type = tag == OBJECT && read_bytes(bytes, at)? == REQL_TYPE.as_bytes();
+            if is_type
+                && matches!(read_scalar(bytes, &mut { *at }), Some(Scalar::Str(name)) if name == LITERAL.as_bytes())
+            {
+                return Some(true);
             }
-            holds_literal(bytes, at)
-        })
+            if holds_literal(bytes, at)? {
+                return Some(true);
+            }
+        }
+        Some(false)
     })
 }
 

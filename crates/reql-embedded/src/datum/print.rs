@@ -91,6 +91,7 @@ impl Printer {
             }
             Datum::MinVal => self.out.extend_from_slice(b"r.minval"),
             Datum::MaxVal => self.out.extend_from_slice(b"r.maxval"),
+            Datum::Damaged => self.out.extend_from_slice(b"(damaged)"),
             Datum::Str(text) => self.str(text),
             Datum::Binary(bytes) => {
                 json::write_binary(&bytes[..bytes.len().min(self.enough())], &mut self.out);

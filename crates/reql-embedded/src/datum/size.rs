@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::pack::{MAX_ARRAY, as_short, measure_bytes, measure_length, width};
-use super::{Datum, pseudo};
+use super::{Datum, damaged, pseudo};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The largest value, in bytes as packed.
@@ -40,6 +40,8 @@ pub(super) const EXTREMUM: u8 = 2;
 pub(super) const LONG_ARRAY: u8 = 4;
 /// A container that is packed, of which no more is known.
 pub(super) const PACKED: u8 = 8;
+/// A value that could not be read.
+pub(super) const DAMAGED: u8 = 16;
 
 impl Summary {
     /// Sums up the elements of an array.
@@ -106,8 +108,7 @@ impl Sum {
                 self.levels = self.levels.max(item.max_levels());
                 self.marks |= item.marks();
             }
-            Datum::MinVal | Datum::MaxVal => self.marks |= EXTREMUM,
-            _ => {}
+            scalar => self.marks |= scalar.marks(),
         }
     }
 }
@@ -128,7 +129,7 @@ impl Datum {
     /// is larger.
     pub fn size(&self) -> usize {
         match self {
-            Datum::MinVal | Datum::MaxVal | Datum::Null | Datum::Bool(_) => 1,
+            Datum::MinVal | Datum::MaxVal | Datum::Damaged | Datum::Null | Datum::Bool(_) => 1,
             Datum::Num(value) => 1 + as_short(*value).map_or(8, |_| 4),
             Datum::Str(text) => 1 + measure_bytes(text.len()),
             Datum::Binary(bytes) => 1 + measure_bytes(bytes.len()),
@@ -137,10 +138,19 @@ impl Datum {
         }
     }
 
-    /// Fails for a value that is larger or nested deeper than any may be. Takes no time.
-    pub fn check_size(&self) -> Result<()> {
+    /// Fails for a value that is larger or nested deeper than any may be, or that is damaged as far as that has been
+    /// seen. Takes no time.
+    #[inline]
+    pub fn check(&self) -> Result<()> {
         match self {
             Datum::Null | Datum::Bool(_) | Datum::Num(_) | Datum::MinVal | Datum::MaxVal => Ok(()),
+            _ => self.check_closely(),
+        }
+    }
+
+    fn check_closely(&self) -> Result<()> {
+        match self {
+            _ if self.marks() & DAMAGED != 0 => Err(damaged()),
             _ if self.size() > MAX_VALUE => Err(too_large()),
             _ if self.max_levels() > MAX_LEVELS => {
                 let message = format!("Value nested too deep (max {MAX_LEVELS} levels).");
@@ -164,6 +174,7 @@ impl Datum {
     pub(super) fn marks(&self) -> u8 {
         match self {
             Datum::MinVal | Datum::MaxVal => EXTREMUM,
+            Datum::Damaged => DAMAGED,
             Datum::Array(array) => array.container().marks(),
             Datum::Object(object) => object.container().marks(),
             _ => 0,
@@ -213,23 +224,23 @@ mod tests {
             (0..levels).fold(inner, |inner, _| Datum::array(vec![inner.clone(), inner]))
         };
         assert_eq!(double(Datum::Null, 10).size(), bytes(&double(Datum::Null, 10)).len());
-        assert!(double(Datum::Null, 20).check_size().is_ok());
+        assert!(double(Datum::Null, 20).check().is_ok());
         for levels in [30, 100, 1000] {
             let value = double(Datum::Null, levels);
             assert_eq!(
-                value.check_size().expect_err("a value too large").message(),
+                value.check().expect_err("a value too large").message(),
                 "Value too large (max 256 MiB)."
             );
-            assert!(Datum::object([("a", value)]).check_size().is_err());
+            assert!(Datum::object([("a", value)]).check().is_err());
         }
     }
 
     #[test]
     fn values_may_be_deep_but_not_too_deep() {
         let nested = |levels| (0..levels).fold(Datum::Null, |inner, _| Datum::array(vec![inner]));
-        assert!(nested(MAX_LEVELS).check_size().is_ok());
+        assert!(nested(MAX_LEVELS).check().is_ok());
         for levels in [MAX_LEVELS + 1, 70_000] {
-            let error = nested(levels).check_size().expect_err("a value too deep");
+            let error = nested(levels).check().expect_err("a value too deep");
             assert_eq!(error.kind(), ErrorKind::ResourceLimit);
         }
     }

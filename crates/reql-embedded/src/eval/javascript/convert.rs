@@ -6,7 +6,7 @@ use rquickjs::{Array, Coerced, Ctx, Exception, Function, IntoJs, Object, Value};
 
 use super::OUT_OF_MEMORY;
 use crate::datum::pseudo::{self, Literals, time};
-use crate::datum::{Datum, ObjectBuilder};
+use crate::datum::{Datum, ObjectBuilder, damaged};
 use crate::error::Error;
 use crate::eval::Limits;
 
@@ -133,6 +133,7 @@ fn value_within<'js>(ctx: &Ctx<'js>, datum: &Datum, depth: usize) -> Converted<V
     match datum {
         Datum::MinVal => Err("`r.minval` cannot be passed to `r.js`.".into()),
         Datum::MaxVal => Err("`r.maxval` cannot be passed to `r.js`.".into()),
+        Datum::Damaged => Err(message(damaged())),
         Datum::Binary(_) => Err("`r.binary` data cannot be used in `r.js`.".into()),
         Datum::Null => Ok(Value::new_null(ctx.clone())),
         Datum::Bool(truth) => Ok(Value::new_bool(ctx.clone(), *truth)),

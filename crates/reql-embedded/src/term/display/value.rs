@@ -10,7 +10,7 @@ pub(super) fn value(datum: &Datum, constant: &dyn Fn(&'static str) -> Doc) -> Do
     match datum {
         Datum::MinVal => constant("minval"),
         Datum::MaxVal => constant("maxval"),
-        Datum::Null => Doc::text("null"),
+        Datum::Null | Datum::Damaged => Doc::text("null"),
         Datum::Bool(true) => Doc::text("true"),
         Datum::Bool(false) => Doc::text("false"),
         Datum::Num(number) => Doc::text(text_of(*number)),
