@@ -8,8 +8,8 @@ use crate::datum::shorten;
 /// The result of anything that can fail as a query can.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Names a term of the query that is running; its frames are in [`Backtraces`](crate::term::Backtraces). The default is
-/// the root.
+/// Names a term of the query that is running; its frames are in [`Backtraces`](crate::term::Backtraces). The
+/// default is the root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bt(pub(crate) u32);
 

@@ -53,8 +53,8 @@ pub fn to_string(datum: &Datum) -> Result<String> {
     String::from_utf8(out).map_err(|_| Error::internal("JSON text is not UTF-8."))
 }
 
-/// Appends the value as JSON text without spaces. Fails for `minval` and `maxval`, and when there is more text than
-/// a value may have.
+/// Appends the value as JSON text without spaces. Fails for `minval` and `maxval`, and when there is more
+/// text than a value may have.
 pub fn write(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
     match datum {
         Datum::MinVal => Err(Error::logic("Cannot convert `r.minval` to JSON.")),
@@ -143,8 +143,8 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Appends packed text as a JSON string, unless it is damaged. Plain ASCII, which most is, needs no other look
-    /// to be known for text.
+    /// Appends packed text as a JSON string, unless it is damaged. Plain ASCII, which most is, needs no other
+    /// look to be known for text.
     fn text(&mut self, bytes: &[u8]) -> Option<()> {
         if bytes.iter().fold(false, |found, byte| found | is_escaped(*byte) | !byte.is_ascii()) {
             let text = packed::text(bytes)?;

@@ -7,6 +7,8 @@
 mod array;
 mod chunk;
 mod container;
+#[cfg(test)]
+mod format;
 pub mod json;
 pub mod key;
 mod number;
@@ -99,6 +101,17 @@ impl Datum {
     /// The empty array.
     pub fn empty_array() -> Datum {
         Datum::array(Vec::new())
+    }
+
+    /// Returns the bytes of the value as they are stored. Fails for what can't be stored: bounds of ranges,
+    /// values that are too large, damaged ones.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        pack::value(self)
+    }
+
+    /// Returns the value of stored bytes. What is damaged in them is [`Datum::Damaged`].
+    pub fn from_bytes(bytes: Arc<[u8]>) -> Datum {
+        packed::from_bytes(bytes)
     }
 
     /// Truth as `branch` and `filter` see it: everything but `false` and `null`.

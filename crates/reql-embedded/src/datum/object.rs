@@ -112,8 +112,8 @@ type Field = (Arc<str>, Datum);
 
 /// An object in the making.
 ///
-/// Fields mostly come in order, or are few. So they are a list until keeping that in order has taken more time than
-/// making a tree of it.
+/// Fields mostly come in order, or are few. So they are a list until keeping that in order has taken more
+/// time than making a tree of it.
 #[derive(Debug)]
 pub struct ObjectBuilder(Fields);
 

@@ -62,8 +62,8 @@ fn compare<const BY_NAME: bool>(a: &Datum, b: &Datum, bytes: Bytes) -> Ordering 
     }
 }
 
-/// The bytes of packed containers, which are compared once: not again for the containers within, so that depth
-/// costs no more than size does.
+/// The bytes of packed containers, which are compared once: not again for the containers within, so that
+/// depth costs no more than size does.
 #[derive(Clone, Copy, PartialEq)]
 enum Bytes {
     New,
@@ -71,7 +71,8 @@ enum Bytes {
 }
 
 impl Bytes {
-    /// Returns whether two containers are one, or have the same bytes, and what holds for the containers within.
+    /// Returns whether two containers are one, or have the same bytes, and what holds for the containers
+    /// within.
     fn compare<T>(self, a: &Container<T>, b: &Container<T>) -> (bool, Bytes) {
         match (a.as_packed(), b.as_packed()) {
             (Some(a), Some(b)) if self == Bytes::New => (a.is_same(b) || a.raw() == b.raw(), Bytes::Compared),

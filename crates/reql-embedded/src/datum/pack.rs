@@ -18,8 +18,8 @@ pub(super) const MAX_ARRAY: usize = 100_000;
 /// document that is deeper than that would make every list that holds it unreadable.
 pub const MAX_DEPTH: usize = 512;
 
-/// The bytes of a value. Fails for values that are too large or damaged, and for `minval` and `maxval`, which can't be
-/// stored.
+/// The bytes of a value. Fails for values that are too large or damaged, and for `minval` and `maxval`, which
+/// can't be stored.
 pub fn value(datum: &Datum) -> Result<Vec<u8>> {
     if datum.marks() & EXTREMUM != 0 {
         return Err(Error::logic("`r.minval` and `r.maxval` cannot be written to disk."));

@@ -229,8 +229,8 @@ impl Packed {
         self.at(self.position(key))
     }
 
-    /// The same for a key that sorts before nearly all others, as `$reql_type$` does: as a rule one look tells
-    /// that it isn't there.
+    /// The same for a key that sorts before nearly all others, as `$reql_type$` does: as a rule one look
+    /// tells that it isn't there.
     pub(super) fn find_early(&self, key: &str) -> Option<Datum> {
         self.at(self.early_position(key))
     }
@@ -285,8 +285,8 @@ impl Packed {
         Some(None)
     }
 
-    /// Visits the container in place, without making values: the fast way from the file to JSON. Returns `None`
-    /// when the bytes are damaged.
+    /// Visits the container in place, without making values: the fast way from the file to JSON. Returns
+    /// `None` when the bytes are damaged.
     pub(super) fn visit<V: Visitor>(&self, visitor: &mut V) -> Option<()> {
         visit(&self.buffer, &mut (self.start as usize), visitor)
     }
@@ -379,8 +379,8 @@ fn is_deeper_than(bytes: &[u8], at: &mut usize, limit: usize) -> Option<bool> {
     })
 }
 
-/// Returns whether the value at `at` has an object with `$reql_type$: LITERAL` in it. If not, `at` is then at the
-/// end of the value.
+/// Returns whether the value at `at` has an object with `$reql_type$: LITERAL` in it. If not, `at` is then at
+/// the end of the value.
 fn holds_literal(bytes: &[u8], at: &mut usize) -> Option<bool> {
     let tag = *bytes.get(*at)?;
     if !matches!(tag, ARRAY | OBJECT) {

@@ -7,7 +7,8 @@ use crate::error::Result;
 /// The number of bytes of a value that an error message shows at most. RethinkDB has no such limit.
 const MAX_PRINT: usize = 64 << 10;
 
-/// The number of bytes of a value that an error message shows at most where RethinkDB cuts it (`trunc_print`).
+/// The number of bytes of a value that an error message shows at most where RethinkDB cuts it
+/// (`trunc_print`).
 const MAX_TRUNCATED: usize = 300;
 
 impl Datum {
@@ -132,7 +133,8 @@ impl Printer {
         json::write_str(cut(text, self.enough()), &mut self.out);
     }
 
-    /// Returns so many bytes of a text as are sure to exceed the limit, even after the last character is left out.
+    /// Returns so many bytes of a text as are sure to exceed the limit, even after the last character is left
+    /// out.
     fn enough(&self) -> usize {
         self.limit + 4
     }

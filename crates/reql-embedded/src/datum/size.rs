@@ -138,8 +138,8 @@ impl Datum {
         }
     }
 
-    /// Fails for a value that is larger or nested deeper than any may be, or that is damaged as far as that has been
-    /// seen. Takes no time.
+    /// Fails for a value that is larger or nested deeper than any may be, or that is damaged as far as that
+    /// has been seen. Takes no time.
     #[inline]
     pub fn check(&self) -> Result<()> {
         match self {

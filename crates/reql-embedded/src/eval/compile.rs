@@ -1,4 +1,5 @@
-//! From raw terms to compiled ones: counts arguments, resolves variables, replaces terms that stand for others.
+//! From raw terms to compiled ones: counts arguments, resolves variables, replaces terms that stand for
+//! others.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -28,8 +29,8 @@ struct Visible<'a> {
     generated: bool,
 }
 
-/// The variables of all functions around the term that is being compiled, each with the number of those that bind it.
-/// However deep functions nest, entering one costs no more than its own parameters.
+/// The variables of all functions around the term that is being compiled, each with the number of those that
+/// bind it. However deep functions nest, entering one costs no more than its own parameters.
 #[derive(Debug, Default)]
 struct Variables(RefCell<BTreeMap<i64, u32>>);
 
@@ -266,7 +267,8 @@ fn operation(raw: &RawTerm, visible: &Visible<'_>) -> Result<(Shape, Determinism
     Ok((Shape::Op { spec, args, optargs, element, plain }, determinism))
 }
 
-/// Whether the first argument, which is the one that may be grouped or a sequence, is sure to be a plain value.
+/// Whether the first argument, which is the one that may be grouped or a sequence, is sure to be a plain
+/// value.
 fn takes_plain(args: &[Term]) -> bool {
     args.first().is_none_or(Term::is_plain) && !args.iter().any(Term::is_spread)
 }
@@ -342,8 +344,8 @@ pub(super) fn compile_field_function(name: &Datum, bt: Bt) -> Result<Arc<FuncTer
     }
 }
 
-/// Compiles a term into the function of its first argument, for use on each element of a sequence. It sees the
-/// variables of `scope`.
+/// Compiles a term into the function of its first argument, for use on each element of a sequence. It sees
+/// the variables of `scope`.
 pub fn compile_element_function(raw: &ElementTerm, scope: &Scope<'_>, limits: Limits) -> Result<Func> {
     let bt = raw.bt;
     let number = |value: i64| RawTerm::literal(Datum::Num(value as f64), bt);

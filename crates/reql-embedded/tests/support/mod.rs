@@ -1,5 +1,5 @@
-//! A client that speaks raw frames, an engine whose queries the tests hold in their hands, feeds, golden scripts, and short ways
-//! into the storage.
+//! A client that speaks raw frames, an engine whose queries the tests hold in their hands, feeds, golden
+//! scripts, and short ways into the storage.
 
 // Each test file uses its own part of this.
 #![allow(dead_code, unused_imports)]
@@ -12,6 +12,7 @@ pub mod fuzz;
 pub mod reql;
 pub mod script;
 pub mod storage;
+pub mod values;
 pub mod writes;
 
 pub use storage::*;

@@ -32,8 +32,8 @@ pub fn literal(value: Option<Datum>) -> Datum {
 }
 
 impl Datum {
-    /// Lays `other` over this value: objects merge field by field, anything else replaces, literals replace whole.
-    /// Fails when the result would be a malformed pseudo-type, such as a time with further fields.
+    /// Lays `other` over this value: objects merge field by field, anything else replaces, literals replace
+    /// whole. Fails when the result would be a malformed pseudo-type, such as a time with further fields.
     pub fn merge(&self, other: &Datum) -> Result<Datum> {
         stacker::maybe_grow(32 * 1024, 1024 * 1024, || match (self, other) {
             (Datum::Object(left), Datum::Object(right)) => merge_objects(left, right),

@@ -167,7 +167,8 @@ fn value_within<'js>(ctx: &Ctx<'js>, datum: &Datum, depth: usize) -> Converted<V
     }
 }
 
-/// A property like those of a literal; assigning it instead would run setters and let `__proto__` change the class.
+/// A property like those of a literal; assigning it instead would run setters and let `__proto__` change the
+/// class.
 fn own(value: Value<'_>) -> Property<Value<'_>> {
     Property::from(value).writable().enumerable().configurable()
 }

@@ -126,7 +126,8 @@ fn write(value: &Datum, out: &mut Backward) -> Result<(), TooLarge> {
     let kind = match value {
         Datum::MinVal => MINVAL,
         Datum::MaxVal => MAXVAL,
-        Datum::Null => NULL,
+        // No function captures damage: a term that gives it fails.
+        Datum::Null | Datum::Damaged => NULL,
         Datum::Bool(flag) => {
             out.put([u8::from(*flag)]);
             BOOL
