@@ -62,13 +62,30 @@ pub struct Limits {
     /// queries are included. Default 60 s.
     #[serde(with = "units::duration")]
     pub send_time: Duration,
-    /// The longest answer that is made in memory, such as a page, in bytes. Default 64 MiB.
+    /// The longest answer that is made in memory, such as a page, in bytes. Default 64 MiB, but no more than a
+    /// sixteenth of the memory that the process may use, and no more than `answers`.
     #[serde(with = "units::size")]
     pub answer: u64,
     /// The most bytes that answers made in memory may have together, from when they are made until they are
-    /// read. Answers of less than 64 KiB don't count. Default 256 MiB.
+    /// read. Answers of less than 64 KiB don't count. Default 256 MiB, but no more than an eighth of the memory
+    /// that the process may use, and no less than `answer`.
     #[serde(with = "units::size")]
     pub answers: u64,
+}
+
+impl Limits {
+    /// Has what nobody chose follow the memory, in bytes, that the process may use. An answer takes several
+    /// times its length while it is made.
+    pub(super) fn fit(&mut self, memory: u64, is_answer_chosen: bool, are_answers_chosen: bool) {
+        if !are_answers_chosen {
+            self.answers = self.answers.min(memory / 8);
+        }
+        if !is_answer_chosen {
+            self.answer = self.answer.min(memory / 16).min(self.answers);
+        } else if !are_answers_chosen {
+            self.answers = self.answers.max(self.answer);
+        }
+    }
 }
 
 impl Default for Limits {
@@ -93,5 +110,35 @@ impl Default for Limits {
             answer: 64 << 20,
             answers: 256 << 20,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    /// The sizes, in MiB, of an answer and of all.
+    fn fitted(memory: u64, answer: Option<u64>, answers: Option<u64>) -> (u64, u64) {
+        let built_in = Limits::default();
+        let mut limits = Limits {
+            answer: answer.map_or(built_in.answer, |chosen| chosen * MIB),
+            answers: answers.map_or(built_in.answers, |chosen| chosen * MIB),
+            ..built_in
+        };
+        limits.fit(memory * MIB, answer.is_some(), answers.is_some());
+        (limits.answer / MIB, limits.answers / MIB)
+    }
+
+    #[test]
+    fn answers_follow_the_memory_unless_they_are_chosen() {
+        assert_eq!(fitted(64, None, None), (4, 8));
+        assert_eq!(fitted(1024, None, None), (64, 128));
+        assert_eq!(fitted(1 << 20, None, None), (64, 256));
+        assert_eq!(fitted(64, Some(32), None), (32, 32));
+        assert_eq!(fitted(64, None, Some(100)), (4, 100));
+        assert_eq!(fitted(1 << 20, None, Some(10)), (10, 10));
+        assert_eq!(fitted(64, Some(500), Some(600)), (500, 600));
     }
 }

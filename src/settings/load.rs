@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use figment::error::Kind;
 use figment::value::{Dict, Value};
 use figment::{Figment, Profile, providers::Serialized};
+use reql_embedded::memory;
 
 use super::file::SettingsFile;
 use super::{Auth, DEVELOPMENT, Origin, PRODUCTION, Settings, SettingsError, env, rules};
@@ -75,12 +76,13 @@ impl Loaded {
         }
     }
 
-    /// Built-in values give way to related settings that somebody chose.
+    /// Built-in values give way to related settings that somebody chose, and to what the machine has.
     fn follow(&mut self) {
         let built_in = |key| self.origin(key) == Origin::BuiltIn;
         let (level, page, standby) =
             (built_in("log_level"), built_in("limits.page"), built_in("rdb.standby"));
         let (feeds, streams) = (built_in("limits.feeds"), built_in("limits.streams"));
+        let (answer, answers) = (built_in("limits.answer"), built_in("limits.answers"));
         let settings = &mut self.settings;
         if level {
             settings.log_level = Settings::level_for(settings.debug);
@@ -99,6 +101,7 @@ impl Loaded {
         if streams {
             settings.limits.streams = settings.rdb.max_connections / 4;
         }
+        settings.limits.fit(memory::limit().unwrap_or(u64::MAX), !answer, !answers);
     }
 
     fn invalid(&self, key: String, expected: String) -> SettingsError {

@@ -23,7 +23,8 @@
 //! - [`feed`] turns the store's events into the rows of a changefeed.
 //! - [`storage`] keeps documents and indexes in one file: snapshots for readers, one writer that commits in groups.
 //! - [`datum`] is what values are, in memory, packed on disk, as keys and as JSON; [`geo`] is what geometry means.
-//! - [`instance`] is what a server knows of itself, and [`accounts`] who may do what.
+//! - [`instance`] is what a server knows of itself, and [`accounts`] who may do what. [`memory`] is how much of it the
+//!   process may use.
 
 pub mod server;
 
@@ -38,6 +39,7 @@ mod reql;
 pub mod accounts;
 mod credentials;
 pub mod instance;
+pub mod memory;
 
 pub mod eval;
 pub mod feed;

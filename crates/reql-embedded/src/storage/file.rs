@@ -14,15 +14,21 @@ use super::moment::Moment;
 use super::opening::{self, Opened, Purpose};
 use super::private;
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// The name of the file in the data directory.
 pub(super) const FILE_NAME: &str = "reql.redb";
 
-/// How much memory pages take unless somebody says otherwise, in bytes.
-pub(super) const CACHE_BYTES: usize = 64 << 20;
+/// The most memory that pages take unless somebody says otherwise, in bytes.
+const CACHE_BYTES: usize = 64 << 20;
 
 /// How long an operation that needs the database for itself waits for those who read.
 const READS_END: Duration = Duration::from_secs(2);
+
+/// Returns how much memory pages take unless somebody says otherwise, in bytes.
+pub(super) fn cache_bytes() -> usize {
+    memory::eighth(CACHE_BYTES)
+}
 
 /// The open file. It can be closed, and opened anew, under those who use it.
 pub(super) struct File {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::backlog::BACKLOG_BYTES;
 use super::check::{self, Report};
 use super::core::Core;
-use super::file::{CACHE_BYTES, FILE_NAME, File};
+use super::file::{FILE_NAME, File, cache_bytes};
 use super::index::IndexCompiler;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -31,7 +31,7 @@ pub fn check(path: &Path, compiler: Arc<dyn IndexCompiler>) -> Result<Report> {
 }
 
 fn look_at(path: &Path, compiler: Arc<dyn IndexCompiler>, report: &mut Report) -> Result<()> {
-    let (file, was_recovered) = File::look(path, CACHE_BYTES)?;
+    let (file, was_recovered) = File::look(path, cache_bytes())?;
     report.was_recovered = was_recovered;
     check::check_structure(&file, report)?;
     check::check_records(&file, report)?;
@@ -60,7 +60,7 @@ pub fn compact(path: &Path) -> Result<Compacted> {
     let path = file_of(path);
     let size = || fs::metadata(&path).map_or(0, |metadata| metadata.len());
     let before = size();
-    let file = File::open_existing(&path, CACHE_BYTES)?;
+    let file = File::open_existing(&path, cache_bytes())?;
     file.exclusively(|database| database.compact())?;
     file.close();
     Ok(Compacted { before, after: size() })

@@ -12,13 +12,14 @@ use super::build;
 use super::catalog::{Database, Durability, TableConfig, TableEntry, TableMeta};
 use super::codec;
 use super::core::Core;
-use super::file::{CACHE_BYTES, File};
+use super::file::{File, cache_bytes};
 use super::index::IndexCompiler;
 use super::snapshot::View;
 use super::table::Table;
 use super::writer::{SyncJob, Writer};
 use crate::datum::{Datum, pack};
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// Small records by key: users, permissions, the server's id and name.
 pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
@@ -30,17 +31,20 @@ pub struct Options {
     pub path: Option<PathBuf>,
     /// Compiles index functions.
     pub compiler: Arc<dyn IndexCompiler>,
-    /// How much memory to use for pages, in bytes. Default 64 MiB.
+    /// How much memory to use for pages, in bytes. Default 64 MiB, but no more than an eighth of what the
+    /// process may use.
     pub cache_bytes: usize,
     /// How much memory changes may take that wait for listeners, in bytes. Beyond it, the listeners that have
-    /// fallen behind furthest lose theirs. Default 256 MiB.
+    /// fallen behind furthest lose theirs. Default 256 MiB, but no more than an eighth of what the process may
+    /// use.
     pub backlog_bytes: usize,
 }
 
 impl Options {
     /// In memory, with the defaults.
     pub fn new(compiler: Arc<dyn IndexCompiler>) -> Self {
-        Options { path: None, compiler, cache_bytes: CACHE_BYTES, backlog_bytes: BACKLOG_BYTES }
+        let (cache_bytes, backlog_bytes) = (cache_bytes(), memory::eighth(BACKLOG_BYTES));
+        Options { path: None, compiler, cache_bytes, backlog_bytes }
     }
 
     /// Keeps the data in this directory.
