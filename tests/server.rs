@@ -292,8 +292,8 @@ fn a_log_that_nobody_reads_stops_nothing() {
 }
 
 #[test]
-fn sigterm_and_ctrl_c_end_in_exit_code_0() {
-    for signal in ["TERM", "INT"] {
+fn signals_to_stop_end_in_exit_code_0() {
+    for signal in ["TERM", "INT", "HUP"] {
         let running = Running::start(&[]);
         running.signal(signal);
         let (status, log) = running.end();

@@ -5,27 +5,29 @@
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
+use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::TryFutureExt;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
-use tower::{Service, ServiceExt};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::{Service, ServiceExt, service_fn};
 use warp::http::{Request, Response};
 use warp::hyper::body::{Body, Incoming};
 
+use super::connection::{Requests, converse};
 use crate::settings::Limits;
 use crate::shares::{Client, Shares};
 
-/// How long a client may take for the head of a request, counted from when it connects or got its last answer.
+/// The time that a connection may go without a request, and that the head of a request may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait when the process has run out of file descriptors or the like.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -38,8 +40,8 @@ const PING: Duration = Duration::from_secs(30);
 
 /// The bounds on clients' connections, in time and in number.
 pub(super) struct Patience {
-    /// The time that the head of a request may take, counted from when the client connects or got its last
-    /// answer.
+    /// The time that a connection may go without a request, and that the head of a request may take, counted
+    /// from when the client connects or got its last answer.
     pub(super) head: Duration,
     /// The time that a client may leave unread what is written to it.
     pub(super) send: Duration,
@@ -57,14 +59,15 @@ impl Patience {
     }
 }
 
-/// Serves until `stop` is done, then lets running requests finish. Clients that are too slow with a request's
-/// head, or don't read their answers, are disconnected. A client that is one more than allowed is
-/// disconnected at once.
+/// Serves until `shutdown` is done, then gives running requests the time `grace` to finish. Clients that make no
+/// request for too long, are too slow with a request's head, or don't read their answers, are disconnected. A
+/// client that is one more than allowed is disconnected at once.
 pub(super) async fn serve<S, B>(
     listener: TcpListener,
     service: S,
     patience: Patience,
-    stop: impl Future<Output = ()>,
+    shutdown: impl Future<Output = ()>,
+    grace: Duration,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -75,58 +78,59 @@ pub(super) async fn serve<S, B>(
     let mut http = Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new()).header_read_timeout(patience.head);
     http.http2().timer(TokioTimer::new()).keep_alive_interval(PING);
-    let open = GracefulShutdown::new();
+    let (open, stop) = (TaskTracker::new(), CancellationToken::new());
     let mut turned_away = TurnedAway::default();
-    let mut stop = pin!(stop);
+    let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut stop => break,
+            accepted = accept(&listener) => accepted,
+            () = &mut shutdown => break,
         };
-        let (stream, client) = match accepted {
-            Ok((stream, peer)) => (stream, Client::from(peer.ip())),
-            Err(error) if is_clients(&error) => continue,
-            Err(error) => {
-                log::error!("Could not accept a connection: {error}");
-                sleep(ACCEPT_RETRY).await;
-                continue;
-            }
-        };
+        let Some((stream, client)) = accepted else { continue };
         let Ok(share) = patience.connections.take(Some(client)) else {
             turned_away.tell();
             continue;
         };
-        // Hyper's own timeout starts with the first bytes, once it knows which version of HTTP they are.
-        let begun = Arc::new(AtomicBool::new(false));
-        let service = service.clone().map_request({
-            let begun = Arc::clone(&begun);
-            move |mut request: Request<Incoming>| {
-                begun.store(true, Ordering::Relaxed);
-                request.extensions_mut().insert(client);
-                request
-            }
+        let requests = Requests::none();
+        let (service, counted) = (service.clone(), requests.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let going = counted.begin();
+            request.extensions_mut().insert(client);
+            let answer = service.clone().oneshot(request);
+            answer.map_ok(|response| response.map(|body| going.answering(body)))
         });
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(patience.send));
         let stream = TokioIo::new(Box::pin(stream));
-        let connection = http.serve_connection(stream, TowerToHyperService::new(service));
-        let connection = open.watch(connection.into_owned());
-        let head_time = patience.head;
-        tokio::spawn(async move {
+        let connection = http.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
+        let connection = converse(connection, requests, patience.head, stop.clone());
+        open.spawn(async move {
             let _share = share;
-            let mut connection = pin!(connection);
-            let ended = match timeout(head_time, &mut connection).await {
-                Ok(ended) => ended,
-                Err(_) if !begun.load(Ordering::Relaxed) => return,
-                Err(_) => connection.await,
-            };
-            if let Err(error) = ended {
+            if let Err(error) = connection.await {
                 log::debug!("A connection ended early: {error}");
             }
         });
     }
+    log::info!("Stopping: no new connections; running requests have {grace:?}.");
     drop(listener);
-    open.shutdown().await;
+    stop.cancel();
+    open.close();
+    if timeout(grace, open.wait()).await.is_err() {
+        log::warn!("Requests were still running after {grace:?}; they are cut off.");
+    }
+}
+
+/// Waits for the next client. `None` is one that didn't come after all.
+async fn accept(listener: &TcpListener) -> Option<(TcpStream, Client)> {
+    match listener.accept().await {
+        Ok((stream, peer)) => Some((stream, Client::from(peer.ip()))),
+        Err(error) if is_clients(&error) => None,
+        Err(error) => {
+            log::error!("Could not accept a connection: {error}");
+            sleep(ACCEPT_RETRY).await;
+            None
+        }
+    }
 }
 
 /// The clients that were turned away, which are logged now and then rather than one by one.
@@ -160,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    async fn answer(patience: Duration, thinks: Duration, sent: &str) -> String {
+    async fn answer(patience: Duration, thinks: Duration, sent: &[u8]) -> Vec<u8> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let routes = warp::any().then(move || async move {
@@ -168,12 +172,13 @@ mod tests {
             "here"
         });
         let patience = Patience { head: patience, ..Patience::new(&Limits::default(), None) };
-        let serving = serve(listener, warp::service(routes), patience, std::future::pending());
+        let serving =
+            serve(listener, warp::service(routes), patience, std::future::pending(), Duration::ZERO);
         let client = async {
             let mut client = TcpStream::connect(addr).await.unwrap();
-            client.write_all(sent.as_bytes()).await.unwrap();
-            let mut answer = String::new();
-            client.read_to_string(&mut answer).await.unwrap();
+            client.write_all(sent).await.unwrap();
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.unwrap();
             answer
         };
         tokio::select! {
@@ -185,14 +190,28 @@ mod tests {
     #[tokio::test]
     async fn clients_that_send_no_request_are_disconnected() {
         for sent in ["", "PRI * HT", "GET / HTTP/1.1\r\nHost: t\r\nX-"] {
-            assert_eq!(answer(Duration::from_millis(50), Duration::ZERO, sent).await, "", "{sent:?}");
+            let answer = answer(Duration::from_millis(50), Duration::ZERO, sent.as_bytes()).await;
+            assert!(answer.is_empty(), "{sent:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn clients_that_have_had_their_answers_are_disconnected() {
+        const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+        // `GET / HTTP/2` of `t`, out of the static table (RFC 7541, appendix A).
+        const REQUEST: &[u8] = &[0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, b't'];
+        let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", SETTINGS].concat();
+        for sent in [preface.clone(), [&preface[..], REQUEST].concat()] {
+            let answered = answer(Duration::from_millis(50), Duration::from_millis(200), &sent).await;
+            let is_here = answered.windows(4).any(|bytes| bytes == b"here");
+            assert_eq!(is_here, sent.len() > preface.len(), "a request is answered first");
         }
     }
 
     #[tokio::test]
     async fn answers_may_take_longer() {
         let patience = Duration::from_millis(100);
-        let answer = answer(patience, patience * 2, "GET / HTTP/1.1\r\nHost: t\r\n\r\n").await;
-        assert!(answer.ends_with("here"), "{answer:?}");
+        let answer = answer(patience, patience * 2, b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").await;
+        assert!(answer.ends_with(b"here"), "{}", String::from_utf8_lossy(&answer));
     }
 }

@@ -1,0 +1,147 @@
+//! A client's connection: which requests go on on it, and when it ends.
+
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper_util::server::graceful::GracefulConnection;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use warp::hyper::body::{Body, Frame, SizeHint};
+
+/// The time that a connection on which nothing goes on has to end in good form, once it is to.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The requests that go on on a connection. It is cheap to clone, and clones count together.
+#[derive(Clone)]
+pub(super) struct Requests(Arc<Mutex<Count>>);
+
+struct Count {
+    going: usize,
+    /// The time of the last change.
+    since: Instant,
+}
+
+/// A request that goes on until this is dropped.
+pub(super) struct Going(Requests);
+
+/// The body of an answer, whose request goes on until it is dropped.
+pub(super) struct Answering<B> {
+    body: Pin<Box<B>>,
+    _going: Going,
+}
+
+/// Has a connection serve its requests until it ends by itself, nothing has gone on on it for `idle`, or
+/// `stop` is asked for. A request that goes on then is finished.
+pub(super) async fn converse<C: GracefulConnection>(
+    connection: C,
+    requests: Requests,
+    idle: Duration,
+    stop: CancellationToken,
+) -> Result<(), C::Error> {
+    let mut connection = pin!(connection);
+    let end = async {
+        tokio::select! {
+            () = requests.idle_for(idle) => {}
+            () = stop.cancelled() => {}
+        }
+    };
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = end => connection.as_mut().graceful_shutdown(),
+    }
+    tokio::select! {
+        ended = connection => ended,
+        () = requests.idle_for(FAREWELL) => Ok(()),
+    }
+}
+
+impl Requests {
+    /// None so far.
+    pub(super) fn none() -> Self {
+        Requests(Arc::new(Mutex::new(Count { going: 0, since: Instant::now() })))
+    }
+
+    /// One more, until what is returned is dropped.
+    pub(super) fn begin(&self) -> Going {
+        let mut count = self.count();
+        *count = Count { going: count.going + 1, since: Instant::now() };
+        Going(self.clone())
+    }
+
+    /// Waits until none has gone on for this long. Up to twice that time may pass.
+    async fn idle_for(&self, time: Duration) {
+        loop {
+            let Count { going, since } = *self.count();
+            let idle = if going == 0 { since.elapsed() } else { Duration::ZERO };
+            if idle >= time {
+                return;
+            }
+            sleep(time - idle).await;
+        }
+    }
+
+    fn count(&self) -> MutexGuard<'_, Count> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Going {
+    /// Goes on until the body of its answer has been sent, or is given up.
+    pub(super) fn answering<B>(self, body: B) -> Answering<B> {
+        Answering { body: Box::pin(body), _going: self }
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        let mut count = self.0.count();
+        *count = Count { going: count.going.saturating_sub(1), since: Instant::now() };
+    }
+}
+
+impl<B: Body> Body for Answering<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.body.as_mut().poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_when_nothing_has_gone_on_for_long() {
+        let (requests, start) = (Requests::none(), Instant::now());
+        let (one, other) = (requests.begin(), requests.begin());
+        let user = async {
+            sleep(TIME * 3).await;
+            drop(one);
+            sleep(TIME * 3).await;
+            drop(other);
+            sleep(TIME / 2).await;
+            drop(requests.begin());
+        };
+        tokio::join!(user, requests.idle_for(TIME));
+        let waited = start.elapsed() - TIME * 6 - TIME / 2;
+        assert!((TIME..=TIME * 2).contains(&waited), "{waited:?}");
+        requests.idle_for(TIME).await;
+    }
+}
