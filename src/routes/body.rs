@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use warp::{Buf, Filter, Rejection};
 
 use super::paced::TooSlow;
+use super::strict;
 use crate::error::Error;
 
 /// How much of a body that is too long is still read, so that the client gets to see the answer.
@@ -39,9 +40,6 @@ async fn collect<B: Buf>(
     if length > limit { Err(Error::BodyTooLarge { limit }) } else { Ok(body) }
 }
 
-/// The number of levels to which arrays and objects may be nested. An answer has a few more levels around the
-/// document, and its readers, this service among them, are likely to stop at 128.
-pub(super) const DEPTH_MAX: usize = 100;
 /// The key that marks an object as one of ReQL's own types, which is a value and not a bag of fields.
 pub(super) const PSEUDO_TYPE: &str = "$reql_type$";
 
@@ -66,59 +64,16 @@ pub(super) fn broken(error: warp::Error) -> Error {
 
 /// Reads JSON.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    check_depth(body)?;
-    check_names(body)?;
-    serde_json::from_slice(body).map_err(|error| {
-        if error.is_data() {
-            return Error::BadRequest(format!("The body is not what is expected here: {}.", reason(&error)));
+    let value = strict::read(body).map_err(|error| {
+        let reason = reason(&error);
+        match error.is_data() {
+            true => Error::BadRequest(format!("The body can't be taken: {reason}.")),
+            false => Error::BadJson { line: error.line(), column: error.column(), reason },
         }
-        Error::BadJson { line: error.line(), column: error.column(), reason: reason(&error) }
+    })?;
+    serde_json::from_value(value).map_err(|error| {
+        Error::BadRequest(format!("The body is not what is expected here: {}.", reason(&error)))
     })
-}
-
-/// Refuses what is nested too deeply, before anything is read that could be.
-fn check_depth(body: &[u8]) -> Result<(), Error> {
-    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
-    for byte in body {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'[' | b'{' if !quoted => depth += 1,
-            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > DEPTH_MAX {
-            let reason = format!("The body has arrays and objects nested more than {DEPTH_MAX} deep.");
-            return Err(Error::BadRequest(reason));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses names of fields that hold a NUL: the database would silently cut them there.
-fn check_names(body: &[u8]) -> Result<(), Error> {
-    const NUL: &[u8] = br"\u0000";
-    // Text may hold it, names hardly ever do, and nothing else can be the reason to look closer.
-    if !body.windows(NUL.len()).any(|bytes| bytes == NUL) {
-        return Ok(());
-    }
-    match serde_json::from_slice::<Value>(body) {
-        Ok(value) if has_cut_name(&value) => Err(Error::BadRequest(
-            "The name of a field holds a NUL character, which can't be stored.".to_owned(),
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn has_cut_name(value: &Value) -> bool {
-    match value {
-        Value::Array(items) => items.iter().any(has_cut_name),
-        Value::Object(fields) => {
-            fields.iter().any(|(name, value)| name.contains('\0') || has_cut_name(value))
-        }
-        _ => false,
-    }
 }
 
 /// What is wrong, without the place, which has fields of its own.
@@ -134,15 +89,8 @@ fn reason(error: &serde_json::Error) -> String {
 mod tests {
     use serde_json::Value;
 
+    use super::super::strict::DEPTH_MAX;
     use super::*;
-
-    #[test]
-    fn names_that_would_be_cut_are_refused() {
-        let refused = |body: &[u8]| matches!(parse::<Value>(body), Err(Error::BadRequest(_)));
-        assert!(refused(br#"{"a\u0000b": 1}"#));
-        assert!(refused(br#"[{"a": {"\u0000": 1}}]"#));
-        assert!(!refused(br#"{"a": "x\u0000y", "b\\u0000": 2}"#));
-    }
 
     #[test]
     fn depth_is_bounded() {

@@ -32,6 +32,7 @@ mod recent;
 mod scale;
 mod schema;
 mod service;
+mod strict;
 mod tables;
 
 use std::convert::Infallible;
