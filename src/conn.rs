@@ -115,9 +115,14 @@ impl Conn {
         Ok(self)
     }
 
-    /// The name of the database user whose account is used; `None` if it is the service's own account.
+    /// The credentials of the database user whose account is used; `None` if it is the service's own account.
+    pub(crate) fn credentials(&self) -> Option<&Credentials> {
+        self.who.as_ref()
+    }
+
+    /// The name of that user.
     pub(crate) fn user(&self) -> Option<&str> {
-        self.who.as_ref().map(Credentials::user)
+        self.credentials().map(Credentials::user)
     }
 
     /// The first row of a query's result, or the whole of it if it is a single value; `None` if it is empty or null.

@@ -14,7 +14,7 @@ use warp::reply::{Reply, Response};
 
 pub use code::Code;
 use database::Class;
-pub(crate) use problem::{Answered, Problem};
+pub(crate) use problem::{Answered, Problem, size};
 pub use rejection::recover;
 
 /// Everything that can go wrong with a request.
@@ -90,11 +90,13 @@ pub enum Error {
         /// The number of requests that may be answered at once.
         limit: usize,
     },
-    /// This client has as many requests, live queries or streamed answers going on as one client may.
+    /// This client, or this user of the database, has as much going on as one may.
     ShareUsedUp {
-        /// The number of them that one client may have.
-        limit: usize,
+        /// The most that one may have, such as `512 requests`.
+        limit: String,
     },
+    /// Too many wrong passwords came from this client. The next one may come after this time.
+    TooManyGuesses(Duration),
     /// The body paused for this long, or came too slowly on average.
     BodyTooSlow(Duration),
     /// The answer would be longer than allowed.
@@ -196,14 +198,6 @@ impl Error {
         }
     }
 
-    /// The same for a request whose whole question is whether the database can be used.
-    pub(crate) fn into_unavailable(self) -> Self {
-        match self {
-            Error::Exhausted(_) => self,
-            other => Error::Unreachable(other.to_string()),
-        }
-    }
-
     /// What it says does not exist.
     pub(crate) fn missing(&self) -> Option<Missing> {
         match self {
@@ -251,6 +245,7 @@ impl Error {
             Error::HeadersTooLarge { .. } => Code::HeadersTooLarge,
             Error::TooManyRequests { .. } => Code::TooManyRequests,
             Error::ShareUsedUp { .. } => Code::ShareUsedUp,
+            Error::TooManyGuesses(_) => Code::TooManyGuesses,
             Error::BodyTooSlow(_) => Code::BodyTooSlow,
             Error::AnswerTooLarge { .. } => Code::AnswerTooLarge,
             Error::ForeignOrigin => Code::ForeignOrigin,

@@ -1,6 +1,8 @@
-//! Fair shares: one client may hold only a part of what there is a bounded number of.
+//! Fair shares: one client, and one user of the database, may hold only a part of what there is a bounded number
+//! of.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,6 +25,28 @@ impl From<IpAddr> for Client {
     }
 }
 
+/// Whoever asks for a share: the address of the client, and the database user that it has proved to be, as far
+/// as they are known.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Holder {
+    client: Option<Client>,
+    user: Option<Arc<str>>,
+}
+
+/// One of the two that bound a holder.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Name {
+    Client(Client),
+    User(Arc<str>),
+}
+
+/// The percentages of all that one client, and one user, may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Percent {
+    pub(crate) client: u8,
+    pub(crate) user: u8,
+}
+
 /// A count of something that there is a bounded number of. It is cheap to clone, and clones count together.
 #[derive(Debug, Clone)]
 pub(crate) struct Shares(Arc<Counted>);
@@ -30,21 +54,22 @@ pub(crate) struct Shares(Arc<Counted>);
 #[derive(Debug)]
 struct Counted {
     total: usize,
-    each: usize,
+    per_client: usize,
+    per_user: usize,
     held: Mutex<Held>,
 }
 
 #[derive(Debug, Default)]
 struct Held {
     total: usize,
-    by: HashMap<Client, usize>,
+    by: HashMap<Name, usize>,
 }
 
 /// A part of what is counted, which is given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
     of: Shares,
-    client: Option<Client>,
+    holder: Holder,
     count: usize,
 }
 
@@ -53,37 +78,57 @@ pub(crate) struct Share {
 pub(crate) enum Taken {
     /// All are held, by any clients. Holds the number of all.
     All(usize),
-    /// This client holds as many as one client may. Holds that number.
+    /// This client or user holds as many as one may. Holds that number.
     Share(usize),
 }
 
+impl Holder {
+    /// Adds the database user that the client has proved to be.
+    pub(crate) fn with_user(self, user: Option<&str>) -> Self {
+        Holder { user: user.map(Arc::from), ..self }
+    }
+
+    fn names(&self) -> impl Iterator<Item = Name> + use<> {
+        let (client, user) = (self.client.map(Name::Client), self.user.clone().map(Name::User));
+        client.into_iter().chain(user)
+    }
+}
+
+impl From<Option<Client>> for Holder {
+    fn from(client: Option<Client>) -> Self {
+        Holder { client, user: None }
+    }
+}
+
 impl Taken {
-    /// Returns the error of a request that gets none, which `all` makes of the number of all there are.
-    pub(crate) fn error(self, all: impl FnOnce(usize) -> Error) -> Error {
+    /// Returns the error of a request that gets none. `all` makes it of the number of all there are, and
+    /// `things` is what they are.
+    pub(crate) fn error(self, things: &str, all: impl FnOnce(usize) -> Error) -> Error {
         match self {
             Taken::All(limit) => all(limit),
-            Taken::Share(limit) => Error::ShareUsedUp { limit },
+            Taken::Share(limit) => Error::ShareUsedUp { limit: format!("{limit} {things}") },
         }
     }
 }
 
 impl Shares {
-    /// Counts up to `total`, of which one client may hold `percent`, but always one.
-    pub(crate) fn new(total: usize, percent: u8) -> Self {
-        let each = (total as u128 * u128::from(percent) / 100) as usize;
-        Shares(Arc::new(Counted { total, each: each.max(1), held: Mutex::default() }))
+    /// Counts up to `total`, of which one client and one user may hold these parts, but always one.
+    pub(crate) fn new(total: usize, percent: Percent) -> Self {
+        let part = |percent| ((total as u128 * u128::from(percent) / 100) as usize).max(1);
+        let (per_client, per_user) = (part(percent.client), part(percent.user));
+        Shares(Arc::new(Counted { total, per_client, per_user, held: Mutex::default() }))
     }
 
-    /// Takes one. A client that isn't known is bounded by the total alone.
-    pub(crate) fn take(&self, client: Option<Client>) -> Result<Share, Taken> {
-        let mut share = Share { of: self.clone(), client, count: 0 };
+    /// Takes one. A holder of whom nothing is known is bounded by the total alone.
+    pub(crate) fn take(&self, holder: impl Into<Holder>) -> Result<Share, Taken> {
+        let mut share = self.nothing(holder);
         share.grow(1)?;
         Ok(share)
     }
 
     /// Returns a share of nothing yet, which may grow.
-    pub(crate) fn nothing(&self, client: Option<Client>) -> Share {
-        Share { of: self.clone(), client, count: 0 }
+    pub(crate) fn nothing(&self, holder: impl Into<Holder>) -> Share {
+        Share { of: self.clone(), holder: holder.into(), count: 0 }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -91,20 +136,31 @@ impl Shares {
     }
 }
 
+impl Counted {
+    fn bound(&self, name: &Name) -> usize {
+        match name {
+            Name::Client(_) => self.per_client,
+            Name::User(_) => self.per_user,
+        }
+    }
+}
+
 impl Share {
     /// Takes `more` of them; if fewer are left, takes none.
     pub(crate) fn grow(&mut self, more: usize) -> Result<(), Taken> {
-        let Counted { total, each, .. } = *self.of.0;
+        let counted = &*self.of.0;
         let mut held = self.of.held();
-        if more > total.saturating_sub(held.total) {
-            return Err(Taken::All(total));
+        if more > counted.total.saturating_sub(held.total) {
+            return Err(Taken::All(counted.total));
         }
-        if let Some(client) = self.client {
-            let own = held.by.get(&client).copied().unwrap_or_default();
-            if more > each.saturating_sub(own) {
-                return Err(Taken::Share(each));
+        for name in self.holder.names() {
+            let (bound, own) = (counted.bound(&name), held.by.get(&name).copied().unwrap_or_default());
+            if more > bound.saturating_sub(own) {
+                return Err(Taken::Share(bound));
             }
-            held.by.insert(client, own + more);
+        }
+        for name in self.holder.names() {
+            *held.by.entry(name).or_default() += more;
         }
         held.total += more;
         drop(held);
@@ -117,13 +173,13 @@ impl Drop for Share {
     fn drop(&mut self) {
         let mut held = self.of.held();
         held.total -= self.count;
-        if let Some(client) = self.client
-            && let Some(own) = held.by.get_mut(&client)
-        {
-            *own -= self.count;
-            // The map holds only who holds something, so it can't outgrow the total.
-            if *own == 0 {
-                held.by.remove(&client);
+        for name in self.holder.names() {
+            if let Entry::Occupied(mut own) = held.by.entry(name) {
+                *own.get_mut() -= self.count;
+                // The map holds only who holds something, so it can't outgrow the total.
+                if *own.get() == 0 {
+                    own.remove();
+                }
             }
         }
     }
@@ -137,9 +193,14 @@ mod tests {
         Some(address.parse::<IpAddr>().unwrap().into())
     }
 
+    /// Users are bounded by the total alone.
+    fn part(client: u8) -> Percent {
+        Percent { client, user: 100 }
+    }
+
     #[test]
     fn one_client_leaves_others_their_part() {
-        let shares = Shares::new(4, 50);
+        let shares = Shares::new(4, part(50));
         let one: Vec<_> = (0..2).map(|_| shares.take(client("10.0.0.1")).unwrap()).collect();
         assert_eq!(shares.take(client("10.0.0.1")).unwrap_err(), Taken::Share(2));
         let other = shares.take(client("10.0.0.2")).unwrap();
@@ -152,17 +213,17 @@ mod tests {
 
     #[test]
     fn everybody_may_hold_one() {
-        let shares = Shares::new(3, 1);
+        let shares = Shares::new(3, part(1));
         let first = shares.take(client("::1")).unwrap();
         assert_eq!(shares.take(client("::1")).unwrap_err(), Taken::Share(1));
         drop(first);
         assert!(shares.take(client("::1")).is_ok());
-        assert_eq!(Shares::new(0, 50).take(None).unwrap_err(), Taken::All(0));
+        assert_eq!(Shares::new(0, part(50)).take(None).unwrap_err(), Taken::All(0));
     }
 
     #[test]
     fn shares_grow_as_far_as_they_may() {
-        let shares = Shares::new(10, 60);
+        let shares = Shares::new(10, part(60));
         let mut share = shares.nothing(client("10.0.0.1"));
         share.grow(4).unwrap();
         assert_eq!(share.grow(3).unwrap_err(), Taken::Share(6));
@@ -170,6 +231,23 @@ mod tests {
         assert_eq!(shares.nothing(None).grow(5).unwrap_err(), Taken::All(10));
         drop(share);
         assert_eq!(shares.held().total, 0);
+        assert!(shares.held().by.is_empty());
+    }
+
+    #[test]
+    fn a_user_of_many_addresses_leaves_others_their_part() {
+        let shares = Shares::new(10, Percent { client: 50, user: 20 });
+        let holder = |address, user| Holder::from(client(address)).with_user(user);
+        let one = shares.take(holder("10.0.0.1", Some("bob"))).unwrap();
+        let other = shares.take(holder("10.0.0.2", Some("bob"))).unwrap();
+        assert_eq!(shares.take(holder("10.0.0.3", Some("bob"))).unwrap_err(), Taken::Share(2));
+        // The same address has room for others.
+        let another: Vec<_> =
+            ["a", "b", "c", "d"].map(|user| shares.take(holder("10.0.0.1", Some(user)))).into();
+        assert!(another.iter().all(Result::is_ok));
+        assert_eq!(shares.take(holder("10.0.0.1", Some("e"))).unwrap_err(), Taken::Share(5));
+        assert_eq!(shares.held().total, 6, "what was refused holds nothing");
+        drop((one, other, another));
         assert!(shares.held().by.is_empty());
     }
 

@@ -93,8 +93,10 @@ codes! {
     PreconditionRequired = "precondition-required", PRECONDITION_REQUIRED;
     /// Too many requests are being answered.
     TooManyRequests = "too-many-requests", TOO_MANY_REQUESTS;
-    /// This client holds as much as one client may.
+    /// This client, or this user, holds as much as one may.
     ShareUsedUp = "share-used-up", TOO_MANY_REQUESTS;
+    /// Too many wrong passwords came from this client.
+    TooManyGuesses = "too-many-guesses", TOO_MANY_REQUESTS;
     /// The headers are too long.
     HeadersTooLarge = "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE;
     /// Something went wrong inside the service.

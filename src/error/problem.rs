@@ -179,17 +179,18 @@ fn detail(error: &Error) -> String {
         Error::KeyReused => "Another request had this `Idempotency-Key`.".to_owned(),
         Error::PreconditionRequired => "This needs a condition: `If-Match` or `If-None-Match`.".to_owned(),
         Error::PreconditionFailed => "The document is not in the state that the request asks for.".to_owned(),
-        Error::BodyTooLarge { limit } => format!("The body is longer than {limit} bytes."),
-        Error::UriTooLong { limit } => format!("The URL is longer than {limit} bytes."),
-        Error::HeadersTooLarge { limit } => format!("The headers are longer than {limit} bytes."),
+        Error::BodyTooLarge { limit } => format!("The body is longer than {}.", size(*limit)),
+        Error::UriTooLong { limit } => format!("The URL is longer than {}.", size(*limit)),
+        Error::HeadersTooLarge { limit } => format!("The headers are longer than {}.", size(*limit)),
         Error::TooManyRequests { limit } => format!("{limit} requests are being answered already."),
-        Error::ShareUsedUp { limit } => {
-            format!("One client may have {limit} of these at once, and this one has.")
+        Error::ShareUsedUp { limit } => format!("One client may have {limit} at once, and this one has."),
+        Error::TooManyGuesses(wait) => {
+            format!("Too many wrong passwords came from this client; wait {}.", seconds(up(*wait)))
         }
         Error::BodyTooSlow(pause) => {
             format!("The body paused for {}, or arrived too slowly on average.", seconds(*pause))
         }
-        Error::AnswerTooLarge { limit } => format!("The answer would be longer than {limit} bytes."),
+        Error::AnswerTooLarge { limit } => format!("The answer would be longer than {}.", size(*limit)),
         Error::ForeignOrigin => "Pages of this origin may not use the service.".to_owned(),
         Error::ForeignHost => "The request is for another host.".to_owned(),
         Error::RequestTimeout(limit) => format!("The request took longer than {}.", seconds(*limit)),
@@ -202,7 +203,7 @@ fn detail(error: &Error) -> String {
         }
         Error::TooManyFeeds(limit) => format!("All {limit} live queries that there may be are taken."),
         Error::TooMuchToAnswer(limit) => {
-            format!("The answers that others read take all {limit} bytes that there may be.")
+            format!("The answers that others read take all of the {} that there may be.", size(*limit))
         }
         Error::TooManyStreams(limit) => format!("All {limit} streamed answers that there may be are taken."),
         Error::ConnectTimeout(limit) => {
@@ -292,6 +293,7 @@ fn header(error: &Error) -> Option<(HeaderName, HeaderValue)> {
         Error::UnsupportedEncoding => return Some((ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
         Error::Unauthorized(_) => return Some((WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE))),
         Error::KeyInUse => HeaderValue::from_static("1"),
+        Error::TooManyGuesses(wait) => HeaderValue::from(up(*wait).as_secs()),
         _ if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&error.status()) => {
             HeaderValue::from_static("1")
         }
@@ -300,6 +302,20 @@ fn header(error: &Error) -> Option<(HeaderName, HeaderValue)> {
     Some((RETRY_AFTER, value))
 }
 
+/// Rounds up to whole seconds.
+fn up(duration: Duration) -> Duration {
+    Duration::from_secs(duration.as_secs() + u64::from(duration.subsec_nanos() > 0))
+}
+
 fn seconds(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
+}
+
+/// A number of bytes, in the largest unit that divides it.
+pub(crate) fn size(bytes: u64) -> String {
+    match bytes {
+        1.. if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
+        1.. if bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
+        _ => format!("{bytes} bytes"),
+    }
 }

@@ -68,8 +68,8 @@ impl Grouping {
     }
 
     /// Makes it leave out rows that are no documents, see [`Listing::guard`].
-    pub(crate) fn guard(&mut self) {
-        self.listing.guard();
+    pub(crate) fn guard(&mut self) -> bool {
+        self.listing.guard()
     }
 
     /// A query for all groups, in the order of their values, if these are the table's indexes.

@@ -115,9 +115,10 @@ impl Listing {
     /// This service writes only documents that can be read. But another client of the database may have
     /// stored a row that is itself a time or a geometry, which has no fields that could be asked for, or a
     /// row that is nested too deeply to be read in an answer. With either, the list would fail for everybody.
-    /// Looking at each row costs time, so a list is first read without the guard.
-    pub(crate) fn guard(&mut self) {
-        self.guarded = true;
+    /// Looking at each row costs time, so a list is first read without the guard. Returns `false` if there is one
+    /// already.
+    pub(crate) fn guard(&mut self) -> bool {
+        !std::mem::replace(&mut self.guarded, true)
     }
 
     pub(crate) fn is_guarded(&self) -> bool {

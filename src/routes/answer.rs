@@ -3,8 +3,8 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, TryFutureExt};
 use serde::Serialize;
 use warp::Reply;
 use warp::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
@@ -13,20 +13,8 @@ use warp::reply::Response;
 use warp::{Filter, Rejection, reject};
 
 use super::call::JSON;
-use crate::conn::{Clock, Conn};
+use crate::conn::Clock;
 use crate::error::Error;
-
-/// Runs a handler once the database has accepted the credentials of whoever asks, if credentials count. A
-/// handler may know things without asking the database, such as what it was told a while ago, and those are
-/// not for everybody.
-pub(super) fn admitted<H, F, R>(conn: Conn, handler: H) -> BoxFuture<'static, Response>
-where
-    H: FnOnce(Conn) -> F + Send + 'static,
-    F: Future<Output = Result<R, Error>> + Send + 'static,
-    R: Reply + 'static,
-{
-    answer(conn.clock(), conn.admitted().and_then(handler))
-}
 
 /// Runs a handler: its outcome, or its panic, becomes the response, which carries the connection's clock.
 ///

@@ -8,9 +8,10 @@ use warp::http::{HeaderMap, Method};
 
 use super::App;
 use super::head::{Head, head};
+use crate::conn::Conn;
 use crate::error::Error;
 use crate::query::Parameters;
-use crate::shares::Client;
+use crate::shares::Holder;
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// The type of ordinary answers.
@@ -39,9 +40,9 @@ impl Call {
         self.head.headers()
     }
 
-    /// Whom the request comes from, if that is known.
-    pub(super) fn client(&self) -> Option<Client> {
-        self.head.client()
+    /// Who asks, and holds a share of what is bounded. The connection tells which user that is.
+    pub(super) fn holder(&self, conn: &Conn) -> Holder {
+        Holder::from(self.head.client()).with_user(conn.user())
     }
 
     pub(super) fn parameters(&self) -> Result<Parameters, Error> {

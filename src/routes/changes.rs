@@ -19,9 +19,9 @@ use warp::reply::Response;
 use warp::{Filter, Rejection, reject};
 
 use super::App;
+use super::admission::{Admission, Unproven, conn};
 use super::answer::{answer, only, read};
 use super::call::{Call, NDJSON, call, favourite};
-use super::credentials::conn;
 use super::head::{Head, head};
 use super::indexes::{self, Index};
 use super::paths::{id, table_name};
@@ -42,12 +42,13 @@ pub(super) fn live(app: &App) -> BoxedFilter<(Response,)> {
 
     let path = || warp::path!("tables" / String / "docs");
     let list = path().and(read()).and(call(app)).and(conn());
-    let list = list.then(|table, call, conn: Conn| answer(conn.clock(), list_or_failure(table, call, conn)));
+    let list =
+        list.then(|table, call, conn: Unproven| answer(conn.clock(), list_or_failure(table, call, conn)));
 
     let path = || warp::path!("tables" / String / "docs" / String);
     let one = path().and(read()).and(call(app)).and(conn());
-    let one =
-        one.then(|table, id, call, conn: Conn| answer(conn.clock(), one_or_failure(table, id, call, conn)));
+    let one = one
+        .then(|table, id, call, conn: Unproven| answer(conn.clock(), one_or_failure(table, id, call, conn)));
 
     asked_for().and(list.or(one).unify()).boxed()
 }
@@ -56,7 +57,8 @@ pub(super) fn live(app: &App) -> BoxedFilter<(Response,)> {
 pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
     let path = || warp::path!("tables" / String / "changes");
     let list = path().and(read()).and(call(app)).and(conn(app));
-    let list = list.then(|table, call, conn: Conn| answer(conn.clock(), list_or_failure(table, call, conn)));
+    let list =
+        list.then(|table, call, conn: Unproven| answer(conn.clock(), list_or_failure(table, call, conn)));
     let other = path().and(only("GET, HEAD")).map(|_: String, response| response);
     list.or(other).unify().boxed()
 }
@@ -70,14 +72,16 @@ fn asked_for() -> impl Filter<Extract = (), Error = Rejection> + Copy {
 }
 
 /// `GET /tables/{t}/docs`, `GET /tables/{t}/changes`
-async fn list_or_failure(table: String, call: Call, conn: Conn) -> Result<Response, Error> {
-    let outcome = conn.admitted().and_then(|conn| follow_list(table, &call, conn)).await;
+async fn list_or_failure(table: String, call: Call, conn: Unproven) -> Result<Response, Error> {
+    let follow = async |(conn, _admission): (Conn, Admission)| follow_list(table, &call, conn).await;
+    let outcome = conn.admitted().and_then(follow).await;
     told_to(&call, outcome)
 }
 
 /// `GET /tables/{t}/docs/{id}`
-async fn one_or_failure(table: String, id: String, call: Call, conn: Conn) -> Result<Response, Error> {
-    let outcome = conn.admitted().and_then(|conn| follow_one(table, id, &call, conn)).await;
+async fn one_or_failure(table: String, id: String, call: Call, conn: Unproven) -> Result<Response, Error> {
+    let follow = async |(conn, _admission): (Conn, Admission)| follow_one(table, id, &call, conn).await;
+    let outcome = conn.admitted().and_then(follow).await;
     told_to(&call, outcome)
 }
 
@@ -142,7 +146,7 @@ async fn follow(
         return Ok(stream::head());
     }
     let app = &call.app;
-    let permit = app.feed(call.client())?;
+    let permit = app.feed(call.holder(&conn))?;
     let returns = returns(call);
     let options = Options::new()
         // Whoever returns has missed changes: only what is there now makes up for them.

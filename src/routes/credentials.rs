@@ -1,33 +1,15 @@
-//! Whose account a request uses: with `auth = "database"` that of its credentials, else the service's own.
+//! The credentials that a request brings, as HTTP Basic has them.
 
 use headers::HeaderMapExt;
 use headers::authorization::{Authorization, Basic};
 use warp::http::HeaderMap;
-use warp::{Filter, Rejection, reject};
 
-use super::App;
-use super::head::{Head, head};
-use crate::conn::Conn;
 use crate::database::Credentials;
 use crate::error::{Credential, Error};
-use crate::settings::Auth;
 
 /// The longest name of a user, in bytes. A handshake that is longer than 2 KiB as a whole ends before the database could
 /// say that it knows no such user.
 const USER_MAX: usize = 256;
-
-/// Extracts the request's connection, on behalf of whoever asks.
-pub(super) fn conn(app: &App) -> impl Filter<Extract = (Conn,), Error = Rejection> + Clone + use<> {
-    let app = app.clone();
-    head().and_then(move |head: Head| {
-        let database = app.database().clone();
-        let conn = match app.settings().auth {
-            Auth::None => Ok(Conn::new(database)),
-            Auth::Database => credentials(head.headers()).map(|who| Conn::with_credentials(database, who)),
-        };
-        std::future::ready(conn.map_err(reject::custom))
-    })
-}
 
 /// The user and password of HTTP Basic (RFC 7617).
 pub(super) fn credentials(headers: &HeaderMap) -> Result<Credentials, Error> {

@@ -13,11 +13,11 @@ use warp::http::header::{HeaderMap, HeaderName};
 use warp::reply::Response;
 
 use super::App;
-use super::answer::{admitted, at, empty, json_text, only, read, with_header};
+use super::admission::{Unproven, admitted, conn};
+use super::answer::{at, empty, json_text, only, read, with_header};
 use super::body::{self, body};
 use super::bulk::{self, Chunks, Documents, chunks};
 use super::call::{Call, JSON, NDJSON, call};
-use super::credentials::conn;
 use super::etag::{Conditions, tag, tagged};
 use super::idempotency::{self, Keyed, Plan};
 use super::paths::{id, segment, table_name};
@@ -43,18 +43,19 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
 
     let path = || warp::path!("tables" / String / "docs");
     let list = path().and(read()).and(call(app)).and(conn());
-    let list = list.then(|table, call, conn: Conn| admitted(conn, move |conn| list::list(table, call, conn)));
+    let list =
+        list.then(|table, call, conn: Unproven| admitted(conn, move |conn| list::list(table, call, conn)));
     let create = path().and(warp::post()).and(chunks()).and(call(app)).and(conn());
-    let create = create.then(|table, body, call, conn: Conn| {
+    let create = create.then(|table, body, call, conn: Unproven| {
         admitted(conn, move |conn| create_any(table, body, call, conn))
     });
     let patch = path().and(warp::patch()).and(body(one)).and(call(app)).and(conn());
-    let patch = patch.then(|table, body, call, conn: Conn| {
+    let patch = patch.then(|table, body, call, conn: Unproven| {
         admitted(conn, move |conn| many::patch(table, body, call, conn))
     });
     let delete = path().and(warp::delete()).and(call(app)).and(conn());
-    let delete =
-        delete.then(|table, call, conn: Conn| admitted(conn, move |conn| many::delete(table, call, conn)));
+    let delete = delete
+        .then(|table, call, conn: Unproven| admitted(conn, move |conn| many::delete(table, call, conn)));
     let other = path().and(only("GET, HEAD, POST, PATCH, DELETE")).map(|_: String, response| response);
     let all = list.or(create).unify().or(patch).unify().or(delete).unify().or(other).unify().boxed();
 
@@ -67,19 +68,20 @@ fn one_document(app: &App) -> BoxedFilter<(Response,)> {
     let path = || warp::path!("tables" / String / "docs" / String);
 
     let get = path().and(read()).and(call(app)).and(conn());
-    let get =
-        get.then(|table, id, call, conn: Conn| admitted(conn, move |conn| get_one(table, id, call, conn)));
+    let get = get
+        .then(|table, id, call, conn: Unproven| admitted(conn, move |conn| get_one(table, id, call, conn)));
     let put = path().and(warp::put()).and(body()).and(call(app)).and(conn());
-    let put = put.then(|table, id, body, call, conn: Conn| {
+    let put = put.then(|table, id, body, call, conn: Unproven| {
         admitted(conn, move |conn| put_one(table, id, body, call, conn))
     });
     let patch = path().and(warp::patch()).and(body()).and(call(app)).and(conn());
-    let patch = patch.then(|table, id, body, call, conn: Conn| {
+    let patch = patch.then(|table, id, body, call, conn: Unproven| {
         admitted(conn, move |conn| patch_one(table, id, body, call, conn))
     });
     let delete = path().and(warp::delete()).and(call(app)).and(conn());
-    let delete = delete
-        .then(|table, id, call, conn: Conn| admitted(conn, move |conn| delete_one(table, id, call, conn)));
+    let delete = delete.then(|table, id, call, conn: Unproven| {
+        admitted(conn, move |conn| delete_one(table, id, call, conn))
+    });
     let other =
         path().and(only("GET, HEAD, PUT, PATCH, DELETE")).map(|_: String, _: String, response| response);
     get.or(put).unify().or(patch).unify().or(delete).unify().or(other).unify().boxed()
@@ -97,9 +99,9 @@ async fn create_any(table: String, body: Chunks, call: Call, conn: Conn) -> Resu
     let limits = call.app.limits();
     let body = Documents::new(body, call.headers(), limits, true).into_whole().await?;
     let keyed = Keyed::new(key, &table, &conn, call.headers(), &body);
-    let app = call.app.clone();
+    let (app, holder) = (call.app.clone(), call.holder(&conn));
     let run = async move |conn, plan| create(&table, bulk::whole(body), &call, conn, Some(&plan)).await;
-    keyed.once(&app, conn, run).await
+    keyed.once(&app, holder, conn, run).await
 }
 
 async fn create(
@@ -153,7 +155,8 @@ async fn get_one(table: String, document: String, call: Call, mut conn: Conn) ->
     let (table, id) = (table_name(&table)?, id(&document)?);
     let conditions = Conditions::of(call.headers())?;
     let target = Target { table: &table, id: &id };
-    let Some((text, told)) = target.read_fields(&mut conn, &fields).await? else {
+    let mut scale = call.app.scale(call.holder(&conn));
+    let Some((text, told)) = target.read_fields(&mut conn, &fields, &mut scale).await? else {
         let missing = Error::NotFound(Missing::Document);
         return Err(if conditions.match_holds(None) { missing } else { Error::PreconditionFailed });
     };
@@ -164,7 +167,7 @@ async fn get_one(table: String, document: String, call: Call, mut conn: Conn) ->
         return Err(Error::PreconditionFailed);
     }
     Ok(match conditions.none_match_holds(Some(&tag)) {
-        true => tagged(json_text(StatusCode::OK, text), &tag),
+        true => scale.leave_with(tagged(json_text(StatusCode::OK, text), &tag)),
         false => tagged(empty(StatusCode::NOT_MODIFIED), conditions.known(&tag)),
     })
 }

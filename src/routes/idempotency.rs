@@ -28,6 +28,7 @@ use super::hex::hex;
 use super::permission::may_write;
 use crate::conn::Conn;
 use crate::error::Error;
+use crate::shares::Holder;
 use answer::Answer;
 pub(super) use plan::Plan;
 use records::{Claim, Records};
@@ -86,6 +87,7 @@ impl Keyed {
     pub(super) async fn once<F>(
         self,
         app: &App,
+        holder: Holder,
         mut conn: Conn,
         run: impl FnOnce(Conn, Plan) -> F + Send + 'static,
     ) -> Result<Response, Error>
@@ -94,7 +96,7 @@ impl Keyed {
     {
         may_write(&mut conn, &self.table).await?;
         let records = Records::new(app.database().clone());
-        app.to_its_end(async move { self.claimed(&records, |plan| run(conn, plan)).await })?.await
+        app.to_its_end(holder, async move { self.claimed(&records, |plan| run(conn, plan)).await })?.await
     }
 
     async fn claimed<F>(self, records: &Records, run: impl FnOnce(Plan) -> F) -> Result<Response, Error>
@@ -134,7 +136,7 @@ fn hash(parts: &[&[u8]]) -> String {
     hex(&digest(parts))
 }
 
-fn digest(parts: &[&[u8]]) -> [u8; 32] {
+pub(super) fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update((part.len() as u64).to_be_bytes());

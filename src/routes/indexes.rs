@@ -15,10 +15,10 @@ use warp::http::StatusCode;
 use warp::reply::Response;
 
 use super::App;
-use super::answer::{admitted, at, empty, json, only, read};
+use super::admission::{Unproven, admitted, conn};
+use super::answer::{at, empty, json, only, read};
 use super::body::{body, parse};
 use super::call::{Call, JSON, call};
-use super::credentials::conn;
 use super::paths::{check_new_name, name, table_name};
 use super::permission::may_read;
 use crate::conn::Conn;
@@ -81,21 +81,22 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
 
     let path = || warp::path!("tables" / String / "indexes");
     let list = path().and(read()).and(call(app)).and(conn());
-    let list = list.then(|table, call, conn: Conn| admitted(conn, move |conn| list_all(table, call, conn)));
+    let list =
+        list.then(|table, call, conn: Unproven| admitted(conn, move |conn| list_all(table, call, conn)));
     let other = path().and(only("GET, HEAD")).map(|_: String, response| response);
     let all = list.or(other).unify();
 
     let path = || warp::path!("tables" / String / "indexes" / String);
     let describe = path().and(read()).and(call(app)).and(conn());
-    let describe = describe.then(|table, index, call, conn: Conn| {
+    let describe = describe.then(|table, index, call, conn: Unproven| {
         admitted(conn, move |conn| describe_one(table, index, call, conn))
     });
     let create = path().and(warp::put()).and(body(app.limits().body)).and(call(app)).and(conn());
-    let create = create.then(|table, index, body, call, conn: Conn| {
+    let create = create.then(|table, index, body, call, conn: Unproven| {
         admitted(conn, move |conn| make(table, index, body, call, conn))
     });
     let remove = path().and(warp::delete()).and(call(app)).and(conn());
-    let remove = remove.then(|table, index, call, conn: Conn| {
+    let remove = remove.then(|table, index, call, conn: Unproven| {
         admitted(conn, move |conn| drop_one(table, index, call, conn))
     });
     let other = path().and(only("GET, HEAD, PUT, DELETE")).map(|_: String, _: String, response| response);

@@ -72,29 +72,46 @@ async fn groups(name: &str, call: &Call, conn: &mut Conn) -> Result<Response, Er
         let indexes = call.app.indexes(conn, name).await?;
         return Ok(explanation(None, &[grouping.query(&indexes.plain, table(name))]));
     }
-    let mut groups = all_by(call, name, conn, |indexes| grouping.query(indexes, table(name))).await;
-    if groups.as_ref().is_err_and(Error::is_about_a_row) {
-        grouping.guard();
-        groups = all_by(call, name, conn, |indexes| grouping.query(indexes, table(name))).await;
-    }
-    Ok(json::<Vec<Value>>(StatusCode::OK, &groups?))
+    let (groups, scale) = loop {
+        match all_by(call, name, conn, |indexes| grouping.query(indexes, table(name))).await {
+            Err(error) if error.is_about_a_row() && grouping.guard() => warn(name),
+            groups => break groups?,
+        }
+    };
+    Ok(scale.leave_with(json::<Vec<Value>>(StatusCode::OK, &groups)))
 }
 
-/// What a query gives that goes through indexes, or, if one of them is gone, through none.
+/// Tells of rows that an unguarded query can't be asked of. A guard costs something, so it is there only then.
+fn warn(table: &str) {
+    log::warn!("Table `{table}` has rows that are no documents, or are nested too deeply.");
+}
+
+/// What a query gives that goes through indexes, or, if one of them is gone, through none; weighed.
 async fn all_by<T: DeserializeOwned>(
     call: &Call,
     table: &str,
     conn: &mut Conn,
     query: impl Fn(&[Index]) -> Term,
-) -> Result<Vec<T>, Error> {
+) -> Result<(Vec<T>, Scale), Error> {
     let indexes = call.app.indexes(conn, table).await?;
-    match conn.all(query(&indexes.plain).into()).await {
+    match weighed(call, conn, query(&indexes.plain)).await {
         Err(error) if is_about_an_index(&error) => {
             call.app.forget_indexes(table);
-            conn.all(query(&[]).into()).await
+            weighed(call, conn, query(&[])).await
         }
         rows => rows,
     }
+}
+
+/// The rows of a query's result, and their weight.
+async fn weighed<T: DeserializeOwned>(
+    call: &Call,
+    conn: &mut Conn,
+    query: Term,
+) -> Result<(Vec<T>, Scale), Error> {
+    let mut scale = call.app.scale(call.holder(conn));
+    let rows = conn.all_checked(query.into(), |row| scale.add(row)).await?;
+    Ok((rows, scale))
 }
 
 /// A list that a request asks for.
@@ -107,24 +124,19 @@ struct List {
 
 impl List {
     async fn page(&mut self, conn: &mut Conn) -> Result<Response, Error> {
-        let mut rows = self.rows(conn).await;
-        if rows.as_ref().is_err_and(Error::is_about_a_row) {
-            log::warn!("Table `{}` has rows that are no documents, or are nested too deeply.", self.table);
-            self.listing.guard();
-            rows = self.rows(conn).await;
-        }
-        let (mut rows, scale) = rows?;
+        let (mut rows, scale) = loop {
+            match self.rows(conn).await {
+                Err(error) if error.is_about_a_row() && self.listing.guard() => warn(&self.table),
+                rows => break rows?,
+            }
+        };
         let limit = self.listing.limit();
         let more = rows.len() > limit;
         rows.truncate(limit);
         let query = self.call.raw_query();
         let next = rows.last().filter(|_| more).map(|row| next_page(&self.table, query, &row.place));
-        let documents: Vec<Value> = rows.into_iter().map(|row| row.doc).collect();
-        let response = match self.listing.is_guarded() {
-            true => json_text(StatusCode::OK, joined(&documents).into_bytes()),
-            false => json(StatusCode::OK, &documents),
-        };
-        let response = scale.leave_with(response);
+        let text = array(rows, self.listing.is_guarded())?;
+        let response = scale.leave_with(json_text(StatusCode::OK, text));
         Ok(match next {
             Some(next) => with_header(response, LINK, &format!("<{next}>; rel=\"next\"")),
             None => response,
@@ -137,10 +149,9 @@ impl List {
         loop {
             let plan = plans.next().unwrap_or_else(|| self.listing.whole());
             let query = self.listing.page(&plan, &table(&self.table));
-            let mut scale = self.call.app.scale(self.call.client());
-            match conn.all_checked(query.into(), |row| scale.add(row)).await {
+            match weighed(&self.call, conn, query).await {
                 Err(error) if plans.len() > 0 && self.can_do_without(&plan, &error) => {}
-                rows => return Ok((rows?, scale)),
+                rows => return rows,
             }
         }
     }
@@ -152,7 +163,7 @@ impl List {
         if self.listing.looks_into_rows() {
             self.listing.guard();
         }
-        let share = self.call.app.stream(self.call.client())?;
+        let share = self.call.app.stream(self.call.holder(&conn))?;
         let mut plans = self.plans(&mut conn).await?.into_iter();
         loop {
             let plan = plans.next().unwrap_or_else(|| self.listing.whole());
@@ -170,15 +181,13 @@ impl List {
     }
 
     async fn count(&mut self, conn: &mut Conn) -> Result<f64, Error> {
-        let query = |indexes: &[Index]| self.listing.count(indexes, table(&self.table));
-        let mut counts = all_by(&self.call, &self.table, conn, query).await;
-        if counts.as_ref().is_err_and(Error::is_about_a_row) {
-            self.listing.guard();
+        loop {
             let query = |indexes: &[Index]| self.listing.count(indexes, table(&self.table));
-            counts = all_by(&self.call, &self.table, conn, query).await;
+            match all_by::<f64>(&self.call, &self.table, conn, query).await {
+                Err(error) if error.is_about_a_row() && self.listing.guard() => warn(&self.table),
+                counts => break counts.map(|(counts, _)| counts.into_iter().next().unwrap_or_default()),
+            }
         }
-        let counts: Vec<f64> = counts?;
-        Ok(counts.into_iter().next().unwrap_or_default())
     }
 
     /// Tells the query that would run, and the index that it goes through.
@@ -221,10 +230,22 @@ impl List {
     }
 }
 
-/// Documents that are text already, as an array.
-fn joined(texts: &[Value]) -> String {
-    let texts: Vec<_> = texts.iter().filter_map(Value::as_str).collect();
-    format!("[{}]", texts.join(","))
+/// Returns the documents of rows as JSON; `are_texts` if they are that already. A row that is written is no longer
+/// held, so that a large page isn't in memory twice.
+fn array(rows: Vec<Row>, are_texts: bool) -> Result<Vec<u8>, Error> {
+    let mut text = vec![b'['];
+    for Row { doc, .. } in rows {
+        if text.len() > 1 {
+            text.push(b',');
+        }
+        match doc {
+            Value::String(document) if are_texts => text.extend_from_slice(document.as_bytes()),
+            document => serde_json::to_writer(&mut text, &document)
+                .map_err(|error| Error::Internal(error.to_string()))?,
+        }
+    }
+    text.push(b']');
+    Ok(text)
 }
 
 fn is_about_an_index(error: &Error) -> bool {

@@ -3,6 +3,7 @@
 //! Each module has a `routes` function, which says which requests it takes, and a handler for each of them. Handlers are
 //! plain functions from what a request says to a response or an [`Error`].
 
+mod admission;
 mod answer;
 mod body;
 mod bulk;
@@ -13,6 +14,7 @@ mod credentials;
 mod documents;
 mod etag;
 mod gate;
+mod guesses;
 mod head;
 mod hex;
 mod idempotency;
@@ -28,6 +30,7 @@ mod outage;
 mod paced;
 mod paths;
 mod permission;
+mod ready;
 mod recent;
 mod scale;
 mod schema;
@@ -51,9 +54,11 @@ use crate::error::{Error, Missing, recover};
 use crate::metrics::Metrics;
 use crate::query::term::{field, term};
 use crate::settings::{Limits, Settings};
-use crate::shares::{Client, Share, Shares};
+use crate::shares::{Client, Holder, Percent, Share, Shares, Taken};
+use guesses::Guesses;
 use kept::Kept;
 use outage::Outage;
+use ready::Ready;
 use recent::Recent;
 use scale::Scale;
 use schema::Indexes;
@@ -76,6 +81,10 @@ struct Shared {
     metrics: Metrics,
     /// Requests about tables that are being answered.
     requests: Shares,
+    /// Those of them whose users are known.
+    of_users: Shares,
+    guesses: Guesses,
+    ready: Ready,
     /// Answers that are being streamed.
     streams: Shares,
     primary_keys: Recent<String>,
@@ -98,16 +107,21 @@ impl App {
 
     /// The same over a database in this process, whose figures are then among the metrics.
     pub fn with_embedded(settings: Settings, database: Database, embedded: Option<Activity>) -> Self {
-        let shares = |total| Shares::new(total, settings.limits.client_share);
+        let limits = &settings.limits;
+        let percent = Percent { client: limits.client_share, user: limits.user_share };
+        let shares = |total| Shares::new(total, percent);
         let shared = Shared {
             database,
             embedded,
             metrics: Metrics::new(),
-            kept: Kept::new(settings.limits.requests),
-            requests: shares(settings.limits.requests),
-            streams: shares(settings.limits.streams),
-            feeds: shares(settings.limits.feeds),
-            answers: shares(usize::try_from(settings.limits.answers >> 10).unwrap_or(usize::MAX)),
+            kept: Kept::new(shares(limits.requests)),
+            requests: shares(limits.requests),
+            of_users: shares(limits.requests),
+            guesses: Guesses::new(limits.guesses),
+            ready: Ready::default(),
+            streams: shares(limits.streams),
+            feeds: shares(limits.feeds),
+            answers: shares(usize::try_from(limits.answers >> 10).unwrap_or(usize::MAX)),
             outage: Outage::default(),
             stop: watch::Sender::new(false),
             settings,
@@ -133,41 +147,58 @@ impl App {
 
     /// Returns the right to answer one more request about tables, for as long as it is held.
     pub(crate) fn request(&self, client: Option<Client>) -> Result<Share, Error> {
-        let share = self.shared.requests.take(client);
-        share.map_err(|taken| taken.error(|limit| Error::TooManyRequests { limit }))
+        taken(self.shared.requests.take(client))
+    }
+
+    /// Returns the right of this user to have one more of those answered.
+    pub(crate) fn request_of(&self, user: &str) -> Result<Share, Error> {
+        taken(self.shared.of_users.take(Holder::default().with_user(Some(user))))
     }
 
     /// Returns the right to stream one more answer, for as long as it is held.
-    pub(crate) fn stream(&self, client: Option<Client>) -> Result<Share, Error> {
-        self.shared.streams.take(client).map_err(|taken| taken.error(Error::TooManyStreams))
+    pub(crate) fn stream(&self, holder: Holder) -> Result<Share, Error> {
+        let share = self.shared.streams.take(holder);
+        share.map_err(|taken| taken.error("streamed answers", Error::TooManyStreams))
     }
 
     /// Returns the right to serve one more live query, for as long as it is held.
-    pub(crate) fn feed(&self, client: Option<Client>) -> Result<Share, Error> {
-        self.shared.feeds.take(client).map_err(|taken| taken.error(Error::TooManyFeeds))
+    pub(crate) fn feed(&self, holder: Holder) -> Result<Share, Error> {
+        let share = self.shared.feeds.take(holder);
+        share.map_err(|taken| taken.error("live queries", Error::TooManyFeeds))
     }
 
     /// Returns a scale for an answer that is made in memory.
-    pub(crate) fn scale(&self, client: Option<Client>) -> Scale {
-        Scale::new(self.shared.answers.nothing(client), self.limits())
+    pub(crate) fn scale(&self, holder: Holder) -> Scale {
+        Scale::new(self.shared.answers.nothing(holder), self.limits())
     }
 
     /// Has work done to its end, even if nobody waits for it any more. Fails if there is too much of such
     /// work already.
     pub(crate) fn to_its_end<T, W>(
         &self,
+        holder: Holder,
         work: W,
     ) -> Result<impl Future<Output = Result<T, Error>> + use<T, W>, Error>
     where
         T: Send + 'static,
         W: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        self.shared.kept.spawn(work)
+        self.shared.kept.spawn(holder, work)
     }
 
     /// Done when all work is that goes on though nobody may be waiting for it.
     pub(crate) fn finished(&self) -> impl Future<Output = ()> + use<> {
         self.shared.kept.finished()
+    }
+
+    /// The wrong passwords that clients have sent.
+    fn guesses(&self) -> &Guesses {
+        &self.shared.guesses
+    }
+
+    /// What is known of whether the database can be used.
+    fn ready(&self) -> &Ready {
+        &self.shared.ready
     }
 
     /// The database behind the API.
@@ -231,6 +262,10 @@ impl App {
         self.forget_indexes(table);
         self.shared.primary_keys.forget(table);
     }
+}
+
+fn taken(share: Result<Share, Taken>) -> Result<Share, Error> {
+    share.map_err(|taken| taken.error("requests", |limit| Error::TooManyRequests { limit }))
 }
 
 /// The whole API. Every request is answered: what no route takes becomes a problem document.

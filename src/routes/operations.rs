@@ -1,6 +1,5 @@
 //! Operations: whether the process lives, whether it can serve, and its figures.
 
-use reql::r;
 use serde_json::json;
 use warp::filters::BoxedFilter;
 use warp::http::StatusCode;
@@ -64,11 +63,8 @@ async fn config(call: Call) -> Result<Response, Error> {
 }
 
 /// The database answers too.
-async fn ready(call: Call, mut conn: Conn) -> Result<Response, Error> {
+async fn ready(call: Call, conn: Conn) -> Result<Response, Error> {
     call.plain()?;
-    let answer: Result<Option<u8>, Error> = conn.first(r.expr(1)).await;
-    match answer {
-        Ok(_) => Ok(reply(StatusCode::OK, &json!({"status": "ready"}))),
-        Err(error) => Err(error.into_unavailable()),
-    }
+    call.app.ready().ask(conn).await?;
+    Ok(reply(StatusCode::OK, &json!({"status": "ready"})))
 }

@@ -1,13 +1,14 @@
 //! The weight of an answer while it is made in memory: each has a bound, and so have all together.
+//! Pages, groups and single documents are weighed; what tells of a write that is done already is not.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 use warp::reply::Response;
 
-use crate::error::Error;
+use crate::error::{Error, size};
 use crate::settings::Limits;
-use crate::shares::Share;
+use crate::shares::{Share, Taken};
 
 /// The lightest answer that counts, in bytes. Ordinary ones are lighter and pay nothing.
 const COUNTS: u64 = 64 << 10;
@@ -42,13 +43,30 @@ impl Scale {
     ///
     /// If the answer is too heavy with it, or all answers together are.
     pub(super) fn add(&mut self, row: &Value) -> Result<(), Error> {
-        self.weight += length(row);
+        self.add_length(length(row))
+    }
+
+    /// Adds text of this length, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scale::add`].
+    pub(super) fn add_bytes(&mut self, length: usize) -> Result<(), Error> {
+        self.add_length(length as u64)
+    }
+
+    fn add_length(&mut self, length: u64) -> Result<(), Error> {
+        self.weight = self.weight.saturating_add(length);
         if self.weight > self.limit {
             return Err(Error::AnswerTooLarge { limit: self.limit });
         }
         while self.weight > COUNTS + self.taken {
-            let grown = self.share.grow(STEP);
-            grown.map_err(|taken| taken.error(|_| Error::TooMuchToAnswer(self.total)))?;
+            self.share.grow(STEP).map_err(|taken| match taken {
+                Taken::All(_) => Error::TooMuchToAnswer(self.total),
+                Taken::Share(part) => {
+                    Error::ShareUsedUp { limit: format!("answers of {}", size((part as u64) << 10)) }
+                }
+            })?;
             self.taken += (STEP as u64) << 10;
         }
         Ok(())
@@ -83,7 +101,11 @@ mod tests {
     use warp::reply::Reply;
 
     use super::*;
-    use crate::shares::Shares;
+    use crate::shares::{Percent, Shares};
+
+    fn shares(total: usize) -> Shares {
+        Shares::new(total, Percent { client: 100, user: 100 })
+    }
 
     fn scale(shares: &Shares) -> Scale {
         let limits = Limits { answer: 1 << 20, answers: 1 << 20, ..Limits::default() };
@@ -92,7 +114,7 @@ mod tests {
 
     #[test]
     fn light_answers_pay_nothing() {
-        let shares = Shares::new(0, 100);
+        let shares = shares(0);
         let mut scale = scale(&shares);
         assert!((0..100).all(|i| scale.add(&json!({"id": i, "text": "x".repeat(500)})).is_ok()));
         assert!(matches!(scale.add(&json!("x".repeat(50_000))), Err(Error::TooMuchToAnswer(_))));
@@ -100,7 +122,7 @@ mod tests {
 
     #[test]
     fn an_answer_weighs_until_it_is_read() {
-        let shares = Shares::new(1024, 100);
+        let shares = shares(1024);
         let mut one = scale(&shares);
         one.add(&json!("x".repeat(700 << 10))).unwrap();
         let response = one.leave_with(warp::reply().into_response());
@@ -112,7 +134,7 @@ mod tests {
 
     #[test]
     fn one_answer_is_bounded() {
-        let mut scale = scale(&Shares::new(1 << 20, 100));
+        let mut scale = scale(&shares(1 << 20));
         scale.add(&json!(["x".repeat(1 << 19), {"a": "x".repeat(1 << 18)}])).unwrap();
         assert!(matches!(scale.add(&json!("x".repeat(1 << 18))), Err(Error::AnswerTooLarge { .. })));
     }

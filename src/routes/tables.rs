@@ -13,10 +13,10 @@ use warp::http::StatusCode;
 use warp::reply::Response;
 
 use super::App;
-use super::answer::{admitted, at, empty, json, only, read};
+use super::admission::{Unproven, admitted, conn};
+use super::answer::{at, empty, json, only, read};
 use super::body::{PSEUDO_TYPE, body, parse};
 use super::call::{Call, JSON, call};
-use super::credentials::conn;
 use super::paths::{check_new_name, table_name};
 use crate::conn::Conn;
 use crate::error::{Error, Missing};
@@ -62,18 +62,18 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
 
     let path = || warp::path!("tables");
     let list = path().and(read()).and(call(app)).and(conn());
-    let list = list.then(|call, conn: Conn| admitted(conn, move |conn| list_all(call, conn)));
+    let list = list.then(|call, conn: Unproven| admitted(conn, move |conn| list_all(call, conn)));
     let create = path().and(warp::post()).and(body(app.limits().body)).and(call(app)).and(conn());
-    let create = create.then(|body, call, conn: Conn| admitted(conn, move |conn| make(body, call, conn)));
+    let create = create.then(|body, call, conn: Unproven| admitted(conn, move |conn| make(body, call, conn)));
     let all = list.or(create).unify().or(path().and(only("GET, HEAD, POST"))).unify();
 
     let path = || warp::path!("tables" / String);
     let describe = path().and(read()).and(call(app)).and(conn());
-    let describe =
-        describe.then(|table, call, conn: Conn| admitted(conn, move |conn| describe_one(table, call, conn)));
+    let describe = describe
+        .then(|table, call, conn: Unproven| admitted(conn, move |conn| describe_one(table, call, conn)));
     let remove = path().and(warp::delete()).and(call(app)).and(conn());
     let remove =
-        remove.then(|table, call, conn: Conn| admitted(conn, move |conn| drop_one(table, call, conn)));
+        remove.then(|table, call, conn: Unproven| admitted(conn, move |conn| drop_one(table, call, conn)));
     let other = path().and(only("GET, HEAD, DELETE")).map(|_: String, response| response);
 
     all.or(describe).unify().or(remove).unify().or(other).unify().boxed()

@@ -25,7 +25,7 @@ use warp::hyper::body::{Body, Incoming};
 
 use super::connection::{Requests, converse};
 use crate::settings::Limits;
-use crate::shares::{Client, Shares};
+use crate::shares::{Client, Percent, Shares};
 
 /// The time that a connection may go without a request, and that the head of a request may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -54,7 +54,8 @@ impl Patience {
     pub(super) fn new(limits: &Limits, descriptors: Option<u64>) -> Self {
         let rest = descriptors.map_or(u64::MAX, |all| all.saturating_sub(RESERVED).max(all / 4));
         let connections = limits.connections.min(usize::try_from(rest).unwrap_or(usize::MAX));
-        let connections = Shares::new(connections, limits.client_share);
+        let percent = Percent { client: limits.client_share, user: limits.user_share };
+        let connections = Shares::new(connections, percent);
         Patience { head: HEAD_TIMEOUT, send: limits.send_time, connections }
     }
 }

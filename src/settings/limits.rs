@@ -54,6 +54,13 @@ pub struct Limits {
     /// hold, in percent, from 1 to 100. The 64 bits that the addresses of an IPv6 network share count as one
     /// address. A service behind a proxy, which is the only client it sees, needs 100. Default 50.
     pub client_share: u8,
+    /// The share of `requests`, `streams`, `feeds` and `answers` that one user of the database may hold, in
+    /// percent, from 1 to 100, however many addresses it has. Counts with `auth = "database"` only. Default 50.
+    pub user_share: u8,
+    /// The wrong passwords that one client may send for a user of the database before it has to wait 6 s for each
+    /// further one, from 1 to 1,000,000. For all users together it may send ten times as many, and then one in
+    /// a second. Counts with `auth = "database"` only. Default 10.
+    pub guesses: u32,
     /// The time that a body may pause while it is read. On average over a longer time, 500 bytes must arrive
     /// in a second. Default 30 s.
     #[serde(with = "units::duration")]
@@ -105,6 +112,8 @@ impl Default for Limits {
             feed_queue: 10_000,
             connections: 10_000,
             client_share: 50,
+            user_share: 50,
+            guesses: 10,
             body_pause: Duration::from_secs(30),
             send_time: Duration::from_secs(60),
             answer: 64 << 20,

@@ -71,6 +71,10 @@ const RULES: &[Rule] = &[
         (1..=1_000_000).contains(&s.limits.connections)
     }),
     rule("limits.client_share", "a percentage from 1 to 100", |s| (1..=100).contains(&s.limits.client_share)),
+    rule("limits.user_share", "a percentage from 1 to 100", |s| (1..=100).contains(&s.limits.user_share)),
+    rule("limits.guesses", "a whole number from 1 to 1000000", |s| {
+        (1..=1_000_000).contains(&s.limits.guesses)
+    }),
     rule("limits.body_pause", TIMEOUT, |s| is_timeout(s.limits.body_pause)),
     rule("limits.send_time", TIMEOUT, |s| is_timeout(s.limits.send_time)),
     rule("limits.answer", SIZE, |s| is_size(s.limits.answer)),

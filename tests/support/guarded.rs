@@ -28,10 +28,15 @@ pub struct Guarded {
 
 impl Guarded {
     pub async fn start(adapt: impl FnOnce(Rdb) -> Rdb) -> Guarded {
+        Guarded::with(|settings| Settings { rdb: adapt(settings.rdb.clone()), ..settings }).await
+    }
+
+    /// With settings of its own.
+    pub async fn with(adapt: impl FnOnce(Settings) -> Settings) -> Guarded {
         let home = Home::start().await;
         let admin = home.database();
-        let settings = Settings { auth: Auth::Database, rdb: adapt(home.rdb()), ..Settings::default() };
-        let api = Api { home: Some(home), ..Api::with_settings(settings) };
+        let settings = Settings { auth: Auth::Database, rdb: home.rdb(), ..Settings::default() };
+        let api = Api { home: Some(home), ..Api::with_settings(adapt(settings)) };
         let guarded = Guarded { api, admin };
         guarded.ask(r.table_create("heroes")).await;
         for (user, write) in [("reader", false), ("writer", true)] {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::super::etag::{Conditions, tag};
+use super::super::scale::Scale;
 use crate::conn::Conn;
 use crate::error::{Error, Missing};
 use crate::query::Fields;
@@ -35,30 +36,40 @@ impl Target<'_> {
         r.table(self.table.to_owned()).get(self.id)
     }
 
-    /// The document, if there is one, and what of it is told if that isn't all.
+    /// The document, if there is one, and what of it is told if that isn't all. Both are weighed.
     pub(super) async fn read_fields(
         self,
         conn: &mut Conn,
         fields: &Fields,
+        scale: &mut Scale,
     ) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Error> {
         if fields.are_all() {
-            return Ok(self.text(conn).await?.map(|text| (text, None)));
+            return Ok(self.text(conn, scale).await?.map(|text| (text, None)));
         }
         let told = |row: Command| array([row.clone(), fields.of(row)]);
         let query = bind(self.row(), |row| branch(eq(row.clone(), null()), null(), told(row)));
         let read: Option<(Value, Value)> = conn.first(query).await?;
-        read.map(|(stored, told)| Ok((json(&stored)?, Some(json(&told)?)))).transpose()
+        let read = read.map(|(stored, told)| {
+            scale.add(&stored)?;
+            scale.add(&told)?;
+            Ok((json(&stored)?, Some(json(&told)?)))
+        });
+        read.transpose()
     }
 
     /// Returns the document as answers have it, if there is one. A document that is nested too deeply to be
     /// read comes as the text that the database makes of it.
-    async fn text(self, conn: &mut Conn) -> Result<Option<Vec<u8>>, Error> {
+    async fn text(self, conn: &mut Conn, scale: &mut Scale) -> Result<Option<Vec<u8>>, Error> {
         match conn.first_value(self.row()).await {
             Err(error) if error.is_about_a_row() => {
                 let text = conn.first::<String>(json_string(&self.row())).await?;
-                Ok(text.filter(|text| text != "null").map(String::into_bytes))
+                let text = text.filter(|text| text != "null").map(String::into_bytes);
+                text.map(|text| scale.add_bytes(text.len()).map(|()| text)).transpose()
             }
-            stored => stored?.as_ref().map(json).transpose(),
+            stored => {
+                let text = |stored: &Value| scale.add(stored).and_then(|()| json(stored));
+                stored?.as_ref().map(text).transpose()
+            }
         }
     }
 

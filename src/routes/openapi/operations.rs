@@ -47,7 +47,7 @@ const DATA: [Code; 10] = [
     Code::QueryTimeout,
 ];
 /// What can go wrong with the user.
-const USER: [Code; 2] = [Code::Unauthorized, Code::Forbidden];
+const USER: [Code; 3] = [Code::Unauthorized, Code::Forbidden, Code::TooManyGuesses];
 /// What can go wrong with a body.
 const BODY: [Code; 4] = [Code::BadJson, Code::BodyTooSlow, Code::BodyTooLarge, Code::UnsupportedMediaType];
 /// What can go wrong with a write.
@@ -332,6 +332,7 @@ fn document() -> Vec<Op> {
             .takes(chosen())
             .takes([matching(), other()])
             .answers(200, tagged(of("The document.", named("Document"))))
+            .problems(&[Code::AnswerTooLarge, Code::AnswersExhausted])
             .answers(304, tagged(answer("It is still as one of the tags says.")))
             .problems(&[Code::PreconditionFailed]),
         at(HttpMethod::Put, "putDocument", "Create or replace a document")
