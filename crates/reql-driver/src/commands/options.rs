@@ -1,0 +1,352 @@
+//! Commands that take options: a type for each, with a method for each option.
+
+use std::fmt;
+use std::ops::Deref;
+
+use serde::{Serialize, Serializer};
+
+use crate::term::{
+    Argument, AsTerm, Bound, Choice, Conflict, Durability, EmergencyRepair, GeoSystem, HttpMethod,
+    IdentifierFormat, ReadMode, ResultFormat, ReturnChanges, Term, Unit, WaitFor,
+};
+
+/// Defines commands and their options: the method, the option on the wire, and what it takes.
+macro_rules! commands {
+    ($(
+        $(#[$doc:meta])*
+        $command:ident {
+            $($(#[$option_doc:meta])* $option:ident = $name:literal: $trait:ident<$($param:ident),+>;)*
+        }
+    )*) => { $(
+        $(#[$doc])*
+        ///
+        /// It has all commands of a [`Term`], and these options. An option that is set twice has its last
+        /// value.
+        #[derive(Clone)]
+        #[must_use = "a query does nothing until it is run"]
+        pub struct $command(Term);
+
+        impl $command {
+            $(
+                $(#[$option_doc])*
+                pub fn $option<K>(self, value: impl $trait<$($param),+>) -> Self {
+                    $command(self.0.with_option($name, value.into_term()))
+                }
+            )*
+        }
+
+        impl From<Term> for $command {
+            fn from(term: Term) -> Self {
+                $command(term)
+            }
+        }
+
+        impl From<$command> for Term {
+            fn from(command: $command) -> Self {
+                command.0
+            }
+        }
+
+        impl AsTerm for $command {
+            fn as_term(&self) -> &Term {
+                &self.0
+            }
+        }
+
+        impl Deref for $command {
+            type Target = Term;
+
+            fn deref(&self) -> &Term {
+                &self.0
+            }
+        }
+
+        impl Serialize for $command {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.0.serialize(serializer)
+            }
+        }
+
+        impl fmt::Display for $command {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $command {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    )* };
+}
+
+commands! {
+    /// A table: `r.table("users").read_mode(ReadMode::Outdated)`.
+    Table {
+        /// Which replica is read.
+        read_mode = "read_mode": Choice<ReadMode, K>;
+        /// What a system table calls databases, tables and servers.
+        identifier_format = "identifier_format": Choice<IdentifierFormat, K>;
+    }
+    /// `table_create`: `r.table_create("users").primary_key("name")`.
+    TableCreate {
+        /// When the table's writes are answered.
+        durability = "durability": Choice<Durability, K>;
+        /// The field that is the primary key; `"id"` by default.
+        primary_key = "primary_key": Argument<K>;
+        /// The number of shards, from 1 to 64; 1 by default.
+        shards = "shards": Argument<K>;
+        /// The number of replicas of each shard, or an object of a number for each server tag.
+        replicas = "replicas": Argument<K>;
+        /// The server tag that the primary replicas go to.
+        primary_replica_tag = "primary_replica_tag": Argument<K>;
+        /// The server tags whose replicas don't vote.
+        nonvoting_replica_tags = "nonvoting_replica_tags": Argument<K>;
+    }
+    /// `insert`: `r.table("users").insert(obj! { "name": "Ada" }).conflict(Conflict::Replace)`.
+    Insert {
+        /// What is done about documents whose primary key is taken.
+        conflict = "conflict": Choice<Conflict, K>;
+        /// When the write is answered.
+        durability = "durability": Choice<Durability, K>;
+        /// The changes that the answer has, as `changes`; none by default.
+        return_changes = "return_changes": Choice<ReturnChanges, K>;
+        /// Writes past the table's write hook, which takes a permission.
+        ignore_write_hook = "ignore_write_hook": Argument<K>;
+    }
+    /// `update`: `r.table("users").get(1).update(obj! { "age": r.row().g("age").add(1) })`.
+    Update {
+        /// When the write is answered.
+        durability = "durability": Choice<Durability, K>;
+        /// The changes that the answer has, as `changes`; none by default.
+        return_changes = "return_changes": Choice<ReturnChanges, K>;
+        /// Allows functions whose result isn't sure to be the same each time.
+        non_atomic = "non_atomic": Argument<K>;
+        /// Writes past the table's write hook, which takes a permission.
+        ignore_write_hook = "ignore_write_hook": Argument<K>;
+    }
+    /// `replace`: `r.table("users").get(1).replace(r.row().without("age"))`.
+    Replace {
+        /// When the write is answered.
+        durability = "durability": Choice<Durability, K>;
+        /// The changes that the answer has, as `changes`; none by default.
+        return_changes = "return_changes": Choice<ReturnChanges, K>;
+        /// Allows functions whose result isn't sure to be the same each time.
+        non_atomic = "non_atomic": Argument<K>;
+        /// Writes past the table's write hook, which takes a permission.
+        ignore_write_hook = "ignore_write_hook": Argument<K>;
+    }
+    /// `delete`: `r.table("users").get(1).delete().durability(Durability::Soft)`.
+    Delete {
+        /// When the write is answered.
+        durability = "durability": Choice<Durability, K>;
+        /// The changes that the answer has, as `changes`; none by default.
+        return_changes = "return_changes": Choice<ReturnChanges, K>;
+        /// Writes past the table's write hook, which takes a permission.
+        ignore_write_hook = "ignore_write_hook": Argument<K>;
+    }
+    /// `get_all`: `r.table("users").get_all("Ada").index("name")`.
+    GetAll {
+        /// The index that the keys are looked up in; the primary one by default.
+        index = "index": Argument<K>;
+    }
+    /// `between`: `r.table("users").between(18, 65).index("age").right_bound(Bound::Closed)`.
+    Between {
+        /// Its lower bound; closed by default.
+        left_bound = "left_bound": Choice<Bound, K>;
+        /// Its upper bound; open by default.
+        right_bound = "right_bound": Choice<Bound, K>;
+        /// The index that the range is of; the primary one by default.
+        index = "index": Argument<K>;
+    }
+    /// `filter`: `r.table("users").filter(r.row().g("age").ge(18)).default_value(true)`.
+    Filter {
+        /// The option `default`: what counts for rows that lack a field; `false` unless it is set.
+        /// `r.error()` makes it an error.
+        default_value = "default": Argument<K>;
+    }
+    /// `order_by`: `r.table("users").order_by("name").index(r.desc("age"))`.
+    OrderBy {
+        /// The index that is read in its order, possibly as `r.desc(name)`.
+        index = "index": Argument<K>;
+    }
+    /// `distinct`: `r.table("users").distinct().index("name")`.
+    Distinct {
+        /// The index whose values are told apart.
+        index = "index": Argument<K>;
+    }
+    /// `union`: `r.table("a").union(r.table("b")).interleave(false)`.
+    Union {
+        /// `true` (by default), `false` to keep the order of the sequences, or the field or the function in
+        /// whose order they are merged.
+        interleave = "interleave": Argument<K>;
+    }
+    /// `eq_join`: `r.table("posts").eq_join("author", r.table("users")).index("name")`.
+    EqJoin {
+        /// The index of the table that is joined; the primary one by default.
+        index = "index": Argument<K>;
+        /// Keeps the order of the sequence on the left.
+        ordered = "ordered": Argument<K>;
+    }
+    /// `group`: `r.table("users").group("city").multi(true)`.
+    Group {
+        /// The index whose values are the groups.
+        index = "index": Argument<K>;
+        /// Puts a row into a group for each element of what it is grouped by.
+        multi = "multi": Argument<K>;
+    }
+    /// `min` or `max`: `r.table("users").max(args![]).index("age")`.
+    Extreme {
+        /// The index whose first or last value is taken.
+        index = "index": Argument<K>;
+    }
+    /// `fold`: `r.range(args![3]).fold(0, |sum: Term, n: Term| sum.add(n))`.
+    Fold {
+        /// A function of the old value, the row and the new value, which returns an array of rows.
+        emit = "emit": Argument<K>;
+        /// A function of the last value, which returns an array of rows.
+        final_emit = "final_emit": Argument<K>;
+    }
+    /// `changes`: `r.table("users").changes().include_initial(true)`.
+    Changes {
+        /// `true` to send only the last of several changes of a row, or the seconds to wait for them.
+        squash = "squash": Argument<K>;
+        /// How many changes wait for a slow taker; 100000 by default.
+        changefeed_queue_size = "changefeed_queue_size": Argument<K>;
+        /// Begins with what there is.
+        include_initial = "include_initial": Argument<K>;
+        /// Says when the initial rows begin and end.
+        include_states = "include_states": Argument<K>;
+        /// Says where the row stood and stands, in feeds of `order_by` and `limit`.
+        include_offsets = "include_offsets": Argument<K>;
+        /// Says what kind of change each is.
+        include_types = "include_types": Argument<K>;
+    }
+    /// `slice`: `r.expr([1, 2, 3]).slice(args![0, 1]).right_bound(Bound::Closed)`.
+    Slice {
+        /// The lower bound; closed by default.
+        left_bound = "left_bound": Choice<Bound, K>;
+        /// The upper bound; open by default.
+        right_bound = "right_bound": Choice<Bound, K>;
+    }
+    /// `index_create`: `r.table("users").index_create("tags").multi(true)`.
+    IndexCreate {
+        /// One entry for each element of an array.
+        multi = "multi": Argument<K>;
+        /// An index of geometry.
+        geo = "geo": Argument<K>;
+    }
+    /// `index_rename`: `r.table("users").index_rename("a", "b").overwrite(true)`.
+    IndexRename {
+        /// Takes the place of an index that has the new name.
+        overwrite = "overwrite": Argument<K>;
+    }
+    /// `wait`: `r.table("users").wait().wait_for(WaitFor::ReadyForReads)`.
+    Wait {
+        /// What is waited for.
+        wait_for = "wait_for": Choice<WaitFor, K>;
+        /// How many seconds at most; no limit by default.
+        timeout = "timeout": Argument<K>;
+    }
+    /// `reconfigure`: `r.table("users").reconfigure().shards(2).replicas(1)`.
+    Reconfigure {
+        /// What a table that has lost replicas may lose.
+        emergency_repair = "emergency_repair": Choice<EmergencyRepair, K>;
+        /// The number of shards, from 1 to 64.
+        shards = "shards": Argument<K>;
+        /// The number of replicas of each shard, or an object of a number for each server tag.
+        replicas = "replicas": Argument<K>;
+        /// The server tag that the primary replicas go to.
+        primary_replica_tag = "primary_replica_tag": Argument<K>;
+        /// The server tags whose replicas don't vote.
+        nonvoting_replica_tags = "nonvoting_replica_tags": Argument<K>;
+        /// Only shows what would be done.
+        dry_run = "dry_run": Argument<K>;
+    }
+    /// `during`: `r.now().during(a, b).right_bound(Bound::Closed)`.
+    During {
+        /// The earlier bound; closed by default.
+        left_bound = "left_bound": Choice<Bound, K>;
+        /// The later bound; open by default.
+        right_bound = "right_bound": Choice<Bound, K>;
+    }
+    /// `iso8601`: `r.iso8601("2015-11-03T08:30:00").default_timezone("Z")`.
+    Iso8601 {
+        /// The timezone of a time that names none.
+        default_timezone = "default_timezone": Argument<K>;
+    }
+    /// `random`: `r.random(args![1, 2]).float(true)`.
+    Random {
+        /// Any number of the range, not only whole ones.
+        float = "float": Argument<K>;
+    }
+    /// `js`: `r.js("1 + 1").timeout(1.5)`.
+    Js {
+        /// How many seconds it may take; 5 by default.
+        timeout = "timeout": Argument<K>;
+    }
+    /// `http`: `r.http("http://example.com").result_format(ResultFormat::Text)`.
+    Http {
+        /// The method; GET by default.
+        method = "method": Choice<HttpMethod, K>;
+        /// What the answer is taken for.
+        result_format = "result_format": Choice<ResultFormat, K>;
+        /// How many seconds it may take; 30 by default.
+        timeout = "timeout": Argument<K>;
+        /// How often it is tried; 5 times by default.
+        attempts = "attempts": Argument<K>;
+        /// How many redirects it follows; 1 by default.
+        redirects = "redirects": Argument<K>;
+        /// Checks the certificate of the other server; `true` by default.
+        verify = "verify": Argument<K>;
+        /// Who asks: an object of `user`, `pass`, and `type`, which is `"basic"` or `"digest"`.
+        auth = "auth": Argument<K>;
+        /// The query string, as an object.
+        params = "params": Argument<K>;
+        /// The headers, as an object or an array of text.
+        header = "header": Argument<K>;
+        /// The body, or an object that becomes a form.
+        data = "data": Argument<K>;
+        /// `"link-next"`, or a function of the answer that returns the next page's address.
+        page = "page": Argument<K>;
+        /// How many pages there may be; needed with `page`.
+        page_limit = "page_limit": Argument<K>;
+    }
+    /// `circle`: `r.circle(r.point(2, 49), 1).unit(Unit::Kilometre)`.
+    Circle {
+        /// The shape of the earth.
+        geo_system = "geo_system": Choice<GeoSystem, K>;
+        /// The unit of the radius.
+        unit = "unit": Choice<Unit, K>;
+        /// How many corners the polygon has; 32 by default.
+        num_vertices = "num_vertices": Argument<K>;
+        /// The option `fill`: `true` (by default) makes a polygon, `false` a line.
+        filled = "fill": Argument<K>;
+    }
+    /// `distance`: `r.distance(a, b).unit(Unit::Mile)`.
+    Distance {
+        /// The shape of the earth.
+        geo_system = "geo_system": Choice<GeoSystem, K>;
+        /// The unit of the result.
+        unit = "unit": Choice<Unit, K>;
+    }
+    /// `get_intersecting`: `r.table("places").get_intersecting(area).index("where")`.
+    GetIntersecting {
+        /// The geo index; needed.
+        index = "index": Argument<K>;
+    }
+    /// `get_nearest`: `r.table("places").get_nearest(point).index("where").max_results(5)`.
+    GetNearest {
+        /// The shape of the earth.
+        geo_system = "geo_system": Choice<GeoSystem, K>;
+        /// The unit of distances.
+        unit = "unit": Choice<Unit, K>;
+        /// The geo index; needed.
+        index = "index": Argument<K>;
+        /// How many documents at most; 100 by default.
+        max_results = "max_results": Argument<K>;
+        /// How far away at most; 100 kilometres by default.
+        max_dist = "max_dist": Argument<K>;
+    }
+}

@@ -1,0 +1,260 @@
+//! What can go wrong: with a query, with a connection, with a row.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+use std::io;
+use std::ops::Range;
+
+use serde::Deserialize;
+
+use crate::term::{Printer, Term};
+
+/// The result of what can fail with an [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a query has no answer.
+///
+/// `Display` shows the error of a query as the official drivers do: the message, the query, and the part of
+/// it that is to blame, underlined.
+///
+/// ```text
+/// Expected type NUMBER but found STRING in:
+/// r.expr(1).add(r.expr("a").sub(2))
+///               ^^^^^^^^^^^^^^^^^^
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    sent: Sent,
+    place: Option<Place>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// A query, and the way to the part of it that is to blame.
+struct Place {
+    query: Term,
+    frames: Vec<Frame>,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The server takes what was sent for no query (`CLIENT_ERROR`).
+    Client,
+    /// The query makes no sense (`COMPILE_ERROR`). Nothing of it was done.
+    Compile,
+    /// The query failed (`RUNTIME_ERROR`).
+    Runtime(ErrorType),
+    /// The query can't be sent: a value in it isn't JSON, or it is nested too deeply, or too long.
+    Invalid,
+    /// A row isn't what it is to be decoded into. The session can go on.
+    Decode,
+    /// The answer has no row, but one was asked for.
+    NoRow,
+    /// The answer to [`feed`](crate::Session::feed) isn't a changefeed.
+    NotAFeed,
+    /// The server lets this user not in. The number is its error code.
+    Refused(i64),
+    /// The other side doesn't prove that it knows the password.
+    Impostor,
+    /// TLS failed.
+    Tls,
+    /// Reading or writing failed, or the connection ended.
+    Io,
+    /// It took too long.
+    Timeout,
+    /// The other side sent what makes no sense.
+    Protocol,
+    /// An answer is longer than [`Connector::max_answer`](crate::Connector::max_answer) allows.
+    TooLarge,
+    /// An earlier query of the session was given up half-way: [`settle`](crate::Session::settle) it first.
+    Unclean,
+    /// The session failed earlier, or was closed.
+    Closed,
+}
+
+/// The type of a `RUNTIME_ERROR`: `Response.ErrorType` in RethinkDB's `ql2.proto`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorType {
+    /// The server has a fault.
+    Internal,
+    /// The query wants more than it may have: elements of an array, time, memory.
+    ResourceLimit,
+    /// The query does what its values don't allow.
+    QueryLogic,
+    /// Something isn't there: a table, a document, a field.
+    NonExistence,
+    /// An operation failed, and did nothing.
+    OpFailed,
+    /// An operation failed, and may have been done.
+    OpIndeterminate,
+    /// The query itself failed by `r.error`.
+    User,
+    /// The user has no permission.
+    PermissionDenied,
+    /// One that this driver doesn't know.
+    Other(i64),
+}
+
+/// If a query had been sent when an error came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sent {
+    /// The server can't have got all of it, so it has done nothing.
+    NotSent,
+    /// The server may have got it. What it did about it, the error says or nobody knows.
+    Sent,
+}
+
+/// A step from a term to one of its parts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Frame {
+    /// The argument at an index from 0.
+    Arg(u64),
+    /// The option, or the field of an object, of this name.
+    Opt(String),
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        let message = message.into();
+        Error(Box::new(Inner { kind, message, sent: Sent::NotSent, place: None, source: None }))
+    }
+
+    /// An error of a connection; `doing` continues "while".
+    pub(crate) fn io(doing: &str, error: io::Error) -> Self {
+        let message = match error.kind() {
+            io::ErrorKind::UnexpectedEof => format!("the server closed the connection while {doing}"),
+            _ => format!("{error} while {doing}"),
+        };
+        Error::new(ErrorKind::Io, message).because(error)
+    }
+
+    pub(crate) fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn sent(mut self, sent: Sent) -> Self {
+        self.0.sent = sent;
+        self
+    }
+
+    pub(crate) fn at(mut self, query: Term, frames: Vec<Frame>) -> Self {
+        self.0.place = Some(Place { query, frames });
+        self
+    }
+
+    /// Returns what went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Returns the type of a runtime error.
+    pub fn error_type(&self) -> Option<ErrorType> {
+        match self.0.kind {
+            ErrorKind::Runtime(kind) => Some(kind),
+            _ => None,
+        }
+    }
+
+    /// Returns the message alone: one line, mostly.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Tells if the query had been sent. With [`Sent::NotSent`] it can be tried again without harm.
+    pub fn query_sent(&self) -> Sent {
+        self.0.sent
+    }
+
+    /// Returns the query that the server complains about.
+    pub fn query(&self) -> Option<&Term> {
+        self.0.place.as_ref().map(|place| &place.query)
+    }
+
+    /// Returns the steps from the query to the part of it that the server complains about.
+    pub fn backtrace(&self) -> &[Frame] {
+        self.0.place.as_ref().map_or(&[], |place| &place.frames)
+    }
+
+    /// Tells if the connection is of no use any more.
+    pub fn is_fatal(&self) -> bool {
+        use ErrorKind::*;
+        matches!(self.0.kind, Refused(_) | Impostor | Tls | Io | Timeout | Protocol | TooLarge | Closed)
+    }
+}
+
+impl ErrorType {
+    pub(crate) fn from_number(number: Option<i64>) -> Self {
+        match number {
+            Some(1_000_000) => ErrorType::Internal,
+            Some(2_000_000) => ErrorType::ResourceLimit,
+            Some(3_000_000) => ErrorType::QueryLogic,
+            Some(3_100_000) => ErrorType::NonExistence,
+            Some(4_100_000) => ErrorType::OpFailed,
+            Some(4_200_000) => ErrorType::OpIndeterminate,
+            Some(5_000_000) => ErrorType::User,
+            Some(6_000_000) => ErrorType::PermissionDenied,
+            other => ErrorType::Other(other.unwrap_or_default()),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.place {
+            None => f.write_str(&self.0.message),
+            Some(place) => {
+                let message = self.0.message.trim_end_matches('.');
+                write!(f, "{message} in:\n{place}")
+            }
+        }
+    }
+}
+
+/// The bytes of a query that are shown before and after the part to blame, and of that part itself.
+const AROUND: usize = 240;
+const PART: usize = 720;
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (text, part) = Printer::print(&self.query, &self.frames);
+        let part = part.start..part.end.min(text.floor_char_boundary(part.start + PART));
+        let shown = text.floor_char_boundary(part.start.saturating_sub(AROUND))
+            ..text.floor_char_boundary(part.end.saturating_add(AROUND).min(text.len()));
+        let cut = |range: Range<usize>| text.get(range).unwrap_or_default();
+        let before = if shown.start > 0 { "…" } else { "" };
+        let after = if shown.end < text.len() { "…" } else { "" };
+        writeln!(f, "{before}{}{after}", cut(shown.clone()))?;
+        let indent = before.chars().count() + cut(shown.start..part.start).chars().count();
+        for _ in 0..indent {
+            f.write_char(' ')?;
+        }
+        for _ in cut(part).chars() {
+            f.write_char('^')?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut error = f.debug_struct("Error");
+        error.field("kind", &self.0.kind).field("message", &self.0.message).field("sent", &self.0.sent);
+        if let Some(place) = &self.0.place {
+            error.field("query", &place.query).field("backtrace", &place.frames);
+        }
+        error.finish()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}

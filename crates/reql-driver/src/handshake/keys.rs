@@ -1,0 +1,119 @@
+//! Keys that were made of passwords and got somebody in, kept so that the next connection needn't make them.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::scram::{Challenge, Keys, hash};
+use crate::secret::Secret;
+
+/// How many keys are kept.
+const MAX_KEPT: usize = 256;
+
+/// How long a key is kept that nobody uses.
+const LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// Keys by user, password, salt and number of rounds. Of passwords it has only hashes, keyed by random bytes.
+#[derive(Debug)]
+pub(crate) struct KeptKeys {
+    random: [u8; 32],
+    kept: Mutex<Vec<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    user: String,
+    salt: Vec<u8>,
+    rounds: u32,
+    password: [u8; 32],
+    keys: Keys,
+    used: Instant,
+}
+
+impl KeptKeys {
+    pub(crate) fn new() -> Self {
+        let mut random = [0; 32];
+        // Without random bytes no handshake gets far enough to keep anything.
+        let _ = getrandom::fill(&mut random);
+        KeptKeys { random, kept: Mutex::new(Vec::new()) }
+    }
+
+    /// Returns the keys, if they are kept.
+    pub(crate) fn get(&self, user: &str, password: &Secret, challenge: &Challenge) -> Option<Keys> {
+        let password = hash(&self.random, password.expose());
+        let mut kept = self.lock();
+        kept.retain(|kept| kept.used.elapsed() < LIFETIME);
+        let known = kept.iter_mut().find(|kept| kept.is_of(user, &password, challenge))?;
+        known.used = Instant::now();
+        Some(known.keys.clone())
+    }
+
+    /// Keeps keys that got somebody in.
+    pub(crate) fn keep(&self, user: &str, password: &Secret, challenge: &Challenge, keys: Keys) {
+        let password = hash(&self.random, password.expose());
+        let mut kept = self.lock();
+        kept.retain(|kept| !kept.is_of(user, &password, challenge));
+        if kept.len() >= MAX_KEPT {
+            let oldest = kept.iter().enumerate().min_by_key(|(_, kept)| kept.used).map(|(at, _)| at);
+            oldest.map(|at| kept.swap_remove(at));
+        }
+        let (salt, rounds) = (challenge.salt.clone(), challenge.rounds);
+        kept.push(Kept { user: user.to_owned(), salt, rounds, password, keys, used: Instant::now() });
+    }
+
+    /// Drops what is kept for a user.
+    pub(crate) fn forget(&self, user: &str) {
+        self.lock().retain(|kept| kept.user != user);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn is_of(&self, user: &str, password: &[u8; 32], challenge: &Challenge) -> bool {
+        // The hash is keyed, so that the time of this comparison tells nothing about passwords.
+        self.user == user
+            && self.password == *password
+            && self.salt == challenge.salt
+            && self.rounds == challenge.rounds
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scram::First;
+    use super::*;
+
+    fn challenge(salt: &str) -> Challenge {
+        let first = First::new("user").unwrap();
+        let message = first.message();
+        let nonce = message.rsplit_once("r=").unwrap().1.to_owned();
+        first.challenge(&format!("r={nonce}x,s={salt},i=4096")).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_are_of_one_user_password_and_salt_for_a_while() {
+        let kept = KeptKeys::new();
+        let (password, other) = (Secret::new("pencil"), Secret::new("pen"));
+        let keys = || Keys::derive(b"pencil", b"salt", 1);
+        kept.keep("ada", &password, &challenge("YQ=="), keys());
+        assert!(kept.get("ada", &password, &challenge("YQ==")).is_some());
+        assert!(kept.get("ada", &other, &challenge("YQ==")).is_none());
+        assert!(kept.get("ada", &password, &challenge("Yg==")).is_none());
+        assert!(kept.get("bob", &password, &challenge("YQ==")).is_none());
+        kept.forget("ada");
+        assert!(kept.get("ada", &password, &challenge("YQ==")).is_none());
+
+        for user in 0..2 * MAX_KEPT {
+            kept.keep(&user.to_string(), &password, &challenge("YQ=="), keys());
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        assert_eq!(kept.lock().len(), MAX_KEPT);
+        assert!(kept.get("0", &password, &challenge("YQ==")).is_none());
+        tokio::time::advance(LIFETIME).await;
+        assert!(kept.get("511", &password, &challenge("YQ==")).is_none(), "too old");
+    }
+}

@@ -1,0 +1,245 @@
+//! The life of a query on the wire.
+
+use std::future::poll_fn;
+use std::io;
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{Open, Session, decode_error};
+use crate::error::{Error, ErrorKind, Result, Sent};
+use crate::query::Query;
+use crate::wire::{Answer, AnswerKind, Frame, Inbound, Request, write_frame};
+
+/// A buffer of this size or more isn't kept after a query has been sent.
+const KEEP: usize = 1 << 20;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+    pub(super) fn check_usable(&self) -> Result<()> {
+        match &self.broken {
+            Some(reason) => Err(Error::new(ErrorKind::Closed, format!("the session is closed: {reason}"))),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn check_clean(&self) -> Result<()> {
+        self.check_usable()?;
+        match self.open {
+            Some(_) => {
+                let message = "an earlier query of this session was given up half-way and isn't settled";
+                Err(Error::new(ErrorKind::Unclean, message))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Closes the session for good, and gives back the memory of what it held.
+    pub(super) fn break_for(&mut self, reason: impl Into<String>) {
+        self.broken = Some(reason.into());
+        self.open = None;
+        self.current = None;
+        self.out = Vec::new();
+        self.written = 0;
+        self.inbound = Inbound::new(self.inbound.max_len());
+    }
+
+    pub(super) fn fail(&mut self, error: Error) -> Error {
+        let sent = if self.written < self.out.len() { Sent::NotSent } else { Sent::Sent };
+        self.break_for(error.message());
+        error.sent(sent)
+    }
+
+    pub(super) fn start(&mut self, query: Query, noreply: bool) -> Result<()> {
+        self.check_clean()?;
+        let mut query = query.or_database(self.database.as_ref());
+        if noreply {
+            query = query.option("noreply", true);
+        }
+        let token = self.last_token + 1;
+        if !write_frame(token, &mut self.out, |out| query.write(out))? {
+            return Err(Error::new(ErrorKind::Invalid, "the query has more than 4 gigabytes"));
+        }
+        self.last_token = token;
+        self.profile = None;
+        self.open = Some(Open::new(token, Some(query.term), u32::from(!noreply)));
+        Ok(())
+    }
+
+    pub(super) async fn request(&mut self, request: Request, expected: AnswerKind) -> Result<Answer> {
+        self.check_clean()?;
+        self.last_token += 1;
+        request.write(self.last_token, &mut self.out);
+        self.open = Some(Open::new(self.last_token, None, 1));
+        let answer = self.receive().await?;
+        if answer.kind == expected {
+            return Ok(answer);
+        }
+        Err(self.fail(Error::new(ErrorKind::Protocol, "the server's answer is to another request")))
+    }
+
+    /// Asks for more rows, or for the end of the query.
+    pub(super) fn follow_up(&mut self, request: Request) {
+        if let Some(open) = &mut self.open {
+            request.write(open.token, &mut self.out);
+            open.due += 1;
+            open.stopping = request == Request::Stop;
+        }
+    }
+
+    /// Asks for the next rows before somebody wants them, unless that has been done.
+    pub(crate) fn ask_ahead(&mut self, cx: &mut Context<'_>) {
+        if self.open.as_ref().is_some_and(|open| open.more && open.due == 0 && !open.stopping) {
+            self.follow_up(Request::Continue);
+        }
+        // What fails here fails again before the next answer is waited for. The rows in hand come first.
+        let _ = self.poll_write_all(cx);
+    }
+
+    /// Writes what is to be written.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.out.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Err(error) = ready!(self.poll_write_all(cx)) {
+            return Poll::Ready(Err(self.fail(Error::io("sending a query", error))));
+        }
+        self.written = 0;
+        self.out.clear();
+        if self.out.capacity() > KEEP {
+            self.out = Vec::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(rest @ [_, ..]) = self.out.get(self.written..) {
+            let len = ready!(Pin::new(&mut self.io).poll_write(cx, rest))?;
+            if len == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += len;
+            if let Some(open) = &mut self.open {
+                open.unsent = false;
+            }
+        }
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    pub(super) async fn receive(&mut self) -> Result<Answer> {
+        poll_fn(|cx| self.poll_receive(cx)).await
+    }
+
+    /// Reads the next answer to the query. One that is an error ends the query.
+    pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
+        self.check_usable()?;
+        ready!(self.poll_flush(cx))?;
+        self.release();
+        let frame = ready!(self.poll_frame(cx))?;
+        let term = self.open.as_ref().and_then(|open| open.term.as_ref());
+        let answer = Answer::parse(self.inbound.payload(&frame), term);
+        self.current = Some(frame);
+        self.count(matches!(&answer, Ok(answer) if answer.kind == AnswerKind::Partial));
+        Poll::Ready(match answer {
+            Ok(mut answer) => {
+                if let Some(profile) = answer.profile.take() {
+                    self.profile = Some(profile);
+                }
+                Ok(answer)
+            }
+            Err(error) if error.is_fatal() => Err(self.fail(error)),
+            Err(error) => {
+                self.release();
+                Err(error.sent(Sent::Sent))
+            }
+        })
+    }
+
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame>> {
+        let token = self.open.as_ref().map(|open| open.token);
+        loop {
+            match self.inbound.frame() {
+                Ok(Some(frame)) if Some(frame.token) == token => return Poll::Ready(Ok(frame)),
+                Ok(Some(frame)) => {
+                    let message = format!("the server answers a query that wasn't asked, {}", frame.token);
+                    return Poll::Ready(Err(self.fail(Error::new(ErrorKind::Protocol, message))));
+                }
+                Ok(None) => {}
+                Err(too_long) => return Poll::Ready(Err(self.fail(too_long.error(self.inbound.max_len())))),
+            }
+            let error = match ready!(self.inbound.poll_fill(&mut self.io, cx)) {
+                Ok(0) => io::ErrorKind::UnexpectedEof.into(),
+                Ok(_) => continue,
+                Err(error) => error,
+            };
+            return Poll::Ready(Err(self.fail(Error::io("waiting for an answer", error))));
+        }
+    }
+
+    /// Counts an answer. The query is over with the last one that is due, unless it has more rows and nobody
+    /// has told it to end.
+    pub(super) fn count(&mut self, more: bool) {
+        let Some(open) = &mut self.open else { return };
+        open.due = open.due.saturating_sub(1);
+        open.more = more;
+        if open.due == 0 && (!more || open.stopping) {
+            self.open = None;
+        }
+    }
+
+    /// Lets go of the answer that was handed out.
+    pub(crate) fn release(&mut self) {
+        if let Some(frame) = self.current.take() {
+            self.inbound.take(&frame);
+        }
+    }
+
+    /// Returns the answer that is being handed out.
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.current.as_ref().map(|frame| self.inbound.payload(frame)).unwrap_or_default()
+    }
+
+    /// Returns a part of the answer that is being handed out.
+    pub(crate) fn part(&self, place: Range<usize>) -> &[u8] {
+        self.payload().get(place).unwrap_or_default()
+    }
+
+    /// Decodes a row of the answer that is being handed out.
+    pub(crate) fn decode<T: DeserializeOwned>(&self, row: Range<usize>) -> Result<T> {
+        serde_json::from_slice(self.part(row)).map_err(|error| decode_error(&error))
+    }
+
+    /// Lets go of an answer, and stops its query if that isn't over.
+    pub(super) async fn finish(&mut self) -> Result<()> {
+        self.release();
+        self.stop().await
+    }
+
+    /// Ends the query that is open, however far it has come.
+    pub(crate) async fn stop(&mut self) -> Result<()> {
+        match &self.open {
+            Some(open) if open.unsent => {
+                // It never was.
+                self.out.clear();
+                self.open = None;
+            }
+            Some(open) if !open.stopping && open.term.is_some() && (open.more || open.due > 0) => {
+                self.follow_up(Request::Stop);
+            }
+            _ => {}
+        }
+        poll_fn(|cx| self.poll_flush(cx)).await?;
+        while self.open.as_ref().is_some_and(|open| open.due > 0) {
+            match self.receive().await {
+                Err(error) if self.broken.is_some() => return Err(error),
+                // Rows that nobody wants, the end of the query, or word that it had ended before.
+                _ => {}
+            }
+        }
+        self.release();
+        self.open = None;
+        Ok(())
+    }
+}

@@ -1,0 +1,332 @@
+//! One connection that one task uses.
+
+mod exchange;
+
+use std::future::poll_fn;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+
+use crate::error::{Error, ErrorKind, Result, Sent};
+use crate::query::Query;
+use crate::rows::Rows;
+use crate::term::Term;
+use crate::wire::{AnswerKind, Frame, Inbound, Request};
+
+/// One connection, used by one task at a time.
+///
+/// It reads and writes in that task: there is no task behind it. `S` is what it talks over: a
+/// [`Stream`](crate::Stream), or anything that reads and writes, such as one end of `tokio::io::duplex`.
+///
+/// # Giving up
+///
+/// Queries have no deadline of their own: wrap them in `tokio::time::timeout`, or drop them. A future or a
+/// [`Rows`] that is dropped before its end leaves the session *unclean*: its answer may still come. Then
+/// every query fails with [`ErrorKind::Unclean`] until [`settle`](Session::settle) has stopped the old one.
+///
+/// ```
+/// # async fn example() -> reql::Result<()> {
+/// use std::time::Duration;
+/// use reql::{Connector, ErrorKind, r};
+///
+/// let mut session = Connector::new("localhost:28015").connect().await?;
+/// let slow = session.all::<u64>(r.table("logs").map(r.row().g("size")));
+/// if tokio::time::timeout(Duration::from_secs(1), slow).await.is_err() {
+///     session.settle(Duration::from_secs(1)).await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Session<S> {
+    io: S,
+    inbound: Inbound,
+    /// What is to be written, and how much of it has been.
+    out: Vec<u8>,
+    written: usize,
+    last_token: u64,
+    open: Option<Open>,
+    /// The frame of the answer that is being handed out. It is gone when the next one is read.
+    current: Option<Frame>,
+    /// Why it can't be used any more.
+    broken: Option<String>,
+    database: Option<Term>,
+    profile: Option<String>,
+    look: fn(&S) -> bool,
+}
+
+/// A query whose answer isn't complete.
+#[derive(Debug)]
+struct Open {
+    token: u64,
+    term: Option<Term>,
+    /// How many answers are still to come: one for each request.
+    due: u32,
+    /// Rows are left that have to be asked for.
+    more: bool,
+    /// Nothing of it has been written.
+    unsent: bool,
+    /// It has been told to end.
+    stopping: bool,
+}
+
+impl Open {
+    fn new(token: u64, term: Option<Term>, due: u32) -> Self {
+        Open { token, term, due, more: false, unsent: true, stopping: false }
+    }
+}
+
+/// Who a server is.
+///
+/// ```
+/// # async fn example(session: &mut reql::Session<reql::Stream>) -> reql::Result<()> {
+/// println!("{}", session.server_info().await?.name.unwrap_or_default());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct ServerInfo {
+    /// Its UUID.
+    pub id: String,
+    /// Its name; a proxy has none.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// A server without data.
+    #[serde(default)]
+    pub proxy: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+    /// Makes a session of what has gone through the handshake.
+    pub(crate) fn new(io: S, inbound: Inbound, database: Option<Term>) -> Self {
+        Session {
+            io,
+            inbound,
+            out: Vec::new(),
+            written: 0,
+            last_token: 0,
+            open: None,
+            current: None,
+            broken: None,
+            database,
+            profile: None,
+            look: |_| true,
+        }
+    }
+
+    /// Looks at the socket itself to find out if it is alive.
+    pub(crate) fn looking(mut self, look: fn(&S) -> bool) -> Self {
+        self.look = look;
+        self
+    }
+
+    /// Runs a query and returns its value, or its first row; none if that is null, or there is no row. Stops
+    /// a query that has more rows.
+    ///
+    /// # Errors
+    ///
+    /// Those of the query, of the connection, and [`ErrorKind::Decode`].
+    pub async fn first<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Option<T>> {
+        self.start(query.into(), false)?;
+        let answer = self.receive().await?;
+        let row = match answer.rows.first() {
+            Some(row) => self.decode(row.clone()),
+            None => Ok(None),
+        };
+        self.finish().await?;
+        row
+    }
+
+    /// Runs a query and returns its value, or its first row. Stops a query that has more rows.
+    ///
+    /// # Errors
+    ///
+    /// Those of the query, of the connection, [`ErrorKind::Decode`], and [`ErrorKind::NoRow`].
+    pub async fn one<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<T> {
+        self.start(query.into(), false)?;
+        let answer = self.receive().await?;
+        let row = match answer.rows.first() {
+            Some(row) => self.decode(row.clone()),
+            None => Err(Error::new(ErrorKind::NoRow, "the query has no row").sent(Sent::Sent)),
+        };
+        self.finish().await?;
+        row
+    }
+
+    /// Runs a query and returns all of its rows. The elements of a value that is an array are its rows; any
+    /// other value is one row.
+    ///
+    /// # Errors
+    ///
+    /// Those of the query, of the connection, and [`ErrorKind::Decode`].
+    pub async fn all<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Vec<T>> {
+        let mut rows = self.rows(query).await?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().await {
+            match row {
+                Ok(row) => all.push(row),
+                Err(error) => {
+                    rows.stop().await?;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Runs a query and returns its rows as they come, see [`all`](Session::all).
+    ///
+    /// # Errors
+    ///
+    /// Those of the query's beginning and of the connection. What comes later is an item of the stream.
+    pub async fn rows<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Rows<'_, S, T>> {
+        self.start(query.into(), false)?;
+        let answer = self.receive().await?;
+        Ok(Rows::new(self, answer))
+    }
+
+    /// Follows a changefeed, whose rows are often a [`Change`](crate::types::Change).
+    ///
+    /// # Errors
+    ///
+    /// As [`rows`](Session::rows), and [`ErrorKind::NotAFeed`].
+    pub async fn feed<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Rows<'_, S, T>> {
+        self.start(query.into(), false)?;
+        let answer = self.receive().await?;
+        if !answer.is_feed {
+            self.finish().await?;
+            return Err(Error::new(ErrorKind::NotAFeed, "the query is no changefeed").sent(Sent::Sent));
+        }
+        Ok(Rows::new(self, answer))
+    }
+
+    /// Runs a query for what it does, and drops what it answers.
+    ///
+    /// # Errors
+    ///
+    /// Those of the query and of the connection.
+    pub async fn run(&mut self, query: impl Into<Query>) -> Result<()> {
+        self.start(query.into(), false)?;
+        self.receive().await?;
+        self.finish().await
+    }
+
+    /// Sends a query that isn't answered: nobody learns of its errors.
+    ///
+    /// # Errors
+    ///
+    /// Those of the connection.
+    pub async fn noreply(&mut self, query: impl Into<Query>) -> Result<()> {
+        self.start(query.into(), true)?;
+        poll_fn(|cx| self.poll_flush(cx)).await?;
+        self.open = None;
+        Ok(())
+    }
+
+    /// Waits until all queries that were sent by [`noreply`](Session::noreply) are done.
+    ///
+    /// # Errors
+    ///
+    /// Those of the connection.
+    pub async fn noreply_wait(&mut self) -> Result<()> {
+        self.request(Request::NoreplyWait, AnswerKind::WaitComplete).await?;
+        self.release();
+        Ok(())
+    }
+
+    /// Asks the server who it is.
+    ///
+    /// # Errors
+    ///
+    /// Those of the connection.
+    pub async fn server_info(&mut self) -> Result<ServerInfo> {
+        let answer = self.request(Request::ServerInfo, AnswerKind::ServerInfo).await?;
+        let info = self.decode(answer.rows.first().cloned().unwrap_or_default());
+        self.release();
+        info
+    }
+
+    /// Returns the profile of the last query that asked for one, as JSON's text, see [`Query::profile`].
+    pub fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
+    }
+
+    /// Tells if an earlier query was given up half-way, see [`settle`](Session::settle).
+    pub fn is_unclean(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Tells if the session was alive a moment ago, without waiting: it didn't fail, and the other side
+    /// neither closed the connection nor sent what nobody asked for. A session that is unclean may be alive.
+    pub fn is_alive(&mut self) -> bool {
+        if self.broken.is_some() {
+            return false;
+        }
+        if !(self.look)(&self.io) {
+            self.break_for("the connection has ended");
+            return false;
+        }
+        if self.open.is_some() {
+            return true;
+        }
+        self.release();
+        let nobody = &mut Context::from_waker(Waker::noop());
+        if self.inbound.rest().is_empty() && self.inbound.poll_fill(&mut self.io, nobody).is_pending() {
+            return true;
+        }
+        self.break_for("the connection ended, or the server sent what nobody asked for");
+        false
+    }
+
+    /// Stops a query that was given up half-way and reads what is left of it, for at most so long. Does
+    /// nothing if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of the connection, and [`ErrorKind::Timeout`]. The session is of no use then.
+    pub async fn settle(&mut self, limit: Duration) -> Result<()> {
+        self.check_usable()?;
+        if self.open.is_none() {
+            return Ok(());
+        }
+        match tokio::time::timeout(limit, self.stop()).await {
+            Ok(stopped) => stopped,
+            Err(_) => {
+                self.break_for("a query that was given up could not be stopped in time");
+                let message = format!("the query that was given up didn't end within {limit:?}");
+                Err(Error::new(ErrorKind::Timeout, message))
+            }
+        }
+    }
+
+    /// Closes the connection in order: what was sent arrives. Wait with
+    /// [`noreply_wait`](Session::noreply_wait) before, if queries without an answer are to be done.
+    ///
+    /// # Errors
+    ///
+    /// Those of the connection.
+    pub async fn close(mut self) -> Result<()> {
+        self.io.shutdown().await.map_err(|error| Error::io("closing the connection", error))
+    }
+
+    /// Returns what the session talks over.
+    pub fn get_ref(&self) -> &S {
+        &self.io
+    }
+
+    /// Takes the session apart, for [`Shared`](crate::Shared).
+    pub(crate) fn into_parts(self) -> Result<(S, Inbound, u64, Option<Term>)> {
+        self.check_clean()?;
+        let mut session = self;
+        session.release();
+        Ok((session.io, session.inbound, session.last_token, session.database))
+    }
+}
+
+pub(crate) fn decode_error(error: &serde_json::Error) -> Error {
+    Error::new(ErrorKind::Decode, format!("a row isn't what it was to be: {error}")).sent(Sent::Sent)
+}

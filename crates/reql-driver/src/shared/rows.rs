@@ -1,0 +1,115 @@
+//! The rows of an answer on a shared connection, as a stream.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use serde::de::DeserializeOwned;
+
+use super::ticket::{Batch, Ticket};
+use crate::error::Result;
+use crate::wire::{AnswerKind, row_places};
+
+/// The rows of a query on a [`Shared`](crate::Shared) connection, as [`Rows`](crate::Rows) are those on a
+/// session. Dropped before its end, it stops the query.
+///
+/// ```
+/// # async fn example(shared: &reql::Shared) -> reql::Result<()> {
+/// let mut users = shared.rows::<serde_json::Value>(reql::r.table("users")).await?;
+/// while let Some(user) = users.next().await {
+///     println!("{}", user?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "rows come when they are asked for"]
+pub struct SharedRows<T> {
+    ticket: Ticket,
+    batch: Batch,
+    places: std::vec::IntoIter<Range<usize>>,
+    /// A batch is to come, and has been asked for.
+    more: bool,
+    row: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned> SharedRows<T> {
+    pub(super) fn new(ticket: Ticket, batch: Batch) -> Self {
+        let mut rows =
+            SharedRows { ticket, batch, places: Vec::new().into_iter(), more: false, row: PhantomData };
+        rows.look_at_batch();
+        rows
+    }
+
+    fn look_at_batch(&mut self) {
+        self.more = self.batch.answer.kind == AnswerKind::Partial;
+        self.places = row_places(&self.batch.answer, &self.batch.payload).into_iter();
+        if self.more {
+            self.ticket.ask();
+        }
+    }
+
+    /// Returns the next row, or none at the end. Nothing is lost if this is given up and called again.
+    pub async fn next(&mut self) -> Option<Result<T>> {
+        poll_fn(|cx| self.poll_row(cx)).await
+    }
+
+    /// Returns the JSON of the next row, or none at the end, as the server wrote it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the query and of the connection.
+    pub async fn next_json(&mut self) -> Result<Option<&str>> {
+        let row = poll_fn(|cx| self.poll_place(cx)).await?;
+        Ok(row.map(|place| std::str::from_utf8(self.batch.part(place)).unwrap_or_default()))
+    }
+
+    fn poll_row(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
+        match ready!(self.poll_place(cx)) {
+            Ok(Some(place)) => Poll::Ready(Some(self.batch.decode(place))),
+            Ok(None) => Poll::Ready(None),
+            Err(error) => Poll::Ready(Some(Err(error))),
+        }
+    }
+
+    fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Range<usize>>>> {
+        loop {
+            if let Some(place) = self.places.next() {
+                return Poll::Ready(Ok(Some(place)));
+            }
+            if !self.more {
+                return Poll::Ready(Ok(None));
+            }
+            match ready!(self.ticket.poll_next(cx)) {
+                Ok(batch) => {
+                    self.batch = batch;
+                    self.look_at_batch();
+                }
+                Err(error) => {
+                    self.more = false;
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+    }
+}
+
+impl<T: DeserializeOwned> Stream for SharedRows<T> {
+    type Item = Result<T>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
+        self.get_mut().poll_row(cx)
+    }
+}
+
+impl<T> fmt::Debug for SharedRows<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedRows")
+            .field("in_hand", &self.places.len())
+            .field("more", &self.more)
+            .finish_non_exhaustive()
+    }
+}

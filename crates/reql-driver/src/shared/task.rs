@@ -1,0 +1,199 @@
+//! The task that reads and writes for everybody on a shared connection.
+//!
+//! Takers can't hold it up: it gives each answer away at once. What piles up is bounded, since a server
+//! answers each request once, and takers ask for more only as they take. An answer that nobody asked for ends
+//! the connection.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::ticket::Batch;
+use crate::error::{Error, ErrorKind, Result, Sent};
+use crate::term::Term;
+use crate::wire::{Answer, AnswerKind, Inbound, Request};
+
+/// With so much to be written, no more is taken in.
+const MAX_OUT: usize = 1 << 20;
+
+/// How long the end of a connection that nobody uses may take.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// What a taker wants.
+pub(super) enum Command {
+    Start(Start),
+    Continue(u64),
+    Stop(u64),
+}
+
+/// A new query, as a frame.
+pub(super) struct Start {
+    pub(super) token: u64,
+    pub(super) frame: Vec<u8>,
+    pub(super) term: Option<Term>,
+    pub(super) due: u32,
+    pub(super) replies: mpsc::UnboundedSender<Result<Batch>>,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+/// A query whose answer isn't complete.
+struct Open {
+    term: Option<Term>,
+    replies: mpsc::UnboundedSender<Result<Batch>>,
+    /// How many answers are still to come: one for each request.
+    due: u32,
+    stopping: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+pub(super) struct Task<S> {
+    reader: ReadHalf<S>,
+    writer: WriteHalf<S>,
+    inbound: Inbound,
+    out: Vec<u8>,
+    written: usize,
+    commands: mpsc::UnboundedReceiver<Command>,
+    open: HashMap<u64, Open>,
+    end: Arc<OnceLock<String>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + 'static> Task<S> {
+    pub(super) fn new(
+        io: S,
+        inbound: Inbound,
+        commands: mpsc::UnboundedReceiver<Command>,
+        end: Arc<OnceLock<String>>,
+    ) -> Self {
+        let (reader, writer) = tokio::io::split(io);
+        let (out, written, open) = (Vec::new(), 0, HashMap::new());
+        Task { reader, writer, inbound, out, written, commands, open, end }
+    }
+
+    /// Reads and writes until nobody is left, or the connection fails.
+    pub(super) async fn run(mut self) {
+        if let Err(error) = self.work().await {
+            // Takers learn of it when their channels close, which happens after this.
+            let _ = self.end.set(error.message().to_owned());
+        }
+        self.commands.close();
+        self.open.clear();
+        // Nobody waits for this; what fails here has failed before.
+        let _ = tokio::time::timeout(GOODBYE, self.writer.shutdown()).await;
+    }
+
+    async fn work(&mut self) -> Result<()> {
+        loop {
+            let rest = self.out.get(self.written..).unwrap_or_default();
+            tokio::select! {
+                command = self.commands.recv(), if self.out.len() < MAX_OUT => match command {
+                    Some(command) => self.obey(command),
+                    None => return self.finish().await,
+                },
+                sent = write(&mut self.writer, rest), if !self.out.is_empty() => {
+                    self.wrote(sent.map_err(|error| Error::io("sending queries", error))?);
+                }
+                read = poll_fn(|cx| self.inbound.poll_fill(&mut self.reader, cx)) => {
+                    match read {
+                        Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+                        read => read,
+                    }
+                    .map_err(|error| Error::io("waiting for answers", error))?;
+                    self.hand_out()?;
+                }
+            }
+        }
+    }
+
+    /// Counts bytes that were written; none is left once they were flushed, which counts as none.
+    fn wrote(&mut self, len: usize) {
+        self.written += len;
+        if len == 0 {
+            self.written = 0;
+            self.out.clear();
+            if self.out.capacity() > MAX_OUT {
+                self.out = Vec::new();
+            }
+        }
+    }
+
+    /// Writes what is left, as long as the other side reads.
+    async fn finish(&mut self) -> Result<()> {
+        let rest = self.out.get(self.written..).unwrap_or_default();
+        let _ = tokio::time::timeout(GOODBYE, self.writer.write_all(rest)).await;
+        Ok(())
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Start(start) => {
+                let Start { token, frame, term, due, replies, permit } = start;
+                self.out.extend_from_slice(&frame);
+                if due > 0 {
+                    let open = Open { term, replies, due, stopping: false, _permit: permit };
+                    self.open.insert(token, open);
+                }
+            }
+            Command::Continue(token) => self.follow_up(token, Request::Continue),
+            Command::Stop(token) => self.follow_up(token, Request::Stop),
+        }
+    }
+
+    fn follow_up(&mut self, token: u64, request: Request) {
+        // A query that has ended needs nothing, and a request without a term can't be stopped.
+        let Some(open) = self.open.get_mut(&token).filter(|open| !open.stopping && open.term.is_some())
+        else {
+            return;
+        };
+        open.due += 1;
+        open.stopping = request == Request::Stop;
+        request.write(token, &mut self.out);
+    }
+
+    /// Hands out all answers that are there.
+    fn hand_out(&mut self) -> Result<()> {
+        loop {
+            let frame = self.inbound.frame().map_err(|too_long| too_long.error(self.inbound.max_len()))?;
+            let Some(frame) = frame else { return Ok(()) };
+            let payload = self.inbound.payload(&frame).to_vec();
+            self.inbound.take(&frame);
+            self.answer(frame.token, payload)?;
+        }
+    }
+
+    fn answer(&mut self, token: u64, payload: Vec<u8>) -> Result<()> {
+        let Some(open) = self.open.get_mut(&token).filter(|open| open.due > 0) else {
+            let message = format!("the server answers a query that wasn't asked, {token}");
+            return Err(Error::new(ErrorKind::Protocol, message));
+        };
+        let answer = match Answer::parse(&payload, open.term.as_ref()) {
+            Err(error) if error.is_fatal() => return Err(error),
+            answer => answer,
+        };
+        let more = matches!(&answer, Ok(answer) if answer.kind == AnswerKind::Partial);
+        open.due -= 1;
+        let is_over = open.due == 0 && (!more || open.stopping);
+        let reply = answer.map(|answer| Batch { answer, payload }).map_err(|error| error.sent(Sent::Sent));
+        // A taker that is gone has said so.
+        let _ = open.replies.send(reply);
+        if is_over {
+            self.open.remove(&token);
+        }
+        Ok(())
+    }
+}
+
+/// Writes once, or flushes if there is nothing to write.
+async fn write<W: AsyncWrite + Unpin>(to: &mut W, bytes: &[u8]) -> io::Result<usize> {
+    if bytes.is_empty() {
+        return to.flush().await.map(|()| 0);
+    }
+    match to.write(bytes).await {
+        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+        written => written,
+    }
+}

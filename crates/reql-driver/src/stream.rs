@@ -1,0 +1,108 @@
+//! What sessions over a network talk over.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A TCP connection, with or without TLS.
+#[derive(Debug)]
+pub struct Stream(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Plain(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+/// How long a connection may be silent, and how long unanswered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    pub(crate) keepalive: Option<Duration>,
+    pub(crate) user_timeout: Option<Duration>,
+}
+
+impl Patience {
+    /// Sets the options of a socket.
+    pub(crate) fn apply(&self, tcp: &TcpStream) -> io::Result<()> {
+        tcp.set_nodelay(true)?;
+        let socket = SockRef::from(tcp);
+        if let Some(idle) = self.keepalive {
+            socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle).with_interval(idle))?;
+        }
+        #[cfg(target_os = "linux")]
+        socket.set_tcp_user_timeout(self.user_timeout)?;
+        Ok(())
+    }
+}
+
+impl Stream {
+    pub(crate) fn plain(tcp: TcpStream) -> Self {
+        Stream(Kind::Plain(tcp))
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(tls: tokio_rustls::client::TlsStream<TcpStream>) -> Self {
+        Stream(Kind::Tls(Box::new(tls)))
+    }
+
+    /// Returns the TCP connection below.
+    pub fn tcp(&self) -> &TcpStream {
+        match &self.0 {
+            Kind::Plain(tcp) => tcp,
+            #[cfg(feature = "tls")]
+            Kind::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    /// Tells if TLS protects it.
+    pub fn is_tls(&self) -> bool {
+        !matches!(self.0, Kind::Plain(_))
+    }
+
+    /// Looks at the socket: neither closed by the other side nor reset. Bytes that wait are for others to
+    /// judge.
+    pub(crate) fn look(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        match SockRef::from(self.tcp()).peek(&mut byte) {
+            Ok(len) => len > 0,
+            Err(error) => matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
+        }
+    }
+}
+
+macro_rules! on_each {
+    ($this:expr, $stream:ident => $call:expr) => {
+        match &mut $this.get_mut().0 {
+            Kind::Plain($stream) => $call,
+            #[cfg(feature = "tls")]
+            Kind::Tls($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        on_each!(self, stream => Pin::new(stream).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        on_each!(self, stream => Pin::new(stream).poll_write(cx, buf))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_each!(self, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_each!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}

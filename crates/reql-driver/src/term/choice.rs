@@ -1,0 +1,186 @@
+//! Options that have one of a few values.
+
+use super::argument::markers::{Computed, Function, Known};
+use super::{Argument, AsTerm, Content, Term};
+
+/// A type whose values are the values of an option.
+pub trait Enumeration {
+    /// Returns the value as ReQL has it.
+    fn name(&self) -> &'static str;
+}
+
+/// What an option with the values `T` takes: one of them, or a term that comes to one.
+///
+/// ```
+/// use reql::{Durability, r};
+///
+/// r.table("users").delete().durability(Durability::Soft);
+/// r.table("users").delete().durability(r.branch(reql::args![true, "soft", "hard"]));
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` isn't a value of this option",
+    note = "the option takes a value of `{T}`, or a term"
+)]
+pub trait Choice<T, K> {
+    /// Makes a term of it.
+    fn into_term(self) -> Term;
+}
+
+impl<T: Enumeration> Choice<T, Known> for T {
+    fn into_term(self) -> Term {
+        Term::new(Content::Text(self.name().to_owned()))
+    }
+}
+
+impl<T: Enumeration, C: AsTerm> Choice<T, Computed> for C {
+    fn into_term(self) -> Term {
+        self.as_term().clone()
+    }
+}
+
+/// A function of the primary key, the old and the new document, which returns what is to be stored.
+impl<F, R, K> Choice<Conflict, Function<3, K>> for F
+where
+    F: FnOnce(Term, Term, Term) -> R,
+    R: Argument<K>,
+{
+    fn into_term(self) -> Term {
+        Argument::<Function<3, K>>::into_term(self)
+    }
+}
+
+impl Choice<ReturnChanges, bool> for bool {
+    fn into_term(self) -> Term {
+        Term::new(Content::Bool(self))
+    }
+}
+
+macro_rules! choices {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$case_doc:meta])* $case:ident = $text:literal,)* })*) => { $(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$case_doc])* $case,)*
+        }
+
+        impl Enumeration for $name {
+            fn name(&self) -> &'static str {
+                match self { $($name::$case => $text,)* }
+            }
+        }
+    )* };
+}
+
+choices! {
+    /// When a write is answered.
+    Durability {
+        /// Once it is on disk. The default.
+        Hard = "hard",
+        /// Once it is in memory.
+        Soft = "soft",
+    }
+    /// What an insert does about documents whose primary key is taken. A closure of the key, the old and the
+    /// new document may stand instead.
+    Conflict {
+        /// It counts an error. The default.
+        Error = "error",
+        /// It replaces the old document.
+        Replace = "replace",
+        /// It updates the old document.
+        Update = "update",
+    }
+    /// Which replica a read asks.
+    ReadMode {
+        /// The primary replica. The default.
+        Single = "single",
+        /// A majority of the replicas: what it sees can't get lost.
+        Majority = "majority",
+        /// Any replica, which may be behind.
+        Outdated = "outdated",
+    }
+    /// Which changes the answer to a write has. `true` and `false` may stand instead.
+    ReturnChanges {
+        /// Those of all documents, changed or not.
+        Always = "always",
+    }
+    /// What system tables call databases, tables and servers.
+    IdentifierFormat {
+        /// Their names. The default.
+        Name = "name",
+        /// Their UUIDs.
+        Uuid = "uuid",
+    }
+    /// A bound of a range.
+    Bound {
+        /// It lies outside of the range.
+        Open = "open",
+        /// It belongs to the range.
+        Closed = "closed",
+    }
+    /// A unit of length.
+    Unit {
+        /// Metres. The default.
+        Metre = "m",
+        /// Kilometres.
+        Kilometre = "km",
+        /// International miles.
+        Mile = "mi",
+        /// Nautical miles.
+        NauticalMile = "nm",
+        /// International feet.
+        Foot = "ft",
+    }
+    /// The shape of the earth.
+    GeoSystem {
+        /// The ellipsoid of the World Geodetic System. The default.
+        Wgs84 = "WGS84",
+        /// A sphere of radius 1, whose only unit of length is its radius.
+        UnitSphere = "unit_sphere",
+    }
+    /// What to wait for.
+    WaitFor {
+        /// Outdated reads.
+        ReadyForOutdatedReads = "ready_for_outdated_reads",
+        /// Reads.
+        ReadyForReads = "ready_for_reads",
+        /// Writes.
+        ReadyForWrites = "ready_for_writes",
+        /// Everything, on all replicas. The default.
+        AllReplicasReady = "all_replicas_ready",
+    }
+    /// What a table that has lost a majority of its replicas may lose to be usable again.
+    EmergencyRepair {
+        /// The writes that the lost replicas may have had alone.
+        UnsafeRollback = "unsafe_rollback",
+        /// Those, and all data of shards without any replica left.
+        UnsafeRollbackOrErase = "unsafe_rollback_or_erase",
+    }
+    /// The method of an HTTP request.
+    HttpMethod {
+        /// The default.
+        Get = "GET",
+        /// With data.
+        Post = "POST",
+        /// With data.
+        Put = "PUT",
+        /// With data.
+        Patch = "PATCH",
+        /// With data.
+        Delete = "DELETE",
+        /// Without the answer's body.
+        Head = "HEAD",
+    }
+    /// What the body of an HTTP answer is taken for.
+    ResultFormat {
+        /// What its type says. The default.
+        Auto = "auto",
+        /// JSON.
+        Json = "json",
+        /// JSON in a call of a function.
+        Jsonp = "jsonp",
+        /// Text.
+        Text = "text",
+        /// Bytes.
+        Binary = "binary",
+    }
+}

@@ -1,0 +1,212 @@
+//! Answers: what a frame from the server says.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::error::{Error, ErrorKind, ErrorType, Frame, Result};
+use crate::term::Term;
+
+/// `Response.ResponseType` in `ql2.proto`.
+const ATOM: u8 = 1;
+const SEQUENCE: u8 = 2;
+const PARTIAL: u8 = 3;
+const WAIT_COMPLETE: u8 = 4;
+const SERVER_INFO: u8 = 5;
+const CLIENT_ERROR: u8 = 16;
+const COMPILE_ERROR: u8 = 17;
+const RUNTIME_ERROR: u8 = 18;
+
+/// The notes of `Response.ResponseNote` that belong to changefeeds: of a sequence, of one document, of
+/// `order_by` and `limit`, of a union.
+const FEEDS: [i64; 4] = [1, 2, 3, 4];
+
+/// What an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AnswerKind {
+    /// One value.
+    Atom,
+    /// The last rows.
+    Sequence,
+    /// Some rows, with more to come.
+    Partial,
+    /// Word that all queries without an answer are done.
+    WaitComplete,
+    /// Who the server is.
+    ServerInfo,
+}
+
+/// An answer that is no error. Rows are places in the payload.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) kind: AnswerKind,
+    pub(crate) rows: Vec<Range<usize>>,
+    pub(crate) is_feed: bool,
+    pub(crate) profile: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    t: u8,
+    #[serde(borrow)]
+    r: Vec<&'a RawValue>,
+    #[serde(default)]
+    n: Vec<i64>,
+    #[serde(default)]
+    e: Option<i64>,
+    #[serde(default)]
+    b: Option<Vec<Frame>>,
+    #[serde(borrow, default)]
+    p: Option<&'a RawValue>,
+}
+
+impl Answer {
+    /// Takes a payload apart. An answer that is an error is one, and says so about the query.
+    pub(crate) fn parse(payload: &[u8], query: Option<&Term>) -> Result<Answer> {
+        let envelope: Envelope<'_> = serde_json::from_slice(payload).map_err(|error| {
+            Error::new(ErrorKind::Protocol, format!("the server's answer can't be read: {error}"))
+                .because(error)
+        })?;
+        let kind = match envelope.t {
+            ATOM => AnswerKind::Atom,
+            SEQUENCE => AnswerKind::Sequence,
+            PARTIAL => AnswerKind::Partial,
+            WAIT_COMPLETE => AnswerKind::WaitComplete,
+            SERVER_INFO => AnswerKind::ServerInfo,
+            CLIENT_ERROR => return Err(envelope.error(ErrorKind::Client, query)),
+            COMPILE_ERROR => return Err(envelope.error(ErrorKind::Compile, query)),
+            RUNTIME_ERROR => {
+                let kind = ErrorKind::Runtime(ErrorType::from_number(envelope.e));
+                return Err(envelope.error(kind, query));
+            }
+            other => {
+                let message = format!("the server's answer is of an unknown type, {other}");
+                return Err(Error::new(ErrorKind::Protocol, message));
+            }
+        };
+        let rows = envelope.r.iter().map(|row| place(payload, row)).collect();
+        let is_feed = envelope.n.iter().any(|note| FEEDS.contains(note));
+        let profile = envelope.p.map(|profile| profile.get().to_owned());
+        Ok(Answer { kind, rows, is_feed, profile })
+    }
+}
+
+impl Envelope<'_> {
+    fn error(self, kind: ErrorKind, query: Option<&Term>) -> Error {
+        let message = self.r.first().and_then(|text| serde_json::from_str::<Cow<'_, str>>(text.get()).ok());
+        let message = message.map_or_else(|| "the server gives no reason".to_owned(), Cow::into_owned);
+        let error = Error::new(kind, message);
+        match query {
+            Some(query) => error.at(query.clone(), self.b.unwrap_or_default()),
+            None => error,
+        }
+    }
+}
+
+/// Returns where the rows of an answer lie: those that it has, or the elements of the one value that is an
+/// array.
+pub(crate) fn row_places(answer: &Answer, payload: &[u8]) -> Vec<Range<usize>> {
+    let elements = match (answer.kind, answer.rows.first()) {
+        (AnswerKind::Atom, Some(value)) => {
+            payload.get(value.clone()).and_then(array_elements).map(|elements| {
+                let moved = |at: Range<usize>| at.start + value.start..at.end + value.start;
+                elements.into_iter().map(moved).collect()
+            })
+        }
+        _ => None,
+    };
+    elements.unwrap_or_else(|| answer.rows.clone())
+}
+
+/// Returns where the elements of an array lie in its text, or none if it is no array.
+fn array_elements(text: &[u8]) -> Option<Vec<Range<usize>>> {
+    let elements: Vec<&RawValue> = serde_json::from_slice(text).ok()?;
+    Some(elements.iter().map(|element| place(text, element)).collect())
+}
+
+/// Returns where a part lies in what it is a part of.
+fn place(whole: &[u8], part: &RawValue) -> Range<usize> {
+    let text = part.get();
+    let start = (text.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    start..start.wrapping_add(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::vec((any::<String>(), inner), 0..5)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn rows_are_what_they_were(rows in prop::collection::vec(json(), 0..6), kind in 1..4_u8) {
+            let payload = serde_json::json!({ "n": [1], "r": rows, "t": kind }).to_string();
+            let answer = Answer::parse(payload.as_bytes(), None).unwrap();
+            prop_assert!(answer.is_feed);
+            let text = |place: Range<usize>| serde_json::from_str::<Value>(&payload[place]).unwrap();
+            let read: Vec<Value> = row_places(&answer, payload.as_bytes()).into_iter().map(text).collect();
+            match &rows[..] {
+                [Value::Array(elements), ..] if kind == ATOM => prop_assert_eq!(&read, elements),
+                _ => prop_assert_eq!(read, rows),
+            }
+        }
+
+        #[test]
+        fn noise_is_an_error(payload in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(Answer::parse(&payload, None).is_err());
+        }
+
+        #[test]
+        fn broken_answers_are_errors_or_answers(
+            row in json(),
+            cut in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let payload = format!(r#"{{"t":1,"r":[{row}],"e":3000000,"b":[0,"a"],"n":[]}}"#);
+            let mut payload = payload.into_bytes();
+            let at = cut.index(payload.len());
+            payload[at] = byte;
+            if let Ok(answer) = Answer::parse(&payload, None) {
+                for place in row_places(&answer, &payload) {
+                    let _: Value = serde_json::from_slice(&payload[place]).unwrap_or_default();
+                }
+            }
+            prop_assert!(Answer::parse(&payload[..at], None).is_err());
+        }
+    }
+
+    #[test]
+    fn errors_are_of_their_kinds() {
+        for (payload, kind) in [
+            (r#"{"t":16,"r":["x"],"b":[]}"#, ErrorKind::Client),
+            (r#"{"t":17,"r":["x"],"b":[0,"index",1]}"#, ErrorKind::Compile),
+            (r#"{"t":18,"e":3100000,"r":["x"],"b":[]}"#, ErrorKind::Runtime(ErrorType::NonExistence)),
+            (r#"{"t":18,"e":7,"r":["x"]}"#, ErrorKind::Runtime(ErrorType::Other(7))),
+            (r#"{"t":18,"r":["x"]}"#, ErrorKind::Runtime(ErrorType::Other(0))),
+        ] {
+            let query = crate::r.expr(1);
+            let error = Answer::parse(payload.as_bytes(), Some(&query)).unwrap_err();
+            assert_eq!((error.kind(), error.message()), (kind, "x"), "{payload}");
+            assert_eq!(error.query(), Some(&query));
+        }
+    }
+}

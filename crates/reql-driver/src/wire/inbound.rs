@@ -1,0 +1,192 @@
+//! Bytes that have been read, and the frames in them.
+
+use std::io;
+use std::ops::Range;
+use std::pin::pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::HEADER_LEN;
+use crate::error::{Error, ErrorKind};
+
+/// How much is asked of the socket at once, at least.
+const READ_SIZE: usize = 8 << 10;
+
+/// A buffer larger than this is given back after its frame.
+const KEEP: usize = 1 << 20;
+
+/// Bytes that have been read and not yet been taken. The buffer is kept from frame to frame, and grows with
+/// what comes, never with what is announced.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    buffer: Vec<u8>,
+    /// Where the bytes begin that haven't been taken.
+    head: usize,
+    max_len: usize,
+}
+
+/// A frame that is there as a whole: where its payload lies in the buffer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) token: u64,
+    pub(crate) payload: Range<usize>,
+}
+
+/// A frame is longer than allowed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TooLong(pub(crate) usize);
+
+impl TooLong {
+    pub(crate) fn error(&self, max_len: usize) -> Error {
+        let message = format!("an answer of {} bytes is longer than the {max_len} that are allowed", self.0);
+        Error::new(ErrorKind::TooLarge, message)
+    }
+}
+
+impl Inbound {
+    pub(crate) fn new(max_len: usize) -> Self {
+        Inbound { buffer: Vec::new(), head: 0, max_len }
+    }
+
+    /// Returns the length that a payload may have.
+    pub(crate) fn max_len(&self) -> usize {
+        self.max_len
+    }
+
+    /// Returns what was read and not yet taken.
+    pub(crate) fn rest(&self) -> &[u8] {
+        self.buffer.get(self.head..).unwrap_or_default()
+    }
+
+    /// Takes so many bytes.
+    pub(crate) fn advance(&mut self, len: usize) {
+        self.take_up_to(self.head.saturating_add(len));
+    }
+
+    /// Reads once; 0 is the end. Loses nothing when it is given up.
+    pub(crate) fn poll_fill<R>(&mut self, from: &mut R, cx: &mut Context<'_>) -> Poll<io::Result<usize>>
+    where
+        R: AsyncRead + Unpin,
+    {
+        if self.head > 0 {
+            self.buffer.drain(..self.head);
+            self.head = 0;
+        }
+        if self.buffer.capacity() - self.buffer.len() < READ_SIZE / 2 {
+            self.buffer.reserve(self.buffer.len().max(READ_SIZE));
+        }
+        pin!(from.read_buf(&mut self.buffer)).poll(cx)
+    }
+
+    /// Returns the next frame once all of it is there.
+    pub(crate) fn frame(&self) -> Result<Option<Frame>, TooLong> {
+        let Some(([token, len], _)) = self.rest().split_first_chunk::<HEADER_LEN>().map(header) else {
+            return Ok(None);
+        };
+        let len = len as usize;
+        if len > self.max_len {
+            return Err(TooLong(len));
+        }
+        let start = self.head + HEADER_LEN;
+        let payload = start..start + len;
+        Ok((payload.end <= self.buffer.len()).then_some(Frame { token, payload }))
+    }
+
+    /// Returns the bytes of a frame's payload, as long as the frame isn't taken.
+    pub(crate) fn payload(&self, frame: &Frame) -> &[u8] {
+        self.buffer.get(frame.payload.clone()).unwrap_or_default()
+    }
+
+    /// Takes a frame: its bytes are gone.
+    pub(crate) fn take(&mut self, frame: &Frame) {
+        self.take_up_to(frame.payload.end);
+    }
+
+    fn take_up_to(&mut self, end: usize) {
+        self.head = end.min(self.buffer.len());
+        if self.head < self.buffer.len() {
+            return;
+        }
+        self.head = 0;
+        self.buffer.clear();
+        if self.buffer.capacity() > KEEP {
+            self.buffer = Vec::new();
+        }
+    }
+}
+
+fn header<'a>((bytes, rest): (&[u8; HEADER_LEN], &'a [u8])) -> ([u64; 2], &'a [u8]) {
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = *bytes;
+    let token = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    ([token, u64::from(u32::from_le_bytes([i, j, k, l]))], rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Reads everything that a pipe has, by pieces of any size, and returns the frames.
+    fn read(bytes: &[u8], pieces: &[usize], max_len: usize) -> Result<Vec<(u64, Vec<u8>)>, TooLong> {
+        let mut inbound = Inbound::new(max_len);
+        let mut frames = Vec::new();
+        let mut rest = bytes;
+        let mut pieces = pieces.iter().copied().cycle();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut seen = 0;
+        while !rest.is_empty() {
+            let (mut piece, later) = rest.split_at(pieces.next().unwrap_or(1).clamp(1, rest.len()));
+            rest = later;
+            while !piece.is_empty() {
+                assert!(inbound.poll_fill(&mut piece, &mut cx).is_ready());
+            }
+            seen = seen.max(inbound.rest().len());
+            // It grows with what came, not with what was announced.
+            assert!(inbound.buffer.capacity() <= 4 * (seen + READ_SIZE), "{}", inbound.buffer.capacity());
+            while let Some(frame) = inbound.frame()? {
+                frames.push((frame.token, inbound.payload(&frame).to_vec()));
+                inbound.take(&frame);
+            }
+        }
+        Ok(frames)
+    }
+
+    fn write(frames: &[(u64, Vec<u8>)]) -> Vec<u8> {
+        let frame = |(token, payload): &(u64, Vec<u8>)| {
+            [&token.to_le_bytes()[..], &(payload.len() as u32).to_le_bytes(), payload].concat()
+        };
+        frames.iter().flat_map(frame).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn frames_come_out_as_they_went_in(
+            frames in prop::collection::vec(
+                (any::<u64>(), prop::collection::vec(any::<u8>(), 0..300)),
+                0..20,
+            ),
+            pieces in prop::collection::vec(1_usize..500, 1..20),
+        ) {
+            prop_assert_eq!(read(&write(&frames), &pieces, 300).unwrap(), frames);
+        }
+
+        #[test]
+        fn noise_takes_no_memory(
+            bytes in prop::collection::vec(any::<u8>(), 0..2000),
+            pieces in prop::collection::vec(1_usize..500, 1..20),
+        ) {
+            let _ = read(&bytes, &pieces, usize::MAX >> 1);
+        }
+    }
+
+    #[test]
+    fn announced_lengths_are_checked_before_anything_is_read() {
+        let frame = write(&[(1, vec![0; 11])]);
+        assert_eq!(read(&frame[..HEADER_LEN], &[100], 10), Err(TooLong(11)));
+        assert_eq!(read(&frame, &[100], 11).unwrap().len(), 1);
+    }
+}

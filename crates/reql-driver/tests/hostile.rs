@@ -1,0 +1,253 @@
+//! Servers that are slow, broken or evil: an error in time, and nothing else.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use reql::{Connector, Error, ErrorKind, Sent, Session, r};
+use support::fake::{self, Flaw};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+fn connector() -> Connector {
+    Connector::new("fake").user("user", "pencil").max_answer(1 << 20)
+}
+
+/// A session with a server that goes on by a function.
+async fn session<F, G>(size: usize, server: F) -> Session<DuplexStream>
+where
+    F: FnOnce(DuplexStream) -> G,
+    G: Future<Output = ()> + Send + 'static,
+    F: Send + 'static,
+{
+    let (client, mut io) = fake::pipe(size);
+    tokio::spawn(async move {
+        fake::shake_hands(&mut io, Flaw::None).await;
+        server(io).await;
+    });
+    connector().connect_over(client).await.unwrap()
+}
+
+/// What a connection to a server ends with that says this, and then goes on as a function says.
+async fn refused<F, G>(server: F) -> Error
+where
+    F: FnOnce(DuplexStream) -> G,
+    G: Future<Output = ()> + Send + 'static,
+{
+    let (client, io) = fake::pipe(1 << 10);
+    tokio::spawn(server(io));
+    connector().connect_over(client).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn bytes_come_in_any_pieces() {
+    for size in [1, 2, 3, 7, 12, 13, 100, 1 << 16] {
+        let mut session = session(size, |mut io| async move {
+            for _ in 0..2 {
+                let (token, query) = fake::query(&mut io).await;
+                assert_eq!(query, "[1,1]");
+                fake::answer(&mut io, token, r#"{"t":3,"r":[1,{"a":[2]}],"n":[]}"#).await;
+                assert_eq!(fake::query(&mut io).await, (token, "[2]".to_owned()));
+                fake::answer(&mut io, token, r#"{"t":2,"r":["three"],"n":[]}"#).await;
+            }
+        })
+        .await;
+        for _ in 0..2 {
+            let rows: Vec<serde_json::Value> = session.all(r.expr(1)).await.unwrap();
+            assert_eq!(serde_json::to_string(&rows).unwrap(), r#"[1,{"a":[2]},"three"]"#);
+        }
+    }
+}
+
+#[tokio::test]
+async fn evil_handshakes() {
+    for (flaw, kind) in [
+        (Flaw::Signature, ErrorKind::Impostor),
+        (Flaw::Nonce, ErrorKind::Impostor),
+        (Flaw::Rounds(0), ErrorKind::Protocol),
+        (Flaw::Rounds(u32::MAX), ErrorKind::Protocol),
+    ] {
+        let error = refused(|mut io| async move { fake::shake_hands(&mut io, flaw).await }).await;
+        assert_eq!(error.kind(), kind, "{flaw:?}: {error}");
+        assert_eq!(error.query_sent(), Sent::NotSent);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_server() {
+    for (said, kind, shown) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], ErrorKind::Protocol, "HTTP/1.1 400"),
+        (
+            b"ERROR: Received an unsupported protocol version.\n\0",
+            ErrorKind::Protocol,
+            "unsupported protocol",
+        ),
+        (b"\x15\x03\x01\x00\x02\x02\x16", ErrorKind::Tls, "speaks TLS"),
+        (b"\0", ErrorKind::Protocol, "no RethinkDB server"),
+        (b"[]\0", ErrorKind::Protocol, "no RethinkDB server"),
+        (b"\xff\xfe\0", ErrorKind::Protocol, "no RethinkDB server"),
+        (br#"{"success":true}"#, ErrorKind::Protocol, "success"),
+        (b"{\"success\":true}\0", ErrorKind::Protocol, "version"),
+        (b"{\"success\":false,\"error\":\"Go away\",\"error_code\":12}\0", ErrorKind::Refused(12), "Go away"),
+        (b"", ErrorKind::Io, "closed the connection"),
+    ] {
+        let error = refused(|mut io| async move {
+            io.write_all(said).await.unwrap();
+            io.shutdown().await.unwrap();
+            // Dropped before the client has sent all, the pipe would fail it for another reason.
+            let _ = tokio::time::timeout(Duration::from_secs(5), io.read_to_end(&mut Vec::new())).await;
+        })
+        .await;
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains(shown), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_without_end() {
+    let error = refused(|mut io| async move { while io.write_all(&[b' '; 1000]).await.is_ok() {} }).await;
+    assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_stops() {
+    for len in [0, 1, 30, 80] {
+        let error = refused(move |mut io| async move {
+            let said =
+                r#"{"success":true,"min_protocol_version":0,"max_protocol_version":0,"server_version":"2"}"#;
+            io.write_all(&said.as_bytes()[..len]).await.unwrap();
+            std::future::pending::<()>().await;
+        })
+        .await;
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    }
+}
+
+/// What a query ends with that is answered by these bytes, and what the next one ends with.
+async fn answered(make: impl FnOnce(u64) -> Vec<u8> + Send + 'static) -> (Error, Error) {
+    let mut session = session(64, |mut io| async move {
+        let (token, _) = fake::query(&mut io).await;
+        io.write_all(&make(token)).await.ok();
+        io.shutdown().await.ok();
+        let _ = io.read_to_end(&mut Vec::new()).await;
+    })
+    .await;
+    let first = session.all::<u64>(r.expr(1)).await.unwrap_err();
+    let second = session.all::<u64>(r.expr(1)).await.unwrap_err();
+    assert!(!session.is_alive());
+    (first, second)
+}
+
+#[tokio::test]
+async fn answers_that_make_no_sense() {
+    type Make = fn(u64) -> Vec<u8>;
+    let cases: [(Make, ErrorKind); 13] = [
+        (|token| fake::frame(token + 1, r#"{"t":1,"r":[1]}"#), ErrorKind::Protocol),
+        (|token| fake::frame(token, ""), ErrorKind::Protocol),
+        (|token| fake::frame(token, "no JSON"), ErrorKind::Protocol),
+        (|token| fake::frame(token, "[]"), ErrorKind::Protocol),
+        (|token| fake::frame(token, r#"{"t":1}"#), ErrorKind::Protocol),
+        (|token| fake::frame(token, r#"{"t":99,"r":[]}"#), ErrorKind::Protocol),
+        (|token| fake::frame(token, r#"{"t":1,"r":[1}"#), ErrorKind::Protocol),
+        (|token| fake::frame(token, r#"{"t":1,"r":[1]} x"#), ErrorKind::Protocol),
+        (|token| [&fake::frame(token, "")[..8], &[0xff; 4]].concat(), ErrorKind::TooLarge),
+        (
+            |token| [&fake::frame(token, "")[..8], &(1 << 20 | 1_u32).to_le_bytes()].concat(),
+            ErrorKind::TooLarge,
+        ),
+        (|token| [&fake::frame(token, "")[..8], &1000_u32.to_le_bytes(), b"{"].concat(), ErrorKind::Io),
+        (|_| vec![], ErrorKind::Io),
+        (|_| vec![7; 5], ErrorKind::Io),
+    ];
+    for (at, (make, kind)) in cases.into_iter().enumerate() {
+        let (first, second) = answered(make).await;
+        assert_eq!(first.kind(), kind, "{at}: {first}");
+        assert_eq!(first.query_sent(), Sent::Sent, "{at}: {first}");
+        assert_eq!(second.kind(), ErrorKind::Closed, "{at}: {second}");
+        assert_eq!(second.query_sent(), Sent::NotSent, "{at}: {second}");
+    }
+}
+
+#[tokio::test]
+async fn text_that_is_none() {
+    let (error, _) = answered(|token| {
+        let mut frame = fake::frame(token, r#"{"t":1,"r":["xx"]}"#);
+        let at = frame.iter().position(|byte| *byte == b'x').unwrap();
+        frame[at] = 0xff;
+        frame
+    })
+    .await;
+    assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_asked_for() {
+    let mut session = session(64, |mut io| async move {
+        let (token, _) = fake::query(&mut io).await;
+        fake::answer(&mut io, token, r#"{"t":1,"r":[1]}"#).await;
+        fake::answer(&mut io, token, r#"{"t":1,"r":[2]}"#).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    assert_eq!(session.one::<u64>(r.expr(1)).await.unwrap(), 1);
+    let error = session.one::<u64>(r.expr(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_query_that_cannot_be_stopped() {
+    let mut session = session(64, |mut io| async move {
+        let _ = fake::query(&mut io).await;
+        let (token, stop) = fake::query(&mut io).await;
+        assert_eq!(stop, "[3]");
+        // Rows without end, but never the end.
+        loop {
+            fake::answer(&mut io, token, r#"{"t":3,"r":[1],"n":[]}"#).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    })
+    .await;
+    let given_up = tokio::time::timeout(Duration::from_millis(10), session.all::<u64>(r.expr(1))).await;
+    assert!(given_up.is_err());
+    assert!(session.is_unclean());
+    let error = session.one::<u64>(r.expr(1)).await.unwrap_err();
+    assert_eq!((error.kind(), error.query_sent()), (ErrorKind::Unclean, Sent::NotSent));
+    // Two requests, two answers: a third would be too many for the next query.
+    session.settle(Duration::from_secs(10)).await.unwrap();
+    let error = session.one::<u64>(r.expr(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn settling_has_a_limit() {
+    let mut session = session(64, |mut io| async move {
+        let _ = fake::query(&mut io).await;
+        std::future::pending::<()>().await;
+        drop(io);
+    })
+    .await;
+    assert!(tokio::time::timeout(Duration::from_secs(1), session.run(r.expr(1))).await.is_err());
+    let error = session.settle(Duration::from_secs(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert!(!session.is_alive());
+}
+
+#[tokio::test]
+async fn shared_connections_end_for_everybody() {
+    let session = session(64, |mut io| async move {
+        let (first, _) = fake::query(&mut io).await;
+        let _ = fake::query(&mut io).await;
+        fake::answer(&mut io, first, r#"{"t":1,"r":[1]}"#).await;
+        fake::answer(&mut io, 999, r#"{"t":1,"r":[1]}"#).await;
+        let _ = io.read_to_end(&mut Vec::new()).await;
+    })
+    .await;
+    let shared = session.share().unwrap();
+    let (one, other) = tokio::join!(shared.one::<u64>(r.expr(1)), shared.one::<u64>(r.expr(2)));
+    assert_eq!(one.unwrap(), 1);
+    let error = other.unwrap_err();
+    assert_eq!((error.kind(), error.query_sent()), (ErrorKind::Closed, Sent::Sent), "{error}");
+    assert!(error.to_string().contains("wasn't asked"), "{error}");
+    let error = shared.one::<u64>(r.expr(1)).await.unwrap_err();
+    assert_eq!((error.kind(), error.query_sent()), (ErrorKind::Closed, Sent::NotSent), "{error}");
+}

@@ -1,0 +1,96 @@
+//! A server that does what a test says.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+
+/// What the server's side of a handshake does otherwise than it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    None,
+    Rounds(u32),
+    Nonce,
+    Signature,
+}
+
+/// Both ends of a pipe that takes so many bytes at once: with 1, each byte comes alone.
+pub fn pipe(size: usize) -> (DuplexStream, DuplexStream) {
+    tokio::io::duplex(size)
+}
+
+fn hash(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
+pub async fn text<S: AsyncRead + Unpin>(io: &mut S) -> String {
+    let mut text = Vec::new();
+    loop {
+        match io.read_u8().await.unwrap() {
+            0 => return String::from_utf8(text).unwrap(),
+            byte => text.push(byte),
+        }
+    }
+}
+
+fn attribute<'a>(message: &'a str, name: &str) -> &'a str {
+    message.split(',').find_map(|part| part.strip_prefix(name)).unwrap()
+}
+
+/// The three messages of a server, each sent when its turn has come. The password is "pencil".
+pub async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(io: &mut S, flaw: Flaw) {
+    assert_eq!(io.read_u32_le().await.unwrap(), 0x34c2_bdc3);
+    let first: serde_json::Value = serde_json::from_str(&text(io).await).unwrap();
+    let bare = first["authentication"].as_str().unwrap().strip_prefix("n,,").unwrap().to_owned();
+    let versions =
+        r#"{"success":true,"min_protocol_version":0,"max_protocol_version":0,"server_version":"2.4.4"}"#;
+    io.write_all(format!("{versions}\0").as_bytes()).await.unwrap();
+
+    let rounds = if let Flaw::Rounds(rounds) = flaw { rounds } else { 4096 };
+    let nonce = if flaw == Flaw::Nonce { "somebody-elses" } else { attribute(&bare, "r=") };
+    let challenge = format!("r={nonce}server,s={},i={rounds}", BASE64_STANDARD.encode("salt"));
+    io.write_all(format!("{{\"success\":true,\"authentication\":\"{challenge}\"}}\0").as_bytes())
+        .await
+        .unwrap();
+    if !matches!(flaw, Flaw::None | Flaw::Signature) {
+        return;
+    }
+
+    let last: serde_json::Value = serde_json::from_str(&text(io).await).unwrap();
+    let last = last["authentication"].as_str().unwrap();
+    let (without_proof, proof) = last.rsplit_once(",p=").unwrap();
+    let signed = format!("{bare},{challenge},{without_proof}");
+    let salted: [u8; 32] = pbkdf2::pbkdf2_hmac_array::<Sha256, 32>(b"pencil", b"salt", rounds);
+    let client = hash(&salted, b"Client Key");
+    let expected: Vec<u8> =
+        client.iter().zip(hash(&Sha256::digest(client), signed.as_bytes())).map(|(a, b)| a ^ b).collect();
+    assert_eq!(BASE64_STANDARD.decode(proof).unwrap(), expected, "the proof");
+    let mut signature = hash(&hash(&salted, b"Server Key"), signed.as_bytes());
+    signature[31] ^= u8::from(flaw == Flaw::Signature);
+    let signature = BASE64_STANDARD.encode(signature);
+    io.write_all(format!("{{\"success\":true,\"authentication\":\"v={signature}\"}}\0").as_bytes())
+        .await
+        .unwrap();
+}
+
+/// Reads a query: its token and its JSON.
+pub async fn query<S: AsyncRead + Unpin>(io: &mut S) -> (u64, String) {
+    let token = io.read_u64_le().await.unwrap();
+    let mut payload = vec![0; io.read_u32_le().await.unwrap() as usize];
+    io.read_exact(&mut payload).await.unwrap();
+    (token, String::from_utf8(payload).unwrap())
+}
+
+pub fn frame(token: u64, payload: &str) -> Vec<u8> {
+    let mut frame = token.to_le_bytes().to_vec();
+    frame.extend((payload.len() as u32).to_le_bytes());
+    frame.extend(payload.as_bytes());
+    frame
+}
+
+pub async fn answer<S: AsyncWrite + Unpin>(io: &mut S, token: u64, payload: &str) {
+    io.write_all(&frame(token, payload)).await.unwrap();
+}
