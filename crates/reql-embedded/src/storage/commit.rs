@@ -86,35 +86,45 @@ impl Committer {
         }
     }
 
-    /// Applies jobs, commits, and answers them.
+    /// Applies jobs, commits, and answers them. Opens the file anew first if it failed.
     pub(super) fn process(&mut self, core: &Core, mut jobs: Vec<Box<dyn Job>>) {
-        let Some(need) = jobs.iter().map(|job| job.need()).max() else { return };
-        let result = if need == Need::Nothing {
-            Ok(())
-        } else {
-            catch_unwind(AssertUnwindSafe(|| self.commit(core, &mut jobs, need))).unwrap_or_else(|_| {
-                core.file.mark_failed();
-                Err(Error::internal("The storage failed unexpectedly; its log says where."))
-            })
-        };
+        let result = self.attempt(core, &mut jobs);
         if let Err(error) = &result
             && core.file.has_failed()
         {
             self.recover(core);
-            self.refuse(error.clone());
+            let took = self.last_attempt.map_or(Duration::ZERO, |attempt| attempt.elapsed());
+            self.refuse(error.clone(), took);
         }
-        for job in jobs {
-            let answered = catch_unwind(AssertUnwindSafe(|| job.answer(result.clone())));
-            if answered.is_err() {
-                core.file.mark_failed();
-            }
+        answer(core, jobs, &result);
+    }
+
+    /// The same where nobody can wait for seconds: opening a failed file anew is left to the writer.
+    pub(super) fn process_at_once(&mut self, core: &Core, mut jobs: Vec<Box<dyn Job>>) {
+        let result = self.attempt(core, &mut jobs);
+        if let Err(error) = &result
+            && core.file.has_failed()
+        {
+            self.refuse(error.clone(), Duration::ZERO);
         }
+        answer(core, jobs, &result);
+    }
+
+    /// Applies jobs and commits.
+    fn attempt(&mut self, core: &Core, jobs: &mut [Box<dyn Job>]) -> Result<()> {
+        let Some(need) = jobs.iter().map(|job| job.need()).max() else { return Ok(()) };
+        if need == Need::Nothing {
+            return Ok(());
+        }
+        catch_unwind(AssertUnwindSafe(|| self.commit(core, jobs, need))).unwrap_or_else(|_| {
+            core.file.mark_failed();
+            Err(Error::internal("The storage failed unexpectedly; its log says where."))
+        })
     }
 
     /// On a full disk every write fails and makes the file unusable. What the reads need is that it isn't opened anew, which may
     /// take long, for each of them.
-    fn refuse(&mut self, error: Error) {
-        let took = self.last_attempt.map_or(Duration::ZERO, |attempt| attempt.elapsed());
+    fn refuse(&mut self, error: Error, took: Duration) {
         self.refusal = Some((Instant::now() + REOPEN_EVERY.max(took * 10), error));
     }
 
@@ -204,6 +214,16 @@ impl Committer {
         core.publish(Arc::new(catalog));
         for (table, index) in unbuilt {
             core.build(table, index);
+        }
+    }
+}
+
+/// Tells those who asked for them what became of their jobs.
+fn answer(core: &Core, jobs: Vec<Box<dyn Job>>, result: &Result<()>) {
+    for job in jobs {
+        let answered = catch_unwind(AssertUnwindSafe(|| job.answer(result.clone())));
+        if answered.is_err() {
+            core.file.mark_failed();
         }
     }
 }

@@ -140,10 +140,10 @@ impl Core {
             return Err(job);
         }
         let is_writer_waiting_for_jobs = committer.due_in().is_none();
-        committer.process(self, vec![Box::new(job)]);
+        committer.process_at_once(self, vec![Box::new(job)]);
         let is_flush_due = committer.is_flush_due();
         drop(committer);
-        if is_writer_waiting_for_jobs || is_flush_due {
+        if is_writer_waiting_for_jobs || is_flush_due || self.file.has_failed() {
             self.wake_writer();
         }
         Ok(())

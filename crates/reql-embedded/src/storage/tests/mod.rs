@@ -1,6 +1,7 @@
 //! What can't be tested from outside: the disk under the file, and time.
 
 mod hold;
+mod recovery;
 mod torn;
 
 use std::sync::Arc;
