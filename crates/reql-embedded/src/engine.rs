@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicUsize;
 
 pub use crate::credentials::Credentials;
 pub use crate::interrupt::{Interrupt, Reason};
+pub use crate::protocol::Peer;
 pub use crate::protocol::query::{Envelope, QueryType};
 
 /// The language and the storage under all connections.
@@ -72,8 +73,8 @@ pub struct QueryContext {
 pub struct Client {
     /// The user it authenticated as.
     pub user: Arc<str>,
-    /// Its address.
-    pub peer: SocketAddr,
+    /// Where it is.
+    pub peer: Peer,
 }
 
 /// A server's identity.

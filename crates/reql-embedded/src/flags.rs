@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -61,6 +62,11 @@ pub(crate) struct Flags {
     /// The server's name on a new database. Default: made up.
     #[arg(short = 'n', long, value_name = "NAME")]
     server_name: Option<String>,
+
+    /// Look at the socket of a client that asks one query after another for so many microseconds after each answer,
+    /// instead of sleeping; 0 is not at all.
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 0)]
+    busy_poll_us: u32,
 
     /// Append the log to this file. Default: standard error.
     #[arg(long, value_name = "FILE")]
@@ -202,7 +208,8 @@ impl Flags {
     }
 
     pub(crate) fn builder(&self, addrs: &[SocketAddr], password: &str) -> Builder {
-        let mut builder = Server::builder().initial_password(password);
+        let busy_poll = Duration::from_micros(u64::from(self.busy_poll_us));
+        let mut builder = Server::builder().initial_password(password).busy_poll(Some(busy_poll));
         if let [first, rest @ ..] = addrs {
             builder = rest.iter().fold(builder.bind(*first), |builder, addr| builder.bind_also(*addr));
         }

@@ -51,4 +51,4 @@ pub mod error;
 pub mod geo;
 mod nested;
 
-pub use server::{Activity, Builder, Server};
+pub use server::{Activity, Builder, Connector, LocalStream, Server};

@@ -1,18 +1,23 @@
 //! `reql-embedded`: the server as a daemon, with rethinkdb's flags, and the tools for its file.
 
 mod flags;
+mod signals;
 mod tools;
 
 use std::io;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use clap::Parser;
 use reql_embedded::Server;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::flags::Flags;
+use crate::signals::Signals;
+
+/// How long the threads of sessions are waited for once the server has ended.
+const LAST_MOMENT: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     let flags = match flags::arguments(std::env::args_os()) {
@@ -22,18 +27,23 @@ fn main() -> ExitCode {
     if let Some(tool) = &flags.tool {
         return tool.run();
     }
-    match runtime().and_then(|runtime| runtime.block_on(serve(flags))) {
+    match serve(&flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure(&error),
     }
 }
 
-/// Sessions share half of the processors, rounded up. The rest is for what has threads of its own, heavy queries and the writer of
-/// the file, and for the clients, which as a rule run on the same machine: more threads for light queries would spend
-/// it on waking each other up to see that there is nothing to do.
-fn runtime() -> io::Result<Runtime> {
+/// Sessions share half of the processors, rounded up. The rest is for what has threads of its own, heavy queries and the
+/// writer of the file, and for the clients, which as a rule run on the same machine: more threads for light queries
+/// would spend it on waking each other up to see that there is nothing to do.
+fn sessions() -> io::Result<Runtime> {
     let processors = available_parallelism().map_or(1, usize::from);
     Builder::new_multi_thread().worker_threads(processors.div_ceil(2)).enable_all().build()
+}
+
+/// Signals, and the deadlines of the end, have the main thread: they are met whatever holds the threads of the sessions.
+fn control() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
 }
 
 fn failure(error: &dyn std::error::Error) -> ExitCode {
@@ -41,20 +51,34 @@ fn failure(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn serve(flags: Flags) -> io::Result<()> {
+fn serve(flags: &Flags) -> io::Result<()> {
     flags.start_logger()?;
     let password = flags.password();
     if let Some(password) = password.generated() {
         println!("The password of `admin`, if the database is new: {password}");
     }
     let addrs = flags.addrs()?;
-    let server = flags.builder(&addrs, password.text()).start().await?;
+    let (sessions, control) = (sessions()?, control()?);
+    let server = sessions.block_on(flags.builder(&addrs, password.text()).start())?;
+    control.block_on(run(server))?;
+    sessions.shutdown_timeout(LAST_MOMENT);
+    Ok(())
+}
+
+/// Lets the server run until a signal ends it in order, and a second one at once.
+async fn run(server: Server) -> io::Result<()> {
+    let mut signals = Signals::new()?;
     announce(&server);
-    let received = stop_signal().await?;
-    println!("Server got {received}; shutting down...");
+    let received = signals.next().await;
+    println!("Server got {}; shutting down...", received.name);
     println!("Shutting down client connections...");
-    server.shutdown().await;
-    println!("All client connections closed.");
+    tokio::select! {
+        () = server.shutdown() => println!("All client connections closed."),
+        again = signals.next() => {
+            println!("Server got {} while shutting down; ending at once.", again.name);
+            std::process::exit(again.exit_code());
+        }
+    }
     Ok(())
 }
 
@@ -65,13 +89,4 @@ fn announce(server: &Server) {
     println!("Listening for client driver connections on port {}", server.local_addr().port());
     println!("Listening on driver address{plural}: {}", addrs.join(", "));
     println!("Server ready, \"{}\" {}", server.info().name, server.info().id);
-}
-
-async fn stop_signal() -> io::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
 }

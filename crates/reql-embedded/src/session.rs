@@ -1,32 +1,36 @@
 //! One connection: frames in, tokens to running queries, answers out.
 //!
-//! A session is a single task. Light queries are evaluated on it, heavy ones on threads that may block, feeds wait in
+//! A session is a single task over any stream of bytes. Light queries are evaluated on it, heavy ones on threads that may block, feeds wait in
 //! tasks of their own. It reads, writes and collects results at the same time, and takes in no more than a bounded
 //! number of queries and a bounded backlog of answers. When it ends, everything it started ends.
 
-mod attention;
+mod busy_poll;
 mod dispatcher;
 mod job;
 mod noreply;
 mod outbound;
 mod queries;
+mod stream;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::yield_now;
 
-use self::attention::Attention;
+use self::busy_poll::BusyPoll;
 use self::dispatcher::Dispatcher;
+use self::stream::{Moved, transfer, write_now};
 use crate::engine::{Client, Engine, Reason};
+use crate::protocol::Peer;
 use crate::protocol::frame::{Inbound, Oversized};
 use crate::protocol::handshake::{self, Refusal};
 use crate::protocol::response;
+
+pub(crate) use self::busy_poll::Polling;
+pub(crate) use self::stream::Stream;
 
 /// How long a client may take to send the rest of a query that is refused.
 const OVERSIZED_TIME: Duration = Duration::from_secs(5 * 60);
@@ -34,25 +38,31 @@ const OVERSIZED_TIME: Duration = Duration::from_secs(5 * 60);
 /// How long a client that was refused may take to read why.
 const FAREWELL_TIME: Duration = Duration::from_secs(2);
 
-/// Serves a connection until it ends, its client misbehaves, or the server shuts down. `slot` is dropped when the
-/// socket is closed, which may be before the last of its queries has noticed.
-pub(crate) async fn serve<S>(
-    mut stream: TcpStream,
-    peer: SocketAddr,
-    engine: Arc<dyn Engine>,
-    handshake_timeout: Duration,
+/// How much is read at once while a session polls: any query that is soon answered is shorter.
+const POLLED_SIZE: usize = 1 << 10;
+
+/// What all sessions of a server share.
+pub(crate) struct Shared {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) polling: Option<Arc<Polling>>,
+}
+
+/// Serves a connection until it ends, its client misbehaves, or the server shuts down. The permit is dropped when the
+/// connection is closed, which may be before the last of its queries has noticed.
+pub(crate) async fn serve<S: Stream, P>(
+    mut stream: S,
+    peer: Peer,
+    shared: Arc<Shared>,
     mut shutdown: watch::Receiver<bool>,
-    slot: S,
+    permit: P,
 ) {
-    if let Err(error) = prepare(&stream) {
-        log::debug!("{peer}: {error}");
-        return;
-    }
+    let Shared { engine, handshake_timeout, polling } = &*shared;
     let mut inbound = Inbound::default();
     let handshake = tokio::select! {
         result = tokio::time::timeout(
-            handshake_timeout,
-            handshake::perform(&mut stream, &mut inbound, &engine),
+            *handshake_timeout,
+            handshake::perform(&mut stream, &mut inbound, engine),
         ) => result,
         _ = shutdown.wait_for(|stop| *stop) => return,
     };
@@ -63,8 +73,9 @@ pub(crate) async fn serve<S>(
         Err(_) => return log::debug!("{peer}: no handshake in {handshake_timeout:?}"),
     };
     let client = Arc::new(Client { user: welcome.user.into(), peer });
-    let dispatcher = Dispatcher::new(engine, client, welcome.dialect);
-    let mut session = Session { inbound, dispatcher, draining: false };
+    let dispatcher = Dispatcher::new(engine.clone(), client, welcome.dialect);
+    let busy_poll = BusyPoll::new(polling.clone());
+    let mut session = Session { inbound, dispatcher, busy_poll, draining: false };
     let ending = session.run(&mut stream, &mut shutdown).await;
     session.dispatcher.interrupt_all(Reason::Closed);
     if let Ok(Ending::Oversized(oversized)) = ending {
@@ -74,17 +85,12 @@ pub(crate) async fn serve<S>(
         }
     }
     drop(stream);
-    drop(slot);
+    drop(permit);
     session.dispatcher.finished().await;
 }
 
-fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    socket2::SockRef::from(stream).set_keepalive(true)
-}
-
 /// Tells a client why its connection ends, and lets it read that: closing with unread input would take it back.
-pub(crate) async fn farewell(stream: &mut TcpStream, text: &[u8]) {
+pub(crate) async fn farewell(stream: &mut impl Stream, text: &[u8]) {
     let goodbye = async {
         stream.write_all(text).await?;
         stream.shutdown().await?;
@@ -106,76 +112,84 @@ enum Ending {
 struct Session {
     inbound: Inbound,
     dispatcher: Dispatcher,
+    busy_poll: BusyPoll,
     /// The server shuts down: what runs is answered, nothing new is taken in.
     draining: bool,
 }
 
 impl Session {
-    async fn run(
+    async fn run<S: Stream>(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &mut S,
         shutdown: &mut watch::Receiver<bool>,
     ) -> io::Result<Ending> {
-        let (mut reader, mut writer) = stream.split();
         let mut shutdown = std::pin::pin!(shutdown.wait_for(|stop| *stop));
-        let mut attention = Attention::new();
         loop {
             self.dispatcher.collect();
             if let Err(oversized) = self.take_frames() {
                 return Ok(Ending::Oversized(oversized));
             }
-            let work = &mut self.dispatcher;
-            if !work.outbound.is_empty() {
-                let was_full = work.outbound.is_full();
-                // Nearly always the socket takes all at once, and nothing has to be waited for.
-                match writer.try_write(work.outbound.pending()) {
-                    Ok(sent) => {
-                        work.outbound.advance(sent);
-                        attention.answered(Instant::now());
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error),
-                }
-                if was_full && !work.outbound.is_full() {
-                    // There is room again for frames that are here already, and that no event will announce.
-                    continue;
-                }
+            if self.answer_now(stream).await? {
+                // There is room again for frames that are here already, and that no event will announce.
+                continue;
             }
-            work.tidy_up();
-            if self.draining && work.jobs.is_empty() && work.outbound.is_empty() {
+            self.dispatcher.tidy_up();
+            if self.draining && self.dispatcher.is_idle() {
                 return Ok(Ending::Shutdown);
             }
-            if !self.draining && work.jobs.is_empty() && work.outbound.is_empty() {
-                let inbound = &mut self.inbound;
-                if let Some(read) = attention.gaze(|| inbound.glance(reader.as_ref()).transpose()) {
-                    if read? == 0 {
-                        return Ok(Ending::Closed);
-                    }
-                    attention.asked(Instant::now());
-                    continue;
+            if let Some(read) = self.poll_busily(stream) {
+                if read? == 0 {
+                    return Ok(Ending::Closed);
                 }
+                continue;
             }
+            let reads = !self.draining && self.inbound.has_room();
+            let spins = self.dispatcher.is_idle() && self.busy_poll.may_spin();
+            let inbound = reads.then_some(&mut self.inbound);
+            let Dispatcher { outbound, jobs, .. } = &mut self.dispatcher;
+            let collects = !jobs.is_empty() && !outbound.is_full();
             tokio::select! {
                 biased;
-                read = self.inbound.fill(&mut reader), if !self.draining && self.inbound.has_room() => {
-                    if read? == 0 {
-                        return Ok(Ending::Closed);
-                    }
-                    attention.asked(Instant::now());
-                }
-                sent = writer.write(work.outbound.pending()), if !work.outbound.is_empty() => {
-                    work.outbound.advance(sent?);
-                }
-                Some(done) = work.jobs.join_next(), if !work.jobs.is_empty() && !work.outbound.is_full() => {
-                    work.settle(done);
-                }
+                moved = transfer(stream, inbound, outbound) => match moved? {
+                    Moved::In(0) => return Ok(Ending::Closed),
+                    Moved::In(_) => self.busy_poll.asked(),
+                    Moved::Out => {}
+                },
+                Some(done) = jobs.join_next(), if collects => self.dispatcher.settle(done),
                 _ = &mut shutdown, if !self.draining => {
                     self.draining = true;
-                    work.interrupt_all(Reason::Shutdown);
+                    self.dispatcher.interrupt_all(Reason::Shutdown);
                 }
-                () = yield_now(), if work.jobs.is_empty() && attention.is_watchful(Instant::now()) => {}
+                () = yield_now(), if spins => {}
             }
         }
+    }
+
+    /// Sends what the connection takes without waiting, which is nearly always all. Returns whether that made room.
+    async fn answer_now<S: Stream>(&mut self, stream: &mut S) -> io::Result<bool> {
+        let outbound = &mut self.dispatcher.outbound;
+        if outbound.is_empty() {
+            return Ok(false);
+        }
+        let was_full = outbound.is_full();
+        if write_now(stream, outbound).await? > 0 {
+            self.busy_poll.answered();
+        }
+        Ok(was_full && !outbound.is_full())
+    }
+
+    /// Reads the next query if it comes within a moment, and if that is worth to stay awake for.
+    fn poll_busily<S: Stream>(&mut self, stream: &mut S) -> Option<io::Result<usize>> {
+        if self.draining || !self.busy_poll.may_spin() || !self.dispatcher.is_idle() {
+            return None;
+        }
+        let mut piece = [0; POLLED_SIZE];
+        let read = self.busy_poll.spin(|| stream.try_read_now(&mut piece))?;
+        if let Ok(len) = read {
+            self.inbound.extend(&piece[..len]);
+            self.busy_poll.asked();
+        }
+        Some(read)
     }
 
     fn take_frames(&mut self) -> Result<(), Oversized> {
@@ -187,7 +201,7 @@ impl Session {
     }
 
     /// Reads a query that is too long to its end, without keeping it, and says so.
-    async fn refuse(&mut self, stream: &mut TcpStream, oversized: &Oversized) {
+    async fn refuse<S: Stream>(&mut self, stream: &mut S, oversized: &Oversized) {
         let mut rest = oversized.rest();
         rest -= self.inbound.discard(rest);
         let mut skipped = (&mut *stream).take(rest as u64);

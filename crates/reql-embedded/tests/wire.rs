@@ -531,36 +531,6 @@ async fn connections_beyond_the_limit_are_told_so() {
 }
 
 #[tokio::test]
-async fn shutdown_ends_what_runs_and_says_so() {
-    let (server, control, mut client) = connected().await;
-    let addr = server.local_addr();
-    client.query(1, r#"[1,["hold","never"]]"#).await;
-    control.holding.reaches(1).await;
-    let idle = Client::connect(addr).await;
-    let half = Client::dial(addr).await;
-    until(|| server.open_connections() == 3).await;
-    server.shutdown().await;
-    let shutting_down = json!({ "t": 18, "e": 4_200_000, "r": ["Server is shutting down."], "b": [] });
-    assert_eq!(client.answer().await, (1, shutting_down));
-    for mut client in [client, idle, half] {
-        assert_eq!(client.rest().await, b"");
-    }
-    assert!(control.closed.load(std::sync::atomic::Ordering::SeqCst));
-    assert!(tokio::net::TcpStream::connect(addr).await.is_err());
-}
-
-#[tokio::test]
-async fn dropping_the_server_stops_it() {
-    let (server, control, mut client) = connected().await;
-    client.query(1, r#"[1,["hold","never"]]"#).await;
-    control.holding.reaches(1).await;
-    drop(server);
-    control.interrupted.reaches(1).await;
-    client.answer().await;
-    assert_eq!(client.rest().await, b"");
-}
-
-#[tokio::test]
 async fn one_server_listens_on_several_addresses() {
     let builder = Server::builder().bind_also(([127, 0, 0, 2], 0).into());
     let (server, _control) = server_with(builder, "").await;

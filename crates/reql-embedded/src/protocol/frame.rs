@@ -1,11 +1,9 @@
 //! Bytes from a client, and the frames in them: an 8-byte token, a 4-byte length, a payload.
 
-use std::io::{self, ErrorKind, Read};
+use std::io;
 
 use bytes::{Buf, BytesMut};
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::net::TcpStream;
 
 use crate::engine::Error;
 
@@ -17,9 +15,6 @@ const HARD_LIMIT: u32 = 1 << 30;
 
 /// How much is asked of the socket at once.
 const READ_SIZE: usize = 16 << 10;
-
-/// How much is taken at a glance: any query that is soon answered is shorter.
-const GLANCE_SIZE: usize = 1 << 10;
 
 /// How much is read ahead of the frame that is being taken.
 const READ_AHEAD: usize = 64 << 10;
@@ -70,17 +65,9 @@ impl Inbound {
         from.read_buf(&mut self.buffer).await
     }
 
-    /// Reads what is there by now, however tokio sees it; `None` if that is nothing, and 0 at the end.
-    pub(crate) fn glance(&mut self, from: &TcpStream) -> io::Result<Option<usize>> {
-        let mut piece = [0; GLANCE_SIZE];
-        match (&*SockRef::from(from)).read(&mut piece) {
-            Ok(len) => {
-                self.buffer.extend_from_slice(&piece[..len]);
-                Ok(Some(len))
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(None),
-            Err(error) => Err(error),
-        }
+    /// Adds what has been read elsewhere.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
     }
 
     /// Whether reading on makes sense: a frame is incomplete, or little lies ahead.

@@ -2,9 +2,12 @@
 
 pub(crate) mod frame;
 pub(crate) mod handshake;
+mod peer;
 pub mod query;
 pub(crate) mod response;
 pub(crate) mod scram;
+
+pub use peer::Peer;
 
 /// The release of RethinkDB whose behaviour is the measure.
 pub const RETHINKDB_VERSION: &str = "2.4.4";

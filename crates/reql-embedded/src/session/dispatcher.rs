@@ -77,6 +77,11 @@ impl Dispatcher {
         self.in_flight < limit && !self.outbound.is_full()
     }
 
+    /// Returns whether nothing is worked on, and nothing waits to be sent.
+    pub(super) fn is_idle(&self) -> bool {
+        self.jobs.is_empty() && self.outbound.is_empty()
+    }
+
     /// Ends all queries.
     pub(super) fn interrupt_all(&self, reason: Reason) {
         self.queries.interrupt_all(reason);

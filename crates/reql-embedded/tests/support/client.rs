@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use reql_embedded::{LocalStream, Server};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 pub const V0_3: u32 = 0x5f75_e83e;
@@ -15,8 +16,18 @@ pub const V0_4: u32 = 0x400c_2d20;
 pub const V1_0: u32 = 0x34c2_bdc3;
 pub const JSON: u32 = 0x7e69_70c7;
 
-pub struct Client {
-    pub stream: TcpStream,
+pub struct Client<S = TcpStream> {
+    pub stream: S,
+}
+
+impl Client<LocalStream> {
+    /// A connection within the process past the handshake.
+    pub async fn within(server: &Server) -> Self {
+        let mut client = Self { stream: server.connect().await.expect("a running server") };
+        let last = client.authenticate("admin", "").await;
+        assert_eq!(last["success"], json!(true), "{last}");
+        client
+    }
 }
 
 impl Client {
@@ -42,7 +53,9 @@ impl Client {
         assert_eq!(client.text().await, "SUCCESS");
         client
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("an open connection");
     }

@@ -1,5 +1,5 @@
-//! An engine whose terms are orders of the tests: `["echo",v]`, `["heavy",v]`, `["hold","name"]`,
-//! `["rows",count,batch]`, `["heavy-rows",count,batch]`, `["feed"]`, `["fail"]`, `["panic"]`, `["user"]`.
+//! An engine whose terms are orders of the tests: `["echo",v]`, `["heavy",v]`, `["hold","name"]`, `["stuck","name"]`,
+//! `["stuck-light","name"]`, `["rows",count,batch]`, `["heavy-rows",count,batch]`, `["feed"]`, `["fail"]`, `["panic"]`, `["user"]`.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -11,8 +11,8 @@ use std::thread;
 use reql_embedded::datum::pseudo::Literals;
 use reql_embedded::datum::{Datum, json};
 use reql_embedded::engine::{
-    Answer, Batch, Credentials, Cursor, Engine, Envelope, Error, ErrorType, Failure, Frame, Interrupt, Note,
-    Query, QueryContext, ServerInfo, Weight,
+    Answer, Batch, Credentials, Cursor, Engine, Envelope, Error, ErrorType, Failure, Frame, Note, Query,
+    QueryContext, ServerInfo, Weight,
 };
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
@@ -31,6 +31,8 @@ pub struct Control {
     /// How many queries were evaluated.
     pub evaluated: AtomicUsize,
     pub closed: AtomicBool,
+    /// The name, if any, for whose release closing waits.
+    pub closing_waits_for: Mutex<Option<&'static str>>,
     feed: Mutex<Vec<Value>>,
     news: Notify,
 }
@@ -58,6 +60,19 @@ impl Control {
     /// Lets what holds under this name go on.
     pub fn release(&self, name: &str) {
         self.released.lock().expect("a lock").insert(name.to_owned());
+    }
+
+    /// Computes, as far as anybody can tell, until this name is released. Returns whether `gives_up` came first.
+    fn wait_for(&self, name: &str, gives_up: impl Fn() -> bool) -> bool {
+        loop {
+            if gives_up() {
+                return true;
+            }
+            if self.released.lock().expect("a lock").contains(name) {
+                return false;
+            }
+            thread::yield_now();
+        }
     }
 
     /// Gives the feeds a row.
@@ -110,6 +125,9 @@ impl Engine for TestEngine {
     }
 
     fn close(&self) {
+        if let Some(name) = *self.control.closing_waits_for.lock().expect("a lock") {
+            self.control.wait_for(name, || false);
+        }
         self.control.closed.store(true, Ordering::SeqCst);
     }
 }
@@ -128,7 +146,7 @@ impl Order {
 impl Query for Order {
     fn weight(&self) -> Weight {
         match self.name() {
-            "heavy" | "hold" | "heavy-rows" => Weight::Heavy,
+            "heavy" | "hold" | "stuck" | "heavy-rows" => Weight::Heavy,
             _ => Weight::Light,
         }
     }
@@ -139,7 +157,12 @@ impl Query for Order {
             "echo" | "heavy" => Ok(atom(&self.order[1])),
             "user" => Ok(atom(&Value::from(&*context.client.user))),
             "hold" => {
-                hold(&self.control, &self.order[1], &context.interrupt)?;
+                hold(&self.control, &self.order[1], || context.interrupt.is_raised())?;
+                Ok(atom(&self.order[1]))
+            }
+            // These don't look at their interrupt.
+            "stuck" | "stuck-light" => {
+                hold(&self.control, &self.order[1], || false)?;
                 Ok(atom(&self.order[1]))
             }
             "rows" | "heavy-rows" => {
@@ -170,22 +193,16 @@ fn atom(value: &Value) -> Answer {
     Answer::Atom { json: value.to_string().into_bytes(), profile: None }
 }
 
-/// Computes, as far as anybody can tell, until it is released or interrupted.
-fn hold(control: &Control, name: &Value, interrupt: &Interrupt) -> Result<(), Failure> {
-    let name = name.as_str().unwrap_or_default();
+/// Computes until it is released or interrupted.
+fn hold(control: &Control, name: &Value, is_interrupted: impl Fn() -> bool) -> Result<(), Failure> {
     control.holding.add(1);
-    let result = loop {
-        if interrupt.is_raised() {
-            control.interrupted.add(1);
-            break Err(Failure::Interrupted);
-        }
-        if control.released.lock().expect("a lock").contains(name) {
-            break Ok(());
-        }
-        thread::yield_now();
-    };
+    let interrupted = control.wait_for(name.as_str().unwrap_or_default(), is_interrupted);
     control.holding.add(-1);
-    result
+    if !interrupted {
+        return Ok(());
+    }
+    control.interrupted.add(1);
+    Err(Failure::Interrupted)
 }
 
 struct Rows {

@@ -37,8 +37,8 @@ fn query_row(view: &View<'_>, job: &Job) -> Datum {
         _ => String::new(),
     };
     let info = Datum::object([
-        ("client_address", Datum::from(job.client.peer.ip().to_string())),
-        ("client_port", Datum::Num(f64::from(job.client.peer.port()))),
+        ("client_address", Datum::from(job.client.peer.address())),
+        ("client_port", Datum::Num(job.client.peer.port() as f64)),
         ("query", Datum::from(text)),
         ("user", Datum::str(&job.client.user)),
     ]);

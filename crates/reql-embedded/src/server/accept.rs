@@ -1,0 +1,123 @@
+//! Taking connections in, and letting them end.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::closer::Closer;
+use super::listener::Listener;
+use super::local::LocalListener;
+use crate::protocol::handshake;
+use crate::session::{self, Shared, Stream};
+
+/// How long to wait when the process has run out of file descriptors or the like.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// How long connections that were cut off are waited for. One of which a thread can't be had back never ends.
+pub(super) const CUT_OFF: Duration = Duration::from_secs(1);
+
+/// What is needed to take in a connection.
+pub(super) struct Gate {
+    pub(super) sessions: Arc<Shared>,
+    pub(super) open: Arc<AtomicUsize>,
+    pub(super) max_connections: usize,
+    /// How long a shutdown waits for connections before it cuts them off.
+    pub(super) grace: Duration,
+}
+
+/// Serves all listeners until the signal comes and connections have ended, then closes the engine.
+pub(super) async fn serve(
+    listeners: Vec<TcpListener>,
+    local: LocalListener,
+    gate: Arc<Gate>,
+    stopped: watch::Receiver<bool>,
+    closer: Arc<Closer>,
+) {
+    let mut running = JoinSet::new();
+    for listener in listeners {
+        running.spawn(gate.clone().run(listener, stopped.clone()));
+    }
+    running.spawn(gate.run(local, stopped));
+    while running.join_next().await.is_some() {}
+    closer.sessions_ended();
+    closer.close().await;
+}
+
+impl Gate {
+    /// Serves one listener until the server is told to stop, or is gone. Then lets its connections end, within a
+    /// bounded time.
+    async fn run<L: Listener>(self: Arc<Self>, mut listener: L, stopped: watch::Receiver<bool>) {
+        let mut told_to_stop = pin!(is_set(stopped));
+        let (stop, stopping) = watch::channel(false);
+        let mut sessions = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut told_to_stop => break,
+                Some(_) = sessions.join_next(), if !sessions.is_empty() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        match Permit::take(&self.open, self.max_connections) {
+                            Some(permit) => {
+                                let sharing = self.sessions.clone();
+                                sessions.spawn(session::serve(stream, peer, sharing, stopping.clone(), permit))
+                            }
+                            None => sessions.spawn(reject(stream, self.max_connections)),
+                        };
+                    }
+                    Err(error) => {
+                        log::warn!("Could not accept a connection: {error}");
+                        tokio::time::sleep(ACCEPT_RETRY).await;
+                    }
+                },
+            }
+        }
+        drop(listener);
+        stop.send_replace(true);
+        if timeout(self.grace, all_ended(&mut sessions)).await.is_err() {
+            log::warn!("Connections were cut off after {:?}.", self.grace);
+            sessions.abort_all();
+            if timeout(CUT_OFF, all_ended(&mut sessions)).await.is_err() {
+                log::error!("A connection can't be cut off: its thread doesn't come back from a query.");
+            }
+            sessions.detach_all();
+        }
+    }
+}
+
+/// Waits for the signal, or until nobody is left to give it.
+async fn is_set(mut signal: watch::Receiver<bool>) {
+    let _ = signal.wait_for(|set| *set).await;
+}
+
+async fn all_ended(sessions: &mut JoinSet<()>) {
+    while sessions.join_next().await.is_some() {}
+}
+
+async fn reject(mut stream: impl Stream, max: usize) {
+    let text = handshake::plain_text(&format!("The server has reached its limit of {max} connections."));
+    session::farewell(&mut stream, &text).await;
+}
+
+/// One of the connections that may be open.
+struct Permit(Arc<AtomicUsize>);
+
+impl Permit {
+    fn take(open: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
+        open.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| (count < max).then_some(count + 1))
+            .ok()?;
+        Some(Self(open.clone()))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}

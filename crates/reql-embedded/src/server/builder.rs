@@ -1,0 +1,212 @@
+//! The settings of a server, and its start.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::accept::{self, Gate};
+use super::closer::Closer;
+use super::{Activity, Server, local};
+use crate::engine::{Engine, Listening};
+use crate::reql::Reql;
+use crate::session::{Polling, Shared};
+
+/// As many connections as a process with the usual limits has room for.
+const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
+
+/// A driver is through the handshake in milliseconds.
+const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a shutdown waits for connections before it cuts them off.
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// How a server is to be started.
+#[derive(Clone)]
+pub struct Builder {
+    bind: Option<SocketAddr>,
+    also: Vec<SocketAddr>,
+    data_dir: Option<PathBuf>,
+    initial_password: String,
+    locked: bool,
+    server_name: Option<String>,
+    limits: Limits,
+}
+
+#[derive(Debug, Clone)]
+struct Limits {
+    max_connections: usize,
+    handshake_timeout: Duration,
+    grace: Duration,
+    busy_poll: Option<Duration>,
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Builder {
+            bind: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+            also: Vec::new(),
+            data_dir: None,
+            initial_password: String::new(),
+            locked: false,
+            server_name: None,
+            limits: Limits {
+                max_connections: DEFAULT_MAX_CONNECTIONS,
+                handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
+                grace: DEFAULT_GRACE,
+                busy_poll: None,
+            },
+        }
+    }
+
+    /// Listens on this address; port 0 takes a free one. Default `127.0.0.1:0`.
+    pub fn bind(mut self, addr: SocketAddr) -> Self {
+        self.bind = Some(addr);
+        self
+    }
+
+    /// Listens on this address too; port 0 takes the port of the first address.
+    pub fn bind_also(mut self, addr: SocketAddr) -> Self {
+        self.also.push(addr);
+        self
+    }
+
+    /// Listens nowhere: only this process can connect, by [`Server::connect`].
+    pub fn in_process(mut self) -> Self {
+        self.bind = None;
+        self.also.clear();
+        self
+    }
+
+    /// Keeps the data in this directory, made if missing. Default: in memory.
+    pub fn data_dir(mut self, dir: impl AsRef<Path>) -> Self {
+        self.data_dir = Some(dir.as_ref().to_owned());
+        self
+    }
+
+    /// Keeps nothing: the data ends with the server. The default.
+    pub fn in_memory(mut self) -> Self {
+        self.data_dir = None;
+        self
+    }
+
+    /// The password of `admin` on a new database; an existing one keeps its own. Default: empty.
+    pub fn initial_password(mut self, password: impl Into<String>) -> Self {
+        self.initial_password = password.into();
+        self
+    }
+
+    /// Has `admin` prove a password that is made up for this start ([`Server::password`]) as long as the
+    /// stored one is empty. Otherwise a server inside of a process would let in everybody who can connect to
+    /// it. Nothing of the password is stored.
+    pub fn locked(mut self) -> Self {
+        self.locked = true;
+        self
+    }
+
+    /// The server's name on a new database. Default: made up.
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// How many connections may be open at once; further ones are told so and closed. Default 10,000.
+    pub fn max_connections(mut self, max: usize) -> Self {
+        self.limits.max_connections = max;
+        self
+    }
+
+    /// How long a client may take to authenticate. Default 20 seconds.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.handshake_timeout = timeout;
+        self
+    }
+
+    /// How long [`Server::shutdown`] waits for connections to end before it cuts them off, and for the file to be
+    /// closed. Default 10 seconds.
+    pub fn shutdown_grace(mut self, grace: Duration) -> Self {
+        self.limits.grace = grace;
+        self
+    }
+
+    /// How long a session looks at its socket again and again after an answer, instead of sleeping, when its client
+    /// asks one query after another and no other client asks anything. Shortens the way of small queries by the time
+    /// that a thread takes to wake up, at the price of a processor that is busy for the whole time. Default: not at
+    /// all; some 60 microseconds are worth trying where that time counts. Without effect on a single processor, and on
+    /// connections of [`Server::connect`].
+    pub fn busy_poll(mut self, window: Option<Duration>) -> Self {
+        self.limits.busy_poll = window.filter(|window| !window.is_zero());
+        self
+    }
+
+    /// Opens the storage and starts to listen.
+    ///
+    /// # Errors
+    ///
+    /// If the data can't be opened, or an address can't be listened on.
+    pub async fn start(self) -> io::Result<Server> {
+        let Builder { data_dir, initial_password, server_name, .. } = self.clone();
+        let open = move || Reql::open(data_dir.as_deref(), &initial_password, server_name);
+        let engine = tokio::task::spawn_blocking(open).await?.map_err(io::Error::other)?;
+        if !self.locked {
+            return self.start_with(Arc::new(engine)).await;
+        }
+        let password = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+        let server = self.start_with(Arc::new(engine.locked_by(&password))).await?;
+        Ok(Server { password: Some(password), ..server })
+    }
+
+    /// Starts to listen on behalf of an engine; the settings of the storage are the engine's own.
+    ///
+    /// # Errors
+    ///
+    /// If an address can't be listened on.
+    pub async fn start_with(self, engine: Arc<dyn Engine>) -> io::Result<Server> {
+        let listeners = self.listen().await?;
+        let local_addrs: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+        let Limits { max_connections, handshake_timeout, grace, busy_poll } = self.limits;
+        let open = Arc::new(AtomicUsize::new(0));
+        let info = engine.server_info();
+        engine.listening(Listening { addrs: local_addrs.clone(), connections: open.clone() });
+        let activity = Activity { open: open.clone(), engine: Arc::downgrade(&engine) };
+        let closer = Closer::new(engine.clone(), grace);
+        let polling = busy_poll.map(|window| Arc::new(Polling::new(window)));
+        let sessions = Arc::new(Shared { engine, handshake_timeout, polling });
+        let gate = Arc::new(Gate { sessions, open, max_connections, grace });
+        let (connector, local) = local::channel();
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(accept::serve(listeners, local, gate, stopped, closer.clone()));
+        Ok(Server { local_addrs, info, activity, password: None, connector, stop, grace, closer })
+    }
+
+    async fn listen(&self) -> io::Result<Vec<TcpListener>> {
+        let mut listeners: Vec<TcpListener> = Vec::new();
+        for addr in self.bind.iter().chain(&self.also) {
+            let port = match (addr.port(), listeners.first()) {
+                (0, Some(first)) => first.local_addr()?.port(),
+                (port, _) => port,
+            };
+            listeners.push(TcpListener::bind(SocketAddr::new(addr.ip(), port)).await?);
+        }
+        Ok(listeners)
+    }
+}
+
+/// Settings without the password.
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("bind", &self.bind)
+            .field("also", &self.also)
+            .field("data_dir", &self.data_dir)
+            .field("server_name", &self.server_name)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
