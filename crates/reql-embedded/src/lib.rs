@@ -35,6 +35,7 @@ pub mod protocol;
 pub mod engine;
 mod interrupt;
 mod reql;
+mod workers;
 
 pub mod accounts;
 mod credentials;

@@ -26,8 +26,9 @@ use self::stream::{Moved, transfer, write_now};
 use crate::engine::{Client, Engine, Reason};
 use crate::protocol::Peer;
 use crate::protocol::frame::{Inbound, Oversized};
-use crate::protocol::handshake::{self, Refusal};
+use crate::protocol::handshake::{self, Host, Refusal};
 use crate::protocol::response;
+use crate::workers::{Lane, Workers};
 
 pub(crate) use self::busy_poll::Polling;
 pub(crate) use self::stream::Stream;
@@ -44,6 +45,9 @@ const POLLED_SIZE: usize = 1 << 10;
 /// What all sessions of a server share.
 pub(crate) struct Shared {
     pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) workers: Workers,
+    /// Where passwords are stretched.
+    pub(crate) hashing: Lane,
     pub(crate) handshake_timeout: Duration,
     pub(crate) polling: Option<Arc<Polling>>,
 }
@@ -57,12 +61,12 @@ pub(crate) async fn serve<S: Stream, P>(
     mut shutdown: watch::Receiver<bool>,
     permit: P,
 ) {
-    let Shared { engine, handshake_timeout, polling } = &*shared;
+    let Shared { engine, workers, hashing, handshake_timeout, polling } = &*shared;
     let mut inbound = Inbound::default();
     let handshake = tokio::select! {
         result = tokio::time::timeout(
             *handshake_timeout,
-            handshake::perform(&mut stream, &mut inbound, engine),
+            handshake::perform(&mut stream, &mut inbound, Host { engine, hashing }),
         ) => result,
         _ = shutdown.wait_for(|stop| *stop) => return,
     };
@@ -73,7 +77,7 @@ pub(crate) async fn serve<S: Stream, P>(
         Err(_) => return log::debug!("{peer}: no handshake in {handshake_timeout:?}"),
     };
     let client = Arc::new(Client { user: welcome.user.into(), peer });
-    let dispatcher = Dispatcher::new(engine.clone(), client, welcome.dialect);
+    let dispatcher = Dispatcher::new(engine.clone(), client, welcome.dialect, workers.lane());
     let busy_poll = BusyPoll::new(polling.clone());
     let mut session = Session { inbound, dispatcher, busy_poll, draining: false };
     let ending = session.run(&mut stream, &mut shutdown).await;
@@ -143,7 +147,7 @@ impl Session {
                 }
                 continue;
             }
-            let reads = !self.draining && self.inbound.has_room();
+            let reads = !self.draining && self.inbound.has_room(self.takes_next());
             let spins = self.dispatcher.is_idle() && self.busy_poll.may_spin();
             let inbound = reads.then_some(&mut self.inbound);
             let Dispatcher { outbound, jobs, .. } = &mut self.dispatcher;
@@ -193,11 +197,16 @@ impl Session {
     }
 
     fn take_frames(&mut self) -> Result<(), Oversized> {
-        while !self.draining && self.dispatcher.has_room() {
+        while !self.draining && self.takes_next() {
             let Some(frame) = self.inbound.next_frame()? else { break };
             self.dispatcher.take(frame);
         }
         Ok(())
+    }
+
+    /// Returns whether the next frame would be taken in, once it is there.
+    fn takes_next(&self) -> bool {
+        self.dispatcher.has_room_for(self.inbound.next_size().unwrap_or(0))
     }
 
     /// Reads a query that is too long to its end, without keeping it, and says so.

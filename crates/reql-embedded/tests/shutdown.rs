@@ -105,3 +105,19 @@ async fn a_storage_that_does_not_close_is_left_behind() {
     assert!(!control.closed.load(Ordering::SeqCst));
     control.release("the disk");
 }
+/// What a server needs when it ends has ended with it, so that its runtime can end, too.
+#[test]
+fn a_runtime_ends_after_its_server() {
+    let sessions = narrow();
+    let control = sessions.block_on(async {
+        let (server, control) = server_with(Server::builder().shutdown_grace(SHORT_GRACE)).await;
+        let mut client = Client::connect(server.local_addr()).await;
+        client.query(1, r#"[1,["stuck","forever"]]"#).await;
+        control.holding.reaches(1).await;
+        shut_down(server).await;
+        control
+    });
+    // Waits for everything that the runtime's own threads do.
+    drop(sessions);
+    control.release("forever");
+}

@@ -70,9 +70,15 @@ impl Inbound {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Whether reading on makes sense: a frame is incomplete, or little lies ahead.
-    pub(crate) fn has_room(&self) -> bool {
-        self.buffer.len() < READ_AHEAD || self.header().is_some_and(|(_, size)| self.missing(size) > 0)
+    /// Returns whether reading on makes sense: a frame that is to be taken is incomplete, or little lies ahead.
+    pub(crate) fn has_room(&self, is_next_taken: bool) -> bool {
+        let is_incomplete = || self.header().is_some_and(|(_, size)| self.missing(size) > 0);
+        self.buffer.len() < READ_AHEAD || is_next_taken && is_incomplete()
+    }
+
+    /// Returns how long the next frame's payload is going to be, once that is known; not if it is refused.
+    pub(crate) fn next_size(&self) -> Option<usize> {
+        self.header().filter(|(_, size)| *size < TOO_LARGE).map(|(_, size)| size as usize)
     }
 
     /// The next frame, once all of it is there.
@@ -157,7 +163,7 @@ mod tests {
         let second = inbound.next_frame().expect("a size").expect("a frame");
         assert_eq!((second.token, second.payload.len()), (-2, 0));
         assert!(inbound.next_frame().expect("a size").is_none());
-        assert!(inbound.has_room());
+        assert!(inbound.has_room(true));
     }
 
     #[test]
@@ -183,9 +189,11 @@ mod tests {
     fn reading_ahead_has_an_end() {
         let mut bytes = frame(1, b"[5]");
         bytes.resize(READ_AHEAD, 0);
-        assert!(!inbound(&bytes).has_room());
+        assert!(!inbound(&bytes).has_room(true));
         let long = frame(1, &vec![b' '; 2 * READ_AHEAD]);
-        assert!(inbound(&long[..READ_AHEAD]).has_room());
+        assert!(inbound(&long[..READ_AHEAD]).has_room(true));
+        assert!(!inbound(&long[..READ_AHEAD]).has_room(false), "it isn't to be taken yet");
+        assert!(inbound(&long[..READ_AHEAD / 2]).has_room(false));
     }
 
     #[test]

@@ -14,6 +14,8 @@ use super::RETHINKDB_VERSION;
 use super::frame::Inbound;
 use super::scram::{AuthError, ClientFirst, Exchange};
 use crate::engine::Engine;
+use crate::interrupt::Interrupt;
+use crate::workers::Lane;
 
 const MAGIC_V0_1: u32 = 0x3f61_ba36;
 const MAGIC_V0_2: u32 = 0x7230_81e1;
@@ -66,17 +68,24 @@ impl From<io::Error> for Refusal {
     }
 }
 
+/// Who clients authenticate to.
+pub(crate) struct Host<'a> {
+    pub(crate) engine: &'a Arc<dyn Engine>,
+    /// Where passwords are stretched.
+    pub(crate) hashing: &'a Lane,
+}
+
 /// Performs the server's side of the handshake.
 pub(crate) async fn perform<S>(
     stream: &mut S,
     inbound: &mut Inbound,
-    engine: &Arc<dyn Engine>,
+    host: Host<'_>,
 ) -> Result<Welcome, Refusal>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut wire = Wire { stream, inbound, outbound: Vec::new() };
-    match greet(&mut wire, engine).await {
+    match greet(&mut wire, &host).await {
         Ok(welcome) => {
             wire.flush().await?;
             Ok(welcome)
@@ -86,14 +95,14 @@ where
     }
 }
 
-async fn greet<S>(wire: &mut Wire<'_, S>, engine: &Arc<dyn Engine>) -> Result<Welcome, Refusal>
+async fn greet<S>(wire: &mut Wire<'_, S>, host: &Host<'_>) -> Result<Welcome, Refusal>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     match wire.integer().await? {
-        MAGIC_V1_0 => authenticate(wire, engine).await,
-        MAGIC_V0_4 => check_key(wire, engine, Dialect::Parallel).await,
-        MAGIC_V0_3 => check_key(wire, engine, Dialect::Sequential).await,
+        MAGIC_V1_0 => authenticate(wire, host).await,
+        MAGIC_V0_4 => check_key(wire, host, Dialect::Parallel).await,
+        MAGIC_V0_3 => check_key(wire, host, Dialect::Sequential).await,
         MAGIC_V0_1 | MAGIC_V0_2 => Err(plain(PROTOBUF_REFUSED)),
         _ => Err(plain(
             "Received an unsupported protocol version. This port is for RethinkDB queries. Does your client driver \
@@ -103,7 +112,7 @@ where
 }
 
 /// V1_0: SCRAM-SHA-256.
-async fn authenticate<S>(wire: &mut Wire<'_, S>, engine: &Arc<dyn Engine>) -> Result<Welcome, Refusal>
+async fn authenticate<S>(wire: &mut Wire<'_, S>, host: &Host<'_>) -> Result<Welcome, Refusal>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -118,7 +127,7 @@ where
     check_version(&message)?;
     let first = ClientFirst::parse(authentication(&message)?)?;
     let user = first.user.clone();
-    let credentials = engine.credentials(&user);
+    let credentials = host.engine.credentials(&user);
     let exchange = Exchange::new(first, credentials);
     wire.send(&json!({ "authentication": exchange.challenge(), "success": true }));
 
@@ -149,11 +158,7 @@ fn authentication(message: &Map<String, Value>) -> Result<&str, Refusal> {
 }
 
 /// V0_3 and V0_4: the key is the password of `admin`.
-async fn check_key<S>(
-    wire: &mut Wire<'_, S>,
-    engine: &Arc<dyn Engine>,
-    dialect: Dialect,
-) -> Result<Welcome, Refusal>
+async fn check_key<S>(wire: &mut Wire<'_, S>, host: &Host<'_>, dialect: Dialect) -> Result<Welcome, Refusal>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -162,7 +167,7 @@ where
         return Err(plain("Client provided an authorization key that is too long."));
     }
     let key = wire.bytes(len as usize).await?;
-    if !is_admins_password(engine, key.to_vec()).await {
+    if !is_admins_password(host, key.to_vec()).await {
         return Err(plain("Incorrect authorization key."));
     }
     match wire.integer().await? {
@@ -175,11 +180,12 @@ where
     Ok(Welcome { user: ADMIN.to_owned(), dialect })
 }
 
-async fn is_admins_password(engine: &Arc<dyn Engine>, key: Vec<u8>) -> bool {
-    let Some(credentials) = engine.credentials(ADMIN) else { return false };
+async fn is_admins_password(host: &Host<'_>, key: Vec<u8>) -> bool {
+    let Some(credentials) = host.engine.credentials(ADMIN) else { return false };
     let Ok(key) = String::from_utf8(key) else { return false };
-    // Stretching a password takes milliseconds.
-    tokio::task::spawn_blocking(move || credentials.matches(&key)).await.unwrap_or(false)
+    // Stretching a password takes milliseconds, and anybody may have it done.
+    let checked = host.hashing.run(Interrupt::default(), move || credentials.matches(&key)).await;
+    checked.unwrap_or(false)
 }
 
 /// An error of the dialects before V1_0, and of whoever speaks none.

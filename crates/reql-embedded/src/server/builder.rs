@@ -17,12 +17,16 @@ use super::{Activity, Server, local};
 use crate::engine::{Engine, Listening};
 use crate::reql::Reql;
 use crate::session::{Polling, Shared};
+use crate::workers::Workers;
 
 /// As many connections as a process with the usual limits has room for.
 const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
 
 /// A driver is through the handshake in milliseconds.
 const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How many passwords are stretched at once. Anybody who can connect may have that done.
+const MAX_HASHING: usize = 2;
 
 /// How long a shutdown waits for connections before it cuts them off.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
@@ -177,7 +181,9 @@ impl Builder {
         let activity = Activity { open: open.clone(), engine: Arc::downgrade(&engine) };
         let closer = Closer::new(engine.clone(), grace);
         let polling = busy_poll.map(|window| Arc::new(Polling::new(window)));
-        let sessions = Arc::new(Shared { engine, handshake_timeout, polling });
+        let workers = Workers::new();
+        let hashing = workers.lane_with(MAX_HASHING);
+        let sessions = Arc::new(Shared { engine, workers, hashing, handshake_timeout, polling });
         let gate = Arc::new(Gate { sessions, open, max_connections, grace });
         let (connector, local) = local::channel();
         let (stop, stopped) = watch::channel(false);

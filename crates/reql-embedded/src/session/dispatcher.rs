@@ -18,12 +18,19 @@ use crate::engine::{
 use crate::protocol::frame::Frame;
 use crate::protocol::handshake::Dialect;
 use crate::protocol::response;
+use crate::workers::Lane;
 
 /// How many queries of a connection are worked on at once, as in RethinkDB; feeds that wait don't count.
 const MAX_IN_FLIGHT: usize = 1024;
 
 /// How many streams and feeds a connection may hold open.
 const MAX_OPEN: usize = 16 << 10;
+
+/// How long the texts of queries that are being started may be together, in bytes. A longer one has to be the only one.
+const MAX_BYTES_IN_FLIGHT: usize = 128 << 20;
+
+/// How long the texts of all queries of a connection may be together, in bytes, those of open streams and feeds included.
+const MAX_BYTES_OPEN: usize = 256 << 20;
 
 /// A longer query is compiled on a thread that may block.
 const LONG_QUERY: usize = 64 << 10;
@@ -34,8 +41,10 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// A piece of work that is done.
 pub(super) struct Done {
     ticket: Ticket,
-    /// Whether it counted against the limit of queries in flight.
+    /// Whether it counted against the limit of queries in flight, and
     counted: bool,
+    /// what it counted against that of their bytes.
+    size: usize,
     outcome: Outcome,
 }
 
@@ -48,13 +57,15 @@ pub(super) struct Dispatcher {
     queries: Queries,
     pub(super) jobs: JoinSet<Done>,
     noreplies: Noreplies,
+    lane: Arc<Lane>,
     in_flight: usize,
+    bytes_in_flight: usize,
     /// What has been evaluated here: taking it apart takes a while, which no client should wait for.
     spent: Vec<Box<dyn Query>>,
 }
 
 impl Dispatcher {
-    pub(super) fn new(engine: Arc<dyn Engine>, client: Arc<Client>, dialect: Dialect) -> Self {
+    pub(super) fn new(engine: Arc<dyn Engine>, client: Arc<Client>, dialect: Dialect, lane: Lane) -> Self {
         Self {
             engine,
             client,
@@ -63,13 +74,23 @@ impl Dispatcher {
             queries: Queries::default(),
             jobs: JoinSet::new(),
             noreplies: Noreplies::default(),
+            lane: Arc::new(lane),
             in_flight: 0,
+            bytes_in_flight: 0,
             spent: Vec::new(),
         }
     }
 
-    /// Whether one more query may be taken in.
-    pub(super) fn has_room(&self) -> bool {
+    /// Returns whether a query of this length may be taken in. A short one may be a STOP, so it doesn't wait for long ones.
+    pub(super) fn has_room_for(&self, size: usize) -> bool {
+        self.has_room()
+            && (size <= LONG_QUERY
+                || self.bytes_in_flight == 0
+                || self.bytes_in_flight + size <= MAX_BYTES_IN_FLIGHT)
+    }
+
+    /// Returns whether one more query may be taken in, as far as that doesn't depend on its length.
+    fn has_room(&self) -> bool {
         let limit = match self.dialect {
             Dialect::Sequential => 1,
             Dialect::Parallel => MAX_IN_FLIGHT,
@@ -127,7 +148,7 @@ impl Dispatcher {
         let ticket = self.noreplies.issue(token, query.noreply);
         match query.kind {
             QueryType::Start if payload.len() > LONG_QUERY => self.start_long(ticket, payload),
-            QueryType::Start => self.start(ticket, query),
+            QueryType::Start => self.start(ticket, payload.len(), query),
             QueryType::Continue => self.follow_up(FollowUp::Continue, ticket),
             QueryType::Stop => self.stop(ticket),
             QueryType::NoreplyWait => self.noreply_wait(ticket),
@@ -138,7 +159,7 @@ impl Dispatcher {
         }
     }
 
-    fn start(&mut self, ticket: Ticket, query: Envelope<'_>) {
+    fn start(&mut self, ticket: Ticket, size: usize, query: Envelope<'_>) {
         if let Err(error) = self.admit(ticket.token) {
             return self.fail(ticket, &error);
         }
@@ -151,34 +172,39 @@ impl Dispatcher {
             match job::start(&*query, &context, Weight::Light) {
                 Outcome::Failed(Failure::WouldBlock) => {}
                 Outcome::Later(later) => {
-                    self.queries.insert(ticket.token, context.interrupt, None);
+                    self.queries.insert(ticket.token, size, context.interrupt, None);
                     self.in_flight += 1;
-                    let finish =
-                        async move { Done { ticket, counted: true, outcome: job::finish(later).await } };
+                    let finish = async move {
+                        Done { ticket, counted: true, size: 0, outcome: job::finish(later).await }
+                    };
                     self.jobs.spawn(finish);
                     return;
                 }
                 outcome => {
                     if let Some(rest) = self.report(ticket, &context.interrupt, outcome) {
-                        self.queries.insert(ticket.token, context.interrupt, Some(rest));
+                        self.queries.insert(ticket.token, size, context.interrupt, Some(rest));
                     }
                     self.spent.push(query);
                     return;
                 }
             }
         }
-        self.queries.insert(ticket.token, context.interrupt.clone(), None);
-        self.spawn(ticket, move || job::start(&*query, &context, Weight::Heavy));
+        self.queries.insert(ticket.token, size, context.interrupt.clone(), None);
+        self.spawn(ticket, size, context.interrupt.clone(), move || {
+            job::start(&*query, &context, Weight::Heavy)
+        });
     }
 
     fn start_long(&mut self, ticket: Ticket, payload: BytesMut) {
         if let Err(error) = self.admit(ticket.token) {
             return self.fail(ticket, &error);
         }
-        let context = self.context(ticket.token);
+        let (context, size) = (self.context(ticket.token), payload.len());
         let engine = self.engine.clone();
-        self.queries.insert(ticket.token, context.interrupt.clone(), None);
-        self.spawn(ticket, move || job::start_text(&*engine, &payload, &context));
+        self.queries.insert(ticket.token, size, context.interrupt.clone(), None);
+        self.spawn(ticket, size, context.interrupt.clone(), move || {
+            job::start_text(&*engine, payload, &context)
+        });
     }
 
     fn admit(&self, token: i64) -> Result<(), Error> {
@@ -187,6 +213,11 @@ impl Dispatcher {
         }
         if self.queries.len() >= MAX_OPEN {
             let message = format!("This connection has reached its limit of {MAX_OPEN} open queries.");
+            return Err(Error::runtime(ErrorType::ResourceLimit, message));
+        }
+        if self.queries.size() > MAX_BYTES_OPEN {
+            let message =
+                format!("The open queries of this connection are over the size limit `{MAX_BYTES_OPEN}`.");
             return Err(Error::runtime(ErrorType::ResourceLimit, message));
         }
         Ok(())
@@ -234,15 +265,16 @@ impl Dispatcher {
         let interrupt = query.interrupt.clone();
         if cursor.is_feed() {
             let patience = (self.dialect == Dialect::Sequential).then_some(PATIENCE);
+            let lane = self.lane.clone();
             self.jobs.spawn(async move {
-                let outcome = job::follow(cursor, interrupt, patience).await;
-                Done { ticket, counted: false, outcome }
+                let outcome = job::follow(cursor, interrupt, &lane, patience).await;
+                Done { ticket, counted: false, size: 0, outcome }
             });
         } else if cursor.weight() == Weight::Light {
             let outcome = job::next(cursor, &interrupt);
             self.update(ticket, outcome);
         } else {
-            self.spawn(ticket, move || job::next(cursor, &interrupt));
+            self.spawn(ticket, 0, interrupt.clone(), move || job::next(cursor, &interrupt));
         }
     }
 
@@ -264,15 +296,28 @@ impl Dispatcher {
         }
     }
 
-    fn spawn(&mut self, ticket: Ticket, work: impl FnOnce() -> Outcome + Send + 'static) {
+    /// Has something done on a thread that may block, when it is this connection's turn.
+    fn spawn(
+        &mut self,
+        ticket: Ticket,
+        size: usize,
+        interrupt: Interrupt,
+        work: impl FnOnce() -> Outcome + Send + 'static,
+    ) {
         self.in_flight += 1;
-        self.jobs.spawn_blocking(move || Done { ticket, counted: true, outcome: work() });
+        self.bytes_in_flight += size;
+        let done = self.lane.run(interrupt, work);
+        self.jobs.spawn(async move {
+            let outcome = done.await.unwrap_or(Outcome::Failed(Failure::Interrupted));
+            Done { ticket, counted: true, size, outcome }
+        });
     }
 
     fn conclude(&mut self, done: Done) {
         if done.counted {
             self.in_flight -= 1;
         }
+        self.bytes_in_flight -= done.size;
         self.update(done.ticket, done.outcome);
         self.advance(done.ticket.token);
     }

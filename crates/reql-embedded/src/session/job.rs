@@ -4,11 +4,14 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use bytes::BytesMut;
+
 use crate::datum::syntax::Arena;
 use crate::engine::{
     Answer, Batch, Cursor, Engine, Envelope, Error, ErrorType, Failure, Interrupt, Later, Query,
     QueryContext, Weight,
 };
+use crate::workers::Lane;
 
 /// What a step came to.
 pub(super) enum Outcome {
@@ -32,13 +35,17 @@ pub(super) fn compile(engine: &dyn Engine, query: Envelope<'_>) -> Result<Box<dy
 }
 
 /// Compiles and evaluates a query whose text is too long for the connection's own task.
-pub(super) fn start_text(engine: &dyn Engine, payload: &[u8], context: &QueryContext) -> Outcome {
-    let arena = Arena::new();
-    let query = Envelope::parse(payload, &arena).and_then(|query| compile(engine, query));
-    match query {
+pub(super) fn start_text(engine: &dyn Engine, text: BytesMut, context: &QueryContext) -> Outcome {
+    match compile_text(engine, text) {
         Ok(query) => start(&*query, context, Weight::Heavy),
         Err(error) => Outcome::Failed(error.into()),
     }
+}
+
+/// Compiles a text, of which nothing is kept.
+fn compile_text(engine: &dyn Engine, text: BytesMut) -> Result<Box<dyn Query>, Error> {
+    let arena = Arena::new();
+    Envelope::parse(&text, &arena).and_then(|query| compile(engine, query))
 }
 
 /// Evaluates a query to its first answer.
@@ -79,6 +86,7 @@ pub(super) fn next(mut cursor: Box<dyn Cursor>, interrupt: &Interrupt) -> Outcom
 pub(super) async fn follow(
     mut cursor: Box<dyn Cursor>,
     interrupt: Interrupt,
+    lane: &Lane,
     patience: Option<Duration>,
 ) -> Outcome {
     loop {
@@ -88,7 +96,7 @@ pub(super) async fn follow(
             () = cursor.ready() => true,
             () = run_out(patience) => false,
         };
-        match next_where_it_belongs(cursor, interrupt.clone()).await {
+        match next_where_it_belongs(cursor, interrupt.clone(), lane).await {
             // All that was there may have been filtered out.
             Outcome::Batch { batch, rest: Some(rest) } if batch.rows == 0 && patient => cursor = rest,
             outcome => return outcome,
@@ -104,10 +112,11 @@ async fn run_out(patience: Option<Duration>) {
     }
 }
 
-async fn next_where_it_belongs(cursor: Box<dyn Cursor>, interrupt: Interrupt) -> Outcome {
+async fn next_where_it_belongs(cursor: Box<dyn Cursor>, interrupt: Interrupt, lane: &Lane) -> Outcome {
     match cursor.weight() {
         Weight::Light => next(cursor, &interrupt),
-        Weight::Heavy => tokio::task::spawn_blocking(move || next(cursor, &interrupt))
+        Weight::Heavy => lane
+            .run(interrupt.clone(), move || next(cursor, &interrupt))
             .await
             .unwrap_or(Outcome::Failed(Failure::Interrupted)),
     }

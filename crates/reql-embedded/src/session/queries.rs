@@ -15,6 +15,8 @@ pub(super) enum FollowUp {
 /// A query that is not yet at its end.
 pub(super) struct OpenQuery {
     pub(super) interrupt: Interrupt,
+    /// The length of its text, and about what it takes.
+    size: usize,
     /// The rest of its stream; away while the query is being evaluated.
     cursor: Option<Box<dyn Cursor>>,
     /// What came in meanwhile: a query does one thing at a time.
@@ -25,6 +27,8 @@ pub(super) struct OpenQuery {
 #[derive(Default)]
 pub(super) struct Queries {
     open: HashMap<i64, OpenQuery>,
+    /// How long their texts are together.
+    size: usize,
 }
 
 impl Queries {
@@ -36,9 +40,21 @@ impl Queries {
         self.open.len()
     }
 
+    /// Returns how long the texts of all of them are, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
     /// Enters a query that is being evaluated (without a cursor) or has more to give (with one).
-    pub(super) fn insert(&mut self, token: i64, interrupt: Interrupt, cursor: Option<Box<dyn Cursor>>) {
-        self.open.insert(token, OpenQuery { interrupt, cursor, queue: VecDeque::new() });
+    pub(super) fn insert(
+        &mut self,
+        token: i64,
+        size: usize,
+        interrupt: Interrupt,
+        cursor: Option<Box<dyn Cursor>>,
+    ) {
+        self.size += size;
+        self.open.insert(token, OpenQuery { interrupt, size, cursor, queue: VecDeque::new() });
     }
 
     pub(super) fn get_mut(&mut self, token: i64) -> Option<&mut OpenQuery> {
@@ -46,7 +62,9 @@ impl Queries {
     }
 
     pub(super) fn remove(&mut self, token: i64) -> Option<OpenQuery> {
-        self.open.remove(&token)
+        let query = self.open.remove(&token)?;
+        self.size -= query.size;
+        Some(query)
     }
 
     /// Ends everything.

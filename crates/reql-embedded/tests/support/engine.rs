@@ -54,6 +54,14 @@ impl Gauge {
     pub async fn reaches(&self, value: usize) {
         self.0.subscribe().wait_for(|now| *now == value).await.expect("a gauge");
     }
+
+    pub async fn reaches_at_least(&self, value: usize) {
+        self.0.subscribe().wait_for(|now| *now >= value).await.expect("a gauge");
+    }
+
+    pub fn now(&self) -> usize {
+        *self.0.borrow()
+    }
 }
 
 impl Control {

@@ -1,0 +1,334 @@
+//! Threads for what takes long or waits, shared fairly among those who have such work.
+//!
+//! Each connection has a *lane*. Who has nothing running goes first: as long as there are threads, every lane gets one.
+//! Further ones, of which there are few, go to the lanes that have more to do, one after the other, and no lane gets more
+//! than half of them. So whatever a connection asks for, and however long that takes, others go on beside it.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, available_parallelism};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::interrupt::Interrupt;
+
+/// How many threads there are at most: each holds a query that computes or waits.
+const MAX_THREADS: usize = 512;
+
+/// How many threads there are for lanes that have one already, by the processor, and
+const SHARED_BY_PROCESSOR: usize = 8;
+/// how many at least: most that a connection asks for side by side are writes, which wait for the disk together.
+const MIN_SHARED: usize = 32;
+
+/// How long a thread without work stays.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// The threads of a server. They end once this is dropped, and what was begun is done.
+pub(crate) struct Workers(Arc<Pool>);
+
+/// The way of one connection, or of another who has work, to the threads. What is queued in it is given up when it is
+/// dropped; what runs runs on.
+pub(crate) struct Lane {
+    pool: Arc<Pool>,
+    id: u64,
+}
+
+/// A piece of work until somebody takes it up, or gives it up.
+struct Queued(Mutex<Option<Work>>);
+
+struct Pool {
+    state: Mutex<State>,
+    called: Condvar,
+    limits: Limits,
+    /// Threads are inside of the runtime, so that work can use what belongs to it.
+    runtime: Handle,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    threads: usize,
+    /// How many pieces of work may run beyond the first one of each lane.
+    shared: usize,
+}
+
+#[derive(Default)]
+struct State {
+    lanes: HashMap<u64, LaneState>,
+    next_lane: u64,
+    /// The lanes that have work and no thread, in the order of their turns.
+    without: VecDeque<u64>,
+    /// The lanes that have more work than threads, in the order of their turns.
+    with: VecDeque<u64>,
+    running: usize,
+    /// How many of those are beyond the first one of their lane.
+    shared: usize,
+    threads: usize,
+    /// How many threads wait to be called, and
+    idle: usize,
+    /// how many have been called and not yet come.
+    calls: usize,
+    is_closed: bool,
+}
+
+struct LaneState {
+    queue: VecDeque<Arc<Queued>>,
+    running: usize,
+    /// How many may run at once.
+    share: usize,
+    is_in_without: bool,
+    is_in_with: bool,
+    is_gone: bool,
+}
+
+impl Workers {
+    /// Creates threads, as they are needed, that belong to the current runtime.
+    pub(crate) fn new() -> Self {
+        let processors = available_parallelism().map_or(1, usize::from);
+        let shared = (SHARED_BY_PROCESSOR * processors).clamp(MIN_SHARED, MAX_THREADS / 2);
+        Self::with_limits(Limits { threads: MAX_THREADS, shared })
+    }
+
+    fn with_limits(limits: Limits) -> Self {
+        let pool =
+            Pool { state: Mutex::default(), called: Condvar::new(), limits, runtime: Handle::current() };
+        Self(Arc::new(pool))
+    }
+
+    /// Returns a new lane.
+    pub(crate) fn lane(&self) -> Lane {
+        self.lane_with(1 + self.0.limits.shared / 2)
+    }
+
+    /// Returns a new lane of which no more than so many pieces of work run at once.
+    pub(crate) fn lane_with(&self, share: usize) -> Lane {
+        let mut state = self.0.lock();
+        let id = state.next_lane;
+        state.next_lane += 1;
+        state.lanes.insert(id, LaneState::new(share));
+        Lane { pool: self.0.clone(), id }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.0.lock().is_closed = true;
+        self.0.called.notify_all();
+    }
+}
+
+impl Lane {
+    /// Has a piece of work done when it is its turn. `None` if it was interrupted before that, or if it panicked.
+    /// Giving up the future gives up the work, unless it has begun.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        interrupt: Interrupt,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = Option<T>> + Send + 'static {
+        let (tell, mut told) = oneshot::channel();
+        let work: Work = Box::new(move || {
+            // Whoever asked may be gone.
+            let _ = tell.send(work());
+        });
+        let queued = Arc::new(Queued(Mutex::new(Some(work))));
+        let given_up = GivenUp(queued.clone());
+        self.pool.submit(self.id, queued);
+        async move {
+            tokio::select! {
+                biased;
+                done = &mut told => return done.ok(),
+                () = interrupt.raised() => {}
+            }
+            drop(given_up);
+            told.await.ok()
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        let mut state = self.pool.lock();
+        let Some(lane) = state.lanes.get_mut(&self.id) else { return };
+        let queue = std::mem::take(&mut lane.queue);
+        lane.is_gone = true;
+        if lane.running == 0 {
+            state.lanes.remove(&self.id);
+        }
+        drop(state);
+        for queued in queue {
+            drop(queued.take());
+        }
+    }
+}
+
+/// Takes the work back, unless it has begun.
+struct GivenUp(Arc<Queued>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Queued {
+    fn take(&self) -> Option<Work> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl LaneState {
+    fn new(share: usize) -> Self {
+        let (queue, running) = (VecDeque::new(), 0);
+        LaneState { queue, running, share, is_in_without: false, is_in_with: false, is_gone: false }
+    }
+}
+
+impl State {
+    /// Puts a lane where its next turn comes from.
+    fn enlist(&mut self, id: u64) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        if lane.queue.is_empty() || lane.running >= lane.share {
+            return;
+        }
+        if lane.running == 0 && !lane.is_in_without {
+            lane.is_in_without = true;
+            self.without.push_back(id);
+        } else if lane.running > 0 && !lane.is_in_with {
+            lane.is_in_with = true;
+            self.with.push_back(id);
+        }
+    }
+
+    /// Takes up the next piece of work, and says whose it is.
+    fn take(&mut self, limits: Limits) -> Option<(u64, Work)> {
+        while self.running < limits.threads
+            && let Some(id) = self.without.pop_front()
+        {
+            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            lane.is_in_without = false;
+            if lane.running == 0
+                && let Some(work) = self.begin(id)
+            {
+                return Some((id, work));
+            }
+        }
+        while self.shared < limits.shared
+            && self.running < limits.threads
+            && let Some(id) = self.with.pop_front()
+        {
+            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            lane.is_in_with = false;
+            if (1..lane.share).contains(&lane.running)
+                && let Some(work) = self.begin(id)
+            {
+                return Some((id, work));
+            }
+        }
+        None
+    }
+
+    fn begin(&mut self, id: u64) -> Option<Work> {
+        let lane = self.lanes.get_mut(&id)?;
+        let work = std::iter::from_fn(|| lane.queue.pop_front()).find_map(|queued| queued.take())?;
+        self.running += 1;
+        self.shared += usize::from(lane.running > 0);
+        lane.running += 1;
+        self.enlist(id);
+        Some(work)
+    }
+
+    fn end(&mut self, id: u64) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        lane.running -= 1;
+        self.running -= 1;
+        self.shared -= usize::from(lane.running > 0);
+        if lane.is_gone && lane.running == 0 {
+            self.lanes.remove(&id);
+        } else {
+            self.enlist(id);
+        }
+    }
+}
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn submit(self: &Arc<Self>, id: u64, queued: Arc<Queued>) {
+        let mut state = self.lock();
+        let Some(lane) = state.lanes.get_mut(&id) else { return };
+        lane.queue.push_back(queued);
+        if lane.running + lane.queue.len() > lane.share {
+            // It is taken up when something of its own lane is done.
+            return;
+        }
+        state.enlist(id);
+        if state.idle > 0 {
+            state.idle -= 1;
+            state.calls += 1;
+            self.called.notify_one();
+        } else if state.threads < self.limits.threads {
+            state.threads += 1;
+            drop(state);
+            self.start_thread();
+        }
+    }
+
+    fn start_thread(self: &Arc<Self>) {
+        let pool = self.clone();
+        let started = thread::Builder::new().name("reql-worker".into()).spawn(move || {
+            let runtime = pool.runtime.clone();
+            let _inside = runtime.enter();
+            pool.work();
+        });
+        let Err(error) = started else { return };
+        log::error!("No thread could be started for a query: {error}");
+        let mut state = self.lock();
+        state.threads -= 1;
+        // Nobody is left who would take it up: whoever asked for it is told so.
+        let lost = if state.threads == 0 { state.take(self.limits) } else { None };
+        if let Some((id, work)) = lost {
+            state.end(id);
+            drop(state);
+            drop(work);
+        }
+    }
+
+    /// Works until there is nothing to do for a while.
+    fn work(&self) {
+        let mut state = self.lock();
+        loop {
+            while let Some((id, work)) = state.take(self.limits) {
+                drop(state);
+                if catch_unwind(AssertUnwindSafe(work)).is_err() {
+                    log::error!("A piece of work panicked.");
+                }
+                state = self.lock();
+                state.end(id);
+            }
+            if state.is_closed {
+                break;
+            }
+            state.idle += 1;
+            let waiting = |state: &mut State| state.calls == 0 && !state.is_closed;
+            let waited = self.called.wait_timeout_while(state, KEEP_ALIVE, waiting);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if state.calls > 0 {
+                state.calls -= 1;
+            } else {
+                state.idle -= 1;
+                break;
+            }
+        }
+        state.threads -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Instant;
+
+use super::*;
+use crate::interrupt::Reason;
+
+/// Longer than anything here takes, even on a machine that has other things to do.
+const LONG: Duration = Duration::from_secs(60);
+
+fn workers(threads: usize, shared: usize) -> Workers {
+    Workers::with_limits(Limits { threads, shared })
+}
+
+/// Work that goes on until it is told to end, and how many pieces of it run.
+#[derive(Clone, Default)]
+struct Endless(Arc<(Mutex<bool>, Condvar)>, Arc<AtomicUsize>);
+
+impl Endless {
+    fn work(&self) -> impl FnOnce() + Send + 'static {
+        let Endless(ended, running) = self.clone();
+        move || {
+            running.fetch_add(1, Ordering::SeqCst);
+            let guard = ended.0.lock().unwrap();
+            drop(ended.1.wait_while(guard, |ended| !*ended).unwrap());
+            running.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Has so much of it done in this lane.
+    fn fill(&self, lane: &Lane, count: usize) -> Vec<tokio::task::JoinHandle<Option<()>>> {
+        (0..count).map(|_| tokio::spawn(lane.run(Interrupt::default(), self.work()))).collect()
+    }
+
+    fn end(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+
+    async fn reaches(&self, count: usize) {
+        let began = Instant::now();
+        while self.1.load(Ordering::SeqCst) != count {
+            assert!(began.elapsed() < LONG, "{} run", self.1.load(Ordering::SeqCst));
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+async fn soon<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LONG, work).await.expect("its turn")
+}
+
+#[tokio::test]
+async fn work_is_done_and_its_result_comes_back() {
+    let workers = workers(4, 4);
+    let lane = workers.lane();
+    for n in 0..100 {
+        assert_eq!(soon(lane.run(Interrupt::default(), move || n * 2)).await, Some(n * 2));
+    }
+    let all: Vec<_> = (0..100).map(|n| tokio::spawn(lane.run(Interrupt::default(), move || n))).collect();
+    for (n, done) in all.into_iter().enumerate() {
+        assert_eq!(soon(done).await.unwrap(), Some(n));
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_one_works_problem() {
+    let workers = workers(1, 0);
+    let lane = workers.lane();
+    assert_eq!(soon(lane.run(Interrupt::default(), || panic!("as ordered"))).await, None::<()>);
+    assert_eq!(soon(lane.run(Interrupt::default(), || 1)).await, Some(1));
+}
+
+#[tokio::test]
+async fn work_is_inside_of_the_runtime() {
+    let workers = workers(1, 0);
+    let found = soon(workers.lane().run(Interrupt::default(), || Handle::try_current().is_ok())).await;
+    assert_eq!(found, Some(true));
+}
+
+#[tokio::test]
+async fn one_lane_has_its_share_however_much_it_asks_for() {
+    let workers = workers(16, 8);
+    let (greedy, other) = (workers.lane(), workers.lane());
+    let endless = Endless::default();
+    let all = endless.fill(&greedy, 600);
+    endless.reaches(1 + 8 / 2).await;
+    for n in 0..50 {
+        assert_eq!(soon(other.run(Interrupt::default(), move || n)).await, Some(n));
+    }
+    let threads = workers.0.lock().threads;
+    assert!(threads < 12, "{threads} threads: some were started for what isn't to run");
+    endless.end();
+    for done in all {
+        assert_eq!(soon(done).await.unwrap(), Some(()));
+    }
+}
+
+#[tokio::test]
+async fn every_lane_gets_a_thread_while_there_are_any() {
+    let workers = workers(20, 4);
+    let endless = Endless::default();
+    let lanes: Vec<_> = (0..19).map(|_| workers.lane()).collect();
+    let all: Vec<_> = lanes.iter().flat_map(|lane| endless.fill(lane, 1)).collect();
+    endless.reaches(19).await;
+    assert_eq!(soon(workers.lane().run(Interrupt::default(), || 1)).await, Some(1));
+    endless.end();
+    for done in all {
+        soon(done).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn who_has_nothing_running_goes_first() {
+    let workers = workers(1, 1);
+    let (busy, late) = (workers.lane_with(10), workers.lane());
+    let endless = Endless::default();
+    let first = endless.fill(&busy, 1);
+    endless.reaches(1).await;
+    let (tell, order) = mpsc::channel();
+    let note = |name: &'static str| {
+        let tell = tell.clone();
+        move || tell.send(name).unwrap()
+    };
+    let mut all: Vec<_> =
+        (0..5).map(|_| tokio::spawn(busy.run(Interrupt::default(), note("busy")))).collect();
+    all.push(tokio::spawn(late.run(Interrupt::default(), note("late"))));
+    all.push(tokio::spawn(late.run(Interrupt::default(), note("late"))));
+    endless.end();
+    for done in first.into_iter().chain(all) {
+        soon(done).await.unwrap();
+    }
+    let order: Vec<_> = order.try_iter().collect();
+    // They take turns once the only thread is free.
+    assert_eq!(order[..4].iter().filter(|name| **name == "late").count(), 2, "{order:?}");
+}
+
+#[tokio::test]
+async fn what_is_interrupted_before_its_turn_is_given_up() {
+    let workers = workers(1, 0);
+    let lane = workers.lane();
+    let endless = Endless::default();
+    let running = endless.fill(&lane, 1);
+    endless.reaches(1).await;
+    let (interrupt, held) = (Interrupt::default(), Arc::new(()));
+    let holds = held.clone();
+    let waiting = tokio::spawn(lane.run(interrupt.clone(), move || drop(holds)));
+    interrupt.raise(Reason::Stopped);
+    assert_eq!(soon(waiting).await.unwrap(), None);
+    assert_eq!(Arc::strong_count(&held), 1, "nothing of it is left");
+    endless.end();
+    for done in running {
+        soon(done).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_interrupted_while_it_runs_is_waited_for() {
+    let workers = workers(1, 0);
+    let lane = workers.lane();
+    let (interrupt, endless) = (Interrupt::default(), Endless::default());
+    let running = tokio::spawn(lane.run(interrupt.clone(), endless.work()));
+    endless.reaches(1).await;
+    interrupt.raise(Reason::Stopped);
+    tokio::task::yield_now().await;
+    endless.end();
+    assert_eq!(soon(running).await.unwrap(), Some(()));
+}
+
+#[tokio::test]
+async fn a_lane_that_goes_leaves_nothing_behind() {
+    let workers = workers(2, 0);
+    let (lane, endless) = (workers.lane(), Endless::default());
+    let all = endless.fill(&lane, 5);
+    endless.reaches(1).await;
+    drop(lane);
+    endless.end();
+    let done: Vec<_> =
+        futures_util::future::join_all(all).await.into_iter().map(|done| done.unwrap()).collect();
+    assert_eq!(done, [Some(()), None, None, None, None]);
+    assert!(workers.0.lock().lanes.is_empty());
+}
+
+#[tokio::test]
+async fn threads_end_with_their_owner() {
+    let workers = workers(8, 8);
+    let lane = workers.lane();
+    let all: Vec<_> = (0..8).map(|_| tokio::spawn(lane.run(Interrupt::default(), || ()))).collect();
+    for done in all {
+        soon(done).await.unwrap();
+    }
+    let pool = workers.0.clone();
+    drop(workers);
+    let began = Instant::now();
+    while pool.lock().threads > 0 {
+        assert!(began.elapsed() < LONG, "{} threads are left", pool.lock().threads);
+        tokio::task::yield_now().await;
+    }
+}
