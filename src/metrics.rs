@@ -173,6 +173,11 @@ fn database(activity: &Activity) -> prometheus::Result<Vec<MetricFamily>> {
         gauge("reql_embedded_connections", "Client connections that are open.", open)?,
         gauge("reql_embedded_queries_running", "Queries that run, feeds included.", queries.running)?,
         counter("reql_embedded_queries_total", "Queries that began.", queries.begun)?,
+        counter(
+            "reql_embedded_stalls_total",
+            "Queries that held a thread of sessions for 200 ms.",
+            activity.stalls(),
+        )?,
     ];
     Ok(families.into_iter().flatten().collect())
 }

@@ -9,7 +9,7 @@ mod local;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -38,6 +38,7 @@ pub struct Server {
 #[derive(Clone)]
 pub struct Activity {
     open: Arc<AtomicUsize>,
+    stalls: Arc<AtomicU64>,
     engine: Weak<dyn Engine>,
 }
 
@@ -160,6 +161,12 @@ impl Activity {
     pub fn queries(&self) -> QueryCounts {
         self.engine.upgrade().map(|engine| engine.queries()).unwrap_or_default()
     }
+
+    /// How many times a query has held a thread that serves sessions for more than 200 milliseconds. The log shows
+    /// which, at most one a second. It should never happen: other clients wait meanwhile.
+    pub fn stalls(&self) -> u64 {
+        self.stalls.load(Ordering::Relaxed)
+    }
 }
 
 impl fmt::Debug for Activity {
@@ -167,6 +174,7 @@ impl fmt::Debug for Activity {
         f.debug_struct("Activity")
             .field("open_connections", &self.open_connections())
             .field("queries", &self.queries())
+            .field("stalls", &self.stalls())
             .finish()
     }
 }

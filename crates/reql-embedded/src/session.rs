@@ -10,7 +10,10 @@ mod job;
 mod noreply;
 mod outbound;
 mod queries;
+mod refusal;
+mod room;
 mod stream;
+mod watchdog;
 
 use std::io;
 use std::sync::Arc;
@@ -22,7 +25,9 @@ use tokio::task::yield_now;
 
 use self::busy_poll::BusyPoll;
 use self::dispatcher::Dispatcher;
+use self::room::Room;
 use self::stream::{Moved, transfer, write_now};
+use self::watchdog::Mark;
 use crate::engine::{Client, Engine, Reason};
 use crate::protocol::Peer;
 use crate::protocol::frame::{Inbound, Oversized};
@@ -32,6 +37,7 @@ use crate::workers::{Lane, Workers};
 
 pub(crate) use self::busy_poll::Polling;
 pub(crate) use self::stream::Stream;
+pub(crate) use self::watchdog::Watchdog;
 
 /// How long a client may take to send the rest of a query that is refused.
 const OVERSIZED_TIME: Duration = Duration::from_secs(5 * 60);
@@ -46,6 +52,7 @@ const POLLED_SIZE: usize = 1 << 10;
 pub(crate) struct Shared {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) workers: Workers,
+    pub(crate) watchdog: Watchdog,
     /// Where passwords are stretched.
     pub(crate) hashing: Lane,
     pub(crate) handshake_timeout: Duration,
@@ -55,13 +62,26 @@ pub(crate) struct Shared {
 /// Serves a connection until it ends, its client misbehaves, or the server shuts down. The permit is dropped when the
 /// connection is closed, which may be before the last of its queries has noticed.
 pub(crate) async fn serve<S: Stream, P>(
+    stream: S,
+    peer: Peer,
+    shared: Arc<Shared>,
+    shutdown: watch::Receiver<bool>,
+    permit: P,
+) {
+    let mark = shared.watchdog.mark(b"a handshake");
+    let served = serve_marked(stream, peer, shared, mark.clone(), shutdown, permit);
+    mark.watch(served).await;
+}
+
+async fn serve_marked<S: Stream, P>(
     mut stream: S,
     peer: Peer,
     shared: Arc<Shared>,
+    mark: Arc<Mark>,
     mut shutdown: watch::Receiver<bool>,
     permit: P,
 ) {
-    let Shared { engine, workers, hashing, handshake_timeout, polling } = &*shared;
+    let Shared { engine, hashing, handshake_timeout, polling, .. } = &*shared;
     let mut inbound = Inbound::default();
     let handshake = tokio::select! {
         result = tokio::time::timeout(
@@ -77,7 +97,7 @@ pub(crate) async fn serve<S: Stream, P>(
         Err(_) => return log::debug!("{peer}: no handshake in {handshake_timeout:?}"),
     };
     let client = Arc::new(Client { user: welcome.user.into(), peer });
-    let dispatcher = Dispatcher::new(engine.clone(), client, welcome.dialect, workers.lane());
+    let dispatcher = Dispatcher::new(shared.clone(), client, welcome.dialect, mark);
     let busy_poll = BusyPoll::new(polling.clone());
     let mut session = Session { inbound, dispatcher, busy_poll, draining: false };
     let ending = session.run(&mut stream, &mut shutdown).await;

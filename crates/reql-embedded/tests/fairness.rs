@@ -103,19 +103,24 @@ async fn a_long_query_can_be_stopped() {
 }
 
 #[tokio::test]
-async fn open_streams_of_long_queries_have_a_limit() {
-    const LEN: usize = 90 << 20;
-    let (server, _control) = server().await;
+async fn what_holds_a_thread_of_sessions_is_counted() {
+    let sessions = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let sessions = sessions.expect("a runtime");
+    let (server, control) = sessions.spawn(server()).await.expect("a server");
     let mut client = connected(&server).await;
-    let rows = |token| frame(token, format!(r#"[1,["rows",9,1,"{}"]]"#, "x".repeat(LEN)).as_bytes());
-    for token in 0..3 {
-        client.send(&rows(token)).await;
-        assert_eq!(soon(client.answer()).await.1["t"], json!(3));
-    }
-    let refused = client.ask(3, r#"[1,["echo",1]]"#).await;
-    assert_eq!((&refused["t"], &refused["e"]), (&json!(18), &json!(2_000_000)), "{refused}");
-    client.ask(0, "[3]").await;
-    assert_eq!(client.ask(3, r#"[1,["echo",1]]"#).await["r"], json!([1]));
+    assert_eq!(client.ask(1, r#"[1,["echo",1]]"#).await["r"], json!([1]));
+    client.query(2, r#"[1,["stuck-light","for a while"]]"#).await;
+    control.holding.reaches(1).await;
+    let activity = server.activity();
+    soon(async {
+        while activity.stalls() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    control.release("for a while");
+    assert_eq!(soon(client.answer()).await.1["r"], json!(["for a while"]));
+    sessions.shutdown_background();
 }
 
 #[tokio::test]

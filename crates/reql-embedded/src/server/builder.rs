@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -16,7 +16,7 @@ use super::closer::Closer;
 use super::{Activity, Server, local};
 use crate::engine::{Engine, Listening};
 use crate::reql::Reql;
-use crate::session::{Polling, Shared};
+use crate::session::{Polling, Shared, Watchdog};
 use crate::workers::Workers;
 
 /// As many connections as a process with the usual limits has room for.
@@ -178,12 +178,15 @@ impl Builder {
         let open = Arc::new(AtomicUsize::new(0));
         let info = engine.server_info();
         engine.listening(Listening { addrs: local_addrs.clone(), connections: open.clone() });
-        let activity = Activity { open: open.clone(), engine: Arc::downgrade(&engine) };
+        let stalls = Arc::new(AtomicU64::new(0));
+        let engine_seen = Arc::downgrade(&engine);
+        let activity = Activity { open: open.clone(), stalls: stalls.clone(), engine: engine_seen };
         let closer = Closer::new(engine.clone(), grace);
         let polling = busy_poll.map(|window| Arc::new(Polling::new(window)));
         let workers = Workers::new();
         let hashing = workers.lane_with(MAX_HASHING);
-        let sessions = Arc::new(Shared { engine, workers, hashing, handshake_timeout, polling });
+        let watchdog = Watchdog::new(stalls);
+        let sessions = Arc::new(Shared { engine, workers, watchdog, hashing, handshake_timeout, polling });
         let gate = Arc::new(Gate { sessions, open, max_connections, grace });
         let (connector, local) = local::channel();
         let (stop, stopped) = watch::channel(false);

@@ -10,30 +10,21 @@ use super::job::{self, Outcome};
 use super::noreply::{Noreplies, Ticket};
 use super::outbound::Outbound;
 use super::queries::{FollowUp, Queries};
+use super::refusal::{duplicate, interruption, unknown};
+use super::watchdog::Mark;
+use super::{Room, Shared};
 use crate::datum::syntax::Arena;
 use crate::engine::{
-    Client, Cursor, Engine, Envelope, Error, ErrorType, Failure, Interrupt, Query, QueryContext, QueryType,
-    Reason, Weight,
+    Client, Cursor, Envelope, Error, ErrorType, Failure, Interrupt, Query, QueryContext, QueryType, Reason,
+    Weight,
 };
 use crate::protocol::frame::Frame;
 use crate::protocol::handshake::Dialect;
 use crate::protocol::response;
 use crate::workers::Lane;
 
-/// How many queries of a connection are worked on at once, as in RethinkDB; feeds that wait don't count.
-const MAX_IN_FLIGHT: usize = 1024;
-
-/// How many streams and feeds a connection may hold open.
-const MAX_OPEN: usize = 16 << 10;
-
-/// How long the texts of queries that are being started may be together, in bytes. A longer one has to be the only one.
-const MAX_BYTES_IN_FLIGHT: usize = 128 << 20;
-
-/// How long the texts of all queries of a connection may be together, in bytes, those of open streams and feeds included.
-const MAX_BYTES_OPEN: usize = 256 << 20;
-
 /// A longer query is compiled on a thread that may block.
-const LONG_QUERY: usize = 64 << 10;
+pub(super) const LONG_QUERY: usize = 64 << 10;
 
 /// After so long, a feed without news is answered with an empty batch in the dialect that wants that.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -41,16 +32,16 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// A piece of work that is done.
 pub(super) struct Done {
     ticket: Ticket,
-    /// Whether it counted against the limit of queries in flight, and
+    /// What it counted against the limits of queries in flight: itself, and
     counted: bool,
-    /// what it counted against that of their bytes.
+    /// its bytes.
     size: usize,
     outcome: Outcome,
 }
 
 /// Takes queries, has them evaluated where they belong, and writes the answers.
 pub(super) struct Dispatcher {
-    engine: Arc<dyn Engine>,
+    shared: Arc<Shared>,
     client: Arc<Client>,
     dialect: Dialect,
     pub(super) outbound: Outbound,
@@ -58,44 +49,33 @@ pub(super) struct Dispatcher {
     pub(super) jobs: JoinSet<Done>,
     noreplies: Noreplies,
     lane: Arc<Lane>,
-    in_flight: usize,
-    bytes_in_flight: usize,
+    room: Room,
+    /// Where the connection's task marks what it is about.
+    mark: Arc<Mark>,
     /// What has been evaluated here: taking it apart takes a while, which no client should wait for.
     spent: Vec<Box<dyn Query>>,
 }
 
 impl Dispatcher {
-    pub(super) fn new(engine: Arc<dyn Engine>, client: Arc<Client>, dialect: Dialect, lane: Lane) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, client: Arc<Client>, dialect: Dialect, mark: Arc<Mark>) -> Self {
         Self {
-            engine,
+            lane: Arc::new(shared.workers.lane()),
+            shared,
             client,
             dialect,
             outbound: Outbound::default(),
             queries: Queries::default(),
             jobs: JoinSet::new(),
             noreplies: Noreplies::default(),
-            lane: Arc::new(lane),
-            in_flight: 0,
-            bytes_in_flight: 0,
+            room: Room::new(dialect),
+            mark,
             spent: Vec::new(),
         }
     }
 
-    /// Returns whether a query of this length may be taken in. A short one may be a STOP, so it doesn't wait for long ones.
+    /// Returns whether a query of this length may be taken in.
     pub(super) fn has_room_for(&self, size: usize) -> bool {
-        self.has_room()
-            && (size <= LONG_QUERY
-                || self.bytes_in_flight == 0
-                || self.bytes_in_flight + size <= MAX_BYTES_IN_FLIGHT)
-    }
-
-    /// Returns whether one more query may be taken in, as far as that doesn't depend on its length.
-    fn has_room(&self) -> bool {
-        let limit = match self.dialect {
-            Dialect::Sequential => 1,
-            Dialect::Parallel => MAX_IN_FLIGHT,
-        };
-        self.in_flight < limit && !self.outbound.is_full()
+        self.room.has_room_for(size) && !self.outbound.is_full()
     }
 
     /// Returns whether nothing is worked on, and nothing waits to be sent.
@@ -140,6 +120,9 @@ impl Dispatcher {
     /// Takes in a query.
     pub(super) fn take(&mut self, frame: Frame) {
         let Frame { token, payload } = frame;
+        if payload.len() > LONG_QUERY {
+            return self.start_long(token, payload);
+        }
         let arena = Arena::new();
         let query = match Envelope::parse(&payload, &arena) {
             Ok(query) => query,
@@ -147,23 +130,25 @@ impl Dispatcher {
         };
         let ticket = self.noreplies.issue(token, query.noreply);
         match query.kind {
-            QueryType::Start if payload.len() > LONG_QUERY => self.start_long(ticket, payload),
-            QueryType::Start => self.start(ticket, payload.len(), query),
+            QueryType::Start => {
+                self.mark.about(&payload);
+                self.start(ticket, &payload, query);
+            }
             QueryType::Continue => self.follow_up(FollowUp::Continue, ticket),
             QueryType::Stop => self.stop(ticket),
             QueryType::NoreplyWait => self.noreply_wait(ticket),
             QueryType::ServerInfo => {
-                let info = self.engine.server_info();
+                let info = self.shared.engine.server_info();
                 self.answer(ticket, |out, token| response::server_info(out, token, &info));
             }
         }
     }
 
-    fn start(&mut self, ticket: Ticket, size: usize, query: Envelope<'_>) {
+    fn start(&mut self, ticket: Ticket, text: &[u8], query: Envelope<'_>) {
         if let Err(error) = self.admit(ticket.token) {
             return self.fail(ticket, &error);
         }
-        let query = match job::compile(&*self.engine, query) {
+        let query = match job::compile(&*self.shared.engine, query) {
             Ok(query) => query,
             Err(error) => return self.fail(ticket, &error),
         };
@@ -172,8 +157,8 @@ impl Dispatcher {
             match job::start(&*query, &context, Weight::Light) {
                 Outcome::Failed(Failure::WouldBlock) => {}
                 Outcome::Later(later) => {
-                    self.queries.insert(ticket.token, size, context.interrupt, None);
-                    self.in_flight += 1;
+                    self.queries.insert(ticket.token, text, context.interrupt, None);
+                    self.room.take(0);
                     let finish = async move {
                         Done { ticket, counted: true, size: 0, outcome: job::finish(later).await }
                     };
@@ -182,28 +167,32 @@ impl Dispatcher {
                 }
                 outcome => {
                     if let Some(rest) = self.report(ticket, &context.interrupt, outcome) {
-                        self.queries.insert(ticket.token, size, context.interrupt, Some(rest));
+                        self.queries.insert(ticket.token, text, context.interrupt, Some(rest));
                     }
                     self.spent.push(query);
                     return;
                 }
             }
         }
-        self.queries.insert(ticket.token, size, context.interrupt.clone(), None);
-        self.spawn(ticket, size, context.interrupt.clone(), move || {
-            job::start(&*query, &context, Weight::Heavy)
+        self.queries.insert(ticket.token, text, context.interrupt.clone(), None);
+        self.spawn(ticket, text.len(), context.interrupt.clone(), move || {
+            (ticket, job::start(&*query, &context, Weight::Heavy))
         });
     }
 
-    fn start_long(&mut self, ticket: Ticket, payload: BytesMut) {
-        if let Err(error) = self.admit(ticket.token) {
-            return self.fail(ticket, &error);
+    /// Starts a query whose text takes long to read.
+    fn start_long(&mut self, token: i64, text: BytesMut) {
+        let ticket = self.noreplies.issue_unread(token);
+        if let Err(error) = self.admit(token) {
+            self.noreplies.read(ticket);
+            self.fail(ticket, &error);
+            return self.release_waits();
         }
-        let (context, size) = (self.context(ticket.token), payload.len());
-        let engine = self.engine.clone();
-        self.queries.insert(ticket.token, size, context.interrupt.clone(), None);
-        self.spawn(ticket, size, context.interrupt.clone(), move || {
-            job::start_text(&*engine, payload, &context)
+        let (context, engine) = (self.context(token), self.shared.engine.clone());
+        self.queries.insert(token, &text, context.interrupt.clone(), None);
+        self.spawn(ticket, text.len(), context.interrupt.clone(), move || {
+            let (noreply, outcome) = job::start_text(&*engine, text, &context);
+            (ticket.read(noreply), outcome)
         });
     }
 
@@ -211,16 +200,7 @@ impl Dispatcher {
         if self.queries.contains(token) {
             return Err(duplicate(token));
         }
-        if self.queries.len() >= MAX_OPEN {
-            let message = format!("This connection has reached its limit of {MAX_OPEN} open queries.");
-            return Err(Error::runtime(ErrorType::ResourceLimit, message));
-        }
-        if self.queries.size() > MAX_BYTES_OPEN {
-            let message =
-                format!("The open queries of this connection are over the size limit `{MAX_BYTES_OPEN}`.");
-            return Err(Error::runtime(ErrorType::ResourceLimit, message));
-        }
-        Ok(())
+        self.queries.check_limits()
     }
 
     fn context(&self, token: i64) -> QueryContext {
@@ -233,7 +213,7 @@ impl Dispatcher {
             return self.fail(ticket, &unknown(ticket.token));
         };
         query.enqueue(what, ticket);
-        self.in_flight += 1;
+        self.room.take(0);
         self.advance(ticket.token);
     }
 
@@ -248,7 +228,7 @@ impl Dispatcher {
     fn advance(&mut self, token: i64) {
         while let Some((what, ticket)) = self.queries.get_mut(token).and_then(|query| query.next_follow_up())
         {
-            self.in_flight -= 1;
+            self.room.give_back(0);
             match what {
                 FollowUp::Continue => self.next_batch(ticket),
                 FollowUp::Stop => {
@@ -265,16 +245,16 @@ impl Dispatcher {
         let interrupt = query.interrupt.clone();
         if cursor.is_feed() {
             let patience = (self.dialect == Dialect::Sequential).then_some(PATIENCE);
-            let lane = self.lane.clone();
-            self.jobs.spawn(async move {
+            let (lane, mark) = (self.lane.clone(), query.mark(&self.shared.watchdog));
+            self.jobs.spawn(mark.watch(async move {
                 let outcome = job::follow(cursor, interrupt, &lane, patience).await;
                 Done { ticket, counted: false, size: 0, outcome }
-            });
+            }));
         } else if cursor.weight() == Weight::Light {
             let outcome = job::next(cursor, &interrupt);
             self.update(ticket, outcome);
         } else {
-            self.spawn(ticket, 0, interrupt.clone(), move || job::next(cursor, &interrupt));
+            self.spawn(ticket, 0, interrupt.clone(), move || (ticket, job::next(cursor, &interrupt)));
         }
     }
 
@@ -282,14 +262,14 @@ impl Dispatcher {
         if self.queries.contains(ticket.token) {
             return self.fail(ticket, &duplicate(ticket.token));
         }
-        self.in_flight += 1;
+        self.room.take(0);
         self.noreplies.wait(ticket);
         self.release_waits();
     }
 
     fn release_waits(&mut self) {
         while let Some(ticket) = self.noreplies.next_released() {
-            self.in_flight -= 1;
+            self.room.give_back(0);
             if !ticket.noreply {
                 response::wait_complete(self.outbound.buffer(), ticket.token);
             }
@@ -302,24 +282,26 @@ impl Dispatcher {
         ticket: Ticket,
         size: usize,
         interrupt: Interrupt,
-        work: impl FnOnce() -> Outcome + Send + 'static,
+        work: impl FnOnce() -> (Ticket, Outcome) + Send + 'static,
     ) {
-        self.in_flight += 1;
-        self.bytes_in_flight += size;
+        self.room.take(size);
         let done = self.lane.run(interrupt, work);
         self.jobs.spawn(async move {
-            let outcome = done.await.unwrap_or(Outcome::Failed(Failure::Interrupted));
+            let interrupted = (ticket, Outcome::Failed(Failure::Interrupted));
+            let (ticket, outcome) = done.await.unwrap_or(interrupted);
             Done { ticket, counted: true, size, outcome }
         });
     }
 
     fn conclude(&mut self, done: Done) {
-        if done.counted {
-            self.in_flight -= 1;
+        let Done { ticket, counted, size, outcome } = done;
+        if counted {
+            self.room.give_back(size);
         }
-        self.bytes_in_flight -= done.size;
-        self.update(done.ticket, done.outcome);
-        self.advance(done.ticket.token);
+        self.noreplies.read(ticket);
+        self.update(ticket, outcome);
+        self.advance(ticket.token);
+        self.release_waits();
     }
 
     /// Answers, and keeps or closes the open query.
@@ -339,7 +321,7 @@ impl Dispatcher {
     fn close(&mut self, token: i64) {
         let Some(query) = self.queries.remove(token) else { return };
         for (what, ticket) in query.into_queue() {
-            self.in_flight -= 1;
+            self.room.give_back(0);
             match what {
                 FollowUp::Continue => self.fail(ticket, &duplicate(token)),
                 FollowUp::Stop => self.answer(ticket, response::end_of_stream),
@@ -397,24 +379,4 @@ impl Drop for Dispatcher {
     fn drop(&mut self) {
         self.queries.interrupt_all(Reason::Closed);
     }
-}
-
-/// What an interrupted query is answered with; `None` is the empty end of a stream, which clients expect after STOP.
-fn interruption(reason: Option<Reason>) -> Option<Error> {
-    let message = match reason {
-        Some(Reason::Stopped) => return None,
-        Some(Reason::Killed) => "Query terminated by the `rethinkdb.jobs` table.",
-        Some(Reason::Shutdown) => "Server is shutting down.",
-        Some(Reason::Closed) => "Client closed the connection.",
-        None => "Query terminated by an unknown cause.",
-    };
-    Some(Error::runtime(ErrorType::OpIndeterminate, message))
-}
-
-fn duplicate(token: i64) -> Error {
-    Error::client(format!("ERROR: duplicate token {token}"))
-}
-
-fn unknown(token: i64) -> Error {
-    Error::client(format!("Token {token} not in stream cache."))
 }

@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use crate::datum::syntax::Arena;
 use crate::engine::{
     Answer, Batch, Cursor, Engine, Envelope, Error, ErrorType, Failure, Interrupt, Later, Query,
-    QueryContext, Weight,
+    QueryContext, QueryType, Weight,
 };
 use crate::workers::Lane;
 
@@ -34,18 +34,23 @@ pub(super) fn compile(engine: &dyn Engine, query: Envelope<'_>) -> Result<Box<dy
     shielded(|| engine.compile(query)).unwrap_or_else(Err)
 }
 
-/// Compiles and evaluates a query whose text is too long for the connection's own task.
-pub(super) fn start_text(engine: &dyn Engine, text: BytesMut, context: &QueryContext) -> Outcome {
+/// Reads, compiles and evaluates a query whose text is too long for the connection's own task. Says whether it wants no
+/// answer, as far as it could be read.
+pub(super) fn start_text(engine: &dyn Engine, text: BytesMut, context: &QueryContext) -> (bool, Outcome) {
     match compile_text(engine, text) {
-        Ok(query) => start(&*query, context, Weight::Heavy),
-        Err(error) => Outcome::Failed(error.into()),
+        (noreply, Ok(query)) => (noreply, start(&*query, context, Weight::Heavy)),
+        (noreply, Err(error)) => (noreply, Outcome::Failed(error.into())),
     }
 }
 
 /// Compiles a text, of which nothing is kept.
-fn compile_text(engine: &dyn Engine, text: BytesMut) -> Result<Box<dyn Query>, Error> {
+fn compile_text(engine: &dyn Engine, text: BytesMut) -> (bool, Result<Box<dyn Query>, Error>) {
     let arena = Arena::new();
-    Envelope::parse(&text, &arena).and_then(|query| compile(engine, query))
+    match Envelope::parse(&text, &arena) {
+        Ok(query) if query.kind == QueryType::Start => (query.noreply, compile(engine, query)),
+        Ok(query) => (query.noreply, Err(Error::client("Only a query of type START may be so long."))),
+        Err(error) => (false, Err(error)),
+    }
 }
 
 /// Evaluates a query to its first answer.

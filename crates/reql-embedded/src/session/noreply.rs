@@ -10,6 +10,13 @@ pub(super) struct Ticket {
     number: u64,
 }
 
+impl Ticket {
+    /// Returns the ticket of a query that has been read meanwhile.
+    pub(super) fn read(self, noreply: bool) -> Self {
+        Ticket { noreply, ..self }
+    }
+}
+
 /// The order of a connection's queries, as far as NOREPLY_WAIT needs it.
 #[derive(Debug, Default)]
 pub(super) struct Noreplies {
@@ -27,6 +34,20 @@ impl Noreplies {
             self.running.insert(ticket.number);
         }
         ticket
+    }
+
+    /// Takes in a query of which it isn't known yet whether it is to be answered. NOREPLY_WAIT waits for it until that
+    /// is known, see [`Noreplies::read`].
+    pub(super) fn issue_unread(&mut self, token: i64) -> Ticket {
+        let ticket = self.issue(token, true);
+        Ticket { noreply: false, ..ticket }
+    }
+
+    /// Notes that a query has been read. One that is to be answered is no longer waited for.
+    pub(super) fn read(&mut self, ticket: Ticket) {
+        if !ticket.noreply {
+            self.running.remove(&ticket.number);
+        }
     }
 
     /// Notes that a query is done.
@@ -70,6 +91,22 @@ mod tests {
         assert_eq!(noreplies.next_released(), None);
         noreplies.finish(after);
         assert_eq!(noreplies.next_released(), Some(second));
+    }
+
+    #[test]
+    fn waits_for_what_may_turn_out_to_be_silent() {
+        for noreply in [false, true] {
+            let mut noreplies = Noreplies::default();
+            let unread = noreplies.issue_unread(1);
+            let wait = noreplies.issue(2, false);
+            noreplies.wait(wait);
+            assert_eq!(noreplies.next_released(), None);
+            let read = unread.read(noreply);
+            noreplies.read(read);
+            assert_eq!(noreplies.next_released(), (!noreply).then_some(wait));
+            noreplies.finish(read);
+            assert_eq!(noreplies.next_released(), noreply.then_some(wait));
+        }
     }
 
     #[test]

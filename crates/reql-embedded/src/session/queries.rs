@@ -1,9 +1,17 @@
 //! A connection's open queries, by token: which run, which wait for CONTINUE, what is queued behind them.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::noreply::Ticket;
-use crate::engine::{Cursor, Interrupt, Reason};
+use super::watchdog::{self, Mark, Watchdog};
+use crate::engine::{Cursor, Error, ErrorType, Interrupt, Reason};
+
+/// How many streams and feeds a connection may hold open.
+const MAX_OPEN: usize = 16 << 10;
+
+/// How long the texts of all queries of a connection may be together, in bytes, those of open streams and feeds included.
+const MAX_SIZE: usize = 256 << 20;
 
 /// What a client asks of a query that it has started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +23,12 @@ pub(super) enum FollowUp {
 /// A query that is not yet at its end.
 pub(super) struct OpenQuery {
     pub(super) interrupt: Interrupt,
-    /// The length of its text, and about what it takes.
+    /// The length of its text, about what it takes, and
     size: usize,
+    /// how it begins.
+    excerpt: Box<[u8]>,
+    /// Where a feed marks its turns.
+    mark: Option<Arc<Mark>>,
     /// The rest of its stream; away while the query is being evaluated.
     cursor: Option<Box<dyn Cursor>>,
     /// What came in meanwhile: a query does one thing at a time.
@@ -36,25 +48,30 @@ impl Queries {
         self.open.contains_key(&token)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.open.len()
-    }
-
-    /// Returns how long the texts of all of them are, in bytes.
-    pub(super) fn size(&self) -> usize {
-        self.size
+    /// Fails if there is no room for one more.
+    pub(super) fn check_limits(&self) -> Result<(), Error> {
+        let message = if self.open.len() >= MAX_OPEN {
+            format!("This connection has reached its limit of {MAX_OPEN} open queries.")
+        } else if self.size > MAX_SIZE {
+            format!("The open queries of this connection are over the size limit `{MAX_SIZE}`.")
+        } else {
+            return Ok(());
+        };
+        Err(Error::runtime(ErrorType::ResourceLimit, message))
     }
 
     /// Enters a query that is being evaluated (without a cursor) or has more to give (with one).
     pub(super) fn insert(
         &mut self,
         token: i64,
-        size: usize,
+        text: &[u8],
         interrupt: Interrupt,
         cursor: Option<Box<dyn Cursor>>,
     ) {
-        self.size += size;
-        self.open.insert(token, OpenQuery { interrupt, size, cursor, queue: VecDeque::new() });
+        self.size += text.len();
+        let (size, excerpt) = (text.len(), watchdog::excerpt(text).into());
+        let (mark, queue) = (None, VecDeque::new());
+        self.open.insert(token, OpenQuery { interrupt, size, excerpt, mark, cursor, queue });
     }
 
     pub(super) fn get_mut(&mut self, token: i64) -> Option<&mut OpenQuery> {
@@ -76,6 +93,11 @@ impl Queries {
 }
 
 impl OpenQuery {
+    /// Returns where it marks its turns on the threads of sessions.
+    pub(super) fn mark(&mut self, watchdog: &Watchdog) -> Arc<Mark> {
+        self.mark.get_or_insert_with(|| watchdog.mark(&self.excerpt)).clone()
+    }
+
     /// Takes the cursor for evaluation, unless it is away already.
     pub(super) fn take_cursor(&mut self) -> Option<Box<dyn Cursor>> {
         self.cursor.take()
@@ -101,5 +123,24 @@ impl OpenQuery {
     /// What was queued behind a query that is over.
     pub(super) fn into_queue(self) -> VecDeque<(FollowUp, Ticket)> {
         self.queue
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_open_queries_have_a_limit() {
+        let mut queries = Queries::default();
+        let text = vec![b' '; MAX_SIZE / 2];
+        for token in 0..2 {
+            queries.insert(token, &text, Interrupt::default(), None);
+            assert_eq!(queries.check_limits(), Ok(()));
+        }
+        queries.insert(2, b"[1,2]", Interrupt::default(), None);
+        assert!(queries.check_limits().is_err_and(|error| error.message.contains("size limit")));
+        queries.remove(0);
+        assert_eq!(queries.check_limits(), Ok(()));
     }
 }
