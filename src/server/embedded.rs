@@ -23,7 +23,7 @@ pub(super) async fn start(rdb: &mut Rdb) -> io::Result<Server> {
     let builder = if rdb.password.expose().is_empty() { builder.locked() } else { builder };
     let builder = if rdb.in_memory() { builder.in_memory() } else { builder.data_dir(&rdb.data_dir) };
     let server = builder.start().await.map_err(|error| {
-        let place = rdb.data_dir.display();
+        let (place, error) = (rdb.data_dir.display(), io::Error::from(error));
         io::Error::new(error.kind(), format!("can't start the embedded database in {place}: {error}"))
     })?;
     rdb.host = server.local_addr().into();

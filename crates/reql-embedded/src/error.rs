@@ -44,6 +44,19 @@ pub enum ErrorKind {
     WouldBlock,
 }
 
+/// Why a file can't be used as a server's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unusable {
+    /// It is open already.
+    InUse,
+    /// It was a server's data, and no longer makes sense.
+    Damaged,
+    /// A newer version has written it.
+    Newer,
+    /// It is something else.
+    Foreign,
+}
+
 /// A failed query: the kind, the text, and the term to blame once that is known.
 ///
 /// An error is born without a place where only values are at hand (a datum does not know its term); the
@@ -57,6 +70,7 @@ struct Inner {
     message: Message,
     bt: Option<Bt>,
     is_around: bool,
+    unusable: Option<Unusable>,
 }
 
 /// A text, or how to make it: most errors about missing fields are caught and never shown.
@@ -82,6 +96,7 @@ impl Error {
             message: Message::Text(shortened(message.into())),
             bt: None,
             is_around: false,
+            unusable: None,
         }))
     }
 
@@ -93,7 +108,7 @@ impl Error {
     /// An error without a place yet, whose text is only made when somebody reads it.
     pub fn lazily(kind: ErrorKind, message: impl Fn() -> String + Send + Sync + 'static) -> Self {
         let message = Message::Lazy(Arc::new(message), OnceLock::new());
-        Error(Box::new(Inner { kind, message, bt: None, is_around: false }))
+        Error(Box::new(Inner { kind, message, bt: None, is_around: false, unusable: None }))
     }
 
     /// A query-logic error without a place yet.
@@ -151,6 +166,18 @@ impl Error {
     pub fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = kind;
         self
+    }
+
+    /// Says why the file, which the error is about, can't be used.
+    #[must_use]
+    pub fn about_file(mut self, unusable: Unusable) -> Self {
+        self.0.unusable = Some(unusable);
+        self
+    }
+
+    /// Returns why the file, which the error is about, can't be used.
+    pub fn unusable(&self) -> Option<Unusable> {
+        self.0.unusable
     }
 
     /// What kind of failure it is.

@@ -52,4 +52,7 @@ pub mod error;
 pub mod geo;
 mod nested;
 
-pub use server::{Activity, Builder, Connector, LocalStream, Server};
+pub use server::{
+    Activity, Builder, Compacted, Connector, DataError, DataErrorKind, LocalStream, Report, Server,
+    StartError,
+};

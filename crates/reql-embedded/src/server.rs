@@ -3,6 +3,7 @@
 mod accept;
 mod builder;
 mod closer;
+mod data;
 mod listener;
 mod local;
 
@@ -18,6 +19,7 @@ use tokio::time::timeout;
 
 pub use self::builder::Builder;
 use self::closer::Closer;
+pub use self::data::{Compacted, DataError, DataErrorKind, Report, StartError};
 pub use self::local::{Connector, LocalStream};
 use crate::engine::{Engine, QueryCounts, ServerInfo};
 

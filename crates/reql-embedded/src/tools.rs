@@ -3,12 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Subcommand;
-use reql_embedded::error::Error;
-use reql_embedded::eval::Functions;
-use reql_embedded::storage::{self, Report};
+use reql_embedded::{DataError, Report, Server};
 
 /// What can be done with the data besides serving it.
 #[derive(Debug, Subcommand)]
@@ -39,14 +36,14 @@ impl Tool {
         // The storage tells of a panic over damaged bytes in its own words.
         std::panic::set_hook(Box::new(|_| {}));
         let done = match self {
-            Tool::Check { file } => storage::check(file, Arc::new(Functions)).map(|report| tell(&report)),
-            Tool::Compact { file } => storage::compact(file).map(|sizes| {
+            Tool::Check { file } => Server::check(file).map(|report| tell(&report)),
+            Tool::Compact { file } => Server::compact(file).map(|sizes| {
                 println!("{} before, {} now.", Bytes(sizes.before), Bytes(sizes.after));
                 ExitCode::SUCCESS
             }),
         };
-        done.unwrap_or_else(|error: Error| {
-            eprintln!("error: {}", error.message());
+        done.unwrap_or_else(|error: DataError| {
+            eprintln!("error: {error}");
             ExitCode::from(NOT_DONE)
         })
     }

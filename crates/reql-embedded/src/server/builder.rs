@@ -13,8 +13,9 @@ use tokio::sync::watch;
 
 use super::accept::{self, Gate};
 use super::closer::Closer;
-use super::{Activity, Server, local};
+use super::{Activity, DataError, Server, StartError, local};
 use crate::engine::{Engine, Listening};
+use crate::error::Error;
 use crate::reql::Reql;
 use crate::session::{Polling, Shared, Watchdog};
 use crate::workers::Workers;
@@ -153,11 +154,13 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If the data can't be opened, or an address can't be listened on.
-    pub async fn start(self) -> io::Result<Server> {
+    /// If the data can't be opened, or an address can't be listened on. The data is as it was then.
+    pub async fn start(self) -> Result<Server, StartError> {
         let Builder { data_dir, initial_password, server_name, .. } = self.clone();
         let open = move || Reql::open(data_dir.as_deref(), &initial_password, server_name);
-        let engine = tokio::task::spawn_blocking(open).await?.map_err(io::Error::other)?;
+        let opened = tokio::task::spawn_blocking(open).await;
+        let opened = opened.unwrap_or_else(|_| Err(Error::internal("The data could not be opened.")));
+        let engine = opened.map_err(DataError::from)?;
         if !self.locked {
             return self.start_with(Arc::new(engine)).await;
         }
@@ -171,9 +174,8 @@ impl Builder {
     /// # Errors
     ///
     /// If an address can't be listened on.
-    pub async fn start_with(self, engine: Arc<dyn Engine>) -> io::Result<Server> {
-        let listeners = self.listen().await?;
-        let local_addrs: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+    pub async fn start_with(self, engine: Arc<dyn Engine>) -> Result<Server, StartError> {
+        let (listeners, local_addrs) = self.listen().await?;
         let Limits { max_connections, handshake_timeout, grace, busy_poll } = self.limits;
         let open = Arc::new(AtomicUsize::new(0));
         let info = engine.server_info();
@@ -194,17 +196,26 @@ impl Builder {
         Ok(Server { local_addrs, info, activity, password: None, connector, stop, grace, closer })
     }
 
-    async fn listen(&self) -> io::Result<Vec<TcpListener>> {
-        let mut listeners: Vec<TcpListener> = Vec::new();
-        for addr in self.bind.iter().chain(&self.also) {
-            let port = match (addr.port(), listeners.first()) {
-                (0, Some(first)) => first.local_addr()?.port(),
+    async fn listen(&self) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), StartError> {
+        let (mut listeners, mut addrs) = (Vec::new(), Vec::<SocketAddr>::new());
+        for wanted in self.bind.iter().chain(&self.also) {
+            let port = match (wanted.port(), addrs.first()) {
+                (0, Some(first)) => first.port(),
                 (port, _) => port,
             };
-            listeners.push(TcpListener::bind(SocketAddr::new(addr.ip(), port)).await?);
+            let addr = SocketAddr::new(wanted.ip(), port);
+            let (listener, addr) = listen(addr).await.map_err(|error| StartError::Listen { addr, error })?;
+            listeners.push(listener);
+            addrs.push(addr);
         }
-        Ok(listeners)
+        Ok((listeners, addrs))
     }
+}
+
+async fn listen(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(addr).await?;
+    let addr = listener.local_addr()?;
+    Ok((listener, addr))
 }
 
 /// Settings without the password.

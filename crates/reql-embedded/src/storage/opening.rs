@@ -18,7 +18,7 @@ use super::file::failure;
 use super::private;
 use super::staged::{Access, Staged};
 use super::store::META;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Unusable};
 
 /// The version of everything this server keeps in the file. A newer one is refused.
 const FORMAT: u64 = 1;
@@ -155,7 +155,8 @@ fn read_format(database: &Database, path: &Path) -> Result<Option<u64>> {
         Some(newer) if newer > FORMAT => Err(refused(
             path,
             format_args!("it was written by a newer version of this server (format {newer})"),
-        )),
+        )
+        .about_file(Unusable::Newer)),
         _ => Err(refused(path, "its format is unknown")),
     }
 }
@@ -176,17 +177,20 @@ pub(super) fn unusable(path: &Path, error: &io::Error) -> Error {
 
 fn refused(path: &Path, reason: impl std::fmt::Display) -> Error {
     Error::op_failed(format!("`{}` was left as it is: {reason}.", path.display()))
+        .about_file(Unusable::Foreign)
 }
 
 /// Unlike a file that is only refused, this one was a database.
 fn damaged(path: &Path, detail: impl std::fmt::Display) -> Error {
     Error::internal(format!("`{}` was left as it is: it is damaged ({detail}).", path.display()))
+        .about_file(Unusable::Damaged)
 }
 
 fn refusal(path: &Path, error: DatabaseError) -> Error {
     match error {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
             Error::op_failed(format!("The database `{}` is in use by another process.", path.display()))
+                .about_file(Unusable::InUse)
         }
         DatabaseError::Storage(StorageError::Corrupted(detail)) => damaged(path, detail),
         DatabaseError::Storage(StorageError::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {

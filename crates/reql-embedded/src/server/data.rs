@@ -1,0 +1,150 @@
+//! Work on the data of a server that isn't running, and why data can't be used.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::{self, Unusable};
+use crate::eval::Functions;
+pub use crate::storage::{Compacted, Report};
+use crate::{Server, storage};
+
+/// Why the data of a server can't be used, or worked on. It is as it was.
+#[derive(Debug, Clone)]
+pub struct DataError {
+    kind: DataErrorKind,
+    message: String,
+}
+
+/// What kind of reason it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DataErrorKind {
+    /// Another process uses the data, or another server of this one.
+    InUse,
+    /// The data is damaged; the file was torn or altered.
+    Damaged,
+    /// A newer version of this crate has written the data.
+    Newer,
+    /// What is there was not written by this crate.
+    Foreign,
+    /// Anything else: the file can't be read or written, the disk is full, ...
+    Other,
+}
+
+/// Why a server didn't start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Its data can't be used.
+    Data(DataError),
+    /// An address can't be listened on.
+    Listen {
+        /// The address that was asked for.
+        addr: SocketAddr,
+        /// What the operating system says.
+        error: io::Error,
+    },
+}
+
+impl Server {
+    /// Checks the data of a server that isn't running: pages against their checksums, the catalog, that each document
+    /// decodes and is under its own key, and that each index holds exactly what a rebuild would. Nothing is written. The
+    /// path is that of the data directory, or of the file in it. Blocks, and takes some seconds for each gigabyte.
+    ///
+    /// ```no_run
+    /// let report = reql_embedded::Server::check("data")?;
+    /// for problem in &report.problems {
+    ///     println!("{problem}");
+    /// }
+    /// # Ok::<(), reql_embedded::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the data could not be looked at: there is none, it is in use, or it is not this crate's. Damage is in the report.
+    pub fn check(path: impl AsRef<Path>) -> Result<Report, DataError> {
+        Ok(storage::check(path.as_ref(), Arc::new(Functions))?)
+    }
+
+    /// Makes the file of a server that isn't running as small as its data allows, and returns both sizes. Ended at any
+    /// moment, it leaves a file with all its data. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// If the file is as it was: there is none, it is in use, damaged, or not this crate's.
+    pub fn compact(path: impl AsRef<Path>) -> Result<Compacted, DataError> {
+        Ok(storage::compact(path.as_ref())?)
+    }
+}
+
+impl DataError {
+    /// Returns what kind of reason it is.
+    pub fn kind(&self) -> DataErrorKind {
+        self.kind
+    }
+}
+
+impl From<error::Error> for DataError {
+    fn from(error: error::Error) -> Self {
+        let kind = match error.unusable() {
+            Some(Unusable::InUse) => DataErrorKind::InUse,
+            Some(Unusable::Damaged) => DataErrorKind::Damaged,
+            Some(Unusable::Newer) => DataErrorKind::Newer,
+            Some(Unusable::Foreign) => DataErrorKind::Foreign,
+            None => DataErrorKind::Other,
+        };
+        Self { kind, message: error.message().to_owned() }
+    }
+}
+
+impl fmt::Display for DataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for DataError {}
+
+impl From<DataError> for StartError {
+    fn from(error: DataError) -> Self {
+        StartError::Data(error)
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Data(error) => error.fmt(f),
+            StartError::Listen { addr, error } => write!(f, "Cannot listen on {addr}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::Data(_) => None,
+            StartError::Listen { error, .. } => Some(error),
+        }
+    }
+}
+
+/// For programs whose errors are those of I/O, of the kind that comes nearest.
+impl From<StartError> for io::Error {
+    fn from(error: StartError) -> Self {
+        let kind = match &error {
+            StartError::Listen { error, .. } => error.kind(),
+            StartError::Data(data) => match data.kind {
+                DataErrorKind::InUse => io::ErrorKind::ResourceBusy,
+                DataErrorKind::Damaged | DataErrorKind::Newer | DataErrorKind::Foreign => {
+                    io::ErrorKind::InvalidData
+                }
+                DataErrorKind::Other => io::ErrorKind::Other,
+            },
+        };
+        io::Error::new(kind, error)
+    }
+}
