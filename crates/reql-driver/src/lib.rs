@@ -35,7 +35,7 @@
 //! - [`Shared`] is one connection that many tasks use at the same time.
 //! - An [`Error`] says what went wrong, where in the query, and if the query had been sent.
 
-mod commands;
+pub mod commands;
 mod term;
 
 pub mod types;
@@ -56,7 +56,7 @@ mod wire;
 
 pub mod error;
 
-pub use commands::*;
+pub use commands::r;
 pub use connector::Connector;
 pub use error::{Error, ErrorKind, ErrorType, Result, Sent};
 pub use query::Query;

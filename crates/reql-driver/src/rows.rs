@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::Result;
 use crate::session::Session;
-use crate::wire::{Answer, AnswerKind, row_places};
+use crate::wire::{Answer, AnswerKind, Elements, rows_of};
 
 /// The rows of a query, each decoded into a `T` when it is asked for. The rows of the next batch are asked
 /// for while those of one are handed out.
@@ -34,7 +34,7 @@ use crate::wire::{Answer, AnswerKind, row_places};
 #[must_use = "rows come when they are asked for"]
 pub struct Rows<'a, S, T> {
     session: &'a mut Session<S>,
-    batch: std::vec::IntoIter<Range<usize>>,
+    batch: Elements,
     /// A batch is to come, and has been asked for.
     more: bool,
     row: PhantomData<fn() -> T>,
@@ -42,14 +42,14 @@ pub struct Rows<'a, S, T> {
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin, T: DeserializeOwned> Rows<'a, S, T> {
     pub(crate) fn new(session: &'a mut Session<S>, answer: Answer) -> Self {
-        let mut rows = Rows { session, batch: Vec::new().into_iter(), more: false, row: PhantomData };
+        let mut rows = Rows { session, batch: Elements::default(), more: false, row: PhantomData };
         rows.take(&answer);
         rows
     }
 
     fn take(&mut self, answer: &Answer) {
         self.more = answer.kind == AnswerKind::Partial;
-        self.batch = row_places(answer, self.session.payload()).into_iter();
+        self.batch = rows_of(answer, self.session.payload());
     }
 
     /// Returns the next row, or none at the end. Nothing is lost if this is given up and called again.
@@ -90,7 +90,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin, T: DeserializeOwned> Rows<'a, S, T> 
 
     fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Range<usize>>>> {
         loop {
-            if let Some(row) = self.batch.next() {
+            if let Some(row) = self.batch.next(self.session.payload()) {
                 return Poll::Ready(Ok(Some(row)));
             }
             if !self.more {
@@ -120,9 +120,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T: DeserializeOwned> Stream for Rows<'_,
 
 impl<S, T> fmt::Debug for Rows<'_, S, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rows")
-            .field("in_hand", &self.batch.len())
-            .field("more", &self.more)
-            .finish_non_exhaustive()
+        f.debug_struct("Rows").field("more", &self.more).finish_non_exhaustive()
     }
 }

@@ -6,8 +6,9 @@ mod support;
 
 use std::time::Duration;
 
-use reql::{Session, Shared, Stream, Term, r};
-use support::{Chance, connect, polled, rounds, server};
+use reql::{Session, Shared, Term, r};
+use support::{Chance, connect, connect_through, polled, rounds, server};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -19,7 +20,10 @@ fn tagged(tag: u64, chance: &mut Chance) -> (Term, u64) {
     (query, len)
 }
 
-async fn round(session: &mut Session<Stream>, tag: u64, chance: &mut Chance) {
+async fn round<S>(session: &mut Session<S>, tag: u64, chance: &mut Chance)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let (query, len) = tagged(tag, chance);
     let patience = chance.below(40);
     let is_own = |rows: &[u64]| assert!(rows.iter().all(|row| *row == tag), "{tag}: {rows:?}");
@@ -73,6 +77,19 @@ async fn reused_sessions() {
     let mut session = connect(&server).await;
     for tag in 0..rounds(300) {
         round(&mut session, tag, &mut chance).await;
+    }
+}
+
+/// The same, with bytes in pieces of any size.
+#[tokio::test]
+async fn reused_sessions_in_pieces() {
+    let server = server().await;
+    let mut chance = Chance::new();
+    for size in [1, 5, 64, 4096] {
+        let mut session = connect_through(&server, size).await;
+        for tag in 0..rounds(160) / 4 {
+            round(&mut session, tag, &mut chance).await;
+        }
     }
 }
 

@@ -169,6 +169,24 @@ async fn answers_that_make_no_sense() {
 }
 
 #[tokio::test]
+async fn rows_that_are_nested_without_end() {
+    const LEVELS: usize = 200_000;
+    let mut session = session(1 << 16, |mut io| async move {
+        let (token, _) = fake::query(&mut io).await;
+        let deep = format!("{}{}", "[".repeat(LEVELS), "]".repeat(LEVELS));
+        fake::answer(&mut io, token, &format!(r#"{{"t":2,"r":[{deep},1]}}"#)).await;
+        let (token, _) = fake::query(&mut io).await;
+        fake::answer(&mut io, token, r#"{"t":1,"r":[1]}"#).await;
+    })
+    .await;
+    let mut rows = session.rows::<serde_json::Value>(r.expr(1)).await.unwrap();
+    assert_eq!(rows.next().await.unwrap().unwrap_err().kind(), ErrorKind::Decode);
+    assert_eq!(rows.next().await.unwrap().unwrap(), 1);
+    assert!(rows.next().await.is_none());
+    assert_eq!(session.one::<u64>(r.expr(1)).await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn text_that_is_none() {
     let (error, _) = answered(|token| {
         let mut frame = fake::frame(token, r#"{"t":1,"r":["xx"]}"#);
@@ -178,6 +196,34 @@ async fn text_that_is_none() {
     })
     .await;
     assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+}
+
+#[tokio::test]
+async fn what_was_sent_is_told() {
+    let long = "x".repeat(1 << 16);
+    // Nothing of a query arrives, half of it, all of it, and all of it with an answer that is not the last.
+    for (taken, answers, sent) in
+        [(0, 0, Sent::NotSent), (1 << 15, 0, Sent::NotSent), (1 << 20, 0, Sent::Sent)].into_iter().chain([(
+            1 << 20,
+            1,
+            Sent::Sent,
+        )])
+    {
+        let mut session = session(64, move |io| async move {
+            let mut query = Vec::new();
+            let mut io = io.take(taken);
+            let whole = (1 << 16) + 18;
+            while query.len() < whole && io.read_buf(&mut query).await.unwrap() > 0 {}
+            for _ in 0..answers {
+                fake::answer(io.get_mut(), 1, r#"{"t":3,"r":[1]}"#).await;
+                // The next request fails half-way.
+                io.get_mut().read_u8().await.unwrap();
+            }
+        })
+        .await;
+        let error = session.all::<u64>(r.expr(&long)).await.unwrap_err();
+        assert_eq!((error.kind(), error.query_sent()), (ErrorKind::Io, sent), "{taken} {answers}: {error}");
+    }
 }
 
 #[tokio::test]
@@ -246,7 +292,7 @@ async fn shared_connections_end_for_everybody() {
     let (one, other) = tokio::join!(shared.one::<u64>(r.expr(1)), shared.one::<u64>(r.expr(2)));
     assert_eq!(one.unwrap(), 1);
     let error = other.unwrap_err();
-    assert_eq!((error.kind(), error.query_sent()), (ErrorKind::Closed, Sent::Sent), "{error}");
+    assert_eq!((error.kind(), error.query_sent()), (ErrorKind::Protocol, Sent::Sent), "{error}");
     assert!(error.to_string().contains("wasn't asked"), "{error}");
     let error = shared.one::<u64>(r.expr(1)).await.unwrap_err();
     assert_eq!((error.kind(), error.query_sent()), (ErrorKind::Closed, Sent::NotSent), "{error}");

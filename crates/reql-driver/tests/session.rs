@@ -311,6 +311,22 @@ async fn who_gets_in() {
 }
 
 #[tokio::test]
+async fn sockets_have_their_options() {
+    let server = server().await;
+    let (idle, limit) = (Duration::from_secs(7), Duration::from_millis(1500));
+    let connector = connector(&server).keepalive(Some(idle)).user_timeout(Some(limit));
+    let session = connector.connect().await.unwrap();
+    assert!(!session.get_ref().is_tls());
+    let socket = socket2::SockRef::from(session.get_ref().tcp());
+    assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
+    #[cfg(target_os = "linux")]
+    assert_eq!(
+        (socket.tcp_keepalive_time().unwrap(), socket.tcp_user_timeout().unwrap()),
+        (idle, Some(limit))
+    );
+}
+
+#[tokio::test]
 async fn nobody_is_there() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();

@@ -1,4 +1,7 @@
-//! The commands of the language, a file for each family. Names are those of the official Python driver.
+//! The commands of the language. Names are those of the official Python driver.
+//!
+//! What a command returns is a [`Term`](crate::Term), or, for commands that take options, a type of its own
+//! with a method for each option. Those types are here; they rarely have to be named.
 
 mod admin;
 mod documents;

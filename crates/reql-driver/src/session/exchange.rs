@@ -47,7 +47,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     pub(super) fn fail(&mut self, error: Error) -> Error {
-        let sent = if self.written < self.out.len() { Sent::NotSent } else { Sent::Sent };
+        let is_sent = self.open.as_ref().is_none_or(|open| open.is_sent(self.written));
+        let sent = if is_sent { Sent::Sent } else { Sent::NotSent };
         self.break_for(error.message());
         error.sent(sent)
     }
@@ -64,7 +65,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
         self.last_token = token;
         self.profile = None;
-        self.open = Some(Open::new(token, Some(query.term), u32::from(!noreply)));
+        self.open = Some(Open::new(token, Some(query.term), u32::from(!noreply), self.out.len()));
         Ok(())
     }
 
@@ -72,7 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.check_clean()?;
         self.last_token += 1;
         request.write(self.last_token, &mut self.out);
-        self.open = Some(Open::new(self.last_token, None, 1));
+        self.open = Some(Open::new(self.last_token, None, 1, self.out.len()));
         let answer = self.receive().await?;
         if answer.kind == expected {
             return Ok(answer);
@@ -106,6 +107,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if let Err(error) = ready!(self.poll_write_all(cx)) {
             return Poll::Ready(Err(self.fail(Error::io("sending a query", error))));
         }
+        if let Some(open) = &mut self.open {
+            open.first_end = None;
+        }
         self.written = 0;
         self.out.clear();
         if self.out.capacity() > KEEP {
@@ -121,9 +125,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.written += len;
-            if let Some(open) = &mut self.open {
-                open.unsent = false;
-            }
         }
         Pin::new(&mut self.io).poll_flush(cx)
     }
@@ -220,7 +221,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Ends the query that is open, however far it has come.
     pub(crate) async fn stop(&mut self) -> Result<()> {
         match &self.open {
-            Some(open) if open.unsent => {
+            Some(open) if open.is_untold(self.written) => {
                 // It never was.
                 self.out.clear();
                 self.open = None;

@@ -67,15 +67,25 @@ struct Open {
     due: u32,
     /// Rows are left that have to be asked for.
     more: bool,
-    /// Nothing of it has been written.
-    unsent: bool,
+    /// Where its first frame ends in what is to be written, until all of that has been.
+    first_end: Option<usize>,
     /// It has been told to end.
     stopping: bool,
 }
 
 impl Open {
-    fn new(token: u64, term: Option<Term>, due: u32) -> Self {
-        Open { token, term, due, more: false, unsent: true, stopping: false }
+    fn new(token: u64, term: Option<Term>, due: u32, first_end: usize) -> Self {
+        Open { token, term, due, more: false, first_end: Some(first_end), stopping: false }
+    }
+
+    /// Tells if the server can have got it, after so much has been written.
+    fn is_sent(&self, written: usize) -> bool {
+        self.first_end.is_none_or(|end| written >= end)
+    }
+
+    /// Tells if nothing of it has left, after so much has been written.
+    fn is_untold(&self, written: usize) -> bool {
+        self.first_end.is_some() && written == 0
     }
 }
 
@@ -133,8 +143,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     pub async fn first<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Option<T>> {
         self.start(query.into(), false)?;
         let answer = self.receive().await?;
-        let row = match answer.rows.first() {
-            Some(row) => self.decode(row.clone()),
+        let row = match answer.rows.first(self.payload()) {
+            Some(row) => self.decode(row),
             None => Ok(None),
         };
         self.finish().await?;
@@ -149,8 +159,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     pub async fn one<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<T> {
         self.start(query.into(), false)?;
         let answer = self.receive().await?;
-        let row = match answer.rows.first() {
-            Some(row) => self.decode(row.clone()),
+        let row = match answer.rows.first(self.payload()) {
+            Some(row) => self.decode(row),
             None => Err(Error::new(ErrorKind::NoRow, "the query has no row").sent(Sent::Sent)),
         };
         self.finish().await?;
@@ -245,7 +255,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Those of the connection.
     pub async fn server_info(&mut self) -> Result<ServerInfo> {
         let answer = self.request(Request::ServerInfo, AnswerKind::ServerInfo).await?;
-        let info = self.decode(answer.rows.first().cloned().unwrap_or_default());
+        let info = self.decode(answer.rows.first(self.payload()).unwrap_or_default());
         self.release();
         info
     }

@@ -56,7 +56,7 @@ struct Handle {
     last_token: AtomicU64,
     database: Option<Term>,
     /// Why the connection ended.
-    end: Arc<OnceLock<String>>,
+    end: Arc<OnceLock<(ErrorKind, String)>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
@@ -86,7 +86,7 @@ impl Shared {
     pub async fn first<T: DeserializeOwned>(&self, query: impl Into<Query>) -> Result<Option<T>> {
         let mut ticket = self.start(query.into()).await?;
         let batch = ticket.next().await?;
-        batch.answer.rows.first().map_or(Ok(None), |row| batch.decode(row.clone()))
+        batch.first().map_or(Ok(None), |row| batch.decode(row))
     }
 
     /// Runs a query and returns its value, or its first row, see [`Session::one`].
@@ -97,8 +97,8 @@ impl Shared {
     pub async fn one<T: DeserializeOwned>(&self, query: impl Into<Query>) -> Result<T> {
         let mut ticket = self.start(query.into()).await?;
         let batch = ticket.next().await?;
-        match batch.answer.rows.first() {
-            Some(row) => batch.decode(row.clone()),
+        match batch.first() {
+            Some(row) => batch.decode(row),
             None => Err(Error::new(ErrorKind::NoRow, "the query has no row").sent(Sent::Sent)),
         }
     }
@@ -178,7 +178,7 @@ impl Shared {
     /// Those of the connection.
     pub async fn server_info(&self) -> Result<ServerInfo> {
         let batch = self.request(Request::ServerInfo, AnswerKind::ServerInfo).await?;
-        batch.decode(batch.answer.rows.first().cloned().unwrap_or_default())
+        batch.decode(batch.first().unwrap_or_default())
     }
 
     /// Tells if the connection has ended.
@@ -226,10 +226,17 @@ impl Shared {
 }
 
 impl Handle {
-    /// The connection has ended.
+    /// The connection had ended before a query was sent.
     fn closed(&self) -> Error {
-        let reason = self.end.get().map_or("the connection has ended", String::as_str);
+        let reason = self.end.get().map_or("it has ended", |(_, reason)| reason);
         Error::new(ErrorKind::Closed, format!("the shared session is closed: {reason}"))
+    }
+
+    /// The connection ended while somebody waited.
+    fn lost(&self) -> Error {
+        let (kind, reason) =
+            self.end.get().cloned().unwrap_or((ErrorKind::Closed, "it has ended".to_owned()));
+        Error::new(kind, format!("the shared session has ended: {reason}")).sent(Sent::Sent)
     }
 }
 

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::ticket::{Batch, Ticket};
 use crate::error::Result;
-use crate::wire::{AnswerKind, row_places};
+use crate::wire::{AnswerKind, Elements, rows_of};
 
 /// The rows of a query on a [`Shared`](crate::Shared) connection, as [`Rows`](crate::Rows) are those on a
 /// session. Dropped before its end, it stops the query.
@@ -30,7 +30,7 @@ use crate::wire::{AnswerKind, row_places};
 pub struct SharedRows<T> {
     ticket: Ticket,
     batch: Batch,
-    places: std::vec::IntoIter<Range<usize>>,
+    rows: Elements,
     /// A batch is to come, and has been asked for.
     more: bool,
     row: PhantomData<fn() -> T>,
@@ -38,15 +38,14 @@ pub struct SharedRows<T> {
 
 impl<T: DeserializeOwned> SharedRows<T> {
     pub(super) fn new(ticket: Ticket, batch: Batch) -> Self {
-        let mut rows =
-            SharedRows { ticket, batch, places: Vec::new().into_iter(), more: false, row: PhantomData };
+        let mut rows = SharedRows { ticket, batch, rows: Elements::default(), more: false, row: PhantomData };
         rows.look_at_batch();
         rows
     }
 
     fn look_at_batch(&mut self) {
         self.more = self.batch.answer.kind == AnswerKind::Partial;
-        self.places = row_places(&self.batch.answer, &self.batch.payload).into_iter();
+        self.rows = rows_of(&self.batch.answer, &self.batch.payload);
         if self.more {
             self.ticket.ask();
         }
@@ -77,7 +76,7 @@ impl<T: DeserializeOwned> SharedRows<T> {
 
     fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Range<usize>>>> {
         loop {
-            if let Some(place) = self.places.next() {
+            if let Some(place) = self.rows.next(&self.batch.payload) {
                 return Poll::Ready(Ok(Some(place)));
             }
             if !self.more {
@@ -107,9 +106,6 @@ impl<T: DeserializeOwned> Stream for SharedRows<T> {
 
 impl<T> fmt::Debug for SharedRows<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedRows")
-            .field("in_hand", &self.places.len())
-            .field("more", &self.more)
-            .finish_non_exhaustive()
+        f.debug_struct("SharedRows").field("more", &self.more).finish_non_exhaustive()
     }
 }

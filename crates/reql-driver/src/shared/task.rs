@@ -59,7 +59,7 @@ pub(super) struct Task<S> {
     written: usize,
     commands: mpsc::UnboundedReceiver<Command>,
     open: HashMap<u64, Open>,
-    end: Arc<OnceLock<String>>,
+    end: Arc<OnceLock<(ErrorKind, String)>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Send + 'static> Task<S> {
@@ -67,7 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Task<S> {
         io: S,
         inbound: Inbound,
         commands: mpsc::UnboundedReceiver<Command>,
-        end: Arc<OnceLock<String>>,
+        end: Arc<OnceLock<(ErrorKind, String)>>,
     ) -> Self {
         let (reader, writer) = tokio::io::split(io);
         let (out, written, open) = (Vec::new(), 0, HashMap::new());
@@ -78,7 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Task<S> {
     pub(super) async fn run(mut self) {
         if let Err(error) = self.work().await {
             // Takers learn of it when their channels close, which happens after this.
-            let _ = self.end.set(error.message().to_owned());
+            let _ = self.end.set((error.kind(), error.message().to_owned()));
         }
         self.commands.close();
         self.open.clear();

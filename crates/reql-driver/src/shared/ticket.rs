@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::Handle;
 use super::task::Command;
-use crate::error::{Result, Sent};
+use crate::error::Result;
 use crate::session::decode_error;
 use crate::wire::{Answer, AnswerKind};
 
@@ -21,6 +21,11 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// Returns where the first row lies.
+    pub(super) fn first(&self) -> Option<Range<usize>> {
+        self.answer.rows.first(&self.payload)
+    }
+
     pub(super) fn part(&self, place: Range<usize>) -> &[u8] {
         self.payload.get(place).unwrap_or_default()
     }
@@ -54,7 +59,7 @@ impl Ticket {
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Batch>> {
         let reply = ready!(self.replies.poll_recv(cx));
-        let reply = reply.unwrap_or_else(|| Err(self.handle.closed().sent(Sent::Sent)));
+        let reply = reply.unwrap_or_else(|| Err(self.handle.lost()));
         self.over = !matches!(&reply, Ok(batch) if batch.answer.kind == AnswerKind::Partial);
         Poll::Ready(reply)
     }

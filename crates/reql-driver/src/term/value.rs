@@ -100,6 +100,14 @@ impl ToTerm {
     }
 }
 
+macro_rules! numbers {
+    ($($name:ident $type:ty),*) => { $(
+        fn $name(self, value: $type) -> Result {
+            Ok(number(value))
+        }
+    )* };
+}
+
 impl Serializer for ToTerm {
     type Ok = Term;
     type Error = Fault;
@@ -111,20 +119,13 @@ impl Serializer for ToTerm {
     type SerializeStruct = Fields;
     type SerializeStructVariant = Fields;
 
+    numbers! {
+        serialize_i8 i8, serialize_i16 i16, serialize_i32 i32, serialize_i64 i64,
+        serialize_u8 u8, serialize_u16 u16, serialize_u32 u32, serialize_u64 u64
+    }
+
     fn serialize_bool(self, value: bool) -> Result {
         Ok(Term::new(Content::Bool(value)))
-    }
-    fn serialize_i8(self, value: i8) -> Result {
-        Ok(number(value))
-    }
-    fn serialize_i16(self, value: i16) -> Result {
-        Ok(number(value))
-    }
-    fn serialize_i32(self, value: i32) -> Result {
-        Ok(number(value))
-    }
-    fn serialize_i64(self, value: i64) -> Result {
-        Ok(number(value))
     }
     fn serialize_i128(self, value: i128) -> Result {
         match (i64::try_from(value), u64::try_from(value)) {
@@ -132,18 +133,6 @@ impl Serializer for ToTerm {
             (_, Ok(value)) => Ok(number(value)),
             _ => Err(ser::Error::custom(format_args!("{value} has more than 64 bits"))),
         }
-    }
-    fn serialize_u8(self, value: u8) -> Result {
-        Ok(number(value))
-    }
-    fn serialize_u16(self, value: u16) -> Result {
-        Ok(number(value))
-    }
-    fn serialize_u32(self, value: u32) -> Result {
-        Ok(number(value))
-    }
-    fn serialize_u64(self, value: u64) -> Result {
-        Ok(number(value))
     }
     fn serialize_u128(self, value: u128) -> Result {
         let value = u64::try_from(value);

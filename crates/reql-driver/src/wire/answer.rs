@@ -1,6 +1,5 @@
 //! Answers: what a frame from the server says.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::Deserialize;
@@ -8,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, ErrorKind, ErrorType, Frame, Result};
 use crate::term::Term;
+use crate::wire::Elements;
 
 /// `Response.ResponseType` in `ql2.proto`.
 const ATOM: u8 = 1;
@@ -42,7 +42,7 @@ pub(crate) enum AnswerKind {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) kind: AnswerKind,
-    pub(crate) rows: Vec<Range<usize>>,
+    pub(crate) rows: Elements,
     pub(crate) is_feed: bool,
     pub(crate) profile: Option<String>,
 }
@@ -51,7 +51,7 @@ pub(crate) struct Answer {
 struct Envelope<'a> {
     t: u8,
     #[serde(borrow)]
-    r: Vec<&'a RawValue>,
+    r: &'a RawValue,
     #[serde(default)]
     n: Vec<i64>,
     #[serde(default)]
@@ -86,7 +86,8 @@ impl Answer {
                 return Err(Error::new(ErrorKind::Protocol, message));
             }
         };
-        let rows = envelope.r.iter().map(|row| place(payload, row)).collect();
+        let rows = Elements::of(payload, place(payload, envelope.r))
+            .ok_or_else(|| Error::new(ErrorKind::Protocol, "the server's answer has no rows"))?;
         let is_feed = envelope.n.iter().any(|note| FEEDS.contains(note));
         let profile = envelope.p.map(|profile| profile.get().to_owned());
         Ok(Answer { kind, rows, is_feed, profile })
@@ -95,9 +96,8 @@ impl Answer {
 
 impl Envelope<'_> {
     fn error(self, kind: ErrorKind, query: Option<&Term>) -> Error {
-        let message = self.r.first().and_then(|text| serde_json::from_str::<Cow<'_, str>>(text.get()).ok());
-        let message = message.map_or_else(|| "the server gives no reason".to_owned(), Cow::into_owned);
-        let error = Error::new(kind, message);
+        let message = serde_json::from_str::<[String; 1]>(self.r.get()).ok().map(|[message]| message);
+        let error = Error::new(kind, message.unwrap_or_else(|| "the server gives no reason".to_owned()));
         match query {
             Some(query) => error.at(query.clone(), self.b.unwrap_or_default()),
             None => error,
@@ -105,25 +105,13 @@ impl Envelope<'_> {
     }
 }
 
-/// Returns where the rows of an answer lie: those that it has, or the elements of the one value that is an
-/// array.
-pub(crate) fn row_places(answer: &Answer, payload: &[u8]) -> Vec<Range<usize>> {
-    let elements = match (answer.kind, answer.rows.first()) {
-        (AnswerKind::Atom, Some(value)) => {
-            payload.get(value.clone()).and_then(array_elements).map(|elements| {
-                let moved = |at: Range<usize>| at.start + value.start..at.end + value.start;
-                elements.into_iter().map(moved).collect()
-            })
-        }
+/// Returns the rows of an answer: those that it has, or the elements of the one value that is an array.
+pub(crate) fn rows_of(answer: &Answer, payload: &[u8]) -> Elements {
+    let elements = match answer.kind {
+        AnswerKind::Atom => answer.rows.first(payload).and_then(|value| Elements::of(payload, value)),
         _ => None,
     };
-    elements.unwrap_or_else(|| answer.rows.clone())
-}
-
-/// Returns where the elements of an array lie in its text, or none if it is no array.
-fn array_elements(text: &[u8]) -> Option<Vec<Range<usize>>> {
-    let elements: Vec<&RawValue> = serde_json::from_slice(text).ok()?;
-    Some(elements.iter().map(|element| place(text, element)).collect())
+    elements.unwrap_or(answer.rows)
 }
 
 /// Returns where a part lies in what it is a part of.
@@ -158,12 +146,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_are_what_they_were(rows in prop::collection::vec(json(), 0..6), kind in 1..4_u8) {
-            let payload = serde_json::json!({ "n": [1], "r": rows, "t": kind }).to_string();
+        fn rows_are_what_they_were(
+            rows in prop::collection::vec(json(), 0..6),
+            kind in 1..4_u8,
+            pretty in any::<bool>(),
+        ) {
+            let payload = serde_json::json!({ "n": [1], "r": rows, "t": kind });
+            let payload = if pretty { format!("{payload:#}") } else { payload.to_string() };
             let answer = Answer::parse(payload.as_bytes(), None).unwrap();
             prop_assert!(answer.is_feed);
             let text = |place: Range<usize>| serde_json::from_str::<Value>(&payload[place]).unwrap();
-            let read: Vec<Value> = row_places(&answer, payload.as_bytes()).into_iter().map(text).collect();
+            let mut elements = rows_of(&answer, payload.as_bytes());
+            let places = std::iter::from_fn(|| elements.next(payload.as_bytes()));
+            let read: Vec<Value> = places.map(text).collect();
             match &rows[..] {
                 [Value::Array(elements), ..] if kind == ATOM => prop_assert_eq!(&read, elements),
                 _ => prop_assert_eq!(read, rows),
@@ -186,8 +181,9 @@ mod tests {
             let at = cut.index(payload.len());
             payload[at] = byte;
             if let Ok(answer) = Answer::parse(&payload, None) {
-                for place in row_places(&answer, &payload) {
-                    let _: Value = serde_json::from_slice(&payload[place]).unwrap_or_default();
+                let mut rows = rows_of(&answer, &payload);
+                while let Some(place) = rows.next(&payload) {
+                    let _: Value = serde_json::from_slice(&payload[place]).unwrap();
                 }
             }
             prop_assert!(Answer::parse(&payload[..at], None).is_err());

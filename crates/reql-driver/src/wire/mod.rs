@@ -1,9 +1,11 @@
 //! What is on the wire: frames, and the answers in them.
 
 mod answer;
+mod elements;
 mod inbound;
 
-pub(crate) use answer::{Answer, AnswerKind, row_places};
+pub(crate) use answer::{Answer, AnswerKind, rows_of};
+pub(crate) use elements::Elements;
 pub(crate) use inbound::{Frame, Inbound};
 
 /// A token and a length stand before each payload.

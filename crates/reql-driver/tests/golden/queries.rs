@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use reql::commands::Table;
 use reql::{
     Args, Bound, Conflict, Durability, EmergencyRepair, GeoSystem, HttpMethod, IdentifierFormat, ReadMode,
-    ResultFormat, ReturnChanges, Table, Term, Unit, WaitFor, args, obj, r,
+    ResultFormat, ReturnChanges, Term, Unit, WaitFor, args, obj, r,
 };
 
 /// The same queries in Rust.

@@ -21,6 +21,14 @@ pub async fn connect(server: &Server) -> Session<Stream> {
     connector(server).connect().await.unwrap()
 }
 
+/// A session through a pipe that takes so many bytes at once.
+pub async fn connect_through(server: &Server, size: usize) -> Session<tokio::io::DuplexStream> {
+    let (ours, mut theirs) = tokio::io::duplex(size);
+    let mut tcp = tokio::net::TcpStream::connect(server.local_addr()).await.unwrap();
+    tokio::spawn(async move { tokio::io::copy_bidirectional(&mut theirs, &mut tcp).await });
+    connector(server).connect_over(ours).await.unwrap()
+}
+
 /// Makes the table `t` of two documents and two indexes anew, in the databases `test` and `d`.
 pub async fn fresh_table(session: &mut Session<Stream>) {
     let _ = session.run(r.db_drop("d")).await;
