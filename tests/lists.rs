@@ -286,3 +286,27 @@ async fn documents_are_counted_in_groups() {
         api.with("GET", &format!("{DOCS}?group=city"), &[("accept", "application/x-ndjson")], b"").await;
     problem(&lines, 406, "not-acceptable");
 }
+
+/// A value that no URL has room for can't be the place at which the next page begins.
+#[tokio::test]
+async fn a_page_that_ends_at_a_long_value_leads_on_all_the_same() {
+    let api = Api::start().await;
+    let long = |first: char| format!("{first}{}", "x".repeat(10_000));
+    let texts = ["a".to_owned(), long('b'), long('c'), "d".to_owned()];
+    let documents: Vec<_> =
+        texts.iter().enumerate().map(|(id, text)| json!({"id": id, "text": text})).collect();
+    insert(&api, &documents).await;
+    let link = async |url: &str| {
+        let response = api.call("GET", url).await;
+        assert_eq!(response.status(), 200, "{:?}", response.body());
+        let link = header(&response, "link");
+        link.strip_prefix('<').and_then(|link| link.split('>').next()).map(str::to_owned)
+    };
+    let second = link(&format!("{DOCS}?order=text&select=id&limit=2")).await.expect("there is more");
+    assert!(second.ends_with("&offset=2"), "{second}");
+    assert_eq!(body(&api.call("GET", &second).await), json!([{"id": 2}, {"id": 3}]));
+    assert_eq!(link(&second).await, None, "that is the last");
+    // From a place in the order nothing is counted.
+    let after = link(&format!("{DOCS}?order=text&limit=1")).await.expect("there is more");
+    problem(&api.call("GET", &after).await, 400, "bad-parameter");
+}

@@ -66,7 +66,13 @@ impl Running {
     fn start_as(profile: &str, environment: &[(&str, &str)]) -> Running {
         let home = TempDir::new().unwrap();
         let environment = [environment, &[("APP_PORT", "0")]].concat();
-        let mut child = warp_reql(&home, &["--profile", profile], &environment).spawn().unwrap();
+        let mut command = warp_reql(&home, &["--profile", profile], &environment);
+        Running::of(&mut command, home)
+    }
+
+    /// Waits until a command of which the service comes says where it serves.
+    fn of(command: &mut Command, home: TempDir) -> Running {
+        let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         while !line.contains("Serving http://") {
@@ -273,6 +279,21 @@ async fn data_of_before_goes_on_and_becomes_its_owners() {
         matches!(lines[..], [line] if line.contains("RDB_PASSWORD") && !line.contains("hunter3")),
         "{lines:?}"
     );
+}
+
+/// More connections than the soft limit has room for.
+#[test]
+#[cfg(target_os = "linux")]
+fn silent_connections_leave_room_for_others() {
+    let home = TempDir::new().unwrap();
+    let mut command = Command::new("bash");
+    command.args(["-c", "ulimit -Sn 64 && exec \"$0\" --profile production"]);
+    command.arg(env!("CARGO_BIN_EXE_warp-reql")).current_dir(home.path()).env_clear();
+    command.envs([("APP_PORT", "0"), ("APP_ADDRESS", "127.0.0.1"), ("RDB_HOST", &nobody().to_string())]);
+    let running = Running::of(command.stdin(Stdio::null()).stderr(Stdio::piped()), home);
+    let silent: Vec<_> = (0..100).map(|_| TcpStream::connect(running.addr).unwrap()).collect();
+    assert!(running.get("/health/live").starts_with("HTTP/1.1 200"));
+    drop(silent);
 }
 
 #[test]

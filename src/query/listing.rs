@@ -137,6 +137,12 @@ impl Listing {
         self.page.limit
     }
 
+    /// The offset of the next page; `None` if this one isn't counted to but begins at a place.
+    pub(crate) fn next_offset(&self) -> Option<usize> {
+        let is_counted = self.page.place().is_none();
+        is_counted.then(|| self.page.offset().saturating_add(self.page.limit))
+    }
+
     /// The index that the request names.
     pub(crate) fn index(&self) -> Option<&str> {
         self.index.as_deref()

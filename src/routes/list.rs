@@ -133,14 +133,29 @@ impl List {
         let limit = self.listing.limit();
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let query = self.call.raw_query();
-        let next = rows.last().filter(|_| more).map(|row| next_page(&self.table, query, &row.place));
+        let next = rows.last().filter(|_| more).map(|row| self.next_page(&row.place)).transpose()?;
         let text = array(rows, self.listing.is_guarded())?;
         let response = scale.leave_with(json_text(StatusCode::OK, text));
         Ok(match next {
             Some(next) => with_header(response, LINK, &format!("<{next}>; rel=\"next\"")),
             None => response,
         })
+    }
+
+    /// The URL of the next page, which begins after this place. One that is too long for a URL is counted to
+    /// instead.
+    fn next_page(&self, place: &Value) -> Result<String, Error> {
+        let (limits, query) = (self.call.app.limits(), self.call.raw_query());
+        let url = next_page(&self.table, query, "cursor", &place.to_string());
+        if url.len() as u64 <= limits.url {
+            return Ok(url);
+        }
+        let offset = self.listing.next_offset().filter(|offset| *offset <= limits.offset_max);
+        let offset = offset.ok_or_else(|| Error::BadParameter {
+            name: "order".to_owned(),
+            reason: "a document has a value there that is too long for the next page to begin at".to_owned(),
+        });
+        Ok(next_page(&self.table, query, "offset", &offset?.to_string()))
     }
 
     /// The rows of a page, weighed.
@@ -258,27 +273,24 @@ fn explanation(index: Option<&str>, queries: &[Term]) -> Response {
     with_header(json(StatusCode::OK, &explained), PREFERENCE_APPLIED, EXPLAIN)
 }
 
-/// The URL of the next page: this one's, but from another place.
-fn next_page(table: &str, query: &str, place: &Value) -> String {
-    let cursor = utf8_percent_encode(&place.to_string(), NON_ALPHANUMERIC).to_string();
+/// The URL of the next page: this one's, but with this parameter instead of those that say where it begins.
+fn next_page(table: &str, query: &str, name: &str, value: &str) -> String {
     let stays =
         |part: &&str| !part.is_empty() && !part.starts_with("cursor=") && !part.starts_with("offset=");
-    let parts: Vec<_> = query.split('&').filter(stays).chain([cursor.as_str()]).collect();
-    let (last, parts) = parts.split_last().unwrap_or((&"", &[]));
-    let start = parts.iter().map(|part| format!("{part}&")).collect::<String>();
-    format!("/tables/{table}/docs?{start}cursor={last}")
+    let start: String = query.split('&').filter(stays).map(|part| format!("{part}&")).collect();
+    let value = utf8_percent_encode(value, NON_ALPHANUMERIC);
+    format!("/tables/{table}/docs?{start}{name}={value}")
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn the_next_page_keeps_the_other_parameters() {
-        let url = next_page("t", "limit=2&offset=4&age=gte.18", &json!([1]));
+        let url = next_page("t", "limit=2&offset=4&age=gte.18", "cursor", "[1]");
         assert_eq!(url, "/tables/t/docs?limit=2&age=gte.18&cursor=%5B1%5D");
-        assert_eq!(next_page("t", "", &json!(["a"])), "/tables/t/docs?cursor=%5B%22a%22%5D");
+        assert_eq!(next_page("t", "", "cursor", "[\"a\"]"), "/tables/t/docs?cursor=%5B%22a%22%5D");
+        assert_eq!(next_page("t", "offset=4&limit=2", "offset", "6"), "/tables/t/docs?limit=2&offset=6");
     }
 }

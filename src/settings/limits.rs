@@ -69,12 +69,12 @@ pub struct Limits {
     /// queries are included. Default 60 s.
     #[serde(with = "units::duration")]
     pub send_time: Duration,
-    /// The longest answer that is made in memory, such as a page, in bytes. Default 64 MiB, but no more than a
+    /// The longest answer that is made in memory, such as a page, in bytes. Default 16 MiB, but no more than a
     /// sixteenth of the memory that the process may use, and no more than `answers`.
     #[serde(with = "units::size")]
     pub answer: u64,
     /// The most bytes that answers made in memory may have together, from when they are made until they are
-    /// read. Answers of less than 64 KiB don't count. Default 256 MiB, but no more than an eighth of the memory
+    /// read. Answers of less than 64 KiB don't count. Default 64 MiB, but no more than an eighth of the memory
     /// that the process may use, and no less than `answer`.
     #[serde(with = "units::size")]
     pub answers: u64,
@@ -116,8 +116,8 @@ impl Default for Limits {
             guesses: 10,
             body_pause: Duration::from_secs(30),
             send_time: Duration::from_secs(60),
-            answer: 64 << 20,
-            answers: 256 << 20,
+            answer: 16 << 20,
+            answers: 64 << 20,
         }
     }
 }
@@ -143,8 +143,8 @@ mod tests {
     #[test]
     fn answers_follow_the_memory_unless_they_are_chosen() {
         assert_eq!(fitted(64, None, None), (4, 8));
-        assert_eq!(fitted(1024, None, None), (64, 128));
-        assert_eq!(fitted(1 << 20, None, None), (64, 256));
+        assert_eq!(fitted(256, None, None), (16, 32));
+        assert_eq!(fitted(1 << 20, None, None), (16, 64));
         assert_eq!(fitted(64, Some(32), None), (32, 32));
         assert_eq!(fitted(64, None, Some(100)), (4, 100));
         assert_eq!(fitted(1 << 20, None, Some(10)), (10, 10));
