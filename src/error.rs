@@ -127,6 +127,8 @@ pub enum Error {
     TooManyFeeds(usize),
     /// The answers that are being made or read take this many bytes, which is all there may be.
     TooMuchToAnswer(u64),
+    /// The bodies that are being read take this many bytes, which is all there may be.
+    TooMuchToRead(u64),
     /// As many answers as this are being streamed, which is all there may be.
     TooManyStreams(usize),
     /// Connecting to the database took longer than this.
@@ -257,6 +259,7 @@ impl Error {
             Error::Exhausted(_) => Code::ConnectionsExhausted,
             Error::TooManyFeeds(_) => Code::FeedsExhausted,
             Error::TooMuchToAnswer(_) => Code::AnswersExhausted,
+            Error::TooMuchToRead(_) => Code::BodiesExhausted,
             Error::TooManyStreams(_) => Code::StreamsExhausted,
             Error::ConnectTimeout(_) => Code::ConnectTimeout,
             Error::QueryTimeout(_) => Code::QueryTimeout,

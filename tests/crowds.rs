@@ -139,3 +139,40 @@ async fn a_body_of_blanks_costs_as_much_as_its_length() {
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert_eq!(body(&api.call("GET", DOCS).await).as_array().map(Vec::len), Some(1));
 }
+
+/// Bodies that stop just before their end, each of which would be kept in memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_that_do_not_end_leave_room_for_others() {
+    let limits = Limits { body: 400_000, bodies: 2 << 20, ..Limits::default() };
+    let api = Api::at_home(|settings| Settings { limits, ..settings }).await;
+    let serving = api.serve().await;
+    let send = async |length: usize| {
+        let mut client = TcpStream::connect(serving.addr).await.expect("the service is there");
+        let head = "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 400000\r\n\r\n";
+        client.write_all(format!("PUT {DOC} HTTP/1.1\r\n{head}").as_bytes()).await.expect("it reads");
+        // What is refused may be left unread.
+        let _ = client.write_all(&vec![b' '; length]).await;
+        client
+    };
+    let refused = async {
+        let mut held = Vec::new();
+        // Each takes more than a quarter of what this address may have.
+        for _ in 0..4 {
+            held.push(send(390_000).await);
+        }
+        let (answer, _, _) = futures_util::future::select_all(held.iter_mut().map(|client| {
+            Box::pin(async move {
+                let mut answer = vec![0; 4096];
+                let length = client.read(&mut answer).await.expect("it answers");
+                String::from_utf8_lossy(&answer[..length]).into_owned()
+            })
+        }))
+        .await;
+        (answer, held)
+    };
+    let (answer, _held) = refused.await;
+    assert!(answer.starts_with("HTTP/1.1 429 ") && answer.contains("bodies of 1 MiB"), "{answer}");
+    // Small ones don't count, and others have their part.
+    assert_eq!(api.send("PUT", DOC, &json!({"text": "x".repeat(30_000)})).await.status(), 201);
+    assert_eq!(api.send("PUT", DOC, &json!({"text": "x".repeat(300_000)})).await.status(), 200);
+}

@@ -299,6 +299,7 @@ fn of_the_service(walked: &mut BTreeSet<&'static str>) {
         (Code::RequestTimeout, Error::RequestTimeout(Duration::from_secs(1))),
         // These need a client of their own, and are provoked where those are.
         (Code::BodyTooSlow, Error::BodyTooSlow(Duration::from_secs(1))),
+        (Code::BodiesExhausted, Error::TooMuchToRead(1)),
         (Code::TooManyGuesses, Error::TooManyGuesses(Duration::from_secs(1))),
         (Code::ShareUsedUp, Error::ShareUsedUp { limit: "1 request".to_owned() }),
     ] {

@@ -117,6 +117,8 @@ codes! {
     FeedsExhausted = "feeds-exhausted", SERVICE_UNAVAILABLE;
     /// The answers that are being made or read take all the memory that they may.
     AnswersExhausted = "answers-exhausted", SERVICE_UNAVAILABLE;
+    /// The bodies that are being read take all the memory that they may.
+    BodiesExhausted = "bodies-exhausted", SERVICE_UNAVAILABLE;
     /// As many answers as there may be are being streamed.
     StreamsExhausted = "streams-exhausted", SERVICE_UNAVAILABLE;
     /// The write may or may not have happened.

@@ -205,6 +205,9 @@ fn detail(error: &Error) -> String {
         Error::TooMuchToAnswer(limit) => {
             format!("The answers that others read take all of the {} that there may be.", size(*limit))
         }
+        Error::TooMuchToRead(limit) => {
+            format!("The bodies that others send take all of the {} that there may be.", size(*limit))
+        }
         Error::TooManyStreams(limit) => format!("All {limit} streamed answers that there may be are taken."),
         Error::ConnectTimeout(limit) => {
             format!("Connecting to the database took longer than {}.", seconds(*limit))

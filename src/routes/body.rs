@@ -5,21 +5,31 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use warp::{Buf, Filter, Rejection};
 
+use super::App;
+use super::head::{Head, head};
 use super::paced::TooSlow;
+use super::scale::Arrived;
 use super::strict;
 use crate::error::Error;
 
 /// How much of a body that is too long is still read, so that the client gets to see the answer.
 pub(super) const DRAIN_MAX: u64 = 16 << 20;
 
-/// Extracts a body of at most `limit` bytes.
-pub(super) fn body(limit: u64) -> impl Filter<Extract = (Result<Vec<u8>, Error>,), Error = Rejection> + Copy {
-    warp::body::stream().then(move |chunks| collect(chunks, limit))
+/// Extracts a body of at most `limits.body` bytes.
+pub(super) fn body(
+    app: &App,
+) -> impl Filter<Extract = (Result<Vec<u8>, Error>,), Error = Rejection> + Clone + use<> {
+    let app = app.clone();
+    head().and(warp::body::stream()).then(move |head: Head, chunks| {
+        let (arrived, limit) = (app.arriving(head.client().into()), app.limits().body);
+        collect(chunks, limit, arrived)
+    })
 }
 
 async fn collect<B: Buf>(
     chunks: impl Stream<Item = Result<B, warp::Error>>,
     limit: u64,
+    mut arrived: Arrived,
 ) -> Result<Vec<u8>, Error> {
     let mut chunks = std::pin::pin!(chunks);
     let mut body = Vec::new();
@@ -36,6 +46,7 @@ async fn collect<B: Buf>(
             let read = part.len();
             chunk.advance(read);
         }
+        arrived.reach(body.len())?;
     }
     if length > limit { Err(Error::BodyTooLarge { limit }) } else { Ok(body) }
 }

@@ -13,6 +13,7 @@ use warp::http::header::CONTENT_LENGTH;
 use warp::{Buf, Filter, Rejection};
 
 use super::body::{DRAIN_MAX, broken};
+use super::scale::Arrived;
 use crate::error::Error;
 use crate::settings::Limits;
 pub(super) use insert::{Outcome, insert, resolution};
@@ -53,6 +54,7 @@ pub(super) struct Documents {
     /// The most bytes of a document.
     item_limit: u64,
     splitter: Splitter,
+    arrived: Arrived,
 }
 
 /// Documents that follow each other, and what comes after them.
@@ -70,7 +72,13 @@ pub(super) enum Next {
 
 impl Documents {
     /// Begins to read a body; `lines` if it has a document in each line.
-    pub(super) fn new(chunks: Chunks, headers: &HeaderMap, limits: &Limits, lines: bool) -> Self {
+    pub(super) fn new(
+        chunks: Chunks,
+        headers: &HeaderMap,
+        limits: &Limits,
+        lines: bool,
+        arrived: Arrived,
+    ) -> Self {
         let told = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         Documents {
             chunks,
@@ -81,6 +89,7 @@ impl Documents {
             limit: limits.bulk_body,
             item_limit: limits.body,
             splitter: if lines { Splitter::lines() } else { Splitter::array() },
+            arrived,
         }
     }
 
@@ -179,6 +188,7 @@ impl Documents {
                     return Err(Error::BodyTooLarge { limit: self.limit });
                 }
                 self.pending.extend(chunk);
+                self.arrived.reach(self.pending.len() + self.splitter.held())?;
                 Ok(true)
             }
             None => {
@@ -194,11 +204,14 @@ mod tests {
     use futures_util::stream;
 
     use super::*;
+    use crate::shares::{Percent, Shares};
 
     fn documents(parts: &[&str], lines: bool) -> Documents {
         let parts: Vec<_> = parts.iter().map(|part| Ok(part.as_bytes().to_vec())).collect();
         let limits = Limits { body: 100, bulk_body: 10_000, ..Limits::default() };
-        Documents::new(Box::pin(stream::iter(parts)), &HeaderMap::new(), &limits, lines)
+        let bodies = Shares::new(1 << 20, Percent { client: 100, user: 100 });
+        let arrived = Arrived::new(bodies.nothing(None), &limits);
+        Documents::new(Box::pin(stream::iter(parts)), &HeaderMap::new(), &limits, lines, arrived)
     }
 
     async fn read(parts: &[&str], lines: bool) -> (usize, Option<Error>) {

@@ -39,7 +39,6 @@ type Body = Result<Vec<u8>, Error>;
 
 pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
     let conn = || conn(app);
-    let one = app.limits().body;
 
     let path = || warp::path!("tables" / String / "docs");
     let list = path().and(read()).and(call(app)).and(conn());
@@ -49,7 +48,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
     let create = create.then(|table, body, call, conn: Unproven| {
         admitted(conn, move |conn| create_any(table, body, call, conn))
     });
-    let patch = path().and(warp::patch()).and(body(one)).and(call(app)).and(conn());
+    let patch = path().and(warp::patch()).and(body(app)).and(call(app)).and(conn());
     let patch = patch.then(|table, body, call, conn: Unproven| {
         admitted(conn, move |conn| many::patch(table, body, call, conn))
     });
@@ -64,7 +63,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
 
 fn one_document(app: &App) -> BoxedFilter<(Response,)> {
     let conn = || conn(app);
-    let body = || body(app.limits().body);
+    let body = || body(app);
     let path = || warp::path!("tables" / String / "docs" / String);
 
     let get = path().and(read()).and(call(app)).and(conn());
@@ -97,7 +96,8 @@ async fn create_any(table: String, body: Chunks, call: Call, conn: Conn) -> Resu
     };
     // What is done once has to be known as a whole before.
     let limits = call.app.limits();
-    let body = Documents::new(body, call.headers(), limits, true).into_whole().await?;
+    let arrived = call.app.arriving(call.holder(&conn));
+    let body = Documents::new(body, call.headers(), limits, true, arrived).into_whole().await?;
     let keyed = Keyed::new(key, &table, &conn, call.headers(), &body);
     let (app, holder) = (call.app.clone(), call.holder(&conn));
     let run = async move |conn, plan| create(&table, bulk::whole(body), &call, conn, Some(&plan)).await;
@@ -112,7 +112,8 @@ async fn create(
     plan: Option<&Plan>,
 ) -> Result<Response, Error> {
     let lines = call.body_is(&[JSON]).is_err();
-    let mut documents = Documents::new(body, call.headers(), call.app.limits(), lines);
+    let arrived = call.app.arriving(call.holder(&conn));
+    let mut documents = Documents::new(body, call.headers(), call.app.limits(), lines, arrived);
     if lines || documents.is_array().await? {
         return bulk::insert(table, documents, call, &mut conn, plan).await;
     }

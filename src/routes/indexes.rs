@@ -91,7 +91,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
     let describe = describe.then(|table, index, call, conn: Unproven| {
         admitted(conn, move |conn| describe_one(table, index, call, conn))
     });
-    let create = path().and(warp::put()).and(body(app.limits().body)).and(call(app)).and(conn());
+    let create = path().and(warp::put()).and(body(app)).and(call(app)).and(conn());
     let create = create.then(|table, index, body, call, conn: Unproven| {
         admitted(conn, move |conn| make(table, index, body, call, conn))
     });

@@ -60,7 +60,7 @@ use kept::Kept;
 use outage::Outage;
 use ready::Ready;
 use recent::Recent;
-use scale::Scale;
+use scale::{Arrived, Scale};
 use schema::Indexes;
 pub use service::service;
 
@@ -95,6 +95,8 @@ struct Shared {
     feeds: Shares,
     /// Answers in memory, in KiB.
     answers: Shares,
+    /// Bodies in memory, in KiB.
+    bodies: Shares,
     outage: Outage,
     stop: watch::Sender<bool>,
 }
@@ -121,7 +123,8 @@ impl App {
             ready: Ready::default(),
             streams: shares(limits.streams),
             feeds: shares(limits.feeds),
-            answers: shares(usize::try_from(limits.answers >> 10).unwrap_or(usize::MAX)),
+            answers: shares(kib(limits.answers)),
+            bodies: shares(kib(limits.bodies)),
             outage: Outage::default(),
             stop: watch::Sender::new(false),
             settings,
@@ -170,6 +173,11 @@ impl App {
     /// Returns a scale for an answer that is made in memory.
     pub(crate) fn scale(&self, holder: Holder) -> Scale {
         Scale::new(self.shared.answers.nothing(holder), self.limits())
+    }
+
+    /// Returns a scale for a body that is to be read.
+    pub(crate) fn arriving(&self, holder: Holder) -> Arrived {
+        Arrived::new(self.shared.bodies.nothing(holder), self.limits())
     }
 
     /// Has work done to its end, even if nobody waits for it any more. Fails if there is too much of such
@@ -262,6 +270,10 @@ impl App {
         self.forget_indexes(table);
         self.shared.primary_keys.forget(table);
     }
+}
+
+fn kib(bytes: u64) -> usize {
+    usize::try_from(bytes >> 10).unwrap_or(usize::MAX)
 }
 
 fn taken(share: Result<Share, Taken>) -> Result<Share, Error> {

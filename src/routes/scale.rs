@@ -1,5 +1,6 @@
-//! The weight of an answer while it is made in memory: each has a bound, and so have all together.
-//! Pages, groups and single documents are weighed; what tells of a write that is done already is not.
+//! The weight of what is in memory for a request: its body while it is read, and its answer while it is made.
+//! Each has a bound, and so have all together. Pages, groups and single documents are weighed; what tells of a
+//! write that is done already is not.
 
 use std::sync::Arc;
 
@@ -10,19 +11,29 @@ use crate::error::{Error, size};
 use crate::settings::Limits;
 use crate::shares::{Share, Taken};
 
-/// The lightest answer that counts, in bytes. Ordinary ones are lighter and pay nothing.
+/// The lightest answer or body that counts, in bytes. Ordinary ones are lighter and pay nothing.
 const COUNTS: u64 = 64 << 10;
-/// The amount, in KiB, that is taken at a time from what all answers have together, so that not every row has
-/// to ask.
+/// The amount, in KiB, that is taken at a time from what all have together, so that not every row has to ask.
 const STEP: usize = 64;
+
+/// An amount that grows, and takes it from what all have together.
+struct Pile {
+    /// The amount, in KiB, that has been taken.
+    share: Share,
+    taken: u64,
+}
 
 /// Weighs an answer row by row.
 pub(crate) struct Scale {
+    pile: Pile,
     weight: u64,
-    /// The amount, in KiB, that this answer has taken from what all answers together have.
-    share: Share,
-    taken: u64,
     limit: u64,
+    total: u64,
+}
+
+/// Weighs a body while it is read.
+pub(crate) struct Arrived {
+    pile: Pile,
     total: u64,
 }
 
@@ -34,7 +45,7 @@ pub(super) struct Weight {
 
 impl Scale {
     pub(super) fn new(share: Share, limits: &Limits) -> Self {
-        Scale { weight: 0, share, taken: 0, limit: limits.answer, total: limits.answers }
+        Scale { pile: Pile::new(share), weight: 0, limit: limits.answer, total: limits.answers }
     }
 
     /// Adds a row.
@@ -60,24 +71,58 @@ impl Scale {
         if self.weight > self.limit {
             return Err(Error::AnswerTooLarge { limit: self.limit });
         }
-        while self.weight > COUNTS + self.taken {
-            self.share.grow(STEP).map_err(|taken| match taken {
-                Taken::All(_) => Error::TooMuchToAnswer(self.total),
-                Taken::Share(part) => {
-                    Error::ShareUsedUp { limit: format!("answers of {}", size((part as u64) << 10)) }
-                }
-            })?;
-            self.taken += (STEP as u64) << 10;
-        }
-        Ok(())
+        self.pile
+            .reach(self.weight)
+            .map_err(|taken| refused(taken, "answers", Error::TooMuchToAnswer(self.total)))
     }
 
     /// Leaves the weight with the answer, until that is read.
     pub(super) fn leave_with(self, mut response: Response) -> Response {
-        if self.taken > 0 {
-            response.extensions_mut().insert(Weight { _share: Arc::new(self.share) });
+        if self.pile.taken > 0 {
+            response.extensions_mut().insert(Weight { _share: Arc::new(self.pile.share) });
         }
         response
+    }
+}
+
+impl Arrived {
+    pub(super) fn new(share: Share, limits: &Limits) -> Self {
+        Arrived { pile: Pile::new(share), total: limits.bodies }
+    }
+
+    /// Notes that so many bytes of the body are in memory.
+    ///
+    /// # Errors
+    ///
+    /// If all bodies together, or those of one client, are too heavy with it.
+    pub(super) fn reach(&mut self, length: usize) -> Result<(), Error> {
+        let reached = self.pile.reach(length as u64);
+        reached.map_err(|taken| refused(taken, "bodies", Error::TooMuchToRead(self.total)))
+    }
+}
+
+impl Pile {
+    fn new(share: Share) -> Self {
+        Pile { share, taken: 0 }
+    }
+
+    /// Takes what is missing for an amount in bytes.
+    fn reach(&mut self, amount: u64) -> Result<(), Taken> {
+        while amount > COUNTS + self.taken {
+            self.share.grow(STEP)?;
+            self.taken += (STEP as u64) << 10;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the error of what gets no more: `all` if nobody does.
+fn refused(taken: Taken, things: &str, all: Error) -> Error {
+    match taken {
+        Taken::All(_) => all,
+        Taken::Share(part) => {
+            Error::ShareUsedUp { limit: format!("{things} of {}", size((part as u64) << 10)) }
+        }
     }
 }
 

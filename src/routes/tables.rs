@@ -63,7 +63,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Response,)> {
     let path = || warp::path!("tables");
     let list = path().and(read()).and(call(app)).and(conn());
     let list = list.then(|call, conn: Unproven| admitted(conn, move |conn| list_all(call, conn)));
-    let create = path().and(warp::post()).and(body(app.limits().body)).and(call(app)).and(conn());
+    let create = path().and(warp::post()).and(body(app)).and(call(app)).and(conn());
     let create = create.then(|body, call, conn: Unproven| admitted(conn, move |conn| make(body, call, conn)));
     let all = list.or(create).unify().or(path().and(only("GET, HEAD, POST"))).unify();
 

@@ -78,18 +78,34 @@ pub struct Limits {
     /// that the process may use, and no less than `answer`.
     #[serde(with = "units::size")]
     pub answers: u64,
+    /// The most bytes that bodies may have together while they are read. Bodies of less than 64 KiB don't count.
+    /// Default 64 MiB, but no more than an eighth of the memory that the process may use, and no less than
+    /// `body`.
+    #[serde(with = "units::size")]
+    pub bodies: u64,
+}
+
+/// Which of the bounds on memory somebody chose.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chosen {
+    pub(super) answer: bool,
+    pub(super) answers: bool,
+    pub(super) bodies: bool,
 }
 
 impl Limits {
     /// Has what nobody chose follow the memory, in bytes, that the process may use. An answer takes several
     /// times its length while it is made.
-    pub(super) fn fit(&mut self, memory: u64, is_answer_chosen: bool, are_answers_chosen: bool) {
-        if !are_answers_chosen {
+    pub(super) fn fit(&mut self, memory: u64, chosen: Chosen) {
+        if !chosen.bodies {
+            self.bodies = self.bodies.min(memory / 8).max(self.body);
+        }
+        if !chosen.answers {
             self.answers = self.answers.min(memory / 8);
         }
-        if !is_answer_chosen {
+        if !chosen.answer {
             self.answer = self.answer.min(memory / 16).min(self.answers);
-        } else if !are_answers_chosen {
+        } else if !chosen.answers {
             self.answers = self.answers.max(self.answer);
         }
     }
@@ -118,6 +134,7 @@ impl Default for Limits {
             send_time: Duration::from_secs(60),
             answer: 16 << 20,
             answers: 64 << 20,
+            bodies: 64 << 20,
         }
     }
 }
@@ -136,7 +153,9 @@ mod tests {
             answers: answers.map_or(built_in.answers, |chosen| chosen * MIB),
             ..built_in
         };
-        limits.fit(memory * MIB, answer.is_some(), answers.is_some());
+        let chosen = Chosen { answer: answer.is_some(), answers: answers.is_some(), bodies: false };
+        limits.fit(memory * MIB, chosen);
+        assert_eq!(limits.bodies, (memory * MIB / 8).clamp(MIB, 64 * MIB));
         (limits.answer / MIB, limits.answers / MIB)
     }
 

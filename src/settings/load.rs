@@ -9,6 +9,7 @@ use figment::{Figment, Profile, providers::Serialized};
 use reql_embedded::memory;
 
 use super::file::SettingsFile;
+use super::limits::Chosen;
 use super::{Auth, DEVELOPMENT, Origin, PRODUCTION, Settings, SettingsError, env, rules};
 
 /// What the command line says about settings.
@@ -82,7 +83,11 @@ impl Loaded {
         let (level, page, standby) =
             (built_in("log_level"), built_in("limits.page"), built_in("rdb.standby"));
         let (feeds, streams) = (built_in("limits.feeds"), built_in("limits.streams"));
-        let (answer, answers) = (built_in("limits.answer"), built_in("limits.answers"));
+        let chosen = Chosen {
+            answer: !built_in("limits.answer"),
+            answers: !built_in("limits.answers"),
+            bodies: !built_in("limits.bodies"),
+        };
         let settings = &mut self.settings;
         if level {
             settings.log_level = Settings::level_for(settings.debug);
@@ -101,7 +106,7 @@ impl Loaded {
         if streams {
             settings.limits.streams = settings.rdb.max_connections / 4;
         }
-        settings.limits.fit(memory::limit().unwrap_or(u64::MAX), !answer, !answers);
+        settings.limits.fit(memory::limit().unwrap_or(u64::MAX), chosen);
     }
 
     fn invalid(&self, key: String, expected: String) -> SettingsError {

@@ -81,6 +81,9 @@ const RULES: &[Rule] = &[
     rule("limits.answers", "a size from `limits.answer` to 1 TiB, such as \"256MiB\"", |s| {
         (s.limits.answer..=1 << 40).contains(&s.limits.answers)
     }),
+    rule("limits.bodies", "a size from `limits.body` to 1 TiB, such as \"64MiB\"", |s| {
+        (s.limits.body..=1 << 40).contains(&s.limits.bodies)
+    }),
     rule("limits.feed_queue", "a whole number from 1 to 1000000", |s| {
         (1..=1_000_000).contains(&s.limits.feed_queue)
     }),

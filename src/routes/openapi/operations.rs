@@ -49,7 +49,8 @@ const DATA: [Code; 10] = [
 /// What can go wrong with the user.
 const USER: [Code; 3] = [Code::Unauthorized, Code::Forbidden, Code::TooManyGuesses];
 /// What can go wrong with a body.
-const BODY: [Code; 4] = [Code::BadJson, Code::BodyTooSlow, Code::BodyTooLarge, Code::UnsupportedMediaType];
+const BODY: [Code; 5] =
+    [Code::BadJson, Code::BodyTooSlow, Code::BodyTooLarge, Code::UnsupportedMediaType, Code::BodiesExhausted];
 /// What can go wrong with a write.
 const WRITE: [Code; 3] = [Code::ForeignOrigin, Code::Refused, Code::OutcomeUnknown];
 /// What can go wrong with a change of one document.
