@@ -40,7 +40,8 @@ pub enum ErrorKind {
     Permission,
     /// Nobody waits for the answer any more.
     Interrupted,
-    /// A changefeed has nothing to say yet. No failure: whoever reads feeds tries again.
+    /// A changefeed has nothing to say yet, or a query would wait or take long where it must not. No failure:
+    /// whoever reads feeds tries again, and the query has done nothing, and is run again elsewhere.
     WouldBlock,
 }
 
@@ -183,6 +184,12 @@ impl Error {
     /// What kind of failure it is.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// Whether it is about the whole query, whatever was being done: nobody waits for it any more, or it has
+    /// to be run elsewhere.
+    pub fn ends_query(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
     }
 
     /// RethinkDB's text.

@@ -14,17 +14,19 @@
 //! Bytes flow one way, and imports point only downward:
 //! `server → session → protocol → eval → feed → storage → term → datum`.
 //!
-//! - [`server`] accepts a connection; a session authenticates it, reads frames, and keeps the queries that run apart by
-//!   their tokens. [`protocol`] says what is on the wire.
-//! - [`engine`] is the seam below: a session asks it to compile a query, to evaluate it, and for the next batch. What
-//!   answers is ReQL over a store.
-//! - [`term`] makes a tree of terms out of JSON; [`eval`] compiles and walks it, and yields a value or a stream. Each
-//!   family of terms has a file in [`eval::terms`].
+//! - [`server`] accepts a connection; a session authenticates it, reads frames, and keeps the queries that
+//!   run apart by their tokens. [`protocol`] says what is on the wire.
+//! - [`engine`] is the seam below: a session asks it to compile a query, to evaluate it, and for the next
+//!   batch. What answers is ReQL over a store.
+//! - [`term`] makes a tree of terms out of JSON; [`eval`] compiles and walks it, and yields a value or a
+//!   stream. Each family of terms has a file in [`eval::terms`].
 //! - [`feed`] turns the store's events into the rows of a changefeed.
-//! - [`storage`] keeps documents and indexes in one file: snapshots for readers, one writer that commits in groups.
-//! - [`datum`] is what values are, in memory, packed on disk, as keys and as JSON; [`geo`] is what geometry means.
-//! - [`instance`] is what a server knows of itself, and [`accounts`] who may do what. [`memory`] is how much of it the
-//!   process may use.
+//! - [`storage`] keeps documents and indexes in one file: snapshots for readers, one writer that commits in
+//!   groups.
+//! - [`datum`] is what values are, in memory, packed on disk, as keys and as JSON; [`geo`] is what geometry
+//!   means.
+//! - [`instance`] is what a server knows of itself, and [`accounts`] who may do what. [`memory`] is how much
+//!   of it the process may use.
 
 pub mod server;
 
@@ -32,6 +34,7 @@ mod session;
 
 pub mod protocol;
 
+pub mod budget;
 pub mod engine;
 mod interrupt;
 mod reql;

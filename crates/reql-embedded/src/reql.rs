@@ -91,7 +91,8 @@ impl Engine for Reql {
 struct Compiled {
     instance: Arc<Instance>,
     query: Arc<term::Query>,
-    /// What has been run, kept because it takes a while to be taken apart: that can be done once the client has its answer.
+    /// What has been run, kept because it takes a while to be taken apart: that can be done once the client
+    /// has its answer.
     program: OnceLock<eval::Program>,
 }
 
@@ -117,19 +118,21 @@ impl Query for Compiled {
         let running = (place == Weight::Heavy).then(list);
         let (user, interrupt) = (context.client.user.clone(), context.interrupt.clone());
         let env = eval::Env::new(self.instance.clone(), user, interrupt, place == Weight::Heavy);
-        match self.evaluate(env) {
-            Ok(eval::Answer::Atom(datum)) => {
+        let budget = env.clone();
+        match budget.within(|| Evaluated::of(self.evaluate(env)?)) {
+            Ok(Evaluated::Atom(json)) => {
                 let profile = self.program.get().and_then(eval::Program::profile);
-                Ok(Answer::Atom { json: atom(Ok(datum), &self.query)?, profile })
+                Ok(Answer::Atom { json, profile })
             }
-            Ok(eval::Answer::Later(later)) => {
+            Ok(Evaluated::Later(later)) => {
                 let (query, running) = (self.query.clone(), list());
                 Ok(Answer::Later(Box::pin(async move {
                     let _running = running;
-                    atom(later.await, &query)
+                    let written = later.await.and_then(|datum| text(&datum));
+                    written.map_err(|error| failure(&error, &query.places))
                 })))
             }
-            Ok(eval::Answer::Cursor(rows)) => Ok(Answer::Cursor(Box::new(Rows {
+            Ok(Evaluated::Cursor(rows)) => Ok(Answer::Cursor(Box::new(Rows {
                 rows: *rows,
                 query: self.query.clone(),
                 _running: running.unwrap_or_else(list),
@@ -139,10 +142,27 @@ impl Query for Compiled {
     }
 }
 
-fn atom(datum: error::Result<Datum>, query: &term::Query) -> Result<Vec<u8>, Failure> {
+/// What a query evaluates to, a value as text: writing that is part of the work.
+enum Evaluated {
+    Atom(Vec<u8>),
+    Later(eval::Later),
+    Cursor(Box<eval::Cursor>),
+}
+
+impl Evaluated {
+    fn of(answer: eval::Answer) -> error::Result<Self> {
+        Ok(match answer {
+            eval::Answer::Atom(datum) => Evaluated::Atom(text(&datum)?),
+            eval::Answer::Later(later) => Evaluated::Later(later),
+            eval::Answer::Cursor(rows) => Evaluated::Cursor(rows),
+        })
+    }
+}
+
+fn text(datum: &Datum) -> error::Result<Vec<u8>> {
     let mut text = Vec::with_capacity(ATOM_SIZE);
-    let written = datum.and_then(|datum| json::write(&datum, &mut text));
-    written.map(|()| text).map_err(|error| failure(&error, &query.places))
+    json::write(datum, &mut text)?;
+    Ok(text)
 }
 
 /// A stream on its way to the client.

@@ -4,6 +4,7 @@ use super::Datum;
 use super::container::Container;
 use super::packed::Packed;
 use super::size::Summary;
+use crate::budget::fuel;
 use crate::nested::Nested;
 
 /// A list of values. Cloning shares it.
@@ -60,6 +61,7 @@ impl Array {
 
 impl From<Vec<Datum>> for Array {
     fn from(items: Vec<Datum>) -> Self {
+        fuel::burn(1 + items.len() / 8);
         let summary = Summary::of_items(&items);
         Array(Container::Built(Nested::with_summary(items, summary)))
     }

@@ -36,6 +36,17 @@ impl<T> Container<T> {
         }
     }
 
+    /// Returns about the number of bytes of memory that it takes. See
+    /// [`Datum::footprint`](super::Datum::footprint).
+    pub(super) fn footprint(&self) -> usize {
+        /// A number takes five bytes when packed, and 24 in an array.
+        const SPREAD: usize = 5;
+        match self {
+            Container::Built(_) => SPREAD.saturating_mul(self.size()),
+            Container::Packed(view) => view.raw().len(),
+        }
+    }
+
     /// Returns a number of levels that it has at most, this one included.
     pub(super) fn max_levels(&self) -> usize {
         match self {

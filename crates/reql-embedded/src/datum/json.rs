@@ -8,6 +8,7 @@ use super::pseudo::{self, Literals, binary};
 use super::syntax::{self, Arena, Json};
 use super::text::cut;
 use super::{Datum, MAX_VALUE, ObjectBuilder, damaged, number, too_large};
+use crate::budget::fuel;
 use crate::error::{Error, Result};
 
 /// Parses JSON text into a value, as `r.json` does: pseudo-types become what they stand for.
@@ -25,6 +26,7 @@ pub fn parse(text: &str) -> Result<Datum> {
 
 /// Turns parsed JSON into a value.
 pub fn from_tree(tree: Json<'_>, literals: Literals) -> Result<Datum> {
+    fuel::spend(1)?;
     stacker::maybe_grow(32 * 1024, 1024 * 1024, || match tree {
         Json::Null => Ok(Datum::Null),
         Json::Bool(value) => Ok(Datum::Bool(value)),
@@ -68,11 +70,13 @@ pub fn write(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
             Ok(())
         }
         Datum::Str(text) => {
+            fuel::spend_bytes(text.len())?;
             check_room(text.as_bytes(), out)?;
             write_str(text, out);
             check_length(out)
         }
         Datum::Binary(bytes) => {
+            fuel::spend_bytes(bytes.len())?;
             write_binary(bytes, out);
             check_length(out)
         }
@@ -104,6 +108,7 @@ fn write_list<T>(
 ) -> Result<()> {
     out.push(open);
     for (index, item) in items.enumerate() {
+        fuel::spend(1)?;
         if index > 0 {
             out.push(b',');
         }
@@ -131,18 +136,35 @@ fn check_room(text: &[u8], out: &[u8]) -> Result<()> {
 }
 
 fn write_packed(view: &Packed, out: &mut Vec<u8>) -> Result<()> {
-    let mut writer = Writer { out, is_full: false };
+    fuel::spend_bytes(view.raw().len())?;
+    let mark = out.len() + LOOK;
+    let mut writer = Writer { out, mark, is_full: false };
     view.visit(&mut writer).ok_or_else(damaged)?;
-    if writer.is_full { Err(too_large()) } else { check_length(out) }
+    if !writer.is_full {
+        return check_length(out);
+    }
+    fuel::spend(1)?;
+    Err(too_large())
 }
+
+/// The length of text after which it is looked whether to go on.
+const LOOK: usize = 64 << 10;
 
 /// Writes packed values straight from their bytes, until there is too much.
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
+    /// The length at which to look next.
+    mark: usize,
     is_full: bool,
 }
 
 impl Writer<'_> {
+    #[cold]
+    fn look(&mut self) {
+        self.mark = self.out.len() + LOOK;
+        self.is_full |= check_length(self.out).is_err() || !fuel::burn_bytes(LOOK);
+    }
+
     /// Appends packed text as a JSON string, unless it is damaged. Plain ASCII, which most is, needs no other
     /// look to be known for text.
     fn text(&mut self, bytes: &[u8]) -> Option<()> {
@@ -161,7 +183,9 @@ impl Writer<'_> {
 
 impl Visitor for Writer<'_> {
     fn scalar(&mut self, value: Scalar<'_>) -> Option<()> {
-        self.is_full |= check_length(self.out).is_err();
+        if self.out.len() > self.mark {
+            self.look();
+        }
         if self.is_full {
             return Some(());
         }

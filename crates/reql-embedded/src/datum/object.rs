@@ -7,6 +7,7 @@ use super::Datum;
 use super::container::Container;
 use super::packed::Packed;
 use super::size::Summary;
+use crate::budget::fuel;
 use crate::nested::Nested;
 
 /// A map sorted by the bytes of its keys. Cloning shares it.
@@ -202,6 +203,7 @@ impl ObjectBuilder {
             Fields::List { fields, .. } => fields,
             Fields::Tree(fields) => fields.into_iter().collect(),
         };
+        fuel::burn(1 + fields.len() / 8);
         let summary = Summary::of_fields(&fields);
         Object(Container::Built(Nested::with_summary(fields, summary)))
     }

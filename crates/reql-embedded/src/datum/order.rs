@@ -13,6 +13,7 @@ use std::cmp::Ordering;
 
 use super::container::Container;
 use super::{Datum, pseudo};
+use crate::budget::fuel;
 
 /// The rank of times.
 const TIME: u8 = 7;
@@ -53,13 +54,23 @@ impl Ord for Datum {
 fn compare<const BY_NAME: bool>(a: &Datum, b: &Datum, bytes: Bytes) -> Ordering {
     match (a, b) {
         (Datum::Num(a), Datum::Num(b)) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
-        (Datum::Str(a), Datum::Str(b)) => a.cmp(b),
+        (Datum::Str(a), Datum::Str(b)) => texts(a.as_bytes(), b.as_bytes()),
         (Datum::Bool(a), Datum::Bool(b)) => a.cmp(b),
-        (Datum::Binary(a), Datum::Binary(b)) => a.cmp(b),
+        (Datum::Binary(a), Datum::Binary(b)) => texts(a, b),
         (Datum::Binary(_), Datum::Object(_)) if BY_NAME && b.is_ptype(pseudo::GEOMETRY) => Ordering::Less,
         (Datum::Object(_), Datum::Binary(_)) if BY_NAME && a.is_ptype(pseudo::GEOMETRY) => Ordering::Greater,
         _ => a.rank().cmp(&b.rank()).then_with(|| containers::<BY_NAME>(a, b, bytes)),
     }
+}
+
+/// Compares bytes. Short ones cost no more than the term that has them compared.
+fn texts(a: &[u8], b: &[u8]) -> Ordering {
+    const SHORT: usize = 256;
+    let length = a.len().min(b.len());
+    if length > SHORT && !fuel::burn_bytes(length) {
+        return Ordering::Equal;
+    }
+    a.cmp(b)
 }
 
 /// The bytes of packed containers, which are compared once: not again for the containers within, so that
@@ -75,11 +86,17 @@ impl Bytes {
     /// within.
     fn compare<T>(self, a: &Container<T>, b: &Container<T>) -> (bool, Bytes) {
         match (a.as_packed(), b.as_packed()) {
-            (Some(a), Some(b)) if self == Bytes::New => (a.is_same(b) || a.raw() == b.raw(), Bytes::Compared),
+            (Some(a), Some(b)) if self == Bytes::New => {
+                (a.is_same(b) || are_same(a.raw(), b.raw()), Bytes::Compared)
+            }
             (Some(a), Some(b)) => (a.is_same(b), Bytes::Compared),
             _ => (a.is_same(b), Bytes::New),
         }
     }
+}
+
+fn are_same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && fuel::burn_bytes(a.len()) && a == b
 }
 
 /// Compares two values of the same rank that are no scalars. Identity comes first: what is shared is equal to
@@ -114,7 +131,7 @@ fn first_difference<T>(
     mut b: impl Iterator<Item = T>,
     compare: impl Fn(&T, &T) -> Ordering,
 ) -> Ordering {
-    loop {
+    while fuel::burn(1) {
         match (a.next(), b.next()) {
             (Some(a), Some(b)) => match compare(&a, &b) {
                 Ordering::Equal => {}
@@ -123,6 +140,8 @@ fn first_difference<T>(
             (a, b) => return a.is_some().cmp(&b.is_some()),
         }
     }
+    // Nobody is going to rely on it.
+    Ordering::Equal
 }
 
 impl PartialOrd for Datum {

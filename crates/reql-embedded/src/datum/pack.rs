@@ -6,6 +6,7 @@ use super::Datum;
 use super::container::Container;
 use super::packed::{ARRAY, BINARY, DOUBLE, FALSE, INT, NULL, OBJECT, STR, TRUE};
 use super::size::{EXTREMUM, LONG_ARRAY, Summary};
+use crate::budget::fuel;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nested::Nested;
 
@@ -28,6 +29,7 @@ pub fn value(datum: &Datum) -> Result<Vec<u8>> {
         return Err(Error::logic("Array too large for disk writes (limit 100,000 elements)."));
     }
     datum.check()?;
+    fuel::spend_bytes(datum.size())?;
     let mut packer = Packer { out: Vec::with_capacity(datum.size()) };
     packer.write(datum);
     Ok(packer.out)

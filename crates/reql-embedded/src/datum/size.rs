@@ -160,6 +160,19 @@ impl Datum {
         }
     }
 
+    /// Returns about the number of bytes of memory that the value takes, at once. Parts that are shared count
+    /// as often as they stand there.
+    pub fn footprint(&self) -> usize {
+        size_of::<Datum>()
+            + match self {
+                Datum::Str(text) => text.len(),
+                Datum::Binary(bytes) => bytes.len(),
+                Datum::Array(array) => array.container().footprint(),
+                Datum::Object(object) => object.container().footprint(),
+                _ => 0,
+            }
+    }
+
     /// Returns a number of levels that the value has at most. Packed containers count as a little deeper than
     /// a document may be, unless they are too small for that.
     pub(super) fn max_levels(&self) -> usize {

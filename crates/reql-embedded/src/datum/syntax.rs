@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::json::utf8;
+use crate::budget::fuel;
 
 /// How deep arrays and objects may nest. RethinkDB has no limit of its own but its memory.
 pub const MAX_DEPTH: usize = 10_000;
@@ -126,7 +127,7 @@ impl<'a> Parser<'a> {
         let mut open: Vec<Open<'a>> = Vec::with_capacity(ROOM);
         let mut items: Vec<Json<'a>> = Vec::with_capacity(ROOM);
         let mut fields: Vec<(&'a str, Json<'a>)> = Vec::new();
-        loop {
+        while fuel::burn(1) {
             self.skip_space();
             let mut value = match self.peek() {
                 Some(b'[') => {
@@ -185,6 +186,8 @@ impl<'a> Parser<'a> {
                 open.pop();
             }
         }
+        // Nobody is going to see it.
+        fail("Terminate parsing.")
     }
 
     /// The key of a field, and the colon after it.

@@ -8,8 +8,8 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::captures::Captures;
-use super::env::Limits;
 use super::func::Func;
+use super::limits::Limits;
 use super::scope::{Captured, Scope, binds_implicit};
 use super::spec::{Determinism, Spec};
 use super::term::{ElementTerm, FuncTerm, Shape, Term};

@@ -1,21 +1,24 @@
-//! What a running query knows: its options, its limits, its user, the store, and whether it has been told to stop.
+//! What a running query knows, in three parts: what is the query's, what is its run's, and what is the
+//! [thread](super::thread)'s.
 
-use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use regex::bytes::Regex;
 
 use super::func::Func;
 #[cfg(feature = "javascript")]
 use super::javascript::Runner;
+pub use super::limits::Limits;
 use super::profile::{Job, Trace, Work};
+use super::term::Flags;
+use super::thread;
 use super::val::Val;
 use crate::accounts::{Permission, Scope};
+use crate::budget::Budget;
+use crate::budget::fuel::{self, Place};
+use crate::budget::memory::Reservation;
 use crate::datum::{Datum, pseudo};
-use crate::error::{Bt, Error, ErrorKind, Result};
+use crate::error::{Bt, Error, Result};
 use crate::feed::Wake;
 use crate::instance::Instance;
 use crate::interrupt::Interrupt;
@@ -23,88 +26,52 @@ use crate::storage::{Store, View};
 
 /// The environment of one query. Cloning shares it.
 #[derive(Clone)]
-pub struct Env(Arc<Inner>);
+pub struct Env {
+    query: Arc<Query>,
+    run: Arc<Run>,
+}
 
-/// The parts of an environment.
-pub struct Inner {
+/// The query's part: the same wherever and whenever it is evaluated.
+#[derive(Clone)]
+pub struct Query {
     instance: Option<Arc<Instance>>,
     /// Who asks.
     pub user: Arc<str>,
     /// The query's limits.
     pub limits: Limits,
+    optargs: Vec<(Arc<str>, Func)>,
     /// The time that `r.now()` gives throughout the query, once it has been asked for.
     now: OnceLock<Datum>,
     /// When the query began, since 1970.
     began: Duration,
-    /// Set when nobody waits for the answer any more.
-    pub interrupt: Interrupt,
-    /// Whether this is a place where a write may wait for the disk and for others.
-    pub may_wait: bool,
+    /// The record from which the query's profile is made, if the query asks for a profile.
+    trace: Option<Arc<Trace>>,
     /// What runs its scripts.
     #[cfg(feature = "javascript")]
     pub javascript: Runner,
-    optargs: Vec<(Arc<str>, Func)>,
+}
+
+/// The run's part: where it is evaluated, and what that may cost.
+#[derive(Clone)]
+struct Run {
+    budget: Budget,
+    place: Place,
     /// The moment whose data is read; otherwise each read sees what is there then.
     view: Option<View>,
-    /// How many options are being evaluated, one inside the other.
-    optarg_depth: AtomicU32,
     /// What the query's feeds tell their news.
     wake: Arc<Wake>,
     /// Whether this is the environment in which the cursor reads them.
     is_cursor: bool,
-    /// The record from which the query's profile is made, if the query asks for a profile.
-    trace: Option<Arc<Trace>>,
-    regexes: Mutex<HashMap<Arc<str>, Regex>>,
 }
 
-/// The limits of a query.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// The longest array: 100,000 unless the option `array_limit` says otherwise.
-    pub array: usize,
-    /// How many changes a feed keeps for a slow reader: 100,000 unless `changefeed_queue_size` says otherwise.
-    pub changefeed_queue: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { array: 100_000, changefeed_queue: 100_000 }
-    }
-}
-
-impl Limits {
-    /// No limits, for values that come from the store.
-    pub const NONE: Limits = Limits { array: usize::MAX, changefeed_queue: usize::MAX };
-
-    /// An array, unless it is too long.
-    pub fn array(self, items: Vec<Datum>) -> Result<Datum> {
-        self.check_array(items.len())?;
-        Ok(Datum::array(items))
-    }
-
-    /// Fails when an array would be too long.
-    pub fn check_array(self, len: usize) -> Result<()> {
-        if len <= self.array {
-            return Ok(());
-        }
-        let message = format!(
-            "Array over size limit `{}`.  To raise the number of allowed elements, modify the `array_limit` option \
-             to `.run` (not available in the Data Explorer), or use an index.",
-            self.array
-        );
-        Err(Error::new(ErrorKind::ResourceLimit, message))
-    }
-}
-
-/// How many options may be evaluated one inside the other: a table in one asks for the database, and that may hold another.
+/// How many options may be evaluated one inside the other: a table in one asks for the database, and that may
+/// hold another.
 const OPTARG_DEPTH: u32 = 8;
 
-/// How many compiled regular expressions a query keeps.
-const REGEX_CACHE: usize = 1_000;
-
 impl Env {
-    /// The environment of a query that begins now. Where it must not wait, a write that would have to fails with
-    /// [`ErrorKind::WouldBlock`].
+    /// The environment of a query that begins now. Where it must not wait, a write that would have to fails
+    /// with [`ErrorKind::WouldBlock`](crate::error::ErrorKind::WouldBlock), and so does a query that takes
+    /// long.
     pub fn new(instance: Arc<Instance>, user: Arc<str>, interrupt: Interrupt, may_wait: bool) -> Env {
         Env::begin(Some(instance), user, interrupt, may_wait)
     }
@@ -120,57 +87,59 @@ impl Env {
         interrupt: Interrupt,
         may_wait: bool,
     ) -> Env {
-        Env(Arc::new(Inner {
+        let memory = instance.as_ref().map(|instance| instance.memory.for_query()).unwrap_or_default();
+        let query = Query {
             instance,
             user,
             limits: Limits::default(),
+            optargs: Vec::new(),
             now: OnceLock::new(),
             began: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
-            interrupt,
-            may_wait,
+            trace: None,
             #[cfg(feature = "javascript")]
             javascript: Runner::default(),
-            optargs: Vec::new(),
+        };
+        let run = Run {
+            budget: Budget::new(interrupt, memory),
+            place: if may_wait { Place::Worker } else { Place::Inline },
             view: None,
-            optarg_depth: AtomicU32::new(0),
             wake: Arc::default(),
             is_cursor: false,
-            trace: None,
-            regexes: Mutex::default(),
-        }))
+        };
+        Env { query: Arc::new(query), run: Arc::new(run) }
     }
 
     /// The same environment with the options of the query.
     pub fn with_optargs(mut self, optargs: Vec<(Arc<str>, Func)>) -> Env {
-        Arc::make_mut(&mut self.0).optargs = optargs;
+        Arc::make_mut(&mut self.query).optargs = optargs;
         self
     }
 
     /// The same environment with other limits.
     pub fn with_limits(mut self, limits: Limits) -> Env {
-        Arc::make_mut(&mut self.0).limits = limits;
+        Arc::make_mut(&mut self.query).limits = limits;
         self
     }
 
     /// Returns the environment of stored functions. They do the same whatever the options of the query are,
     /// and they find no data.
     pub fn for_stored(&self) -> Env {
-        let mut inner = Inner::clone(self);
-        (inner.instance, inner.optargs, inner.limits) = (None, Vec::new(), Limits::default());
-        inner.trace = None;
-        Env(Arc::new(inner))
+        let mut query = Query::clone(&self.query);
+        (query.instance, query.optargs, query.limits) = (None, Vec::new(), Limits::default());
+        query.trace = None;
+        Env { query: Arc::new(query), run: self.run.clone() }
     }
 
     /// Returns this environment with a profile of what is done in it.
     pub fn with_trace(mut self) -> Env {
-        Arc::make_mut(&mut self.0).trace = Some(Arc::new(Trace::new()));
+        Arc::make_mut(&mut self.query).trace = Some(Arc::new(Trace::new()));
         self
     }
 
     /// Returns the record from which the query's profile is made, if the query asks for a profile.
     #[inline]
     pub fn trace(&self) -> Option<&Trace> {
-        self.trace.as_deref()
+        self.query.trace.as_deref()
     }
 
     /// Tells of some work until the result is dropped.
@@ -181,7 +150,7 @@ impl Env {
 
     /// The same environment for the cursor, which alone may wait for feeds.
     pub fn for_cursor(mut self) -> Env {
-        Arc::make_mut(&mut self.0).is_cursor = true;
+        Arc::make_mut(&mut self.run).is_cursor = true;
         self
     }
 
@@ -189,64 +158,90 @@ impl Env {
     pub fn at_this_moment(&self) -> Result<Env> {
         let view = self.store()?.view()?;
         let mut env = self.clone();
-        Arc::make_mut(&mut env.0).view = Some(view);
+        Arc::make_mut(&mut env.run).view = Some(view);
         Ok(env)
     }
 
     /// The moment whose data is read, if it is a certain one.
     pub fn view(&self) -> Option<&View> {
-        self.view.as_ref()
+        self.run.view.as_ref()
+    }
+
+    /// Whether this is a place where a write may wait for the disk and for others.
+    #[inline]
+    pub fn may_wait(&self) -> bool {
+        self.run.place == Place::Worker
     }
 
     /// The same environment in a place where a write may wait.
     pub fn where_it_may_wait(mut self) -> Env {
-        if !self.may_wait {
-            Arc::make_mut(&mut self.0).may_wait = true;
+        if !self.may_wait() {
+            Arc::make_mut(&mut self.run).place = Place::Worker;
         }
         self
     }
 
+    /// What the query may cost, and what it has.
+    pub fn budget(&self) -> &Budget {
+        &self.run.budget
+    }
+
+    /// A reservation of nothing yet, for who holds rows.
+    pub fn reserve(&self) -> Reservation {
+        self.run.budget.reserve()
+    }
+
+    /// Does a part of the query's work, which counts. An error of the budget comes before any other.
+    pub fn within<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let is_all = !fuel::is_metered();
+        let made = fuel::within(&self.run.budget, self.run.place, work);
+        if is_all {
+            thread::tidy_up();
+        }
+        made
+    }
+
     /// The time that `r.now()` gives throughout the query.
     pub fn now(&self) -> Result<Datum> {
-        if let Some(now) = self.now.get() {
+        if let Some(now) = self.query.now.get() {
             return Ok(now.clone());
         }
-        let now = pseudo::time::at(self.began)?;
-        Ok(self.now.get_or_init(|| now).clone())
+        let now = pseudo::time::at(self.query.began)?;
+        Ok(self.query.now.get_or_init(|| now).clone())
     }
 
     /// What the query's feeds tell their news.
     pub fn wake(&self) -> &Arc<Wake> {
-        &self.wake
+        &self.run.wake
     }
 
     /// What a new feed tells its news. One that is opened while rows are read isn't the cursor's to wait for.
     pub fn wake_for_feed(&self) -> Arc<Wake> {
-        if self.is_cursor { Arc::default() } else { self.wake.clone() }
+        if self.run.is_cursor { Arc::default() } else { self.run.wake.clone() }
     }
 
     /// Whether the feeds that tell their news to `wake` may be read here.
     pub fn reads_feeds(&self, wake: &Arc<Wake>) -> bool {
-        self.is_cursor && Arc::ptr_eq(&self.wake, wake)
+        self.run.is_cursor && Arc::ptr_eq(&self.run.wake, wake)
     }
 
     /// Evaluates an option of the whole query. One that uses terms which ask for it again fails.
     pub fn optarg(&self, name: &str) -> Result<Option<Val>> {
-        let Some((_, func)) = self.optargs.iter().find(|(key, _)| **key == *name) else { return Ok(None) };
-        let depth = self.optarg_depth.fetch_add(1, Ordering::Relaxed);
-        let value = if depth < OPTARG_DEPTH {
-            func.call_val(self, &[], super::term::Flags::NONE).map(Some)
-        } else {
-            Err(Error::logic(format!("The global optional argument `{name}` depends on itself."))
-                .at(Bt::default()))
+        let Some((_, func)) = self.query.optargs.iter().find(|(key, _)| **key == *name) else {
+            return Ok(None);
         };
-        self.optarg_depth.fetch_sub(1, Ordering::Relaxed);
-        value
+        thread::deeper(|depth| {
+            if depth <= OPTARG_DEPTH {
+                return func.call_val(self, &[], Flags::NONE).map(Some);
+            }
+            let message = format!("The global optional argument `{name}` depends on itself.");
+            Err(Error::logic(message).at(Bt::default()))
+        })
     }
 
     /// The server.
     pub fn instance(&self) -> Result<&Arc<Instance>> {
-        self.instance.as_ref().ok_or_else(|| Error::internal("There are no tables here."))
+        self.query.instance.as_ref().ok_or_else(|| Error::internal("There are no tables here."))
     }
 
     /// Where the data is.
@@ -256,63 +251,22 @@ impl Env {
 
     /// Fails unless the user may do this there.
     pub fn require(&self, permission: Permission, scope: Scope) -> Result<()> {
-        match &self.instance {
-            Some(instance) => instance.accounts.require(&self.user, permission, scope),
+        match &self.query.instance {
+            Some(instance) => instance.accounts.require(&self.query.user, permission, scope),
             None => Ok(()),
         }
     }
 
     /// Fails when nobody waits for the answer any more.
     pub fn check_interrupt(&self) -> Result<()> {
-        if self.interrupt.is_raised() {
-            return Err(Error::new(ErrorKind::Interrupted, "Query interrupted.").at(Bt::default()));
-        }
-        Ok(())
-    }
-
-    /// A compiled regular expression; `compile` makes it when the query hasn't used it before.
-    pub fn regex(&self, pattern: &Arc<str>, compile: impl FnOnce(&str) -> Result<Regex>) -> Result<Regex> {
-        let mut regexes = self.regexes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(regex) = regexes.get(pattern) {
-            return Ok(regex.clone());
-        }
-        let regex = compile(pattern)?;
-        if regexes.len() >= REGEX_CACHE {
-            regexes.clear();
-        }
-        regexes.insert(pattern.clone(), regex.clone());
-        Ok(regex)
-    }
-}
-
-/// What an environment shares with another that differs in one part; compiled expressions aside, which each collects for itself.
-impl Clone for Inner {
-    fn clone(&self) -> Self {
-        Inner {
-            instance: self.instance.clone(),
-            user: self.user.clone(),
-            limits: self.limits,
-            now: self.now.clone(),
-            began: self.began,
-            interrupt: self.interrupt.clone(),
-            may_wait: self.may_wait,
-            #[cfg(feature = "javascript")]
-            javascript: self.javascript.clone(),
-            optargs: self.optargs.clone(),
-            view: self.view.clone(),
-            optarg_depth: AtomicU32::new(self.optarg_depth.load(Ordering::Relaxed)),
-            wake: self.wake.clone(),
-            is_cursor: self.is_cursor,
-            trace: self.trace.clone(),
-            regexes: Mutex::default(),
-        }
+        self.run.budget.check_interrupt()
     }
 }
 
 impl Deref for Env {
-    type Target = Inner;
+    type Target = Query;
 
-    fn deref(&self) -> &Inner {
-        &self.0
+    fn deref(&self) -> &Query {
+        &self.query
     }
 }

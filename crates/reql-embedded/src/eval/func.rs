@@ -8,6 +8,7 @@ use super::scope::{Captured, Scope};
 use super::spec::Determinism;
 use super::term::{Flags, FuncTerm};
 use super::val::Val;
+use crate::budget::fuel;
 use crate::datum::text::until_nul;
 use crate::datum::{Datum, pseudo};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
@@ -117,6 +118,7 @@ impl Func {
 
     /// Calls it. A function without parameters takes any arguments, which some drivers rely on.
     pub fn call_val(&self, env: &Env, args: &[Datum], flags: Flags) -> Result<Val> {
+        let _values = fuel::Scope::begin();
         match &self.body {
             Body::Reql(func, captured) => func.body.eval(env, &self.scope(func, captured, args)?, flags),
             Body::Field(_, func) => func.body.eval(env, &self.scope(func, &Captured::NOTHING, args)?, flags),
@@ -129,6 +131,7 @@ impl Func {
     pub fn call(&self, env: &Env, args: &[Datum]) -> Result<Datum> {
         match &self.body {
             Body::Reql(func, captured) => {
+                let _values = fuel::Scope::begin();
                 let scope = self.scope(func, captured, args)?;
                 let (datum, _) = func.body.look(env, &scope, Flags::NONE)?;
                 Ok(datum.into_owned())
@@ -161,8 +164,8 @@ impl Func {
         }
     }
 
-    /// Calls it as `filter` does: an object stands for the fields it must match, and a missing field counts as
-    /// `default` says: false if there is none, an error if it is `r.error()`.
+    /// Calls it as `filter` does: an object stands for the fields it must match, and a missing field counts
+    /// as `default` says: false if there is none, an error if it is `r.error()`.
     pub fn matches(&self, env: &Env, row: &Datum, default: Option<&Func>) -> Result<bool> {
         let error = match self.matches_strictly(env, row) {
             Err(error) if error.kind() == ErrorKind::NonExistence => error,

@@ -11,6 +11,7 @@ use super::stream::Source;
 use super::table::TableRef;
 use super::watch::{Rows, Watched};
 use crate::accounts::Permission;
+use crate::budget::memory::Reservation;
 use crate::datum::Datum;
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::eval::profile::Work;
@@ -54,7 +55,7 @@ impl GeoIndex {
     /// The nearest rows and their distances in meters, the nearest first.
     pub fn nearest(&self, env: &Env, mut search: Nearest) -> Result<Vec<(f64, Datum)>> {
         let mut results = Vec::new();
-        let mut found = HashSet::new();
+        let (mut found, mut held) = (HashSet::new(), env.reserve());
         loop {
             let shape = search.shape()?;
             let mut candidates = self.clone().candidates(&shape)?;
@@ -66,6 +67,7 @@ impl GeoIndex {
                     }
                     if let Some(distance) = search.reach(geometry)? {
                         check_limit(found.len(), env)?;
+                        held.add(&row)?;
                         found.insert((key.clone(), position));
                         step.push((distance, row.clone()));
                     }
@@ -94,7 +96,7 @@ impl GeoIndex {
                 self.stored.index_scan(&self.name, range, Direction::Forward)
             })
             .collect::<Result<_>>()?;
-        Ok(Candidates { index: self, scans, seen: HashSet::new() })
+        Ok(Candidates { index: self, scans, seen: HashSet::new(), held: None })
     }
 
     /// The geometries under which the row is found. Whatever else the function gives isn't in the index.
@@ -114,6 +116,8 @@ struct Candidates {
     scans: VecDeque<IndexScan>,
     /// The keys of the rows that came already: a row is in several cells of the index.
     seen: HashSet<Vec<u8>>,
+    /// The memory of their keys.
+    held: Option<Reservation>,
 }
 
 struct Candidate {
@@ -131,6 +135,9 @@ impl Candidates {
                 self.scans.pop_front();
             } else if !self.seen.contains(scan.key()) {
                 let (key, row) = (scan.key().to_vec(), scan.document()?);
+                /// What a key takes besides its bytes.
+                const ENTRY: usize = 64;
+                self.held.get_or_insert_with(|| env.reserve()).add_bytes(ENTRY + key.len())?;
                 self.seen.insert(key.clone());
                 let geometries = self.index.geometries(&row);
                 return Ok(Some(Candidate { key, row, geometries }));

@@ -6,21 +6,26 @@ use std::sync::Arc;
 use super::env::Env;
 use super::stream::{Row, Stream, too_many_groups};
 use super::val::{Groups, Val};
-use crate::datum::Datum;
+use crate::datum::{Datum, MAX_VALUE, too_large};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 
 /// The rows of each group as an array.
 pub fn collect(mut stream: Stream, env: &Env) -> Result<Groups> {
     stream.check_finite()?;
     let mut groups: BTreeMap<Datum, Vec<Datum>> = BTreeMap::new();
-    let mut count = 0;
+    let (mut count, mut size, mut held) = (0, 0, env.reserve());
     stream.for_each(
         env,
         true,
         |_, row| Ok(Some(row)),
         |row| {
             count += 1;
+            size += row.value.size();
+            if size > MAX_VALUE {
+                return Err(too_large());
+            }
             if count <= env.limits.array {
+                held.add(&row.value)?;
                 groups.entry(row.group.unwrap_or_default()).or_default().push(row.value);
             }
             // Errors of the rows around come before that of the size.
@@ -61,6 +66,11 @@ pub trait Accumulator: Send + Sync + 'static {
     /// Takes a row in.
     fn add(&self, env: &Env, state: &mut Self::State, item: Self::Item) -> Result<()>;
 
+    /// About how many bytes of memory the rows or values in it take.
+    fn held(_: &Self::State) -> usize {
+        0
+    }
+
     /// The value in the end.
     fn finish(&self, state: Self::State) -> Result<Datum>;
 }
@@ -77,19 +87,27 @@ pub fn accumulate<A: Accumulator>(mut stream: Stream, env: &Env, bt: Bt, accumul
     };
     let mut groups: BTreeMap<Datum, A::State> = BTreeMap::new();
     let mut whole = A::State::default();
+    let mut held = env.reserve();
     stream.for_each(env, accumulator.is_pure(), items, |(group, item)| {
         if !is_grouped {
-            return accumulator.add(env, &mut whole, item);
+            let before = A::held(&whole);
+            accumulator.add(env, &mut whole, item)?;
+            return held.replace(before, A::held(&whole));
         }
         if let Some(state) = groups.get_mut(&group) {
-            return accumulator.add(env, state, item);
+            let before = A::held(state);
+            accumulator.add(env, state, item)?;
+            return held.replace(before, A::held(state));
         }
         if !is_lazy && groups.len() >= env.limits.array {
             return Err(too_many_groups(env.limits.array));
         }
         // Rows of a table are grouped in portions, so it only turns out in the end how many groups there are.
         env.limits.check_array(groups.len() + 1)?;
-        accumulator.add(env, groups.entry(group).or_default(), item)
+        held.add(&group)?;
+        let state = groups.entry(group).or_default();
+        accumulator.add(env, state, item)?;
+        held.add_bytes(size_of::<A::State>() + A::held(state))
     })?;
     if !is_grouped {
         return Ok(Val::datum(accumulator.finish(whole).at(bt)?, bt));

@@ -10,6 +10,7 @@ mod geo_index;
 pub mod grouped;
 #[cfg(feature = "javascript")]
 mod javascript;
+mod limits;
 mod mentioned;
 mod order;
 pub mod pathspec;
@@ -30,14 +31,16 @@ pub mod system;
 pub mod table;
 mod term;
 pub mod terms;
+mod thread;
 mod val;
 pub mod watch;
 pub mod write;
 
 pub use call::Call;
 pub use compile::{compile, compile_element_function, compile_function};
-pub use env::{Env, Limits};
+pub use env::Env;
 pub use func::{Func, NativeFunc, Shortcut};
+pub use limits::Limits;
 pub use mentioned::Mentioned;
 pub use order::Order;
 pub use query::{Answer, Batch, Cursor, Program, run};

@@ -8,6 +8,7 @@ use super::func::{Func, Shortcut};
 use super::spec::Determinism;
 use super::stable_sort::stable_sort;
 use super::val::Val;
+use crate::budget::fuel;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 use crate::term::TermType;
@@ -53,6 +54,7 @@ impl Order {
     /// Tells whether a row comes before another one. Each function is called at most once for each row, and
     /// only if its result is needed.
     pub fn is_less(&self, env: &Env, a: &Keyed, b: &Keyed) -> Result<bool> {
+        fuel::spend(1)?;
         for (at, criterion) in self.0.iter().enumerate() {
             let (a, b) = (criterion.key(env, a, at)?, criterion.key(env, b, at)?);
             let ordering = criterion.compare(a, b);
@@ -65,6 +67,8 @@ impl Order {
 
     /// Sorts rows; equal ones stay as they are.
     pub fn sort(&self, env: &Env, rows: Vec<Datum>) -> Result<Vec<Datum>> {
+        let mut held = env.reserve();
+        rows.iter().try_for_each(|row| held.add_bytes(row.footprint() + size_of::<Keyed>()))?;
         let keyed: Vec<Keyed> = rows.into_iter().map(|row| self.keyed(row)).collect();
         let mut sorted: Vec<&Keyed> = keyed.iter().collect();
         stable_sort(&mut sorted, &mut |a, b| self.is_less(env, a, b))?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::env::Limits;
+use super::limits::Limits;
 use crate::datum::pseudo::{self, Literals};
 use crate::datum::{Datum, Object, ObjectBuilder};
 use crate::error::{Error, Result};

@@ -4,9 +4,10 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use super::compile::{compile, compile_constant};
-use super::env::{Env, Limits};
+use super::env::Env;
 use super::func::Func;
 use super::grouped;
+use super::limits::Limits;
 use super::profile::Trace;
 use super::scope::Scope;
 use super::stream::{FeedTraits, Portions, Stream};
@@ -55,8 +56,13 @@ impl Program {
         self.env.trace().map(Trace::to_json)
     }
 
-    /// Evaluates the query to its first answer. Where the environment may not wait, its term may be a write and hold no other.
+    /// Evaluates the query to its first answer. Where the environment may not wait, its term may be a write
+    /// and hold no other.
     pub fn run(&self) -> Result<Answer> {
+        self.env.within(|| self.evaluate())
+    }
+
+    fn evaluate(&self) -> Result<Answer> {
         let Program { term, env } = self;
         let val = term.eval(env, &Scope::EMPTY, Flags::NONE)?;
         match val.value {
@@ -79,7 +85,8 @@ impl Program {
 
 /// Evaluates a query to its first answer, once.
 pub fn run(query: &Query, env: Env) -> Result<Answer> {
-    Program::new(query, env)?.run()
+    let budget = env.clone();
+    budget.within(|| Program::new(query, env)?.run())
 }
 
 fn sequence(val: Val, env: Env) -> Result<Answer> {
@@ -203,7 +210,10 @@ fn limits(env: &Env) -> Result<Limits> {
     let Limits { array, changefeed_queue } = env.limits;
     let changefeed_queue = limit(env, "changefeed_queue_size", "changefeed queue size", changefeed_queue)?;
     let array = limit(env, "array_limit", "array size limit", array)?;
-    Ok(Limits { array, changefeed_queue })
+    Ok(Limits {
+        array: array.min(Limits::GREATEST.array),
+        changefeed_queue: changefeed_queue.min(Limits::GREATEST.changefeed_queue),
+    })
 }
 
 fn limit(env: &Env, option: &str, name: &str, default: usize) -> Result<usize> {
@@ -231,13 +241,18 @@ impl Batching {
         let positive = |value: i64| usize::try_from(value).unwrap_or(1).max(1);
         let max_rows = number("max_batch_rows")?.map_or(usize::MAX, positive);
         let min_rows = number("min_batch_rows")?.map_or(1, positive).min(max_rows);
-        let max_bytes = number("max_batch_bytes")?.map_or(1 << 20, positive);
+        let max_bytes = number("max_batch_bytes")?.map_or(1 << 20, positive).min(LARGEST_BATCH);
         let first_scaledown = number("first_batch_scaledown_factor")?.map_or(4, positive);
         let seconds = env.optarg("max_batch_seconds")?.map(Val::into_num).transpose()?.unwrap_or(0.5);
-        let max_time = Duration::from_secs_f64(seconds.clamp(0.0, 86_400.0));
+        let max_time = Duration::from_secs_f64(seconds.clamp(0.0, LONGEST_BATCH));
         Ok(Batching { min_rows, max_rows, max_bytes, max_time, first_scaledown })
     }
 }
+
+/// The largest batch that a query can ask for, in bytes, and
+const LARGEST_BATCH: usize = 64 << 20;
+/// the longest time, in seconds, that making one may take.
+const LONGEST_BATCH: f64 = 60.0;
 
 /// A batch of fewer bytes is made row by row, so that it isn't much larger.
 const SMALL_BATCH: usize = 128 << 10;
@@ -250,25 +265,28 @@ struct BatchLimits {
     deadline: Instant,
 }
 
-/// Appends rows as JSON, separated by commas, until the stream ends or `is_enough` says so of their number and of the text. Returns how
-/// many they were, and whether those were all.
+/// Appends rows as JSON, separated by commas, to so many that are there, until the stream ends or `is_enough`
+/// says so of their number and of the text. Returns how many there are then, and whether those were all.
 fn write_rows(
     stream: &mut Stream,
     env: &Env,
+    before: usize,
     out: &mut Vec<u8>,
     is_enough: impl Fn(usize, &[u8]) -> bool,
 ) -> (usize, Result<bool>) {
-    let mut rows = 0;
+    let (mut rows, mut held) = (before, env.reserve());
     loop {
         let row = match stream.next(env) {
             Ok(Some(row)) => row,
             Ok(None) => return (rows, Ok(true)),
             Err(error) => return (rows, Err(error)),
         };
+        let length = out.len();
         if rows > 0 {
             out.push(b',');
         }
-        if let Err(error) = json::write(&row, out) {
+        let written = json::write(&row, out).and_then(|()| held.add_bytes(out.len() - length));
+        if let Err(error) = written {
             return (rows, Err(error));
         }
         rows += 1;
@@ -278,11 +296,14 @@ fn write_rows(
     }
 }
 
-/// The rows of a portion as JSON, how many they are, and what came after them.
-fn written(mut part: Stream, env: &Env) -> (Vec<u8>, usize, Result<bool>) {
+/// The rows of a portion as JSON, how many they are, and what came after them; `None` if that is longer than
+/// there is room for.
+fn written(mut part: Stream, room: usize, env: &Env) -> Option<(Vec<u8>, usize, Result<()>)> {
     let mut text = Vec::new();
-    let (rows, end) = write_rows(&mut part, env, &mut text, |_, _| false);
-    (text, rows, end)
+    match write_rows(&mut part, env, 0, &mut text, |_, text| text.len() > room) {
+        (_, Ok(false)) => None,
+        (rows, end) => Some((text, rows, end.map(drop))),
+    }
 }
 
 /// A stream that is being sent.
@@ -307,14 +328,19 @@ pub struct Batch {
 impl Cursor {
     /// Appends the rows of the next batch as JSON, separated by commas.
     pub fn next_batch(&mut self, out: &mut Vec<u8>) -> Result<Batch> {
+        if !self.env.may_wait() && (!self.is_first || self.feed().is_some()) {
+            // Only what can be begun once more is given up where the connection is served: a first batch,
+            // unless it took news off a feed.
+            self.env = self.env.clone().where_it_may_wait();
+        }
+        self.env.clone().within(|| self.make_batch(out))
+    }
+
+    fn make_batch(&mut self, out: &mut Vec<u8>) -> Result<Batch> {
         let is_first = std::mem::take(&mut self.is_first);
         if let Some(trace) = self.env.trace() {
             // The first batch comes with what it took to make the stream.
             if is_first { trace.go_on() } else { trace.begin() }
-        }
-        if !is_first && !self.env.may_wait && self.feed().is_none() {
-            // Only a first batch is made where the connection is served.
-            self.env = self.env.clone().where_it_may_wait();
         }
         let scaledown = if is_first { self.batching.first_scaledown } else { 1 };
         let max_bytes = out.len() + (self.batching.max_bytes / scaledown).max(1);
@@ -324,7 +350,7 @@ impl Cursor {
         let limits = BatchLimits { max_bytes, deadline };
         let batch = match self.next_portions(limits, out)? {
             Some(batch) => batch,
-            None => self.next_rows(limits, out)?,
+            None => self.next_rows(limits, 0, out)?,
         };
         self.stream.suspend();
         if batch.rows > 0 {
@@ -342,7 +368,8 @@ impl Cursor {
             return Ok(None);
         };
         let mut rows = 0;
-        while let Some((text, count, end)) = portions.next() {
+        while let Some(portion) = portions.next() {
+            let (text, count, end) = portion?;
             if rows > 0 && count > 0 {
                 out.push(b',');
             }
@@ -357,19 +384,26 @@ impl Cursor {
                 portions.stop();
             }
         }
-        Ok(Some(Batch { rows, done: portions.has_ended() }))
+        let has_given_up = portions.has_given_up();
+        let batch = Batch { rows, done: portions.has_ended() };
+        drop(portions);
+        if has_given_up && out.len() < limits.max_bytes {
+            return self.next_rows(limits, rows, out).map(Some);
+        }
+        Ok(Some(batch))
     }
 
-    fn next_rows(&mut self, limits: BatchLimits, out: &mut Vec<u8>) -> Result<Batch> {
+    /// A batch that is made row by row, with so many in it already.
+    fn next_rows(&mut self, limits: BatchLimits, before: usize, out: &mut Vec<u8>) -> Result<Batch> {
         let Batching { min_rows, max_rows, .. } = self.batching;
         let is_enough = |rows: usize, text: &[u8]| {
             rows >= max_rows
                 || text.len() >= limits.max_bytes
                 || rows >= min_rows && rows.is_multiple_of(64) && Instant::now() >= limits.deadline
         };
-        let (rows, end) = write_rows(&mut self.stream, &self.env, out, is_enough);
+        let (rows, end) = write_rows(&mut self.stream, &self.env, before, out, is_enough);
         let done = match end {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && self.feed().is_some() => {
                 self.is_blocked = true;
                 false
             }

@@ -4,7 +4,7 @@ use super::env::{Env, Limits};
 use super::stats::Stats;
 use super::write::ReturnChanges;
 use crate::datum::Datum;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::storage::{self, Failed, Outcome};
 
 /// The data needed to tell the outcome for each row.
@@ -83,7 +83,7 @@ fn count(
                 stats.show(Some(Datum::object([("old_val", old), ("new_val", new)])), limits);
             }
         }
-        Err(Failed { error, .. }) if error.kind() == ErrorKind::Interrupted => return Err(error),
+        Err(Failed { error, .. }) if error.ends_query() => return Err(error),
         Err(Failed { old, error }) => {
             stats.failed(&error);
             if is_failure_shown {

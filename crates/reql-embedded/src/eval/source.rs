@@ -12,6 +12,7 @@
 use super::aside::{Aside, Taken};
 use super::env::Env;
 use super::stream::{Flow, Row, Stage, Stream};
+use crate::budget::memory::Reservation;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
@@ -28,6 +29,8 @@ pub enum Rows {
         first: std::vec::IntoIter<Datum>,
         /// The others, if there are any.
         rest: Option<Taken>,
+        /// The memory of the first ones.
+        held: Reservation,
     },
 }
 
@@ -37,14 +40,15 @@ impl Rows {
     pub fn ahead(mut rows: Stream, env: &Env) -> Result<Rows> {
         rows.check_finite()?;
         rows.check_ungrouped()?;
-        let mut first = Vec::new();
+        let (mut first, mut held) = (Vec::new(), env.reserve());
         let mut aside: Option<Aside> = None;
         let put_aside = |row: Datum| {
             if first.len() < BATCH {
+                held.add(&row)?;
                 first.push(row);
                 return Ok(());
             }
-            if !env.may_wait {
+            if !env.may_wait() {
                 return Err(Error::would_block());
             }
             match &mut aside {
@@ -55,14 +59,14 @@ impl Rows {
         let read = rows.for_each(env, true, |_, row| Ok(Some(row.value)), put_aside);
         read.map_err(|error| error.at(rows.place()))?;
         let rest = aside.map(Aside::take).transpose()?;
-        Ok(Rows::Ahead { first: first.into_iter(), rest })
+        Ok(Rows::Ahead { first: first.into_iter(), rest, held })
     }
 
     /// The next row.
     pub fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
         match self {
             Rows::Apart(rows) => rows.next(env),
-            Rows::Ahead { first, rest } => match (first.next(), rest) {
+            Rows::Ahead { first, rest, .. } => match (first.next(), rest) {
                 (Some(row), _) => Ok(Some(row)),
                 (None, Some(rest)) => {
                     env.check_interrupt()?;
@@ -91,14 +95,15 @@ impl Rows {
     ) -> Result<()> {
         let mut next = self.next(env)?;
         while next.is_some() {
-            let mut batch = Vec::new();
+            let (mut batch, mut held) = (Vec::new(), env.reserve());
             while batch.len() < BATCH
                 && let Some(row) = next
             {
+                held.add(&row)?;
                 batch.push(prepare(row));
                 next = self.next(env)?;
             }
-            if next.is_some() && !env.may_wait {
+            if next.is_some() && !env.may_wait() {
                 return Err(Error::would_block());
             }
             self.suspend();

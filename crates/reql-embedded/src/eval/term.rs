@@ -9,7 +9,9 @@ use super::func::Func;
 use super::profile::{Job, Task, Trace, Work};
 use super::scope::Scope;
 use super::spec::{Determinism, Grouping, Plain, Spec};
-use super::val::Val;
+use super::val::{Val, Value};
+use crate::budget::fuel;
+use crate::budget::memory::LARGE;
 use crate::datum::pseudo::{self, Literals};
 use crate::datum::{Datum, ObjectBuilder};
 use crate::error::{At, Bt, Error, Result};
@@ -67,7 +69,8 @@ pub(super) enum Shape {
         spec: &'static Spec,
         args: Vec<Term>,
         optargs: Vec<(Arc<str>, Term)>,
-        /// What it takes to make a function of the first argument out of it, for terms that recurse into sequences.
+        /// What it takes to make a function of the first argument out of it, for terms that recurse into
+        /// sequences.
         element: Option<Arc<ElementTerm>>,
         /// How to evaluate it when all it deals with are plain values.
         plain: Option<Plain>,
@@ -133,7 +136,8 @@ impl Term {
         (work.and_then(|work| trace.work(work)), task, outer)
     }
 
-    /// Evaluates the term to a plain value, with the term that made it. Literals and variables are only looked at.
+    /// Evaluates the term to a plain value, with the term that made it. Literals and variables are only
+    /// looked at.
     #[inline]
     pub fn look<'a>(
         &'a self,
@@ -165,7 +169,10 @@ impl Term {
         flags: Flags,
     ) -> Result<(Cow<'a, Datum>, Bt)> {
         if let Shape::Op { plain: Some(plain), .. } = &self.shape {
-            let call = || plain(&mut Call::plain(env, scope, self, flags));
+            let call = || {
+                fuel::spend(1)?;
+                evaluate(*plain, &mut Call::plain(env, scope, self, flags))
+            };
             let look = || stacker::maybe_grow(64 * 1024, 1024 * 1024, call);
             let datum = env.trace().map_or_else(look, |trace| self.told(trace, look)).at(self.bt)?;
             return Ok((Cow::Owned(datum), self.bt));
@@ -190,20 +197,24 @@ impl Term {
     }
 
     fn eval_here(&self, env: &Env, scope: &Scope<'_>, flags: Flags) -> Result<Val> {
+        fuel::spend(1)?;
         match &self.shape {
             Shape::Datum(_) | Shape::Var(_) | Shape::Implicit => match self.peek(scope) {
                 Some(datum) => Ok(Val::datum(datum.clone(), self.bt)),
                 None => Err(Error::internal("Variable name not found.")),
             },
             Shape::Op { plain: Some(plain), .. } => {
-                Ok(Val::datum(plain(&mut Call::plain(env, scope, self, flags))?, self.bt))
+                Ok(Val::datum(evaluate(*plain, &mut Call::plain(env, scope, self, flags))?, self.bt))
             }
             Shape::Object(fields) => self.eval_object(fields, env, scope, flags),
             Shape::Func(func) => Ok(Val::func(Func::new(func.clone(), scope.capture()), self.bt)),
             Shape::Args(inner) => self.eval_args(inner, env, scope, flags),
             Shape::Op { spec, .. } => {
-                env.check_interrupt()?;
-                eval_op(spec, Call::new(env, scope, self, flags)?)
+                let val = eval_op(spec, Call::new(env, scope, self, flags)?)?;
+                if let Value::Datum(datum) = &val.value {
+                    check(datum)?;
+                }
+                Ok(val)
             }
         }
     }
@@ -225,7 +236,9 @@ impl Term {
         for (key, term) in fields {
             object.insert(key.clone(), term.eval(env, scope, flags)?.into_datum()?);
         }
-        Ok(Val::datum(pseudo::sanitize(object.build(), Literals::Refused)?, self.bt))
+        let object = pseudo::sanitize(object.build(), Literals::Refused)?;
+        check(&object)?;
+        Ok(Val::datum(object, self.bt))
     }
 
     /// Its arguments, when it has any.
@@ -233,6 +246,27 @@ impl Term {
         match &self.shape {
             Shape::Op { args, .. } => args,
             _ => &[],
+        }
+    }
+}
+
+/// Evaluates a term to a plain value, which must not be too large.
+#[inline]
+fn evaluate(plain: Plain, call: &mut Call<'_>) -> Result<Datum> {
+    let datum = plain(call)?;
+    check(&datum)?;
+    Ok(datum)
+}
+
+/// Fails for a value that is too large for any query, or for what this one holds already.
+#[inline]
+fn check(datum: &Datum) -> Result<()> {
+    match datum {
+        Datum::Null | Datum::Bool(_) | Datum::Num(_) => Ok(()),
+        _ if datum.size() <= LARGE => datum.check(),
+        _ => {
+            datum.check()?;
+            fuel::keep(datum.footprint())
         }
     }
 }

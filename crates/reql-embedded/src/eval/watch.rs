@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::env::Env;
 use super::geo_index::{GET_INTERSECTING, GeoIndex};
-use super::stream::{Expansion, Flow, Row, Stage};
+use super::stream::{Flow, Row, Stage};
 use super::system::SystemTable;
 use super::table::{Backing, Bounds, Sorting, TableRef, TableSlice};
 use crate::datum::{Datum, key};
@@ -315,7 +315,7 @@ impl Transform for Through {
         for stage in &self.stages {
             row = match stage.apply(&self.env, row)? {
                 Flow::Keep(row) => row,
-                Flow::Drop | Flow::Expand(Expansion::Rows(_) | Expansion::Stream(..)) => return Ok(None),
+                Flow::Drop | Flow::Expand(_) => return Ok(None),
             };
         }
         Ok(Some(row.value))

@@ -13,6 +13,7 @@ use super::system::SystemTable;
 use super::table::{Backing, TableRef};
 use super::term::Flags;
 use crate::accounts::Permission;
+use crate::budget::fuel;
 use crate::datum::{Datum, key};
 use crate::error::{Bt, Error, ErrorKind, Result};
 use crate::eval::profile::Work;
@@ -61,7 +62,8 @@ pub struct Document {
     pub is_key_generated: bool,
 }
 
-/// Fails if the write hook is to be passed by and the user may not change the table. RethinkDB lets this error escape.
+/// Fails if the write hook is to be passed by and the user may not change the table. RethinkDB lets this
+/// error escape.
 pub fn check_hook_bypass(env: &Env, table: &TableRef, options: &WriteOptions) -> Result<()> {
     if !options.ignore_write_hook {
         return Ok(());
@@ -199,7 +201,7 @@ fn write(env: &Env, table: &TableRef, rows: Vec<Result<Row>>, options: &WriteOpt
     let _told = env.work(Work::Write);
     match table.backing() {
         Backing::Stored(stored) => write_stored(env, table, stored, rows, options),
-        Backing::System(_) if !env.may_wait => Err(Error::would_block()),
+        Backing::System(_) if !env.may_wait() => Err(Error::would_block()),
         Backing::System(system) => write_system(env, table, *system, rows, options).map(Written::Done),
     }
 }
@@ -227,7 +229,7 @@ fn write_system(
         let old = system.row(env, &row.key)?.unwrap_or_default();
         report.tried(row.hides_failure);
         outcomes.push(match write_system_row(env, table, system, row, &old) {
-            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Permission) => {
+            Err(error) if error.ends_query() || error.kind() == ErrorKind::Permission => {
                 return Err(error);
             }
             Err(error) => Err(storage::Failed { old: Some(old), error }),
@@ -261,7 +263,7 @@ fn write_stored(
     env.require(Permission::Write, table.scope())?;
     let hook = if options.ignore_write_hook { None } else { table.write_hook()? };
     let hook = hook.map(|func| Hook { func, env: env.for_stored() });
-    if hook.is_some() && !env.may_wait {
+    if hook.is_some() && !env.may_wait() {
         // What it does, and how long that takes, nobody knows.
         return Err(Error::would_block());
     }
@@ -272,15 +274,17 @@ fn write_stored(
         match row {
             Ok(row) => {
                 report.tried(row.hides_failure);
-                mutations.push(mutation(table, row, hook.clone()));
+                mutations.push(mutation(table, row, hook.clone()).within(env.budget()));
             }
             Err(error) => report.refused(error),
         }
     }
-    if env.may_wait {
+    if env.may_wait() {
         return report.of(stored.write(mutations, durability)?).map(Written::Done);
     }
-    match stored.start_write(mutations, durability)? {
+    let started = stored.start_write(mutations, durability)?;
+    fuel::commit();
+    match started {
         Started::Done(outcomes) => report.of(outcomes).map(Written::Done),
         Started::Submitted(results) => Ok(Written::Later(Later { report, results })),
     }

@@ -1,12 +1,15 @@
-//! A grid on the sphere: the faces of a cube, each divided into four cells, each of these into four, and so on.
+//! A grid on the sphere: the faces of a cube, each divided into four cells, each of these into four, and so
+//! on.
 //!
-//! A cell's number starts with the number of the cell it is a part of, so the cells inside of a cell are a range of
-//! numbers. What is covered with which cells is written into index files: changing it is changing their format.
+//! A cell's number starts with the number of the cell it is a part of, so the cells inside of a cell are a
+//! range of numbers. What is covered with which cells is written into index files: changing it is changing
+//! their format.
 
 use std::collections::VecDeque;
 
 use super::geojson::Shape;
 use super::sphere::Vector;
+use crate::budget::fuel;
 
 /// The level of the smallest cells, about a centimeter wide.
 const MAX_LEVEL: u32 = 30;
@@ -137,8 +140,8 @@ fn meets(sides: &[Vector; 4], a: Vector, b: Vector) -> bool {
     from <= to + MARGIN
 }
 
-/// Makes cells near the corners of the cube larger and those in the middle of its faces smaller, so that all are
-/// about the same size on the sphere. From 0..1 to -1..1.
+/// Makes cells near the corners of the cube larger and those in the middle of its faces smaller, so that all
+/// are about the same size on the sphere. From 0..1 to -1..1.
 fn shrink(fraction: f64) -> f64 {
     if fraction >= 0.5 {
         (4.0 * fraction * fraction - 1.0) / 3.0
@@ -152,7 +155,8 @@ fn stretch(place: f64) -> f64 {
     if place >= 0.0 { 0.5 * (1.0 + 3.0 * place).sqrt() } else { 1.0 - 0.5 * (1.0 - 3.0 * place).sqrt() }
 }
 
-/// At most about `goal` cells that cover the shape: the smallest ones that do; one, of the lowest level, for a point.
+/// At most about `goal` cells that cover the shape: the smallest ones that do; one, of the lowest level, for
+/// a point.
 pub fn cover(shape: &Shape, goal: usize) -> Vec<Cell> {
     if let Shape::Point(point) = shape {
         return vec![Cell::around(*point)];
@@ -186,14 +190,17 @@ struct Candidate {
 
 impl Candidate {
     fn new(cell: Cell, edges: &[(Vector, Vector)], shape: &Shape) -> Option<Self> {
+        if !fuel::burn(1 + edges.len()) {
+            return None;
+        }
         let sides = cell.sides();
         let edges: Vec<_> = edges.iter().copied().filter(|(a, b)| meets(&sides, *a, *b)).collect();
         let inside = || matches!(shape, Shape::Polygon(polygon) if polygon.contains_point(cell.center()));
         (!edges.is_empty() || inside()).then_some(Candidate { cell, edges })
     }
 
-    /// Those of the four parts that meet the shape; none when the cell is to stay whole, since it is inside of the
-    /// shape or as small as can be.
+    /// Those of the four parts that meet the shape; none when the cell is to stay whole, since it is inside
+    /// of the shape or as small as can be.
     fn divide(&self, shape: &Shape) -> Vec<Candidate> {
         if self.edges.is_empty() || self.cell.level == MAX_LEVEL {
             return Vec::new();

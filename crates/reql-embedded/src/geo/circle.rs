@@ -4,8 +4,12 @@ use std::f64::consts::FRAC_PI_2;
 
 use super::ellipsoid::Ellipsoid;
 use super::geojson::{self, LonLat};
+use crate::budget::fuel;
 use crate::datum::{Datum, display_g20};
 use crate::error::{Error, Result};
+
+/// Units of work that a corner takes.
+const CORNER: usize = 40;
 
 /// What `r.circle` takes.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +52,10 @@ impl Circle {
     pub(super) fn points(&self) -> Result<Vec<LonLat>> {
         self.check_radius()?;
         let step = 360.0 / f64::from(self.vertices);
-        let corner = |i| self.ellipsoid.destination(self.center, -180.0 + step * f64::from(i), self.radius);
-        Ok((0..self.vertices).chain(0..self.vertices.min(1)).map(corner).collect())
+        let corner = |i| {
+            fuel::spend(CORNER)?;
+            Ok(self.ellipsoid.destination(self.center, -180.0 + step * f64::from(i), self.radius))
+        };
+        (0..self.vertices).chain(0..self.vertices.min(1)).map(corner).collect()
     }
 }

@@ -11,6 +11,7 @@ pub use identity::{Identities, Identity};
 pub use jobs::{Job, Jobs, Running};
 
 use crate::accounts::Accounts;
+use crate::budget::memory::Pool;
 use crate::datum::Datum;
 use crate::engine::Listening;
 use crate::error::Result;
@@ -23,6 +24,8 @@ pub struct Instance {
     pub store: Store,
     /// How much memory the store uses for pages, in bytes.
     pub cache_bytes: usize,
+    /// How much memory queries may hold.
+    pub memory: Pool,
     /// Who may do what.
     pub accounts: Accounts,
     /// The server's name and what else can be set about it.
@@ -40,7 +43,8 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// The server of a store that uses so much memory; the name and the password of `admin` are for a new one.
+    /// The server of a store that uses so much memory; the name and the password of `admin` are for a new
+    /// one.
     pub fn new(
         store: Store,
         cache_bytes: usize,
@@ -52,12 +56,21 @@ impl Instance {
             identities: Identities::open(store.clone(), name)?,
             store,
             cache_bytes,
+            memory: Pool::of_half_the_memory(),
             jobs: Jobs::default(),
             started: SystemTime::now(),
             listening: OnceLock::new(),
             scratch: Mutex::default(),
             bell: Arc::default(),
         })
+    }
+
+    /// The server with another limit of the memory that queries may hold, in bytes. It is half of what there
+    /// is otherwise.
+    #[must_use]
+    pub fn with_memory_limit(mut self, bytes: u64) -> Self {
+        self.memory = Pool::new(bytes);
+        self
     }
 
     /// The server's identity as it is now.

@@ -1,7 +1,7 @@
 //! Building indexes in the background, a chunk of each in turn.
 //!
-//! A chunk is read and evaluated here and put in by the writer, which skips the documents that changed in between: from the moment an
-//! index exists, every write maintains its entries itself.
+//! A chunk is read and evaluated here and put in by the writer, which skips the documents that changed in
+//! between: from the moment an index exists, every write maintains its entries itself.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use super::range::{Direction, KeyRange};
 use super::scan::Scan;
 use super::snapshot::Snapshot;
 use super::writer::{Applied, Job, Need};
+use crate::budget::fuel::{self, Place};
 use crate::datum::pack;
 use crate::error::Result;
 
@@ -45,10 +46,15 @@ pub(super) fn run(core: &Arc<Core>, queue: &Receiver<Option<(Uuid, Index)>>) {
         }
         let Some(mut build) = builds.pop_front() else { continue };
         let step = build.step(core);
-        is_failing = step.is_err();
+        is_failing = step.as_ref().is_err_and(|error| !error.ends_query());
         match step {
             Ok(Step::More) => builds.push_back(build),
             Ok(Step::Done) => {}
+            // It was dropped, or all is about to end; which of the two, the next step tells.
+            Err(error) if error.ends_query() => {
+                build.start_over();
+                builds.push_back(build);
+            }
             Err(error) => {
                 log::warn!("Building index `{}` starts over: {error}", build.index.spec.name);
                 build.start_over();
@@ -79,14 +85,10 @@ impl Build {
             self.scan = Some(Scan::new(core, &table, KeyRange::all(), Direction::Forward));
             return self.submit(core, Content::Nothing);
         };
-        let mut rows = Vec::with_capacity(CHUNK);
-        while rows.len() < CHUNK
-            && let Some(document) = scan.next()?
-        {
-            let entries = self.index.entries(scan.key(), &document);
-            rows.push(Indexed { key: scan.key().into(), bytes: pack::value(&document)?, entries });
-        }
+        let budget = core.build_budget(self.table, &self.index);
+        let rows = fuel::within(&budget, Place::Worker, || read(scan, &self.index));
         scan.suspend();
+        let rows = rows?;
         let count = rows.len();
         let content = if count < CHUNK { Content::Last(rows) } else { Content::Rows(rows) };
         let step = self.submit(core, content)?;
@@ -114,6 +116,18 @@ impl Build {
     }
 }
 
+/// Reads the next documents, and evaluates what entries they have.
+fn read(scan: &mut Scan, index: &Index) -> Result<Vec<Indexed>> {
+    let mut rows = Vec::with_capacity(CHUNK);
+    while rows.len() < CHUNK
+        && let Some(document) = scan.next()?
+    {
+        let entries = index.entries(scan.key(), &document);
+        rows.push(Indexed { key: scan.key().into(), bytes: pack::value(&document)?, entries });
+    }
+    Ok(rows)
+}
+
 /// A document with its entries in the index that is being built.
 struct Indexed {
     key: Box<[u8]>,
@@ -123,7 +137,8 @@ struct Indexed {
 
 /// What a chunk puts into the index.
 enum Content {
-    /// The start: removes what a build that was cut short left. Nothing may be read for the index before that.
+    /// The start: removes what a build that was cut short left. Nothing may be read for the index before
+    /// that.
     Nothing,
     Rows(Vec<Indexed>),
     /// With these, the index is ready.

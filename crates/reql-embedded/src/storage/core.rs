@@ -1,6 +1,6 @@
 //! What the handles, the writer and the builder share.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use super::commit::Committer;
 use super::file::{self, File};
 use super::index::{Index, IndexCompiler};
 use super::writer::{BetweenJob, Job, Message, Need};
+use crate::budget::Budget;
 use crate::error::{Error, Result};
 
 /// How many jobs may wait for the writer before those who submit more have to wait too.
@@ -32,6 +33,8 @@ pub(super) struct Core {
     queued: AtomicUsize,
     writer: SyncSender<Message>,
     builder: mpsc::Sender<Option<(Uuid, Index)>>,
+    /// Whether the builder is to end, also in the middle of a document.
+    is_stopping: AtomicBool,
 }
 
 /// The ends of the channels that the two threads read.
@@ -60,6 +63,7 @@ impl Core {
             queued: AtomicUsize::new(0),
             writer,
             builder,
+            is_stopping: AtomicBool::new(false),
         };
         Ok((core, Receivers { writer: writer_receiver, builder: builder_receiver }))
     }
@@ -125,8 +129,8 @@ impl Core {
         })
     }
 
-    /// Commits a job that needs no disk, in the caller's thread and before this returns; gives it back if the writer is at work or
-    /// has work to do.
+    /// Commits a job that needs no disk, in the caller's thread and before this returns; gives it back if the
+    /// writer is at work or has work to do.
     pub(super) fn commit_at_once<J: Job + 'static>(&self, job: J) -> std::result::Result<(), J> {
         if job.need() == Need::Hard || self.queued.load(Ordering::Relaxed) > 0 || self.file.has_failed() {
             return Err(job);
@@ -191,6 +195,18 @@ impl Core {
         let _ = self.builder.send(Some((table, index)));
     }
 
+    /// The budget for building an index, which ends with the index and with the store.
+    pub(super) fn build_budget(self: &Arc<Self>, table: Uuid, index: &Index) -> Budget {
+        let (core, index, progress) = (Arc::downgrade(self), index.id, index.progress.clone());
+        Budget::until(move || {
+            let Some(core) = core.upgrade() else { return true };
+            let catalog = core.catalog();
+            let found = catalog.tables.get(&table).and_then(|table| table.index_by_id(index));
+            core.is_stopping.load(Ordering::Relaxed)
+                || !found.is_some_and(|index| Arc::ptr_eq(&index.progress, &progress))
+        })
+    }
+
     /// The error of a failed read; has the writer open the file anew if that is what it takes.
     pub(super) fn read_failure(&self, error: impl Into<redb::Error>) -> Error {
         let error = self.file.failure(error);
@@ -202,6 +218,7 @@ impl Core {
 
     /// Tells both threads to end.
     pub(super) fn stop_builder(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
         let _ = self.builder.send(None);
     }
 

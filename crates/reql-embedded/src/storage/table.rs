@@ -18,6 +18,7 @@ use super::range::{Direction, KeyRange};
 use super::scan::{IndexScan, Scan};
 use super::snapshot::{Snapshot, View};
 use super::write::{Mutation, Outcomes, Results, WriteJob};
+use crate::budget::fuel;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
@@ -86,7 +87,8 @@ impl Table {
 
     /// The table at this moment, for reads that belong together.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        // What the catalog says has to be known before the transaction begins: an index that was ready then is complete in it.
+        // What the catalog says has to be known before the transaction begins: an index that was ready then
+        // is complete in it.
         Snapshot::take(&self.core, &self.core.table(&self.entry)?)
     }
 
@@ -100,7 +102,8 @@ impl Table {
         Snapshot::take(&self.core, &self.entry)
     }
 
-    /// The documents of a range in the order of their keys. Nothing is read before the first row is asked for.
+    /// The documents of a range in the order of their keys. Nothing is read before the first row is asked
+    /// for.
     pub fn scan(&self, range: KeyRange, direction: Direction) -> Scan {
         Scan::new(&self.core, &self.entry, range, direction)
     }
@@ -117,8 +120,8 @@ impl Table {
 
     /// Writes documents, each atomically and in the order given, and answers in that order.
     ///
-    /// A mutation that fails does not keep the others from happening. An error of the whole means that the table is gone or the
-    /// file failed; some of the mutations may have happened then.
+    /// A mutation that fails does not keep the others from happening. An error of the whole means that the
+    /// table is gone or the file failed; some of the mutations may have happened then.
     pub fn write(&self, mutations: Vec<Mutation>, durability: Durability) -> Results {
         let table = self.core.table(&self.entry)?;
         let mut results = Vec::with_capacity(mutations.len());
@@ -150,9 +153,9 @@ impl Table {
         Ok(results)
     }
 
-    /// Writes a few documents without blocking: at once if that is possible, else with the results to come. Fails with
-    /// [`WouldBlock`](crate::error::ErrorKind::WouldBlock), and has done nothing then, if there are too many documents, or too many
-    /// writes are waiting already.
+    /// Writes a few documents without blocking: at once if that is possible, else with the results to come.
+    /// Fails with [`WouldBlock`](crate::error::ErrorKind::WouldBlock), and has done nothing then, if there
+    /// are too many documents, or too many writes are waiting already.
     pub fn start_write(&self, mutations: Vec<Mutation>, durability: Durability) -> Result<Started> {
         let table = self.core.table(&self.entry)?;
         let mut mutations = mutations.into_iter().peekable();
@@ -160,13 +163,16 @@ impl Table {
         if mutations.peek().is_some() {
             return Err(Error::would_block());
         }
+        // Evaluation may have been given up for any of them.
+        fuel::spend(1)?;
         if !job.changes() {
             return job.into_results().map(Started::Done);
         }
         let (answer, mut receiver) = oneshot::channel();
         // Whoever asked may be gone.
         let job = job.with_durability(durability).answering(move |results| drop(answer.send(results)));
-        match self.core.commit_at_once(job) {
+        // It is too late to be run elsewhere, and others listen.
+        match fuel::apart(|| self.core.commit_at_once(job)) {
             Ok(()) => receiver.try_recv().unwrap_or_else(|_| Err(file::closed())).map(Started::Done),
             Err(job) => {
                 self.core.try_submit(job)?;
@@ -175,8 +181,8 @@ impl Table {
         }
     }
 
-    /// Has a listener told about every change from here on, and gives the table at exactly this moment: what the snapshot shows and
-    /// what the listener hears leave no gap and don't overlap.
+    /// Has a listener told about every change from here on, and gives the table at exactly this moment: what
+    /// the snapshot shows and what the listener hears leave no gap and don't overlap.
     pub fn subscribe(&self, listener: Arc<dyn Listener>) -> Result<(Subscription, Snapshot)> {
         let (core, entry) = (self.core.clone(), self.entry.clone());
         self.core.between(move || {
@@ -186,8 +192,8 @@ impl Table {
         })
     }
 
-    /// The table at one moment between two commits, at which `mark` runs: every change that the snapshot shows has been told
-    /// to the listeners before, and none that it doesn't.
+    /// The table at one moment between two commits, at which `mark` runs: every change that the snapshot
+    /// shows has been told to the listeners before, and none that it doesn't.
     pub fn snapshot_at(&self, mark: impl FnOnce() + Send + 'static) -> Result<Snapshot> {
         let (core, entry) = (self.core.clone(), self.entry.clone());
         self.core.between(move || {
@@ -208,7 +214,8 @@ impl Table {
         Ok(IndexEntries::of(self.core.table(&self.entry)?.index(name)?))
     }
 
-    /// Changes settings, the name and the database included. The closure sees the current ones. The primary key stays.
+    /// Changes settings, the name and the database included. The closure sees the current ones. The primary
+    /// key stays.
     pub fn alter(
         &self,
         change: impl FnOnce(&mut TableConfig) -> Result<()> + Send + 'static,
@@ -232,8 +239,8 @@ impl Table {
         Ok(self.core.table(&self.entry)?.index(name)?.status())
     }
 
-    /// Creates an index and starts to build it; from here on, writes maintain it. Whether it may take the place of one of the
-    /// same name is up to `overwrite`.
+    /// Creates an index and starts to build it; from here on, writes maintain it. Whether it may take the
+    /// place of one of the same name is up to `overwrite`.
     pub fn create_index(&self, spec: IndexSpec, overwrite: bool) -> Result<()> {
         self.check_index_name(&spec.name)?;
         let index = Index::new(Uuid::new_v4(), spec, false, &*self.core.compiler);
@@ -268,7 +275,8 @@ impl Table {
         })
     }
 
-    /// Renames an index, which stays usable. Whether it may take the place of another one is up to `overwrite`.
+    /// Renames an index, which stays usable. Whether it may take the place of another one is up to
+    /// `overwrite`.
     pub fn rename_index(&self, old: &str, new: &str, overwrite: bool) -> Result<()> {
         self.check_index_name(old)?;
         self.check_index_name(new)?;
@@ -276,8 +284,8 @@ impl Table {
         self.admin(move |batch, table| rename_index(batch, table, &old, new, overwrite))
     }
 
-    /// Waits until these indexes, or all if none are named, are ready. `check` is asked every now and then; its error ends the
-    /// wait.
+    /// Waits until these indexes, or all if none are named, are ready. `check` is asked every now and then;
+    /// its error ends the wait.
     pub fn wait_indexes(
         &self,
         names: &[impl AsRef<str>],

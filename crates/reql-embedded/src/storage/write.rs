@@ -1,5 +1,5 @@
-//! Writing documents: a mutation is evaluated against a snapshot in the caller's thread; the writer thread applies the result if
-//! the document is still the same, and evaluates once more on the current one if not.
+//! Writing documents: a mutation is evaluated against a snapshot in the caller's thread; the writer thread
+//! applies the result if the document is still the same, and evaluates once more on the current one if not.
 
 use std::collections::HashMap;
 use std::iter::Peekable;
@@ -14,6 +14,8 @@ use super::catalog::{Durability, TableEntry};
 use super::index::{Delta, Index};
 use super::snapshot::Snapshot;
 use super::writer::{Applied, Job, Need};
+use crate::budget::Budget;
+use crate::budget::fuel::{self, Place};
 use crate::datum::{Datum, pack, packed};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -35,9 +37,11 @@ pub type ChangeFn = Box<dyn FnMut(Option<&Datum>) -> Result<Change> + Send>;
 pub struct Mutation {
     /// The document's key, encoded.
     pub key: Vec<u8>,
-    /// Decides what becomes of the document. It runs a second time if somebody else changed the document meanwhile, then in the
-    /// writer thread and on what the document is by then; only the last run counts.
+    /// Decides what becomes of the document. It runs a second time if somebody else changed the document
+    /// meanwhile, then in the writer thread and on what the document is by then; only the last run counts.
     pub change: ChangeFn,
+    /// What deciding may cost, the functions of indexes included.
+    budget: Budget,
 }
 
 impl Mutation {
@@ -46,7 +50,14 @@ impl Mutation {
         key: impl Into<Vec<u8>>,
         change: impl FnMut(Option<&Datum>) -> Result<Change> + Send + 'static,
     ) -> Self {
-        Mutation { key: key.into(), change: Box::new(change) }
+        Mutation { key: key.into(), change: Box::new(change), budget: Budget::default() }
+    }
+
+    /// The same mutation with a budget, whose interrupt ends it as long as nothing is written.
+    #[must_use]
+    pub fn within(mut self, budget: &Budget) -> Self {
+        self.budget = budget.clone();
+        self
     }
 }
 
@@ -76,7 +87,8 @@ pub type Outcomes = Vec<std::result::Result<Outcome, Failed>>;
 /// The largest document, packed. redb's own limit is a little above.
 const MAX_DOCUMENT: usize = 1 << 30;
 
-/// How many typical documents share a job at most, so that a large write holds up the small ones of others only briefly.
+/// How many typical documents share a job at most, so that a large write holds up the small ones of others
+/// only briefly.
 const CHUNK: usize = 512;
 /// A document of more bytes counts as several.
 const TYPICAL_DOCUMENT: usize = 4096;
@@ -120,8 +132,22 @@ struct Effect {
 
 impl Proposal {
     fn evaluate(mutation: &mut Mutation, old: Option<Document>, table: &TableEntry) -> Proposal {
-        let result = Effect::evaluate(mutation, old.as_ref(), table);
+        let budget = mutation.budget.clone();
+        let evaluate = || Effect::evaluate(mutation, old.as_ref(), table);
+        let result = fuel::within(&budget, Place::Worker, evaluate);
         Proposal { old, result }
+    }
+
+    /// Computes what a change means for indexes that came up since it was evaluated.
+    fn complete(&mut self, mutation: &Mutation, table: &TableEntry) {
+        let Proposal { old, result: Ok(effect) } = self else { return };
+        let complete = || {
+            effect.complete(&mutation.key, old.as_ref(), table);
+            Ok(())
+        };
+        if let Err(error) = fuel::within(&mutation.budget, Place::Worker, complete) {
+            self.result = Err(error);
+        }
     }
 
     fn is_about(&self, current: Option<&[u8]>) -> bool {
@@ -156,7 +182,7 @@ impl Proposal {
 
 impl Effect {
     fn evaluate(mutation: &mut Mutation, old: Option<&Document>, table: &TableEntry) -> Result<Effect> {
-        let Mutation { key, change } = mutation;
+        let Mutation { key, change, .. } = mutation;
         let new = match guarded(change, old.map(|document| &document.datum))? {
             Change::Keep => return Ok(Effect::none(old)),
             Change::Put(datum) => Some(Document::pack(&datum)?),
@@ -173,12 +199,22 @@ impl Effect {
         Effect { new: old.cloned(), changed: false, deltas: Vec::new() }
     }
 
-    /// Takes the change for an index, which is computed here if the index came up after the evaluation.
-    fn take_delta(&mut self, index: &Index, key: &[u8], old: Option<&Document>) -> Delta {
-        match self.deltas.iter_mut().find(|(id, _)| *id == index.id) {
-            Some((_, delta)) => std::mem::take(delta),
-            None => delta(index, key, old, self.new.as_ref()),
+    /// Adds the changes for indexes that came up after the evaluation.
+    fn complete(&mut self, key: &[u8], old: Option<&Document>, table: &TableEntry) {
+        if !self.changed {
+            return;
         }
+        for index in table.indexes.values() {
+            if !self.deltas.iter().any(|(id, _)| *id == index.id) {
+                self.deltas.push((index.id, delta(index, key, old, self.new.as_ref())));
+            }
+        }
+    }
+
+    /// Takes the change for an index.
+    fn take_delta(&mut self, index: &Index) -> Delta {
+        let delta = self.deltas.iter_mut().find(|(id, _)| *id == index.id);
+        delta.map(|(_, delta)| std::mem::take(delta)).unwrap_or_default()
     }
 }
 
@@ -221,8 +257,8 @@ pub type Results = Result<Outcomes>;
 type Answer = Box<dyn FnOnce(Results) + Send>;
 
 impl WriteJob {
-    /// Evaluates mutations against a snapshot, as many as fit into one job. Later ones see what earlier ones of the same
-    /// document did.
+    /// Evaluates mutations against a snapshot, as many as fit into one job. Later ones see what earlier ones
+    /// of the same document did.
     pub(super) fn evaluate(
         snapshot: &Snapshot,
         table: Arc<TableEntry>,
@@ -294,9 +330,11 @@ impl Write {
         batch: &mut Batch<'_>,
     ) -> Applied<std::result::Result<Outcome, Failed>> {
         let Write { mut mutation, mut proposal } = self;
-        if let Some(current) = changed_meanwhile(table, batch, &mutation.key, &proposal)? {
+        let current = changed_meanwhile(table, batch, &mutation.key, &proposal)?;
+        if let Some(current) = current {
             proposal = Proposal::evaluate(&mut mutation, current, table);
         }
+        proposal.complete(&mutation, table);
         if let Proposal { old, result: Ok(effect) } = &mut proposal
             && effect.changed
         {
@@ -332,7 +370,7 @@ fn put(
         None => documents.remove(key)?,
     };
     for index in table.indexes.values() {
-        let delta = effect.take_delta(index, key, old);
+        let delta = effect.take_delta(index);
         if delta.removed.is_empty() && delta.added.is_empty() {
             continue;
         }

@@ -13,8 +13,8 @@ pub enum Separator<'a> {
     Text(&'a str),
 }
 
-/// A character with the combining ones that follow it, as of Unicode 6.1, which RethinkDB knows; later versions have
-/// changed their minds about a few.
+/// A character with the combining ones that follow it, as of Unicode 6.1, which RethinkDB knows; later
+/// versions have changed their minds about a few.
 static CHARACTER: LazyLock<Regex> = LazyLock::new(|| {
     const COMBINING: &str =
         r"[\p{M}\x{19B0}-\x{19C0}\x{19C8}\x{19C9}\x{1CF2}\x{1CF3}&&\p{Age=6.1}&&[^\x{1885}\x{1886}]]";
@@ -23,8 +23,7 @@ static CHARACTER: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// The pieces of a text. At most `limit` splits are made; the rest stays whole.
-pub fn split<'a>(text: &'a str, separator: Separator<'_>, limit: Option<usize>) -> Vec<&'a str> {
-    let limit = limit.unwrap_or(usize::MAX);
+pub fn split<'a>(text: &'a str, separator: Separator<'_>, limit: usize) -> Vec<&'a str> {
     match separator {
         Separator::Whitespace => split_whitespace(text, limit),
         Separator::Text("") => split_characters(text, limit),
@@ -62,7 +61,7 @@ mod tests {
     #[track_caller]
     fn splits(text: &str, separator: Option<&str>, limit: Option<usize>, pieces: &[&str]) {
         let separator = separator.map_or(Separator::Whitespace, Separator::Text);
-        assert_eq!(split(text, separator, limit), pieces);
+        assert_eq!(split(text, separator, limit.unwrap_or(usize::MAX)), pieces);
     }
 
     #[test]
@@ -102,7 +101,7 @@ mod tests {
     proptest! {
         #[test]
         fn joined_pieces_are_the_text(text in "[ab,\\u{301}é]{0,12}", separator in "[,a]{0,2}", limit in 0_usize..5) {
-            let pieces = split(&text, Separator::Text(&separator), Some(limit));
+            let pieces = split(&text, Separator::Text(&separator), limit);
             prop_assert_eq!(pieces.join(&separator), text.as_str());
             prop_assert!(pieces.len() <= limit + 1);
         }

@@ -1,7 +1,7 @@
 //! JavaScript: `r.js` and the functions that it makes.
 //!
-//! A query that uses it has a worker, a thread with a QuickJS engine of its own, as RethinkDB gives it a process: scripts
-//! of one query share their global variables, those of different queries share nothing.
+//! A query that uses it has a worker, a thread with a QuickJS engine of its own, as RethinkDB gives it a
+//! process: scripts of one query share their global variables, those of different queries share nothing.
 
 mod convert;
 #[cfg(test)]
@@ -9,14 +9,15 @@ mod tests;
 mod watch;
 mod worker;
 
-use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::env::{Env, Limits};
+use super::env::Env;
 use super::func::NativeFunc;
+use super::limits::Limits;
+use crate::budget::memory::Reservation;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -71,14 +72,21 @@ pub struct Runner(Arc<Mutex<Option<Worker>>>);
 struct Worker {
     requests: Sender<Request>,
     replies: Receiver<Reply>,
+    /// The memory that the scripts may use.
+    _held: Reservation,
 }
+
+/// How much memory the scripts of a query may use, as long as that isn't more than
+const MEMORY: u64 = 128 << 20;
+/// this part of what the query may hold.
+const SHARE: u64 = 2;
 
 /// Every engine may use that much, which its thread has and some more for what surrounds the engine.
 const ENGINE_STACK: usize = 1024 * 1024;
 const THREAD_STACK: usize = 4 * ENGINE_STACK;
 
 /// How often somebody who waits for a worker looks whether that still makes sense.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_millis(50);
 
 impl Runner {
     /// Evaluates a script.
@@ -98,11 +106,10 @@ impl Runner {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let worker = match slot.take() {
             Some(worker) => worker,
-            None => Worker::start(env.interrupt.clone())
-                .map_err(|error| Error::internal(format!("Could not start JavaScript: {error}")))?,
+            None => Worker::start(env)?,
         };
         let request = Request { script: script.clone(), args, limits: env.limits };
-        let reply = worker.ask(request, &env.interrupt);
+        let reply = worker.ask(request, env.budget().interrupt());
         // After any other failure the worker is gone or given up, and the next script gets a new one.
         if matches!(reply, Ok(_) | Err(Failure::Script(_))) {
             *slot = Some(worker);
@@ -112,18 +119,23 @@ impl Runner {
 }
 
 impl Worker {
-    fn start(interrupt: Interrupt) -> io::Result<Worker> {
+    fn start(env: &Env) -> Result<Worker> {
+        let memory = MEMORY.min(env.budget().memory().limit() / SHARE) as usize;
+        let mut held = env.reserve();
+        held.add_bytes(memory)?;
+        let interrupt = env.budget().interrupt().clone();
         let (requests, to_do) = mpsc::channel();
         let (done, replies) = mpsc::channel();
         thread::Builder::new()
             .name("javascript".into())
             .stack_size(THREAD_STACK)
-            .spawn(move || worker::run(&to_do, &done, interrupt))?;
-        Ok(Worker { requests, replies })
+            .spawn(move || worker::run(&to_do, &done, interrupt, memory))
+            .map_err(|error| Error::internal(format!("Could not start JavaScript: {error}")))?;
+        Ok(Worker { requests, replies, _held: held })
     }
 
-    /// The engine watches the clock itself, except in a few loops of its library. A worker that is caught in one is
-    /// left behind, to end when the loop does.
+    /// The engine watches the clock itself, except in a few loops of its library. A worker that is caught in
+    /// one is left behind, to end when the loop does.
     fn ask(&self, request: Request, interrupt: &Interrupt) -> Reply {
         // A call may have to evaluate its function before.
         let deadline = Instant::now().checked_add(request.script.timeout.saturating_mul(2));

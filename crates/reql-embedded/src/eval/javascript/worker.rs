@@ -16,16 +16,15 @@ use crate::datum::Datum;
 use crate::eval::Limits;
 use crate::interrupt::Interrupt;
 
-/// How much memory the scripts of a query may use.
-const MEMORY: usize = 128 * 1024 * 1024;
 /// How many functions the worker keeps.
 const FUNCTIONS: usize = 100;
 
-/// Answers requests until there are no more or one of them leaves the engine unusable.
-pub fn run(requests: &Receiver<Request>, replies: &Sender<Reply>, interrupt: Interrupt) {
+/// Answers requests until there are no more or one of them leaves the engine unusable, which may use so many
+/// bytes.
+pub fn run(requests: &Receiver<Request>, replies: &Sender<Reply>, interrupt: Interrupt, memory: usize) {
     // Whoever asks takes a worker that is gone for a crash, which it is.
     let Ok(runtime) = Runtime::new() else { return };
-    runtime.set_memory_limit(MEMORY);
+    runtime.set_memory_limit(memory);
     runtime.set_max_stack_size(ENGINE_STACK);
     let watch = Rc::new(Watch::new(interrupt));
     let watched = watch.clone();

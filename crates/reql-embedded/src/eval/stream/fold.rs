@@ -1,6 +1,7 @@
 //! Folding with `emit`: a sequence made of what each step gives out.
 
 use super::{ArraySource, FeedTraits, Source, Stream};
+use crate::budget::memory::Reservation;
 use crate::datum::Datum;
 use crate::error::Result;
 use crate::eval::env::Env;
@@ -19,16 +20,19 @@ pub struct Fold {
     /// From the last value to an array of rows.
     pub final_emit: Option<Func>,
     emitted: ArraySource,
+    /// The memory of the value.
+    held: Option<Reservation>,
 }
 
 impl Fold {
     /// Not yet started.
     pub fn new(rows: Stream, state: Datum, step: Func, emit: Func, final_emit: Option<Func>) -> Self {
-        Fold { rows, state, step, emit, final_emit, emitted: ArraySource::new(Vec::new().into()) }
+        Fold { rows, state, step, emit, final_emit, emitted: ArraySource::new(Vec::new().into()), held: None }
     }
 
     fn advance(&mut self, env: &Env, row: Datum) -> Result<Datum> {
         let next = self.step.call(env, &[self.state.clone(), row.clone()])?;
+        self.held.get_or_insert_with(|| env.reserve()).hold(&next)?;
         let before = std::mem::replace(&mut self.state, next.clone());
         self.emit.call(env, &[before, row, next])
     }

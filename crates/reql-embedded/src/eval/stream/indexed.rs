@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Source, Stream};
+use crate::budget::memory::Reservation;
 use crate::datum::{Datum, key};
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::env::Env;
@@ -48,7 +49,8 @@ impl Entries {
         Ok(Some(Datum::array(vec![value, row])))
     }
 
-    /// The value is computed anew, because the key that the index keeps doesn't tell all of it: the zone of a time.
+    /// The value is computed anew, because the key that the index keeps doesn't tell all of it: the zone of a
+    /// time.
     fn value(&self, row: &Datum) -> Result<Datum> {
         match self.func.call(&self.env, std::slice::from_ref(row))? {
             Datum::Array(items) if self.multi => items
@@ -130,12 +132,14 @@ pub struct SortedRuns {
     run: std::vec::IntoIter<Datum>,
     /// The first row of the next run, with its value.
     next: Option<(Datum, Datum)>,
+    /// The memory of the run.
+    held: Option<Reservation>,
 }
 
 impl SortedRuns {
     /// Of the pairs in the order of the index, whose name errors tell.
     pub fn new(pairs: Stream, index: Arc<str>, order: Order) -> Self {
-        SortedRuns { pairs, index, order, run: Vec::new().into_iter(), next: None }
+        SortedRuns { pairs, index, order, run: Vec::new().into_iter(), next: None, held: None }
     }
 
     fn too_many(&self, value: &Datum, limit: usize) -> Error {
@@ -155,18 +159,22 @@ impl SortedRuns {
             None => self.pair(env)?,
         };
         let Some((value, row)) = first else { return Ok(false) };
+        let mut held = env.reserve();
+        held.add(&row)?;
         let mut run = vec![row];
         while let Some((other, row)) = self.pair(env)? {
             if other != value {
                 self.next = Some((other, row));
                 break;
             }
+            held.add(&row)?;
             run.push(row);
             if run.len() > env.limits.array {
                 return Err(self.too_many(&value, env.limits.array));
             }
         }
         self.run = self.order.sort(env, run)?.into_iter();
+        self.held = Some(held);
         Ok(true)
     }
 }

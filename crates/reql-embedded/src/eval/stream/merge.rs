@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::heap::Heap;
 use super::{Source, Stream};
+use crate::budget::memory::Reservation;
 use crate::datum::Datum;
 use crate::error::{Bt, Error, Result};
 use crate::eval::env::Env;
@@ -19,6 +20,8 @@ pub struct Merge {
     /// The number of rows that are merged at once. Nothing is done with any of them before all of them have
     /// turned out to be in order.
     batch: usize,
+    /// The memory of what is ahead.
+    held: Option<Reservation>,
     bt: Bt,
 }
 
@@ -28,7 +31,7 @@ const BATCH: usize = 1000;
 impl Merge {
     /// `bt` is the term to blame when a stream isn't in order.
     pub fn new(streams: Vec<Stream>, order: Order, bt: Bt) -> Self {
-        Merge { order, streams, heads: None, ahead: VecDeque::new(), batch: BATCH, bt }
+        Merge { order, streams, heads: None, ahead: VecDeque::new(), batch: BATCH, held: None, bt }
     }
 
     fn merge_next(&mut self, env: &Env) -> Result<Option<Datum>> {
@@ -62,12 +65,13 @@ impl Merge {
 impl Source for Merge {
     fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
         if self.ahead.is_empty() {
+            let mut held = env.reserve();
             while self.ahead.len() < self.batch {
-                match self.merge_next(env)? {
-                    Some(row) => self.ahead.push_back(row),
-                    None => break,
-                }
+                let Some(row) = self.merge_next(env)? else { break };
+                held.add(&row)?;
+                self.ahead.push_back(row);
             }
+            self.held = Some(held);
         }
         Ok(self.ahead.pop_front())
     }

@@ -1,7 +1,7 @@
 //! Streams: sequences that are computed as they are read.
 //!
-//! A stream has a source, which yields rows, and stages, which change, drop, multiply or group them one by one. Only
-//! what is asked for is computed: `table.filter(f).limit(10)` stops reading at the tenth match.
+//! A stream has a source, which yields rows, and stages, which change, drop, multiply or group them one by
+//! one. Only what is asked for is computed: `table.filter(f).limit(10)` stops reading at the tenth match.
 
 mod feed;
 mod fold;
@@ -18,15 +18,17 @@ pub use fold::Fold;
 pub use indexed::{DistinctValues, Pairs, SortedRuns};
 pub use join::EqJoin;
 pub use merge::Merge;
-pub use portions::Portions;
+pub use portions::{Portions, helped};
 pub use sources::{ArraySource, Chain, Offsets, Range, Slice, Together};
 pub use stages::{ConcatMap, Filter, GroupBy, Map, Predicate, Zip};
 pub(super) use stages::{check_deterministic, is_pure, too_many_groups};
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::env::Env;
 use super::watch::Watched;
+use crate::budget::fuel;
 use crate::datum::{Chunk, Datum};
 use crate::error::{At, Bt, Error, Result};
 use crate::eval::profile::Work;
@@ -138,6 +140,8 @@ pub enum Expansion {
     Rows(std::vec::IntoIter<Row>),
     /// The rows of a stream, in the group of the row that they come from.
     Stream(Box<Stream>, Option<Datum>),
+    /// Rows that were read in advance.
+    Portion(Box<Stream>),
 }
 
 impl Expansion {
@@ -147,6 +151,7 @@ impl Expansion {
             Expansion::Stream(stream, group) => {
                 Ok(stream.next(env)?.map(|value| Row { group: group.clone(), value }))
             }
+            Expansion::Portion(rows) => rows.next_row(env),
         }
     }
 }
@@ -166,8 +171,8 @@ pub trait Stage: Send + Sync {
     /// Fails unless `changes` can follow rows through it.
     fn check_watchable(&self) -> Result<()>;
 
-    /// Whether what becomes of a row depends on nothing but the row, so that rows can be taken in any order: as it has to for
-    /// `changes`, which some stages refuse for other reasons.
+    /// Whether what becomes of a row depends on nothing but the row, so that rows can be taken in any order:
+    /// as it has to for `changes`, which some stages refuse for other reasons.
     fn is_pure(&self) -> bool {
         self.check_watchable().is_ok()
     }
@@ -293,7 +298,7 @@ impl Stream {
             trace.flow();
         }
         loop {
-            env.check_interrupt()?;
+            fuel::spend(1)?;
             let (row, stage) = match self.waiting.last_mut() {
                 None => match self.source.next(env)? {
                     Some(value) => (Row { group: None, value }, 0),
@@ -362,8 +367,9 @@ impl Stream {
         Err(Error::logic(message).at(self.bt))
     }
 
-    /// Reads all rows, and takes in order what `make` makes of them. That is done by several threads at once if `may_share` says so,
-    /// and the stages don't mind. An error may leave without a place, as from [`next_row`](Self::next_row).
+    /// Reads all rows, and takes in order what `make` makes of them. That is done by several threads at once
+    /// if `may_share` says so, and the stages don't mind. An error may leave without a place, as from
+    /// [`next_row`](Self::next_row).
     pub fn for_each<T: Send + 'static>(
         &mut self,
         env: &Env,
@@ -372,48 +378,71 @@ impl Stream {
         mut take: impl FnMut(T) -> Result<()>,
     ) -> Result<()> {
         let make = Arc::new(make);
-        let work = {
-            let make = make.clone();
-            move |mut part: Stream, env: &Env| {
-                let mut made = Vec::new();
-                let end = part.each(env, &*make, |item| {
-                    made.push(item);
-                    Ok(())
-                });
-                (made, end)
-            }
-        };
-        if may_share && let Some(portions) = Portions::read(self, env, work) {
-            for (made, end) in portions {
+        if may_share {
+            let of_portion = {
+                let make = make.clone();
+                move |mut part: Stream, room: usize, env: &Env| part.make_of_all(env, room, &*make)
+            };
+            for portion in Portions::read(self, env, of_portion).into_iter().flatten() {
+                let (made, end) = portion?;
                 made.into_iter().try_for_each(&mut take)?;
                 end?;
             }
-            return Ok(());
         }
-        self.each(env, &*make, take)
+        while let Some(item) = self.make_of_next(env, &*make)? {
+            take(item)?;
+        }
+        Ok(())
     }
 
-    fn each<T>(
+    /// Returns what `make` makes of the next row that it makes anything of; `None` at the end.
+    fn make_of_next<T>(
         &mut self,
         env: &Env,
         make: impl Fn(&Env, Row) -> Result<Option<T>>,
-        mut take: impl FnMut(T) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Option<T>> {
         while let Some(row) = self.next_row(env)? {
             match make(env, row) {
-                Ok(Some(item)) => take(item)?,
                 Ok(None) => {}
+                Ok(made) => return Ok(made),
                 Err(error) => return Err(self.error_of_work(error)),
             }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Returns what `make` makes of all rows, and what came after them; `None` if the rows take more bytes
+    /// than there is room for.
+    fn make_of_all<T>(
+        &mut self,
+        env: &Env,
+        room: usize,
+        make: impl Fn(&Env, Row) -> Result<Option<T>>,
+    ) -> Option<(Vec<T>, Result<()>)> {
+        let taken = Cell::new(0);
+        let measured = |env: &Env, row: Row| {
+            taken.set(taken.get() + size_of::<Row>() + row.value.size());
+            make(env, row)
+        };
+        let mut made = Vec::new();
+        let end = loop {
+            match self.make_of_next(env, measured) {
+                Ok(Some(item)) => made.push(item),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+            if taken.get() > room {
+                return None;
+            }
+        };
+        Some((made, end))
     }
 
     /// Lets go of snapshots until the next row is asked for.
     pub fn suspend(&mut self) {
         self.source.suspend();
         for waiting in &mut self.waiting {
-            if let Expansion::Stream(stream, _) = &mut waiting.rows {
+            if let Expansion::Stream(stream, _) | Expansion::Portion(stream) = &mut waiting.rows {
                 stream.suspend();
             }
         }
@@ -438,7 +467,7 @@ impl Stream {
     fn read_all(&mut self, env: &Env, bt: Bt) -> Result<Vec<Datum>> {
         self.check_finite()?;
         self.check_ungrouped()?;
-        let mut rows = Vec::new();
+        let (mut rows, mut held) = (Vec::new(), env.reserve());
         // Rows that nothing happens to are sooner taken than handed about.
         let is_worked_on = !self.stages.is_empty();
         self.for_each(
@@ -446,6 +475,7 @@ impl Stream {
             is_worked_on,
             |_, row| Ok(Some(row.value)),
             |row| {
+                held.add(&row)?;
                 rows.push(row);
                 env.limits.check_array(rows.len()).at(bt)
             },

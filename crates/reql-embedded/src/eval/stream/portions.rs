@@ -1,42 +1,55 @@
 //! Reading a stream with the help of idle processors.
 //!
-//! The rows of a table come off the file one after the other, and whoever reads the stream takes them in one after the
-//! other. What happens to each in between doesn't depend on the others, and is most of the work. So the reader leaves
-//! portions of rows, as they are stored, to threads that have nothing else to do, works on others itself, and takes the
-//! results in order: nobody can tell from an answer, or from an error, how many processors had a part in it.
+//! The rows of a table come off the file one after the other, and whoever reads the stream takes them in one
+//! after the other. What happens to each in between doesn't depend on the others, and is most of the work. So
+//! the reader leaves portions of rows, as they are stored, to threads that have nothing else to do, works on
+//! others itself, and takes the results in order: nobody can tell from an answer, or from an error, how many
+//! processors had a part in it.
+//!
+//! A row can become many, or a large one. Work on a portion is given up when it has made too much of it: then
+//! the rows go back to the stream, which is read on as if there had been no portions, and nobody holds more
+//! than the reader asks for.
 
 use std::any::Any;
 use std::collections::VecDeque;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use super::{Source, Stream};
+use super::{Expansion, Source, Stage, Stream, Waiting};
+use crate::budget::fuel;
 use crate::datum::{Chunk, Datum};
-use crate::error::{Error, Result};
+use crate::error::{Bt, Error, Result};
 use crate::eval::env::Env;
 
-/// The first portion of a stream is small, and worked on by the reader itself: most streams aren't worth anybody's help.
+/// The first portion of a stream is small, and worked on by the reader itself: most streams aren't worth
+/// anybody's help.
 const FIRST_PORTION: usize = 32;
 /// The largest portion, in rows, and about
 const LARGEST_PORTION: usize = 256;
 /// in bytes: a few of them are in memory at once.
 const PORTION_BYTES: usize = 128 << 10;
-/// Portions grow until they take so long, and shrink when they take longer: rows may be slow to work on, and a batch has a deadline.
+/// Portions grow until they take so long, and shrink when they take longer: rows may be slow to work on, and
+/// a batch has a deadline.
 const PORTION_TIME: Duration = Duration::from_millis(2);
 /// How many portions are kept ready for each helper, and
 const READY: usize = 4;
 /// how many there are at most, with those that are done while one before them still isn't.
 const AHEAD: usize = 16;
+/// The bytes that may be made of a portion, and
+const ROOM: usize = 512 << 10;
+/// for each of its own bytes so many more.
+const GROWTH: usize = 4;
 
-/// What is made of a portion of the rows, which come as a stream of their own.
-type Work<T> = Arc<dyn Fn(Stream, &Env) -> T + Send + Sync>;
+/// What is made of a portion of the rows, which come as a stream of their own; `None` if that takes more
+/// bytes than there is room for.
+type Work<T> = Arc<dyn Fn(Stream, usize, &Env) -> Option<T> + Send + Sync>;
 
-/// What is made of a stream's rows, portion by portion.
+/// What is made of a stream's rows, portion by portion. What it doesn't get to is left in the stream.
 pub struct Portions<'a, T> {
     stream: &'a mut Stream,
     env: &'a Env,
@@ -70,23 +83,55 @@ struct State<T> {
     is_closed: bool,
 }
 
-enum Portion<T> {
-    Open(Stream),
+struct Portion<T> {
+    part: Part,
+    progress: Progress<T>,
+}
+
+enum Progress<T> {
+    Open,
     Taken,
     Done(Outcome<T>),
 }
 
-/// What came of a portion, or the panic that did.
-type Outcome<T> = std::result::Result<T, Box<dyn Any + Send>>;
+/// What came of a portion, or the panic that did; `None` if too much would have.
+type Outcome<T> = std::result::Result<Result<Option<T>>, Box<dyn Any + Send>>;
+
+/// Rows that have been read, what went wrong after them, and what is to happen to them.
+#[derive(Clone)]
+struct Part {
+    chunk: Arc<Chunk>,
+    failure: Option<Error>,
+    stages: Vec<Arc<dyn Stage>>,
+    is_grouped: bool,
+    bt: Bt,
+}
+
+impl Part {
+    fn stream(&self) -> Stream {
+        let source = Fetched { chunk: self.chunk.clone(), at: 0, failure: self.failure.clone() };
+        Stream {
+            source: Box::new(source),
+            stages: self.stages.clone(),
+            waiting: Vec::new(),
+            grouped: self.is_grouped,
+            bt: self.bt,
+        }
+    }
+
+    fn work<T>(&self, work: &Work<T>, env: &Env) -> Result<Option<T>> {
+        env.within(|| Ok(work(self.stream(), ROOM + GROWTH * self.chunk.bytes(), env)))
+    }
+}
 
 impl<'a, T: Send + 'static> Portions<'a, T> {
     /// Begins to read; `None` if the stream has to be read row by row.
     pub fn read(
         stream: &'a mut Stream,
         env: &'a Env,
-        work: impl Fn(Stream, &Env) -> T + Send + Sync + 'static,
+        work: impl Fn(Stream, usize, &Env) -> Option<T> + Send + Sync + 'static,
     ) -> Option<Self> {
-        let is_open = env.may_wait && stream.waiting.is_empty() && stream.source.is_table();
+        let is_open = env.may_wait() && stream.waiting.is_empty() && stream.source.is_table();
         // A profile tells what one thread does.
         let is_open = is_open && env.trace().is_none();
         let is_pure = is_open && stream.stages.iter().all(|stage| stage.is_pure());
@@ -114,18 +159,23 @@ impl<'a, T: Send + 'static> Portions<'a, T> {
         self.exchange.lock().portions.len()
     }
 
-    /// Whether all of the stream has been read.
+    /// Whether there is nothing left in the stream.
     pub fn has_ended(&self) -> bool {
-        self.has_ended
+        self.has_ended && self.stream.waiting.is_empty()
+    }
+
+    /// Whether rows were put back, so that the stream is to be read row by row.
+    pub fn has_given_up(&self) -> bool {
+        !self.stream.waiting.is_empty()
     }
 
     /// Reads a portion.
-    fn fetch(&mut self) -> Stream {
+    fn fetch(&mut self) -> Part {
         // Rows are mostly as long as those before them.
         let mut chunk = Chunk::with_capacity(self.size, (self.row_size * self.size).min(PORTION_BYTES));
         let mut failure = None;
         while chunk.count() < self.size && chunk.bytes() < PORTION_BYTES {
-            match self.stream.source.read_raw(self.env, &mut chunk) {
+            match fuel::spend(1).and_then(|()| self.stream.source.read_raw(self.env, &mut chunk)) {
                 Ok(true) => {}
                 end => {
                     failure = end.err();
@@ -135,25 +185,28 @@ impl<'a, T: Send + 'static> Portions<'a, T> {
             }
         }
         self.row_size = chunk.bytes().div_ceil(chunk.count().max(1));
-        Stream {
-            source: Box::new(Fetched { chunk, at: 0, failure }),
+        Part {
+            chunk: Arc::new(chunk),
+            failure,
             stages: self.stream.stages.clone(),
-            waiting: Vec::new(),
-            grouped: self.stream.grouped,
+            is_grouped: self.stream.grouped,
             bt: self.stream.bt,
         }
     }
 
-    fn work_on(&mut self, number: usize, part: Stream) {
+    fn work_on(&mut self, number: usize, part: &Part) {
         let began = Instant::now();
-        let done = (self.work)(part, self.env);
+        let done = part.work(&self.work, self.env);
+        let is_helpful = matches!(done, Ok(Some(_)));
         self.exchange.lock().put(number, Ok(done));
         self.size = match began.elapsed() {
             quick if quick < PORTION_TIME => (self.size * 2).min(LARGEST_PORTION),
             slow if slow > 2 * PORTION_TIME => (self.size / 2).max(1),
             _ => self.size,
         };
-        self.call_for_help();
+        if is_helpful {
+            self.call_for_help();
+        }
     }
 
     /// Gets a helper for what is still to be read, if there is one. Without a runtime there is none.
@@ -166,21 +219,42 @@ impl<'a, T: Send + 'static> Portions<'a, T> {
             (self.exchange.clone(), self.work.clone(), self.env.clone(), Tally::of(&HELPERS));
         drop(runtime.spawn_blocking(move || {
             let _tally = tally;
-            exchange.help(&work, &env);
+            // A failure is that of the portion during which it occurred.
+            let _ = env.within(|| {
+                exchange.help(&work, &env);
+                Ok(())
+            });
         }));
         self.helpers += 1;
+    }
+
+    /// Puts the rows of all portions that haven't been asked for back into the stream.
+    fn give_up(&mut self) {
+        for portion in self.exchange.close().into_iter().rev() {
+            let rows = Expansion::Portion(Box::new(portion.part.stream()));
+            self.stream.waiting.push(Waiting { rows, stage: self.stream.stages.len() });
+        }
     }
 }
 
 /// What was made of each portion.
 impl<T: Send + 'static> Iterator for Portions<'_, T> {
-    type Item = T;
+    type Item = Result<T>;
 
-    fn next(&mut self) -> Option<T> {
+    fn next(&mut self) -> Option<Result<T>> {
         loop {
             let mut state = self.exchange.lock();
-            if let Some(done) = state.next_done() {
-                return Some(done.unwrap_or_else(|panic| resume_unwind(panic)));
+            match state.next_done() {
+                Some(Ok(done)) => match done.transpose() {
+                    Some(made) => return Some(made),
+                    None => {
+                        drop(state);
+                        self.give_up();
+                        return None;
+                    }
+                },
+                Some(Err(panic)) => resume_unwind(panic),
+                None => {}
             }
             let wants_more = !self.has_ended && !self.is_stopped;
             let lacks_work = state.ready() < (READY * self.helpers).max(1);
@@ -191,7 +265,7 @@ impl<T: Send + 'static> Iterator for Portions<'_, T> {
                 self.exchange.open(part);
             } else if let Some((number, part)) = state.take() {
                 drop(state);
-                self.work_on(number, part);
+                self.work_on(number, &part);
             } else if state.portions.is_empty() {
                 return None;
             } else {
@@ -204,10 +278,7 @@ impl<T: Send + 'static> Iterator for Portions<'_, T> {
 /// Nobody need begin with what nobody waits for.
 impl<T> Drop for Portions<'_, T> {
     fn drop(&mut self) {
-        let mut state = self.exchange.lock();
-        state.is_closed = true;
-        state.portions.clear();
-        self.exchange.opened.notify_all();
+        self.exchange.close();
     }
 }
 
@@ -223,9 +294,17 @@ impl<T> Exchange<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self, part: Stream) {
-        self.lock().portions.push_back(Portion::Open(part));
+    fn open(&self, part: Part) {
+        self.lock().portions.push_back(Portion { part, progress: Progress::Open });
         self.opened.notify_one();
+    }
+
+    /// Has helpers end with what they work on. Returns the portions that haven't been asked for.
+    fn close(&self) -> VecDeque<Portion<T>> {
+        let mut state = self.lock();
+        state.is_closed = true;
+        self.opened.notify_all();
+        std::mem::take(&mut state.portions)
     }
 
     /// Works on portions until there will be no more.
@@ -237,7 +316,8 @@ impl<T> Exchange<T> {
                 continue;
             };
             drop(state);
-            let done = catch_unwind(AssertUnwindSafe(|| work(part, env)));
+            let done = catch_unwind(AssertUnwindSafe(|| part.work(work, env)));
+            HELPED.fetch_add(1, Ordering::Relaxed);
             state = self.lock();
             state.put(number, done);
             self.done.notify_one();
@@ -246,41 +326,54 @@ impl<T> Exchange<T> {
 }
 
 impl<T> State<T> {
-    /// The first portion that nobody works on, with its number.
-    fn take(&mut self) -> Option<(usize, Stream)> {
-        let at = self.portions.iter().position(|portion| matches!(portion, Portion::Open(_)))?;
-        match std::mem::replace(&mut self.portions[at], Portion::Taken) {
-            Portion::Open(part) => Some((self.first + at, part)),
-            _ => None,
-        }
+    /// The first portion that nobody works on, with its number. What comes after one of which too much was
+    /// made is left alone.
+    fn take(&mut self) -> Option<(usize, Part)> {
+        let is_too_much = |portion: &Portion<T>| matches!(portion.progress, Progress::Done(Ok(Ok(None))));
+        let at = self
+            .portions
+            .iter()
+            .position(|portion| is_too_much(portion) || matches!(portion.progress, Progress::Open))?;
+        let portion = self.portions.get_mut(at).filter(|portion| !is_too_much(portion))?;
+        portion.progress = Progress::Taken;
+        Some((self.first + at, portion.part.clone()))
     }
 
     fn put(&mut self, number: usize, done: Outcome<T>) {
         // It isn't there any more if the reader has gone.
         if let Some(portion) = number.checked_sub(self.first).and_then(|at| self.portions.get_mut(at)) {
-            *portion = Portion::Done(done);
+            portion.progress = Progress::Done(done);
         }
     }
 
     /// How many portions nobody works on yet.
     fn ready(&self) -> usize {
-        self.portions.iter().filter(|portion| matches!(portion, Portion::Open(_))).count()
+        self.portions.iter().filter(|portion| matches!(portion.progress, Progress::Open)).count()
     }
 
-    /// What came of the first portion, once that is known.
+    /// What came of the first portion, once that is known. One of which too much came stays.
     fn next_done(&mut self) -> Option<Outcome<T>> {
-        match self.portions.pop_front()? {
-            Portion::Done(done) => {
+        let first = self.portions.front()?;
+        match &first.progress {
+            Progress::Done(Ok(Ok(None))) => Some(Ok(Ok(None))),
+            Progress::Done(_) => {
                 self.first += 1;
-                Some(done)
+                match self.portions.pop_front()?.progress {
+                    Progress::Done(done) => Some(done),
+                    _ => None,
+                }
             }
-            portion => {
-                self.portions.push_front(portion);
-                None
-            }
+            _ => None,
         }
     }
 }
+
+/// Returns how many portions helpers have worked on since the process began.
+pub fn helped() -> u64 {
+    HELPED.load(Ordering::Relaxed)
+}
+
+static HELPED: AtomicU64 = AtomicU64::new(0);
 
 /// How many streams are being read in this way, and how many threads help.
 static READERS: AtomicUsize = AtomicUsize::new(0);
@@ -309,9 +402,9 @@ impl Drop for Tally {
     }
 }
 
-/// Rows that have been read, and what went wrong after them.
+/// The rows of a part.
 struct Fetched {
-    chunk: Chunk,
+    chunk: Arc<Chunk>,
     at: usize,
     failure: Option<Error>,
 }

@@ -28,6 +28,7 @@ use uuid::{Uuid, uuid};
 
 use super::env::Env;
 use super::table::{SingleSelection, TableRef};
+use crate::budget::fuel;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 use crate::instance::Instance;
@@ -141,7 +142,8 @@ impl SystemTable {
         Ok(self.rows(env)?.into_iter().find(|row| row.get("id").as_ref() == Some(key)))
     }
 
-    /// Puts a row in the place of the one with this key, or deletes that if it is `null`. The answer is what came of it.
+    /// Puts a row in the place of the one with this key, or deletes that if it is `null`. The answer is what
+    /// came of it.
     pub fn write(self, env: &Env, key: &Datum, is_key_generated: bool, new: Datum) -> Result<Datum> {
         let written = (self.definition.write)(&self.view(env)?, Write { key, is_key_generated, new })?;
         env.instance()?.bell.ring();
@@ -228,10 +230,10 @@ fn scratch_rows(view: &View<'_>) -> Result<Vec<Datum>> {
 
 fn write_scratch(view: &View<'_>, write: Write<'_>) -> Result<Datum> {
     let mut scratch = view.instance.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-    if write.new.is_null() {
-        scratch.remove(write.key);
-    } else {
-        scratch.insert(write.key.clone(), write.new.clone());
-    }
+    // All share the order of the keys, so looking for a place in it is not to be given up.
+    fuel::apart(|| match write.new.is_null() {
+        true => scratch.remove(write.key),
+        false => scratch.insert(write.key.clone(), write.new.clone()),
+    });
     Ok(write.new)
 }

@@ -114,6 +114,10 @@ impl Accumulator for Reduce {
         Ok(())
     }
 
+    fn held(state: &Self::State) -> usize {
+        state.as_ref().map_or(0, Datum::footprint)
+    }
+
     fn finish(&self, state: Self::State) -> Result<Datum> {
         state.ok_or_else(|| Error::missing("Cannot reduce over an empty stream.").at(self.0.bt))
     }
@@ -291,6 +295,10 @@ impl Accumulator for Extreme {
             *state = Some((value, row));
         }
         Ok(())
+    }
+
+    fn held(state: &Self::State) -> usize {
+        state.as_ref().map_or(0, |(value, row)| value.footprint() + row.footprint())
     }
 
     fn finish(&self, state: Self::State) -> Result<Datum> {

@@ -40,11 +40,13 @@ const HTTP_OPTIONS: &[&str] = &[
 #[cfg(feature = "javascript")]
 fn js(call: &mut Call<'_>) -> Result<Val> {
     const TIMEOUT: Duration = Duration::from_secs(5);
+    const LONGEST: Duration = Duration::from_secs(60);
     let timeout = match call.optarg("timeout")? {
         // Beyond the range of integers, the nearest one will do.
         Some(seconds) => Duration::from_millis((seconds.into_num()? * 1000.0) as u64),
         None => TIMEOUT,
     };
+    let timeout = timeout.min(LONGEST);
     let source = call.datum(0)?.as_str()?.clone();
     let script = Script { source, timeout };
     match call.env.javascript.eval(call.env, &script)? {

@@ -26,8 +26,10 @@ fn fold(call: &mut Call<'_>) -> Result<Val> {
         return call.seq(Stream::new(fold, call.bt()));
     }
     rows.check_finite()?;
+    let mut held = call.env.reserve();
     while let Some(row) = rows.next(call.env)? {
         state = step.call(call.env, &[state, row])?;
+        held.hold(&state)?;
     }
     Ok(call.val(match final_emit.transpose()? {
         Some(last) => last.call(call.env, &[state])?,

@@ -1,5 +1,6 @@
 //! Values from JSON text, and back.
 
+use crate::budget::fuel;
 use crate::datum::{Datum, json};
 use crate::error::Result;
 use crate::eval::{Arity, Call, Limits, Spec, Val};
@@ -13,6 +14,7 @@ pub const TERMS: &[Spec] = &[
 
 fn parse(call: &mut Call<'_>) -> Result<Val> {
     let text = call.str(0)?;
+    fuel::spend_bytes(text.len())?;
     let datum = json::parse(&text)?;
     check_arrays(&datum, call.env.limits)?;
     Ok(call.val(datum))

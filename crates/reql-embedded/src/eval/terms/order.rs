@@ -102,8 +102,8 @@ fn not_a_table(call: &Call<'_>) -> Error {
     call.fail("Can only perform an indexed distinct on a TABLE.")
 }
 
-/// The values of an index, or without one the rows of a table, which are distinct as they are; `None` for a range of
-/// another index.
+/// The values of an index, or without one the rows of a table, which are distinct as they are; `None` for a
+/// range of another index.
 fn distinct_by_index(
     call: &Call<'_>,
     slice: &TableSlice,
@@ -133,9 +133,12 @@ fn distinct_by_index(
 fn distinct_rows(call: &Call<'_>, sequence: Val) -> Result<Val> {
     let mut rows = sequence.into_stream(call.env)?;
     rows.check_finite()?;
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut held) = (BTreeSet::new(), call.env.reserve());
     while let Some(row) = rows.next(call.env)? {
-        seen.insert(row);
+        let bytes = row.footprint();
+        if seen.insert(row) {
+            held.add_bytes(bytes)?;
+        }
         call.env.limits.check_array(seen.len())?;
     }
     let mut distinct: Vec<&Datum> = seen.iter().collect();

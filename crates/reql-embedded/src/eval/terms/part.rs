@@ -62,13 +62,15 @@ fn sample(call: &mut Call<'_>) -> Result<Val> {
 fn choose(call: &Call<'_>, mut rows: Stream, count: usize) -> Result<Vec<Datum>> {
     rows.check_finite()?;
     let mut random = rand::rng();
-    let mut chosen = Vec::new();
+    let (mut chosen, mut held) = (Vec::new(), call.env.reserve());
     let mut seen = 0_usize;
     while let Some(row) = rows.next(call.env)? {
         seen += 1;
         if chosen.len() < count {
+            held.add(&row)?;
             chosen.push(row);
         } else if let Some(place) = chosen.get_mut(random.random_range(0..seen)) {
+            held.replace(place.footprint(), row.footprint())?;
             *place = row;
         }
     }

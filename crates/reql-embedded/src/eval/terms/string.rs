@@ -1,9 +1,10 @@
 //! Strings.
 
+use crate::budget::fuel;
 use crate::datum::Datum;
-use crate::datum::text::{self, Separator, regexp};
+use crate::datum::text::{self, Separator, regexp::Pattern};
 use crate::error::Result;
-use crate::eval::{Arity, Call, Spec};
+use crate::eval::{Arity, Call, Spec, thread};
 use crate::term::TermType;
 
 /// The terms of this family.
@@ -17,8 +18,7 @@ pub const TERMS: &[Spec] = &[
 fn match_term(call: &mut Call<'_>) -> Result<Datum> {
     let text = call.str(0)?;
     let pattern = call.str(1)?;
-    let regex = call.env.regex(&pattern, regexp::compile)?;
-    Ok(regexp::find(&regex, &text))
+    thread::regex(&pattern, Pattern::compile)?.find(&text)
 }
 
 fn split(call: &mut Call<'_>) -> Result<Datum> {
@@ -32,7 +32,12 @@ fn split(call: &mut Call<'_>) -> Result<Datum> {
         other => Separator::Text(other.as_str()?),
     };
     let limit = if call.len() > 2 { limit(call)? } else { None };
-    call.env.limits.array(text::split(&text, separator, limit).into_iter().map(Datum::from).collect())
+    fuel::spend_bytes(text.len())?;
+    // One piece more than an array may have tells that there are too many.
+    let pieces = text::split(&text, separator, limit.unwrap_or(call.env.limits.array));
+    fuel::spend(pieces.len())?;
+    call.env.limits.check_array(pieces.len())?;
+    Ok(Datum::array(pieces.into_iter().map(Datum::from).collect()))
 }
 
 /// How often to split; -1 stands for no limit.
@@ -49,10 +54,12 @@ fn limit(call: &mut Call<'_>) -> Result<Option<usize>> {
 /// Only ASCII letters have cases in RethinkDB.
 fn upcase(call: &mut Call<'_>) -> Result<Datum> {
     let text = call.str(0)?;
+    fuel::spend_bytes(text.len())?;
     Ok(Datum::from(text.to_ascii_uppercase()))
 }
 
 fn downcase(call: &mut Call<'_>) -> Result<Datum> {
     let text = call.str(0)?;
+    fuel::spend_bytes(text.len())?;
     Ok(Datum::from(text.to_ascii_lowercase()))
 }

@@ -1,13 +1,15 @@
 //! From the edges of a shell and its holes to rings that cross neither themselves nor each other.
 //!
-//! An edge and its reverse cancel out, so a hole may share edges with the shell or with other holes; the rings are
-//! then put together anew by turning left at every vertex.
+//! An edge and its reverse cancel out, so a hole may share edges with the shell or with other holes; the
+//! rings are then put together anew by turning left at every vertex.
 
 use std::collections::BTreeMap;
 
+use super::EDGE;
 use super::ring::Ring;
 use super::sign::ordered;
 use super::vector::Vector;
+use crate::budget::fuel;
 
 /// Rings around the region that all these rings bound together, or `None` when edges are left over.
 pub fn assemble(rings: &[Ring]) -> Option<Vec<Ring>> {
@@ -71,13 +73,13 @@ impl Edges {
         ends.reduce(|best, end| if ordered(before, best, end, at) { end } else { best })
     }
 
-    /// Follows edges to the left until a vertex comes a second time; the way from there is a ring. `None` when the
-    /// way ends.
+    /// Follows edges to the left until a vertex comes a second time; the way from there is a ring. `None`
+    /// when the way ends.
     fn trace(&self, start: Vector, next: Vector) -> Option<Vec<Vector>> {
         let mut path = vec![start, next];
         let mut seen = BTreeMap::from([(next, 1)]);
         let (mut before, mut at) = (start, next);
-        loop {
+        while fuel::burn(EDGE) {
             let next = self.leftmost(before, at)?;
             if let Some(first) = seen.insert(next, path.len()) {
                 return Some(path.split_off(first));
@@ -85,5 +87,6 @@ impl Edges {
             path.push(next);
             (before, at) = (at, next);
         }
+        None
     }
 }

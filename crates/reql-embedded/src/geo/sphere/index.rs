@@ -1,7 +1,9 @@
 //! Which edges of a long chain may meet a given edge: an interval tree along the chain's longest axis.
 
+use super::EDGE;
 use super::extent::Extent;
 use super::vector::Vector;
+use crate::budget::fuel;
 
 /// Below this many edges it is cheaper to look at all of them.
 const WORTH_INDEXING: usize = 40;
@@ -54,6 +56,7 @@ impl EdgeIndex {
 
     /// Calls `visit` with each edge that may meet `ab`, until it returns true; returns whether it did.
     pub fn any(&self, a: Vector, b: Vector, mut visit: impl FnMut(usize) -> bool) -> bool {
+        let mut visit = |edge| !fuel::burn(EDGE) || visit(edge);
         match self {
             EdgeIndex::Short(count) => (0..*count).any(visit),
             EdgeIndex::Tree(tree) => {

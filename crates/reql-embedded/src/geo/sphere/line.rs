@@ -1,9 +1,11 @@
 //! Lines: chains of edges.
 
+use super::EDGE;
 use super::edge::{self, Crossing};
 use super::extent::Extent;
 use super::index::EdgeIndex;
 use super::vector::Vector;
+use crate::budget::fuel;
 
 /// A chain of at least one edge.
 #[derive(Debug, Clone)]
@@ -14,8 +16,8 @@ pub struct Line {
 }
 
 impl Line {
-    /// The line through these points; `None` when there are fewer than two, or when neighbours are the same or
-    /// antipodal.
+    /// The line through these points; `None` when there are fewer than two, or when neighbours are the same
+    /// or antipodal.
     pub fn new(vertices: Vec<Vector>) -> Option<Self> {
         let valid = vertices.len() >= 2
             && vertices.iter().all(|vertex| vertex.is_unit())
@@ -65,6 +67,9 @@ pub(super) fn project(point: Vector, edges: impl Iterator<Item = (Vector, Vector
     let mut best = f64::INFINITY;
     let mut nearest = None;
     for (a, b) in edges {
+        if !fuel::burn(EDGE) {
+            break;
+        }
         let distance = edge::distance(point, a, b);
         if distance < best {
             best = distance;

@@ -1,12 +1,15 @@
 //! Rings: closed chains of edges, which have their inside on their left.
 
+use super::EDGE;
 use super::edge::{self, Crossing, Wedge, Wedges};
 use super::extent::Extent;
 use super::index::EdgeIndex;
 use super::sign::{ordered, sign};
 use super::vector::Vector;
+use crate::budget::fuel;
 
-/// Whether a place is inside is found by counting crossings on the way from here, a point that real shapes avoid.
+/// Whether a place is inside is found by counting crossings on the way from here, a point that real shapes
+/// avoid.
 const ORIGIN: Vector =
     Vector::new(0.004_567_599_683_568_1, 0.999_474_766_645_098_4, 0.032_083_140_009_307_655);
 
@@ -108,9 +111,10 @@ impl Ring {
         self.index.any(a, b, |i| visit(self.vertex(i), self.vertex(i + 1)))
     }
 
-    /// Whether the point is inside. Of rings that share an edge or a vertex, exactly one contains each point of it.
+    /// Whether the point is inside. Of rings that share an edge or a vertex, exactly one contains each point
+    /// of it.
     pub fn contains_point(&self, point: Vector) -> bool {
-        self.extent.holds(point) && self.winds_around(point)
+        self.extent.holds(point) && fuel::burn(EDGE * self.vertices.len()) && self.winds_around(point)
     }
 
     fn winds_around(&self, point: Vector) -> bool {
@@ -147,8 +151,8 @@ impl Ring {
         crossing || overlaps || other.strictly_contains(self.vertex(0))
     }
 
-    /// How the insides relate: `None` when the rims cross, else whether this ring contains the other. Neither ring
-    /// may cover more than half of the sphere.
+    /// How the insides relate: `None` when the rims cross, else whether this ring contains the other. Neither
+    /// ring may cover more than half of the sphere.
     pub fn contains_uncrossed(&self, other: &Ring) -> Option<bool> {
         if !self.extent.meets(&other.extent) {
             return Some(false);
@@ -186,8 +190,8 @@ impl Ring {
         }
     }
 
-    /// Whether the rims cross. Before that is found, `at_shared` is called with each common vertex and the wedges
-    /// of both rings there; when it returns true, the search ends with false.
+    /// Whether the rims cross. Before that is found, `at_shared` is called with each common vertex and the
+    /// wedges of both rings there; when it returns true, the search ends with false.
     fn meets_rim(&self, other: &Ring, mut at_shared: impl FnMut(Vector, Wedge, Wedge) -> bool) -> bool {
         let mut crossing = false;
         for (j, (c, d)) in other.edges().enumerate() {

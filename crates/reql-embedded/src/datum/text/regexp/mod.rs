@@ -1,13 +1,19 @@
 //! Regular expressions in RE2's syntax, and what `match` finds with them.
 //!
-//! The `regex` crate comes from RE2 and searches alike, but its syntax has grown: classes nest, `\d` is Unicode,
-//! repetitions stack. Patterns are therefore read by RE2's rules, with RE2's errors, and written anew.
+//! The `regex` crate comes from RE2 and searches alike, but its syntax has grown: classes nest, `\d` is
+//! Unicode, repetitions stack. Patterns are therefore read by RE2's rules, with RE2's errors, and written
+//! anew.
 
 mod class;
 mod pattern;
 
-use regex::bytes::{Match, Regex, RegexBuilder};
+use std::sync::Arc;
 
+use regex_automata::meta::Regex;
+use regex_automata::util::syntax;
+use regex_automata::{Input, Span};
+
+use crate::budget::fuel;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
@@ -15,34 +21,54 @@ use crate::error::{Error, Result};
 const SIZE_LIMIT: usize = 8 << 20;
 /// How deeply groups may nest, as in RE2.
 const NEST_LIMIT: u32 = 1000;
+/// Units of work that compiling takes, before anybody knows how large a pattern gets.
+const COMPILING: usize = fuel::LIGHT / 2;
 
-/// Compiles a pattern.
-pub fn compile(pattern: &str) -> Result<Regex> {
-    let fail = |portion: &str, reason: &str| {
-        Error::logic(format!("Error in regexp `{pattern}` (portion `{portion}`): {reason}"))
-    };
-    let translated = pattern::translate(pattern).map_err(|error| fail(error.portion, &error.to_string()))?;
-    RegexBuilder::new(&translated)
-        .size_limit(SIZE_LIMIT)
-        .nest_limit(NEST_LIMIT)
-        .build()
-        .map_err(|_| fail("", "pattern too large - compile failed"))
+/// A compiled pattern. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Pattern(Arc<Regex>);
+
+impl Pattern {
+    /// Compiles a pattern.
+    pub fn compile(pattern: &str) -> Result<Self> {
+        let fail = |portion: &str, reason: &str| {
+            Error::logic(format!("Error in regexp `{pattern}` (portion `{portion}`): {reason}"))
+        };
+        fuel::spend(COMPILING)?;
+        let translated =
+            pattern::translate(pattern).map_err(|error| fail(error.portion, &error.to_string()))?;
+        let regex = Regex::builder()
+            .configure(Regex::config().nfa_size_limit(Some(SIZE_LIMIT)).utf8_empty(false))
+            .syntax(syntax::Config::new().nest_limit(NEST_LIMIT).utf8(false))
+            .build(&translated)
+            .map_err(|_| fail("", "pattern too large - compile failed"))?;
+        Ok(Pattern(Arc::new(regex)))
+    }
+
+    /// The memory that it takes, in bytes, with what a search usually needs.
+    pub fn size(&self) -> usize {
+        const SEARCH: usize = 64 << 10;
+        self.0.memory_usage() + SEARCH
+    }
+
+    /// The leftmost match in a text, with its groups, or `null`. Positions count bytes.
+    pub fn find(&self, text: &str) -> Result<Datum> {
+        fuel::spend_bytes(text.len())?;
+        let mut captures = self.0.create_captures();
+        self.0.search_captures(&Input::new(text), &mut captures);
+        let mut groups = captures.iter();
+        let Some(whole) = groups.next().flatten() else { return Ok(Datum::Null) };
+        let group = |found: Option<Span>| found.map_or(Datum::Null, |found| Datum::object(span(text, found)));
+        let groups = groups.map(group).collect();
+        Ok(Datum::object(span(text, whole).into_iter().chain([("groups", Datum::array(groups))])))
+    }
 }
 
-/// The leftmost match in a text, with its groups, or `null`. Positions count bytes.
-pub fn find(regex: &Regex, text: &str) -> Datum {
-    let Some(captures) = regex.captures(text.as_bytes()) else { return Datum::Null };
-    let mut groups = captures.iter();
-    let Some(whole) = groups.next().flatten() else { return Datum::Null };
-    let groups = groups.map(|group| group.map_or(Datum::Null, |group| Datum::object(span(group)))).collect();
-    Datum::object(span(whole).into_iter().chain([("groups", Datum::array(groups))]))
-}
-
-fn span(found: Match<'_>) -> [(&'static str, Datum); 3] {
+fn span(text: &str, found: Span) -> [(&'static str, Datum); 3] {
     [
-        ("str", Datum::str(String::from_utf8_lossy(found.as_bytes()))),
-        ("start", Datum::from(found.start())),
-        ("end", Datum::from(found.end())),
+        ("str", Datum::str(String::from_utf8_lossy(&text.as_bytes()[found.range()]))),
+        ("start", Datum::from(found.start)),
+        ("end", Datum::from(found.end)),
     ]
 }
 
@@ -54,21 +80,21 @@ mod tests {
 
     #[track_caller]
     fn finds(pattern: &str, text: &str, json: &str) {
-        let found = find(&compile(pattern).unwrap(), text);
+        let found = Pattern::compile(pattern).unwrap().find(text).unwrap();
         assert_eq!(crate::datum::json::to_string(&found).unwrap(), json, "{pattern}");
     }
 
     #[track_caller]
     fn matches(pattern: &str, text: &str, expected: &str) {
-        let regex = compile(pattern).unwrap();
-        let found = regex.find(text.as_bytes()).map(|found| found.as_bytes());
+        let found =
+            Pattern::compile(pattern).unwrap().0.find(text).map(|found| &text.as_bytes()[found.range()]);
         assert_eq!(found, Some(expected.as_bytes()), "{pattern}");
     }
 
     #[track_caller]
     fn refuses(pattern: &str, portion: &str, reason: &str) {
         assert_eq!(
-            compile(pattern).unwrap_err().message(),
+            Pattern::compile(pattern).unwrap_err().message(),
             format!("Error in regexp `{pattern}` (portion `{portion}`): {reason}")
         );
     }
@@ -129,7 +155,8 @@ mod tests {
         matches(r"\x41\x{42}\103\0?", "ABC", "ABC");
         matches(r"\-\_\.\<", "-_.<", "-_.<");
         matches("a{,2}b{2,", "a{,2}b{2,", "a{,2}b{2,");
-        assert_eq!(compile(r"é\C").unwrap().find("éü".as_bytes()).map(|found| found.range()), Some(0..3));
+        let found = Pattern::compile(r"é\C").unwrap().0.find("éü");
+        assert_eq!(found.map(|found| found.range()), Some(0..3));
         matches("a(?i)*B", "aab", "aab");
     }
 
@@ -148,7 +175,8 @@ mod tests {
     #[test]
     fn all_other_patterns_compile() {
         for pattern in include_str!("patterns.txt").lines() {
-            assert!(compile(pattern).is_ok(), "{:?}", compile(pattern));
+            let compiled = Pattern::compile(pattern);
+            assert!(compiled.is_ok(), "{compiled:?}");
         }
     }
 
@@ -160,13 +188,13 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(pattern in r"[(\[{\\?*+|)\]}:^,PQEabdpx0-9<>-]{0,20}") {
-            let _ = compile(&pattern);
+            let _ = Pattern::compile(&pattern);
         }
 
         #[test]
         fn quoted_text_is_found(text in "\\PC{1,20}") {
             prop_assume!(!text.contains("\\E"));
-            let found = find(&compile(&format!("\\Q{text}")).unwrap(), &text);
+            let found = Pattern::compile(&format!("\\Q{text}")).unwrap().find(&text).unwrap();
             prop_assert_eq!(found.get("str").unwrap(), Datum::from(text));
         }
     }

@@ -1,0 +1,326 @@
+//! Fuel: the work that a thread may do before it looks whether it should go on.
+//!
+//! Evaluating a term takes one unit, and so does looking at an element of a value, or at some bytes of a
+//! text. Each thread counts by itself, so counting costs three instructions. When its fuel runs out, the
+//! thread looks further:
+//!
+//! - Where it must not wait, work ends there, with [`WouldBlock`](crate::error::ErrorKind::WouldBlock). A
+//!   query that cost more than it looked like has done nothing then, and runs again where it may take its
+//!   time.
+//! - Where it may, it gets more, unless the query's [interrupt](Budget::interrupt) has been raised.
+//! - Outside of any query there is always more.
+//!
+//! Some work can't fail: comparing two values for a map, say. It stops where it is and gives anything at all.
+//! That does no harm, because fuel that has run out stays so, and [`within`] lets nothing pass that was made
+//! after that.
+//!
+//! RethinkDB's coroutines yield in much the same way (`EVALS_BEFORE_YIELD` in `term.cc`).
+
+use std::cell::{Cell, RefCell};
+
+use super::Budget;
+use super::memory::Reservation;
+use crate::error::{Error, Result};
+
+/// The units that a query may use where it must not wait: some hundreds of microseconds.
+pub const LIGHT: usize = 20_000;
+
+/// The units between two looks at the interrupt: some milliseconds.
+const STEP: usize = 100_000;
+
+/// The bytes of a text that are copied or compared for a unit.
+const BYTES: usize = 64;
+
+thread_local! {
+    static LEFT: Cell<usize> = const { Cell::new(0) };
+    static KEPT: Cell<u64> = const { Cell::new(0) };
+    static METER: RefCell<Option<Meter>> = const { RefCell::new(None) };
+}
+
+/// Where work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Where others wait for the thread, on the task of a connection: little can be done, and nothing waited
+    /// for.
+    Inline,
+    /// On a thread that may take its time.
+    Worker,
+}
+
+/// The query that a thread works for.
+struct Meter {
+    budget: Budget,
+    place: Place,
+    /// The units that it was given last.
+    given: usize,
+    has_failed: bool,
+    /// The memory of large values that it works with.
+    values: Reservation,
+}
+
+impl Meter {
+    fn new(budget: &Budget, place: Place) -> Self {
+        let given = if place == Place::Inline { LIGHT } else { STEP };
+        Meter { budget: budget.clone(), place, given, has_failed: false, values: budget.reserve() }
+    }
+
+    /// Counts what has been used, and `units` beyond that.
+    fn settle(&self, units: usize) {
+        self.budget.count(self.given.saturating_sub(LEFT.get()).saturating_add(units));
+    }
+
+    fn look(&mut self, units: usize) -> Result<()> {
+        let looked = match self.place {
+            Place::Inline => self.budget.check_interrupt().and_then(|()| Err(Error::would_block())),
+            Place::Worker => self.budget.check_interrupt(),
+        };
+        self.has_failed = looked.is_err();
+        self.settle(if self.has_failed { 0 } else { units });
+        self.given = if self.has_failed { 0 } else { STEP };
+        LEFT.set(self.given);
+        looked
+    }
+}
+
+/// Counts work that is about to be done. Fails when it isn't to be done here, or not at all any more.
+#[inline]
+pub fn spend(units: usize) -> Result<()> {
+    match LEFT.get().checked_sub(units) {
+        Some(left) => {
+            LEFT.set(left);
+            Ok(())
+        }
+        None => look_further(units),
+    }
+}
+
+/// Counts work on a text of so many bytes.
+#[inline]
+pub fn spend_bytes(bytes: usize) -> Result<()> {
+    spend(1 + bytes / BYTES)
+}
+
+/// Counts work that can't fail. After `false` it should stop, with whatever result.
+#[inline]
+pub fn burn(units: usize) -> bool {
+    spend(units).is_ok()
+}
+
+/// Counts work that can't fail on a text of so many bytes.
+#[inline]
+pub fn burn_bytes(bytes: usize) -> bool {
+    burn(1 + bytes / BYTES)
+}
+
+#[cold]
+fn look_further(units: usize) -> Result<()> {
+    METER.with_borrow_mut(|meter| match meter {
+        Some(meter) => meter.look(units),
+        None => {
+            LEFT.set(STEP);
+            Ok(())
+        }
+    })
+}
+
+/// Works for a query. What it gives counts only if the fuel has lasted.
+pub fn within<T>(budget: &Budget, place: Place, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    // A part of what is being done already.
+    let _entered = (!is_metered()).then(|| Entered::new(Some(Meter::new(budget, place))));
+    let made = work();
+    if METER.with_borrow(|meter| meter.as_ref().is_some_and(|meter| meter.has_failed)) {
+        drop(made);
+        return Err(spend(1).err().unwrap_or_else(Error::would_block));
+    }
+    made
+}
+
+/// Has the thread finish what it does, wherever it is: something was done that must not be done once more.
+pub fn commit() {
+    METER.with_borrow_mut(|meter| {
+        if let Some(meter) = meter {
+            meter.place = Place::Worker;
+        }
+    });
+}
+
+/// Does something that is not to be given up half done, whatever the thread works for otherwise.
+pub fn apart<T>(work: impl FnOnce() -> T) -> T {
+    let _entered = Entered::new(None);
+    work()
+}
+
+/// Whether the thread works for a query.
+pub fn is_metered() -> bool {
+    METER.with_borrow(Option::is_some)
+}
+
+/// Reserves memory for a large value until the innermost [`Scope`] ends, or else the query's part.
+pub fn keep(bytes: usize) -> Result<()> {
+    METER.with_borrow_mut(|meter| {
+        let Some(meter) = meter else { return Ok(()) };
+        meter.values.add_bytes(bytes)?;
+        KEPT.set(meter.values.used());
+        Ok(())
+    })
+}
+
+/// A part of the work, whose large values are gone when it ends.
+pub struct Scope(u64);
+
+impl Scope {
+    /// Begins now.
+    #[inline]
+    pub fn begin() -> Self {
+        Scope(KEPT.get())
+    }
+}
+
+impl Drop for Scope {
+    #[inline]
+    fn drop(&mut self) {
+        if KEPT.get() != self.0 {
+            release(self.0);
+        }
+    }
+}
+
+#[cold]
+fn release(kept: u64) {
+    METER.with_borrow_mut(|meter| {
+        if let Some(meter) = meter {
+            meter.values.shrink(kept);
+            KEPT.set(kept);
+        }
+    });
+}
+
+/// Puts back what the thread did before, when it is dropped.
+struct Entered {
+    left: usize,
+    kept: u64,
+    meter: Option<Meter>,
+}
+
+impl Entered {
+    fn new(meter: Option<Meter>) -> Self {
+        let left = LEFT.replace(meter.as_ref().map_or(0, |meter| meter.given));
+        Entered { left, kept: KEPT.replace(0), meter: METER.replace(meter) }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let ended = METER.replace(self.meter.take());
+        if let Some(meter) = &ended {
+            meter.settle(0);
+        }
+        LEFT.set(self.left);
+        KEPT.set(self.kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::memory::Pool;
+    use crate::error::ErrorKind;
+    use crate::interrupt::{Interrupt, Reason};
+
+    fn kind<T>(result: Result<T>) -> Option<ErrorKind> {
+        result.err().map(|error| error.kind())
+    }
+
+    #[test]
+    fn inline_work_ends_when_its_fuel_does() {
+        let budget = Budget::default();
+        let ended = within(&budget, Place::Inline, || {
+            for _ in 0..LIGHT {
+                spend(1)?;
+            }
+            assert_eq!(kind(spend(1)), Some(ErrorKind::WouldBlock));
+            spend(1)
+        });
+        assert_eq!(kind(ended), Some(ErrorKind::WouldBlock));
+        assert_eq!(budget.spent(), LIGHT as u64);
+    }
+
+    #[test]
+    fn a_large_piece_of_work_is_refused_before_it_begins() {
+        let ended = within(&Budget::default(), Place::Inline, || spend_bytes(100 << 20));
+        assert_eq!(kind(ended), Some(ErrorKind::WouldBlock));
+    }
+
+    #[test]
+    fn what_is_made_after_the_fuel_ran_out_does_not_count() {
+        let ended = within(&Budget::default(), Place::Inline, || Ok(burn(LIGHT + 1)));
+        assert_eq!(kind(ended), Some(ErrorKind::WouldBlock));
+    }
+
+    #[test]
+    fn an_interrupt_is_seen_soon_and_for_good() {
+        let interrupt = Interrupt::default();
+        let ended = within(&Budget::new(interrupt.clone(), Pool::default()), Place::Worker, || {
+            spend(10 * STEP)?;
+            interrupt.raise(Reason::Stopped);
+            assert!((0..=STEP).any(|_| !burn(1)));
+            assert_eq!(kind(spend(1)), Some(ErrorKind::Interrupted));
+            Ok(())
+        });
+        assert_eq!(kind(ended), Some(ErrorKind::Interrupted));
+        assert!(burn(10 * STEP), "nothing limits who works for nobody");
+    }
+
+    #[test]
+    fn a_part_has_no_fuel_of_its_own() {
+        let budget = Budget::default();
+        let ended = within(&budget, Place::Inline, || within(&budget, Place::Worker, || spend(LIGHT + 1)));
+        assert_eq!(kind(ended), Some(ErrorKind::WouldBlock));
+    }
+
+    #[test]
+    fn what_has_been_done_is_finished() {
+        let ended = within(&Budget::default(), Place::Inline, || {
+            commit();
+            spend(10 * LIGHT)
+        });
+        assert_eq!(kind(ended), None);
+    }
+
+    #[test]
+    fn what_is_done_apart_is_done_to_the_end() {
+        let ended = within(&Budget::default(), Place::Inline, || {
+            assert!(apart(|| burn(10 * LIGHT)));
+            spend(LIGHT)
+        });
+        assert_eq!(kind(ended), None);
+    }
+
+    #[test]
+    fn large_values_are_counted_while_a_scope_lasts() {
+        let pool = Pool::new(20 << 20);
+        let budget = Budget::new(Interrupt::default(), pool.clone());
+        let ended = within(&budget, Place::Worker, || {
+            keep(4 << 20)?;
+            for _ in 0..10 {
+                let _scope = Scope::begin();
+                keep(10 << 20)?;
+            }
+            assert!((4 << 20..6 << 20).contains(&pool.used()), "{pool:?}");
+            let _scope = Scope::begin();
+            keep(10 << 20)?;
+            keep(10 << 20)
+        });
+        assert_eq!(kind(ended), Some(ErrorKind::ResourceLimit));
+        assert_eq!(pool.used(), 0);
+    }
+
+    #[test]
+    fn a_panic_leaves_nothing_behind() {
+        let panicked = std::panic::catch_unwind(|| {
+            within(&Budget::default(), Place::Inline, || -> Result<()> { panic!("as it happens") })
+        });
+        assert!(panicked.is_err());
+        assert!(burn(10 * LIGHT));
+    }
+}

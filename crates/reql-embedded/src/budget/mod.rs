@@ -1,0 +1,70 @@
+//! What a query may cost: [work](fuel) that it does, and [memory] that it holds.
+//!
+//! Nothing here is guessed from the text of a query. What works counts, and what holds rows reserves.
+
+pub mod fuel;
+pub mod memory;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use self::memory::{Pool, Reservation};
+use crate::error::{Bt, Error, ErrorKind, Result};
+use crate::interrupt::Interrupt;
+
+/// The budget of one query. Cloning shares it, also with threads that help.
+#[derive(Clone, Default)]
+pub struct Budget(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    interrupt: Interrupt,
+    /// Tells of another reason to end.
+    is_over: Option<Box<dyn Fn() -> bool + Send + Sync>>,
+    spent: AtomicU64,
+    memory: Pool,
+}
+
+impl Budget {
+    /// The budget of a query that ends when `interrupt` is raised, and may hold what is in this pool.
+    pub fn new(interrupt: Interrupt, memory: Pool) -> Self {
+        Budget(Arc::new(Shared { interrupt, memory, ..Shared::default() }))
+    }
+
+    /// The budget of work that nobody asked for, which ends when `is_over` says so. It is asked now and then.
+    pub fn until(is_over: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Budget(Arc::new(Shared { is_over: Some(Box::new(is_over)), ..Shared::default() }))
+    }
+
+    /// The flag that ends the query.
+    pub fn interrupt(&self) -> &Interrupt {
+        &self.0.interrupt
+    }
+
+    /// Fails when nobody waits for the answer any more.
+    pub fn check_interrupt(&self) -> Result<()> {
+        if self.0.interrupt.is_raised() || self.0.is_over.as_ref().is_some_and(|is_over| is_over()) {
+            return Err(Error::new(ErrorKind::Interrupted, "Query interrupted.").at(Bt::default()));
+        }
+        Ok(())
+    }
+
+    /// The memory that the query may hold.
+    pub fn memory(&self) -> &Pool {
+        &self.0.memory
+    }
+
+    /// A reservation of nothing yet, to be added to.
+    pub fn reserve(&self) -> Reservation {
+        Reservation::new(&self.0.memory)
+    }
+
+    /// The units of work that the query has done, as far as its threads have told.
+    pub fn spent(&self) -> u64 {
+        self.0.spent.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, units: usize) {
+        self.0.spent.fetch_add(units as u64, Ordering::Relaxed);
+    }
+}
