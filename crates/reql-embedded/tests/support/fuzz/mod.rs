@@ -1,11 +1,12 @@
 //! Random queries: what they are made of, and what runs them.
 
 mod grammar;
+mod hostile;
 mod literals;
 mod mutate;
 mod runner;
 
-pub use runner::{Ran, Target};
+pub use runner::{Compared, Ran, Target, compare};
 
 use grammar::{Grammar, Sort};
 use rand::rngs::StdRng;
@@ -21,6 +22,11 @@ impl Generator {
     /// From the start of the seed's queries.
     pub fn new(seed: u64) -> Self {
         Generator { grammar: Grammar::new(), random: StdRng::seed_from_u64(seed) }
+    }
+
+    /// The next payload of a query that costs as much as it can.
+    pub fn hostile_frame(&mut self) -> Vec<u8> {
+        hostile::frame(&mut self.random)
     }
 
     /// The next frame's payload; one in ten is damaged.

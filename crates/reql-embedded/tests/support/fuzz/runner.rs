@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use reql_embedded::datum::json;
 use reql_embedded::datum::syntax::Arena;
 use reql_embedded::engine::{Envelope, Interrupt, Reason};
-use reql_embedded::error::Error;
+use reql_embedded::error::{Error, ErrorKind};
 use reql_embedded::eval::{self, Env};
 use reql_embedded::instance::Instance;
 use reql_embedded::storage::{Options, Store};
@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(20);
 /// By how much the process may grow.
 const MEMORY: usize = 512 << 20;
+/// How much memory queries may hold, in bytes.
+const QUERY_MEMORY: u64 = 256 << 20;
 /// How many batches of a stream are read.
 const BATCHES: usize = 4;
 
@@ -113,7 +115,8 @@ fn instance() -> Arc<Instance> {
     let options = Options::new(Arc::new(eval::Functions));
     let cache_bytes = options.cache_bytes;
     let store = Store::open(options).expect("a store in memory");
-    Arc::new(Instance::new(store, cache_bytes, "", Some("server".to_owned())).expect("a new server"))
+    let instance = Instance::new(store, cache_bytes, "", Some("server".to_owned())).expect("a new server");
+    Arc::new(instance.with_memory_limit(QUERY_MEMORY))
 }
 
 fn run(instance: &Arc<Instance>, frame: &[u8], interrupt: Interrupt) -> Ran {
@@ -151,6 +154,80 @@ fn read(answer: eval::Answer) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// How a query went where it may wait, and where it may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compared {
+    /// Alike.
+    Alike,
+    /// It was given up where it may not wait.
+    GivenUp,
+    /// It can't be compared: it is no query, or the second run needn't come to the same.
+    Apart,
+}
+
+/// Kinds of terms after which a second run may come to something else: they write, or depend on chance or the
+/// time. Numbers in other places look the same, which only means that a query isn't compared.
+const APART: &[u32] = &[
+    53, 54, 55, 56, 57, 58, 60, 61, 68, 75, 76, 81, 103, 138, 140, 151, 152, 156, 169, 173, 175, 176, 177,
+    180, 188, 189, 192, 193,
+];
+
+/// Runs queries where they may not wait, and again where they may, in a server of their own.
+pub fn compare(frames: impl Iterator<Item = Vec<u8>>, mut tell: impl FnMut(&[u8], Compared)) {
+    let instance = instance();
+    for query in FIXTURE {
+        answer(&instance, query.as_bytes(), Interrupt::default(), true);
+    }
+    for frame in frames {
+        let text = String::from_utf8_lossy(&frame);
+        let is_apart = APART
+            .iter()
+            .any(|kind| text.contains(&format!("[{kind},")) || text.contains(&format!("[{kind}]")));
+        if is_apart {
+            tell(&frame, Compared::Apart);
+            continue;
+        }
+        let Some(light) = answer(&instance, &frame, Interrupt::default(), false) else {
+            tell(&frame, Compared::Apart);
+            continue;
+        };
+        if light.as_ref().is_err_and(|(kind, _)| *kind == ErrorKind::WouldBlock) {
+            tell(&frame, Compared::GivenUp);
+            continue;
+        }
+        let heavy = answer(&instance, &frame, Interrupt::default(), true).expect("a query");
+        assert_eq!(light, heavy, "where it may not wait, and where it may: {text}");
+        tell(&frame, Compared::Alike);
+    }
+}
+
+/// The first batch or the value of a query, or its error; `None` if it is none.
+fn answer(
+    instance: &Arc<Instance>,
+    frame: &[u8],
+    interrupt: Interrupt,
+    may_wait: bool,
+) -> Option<Result<String, (ErrorKind, String)>> {
+    let arena = Arena::new();
+    let envelope = Envelope::parse(frame, &arena).ok()?;
+    let query = Query::new(envelope.term, envelope.optargs).ok()?;
+    let env = Env::new(instance.clone(), "admin".into(), interrupt, may_wait);
+    let budget = env.clone();
+    let written = budget.within(|| {
+        let mut text = Vec::new();
+        match eval::run(&query, env)? {
+            eval::Answer::Atom(datum) => json::write(&datum, &mut text)?,
+            eval::Answer::Later(_) => {}
+            eval::Answer::Cursor(mut cursor) => drop(cursor.next_batch(&mut text)?),
+        }
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    });
+    Some(written.map_err(|error| {
+        let places = query.places.blamed(&error);
+        (error.kind(), format!("{error} at {places:?}"))
+    }))
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {
