@@ -9,8 +9,10 @@ pub fn as_integer(value: f64) -> Option<i64> {
 }
 
 /// Appends the double as RethinkDB's JSON writer does: integers of up to 53 bits plainly, -0 as `-0.0`,
-/// everything else as the shortest digits that read back the same, with an exponent below 1e-6 and from 1e21
-/// on (`Prettify` of rapidjson).
+/// everything else with digits that read back the same, and with an exponent below 1e-6 and from 1e21 on.
+///
+/// The digits are those of rapidjson (Grisu2), which are not always the shortest or the nearest ones: texts
+/// and keys that are made of numbers have to be the same here as in a cluster.
 pub fn write_json(value: f64, out: &mut Vec<u8>) {
     let negative_zero = value == 0.0 && value.is_sign_negative();
     match as_integer(value) {
@@ -26,30 +28,7 @@ pub fn write_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
 
 /// Appends the double with a fraction or an exponent, even when it is an integer.
 pub fn write_decimal(value: f64, out: &mut Vec<u8>) {
-    let scientific = format!("{value:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
-    let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
-    out.extend_from_slice(sign.as_bytes());
-    out.extend_from_slice(layout(&digits, exponent + 1).as_bytes());
-}
-
-/// Places the decimal point: `point` digits stand before it.
-fn layout(digits: &str, point: i32) -> String {
-    let count = digits.len() as i32;
-    if point >= count && point <= 21 {
-        format!("{digits}{}.0", "0".repeat((point - count) as usize))
-    } else if point > 0 && point <= 21 {
-        let (whole, fraction) = digits.split_at(point as usize);
-        format!("{whole}.{fraction}")
-    } else if point > -6 && point <= 0 {
-        format!("0.{}{digits}", "0".repeat(-point as usize))
-    } else {
-        let (first, rest) = digits.split_at(1);
-        let dot = if rest.is_empty() { "" } else { "." };
-        format!("{first}{dot}{rest}e{}", point - 1)
-    }
+    out.extend_from_slice(dtoa::Buffer::new().format(value).as_bytes());
 }
 
 /// The double as C's `%.20g` prints it, which is how RethinkDB's error messages show numbers.
@@ -106,9 +85,26 @@ mod tests {
             (9_007_199_254_740_992.0, "9007199254740992"),
             (5e-324, "5e-324"),
             (123456.789, "123456.789"),
+            (-2.5e-7, "-2.5e-7"),
+            (1.2345e22, "1.2345e22"),
+            // Grisu2 is content with these: each reads back the same, though another is nearer.
+            (0.1 + 0.2, "0.30000000000000007"),
         ];
         for (value, text) in cases {
             assert_eq!(json(value), text);
+        }
+    }
+
+    #[test]
+    fn json_text_reads_back_the_same() {
+        let mut bits = 1_u64;
+        for _ in 0..100_000 {
+            // Numbers of every exponent, always the same ones (Knuth's multiplier).
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let value = f64::from_bits(bits);
+            if value.is_finite() {
+                assert_eq!(json(value).parse::<f64>().map(f64::to_bits), Ok(bits), "{value:e}");
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Values as error messages show them: JSON indented by tabs, and no more of it than anybody reads.
 
+use super::size::EXTREMUM;
 use super::text::cut;
 use super::{Datum, MAX_VALUE, json, too_large};
 use crate::error::Result;
@@ -22,8 +23,19 @@ impl Datum {
         shortened(self, MAX_TRUNCATED)
     }
 
-    /// All of [`print`](Self::print). Fails when that is longer than a value may be.
+    /// The value, for an error message that shows it as RethinkDB does. Fails as that does when a bound of
+    /// ranges is anywhere inside: there is no JSON for those.
+    pub fn printable(&self) -> Result<&Datum> {
+        if self.marks() & EXTREMUM != 0 {
+            json::to_string(self)?;
+        }
+        Ok(self)
+    }
+
+    /// All of [`print`](Self::print). Fails when that is longer than a value may be, and for bounds of
+    /// ranges.
     pub fn print_whole(&self) -> Result<String> {
+        self.printable()?;
         let mut printer = Printer { out: Vec::new(), limit: MAX_VALUE };
         printer.write(self, 0);
         if printer.is_full() { Err(too_large()) } else { Ok(printer.text()) }
@@ -151,14 +163,25 @@ mod tests {
         let value = Datum::object([
             ("a", Datum::array(vec![Datum::Num(1.0), binary.clone(), Datum::empty_array()])),
             ("b", binary),
-            ("c", Datum::MaxVal),
+            ("c", Datum::Null),
         ]);
         let base64 = "{\"$reql_type$\":\"BINARY\",\"data\":\"AQI=\"}";
-        let text = format!(
-            "{{\n\t\"a\":\t[\n\t\t1,{base64},\n\t\t[]\n\t],\n\t\"b\":{base64},\n\t\"c\":\tr.maxval\n}}"
-        );
+        let text =
+            format!("{{\n\t\"a\":\t[\n\t\t1,{base64},\n\t\t[]\n\t],\n\t\"b\":{base64},\n\t\"c\":\tnull\n}}");
         assert_eq!(value.print(), text);
         assert_eq!(value.print_whole().expect("a short text"), text);
+    }
+
+    #[test]
+    fn bounds_of_ranges_are_not_printable() {
+        for (bound, name) in [(Datum::MinVal, "r.minval"), (Datum::MaxVal, "r.maxval")] {
+            assert_eq!(bound.print(), name);
+            let message = format!("Cannot convert `{name}` to JSON.");
+            let around = Datum::array(vec![Datum::Null, Datum::object([("a", bound)])]);
+            assert_eq!(around.printable().expect_err("no JSON").message(), message);
+            assert_eq!(around.print_whole().expect_err("no JSON").message(), message);
+        }
+        assert!(Datum::array(vec![Datum::Null]).printable().is_ok());
     }
 
     #[test]

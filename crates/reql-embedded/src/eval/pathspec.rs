@@ -38,7 +38,7 @@ impl PathSpec {
                 Ok(Self::all(items.iter().map(|item| PathSpec::of(&item)).collect::<Result<_>>()?))
             }
             Datum::Object(object) => Self::of_object(object),
-            other => Err(Error::logic(format!("Invalid path argument `{}`.", other.print()))),
+            other => Err(Error::logic(format!("Invalid path argument `{}`.", other.printable()?.print()))),
         })
     }
 

@@ -142,7 +142,7 @@ impl Val {
     fn print(self) -> Result<(String, bool)> {
         let name = self.type_name();
         Ok(match self.value {
-            Value::Datum(datum) => (datum.print(), datum.is_null()),
+            Value::Datum(datum) => (datum.printable()?.print(), datum.is_null()),
             Value::Single(selection) => {
                 let row = selection.get()?;
                 (row.print(), row.is_null())

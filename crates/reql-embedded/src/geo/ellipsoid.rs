@@ -1,6 +1,6 @@
 //! Distances on the earth, or on any other ellipsoid of revolution.
 
-use geographiclib_rs::{DirectGeodesic, Geodesic, InverseGeodesic};
+use geographiclib_rs::{DirectGeodesic, Geodesic, InverseGeodesic, capability};
 
 use super::geojson::LonLat;
 use crate::datum::Datum;
@@ -50,7 +50,11 @@ impl Ellipsoid {
 
     /// The length of the shortest way between two points, in meters.
     pub fn distance(&self, from: LonLat, to: LonLat) -> f64 {
-        self.geodesic().inverse(from.latitude, from.longitude, to.latitude, to.longitude)
+        let geodesic = self.geodesic();
+        if from.latitude == to.latitude && from.latitude.abs() == 90.0 {
+            return around_pole(&geodesic, to.longitude - from.longitude);
+        }
+        geodesic.inverse(from.latitude, from.longitude, to.latitude, to.longitude)
     }
 
     /// Where one arrives after this many meters in a direction, given in degrees east of north.
@@ -62,6 +66,37 @@ impl Ellipsoid {
     fn geodesic(&self) -> Geodesic {
         Geodesic::new(self.equator, self.flattening)
     }
+}
+
+/// The distance of two points at the same pole, whose longitudes differ by so many degrees.
+///
+/// The library that RethinkDB carries (`geo/karney/geodesic.cc`) keeps poles a hair away from the axis, so
+/// these are two points. Its later versions know better; the steps of the earlier one are taken here.
+fn around_pole(geodesic: &Geodesic, longitudes: f64) -> f64 {
+    let longitudes = if longitudes.abs() > 180.0 { 360.0 - longitudes.abs() } else { longitudes.abs() };
+    // The reduced latitude, and the place on the way from the first point to the second.
+    let radius = geodesic._f1.hypot(geodesic.tiny_);
+    let (sine, cosine) = (-geodesic._f1 / radius, geodesic.tiny_ / radius);
+    let turned = longitudes.to_radians().cos() * cosine;
+    let angle = (turned * sine - sine * cosine).max(0.0).atan2(turned * cosine + sine * sine);
+    let stretch = (1.0 + geodesic._ep2 * sine * sine).sqrt();
+    let third_flattening = geodesic.f / (2.0 - geodesic.f);
+    let (length, ..) = geodesic._Lengths(
+        third_flattening,
+        angle,
+        sine,
+        turned,
+        stretch,
+        sine,
+        cosine,
+        stretch,
+        cosine,
+        cosine,
+        capability::DISTANCE,
+        &mut [0.0; 7],
+        &mut [0.0; 7],
+    );
+    length * geodesic._b
 }
 
 /// A unit of length.
@@ -112,5 +147,23 @@ impl Unit {
             Unit::NauticalMile => 1852.0,
             Unit::Foot => 0.3048,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_at_a_pole_are_as_far_apart_as_rethinkdb_says() {
+        let distance = |latitude, from, to| {
+            let point = |longitude| LonLat { longitude, latitude };
+            Ellipsoid::WGS84.distance(point(from), point(to))
+        };
+        for (from, to) in [(0.0, 1.0), (1.0, 0.0), (-180.0, 179.0)] {
+            assert_eq!(distance(90.0, from, to), 1.453_912_692_400_034_7e-151);
+            assert_eq!(distance(-90.0, from, to), 1.453_912_692_400_034_7e-151);
+        }
+        assert_eq!(distance(90.0, 7.0, 7.0), 0.0);
     }
 }

@@ -48,7 +48,7 @@ pub fn expect(geometry: &Datum) -> Result<&Datum> {
     if geometry.reql_type().is_some() {
         Ok(geometry)
     } else {
-        Err(Error::logic(format!("Not a {GEOMETRY} pseudotype: `{}`.", geometry.trunc_print())))
+        Err(Error::logic(format!("Not a {GEOMETRY} pseudotype: `{}`.", geometry.printable()?.trunc_print())))
     }
 }
 

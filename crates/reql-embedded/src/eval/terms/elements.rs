@@ -130,6 +130,10 @@ pub fn apply_or(
     match &first.value {
         Value::Datum(Datum::Array(_)) => over_elements(call, first, elements, operation),
         Value::Datum(datum) => {
+            // What can't be shown is blamed on this term, and what is shown on the one that gave it.
+            if !matches!(datum, Datum::Object(_)) {
+                datum.printable()?;
+            }
             check_object(call.kind(), datum).at(bt)?;
             let result = on_object(call, datum)?;
             Ok(call.val(result))
@@ -158,7 +162,7 @@ pub fn check_object(kind: TermType, datum: &Datum) -> Result<()> {
             Err(Error::logic(format!("Cannot call `{}` on objects of type `{type_name}`.", name(kind))))
         }
         other => {
-            let shown = other.trunc_print();
+            let shown = other.printable()?.trunc_print();
             let message = format!("Cannot perform {} on a non-object non-sequence `{shown}`.", name(kind));
             Err(other.type_error(message))
         }

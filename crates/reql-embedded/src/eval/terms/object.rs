@@ -103,8 +103,8 @@ fn object(call: &mut Call<'_>) -> Result<Datum> {
             return Err(call.fail(format!(
                 "Duplicate key {} in object.  (got {} and {} as values)",
                 Datum::Str(key.clone()).print(),
-                earlier.trunc_print(),
-                value.trunc_print()
+                earlier.printable()?.trunc_print(),
+                value.printable()?.trunc_print()
             )));
         }
         object.insert(key, value);

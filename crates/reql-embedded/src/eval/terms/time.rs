@@ -81,7 +81,10 @@ fn as_time(time: Datum, bt: Bt) -> Result<Datum> {
 }
 
 fn not_a_time(value: &Datum) -> Error {
-    Error::logic(format!("Not a TIME pseudotype: `{}`.", value.trunc_print()))
+    match value.printable() {
+        Ok(value) => Error::logic(format!("Not a TIME pseudotype: `{}`.", value.trunc_print())),
+        Err(error) => error,
+    }
 }
 
 fn time_term(call: &mut Call<'_>) -> Result<Datum> {

@@ -204,8 +204,8 @@ fn add_pair(call: &Call<'_>, object: &mut ObjectBuilder, pair: &Datum) -> Result
         return Err(call.fail(format!(
             "Duplicate key {} in coerced object.  (got {} and {} as values)",
             key.print(),
-            earlier.trunc_print(),
-            value.trunc_print()
+            earlier.printable()?.trunc_print(),
+            value.printable()?.trunc_print()
         )));
     }
     object.insert(name.clone(), value);
