@@ -207,3 +207,12 @@ fn two_values_with_no_part_in_common_are_compared_by_their_size() {
     assert!(shared == shared.clone());
     assert!(shared.check().is_err());
 }
+
+#[test]
+fn a_long_text_deep_inside_is_copied_once() {
+    const LONG: usize = 64 << 20;
+    let deep = (0..10_000).fold(Datum::str("x".repeat(LONG)), |inner, _| Datum::array(vec![inner]));
+    let packed = deep.to_bytes().expect("a value that can be packed");
+    assert_eq!(packed.len(), deep.size());
+    assert!(packed.len() < LONG + 10_000 * 20);
+}

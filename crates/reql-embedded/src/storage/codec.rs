@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::catalog::{Database, Durability, TableConfig, TableEntry};
 use super::index::{Index, IndexCompiler, IndexSpec};
-use crate::datum::{Datum, pack, packed};
+use crate::datum::{Datum, is_well_formed, pack, packed};
 use crate::error::{Error, Result};
 
 /// A stored value as a datum: one copy out of the page.
@@ -58,6 +58,10 @@ pub(super) fn read_table(
     bytes: &[u8],
     compiler: &dyn IndexCompiler,
 ) -> Result<(Uuid, TableConfig, Vec<Index>)> {
+    // A damaged hook must not be taken for none.
+    if !is_well_formed(bytes) {
+        return Err(damaged());
+    }
     let record = datum(bytes);
     let config = TableConfig {
         db: parse_id(&text(&record, "db")?)?,
