@@ -161,16 +161,18 @@ fn damaged_keys_are_an_error_too() {
 #[test]
 fn values_that_share_their_parts_are_as_those_that_don_t() {
     /// What is made of bytes when it is compared with what shares.
-    const SMALL: usize = 1 << 16;
-    /// What takes a while to be looked through for literals, as a debug build does it.
-    const LARGE: u128 = 1 << 20;
+    const SMALL: usize = 1 << 13;
+    /// What takes a debug build a while to go through.
+    const LARGE: u128 = 1 << 18;
     rounds(|values| {
         let pool = values.pool();
         for (datum, size) in &pool {
             assert_eq!(datum.size().min(u32::MAX as usize) as u128, (*size).min(u32::MAX.into()));
             let is_too_large = *size > MAX_VALUE as u128;
             assert_eq!(datum.check().is_err(), is_too_large, "{size} bytes");
-            assert_eq!(datum.to_bytes().is_err(), is_too_large, "{size} bytes");
+            if is_too_large || *size < LARGE {
+                assert_eq!(datum.to_bytes().is_err(), is_too_large, "{size} bytes");
+            }
             // No part of it is looked at twice, or the largest of these would never end.
             assert!(*datum == datum.clone());
             assert!(datum.print().len() <= 64 << 10 && datum.trunc_print().len() <= 300);

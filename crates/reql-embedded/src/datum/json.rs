@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::packed::{self, Packed, Scalar, Visitor};
+use super::packed::{self, Packed, Scalar};
 use super::pseudo::{self, Literals, binary};
 use super::syntax::{self, Arena, Json};
 use super::text::cut;
+use super::walk::Visitor;
 use super::{Datum, MAX_VALUE, ObjectBuilder, damaged, number, too_large};
 use crate::budget::fuel;
 use crate::error::{Error, Result};
@@ -254,6 +255,7 @@ fn is_escaped(byte: u8) -> bool {
 }
 
 fn write_escaped(bytes: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut start = 0;
     for (at, &byte) in bytes.iter().enumerate().filter(|(_, byte)| is_escaped(**byte)) {
         out.extend_from_slice(&bytes[start..at]);
@@ -265,7 +267,10 @@ fn write_escaped(bytes: &[u8], out: &mut Vec<u8>) {
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
-            other => out.extend_from_slice(format!("\\u{other:04X}").as_bytes()),
+            other => {
+                let digit = |half: u8| HEX[usize::from(half & 15)];
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(other >> 4), digit(other)]);
+            }
         }
     }
     out.extend_from_slice(&bytes[start..]);
@@ -311,4 +316,30 @@ fn utf8_reason(bytes: &[u8], start: usize) -> (usize, &'static str) {
         "Overlong encoding seen"
     };
     (start + length - 1, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped_as_rapidjson_does() {
+        let text = "\u{0}\u{1}\u{8}\t\n\u{b}\u{c}\r\u{1f} \"\\/ß\u{7f}";
+        let expected = "\"\\u0000\\u0001\\b\\t\\n\\u000B\\f\\r\\u001F \\\"\\\\/ß\u{7f}\"";
+        assert_eq!(to_string(&Datum::str(text)).expect("a short text"), expected);
+    }
+
+    #[test]
+    fn a_text_that_gets_too_long_is_refused_before_it_is_written() {
+        // Each of these characters takes six.
+        let long = Datum::str("\u{1}".repeat(MAX_VALUE / 6 + 1));
+        let packed = Datum::from_bytes(long.to_bytes().expect("a text that can be packed").into());
+        let around = Datum::array(vec![Datum::Null, long.clone()]);
+        let packed_around = Datum::from_bytes(around.to_bytes().expect("an array that can be packed").into());
+        for value in [long, packed, around, packed_around] {
+            let mut out = Vec::new();
+            assert_eq!(write(&value, &mut out).expect_err("too long").message(), too_large().message());
+            assert!(out.len() < 100, "{} bytes were written", out.len());
+        }
+    }
 }

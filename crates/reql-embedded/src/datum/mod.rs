@@ -21,6 +21,7 @@ pub mod pseudo;
 mod size;
 pub mod syntax;
 pub mod text;
+mod walk;
 mod well_formed;
 
 use std::sync::Arc;

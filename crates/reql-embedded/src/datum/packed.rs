@@ -16,7 +16,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::pack::MAX_DEPTH;
-use super::pseudo::{LITERAL, REQL_TYPE};
+use super::walk::{self, Visitor};
 use super::{Array, Datum, Object};
 
 pub(super) const NULL: u8 = 0;
@@ -74,7 +74,7 @@ fn read_long_length(bytes: &[u8], at: &mut usize) -> Option<usize> {
 }
 
 #[inline]
-fn read_bytes<'a>(bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
+pub(super) fn read_bytes<'a>(bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
     let length = read_length(bytes, at)?;
     let start = *at;
     *at = start.checked_add(length)?;
@@ -116,7 +116,8 @@ pub(super) enum Scalar<'a> {
     Binary(&'a [u8]),
 }
 
-fn read_scalar<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Scalar<'a>> {
+#[inline]
+pub(super) fn read_scalar<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Scalar<'a>> {
     let tag = *bytes.get(*at)?;
     *at += 1;
     Some(match tag {
@@ -147,11 +148,11 @@ pub(super) struct Packed {
 
 /// Where the parts of a packed container are.
 #[derive(Default)]
-struct Layout {
+pub(super) struct Layout {
     width: usize,
-    count: usize,
+    pub(super) count: usize,
     offsets: usize,
-    body: usize,
+    pub(super) body: usize,
     end: usize,
 }
 
@@ -179,7 +180,7 @@ impl Packed {
 
     /// Returns whether containers are nested more than `limit` levels deep, this one included.
     pub(super) fn is_deeper_than(&self, limit: usize) -> bool {
-        is_deeper_than(&self.buffer, &mut (self.start as usize), limit).unwrap_or(false)
+        walk::is_deeper_than(&self.buffer, &mut (self.start as usize), limit).unwrap_or(false)
     }
 
     /// Returns whether both are one place in the same bytes.
@@ -189,7 +190,7 @@ impl Packed {
 
     /// Returns whether a literal is anywhere inside.
     pub(super) fn holds_literal(&self) -> bool {
-        holds_literal(&self.buffer, &mut (self.start as usize)).unwrap_or(false)
+        walk::holds_literal(&self.buffer, &mut (self.start as usize)).unwrap_or(false)
     }
 
     /// How many elements or fields it has.
@@ -288,7 +289,7 @@ impl Packed {
     /// Visits the container in place, without making values: the fast way from the file to JSON. Returns
     /// `None` when the bytes are damaged.
     pub(super) fn visit<V: Visitor>(&self, visitor: &mut V) -> Option<()> {
-        visit(&self.buffer, &mut (self.start as usize), visitor)
+        walk::visit(&self.buffer, &mut (self.start as usize), visitor)
     }
 }
 
@@ -306,7 +307,7 @@ impl Layout {
 }
 
 #[inline]
-fn layout(bytes: &[u8], start: usize) -> Option<Layout> {
+pub(super) fn layout(bytes: &[u8], start: usize) -> Option<Layout> {
     let width = usize::from(*bytes.get(start + 1)?);
     let mut at = start + 2;
     let count = read_length(bytes, &mut at)?;
@@ -316,93 +317,6 @@ fn layout(bytes: &[u8], start: usize) -> Option<Layout> {
     // Each item takes a byte at least.
     let is_sound = matches!(width, 1 | 2 | 4) && count <= length && end <= bytes.len();
     is_sound.then_some(Layout { width, count, offsets: at, body, end })
-}
-
-/// Receives a packed value part by part. Text that is none is damage, of which the visitor says `None`.
-pub(super) trait Visitor {
-    fn scalar(&mut self, value: Scalar<'_>) -> Option<()>;
-    fn open(&mut self, bracket: u8);
-    fn separator(&mut self);
-    /// The bytes of a [`text`].
-    fn key(&mut self, key: &[u8]) -> Option<()>;
-    fn close(&mut self, bracket: u8);
-}
-
-/// Goes through a value from `at` to its end: the parts of a container follow each other.
-fn visit<V: Visitor>(bytes: &[u8], at: &mut usize, visitor: &mut V) -> Option<()> {
-    match *bytes.get(*at)? {
-        tag @ (ARRAY | OBJECT) => {
-            stacker::maybe_grow(32 * 1024, 1024 * 1024, || visit_container(bytes, at, tag == OBJECT, visitor))
-        }
-        _ => visitor.scalar(read_scalar(bytes, at)?),
-    }
-}
-
-fn visit_container<V: Visitor>(bytes: &[u8], at: &mut usize, is_object: bool, visitor: &mut V) -> Option<()> {
-    let layout = layout(bytes, *at)?;
-    *at = layout.body;
-    visitor.open(if is_object { b'{' } else { b'[' });
-    for index in 0..layout.count {
-        if index > 0 {
-            visitor.separator();
-        }
-        if is_object {
-            visitor.key(read_bytes(bytes, at)?)?;
-        }
-        visit(bytes, at, visitor)?;
-    }
-    visitor.close(if is_object { b'}' } else { b']' });
-    Some(())
-}
-
-/// Returns whether the value at `at` has containers nested more than `limit` levels deep. If not, `at` is
-/// then at the end of the value.
-fn is_deeper_than(bytes: &[u8], at: &mut usize, limit: usize) -> Option<bool> {
-    let tag = *bytes.get(*at)?;
-    if !matches!(tag, ARRAY | OBJECT) {
-        read_scalar(bytes, at)?;
-        return Some(false);
-    }
-    let Some(limit) = limit.checked_sub(1) else { return Some(true) };
-    let layout = layout(bytes, *at)?;
-    *at = layout.body;
-    stacker::maybe_grow(32 * 1024, 1024 * 1024, || {
-        for _ in 0..layout.count {
-            if tag == OBJECT {
-                read_bytes(bytes, at)?;
-            }
-            if is_deeper_than(bytes, at, limit)? {
-                return Some(true);
-            }
-        }
-        Some(false)
-    })
-}
-
-/// Returns whether the value at `at` has an object with `$reql_type$: LITERAL` in it. If not, `at` is then at
-/// the end of the value.
-fn holds_literal(bytes: &[u8], at: &mut usize) -> Option<bool> {
-    let tag = *bytes.get(*at)?;
-    if !matches!(tag, ARRAY | OBJECT) {
-        read_scalar(bytes, at)?;
-        return Some(false);
-    }
-    let layout = layout(bytes, *at)?;
-    *at = layout.body;
-    stacker::maybe_grow(32 * 1024, 1024 * 1024, || {
-        for _ in 0..layout.count {
-            let is_type = tag == OBJECT && read_bytes(bytes, at)? == REQL_TYPE.as_bytes();
-            if is_type
-                && matches!(read_scalar(bytes, &mut { *at }), Some(Scalar::Str(name)) if name == LITERAL.as_bytes())
-            {
-                return Some(true);
-            }
-            if holds_literal(bytes, at)? {
-                return Some(true);
-            }
-        }
-        Some(false)
-    })
 }
 
 impl std::fmt::Debug for Packed {
