@@ -87,7 +87,7 @@ async fn reused_sessions_in_pieces() {
     let mut chance = Chance::new();
     for size in [1, 5, 64, 4096] {
         let mut session = connect_through(&server, size).await;
-        for tag in 0..rounds(160) / 4 {
+        for tag in 0..rounds(160).min(1000) / 4 {
             round(&mut session, tag, &mut chance).await;
         }
     }
@@ -123,11 +123,23 @@ async fn shared_round(shared: &Shared, tag: u64, chance: &mut Chance) {
 
 #[tokio::test]
 async fn shared_sessions() {
-    const TASKS: u64 = 8;
     let server = server().await;
+    shared_rounds(connect(&server).await.share().unwrap(), rounds(320)).await;
+}
+
+/// The same, with bytes in pieces of any size.
+#[tokio::test]
+async fn shared_sessions_in_pieces() {
+    let server = server().await;
+    for size in [1, 5, 64, 4096] {
+        shared_rounds(connect_through(&server, size).await.share().unwrap(), rounds(160).min(1000) / 4).await;
+    }
+}
+
+async fn shared_rounds(shared: Shared, rounds: u64) {
+    const TASKS: u64 = 8;
     let seed = Chance::new().below(u64::MAX);
-    let shared = connect(&server).await.share().unwrap();
-    let each = rounds(320).div_ceil(TASKS);
+    let each = rounds.div_ceil(TASKS);
     let tasks = (0..TASKS).map(|task| {
         let shared = shared.clone();
         tokio::spawn(async move {

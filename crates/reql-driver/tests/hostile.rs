@@ -73,6 +73,39 @@ async fn evil_handshakes() {
     }
 }
 
+/// A byte that was changed on its way, anywhere in the server's messages: an error, or it means nothing.
+#[tokio::test]
+async fn mangled_handshakes() {
+    let impatient = connector().timeout(Duration::from_millis(300));
+    let mut welcome = 0;
+    for at in (0..400).step_by(3) {
+        let (client, mut near) = fake::pipe(1 << 10);
+        let (mut far, mut io) = fake::pipe(1 << 10);
+        tokio::spawn(async move { fake::shake_hands(&mut io, Flaw::None).await });
+        tokio::spawn(async move {
+            let (mut hears, mut tells) = tokio::io::split(&mut far);
+            let (mut asks, mut says) = tokio::io::split(&mut near);
+            let mangle = async {
+                let mut seen = 0;
+                while let Ok(byte) = hears.read_u8().await {
+                    let byte = if seen == at { byte ^ 1 } else { byte };
+                    seen += 1;
+                    if says.write_u8(byte).await.is_err() {
+                        return;
+                    }
+                }
+            };
+            let _ = tokio::join!(mangle, tokio::io::copy(&mut asks, &mut tells));
+        });
+        match impatient.connect_over(client).await {
+            Ok(_) => welcome += 1,
+            Err(error) => assert_eq!(error.query_sent(), Sent::NotSent, "{at}: {error}"),
+        }
+    }
+    // The name of a field that nobody reads, the server's version, or what comes after the end.
+    assert!(welcome > 0 && welcome < 60, "{welcome}");
+}
+
 #[tokio::test]
 async fn what_is_no_server() {
     for (said, kind, shown) in [

@@ -355,6 +355,23 @@ async fn is_alive_sees_the_end() {
 }
 
 #[tokio::test]
+async fn over_a_stream_within_the_process() {
+    let server = Server::builder().in_process().start().await.unwrap();
+    let connector = Connector::new("within").database("d");
+    let mut session = connector.connect_over(server.connect().await.unwrap()).await.unwrap();
+    fresh_table(&mut session).await;
+    assert_eq!(session.one::<u64>(r.table("t").count()).await.unwrap(), 2);
+    let many = session.all::<u64>(r.range(10_000)).await.unwrap();
+    assert!(many.iter().copied().eq(0..10_000));
+    assert!(session.is_alive());
+    let shared = connector.connect_over(server.connect().await.unwrap()).await.unwrap().share().unwrap();
+    assert_eq!(shared.one::<u64>(r.table("t").count()).await.unwrap(), 2);
+    server.shutdown().await;
+    assert!(!session.is_alive());
+    assert!(shared.run(r.expr(1)).await.unwrap_err().is_fatal());
+}
+
+#[tokio::test]
 async fn shared_connections() {
     let server = server().await;
     let mut writer = connect(&server).await;

@@ -26,54 +26,63 @@ fn hash(key: &[u8], message: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-pub async fn text<S: AsyncRead + Unpin>(io: &mut S) -> String {
+async fn text<S: AsyncRead + Unpin>(io: &mut S) -> Option<String> {
     let mut text = Vec::new();
     loop {
-        match io.read_u8().await.unwrap() {
-            0 => return String::from_utf8(text).unwrap(),
+        match io.read_u8().await.ok()? {
+            0 => return String::from_utf8(text).ok(),
             byte => text.push(byte),
         }
     }
 }
 
-fn attribute<'a>(message: &'a str, name: &str) -> &'a str {
-    message.split(',').find_map(|part| part.strip_prefix(name)).unwrap()
+async fn say<S: AsyncWrite + Unpin>(io: &mut S, message: &str) -> Option<()> {
+    io.write_all(format!("{message}\0").as_bytes()).await.ok()
 }
 
-/// The three messages of a server, each sent when its turn has come. The password is "pencil".
+async fn hear<S: AsyncRead + Unpin>(io: &mut S) -> Option<String> {
+    let message: serde_json::Value = serde_json::from_str(&text(io).await?).ok()?;
+    message["authentication"].as_str().map(str::to_owned)
+}
+
+fn attribute<'a>(message: &'a str, name: &str) -> Option<&'a str> {
+    message.split(',').find_map(|part| part.strip_prefix(name))
+}
+
+/// The three messages of a server, each sent when its turn has come. The password is "pencil". It hangs up on
+/// whoever doesn't know that.
 pub async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(io: &mut S, flaw: Flaw) {
-    assert_eq!(io.read_u32_le().await.unwrap(), 0x34c2_bdc3);
-    let first: serde_json::Value = serde_json::from_str(&text(io).await).unwrap();
-    let bare = first["authentication"].as_str().unwrap().strip_prefix("n,,").unwrap().to_owned();
-    let versions =
-        r#"{"success":true,"min_protocol_version":0,"max_protocol_version":0,"server_version":"2.4.4"}"#;
-    io.write_all(format!("{versions}\0").as_bytes()).await.unwrap();
+    let _ = try_shake_hands(io, flaw).await;
+}
+
+async fn try_shake_hands<S: AsyncRead + AsyncWrite + Unpin>(io: &mut S, flaw: Flaw) -> Option<()> {
+    assert_eq!(io.read_u32_le().await.ok()?, 0x34c2_bdc3);
+    let bare = hear(io).await?.strip_prefix("n,,")?.to_owned();
+    let versions = r#""min_protocol_version":0,"max_protocol_version":0,"server_version":"2.4.4""#;
+    say(io, &format!(r#"{{"success":true,{versions}}}"#)).await?;
 
     let rounds = if let Flaw::Rounds(rounds) = flaw { rounds } else { 4096 };
-    let nonce = if flaw == Flaw::Nonce { "somebody-elses" } else { attribute(&bare, "r=") };
+    let nonce = if flaw == Flaw::Nonce { "somebody-elses" } else { attribute(&bare, "r=")? };
     let challenge = format!("r={nonce}server,s={},i={rounds}", BASE64_STANDARD.encode("salt"));
-    io.write_all(format!("{{\"success\":true,\"authentication\":\"{challenge}\"}}\0").as_bytes())
-        .await
-        .unwrap();
+    say(io, &format!(r#"{{"success":true,"authentication":"{challenge}"}}"#)).await?;
     if !matches!(flaw, Flaw::None | Flaw::Signature) {
-        return;
+        return None;
     }
 
-    let last: serde_json::Value = serde_json::from_str(&text(io).await).unwrap();
-    let last = last["authentication"].as_str().unwrap();
-    let (without_proof, proof) = last.rsplit_once(",p=").unwrap();
+    let last = hear(io).await?;
+    let (without_proof, proof) = last.rsplit_once(",p=")?;
     let signed = format!("{bare},{challenge},{without_proof}");
     let salted: [u8; 32] = pbkdf2::pbkdf2_hmac_array::<Sha256, 32>(b"pencil", b"salt", rounds);
     let client = hash(&salted, b"Client Key");
-    let expected: Vec<u8> =
-        client.iter().zip(hash(&Sha256::digest(client), signed.as_bytes())).map(|(a, b)| a ^ b).collect();
-    assert_eq!(BASE64_STANDARD.decode(proof).unwrap(), expected, "the proof");
+    let signature = hash(&Sha256::digest(client), signed.as_bytes());
+    let expected: Vec<u8> = client.iter().zip(signature).map(|(a, b)| a ^ b).collect();
+    if BASE64_STANDARD.decode(proof).ok()? != expected {
+        return None;
+    }
     let mut signature = hash(&hash(&salted, b"Server Key"), signed.as_bytes());
     signature[31] ^= u8::from(flaw == Flaw::Signature);
     let signature = BASE64_STANDARD.encode(signature);
-    io.write_all(format!("{{\"success\":true,\"authentication\":\"v={signature}\"}}\0").as_bytes())
-        .await
-        .unwrap();
+    say(io, &format!(r#"{{"success":true,"authentication":"v={signature}"}}"#)).await
 }
 
 /// Reads a query: its token and its JSON.

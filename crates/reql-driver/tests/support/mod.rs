@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use reql::{AsTerm, Connector, Query, Result, Session, Stream, args, obj, r};
 use reql_embedded::Server;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A server in memory.
 pub async fn server() -> Server {
@@ -30,7 +31,7 @@ pub async fn connect_through(server: &Server, size: usize) -> Session<tokio::io:
 }
 
 /// Makes the table `t` of two documents and two indexes anew, in the databases `test` and `d`.
-pub async fn fresh_table(session: &mut Session<Stream>) {
+pub async fn fresh_table<S: AsyncRead + AsyncWrite + Unpin>(session: &mut Session<S>) {
     let _ = session.run(r.db_drop("d")).await;
     session.run(r.db_create("d")).await.unwrap();
     for database in ["test", "d"] {
