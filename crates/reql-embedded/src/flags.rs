@@ -68,6 +68,10 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 0)]
     busy_poll_us: u32,
 
+    /// How much memory queries may hold, in MiB or with a unit: 512, 2GiB. Default: half of what the process may use.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory_limit: Option<u64>,
+
     /// Append the log to this file. Default: standard error.
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
@@ -95,6 +99,19 @@ pub(crate) struct Flags {
     /// Print the version.
     #[arg(short, long, action = ArgAction::Version)]
     version: Option<bool>,
+}
+
+/// A size in bytes: a number of MiB, or one with a unit.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let shift = match text[digits.len()..].trim() {
+        "KiB" | "K" => 10,
+        "" | "MiB" | "M" => 20,
+        "GiB" | "G" => 30,
+        _ => return Err("a size such as 512 (MiB) or 2GiB is expected".to_owned()),
+    };
+    let bytes = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(1 << shift));
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "that is no size that memory can have".to_owned())
 }
 
 /// What to listen on.
@@ -213,6 +230,9 @@ impl Flags {
         if let [first, rest @ ..] = addrs {
             builder = rest.iter().fold(builder.bind(*first), |builder, addr| builder.bind_also(*addr));
         }
+        if let Some(bytes) = self.memory_limit {
+            builder = builder.memory_limit(bytes);
+        }
         if let Some(name) = &self.server_name {
             builder = builder.server_name(name);
         }
@@ -274,6 +294,22 @@ mod tests {
         let addrs = flags.addrs().expect("addresses");
         assert_eq!(addrs.first(), Some(&SocketAddr::from(([127, 0, 0, 1], 28015))));
         assert!(addrs.iter().all(|addr| addr.ip().is_loopback()));
+    }
+
+    #[test]
+    fn sizes_are_in_mebibytes_or_have_a_unit() {
+        let limit = |size| {
+            Flags::try_parse_from(["reql-embedded", "--memory-limit", size])
+                .ok()
+                .and_then(|flags| flags.memory_limit)
+        };
+        assert_eq!(limit("512"), Some(512 << 20));
+        assert_eq!(limit("2GiB"), Some(2 << 30));
+        assert_eq!(limit("64 KiB"), Some(64 << 10));
+        for wrong in ["0", "", "GiB", "1TiB", "-1", "99999999999999999999"] {
+            assert_eq!(limit(wrong), None, "{wrong}");
+        }
+        assert_eq!(parse(&[]).memory_limit, None);
     }
 
     #[test]

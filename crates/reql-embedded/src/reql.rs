@@ -31,7 +31,12 @@ pub(crate) struct Reql {
 
 impl Reql {
     /// Opens the store, which blocks.
-    pub(crate) fn open(data_dir: Option<&Path>, password: &str, name: Option<String>) -> error::Result<Self> {
+    pub(crate) fn open(
+        data_dir: Option<&Path>,
+        password: &str,
+        name: Option<String>,
+        memory_limit: Option<u64>,
+    ) -> error::Result<Self> {
         let mut options = storage::Options::new(Arc::new(eval::Functions));
         options.path = data_dir.map(Path::to_owned);
         let cache_bytes = options.cache_bytes;
@@ -39,8 +44,11 @@ impl Reql {
         if store.is_new() {
             store.create_database("test")?;
         }
-        let instance = Arc::new(Instance::new(store, cache_bytes, password, name)?);
-        Ok(Self { instance, until_set: None })
+        let mut instance = Instance::new(store, cache_bytes, password, name)?;
+        if let Some(bytes) = memory_limit {
+            instance = instance.with_memory_limit(bytes);
+        }
+        Ok(Self { instance: Arc::new(instance), until_set: None })
     }
 
     /// Has `admin` prove this password as long as none is set. It is random, so it needs no stretching.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
 
+use reql_embedded::Server;
 use reql_embedded::budget::Budget;
 use reql_embedded::budget::fuel::LIGHT;
 use reql_embedded::datum::{json, syntax};
@@ -16,6 +17,8 @@ use reql_embedded::eval::{self, Env};
 use reql_embedded::instance::Instance;
 use reql_embedded::storage::{Options, Store};
 use reql_embedded::term::Query;
+use serde_json::json as value;
+use support::client::Client;
 use support::reql;
 
 /// Units of work that take no second.
@@ -295,6 +298,21 @@ fn who_holds_rows_holds_no_more_than_there_is() {
         assert_eq!(target.0.memory.used(), 0, "{query} left something");
     }
     assert!(target.0.memory.high_water() <= MEMORY);
+}
+
+/// What one client is refused, another isn't.
+#[tokio::test]
+async fn a_server_has_the_limit_that_it_is_given() {
+    let server = Server::builder().memory_limit(8 << 20).start().await.expect("a server");
+    let mut client = Client::connect(server.local_addr()).await;
+    let rows = "r.range(1000000).map(x => [x, x]).coerceTo('array').count()";
+    let query = value!([1, reql::parse(rows).expect("an expression"), {"array_limit": 1e7}]);
+    let answer = client.ask(1, &query.to_string()).await;
+    assert_eq!((&answer["t"], &answer["e"]), (&value!(18), &value!(2_000_000)), "{answer}");
+    let mut other = Client::connect(server.local_addr()).await;
+    let query = value!([1, reql::parse("r.range(1000).coerceTo('array').count()").expect("an expression")]);
+    assert_eq!(other.ask(1, &query.to_string()).await["r"], value!([1000]));
+    server.shutdown().await;
 }
 
 #[test]

@@ -41,6 +41,7 @@ pub struct Builder {
     initial_password: String,
     locked: bool,
     server_name: Option<String>,
+    memory_limit: Option<u64>,
     limits: Limits,
 }
 
@@ -61,6 +62,7 @@ impl Builder {
             initial_password: String::new(),
             locked: false,
             server_name: None,
+            memory_limit: None,
             limits: Limits {
                 max_connections: DEFAULT_MAX_CONNECTIONS,
                 handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
@@ -121,6 +123,14 @@ impl Builder {
         self
     }
 
+    /// How many bytes of memory all queries together may hold in sorts, groups, arrays and the like; one may hold half of
+    /// that. What goes beyond it fails with `RESOURCE_LIMIT`, and everybody else is served. The pages of the file aren't
+    /// counted. Default: half of what the process may use, see [`memory::limit`](crate::memory::limit).
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
     /// How many connections may be open at once; further ones are told so and closed. Default 10,000.
     pub fn max_connections(mut self, max: usize) -> Self {
         self.limits.max_connections = max;
@@ -156,8 +166,8 @@ impl Builder {
     ///
     /// If the data can't be opened, or an address can't be listened on. The data is as it was then.
     pub async fn start(self) -> Result<Server, StartError> {
-        let Builder { data_dir, initial_password, server_name, .. } = self.clone();
-        let open = move || Reql::open(data_dir.as_deref(), &initial_password, server_name);
+        let Builder { data_dir, initial_password, server_name, memory_limit, .. } = self.clone();
+        let open = move || Reql::open(data_dir.as_deref(), &initial_password, server_name, memory_limit);
         let opened = tokio::task::spawn_blocking(open).await;
         let opened = opened.unwrap_or_else(|_| Err(Error::internal("The data could not be opened.")));
         let engine = opened.map_err(DataError::from)?;
