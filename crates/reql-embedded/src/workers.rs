@@ -2,7 +2,10 @@
 //!
 //! Each connection has a *lane*. Who has nothing running goes first: as long as there are threads, every lane gets one.
 //! Further ones, of which there are few, go to the lanes that have more to do, one after the other, and no lane gets more
-//! than half of them. So whatever a connection asks for, and however long that takes, others go on beside it.
+//! than half of them. So whatever a connection asks for, and however long that takes, others go on beside it. Of the work
+//! that takes long, as much computes at once as there are processors, and lanes take [turns](turns).
+
+mod turns;
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -14,6 +17,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use self::turns::Turn;
+pub(crate) use self::turns::checkpoint;
 use crate::interrupt::Interrupt;
 
 /// How many threads there are at most: each holds a query that computes or waits.
@@ -23,6 +28,9 @@ const MAX_THREADS: usize = 512;
 const SHARED_BY_PROCESSOR: usize = 8;
 /// how many at least: most that a connection asks for side by side are writes, which wait for the disk together.
 const MIN_SHARED: usize = 32;
+
+/// How many turns without need go by before nobody gives them any more.
+const QUIET_TURNS: u32 = 100;
 
 /// How long a thread without work stays.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -55,6 +63,8 @@ struct Limits {
     threads: usize,
     /// How many pieces of work may run beyond the first one of each lane.
     shared: usize,
+    /// How many may compute at once once they take long.
+    processors: usize,
 }
 
 #[derive(Default)]
@@ -74,6 +84,11 @@ struct State {
     /// how many have been called and not yet come.
     calls: usize,
     is_closed: bool,
+    turns: Vec<Arc<Turn>>,
+    /// The number of the current turn.
+    turn: u64,
+    /// Whether turns are given.
+    takes_turns: bool,
 }
 
 struct LaneState {
@@ -91,7 +106,7 @@ impl Workers {
     pub(crate) fn new() -> Self {
         let processors = available_parallelism().map_or(1, usize::from);
         let shared = (SHARED_BY_PROCESSOR * processors).clamp(MIN_SHARED, MAX_THREADS / 2);
-        Self::with_limits(Limits { threads: MAX_THREADS, shared })
+        Self::with_limits(Limits { threads: MAX_THREADS, shared, processors })
     }
 
     fn with_limits(limits: Limits) -> Self {
@@ -301,14 +316,23 @@ impl Pool {
     }
 
     /// Works until there is nothing to do for a while.
-    fn work(&self) {
+    fn work(self: &Arc<Self>) {
+        let turn = Turn::of_this_thread();
         let mut state = self.lock();
+        state.turns.push(turn.clone());
         loop {
             while let Some((id, work)) = state.take(self.limits) {
+                turn.begin(id, state.turn);
+                let begins_turns = state.running > self.limits.processors && !state.takes_turns;
+                state.takes_turns |= begins_turns;
                 drop(state);
+                if begins_turns {
+                    self.start_turns();
+                }
                 if catch_unwind(AssertUnwindSafe(work)).is_err() {
                     log::error!("A piece of work panicked.");
                 }
+                turn.end();
                 state = self.lock();
                 state.end(id);
             }
@@ -327,6 +351,35 @@ impl Pool {
             }
         }
         state.threads -= 1;
+        state.turns.retain(|other| !Arc::ptr_eq(other, &turn));
+    }
+
+    fn start_turns(self: &Arc<Self>) {
+        let pool = self.clone();
+        let started = thread::Builder::new().name("reql-turns".into()).spawn(move || pool.give_turns());
+        if let Err(error) = started {
+            log::warn!("Queries that take long don't take turns: {error}");
+            self.lock().takes_turns = false;
+        }
+    }
+
+    /// Gives turns as long as there is more to do than there are processors.
+    fn give_turns(&self) {
+        let mut quiet = 0;
+        while quiet < QUIET_TURNS {
+            thread::sleep(turns::TURN);
+            let mut state = self.lock();
+            state.turn += 1;
+            if state.running > self.limits.processors {
+                quiet = 0;
+                turns::give(&state.turns, state.turn, self.limits.processors);
+            } else {
+                quiet += 1;
+                turns::release_all(&state.turns);
+            }
+            // Under the lock, so that nobody relies on turns that nobody gives.
+            state.takes_turns = quiet < QUIET_TURNS;
+        }
     }
 }
 

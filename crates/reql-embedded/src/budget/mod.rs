@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use self::memory::{Pool, Reservation};
 use crate::error::{Bt, Error, ErrorKind, Result};
 use crate::interrupt::Interrupt;
+use crate::workers::checkpoint;
 
 /// The budget of one query. Cloning shares it, also with threads that help.
 #[derive(Clone, Default)]
@@ -41,8 +42,10 @@ impl Budget {
         &self.0.interrupt
     }
 
-    /// Fails when nobody waits for the answer any more.
+    /// Fails when nobody waits for the answer any more. May keep work that takes long waiting for a moment, while it is
+    /// others' turn: not to be called with a lock that others need.
     pub fn check_interrupt(&self) -> Result<()> {
+        checkpoint(&self.0.interrupt);
         if self.0.interrupt.is_raised() || self.0.is_over.as_ref().is_some_and(|is_over| is_over()) {
             return Err(Error::new(ErrorKind::Interrupted, "Query interrupted.").at(Bt::default()));
         }

@@ -91,15 +91,15 @@ impl Core {
         condition: impl Fn(&Catalog) -> Result<Option<T>>,
     ) -> Result<T> {
         const CHECK_EVERY: Duration = Duration::from_millis(50);
-        let mut guard = self.changed.0.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
+            let guard = self.changed.0.lock().unwrap_or_else(PoisonError::into_inner);
             // Looked at under the lock, so that no notification falls between the look and the wait.
             if let Some(found) = condition(&self.catalog())? {
                 return Ok(found);
             }
-            check()?;
             let waited = self.changed.1.wait_timeout(guard, CHECK_EVERY);
-            guard = waited.unwrap_or_else(PoisonError::into_inner).0;
+            drop(waited);
+            check()?;
         }
     }
 
