@@ -17,7 +17,8 @@
 //! - [`server`] accepts a connection; a session authenticates it, reads frames, and keeps the queries that
 //!   run apart by their tokens. [`protocol`] says what is on the wire.
 //! - [`engine`] is the seam below: a session asks it to compile a query, to evaluate it, and for the next
-//!   batch. What answers is ReQL over a store.
+//!   batch. What answers is ReQL over a store. What is soon done is done on the session's own task; the rest
+//!   by `workers`, threads that connections share fairly.
 //! - [`term`] makes a tree of terms out of JSON; [`eval`] compiles and walks it, and yields a value or a
 //!   stream. Each family of terms has a file in [`eval::terms`].
 //! - [`feed`] turns the store's events into the rows of a changefeed.

@@ -82,11 +82,13 @@ async fn serve_marked<S: Stream, P>(
     permit: P,
 ) {
     let Shared { engine, hashing, handshake_timeout, polling, .. } = &*shared;
+    let credentials = |user: &str| engine.credentials(user);
+    let host = Host { credentials: &credentials, hashing };
     let mut inbound = Inbound::default();
     let handshake = tokio::select! {
         result = tokio::time::timeout(
             *handshake_timeout,
-            handshake::perform(&mut stream, &mut inbound, Host { engine, hashing }),
+            handshake::perform(&mut stream, &mut inbound, host),
         ) => result,
         _ = shutdown.wait_for(|stop| *stop) => return,
     };

@@ -5,7 +5,7 @@ use std::io;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::engine::Error;
+use super::answer::Error;
 
 /// A payload of this length or more is refused.
 const TOO_LARGE: u32 = 128 << 20;

@@ -4,7 +4,6 @@
 //! one write, because some drivers read each with one read; those to a client that sent its own ahead leave together.
 
 use std::io;
-use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use serde_json::{Map, Value, json};
@@ -13,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use super::RETHINKDB_VERSION;
 use super::frame::Inbound;
 use super::scram::{AuthError, ClientFirst, Exchange};
-use crate::engine::Engine;
+use crate::credentials::Credentials;
 use crate::interrupt::Interrupt;
 use crate::workers::Lane;
 
@@ -70,7 +69,8 @@ impl From<io::Error> for Refusal {
 
 /// Who clients authenticate to.
 pub(crate) struct Host<'a> {
-    pub(crate) engine: &'a Arc<dyn Engine>,
+    /// What is stored of a user's password; nothing if there is no such user.
+    pub(crate) credentials: &'a (dyn Fn(&str) -> Option<Credentials> + Send + Sync),
     /// Where passwords are stretched.
     pub(crate) hashing: &'a Lane,
 }
@@ -127,7 +127,7 @@ where
     check_version(&message)?;
     let first = ClientFirst::parse(authentication(&message)?)?;
     let user = first.user.clone();
-    let credentials = host.engine.credentials(&user);
+    let credentials = (host.credentials)(&user);
     let exchange = Exchange::new(first, credentials);
     wire.send(&json!({ "authentication": exchange.challenge(), "success": true }));
 
@@ -181,7 +181,7 @@ where
 }
 
 async fn is_admins_password(host: &Host<'_>, key: Vec<u8>) -> bool {
-    let Some(credentials) = host.engine.credentials(ADMIN) else { return false };
+    let Some(credentials) = (host.credentials)(ADMIN) else { return false };
     let Ok(key) = String::from_utf8(key) else { return false };
     // Stretching a password takes milliseconds, and anybody may have it done.
     let checked = host.hashing.run(Interrupt::default(), move || credentials.matches(&key)).await;

@@ -1,5 +1,6 @@
 //! RethinkDB's wire protocol: the handshake, then frames of JSON.
 
+pub mod answer;
 pub(crate) mod frame;
 pub(crate) mod handshake;
 mod peer;

@@ -1,7 +1,7 @@
 //! The envelope of a query: `[type, term, {optional arguments}]`. What the term means is for others to say.
 
+use super::answer::Error;
 use crate::datum::syntax::{self, Arena, Json};
-use crate::engine::Error;
 use crate::term::static_flag;
 
 /// What a frame asks for.

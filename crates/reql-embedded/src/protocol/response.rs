@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::engine::{Batch, Error, ErrorClass, ErrorType, Frame, Note, ServerInfo};
+use super::answer::{Batch, Error, ErrorClass, ErrorType, Frame, Note, ServerInfo};
 
 const SUCCESS_ATOM: u8 = 1;
 const SUCCESS_SEQUENCE: u8 = 2;
