@@ -33,15 +33,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// Sessions share half of the processors, rounded up. The rest is for what has threads of its own, heavy queries and the
-/// writer of the file, and for the clients, which as a rule run on the same machine: more threads for light queries
-/// would spend it on waking each other up to see that there is nothing to do.
+/// Sessions share half of the processors, rounded up. The rest is for what has threads of its own, heavy
+/// queries and the writer of the file, and for the clients, which as a rule run on the same machine: more
+/// threads for light queries would spend it on waking each other up to see that there is nothing to do.
 fn sessions() -> io::Result<Runtime> {
     let processors = available_parallelism().map_or(1, usize::from);
     Builder::new_multi_thread().worker_threads(processors.div_ceil(2)).enable_all().build()
 }
 
-/// Signals, and the deadlines of the end, have the main thread: they are met whatever holds the threads of the sessions.
+/// Signals, and the deadlines of the end, have the main thread: they are met whatever holds the threads of
+/// the sessions.
 fn control() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }

@@ -60,8 +60,8 @@ impl Server {
         &self.local_addrs
     }
 
-    /// Opens a connection from within the process, without a port: a stream of bytes that speaks the same protocol, the
-    /// handshake included, and counts as a connection like any other.
+    /// Opens a connection from within the process, without a port: a stream of bytes that speaks the same
+    /// protocol, the handshake included, and counts as a connection like any other.
     ///
     /// ```
     /// use reql_embedded::Server;
@@ -130,9 +130,10 @@ impl Server {
 
     /// Stops accepting, ends what runs, flushes, and closes the file.
     ///
-    /// Connections have the time of [`Builder::shutdown_grace`], and a second more once they are cut off; then the file
-    /// has as much time to be closed. Then it returns, whatever still runs: a query that can't be ended keeps its thread as long as the
-    /// process lives, and a file that wasn't closed is recovered by the next start.
+    /// Connections have the time of [`Builder::shutdown_grace`], and a second more once they are cut off;
+    /// then the file has as much time to be closed. Then it returns, whatever still runs: a query that can't
+    /// be ended keeps its thread as long as the process lives, and a file that wasn't closed is recovered by
+    /// the next start.
     pub async fn shutdown(self) {
         self.stop.send_replace(true);
         // The task that serves keeps the same time, unless all threads of its runtime are held.
@@ -164,8 +165,8 @@ impl Activity {
         self.engine.upgrade().map(|engine| engine.queries()).unwrap_or_default()
     }
 
-    /// How many times a query has held a thread that serves sessions for more than 200 milliseconds. The log shows
-    /// which, at most one a second. It should never happen: other clients wait meanwhile.
+    /// How many times a query has held a thread that serves sessions for more than 200 milliseconds. The log
+    /// shows which, at most one a second. It should never happen: other clients wait meanwhile.
     pub fn stalls(&self) -> u64 {
         self.stalls.load(Ordering::Relaxed)
     }

@@ -1,8 +1,9 @@
 //! One connection: frames in, tokens to running queries, answers out.
 //!
-//! A session is a single task over any stream of bytes. Light queries are evaluated on it, heavy ones on threads that may block, feeds wait in
-//! tasks of their own. It reads, writes and collects results at the same time, and takes in no more than a bounded
-//! number of queries and a bounded backlog of answers. When it ends, everything it started ends.
+//! A session is a single task over any stream of bytes. Light queries are evaluated on it, heavy ones on
+//! threads that may block, feeds wait in tasks of their own. It reads, writes and collects results at the
+//! same time, and takes in no more than a bounded number of queries and a bounded backlog of answers. When it
+//! ends, everything it started ends.
 
 mod busy_poll;
 mod dispatcher;
@@ -59,8 +60,8 @@ pub(crate) struct Shared {
     pub(crate) polling: Option<Arc<Polling>>,
 }
 
-/// Serves a connection until it ends, its client misbehaves, or the server shuts down. The permit is dropped when the
-/// connection is closed, which may be before the last of its queries has noticed.
+/// Serves a connection until it ends, its client misbehaves, or the server shuts down. The permit is dropped
+/// when the connection is closed, which may be before the last of its queries has noticed.
 pub(crate) async fn serve<S: Stream, P>(
     stream: S,
     peer: Peer,
@@ -115,7 +116,8 @@ async fn serve_marked<S: Stream, P>(
     session.dispatcher.finished().await;
 }
 
-/// Tells a client why its connection ends, and lets it read that: closing with unread input would take it back.
+/// Tells a client why its connection ends, and lets it read that: closing with unread input would take it
+/// back.
 pub(crate) async fn farewell(stream: &mut impl Stream, text: &[u8]) {
     let goodbye = async {
         stream.write_all(text).await?;
@@ -191,7 +193,8 @@ impl Session {
         }
     }
 
-    /// Sends what the connection takes without waiting, which is nearly always all. Returns whether that made room.
+    /// Sends what the connection takes without waiting, which is nearly always all. Returns whether that made
+    /// room.
     async fn answer_now<S: Stream>(&mut self, stream: &mut S) -> io::Result<bool> {
         let outbound = &mut self.dispatcher.outbound;
         if outbound.is_empty() {

@@ -1,9 +1,10 @@
 //! Threads for what takes long or waits, shared fairly among those who have such work.
 //!
-//! Each connection has a *lane*. Who has nothing running goes first: as long as there are threads, every lane gets one.
-//! Further ones, of which there are few, go to the lanes that have more to do, one after the other, and no lane gets more
-//! than half of them. So whatever a connection asks for, and however long that takes, others go on beside it. Of the work
-//! that takes long, as much computes at once as there are processors, and lanes take [turns](turns).
+//! Each connection has a *lane*. Who has nothing running goes first: as long as there are threads, every lane
+//! gets one. Further ones, of which there are few, go to the lanes that have more to do, one after the other,
+//! and no lane gets more than half of them. So whatever a connection asks for, and however long that takes,
+//! others go on beside it. Of the work that takes long, as much computes at once as there are processors, and
+//! lanes take [turns](turns).
 
 mod turns;
 
@@ -26,7 +27,8 @@ const MAX_THREADS: usize = 512;
 
 /// How many threads there are for lanes that have one already, by the processor, and
 const SHARED_BY_PROCESSOR: usize = 8;
-/// how many at least: most that a connection asks for side by side are writes, which wait for the disk together.
+/// how many at least: most that a connection asks for side by side are writes, which wait for the disk
+/// together.
 const MIN_SHARED: usize = 32;
 
 /// How many turns without need go by before nobody gives them any more.
@@ -40,8 +42,8 @@ type Work = Box<dyn FnOnce() + Send>;
 /// The threads of a server. They end once this is dropped, and what was begun is done.
 pub(crate) struct Workers(Arc<Pool>);
 
-/// The way of one connection, or of another who has work, to the threads. What is queued in it is given up when it is
-/// dropped; what runs runs on.
+/// The way of one connection, or of another who has work, to the threads. What is queued in it is given up
+/// when it is dropped; what runs runs on.
 pub(crate) struct Lane {
     pool: Arc<Pool>,
     id: u64,
@@ -138,8 +140,8 @@ impl Drop for Workers {
 }
 
 impl Lane {
-    /// Has a piece of work done when it is its turn. `None` if it was interrupted before that, or if it panicked.
-    /// Giving up the future gives up the work, unless it has begun.
+    /// Has a piece of work done when it is its turn. `None` if it was interrupted before that, or if it
+    /// panicked. Giving up the future gives up the work, unless it has begun.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         interrupt: Interrupt,

@@ -50,8 +50,8 @@ pub(super) async fn serve(
 }
 
 impl Gate {
-    /// Serves one listener until the server is told to stop, or is gone. Then lets its connections end, within a
-    /// bounded time.
+    /// Serves one listener until the server is told to stop, or is gone. Then lets its connections end,
+    /// within a bounded time.
     async fn run<L: Listener>(self: Arc<Self>, mut listener: L, stopped: watch::Receiver<bool>) {
         let mut told_to_stop = pin!(is_set(stopped));
         let (stop, stopping) = watch::channel(false);

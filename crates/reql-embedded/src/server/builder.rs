@@ -143,18 +143,18 @@ impl Builder {
         self
     }
 
-    /// How long [`Server::shutdown`] waits for connections to end before it cuts them off, and for the file to be
-    /// closed. Default 10 seconds.
+    /// How long [`Server::shutdown`] waits for connections to end before it cuts them off, and for the file
+    /// to be closed. Default 10 seconds.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.limits.grace = grace;
         self
     }
 
-    /// How long a session looks at its socket again and again after an answer, instead of sleeping, when its client
-    /// asks one query after another and no other client asks anything. Shortens the way of small queries by the time
-    /// that a thread takes to wake up, at the price of a processor that is busy for the whole time. Default: not at
-    /// all; some 60 microseconds are worth trying where that time counts. Without effect on a single processor, and on
-    /// connections of [`Server::connect`].
+    /// How long a session looks at its socket again and again after an answer, instead of sleeping, when its
+    /// client asks one query after another and no other client asks anything. Shortens the way of small
+    /// queries by the time that a thread takes to wake up, at the price of a processor that is busy for the
+    /// whole time. Default: not at all; some 60 microseconds are worth trying where that time counts. Without
+    /// effect on a single processor, and on connections of [`Server::connect`].
     pub fn busy_poll(mut self, window: Option<Duration>) -> Self {
         self.limits.busy_poll = window.filter(|window| !window.is_zero());
         self

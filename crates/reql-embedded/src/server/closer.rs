@@ -22,8 +22,8 @@ pub(super) struct Closer {
     /// The engine, until somebody closes it.
     engine: Mutex<Option<Arc<dyn Engine>>>,
     progress: watch::Sender<Progress>,
-    /// How long closing may take: what is queued is written, and the file flushed. Something that computes for ever in
-    /// the writer's thread, an index's function for one, never lets it end.
+    /// How long closing may take: what is queued is written, and the file flushed. Something that computes
+    /// for ever in the writer's thread, an index's function for one, never lets it end.
     patience: Duration,
 }
 

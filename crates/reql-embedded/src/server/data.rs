@@ -50,9 +50,10 @@ pub enum StartError {
 }
 
 impl Server {
-    /// Checks the data of a server that isn't running: pages against their checksums, the catalog, that each document
-    /// decodes and is under its own key, and that each index holds exactly what a rebuild would. Nothing is written. The
-    /// path is that of the data directory, or of the file in it. Blocks, and takes some seconds for each gigabyte.
+    /// Checks the data of a server that isn't running: pages against their checksums, the catalog, that each
+    /// document decodes and is under its own key, and that each index holds exactly what a rebuild would.
+    /// Nothing is written. The path is that of the data directory, or of the file in it. Blocks, and takes
+    /// some seconds for each gigabyte.
     ///
     /// ```no_run
     /// let report = reql_embedded::Server::check("data")?;
@@ -64,13 +65,14 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If the data could not be looked at: there is none, it is in use, or it is not this crate's. Damage is in the report.
+    /// If the data could not be looked at: there is none, it is in use, or it is not this crate's. Damage is
+    /// in the report.
     pub fn check(path: impl AsRef<Path>) -> Result<Report, DataError> {
         Ok(storage::check(path.as_ref(), Arc::new(Functions))?)
     }
 
-    /// Makes the file of a server that isn't running as small as its data allows, and returns both sizes. Ended at any
-    /// moment, it leaves a file with all its data. Blocks.
+    /// Makes the file of a server that isn't running as small as its data allows, and returns both sizes.
+    /// Ended at any moment, it leaves a file with all its data. Blocks.
     ///
     /// # Errors
     ///

@@ -21,8 +21,8 @@ const BACKLOG: usize = 128;
 #[derive(Debug, Clone)]
 pub struct Connector(mpsc::Sender<DuplexStream>);
 
-/// The client's end of a connection to a server in the same process: a stream of bytes as a socket is one. Dropping
-/// it closes the connection.
+/// The client's end of a connection to a server in the same process: a stream of bytes as a socket is one.
+/// Dropping it closes the connection.
 #[derive(Debug)]
 pub struct LocalStream(DuplexStream);
 

@@ -1,9 +1,10 @@
 //! Busy polling: staying awake for a client that asks one query after another.
 //!
-//! To such a client most of a small query's time is the server's thread going to sleep and waking up. Where it is asked
-//! for, its session doesn't wait after an answer, but looks at the socket again and again for a while, as hypervisors do
-//! for a halted guest (Linux's `halt_poll_ns`). Other tasks of the runtime run in between. The processor is not free
-//! meanwhile for other threads, so at most one session of a server polls, and only while no other is asked anything.
+//! To such a client most of a small query's time is the server's thread going to sleep and waking up. Where
+//! it is asked for, its session doesn't wait after an answer, but looks at the socket again and again for a
+//! while, as hypervisors do for a halted guest (Linux's `halt_poll_ns`). Other tasks of the runtime run in
+//! between. The processor is not free meanwhile for other threads, so at most one session of a server polls,
+//! and only while no other is asked anything.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};

@@ -34,8 +34,8 @@ pub(super) fn compile(engine: &dyn Engine, query: Envelope<'_>) -> Result<Box<dy
     shielded(|| engine.compile(query)).unwrap_or_else(Err)
 }
 
-/// Reads, compiles and evaluates a query whose text is too long for the connection's own task. Says whether it wants no
-/// answer, as far as it could be read.
+/// Reads, compiles and evaluates a query whose text is too long for the connection's own task. Says whether
+/// it wants no answer, as far as it could be read.
 pub(super) fn start_text(engine: &dyn Engine, text: BytesMut, context: &QueryContext) -> (bool, Outcome) {
     match compile_text(engine, text) {
         (noreply, Ok(query)) => (noreply, start(&*query, context, Weight::Heavy)),

@@ -3,7 +3,8 @@
 /// From here on a session takes in no more work until the client has read.
 const HIGH_WATER: usize = 256 << 10;
 
-/// A buffer larger than this is given back when it is empty: a feed that began with many rows may be silent for days.
+/// A buffer larger than this is given back when it is empty: a feed that began with many rows may be silent
+/// for days.
 const KEEP: usize = 16 << 10;
 
 /// What has been answered and not yet been sent.

@@ -10,7 +10,8 @@ use crate::engine::{Cursor, Error, ErrorType, Interrupt, Reason};
 /// How many streams and feeds a connection may hold open.
 const MAX_OPEN: usize = 16 << 10;
 
-/// How long the texts of all queries of a connection may be together, in bytes, those of open streams and feeds included.
+/// How long the texts of all queries of a connection may be together, in bytes, those of open streams and
+/// feeds included.
 const MAX_SIZE: usize = 256 << 20;
 
 /// What a client asks of a query that it has started.

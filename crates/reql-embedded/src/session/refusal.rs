@@ -2,7 +2,8 @@
 
 use crate::engine::{Error, ErrorType, Reason};
 
-/// What an interrupted query is answered with; `None` is the empty end of a stream, which clients expect after STOP.
+/// What an interrupted query is answered with; `None` is the empty end of a stream, which clients expect
+/// after STOP.
 pub(super) fn interruption(reason: Option<Reason>) -> Option<Error> {
     let message = match reason {
         Some(Reason::Stopped) => return None,

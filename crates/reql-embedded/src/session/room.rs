@@ -6,7 +6,8 @@ use crate::protocol::handshake::Dialect;
 /// How many queries of a connection are worked on at once, as in RethinkDB; feeds that wait don't count.
 const MAX_QUERIES: usize = 1024;
 
-/// How long the texts of queries that are being started may be together, in bytes. A longer one has to be the only one.
+/// How long the texts of queries that are being started may be together, in bytes. A longer one has to be the
+/// only one.
 const MAX_BYTES: usize = 128 << 20;
 
 /// Counts what a connection has in flight. What finds no room stays in the socket.
@@ -25,8 +26,8 @@ impl Room {
         Room { limit, queries: 0, bytes: 0 }
     }
 
-    /// Returns whether a query of this length may be taken in. A short one may be a STOP, so it doesn't wait for long
-    /// ones.
+    /// Returns whether a query of this length may be taken in. A short one may be a STOP, so it doesn't wait
+    /// for long ones.
     pub(super) fn has_room_for(&self, size: usize) -> bool {
         let fits = size <= LONG_QUERY || self.bytes == 0 || self.bytes + size <= MAX_BYTES;
         fits && self.queries < self.limit

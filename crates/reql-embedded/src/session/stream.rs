@@ -14,8 +14,8 @@ use crate::protocol::frame::Inbound;
 
 /// A connection to a client.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
-    /// Reads what has arrived by now, without asking the runtime whether there is anything. `None` if there is
-    /// nothing, or if this can't be done.
+    /// Reads what has arrived by now, without asking the runtime whether there is anything. `None` if there
+    /// is nothing, or if this can't be done.
     fn try_read_now(&mut self, _: &mut [u8]) -> Option<io::Result<usize>> {
         None
     }
@@ -43,8 +43,8 @@ pub(super) enum Moved {
     Out,
 }
 
-/// Waits until something can be read, if there is a place for it, or written, if there is anything to write, and does
-/// that. Loses nothing if it is dropped while it waits.
+/// Waits until something can be read, if there is a place for it, or written, if there is anything to write,
+/// and does that. Loses nothing if it is dropped while it waits.
 pub(super) async fn transfer<S: Stream>(
     stream: &mut S,
     mut inbound: Option<&mut Inbound>,

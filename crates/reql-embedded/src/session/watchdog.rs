@@ -1,7 +1,7 @@
 //! A watch over the threads that sessions share: what holds one of them for long is told of.
 //!
-//! Each session marks when it gets its turn on a thread and when that is over, a store each. A thread of the watchdog's own
-//! looks at the marks now and then, as long as there are sessions.
+//! Each session marks when it gets its turn on a thread and when that is over, a store each. A thread of the
+//! watchdog's own looks at the marks now and then, as long as there are sessions.
 
 use std::fmt::Write;
 use std::future::{Future, poll_fn};

@@ -1,7 +1,8 @@
 //! Turns on the processors: of the work that goes on for long, as much runs at once as there are processors.
 //!
-//! Work that computes comes to a [`checkpoint`] now and then, and may be kept waiting there. Whoever doesn't come to one waits
-//! for something else already, and is in nobody's way. What is soon done is never kept waiting.
+//! Work that computes comes to a [`checkpoint`] now and then, and may be kept waiting there. Whoever doesn't
+//! come to one waits for something else already, and is in nobody's way. What is soon done is never kept
+//! waiting.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -28,8 +29,8 @@ thread_local! {
     static OWN: OnceCell<Arc<Turn>> = const { OnceCell::new() };
 }
 
-/// Keeps the current thread waiting while it is others' turn, and nobody interrupts it. To be called now and then by work
-/// that computes, and not while it holds a lock that others need.
+/// Keeps the current thread waiting while it is others' turn, and nobody interrupts it. To be called now and
+/// then by work that computes, and not while it holds a lock that others need.
 #[inline]
 pub(crate) fn checkpoint(interrupt: &Interrupt) {
     OWN.with(|own| {
@@ -144,7 +145,8 @@ pub(super) fn release_all(turns: &[Arc<Turn>]) {
 /// Gives the processors to those whose turn it is.
 pub(super) fn give(turns: &[Arc<Turn>], number: u64, processors: usize) {
     let (competing, others): (Vec<_>, Vec<_>) = turns.iter().partition(|turn| turn.competes(number));
-    // Who is to wait does so at the next checkpoint, however late that comes: there may be too many to get there at once.
+    // Who is to wait does so at the next checkpoint, however late that comes: there may be too many to get
+    // there at once.
     others.iter().filter(|turn| !turn.is_old(number)).for_each(|turn| turn.release());
     let wishes: Vec<_> = competing
         .iter()
@@ -167,8 +169,8 @@ fn in_order(number: u64, places: usize, place: usize) -> u64 {
     number * places as u64 + place as u64
 }
 
-/// Chooses whose turn it is, of work by its lane and the last place that it had: the lanes one after the other, and
-/// within each its work one after the other. Returns the positions of those chosen.
+/// Chooses whose turn it is, of work by its lane and the last place that it had: the lanes one after the
+/// other, and within each its work one after the other. Returns the positions of those chosen.
 fn choose(wishes: &[(u64, u64)], places: usize) -> Vec<usize> {
     let mut chosen: Vec<usize> = Vec::with_capacity(places);
     // How many places a lane has got now, and the last one that it had before.
