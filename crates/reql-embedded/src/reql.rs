@@ -193,6 +193,10 @@ impl Cursor for Rows {
         Ok(batch)
     }
 
+    fn weight(&self) -> Weight {
+        if self.rows.is_light() { Weight::Light } else { Weight::Heavy }
+    }
+
     fn is_feed(&self) -> bool {
         self.rows.feed().is_some()
     }

@@ -244,6 +244,35 @@ async fn a_stopped_feed_answers_its_continue_and_its_stop() {
     }
 }
 
+#[test]
+fn the_changes_of_a_table_are_told_without_a_thread_that_may_block() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).max_blocking_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (_server, addr) = server().await;
+        let mut client = Client::connect(addr).await;
+        let mut table_reader = Reader::open(addr, json!([152, [table()]]), json!({})).await;
+        let mut point_reader = Reader::open(addr, json!([152, [[16, [table(), 1]]]]), json!({})).await;
+        // The readers wait, and then there is no thread for anything that may block.
+        table_reader.client.query(7, "[2]").await;
+        point_reader.client.query(7, "[2]").await;
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let (taken, is_taken) = tokio::sync::oneshot::channel();
+        tokio::task::spawn_blocking(move || {
+            taken.send(()).unwrap();
+            held.recv().unwrap_err();
+        });
+        is_taken.await.unwrap();
+        run(&mut client, upsert(&json!({ "id": 1 }))).await;
+        for reader in [&mut table_reader, &mut point_reader] {
+            let answer = reader.client.answer();
+            let (_, answer) = tokio::time::timeout(std::time::Duration::from_secs(30), answer).await.unwrap();
+            assert_eq!(answer["r"], json!([{ "old_val": null, "new_val": { "id": 1 } }]));
+        }
+        drop(release);
+    });
+}
+
 struct AsItIs;
 
 impl Transform for AsItIs {

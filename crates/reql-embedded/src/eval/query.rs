@@ -422,6 +422,11 @@ impl Cursor {
         self.stream.feed()
     }
 
+    /// Returns whether the next batch is made in microseconds and without waiting.
+    pub fn is_light(&self) -> bool {
+        self.env.trace().is_none() && self.stream.is_light()
+    }
+
     /// Ends when it is worth asking for the next batch. May be dropped and called again.
     pub async fn ready(&mut self) {
         if self.is_blocked {

@@ -63,12 +63,19 @@ impl Rows {
         }
     }
 
-    /// How often a row of a system table counts, by its key.
-    fn count(&self, key: &Datum) -> usize {
+    /// Returns a function that tells how often a row of a system table counts, by its key.
+    fn counts(self) -> Box<dyn Fn(&Datum) -> usize + Send> {
         match self {
-            Rows::Slice(slice) => usize::from(slice.bounds.as_ref().is_none_or(|bounds| bounds.contain(key))),
-            Rows::Keys { keys, .. } => keys.iter().filter(|asked| *asked == key).count(),
-            Rows::Intersecting { .. } => 0,
+            Rows::Slice(TableSlice { bounds: None, .. }) => Box::new(|_| 1),
+            Rows::Slice(TableSlice { bounds: Some(bounds), .. }) => {
+                Box::new(move |key| usize::from(bounds.contain(key)))
+            }
+            Rows::Keys { keys, .. } => {
+                let mut counts = BTreeMap::new();
+                keys.into_iter().for_each(|key| *counts.entry(key).or_default() += 1);
+                Box::new(move |key| counts.get(key).copied().unwrap_or_default())
+            }
+            Rows::Intersecting { .. } => Box::new(|_| 0),
         }
     }
 
@@ -219,7 +226,7 @@ impl Watched {
                 if let Some(index) = rows.index() {
                     rows.table().index(index).at(bt)?;
                 }
-                let count = move |key: &Datum| rows.count(key);
+                let count = rows.counts();
                 let feed = open_system(system, env, count, (through, options, wake), false).at(bt)?;
                 return Ok((Kind::Sequence, feed));
             }
@@ -244,8 +251,11 @@ impl Watched {
     }
 }
 
+/// The most documents that a feed shows the first of, whatever the query's limit of arrays.
+const LONGEST_WINDOW: usize = 100_000;
+
 fn check_limit(limit: usize, env: &Env) -> Result<()> {
-    let most = env.limits.array;
+    let most = env.limits.array.min(LONGEST_WINDOW);
     if limit <= most {
         return Ok(());
     }
@@ -309,6 +319,10 @@ struct Through {
 }
 
 impl Transform for Through {
+    fn is_identity(&self) -> bool {
+        self.stages.is_empty()
+    }
+
     fn apply(&self, document: &Datum) -> Result<Option<Datum>> {
         self.env.check_interrupt()?;
         let mut row = Row { group: None, value: document.clone() };

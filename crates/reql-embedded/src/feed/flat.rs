@@ -18,6 +18,8 @@ use crate::storage::Direction;
 
 /// How many documents are read in one snapshot.
 const PART: usize = 256;
+/// The bytes of documents after which no more of them are read in one snapshot.
+const PART_BYTES: usize = 1 << 20;
 
 /// A feed of changes, one by one.
 pub struct Flat {
@@ -77,7 +79,8 @@ impl Flat {
             self.report(&change)?;
         }
         let form = self.followed.options.form;
-        for _ in 0..PART {
+        let (mut documents, mut bytes) = (0, 0);
+        while documents < PART && bytes < PART_BYTES {
             let Some(found) = walk.next(&self.followed.extent, &snapshot)? else {
                 if std::mem::take(&mut self.owes_document) {
                     self.followed.tell([form.initial(Datum::Null, None)]);
@@ -85,6 +88,8 @@ impl Flat {
                 self.go_live();
                 return Ok(());
             };
+            documents += 1;
+            bytes += found.document.size();
             if let Some(value) = self.followed.form(&found.document)?.filter(|value| !value.is_null()) {
                 self.owes_document = false;
                 self.followed.tell(std::iter::repeat_n(form.initial(value, None), found.copies));
@@ -138,6 +143,10 @@ impl Flat {
 }
 
 impl Feed for Flat {
+    fn is_light(&self) -> bool {
+        matches!(self.phase, Phase::Live) && self.followed.is_light()
+    }
+
     fn next(&mut self) -> Result<Option<Datum>> {
         loop {
             if let Some(row) = self.followed.next_row() {

@@ -73,6 +73,17 @@ impl Followed {
         self.queue.snapshot()
     }
 
+    /// Returns whether a few changes wait, and can be shown as they are. The functions of an index, or what
+    /// tells how often a document counts, may take any time.
+    pub(super) fn is_light(&self) -> bool {
+        self.transform.is_identity()
+            && self.extent.index.is_none()
+            && self.extent.multiplicity.is_none()
+            && self.pending.is_empty()
+            && self.rows.is_empty()
+            && self.queue.holds_little()
+    }
+
     /// Takes changes that are to be told now; `None` if there are none. What is told as one is taken as one.
     pub(super) fn poll(&mut self, is_taken_as_one: bool) -> Result<Option<Taken>> {
         let taken = self.queue.poll(if is_taken_as_one { usize::MAX } else { PART })?;

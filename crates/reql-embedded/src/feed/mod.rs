@@ -40,12 +40,23 @@ use crate::error::{Bt, Error, Result};
 pub trait Feed: Send {
     /// The next row; `None` when there is nothing to say now.
     fn next(&mut self) -> Result<Option<Datum>>;
+
+    /// Returns whether the next rows are made in microseconds and without waiting: they show a few changes as
+    /// these are.
+    fn is_light(&self) -> bool {
+        false
+    }
 }
 
 /// What a feed shows of a document.
 pub trait Transform: Send + Sync {
     /// The document in the form that the feed shows; `None` if it leaves it out.
     fn apply(&self, document: &Datum) -> Result<Option<Datum>>;
+
+    /// Returns whether it leaves documents as they are.
+    fn is_identity(&self) -> bool {
+        false
+    }
 }
 
 /// What `changes` may be told.

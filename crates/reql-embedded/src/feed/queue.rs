@@ -33,6 +33,9 @@ impl Default for Capacity {
 /// two maps.
 const PLACE: usize = 96;
 
+/// The size of changes that are told where the connection is served, in bytes.
+const LITTLE: usize = 64 << 10;
+
 /// What happened to a document: one event, or the first and the last of several that are told as one.
 #[derive(Debug, Clone)]
 pub struct Change {
@@ -218,6 +221,11 @@ impl Queue {
         let snapshot = snapshot.map_err(|error| self.explain(error))?;
         let taken = std::mem::take(&mut *taken.lock().unwrap_or_else(PoisonError::into_inner));
         Ok((snapshot, taken))
+    }
+
+    /// Returns whether what waits can be told at once.
+    pub fn holds_little(&self) -> bool {
+        self.state().bytes <= LITTLE
     }
 
     /// Takes the first changes that are to be told now, `most` of them at most; `None` if there are none. A

@@ -78,6 +78,10 @@ impl Source for Changes {
     fn feed(&self) -> Option<FeedTraits> {
         Some(self.traits)
     }
+
+    fn is_light(&self) -> bool {
+        self.feed.is_light()
+    }
 }
 
 /// Several feeds that report their states as one: the beginning of the first, the readiness of the last.

@@ -94,6 +94,11 @@ pub trait Source: Send {
         None
     }
 
+    /// Returns whether the rows that are there now are made in microseconds and without waiting.
+    fn is_light(&self) -> bool {
+        false
+    }
+
     /// The rows of the store that these are, for `changes` to follow.
     fn watch(&self) -> Result<Vec<Watched>> {
         Err(Error::logic("Cannot call `changes` on an eager stream."))
@@ -276,6 +281,11 @@ impl Stream {
     /// What kind of changefeed this is, if it is one.
     pub fn feed(&self) -> Option<FeedTraits> {
         self.source.feed()
+    }
+
+    /// Returns whether the rows that are there now are made in microseconds and without waiting.
+    pub fn is_light(&self) -> bool {
+        self.stages.is_empty() && self.waiting.is_empty() && self.source.is_light()
     }
 
     /// The rows of the store that these are, for `changes` to follow.
