@@ -126,6 +126,11 @@ def fill(conn):
     assert inserted == len(rows), inserted
     r.db("shop").table("by_code").insert([{"code": n, "text": f"text, \"{n}\"\nline"} for n in range(700)]).run(conn)
     r.table("other").insert({"id": 1}).run(conn)
+    # A copy that the server makes by itself, in many batches.
+    r.db("shop").table_create("copies").run(conn)
+    copied = r.db("shop").table("copies").insert(things).run(conn)
+    assert copied["inserted"] == len(rows), copied
+    same(table_of(conn, "shop", "things")["rows"], table_of(conn, "shop", "copies")["rows"], "copied")
     things.index_wait().run(conn)
 
 

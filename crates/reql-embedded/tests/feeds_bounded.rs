@@ -6,9 +6,9 @@ mod support;
 use std::sync::Arc;
 
 use reql_embedded::datum::Datum;
-use reql_embedded::error::Result;
-use reql_embedded::feed::{Capacity, Extent, Feed, Flat, Form, Options, Ranges, Transform, Wake};
-use reql_embedded::storage::{KeyRange, Store, Table};
+use reql_embedded::error::{ErrorKind, Result};
+use reql_embedded::feed::{Capacity, Extent, Feed, Flat, Form, Options, Ranges, Transform, Wake, Window};
+use reql_embedded::storage::{Direction, KeyRange, Store, Table};
 use support::{delete, id, num, options, put, table, write};
 
 struct AsItIs;
@@ -95,6 +95,31 @@ fn changes_of_one_document_that_squash_are_counted_as_what_they_hold() {
     write(&table, vec![delete(1)]);
     write_large(&table, 1, 10 * KB + 99);
     assert_eq!(read(&mut feed), (0, 0), "that comes to nothing");
+}
+
+#[test]
+fn a_window_takes_no_more_than_four_full_queues() {
+    let store = support::store();
+    let table = table(&store);
+    let open = |limit: usize| {
+        let form = Form { types: false, states: false, offsets: false };
+        let queue = Capacity { bytes: 100 * KB, ..Capacity::default() };
+        let options = Options { squash: None, include_initial: false, form, queue };
+        let ranges = Ranges::One(KeyRange::all());
+        let extent = Extent { table: table.clone(), index: None, ranges, multiplicity: None };
+        let order = (Direction::Forward, limit);
+        Window::open(extent, Box::new(AsItIs), options, Arc::new(Wake::default()), order)
+    };
+    (0..60).for_each(|n| write_large(&table, n, 10 * KB));
+    let mut window = open(15).unwrap();
+    assert_eq!(open(60).err().unwrap().kind(), ErrorKind::ResourceLimit);
+    write_large(&table, 1, 20 * KB);
+    assert!(window.next().unwrap().is_some());
+    let grown = (2..15).find_map(|n| {
+        write_large(&table, n, 20 * KB);
+        std::iter::from_fn(|| window.next().transpose()).find_map(Result::err)
+    });
+    assert_eq!(grown.unwrap().kind(), ErrorKind::ResourceLimit);
 }
 
 fn store(backlog: usize) -> Store {

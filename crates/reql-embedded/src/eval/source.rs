@@ -3,7 +3,7 @@
 //! A write must not see its own effects. Otherwise a row that it moves along the index by which it finds rows
 //! would come again, and rows that it adds would never end. So all its rows are read, at one moment, before
 //! the first one is written. For rows that are only to be changed, just the keys are kept. Rows that don't
-//! fit into a batch are put [aside](super::aside), so that the use of memory stays bounded. A snapshot keeps
+//! fit into a batch, which is bounded in rows and in bytes, are put [aside](super::aside), so that the use of memory stays bounded. A snapshot keeps
 //! pages of the file from being used again, so the snapshot of that moment is released when the writing
 //! begins.
 //!
@@ -18,6 +18,26 @@ use crate::error::{Error, Result};
 
 /// The number of rows that are written at a time.
 pub const BATCH: usize = 200;
+/// The number of bytes of rows after which no more are written at the same time.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// The size of a batch that is being collected.
+#[derive(Default)]
+struct Size {
+    rows: usize,
+    bytes: usize,
+}
+
+impl Size {
+    fn add(&mut self, row: &Datum) {
+        self.rows += 1;
+        self.bytes += row.size();
+    }
+
+    fn is_enough(&self) -> bool {
+        self.rows >= BATCH || self.bytes >= BATCH_BYTES
+    }
+}
 
 /// Rows for a write.
 pub enum Rows {
@@ -40,11 +60,12 @@ impl Rows {
     pub fn ahead(mut rows: Stream, env: &Env) -> Result<Rows> {
         rows.check_finite()?;
         rows.check_ungrouped()?;
-        let (mut first, mut held) = (Vec::new(), env.reserve());
+        let (mut first, mut size, mut held) = (Vec::new(), Size::default(), env.reserve());
         let mut aside: Option<Aside> = None;
         let put_aside = |row: Datum| {
-            if first.len() < BATCH {
+            if !size.is_enough() {
                 held.add(&row)?;
+                size.add(&row);
                 first.push(row);
                 return Ok(());
             }
@@ -95,11 +116,12 @@ impl Rows {
     ) -> Result<()> {
         let mut next = self.next(env)?;
         while next.is_some() {
-            let (mut batch, mut held) = (Vec::new(), env.reserve());
-            while batch.len() < BATCH
+            let (mut batch, mut size, mut held) = (Vec::new(), Size::default(), env.reserve());
+            while !size.is_enough()
                 && let Some(row) = next
             {
                 held.add(&row)?;
+                size.add(&row);
                 batch.push(prepare(row));
                 next = self.next(env)?;
             }
@@ -124,5 +146,35 @@ impl Stage for Keys {
 
     fn check_watchable(&self) -> Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Bt;
+
+    fn batches(rows: Rows) -> Vec<usize> {
+        let mut batches = Vec::new();
+        let write = |batch: Vec<Datum>| {
+            batches.push(batch.len());
+            Ok(())
+        };
+        rows.in_batches(&Env::detached(), |row| row, write).expect("batches");
+        batches
+    }
+
+    #[test]
+    fn batches_are_bounded_in_rows_and_in_bytes() {
+        let text = |bytes: usize| Datum::str("x".repeat(bytes));
+        for (bytes, count, expected) in [
+            (10, 450, vec![200, 200, 50]),
+            (1 << 20, 10, vec![4, 4, 2]),
+            (BATCH_BYTES * 2, 3, vec![1, 1, 1]),
+            (BATCH_BYTES / 300, 301, vec![200, 101]),
+        ] {
+            let rows = || Stream::of_array(vec![text(bytes); count], Bt::default());
+            assert_eq!(batches(Rows::Apart(rows())), expected, "{count} rows of {bytes} bytes");
+        }
     }
 }

@@ -58,6 +58,11 @@ impl Known {
         self.entries.len()
     }
 
+    /// Returns how much memory they take, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.entries.bytes()
+    }
+
     pub(super) fn horizon(&self) -> Option<&Place> {
         self.horizon.as_ref()
     }

@@ -29,11 +29,14 @@ use super::queue::Taken;
 use super::row::Side;
 use super::{Feed, Options, Transform, Wake};
 use crate::datum::Datum;
-use crate::error::Result;
+use crate::error::{Bt, Error, ErrorKind, Result};
 use crate::storage::{Direction, Snapshot};
 
 /// The number of documents read after which no further spare entries are looked for.
 const LOOK: usize = 256;
+
+/// How much larger a window may get than its queue, in bytes: 256 MiB by default.
+const WINDOW: usize = 4;
 
 /// A feed of the first documents of an order.
 pub struct Window {
@@ -216,7 +219,7 @@ fn first_of(
     (direction, limit): (Direction, usize),
 ) -> Result<Known> {
     let mut walk = followed.extent.walk(direction);
-    let mut entries = Vec::new();
+    let (mut entries, mut bytes) = (Vec::new(), 0);
     let mut horizon = None;
     while entries.len() < limit {
         let Some(found) = walk.next(&followed.extent, snapshot)? else {
@@ -225,10 +228,25 @@ fn first_of(
         };
         horizon = Some(found.place.clone());
         if let Some(value) = followed.shown(Some(&found.document))? {
-            entries.push(Entry { place: found.place, value });
+            let entry = Entry { place: found.place, value };
+            bytes += entry.size();
+            check_size(followed, bytes)?;
+            entries.push(entry);
         }
     }
     Ok(Known::new(direction, limit, entries, horizon))
+}
+
+/// Fails for a window that takes too much memory. It may take as much as [`WINDOW`] full queues.
+fn check_size(followed: &Followed, bytes: usize) -> Result<()> {
+    let most = followed.options.queue.bytes.saturating_mul(WINDOW);
+    if bytes <= most {
+        return Ok(());
+    }
+    let message = format!(
+        "The documents that a changefeed shows the first of, with what is needed to keep them, may have {most} bytes."
+    );
+    Err(Error::new(ErrorKind::ResourceLimit, message).at(Bt::default()))
 }
 
 impl Feed for Window {
@@ -239,6 +257,7 @@ impl Feed for Window {
             }
             if !self.followed.pending.is_empty() {
                 self.advance()?;
+                check_size(&self.followed, self.known.bytes())?;
                 continue;
             }
             let is_squashed = self.followed.options.squash.is_some();

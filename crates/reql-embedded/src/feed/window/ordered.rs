@@ -29,12 +29,23 @@ pub(super) struct Ordered {
     /// None of them is empty.
     blocks: Vec<Arc<Vec<Entry>>>,
     len: usize,
+    bytes: usize,
+}
+
+/// The memory that an entry takes besides its value and its place, in bytes.
+const OVERHEAD: usize = 96;
+
+impl Entry {
+    /// Returns how much memory it takes, in bytes.
+    pub(super) fn size(&self) -> usize {
+        OVERHEAD + self.place.bytes.len() + self.value.size()
+    }
 }
 
 impl Ordered {
     /// Entries that are in order already.
     pub(super) fn new(direction: Direction, entries: Vec<Entry>) -> Self {
-        let mut ordered = Ordered { direction, blocks: Vec::new(), len: 0 };
+        let mut ordered = Ordered { direction, blocks: Vec::new(), len: 0, bytes: 0 };
         ordered.append(entries);
         ordered
     }
@@ -45,6 +56,11 @@ impl Ordered {
 
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Returns how much memory the entries take, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
@@ -80,6 +96,7 @@ impl Ordered {
     /// Adds entries that come after all others and are in order.
     pub(super) fn append(&mut self, entries: Vec<Entry>) {
         self.len += entries.len();
+        self.bytes += size(&entries);
         let mut entries = entries.into_iter();
         loop {
             let block: Vec<_> = entries.by_ref().take(BLOCK).collect();
@@ -95,6 +112,7 @@ impl Ordered {
         let (number, at) = self.find(&entry.place).unwrap_or_else(|spot| spot);
         let offset = self.before(number) + at;
         self.len += 1;
+        self.bytes += entry.size();
         let Some(block) = self.blocks.get_mut(number) else {
             self.blocks.push(Arc::new(vec![entry]));
             return offset;
@@ -118,6 +136,7 @@ impl Ordered {
             self.blocks.remove(number);
         }
         self.len -= 1;
+        self.bytes -= entry.size();
         Some((entry, offset))
     }
 
@@ -128,9 +147,11 @@ impl Ordered {
             let excess = self.len - len;
             if last.len() <= excess {
                 self.len -= last.len();
+                self.bytes -= size(last);
                 self.blocks.pop();
             } else {
                 let left = last.len() - excess;
+                self.bytes -= last.get(left..).map_or(0, size);
                 Arc::make_mut(last).truncate(left);
                 self.len = len;
             }
@@ -154,6 +175,10 @@ impl Ordered {
             Err(at) => Err((number, at)),
         }
     }
+}
+
+fn size(entries: &[Entry]) -> usize {
+    entries.iter().map(Entry::size).sum()
 }
 
 #[cfg(test)]
@@ -198,7 +223,7 @@ mod tests {
                         }
                     }
                 }
-                prop_assert_eq!(ordered.len(), plain.len());
+                prop_assert_eq!((ordered.len(), ordered.bytes()), (plain.len(), size(&plain)));
                 prop_assert_eq!(ordered.last(), plain.last());
                 prop_assert_eq!(ordered.get(usize::from(number)), plain.get(usize::from(number)));
             }
@@ -206,9 +231,23 @@ mod tests {
         }
     }
 
+    fn place(n: u32) -> Place {
+        Place { value_length: 4, bytes: n.to_be_bytes().to_vec() }
+    }
+
+    #[test]
+    fn a_copy_shares_all_but_the_blocks_that_change() {
+        let entry = |n| Entry { place: place(n), value: Datum::Null };
+        let ordered = Ordered::new(Direction::Forward, (0..100_000).map(|n| entry(2 * n)).collect());
+        let mut changed = ordered.clone();
+        assert_eq!(changed.insert(entry(100_001)), 50_001);
+        assert_eq!(changed.remove(&place(100_000)), Some((entry(100_000), 50_000)));
+        let blocks = ordered.blocks.iter().zip(&changed.blocks);
+        assert_eq!(blocks.filter(|(old, new)| !Arc::ptr_eq(old, new)).count(), 1);
+    }
+
     #[test]
     fn blocks_are_split_and_go_away() {
-        let place = |n: u32| Place { value_length: 4, bytes: n.to_be_bytes().to_vec() };
         let mut ordered = Ordered::new(Direction::Forward, Vec::new());
         for n in (0..10_000).rev() {
             assert_eq!(ordered.insert(Entry { place: place(n), value: Datum::Null }), 0);
