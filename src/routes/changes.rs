@@ -146,7 +146,8 @@ async fn follow(
         return Ok(stream::head());
     }
     let app = &call.app;
-    let permit = app.feed(call.holder(&conn))?;
+    let holder = call.holder(&conn);
+    let share = app.feed(holder.clone())?;
     let returns = returns(call);
     let options = Options::new()
         // Whoever returns has missed changes: only what is there now makes up for them.
@@ -164,7 +165,7 @@ async fn follow(
             return Err(Error::QueryTimeout(patience));
         }
     };
-    Ok(Feed::new(rows, first, returns, permit).into_response(app.stopped()))
+    Ok(Feed::new(rows, first, returns, (app.clone(), holder, share)).into_response(app.stopped()))
 }
 
 /// An index whose order is that of these fields.

@@ -38,6 +38,11 @@ struct Change {
 }
 
 impl Row {
+    /// Returns the documents that it tells of.
+    pub(super) fn documents(&self) -> impl Iterator<Item = &Value> {
+        [&self.old_val, &self.new_val].into_iter()
+    }
+
     /// The event, and its name; `None` for a row that means nothing to clients.
     pub(super) fn into_event(self) -> Option<Event> {
         if let Some(message) = self.error {

@@ -15,8 +15,10 @@ use warp::sse::{self, Event};
 use super::event::{Row, named, reset};
 use crate::conn::{Conn, Rows};
 use crate::error::{Answered, Error, Problem};
+use crate::routes::App;
 use crate::routes::answer::with_header;
-use crate::shares::Share;
+use crate::routes::scale::Scale;
+use crate::shares::{Holder, Share};
 
 /// How long a client waits before it comes again.
 const RETRY: Duration = Duration::from_secs(2);
@@ -34,9 +36,19 @@ pub(super) struct Feed {
     /// The id of the event before.
     id: u64,
     ended: bool,
+    /// The weight of the event before. It is held until the next one is asked for, since nobody asks while a
+    /// client doesn't read.
+    held: Option<Scale>,
+    weighing: Weighing,
     subscriber: Subscriber,
     /// Given back after the connection is closed, since fields are dropped in their order.
     _share: Share,
+}
+
+/// Makes the scales on which the events of a client are weighed.
+struct Weighing {
+    app: App,
+    holder: Holder,
 }
 
 /// Whom a stream is for. The outermost layer, which alone knows, fills it in when it sees the response.
@@ -64,10 +76,24 @@ impl Subscriber {
 }
 
 impl Feed {
-    /// A feed whose first row has come already. `returns` is whether the client was here before.
-    pub(super) fn new(rows: Rows<Conn, Row>, first: Row, returns: bool, share: Share) -> Self {
-        let first = [reset().filter(|_| returns), first.into_event()];
-        Feed { rows, first, id: 0, ended: false, subscriber: Subscriber::default(), _share: share }
+    /// A feed whose first row has come already. `returns` is whether the client was here before, and `share` is
+    /// its right to be served.
+    pub(super) fn new(
+        rows: Rows<Conn, Row>,
+        first: Row,
+        returns: bool,
+        (app, holder, share): (App, Holder, Share),
+    ) -> Self {
+        Feed {
+            rows,
+            first: [reset().filter(|_| returns), first.into_event()],
+            id: 0,
+            ended: false,
+            held: None,
+            weighing: Weighing { app, holder },
+            subscriber: Subscriber::default(),
+            _share: share,
+        }
     }
 
     /// The answer, which ends when `stopped` is done.
@@ -102,19 +128,38 @@ impl Feed {
         if let Some(event) = self.first.iter_mut().find_map(Option::take) {
             return Some(event);
         }
+        self.held = None;
         loop {
-            match self.rows.next().await? {
-                Ok(row) => {
-                    if let Some(event) = row.into_event() {
-                        return Some(event);
-                    }
-                }
+            let event = match self.rows.next().await? {
+                Ok(row) => self.weighed(row),
+                Err(error) => Err(error),
+            };
+            match event {
+                Ok(None) => {}
+                Ok(event) => return event,
                 Err(error) => {
                     self.ended = true;
                     return failure(&self.subscriber, &error);
                 }
             }
         }
+    }
+
+    /// The event of a row.
+    ///
+    /// # Errors
+    ///
+    /// If it is too heavy, or all answers and events in memory are with it.
+    fn weighed(&mut self, row: Row) -> Result<Option<Event>, Error> {
+        let scale = self.held.insert(self.weighing.scale());
+        row.documents().try_for_each(|document| scale.add(document))?;
+        Ok(row.into_event())
+    }
+}
+
+impl Weighing {
+    fn scale(&self) -> Scale {
+        self.app.scale(self.holder.clone())
     }
 }
 
