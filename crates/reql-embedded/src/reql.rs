@@ -126,8 +126,9 @@ impl Query for Compiled {
         let running = (place == Weight::Heavy).then(list);
         let (user, interrupt) = (context.client.user.clone(), context.interrupt.clone());
         let env = eval::Env::new(self.instance.clone(), user, interrupt, place == Weight::Heavy);
-        let budget = env.clone();
-        match budget.within(|| Evaluated::of(self.evaluate(env)?)) {
+        // The environment itself isn't shared, so that what the options set is set in place.
+        let meter = env.meter();
+        match meter.within(|| Evaluated::of(self.evaluate(env)?)) {
             Ok(Evaluated::Atom(json)) => {
                 let profile = self.program.get().and_then(eval::Program::profile);
                 Ok(Answer::Atom { json, profile })

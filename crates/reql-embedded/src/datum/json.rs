@@ -137,15 +137,12 @@ fn check_room(text: &[u8], out: &[u8]) -> Result<()> {
 }
 
 fn write_packed(view: &Packed, out: &mut Vec<u8>) -> Result<()> {
-    fuel::spend_bytes(view.raw().len())?;
     let mark = out.len() + LOOK;
     let mut writer = Writer { out, mark, is_full: false };
     view.visit(&mut writer).ok_or_else(damaged)?;
-    if !writer.is_full {
-        return check_length(out);
-    }
-    fuel::spend(1)?;
-    Err(too_large())
+    let (is_full, since) = (writer.is_full, writer.mark - LOOK);
+    fuel::spend_bytes(out.len().saturating_sub(since))?;
+    if is_full { Err(too_large()) } else { check_length(out) }
 }
 
 /// The length of text after which it is looked whether to go on.
@@ -243,6 +240,7 @@ pub fn write_str(text: &str, out: &mut Vec<u8>) {
     }
 }
 
+#[inline]
 fn write_unescaped(bytes: &[u8], out: &mut Vec<u8>) {
     out.reserve(bytes.len() + 2);
     out.push(b'"');

@@ -64,6 +64,27 @@ struct Run {
     is_cursor: bool,
 }
 
+/// Counts the work of a run without keeping what is the query's.
+pub struct Meter(Arc<Run>);
+
+impl Meter {
+    /// Does a part of the query's work, which counts. An error of the budget comes before any other.
+    pub fn within<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.0.within(work)
+    }
+}
+
+impl Run {
+    fn within<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let is_all = !fuel::is_metered();
+        let made = fuel::within(&self.budget, self.place, work);
+        if is_all {
+            thread::tidy_up();
+        }
+        made
+    }
+}
+
 /// How many options may be evaluated one inside the other: a table in one asks for the database, and that may
 /// hold another.
 const OPTARG_DEPTH: u32 = 8;
@@ -193,12 +214,12 @@ impl Env {
 
     /// Does a part of the query's work, which counts. An error of the budget comes before any other.
     pub fn within<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let is_all = !fuel::is_metered();
-        let made = fuel::within(&self.run.budget, self.run.place, work);
-        if is_all {
-            thread::tidy_up();
-        }
-        made
+        self.run.within(work)
+    }
+
+    /// Returns the meter of the run, for who makes an environment and leaves it to the work.
+    pub fn meter(&self) -> Meter {
+        Meter(self.run.clone())
     }
 
     /// The time that `r.now()` gives throughout the query.
