@@ -35,7 +35,7 @@ pub struct Options {
     /// process may use.
     pub cache_bytes: usize,
     /// How much memory changes may take that wait for listeners, in bytes. Beyond it, the listeners that have
-    /// fallen behind furthest lose theirs. Default 256 MiB, but no more than an eighth of what the process may
+    /// fallen behind furthest lose theirs. Default 128 MiB, but no more than an eighth of what the process may
     /// use.
     pub backlog_bytes: usize,
 }
