@@ -1,5 +1,5 @@
-//! One request at a time, over a connection that stays open: what each way to have a database connection costs a client
-//! that has the machine for itself.
+//! One request at a time, over a connection that stays open: what each way to have a database connection
+//! costs a client that has the machine for itself.
 
 mod stage;
 

@@ -1,8 +1,9 @@
-//! Many clients: how much each way to have a database connection serves, and how long a request takes at half of that.
+//! Many clients: how much each way to have a database connection serves, and how long a request takes at half
+//! of that.
 //!
-//! Whatever is compared takes turns in short slices, since other work on the machine changes from one second to the
-//! next; what counts are the medians of the ratios within a turn. `cargo bench --bench load` prints the tables; with
-//! `-- --write` it also puts them, and the chart, into `docs/`.
+//! Whatever is compared takes turns in short slices, since other work on the machine changes from one second
+//! to the next; what counts are the medians of the ratios within a turn. `cargo bench --bench load` prints
+//! the tables; with `-- --write` it also puts them, and the chart, into `docs/`.
 
 mod report;
 mod stage;
@@ -135,7 +136,8 @@ fn ask(client: &mut Client, end: Instant, pause: impl Fn(&mut fastrand::Rng) -> 
 /// The processor time of this process, in Linux's ticks of 10 ms; nothing elsewhere.
 fn processor_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name before the bracket may have spaces in it. User time is the twelfth field behind it, system time follows.
+    // The name before the bracket may have spaces in it. User time is the twelfth field behind it, system
+    // time follows.
     let fields = stat.rsplit_once(')').map(|(_, fields)| fields).unwrap_or_default();
     let ticks =
         fields.split_ascii_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok());

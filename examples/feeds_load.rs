@@ -1,7 +1,8 @@
 //! A load of live queries on a service that runs already, and what comes of it: memory, losses, delays.
 //!
-//! `cargo run --release --example feeds_load -- --clients 1000 --writes 100 --seconds 60 --pid SERVICE --pid DATABASE`.
-//! It makes the table `feeds_load` and drops it. The service needs `limits.feeds` and file descriptors for the clients.
+//! `cargo run --release --example feeds_load -- --clients 1000 --writes 100 --seconds 60 --pid SERVICE --pid
+//! DATABASE`. It makes the table `feeds_load` and drops it. The service needs `limits.feeds` and file
+//! descriptors for the clients.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

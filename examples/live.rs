@@ -1,7 +1,9 @@
-//! A table that changes before your eyes: the ready-made API, and beside it a page that follows a list with `EventSource`.
+//! A table that changes before your eyes: the ready-made API, and beside it a page that follows a list with
+//! `EventSource`.
 //!
-//! `cargo run --example live`, open <http://127.0.0.1:8000>, and change the table there, in a second window or with curl.
-//! The settings are those of the service; without any, an embedded database keeps everything in memory.
+//! `cargo run --example live`, open <http://127.0.0.1:8000>, and change the table there, in a second window
+//! or with curl. The settings are those of the service; without any, an embedded database keeps everything in
+//! memory.
 
 use reql_embedded::Server;
 use warp::Filter;

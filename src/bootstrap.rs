@@ -92,7 +92,8 @@ fn make_index(table: Command, spec: &IndexSpec) -> Result<Command, Error> {
     // An option that is false is left out, as the official drivers do.
     let options = index_create::Options { multi: spec.multi.then_some(true), geo: spec.geo.then_some(true) };
     let fields = Path::parse_indexed(&spec.fields, "fields")?;
-    // The number of the variable is fixed, so that the same index has the same text on the server whoever made it.
+    // The number of the variable is fixed, so that the same index has the same text on the server whoever
+    // made it.
     let body = Path::entry(&fields, &Command::var(1));
     Ok(table.index_create(r.args((spec.name.as_str(), Func::new(vec![1], body), options))))
 }

@@ -24,8 +24,9 @@ pub(crate) use clock::Clock;
 use rows::Patience;
 pub use rows::Rows;
 
-/// How long closing waits for writes whose answer nobody asked for, if they may have been made on a session that was
-/// lent out. Long enough for writes, short enough for a request that was given up in the middle of a query.
+/// How long closing waits for writes whose answer nobody asked for, if they may have been made on a session
+/// that was lent out. Long enough for writes, short enough for a request that was given up in the middle of a
+/// query.
 const LENT_GRACE: Duration = Duration::from_secs(1);
 
 /// A filter that gives each request a [`Conn`] of its own. It never rejects and does no I/O.
@@ -53,13 +54,13 @@ pub fn with_conn(database: &Database) -> impl Filter<Extract = (Conn,), Error = 
 
 /// The connection of one request.
 ///
-/// The first query opens its session, which then serves the rest of the request. When the `Conn` is dropped, because
-/// the handler's future ended in whichever way, the session is closed as soon as the task has nothing better to do, such
-/// as writing the answer; or it is left to a later request if the settings allow that and it is idle. Writes made by
-/// [`Conn::noreply`] are waited for before that, in the background.
+/// The first query opens its session, which then serves the rest of the request. When the `Conn` is dropped,
+/// because the handler's future ended in whichever way, the session is closed as soon as the task has nothing
+/// better to do, such as writing the answer; or it is left to a later request if the settings allow that and
+/// it is idle. Writes made by [`Conn::noreply`] are waited for before that, in the background.
 ///
-/// A query that was given up half-way (its future was dropped, or it took too long) leaves half an answer on the
-/// session's socket. Such a session is closed, and the next query opens another.
+/// A query that was given up half-way (its future was dropped, or it took too long) leaves half an answer on
+/// the session's socket. Such a session is closed, and the next query opens another.
 ///
 /// # Errors of queries
 ///
@@ -94,9 +95,9 @@ impl Conn {
         Conn { lease: None, usage: Usage::default(), clock: Clock::default(), database, who: None }
     }
 
-    /// A connection on behalf of a database user, whose permissions decide what it may do. It is always opened for this
-    /// request alone and closed after it, and fails with [`Error::Unauthorized`] if the database doesn't take the
-    /// credentials.
+    /// A connection on behalf of a database user, whose permissions decide what it may do. It is always
+    /// opened for this request alone and closed after it, and fails with [`Error::Unauthorized`] if the
+    /// database doesn't take the credentials.
     pub fn with_credentials(database: Database, who: Credentials) -> Self {
         let mut conn = Conn::new(database);
         conn.who = Some(who);
@@ -125,7 +126,8 @@ impl Conn {
         self.credentials().map(Credentials::user)
     }
 
-    /// The first row of a query's result, or the whole of it if it is a single value; `None` if it is empty or null.
+    /// The first row of a query's result, or the whole of it if it is a single value; `None` if it is empty
+    /// or null.
     ///
     /// # Errors
     ///
@@ -153,8 +155,8 @@ impl Conn {
 
     /// All rows of a query's result. The query timeout bounds them together.
     ///
-    /// A result that is a single array, as of `order_by` without an index, `index_status` or `table_list`, counts as its
-    /// members: the protocol sends it as one row.
+    /// A result that is a single array, as of `order_by` without an index, `index_status` or `table_list`,
+    /// counts as its members: the protocol sends it as one row.
     ///
     /// # Errors
     ///
@@ -185,18 +187,20 @@ impl Conn {
         rows.into_iter().map(|row| serde_json::from_value(row).map_err(Error::Decode)).collect()
     }
 
-    /// The rows of a query's result as they arrive. The query timeout bounds the wait for each. A result that is a single
-    /// array arrives as one row.
+    /// The rows of a query's result as they arrive. The query timeout bounds the wait for each. A result that
+    /// is a single array arrives as one row.
     ///
     /// # Errors
     ///
-    /// As for every query, see [`Conn`]; those of opening the session come at once, the others from the stream.
+    /// As for every query, see [`Conn`]; those of opening the session come at once, the others from the
+    /// stream.
     pub async fn stream<T: DeserializeOwned>(&mut self, query: Command) -> Result<Rows<&mut Conn, T>, Error> {
         let patience = Patience::each(self.database.settings().query_timeout);
         self.rows(query, patience).await
     }
 
-    /// Like [`Conn::stream`] for a body that outlives the handler: the connection goes with it and ends with it.
+    /// Like [`Conn::stream`] for a body that outlives the handler: the connection goes with it and ends with
+    /// it.
     ///
     /// # Errors
     ///
@@ -220,8 +224,8 @@ impl Conn {
         Ok(Rows::new(query.run(session), patience, self))
     }
 
-    /// Sends a write without waiting for its answer. Its errors are lost, but it has been done, or has failed, before
-    /// the session is closed.
+    /// Sends a write without waiting for its answer. Its errors are lost, but it has been done, or has
+    /// failed, before the session is closed.
     ///
     /// # Errors
     ///
@@ -237,9 +241,9 @@ impl Conn {
 
     /// The session itself, for whatever else the driver can do with it. No timeout applies.
     ///
-    /// Closing waits a second for writes that were sent on it without waiting for their answers; [`Conn::noreply`] is
-    /// the way to have them waited for as long as it takes. If a query on it was given up half-way, the session must not
-    /// be used again.
+    /// Closing waits a second for writes that were sent on it without waiting for their answers;
+    /// [`Conn::noreply`] is the way to have them waited for as long as it takes. If a query on it was given
+    /// up half-way, the session must not be used again.
     ///
     /// # Errors
     ///
@@ -249,7 +253,8 @@ impl Conn {
         self.open().await
     }
 
-    /// Another connection for the same request, which like this one opens its session when it is first needed.
+    /// Another connection for the same request, which like this one opens its session when it is first
+    /// needed.
     pub(crate) fn sibling(&self) -> Conn {
         Conn {
             lease: None,
@@ -265,7 +270,8 @@ impl Conn {
         &self.database
     }
 
-    /// How long this request has waited for its connection and for its queries, and where the connection came from.
+    /// How long this request has waited for its connection and for its queries, and where the connection came
+    /// from.
     pub(crate) fn clock(&self) -> Clock {
         self.clock.clone()
     }
@@ -305,7 +311,8 @@ impl Conn {
 }
 
 impl Usage {
-    /// Whether another request may be served on the session. A handler that panics may have left anything behind.
+    /// Whether another request may be served on the session. A handler that panics may have left anything
+    /// behind.
     fn is_clean(self) -> bool {
         !(self.spent || self.cursor || self.lent || thread::panicking())
     }
@@ -330,7 +337,8 @@ impl Drop for Conn {
     }
 }
 
-/// Closes a session, or leaves it to a later request, when the writes on it are done whose answers nobody waited for.
+/// Closes a session, or leaves it to a later request, when the writes on it are done whose answers nobody
+/// waited for.
 async fn close(mut lease: Lease, grace: Duration, reusable: bool) {
     match timeout(grace, lease.session().noreply_wait()).await {
         Ok(Ok(())) if reusable => lease.give_back(),
@@ -341,8 +349,8 @@ async fn close(mut lease: Lease, grace: Duration, reusable: bool) {
 }
 
 impl<T> Rows<&mut Conn, T> {
-    /// Looks, without waiting, whether the result has ended, so that the session can serve a later request. Only worth
-    /// the look when sessions are reused: asking for more where there is more spends the session.
+    /// Looks, without waiting, whether the result has ended, so that the session can serve a later request.
+    /// Only worth the look when sessions are reused: asking for more where there is more spends the session.
     fn settle(&mut self) {
         if !self.conn().database.settings().max_age.is_zero() {
             let _ = self.next_value().now_or_never();

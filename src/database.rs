@@ -18,11 +18,12 @@
 //!   gets a session that is dialled with them and closed after it, so a password that was changed, or a user who was
 //!   deleted, counts from the next request on.
 //!
-//! Why not a pool library: most sessions here are used once and never come back, so what is kept is above all a stock of
-//! unused ones. deadpool fills none, and an object that is taken for good leaves its count while the socket is still open,
-//! which breaks the limit. bb8 fills one, but lets requests wait for its background task: during an outage they would run
-//! into their timeout instead of being told at once what is wrong, and after it wait for the end of a pause. What is left
-//! to write is `ready.rs` and `keeper.rs`; the queue is tokio's semaphore.
+//! Why not a pool library: most sessions here are used once and never come back, so what is kept is above all
+//! a stock of unused ones. deadpool fills none, and an object that is taken for good leaves its count while
+//! the socket is still open, which breaks the limit. bb8 fills one, but lets requests wait for its background
+//! task: during an outage they would run into their timeout instead of being told at once what is wrong, and
+//! after it wait for the end of a pause. What is left to write is `ready.rs` and `keeper.rs`; the queue is
+//! tokio's semaphore.
 
 mod counters;
 mod credentials;
@@ -58,11 +59,13 @@ pub use credentials::Credentials;
 
 /// How long a session that stood by may take to show that it is alive.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a session may have stood by and still be used without asking it, which costs a round trip. Under load none stands by
-/// for longer; and a database that died meanwhile isn't back by then, so that another connection would be of no help.
+/// How long a session may have stood by and still be used without asking it, which costs a round trip. Under
+/// load none stands by for longer; and a database that died meanwhile isn't back by then, so that another
+/// connection would be of no help.
 const TRUSTED_FOR: Duration = Duration::from_millis(50);
 
-/// A database that requests can open connections to. Cheap to clone; clones share the limits and the counters.
+/// A database that requests can open connections to. Cheap to clone; clones share the limits and the
+/// counters.
 #[derive(Clone)]
 pub struct Database {
     shared: Arc<Shared>,
@@ -102,7 +105,8 @@ pub(crate) enum Source {
 
 /// A session for the use of one request, and the permit to have it.
 pub(crate) struct Lease {
-    // The order of the fields is the order of their drop: the socket closes before the next request may open one.
+    // The order of the fields is the order of their drop: the socket closes before the next request may open
+    // one.
     link: Link,
     source: Source,
     _in_use: Held,
@@ -118,7 +122,8 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Error::Misconfigured`] if the settings name no server, as those of an embedded one do before it has started.
+    /// [`Error::Misconfigured`] if the settings name no server, as those of an embedded one do before it has
+    /// started.
     pub fn new(settings: Rdb) -> Result<Self, Error> {
         let servers = Servers::new(settings.servers())
             .ok_or_else(|| Error::Misconfigured("the settings name no database server".to_owned()))?;
@@ -147,7 +152,8 @@ impl Database {
 
     /// A session for one request: one that stands by, or else a new one.
     ///
-    /// What is seldom awaited is boxed, here and below, since a handler's future has room for all that it may await.
+    /// What is seldom awaited is boxed, here and below, since a handler's future has room for all that it may
+    /// await.
     pub(crate) async fn acquire(&self) -> Result<Lease, Error> {
         let permit = self.permit().await?;
         self.shared.keeper.start(&self.shared);
@@ -168,7 +174,8 @@ impl Database {
 
     fn lease(&self, link: Link, source: Source, permit: OwnedSemaphorePermit) -> Lease {
         let in_use = Held::new(&self.shared.counters, |counters| &counters.in_use);
-        // What was taken is replaced behind the request rather than beside it, if there are others for the next ones.
+        // What was taken is replaced behind the request rather than beside it, if there are others for the
+        // next ones.
         if source != Source::Reused && self.shared.ready().is_low() {
             self.shared.keeper.wake();
         }
@@ -327,8 +334,8 @@ impl Lease {
         self.source != Source::Personal && self.link.opened.elapsed() < self.refill.0.settings.max_age
     }
 
-    /// Closes the session as soon as the task that runs now has done what it can. That is an answer, as a rule, and it
-    /// shouldn't wait for a socket to close.
+    /// Closes the session as soon as the task that runs now has done what it can. That is an answer, as a
+    /// rule, and it shouldn't wait for a socket to close.
     pub(crate) fn close_on(self, runtime: &Handle) {
         let Lease { link, refill, _in_use: in_use, _permit: permit, .. } = self;
         drop(in_use);

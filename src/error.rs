@@ -19,9 +19,9 @@ pub use rejection::recover;
 
 /// Everything that can go wrong with a request.
 ///
-/// It is a [`Reply`]: a problem document by RFC 9457, with a `code` that stays the same. A handler that ends in
-/// `Result<impl Reply, Error>` needs nothing else. What the database said is shown only by a service that runs with
-/// `debug`.
+/// It is a [`Reply`]: a problem document by RFC 9457, with a `code` that stays the same. A handler that ends
+/// in `Result<impl Reply, Error>` needs nothing else. What the database said is shown only by a service that
+/// runs with `debug`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -59,8 +59,8 @@ pub enum Error {
     },
     /// What the request would create exists already; says what.
     Conflict(String),
-    /// The request needs the credentials of a database user, or those it has are wrong; says which, and why in the
-    /// database's words.
+    /// The request needs the credentials of a database user, or those it has are wrong; says which, and why
+    /// in the database's words.
     Unauthorized(Credential),
     /// A request with the same `Idempotency-Key` is being answered, or it isn't known how it ended.
     KeyInUse,
@@ -133,7 +133,8 @@ pub enum Error {
     TooManyStreams(usize),
     /// Connecting to the database took longer than this.
     ConnectTimeout(Duration),
-    /// The database did not answer a query within this time. If the query wrote, the write may or may not have happened.
+    /// The database did not answer a query within this time. If the query wrote, the write may or may not
+    /// have happened.
     QueryTimeout(Duration),
     /// The connection broke after a query was sent. If it wrote, the write may or may not have happened.
     OutcomeUnknown(String),

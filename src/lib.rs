@@ -1,5 +1,5 @@
-//! A JSON service over RethinkDB, on [warp], whose heart is one filter: [`with_conn`] gives each request a database
-//! connection of its own, opened when it is first needed and closed when the handler's future ends.
+//! A JSON service over RethinkDB, on [warp], whose heart is one filter: [`with_conn`] gives each request a
+//! database connection of its own, opened when it is first needed and closed when the handler's future ends.
 //!
 //! # A service of your own
 //!

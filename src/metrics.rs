@@ -1,7 +1,7 @@
 //! What the service tells Prometheus: requests, connections, feeds, the embedded database, the process.
 //!
-//! Labels only ever have values out of fixed sets: a route is the template of a path and never the path itself, a method
-//! that HTTP doesn't know is `other`.
+//! Labels only ever have values out of fixed sets: a route is the template of a path and never the path
+//! itself, a method that HTTP doesn't know is `other`.
 
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ use crate::logger;
 /// The type of the text, for `Content-Type`.
 pub(crate) const TEXT: &str = prometheus::TEXT_FORMAT;
 
-/// Upper bounds of the latency histogram, in seconds: from a read of one document up to the usual query timeout.
+/// Upper bounds of the latency histogram, in seconds: from a read of one document up to the usual query
+/// timeout.
 const BUCKETS: [f64; 15] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 

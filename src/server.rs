@@ -28,7 +28,8 @@ use crate::{Database, bootstrap};
 use http::Patience;
 pub use signals::stop_signal;
 
-/// How long the first requests are kept waiting for the tables; tables that come later are made while serving.
+/// How long the first requests are kept waiting for the tables; tables that come later are made while
+/// serving.
 const HEAD_START: Duration = Duration::from_secs(1);
 
 /// A service that is bound to its address, with its embedded database running if it has one.
@@ -74,8 +75,8 @@ impl Service {
         self.listener.local_addr()
     }
 
-    /// Makes the tables that are missing and serves, until `shutdown` is done and the running requests are too.
-    /// A database that is away delays neither: then tables are made once it is back.
+    /// Makes the tables that are missing and serves, until `shutdown` is done and the running requests are
+    /// too. A database that is away delays neither: then tables are made once it is back.
     ///
     /// # Errors
     ///
@@ -121,9 +122,9 @@ impl Service {
 }
 
 /// Serves until `shutdown` is done. Then it stops accepting, and gives running requests the time `grace` to
-/// finish. A client is disconnected if it makes no request for 30 s, takes as long for the head of one, leaves
-/// its answer unread for 60 s, or is one more than the defaults of [`Limits`] allow. Routes of your own become
-/// a service by [`warp::service`].
+/// finish. A client is disconnected if it makes no request for 30 s, takes as long for the head of one,
+/// leaves its answer unread for 60 s, or is one more than the defaults of [`Limits`] allow. Routes of your
+/// own become a service by [`warp::service`].
 pub async fn run<S, B>(listener: TcpListener, service: S, shutdown: impl Future<Output = ()>, grace: Duration)
 where
     S: Serves<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,

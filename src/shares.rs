@@ -1,5 +1,5 @@
-//! Fair shares: one client, and one user of the database, may hold only a part of what there is a bounded number
-//! of.
+//! Fair shares: one client, and one user of the database, may hold only a part of what there is a bounded
+//! number of.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -25,8 +25,8 @@ impl From<IpAddr> for Client {
     }
 }
 
-/// Whoever asks for a share: the address of the client, and the database user that it has proved to be, as far
-/// as they are known.
+/// Whoever asks for a share: the address of the client, and the database user that it has proved to be, as
+/// far as they are known.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Holder {
     client: Option<Client>,

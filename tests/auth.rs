@@ -94,7 +94,8 @@ async fn wrong_passwords_and_unknown_users_look_the_same() {
 
 #[tokio::test]
 async fn sessions_never_cross_users() {
-    // All that would make crossing possible: sessions that stand by and are reused, and one connection for all.
+    // All that would make crossing possible: sessions that stand by and are reused, and one connection for
+    // all.
     let eager = |rdb| Rdb { standby: 1, max_age: Duration::from_secs(60), max_connections: 2, ..rdb };
     let guarded = Guarded::start(eager).await;
     for _ in 0..5 {

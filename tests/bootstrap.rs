@@ -1,4 +1,5 @@
-//! Tables at start-up: made where they are missing, left alone where they are not, made later if the database is late.
+//! Tables at start-up: made where they are missing, left alone where they are not, made later if the database
+//! is late.
 
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]

@@ -311,8 +311,8 @@ async fn a_quiet_stream_shows_that_it_is_alive() {
     }
 }
 
-/// A slow client costs bounded memory, and learns how much it has missed: the changes it sees and those it is told it
-/// missed are all there were.
+/// A slow client costs bounded memory, and learns how much it has missed: the changes it sees and those it is
+/// told it missed are all there were.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_does_not_read_is_told_of_a_gap() {
     const CHANGES: u64 = 40;

@@ -1,4 +1,5 @@
-//! The connection of a request: opened when first needed, one for the request, closed however its handler ends.
+//! The connection of a request: opened when first needed, one for the request, closed however its handler
+//! ends.
 
 mod support;
 

@@ -55,7 +55,8 @@ struct Running {
 }
 
 impl Running {
-    /// Starts the binary on a free port, with a database that isn't there, and waits until it says where it serves.
+    /// Starts the binary on a free port, with a database that isn't there, and waits until it says where it
+    /// serves.
     fn start(environment: &[(&str, &str)]) -> Running {
         let database = nobody().to_string();
         let mut environment = environment.to_vec();

@@ -1,5 +1,5 @@
-//! What is measured: handlers that differ only in how they come by their connection, on the real server, in front of
-//! the embedded database.
+//! What is measured: handlers that differ only in how they come by their connection, on the real server, in
+//! front of the embedded database.
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 mod by_hand;
@@ -76,8 +76,8 @@ impl Subject {
     }
 }
 
-/// Every subject on a socket of its own, before one database. Service and database have a runtime each, as they would
-/// have a process each.
+/// Every subject on a socket of its own, before one database. Service and database have a runtime each, as
+/// they would have a process each.
 pub struct Stage {
     addrs: Vec<(Subject, SocketAddr)>,
     // The order of the fields is the order of their drop.

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-/// What has happened to the connections of a [`Database`](super::Database) since it was made, and what is open now.
+/// What has happened to the connections of a [`Database`](super::Database) since it was made, and what is
+/// open now.
 ///
 /// `opened - closed` is what is open: in use, standing by, or about to be one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

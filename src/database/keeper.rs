@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep_until};
 use super::{Shared, threads};
 use crate::error::Error;
 
-/// How many are dialled at once, as long as that succeeds; after a failure it is one, so that a database that comes back
-/// isn't fallen upon.
+/// How many are dialled at once, as long as that succeeds; after a failure it is one, so that a database that
+/// comes back isn't fallen upon.
 const AT_ONCE: usize = threads::ASIDE;
 /// The first pause after a failed dial; each one after it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -117,7 +117,8 @@ impl Shared {
         next
     }
 
-    /// One more that is to stand by, if fewer do than shall, and a request that comes now would still find a permit.
+    /// One more that is to stand by, if fewer do than shall, and a request that comes now would still find a
+    /// permit.
     fn expect_one(self: &Arc<Self>) -> Option<Expected> {
         let mut ready = self.ready();
         if ready.missing() == 0 || ready.len() >= self.permits.available_permits() {

@@ -39,8 +39,8 @@ impl Ready {
         self.standby.len() + self.idle.len()
     }
 
-    /// The one that was used last, so that a few serve all that there is to do and the others grow old; else the one
-    /// that has stood by for longest, so that none does until something on its way forgets it.
+    /// The one that was used last, so that a few serve all that there is to do and the others grow old; else
+    /// the one that has stood by for longest, so that none does until something on its way forgets it.
     pub(super) fn take(&mut self, max_age: Duration) -> Option<(Link, Source)> {
         while let Some(link) = self.idle.pop() {
             if link.opened.elapsed() < max_age {
@@ -85,8 +85,8 @@ impl Ready {
         idle.into_iter().chain(self.standby.drain(..rest)).collect()
     }
 
-    /// Takes out those that are too old to serve another request, and of those that have served none what is more than
-    /// shall be.
+    /// Takes out those that are too old to serve another request, and of those that have served none what is
+    /// more than shall be.
     pub(super) fn expire(&mut self, max_age: Duration) -> Vec<Link> {
         self.stock.review(self.standby.len());
         let surplus = self.standby.len().saturating_sub(self.stock.size());

@@ -11,8 +11,8 @@ const REVIEW: Duration = Duration::from_secs(1);
 
 /// As many as the settings say, and more while requests come in such bunches that these don't suffice.
 ///
-/// Each time a stock that was full turns out too small it doubles. What is more than the settings say is given up in
-/// steps: each second, half of what was left over at the worst moment of that second.
+/// Each time a stock that was full turns out too small it doubles. What is more than the settings say is
+/// given up in steps: each second, half of what was left over at the worst moment of that second.
 pub(super) struct Stock {
     settled: usize,
     size: usize,

@@ -1,7 +1,7 @@
 //! What the database's answers mean to a request.
 //!
-//! The protocol has a handful of error types; what doesn't exist, or exists already, is only told apart by the
-//! message. This is the one place that reads messages.
+//! The protocol has a handful of error types; what doesn't exist, or exists already, is only told apart by
+//! the message. This is the one place that reads messages.
 
 use reql::{Availability, Driver, Runtime};
 
@@ -85,7 +85,8 @@ impl Class {
     }
 }
 
-/// Whether the database says that it won't have a document or a key, rather than that the query makes no sense.
+/// Whether the database says that it won't have a document or a key, rather than that the query makes no
+/// sense.
 fn is_refusal(message: &str) -> bool {
     ["Primary key too long", "contains NULL byte", "nesting depth", "Nesting depth", "must have primary key"]
         .iter()

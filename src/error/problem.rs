@@ -18,8 +18,8 @@ const TYPE: &str = "urn:warp-reql:problem:";
 /// What a request without the right credentials is asked for.
 const CHALLENGE: &str = "Basic realm=\"warp-reql\", charset=\"UTF-8\"";
 
-/// A problem document before it is known which request it answers. Its response carries it along, so that the outermost
-/// layer, which knows the request, can write it out in full.
+/// A problem document before it is known which request it answers. Its response carries it along, so that the
+/// outermost layer, which knows the request, can write it out in full.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     pub(crate) code: Code,

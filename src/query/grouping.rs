@@ -1,7 +1,7 @@
 //! What documents come to in groups: `group=FIELD` with `agg=count,sum(x),avg(x),min(x),max(x)`.
 //!
-//! The whole is one pass over the documents, by `map` and `reduce`, so that it takes the memory of its groups and not of
-//! its documents.
+//! The whole is one pass over the documents, by `map` and `reduce`, so that it takes the memory of its groups
+//! and not of its documents.
 
 use ql2::term::TermType;
 use reql::Command;

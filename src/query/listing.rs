@@ -22,8 +22,8 @@ use crate::error::Error;
 use crate::settings::Limits;
 pub(crate) use live::{Live, initial};
 
-/// How many documents an index may find for them to be sorted in memory, where the list could also be read in its order
-/// without that index. More of them say that the filter lets so many pass that a page is soon full.
+/// How many documents an index may find for them to be sorted in memory, where the list could also be read in
+/// its order without that index. More of them say that the filter lets so many pass that a page is soon full.
 const FEW: usize = 1000;
 
 /// The most fields that a request may choose.
@@ -115,8 +115,8 @@ impl Listing {
     /// This service writes only documents that can be read. But another client of the database may have
     /// stored a row that is itself a time or a geometry, which has no fields that could be asked for, or a
     /// row that is nested too deeply to be read in an answer. With either, the list would fail for everybody.
-    /// Looking at each row costs time, so a list is first read without the guard. Returns `false` if there is one
-    /// already.
+    /// Looking at each row costs time, so a list is first read without the guard. Returns `false` if there is
+    /// one already.
     pub(crate) fn guard(&mut self) -> bool {
         !std::mem::replace(&mut self.guarded, true)
     }
@@ -148,8 +148,8 @@ impl Listing {
         self.index.as_deref()
     }
 
-    /// The ways to answer it, the best one first, if these are the table's indexes. If the request names one, it is the only
-    /// way; whether there is one of that name is for the caller to know.
+    /// The ways to answer it, the best one first, if these are the table's indexes. If the request names one,
+    /// it is the only way; whether there is one of that name is for the caller to know.
     pub(crate) fn plans(&self, indexes: &[Index]) -> Result<Vec<Plan>, Error> {
         let wanted = self.wanted();
         let Some(name) = &self.index else { return Ok(Plan::all(wanted, indexes)) };
@@ -186,7 +186,8 @@ impl Listing {
         term(TermType::Map, [rows, func(row)])
     }
 
-    /// Queries for the documents of the whole result, or of the part that the request asks for, one after another.
+    /// Queries for the documents of the whole result, or of the part that the request asks for, one after
+    /// another.
     pub(crate) fn stream(&self, plan: &Plan, table: &Term) -> Vec<Term> {
         let parts = match self.bounded {
             true => vec![self.part(plan, table, self.page.limit)],
@@ -240,7 +241,8 @@ impl Listing {
         }))
     }
 
-    /// All rows that follow the place of the cursor, in their order; without the rest that the index doesn't hold.
+    /// All rows that follow the place of the cursor, in their order; without the rest that the index doesn't
+    /// hold.
     fn rows(&self, plan: &Plan, table: &Term) -> Term {
         let rows = self
             .after(plan.reached(), self.filtered(self.documents(plan.ordered(table.clone(), &self.order))));

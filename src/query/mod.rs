@@ -1,5 +1,5 @@
-//! From the parameters of a URL to ReQL: which documents, in what order, which of their fields, how many, through which
-//! index; or, instead of documents, what they come to in groups.
+//! From the parameters of a URL to ReQL: which documents, in what order, which of their fields, how many,
+//! through which index; or, instead of documents, what they come to in groups.
 
 mod filter;
 mod grouping;

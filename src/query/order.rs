@@ -1,8 +1,9 @@
 //! In what order: `order=a.desc,b`.
 //!
-//! Values come in ReQL's order of types and values: booleans, numbers, binary data, times, strings. Documents in which the
-//! field has no such value come last, whether the order rises or falls: an index holds none of them (but for some arrays),
-//! so that a list in the order of an index can begin without having looked for them.
+//! Values come in ReQL's order of types and values: booleans, numbers, binary data, times, strings. Documents
+//! in which the field has no such value come last, whether the order rises or falls: an index holds none of
+//! them (but for some arrays), so that a list in the order of an index can begin without having looked for
+//! them.
 
 use ql2::term::TermType;
 

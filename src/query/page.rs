@@ -86,8 +86,8 @@ fn read(cursor: &str) -> Result<Vec<Value>, Error> {
     serde_json::from_str(cursor).map_err(|_| bad("cursor", "it is not one that this service gave out"))
 }
 
-/// Whether a row comes after a place in an order: further in the first key that differs. In so many of the first keys it is
-/// known to be no less far, so that there it is enough to see a difference.
+/// Whether a row comes after a place in an order: further in the first key that differs. In so many of the
+/// first keys it is known to be no less far, so that there it is enough to see a difference.
 pub(super) fn is_after<T: Node>(place: &[Value], order: &Order, reached: usize, row: &T) -> T {
     let mut after = datum(false);
     for (at, (key, value)) in order.keys().iter().zip(place).enumerate().rev() {

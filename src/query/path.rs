@@ -120,8 +120,8 @@ impl Path {
         }
     }
 
-    /// Whether there is a value, and not null. Unlike [`Path::of`] it is not an error if something on the way to it is no
-    /// object.
+    /// Whether there is a value, and not null. Unlike [`Path::of`] it is not an error if something on the way
+    /// to it is no object.
     pub(crate) fn is_in<T: Node>(&self, row: &T) -> T {
         term(TermType::HasFields, [row.clone(), datum(Path::tree(std::slice::from_ref(self)))])
     }
@@ -131,8 +131,9 @@ impl Path {
         branch(self.is_in(row), self.of(row), null())
     }
 
-    /// The field's value if it is of a type that gives documents an order, and so a place in an index; or null. Arrays have
-    /// a place in an index only if all that is in them does, which makes them too rare a guest to have an order here.
+    /// The field's value if it is of a type that gives documents an order, and so a place in an index; or
+    /// null. Arrays have a place in an index only if all that is in them does, which makes them too rare a
+    /// guest to have an order here.
     pub(crate) fn sortable_or_null<T: Node>(&self, row: &T) -> T {
         let types = array(SORTABLE.map(datum));
         let sortable = term(TermType::Contains, [types, term(TermType::TypeOf, [self.of(row)])]);

@@ -1,10 +1,12 @@
 //! Which index a list goes through.
 //!
-//! An index fits if it holds every document that the list could: an entry is made only for a document that has a value of
-//! an ordinary type in each of the index's fields. For each field a condition of the filter has to see to that; a list in
-//! the index's own order may do without it for the first field, and looks for the others ([`Plan::rest`]) at its end.
+//! An index fits if it holds every document that the list could: an entry is made only for a document that
+//! has a value of an ordinary type in each of the index's fields. For each field a condition of the filter
+//! has to see to that; a list in the index's own order may do without it for the first field, and looks for
+//! the others ([`Plan::rest`]) at its end.
 //!
-//! Whatever an index finds, the filter still applies to it, so a range may be wider than the conditions that it is made of.
+//! Whatever an index finds, the filter still applies to it, so a range may be wider than the conditions that
+//! it is made of.
 
 use std::cmp::Ordering;
 
@@ -28,7 +30,8 @@ pub(crate) struct Index {
 pub(crate) struct Plan {
     index: String,
     access: Access,
-    /// How many keys of the list's order the index's order is; the rows are sorted in memory if there is none.
+    /// How many keys of the list's order the index's order is; the rows are sorted in memory if there is
+    /// none.
     sorted: Option<usize>,
     /// How many keys of the list's order are such that no row lies before the cursor's place in them.
     reached: usize,
@@ -42,7 +45,8 @@ pub(crate) struct Plan {
 enum Access {
     All,
     Keys(Vec<Value>),
-    /// From the first values to the second, each the first ones of the index's fields; of an index over one field, its value.
+    /// From the first values to the second, each the first ones of the index's fields; of an index over one
+    /// field, its value.
     Range {
         low: Vec<Value>,
         high: Vec<Value>,
@@ -180,8 +184,8 @@ impl Plan {
         self.sorted.is_some()
     }
 
-    /// How many keys of the order have come as far as the cursor's place in every row: the first ones, all of which the rows
-    /// have values in.
+    /// How many keys of the order have come as far as the cursor's place in every row: the first ones, all of
+    /// which the rows have values in.
     pub(super) fn reached(&self) -> usize {
         self.reached
     }
@@ -240,8 +244,8 @@ pub(super) fn primary(wanted: Wanted<'_>) -> Index {
     Index { name: wanted.primary_key.to_owned(), fields: vec![Path::whole(wanted.primary_key)] }
 }
 
-/// How many keys of the order these fields, those of an index that aren't fixed, cover; if their order is that order's.
-/// Entries of equal value lie in the order of the primary key.
+/// How many keys of the order these fields, those of an index that aren't fixed, cover; if their order is
+/// that order's. Entries of equal value lie in the order of the primary key.
 fn covered(open: &[Path], wanted: Wanted<'_>) -> Option<usize> {
     let keys = wanted.order.keys();
     let begins = open.len() <= keys.len()

@@ -1,7 +1,7 @@
 //! What queries are built of, beyond what the driver's typed commands cover.
 //!
-//! User data only ever enters a query through [`datum`], which writes arrays as `MAKE_ARRAY` and objects as such, so no
-//! data can become a term.
+//! User data only ever enters a query through [`datum`], which writes arrays as `MAKE_ARRAY` and objects as
+//! such, so no data can become a term.
 
 mod shown;
 
@@ -11,8 +11,8 @@ use reql::cmd::{self, between, get_all};
 use serde::Serialize;
 use serde_json::Value;
 
-/// A query or a part of one: the driver's [`Command`], which can be run, or a [`Term`], which can be read as well and
-/// turned into a command.
+/// A query or a part of one: the driver's [`Command`], which can be run, or a [`Term`], which can be read as
+/// well and turned into a command.
 pub(crate) trait Node: Clone {
     /// A value as it is.
     fn datum(value: impl Serialize) -> Self;
@@ -21,7 +21,8 @@ pub(crate) trait Node: Clone {
     fn call(typ: TermType, args: Vec<Self>, options: Options) -> Self;
 }
 
-/// The options of the terms that go through an index. The database's own range has its lower end and not its upper one.
+/// The options of the terms that go through an index. The database's own range has its lower end and not its
+/// upper one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) index: Option<String>,
@@ -168,8 +169,8 @@ pub(crate) fn collected<T: Node>(sequence: T) -> T {
     term(TermType::CoerceTo, [sequence, datum("array")])
 }
 
-/// Sorted by an index, in rising order. The driver has no form for a falling one: its options are plain data, and
-/// `desc` is a term.
+/// Sorted by an index, in rising order. The driver has no form for a falling one: its options are plain data,
+/// and `desc` is a term.
 pub(crate) fn order_by_index<T: Node>(sequence: T, index: &str) -> T {
     then_by(sequence, [], index)
 }

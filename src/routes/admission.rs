@@ -1,5 +1,5 @@
-//! Whose account a request uses, and the proof of that: with `auth = "database"` that of its credentials, which
-//! the database has to accept first; else the service's own.
+//! Whose account a request uses, and the proof of that: with `auth = "database"` that of its credentials,
+//! which the database has to accept first; else the service's own.
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};

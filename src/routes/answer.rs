@@ -18,7 +18,8 @@ use crate::error::Error;
 
 /// Runs a handler: its outcome, or its panic, becomes the response, which carries the connection's clock.
 ///
-/// Boxed, since a filter's future has room for the largest of all handlers, and is moved about for each request.
+/// Boxed, since a filter's future has room for the largest of all handlers, and is moved about for each
+/// request.
 pub(super) fn answer<F, R>(clock: Clock, handler: F) -> BoxFuture<'static, Response>
 where
     F: Future<Output = Result<R, Error>> + Send + 'static,

@@ -1,5 +1,5 @@
-//! The bodies of bulk inserts, read as they arrive: an array of documents, or a document in each line. No more of them is
-//! in memory than a batch.
+//! The bodies of bulk inserts, read as they arrive: an array of documents, or a document in each line. No
+//! more of them is in memory than a batch.
 
 mod insert;
 mod split;

@@ -82,8 +82,8 @@ impl Call {
         self.head.method() == Method::HEAD
     }
 
-    /// Checks that the body is said to be of one of these types, and not encoded. One of no type is what a browser sends
-    /// for any page without asking whether it may.
+    /// Checks that the body is said to be of one of these types, and not encoded. One of no type is what a
+    /// browser sends for any page without asking whether it may.
     pub(super) fn body_is(&self, expected: &[&str]) -> Result<(), Error> {
         let encodings = self.headers().get_all(CONTENT_ENCODING).iter();
         if !encodings

@@ -1,8 +1,8 @@
 //! Live queries: lists and documents as server-sent events.
 //!
-//! The same URL as a list or a document, with `Accept: text/event-stream`, is followed by a changefeed that has a
-//! connection of its own. What is wrong with it is told by a status before the stream begins, and by an `error` event
-//! later.
+//! The same URL as a list or a document, with `Accept: text/event-stream`, is followed by a changefeed that
+//! has a connection of its own. What is wrong with it is told by a status before the stream begins, and by an
+//! `error` event later.
 
 mod event;
 mod stream;
@@ -85,8 +85,8 @@ async fn one_or_failure(table: String, id: String, call: Call, conn: Unproven) -
     told_to(&call, outcome)
 }
 
-/// An `EventSource` gives up for ever at any status but 200. One that returns after an outage is told by an event that it
-/// isn't over yet, so that it comes again.
+/// An `EventSource` gives up for ever at any status but 200. One that returns after an outage is told by an
+/// event that it isn't over yet, so that it comes again.
 fn told_to(call: &Call, outcome: Result<Response, Error>) -> Result<Response, Error> {
     match outcome {
         Err(error) if returns(call) && error.status().is_server_error() => Ok(stream::failed(error)),

@@ -1,7 +1,7 @@
 //! CORS: which pages' scripts may use the service, told to their browsers.
 //!
-//! The browser enforces it; a request is answered whoever it comes from. What a page may do is the same on all paths, so a
-//! preflight is an `OPTIONS` like any other, with more headers in its answer.
+//! The browser enforces it; a request is answered whoever it comes from. What a page may do is the same on
+//! all paths, so a preflight is an `OPTIONS` like any other, with more headers in its answer.
 
 use warp::http::Method;
 use warp::http::header::{

@@ -7,8 +7,8 @@ use warp::http::HeaderMap;
 use crate::database::Credentials;
 use crate::error::{Credential, Error};
 
-/// The longest name of a user, in bytes. A handshake that is longer than 2 KiB as a whole ends before the database could
-/// say that it knows no such user.
+/// The longest name of a user, in bytes. A handshake that is longer than 2 KiB as a whole ends before the
+/// database could say that it knows no such user.
 const USER_MAX: usize = 256;
 
 /// The user and password of HTTP Basic (RFC 7617).

@@ -79,13 +79,14 @@ impl Conditions {
         Ok(conditions)
     }
 
-    /// Whether `If-Match` lets a request go on: always without it; else only for a document, with one of its strong tags.
+    /// Whether `If-Match` lets a request go on: always without it; else only for a document, with one of its
+    /// strong tags.
     pub(super) fn match_holds(&self, tag: Option<&str>) -> bool {
         self.if_match.as_ref().is_none_or(|tags| tags.have(tag, |own| !own.weak))
     }
 
-    /// Whether `If-None-Match` lets a request go on: always without it; else only without a document, or if it has none of
-    /// its tags.
+    /// Whether `If-None-Match` lets a request go on: always without it; else only without a document, or if
+    /// it has none of its tags.
     pub(super) fn none_match_holds(&self, tag: Option<&str>) -> bool {
         !self.if_none_match.as_ref().is_some_and(|tags| tags.have(tag, |_| true))
     }

@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::settings::Auth;
 use crate::shares::Share;
 
-/// The paths that requests about data start with. The others tell of the service itself: they need no credentials, and
-/// answer even when it is busy.
+/// The paths that requests about data start with. The others tell of the service itself: they need no
+/// credentials, and answer even when it is busy.
 const DATA: &str = "/tables";
 
 /// Leave to be answered, for as long as it is held.

@@ -200,7 +200,8 @@ pub(super) async fn of_table(table: &str, conn: &mut Conn) -> Result<Vec<Index>,
 }
 
 impl Index {
-    /// The fields of an index that can be read, over nothing but fields, in which a document has one entry at most.
+    /// The fields of an index that can be read, over nothing but fields, in which a document has one entry at
+    /// most.
     pub(super) fn plain(&self) -> Option<Vec<Path>> {
         if !self.ready || self.multi || self.geo {
             return None;

@@ -1,4 +1,5 @@
-//! What every request gets, whichever route takes it: an id, timings, a line in the log, figures, problem documents in full.
+//! What every request gets, whichever route takes it: an id, timings, a line in the log, figures, problem
+//! documents in full.
 
 use std::convert::Infallible;
 use std::mem;

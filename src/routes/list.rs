@@ -81,7 +81,8 @@ async fn groups(name: &str, call: &Call, conn: &mut Conn) -> Result<Response, Er
     Ok(scale.leave_with(json::<Vec<Value>>(StatusCode::OK, &groups)))
 }
 
-/// Tells of rows that an unguarded query can't be asked of. A guard costs something, so it is there only then.
+/// Tells of rows that an unguarded query can't be asked of. A guard costs something, so it is there only
+/// then.
 fn warn(table: &str) {
     log::warn!("Table `{table}` has rows that are no documents, or are nested too deeply.");
 }
@@ -171,8 +172,8 @@ impl List {
         }
     }
 
-    /// The whole result, one document in each line, as the database gives it out. An error in the middle of it breaks the
-    /// body off, so that nobody takes half a result for all of it.
+    /// The whole result, one document in each line, as the database gives it out. An error in the middle of
+    /// it breaks the body off, so that nobody takes half a result for all of it.
     async fn stream(&mut self, mut conn: Conn) -> Result<Response, Error> {
         // What has been sent can't be taken back, so there is no second attempt.
         if self.listing.looks_into_rows() {
@@ -235,7 +236,8 @@ impl List {
         self.listing.index().is_some_and(|name| name != self.primary_key && !indexes.has(name))
     }
 
-    /// Whether another way may lead to what this one failed to find: the index is gone, or found too much to be sorted.
+    /// Whether another way may lead to what this one failed to find: the index is gone, or found too much to
+    /// be sorted.
     fn can_do_without(&self, plan: &Plan, error: &Error) -> bool {
         if is_about_an_index(error) {
             self.call.app.forget_indexes(&self.table);
@@ -245,8 +247,8 @@ impl List {
     }
 }
 
-/// Returns the documents of rows as JSON; `are_texts` if they are that already. A row that is written is no longer
-/// held, so that a large page isn't in memory twice.
+/// Returns the documents of rows as JSON; `are_texts` if they are that already. A row that is written is no
+/// longer held, so that a large page isn't in memory twice.
 fn array(rows: Vec<Row>, are_texts: bool) -> Result<Vec<u8>, Error> {
     let mut text = vec![b'['];
     for Row { doc, .. } in rows {

@@ -1,7 +1,7 @@
 //! The ready-made JSON API: tables, indexes, documents, operations.
 //!
-//! Each module has a `routes` function, which says which requests it takes, and a handler for each of them. Handlers are
-//! plain functions from what a request says to a response or an [`Error`].
+//! Each module has a `routes` function, which says which requests it takes, and a handler for each of them.
+//! Handlers are plain functions from what a request says to a response or an [`Error`].
 
 mod admission;
 mod answer;
@@ -64,8 +64,8 @@ use scale::{Arrived, Scale};
 use schema::Indexes;
 pub use service::service;
 
-/// How long a table's primary key is taken for granted. A table that is dropped and made again with another one is rare,
-/// and the database itself refuses a document without its primary key.
+/// How long a table's primary key is taken for granted. A table that is dropped and made again with another
+/// one is rare, and the database itself refuses a document without its primary key.
 const PRIMARY_KEYS_LAST: Duration = Duration::from_secs(10);
 
 /// What the API's handlers share. Cheap to clone.
@@ -282,8 +282,8 @@ fn taken(share: Result<Share, Taken>) -> Result<Share, Error> {
 
 /// The whole API. Every request is answered: what no route takes becomes a problem document.
 pub fn routes(app: App) -> impl Filter<Extract = (impl Reply + use<>,), Error = Infallible> + Clone + use<> {
-    // What is asked for most comes first, since whatever stands before it is tried in vain each time; but live queries, which
-    // have the paths of documents, before those.
+    // What is asked for most comes first, since whatever stands before it is tried in vain each time; but
+    // live queries, which have the paths of documents, before those.
     let resources = changes::live(&app)
         .or(documents::routes(&app))
         .unify()

@@ -1,7 +1,8 @@
 //! The API described: an OpenAPI 3.1 document for programs, and a page that shows it to people.
 //!
-//! The document is put together from what the routes themselves use: the types of bodies and answers, the limits, the codes
-//! of problems. A test asks the service for each operation in it, and for those that aren't.
+//! The document is put together from what the routes themselves use: the types of bodies and answers, the
+//! limits, the codes of problems. A test asks the service for each operation in it, and for those that
+//! aren't.
 
 mod operations;
 mod parameters;

@@ -1,4 +1,5 @@
-//! The question whether the database can be used, asked once for everybody who wants to know at the same time.
+//! The question whether the database can be used, asked once for everybody who wants to know at the same
+//! time.
 
 use std::time::Duration;
 

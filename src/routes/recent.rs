@@ -1,4 +1,5 @@
-//! What was found out about tables a short while ago, so that not every request has to ask the database for it.
+//! What was found out about tables a short while ago, so that not every request has to ask the database for
+//! it.
 //!
 //! Each user has their own: what the database told one may be none of another's business.
 

@@ -1,6 +1,6 @@
 //! The weight of what is in memory for a request: its body while it is read, and its answer while it is made.
-//! Each has a bound, and so have all together. Pages, groups and single documents are weighed; what tells of a
-//! write that is done already is not.
+//! Each has a bound, and so have all together. Pages, groups and single documents are weighed; what tells of
+//! a write that is done already is not.
 
 use std::sync::Arc;
 

@@ -7,8 +7,9 @@ use crate::conn::Conn;
 use crate::error::Error;
 use crate::query::Index;
 
-/// How long a table's indexes are taken for granted. One that is dropped meanwhile is noticed by the error of the query
-/// that wanted it; one that is made anew over other fields elsewhere than through this service, not before this has passed.
+/// How long a table's indexes are taken for granted. One that is dropped meanwhile is noticed by the error of
+/// the query that wanted it; one that is made anew over other fields elsewhere than through this service, not
+/// before this has passed.
 pub(super) const LASTS: Duration = Duration::from_secs(5);
 
 /// The indexes of a table.

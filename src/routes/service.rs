@@ -23,8 +23,8 @@ use super::scale::Weight;
 use super::{App, routes};
 use crate::error::Error;
 
-/// The shortest body that is worth compressing, in bytes. A body whose length isn't known yet is worth it; an event stream
-/// never is.
+/// The shortest body that is worth compressing, in bytes. A body whose length isn't known yet is worth it; an
+/// event stream never is.
 const COMPRESSED: u64 = 1024;
 
 /// The whole API, for a server to serve. Answers come compressed (gzip or brotli) to who accepts that.

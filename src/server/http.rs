@@ -1,7 +1,7 @@
 //! Taking in connections and speaking HTTP/1 and HTTP/2 on them.
 //!
-//! Warp's own loop would do, but for two things: it waits without end for a client that never finishes the head of a
-//! request, and it serves filters only, not what lies around them.
+//! Warp's own loop would do, but for two things: it waits without end for a client that never finishes the
+//! head of a request, and it serves filters only, not what lies around them.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -60,9 +60,9 @@ impl Patience {
     }
 }
 
-/// Serves until `shutdown` is done, then gives running requests the time `grace` to finish. Clients that make no
-/// request for too long, are too slow with a request's head, or don't read their answers, are disconnected. A
-/// client that is one more than allowed is disconnected at once.
+/// Serves until `shutdown` is done, then gives running requests the time `grace` to finish. Clients that make
+/// no request for too long, are too slow with a request's head, or don't read their answers, are
+/// disconnected. A client that is one more than allowed is disconnected at once.
 pub(super) async fn serve<S, B>(
     listener: TcpListener,
     service: S,

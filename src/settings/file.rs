@@ -19,7 +19,8 @@ pub(super) struct SettingsFile {
 }
 
 impl SettingsFile {
-    /// Reads the file that was asked for, which must exist, or the nearest one of the usual name, if there is any.
+    /// Reads the file that was asked for, which must exist, or the nearest one of the usual name, if there is
+    /// any.
     pub(super) fn find(asked_for: Option<&Path>) -> Result<Option<SettingsFile>, SettingsError> {
         match asked_for {
             Some(path) => SettingsFile::read(path).map(Some),

@@ -55,11 +55,12 @@ pub struct Limits {
     /// address. A service behind a proxy, which is the only client it sees, needs 100. Default 50.
     pub client_share: u8,
     /// The share of `requests`, `streams`, `feeds` and `answers` that one user of the database may hold, in
-    /// percent, from 1 to 100, however many addresses it has. Counts with `auth = "database"` only. Default 50.
+    /// percent, from 1 to 100, however many addresses it has. Counts with `auth = "database"` only. Default
+    /// 50.
     pub user_share: u8,
-    /// The wrong passwords that one client may send for a user of the database before it has to wait 6 s for each
-    /// further one, from 1 to 1,000,000. For all users together it may send ten times as many, and then one in
-    /// a second. Counts with `auth = "database"` only. Default 10.
+    /// The wrong passwords that one client may send for a user of the database before it has to wait 6 s for
+    /// each further one, from 1 to 1,000,000. For all users together it may send ten times as many, and then
+    /// one in a second. Counts with `auth = "database"` only. Default 10.
     pub guesses: u32,
     /// The time that a body may pause while it is read. On average over a longer time, 500 bytes must arrive
     /// in a second. Default 30 s.
@@ -69,18 +70,18 @@ pub struct Limits {
     /// queries are included. Default 60 s.
     #[serde(with = "units::duration")]
     pub send_time: Duration,
-    /// The longest answer that is made in memory, such as a page, in bytes. Default 16 MiB, but no more than a
-    /// sixteenth of the memory that the process may use, and no more than `answers`.
+    /// The longest answer that is made in memory, such as a page, in bytes. Default 16 MiB, but no more than
+    /// a sixteenth of the memory that the process may use, and no more than `answers`.
     #[serde(with = "units::size")]
     pub answer: u64,
     /// The most bytes that answers made in memory may have together, from when they are made until they are
-    /// read. Answers of less than 64 KiB don't count. Default 64 MiB, but no more than an eighth of the memory
-    /// that the process may use, and no less than `answer`.
+    /// read. Answers of less than 64 KiB don't count. Default 64 MiB, but no more than an eighth of the
+    /// memory that the process may use, and no less than `answer`.
     #[serde(with = "units::size")]
     pub answers: u64,
-    /// The most bytes that bodies may have together while they are read. Bodies of less than 64 KiB don't count.
-    /// Default 64 MiB, but no more than an eighth of the memory that the process may use, and no less than
-    /// `body`.
+    /// The most bytes that bodies may have together while they are read. Bodies of less than 64 KiB don't
+    /// count. Default 64 MiB, but no more than an eighth of the memory that the process may use, and no less
+    /// than `body`.
     #[serde(with = "units::size")]
     pub bodies: u64,
 }

@@ -35,8 +35,8 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// On a profile, a key or a value that the service doesn't know what to do with, and on a settings file that
-    /// can't be read.
+    /// On a profile, a key or a value that the service doesn't know what to do with, and on a settings file
+    /// that can't be read.
     pub fn load(options: &LoadOptions) -> Result<Loaded, SettingsError> {
         let file = SettingsFile::find(options.file.as_deref())?;
         let (profile, profile_origin) = profile(options, file.as_ref())?;

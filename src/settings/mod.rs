@@ -52,8 +52,8 @@ pub struct Settings {
     pub address: IpAddr,
     /// The port to listen on; 0 takes a free one. Default 8000.
     pub port: u16,
-    /// Whether answers and logs may show what helps a developer and an attacker alike: error details, `/config`.
-    /// Development: `true`; otherwise `false`.
+    /// Whether answers and logs may show what helps a developer and an attacker alike: error details,
+    /// `/config`. Development: `true`; otherwise `false`.
     pub debug: bool,
     /// What is logged. Unless it is set, `debug` decides: `debug` with it, `info` without.
     #[serde(with = "units::level")]
@@ -61,12 +61,12 @@ pub struct Settings {
     /// How long requests that run may take to finish once the service was told to stop. Default 10 s.
     #[serde(with = "units::duration")]
     pub shutdown_timeout: Duration,
-    /// Whose database account a request uses: `"none"` is the service's own for everybody, `"database"` asks for HTTP
-    /// Basic credentials of a database user. Default `"none"`.
+    /// Whose database account a request uses: `"none"` is the service's own for everybody, `"database"` asks
+    /// for HTTP Basic credentials of a database user. Default `"none"`.
     #[serde(with = "units::text")]
     pub auth: Auth,
-    /// Whether `auth = "none"` is meant where others can reach the service. Without it, every profile but Development
-    /// refuses to start on an address that isn't a loopback one. Default `false`.
+    /// Whether `auth = "none"` is meant where others can reach the service. Without it, every profile but
+    /// Development refuses to start on an address that isn't a loopback one. Default `false`.
     pub allow_anonymous: bool,
     /// Pages of which origins may use the service from a browser: `"off"`, `"any"`, or origins such as
     /// `"https://a.example, http://localhost:3000"`. Default `"off"`.
@@ -78,8 +78,8 @@ pub struct Settings {
     /// `"any"`.
     #[serde(with = "units::text")]
     pub hosts: Named,
-    /// Whether `PUT`, `PATCH` and `DELETE` of one document need a condition (`If-Match` or `If-None-Match`), so that nobody
-    /// overwrites what they haven't seen. Default `false`.
+    /// Whether `PUT`, `PATCH` and `DELETE` of one document need a condition (`If-Match` or `If-None-Match`),
+    /// so that nobody overwrites what they haven't seen. Default `false`.
     pub require_match: bool,
     /// Bounds on what a request may ask for.
     pub limits: Limits,
@@ -90,8 +90,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The built-in settings of a profile. Development has its own; every other profile starts from Production's,
-    /// so that a profile someone makes up never shows more than it should.
+    /// The built-in settings of a profile. Development has its own; every other profile starts from
+    /// Production's, so that a profile someone makes up never shows more than it should.
     pub fn built_in(profile: &str) -> Settings {
         let profile = profile.to_ascii_lowercase();
         let development = profile == DEVELOPMENT;

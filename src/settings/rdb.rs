@@ -19,7 +19,8 @@ const IN_MEMORY: &str = ":memory:";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rdb {
-    /// The servers, or `"embedded"` for one inside this process. Development: `"embedded"`; otherwise `"localhost"`.
+    /// The servers, or `"embedded"` for one inside this process. Development: `"embedded"`; otherwise
+    /// `"localhost"`.
     #[serde(with = "units::text")]
     pub host: Hosts,
     /// The port of each server that doesn't name its own. Default 28015.
@@ -32,8 +33,8 @@ pub struct Rdb {
     pub password: Secret,
     /// Where the embedded server keeps its data; `":memory:"` keeps nothing. Default `"data"`.
     pub data_dir: PathBuf,
-    /// How many connections stand by: open, authenticated, never used; up to eight times as many while requests come in
-    /// such bunches that these don't suffice. Default 4.
+    /// How many connections stand by: open, authenticated, never used; up to eight times as many while
+    /// requests come in such bunches that these don't suffice. Default 4.
     pub standby: usize,
     /// How old a session may grow by serving one request after another; 0 closes it after each. Default 0 s.
     #[serde(with = "units::duration")]

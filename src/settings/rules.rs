@@ -170,8 +170,8 @@ fn broken_table(tables: &[TableSpec]) -> Option<(String, String)> {
     None
 }
 
-/// The first key in a table of the settings file that is no setting. Every profile's table is checked, whichever
-/// is in use: a typo in `[production]` should be found before production.
+/// The first key in a table of the settings file that is no setting. Every profile's table is checked,
+/// whichever is in use: a typo in `[production]` should be found before production.
 pub(super) fn unknown_key(table: &Dict, known: &Dict, origin: Origin) -> Option<SettingsError> {
     unknown_in("", table, known, &origin)
 }
@@ -228,8 +228,8 @@ pub(super) fn shown(key: &str, value: &Value) -> String {
     }
 }
 
-/// The value of an unknown key: it could be a secret under a wrong name, so it is shown only if it was most likely
-/// meant for a setting that isn't one.
+/// The value of an unknown key: it could be a secret under a wrong name, so it is shown only if it was most
+/// likely meant for a setting that isn't one.
 pub(super) fn shown_for_unknown(meant: Option<&str>, value: &Value) -> String {
     match meant {
         Some(key) => shown(key, value),

@@ -25,7 +25,8 @@ pub struct TableSpec {
 pub struct IndexSpec {
     /// The index's name: letters, digits, `_` and `-`.
     pub name: String,
-    /// The indexed fields, nested ones as `a.b`; several make a compound index. Default: the field named as the index.
+    /// The indexed fields, nested ones as `a.b`; several make a compound index. Default: the field named as
+    /// the index.
     pub fields: Vec<String>,
     /// Whether each member of an indexed array gets an entry of its own. Default `false`.
     pub multi: bool,

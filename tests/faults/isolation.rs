@@ -1,5 +1,5 @@
-//! No request ever sees what another asked for: not its data, not its rows, not its errors. Answers that come too late
-//! are the ones that could end up with another request, so there are many of those.
+//! No request ever sees what another asked for: not its data, not its rows, not its errors. Answers that come
+//! too late are the ones that could end up with another request, so there are many of those.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

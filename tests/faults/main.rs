@@ -1,4 +1,5 @@
-//! A database that refuses, hangs, or talks nonsense: every request is answered, in time, by a problem document.
+//! A database that refuses, hangs, or talks nonsense: every request is answered, in time, by a problem
+//! document.
 
 // Helpers of tests may unwrap as tests do.
 #![allow(clippy::unwrap_used)]

@@ -1,5 +1,5 @@
-//! Every way in which the network can fail, under many requests at once, wherever their connections come from: each
-//! request is answered, the counters balance, and once the fault is over so are its effects.
+//! Every way in which the network can fail, under many requests at once, wherever their connections come
+//! from: each request is answered, the counters balance, and once the fault is over so are its effects.
 
 use std::time::Duration;
 
@@ -86,8 +86,8 @@ struct Stretch {
     api: Api,
 }
 
-/// Runs one fault against every way to have connections. The fault itself goes on for all of them at once, since mostly
-/// it is waited for.
+/// Runs one fault against every way to have connections. The fault itself goes on for all of them at once,
+/// since mostly it is waited for.
 async fn outlives(row: Row) {
     let (traffic, answer, _) = row;
     // Only those that are to wait in vain need to be quick about it.

@@ -1,5 +1,5 @@
-//! Databases that go away under load and come back: no request is stuck, none fails otherwise than it may, and the first
-//! one after the outage succeeds.
+//! Databases that go away under load and come back: no request is stuck, none fails otherwise than it may,
+//! and the first one after the outage succeeds.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -9,8 +9,8 @@ mod wrong;
 use figment::Jail;
 use warp_reql::settings::{LoadOptions, Loaded, Settings, SettingsError};
 
-/// Runs a test in an empty directory, with none of the variables that the service reads but the one that lets Production
-/// start without more ado.
+/// Runs a test in an empty directory, with none of the variables that the service reads but the one that lets
+/// Production start without more ado.
 fn jailed(test: impl FnOnce(&mut Jail)) {
     careful(|jail| {
         jail.set_env("APP_ALLOW_ANONYMOUS", "true");

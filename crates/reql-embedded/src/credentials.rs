@@ -27,13 +27,14 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Stretches a password with a fresh random salt. This is slow on purpose: about a microsecond for each iteration.
+    /// Stretches a password with a fresh random salt. This is slow on purpose: about a microsecond for each
+    /// iteration.
     pub fn derive(password: &str, iterations: u32) -> Self {
         Self::with_salt(password, rand::random(), iterations)
     }
 
-    /// The credentials of `admin` on a new database. An empty password needs no stretching, so connecting stays
-    /// cheap until one is set.
+    /// The credentials of `admin` on a new database. An empty password needs no stretching, so connecting
+    /// stays cheap until one is set.
     pub fn initial(password: &str) -> Self {
         Self::derive(password, if password.is_empty() { 1 } else { DEFAULT_ITERATIONS })
     }
@@ -52,8 +53,8 @@ impl Credentials {
         }
     }
 
-    /// What an unknown user is shown, so that the exchange's first answer tells nobody which users exist. No proof
-    /// is to be accepted for it.
+    /// What an unknown user is shown, so that the exchange's first answer tells nobody which users exist. No
+    /// proof is to be accepted for it.
     pub fn unknown() -> Self {
         Self {
             salt: rand::random(),
@@ -63,7 +64,8 @@ impl Credentials {
         }
     }
 
-    /// Whether this is the password, for the protocols that send it as it is. As slow as [`Credentials::derive`].
+    /// Whether this is the password, for the protocols that send it as it is. As slow as
+    /// [`Credentials::derive`].
     pub fn matches(&self, password: &str) -> bool {
         let given = Self::with_salt(password, self.salt, self.iterations);
         same(given.stored_key, self.stored_key)

@@ -1,8 +1,9 @@
 //! The seam between a connection and the language underneath: what a session asks, and what it gets.
 //!
 //! A session knows tokens, frames and sockets; an engine knows terms, tables and users. A START query goes
-//! [`Engine::compile`] → [`Query::run`] → [`Answer`]; what is left of a stream comes batch by batch from its [`Cursor`].
-//! None of these calls may wait on the network; those that work for long look at their [`Interrupt`] now and then.
+//! [`Engine::compile`] → [`Query::run`] → [`Answer`]; what is left of a stream comes batch by batch from its
+//! [`Cursor`]. None of these calls may wait on the network; those that work for long look at their
+//! [`Interrupt`] now and then.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -44,8 +45,8 @@ pub trait Query: Send {
     /// What the evaluation up to the first answer is probably going to cost.
     fn weight(&self) -> Weight;
 
-    /// Evaluates up to an atom or an unread cursor. May block where the work is [`Weight::Heavy`]. Elsewhere it may find that it
-    /// would have to; then it has done nothing, and is run again where it may.
+    /// Evaluates up to an atom or an unread cursor. May block where the work is [`Weight::Heavy`]. Elsewhere
+    /// it may find that it would have to; then it has done nothing, and is run again where it may.
     fn run(&self, context: &QueryContext, place: Weight) -> Result<Answer, Failure>;
 }
 
@@ -117,7 +118,8 @@ pub type Later = Pin<Box<dyn Future<Output = Result<Vec<u8>, Failure>> + Send>>;
 /// The unread rest of a stream or feed.
 pub trait Cursor: Send {
     /// The next rows; on the first call, the first and smaller batch. May block if it said that it is
-    /// [`Weight::Heavy`]. A feed gives what is there, if need be nothing: a session waits for [`Cursor::ready`].
+    /// [`Weight::Heavy`]. A feed gives what is there, if need be nothing: a session waits for
+    /// [`Cursor::ready`].
     fn next_batch(&mut self) -> Result<Batch, Failure>;
 
     /// What the next batch is going to cost.
@@ -130,8 +132,8 @@ pub trait Cursor: Send {
         false
     }
 
-    /// Ends when a feed's next batch is worth asking for: rows, an error, its end. Holds no thread, and may be
-    /// dropped and asked again without losing anything.
+    /// Ends when a feed's next batch is worth asking for: rows, an error, its end. Holds no thread, and may
+    /// be dropped and asked again without losing anything.
     fn ready(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(std::future::ready(()))
     }

@@ -63,12 +63,13 @@ pub(crate) struct Flags {
     #[arg(short = 'n', long, value_name = "NAME")]
     server_name: Option<String>,
 
-    /// Look at the socket of a client that asks one query after another for so many microseconds after each answer,
-    /// instead of sleeping; 0 is not at all.
+    /// Look at the socket of a client that asks one query after another for so many microseconds after each
+    /// answer, instead of sleeping; 0 is not at all.
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 0)]
     busy_poll_us: u32,
 
-    /// How much memory queries may hold, in MiB or with a unit: 512, 2GiB. Default: half of what the process may use.
+    /// How much memory queries may hold, in MiB or with a unit: 512, 2GiB. Default: half of what the process
+    /// may use.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory_limit: Option<u64>,
 

@@ -1,7 +1,7 @@
 //! Kills a process that writes, at random instants, and looks at what it left.
 //!
-//! The process is this test binary itself, started with a directory in its environment. What it writes and prints, so that what has to
-//! be in the file after the kill is known:
+//! The process is this test binary itself, started with a directory in its environment. What it writes and
+//! prints, so that what has to be in the file after the kill is known:
 //!
 //! - Each writer follows a script: step `n` always does the same. After each acknowledged step it prints the step's number. For hard
 //!   writes all that was printed is there, or one step more; for soft ones the outcome of some prefix.

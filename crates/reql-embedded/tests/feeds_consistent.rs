@@ -1,4 +1,5 @@
-//! Feeds of every kind that come and go while many write: what each has told comes to what its query gives in the end.
+//! Feeds of every kind that come and go while many write: what each has told comes to what its query gives in
+//! the end.
 //!
 //! `FEEDS_ROUNDS` and `FEEDS_WRITES` make it run longer than the one short round that it is by default.
 
@@ -153,7 +154,8 @@ impl Known {
     }
 }
 
-/// A client that opens a feed, leaves it and opens it anew some times, and stays in the end until it has seen it all.
+/// A client that opens a feed, leaves it and opens it anew some times, and stays in the end until it has seen
+/// it all.
 async fn read(addr: SocketAddr, query: Value, seed: u64, mut expected: watch::Receiver<Option<Value>>) {
     let mut chance = Chance(seed);
     let changes = json!([152, [query], { "include_initial": true, "include_states": true }]);

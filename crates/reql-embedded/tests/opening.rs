@@ -1,4 +1,5 @@
-//! What a program that embeds the server learns when data can't be used, and the tools for data that nobody serves.
+//! What a program that embeds the server learns when data can't be used, and the tools for data that nobody
+//! serves.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;

@@ -299,7 +299,8 @@ mod no_permission {
     }
 }
 
-/// The writer's file size is limited, so writes fail as on a full disk. The limit has to be set before the process starts.
+/// The writer's file size is limited, so writes fail as on a full disk. The limit has to be set before the
+/// process starts.
 #[cfg(unix)]
 mod full_disk {
     use std::process::Command;

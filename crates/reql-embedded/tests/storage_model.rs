@@ -1,6 +1,7 @@
 //! Random operations against a map in memory, with restarts and power failures in between.
 //!
-//! `REQL_MODEL_OPERATIONS` sets how many operations there are in all, in long runs (default: about 500, in short ones).
+//! `REQL_MODEL_OPERATIONS` sets how many operations there are in all, in long runs (default: about 500, in
+//! short ones).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;

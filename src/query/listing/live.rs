@@ -105,7 +105,8 @@ impl Live {
 }
 
 impl Listing {
-    /// The way through the index that the request names. A live query takes it to be over the field of its name.
+    /// The way through the index that the request names. A live query takes it to be over the field of its
+    /// name.
     fn named(&self) -> Option<Plan> {
         let name = self.index.as_ref()?;
         let index = Index { name: name.clone(), fields: vec![Path::parse(name, "index").ok()?] };
@@ -123,7 +124,8 @@ pub(crate) fn initial(parameters: &mut Parameters) -> Result<bool, Error> {
 }
 
 impl IndexOrder {
-    /// The index order that an order is. Documents of equal value come in the order of their primary keys, as in the index.
+    /// The index order that an order is. Documents of equal value come in the order of their primary keys, as
+    /// in the index.
     fn of(order: &Order, primary_key: &str) -> Result<Self, Error> {
         let mut fields = Vec::new();
         for key in order.keys() {
@@ -132,7 +134,8 @@ impl IndexOrder {
             }
             fields.push(key.field.clone());
         }
-        // The first key is there even if all others come after the primary key, which leaves them nothing to decide.
+        // The first key is there even if all others come after the primary key, which leaves them nothing to
+        // decide.
         if order.keys().iter().take(fields.len().max(1)).any(|key| key.falling) {
             return Err(bad("order", "a live query's order can't be falling"));
         }

@@ -1,8 +1,9 @@
 //! Bulk inserts: batch by batch, with the outcome of each document.
 //!
-//! A fault in the body, or in the way to the database, ends the insert. If nothing has been written by then, it is the
-//! answer; so a body of one batch is either all readable or does nothing. Otherwise what was written stays written, and the
-//! fault is the last outcome, at the position of the document that it is about.
+//! A fault in the body, or in the way to the database, ends the insert. If nothing has been written by then,
+//! it is the answer; so a body of one batch is either all readable or does nothing. Otherwise what was
+//! written stays written, and the fault is the last outcome, at the position of the document that it is
+//! about.
 
 use reql::cmd::{Conflict, ReturnChanges, insert::Options};
 use reql::{Command, r};

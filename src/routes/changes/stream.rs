@@ -76,8 +76,8 @@ impl Subscriber {
 }
 
 impl Feed {
-    /// A feed whose first row has come already. `returns` is whether the client was here before, and `share` is
-    /// its right to be served.
+    /// A feed whose first row has come already. `returns` is whether the client was here before, and `share`
+    /// is its right to be served.
     pub(super) fn new(
         rows: Rows<Conn, Row>,
         first: Row,

@@ -1,7 +1,7 @@
 //! JSON merge patches (RFC 7396) in ReQL.
 //!
-//! ReQL's `merge` is RFC 7396 but for null, which it stores instead of removing the field. So the fields that a patch
-//! removes are taken out first, by `without`, and the rest is merged.
+//! ReQL's `merge` is RFC 7396 but for null, which it stores instead of removing the field. So the fields that
+//! a patch removes are taken out first, by `without`, and the rest is merged.
 
 use ql2::term::TermType;
 use reql::Command;

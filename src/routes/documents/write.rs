@@ -1,7 +1,8 @@
 //! Writes of one document, each a single query that also tells what it did.
 //!
-//! A write may depend on the document's tag, which the database knows nothing of. Then the document is read first, its tag
-//! compared, and the write, which is atomic, ends without effect if the document isn't any more what was read.
+//! A write may depend on the document's tag, which the database knows nothing of. Then the document is read
+//! first, its tag compared, and the write, which is atomic, ends without effect if the document isn't any
+//! more what was read.
 
 use ql2::term::TermType;
 use reql::cmd::{Conflict, ReturnChanges, insert, replace};
@@ -20,8 +21,8 @@ use crate::query::term::{array, bind, branch, datum, eq, func, ne, not, null, te
 const MISSING: &str = "warp-reql: no such document";
 /// What a write says when its condition doesn't hold. It comes back as the `first_error` of that write.
 const FAILED: &str = "warp-reql: precondition failed";
-/// How often a write is tried whose document others change between the reading and the writing, though what they make of
-/// it always fulfils its condition.
+/// How often a write is tried whose document others change between the reading and the writing, though what
+/// they make of it always fulfils its condition.
 const ATTEMPTS: usize = 10;
 
 /// The document that a write is about.

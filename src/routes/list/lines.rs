@@ -24,8 +24,8 @@ pub(super) struct Lines {
     share: Option<Share>,
 }
 
-/// Begins to read the results of queries, one after another. The first row tells whether there is a result at all: until
-/// then the status can still say so.
+/// Begins to read the results of queries, one after another. The first row tells whether there is a result at
+/// all: until then the status can still say so.
 pub(super) async fn begin(conn: Conn, queries: Vec<Term>) -> Result<Lines, Error> {
     let mut queries = queries.into_iter();
     let Some(first) = queries.next() else { return Ok(Lines::new(stream::empty())) };

@@ -17,7 +17,8 @@ use crate::datum::Datum;
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::term::TermType;
 
-/// Gives access to the arguments, which are evaluated when they are asked for, in any order, each at most once.
+/// Gives access to the arguments, which are evaluated when they are asked for, in any order, each at most
+/// once.
 pub struct Call<'a> {
     /// The query that runs.
     pub env: &'a Env,
@@ -161,8 +162,9 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Whether the arguments from an index on are the same each time and can't fail: literals, variables, functions.
-    /// `r.row` is no such argument, since a function of the server may come between it and what it stands for.
+    /// Whether the arguments from an index on are the same each time and can't fail: literals, variables,
+    /// functions. `r.row` is no such argument, since a function of the server may come between it and what it
+    /// stands for.
     pub fn has_fixed_args(&self, from: usize) -> bool {
         let is_fixed = |term: &Term| matches!(term.shape, Shape::Datum(_) | Shape::Var(_) | Shape::Func(_));
         match &self.spread {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::captures::Captures;
 use crate::datum::Datum;
 
-/// The bindings that a term sees: the arguments of the function it stands in, and what that function has captured. It
-/// borrows all of them, so that calling a function costs nothing for it.
+/// The bindings that a term sees: the arguments of the function it stands in, and what that function has
+/// captured. It borrows all of them, so that calling a function costs nothing for it.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'a> {
     params: &'a [i64],

@@ -3,9 +3,9 @@
 //! A write must not see its own effects. Otherwise a row that it moves along the index by which it finds rows
 //! would come again, and rows that it adds would never end. So all its rows are read, at one moment, before
 //! the first one is written. For rows that are only to be changed, just the keys are kept. Rows that don't
-//! fit into a batch, which is bounded in rows and in bytes, are put [aside](super::aside), so that the use of memory stays bounded. A snapshot keeps
-//! pages of the file from being used again, so the snapshot of that moment is released when the writing
-//! begins.
+//! fit into a batch, which is bounded in rows and in bytes, are put [aside](super::aside), so that the use of
+//! memory stays bounded. A snapshot keeps pages of the file from being used again, so the snapshot of that
+//! moment is released when the writing begins.
 //!
 //! Rows that can't come from a table that is written are read as the write goes on.
 

@@ -7,8 +7,8 @@ use crate::datum::Datum;
 use crate::error::Result;
 use crate::term::{RawTerm, TermType};
 
-/// Evaluates a term that makes a plain value of plain values. Most work on single rows is done by such terms, so they are spared
-/// the detour over everything else that a term can be.
+/// Evaluates a term that makes a plain value of plain values. Most work on single rows is done by such terms,
+/// so they are spared the detour over everything else that a term can be.
 pub type Plain = fn(&mut Call<'_>) -> Result<Datum>;
 
 /// How a term is compiled and evaluated. Each family of terms lists its own in a `TERMS` constant.
@@ -19,7 +19,8 @@ pub struct Spec {
     pub arity: Arity,
     /// The optional arguments that it takes.
     pub optargs: &'static [&'static str],
-    /// Those of them that are evaluated as often as the term likes: they arrive as functions without parameters.
+    /// Those of them that are evaluated as often as the term likes: they arrive as functions without
+    /// parameters.
     pub lazy_optargs: &'static [&'static str],
     /// Evaluates it.
     pub eval: fn(&mut Call<'_>) -> Result<Val>,
@@ -44,7 +45,8 @@ pub struct Arity {
     max: Option<usize>,
 }
 
-/// What a term does when its first argument is grouped (`can_be_grouped` and `is_grouped_seq_op` in RethinkDB).
+/// What a term does when its first argument is grouped (`can_be_grouped` and `is_grouped_seq_op` in
+/// RethinkDB).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grouping {
     /// It runs once for each group, on the group's value.

@@ -106,7 +106,8 @@ impl Stats {
     }
 }
 
-/// The answers of writes as they add up to one, whatever is in them (`stats_merge` in RethinkDB's `datum.cc`).
+/// The answers of writes as they add up to one, whatever is in them (`stats_merge` in RethinkDB's
+/// `datum.cc`).
 #[derive(Default)]
 pub struct Merged {
     fields: BTreeMap<Arc<str>, Field>,

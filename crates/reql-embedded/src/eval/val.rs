@@ -23,7 +23,8 @@ pub struct Val {
     pub bt: Bt,
 }
 
-/// The types of results (`val_t::type_t` in RethinkDB). Every term's result is moved several times, so what is large is boxed.
+/// The types of results (`val_t::type_t` in RethinkDB). Every term's result is moved several times, so what
+/// is large is boxed.
 pub enum Value {
     /// A plain value.
     Datum(Datum),
@@ -270,7 +271,8 @@ impl Val {
         }
     }
 
-    /// The groups, when it is grouped in a way that this kind of term has to handle group by group; else itself.
+    /// The groups, when it is grouped in a way that this kind of term has to handle group by group; else
+    /// itself.
     pub(super) fn into_groups(
         self,
         env: &Env,

@@ -56,8 +56,8 @@ impl Extent {
         self.index.is_some() || self.ranges.count(key) > 0
     }
 
-    /// Returns the keys of the documents that may belong to it, where they are known. For few keys, the writer
-    /// need not even ask.
+    /// Returns the keys of the documents that may belong to it, where they are known. For few keys, the
+    /// writer need not even ask.
     pub fn keys(&self) -> Option<Vec<Vec<u8>>> {
         match &self.ranges {
             Ranges::Points(points) if self.index.is_none() => Some(points.keys().cloned().collect()),

@@ -1,7 +1,7 @@
 //! Feeds of rows that no writer announces: the server's own state, read again and compared.
 //!
-//! A [`Bell`] tells that the state was written to, so that this is seen at once. What changes by itself, or by other means,
-//! is seen at the next look, after a second.
+//! A [`Bell`] tells that the state was written to, so that this is seen at once. What changes by itself, or
+//! by other means, is seen at the next look, after a second.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -195,7 +195,8 @@ impl State {
 }
 
 impl Queue {
-    /// For a reader whom `wake` tells. A queue that squashes makes changes of one document wait for each other.
+    /// For a reader whom `wake` tells. A queue that squashes makes changes of one document wait for each
+    /// other.
     pub fn new(extent: Arc<Extent>, wake: Arc<Wake>, squash: Option<Duration>, capacity: Capacity) -> Self {
         let state = Mutex::new(State::new(extent.table.reserve_backlog(0)));
         Queue { extent, wake, squash, capacity, state }

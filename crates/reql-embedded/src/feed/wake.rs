@@ -14,7 +14,8 @@ pub struct Wake {
 
 #[derive(Default)]
 struct Timing {
-    /// When the client asked for the batch that it waits for; never for the first one, which is answered at once.
+    /// When the client asked for the batch that it waits for; never for the first one, which is answered at
+    /// once.
     asked: Option<Instant>,
     /// When a feed that collects changes is going to give them.
     due: Option<Instant>,

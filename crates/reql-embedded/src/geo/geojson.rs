@@ -42,8 +42,8 @@ pub fn to_geojson(geometry: &Datum) -> Result<Datum> {
     Ok(Datum::Object(expect(geometry)?.as_object()?.clone().without(REQL_TYPE)))
 }
 
-/// The value, which must be a geometry. Like RethinkDB, this takes any pseudo-type for one; a time is found out by
-/// the fields it lacks.
+/// The value, which must be a geometry. Like RethinkDB, this takes any pseudo-type for one; a time is found
+/// out by the fields it lacks.
 pub fn expect(geometry: &Datum) -> Result<&Datum> {
     if geometry.reql_type().is_some() {
         Ok(geometry)

@@ -17,8 +17,8 @@ const PREFIX: &[u8] = b"GC";
 /// The first and the last key of a range.
 pub type Range = (Vec<u8>, Vec<u8>);
 
-/// The keys under which a document with this geometry is found, each ending with a zero byte. Fails for what is
-/// no geometry.
+/// The keys under which a document with this geometry is found, each ending with a zero byte. Fails for what
+/// is no geometry.
 pub fn keys(geometry: &Datum) -> Result<Vec<Vec<u8>>> {
     if !geometry.is_ptype(crate::datum::pseudo::GEOMETRY) {
         return Err(Error::logic(format!("Expected geometry but found {}.", geometry.type_name())));
@@ -27,11 +27,12 @@ pub fn keys(geometry: &Datum) -> Result<Vec<Vec<u8>>> {
     Ok(cells.into_iter().map(|cell| key(cell.id())).collect())
 }
 
-/// Where to look for documents whose geometry may intersect this one, in order and without overlaps. A document may
-/// be found more than once, and not every one found does intersect.
+/// Where to look for documents whose geometry may intersect this one, in order and without overlaps. A
+/// document may be found more than once, and not every one found does intersect.
 pub fn ranges(shape: &Shape) -> Vec<Range> {
     let cells = cell::cover(shape, QUERY_CELLS);
-    // A document covers a cell of the query with parts of that cell, or with a cell that the query's is a part of.
+    // A document covers a cell of the query with parts of that cell, or with a cell that the query's is a
+    // part of.
     let above = cells.iter().flat_map(|cell| cell.ancestors()).map(|cell| (cell.id(), cell.id()));
     let mut ids: Vec<_> = cells.iter().map(|cell| cell.range()).chain(above).collect();
     ids.sort_unstable();

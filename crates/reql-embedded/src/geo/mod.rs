@@ -1,8 +1,8 @@
 //! Geometry: what GeoJSON objects mean.
 //!
 //! [`geojson`] reads and writes them, [`sphere`] decides how they lie to each other, [`ellipsoid`] measures
-//! distances on the earth, and [`index`] finds them: by cells of a grid that covers the sphere ([`cell`]), or in the
-//! order of their distance ([`nearest`]). Nothing here evaluates a term; everything works on values.
+//! distances on the earth, and [`index`] finds them: by cells of a grid that covers the sphere ([`cell`]), or
+//! in the order of their distance ([`nearest`]). Nothing here evaluates a term; everything works on values.
 
 pub mod cell;
 pub mod ellipsoid;

@@ -1,4 +1,5 @@
-//! `get_nearest`: looks into growing circles until enough documents are found (RethinkDB's `geo_traversal.cc`).
+//! `get_nearest`: looks into growing circles until enough documents are found (RethinkDB's
+//! `geo_traversal.cc`).
 
 use std::f64::consts::PI;
 
@@ -17,9 +18,9 @@ const GROWTH: f64 = 2.0;
 /// How many corners approximate a circle.
 const VERTICES: u32 = 8;
 
-/// A search in progress. In each step, the documents whose geometries intersect [`shape`](Nearest::shape) and are in
-/// [`reach`](Nearest::reach) are results, but for those that were results before. Sorted by distance, they follow the
-/// results of the steps before.
+/// A search in progress. In each step, the documents whose geometries intersect [`shape`](Nearest::shape) and
+/// are in [`reach`](Nearest::reach) are results, but for those that were results before. Sorted by distance,
+/// they follow the results of the steps before.
 #[derive(Debug, Clone)]
 pub struct Nearest {
     center: LonLat,
@@ -87,7 +88,8 @@ impl Nearest {
         self.searched < self.max_distance && self.found < self.max_results
     }
 
-    /// A polygon around all that is this near, by the measure of the ellipsoid, though it has corners of the sphere.
+    /// A polygon around all that is this near, by the measure of the ellipsoid, though it has corners of the
+    /// sphere.
     fn around(&self, distance: f64) -> Result<Vec<LonLat>> {
         let Ellipsoid { equator, .. } = self.ellipsoid;
         let poles = self.ellipsoid.poles();

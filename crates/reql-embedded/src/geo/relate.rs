@@ -35,8 +35,8 @@ pub fn distance(first: &Datum, second: &Datum, ellipsoid: Ellipsoid) -> Result<f
     Shape::of(other)?.distance(point, ellipsoid)
 }
 
-/// `polygon_sub`: cuts the second polygon out of the first. Neither may have holes, which is for the caller to check
-/// with [`expect_shell`].
+/// `polygon_sub`: cuts the second polygon out of the first. Neither may have holes, which is for the caller
+/// to check with [`expect_shell`].
 pub fn subtract(polygon: &Datum, hole: &Datum) -> Result<Datum> {
     if !polygon_includes(&geojson::to_polygon(polygon)?, &Shape::of(hole)?) {
         return Err(Error::logic("The second argument to `polygon_sub` is not contained in the first one."));
@@ -79,8 +79,8 @@ impl Shape {
         }
     }
 
-    /// The distance from a point, in meters; zero inside of a polygon. The nearest point is sought on the sphere, so
-    /// over large distances it may be another than the nearest one on the ellipsoid.
+    /// The distance from a point, in meters; zero inside of a polygon. The nearest point is sought on the
+    /// sphere, so over large distances it may be another than the nearest one on the ellipsoid.
     pub fn distance(&self, from: Vector, ellipsoid: Ellipsoid) -> Result<f64> {
         let nearest = match self {
             Shape::Point(point) => Some(*point),

@@ -70,7 +70,8 @@ impl Inbound {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Returns whether reading on makes sense: a frame that is to be taken is incomplete, or little lies ahead.
+    /// Returns whether reading on makes sense: a frame that is to be taken is incomplete, or little lies
+    /// ahead.
     pub(crate) fn has_room(&self, is_next_taken: bool) -> bool {
         let is_incomplete = || self.header().is_some_and(|(_, size)| self.missing(size) > 0);
         self.buffer.len() < READ_AHEAD || is_next_taken && is_incomplete()

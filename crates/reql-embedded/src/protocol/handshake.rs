@@ -1,7 +1,8 @@
 //! The first bytes of a connection: who is there, and which dialect it speaks.
 //!
-//! V1_0 exchanges JSON objects that end with NUL; V0_3 and V0_4 send a key and get a word. Each message leaves in
-//! one write, because some drivers read each with one read; those to a client that sent its own ahead leave together.
+//! V1_0 exchanges JSON objects that end with NUL; V0_3 and V0_4 send a key and get a word. Each message
+//! leaves in one write, because some drivers read each with one read; those to a client that sent its own
+//! ahead leave together.
 
 use std::io;
 

@@ -1,4 +1,5 @@
-//! Responses, written by hand into the connection's output: `token, length, {"t":..,"e":..,"r":[..],"b":..,"p":..,"n":..}`.
+//! Responses, written by hand into the connection's output: `token, length,
+//! {"t":..,"e":..,"r":[..],"b":..,"p":..,"n":..}`.
 
 use std::io::Write;
 

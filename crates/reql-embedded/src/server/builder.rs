@@ -123,9 +123,10 @@ impl Builder {
         self
     }
 
-    /// How many bytes of memory all queries together may hold in sorts, groups, arrays and the like; one may hold half of
-    /// that. What goes beyond it fails with `RESOURCE_LIMIT`, and everybody else is served. The pages of the file aren't
-    /// counted. Default: half of what the process may use, see [`memory::limit`](crate::memory::limit).
+    /// How many bytes of memory all queries together may hold in sorts, groups, arrays and the like; one may
+    /// hold half of that. What goes beyond it fails with `RESOURCE_LIMIT`, and everybody else is served. The
+    /// pages of the file aren't counted. Default: half of what the process may use, see
+    /// [`memory::limit`](crate::memory::limit).
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = Some(bytes);
         self

@@ -242,8 +242,8 @@ impl<'txn> Batch<'txn> {
     }
 }
 
-/// A change of the catalog or of the small records: always durable, since the catalog in memory must not be ahead of
-/// the file.
+/// A change of the catalog or of the small records: always durable, since the catalog in memory must not be
+/// ahead of the file.
 pub(super) struct AdminJob<T, F> {
     run: Option<F>,
     result: Option<Result<T>>,

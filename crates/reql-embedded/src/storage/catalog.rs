@@ -1,4 +1,5 @@
-//! What databases, tables and indexes there are: an immutable snapshot, replaced as a whole when something changes.
+//! What databases, tables and indexes there are: an immutable snapshot, replaced as a whole when something
+//! changes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

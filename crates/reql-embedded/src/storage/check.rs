@@ -34,8 +34,9 @@ pub struct Report {
 }
 
 impl Store {
-    /// Checks the file's structure, that each document decodes and is under its own key, and that each index holds exactly what its
-    /// function gives. Writes wait meanwhile for the first part, which also repairs what it can.
+    /// Checks the file's structure, that each document decodes and is under its own key, and that each index
+    /// holds exactly what its function gives. Writes wait meanwhile for the first part, which also repairs
+    /// what it can.
     pub fn check(&self) -> Result<Report> {
         let core = self.core().clone();
         let mut report = self.core().between(move || {
@@ -91,7 +92,8 @@ pub(super) fn check_records(file: &File, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the trees in the file are exactly those of the tables and indexes in the catalog. Says whether all of these are there.
+/// Checks that the trees in the file are exactly those of the tables and indexes in the catalog. Says whether
+/// all of these are there.
 pub(super) fn check_trees(core: &Core, report: &mut Report) -> Result<bool> {
     let txn = core.file.begin_read()?;
     let found = txn.list_tables().map_err(|error| core.read_failure(error))?;

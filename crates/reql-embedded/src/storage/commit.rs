@@ -1,7 +1,8 @@
 //! Committing: jobs are applied in one transaction, which is committed once; then everybody is answered.
 //!
-//! Most jobs come through the writer thread. A small soft write commits by itself when nobody else is at it, which spares its caller
-//! two changes of threads: [`Core::commit_at_once`](super::core::Core::commit_at_once).
+//! Most jobs come through the writer thread. A small soft write commits by itself when nobody else is at it,
+//! which spares its caller two changes of threads:
+//! [`Core::commit_at_once`](super::core::Core::commit_at_once).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -122,8 +123,8 @@ impl Committer {
         })
     }
 
-    /// On a full disk every write fails and makes the file unusable. What the reads need is that it isn't opened anew, which may
-    /// take long, for each of them.
+    /// On a full disk every write fails and makes the file unusable. What the reads need is that it isn't
+    /// opened anew, which may take long, for each of them.
     fn refuse(&mut self, error: Error, took: Duration) {
         self.refusal = Some((Instant::now() + REOPEN_EVERY.max(took * 10), error));
     }
@@ -183,7 +184,8 @@ impl Committer {
         self.unrecorded_since = None;
     }
 
-    /// Opens the file anew. What was told about changes that were not durable no longer holds, so the feeds end.
+    /// Opens the file anew. What was told about changes that were not durable no longer holds, so the feeds
+    /// end.
     fn recover(&mut self, core: &Core) {
         if self.last_attempt.is_some_and(|attempt| attempt.elapsed() < REOPEN_EVERY) {
             return;

@@ -170,8 +170,8 @@ impl Listeners {
         self.any.store(!groups.all.is_empty(), Ordering::Release);
     }
 
-    /// Tells of the changes of a commit, and returns those who heard of any. They are called outside the lock,
-    /// so that a listener may end its own subscription.
+    /// Tells of the changes of a commit, and returns those who heard of any. They are called outside the
+    /// lock, so that a listener may end its own subscription.
     fn tell(&self, changes: Vec<ChangeEvent>) -> Group {
         let (everywhere, at) = {
             let groups = self.lock();
@@ -249,8 +249,8 @@ fn guarded(call: impl FnOnce()) {
     }
 }
 
-/// Keeps a listener informed until it is dropped. The listener may still hear of the commit that is being told
-/// of when it is dropped.
+/// Keeps a listener informed until it is dropped. The listener may still hear of the commit that is being
+/// told of when it is dropped.
 pub struct Subscription {
     listeners: Arc<Listeners>,
     id: u64,

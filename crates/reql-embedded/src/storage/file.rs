@@ -44,7 +44,8 @@ pub(super) struct File {
 }
 
 impl File {
-    /// Opens or creates the file in this directory; without one, the data lives in memory. Says whether it is new.
+    /// Opens or creates the file in this directory; without one, the data lives in memory. Says whether it is
+    /// new.
     pub(super) fn open(directory: Option<&Path>, cache_bytes: usize) -> Result<(File, bool)> {
         let Some(directory) = directory else { return File::over(InMemoryBackend::new(), cache_bytes) };
         private::make_directory(directory).map_err(|error| opening::unusable(directory, &error))?;
@@ -143,7 +144,8 @@ impl File {
         self.failed.load(Ordering::Acquire)
     }
 
-    /// Opens the file anew after a failure, which undoes what was not yet durable. Transactions that are under way fail.
+    /// Opens the file anew after a failure, which undoes what was not yet durable. Transactions that are
+    /// under way fail.
     pub(super) fn reopen(&self) -> Result<()> {
         let Some(path) = &self.path else {
             self.failed.store(false, Ordering::Release);
@@ -159,7 +161,8 @@ impl File {
         Ok(())
     }
 
-    /// Runs an operation that needs the database for itself, once the reads that are under way have ended; new ones wait.
+    /// Runs an operation that needs the database for itself, once the reads that are under way have ended;
+    /// new ones wait.
     pub(super) fn exclusively<T, E: Into<redb::Error>>(
         &self,
         run: impl Fn(&mut Database) -> std::result::Result<T, E>,
@@ -192,8 +195,8 @@ impl File {
         }
     }
 
-    /// Fails if the file was removed or replaced under the server. It then lives on, unseen, until it is closed: good enough to
-    /// read, but nothing more must be acknowledged into it.
+    /// Fails if the file was removed or replaced under the server. It then lives on, unseen, until it is
+    /// closed: good enough to read, but nothing more must be acknowledged into it.
     pub(super) fn check_in_place(&self) -> Result<()> {
         match &self.path {
             Some(path) if self.identity.is_some() && self.identity != Identity::of(path) => {

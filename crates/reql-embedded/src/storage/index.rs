@@ -30,8 +30,9 @@ pub trait IndexCompiler: Send + Sync {
 
 /// A compiled index function, which must be deterministic.
 pub trait IndexFunction: Send + Sync {
-    /// The encoded values ([`key::secondary`](crate::datum::key::secondary)) under which a document is found: several for a multi or
-    /// geo index, none if the function fails for this document. Each value ends with a zero byte, and none is a prefix of another.
+    /// The encoded values ([`key::secondary`](crate::datum::key::secondary)) under which a document is found:
+    /// several for a multi or geo index, none if the function fails for this document. Each value ends with a
+    /// zero byte, and none is a prefix of another.
     fn keys(&self, document: &Datum) -> Vec<Vec<u8>>;
 }
 
@@ -194,8 +195,8 @@ impl Delta {
         let mut added = new.map(|document| index.entries(key, document)).unwrap_or_default();
         let before = removed.clone();
         removed.retain(|entry| added.binary_search(entry).is_err());
-        // Entries that stay may not be there yet while the index is built, and the build leaves out documents that change
-        // under it.
+        // Entries that stay may not be there yet while the index is built, and the build leaves out documents
+        // that change under it.
         if index.ready {
             added.retain(|entry| before.binary_search(entry).is_err());
         }

@@ -12,11 +12,11 @@ use super::file::{FILE_NAME, File, cache_bytes};
 use super::index::IndexCompiler;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Checks a file: its pages, its catalog, that each document decodes and is under its own key, and that each index holds exactly
-/// what its function gives. The path may be that of the data directory.
+/// Checks a file: its pages, its catalog, that each document decodes and is under its own key, and that each
+/// index holds exactly what its function gives. The path may be that of the data directory.
 ///
-/// Nothing is written; what a crash left is recovered in memory. An error means that the file was not looked at: there is none,
-/// it is in use, or it is not this server's. Damage is in the report.
+/// Nothing is written; what a crash left is recovered in memory. An error means that the file was not looked
+/// at: there is none, it is in use, or it is not this server's. Damage is in the report.
 pub fn check(path: &Path, compiler: Arc<dyn IndexCompiler>) -> Result<Report> {
     let path = file_of(path);
     let mut report = Report::default();
@@ -54,8 +54,8 @@ pub struct Compacted {
 
 /// Gives unused space in a file back to the file system. The path may be that of the data directory.
 ///
-/// Ended at any moment, it leaves a file with all its data. An error means that the file is as it was: there is none, it is in use,
-/// damaged, or not this server's.
+/// Ended at any moment, it leaves a file with all its data. An error means that the file is as it was: there
+/// is none, it is in use, damaged, or not this server's.
 pub fn compact(path: &Path) -> Result<Compacted> {
     let path = file_of(path);
     let size = || fs::metadata(&path).map_or(0, |metadata| metadata.len());

@@ -1,9 +1,9 @@
 //! Storage: databases, tables, documents and indexes in one [redb](https://docs.rs/redb) file.
 //!
-//! Everything here blocks and is called from threads that may. Reads take a snapshot and wait for nobody. Writes are
-//! evaluated in the caller's thread and applied by one writer thread, which puts all that is queued into one
-//! transaction (group commit) and tells the listeners of each table what changed before it answers. A small soft write that
-//! finds nobody writing is committed by its caller, at once.
+//! Everything here blocks and is called from threads that may. Reads take a snapshot and wait for nobody.
+//! Writes are evaluated in the caller's thread and applied by one writer thread, which puts all that is
+//! queued into one transaction (group commit) and tells the listeners of each table what changed before it
+//! answers. A small soft write that finds nobody writing is committed by its caller, at once.
 //!
 //! | file | what it holds |
 //! |---|---|

@@ -1,7 +1,8 @@
 //! One moment of the file: a read transaction, and the trees that have been opened in it.
 //!
-//! Beginning a transaction and finding a tree cost more than reading a document, so all who read between the same two commits share
-//! them. Whoever goes on reading after the next commit keeps the moment, and with it the pages that it sees.
+//! Beginning a transaction and finding a tree cost more than reading a document, so all who read between the
+//! same two commits share them. Whoever goes on reading after the next commit keeps the moment, and with it
+//! the pages that it sees.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -81,8 +81,8 @@ impl KeyRange {
 
     /// The entries of an index whose values are in this range.
     ///
-    /// An entry is the value followed by the document's key, and a value ends with a zero byte. So all entries of a value
-    /// lie between the value itself and the same bytes with the last one turned to 1.
+    /// An entry is the value followed by the document's key, and a value ends with a zero byte. So all
+    /// entries of a value lie between the value itself and the same bytes with the last one turned to 1.
     pub(super) fn of_entries(&self) -> KeyRange {
         let lower = match &self.lower {
             Bound::Included(value) => Bound::Included(value.clone()),

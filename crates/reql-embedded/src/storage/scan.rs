@@ -1,9 +1,10 @@
 //! Rows one by one, in the order of keys or of an index.
 //!
-//! A scan opens its read transaction with the first row. One that is idle, like a cursor between two batches, is suspended: it then
-//! pins no pages, and goes on after the last row on whatever the table is by then. One that is busy for long, over a large table or
-//! with a slow function, does that to itself now and then: what it pins can't be used again, and the file would grow with every
-//! write meanwhile. One that keeps to a view does neither.
+//! A scan opens its read transaction with the first row. One that is idle, like a cursor between two batches,
+//! is suspended: it then pins no pages, and goes on after the last row on whatever the table is by then. One
+//! that is busy for long, over a large table or with a slow function, does that to itself now and then: what
+//! it pins can't be used again, and the file would grow with every write meanwhile. One that keeps to a view
+//! does neither.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,7 +39,8 @@ struct Walk<V: redb::Value + 'static> {
     last: Vec<u8>,
     has_moved: bool,
     is_done: bool,
-    /// When the transaction was opened, if it is the scan's own; and for how many rows the clock need not be looked at.
+    /// When the transaction was opened, if it is the scan's own; and for how many rows the clock need not be
+    /// looked at.
     since: Option<Instant>,
     unwatched: u32,
 }

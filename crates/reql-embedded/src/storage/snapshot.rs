@@ -67,13 +67,14 @@ impl Snapshot {
         Ok(self.len()? == 0)
     }
 
-    /// The documents of a range in the order of their keys. The scan keeps to this moment until it is suspended.
+    /// The documents of a range in the order of their keys. The scan keeps to this moment until it is
+    /// suspended.
     pub fn scan(&self, range: KeyRange, direction: Direction) -> Result<Scan> {
         Scan::at(self, range, direction)
     }
 
-    /// The documents whose index value is in a range, in the order of the values. The scan keeps to this moment until it is
-    /// suspended.
+    /// The documents whose index value is in a range, in the order of the values. The scan keeps to this
+    /// moment until it is suspended.
     pub fn index_scan(&self, index: &str, range: KeyRange, direction: Direction) -> Result<IndexScan> {
         IndexScan::at(self, index, range, direction)
     }

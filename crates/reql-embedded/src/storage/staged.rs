@@ -1,7 +1,8 @@
 //! A file under redb whose writes are held back until they are wanted.
 //!
-//! Opening a database writes: the mark that it is in use, and after a crash what the recovery found. All of this stays in memory
-//! until it is known that the file is this server's and sound; a file that is refused, or only looked at, is never touched.
+//! Opening a database writes: the mark that it is in use, and after a crash what the recovery found. All of
+//! this stays in memory until it is known that the file is this server's and sound; a file that is refused,
+//! or only looked at, is never touched.
 
 use std::collections::BTreeMap;
 use std::fmt;

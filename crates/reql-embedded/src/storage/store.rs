@@ -35,8 +35,8 @@ pub struct Options {
     /// process may use.
     pub cache_bytes: usize,
     /// How much memory changes may take that wait for listeners, in bytes. Beyond it, the listeners that have
-    /// fallen behind furthest lose theirs. Default 128 MiB, but no more than an eighth of what the process may
-    /// use.
+    /// fallen behind furthest lose theirs. Default 128 MiB, but no more than an eighth of what the process
+    /// may use.
     pub backlog_bytes: usize,
 }
 
@@ -94,7 +94,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the file, or creates it. What isn't a database of this server, or was written by a newer one, is left as it is.
+    /// Opens the file, or creates it. What isn't a database of this server, or was written by a newer one, is
+    /// left as it is.
     pub fn open(options: Options) -> Result<Store> {
         let (file, is_new) = File::open(options.path.as_deref(), options.cache_bytes)?;
         Store::start(file, is_new, options.compiler, options.backlog_bytes)
@@ -281,7 +282,8 @@ impl Store {
         self.meta_update(key, |_| Ok(None)).map(drop)
     }
 
-    /// Replaces a small record atomically by what the closure makes of it, and returns that. `None` stands for no record.
+    /// Replaces a small record atomically by what the closure makes of it, and returns that. `None` stands
+    /// for no record.
     pub fn meta_update(
         &self,
         key: &str,

@@ -29,8 +29,8 @@ pub(super) enum Need {
     Soft,
     /// On the disk when answered, with all that was visible before.
     Hard,
-    /// The same, with a record of which pages are free, without which opening has to read the whole file after a crash. Slow, so
-    /// the writer itself asks for it when it has nothing else to do.
+    /// The same, with a record of which pages are free, without which opening has to read the whole file
+    /// after a crash. Slow, so the writer itself asks for it when it has nothing else to do.
     Recorded,
 }
 

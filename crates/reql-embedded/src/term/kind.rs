@@ -226,7 +226,8 @@ impl TermType {
         self as u16
     }
 
-    /// Whether it changes data or administers: such terms may not stand inside functions that run for each row.
+    /// Whether it changes data or administers: such terms may not stand inside functions that run for each
+    /// row.
     pub fn is_write_or_meta(self) -> bool {
         use TermType::*;
         matches!(

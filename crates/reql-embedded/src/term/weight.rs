@@ -6,8 +6,9 @@ use crate::datum::Datum;
 /// How many rows a light query reads at most.
 const FEW_ROWS: f64 = 50.0;
 
-/// Whether evaluating a term probably takes microseconds, whatever the data, and needs no waiting: it computes with single values,
-/// reads single documents or the first few of a range, or hands on the write of one document.
+/// Whether evaluating a term probably takes microseconds, whatever the data, and needs no waiting: it
+/// computes with single values, reads single documents or the first few of a range, or hands on the write of
+/// one document.
 pub fn is_light(term: &RawTerm) -> bool {
     match term.kind {
         TermType::Insert => is_write(term, |table| table.kind == TermType::Table),

@@ -1,5 +1,6 @@
-//! An engine whose terms are orders of the tests: `["echo",v]`, `["heavy",v]`, `["hold","name"]`, `["stuck","name"]`,
-//! `["stuck-light","name"]`, `["rows",count,batch]`, `["heavy-rows",count,batch]`, `["feed"]`, `["fail"]`, `["panic"]`, `["user"]`.
+//! An engine whose terms are orders of the tests: `["echo",v]`, `["heavy",v]`, `["hold","name"]`,
+//! `["stuck","name"]`, `["stuck-light","name"]`, `["rows",count,batch]`, `["heavy-rows",count,batch]`,
+//! `["feed"]`, `["fail"]`, `["panic"]`, `["user"]`.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -70,7 +71,8 @@ impl Control {
         self.released.lock().expect("a lock").insert(name.to_owned());
     }
 
-    /// Computes, as far as anybody can tell, until this name is released. Returns whether `gives_up` came first.
+    /// Computes, as far as anybody can tell, until this name is released. Returns whether `gives_up` came
+    /// first.
     fn wait_for(&self, name: &str, gives_up: impl Fn() -> bool) -> bool {
         loop {
             if gives_up() {

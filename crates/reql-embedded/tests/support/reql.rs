@@ -1,7 +1,7 @@
 //! ReQL as people write it, in the syntax of JavaScript, and the JSON that drivers make of it.
 //!
-//! Methods and options have the names of JavaScript's driver or of `ql2.proto`: `coerceTo` and `coerce_to` are the
-//! same. A last argument that is an object whose keys are all options of the term is its options.
+//! Methods and options have the names of JavaScript's driver or of `ql2.proto`: `coerceTo` and `coerce_to`
+//! are the same. A last argument that is an object whose keys are all options of the term is its options.
 
 use reql_embedded::eval::terms;
 use reql_embedded::term::TermType;

@@ -9,8 +9,9 @@
 //! RuntimeError (QUERY_LOGIC) at []: Cannot divide by zero.
 //! ```
 //!
-//! A query may go on in lines that begin with two spaces; one that is a JSON array is sent as it stands. Rows of streams
-//! show as `stream [...]`. With `BLESS=1` in the environment the answers are written anew instead of being compared.
+//! A query may go on in lines that begin with two spaces; one that is a JSON array is sent as it stands. Rows
+//! of streams show as `stream [...]`. With `BLESS=1` in the environment the answers are written anew instead
+//! of being compared.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! What the storage tests share: an index compiler whose source is a field's name, and short ways to read and write.
+//! What the storage tests share: an index compiler whose source is a field's name, and short ways to read and
+//! write.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;

@@ -27,8 +27,8 @@ pub fn decode(object: &Object) -> Result<Datum> {
     Ok(Datum::Binary(decode_text(data.as_str()?)?.into()))
 }
 
-/// Base64 as RethinkDB takes it: padding may be missing, white space doesn't count, and what is left over of the last
-/// character's bits is dropped.
+/// Base64 as RethinkDB takes it: padding may be missing, white space doesn't count, and what is left over of
+/// the last character's bits is dropped.
 fn decode_text(text: &str) -> Result<Vec<u8>> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &alphabet::STANDARD,

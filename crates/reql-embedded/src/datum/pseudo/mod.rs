@@ -28,8 +28,8 @@ pub enum Literals {
     Refused,
 }
 
-/// Turns a new object into the value it stands for: checks pseudo-types, normalises times, decodes binary strings
-/// (`datum_t::maybe_sanitize_ptype`).
+/// Turns a new object into the value it stands for: checks pseudo-types, normalises times, decodes binary
+/// strings (`datum_t::maybe_sanitize_ptype`).
 pub fn sanitize(object: Object, literals: Literals) -> Result<Datum> {
     let Some(kind) = object.get(REQL_TYPE) else { return Ok(Datum::Object(object)) };
     let Datum::Str(name) = &kind else {

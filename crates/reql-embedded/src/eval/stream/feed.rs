@@ -1,8 +1,8 @@
 //! A changefeed as the source of a stream.
 //!
-//! Only the query's cursor reads feeds: a term that has to see the end of its rows would wait for ever. When a feed has
-//! nothing to say, the reading ends with [`ErrorKind::WouldBlock`](crate::error::ErrorKind) and is tried again after the
-//! feed's [`Wake`] has woken the cursor.
+//! Only the query's cursor reads feeds: a term that has to see the end of its rows would wait for ever. When
+//! a feed has nothing to say, the reading ends with [`ErrorKind::WouldBlock`](crate::error::ErrorKind) and is
+//! tried again after the feed's [`Wake`] has woken the cursor.
 
 use std::sync::Arc;
 
@@ -39,7 +39,8 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// `scope` is the table's, which the user has to be allowed to read all the time; `wake` is what the feed tells its news.
+    /// `scope` is the table's, which the user has to be allowed to read all the time; `wake` is what the feed
+    /// tells its news.
     pub fn new(feed: Box<dyn Feed>, traits: FeedTraits, scope: Scope, wake: Arc<Wake>, bt: Bt) -> Self {
         Changes { feed, traits, scope, wake, bt }
     }

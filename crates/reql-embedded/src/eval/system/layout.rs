@@ -1,5 +1,5 @@
-//! How a table is laid out: shards, replicas, acknowledgements. There is one server, which holds the only replica of
-//! each shard, so that nothing of it matters to the data; but what was set is kept and shown.
+//! How a table is laid out: shards, replicas, acknowledgements. There is one server, which holds the only
+//! replica of each shard, so that nothing of it matters to the data; but what was set is kept and shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! `permissions`: a row for each scope at which something is granted to a user or denied; and `grant`, which is short for
-//! writing one.
+//! `permissions`: a row for each scope at which something is granted to a user or denied; and `grant`, which
+//! is short for writing one.
 
 use std::collections::BTreeSet;
 
@@ -172,7 +172,8 @@ fn merge_row(view: &View<'_>, row: &Datum, name: &str, scope: Scope, said: &mut 
     no_unexpected_keys(unknown)
 }
 
-/// Grants and denies what an object says to a user at a scope. The answer is what was said before and what is now.
+/// Grants and denies what an object says to a user at a scope. The answer is what was said before and what is
+/// now.
 pub fn grant(env: &Env, name: &str, permissions: &Datum, scope: Scope) -> Result<(Datum, Datum)> {
     if name.is_empty() {
         // RethinkDB lets this one escape.

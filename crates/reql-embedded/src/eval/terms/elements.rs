@@ -1,4 +1,5 @@
-//! Terms that work on an object, or on each element of a sequence: `get_field`, `pluck`, `merge` and their like.
+//! Terms that work on an object, or on each element of a sequence: `get_field`, `pluck`, `merge` and their
+//! like.
 
 use std::sync::Arc;
 
@@ -101,8 +102,8 @@ impl Overlay {
 
 /// Applies a term to its first argument: an object, or each element of a sequence.
 ///
-/// `operation` evaluates the other arguments. RethinkDB does that again for each element of a sequence; so does this,
-/// by compiling the term as a function of its first argument, unless the arguments are fixed.
+/// `operation` evaluates the other arguments. RethinkDB does that again for each element of a sequence; so
+/// does this, by compiling the term as a function of its first argument, unless the arguments are fixed.
 pub fn apply(
     call: &mut Call<'_>,
     first: Val,

@@ -20,8 +20,8 @@ fn error(call: &mut Call<'_>) -> Result<Val> {
     Err(call.fail_as(ErrorKind::User, until_nul(&message)))
 }
 
-/// The first argument, or the second one in place of `null` and of what doesn't exist. `r.error()` as the second one
-/// means the first after all.
+/// The first argument, or the second one in place of `null` and of what doesn't exist. `r.error()` as the
+/// second one means the first after all.
 fn default(call: &mut Call<'_>) -> Result<Val> {
     let value = match call.arg(0).and_then(|val| Ok((val.is_null()?, val))) {
         Ok((false, val)) => return Ok(val),

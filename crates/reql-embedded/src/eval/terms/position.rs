@@ -14,8 +14,8 @@ pub const TERMS: &[Spec] = &[
     Spec::new(TermType::Slice, Arity::between(2, 3), slice).optargs(&["left_bound", "right_bound"]),
 ];
 
-/// The place of an element counted from the start, given one that may count from the end; `None` when it lies before
-/// the start.
+/// The place of an element counted from the start, given one that may count from the end; `None` when it lies
+/// before the start.
 pub fn from_start(index: i64, size: usize) -> Option<u64> {
     match u64::try_from(index) {
         Ok(index) => Some(index),

@@ -268,8 +268,8 @@ fn rebalance(call: &mut Call<'_>) -> Result<Val> {
     Ok(call.val(merged.into_datum()?))
 }
 
-/// Rows are not spread over servers, so nothing moves. As in RethinkDB, a table with fewer rows than shards counts as one
-/// that can't be balanced.
+/// Rows are not spread over servers, so nothing moves. As in RethinkDB, a table with fewer rows than shards
+/// counts as one that can't be balanced.
 fn rebalance_table(call: &Call<'_>, table: &Table) -> Result<Datum> {
     let status = system::table_status_row(call.env, table)?;
     let can_balance = table.len()? >= Layout::of(table.config()).shards;

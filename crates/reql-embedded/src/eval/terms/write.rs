@@ -270,8 +270,8 @@ fn rewrite_delete(raw: &RawTerm) -> Result<RawTerm> {
     Ok(with_optargs(RawTerm::generated(TermType::Replace, bt, vec![raw.args[0].clone(), func]), raw))
 }
 
-/// `update` is `replace` by the row merged with what the argument makes of it; a missing row stays missing, and
-/// `null` leaves the row alone.
+/// `update` is `replace` by the row merged with what the argument makes of it; a missing row stays missing,
+/// and `null` leaves the row alone.
 fn rewrite_update(raw: &RawTerm) -> Result<RawTerm> {
     const OLD: i64 = -12;
     const NEW: i64 = -13;

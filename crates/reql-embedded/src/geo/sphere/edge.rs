@@ -28,8 +28,8 @@ pub fn crossing(a: Vector, b: Vector, c: Vector, d: Vector) -> Crossing {
     }
 }
 
-/// Whether edges with a common vertex count as crossing, such that counting crossings tells inside from outside:
-/// when `ab` comes after `cd` in a left turn around that vertex.
+/// Whether edges with a common vertex count as crossing, such that counting crossings tells inside from
+/// outside: when `ab` comes after `cd` in a left turn around that vertex.
 pub fn vertex_crossing(a: Vector, b: Vector, c: Vector, d: Vector) -> bool {
     if a == b || c == d {
         return false;

@@ -7,8 +7,8 @@ use super::line::{self, Line};
 use super::ring::Ring;
 use super::vector::Vector;
 
-/// A region bounded by rings that do not cross: shells, holes in them, shells in these, and so on. None of the
-/// rings covers more than half of the sphere, and without rings the region is empty.
+/// A region bounded by rings that do not cross: shells, holes in them, shells in these, and so on. None of
+/// the rings covers more than half of the sphere, and without rings the region is empty.
 #[derive(Debug, Clone)]
 pub struct Polygon {
     rings: Vec<Bound>,
@@ -63,7 +63,8 @@ impl Polygon {
             && self.rings.iter().filter(|bound| bound.ring.contains_point(point)).count() % 2 == 1
     }
 
-    /// The nearest point of the region, which is the point itself when it is inside; `None` for the empty region.
+    /// The nearest point of the region, which is the point itself when it is inside; `None` for the empty
+    /// region.
     pub fn project(&self, point: Vector) -> Option<Vector> {
         if self.contains_point(point) { Some(point) } else { line::project(point, self.edges()) }
     }
@@ -79,7 +80,8 @@ impl Polygon {
                 .iter()
                 .all(|theirs| self.rings.iter().any(|own| own.ring.contains(&theirs.ring)));
         }
-        // Every shell of theirs is in an odd number of these rings, every hole of this one in an even number of theirs.
+        // Every shell of theirs is in an odd number of these rings, every hole of this one in an even number
+        // of theirs.
         other.shells().all(|shell| self.contains_uncrossed(shell) == Some(true))
             && self.holes().all(|hole| other.contains_uncrossed(hole) == Some(false))
     }
@@ -128,8 +130,8 @@ impl Polygon {
         !self.clips_to_something(line, true)
     }
 
-    /// Whether anything is left of the line after cutting off what is outside, or, when `inverted`, what is inside.
-    /// The line is walked from intersection to intersection, keeping track of the side.
+    /// Whether anything is left of the line after cutting off what is outside, or, when `inverted`, what is
+    /// inside. The line is walked from intersection to intersection, keeping track of the side.
     fn clips_to_something(&self, line: &Line, inverted: bool) -> bool {
         let mut kept = self.contains_point(line.start()) != inverted;
         line.edges().any(|(a, b)| {

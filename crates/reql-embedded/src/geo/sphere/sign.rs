@@ -24,14 +24,14 @@ pub fn sign(a: Vector, b: Vector, c: Vector) -> i8 {
     }
 }
 
-/// Whether three points turn left, cheaply: an answer near zero may be wrong, but no order of the points and its
-/// reverse are both left turns.
+/// Whether three points turn left, cheaply: an answer near zero may be wrong, but no order of the points and
+/// its reverse are both left turns.
 pub fn roughly_left(a: Vector, b: Vector, c: Vector) -> bool {
     c.cross(a).dot(b) > 0.0
 }
 
-/// Whether a left turn around `o` that starts at `a` meets `b` before `c`, or together with `a` or `c`. False when
-/// `a` and `c` are the same but `b` is not.
+/// Whether a left turn around `o` that starts at `a` meets `b` before `c`, or together with `a` or `c`. False
+/// when `a` and `c` are the same but `b` is not.
 pub fn ordered(a: Vector, b: Vector, c: Vector, o: Vector) -> bool {
     let first = sign(b, o, a) >= 0;
     let second = sign(c, o, b) >= 0;
@@ -44,9 +44,10 @@ fn exact(a: Vector, b: Vector, c: Vector) -> i8 {
     sign_of(orient3d(place(a), place(b), place(c), Coord3D { x: 0.0, y: 0.0, z: 0.0 }))
 }
 
-/// The sign for collinear points, each of which is thought displaced by an amount of its own: those that come first
-/// in lexicographic order by infinitely more than the others (Edelsbrunner and Mücke, "Simulation of Simplicity",
-/// ACM Transactions on Graphics, 1990, table 4-ii). The terms are the coefficients of ever smaller displacements.
+/// The sign for collinear points, each of which is thought displaced by an amount of its own: those that come
+/// first in lexicographic order by infinitely more than the others (Edelsbrunner and Mücke, "Simulation of
+/// Simplicity", ACM Transactions on Graphics, 1990, table 4-ii). The terms are the coefficients of ever
+/// smaller displacements.
 fn perturbed(mut a: Vector, mut b: Vector, mut c: Vector) -> i8 {
     let mut permutation = 1;
     let mut order = |first: &mut Vector, second: &mut Vector| {
@@ -111,7 +112,8 @@ mod tests {
         assert_ne!(sign(a, b, c), 0);
     }
 
-    /// Each case is collinear and is decided by another displacement; the order of the points is lexicographic.
+    /// Each case is collinear and is decided by another displacement; the order of the points is
+    /// lexicographic.
     #[test]
     fn collinear_points_turn_one_way() {
         let cases = [

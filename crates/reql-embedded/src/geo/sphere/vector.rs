@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 use std::ops::{Add, Mul, Neg, Sub};
 
-/// A point on the unit sphere, or a direction. Its coordinates are finite; they are ordered lexicographically.
+/// A point on the unit sphere, or a direction. Its coordinates are finite; they are ordered
+/// lexicographically.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Vector {
     /// Towards latitude 0, longitude 0.
@@ -93,8 +94,8 @@ impl Vector {
         }
     }
 
-    /// A point at a right angle, the same one each time: the direction from which the edges around a vertex are
-    /// counted.
+    /// A point at a right angle, the same one each time: the direction from which the edges around a vertex
+    /// are counted.
     pub fn ortho(self) -> Vector {
         let arbitrary = match self.largest_axis() {
             0 => Vector::new(0.012, 0.0053, 1.0),
@@ -104,8 +105,8 @@ impl Vector {
         self.cross(arbitrary).normalized()
     }
 
-    /// Twice the vector product of two points, accurate even when they nearly coincide or are nearly antipodal;
-    /// never zero.
+    /// Twice the vector product of two points, accurate even when they nearly coincide or are nearly
+    /// antipodal; never zero.
     pub fn robust_cross(self, other: Vector) -> Vector {
         let product = (other + self).cross(other - self);
         if product == Vector::new(0.0, 0.0, 0.0) { self.ortho() } else { product }

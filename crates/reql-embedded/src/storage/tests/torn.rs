@@ -1,9 +1,11 @@
 //! Power failures: a disk that keeps any part of what was written since the last sync, whole or torn.
 //!
-//! Each round opens the store on what the last failure left, checks it, works on, and loses power after a random number of the
-//! disk's operations: also while the store opens, recovers, is compacted, or closes. Everything is made up from one seed, which a failure shows.
+//! Each round opens the store on what the last failure left, checks it, works on, and loses power after a
+//! random number of the disk's operations: also while the store opens, recovers, is compacted, or closes.
+//! Everything is made up from one seed, which a failure shows.
 //!
-//! `REQL_TORN_SEED` repeats one, as far as the threads of the store allow; `REQL_TORN_ROUNDS` sets how many failures there are (default 150).
+//! `REQL_TORN_SEED` repeats one, as far as the threads of the store allow; `REQL_TORN_ROUNDS` sets how many
+//! failures there are (default 150).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -28,7 +28,8 @@ impl Writer {
     pub(super) fn term(&mut self, term: &RawTerm) -> Doc {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            // The depth stays as it is, as in RethinkDB: what follows a term that is too deep is cut off sooner.
+            // The depth stays as it is, as in RethinkDB: what follows a term that is too deep is cut off
+            // sooner.
             return Doc::text("...");
         }
         let inside_expr = self.inside_expr;

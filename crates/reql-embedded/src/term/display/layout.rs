@@ -1,8 +1,8 @@
 //! Lays text out in lines of limited width.
 //!
-//! A document says where lines may break and what belongs together; a group that fits stays on its line, one that doesn't
-//! is broken at all its own breaks. The method is Oppen's ("Prettyprinting", 1980), with indentation to the
-//! column in which a group starts.
+//! A document says where lines may break and what belongs together; a group that fits stays on its line, one
+//! that doesn't is broken at all its own breaks. The method is Oppen's ("Prettyprinting", 1980), with
+//! indentation to the column in which a group starts.
 
 use std::borrow::Cow;
 
@@ -66,7 +66,8 @@ impl Doc {
     }
 }
 
-/// Counts in two ways: in `column`, where the line is; in `flat`, where it would be if no line had been broken.
+/// Counts in two ways: in `column`, where the line is; in `flat`, where it would be if no line had been
+/// broken.
 #[derive(Default)]
 struct Printer {
     out: String,

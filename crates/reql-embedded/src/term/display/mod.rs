@@ -1,7 +1,7 @@
 //! Terms as JavaScript, the way RethinkDB shows the functions of indexes and write hooks.
 //!
-//! What is shown is meant for people: strings are not escaped, deep terms end in dots, and the commas of a `do` with
-//! several arguments are where RethinkDB puts them.
+//! What is shown is meant for people: strings are not escaped, deep terms end in dots, and the commas of a
+//! `do` with several arguments are where RethinkDB puts them.
 
 mod javascript;
 mod layout;

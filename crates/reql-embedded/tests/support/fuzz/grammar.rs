@@ -9,9 +9,9 @@ use reql_embedded::term::TermType;
 
 use super::literals;
 
-/// What a term gives or takes: `n`umber, small `i`nteger, te`x`t, na`m`e, `b`ool, `o`bject, `a`rray, `s`equence,
-/// `t`able, se`l`ection, ti`T`e, `g`eometry, `B`inary, database (`D`), `p`ath, any `d`atum, and functions of none to
-/// three parameters (`0` to `3`).
+/// What a term gives or takes: `n`umber, small `i`nteger, te`x`t, na`m`e, `b`ool, `o`bject, `a`rray,
+/// `s`equence, `t`able, se`l`ection, ti`T`e, `g`eometry, `B`inary, database (`D`), `p`ath, any `d`atum, and
+/// functions of none to three parameters (`0` to `3`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sort(char);
 

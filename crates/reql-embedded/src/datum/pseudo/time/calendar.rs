@@ -134,7 +134,8 @@ pub(super) fn from_micros(micros: i128) -> Result<NaiveDateTime> {
         .ok_or_else(year_out_of_range)
 }
 
-/// The date and time in the zone of a time, and that zone, if the calendar knows both this moment and its UTC.
+/// The date and time in the zone of a time, and that zone, if the calendar knows both this moment and its
+/// UTC.
 pub(super) fn local_and_utc(time: &Datum) -> Result<(NaiveDateTime, Zone)> {
     let (local, zone) = local(time)?;
     from_micros(local - i128::from(zone.seconds()) * MICROS)?;

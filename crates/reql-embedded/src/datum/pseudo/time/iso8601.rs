@@ -1,7 +1,7 @@
 //! ISO 8601: what RethinkDB reads and writes of it.
 //!
-//! Dates may be years, months, calendar dates or ordinal dates, with or without hyphens; week dates are recognised and
-//! refused. Clock times may lack minutes or seconds, and carry over into the next day.
+//! Dates may be years, months, calendar dates or ordinal dates, with or without hyphens; week dates are
+//! recognised and refused. Clock times may lack minutes or seconds, and carry over into the next day.
 
 use chrono::{NaiveDate, Timelike};
 
@@ -38,7 +38,8 @@ pub fn format(time: &Datum) -> Result<String> {
 
 fn combine(date: Date, mut clock: Clock, zone: &str) -> Result<Datum> {
     let date = date.resolve()?;
-    // RethinkDB reads a default zone right behind the fraction of the seconds, which takes its leading digits.
+    // RethinkDB reads a default zone right behind the fraction of the seconds, which takes its leading
+    // digits.
     let digits = zone.bytes().take_while(u8::is_ascii_digit).count();
     let (more, zone) = zone.split_at(digits);
     clock.fraction.push_str(more);
@@ -277,7 +278,8 @@ mod tests {
     }
 
     proptest! {
-        /// Up to the year 2096; further away, doubles are too coarse for microseconds, and milliseconds get lost.
+        /// Up to the year 2096; further away, doubles are too coarse for microseconds, and milliseconds get
+        /// lost.
         #[test]
         fn reads_what_it_writes(millis in -4_000_000_000_000_i64..4_000_000_000_000, quarters in -48_i32..=56) {
             let (sign, quarters) = if quarters < 0 { ('-', -quarters) } else { ('+', quarters) };

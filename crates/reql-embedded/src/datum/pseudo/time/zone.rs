@@ -1,8 +1,8 @@
 //! Time zones, which are offsets from UTC.
 //!
-//! RethinkDB has two notions of a valid one: the texts that queries may use, which [`normalize`] checks, and the
-//! offsets that its date library calculates with, which go from -12 to +14 hours. A time may be stored with an
-//! offset of `+15:00`, but has no hour of the day.
+//! RethinkDB has two notions of a valid one: the texts that queries may use, which [`normalize`] checks, and
+//! the offsets that its date library calculates with, which go from -12 to +14 hours. A time may be stored
+//! with an offset of `+15:00`, but has no hour of the day.
 
 use std::fmt;
 
@@ -63,8 +63,8 @@ impl Zone {
         Zone::parse(&normalize(super::timezone(time).as_str()?)?)
     }
 
-    /// Reads the text that ends an ISO 8601 string, more liberally than [`normalize`] does. Rules of daylight saving
-    /// are refused.
+    /// Reads the text that ends an ISO 8601 string, more liberally than [`normalize`] does. Rules of daylight
+    /// saving are refused.
     pub(super) fn parse(text: &str) -> Result<Zone> {
         let token = text.split_whitespace().next().unwrap_or(UNNAMED);
         let (name, offset) =

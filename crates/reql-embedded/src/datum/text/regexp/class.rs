@@ -11,7 +11,8 @@ pub(super) enum Escaped {
     Class(String, usize),
 }
 
-/// Reads the bracketed class that the text begins with. Returns it in the syntax of the `regex` crate, and its length.
+/// Reads the bracketed class that the text begins with. Returns it in the syntax of the `regex` crate, and
+/// its length.
 pub(super) fn translate(text: &str) -> Result<(String, usize), Fault<'_>> {
     let mut at = 1;
     let mut class = String::from("[");
@@ -169,7 +170,8 @@ fn invalid_escape(text: &str, length: usize) -> Fault<'_> {
     Fault::new("invalid escape sequence", text.get(..length).unwrap_or(text))
 }
 
-/// Up to three octal digits; one alone, other than 0, would be a reference to a group, which RE2 doesn't have.
+/// Up to three octal digits; one alone, other than 0, would be a reference to a group, which RE2 doesn't
+/// have.
 fn octal(text: &str) -> Result<(char, usize), Fault<'_>> {
     let digits = text[1..].bytes().take(3).take_while(|byte| matches!(byte, b'0'..=b'7')).count();
     let code = u32::from_str_radix(&text[1..=digits], 8).ok().and_then(char::from_u32);

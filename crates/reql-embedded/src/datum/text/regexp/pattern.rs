@@ -50,7 +50,8 @@ struct Translator<'a> {
     pattern: &'a str,
     at: usize,
     out: String,
-    /// Flags that hold from the next item on. They wait for it, because an operator behind them repeats the item before.
+    /// Flags that hold from the next item on. They wait for it, because an operator behind them repeats the
+    /// item before.
     flags: String,
     /// The open groups, the pattern itself first.
     groups: Vec<Group>,
