@@ -207,6 +207,20 @@ fn long_sums_take_time_by_their_length() {
 }
 
 #[test]
+fn long_sums_and_products_are_not_made_where_they_have_no_place() {
+    let target = Target::new();
+    let sum = |value: &str| format!("r.expr({value}).do(x => x.add({}).typeOf())", ["x"; 1999].join(", "));
+    let text = sum(&format!("'{}'", "a".repeat(3000)));
+    let queries =
+        [text, sum("[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]"), "r.expr([1]).mul(100000).typeOf()".to_owned()];
+    for query in queries {
+        let Ran { result, spent, .. } = target.run(&query, false);
+        assert_eq!(result.expect_err(&query).kind(), ErrorKind::WouldBlock, "{query}");
+        assert!(spent <= LIGHT as u64, "{query} took {spent} units");
+    }
+}
+
+#[test]
 fn any_query_ends_soon_after_it_is_told_to() {
     let target = Target::new();
     target.must("r.tableCreate('slow')");

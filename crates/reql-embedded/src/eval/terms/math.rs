@@ -1,5 +1,6 @@
 //! Arithmetic on numbers, and what `add`, `sub` and `mul` mean for strings, arrays and times.
 
+use crate::budget::fuel;
 use crate::datum::{Array, Datum, MAX_VALUE, pseudo, too_large};
 use crate::error::{Error, Result};
 use crate::eval::{Arity, Call, Limits, Spec};
@@ -79,12 +80,15 @@ fn concat(mut text: String, more: &str) -> Result<Sum> {
     if text.len() + more.len() > MAX_VALUE {
         return Err(too_large());
     }
+    // Counted before it is done, so that a long sum isn't made where it has no place.
+    fuel::spend_bytes(more.len())?;
     text.push_str(more);
     Ok(Sum::Text(text))
 }
 
 fn chain(mut items: Vec<Datum>, more: &Array, limits: Limits) -> Result<Sum> {
     limits.check_array(items.len() + more.len())?;
+    fuel::spend(more.len())?;
     items.extend(more.iter());
     Ok(Sum::Items(items))
 }
@@ -114,7 +118,9 @@ fn mul(left: Datum, right: Datum, limits: Limits) -> Result<Datum> {
         (Datum::Array(items), count) | (count, Datum::Array(items)) => {
             let count = usize::try_from(count.as_int()?)
                 .map_err(|_| Error::logic("Cannot multiply an ARRAY by a negative number."))?;
-            limits.check_array(items.len().saturating_mul(count))?;
+            let length = items.len().saturating_mul(count);
+            limits.check_array(length)?;
+            fuel::spend(length)?;
             // Once for all copies, which share what is read from a packed array.
             let items = items.clone().into_vec();
             let copies = std::iter::repeat_n(&items, if items.is_empty() { 0 } else { count });
