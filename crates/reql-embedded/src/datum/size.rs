@@ -16,8 +16,8 @@ pub const MAX_VALUE: usize = 256 << 20;
 
 /// The number of levels to which arrays and objects may be nested in a value, the value itself included.
 ///
-/// RethinkDB has no limit of its own, and ends when the stack does. Documents have a lower one,
-/// [`pack::MAX_DEPTH`](super::pack::MAX_DEPTH).
+/// RethinkDB has no limit of its own, and ends when the stack does. Documents that are stored
+/// have a lower one: 512.
 pub const MAX_LEVELS: usize = 50_000;
 
 /// What a built container knows about its items.
