@@ -1,4 +1,4 @@
-//! What connections to a server have in common.
+//! The settings and keys that connections to a server share.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What can go wrong: with a query, with a connection, with a row.
+//! Errors of queries, of connections and of rows.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -38,7 +38,7 @@ struct Place {
     frames: Vec<Frame>,
 }
 
-/// What went wrong.
+/// The kind of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {

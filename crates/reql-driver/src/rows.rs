@@ -61,7 +61,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin, T: DeserializeOwned> Rows<'a, S, T> 
     ///
     /// # Errors
     ///
-    /// Those of the query and of the connection.
+    /// Errors of the query and of the connection.
     pub async fn next_json(&mut self) -> Result<Option<&str>> {
         let row = poll_fn(|cx| self.poll_place(cx)).await?;
         Ok(row.map(|place| {
@@ -75,7 +75,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin, T: DeserializeOwned> Rows<'a, S, T> 
     ///
     /// # Errors
     ///
-    /// Those of the connection.
+    /// Errors of the connection.
     pub async fn stop(self) -> Result<()> {
         self.session.stop().await
     }

@@ -1,4 +1,4 @@
-//! What sessions over a network talk over.
+//! The streams of sessions over a network.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -21,7 +21,7 @@ enum Kind {
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
-/// How long a connection may be silent, and how long unanswered.
+/// The time for which a connection may be silent, and that for which it may be unanswered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
     pub(crate) keepalive: Option<Duration>,

@@ -168,7 +168,7 @@ fn tls_error(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Tls, message)
 }
 
-/// What rustls says inside of an error of input and output.
+/// Returns the error of rustls inside of an error of input and output.
 fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref())
 }

@@ -231,12 +231,12 @@ pub struct Change<T> {
     /// With `include_offsets`: where the row stands.
     #[serde(default)]
     pub new_offset: Option<u64>,
-    /// What is wrong with the feed, for example that changes were left out.
+    /// An error of the feed, for example that changes were left out.
     #[serde(default)]
     pub error: Option<String>,
 }
 
-/// What a write did.
+/// The outcome of a write.
 ///
 /// ```
 /// use reql::types::Written;
@@ -248,22 +248,22 @@ pub struct Change<T> {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct Written<T = serde_json::Value> {
-    /// How many documents were inserted.
+    /// The number of documents that were inserted.
     #[serde(default)]
     pub inserted: u64,
-    /// How many were changed.
+    /// The number of documents that were changed.
     #[serde(default)]
     pub replaced: u64,
-    /// How many already were as they were to be.
+    /// The number of documents that already were as they were to be.
     #[serde(default)]
     pub unchanged: u64,
-    /// How many were deleted.
+    /// The number of documents that were deleted.
     #[serde(default)]
     pub deleted: u64,
-    /// How many weren't there.
+    /// The number of documents that weren't there.
     #[serde(default)]
     pub skipped: u64,
-    /// How many writes failed.
+    /// The number of writes that failed.
     #[serde(default)]
     pub errors: u64,
     /// Why the first one failed.
@@ -275,7 +275,7 @@ pub struct Written<T = serde_json::Value> {
     /// With `return_changes`: the documents before and after.
     #[serde(default = "Vec::new")]
     pub changes: Vec<Change<T>>,
-    /// What the server warns of.
+    /// The server's warnings.
     #[serde(default)]
     pub warnings: Vec<String>,
 }

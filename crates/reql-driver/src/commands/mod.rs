@@ -1,6 +1,6 @@
 //! The commands of the language. Names are those of the official Python driver.
 //!
-//! What a command returns is a [`Term`](crate::Term), or, for commands that take options, a type of its own
+//! A command returns a [`Term`](crate::Term), or, for commands that take options, a type of its own
 //! with a method for each option. Those types are here; they rarely have to be named.
 
 mod admin;

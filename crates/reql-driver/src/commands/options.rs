@@ -86,7 +86,7 @@ commands! {
     Table {
         /// Which replica is read.
         read_mode = "read_mode": Choice<ReadMode, K>;
-        /// What a system table calls databases, tables and servers.
+        /// The form in which a system table names databases, tables and servers.
         identifier_format = "identifier_format": Choice<IdentifierFormat, K>;
     }
     /// `table_create`: `r.table_create("users").primary_key("name")`.
@@ -106,7 +106,7 @@ commands! {
     }
     /// `insert`: `r.table("users").insert(obj! { "name": "Ada" }).conflict(Conflict::Replace)`.
     Insert {
-        /// What is done about documents whose primary key is taken.
+        /// The way to deal with documents whose primary key is taken.
         conflict = "conflict": Choice<Conflict, K>;
         /// When the write is answered.
         durability = "durability": Choice<Durability, K>;
@@ -212,7 +212,7 @@ commands! {
     Changes {
         /// `true` to send only the last of several changes of a row, or the seconds to wait for them.
         squash = "squash": Argument<K>;
-        /// How many changes wait for a slow taker; 100000 by default.
+        /// The number of changes that wait for a slow taker; 100000 by default.
         changefeed_queue_size = "changefeed_queue_size": Argument<K>;
         /// Begins with what there is.
         include_initial = "include_initial": Argument<K>;
@@ -244,14 +244,14 @@ commands! {
     }
     /// `wait`: `r.table("users").wait().wait_for(WaitFor::ReadyForReads)`.
     Wait {
-        /// What is waited for.
+        /// The state that is waited for.
         wait_for = "wait_for": Choice<WaitFor, K>;
-        /// How many seconds at most; no limit by default.
+        /// The longest wait, in seconds; no limit by default.
         timeout = "timeout": Argument<K>;
     }
     /// `reconfigure`: `r.table("users").reconfigure().shards(2).replicas(1)`.
     Reconfigure {
-        /// What a table that has lost replicas may lose.
+        /// The data that a table which has lost replicas may lose.
         emergency_repair = "emergency_repair": Choice<EmergencyRepair, K>;
         /// The number of shards, from 1 to 64.
         shards = "shards": Argument<K>;
@@ -283,24 +283,24 @@ commands! {
     }
     /// `js`: `r.js("1 + 1").timeout(1.5)`.
     Js {
-        /// How many seconds it may take; 5 by default.
+        /// The longest time, in seconds; 5 by default.
         timeout = "timeout": Argument<K>;
     }
     /// `http`: `r.http("http://example.com").result_format(ResultFormat::Text)`.
     Http {
         /// The method; GET by default.
         method = "method": Choice<HttpMethod, K>;
-        /// What the answer is taken for.
+        /// The format that the answer is taken for.
         result_format = "result_format": Choice<ResultFormat, K>;
-        /// How many seconds it may take; 30 by default.
+        /// The longest time, in seconds; 30 by default.
         timeout = "timeout": Argument<K>;
-        /// How often it is tried; 5 times by default.
+        /// The number of attempts; 5 by default.
         attempts = "attempts": Argument<K>;
-        /// How many redirects it follows; 1 by default.
+        /// The number of redirects that it follows; 1 by default.
         redirects = "redirects": Argument<K>;
         /// Checks the certificate of the other server; `true` by default.
         verify = "verify": Argument<K>;
-        /// Who asks: an object of `user`, `pass`, and `type`, which is `"basic"` or `"digest"`.
+        /// The credentials: an object of `user`, `pass`, and `type`, which is `"basic"` or `"digest"`.
         auth = "auth": Argument<K>;
         /// The query string, as an object.
         params = "params": Argument<K>;
@@ -310,7 +310,7 @@ commands! {
         data = "data": Argument<K>;
         /// `"link-next"`, or a function of the answer that returns the next page's address.
         page = "page": Argument<K>;
-        /// How many pages there may be; needed with `page`.
+        /// The most pages that there may be; needed with `page`.
         page_limit = "page_limit": Argument<K>;
     }
     /// `circle`: `r.circle(r.point(2, 49), 1).unit(Unit::Kilometre)`.
@@ -319,7 +319,7 @@ commands! {
         geo_system = "geo_system": Choice<GeoSystem, K>;
         /// The unit of the radius.
         unit = "unit": Choice<Unit, K>;
-        /// How many corners the polygon has; 32 by default.
+        /// The number of corners of the polygon; 32 by default.
         num_vertices = "num_vertices": Argument<K>;
         /// The option `fill`: `true` (by default) makes a polygon, `false` a line.
         filled = "fill": Argument<K>;
@@ -344,9 +344,9 @@ commands! {
         unit = "unit": Choice<Unit, K>;
         /// The geo index; needed.
         index = "index": Argument<K>;
-        /// How many documents at most; 100 by default.
+        /// The most documents; 100 by default.
         max_results = "max_results": Argument<K>;
-        /// How far away at most; 100 kilometres by default.
+        /// The greatest distance; 100 kilometres by default.
         max_dist = "max_dist": Argument<K>;
     }
 }

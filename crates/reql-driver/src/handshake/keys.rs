@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use super::scram::{Challenge, Keys, hash};
 use crate::secret::Secret;
 
-/// How many keys are kept.
+/// The number of keys that are kept at most.
 const MAX_KEPT: usize = 256;
 
-/// How long a key is kept that nobody uses.
+/// The time for which a key is kept that nobody uses.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// Keys by user, password, salt and number of rounds. Of passwords it has only hashes, keyed by random bytes.

@@ -34,7 +34,7 @@ const FEW_ROUNDS: u32 = 16;
 /// The error codes that RethinkDB's drivers report as a failed authentication.
 const WRONG_PASSWORD: i64 = 12;
 
-/// Who wants to get in.
+/// The user that wants to get in.
 #[derive(Debug, Clone)]
 pub(crate) struct Credentials {
     pub(crate) user: String,
@@ -162,7 +162,7 @@ fn is_tls(bytes: &[u8]) -> bool {
     matches!(bytes, [0x15 | 0x16, 0x03, ..])
 }
 
-/// What answers is something else than a server.
+/// Returns the error of an answer that isn't a server's.
 fn no_server(said: &[u8]) -> Error {
     if is_tls(said) {
         return Error::new(ErrorKind::Tls, "the server speaks TLS, but the connection was to be without");

@@ -17,8 +17,8 @@ const LEN: usize = 32;
 /// The random bytes of the client's half of the nonce.
 const NONCE_LEN: usize = 18;
 
-/// How many rounds a server may ask for. The hash of so many takes a core about a second; RethinkDB asks for
-/// 4096.
+/// The most rounds that a server may ask for. The hash of so many takes a core about a second; RethinkDB asks
+/// for 4096.
 pub(crate) const MAX_ROUNDS: u32 = 1 << 20;
 
 /// The longest salt; RethinkDB's have 16 bytes.
@@ -28,7 +28,7 @@ const MAX_SALT: usize = 1024;
 const GS2_HEADER: &str = "n,,";
 const GS2_HEADER_BASE64: &str = "biws";
 
-/// What is made of a password for one salt and number of rounds. Whoever has it can log in.
+/// The keys that are made of a password for one salt and number of rounds. Whoever has it can log in.
 #[derive(Clone)]
 pub(crate) struct Keys {
     client: [u8; LEN],
@@ -85,7 +85,7 @@ pub(crate) struct First {
     bare: String,
 }
 
-/// What the server wants a proof for.
+/// The challenge that the server wants a proof for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Challenge {
     nonce: String,

@@ -44,7 +44,7 @@ use crate::wire::{AnswerKind, Frame, Inbound, Request};
 pub struct Session<S> {
     io: S,
     inbound: Inbound,
-    /// What is to be written, and how much of it has been.
+    /// The bytes that are to be written, and the number of those that have been.
     out: Vec<u8>,
     written: usize,
     last_token: u64,
@@ -63,7 +63,7 @@ pub struct Session<S> {
 struct Open {
     token: u64,
     term: Option<Term>,
-    /// How many answers are still to come: one for each request.
+    /// The number of answers that are still to come: one for each request.
     due: u32,
     /// Rows are left that have to be asked for.
     more: bool,
@@ -89,7 +89,7 @@ impl Open {
     }
 }
 
-/// Who a server is.
+/// The identity of a server.
 ///
 /// ```
 /// # async fn example(session: &mut reql::Session<reql::Stream>) -> reql::Result<()> {
@@ -139,7 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ///
     /// # Errors
     ///
-    /// Those of the query, of the connection, and [`ErrorKind::Decode`].
+    /// Errors of the query, of the connection, and [`ErrorKind::Decode`].
     pub async fn first<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Option<T>> {
         self.start(query.into(), false)?;
         let answer = self.receive().await?;
@@ -155,7 +155,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ///
     /// # Errors
     ///
-    /// Those of the query, of the connection, [`ErrorKind::Decode`], and [`ErrorKind::NoRow`].
+    /// Errors of the query, of the connection, [`ErrorKind::Decode`], and [`ErrorKind::NoRow`].
     pub async fn one<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<T> {
         self.start(query.into(), false)?;
         let answer = self.receive().await?;
@@ -172,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ///
     /// # Errors
     ///
-    /// Those of the query, of the connection, and [`ErrorKind::Decode`].
+    /// Errors of the query, of the connection, and [`ErrorKind::Decode`].
     pub async fn all<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Vec<T>> {
         let mut rows = self.rows(query).await?;
         let mut all = Vec::new();
@@ -192,7 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ///
     /// # Errors
     ///
-    /// Those of the query's beginning and of the connection. What comes later is an item of the stream.
+    /// Errors of the query's beginning and of the connection. What comes later is an item of the stream.
     pub async fn rows<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Rows<'_, S, T>> {
         self.start(query.into(), false)?;
         let answer = self.receive().await?;
@@ -218,7 +218,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ///
     /// # Errors
     ///
-    /// Those of the query and of the connection.
+    /// Errors of the query and of the connection.
     pub async fn run(&mut self, query: impl Into<Query>) -> Result<()> {
         self.start(query.into(), false)?;
         self.receive().await?;
@@ -229,7 +229,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ///
     /// # Errors
     ///
-    /// Those of the connection.
+    /// Errors of the connection.
     pub async fn noreply(&mut self, query: impl Into<Query>) -> Result<()> {
         self.start(query.into(), true)?;
         poll_fn(|cx| self.poll_flush(cx)).await?;
@@ -241,7 +241,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ///
     /// # Errors
     ///
-    /// Those of the connection.
+    /// Errors of the connection.
     pub async fn noreply_wait(&mut self) -> Result<()> {
         self.request(Request::NoreplyWait, AnswerKind::WaitComplete).await?;
         self.release();
@@ -252,7 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ///
     /// # Errors
     ///
-    /// Those of the connection.
+    /// Errors of the connection.
     pub async fn server_info(&mut self) -> Result<ServerInfo> {
         let answer = self.request(Request::ServerInfo, AnswerKind::ServerInfo).await?;
         let info = self.decode(answer.rows.first(self.payload()).unwrap_or_default());
@@ -297,7 +297,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ///
     /// # Errors
     ///
-    /// Those of the connection, and [`ErrorKind::Timeout`]. The session is of no use then.
+    /// Errors of the connection, and [`ErrorKind::Timeout`]. The session is of no use then.
     pub async fn settle(&mut self, limit: Duration) -> Result<()> {
         self.check_usable()?;
         if self.open.is_none() {
@@ -318,7 +318,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ///
     /// # Errors
     ///
-    /// Those of the connection.
+    /// Errors of the connection.
     pub async fn close(mut self) -> Result<()> {
         self.io.shutdown().await.map_err(|error| Error::io("closing the connection", error))
     }

@@ -21,7 +21,7 @@ pub use rows::SharedRows;
 use task::{Command, Start, Task};
 use ticket::Ticket;
 
-/// How many queries may be open on one connection: a server works on 1024 at once.
+/// The number of queries that may be open on one connection: a server works on 1024 at once.
 const MAX_OPEN: usize = 1000;
 
 /// One connection that many tasks use at the same time, made by [`Session::share`]. Cheap to clone.
@@ -48,7 +48,7 @@ const MAX_OPEN: usize = 1000;
 #[derive(Clone)]
 pub struct Shared(Arc<Handle>);
 
-/// What all users of a connection have in common.
+/// The part of a connection that all of its users share.
 struct Handle {
     commands: mpsc::UnboundedSender<Command>,
     /// Each open query has a permit, so that there is an end to what waits in `commands`.
@@ -82,7 +82,7 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// Those of the query, of the connection, and [`ErrorKind::Decode`].
+    /// Errors of the query, of the connection, and [`ErrorKind::Decode`].
     pub async fn first<T: DeserializeOwned>(&self, query: impl Into<Query>) -> Result<Option<T>> {
         let mut ticket = self.start(query.into()).await?;
         let batch = ticket.next().await?;
@@ -93,7 +93,7 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// Those of the query, of the connection, [`ErrorKind::Decode`], and [`ErrorKind::NoRow`].
+    /// Errors of the query, of the connection, [`ErrorKind::Decode`], and [`ErrorKind::NoRow`].
     pub async fn one<T: DeserializeOwned>(&self, query: impl Into<Query>) -> Result<T> {
         let mut ticket = self.start(query.into()).await?;
         let batch = ticket.next().await?;
@@ -107,7 +107,7 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// Those of the query, of the connection, and [`ErrorKind::Decode`].
+    /// Errors of the query, of the connection, and [`ErrorKind::Decode`].
     pub async fn all<T: DeserializeOwned>(&self, query: impl Into<Query>) -> Result<Vec<T>> {
         let mut rows = self.rows(query).await?;
         let mut all = Vec::new();
@@ -121,7 +121,7 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// Those of the query's beginning and of the connection. What comes later is an item of the stream.
+    /// Errors of the query's beginning and of the connection. What comes later is an item of the stream.
     pub async fn rows<T: DeserializeOwned>(&self, query: impl Into<Query>) -> Result<SharedRows<T>> {
         let mut ticket = self.start(query.into()).await?;
         let batch = ticket.next().await?;
@@ -146,7 +146,7 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// Those of the query and of the connection.
+    /// Errors of the query and of the connection.
     pub async fn run(&self, query: impl Into<Query>) -> Result<()> {
         self.start(query.into()).await?.next().await.map(|_| ())
     }
@@ -166,7 +166,7 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// Those of the connection.
+    /// Errors of the connection.
     pub async fn noreply_wait(&self) -> Result<()> {
         self.request(Request::NoreplyWait, AnswerKind::WaitComplete).await.map(|_| ())
     }
@@ -175,7 +175,7 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// Those of the connection.
+    /// Errors of the connection.
     pub async fn server_info(&self) -> Result<ServerInfo> {
         let batch = self.request(Request::ServerInfo, AnswerKind::ServerInfo).await?;
         batch.decode(batch.first().unwrap_or_default())

@@ -60,7 +60,7 @@ impl<T: DeserializeOwned> SharedRows<T> {
     ///
     /// # Errors
     ///
-    /// Those of the query and of the connection.
+    /// Errors of the query and of the connection.
     pub async fn next_json(&mut self) -> Result<Option<&str>> {
         let row = poll_fn(|cx| self.poll_place(cx)).await?;
         Ok(row.map(|place| std::str::from_utf8(self.batch.part(place)).unwrap_or_default()))

@@ -21,10 +21,10 @@ use crate::wire::{Answer, AnswerKind, Inbound, Request};
 /// With so much to be written, no more is taken in.
 const MAX_OUT: usize = 1 << 20;
 
-/// How long the end of a connection that nobody uses may take.
+/// The time that the end of a connection that nobody uses may take.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// What a taker wants.
+/// A request of a taker.
 pub(super) enum Command {
     Start(Start),
     Continue(u64),
@@ -45,7 +45,7 @@ pub(super) struct Start {
 struct Open {
     term: Option<Term>,
     replies: mpsc::UnboundedSender<Result<Batch>>,
-    /// How many answers are still to come: one for each request.
+    /// The number of answers that are still to come: one for each request.
     due: u32,
     stopping: bool,
     _permit: OwnedSemaphorePermit,

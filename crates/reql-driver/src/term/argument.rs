@@ -1,4 +1,4 @@
-//! What may stand as an argument: values, terms, closures, and several of them.
+//! Arguments of commands: values, terms, closures, and several of them.
 
 use serde::Serialize;
 
@@ -30,7 +30,7 @@ pub mod markers {
 
 use markers::{Function, One, Several, Value};
 
-/// What a command takes as an argument: anything that is `Serialize`, a [`Term`], or a closure.
+/// An argument of a command: anything that is `Serialize`, a [`Term`], or a closure.
 ///
 /// A closure of up to five parameters becomes a function of the query: it is called once, with variables. Its
 /// parameters need their type: `|user: Term| user.g("age").ge(18)`.
@@ -84,7 +84,7 @@ functions! {
     5: a b c d e, Term Term Term Term Term;
 }
 
-/// What a command takes where it takes any number of arguments: one [`Argument`], or
+/// The arguments of a command that takes any number of them: one [`Argument`], or
 /// [`args!`](crate::args)`[a, b]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be the arguments of a ReQL command",
@@ -169,7 +169,7 @@ impl Opt {
     }
 }
 
-/// What is a term: a [`Term`], a command that takes options, and references to them.
+/// A term: a [`Term`], a command that takes options, and references to them.
 pub trait AsTerm {
     /// Returns the term.
     fn as_term(&self) -> &Term;

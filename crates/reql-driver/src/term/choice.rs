@@ -9,7 +9,7 @@ pub trait Enumeration {
     fn name(&self) -> &'static str;
 }
 
-/// What an option with the values `T` takes: one of them, or a term that comes to one.
+/// The value of an option: one of `T`, or a term that comes to one.
 ///
 /// ```
 /// use reql::{Durability, r};
@@ -79,8 +79,8 @@ choices! {
         /// Once it is in memory.
         Soft = "soft",
     }
-    /// What an insert does about documents whose primary key is taken. A closure of the key, the old and the
-    /// new document may stand instead.
+    /// The way in which an insert deals with documents whose primary key is taken. A closure of the key, the
+    /// old and the new document may stand instead.
     Conflict {
         /// It counts an error. The default.
         Error = "error",
@@ -100,10 +100,10 @@ choices! {
     }
     /// Which changes the answer to a write has. `true` and `false` may stand instead.
     ReturnChanges {
-        /// Those of all documents, changed or not.
+        /// The changes of all documents, changed or not.
         Always = "always",
     }
-    /// What system tables call databases, tables and servers.
+    /// The form in which system tables name databases, tables and servers.
     IdentifierFormat {
         /// Their names. The default.
         Name = "name",
@@ -137,7 +137,7 @@ choices! {
         /// A sphere of radius 1, whose only unit of length is its radius.
         UnitSphere = "unit_sphere",
     }
-    /// What to wait for.
+    /// The state to wait for.
     WaitFor {
         /// Outdated reads.
         ReadyForOutdatedReads = "ready_for_outdated_reads",
@@ -148,7 +148,7 @@ choices! {
         /// Everything, on all replicas. The default.
         AllReplicasReady = "all_replicas_ready",
     }
-    /// What a table that has lost a majority of its replicas may lose to be usable again.
+    /// The data that a table which has lost a majority of its replicas may lose to be usable again.
     EmergencyRepair {
         /// The writes that the lost replicas may have had alone.
         UnsafeRollback = "unsafe_rollback",
@@ -170,9 +170,9 @@ choices! {
         /// Without the answer's body.
         Head = "HEAD",
     }
-    /// What the body of an HTTP answer is taken for.
+    /// The format that the body of an HTTP answer is taken for.
     ResultFormat {
-        /// What its type says. The default.
+        /// As its type says. The default.
         Auto = "auto",
         /// JSON.
         Json = "json",

@@ -171,7 +171,7 @@ impl Printer {
         self.out.push(')');
     }
 
-    /// What a command is called on; plain values need `r.expr` to have commands.
+    /// The term that a command is called on; plain values need `r.expr` to have commands.
     fn receiver(&mut self, term: &Term, way: Way<'_>) {
         let is_plain = !matches!(
             term.content(),
@@ -219,7 +219,7 @@ fn is_name(key: &str) -> bool {
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$')
 }
 
-/// What a command looks like that has this first argument: `first.command(..)`, or `r.command(first, ..)`.
+/// The form of a command with this first argument: `first.command(..)`, or `r.command(first, ..)`.
 fn is_method(kind: TermType, first: &Term) -> bool {
     use TermType::*;
     let is_on =

@@ -2,7 +2,7 @@
 
 macro_rules! term_types {
     ($($variant:ident = $number:literal, $name:literal, $javascript:literal;)*) => {
-        /// What a term does.
+        /// The kind of a term: what it does.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(u16)]
         #[non_exhaustive]

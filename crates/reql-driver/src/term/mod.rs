@@ -27,7 +27,7 @@ pub use kind::TermType;
 pub(crate) use variables::{Numbers, Variable};
 pub(crate) use wire::Wire;
 
-/// How many terms may stand inside of each other. Writing, printing and freeing them is recursive.
+/// The number of terms that may stand inside of each other. Writing, printing and freeing them is recursive.
 pub const MAX_DEPTH: u16 = 500;
 
 /// A query, or a part of one.
@@ -57,7 +57,7 @@ pub struct Term(Arc<Node>);
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(crate) content: Content,
-    /// How many terms stand inside of each other, this one included.
+    /// The number of terms that stand inside of each other, this one included.
     depth: u16,
     /// Something in it stands for the row of the function around, which is yet to be made.
     has_row: bool,
@@ -178,7 +178,7 @@ impl fmt::Debug for Term {
     }
 }
 
-/// The same JSON on the wire.
+/// Terms are equal whose JSON on the wire is.
 impl PartialEq for Term {
     fn eq(&self, other: &Self) -> bool {
         let text = |term: &Term| serde_json::to_string(term).ok();

@@ -76,7 +76,7 @@ fn from_json(json: Value) -> Term {
 
 #[derive(Clone, Copy)]
 struct ToTerm {
-    /// How many levels may still come.
+    /// The number of levels that may still come.
     levels: u16,
 }
 

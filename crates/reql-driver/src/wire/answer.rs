@@ -23,7 +23,7 @@ const RUNTIME_ERROR: u8 = 18;
 /// `order_by` and `limit`, of a union.
 const FEEDS: [i64; 4] = [1, 2, 3, 4];
 
-/// What an answer is.
+/// The type of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AnswerKind {
     /// One value.
@@ -34,7 +34,7 @@ pub(crate) enum AnswerKind {
     Partial,
     /// Word that all queries without an answer are done.
     WaitComplete,
-    /// Who the server is.
+    /// The server's identity.
     ServerInfo,
 }
 

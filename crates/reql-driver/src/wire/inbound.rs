@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::HEADER_LEN;
 use crate::error::{Error, ErrorKind};
 
-/// How much is asked of the socket at once, at least.
+/// The least number of bytes that is asked of the socket at once.
 const READ_SIZE: usize = 8 << 10;
 
 /// A buffer larger than this is given back after its frame.

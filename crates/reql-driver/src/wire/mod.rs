@@ -1,4 +1,4 @@
-//! What is on the wire: frames, and the answers in them.
+//! The bytes on the wire: frames, and the answers in them.
 
 mod answer;
 mod elements;
