@@ -15,7 +15,6 @@ use reql_embedded::engine::{Interrupt, Reason};
 use reql_embedded::error::{Error, ErrorKind};
 use reql_embedded::eval::{self, Env};
 use reql_embedded::instance::Instance;
-use reql_embedded::storage::{Options, Store};
 use reql_embedded::term::Query;
 use serde_json::json as value;
 use support::client::Client;
@@ -45,12 +44,8 @@ struct Ran {
 
 impl Target {
     fn new() -> Self {
-        let options = Options::new(Arc::new(eval::Functions));
-        let cache_bytes = options.cache_bytes;
-        let store = Store::open(options).expect("a store in memory");
-        store.create_database("test").expect("a new database");
-        let name = Some("server".to_owned());
-        let instance = Instance::new(store, cache_bytes, "", name).expect("a new server");
+        let instance = support::instance();
+        instance.store.create_database("test").expect("a new database");
         let target = Target(Arc::new(instance.with_memory_limit(MEMORY)));
         target.must("r.tableCreate('t')");
         target.must("r.table('t').insert(r.range(2000).map(x => ({id: x, text: 'some text', n: x.mod(7)})))");

@@ -11,7 +11,6 @@ use reql_embedded::engine::Interrupt;
 use reql_embedded::error::{Error, ErrorKind};
 use reql_embedded::eval::{self, Env};
 use reql_embedded::instance::Instance;
-use reql_embedded::storage::{Options, Store};
 use reql_embedded::term::{Frame, Query};
 use serde_json::Value;
 use support::client::Client;
@@ -29,12 +28,8 @@ struct InProcess {
 
 impl InProcess {
     fn new() -> Self {
-        let options = Options::new(Arc::new(eval::Functions));
-        let cache_bytes = options.cache_bytes;
-        let store = Store::open(options).expect("a store in memory");
-        store.create_database("test").expect("a new database");
-        let name = Some("server".to_owned());
-        let instance = Instance::new(store, cache_bytes, "", name).expect("a new server");
+        let instance = support::instance();
+        instance.store.create_database("test").expect("a new database");
         InProcess { instance: Arc::new(instance) }
     }
 }

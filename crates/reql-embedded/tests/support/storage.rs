@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use reql_embedded::datum::{Datum, key};
 use reql_embedded::error::{Error, Result};
+use reql_embedded::eval;
+use reql_embedded::instance::Instance;
 use reql_embedded::storage::{
     Change, Direction, Durability, IndexCompiler, IndexFunction, IndexSpec, KeyRange, Mutation, Options,
     Outcome, Store, Table, TableOptions,
@@ -130,4 +132,12 @@ pub fn ready(table: &Table, name: &str) {
 
 pub fn message<T: std::fmt::Debug>(result: Result<T>) -> String {
     result.unwrap_err().message().to_owned()
+}
+
+/// Creates what a server keeps, in memory, without any database.
+pub fn instance() -> Instance {
+    let options = Options::new(Arc::new(eval::Functions));
+    let cache_bytes = options.cache_bytes;
+    let store = Store::open(options).expect("a store in memory");
+    Instance::new(store, cache_bytes, "", Some("server".to_owned())).expect("a new server")
 }

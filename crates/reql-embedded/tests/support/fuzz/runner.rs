@@ -13,7 +13,6 @@ use reql_embedded::engine::{Envelope, Interrupt, Reason};
 use reql_embedded::error::{Error, ErrorKind};
 use reql_embedded::eval::{self, Env};
 use reql_embedded::instance::Instance;
-use reql_embedded::storage::{Options, Store};
 use reql_embedded::term::Query;
 
 /// After so long a query is told to end.
@@ -112,11 +111,7 @@ impl Target {
 }
 
 fn instance() -> Arc<Instance> {
-    let options = Options::new(Arc::new(eval::Functions));
-    let cache_bytes = options.cache_bytes;
-    let store = Store::open(options).expect("a store in memory");
-    let instance = Instance::new(store, cache_bytes, "", Some("server".to_owned())).expect("a new server");
-    Arc::new(instance.with_memory_limit(QUERY_MEMORY))
+    Arc::new(crate::support::instance().with_memory_limit(QUERY_MEMORY))
 }
 
 fn run(instance: &Arc<Instance>, frame: &[u8], interrupt: Interrupt) -> Ran {
