@@ -39,16 +39,11 @@ pub(super) struct Feed {
     /// The weight of the event before. It is held until the next one is asked for, since nobody asks while a
     /// client doesn't read.
     held: Option<Scale>,
-    weighing: Weighing,
+    app: App,
+    holder: Holder,
     subscriber: Subscriber,
     /// Given back after the connection is closed, since fields are dropped in their order.
     _share: Share,
-}
-
-/// Makes the scales on which the events of a client are weighed.
-struct Weighing {
-    app: App,
-    holder: Holder,
 }
 
 /// Whom a stream is for. The outermost layer, which alone knows, fills it in when it sees the response.
@@ -90,7 +85,8 @@ impl Feed {
             id: 0,
             ended: false,
             held: None,
-            weighing: Weighing { app, holder },
+            app,
+            holder,
             subscriber: Subscriber::default(),
             _share: share,
         }
@@ -151,15 +147,9 @@ impl Feed {
     ///
     /// If it is too heavy, or all answers and events in memory are with it.
     fn weighed(&mut self, row: Row) -> Result<Option<Event>, Error> {
-        let scale = self.held.insert(self.weighing.scale());
+        let scale = self.held.insert(self.app.scale(self.holder.clone()));
         row.documents().try_for_each(|document| scale.add(document))?;
         Ok(row.into_event())
-    }
-}
-
-impl Weighing {
-    fn scale(&self) -> Scale {
-        self.app.scale(self.holder.clone())
     }
 }
 

@@ -333,7 +333,7 @@ impl Cursor {
             // unless it took news off a feed.
             self.env = self.env.clone().where_it_may_wait();
         }
-        self.env.clone().within(|| self.make_batch(out))
+        self.env.meter().within(|| self.make_batch(out))
     }
 
     fn make_batch(&mut self, out: &mut Vec<u8>) -> Result<Batch> {
