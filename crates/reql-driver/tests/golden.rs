@@ -13,7 +13,7 @@ use queries::queries;
 use reql::{ErrorKind, TermType, obj, r};
 use serde_json::Value;
 
-/// What the official driver builds, by name; see `golden/make.py`.
+/// The JSON that the official driver builds, by name; see `golden/make.py`.
 fn golden() -> BTreeMap<String, Value> {
     include_str!("golden/golden.json")
         .lines()

@@ -28,7 +28,7 @@ where
     connector().connect_over(client).await.unwrap()
 }
 
-/// What a connection to a server ends with that says this, and then goes on as a function says.
+/// Returns the error of a connection to a server that says this, and then goes on as a function says.
 async fn refused<F, G>(server: F) -> Error
 where
     F: FnOnce(DuplexStream) -> G,
@@ -156,7 +156,7 @@ async fn a_handshake_that_stops() {
     }
 }
 
-/// What a query ends with that is answered by these bytes, and what the next one ends with.
+/// Returns the outcome of a query that is answered by these bytes, and that of the next one.
 async fn answered(make: impl FnOnce(u64) -> Vec<u8> + Send + 'static) -> (Error, Error) {
     let mut session = session(64, |mut io| async move {
         let (token, _) = fake::query(&mut io).await;

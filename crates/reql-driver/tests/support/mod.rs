@@ -1,4 +1,4 @@
-//! What the tests have in common.
+//! Pieces that the tests share.
 #![allow(dead_code)]
 
 pub mod fake;
@@ -84,7 +84,7 @@ impl Chance {
     }
 }
 
-/// How many rounds a test of chance has, by `REQL_ROUNDS`.
+/// Returns the number of rounds that a test of chance has, by `REQL_ROUNDS`.
 pub fn rounds(default: u64) -> u64 {
     std::env::var("REQL_ROUNDS").map_or(default, |rounds| rounds.parse().unwrap())
 }

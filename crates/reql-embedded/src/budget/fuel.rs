@@ -150,7 +150,7 @@ pub fn apart<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// Whether the thread works for a query.
+/// Returns whether the thread works for a query.
 pub fn is_metered() -> bool {
     METER.with_borrow(Option::is_some)
 }

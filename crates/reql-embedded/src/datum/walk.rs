@@ -80,7 +80,8 @@ pub(super) fn holds_literal(bytes: &[u8], at: &mut usize) -> Option<bool> {
         for _ in 0..layout.count {
             let is_type = tag == OBJECT && read_bytes(bytes, at)? == REQL_TYPE.as_bytes();
             if is_type
-                && matches!(read_scalar(bytes, &mut { *at }), Some(Scalar::Str(name)) if name == LITERAL.as_bytes())
+                && let Some(Scalar::Str(name)) = read_scalar(bytes, &mut { *at })
+                && name == LITERAL.as_bytes()
             {
                 return Some(true);
             }
