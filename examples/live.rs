@@ -7,8 +7,8 @@
 
 use reql_embedded::Server;
 use warp::Filter;
-use warp_reql::routes::{App, routes};
 use warp_reql::settings::{Hosts, LoadOptions, Settings, TableSpec};
+use warp_reql::{App, routes};
 use warp_reql::{Database, bootstrap};
 
 #[tokio::main]

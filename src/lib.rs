@@ -27,7 +27,7 @@
 //! # }
 //! ```
 //!
-//! `examples/heroes.rs` is a whole one. [`routes::routes`] is the ready-made API that the binary serves.
+//! `examples/heroes.rs` is a whole one. [`service`] is the ready-made API that the binary serves.
 //!
 //! # Guided tour
 //!
@@ -36,8 +36,10 @@
 //! - [`settings`]: profiles, layers, and where each value came from.
 //! - [`server`]: bind, start the embedded database if there is one, serve, stop. [`bootstrap`] makes missing tables, and
 //!   [`health`] asks a running service whether it is ready.
-//! - [`routes`]: which requests there are, and a handler for each. Around all of them lies a layer that gives each request
-//!   its id, its timings and its line in the log.
+//! - [`service()`](service): what lies around the endpoints, in its order. `middleware` holds its layers: limits, and the
+//!   id, the timings and the line in the log of every request.
+//! - `api`: the endpoints, a folder or file for each resource. `http`: what a request says, and how an answer is made.
+//! - [`App`]: what handlers share.
 //! - `query`: from the parameters of a URL to ReQL: filter, order, page, fields.
 //! - [`conn`]: [`with_conn`] and [`Conn`], which opens a session on the first query, bounds each by a timeout, and
 //!   knows whether the session can serve anyone else afterwards.
@@ -46,20 +48,27 @@
 //! - `metrics`: what the service tells Prometheus; [`logger`]: what it tells whoever reads its log.
 //! - [`error`]: one [`Error`], mapped to a status in one place, shown as a problem document.
 
+mod api;
+mod app;
 pub mod bootstrap;
 pub mod conn;
 pub mod database;
+mod digest;
 pub mod error;
 pub mod health;
+mod http;
 pub mod logger;
 mod metrics;
+mod middleware;
 mod query;
 mod reserved;
-pub mod routes;
 pub mod server;
+mod service;
 pub mod settings;
 mod shares;
 
+pub use app::App;
 pub use conn::{Conn, with_conn};
 pub use database::Database;
 pub use error::{Error, recover};
+pub use service::{routes, service};

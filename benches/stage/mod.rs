@@ -17,8 +17,8 @@ use tokio::runtime::Runtime;
 use warp::filters::BoxedFilter;
 use warp::reply::{Reply, Response};
 use warp::{Filter, http::StatusCode};
-use warp_reql::routes::{App, service};
 use warp_reql::settings::{Hosts, Rdb, Secret, Settings};
+use warp_reql::{App, service};
 use warp_reql::{Conn, Database, Error, server, with_conn};
 
 pub use client::Client;

@@ -341,10 +341,10 @@ fn same(one: &Value, other: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parameters::Parameters;
-    use super::super::term::{Term, table};
     use super::*;
     use crate::query::Listing;
+    use crate::query::parameters::Parameters;
+    use crate::query::term::{Term, table};
 
     fn index(name: &str) -> Index {
         let fields = name.split('+').map(|field| Path::parse(field, "index").unwrap()).collect();

@@ -1,0 +1,266 @@
+//! Bulk inserts: batch by batch, with the outcome of each document.
+//!
+//! A fault in the body, or in the way to the database, ends the insert. If nothing has been written by then,
+//! it is the answer; so a body of one batch is either all readable or does nothing. Otherwise what was
+//! written stays written, and the fault is the last outcome, at the position of the document that it is
+//! about.
+
+use reql::cmd::{Conflict, ReturnChanges, insert::Options};
+use reql::{Command, r};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use utoipa::openapi::{Ref, RefOr, Schema};
+use warp::http::StatusCode;
+use warp::http::header::CONTENT_TYPE;
+use warp::reply::{Reply, Response};
+
+use super::{Documents, Next};
+use crate::api::documents::PREFERENCE_APPLIED;
+use crate::api::documents::idempotency::Plan;
+use crate::api::permission::may_write;
+use crate::conn::Conn;
+use crate::error::{Error, Problem};
+use crate::http::answer::with_header;
+use crate::http::call::{Call, JSON};
+use crate::query::term::datum;
+
+/// The most documents of one request, whose outcomes have to be kept until all are known.
+const MOST: usize = 1_000_000;
+
+/// What became of one document of a bulk insert.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Outcome {
+    /// As of a request of its own.
+    #[schema(minimum = 200, maximum = 599)]
+    status: u16,
+    #[schema(schema_with = id)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Value>,
+    /// The code of the problem, if there was one.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    /// The explanation of what was wrong, where the code doesn't say it all. The last outcome's may be about
+    /// the rest of the body rather than about the document.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+fn id() -> RefOr<Schema> {
+    Ref::from_schema_name("Id").into()
+}
+
+/// What became of all so far, as JSON: a million of them take tens of megabytes, not hundreds.
+#[derive(Default)]
+struct Outcomes {
+    text: Vec<u8>,
+    count: usize,
+    failed: bool,
+}
+
+/// What the database says of an insert.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Inserted {
+    changes: Vec<Change>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Change {
+    old_val: Value,
+    new_val: Value,
+    error: Option<String>,
+}
+
+/// Inserts all documents of a body, and tells what became of each.
+pub(crate) async fn insert(
+    table: &str,
+    mut documents: Documents,
+    call: &Call,
+    conn: &mut Conn,
+    plan: Option<&Plan>,
+) -> Result<Response, Error> {
+    let conflict = resolution(call);
+    // Nothing is asked of the database for a body that can't be read.
+    let mut key = None;
+    let mut outcomes = Outcomes::default();
+    loop {
+        let mut batch = documents.batch().await;
+        if outcomes.count + batch.documents.len() > MOST {
+            batch.documents.truncate(MOST - outcomes.count);
+            batch.next =
+                Next::Fault(Error::BadRequest(format!("A bulk insert has {MOST} documents at most.")));
+        }
+        if outcomes.count == 0
+            && let Next::Fault(error) = batch.next
+        {
+            documents.drain().await;
+            return Err(error);
+        }
+        if !batch.documents.is_empty() {
+            let key = match &key {
+                Some(key) => key,
+                None => key.insert(call.app.primary_key(conn, table).await?),
+            };
+            let insert = Insert { table, key, conflict, plan };
+            match insert.batch(batch.documents, outcomes.count, conn).await {
+                Ok(told) => outcomes.extend(told)?,
+                // What is to be done once isn't done before it is done to its end.
+                Err(error) if outcomes.count == 0 || plan.is_some() => return Err(error),
+                Err(error) => batch.next = Next::Fault(error),
+            }
+        }
+        match batch.next {
+            Next::More => {}
+            Next::End => break,
+            Next::Fault(error) => {
+                outcomes.extend([Outcome::fault(&error, true)])?;
+                documents.drain().await;
+                break;
+            }
+        }
+    }
+    if key.is_none() {
+        // Not even nothing can be put into a table that isn't there, or is closed to whoever asks.
+        may_write(conn, table).await?;
+    }
+    let response = outcomes.into_response();
+    Ok(match conflict {
+        Some(_) => {
+            let applied = format!("resolution={}", call.prefers("resolution").unwrap_or_default());
+            with_header(response, PREFERENCE_APPLIED, &applied)
+        }
+        None => response,
+    })
+}
+
+/// Returns what is to be done to documents that are there already, if the request says so.
+pub(crate) fn resolution(call: &Call) -> Option<Conflict> {
+    match call.prefers("resolution") {
+        Some("merge-duplicates") => Some(Conflict::Update),
+        Some("replace-duplicates") => Some(Conflict::Replace),
+        _ => None,
+    }
+}
+
+/// The way in which the documents of a body are to be inserted.
+#[derive(Clone, Copy)]
+struct Insert<'a> {
+    table: &'a str,
+    key: &'a str,
+    conflict: Option<Conflict>,
+    plan: Option<&'a Plan>,
+}
+
+impl Insert<'_> {
+    /// Inserts documents, the first of which stands at this place of the body.
+    async fn batch(
+        self,
+        mut batch: Vec<Map<String, Value>>,
+        first: usize,
+        conn: &mut Conn,
+    ) -> Result<Vec<Outcome>, Error> {
+        let Some(plan) = self.plan else {
+            let changes = self.changes(&batch, self.conflict, conn).await?;
+            return Ok(changes.into_iter().map(|change| change.outcome(self.key)).collect());
+        };
+        let had_id = |(place, document)| plan.identify(document, self.key, place);
+        let had_id: Vec<bool> = (first..).zip(&mut batch).map(had_id).collect();
+        // A document whose id is of the plan is there only if an earlier attempt wrote it. Nothing is to be
+        // done to it again.
+        let (others, own): (Vec<_>, Vec<_>) = (0..batch.len()).partition(|at| had_id[*at]);
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for (places, conflict) in [(own, None), (others, self.conflict)] {
+            let documents: Vec<_> = places.iter().map(|at| &batch[*at]).collect();
+            let changes = match documents.is_empty() {
+                true => Vec::new(),
+                false => self.changes(&documents, conflict, conn).await?,
+            };
+            outcomes.extend(places.into_iter().zip(changes).map(|(at, change)| {
+                let done = change.is_of_a_duplicate() && plan.wrote(&batch[at], had_id[at], &change.old_val);
+                let created = || Outcome::created(change.old_val.get(self.key));
+                (at, if done { created() } else { change.outcome(self.key) })
+            }));
+        }
+        outcomes.sort_by_key(|(at, _)| *at);
+        Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+    }
+
+    /// Inserts documents, and returns what the database tells of each of them, in their order.
+    async fn changes(
+        self,
+        documents: &[impl Serialize],
+        conflict: Option<Conflict>,
+        conn: &mut Conn,
+    ) -> Result<Vec<Change>, Error> {
+        let mut options = Options::new().return_changes(ReturnChanges::Always);
+        if let Some(conflict) = conflict {
+            options = options.conflict(conflict);
+        }
+        let query = r.table(self.table.to_owned()).insert(r.args((datum::<Command>(documents), options)));
+        let inserted: Inserted = conn.first(query).await?.unwrap_or_default();
+        if inserted.changes.len() == documents.len() {
+            return Ok(inserted.changes);
+        }
+        // If it tells of other than each, only the sum is known.
+        Err(Error::Internal(format!("an insert of {} told of {}", documents.len(), inserted.changes.len())))
+    }
+}
+
+impl Change {
+    /// Returns whether the insert failed because there is a document with this id.
+    fn is_of_a_duplicate(&self) -> bool {
+        self.error.is_some() && self.old_val.is_object()
+    }
+
+    fn outcome(self, key: &str) -> Outcome {
+        match self.error {
+            Some(error) => {
+                let error = Error::of_write(error);
+                let id = self.old_val.get(key).cloned();
+                // A conflict says all by its code.
+                let told = |error: &Error| error.status() != StatusCode::CONFLICT;
+                Outcome { id, ..Outcome::fault(&error, told(&error)) }
+            }
+            None => {
+                let status = if self.old_val.is_null() { StatusCode::CREATED } else { StatusCode::OK };
+                let id = self.new_val.get(key).cloned();
+                Outcome { status: status.as_u16(), id, code: None, detail: None }
+            }
+        }
+    }
+}
+
+impl Outcome {
+    fn created(id: Option<&Value>) -> Self {
+        Outcome { status: StatusCode::CREATED.as_u16(), id: id.cloned(), code: None, detail: None }
+    }
+
+    fn fault(error: &Error, told: bool) -> Self {
+        let detail = told.then(|| Problem::from(error).detail);
+        Outcome { status: error.status().as_u16(), id: None, code: Some(error.code()), detail }
+    }
+}
+
+impl Outcomes {
+    fn extend(&mut self, outcomes: impl IntoIterator<Item = Outcome>) -> Result<(), Error> {
+        for outcome in outcomes {
+            self.text.push(if self.count == 0 { b'[' } else { b',' });
+            serde_json::to_writer(&mut self.text, &outcome)
+                .map_err(|error| Error::Internal(error.to_string()))?;
+            self.count += 1;
+            self.failed |= outcome.code.is_some();
+        }
+        Ok(())
+    }
+
+    fn into_response(mut self) -> Response {
+        self.text.extend_from_slice(if self.count == 0 { b"[]" } else { b"]" });
+        let mut response = self.text.into_response();
+        *response.status_mut() = if self.failed { StatusCode::MULTI_STATUS } else { StatusCode::CREATED };
+        with_header(response, CONTENT_TYPE, JSON)
+    }
+}

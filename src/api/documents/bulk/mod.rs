@@ -1,0 +1,272 @@
+//! The bodies of bulk inserts, read as they arrive: an array of documents, or a document in each line. No
+//! more of them is in memory than a batch.
+
+mod insert;
+mod split;
+
+use std::pin::Pin;
+
+use futures_util::{Stream, StreamExt};
+use serde_json::{Map, Value};
+use warp::http::HeaderMap;
+use warp::http::header::CONTENT_LENGTH;
+use warp::{Buf, Filter, Rejection};
+
+use crate::app::scale::Arrived;
+use crate::error::Error;
+use crate::http::body::{DRAIN_MAX, broken};
+use crate::settings::Limits;
+pub(crate) use insert::{Outcome, insert, resolution};
+use split::Splitter;
+
+/// How many documents a batch has at most: enough to make the trips to the database cheap.
+const BATCH: usize = 200;
+/// How many bytes of documents make a batch full: well within what one query may carry.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// The parts of a body as they arrive.
+pub(crate) type Chunks = Pin<Box<dyn Stream<Item = Result<Vec<u8>, Error>> + Send>>;
+
+/// Extracts a body without reading it.
+pub(crate) fn chunks() -> impl Filter<Extract = (Chunks,), Error = Rejection> + Copy {
+    warp::body::stream().map(|chunks| -> Chunks { Box::pin(StreamExt::map(chunks, read)) })
+}
+
+fn read(chunk: Result<impl Buf, warp::Error>) -> Result<Vec<u8>, Error> {
+    let mut chunk = chunk.map_err(broken)?;
+    Ok(chunk.copy_to_bytes(chunk.remaining()).into())
+}
+
+/// A body that has been read already.
+pub(crate) fn whole(body: Vec<u8>) -> Chunks {
+    Box::pin(futures_util::stream::iter([Ok(body)]))
+}
+
+/// A body of documents.
+pub(crate) struct Documents {
+    chunks: Chunks,
+    /// What has arrived and isn't looked at yet.
+    pending: Vec<u8>,
+    length: u64,
+    ended: bool,
+    /// The most bytes of the body.
+    limit: u64,
+    /// The most bytes of a document.
+    item_limit: u64,
+    splitter: Splitter,
+    arrived: Arrived,
+}
+
+/// Documents that follow each other, and what comes after them.
+pub(crate) struct Batch {
+    pub(crate) documents: Vec<Map<String, Value>>,
+    pub(crate) next: Next,
+}
+
+pub(crate) enum Next {
+    More,
+    End,
+    /// What follows can't be read.
+    Fault(Error),
+}
+
+impl Documents {
+    /// Begins to read a body; `lines` if it has a document in each line.
+    pub(crate) fn new(
+        chunks: Chunks,
+        headers: &HeaderMap,
+        limits: &Limits,
+        lines: bool,
+        arrived: Arrived,
+    ) -> Self {
+        let told = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        Documents {
+            chunks,
+            pending: Vec::new(),
+            // Better now than in the middle.
+            length: told.filter(|length| *length > limits.bulk_body).unwrap_or(0),
+            ended: false,
+            limit: limits.bulk_body,
+            item_limit: limits.body,
+            splitter: if lines { Splitter::lines() } else { Splitter::array() },
+            arrived,
+        }
+    }
+
+    /// Whether the body is an array, by its first character.
+    pub(crate) async fn is_array(&mut self) -> Result<bool, Error> {
+        // Nothing is looked at twice, in however many parts it comes.
+        let mut looked = 0;
+        loop {
+            let unseen = self.pending.get(looked..).unwrap_or_default();
+            if let Some(first) = unseen.iter().find(|byte| !byte.is_ascii_whitespace()) {
+                return Ok(*first == b'[');
+            }
+            looked = self.pending.len();
+            if self.pending.len() as u64 > self.item_limit {
+                return Err(Error::BodyTooLarge { limit: self.item_limit });
+            }
+            if !self.fill().await? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// All of the body, which is a single document.
+    pub(crate) async fn into_whole(mut self) -> Result<Vec<u8>, Error> {
+        let limit = self.item_limit;
+        loop {
+            if self.pending.len() as u64 > limit {
+                self.drain().await;
+                return Err(Error::BodyTooLarge { limit });
+            }
+            if !self.fill().await? {
+                return Ok(self.pending);
+            }
+        }
+    }
+
+    /// The next documents.
+    pub(crate) async fn batch(&mut self) -> Batch {
+        let mut documents = Vec::new();
+        let next = match self.read(&mut documents).await {
+            Ok(true) => Next::More,
+            Ok(false) => Next::End,
+            Err(error) => Next::Fault(error),
+        };
+        Batch { documents, next }
+    }
+
+    /// Reads the rest, within bounds, so that the client gets to see the answer.
+    pub(crate) async fn drain(&mut self) {
+        let mut drained = 0;
+        while let Some(Ok(chunk)) = self.chunks.next().await {
+            drained += chunk.len() as u64;
+            if drained > DRAIN_MAX {
+                return;
+            }
+        }
+    }
+
+    /// Whether there may be more than a batch.
+    async fn read(&mut self, documents: &mut Vec<Map<String, Value>>) -> Result<bool, Error> {
+        let mut size = 0;
+        loop {
+            let mut pending = std::mem::take(&mut self.pending).into_iter();
+            while let Some(byte) = pending.next() {
+                if let Some(item) = self.splitter.push(byte)? {
+                    size += item.len();
+                    documents.push(item.parse()?);
+                }
+                if self.splitter.held() as u64 > self.item_limit {
+                    return Err(Error::BodyTooLarge { limit: self.item_limit });
+                }
+                if documents.len() >= BATCH || size >= BATCH_BYTES {
+                    self.pending = pending.collect();
+                    return Ok(true);
+                }
+            }
+            if !self.fill().await? {
+                if let Some(item) = self.splitter.finish()? {
+                    documents.push(item.parse()?);
+                }
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Waits for more of the body; `false` if it has ended.
+    async fn fill(&mut self) -> Result<bool, Error> {
+        if self.ended {
+            return Ok(false);
+        }
+        match self.chunks.next().await {
+            Some(chunk) => {
+                let chunk = chunk?;
+                self.length += chunk.len() as u64;
+                if self.length > self.limit {
+                    return Err(Error::BodyTooLarge { limit: self.limit });
+                }
+                self.pending.extend(chunk);
+                self.arrived.reach(self.pending.len() + self.splitter.held())?;
+                Ok(true)
+            }
+            None => {
+                self.ended = true;
+                Ok(false)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+    use crate::shares::{Percent, Shares};
+
+    fn documents(parts: &[&str], lines: bool) -> Documents {
+        let parts: Vec<_> = parts.iter().map(|part| Ok(part.as_bytes().to_vec())).collect();
+        let limits = Limits { body: 100, bulk_body: 10_000, ..Limits::default() };
+        let bodies = Shares::new(1 << 20, Percent { client: 100, user: 100 });
+        let arrived = Arrived::new(bodies.nothing(None), &limits);
+        Documents::new(Box::pin(stream::iter(parts)), &HeaderMap::new(), &limits, lines, arrived)
+    }
+
+    async fn read(parts: &[&str], lines: bool) -> (usize, Option<Error>) {
+        let mut documents = documents(parts, lines);
+        let mut count = 0;
+        loop {
+            let batch = documents.batch().await;
+            count += batch.documents.len();
+            match batch.next {
+                Next::More => {}
+                Next::End => return (count, None),
+                Next::Fault(error) => return (count, Some(error)),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn documents_are_found_wherever_the_body_is_cut() {
+        let array = r#" [{"a": "]},{\"["}, {"b": [1, {"c": 2}]},{}] "#;
+        let lines = "{\"a\": \"\\n\"}\n\n  \r\n{\"b\": 1}\n{}";
+        for (body, lines) in [(array, false), (lines, true)] {
+            for cut in 0..body.len() {
+                let (one, other) = body.split_at(cut);
+                assert!(matches!(read(&[one, other], lines).await, (3, None)), "{one} | {other}");
+            }
+        }
+        assert!(matches!(read(&["[", "]"], false).await, (0, None)));
+        assert!(matches!(read(&[""], true).await, (0, None)));
+    }
+
+    #[tokio::test]
+    async fn faults_have_a_place() {
+        for (body, lines, line, column) in [
+            ("[{},\n {\"a\": trx}]", false, 2, 10),
+            ("[{}, ]", false, 1, 5),
+            ("[{}", false, 1, 3),
+            ("[{}] x", false, 1, 6),
+            ("{}\n{\"a\":\n", true, 2, 5),
+        ] {
+            let (_, error) = read(&[body], lines).await;
+            match error {
+                Some(Error::BadJson { line: l, column: c, .. }) => {
+                    assert_eq!((l, c), (line, column), "{body}")
+                }
+                other => panic!("{body}: {other:?}"),
+            }
+        }
+        assert!(matches!(read(&["[1]"], false).await, (0, Some(Error::BadRequest(_)))));
+    }
+
+    #[tokio::test]
+    async fn lengths_are_bounded() {
+        let long = format!("[{{\"a\": \"{}\"}}]", "x".repeat(100));
+        assert!(matches!(read(&[&long], false).await, (0, Some(Error::BodyTooLarge { limit: 100 }))));
+        let many = vec!["{\"a\": 1}\n"; 2000];
+        assert!(matches!(read(&many, true).await, (1000.., Some(Error::BodyTooLarge { limit: 10_000 }))));
+    }
+}

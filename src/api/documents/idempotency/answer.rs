@@ -1,0 +1,105 @@
+//! An answer that can be given again.
+//!
+//! Nothing but this service writes records, but a database has administrators, backups and other versions of
+//! this service. So an answer has no more in it than these answers have: four statuses, three headers, and a
+//! body of JSON.
+
+use http_body_util::BodyExt;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use warp::http::StatusCode;
+use warp::http::header::{ETAG, HeaderName, LOCATION};
+use warp::reply::{Reply, Response};
+
+use crate::api::documents::PREFERENCE_APPLIED;
+use crate::error::Error;
+use crate::http::answer::{empty, json_text, with_header};
+
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// The statuses of answers to requests that have been done. Either one document was made, or one was changed
+/// and told or not, or several were written with or without failures.
+const STATUSES: [StatusCode; 4] =
+    [StatusCode::CREATED, StatusCode::OK, StatusCode::NO_CONTENT, StatusCode::MULTI_STATUS];
+
+/// An answer as a record has it.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Answer {
+    status: u16,
+    location: Option<String>,
+    etag: Option<String>,
+    preference_applied: Option<String>,
+    body: String,
+}
+
+impl Answer {
+    /// The answer to be remembered, and the response that it was taken from.
+    pub(crate) async fn of(response: Response) -> Result<(Self, Response), Error> {
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map_err(|error| Error::Internal(error.to_string()))?.to_bytes();
+        let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let answer = Answer {
+            status: head.status.as_u16(),
+            location: header(LOCATION),
+            etag: header(ETAG),
+            preference_applied: header(PREFERENCE_APPLIED),
+            body: String::from_utf8_lossy(&body).into_owned(),
+        };
+        Ok((answer, warp::http::Response::from_parts(head, body).into_response()))
+    }
+
+    /// The response once more, to a request about this table.
+    pub(crate) fn replayed(self, table: &str) -> Result<Response, Error> {
+        let Answer { status, location, etag, preference_applied, body } = self;
+        let status = STATUSES.into_iter().find(|own| own.as_u16() == status);
+        let is_json = body.is_empty() || serde_json::from_str::<IgnoredAny>(&body).is_ok();
+        let place = format!("/tables/{table}/docs/");
+        let is_here = location.as_ref().is_none_or(|location| location.starts_with(&place));
+        let Some(status) = status.filter(|_| is_json && is_here) else {
+            return Err(Error::Internal("a remembered answer is not one of this service's".to_owned()));
+        };
+        let response = match body.is_empty() {
+            true => empty(status),
+            false => json_text(status, body.into_bytes()),
+        };
+        let kept = [(LOCATION, location), (ETAG, etag), (PREFERENCE_APPLIED, preference_applied)];
+        let response = kept.into_iter().fold(response, |response, (name, value)| match value {
+            Some(value) => with_header(response, name, value),
+            None => response,
+        });
+        Ok(with_header(response, REPLAYED, "true"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::call::JSON;
+
+    fn answer(status: u16, location: Option<&str>, body: &str) -> Answer {
+        let location = location.map(str::to_owned);
+        Answer { status, location, etag: None, preference_applied: None, body: body.to_owned() }
+    }
+
+    #[test]
+    fn an_answer_is_one_that_this_service_gives() {
+        let own = answer(201, Some("/tables/t/docs/1"), "{}").replayed("t").unwrap();
+        assert_eq!(own.status(), StatusCode::CREATED);
+        assert_eq!(own.headers()["content-type"], JSON);
+        assert_eq!(own.headers()["idempotency-replayed"], "true");
+        let bare = answer(201, None, "").replayed("t").unwrap();
+        assert!(!bare.headers().contains_key("content-type"));
+        for forged in [
+            answer(500, None, "{}"),
+            answer(101, None, ""),
+            answer(302, Some("/tables/t/docs/1"), "{}"),
+            answer(201, Some("https://evil.example/"), "{}"),
+            answer(201, Some("/tables/other/docs/1"), "{}"),
+            answer(201, None, "<script>"),
+        ] {
+            assert!(matches!(forged.clone().replayed("t"), Err(Error::Internal(_))), "{forged:?}");
+        }
+        let headers = r#"{"status": 201, "headers": [["set-cookie", "sid=evil"]], "body": ""}"#;
+        assert!(serde_json::from_str::<Answer>(headers).is_err());
+    }
+}

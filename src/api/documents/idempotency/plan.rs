@@ -1,0 +1,102 @@
+//! The plan of what a request with a key writes, such that another attempt at the request writes nothing
+//! else.
+
+use serde_json::{Map, Value};
+
+use crate::api::documents::same;
+use crate::digest::{digest, hex};
+
+/// The ids of the documents that a request brings without one.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    seed: String,
+    resumed: bool,
+}
+
+impl Plan {
+    /// A plan by its seed; `resumed` if somebody else may have carried out a part of it.
+    pub(crate) fn new(seed: String, resumed: bool) -> Self {
+        Plan { seed, resumed }
+    }
+
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// Gives the request's document at this position an id, unless it has one. Tells whether it had.
+    pub(crate) fn identify(
+        &self,
+        document: &mut Map<String, Value>,
+        primary_key: &str,
+        position: usize,
+    ) -> bool {
+        let had = document.contains_key(primary_key);
+        if !had {
+            document.insert(primary_key.to_owned(), Value::String(self.id(position)));
+        }
+        had
+    }
+
+    /// Returns whether a document that is there already is the one that was to be written, from an earlier
+    /// attempt. Nobody else makes the ids of this plan. A document whose id the client chose may be this
+    /// request's work only if the request has been tried before.
+    pub(crate) fn wrote(&self, document: &Map<String, Value>, had_id: bool, stored: &Value) -> bool {
+        let is_as_sent = || same(stored, &Value::Object(document.clone()));
+        !had_id || self.resumed && is_as_sent()
+    }
+
+    /// A random UUID (RFC 9562), as random as the seed is.
+    fn id(&self, position: usize) -> String {
+        let digest = digest(&[self.seed.as_bytes(), &(position as u64).to_be_bytes()]);
+        let mut bytes: [u8; 16] = std::array::from_fn(|at| digest[at]);
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let text = hex(&bytes);
+        [&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]].join("-")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn document(value: Value) -> Map<String, Value> {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn each_attempt_gives_the_same_ids() {
+        let ids = |seed: &str| {
+            let plan = Plan::new(seed.to_owned(), false);
+            [0, 1].map(|at| {
+                let mut new = document(json!({"a": 1}));
+                assert!(!plan.identify(&mut new, "key", at));
+                new["key"].as_str().unwrap().to_owned()
+            })
+        };
+        let [one, other] = ids("seed");
+        assert_eq!(ids("seed"), [one.clone(), other.clone()]);
+        assert_ne!(one, other);
+        assert_ne!(ids("another")[0], one);
+        let lengths: Vec<_> = one.split('-').map(str::len).collect();
+        assert_eq!((lengths, &one[14..15]), (vec![8, 4, 4, 4, 12], "4"));
+        let mut given = document(json!({"id": 1}));
+        assert!(Plan::new("seed".to_owned(), false).identify(&mut given, "id", 0));
+        assert_eq!(given["id"], 1);
+    }
+
+    #[test]
+    fn what_is_there_was_written_by_this_request_or_not() {
+        let new = document(json!({"id": 1, "a": {"b": 2.0}}));
+        let stored = json!({"a": {"b": 2}, "id": 1});
+        let [fresh, resumed] = [false, true].map(|resumed| Plan::new("seed".to_owned(), resumed));
+        assert!(fresh.wrote(&new, false, &stored), "its id is its own");
+        assert!(!fresh.wrote(&new, true, &stored), "it was there before");
+        assert!(resumed.wrote(&new, true, &stored));
+        for other in [json!({"id": 1}), json!({"id": 1, "a": {"b": 2}, "c": 3}), json!({"id": 1, "a": 2})] {
+            assert!(!resumed.wrote(&new, true, &other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The records of keys, in a database of the service's own.
+
+use std::convert::Infallible;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ql2::term::TermType;
+use reql::cmd::{ReturnChanges, replace};
+use reql::{Command, r};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+use warp::http::StatusCode;
+
+use super::answer::Answer;
+use super::plan::Plan;
+use crate::conn::Conn;
+use crate::database::Database;
+use crate::digest::hex;
+use crate::error::{Error, Missing};
+use crate::query::term::{Options, between, branch, datum, eq, field, func, limit, ne, null, term};
+use crate::reserved::database_beside;
+
+/// The table, which is made when it is first needed.
+const TABLE: &str = "idempotency_keys";
+/// The field, and the index, by which expired keys are found.
+const EXPIRES: &str = "expires";
+/// The time for which a key is remembered.
+const LASTS: Duration = Duration::from_secs(24 * 60 * 60);
+/// The time for which a claim holds that isn't renewed. A request whose first attempt died with its process
+/// must wait that long.
+pub(crate) const LEASE: Duration = Duration::from_secs(15);
+/// The time between two renewals of a claim.
+const RENEWED: Duration = Duration::from_secs(5);
+/// The largest number of expired keys that each request with a key clears away.
+const CLEARED: usize = 20;
+
+/// The records, as far as requests get to see them: through the service's own account.
+pub(crate) struct Records {
+    database: Database,
+}
+
+/// A record of all that is remembered of a key. Times are in seconds since 1970.
+#[derive(Debug, Deserialize, Serialize)]
+struct Record {
+    id: String,
+    fingerprint: String,
+    /// The seed of the ids that the request's documents get.
+    seed: String,
+    /// The attempt, one of many, that carries out the request.
+    owner: String,
+    /// The time until which no other attempt carries out the request.
+    lease: f64,
+    expires: f64,
+    answer: Option<Answer>,
+}
+
+/// The right to carry out a request.
+pub(crate) struct Hold {
+    id: String,
+    owner: String,
+}
+
+/// The outcome for a request with a key.
+pub(crate) enum Claim {
+    /// The request is to be carried out.
+    Made(Hold, Plan),
+    /// The request has been done.
+    Answered(Answer),
+}
+
+impl Records {
+    pub(crate) fn new(database: Database) -> Self {
+        Records { database }
+    }
+
+    /// Claims a key for a request, in one atomic write, unless it is taken.
+    pub(crate) async fn claim(&self, id: String, fingerprint: String) -> Result<Claim, Error> {
+        let mut conn = Conn::new(self.database.clone());
+        let now = now();
+        let mine = Record {
+            id: id.clone(),
+            fingerprint: fingerprint.clone(),
+            seed: random(),
+            owner: random(),
+            lease: now + LEASE.as_secs_f64(),
+            expires: now + LASTS.as_secs_f64(),
+            answer: None,
+        };
+        let hold = Hold { id, owner: mine.owner.clone() };
+        let found = match self.replace_claimed(&mut conn, &mine, now).await {
+            Err(error) if matches!(error.missing(), Some(Missing::Table | Missing::Database)) => {
+                self.make_table(&mut conn).await.map_err(own)?;
+                self.replace_claimed(&mut conn, &mine, now).await
+            }
+            found => found,
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                // It may be claimed all the same.
+                self.leave(&hold).await;
+                return Err(own(error));
+            }
+        };
+        self.clear(&mut conn, now).await;
+        match found {
+            found if found.owner == mine.owner => {
+                let resumed = found.seed != mine.seed;
+                Ok(Claim::Made(hold, Plan::new(found.seed, resumed)))
+            }
+            found if found.fingerprint != fingerprint => Err(Error::KeyReused),
+            Record { answer: Some(answer), .. } => Ok(Claim::Answered(answer)),
+            _ => Err(Error::KeyInUse),
+        }
+    }
+
+    /// Renews a claim for as long as this is awaited.
+    pub(crate) async fn renew(&self, hold: &Hold) -> Infallible {
+        loop {
+            sleep(RENEWED).await;
+            let lease = now() + LEASE.as_secs_f64();
+            self.change(hold, "could not be renewed", |row| merge(row, json!({ "lease": lease }))).await;
+        }
+    }
+
+    /// Keeps the answer. If that fails, the request has been done all the same, and the next attempt at it
+    /// finds that out.
+    pub(crate) async fn answered(&self, hold: &Hold, answer: Answer) {
+        let expires = now() + LASTS.as_secs_f64();
+        let kept = |row| merge(row, json!({ "answer": answer, "lease": 0, EXPIRES: expires }));
+        self.change(hold, "could not be answered", kept).await;
+    }
+
+    /// Gives the key up: nothing has been written.
+    pub(crate) async fn release(&self, hold: &Hold) {
+        self.change(hold, "could not be given up", |_| null()).await;
+    }
+
+    /// Leaves the request to whoever asks for it next.
+    pub(crate) async fn leave(&self, hold: &Hold) {
+        self.change(hold, "could not be left", |row| merge(row, json!({ "lease": 0 }))).await;
+    }
+
+    /// Changes a record, unless another attempt has taken it over.
+    async fn change(&self, hold: &Hold, failure: &str, new: impl FnOnce(Command) -> Command) {
+        let mine = |row: Command| {
+            let others = ne(field(row.clone(), "owner"), datum(&hold.owner));
+            let others = term(TermType::Or, [eq(row.clone(), null()), others]);
+            branch(others, row.clone(), new(row))
+        };
+        let query = term(TermType::Replace, [self.table().get(hold.id.as_str()), func(mine)]);
+        let outcome = Conn::new(self.database.clone()).first::<Value>(query).await;
+        let error = match outcome {
+            Ok(Some(told)) if told["errors"] != 0 => told["first_error"].to_string(),
+            Ok(_) => return,
+            Err(error) => error.to_string(),
+        };
+        log::warn!("An idempotency key {failure}: {error}");
+    }
+
+    /// Writes a record if there is none, or none that still counts. Takes over a record for the same request
+    /// that nobody carries out. Returns the record as it is then.
+    async fn replace_claimed(&self, conn: &mut Conn, mine: &Record, now: f64) -> Result<Record, Error> {
+        #[derive(Deserialize)]
+        struct Claimed {
+            errors: f64,
+            first_error: Option<String>,
+            changes: Vec<Change>,
+        }
+        #[derive(Deserialize)]
+        struct Change {
+            new_val: Value,
+        }
+        let past = |row: &Command, name: &str| term(TermType::Le, [field(row.clone(), name), datum(now)]);
+        let function: Command = func(|row: Command| {
+            let free = term(TermType::Or, [eq(row.clone(), null()), past(&row, EXPIRES)]);
+            let own = |name: &str, value: Command| eq(field(row.clone(), name), value);
+            let left =
+                [own("fingerprint", datum(&mine.fingerprint)), own("answer", null()), past(&row, "lease")];
+            let taken_over = json!({ "owner": mine.owner, "lease": mine.lease, EXPIRES: mine.expires });
+            let kept = branch(term(TermType::And, left), merge(row.clone(), taken_over), row.clone());
+            branch(free, datum(mine), kept)
+        });
+        let options = replace::Options::new().return_changes(ReturnChanges::Always);
+        let query = self.table().get(mine.id.as_str()).replace(r.args((function, options)));
+        let lost = || Error::Internal("a write of an idempotency key told of nothing".to_owned());
+        let claimed: Claimed = conn.first(query).await?.ok_or_else(lost)?;
+        if claimed.errors > 0.0 {
+            return Err(Error::Internal(claimed.first_error.unwrap_or_default()));
+        }
+        let change = claimed.changes.into_iter().next().ok_or_else(lost)?;
+        serde_json::from_value(change.new_val)
+            .map_err(|error| Error::Internal(format!("a record of an idempotency key is none: {error}")))
+    }
+
+    /// Clears away some keys that have expired. Nobody waits for it.
+    async fn clear(&self, conn: &mut Conn, now: f64) {
+        let options = Options { index: Some(EXPIRES.to_owned()), ..Options::default() };
+        let expired = between::<Command>(self.table(), datum(0), datum(now), options);
+        let query = term(TermType::Delete, [limit(expired, CLEARED)]);
+        if let Err(error) = conn.noreply(query).await {
+            log::debug!("Expired idempotency keys could not be cleared: {error}");
+        }
+    }
+
+    /// Makes the table and its index, and the database if there is none. Another request may be doing the
+    /// same.
+    async fn make_table(&self, conn: &mut Conn) -> Result<(), Error> {
+        let settled = |done: Result<Option<Value>, Error>| match done {
+            Err(error) if error.status() == StatusCode::CONFLICT => Ok(()),
+            done => done.map(|_| ()),
+        };
+        let created = match conn.first(self.db().table_create(TABLE)).await {
+            Err(error) if error.missing() == Some(Missing::Database) => {
+                settled(conn.first(r.db_create(database_beside(&self.database.settings().db))).await)?;
+                conn.first(self.db().table_create(TABLE)).await
+            }
+            created => created,
+        };
+        settled(created)?;
+        settled(conn.first(term(TermType::Wait, [self.table()])).await)?;
+        settled(conn.first(term(TermType::IndexCreate, [self.table(), datum(EXPIRES)])).await)?;
+        settled(conn.first(term(TermType::IndexWait, [self.table(), datum(EXPIRES)])).await)
+    }
+
+    fn db(&self) -> Command {
+        r.db(database_beside(&self.database.settings().db))
+    }
+
+    fn table(&self) -> Command {
+        self.db().table(TABLE)
+    }
+}
+
+/// Turns the database's refusal to let the service do something into an error of the configuration, since the
+/// request is not to blame for it.
+fn own(error: Error) -> Error {
+    match error.status() {
+        StatusCode::FORBIDDEN => {
+            Error::Misconfigured(format!("the service's account can't keep idempotency keys: {error}"))
+        }
+        _ => error,
+    }
+}
+
+fn merge(row: Command, fields: Value) -> Command {
+    term(TermType::Merge, [row, datum(fields)])
+}
+
+fn random() -> String {
+    hex(&fastrand::u128(..).to_be_bytes())
+}
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}

@@ -1,0 +1,100 @@
+//! A result as lines, in constant memory: each batch is asked for when the one before has been sent.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use crate::conn::Conn;
+use crate::error::Error;
+use crate::http::body::PSEUDO_TYPE;
+use crate::query::term::Term;
+use crate::shares::Share;
+
+/// Any stream of lines.
+type AnyLines = Pin<Box<dyn Stream<Item = Result<String, Error>> + Send>>;
+
+/// The lines of a result. The mutex is never locked; it makes the stream `Sync`, which warp wants of bodies.
+pub(crate) struct Lines {
+    lines: Mutex<AnyLines>,
+    share: Option<Share>,
+}
+
+/// Begins to read the results of queries, one after another. The first row tells whether there is a result at
+/// all: until then the status can still say so.
+pub(crate) async fn begin(conn: Conn, queries: Vec<Term>) -> Result<Lines, Error> {
+    let mut queries = queries.into_iter();
+    let Some(first) = queries.next() else { return Ok(Lines::new(stream::empty())) };
+    // A query that comes later gets a connection of its own, when it is its turn.
+    let later: Vec<_> = queries.map(|query| (conn.sibling(), query)).collect();
+    let mut rows = Box::pin(conn.into_stream::<Value>(first.into()).await?.peekable());
+    if rows.as_mut().peek().await.is_some_and(Result::is_err)
+        && let Some(Err(error)) = rows.next().await
+    {
+        return Err(error);
+    }
+    let later =
+        stream::iter(later).then(|(conn, query)| conn.into_stream::<Value>(query.into())).try_flatten();
+    Ok(Lines::new(rows.chain(later).map_ok(lines)))
+}
+
+impl Lines {
+    fn new(lines: impl Stream<Item = Result<String, Error>> + Send + 'static) -> Self {
+        Lines { lines: Mutex::new(Box::pin(lines)), share: None }
+    }
+
+    /// Holds a share for as long as the lines go on.
+    pub(crate) fn holding(self, share: Share) -> Self {
+        Lines { share: Some(share), ..self }
+    }
+}
+
+impl Stream for Lines {
+    type Item = Result<String, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let line = self.lines.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll_next(cx);
+        if matches!(line, Poll::Ready(None)) {
+            self.share = None;
+        }
+        line
+    }
+}
+
+/// Documents, which come as text, as lines. What the database sorted in memory arrives as one array.
+fn lines(row: Value) -> String {
+    match row {
+        Value::String(text) if is_document(&text) => text + "\n",
+        Value::Array(rows) => rows.into_iter().map(lines).collect(),
+        _ => String::new(),
+    }
+}
+
+/// Returns whether the text is that of a document. Drivers may have stored rows that are themselves values of
+/// one of ReQL's types.
+fn is_document(text: &str) -> bool {
+    // Text may hold the name, and so may fields; nothing else can be the reason to look closer.
+    !text.contains(PSEUDO_TYPE)
+        || serde_json::from_str::<HashMap<String, IgnoredAny>>(text)
+            .map_or(true, |fields| !fields.contains_key(PSEUDO_TYPE))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn rows_that_are_no_documents_are_passed_over() {
+        let time = r#"{"$reql_type$":"TIME","epoch_time":1,"id":1,"timezone":"+00:00"}"#;
+        let holder = format!("{{\"at\":{time},\"id\":2}}");
+        let deep = format!("{{\"$reql_type$s\":{}{},\"id\":3}}", "[".repeat(500), "]".repeat(500));
+        assert_eq!(lines(json!([time, holder, deep])), format!("{holder}\n{deep}\n"));
+        assert_eq!(lines(json!(time)), "");
+    }
+}

@@ -1,0 +1,298 @@
+//! Lists of documents: pages, whole results streamed line by line, and groups.
+
+mod lines;
+
+use std::sync::Arc;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use warp::http::StatusCode;
+use warp::http::header::{CONTENT_TYPE, HeaderName, LINK};
+use warp::reply::{Reply, Response};
+
+use super::PREFERENCE_APPLIED;
+use crate::api::permission::may_read;
+use crate::app::scale::Scale;
+use crate::app::schema::Indexes;
+use crate::conn::Conn;
+use crate::error::{Error, Missing};
+use crate::http::answer::{json, json_text, with_header};
+use crate::http::call::{Call, JSON, NDJSON};
+use crate::http::paths::table_name;
+use crate::query::term::{Term, table};
+use crate::query::{Bounds, Grouping, Index, Listing, Plan, Row};
+
+const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+/// The preference for the query instead of its result.
+const EXPLAIN: &str = "explain";
+
+/// `GET /tables/{t}/docs`
+pub(crate) async fn list(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
+    let table = table_name(&table)?;
+    let parameters = call.parameters()?;
+    if Grouping::is_asked_for(&parameters) {
+        return groups(&table, &call, &mut conn).await;
+    }
+    let explained = call.wants(EXPLAIN);
+    let lines = call.wants_lines();
+    let streamed = lines && !explained;
+    call.accept(if streamed { &[NDJSON] } else { &[JSON] })?;
+    let primary_key = call.app.primary_key(&mut conn, &table).await?;
+    let bounds = Bounds { limits: call.app.limits(), primary_key: &primary_key };
+    let listing = match lines {
+        true => Listing::parse_streamed(parameters, bounds)?,
+        false => Listing::parse(parameters, bounds)?,
+    };
+    conn.check(listing.check()).await?;
+    let mut list = List { table, listing, call, primary_key };
+    if explained {
+        return list.explain(&mut conn).await;
+    }
+    let total = match list.call.prefers("count") {
+        Some("exact") => Some(list.count(&mut conn).await?),
+        _ => None,
+    };
+    let response = if streamed { list.stream(conn).await? } else { list.page(&mut conn).await? };
+    Ok(match total {
+        Some(total) => with_header(response, TOTAL_COUNT, &format!("{total:.0}")),
+        None => response,
+    })
+}
+
+/// `GET /tables/{t}/docs?group=a&agg=count`
+async fn groups(name: &str, call: &Call, conn: &mut Conn) -> Result<Response, Error> {
+    call.accept(&[JSON])?;
+    let primary_key = call.app.primary_key(conn, name).await?;
+    let bounds = Bounds { limits: call.app.limits(), primary_key: &primary_key };
+    let mut grouping = Grouping::parse(call.parameters()?, bounds)?;
+    conn.check(grouping.check()).await?;
+    if call.wants(EXPLAIN) {
+        may_read(conn, name).await?;
+        let indexes = call.app.indexes(conn, name).await?;
+        return Ok(explanation(None, &[grouping.query(&indexes.plain, table(name))]));
+    }
+    let (groups, scale) = loop {
+        match all_by(call, name, conn, |indexes| grouping.query(indexes, table(name))).await {
+            Err(error) if error.is_about_a_row() && grouping.guard() => warn(name),
+            groups => break groups?,
+        }
+    };
+    Ok(scale.leave_with(json::<Vec<Value>>(StatusCode::OK, &groups)))
+}
+
+/// Tells of rows that an unguarded query can't be asked of. A guard costs something, so it is there only
+/// then.
+fn warn(table: &str) {
+    log::warn!("Table `{table}` has rows that are no documents, or are nested too deeply.");
+}
+
+/// What a query gives that goes through indexes, or, if one of them is gone, through none; weighed.
+async fn all_by<T: DeserializeOwned>(
+    call: &Call,
+    table: &str,
+    conn: &mut Conn,
+    query: impl Fn(&[Index]) -> Term,
+) -> Result<(Vec<T>, Scale), Error> {
+    let indexes = call.app.indexes(conn, table).await?;
+    match weighed(call, conn, query(&indexes.plain)).await {
+        Err(error) if is_about_an_index(&error) => {
+            call.app.forget_indexes(table);
+            weighed(call, conn, query(&[])).await
+        }
+        rows => rows,
+    }
+}
+
+/// The rows of a query's result, and their weight.
+async fn weighed<T: DeserializeOwned>(
+    call: &Call,
+    conn: &mut Conn,
+    query: Term,
+) -> Result<(Vec<T>, Scale), Error> {
+    let mut scale = call.app.scale(call.holder(conn));
+    let rows = conn.all_checked(query.into(), |row| scale.add(row)).await?;
+    Ok((rows, scale))
+}
+
+/// A list that a request asks for.
+struct List {
+    table: String,
+    listing: Listing,
+    call: Call,
+    primary_key: String,
+}
+
+impl List {
+    async fn page(&mut self, conn: &mut Conn) -> Result<Response, Error> {
+        let (mut rows, scale) = loop {
+            match self.rows(conn).await {
+                Err(error) if error.is_about_a_row() && self.listing.guard() => warn(&self.table),
+                rows => break rows?,
+            }
+        };
+        let limit = self.listing.limit();
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(|row| self.next_page(&row.place)).transpose()?;
+        let text = array(rows, self.listing.is_guarded())?;
+        let response = scale.leave_with(json_text(StatusCode::OK, text));
+        Ok(match next {
+            Some(next) => with_header(response, LINK, &format!("<{next}>; rel=\"next\"")),
+            None => response,
+        })
+    }
+
+    /// The URL of the next page, which begins after this place. One that is too long for a URL is counted to
+    /// instead.
+    fn next_page(&self, place: &Value) -> Result<String, Error> {
+        let (limits, query) = (self.call.app.limits(), self.call.raw_query());
+        let url = next_page(&self.table, query, "cursor", &place.to_string());
+        if url.len() as u64 <= limits.url {
+            return Ok(url);
+        }
+        let offset = self.listing.next_offset().filter(|offset| *offset <= limits.offset_max);
+        let offset = offset.ok_or_else(|| Error::BadParameter {
+            name: "order".to_owned(),
+            reason: "a document has a value there that is too long for the next page to begin at".to_owned(),
+        });
+        Ok(next_page(&self.table, query, "offset", &offset?.to_string()))
+    }
+
+    /// The rows of a page, weighed.
+    async fn rows(&self, conn: &mut Conn) -> Result<(Vec<Row>, Scale), Error> {
+        let mut plans = self.plans(conn).await?.into_iter();
+        loop {
+            let plan = plans.next().unwrap_or_else(|| self.listing.whole());
+            let query = self.listing.page(&plan, &table(&self.table));
+            match weighed(&self.call, conn, query).await {
+                Err(error) if plans.len() > 0 && self.can_do_without(&plan, &error) => {}
+                rows => return rows,
+            }
+        }
+    }
+
+    /// The whole result, one document in each line, as the database gives it out. An error in the middle of
+    /// it breaks the body off, so that nobody takes half a result for all of it.
+    async fn stream(&mut self, mut conn: Conn) -> Result<Response, Error> {
+        // What has been sent can't be taken back, so there is no second attempt.
+        if self.listing.looks_into_rows() {
+            self.listing.guard();
+        }
+        let share = self.call.app.stream(self.call.holder(&conn))?;
+        let mut plans = self.plans(&mut conn).await?.into_iter();
+        loop {
+            let plan = plans.next().unwrap_or_else(|| self.listing.whole());
+            let parts = self.listing.stream(&plan, &table(&self.table));
+            let spare = conn.sibling();
+            match lines::begin(conn, parts).await {
+                Err(error) if plans.len() > 0 && self.can_do_without(&plan, &error) => conn = spare,
+                Err(error) => return Err(error),
+                Ok(lines) => {
+                    let response = warp::reply::stream(lines.holding(share)).into_response();
+                    return Ok(with_header(response, CONTENT_TYPE, NDJSON));
+                }
+            }
+        }
+    }
+
+    async fn count(&mut self, conn: &mut Conn) -> Result<f64, Error> {
+        loop {
+            let query = |indexes: &[Index]| self.listing.count(indexes, table(&self.table));
+            match all_by::<f64>(&self.call, &self.table, conn, query).await {
+                Err(error) if error.is_about_a_row() && self.listing.guard() => warn(&self.table),
+                counts => break counts.map(|(counts, _)| counts.into_iter().next().unwrap_or_default()),
+            }
+        }
+    }
+
+    /// Tells the query that would run, and the index that it goes through.
+    async fn explain(&mut self, conn: &mut Conn) -> Result<Response, Error> {
+        // Nothing else would ask whether this user may know of the table.
+        may_read(conn, &self.table).await?;
+        let plans = self.plans(conn).await?;
+        let plan = plans.into_iter().next().unwrap_or_else(|| self.listing.whole());
+        let queries = match self.call.wants_lines() {
+            true => self.listing.stream(&plan, &table(&self.table)),
+            false => vec![self.listing.page(&plan, &table(&self.table))],
+        };
+        Ok(explanation(plan.index(), &queries))
+    }
+
+    async fn plans(&self, conn: &mut Conn) -> Result<Vec<Plan>, Error> {
+        let mut indexes = self.call.app.indexes(conn, &self.table).await?;
+        if self.names_none_of(&indexes) {
+            // It may have been made since.
+            self.call.app.forget_indexes(&self.table);
+            indexes = self.call.app.indexes(conn, &self.table).await?;
+            if self.names_none_of(&indexes) {
+                return Err(Error::NotFound(Missing::Index));
+            }
+        }
+        self.listing.plans(&indexes.plain)
+    }
+
+    fn names_none_of(&self, indexes: &Arc<Indexes>) -> bool {
+        self.listing.index().is_some_and(|name| name != self.primary_key && !indexes.has(name))
+    }
+
+    /// Whether another way may lead to what this one failed to find: the index is gone, or found too much to
+    /// be sorted.
+    fn can_do_without(&self, plan: &Plan, error: &Error) -> bool {
+        if is_about_an_index(error) {
+            self.call.app.forget_indexes(&self.table);
+            return true;
+        }
+        plan.index().is_some() && error.is_resource_limit()
+    }
+}
+
+/// Returns the documents of rows as JSON; `are_texts` if they are that already. A row that is written is no
+/// longer held, so that a large page isn't in memory twice.
+fn array(rows: Vec<Row>, are_texts: bool) -> Result<Vec<u8>, Error> {
+    let mut text = vec![b'['];
+    for Row { doc, .. } in rows {
+        if text.len() > 1 {
+            text.push(b',');
+        }
+        match doc {
+            Value::String(document) if are_texts => text.extend_from_slice(document.as_bytes()),
+            document => serde_json::to_writer(&mut text, &document)
+                .map_err(|error| Error::Internal(error.to_string()))?,
+        }
+    }
+    text.push(b']');
+    Ok(text)
+}
+
+fn is_about_an_index(error: &Error) -> bool {
+    error.missing() == Some(Missing::Index)
+}
+
+fn explanation(index: Option<&str>, queries: &[Term]) -> Response {
+    let reql: Vec<_> = queries.iter().map(Term::to_string).collect();
+    let explained = serde_json::json!({ "index": index, "reql": reql.join("\n") });
+    with_header(json(StatusCode::OK, &explained), PREFERENCE_APPLIED, EXPLAIN)
+}
+
+/// The URL of the next page: this one's, but with this parameter instead of those that say where it begins.
+fn next_page(table: &str, query: &str, name: &str, value: &str) -> String {
+    let stays =
+        |part: &&str| !part.is_empty() && !part.starts_with("cursor=") && !part.starts_with("offset=");
+    let start: String = query.split('&').filter(stays).map(|part| format!("{part}&")).collect();
+    let value = utf8_percent_encode(value, NON_ALPHANUMERIC);
+    format!("/tables/{table}/docs?{start}{name}={value}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_keeps_the_other_parameters() {
+        let url = next_page("t", "limit=2&offset=4&age=gte.18", "cursor", "[1]");
+        assert_eq!(url, "/tables/t/docs?limit=2&age=gte.18&cursor=%5B1%5D");
+        assert_eq!(next_page("t", "", "cursor", "[\"a\"]"), "/tables/t/docs?cursor=%5B%22a%22%5D");
+        assert_eq!(next_page("t", "offset=4&limit=2", "offset", "6"), "/tables/t/docs?limit=2&offset=6");
+    }
+}

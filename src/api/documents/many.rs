@@ -1,0 +1,96 @@
+//! Changes of all documents that match a filter.
+
+use ql2::term::TermType;
+use reql::{Command, r};
+use serde::Deserialize;
+use warp::http::StatusCode;
+use warp::reply::Response;
+
+use super::{MERGE_PATCH, Patch};
+use crate::conn::Conn;
+use crate::error::Error;
+use crate::http::answer::json;
+use crate::http::body::document;
+use crate::http::call::{Call, JSON};
+use crate::http::paths::table_name;
+use crate::query::term::{func, term};
+use crate::query::{Filter, Listing, is_document};
+
+/// What a write of many documents has done, in the database's own counts.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Counts {
+    replaced: f64,
+    unchanged: f64,
+    deleted: f64,
+    skipped: f64,
+    errors: f64,
+    first_error: Option<String>,
+}
+
+/// `PATCH /tables/{t}/docs?filter`
+pub(crate) async fn patch(
+    table: String,
+    body: Result<Vec<u8>, Error>,
+    call: Call,
+    mut conn: Conn,
+) -> Result<Response, Error> {
+    call.body_is(&[MERGE_PATCH, JSON])?;
+    call.accept(&[JSON])?;
+    let table = table_name(&table)?;
+    let filter = filter(&call)?;
+    let patch = Patch::new(document(&body?)?);
+    if patch.touches(&call.app.primary_key(&mut conn, &table).await?) {
+        return Err(Error::BadRequest("A document's id can't be changed.".to_owned()));
+    }
+    let rows = selected(&table, filter, &mut conn).await?;
+    let query = term(TermType::Replace, [rows, func(|row| patch.apply(row))]);
+    counted(query, &mut conn).await
+}
+
+/// `DELETE /tables/{t}/docs?filter`
+pub(crate) async fn delete(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
+    call.accept(&[JSON])?;
+    let rows = selected(&table_name(&table)?, filter(&call)?, &mut conn).await?;
+    counted(term(TermType::Delete, [rows]), &mut conn).await
+}
+
+/// Which documents a request is about: those that match its filter, or, if it says so, all.
+fn filter(call: &Call) -> Result<Filter, Error> {
+    let mut parameters = call.parameters()?;
+    let all = parameters.take_flag("all")?;
+    let filter = Listing::filter(parameters)?;
+    match (filter.is_empty(), all) {
+        (true, true) | (false, false) => Ok(filter),
+        (true, false) => Err(Error::BadRequest("Without a filter this needs `all=true`.".to_owned())),
+        (false, true) => Err(Error::BadParameter {
+            name: "all".to_owned(),
+            reason: "it can't be combined with a filter".to_owned(),
+        }),
+    }
+}
+
+async fn selected(table: &str, filter: Filter, conn: &mut Conn) -> Result<Command, Error> {
+    conn.check(filter.check()).await?;
+    let rows = r.table(table.to_owned());
+    if filter.is_empty() {
+        return Ok(rows);
+    }
+    let holds = |row: Command| term(TermType::And, [is_document(&row), filter.holds(&row)]);
+    Ok(term(TermType::Filter, [rows, func(holds)]))
+}
+
+async fn counted(query: Command, conn: &mut Conn) -> Result<Response, Error> {
+    let counts: Counts = conn.first(query).await?.unwrap_or_default();
+    if let Some(error) = counts.first_error {
+        log::warn!("{} documents could not be changed, the first because: {error}", counts.errors);
+    }
+    let counts = serde_json::json!({
+        "replaced": counts.replaced as u64,
+        "unchanged": counts.unchanged as u64,
+        "deleted": counts.deleted as u64,
+        "skipped": counts.skipped as u64,
+        "errors": counts.errors as u64,
+    });
+    Ok(json(StatusCode::OK, &counts))
+}

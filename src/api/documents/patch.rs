@@ -1,0 +1,93 @@
+//! JSON merge patches (RFC 7396) in ReQL.
+//!
+//! ReQL's `merge` is RFC 7396 but for null, which it stores instead of removing the field. So the fields that
+//! a patch removes are taken out first, by `without`, and the rest is merged.
+
+use ql2::term::TermType;
+use reql::Command;
+use serde_json::{Map, Value};
+
+use crate::http::body::PSEUDO_TYPE;
+use crate::query::term::{datum, term};
+
+/// A merge patch.
+#[derive(Debug, Clone)]
+pub(crate) struct Patch {
+    removed: Map<String, Value>,
+    merged: Map<String, Value>,
+}
+
+impl Patch {
+    pub(crate) fn new(patch: Map<String, Value>) -> Self {
+        let mut removed = Map::new();
+        let merged = split(patch, &mut removed);
+        Patch { removed, merged }
+    }
+
+    /// The document after it.
+    pub(crate) fn apply(&self, document: Command) -> Command {
+        let kept = match self.removed.is_empty() {
+            true => document,
+            false => term(TermType::Without, [document, datum(&self.removed)]),
+        };
+        term(TermType::Merge, [kept, datum(&self.merged)])
+    }
+
+    /// Whether it touches a field of the document itself.
+    pub(crate) fn touches(&self, field: &str) -> bool {
+        self.removed.contains_key(field) || self.merged.contains_key(field)
+    }
+}
+
+/// Collects the fields to take out, in the form that `without` takes, and returns what is to be merged.
+fn split(patch: Map<String, Value>, removed: &mut Map<String, Value>) -> Map<String, Value> {
+    let mut merged = Map::new();
+    for (name, value) in patch {
+        match value {
+            Value::Null => {
+                removed.insert(name, Value::Bool(true));
+            }
+            Value::Object(inner) if !inner.contains_key(PSEUDO_TYPE) => {
+                let mut inner_removed = Map::new();
+                merged.insert(name.clone(), Value::Object(split(inner, &mut inner_removed)));
+                if !inner_removed.is_empty() {
+                    removed.insert(name, Value::Object(inner_removed));
+                }
+            }
+            value => {
+                // A value of one of ReQL's types must replace what is there, not be merged with it.
+                if value.is_object() {
+                    removed.insert(name.clone(), Value::Bool(true));
+                }
+                merged.insert(name, value);
+            }
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn patch(value: Value) -> Patch {
+        Patch::new(serde_json::from_value(value).unwrap())
+    }
+
+    #[test]
+    fn nulls_are_removed_and_the_rest_is_merged() {
+        let patch = patch(json!({"a": null, "b": {"c": null, "d": 1}, "e": [null], "f": {}}));
+        assert_eq!(Value::Object(patch.removed), json!({"a": true, "b": {"c": true}}));
+        assert_eq!(Value::Object(patch.merged), json!({"b": {"d": 1}, "e": [null], "f": {}}));
+    }
+
+    #[test]
+    fn values_of_reql_types_replace() {
+        let time = json!({"$reql_type$": "TIME", "epoch_time": 0, "timezone": "+00:00"});
+        let patch = patch(json!({"t": time}));
+        assert_eq!(Value::Object(patch.removed), json!({"t": true}));
+        assert_eq!(Value::Object(patch.merged), json!({"t": time}));
+    }
+}

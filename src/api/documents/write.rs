@@ -1,0 +1,259 @@
+//! Writes of one document, each a single query that also tells what it did.
+//!
+//! A write may depend on the document's tag, which the database knows nothing of. Then the document is read
+//! first, its tag compared, and the write, which is atomic, ends without effect if the document isn't any
+//! more what was read.
+
+use ql2::term::TermType;
+use reql::cmd::{Conflict, ReturnChanges, insert, replace};
+use reql::{Command, r};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::app::scale::Scale;
+use crate::conn::Conn;
+use crate::error::{Error, Missing};
+use crate::http::etag::{Conditions, tag};
+use crate::query::Fields;
+use crate::query::term::{array, bind, branch, datum, eq, func, ne, not, null, term};
+
+/// What a write says when the document it changes is missing.
+const MISSING: &str = "warp-reql: no such document";
+/// What a write says when its condition doesn't hold. It comes back as the `first_error` of that write.
+const FAILED: &str = "warp-reql: precondition failed";
+/// How often a write is tried whose document others change between the reading and the writing, though what
+/// they make of it always fulfils its condition.
+const ATTEMPTS: usize = 10;
+
+/// The document that a write is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) table: &'a str,
+    pub(crate) id: &'a Value,
+}
+
+impl Target<'_> {
+    pub(crate) fn row(self) -> Command {
+        r.table(self.table.to_owned()).get(self.id)
+    }
+
+    /// The document, if there is one, and what of it is told if that isn't all. Both are weighed.
+    pub(crate) async fn read_fields(
+        self,
+        conn: &mut Conn,
+        fields: &Fields,
+        scale: &mut Scale,
+    ) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Error> {
+        if fields.are_all() {
+            return Ok(self.text(conn, scale).await?.map(|text| (text, None)));
+        }
+        let told = |row: Command| array([row.clone(), fields.of(row)]);
+        let query = bind(self.row(), |row| branch(eq(row.clone(), null()), null(), told(row)));
+        let read: Option<(Value, Value)> = conn.first(query).await?;
+        let read = read.map(|(stored, told)| {
+            scale.add(&stored)?;
+            scale.add(&told)?;
+            Ok((json(&stored)?, Some(json(&told)?)))
+        });
+        read.transpose()
+    }
+
+    /// Returns the document as answers have it, if there is one. A document that is nested too deeply to be
+    /// read comes as the text that the database makes of it.
+    async fn text(self, conn: &mut Conn, scale: &mut Scale) -> Result<Option<Vec<u8>>, Error> {
+        match conn.first_value(self.row()).await {
+            Err(error) if error.is_about_a_row() => {
+                let text = conn.first::<String>(json_string(&self.row())).await?;
+                let text = text.filter(|text| text != "null").map(String::into_bytes);
+                text.map(|text| scale.add_bytes(text.len()).map(|()| text)).transpose()
+            }
+            stored => {
+                let text = |stored: &Value| scale.add(stored).and_then(|()| json(stored));
+                stored?.as_ref().map(text).transpose()
+            }
+        }
+    }
+
+    /// Replaces the row, or null if there is none, by what `new` makes of it, if the conditions hold.
+    pub(crate) async fn replace(
+        self,
+        conn: &mut Conn,
+        conditions: &Conditions,
+        new: impl Fn(Command) -> Command,
+    ) -> Result<Written, Error> {
+        if !conditions.name_tags() {
+            return Written::of(conn, self.replacement(|row| existence(conditions, row), &new)).await;
+        }
+        for _ in 0..ATTEMPTS {
+            let (stored, text) = self.read(conn).await?;
+            let tag = stored.as_ref().map(json).transpose()?.map(|json| tag(&json));
+            if !conditions.match_holds(tag.as_deref()) || !conditions.none_match_holds(tag.as_deref()) {
+                break;
+            }
+            let unchanged = |row: &Command| Some(eq(json_string(row), datum(&text)));
+            match Written::of(conn, self.replacement(unchanged, &new)).await {
+                Err(Error::PreconditionFailed) => {}
+                outcome => return outcome,
+            }
+        }
+        Err(Error::PreconditionFailed)
+    }
+
+    /// The document, if there is one, and the text by which the database recognizes it.
+    async fn read(self, conn: &mut Conn) -> Result<(Option<Value>, String), Error> {
+        let query = bind(self.row(), |row| array([row.clone(), json_string(&row)]));
+        conn.first(query).await?.ok_or_else(|| Error::Internal("a read gave nothing".to_owned()))
+    }
+
+    fn replacement(
+        self,
+        condition: impl FnOnce(&Command) -> Option<Command>,
+        new: impl FnOnce(Command) -> Command,
+    ) -> Command {
+        let options = replace::Options::new().return_changes(ReturnChanges::Always);
+        let replaced = |row: Command| match condition(&row) {
+            Some(condition) => branch(condition, new(row), r.error(FAILED)),
+            None => new(row),
+        };
+        self.row().replace(r.args((func(replaced), options)))
+    }
+}
+
+/// The condition on a row of conditions that name no tags.
+fn existence(conditions: &Conditions, row: &Command) -> Option<Command> {
+    let exists = ne(row.clone(), null());
+    match (conditions.need_document(), conditions.forbid_document()) {
+        (false, false) => None,
+        (true, false) => Some(exists),
+        (false, true) => Some(not(exists)),
+        (true, true) => Some(datum(false)),
+    }
+}
+
+fn json_string(row: &Command) -> Command {
+    term(TermType::ToJsonString, [row.clone()])
+}
+
+/// A document as answers have it.
+pub(crate) fn json(document: &Value) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(document).map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// Ends a change of a document that isn't there.
+pub(crate) fn missing() -> Command {
+    r.error(MISSING)
+}
+
+/// What a write has done.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Written {
+    inserted: f64,
+    deleted: f64,
+    errors: f64,
+    first_error: Option<String>,
+    changes: Vec<Change>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Change {
+    old_val: Value,
+    new_val: Value,
+}
+
+impl Written {
+    /// Runs a write of one document.
+    pub(crate) async fn of(conn: &mut Conn, query: Command) -> Result<Self, Error> {
+        let written: Written = conn.first(query).await?.unwrap_or_default();
+        written.unless_failed()
+    }
+
+    /// Inserts a document; one that is there already, and is this request's own, counts as inserted.
+    pub(crate) async fn of_insert(
+        conn: &mut Conn,
+        table: &str,
+        document: &Map<String, Value>,
+        conflict: Option<Conflict>,
+        is_own: impl FnOnce(&Value) -> bool,
+    ) -> Result<Self, Error> {
+        let mut options = insert::Options::new().return_changes(ReturnChanges::Always);
+        options.conflict = conflict;
+        let query = r.table(table.to_owned()).insert(r.args((datum::<Command>(document), options)));
+        let mut written: Written = conn.first(query).await?.unwrap_or_default();
+        if written.errors > 0.0
+            && let [change] = &mut written.changes[..]
+            && change.old_val.is_object()
+            && is_own(&change.old_val)
+        {
+            change.new_val = change.old_val.take();
+            (written.inserted, written.errors) = (1.0, 0.0);
+            return Ok(written);
+        }
+        written.unless_failed()
+    }
+
+    fn unless_failed(self) -> Result<Self, Error> {
+        if self.errors == 0.0 {
+            return Ok(self);
+        }
+        Err(match self.first_error.unwrap_or_default() {
+            error if error == FAILED => Error::PreconditionFailed,
+            error if error == MISSING => Error::NotFound(Missing::Document),
+            error => Error::of_write(error),
+        })
+    }
+
+    pub(crate) fn has_inserted(&self) -> bool {
+        self.inserted > 0.0
+    }
+
+    pub(crate) fn has_deleted(&self) -> bool {
+        self.deleted > 0.0
+    }
+
+    /// The document as it is stored now.
+    pub(crate) fn document(&self) -> Option<&Value> {
+        self.changes.first().map(|change| &change.new_val).filter(|document| document.is_object())
+    }
+}
+
+/// That a body's id, if it has one, is that of the path.
+pub(crate) fn check_id(document: &Map<String, Value>, key: &str, id: &Value) -> Result<(), Error> {
+    match document.get(key) {
+        Some(own) if !same(own, id) => {
+            Err(Error::BadRequest(format!("`{key}` in the body is not the id in the path.")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns whether the database would take two values for the same. It knows one kind of number, and no order
+/// of fields.
+pub(crate) fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            let has = |(name, value)| other.get(name).is_some_and(|own| same(own, value));
+            one.len() == other.len() && one.iter().all(has)
+        }
+        _ => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_the_same_as_the_database_sees_them() {
+        assert!(same(&json!(1), &json!(1.0)));
+        assert!(same(&json!([1, "a"]), &json!([1.0, "a"])));
+        assert!(!same(&json!(1), &json!("1")));
+    }
+}

@@ -1,0 +1,160 @@
+//! What requests say besides their bodies: parts of paths, parameters, headers.
+
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{RefOr, Required};
+
+use super::schemas::{NAME, text, whole};
+use crate::api::documents::idempotency::PATTERN as KEY;
+use crate::query::Path;
+use crate::settings::Limits;
+
+/// A name in quotes.
+const QUOTED: &str = r#""([^"\\\x00-\x1f]|\\["\\/bfnrt])*""#;
+/// A name without, in any list.
+const PLAIN: &str = r#"[^\s.,=()"*\x00-][^.,=()"\x00]*"#;
+/// A value in a list, if it isn't JSON; brackets in pairs and JSON are possible, too.
+const VALUE: &str = r#"[^\s,()\[\]{}"\\][^,()\[\]{}"\\]*"#;
+/// Tags as they stand in `If-Match`, or `*`.
+const TAGS: &str = "^(\\*|(W/)?\"[!#-~]*\"(, *(W/)?\"[!#-~]*\")*)$";
+
+fn parameter(
+    place: ParameterIn,
+    name: &str,
+    about: &str,
+    schema: impl Into<RefOr<Schema>>,
+) -> ParameterBuilder {
+    let required = if place == ParameterIn::Path { Required::True } else { Required::False };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(required)
+        .description(Some(about))
+        .schema(Some(schema))
+}
+
+pub(crate) fn name(of: &str) -> Parameter {
+    let schema = text().pattern(Some(NAME)).build();
+    parameter(ParameterIn::Path, of, &format!("The name of the {of}."), Schema::from(schema)).build()
+}
+
+pub(crate) fn id() -> Parameter {
+    let about = "The document's id: read as JSON if it is JSON, else as a string. `42` is a number, `%2242%22` a string. The ids \
+                 `.` and `..` have to be JSON, since clients take them out of paths.";
+    let id = text().pattern(Some(r"^(?!\.{1,2}$)[\s\S]+$"));
+    parameter(ParameterIn::Path, "id", about, Schema::from(id.build())).build()
+}
+
+pub(crate) fn header(name: &str, about: &str) -> Parameter {
+    parameter(ParameterIn::Header, name, about, Schema::from(text().build())).build()
+}
+
+pub(crate) fn idempotency_key() -> Parameter {
+    let key = Schema::from(text().pattern(Some(KEY)).build());
+    let about = "A request that is repeated with the same key within a day is done once.";
+    parameter(ParameterIn::Header, "Idempotency-Key", about, key).build()
+}
+
+pub(crate) fn tags(name: &str, about: &str) -> Parameter {
+    let tags = Schema::from(text().pattern(Some(TAGS)).build());
+    parameter(ParameterIn::Header, name, about, tags).example(Some("*".into())).build()
+}
+
+/// A field in a list: nothing between two dots is empty, and blanks around it don't count.
+fn field() -> String {
+    let name = format!(r"\s*({PLAIN}|{QUOTED}\s*)");
+    format!(r"{name}(\.{name}){{0,31}}")
+}
+
+/// So many fields at most.
+fn fields(most: usize) -> ObjectBuilder {
+    let field = field();
+    text().pattern(Some(format!("^{field}(,{field}){{0,{}}}$", most - 1)))
+}
+
+/// Returns the pattern of a condition: the text that follows a field and `=`.
+fn condition(value: &str) -> String {
+    let list = format!(r"in\.\((\s*{VALUE}(,\s*{VALUE})*)?\)");
+    format!(r"(not\.)?(has|(eq|ne|lt|lte|gt|gte|match|contains)\.{value}|{list})")
+}
+
+fn query(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {
+    parameter(ParameterIn::Query, name, about, Schema::from(schema.build())).build()
+}
+
+/// Which documents.
+pub(crate) fn filter() -> Vec<Parameter> {
+    let about = "Conditions that must all hold, each `FIELD=OP.VALUE`, such as `age=gte.18` or `address.city=eq.Oslo`. OP is \
+                 one of `eq ne lt lte gt gte in match contains`, or `has` without a value, after an optional `not.`. Names that \
+                 hold a dot, or are those of parameters, are quoted: `\"a.b\".c=has`. Dates and times are written as ISO 8601 has \
+                 them.";
+    let conditions = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property_names(Some(Schema::from(text().pattern(Some(Path::PATTERN)).build())))
+        .additional_properties(Some(AdditionalProperties::RefOr(RefOr::T(
+            text().pattern(Some(format!("^{}$", condition(r"[\s\S]*")))).build().into(),
+        ))))
+        .build();
+    let conditions = parameter(ParameterIn::Query, "conditions", about, Schema::from(conditions))
+        .style(Some(ParameterStyle::Form))
+        .explode(Some(true))
+        .build();
+    let any = format!("{}={}", field(), condition(VALUE));
+    let any = format!(r"^\({any}(,{any}){{0,99}}\)$");
+    let about = "Conditions any of which must hold: `(age=lt.10,age=gt.60)`.";
+    vec![conditions, query("or", about, text().pattern(Some(any)))]
+}
+
+/// Which part of a list, in which order.
+pub(crate) fn page(limits: &Limits) -> Vec<Parameter> {
+    let page = whole().minimum(Some(0)).maximum(Some(limits.page_max)).default(Some(limits.page.into()));
+    let offset = whole().minimum(Some(0)).maximum(Some(limits.offset_max)).default(Some(0.into()));
+    vec![
+        query(
+            "order",
+            "How they are sorted: `age.desc,name`. The primary key comes last by itself.",
+            fields(32),
+        ),
+        query("limit", "How many documents the page holds at most.", page),
+        query("offset", "How many documents to skip; a cursor is cheaper.", offset),
+        query("cursor", "Where the page begins: as the `Link` of the page before has it.", text()),
+        query(
+            "index",
+            "The index to go through, which has to fit the conditions or the order; without it the service chooses one.",
+            text(),
+        ),
+    ]
+}
+
+/// Which of their fields are told.
+pub(crate) fn chosen() -> Vec<Parameter> {
+    vec![
+        query("select", "Only these fields: `name,address.city`; `*` is all.", fields(100)),
+        query("omit", "All but these fields; not together with `select`.", fields(100)),
+    ]
+}
+
+/// What documents come to in groups.
+pub(crate) fn groups() -> Vec<Parameter> {
+    let figure = format!(r"\s*(count|(sum|avg|min|max)\({}\))\s*", field());
+    let figures = text().pattern(Some(format!("^{figure}(,{figure}){{0,19}}$")));
+    let about = "What is told of each group, or of all documents together: `count,sum(age),avg(age),min(age),max(age)`.";
+    vec![
+        query(
+            "group",
+            "By which fields documents are grouped; not together with an order, pages or fields.",
+            fields(20),
+        ),
+        query("agg", about, figures),
+    ]
+}
+
+pub(crate) fn initial() -> Parameter {
+    let flag = ObjectBuilder::new().schema_type(Type::Boolean).default(Some(true.into()));
+    query("initial", "Whether the stream begins with the documents that are there.", flag)
+}
+
+pub(crate) fn all() -> Parameter {
+    let flag = ObjectBuilder::new().schema_type(Type::Boolean);
+    query("all", "Whether all documents are meant; needed when there is no filter.", flag)
+}

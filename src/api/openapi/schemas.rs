@@ -1,0 +1,144 @@
+//! What bodies and answers look like.
+
+use serde_json::json;
+use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{Components, ComponentsBuilder, Ref, RefOr};
+
+use crate::api::documents::bulk::Outcome;
+use crate::api::indexes::{Index, NewIndex};
+use crate::api::tables::{NewTable, Table};
+use crate::error::Code;
+
+/// What names of tables and indexes are made of.
+pub(crate) const NAME: &str = "^[A-Za-z0-9_-]{1,128}$";
+
+/// All that have a name.
+pub(crate) fn components() -> Components {
+    ComponentsBuilder::new()
+        .schema_from::<Table>()
+        .schema_from::<NewTable>()
+        .schema_from::<Index>()
+        .schema_from::<NewIndex>()
+        .schema_from::<Outcome>()
+        .schema("Document", document())
+        .schema("Value", value())
+        .schema("Outcomes", list_of("Outcome"))
+        .schema("Counts", counts())
+        .schema("Health", health())
+        .schema("Id", id())
+        .schema("Problem", problem())
+        .build()
+}
+
+pub(crate) fn named(name: &str) -> RefOr<Schema> {
+    Ref::from_schema_name(name).into()
+}
+
+pub(crate) fn list_of(name: &str) -> Schema {
+    ArrayBuilder::new().items(named(name)).build().into()
+}
+
+pub(crate) fn one_or(one: &str, other: &str) -> Schema {
+    OneOfBuilder::new().item(named(one)).item(named(other)).build().into()
+}
+
+pub(crate) fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+pub(crate) fn whole() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Integer)
+}
+
+/// An object whose fields have names without NUL, which the database would cut there, however deep.
+fn object() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property_names(Some(Schema::from(text().pattern(Some(r"^[^\x00]*$")).build())))
+        .additional_properties(Some(named("Value")))
+}
+
+fn value() -> Schema {
+    let plain = SchemaType::from_iter([Type::String, Type::Number, Type::Boolean, Type::Null]);
+    OneOfBuilder::new()
+        .item(ObjectBuilder::new().schema_type(plain))
+        .item(ArrayBuilder::new().items(named("Value")))
+        .item(object())
+        .description(Some("Any JSON."))
+        .build()
+        .into()
+}
+
+fn document() -> Object {
+    object()
+        .description(Some(
+            "A JSON object. Its primary key (`id` unless the table has another) identifies it; without one it gets a UUID. \
+             ReQL's own types are written as it writes them: `{\"$reql_type$\": \"TIME\", ...}`.",
+        ))
+        .examples([json!({"id": "batman", "name": "Bruce", "age": 38})])
+        .build()
+}
+
+/// The types that an id can have.
+fn id() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Number, Type::Boolean, Type::Array, Type::Object]))
+        .description(Some("A string of at most 127 bytes, a number, a boolean, a time or binary data as ReQL writes them, or an array of those."))
+        .build()
+}
+
+fn counts() -> Object {
+    let count = |text| whole().minimum(Some(0)).description(Some(text));
+    ObjectBuilder::new()
+        .property("replaced", count("Documents that were changed."))
+        .property("unchanged", count("Documents that were already as they should be."))
+        .property("deleted", count("Documents that were deleted."))
+        .property("skipped", count("Documents that were gone by then."))
+        .property("errors", count("Documents that the database refused to change."))
+        .required("replaced")
+        .required("unchanged")
+        .required("deleted")
+        .required("skipped")
+        .required("errors")
+        .build()
+}
+
+fn health() -> Object {
+    ObjectBuilder::new()
+        .property("status", text().enum_values(Some(["live", "ready"])))
+        .required("status")
+        .build()
+}
+
+/// RFC 9457, with what `docs/errors.md` adds to it.
+fn problem() -> Object {
+    let codes = Code::ALL.iter().map(|code| code.as_str());
+    ObjectBuilder::new()
+        .description(Some("A problem document by RFC 9457."))
+        .property("type", text().description(Some("`urn:warp-reql:problem:` and the code.")))
+        .property("title", text().description(Some("The status in words.")))
+        .property("status", whole().minimum(Some(400)).maximum(Some(599)))
+        .property("detail", text().description(Some("A sentence for people.")))
+        .property("instance", text().description(Some("The path of the request.")))
+        .property(
+            "code",
+            text().enum_values(Some(codes)).description(Some("Its name for programs, which stays the same.")),
+        )
+        .property(
+            "request_id",
+            text().description(Some("The `X-Request-Id` under which the log tells more.")),
+        )
+        .property("hint", text().description(Some("What to do about it.")))
+        .property("line", whole().minimum(Some(1)).description(Some("Where the body stops being JSON.")))
+        .property("column", whole().minimum(Some(0)))
+        .property("parameter", text().description(Some("The parameter that is wrong.")))
+        .property("cause", text().description(Some("What the database said; only with `debug`.")))
+        .required("type")
+        .required("title")
+        .required("status")
+        .required("detail")
+        .required("instance")
+        .required("code")
+        .required("request_id")
+        .build()
+}

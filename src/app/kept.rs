@@ -1,0 +1,83 @@
+//! Work that goes on though the client that asked for it may be gone.
+
+use tokio_util::task::TaskTracker;
+
+use crate::error::Error;
+use crate::shares::{Holder, Shares};
+
+/// So much work, at most, in tasks of its own.
+pub(crate) struct Kept {
+    tasks: TaskTracker,
+    shares: Shares,
+}
+
+impl Kept {
+    /// At most as many tasks at once as there are shares.
+    pub(crate) fn new(shares: Shares) -> Self {
+        Kept { tasks: TaskTracker::new(), shares }
+    }
+
+    /// Begins with work at once. What is returned only waits for its outcome.
+    pub(crate) fn spawn<T, W>(
+        &self,
+        holder: Holder,
+        work: W,
+    ) -> Result<impl Future<Output = Result<T, Error>> + use<T, W>, Error>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let share = super::taken(self.shares.take(holder))?;
+        let task = self.tasks.spawn(async move {
+            let _share = share;
+            work.await
+        });
+        Ok(async { task.await.unwrap_or_else(|error| Err(Error::Internal(error.to_string()))) })
+    }
+
+    /// Done when no work is going on.
+    pub(crate) fn finished(&self) -> impl Future<Output = ()> + use<> {
+        self.tasks.close();
+        let tasks = self.tasks.clone();
+        async move { tasks.wait().await }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::shares::Percent;
+
+    fn one() -> Kept {
+        Kept::new(Shares::new(1, Percent { client: 100, user: 100 }))
+    }
+
+    #[tokio::test]
+    async fn it_ends_though_nobody_waits_and_is_bounded() {
+        let kept = one();
+        let (go, wait) = oneshot::channel::<()>();
+        let (tell, told) = oneshot::channel();
+        let work = kept.spawn(Holder::default(), async {
+            let _ = wait.await;
+            let _ = tell.send(());
+            Ok(())
+        });
+        drop(work.unwrap());
+        let another = kept.spawn(Holder::default(), async { Ok(()) });
+        assert!(matches!(another.err(), Some(Error::TooManyRequests { limit: 1 })));
+        assert!(kept.finished().now_or_never().is_none());
+        go.send(()).unwrap();
+        told.await.unwrap();
+        kept.finished().await;
+        assert!(kept.spawn(Holder::default(), async { Ok(1) }).unwrap().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error() {
+        let work = one().spawn::<(), _>(Holder::default(), async { panic!("x") }).unwrap();
+        assert!(matches!(work.await, Err(Error::Internal(_))));
+    }
+}

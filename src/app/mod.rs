@@ -1,0 +1,255 @@
+//! What the API's handlers share: the database, the settings, the shares of what is bounded, and what is known
+//! of tables.
+
+mod guesses;
+mod kept;
+pub(crate) mod outage;
+mod ready;
+mod recent;
+pub(crate) mod scale;
+pub(crate) mod schema;
+
+use std::fmt;
+use std::sync::Arc;
+
+use reql::r;
+use reql_embedded::Activity;
+use tokio::sync::watch;
+use tokio::time::Duration;
+
+use crate::conn::Conn;
+use crate::database::Database;
+use crate::error::{Error, Missing};
+use crate::metrics::Metrics;
+use crate::query::term::{field, term};
+use crate::settings::{Limits, Settings};
+use crate::shares::{Client, Holder, Percent, Share, Shares, Taken};
+use guesses::Guesses;
+use kept::Kept;
+use outage::Outage;
+use ready::Ready;
+use recent::Recent;
+use scale::{Arrived, Scale};
+use schema::Indexes;
+
+/// How long a table's primary key is taken for granted. A table that is dropped and made again with another
+/// one is rare, and the database itself refuses a document without its primary key.
+const PRIMARY_KEYS_LAST: Duration = Duration::from_secs(10);
+
+/// What the API's handlers share. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    database: Database,
+    settings: Settings,
+    embedded: Option<Activity>,
+    metrics: Metrics,
+    /// Requests about tables that are being answered.
+    requests: Shares,
+    /// Those of them whose users are known.
+    of_users: Shares,
+    guesses: Guesses,
+    ready: Ready,
+    /// Answers that are being streamed.
+    streams: Shares,
+    primary_keys: Recent<String>,
+    indexes: Recent<Arc<Indexes>>,
+    /// Work that goes on though nobody may be waiting for it any more.
+    kept: Kept,
+    /// Live queries.
+    feeds: Shares,
+    /// Answers in memory, in KiB.
+    answers: Shares,
+    /// Bodies in memory, in KiB.
+    bodies: Shares,
+    outage: Outage,
+    stop: watch::Sender<bool>,
+}
+
+impl App {
+    /// An API over this database.
+    pub fn new(settings: Settings, database: Database) -> Self {
+        App::with_embedded(settings, database, None)
+    }
+
+    /// The same over a database in this process, whose figures are then among the metrics.
+    pub fn with_embedded(settings: Settings, database: Database, embedded: Option<Activity>) -> Self {
+        let limits = &settings.limits;
+        let percent = Percent { client: limits.client_share, user: limits.user_share };
+        let shares = |total| Shares::new(total, percent);
+        let shared = Shared {
+            database,
+            embedded,
+            metrics: Metrics::new(),
+            kept: Kept::new(shares(limits.requests)),
+            requests: shares(limits.requests),
+            of_users: shares(limits.requests),
+            guesses: Guesses::new(limits.guesses),
+            ready: Ready::default(),
+            streams: shares(limits.streams),
+            feeds: shares(limits.feeds),
+            answers: shares(kib(limits.answers)),
+            bodies: shares(kib(limits.bodies)),
+            outage: Outage::default(),
+            stop: watch::Sender::new(false),
+            settings,
+            primary_keys: Recent::new(PRIMARY_KEYS_LAST),
+            indexes: Recent::new(schema::LASTS),
+        };
+        App { shared: Arc::new(shared) }
+    }
+
+    /// Ends what would go on for ever, the live queries; other requests are left to finish by themselves.
+    pub fn stop(&self) {
+        self.shared.stop.send_replace(true);
+    }
+
+    /// Done when live queries have to end.
+    pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
+        let mut stop = self.shared.stop.subscribe();
+        async move {
+            // An error says that nobody is left who could stop them: that is an end, too.
+            let _ = stop.wait_for(|stop| *stop).await;
+        }
+    }
+
+    /// Returns the right to answer one more request about tables, for as long as it is held.
+    pub(crate) fn request(&self, client: Option<Client>) -> Result<Share, Error> {
+        taken(self.shared.requests.take(client))
+    }
+
+    /// Returns the right of this user to have one more of those answered.
+    pub(crate) fn request_of(&self, user: &str) -> Result<Share, Error> {
+        taken(self.shared.of_users.take(Holder::default().with_user(Some(user))))
+    }
+
+    /// Returns the right to stream one more answer, for as long as it is held.
+    pub(crate) fn stream(&self, holder: Holder) -> Result<Share, Error> {
+        let share = self.shared.streams.take(holder);
+        share.map_err(|taken| taken.error("streamed answers", Error::TooManyStreams))
+    }
+
+    /// Returns the right to serve one more live query, for as long as it is held.
+    pub(crate) fn feed(&self, holder: Holder) -> Result<Share, Error> {
+        let share = self.shared.feeds.take(holder);
+        share.map_err(|taken| taken.error("live queries", Error::TooManyFeeds))
+    }
+
+    /// Returns a scale for an answer that is made in memory.
+    pub(crate) fn scale(&self, holder: Holder) -> Scale {
+        Scale::new(self.shared.answers.nothing(holder), self.limits())
+    }
+
+    /// Returns a scale for a body that is to be read.
+    pub(crate) fn arriving(&self, holder: Holder) -> Arrived {
+        Arrived::new(self.shared.bodies.nothing(holder), self.limits())
+    }
+
+    /// Has work done to its end, even if nobody waits for it any more. Fails if there is too much of such
+    /// work already.
+    pub(crate) fn to_its_end<T, W>(
+        &self,
+        holder: Holder,
+        work: W,
+    ) -> Result<impl Future<Output = Result<T, Error>> + use<T, W>, Error>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        self.shared.kept.spawn(holder, work)
+    }
+
+    /// Done when all work is that goes on though nobody may be waiting for it.
+    pub(crate) fn finished(&self) -> impl Future<Output = ()> + use<> {
+        self.shared.kept.finished()
+    }
+
+    /// The wrong passwords that clients have sent.
+    pub(crate) fn guesses(&self) -> &Guesses {
+        &self.shared.guesses
+    }
+
+    /// What is known of whether the database can be used.
+    pub(crate) fn ready(&self) -> &Ready {
+        &self.shared.ready
+    }
+
+    /// The database behind the API.
+    pub fn database(&self) -> &Database {
+        &self.shared.database
+    }
+
+    /// The settings it runs with.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// The outage of the database that is going on, if there is one.
+    pub(crate) fn outage(&self) -> &Outage {
+        &self.shared.outage
+    }
+
+    /// All figures, as Prometheus reads them.
+    pub(crate) fn figures(&self) -> Result<String, Error> {
+        let text = self.metrics().text(self.database().stats(), self.shared.embedded.as_ref());
+        text.map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.settings().limits
+    }
+
+    /// The name of the field that identifies a table's documents.
+    pub(crate) async fn primary_key(&self, conn: &mut Conn, table: &str) -> Result<String, Error> {
+        if let Some(known) = self.shared.primary_keys.get(conn.user(), table) {
+            return Ok(known);
+        }
+        let info = term(ql2::term::TermType::Info, [r.table(table)]);
+        let name: String =
+            conn.first(field(info, "primary_key")).await?.ok_or(Error::NotFound(Missing::Table))?;
+        self.shared.primary_keys.put(conn.user(), table, name.clone());
+        Ok(name)
+    }
+
+    /// What is known of a table's indexes.
+    pub(crate) async fn indexes(&self, conn: &mut Conn, table: &str) -> Result<Arc<Indexes>, Error> {
+        if let Some(known) = self.shared.indexes.get(conn.user(), table) {
+            return Ok(known);
+        }
+        let indexes = Arc::new(Indexes::of(table, conn).await?);
+        self.shared.indexes.put(conn.user(), table, Arc::clone(&indexes));
+        Ok(indexes)
+    }
+
+    /// The table's indexes are other ones than was thought.
+    pub(crate) fn forget_indexes(&self, table: &str) {
+        self.shared.indexes.forget(table);
+    }
+
+    /// The table was made or dropped through this service.
+    pub(crate) fn forget_primary_key(&self, table: &str) {
+        self.forget_indexes(table);
+        self.shared.primary_keys.forget(table);
+    }
+}
+
+fn kib(bytes: u64) -> usize {
+    usize::try_from(bytes >> 10).unwrap_or(usize::MAX)
+}
+
+fn taken(share: Result<Share, Taken>) -> Result<Share, Error> {
+    share.map_err(|taken| taken.error("requests", |limit| Error::TooManyRequests { limit }))
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("database", self.database()).finish_non_exhaustive()
+    }
+}

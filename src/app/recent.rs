@@ -1,0 +1,74 @@
+//! What was found out about tables a short while ago, so that not every request has to ask the database for
+//! it.
+//!
+//! Each user has their own: what the database told one may be none of another's business.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The largest number of things that are remembered.
+const MOST: usize = 1024;
+
+/// Something about each of some tables, taken for granted for a while.
+#[derive(Debug)]
+pub(crate) struct Recent<T> {
+    lasts: Duration,
+    known: Mutex<HashMap<(Whose, String), (T, Instant)>>,
+}
+
+/// The user who was told; nobody is the service's own account.
+type Whose = Option<String>;
+
+impl<T: Clone> Recent<T> {
+    pub(crate) fn new(lasts: Duration) -> Self {
+        Recent { lasts, known: Mutex::default() }
+    }
+
+    pub(crate) fn get(&self, user: Option<&str>, table: &str) -> Option<T> {
+        let known = self.known();
+        let (value, since) = known.get(&key(user, table))?;
+        (since.elapsed() < self.lasts).then(|| value.clone())
+    }
+
+    pub(crate) fn put(&self, user: Option<&str>, table: &str, value: T) {
+        let mut known = self.known();
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.insert(key(user, table), (value, Instant::now()));
+    }
+
+    /// Forgets what anybody was told of a table.
+    pub(crate) fn forget(&self, table: &str) {
+        self.known().retain(|(_, own), _| own != table);
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<(Whose, String), (T, Instant)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key(user: Option<&str>, table: &str) -> (Whose, String) {
+    (user.map(str::to_owned), table.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_was_told_another_is_not() {
+        let recent = Recent::new(Duration::from_secs(60));
+        recent.put(Some("reader"), "t", 1);
+        assert_eq!(recent.get(Some("reader"), "t"), Some(1));
+        assert_eq!([recent.get(Some("other"), "t"), recent.get(None, "t")], [None, None]);
+        recent.put(None, "t", 2);
+        recent.put(None, "u", 3);
+        recent.forget("t");
+        assert_eq!([recent.get(Some("reader"), "t"), recent.get(None, "t")], [None, None]);
+        assert_eq!(recent.get(None, "u"), Some(3));
+    }
+}

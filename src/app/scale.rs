@@ -1,0 +1,186 @@
+//! The weight of what is in memory for a request: its body while it is read, and its answer while it is made.
+//! Each has a bound, and so have all together. Pages, groups and single documents are weighed; what tells of
+//! a write that is done already is not.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use warp::reply::Response;
+
+use crate::error::{Error, size};
+use crate::settings::Limits;
+use crate::shares::{Share, Taken};
+
+/// The lightest answer or body that counts, in bytes. Ordinary ones are lighter and pay nothing.
+const COUNTS: u64 = 64 << 10;
+/// The amount, in KiB, that is taken at a time from what all have together, so that not every row has to ask.
+const STEP: usize = 64;
+
+/// An amount that grows, and takes it from what all have together.
+struct Pile {
+    /// The amount, in KiB, that has been taken.
+    share: Share,
+    taken: u64,
+}
+
+/// Weighs an answer row by row.
+pub(crate) struct Scale {
+    pile: Pile,
+    weight: u64,
+    limit: u64,
+    total: u64,
+}
+
+/// Weighs a body while it is read.
+pub(crate) struct Arrived {
+    pile: Pile,
+    total: u64,
+}
+
+/// The weight of an answer, for as long as its body is held.
+#[derive(Debug, Clone)]
+pub(crate) struct Weight {
+    _share: Arc<Share>,
+}
+
+impl Scale {
+    pub(crate) fn new(share: Share, limits: &Limits) -> Self {
+        Scale { pile: Pile::new(share), weight: 0, limit: limits.answer, total: limits.answers }
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    ///
+    /// If the answer is too heavy with it, or all answers together are.
+    pub(crate) fn add(&mut self, row: &Value) -> Result<(), Error> {
+        self.add_length(length(row))
+    }
+
+    /// Adds text of this length, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scale::add`].
+    pub(crate) fn add_bytes(&mut self, length: usize) -> Result<(), Error> {
+        self.add_length(length as u64)
+    }
+
+    fn add_length(&mut self, length: u64) -> Result<(), Error> {
+        self.weight = self.weight.saturating_add(length);
+        if self.weight > self.limit {
+            return Err(Error::AnswerTooLarge { limit: self.limit });
+        }
+        self.pile
+            .reach(self.weight)
+            .map_err(|taken| refused(taken, "answers", Error::TooMuchToAnswer(self.total)))
+    }
+
+    /// Leaves the weight with the answer, until that is read.
+    pub(crate) fn leave_with(self, mut response: Response) -> Response {
+        if self.pile.taken > 0 {
+            response.extensions_mut().insert(Weight { _share: Arc::new(self.pile.share) });
+        }
+        response
+    }
+}
+
+impl Arrived {
+    pub(crate) fn new(share: Share, limits: &Limits) -> Self {
+        Arrived { pile: Pile::new(share), total: limits.bodies }
+    }
+
+    /// Notes that so many bytes of the body are in memory.
+    ///
+    /// # Errors
+    ///
+    /// If all bodies together, or those of one client, are too heavy with it.
+    pub(crate) fn reach(&mut self, length: usize) -> Result<(), Error> {
+        let reached = self.pile.reach(length as u64);
+        reached.map_err(|taken| refused(taken, "bodies", Error::TooMuchToRead(self.total)))
+    }
+}
+
+impl Pile {
+    fn new(share: Share) -> Self {
+        Pile { share, taken: 0 }
+    }
+
+    /// Takes what is missing for an amount in bytes.
+    fn reach(&mut self, amount: u64) -> Result<(), Taken> {
+        while amount > COUNTS + self.taken {
+            self.share.grow(STEP)?;
+            self.taken += (STEP as u64) << 10;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the error of what gets no more: `all` if nobody does.
+fn refused(taken: Taken, things: &str, all: Error) -> Error {
+    match taken {
+        Taken::All(_) => all,
+        Taken::Share(part) => {
+            Error::ShareUsedUp { limit: format!("{things} of {}", size((part as u64) << 10)) }
+        }
+    }
+}
+
+/// Returns nearly the length of a value as JSON. Values from the database are no deeper than their parser
+/// lets them be.
+fn length(value: &Value) -> u64 {
+    match value {
+        Value::Null | Value::Bool(_) => 5,
+        Value::Number(_) => 12,
+        Value::String(text) => text.len() as u64 + 3,
+        Value::Array(items) => 2 + items.iter().map(length).sum::<u64>(),
+        Value::Object(fields) => {
+            2 + fields.iter().map(|(name, value)| name.len() as u64 + 4 + length(value)).sum::<u64>()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use warp::reply::Reply;
+
+    use super::*;
+    use crate::shares::{Percent, Shares};
+
+    fn shares(total: usize) -> Shares {
+        Shares::new(total, Percent { client: 100, user: 100 })
+    }
+
+    fn scale(shares: &Shares) -> Scale {
+        let limits = Limits { answer: 1 << 20, answers: 1 << 20, ..Limits::default() };
+        Scale::new(shares.nothing(None), &limits)
+    }
+
+    #[test]
+    fn light_answers_pay_nothing() {
+        let shares = shares(0);
+        let mut scale = scale(&shares);
+        assert!((0..100).all(|i| scale.add(&json!({"id": i, "text": "x".repeat(500)})).is_ok()));
+        assert!(matches!(scale.add(&json!("x".repeat(50_000))), Err(Error::TooMuchToAnswer(_))));
+    }
+
+    #[test]
+    fn an_answer_weighs_until_it_is_read() {
+        let shares = shares(1024);
+        let mut one = scale(&shares);
+        one.add(&json!("x".repeat(700 << 10))).unwrap();
+        let response = one.leave_with(warp::reply().into_response());
+        let mut other = scale(&shares);
+        assert!(matches!(other.add(&json!("x".repeat(700 << 10))), Err(Error::TooMuchToAnswer(_))));
+        drop((response, other));
+        scale(&shares).add(&json!("x".repeat(700 << 10))).unwrap();
+    }
+
+    #[test]
+    fn one_answer_is_bounded() {
+        let mut scale = scale(&shares(1 << 20));
+        scale.add(&json!(["x".repeat(1 << 19), {"a": "x".repeat(1 << 18)}])).unwrap();
+        assert!(matches!(scale.add(&json!("x".repeat(1 << 18))), Err(Error::AnswerTooLarge { .. })));
+    }
+}

@@ -1,0 +1,138 @@
+//! Bodies: how they are read, how long they may be, and what is wrong with one that isn't JSON.
+
+use futures_util::{Stream, StreamExt};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use warp::{Buf, Filter, Rejection};
+
+use super::head::{Head, head};
+use super::paced::TooSlow;
+use super::strict;
+use crate::app::App;
+use crate::app::scale::Arrived;
+use crate::error::Error;
+
+/// How much of a body that is too long is still read, so that the client gets to see the answer.
+pub(crate) const DRAIN_MAX: u64 = 16 << 20;
+
+/// Extracts a body of at most `limits.body` bytes.
+pub(crate) fn body(
+    app: &App,
+) -> impl Filter<Extract = (Result<Vec<u8>, Error>,), Error = Rejection> + Clone + use<> {
+    let app = app.clone();
+    head().and(warp::body::stream()).then(move |head: Head, chunks| {
+        let (arrived, limit) = (app.arriving(head.client().into()), app.limits().body);
+        collect(chunks, limit, arrived)
+    })
+}
+
+async fn collect<B: Buf>(
+    chunks: impl Stream<Item = Result<B, warp::Error>>,
+    limit: u64,
+    mut arrived: Arrived,
+) -> Result<Vec<u8>, Error> {
+    let mut chunks = std::pin::pin!(chunks);
+    let mut body = Vec::new();
+    let mut length = 0;
+    while let Some(chunk) = chunks.next().await {
+        let mut chunk = chunk.map_err(broken)?;
+        length += chunk.remaining() as u64;
+        if length > limit.saturating_add(DRAIN_MAX) {
+            break;
+        }
+        while length <= limit && chunk.has_remaining() {
+            let part = chunk.chunk();
+            body.extend_from_slice(part);
+            let read = part.len();
+            chunk.advance(read);
+        }
+        arrived.reach(body.len())?;
+    }
+    if length > limit { Err(Error::BodyTooLarge { limit }) } else { Ok(body) }
+}
+
+/// The key that marks an object as one of ReQL's own types, which is a value and not a bag of fields.
+pub(crate) const PSEUDO_TYPE: &str = "$reql_type$";
+
+/// Reads JSON that is a document, or a change of one.
+pub(crate) fn document(body: &[u8]) -> Result<Map<String, Value>, Error> {
+    match parse(body)? {
+        Value::Object(document) if document.contains_key(PSEUDO_TYPE) => Err(Error::BadRequest(format!(
+            "A document can't be a value of one of ReQL's types: it may have `{PSEUDO_TYPE}` in its fields only."
+        ))),
+        Value::Object(document) => Ok(document),
+        _ => Err(Error::BadRequest("A document is a JSON object.".to_owned())),
+    }
+}
+
+/// Tells why a body doesn't go on.
+pub(crate) fn broken(error: warp::Error) -> Error {
+    match TooSlow::within(&error) {
+        Some(slow) => Error::BodyTooSlow(slow.pause()),
+        None => Error::BadRequest(format!("The body broke off: {error}.")),
+    }
+}
+
+/// Reads JSON.
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    let value = strict::read(body).map_err(|error| {
+        let reason = reason(&error);
+        match error.is_data() {
+            true => Error::BadRequest(format!("The body can't be taken: {reason}.")),
+            false => Error::BadJson { line: error.line(), column: error.column(), reason },
+        }
+    })?;
+    serde_json::from_value(value).map_err(|error| {
+        Error::BadRequest(format!("The body is not what is expected here: {}.", reason(&error)))
+    })
+}
+
+/// What is wrong, without the place, which has fields of its own.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" at line ") {
+        Some((reason, _)) => reason.to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::http::strict::DEPTH_MAX;
+
+    #[test]
+    fn depth_is_bounded() {
+        let nested = |open: &str, close: &str, depth: usize| {
+            let body = format!("{{\"]}}\\\"\": {}1{}}}", open.repeat(depth - 1), close.repeat(depth - 1));
+            document(body.as_bytes())
+        };
+        for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("[1, ", "]")] {
+            assert!(nested(open, close, DEPTH_MAX).is_ok(), "{open}");
+            assert!(matches!(nested(open, close, DEPTH_MAX + 1), Err(Error::BadRequest(_))), "{open}");
+        }
+        let broken = parse::<Value>("[".repeat(1 << 20).as_bytes());
+        assert!(matches!(broken, Err(Error::BadRequest(_))), "{broken:?}");
+        assert!(parse::<Value>(format!("\"{}\"", "[".repeat(1000)).as_bytes()).is_ok(), "it is text");
+    }
+
+    #[test]
+    fn a_document_is_a_bag_of_fields() {
+        let refused = |body: &str| matches!(document(body.as_bytes()), Err(Error::BadRequest(_)));
+        for body in ["[]", "1", r#"{"$reql_type$": "TIME", "epoch_time": 1, "timezone": "+00:00"}"#] {
+            assert!(refused(body), "{body}");
+        }
+        assert!(refused(r#"{"id": 1, "\u0024reql_type$": null}"#));
+        assert!(!refused(r#"{"a": {"$reql_type$": "TIME", "epoch_time": 1, "timezone": "+00:00"}}"#));
+    }
+
+    #[test]
+    fn broken_json_is_located() {
+        let error = parse::<Value>(b"{\n  \"a\": trx\n}").unwrap_err();
+        assert!(matches!(error, Error::BadJson { line: 2, column: 10, .. }), "{error:?}");
+        assert!(matches!(parse::<Value>(b"\"\xff\""), Err(Error::BadJson { .. })));
+        assert!(matches!(parse::<Value>(b""), Err(Error::BadJson { .. })));
+    }
+}

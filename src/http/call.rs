@@ -1,0 +1,239 @@
+//! What a request says besides its path: parameters, accepted types, preferences.
+
+use std::convert::Infallible;
+
+use warp::Filter;
+use warp::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+use warp::http::{HeaderMap, Method};
+
+use super::head::{Head, head};
+use crate::app::App;
+use crate::conn::Conn;
+use crate::error::Error;
+use crate::query::Parameters;
+use crate::shares::Holder;
+
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+/// The type of ordinary answers.
+pub(crate) const JSON: &str = "application/json";
+/// A page for people.
+pub(crate) const HTML: &str = "text/html";
+/// Plain text.
+pub(crate) const TEXT: &str = "text/plain";
+/// One JSON document in each line.
+pub(crate) const NDJSON: &str = "application/x-ndjson";
+
+/// A request, as far as handlers look at it.
+pub(crate) struct Call {
+    pub(crate) app: App,
+    head: Head,
+}
+
+/// Extracts a [`Call`].
+pub(crate) fn call(app: &App) -> impl Filter<Extract = (Call,), Error = Infallible> + Clone + use<> {
+    let app = app.clone();
+    head().map(move |head| Call { app: app.clone(), head })
+}
+
+impl Call {
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        self.head.headers()
+    }
+
+    /// Who asks, and holds a share of what is bounded. The connection tells which user that is.
+    pub(crate) fn holder(&self, conn: &Conn) -> Holder {
+        Holder::from(self.head.client()).with_user(conn.user())
+    }
+
+    pub(crate) fn parameters(&self) -> Result<Parameters, Error> {
+        Parameters::parse(self.raw_query())
+    }
+
+    /// The parameters as they stand in the URL.
+    pub(crate) fn raw_query(&self) -> &str {
+        self.head.query()
+    }
+
+    /// That the request has no parameters, and accepts JSON.
+    pub(crate) fn plain(&self) -> Result<(), Error> {
+        self.parameters()?.finish()?;
+        self.accept(&[JSON]).map(|_| ())
+    }
+
+    /// The one of these types that the request accepts most, the first one of those that it accepts alike.
+    pub(crate) fn accept<'a>(&self, offered: &[&'a str]) -> Result<&'a str, Error> {
+        let accepted = accepted(self.headers());
+        let mut best = (None, 0.0);
+        for name in offered {
+            let quality = quality(&accepted, name);
+            if quality > best.1 {
+                best = (Some(*name), quality);
+            }
+        }
+        best.0.ok_or_else(|| Error::NotAcceptable { offered: offered.join(", ") })
+    }
+
+    /// Returns whether the request asks for documents as lines rather than as one.
+    pub(crate) fn wants_lines(&self) -> bool {
+        favourite(self.headers(), &[NDJSON]) == NDJSON
+    }
+
+    pub(crate) fn is_head(&self) -> bool {
+        self.head.method() == Method::HEAD
+    }
+
+    /// Checks that the body is said to be of one of these types, and not encoded. One of no type is what a
+    /// browser sends for any page without asking whether it may.
+    pub(crate) fn body_is(&self, expected: &[&str]) -> Result<(), Error> {
+        let encodings = self.headers().get_all(CONTENT_ENCODING).iter();
+        if !encodings
+            .into_iter()
+            .all(|value| value.is_empty() || value.as_bytes().eq_ignore_ascii_case(b"identity"))
+        {
+            return Err(Error::UnsupportedEncoding);
+        }
+        let sent = self.headers().get(CONTENT_TYPE).and_then(|sent| sent.to_str().ok());
+        let sent = sent.map(media_type).unwrap_or_default();
+        if expected.contains(&sent.as_str()) {
+            return Ok(());
+        }
+        Err(Error::UnsupportedMediaType { expected: expected.join(", ") })
+    }
+
+    /// Whether the request has a preference that needs no value.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        let values = self.headers().get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split([',', ';'])).any(|part| part.trim().eq_ignore_ascii_case(name))
+    }
+
+    /// The value of a preference.
+    pub(crate) fn prefers(&self, name: &str) -> Option<&str> {
+        preference(self.headers(), name)
+    }
+}
+
+/// The value of a preference (`Prefer: name=value`, RFC 7240).
+pub(crate) fn preference<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+    let mut preferences =
+        values.flat_map(|value| value.split([',', ';'])).filter_map(|part| part.split_once('='));
+    let found = preferences.find(|(key, _)| key.trim().eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.trim().trim_matches('"'))
+}
+
+/// Returns the type that a request prefers. That is one of the special types if the request names it itself
+/// and doesn't prefer JSON, and else JSON.
+pub(crate) fn favourite<'a>(headers: &HeaderMap, special: &[&'a str]) -> &'a str {
+    let accepted = accepted(headers);
+    let mut best = (JSON, quality(&accepted, JSON));
+    // Of those that it likes alike the first one is taken, so that comes last.
+    for name in special.iter().rev() {
+        let named = ranges(&accepted).any(|part| media_type(part) == *name);
+        let quality = quality(&accepted, name);
+        if named && quality > 0.0 && quality >= best.1 {
+            best = (name, quality);
+        }
+    }
+    best.0
+}
+
+/// All that a request says of the types it accepts.
+fn accepted(headers: &HeaderMap) -> String {
+    let values: Vec<_> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    values.join(",")
+}
+
+/// The ranges of a list of accepted types, each with its parameters.
+fn ranges(accepted: &str) -> impl Iterator<Item = &str> {
+    outside_quotes(accepted, ',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// Returns the weight, from 0 to 1, that a list of accepted types, such as the `Accept` header, gives to a
+/// type. The most specific range decides.
+fn quality(accepted: &str, name: &str) -> f32 {
+    if ranges(accepted).next().is_none() {
+        return 1.0;
+    }
+    let group = name.split('/').next().unwrap_or_default();
+    let specific = [name.to_owned(), format!("{group}/*"), "*/*".to_owned()];
+    let found = specific.iter().find_map(|range| ranges(accepted).find(|part| media_type(part) == *range));
+    found.map_or(0.0, weight)
+}
+
+/// The `q` of a range of types; 1 if there is none that can be read.
+fn weight(range: &str) -> f32 {
+    let parameters = outside_quotes(range, ';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    let mut weights = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+    let weight = weights.next().and_then(|(_, value)| value.trim().parse::<f32>().ok());
+    weight.filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(1.0)
+}
+
+/// The parts of a text between separators that don't stand in quotes.
+fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.split(move |c: char| {
+        let literal = std::mem::take(&mut escaped);
+        match c {
+            '"' if !literal => quoted = !quoted,
+            '\\' if quoted && !literal => escaped = true,
+            _ => {}
+        }
+        c == separator && !quoted
+    })
+}
+
+/// The type without its parameters.
+fn media_type(text: &str) -> String {
+    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepted_types_are_weighed() {
+        for accepted in [
+            "",
+            "*/*",
+            "text/html, application/*;q=0.1",
+            "application/json; charset=utf-8",
+            "application/json;q=x",
+        ] {
+            assert!(quality(accepted, JSON) > 0.0, "{accepted}");
+        }
+        for accepted in [
+            "text/html",
+            "application/json;q=0, */*",
+            "image/*",
+            "application/json;q=0.0",
+            "a/b;x=\",application/json\"",
+        ] {
+            assert_eq!(quality(accepted, JSON), 0.0, "{accepted}");
+        }
+    }
+
+    #[test]
+    fn the_favourite_is_what_is_named_and_liked_no_less() {
+        const EVENTS: &str = "text/event-stream";
+        for (accepted, expected) in [
+            ("", JSON),
+            ("*/*", JSON),
+            ("application/*", JSON),
+            ("application/x-ndjson", NDJSON),
+            ("application/json, application/x-ndjson", NDJSON),
+            ("application/x-ndjson;q=0.9, application/json", JSON),
+            ("application/x-ndjson;q=0.9, */*;q=0.8", NDJSON),
+            ("text/event-stream, */*", EVENTS),
+            ("text/event-stream;q=0.1, application/json", JSON),
+            ("text/event-stream;Q=0.5, application/x-ndjson;q=0.6", NDJSON),
+            ("application/x-ndjson, text/event-stream", EVENTS),
+            ("text/event-stream;q=0", JSON),
+            ("Text/Event-Stream;p=\"a;q=0\"", EVENTS),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, warp::http::HeaderValue::from_static(accepted));
+            assert_eq!(favourite(&headers, &[EVENTS, NDJSON]), expected, "{accepted}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The pages that a request may come from, and the names by which it may ask, where nothing else says who
+//! asks.
+//!
+//! With `auth = "none"`, whoever reaches the service may use it, and a browser reaches it for any page it
+//! shows. A browser sends what a form could send to any origin without asking (CSRF). And if a name suddenly
+//! leads to this machine, a browser asks it as if it were the page's own (DNS rebinding). A page that isn't
+//! the service's own is told by its `Origin` ([Fetch, 3.2](https://fetch.spec.whatwg.org/#origin-header)), a
+//! strange name by the `Host`.
+
+use warp::http::header::{HeaderValue, ORIGIN};
+
+use crate::error::Error;
+use crate::http::head::Head;
+use crate::settings::{Auth, Cors, Settings};
+
+/// Refuses requests of foreign pages, and by foreign names, unless credentials tell who asks.
+pub(crate) fn check(settings: &Settings, head: &Head) -> Result<(), Error> {
+    if settings.auth != Auth::None {
+        return Ok(());
+    }
+    if !head.hosts().all(|host| settings.hosts.has(host)) {
+        return Err(Error::ForeignHost);
+    }
+    // Reading is harmless: without CORS the page doesn't get to see the answer.
+    match head.headers().get(ORIGIN) {
+        Some(origin) if !head.method().is_safe() && !may_write(settings, origin, head) => {
+            Err(Error::ForeignOrigin)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns whether a page of this origin may change things: it is the service's own, or a setting lets it.
+fn may_write(settings: &Settings, origin: &HeaderValue, head: &Head) -> bool {
+    let Ok(origin) = origin.to_str() else { return false };
+    let own = origin.split_once("://").map(|(_, host)| host);
+    own.is_some_and(|own| head.hosts().any(|host| host.eq_ignore_ascii_case(own)))
+        || match &settings.cors {
+            Cors::Off => false,
+            Cors::Any => true,
+            Cors::List(origins) => origins.iter().any(|listed| listed.eq_ignore_ascii_case(origin)),
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use warp::http::Request;
+
+    use super::*;
+    use crate::settings::Named;
+
+    fn asked(settings: &Settings, method: &str, host: &str, origin: &str) -> &'static str {
+        let mut request = Request::builder().method(method).uri("/tables").header("host", host);
+        if !origin.is_empty() {
+            request = request.header("origin", origin);
+        }
+        let head = Head::of(&request.body(()).unwrap());
+        check(settings, &head).map_or_else(|error| error.code(), |()| "ok")
+    }
+
+    #[test]
+    fn pages_of_others_may_not_write() {
+        let settings = Settings::default();
+        for (method, host, origin, expected) in [
+            ("POST", "localhost:8000", "", "ok"),
+            ("POST", "localhost:8000", "http://localhost:8000", "ok"),
+            ("POST", "localhost:8000", "http://localhost:3000", "foreign-origin"),
+            ("DELETE", "127.0.0.1", "https://evil.example", "foreign-origin"),
+            ("POST", "127.0.0.1", "null", "foreign-origin"),
+            ("GET", "127.0.0.1", "https://evil.example", "ok"),
+            ("OPTIONS", "127.0.0.1", "https://evil.example", "ok"),
+            ("GET", "evil.example", "", "foreign-host"),
+            ("GET", "127.0.0.1.evil.example:8000", "", "foreign-host"),
+            ("GET", "[::1]:8000", "", "ok"),
+            ("GET", "", "", "ok"),
+            ("GET", "warp-reql:8000", "", "ok"),
+            ("GET", "LocalHost.", "", "ok"),
+        ] {
+            assert_eq!(asked(&settings, method, host, origin), expected, "{method} {host} {origin}");
+        }
+    }
+
+    #[test]
+    fn settings_let_more_in() {
+        let cors = "https://a.example".parse().unwrap();
+        let hosts: Named = "box.example, api.example".parse().unwrap();
+        let settings = Settings { cors, hosts, ..Settings::default() };
+        assert_eq!(asked(&settings, "POST", "box.example:80", "https://a.example"), "ok");
+        assert_eq!(asked(&settings, "POST", "api.example", "https://b.example"), "foreign-origin");
+        assert_eq!(asked(&settings, "POST", "other.example", ""), "foreign-host");
+        let settings = Settings { cors: Cors::Any, hosts: Named::Any, ..Settings::default() };
+        assert_eq!(asked(&settings, "POST", "other", "https://b.example"), "ok");
+        let settings = Settings { auth: Auth::Database, ..Settings::default() };
+        assert_eq!(asked(&settings, "POST", "other", "https://b.example"), "ok");
+    }
+}

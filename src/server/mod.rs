@@ -1,0 +1,146 @@
+//! The life of the service: bind, start the embedded database if there is one, make tables, serve, stop.
+
+mod connection;
+mod descriptors;
+mod embedded;
+mod http;
+mod signals;
+mod socket;
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+use tower::Service as Serves;
+use warp::http::{Request, Response};
+use warp::hyper::body::{Body, Incoming};
+
+use crate::app::App;
+use crate::service;
+use crate::settings::{Hosts, Limits, Settings};
+use crate::{Database, bootstrap};
+use http::Patience;
+pub use signals::stop_signal;
+
+/// How long the first requests are kept waiting for the tables; tables that come later are made while
+/// serving.
+const HEAD_START: Duration = Duration::from_secs(1);
+
+/// A service that is bound to its address, with its embedded database running if it has one.
+pub struct Service {
+    listener: TcpListener,
+    settings: Settings,
+    database: Database,
+    embedded: Option<reql_embedded::Server>,
+}
+
+impl Service {
+    /// Binds the address, then starts the embedded database if the settings ask for it.
+    ///
+    /// # Errors
+    ///
+    /// If the address can't be bound, or the embedded database can't open its data.
+    pub async fn bind(mut settings: Settings) -> io::Result<Service> {
+        let listener = socket::listen(SocketAddr::new(settings.address, settings.port))?;
+        let embedded = match settings.rdb.host {
+            Hosts::Embedded => Some(embedded::start(&mut settings.rdb).await?),
+            Hosts::Servers(_) => None,
+        };
+        let database = Database::new(settings.rdb.clone()).map_err(io::Error::other)?;
+        Ok(Service { listener, settings, database, embedded })
+    }
+
+    /// The settings, with `rdb.host` naming what can be dialled: the embedded server by its address.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The database behind the service.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// The address that was bound; useful with port 0.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system can't tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Makes the tables that are missing and serves, until `shutdown` is done and the running requests are
+    /// too. A database that is away delays neither: then tables are made once it is back.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system can't tell the address.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let addr = self.local_addr()?;
+        let Service { listener, settings, database, embedded } = self;
+        // Dropping the set ends the task, wherever it is.
+        let mut bootstrap = JoinSet::new();
+        let (db, tables) = (database.clone(), settings.tables.clone());
+        bootstrap.spawn(async move { bootstrap::until_done(&db, &tables).await });
+        let _ = timeout(HEAD_START, bootstrap.join_next()).await;
+
+        announce(addr, &settings, embedded.is_some());
+        let grace = settings.shutdown_timeout;
+        let activity = embedded.as_ref().map(reql_embedded::Server::activity);
+        let app = App::with_embedded(settings, database, activity);
+        let (streams, stopped) = (app.clone(), Arc::new(OnceLock::new()));
+        let stopping = Arc::clone(&stopped);
+        let shutdown = async move {
+            shutdown.await;
+            let _ = stopping.set(Instant::now());
+            streams.stop();
+        };
+        let patience = Patience::new(app.limits(), descriptors::raise());
+        http::serve(listener, service(app.clone()), patience, shutdown, grace).await;
+        // What goes on without a client has the same time.
+        let left = stopped.get().map_or(grace, |since| grace.saturating_sub(since.elapsed()));
+        if timeout(left, app.finished()).await.is_err() {
+            log::warn!(
+                "Requests with an idempotency key were still being carried out; others will take them up."
+            );
+        }
+        drop(bootstrap);
+        if let Some(server) = embedded
+            && timeout(grace, server.shutdown()).await.is_err()
+        {
+            log::warn!("The embedded database did not stop in time.");
+        }
+        log::info!("Stopped.");
+        Ok(())
+    }
+}
+
+/// Serves until `shutdown` is done. Then it stops accepting, and gives running requests the time `grace` to
+/// finish. A client is disconnected if it makes no request for 30 s, takes as long for the head of one,
+/// leaves its answer unread for 60 s, or is one more than the defaults of [`Limits`] allow. Routes of your
+/// own become a service by [`warp::service`].
+pub async fn run<S, B>(listener: TcpListener, service: S, shutdown: impl Future<Output = ()>, grace: Duration)
+where
+    S: Serves<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let patience = Patience::new(&Limits::default(), descriptors::raise());
+    http::serve(listener, service, patience, shutdown, grace).await;
+}
+
+fn announce(addr: SocketAddr, settings: &Settings, embedded: bool) {
+    let Settings { profile, rdb, .. } = settings;
+    let place =
+        if embedded { format!(" (embedded, data in {})", rdb.data_dir.display()) } else { String::new() };
+    log::info!("Serving http://{addr}, profile {profile}, database {:?} at {}{place}.", rdb.db, rdb.host);
+}
