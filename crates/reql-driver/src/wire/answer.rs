@@ -183,7 +183,8 @@ mod tests {
             if let Ok(answer) = Answer::parse(&payload, None) {
                 let mut rows = rows_of(&answer, &payload);
                 while let Some(place) = rows.next(&payload) {
-                    let _: Value = serde_json::from_slice(&payload[place]).unwrap();
+                    // A number may be beyond what a Value holds; that is for whoever decodes the row to say.
+                    let _: &RawValue = serde_json::from_slice(&payload[place]).unwrap();
                 }
             }
             prop_assert!(Answer::parse(&payload[..at], None).is_err());
