@@ -1,7 +1,7 @@
 //! Each term and each option: the JSON that the official Python driver builds, and an answer of the server.
 #![allow(clippy::unwrap_used)]
 
-#[path = "../../reql-embedded/tests/support/reql.rs"]
+#[path = "../../reql-embedded/tests/it/support/reql.rs"]
 mod javascript;
 #[path = "golden/queries.rs"]
 mod queries;

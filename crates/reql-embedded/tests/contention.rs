@@ -1,4 +1,5 @@
 //! Many connections that write the same document.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use futures_util::TryStreamExt;
 use ql2::term::TermType;

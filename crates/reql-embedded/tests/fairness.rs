@@ -1,5 +1,7 @@
 //! What one connection asks for, however much that is, leaves others their share.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "it/support/mod.rs"]
 mod support;
 
 use std::sync::Arc;

@@ -1,0 +1,88 @@
+//! Tables at start-up: made where they are missing, left alone where they are not, made later if the database
+//! is late.
+
+// Helpers of tests may unwrap as tests do.
+use std::net::SocketAddr;
+
+use crate::support::Home;
+use crate::support::link::{Link, Traffic};
+use reql::cmd::get_all;
+use reql::r;
+use serde_json::{Value, json};
+use warp_reql::settings::{IndexSpec, Rdb, TableSpec};
+use warp_reql::{Conn, Database, bootstrap};
+
+/// A database that isn't there yet.
+fn marvel(home: &Home, addr: SocketAddr) -> Database {
+    Database::new(Rdb { db: home.named("marvel"), ..home.rdb_by(addr) }).unwrap()
+}
+
+fn heroes() -> TableSpec {
+    let place =
+        IndexSpec { fields: vec!["address.city".to_owned(), "age".to_owned()], ..IndexSpec::on("place") };
+    let tags = IndexSpec { multi: true, ..IndexSpec::on("tags") };
+    TableSpec {
+        name: "heroes".to_owned(),
+        primary_key: "name".to_owned(),
+        indexes: vec![IndexSpec::on("age"), place, tags],
+    }
+}
+
+/// A key in an index; the driver itself takes only texts for keys there.
+struct Key(Value, &'static str);
+
+impl get_all::Arg for Key {
+    fn arg(self) -> reql::cmd::Arg<get_all::Options> {
+        let options = get_all::Options::new().index(self.1);
+        reql::cmd::Arg { opts: Some(options), ..get_all::Arg::arg(r.expr(self.0)) }
+    }
+}
+
+async fn ask(database: &Database, query: reql::Command) -> Value {
+    Conn::new(database.clone()).first(query).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_missing_is_made() {
+    let home = Home::start().await;
+    let database = marvel(&home, home.addr());
+    bootstrap::once(&database, &[heroes()]).await.unwrap();
+    assert_eq!(ask(&database, r.db(home.named("marvel")).table_list()).await, json!(["heroes"]));
+    let table = || r.table("heroes");
+    assert_eq!(ask(&database, table().index_list()).await, json!(["age", "place", "tags"]));
+    let spidey =
+        json!({"name": "Spider-Man", "age": 15, "address": {"city": "NY"}, "tags": ["spider", "man"]});
+    ask(&database, table().insert(r.expr(spidey.clone()))).await;
+    assert_eq!(ask(&database, table().get("Spider-Man")).await, spidey);
+    for (index, key) in [("age", json!(15)), ("place", json!(["NY", 15])), ("tags", json!("man"))] {
+        let found = table().get_all(Key(key, index));
+        assert_eq!(ask(&database, found).await["name"], "Spider-Man", "{index}");
+    }
+}
+
+#[tokio::test]
+async fn what_exists_is_left_as_it_is() {
+    let home = Home::start().await;
+    let database = marvel(&home, home.addr());
+    bootstrap::once(&database, &[heroes()]).await.unwrap();
+    ask(&database, r.table("heroes").insert(r.expr(json!({"name": "Hulk"})))).await;
+
+    let other = TableSpec { primary_key: "id".to_owned(), indexes: vec![IndexSpec::on("power")], ..heroes() };
+    bootstrap::once(&database, &[other]).await.unwrap();
+    let table = || r.table("heroes");
+    assert_eq!(ask(&database, table().get("Hulk")).await, json!({"name": "Hulk"}));
+    assert_eq!(ask(&database, table().index_list()).await, json!(["age", "place", "power", "tags"]));
+}
+
+#[tokio::test]
+async fn a_late_database_gets_its_tables_when_it_is_there() {
+    let home = Home::start().await;
+    let link = Link::to(home.addr()).await;
+    link.set(Traffic::Away).await;
+    let database = marvel(&home, link.addr);
+    assert!(bootstrap::once(&database, &[heroes()]).await.is_err());
+    let tables = [heroes()];
+    let made = bootstrap::until_done(&database, &tables);
+    tokio::join!(made, link.set(Traffic::Flows));
+    assert_eq!(ask(&database, r.db(home.named("marvel")).table_list()).await, json!(["heroes"]));
+}

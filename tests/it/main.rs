@@ -1,0 +1,26 @@
+//! The service over the embedded server, or over whatever `RDB_TEST_HOST` names: one binary, a module for each
+//! subject. What needs an environment of its own is in `tests/settings`.
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+mod auth;
+mod bootstrap;
+mod bulk;
+mod changes;
+mod conn;
+mod crowds;
+mod documents;
+mod errors;
+mod faults;
+mod home;
+mod http;
+mod keys;
+mod limits;
+mod lists;
+mod openapi;
+mod pace;
+mod poison;
+mod problems;
+mod server;
+mod support;
+mod tables;
+mod urls;

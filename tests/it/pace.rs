@@ -1,0 +1,183 @@
+//! Clients that stall, trickle or crowd: what they hold is taken from them, and others are served meanwhile.
+
+use std::time::Duration;
+
+use crate::support::{Api, Serving, eventually, header, problem, raw};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use warp_reql::settings::{Limits, Settings};
+
+const DOCS: &str = "/tables/heroes/docs";
+/// The time for which a client may stall in these tests: soon over, but long enough for one that is merely
+/// slow.
+const SOON: Duration = Duration::from_millis(300);
+
+/// The API with these limits, over a database with a table.
+async fn limited(limits: Limits) -> Api {
+    Api::at_home(|settings| Settings { limits, ..settings }).await
+}
+
+/// Puts so many documents of a hundred kilobytes into the table.
+async fn fill(api: &Api, count: usize) {
+    let documents: Vec<_> = (0..count).map(|id| json!({"id": id, "text": "x".repeat(100_000)})).collect();
+    let filled = api.send("POST", DOCS, &Value::from(documents)).await;
+    assert_eq!(filled.status(), 201, "{:?}", filled.body());
+}
+
+/// A client whose window is small, so that little of an answer is on its way.
+async fn connect(serving: &Serving) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small buffer");
+    socket.connect(serving.addr).await.expect("the service is there")
+}
+
+/// Asks, and reads no more than the status.
+async fn stall(serving: &Serving, accept: &str) -> (TcpStream, String) {
+    let mut client = connect(serving).await;
+    let request = format!("GET {DOCS} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n");
+    client.write_all(request.as_bytes()).await.expect("the service reads");
+    let mut status = [0; 12];
+    client.read_exact(&mut status).await.expect("the service answers");
+    (client, String::from_utf8_lossy(&status[9..]).into_owned())
+}
+
+/// Reads to the end; `false` if it comes too early.
+async fn whole(mut client: TcpStream) -> bool {
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).await.is_ok() && rest.ends_with(b"0\r\n\r\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_that_stall_lose_their_connections() {
+    let api = limited(Limits { send_time: SOON, ..Limits::default() }).await;
+    fill(&api, 100).await;
+    let serving = api.serve().await;
+    let mut stalled = Vec::new();
+    for _ in 0..4 {
+        let (client, status) = stall(&serving, "application/x-ndjson").await;
+        assert_eq!(status, "200");
+        stalled.push(client);
+    }
+    assert_eq!(api.database.stats().in_use, 4);
+    let stats = || api.database.stats();
+    eventually("stalled answers give their connections back", || stats().in_use == 0).await;
+    for client in stalled {
+        assert!(!whole(client).await, "half an answer must not look like a whole one");
+    }
+    // Who reads gets everything.
+    let request = format!("GET {DOCS} HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n");
+    let mut client = TcpStream::connect(serving.addr).await.expect("the service is there");
+    client.write_all(request.as_bytes()).await.expect("the service reads");
+    let reads = async {
+        let (mut read, mut part) = (Vec::new(), vec![0; 1 << 20]);
+        while !read.ends_with(b"\r\n0\r\n\r\n") {
+            match client.read(&mut part).await {
+                Ok(length) if length > 0 => read.extend_from_slice(&part[..length]),
+                ended => panic!("the answer broke off after {} bytes: {ended:?}", read.len()),
+            }
+        }
+        read.len()
+    };
+    assert!(reads.await > 100 * 100_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_that_nobody_reads_ends() {
+    let api = limited(Limits { send_time: SOON, ..Limits::default() }).await;
+    fill(&api, 100).await;
+    let serving = api.serve().await;
+    let (_client, status) = stall(&serving, "text/event-stream").await;
+    assert_eq!(status, "200");
+    let stats = || api.database.stats();
+    eventually("the feed gives its connection back", || stats().in_use == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_are_counted() {
+    let api = limited(Limits { streams: 2, client_share: 100, ..Limits::default() }).await;
+    fill(&api, 50).await;
+    let serving = api.serve().await;
+    let (one, _) = stall(&serving, "application/x-ndjson").await;
+    let (_other, _) = stall(&serving, "application/x-ndjson").await;
+    let refused = api.with("GET", DOCS, &[("accept", "application/x-ndjson")], b"").await;
+    problem(&refused, 503, "streams-exhausted");
+    assert_eq!(header(&refused, "retry-after"), "1");
+    assert_eq!(api.call("GET", "/tables/heroes/docs?limit=1").await.status(), 200, "pages are no streams");
+    drop(one);
+    let mut again = stall(&serving, "application/x-ndjson").await;
+    while again.1 != "200" {
+        again = stall(&serving, "application/x-ndjson").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_has_its_share() {
+    let api = limited(Limits { streams: 4, client_share: 50, ..Limits::default() }).await;
+    fill(&api, 50).await;
+    let serving = api.serve().await;
+    let (_one, _) = stall(&serving, "application/x-ndjson").await;
+    let (_other, _) = stall(&serving, "application/x-ndjson").await;
+    let (_, status) = stall(&serving, "application/x-ndjson").await;
+    assert_eq!(status, "429");
+    let client = TcpSocket::new_v4().expect("a socket");
+    client.bind("127.0.0.2:0".parse().expect("an address")).expect("all of 127/8 is this machine");
+    let mut client = client.connect(serving.addr).await.expect("the service is there");
+    let request = format!("GET {DOCS} HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n");
+    client.write_all(request.as_bytes()).await.expect("the service reads");
+    let mut status = [0; 12];
+    client.read_exact(&mut status).await.expect("the service answers");
+    assert_eq!(&status[9..], b"200");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_do_not_come_are_given_up() {
+    let api = limited(Limits { body_pause: SOON, ..Limits::default() }).await;
+    let serving = api.serve().await;
+    let head = "Host: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n";
+    for (method, path, body) in [
+        ("PUT", "/tables/heroes/docs/1", "Content-Length: 9\r\n\r\n{"),
+        ("POST", DOCS, "Content-Length: 100\r\n\r\n["),
+        ("POST", DOCS, "Transfer-Encoding: chunked\r\n\r\n1\r\n \r\n"),
+    ] {
+        let request = format!("{method} {path} HTTP/1.1\r\n{head}{body}");
+        let answer = String::from_utf8(raw(serving.addr, request.as_bytes()).await).expect("text");
+        assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"body-too-slow\""), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn answers_have_a_weight() {
+    let api = limited(Limits { answer: 1 << 20, ..Limits::default() }).await;
+    fill(&api, 20).await;
+    problem(&api.call("GET", DOCS).await, 422, "answer-too-large");
+    assert_eq!(api.call("GET", &format!("{DOCS}?limit=5")).await.status(), 200);
+    assert_eq!(api.call("GET", &format!("{DOCS}?select=id")).await.status(), 200);
+}
+
+/// As a browser sends it for a page that a form could be on.
+#[tokio::test]
+async fn a_body_needs_its_type() {
+    let api = limited(Limits::default()).await;
+    for (method, path) in
+        [("POST", "/tables"), ("POST", DOCS), ("PUT", "/tables/heroes/docs/1"), ("PATCH", DOCS)]
+    {
+        let request = warp::test::request().method(method).path(path).body("{\"name\":\"t\"}");
+        problem(&request.reply(&api.routes).await, 415, "unsupported-media-type");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_may_not_write() {
+    let api = limited(Limits::default()).await;
+    let json = ("content-type", "application/json");
+    for (headers, status, code) in [
+        (&[json, ("host", "localhost"), ("origin", "https://evil.example")], 403, "foreign-origin"),
+        (&[json, ("host", "evil.example"), ("origin", "http://evil.example")], 403, "foreign-host"),
+    ] {
+        let refused = api.with("PUT", "/tables/heroes/docs/1", headers, b"{}").await;
+        problem(&refused, status, code);
+    }
+    let own = [json, ("host", "localhost:8000"), ("origin", "http://localhost:8000")];
+    assert_eq!(api.with("PUT", "/tables/heroes/docs/1", &own, b"{}").await.status(), 201);
+}

@@ -1,0 +1,234 @@
+//! Documents that nobody could read, and values that are no documents. They are refused where they are
+//! written, and do no harm to others where a driver has stored them.
+
+// Helpers of tests may unwrap as tests do.
+use crate::support::events::Events;
+use crate::support::{Api, body, problem};
+use ql2::term::TermType;
+use reql::{Command, r};
+use serde_json::{Value, json};
+use warp::http::Response;
+use warp::hyper::body::Bytes;
+use warp_reql::Conn;
+
+const DOCS: &str = "/tables/heroes/docs";
+const DOC: &str = "/tables/heroes/docs/1";
+const JSON: (&str, &str) = ("content-type", "application/json");
+const LINES: (&str, &str) = ("content-type", "application/x-ndjson");
+/// The number of levels to which a body may be nested.
+const DEPTH: usize = 100;
+
+/// A document that is nested this deep.
+fn nested(id: u64, depth: usize) -> String {
+    format!("{{\"id\":{id},\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1))
+}
+
+fn objects(id: u64, depth: usize) -> String {
+    format!("{{\"id\":{id},\"a\":{}1{}}}", "{\"a\":".repeat(depth - 1), "}".repeat(depth - 1))
+}
+
+async fn lines(api: &Api, query: &str) -> Vec<Value> {
+    let path = format!("{DOCS}{query}");
+    let response = api.with("GET", &path, &[("accept", "application/x-ndjson")], b"").await;
+    assert_eq!(response.status(), 200, "{query}: {:?}", response.body());
+    let text = String::from_utf8(response.body().to_vec()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| json!("deep"))).collect()
+}
+
+async fn get(api: &Api, path: &str) -> Response<Bytes> {
+    let response = api.call("GET", path).await;
+    assert_eq!(response.status(), 200, "{path}: {:?}", response.body());
+    response
+}
+
+#[tokio::test]
+async fn what_is_nested_too_deeply_is_refused_wherever_it_is_written() {
+    let api = Api::start().await;
+    for document in
+        [nested(1, DEPTH + 1), objects(1, DEPTH + 1), nested(1, 120), nested(1, 126), nested(1, 5000)]
+    {
+        let patch = document.replacen("\"id\":1,", "", 1);
+        let many = format!("[{document}]");
+        let index = format!("{{\"fields\":{}{}}}", "[".repeat(DEPTH), "]".repeat(DEPTH));
+        for (method, path, kind, sent) in [
+            ("POST", DOCS, JSON, &document),
+            ("POST", DOCS, JSON, &many),
+            ("POST", DOCS, LINES, &document),
+            ("PUT", DOC, JSON, &document),
+            ("PATCH", DOC, JSON, &patch),
+            ("PATCH", "/tables/heroes/docs?all=true", JSON, &patch),
+            ("PUT", "/tables/heroes/indexes/i", JSON, &index),
+            ("POST", "/tables", JSON, &document),
+        ] {
+            let response = api.with(method, path, &[kind], sent.as_bytes()).await;
+            let told = problem(&response, 400, "bad-request");
+            assert!(told["detail"].as_str().unwrap().contains("100 deep"), "{method} {path}: {told}");
+        }
+    }
+    assert_eq!(body(&get(&api, DOCS).await), json!([]));
+}
+
+#[tokio::test]
+async fn what_is_as_deep_as_may_be_can_be_read_everywhere() {
+    let api = Api::start().await;
+    let deepest = [nested(1, DEPTH), objects(2, DEPTH)];
+    for document in &deepest {
+        assert_eq!(api.with("POST", DOCS, &[JSON], document.as_bytes()).await.status(), 201);
+    }
+    let all: Vec<Value> = deepest.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+    assert_eq!(body(&get(&api, DOCS).await), json!(all));
+    assert_eq!(body(&get(&api, "/tables/heroes/docs?order=a&a=has").await), json!(all));
+    assert_eq!(body(&get(&api, "/tables/heroes/docs?group=a&agg=count").await).as_array().unwrap().len(), 2);
+    assert_eq!(lines(&api, "").await, all);
+    // A change goes no deeper than the deeper of the two.
+    let patch = objects(2, DEPTH).replacen("\"id\":2,", "", 1);
+    assert_eq!(body(&api.with("PATCH", DOC, &[JSON], patch.as_bytes()).await)["id"], 1);
+    assert_eq!(
+        api.with("POST", DOCS, &[JSON], format!("[{}]", nested(3, DEPTH)).as_bytes()).await.status(),
+        201
+    );
+    let service = api.serve().await;
+    let mut events = Events::open(service.addr, DOCS).await;
+    for _ in 0..3 {
+        assert_eq!(events.change().await.0, "initial");
+    }
+    events.ready().await;
+    let tag = get(&api, DOC).await.headers()["etag"].clone();
+    let replaced =
+        api.with("PUT", DOC, &[JSON, ("if-match", tag.to_str().unwrap())], nested(1, DEPTH).as_bytes()).await;
+    assert_eq!(replaced.status(), 200);
+}
+
+#[tokio::test]
+async fn what_is_a_value_of_reqls_own_is_no_document() {
+    let api = Api::start().await;
+    assert_eq!(api.with("PUT", DOC, &[JSON], b"{}").await.status(), 201);
+    let kinds = [
+        json!({"$reql_type$": "TIME", "epoch_time": 1, "timezone": "+00:00"}),
+        json!({"$reql_type$": "GEOMETRY", "type": "Point", "coordinates": [1, 2]}),
+        json!({"$reql_type$": "BINARY", "data": "AA=="}),
+        json!({"$reql_type$": "LITERAL", "value": 1}),
+        json!({"$reql_type$": "of tomorrow"}),
+        json!({"$reql_type$": null}),
+    ];
+    for kind in kinds {
+        let mut with_id = kind.clone();
+        with_id["id"] = json!(1);
+        for document in [&kind, &with_id] {
+            let (one, many) = (document.to_string(), json!([document]).to_string());
+            for (method, path, header, sent) in [
+                ("POST", DOCS, JSON, &one),
+                ("POST", DOCS, JSON, &many),
+                ("POST", DOCS, LINES, &one),
+                ("PUT", DOC, JSON, &one),
+                ("PATCH", DOC, JSON, &one),
+                ("PATCH", "/tables/heroes/docs?all=true", JSON, &one),
+            ] {
+                let response = api.with(method, path, &[header], sent.as_bytes()).await;
+                let told = problem(&response, 400, "bad-request");
+                assert!(told["detail"].as_str().unwrap().contains("$reql_type$"), "{method} {sent}: {told}");
+            }
+        }
+    }
+    let pseudo = json!({"name": "t", "primary_key": "$reql_type$"});
+    problem(&api.send("POST", "/tables", &pseudo).await, 400, "bad-request");
+    assert_eq!(body(&get(&api, DOCS).await), json!([{"id": 1}]));
+    let holder = json!({"id": 2, "at": {"$reql_type$": "TIME", "epoch_time": 1, "timezone": "+00:00"}});
+    assert_eq!(api.send("POST", DOCS, &holder).await.status(), 201, "fields may be such values");
+}
+
+/// Stores a row behind the service's back; tells whether the database takes it.
+async fn stored(api: &Api, row: Command) -> bool {
+    let insert = Command::new(TermType::Insert).with_arg(r.table("heroes")).with_arg(row);
+    let told: Result<Option<Value>, _> = Conn::new(api.database.clone()).first(insert).await;
+    told.is_ok_and(|told| told.is_some_and(|told| told["inserted"] == 1))
+}
+
+/// Checks that a table with a row that is none of its documents, or that can't be read, is as good as one
+/// without that row.
+async fn others_are_well(api: &Api, left_out: bool) {
+    let others = json!([{"id": 1, "n": 1}, {"id": 2, "n": 2}]);
+    let known = |documents: &[Value]| -> Vec<Value> {
+        documents.iter().filter(|document| document.get("n").is_some()).cloned().collect()
+    };
+    for query in [
+        "",
+        "?limit=1000",
+        "?order=n",
+        "?order=n.desc",
+        "?n=gte.0",
+        "?n=lt.9&order=n",
+        "?omit=x",
+        "?select=id,n",
+    ] {
+        let response = get(api, &format!("{DOCS}{query}")).await;
+        // One that is nested too deeply is there as well, for whoever can read it.
+        if left_out || query.contains('n') {
+            let documents = known(body(&response).as_array().unwrap());
+            assert_eq!(documents.len(), 2, "{query}: {documents:?}");
+        } else {
+            assert!(String::from_utf8_lossy(response.body()).contains("\"n\":2"), "{query}");
+        }
+        assert_eq!(known(&lines(api, query).await).len(), 2, "{query} as lines");
+    }
+    assert_eq!(body(&get(api, "/tables/heroes/docs?agg=sum(n)").await), json!([{"sum(n)": 3}]));
+    let groups = body(&get(api, "/tables/heroes/docs?group=n&agg=count").await);
+    assert!(groups.as_array().unwrap().len() >= 2, "{groups}");
+    let counted = api.with("GET", "/tables/heroes/docs?n=has", &[("prefer", "count=exact")], b"").await;
+    assert_eq!(crate::support::header(&counted, "x-total-count"), "2");
+    let patched = api.with("PATCH", "/tables/heroes/docs?n=gte.0", &[JSON], b"{\"m\":1}").await;
+    assert_eq!(body(&patched)["replaced"], 2);
+    let back = api.with("PATCH", "/tables/heroes/docs?m=eq.1", &[JSON], b"{\"m\":null}").await;
+    assert_eq!(body(&back)["replaced"], 2);
+    let service = api.serve().await;
+    let mut events = Events::open(service.addr, "/tables/heroes/docs?n=gte.0").await;
+    for _ in 0..2 {
+        let (name, _, new) = events.change().await;
+        assert!(name == "initial" && others.as_array().unwrap().contains(&new), "{name} {new}");
+    }
+    events.ready().await;
+}
+
+async fn with_two() -> Api {
+    let api = Api::start().await;
+    for n in [1, 2] {
+        assert_eq!(api.send("POST", DOCS, &json!({"id": n, "n": n})).await.status(), 201);
+    }
+    api
+}
+
+#[tokio::test]
+async fn a_row_that_is_no_document_is_no_harm_to_others() {
+    let api = with_two().await;
+    let time = Command::from_json(json!({"$reql_type$": "TIME", "epoch_time": 1, "timezone": "+00:00"}));
+    if !stored(&api, time).await {
+        // A database that takes none has none.
+        return;
+    }
+    others_are_well(&api, true).await;
+    let ids: Vec<Value> = body(&get(&api, DOCS).await).as_array().unwrap().clone();
+    assert_eq!(ids.len(), 2);
+}
+
+#[tokio::test]
+async fn a_row_that_is_nested_too_deeply_is_no_harm_to_others() {
+    for depth in [121, 122, 124, 126, 130, 300] {
+        let api = with_two().await;
+        let deep = (1..depth).fold(Command::new(TermType::MakeArray), |inner, _| {
+            Command::new(TermType::MakeArray).with_arg(inner)
+        });
+        let row = Command::new(TermType::Object)
+            .with_arg(Command::from_json("id"))
+            .with_arg(Command::from_json(3))
+            .with_arg(Command::from_json("a"))
+            .with_arg(deep);
+        if !stored(&api, row).await {
+            continue;
+        }
+        others_are_well(&api, false).await;
+        let own = get(&api, "/tables/heroes/docs/3").await;
+        let text = String::from_utf8_lossy(own.body()).into_owned();
+        assert!(text.contains(&"[".repeat(depth)), "{text}");
+        assert_eq!(api.call("DELETE", "/tables/heroes/docs/3").await.status(), 204);
+    }
+}

@@ -1,0 +1,420 @@
+//! The life of the service: exit codes, what it prints, how it starts without a database, how it stops.
+
+// Helpers of tests may unwrap as tests do.
+use std::future::pending;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, oneshot};
+use warp::Filter;
+use warp_reql::settings::{Hosts, Rdb, Settings};
+use warp_reql::{Conn, Database, health, server};
+
+const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// The binary in a directory of its own, with no environment but what the test gives it.
+fn warp_reql(home: &TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_warp-reql"));
+    command.args(arguments).env_clear().envs(environment.iter().copied()).current_dir(home.path());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn output(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let home = TempDir::new().unwrap();
+    warp_reql(&home, arguments, environment).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// A port of this machine where nobody listens.
+fn nobody() -> SocketAddr {
+    std::net::TcpListener::bind(LOOPBACK).unwrap().local_addr().unwrap()
+}
+
+/// A service that runs in a process of its own; it is killed if the test fails.
+struct Running {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    addr: SocketAddr,
+    /// The line of the log that says where the service serves.
+    announced: String,
+    home: TempDir,
+}
+
+impl Running {
+    /// Starts the binary on a free port, with a database that isn't there, and waits until it says where it
+    /// serves.
+    fn start(environment: &[(&str, &str)]) -> Running {
+        let database = nobody().to_string();
+        let mut environment = environment.to_vec();
+        environment.extend([("APP_ADDRESS", "127.0.0.1"), ("RDB_HOST", &database)]);
+        Running::start_as("production", &environment)
+    }
+
+    fn start_as(profile: &str, environment: &[(&str, &str)]) -> Running {
+        let home = TempDir::new().unwrap();
+        let environment = [environment, &[("APP_PORT", "0")]].concat();
+        let mut command = warp_reql(&home, &["--profile", profile], &environment);
+        Running::of(&mut command, home)
+    }
+
+    /// Waits until a command of which the service comes says where it serves.
+    fn of(command: &mut Command, home: TempDir) -> Running {
+        let mut child = command.spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("Serving http://") {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "it ended: {:?}", child.wait());
+        }
+        let addr = line.split("http://").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
+        Running { child, log, addr, announced: line, home }
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.addr).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for the end, and gives what was logged meanwhile.
+    fn end(mut self) -> (ExitStatus, String) {
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap(), rest)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_wrong_setting_is_one_line_and_exit_code_2() {
+    let output = output(&[], &[("APP_PROT", "9000")]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(text(&output.stdout), "");
+    let expected =
+        "unknown setting `APP_PROT` = \"9000\" (environment variable APP_PROT): did you mean `APP_PORT`?";
+    assert_eq!(text(&output.stderr), format!("warp-reql: {expected}\n"));
+}
+
+#[test]
+fn production_that_anybody_can_use_is_exit_code_2() {
+    let output = output(&["--profile", "production"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let line = text(&output.stderr);
+    assert!(line.starts_with("warp-reql: invalid setting `auth` = \"none\" (built-in): expected"), "{line}");
+    assert_eq!(line.lines().count(), 1);
+}
+
+#[test]
+fn wrong_settings_stop_every_command() {
+    for command in ["config", "health"] {
+        assert_eq!(output(&[command], &[("APP_PORT", "x")]).status.code(), Some(2), "{command}");
+    }
+}
+
+#[test]
+fn a_wrong_argument_is_exit_code_2() {
+    assert_eq!(output(&["--prot", "1"], &[]).status.code(), Some(2));
+}
+
+#[test]
+fn a_settings_file_that_is_not_there_is_exit_code_2() {
+    assert_eq!(output(&["--settings", "none.toml"], &[]).status.code(), Some(2));
+}
+
+#[test]
+fn version_is_the_packages() {
+    let output = output(&["--version"], &[]);
+    assert!(output.status.success());
+    assert_eq!(text(&output.stdout), format!("warp-reql {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn help_names_every_flag_and_command() {
+    let output = output(&["--help"], &[]);
+    assert!(output.status.success());
+    for word in ["--profile", "--settings", "--version", "config", "health"] {
+        assert!(text(&output.stdout).contains(word), "{word}");
+    }
+}
+
+#[test]
+fn config_prints_values_and_origins_and_masks_secrets() {
+    let home = TempDir::new().unwrap();
+    std::fs::write(home.path().join("Settings.toml"), "[production]\nport = 9000").unwrap();
+    let environment = [("RDB_PASSWORD", "hunter2"), ("APP_PROFILE", "production"), ("APP_AUTH", "database")];
+    let output = warp_reql(&home, &["config"], &environment).output().unwrap();
+    assert!(output.status.success());
+    let lines: Vec<_> = text(&output.stdout).lines().map(|line| line.split_once("  # ").unwrap()).collect();
+    for (value, origin) in [
+        ("profile = \"production\"", "environment variable APP_PROFILE"),
+        ("port = 9000", "Settings.toml, profile production"),
+        ("rdb.password = \"********\"", "environment variable RDB_PASSWORD"),
+        ("rdb.host = \"localhost\"", "built-in"),
+    ] {
+        assert!(
+            lines.iter().any(|line| (line.0.trim_end(), line.1) == (value, origin)),
+            "{value} in {lines:?}"
+        );
+    }
+    assert!(!text(&output.stdout).contains("hunter2"));
+}
+
+#[test]
+fn a_port_in_use_is_exit_code_1() {
+    let taken = std::net::TcpListener::bind(LOOPBACK).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = output(&[], &[("APP_PORT", &port)]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains(&format!("can't listen on 127.0.0.1:{port}")), "{output:?}");
+}
+
+#[test]
+fn without_a_database_it_is_live_but_not_ready() {
+    let running = Running::start(&[]);
+    for (path, status) in [("/health/live", "HTTP/1.1 200"), ("/health/ready", "HTTP/1.1 503")] {
+        let answer = running.get(path);
+        assert!(answer.starts_with(status), "{path}: {answer}");
+    }
+    let port = running.addr.port().to_string();
+    assert_eq!(output(&["health"], &[("APP_PORT", &port)]).status.code(), Some(1));
+    running.signal("TERM");
+    running.end();
+}
+
+#[test]
+fn development_brings_its_own_database() {
+    if crate::support::home::about_the_embedded("development's own database") {
+        return;
+    }
+    for data_dir in ["data", ":memory:"] {
+        let running = Running::start_as("development", &[("RDB_DATA_DIR", data_dir)]);
+        let port = running.addr.port().to_string();
+        assert_eq!(output(&["health"], &[("APP_PORT", &port)]).status.code(), Some(0));
+        assert_eq!(running.home.path().join("data").exists(), data_dir == "data");
+        running.signal("TERM");
+        let (status, log) = running.end();
+        assert_eq!(status.code(), Some(0), "{log}");
+    }
+}
+
+/// Asks the database of a running service for the names of its databases, with this password.
+async fn knock(running: &Running, password: &str) -> Result<Vec<String>, warp_reql::Error> {
+    let place = running.announced.split("database \"test\" at ").nth(1).unwrap();
+    let addr: SocketAddr = place.split(' ').next().unwrap().parse().unwrap();
+    let rdb = Rdb { host: Hosts::from(addr), password: password.into(), standby: 0, ..Rdb::default() };
+    Conn::new(Database::new(rdb).unwrap()).all(reql::r.db_list()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_database_is_no_open_door() {
+    let running = Running::start_as("development", &[]);
+    for password in ["", "admin"] {
+        let answer = knock(&running, password).await;
+        assert!(
+            matches!(&answer, Err(warp_reql::Error::Unreachable(reason)) if reason.contains("Wrong password"))
+        );
+    }
+    assert!(running.get("/health/ready").starts_with("HTTP/1.1 200"));
+    let set = Running::start_as("development", &[("RDB_PASSWORD", "hunter2")]);
+    assert!(knock(&set, "hunter2").await.is_ok(), "what the settings say holds");
+    assert!(knock(&set, "").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_of_before_goes_on_and_becomes_its_owners() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let place = TempDir::new().unwrap();
+    let data = place.path().join("data");
+    let server = reql_embedded::Server::builder().data_dir(&data).start().await.unwrap();
+    let rdb = Rdb { host: Hosts::from(server.local_addr()), standby: 0, ..Rdb::default() };
+    let mut conn = Conn::new(Database::new(rdb).unwrap());
+    conn.first::<serde_json::Value>(reql::r.table_create("kept")).await.unwrap();
+    drop(conn);
+    server.shutdown().await;
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let file = data.join("reql.redb");
+    assert_eq!((mode(&data), mode(&file)), (0o700, 0o600));
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+
+    let named = data.to_str().unwrap();
+    for _ in 0..2 {
+        let running = Running::start_as("development", &[("RDB_DATA_DIR", named)]);
+        assert!(running.get("/tables").contains("\"kept\""));
+        assert_eq!(mode(&file), 0o600);
+        running.signal("TERM");
+        assert_eq!(running.end().0.code(), Some(0));
+    }
+    let output = output(&[], &[("RDB_DATA_DIR", named), ("RDB_PASSWORD", "hunter3"), ("APP_PORT", "0")]);
+    let lines: Vec<_> = text(&output.stderr).lines().filter(|line| line.starts_with("warp-reql:")).collect();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        matches!(lines[..], [line] if line.contains("RDB_PASSWORD") && !line.contains("hunter3")),
+        "{lines:?}"
+    );
+}
+
+/// More connections than the soft limit has room for.
+#[test]
+#[cfg(target_os = "linux")]
+fn silent_connections_leave_room_for_others() {
+    let home = TempDir::new().unwrap();
+    let mut command = Command::new("bash");
+    command.args(["-c", "ulimit -Sn 64 && exec \"$0\" --profile production"]);
+    command.arg(env!("CARGO_BIN_EXE_warp-reql")).current_dir(home.path()).env_clear();
+    command.envs([("APP_PORT", "0"), ("APP_ADDRESS", "127.0.0.1"), ("RDB_HOST", &nobody().to_string())]);
+    let running = Running::of(command.stdin(Stdio::null()).stderr(Stdio::piped()), home);
+    let silent: Vec<_> = (0..100).map(|_| TcpStream::connect(running.addr).unwrap()).collect();
+    assert!(running.get("/health/live").starts_with("HTTP/1.1 200"));
+    drop(silent);
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let mut running = Running::start(&[("APP_LOG_LEVEL", "debug")]);
+    // A pipe holds 64 KiB; these are ten times as much.
+    for _ in 0..8000 {
+        assert!(running.get("/health/live").starts_with("HTTP/1.1 200"));
+    }
+    let figures = running.get("/metrics");
+    let dropped = figures.lines().find_map(|line| line.strip_prefix("warp_reql_log_lines_dropped_total "));
+    assert!(dropped.unwrap().parse::<u64>().unwrap() > 0, "{dropped:?}");
+    running.signal("TERM");
+    let start = Instant::now();
+    assert_eq!(running.child.wait().unwrap().code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn signals_to_stop_end_in_exit_code_0() {
+    for signal in ["TERM", "INT", "HUP"] {
+        let running = Running::start(&[]);
+        running.signal(signal);
+        let (status, log) = running.end();
+        assert_eq!(status.code(), Some(0), "{signal}: {log}");
+        assert!(log.contains("Stopped."), "{log}");
+    }
+}
+
+#[test]
+fn the_password_is_never_logged() {
+    let running =
+        Running::start(&[("RDB_PASSWORD", "hunter2"), ("APP_LOG_LEVEL", "trace"), ("APP_DEBUG", "true")]);
+    running.get("/health/live");
+    running.signal("TERM");
+    let (_, log) = running.end();
+    assert!(log.contains("Stopped.") && !log.contains("hunter2"), "{log}");
+}
+
+#[test]
+fn health_fails_when_nobody_listens() {
+    let port = nobody().port().to_string();
+    let output = output(&["health"], &[("APP_PORT", &port)]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stderr).lines().count(), 1);
+}
+
+#[tokio::test]
+async fn health_is_what_the_service_answers() {
+    for (status, healthy) in [(200, true), (503, false)] {
+        let ready = warp::path!("health" / "ready")
+            .map(move || warp::reply::with_status("", warp::http::StatusCode::from_u16(status).unwrap()));
+        let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+        let settings =
+            Settings { port: listener.local_addr().unwrap().port(), ..Settings::built_in("production") };
+        let service = tokio::spawn(server::run(listener, warp::service(ready), pending(), Duration::ZERO));
+        assert_eq!(health::check(&settings).await.is_ok(), healthy);
+        service.abort();
+    }
+}
+
+/// A service whose one route says that it has begun, then waits.
+struct Slow {
+    addr: SocketAddr,
+    begun: Arc<Notify>,
+    finish: Arc<Notify>,
+    stop: oneshot::Sender<()>,
+    ended: tokio::task::JoinHandle<()>,
+}
+
+async fn slow(grace: Duration) -> Slow {
+    let (begun, finish) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let notifies = (begun.clone(), finish.clone());
+    let routes = warp::any().then(move || {
+        let (begun, finish) = notifies.clone();
+        async move {
+            begun.notify_one();
+            finish.notified().await;
+            "finished"
+        }
+    });
+    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let stopped = async { stopped.await.unwrap_or_default() };
+    let ended = tokio::spawn(server::run(listener, warp::service(routes), stopped, grace));
+    Slow { addr, begun, finish, stop, ended }
+}
+
+async fn request(addr: SocketAddr) -> tokio::net::TcpStream {
+    let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    stream
+}
+
+/// Waits until the address takes no more connections.
+async fn refused(addr: SocketAddr) {
+    while tokio::net::TcpStream::connect(addr).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stop_takes_no_new_connections_and_finishes_what_runs() {
+    let Slow { addr, begun, finish, stop, ended } = slow(Duration::from_secs(60)).await;
+    let mut stream = request(addr).await;
+    begun.notified().await;
+    stop.send(()).unwrap();
+    refused(addr).await;
+    assert!(!ended.is_finished());
+    finish.notify_one();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("finished"), "{answer}");
+    ended.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_longer_than_it_may() {
+    let Slow { addr, begun, stop, ended, .. } = slow(Duration::from_millis(20)).await;
+    let _stream = request(addr).await;
+    begun.notified().await;
+    let start = Instant::now();
+    stop.send(()).unwrap();
+    ended.await.unwrap();
+    assert!(start.elapsed() >= Duration::from_millis(20));
+}
