@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, Parser, ValueEnum};
 use log::LevelFilter;
 use pretty_env_logger::env_logger::Target;
 use reql_embedded::protocol::RETHINKDB_VERSION;
-use reql_embedded::{Builder, Server};
+use reql_embedded::{Builder, Server, Tls, TlsVersion};
 
 use crate::tools::Tool;
 
@@ -73,6 +73,23 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory_limit: Option<u64>,
 
+    /// The file with the private key (PEM) for TLS. With it, drivers connect by TLS and not otherwise.
+    #[arg(long, value_name = "FILE", requires = "driver_tls_cert")]
+    driver_tls_key: Option<PathBuf>,
+
+    /// The file with the certificate (PEM) for TLS, and those between it and its authority.
+    #[arg(long, value_name = "FILE", requires = "driver_tls_key")]
+    driver_tls_cert: Option<PathBuf>,
+
+    /// The file with the authorities (PEM) whose certificates clients have to show. Default: none is asked
+    /// for.
+    #[arg(long, value_name = "FILE", requires = "driver_tls_key")]
+    driver_tls_ca: Option<PathBuf>,
+
+    /// The oldest version of TLS that is spoken. `TLSv1` and `TLSv1.1` are accepted and mean `TLSv1.2`.
+    #[arg(long, value_name = "PROTOCOL", default_value = "TLSv1.2")]
+    tls_min_protocol: MinProtocol,
+
     /// Append the log to this file. Default: standard error.
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
@@ -113,6 +130,28 @@ fn size(text: &str) -> Result<u64, String> {
     };
     let bytes = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(1 << shift));
     bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "that is no size that memory can have".to_owned())
+}
+
+/// The oldest version of TLS to speak, under RethinkDB's names and one more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum MinProtocol {
+    #[value(name = "TLSv1", hide = true)]
+    V1,
+    #[value(name = "TLSv1.1", hide = true)]
+    V1_1,
+    #[value(name = "TLSv1.2")]
+    V1_2,
+    #[value(name = "TLSv1.3")]
+    V1_3,
+}
+
+impl MinProtocol {
+    fn version(self) -> TlsVersion {
+        match self {
+            MinProtocol::V1 | MinProtocol::V1_1 | MinProtocol::V1_2 => TlsVersion::V1_2,
+            MinProtocol::V1_3 => TlsVersion::V1_3,
+        }
+    }
 }
 
 /// What to listen on.
@@ -237,7 +276,19 @@ impl Flags {
         if let Some(name) = &self.server_name {
             builder = builder.server_name(name);
         }
+        if let Some(tls) = self.tls() {
+            builder = builder.tls(tls);
+        }
         if self.memory { builder.in_memory() } else { builder.data_dir(&self.directory) }
+    }
+
+    fn tls(&self) -> Option<Tls> {
+        let tls = Tls::files(self.driver_tls_cert.as_ref()?, self.driver_tls_key.as_ref()?);
+        let tls = tls.min_version(self.tls_min_protocol.version());
+        Some(match &self.driver_tls_ca {
+            Some(file) => tls.client_ca(file),
+            None => tls,
+        })
     }
 
     /// `RUST_LOG` decides what is logged; by default warnings are.
@@ -364,6 +415,22 @@ mod tests {
     fn a_missing_config_file_is_an_error() {
         let given = ["reql-embedded", "--config-file", "/nonexistent/rethinkdb.conf"].map(OsString::from);
         assert!(arguments(given).expect_err("an error").to_string().contains("/nonexistent/rethinkdb.conf"));
+    }
+
+    #[test]
+    fn tls_needs_a_key_and_its_certificate() {
+        let accepted = |arguments: &[&str]| {
+            Flags::try_parse_from([&["reql-embedded"], arguments].concat())
+                .is_ok_and(|flags| flags.tls().is_some())
+        };
+        let pair = ["--driver-tls-key", "k", "--driver-tls-cert", "c"];
+        assert!(accepted(&pair));
+        assert!(accepted(&[&pair[..], &["--driver-tls-ca", "a", "--tls-min-protocol", "TLSv1"]].concat()));
+        assert!(!accepted(&[&pair[..], &["--tls-min-protocol", "SSLv3"]].concat()));
+        for part in [&pair[..2], &pair[2..], &["--driver-tls-ca", "a"]] {
+            assert!(!accepted(part), "{part:?}");
+        }
+        assert!(parse(&[]).tls().is_none());
     }
 
     #[test]

@@ -60,3 +60,5 @@ pub use server::{
     Activity, Builder, Compacted, Connector, DataError, DataErrorKind, LocalStream, Report, Server,
     StartError,
 };
+#[cfg(feature = "tls")]
+pub use server::{Tls, TlsVersion};

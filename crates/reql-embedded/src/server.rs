@@ -6,6 +6,8 @@ mod closer;
 mod data;
 mod listener;
 mod local;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::fmt;
 use std::io;
@@ -21,6 +23,8 @@ pub use self::builder::Builder;
 use self::closer::Closer;
 pub use self::data::{Compacted, DataError, DataErrorKind, Report, StartError};
 pub use self::local::{Connector, LocalStream};
+#[cfg(feature = "tls")]
+pub use self::tls::{Tls, TlsVersion};
 use crate::engine::{Engine, QueryCounts, ServerInfo};
 
 /// A running server. Dropping it stops accepting; [`Server::shutdown`] also waits for what runs.

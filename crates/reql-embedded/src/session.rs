@@ -37,7 +37,7 @@ use crate::protocol::response;
 use crate::workers::{Lane, Workers};
 
 pub(crate) use self::busy_poll::Polling;
-pub(crate) use self::stream::Stream;
+pub(crate) use self::stream::{Incoming, Stream};
 pub(crate) use self::watchdog::Watchdog;
 
 /// How long a client may take to send the rest of a query that is refused.
@@ -62,20 +62,20 @@ pub(crate) struct Shared {
 
 /// Serves a connection until it ends, its client misbehaves, or the server shuts down. The permit is dropped
 /// when the connection is closed, which may be before the last of its queries has noticed.
-pub(crate) async fn serve<S: Stream, P>(
-    stream: S,
+pub(crate) async fn serve<I: Incoming, P>(
+    incoming: I,
     peer: Peer,
     shared: Arc<Shared>,
     shutdown: watch::Receiver<bool>,
     permit: P,
 ) {
     let mark = shared.watchdog.mark(b"a handshake");
-    let served = serve_marked(stream, peer, shared, mark.clone(), shutdown, permit);
+    let served = serve_marked(incoming, peer, shared, mark.clone(), shutdown, permit);
     mark.watch(served).await;
 }
 
-async fn serve_marked<S: Stream, P>(
-    mut stream: S,
+async fn serve_marked<I: Incoming, P>(
+    incoming: I,
     peer: Peer,
     shared: Arc<Shared>,
     mark: Arc<Mark>,
@@ -86,17 +86,19 @@ async fn serve_marked<S: Stream, P>(
     let credentials = |user: &str| engine.credentials(user);
     let host = Host { credentials: &credentials, hashing };
     let mut inbound = Inbound::default();
+    let handshake = async {
+        let mut stream = incoming.open().await?;
+        let result = handshake::perform(&mut stream, &mut inbound, host).await;
+        io::Result::Ok((stream, result))
+    };
     let handshake = tokio::select! {
-        result = tokio::time::timeout(
-            *handshake_timeout,
-            handshake::perform(&mut stream, &mut inbound, host),
-        ) => result,
+        result = tokio::time::timeout(*handshake_timeout, handshake) => result,
         _ = shutdown.wait_for(|stop| *stop) => return,
     };
-    let welcome = match handshake {
-        Ok(Ok(welcome)) => welcome,
-        Ok(Err(Refusal::Told(text))) => return farewell(&mut stream, &text).await,
-        Ok(Err(Refusal::Io(error))) => return log::debug!("{peer}: {error}"),
+    let (mut stream, welcome) = match handshake {
+        Ok(Ok((stream, Ok(welcome)))) => (stream, welcome),
+        Ok(Ok((mut stream, Err(Refusal::Told(text))))) => return farewell(&mut stream, &text).await,
+        Ok(Ok((_, Err(Refusal::Io(error)))) | Err(error)) => return log::debug!("{peer}: {error}"),
         Err(_) => return log::debug!("{peer}: no handshake in {handshake_timeout:?}"),
     };
     let client = Arc::new(Client { user: welcome.user.into(), peer });
@@ -105,11 +107,13 @@ async fn serve_marked<S: Stream, P>(
     let mut session = Session { inbound, dispatcher, busy_poll, draining: false };
     let ending = session.run(&mut stream, &mut shutdown).await;
     session.dispatcher.interrupt_all(Reason::Closed);
-    if let Ok(Ending::Oversized(oversized)) = ending {
-        tokio::select! {
+    match ending {
+        Ok(Ending::Oversized(oversized)) => tokio::select! {
             () = session.refuse(&mut stream, &oversized) => {}
             _ = shutdown.wait_for(|stop| *stop) => {}
-        }
+        },
+        Ok(Ending::Shutdown) => close(&mut stream).await,
+        Ok(Ending::Closed) | Err(_) => {}
     }
     drop(stream);
     drop(permit);
@@ -128,6 +132,12 @@ pub(crate) async fn farewell(stream: &mut impl Stream, text: &[u8]) {
     };
     // Whoever does not listen is not waited for.
     let _ = tokio::time::timeout(FAREWELL_TIME, goodbye).await;
+}
+
+/// Sends what is still on its way, and that nothing follows.
+async fn close(stream: &mut impl Stream) {
+    // Whoever does not listen is not waited for.
+    let _ = tokio::time::timeout(FAREWELL_TIME, stream.shutdown()).await;
 }
 
 /// How a session ends, other than by a broken socket.

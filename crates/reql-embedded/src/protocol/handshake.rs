@@ -32,6 +32,9 @@ const MAX_KEY_LEN: u32 = 2048;
 /// The longest message of V1_0, its NUL included, is one byte shorter.
 const MAX_MESSAGE_LEN: usize = 2048;
 
+/// The code of V1_0 for a version that this server doesn't speak.
+const UNSUPPORTED_VERSION: i32 = 2;
+
 /// The user of the old dialects, which know none.
 const ADMIN: &str = "admin";
 
@@ -141,7 +144,9 @@ where
 fn check_version(message: &Map<String, Value>) -> Result<(), Refusal> {
     match message.get("protocol_version").and_then(Value::as_f64) {
         None => return Err(coded(1, "Expected a number for `protocol_version`.")),
-        Some(version) if version != 0.0 => return Err(coded(2, "Unsupported `protocol_version`.")),
+        Some(version) if version != 0.0 => {
+            return Err(coded(UNSUPPORTED_VERSION, "Unsupported `protocol_version`."));
+        }
         Some(_) => {}
     }
     match message.get("authentication_method").and_then(Value::as_str) {
@@ -199,9 +204,25 @@ pub(crate) fn plain_text(message: &str) -> Vec<u8> {
     format!("ERROR: {message}\n\0").into_bytes()
 }
 
+/// Returns the error that a client understands who speaks no TLS where TLS is spoken, by the first byte that
+/// it sent.
+#[cfg(feature = "tls")]
+pub(crate) fn no_tls(first: u8) -> Vec<u8> {
+    const MESSAGE: &str = "This port speaks TLS, and your client doesn't.";
+    if first == MAGIC_V1_0.to_le_bytes()[0] {
+        text(&error(UNSUPPORTED_VERSION, MESSAGE))
+    } else {
+        plain_text(MESSAGE)
+    }
+}
+
 /// An error of V1_0.
 fn coded(code: i32, message: &str) -> Refusal {
-    Refusal::Told(text(&json!({ "error": message, "error_code": code, "success": false })))
+    Refusal::Told(text(&error(code, message)))
+}
+
+fn error(code: i32, message: &str) -> Value {
+    json!({ "error": message, "error_code": code, "success": false })
 }
 
 impl From<AuthError> for Refusal {
@@ -258,6 +279,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<'_, S> {
 
     async fn flush(&mut self) -> io::Result<()> {
         self.stream.write_all(&self.outbound).await?;
+        self.stream.flush().await?;
         self.outbound.clear();
         Ok(())
     }

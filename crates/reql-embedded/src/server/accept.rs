@@ -13,14 +13,19 @@ use tokio::time::timeout;
 use super::closer::Closer;
 use super::listener::Listener;
 use super::local::LocalListener;
+#[cfg(feature = "tls")]
+use super::tls::{Identity, TlsListener};
 use crate::protocol::handshake;
-use crate::session::{self, Shared, Stream};
+use crate::session::{self, Incoming, Shared};
 
 /// How long to wait when the process has run out of file descriptors or the like.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// How long connections that were cut off are waited for. One of which a thread can't be had back never ends.
 pub(super) const CUT_OFF: Duration = Duration::from_secs(1);
+
+/// How long a connection that is one too many may take until it can be told so.
+const REJECTION: Duration = Duration::from_secs(2);
 
 /// What is needed to take in a connection.
 pub(super) struct Gate {
@@ -31,19 +36,32 @@ pub(super) struct Gate {
     pub(super) grace: Duration,
 }
 
-/// Serves all listeners until the signal comes and connections have ended, then closes the engine.
+/// Where connections come in.
+pub(super) struct Doors {
+    pub(super) sockets: Vec<TcpListener>,
+    pub(super) local: LocalListener,
+    /// Who the server is on its sockets, if TLS is spoken there.
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<Arc<Identity>>,
+}
+
+/// Serves all doors until the signal comes and connections have ended, then closes the engine.
 pub(super) async fn serve(
-    listeners: Vec<TcpListener>,
-    local: LocalListener,
+    doors: Doors,
     gate: Arc<Gate>,
     stopped: watch::Receiver<bool>,
     closer: Arc<Closer>,
 ) {
     let mut running = JoinSet::new();
-    for listener in listeners {
-        running.spawn(gate.clone().run(listener, stopped.clone()));
+    for socket in doors.sockets {
+        #[cfg(feature = "tls")]
+        if let Some(identity) = &doors.tls {
+            running.spawn(gate.clone().run(TlsListener::new(socket, identity.clone()), stopped.clone()));
+            continue;
+        }
+        running.spawn(gate.clone().run(socket, stopped.clone()));
     }
-    running.spawn(gate.run(local, stopped));
+    running.spawn(gate.run(doors.local, stopped));
     while running.join_next().await.is_some() {}
     closer.sessions_ended();
     closer.close().await;
@@ -62,13 +80,13 @@ impl Gate {
                 () = &mut told_to_stop => break,
                 Some(_) = sessions.join_next(), if !sessions.is_empty() => {}
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => {
+                    Ok((incoming, peer)) => {
                         match Permit::take(&self.open, self.max_connections) {
                             Some(permit) => {
                                 let sharing = self.sessions.clone();
-                                sessions.spawn(session::serve(stream, peer, sharing, stopping.clone(), permit))
+                                sessions.spawn(session::serve(incoming, peer, sharing, stopping.clone(), permit))
                             }
-                            None => sessions.spawn(reject(stream, self.max_connections)),
+                            None => sessions.spawn(reject(incoming, self.max_connections)),
                         };
                     }
                     Err(error) => {
@@ -100,7 +118,8 @@ async fn all_ended(sessions: &mut JoinSet<()>) {
     while sessions.join_next().await.is_some() {}
 }
 
-async fn reject(mut stream: impl Stream, max: usize) {
+async fn reject(incoming: impl Incoming, max: usize) {
+    let Ok(Ok(mut stream)) = timeout(REJECTION, incoming.open()).await else { return };
     let text = handshake::plain_text(&format!("The server has reached its limit of {max} connections."));
     session::farewell(&mut stream, &text).await;
 }

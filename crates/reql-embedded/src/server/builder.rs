@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::accept::{self, Gate};
+use super::accept::{self, Doors, Gate};
 use super::closer::Closer;
 use super::{Activity, DataError, Server, StartError, local};
 use crate::engine::{Engine, Listening};
@@ -43,6 +43,8 @@ pub struct Builder {
     server_name: Option<String>,
     memory_limit: Option<u64>,
     limits: Limits,
+    #[cfg(feature = "tls")]
+    tls: Option<super::Tls>,
 }
 
 #[derive(Debug, Clone)]
@@ -69,6 +71,8 @@ impl Builder {
                 grace: DEFAULT_GRACE,
                 busy_poll: None,
             },
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -88,6 +92,14 @@ impl Builder {
     pub fn in_process(mut self) -> Self {
         self.bind = None;
         self.also.clear();
+        self
+    }
+
+    /// Speaks TLS, and nothing else, on all addresses. Connections of [`Server::connect`] stay as they are.
+    /// Default: no TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: super::Tls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -184,9 +196,14 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If an address can't be listened on.
+    /// If an address can't be listened on, or a file of [`Builder::tls`] is of no use.
     pub async fn start_with(self, engine: Arc<dyn Engine>) -> Result<Server, StartError> {
-        let (listeners, local_addrs) = self.listen().await?;
+        #[cfg(feature = "tls")]
+        let tls = match self.tls.clone() {
+            Some(tls) => Some(super::tls::Identity::load(tls).await.map_err(StartError::Tls)?),
+            None => None,
+        };
+        let (sockets, local_addrs) = self.listen().await?;
         let Limits { max_connections, handshake_timeout, grace, busy_poll } = self.limits;
         let open = Arc::new(AtomicUsize::new(0));
         let info = engine.server_info();
@@ -203,7 +220,13 @@ impl Builder {
         let gate = Arc::new(Gate { sessions, open, max_connections, grace });
         let (connector, local) = local::channel();
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(accept::serve(listeners, local, gate, stopped, closer.clone()));
+        let doors = Doors {
+            sockets,
+            local,
+            #[cfg(feature = "tls")]
+            tls,
+        };
+        tokio::spawn(accept::serve(doors, gate, stopped, closer.clone()));
         Ok(Server { local_addrs, info, activity, password: None, connector, stop, grace, closer })
     }
 

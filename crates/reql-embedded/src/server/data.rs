@@ -47,6 +47,10 @@ pub enum StartError {
         /// What the operating system says.
         error: io::Error,
     },
+    /// A certificate, a key or an authority of [`Builder::tls`](crate::Builder::tls) is of no use; it says
+    /// which file, and why.
+    #[cfg(feature = "tls")]
+    Tls(io::Error),
 }
 
 impl Server {
@@ -121,6 +125,8 @@ impl fmt::Display for StartError {
         match self {
             StartError::Data(error) => error.fmt(f),
             StartError::Listen { addr, error } => write!(f, "Cannot listen on {addr}: {error}"),
+            #[cfg(feature = "tls")]
+            StartError::Tls(error) => write!(f, "Cannot use TLS: {error}"),
         }
     }
 }
@@ -130,6 +136,8 @@ impl std::error::Error for StartError {
         match self {
             StartError::Data(_) => None,
             StartError::Listen { error, .. } => Some(error),
+            #[cfg(feature = "tls")]
+            StartError::Tls(error) => Some(error),
         }
     }
 }
@@ -139,6 +147,8 @@ impl From<StartError> for io::Error {
     fn from(error: StartError) -> Self {
         let kind = match &error {
             StartError::Listen { error, .. } => error.kind(),
+            #[cfg(feature = "tls")]
+            StartError::Tls(error) => error.kind(),
             StartError::Data(data) => match data.kind {
                 DataErrorKind::InUse => io::ErrorKind::ResourceBusy,
                 DataErrorKind::Damaged | DataErrorKind::Newer | DataErrorKind::Foreign => {

@@ -6,28 +6,33 @@ use std::io;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::protocol::Peer;
-use crate::session::Stream;
+use crate::session::Incoming;
 
 /// A source of connections.
 pub(super) trait Listener: Send + 'static {
-    /// What it is that sessions read from and write to.
-    type Stream: Stream + 'static;
+    /// What it is that becomes a session's stream.
+    type Incoming: Incoming + 'static;
 
     /// Waits for the next connection. Loses none if it is dropped while it waits.
-    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + Send;
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Incoming, Peer)>> + Send;
 }
 
 impl Listener for TcpListener {
-    type Stream = TcpStream;
+    type Incoming = TcpStream;
 
     async fn accept(&mut self) -> io::Result<(TcpStream, Peer)> {
-        let (stream, addr) = TcpListener::accept(self).await?;
-        // A client that is gone already is found out about when it is read from.
-        if let Err(error) = prepare(&stream) {
-            log::debug!("{addr}: {error}");
-        }
-        Ok((stream, Peer::Socket(addr)))
+        accept_tcp(self).await
     }
+}
+
+/// Waits for the next socket.
+pub(super) async fn accept_tcp(listener: &TcpListener) -> io::Result<(TcpStream, Peer)> {
+    let (stream, addr) = listener.accept().await?;
+    // A client that is gone already is found out about when it is read from.
+    if let Err(error) = prepare(&stream) {
+        log::debug!("{addr}: {error}");
+    }
+    Ok((stream, Peer::Socket(addr)))
 }
 
 /// Answers leave at once, and a feed notices that its client is gone.

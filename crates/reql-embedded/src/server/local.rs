@@ -52,7 +52,7 @@ impl Connector {
 }
 
 impl Listener for LocalListener {
-    type Stream = DuplexStream;
+    type Incoming = DuplexStream;
 
     async fn accept(&mut self) -> io::Result<(DuplexStream, Peer)> {
         static CONNECTIONS: AtomicU64 = AtomicU64::new(1);

@@ -21,6 +21,23 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
     }
 }
 
+/// A connection that has just come in: there may be something to agree on below the protocol.
+pub(crate) trait Incoming: Send {
+    /// What the protocol is spoken over.
+    type Stream: Stream;
+
+    /// Makes it ready. Takes as long as the client likes.
+    fn open(self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl<S: Stream> Incoming for S {
+    type Stream = S;
+
+    async fn open(self) -> io::Result<S> {
+        Ok(self)
+    }
+}
+
 impl Stream for TcpStream {
     fn try_read_now(&mut self, buffer: &mut [u8]) -> Option<io::Result<usize>> {
         let read = (&*SockRef::from(&*self)).read(buffer);
@@ -35,6 +52,9 @@ impl Stream for TcpStream {
 
 impl Stream for DuplexStream {}
 
+#[cfg(feature = "tls")]
+impl Stream for tokio_rustls::server::TlsStream<TcpStream> {}
+
 /// What went which way.
 pub(super) enum Moved {
     /// So many bytes came in; none is the end.
@@ -44,7 +64,8 @@ pub(super) enum Moved {
 }
 
 /// Waits until something can be read, if there is a place for it, or written, if there is anything to write,
-/// and does that. Loses nothing if it is dropped while it waits.
+/// and does that. What the stream itself holds back goes on meanwhile. Loses nothing if it is dropped while
+/// it waits.
 pub(super) async fn transfer<S: Stream>(
     stream: &mut S,
     mut inbound: Option<&mut Inbound>,
@@ -56,9 +77,12 @@ pub(super) async fn transfer<S: Stream>(
         {
             return Poll::Ready(read.map(Moved::In));
         }
-        if !outbound.is_empty()
-            && let Poll::Ready(sent) = Pin::new(&mut *stream).poll_write(cx, outbound.pending())
-        {
+        if outbound.is_empty() {
+            // TLS takes more than the socket does.
+            if let Poll::Ready(Err(error)) = Pin::new(&mut *stream).poll_flush(cx) {
+                return Poll::Ready(Err(error));
+            }
+        } else if let Poll::Ready(sent) = Pin::new(&mut *stream).poll_write(cx, outbound.pending()) {
             return Poll::Ready(sent.map(|sent| {
                 outbound.advance(sent);
                 Moved::Out
@@ -76,4 +100,70 @@ pub(super) async fn write_now<S: Stream>(stream: &mut S, outbound: &mut Outbound
         Poll::Pending => Poll::Ready(Ok(0)),
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Context;
+
+    use tokio::io::ReadBuf;
+
+    use super::*;
+
+    /// Takes everything at once and passes it on when it is flushed, in the second attempt.
+    #[derive(Default)]
+    struct Late {
+        taken: Vec<u8>,
+        passed_on: Vec<u8>,
+        attempts: usize,
+    }
+
+    impl Stream for Late {}
+
+    impl AsyncRead for Late {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Late {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.taken.extend(bytes);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.attempts += 1;
+            if self.attempts == 1 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let Late { taken, passed_on, .. } = &mut *self;
+            passed_on.append(taken);
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.poll_flush(cx)
+        }
+    }
+
+    /// A stream of TLS takes what its socket doesn't take yet. Nobody but the session can pass that on.
+    #[tokio::test]
+    async fn what_a_stream_holds_back_goes_out_while_nothing_else_happens() {
+        let (mut stream, mut outbound) = (Late::default(), Outbound::default());
+        outbound.buffer().extend_from_slice(b"answer");
+        assert!(matches!(transfer(&mut stream, None, &mut outbound).await.unwrap(), Moved::Out));
+        assert_eq!(stream.passed_on, b"");
+        tokio::select! {
+            biased;
+            _ = transfer(&mut stream, None, &mut outbound) => panic!("there is nothing to move"),
+            () = async { for _ in 0..3 { tokio::task::yield_now().await } } => {}
+        }
+        assert_eq!(stream.passed_on, b"answer");
+    }
 }

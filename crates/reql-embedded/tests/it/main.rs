@@ -31,6 +31,8 @@ mod storage_file;
 mod storage_index;
 mod storage_model;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "daemon")]
 mod tools;
 mod wire;
