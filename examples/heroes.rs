@@ -21,7 +21,7 @@ async fn read(id: String, mut conn: Conn) -> Result<impl Reply, Error> {
 }
 
 async fn write(hero: Hero, mut conn: Conn) -> Result<impl Reply, Error> {
-    conn.first::<serde_json::Value>(r.table("heroes").get(&hero.id).replace(&hero)).await?;
+    conn.run(r.table("heroes").get(&hero.id).replace(&hero)).await?;
     Ok(warp::reply::json(&hero))
 }
 

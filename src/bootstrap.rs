@@ -5,10 +5,8 @@
 use std::time::Duration;
 
 use log::Level;
-use ql2::term::TermType;
-use reql::cmd::{self, index_create, index_wait, table_create};
-use reql::{Command, Func, r};
-use serde_json::Value;
+use reql::commands::{IndexCreate, TableCreate};
+use reql::{Query, Term, args, r};
 use tokio::time::sleep;
 use warp::http::StatusCode;
 
@@ -51,13 +49,13 @@ pub async fn once(database: &Database, tables: &[TableSpec]) -> Result<(), Error
     let db = database.settings().db.as_str();
     let mut conn = Conn::new(database.clone());
     if !names(&mut conn, r.db_list()).await?.iter().any(|name| name == db) {
-        conn.first::<Value>(r.db_create(db)).await?;
+        conn.run(r.db_create(db)).await?;
         log::info!("Made database {db:?}.");
     }
     let existing = names(&mut conn, r.db(db).table_list()).await?;
     for spec in tables {
         if !existing.contains(&spec.name) {
-            conn.first::<Value>(make_table(db, spec)).await?;
+            conn.run(make_table(db, spec)).await?;
             log::info!("Made table {:?}.", spec.name);
         }
         make_indexes(&mut conn, db, spec).await?;
@@ -69,42 +67,29 @@ async fn make_indexes(conn: &mut Conn, db: &str, spec: &TableSpec) -> Result<(),
     if spec.indexes.is_empty() {
         return Ok(());
     }
-    let table = || r.db(db).table(spec.name.as_str());
-    let existing = names(conn, table().index_list()).await?;
+    let table = r.db(db).table(&spec.name);
+    let existing = names(conn, table.index_list()).await?;
     for index in spec.indexes.iter().filter(|index| !existing.contains(&index.name)) {
-        conn.first::<Value>(make_index(table(), index)?).await?;
+        conn.run(make_index(&table, index)?).await?;
         log::info!("Made index {:?} of table {:?}.", index.name, spec.name);
     }
-    conn.first::<Value>(table().index_wait(EveryIndex)).await?;
-    Ok(())
+    conn.run(table.index_wait(args![])).await
 }
 
-async fn names(conn: &mut Conn, list: Command) -> Result<Vec<String>, Error> {
+async fn names(conn: &mut Conn, list: impl Into<Query>) -> Result<Vec<String>, Error> {
     Ok(conn.first(list).await?.unwrap_or_default())
 }
 
-fn make_table(db: &str, spec: &TableSpec) -> Command {
-    let options = table_create::Options::new().primary_key(spec.primary_key.clone());
-    r.db(db).table_create(r.args((spec.name.as_str(), options)))
+fn make_table(db: &str, spec: &TableSpec) -> TableCreate {
+    r.db(db).table_create(&spec.name).primary_key(&spec.primary_key)
 }
 
-fn make_index(table: Command, spec: &IndexSpec) -> Result<Command, Error> {
-    // An option that is false is left out, as the official drivers do.
-    let options = index_create::Options { multi: spec.multi.then_some(true), geo: spec.geo.then_some(true) };
+fn make_index(table: &Term, spec: &IndexSpec) -> Result<IndexCreate, Error> {
     let fields = Path::parse_indexed(&spec.fields, "fields")?;
-    // The number of the variable is fixed, so that the same index has the same text on the server whoever
-    // made it.
-    let body = Path::entry(&fields, &Command::var(1));
-    Ok(table.index_create(r.args((spec.name.as_str(), Func::new(vec![1], body), options))))
-}
-
-/// The driver has `index_wait`, but implements no argument that it could be called with.
-struct EveryIndex;
-
-impl index_wait::Arg for EveryIndex {
-    fn arg(self) -> cmd::Arg<()> {
-        cmd::Arg { arg: Command::new(TermType::IndexWait), opts: None }
-    }
+    let create = table.index_create_by(&spec.name, |row: Term| Path::entry(&fields, &row));
+    // An option that is false is left out, as the official drivers do.
+    let create = if spec.multi { create.multi(true) } else { create };
+    Ok(if spec.geo { create.geo(true) } else { create })
 }
 
 /// Whether time alone may help: the server is away, or starting, or another process was faster.

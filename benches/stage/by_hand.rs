@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use futures_util::TryStreamExt;
-use reql::cmd::connect::Options;
-use reql::{Session, r};
+use reql_0_11::cmd::connect::Options;
+use reql_0_11::{Session, r};
 use serde_json::Value;
 use warp::Filter;
 use warp::filters::BoxedFilter;

@@ -120,8 +120,8 @@ impl Stage {
 
 async fn fill(rdb: &Rdb) -> Result<(), Error> {
     let mut conn = Conn::new(Database::new(rdb.clone())?);
-    conn.first::<Value>(r.db("test").table_create(TABLE)).await?;
-    conn.first::<Value>(r.table(TABLE).insert(document())).await?;
+    conn.run(r.db("test").table_create(TABLE)).await?;
+    conn.run(r.table(TABLE).insert(document())).await?;
     Ok(())
 }
 

@@ -1,11 +1,7 @@
 //! Tables: list, create, describe, drop.
 
-use ql2::term::TermType;
-use reql::cmd::Durability;
-use reql::cmd::table_create::Options;
-use reql::{Command, r};
+use reql::{Durability, Term, args, obj, r};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 use warp::Filter;
 use warp::filters::BoxedFilter;
@@ -20,7 +16,6 @@ use crate::http::answer::{at, empty, json, only, read};
 use crate::http::body::{PSEUDO_TYPE, body, parse};
 use crate::http::call::{Call, JSON, call};
 use crate::http::paths::{check_new_name, table_name};
-use crate::query::term::{bind, field, func, object, term};
 use crate::reserved;
 
 /// A table as a request describes it.
@@ -81,8 +76,7 @@ pub(crate) fn routes(app: &App) -> BoxedFilter<(Response,)> {
 
 async fn list_all(call: Call, mut conn: Conn) -> Result<Response, Error> {
     call.plain()?;
-    let names = Command::new(TermType::TableList);
-    let tables = term(TermType::Map, [names, func(|name| description(term(TermType::Table, [name])))]);
+    let tables = r.table_list().map(|name: Term| description(&r.table(name)));
     let mut tables: Vec<Table> = conn.all(tables).await?;
     tables.retain(|table| !reserved::is_table(&table.name));
     tables.sort_by(|one, other| one.name.cmp(&other.name));
@@ -104,14 +98,13 @@ async fn make(body: Result<Vec<u8>, Error>, call: Call, mut conn: Conn) -> Resul
     if primary_key.is_empty() {
         return Err(Error::BadRequest("The primary key has no name.".to_owned()));
     }
-    let mut options = Options::new().primary_key(primary_key.clone());
-    if let Some(durability) = new.durability {
-        options = options.durability(durability.into());
-    }
     call.app.forget_primary_key(&new.name);
-    let create = Command::new(TermType::Db).with_arg(Command::from_json(&conn.database().settings().db));
-    let create = create.table_create(r.args((new.name.clone(), options)));
-    conn.first::<Value>(create).await?;
+    let create = r.table_create(&new.name).primary_key(&primary_key);
+    let create = match new.durability {
+        Some(durability) => create.durability(Durability::from(durability)),
+        None => create,
+    };
+    conn.run(create).await?;
     let location = format!("/tables/{}", new.name);
     let table = Table { name: new.name, primary_key, indexes: Vec::new(), count: None };
     Ok(at(json(StatusCode::CREATED, &table), &location))
@@ -120,8 +113,7 @@ async fn make(body: Result<Vec<u8>, Error>, call: Call, mut conn: Conn) -> Resul
 async fn describe_one(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
     call.plain()?;
     let table = r.table(table_name(&table)?);
-    let count = object([("count", term(TermType::Count, [table.clone()]))]);
-    let table = term(TermType::Merge, [description(table), count]);
+    let table = description(&table).merge(obj! { "count": table.count() });
     let table: Table = conn.first(table).await?.ok_or(Error::NotFound(Missing::Table))?;
     Ok(json(StatusCode::OK, &table))
 }
@@ -130,17 +122,13 @@ async fn drop_one(table: String, call: Call, mut conn: Conn) -> Result<Response,
     call.plain()?;
     let table = table_name(&table)?;
     call.app.forget_primary_key(&table);
-    let drop = term(TermType::TableDrop, [Command::from_json(&table)]);
-    conn.first::<Value>(drop).await?;
+    conn.run(r.table_drop(table)).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// A [`Table`] without its count.
-fn description(table: Command) -> Command {
-    bind(term(TermType::Info, [table]), |info| {
-        let own = |name| field(info.clone(), name);
-        object([("name", own("name")), ("primary_key", own("primary_key")), ("indexes", own("indexes"))])
-    })
+fn description(table: &Term) -> Term {
+    table.info().pluck(args!["name", "primary_key", "indexes"])
 }
 
 impl From<NewDurability> for Durability {

@@ -21,7 +21,6 @@ use crate::conn::Conn;
 use crate::database::Database;
 use crate::error::{Error, Missing};
 use crate::metrics::Metrics;
-use crate::query::term::{field, term};
 use crate::settings::{Limits, Settings};
 use crate::shares::{Client, Holder, Percent, Share, Shares, Taken};
 use guesses::Guesses;
@@ -211,9 +210,8 @@ impl App {
         if let Some(known) = self.shared.primary_keys.get(conn.user(), table) {
             return Ok(known);
         }
-        let info = term(ql2::term::TermType::Info, [r.table(table)]);
-        let name: String =
-            conn.first(field(info, "primary_key")).await?.ok_or(Error::NotFound(Missing::Table))?;
+        let name = conn.first::<String>(r.table(table).info().g("primary_key")).await?;
+        let name = name.ok_or(Error::NotFound(Missing::Table))?;
         self.shared.primary_keys.put(conn.user(), table, name.clone());
         Ok(name)
     }

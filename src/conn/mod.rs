@@ -8,17 +8,15 @@ use std::fmt;
 use std::thread;
 use std::time::Duration;
 
-use futures_util::{FutureExt, TryStreamExt};
 use log::debug;
-use reql::cmd::run::Options;
-use reql::{Command, Session, r};
+use reql::Query;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 use warp::Filter;
 
-use crate::database::{Credentials, Database, Lease};
+use crate::database::{Credentials, Database, Lease, Session};
 use crate::error::Error;
 pub(crate) use clock::Clock;
 use rows::Patience;
@@ -79,14 +77,40 @@ pub struct Conn {
 /// What has been done with a session, as far as it bears on what may be done with it next.
 #[derive(Debug, Default, Clone, Copy)]
 struct Usage {
-    /// An answer, or half of one, may still be on its way.
-    spent: bool,
-    /// A cursor was left open on the server.
+    /// A stream of rows was dropped between two rows, so that its query can be stopped in order.
     cursor: bool,
     /// Writes were made whose answers nobody waits for.
     noreply: bool,
     /// The handler had the session itself, so anything may have been done with it.
     lent: bool,
+}
+
+/// A session that is ready for a query, and what watches over that.
+struct Opened<'a> {
+    session: &'a mut Session,
+    watch: Watch<'a>,
+}
+
+/// Bounds the time of a query, and counts it.
+struct Watch<'a> {
+    database: &'a Database,
+    clock: &'a Clock,
+}
+
+impl Watch<'_> {
+    async fn over<T>(self, answer: impl Future<Output = reql::Result<T>>) -> Result<T, Error> {
+        let limit = self.database.settings().query_timeout;
+        let asked = Instant::now();
+        let answer = timeout(limit, answer).await;
+        self.clock.querying(asked.elapsed());
+        match answer {
+            Ok(answer) => answer.map_err(Error::from),
+            Err(_) => {
+                self.database.query_timed_out();
+                Err(Error::QueryTimeout(limit))
+            }
+        }
+    }
 }
 
 impl Conn {
@@ -126,34 +150,36 @@ impl Conn {
         self.credentials().map(Credentials::user)
     }
 
-    /// The first row of a query's result, or the whole of it if it is a single value; `None` if it is empty
-    /// or null.
+    /// Returns the first row of a query's result, or the whole of it if it is a single value; `None` if it is
+    /// empty or null.
     ///
     /// # Errors
     ///
     /// As for every query, see [`Conn`]; and [`Error::Decode`] if the row is not a `T`.
-    pub async fn first<T: DeserializeOwned>(&mut self, query: Command) -> Result<Option<T>, Error> {
-        let row = self.first_value(query).await?;
-        row.map(|row| serde_json::from_value(row).map_err(Error::Decode)).transpose()
+    pub async fn first<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Option<T>, Error> {
+        let Opened { session, watch } = self.open().await?;
+        watch.over(session.first(query)).await
     }
 
-    /// [`Conn::first`] for whoever takes the row as it is, which spares making it anew.
-    pub(crate) async fn first_value(&mut self, query: Command) -> Result<Option<Value>, Error> {
-        let mut rows = self.stream::<Value>(query).await?;
-        let row = rows.next_value().await;
-        rows.settle();
-        Ok(row?.filter(|row| !row.is_null()))
+    /// Runs a query for what it does, and drops what it answers.
+    ///
+    /// # Errors
+    ///
+    /// As for every query, see [`Conn`].
+    pub async fn run(&mut self, query: impl Into<Query>) -> Result<(), Error> {
+        let Opened { session, watch } = self.open().await?;
+        watch.over(session.run(query)).await
     }
 
     /// Runs a query, if there is one, only for the errors that it may end with.
-    pub(crate) async fn check(&mut self, query: Option<Command>) -> Result<(), Error> {
+    pub(crate) async fn check(&mut self, query: Option<impl Into<Query>>) -> Result<(), Error> {
         match query {
-            Some(query) => self.first_value(query).await.map(drop),
+            Some(query) => self.run(query).await,
             None => Ok(()),
         }
     }
 
-    /// All rows of a query's result. The query timeout bounds them together.
+    /// Returns all rows of a query's result. The query timeout bounds them together.
     ///
     /// A result that is a single array, as of `order_by` without an index, `index_status` or `table_list`,
     /// counts as its members: the protocol sends it as one row.
@@ -161,42 +187,43 @@ impl Conn {
     /// # Errors
     ///
     /// As for every query, see [`Conn`]; and [`Error::Decode`] if a row is not a `T`.
-    pub async fn all<T: DeserializeOwned>(&mut self, query: Command) -> Result<Vec<T>, Error> {
-        self.all_checked(query, |_| Ok(())).await
+    pub async fn all<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Vec<T>, Error> {
+        let Opened { session, watch } = self.open().await?;
+        watch.over(session.all(query)).await
     }
 
     /// Does what [`Conn::all`] does, and checks each row as it arrives. The first error of `check` ends it.
     pub(crate) async fn all_checked<T: DeserializeOwned>(
         &mut self,
-        query: Command,
+        query: impl Into<Query>,
         mut check: impl FnMut(&Value) -> Result<(), Error>,
     ) -> Result<Vec<T>, Error> {
         let patience = Patience::total(self.database.settings().query_timeout);
-        let mut arriving = self.rows::<Value>(query, patience).await?;
+        self.begin(query).await?;
+        let mut arriving = Rows::<_, Value>::new(self, patience);
         let mut rows = Vec::new();
-        while let Some(row) = arriving.next_value().await? {
+        while let Some(row) = arriving.next_row().await {
+            let row = row?;
             check(&row)?;
-            rows.push(row);
+            rows.push(serde_json::from_value(row).map_err(|error| Error::Decode(error.to_string()))?);
         }
-        drop(arriving);
-        let rows = match <[Value; 1]>::try_from(rows) {
-            Ok([Value::Array(members)]) => members,
-            Ok([row]) => vec![row],
-            Err(rows) => rows,
-        };
-        rows.into_iter().map(|row| serde_json::from_value(row).map_err(Error::Decode)).collect()
+        Ok(rows)
     }
 
-    /// The rows of a query's result as they arrive. The query timeout bounds the wait for each. A result that
-    /// is a single array arrives as one row.
+    /// Returns the rows of a query's result as they arrive. The query timeout bounds the wait for each. The
+    /// members of a result that is a single array are its rows.
     ///
     /// # Errors
     ///
     /// As for every query, see [`Conn`]; those of opening the session come at once, the others from the
     /// stream.
-    pub async fn stream<T: DeserializeOwned>(&mut self, query: Command) -> Result<Rows<&mut Conn, T>, Error> {
+    pub async fn stream<T: DeserializeOwned>(
+        &mut self,
+        query: impl Into<Query>,
+    ) -> Result<Rows<&mut Conn, T>, Error> {
         let patience = Patience::each(self.database.settings().query_timeout);
-        self.rows(query, patience).await
+        self.begin(query).await?;
+        Ok(Rows::new(self, patience))
     }
 
     /// Like [`Conn::stream`] for a body that outlives the handler: the connection goes with it and ends with
@@ -205,10 +232,13 @@ impl Conn {
     /// # Errors
     ///
     /// As for [`Conn::stream`].
-    pub async fn into_stream<T: DeserializeOwned>(mut self, query: Command) -> Result<Rows<Conn, T>, Error> {
+    pub async fn into_stream<T: DeserializeOwned>(
+        mut self,
+        query: impl Into<Query>,
+    ) -> Result<Rows<Conn, T>, Error> {
         let patience = Patience::each(self.database.settings().query_timeout);
-        let session = self.open().await?.connection().map_err(Error::from)?;
-        Ok(Rows::new(query.run(session), patience, self))
+        self.begin(query).await?;
+        Ok(Rows::new(self, patience))
     }
 
     /// Like [`Conn::into_stream`] for a changefeed, whose rows may be any time apart. The stream waits for
@@ -218,10 +248,13 @@ impl Conn {
     /// # Errors
     ///
     /// As for [`Conn::stream`].
-    pub async fn into_feed<T: DeserializeOwned>(mut self, query: Command) -> Result<Rows<Conn, T>, Error> {
+    pub async fn into_feed<T: DeserializeOwned>(
+        mut self,
+        query: impl Into<Query>,
+    ) -> Result<Rows<Conn, T>, Error> {
         let patience = Patience::until(self.database.lost(), self.database.settings().query_timeout);
-        let session = self.open().await?.connection().map_err(Error::from)?;
-        Ok(Rows::new(query.run(session), patience, self))
+        self.begin(query).await?;
+        Ok(Rows::new(self, patience))
     }
 
     /// Sends a write without waiting for its answer. Its errors are lost, but it has been done, or has
@@ -230,27 +263,23 @@ impl Conn {
     /// # Errors
     ///
     /// Those of opening the session, and of sending.
-    pub async fn noreply(&mut self, query: Command) -> Result<(), Error> {
-        let session = self.open().await?.connection().map_err(Error::from)?;
+    pub async fn noreply(&mut self, query: impl Into<Query>) -> Result<(), Error> {
         self.usage.noreply = true;
-        let patience = Patience::total(self.database.settings().query_timeout);
-        let answers = query.run(r.args((session, Options::new().noreply(true))));
-        Rows::<_, Value>::new(answers, patience, self).try_collect::<Vec<_>>().await?;
-        Ok(())
+        let Opened { session, watch } = self.open().await?;
+        watch.over(session.noreply(query)).await
     }
 
-    /// The session itself, for whatever else the driver can do with it. No timeout applies.
+    /// Returns the session itself, for whatever else the driver can do with it. No timeout applies.
     ///
     /// Closing waits a second for writes that were sent on it without waiting for their answers;
-    /// [`Conn::noreply`] is the way to have them waited for as long as it takes. If a query on it was given
-    /// up half-way, the session must not be used again.
+    /// [`Conn::noreply`] is the way to have them waited for as long as it takes.
     ///
     /// # Errors
     ///
     /// Those of opening the session.
     pub async fn session(&mut self) -> Result<&mut Session, Error> {
         self.usage.lent = true;
-        self.open().await
+        Ok(self.open().await?.session)
     }
 
     /// Another connection for the same request, which like this one opens its session when it is first
@@ -276,54 +305,62 @@ impl Conn {
         self.clock.clone()
     }
 
-    async fn rows<T: DeserializeOwned>(
-        &mut self,
-        query: Command,
-        patience: Patience,
-    ) -> Result<Rows<&mut Conn, T>, Error> {
-        let session = self.open().await?.connection().map_err(Error::from)?;
-        Ok(Rows::new(query.run(session), patience, self))
+    /// Begins a query whose rows are to come from [`Rows`].
+    async fn begin(&mut self, query: impl Into<Query>) -> Result<(), Error> {
+        self.open().await?.session.begin(query).map_err(Error::from)
     }
 
-    async fn open(&mut self) -> Result<&mut Session, Error> {
-        let unusable = |lease: &mut Lease| lease.session().is_broken();
-        if self.usage.spent || self.lease.as_mut().is_some_and(unusable) {
-            let lent = self.usage.lent;
-            self.lease = None;
-            self.usage = Usage { lent, ..Usage::default() };
-        }
+    async fn open(&mut self) -> Result<Opened<'_>, Error> {
         let lease = match self.lease.take() {
-            Some(lease) => lease,
-            None => {
-                let asked = Instant::now();
-                let lease = match &self.who {
-                    Some(who) => self.database.acquire_as(who).await,
-                    None => self.database.acquire().await,
-                };
-                self.clock.connecting(asked.elapsed());
-                let lease = lease?;
-                self.clock.connected(lease.source());
-                lease
-            }
+            Some(lease) => self.continued(lease).await,
+            None => None,
         };
-        Ok(self.lease.insert(lease).session())
+        let lease = match lease {
+            Some(lease) => lease,
+            None => self.acquire().await?,
+        };
+        let watch = Watch { database: &self.database, clock: &self.clock };
+        Ok(Opened { session: self.lease.insert(lease).session(), watch })
     }
-}
 
-impl Usage {
-    /// Whether another request may be served on the session. A handler that panics may have left anything
-    /// behind.
-    fn is_clean(self) -> bool {
-        !(self.spent || self.cursor || self.lent || thread::panicking())
+    /// Returns the session if it can take another query. A stream that was dropped between two rows is
+    /// stopped; what was given up in the middle of an answer is not waited for.
+    async fn continued(&mut self, mut lease: Lease) -> Option<Lease> {
+        let session = lease.session();
+        let cursor = std::mem::take(&mut self.usage.cursor);
+        if session.is_closed() || (session.is_unclean() && !cursor) {
+            return None;
+        }
+        let limit = self.database.settings().query_timeout;
+        // Boxed, since it is seldom awaited and every handler's future has room for it.
+        if session.is_unclean() && Box::pin(session.settle(limit)).await.is_err() {
+            return None;
+        }
+        Some(lease)
+    }
+
+    async fn acquire(&mut self) -> Result<Lease, Error> {
+        self.usage.noreply = false;
+        let asked = Instant::now();
+        let lease = match &self.who {
+            Some(who) => self.database.acquire_as(who).await,
+            None => self.database.acquire().await,
+        };
+        self.clock.connecting(asked.elapsed());
+        let lease = lease?;
+        self.clock.connected(lease.source());
+        Ok(lease)
     }
 }
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        let Some(lease) = self.lease.take() else { return };
+        let Some(mut lease) = self.lease.take() else { return };
         let usage = self.usage;
-        let reusable = usage.is_clean() && lease.is_reusable();
-        let unanswered = (usage.noreply || usage.lent) && !usage.spent;
+        let is_idle = !lease.session().is_unclean() && !lease.session().is_closed();
+        // A handler that panics may have left anything behind.
+        let reusable = is_idle && !usage.lent && !thread::panicking() && lease.is_reusable();
+        let unanswered = (usage.noreply || usage.lent) && !lease.session().is_closed();
         match Handle::try_current() {
             Ok(runtime) if unanswered => {
                 let settings = self.database.settings();
@@ -340,21 +377,16 @@ impl Drop for Conn {
 /// Closes a session, or leaves it to a later request, when the writes on it are done whose answers nobody
 /// waited for.
 async fn close(mut lease: Lease, grace: Duration, reusable: bool) {
-    match timeout(grace, lease.session().noreply_wait()).await {
+    let session = lease.session();
+    let done = async {
+        session.settle(grace).await?;
+        session.noreply_wait().await
+    };
+    match timeout(grace, done).await {
         Ok(Ok(())) if reusable => lease.give_back(),
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!("Writes may be lost with their connection: {error}"),
         Err(_) => debug!("Writes were still going on when their connection was closed."),
-    }
-}
-
-impl<T> Rows<&mut Conn, T> {
-    /// Looks, without waiting, whether the result has ended, so that the session can serve a later request.
-    /// Only worth the look when sessions are reused: asking for more where there is more spends the session.
-    fn settle(&mut self) {
-        if !self.conn().database.settings().max_age.is_zero() {
-            let _ = self.next_value().now_or_never();
-        }
     }
 }
 

@@ -5,29 +5,25 @@ use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::Stream;
 use futures_util::stream::FusedStream;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::Conn;
 use crate::error::Error;
 
-/// The mutex is never locked; it makes the stream `Sync`, which warp wants of bodies.
-type Answers = Mutex<Pin<Box<dyn Stream<Item = reql::Result<Value>> + Send>>>;
-
 /// The rows of a query's result as they arrive; the stream ends after an error.
 ///
 /// `C` is the connection: `&mut Conn` for [`Conn::stream`], `Conn` itself for a body that takes it along.
 pub struct Rows<C: BorrowMut<Conn>, T> {
-    answers: Option<Answers>,
     patience: Patience,
+    /// The moment at which the row was asked for that is waited for.
     asked: Option<Instant>,
+    ended: bool,
     conn: C,
     row: PhantomData<fn() -> T>,
 }
@@ -48,50 +44,39 @@ enum End {
 }
 
 impl<C: BorrowMut<Conn>, T> Rows<C, T> {
-    pub(super) fn new(
-        answers: impl Stream<Item = reql::Result<Value>> + Send + 'static,
-        patience: Patience,
-        conn: C,
-    ) -> Self {
-        Rows { answers: Some(Mutex::new(Box::pin(answers))), patience, asked: None, conn, row: PhantomData }
+    /// Hands out the rows of the query that the connection's session has begun.
+    pub(super) fn new(conn: C, patience: Patience) -> Self {
+        Rows { patience, asked: None, ended: false, conn, row: PhantomData }
+    }
+}
+
+impl<C: BorrowMut<Conn>, T: DeserializeOwned> Rows<C, T> {
+    /// Returns the next row, or none at the end.
+    pub(super) async fn next_row(&mut self) -> Option<Result<T, Error>> {
+        poll_fn(|cx| self.poll_row(cx)).await
     }
 
-    pub(super) fn conn(&self) -> &Conn {
-        self.conn.borrow()
-    }
-
-    /// The next row as it is; `None` at the end.
-    pub(super) async fn next_value(&mut self) -> Result<Option<Value>, Error> {
-        poll_fn(|cx| self.poll_value(cx)).await.transpose()
-    }
-
-    fn poll_value(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Value, Error>>> {
-        let answer = ready!(self.poll_answer(cx));
-        match answer {
-            Some(Ok(_)) => self.patience.renew(),
-            Some(Err(_)) | None => self.answers = None,
-        }
-        Poll::Ready(answer)
-    }
-
-    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Value, Error>>> {
-        let Some(answers) = &mut self.answers else { return Poll::Ready(None) };
-        let asked = *self.asked.get_or_insert_with(Instant::now);
+    fn poll_row(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
         let conn: &mut Conn = self.conn.borrow_mut();
-        let answers = answers.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let answer = match answers.as_mut().poll_next(cx) {
-            Poll::Ready(answer) => answer.map(|row| row.map_err(Error::from)),
+        let Some(lease) = conn.lease.as_mut().filter(|_| !self.ended) else { return Poll::Ready(None) };
+        let asked = *self.asked.get_or_insert_with(Instant::now);
+        let row = match lease.session().poll_row::<T>(cx) {
+            Poll::Ready(row) => row.map(|row| row.map_err(Error::from)),
             Poll::Pending => {
-                conn.usage.spent = true;
                 let limit = ready!(self.patience.poll_end(cx));
                 conn.database.query_timed_out();
                 Some(Err(Error::QueryTimeout(limit)))
             }
         };
         conn.clock.querying(asked.elapsed());
-        conn.usage.spent = answer.as_ref().is_some_and(|row| row.as_ref().is_err_and(Error::spends_session));
-        self.asked = None;
-        Poll::Ready(answer)
+        if !matches!(row, Some(Err(Error::QueryTimeout(_)))) {
+            self.asked = None;
+        }
+        match row {
+            Some(Ok(_)) => self.patience.renew(),
+            _ => self.ended = true,
+        }
+        Poll::Ready(row)
     }
 }
 
@@ -99,22 +84,20 @@ impl<C: BorrowMut<Conn> + Unpin, T: DeserializeOwned> Stream for Rows<C, T> {
     type Item = Result<T, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let row = ready!(self.poll_value(cx));
-        Poll::Ready(row.map(|row| serde_json::from_value(row?).map_err(Error::Decode)))
+        self.poll_row(cx)
     }
 }
 
 impl<C: BorrowMut<Conn> + Unpin, T: DeserializeOwned> FusedStream for Rows<C, T> {
     fn is_terminated(&self) -> bool {
-        self.answers.is_none()
+        self.ended
     }
 }
 
 impl<C: BorrowMut<Conn>, T> Drop for Rows<C, T> {
     fn drop(&mut self) {
-        if self.answers.take().is_some() {
-            self.conn.borrow_mut().usage.cursor = true;
-        }
+        // In the middle of an answer nobody knows when it comes.
+        self.conn.borrow_mut().usage.cursor = self.asked.is_none();
     }
 }
 
@@ -153,6 +136,6 @@ impl Patience {
 
 impl<C: BorrowMut<Conn>, T> fmt::Debug for Rows<C, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rows").field("ended", &self.answers.is_none()).finish()
+        f.debug_struct("Rows").field("ended", &self.ended).finish()
     }
 }

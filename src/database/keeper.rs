@@ -5,17 +5,16 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use log::{debug, warn};
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Shared, threads};
+use super::Shared;
 use crate::error::Error;
 
 /// How many are dialled at once, as long as that succeeds; after a failure it is one, so that a database that
 /// comes back isn't fallen upon.
-const AT_ONCE: usize = threads::ASIDE;
+const AT_ONCE: usize = 4;
 /// The first pause after a failed dial; each one after it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause, which bounds how long after an outage connections stand by again.
@@ -35,7 +34,7 @@ impl Keeper {
         let settings = &shared.settings;
         let idle = settings.standby == 0 && settings.max_age.is_zero();
         if !idle && !self.started.swap(true, Ordering::AcqRel) {
-            threads::aside().spawn(keep(Arc::downgrade(shared), Arc::clone(&self.wake)));
+            tokio::spawn(keep(Arc::downgrade(shared), Arc::clone(&self.wake)));
         }
     }
 
@@ -138,7 +137,7 @@ struct Expected {
 
 impl Expected {
     async fn dial(self) -> Result<(), Error> {
-        let link = self.shared.dial(&Handle::current()).await?;
+        let link = self.shared.dial().await?;
         self.shared.ready().arrive(link);
         Ok(())
     }

@@ -5,10 +5,8 @@
 //! - **Every request holds a permit.** There are `max_connections` of them, handed out in the order of asking. The
 //!   sessions that stand by hold none, but there are never more of them than free permits, so the sum stays within
 //!   the limit and a waiting request finds whatever came free.
-//! - **A session that stood by is asked before it is used.** The driver hides its socket, so the only sign of life is
-//!   an answer: a `NOREPLY_WAIT`, which costs the server nothing, must be answered within `PING_TIMEOUT`. One that
-//!   became ready less than `TRUSTED_FOR` ago is trusted. When one fails, the others go too, since they stood by for
-//!   the same outage, and the request dials.
+//! - **A session that stood by is looked at before it is used.** One look at its socket tells if the server closed it.
+//!   When one has ended, the others are looked at in their turn, and a request that finds none dials.
 //! - **Requests never wait for the keeper.** It fills up what stands by in the background, a few dials at a time, and backs
 //!   off with jitter while the database is away. A request that finds nothing ready dials for itself, so the service is back
 //!   as soon as the database is.
@@ -32,18 +30,15 @@ mod pulse;
 mod ready;
 mod servers;
 mod stock;
-mod threads;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use log::debug;
-use reql::cmd::connect::Options;
-use reql::{Session, r};
+use reql::ErrorKind;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::error::Error;
@@ -57,12 +52,8 @@ use servers::{Server, Servers};
 pub use counters::{Stats, Timeouts};
 pub use credentials::Credentials;
 
-/// How long a session that stood by may take to show that it is alive.
-const PING_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a session may have stood by and still be used without asking it, which costs a round trip. Under
-/// load none stands by for longer; and a database that died meanwhile isn't back by then, so that another
-/// connection would be of no help.
-const TRUSTED_FOR: Duration = Duration::from_millis(50);
+/// A session of the driver's, over a network.
+pub type Session = reql::Session<reql::Stream>;
 
 /// A database that requests can open connections to. Cheap to clone; clones share the limits and the
 /// counters.
@@ -125,7 +116,7 @@ impl Database {
     /// [`Error::Misconfigured`] if the settings name no server, as those of an embedded one do before it has
     /// started.
     pub fn new(settings: Rdb) -> Result<Self, Error> {
-        let servers = Servers::new(settings.servers())
+        let servers = Servers::new(&settings)
             .ok_or_else(|| Error::Misconfigured("the settings name no database server".to_owned()))?;
         let shared = Shared {
             servers,
@@ -157,9 +148,9 @@ impl Database {
     pub(crate) async fn acquire(&self) -> Result<Lease, Error> {
         let permit = self.permit().await?;
         self.shared.keeper.start(&self.shared);
-        let (link, source) = match self.shared.take_ready().await {
+        let (link, source) = match self.shared.take_ready() {
             Some(ready) => ready,
-            None => (Box::pin(self.shared.dial(&threads::dialling())).await?, Source::Dialled),
+            None => (Box::pin(self.shared.dial()).await?, Source::Dialled),
         };
         Ok(self.lease(link, source, permit))
     }
@@ -168,7 +159,7 @@ impl Database {
     pub(crate) async fn acquire_as(&self, who: &Credentials) -> Result<Lease, Error> {
         let permit = self.permit().await?;
         self.shared.make_room();
-        let link = Box::pin(self.shared.dial_as(who, &threads::dialling())).await?;
+        let link = Box::pin(self.shared.dial_as(who)).await?;
         Ok(self.lease(link, Source::Personal, permit))
     }
 
@@ -214,16 +205,14 @@ impl Shared {
     }
 
     /// A session that is ready, and alive.
-    async fn take_ready(&self) -> Option<(Link, Source)> {
+    fn take_ready(&self) -> Option<(Link, Source)> {
         loop {
-            let (link, source) = self.ready().take(self.settings.max_age)?;
-            let patience = PING_TIMEOUT.min(self.settings.connect_timeout);
-            if link.ready.elapsed() < TRUSTED_FOR || link.answers(patience).await {
+            let (mut link, source) = self.ready().take(self.settings.max_age)?;
+            if link.session.is_alive() {
                 return Some((link, source));
             }
-            debug!("A connection died while it stood by; closing the others.");
-            let others = self.ready().take_all();
-            drop(others);
+            debug!("A connection ended while it stood by.");
+            self.ready().lost();
         }
     }
 
@@ -233,17 +222,17 @@ impl Shared {
         drop(surplus);
     }
 
-    /// A new session of the service's own account, opened on these threads.
-    async fn dial(self: &Arc<Self>, threads: &Handle) -> Result<Link, Error> {
-        let dialled = self.dial_as(&Credentials::of(&self.settings), threads).await;
+    /// A new session of the service's own account.
+    async fn dial(self: &Arc<Self>) -> Result<Link, Error> {
+        let dialled = self.dial_as(&Credentials::of(&self.settings)).await;
         dialled.map_err(Error::into_own)
     }
 
-    async fn dial_as(self: &Arc<Self>, who: &Credentials, threads: &Handle) -> Result<Link, Error> {
+    async fn dial_as(self: &Arc<Self>, who: &Credentials) -> Result<Link, Error> {
         self.probe_those_that_failed();
         let mut outcome = Err(Error::Misconfigured("the settings name no database server".to_owned()));
         for server in self.servers.in_turn() {
-            outcome = self.dial_one(server, who, threads).await;
+            outcome = self.dial_one(server, who).await;
             if server.report(has_answered(&outcome)) {
                 break;
             }
@@ -255,40 +244,23 @@ impl Shared {
     fn probe_those_that_failed(self: &Arc<Self>) {
         for server in self.servers.take_due() {
             let shared = Arc::clone(self);
-            let probe = async move {
+            tokio::spawn(async move {
                 let who = Credentials::of(&shared.settings);
-                let outcome = shared.dial_one(&server, &who, &Handle::current()).await;
+                let outcome = shared.dial_one(&server, &who).await;
                 server.report(has_answered(&outcome));
-            };
-            threads::aside().spawn(probe);
+            });
         }
     }
 
-    async fn dial_one(&self, server: &Server, who: &Credentials, threads: &Handle) -> Result<Link, Error> {
-        let patience = self.settings.connect_timeout;
-        let options = self.options(server.host(), server.port(), who);
-        // Dropping the set ends the attempt.
-        let mut attempt = JoinSet::new();
-        attempt.spawn_on(async { r.connect(options).await }, threads);
-        match timeout(patience, attempt.join_next()).await {
-            Ok(Some(Ok(Ok(session)))) => Ok(Link::new(session, Arc::clone(&self.counters))),
-            Ok(Some(Ok(Err(error)))) => Err(Error::connect(error)),
-            Ok(Some(Err(error))) => Err(Error::Internal(error.to_string())),
-            Ok(None) => Err(Error::Internal("an attempt to connect got lost".to_owned())),
-            Err(_) => {
+    async fn dial_one(&self, server: &Server, who: &Credentials) -> Result<Link, Error> {
+        match server.connector().connect_as(who.user(), who.password().expose()).await {
+            Ok(session) => Ok(Link::new(session, Arc::clone(&self.counters))),
+            Err(error) if error.kind() == ErrorKind::Timeout => {
                 self.counters.connect_timed_out();
-                Err(Error::ConnectTimeout(patience))
+                Err(Error::ConnectTimeout(self.settings.connect_timeout))
             }
+            Err(error) => Err(Error::connect(&error)),
         }
-    }
-
-    fn options(&self, host: &str, port: u16, who: &Credentials) -> Options {
-        Options::new()
-            .host(host.to_owned())
-            .port(port)
-            .db(self.settings.db.clone())
-            .user(who.user().to_owned())
-            .password(who.password().expose().to_owned())
     }
 }
 
@@ -307,7 +279,7 @@ impl Link {
     }
 
     /// Shows within this time that it is alive.
-    async fn answers(&self, patience: Duration) -> bool {
+    async fn answers(&mut self, patience: Duration) -> bool {
         let answer = Box::pin(self.session.noreply_wait());
         matches!(timeout(patience, answer).await, Ok(Ok(())))
     }

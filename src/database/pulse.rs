@@ -12,7 +12,7 @@ use log::{debug, warn};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::{Credentials, Link, Server, Shared, threads};
+use super::{Credentials, Link, Server, Shared};
 
 /// The number of times that the database is asked for a sign of life within a query's timeout. A sign that
 /// doesn't come is missed two of these pauses after the last one that came.
@@ -59,14 +59,14 @@ impl Shared {
     /// Asks for a sign of life on a session; if there is none yet, opens one. Returns the session if the sign
     /// came.
     async fn sign(self: &Arc<Self>, link: Option<Link>, patience: Duration) -> Option<Link> {
-        if let Some(link) = link {
+        if let Some(mut link) = link {
             return link.answers(patience).await.then_some(link);
         }
         let who = Credentials::of(&self.settings);
         let dial = async {
             for server in self.servers.in_turn().into_iter().take(1) {
                 let server: &Server = server;
-                match self.dial_one(server, &who, &threads::aside()).await {
+                match self.dial_one(server, &who).await {
                     Ok(link) => return Some(link),
                     Err(error) => debug!("No sign of life from the database: {error}"),
                 }

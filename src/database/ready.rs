@@ -1,7 +1,6 @@
 //! The sessions that are ready for a request.
 
 use std::collections::VecDeque;
-use std::mem;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -71,10 +70,9 @@ impl Ready {
         self.missing() * 2 >= self.stock.size().max(1)
     }
 
-    /// All of them.
-    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Link> + use<> {
+    /// One that was taken had ended, for a reason that says nothing of how many are needed.
+    pub(super) fn lost(&mut self) {
         self.stock.lost();
-        mem::take(&mut self.standby).into_iter().chain(mem::take(&mut self.idle))
     }
 
     /// Takes out those that are more than there is room for.

@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use log::warn;
+use reql::Connector;
 use tokio::time::Instant;
+
+use crate::settings::Rdb;
 
 /// The time after which a server that failed is tried again.
 const REST: Duration = Duration::from_secs(5);
@@ -22,14 +25,15 @@ pub(super) struct Servers {
 pub(super) struct Server {
     host: String,
     port: u16,
+    connector: Connector,
     failed: Mutex<Option<Instant>>,
 }
 
 impl Servers {
     /// `None` if there are none.
-    pub(super) fn new(addresses: Vec<(String, u16)>) -> Option<Self> {
-        let server = |(host, port)| Arc::new(Server { host, port, failed: Mutex::default() });
-        let all: Vec<_> = addresses.into_iter().map(server).collect();
+    pub(super) fn new(settings: &Rdb) -> Option<Self> {
+        let server = |(host, port)| Arc::new(Server::new(host, port, settings));
+        let all: Vec<_> = settings.servers().into_iter().map(server).collect();
         (!all.is_empty()).then(|| Servers { all, next: AtomicUsize::new(0) })
     }
 
@@ -54,12 +58,15 @@ impl Servers {
 }
 
 impl Server {
-    pub(super) fn host(&self) -> &str {
-        &self.host
+    fn new(host: String, port: u16, settings: &Rdb) -> Self {
+        let connector = Connector::at(host.as_str(), port)
+            .database(settings.db.as_str())
+            .timeout(settings.connect_timeout);
+        Server { host, port, connector, failed: Mutex::default() }
     }
 
-    pub(super) fn port(&self) -> u16 {
-        self.port
+    pub(super) fn connector(&self) -> &Connector {
+        &self.connector
     }
 
     /// Notes whether dialling the server succeeded, and returns that.
@@ -91,18 +98,22 @@ mod tests {
     use super::*;
 
     fn ports(servers: &Servers) -> Vec<u16> {
-        servers.in_turn().into_iter().map(Server::port).collect()
+        servers.in_turn().into_iter().map(|server| server.port).collect()
+    }
+
+    fn named(hosts: &str) -> Option<Servers> {
+        Servers::new(&Rdb { host: hosts.parse().unwrap(), ..Rdb::default() })
     }
 
     fn three() -> Servers {
-        Servers::new([1, 2, 3].map(|port| ("db".to_owned(), port)).to_vec()).unwrap()
+        named("db:1, db:2, db:3").unwrap()
     }
 
     #[test]
     fn the_start_rotates() {
         let servers = three();
         assert_eq!([ports(&servers), ports(&servers), ports(&servers)], [[1, 2, 3], [2, 3, 1], [3, 1, 2]]);
-        assert!(Servers::new(Vec::new()).is_none());
+        assert!(named("embedded").is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -113,7 +124,7 @@ mod tests {
         assert!(servers.take_due().is_empty());
         tokio::time::advance(REST).await;
         assert_eq!(ports(&servers), [3, 2, 1], "no request has to find out");
-        let due: Vec<_> = servers.take_due().iter().map(|server| server.port()).collect();
+        let due: Vec<_> = servers.take_due().iter().map(|server| server.port).collect();
         assert_eq!((due, servers.take_due().len()), (vec![1], 0), "one looks");
         servers.all[0].report(true);
         assert_eq!(ports(&servers), [1, 2, 3]);

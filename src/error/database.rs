@@ -3,7 +3,7 @@
 //! The protocol has a handful of error types; what doesn't exist, or exists already, is only told apart by
 //! the message. This is the one place that reads messages.
 
-use reql::{Availability, Driver, Runtime};
+use reql::{ErrorKind, ErrorType, Sent};
 
 use super::{Code, Error, Missing};
 
@@ -27,11 +27,11 @@ pub(super) enum Class {
 
 impl Class {
     pub(super) fn of(error: &reql::Error) -> Self {
-        match error {
-            reql::Error::Runtime(error) => Class::of_runtime(error),
-            reql::Error::Compile(_) => Class::Internal,
-            reql::Error::Driver(Driver::Json(error)) if is_too_deep(error) => Class::TooDeep,
-            reql::Error::Driver(_) => Class::Internal,
+        match error.kind() {
+            ErrorKind::Runtime(kind) => Class::of_runtime(kind, error.message()),
+            ErrorKind::TooLarge => Class::TooMuch,
+            ErrorKind::Decode if is_too_deep(error) => Class::TooDeep,
+            _ => Class::Internal,
         }
     }
 
@@ -50,24 +50,22 @@ impl Class {
         }
     }
 
-    fn of_runtime(error: &Runtime) -> Self {
-        match error {
-            Runtime::Availability(Availability::OpFailed(message)) => Class::of_failure(message),
-            Runtime::Availability(Availability::OpIndeterminate(_)) => Class::Indeterminate,
-            Runtime::NonExistence(_) => Class::Missing(Missing::Document),
-            Runtime::Permission(_) => Class::Forbidden,
-            Runtime::ResourceLimit(_) => Class::TooMuch,
-            Runtime::QueryLogic(message) if is_refusal(message) => Class::Refused,
-            Runtime::QueryLogic(_) | Runtime::User(_) => Class::Logic,
+    fn of_runtime(kind: ErrorType, message: &str) -> Self {
+        match kind {
+            ErrorType::OpFailed => Class::of_failure(message),
+            ErrorType::OpIndeterminate => Class::Indeterminate,
+            ErrorType::NonExistence => Class::Missing(Missing::Document),
+            ErrorType::PermissionDenied => Class::Forbidden,
+            ErrorType::ResourceLimit => Class::TooMuch,
+            ErrorType::QueryLogic if is_refusal(message) => Class::Refused,
+            ErrorType::QueryLogic | ErrorType::User => Class::Logic,
             // A feed of one document lets the refusal through as an exception that nobody expected.
-            Runtime::Internal(message) if message.contains("does not have the required `") => {
-                Class::Forbidden
-            }
+            ErrorType::Internal if message.contains("does not have the required `") => Class::Forbidden,
             // An outage of all of a table's servers, which the database files under its own errors.
-            Runtime::Internal(message) if message.contains("none of the servers were accessible") => {
+            ErrorType::Internal if message.contains("none of the servers were accessible") => {
                 Class::Unavailable
             }
-            Runtime::Internal(_) => Class::Internal,
+            _ => Class::Internal,
         }
     }
 
@@ -93,20 +91,21 @@ fn is_refusal(message: &str) -> bool {
         .any(|sign| message.contains(sign))
 }
 
-/// Returns whether JSON could not be read because it is nested too deeply. Only the message tells that from
+/// Returns whether a row could not be read because it is nested too deeply. Only the message tells that from
 /// other faults.
-fn is_too_deep(error: &serde_json::Error) -> bool {
-    error.is_syntax() && error.to_string().starts_with("recursion limit exceeded")
+fn is_too_deep(error: &reql::Error) -> bool {
+    error.message().contains("recursion limit exceeded")
 }
 
 impl Error {
     /// Returns whether the cause is a row that is no document, or is nested too deeply to be read. An answer
     /// without that row, or with it as text, may then succeed.
     pub(crate) fn is_about_a_row(&self) -> bool {
-        match self {
-            Error::Database(reql::Error::Driver(Driver::Json(error))) => is_too_deep(error),
-            Error::Database(reql::Error::Runtime(Runtime::QueryLogic(message))) => {
-                message.contains("on objects of type `PTYPE<")
+        let Error::Database(error) = self else { return false };
+        match error.kind() {
+            ErrorKind::Decode => is_too_deep(error),
+            ErrorKind::Runtime(ErrorType::QueryLogic) => {
+                error.message().contains("on objects of type `PTYPE<")
             }
             _ => false,
         }
@@ -126,17 +125,14 @@ impl Error {
 
 impl From<reql::Error> for Error {
     fn from(error: reql::Error) -> Self {
-        match error {
-            reql::Error::Driver(Driver::Io(..) | Driver::ConnectionBroken) => {
+        match error.kind() {
+            ErrorKind::Decode if !is_too_deep(&error) => Error::Decode(error.to_string()),
+            ErrorKind::TooLarge => Error::Database(error),
+            _ if error.is_fatal() && error.query_sent() == Sent::Sent => {
                 Error::OutcomeUnknown(error.to_string())
             }
-            // The answer came whole, and the connection is as well as ever.
-            reql::Error::Driver(Driver::Json(ref cause)) if is_too_deep(cause) => Error::Database(error),
-            // Text that is no JSON came from the socket; a value that has no JSON form came from the query.
-            reql::Error::Driver(Driver::Json(ref cause)) if !cause.is_data() => {
-                Error::OutcomeUnknown(error.to_string())
-            }
-            error => Error::Database(error),
+            _ if error.is_fatal() => Error::Unreachable(error.to_string()),
+            _ => Error::Database(error),
         }
     }
 }
@@ -146,7 +142,7 @@ mod tests {
     use super::*;
 
     fn failed(message: &str) -> Class {
-        Class::of(&Availability::OpFailed(message.to_owned()).into())
+        Class::of_runtime(ErrorType::OpFailed, message)
     }
 
     #[test]
@@ -161,17 +157,18 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_nested_too_deeply_says_nothing_of_the_connection() {
+        let of = |kind, message: &str| Error::from(reql::Error::new(kind, message.to_owned()));
         let deep = serde_json::from_str::<serde_json::Value>(&"[".repeat(1000)).unwrap_err();
-        let error = Error::from(reql::Error::from(deep));
-        assert!(error.is_about_a_row() && error.spends_session());
-        assert_eq!(error.code(), "unexpected-document");
-        let torn = serde_json::from_str::<serde_json::Value>("[").unwrap_err();
-        assert_eq!(Error::from(reql::Error::from(torn)).code(), "outcome-unknown");
+        let deep = of(ErrorKind::Decode, &deep.to_string());
+        assert!(deep.is_about_a_row());
+        assert_eq!(deep.code(), "unexpected-document");
+        assert!(!of(ErrorKind::Decode, "a number was expected").is_about_a_row());
+        assert_eq!(of(ErrorKind::Io, "the server closed the connection").code(), "database-unreachable");
     }
 
     #[test]
     fn a_refusal_is_one_even_as_an_exception() {
-        let of = |message: &str| Class::of(&Runtime::Internal(message.to_owned()).into());
+        let of = |message: &str| Class::of_runtime(ErrorType::Internal, message);
         let refusal = "Unexpected exception: User `bob` does not have the required `read` permission.";
         assert_eq!([of(refusal), of("Unexpected exception: bad")], [Class::Forbidden, Class::Internal]);
     }
@@ -180,12 +177,12 @@ mod tests {
     fn an_outage_is_one_even_as_an_internal_error() {
         let message = "The attempt to read or modify the table's configuration failed because none of the \
                        servers were accessible.";
-        assert_eq!(Class::of(&Runtime::Internal(message.to_owned()).into()), Class::Unavailable);
+        assert_eq!(Class::of_runtime(ErrorType::Internal, message), Class::Unavailable);
     }
 
     #[test]
     fn keys_that_the_database_refuses_are_no_faults_of_the_query() {
-        let of = |message: &str| Class::of(&Runtime::QueryLogic(message.to_owned()).into());
+        let of = |message: &str| Class::of_runtime(ErrorType::QueryLogic, message);
         assert_eq!(of("Primary key too long (max 127 characters): \"x\""), Class::Refused);
         assert_eq!(of("Expected type NUMBER but found STRING."), Class::Logic);
     }

@@ -8,6 +8,7 @@ mod rejection;
 use std::fmt;
 use std::time::Duration;
 
+use reql::ErrorKind;
 use warp::http::StatusCode;
 use warp::reject::Reject;
 use warp::reply::{Reply, Response};
@@ -16,6 +17,9 @@ pub use code::Code;
 use database::Class;
 pub(crate) use problem::{Answered, Problem, size};
 pub use rejection::recover;
+
+/// The codes with which the server refuses credentials, by RethinkDB's `Writing drivers`.
+const BAD_CREDENTIALS: std::ops::RangeInclusive<i64> = 10..=20;
 
 /// Everything that can go wrong with a request.
 ///
@@ -140,8 +144,8 @@ pub enum Error {
     OutcomeUnknown(String),
     /// The database's own answer.
     Database(reql::Error),
-    /// A row of a result is not what the handler expected.
-    Decode(serde_json::Error),
+    /// A row of a result is not what the handler expected; says why.
+    Decode(String),
     /// The service was set up wrong; says how.
     Misconfigured(String),
     /// Something that is this service's own fault; the log says more.
@@ -186,10 +190,12 @@ impl Error {
     }
 
     /// What opening a session said: whatever it was, no query has been sent.
-    pub(crate) fn connect(error: reql::Error) -> Self {
-        match error {
-            reql::Error::Driver(reql::Driver::Auth(reason)) => Error::Unauthorized(Credential::Wrong(reason)),
-            error => Error::Unreachable(error.to_string()),
+    pub(crate) fn connect(error: &reql::Error) -> Self {
+        match error.kind() {
+            ErrorKind::Refused(code) if BAD_CREDENTIALS.contains(&code) => {
+                Error::Unauthorized(Credential::Wrong(error.to_string()))
+            }
+            _ => Error::Unreachable(error.to_string()),
         }
     }
 
@@ -216,15 +222,6 @@ impl Error {
     /// Whether the query took more than the database allows.
     pub(crate) fn is_resource_limit(&self) -> bool {
         matches!(self, Error::Database(error) if Class::of(error) == Class::TooMuch)
-    }
-
-    /// Whether the session it happened on must not be used again.
-    pub(crate) fn spends_session(&self) -> bool {
-        match self {
-            Error::OutcomeUnknown(_) | Error::QueryTimeout(_) => true,
-            Error::Database(error) => matches!(error, reql::Error::Driver(_)),
-            _ => false,
-        }
     }
 
     /// The one place where errors get their code, and with it their status.

@@ -248,9 +248,9 @@ fn cause(error: &Error) -> Option<String> {
         | Error::OutcomeUnknown(text)
         | Error::Misconfigured(text)
         | Error::Unauthorized(Credential::Wrong(text))
+        | Error::Decode(text)
         | Error::Internal(text) => Some(text.clone()),
         Error::Database(error) => Some(error.to_string()),
-        Error::Decode(error) => Some(error.to_string()),
         _ => None,
     }
 }

@@ -3,15 +3,13 @@
 //! The whole is one pass over the documents, by `map` and `reduce`, so that it takes the memory of its groups
 //! and not of its documents.
 
-use ql2::term::TermType;
-use reql::Command;
+use reql::{Args, Term, args, obj, r};
 
 use super::listing::{Bounds, Listing};
 use super::parameters::{Parameters, bad};
 use super::path::Path;
 use super::plan::Index;
 use super::syntax::Reader;
-use super::term::{Node, Term, array, binary_func, bind, branch, datum, eq, field, func, null, object, term};
 use crate::error::Error;
 
 /// The characters that end an unquoted name in an aggregate.
@@ -73,25 +71,23 @@ impl Grouping {
     }
 
     /// A query for all groups, in the order of their values, if these are the table's indexes.
-    pub(crate) fn query(&self, indexes: &[Index], table: Term) -> Term {
+    pub(crate) fn query(&self, indexes: &[Index], table: &Term) -> Term {
         let rows = self.listing.selected(indexes, table);
-        let total = |rows| {
-            let rows = term(TermType::Map, [rows, func(|row| self.of_row(&row))]);
-            term(TermType::Reduce, [rows, binary_func(|one, other| self.combined(&one, &other))])
+        let total = |rows: &Term| {
+            rows.map(|row: Term| self.of_row(&row))
+                .reduce(|one: Term, other: Term| self.combined(&one, &other))
         };
         if self.by.is_empty() {
-            let none = term(TermType::Default, [total(rows), self.of_nothing()]);
-            return array([bind(none, |total| self.answer(None, &total))]);
+            let total = total(&rows).default(self.of_nothing());
+            return r.expr([total.do_(|total: Term| self.answer(None, &total))]);
         }
-        let keys = self.by.iter().map(|path| func(|row: Term| path.or_null(&row)));
-        let groups = term(TermType::Group, std::iter::once(rows).chain(keys));
-        let answer =
-            func(|group: Term| self.answer(Some(field(group.clone(), "group")), &field(group, "reduction")));
-        term(TermType::Map, [term(TermType::Ungroup, [total(groups)]), answer])
+        let key = |keys: Args, path: &Path| keys.with(|row: Term| path.or_null(&row));
+        let groups = rows.group(self.by.iter().fold(Args::new(), key));
+        total(&groups).ungroup().map(|group: Term| self.answer(Some(group.g("group")), &group.g("reduction")))
     }
 
     /// A query that fails if the filter can make no sense to the database.
-    pub(crate) fn check(&self) -> Option<Command> {
+    pub(crate) fn check(&self) -> Option<Term> {
         self.listing.check()
     }
 
@@ -109,59 +105,56 @@ impl Grouping {
     /// What one document adds.
     fn of_row(&self, row: &Term) -> Term {
         let parts = self.fields().into_iter().map(|path| {
-            let is_number = || {
-                let name = term(TermType::TypeOf, [path.of(row)]);
-                term(TermType::And, [path.is_in(row), eq(name, datum("NUMBER"))])
-            };
-            let value = || path.sortable_or_null(row);
-            let numbers = branch(is_number(), datum(1), datum(0));
-            part(numbers, branch(is_number(), path.of(row), datum(0)), value(), value())
+            let is_number = path.is_in(row) & path.of(row).type_of().eq("NUMBER");
+            let value = path.sortable_or_null(row);
+            obj! {
+                "numbers": r.branch(args![&is_number, 1, 0]),
+                "sum": r.branch(args![&is_number, path.of(row), 0]),
+                "min": &value,
+                "max": &value,
+            }
         });
-        totals(datum(1), parts)
+        totals(r.expr(1), parts)
     }
 
     fn of_nothing(&self) -> Term {
-        let parts = self.fields().into_iter().map(|_| part(datum(0), datum(0), null(), null()));
-        totals(datum(0), parts)
+        let nothing = || obj! { "numbers": 0, "sum": 0, "min": (), "max": () };
+        totals(r.expr(0), self.fields().into_iter().map(|_| nothing()))
     }
 
     fn combined(&self, one: &Term, other: &Term) -> Term {
-        let sum = |one: &Term, other: &Term, name: &str| {
-            term(TermType::Add, [field(one.clone(), name), field(other.clone(), name)])
-        };
         let parts = (0..self.fields().len()).map(|at| {
-            let (one, other) = (nth(one, at), nth(other, at));
-            part(
-                sum(&one, &other, "numbers"),
-                sum(&one, &other, "sum"),
-                extreme(TermType::Le, &field(one.clone(), "min"), &field(other.clone(), "min")),
-                extreme(TermType::Ge, &field(one.clone(), "max"), &field(other.clone(), "max")),
-            )
+            let of = |name: &str| (nth(one, at).g(name), nth(other, at).g(name));
+            let sum = |name: &str| of(name).0 + of(name).1;
+            let ((min, other_min), (max, other_max)) = (of("min"), of("max"));
+            obj! {
+                "numbers": sum("numbers"),
+                "sum": sum("sum"),
+                "min": extreme(&min, &other_min, min.le(&other_min)),
+                "max": extreme(&max, &other_max, max.ge(&other_max)),
+            }
         });
-        totals(sum(one, other, "count"), parts)
+        totals(one.g("count") + other.g("count"), parts)
     }
 
     fn answer(&self, group: Option<Term>, total: &Term) -> Term {
         let fields = self.fields();
         let of = |path: &Path, name: &str| {
             let at = fields.iter().position(|own| *own == path).unwrap_or_default();
-            field(nth(total, at), name)
+            nth(total, at).g(name)
         };
-        let some = |path: &Path, value: Term| {
-            let none = eq(of(path, "numbers"), datum(0));
-            branch(none, null(), value)
-        };
+        let some = |path: &Path, value: Term| r.branch(args![of(path, "numbers").eq(0), (), value]);
         let figures = self.aggregates.iter().map(|aggregate| {
             let value = match &aggregate.figure {
-                Figure::Count => field(total.clone(), "count"),
+                Figure::Count => total.g("count"),
                 Figure::Sum(path) => some(path, of(path, "sum")),
-                Figure::Avg(path) => some(path, term(TermType::Div, [of(path, "sum"), of(path, "numbers")])),
+                Figure::Avg(path) => some(path, of(path, "sum") / of(path, "numbers")),
                 Figure::Min(path) => of(path, "min"),
                 Figure::Max(path) => of(path, "max"),
             };
-            (aggregate.name.as_str(), value)
+            (aggregate.name.clone(), value)
         });
-        object(group.map(|group| ("group", group)).into_iter().chain(figures))
+        Term::object(group.map(|group| ("group".to_owned(), group)).into_iter().chain(figures))
     }
 }
 
@@ -215,22 +208,17 @@ impl Figure {
 }
 
 fn totals(count: Term, parts: impl Iterator<Item = Term>) -> Term {
-    object([("count", count), ("fields", array(parts))])
-}
-
-fn part(numbers: Term, sum: Term, min: Term, max: Term) -> Term {
-    object([("numbers", numbers), ("sum", sum), ("min", min), ("max", max)])
+    obj! { "count": count, "fields": parts.collect::<Vec<_>>() }
 }
 
 fn nth(totals: &Term, at: usize) -> Term {
-    term(TermType::Nth, [field(totals.clone(), "fields"), Node::datum(at)])
+    totals.g("fields").nth(at)
 }
 
-/// Of two values the one that goes before the other; null goes before none.
-fn extreme(before: TermType, one: &Term, other: &Term) -> Term {
-    let first = term(before, [one.clone(), other.clone()]);
-    let first = term(TermType::Or, [eq(other.clone(), null()), first]);
-    branch(eq(one.clone(), null()), other.clone(), branch(first, one.clone(), other.clone()))
+/// One of two values if it goes before the other, else that; null goes before none.
+fn extreme(one: &Term, other: &Term, goes_before: Term) -> Term {
+    let first = other.eq(()) | goes_before;
+    r.branch(args![one.eq(()), other, r.branch(args![first, one, other])])
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ mod parameters;
 mod path;
 mod plan;
 mod syntax;
-pub(crate) mod term;
 mod time;
 
 pub(crate) use filter::Filter;

@@ -5,11 +5,10 @@
 //! them (but for some arrays), so that a list in the order of an index can begin without having looked for
 //! them.
 
-use ql2::term::TermType;
+use reql::{Args, Term, r};
 
 use super::path::{IN_LIST, Path};
 use super::syntax::{Name, Reader};
-use super::term::{Node, array, eq, func, null, term};
 use crate::error::Error;
 
 /// The most fields that a list may be sorted by.
@@ -67,18 +66,18 @@ impl Order {
     }
 
     /// Sorts in memory: on a server, within its array limit.
-    pub(super) fn sort<T: Node>(&self, rows: T) -> T {
-        term(TermType::OrderBy, std::iter::once(rows).chain(self.terms(0)))
+    pub(super) fn sort(&self, rows: &Term) -> Term {
+        rows.order_by(Args::from_iter(self.terms(0))).into()
     }
 
     /// The terms that sort by these keys but for the first ones.
-    pub(super) fn terms<T: Node>(&self, skipped: usize) -> Vec<T> {
+    pub(super) fn terms(&self, skipped: usize) -> Vec<Term> {
         self.0.iter().skip(skipped).flat_map(Key::terms).collect()
     }
 
     /// The values that give a row its place.
-    pub(super) fn place<T: Node>(&self, row: &T) -> T {
-        array(self.0.iter().map(|key| key.value(row)))
+    pub(super) fn place(&self, row: &Term) -> Term {
+        r.expr(self.0.iter().map(|key| key.value(row)).collect::<Vec<_>>())
     }
 }
 
@@ -109,17 +108,17 @@ impl Key {
     }
 
     /// The value that gives a row its place; null if it has none.
-    pub(super) fn value<T: Node>(&self, row: &T) -> T {
+    pub(super) fn value(&self, row: &Term) -> Term {
         if self.primary { self.field.of(row) } else { self.field.sortable_or_null(row) }
     }
 
-    fn terms<T: Node>(&self) -> Vec<T> {
-        let direction = if self.falling { TermType::Desc } else { TermType::Asc };
-        let value = term(direction, [func(|row| self.value(&row))]);
+    fn terms(&self) -> Vec<Term> {
+        let value = |row: Term| self.value(&row);
+        let value = if self.falling { r.desc(value) } else { r.asc(value) };
         if self.primary {
             return vec![value];
         }
-        vec![term(TermType::Asc, [func(|row| eq(self.value(&row), null()))]), value]
+        vec![r.asc(|row: Term| self.value(&row).eq(())), value]
     }
 }
 

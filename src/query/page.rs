@@ -1,11 +1,10 @@
 //! How many, and from where: `limit`, `offset`, `cursor`.
 
-use ql2::term::TermType;
+use reql::{Term, args, r};
 use serde_json::Value;
 
 use super::order::Order;
 use super::parameters::{Parameters, bad};
-use super::term::{Node, datum, eq, ne, null, term};
 use crate::error::Error;
 use crate::settings::Limits;
 
@@ -88,31 +87,26 @@ fn read(cursor: &str) -> Result<Vec<Value>, Error> {
 
 /// Whether a row comes after a place in an order: further in the first key that differs. In so many of the
 /// first keys it is known to be no less far, so that there it is enough to see a difference.
-pub(super) fn is_after<T: Node>(place: &[Value], order: &Order, reached: usize, row: &T) -> T {
-    let mut after = datum(false);
+pub(super) fn is_after(place: &[Value], order: &Order, reached: usize, row: &Term) -> Term {
+    let mut after = r.expr(false);
     for (at, (key, value)) in order.keys().iter().zip(place).enumerate().rev() {
         if at < reached {
-            let further = ne(key.field.of(row), datum(value));
-            after = if at + 1 == place.len() { further } else { term(TermType::Or, [further, after]) };
+            let further = key.field.of(row).ne(value);
+            after = if at + 1 == place.len() { further } else { further | after };
             continue;
         }
-        let own: T = key.value(row);
-        let tie = term(TermType::And, [eq(own.clone(), datum(value)), after]);
+        let own = key.value(row);
+        let tie = own.eq(value) & after;
         if value.is_null() {
             // Those without a value are the last.
             after = tie;
             continue;
         }
-        let further = if key.falling { TermType::Lt } else { TermType::Gt };
-        let further = term(further, [own.clone(), datum(value)]);
+        let further = if key.falling { own.lt(value) } else { own.gt(value) };
         after = match key.primary {
-            true => term(TermType::Or, [further, tie]),
+            true => further | tie,
             // As a value null would be somewhere in between.
-            false => {
-                let absent = eq(own.clone(), null());
-                let present = ne(own, null());
-                term(TermType::Or, [absent, term(TermType::And, [present, further]), tie])
-            }
+            false => r.or(args![own.eq(()), own.ne(()) & further, tie]),
         };
     }
     after

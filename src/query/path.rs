@@ -2,13 +2,12 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use ql2::term::TermType;
+use reql::{Term, args, r};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::parameters::bad;
 use super::syntax::{DEPTH, NAME_MAX, Name, Reader, written};
-use super::term::{Node, array, branch, datum, field, null, term};
 use crate::error::Error;
 
 /// The types whose values have an order, by the names that the database has for them, in that order.
@@ -108,36 +107,35 @@ impl Path {
     }
 
     /// The field's value; an error of the query's if there is none.
-    pub(crate) fn of<T: Node>(&self, row: &T) -> T {
-        self.0.iter().fold(row.clone(), |value, name| field(value, name))
+    pub(crate) fn of(&self, row: &Term) -> Term {
+        self.0.iter().fold(row.clone(), |value, name| value.g(name))
     }
 
     /// The entry of a row in an index over these fields: one field's value, or the array of several.
-    pub(crate) fn entry<T: Node>(fields: &[Path], row: &T) -> T {
+    pub(crate) fn entry(fields: &[Path], row: &Term) -> Term {
         match fields {
             [field] => field.of(row),
-            fields => array(fields.iter().map(|field| field.of(row))),
+            fields => r.expr(fields.iter().map(|field| field.of(row)).collect::<Vec<_>>()),
         }
     }
 
     /// Whether there is a value, and not null. Unlike [`Path::of`] it is not an error if something on the way
     /// to it is no object.
-    pub(crate) fn is_in<T: Node>(&self, row: &T) -> T {
-        term(TermType::HasFields, [row.clone(), datum(Path::tree(std::slice::from_ref(self)))])
+    pub(crate) fn is_in(&self, row: &Term) -> Term {
+        row.has_fields(Path::tree(std::slice::from_ref(self)))
     }
 
     /// The field's value, or null.
-    pub(crate) fn or_null<T: Node>(&self, row: &T) -> T {
-        branch(self.is_in(row), self.of(row), null())
+    pub(crate) fn or_null(&self, row: &Term) -> Term {
+        r.branch(args![self.is_in(row), self.of(row), ()])
     }
 
     /// The field's value if it is of a type that gives documents an order, and so a place in an index; or
     /// null. Arrays have a place in an index only if all that is in them does, which makes them too rare a
     /// guest to have an order here.
-    pub(crate) fn sortable_or_null<T: Node>(&self, row: &T) -> T {
-        let types = array(SORTABLE.map(datum));
-        let sortable = term(TermType::Contains, [types, term(TermType::TypeOf, [self.of(row)])]);
-        branch(term(TermType::And, [self.is_in(row), sortable]), self.of(row), null())
+    pub(crate) fn sortable_or_null(&self, row: &Term) -> Term {
+        let sortable = r.expr(SORTABLE).contains(self.of(row).type_of());
+        r.branch(args![self.is_in(row) & sortable, self.of(row), ()])
     }
 
     /// Several fields in the form that `pluck`, `without` and `has_fields` take.

@@ -10,13 +10,12 @@
 
 use std::cmp::Ordering;
 
-use ql2::term::TermType;
+use reql::{Args, Bound, Term, r};
 use serde_json::Value;
 
-use super::filter::{Condition, Filter, Test};
+use super::filter::{Comparison, Condition, Filter, Test};
 use super::order::Order;
 use super::path::Path;
-use super::term::{Node, Options, array, between, datum, get_all, order_by_index, then_by};
 
 /// A secondary index over plain fields, one entry for each document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,42 +200,41 @@ impl Plan {
     }
 
     /// The documents that it finds, in no order, for a list that has no rest.
-    pub(super) fn found<T: Node>(&self, table: T) -> T {
+    pub(super) fn found(&self, table: &Term) -> Term {
         match &self.access {
-            Access::All => table,
-            Access::Keys(keys) => get_all(table, keys.iter().map(datum), &self.index),
+            Access::All => table.clone(),
+            Access::Keys(keys) => table.get_all(Args::from_iter(keys)).index(&self.index).into(),
             Access::Range { low, high, compound } => {
-                let end = |typ| T::call(typ, Vec::new(), Options::default());
-                let bounds = match compound {
-                    false => [
-                        low.first().map_or_else(|| end(TermType::Minval), datum),
-                        high.first().map_or_else(|| end(TermType::Maxval), datum),
-                    ],
-                    true => [
-                        array(low.iter().map(datum)),
-                        array(high.iter().map(datum).chain([end(TermType::Maxval)])),
-                    ],
+                let (low, high) = match compound {
+                    false => (
+                        low.first().map_or_else(|| r.minval(), |low| r.expr(low)),
+                        high.first().map_or_else(|| r.maxval(), |high| r.expr(high)),
+                    ),
+                    true => (r.expr(low), ending_at(high)),
                 };
-                let [low, high] = bounds;
-                let index = Some(self.index.clone());
-                between(table, low, high, Options { index, left_open: false, right_closed: true })
+                table.between(low, high).index(&self.index).right_bound(Bound::Closed).into()
             }
         }
     }
 
     /// The same in the order of the index, if that is the list's.
-    pub(super) fn ordered<T: Node>(&self, table: T, order: &Order) -> T {
+    pub(super) fn ordered(&self, table: &Term, order: &Order) -> Term {
         let found = self.found(table);
         match self.sorted {
             None => found,
             Some(covered)
                 if covered + 1 >= order.keys().len() && !order.keys().iter().any(|key| key.falling) =>
             {
-                order_by_index(found, &self.index)
+                found.order_by(r.index(&self.index)).into()
             }
-            Some(covered) => then_by(found, order.terms(covered), &self.index),
+            Some(covered) => found.order_by(Args::from_iter(order.terms(covered))).index(&self.index).into(),
         }
     }
+}
+
+/// The greatest entry of an index that begins with these values.
+fn ending_at(values: &[Value]) -> Term {
+    r.expr(values.iter().map(|value| r.expr(value)).chain([r.maxval()]).collect::<Vec<_>>())
 }
 
 /// The index of the primary key.
@@ -264,7 +262,7 @@ impl<'a> Known<'a> {
         for Condition { test, .. } in wanted.filter.conditions().filter(|condition| condition.field == *field)
         {
             match test {
-                Test::Compare(TermType::Eq, values) if values.iter().all(usable) => match &values[..] {
+                Test::Compare(Comparison::Eq, values) if values.iter().all(usable) => match &values[..] {
                     [value] => known.equal = Some(value),
                     values => known.any = Some(values),
                 },
@@ -276,7 +274,7 @@ impl<'a> Known<'a> {
                     if is_ranged(*op) && values.iter().all(|value| usable(value) && !value.is_array()) =>
                 {
                     match op {
-                        TermType::Gt | TermType::Ge => known.low = values.last(),
+                        Comparison::Gt | Comparison::Ge => known.low = values.last(),
                         _ => known.high = values.first(),
                     }
                 }
@@ -289,8 +287,8 @@ impl<'a> Known<'a> {
     }
 }
 
-fn is_ranged(op: TermType) -> bool {
-    matches!(op, TermType::Lt | TermType::Le | TermType::Gt | TermType::Ge)
+fn is_ranged(op: Comparison) -> bool {
+    !matches!(op, Comparison::Eq | Comparison::Ne)
 }
 
 /// Whether a document with this value has an entry under it in an index.
@@ -344,7 +342,6 @@ mod tests {
     use super::*;
     use crate::query::Listing;
     use crate::query::parameters::Parameters;
-    use crate::query::term::{Term, table};
 
     fn index(name: &str) -> Index {
         let fields = name.split('+').map(|field| Path::parse(field, "index").unwrap()).collect();
@@ -359,7 +356,7 @@ mod tests {
         let wanted = Wanted { filter: &filter, order: &order, place: None, primary_key: "id" };
         let indexes: Vec<_> = indexes.iter().map(|name| index(name)).collect();
         let plan = Plan::all(wanted, &indexes).swap_remove(0);
-        let rows = plan.ordered(table::<Term>("t"), &order).to_string();
+        let rows = plan.ordered(&r.table("t"), &order).to_string();
         let rest = if plan.rest { " + rest" } else { "" };
         format!("{}{rest}", rows.strip_prefix("r.table(\"t\")").unwrap())
     }
@@ -375,14 +372,14 @@ mod tests {
             (
                 "id=eq.1970-01-01",
                 &[],
-                ".getAll(\"1970-01-01\", {\"$reql_type$\":\"TIME\",\"epoch_time\":0.0,\"timezone\":\"+00:00\"}, {index: \"id\"})",
+                ".getAll(\"1970-01-01\", {$reql_type$: \"TIME\", epoch_time: 0.0, timezone: \"+00:00\"}, {index: \"id\"})",
             ),
             (
                 "a=lt.1970-01-01&order=b",
                 &["a"],
                 ".between(r.minval, \"1970-01-01\", {index: \"a\", rightBound: \"closed\"})",
             ),
-            ("a=eq.1&b=eq.2&order=c", &["a", "a+b"], ".getAll([1,2], {index: \"a+b\"})"),
+            ("a=eq.1&b=eq.2&order=c", &["a", "a+b"], ".getAll([1, 2], {index: \"a+b\"})"),
             (
                 "a=eq.1",
                 &["a"],

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 
 use crate::support::Home;
 use crate::support::link::{Link, Traffic};
-use reql::cmd::get_all;
 use reql::r;
 use serde_json::{Value, json};
 use warp_reql::settings::{IndexSpec, Rdb, TableSpec};
@@ -28,17 +27,7 @@ fn heroes() -> TableSpec {
     }
 }
 
-/// A key in an index; the driver itself takes only texts for keys there.
-struct Key(Value, &'static str);
-
-impl get_all::Arg for Key {
-    fn arg(self) -> reql::cmd::Arg<get_all::Options> {
-        let options = get_all::Options::new().index(self.1);
-        reql::cmd::Arg { opts: Some(options), ..get_all::Arg::arg(r.expr(self.0)) }
-    }
-}
-
-async fn ask(database: &Database, query: reql::Command) -> Value {
+async fn ask(database: &Database, query: impl Into<reql::Query>) -> Value {
     Conn::new(database.clone()).first(query).await.unwrap().unwrap()
 }
 
@@ -52,10 +41,10 @@ async fn what_is_missing_is_made() {
     assert_eq!(ask(&database, table().index_list()).await, json!(["age", "place", "tags"]));
     let spidey =
         json!({"name": "Spider-Man", "age": 15, "address": {"city": "NY"}, "tags": ["spider", "man"]});
-    ask(&database, table().insert(r.expr(spidey.clone()))).await;
+    ask(&database, table().insert(&spidey)).await;
     assert_eq!(ask(&database, table().get("Spider-Man")).await, spidey);
     for (index, key) in [("age", json!(15)), ("place", json!(["NY", 15])), ("tags", json!("man"))] {
-        let found = table().get_all(Key(key, index));
+        let found = table().get_all(key).index(index);
         assert_eq!(ask(&database, found).await["name"], "Spider-Man", "{index}");
     }
 }
@@ -65,7 +54,7 @@ async fn what_exists_is_left_as_it_is() {
     let home = Home::start().await;
     let database = marvel(&home, home.addr());
     bootstrap::once(&database, &[heroes()]).await.unwrap();
-    ask(&database, r.table("heroes").insert(r.expr(json!({"name": "Hulk"})))).await;
+    ask(&database, r.table("heroes").insert(json!({"name": "Hulk"}))).await;
 
     let other = TableSpec { primary_key: "id".to_owned(), indexes: vec![IndexSpec::on("power")], ..heroes() };
     bootstrap::once(&database, &[other]).await.unwrap();

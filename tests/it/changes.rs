@@ -346,7 +346,7 @@ async fn a_handlers_own_feed_is_waited_for_without_end() {
     let database = home.database();
     let mut writer = Conn::new(database.clone());
     writer.first::<Value>(r.table_create("heroes")).await.unwrap();
-    let feed = Conn::new(database.clone()).into_feed::<Value>(r.table("heroes").changes(())).await.unwrap();
+    let feed = Conn::new(database.clone()).into_feed::<Value>(r.table("heroes").changes()).await.unwrap();
     let mut feed = pin!(feed);
     // Opened now, so that what comes next is after it.
     while home.open_connections() < 2 || feed.as_mut().next().now_or_never().is_some() {

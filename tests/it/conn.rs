@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::support::link::{Link, Traffic};
 use crate::support::{Api, Home, PATIENCE, eventually, header};
 use futures_util::{StreamExt, TryStreamExt};
-use reql::cmd::run;
-use reql::{Command, r};
+use reql::commands::Table;
+use reql::{args, r};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,7 +15,7 @@ use warp::Filter;
 use warp_reql::settings::Rdb;
 use warp_reql::{Conn, Database, Error, recover, with_conn};
 
-async fn table(database: &Database) -> Command {
+async fn table(database: &Database) -> Table {
     let mut conn = Conn::new(database.clone());
     conn.first::<Value>(r.table_create("rows")).await.expect("the table is made");
     r.table("rows")
@@ -34,7 +34,7 @@ async fn queries_of_one_request_share_a_session() {
     let mut conn = Conn::new(database.clone());
     assert_eq!(database.stats().opened, 0, "nothing is opened before it is needed");
     assert_eq!(conn.first::<u8>(r.expr(1)).await.unwrap(), Some(1));
-    assert_eq!(conn.all::<u8>(r.range(r.expr(2))).await.unwrap(), [0, 1]);
+    assert_eq!(conn.all::<u8>(r.range(2)).await.unwrap(), [0, 1]);
     assert_eq!((database.stats().opened, home.open_connections()), (1, 1));
     drop(conn);
     closed(&database, &home).await;
@@ -47,7 +47,7 @@ async fn rows_arrive_as_a_stream() {
     let rows = table(&database).await;
     let documents: Vec<_> = (0..500).map(|id| json!({"id": id})).collect();
     let mut conn = Conn::new(database.clone());
-    conn.first::<Value>(rows.clone().insert(documents)).await.unwrap();
+    conn.run(rows.insert(documents)).await.unwrap();
 
     let borrowed: Vec<Value> = conn.stream(rows.clone()).await.unwrap().try_collect().await.unwrap();
     assert_eq!(borrowed.len(), 500);
@@ -208,9 +208,7 @@ async fn writes_without_an_answer_are_done_before_it_closes() {
     conn.noreply(rows.clone().insert(json!({"id": 1}))).await.unwrap();
     {
         let session = conn.session().await.unwrap();
-        let quiet = run::Options::new().noreply(true);
-        let mut sent = rows.clone().insert(json!({"id": 2})).run::<_, Value>(r.args((session, quiet)));
-        assert!(sent.try_next().await.unwrap().is_none());
+        session.noreply(rows.insert(json!({"id": 2}))).await.unwrap();
     }
     drop(conn);
     closed(&database, &home).await;
@@ -292,17 +290,13 @@ async fn an_open_cursor_is_nobody_elses() {
     let home = Home::start().await;
     let database = Database::new(Rdb { max_age: PATIENCE, ..home.rdb() }).unwrap();
     let mut conn = Conn::new(database.clone());
-    assert_eq!(conn.first::<u8>(r.range(r.expr(2))).await.unwrap(), Some(0));
+    let endless = r.range(args![]);
+    let some: Vec<u64> = conn.stream::<u64>(&endless).await.unwrap().take(2).try_collect().await.unwrap();
+    assert_eq!(some, [0, 1]);
     assert_eq!(conn.first::<u8>(r.expr(3)).await.unwrap(), Some(3), "the request itself goes on with it");
+    assert!(conn.stream::<u64>(endless).await.unwrap().next().await.is_some());
     drop(conn);
     eventually("it is closed", || (database.stats().opened, database.stats().closed) == (1, 1)).await;
-}
-
-/// Lets connections stand by for so long. Those that are younger than 50 ms are taken for alive.
-async fn age(time: Duration) {
-    tokio::time::pause();
-    tokio::time::advance(time).await;
-    tokio::time::resume();
 }
 
 #[tokio::test]
@@ -312,7 +306,6 @@ async fn what_died_while_it_stood_by_costs_no_request_its_answer() {
     let database = Database::new(Rdb { standby: 2, ..home.rdb_by(link.addr) }).unwrap();
     Conn::new(database.clone()).first::<u8>(r.expr(1)).await.unwrap();
     eventually("two stand by", || database.stats().standing_by == 2).await;
-    age(Duration::from_millis(100)).await;
     link.set(Traffic::Away).await;
     link.set(Traffic::Flows).await;
     assert_eq!(Conn::new(database.clone()).first::<u8>(r.expr(1)).await.unwrap(), Some(1));
@@ -402,7 +395,7 @@ async fn a_socket_that_is_read_slowly_gets_all() {
     let home = Home::start().await;
     let database = home.database();
     let routes = with_conn(&database).then(|conn: Conn| async move {
-        let numbers = conn.into_stream::<u32>(r.range(r.expr(10_000))).await?;
+        let numbers = conn.into_stream::<u32>(r.range(10_000)).await?;
         let lines = numbers.map(|number| number.map(|number| format!("{number}\n")));
         Ok::<_, Error>(warp::reply::stream(lines))
     });

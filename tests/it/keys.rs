@@ -11,7 +11,7 @@ use crate::support::guarded::{Guarded, basic};
 use crate::support::link::{Link, Traffic};
 use crate::support::{Api, PATIENCE, body, header, number, problem, raw, rdb, server};
 use futures_util::{StreamExt, stream};
-use reql::r;
+use reql::{Conflict, r};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
@@ -22,7 +22,7 @@ use warp_reql::{Conn, Database};
 const DOCS: &str = "/tables/heroes/docs";
 const KEY: &str = "idempotency-key";
 
-fn keys(database: &Database) -> reql::Command {
+fn keys(database: &Database) -> reql::commands::Table {
     r.db(beside(database)).table("idempotency_keys")
 }
 
@@ -36,7 +36,7 @@ async fn has_made_it(database: &Database) -> bool {
     all.contains(&beside(database))
 }
 
-async fn ask(database: &Database, query: reql::Command) -> Value {
+async fn ask(database: &Database, query: impl Into<reql::Query>) -> Value {
     Conn::new(database.clone()).first(query).await.unwrap().unwrap_or_default()
 }
 
@@ -318,8 +318,7 @@ async fn a_forged_record_decides_nothing() {
         let response = api.with("POST", DOCS, &keyed, b"{}").await;
         problem(&response, 500, "internal");
         assert!(!response.headers().contains_key("set-cookie"), "{forged}");
-        let conflict = reql::cmd::insert::Options::new().conflict(reql::cmd::Conflict::Replace);
-        ask(&api.database, keys(&api.database).insert(r.args((kept, conflict)))).await;
+        ask(&api.database, keys(&api.database).insert(kept).conflict(Conflict::Replace)).await;
     }
     let replayed = api.with("POST", DOCS, &keyed, b"{}").await;
     assert_eq!(header(&replayed, "idempotency-replayed"), "true");

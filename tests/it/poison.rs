@@ -4,8 +4,7 @@
 // Helpers of tests may unwrap as tests do.
 use crate::support::events::Events;
 use crate::support::{Api, body, problem};
-use ql2::term::TermType;
-use reql::{Command, r};
+use reql::{Term, obj, r};
 use serde_json::{Value, json};
 use warp::http::Response;
 use warp::hyper::body::Bytes;
@@ -138,8 +137,8 @@ async fn what_is_a_value_of_reqls_own_is_no_document() {
 }
 
 /// Stores a row behind the service's back; tells whether the database takes it.
-async fn stored(api: &Api, row: Command) -> bool {
-    let insert = Command::new(TermType::Insert).with_arg(r.table("heroes")).with_arg(row);
+async fn stored(api: &Api, row: Term) -> bool {
+    let insert = r.table("heroes").insert(row);
     let told: Result<Option<Value>, _> = Conn::new(api.database.clone()).first(insert).await;
     told.is_ok_and(|told| told.is_some_and(|told| told["inserted"] == 1))
 }
@@ -200,7 +199,7 @@ async fn with_two() -> Api {
 #[tokio::test]
 async fn a_row_that_is_no_document_is_no_harm_to_others() {
     let api = with_two().await;
-    let time = Command::from_json(json!({"$reql_type$": "TIME", "epoch_time": 1, "timezone": "+00:00"}));
+    let time = r.expr(json!({"$reql_type$": "TIME", "epoch_time": 1, "timezone": "+00:00"}));
     if !stored(&api, time).await {
         // A database that takes none has none.
         return;
@@ -214,15 +213,8 @@ async fn a_row_that_is_no_document_is_no_harm_to_others() {
 async fn a_row_that_is_nested_too_deeply_is_no_harm_to_others() {
     for depth in [121, 122, 124, 126, 130, 300] {
         let api = with_two().await;
-        let deep = (1..depth).fold(Command::new(TermType::MakeArray), |inner, _| {
-            Command::new(TermType::MakeArray).with_arg(inner)
-        });
-        let row = Command::new(TermType::Object)
-            .with_arg(Command::from_json("id"))
-            .with_arg(Command::from_json(3))
-            .with_arg(Command::from_json("a"))
-            .with_arg(deep);
-        if !stored(&api, row).await {
+        let deep = (1..depth).fold(r.expr([(); 0]), |inner, _| r.expr([inner]));
+        if !stored(&api, obj! { "id": 3, "a": deep }).await {
             continue;
         }
         others_are_well(&api, false).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::link::{Link, Traffic};
 use crate::support::{Api, Fault, Faulty, PATIENCE, header, nobody, problem, rdb};
-use reql::r;
+use reql::{ErrorKind, ErrorType, r};
 use serde_json::{Value, json};
 use warp::Reply;
 use warp::http::Response;
@@ -287,13 +287,13 @@ async fn of_the_network(walked: &mut BTreeSet<&'static str>) {
 
 /// What no request can provoke as long as all is well, and what only a service of one's own answers.
 fn of_the_service(walked: &mut BTreeSet<&'static str>) {
-    let nonsense = || serde_json::from_str::<bool>("1").expect_err("a number is no boolean");
+    let database = |kind| Error::Database(reql::Error::new(ErrorKind::Runtime(kind), "secret"));
     for (code, error) in [
         (Code::Internal, Error::Internal("secret".to_owned())),
         (Code::Misconfigured, Error::Misconfigured("secret".to_owned())),
-        (Code::UnexpectedDocument, Error::Decode(nonsense())),
-        (Code::DatabaseError, Error::Database(reql::Runtime::Internal("secret".to_owned()).into())),
-        (Code::ResourceLimit, Error::Database(reql::Runtime::ResourceLimit("secret".to_owned()).into())),
+        (Code::UnexpectedDocument, Error::Decode("secret".to_owned())),
+        (Code::DatabaseError, database(ErrorType::Internal)),
+        (Code::ResourceLimit, database(ErrorType::ResourceLimit)),
         (Code::RequestTimeout, Error::RequestTimeout(Duration::from_secs(1))),
         // These need a client of their own, and are provoked where those are.
         (Code::BodyTooSlow, Error::BodyTooSlow(Duration::from_secs(1))),

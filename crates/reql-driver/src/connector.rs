@@ -55,8 +55,13 @@ impl Connector {
     /// without a password.
     pub fn new(server: impl AsRef<str>) -> Self {
         let (host, port) = parse_server(server.as_ref());
+        Connector::at(host, port)
+    }
+
+    /// Connects to this port of a host, which is a name or an address.
+    pub fn at(host: impl Into<String>, port: u16) -> Self {
         Connector {
-            host,
+            host: host.into(),
             port,
             credentials: Credentials { user: "admin".to_owned(), password: Secret::default() },
             database: None,

@@ -120,7 +120,15 @@ pub enum Frame {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+    /// Makes an error of a query that wasn't sent: for tests of code that deals with errors.
+    ///
+    /// ```
+    /// use reql::{Error, ErrorKind, ErrorType};
+    ///
+    /// let error = Error::new(ErrorKind::Runtime(ErrorType::ResourceLimit), "too many rows");
+    /// assert_eq!(error.to_string(), "too many rows");
+    /// ```
+    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         let message = message.into();
         Error(Box::new(Inner { kind, message, sent: Sent::NotSent, place: None, source: None }))
     }

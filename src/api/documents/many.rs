@@ -1,7 +1,6 @@
 //! Changes of all documents that match a filter.
 
-use ql2::term::TermType;
-use reql::{Command, r};
+use reql::{Query, Term, r};
 use serde::Deserialize;
 use warp::http::StatusCode;
 use warp::reply::Response;
@@ -13,7 +12,6 @@ use crate::http::answer::json;
 use crate::http::body::document;
 use crate::http::call::{Call, JSON};
 use crate::http::paths::table_name;
-use crate::query::term::{func, term};
 use crate::query::{Filter, Listing, is_document};
 
 /// What a write of many documents has done, in the database's own counts.
@@ -44,15 +42,14 @@ pub(crate) async fn patch(
         return Err(Error::BadRequest("A document's id can't be changed.".to_owned()));
     }
     let rows = selected(&table, filter, &mut conn).await?;
-    let query = term(TermType::Replace, [rows, func(|row| patch.apply(row))]);
-    counted(query, &mut conn).await
+    counted(rows.replace(|row: Term| patch.apply(&row)), &mut conn).await
 }
 
 /// `DELETE /tables/{t}/docs?filter`
 pub(crate) async fn delete(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
     call.accept(&[JSON])?;
     let rows = selected(&table_name(&table)?, filter(&call)?, &mut conn).await?;
-    counted(term(TermType::Delete, [rows]), &mut conn).await
+    counted(rows.delete(), &mut conn).await
 }
 
 /// Which documents a request is about: those that match its filter, or, if it says so, all.
@@ -70,17 +67,16 @@ fn filter(call: &Call) -> Result<Filter, Error> {
     }
 }
 
-async fn selected(table: &str, filter: Filter, conn: &mut Conn) -> Result<Command, Error> {
+async fn selected(table: &str, filter: Filter, conn: &mut Conn) -> Result<Term, Error> {
     conn.check(filter.check()).await?;
-    let rows = r.table(table.to_owned());
+    let rows = r.table(table);
     if filter.is_empty() {
-        return Ok(rows);
+        return Ok(rows.into());
     }
-    let holds = |row: Command| term(TermType::And, [is_document(&row), filter.holds(&row)]);
-    Ok(term(TermType::Filter, [rows, func(holds)]))
+    Ok(rows.filter(|row: Term| is_document(&row) & filter.holds(&row)).into())
 }
 
-async fn counted(query: Command, conn: &mut Conn) -> Result<Response, Error> {
+async fn counted(query: impl Into<Query>, conn: &mut Conn) -> Result<Response, Error> {
     let counts: Counts = conn.first(query).await?.unwrap_or_default();
     if let Some(error) = counts.first_error {
         log::warn!("{} documents could not be changed, the first because: {error}", counts.errors);

@@ -7,8 +7,7 @@ mod many;
 mod patch;
 mod write;
 
-use ql2::term::TermType;
-use reql::Command;
+use reql::{Term, args, r};
 use serde_json::{Map, Value};
 use warp::Filter;
 use warp::filters::BoxedFilter;
@@ -27,7 +26,6 @@ use crate::http::call::{Call, JSON, NDJSON, call};
 use crate::http::etag::{Conditions, tag, tagged};
 use crate::http::paths::{id, segment, table_name};
 use crate::query::Fields;
-use crate::query::term::{branch, datum, eq, null, term};
 use bulk::{Chunks, Documents, chunks};
 use idempotency::{Keyed, Plan};
 pub(crate) use patch::Patch;
@@ -193,7 +191,7 @@ async fn put_one(
     write::check_id(&new, &key, &id)?;
     new.insert(key, id.clone());
     let target = Target { table: &table, id: &id };
-    let written = target.replace(&mut conn, &conditions, |_| datum(&new)).await?;
+    let written = target.replace(&mut conn, &conditions, |_| r.expr(&new)).await?;
     let status = if written.has_inserted() { StatusCode::CREATED } else { StatusCode::OK };
     represent(status, &written, call.headers())
 }
@@ -216,7 +214,7 @@ async fn patch_one(
     write::check_id(&patch, &key, &id)?;
     let patch = Patch::new(patch);
     let target = Target { table: &table, id: &id };
-    let patched = |row: Command| branch(eq(row.clone(), null()), write::missing(), patch.apply(row));
+    let patched = |row: Term| r.branch(args![row.eq(()), write::missing(), patch.apply(&row)]);
     let written = target.replace(&mut conn, &conditions, patched).await?;
     represent(StatusCode::OK, &written, call.headers())
 }
@@ -227,8 +225,8 @@ async fn delete_one(table: String, document: String, call: Call, mut conn: Conn)
     let conditions = Conditions::of_change(&call)?;
     let target = Target { table: &table, id: &id };
     let written = match conditions == Conditions::default() {
-        true => Written::of(&mut conn, term(TermType::Delete, [target.row()])).await?,
-        false => target.replace(&mut conn, &conditions, |_| null()).await?,
+        true => Written::of(&mut conn, target.row().delete()).await?,
+        false => target.replace(&mut conn, &conditions, |_| r.expr(())).await?,
     };
     if written.has_deleted() {
         Ok(empty(StatusCode::NO_CONTENT))

@@ -3,12 +3,10 @@
 //! ReQL's `merge` is RFC 7396 but for null, which it stores instead of removing the field. So the fields that
 //! a patch removes are taken out first, by `without`, and the rest is merged.
 
-use ql2::term::TermType;
-use reql::Command;
+use reql::Term;
 use serde_json::{Map, Value};
 
 use crate::http::body::PSEUDO_TYPE;
-use crate::query::term::{datum, term};
 
 /// A merge patch.
 #[derive(Debug, Clone)]
@@ -25,12 +23,11 @@ impl Patch {
     }
 
     /// The document after it.
-    pub(crate) fn apply(&self, document: Command) -> Command {
-        let kept = match self.removed.is_empty() {
-            true => document,
-            false => term(TermType::Without, [document, datum(&self.removed)]),
-        };
-        term(TermType::Merge, [kept, datum(&self.merged)])
+    pub(crate) fn apply(&self, document: &Term) -> Term {
+        match self.removed.is_empty() {
+            true => document.merge(&self.merged),
+            false => document.without(&self.removed).merge(&self.merged),
+        }
     }
 
     /// Whether it touches a field of the document itself.

@@ -4,9 +4,8 @@
 //! first, its tag compared, and the write, which is atomic, ends without effect if the document isn't any
 //! more what was read.
 
-use ql2::term::TermType;
-use reql::cmd::{Conflict, ReturnChanges, insert, replace};
-use reql::{Command, r};
+use reql::commands::Replace;
+use reql::{Conflict, Query, ReturnChanges, Term, args, r};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -15,7 +14,6 @@ use crate::conn::Conn;
 use crate::error::{Error, Missing};
 use crate::http::etag::{Conditions, tag};
 use crate::query::Fields;
-use crate::query::term::{array, bind, branch, datum, eq, func, ne, not, null, term};
 
 /// What a write says when the document it changes is missing.
 const MISSING: &str = "warp-reql: no such document";
@@ -33,8 +31,8 @@ pub(crate) struct Target<'a> {
 }
 
 impl Target<'_> {
-    pub(crate) fn row(self) -> Command {
-        r.table(self.table.to_owned()).get(self.id)
+    pub(crate) fn row(self) -> Term {
+        r.table(self.table).get(self.id)
     }
 
     /// The document, if there is one, and what of it is told if that isn't all. Both are weighed.
@@ -47,8 +45,8 @@ impl Target<'_> {
         if fields.are_all() {
             return Ok(self.text(conn, scale).await?.map(|text| (text, None)));
         }
-        let told = |row: Command| array([row.clone(), fields.of(row)]);
-        let query = bind(self.row(), |row| branch(eq(row.clone(), null()), null(), told(row)));
+        let told = |row: Term| r.branch(args![row.eq(()), (), [&row, &fields.of(&row)]]);
+        let query = self.row().do_(told);
         let read: Option<(Value, Value)> = conn.first(query).await?;
         let read = read.map(|(stored, told)| {
             scale.add(&stored)?;
@@ -61,9 +59,9 @@ impl Target<'_> {
     /// Returns the document as answers have it, if there is one. A document that is nested too deeply to be
     /// read comes as the text that the database makes of it.
     async fn text(self, conn: &mut Conn, scale: &mut Scale) -> Result<Option<Vec<u8>>, Error> {
-        match conn.first_value(self.row()).await {
+        match conn.first::<Value>(self.row()).await {
             Err(error) if error.is_about_a_row() => {
-                let text = conn.first::<String>(json_string(&self.row())).await?;
+                let text = conn.first::<String>(self.row().to_json_string()).await?;
                 let text = text.filter(|text| text != "null").map(String::into_bytes);
                 text.map(|text| scale.add_bytes(text.len()).map(|()| text)).transpose()
             }
@@ -79,7 +77,7 @@ impl Target<'_> {
         self,
         conn: &mut Conn,
         conditions: &Conditions,
-        new: impl Fn(Command) -> Command,
+        new: impl Fn(Term) -> Term,
     ) -> Result<Written, Error> {
         if !conditions.name_tags() {
             return Written::of(conn, self.replacement(|row| existence(conditions, row), &new)).await;
@@ -90,7 +88,7 @@ impl Target<'_> {
             if !conditions.match_holds(tag.as_deref()) || !conditions.none_match_holds(tag.as_deref()) {
                 break;
             }
-            let unchanged = |row: &Command| Some(eq(json_string(row), datum(&text)));
+            let unchanged = |row: &Term| Some(row.to_json_string().eq(&text));
             match Written::of(conn, self.replacement(unchanged, &new)).await {
                 Err(Error::PreconditionFailed) => {}
                 outcome => return outcome,
@@ -101,37 +99,35 @@ impl Target<'_> {
 
     /// The document, if there is one, and the text by which the database recognizes it.
     async fn read(self, conn: &mut Conn) -> Result<(Option<Value>, String), Error> {
-        let query = bind(self.row(), |row| array([row.clone(), json_string(&row)]));
+        let query = self.row().do_(|row: Term| {
+            let text = row.to_json_string();
+            [row, text]
+        });
         conn.first(query).await?.ok_or_else(|| Error::Internal("a read gave nothing".to_owned()))
     }
 
     fn replacement(
         self,
-        condition: impl FnOnce(&Command) -> Option<Command>,
-        new: impl FnOnce(Command) -> Command,
-    ) -> Command {
-        let options = replace::Options::new().return_changes(ReturnChanges::Always);
-        let replaced = |row: Command| match condition(&row) {
-            Some(condition) => branch(condition, new(row), r.error(FAILED)),
+        condition: impl FnOnce(&Term) -> Option<Term>,
+        new: impl FnOnce(Term) -> Term,
+    ) -> Replace {
+        let replaced = |row: Term| match condition(&row) {
+            Some(condition) => r.branch(args![condition, new(row), r.error(FAILED)]),
             None => new(row),
         };
-        self.row().replace(r.args((func(replaced), options)))
+        self.row().replace(replaced).return_changes(ReturnChanges::Always)
     }
 }
 
 /// The condition on a row of conditions that name no tags.
-fn existence(conditions: &Conditions, row: &Command) -> Option<Command> {
-    let exists = ne(row.clone(), null());
+fn existence(conditions: &Conditions, row: &Term) -> Option<Term> {
+    let exists = row.ne(());
     match (conditions.need_document(), conditions.forbid_document()) {
         (false, false) => None,
         (true, false) => Some(exists),
-        (false, true) => Some(not(exists)),
-        (true, true) => Some(datum(false)),
+        (false, true) => Some(!exists),
+        (true, true) => Some(r.expr(false)),
     }
-}
-
-fn json_string(row: &Command) -> Command {
-    term(TermType::ToJsonString, [row.clone()])
 }
 
 /// A document as answers have it.
@@ -140,7 +136,7 @@ pub(crate) fn json(document: &Value) -> Result<Vec<u8>, Error> {
 }
 
 /// Ends a change of a document that isn't there.
-pub(crate) fn missing() -> Command {
+pub(crate) fn missing() -> Term {
     r.error(MISSING)
 }
 
@@ -164,7 +160,7 @@ struct Change {
 
 impl Written {
     /// Runs a write of one document.
-    pub(crate) async fn of(conn: &mut Conn, query: Command) -> Result<Self, Error> {
+    pub(crate) async fn of(conn: &mut Conn, query: impl Into<Query>) -> Result<Self, Error> {
         let written: Written = conn.first(query).await?.unwrap_or_default();
         written.unless_failed()
     }
@@ -177,9 +173,11 @@ impl Written {
         conflict: Option<Conflict>,
         is_own: impl FnOnce(&Value) -> bool,
     ) -> Result<Self, Error> {
-        let mut options = insert::Options::new().return_changes(ReturnChanges::Always);
-        options.conflict = conflict;
-        let query = r.table(table.to_owned()).insert(r.args((datum::<Command>(document), options)));
+        let query = r.table(table).insert(document).return_changes(ReturnChanges::Always);
+        let query = match conflict {
+            Some(conflict) => query.conflict(conflict),
+            None => query,
+        };
         let mut written: Written = conn.first(query).await?.unwrap_or_default();
         if written.errors > 0.0
             && let [change] = &mut written.changes[..]

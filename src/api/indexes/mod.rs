@@ -2,11 +2,8 @@
 
 mod definition;
 
-use ql2::term::TermType;
-use reql::cmd::index_create::Options;
-use reql::{Command, r};
+use reql::{Term, args, r};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 use warp::Filter;
@@ -24,7 +21,6 @@ use crate::http::body::{body, parse};
 use crate::http::call::{Call, JSON, call};
 use crate::http::paths::{check_new_name, name, table_name};
 use crate::query::Path;
-use crate::query::term::{datum, numbered_func, term};
 
 /// An index as a request describes it.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -116,8 +112,7 @@ async fn describe_one(table: String, index: String, call: Call, mut conn: Conn) 
     call.plain()?;
     let (table, index) = (table_name(&table)?, name(&index)?);
     may_read(&mut conn, &table).await?;
-    let status = term(TermType::IndexStatus, [r.table(table), datum(index)]);
-    let status = conn.all::<Status>(status).await?.into_iter().next();
+    let status = conn.all::<Status>(r.table(table).index_status(index)).await?.into_iter().next();
     Ok(json(StatusCode::OK, &Index::from(status.ok_or(Error::NotFound(Missing::Index))?)))
 }
 
@@ -141,13 +136,12 @@ async fn make(
     if index == call.app.primary_key(&mut conn, &table).await? {
         return Err(Error::Conflict(format!("`{index}` is the primary key, which has an index already.")));
     }
-    let options = Options::new().multi(new.multi).geo(new.geo);
-    // The variable always has the same number, so that the same index has the same text on the server whoever
-    // made it.
-    let key = numbered_func(1, |row| Path::entry(&fields, &row));
-    let create = r.table(table.clone()).index_create(Definition(index.clone(), key, options));
-    let created = match conn.first::<Value>(create).await {
-        Ok(_) => true,
+    let create = r.table(&table).index_create_by(&index, |row: Term| Path::entry(&fields, &row));
+    // An option that is false is left out, as the official drivers do.
+    let create = if new.multi { create.multi(true) } else { create };
+    let create = if new.geo { create.geo(true) } else { create };
+    let created = match conn.run(create).await {
+        Ok(()) => true,
         Err(error) if error.status() == StatusCode::CONFLICT => false,
         Err(error) => return Err(error),
     };
@@ -167,35 +161,20 @@ async fn make(
 async fn drop_one(table: String, index: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
     call.plain()?;
     let table = table_name(&table)?;
-    let drop = r.table(table.clone()).index_drop(name(&index)?);
-    conn.first::<Value>(drop).await?;
+    conn.run(r.table(&table).index_drop(name(&index)?)).await?;
     call.app.forget_indexes(&table);
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// Waits until the index can be used.
 async fn wait(conn: &mut Conn, table: &str, index: &str) -> Result<Index, Error> {
-    let statuses: Vec<Status> =
-        conn.all(term(TermType::IndexWait, [r.table(table.to_owned()), datum(index)])).await?;
+    let statuses: Vec<Status> = conn.all(r.table(table).index_wait(index)).await?;
     statuses.into_iter().next().map(Index::from).ok_or(Error::NotFound(Missing::Index))
-}
-
-/// An index by its name, function and options, a combination for which the driver has no type.
-struct Definition(String, Command, Options);
-
-impl reql::cmd::index_create::Arg for Definition {
-    fn arg(self) -> reql::cmd::Arg<Options> {
-        let Definition(name, function, options) = self;
-        let arg = term(TermType::IndexCreate, [datum(name), function]);
-        // An option that is false is left out, as the official drivers do.
-        let options = Options { multi: options.multi.filter(|on| *on), geo: options.geo.filter(|on| *on) };
-        reql::cmd::Arg { arg, opts: Some(options) }
-    }
 }
 
 /// All indexes of a table.
 pub(crate) async fn of_table(table: &str, conn: &mut Conn) -> Result<Vec<Index>, Error> {
-    let statuses: Vec<Status> = conn.all(term(TermType::IndexStatus, [r.table(table)])).await?;
+    let statuses: Vec<Status> = conn.all(r.table(table).index_status(args![])).await?;
     Ok(statuses.into_iter().map(Index::from).collect())
 }
 

@@ -10,8 +10,8 @@ mod stream;
 use std::future::ready;
 
 use futures_util::{StreamExt, TryFutureExt};
-use reql::cmd::changes::Options;
-use reql::{Command, r};
+use reql::commands::Changes;
+use reql::r;
 use tokio::time::timeout;
 use warp::filters::BoxedFilter;
 use warp::http::header::HeaderName;
@@ -119,8 +119,7 @@ async fn follow_list(table: String, call: &Call, mut conn: Conn) -> Result<Respo
         None => None,
     };
     conn.check(live.check()).await?;
-    let rows = r.table(table);
-    follow(call, conn, live.initial(), |options| live.query(rows, index.as_deref(), options)).await
+    follow(call, conn, live.initial(), live.query(&r.table(table), index.as_deref())).await
 }
 
 async fn follow_one(table: String, document: String, call: &Call, mut conn: Conn) -> Result<Response, Error> {
@@ -133,16 +132,11 @@ async fn follow_one(table: String, document: String, call: &Call, mut conn: Conn
         // A feed would have found out whether there is such a table.
         call.app.primary_key(&mut conn, &table).await?;
     }
-    follow(call, conn, initial, |options| r.table(table).get(id).changes(options)).await
+    follow(call, conn, initial, r.table(table).get(id).changes()).await
 }
 
 /// Opens the feed and waits for its first row, with which the database says that it follows the query.
-async fn follow(
-    call: &Call,
-    conn: Conn,
-    initial: bool,
-    query: impl FnOnce(Options) -> Command,
-) -> Result<Response, Error> {
+async fn follow(call: &Call, conn: Conn, initial: bool, feed: Changes) -> Result<Response, Error> {
     if call.is_head() {
         return Ok(stream::head());
     }
@@ -150,13 +144,13 @@ async fn follow(
     let holder = call.holder(&conn);
     let share = app.feed(holder.clone())?;
     let returns = returns(call);
-    let options = Options::new()
+    let feed = feed
         // Whoever returns has missed changes: only what is there now makes up for them.
         .include_initial(initial || returns)
         .include_states(true)
         .include_types(true)
         .changefeed_queue_size(app.limits().feed_queue);
-    let mut rows = conn.into_feed::<Row>(query(options)).await?;
+    let mut rows = conn.into_feed::<Row>(feed).await?;
     let patience = app.database().settings().query_timeout;
     let first = match timeout(patience, rows.next()).await {
         Ok(Some(first)) => first?,

@@ -5,14 +5,12 @@
 //! order of types every string is greater than every number. Text that is a date or time is compared both as
 //! a string and as a time.
 
-use ql2::term::TermType;
-use reql::Command;
+use reql::{Args, Term, r};
 use serde_json::Value;
 
 use super::parameters::{PARAMETERS, bad, value};
 use super::path::Path;
 use super::syntax::{Member, Reader};
-use super::term::{Node, array, datum, eq, ne, not, null, term};
 use super::time;
 use crate::error::Error;
 
@@ -46,13 +44,23 @@ pub(super) struct Condition {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Test {
-    /// A comparison, given by its term, with one value; or with a text that is a date or time, as two values:
-    /// the string, then the time.
-    Compare(TermType, Vec<Value>),
+    /// A comparison with one value; or with a text that is a date or time, as two values: the string, then the
+    /// time.
+    Compare(Comparison, Vec<Value>),
     In(Vec<Value>),
     Match(String),
     Contains(Vec<Value>),
     Has,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comparison {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
 }
 
 impl Filter {
@@ -127,22 +135,22 @@ impl Filter {
 
     /// A query that fails if one of the patterns is invalid; `None` if there are no patterns. A filter alone
     /// would only fail at the first document that is matched against the pattern.
-    pub(crate) fn check(&self) -> Option<Command> {
+    pub(crate) fn check(&self) -> Option<Term> {
         let patterns = self.tests().filter_map(|test| match test {
-            Test::Match(pattern) => Some(term(TermType::Match, [datum(""), datum(pattern)])),
+            Test::Match(pattern) => Some(r.expr("").match_(pattern)),
             _ => None,
         });
-        let matches: Vec<Command> = patterns.collect();
-        (!matches.is_empty()).then(|| array(matches))
+        let matches: Vec<Term> = patterns.collect();
+        (!matches.is_empty()).then(|| r.expr(matches))
     }
 
     /// Whether a row fulfils it.
-    pub(crate) fn holds<T: Node>(&self, row: &T) -> T {
+    pub(crate) fn holds(&self, row: &Term) -> Term {
         let clauses = self.0.iter().map(|clause| match clause {
             Clause::One(condition) => condition.holds(row),
-            Clause::AnyOf(any) => term(TermType::Or, any.iter().map(|condition| condition.holds(row))),
+            Clause::AnyOf(any) => any_of(any.iter().map(|condition| condition.holds(row))),
         });
-        term(TermType::And, clauses)
+        all(clauses)
     }
 }
 
@@ -175,9 +183,9 @@ impl Clause {
 }
 
 impl Condition {
-    fn holds<T: Node>(&self, row: &T) -> T {
+    fn holds(&self, row: &Term) -> Term {
         let holds = self.test.holds(&self.field, row);
-        if self.negated { not(holds) } else { holds }
+        if self.negated { !holds } else { holds }
     }
 }
 
@@ -197,12 +205,12 @@ impl Test {
             return Ok((negated, Test::Has));
         }
         let comparison = match op {
-            "eq" => Some(TermType::Eq),
-            "ne" => Some(TermType::Ne),
-            "lt" => Some(TermType::Lt),
-            "lte" => Some(TermType::Le),
-            "gt" => Some(TermType::Gt),
-            "gte" => Some(TermType::Ge),
+            "eq" => Some(Comparison::Eq),
+            "ne" => Some(Comparison::Ne),
+            "lt" => Some(Comparison::Lt),
+            "lte" => Some(Comparison::Le),
+            "gt" => Some(Comparison::Gt),
+            "gte" => Some(Comparison::Ge),
             "in" | "match" | "contains" => None,
             _ => return Err(reader.wrong(start, expected(listed))),
         };
@@ -218,36 +226,47 @@ impl Test {
         Ok((negated, test))
     }
 
-    fn holds<T: Node>(&self, field: &Path, row: &T) -> T {
+    fn holds(&self, field: &Path, row: &Term) -> Term {
         let present = field.is_in(row);
         let own = || field.of(row);
-        let type_is = |name: &str| eq(term(TermType::TypeOf, [own()]), datum(name));
+        let type_is = |name: &str| own().type_of().eq(name);
         match self {
-            Test::Compare(TermType::Eq, values) if values.contains(&Value::Null) => not(present),
-            Test::Compare(TermType::Ne, values) if values.contains(&Value::Null) => present,
+            Test::Compare(Comparison::Eq, values) if values.contains(&Value::Null) => !present,
+            Test::Compare(Comparison::Ne, values) if values.contains(&Value::Null) => present,
             Test::Has => present,
-            Test::Compare(TermType::Ne, values) => {
-                let others = values.iter().map(|value| ne(own(), datum(value)));
-                term(TermType::And, std::iter::once(present).chain(others))
+            Test::Compare(Comparison::Ne, values) => {
+                let others = values.iter().map(|value| own().ne(value));
+                all(std::iter::once(present).chain(others))
             }
-            Test::Compare(op, values) => any_of(present, values, |value| {
-                let types = || [own(), datum(value)].map(|side| term(TermType::TypeOf, [side]));
-                let compared = term(*op, [own(), datum(value)]);
-                if *op == TermType::Eq { vec![compared] } else { vec![term(TermType::Eq, types()), compared] }
+            Test::Compare(op, values) => with_any(present, values, |value| {
+                let compared = op.of(&own(), value);
+                match op {
+                    Comparison::Eq => vec![compared],
+                    _ => vec![own().type_of().eq(r.type_of(value)), compared],
+                }
             }),
             Test::In(values) => {
-                let list = array(values.iter().map(datum));
-                let found = all([present.clone(), term(TermType::Contains, [list, own()])]);
-                if values.contains(&Value::Null) { term(TermType::Or, [not(present), found]) } else { found }
+                let found = all([present.clone(), r.expr(values).contains(own())]);
+                if values.contains(&Value::Null) { any_of([!present, found]) } else { found }
             }
-            Test::Match(pattern) => {
-                let matched = ne(term(TermType::Match, [own(), datum(pattern)]), null());
-                all([present, type_is("STRING"), matched])
-            }
+            Test::Match(pattern) => all([present, type_is("STRING"), own().match_(pattern).ne(())]),
             Test::Contains(values) => {
                 let present = all([present, type_is("ARRAY")]);
-                any_of(present, values, |value| vec![term(TermType::Contains, [own(), datum(value)])])
+                with_any(present, values, |value| vec![own().contains(value)])
             }
+        }
+    }
+}
+
+impl Comparison {
+    fn of(self, own: &Term, value: &Value) -> Term {
+        match self {
+            Comparison::Eq => own.eq(value),
+            Comparison::Ne => own.ne(value),
+            Comparison::Lt => own.lt(value),
+            Comparison::Le => own.le(value),
+            Comparison::Gt => own.gt(value),
+            Comparison::Ge => own.ge(value),
         }
     }
 }
@@ -265,16 +284,23 @@ fn expected(listed: bool) -> String {
     )
 }
 
-fn all<T: Node>(conditions: impl IntoIterator<Item = T>) -> T {
-    term(TermType::And, conditions)
+fn all(conditions: impl IntoIterator<Item = Term>) -> Term {
+    match &Vec::from_iter(conditions)[..] {
+        [condition] => condition.clone(),
+        conditions => r.and(Args::from_iter(conditions)),
+    }
+}
+
+fn any_of(conditions: impl IntoIterator<Item = Term>) -> Term {
+    r.or(Args::from_iter(conditions))
 }
 
 /// A term that is true if `holds` is, and all terms that `said` gives are true for at least one of the
 /// values.
-fn any_of<T: Node>(holds: T, values: &[Value], said: impl Fn(&Value) -> Vec<T>) -> T {
+fn with_any(holds: Term, values: &[Value], said: impl Fn(&Value) -> Vec<Term>) -> Term {
     match values {
         [value] => all(std::iter::once(holds).chain(said(value))),
-        values => all([holds, term(TermType::Or, values.iter().map(|value| all(said(value))))]),
+        values => all([holds, any_of(values.iter().map(|value| all(said(value))))]),
     }
 }
 

@@ -26,10 +26,10 @@ fn any(text: &str) -> Vec<Condition> {
 
 #[test]
 fn operators_are_read() {
-    assert_eq!(test("eq.18"), Test::Compare(TermType::Eq, vec![json!(18)]));
-    assert_eq!(test("gte.1.5"), Test::Compare(TermType::Ge, vec![json!(1.5)]));
-    assert_eq!(test("ne.a.b"), Test::Compare(TermType::Ne, vec![json!("a.b")]));
-    assert_eq!(test("eq.O\"Brien, (x"), Test::Compare(TermType::Eq, vec![json!("O\"Brien, (x")]));
+    assert_eq!(test("eq.18"), Test::Compare(Comparison::Eq, vec![json!(18)]));
+    assert_eq!(test("gte.1.5"), Test::Compare(Comparison::Ge, vec![json!(1.5)]));
+    assert_eq!(test("ne.a.b"), Test::Compare(Comparison::Ne, vec![json!("a.b")]));
+    assert_eq!(test("eq.O\"Brien, (x"), Test::Compare(Comparison::Eq, vec![json!("O\"Brien, (x")]));
     assert_eq!(test("in.(1, \"a,b\",[2,3])"), Test::In(vec![json!(1), json!("a,b"), json!([2, 3])]));
     assert_eq!(test("in.()"), Test::In(vec![]));
     assert_eq!(test("match.^S.*"), Test::Match("^S.*".to_owned()));
@@ -44,9 +44,9 @@ fn operators_are_read() {
 fn times_are_text_as_well() {
     let day = "2013-01-01";
     let time = json!({"$reql_type$": "TIME", "epoch_time": 1_356_998_400.0, "timezone": "+00:00"});
-    assert_eq!(test("gt.2013-01-01"), Test::Compare(TermType::Gt, vec![json!(day), time.clone()]));
+    assert_eq!(test("gt.2013-01-01"), Test::Compare(Comparison::Gt, vec![json!(day), time.clone()]));
     assert_eq!(test("in.(x, 2013-01-01)"), Test::In(vec![json!("x"), json!(day), time]));
-    assert_eq!(test("eq.\"2013-01-01\""), Test::Compare(TermType::Eq, vec![json!(day)]));
+    assert_eq!(test("eq.\"2013-01-01\""), Test::Compare(Comparison::Eq, vec![json!(day)]));
 }
 
 #[test]
@@ -68,11 +68,11 @@ fn alternatives_may_hold_lists() {
         Condition {
             field: Path::whole("name"),
             negated: true,
-            test: Test::Compare(TermType::Eq, vec![json!("a,b")]),
+            test: Test::Compare(Comparison::Eq, vec![json!("a,b")]),
         }
     );
     assert_eq!((both[2].field.to_string(), &both[2].test), ("\"a.b\".c".to_owned(), &Test::Has));
-    assert_eq!(any("(a=match.[a-z]{2,3}$,b=eq.)")[1].test, Test::Compare(TermType::Eq, vec![json!("")]));
+    assert_eq!(any("(a=match.[a-z]{2,3}$,b=eq.)")[1].test, Test::Compare(Comparison::Eq, vec![json!("")]));
     for wrong in
         ["age=lt.1", "(age)", "()", "(a=eq.1", "(a=eq.1,)", "(a=eq.5\" pipe,a=eq.6\" pipe)", "(a,b=eq.1)"]
     {
@@ -144,7 +144,7 @@ fn written(random: &mut fastrand::Rng) -> (Condition, String) {
         _ => {
             let value = value(random);
             let text = format!("gte.{value}");
-            (Test::Compare(TermType::Ge, vec![value]), text)
+            (Test::Compare(Comparison::Ge, vec![value]), text)
         }
     };
     let negated = random.bool();

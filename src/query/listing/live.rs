@@ -1,8 +1,7 @@
 //! A live query: what a changefeed can follow of a list, and the query that asks for it.
 
-use ql2::term::TermType;
-use reql::Command;
-use reql::cmd::changes::Options;
+use reql::commands::Changes;
+use reql::{Term, r};
 
 use super::{Bounds, Fields, Listing, is_document};
 use crate::error::Error;
@@ -10,7 +9,6 @@ use crate::query::order::Order;
 use crate::query::parameters::{Parameters, bad};
 use crate::query::path::Path;
 use crate::query::plan::{Index, Plan, Wanted};
-use crate::query::term::{datum, func, order_by_index, term};
 
 /// Parameters of a list that make no sense for one that never ends.
 const OF_PAGES: [&str; 4] = ["offset", "cursor", "group", "agg"];
@@ -58,7 +56,7 @@ impl Live {
     }
 
     /// A query that fails if the filter can make no sense to the database.
-    pub(crate) fn check(&self) -> Option<Command> {
+    pub(crate) fn check(&self) -> Option<Term> {
         self.listing.check()
     }
 
@@ -76,31 +74,30 @@ impl Live {
     }
 
     /// The feed. `index` is over [`Live::indexed_fields`], if there are any.
-    pub(crate) fn query(&self, table: Command, index: Option<&str>, options: Options) -> Command {
+    pub(crate) fn query(&self, table: &Term, index: Option<&str>) -> Changes {
         let listing = &self.listing;
         let rows = match &self.order {
             None => match listing.named() {
                 Some(plan) => plan.found(table),
-                None => table,
+                None => table.clone(),
             },
-            Some(_) => order_by_index(table, index.unwrap_or(&listing.primary_key)),
+            Some(_) => table.order_by(r.index(index.unwrap_or(&listing.primary_key))).into(),
         };
         // Whatever is written later is looked into as well: what is no document must not end the feed.
         let rows = match listing.looks_into_rows() {
-            true => term(TermType::Filter, [rows, func(|row| is_document(&row))]),
+            true => rows.filter(|row: Term| is_document(&row)).into(),
             false => rows,
         };
         let rows = listing.filtered(rows);
         // A changefeed takes transformations before a limit only.
         let rows = match listing.fields {
             Fields::All => rows,
-            _ => term(TermType::Map, [rows, func(|row| listing.fields.of(row))]),
+            _ => rows.map(|row: Term| listing.fields.of(&row)),
         };
-        let rows = match self.order {
-            Some(_) => term(TermType::Limit, [rows, datum(listing.limit())]),
-            None => rows,
-        };
-        rows.changes(options)
+        match self.order {
+            Some(_) => rows.limit(listing.limit()).changes(),
+            None => rows.changes(),
+        }
     }
 }
 

@@ -2,8 +2,7 @@
 
 mod live;
 
-use ql2::term::TermType;
-use reql::Command;
+use reql::{Bound, Term, args, obj, r};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -14,10 +13,6 @@ use super::parameters::{Parameters, bad};
 use super::path::{IN_LIST, Path};
 use super::plan::{Index, Plan, Wanted, primary};
 use super::syntax::Reader;
-use super::term::{
-    Node, Options, Term, between, bind, branch, collected, datum, eq, func, limit, null, object,
-    order_by_index, term,
-};
 use crate::error::Error;
 use crate::settings::Limits;
 pub(crate) use live::{Live, initial};
@@ -106,7 +101,7 @@ impl Listing {
     }
 
     /// A query that fails if the filter can make no sense to the database.
-    pub(crate) fn check(&self) -> Option<Command> {
+    pub(crate) fn check(&self) -> Option<Term> {
         self.filter.check()
     }
 
@@ -181,9 +176,9 @@ impl Listing {
     /// A query for [`Row`]s: those of the page, and one more if there is one.
     pub(crate) fn page(&self, plan: &Plan, table: &Term) -> Term {
         let rows = self.part(plan, table, self.page.limit + 1);
-        let document = |row| if self.guarded { text(self.fields.of(row)) } else { self.fields.of(row) };
-        let row = |row: Term| object([("place", self.order.place(&row)), ("doc", document(row))]);
-        term(TermType::Map, [rows, func(row)])
+        let document =
+            |row: &Term| if self.guarded { text(self.fields.of(row)) } else { self.fields.of(row) };
+        rows.map(|row: Term| obj! { "place": self.order.place(&row), "doc": document(&row) })
     }
 
     /// Queries for the documents of the whole result, or of the part that the request asks for, one after
@@ -196,21 +191,21 @@ impl Listing {
                 [self.rows(plan, table)].into_iter().chain(rest).collect()
             }
         };
-        let texts = |rows| term(TermType::Map, [rows, func(|row| text(self.fields.of(row)))]);
+        let texts = |rows: Term| rows.map(|row: Term| text(self.fields.of(&row)));
         parts.into_iter().map(texts).collect()
     }
 
     /// A query for the number of documents in the whole result, if these are the table's indexes.
-    pub(crate) fn count(&self, indexes: &[Index], table: Term) -> Term {
-        term(TermType::Count, [self.selected(indexes, table)])
+    pub(crate) fn count(&self, indexes: &[Index], table: &Term) -> Term {
+        self.selected(indexes, table).count()
     }
 
     /// All documents that the filter selects, in no order, by the index that finds them best.
-    pub(super) fn selected(&self, indexes: &[Index], table: Term) -> Term {
+    pub(super) fn selected(&self, indexes: &[Index], table: &Term) -> Term {
         let plans = Plan::all(Wanted { place: None, ..self.wanted() }, indexes);
         let found = match plans.iter().find(|plan| !plan.has_rest()) {
             Some(plan) => plan.found(table),
-            None => table,
+            None => table.clone(),
         };
         self.filtered(self.documents(found))
     }
@@ -218,44 +213,36 @@ impl Listing {
     /// So many rows from where the page begins.
     fn part(&self, plan: &Plan, table: &Term, count: usize) -> Term {
         let offset = self.page.offset();
-        let skipped = |rows| match offset {
-            0 => rows,
-            offset => term(TermType::Skip, [rows, datum(offset)]),
-        };
+        let skipped = |rows: Term| if offset == 0 { rows } else { rows.skip(offset) };
         if !plan.has_rest() {
-            return limit(skipped(self.rows(plan, table)), count);
+            return skipped(self.rows(plan, table)).limit(count);
         }
         // The rest is looked for only if the index has too few: finding it means to read the whole table.
         let needed = offset.saturating_add(count);
-        let rest = || self.rest(table);
         if self.page.place().and_then(<[Value]>::first).is_some_and(Value::is_null) {
-            return limit(rest(), count);
+            return self.rest(table).limit(count);
         }
-        let first = collected(limit(self.rows(plan, table), needed));
-        skipped(bind(first, |first| {
-            let found = || term(TermType::Count, [first.clone()]);
-            let missing = term(TermType::Sub, [datum(needed), found()]);
-            let more = collected(term(TermType::Limit, [rest(), missing]));
-            let enough = eq(found(), datum(needed));
-            branch(enough, first.clone(), term(TermType::Add, [first, more]))
+        let first = collected(self.rows(plan, table).limit(needed));
+        skipped(first.do_(|first: Term| {
+            let more = collected(self.rest(table).limit(r.expr(needed) - first.count()));
+            r.branch(args![first.count().eq(needed), &first, first.add(more)])
         }))
     }
 
     /// All rows that follow the place of the cursor, in their order; without the rest that the index doesn't
     /// hold.
     fn rows(&self, plan: &Plan, table: &Term) -> Term {
-        let rows = self
-            .after(plan.reached(), self.filtered(self.documents(plan.ordered(table.clone(), &self.order))));
+        let found = plan.ordered(table, &self.order);
+        let rows = self.after(plan.reached(), self.filtered(self.documents(found)));
         if plan.is_sorted() {
             return rows;
         }
         let whole = self.whole();
         if !whole.is_sorted() || plan.finds_few() || self.index.is_some() {
-            return self.order.sort(rows);
+            return self.order.sort(&rows);
         }
-        bind(collected(limit(rows, FEW + 1)), |few| {
-            let enough = term(TermType::Le, [term(TermType::Count, [few.clone()]), datum(FEW)]);
-            branch(enough, self.order.sort(few), self.rows(&whole, table))
+        collected(rows.limit(FEW + 1)).do_(|few: Term| {
+            r.branch(args![few.count().le(FEW), self.order.sort(&few), self.rows(&whole, table)])
         })
     }
 
@@ -268,56 +255,51 @@ impl Listing {
         let mut rows = table.clone();
         if by_primary_key {
             if let Some(last) = place.and_then(<[Value]>::last) {
-                let end = Term::call(TermType::Maxval, Vec::new(), Options::default());
-                let options = Options { left_open: true, ..Options::default() };
-                rows = between(rows, datum(last), end, options);
+                rows = rows.between(last, r.maxval()).left_bound(Bound::Open).into();
             }
-            rows = order_by_index(rows, &self.primary_key);
+            rows = rows.order_by(r.index(&self.primary_key)).into();
         }
-        let absent = func(|row| match keys.first() {
-            Some(key) => eq(key.value(&row), null()),
-            None => datum(false),
-        });
-        let rows = self.filtered(term(TermType::Filter, [self.documents(rows), absent]));
+        let absent = |row: Term| match keys.first() {
+            Some(key) => key.value(&row).eq(()),
+            None => r.expr(false),
+        };
+        let rows = self.filtered(self.documents(rows).filter(absent).into());
         let rows = if place.is_some() { self.after(0, rows) } else { rows };
-        if by_primary_key { rows } else { tail.sort(rows) }
+        if by_primary_key { rows } else { tail.sort(&rows) }
     }
 
     /// Those of the rows that follow the place of the cursor; in so many keys none lies before it.
-    fn after<T: Node>(&self, reached: usize, rows: T) -> T {
+    fn after(&self, reached: usize, rows: Term) -> Term {
         match self.page.place() {
             None => rows,
-            Some(place) => {
-                term(TermType::Filter, [rows, func(|row| is_after(place, &self.order, reached, &row))])
-            }
+            Some(place) => rows.filter(|row: Term| is_after(place, &self.order, reached, &row)).into(),
         }
     }
 
     /// The rows that are documents if the list is guarded, else all rows.
-    fn documents<T: Node>(&self, rows: T) -> T {
-        if !self.guarded {
-            return rows;
-        }
-        term(TermType::Filter, [rows, func(|row| is_document(&row))])
+    fn documents(&self, rows: Term) -> Term {
+        if self.guarded { rows.filter(|row: Term| is_document(&row)).into() } else { rows }
     }
 
-    fn filtered<T: Node>(&self, rows: T) -> T {
-        if self.filter.is_empty() {
-            return rows;
-        }
-        term(TermType::Filter, [rows, func(|row| self.filter.holds(&row))])
+    fn filtered(&self, rows: Term) -> Term {
+        if self.filter.is_empty() { rows } else { rows.filter(|row: Term| self.filter.holds(&row)).into() }
     }
 }
 
 /// Returns a term for whether a row is a document. A value of one of ReQL's own types is none: it has no
 /// fields.
-pub(crate) fn is_document<T: Node>(row: &T) -> T {
-    eq(term(TermType::TypeOf, [row.clone()]), datum("OBJECT"))
+pub(crate) fn is_document(row: &Term) -> Term {
+    row.type_of().eq("OBJECT")
 }
 
 /// A document as text. An answer that holds text can be read however deeply the documents are nested.
-fn text<T: Node>(document: T) -> T {
-    term(TermType::ToJsonString, [document])
+fn text(document: Term) -> Term {
+    document.to_json_string()
+}
+
+/// The rows of a sequence as an array.
+fn collected(rows: Term) -> Term {
+    rows.coerce_to("array")
 }
 
 impl Fields {
@@ -350,11 +332,11 @@ impl Fields {
         matches!(self, Fields::All)
     }
 
-    pub(crate) fn of<T: Node>(&self, row: T) -> T {
+    pub(crate) fn of(&self, row: &Term) -> Term {
         match self {
-            Fields::All => row,
-            Fields::Only(paths) => term(TermType::Pluck, [row, datum(Path::tree(paths))]),
-            Fields::Without(paths) => term(TermType::Without, [row, datum(Path::tree(paths))]),
+            Fields::All => row.clone(),
+            Fields::Only(paths) => row.pluck(Path::tree(paths)),
+            Fields::Without(paths) => row.without(Path::tree(paths)),
         }
     }
 }

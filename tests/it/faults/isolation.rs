@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use ql2::term::TermType;
-use reql::{Command, r};
+use reql::{args, r};
 use tokio::time::timeout;
 use warp_reql::settings::Rdb;
 use warp_reql::{Conn, Database, Error};
@@ -81,7 +80,7 @@ async fn request(database: Database, n: u64) -> Ending {
 
 async fn ask(conn: &mut Conn, n: u64) -> Result<Ending, Error> {
     let first = n * ROWS;
-    let rows = || Command::new(TermType::Range).with_arg(r.expr(first)).with_arg(r.expr(first + ROWS));
+    let rows = || r.range(args![first, first + ROWS]);
     match n % 4 {
         0 => assert_eq!(conn.first::<u64>(r.expr(n)).await?, Some(n)),
         1 => {
@@ -96,9 +95,9 @@ async fn ask(conn: &mut Conn, n: u64) -> Result<Ending, Error> {
         }
         _ => {
             let text = format!("error {n}.");
-            return match conn.first::<u64>(r.error(text.clone())).await {
+            return match conn.first::<u64>(r.error(&text)).await {
                 Err(Error::Database(error)) => {
-                    assert!(error.to_string().ends_with(&text), "{n}: {error}");
+                    assert!(error.message() == text, "{n}: {error}");
                     Ok(Ending::Refused)
                 }
                 Err(error) => Err(error),

@@ -1,7 +1,6 @@
 //! The API with authentication, and users of different permissions.
 
-use ql2::term::TermType;
-use reql::{Command, r};
+use reql::{Conflict, Query, r};
 use serde_json::{Value, json};
 use warp::http::Response;
 use warp::hyper::body::Bytes;
@@ -48,12 +47,10 @@ impl Guarded {
 
     /// Grants a user permissions on the database of the API.
     pub async fn permit(&self, user: &str, permissions: Value) {
-        let grant = Command::new(TermType::Grant).with_arg(r.db(self.api.home().name.clone()));
-        let grant = grant.with_arg(Command::from_json(self.name(user)));
-        self.ask(grant.with_arg(Command::from_json(permissions))).await;
+        self.ask(r.db(&self.api.home().name).grant(self.name(user), permissions)).await;
     }
 
-    pub async fn ask(&self, query: Command) -> Value {
+    pub async fn ask(&self, query: impl Into<Query>) -> Value {
         Conn::new(self.admin.clone()).first(query).await.expect("the administrator may").unwrap_or_default()
     }
 
@@ -71,11 +68,10 @@ impl Guarded {
     pub async fn set(&self, user: &str, mut row: Value) {
         let users = r.db("rethinkdb").table("users");
         let done = match row {
-            Value::Null => self.ask(users.get(self.name(user)).delete(())).await,
+            Value::Null => self.ask(users.get(self.name(user)).delete()).await,
             _ => {
                 row["id"] = self.name(user).into();
-                let conflict = reql::cmd::insert::Options::new().conflict(reql::cmd::Conflict::Update);
-                self.ask(users.insert(r.args((row, conflict)))).await
+                self.ask(users.insert(row).conflict(Conflict::Update)).await
             }
         };
         assert_eq!(done["errors"], 0, "{done}");

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::thread;
 use std::time::Duration;
 
-use reql::{Command, r};
+use reql::{Query, r};
 use reql_embedded::Server;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -108,7 +108,7 @@ impl Home {
         let users = || r.db("rethinkdb").table("users");
         let ids = ask::<User>(server, users()).await?.into_iter().map(|user| user.id);
         for id in ids.filter(|id| id.starts_with(name)) {
-            ask::<Value>(server, users().get(id).delete(())).await?;
+            ask::<Value>(server, users().get(id).delete()).await?;
         }
         let databases = ask::<String>(server, r.db_list()).await?;
         for database in databases.into_iter().filter(|database| database.starts_with(name)) {
@@ -151,9 +151,9 @@ pub fn shared() -> Option<SocketAddr> {
 }
 
 /// Asks the server itself, as its administrator.
-pub async fn ask<T: DeserializeOwned + Unpin>(
+pub async fn ask<T: DeserializeOwned>(
     server: SocketAddr,
-    query: Command,
+    query: impl Into<Query>,
 ) -> Result<Vec<T>, warp_reql::Error> {
     let patient = Rdb { connect_timeout: PATIENCE, query_timeout: PATIENCE, ..rdb(server) };
     Conn::new(Database::new(patient).expect("the settings name a server")).all(query).await

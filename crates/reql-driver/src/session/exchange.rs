@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{Open, Session, decode_error};
 use crate::error::{Error, ErrorKind, Result, Sent};
 use crate::query::Query;
-use crate::wire::{Answer, AnswerKind, Frame, Inbound, Request, write_frame};
+use crate::wire::{Answer, AnswerKind, Elements, Frame, Inbound, Request, rows_of, write_frame};
 
 /// A buffer of this size or more isn't kept after a query has been sent.
 const KEEP: usize = 1 << 20;
@@ -41,6 +41,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.broken = Some(reason.into());
         self.open = None;
         self.current = None;
+        self.hand_out_nothing();
         self.out = Vec::new();
         self.written = 0;
         self.inbound = Inbound::new(self.inbound.max_len());
@@ -64,6 +65,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return Err(Error::new(ErrorKind::Invalid, "the query has more than 4 gigabytes"));
         }
         self.last_token = token;
+        self.hand_out_nothing();
         self.profile = None;
         self.open = Some(Open::new(token, Some(query.term), u32::from(!noreply), self.out.len()));
         Ok(())
@@ -91,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Asks for the next rows before somebody wants them, unless that has been done.
-    pub(crate) fn ask_ahead(&mut self, cx: &mut Context<'_>) {
+    fn ask_ahead(&mut self, cx: &mut Context<'_>) {
         if self.open.as_ref().is_some_and(|open| open.more && open.due == 0 && !open.stopping) {
             self.follow_up(Request::Continue);
         }
@@ -134,7 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Reads the next answer to the query. One that is an error ends the query.
-    pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
         self.check_usable()?;
         ready!(self.poll_flush(cx))?;
         self.release();
@@ -190,6 +192,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
+    /// Makes the rows of the answer that was received the next ones to be handed out.
+    pub(super) fn hand_out(&mut self, answer: &Answer) {
+        self.more = answer.kind == AnswerKind::Partial;
+        self.batch = rows_of(answer, self.payload());
+    }
+
+    fn hand_out_nothing(&mut self) {
+        self.more = false;
+        self.batch = Elements::default();
+    }
+
+    /// Returns where the next row lies. The batch after it is asked for while those of one are handed out.
+    pub(crate) fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Range<usize>>>> {
+        loop {
+            let mut batch = self.batch;
+            if let Some(row) = batch.next(self.payload()) {
+                self.batch = batch;
+                return Poll::Ready(Ok(Some(row)));
+            }
+            if !self.more {
+                self.release();
+                return Poll::Ready(Ok(None));
+            }
+            self.ask_ahead(cx);
+            match ready!(self.poll_receive(cx)) {
+                Ok(answer) => self.hand_out(&answer),
+                Err(error) => {
+                    self.hand_out_nothing();
+                    return Poll::Ready(Err(error));
+                }
+            }
+            self.ask_ahead(cx);
+        }
+    }
+
     /// Lets go of the answer that was handed out.
     pub(crate) fn release(&mut self) {
         if let Some(frame) = self.current.take() {
@@ -209,7 +246,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Decodes a row of the answer that is being handed out.
     pub(crate) fn decode<T: DeserializeOwned>(&self, row: Range<usize>) -> Result<T> {
-        serde_json::from_slice(self.part(row)).map_err(|error| decode_error(&error))
+        serde_json::from_slice(self.part(row)).map_err(decode_error)
     }
 
     /// Lets go of an answer, and stops its query if that isn't over.
@@ -240,6 +277,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
         }
         self.release();
+        self.hand_out_nothing();
         self.open = None;
         Ok(())
     }

@@ -3,7 +3,7 @@
 mod exchange;
 
 use std::future::poll_fn;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result, Sent};
 use crate::query::Query;
 use crate::rows::Rows;
 use crate::term::Term;
-use crate::wire::{AnswerKind, Frame, Inbound, Request};
+use crate::wire::{AnswerKind, Elements, Frame, Inbound, Request};
 
 /// One connection, used by one task at a time.
 ///
@@ -51,6 +51,10 @@ pub struct Session<S> {
     open: Option<Open>,
     /// The frame of the answer that is being handed out. It is gone when the next one is read.
     current: Option<Frame>,
+    /// The rows of that answer that are still to be handed out.
+    batch: Elements,
+    /// A batch is to come, and has been asked for.
+    more: bool,
     /// Why it can't be used any more.
     broken: Option<String>,
     database: Option<Term>,
@@ -121,6 +125,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             last_token: 0,
             open: None,
             current: None,
+            batch: Elements::default(),
+            more: false,
             broken: None,
             database,
             profile: None,
@@ -196,7 +202,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     pub async fn rows<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Rows<'_, S, T>> {
         self.start(query.into(), false)?;
         let answer = self.receive().await?;
-        Ok(Rows::new(self, answer))
+        self.hand_out(&answer);
+        Ok(Rows::new(self))
+    }
+
+    /// Begins a query whose rows [`poll_row`](Session::poll_row) returns, for streams that own their session.
+    /// Nothing is sent before the first poll. [`rows`](Session::rows) does the same for those who borrow it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`], [`ErrorKind::Unclean`] and [`ErrorKind::Closed`].
+    ///
+    /// ```
+    /// # async fn example(mut session: reql::Session<reql::Stream>) -> reql::Result<()> {
+    /// use std::future::poll_fn;
+    ///
+    /// session.begin(reql::r.table("users"))?;
+    /// while let Some(user) = poll_fn(|cx| session.poll_row::<serde_json::Value>(cx)).await {
+    ///     println!("{}", user?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn begin(&mut self, query: impl Into<Query>) -> Result<()> {
+        self.start(query.into(), false)?;
+        self.more = true;
+        Ok(())
+    }
+
+    /// Returns the next row of the query that was [begun](Session::begin), or none at its end and after an
+    /// error that isn't [`ErrorKind::Decode`].
+    pub fn poll_row<T: DeserializeOwned>(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
+        match ready!(self.poll_place(cx)) {
+            Ok(Some(place)) => Poll::Ready(Some(self.decode(place))),
+            Ok(None) => Poll::Ready(None),
+            Err(error) => Poll::Ready(Some(Err(error))),
+        }
     }
 
     /// Follows a changefeed, whose rows are often a [`Change`](crate::types::Change).
@@ -211,7 +252,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.finish().await?;
             return Err(Error::new(ErrorKind::NotAFeed, "the query is no changefeed").sent(Sent::Sent));
         }
-        Ok(Rows::new(self, answer))
+        self.hand_out(&answer);
+        Ok(Rows::new(self))
     }
 
     /// Runs a query for what it does, and drops what it answers.
@@ -268,6 +310,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Tells if an earlier query was given up half-way, see [`settle`](Session::settle).
     pub fn is_unclean(&self) -> bool {
         self.open.is_some()
+    }
+
+    /// Tells if the session failed, or was closed, as far as it has noticed: it doesn't look, as
+    /// [`is_alive`](Session::is_alive) does.
+    pub fn is_closed(&self) -> bool {
+        self.broken.is_some()
     }
 
     /// Tells if the session was alive a moment ago, without waiting: it didn't fail, and the other side
@@ -337,6 +385,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 }
 
-pub(crate) fn decode_error(error: &serde_json::Error) -> Error {
-    Error::new(ErrorKind::Decode, format!("a row isn't what it was to be: {error}")).sent(Sent::Sent)
+pub(crate) fn decode_error(error: serde_json::Error) -> Error {
+    let message = format!("a row isn't what it was to be: {error}");
+    Error::new(ErrorKind::Decode, message).sent(Sent::Sent).because(error)
 }

@@ -31,7 +31,7 @@ impl Batch {
     }
 
     pub(super) fn decode<T: DeserializeOwned>(&self, row: Range<usize>) -> Result<T> {
-        serde_json::from_slice(self.part(row)).map_err(|error| decode_error(&error))
+        serde_json::from_slice(self.part(row)).map_err(decode_error)
     }
 }
 

@@ -5,8 +5,7 @@
 //! written stays written, and the fault is the last outcome, at the position of the document that it is
 //! about.
 
-use reql::cmd::{Conflict, ReturnChanges, insert::Options};
-use reql::{Command, r};
+use reql::{Conflict, ReturnChanges, r};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -23,7 +22,6 @@ use crate::conn::Conn;
 use crate::error::{Error, Problem};
 use crate::http::answer::with_header;
 use crate::http::call::{Call, JSON};
-use crate::query::term::datum;
 
 /// The most documents of one request, whose outcomes have to be kept until all are known.
 const MOST: usize = 1_000_000;
@@ -196,11 +194,11 @@ impl Insert<'_> {
         conflict: Option<Conflict>,
         conn: &mut Conn,
     ) -> Result<Vec<Change>, Error> {
-        let mut options = Options::new().return_changes(ReturnChanges::Always);
-        if let Some(conflict) = conflict {
-            options = options.conflict(conflict);
-        }
-        let query = r.table(self.table.to_owned()).insert(r.args((datum::<Command>(documents), options)));
+        let query = r.table(self.table).insert(documents).return_changes(ReturnChanges::Always);
+        let query = match conflict {
+            Some(conflict) => query.conflict(conflict),
+            None => query,
+        };
         let inserted: Inserted = conn.first(query).await?.unwrap_or_default();
         if inserted.changes.len() == documents.len() {
             return Ok(inserted.changes);

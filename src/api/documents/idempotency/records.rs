@@ -3,9 +3,8 @@
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ql2::term::TermType;
-use reql::cmd::{ReturnChanges, replace};
-use reql::{Command, r};
+use reql::commands::Table;
+use reql::{ReturnChanges, Term, args, r};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -17,7 +16,6 @@ use crate::conn::Conn;
 use crate::database::Database;
 use crate::digest::hex;
 use crate::error::{Error, Missing};
-use crate::query::term::{Options, between, branch, datum, eq, field, func, limit, ne, null, term};
 use crate::reserved::database_beside;
 
 /// The table, which is made when it is first needed.
@@ -119,7 +117,7 @@ impl Records {
         loop {
             sleep(RENEWED).await;
             let lease = now() + LEASE.as_secs_f64();
-            self.change(hold, "could not be renewed", |row| merge(row, json!({ "lease": lease }))).await;
+            self.change(hold, "could not be renewed", |row| row.merge(json!({ "lease": lease }))).await;
         }
     }
 
@@ -127,28 +125,27 @@ impl Records {
     /// finds that out.
     pub(crate) async fn answered(&self, hold: &Hold, answer: Answer) {
         let expires = now() + LASTS.as_secs_f64();
-        let kept = |row| merge(row, json!({ "answer": answer, "lease": 0, EXPIRES: expires }));
+        let kept = |row: Term| row.merge(json!({ "answer": answer, "lease": 0, EXPIRES: expires }));
         self.change(hold, "could not be answered", kept).await;
     }
 
     /// Gives the key up: nothing has been written.
     pub(crate) async fn release(&self, hold: &Hold) {
-        self.change(hold, "could not be given up", |_| null()).await;
+        self.change(hold, "could not be given up", |_| r.expr(())).await;
     }
 
     /// Leaves the request to whoever asks for it next.
     pub(crate) async fn leave(&self, hold: &Hold) {
-        self.change(hold, "could not be left", |row| merge(row, json!({ "lease": 0 }))).await;
+        self.change(hold, "could not be left", |row| row.merge(json!({ "lease": 0 }))).await;
     }
 
     /// Changes a record, unless another attempt has taken it over.
-    async fn change(&self, hold: &Hold, failure: &str, new: impl FnOnce(Command) -> Command) {
-        let mine = |row: Command| {
-            let others = ne(field(row.clone(), "owner"), datum(&hold.owner));
-            let others = term(TermType::Or, [eq(row.clone(), null()), others]);
-            branch(others, row.clone(), new(row))
+    async fn change(&self, hold: &Hold, failure: &str, new: impl FnOnce(Term) -> Term) {
+        let mine = |row: Term| {
+            let others = row.eq(()) | row.g("owner").ne(&hold.owner);
+            r.branch(args![others, &row, new(row.clone())])
         };
-        let query = term(TermType::Replace, [self.table().get(hold.id.as_str()), func(mine)]);
+        let query = self.table().get(&hold.id).replace(mine);
         let outcome = Conn::new(self.database.clone()).first::<Value>(query).await;
         let error = match outcome {
             Ok(Some(told)) if told["errors"] != 0 => told["first_error"].to_string(),
@@ -171,18 +168,15 @@ impl Records {
         struct Change {
             new_val: Value,
         }
-        let past = |row: &Command, name: &str| term(TermType::Le, [field(row.clone(), name), datum(now)]);
-        let function: Command = func(|row: Command| {
-            let free = term(TermType::Or, [eq(row.clone(), null()), past(&row, EXPIRES)]);
-            let own = |name: &str, value: Command| eq(field(row.clone(), name), value);
-            let left =
-                [own("fingerprint", datum(&mine.fingerprint)), own("answer", null()), past(&row, "lease")];
+        let claimed = |row: Term| {
+            let past = |name: &str| row.g(name).le(now);
+            let same = row.g("fingerprint").eq(&mine.fingerprint);
+            let left = r.and(args![same, row.g("answer").eq(()), past("lease")]);
             let taken_over = json!({ "owner": mine.owner, "lease": mine.lease, EXPIRES: mine.expires });
-            let kept = branch(term(TermType::And, left), merge(row.clone(), taken_over), row.clone());
-            branch(free, datum(mine), kept)
-        });
-        let options = replace::Options::new().return_changes(ReturnChanges::Always);
-        let query = self.table().get(mine.id.as_str()).replace(r.args((function, options)));
+            let free = row.eq(()) | past(EXPIRES);
+            r.branch(args![free, mine, left, row.merge(taken_over), &row])
+        };
+        let query = self.table().get(&mine.id).replace(claimed).return_changes(ReturnChanges::Always);
         let lost = || Error::Internal("a write of an idempotency key told of nothing".to_owned());
         let claimed: Claimed = conn.first(query).await?.ok_or_else(lost)?;
         if claimed.errors > 0.0 {
@@ -195,10 +189,8 @@ impl Records {
 
     /// Clears away some keys that have expired. Nobody waits for it.
     async fn clear(&self, conn: &mut Conn, now: f64) {
-        let options = Options { index: Some(EXPIRES.to_owned()), ..Options::default() };
-        let expired = between::<Command>(self.table(), datum(0), datum(now), options);
-        let query = term(TermType::Delete, [limit(expired, CLEARED)]);
-        if let Err(error) = conn.noreply(query).await {
+        let expired = self.table().between(0, now).index(EXPIRES).limit(CLEARED);
+        if let Err(error) = conn.noreply(expired.delete()).await {
             log::debug!("Expired idempotency keys could not be cleared: {error}");
         }
     }
@@ -206,28 +198,28 @@ impl Records {
     /// Makes the table and its index, and the database if there is none. Another request may be doing the
     /// same.
     async fn make_table(&self, conn: &mut Conn) -> Result<(), Error> {
-        let settled = |done: Result<Option<Value>, Error>| match done {
+        let settled = |done: Result<(), Error>| match done {
             Err(error) if error.status() == StatusCode::CONFLICT => Ok(()),
-            done => done.map(|_| ()),
+            done => done,
         };
-        let created = match conn.first(self.db().table_create(TABLE)).await {
+        let created = match conn.run(self.db().table_create(TABLE)).await {
             Err(error) if error.missing() == Some(Missing::Database) => {
-                settled(conn.first(r.db_create(database_beside(&self.database.settings().db))).await)?;
-                conn.first(self.db().table_create(TABLE)).await
+                settled(conn.run(r.db_create(database_beside(&self.database.settings().db))).await)?;
+                conn.run(self.db().table_create(TABLE)).await
             }
             created => created,
         };
         settled(created)?;
-        settled(conn.first(term(TermType::Wait, [self.table()])).await)?;
-        settled(conn.first(term(TermType::IndexCreate, [self.table(), datum(EXPIRES)])).await)?;
-        settled(conn.first(term(TermType::IndexWait, [self.table(), datum(EXPIRES)])).await)
+        settled(conn.run(self.table().wait()).await)?;
+        settled(conn.run(self.table().index_create(EXPIRES)).await)?;
+        settled(conn.run(self.table().index_wait(EXPIRES)).await)
     }
 
-    fn db(&self) -> Command {
+    fn db(&self) -> Term {
         r.db(database_beside(&self.database.settings().db))
     }
 
-    fn table(&self) -> Command {
+    fn table(&self) -> Table {
         self.db().table(TABLE)
     }
 }
@@ -241,10 +233,6 @@ fn own(error: Error) -> Error {
         }
         _ => error,
     }
-}
-
-fn merge(row: Command, fields: Value) -> Command {
-    term(TermType::Merge, [row, datum(fields)])
 }
 
 fn random() -> String {

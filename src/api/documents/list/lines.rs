@@ -6,13 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
+use reql::Term;
 use serde::de::IgnoredAny;
-use serde_json::Value;
 
 use crate::conn::Conn;
 use crate::error::Error;
 use crate::http::body::PSEUDO_TYPE;
-use crate::query::term::Term;
 use crate::shares::Share;
 
 /// Any stream of lines.
@@ -31,15 +30,14 @@ pub(crate) async fn begin(conn: Conn, queries: Vec<Term>) -> Result<Lines, Error
     let Some(first) = queries.next() else { return Ok(Lines::new(stream::empty())) };
     // A query that comes later gets a connection of its own, when it is its turn.
     let later: Vec<_> = queries.map(|query| (conn.sibling(), query)).collect();
-    let mut rows = Box::pin(conn.into_stream::<Value>(first.into()).await?.peekable());
+    let mut rows = Box::pin(conn.into_stream::<String>(first).await?.peekable());
     if rows.as_mut().peek().await.is_some_and(Result::is_err)
         && let Some(Err(error)) = rows.next().await
     {
         return Err(error);
     }
-    let later =
-        stream::iter(later).then(|(conn, query)| conn.into_stream::<Value>(query.into())).try_flatten();
-    Ok(Lines::new(rows.chain(later).map_ok(lines)))
+    let later = stream::iter(later).then(|(conn, query)| conn.into_stream::<String>(query)).try_flatten();
+    Ok(Lines::new(rows.chain(later).map_ok(line)))
 }
 
 impl Lines {
@@ -65,13 +63,9 @@ impl Stream for Lines {
     }
 }
 
-/// Documents, which come as text, as lines. What the database sorted in memory arrives as one array.
-fn lines(row: Value) -> String {
-    match row {
-        Value::String(text) if is_document(&text) => text + "\n",
-        Value::Array(rows) => rows.into_iter().map(lines).collect(),
-        _ => String::new(),
-    }
+/// A document, which comes as text, as a line; nothing if it is none.
+fn line(text: String) -> String {
+    if is_document(&text) { text + "\n" } else { String::new() }
 }
 
 /// Returns whether the text is that of a document. Drivers may have stored rows that are themselves values of
@@ -85,8 +79,6 @@ fn is_document(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -94,7 +86,9 @@ mod tests {
         let time = r#"{"$reql_type$":"TIME","epoch_time":1,"id":1,"timezone":"+00:00"}"#;
         let holder = format!("{{\"at\":{time},\"id\":2}}");
         let deep = format!("{{\"$reql_type$s\":{}{},\"id\":3}}", "[".repeat(500), "]".repeat(500));
-        assert_eq!(lines(json!([time, holder, deep])), format!("{holder}\n{deep}\n"));
-        assert_eq!(lines(json!(time)), "");
+        for text in [holder, deep] {
+            assert_eq!(line(text.clone()), format!("{text}\n"));
+        }
+        assert_eq!(line(time.to_owned()), "");
     }
 }

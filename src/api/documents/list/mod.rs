@@ -5,6 +5,7 @@ mod lines;
 use std::sync::Arc;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reql::{Term, r};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use warp::http::StatusCode;
@@ -20,7 +21,6 @@ use crate::error::{Error, Missing};
 use crate::http::answer::{json, json_text, with_header};
 use crate::http::call::{Call, JSON, NDJSON};
 use crate::http::paths::table_name;
-use crate::query::term::{Term, table};
 use crate::query::{Bounds, Grouping, Index, Listing, Plan, Row};
 
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
@@ -70,10 +70,10 @@ async fn groups(name: &str, call: &Call, conn: &mut Conn) -> Result<Response, Er
     if call.wants(EXPLAIN) {
         may_read(conn, name).await?;
         let indexes = call.app.indexes(conn, name).await?;
-        return Ok(explanation(None, &[grouping.query(&indexes.plain, table(name))]));
+        return Ok(explanation(None, &[grouping.query(&indexes.plain, &r.table(name))]));
     }
     let (groups, scale) = loop {
-        match all_by(call, name, conn, |indexes| grouping.query(indexes, table(name))).await {
+        match all_by(call, name, conn, |indexes| grouping.query(indexes, &r.table(name))).await {
             Err(error) if error.is_about_a_row() && grouping.guard() => warn(name),
             groups => break groups?,
         }
@@ -111,7 +111,7 @@ async fn weighed<T: DeserializeOwned>(
     query: Term,
 ) -> Result<(Vec<T>, Scale), Error> {
     let mut scale = call.app.scale(call.holder(conn));
-    let rows = conn.all_checked(query.into(), |row| scale.add(row)).await?;
+    let rows = conn.all_checked(query, |row| scale.add(row)).await?;
     Ok((rows, scale))
 }
 
@@ -164,7 +164,7 @@ impl List {
         let mut plans = self.plans(conn).await?.into_iter();
         loop {
             let plan = plans.next().unwrap_or_else(|| self.listing.whole());
-            let query = self.listing.page(&plan, &table(&self.table));
+            let query = self.listing.page(&plan, &r.table(&self.table));
             match weighed(&self.call, conn, query).await {
                 Err(error) if plans.len() > 0 && self.can_do_without(&plan, &error) => {}
                 rows => return rows,
@@ -183,7 +183,7 @@ impl List {
         let mut plans = self.plans(&mut conn).await?.into_iter();
         loop {
             let plan = plans.next().unwrap_or_else(|| self.listing.whole());
-            let parts = self.listing.stream(&plan, &table(&self.table));
+            let parts = self.listing.stream(&plan, &r.table(&self.table));
             let spare = conn.sibling();
             match lines::begin(conn, parts).await {
                 Err(error) if plans.len() > 0 && self.can_do_without(&plan, &error) => conn = spare,
@@ -198,7 +198,7 @@ impl List {
 
     async fn count(&mut self, conn: &mut Conn) -> Result<f64, Error> {
         loop {
-            let query = |indexes: &[Index]| self.listing.count(indexes, table(&self.table));
+            let query = |indexes: &[Index]| self.listing.count(indexes, &r.table(&self.table));
             match all_by::<f64>(&self.call, &self.table, conn, query).await {
                 Err(error) if error.is_about_a_row() && self.listing.guard() => warn(&self.table),
                 counts => break counts.map(|(counts, _)| counts.into_iter().next().unwrap_or_default()),
@@ -213,8 +213,8 @@ impl List {
         let plans = self.plans(conn).await?;
         let plan = plans.into_iter().next().unwrap_or_else(|| self.listing.whole());
         let queries = match self.call.wants_lines() {
-            true => self.listing.stream(&plan, &table(&self.table)),
-            false => vec![self.listing.page(&plan, &table(&self.table))],
+            true => self.listing.stream(&plan, &r.table(&self.table)),
+            false => vec![self.listing.page(&plan, &r.table(&self.table))],
         };
         Ok(explanation(plan.index(), &queries))
     }
