@@ -7,7 +7,7 @@
 
 use reql_embedded::Server;
 use warp::Filter;
-use warp_reql::settings::{Hosts, LoadOptions, Settings, TableSpec};
+use warp_reql::settings::{Hosts, LoadOptions, Place, Settings, TableSpec};
 use warp_reql::{App, routes};
 use warp_reql::{Database, bootstrap};
 
@@ -25,9 +25,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let heroes = TableSpec { name: "heroes".to_owned(), primary_key: "id".to_owned(), indexes: Vec::new() };
     bootstrap::until_done(&database, &[heroes]).await;
 
-    let addr = (settings.address, settings.port);
+    let addr = match settings.place() {
+        Place::Tcp(addr) => addr,
+        Place::Unix(_) => return Err("a page needs an address of the network".into()),
+    };
     let page = warp::path::end().and(warp::get()).map(|| warp::reply::html(include_str!("live.html")));
-    println!("Open http://{}:{}.", addr.0, addr.1);
+    println!("Open http://{addr}.");
     warp::serve(page.or(routes(App::new(settings, database)))).run(addr).await;
     Ok(())
 }

@@ -4,11 +4,12 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::settings::Settings;
+use crate::server::tls;
+use crate::settings::{Place, Settings, Tls};
 
 const LIMIT: Duration = Duration::from_secs(3);
 const REQUEST: &[u8] = b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -16,34 +17,56 @@ const READY: &[u8] = b"HTTP/1.1 200";
 
 /// Succeeds if the service at the address that the settings name says that it is ready.
 ///
+/// Over TLS it must be the service of the certificate in `tls.cert`. One that wants certificates of its
+/// clients can't be asked so.
+///
 /// # Errors
 ///
 /// If it can't be reached, doesn't answer in three seconds, or isn't ready.
 pub async fn check(settings: &Settings) -> io::Result<()> {
-    let addr = SocketAddr::new(reachable(settings.address), settings.port);
-    match timeout(LIMIT, ask(addr)).await {
-        Ok(answer) => answer,
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("{addr} did not answer in {LIMIT:?}"))),
+    let place = settings.place();
+    let asked = timeout(LIMIT, ask(&place, &settings.tls)).await;
+    asked.unwrap_or_else(|_| {
+        let reason = format!("{place} did not answer in {LIMIT:?}");
+        Err(io::Error::new(io::ErrorKind::TimedOut, reason))
+    })
+}
+
+async fn ask(place: &Place, files: &Tls) -> io::Result<()> {
+    let status = match place {
+        Place::Tcp(addr) => {
+            let stream = TcpStream::connect(reachable(*addr)).await?;
+            if files.is_on() {
+                status(tls::connect(files, stream).await?).await
+            } else {
+                status(stream).await
+            }
+        }
+        #[cfg(unix)]
+        Place::Unix(path) => status(tokio::net::UnixStream::connect(path).await?).await,
+        #[cfg(not(unix))]
+        Place::Unix(_) => return Err(io::ErrorKind::Unsupported.into()),
+    };
+    match status? {
+        status if status == READY => Ok(()),
+        status => Err(io::Error::other(format!("{place} answered {:?}", String::from_utf8_lossy(&status)))),
     }
 }
 
-async fn ask(addr: SocketAddr) -> io::Result<()> {
-    let mut stream = TcpStream::connect(addr).await?;
+/// The beginning of the answer's first line.
+async fn status(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<[u8; READY.len()]> {
     stream.write_all(REQUEST).await?;
     let mut status = [0; READY.len()];
     stream.read_exact(&mut status).await?;
-    if status == READY {
-        Ok(())
-    } else {
-        Err(io::Error::other(format!("{addr} answered {:?}", String::from_utf8_lossy(&status))))
-    }
+    Ok(status)
 }
 
 /// One listens on all addresses, but connects to one.
-fn reachable(address: IpAddr) -> IpAddr {
-    match address {
+fn reachable(addr: SocketAddr) -> SocketAddr {
+    let ip = match addr.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
         address => address,
-    }
+    };
+    SocketAddr::new(ip, addr.port())
 }

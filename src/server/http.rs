@@ -7,15 +7,16 @@ use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::future::Future;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use futures_util::TryFutureExt;
+use futures_util::{FutureExt, TryFutureExt};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,21 +25,24 @@ use warp::http::{Request, Response};
 use warp::hyper::body::{Body, Incoming};
 
 use super::connection::{Requests, converse};
+use super::listener::{Arrival, Listener};
+use super::tls::Acceptor;
 use crate::settings::Limits;
 use crate::shares::{Client, Percent, Shares};
 
 /// The time that a connection may go without a request, and that the head of a request may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long to wait when the process has run out of file descriptors or the like.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// The least time between two log lines about clients that are turned away.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
 /// The number of file descriptors that are kept for the database, its files and the log.
 const RESERVED: u64 = 768;
-/// How often a connection that is idle is asked whether its client is still there, over HTTP/2.
+/// The time between two questions, over HTTP/2, if a client is still there.
 const PING: Duration = Duration::from_secs(30);
+/// The time that a client has to answer one.
+const PONG: Duration = Duration::from_secs(20);
 
 /// The bounds on clients' connections, in time and in number.
+#[derive(Clone)]
 pub(super) struct Patience {
     /// The time that a connection may go without a request, and that the head of a request may take, counted
     /// from when the client connects or got its last answer.
@@ -48,6 +52,20 @@ pub(super) struct Patience {
     /// The connections that there may be, of all clients and of one.
     pub(super) connections: Shares,
 }
+
+/// Where clients come in, and how they are dealt with until they ask.
+pub(super) struct Door {
+    pub(super) listener: Listener,
+    /// What makes connections secure, if they are to be.
+    pub(super) tls: Option<Acceptor>,
+    /// The bounds for connections that are still to come.
+    pub(super) patience: watch::Receiver<Patience>,
+}
+
+/// A connection, secure or not.
+trait Stream: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 
 impl Patience {
     /// Bounds clients as the settings say, and to what the process can have open beside them.
@@ -60,55 +78,52 @@ impl Patience {
     }
 }
 
+impl Door {
+    /// A door without TLS, whose bounds stay as they are.
+    pub(super) fn open(listener: Listener, patience: Patience) -> Door {
+        Door { listener, tls: None, patience: watch::channel(patience).1 }
+    }
+}
+
 /// Serves until `shutdown` is done, then gives running requests the time `grace` to finish. Clients that make
 /// no request for too long, are too slow with a request's head, or don't read their answers, are
 /// disconnected. A client that is one more than allowed is disconnected at once.
-pub(super) async fn serve<S, B>(
-    listener: TcpListener,
-    service: S,
-    patience: Patience,
-    shutdown: impl Future<Output = ()>,
-    grace: Duration,
-) where
+pub(super) async fn serve<S, B>(door: Door, service: S, shutdown: impl Future<Output = ()>, grace: Duration)
+where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let mut http = Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(patience.head);
-    http.http2().timer(TokioTimer::new()).keep_alive_interval(PING);
+    let Door { listener, tls, patience } = door;
     let (open, stop) = (TaskTracker::new(), CancellationToken::new());
     let mut turned_away = TurnedAway::default();
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener) => accepted,
+            accepted = listener.accept() => accepted,
             () = &mut shutdown => break,
         };
-        let Some((stream, client)) = accepted else { continue };
-        let Ok(share) = patience.connections.take(Some(client)) else {
+        let Some(arrival) = accepted else { continue };
+        let (client, patience) = (arrival.client(), patience.borrow().clone());
+        let Ok(share) = patience.connections.take(client) else {
             turned_away.tell();
             continue;
         };
-        let requests = Requests::none();
-        let (service, counted) = (service.clone(), requests.clone());
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            let going = counted.begin();
-            request.extensions_mut().insert(client);
-            let answer = service.clone().oneshot(request);
-            answer.map_ok(|response| response.map(|body| going.answering(body)))
-        });
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(patience.send));
-        let stream = TokioIo::new(Box::pin(stream));
-        let connection = http.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
-        let connection = converse(connection, requests, patience.head, stop.clone());
+        let (tls, service, stop) = (tls.clone(), service.clone(), stop.clone());
         open.spawn(async move {
             let _share = share;
-            if let Err(error) = connection.await {
-                log::debug!("A connection ended early: {error}");
+            let secure = async {
+                tokio::select! {
+                    secured = arrival.secured(tls) => secured.map(Some),
+                    () = stop.cancelled() => Ok(None),
+                }
+            };
+            match secure.await {
+                Ok(Some(stream)) => converse_over(stream, client, service, &patience, stop).await,
+                Ok(None) => {}
+                Err(error) => log::debug!("A client couldn't be spoken to by TLS: {error}"),
             }
         });
     }
@@ -121,15 +136,63 @@ pub(super) async fn serve<S, B>(
     }
 }
 
-/// Waits for the next client. `None` is one that didn't come after all.
-async fn accept(listener: &TcpListener) -> Option<(TcpStream, Client)> {
-    match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, Client::from(peer.ip()))),
-        Err(error) if is_clients(&error) => None,
-        Err(error) => {
-            log::error!("Could not accept a connection: {error}");
-            sleep(ACCEPT_RETRY).await;
-            None
+/// Serves the requests of one connection.
+fn converse_over<S, B>(
+    stream: Pin<Box<dyn Stream>>,
+    client: Option<Client>,
+    service: S,
+    patience: &Patience,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + Send + use<S, B>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let requests = Requests::none();
+    let counted = requests.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let going = counted.begin();
+        if let Some(client) = client {
+            request.extensions_mut().insert(client);
+        }
+        let answer = service.clone().oneshot(request);
+        answer.map_ok(|response| response.map(|body| going.answering(body)))
+    });
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(patience.send));
+    let mut http = Builder::new(TokioExecutor::new());
+    http.http1().timer(TokioTimer::new()).header_read_timeout(patience.head);
+    http.http2().timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PONG);
+    let stream = TokioIo::new(Box::pin(stream));
+    let connection = http.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
+    converse(connection, requests, patience.head, stop).map(|ended| {
+        if let Err(error) = ended {
+            log::debug!("A connection ended early: {error}");
+        }
+    })
+}
+
+impl Arrival {
+    /// Whom a connection comes from; `None` for a user of this machine.
+    fn client(&self) -> Option<Client> {
+        match self {
+            Arrival::Tcp(_, peer) => Some(Client::from(*peer)),
+            #[cfg(unix)]
+            Arrival::Unix(_) => None,
+        }
+    }
+
+    /// Makes the connection secure, if there is something to make it so. What goes through a file of this
+    /// machine is.
+    async fn secured(self, tls: Option<Acceptor>) -> io::Result<Pin<Box<dyn Stream>>> {
+        match (self, tls) {
+            (Arrival::Tcp(stream, _), Some(tls)) => Ok(Box::pin(tls.accept(stream).await?)),
+            (Arrival::Tcp(stream, _), None) => Ok(Box::pin(stream)),
+            #[cfg(unix)]
+            (Arrival::Unix(stream), _) => Ok(Box::pin(stream)),
         }
     }
 }
@@ -151,16 +214,11 @@ impl TurnedAway {
     }
 }
 
-/// Whether only the connection that would have been accepted has failed.
-fn is_clients(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::sleep;
     use warp::Filter;
 
     use super::*;
@@ -173,8 +231,8 @@ mod tests {
             "here"
         });
         let patience = Patience { head: patience, ..Patience::new(&Limits::default(), None) };
-        let serving =
-            serve(listener, warp::service(routes), patience, std::future::pending(), Duration::ZERO);
+        let door = Door::open(Listener::Tcp(listener), patience);
+        let serving = serve(door, warp::service(routes), std::future::pending(), Duration::ZERO);
         let client = async {
             let mut client = TcpStream::connect(addr).await.unwrap();
             client.write_all(sent).await.unwrap();

@@ -4,8 +4,12 @@ mod connection;
 mod descriptors;
 mod embedded;
 mod http;
+mod listener;
 mod signals;
 mod socket;
+pub(crate) mod tls;
+#[cfg(unix)]
+mod unix;
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -24,10 +28,12 @@ use warp::hyper::body::{Body, Incoming};
 
 use crate::app::App;
 use crate::service;
-use crate::settings::{Hosts, Limits, Settings};
+use crate::settings::{Hosts, Limits, Place, Settings};
 use crate::{Database, bootstrap};
-use http::Patience;
+use http::{Door, Patience};
+use listener::Listener;
 pub use signals::stop_signal;
+use tls::Acceptor;
 
 /// How long the first requests are kept waiting for the tables; tables that come later are made while
 /// serving.
@@ -35,7 +41,8 @@ const HEAD_START: Duration = Duration::from_secs(1);
 
 /// A service that is bound to its address, with its embedded database running if it has one.
 pub struct Service {
-    listener: TcpListener,
+    listener: Listener,
+    tls: Option<Acceptor>,
     settings: Settings,
     database: Database,
     embedded: Option<reql_embedded::Server>,
@@ -46,15 +53,17 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// If the address can't be bound, or the embedded database can't open its data.
+    /// If the files of TLS are of no use, the address can't be bound, or the embedded database can't open its
+    /// data.
     pub async fn bind(mut settings: Settings) -> io::Result<Service> {
-        let listener = socket::listen(SocketAddr::new(settings.address, settings.port))?;
+        let tls = settings.tls.is_on().then(|| Acceptor::new(settings.tls.clone())).transpose()?;
+        let listener = Listener::bind(&settings.place()).await?;
         let embedded = match settings.rdb.host {
             Hosts::Embedded => Some(embedded::start(&mut settings.rdb).await?),
             Hosts::Servers(_) => None,
         };
         let database = Database::new(settings.rdb.clone()).map_err(io::Error::other)?;
-        Ok(Service { listener, settings, database, embedded })
+        Ok(Service { listener, tls, settings, database, embedded })
     }
 
     /// The settings, with `rdb.host` naming what can be dialled: the embedded server by its address.
@@ -71,9 +80,16 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// If the operating system can't tell.
+    /// If it is a Unix socket, or the operating system can't tell.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.listener.address()
+    }
+
+    fn place(&self) -> io::Result<Place> {
+        match self.settings.place() {
+            Place::Tcp(_) => self.local_addr().map(Place::Tcp),
+            place => Ok(place),
+        }
     }
 
     /// Makes the tables that are missing and serves, until `shutdown` is done and the running requests are
@@ -83,15 +99,15 @@ impl Service {
     ///
     /// If the operating system can't tell the address.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let addr = self.local_addr()?;
-        let Service { listener, settings, database, embedded } = self;
+        let place = self.place()?;
+        let Service { listener, tls, settings, database, embedded } = self;
         // Dropping the set ends the task, wherever it is.
         let mut bootstrap = JoinSet::new();
         let (db, tables) = (database.clone(), settings.tables.clone());
         bootstrap.spawn(async move { bootstrap::until_done(&db, &tables).await });
         let _ = timeout(HEAD_START, bootstrap.join_next()).await;
 
-        announce(addr, &settings, embedded.is_some());
+        announce(&place, &settings, embedded.is_some());
         let grace = settings.shutdown_timeout;
         let activity = embedded.as_ref().map(reql_embedded::Server::activity);
         let app = App::with_embedded(settings, database, activity);
@@ -103,7 +119,8 @@ impl Service {
             streams.stop();
         };
         let patience = Patience::new(app.limits(), descriptors::raise());
-        http::serve(listener, service(app.clone()), patience, shutdown, grace).await;
+        let door = Door { tls, ..Door::open(listener, patience) };
+        http::serve(door, service(app.clone()), shutdown, grace).await;
         // What goes on without a client has the same time.
         let left = stopped.get().map_or(grace, |since| grace.saturating_sub(since.elapsed()));
         if timeout(left, app.finished()).await.is_err() {
@@ -135,12 +152,23 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let patience = Patience::new(&Limits::default(), descriptors::raise());
-    http::serve(listener, service, patience, shutdown, grace).await;
+    http::serve(Door::open(Listener::Tcp(listener), patience), service, shutdown, grace).await;
 }
 
-fn announce(addr: SocketAddr, settings: &Settings, embedded: bool) {
+fn announce(place: &Place, settings: &Settings, embedded: bool) {
     let Settings { profile, rdb, .. } = settings;
-    let place =
+    let data =
         if embedded { format!(" (embedded, data in {})", rdb.data_dir.display()) } else { String::new() };
-    log::info!("Serving http://{addr}, profile {profile}, database {:?} at {}{place}.", rdb.db, rdb.host);
+    let scheme = match place {
+        Place::Unix(_) => "",
+        Place::Tcp(_) if settings.tls.is_on() => "https://",
+        Place::Tcp(_) => "http://",
+    };
+    log::info!("Serving {scheme}{place}, profile {profile}, database {:?} at {}{data}.", rdb.db, rdb.host);
+    if settings.is_open_to_eavesdroppers() {
+        log::warn!(
+            "Whoever is on the way between clients and {place} can read and change what they say: set `tls.cert` \
+             and `tls.key`, or listen on a local address behind something that speaks TLS."
+        );
+    }
 }

@@ -1,48 +1,75 @@
-//! The socket that clients connect to, and what their connections inherit from it.
+//! The sockets of the network that clients connect to, and what their connections inherit from them.
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 #[cfg(target_os = "linux")]
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-/// How many connections may wait to be accepted.
-const BACKLOG: u32 = 1024;
+/// The number of connections that may wait to be accepted.
+pub(super) const BACKLOG: u32 = 1024;
 /// The time that a client may be silent before the system asks whether it is there.
 #[cfg(target_os = "linux")]
-const PEER_PROBED: Duration = Duration::from_secs(30);
-/// The time that a client may leave data unacknowledged that was sent to it.
+const PEER_PROBED: Duration = Duration::from_secs(20);
+/// The time between two such questions, three of which may stay without an answer.
 #[cfg(target_os = "linux")]
-const PEER_GONE: Duration = Duration::from_secs(60);
+const PROBE: Duration = Duration::from_secs(10);
+/// The time that a client may leave data unacknowledged that was sent to it. This and the probes notice within
+/// a minute that a client is gone.
+#[cfg(target_os = "linux")]
+const PEER_GONE: Duration = Duration::from_secs(50);
 
-/// Listens on an address. The error says which one it was.
+/// Listens on an address.
 pub(super) fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
-    let listen = || {
-        let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_reuseaddr(true)?;
-        // Accepted connections inherit it: an event of a live query must not wait for the next one.
-        socket.set_nodelay(true)?;
-        watch_peers(&socket)?;
-        socket.bind(addr)?;
-        socket.listen(BACKLOG)
-    };
-    listen().map_err(|error| io::Error::new(error.kind(), format!("can't listen on {addr}: {error}")))
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    bequeath(&socket)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
 }
 
-/// Makes connections end whose other side is gone without closing them, or takes nothing for too long. An
-/// event stream would not notice otherwise. Accepted connections inherit these options.
-fn watch_peers(socket: &TcpSocket) -> io::Result<()> {
-    socket.set_keepalive(true)?;
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::net::sockopt;
+/// Sets what accepted connections inherit. An event of a live query must not wait for the next one. And a
+/// connection ends whose other side is gone without closing it, or takes nothing for too long: an event
+/// stream would not notice otherwise.
+#[cfg(target_os = "linux")]
+pub(super) fn bequeath(socket: &impl AsFd) -> io::Result<()> {
+    use rustix::net::sockopt;
 
-        sockopt::set_tcp_keepidle(socket, PEER_PROBED)?;
-        sockopt::set_tcp_keepintvl(socket, PEER_PROBED / 3)?;
-        sockopt::set_tcp_keepcnt(socket, 3)?;
-        let gone = u32::try_from(PEER_GONE.as_millis()).unwrap_or(u32::MAX);
-        sockopt::set_tcp_user_timeout(socket, gone)?;
+    sockopt::set_tcp_nodelay(socket, true)?;
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, PEER_PROBED)?;
+    sockopt::set_tcp_keepintvl(socket, PROBE)?;
+    sockopt::set_tcp_keepcnt(socket, 3)?;
+    let gone = u32::try_from(PEER_GONE.as_millis()).unwrap_or(u32::MAX);
+    Ok(sockopt::set_tcp_user_timeout(socket, gone)?)
+}
+
+/// Sets what accepted connections inherit.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn bequeath(socket: &TcpSocket) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    socket.set_keepalive(true)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::net::sockopt;
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_vanishes_is_noticed_within_a_minute() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        let idle = sockopt::tcp_keepidle(&accepted).unwrap();
+        let probes = sockopt::tcp_keepintvl(&accepted).unwrap() * sockopt::tcp_keepcnt(&accepted).unwrap();
+        assert!(sockopt::socket_keepalive(&accepted).unwrap() && idle + probes < Duration::from_secs(60));
+        assert!(sockopt::tcp_user_timeout(&accepted).unwrap() < 60_000);
+        assert!(sockopt::tcp_nodelay(&accepted).unwrap());
+        drop(client);
     }
-    Ok(())
 }

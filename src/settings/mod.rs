@@ -4,6 +4,7 @@
 //! precedence, in the built-in defaults of the profile, in `Settings.toml`, and in the environment.
 
 mod access;
+mod address;
 mod env;
 mod error;
 mod file;
@@ -15,15 +16,17 @@ mod rdb;
 mod rules;
 mod secret;
 mod tables;
+mod tls;
 mod units;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use log::LevelFilter;
 use serde::{Deserialize, Serialize};
 
 pub use access::{Auth, Cors, Named};
+pub use address::{Address, Place};
 pub use error::SettingsError;
 pub use file::FILE_NAME;
 pub use limits::Limits;
@@ -33,6 +36,7 @@ pub use origin::Origin;
 pub use rdb::{Hosts, Rdb, Server};
 pub use secret::Secret;
 pub use tables::{IndexSpec, TableSpec};
+pub use tls::Tls;
 
 /// The profile that is used when nothing names one.
 pub const DEVELOPMENT: &str = "development";
@@ -48,8 +52,10 @@ pub struct Settings {
     /// The profile these settings were read for, in lower case.
     #[serde(skip_deserializing)]
     pub profile: String,
-    /// The address to listen on. Development: `127.0.0.1`; otherwise `0.0.0.0`.
-    pub address: IpAddr,
+    /// The address to listen on, or `"unix:/path"` for a Unix socket, whose file has the mode 0660 and takes
+    /// the place of one that a service left behind. Development: `127.0.0.1`; otherwise `0.0.0.0`.
+    #[serde(with = "units::text")]
+    pub address: Address,
     /// The port to listen on; 0 takes a free one. Default 8000.
     pub port: u16,
     /// Whether answers and logs may show what helps a developer and an attacker alike: error details,
@@ -81,6 +87,8 @@ pub struct Settings {
     /// Whether `PUT`, `PATCH` and `DELETE` of one document need a condition (`If-Match` or `If-None-Match`),
     /// so that nobody overwrites what they haven't seen. Default `false`.
     pub require_match: bool,
+    /// TLS to clients. Default: none.
+    pub tls: Tls,
     /// Bounds on what a request may ask for.
     pub limits: Limits,
     /// The database and the connections to it.
@@ -109,10 +117,21 @@ impl Settings {
             cors: Cors::Off,
             hosts: if development { Named::Local(Vec::new()) } else { Named::Any },
             require_match: false,
+            tls: Tls::default(),
             limits: Limits::default(),
             rdb: Rdb { host: hosts, ..Rdb::default() },
             tables: Vec::new(),
         }
+    }
+
+    /// Returns where to listen.
+    pub fn place(&self) -> Place {
+        self.address.with_port(self.port)
+    }
+
+    /// Returns whether what clients say goes unprotected over a network, where that is hardly meant.
+    pub(crate) fn is_open_to_eavesdroppers(&self) -> bool {
+        self.profile != DEVELOPMENT && !self.tls.is_on() && !self.address.is_local()
     }
 
     /// Whether anybody can use the service who gets at it, and others than this machine's users do.
@@ -120,7 +139,7 @@ impl Settings {
         self.profile != DEVELOPMENT
             && self.auth == Auth::None
             && !self.allow_anonymous
-            && !self.address.is_loopback()
+            && !self.address.is_local()
     }
 
     fn level_for(debug: bool) -> LevelFilter {

@@ -26,7 +26,7 @@ const DAY: u128 = 24 * 60 * 60 * 1000;
 
 /// Types are serde's to check; `holds` checks what a type can't say.
 const RULES: &[Rule] = &[
-    rule("address", "an IP address such as \"127.0.0.1\" or \"::1\"", |_| true),
+    rule("address", "an IP address such as \"127.0.0.1\" or \"::1\", or \"unix:/path\"", |_| true),
     rule("port", "a port from 0 to 65535", |_| true),
     rule("debug", "true or false", |_| true),
     rule("log_level", "one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\"", |_| true),
@@ -45,6 +45,11 @@ const RULES: &[Rule] = &[
     }),
     rule("hosts", "\"any\", \"local\", or names such as \"a.example, b.example\"", |_| true),
     rule("require_match", "true or false", |_| true),
+    rule("tls", "a table", |_| true),
+    rule("tls.cert", "a PEM file, and `tls.key` beside it", |s| s.tls.is_on() || s.tls.files().count() == 0),
+    rule("tls.cert", "nothing: a Unix socket needs no TLS", |s| !(s.tls.is_on() && s.address.is_unix())),
+    rule("tls.key", "a PEM file with the key of `tls.cert`", |s| s.tls.is_on() == s.tls.has_key()),
+    rule("tls.client_ca", "a PEM file", |_| true),
     rule("limits", "a table", |_| true),
     rule("limits.body", SIZE, |s| is_size(s.limits.body)),
     rule("limits.bulk_body", SIZE, |s| is_size(s.limits.bulk_body)),

@@ -23,4 +23,5 @@ mod problems;
 mod server;
 mod support;
 mod tables;
+mod tls;
 mod urls;

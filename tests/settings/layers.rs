@@ -1,6 +1,6 @@
 //! Which layer a value comes from, how values are written, and how they are shown.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn development_is_the_profile_when_nothing_names_one() {
     careful(|_| {
         let settings = settings();
         assert_eq!(settings, Settings::built_in("development"));
-        assert_eq!(settings.address, IpAddr::from(Ipv4Addr::LOCALHOST));
+        assert_eq!(settings.address, Ipv4Addr::LOCALHOST.into());
         assert_eq!((settings.port, settings.debug, settings.log_level), (8000, true, LevelFilter::Debug));
         assert_eq!(settings.rdb.host, Hosts::Embedded);
     });
@@ -24,7 +24,7 @@ fn development_is_the_profile_when_nothing_names_one() {
 fn production_listens_everywhere_hides_details_and_dials_localhost() {
     jailed(|_| {
         let settings = profile("production").unwrap().settings;
-        assert_eq!(settings.address, IpAddr::from(Ipv4Addr::UNSPECIFIED));
+        assert_eq!(settings.address, Ipv4Addr::UNSPECIFIED.into());
         assert_eq!((settings.debug, settings.log_level), (false, LevelFilter::Info));
         assert_eq!(settings.rdb.servers(), [("localhost".to_owned(), 28015)]);
     });

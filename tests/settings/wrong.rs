@@ -309,3 +309,21 @@ fn access_is_one_of_a_few_words() {
         assert_eq!(settings().cors, Cors::List(list));
     });
 }
+
+#[test]
+fn tls_needs_a_certificate_and_its_key() {
+    jailed(|jail| {
+        for (set, key) in [
+            ("cert = \"a.pem\"", "tls.key"),
+            ("key = \"a.pem\"", "tls.cert"),
+            ("client_ca = \"a.pem\"", "tls.cert"),
+        ] {
+            file(jail, &format!("[default.tls]\n{set}"));
+            assert!(error().starts_with(&format!("invalid setting `{key}`")), "{set}: {}", error());
+        }
+        file(jail, "[default]\naddress = \"unix:/run/x.sock\"\ntls = { cert = \"a.pem\", key = \"b.pem\" }");
+        assert!(error().ends_with("expected nothing: a Unix socket needs no TLS"), "{}", error());
+        file(jail, "[default]\naddress = \"unix:x.sock\"");
+        assert!(error().starts_with("invalid setting `address` = \"unix:x.sock\""), "{}", error());
+    });
+}

@@ -6,6 +6,7 @@ pub mod events;
 pub mod guarded;
 pub mod home;
 pub mod link;
+pub mod secure;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,0 +1,98 @@
+//! Where clients come in: a socket of the network, or one in the file system.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
+
+use super::socket;
+#[cfg(unix)]
+use super::unix::{self, SocketFile};
+use crate::settings::Place;
+
+/// The time to wait when the process has run out of file descriptors or the like.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// A socket that clients connect to.
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    /// The file is removed when the listener is dropped, unless the socket came from somebody else.
+    #[cfg(unix)]
+    Unix {
+        listener: UnixListener,
+        _file: Option<SocketFile>,
+    },
+}
+
+/// A client that has connected.
+pub(super) enum Arrival {
+    Tcp(TcpStream, IpAddr),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+impl Listener {
+    /// Listens on an address.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system doesn't let it; says which address it was.
+    pub(super) async fn bind(place: &Place) -> io::Result<Listener> {
+        let bound = match place {
+            Place::Tcp(address) => socket::listen(*address).map(Listener::Tcp),
+            #[cfg(unix)]
+            Place::Unix(path) => unix::listen(path)
+                .await
+                .map(|(listener, file)| Listener::Unix { listener, _file: Some(file) }),
+            #[cfg(not(unix))]
+            Place::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        };
+        bound.map_err(|error| io::Error::new(error.kind(), format!("can't listen on {place}: {error}")))
+    }
+
+    /// The address of the network that was bound.
+    ///
+    /// # Errors
+    ///
+    /// If it has none, or the operating system can't tell.
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        match self {
+            Listener::Tcp(listener) => listener.local_addr(),
+            #[cfg(unix)]
+            Listener::Unix { .. } => {
+                Err(io::Error::new(io::ErrorKind::Unsupported, "a Unix socket has no port"))
+            }
+        }
+    }
+
+    /// Waits for the next client. `None` is one that didn't come after all.
+    pub(super) async fn accept(&self) -> Option<Arrival> {
+        let accepted = match self {
+            Listener::Tcp(listener) => {
+                listener.accept().await.map(|(stream, peer)| Arrival::Tcp(stream, peer.ip()))
+            }
+            #[cfg(unix)]
+            Listener::Unix { listener, .. } => {
+                listener.accept().await.map(|(stream, _)| Arrival::Unix(stream))
+            }
+        };
+        match accepted {
+            Ok(arrival) => Some(arrival),
+            Err(error) if is_clients(&error) => None,
+            Err(error) => {
+                log::error!("Could not accept a connection: {error}");
+                tokio::time::sleep(RETRY).await;
+                None
+            }
+        }
+    }
+}
+
+/// Returns whether only the connection that would have been accepted has failed.
+fn is_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}

@@ -1,0 +1,116 @@
+//! Sockets in the file system.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
+use tokio::time::timeout;
+
+use super::socket::BACKLOG;
+
+/// Who may connect: the user of the service, and the members of the file's group, such as a proxy.
+const MODE: u32 = 0o660;
+/// The time that whoever may be behind an existing socket has to take a connection.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// A socket's file, which is removed when this is dropped, if it is still the same.
+pub(super) struct SocketFile {
+    path: PathBuf,
+    inode: u64,
+}
+
+/// Listens on a path. A socket that a service left behind, which nobody listens on any more, is replaced.
+///
+/// The file appears whole: it is made under another name, gets its mode, and then takes its place.
+///
+/// # Errors
+///
+/// If somebody listens there, or there is a file that isn't a socket, which is left as it is.
+pub(super) async fn listen(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
+    make_room(path).await?;
+    let making = path.with_extension(format!("{}", std::process::id()));
+    let _ = fs::remove_file(&making);
+    let socket = UnixSocket::new_stream()?;
+    socket.bind(&making)?;
+    let listen = || {
+        fs::set_permissions(&making, Permissions::from_mode(MODE))?;
+        let inode = fs::metadata(&making)?.ino();
+        let listener = socket.listen(BACKLOG)?;
+        fs::rename(&making, path)?;
+        Ok((listener, SocketFile { path: path.to_owned(), inode }))
+    };
+    listen().inspect_err(|_: &io::Error| drop(fs::remove_file(&making)))
+}
+
+/// Checks that the path is free, or has nothing but the socket of a service that is gone.
+async fn make_room(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(file) if !file.file_type().is_socket() => {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket"));
+        }
+        Ok(_) => {}
+    }
+    match timeout(ANSWER, UnixStream::connect(path)).await {
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        _ => Err(io::Error::new(io::ErrorKind::AddrInUse, "somebody listens there")),
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|file| file.ino() == self.inode) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_that_was_left_behind_is_replaced() {
+        let home = TempDir::new().unwrap();
+        let path = home.path().join("service.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let (listener, file) = listen(&path).await.unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, MODE);
+        let (connected, accepted) = tokio::join!(UnixStream::connect(&path), listener.accept());
+        assert!(connected.is_ok() && accepted.is_ok());
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+        drop(file);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn what_is_in_use_stays() {
+        let home = TempDir::new().unwrap();
+        let path = home.path().join("service.sock");
+        let (_listener, _file) = listen(&path).await.unwrap();
+        let error = listen(&path).await.err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        let text = home.path().join("notes.txt");
+        fs::write(&text, "kept").unwrap();
+        assert!(listen(&text).await.is_err());
+        assert_eq!(fs::read_to_string(&text).unwrap(), "kept");
+    }
+
+    #[tokio::test]
+    async fn the_file_of_a_successor_stays() {
+        let home = TempDir::new().unwrap();
+        let path = home.path().join("service.sock");
+        let (listener, file) = listen(&path).await.unwrap();
+        drop(listener);
+        let (_listener, _file) = listen(&path).await.unwrap();
+        drop(file);
+        assert!(path.exists());
+    }
+}
