@@ -70,6 +70,8 @@ pub use term::{
     TermType, Unit, WaitFor, markers,
 };
 
+pub use wire::Form;
+
 /// Compiles the example of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

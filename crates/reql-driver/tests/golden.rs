@@ -10,8 +10,8 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 
 use queries::queries;
-use reql::{ErrorKind, TermType, obj, r};
-use serde_json::Value;
+use reql::{ErrorKind, MAX_DEPTH, Term, TermType, obj, r};
+use serde_json::{Value, json};
 
 /// The JSON that the official driver builds, by name; see `golden/make.py`.
 fn golden() -> BTreeMap<String, Value> {
@@ -37,6 +37,42 @@ fn build_what_the_official_driver_builds() {
             queries[&name[..]]
         );
     }
+}
+
+#[test]
+fn are_read_from_their_json() {
+    for (name, wire) in golden() {
+        let term = Term::from_wire(&wire).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(serde_json::to_value(&term).unwrap(), wire, "{name}");
+    }
+}
+
+#[test]
+fn nothing_else_is_read() {
+    let deep = (0..MAX_DEPTH).fold(json!(1), |inner, _| json!([2, [inner]]));
+    for wire in [
+        json!([]),
+        json!(["a"]),
+        json!([[1]]),
+        json!([-1, []]),
+        json!([99_999, []]),
+        json!([15, "t"]),
+        json!([15, ["t"], []]),
+        json!([15, ["t"], {}, 1]),
+        json!([15, ["t"], { "name": 1 }]),
+        json!([10, [1]]),
+        json!([69, [[2, [1]], [10, [2]]]]),
+        json!([69, [[2, ["a"]], 1]]),
+        json!([69, [[2, [1]]]]),
+        json!([2, [[69, [[2, [1]], 1]], [10, [1]]]]),
+        json!([1, [[1]]]),
+        deep,
+    ] {
+        let error = Term::from_wire(&wire).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    }
+    let datum = json!([3, [], { "a": [1, ["b"]], "c": [59] }]);
+    assert_eq!(Term::from_wire(&datum).unwrap().to_string(), r#"{a: "b", c: r.dbList()}"#);
 }
 
 /// Another reader of ReQL as text understands what terms are shown as.

@@ -3,11 +3,12 @@
 
 mod support;
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
 use reql::types::{Binary, Change, Geometry, Grouped, Time, Written};
-use reql::{Args, Connector, ErrorKind, ErrorType, Query, Sent, Term, args, obj, r};
+use reql::{Args, Connector, ErrorKind, ErrorType, Form, Query, Sent, Term, args, obj, r};
 use reql_embedded::Server;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -34,6 +35,38 @@ async fn values_and_rows() {
     // A stream is stopped when only its first row is wanted.
     assert_eq!(session.first::<u64>(r.range(args![])).await.unwrap(), Some(0));
     assert_eq!(session.one::<String>(r.expr("still there")).await.unwrap(), "still there");
+}
+
+#[tokio::test]
+async fn the_form_of_an_answer() {
+    let server = server().await;
+    let mut session = connect(&server).await;
+    assert_eq!(poll_fn(|cx| session.poll_form(cx)).await.unwrap_err().kind(), ErrorKind::NoRow);
+    fresh_table(&mut session).await;
+    let table = r.table("t");
+    for (query, form, rows) in [
+        (r.expr(7), Form::Value, 1),
+        (r.expr(obj! { "a": [1] }), Form::Value, 1),
+        (r.expr([1, 2]), Form::Rows, 2),
+        (r.expr([0; 0]), Form::Rows, 0),
+        (table.get(3), Form::Value, 1),
+        (r.range(1000), Form::Rows, 1000),
+        (table.changes().include_initial(true).limit(2), Form::Feed, 2),
+        (table.changes().into(), Form::Feed, 0),
+    ] {
+        session.begin(&query).unwrap();
+        for _ in 0..2 {
+            assert_eq!(poll_fn(|cx| session.poll_form(cx)).await.unwrap(), form, "{query}");
+        }
+        for _ in 0..rows {
+            poll_fn(|cx| session.poll_row::<Value>(cx)).await.unwrap().unwrap();
+        }
+        session.settle(SOON).await.unwrap();
+    }
+    session.begin(r.expr(1).add("a")).unwrap();
+    let error = poll_fn(|cx| session.poll_form(cx)).await.unwrap_err();
+    assert_eq!(error.error_type(), Some(ErrorType::QueryLogic));
+    assert!(poll_fn(|cx| session.poll_row::<Value>(cx)).await.is_none());
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{Open, Session, decode_error};
 use crate::error::{Error, ErrorKind, Result, Sent};
 use crate::query::Query;
-use crate::wire::{Answer, AnswerKind, Elements, Frame, Inbound, Request, rows_of, write_frame};
+use crate::wire::{Answer, AnswerKind, Elements, Form, Frame, Inbound, Request, rows_of, write_frame};
 
 /// A buffer of this size or more isn't kept after a query has been sent.
 const KEEP: usize = 1 << 20;
@@ -195,10 +195,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Makes the rows of the answer that was received the next ones to be handed out.
     pub(super) fn hand_out(&mut self, answer: &Answer) {
         self.more = answer.kind == AnswerKind::Partial;
+        if self.form.is_none() {
+            self.form = Some(answer.form(self.payload()));
+        }
         self.batch = rows_of(answer, self.payload());
     }
 
+    /// Returns the form of the answer to the query that was [begun](Session::begin), as soon as the server
+    /// has begun to answer. No row is lost by it.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the query's beginning and of the connection; [`ErrorKind::NoRow`] if no query was begun.
+    pub fn poll_form(&mut self, cx: &mut Context<'_>) -> Poll<Result<Form>> {
+        if let Some(form) = self.form {
+            return Poll::Ready(Ok(form));
+        }
+        if !self.more {
+            return Poll::Ready(Err(Error::new(ErrorKind::NoRow, "no query was begun")));
+        }
+        match ready!(self.poll_receive(cx)) {
+            Ok(answer) => {
+                self.hand_out(&answer);
+                Poll::Ready(Ok(answer.form(self.payload())))
+            }
+            Err(error) => {
+                self.hand_out_nothing();
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+
     fn hand_out_nothing(&mut self) {
+        self.form = None;
         self.more = false;
         self.batch = Elements::default();
     }

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result, Sent};
 use crate::query::Query;
 use crate::rows::Rows;
 use crate::term::Term;
-use crate::wire::{AnswerKind, Elements, Frame, Inbound, Request};
+use crate::wire::{AnswerKind, Elements, Form, Frame, Inbound, Request};
 
 /// One connection, used by one task at a time.
 ///
@@ -51,6 +51,8 @@ pub struct Session<S> {
     open: Option<Open>,
     /// The frame of the answer that is being handed out. It is gone when the next one is read.
     current: Option<Frame>,
+    /// The form of the answer, once its first part has come.
+    form: Option<Form>,
     /// The rows of that answer that are still to be handed out.
     batch: Elements,
     /// A batch is to come, and has been asked for.
@@ -125,6 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             last_token: 0,
             open: None,
             current: None,
+            form: None,
             batch: Elements::default(),
             more: false,
             broken: None,

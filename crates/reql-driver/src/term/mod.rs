@@ -7,6 +7,7 @@ mod choice;
 mod display;
 mod key;
 mod kind;
+mod read;
 mod value;
 mod variables;
 mod wire;

@@ -38,6 +38,17 @@ pub(crate) enum AnswerKind {
     ServerInfo,
 }
 
+/// The form of an answer, as [`Session::poll_form`](crate::Session::poll_form) tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One value, which is no array: its only row.
+    Value,
+    /// Rows, or the elements of an array.
+    Rows,
+    /// The rows of a changefeed, which has no end.
+    Feed,
+}
+
 /// An answer that is no error. Rows are places in the payload.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -91,6 +102,18 @@ impl Answer {
         let is_feed = envelope.n.iter().any(|note| FEEDS.contains(note));
         let profile = envelope.p.map(|profile| profile.get().to_owned());
         Ok(Answer { kind, rows, is_feed, profile })
+    }
+}
+
+impl Answer {
+    /// Returns its form.
+    pub(crate) fn form(&self, payload: &[u8]) -> Form {
+        let is_value = |value| Elements::of(payload, value).is_none();
+        match self.kind {
+            _ if self.is_feed => Form::Feed,
+            AnswerKind::Atom if self.rows.first(payload).is_some_and(is_value) => Form::Value,
+            _ => Form::Rows,
+        }
     }
 }
 

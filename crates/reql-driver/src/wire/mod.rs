@@ -4,6 +4,7 @@ mod answer;
 mod elements;
 mod inbound;
 
+pub use answer::Form;
 pub(crate) use answer::{Answer, AnswerKind, rows_of};
 pub(crate) use elements::Elements;
 pub(crate) use inbound::{Frame, Inbound};
