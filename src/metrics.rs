@@ -142,6 +142,7 @@ fn connections(stats: Stats) -> prometheus::Result<Vec<MetricFamily>> {
     let open = IntGaugeVec::new(Opts::new("warp_reql_db_connections", help), &["state"])?;
     open.with_label_values(&["in_use"]).set(signed(stats.in_use));
     open.with_label_values(&["standing_by"]).set(signed(stats.standing_by));
+    open.with_label_values(&["shared"]).set(signed(stats.shared));
     let help = "What took too long, by what it was.";
     let timeouts = IntCounterVec::new(Opts::new("warp_reql_db_timeouts_total", help), &["waiting_for"])?;
     timeouts.with_label_values(&["connection"]).inc_by(stats.timed_out.connect);

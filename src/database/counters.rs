@@ -8,7 +8,7 @@ use serde::Serialize;
 /// What has happened to the connections of a [`Database`](super::Database) since it was made, and what is
 /// open now.
 ///
-/// `opened - closed` is what is open: in use, standing by, or about to be one of them.
+/// `opened - closed` is what is open: in use, standing by, shared, or about to be one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Stats {
     /// Connections opened so far, handshake included.
@@ -19,6 +19,8 @@ pub struct Stats {
     pub in_use: u64,
     /// Connections that are open and that no request holds.
     pub standing_by: u64,
+    /// Connections that live queries share, see [`Database::follow`](super::Database::follow).
+    pub shared: u64,
     /// Requests that wait for a connection now, because all are in use.
     pub waiting: u64,
     /// Requests that waited for one in vain and were turned away.
@@ -41,6 +43,7 @@ pub(super) struct Counters {
     opened: AtomicU64,
     closed: AtomicU64,
     pub(super) in_use: AtomicU64,
+    pub(super) shared: AtomicU64,
     pub(super) waiting: AtomicU64,
     refused: AtomicU64,
     connect_timeouts: AtomicU64,
@@ -75,6 +78,7 @@ impl Counters {
             opened: read(&self.opened),
             in_use: read(&self.in_use),
             standing_by: standing_by as u64,
+            shared: read(&self.shared),
             waiting: read(&self.waiting),
             refused: read(&self.refused),
             timed_out: Timeouts { connect: read(&self.connect_timeouts), query: read(&self.query_timeouts) },

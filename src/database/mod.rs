@@ -25,6 +25,7 @@
 
 mod counters;
 mod credentials;
+mod feeds;
 mod keeper;
 mod pulse;
 mod ready;
@@ -44,6 +45,7 @@ use tokio::time::{Instant, timeout};
 use crate::error::Error;
 use crate::settings::Rdb;
 use counters::{Counters, Held};
+use feeds::Lines;
 use keeper::Keeper;
 use pulse::Pulse;
 use ready::Ready;
@@ -51,6 +53,7 @@ use servers::{Server, Servers};
 
 pub use counters::{Stats, Timeouts};
 pub use credentials::Credentials;
+pub use feeds::Feed;
 
 /// A session of the driver's, over a network.
 pub type Session = reql::Session<reql::Stream>;
@@ -70,6 +73,7 @@ struct Shared {
     counters: Arc<Counters>,
     keeper: Keeper,
     pulse: Pulse,
+    lines: Lines,
 }
 
 /// An open session. Dropping it closes the socket.
@@ -125,6 +129,7 @@ impl Database {
             counters: Arc::default(),
             keeper: Keeper::default(),
             pulse: Pulse::default(),
+            lines: Lines::default(),
             settings,
         };
         Ok(Database { shared: Arc::new(shared) })
@@ -229,6 +234,11 @@ impl Shared {
     }
 
     async fn dial_as(self: &Arc<Self>, who: &Credentials) -> Result<Link, Error> {
+        let session = self.dial_session(who).await?;
+        Ok(Link::new(session, Arc::clone(&self.counters)))
+    }
+
+    async fn dial_session(self: &Arc<Self>, who: &Credentials) -> Result<Session, Error> {
         self.probe_those_that_failed();
         let mut outcome = Err(Error::Misconfigured("the settings name no database server".to_owned()));
         for server in self.servers.in_turn() {
@@ -252,9 +262,9 @@ impl Shared {
         }
     }
 
-    async fn dial_one(&self, server: &Server, who: &Credentials) -> Result<Link, Error> {
+    async fn dial_one(&self, server: &Server, who: &Credentials) -> Result<Session, Error> {
         match server.connector().connect_as(who.user(), who.password().expose()).await {
-            Ok(session) => Ok(Link::new(session, Arc::clone(&self.counters))),
+            Ok(session) => Ok(session),
             Err(error) if error.kind() == ErrorKind::Timeout => {
                 self.counters.connect_timed_out();
                 Err(Error::ConnectTimeout(self.settings.connect_timeout))
@@ -266,7 +276,7 @@ impl Shared {
 
 /// Returns whether a server is there. One that refuses credentials is, and the other servers know no other
 /// users.
-fn has_answered(outcome: &Result<Link, Error>) -> bool {
+fn has_answered(outcome: &Result<Session, Error>) -> bool {
     matches!(outcome, Ok(_) | Err(Error::Unauthorized(_)))
 }
 

@@ -67,7 +67,7 @@ impl Shared {
             for server in self.servers.in_turn().into_iter().take(1) {
                 let server: &Server = server;
                 match self.dial_one(server, &who).await {
-                    Ok(link) => return Some(link),
+                    Ok(session) => return Some(Link::new(session, Arc::clone(&self.counters))),
                     Err(error) => debug!("No sign of life from the database: {error}"),
                 }
             }

@@ -17,6 +17,10 @@ use crate::settings::Rdb;
 /// The time after which a server that failed is tried again.
 const REST: Duration = Duration::from_secs(5);
 
+/// The number of times within a query's timeout that the other end of a silent connection is asked, by TCP, if
+/// it is there. So a connection whose way is gone ends before that time is over.
+const SIGNS: u32 = 3;
+
 pub(super) struct Servers {
     all: Vec<Arc<Server>>,
     next: AtomicUsize,
@@ -61,7 +65,10 @@ impl Server {
     fn new(host: String, port: u16, settings: &Rdb) -> Self {
         let connector = Connector::at(host.as_str(), port)
             .database(settings.db.as_str())
-            .timeout(settings.connect_timeout);
+            .timeout(settings.connect_timeout)
+            .keepalive(Some(settings.query_timeout / SIGNS))
+            // With that, Linux gives a connection up at the first sign that is missing after this time.
+            .user_timeout(Some(settings.query_timeout * 2 / SIGNS));
         Server { host, port, connector, failed: Mutex::default() }
     }
 

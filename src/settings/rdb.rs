@@ -39,7 +39,7 @@ pub struct Rdb {
     /// How old a session may grow by serving one request after another; 0 closes it after each. Default 0 s.
     #[serde(with = "units::duration")]
     pub max_age: Duration,
-    /// How many connections may be open at once, changefeeds included. Default 256.
+    /// How many connections may be open at once, but for those that live queries share. Default 256.
     pub max_connections: usize,
     /// How long connecting and the handshake may take together. Default 5 s.
     #[serde(with = "units::duration")]

@@ -11,6 +11,7 @@ mod crowds;
 mod documents;
 mod errors;
 mod faults;
+mod feeds;
 mod home;
 mod http;
 mod keys;

@@ -102,7 +102,7 @@ impl Connector {
     }
 
     /// Sets after how long a silent connection is asked if it is alive, by TCP's keep-alive; a minute by
-    /// default, never with `None`.
+    /// default, at least a second, never with `None`. When three answers are missing, the connection fails.
     pub fn keepalive(mut self, idle: Option<Duration>) -> Self {
         self.patience.keepalive = idle;
         self

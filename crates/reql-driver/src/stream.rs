@@ -34,12 +34,22 @@ impl Patience {
         tcp.set_nodelay(true)?;
         let socket = SockRef::from(tcp);
         if let Some(idle) = self.keepalive {
-            socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle).with_interval(idle))?;
+            socket.set_tcp_keepalive(&keepalive(idle))?;
         }
         #[cfg(target_os = "linux")]
         socket.set_tcp_user_timeout(self.user_timeout)?;
         Ok(())
     }
+}
+
+/// Asks a connection that is silent for so long, and gives it up when three answers are missing. Systems count
+/// in whole seconds.
+fn keepalive(idle: Duration) -> TcpKeepalive {
+    let idle = idle.max(Duration::from_secs(1));
+    let keepalive = TcpKeepalive::new().with_time(idle).with_interval(idle);
+    #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", target_os = "windows"))]
+    let keepalive = keepalive.with_retries(3);
+    keepalive
 }
 
 impl Stream {
