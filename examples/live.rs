@@ -5,11 +5,17 @@
 //! or with curl. The settings are those of the service; without any, an embedded database keeps everything in
 //! memory.
 
+use std::time::Duration;
+
 use reql_embedded::Server;
+use tokio::net::TcpListener;
 use warp::Filter;
 use warp_reql::settings::{Hosts, LoadOptions, Place, Settings, TableSpec};
-use warp_reql::{App, routes};
+use warp_reql::{App, server, service_with};
 use warp_reql::{Database, bootstrap};
+
+/// The time that running requests have at the end.
+const GRACE: Duration = Duration::from_secs(1);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -31,6 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let page = warp::path::end().and(warp::get()).map(|| warp::reply::html(include_str!("live.html")));
     println!("Open http://{addr}.");
-    warp::serve(page.or(routes(App::new(settings, database)))).run(addr).await;
+    let service = service_with(App::new(settings, database), page);
+    server::run(TcpListener::bind(addr).await?, service, server::stop_signal()?, GRACE).await;
     Ok(())
 }

@@ -34,16 +34,18 @@
 //! In the order in which a request meets them:
 //!
 //! - [`settings`]: profiles, layers, and where each value came from.
-//! - [`server`]: bind, start the embedded database if there is one, serve, stop. [`bootstrap`] makes missing tables, and
-//!   [`health`] asks a running service whether it is ready.
-//! - [`service()`](service): what lies around the endpoints, in its order. `middleware` holds its layers: limits, and the
-//!   id, the timings and the line in the log of every request.
-//! - `api`: the endpoints, a folder or file for each resource. `http`: what a request says, and how an answer is made.
+//! - [`server`]: bind, start the embedded database if there is one, serve, stop. [`bootstrap`] makes missing
+//!   tables, and [`health`] asks a running service whether it is ready.
+//! - [`service()`](service): what lies around the endpoints, in its order. `middleware` holds its layers:
+//!   limits, and the id, the timings and the line in the log of every request.
+//! - `api`: the endpoints, a folder or file for each resource. `http`: what a request says, and how an answer
+//!   is made.
 //! - [`App`]: what handlers share.
 //! - `query`: from the parameters of a URL to ReQL: filter, order, page, fields.
-//! - [`conn`]: [`with_conn`] and [`Conn`], which opens a session on the first query, bounds each by a timeout, and
-//!   knows whether the session can serve anyone else afterwards.
-//! - [`database`]: where sessions come from: dialled, standing by, or reused; how many there may be, and who waits.
+//! - [`conn`]: [`with_conn`] and [`Conn`], which opens a session on the first query, bounds each by a
+//!   timeout, and knows whether the session can serve anyone else afterwards.
+//! - [`database`]: where sessions come from: dialled, standing by, or reused; how many there may be, and who
+//!   waits.
 //! - `shares`: how much of what is bounded one client may hold.
 //! - `metrics`: what the service tells Prometheus; [`logger`]: what it tells whoever reads its log.
 //! - [`error`]: one [`Error`], mapped to a status in one place, shown as a problem document.
@@ -51,6 +53,7 @@
 mod api;
 mod app;
 pub mod bootstrap;
+mod catalog;
 pub mod conn;
 pub mod database;
 mod digest;
@@ -60,6 +63,7 @@ mod http;
 pub mod logger;
 mod metrics;
 mod middleware;
+mod names;
 mod query;
 mod reserved;
 pub mod server;
@@ -71,4 +75,4 @@ pub use app::App;
 pub use conn::{Conn, with_conn};
 pub use database::Database;
 pub use error::{Error, recover};
-pub use service::{routes, service};
+pub use service::{Served, service, service_with};

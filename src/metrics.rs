@@ -35,7 +35,6 @@ pub(crate) struct Metrics {
     requests: IntCounterVec,
     seconds: HistogramVec,
     running: IntGauge,
-    feeds: IntGauge,
 }
 
 impl Metrics {
@@ -54,12 +53,10 @@ impl Metrics {
             requests,
             seconds: HistogramVec::new(seconds.buckets(BUCKETS.to_vec()), &labels[..2])?,
             running: IntGauge::new("http_requests_running", "Requests that are being answered.")?,
-            feeds: IntGauge::new("warp_reql_feeds", "Event streams that are open.")?,
         };
         metrics.registry.register(Box::new(metrics.requests.clone()))?;
         metrics.registry.register(Box::new(metrics.seconds.clone()))?;
         metrics.registry.register(Box::new(metrics.running.clone()))?;
-        metrics.registry.register(Box::new(metrics.feeds.clone()))?;
         #[cfg(target_os = "linux")]
         {
             let process = prometheus::process_collector::ProcessCollector::for_self();
@@ -86,19 +83,20 @@ impl Metrics {
         Going::new(&self.running)
     }
 
-    /// An event stream is open until the returned value is dropped.
-    pub(crate) fn feed(&self) -> Going {
-        Going::new(&self.feeds)
-    }
-
     /// All figures in Prometheus' text form.
     ///
     /// # Errors
     ///
     /// If the library can't write its own figures.
-    pub(crate) fn text(&self, stats: Stats, embedded: Option<&Activity>) -> prometheus::Result<String> {
+    pub(crate) fn text(
+        &self,
+        stats: Stats,
+        feeds: u64,
+        embedded: Option<&Activity>,
+    ) -> prometheus::Result<String> {
         let mut families = self.registry.gather();
         families.extend(connections(stats)?);
+        families.extend(gauge("warp_reql_feeds", "Event streams that are open.", feeds)?);
         families.extend(log_lines()?);
         if let Some(activity) = embedded {
             families.extend(database(activity)?);

@@ -131,7 +131,12 @@ impl Shares {
         Share { of: self.clone(), holder: holder.into(), count: 0 }
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    /// Returns how many are held.
+    pub(crate) fn held(&self) -> usize {
+        self.lock().total
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -149,7 +154,7 @@ impl Share {
     /// Takes `more` of them; if fewer are left, takes none.
     pub(crate) fn grow(&mut self, more: usize) -> Result<(), Taken> {
         let counted = &*self.of.0;
-        let mut held = self.of.held();
+        let mut held = self.of.lock();
         if more > counted.total.saturating_sub(held.total) {
             return Err(Taken::All(counted.total));
         }
@@ -171,7 +176,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let mut held = self.of.held();
+        let mut held = self.of.lock();
         held.total -= self.count;
         for name in self.holder.names() {
             if let Entry::Occupied(mut own) = held.by.entry(name) {
@@ -207,8 +212,8 @@ mod tests {
         let unknown = shares.take(None).unwrap();
         assert_eq!(shares.take(client("10.0.0.2")).unwrap_err(), Taken::All(4));
         drop((one, other, unknown));
-        assert_eq!(shares.held().total, 0);
-        assert!(shares.held().by.is_empty());
+        assert_eq!(shares.held(), 0);
+        assert!(shares.lock().by.is_empty());
     }
 
     #[test]
@@ -230,8 +235,8 @@ mod tests {
         share.grow(2).unwrap();
         assert_eq!(shares.nothing(None).grow(5).unwrap_err(), Taken::All(10));
         drop(share);
-        assert_eq!(shares.held().total, 0);
-        assert!(shares.held().by.is_empty());
+        assert_eq!(shares.held(), 0);
+        assert!(shares.lock().by.is_empty());
     }
 
     #[test]
@@ -246,9 +251,9 @@ mod tests {
             ["a", "b", "c", "d"].map(|user| shares.take(holder("10.0.0.1", Some(user)))).into();
         assert!(another.iter().all(Result::is_ok));
         assert_eq!(shares.take(holder("10.0.0.1", Some("e"))).unwrap_err(), Taken::Share(5));
-        assert_eq!(shares.held().total, 6, "what was refused holds nothing");
+        assert_eq!(shares.held(), 6, "what was refused holds nothing");
         drop((one, other, another));
-        assert!(shares.held().by.is_empty());
+        assert!(shares.lock().by.is_empty());
     }
 
     #[test]

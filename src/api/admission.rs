@@ -1,66 +1,38 @@
 //! Whose account a request uses, and the proof of that: with `auth = "database"` that of its credentials,
 //! which the database has to accept first; else the service's own.
+//!
+//! A handler may know things without asking the database, such as what it was told a while ago, and those are
+//! not for everybody. So it is given a connection only once the database has accepted the credentials.
 
-use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, TryFutureExt};
-use warp::reply::{Reply, Response};
-use warp::{Filter, Rejection, reject};
-
-use crate::app::App;
-use crate::conn::{Clock, Conn};
+use crate::conn::Conn;
 use crate::error::Error;
-use crate::http::answer::answer;
-use crate::http::credentials::credentials;
-use crate::http::head::{Head, head};
+use crate::http::context::Context;
 use crate::settings::Auth;
-use crate::shares::{Client, Share};
+use crate::shares::Share;
 
 /// A request's connection, on behalf of somebody who has proved nothing yet.
 pub(crate) struct Unproven {
     conn: Conn,
-    app: App,
-    client: Option<Client>,
+    context: Context,
 }
 
 /// The right of a user to have one more request answered, for as long as it is held.
 pub(crate) type Admission = Option<Share>;
 
-/// Extracts the request's connection.
-pub(crate) fn conn(app: &App) -> impl Filter<Extract = (Unproven,), Error = Rejection> + Clone + use<> {
-    let app = app.clone();
-    head().and_then(move |head: Head| {
-        let database = app.database().clone();
-        let conn = match app.settings().auth {
-            Auth::None => Ok(Conn::new(database)),
-            Auth::Database => credentials(head.headers()).map(|who| Conn::with_credentials(database, who)),
-        };
-        let unproven = conn.map(|conn| Unproven { conn, app: app.clone(), client: head.client() });
-        std::future::ready(unproven.map_err(reject::custom))
-    })
-}
-
-/// Runs a handler once the database has accepted the credentials of whoever asks, if credentials count. A
-/// handler may know things without asking the database, such as what it was told a while ago, and those are
-/// not for everybody.
-pub(crate) fn admitted<H, F, R>(unproven: Unproven, handler: H) -> BoxFuture<'static, Response>
-where
-    H: FnOnce(Conn) -> F + Send + 'static,
-    F: Future<Output = Result<R, Error>> + Send + 'static,
-    R: Reply + 'static,
-{
-    let answered = |(conn, admission)| {
-        handler(conn).map(move |outcome| {
-            drop(admission);
-            outcome
-        })
-    };
-    answer(unproven.clock(), unproven.admitted().and_then(answered))
-}
-
 impl Unproven {
-    /// How long the request has waited for its connection and for its queries.
-    pub(crate) fn clock(&self) -> Clock {
-        self.conn.clock()
+    /// Takes the request's credentials, if credentials count. Nothing is asked of the database yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unauthorized`] if there are none, or none that can be read.
+    pub(crate) fn new(context: &Context) -> Result<Self, Error> {
+        let database = context.app().database().clone();
+        let conn = match context.app().settings().auth {
+            Auth::None => Conn::new(database),
+            Auth::Database => Conn::with_credentials(database, context.credentials()?.clone()),
+        };
+        context.timed_by(&conn);
+        Ok(Unproven { conn, context: context.clone() })
     }
 
     /// Has the database accept the credentials, if there are any.
@@ -70,7 +42,8 @@ impl Unproven {
     /// Those of opening the session; [`Error::TooManyGuesses`] if too many others came from the same client;
     /// [`Error::ShareUsedUp`] if the user has as many requests going on as one may.
     pub(crate) async fn admitted(self) -> Result<(Conn, Admission), Error> {
-        let Unproven { conn, app, client } = self;
+        let Unproven { conn, context } = self;
+        let (app, client) = (context.app(), context.client());
         let Some(who) = conn.credentials().cloned() else { return Ok((conn, None)) };
         app.guesses().check(client, &who)?;
         match conn.admitted().await {

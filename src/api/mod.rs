@@ -1,39 +1,52 @@
-//! The ready-made JSON API: tables, indexes, documents, operations.
-//!
-//! Each module has a `routes` function, which says which requests it takes, and a handler for each of them.
-//! Handlers are plain functions from what a request says to a response or an [`Error`](crate::Error).
+//! The ready-made JSON API. Each resource says which endpoints it has: what they take, how they are
+//! described, and the handler of each. Handlers are plain functions from what a request says to a response or
+//! an [`Error`](crate::Error).
 
 mod admission;
-pub(crate) mod documents;
-pub(crate) mod indexes;
-pub(crate) mod live;
+mod documents;
+mod endpoint;
+mod indexes;
+mod live;
 mod openapi;
 mod operations;
 mod permission;
+mod router;
 mod tables;
 
-use warp::Filter;
-use warp::filters::BoxedFilter;
-use warp::reply::Response;
+use utoipa::openapi::ComponentsBuilder;
 
-use crate::app::App;
+use crate::settings::{Auth, Settings};
+use endpoint::Endpoint;
+use openapi::operation::USER;
+use operations::Text;
+pub(crate) use router::Router;
 
-/// Returns every endpoint of the API.
-pub(crate) fn endpoints(app: &App) -> BoxedFilter<(Response,)> {
-    // What is asked for most comes first, since whatever stands before it is tried in vain each time; but
-    // live queries, which have the paths of documents, before those.
-    live::live(app)
-        .or(documents::routes(app))
-        .unify()
-        .or(live::routes(app))
-        .unify()
-        .or(tables::routes(app))
-        .unify()
-        .or(indexes::routes(app))
-        .unify()
-        .or(operations::routes(app))
-        .unify()
-        .or(openapi::routes(app))
-        .unify()
-        .boxed()
+/// Returns every endpoint of the API, as these settings have it.
+fn endpoints(settings: &Settings) -> Vec<Endpoint> {
+    let document = Text::default();
+    let endpoints = operations::endpoints(settings, &document)
+        .into_iter()
+        .chain(tables::endpoints())
+        .chain(indexes::endpoints())
+        .chain(documents::endpoints(settings))
+        .chain(live::endpoints(settings));
+    let endpoints: Vec<_> = endpoints.map(|endpoint| of_users(endpoint, settings)).collect();
+    let described = endpoints.iter().map(Endpoint::described);
+    document.set(openapi::document(settings, described, schemas()));
+    endpoints
+}
+
+/// Adds what an endpoint about data has to say of users.
+fn of_users(endpoint: Endpoint, settings: &Settings) -> Endpoint {
+    match settings.auth {
+        _ if !endpoint.is_about_data() => endpoint,
+        Auth::Database => endpoint.with_problems(&USER).with_credentials(openapi::BASIC),
+        Auth::None => endpoint.with_problems(&USER[1..]),
+    }
+}
+
+/// Returns the types of bodies and answers.
+fn schemas() -> ComponentsBuilder {
+    let resources = [tables::schemas, indexes::schemas, documents::schemas];
+    resources.into_iter().fold(ComponentsBuilder::new(), |components, add| add(components))
 }

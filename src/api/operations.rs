@@ -1,70 +1,104 @@
-//! Operations: whether the process lives, whether it can serve, and its figures.
+//! Operations: whether the process lives, whether it can serve, its figures, its settings, and what the API
+//! is.
+
+use std::sync::{Arc, OnceLock};
 
 use serde_json::json;
-use warp::filters::BoxedFilter;
+use utoipa::openapi::{ContentBuilder, OpenApi};
 use warp::http::StatusCode;
-use warp::http::header::CONTENT_TYPE;
+use warp::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use warp::reply::{Reply, Response};
-use warp::{Filter, reject};
 
-use crate::app::App;
-use crate::conn::{Clock, Conn, with_conn};
-use crate::error::Error;
-use crate::http::answer::{answer, json as reply, only, read, with_header};
-use crate::http::call::{Call, TEXT, call};
+use super::endpoint::{Endpoint, get};
+use super::openapi::operation::{described, json_of, text_of};
+use super::openapi::schemas::named;
+use crate::conn::Conn;
+use crate::error::{Code, Error};
+use crate::http::answer::{json as reply, with_header};
+use crate::http::context::Context;
+use crate::http::negotiate::{HTML, JSON, TEXT};
 use crate::metrics;
+use crate::settings::Settings;
 
-pub(crate) fn routes(app: &App) -> BoxedFilter<(Response,)> {
-    let path = || warp::path!("health" / "live");
-    let live = path().and(read()).and(call(app)).then(|call| answer(Clock::default(), live(call)));
-    let live = live.or(path().and(only("GET, HEAD"))).unify();
+/// The page brings all it needs along, and may get nothing from elsewhere.
+const PAGE: &str = include_str!("openapi/page.html");
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
 
-    let path = || warp::path!("health" / "ready");
-    let ready = path()
-        .and(read())
-        .and(call(app))
-        .and(with_conn(app.database()))
-        .then(|call, conn: Conn| answer(conn.clock(), ready(call, conn)));
-    let ready = ready.or(path().and(only("GET, HEAD"))).unify();
+/// The OpenAPI document as text. It is written once all endpoints are known, its own among them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Text(Arc<OnceLock<Result<String, String>>>);
 
-    let path = || warp::path!("metrics");
-    let metrics = path().and(read()).and(call(app)).then(|call| answer(Clock::default(), metrics(call)));
-    let metrics = metrics.or(path().and(only("GET, HEAD"))).unify();
-
-    let debug = app.settings().debug;
-    let path = move || {
-        let shown = move || std::future::ready(if debug { Ok(()) } else { Err(reject::not_found()) });
-        warp::path!("config").and_then(shown).untuple_one()
-    };
-    let config = path().and(read()).and(call(app)).then(|call| answer(Clock::default(), config(call)));
-    let config = config.or(path().and(only("GET, HEAD"))).unify();
-
-    live.or(ready).unify().or(metrics).unify().or(config).unify().boxed()
+impl Text {
+    pub(crate) fn set(&self, document: OpenApi) {
+        let _ = self.0.set(document.to_json().map_err(|error| error.to_string()));
+    }
 }
 
-/// The process answers.
-async fn live(call: Call) -> Result<Response, Error> {
-    call.plain()?;
+pub(crate) fn endpoints(settings: &Settings, document: &Text) -> Vec<Endpoint> {
+    let free = || ContentBuilder::new().schema(Some(utoipa::openapi::schema::empty())).build();
+    let document = document.clone();
+    let mut all = vec![
+        get("/health/live", "live", "Whether the process answers")
+            .answers(200, json_of("The process answers.", named("Health")))
+            .open(live),
+        get("/health/ready", "ready", "Whether the database behind it answers too")
+            .answers(200, json_of("The database answers.", named("Health")))
+            .problems(&[Code::DatabaseUnreachable, Code::ConnectionsExhausted])
+            .open(ready),
+        get("/metrics", "metrics", "Figures in Prometheus' text form")
+            .answers(200, text_of("The figures.", TEXT))
+            .open(metrics),
+        get("/openapi.json", "openapi", "This document")
+            .answers(200, described("The OpenAPI document.").content(JSON, free()))
+            .open(move |context| openapi(context, document.clone())),
+        get("/docs", "docs", "A page that shows this document")
+            .answers(200, text_of("The page.", HTML))
+            .open(page),
+    ];
+    if settings.debug {
+        let config =
+            get("/config", "config", "The effective settings, with secrets masked; only with `debug`");
+        all.push(config.answers(200, described("The settings.").content(JSON, free())).open(config_of));
+    }
+    all
+}
+
+async fn live(context: Context) -> Result<Response, Error> {
+    context.plain()?;
     Ok(reply(StatusCode::OK, &json!({"status": "live"})))
 }
 
-/// What Prometheus asks for.
-async fn metrics(call: Call) -> Result<Response, Error> {
-    call.parameters()?.finish()?;
-    call.accept(&[TEXT])?;
-    let figures = call.app.figures()?.into_response();
+async fn ready(context: Context) -> Result<Response, Error> {
+    context.plain()?;
+    let conn = Conn::new(context.app().database().clone());
+    context.timed_by(&conn);
+    context.app().ready().ask(conn).await?;
+    Ok(reply(StatusCode::OK, &json!({"status": "ready"})))
+}
+
+async fn metrics(context: Context) -> Result<Response, Error> {
+    context.parameters()?.finish()?;
+    context.accept(&[TEXT])?;
+    let figures = context.app().figures()?.into_response();
     Ok(with_header(figures, CONTENT_TYPE, metrics::TEXT))
 }
 
-/// The effective settings. Secrets mask themselves.
-async fn config(call: Call) -> Result<Response, Error> {
-    call.plain()?;
-    Ok(reply(StatusCode::OK, call.app.settings()))
+async fn openapi(context: Context, Text(document): Text) -> Result<Response, Error> {
+    context.plain()?;
+    let text = document.get().cloned().unwrap_or_else(|| Err("it isn't written yet".to_owned()));
+    Ok(with_header(text.map_err(Error::Internal)?.into_response(), CONTENT_TYPE, JSON))
 }
 
-/// The database answers too.
-async fn ready(call: Call, conn: Conn) -> Result<Response, Error> {
-    call.plain()?;
-    call.app.ready().ask(conn).await?;
-    Ok(reply(StatusCode::OK, &json!({"status": "ready"})))
+async fn page(context: Context) -> Result<Response, Error> {
+    context.parameters()?.finish()?;
+    context.accept(&[HTML])?;
+    let page = with_header(PAGE.into_response(), CONTENT_TYPE, "text/html; charset=utf-8");
+    Ok(with_header(page, CONTENT_SECURITY_POLICY, POLICY))
+}
+
+/// Tells the effective settings. Secrets mask themselves.
+async fn config_of(context: Context) -> Result<Response, Error> {
+    context.plain()?;
+    Ok(reply(StatusCode::OK, context.app().settings()))
 }

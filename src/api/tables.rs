@@ -3,19 +3,21 @@
 use reql::{Durability, Term, args, obj, r};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use warp::Filter;
-use warp::filters::BoxedFilter;
+use utoipa::openapi::ComponentsBuilder;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
-use super::admission::{Unproven, admitted, conn};
-use crate::app::App;
+use super::endpoint::{Endpoint, delete, get, post};
+use super::openapi::operation::{described, json_of, said, sent};
+use super::openapi::parameters;
+use super::openapi::schemas::{list_of, named};
 use crate::conn::Conn;
-use crate::error::{Error, Missing};
-use crate::http::answer::{at, empty, json, only, read};
-use crate::http::body::{PSEUDO_TYPE, body, parse};
-use crate::http::call::{Call, JSON, call};
-use crate::http::paths::{check_new_name, table_name};
+use crate::error::{Code, Error, Missing};
+use crate::http::answer::{at, empty, json};
+use crate::http::body::{Body, PSEUDO_TYPE, parse};
+use crate::http::context::Context;
+use crate::http::negotiate::JSON;
+use crate::http::paths::check_new_name;
 use crate::reserved;
 
 /// A table as a request describes it.
@@ -52,30 +54,36 @@ pub(crate) struct Table {
     count: Option<u64>,
 }
 
-pub(crate) fn routes(app: &App) -> BoxedFilter<(Response,)> {
-    let conn = || conn(app);
-
-    let path = || warp::path!("tables");
-    let list = path().and(read()).and(call(app)).and(conn());
-    let list = list.then(|call, conn: Unproven| admitted(conn, move |conn| list_all(call, conn)));
-    let create = path().and(warp::post()).and(body(app)).and(call(app)).and(conn());
-    let create = create.then(|body, call, conn: Unproven| admitted(conn, move |conn| make(body, call, conn)));
-    let all = list.or(create).unify().or(path().and(only("GET, HEAD, POST"))).unify();
-
-    let path = || warp::path!("tables" / String);
-    let describe = path().and(read()).and(call(app)).and(conn());
-    let describe = describe
-        .then(|table, call, conn: Unproven| admitted(conn, move |conn| describe_one(table, call, conn)));
-    let remove = path().and(warp::delete()).and(call(app)).and(conn());
-    let remove =
-        remove.then(|table, call, conn: Unproven| admitted(conn, move |conn| drop_one(table, call, conn)));
-    let other = path().and(only("GET, HEAD, DELETE")).map(|_: String, response| response);
-
-    all.or(describe).unify().or(remove).unify().or(other).unify().boxed()
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    let (many, one) = ("/tables", "/tables/{table}");
+    vec![
+        get(many, "listTables", "The tables")
+            .answers(200, json_of("The tables, by name.", list_of("Table")))
+            .data(list),
+        post(many, "createTable", "Create a table")
+            .body(sent(&[JSON], named("NewTable")))
+            .answers(201, json_of("The table.", named("Table")).header("Location", said("Where it is.")))
+            .problems(&[Code::Conflict, Code::OutcomeUnknown])
+            .data_and_body(create),
+        get(one, "describeTable", "A table, with the number of its documents")
+            .takes([parameters::name("table")])
+            .answers(200, json_of("The table.", named("Table")))
+            .data(describe),
+        delete(one, "dropTable", "Drop a table")
+            .takes([parameters::name("table")])
+            .answers(204, described("The table is gone."))
+            .problems(&[Code::OutcomeUnknown])
+            .data(drop),
+    ]
 }
 
-async fn list_all(call: Call, mut conn: Conn) -> Result<Response, Error> {
-    call.plain()?;
+/// The types of bodies and answers.
+pub(crate) fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
+    components.schema_from::<Table>().schema_from::<NewTable>()
+}
+
+async fn list(context: Context, mut conn: Conn) -> Result<Response, Error> {
+    context.plain()?;
     let tables = r.table_list().map(|name: Term| description(&r.table(name)));
     let mut tables: Vec<Table> = conn.all(tables).await?;
     tables.retain(|table| !reserved::is_table(&table.name));
@@ -83,9 +91,9 @@ async fn list_all(call: Call, mut conn: Conn) -> Result<Response, Error> {
     Ok(json(StatusCode::OK, &tables))
 }
 
-async fn make(body: Result<Vec<u8>, Error>, call: Call, mut conn: Conn) -> Result<Response, Error> {
-    call.plain()?;
-    call.body_is(&[JSON])?;
+async fn create(context: Context, body: Body, mut conn: Conn) -> Result<Response, Error> {
+    context.plain()?;
+    context.body_is(&[JSON])?;
     let new: NewTable = parse(&body?)?;
     check_new_name(&new.name)?;
     if reserved::is_table(&new.name) {
@@ -98,7 +106,7 @@ async fn make(body: Result<Vec<u8>, Error>, call: Call, mut conn: Conn) -> Resul
     if primary_key.is_empty() {
         return Err(Error::BadRequest("The primary key has no name.".to_owned()));
     }
-    call.app.forget_primary_key(&new.name);
+    context.app().catalog().forget_table(&new.name);
     let create = r.table_create(&new.name).primary_key(&primary_key);
     let create = match new.durability {
         Some(durability) => create.durability(Durability::from(durability)),
@@ -110,18 +118,18 @@ async fn make(body: Result<Vec<u8>, Error>, call: Call, mut conn: Conn) -> Resul
     Ok(at(json(StatusCode::CREATED, &table), &location))
 }
 
-async fn describe_one(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
-    call.plain()?;
-    let table = r.table(table_name(&table)?);
+async fn describe(context: Context, mut conn: Conn) -> Result<Response, Error> {
+    context.plain()?;
+    let table = r.table(context.table()?);
     let table = description(&table).merge(obj! { "count": table.count() });
     let table: Table = conn.first(table).await?.ok_or(Error::NotFound(Missing::Table))?;
     Ok(json(StatusCode::OK, &table))
 }
 
-async fn drop_one(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
-    call.plain()?;
-    let table = table_name(&table)?;
-    call.app.forget_primary_key(&table);
+async fn drop(context: Context, mut conn: Conn) -> Result<Response, Error> {
+    context.plain()?;
+    let table = context.table()?;
+    context.app().catalog().forget_table(&table);
     conn.run(r.table_drop(table)).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }

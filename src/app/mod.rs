@@ -1,25 +1,21 @@
-//! What the API's handlers share: the database, the settings, the shares of what is bounded, and what is known
-//! of tables.
+//! What the API's handlers share: the database, the settings, the shares of what is bounded, and what is
+//! known of tables.
 
 mod guesses;
 mod kept;
 pub(crate) mod outage;
 mod ready;
-mod recent;
 pub(crate) mod scale;
-pub(crate) mod schema;
 
 use std::fmt;
 use std::sync::Arc;
 
-use reql::r;
 use reql_embedded::Activity;
 use tokio::sync::watch;
-use tokio::time::Duration;
 
-use crate::conn::Conn;
+use crate::catalog::Catalog;
 use crate::database::Database;
-use crate::error::{Error, Missing};
+use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::settings::{Limits, Settings};
 use crate::shares::{Client, Holder, Percent, Share, Shares, Taken};
@@ -27,13 +23,7 @@ use guesses::Guesses;
 use kept::Kept;
 use outage::Outage;
 use ready::Ready;
-use recent::Recent;
 use scale::{Arrived, Scale};
-use schema::Indexes;
-
-/// How long a table's primary key is taken for granted. A table that is dropped and made again with another
-/// one is rare, and the database itself refuses a document without its primary key.
-const PRIMARY_KEYS_LAST: Duration = Duration::from_secs(10);
 
 /// What the API's handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -54,8 +44,7 @@ struct Shared {
     ready: Ready,
     /// Answers that are being streamed.
     streams: Shares,
-    primary_keys: Recent<String>,
-    indexes: Recent<Arc<Indexes>>,
+    catalog: Catalog,
     /// Work that goes on though nobody may be waiting for it any more.
     kept: Kept,
     /// Live queries.
@@ -95,8 +84,7 @@ impl App {
             outage: Outage::default(),
             stop: watch::Sender::new(false),
             settings,
-            primary_keys: Recent::new(PRIMARY_KEYS_LAST),
-            indexes: Recent::new(schema::LASTS),
+            catalog: Catalog::new(),
         };
         App { shared: Arc::new(shared) }
     }
@@ -197,7 +185,8 @@ impl App {
 
     /// All figures, as Prometheus reads them.
     pub(crate) fn figures(&self) -> Result<String, Error> {
-        let text = self.metrics().text(self.database().stats(), self.shared.embedded.as_ref());
+        let feeds = self.shared.feeds.held() as u64;
+        let text = self.metrics().text(self.database().stats(), feeds, self.shared.embedded.as_ref());
         text.map_err(|error| Error::Internal(error.to_string()))
     }
 
@@ -205,36 +194,9 @@ impl App {
         &self.settings().limits
     }
 
-    /// The name of the field that identifies a table's documents.
-    pub(crate) async fn primary_key(&self, conn: &mut Conn, table: &str) -> Result<String, Error> {
-        if let Some(known) = self.shared.primary_keys.get(conn.user(), table) {
-            return Ok(known);
-        }
-        let name = conn.first::<String>(r.table(table).info().g("primary_key")).await?;
-        let name = name.ok_or(Error::NotFound(Missing::Table))?;
-        self.shared.primary_keys.put(conn.user(), table, name.clone());
-        Ok(name)
-    }
-
-    /// What is known of a table's indexes.
-    pub(crate) async fn indexes(&self, conn: &mut Conn, table: &str) -> Result<Arc<Indexes>, Error> {
-        if let Some(known) = self.shared.indexes.get(conn.user(), table) {
-            return Ok(known);
-        }
-        let indexes = Arc::new(Indexes::of(table, conn).await?);
-        self.shared.indexes.put(conn.user(), table, Arc::clone(&indexes));
-        Ok(indexes)
-    }
-
-    /// The table's indexes are other ones than was thought.
-    pub(crate) fn forget_indexes(&self, table: &str) {
-        self.shared.indexes.forget(table);
-    }
-
-    /// The table was made or dropped through this service.
-    pub(crate) fn forget_primary_key(&self, table: &str) {
-        self.forget_indexes(table);
-        self.shared.primary_keys.forget(table);
+    /// Returns what is known of tables.
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.shared.catalog
     }
 }
 

@@ -10,7 +10,7 @@ use warp::http::{Method, StatusCode};
 use warp::reply::{Reply, Response};
 
 use super::{Class, Code, Credential, Error};
-use crate::settings::NAME_MAX;
+use crate::names::NAME_MAX;
 
 /// The start of a problem's `type`, which its code completes.
 const TYPE: &str = "urn:warp-reql:problem:";

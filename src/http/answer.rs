@@ -4,38 +4,44 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use log::{Level, log};
 use serde::Serialize;
 use warp::Reply;
+use warp::http::StatusCode;
 use warp::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
-use warp::http::{Method, StatusCode};
 use warp::reply::Response;
-use warp::{Filter, Rejection, reject};
 
-use super::call::JSON;
-use crate::conn::Clock;
-use crate::error::Error;
+use super::context::Context;
+use super::negotiate::JSON;
+use crate::app::outage::Outage;
+use crate::error::{Error, Problem};
 
-/// Runs a handler: its outcome, or its panic, becomes the response, which carries the connection's clock.
-///
-/// Boxed, since a filter's future has room for the largest of all handlers, and is moved about for each
-/// request.
-pub(crate) fn answer<F, R>(clock: Clock, handler: F) -> BoxFuture<'static, Response>
+/// Runs a handler. Its outcome, or its panic, becomes the response.
+pub(crate) fn answer<F>(context: Context, handler: F) -> impl Future<Output = Response> + Send
 where
-    F: Future<Output = Result<R, Error>> + Send + 'static,
-    R: Reply,
+    F: Future<Output = Result<Response, Error>> + Send,
 {
     // An async block would have room for the handler twice: as what it captured, and as what it awaits.
-    let answer = AssertUnwindSafe(handler).catch_unwind().map(|outcome| {
-        let mut response = match outcome {
-            Ok(Ok(reply)) => reply.into_response(),
-            Ok(Err(error)) => error.into_response(),
-            Err(panic) => Error::Internal(message(panic.as_ref())).into_response(),
-        };
-        response.extensions_mut().insert(clock);
-        response
-    });
-    answer.boxed()
+    AssertUnwindSafe(handler).catch_unwind().map(move |outcome| match outcome {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => refuse(&context, &error),
+        Err(panic) => refuse(&context, &Error::Internal(message(panic.as_ref()))),
+    })
+}
+
+/// Answers a request with a problem document, and has the log tell what only a developer may know.
+pub(crate) fn refuse(context: &Context, error: &Error) -> Response {
+    let problem = Problem::from(error);
+    if let Some(cause) = &problem.cause {
+        let is_outage = Outage::explains(problem.code);
+        if is_outage && let Some(news) = context.app().outage().refused() {
+            news.tell(cause);
+        }
+        let is_news = problem.status().is_server_error() && !is_outage;
+        let level = if is_news { Level::Error } else { Level::Debug };
+        log!(level, "{} {}: {cause}", context.id(), problem.detail);
+    }
+    problem.answer(context.answered())
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {
@@ -44,7 +50,7 @@ fn message(panic: &(dyn Any + Send)) -> String {
     format!("a handler panicked: {}", text.unwrap_or_default())
 }
 
-/// A JSON document.
+/// Returns a JSON document.
 pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
     let mut response = warp::reply::json(value).into_response();
     if response.status().is_success() {
@@ -53,7 +59,7 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
     response
 }
 
-/// A JSON document that is written already.
+/// Returns a JSON document that is written already.
 pub(crate) fn json_text(status: StatusCode, text: Vec<u8>) -> Response {
     // A body alone would be of a type for bytes of any kind.
     let mut response = warp::http::Response::new(text).into_response();
@@ -62,7 +68,7 @@ pub(crate) fn json_text(status: StatusCode, text: Vec<u8>) -> Response {
     response
 }
 
-/// No body.
+/// Returns an answer without a body.
 pub(crate) fn empty(status: StatusCode) -> Response {
     let mut response = Response::default();
     *response.status_mut() = status;
@@ -80,32 +86,19 @@ where
     response
 }
 
-/// Says where what was created is.
+/// Adds the place of what was created.
 pub(crate) fn at(response: Response, location: &str) -> Response {
     with_header(response, LOCATION, location)
 }
 
-/// The methods by which something is read.
-pub(crate) fn read() -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    warp::get().or(warp::head()).unify()
-}
-
-/// The end of a path's routes: every method but these is answered with 405, and `OPTIONS` with what there is.
-pub(crate) fn only(allow: &'static str) -> impl Filter<Extract = (Response,), Error = Rejection> + Copy {
-    warp::method().and_then(move |method: Method| async move {
-        if method == Method::OPTIONS {
-            return Ok(with_header(empty(StatusCode::NO_CONTENT), warp::http::header::ALLOW, allow));
-        }
-        if allow.split(", ").any(|allowed| allowed == method.as_str()) {
-            return Err(reject::not_found());
-        }
-        Ok(Error::MethodNotAllowed { allow: allow.to_owned() }.into_response())
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt;
+
     use super::*;
+    use crate::app::App;
+    use crate::database::Database;
+    use crate::settings::{Rdb, Settings};
 
     async fn panicking() -> Result<Response, Error> {
         panic!("the secret is 42")
@@ -113,11 +106,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_becomes_a_problem_that_tells_nothing() {
-        let response = answer(Clock::default(), panicking()).await;
-        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert!(response.extensions().get::<Clock>().is_some());
-        let problem = response.extensions().get::<crate::error::Problem>().unwrap();
-        assert_eq!(problem.cause.as_deref(), Some("a handler panicked: the secret is 42"));
-        assert!(!problem.detail.contains("secret"));
+        for debug in [false, true] {
+            let settings = Settings { debug, ..Settings::default() };
+            let app = App::new(settings, Database::new(Rdb::default()).unwrap());
+            let context = Context::new(&app, &warp::http::Request::new(()), None);
+            let response = answer(context, panicking()).await;
+            assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(String::from_utf8_lossy(&body).contains("the secret is 42"), debug);
+        }
     }
 }

@@ -1,50 +1,52 @@
 //! Bodies: how they are read, how long they may be, and what is wrong with one that isn't JSON.
 
+use std::pin::Pin;
+
 use futures_util::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use warp::{Buf, Filter, Rejection};
 
-use super::head::{Head, head};
+use super::context::Context;
 use super::paced::TooSlow;
 use super::strict;
-use crate::app::App;
-use crate::app::scale::Arrived;
 use crate::error::Error;
 
 /// How much of a body that is too long is still read, so that the client gets to see the answer.
 pub(crate) const DRAIN_MAX: u64 = 16 << 20;
 
-/// Extracts a body of at most `limits.body` bytes.
-pub(crate) fn body(
-    app: &App,
-) -> impl Filter<Extract = (Result<Vec<u8>, Error>,), Error = Rejection> + Clone + use<> {
-    let app = app.clone();
-    head().and(warp::body::stream()).then(move |head: Head, chunks| {
-        let (arrived, limit) = (app.arriving(head.client().into()), app.limits().body);
-        collect(chunks, limit, arrived)
-    })
+/// The parts of a body as they arrive.
+pub(crate) type Chunks = Pin<Box<dyn Stream<Item = Result<Vec<u8>, Error>> + Send>>;
+
+/// A whole body, or the reason why it can't be taken.
+pub(crate) type Body = Result<Vec<u8>, Error>;
+
+/// Extracts a body without reading it.
+pub(crate) fn chunks() -> impl Filter<Extract = (Chunks,), Error = Rejection> + Copy {
+    warp::body::stream().map(|chunks| -> Chunks { Box::pin(StreamExt::map(chunks, read)) })
 }
 
-async fn collect<B: Buf>(
-    chunks: impl Stream<Item = Result<B, warp::Error>>,
-    limit: u64,
-    mut arrived: Arrived,
-) -> Result<Vec<u8>, Error> {
-    let mut chunks = std::pin::pin!(chunks);
+fn read(chunk: Result<impl Buf, warp::Error>) -> Result<Vec<u8>, Error> {
+    let mut chunk = chunk.map_err(broken)?;
+    Ok(chunk.copy_to_bytes(chunk.remaining()).into())
+}
+
+/// Reads a body of at most `limits.body` bytes.
+pub(crate) async fn whole(context: &Context, mut chunks: Chunks) -> Body {
+    let limit = context.app().limits().body;
+    let mut arrived = context.app().arriving(context.client().into());
     let mut body = Vec::new();
     let mut length = 0;
     while let Some(chunk) = chunks.next().await {
-        let mut chunk = chunk.map_err(broken)?;
-        length += chunk.remaining() as u64;
+        let chunk = chunk?;
+        length += chunk.len() as u64;
         if length > limit.saturating_add(DRAIN_MAX) {
             break;
         }
-        while length <= limit && chunk.has_remaining() {
-            let part = chunk.chunk();
-            body.extend_from_slice(part);
-            let read = part.len();
-            chunk.advance(read);
+        match length <= limit {
+            true if body.is_empty() => body = chunk,
+            true => body.extend_from_slice(&chunk),
+            false => {}
         }
         arrived.reach(body.len())?;
     }
@@ -58,7 +60,8 @@ pub(crate) const PSEUDO_TYPE: &str = "$reql_type$";
 pub(crate) fn document(body: &[u8]) -> Result<Map<String, Value>, Error> {
     match parse(body)? {
         Value::Object(document) if document.contains_key(PSEUDO_TYPE) => Err(Error::BadRequest(format!(
-            "A document can't be a value of one of ReQL's types: it may have `{PSEUDO_TYPE}` in its fields only."
+            "A document can't be a value of one of ReQL's types: it may have `{PSEUDO_TYPE}` in its fields \
+             only."
         ))),
         Value::Object(document) => Ok(document),
         _ => Err(Error::BadRequest("A document is a JSON object.".to_owned())),
@@ -66,7 +69,7 @@ pub(crate) fn document(body: &[u8]) -> Result<Map<String, Value>, Error> {
 }
 
 /// Tells why a body doesn't go on.
-pub(crate) fn broken(error: warp::Error) -> Error {
+fn broken(error: warp::Error) -> Error {
     match TooSlow::within(&error) {
         Some(slow) => Error::BodyTooSlow(slow.pause()),
         None => Error::BadRequest(format!("The body broke off: {error}.")),

@@ -13,7 +13,7 @@ use warp::http::header::{ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH}
 use warp::reply::Response;
 
 use super::answer::with_header;
-use super::call::Call;
+use super::context::Context;
 use crate::digest::hex;
 use crate::error::Error;
 
@@ -71,9 +71,9 @@ impl Conditions {
     }
 
     /// Those of a change of one document, which must have some if the settings say so.
-    pub(crate) fn of_change(call: &Call) -> Result<Self, Error> {
-        let conditions = Conditions::of(call.headers())?;
-        if call.app.settings().require_match && conditions == Conditions::default() {
+    pub(crate) fn of_change(context: &Context) -> Result<Self, Error> {
+        let conditions = Conditions::of(context.headers())?;
+        if context.app().settings().require_match && conditions == Conditions::default() {
             return Err(Error::PreconditionRequired);
         }
         Ok(conditions)

@@ -2,10 +2,11 @@
 
 pub(crate) mod answer;
 pub(crate) mod body;
-pub(crate) mod call;
-pub(crate) mod credentials;
+pub(crate) mod context;
+mod credentials;
 pub(crate) mod etag;
-pub(crate) mod head;
+pub(crate) mod headers;
+pub(crate) mod negotiate;
 pub(crate) mod paced;
 pub(crate) mod paths;
-pub(crate) mod strict;
+mod strict;

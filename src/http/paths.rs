@@ -1,5 +1,4 @@
-//! The paths of the API: the way in which parts of them are written, and their templates, by which metrics
-//! and the OpenAPI document call a request.
+//! The paths of the API: their templates, and the way in which names and ids are written in them.
 //!
 //! On its way a path meets clients, proxies and caches that rewrite it. They take out segments that are dots,
 //! escaped or not, and segments that are empty. Some undo escapes, and then see slashes where there were
@@ -7,35 +6,29 @@
 //! rewrite is no path here.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::body::PSEUDO_TYPE;
+use super::context::Context;
 use crate::error::{Error, Missing};
+use crate::names::{is_name, is_new_name};
 use crate::query::{decode, value};
 use crate::reserved;
-use crate::settings::{is_name, is_new_name};
-
-/// Every path that is served.
-pub(crate) const PATHS: [&str; 13] = [
-    "/health/live",
-    "/health/ready",
-    "/metrics",
-    "/openapi.json",
-    "/docs",
-    "/config",
-    "/tables",
-    "/tables/{table}",
-    "/tables/{table}/indexes",
-    "/tables/{table}/indexes/{index}",
-    "/tables/{table}/changes",
-    "/tables/{table}/docs",
-    "/tables/{table}/docs/{id}",
-];
 
 /// The characters that need no escape in a segment.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// The characters that would divide a path, or begin something other than a path, once their escapes are
 /// undone.
 const DIVIDING: &[char] = &['/', '\\', '%', '?', '#', ';'];
+
+/// The paths that requests about data start with. The others tell of the service itself: they need no
+/// credentials, and answer even when it is busy.
+const DATA: &str = "/tables";
+
+/// Returns whether a path, or a template of paths, is about tables, and not about the service itself.
+pub(crate) fn is_about_data(path: &str) -> bool {
+    path.starts_with(DATA)
+}
 
 /// Checks that nobody on the way would have made another path of this one: it has no segment that is empty or
 /// dots.
@@ -61,16 +54,28 @@ fn is_dots(segment: &str) -> bool {
         && matches!(&segment.to_ascii_lowercase().replace("%2e", ".")[..], "." | "..")
 }
 
-/// The name of a table or index in a path.
-pub(crate) fn name(segment: &str) -> Result<String, Error> {
-    let name = decode(segment)?;
-    if is_name(&name) { Ok(name) } else { Err(Error::BadName(name)) }
+impl Context {
+    /// Returns the name of the table that the path is about.
+    pub(crate) fn table(&self) -> Result<String, Error> {
+        let name = name(self.segment("table"))?;
+        if reserved::is_table(&name) { Err(Error::NotFound(Missing::Table)) } else { Ok(name) }
+    }
+
+    /// Returns the name of the index that the path is about.
+    pub(crate) fn index(&self) -> Result<String, Error> {
+        name(self.segment("index"))
+    }
+
+    /// Returns the id of the document that the path is about.
+    pub(crate) fn document(&self) -> Result<Value, Error> {
+        id(self.segment("id"))
+    }
 }
 
-/// The name of a table in a path.
-pub(crate) fn table_name(segment: &str) -> Result<String, Error> {
-    let name = name(segment)?;
-    if reserved::is_table(&name) { Err(Error::NotFound(Missing::Table)) } else { Ok(name) }
+/// Reads the name of a table or index in a path.
+fn name(segment: &str) -> Result<String, Error> {
+    let name = decode(segment)?;
+    if is_name(&name) { Ok(name) } else { Err(Error::BadName(name)) }
 }
 
 /// Checks that something new may have this name.
@@ -78,18 +83,20 @@ pub(crate) fn check_new_name(name: &str) -> Result<(), Error> {
     if is_new_name(name) { Ok(()) } else { Err(Error::BadName(name.to_owned())) }
 }
 
-/// The id of a document in a path.
-pub(crate) fn id(segment: &str) -> Result<Value, Error> {
+/// Reads the id of a document in a path.
+fn id(segment: &str) -> Result<Value, Error> {
     let id = value(&decode(segment)?);
     check_id(&id)?;
     Ok(id)
 }
 
+fn is_time_or_binary(fields: &Map<String, Value>) -> bool {
+    fields.get(PSEUDO_TYPE).is_some_and(|kind| kind == "TIME" || kind == "BINARY")
+}
+
 fn check_id(id: &Value) -> Result<(), Error> {
     match id {
-        Value::Object(fields) if matches!(fields.get("$reql_type$"), Some(kind) if kind == "TIME" || kind == "BINARY") => {
-            Ok(())
-        }
+        Value::Object(fields) if is_time_or_binary(fields) => Ok(()),
         Value::Null | Value::Object(_) => Err(Error::BadRequest(
             "An id is a string, a number, a boolean, a time, binary data, or an array of those.".to_owned(),
         )),
@@ -121,13 +128,8 @@ fn undivided(c: char) -> String {
     if c != '\\' && divides(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }
 }
 
-/// The template that a path fits, so that whatever clients ask for has a name out of a fixed set.
-pub(crate) fn template(path: &str) -> Option<&'static str> {
-    // What is asked for most stands last.
-    PATHS.into_iter().rev().find(|template| fits(path, template))
-}
-
-fn fits(path: &str, template: &str) -> bool {
+/// Returns whether a path fits a template, such as `/tables/{table}`.
+pub(crate) fn fits(path: &str, template: &str) -> bool {
     let (mut parts, mut wanted) = (path.split('/'), template.split('/'));
     loop {
         match (parts.next(), wanted.next()) {
@@ -175,7 +177,8 @@ mod tests {
             (json!("é"), "%C3%A9"),
             (
                 time,
-                "%7B%22%24reql%5Ftype%24%22%3A%22TIME%22%2C%22epoch%5Ftime%22%3A1.5%2C%22timezone%22%3A%22%2B05%3A30%22%7D",
+                "%7B%22%24reql%5Ftype%24%22%3A%22TIME%22%2C%22epoch%5Ftime%22%3A1.5%2C\
+                 %22timezone%22%3A%22%2B05%3A30%22%7D",
             ),
         ] {
             let expected = expected.replace("%5F", "_");
@@ -199,17 +202,18 @@ mod tests {
 
     #[test]
     fn paths_have_templates() {
-        for (path, expected) in [
-            ("/tables", Some("/tables")),
-            ("/tables/heroes", Some("/tables/{table}")),
-            ("/tables/heroes/docs/%2F", Some("/tables/{table}/docs/{id}")),
-            ("/tables//docs", None),
-            ("/tables/heroes/docs/1/2", None),
-            ("/tables/", None),
-            ("/", None),
-            ("", None),
+        for (path, template, expected) in [
+            ("/tables", "/tables", true),
+            ("/tables/heroes", "/tables/{table}", true),
+            ("/tables/heroes/docs/%2F", "/tables/{table}/docs/{id}", true),
+            ("/tables/heroes", "/tables", false),
+            ("/tables//docs", "/tables/{table}/docs", false),
+            ("/tables/heroes/docs/1/2", "/tables/{table}/docs/{id}", false),
+            ("/tables/", "/tables/{table}", false),
+            ("/", "/tables", false),
+            ("", "/tables", false),
         ] {
-            assert_eq!(template(path), expected, "{path}");
+            assert_eq!(fits(path, template), expected, "{path}");
         }
     }
 }

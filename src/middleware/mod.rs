@@ -1,6 +1,59 @@
-//! What lies around the endpoints: limits before them, and what is observed of every request.
+//! The layers around the endpoints. `service.rs` has them in their order.
 
+pub(crate) mod compression;
 mod cors;
-pub(crate) mod gate;
-pub(crate) mod observe;
+mod host;
+mod limits;
+mod observe;
 mod origin;
+mod time;
+
+use std::convert::Infallible;
+
+use tower::{Service, ServiceExt};
+use warp::http::Request;
+use warp::reply::Response;
+
+use crate::http::context::Context;
+pub(crate) use host::named;
+pub(crate) use limits::limited;
+pub(crate) use observe::observed;
+pub(crate) use time::in_time;
+
+/// A request, and what is known of it.
+pub(crate) struct Asked<B> {
+    pub(crate) context: Context,
+    pub(crate) request: Request<B>,
+}
+
+impl<B> Asked<B> {
+    /// Leaves the context with the request, where filters find it.
+    pub(crate) fn into_request(self) -> Request<B> {
+        let Asked { context, mut request } = self;
+        request.extensions_mut().insert(context);
+        request
+    }
+}
+
+/// What lies within a layer: the layers below it, and the endpoints.
+pub(crate) trait Within<B>:
+    Service<Asked<B>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+    /// Passes a request on, and returns the answer.
+    fn answer(self, asked: Asked<B>) -> impl Future<Output = Response> + Send
+    where
+        B: Send,
+    {
+        async {
+            match self.oneshot(asked).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        }
+    }
+}
+
+impl<S, B> Within<B> for S where
+    S: Service<Asked<B>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+}

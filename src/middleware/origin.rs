@@ -10,20 +10,20 @@
 use warp::http::header::{HeaderValue, ORIGIN};
 
 use crate::error::Error;
-use crate::http::head::Head;
+use crate::http::context::Context;
 use crate::settings::{Auth, Cors, Settings};
 
 /// Refuses requests of foreign pages, and by foreign names, unless credentials tell who asks.
-pub(crate) fn check(settings: &Settings, head: &Head) -> Result<(), Error> {
+pub(crate) fn check(settings: &Settings, context: &Context) -> Result<(), Error> {
     if settings.auth != Auth::None {
         return Ok(());
     }
-    if !head.hosts().all(|host| settings.hosts.has(host)) {
+    if !context.hosts().all(|host| settings.hosts.has(host)) {
         return Err(Error::ForeignHost);
     }
     // Reading is harmless: without CORS the page doesn't get to see the answer.
-    match head.headers().get(ORIGIN) {
-        Some(origin) if !head.method().is_safe() && !may_write(settings, origin, head) => {
+    match context.headers().get(ORIGIN) {
+        Some(origin) if !context.method().is_safe() && !may_write(settings, origin, context) => {
             Err(Error::ForeignOrigin)
         }
         _ => Ok(()),
@@ -31,10 +31,10 @@ pub(crate) fn check(settings: &Settings, head: &Head) -> Result<(), Error> {
 }
 
 /// Returns whether a page of this origin may change things: it is the service's own, or a setting lets it.
-fn may_write(settings: &Settings, origin: &HeaderValue, head: &Head) -> bool {
+fn may_write(settings: &Settings, origin: &HeaderValue, context: &Context) -> bool {
     let Ok(origin) = origin.to_str() else { return false };
     let own = origin.split_once("://").map(|(_, host)| host);
-    own.is_some_and(|own| head.hosts().any(|host| host.eq_ignore_ascii_case(own)))
+    own.is_some_and(|own| context.hosts().any(|host| host.eq_ignore_ascii_case(own)))
         || match &settings.cors {
             Cors::Off => false,
             Cors::Any => true,
@@ -47,15 +47,18 @@ mod tests {
     use warp::http::Request;
 
     use super::*;
-    use crate::settings::Named;
+    use crate::app::App;
+    use crate::database::Database;
+    use crate::settings::{Named, Rdb};
 
     fn asked(settings: &Settings, method: &str, host: &str, origin: &str) -> &'static str {
         let mut request = Request::builder().method(method).uri("/tables").header("host", host);
         if !origin.is_empty() {
             request = request.header("origin", origin);
         }
-        let head = Head::of(&request.body(()).unwrap());
-        check(settings, &head).map_or_else(|error| error.code(), |()| "ok")
+        let app = App::new(settings.clone(), Database::new(Rdb::default()).unwrap());
+        let context = Context::new(&app, &request.body(()).unwrap(), None);
+        check(settings, &context).map_or_else(|error| error.code(), |()| "ok")
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod time;
 pub(crate) use filter::Filter;
 pub(crate) use grouping::Grouping;
 pub(crate) use listing::{Bounds, Fields, Listing, Live, Row, initial, is_document};
+pub(crate) use page::PageLimits;
 pub(crate) use parameters::{Parameters, decode, value};
 pub(crate) use path::Path;
 pub(crate) use plan::{Index, Plan};

@@ -6,7 +6,6 @@ use serde_json::Value;
 use super::order::Order;
 use super::parameters::{Parameters, bad};
 use crate::error::Error;
-use crate::settings::Limits;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
@@ -21,8 +20,19 @@ pub(super) enum Start {
     After(Vec<Value>),
 }
 
+/// The bounds of a page.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PageLimits {
+    /// The number of documents in a page whose request doesn't say it.
+    pub(crate) page: usize,
+    /// The most documents in a page.
+    pub(crate) page_max: usize,
+    /// The most documents that a page may skip.
+    pub(crate) offset_max: usize,
+}
+
 impl Page {
-    pub(super) fn take(parameters: &mut Parameters, limits: &Limits) -> Result<Self, Error> {
+    pub(super) fn take(parameters: &mut Parameters, limits: PageLimits) -> Result<Self, Error> {
         let page = Page::take_any(parameters, limits)?;
         if page.limit > limits.page_max {
             return Err(bad("limit", format!("it may be {} at most", limits.page_max)));
@@ -31,7 +41,7 @@ impl Page {
     }
 
     /// The same for a part of a stream, which may be of any length.
-    pub(super) fn take_any(parameters: &mut Parameters, limits: &Limits) -> Result<Self, Error> {
+    pub(super) fn take_any(parameters: &mut Parameters, limits: PageLimits) -> Result<Self, Error> {
         let limit = parameters.take_number("limit")?.unwrap_or(limits.page.min(limits.page_max));
         let offset = parameters.take_number("offset")?;
         if offset > Some(limits.offset_max) {

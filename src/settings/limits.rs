@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::units;
+use crate::query::PageLimits;
 
 /// Bounds on what a request may ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +110,13 @@ impl Limits {
         } else if !chosen.answers {
             self.answers = self.answers.max(self.answer);
         }
+    }
+}
+
+impl Limits {
+    /// Returns the bounds of the pages of lists.
+    pub(crate) fn pages(&self) -> PageLimits {
+        PageLimits { page: self.page, page_max: self.page_max, offset_max: self.offset_max }
     }
 }
 

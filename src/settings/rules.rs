@@ -3,7 +3,8 @@
 use figment::value::{Dict, Value};
 
 use super::secret::MASK;
-use super::{Origin, Settings, SettingsError, TableSpec, is_name, is_new_name};
+use super::{Origin, Settings, SettingsError, TableSpec};
+use crate::names::{is_name, is_new_name};
 use crate::query::Path;
 use crate::reserved;
 

@@ -3,7 +3,7 @@
 use crate::support::{Api, body, header, problem};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use warp_reql::settings::Settings;
 
 const DOC: &str = "/tables/heroes/docs/1";
@@ -101,10 +101,8 @@ async fn bodies_that_are_too_long_are_413() {
 #[tokio::test]
 async fn a_long_body_without_a_length_is_413_on_a_socket_too() {
     let api = offline().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    tokio::spawn(warp::serve(api.routes.clone()).incoming(listener).run());
-    let mut client = TcpStream::connect(addr).await.unwrap();
+    let serving = api.serve().await;
+    let mut client = TcpStream::connect(serving.addr).await.unwrap();
     let head = format!(
         "PUT {DOC} HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Type: application/json\r\n\
          Transfer-Encoding: chunked\r\n\r\n"
@@ -234,10 +232,8 @@ async fn every_answer_has_its_id_and_timings() {
 #[tokio::test]
 async fn head_is_get_without_a_body_on_a_socket() {
     let api = offline().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    tokio::spawn(warp::serve(api.routes.clone()).incoming(listener).run());
-    let mut client = TcpStream::connect(addr).await.unwrap();
+    let serving = api.serve().await;
+    let mut client = TcpStream::connect(serving.addr).await.unwrap();
     client.write_all(b"HEAD /health/live HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     client.read_to_string(&mut answer).await.unwrap();

@@ -77,10 +77,9 @@ async fn the_embedded_database_has_figures() {
     let database = warp_reql::Database::new(rdb.clone()).expect("the settings name a server");
     let settings = Settings { rdb, ..Settings::default() };
     let app = warp_reql::App::with_embedded(settings, database, Some(server.activity()));
-    let routes = warp_reql::routes(app);
-    let get = |path: &'static str| warp::test::request().path(path).reply(&routes);
-    assert_eq!(get("/health/ready").await.status(), 200);
-    let figures = String::from_utf8_lossy(get("/metrics").await.body()).into_owned();
+    let api = Api::of(app);
+    assert_eq!(api.call("GET", "/health/ready").await.status(), 200);
+    let figures = figures(&api).await;
     has(&figures, "reql_embedded_queries_total 1");
     has(&figures, "reql_embedded_queries_running 0");
     assert!(figures.contains("\nreql_embedded_connections "));

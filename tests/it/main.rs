@@ -13,6 +13,7 @@ mod errors;
 mod faults;
 mod feeds;
 mod home;
+mod house;
 mod http;
 mod keys;
 mod limits;

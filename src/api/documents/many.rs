@@ -5,13 +5,13 @@ use serde::Deserialize;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
-use super::{MERGE_PATCH, Patch};
+use super::Patch;
 use crate::conn::Conn;
 use crate::error::Error;
 use crate::http::answer::json;
-use crate::http::body::document;
-use crate::http::call::{Call, JSON};
-use crate::http::paths::table_name;
+use crate::http::body::{Body, document};
+use crate::http::context::Context;
+use crate::http::negotiate::{JSON, MERGE_PATCH};
 use crate::query::{Filter, Listing, is_document};
 
 /// What a write of many documents has done, in the database's own counts.
@@ -27,18 +27,13 @@ struct Counts {
 }
 
 /// `PATCH /tables/{t}/docs?filter`
-pub(crate) async fn patch(
-    table: String,
-    body: Result<Vec<u8>, Error>,
-    call: Call,
-    mut conn: Conn,
-) -> Result<Response, Error> {
-    call.body_is(&[MERGE_PATCH, JSON])?;
-    call.accept(&[JSON])?;
-    let table = table_name(&table)?;
-    let filter = filter(&call)?;
+pub(crate) async fn patch(context: Context, body: Body, mut conn: Conn) -> Result<Response, Error> {
+    context.body_is(&[MERGE_PATCH, JSON])?;
+    context.accept(&[JSON])?;
+    let table = context.table()?;
+    let filter = filter(&context)?;
     let patch = Patch::new(document(&body?)?);
-    if patch.touches(&call.app.primary_key(&mut conn, &table).await?) {
+    if patch.touches(&context.app().catalog().primary_key(&mut conn, &table).await?) {
         return Err(Error::BadRequest("A document's id can't be changed.".to_owned()));
     }
     let rows = selected(&table, filter, &mut conn).await?;
@@ -46,15 +41,15 @@ pub(crate) async fn patch(
 }
 
 /// `DELETE /tables/{t}/docs?filter`
-pub(crate) async fn delete(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
-    call.accept(&[JSON])?;
-    let rows = selected(&table_name(&table)?, filter(&call)?, &mut conn).await?;
+pub(crate) async fn delete(context: Context, mut conn: Conn) -> Result<Response, Error> {
+    context.accept(&[JSON])?;
+    let rows = selected(&context.table()?, filter(&context)?, &mut conn).await?;
     counted(rows.delete(), &mut conn).await
 }
 
 /// Which documents a request is about: those that match its filter, or, if it says so, all.
-fn filter(call: &Call) -> Result<Filter, Error> {
-    let mut parameters = call.parameters()?;
+fn filter(context: &Context) -> Result<Filter, Error> {
+    let mut parameters = context.parameters()?;
     let all = parameters.take_flag("all")?;
     let filter = Listing::filter(parameters)?;
     match (filter.is_empty(), all) {

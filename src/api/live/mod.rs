@@ -7,143 +7,122 @@
 mod event;
 mod stream;
 
-use std::future::ready;
-
 use futures_util::{StreamExt, TryFutureExt};
 use reql::commands::Changes;
 use reql::r;
 use tokio::time::timeout;
-use warp::filters::BoxedFilter;
-use warp::http::header::HeaderName;
 use warp::reply::Response;
-use warp::{Filter, Rejection, reject};
 
-use super::admission::{Admission, Unproven, conn};
-use super::indexes;
-use super::indexes::Index;
-use crate::app::App;
+use super::admission::{Admission, Unproven};
+use super::endpoint::{Endpoint, get};
+use super::openapi::operation::text_of;
+use super::openapi::parameters::{self, header, page};
+use crate::catalog::Index;
 use crate::conn::Conn;
-use crate::error::Error;
-use crate::http::answer::{answer, only, read};
-use crate::http::call::{Call, NDJSON, call, favourite};
-use crate::http::head::{Head, head};
-use crate::http::paths::{id, table_name};
+use crate::error::{Code, Error};
+use crate::http::context::Context;
+use crate::http::headers::LAST_EVENT_ID;
+use crate::http::negotiate::EVENT_STREAM;
 use crate::query::{Bounds, Live, Parameters, Path, initial};
+use crate::settings::Settings;
 use event::Row;
 use stream::Feed;
-pub(crate) use stream::Subscriber;
 
-/// The type of live answers.
-pub(crate) const EVENT_STREAM: &str = "text/event-stream";
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-
-/// Lists and documents whose request names the type of live answers.
-pub(crate) fn live(app: &App) -> BoxedFilter<(Response,)> {
-    let conn = || conn(app);
-
-    let path = || warp::path!("tables" / String / "docs");
-    let list = path().and(read()).and(call(app)).and(conn());
-    let list =
-        list.then(|table, call, conn: Unproven| answer(conn.clock(), list_or_failure(table, call, conn)));
-
-    let path = || warp::path!("tables" / String / "docs" / String);
-    let one = path().and(read()).and(call(app)).and(conn());
-    let one = one
-        .then(|table, id, call, conn: Unproven| answer(conn.clock(), one_or_failure(table, id, call, conn)));
-
-    asked_for().and(list.or(one).unify()).boxed()
-}
-
-/// Lists at a path of their own, for clients that can't name the type.
-pub(crate) fn routes(app: &App) -> BoxedFilter<(Response,)> {
-    let path = || warp::path!("tables" / String / "changes");
-    let list = path().and(read()).and(call(app)).and(conn(app));
-    let list =
-        list.then(|table, call, conn: Unproven| answer(conn.clock(), list_or_failure(table, call, conn)));
-    let other = path().and(only("GET, HEAD")).map(|_: String, response| response);
-    list.or(other).unify().boxed()
-}
-
-/// Passes requests that prefer the type of live answers. Others are for the routes of lists and documents.
-fn asked_for() -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    let asked_for = |head: Head| favourite(head.headers(), &[EVENT_STREAM, NDJSON]) == EVENT_STREAM;
-    head()
-        .and_then(move |head| ready(if asked_for(head) { Ok(()) } else { Err(reject::not_found()) }))
-        .untuple_one()
+/// Lists have a path of their own, too, for clients that can't name the type.
+pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
+    let about = "Follow the documents: a stream of server-sent events. Lists and documents are followed at \
+                 their own paths too, with `Accept: text/event-stream`.";
+    let page =
+        page(&settings.limits).into_iter().filter(|it| !["offset", "cursor"].contains(&it.name.as_str()));
+    let returns = header("Last-Event-ID", "The client returns, and has missed changes.");
+    let followed = get("/tables/{table}/changes", "followDocuments", about)
+        .takes([parameters::name("table"), parameters::initial(), returns])
+        .takes(parameters::filter())
+        .takes(page)
+        .takes(parameters::chosen())
+        .answers(200, text_of("The events, until the client leaves.", EVENT_STREAM))
+        .problems(&[Code::QueryLogic, Code::NoSuchIndex, Code::Refused, Code::FeedsExhausted])
+        .unproven(list);
+    vec![followed]
 }
 
 /// `GET /tables/{t}/docs`, `GET /tables/{t}/changes`
-async fn list_or_failure(table: String, call: Call, conn: Unproven) -> Result<Response, Error> {
-    let follow = async |(conn, _admission): (Conn, Admission)| follow_list(table, &call, conn).await;
+pub(crate) async fn list(context: Context, conn: Unproven) -> Result<Response, Error> {
+    let follow = async |(conn, _admission): (Conn, Admission)| follow_list(&context, conn).await;
     let outcome = conn.admitted().and_then(follow).await;
-    told_to(&call, outcome)
+    told_to(&context, outcome)
 }
 
 /// `GET /tables/{t}/docs/{id}`
-async fn one_or_failure(table: String, id: String, call: Call, conn: Unproven) -> Result<Response, Error> {
-    let follow = async |(conn, _admission): (Conn, Admission)| follow_one(table, id, &call, conn).await;
+pub(crate) async fn document(context: Context, conn: Unproven) -> Result<Response, Error> {
+    let follow = async |(conn, _admission): (Conn, Admission)| follow_one(&context, conn).await;
     let outcome = conn.admitted().and_then(follow).await;
-    told_to(&call, outcome)
+    told_to(&context, outcome)
 }
 
 /// An `EventSource` gives up for ever at any status but 200. One that returns after an outage is told by an
 /// event that it isn't over yet, so that it comes again.
-fn told_to(call: &Call, outcome: Result<Response, Error>) -> Result<Response, Error> {
+fn told_to(context: &Context, outcome: Result<Response, Error>) -> Result<Response, Error> {
     match outcome {
-        Err(error) if returns(call) && error.status().is_server_error() => Ok(stream::failed(error)),
+        Err(error) if returns(context) && error.status().is_server_error() => {
+            Ok(stream::failed(context, error))
+        }
         outcome => outcome,
     }
 }
 
 /// Whether the client has been here before.
-fn returns(call: &Call) -> bool {
-    let by_header = call.headers().get(LAST_EVENT_ID).is_some_and(|id| !id.is_empty());
-    by_header || call.parameters().is_ok_and(|mut parameters| parameters.take_last_event_id())
+fn returns(context: &Context) -> bool {
+    let by_header = context.headers().get(LAST_EVENT_ID).is_some_and(|id| !id.is_empty());
+    by_header || context.parameters().is_ok_and(|mut parameters| parameters.take_last_event_id())
 }
 
 /// The parameters but for the id of the last event, which clients have there that can't set a header.
-fn parameters(call: &Call) -> Result<Parameters, Error> {
-    let mut parameters = call.parameters()?;
+fn parameters_of(context: &Context) -> Result<Parameters, Error> {
+    let mut parameters = context.parameters()?;
     parameters.take_last_event_id();
     Ok(parameters)
 }
 
-async fn follow_list(table: String, call: &Call, mut conn: Conn) -> Result<Response, Error> {
-    let table = table_name(&table)?;
-    call.accept(&[EVENT_STREAM])?;
-    let parameters = parameters(call)?;
-    let primary_key = call.app.primary_key(&mut conn, &table).await?;
-    let live = Live::parse(parameters, Bounds { limits: call.app.limits(), primary_key: &primary_key })?;
+async fn follow_list(context: &Context, mut conn: Conn) -> Result<Response, Error> {
+    let table = context.table()?;
+    context.accept(&[EVENT_STREAM])?;
+    let parameters = parameters_of(context)?;
+    let primary_key = context.app().catalog().primary_key(&mut conn, &table).await?;
+    let live = Live::parse(
+        parameters,
+        Bounds { limits: context.app().limits().pages(), primary_key: &primary_key },
+    )?;
     let index = match live.indexed_fields() {
         Some(fields) => Some(index_over(fields, &table, &mut conn).await?),
         None => None,
     };
     conn.check(live.check()).await?;
-    follow(call, conn, live.initial(), live.query(&r.table(table), index.as_deref())).await
+    follow(context, conn, live.initial(), live.query(&r.table(table), index.as_deref())).await
 }
 
-async fn follow_one(table: String, document: String, call: &Call, mut conn: Conn) -> Result<Response, Error> {
-    let (table, id) = (table_name(&table)?, id(&document)?);
-    call.accept(&[EVENT_STREAM])?;
-    let mut parameters = parameters(call)?;
+async fn follow_one(context: &Context, mut conn: Conn) -> Result<Response, Error> {
+    let (table, id) = (context.table()?, context.document()?);
+    context.accept(&[EVENT_STREAM])?;
+    let mut parameters = parameters_of(context)?;
     let initial = initial(&mut parameters)?;
     parameters.finish()?;
-    if call.is_head() {
+    if context.is_head() {
         // A feed would have found out whether there is such a table.
-        call.app.primary_key(&mut conn, &table).await?;
+        context.app().catalog().primary_key(&mut conn, &table).await?;
     }
-    follow(call, conn, initial, r.table(table).get(id).changes()).await
+    follow(context, conn, initial, r.table(table).get(id).changes()).await
 }
 
 /// Opens the feed and waits for its first row, with which the database says that it follows the query.
-async fn follow(call: &Call, conn: Conn, initial: bool, feed: Changes) -> Result<Response, Error> {
-    if call.is_head() {
+async fn follow(context: &Context, conn: Conn, initial: bool, feed: Changes) -> Result<Response, Error> {
+    if context.is_head() {
         return Ok(stream::head());
     }
-    let app = &call.app;
-    let holder = call.holder(&conn);
+    let app = context.app();
+    let holder = context.holder(&conn);
     let share = app.feed(holder.clone())?;
-    let returns = returns(call);
+    let returns = returns(context);
     let feed = feed
         // Whoever returns has missed changes: only what is there now makes up for them.
         .include_initial(initial || returns)
@@ -160,12 +139,12 @@ async fn follow(call: &Call, conn: Conn, initial: bool, feed: Changes) -> Result
             return Err(Error::QueryTimeout(patience));
         }
     };
-    Ok(Feed::new(rows, first, returns, (app.clone(), holder, share)).into_response(app.stopped()))
+    Ok(Feed::new(rows, first, returns, (context.clone(), holder, share)).into_response(app.stopped()))
 }
 
 /// An index whose order is that of these fields.
 async fn index_over(fields: &[Path], table: &str, conn: &mut Conn) -> Result<String, Error> {
-    let indexes = indexes::of_table(table, conn).await?;
+    let indexes = Index::fetch_all(table, conn).await?;
     let over = |index: &Index| index.plain().is_some_and(|own| own == fields);
     let found = indexes.into_iter().find(over).map(|index| index.name);
     found.ok_or_else(|| Error::BadParameter {

@@ -4,8 +4,8 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterS
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{RefOr, Required};
 
-use super::schemas::{NAME, text, whole};
-use crate::api::documents::idempotency::PATTERN as KEY;
+use super::schemas::{text, whole};
+use crate::names;
 use crate::query::Path;
 use crate::settings::Limits;
 
@@ -34,13 +34,14 @@ fn parameter(
 }
 
 pub(crate) fn name(of: &str) -> Parameter {
-    let schema = text().pattern(Some(NAME)).build();
+    let schema = text().pattern(Some(names::PATTERN)).build();
     parameter(ParameterIn::Path, of, &format!("The name of the {of}."), Schema::from(schema)).build()
 }
 
 pub(crate) fn id() -> Parameter {
-    let about = "The document's id: read as JSON if it is JSON, else as a string. `42` is a number, `%2242%22` a string. The ids \
-                 `.` and `..` have to be JSON, since clients take them out of paths.";
+    let about = "The document's id: read as JSON if it is JSON, else as a string. `42` is a number, \
+                 `%2242%22` a string. The ids `.` and `..` have to be JSON, since clients take them out of \
+                 paths.";
     let id = text().pattern(Some(r"^(?!\.{1,2}$)[\s\S]+$"));
     parameter(ParameterIn::Path, "id", about, Schema::from(id.build())).build()
 }
@@ -49,10 +50,10 @@ pub(crate) fn header(name: &str, about: &str) -> Parameter {
     parameter(ParameterIn::Header, name, about, Schema::from(text().build())).build()
 }
 
-pub(crate) fn idempotency_key() -> Parameter {
-    let key = Schema::from(text().pattern(Some(KEY)).build());
-    let about = "A request that is repeated with the same key within a day is done once.";
-    parameter(ParameterIn::Header, "Idempotency-Key", about, key).build()
+/// A header whose value fits a regular expression.
+pub(crate) fn header_like(name: &str, about: &str, pattern: &str) -> Parameter {
+    let schema = Schema::from(text().pattern(Some(pattern)).build());
+    parameter(ParameterIn::Header, name, about, schema).build()
 }
 
 pub(crate) fn tags(name: &str, about: &str) -> Parameter {
@@ -84,10 +85,10 @@ fn query(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {
 
 /// Which documents.
 pub(crate) fn filter() -> Vec<Parameter> {
-    let about = "Conditions that must all hold, each `FIELD=OP.VALUE`, such as `age=gte.18` or `address.city=eq.Oslo`. OP is \
-                 one of `eq ne lt lte gt gte in match contains`, or `has` without a value, after an optional `not.`. Names that \
-                 hold a dot, or are those of parameters, are quoted: `\"a.b\".c=has`. Dates and times are written as ISO 8601 has \
-                 them.";
+    let about = "Conditions that must all hold, each `FIELD=OP.VALUE`, such as `age=gte.18` or \
+                 `address.city=eq.Oslo`. OP is one of `eq ne lt lte gt gte in match contains`, or `has` \
+                 without a value, after an optional `not.`. Names that hold a dot, or are those of \
+                 parameters, are quoted: `\"a.b\".c=has`. Dates and times are written as ISO 8601 has them.";
     let conditions = ObjectBuilder::new()
         .schema_type(Type::Object)
         .property_names(Some(Schema::from(text().pattern(Some(Path::PATTERN)).build())))
@@ -120,7 +121,8 @@ pub(crate) fn page(limits: &Limits) -> Vec<Parameter> {
         query("cursor", "Where the page begins: as the `Link` of the page before has it.", text()),
         query(
             "index",
-            "The index to go through, which has to fit the conditions or the order; without it the service chooses one.",
+            "The index to go through, which has to fit the conditions or the order; without it the service \
+             chooses one.",
             text(),
         ),
     ]
@@ -138,7 +140,8 @@ pub(crate) fn chosen() -> Vec<Parameter> {
 pub(crate) fn groups() -> Vec<Parameter> {
     let figure = format!(r"\s*(count|(sum|avg|min|max)\({}\))\s*", field());
     let figures = text().pattern(Some(format!("^{figure}(,{figure}){{0,19}}$")));
-    let about = "What is told of each group, or of all documents together: `count,sum(age),avg(age),min(age),max(age)`.";
+    let about = "What is told of each group, or of all documents together: \
+                 `count,sum(age),avg(age),min(age),max(age)`.";
     vec![
         query(
             "group",

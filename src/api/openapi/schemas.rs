@@ -2,24 +2,13 @@
 
 use serde_json::json;
 use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
-use utoipa::openapi::{Components, ComponentsBuilder, Ref, RefOr};
+use utoipa::openapi::{ComponentsBuilder, Ref, RefOr};
 
-use crate::api::documents::bulk::Outcome;
-use crate::api::indexes::{Index, NewIndex};
-use crate::api::tables::{NewTable, Table};
 use crate::error::Code;
 
-/// What names of tables and indexes are made of.
-pub(crate) const NAME: &str = "^[A-Za-z0-9_-]{1,128}$";
-
-/// All that have a name.
-pub(crate) fn components() -> Components {
-    ComponentsBuilder::new()
-        .schema_from::<Table>()
-        .schema_from::<NewTable>()
-        .schema_from::<Index>()
-        .schema_from::<NewIndex>()
-        .schema_from::<Outcome>()
+/// Adds the types that several resources have in common.
+pub(crate) fn components(components: ComponentsBuilder) -> ComponentsBuilder {
+    components
         .schema("Document", document())
         .schema("Value", value())
         .schema("Outcomes", list_of("Outcome"))
@@ -27,7 +16,6 @@ pub(crate) fn components() -> Components {
         .schema("Health", health())
         .schema("Id", id())
         .schema("Problem", problem())
-        .build()
 }
 
 pub(crate) fn named(name: &str) -> RefOr<Schema> {
@@ -72,8 +60,9 @@ fn value() -> Schema {
 fn document() -> Object {
     object()
         .description(Some(
-            "A JSON object. Its primary key (`id` unless the table has another) identifies it; without one it gets a UUID. \
-             ReQL's own types are written as it writes them: `{\"$reql_type$\": \"TIME\", ...}`.",
+            "A JSON object. Its primary key (`id` unless the table has another) identifies it; without one \
+             it gets a UUID. ReQL's own types are written as it writes them: `{\"$reql_type$\": \"TIME\", \
+             ...}`.",
         ))
         .examples([json!({"id": "batman", "name": "Bruce", "age": 38})])
         .build()
@@ -81,9 +70,13 @@ fn document() -> Object {
 
 /// The types that an id can have.
 fn id() -> Object {
+    let types = [Type::String, Type::Number, Type::Boolean, Type::Array, Type::Object];
     ObjectBuilder::new()
-        .schema_type(SchemaType::from_iter([Type::String, Type::Number, Type::Boolean, Type::Array, Type::Object]))
-        .description(Some("A string of at most 127 bytes, a number, a boolean, a time or binary data as ReQL writes them, or an array of those."))
+        .schema_type(SchemaType::from_iter(types))
+        .description(Some(
+            "A string of at most 127 bytes, a number, a boolean, a time or binary data as ReQL \
+             writes them, or an array of those.",
+        ))
         .build()
 }
 

@@ -143,11 +143,11 @@ impl IndexOrder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Limits;
+    use crate::query::page::PageLimits;
 
     fn parse(query: &str) -> Result<Live, Error> {
-        let limits = Limits::default();
-        Live::parse(Parameters::parse(query).unwrap(), Bounds { limits: &limits, primary_key: "id" })
+        let limits = PageLimits { page: 100, page_max: 1000, offset_max: 10_000 };
+        Live::parse(Parameters::parse(query).unwrap(), Bounds { limits, primary_key: "id" })
     }
 
     #[test]

@@ -8,13 +8,12 @@ use serde_json::Value;
 
 use super::filter::Filter;
 use super::order::Order;
-use super::page::{Page, is_after};
+use super::page::{Page, PageLimits, is_after};
 use super::parameters::{Parameters, bad};
 use super::path::{IN_LIST, Path};
 use super::plan::{Index, Plan, Wanted, primary};
 use super::syntax::Reader;
 use crate::error::Error;
-use crate::settings::Limits;
 pub(crate) use live::{Live, initial};
 
 /// How many documents an index may find for them to be sorted in memory, where the list could also be read in
@@ -27,7 +26,7 @@ const CHOSEN: usize = 100;
 /// What bounds a list, and the table's primary key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds<'a> {
-    pub(crate) limits: &'a Limits,
+    pub(crate) limits: PageLimits,
     pub(crate) primary_key: &'a str,
 }
 
@@ -75,7 +74,7 @@ impl Listing {
     fn parse_with(
         mut parameters: Parameters,
         bounds: Bounds<'_>,
-        page: impl FnOnce(&mut Parameters, &Limits) -> Result<Page, Error>,
+        page: impl FnOnce(&mut Parameters, PageLimits) -> Result<Page, Error>,
     ) -> Result<Self, Error> {
         let bounded = parameters.has("limit") || parameters.has("offset") || parameters.has("cursor");
         let page = page(&mut parameters, bounds.limits)?;

@@ -8,24 +8,26 @@ pub mod home;
 pub mod link;
 pub mod secure;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use home::Home;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
 use reql_embedded::Server;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use warp::Filter;
-use warp::filters::BoxedFilter;
-use warp::http::Response;
+use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
+use warp::http::{Request, Response};
 use warp::hyper::body::Bytes;
-use warp::reply::Reply;
 use warp_reql::Database;
 use warp_reql::settings::{Hosts, Rdb, Settings};
-use warp_reql::{App, routes};
+use warp_reql::{App, service};
 
 /// How long anything may take that a test waits for; only a test that fails waits that long.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -89,8 +91,13 @@ pub struct Api {
     pub home: Option<Home>,
     pub database: Database,
     pub app: App,
-    pub routes: BoxedFilter<(warp::reply::Response,)>,
+    pub service: AnyService,
 }
+
+/// What is served, whatever its type.
+pub type AnyService =
+    BoxCloneSyncService<Request<Full<Bytes>>, Response<UnsyncBoxBody<Bytes, AnyError>>, Infallible>;
+pub type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Api {
     /// Over a database of its own, with a table `heroes`.
@@ -125,9 +132,15 @@ impl Api {
     /// Over whatever these settings lead to, as they have it.
     pub fn with_settings(settings: Settings) -> Api {
         let database = Database::new(settings.rdb.clone()).expect("the settings name a server");
-        let app = App::new(settings, database.clone());
-        let routes = routes(app.clone()).map(Reply::into_response).boxed();
-        Api { home: None, database, app, routes }
+        Api::of(App::new(settings, database))
+    }
+
+    /// As this application has it.
+    pub fn of(app: App) -> Api {
+        let boxed =
+            |response: Response<_>| response.map(|body| BodyExt::map_err(body, Into::into).boxed_unsync());
+        let service = BoxCloneSyncService::new(service(app.clone()).map_response(boxed));
+        Api { home: None, database: app.database().clone(), app, service }
     }
 
     /// Serves it on a socket, as the binary does.
@@ -139,17 +152,17 @@ impl Api {
         Serving { addr, task: tokio::spawn(run) }
     }
 
-    /// A request without a body.
+    /// Sends a request without a body.
     pub async fn call(&self, method: &str, path: &str) -> Response<Bytes> {
-        warp::test::request().method(method).path(path).reply(&self.routes).await
+        self.with(method, path, &[], b"").await
     }
 
-    /// A request with a JSON body.
+    /// Sends a request with a JSON body.
     pub async fn send(&self, method: &str, path: &str, body: &Value) -> Response<Bytes> {
-        warp::test::request().method(method).path(path).json(body).reply(&self.routes).await
+        self.with(method, path, &[], body.to_string().as_bytes()).await
     }
 
-    /// A request with other headers, and any body.
+    /// Sends a request with other headers, and any body.
     ///
     /// A body is JSON unless they say otherwise.
     pub async fn with(
@@ -159,17 +172,30 @@ impl Api {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Response<Bytes> {
-        let is_typed = headers.iter().any(|(name, _)| *name == "content-type");
-        let request = warp::test::request().method(method).path(path).body(body);
-        let request = match is_typed || body.is_empty() {
-            true => request,
-            false => request.header("content-type", "application/json"),
-        };
-        headers
-            .iter()
-            .fold(request, |request, (name, value)| request.header(*name, *value))
-            .reply(&self.routes)
-            .await
+        let is_told = |wanted| headers.iter().any(|(name, _)| *name == wanted);
+        let mut request = Request::builder().method(method).uri(path);
+        if !is_told("host") {
+            request = request.header("host", "localhost");
+        }
+        if !body.is_empty() && !is_told("content-type") {
+            request = request.header("content-type", "application/json");
+        }
+        if !body.is_empty() && !is_told("content-length") {
+            request = request.header("content-length", body.len());
+        }
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let body = Full::new(Bytes::copy_from_slice(body));
+        self.ask(request.body(body).expect("a test's request can be made")).await
+    }
+
+    /// Sends a request to what is served.
+    pub async fn ask(&self, request: Request<Full<Bytes>>) -> Response<Bytes> {
+        let Ok(response) = self.service.clone().oneshot(request).await;
+        let (head, body) = response.into_parts();
+        match body.collect().await {
+            Ok(body) => Response::from_parts(head, body.to_bytes()),
+            Err(error) => panic!("the body broke off: {error}"),
+        }
     }
 }
 

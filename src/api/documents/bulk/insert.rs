@@ -15,13 +15,14 @@ use warp::http::header::CONTENT_TYPE;
 use warp::reply::{Reply, Response};
 
 use super::{Documents, Next};
-use crate::api::documents::PREFERENCE_APPLIED;
 use crate::api::documents::idempotency::Plan;
 use crate::api::permission::may_write;
 use crate::conn::Conn;
 use crate::error::{Error, Problem};
 use crate::http::answer::with_header;
-use crate::http::call::{Call, JSON};
+use crate::http::context::Context;
+use crate::http::headers::PREFERENCE_APPLIED;
+use crate::http::negotiate::JSON;
 
 /// The most documents of one request, whose outcomes have to be kept until all are known.
 const MOST: usize = 1_000_000;
@@ -77,11 +78,11 @@ struct Change {
 pub(crate) async fn insert(
     table: &str,
     mut documents: Documents,
-    call: &Call,
+    context: &Context,
     conn: &mut Conn,
     plan: Option<&Plan>,
 ) -> Result<Response, Error> {
-    let conflict = resolution(call);
+    let conflict = resolution(context);
     // Nothing is asked of the database for a body that can't be read.
     let mut key = None;
     let mut outcomes = Outcomes::default();
@@ -101,7 +102,7 @@ pub(crate) async fn insert(
         if !batch.documents.is_empty() {
             let key = match &key {
                 Some(key) => key,
-                None => key.insert(call.app.primary_key(conn, table).await?),
+                None => key.insert(context.app().catalog().primary_key(conn, table).await?),
             };
             let insert = Insert { table, key, conflict, plan };
             match insert.batch(batch.documents, outcomes.count, conn).await {
@@ -128,7 +129,7 @@ pub(crate) async fn insert(
     let response = outcomes.into_response();
     Ok(match conflict {
         Some(_) => {
-            let applied = format!("resolution={}", call.prefers("resolution").unwrap_or_default());
+            let applied = format!("resolution={}", context.prefers("resolution").unwrap_or_default());
             with_header(response, PREFERENCE_APPLIED, &applied)
         }
         None => response,
@@ -136,8 +137,8 @@ pub(crate) async fn insert(
 }
 
 /// Returns what is to be done to documents that are there already, if the request says so.
-pub(crate) fn resolution(call: &Call) -> Option<Conflict> {
-    match call.prefers("resolution") {
+pub(crate) fn resolution(context: &Context) -> Option<Conflict> {
+    match context.prefers("resolution") {
         Some("merge-duplicates") => Some(Conflict::Update),
         Some("replace-duplicates") => Some(Conflict::Replace),
         _ => None,

@@ -4,17 +4,14 @@
 mod insert;
 mod split;
 
-use std::pin::Pin;
-
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use serde_json::{Map, Value};
 use warp::http::HeaderMap;
 use warp::http::header::CONTENT_LENGTH;
-use warp::{Buf, Filter, Rejection};
 
 use crate::app::scale::Arrived;
 use crate::error::Error;
-use crate::http::body::{DRAIN_MAX, broken};
+use crate::http::body::{Chunks, DRAIN_MAX};
 use crate::settings::Limits;
 pub(crate) use insert::{Outcome, insert, resolution};
 use split::Splitter;
@@ -23,19 +20,6 @@ use split::Splitter;
 const BATCH: usize = 200;
 /// How many bytes of documents make a batch full: well within what one query may carry.
 const BATCH_BYTES: usize = 1 << 20;
-
-/// The parts of a body as they arrive.
-pub(crate) type Chunks = Pin<Box<dyn Stream<Item = Result<Vec<u8>, Error>> + Send>>;
-
-/// Extracts a body without reading it.
-pub(crate) fn chunks() -> impl Filter<Extract = (Chunks,), Error = Rejection> + Copy {
-    warp::body::stream().map(|chunks| -> Chunks { Box::pin(StreamExt::map(chunks, read)) })
-}
-
-fn read(chunk: Result<impl Buf, warp::Error>) -> Result<Vec<u8>, Error> {
-    let mut chunk = chunk.map_err(broken)?;
-    Ok(chunk.copy_to_bytes(chunk.remaining()).into())
-}
 
 /// A body that has been read already.
 pub(crate) fn whole(body: Vec<u8>) -> Chunks {

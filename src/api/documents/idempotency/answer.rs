@@ -8,14 +8,13 @@ use http_body_util::BodyExt;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use warp::http::StatusCode;
-use warp::http::header::{ETAG, HeaderName, LOCATION};
+use warp::http::header::{ETAG, LOCATION};
 use warp::reply::{Reply, Response};
 
-use crate::api::documents::PREFERENCE_APPLIED;
 use crate::error::Error;
 use crate::http::answer::{empty, json_text, with_header};
+use crate::http::headers::{IDEMPOTENCY_REPLAYED, PREFERENCE_APPLIED};
 
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// The statuses of answers to requests that have been done. Either one document was made, or one was changed
 /// and told or not, or several were written with or without failures.
 const STATUSES: [StatusCode; 4] =
@@ -67,14 +66,14 @@ impl Answer {
             Some(value) => with_header(response, name, value),
             None => response,
         });
-        Ok(with_header(response, REPLAYED, "true"))
+        Ok(with_header(response, IDEMPOTENCY_REPLAYED, "true"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::call::JSON;
+    use crate::http::negotiate::JSON;
 
     fn answer(status: u16, location: Option<&str>, body: &str) -> Answer {
         let location = location.map(str::to_owned);

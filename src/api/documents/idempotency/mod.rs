@@ -19,7 +19,7 @@ mod plan;
 mod records;
 
 use warp::http::HeaderMap;
-use warp::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use warp::http::header::{CONTENT_TYPE, HeaderValue};
 use warp::reply::Response;
 
 use crate::api::permission::may_write;
@@ -27,12 +27,12 @@ use crate::app::App;
 use crate::conn::Conn;
 use crate::digest::{digest, hex};
 use crate::error::Error;
+use crate::http::headers::{IDEMPOTENCY_KEY as KEY, PREFER};
 use crate::shares::Holder;
 use answer::Answer;
 pub(crate) use plan::Plan;
 use records::{Claim, Records};
 
-const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The longest key.
 const KEY_MAX: usize = 255;
 /// What keys look like, as a regular expression: printable ASCII, in quotes or not. [`key`] reads them so.
@@ -77,7 +77,7 @@ impl Keyed {
         Keyed {
             table: table.to_owned(),
             id: hash(&[key, db, table, user].map(str::as_bytes)),
-            fingerprint: hash(&[header(CONTENT_TYPE), header(HeaderName::from_static("prefer")), body]),
+            fingerprint: hash(&[header(CONTENT_TYPE), header(PREFER), body]),
         }
     }
 

@@ -9,47 +9,46 @@ use reql::{Term, r};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use warp::http::StatusCode;
-use warp::http::header::{CONTENT_TYPE, HeaderName, LINK};
+use warp::http::header::{CONTENT_TYPE, LINK};
 use warp::reply::{Reply, Response};
 
-use super::PREFERENCE_APPLIED;
 use crate::api::permission::may_read;
 use crate::app::scale::Scale;
-use crate::app::schema::Indexes;
+use crate::catalog::Indexes;
 use crate::conn::Conn;
 use crate::error::{Error, Missing};
 use crate::http::answer::{json, json_text, with_header};
-use crate::http::call::{Call, JSON, NDJSON};
-use crate::http::paths::table_name;
+use crate::http::context::Context;
+use crate::http::headers::{PREFERENCE_APPLIED, TOTAL_COUNT};
+use crate::http::negotiate::{JSON, NDJSON};
 use crate::query::{Bounds, Grouping, Index, Listing, Plan, Row};
 
-const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 /// The preference for the query instead of its result.
 const EXPLAIN: &str = "explain";
 
 /// `GET /tables/{t}/docs`
-pub(crate) async fn list(table: String, call: Call, mut conn: Conn) -> Result<Response, Error> {
-    let table = table_name(&table)?;
-    let parameters = call.parameters()?;
+pub(crate) async fn list(context: Context, mut conn: Conn) -> Result<Response, Error> {
+    let table = context.table()?;
+    let parameters = context.parameters()?;
     if Grouping::is_asked_for(&parameters) {
-        return groups(&table, &call, &mut conn).await;
+        return groups(&table, &context, &mut conn).await;
     }
-    let explained = call.wants(EXPLAIN);
-    let lines = call.wants_lines();
+    let explained = context.wants(EXPLAIN);
+    let lines = context.wants_lines();
     let streamed = lines && !explained;
-    call.accept(if streamed { &[NDJSON] } else { &[JSON] })?;
-    let primary_key = call.app.primary_key(&mut conn, &table).await?;
-    let bounds = Bounds { limits: call.app.limits(), primary_key: &primary_key };
+    context.accept(if streamed { &[NDJSON] } else { &[JSON] })?;
+    let primary_key = context.app().catalog().primary_key(&mut conn, &table).await?;
+    let bounds = Bounds { limits: context.app().limits().pages(), primary_key: &primary_key };
     let listing = match lines {
         true => Listing::parse_streamed(parameters, bounds)?,
         false => Listing::parse(parameters, bounds)?,
     };
     conn.check(listing.check()).await?;
-    let mut list = List { table, listing, call, primary_key };
+    let mut list = List { table, listing, context, primary_key };
     if explained {
         return list.explain(&mut conn).await;
     }
-    let total = match list.call.prefers("count") {
+    let total = match list.context.prefers("count") {
         Some("exact") => Some(list.count(&mut conn).await?),
         _ => None,
     };
@@ -61,19 +60,19 @@ pub(crate) async fn list(table: String, call: Call, mut conn: Conn) -> Result<Re
 }
 
 /// `GET /tables/{t}/docs?group=a&agg=count`
-async fn groups(name: &str, call: &Call, conn: &mut Conn) -> Result<Response, Error> {
-    call.accept(&[JSON])?;
-    let primary_key = call.app.primary_key(conn, name).await?;
-    let bounds = Bounds { limits: call.app.limits(), primary_key: &primary_key };
-    let mut grouping = Grouping::parse(call.parameters()?, bounds)?;
+async fn groups(name: &str, context: &Context, conn: &mut Conn) -> Result<Response, Error> {
+    context.accept(&[JSON])?;
+    let primary_key = context.app().catalog().primary_key(conn, name).await?;
+    let bounds = Bounds { limits: context.app().limits().pages(), primary_key: &primary_key };
+    let mut grouping = Grouping::parse(context.parameters()?, bounds)?;
     conn.check(grouping.check()).await?;
-    if call.wants(EXPLAIN) {
+    if context.wants(EXPLAIN) {
         may_read(conn, name).await?;
-        let indexes = call.app.indexes(conn, name).await?;
+        let indexes = context.app().catalog().indexes(conn, name).await?;
         return Ok(explanation(None, &[grouping.query(&indexes.plain, &r.table(name))]));
     }
     let (groups, scale) = loop {
-        match all_by(call, name, conn, |indexes| grouping.query(indexes, &r.table(name))).await {
+        match all_by(context, name, conn, |indexes| grouping.query(indexes, &r.table(name))).await {
             Err(error) if error.is_about_a_row() && grouping.guard() => warn(name),
             groups => break groups?,
         }
@@ -89,16 +88,16 @@ fn warn(table: &str) {
 
 /// What a query gives that goes through indexes, or, if one of them is gone, through none; weighed.
 async fn all_by<T: DeserializeOwned>(
-    call: &Call,
+    context: &Context,
     table: &str,
     conn: &mut Conn,
     query: impl Fn(&[Index]) -> Term,
 ) -> Result<(Vec<T>, Scale), Error> {
-    let indexes = call.app.indexes(conn, table).await?;
-    match weighed(call, conn, query(&indexes.plain)).await {
+    let indexes = context.app().catalog().indexes(conn, table).await?;
+    match weighed(context, conn, query(&indexes.plain)).await {
         Err(error) if is_about_an_index(&error) => {
-            call.app.forget_indexes(table);
-            weighed(call, conn, query(&[])).await
+            context.app().catalog().forget_indexes(table);
+            weighed(context, conn, query(&[])).await
         }
         rows => rows,
     }
@@ -106,11 +105,11 @@ async fn all_by<T: DeserializeOwned>(
 
 /// The rows of a query's result, and their weight.
 async fn weighed<T: DeserializeOwned>(
-    call: &Call,
+    context: &Context,
     conn: &mut Conn,
     query: Term,
 ) -> Result<(Vec<T>, Scale), Error> {
-    let mut scale = call.app.scale(call.holder(conn));
+    let mut scale = context.app().scale(context.holder(conn));
     let rows = conn.all_checked(query, |row| scale.add(row)).await?;
     Ok((rows, scale))
 }
@@ -119,7 +118,7 @@ async fn weighed<T: DeserializeOwned>(
 struct List {
     table: String,
     listing: Listing,
-    call: Call,
+    context: Context,
     primary_key: String,
 }
 
@@ -146,7 +145,7 @@ impl List {
     /// The URL of the next page, which begins after this place. One that is too long for a URL is counted to
     /// instead.
     fn next_page(&self, place: &Value) -> Result<String, Error> {
-        let (limits, query) = (self.call.app.limits(), self.call.raw_query());
+        let (limits, query) = (self.context.app().limits(), self.context.raw_query());
         let url = next_page(&self.table, query, "cursor", &place.to_string());
         if url.len() as u64 <= limits.url {
             return Ok(url);
@@ -165,7 +164,7 @@ impl List {
         loop {
             let plan = plans.next().unwrap_or_else(|| self.listing.whole());
             let query = self.listing.page(&plan, &r.table(&self.table));
-            match weighed(&self.call, conn, query).await {
+            match weighed(&self.context, conn, query).await {
                 Err(error) if plans.len() > 0 && self.can_do_without(&plan, &error) => {}
                 rows => return rows,
             }
@@ -179,7 +178,7 @@ impl List {
         if self.listing.looks_into_rows() {
             self.listing.guard();
         }
-        let share = self.call.app.stream(self.call.holder(&conn))?;
+        let share = self.context.app().stream(self.context.holder(&conn))?;
         let mut plans = self.plans(&mut conn).await?.into_iter();
         loop {
             let plan = plans.next().unwrap_or_else(|| self.listing.whole());
@@ -199,7 +198,7 @@ impl List {
     async fn count(&mut self, conn: &mut Conn) -> Result<f64, Error> {
         loop {
             let query = |indexes: &[Index]| self.listing.count(indexes, &r.table(&self.table));
-            match all_by::<f64>(&self.call, &self.table, conn, query).await {
+            match all_by::<f64>(&self.context, &self.table, conn, query).await {
                 Err(error) if error.is_about_a_row() && self.listing.guard() => warn(&self.table),
                 counts => break counts.map(|(counts, _)| counts.into_iter().next().unwrap_or_default()),
             }
@@ -212,7 +211,7 @@ impl List {
         may_read(conn, &self.table).await?;
         let plans = self.plans(conn).await?;
         let plan = plans.into_iter().next().unwrap_or_else(|| self.listing.whole());
-        let queries = match self.call.wants_lines() {
+        let queries = match self.context.wants_lines() {
             true => self.listing.stream(&plan, &r.table(&self.table)),
             false => vec![self.listing.page(&plan, &r.table(&self.table))],
         };
@@ -220,11 +219,11 @@ impl List {
     }
 
     async fn plans(&self, conn: &mut Conn) -> Result<Vec<Plan>, Error> {
-        let mut indexes = self.call.app.indexes(conn, &self.table).await?;
+        let mut indexes = self.context.app().catalog().indexes(conn, &self.table).await?;
         if self.names_none_of(&indexes) {
             // It may have been made since.
-            self.call.app.forget_indexes(&self.table);
-            indexes = self.call.app.indexes(conn, &self.table).await?;
+            self.context.app().catalog().forget_indexes(&self.table);
+            indexes = self.context.app().catalog().indexes(conn, &self.table).await?;
             if self.names_none_of(&indexes) {
                 return Err(Error::NotFound(Missing::Index));
             }
@@ -240,7 +239,7 @@ impl List {
     /// be sorted.
     fn can_do_without(&self, plan: &Plan, error: &Error) -> bool {
         if is_about_an_index(error) {
-            self.call.app.forget_indexes(&self.table);
+            self.context.app().catalog().forget_indexes(&self.table);
             return true;
         }
         plan.index().is_some() && error.is_resource_limit()

@@ -1,66 +1,34 @@
-//! What a request says besides its path: parameters, accepted types, preferences.
+//! What a request and its answer agree on: types of bodies, and preferences.
 
-use std::convert::Infallible;
+use warp::http::HeaderMap;
+use warp::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 
-use warp::Filter;
-use warp::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
-use warp::http::{HeaderMap, Method};
-
-use super::head::{Head, head};
-use crate::app::App;
-use crate::conn::Conn;
+use super::context::Context;
+use super::headers::PREFER;
 use crate::error::Error;
-use crate::query::Parameters;
-use crate::shares::Holder;
 
-const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// The type of ordinary answers.
 pub(crate) const JSON: &str = "application/json";
-/// A page for people.
+/// The type of pages for people.
 pub(crate) const HTML: &str = "text/html";
-/// Plain text.
+/// The type of plain text.
 pub(crate) const TEXT: &str = "text/plain";
-/// One JSON document in each line.
+/// The type of answers and bodies that have one JSON document in each line.
 pub(crate) const NDJSON: &str = "application/x-ndjson";
+/// The type of live answers.
+pub(crate) const EVENT_STREAM: &str = "text/event-stream";
+/// The type of a JSON merge patch (RFC 7396).
+pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
 
-/// A request, as far as handlers look at it.
-pub(crate) struct Call {
-    pub(crate) app: App,
-    head: Head,
-}
-
-/// Extracts a [`Call`].
-pub(crate) fn call(app: &App) -> impl Filter<Extract = (Call,), Error = Infallible> + Clone + use<> {
-    let app = app.clone();
-    head().map(move |head| Call { app: app.clone(), head })
-}
-
-impl Call {
-    pub(crate) fn headers(&self) -> &HeaderMap {
-        self.head.headers()
-    }
-
-    /// Who asks, and holds a share of what is bounded. The connection tells which user that is.
-    pub(crate) fn holder(&self, conn: &Conn) -> Holder {
-        Holder::from(self.head.client()).with_user(conn.user())
-    }
-
-    pub(crate) fn parameters(&self) -> Result<Parameters, Error> {
-        Parameters::parse(self.raw_query())
-    }
-
-    /// The parameters as they stand in the URL.
-    pub(crate) fn raw_query(&self) -> &str {
-        self.head.query()
-    }
-
-    /// That the request has no parameters, and accepts JSON.
+impl Context {
+    /// Checks that the request has no parameters, and accepts JSON.
     pub(crate) fn plain(&self) -> Result<(), Error> {
         self.parameters()?.finish()?;
         self.accept(&[JSON]).map(|_| ())
     }
 
-    /// The one of these types that the request accepts most, the first one of those that it accepts alike.
+    /// Returns the one of these types that the request accepts most, the first one of those that it accepts
+    /// alike.
     pub(crate) fn accept<'a>(&self, offered: &[&'a str]) -> Result<&'a str, Error> {
         let accepted = accepted(self.headers());
         let mut best = (None, 0.0);
@@ -78,8 +46,9 @@ impl Call {
         favourite(self.headers(), &[NDJSON]) == NDJSON
     }
 
-    pub(crate) fn is_head(&self) -> bool {
-        self.head.method() == Method::HEAD
+    /// Returns whether the request asks for a stream of events rather than for an answer that ends.
+    pub(crate) fn wants_events(&self) -> bool {
+        favourite(self.headers(), &[EVENT_STREAM, NDJSON]) == EVENT_STREAM
     }
 
     /// Checks that the body is said to be of one of these types, and not encoded. One of no type is what a
@@ -100,19 +69,19 @@ impl Call {
         Err(Error::UnsupportedMediaType { expected: expected.join(", ") })
     }
 
-    /// Whether the request has a preference that needs no value.
+    /// Returns whether the request has a preference that needs no value.
     pub(crate) fn wants(&self, name: &str) -> bool {
         let values = self.headers().get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split([',', ';'])).any(|part| part.trim().eq_ignore_ascii_case(name))
     }
 
-    /// The value of a preference.
+    /// Returns the value of a preference.
     pub(crate) fn prefers(&self, name: &str) -> Option<&str> {
         preference(self.headers(), name)
     }
 }
 
-/// The value of a preference (`Prefer: name=value`, RFC 7240).
+/// Returns the value of a preference (`Prefer: name=value`, RFC 7240).
 pub(crate) fn preference<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
     let mut preferences =
@@ -123,7 +92,7 @@ pub(crate) fn preference<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a s
 
 /// Returns the type that a request prefers. That is one of the special types if the request names it itself
 /// and doesn't prefer JSON, and else JSON.
-pub(crate) fn favourite<'a>(headers: &HeaderMap, special: &[&'a str]) -> &'a str {
+fn favourite<'a>(headers: &HeaderMap, special: &[&'a str]) -> &'a str {
     let accepted = accepted(headers);
     let mut best = (JSON, quality(&accepted, JSON));
     // Of those that it likes alike the first one is taken, so that comes last.
@@ -215,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_favourite_is_what_is_named_and_liked_no_less() {
-        const EVENTS: &str = "text/event-stream";
+        const EVENTS: &str = EVENT_STREAM;
         for (accepted, expected) in [
             ("", JSON),
             ("*/*", JSON),

@@ -4,6 +4,9 @@
 /// may have longer names.
 pub(crate) const NAME_MAX: usize = 128;
 
+/// The names that are no longer than [`NAME_MAX`], as a regular expression.
+pub(crate) const PATTERN: &str = "^[A-Za-z0-9_-]{1,128}$";
+
 /// Returns whether a name isn't empty and has only the characters that names may have.
 pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-')

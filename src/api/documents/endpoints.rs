@@ -1,0 +1,152 @@
+//! The endpoints of documents: what each takes, how it is answered, and by which handler.
+
+use utoipa::openapi::schema::{OneOfBuilder, Schema};
+use utoipa::openapi::{ComponentsBuilder, Content, ContentBuilder};
+
+use super::bulk::Outcome;
+use super::{idempotency, list, many};
+use crate::api::endpoint::{Described, Endpoint, delete, get, patch, post, put};
+use crate::api::live;
+use crate::api::openapi::operation::{CHANGE, WRITE, described, json_of, said, sent, tagged};
+use crate::api::openapi::parameters::{
+    all as everything, chosen, filter, groups, header, header_like, id, name, page, tags,
+};
+use crate::api::openapi::schemas::{list_of, named, one_or, text};
+use crate::error::Code;
+use crate::http::negotiate::{JSON, MERGE_PATCH, NDJSON};
+use crate::settings::Settings;
+
+const MANY: &str = "/tables/{table}/docs";
+const ONE: &str = "/tables/{table}/docs/{id}";
+
+pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
+    vec![
+        listing(settings),
+        creating(),
+        patch(MANY, "changeDocuments", "Change all documents that match")
+            .takes([name("table"), everything()])
+            .takes(filter())
+            .body(sent(&[MERGE_PATCH, JSON], named("Document")))
+            .answers(200, json_of("What was done.", named("Counts")))
+            .problems(&WRITE)
+            .problems(&[Code::QueryLogic, Code::ResourceLimit])
+            .data_and_body(many::patch),
+        delete(MANY, "deleteDocuments", "Delete all documents that match")
+            .takes([name("table"), everything()])
+            .takes(filter())
+            .answers(200, json_of("What was done.", named("Counts")))
+            .problems(&WRITE)
+            .problems(&[Code::QueryLogic, Code::ResourceLimit])
+            .data(many::delete),
+        about_one(delete(ONE, "deleteDocument", "Delete a document"))
+            .takes([matching(), other()])
+            .answers(204, described("The document is gone."))
+            .problems(&CHANGE)
+            .problems(&WRITE)
+            .data(super::delete_one),
+        about_one(patch(ONE, "patchDocument", "Change a document by a JSON merge patch (RFC 7396)"))
+            .takes([matching(), other(), minimal()])
+            .body(sent(&[MERGE_PATCH, JSON], named("Document")))
+            .answers(200, tagged(json_of("The document as it is now.", named("Document"))))
+            .answers(204, tagged(described("The document is changed, and left out of the answer.")))
+            .problems(&CHANGE)
+            .problems(&WRITE)
+            .problems(&[Code::ResourceLimit])
+            .data_and_body(super::patch_one),
+        about_one(put(ONE, "putDocument", "Create or replace a document"))
+            .takes([matching(), other(), minimal()])
+            .body(sent(&[JSON], named("Document")))
+            .answers(200, tagged(json_of("The document as it is now.", named("Document"))))
+            .answers(201, tagged(json_of("The document, which is new.", named("Document"))))
+            .answers(204, tagged(described("The document is replaced, and left out of the answer.")))
+            .problems(&CHANGE)
+            .problems(&WRITE)
+            .problems(&[Code::ResourceLimit])
+            .data_and_body(super::put_one),
+        about_one(get(ONE, "readDocument", "A document"))
+            .takes(chosen())
+            .takes([matching(), other()])
+            .answers(200, tagged(json_of("The document.", named("Document"))))
+            .answers(304, tagged(described("The document still has one of the tags.")))
+            .problems(&[Code::PreconditionFailed, Code::AnswerTooLarge, Code::AnswersExhausted])
+            .live(live::document)
+            .data(super::get_one),
+    ]
+}
+
+fn listing(settings: &Settings) -> Endpoint {
+    let prefer = "`count=exact` counts the whole result in `X-Total-Count`; `explain` tells the query and \
+                  its index instead of running it.";
+    get(MANY, "listDocuments", "A page of documents; as NDJSON, all of them")
+        .takes([name("table")])
+        .takes(filter())
+        .takes(page(&settings.limits))
+        .takes(chosen())
+        .takes(groups())
+        .takes([header("Prefer", prefer)])
+        .answers(
+            200,
+            json_of("The page.", list_of("Document"))
+                .content(NDJSON, lines())
+                .header("Link", said("The next page, if there is one."))
+                .header("X-Total-Count", said("The number of documents in the whole result.")),
+        )
+        .problems(&[Code::QueryLogic, Code::NoSuchIndex, Code::ResourceLimit, Code::Refused])
+        .problems(&[Code::AnswerTooLarge, Code::AnswersExhausted, Code::StreamsExhausted])
+        .live(live::list)
+        .data(list::list)
+}
+
+fn creating() -> Endpoint {
+    let prefer = "`resolution=merge-duplicates` or `resolution=replace-duplicates` merges into documents \
+                  that are there already, or replaces them; with one document, `return=minimal` leaves it \
+                  out of the answer.";
+    let key = header_like(
+        "Idempotency-Key",
+        "A request that is repeated with the same key within a day is done once.",
+        idempotency::PATTERN,
+    );
+    post(MANY, "createDocuments", "Create a document, or many")
+        .takes([name("table"), header("Prefer", prefer), key])
+        .body(sent(&[JSON], one_or_many()).content(NDJSON, lines()))
+        .answers(
+            201,
+            tagged(json_of("The document, or the outcome of each.", one_or("Document", "Outcomes")))
+                .header("Location", said("Where the document is.")),
+        )
+        .answers(200, tagged(json_of("The document, which was there already.", named("Document"))))
+        .answers(207, json_of("The outcome of each document.", named("Outcomes")))
+        .problems(&WRITE)
+        .problems(&[Code::Conflict, Code::ResourceLimit, Code::KeyInUse, Code::KeyReused])
+        .data_and_chunks(super::create_any)
+}
+
+/// Adds what all endpoints of one document have in common.
+fn about_one(endpoint: Described) -> Described {
+    endpoint.takes([name("table"), id()]).problems(&[Code::NoSuchDocument, Code::Refused])
+}
+
+fn matching() -> utoipa::openapi::path::Parameter {
+    tags("If-Match", "Only if the document has one of these tags.")
+}
+
+fn other() -> utoipa::openapi::path::Parameter {
+    tags("If-None-Match", "Only if the document has none of these tags; `*`: only if there is none.")
+}
+
+fn minimal() -> utoipa::openapi::path::Parameter {
+    header("Prefer", "`return=minimal` leaves the document out of the answer.")
+}
+
+fn lines() -> Content {
+    ContentBuilder::new().schema(Some(text())).build()
+}
+
+fn one_or_many() -> Schema {
+    OneOfBuilder::new().item(named("Document")).item(list_of("Document")).build().into()
+}
+
+/// The types of bodies and answers.
+pub(crate) fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
+    components.schema_from::<Outcome>()
+}

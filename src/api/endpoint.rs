@@ -1,0 +1,229 @@
+//! [`Endpoint`]: a method at a path, what the API says of it, and what answers it. Each is said once, beside
+//! the resource that it is about. Routes, `Allow` and the OpenAPI document all come from it.
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, TryFutureExt};
+use utoipa::openapi::path::{HttpMethod, Operation, Parameter};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::response::ResponseBuilder;
+use warp::http::Method;
+use warp::reply::Response;
+
+use super::admission::Unproven;
+use super::openapi::operation::Op;
+use crate::conn::Conn;
+use crate::error::{Code, Error};
+use crate::http::body::{self, Body, Chunks};
+use crate::http::context::Context;
+use crate::http::paths::is_about_data;
+
+/// What becomes the answer to a request.
+pub(crate) type Outcome = BoxFuture<'static, Result<Response, Error>>;
+
+/// Answers a request. Boxed, since the handlers of all endpoints are called from one place.
+type Handler = Box<dyn Fn(Context, Chunks) -> Outcome + Send + Sync>;
+
+/// A method at a path.
+pub(crate) struct Endpoint {
+    path: &'static str,
+    method: Method,
+    op: Op,
+    handler: Handler,
+    /// Answers requests that ask for a stream of events instead, if there is such a stream.
+    live: Option<Handler>,
+}
+
+/// An endpoint that nothing answers yet.
+pub(crate) struct Described {
+    path: &'static str,
+    method: Method,
+    op: Op,
+    live: Option<Handler>,
+}
+
+/// Describes how something at a path is read. `HEAD` is answered, too.
+pub(crate) fn get(path: &'static str, id: &str, about: &str) -> Described {
+    Described::new(Method::GET, HttpMethod::Get, path, id, about)
+}
+
+pub(crate) fn post(path: &'static str, id: &str, about: &str) -> Described {
+    Described::new(Method::POST, HttpMethod::Post, path, id, about)
+}
+
+pub(crate) fn put(path: &'static str, id: &str, about: &str) -> Described {
+    Described::new(Method::PUT, HttpMethod::Put, path, id, about)
+}
+
+pub(crate) fn patch(path: &'static str, id: &str, about: &str) -> Described {
+    Described::new(Method::PATCH, HttpMethod::Patch, path, id, about)
+}
+
+pub(crate) fn delete(path: &'static str, id: &str, about: &str) -> Described {
+    Described::new(Method::DELETE, HttpMethod::Delete, path, id, about)
+}
+
+impl Described {
+    fn new(method: Method, named: HttpMethod, path: &'static str, id: &str, about: &str) -> Self {
+        let op = Op::new(named, path, id, about, is_about_data(path));
+        Described { path, method, op, live: None }
+    }
+
+    /// Adds parameters.
+    pub(crate) fn takes(self, parameters: impl IntoIterator<Item = Parameter>) -> Self {
+        Described { op: self.op.takes(parameters), ..self }
+    }
+
+    /// Adds a body, and the problems that a body can have.
+    pub(crate) fn body(self, body: RequestBodyBuilder) -> Self {
+        Described { op: self.op.body(body.build()), ..self }
+    }
+
+    /// Adds an answer.
+    pub(crate) fn answers(self, status: u16, response: ResponseBuilder) -> Self {
+        Described { op: self.op.answers(status, response), ..self }
+    }
+
+    /// Adds problems.
+    pub(crate) fn problems(self, codes: &[Code]) -> Self {
+        Described { op: self.op.problems(codes), ..self }
+    }
+
+    /// Has requests that ask for a stream of events answered by this handler. It is given a connection that
+    /// nobody has proved anything for.
+    pub(crate) fn live<F>(self, handler: impl Fn(Context, Unproven) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Response, Error>> + Send + 'static,
+    {
+        Described { live: Some(unproven(handler)), ..self }
+    }
+
+    /// Has requests answered by this handler, which needs no connection.
+    pub(crate) fn open<F>(self, handler: impl Fn(Context) -> F + Send + Sync + 'static) -> Endpoint
+    where
+        F: Future<Output = Result<Response, Error>> + Send + 'static,
+    {
+        self.handled(Box::new(move |context, _| handler(context).boxed()))
+    }
+
+    /// Has requests answered by this handler once the database has accepted their credentials.
+    pub(crate) fn data<F>(self, handler: impl Fn(Context, Conn) -> F + Send + Sync + 'static) -> Endpoint
+    where
+        F: Future<Output = Result<Response, Error>> + Send + 'static,
+    {
+        self.data_and_chunks(move |context, _, conn| handler(context, conn))
+    }
+
+    /// Has requests answered by this handler once their body has arrived and the database has accepted their
+    /// credentials. No connection waits for a body.
+    pub(crate) fn data_and_body<F>(
+        self,
+        handler: impl Fn(Context, Body, Conn) -> F + Clone + Send + Sync + 'static,
+    ) -> Endpoint
+    where
+        F: Future<Output = Result<Response, Error>> + Send + 'static,
+    {
+        self.handled(Box::new(move |context, chunks| {
+            let handler = handler.clone();
+            let answered = async move {
+                let unproven = Unproven::new(&context)?;
+                let body = body::whole(&context, chunks).await;
+                let (conn, _admission) = unproven.admitted().await?;
+                handler(context, body, conn).await
+            };
+            answered.boxed()
+        }))
+    }
+
+    /// Has requests answered by this handler, which reads the body itself, once the database has accepted
+    /// their credentials.
+    pub(crate) fn data_and_chunks<F>(
+        self,
+        handler: impl Fn(Context, Chunks, Conn) -> F + Send + Sync + 'static,
+    ) -> Endpoint
+    where
+        F: Future<Output = Result<Response, Error>> + Send + 'static,
+    {
+        let handler = std::sync::Arc::new(handler);
+        self.handled(Box::new(move |context, chunks| {
+            let handler = handler.clone();
+            let unproven = std::future::ready(Unproven::new(&context));
+            let admitted = unproven.and_then(Unproven::admitted);
+            let answered = admitted.and_then(move |(conn, admission)| {
+                handler(context, chunks, conn).map(move |outcome| {
+                    drop(admission);
+                    outcome
+                })
+            });
+            answered.boxed()
+        }))
+    }
+
+    /// Has requests answered by this handler. It is given a connection that nobody has proved anything for.
+    pub(crate) fn unproven<F>(
+        self,
+        handler: impl Fn(Context, Unproven) -> F + Send + Sync + 'static,
+    ) -> Endpoint
+    where
+        F: Future<Output = Result<Response, Error>> + Send + 'static,
+    {
+        self.handled(unproven(handler))
+    }
+
+    fn handled(self, handler: Handler) -> Endpoint {
+        let Described { path, method, op, live } = self;
+        Endpoint { path, method, op, handler, live }
+    }
+}
+
+fn unproven<F>(handler: impl Fn(Context, Unproven) -> F + Send + Sync + 'static) -> Handler
+where
+    F: Future<Output = Result<Response, Error>> + Send + 'static,
+{
+    Box::new(move |context, _| match Unproven::new(&context) {
+        Ok(unproven) => handler(context, unproven).boxed(),
+        Err(error) => std::future::ready(Err(error)).boxed(),
+    })
+}
+
+impl Endpoint {
+    pub(crate) fn path(&self) -> &'static str {
+        self.path
+    }
+
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Returns whether it is about tables, and not about the service itself.
+    pub(crate) fn is_about_data(&self) -> bool {
+        is_about_data(self.path)
+    }
+
+    /// Returns whether it answers requests with this method.
+    pub(crate) fn takes(&self, method: &Method) -> bool {
+        self.method == method || (self.method == Method::GET && method == Method::HEAD)
+    }
+
+    /// Begins to answer a request.
+    pub(crate) fn answer(&self, context: Context, body: Chunks) -> Outcome {
+        match &self.live {
+            Some(live) if context.wants_events() => live(context, body),
+            _ => (self.handler)(context, body),
+        }
+    }
+
+    /// Returns what the OpenAPI document says of it.
+    pub(crate) fn described(&self) -> (&'static str, HttpMethod, Operation) {
+        self.op.clone().finish()
+    }
+
+    /// Has the OpenAPI document tell of more problems.
+    pub(crate) fn with_problems(self, codes: &[Code]) -> Self {
+        Endpoint { op: self.op.problems(codes), ..self }
+    }
+
+    /// Has the OpenAPI document tell that it needs credentials.
+    pub(crate) fn with_credentials(self, scheme: &str) -> Self {
+        Endpoint { op: self.op.needs(scheme), ..self }
+    }
+}

@@ -1,0 +1,66 @@
+//! [`Router`]: which endpoint a request is for.
+//!
+//! The API is one filter of warp's, so that routes of others stand beside it. Within it, the endpoints are
+//! looked up rather than tried one after another: a filter can't tell which paths and methods it takes, and
+//! `Allow`, the OpenAPI document and the figures all need to know.
+
+use std::sync::Arc;
+
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::http::header::ALLOW;
+use warp::http::{Method, StatusCode};
+use warp::reply::Response;
+
+use super::endpoint::Endpoint;
+use crate::app::App;
+use crate::error::{Error, Missing};
+use crate::http::answer::{answer, empty, refuse, with_header};
+use crate::http::body::{Chunks, chunks};
+use crate::http::context::Context;
+use crate::http::paths::fits;
+
+/// The endpoints of the API. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Router(Arc<Vec<Endpoint>>);
+
+impl Router {
+    /// Has requests find the endpoints that these settings have.
+    pub(crate) fn new(app: &App) -> Self {
+        Router(Arc::new(super::endpoints(app.settings())))
+    }
+
+    /// Returns the template that a path fits, so that whatever clients ask for has a name out of a fixed set.
+    pub(crate) fn template(&self, path: &str) -> Option<&'static str> {
+        // What is asked for most stands last.
+        self.0.iter().rev().map(Endpoint::path).find(|template| fits(path, template))
+    }
+
+    /// Answers every request that has a [`Context`].
+    pub(crate) fn filter(&self) -> BoxedFilter<(Response,)> {
+        let router = self.clone();
+        let answered = move |context, body| {
+            let router = router.clone();
+            async move { router.answer(context, body).await }
+        };
+        warp::ext::get::<Context>().and(chunks()).then(answered).boxed()
+    }
+
+    async fn answer(&self, context: Context, body: Chunks) -> Response {
+        let here = || self.0.iter().filter(|endpoint| Some(endpoint.path()) == context.template());
+        if let Some(endpoint) = here().find(|endpoint| endpoint.takes(context.method())) {
+            return answer(context.clone(), endpoint.answer(context, body)).await;
+        }
+        let allow = here().map(Endpoint::method).map(allowed).collect::<Vec<_>>().join(", ");
+        match context.method() {
+            _ if allow.is_empty() => refuse(&context, &Error::NotFound(Missing::Path)),
+            &Method::OPTIONS => with_header(empty(StatusCode::NO_CONTENT), ALLOW, allow),
+            _ => refuse(&context, &Error::MethodNotAllowed { allow }),
+        }
+    }
+}
+
+/// Returns the methods by which an endpoint of this method is asked, as in `Allow`.
+fn allowed(method: &Method) -> &str {
+    if method == Method::GET { "GET, HEAD" } else { method.as_str() }
+}

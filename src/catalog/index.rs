@@ -1,0 +1,103 @@
+//! Secondary indexes, as the database tells of them.
+
+use reql::{args, r};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::definition;
+use crate::conn::Conn;
+use crate::error::Error;
+use crate::query::{self, Path};
+
+/// An index as the database describes it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Status {
+    index: String,
+    ready: bool,
+    multi: bool,
+    geo: bool,
+    outdated: bool,
+    query: Option<String>,
+    progress: Option<f64>,
+}
+
+/// An index as an answer describes it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Index {
+    pub(crate) name: String,
+    /// Absent for an index over more than plain fields, which someone made by other means.
+    #[schema(nullable = false, value_type = Option<Vec<String>>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<Vec<Path>>,
+    multi: bool,
+    geo: bool,
+    ready: bool,
+    pub(crate) outdated: bool,
+    /// How much of it has been built, from 0 to 1; only of one that is not ready.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<f64>,
+}
+
+/// The indexes of a table.
+#[derive(Debug, Default)]
+pub(crate) struct Indexes {
+    /// Those that a list can go through: over plain fields, ready, and neither multi nor geo.
+    pub(crate) plain: Vec<query::Index>,
+    /// The names of the others.
+    other: Vec<String>,
+}
+
+impl Indexes {
+    pub(super) async fn fetch(table: &str, conn: &mut Conn) -> Result<Self, Error> {
+        let mut indexes = Indexes::default();
+        for index in Index::fetch_all(table, conn).await? {
+            match index.plain().filter(|_| !index.outdated) {
+                Some(fields) => indexes.plain.push(query::Index { name: index.name, fields }),
+                None => indexes.other.push(index.name),
+            }
+        }
+        Ok(indexes)
+    }
+
+    /// Returns whether there is an index of this name, of whatever kind.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.plain.iter().any(|index| index.name == name) || self.other.iter().any(|other| other == name)
+    }
+}
+
+impl Index {
+    /// Asks the database for all indexes of a table.
+    pub(crate) async fn fetch_all(table: &str, conn: &mut Conn) -> Result<Vec<Index>, Error> {
+        let statuses: Vec<Status> = conn.all(r.table(table).index_status(args![])).await?;
+        Ok(statuses.into_iter().map(Index::from).collect())
+    }
+
+    /// Returns whether it is over these fields, with these options.
+    pub(crate) fn is(&self, fields: &[Path], multi: bool, geo: bool) -> bool {
+        self.fields.as_deref() == Some(fields) && (self.multi, self.geo) == (multi, geo)
+    }
+
+    /// Returns the fields of an index that can be read, over nothing but fields, in which a document has one
+    /// entry at most.
+    pub(crate) fn plain(&self) -> Option<Vec<Path>> {
+        if !self.ready || self.multi || self.geo {
+            return None;
+        }
+        self.fields.clone()
+    }
+}
+
+impl From<Status> for Index {
+    fn from(status: Status) -> Self {
+        Index {
+            fields: status.query.as_deref().and_then(definition::fields),
+            name: status.index,
+            multi: status.multi,
+            geo: status.geo,
+            ready: status.ready,
+            outdated: status.outdated,
+            progress: status.progress,
+        }
+    }
+}

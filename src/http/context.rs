@@ -1,0 +1,204 @@
+//! [`Context`]: a request on its way through the service.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio::time::Instant;
+use warp::http::header::{HOST, HeaderValue};
+use warp::http::uri::{Authority, PathAndQuery};
+use warp::http::{HeaderMap, Method, Request};
+
+use super::credentials::credentials;
+use super::headers::REQUEST_ID;
+use crate::app::App;
+use crate::conn::{Clock, Conn};
+use crate::database::Credentials;
+use crate::digest::hex;
+use crate::error::{Answered, Error};
+use crate::query::Parameters;
+use crate::shares::{Client, Holder};
+
+/// The longest request id that is taken over from a client.
+const REQUEST_ID_MAX: usize = 128;
+
+/// A request without its body, and what becomes known of it. The outermost layer makes it, and all others
+/// pass it on. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Context(Arc<Known>);
+
+struct Known {
+    app: App,
+    id: String,
+    started: Instant,
+    method: Method,
+    uri: PathAndQuery,
+    headers: HeaderMap,
+    /// The host in the URI, where HTTP/2 has it.
+    authority: Option<Authority>,
+    client: Option<Client>,
+    template: Option<&'static str>,
+    credentials: OnceLock<Credentials>,
+    timings: OnceLock<Clock>,
+}
+
+impl Context {
+    /// Begins a request. `template` is the path of the API that it fits.
+    pub(crate) fn new<B>(app: &App, request: &Request<B>, template: Option<&'static str>) -> Self {
+        let uri = request.uri().path_and_query().cloned();
+        Context(Arc::new(Known {
+            app: app.clone(),
+            id: request_id(request.headers().get(REQUEST_ID)),
+            started: Instant::now(),
+            method: request.method().clone(),
+            uri: uri.unwrap_or_else(|| PathAndQuery::from_static("/")),
+            headers: request.headers().clone(),
+            authority: request.uri().authority().cloned(),
+            client: request.extensions().get().copied(),
+            template,
+            credentials: OnceLock::new(),
+            timings: OnceLock::new(),
+        }))
+    }
+
+    /// Returns what all handlers share.
+    pub(crate) fn app(&self) -> &App {
+        &self.0.app
+    }
+
+    /// Returns the id under which the log tells of the request.
+    pub(crate) fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// Returns the time at which the head of the request had arrived.
+    pub(crate) fn started(&self) -> Instant {
+        self.0.started
+    }
+
+    pub(crate) fn method(&self) -> &Method {
+        &self.0.method
+    }
+
+    pub(crate) fn is_head(&self) -> bool {
+        self.0.method == Method::HEAD
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.uri.path()
+    }
+
+    /// Returns the path of the API that the request's path fits, such as `/tables/{table}`.
+    pub(crate) fn template(&self) -> Option<&'static str> {
+        self.0.template
+    }
+
+    /// Returns the segment of the path that stands where the template has this name in braces; empty if it
+    /// has none. The segment is still escaped.
+    pub(crate) fn segment(&self, name: &str) -> &str {
+        let is_wanted =
+            |part: &str| part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) == Some(name);
+        let parts = self.template().unwrap_or_default().split('/').zip(self.path().split('/'));
+        parts.into_iter().find(|(part, _)| is_wanted(part)).map_or("", |(_, segment)| segment)
+    }
+
+    /// Returns the parameters as they stand in the URL; empty if there are none.
+    pub(crate) fn raw_query(&self) -> &str {
+        self.0.uri.query().unwrap_or_default()
+    }
+
+    /// Reads the parameters of the URL.
+    pub(crate) fn parameters(&self) -> Result<Parameters, Error> {
+        Parameters::parse(self.raw_query())
+    }
+
+    /// Returns the length of path and parameters, the question mark between them included, in bytes.
+    pub(crate) fn uri_len(&self) -> usize {
+        self.0.uri.as_str().len()
+    }
+
+    /// Returns the hosts that the request says it is for, in its URI and its headers; rarely more than one.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &str> {
+        let told = self.headers().get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
+        self.0.authority.iter().map(Authority::as_str).chain(told)
+    }
+
+    /// Returns the client that sent the request; `None` if it came by no socket of the server's.
+    pub(crate) fn client(&self) -> Option<Client> {
+        self.0.client
+    }
+
+    /// Returns whoever holds a share of what is bounded. The connection knows which user that is.
+    pub(crate) fn holder(&self, conn: &Conn) -> Holder {
+        Holder::from(self.client()).with_user(conn.user())
+    }
+
+    /// Returns the credentials that the request brings. They are read once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unauthorized`] if there are none, or none that can be read.
+    pub(crate) fn credentials(&self) -> Result<&Credentials, Error> {
+        if let Some(known) = self.0.credentials.get() {
+            return Ok(known);
+        }
+        let read = credentials(self.headers())?;
+        Ok(self.0.credentials.get_or_init(|| read))
+    }
+
+    /// Has the answer tell how long this connection kept the request waiting.
+    pub(crate) fn timed_by(&self, conn: &Conn) {
+        // A request has one connection, or several that share their timings.
+        let _ = self.0.timings.set(conn.clock());
+    }
+
+    /// Returns the time that the request has waited for its connection and its queries.
+    pub(crate) fn timings(&self) -> Clock {
+        self.0.timings.get().cloned().unwrap_or_default()
+    }
+
+    /// Returns what a problem document says of the request.
+    pub(crate) fn answered(&self) -> Answered<'_> {
+        let debug = self.app().settings().debug;
+        Answered { method: self.method(), path: self.path(), request_id: self.id(), debug }
+    }
+}
+
+/// Returns the client's own id if it is one that can stand in a log, else a new one.
+fn request_id(sent: Option<&HeaderValue>) -> String {
+    let sane =
+        |id: &&str| !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.bytes().all(|c| c.is_ascii_graphic());
+    let sent = sent.and_then(|id| id.to_str().ok()).filter(sane);
+    sent.map_or_else(|| hex(&fastrand::u128(..).to_be_bytes()), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::Database;
+    use crate::settings::{Rdb, Settings};
+
+    fn context(uri: &str, id: &str, template: &'static str) -> Context {
+        let app = App::new(Settings::default(), Database::new(Rdb::default()).unwrap());
+        let request = Request::builder().uri(uri).header(REQUEST_ID, id).body(()).unwrap();
+        Context::new(&app, &request, Some(template))
+    }
+
+    #[test]
+    fn segments_have_the_names_of_the_template() {
+        let context = context("/tables/a%20b/docs/7?x=1&y=%26", "", "/tables/{table}/docs/{id}");
+        assert_eq!([context.segment("table"), context.segment("id")], ["a%20b", "7"]);
+        assert_eq!([context.segment("index"), context.segment("docs")], ["", ""]);
+        assert_eq!((context.raw_query(), context.uri_len()), ("x=1&y=%26", 31));
+    }
+
+    #[test]
+    fn an_id_that_a_log_can_hold_is_kept() {
+        assert_eq!(context("/", "my-id", "/").id(), "my-id");
+        for odd in ["", "a b", &"x".repeat(REQUEST_ID_MAX + 1)] {
+            assert_eq!(context("/", odd, "/").id().len(), 32, "{odd}");
+        }
+    }
+}

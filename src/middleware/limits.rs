@@ -1,0 +1,51 @@
+//! What a request must keep to before any endpoint looks at it: lengths, how many there may be, and
+//! credentials.
+
+use tower::service_fn;
+use warp::http::Method;
+
+use super::{Asked, Within, origin};
+use crate::error::Error;
+use crate::http::answer::refuse;
+use crate::http::context::Context;
+use crate::http::paths;
+use crate::settings::Auth;
+use crate::shares::Share;
+
+/// Passes only requests that keep to the limits.
+pub(crate) fn limited<B: Send + 'static>(within: impl Within<B>) -> impl Within<B> {
+    service_fn(move |asked: Asked<B>| {
+        let within = within.clone();
+        async move {
+            let context = asked.context.clone();
+            Ok(match pass(&context) {
+                // The share is given back with the answer.
+                Ok(_share) => within.answer(asked).await,
+                Err(error) => refuse(&context, &error),
+            })
+        }
+    })
+}
+
+/// Checks a request, and takes its share of those that may be answered at once.
+fn pass(context: &Context) -> Result<Option<Share>, Error> {
+    let (app, headers) = (context.app(), context.headers());
+    let limits = app.limits();
+    if context.uri_len() as u64 > limits.url {
+        return Err(Error::UriTooLong { limit: limits.url });
+    }
+    let length: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if length as u64 > limits.headers {
+        return Err(Error::HeadersTooLarge { limit: limits.headers });
+    }
+    paths::check(context.path())?;
+    origin::check(app.settings(), context)?;
+    if !paths::is_about_data(context.path()) {
+        return Ok(None);
+    }
+    // A browser asks what it may do before it has credentials to show.
+    if app.settings().auth == Auth::Database && context.method() != Method::OPTIONS {
+        context.credentials()?;
+    }
+    Ok(Some(app.request(context.client())?))
+}

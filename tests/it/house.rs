@@ -1,0 +1,231 @@
+//! The order of the house: which part of `src` may use which, and how long files, functions and lines are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The parts of `src`, the uppermost first. A part uses only parts of later rows.
+const FLOORS: [&[&str]; 13] = [
+    &["main"],
+    &["server", "health"],
+    &["service"],
+    &["api", "middleware"],
+    &["http"],
+    &["app"],
+    &["bootstrap", "catalog", "metrics"],
+    &["conn"],
+    &["database"],
+    &["settings"],
+    &["query", "shares"],
+    &["error"],
+    &["digest", "logger", "names", "reserved"],
+];
+
+/// The part that each item at the root of the library comes from.
+const ROOT: [(&str, &str); 7] = [
+    ("App", "app"),
+    ("Conn", "conn"),
+    ("Database", "database"),
+    ("Error", "error"),
+    ("recover", "error"),
+    ("service", "service"),
+    ("with_conn", "conn"),
+];
+
+const FILE_MAX: usize = 400;
+const FUNCTION_MAX: usize = 60;
+const LINE_MAX: usize = 110;
+
+/// A source file, and the module that it is.
+struct Source {
+    path: PathBuf,
+    module: Vec<String>,
+    text: String,
+}
+
+/// Reads all sources in a folder, however deep.
+fn sources(folder: &Path) -> Vec<Source> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(&next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let inner = path.strip_prefix(folder).unwrap().with_extension("");
+                let parts = inner.iter().map(|part| part.to_string_lossy().into_owned());
+                let module = parts.filter(|part| part != "mod").collect();
+                found.push(Source { text: fs::read_to_string(&path).unwrap(), module, path });
+            }
+        }
+    }
+    assert!(found.len() > 50, "{} has few files", folder.display());
+    found
+}
+
+fn of_the_service() -> Vec<Source> {
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+}
+
+impl Source {
+    /// The paths that it imports, without what its tests import.
+    fn imports(&self) -> Vec<Vec<String>> {
+        let code = self.text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        let mut imports = Vec::new();
+        let mut lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        while let Some(line) = lines.next() {
+            let is_import = |word: &&str| *word == "use";
+            if line.split_whitespace().take(2).any(|word| is_import(&word)) {
+                let mut tree = line.split_once("use ").map(|(_, tree)| tree).unwrap_or_default().to_owned();
+                while !tree.ends_with(';') {
+                    tree.push_str(lines.next().expect("a statement ends").trim());
+                }
+                expand(&[], tree.trim_end_matches(';'), &mut imports);
+                continue;
+            }
+            // Paths that are written out where they are used.
+            for rest in line.split("crate::").skip(1) {
+                let path = rest.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').next();
+                let names = path.unwrap_or_default().split("::").filter(|name| !name.is_empty());
+                imports.push(["crate"].into_iter().chain(names).map(str::to_owned).collect());
+            }
+        }
+        imports
+    }
+}
+
+/// Writes out a tree of imports, such as `a::{b, c::d}`, as paths.
+fn expand(prefix: &[String], tree: &str, paths: &mut Vec<Vec<String>>) {
+    let Some((head, rest)) = tree.split_once('{').filter(|(head, _)| !head.contains(',')) else {
+        let name = tree.split(" as ").next().unwrap_or_default();
+        let names = name.trim().split("::").map(str::to_owned);
+        return paths.push(prefix.iter().cloned().chain(names).collect());
+    };
+    let names = head.trim().split("::").filter(|name| !name.is_empty()).map(str::to_owned);
+    let prefix: Vec<_> = prefix.iter().cloned().chain(names).collect();
+    let (mut depth, mut start) = (0, 0);
+    let inner = rest.rsplit_once('}').map_or(rest, |(inner, _)| inner);
+    for (at, c) in inner.char_indices().chain([(inner.len(), ',')]) {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                let part = inner[start..at].trim();
+                if !part.is_empty() {
+                    expand(&prefix, part, paths);
+                }
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The module that an import of `from` is of, with the names of items left out.
+fn target(from: &[String], import: &[String], modules: &BTreeSet<Vec<String>>) -> Option<Vec<String>> {
+    let mut path: Vec<String> = match import.first()?.as_str() {
+        "crate" => Vec::new(),
+        "super" => from.split_last()?.1.to_vec(),
+        _ => from.to_vec(),
+    };
+    for name in import {
+        match name.as_str() {
+            "crate" | "self" => {}
+            "super" if import.first() == Some(name) && path.len() + 1 == from.len() => {}
+            _ => path.push(name.clone()),
+        }
+    }
+    if let Some((_, part)) = ROOT.iter().find(|(item, _)| path == [*item]) {
+        return Some(vec![(*part).to_owned()]);
+    }
+    while !path.is_empty() && !modules.contains(&path) {
+        path.pop();
+    }
+    Some(path).filter(|path| !path.is_empty())
+}
+
+/// Who uses whom among the parts of each folder, by the folder.
+fn arrows(sources: &[Source]) -> BTreeMap<Vec<String>, BTreeMap<String, BTreeSet<String>>> {
+    let modules: BTreeSet<_> = sources.iter().map(|source| source.module.clone()).collect();
+    let mut arrows: BTreeMap<_, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+    for Source { module, .. } in sources.iter().filter(|source| source.module != ["lib"]) {
+        let source = sources.iter().find(|source| source.module == *module).unwrap();
+        for target in source.imports().iter().filter_map(|import| target(module, import, &modules)) {
+            let common = module.iter().zip(&target).take_while(|(one, other)| one == other).count();
+            let (Some(user), Some(used)) = (module.get(common), target.get(common)) else { continue };
+            let folder = arrows.entry(module[..common].to_vec()).or_default();
+            folder.entry(user.clone()).or_default().insert(used.clone());
+        }
+    }
+    arrows
+}
+
+/// Finds a circle, if there is one: by taking away whatever uses nothing that is left.
+fn circle(mut arrows: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    loop {
+        let before = arrows.len();
+        let users: BTreeSet<_> = arrows.keys().cloned().collect();
+        arrows.retain(|_, used| used.iter().any(|part| users.contains(part)));
+        if arrows.len() == before {
+            return arrows.into_keys().collect();
+        }
+    }
+}
+
+#[test]
+fn no_part_uses_one_above_it() {
+    let floor = |part: &str| {
+        let found = FLOORS.iter().position(|parts| parts.contains(&part));
+        found.unwrap_or_else(|| panic!("`{part}` has no place in FLOORS"))
+    };
+    let arrows = arrows(&of_the_service());
+    let parts = &arrows[&Vec::new()];
+    assert!(parts.len() > 12 && parts["api"].contains("http"), "{parts:?}");
+    for (user, used) in parts {
+        for part in used {
+            assert!(floor(user) < floor(part), "`{user}` uses `{part}`, which is not below it");
+        }
+    }
+}
+
+#[test]
+fn nothing_goes_in_circles() {
+    for (folder, arrows) in arrows(&of_the_service()) {
+        assert_eq!(circle(arrows), Vec::<String>::new(), "in {}", folder.join("/"));
+    }
+}
+
+#[test]
+fn files_functions_and_lines_are_short() {
+    for Source { path, text, .. } in of_the_service() {
+        let path = path.display();
+        assert!(text.lines().count() <= FILE_MAX, "{path} has {} lines", text.lines().count());
+        let mut begun: Option<(usize, &str)> = None;
+        for (at, line) in text.lines().enumerate() {
+            assert!(
+                line.chars().count() <= LINE_MAX,
+                "{path}:{} has {} columns",
+                at + 1,
+                line.chars().count()
+            );
+            let indent = &line[..line.len() - line.trim_start().len()];
+            let words: Vec<_> = line.split_whitespace().take(4).collect();
+            if begun.is_none() && words.contains(&"fn") && !line.trim_start().starts_with("//") {
+                begun = Some((at, indent));
+            }
+            if let Some((start, outer)) = begun
+                && indent == outer
+                && (line.trim_start().starts_with('}') || line.ends_with([';', '}']))
+            {
+                assert!(
+                    at - start < FUNCTION_MAX,
+                    "{path}:{} is a function of {} lines",
+                    start + 1,
+                    at - start + 1
+                );
+                begun = None;
+            }
+        }
+    }
+}
