@@ -16,6 +16,7 @@ pub use crate::interrupt::{Interrupt, Reason};
 pub use crate::protocol::Peer;
 pub use crate::protocol::answer::{Batch, Error, ErrorClass, ErrorType, Frame, Note, ServerInfo};
 pub use crate::protocol::query::{Envelope, QueryType};
+use crate::storage::Store;
 
 /// The language and the storage under all connections.
 pub trait Engine: Send + Sync + 'static {
@@ -34,6 +35,11 @@ pub trait Engine: Send + Sync + 'static {
     /// How many queries there are and were.
     fn queries(&self) -> QueryCounts {
         QueryCounts::default()
+    }
+
+    /// What is stored, for backups; `None` if there is nothing that could be copied.
+    fn store(&self) -> Option<Store> {
+        None
     }
 
     /// Flushes and closes the storage, after the last connection has gone. May block.

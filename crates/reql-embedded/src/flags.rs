@@ -120,7 +120,7 @@ pub(crate) struct Flags {
 }
 
 /// A size in bytes: a number of MiB, or one with a unit.
-fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let shift = match text[digits.len()..].trim() {
         "KiB" | "K" => 10,

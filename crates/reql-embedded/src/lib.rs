@@ -57,7 +57,7 @@ pub mod geo;
 mod nested;
 
 pub use server::{
-    Activity, Builder, Compacted, Connector, DataError, DataErrorKind, LocalStream, Report, Server,
+    Activity, Backup, Builder, Compacted, Connector, DataError, DataErrorKind, LocalStream, Report, Server,
     StartError,
 };
 #[cfg(feature = "tls")]

@@ -4,7 +4,7 @@ mod flags;
 mod signals;
 mod tools;
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -18,6 +18,13 @@ use crate::signals::Signals;
 
 /// How long the threads of sessions are waited for once the server has ended.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
+
+/// Prints a line. That nobody reads any more what a daemon says is no reason for it to end.
+macro_rules! say {
+    ($($said:tt)*) => {
+        drop(writeln!(io::stdout(), $($said)*))
+    };
+}
 
 fn main() -> ExitCode {
     let flags = match flags::arguments(std::env::args_os()) {
@@ -56,7 +63,7 @@ fn serve(flags: &Flags) -> io::Result<()> {
     flags.start_logger()?;
     let password = flags.password();
     if let Some(password) = password.generated() {
-        println!("The password of `admin`, if the database is new: {password}");
+        say!("The password of `admin`, if the database is new: {password}");
     }
     let addrs = flags.addrs()?;
     let (sessions, control) = (sessions()?, control()?);
@@ -71,12 +78,12 @@ async fn run(server: Server) -> io::Result<()> {
     let mut signals = Signals::new()?;
     announce(&server);
     let received = signals.next().await;
-    println!("Server got {}; shutting down...", received.name);
-    println!("Shutting down client connections...");
+    say!("Server got {}; shutting down...", received.name);
+    say!("Shutting down client connections...");
     tokio::select! {
-        () = server.shutdown() => println!("All client connections closed."),
+        () = server.shutdown() => say!("All client connections closed."),
         again = signals.next() => {
-            println!("Server got {} while shutting down; ending at once.", again.name);
+            say!("Server got {} while shutting down; ending at once.", again.name);
             std::process::exit(again.exit_code());
         }
     }
@@ -87,7 +94,7 @@ async fn run(server: Server) -> io::Result<()> {
 fn announce(server: &Server) {
     let addrs: Vec<String> = server.local_addrs().iter().map(|addr| addr.ip().to_string()).collect();
     let plural = if addrs.len() == 1 { "" } else { "es" };
-    println!("Listening for client driver connections on port {}", server.local_addr().port());
-    println!("Listening on driver address{plural}: {}", addrs.join(", "));
-    println!("Server ready, \"{}\" {}", server.info().name, server.info().id);
+    say!("Listening for client driver connections on port {}", server.local_addr().port());
+    say!("Listening on driver address{plural}: {}", addrs.join(", "));
+    say!("Server ready, \"{}\" {}", server.info().name, server.info().id);
 }

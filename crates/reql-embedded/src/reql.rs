@@ -67,6 +67,10 @@ impl Engine for Reql {
         }
     }
 
+    fn store(&self) -> Option<Store> {
+        Some(self.instance.store.clone())
+    }
+
     fn close(&self) {
         self.instance.store.close();
     }

@@ -1,6 +1,9 @@
 //! A server: its addresses, its limits, its end.
 
 mod accept;
+mod backup;
+#[cfg(unix)]
+mod backup_socket;
 mod builder;
 mod closer;
 mod data;
@@ -19,6 +22,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+pub use self::backup::Backup;
 pub use self::builder::Builder;
 use self::closer::Closer;
 pub use self::data::{Compacted, DataError, DataErrorKind, Report, StartError};

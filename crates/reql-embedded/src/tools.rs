@@ -1,4 +1,4 @@
-//! `check` and `compact`: the tools for the file of a server that isn't running.
+//! `check`, `compact` and `backup`: the tools for the data of a server.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use reql_embedded::{DataError, Report, Server};
+
+use crate::flags::size;
 
 /// What can be done with the data besides serving it.
 #[derive(Debug, Subcommand)]
@@ -16,6 +18,21 @@ pub(crate) enum Tool {
     Check {
         /// The file, or the directory that it is in.
         file: PathBuf,
+    },
+    /// Write a copy of the data of a server, which may be running.
+    ///
+    /// It is checked, and has its name once it is complete; an earlier backup of the name is replaced. To
+    /// restore it, copy it to `reql.redb` in the data directory of a server that isn't running. Ends with 0 if
+    /// it worked, 2 if nothing was written.
+    Backup {
+        /// The data directory of the server, or the socket `backup.sock` in it.
+        #[arg(value_name = "DIRECTORY | SOCKET")]
+        source: PathBuf,
+        /// The file to write.
+        file: PathBuf,
+        /// How much is copied and checked in a second, in MiB or with a unit: 16, 512KiB.
+        #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64MiB")]
+        rate: u64,
     },
     /// Make the file as small as its data allows.
     ///
@@ -37,6 +54,12 @@ impl Tool {
         std::panic::set_hook(Box::new(|_| {}));
         let done = match self {
             Tool::Check { file } => Server::check(file).map(|report| tell(&report)),
+            Tool::Backup { source, file, rate } => Server::backup_from(source, file, *rate).map(|backup| {
+                let Report { tables, documents, indexes, .. } = backup.report;
+                let size = Bytes(backup.size);
+                println!("{size} written: {tables} tables, {documents} documents, {indexes} indexes.");
+                ExitCode::SUCCESS
+            }),
             Tool::Compact { file } => Server::compact(file).map(|sizes| {
                 println!("{} before, {} now.", Bytes(sizes.before), Bytes(sizes.after));
                 ExitCode::SUCCESS

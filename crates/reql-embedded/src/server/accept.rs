@@ -10,6 +10,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+#[cfg(unix)]
+use super::backup_socket::BackupSocket;
 use super::closer::Closer;
 use super::listener::Listener;
 use super::local::LocalListener;
@@ -19,7 +21,7 @@ use crate::protocol::handshake;
 use crate::session::{self, Incoming, Shared};
 
 /// How long to wait when the process has run out of file descriptors or the like.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+pub(super) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// How long connections that were cut off are waited for. One of which a thread can't be had back never ends.
 pub(super) const CUT_OFF: Duration = Duration::from_secs(1);
@@ -43,6 +45,9 @@ pub(super) struct Doors {
     /// Who the server is on its sockets, if TLS is spoken there.
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Arc<Identity>>,
+    /// Where other processes get backups.
+    #[cfg(unix)]
+    pub(super) backups: Option<BackupSocket>,
 }
 
 /// Serves all doors until the signal comes and connections have ended, then closes the engine.
@@ -60,6 +65,10 @@ pub(super) async fn serve(
             continue;
         }
         running.spawn(gate.clone().run(socket, stopped.clone()));
+    }
+    #[cfg(unix)]
+    if let Some(backups) = doors.backups {
+        running.spawn(backups.serve(stopped.clone()));
     }
     running.spawn(gate.run(doors.local, stopped));
     while running.join_next().await.is_some() {}
@@ -110,7 +119,7 @@ impl Gate {
 }
 
 /// Waits for the signal, or until nobody is left to give it.
-async fn is_set(mut signal: watch::Receiver<bool>) {
+pub(super) async fn is_set(mut signal: watch::Receiver<bool>) {
     let _ = signal.wait_for(|set| *set).await;
 }
 

@@ -12,6 +12,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::accept::{self, Doors, Gate};
+#[cfg(unix)]
+use super::backup_socket::BackupSocket;
 use super::closer::Closer;
 use super::{Activity, DataError, Server, StartError, local};
 use crate::engine::{Engine, Listening};
@@ -217,14 +219,18 @@ impl Builder {
         let hashing = workers.lane_with(MAX_HASHING);
         let watchdog = Watchdog::new(stalls);
         let sessions = Arc::new(Shared { engine, workers, watchdog, hashing, handshake_timeout, polling });
-        let gate = Arc::new(Gate { sessions, open, max_connections, grace });
+        #[cfg(unix)]
+        let backups = sessions.engine.store().and_then(BackupSocket::of);
         let (connector, local) = local::channel();
         let (stop, stopped) = watch::channel(false);
+        let gate = Arc::new(Gate { sessions, open, max_connections, grace });
         let doors = Doors {
             sockets,
             local,
             #[cfg(feature = "tls")]
             tls,
+            #[cfg(unix)]
+            backups,
         };
         tokio::spawn(accept::serve(doors, gate, stopped, closer.clone()));
         Ok(Server { local_addrs, info, activity, password: None, connector, stop, grace, closer })

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction};
 
+use super::backup::Pace;
 use super::moment::Moment;
 use super::opening::{self, Opened, Purpose};
 use super::private;
@@ -50,7 +51,7 @@ impl File {
         let Some(directory) = directory else { return File::over(InMemoryBackend::new(), cache_bytes) };
         private::make_directory(directory).map_err(|error| opening::unusable(directory, &error))?;
         let path = directory.join(FILE_NAME);
-        let opened = opening::open(&path, Purpose::Serve, cache_bytes)?;
+        let opened = opening::open(&path, Purpose::Serve, cache_bytes, None)?;
         if opened.is_new {
             sync_directory(directory);
         }
@@ -67,13 +68,14 @@ impl File {
 
     /// Opens a file that no server uses now, for work on the file itself.
     pub(super) fn open_existing(path: &Path, cache_bytes: usize) -> Result<File> {
-        let opened = opening::open(path, Purpose::GoOn, cache_bytes)?;
+        let opened = opening::open(path, Purpose::GoOn, cache_bytes, None)?;
         Ok(File::new(Some(path.to_owned()), opened, cache_bytes))
     }
 
-    /// Opens a file only to look at it, and says whether it had to be recovered in memory for that.
-    pub(super) fn look(path: &Path, cache_bytes: usize) -> Result<(File, bool)> {
-        let opened = opening::open(path, Purpose::Look, cache_bytes)?;
+    /// Opens a file only to look at it, at a pace if there is one. Returns as well if it had to be recovered
+    /// in memory for that.
+    pub(super) fn look(path: &Path, cache_bytes: usize, pace: Option<Arc<Pace>>) -> Result<(File, bool)> {
+        let opened = opening::open(path, Purpose::Look, cache_bytes, pace)?;
         let was_recovered = opened.was_recovered;
         Ok((File::new(None, opened, cache_bytes), was_recovered))
     }
@@ -156,7 +158,7 @@ impl File {
         self.forget_moment();
         // The lock on the file has to go before it can be taken again.
         drop(slot.take());
-        *slot = Some(opening::open(path, Purpose::GoOn, self.cache_bytes)?.database);
+        *slot = Some(opening::open(path, Purpose::GoOn, self.cache_bytes, None)?.database);
         self.failed.store(false, Ordering::Release);
         Ok(())
     }
@@ -269,7 +271,7 @@ impl Identity {
 }
 
 /// Makes the new file's name durable, where directories can be opened at all.
-fn sync_directory(directory: &Path) {
+pub(super) fn sync_directory(directory: &Path) {
     if let Ok(directory) = fs::File::open(directory)
         && let Err(error) = directory.sync_all()
     {

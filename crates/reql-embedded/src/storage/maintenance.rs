@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::backlog::BACKLOG_BYTES;
+use super::backup::Pace;
 use super::check::{self, Report};
 use super::core::Core;
 use super::file::{FILE_NAME, File, cache_bytes};
@@ -18,10 +19,19 @@ use crate::error::{Error, ErrorKind, Result};
 /// Nothing is written; what a crash left is recovered in memory. An error means that the file was not looked
 /// at: there is none, it is in use, or it is not this server's. Damage is in the report.
 pub fn check(path: &Path, compiler: Arc<dyn IndexCompiler>) -> Result<Report> {
+    check_at(path, compiler, None)
+}
+
+/// Checks a file, reading it at a pace if there is one.
+pub(super) fn check_at(
+    path: &Path,
+    compiler: Arc<dyn IndexCompiler>,
+    pace: Option<Arc<Pace>>,
+) -> Result<Report> {
     let path = file_of(path);
     let mut report = Report::default();
     // Whatever doesn't decode where the pages are right was not written by this server.
-    let checked = catch_unwind(AssertUnwindSafe(|| look_at(&path, compiler, &mut report)))
+    let checked = catch_unwind(AssertUnwindSafe(|| look_at(&path, compiler, pace, &mut report)))
         .unwrap_or_else(|_| Err(Error::internal("What is in the file makes no sense.")));
     match checked {
         Err(error) if error.kind() == ErrorKind::Internal => report.problems.push(error.message().to_owned()),
@@ -30,8 +40,13 @@ pub fn check(path: &Path, compiler: Arc<dyn IndexCompiler>) -> Result<Report> {
     Ok(report)
 }
 
-fn look_at(path: &Path, compiler: Arc<dyn IndexCompiler>, report: &mut Report) -> Result<()> {
-    let (file, was_recovered) = File::look(path, cache_bytes())?;
+fn look_at(
+    path: &Path,
+    compiler: Arc<dyn IndexCompiler>,
+    pace: Option<Arc<Pace>>,
+    report: &mut Report,
+) -> Result<()> {
+    let (file, was_recovered) = File::look(path, cache_bytes(), pace)?;
     report.was_recovered = was_recovered;
     check::check_structure(&file, report)?;
     check::check_records(&file, report)?;
@@ -67,6 +82,6 @@ pub fn compact(path: &Path) -> Result<Compacted> {
 }
 
 /// The file that a path means.
-fn file_of(path: &Path) -> PathBuf {
+pub(super) fn file_of(path: &Path) -> PathBuf {
     if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() }
 }

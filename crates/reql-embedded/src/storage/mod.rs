@@ -18,9 +18,11 @@
 //! | `feed`, `backlog` | who is told about changes; the memory of changes that wait to be read |
 //! | `opening`, `staged` | opening the redb file, or refusing it untouched |
 //! | `file`, `codec` | the redb file in use, and opening it anew; records as bytes |
+//! | `backup` | copies of a file that is in use |
 //! | `check`, `maintenance` | integrity; the tools that work on a file no server uses |
 
 mod backlog;
+mod backup;
 mod batch;
 mod build;
 mod catalog;
@@ -47,6 +49,8 @@ mod write;
 mod writer;
 
 pub use backlog::Share;
+pub use backup::Backup;
+pub(crate) use backup::{Pace, copy_file, no_backup, receive};
 pub use catalog::{Database, Durability, TableConfig, TableMeta};
 pub use check::Report;
 pub use feed::{ChangeEvent, EndReason, Listener, Subscription};

@@ -13,6 +13,7 @@ use redb::{
     TableError, TransactionError,
 };
 
+use super::backup::Pace;
 use super::catalog::{DATABASES, TABLES};
 use super::file::failure;
 use super::private;
@@ -52,8 +53,14 @@ pub(super) struct Opened {
     pub(super) was_recovered: bool,
 }
 
-/// Opens a file. Nothing is written to it before everything about it turned out to be right.
-pub(super) fn open(path: &Path, purpose: Purpose, cache_bytes: usize) -> Result<Opened> {
+/// Opens a file. Nothing is written to it before everything about it turned out to be right. It is read at a
+/// pace if there is one.
+pub(super) fn open(
+    path: &Path,
+    purpose: Purpose,
+    cache_bytes: usize,
+    pace: Option<Arc<Pace>>,
+) -> Result<Opened> {
     let attempt = catch_unwind(AssertUnwindSafe(|| {
         let has_content = has_content(path)?;
         if !has_content && purpose != Purpose::Serve {
@@ -70,7 +77,8 @@ pub(super) fn open(path: &Path, purpose: Purpose, cache_bytes: usize) -> Result<
         }
         let file = FileBackend::new(file);
         let file = file.map_err(|error| refusal(path, error))?;
-        let staged = Staged::new(file, if is_looked_at { Access::Look } else { Access::Write });
+        let access = if is_looked_at { Access::Look } else { Access::Write };
+        let staged = Staged::new(file, access, pace);
         let opened = open_staged(&staged, path, cache_bytes)?;
         if opened.is_new && purpose != Purpose::Serve {
             return Err(refused(path, NO_DATA));
@@ -87,7 +95,7 @@ pub(super) fn open(path: &Path, purpose: Purpose, cache_bytes: usize) -> Result<
 /// Opens what is in another kind of backend, or makes it.
 pub(super) fn open_backend(backend: impl StorageBackend, cache_bytes: usize) -> Result<Opened> {
     let path = Path::new(":memory:");
-    let staged = Staged::new(backend, Access::Write);
+    let staged = Staged::new(backend, Access::Write, None);
     let opened = open_staged(&staged, path, cache_bytes)?;
     staged.release().map_err(|error| unusable(path, &error))?;
     Ok(opened)

@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{BackendError, StorageBackend};
 
+use super::backup::Pace;
+
 /// The unit in which what is held back is kept for reading.
 const PAGE: u64 = 4096;
 
@@ -32,6 +34,8 @@ pub(super) struct Staged(Arc<Inner>);
 struct Inner {
     file: Box<dyn StorageBackend>,
     access: Access,
+    /// How fast the file may be read before the writes are released.
+    pace: Option<Arc<Pace>>,
     is_released: AtomicBool,
     held: Mutex<Held>,
 }
@@ -53,9 +57,9 @@ enum Operation {
 }
 
 impl Staged {
-    pub(super) fn new(file: impl StorageBackend, access: Access) -> Self {
+    pub(super) fn new(file: impl StorageBackend, access: Access, pace: Option<Arc<Pace>>) -> Self {
         let (is_released, held) = (AtomicBool::new(false), Mutex::default());
-        Staged(Arc::new(Inner { file: Box::new(file), access, is_released, held }))
+        Staged(Arc::new(Inner { file: Box::new(file), access, pace, is_released, held }))
     }
 
     /// Writes what was held back, and from here on everything at once.
@@ -98,6 +102,9 @@ impl Inner {
         let there = visible.saturating_sub(offset).min(out.len() as u64) as usize;
         let (inside, beyond) = out.split_at_mut(there);
         beyond.fill(0);
+        if let Some(pace) = &self.pace {
+            pace.moved(inside.len()).map_err(|error| io::Error::other(error.message().to_owned()))?;
+        }
         if inside.is_empty() { Ok(()) } else { self.file.read(offset, inside) }
     }
 

@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accounts;
+#[cfg(unix)]
+mod backup;
+#[cfg(all(unix, feature = "daemon"))]
+mod backup_rounds;
 mod bounded;
 mod crash;
 #[cfg(all(unix, feature = "daemon"))]

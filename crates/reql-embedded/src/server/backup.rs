@@ -1,0 +1,99 @@
+//! Backups: of a server by itself, and of one that another process runs.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use tokio::sync::oneshot;
+
+use super::{DataError, Server};
+use crate::error::Error;
+use crate::eval::Functions;
+use crate::interrupt::{Interrupt, Reason};
+pub use crate::storage::Backup;
+use crate::storage::{self, Pace};
+
+impl Server {
+    /// Writes a copy of all data to a file while the server goes on: what was there at one moment, every
+    /// write included that was acknowledged before, soft ones too.
+    ///
+    /// The rate is in bytes a second, counted as documents and entries of indexes, and as what is read when
+    /// the copy is checked; at least 64 KiB. Nobody waits for a backup, but the server's file grows by what is
+    /// written until the copy is complete. It has its name once it is on the disk and was found sound, as
+    /// [`Server::check`] looks at it. Until then, and forever if the process is killed meanwhile, it is a
+    /// hidden file beside, whose name ends in `.partial`. An earlier backup of the name is replaced.
+    ///
+    /// To restore it, copy it to `reql.redb` in the data directory of a server that isn't running. Dropping
+    /// the future ends the backup.
+    ///
+    /// ```no_run
+    /// # async fn example(server: &reql_embedded::Server) -> Result<(), reql_embedded::DataError> {
+    /// let backup = server.backup("backups/monday.redb", 32 << 20).await?;
+    /// println!("{} documents in {} bytes", backup.report.documents, backup.size);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the file can't be written, there is something of its name that is no backup or is in use, the
+    /// server's data can't be read, or it turns out to be damaged.
+    pub async fn backup(&self, file: impl AsRef<Path>, rate: u64) -> Result<Backup, DataError> {
+        let store = self.activity.engine.upgrade().and_then(|engine| engine.store());
+        let store = store.ok_or_else(|| Error::op_failed("The server has no data to back up."))?;
+        let ended = Interrupt::default();
+        let _ends_with_this = EndedOnDrop(ended.clone());
+        let file = file.as_ref().to_owned();
+        let (answer, answered) = oneshot::channel();
+        // A thread of the runtime would keep the runtime from ending.
+        let run = move || {
+            // Nobody listens if the future was dropped.
+            let _ = answer.send(store.back_up(&file, Arc::new(Functions), Pace::new(rate, ended)));
+        };
+        thread::Builder::new()
+            .name("reql-backup".into())
+            .spawn(run)
+            .map_err(|error| Error::internal(format!("No thread could be started: {error}")))?;
+        let answer =
+            answered.await.unwrap_or_else(|_| Err(Error::internal("The backup failed unexpectedly.")));
+        Ok(answer?)
+    }
+
+    /// Writes a copy of the data of a server that another process runs, or that doesn't run, to a file. The
+    /// source is the data directory, or the socket in it. Otherwise as [`Server::backup`]; blocks.
+    ///
+    /// A server that has its data in a directory listens there on a Unix socket, `backup.sock`. Only its user
+    /// and `root` can connect, who can read the file as well. It sends what it has, and this process writes
+    /// it, with its own rights: the server's needn't reach any further than its own directory.
+    ///
+    /// ```no_run
+    /// let backup = reql_embedded::Server::backup_from("data", "backups/monday.redb", 32 << 20)?;
+    /// # Ok::<(), reql_embedded::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::backup`], and if the server ends meanwhile, or is busy with another backup.
+    pub fn backup_from(
+        source: impl AsRef<Path>,
+        file: impl AsRef<Path>,
+        rate: u64,
+    ) -> Result<Backup, DataError> {
+        let (source, file) = (source.as_ref(), file.as_ref());
+        let (functions, pace) = (Arc::new(Functions), Pace::new(rate, Interrupt::default()));
+        #[cfg(unix)]
+        if let Some(stream) = super::backup_socket::connect(source)? {
+            return Ok(storage::receive(stream, file, functions, pace)?);
+        }
+        Ok(storage::copy_file(source, file, functions, pace)?)
+    }
+}
+
+/// Ends a backup that nobody waits for any more.
+struct EndedOnDrop(Interrupt);
+
+impl Drop for EndedOnDrop {
+    fn drop(&mut self) {
+        self.0.raise(Reason::Closed);
+    }
+}

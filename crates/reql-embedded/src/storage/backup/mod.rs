@@ -1,0 +1,78 @@
+//! Backups: a copy of a file that is in use, as it was at one moment.
+//!
+//! A read transaction sees one moment of the file however much is written meanwhile. What it sees goes, tree
+//! by tree and row by row, into a new file, either at once or over a socket to another process. Nobody waits
+//! for it; but pages that are replaced meanwhile are kept until it ends, so the file in use grows by them.
+//!
+//! The new file gets its name once it is complete, on the disk, and found sound.
+
+mod pace;
+mod target;
+mod trees;
+mod wire;
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+pub(crate) use self::pace::Pace;
+use self::target::Target;
+pub(crate) use self::wire::no_backup;
+use super::check::Report;
+use super::file::{File, cache_bytes};
+use super::index::IndexCompiler;
+use super::maintenance::file_of;
+use super::store::Store;
+use crate::error::Result;
+
+/// A finished backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backup {
+    /// How large the file is, in bytes.
+    pub size: u64,
+    /// What the check of the new file found: no problems, or there would be no backup.
+    pub report: Report,
+}
+
+impl Store {
+    /// Writes a backup to a file.
+    pub(crate) fn back_up(
+        &self,
+        file: &Path,
+        compiler: Arc<dyn IndexCompiler>,
+        pace: Pace,
+    ) -> Result<Backup> {
+        let target = Target::new(file, compiler, pace)?;
+        target.take(|target, pace| trees::copy(&self.core().file.begin_read()?, target, pace))
+    }
+
+    /// Sends a backup to whoever calls [`receive`].
+    pub(crate) fn send_backup(&self, stream: impl Write, pace: &Pace) -> Result<()> {
+        let txn = self.core().file.begin_read();
+        wire::send(stream, |sink| trees::copy(&txn?, sink, pace))
+    }
+}
+
+/// Writes what [`Store::send_backup`] sends to a file.
+pub(crate) fn receive(
+    stream: impl Read,
+    file: &Path,
+    compiler: Arc<dyn IndexCompiler>,
+    pace: Pace,
+) -> Result<Backup> {
+    let target = Target::new(file, compiler, pace)?;
+    target.take(|target, pace| wire::receive(stream, target, pace))
+}
+
+/// Writes a backup of a file that no server uses. The source's path may be that of the data directory.
+pub(crate) fn copy_file(
+    source: &Path,
+    file: &Path,
+    compiler: Arc<dyn IndexCompiler>,
+    pace: Pace,
+) -> Result<Backup> {
+    let (source, _) = File::look(&file_of(source), cache_bytes(), None)?;
+    let target = Target::new(file, compiler, pace)?;
+    target.take(|target, pace| trees::copy(&source.begin_read()?, target, pace))
+}
