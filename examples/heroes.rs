@@ -5,7 +5,7 @@
 use reql::r;
 use serde::{Deserialize, Serialize};
 use warp::{Filter, Reply};
-use warp_reql::error::Missing;
+use warp_reql::error::Code;
 use warp_reql::settings::{LoadOptions, Settings};
 use warp_reql::{Conn, Database, Error, recover, with_conn};
 
@@ -17,7 +17,7 @@ struct Hero {
 
 async fn read(id: String, mut conn: Conn) -> Result<impl Reply, Error> {
     let hero: Option<Hero> = conn.first(r.table("heroes").get(id)).await?;
-    Ok(warp::reply::json(&hero.ok_or(Error::NotFound(Missing::Document))?))
+    Ok(warp::reply::json(&hero.ok_or(Error::from(Code::NoSuchDocument))?))
 }
 
 async fn write(hero: Hero, mut conn: Conn) -> Result<impl Reply, Error> {

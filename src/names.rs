@@ -16,3 +16,9 @@ pub(crate) fn is_name(name: &str) -> bool {
 pub(crate) fn is_new_name(name: &str) -> bool {
     name.len() <= NAME_MAX && is_name(name)
 }
+
+/// Returns as much of a name as an error shows.
+pub(crate) fn shown(name: &str) -> String {
+    let shown: String = name.chars().take(40).collect();
+    if shown.len() < name.len() { shown + "..." } else { shown }
+}

@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::error::Error;
+use crate::error::{Code, Error};
 
 /// A client, as shares count them: an IPv4 address, or the 64 bits of an IPv6 address that its network has in
 /// common.
@@ -106,7 +106,7 @@ impl Taken {
     pub(crate) fn error(self, things: &str, all: impl FnOnce(usize) -> Error) -> Error {
         match self {
             Taken::All(limit) => all(limit),
-            Taken::Share(limit) => Error::ShareUsedUp { limit: format!("{limit} {things}") },
+            Taken::Share(limit) => Error::about(Code::ShareUsedUp, format!("{limit} {things}")),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! not for everybody. So it is given a connection only once the database has accepted the credentials.
 
 use crate::conn::Conn;
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::http::context::Context;
 use crate::settings::Auth;
 use crate::shares::Share;
@@ -24,7 +24,7 @@ impl Unproven {
     ///
     /// # Errors
     ///
-    /// [`Error::Unauthorized`] if there are none, or none that can be read.
+    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) if there are none, or none that can be read.
     pub(crate) fn new(context: &Context) -> Result<Self, Error> {
         let database = context.app().database().clone();
         let conn = match context.app().settings().auth {
@@ -39,8 +39,9 @@ impl Unproven {
     ///
     /// # Errors
     ///
-    /// Those of opening the session; [`Error::TooManyGuesses`] if too many others came from the same client;
-    /// [`Error::ShareUsedUp`] if the user has as many requests going on as one may.
+    /// Those of opening the session; [`Code::TooManyGuesses`](crate::error::Code::TooManyGuesses) if too many
+    /// others came from the same client; [`Code::ShareUsedUp`](crate::error::Code::ShareUsedUp) if the user
+    /// has as many requests going on as one may.
     pub(crate) async fn admitted(self) -> Result<(Conn, Admission), Error> {
         let Unproven { conn, context } = self;
         let (app, client) = (context.app(), context.client());
@@ -52,7 +53,7 @@ impl Unproven {
                 Ok((conn, Some(app.request_of(who.user())?)))
             }
             Err(error) => {
-                if matches!(error, Error::Unauthorized(_)) {
+                if error.code() == Code::Unauthorized {
                     app.guesses().was_wrong(client, &who);
                 }
                 Err(error)

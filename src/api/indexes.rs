@@ -15,7 +15,7 @@ use super::openapi::schemas::{list_of, named};
 use super::permission::may_read;
 use crate::catalog::{Index, Status};
 use crate::conn::Conn;
-use crate::error::{Code, Error, Missing};
+use crate::error::{Code, Error};
 use crate::http::answer::{at, empty, json};
 use crate::http::body::{Body, parse};
 use crate::http::context::Context;
@@ -91,7 +91,7 @@ async fn describe(context: Context, mut conn: Conn) -> Result<Response, Error> {
     let (table, index) = (context.table()?, context.index()?);
     may_read(&mut conn, &table).await?;
     let status = conn.all::<Status>(r.table(table).index_status(index)).await?.into_iter().next();
-    Ok(json(StatusCode::OK, &Index::from(status.ok_or(Error::NotFound(Missing::Index))?)))
+    Ok(json(StatusCode::OK, &Index::from(status.ok_or(Error::from(Code::NoSuchIndex))?)))
 }
 
 async fn create(context: Context, body: Body, mut conn: Conn) -> Result<Response, Error> {
@@ -102,11 +102,14 @@ async fn create(context: Context, body: Body, mut conn: Conn) -> Result<Response
     context.app().catalog().forget_indexes(&table);
     let new: NewIndex = parse(&body?)?;
     if new.fields.is_empty() {
-        return Err(Error::BadRequest("An index needs at least one field.".to_owned()));
+        return Err(Error::bad_request("An index needs at least one field."));
     }
     let fields = Path::parse_indexed(&new.fields, "fields")?;
     if index == context.app().catalog().primary_key(&mut conn, &table).await? {
-        return Err(Error::Conflict(format!("`{index}` is the primary key, which has an index already.")));
+        return Err(Error::new(
+            Code::Conflict,
+            format!("`{index}` is the primary key, which has an index already."),
+        ));
     }
     let create = r.table(&table).index_create_by(&index, |row: Term| Path::entry(&fields, &row));
     // An option that is false is left out, as the official drivers do.
@@ -127,7 +130,7 @@ async fn create(context: Context, body: Body, mut conn: Conn) -> Result<Response
     if index.is(&fields, new.multi, new.geo) {
         return Ok(json(StatusCode::OK, &index));
     }
-    Err(Error::Conflict("There is an index of this name with another definition.".to_owned()))
+    Err(Error::new(Code::Conflict, "There is an index of this name with another definition."))
 }
 
 async fn drop(context: Context, mut conn: Conn) -> Result<Response, Error> {
@@ -141,5 +144,5 @@ async fn drop(context: Context, mut conn: Conn) -> Result<Response, Error> {
 /// Waits until the index can be used.
 async fn wait(conn: &mut Conn, table: &str, index: &str) -> Result<Index, Error> {
     let statuses: Vec<Status> = conn.all(r.table(table).index_wait(index)).await?;
-    statuses.into_iter().next().map(Index::from).ok_or(Error::NotFound(Missing::Index))
+    statuses.into_iter().next().map(Index::from).ok_or(Error::from(Code::NoSuchIndex))
 }

@@ -87,7 +87,7 @@ async fn metrics(context: Context) -> Result<Response, Error> {
 async fn openapi(context: Context, Text(document): Text) -> Result<Response, Error> {
     context.plain()?;
     let text = document.get().cloned().unwrap_or_else(|| Err("it isn't written yet".to_owned()));
-    Ok(with_header(text.map_err(Error::Internal)?.into_response(), CONTENT_TYPE, JSON))
+    Ok(with_header(text.map_err(Error::internal)?.into_response(), CONTENT_TYPE, JSON))
 }
 
 async fn page(context: Context) -> Result<Response, Error> {

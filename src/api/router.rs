@@ -14,7 +14,7 @@ use warp::reply::Response;
 
 use super::endpoint::Endpoint;
 use crate::app::App;
-use crate::error::{Error, Missing};
+use crate::error::{Code, Error};
 use crate::http::answer::{answer, empty, refuse, with_header};
 use crate::http::body::{Chunks, chunks};
 use crate::http::context::Context;
@@ -53,9 +53,9 @@ impl Router {
         }
         let allow = here().map(Endpoint::method).map(allowed).collect::<Vec<_>>().join(", ");
         match context.method() {
-            _ if allow.is_empty() => refuse(&context, &Error::NotFound(Missing::Path)),
+            _ if allow.is_empty() => refuse(&context, &Error::from(Code::NoSuchPath)),
             &Method::OPTIONS => with_header(empty(StatusCode::NO_CONTENT), ALLOW, allow),
-            _ => refuse(&context, &Error::MethodNotAllowed { allow }),
+            _ => refuse(&context, &Error::method_not_allowed(&allow)),
         }
     }
 }

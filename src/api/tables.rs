@@ -12,7 +12,7 @@ use super::openapi::operation::{described, json_of, said, sent};
 use super::openapi::parameters;
 use super::openapi::schemas::{list_of, named};
 use crate::conn::Conn;
-use crate::error::{Code, Error, Missing};
+use crate::error::{Code, Error};
 use crate::http::answer::{at, empty, json};
 use crate::http::body::{Body, PSEUDO_TYPE, parse};
 use crate::http::context::Context;
@@ -97,14 +97,14 @@ async fn create(context: Context, body: Body, mut conn: Conn) -> Result<Response
     let new: NewTable = parse(&body?)?;
     check_new_name(&new.name)?;
     if reserved::is_table(&new.name) {
-        return Err(Error::Conflict("The service keeps this name for itself.".to_owned()));
+        return Err(Error::new(Code::Conflict, "The service keeps this name for itself."));
     }
     let primary_key = new.primary_key.unwrap_or_else(|| "id".to_owned());
     if primary_key == PSEUDO_TYPE {
-        return Err(Error::BadRequest("Documents can't have a field of this name.".to_owned()));
+        return Err(Error::bad_request("Documents can't have a field of this name."));
     }
     if primary_key.is_empty() {
-        return Err(Error::BadRequest("The primary key has no name.".to_owned()));
+        return Err(Error::bad_request("The primary key has no name."));
     }
     context.app().catalog().forget_table(&new.name);
     let create = r.table_create(&new.name).primary_key(&primary_key);
@@ -122,7 +122,7 @@ async fn describe(context: Context, mut conn: Conn) -> Result<Response, Error> {
     context.plain()?;
     let table = r.table(context.table()?);
     let table = description(&table).merge(obj! { "count": table.count() });
-    let table: Table = conn.first(table).await?.ok_or(Error::NotFound(Missing::Table))?;
+    let table: Table = conn.first(table).await?.ok_or(Error::from(Code::NoSuchTable))?;
     Ok(json(StatusCode::OK, &table))
 }
 

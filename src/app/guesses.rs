@@ -69,7 +69,7 @@ impl Guesses {
     ///
     /// # Errors
     ///
-    /// [`Error::TooManyGuesses`] if too many were wrong.
+    /// [`Code::TooManyGuesses`](crate::error::Code::TooManyGuesses) if too many were wrong.
     pub(crate) fn check(&self, client: Option<Client>, who: &Credentials) -> Result<(), Error> {
         let (known, now) = (self.known(), Instant::now());
         let was_right = known.right.get(&self.digest(client, who));
@@ -81,7 +81,7 @@ impl Guesses {
             None => Duration::ZERO,
         });
         match waits.into_iter().max() {
-            Some(wait) if !wait.is_zero() => Err(Error::TooManyGuesses(wait)),
+            Some(wait) if !wait.is_zero() => Err(Error::too_many_guesses(wait)),
             _ => Ok(()),
         }
     }
@@ -154,7 +154,7 @@ mod tests {
         wrong(&guesses, here, "bob", BURST);
         assert!(check(here, "bob").is_ok(), "as many may be wrong");
         wrong(&guesses, here, "bob", 1);
-        assert!(matches!(check(here, "bob"), Err(Error::TooManyGuesses(wait)) if wait == EACH_OF_USER));
+        assert!(check(here, "bob").is_err_and(|error| error.retry_after() == Some(EACH_OF_USER)));
         assert!(check(here, "eve").is_ok() && check(client("10.0.0.2"), "bob").is_ok());
         advance(EACH_OF_USER).await;
         assert!(check(here, "bob").is_ok());

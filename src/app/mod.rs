@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::catalog::Catalog;
 use crate::database::Database;
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::metrics::Metrics;
 use crate::settings::{Limits, Settings};
 use crate::shares::{Client, Holder, Percent, Share, Shares, Taken};
@@ -116,13 +116,15 @@ impl App {
     /// Returns the right to stream one more answer, for as long as it is held.
     pub(crate) fn stream(&self, holder: Holder) -> Result<Share, Error> {
         let share = self.shared.streams.take(holder);
-        share.map_err(|taken| taken.error("streamed answers", Error::TooManyStreams))
+        share.map_err(|taken| {
+            taken.error("streamed answers", |limit| Error::about(Code::StreamsExhausted, limit))
+        })
     }
 
     /// Returns the right to serve one more live query, for as long as it is held.
     pub(crate) fn feed(&self, holder: Holder) -> Result<Share, Error> {
         let share = self.shared.feeds.take(holder);
-        share.map_err(|taken| taken.error("live queries", Error::TooManyFeeds))
+        share.map_err(|taken| taken.error("live queries", |limit| Error::about(Code::FeedsExhausted, limit)))
     }
 
     /// Returns a scale for an answer that is made in memory.
@@ -187,7 +189,7 @@ impl App {
     pub(crate) fn figures(&self) -> Result<String, Error> {
         let feeds = self.shared.feeds.held() as u64;
         let text = self.metrics().text(self.database().stats(), feeds, self.shared.embedded.as_ref());
-        text.map_err(|error| Error::Internal(error.to_string()))
+        text.map_err(|error| Error::internal(error))
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -205,7 +207,7 @@ fn kib(bytes: u64) -> usize {
 }
 
 fn taken(share: Result<Share, Taken>) -> Result<Share, Error> {
-    share.map_err(|taken| taken.error("requests", |limit| Error::TooManyRequests { limit }))
+    share.map_err(|taken| taken.error("requests", |limit| Error::about(Code::TooManyRequests, limit)))
 }
 
 impl fmt::Debug for App {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use warp::reply::Response;
 
-use crate::error::{Error, size};
+use crate::error::{Code, Error, size};
 use crate::settings::Limits;
 use crate::shares::{Share, Taken};
 
@@ -69,11 +69,11 @@ impl Scale {
     fn add_length(&mut self, length: u64) -> Result<(), Error> {
         self.weight = self.weight.saturating_add(length);
         if self.weight > self.limit {
-            return Err(Error::AnswerTooLarge { limit: self.limit });
+            return Err(Error::beyond(Code::AnswerTooLarge, self.limit));
         }
         self.pile
             .reach(self.weight)
-            .map_err(|taken| refused(taken, "answers", Error::TooMuchToAnswer(self.total)))
+            .map_err(|taken| refused(taken, "answers", Error::beyond(Code::AnswersExhausted, self.total)))
     }
 
     /// Leaves the weight with the answer, until that is read.
@@ -97,7 +97,7 @@ impl Arrived {
     /// If all bodies together, or those of one client, are too heavy with it.
     pub(crate) fn reach(&mut self, length: usize) -> Result<(), Error> {
         let reached = self.pile.reach(length as u64);
-        reached.map_err(|taken| refused(taken, "bodies", Error::TooMuchToRead(self.total)))
+        reached.map_err(|taken| refused(taken, "bodies", Error::beyond(Code::BodiesExhausted, self.total)))
     }
 }
 
@@ -121,7 +121,7 @@ fn refused(taken: Taken, things: &str, all: Error) -> Error {
     match taken {
         Taken::All(_) => all,
         Taken::Share(part) => {
-            Error::ShareUsedUp { limit: format!("{things} of {}", size((part as u64) << 10)) }
+            Error::about(Code::ShareUsedUp, format!("{things} of {}", size((part as u64) << 10)))
         }
     }
 }
@@ -162,7 +162,7 @@ mod tests {
         let shares = shares(0);
         let mut scale = scale(&shares);
         assert!((0..100).all(|i| scale.add(&json!({"id": i, "text": "x".repeat(500)})).is_ok()));
-        assert!(matches!(scale.add(&json!("x".repeat(50_000))), Err(Error::TooMuchToAnswer(_))));
+        assert_eq!(scale.add(&json!("x".repeat(50_000))).unwrap_err().code(), Code::AnswersExhausted);
     }
 
     #[test]
@@ -172,7 +172,7 @@ mod tests {
         one.add(&json!("x".repeat(700 << 10))).unwrap();
         let response = one.leave_with(warp::reply().into_response());
         let mut other = scale(&shares);
-        assert!(matches!(other.add(&json!("x".repeat(700 << 10))), Err(Error::TooMuchToAnswer(_))));
+        assert_eq!(other.add(&json!("x".repeat(700 << 10))).unwrap_err().code(), Code::AnswersExhausted);
         drop((response, other));
         scale(&shares).add(&json!("x".repeat(700 << 10))).unwrap();
     }
@@ -181,6 +181,8 @@ mod tests {
     fn one_answer_is_bounded() {
         let mut scale = scale(&shares(1 << 20));
         scale.add(&json!(["x".repeat(1 << 19), {"a": "x".repeat(1 << 18)}])).unwrap();
-        assert!(matches!(scale.add(&json!("x".repeat(1 << 18))), Err(Error::AnswerTooLarge { .. })));
+        assert!(
+            scale.add(&json!("x".repeat(1 << 18))).is_err_and(|error| error.code() == Code::AnswerTooLarge)
+        );
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use reql::r;
 
 use crate::conn::Conn;
-use crate::error::{Error, Missing};
+use crate::error::{Code, Error};
 pub(crate) use index::{Index, Indexes, Status};
 use recent::Recent;
 
@@ -43,7 +43,7 @@ impl Catalog {
             return Ok(known);
         }
         let name = conn.first::<String>(r.table(table).info().g("primary_key")).await?;
-        let name = name.ok_or(Error::NotFound(Missing::Table))?;
+        let name = name.ok_or(Error::from(Code::NoSuchTable))?;
         self.primary_keys.put(conn.user(), table, name.clone());
         Ok(name)
     }

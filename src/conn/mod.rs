@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use warp::Filter;
 
 use crate::database::{Credentials, Database, Lease, Session};
-use crate::error::Error;
+use crate::error::{Code, Error};
 pub(crate) use clock::Clock;
 use rows::Patience;
 pub use rows::Rows;
@@ -62,10 +62,14 @@ pub fn with_conn(database: &Database) -> impl Filter<Extract = (Conn,), Error = 
 ///
 /// # Errors of queries
 ///
-/// Opening the session may fail with [`Error::Exhausted`], [`Error::Unreachable`], [`Error::Unauthorized`] or
-/// [`Error::ConnectTimeout`]; then nothing was sent. After that, [`Error::QueryTimeout`] and
-/// [`Error::OutcomeUnknown`] say that a write may or may not have happened, and [`Error::Database`] is the
-/// server's own answer.
+/// Opening the session may fail with
+/// [`Code::ConnectionsExhausted`](crate::error::Code::ConnectionsExhausted),
+/// [`Code::DatabaseUnreachable`](crate::error::Code::DatabaseUnreachable),
+/// [`Code::Unauthorized`](crate::error::Code::Unauthorized) or
+/// [`Code::ConnectTimeout`](crate::error::Code::ConnectTimeout); then nothing was sent. After that,
+/// [`Code::QueryTimeout`](crate::error::Code::QueryTimeout) and
+/// [`Code::OutcomeUnknown`](crate::error::Code::OutcomeUnknown) say that a write may or may not have
+/// happened, and [`Code::DatabaseError`](crate::error::Code::DatabaseError) is the server's own answer.
 pub struct Conn {
     lease: Option<Lease>,
     usage: Usage,
@@ -107,7 +111,7 @@ impl Watch<'_> {
             Ok(answer) => answer.map_err(Error::from),
             Err(_) => {
                 self.database.query_timed_out();
-                Err(Error::QueryTimeout(limit))
+                Err(Error::after(Code::QueryTimeout, limit))
             }
         }
     }
@@ -120,8 +124,8 @@ impl Conn {
     }
 
     /// A connection on behalf of a database user, whose permissions decide what it may do. It is always
-    /// opened for this request alone and closed after it, and fails with [`Error::Unauthorized`] if the
-    /// database doesn't take the credentials.
+    /// opened for this request alone and closed after it, and fails with
+    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) if the database doesn't take the credentials.
     pub fn with_credentials(database: Database, who: Credentials) -> Self {
         let mut conn = Conn::new(database);
         conn.who = Some(who);
@@ -155,7 +159,8 @@ impl Conn {
     ///
     /// # Errors
     ///
-    /// As for every query, see [`Conn`]; and [`Error::Decode`] if the row is not a `T`.
+    /// As for every query, see [`Conn`]; and
+    /// [`Code::UnexpectedDocument`](crate::error::Code::UnexpectedDocument) if the row is not a `T`.
     pub async fn first<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Option<T>, Error> {
         let Opened { session, watch } = self.open().await?;
         watch.over(session.first(query)).await
@@ -186,7 +191,8 @@ impl Conn {
     ///
     /// # Errors
     ///
-    /// As for every query, see [`Conn`]; and [`Error::Decode`] if a row is not a `T`.
+    /// As for every query, see [`Conn`]; and
+    /// [`Code::UnexpectedDocument`](crate::error::Code::UnexpectedDocument) if a row is not a `T`.
     pub async fn all<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Vec<T>, Error> {
         let Opened { session, watch } = self.open().await?;
         watch.over(session.all(query)).await
@@ -205,7 +211,10 @@ impl Conn {
         while let Some(row) = arriving.next_row().await {
             let row = row?;
             check(&row)?;
-            rows.push(serde_json::from_value(row).map_err(|error| Error::Decode(error.to_string()))?);
+            rows.push(
+                serde_json::from_value(row)
+                    .map_err(|error| Error::from(Code::UnexpectedDocument).caused_by(error))?,
+            );
         }
         Ok(rows)
     }

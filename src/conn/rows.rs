@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::Conn;
-use crate::error::Error;
+use crate::error::{Code, Error};
 
 /// The rows of a query's result as they arrive; the stream ends after an error.
 ///
@@ -65,11 +65,11 @@ impl<C: BorrowMut<Conn>, T: DeserializeOwned> Rows<C, T> {
             Poll::Pending => {
                 let limit = ready!(self.patience.poll_end(cx));
                 conn.database.query_timed_out();
-                Some(Err(Error::QueryTimeout(limit)))
+                Some(Err(Error::after(Code::QueryTimeout, limit)))
             }
         };
         conn.clock.querying(asked.elapsed());
-        if !matches!(row, Some(Err(Error::QueryTimeout(_)))) {
+        if !matches!(&row, Some(Err(error)) if error.code() == Code::QueryTimeout) {
             self.asked = None;
         }
         match row {

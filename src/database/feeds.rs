@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::counters::{Counters, Held};
 use super::{Credentials, Database, Session, Shared};
-use crate::error::Error;
+use crate::error::{Code, Error};
 
 /// How many feeds share a connection. RethinkDB works on 1024 queries of a connection at once, and a
 /// connection that breaks ends all of its feeds.
@@ -37,7 +37,8 @@ struct Line {
 /// The rows of a changefeed, see [`Database::follow`]. The stream ends after an error; dropping it stops the
 /// feed.
 pub struct Feed<T> {
-    // The order of the fields is the order of their drop: the feed is stopped before the connection may close.
+    // The order of the fields is the order of their drop: the feed is stopped before the connection may
+    // close.
     rows: SharedRows<T>,
     lost: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
     patience: Duration,
@@ -55,13 +56,15 @@ impl Database {
     /// `changefeed_queue_size`.
     ///
     /// Returns when the server has taken the query. From then on a row may come at any time. The stream ends
-    /// with [`Error::QueryTimeout`] when the database has shown no sign of life for about `query_timeout`,
-    /// and with [`Error::OutcomeUnknown`] when the connection breaks, which ends all feeds on it.
+    /// with [`Code::QueryTimeout`](crate::error::Code::QueryTimeout) when the database has shown no sign of
+    /// life for about `query_timeout`, and with [`Code::OutcomeUnknown`](crate::error::Code::OutcomeUnknown)
+    /// when the connection breaks, which ends all feeds on it.
     ///
     /// # Errors
     ///
-    /// Those of opening a session, see [`Conn`](crate::Conn); [`Error::QueryTimeout`]; and
-    /// [`Error::Database`], also for a query that is no changefeed.
+    /// Those of opening a session, see [`Conn`](crate::Conn);
+    /// [`Code::QueryTimeout`](crate::error::Code::QueryTimeout); and
+    /// [`Code::DatabaseError`](crate::error::Code::DatabaseError), also for a query that is no changefeed.
     ///
     /// ```no_run
     /// # async fn example(database: &warp_reql::Database) -> Result<(), warp_reql::Error> {
@@ -91,7 +94,7 @@ impl Database {
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) => {
                     self.query_timed_out();
-                    return Err(Error::QueryTimeout(patience));
+                    return Err(Error::after(Code::QueryTimeout, patience));
                 }
             }
         }
@@ -103,7 +106,7 @@ impl Shared {
     async fn line(self: &Arc<Self>) -> Result<Arc<Line>, Error> {
         let patience = self.settings.acquire_timeout;
         let locked = timeout(patience, self.lines.0.lock()).await;
-        let mut lines = locked.map_err(|_| Error::Exhausted(patience))?;
+        let mut lines = locked.map_err(|_| Error::after(Code::ConnectionsExhausted, patience))?;
         lines.retain(|line| line.strong_count() > 0);
         let room = |line: &Weak<Line>| (line.strong_count() < ON_ONE).then(|| line.upgrade()).flatten();
         if let Some(line) = lines.iter().filter_map(room).find(|line| !line.session.is_closed()) {
@@ -142,7 +145,7 @@ impl<T: DeserializeOwned> Stream for Feed<T> {
             Poll::Ready(row) => row.map(|row| row.map_err(Error::from)),
             Poll::Pending => {
                 ready!(self.lost.as_mut().poll(cx));
-                Some(Err(Error::QueryTimeout(self.patience)))
+                Some(Err(Error::after(Code::QueryTimeout, self.patience)))
             }
         };
         self.ended = !matches!(row, Some(Ok(_)));

@@ -2,19 +2,21 @@
 //!
 //! Four rules make up this module:
 //!
-//! - **Every request holds a permit.** There are `max_connections` of them, handed out in the order of asking. The
-//!   sessions that stand by hold none, but there are never more of them than free permits, so the sum stays within
-//!   the limit and a waiting request finds whatever came free.
-//! - **A session that stood by is looked at before it is used.** One look at its socket tells if the server closed it.
-//!   When one has ended, the others are looked at in their turn, and a request that finds none dials.
-//! - **Requests never wait for the keeper.** It fills up what stands by in the background, a few dials at a time, and backs
-//!   off with jitter while the database is away. A request that finds nothing ready dials for itself, so the service is back
-//!   as soon as the database is.
-//! - **Nothing is done beside a request that can be done behind it.** What it took is replaced once its session has closed,
-//!   and that closes once the answer is written; only when half of what stood by is gone is it replaced at once.
-//! - **A session serves one user.** What stands by or is reused is the service's own account. A request with credentials
-//!   gets a session that is dialled with them and closed after it, so a password that was changed, or a user who was
-//!   deleted, counts from the next request on.
+//! - **Every request holds a permit.** There are `max_connections` of them, handed out in the order of
+//!   asking. The sessions that stand by hold none, but there are never more of them than free permits, so the
+//!   sum stays within the limit and a waiting request finds whatever came free.
+//! - **A session that stood by is looked at before it is used.** One look at its socket tells if the server
+//!   closed it. When one has ended, the others are looked at in their turn, and a request that finds none
+//!   dials.
+//! - **Requests never wait for the keeper.** It fills up what stands by in the background, a few dials at a
+//!   time, and backs off with jitter while the database is away. A request that finds nothing ready dials for
+//!   itself, so the service is back as soon as the database is.
+//! - **Nothing is done beside a request that can be done behind it.** What it took is replaced once its
+//!   session has closed, and that closes once the answer is written; only when half of what stood by is gone
+//!   is it replaced at once.
+//! - **A session serves one user.** What stands by or is reused is the service's own account. A request with
+//!   credentials gets a session that is dialled with them and closed after it, so a password that was
+//!   changed, or a user who was deleted, counts from the next request on.
 //!
 //! Why not a pool library: most sessions here are used once and never come back, so what is kept is above all
 //! a stock of unused ones. deadpool fills none, and an object that is taken for good leaves its count while
@@ -42,7 +44,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::settings::Rdb;
 use counters::{Counters, Held};
 use feeds::Lines;
@@ -117,11 +119,12 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Error::Misconfigured`] if the settings name no server, as those of an embedded one do before it has
-    /// started.
+    /// [`Code::Misconfigured`](crate::error::Code::Misconfigured) if the settings name no server, as those of
+    /// an embedded one do before it has started.
     pub fn new(settings: Rdb) -> Result<Self, Error> {
-        let servers = Servers::new(&settings)
-            .ok_or_else(|| Error::Misconfigured("the settings name no database server".to_owned()))?;
+        let servers = Servers::new(&settings).ok_or_else(|| {
+            Error::from(Code::Misconfigured).caused_by("the settings name no database server")
+        })?;
         let shared = Shared {
             servers,
             permits: Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS))),
@@ -189,7 +192,7 @@ impl Database {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => {
                 self.shared.counters.refused();
-                Err(Error::Exhausted(patience))
+                Err(Error::after(Code::ConnectionsExhausted, patience))
             }
         }
     }
@@ -240,7 +243,8 @@ impl Shared {
 
     async fn dial_session(self: &Arc<Self>, who: &Credentials) -> Result<Session, Error> {
         self.probe_those_that_failed();
-        let mut outcome = Err(Error::Misconfigured("the settings name no database server".to_owned()));
+        let mut outcome =
+            Err(Error::from(Code::Misconfigured).caused_by("the settings name no database server"));
         for server in self.servers.in_turn() {
             outcome = self.dial_one(server, who).await;
             if server.report(has_answered(&outcome)) {
@@ -267,9 +271,9 @@ impl Shared {
             Ok(session) => Ok(session),
             Err(error) if error.kind() == ErrorKind::Timeout => {
                 self.counters.connect_timed_out();
-                Err(Error::ConnectTimeout(self.settings.connect_timeout))
+                Err(Error::after(Code::ConnectTimeout, self.settings.connect_timeout))
             }
-            Err(error) => Err(Error::connect(&error)),
+            Err(error) => Err(Error::connect(error)),
         }
     }
 }
@@ -277,7 +281,7 @@ impl Shared {
 /// Returns whether a server is there. One that refuses credentials is, and the other servers know no other
 /// users.
 fn has_answered(outcome: &Result<Session, Error>) -> bool {
-    matches!(outcome, Ok(_) | Err(Error::Unauthorized(_)))
+    outcome.as_ref().map_or_else(|error| error.code() == Code::Unauthorized, |_| true)
 }
 
 impl Link {

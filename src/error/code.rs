@@ -1,10 +1,22 @@
-//! [`Code`]: the names that problems have for programs, each with its status.
+//! [`Code`]: the names that problems have for programs, each with its status and its words.
+
+use std::fmt;
 
 use warp::http::StatusCode;
 
+/// The advice to whoever doesn't know whether a write has happened.
+pub(super) const REPEAT: &str = "Read before you repeat a write.";
+
 macro_rules! codes {
-    ($($(#[$doc:meta])+ $name:ident = $text:literal, $status:ident;)+) => {
+    ($($(#[$doc:meta])+ $name:ident = $text:literal, $status:ident, $detail:literal $(, $hint:expr)?;)+) => {
         /// What a problem is, for programs: its text is the `code` of a problem document and stays the same.
+        ///
+        /// ```
+        /// use warp_reql::error::Code;
+        ///
+        /// assert_eq!(Code::NoSuchTable.as_str(), "no-such-table");
+        /// assert_eq!(Code::NoSuchTable.status(), 404);
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Code {
@@ -12,121 +24,190 @@ macro_rules! codes {
         }
 
         impl Code {
-            /// All there are.
+            /// Every code there is.
             pub const ALL: &[Code] = &[$(Code::$name),+];
 
-            /// As it stands in a problem document.
+            /// Returns the text that stands in a problem document.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Code::$name => $text,)+
                 }
             }
 
-            /// The status it comes with.
+            /// Returns the status that comes with it.
             pub fn status(self) -> StatusCode {
                 match self {
                     $(Code::$name => StatusCode::$status,)+
+                }
+            }
+
+            /// Returns the sentence that explains it to people. `{}` stands where a number or a name goes.
+            pub(super) fn detail(self) -> &'static str {
+                match self {
+                    $(Code::$name => $detail,)+
+                }
+            }
+
+            /// Returns the advice that comes with it.
+            pub(super) fn hint(self) -> Option<&'static str> {
+                #[allow(unused_mut, unused_assignments, reason = "not every code has a hint")]
+                match self {
+                    $(Code::$name => {
+                        let mut hint = None;
+                        $(hint = Some($hint);)?
+                        hint
+                    })+
                 }
             }
         }
     };
 }
 
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl PartialEq<&str> for Code {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
 codes! {
     /// The request is not what the API asks for.
-    BadRequest = "bad-request", BAD_REQUEST;
+    BadRequest = "bad-request", BAD_REQUEST, "The request is not what the API asks for.";
     /// The body is not JSON.
-    BadJson = "bad-json", BAD_REQUEST;
+    BadJson = "bad-json", BAD_REQUEST, "The body is not JSON: {}.";
     /// A parameter of the URL is unknown or wrong.
-    BadParameter = "bad-parameter", BAD_REQUEST;
+    BadParameter = "bad-parameter", BAD_REQUEST, "The parameter {}.";
     /// A name has other characters than names have.
-    BadName = "bad-name", BAD_REQUEST;
+    BadName = "bad-name", BAD_REQUEST,
+        "{} is not a name: use 1 to 128 of the characters A-Z a-z 0-9 _ -.";
     /// The database can make no sense of the query.
-    QueryLogic = "query-logic", BAD_REQUEST;
+    QueryLogic = "query-logic", BAD_REQUEST, "The database can make no sense of the query.";
     /// The request needs the credentials of a database user, or those it has are wrong.
-    Unauthorized = "unauthorized", UNAUTHORIZED;
+    Unauthorized = "unauthorized", UNAUTHORIZED,
+        "This needs the name and password of a database user, by HTTP Basic.";
     /// The database user may not do this.
-    Forbidden = "forbidden", FORBIDDEN;
+    Forbidden = "forbidden", FORBIDDEN, "The database user may not do this.";
     /// The request comes from a page of another origin.
-    ForeignOrigin = "foreign-origin", FORBIDDEN;
+    ForeignOrigin = "foreign-origin", FORBIDDEN,
+        "Pages of this origin may not use the service.",
+        "List the origin in the setting `cors`.";
     /// The request names a host that isn't this service's.
-    ForeignHost = "foreign-host", FORBIDDEN;
+    ForeignHost = "foreign-host", FORBIDDEN,
+        "The request is for another host.",
+        "List the host in the setting `hosts`.";
     /// There is no such path.
-    NoSuchPath = "no-such-path", NOT_FOUND;
+    NoSuchPath = "no-such-path", NOT_FOUND, "There is no such path.";
     /// There is no such database.
-    NoSuchDatabase = "no-such-database", NOT_FOUND;
+    NoSuchDatabase = "no-such-database", NOT_FOUND, "There is no such database.";
     /// There is no such table.
-    NoSuchTable = "no-such-table", NOT_FOUND;
+    NoSuchTable = "no-such-table", NOT_FOUND, "There is no such table.";
     /// There is no such index.
-    NoSuchIndex = "no-such-index", NOT_FOUND;
+    NoSuchIndex = "no-such-index", NOT_FOUND, "There is no such index.";
     /// There is no such document.
-    NoSuchDocument = "no-such-document", NOT_FOUND;
+    NoSuchDocument = "no-such-document", NOT_FOUND, "There is no such document.";
     /// The path exists, but not with this method.
-    MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED;
+    MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "This path exists with {} only.";
     /// The request accepts no type that the answer could have.
-    NotAcceptable = "not-acceptable", NOT_ACCEPTABLE;
+    NotAcceptable = "not-acceptable", NOT_ACCEPTABLE, "The answer could have these types: {}.";
     /// The body arrives too slowly.
-    BodyTooSlow = "body-too-slow", REQUEST_TIMEOUT;
+    BodyTooSlow = "body-too-slow", REQUEST_TIMEOUT,
+        "The body paused for {}, or arrived too slowly on average.";
     /// What the request would create exists already.
-    Conflict = "conflict", CONFLICT;
+    Conflict = "conflict", CONFLICT, "It exists already.";
     /// A request with the same `Idempotency-Key` is being answered.
-    KeyInUse = "idempotency-key-in-use", CONFLICT;
+    KeyInUse = "idempotency-key-in-use", CONFLICT,
+        "A request with this `Idempotency-Key` is being answered.",
+        "Wait for its answer, then repeat the request.";
     /// The body's length is not told. Only routes that ask for it answer so; those of this service don't.
-    LengthRequired = "length-required", LENGTH_REQUIRED;
+    LengthRequired = "length-required", LENGTH_REQUIRED, "The header `Content-Length` is missing.";
     /// A condition of the request does not hold.
-    PreconditionFailed = "precondition-failed", PRECONDITION_FAILED;
+    PreconditionFailed = "precondition-failed", PRECONDITION_FAILED,
+        "The document is not in the state that the request asks for.",
+        "Read the document again and repeat the change with its new ETag.";
     /// The body is too long.
-    BodyTooLarge = "body-too-large", PAYLOAD_TOO_LARGE;
+    BodyTooLarge = "body-too-large", PAYLOAD_TOO_LARGE, "The body is longer than {}.";
     /// The URL is too long.
-    UrlTooLong = "url-too-long", URI_TOO_LONG;
+    UrlTooLong = "url-too-long", URI_TOO_LONG, "The URL is longer than {}.";
     /// The body is of a type that the request can't have.
-    UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE;
+    UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE,
+        "The body must be of a type among {}.",
+        "Set the Content-Type header.";
     /// The database refused the document or its id.
-    Refused = "refused", UNPROCESSABLE_ENTITY;
+    Refused = "refused", UNPROCESSABLE_ENTITY, "The database refused the document.";
     /// The `Idempotency-Key` was that of another request.
-    KeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY;
+    KeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY,
+        "Another request had this `Idempotency-Key`.",
+        "Take a new key for each new request.";
     /// The query takes more than the database allows.
-    ResourceLimit = "resource-limit", UNPROCESSABLE_ENTITY;
+    ResourceLimit = "resource-limit", UNPROCESSABLE_ENTITY,
+        "The query takes more than the database allows.",
+        "Ask for fewer documents, or filter and sort by an index.";
     /// The answer would be too long.
-    AnswerTooLarge = "answer-too-large", UNPROCESSABLE_ENTITY;
+    AnswerTooLarge = "answer-too-large", UNPROCESSABLE_ENTITY,
+        "The answer would be longer than {}.",
+        "Ask for fewer documents or fields, or for application/x-ndjson, which is streamed.";
     /// The request must be conditional.
-    PreconditionRequired = "precondition-required", PRECONDITION_REQUIRED;
+    PreconditionRequired = "precondition-required", PRECONDITION_REQUIRED,
+        "This needs a condition: `If-Match` or `If-None-Match`.",
+        "Read the document, and send its ETag in If-Match.";
     /// Too many requests are being answered.
-    TooManyRequests = "too-many-requests", TOO_MANY_REQUESTS;
+    TooManyRequests = "too-many-requests", TOO_MANY_REQUESTS, "{} requests are being answered already.";
     /// This client, or this user, holds as much as one may.
-    ShareUsedUp = "share-used-up", TOO_MANY_REQUESTS;
+    ShareUsedUp = "share-used-up", TOO_MANY_REQUESTS,
+        "One client may have {} at once, and this one has.";
     /// Too many wrong passwords came from this client.
-    TooManyGuesses = "too-many-guesses", TOO_MANY_REQUESTS;
+    TooManyGuesses = "too-many-guesses", TOO_MANY_REQUESTS,
+        "Too many wrong passwords came from this client; wait {}.";
     /// The headers are too long.
-    HeadersTooLarge = "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE;
+    HeadersTooLarge = "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "The headers are longer than {}.";
     /// Something went wrong inside the service.
-    Internal = "internal", INTERNAL_SERVER_ERROR;
+    Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong inside the service.";
     /// The service is set up wrong.
-    Misconfigured = "misconfigured", INTERNAL_SERVER_ERROR;
+    Misconfigured = "misconfigured", INTERNAL_SERVER_ERROR, "The service is set up wrong.";
     /// A document is not what the request expects it to be.
-    UnexpectedDocument = "unexpected-document", INTERNAL_SERVER_ERROR;
+    UnexpectedDocument = "unexpected-document", INTERNAL_SERVER_ERROR,
+        "A document is not what this request expects it to be.";
     /// The database could not answer.
-    DatabaseError = "database-error", INTERNAL_SERVER_ERROR;
+    DatabaseError = "database-error", INTERNAL_SERVER_ERROR, "The database could not answer.";
     /// No connection to the database could be opened.
-    DatabaseUnreachable = "database-unreachable", SERVICE_UNAVAILABLE;
+    DatabaseUnreachable = "database-unreachable", SERVICE_UNAVAILABLE, "The database cannot be reached.";
     /// The database is there, but not for this just now.
-    DatabaseUnavailable = "database-unavailable", SERVICE_UNAVAILABLE;
+    DatabaseUnavailable = "database-unavailable", SERVICE_UNAVAILABLE,
+        "The database is not available for this just now.";
     /// All connections to the database stayed in use.
-    ConnectionsExhausted = "connections-exhausted", SERVICE_UNAVAILABLE;
+    ConnectionsExhausted = "connections-exhausted", SERVICE_UNAVAILABLE,
+        "All database connections stayed in use for {}.";
     /// As many live queries as there may be are being served.
-    FeedsExhausted = "feeds-exhausted", SERVICE_UNAVAILABLE;
+    FeedsExhausted = "feeds-exhausted", SERVICE_UNAVAILABLE,
+        "All {} live queries that there may be are taken.";
     /// The answers that are being made or read take all the memory that they may.
-    AnswersExhausted = "answers-exhausted", SERVICE_UNAVAILABLE;
+    AnswersExhausted = "answers-exhausted", SERVICE_UNAVAILABLE,
+        "The answers that others read take all of the {} that there may be.";
     /// The bodies that are being read take all the memory that they may.
-    BodiesExhausted = "bodies-exhausted", SERVICE_UNAVAILABLE;
+    BodiesExhausted = "bodies-exhausted", SERVICE_UNAVAILABLE,
+        "The bodies that others send take all of the {} that there may be.";
     /// As many answers as there may be are being streamed.
-    StreamsExhausted = "streams-exhausted", SERVICE_UNAVAILABLE;
+    StreamsExhausted = "streams-exhausted", SERVICE_UNAVAILABLE,
+        "All {} streamed answers that there may be are taken.";
     /// The write may or may not have happened.
-    OutcomeUnknown = "outcome-unknown", SERVICE_UNAVAILABLE;
+    OutcomeUnknown = "outcome-unknown", SERVICE_UNAVAILABLE,
+        "The connection to the database broke: a write may or may not have happened.",
+        REPEAT;
     /// Connecting to the database took too long.
-    ConnectTimeout = "connect-timeout", GATEWAY_TIMEOUT;
+    ConnectTimeout = "connect-timeout", GATEWAY_TIMEOUT,
+        "Connecting to the database took longer than {}.";
     /// The database took too long to answer.
-    QueryTimeout = "query-timeout", GATEWAY_TIMEOUT;
+    QueryTimeout = "query-timeout", GATEWAY_TIMEOUT,
+        "The database did not answer within {}.",
+        REPEAT;
     /// The request took too long as a whole.
-    RequestTimeout = "request-timeout", GATEWAY_TIMEOUT;
+    RequestTimeout = "request-timeout", GATEWAY_TIMEOUT,
+        "The request took longer than {}.",
+        REPEAT;
 }

@@ -1,90 +1,63 @@
-//! What the database's answers mean to a request.
+//! The codes of what the database answers.
 //!
 //! The protocol has a handful of error types; what doesn't exist, or exists already, is only told apart by
 //! the message. This is the one place that reads messages.
 
+use std::ops::RangeInclusive;
+
 use reql::{ErrorKind, ErrorType, Sent};
 
-use super::{Code, Error, Missing};
+use super::{Code, Error, REPEAT};
 
-/// What a database error means to a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
-    Missing(Missing),
-    Exists,
-    Forbidden,
-    /// The database won't have this document or key.
-    Refused,
-    /// More than a query may take.
-    TooMuch,
-    Logic,
-    Unavailable,
-    Indeterminate,
-    /// The answer holds a document that is nested more deeply than can be read.
-    TooDeep,
-    Internal,
-}
+/// The refusals of a handshake that say that user or password are wrong.
+const BAD_CREDENTIALS: RangeInclusive<i64> = 10..=20;
 
-impl Class {
-    pub(super) fn of(error: &reql::Error) -> Self {
-        match error.kind() {
-            ErrorKind::Runtime(kind) => Class::of_runtime(kind, error.message()),
-            ErrorKind::TooLarge => Class::TooMuch,
-            ErrorKind::Decode if is_too_deep(error) => Class::TooDeep,
-            _ => Class::Internal,
-        }
-    }
-
-    pub(super) fn code(self) -> Code {
-        match self {
-            Class::Missing(missing) => missing.code(),
-            Class::Exists => Code::Conflict,
-            Class::Forbidden => Code::Forbidden,
-            Class::Refused => Code::Refused,
-            Class::TooMuch => Code::ResourceLimit,
-            Class::Logic => Code::QueryLogic,
-            Class::Unavailable => Code::DatabaseUnavailable,
-            Class::Indeterminate => Code::OutcomeUnknown,
-            Class::TooDeep => Code::UnexpectedDocument,
-            Class::Internal => Code::DatabaseError,
-        }
-    }
-
-    fn of_runtime(kind: ErrorType, message: &str) -> Self {
-        match kind {
-            ErrorType::OpFailed => Class::of_failure(message),
-            ErrorType::OpIndeterminate => Class::Indeterminate,
-            ErrorType::NonExistence => Class::Missing(Missing::Document),
-            ErrorType::PermissionDenied => Class::Forbidden,
-            ErrorType::ResourceLimit => Class::TooMuch,
-            ErrorType::QueryLogic if is_refusal(message) => Class::Refused,
-            ErrorType::QueryLogic | ErrorType::User => Class::Logic,
-            // A feed of one document lets the refusal through as an exception that nobody expected.
-            ErrorType::Internal if message.contains("does not have the required `") => Class::Forbidden,
-            // An outage of all of a table's servers, which the database files under its own errors.
-            ErrorType::Internal if message.contains("none of the servers were accessible") => {
-                Class::Unavailable
-            }
-            _ => Class::Internal,
-        }
-    }
-
-    fn of_failure(message: &str) -> Self {
-        if message.contains("already exists") {
-            return Class::Exists;
-        }
-        let missing = message.contains("does not exist") || message.contains("was not found");
-        match message {
-            _ if !missing => Class::Unavailable,
-            _ if message.starts_with("Database") => Class::Missing(Missing::Database),
-            _ if message.starts_with("Index") => Class::Missing(Missing::Index),
-            _ => Class::Missing(Missing::Table),
-        }
+/// Returns the code of an error of the database or of the driver.
+fn code_of(error: &reql::Error) -> Code {
+    match error.kind() {
+        ErrorKind::Runtime(kind) => code_of_runtime(kind, error.message()),
+        ErrorKind::TooLarge => Code::ResourceLimit,
+        ErrorKind::Decode => Code::UnexpectedDocument,
+        _ if error.is_fatal() && error.query_sent() == Sent::Sent => Code::OutcomeUnknown,
+        _ if error.is_fatal() => Code::DatabaseUnreachable,
+        _ => Code::DatabaseError,
     }
 }
 
-/// Whether the database says that it won't have a document or a key, rather than that the query makes no
-/// sense.
+fn code_of_runtime(kind: ErrorType, message: &str) -> Code {
+    match kind {
+        ErrorType::OpFailed => code_of_failure(message),
+        ErrorType::OpIndeterminate => Code::OutcomeUnknown,
+        ErrorType::NonExistence => Code::NoSuchDocument,
+        ErrorType::PermissionDenied => Code::Forbidden,
+        ErrorType::ResourceLimit => Code::ResourceLimit,
+        ErrorType::QueryLogic if is_refusal(message) => Code::Refused,
+        ErrorType::QueryLogic | ErrorType::User => Code::QueryLogic,
+        // A feed of one document lets the refusal through as an exception that nobody expected.
+        ErrorType::Internal if message.contains("does not have the required `") => Code::Forbidden,
+        // An outage of all of a table's servers, which the database files under its own errors.
+        ErrorType::Internal if message.contains("none of the servers were accessible") => {
+            Code::DatabaseUnavailable
+        }
+        _ => Code::DatabaseError,
+    }
+}
+
+fn code_of_failure(message: &str) -> Code {
+    if message.contains("already exists") {
+        return Code::Conflict;
+    }
+    let missing = message.contains("does not exist") || message.contains("was not found");
+    match message {
+        _ if !missing => Code::DatabaseUnavailable,
+        _ if message.starts_with("Database") => Code::NoSuchDatabase,
+        _ if message.starts_with("Index") => Code::NoSuchIndex,
+        _ => Code::NoSuchTable,
+    }
+}
+
+/// Returns whether the database says that it won't have a document or a key, rather than that the query makes
+/// no sense.
 fn is_refusal(message: &str) -> bool {
     ["Primary key too long", "contains NULL byte", "nesting depth", "Nesting depth", "must have primary key"]
         .iter()
@@ -97,43 +70,64 @@ fn is_too_deep(error: &reql::Error) -> bool {
     error.message().contains("recursion limit exceeded")
 }
 
+impl From<reql::Error> for Error {
+    fn from(error: reql::Error) -> Self {
+        let code = code_of(&error);
+        let known = match code {
+            Code::UnexpectedDocument if is_too_deep(&error) => {
+                let detail = "The answer holds a document that is nested too deeply to be read.";
+                Error::new(code, detail).with_hint(REPEAT)
+            }
+            Code::Refused => Error::new(code, "The database refused the document or its id."),
+            code => Error::from(code),
+        };
+        known.caused_by(error)
+    }
+}
+
 impl Error {
+    /// Makes the error of a session that could not be opened. Whatever the reason was, no query has been
+    /// sent.
+    pub(crate) fn connect(error: reql::Error) -> Self {
+        match error.kind() {
+            ErrorKind::Refused(code) if BAD_CREDENTIALS.contains(&code) => Error::wrong_credentials(error),
+            _ => Error::from(Code::DatabaseUnreachable).caused_by(error),
+        }
+    }
+
+    /// Makes the error of a session for which the service's own credentials are wrong, which is no request's
+    /// fault.
+    pub(crate) fn into_own(mut self) -> Self {
+        if self.code() != Code::Unauthorized {
+            return self;
+        }
+        let mut own = Error::from(Code::DatabaseUnreachable);
+        own.0.source = self.0.source.take();
+        own
+    }
+
+    /// Makes the error that the `first_error` of a write stands for.
+    pub(crate) fn of_write(first_error: String) -> Self {
+        if first_error.starts_with("Duplicate primary key") {
+            return Error::new(Code::Conflict, "There is a document with this id already.");
+        }
+        if first_error.starts_with("Primary key `") && first_error.contains("cannot be changed") {
+            return Error::bad_request("The id in the body is not the one in the path.");
+        }
+        Error::from(Code::Refused).caused_by(first_error)
+    }
+
     /// Returns whether the cause is a row that is no document, or is nested too deeply to be read. An answer
     /// without that row, or with it as text, may then succeed.
     pub(crate) fn is_about_a_row(&self) -> bool {
-        let Error::Database(error) = self else { return false };
-        match error.kind() {
+        let source = self.0.source.as_deref().and_then(|source| source.downcast_ref::<reql::Error>());
+        source.is_some_and(|error| match error.kind() {
             ErrorKind::Decode => is_too_deep(error),
             ErrorKind::Runtime(ErrorType::QueryLogic) => {
                 error.message().contains("on objects of type `PTYPE<")
             }
             _ => false,
-        }
-    }
-
-    /// What the `first_error` of a write means.
-    pub(crate) fn of_write(first_error: String) -> Self {
-        if first_error.starts_with("Duplicate primary key") {
-            return Error::Conflict("There is a document with this id already.".to_owned());
-        }
-        if first_error.starts_with("Primary key `") && first_error.contains("cannot be changed") {
-            return Error::BadRequest("The id in the body is not the one in the path.".to_owned());
-        }
-        Error::Refused(first_error)
-    }
-}
-
-impl From<reql::Error> for Error {
-    fn from(error: reql::Error) -> Self {
-        match error.kind() {
-            ErrorKind::Decode if !is_too_deep(&error) => Error::Decode(error.to_string()),
-            ErrorKind::TooLarge => Error::Database(error),
-            _ if error.is_fatal() && error.query_sent() == Sent::Sent => {
-                Error::OutcomeUnknown(error.to_string())
-            }
-            _ if error.is_fatal() => Error::Unreachable(error.to_string()),
-            _ => Error::Database(error),
-        }
+        })
     }
 }
 
@@ -141,18 +135,18 @@ impl From<reql::Error> for Error {
 mod tests {
     use super::*;
 
-    fn failed(message: &str) -> Class {
-        Class::of_runtime(ErrorType::OpFailed, message)
+    fn failed(message: &str) -> Code {
+        code_of_runtime(ErrorType::OpFailed, message)
     }
 
     #[test]
     fn messages_tell_what_is_missing() {
-        assert_eq!(failed("Table `test.nope` does not exist."), Class::Missing(Missing::Table));
-        assert_eq!(failed("Database `nope` does not exist."), Class::Missing(Missing::Database));
-        assert_eq!(failed("Index `i` does not exist on table `test.t`."), Class::Missing(Missing::Index));
-        assert_eq!(failed("Index `i` was not found on table `test.t`."), Class::Missing(Missing::Index));
-        assert_eq!(failed("Table `test.t` already exists."), Class::Exists);
-        assert_eq!(failed("Cannot perform read: primary replica not available"), Class::Unavailable);
+        assert_eq!(failed("Table `test.nope` does not exist."), Code::NoSuchTable);
+        assert_eq!(failed("Database `nope` does not exist."), Code::NoSuchDatabase);
+        assert_eq!(failed("Index `i` does not exist on table `test.t`."), Code::NoSuchIndex);
+        assert_eq!(failed("Index `i` was not found on table `test.t`."), Code::NoSuchIndex);
+        assert_eq!(failed("Table `test.t` already exists."), Code::Conflict);
+        assert_eq!(failed("Cannot perform read: primary replica not available"), Code::DatabaseUnavailable);
     }
 
     #[test]
@@ -168,22 +162,22 @@ mod tests {
 
     #[test]
     fn a_refusal_is_one_even_as_an_exception() {
-        let of = |message: &str| Class::of_runtime(ErrorType::Internal, message);
+        let of = |message: &str| code_of_runtime(ErrorType::Internal, message);
         let refusal = "Unexpected exception: User `bob` does not have the required `read` permission.";
-        assert_eq!([of(refusal), of("Unexpected exception: bad")], [Class::Forbidden, Class::Internal]);
+        assert_eq!([of(refusal), of("Unexpected exception: bad")], [Code::Forbidden, Code::DatabaseError]);
     }
 
     #[test]
     fn an_outage_is_one_even_as_an_internal_error() {
         let message = "The attempt to read or modify the table's configuration failed because none of the \
                        servers were accessible.";
-        assert_eq!(Class::of_runtime(ErrorType::Internal, message), Class::Unavailable);
+        assert_eq!(code_of_runtime(ErrorType::Internal, message), Code::DatabaseUnavailable);
     }
 
     #[test]
     fn keys_that_the_database_refuses_are_no_faults_of_the_query() {
-        let of = |message: &str| Class::of_runtime(ErrorType::QueryLogic, message);
-        assert_eq!(of("Primary key too long (max 127 characters): \"x\""), Class::Refused);
-        assert_eq!(of("Expected type NUMBER but found STRING."), Class::Logic);
+        let of = |message: &str| code_of_runtime(ErrorType::QueryLogic, message);
+        assert_eq!(of("Primary key too long (max 127 characters): \"x\""), Code::Refused);
+        assert_eq!(of("Expected type NUMBER but found STRING."), Code::QueryLogic);
     }
 }

@@ -2,315 +2,289 @@
 
 mod code;
 mod database;
+mod former;
 mod problem;
 mod rejection;
 
+use std::borrow::Cow;
+use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use reql::ErrorKind;
 use warp::http::StatusCode;
+use warp::http::header::{ACCEPT_ENCODING, ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use warp::reject::Reject;
-use warp::reply::{Reply, Response};
 
+use crate::names::shown;
 pub use code::Code;
-use database::Class;
-pub(crate) use problem::{Answered, Problem, size};
+use code::REPEAT;
+pub use former::Missing;
+use problem::Place;
+pub(crate) use problem::{Answered, size};
 pub use rejection::recover;
 
-/// The codes with which the server refuses credentials, by RethinkDB's `Writing drivers`.
-const BAD_CREDENTIALS: std::ops::RangeInclusive<i64> = 10..=20;
+/// The credentials that a request without the right ones is asked for.
+const CHALLENGE: &str = "Basic realm=\"warp-reql\", charset=\"UTF-8\"";
+/// The time after which most requests that were refused for now may be repeated.
+const SOON: Duration = Duration::from_secs(1);
 
-/// Everything that can go wrong with a request.
+/// Something that went wrong with a request.
 ///
-/// It is a [`Reply`]: a problem document by RFC 9457, with a `code` that stays the same. A handler that ends
-/// in `Result<impl Reply, Error>` needs nothing else. What the database said is shown only by a service that
-/// runs with `debug`.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Error {
-    /// The request is not what the API asks for; says how.
-    BadRequest(String),
-    /// The body is not JSON.
-    BadJson {
-        /// The line of the body, counted from 1.
-        line: usize,
-        /// The column in that line, counted from 1.
-        column: usize,
-        /// What is wrong there.
-        reason: String,
-    },
-    /// A parameter of the URL is unknown or wrong.
-    BadParameter {
-        /// The parameter's name.
-        name: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The name of a table or index has other characters than `A-Z a-z 0-9 _ -`.
-    BadName(String),
-    /// What the request is about does not exist.
-    NotFound(Missing),
-    /// The path exists, but not with this method.
-    MethodNotAllowed {
-        /// The methods it exists with, as in the `Allow` header.
-        allow: String,
-    },
-    /// The request accepts no type that the answer could have.
-    NotAcceptable {
-        /// The types it could have.
-        offered: String,
-    },
-    /// What the request would create exists already; says what.
-    Conflict(String),
-    /// The request needs the credentials of a database user, or those it has are wrong; says which, and why
-    /// in the database's words.
-    Unauthorized(Credential),
-    /// A request with the same `Idempotency-Key` is being answered, or it isn't known how it ended.
-    KeyInUse,
-    /// Another request had the same `Idempotency-Key`.
-    KeyReused,
-    /// A condition of the request (`If-Match`, `If-None-Match`) does not hold.
-    PreconditionFailed,
-    /// The request must have such a condition.
-    PreconditionRequired,
-    /// The body is longer than allowed.
-    BodyTooLarge {
-        /// The most bytes it may have.
-        limit: u64,
-    },
-    /// The URL is longer than allowed.
-    UriTooLong {
-        /// The most bytes it may have.
-        limit: u64,
-    },
-    /// The headers are longer than allowed.
-    HeadersTooLarge {
-        /// The most bytes they may have.
-        limit: u64,
-    },
-    /// As many requests as allowed are being answered already.
-    TooManyRequests {
-        /// The number of requests that may be answered at once.
-        limit: usize,
-    },
-    /// This client, or this user of the database, has as much going on as one may.
-    ShareUsedUp {
-        /// The most that one may have, such as `512 requests`.
-        limit: String,
-    },
-    /// Too many wrong passwords came from this client. The next one may come after this time.
-    TooManyGuesses(Duration),
-    /// The body paused for this long, or came too slowly on average.
-    BodyTooSlow(Duration),
-    /// The answer would be longer than allowed.
-    AnswerTooLarge {
-        /// The most bytes it may have.
-        limit: u64,
-    },
-    /// The request was made by a page of another origin, which may not use the service.
-    ForeignOrigin,
-    /// The request names a host that isn't this service's.
-    ForeignHost,
-    /// The request took longer than this as a whole. If it writes, the write may or may not have happened.
-    RequestTimeout(Duration),
-    /// The body's type is not one the request can have.
-    UnsupportedMediaType {
-        /// The types it can have.
-        expected: String,
-    },
-    /// The body comes in an encoding such as gzip.
-    UnsupportedEncoding,
-    /// The database refused the document; says why, in the database's words.
-    Refused(String),
-    /// No connection to the database could be opened; says why, in the driver's words.
-    Unreachable(String),
-    /// All connections stayed in use for this long.
-    Exhausted(Duration),
-    /// As many live queries as this are being served, which is all there may be.
-    TooManyFeeds(usize),
-    /// The answers that are being made or read take this many bytes, which is all there may be.
-    TooMuchToAnswer(u64),
-    /// The bodies that are being read take this many bytes, which is all there may be.
-    TooMuchToRead(u64),
-    /// As many answers as this are being streamed, which is all there may be.
-    TooManyStreams(usize),
-    /// Connecting to the database took longer than this.
-    ConnectTimeout(Duration),
-    /// The database did not answer a query within this time. If the query wrote, the write may or may not
-    /// have happened.
-    QueryTimeout(Duration),
-    /// The connection broke after a query was sent. If it wrote, the write may or may not have happened.
-    OutcomeUnknown(String),
-    /// The database's own answer.
-    Database(reql::Error),
-    /// A row of a result is not what the handler expected; says why.
-    Decode(String),
-    /// The service was set up wrong; says how.
-    Misconfigured(String),
-    /// Something that is this service's own fault; the log says more.
-    Internal(String),
+/// It is a [`Reply`](warp::Reply): a problem document by [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457),
+/// with a [`Code`] that stays the same. A handler that ends in `Result<impl Reply, Error>` needs nothing
+/// else. What the database said is the [source](StdError::source); only a service that runs with `debug`
+/// shows it.
+///
+/// ```
+/// use warp_reql::Error;
+/// use warp_reql::error::Code;
+///
+/// let error = Error::from(Code::NoSuchDocument);
+/// assert_eq!((error.code(), error.status().as_u16()), (Code::NoSuchDocument, 404));
+/// assert_eq!(error.to_string(), "There is no such document.");
+/// ```
+#[derive(Clone)]
+pub struct Error(Box<Known>);
+
+#[derive(Clone)]
+struct Known {
+    code: Code,
+    detail: Cow<'static, str>,
+    hint: Option<&'static str>,
+    place: Place,
+    header: Option<(HeaderName, HeaderValue)>,
+    wait: Option<Duration>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// What does not exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Missing {
-    /// There is no such path.
-    Path,
-    /// There is no such database.
-    Database,
-    /// There is no such table.
-    Table,
-    /// There is no such index.
-    Index,
-    /// There is no such document.
-    Document,
-}
-
-/// What is wrong with a request's credentials.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Credential {
-    /// There are none, or none that can be read.
-    Missing,
-    /// The database doesn't take them; says why, in its words.
-    Wrong(String),
-}
-
-impl Error {
-    /// The status it answers with.
-    pub fn status(&self) -> StatusCode {
-        self.kind().status()
-    }
-
-    /// Its name for programs, which stays the same.
-    pub fn code(&self) -> &'static str {
-        self.kind().as_str()
-    }
-
-    /// What opening a session said: whatever it was, no query has been sent.
-    pub(crate) fn connect(error: &reql::Error) -> Self {
-        match error.kind() {
-            ErrorKind::Refused(code) if BAD_CREDENTIALS.contains(&code) => {
-                Error::Unauthorized(Credential::Wrong(error.to_string()))
-            }
-            _ => Error::Unreachable(error.to_string()),
-        }
-    }
-
-    /// The same when the credentials were the service's own, which are no request's fault.
-    pub(crate) fn into_own(self) -> Self {
-        match self {
-            Error::Unauthorized(Credential::Wrong(reason)) => Error::Unreachable(reason),
-            error => error,
-        }
-    }
-
-    /// What it says does not exist.
-    pub(crate) fn missing(&self) -> Option<Missing> {
-        match self {
-            Error::NotFound(missing) => Some(*missing),
-            Error::Database(error) => match Class::of(error) {
-                Class::Missing(missing) => Some(missing),
-                _ => None,
-            },
+/// Makes the error that a code stands for, in the words of the code.
+impl From<Code> for Error {
+    fn from(code: Code) -> Self {
+        let header = match code {
+            Code::Unauthorized => Some((WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE))),
             _ => None,
-        }
-    }
-
-    /// Whether the query took more than the database allows.
-    pub(crate) fn is_resource_limit(&self) -> bool {
-        matches!(self, Error::Database(error) if Class::of(error) == Class::TooMuch)
-    }
-
-    /// The one place where errors get their code, and with it their status.
-    pub(crate) fn kind(&self) -> Code {
-        match self {
-            Error::BadRequest(_) => Code::BadRequest,
-            Error::BadJson { .. } => Code::BadJson,
-            Error::BadParameter { .. } => Code::BadParameter,
-            Error::BadName(_) => Code::BadName,
-            Error::NotFound(missing) => missing.code(),
-            Error::MethodNotAllowed { .. } => Code::MethodNotAllowed,
-            Error::NotAcceptable { .. } => Code::NotAcceptable,
-            Error::Conflict(_) => Code::Conflict,
-            Error::KeyInUse => Code::KeyInUse,
-            Error::KeyReused => Code::KeyReused,
-            Error::Unauthorized(_) => Code::Unauthorized,
-            Error::PreconditionFailed => Code::PreconditionFailed,
-            Error::PreconditionRequired => Code::PreconditionRequired,
-            Error::BodyTooLarge { .. } => Code::BodyTooLarge,
-            Error::UriTooLong { .. } => Code::UrlTooLong,
-            Error::HeadersTooLarge { .. } => Code::HeadersTooLarge,
-            Error::TooManyRequests { .. } => Code::TooManyRequests,
-            Error::ShareUsedUp { .. } => Code::ShareUsedUp,
-            Error::TooManyGuesses(_) => Code::TooManyGuesses,
-            Error::BodyTooSlow(_) => Code::BodyTooSlow,
-            Error::AnswerTooLarge { .. } => Code::AnswerTooLarge,
-            Error::ForeignOrigin => Code::ForeignOrigin,
-            Error::ForeignHost => Code::ForeignHost,
-            Error::RequestTimeout(_) => Code::RequestTimeout,
-            Error::UnsupportedMediaType { .. } | Error::UnsupportedEncoding => Code::UnsupportedMediaType,
-            Error::Refused(_) => Code::Refused,
-            Error::Unreachable(_) => Code::DatabaseUnreachable,
-            Error::Exhausted(_) => Code::ConnectionsExhausted,
-            Error::TooManyFeeds(_) => Code::FeedsExhausted,
-            Error::TooMuchToAnswer(_) => Code::AnswersExhausted,
-            Error::TooMuchToRead(_) => Code::BodiesExhausted,
-            Error::TooManyStreams(_) => Code::StreamsExhausted,
-            Error::ConnectTimeout(_) => Code::ConnectTimeout,
-            Error::QueryTimeout(_) => Code::QueryTimeout,
-            Error::OutcomeUnknown(_) => Code::OutcomeUnknown,
-            Error::Database(error) => Class::of(error).code(),
-            Error::Decode(_) => Code::UnexpectedDocument,
-            Error::Misconfigured(_) => Code::Misconfigured,
-            Error::Internal(_) => Code::Internal,
-        }
+        };
+        let is_for_now =
+            [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&code.status());
+        Error(Box::new(Known {
+            code,
+            detail: Cow::Borrowed(code.detail()),
+            hint: code.hint(),
+            place: Place::default(),
+            header,
+            wait: (is_for_now || code == Code::KeyInUse).then_some(SOON),
+            source: None,
+        }))
     }
 }
 
-impl Missing {
-    fn code(self) -> Code {
-        match self {
-            Missing::Path => Code::NoSuchPath,
-            Missing::Database => Code::NoSuchDatabase,
-            Missing::Table => Code::NoSuchTable,
-            Missing::Index => Code::NoSuchIndex,
-            Missing::Document => Code::NoSuchDocument,
+/// Constructors.
+impl Error {
+    /// Makes an error with a sentence of its own.
+    ///
+    /// ```
+    /// use warp_reql::Error;
+    /// use warp_reql::error::Code;
+    ///
+    /// let error = Error::new(Code::Conflict, "There is a hero of this name already.");
+    /// assert_eq!(error.status(), 409);
+    /// ```
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Error::from(code).with_detail(detail)
+    }
+
+    /// Makes an error whose sentence names a number, a time or something else, as the code has it.
+    pub(crate) fn about(code: Code, what: impl fmt::Display) -> Self {
+        Error::new(code, code.detail().replacen("{}", &what.to_string(), 1))
+    }
+
+    /// Makes an error whose sentence names a number of bytes.
+    pub(crate) fn beyond(code: Code, bytes: u64) -> Self {
+        Error::about(code, size(bytes))
+    }
+
+    /// Makes an error whose sentence names a time.
+    pub(crate) fn after(code: Code, time: Duration) -> Self {
+        Error::about(code, humantime::format_duration(time))
+    }
+
+    /// Makes the error of a request that is not what the API asks for.
+    pub fn bad_request(reason: impl Into<Cow<'static, str>>) -> Self {
+        Error::new(Code::BadRequest, reason)
+    }
+
+    /// Makes the error of a body that isn't JSON from this place on. Both numbers are counted from 1.
+    pub(crate) fn bad_json(line: usize, column: usize, reason: &str) -> Self {
+        let mut error = Error::about(Code::BadJson, format!("{reason} at line {line}, column {column}"));
+        error.0.place =
+            Place { line: Some(line), column: Some(column), reason: reason.to_owned(), parameter: None };
+        error
+    }
+
+    /// Moves the place of an error in a part of a body, which begins after so many lines of it, and after so
+    /// many columns of its line.
+    pub(crate) fn moved(self, lines: usize, columns: usize) -> Self {
+        match self.place() {
+            Some((1, column)) => Error::bad_json(lines + 1, columns + column, &self.0.place.reason),
+            Some((line, column)) => Error::bad_json(lines + line, column, &self.0.place.reason),
+            None => self,
         }
+    }
+
+    /// Makes the error of a parameter of the URL.
+    pub fn bad_parameter(name: impl Into<String>, reason: impl fmt::Display) -> Self {
+        let name = name.into();
+        let mut error = Error::about(Code::BadParameter, format!("`{name}` is wrong: {reason}"));
+        error.0.place.parameter = Some(name);
+        error
+    }
+
+    /// Makes the error of a name that no table or index can have.
+    pub(crate) fn bad_name(name: &str) -> Self {
+        Error::about(Code::BadName, format!("`{}`", shown(name)))
+    }
+
+    /// Makes the error of a path that exists with these methods only.
+    pub(crate) fn method_not_allowed(allow: &str) -> Self {
+        let error = Error::about(Code::MethodNotAllowed, allow);
+        match HeaderValue::from_str(allow) {
+            Ok(value) => error.with_header(ALLOW, value),
+            Err(_) => error,
+        }
+    }
+
+    /// Makes the error of a body that is compressed or otherwise encoded.
+    pub(crate) fn unsupported_encoding() -> Self {
+        Error::new(Code::UnsupportedMediaType, "The body must not be encoded.")
+            .with_hint("Send the body as it is, without Content-Encoding.")
+            .with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+    }
+
+    /// Makes the error of a user and password that the database doesn't take.
+    pub(crate) fn wrong_credentials(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Error::new(Code::Unauthorized, "The database knows no such user and password.").caused_by(cause)
+    }
+
+    /// Makes the error of a client that may send its next password after this time.
+    pub(crate) fn too_many_guesses(wait: Duration) -> Self {
+        let mut error = Error::after(Code::TooManyGuesses, up(wait));
+        error.0.wait = Some(wait);
+        error
+    }
+
+    /// Makes the error of something that is this service's own fault. The log says what.
+    pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Error::from(Code::Internal).caused_by(cause)
+    }
+
+    /// Sets the sentence that explains it.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.0.detail = detail.into();
+        self
+    }
+
+    /// Sets the advice that comes with it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: &'static str) -> Self {
+        self.0.hint = Some(hint);
+        self
+    }
+
+    /// Sets its source, which only a service with `debug` shows to clients.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(Arc::from(cause.into()));
+        self
+    }
+
+    fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.header = Some((name, value));
+        self
     }
 }
 
-impl fmt::Display for Missing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Missing::Path => "There is no such path.",
-            Missing::Database => "There is no such database.",
-            Missing::Table => "There is no such table.",
-            Missing::Index => "There is no such index.",
-            Missing::Document => "There is no such document.",
-        })
+/// What it is.
+impl Error {
+    /// Returns its name for programs, which stays the same.
+    pub fn code(&self) -> Code {
+        self.0.code
     }
+
+    /// Returns the status it answers with.
+    pub fn status(&self) -> StatusCode {
+        self.0.code.status()
+    }
+
+    /// Returns the sentence that explains it to anybody.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// Returns the advice that comes with it.
+    pub fn hint(&self) -> Option<&'static str> {
+        self.0.hint
+    }
+
+    /// Returns the parameter of the URL that is wrong.
+    pub fn parameter(&self) -> Option<&str> {
+        self.0.place.parameter.as_deref()
+    }
+
+    /// Returns the line and the column of the body from which on it isn't JSON, counted from 1.
+    pub(crate) fn place(&self) -> Option<(usize, usize)> {
+        self.0.place.line.zip(self.0.place.column)
+    }
+
+    /// Returns the time after which the request may be repeated.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.wait
+    }
+
+    /// Returns what the database, the driver or the service itself said.
+    pub(crate) fn cause(&self) -> Option<String> {
+        self.0.source.as_ref().map(ToString::to_string)
+    }
+
+    /// Returns whether it is one of these.
+    pub(crate) fn is(&self, codes: &[Code]) -> bool {
+        codes.contains(&self.code())
+    }
+
+    /// Returns the header that goes with the answer.
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        let retry = || Some((RETRY_AFTER, HeaderValue::from(up(self.0.wait?).as_secs())));
+        self.0.header.clone().or_else(retry)
+    }
+}
+
+/// Rounds up to whole seconds.
+fn up(duration: Duration) -> Duration {
+    Duration::from_secs(duration.as_secs() + u64::from(duration.subsec_nanos() > 0))
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let problem = Problem::from(self);
-        f.write_str(&problem.detail)?;
-        match &problem.cause {
+        f.write_str(&self.0.detail)?;
+        match &self.0.source {
             Some(cause) => write!(f, " ({cause})"),
             None => Ok(()),
         }
     }
 }
 
-impl std::error::Error for Error {}
-
-impl Reject for Error {}
-
-impl Reply for Error {
-    fn into_response(self) -> Response {
-        Problem::from(&self).into_response()
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Known { code, detail, source, .. } = &*self.0;
+        f.debug_struct("Error").field("code", code).field("detail", detail).field("source", source).finish()
     }
 }
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+impl Reject for Error {}

@@ -14,7 +14,7 @@ use warp::reply::Response;
 use super::context::Context;
 use super::negotiate::JSON;
 use crate::app::outage::Outage;
-use crate::error::{Error, Problem};
+use crate::error::Error;
 
 /// Runs a handler. Its outcome, or its panic, becomes the response.
 pub(crate) fn answer<F>(context: Context, handler: F) -> impl Future<Output = Response> + Send
@@ -25,23 +25,22 @@ where
     AssertUnwindSafe(handler).catch_unwind().map(move |outcome| match outcome {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => refuse(&context, &error),
-        Err(panic) => refuse(&context, &Error::Internal(message(panic.as_ref()))),
+        Err(panic) => refuse(&context, &Error::internal(message(panic.as_ref()))),
     })
 }
 
 /// Answers a request with a problem document, and has the log tell what only a developer may know.
 pub(crate) fn refuse(context: &Context, error: &Error) -> Response {
-    let problem = Problem::from(error);
-    if let Some(cause) = &problem.cause {
-        let is_outage = Outage::explains(problem.code);
+    if let Some(cause) = error.cause() {
+        let is_outage = Outage::explains(error.code());
         if is_outage && let Some(news) = context.app().outage().refused() {
-            news.tell(cause);
+            news.tell(&cause);
         }
-        let is_news = problem.status().is_server_error() && !is_outage;
+        let is_news = error.status().is_server_error() && !is_outage;
         let level = if is_news { Level::Error } else { Level::Debug };
-        log!(level, "{} {}: {cause}", context.id(), problem.detail);
+        log!(level, "{} {}: {cause}", context.id(), error.detail());
     }
-    problem.answer(context.answered())
+    error.answer(context.answered())
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {

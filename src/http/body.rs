@@ -10,7 +10,7 @@ use warp::{Buf, Filter, Rejection};
 use super::context::Context;
 use super::paced::TooSlow;
 use super::strict;
-use crate::error::Error;
+use crate::error::{Code, Error};
 
 /// How much of a body that is too long is still read, so that the client gets to see the answer.
 pub(crate) const DRAIN_MAX: u64 = 16 << 20;
@@ -50,7 +50,7 @@ pub(crate) async fn whole(context: &Context, mut chunks: Chunks) -> Body {
         }
         arrived.reach(body.len())?;
     }
-    if length > limit { Err(Error::BodyTooLarge { limit }) } else { Ok(body) }
+    if length > limit { Err(Error::beyond(Code::BodyTooLarge, limit)) } else { Ok(body) }
 }
 
 /// The key that marks an object as one of ReQL's own types, which is a value and not a bag of fields.
@@ -59,20 +59,20 @@ pub(crate) const PSEUDO_TYPE: &str = "$reql_type$";
 /// Reads JSON that is a document, or a change of one.
 pub(crate) fn document(body: &[u8]) -> Result<Map<String, Value>, Error> {
     match parse(body)? {
-        Value::Object(document) if document.contains_key(PSEUDO_TYPE) => Err(Error::BadRequest(format!(
+        Value::Object(document) if document.contains_key(PSEUDO_TYPE) => Err(Error::bad_request(format!(
             "A document can't be a value of one of ReQL's types: it may have `{PSEUDO_TYPE}` in its fields \
              only."
         ))),
         Value::Object(document) => Ok(document),
-        _ => Err(Error::BadRequest("A document is a JSON object.".to_owned())),
+        _ => Err(Error::bad_request("A document is a JSON object.")),
     }
 }
 
 /// Tells why a body doesn't go on.
 fn broken(error: warp::Error) -> Error {
     match TooSlow::within(&error) {
-        Some(slow) => Error::BodyTooSlow(slow.pause()),
-        None => Error::BadRequest(format!("The body broke off: {error}.")),
+        Some(slow) => Error::after(Code::BodyTooSlow, slow.pause()),
+        None => Error::bad_request(format!("The body broke off: {error}.")),
     }
 }
 
@@ -81,12 +81,12 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     let value = strict::read(body).map_err(|error| {
         let reason = reason(&error);
         match error.is_data() {
-            true => Error::BadRequest(format!("The body can't be taken: {reason}.")),
-            false => Error::BadJson { line: error.line(), column: error.column(), reason },
+            true => Error::bad_request(format!("The body can't be taken: {reason}.")),
+            false => Error::bad_json(error.line(), error.column(), &reason),
         }
     })?;
     serde_json::from_value(value).map_err(|error| {
-        Error::BadRequest(format!("The body is not what is expected here: {}.", reason(&error)))
+        Error::bad_request(format!("The body is not what is expected here: {}.", reason(&error)))
     })
 }
 
@@ -114,16 +114,20 @@ mod tests {
         };
         for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("[1, ", "]")] {
             assert!(nested(open, close, DEPTH_MAX).is_ok(), "{open}");
-            assert!(matches!(nested(open, close, DEPTH_MAX + 1), Err(Error::BadRequest(_))), "{open}");
+            assert!(
+                nested(open, close, DEPTH_MAX + 1).is_err_and(|error| error.code() == Code::BadRequest),
+                "{open}"
+            );
         }
         let broken = parse::<Value>("[".repeat(1 << 20).as_bytes());
-        assert!(matches!(broken, Err(Error::BadRequest(_))), "{broken:?}");
+        assert!(broken.as_ref().is_err_and(|error| error.code() == Code::BadRequest), "{broken:?}");
         assert!(parse::<Value>(format!("\"{}\"", "[".repeat(1000)).as_bytes()).is_ok(), "it is text");
     }
 
     #[test]
     fn a_document_is_a_bag_of_fields() {
-        let refused = |body: &str| matches!(document(body.as_bytes()), Err(Error::BadRequest(_)));
+        let refused =
+            |body: &str| document(body.as_bytes()).is_err_and(|error| error.code() == Code::BadRequest);
         for body in ["[]", "1", r#"{"$reql_type$": "TIME", "epoch_time": 1, "timezone": "+00:00"}"#] {
             assert!(refused(body), "{body}");
         }
@@ -134,8 +138,8 @@ mod tests {
     #[test]
     fn broken_json_is_located() {
         let error = parse::<Value>(b"{\n  \"a\": trx\n}").unwrap_err();
-        assert!(matches!(error, Error::BadJson { line: 2, column: 10, .. }), "{error:?}");
-        assert!(matches!(parse::<Value>(b"\"\xff\""), Err(Error::BadJson { .. })));
-        assert!(matches!(parse::<Value>(b""), Err(Error::BadJson { .. })));
+        assert!(error.place() == Some((2, 10)), "{error:?}");
+        assert!(parse::<Value>(b"\"\xff\"").is_err_and(|error| error.code() == Code::BadJson));
+        assert!(parse::<Value>(b"").is_err_and(|error| error.code() == Code::BadJson));
     }
 }

@@ -5,7 +5,7 @@ use headers::authorization::{Authorization, Basic};
 use warp::http::HeaderMap;
 
 use crate::database::Credentials;
-use crate::error::{Credential, Error};
+use crate::error::{Code, Error};
 
 /// The longest name of a user, in bytes. A handshake that is longer than 2 KiB as a whole ends before the
 /// database could say that it knows no such user.
@@ -13,12 +13,12 @@ const USER_MAX: usize = 256;
 
 /// The user and password of HTTP Basic (RFC 7617).
 pub(crate) fn credentials(headers: &HeaderMap) -> Result<Credentials, Error> {
-    let missing = || Error::Unauthorized(Credential::Missing);
+    let missing = || Error::from(Code::Unauthorized);
     let Authorization(basic) = headers.typed_get::<Authorization<Basic>>().ok_or_else(missing)?;
     match basic.username().len() {
         0 => Err(missing()),
         1..=USER_MAX => Ok(Credentials::new(basic.username(), basic.password())),
-        _ => Err(Error::Unauthorized(Credential::Wrong("the user's name is too long".to_owned()))),
+        _ => Err(Error::wrong_credentials("the user's name is too long")),
     }
 }
 

@@ -15,7 +15,7 @@ use warp::reply::Response;
 use super::answer::with_header;
 use super::context::Context;
 use crate::digest::hex;
-use crate::error::Error;
+use crate::error::{Code, Error};
 
 /// The tag of a document that is written so in answers.
 pub(crate) fn tag(json: &[u8]) -> String {
@@ -74,7 +74,7 @@ impl Conditions {
     pub(crate) fn of_change(context: &Context) -> Result<Self, Error> {
         let conditions = Conditions::of(context.headers())?;
         if context.app().settings().require_match && conditions == Conditions::default() {
-            return Err(Error::PreconditionRequired);
+            return Err(Error::from(Code::PreconditionRequired));
         }
         Ok(conditions)
     }
@@ -128,7 +128,7 @@ impl Tags {
 }
 
 fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Error> {
-    let wrong = || Error::BadRequest(format!("The header `{name}` must be `*` or tags in quotes."));
+    let wrong = || Error::bad_request(format!("The header `{name}` must be `*` or tags in quotes."));
     let mut all = Vec::new();
     for value in headers.get_all(name) {
         let text = value.as_bytes().trim_ascii();

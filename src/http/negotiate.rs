@@ -5,7 +5,7 @@ use warp::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 
 use super::context::Context;
 use super::headers::PREFER;
-use crate::error::Error;
+use crate::error::{Code, Error};
 
 /// The type of ordinary answers.
 pub(crate) const JSON: &str = "application/json";
@@ -38,7 +38,7 @@ impl Context {
                 best = (Some(*name), quality);
             }
         }
-        best.0.ok_or_else(|| Error::NotAcceptable { offered: offered.join(", ") })
+        best.0.ok_or_else(|| Error::about(Code::NotAcceptable, offered.join(", ")))
     }
 
     /// Returns whether the request asks for documents as lines rather than as one.
@@ -59,14 +59,14 @@ impl Context {
             .into_iter()
             .all(|value| value.is_empty() || value.as_bytes().eq_ignore_ascii_case(b"identity"))
         {
-            return Err(Error::UnsupportedEncoding);
+            return Err(Error::unsupported_encoding());
         }
         let sent = self.headers().get(CONTENT_TYPE).and_then(|sent| sent.to_str().ok());
         let sent = sent.map(media_type).unwrap_or_default();
         if expected.contains(&sent.as_str()) {
             return Ok(());
         }
-        Err(Error::UnsupportedMediaType { expected: expected.join(", ") })
+        Err(Error::about(Code::UnsupportedMediaType, expected.join(", ")))
     }
 
     /// Returns whether the request has a preference that needs no value.

@@ -18,7 +18,7 @@ pub(crate) fn named<B: Send + 'static>(within: impl Within<B>) -> impl Within<B>
                 return Ok(within.answer(asked).await);
             }
             let reason = "A request of HTTP/1.1 has the header `Host`, once, and no request has a wrong one.";
-            Ok(refuse(&asked.context, &Error::BadRequest(reason.to_owned())))
+            Ok(refuse(&asked.context, &Error::bad_request(reason.to_owned())))
         }
     })
 }

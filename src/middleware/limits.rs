@@ -5,7 +5,7 @@ use tower::service_fn;
 use warp::http::Method;
 
 use super::{Asked, Within, origin};
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::http::answer::refuse;
 use crate::http::context::Context;
 use crate::http::paths;
@@ -32,11 +32,11 @@ fn pass(context: &Context) -> Result<Option<Share>, Error> {
     let (app, headers) = (context.app(), context.headers());
     let limits = app.limits();
     if context.uri_len() as u64 > limits.url {
-        return Err(Error::UriTooLong { limit: limits.url });
+        return Err(Error::beyond(Code::UrlTooLong, limits.url));
     }
     let length: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if length as u64 > limits.headers {
-        return Err(Error::HeadersTooLarge { limit: limits.headers });
+        return Err(Error::beyond(Code::HeadersTooLarge, limits.headers));
     }
     paths::check(context.path())?;
     origin::check(app.settings(), context)?;

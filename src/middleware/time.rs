@@ -4,7 +4,7 @@ use tokio::time::timeout;
 use tower::service_fn;
 
 use super::{Asked, Within};
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::http::answer::refuse;
 
 /// Gives up requests that take longer than `limits.request_time`.
@@ -15,7 +15,7 @@ pub(crate) fn in_time<B: Send + 'static>(within: impl Within<B>) -> impl Within<
             let limit = context.app().limits().request_time;
             Ok(match timeout(limit, within.answer(asked)).await {
                 Ok(response) => response,
-                Err(_) => refuse(&context, &Error::RequestTimeout(limit)),
+                Err(_) => refuse(&context, &Error::after(Code::RequestTimeout, limit)),
             })
         }
     })

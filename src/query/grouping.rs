@@ -248,7 +248,7 @@ mod tests {
             "sum(a,b)",
             &many,
         ] {
-            assert!(matches!(of(wrong), Err(Error::BadParameter { name, .. }) if name == "agg"), "{wrong}");
+            assert!(of(wrong).is_err_and(|error| error.parameter() == Some("agg")), "{wrong}");
         }
     }
 }

@@ -103,7 +103,7 @@ fn parse_pair(pair: &str) -> Result<(String, String), Error> {
 /// Undoes percent-encoding.
 pub(crate) fn decode(text: &str) -> Result<String, Error> {
     let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(Into::into).map_err(|_| Error::BadRequest("The URL is not UTF-8.".to_owned()))
+    decoded.map(Into::into).map_err(|_| Error::bad_request("The URL is not UTF-8."))
 }
 
 /// A value as URLs have it: JSON if it is JSON, else a string.
@@ -112,7 +112,7 @@ pub(crate) fn value(text: &str) -> Value {
 }
 
 pub(super) fn bad(name: &str, reason: impl Into<String>) -> Error {
-    Error::BadParameter { name: name.to_owned(), reason: reason.into() }
+    Error::bad_parameter(name, reason.into())
 }
 
 #[cfg(test)]
@@ -120,6 +120,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::error::Code;
 
     #[test]
     fn values_are_json_where_they_can_be() {
@@ -154,10 +155,10 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        assert!(matches!(Parameters::parse("a=%ff"), Err(Error::BadRequest(_))));
+        assert!(Parameters::parse("a=%ff").is_err_and(|error| error.code() == Code::BadRequest));
         let twice = Parameters::parse("limit=1&limit=2").unwrap().take("limit");
-        assert!(matches!(twice, Err(Error::BadParameter { name, .. }) if name == "limit"));
+        assert!(twice.is_err_and(|error| error.parameter() == Some("limit")));
         let unknown = Parameters::parse("colour=red").unwrap().finish();
-        assert!(matches!(unknown, Err(Error::BadParameter { name, .. }) if name == "colour"));
+        assert!(unknown.is_err_and(|error| error.parameter() == Some("colour")));
     }
 }

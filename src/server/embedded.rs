@@ -5,8 +5,9 @@ use std::io;
 use reql_embedded::Server;
 
 use crate::database::Credentials;
+use crate::error::Code;
 use crate::settings::Rdb;
-use crate::{Conn, Database, Error};
+use crate::{Conn, Database};
 
 /// The user that an empty database has.
 const ADMIN: &str = "admin";
@@ -42,7 +43,7 @@ async fn check_password(rdb: &Rdb) -> io::Result<()> {
     let once = Database::new(Rdb { standby: 0, ..rdb.clone() }).map_err(io::Error::other)?;
     let who = Credentials::new(&rdb.user, rdb.password.clone());
     match Conn::with_credentials(once, who).admitted().await {
-        Err(Error::Unauthorized(_)) => Err(io::Error::new(
+        Err(error) if error.code() == Code::Unauthorized => Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
             format!(
                 "the data in {} has another password for the user `{}` than `rdb.password` (RDB_PASSWORD)",

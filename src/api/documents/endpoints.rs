@@ -38,21 +38,14 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
             .problems(&WRITE)
             .problems(&[Code::QueryLogic, Code::ResourceLimit])
             .data(many::delete),
-        about_one(delete(ONE, "deleteDocument", "Delete a document"))
+        about_one(get(ONE, "readDocument", "A document"))
+            .takes(chosen())
             .takes([matching(), other()])
-            .answers(204, described("The document is gone."))
-            .problems(&CHANGE)
-            .problems(&WRITE)
-            .data(super::delete_one),
-        about_one(patch(ONE, "patchDocument", "Change a document by a JSON merge patch (RFC 7396)"))
-            .takes([matching(), other(), minimal()])
-            .body(sent(&[MERGE_PATCH, JSON], named("Document")))
-            .answers(200, tagged(json_of("The document as it is now.", named("Document"))))
-            .answers(204, tagged(described("The document is changed, and left out of the answer.")))
-            .problems(&CHANGE)
-            .problems(&WRITE)
-            .problems(&[Code::ResourceLimit])
-            .data_and_body(super::patch_one),
+            .answers(200, tagged(json_of("The document.", named("Document"))))
+            .answers(304, tagged(described("The document still has one of the tags.")))
+            .problems(&[Code::PreconditionFailed, Code::AnswerTooLarge, Code::AnswersExhausted])
+            .live(live::document)
+            .data(super::get_one),
         about_one(put(ONE, "putDocument", "Create or replace a document"))
             .takes([matching(), other(), minimal()])
             .body(sent(&[JSON], named("Document")))
@@ -63,14 +56,21 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
             .problems(&WRITE)
             .problems(&[Code::ResourceLimit])
             .data_and_body(super::put_one),
-        about_one(get(ONE, "readDocument", "A document"))
-            .takes(chosen())
+        about_one(patch(ONE, "patchDocument", "Change a document by a JSON merge patch (RFC 7396)"))
+            .takes([matching(), other(), minimal()])
+            .body(sent(&[MERGE_PATCH, JSON], named("Document")))
+            .answers(200, tagged(json_of("The document as it is now.", named("Document"))))
+            .answers(204, tagged(described("The document is changed, and left out of the answer.")))
+            .problems(&CHANGE)
+            .problems(&WRITE)
+            .problems(&[Code::ResourceLimit])
+            .data_and_body(super::patch_one),
+        about_one(delete(ONE, "deleteDocument", "Delete a document"))
             .takes([matching(), other()])
-            .answers(200, tagged(json_of("The document.", named("Document"))))
-            .answers(304, tagged(described("The document still has one of the tags.")))
-            .problems(&[Code::PreconditionFailed, Code::AnswerTooLarge, Code::AnswersExhausted])
-            .live(live::document)
-            .data(super::get_one),
+            .answers(204, described("The document is gone."))
+            .problems(&CHANGE)
+            .problems(&WRITE)
+            .data(super::delete_one),
     ]
 }
 

@@ -34,7 +34,7 @@ pub(crate) async fn patch(context: Context, body: Body, mut conn: Conn) -> Resul
     let filter = filter(&context)?;
     let patch = Patch::new(document(&body?)?);
     if patch.touches(&context.app().catalog().primary_key(&mut conn, &table).await?) {
-        return Err(Error::BadRequest("A document's id can't be changed.".to_owned()));
+        return Err(Error::bad_request("A document's id can't be changed."));
     }
     let rows = selected(&table, filter, &mut conn).await?;
     counted(rows.replace(|row: Term| patch.apply(&row)), &mut conn).await
@@ -54,11 +54,8 @@ fn filter(context: &Context) -> Result<Filter, Error> {
     let filter = Listing::filter(parameters)?;
     match (filter.is_empty(), all) {
         (true, true) | (false, false) => Ok(filter),
-        (true, false) => Err(Error::BadRequest("Without a filter this needs `all=true`.".to_owned())),
-        (false, true) => Err(Error::BadParameter {
-            name: "all".to_owned(),
-            reason: "it can't be combined with a filter".to_owned(),
-        }),
+        (true, false) => Err(Error::bad_request("Without a filter this needs `all=true`.")),
+        (false, true) => Err(Error::bad_parameter("all", "it can't be combined with a filter")),
     }
 }
 

@@ -14,7 +14,7 @@ use warp::http::{HeaderMap, StatusCode};
 use warp::reply::Response;
 
 use crate::conn::Conn;
-use crate::error::{Error, Missing};
+use crate::error::{Code, Error};
 use crate::http::answer::{at, empty, json_text, refuse, with_header};
 use crate::http::body::{self, Body, Chunks};
 use crate::http::context::Context;
@@ -78,8 +78,7 @@ async fn create_one(
     let conflict = bulk::resolution(context);
     // One whose id was made up for it is there only if an earlier attempt wrote it.
     let written = Written::of_insert(conn, table, &document, conflict.filter(|_| had_id), is_own).await?;
-    let stored =
-        written.document().ok_or_else(|| Error::Internal("an insert told of no document".to_owned()))?;
+    let stored = written.document().ok_or_else(|| Error::internal("an insert told of no document"))?;
     let id = stored.get(&key).cloned().unwrap_or_default();
     let location = format!("/tables/{table}/docs/{}", segment(&id));
     let status = if written.has_inserted() { StatusCode::CREATED } else { StatusCode::OK };
@@ -102,14 +101,18 @@ async fn get_one(context: Context, mut conn: Conn) -> Result<Response, Error> {
     let target = Target { table: &table, id: &id };
     let mut scale = context.app().scale(context.holder(&conn));
     let Some((text, told)) = target.read_fields(&mut conn, &fields, &mut scale).await? else {
-        let missing = Error::NotFound(Missing::Document);
-        return Err(if conditions.match_holds(None) { missing } else { Error::PreconditionFailed });
+        let missing = Error::from(Code::NoSuchDocument);
+        return Err(if conditions.match_holds(None) {
+            missing
+        } else {
+            Error::from(Code::PreconditionFailed)
+        });
     };
     // That of the whole document, which is what a change is conditional on.
     let tag = tag(&text);
     let text = told.unwrap_or(text);
     if !conditions.match_holds(Some(&tag)) {
-        return Err(Error::PreconditionFailed);
+        return Err(Error::from(Code::PreconditionFailed));
     }
     Ok(match conditions.none_match_holds(Some(&tag)) {
         true => scale.leave_with(tagged(json_text(StatusCode::OK, text), &tag)),
@@ -161,7 +164,7 @@ async fn delete_one(context: Context, mut conn: Conn) -> Result<Response, Error>
     if written.has_deleted() {
         Ok(empty(StatusCode::NO_CONTENT))
     } else {
-        Err(Error::NotFound(Missing::Document))
+        Err(Error::from(Code::NoSuchDocument))
     }
 }
 

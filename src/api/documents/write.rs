@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::app::scale::Scale;
 use crate::conn::Conn;
-use crate::error::{Error, Missing};
+use crate::error::{Code, Error};
 use crate::http::etag::{Conditions, tag};
 use crate::query::Fields;
 
@@ -90,11 +90,11 @@ impl Target<'_> {
             }
             let unchanged = |row: &Term| Some(row.to_json_string().eq(&text));
             match Written::of(conn, self.replacement(unchanged, &new)).await {
-                Err(Error::PreconditionFailed) => {}
+                Err(error) if error.code() == Code::PreconditionFailed => {}
                 outcome => return outcome,
             }
         }
-        Err(Error::PreconditionFailed)
+        Err(Error::from(Code::PreconditionFailed))
     }
 
     /// The document, if there is one, and the text by which the database recognizes it.
@@ -103,7 +103,7 @@ impl Target<'_> {
             let text = row.to_json_string();
             [row, text]
         });
-        conn.first(query).await?.ok_or_else(|| Error::Internal("a read gave nothing".to_owned()))
+        conn.first(query).await?.ok_or_else(|| Error::internal("a read gave nothing"))
     }
 
     fn replacement(
@@ -132,7 +132,7 @@ fn existence(conditions: &Conditions, row: &Term) -> Option<Term> {
 
 /// A document as answers have it.
 pub(crate) fn json(document: &Value) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(document).map_err(|error| Error::Internal(error.to_string()))
+    serde_json::to_vec(document).map_err(|error| Error::internal(error))
 }
 
 /// Ends a change of a document that isn't there.
@@ -196,8 +196,8 @@ impl Written {
             return Ok(self);
         }
         Err(match self.first_error.unwrap_or_default() {
-            error if error == FAILED => Error::PreconditionFailed,
-            error if error == MISSING => Error::NotFound(Missing::Document),
+            error if error == FAILED => Error::from(Code::PreconditionFailed),
+            error if error == MISSING => Error::from(Code::NoSuchDocument),
             error => Error::of_write(error),
         })
     }
@@ -220,7 +220,7 @@ impl Written {
 pub(crate) fn check_id(document: &Map<String, Value>, key: &str, id: &Value) -> Result<(), Error> {
     match document.get(key) {
         Some(own) if !same(own, id) => {
-            Err(Error::BadRequest(format!("`{key}` in the body is not the id in the path.")))
+            Err(Error::bad_request(format!("`{key}` in the body is not the id in the path.")))
         }
         _ => Ok(()),
     }

@@ -133,10 +133,10 @@ async fn follow(context: &Context, conn: Conn, initial: bool, feed: Changes) -> 
     let patience = app.database().settings().query_timeout;
     let first = match timeout(patience, rows.next()).await {
         Ok(Some(first)) => first?,
-        Ok(None) => return Err(Error::Internal("a feed ended before it began".to_owned())),
+        Ok(None) => return Err(Error::internal("a feed ended before it began")),
         Err(_) => {
             app.database().query_timed_out();
-            return Err(Error::QueryTimeout(patience));
+            return Err(Error::after(Code::QueryTimeout, patience));
         }
     };
     Ok(Feed::new(rows, first, returns, (context.clone(), holder, share)).into_response(app.stopped()))
@@ -147,8 +147,7 @@ async fn index_over(fields: &[Path], table: &str, conn: &mut Conn) -> Result<Str
     let indexes = Index::fetch_all(table, conn).await?;
     let over = |index: &Index| index.plain().is_some_and(|own| own == fields);
     let found = indexes.into_iter().find(over).map(|index| index.name);
-    found.ok_or_else(|| Error::BadParameter {
-        name: "order".to_owned(),
-        reason: "a live query's order needs an index over just these fields".to_owned(),
+    found.ok_or_else(|| {
+        Error::bad_parameter("order", "a live query's order needs an index over just these fields")
     })
 }

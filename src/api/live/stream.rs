@@ -13,7 +13,7 @@ use warp::sse::{self, Event};
 use super::event::{Row, named, reset};
 use crate::app::scale::Scale;
 use crate::conn::{Conn, Rows};
-use crate::error::{Error, Problem};
+use crate::error::Error;
 use crate::http::answer::with_header;
 use crate::http::context::Context;
 use crate::http::headers::ACCEL_BUFFERING;
@@ -145,5 +145,5 @@ fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Send + Sync +
 /// The event of a feed that has failed: a problem document, as a response would have it.
 fn failure(context: &Context, error: &Error) -> Option<Event> {
     log::warn!("{} a live query ends: {error}", context.id());
-    named("error", Problem::from(error).document(Some(context.answered())))
+    named("error", error.document(context.answered()))
 }

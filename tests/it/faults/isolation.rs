@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reql::{args, r};
 use tokio::time::timeout;
+use warp_reql::error::Code;
 use warp_reql::settings::Rdb;
 use warp_reql::{Conn, Database, Error};
 
@@ -73,7 +74,9 @@ async fn request(database: Database, n: u64) -> Ending {
     match outcome {
         Err(_) => Ending::Cancelled,
         Ok(Ok(ending)) => ending,
-        Ok(Err(Error::QueryTimeout(_) | Error::Exhausted(_))) => Ending::TimedOut,
+        Ok(Err(error)) if [Code::QueryTimeout, Code::ConnectionsExhausted].contains(&error.code()) => {
+            Ending::TimedOut
+        }
         Ok(Err(error)) => panic!("{n}: {error}"),
     }
 }
@@ -96,8 +99,8 @@ async fn ask(conn: &mut Conn, n: u64) -> Result<Ending, Error> {
         _ => {
             let text = format!("error {n}.");
             return match conn.first::<u64>(r.error(&text)).await {
-                Err(Error::Database(error)) => {
-                    assert!(error.message() == text, "{n}: {error}");
+                Err(error) if error.code() == Code::QueryLogic => {
+                    assert!(error.to_string().contains(&text), "{n}: {error}");
                     Ok(Ending::Refused)
                 }
                 Err(error) => Err(error),

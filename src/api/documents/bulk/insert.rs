@@ -18,7 +18,7 @@ use super::{Documents, Next};
 use crate::api::documents::idempotency::Plan;
 use crate::api::permission::may_write;
 use crate::conn::Conn;
-use crate::error::{Error, Problem};
+use crate::error::Error;
 use crate::http::answer::with_header;
 use crate::http::context::Context;
 use crate::http::headers::PREFERENCE_APPLIED;
@@ -91,7 +91,7 @@ pub(crate) async fn insert(
         if outcomes.count + batch.documents.len() > MOST {
             batch.documents.truncate(MOST - outcomes.count);
             batch.next =
-                Next::Fault(Error::BadRequest(format!("A bulk insert has {MOST} documents at most.")));
+                Next::Fault(Error::bad_request(format!("A bulk insert has {MOST} documents at most.")));
         }
         if outcomes.count == 0
             && let Next::Fault(error) = batch.next
@@ -205,7 +205,7 @@ impl Insert<'_> {
             return Ok(inserted.changes);
         }
         // If it tells of other than each, only the sum is known.
-        Err(Error::Internal(format!("an insert of {} told of {}", documents.len(), inserted.changes.len())))
+        Err(Error::internal(format!("an insert of {} told of {}", documents.len(), inserted.changes.len())))
     }
 }
 
@@ -239,8 +239,8 @@ impl Outcome {
     }
 
     fn fault(error: &Error, told: bool) -> Self {
-        let detail = told.then(|| Problem::from(error).detail);
-        Outcome { status: error.status().as_u16(), id: None, code: Some(error.code()), detail }
+        let detail = told.then(|| error.detail().to_owned());
+        Outcome { status: error.status().as_u16(), id: None, code: Some(error.code().as_str()), detail }
     }
 }
 
@@ -248,8 +248,7 @@ impl Outcomes {
     fn extend(&mut self, outcomes: impl IntoIterator<Item = Outcome>) -> Result<(), Error> {
         for outcome in outcomes {
             self.text.push(if self.count == 0 { b'[' } else { b',' });
-            serde_json::to_writer(&mut self.text, &outcome)
-                .map_err(|error| Error::Internal(error.to_string()))?;
+            serde_json::to_writer(&mut self.text, &outcome).map_err(|error| Error::internal(error))?;
             self.count += 1;
             self.failed |= outcome.code.is_some();
         }

@@ -155,7 +155,7 @@ impl Splitter {
 
     fn wrong(&self, reason: &str) -> Error {
         let Place { lines, columns } = self.here;
-        Error::BadJson { line: lines + 1, column: columns + 1, reason: reason.to_owned() }
+        Error::bad_json(lines + 1, columns + 1, reason)
     }
 }
 
@@ -165,12 +165,7 @@ impl Item {
     }
 
     pub(crate) fn parse(&self) -> Result<Map<String, Value>, Error> {
-        document(&self.text).map_err(|error| match error {
-            Error::BadJson { line, column, reason } => {
-                let column = if line == 1 { self.start.columns + column } else { column };
-                Error::BadJson { line: self.start.lines + line, column, reason }
-            }
-            error => error,
-        })
+        let Place { lines, columns } = self.start;
+        document(&self.text).map_err(|error| error.moved(lines, columns))
     }
 }

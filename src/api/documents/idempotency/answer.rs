@@ -35,7 +35,7 @@ impl Answer {
     /// The answer to be remembered, and the response that it was taken from.
     pub(crate) async fn of(response: Response) -> Result<(Self, Response), Error> {
         let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|error| Error::Internal(error.to_string()))?.to_bytes();
+        let body = body.collect().await.map_err(|error| Error::internal(error))?.to_bytes();
         let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let answer = Answer {
             status: head.status.as_u16(),
@@ -55,7 +55,7 @@ impl Answer {
         let place = format!("/tables/{table}/docs/");
         let is_here = location.as_ref().is_none_or(|location| location.starts_with(&place));
         let Some(status) = status.filter(|_| is_json && is_here) else {
-            return Err(Error::Internal("a remembered answer is not one of this service's".to_owned()));
+            return Err(Error::internal("a remembered answer is not one of this service's"));
         };
         let response = match body.is_empty() {
             true => empty(status),
@@ -73,6 +73,7 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Code;
     use crate::http::negotiate::JSON;
 
     fn answer(status: u16, location: Option<&str>, body: &str) -> Answer {
@@ -96,7 +97,10 @@ mod tests {
             answer(201, Some("/tables/other/docs/1"), "{}"),
             answer(201, None, "<script>"),
         ] {
-            assert!(matches!(forged.clone().replayed("t"), Err(Error::Internal(_))), "{forged:?}");
+            assert!(
+                forged.clone().replayed("t").is_err_and(|error| error.code() == Code::Internal),
+                "{forged:?}"
+            );
         }
         let headers = r#"{"status": 201, "headers": [["set-cookie", "sid=evil"]], "body": ""}"#;
         assert!(serde_json::from_str::<Answer>(headers).is_err());

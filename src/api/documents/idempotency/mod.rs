@@ -55,7 +55,7 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let Some(value) = headers.get(KEY) else { return Ok(None) };
     let wrong = || {
         let form = "printable ASCII characters other than `\"`, in quotes or without any";
-        Error::BadRequest(format!("The header `{KEY}` must be 1 to {KEY_MAX} {form}."))
+        Error::bad_request(format!("The header `{KEY}` must be 1 to {KEY_MAX} {form}."))
     };
     let text = value.to_str().map_err(|_| wrong())?.trim();
     // The draft has it as a string in quotes; many clients leave them out.

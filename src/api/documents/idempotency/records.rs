@@ -15,7 +15,7 @@ use super::plan::Plan;
 use crate::conn::Conn;
 use crate::database::Database;
 use crate::digest::hex;
-use crate::error::{Error, Missing};
+use crate::error::{Code, Error};
 use crate::reserved::database_beside;
 
 /// The table, which is made when it is first needed.
@@ -86,7 +86,7 @@ impl Records {
         };
         let hold = Hold { id, owner: mine.owner.clone() };
         let found = match self.replace_claimed(&mut conn, &mine, now).await {
-            Err(error) if matches!(error.missing(), Some(Missing::Table | Missing::Database)) => {
+            Err(error) if error.is(&[Code::NoSuchTable, Code::NoSuchDatabase]) => {
                 self.make_table(&mut conn).await.map_err(own)?;
                 self.replace_claimed(&mut conn, &mine, now).await
             }
@@ -106,9 +106,9 @@ impl Records {
                 let resumed = found.seed != mine.seed;
                 Ok(Claim::Made(hold, Plan::new(found.seed, resumed)))
             }
-            found if found.fingerprint != fingerprint => Err(Error::KeyReused),
+            found if found.fingerprint != fingerprint => Err(Error::from(Code::KeyReused)),
             Record { answer: Some(answer), .. } => Ok(Claim::Answered(answer)),
-            _ => Err(Error::KeyInUse),
+            _ => Err(Error::from(Code::KeyInUse)),
         }
     }
 
@@ -177,14 +177,14 @@ impl Records {
             r.branch(args![free, mine, left, row.merge(taken_over), &row])
         };
         let query = self.table().get(&mine.id).replace(claimed).return_changes(ReturnChanges::Always);
-        let lost = || Error::Internal("a write of an idempotency key told of nothing".to_owned());
+        let lost = || Error::internal("a write of an idempotency key told of nothing");
         let claimed: Claimed = conn.first(query).await?.ok_or_else(lost)?;
         if claimed.errors > 0.0 {
-            return Err(Error::Internal(claimed.first_error.unwrap_or_default()));
+            return Err(Error::internal(claimed.first_error.unwrap_or_default()));
         }
         let change = claimed.changes.into_iter().next().ok_or_else(lost)?;
         serde_json::from_value(change.new_val)
-            .map_err(|error| Error::Internal(format!("a record of an idempotency key is none: {error}")))
+            .map_err(|error| Error::internal(format!("a record of an idempotency key is none: {error}")))
     }
 
     /// Clears away some keys that have expired. Nobody waits for it.
@@ -203,7 +203,7 @@ impl Records {
             done => done,
         };
         let created = match conn.run(self.db().table_create(TABLE)).await {
-            Err(error) if error.missing() == Some(Missing::Database) => {
+            Err(error) if error.code() == Code::NoSuchDatabase => {
                 settled(conn.run(r.db_create(database_beside(&self.database.settings().db))).await)?;
                 conn.run(self.db().table_create(TABLE)).await
             }
@@ -228,9 +228,8 @@ impl Records {
 /// request is not to blame for it.
 fn own(error: Error) -> Error {
     match error.status() {
-        StatusCode::FORBIDDEN => {
-            Error::Misconfigured(format!("the service's account can't keep idempotency keys: {error}"))
-        }
+        StatusCode::FORBIDDEN => Error::from(Code::Misconfigured)
+            .caused_by(format!("the service's account can't keep idempotency keys: {error}")),
         _ => error,
     }
 }

@@ -16,7 +16,7 @@ use crate::api::permission::may_read;
 use crate::app::scale::Scale;
 use crate::catalog::Indexes;
 use crate::conn::Conn;
-use crate::error::{Error, Missing};
+use crate::error::{Code, Error};
 use crate::http::answer::{json, json_text, with_header};
 use crate::http::context::Context;
 use crate::http::headers::{PREFERENCE_APPLIED, TOTAL_COUNT};
@@ -151,9 +151,9 @@ impl List {
             return Ok(url);
         }
         let offset = self.listing.next_offset().filter(|offset| *offset <= limits.offset_max);
-        let offset = offset.ok_or_else(|| Error::BadParameter {
-            name: "order".to_owned(),
-            reason: "a document has a value there that is too long for the next page to begin at".to_owned(),
+        let offset = offset.ok_or_else(|| {
+            let reason = "a document has a value there that is too long for the next page to begin at";
+            Error::bad_parameter("order", reason)
         });
         Ok(next_page(&self.table, query, "offset", &offset?.to_string()))
     }
@@ -225,7 +225,7 @@ impl List {
             self.context.app().catalog().forget_indexes(&self.table);
             indexes = self.context.app().catalog().indexes(conn, &self.table).await?;
             if self.names_none_of(&indexes) {
-                return Err(Error::NotFound(Missing::Index));
+                return Err(Error::from(Code::NoSuchIndex));
             }
         }
         self.listing.plans(&indexes.plain)
@@ -242,7 +242,7 @@ impl List {
             self.context.app().catalog().forget_indexes(&self.table);
             return true;
         }
-        plan.index().is_some() && error.is_resource_limit()
+        plan.index().is_some() && error.code() == Code::ResourceLimit
     }
 }
 
@@ -256,8 +256,9 @@ fn array(rows: Vec<Row>, are_texts: bool) -> Result<Vec<u8>, Error> {
         }
         match doc {
             Value::String(document) if are_texts => text.extend_from_slice(document.as_bytes()),
-            document => serde_json::to_writer(&mut text, &document)
-                .map_err(|error| Error::Internal(error.to_string()))?,
+            document => {
+                serde_json::to_writer(&mut text, &document).map_err(|error| Error::internal(error))?
+            }
         }
     }
     text.push(b']');
@@ -265,7 +266,7 @@ fn array(rows: Vec<Row>, are_texts: bool) -> Result<Vec<u8>, Error> {
 }
 
 fn is_about_an_index(error: &Error) -> bool {
-    error.missing() == Some(Missing::Index)
+    error.code() == Code::NoSuchIndex
 }
 
 fn explanation(index: Option<&str>, queries: &[Term]) -> Response {
