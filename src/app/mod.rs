@@ -189,7 +189,7 @@ impl App {
     pub(crate) fn figures(&self) -> Result<String, Error> {
         let feeds = self.shared.feeds.held() as u64;
         let text = self.metrics().text(self.database().stats(), feeds, self.shared.embedded.as_ref());
-        text.map_err(|error| Error::internal(error))
+        text.map_err(Error::internal)
     }
 
     pub(crate) fn limits(&self) -> &Limits {

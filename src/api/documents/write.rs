@@ -132,7 +132,7 @@ fn existence(conditions: &Conditions, row: &Term) -> Option<Term> {
 
 /// A document as answers have it.
 pub(crate) fn json(document: &Value) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(document).map_err(|error| Error::internal(error))
+    serde_json::to_vec(document).map_err(Error::internal)
 }
 
 /// Ends a change of a document that isn't there.

@@ -248,7 +248,7 @@ impl Outcomes {
     fn extend(&mut self, outcomes: impl IntoIterator<Item = Outcome>) -> Result<(), Error> {
         for outcome in outcomes {
             self.text.push(if self.count == 0 { b'[' } else { b',' });
-            serde_json::to_writer(&mut self.text, &outcome).map_err(|error| Error::internal(error))?;
+            serde_json::to_writer(&mut self.text, &outcome).map_err(Error::internal)?;
             self.count += 1;
             self.failed |= outcome.code.is_some();
         }

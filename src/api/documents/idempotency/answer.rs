@@ -35,7 +35,7 @@ impl Answer {
     /// The answer to be remembered, and the response that it was taken from.
     pub(crate) async fn of(response: Response) -> Result<(Self, Response), Error> {
         let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|error| Error::internal(error))?.to_bytes();
+        let body = body.collect().await.map_err(Error::internal)?.to_bytes();
         let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let answer = Answer {
             status: head.status.as_u16(),

@@ -256,9 +256,7 @@ fn array(rows: Vec<Row>, are_texts: bool) -> Result<Vec<u8>, Error> {
         }
         match doc {
             Value::String(document) if are_texts => text.extend_from_slice(document.as_bytes()),
-            document => {
-                serde_json::to_writer(&mut text, &document).map_err(|error| Error::internal(error))?
-            }
+            document => serde_json::to_writer(&mut text, &document).map_err(Error::internal)?,
         }
     }
     text.push(b']');
