@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::definition;
 use crate::conn::Conn;
 use crate::error::Error;
-use crate::query::{self, Path};
+use crate::query::{self, Kind, Path};
 
 /// An index as the database describes it.
 #[derive(Debug, Deserialize)]
@@ -42,7 +42,7 @@ pub(crate) struct Index {
 /// The indexes of a table.
 #[derive(Debug, Default)]
 pub(crate) struct Indexes {
-    /// Those that a list can go through: over plain fields, ready, and neither multi nor geo.
+    /// Those that a list can go through: over nothing but fields, and ready.
     pub(crate) plain: Vec<query::Index>,
     /// The names of the others.
     other: Vec<String>,
@@ -52,8 +52,8 @@ impl Indexes {
     pub(super) async fn fetch(table: &str, conn: &mut Conn) -> Result<Self, Error> {
         let mut indexes = Indexes::default();
         for index in Index::fetch_all(table, conn).await? {
-            match index.plain().filter(|_| !index.outdated) {
-                Some(fields) => indexes.plain.push(query::Index { name: index.name, fields }),
+            match index.usable().filter(|_| !index.outdated) {
+                Some((fields, kind)) => indexes.plain.push(query::Index { name: index.name, fields, kind }),
                 None => indexes.other.push(index.name),
             }
         }
@@ -81,10 +81,19 @@ impl Index {
     /// Returns the fields of an index that can be read, over nothing but fields, in which a document has one
     /// entry at most.
     pub(crate) fn plain(&self) -> Option<Vec<Path>> {
-        if !self.ready || self.multi || self.geo {
-            return None;
-        }
-        self.fields.clone()
+        self.usable().filter(|(_, kind)| *kind == Kind::Plain).map(|(fields, _)| fields)
+    }
+
+    /// Returns the fields of an index that can be read, over nothing but fields, and what its entries are.
+    fn usable(&self) -> Option<(Vec<Path>, Kind)> {
+        let kind = match (self.multi, self.geo) {
+            (false, false) => Kind::Plain,
+            (true, false) => Kind::Multi,
+            (false, true) => Kind::Geo,
+            // An entry for each geometry of an array, which no condition of a list is about.
+            (true, true) => return None,
+        };
+        self.fields.clone().filter(|_| self.ready).map(|fields| (fields, kind))
     }
 }
 

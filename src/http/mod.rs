@@ -9,4 +9,4 @@ pub(crate) mod headers;
 pub(crate) mod negotiate;
 pub(crate) mod paced;
 pub(crate) mod paths;
-mod strict;
+pub(crate) mod strict;

@@ -18,4 +18,4 @@ pub(crate) use listing::{Bounds, Fields, Listing, Live, Row, initial, is_documen
 pub(crate) use page::PageLimits;
 pub(crate) use parameters::{Parameters, decode, value};
 pub(crate) use path::Path;
-pub(crate) use plan::{Index, Plan};
+pub(crate) use plan::{Index, Kind, Plan};

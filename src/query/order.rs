@@ -7,6 +7,7 @@
 
 use reql::{Args, Term, r};
 
+use super::filter::Near;
 use super::path::{IN_LIST, Path};
 use super::syntax::{Name, Reader};
 use crate::error::Error;
@@ -24,10 +25,13 @@ pub(super) struct Key {
     pub(super) falling: bool,
     /// Whether it is the primary key, which every document has.
     pub(super) primary: bool,
+    /// The point from which the distance of the field's geometry is the key, instead of its value.
+    pub(super) near: Option<Near>,
 }
 
 impl Order {
-    /// Reads the parameter; without one the order is that of the primary key.
+    /// Reads the parameter; without one the order is that of the primary key. Behind other keys the primary key
+    /// falls if the last of them does, as entries of equal value do in an index that is read backwards.
     pub(crate) fn parse(text: Option<&str>, primary_key: &str) -> Result<Self, Error> {
         let mut keys = match text {
             Some(text) => {
@@ -41,9 +45,19 @@ impl Order {
         // No two documents are left for what comes after the primary key to decide.
         match keys.iter().position(|key| key.primary) {
             Some(at) => keys.truncate(at + 1),
-            None => keys.push(Key { field: Path::whole(primary_key), falling: false, primary: true }),
+            None => {
+                let falling = keys.last().is_some_and(|key| key.falling);
+                keys.push(Key { falling, ..Key::primary(primary_key) });
+            }
         }
         Ok(Order(keys))
+    }
+
+    /// The order of the distances of geometries, which all documents have in this field.
+    pub(super) fn nearest(field: &Path, near: &Near, primary_key: &str) -> Self {
+        let field = field.clone();
+        let distance = Key { field, falling: false, primary: false, near: Some(near.clone()) };
+        Order(vec![distance, Key::primary(primary_key)])
     }
 
     /// No order at all, for those who don't ask for one.
@@ -51,9 +65,19 @@ impl Order {
         Order(Vec::new())
     }
 
-    /// Whether it is just the order of the primary key's index.
+    /// Whether it is just the order of the primary key's index, read forwards or backwards.
     pub(super) fn is_index(&self, name: &str) -> bool {
-        matches!(&self.0[..], [key] if key.field.is(name) && !key.falling)
+        matches!(&self.0[..], [key] if key.field.is(name))
+    }
+
+    /// Whether its first key falls.
+    pub(super) fn falls(&self) -> bool {
+        self.0.first().is_some_and(|key| key.falling)
+    }
+
+    /// Whether all of its keys rise, or all fall, as those of an index do.
+    pub(super) fn is_uniform(&self) -> bool {
+        self.0.iter().all(|key| key.falling == self.falls())
     }
 
     pub(super) fn keys(&self) -> &[Key] {
@@ -82,6 +106,10 @@ impl Order {
 }
 
 impl Key {
+    fn primary(name: &str) -> Self {
+        Key { field: Path::whole(name), falling: false, primary: true, near: None }
+    }
+
     fn read(reader: &mut Reader<'_>, primary_key: &str) -> Result<Self, Error> {
         let start = reader.at();
         let (names, words) = reader.names_and_words(IN_LIST, &["asc", "desc", "nullslast"])?;
@@ -104,12 +132,16 @@ impl Key {
         }
         let field = Path::from(names);
         let primary = field.is(primary_key);
-        Ok(Key { field, falling, primary })
+        Ok(Key { field, falling, primary, near: None })
     }
 
     /// The value that gives a row its place; null if it has none.
     pub(super) fn value(&self, row: &Term) -> Term {
-        if self.primary { self.field.of(row) } else { self.field.sortable_or_null(row) }
+        match &self.near {
+            Some(near) => near.distance(&self.field.of(row)),
+            None if self.primary => self.field.of(row),
+            None => self.field.sortable_or_null(row),
+        }
     }
 
     fn terms(&self) -> Vec<Term> {
@@ -131,7 +163,16 @@ mod tests {
         assert!(Order::parse(None, "id").unwrap().is_index("id"));
         assert!(Order::parse(Some("id"), "id").unwrap().is_index("id"));
         assert!(Order::parse(Some("id,a.desc"), "id").unwrap().is_index("id"));
-        assert!(!Order::parse(Some("id.desc"), "id").unwrap().is_index("id"));
+        assert!(Order::parse(Some("id.desc"), "id").unwrap().is_index("id"));
+        for (text, uniform) in [
+            ("a.desc", true),
+            ("a,b", true),
+            ("a.desc,b.desc", true),
+            ("a.desc,b", false),
+            ("a.desc,id", false),
+        ] {
+            assert_eq!(Order::parse(Some(text), "id").unwrap().is_uniform(), uniform, "{text}");
+        }
         assert_eq!(Order::parse(Some("a.b.desc,c"), "id").unwrap().keys().len(), 3);
         assert!(Order::parse(Some("a,,b"), "id").is_err());
     }

@@ -6,8 +6,10 @@ use serde_json::Value;
 use crate::error::Error;
 
 /// The parameters with a meaning of their own. A field that has the name of one of them is written in quotes.
-pub(super) const PARAMETERS: [&str; 12] =
-    ["agg", "all", "cursor", "group", "index", "initial", "limit", "offset", "omit", "or", "order", "select"];
+pub(super) const PARAMETERS: [&str; 13] = [
+    "agg", "all", "and", "cursor", "group", "index", "initial", "limit", "offset", "omit", "or", "order",
+    "select",
+];
 /// Parameters that client libraries add by themselves, with a number, so that no cache answers. They mean
 /// nothing.
 const CACHE_BUSTERS: [&str; 2] = ["_", "_dc"];

@@ -11,7 +11,7 @@ use super::syntax::{DEPTH, NAME_MAX, Name, Reader, written};
 use crate::error::Error;
 
 /// The types whose values have an order, by the names that the database has for them, in that order.
-const SORTABLE: [&str; 5] = ["BOOL", "NUMBER", "PTYPE<BINARY>", "PTYPE<TIME>", "STRING"];
+pub(super) const SORTABLE: [&str; 5] = ["BOOL", "NUMBER", "PTYPE<BINARY>", "PTYPE<TIME>", "STRING"];
 /// The most levels that an indexed field may be below its document. What the database tells of an index is
 /// cut off below that.
 const INDEXED_DEPTH: usize = 12;

@@ -10,24 +10,40 @@
 
 use std::cmp::Ordering;
 
-use reql::{Args, Bound, Term, r};
+use reql::{Args, Bound, Opt, Term, args, r};
 use serde_json::Value;
 
-use super::filter::{Comparison, Condition, Filter, Test};
+use super::filter::{Comparison, Condition, Filter, Test, beyond};
 use super::order::Order;
-use super::path::Path;
+use super::path::{Path, SORTABLE};
 
-/// A secondary index over plain fields, one entry for each document.
+/// The most values that a multi index is asked for.
+const MEMBERS: usize = 16;
+
+/// A secondary index over plain fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Index {
     pub(crate) name: String,
     pub(crate) fields: Vec<Path>,
+    pub(crate) kind: Kind,
+}
+
+/// What entries an index has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One for each document.
+    Plain,
+    /// One for each member of an array.
+    Multi,
+    /// Those that geometries are found by.
+    Geo,
 }
 
 /// A way through a table.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Plan {
     index: String,
+    primary_key: String,
     access: Access,
     /// How many keys of the list's order the index's order is; the rows are sorted in memory if there is
     /// none.
@@ -51,6 +67,10 @@ enum Access {
         high: Vec<Value>,
         compound: bool,
     },
+    /// The documents that have one of these values in the array that this field, which a multi index is over, holds.
+    Members(Path, Vec<Value>),
+    /// The documents whose geometry has a point in common with this one.
+    Intersecting(Term),
 }
 
 /// What an index is good for; the greatest is the best.
@@ -70,8 +90,8 @@ enum Merit {
 struct Known<'a> {
     equal: Option<&'a Value>,
     any: Option<&'a [Value]>,
-    low: Option<&'a Value>,
-    high: Option<&'a Value>,
+    low: Option<Value>,
+    high: Option<Value>,
     typed: bool,
 }
 
@@ -90,8 +110,8 @@ impl Plan {
         let primary = primary(wanted);
         let mut plans: Vec<_> =
             indexes.iter().chain([&primary]).filter_map(|index| Plan::through(index, wanted)).collect();
-        // Stable: of two that are as good, the first in the order of the indexes.
-        plans.sort_by_key(|plan| std::cmp::Reverse(plan.merit));
+        // Of two that are as good the one that sorts by more, and else the first in the order of the indexes.
+        plans.sort_by_key(|plan| std::cmp::Reverse((plan.merit, plan.sorted)));
         plans.retain(|plan| plan.merit != Merit::Scan);
         plans.push(Plan::whole(wanted));
         plans
@@ -100,12 +120,16 @@ impl Plan {
     /// Through the whole table, in the order of the primary key if that is the list's.
     pub(super) fn whole(wanted: Wanted<'_>) -> Plan {
         let sorted = wanted.order.is_index(wanted.primary_key);
-        let (access, reached) = match wanted.place.filter(|_| sorted) {
-            Some(place) => (Access::Range { low: place.to_vec(), high: Vec::new(), compound: false }, 1),
-            None => (Access::All, 0),
+        let place = wanted.place.filter(|_| sorted).map(<[Value]>::to_vec);
+        let reached = place.as_ref().map_or(0, Vec::len);
+        let access = match place {
+            None => Access::All,
+            Some(high) if wanted.order.falls() => Access::Range { low: Vec::new(), high, compound: false },
+            Some(low) => Access::Range { low, high: Vec::new(), compound: false },
         };
         Plan {
             index: wanted.primary_key.to_owned(),
+            primary_key: wanted.primary_key.to_owned(),
             access,
             sorted: sorted.then_some(1),
             reached,
@@ -116,6 +140,22 @@ impl Plan {
 
     /// Through one index, if it fits.
     pub(super) fn through(index: &Index, wanted: Wanted<'_>) -> Option<Plan> {
+        match (index.kind, &index.fields[..]) {
+            (Kind::Plain, _) => Plan::through_plain(index, wanted),
+            (kind, [field]) => {
+                let tests = wanted.filter.conditions().filter(|condition| condition.field == *field);
+                let access =
+                    tests.into_iter().find_map(|condition| Access::by(&condition.test, kind, field))?;
+                let (index, primary_key) = (index.name.clone(), wanted.primary_key.to_owned());
+                let merit = Merit::Keys(1);
+                Some(Plan { index, primary_key, access, sorted: None, reached: 0, rest: false, merit })
+            }
+            // Of several fields these have other entries than their combinations.
+            _ => None,
+        }
+    }
+
+    fn through_plain(index: &Index, wanted: Wanted<'_>) -> Option<Plan> {
         let known: Vec<_> = index.fields.iter().map(|field| Known::of(field, wanted)).collect();
         let equal: Vec<Value> = known.iter().map_while(|known| known.equal.cloned()).collect();
         let open = index.fields.get(equal.len()..)?;
@@ -127,7 +167,8 @@ impl Plan {
             return None;
         }
         let plan = |access, sorted, merit| {
-            Some(Plan { index: index.name.clone(), access, sorted, reached: 0, rest, merit })
+            let (index, primary_key) = (index.name.clone(), wanted.primary_key.to_owned());
+            Some(Plan { index, primary_key, access, sorted, reached: 0, rest, merit })
         };
         let compound = index.fields.len() > 1;
         let is_primary = index.name == wanted.primary_key;
@@ -146,8 +187,8 @@ impl Plan {
         }
         let next = known.get(equal.len());
         let bound = |value: Option<&Value>| equal.iter().chain(value).cloned().collect::<Vec<_>>();
-        let mut low = bound(next.and_then(|known| known.low));
-        let high = bound(next.and_then(|known| known.high));
+        let mut low = bound(next.and_then(|known| known.low.as_ref()));
+        let mut high = bound(next.and_then(|known| known.high.as_ref()));
         if rest {
             // The lowest value that has an order.
             low = vec![Value::Bool(false)];
@@ -167,7 +208,8 @@ impl Plan {
         let place = wanted.place.filter(|_| sorted.is_some()).and_then(|place| place.get(..open.len()));
         let place = place.filter(|place| !place.iter().any(Value::is_null));
         if let Some(place) = place {
-            low = equal.iter().chain(place).cloned().collect();
+            let bound = if wanted.order.falls() { &mut high } else { &mut low };
+            *bound = equal.iter().chain(place).cloned().collect();
         }
         let reached = place.map_or(0, <[Value]>::len);
         plan(Access::Range { low, high, compound }, sorted, merit).map(|plan| Plan { reached, ..plan })
@@ -214,7 +256,43 @@ impl Plan {
                 };
                 table.between(low, high).index(&self.index).right_bound(Bound::Closed).into()
             }
+            Access::Members(field, values) => self.members(table, field, values),
+            Access::Intersecting(place) => table.get_intersecting(place).index(&self.index).into(),
         }
+    }
+
+    /// The documents that a multi index finds, each of them once: under the first of the values that it has. There may
+    /// be several entries of it even there, which then follow each other.
+    fn members(&self, table: &Term, field: &Path, values: &[Value]) -> Term {
+        let under = |at: usize, value: &Value| {
+            let entries = table.between(value, value).index(&self.index).right_bound(Bound::Closed);
+            let entries: Term = Term::from(entries).order_by(r.index(&self.index)).into();
+            let before = values.get(..at).unwrap_or_default();
+            let new = match before {
+                [] => entries,
+                // Of a document without an array there is one entry only.
+                before => entries
+                    .filter(|row: Term| {
+                        let own = field.of(&row);
+                        r.branch(args![
+                            own.type_of().eq("ARRAY"),
+                            own.set_intersection(before).is_empty(),
+                            true
+                        ])
+                    })
+                    .into(),
+            };
+            let id = |row: &Term| row.g(&self.primary_key);
+            new.fold((), |_: Term, row: Term| id(&row))
+                .emit(|last: Term, row: Term, _: Term| {
+                    r.branch(args![id(&row).eq(last), r.expr(Vec::<Term>::new()), [row]])
+                })
+                .into()
+        };
+        let mut parts = values.iter().enumerate().map(|(at, value)| under(at, value));
+        let Some(first) = parts.next() else { return table.limit(0) };
+        let others: Vec<Term> = parts.collect();
+        if others.is_empty() { first } else { first.union(Args::from_iter(others)).into() }
     }
 
     /// The same in the order of the index, if that is the list's.
@@ -222,14 +300,23 @@ impl Plan {
         let found = self.found(table);
         match self.sorted {
             None => found,
-            Some(covered)
-                if covered + 1 >= order.keys().len() && !order.keys().iter().any(|key| key.falling) =>
-            {
-                found.order_by(r.index(&self.index)).into()
+            Some(covered) if covered + 1 >= order.keys().len() && order.is_uniform() => {
+                found.order_by(by_index(&self.index, order.falls())).into()
             }
-            Some(covered) => found.order_by(Args::from_iter(order.terms(covered))).index(&self.index).into(),
+            Some(covered) => {
+                let order_by = found.order_by(Args::from_iter(order.terms(covered)));
+                match order.falls() {
+                    false => order_by.index(&self.index).into(),
+                    true => order_by.index(r.desc(&self.index)).into(),
+                }
+            }
         }
     }
+}
+
+/// The option by which rows come in the order of an index, forwards or backwards.
+pub(super) fn by_index(name: &str, falling: bool) -> Opt {
+    if falling { r.index(r.desc(name)) } else { r.index(name) }
 }
 
 /// The greatest entry of an index that begins with these values.
@@ -239,19 +326,37 @@ fn ending_at(values: &[Value]) -> Term {
 
 /// The index of the primary key.
 pub(super) fn primary(wanted: Wanted<'_>) -> Index {
-    Index { name: wanted.primary_key.to_owned(), fields: vec![Path::whole(wanted.primary_key)] }
+    let fields = vec![Path::whole(wanted.primary_key)];
+    Index { name: wanted.primary_key.to_owned(), fields, kind: Kind::Plain }
 }
 
-/// How many keys of the order these fields, those of an index that aren't fixed, cover; if their order is
-/// that order's. Entries of equal value lie in the order of the primary key.
+/// How many keys of the order these fields, those of an index that aren't fixed, cover; if their order, read
+/// forwards or backwards, is that order's. Entries of equal value lie in the order of the primary key.
 fn covered(open: &[Path], wanted: Wanted<'_>) -> Option<usize> {
     let keys = wanted.order.keys();
     let begins = open.len() <= keys.len()
-        && open.iter().zip(keys).all(|(field, key)| key.field == *field && !key.falling);
+        && open.iter().zip(keys).all(|(field, key)| {
+            key.near.is_none() && key.field == *field && key.falling == wanted.order.falls()
+        });
     if open.is_empty() {
         return wanted.order.is_index(wanted.primary_key).then_some(0);
     }
     begins.then_some(open.len())
+}
+
+impl Access {
+    /// The way by which an index over one field finds all documents that pass a test.
+    fn by(test: &Test, kind: Kind, field: &Path) -> Option<Self> {
+        match (kind, test) {
+            (Kind::Multi, Test::Contains(values)) => {
+                let values = distinct(values);
+                let fits = values.len() <= MEMBERS && values.iter().all(is_indexed);
+                fits.then(|| Access::Members(field.clone(), values))
+            }
+            (Kind::Geo, Test::Geometry(place)) => place.cover().map(Access::Intersecting),
+            _ => None,
+        }
+    }
 }
 
 impl<'a> Known<'a> {
@@ -274,11 +379,18 @@ impl<'a> Known<'a> {
                     if is_ranged(*op) && values.iter().all(|value| usable(value) && !value.is_array()) =>
                 {
                     match op {
-                        Comparison::Gt | Comparison::Ge => known.low = values.last(),
-                        _ => known.high = values.first(),
+                        Comparison::Gt | Comparison::Ge => known.low = values.last().cloned(),
+                        _ => known.high = values.first().cloned(),
                     }
                 }
+                Test::Starts(text) => {
+                    let bounds = [Some(text.clone()), beyond(text)].map(|text| text.map(Value::String));
+                    let [low, high] = bounds.map(|bound| bound.filter(usable));
+                    known.low = low.or(known.low);
+                    known.high = high.or(known.high);
+                }
                 Test::Match(_) => {}
+                Test::Type(name) if SORTABLE.contains(name) => {}
                 _ => continue,
             }
             known.typed = true;
@@ -345,7 +457,7 @@ mod tests {
 
     fn index(name: &str) -> Index {
         let fields = name.split('+').map(|field| Path::parse(field, "index").unwrap()).collect();
-        Index { name: name.to_owned(), fields }
+        Index { name: name.to_owned(), fields, kind: Kind::Plain }
     }
 
     /// The query for the rows of the best plan.
@@ -400,6 +512,22 @@ mod tests {
                 "order=a",
                 &["a"],
                 ".between(false, r.maxval, {index: \"a\", rightBound: \"closed\"}).orderBy({index: \"a\"}) + rest",
+            ),
+            (
+                "order=a.desc",
+                &["a"],
+                ".between(false, r.maxval, {index: \"a\", rightBound: \"closed\"}).orderBy({index: r.desc(\"a\")}) + rest",
+            ),
+            ("order=id.desc", &["a"], ".orderBy({index: r.desc(\"id\")})"),
+            (
+                "a=eq.1&b=gte.2&order=b.desc",
+                &["a", "a+b"],
+                ".between([1, 2], [1, r.maxval], {index: \"a+b\", rightBound: \"closed\"}).orderBy({index: r.desc(\"a+b\")})",
+            ),
+            (
+                "a=starts.xy&order=b",
+                &["a"],
+                ".between(\"xy\", \"xz\", {index: \"a\", rightBound: \"closed\"})",
             ),
             (
                 "order=a",

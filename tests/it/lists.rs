@@ -1,6 +1,5 @@
-//! Lists through indexes: which one is taken, that it makes no difference to the result, pages, and groups.
-
-use std::collections::BTreeMap;
+//! Lists through indexes: which one is taken, pages, and groups. `differential` shows that it makes no difference to
+//! the result.
 
 use crate::support::{Api, body, header, problem};
 use serde_json::{Value, json};
@@ -42,108 +41,6 @@ async fn pages(api: &Api, query: &str) -> Vec<Value> {
         let Some(next) = header(&response, "link").strip_prefix('<') else { return all };
         url = next.strip_suffix(">; rel=\"next\"").expect("a link to the next page").to_owned();
     }
-}
-
-fn pick<'a, T>(random: &mut fastrand::Rng, items: &'a [T]) -> &'a T {
-    &items[random.usize(..items.len())]
-}
-
-/// Values of all kinds: those that have a place in an index and those that have none.
-fn value(random: &mut fastrand::Rng) -> Option<Value> {
-    Some(match random.u8(..12) {
-        0 => return None,
-        1 => Value::Null,
-        2 => json!(random.bool()),
-        3 => json!({"b": random.u8(..3)}),
-        4 => json!([random.u8(..3), null]),
-        5 => json!([random.u8(..3)]),
-        6 => json!({"$reql_type$": "TIME", "epoch_time": random.u8(..3), "timezone": "+00:00"}),
-        7 => json!(pick(random, &["x", "y", "xy", ""])),
-        _ => json!(f64::from(random.u8(..12)) / 2.0),
-    })
-}
-
-fn condition(random: &mut fastrand::Rng) -> String {
-    let field = pick(random, &["a", "b", "c.d", "id"]);
-    let operand = pick(random, &["0", "1", "2.5", "4", "x", "true", "[1]", "null", "{\"b\":1}"]);
-    let test = match random.u8(..10) {
-        0..=2 => format!("eq.{operand}"),
-        3 => format!("in.({operand},3,3.0,y)"),
-        4 => format!("gte.{operand}"),
-        5 => format!("lt.{operand}"),
-        6 => format!("gt.{operand}"),
-        7 => "has".to_owned(),
-        8 => format!("not.lte.{operand}"),
-        _ => format!("ne.{operand}"),
-    };
-    format!("{field}={}&", test.replace('{', "%7B").replace('}', "%7D").replace('"', "%22"))
-}
-
-fn order(random: &mut fastrand::Rng) -> String {
-    let keys: Vec<_> = (0..random.usize(..3))
-        .map(|_| {
-            let field = pick(random, &["a", "b", "c.d", "id"]);
-            let direction = pick(random, &["", "", ".desc"]);
-            format!("{field}{direction}")
-        })
-        .collect();
-    if keys.is_empty() { String::new() } else { format!("order={}&", keys.join(",")) }
-}
-
-#[tokio::test]
-async fn an_index_makes_no_difference_to_any_result() {
-    let api = Api::start().await;
-    let seed = fastrand::u64(..);
-    let mut random = fastrand::Rng::with_seed(seed);
-    let documents: Vec<_> = (0..70)
-        .map(|id| {
-            let mut document = json!({"id": if id % 7 == 0 { json!(format!("k{id}")) } else { json!(id) }});
-            for name in ["a", "b"] {
-                if let Some(value) = value(&mut random) {
-                    document[name] = value;
-                }
-            }
-            if let Some(value) = value(&mut random) {
-                document["c"] = if random.u8(..5) == 0 { value } else { json!({"d": value}) };
-            }
-            document
-        })
-        .collect();
-    insert(&api, &documents).await;
-    let queries: Vec<_> = (0..40)
-        .map(|_| {
-            let conditions: String = (0..random.usize(..3)).map(|_| condition(&mut random)).collect();
-            format!("{conditions}{}", order(&mut random))
-        })
-        .collect();
-    let mut without = Vec::new();
-    for query in &queries {
-        assert!(
-            !["a", "b", "ab"].contains(&explain(&api, query).await["index"].as_str().unwrap_or_default())
-        );
-        without.push(get(&api, &format!("{query}limit=1000")).await);
-    }
-    index(&api, "a", &["a"]).await;
-    index(&api, "b", &["b"]).await;
-    index(&api, "ab", &["a", "b"]).await;
-    index(&api, "b_id", &["b", "id"]).await;
-    index(&api, "cd", &["c.d"]).await;
-    let mut taken = BTreeMap::new();
-    for (query, expected) in queries.iter().zip(&without) {
-        let explained = explain(&api, query).await;
-        *taken.entry(explained["index"].as_str().unwrap_or("none").to_owned()).or_insert(0) += 1;
-        let context = format!("seed {seed}: {query}\n{}", explained["reql"].as_str().unwrap_or_default());
-        assert_eq!(&get(&api, &format!("{query}limit=1000")).await, expected, "{context}");
-        assert_eq!(&json!(pages(&api, &format!("{query}limit=11")).await), expected, "in pages, {context}");
-        let path = format!("{DOCS}?{query}");
-        let headers = [("accept", "application/x-ndjson"), ("prefer", "count=exact")];
-        let lines = api.with("GET", &path, &headers, b"").await;
-        let text = std::str::from_utf8(lines.body()).unwrap();
-        let streamed: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(&json!(streamed), expected, "streamed, {context}");
-        assert_eq!(header(&lines, "x-total-count"), streamed.len().to_string(), "{context}");
-    }
-    assert!(taken.len() >= 3, "seed {seed}: {taken:?}");
 }
 
 #[tokio::test]
@@ -307,4 +204,86 @@ async fn a_page_that_ends_at_a_long_value_leads_on_all_the_same() {
     // From a place in the order nothing is counted.
     let after = link(&format!("{DOCS}?order=text&limit=1")).await.expect("there is more");
     problem(&api.call("GET", &after).await, 400, "bad-parameter");
+}
+
+#[tokio::test]
+async fn falling_orders_go_through_an_index() {
+    let api = Api::start().await;
+    let documents: Vec<_> = (0..40).map(|id| json!({"id": id, "n": id % 4, "m": id % 3})).collect();
+    insert(&api, &documents).await;
+    insert(&api, &[json!({"id": 100}), json!({"id": 101, "n": null}), json!({"id": 102, "n": {}})]).await;
+    let queries = [
+        "order=n.desc",
+        "order=id.desc",
+        "order=n.desc,m.desc&m=type.number",
+        "n=eq.3&order=m.desc&m=gte.1",
+        "order=n.desc,m",
+    ];
+    let mut without = Vec::new();
+    for query in queries {
+        without.push(get(&api, query).await);
+    }
+    let ids: Vec<_> = without[0].as_array().unwrap().iter().map(|row| row["id"].as_u64().unwrap()).collect();
+    let mut expected: Vec<u64> = (0..40).collect();
+    expected.sort_by_key(|id| std::cmp::Reverse((id % 4, *id)));
+    expected.extend([102, 101, 100]);
+    assert_eq!(
+        ids, expected,
+        "the primary key falls with the order, and documents without a value come last"
+    );
+    index(&api, "n", &["n"]).await;
+    index(&api, "nm", &["n", "m"]).await;
+    for ((query, expected), taken) in queries.iter().zip(&without).zip(["n", "id", "nm", "nm", "n"]) {
+        let explained = explain(&api, query).await;
+        assert_eq!(explained["index"], taken, "{query}: {explained}");
+        assert!(explained["reql"].as_str().unwrap().contains("{index: r.desc("), "{query}: {explained}");
+        assert_eq!(&get(&api, query).await, expected, "{query}");
+        assert_eq!(&json!(pages(&api, &format!("{query}&limit=7")).await), expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn multi_and_geo_indexes_answer_lists() {
+    let api = Api::start().await;
+    insert(
+        &api,
+        &[
+            json!({"id": 1, "tags": ["x", "y", "x"], "at": {"$reql_type$": "GEOMETRY", "type": "Point", "coordinates": [10.0, 59.0]}}),
+            json!({"id": 2, "tags": ["y", "z"], "at": {"$reql_type$": "GEOMETRY", "type": "Point", "coordinates": [10.001, 59.0]}}),
+            json!({"id": 3, "tags": "x", "at": {"$reql_type$": "GEOMETRY", "type": "Point", "coordinates": [11.0, 59.0]}}),
+            json!({"id": 4}),
+        ],
+    )
+    .await;
+    let of = |kind: &str, field: &str| {
+        (format!("/tables/heroes/indexes/{field}"), json!({"fields": [field], kind: true}))
+    };
+    for (path, index) in [of("multi", "tags"), of("geo", "at")] {
+        assert_eq!(api.send("PUT", &path, &index).await.status(), 201);
+    }
+    let area = "%7B%22type%22:%22Polygon%22,%22coordinates%22:[[[9.9,58.9],[10.0005,58.9],[10.0005,59.1],[9.9,59.1],[9.9,58.9]]]%7D";
+    for (query, index, expected) in [
+        ("tags=contains.x", "tags", json!([1])),
+        ("tags=any.(x,y)", "tags", json!([1, 2])),
+        ("tags=any.(z,y)&order=id.desc", "tags", json!([2, 1])),
+        ("at=near.(10.0009,59,200m)", "at", json!([2, 1])),
+        (&format!("at=within.{area}"), "at", json!([1])),
+        (&format!("at=intersects.{area}"), "at", json!([1])),
+    ] {
+        assert_eq!(explain(&api, query).await["index"], index, "{query}");
+        let list = get(&api, query).await;
+        let ids: Vec<_> = list.as_array().unwrap().iter().map(|row| row["id"].clone()).collect();
+        assert_eq!(json!(ids), expected, "{query}: {list}");
+    }
+    let near = get(&api, "at=near.(10.0009,59,1km)&select=id").await;
+    assert!(near[0]["distance"].as_f64().unwrap() < near[1]["distance"].as_f64().unwrap(), "{near}");
+    assert_eq!(json!(pages(&api, "at=near.(10.0009,59,1km)&select=id&limit=1").await), near);
+    for (query, code) in [
+        ("at=within.%7B%22type%22:%22Point%22,%22coordinates%22:[1,2]%7D", "query-logic"),
+        ("at=within.%7B%22type%22:%22Polygon%22%7D", "bad-parameter"),
+        ("at=within.%7B%22type%22:%22Polygon%22,%22coordinates%22:[[1,2]]%7D", "query-logic"),
+        ("at=near.(10,59)", "bad-parameter"),
+    ] {
+        problem(&api.call("GET", &format!("{DOCS}?{query}")).await, 400, code);
+    }
 }

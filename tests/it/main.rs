@@ -8,6 +8,7 @@ mod bulk;
 mod changes;
 mod conn;
 mod crowds;
+mod differential;
 mod documents;
 mod errors;
 mod faults;

@@ -75,8 +75,12 @@ fn fields(most: usize) -> ObjectBuilder {
 
 /// Returns the pattern of a condition: the text that follows a field and `=`.
 fn condition(value: &str) -> String {
-    let list = format!(r"in\.\((\s*{VALUE}(,\s*{VALUE})*)?\)");
-    format!(r"(not\.)?(has|(eq|ne|lt|lte|gt|gte|match|contains)\.{value}|{list})")
+    let list = format!(r"\((\s*{VALUE}(,\s*{VALUE})*)?\)");
+    let many = format!(r"(any|all)\.((eq|ne|lt|lte|gt|gte|contains|starts)\.)?{list}");
+    let types = "array|binary|boolean|geometry|number|object|string|time";
+    let near = r"near\.\(-?[1-9]?\d(\.\d{1,6})?,-?[1-8]?\d(\.\d{1,6})?,\d{1,4}(m|km|mi|ft)\)";
+    let ops = "eq|ne|lt|lte|gt|gte|match|imatch|starts|contains";
+    format!(r"(not\.)?(has|is\.(null|true|false)|type\.({types})|({ops})\.{value}|in\.{list}|{many}|{near})")
 }
 
 fn query(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {
@@ -86,8 +90,9 @@ fn query(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {
 /// Which documents.
 pub(crate) fn filter() -> Vec<Parameter> {
     let about = "Conditions that must all hold, each `FIELD=OP.VALUE`, such as `age=gte.18` or \
-                 `address.city=eq.Oslo`. OP is one of `eq ne lt lte gt gte in match contains`, or `has` \
-                 without a value, after an optional `not.`. Names that hold a dot, or are those of \
+                 `address.city=eq.Oslo`. OP is one of `eq ne lt lte gt gte in match imatch starts contains is type`, \
+                 or `has` without a value, or `any.OP`, `all.OP` with a list, or for geometries `near within \
+                 intersects`, after an optional `not.`. Names that hold a dot, or are those of \
                  parameters, are quoted: `\"a.b\".c=has`. Dates and times are written as ISO 8601 has them.";
     let conditions = ObjectBuilder::new()
         .schema_type(Type::Object)
@@ -102,8 +107,20 @@ pub(crate) fn filter() -> Vec<Parameter> {
         .build();
     let any = format!("{}={}", field(), condition(VALUE));
     let any = format!(r"^\({any}(,{any}){{0,99}}\)$");
-    let about = "Conditions any of which must hold: `(age=lt.10,age=gt.60)`.";
-    vec![conditions, query("or", about, text().pattern(Some(any)))]
+    let group = |name, holds| {
+        let about = format!(
+            "Conditions {holds}: `(age=lt.10,age=gt.60)`. Groups may lie in each other, 8 deep: \
+             `(a=eq.1,and=(b=eq.2,not.or=(c=has,d=has)))`."
+        );
+        query(name, &about, text().pattern(Some(any.clone())))
+    };
+    vec![
+        conditions,
+        group("or", "any of which must hold"),
+        group("and", "that must all hold"),
+        group("not.or", "none of which may hold"),
+        group("not.and", "that may not all hold"),
+    ]
 }
 
 /// Which part of a list, in which order.

@@ -1,5 +1,6 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::test::beyond;
 use super::*;
 
 fn condition(text: &str) -> Result<Condition, Error> {
@@ -7,7 +8,7 @@ fn condition(text: &str) -> Result<Condition, Error> {
     filter.add("f", text)?;
     match filter.0.swap_remove(0) {
         Clause::One(condition) => Ok(condition),
-        Clause::AnyOf(_) => panic!("{text}"),
+        Clause::Group(_) => panic!("{text}"),
     }
 }
 
@@ -17,11 +18,15 @@ fn test(text: &str) -> Test {
 
 fn any(text: &str) -> Vec<Condition> {
     let mut filter = Filter::default();
-    filter.add_or(text).unwrap();
-    match filter.0.swap_remove(0) {
-        Clause::AnyOf(any) => any,
-        Clause::One(_) => panic!("{text}"),
-    }
+    assert!(filter.add_group("or", text).unwrap());
+    let Clause::Group(Group { negated: false, any: true, clauses }) = filter.0.swap_remove(0) else {
+        panic!("{text}")
+    };
+    let one = |clause| match clause {
+        Clause::One(condition) => condition,
+        Clause::Group(_) => panic!("{text}"),
+    };
+    clauses.into_iter().map(one).collect()
 }
 
 #[test]
@@ -76,7 +81,93 @@ fn alternatives_may_hold_lists() {
     for wrong in
         ["age=lt.1", "(age)", "()", "(a=eq.1", "(a=eq.1,)", "(a=eq.5\" pipe,a=eq.6\" pipe)", "(a,b=eq.1)"]
     {
-        assert!(Filter::default().add_or(wrong).is_err(), "{wrong}");
+        assert!(Filter::default().add_group("or", wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn words_stand_for_tests() {
+    let eq = |value: Value| Test::Compare(Comparison::Eq, vec![value]);
+    assert_eq!(test("is.null"), eq(Value::Null));
+    assert_eq!(test("not.is.true"), eq(json!(true)));
+    assert_eq!(test("type.string"), Test::Type("STRING"));
+    assert_eq!(test("starts.a.b"), Test::Starts("a.b".to_owned()));
+    assert_eq!(test("imatch.^s"), Test::Match("(?i)^s".to_owned()));
+    assert_eq!(test("any.eq.(1,x)"), Test::In(vec![json!(1), json!("x")]));
+    assert_eq!(test("any.(1,x)"), Test::Contains(vec![json!(1), json!("x")]));
+    let has = |value: Value| Test::Contains(vec![value]);
+    assert_eq!(test("all.(1,x)"), Test::All(vec![has(json!(1)), has(json!("x"))]));
+    assert_eq!(
+        test("any.match.(a,\"b,c\")"),
+        Test::Any(vec![Test::Match("a".to_owned()), Test::Match("b,c".to_owned())])
+    );
+    for wrong in
+        ["is.5", "is.null.x", "type.text", "any.in.(1)", "any.1", "any.eq.1", "all.has", "any.any.(1)"]
+    {
+        assert!(condition(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn groups_lie_in_each_other() {
+    let mut filter = Filter::default();
+    filter.add_group("and", "(a=eq.1, or=(b=eq.2,not.and=( c=has , d=has )),or=eq.3)").unwrap();
+    let Clause::Group(Group { negated: false, any: false, clauses }) = &filter.0[0] else {
+        panic!("{filter:?}")
+    };
+    assert!(matches!(&clauses[1], Clause::Group(Group { negated: false, any: true, .. })));
+    assert!(matches!(&clauses[2], Clause::One(condition) if condition.field == Path::whole("or")));
+    let must: Vec<_> = filter.conditions().map(|condition| condition.field.to_string()).collect();
+    assert_eq!(must, ["a", "or"]);
+    let nested = |depth: usize| format!("({}a=has{})", "or=(".repeat(depth - 1), ")".repeat(depth - 1));
+    assert!(Filter::default().add_group("or", &nested(DEPTH)).is_ok());
+    assert!(Filter::default().add_group("or", &nested(DEPTH + 1)).is_err());
+    assert!(Filter::default().add_group("or", &nested(100_000)).is_err());
+    assert!(!Filter::default().add_group("nor", "(a=has)").unwrap());
+    for wrong in ["(or=())", "(or=(a=has)", "(not.not.or=(a=has))", "(or=(a=has)=1)", "(or(a=has))"] {
+        assert!(Filter::default().add_group("and", wrong).is_err(), "{wrong}");
+    }
+    let many = format!("(or=({}),a=has)", vec!["a=has"; CONDITIONS].join(","));
+    assert!(Filter::default().add_group("and", &many).is_err());
+}
+
+#[test]
+fn text_ends_before_what_is_beyond_it() {
+    assert_eq!(beyond("ab").as_deref(), Some("ac"));
+    assert_eq!(beyond("a\u{10ffff}").as_deref(), Some("b"));
+    assert_eq!(beyond("\u{d7ff}").as_deref(), Some("\u{e000}"));
+    assert_eq!(beyond("\u{10ffff}"), None);
+    assert_eq!(beyond(""), None);
+}
+
+#[test]
+fn places_are_read() {
+    for text in [
+        "near.(10.75,59.91,500m)",
+        "near.( -10 , 0 , 1.5km )",
+        "within.{\"type\":\"Polygon\",\"coordinates\":[]}",
+        "not.intersects.{\"type\":\"Point\",\"coordinates\":[1,2]}",
+    ] {
+        assert!(condition(text).is_ok(), "{text}");
+        assert!(Filter::default().add_group("or", &format!("(a={text},b=has)")).is_ok(), "{text}");
+    }
+    for text in [
+        "near.(10,59)",
+        "near.(10,59,500)",
+        "near.(181,59,500m)",
+        "near.(10,91,500m)",
+        "near.(10,59,-5m)",
+        "near.(10,59,30000km)",
+        "near.(10,59,1e999m)",
+        "near.(nan,59,5m)",
+        "within.5",
+        "within.{}",
+        "within.{\"type\":\"Polygon\"}",
+        "within.{\"type\":\"Circle\",\"coordinates\":[]}",
+        "within.{\"type\":1}",
+        "within.{\"type\":\"Point\"} x",
+    ] {
+        assert!(condition(text).is_err(), "{text}");
     }
 }
 
@@ -103,7 +194,7 @@ fn conditions_have_bounds() {
     let pattern = |length: usize| format!("match.{}", "x".repeat(length));
     assert!(many(&pattern(PATTERN_BYTES), 1).is_ok() && many(&pattern(PATTERN_BYTES + 1), 1).is_err());
     let alternatives = format!("({})", ["a=match.x"; PATTERNS + 1].join(","));
-    assert!(Filter::default().add_or(&alternatives).is_err());
+    assert!(Filter::default().add_group("or", &alternatives).is_err());
 }
 
 /// Text of what is special somewhere.
@@ -169,10 +260,9 @@ fn what_is_written_is_read_back() {
         if text.contains("where.order") {
             continue;
         }
-        filter.add_or(&text).unwrap_or_else(|error| panic!("seed {seed}: {text}: {error}"));
-        match &filter.0[..] {
-            [Clause::AnyOf(read)] => assert_eq!(*read, conditions, "seed {seed}: {text}"),
-            other => panic!("seed {seed}: {text}: {other:?}"),
-        }
+        filter.add_group("or", &text).unwrap_or_else(|error| panic!("seed {seed}: {text}: {error}"));
+        let clauses = conditions.into_iter().map(Clause::One).collect();
+        let group = Group { negated: false, any: true, clauses };
+        assert_eq!(filter.0, [Clause::Group(group)], "seed {seed}: {text}");
     }
 }

@@ -1,14 +1,14 @@
 //! A live query: what a changefeed can follow of a list, and the query that asks for it.
 
+use reql::Term;
 use reql::commands::Changes;
-use reql::{Term, r};
 
-use super::{Bounds, Fields, Listing, is_document};
+use super::{Bounds, Listing, is_document};
 use crate::error::Error;
 use crate::query::order::Order;
 use crate::query::parameters::{Parameters, bad};
 use crate::query::path::Path;
-use crate::query::plan::{Index, Plan, Wanted};
+use crate::query::plan::{Index, Kind, Plan, Wanted, by_index};
 
 /// Parameters of a list that make no sense for one that never ends.
 const OF_PAGES: [&str; 4] = ["offset", "cursor", "group", "agg"];
@@ -23,12 +23,12 @@ pub(crate) struct Live {
     order: Option<IndexOrder>,
 }
 
-/// The order of an index.
+/// The order of an index, read forwards or backwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum IndexOrder {
-    PrimaryKey,
-    /// Of an index over these fields.
-    Fields(Vec<Path>),
+pub(crate) struct IndexOrder {
+    /// The fields that the index is over; none for the primary key's.
+    fields: Vec<Path>,
+    falling: bool,
 }
 
 impl Live {
@@ -67,10 +67,8 @@ impl Live {
 
     /// The fields that an index is needed for.
     pub(crate) fn indexed_fields(&self) -> Option<&[Path]> {
-        match &self.order {
-            Some(IndexOrder::Fields(fields)) => Some(fields),
-            _ => None,
-        }
+        let fields = self.order.as_ref().map(|order| &order.fields[..]);
+        fields.filter(|fields| !fields.is_empty())
     }
 
     /// The feed. `index` is over [`Live::indexed_fields`], if there are any.
@@ -81,7 +79,9 @@ impl Live {
                 Some(plan) => plan.found(table),
                 None => table.clone(),
             },
-            Some(_) => table.order_by(r.index(index.unwrap_or(&listing.primary_key))).into(),
+            Some(order) => {
+                table.order_by(by_index(index.unwrap_or(&listing.primary_key), order.falling)).into()
+            }
         };
         // Whatever is written later is looked into as well: what is no document must not end the feed.
         let rows = match listing.looks_into_rows() {
@@ -90,9 +90,9 @@ impl Live {
         };
         let rows = listing.filtered(rows);
         // A changefeed takes transformations before a limit only.
-        let rows = match listing.fields {
-            Fields::All => rows,
-            _ => rows.map(|row: Term| listing.fields.of(&row)),
+        let rows = match listing.tells_all() {
+            true => rows,
+            false => rows.map(|row: Term| listing.told(&row)),
         };
         match self.order {
             Some(_) => rows.limit(listing.limit()).changes(),
@@ -106,7 +106,8 @@ impl Listing {
     /// name.
     fn named(&self) -> Option<Plan> {
         let name = self.index.as_ref()?;
-        let index = Index { name: name.clone(), fields: vec![Path::parse(name, "index").ok()?] };
+        let fields = vec![Path::parse(name, "index").ok()?];
+        let index = Index { name: name.clone(), fields, kind: Kind::Plain };
         Plan::through(&index, Wanted { order: &Order::unsorted(), ..self.wanted() })
     }
 }
@@ -124,19 +125,18 @@ impl IndexOrder {
     /// The index order that an order is. Documents of equal value come in the order of their primary keys, as
     /// in the index.
     fn of(order: &Order, primary_key: &str) -> Result<Self, Error> {
-        let mut fields = Vec::new();
-        for key in order.keys() {
-            if key.field.is(primary_key) {
-                break;
-            }
-            fields.push(key.field.clone());
+        if order.keys().iter().any(|key| key.near.is_some()) {
+            return Err(bad("order", "a live query with `limit` can't be in the order of distances"));
         }
-        // The first key is there even if all others come after the primary key, which leaves them nothing to
-        // decide.
-        if order.keys().iter().take(fields.len().max(1)).any(|key| key.falling) {
-            return Err(bad("order", "a live query's order can't be falling"));
+        if !order.is_uniform() {
+            return Err(bad(
+                "order",
+                "a live query's order rises in all of its fields, or falls in all of them",
+            ));
         }
-        Ok(if fields.is_empty() { IndexOrder::PrimaryKey } else { IndexOrder::Fields(fields) })
+        let fields = order.keys().iter().map(|key| key.field.clone());
+        let fields = fields.take_while(|field| !field.is(primary_key)).collect();
+        Ok(IndexOrder { fields, falling: order.falls() })
     }
 }
 
@@ -152,15 +152,17 @@ mod tests {
 
     #[test]
     fn an_order_is_that_of_an_index() {
-        let fields = |names: &[&str]| {
-            let fields = names.iter().map(|name| Path::parse(name, "order").unwrap());
-            Some(IndexOrder::Fields(fields.collect()))
+        let order = |names: &[&str], falling| {
+            let fields = names.iter().map(|name| Path::parse(name, "order").unwrap()).collect();
+            Some(IndexOrder { fields, falling })
         };
         assert_eq!(parse("age=gt.3").unwrap().order, None);
-        assert_eq!(parse("limit=3").unwrap().order, Some(IndexOrder::PrimaryKey));
-        assert_eq!(parse("limit=3&order=id,age.desc").unwrap().order, Some(IndexOrder::PrimaryKey));
-        assert_eq!(parse("limit=3&order=a.b,c").unwrap().order, fields(&["a.b", "c"]));
-        assert_eq!(parse("limit=3&order=a,id").unwrap().order, fields(&["a"]));
+        assert_eq!(parse("limit=3").unwrap().order, order(&[], false));
+        assert_eq!(parse("limit=3&order=id,age.desc").unwrap().order, order(&[], false));
+        assert_eq!(parse("limit=3&order=id.desc").unwrap().order, order(&[], true));
+        assert_eq!(parse("limit=3&order=a.b,c").unwrap().order, order(&["a.b", "c"], false));
+        assert_eq!(parse("limit=3&order=a,id").unwrap().order, order(&["a"], false));
+        assert_eq!(parse("limit=3&order=a.desc,b.desc").unwrap().order, order(&["a", "b"], true));
     }
 
     #[test]
@@ -170,8 +172,10 @@ mod tests {
             ("limit=1&cursor=[1]", "cursor"),
             ("group=a&agg=count", "group"),
             ("order=a", "order"),
-            ("limit=3&order=a.desc", "order"),
-            ("limit=3&order=id.desc", "order"),
+            ("limit=3&order=a.desc,b", "order"),
+            ("limit=3&order=a.desc,id", "order"),
+            ("limit=3&order=a,id.desc", "order"),
+            ("limit=3&a=near.(1,2,3m)", "order"),
             ("limit=3&index=a&a=eq.1", "index"),
             ("limit=5000", "limit"),
             ("initial=maybe", "initial"),

@@ -11,7 +11,7 @@ use super::order::Order;
 use super::page::{Page, PageLimits, is_after};
 use super::parameters::{Parameters, bad};
 use super::path::{IN_LIST, Path};
-use super::plan::{Index, Plan, Wanted, primary};
+use super::plan::{Index, Plan, Wanted, by_index, primary};
 use super::syntax::Reader;
 use crate::error::Error;
 pub(crate) use live::{Live, initial};
@@ -78,23 +78,26 @@ impl Listing {
     ) -> Result<Self, Error> {
         let bounded = parameters.has("limit") || parameters.has("offset") || parameters.has("cursor");
         let page = page(&mut parameters, bounds.limits)?;
-        let order = Order::parse(parameters.take("order")?.as_deref(), bounds.primary_key)?;
-        page.check(&order)?;
+        let order = parameters.take("order")?;
         let fields = Fields::take(&mut parameters)?;
         let index = parameters.take("index")?;
         let filter = Listing::filter(parameters)?;
+        let order = match (order, filter.near()) {
+            (None, Some((field, near))) => Order::nearest(field, near, bounds.primary_key),
+            (order, _) => Order::parse(order.as_deref(), bounds.primary_key)?,
+        };
+        page.check(&order)?;
         let primary_key = bounds.primary_key.to_owned();
         Ok(Listing { filter, order, page, bounded, fields, index, primary_key, guarded: false })
     }
 
     /// What a change of many documents is about: a filter alone.
-    pub(crate) fn filter(mut parameters: Parameters) -> Result<Filter, Error> {
+    pub(crate) fn filter(parameters: Parameters) -> Result<Filter, Error> {
         let mut filter = Filter::default();
-        for alternatives in parameters.take_all("or") {
-            filter.add_or(&alternatives)?;
-        }
         for (name, text) in parameters.rest() {
-            filter.add(&name, &text)?;
+            if !filter.add_group(&name, &text)? {
+                filter.add(&name, &text)?;
+            }
         }
         Ok(filter)
     }
@@ -175,8 +178,7 @@ impl Listing {
     /// A query for [`Row`]s: those of the page, and one more if there is one.
     pub(crate) fn page(&self, plan: &Plan, table: &Term) -> Term {
         let rows = self.part(plan, table, self.page.limit + 1);
-        let document =
-            |row: &Term| if self.guarded { text(self.fields.of(row)) } else { self.fields.of(row) };
+        let document = |row: &Term| if self.guarded { text(self.told(row)) } else { self.told(row) };
         rows.map(|row: Term| obj! { "place": self.order.place(&row), "doc": document(&row) })
     }
 
@@ -190,8 +192,22 @@ impl Listing {
                 [self.rows(plan, table)].into_iter().chain(rest).collect()
             }
         };
-        let texts = |rows: Term| rows.map(|row: Term| text(self.fields.of(&row)));
+        let texts = |rows: Term| rows.map(|row: Term| text(self.told(&row)));
         parts.into_iter().map(texts).collect()
+    }
+
+    /// What is told of a document: its fields that were chosen, and how far away it is if it had to be near a point.
+    fn told(&self, row: &Term) -> Term {
+        let fields = self.fields.of(row);
+        match self.filter.near() {
+            Some((field, near)) => fields.merge(obj! { "distance": near.distance(&field.of(row)) }),
+            None => fields,
+        }
+    }
+
+    /// Whether documents are told as they are stored.
+    fn tells_all(&self) -> bool {
+        self.fields.are_all() && self.filter.near().is_none()
     }
 
     /// A query for the number of documents in the whole result, if these are the table's indexes.
@@ -254,9 +270,12 @@ impl Listing {
         let mut rows = table.clone();
         if by_primary_key {
             if let Some(last) = place.and_then(<[Value]>::last) {
-                rows = rows.between(last, r.maxval()).left_bound(Bound::Open).into();
+                rows = match tail.falls() {
+                    false => rows.between(last, r.maxval()).left_bound(Bound::Open).into(),
+                    true => rows.between(r.minval(), last).into(),
+                };
             }
-            rows = rows.order_by(r.index(&self.primary_key)).into();
+            rows = rows.order_by(by_index(&self.primary_key, tail.falls())).into();
         }
         let absent = |row: Term| match keys.first() {
             Some(key) => key.value(&row).eq(()),

@@ -357,3 +357,56 @@ async fn a_client_that_cannot_set_a_header_returns_by_a_parameter() {
         assert_eq!(events.next().await.expect("an event").name, name, "{query}");
     }
 }
+
+#[tokio::test]
+async fn conditions_lie_in_each_other() {
+    let api = Api::start().await;
+    let documents = json!([
+        {"id": 1, "a": 1, "s": "Straße", "l": [1, "x"]},
+        {"id": 2, "a": 2, "s": "Stone", "b": true},
+        {"id": 3, "a": 3, "s": "stone", "b": false, "l": []},
+        {"id": 4, "a": "3", "n": null},
+    ]);
+    insert(&api, documents).await;
+    for (name, test, expected) in [
+        ("or", "(a=eq.1,and=(a=gt.1,s=eq.stone))", json!([1, 3])),
+        ("and", "(or=(a=eq.1,a=eq.2),not.or=(b=is.true,b=eq.x))", json!([1])),
+        ("not.or", "(a=eq.1,b=has)", json!([4])),
+        ("not.and", "(a=gte.2,b=has)", json!([1, 4])),
+        ("or", "(or=(or=(or=(or=(or=(or=(or=(a=eq.1))))))))", json!([1])),
+        ("or", "(or=eq.5,and=eq.5,a=eq.2)", json!([2])),
+        ("s", "starts.St", json!([1, 2])),
+        ("s", "starts.\"\"", json!([1, 2, 3])),
+        ("s", "imatch.^STO", json!([2, 3])),
+        ("s", "any.starts.(Str,sto)", json!([1, 3])),
+        ("s", "all.match.(t,n)", json!([2, 3])),
+        ("a", "any.eq.(1,3)", json!([1, 3])),
+        ("a", "any.lt.(1,3)", json!([1, 2])),
+        ("b", "is.null", json!([1, 4])),
+        ("b", "not.is.null", json!([2, 3])),
+        ("b", "is.false", json!([3])),
+        ("n", "is.null", json!([1, 2, 3, 4])),
+        ("a", "type.string", json!([4])),
+        ("a", "not.type.number", json!([4])),
+        ("l", "type.array", json!([1, 3])),
+        ("l", "any.(x,y)", json!([1])),
+        ("l", "all.(x,1)", json!([1])),
+        ("l", "all.()", json!([1, 2, 3, 4])),
+        ("l", "any.()", json!([])),
+    ] {
+        assert_eq!(ids(&api, &[(name, test)]).await, expected, "{name}={test}");
+    }
+    for (name, test) in [
+        ("or", "(or=(or=(or=(or=(or=(or=(or=(or=(a=eq.1)))))))))"),
+        ("and", "()"),
+        ("or", "(a=eq.1,or=())"),
+        ("not.or", "(a=eq.1"),
+        ("a", "type.text"),
+        ("a", "is.5"),
+        ("a", "any.has"),
+    ] {
+        let refused = api.call("DELETE", &url(&[(name, test)])).await;
+        problem(&refused, 400, "bad-parameter");
+    }
+    assert_eq!(ids(&api, &[]).await, json!([1, 2, 3, 4]));
+}
