@@ -54,6 +54,7 @@ mod api;
 mod app;
 pub mod bootstrap;
 mod catalog;
+pub mod command;
 pub mod conn;
 pub mod database;
 mod digest;

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 
 use warp_reql::server::{self, Service};
 use warp_reql::settings::{LoadOptions, Loaded, Settings};
-use warp_reql::{health, logger};
+use warp_reql::{command, health, logger};
 
 /// The exit code of wrong settings, as of wrong arguments.
 const USAGE: u8 = 2;
@@ -34,6 +34,8 @@ enum Command {
     Config,
     /// Ask the running service whether it is ready; the exit code tells
     Health,
+    #[command(flatten)]
+    Database(command::Command),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         None => serve(loaded.settings),
         Some(Command::Config) => print(&loaded),
         Some(Command::Health) => block_on(health::check(&loaded.settings)),
+        Some(Command::Database(command)) => block_on(command::run(command, loaded.settings)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

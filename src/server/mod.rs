@@ -48,6 +48,20 @@ pub struct Service {
     embedded: Option<reql_embedded::Server>,
 }
 
+/// Opens the database of the settings, and starts the embedded one if they ask for it.
+///
+/// # Errors
+///
+/// If the embedded database can't open its data.
+pub(crate) async fn open(settings: &mut Settings) -> io::Result<(Database, Option<reql_embedded::Server>)> {
+    let embedded = match settings.rdb.host {
+        Hosts::Embedded => Some(embedded::start(&mut settings.rdb).await?),
+        Hosts::Servers(_) => None,
+    };
+    let database = Database::new(settings.rdb.clone()).map_err(io::Error::other)?;
+    Ok((database, embedded))
+}
+
 impl Service {
     /// Binds the address, then starts the embedded database if the settings ask for it.
     ///
@@ -58,11 +72,7 @@ impl Service {
     pub async fn bind(mut settings: Settings) -> io::Result<Service> {
         let tls = settings.tls.is_on().then(|| Acceptor::new(settings.tls.clone())).transpose()?;
         let listener = Listener::bind(&settings.place()).await?;
-        let embedded = match settings.rdb.host {
-            Hosts::Embedded => Some(embedded::start(&mut settings.rdb).await?),
-            Hosts::Servers(_) => None,
-        };
-        let database = Database::new(settings.rdb.clone()).map_err(io::Error::other)?;
+        let (database, embedded) = open(&mut settings).await?;
         Ok(Service { listener, tls, settings, database, embedded })
     }
 

@@ -6,6 +6,7 @@ mod auth;
 mod bootstrap;
 mod bulk;
 mod changes;
+mod commands;
 mod conn;
 mod crowds;
 mod differential;

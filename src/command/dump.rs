@@ -1,0 +1,138 @@
+//! `dump`: tables to an archive.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use reql::{Term, args, r};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use super::Failure;
+use super::archive::{self, Documents, Info, Writer};
+use super::name::{Place, Table, chosen};
+use super::progress::Progress;
+use crate::conn::Conn;
+use crate::database::Database;
+use crate::reserved;
+
+/// The database of the server's own tables.
+const SYSTEM: &str = "rethinkdb";
+
+/// What to write, and where.
+#[derive(Debug, Args)]
+pub struct Dump {
+    /// The archive to write; it must not exist [default: rethinkdb_dump_TIME.tar.gz]
+    file: Option<PathBuf>,
+    /// Only this database or table; can be given several times
+    #[arg(long = "only", value_name = "DB[.TABLE]")]
+    places: Vec<Place>,
+    /// How many tables are read at the same time
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=32))]
+    clients: u8,
+}
+
+/// Writes an archive. Each table is as it was at some moment while it was read.
+pub(crate) async fn dump(dump: Dump, database: &Database) -> Result<(), Failure> {
+    let file = dump.file.unwrap_or_else(default_name);
+    let tables = chosen(all_tables(database).await?, &dump.places)?;
+    let mut described = Vec::with_capacity(tables.len());
+    for table in tables {
+        described.push((info(database, &table).await?, table));
+    }
+    let estimate = described.iter().map(|((_, estimate), _)| estimate).sum();
+    let mut progress = Progress::new("documents", estimate);
+    let mut writer = Writer::create(&file)?;
+
+    let (advanced, mut advances) = mpsc::channel(64);
+    let archive = file.clone();
+    let read = described.into_iter().map(|((info, _), table)| {
+        let (advanced, archive) = (advanced.clone(), archive.clone());
+        async move { read(database, table, info, &archive, advanced).await }
+    });
+    let mut read = stream::iter(read.collect::<Vec<_>>()).buffer_unordered(usize::from(dump.clients));
+    drop(advanced);
+    let mut count = 0;
+    loop {
+        tokio::select! {
+            Some(more) = advances.recv() => progress.advance(more),
+            table = read.try_next() => {
+                let Some((table, info, mut documents, number)) = table? else { break };
+                progress.line(&format!("{table}: {number} documents"));
+                count += number;
+                let added = spawn_blocking(move || {
+                    writer.add(&table, &mut documents, &info)?;
+                    Ok::<_, Failure>(writer)
+                });
+                writer = joined(added.await)?;
+            }
+        }
+    }
+    joined(spawn_blocking(move || writer.finish()).await)?;
+    progress.line(&format!("{count} documents are in {}", file.display()));
+    Ok(())
+}
+
+fn default_name() -> PathBuf {
+    chrono::Utc::now().format("rethinkdb_dump_%Y-%m-%dT%H-%M-%S.tar.gz").to_string().into()
+}
+
+/// Returns the tables of all databases but those of the server and of the service itself.
+async fn all_tables(database: &Database) -> Result<Vec<Table>, Failure> {
+    let mut conn = Conn::new(database.clone());
+    let mut tables = Vec::new();
+    for db in conn.all::<String>(r.db_list()).await? {
+        if db == SYSTEM || reserved::is_database(&db) {
+            continue;
+        }
+        let names: Vec<String> = conn.all(r.db(&db).table_list()).await?;
+        tables.extend(names.into_iter().map(|name| Table { db: db.clone(), name }));
+    }
+    Ok(tables)
+}
+
+/// Returns a table's description, and about how many documents it has.
+async fn info(database: &Database, table: &Table) -> Result<(Info, u64), Failure> {
+    let mut conn = Conn::new(database.clone());
+    let term = table.term();
+    let info: Option<Value> = conn.first(term.info().merge(described(&term))).await?;
+    let info = info.unwrap_or_default();
+    let estimates = info["doc_count_estimates"].as_array().into_iter().flatten();
+    let estimate = estimates.filter_map(Value::as_f64).sum::<f64>() as u64;
+    let info = serde_json::from_value(info).map_err(|error| Failure::Usage(format!("{table}: {error}")))?;
+    Ok((info, estimate))
+}
+
+/// Returns what a description has beyond `info`.
+fn described(table: &Term) -> Term {
+    reql::obj! { "indexes": table.index_status(args![]), "write_hook": table.get_write_hook() }
+}
+
+/// Reads the documents of a table into a file.
+async fn read(
+    database: &Database,
+    table: Table,
+    info: Info,
+    archive: &Path,
+    advanced: mpsc::Sender<u64>,
+) -> Result<(Table, Info, std::fs::File, u64), Failure> {
+    let failed = |error| Failure::file(archive, error);
+    let mut documents = Documents::new(archive::scratch(archive)?).map_err(failed)?;
+    let mut rows = Conn::new(database.clone()).into_stream::<Box<RawValue>>(table.term()).await?;
+    while let Some(row) = rows.try_next().await? {
+        documents.add(row.get()).map_err(failed)?;
+        if documents.count % 1000 == 0 {
+            // Nobody listens any more after an error elsewhere.
+            let _ = advanced.send(1000).await;
+        }
+    }
+    let number = documents.count;
+    Ok((table, info, documents.finish().map_err(failed)?, number))
+}
+
+/// Returns what a blocking task has made. One that panicked has said so itself.
+pub(super) fn joined<T>(made: Result<Result<T, Failure>, tokio::task::JoinError>) -> Result<T, Failure> {
+    made.map_err(|error| Failure::Usage(error.to_string()))?
+}

@@ -1,0 +1,132 @@
+//! What the command line does with the database beside serving it: users, permissions, databases, tables, indexes,
+//! and archives in the form of RethinkDB's own tools.
+
+mod accounts;
+mod archive;
+mod dump;
+mod name;
+mod progress;
+mod restore;
+mod rows;
+mod schema;
+
+use std::fmt;
+use std::io;
+
+use clap::Subcommand;
+use reql::Query;
+use reql::types::Written;
+
+use crate::conn::Conn;
+use crate::settings::Settings;
+use crate::{Error, server};
+
+/// What there is to do with the database.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Manage the database's users
+    #[command(subcommand)]
+    User(accounts::User),
+    /// Grant permissions to a user, deny them, or leave them to what is granted above
+    Grant(accounts::Grant),
+    /// Manage databases
+    #[command(subcommand)]
+    Db(schema::Db),
+    /// Manage tables
+    #[command(subcommand)]
+    Table(schema::Table),
+    /// Manage the indexes of a table
+    #[command(subcommand)]
+    Index(schema::Index),
+    /// Write tables, their indexes and write hooks to an archive that `rethinkdb restore` reads
+    Dump(dump::Dump),
+    /// Make the tables of an archive that `dump` or `rethinkdb dump` wrote
+    Restore(restore::Restore),
+}
+
+/// A command that failed; shown, it says why.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The database refused something, or can't be reached.
+    Database(Error),
+    /// A file could not be read or written; says which and why.
+    File(String),
+    /// The command can't be carried out as it is; says why.
+    Usage(String),
+}
+
+/// Carries out a command on the database of the settings. An embedded database is opened for it, which fails
+/// while a service uses it.
+///
+/// # Errors
+///
+/// If the database can't be reached or refuses something, or a file can't be read or written.
+pub async fn run(command: Command, mut settings: Settings) -> io::Result<()> {
+    let (database, embedded) = server::open(&mut settings).await?;
+    let default = settings.rdb.db.as_str();
+    let done = match command {
+        Command::User(user) => accounts::user(user, &database).await,
+        Command::Grant(grant) => accounts::grant(grant, &database).await,
+        Command::Db(db) => schema::db(db, &database).await,
+        Command::Table(table) => schema::table(table, &database, default).await,
+        Command::Index(index) => schema::index(index, &database, default).await,
+        Command::Dump(dump) => dump::dump(dump, &database).await,
+        Command::Restore(restore) => restore::restore(restore, &database).await,
+    };
+    drop(database);
+    if let Some(server) = embedded {
+        server.shutdown().await;
+    }
+    done.map_err(io::Error::other)
+}
+
+/// Runs a write, and returns what it has done.
+async fn written(conn: &mut Conn, query: impl Into<Query>) -> Result<Written, Failure> {
+    let done = conn.first(query).await?;
+    done.ok_or_else(|| Failure::Usage("the server did not tell what it has done".to_owned()))
+}
+
+impl Failure {
+    /// A file that could not be read or written.
+    fn file(path: &std::path::Path, error: impl fmt::Display) -> Failure {
+        Failure::File(format!("{}: {error}", path.display()))
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Database(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Database(error) => error.fmt(f),
+            Failure::File(reason) | Failure::Usage(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Line::command().debug_assert();
+        let line =
+            Line::try_parse_from(["warp-reql", "dump", "a.tar.gz", "--only", "shop", "--only", "blog.posts"]);
+        assert!(matches!(line.map(|line| line.command), Ok(Command::Dump(_))));
+    }
+}

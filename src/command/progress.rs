@@ -1,0 +1,63 @@
+//! How far a command has come: a bar on a terminal, plain lines elsewhere.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// How often a line tells how far it is, where there is no terminal.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// How far a command has come, in documents or bytes. Written to standard error, so that it is in nobody's way.
+pub(super) struct Progress {
+    bar: Option<ProgressBar>,
+    what: &'static str,
+    done: u64,
+    told: Instant,
+}
+
+impl Progress {
+    /// Begins to tell. Without a total that is known beforehand, pass an estimate.
+    pub(super) fn new(what: &'static str, total: u64) -> Progress {
+        let style =
+            ProgressStyle::with_template("{bar:30} {percent:>3} % {human_pos} {prefix} {elapsed} {wide_msg}");
+        let bar = io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(total.max(1)).with_prefix(what);
+            if let Ok(style) = style {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Progress { bar, what, done: 0, told: Instant::now() }
+    }
+
+    /// Tells that so many more are done.
+    pub(super) fn advance(&mut self, by: u64) {
+        self.done += by;
+        match &self.bar {
+            Some(bar) => bar.set_position(self.done),
+            None if self.told.elapsed() >= PAUSE => {
+                self.told = Instant::now();
+                self.line(&format!("{} {}", self.done, self.what));
+            }
+            None => {}
+        }
+    }
+
+    /// Tells a line that stays.
+    pub(super) fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            // Whoever doesn't read what is told still wants it done.
+            None => drop(writeln!(io::stderr(), "{text}")),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

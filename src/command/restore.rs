@@ -1,0 +1,207 @@
+//! `restore`: tables out of an archive.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use reql::types::Written;
+use reql::{Conflict, Durability, Query, Term, args, r};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use super::archive::{self, Info, Unpacked, unpack};
+use super::dump::joined;
+use super::name::{Place, Table, chosen};
+use super::progress::Progress;
+use super::rows::{Batch, batches};
+use super::{Failure, written};
+use crate::conn::Conn;
+use crate::database::Database;
+
+/// How often a table is asked how far its indexes are.
+const INDEXES: Duration = Duration::from_millis(500);
+/// The most elements of an array in a document; RethinkDB's default of 100,000 holds for what queries make.
+const ARRAY_MAX: u32 = 10_000_000;
+
+/// What to read, and how to write it.
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// The archive to read
+    file: PathBuf,
+    /// Only this database or table of it; can be given several times
+    #[arg(long = "only", value_name = "DB[.TABLE]")]
+    places: Vec<Place>,
+    /// Write into tables that are there already, and replace documents and indexes that are in the archive too
+    #[arg(long)]
+    force: bool,
+    /// Leave out the indexes
+    #[arg(long)]
+    no_indexes: bool,
+    /// Wait for the disk after each batch, and not only at the end of each table
+    #[arg(long)]
+    hard_durability: bool,
+}
+
+/// An index, as `index_status` describes it.
+#[derive(Deserialize)]
+struct Index {
+    index: String,
+    function: Value,
+    #[serde(default)]
+    multi: bool,
+    #[serde(default)]
+    geo: bool,
+}
+
+/// How far an index is.
+#[derive(Deserialize)]
+struct Status {
+    ready: bool,
+}
+
+/// Makes the tables of an archive. What was written before an error stays.
+pub(crate) async fn restore(restore: Restore, database: &Database) -> Result<(), Failure> {
+    let file = restore.file.clone();
+    let (_directory, unpacked) = joined(spawn_blocking(move || unpack(&file)).await)?;
+    let names = unpacked.iter().map(|unpacked| unpacked.table.clone()).collect();
+    let names: BTreeSet<Table> = chosen(names, &restore.places)?.into_iter().collect();
+    let unpacked: Vec<Unpacked> = unpacked.into_iter().filter(|table| names.contains(&table.table)).collect();
+    make_tables(database, &unpacked, restore.force).await?;
+
+    let bytes = unpacked.iter().map(|table| archive::length(&table.documents)).sum();
+    let mut progress = Progress::new("bytes", bytes);
+    for unpacked in &unpacked {
+        let number = fill(database, unpacked, &restore, &mut progress).await?;
+        progress.line(&format!("{}: {number} documents", unpacked.table));
+    }
+    for Unpacked { table, info, .. } in &unpacked {
+        let mut conn = Conn::new(database.clone());
+        if !restore.no_indexes {
+            make_indexes(&mut conn, table, info, &progress).await?;
+        }
+        if let Some(hook) = info.write_hook.as_ref().and_then(|hook| hook.get("function")) {
+            conn.run(table.term().set_write_hook(hook)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the databases and tables that are missing.
+///
+/// # Errors
+///
+/// If tables are there already, unless they may be written into and have the same primary key.
+async fn make_tables(database: &Database, unpacked: &[Unpacked], force: bool) -> Result<(), Failure> {
+    let mut conn = Conn::new(database.clone());
+    let mut databases: BTreeSet<String> = conn.all::<String>(r.db_list()).await?.into_iter().collect();
+    let mut missing = Vec::new();
+    let mut there = Vec::new();
+    for Unpacked { table, info, .. } in unpacked {
+        let keys = r.db(&table.db).table_list().contains(&table.name);
+        let is_there = databases.contains(&table.db) && conn.first(keys).await? == Some(true);
+        if !is_there {
+            missing.push((table, info));
+            continue;
+        }
+        there.push(table.to_string());
+        let key: Option<String> = conn.first(table.term().info().g("primary_key")).await?;
+        if force && key.as_ref() != Some(&info.primary_key) {
+            let expected = &info.primary_key;
+            return Err(Failure::Usage(format!("{table} has another primary key than `{expected}`")));
+        }
+    }
+    if !(force || there.is_empty()) {
+        let there = there.join(", ");
+        return Err(Failure::Usage(format!(
+            "{there}: there already; --force writes into tables that are there"
+        )));
+    }
+    for (table, info) in missing {
+        if databases.insert(table.db.clone()) {
+            conn.run(r.db_create(&table.db)).await?;
+        }
+        conn.run(r.db(&table.db).table_create(&table.name).primary_key(&info.primary_key)).await?;
+    }
+    Ok(())
+}
+
+/// Writes the documents of a table, and returns how many there were.
+async fn fill(
+    database: &Database,
+    unpacked: &Unpacked,
+    restore: &Restore,
+    progress: &mut Progress,
+) -> Result<u64, Failure> {
+    let mut conn = Conn::new(database.clone());
+    let table = unpacked.table.term();
+    // One batch is on its way while another is read.
+    let (read, mut batches) = mpsc::channel(1);
+    let reading = reading(unpacked.documents.clone(), read);
+    let mut number = 0;
+    while let Some(batch) = batches.recv().await {
+        let (bytes, documents) = (batch.bytes, batch.documents.len() as u64);
+        let written: Written = written(&mut conn, insert(&table, batch, restore)).await?;
+        if written.errors > 0 {
+            let reason = written.first_error.unwrap_or_default();
+            return Err(Failure::Usage(format!("{}: {reason}", unpacked.table)));
+        }
+        number += documents;
+        progress.advance(bytes);
+    }
+    joined(reading.await)?;
+    conn.run(table.sync()).await?;
+    Ok(number)
+}
+
+fn reading(documents: PathBuf, read: mpsc::Sender<Batch>) -> tokio::task::JoinHandle<Result<(), Failure>> {
+    spawn_blocking(move || {
+        let file = File::open(&documents).map_err(|error| Failure::file(&documents, error))?;
+        batches(BufReader::new(file), |batch| read.blocking_send(batch).is_ok())
+            .map_err(|error| Failure::file(Path::new("the documents"), error))
+    })
+}
+
+/// Inserts documents. The server reads their JSON, so that numbers and values of ReQL's own types arrive as
+/// they were written, and no document can be a term.
+fn insert(table: &Term, batch: Batch, restore: &Restore) -> Query {
+    let documents: Vec<Term> = batch.documents.iter().map(|json| r.json(json.get())).collect();
+    let durability = if restore.hard_durability { Durability::Hard } else { Durability::Soft };
+    let conflict = if restore.force { Conflict::Replace } else { Conflict::Error };
+    let insert = table.insert(documents).conflict(conflict).durability(durability).ignore_write_hook(true);
+    Query::new(insert).array_limit(ARRAY_MAX)
+}
+
+/// Makes the indexes of a table again, and waits until they can be used.
+async fn make_indexes(
+    conn: &mut Conn,
+    table: &Table,
+    info: &Info,
+    progress: &Progress,
+) -> Result<(), Failure> {
+    let term = table.term();
+    let there: Vec<String> = conn.all(term.index_list()).await?;
+    for index in &info.indexes {
+        let Ok(index) = Index::deserialize(index) else {
+            progress.line(&format!("{table}: an index without a function is left out: {index}"));
+            continue;
+        };
+        if there.contains(&index.index) {
+            conn.run(term.index_drop(&index.index)).await?;
+        }
+        let made = term.index_create_by(&index.index, &index.function).multi(index.multi).geo(index.geo);
+        conn.run(made).await?;
+    }
+    loop {
+        let states: Vec<Status> = conn.all(term.index_status(args![])).await?;
+        if states.iter().all(|state| state.ready) {
+            return Ok(());
+        }
+        sleep(INDEXES).await;
+    }
+}
