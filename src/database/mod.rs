@@ -33,6 +33,7 @@ mod pulse;
 mod ready;
 mod servers;
 mod stock;
+mod way;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -115,16 +116,22 @@ pub(crate) struct Lease {
 struct Refill(Arc<Shared>);
 
 impl Database {
-    /// A database by its settings. Opens nothing; the first request does.
+    /// Makes a database by its settings. Opens nothing; the first request does.
     ///
     /// # Errors
     ///
     /// [`Code::Misconfigured`](crate::error::Code::Misconfigured) if the settings name no server, as those of
-    /// an embedded one do before it has started.
+    /// an embedded one do, see [`Database::embedded`]; or if the files of TLS are of no use.
     pub fn new(settings: Rdb) -> Result<Self, Error> {
-        let servers = Servers::new(&settings).ok_or_else(|| {
-            Error::from(Code::Misconfigured).caused_by("the settings name no database server")
-        })?;
+        Ok(Database::of(Servers::new(&settings)?, settings))
+    }
+
+    /// Makes a database of a server in this process, which is connected to without a socket.
+    pub fn embedded(settings: Rdb, server: reql_embedded::Connector) -> Self {
+        Database::of(Servers::within(server, &settings), settings)
+    }
+
+    fn of(servers: Servers, settings: Rdb) -> Self {
         let shared = Shared {
             servers,
             permits: Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS))),
@@ -135,7 +142,7 @@ impl Database {
             lines: Lines::default(),
             settings,
         };
-        Ok(Database { shared: Arc::new(shared) })
+        Database { shared: Arc::new(shared) }
     }
 
     /// The settings it was made with.
@@ -267,7 +274,7 @@ impl Shared {
     }
 
     async fn dial_one(&self, server: &Server, who: &Credentials) -> Result<Session, Error> {
-        match server.connector().connect_as(who.user(), who.password().expose()).await {
+        match server.way().connect(who).await {
             Ok(session) => Ok(session),
             Err(error) if error.kind() == ErrorKind::Timeout => {
                 self.counters.connect_timed_out();

@@ -9,17 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use log::warn;
-use reql::Connector;
 use tokio::time::Instant;
 
+use super::way::Way;
+use crate::error::{Code, Error};
 use crate::settings::Rdb;
 
 /// The time after which a server that failed is tried again.
 const REST: Duration = Duration::from_secs(5);
-
-/// The number of times within a query's timeout that the other end of a silent connection is asked, by TCP, if
-/// it is there. So a connection whose way is gone ends before that time is over.
-const SIGNS: u32 = 3;
 
 pub(super) struct Servers {
     all: Vec<Arc<Server>>,
@@ -27,18 +24,28 @@ pub(super) struct Servers {
 }
 
 pub(super) struct Server {
-    host: String,
-    port: u16,
-    connector: Connector,
+    name: String,
+    way: Way,
     failed: Mutex<Option<Instant>>,
 }
 
 impl Servers {
-    /// `None` if there are none.
-    pub(super) fn new(settings: &Rdb) -> Option<Self> {
-        let server = |(host, port)| Arc::new(Server::new(host, port, settings));
-        let all: Vec<_> = settings.servers().into_iter().map(server).collect();
-        (!all.is_empty()).then(|| Servers { all, next: AtomicUsize::new(0) })
+    /// Those that the settings name.
+    pub(super) fn new(settings: &Rdb) -> Result<Self, Error> {
+        let server = |(host, port): (String, u16)| {
+            Way::to(&host, port, settings).map(|way| Server::new(format!("{host}:{port}"), way))
+        };
+        let all = settings.servers().into_iter().map(server).collect::<Result<Vec<_>, _>>()?;
+        if all.is_empty() {
+            return Err(Error::from(Code::Misconfigured).caused_by("the settings name no database server"));
+        }
+        Ok(Servers { all, next: AtomicUsize::new(0) })
+    }
+
+    /// One within this process.
+    pub(super) fn within(server: reql_embedded::Connector, settings: &Rdb) -> Self {
+        let server = Server::new("embedded".to_owned(), Way::within(server, settings));
+        Servers { all: vec![server], next: AtomicUsize::new(0) }
     }
 
     /// All servers, each once. Those that failed come last rather than not at all: when all have failed, one
@@ -62,25 +69,19 @@ impl Servers {
 }
 
 impl Server {
-    fn new(host: String, port: u16, settings: &Rdb) -> Self {
-        let connector = Connector::at(host.as_str(), port)
-            .database(settings.db.as_str())
-            .timeout(settings.connect_timeout)
-            .keepalive(Some(settings.query_timeout / SIGNS))
-            // With that, Linux gives a connection up at the first sign that is missing after this time.
-            .user_timeout(Some(settings.query_timeout * 2 / SIGNS));
-        Server { host, port, connector, failed: Mutex::default() }
+    fn new(name: String, way: Way) -> Arc<Self> {
+        Arc::new(Server { name, way, failed: Mutex::default() })
     }
 
-    pub(super) fn connector(&self) -> &Connector {
-        &self.connector
+    pub(super) fn way(&self) -> &Way {
+        &self.way
     }
 
     /// Notes whether dialling the server succeeded, and returns that.
     pub(super) fn report(&self, reached: bool) -> bool {
         let mut failed = self.failed();
         if !reached && failed.is_none() {
-            warn!("The database server {}:{} gave no connection.", self.host, self.port);
+            warn!("The database server {} gave no connection.", self.name);
         }
         *failed = (!reached).then(Instant::now);
         reached
@@ -104,11 +105,11 @@ impl Server {
 mod tests {
     use super::*;
 
-    fn ports(servers: &Servers) -> Vec<u16> {
-        servers.in_turn().into_iter().map(|server| server.port).collect()
+    fn names(servers: &Servers) -> String {
+        servers.in_turn().into_iter().map(|server| server.name.trim_start_matches("db:")).collect()
     }
 
-    fn named(hosts: &str) -> Option<Servers> {
+    fn named(hosts: &str) -> Result<Servers, Error> {
         Servers::new(&Rdb { host: hosts.parse().unwrap(), ..Rdb::default() })
     }
 
@@ -119,22 +120,22 @@ mod tests {
     #[test]
     fn the_start_rotates() {
         let servers = three();
-        assert_eq!([ports(&servers), ports(&servers), ports(&servers)], [[1, 2, 3], [2, 3, 1], [3, 1, 2]]);
-        assert!(named("embedded").is_none());
+        assert_eq!([names(&servers), names(&servers), names(&servers)], ["123", "231", "312"]);
+        assert!(named("embedded").is_err_and(|error| error.code() == Code::Misconfigured));
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_that_failed_is_passed_over_until_somebody_has_seen_it() {
         let servers = three();
         servers.all[0].report(false);
-        assert_eq!([ports(&servers), ports(&servers)], [[2, 3, 1], [2, 3, 1]]);
+        assert_eq!([names(&servers), names(&servers)], ["231", "231"]);
         assert!(servers.take_due().is_empty());
         tokio::time::advance(REST).await;
-        assert_eq!(ports(&servers), [3, 2, 1], "no request has to find out");
-        let due: Vec<_> = servers.take_due().iter().map(|server| server.port).collect();
-        assert_eq!((due, servers.take_due().len()), (vec![1], 0), "one looks");
+        assert_eq!(names(&servers), "321", "no request has to find out");
+        let due: Vec<_> = servers.take_due().iter().map(|server| server.name.clone()).collect();
+        assert_eq!((&due[..], servers.take_due().len()), (&["db:1".to_owned()][..], 0), "one looks");
         servers.all[0].report(true);
-        assert_eq!(ports(&servers), [1, 2, 3]);
+        assert_eq!(names(&servers), "123");
     }
 
     #[tokio::test(start_paused = true)]
@@ -142,6 +143,6 @@ mod tests {
         let servers = three();
         servers.all[1].report(false);
         servers.all[1].report(true);
-        assert_eq!([ports(&servers), ports(&servers)], [[1, 2, 3], [2, 3, 1]]);
+        assert_eq!([names(&servers), names(&servers)], ["123", "231"]);
     }
 }

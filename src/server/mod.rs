@@ -54,12 +54,13 @@ pub struct Service {
 ///
 /// If the embedded database can't open its data.
 pub(crate) async fn open(settings: &mut Settings) -> io::Result<(Database, Option<reql_embedded::Server>)> {
-    let embedded = match settings.rdb.host {
-        Hosts::Embedded => Some(embedded::start(&mut settings.rdb).await?),
-        Hosts::Servers(_) => None,
-    };
-    let database = Database::new(settings.rdb.clone()).map_err(io::Error::other)?;
-    Ok((database, embedded))
+    match settings.rdb.host {
+        Hosts::Embedded => {
+            let (server, database) = embedded::start(&mut settings.rdb).await?;
+            Ok((database, Some(server)))
+        }
+        Hosts::Servers(_) => Ok((Database::new(settings.rdb.clone()).map_err(io::Error::other)?, None)),
+    }
 }
 
 impl Service {
@@ -76,7 +77,7 @@ impl Service {
         Ok(Service { listener, tls, settings, database, embedded })
     }
 
-    /// The settings, with `rdb.host` naming what can be dialled: the embedded server by its address.
+    /// The settings, with the password by which the embedded server is connected to if it made one up.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -167,8 +168,7 @@ where
 
 fn announce(place: &Place, settings: &Settings, embedded: bool) {
     let Settings { profile, rdb, .. } = settings;
-    let data =
-        if embedded { format!(" (embedded, data in {})", rdb.data_dir.display()) } else { String::new() };
+    let data = if embedded { format!(" (data in {})", rdb.data_dir.display()) } else { String::new() };
     let scheme = match place {
         Place::Unix(_) => "",
         Place::Tcp(_) if settings.tls.is_on() => "https://",

@@ -66,7 +66,8 @@ fn is_ours(name: &str) -> bool {
 
 /// The variable that sets a key: `rdb.max_age` is `RDB_MAX_AGE`, `limits.body` is `APP_LIMITS_BODY`.
 fn variable(key: &str) -> String {
-    let name = key.replace('.', "_").to_ascii_uppercase();
+    // The switch of a table goes by the table's own name.
+    let name = key.strip_suffix(".on").unwrap_or(key).replace('.', "_").to_ascii_uppercase();
     if key.starts_with("rdb.") { name } else { format!("APP_{name}") }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Secret, units};
+use super::{Listen, RdbTls, Secret, units};
 
 /// The value of `rdb.host` that starts a database in this process.
 const EMBEDDED: &str = "embedded";
@@ -33,6 +33,12 @@ pub struct Rdb {
     pub password: Secret,
     /// Where the embedded server keeps its data; `":memory:"` keeps nothing. Default `"data"`.
     pub data_dir: PathBuf,
+    /// Where the embedded server lets drivers connect, such as `"127.0.0.1:28015"` or a port of this address.
+    /// Without it only this process can. Without a password of the settings or of the data, `admin` gets one
+    /// that ends with the process, and the log tells it. Default: nowhere.
+    pub listen: Listen,
+    /// TLS to the database. Default: none.
+    pub tls: RdbTls,
     /// How many connections stand by: open, authenticated, never used; up to eight times as many while
     /// requests come in such bunches that these don't suffice. Default 4.
     pub standby: usize,
@@ -96,6 +102,8 @@ impl Default for Rdb {
             user: "admin".to_owned(),
             password: Secret::default(),
             data_dir: PathBuf::from("data"),
+            listen: Listen::default(),
+            tls: RdbTls::default(),
             standby: 4,
             max_age: Duration::ZERO,
             max_connections: 256,

@@ -2,8 +2,9 @@
 
 use figment::value::{Dict, Value};
 
+use super::listen;
 use super::secret::MASK;
-use super::{Origin, Settings, SettingsError, TableSpec};
+use super::{Hosts, Origin, Settings, SettingsError, TableSpec};
 use crate::names::{is_name, is_new_name};
 use crate::query::Path;
 use crate::reserved;
@@ -103,6 +104,22 @@ const RULES: &[Rule] = &[
     rule("rdb.user", "the name of a database user", |s| !s.rdb.user.is_empty()),
     rule("rdb.password", "a string", |_| true),
     rule("rdb.data_dir", "a directory, or \":memory:\"", |s| !s.rdb.data_dir.as_os_str().is_empty()),
+    rule("rdb.listen", listen::EXPECTED, |_| true),
+    rule("rdb.listen", "nothing: only an embedded database listens", |s| {
+        s.rdb.listen.0.is_none() || s.rdb.host == Hosts::Embedded
+    }),
+    rule("rdb.listen", "an address of this machine, or an `rdb.password` with it", |s| {
+        s.rdb.listen.is_local() || !s.rdb.password.expose().is_empty()
+    }),
+    rule("rdb.tls", "true, false, or a table with `ca`, `cert`, `key`, `server_name`", |_| true),
+    rule("rdb.tls", "nothing: an embedded database needs no TLS", |s| {
+        !s.rdb.tls.is_on() || s.rdb.host != Hosts::Embedded
+    }),
+    rule("rdb.tls.on", "true or false", |_| true),
+    rule("rdb.tls.ca", "a PEM file", |_| true),
+    rule("rdb.tls.cert", "a PEM file, and `rdb.tls.key` beside it", |s| s.rdb.tls.is_whole()),
+    rule("rdb.tls.key", "a PEM file with the key of `rdb.tls.cert`", |s| s.rdb.tls.is_whole()),
+    rule("rdb.tls.server_name", "the name that the server's certificate is for", |_| true),
     rule("rdb.max_connections", "a whole number from 1 to 65535", |s| {
         (1..=65535).contains(&s.rdb.max_connections)
     }),

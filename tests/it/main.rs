@@ -24,6 +24,7 @@ mod openapi;
 mod pace;
 mod poison;
 mod problems;
+mod rdb_tls;
 mod server;
 mod support;
 mod tables;

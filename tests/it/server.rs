@@ -72,13 +72,12 @@ impl Running {
     fn of(command: &mut Command, home: TempDir) -> Running {
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("Serving http://") {
-            line.clear();
-            assert!(log.read_line(&mut line).unwrap() > 0, "it ended: {:?}", child.wait());
+        let mut announced = String::new();
+        while !announced.contains("Serving http://") {
+            assert!(log.read_line(&mut announced).unwrap() > 0, "it ended: {:?}", child.wait());
         }
-        let addr = line.split("http://").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
-        Running { child, log, addr, announced: line, home }
+        let addr = announced.split("http://").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
+        Running { child, log, addr, announced, home }
     }
 
     fn get(&self, path: &str) -> String {
@@ -222,17 +221,34 @@ fn development_brings_its_own_database() {
     }
 }
 
+#[test]
+#[cfg(target_os = "linux")]
+fn development_listens_for_clients_alone() {
+    let running = Running::start_as("development", &[]);
+    let opened = std::fs::read_dir(format!("/proc/{}/fd", running.child.id())).unwrap();
+    let opened: Vec<_> = opened.filter_map(|file| std::fs::read_link(file.unwrap().path()).ok()).collect();
+    let listens = |line: &&str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        // The state is LISTEN, and the tenth field names the socket.
+        fields[3] == "0A" && opened.contains(&format!("socket:[{}]", fields[9]).into())
+    };
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let listening: Vec<_> = sockets.lines().skip(1).filter(listens).collect();
+    assert_eq!(listening.len(), 1, "{listening:?}");
+}
+
 /// Asks the database of a running service for the names of its databases, with this password.
 async fn knock(running: &Running, password: &str) -> Result<Vec<String>, warp_reql::Error> {
-    let place = running.announced.split("database \"test\" at ").nth(1).unwrap();
-    let addr: SocketAddr = place.split(' ').next().unwrap().parse().unwrap();
+    let place = running.announced.split("connect to the database at ").nth(1).unwrap();
+    let addr: SocketAddr = place.split([' ', '\n']).next().unwrap().trim_end_matches('.').parse().unwrap();
     let rdb = Rdb { host: Hosts::from(addr), password: password.into(), standby: 0, ..Rdb::default() };
     Conn::new(Database::new(rdb).unwrap()).all(reql::r.db_list()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_embedded_database_is_no_open_door() {
-    let running = Running::start_as("development", &[]);
+    let listen = ("RDB_LISTEN", "0");
+    let running = Running::start_as("development", &[listen]);
     for password in ["", "admin"] {
         let answer = knock(&running, password).await;
         assert!(answer.as_ref().is_err_and(|error| {
@@ -240,7 +256,10 @@ async fn the_embedded_database_is_no_open_door() {
         }));
     }
     assert!(running.get("/health/ready").starts_with("HTTP/1.1 200"));
-    let set = Running::start_as("development", &[("RDB_PASSWORD", "hunter2")]);
+    let told = running.announced.split("with the password ").nth(1).unwrap().split(',').next().unwrap();
+    assert!(knock(&running, told).await.is_ok());
+    let set = Running::start_as("development", &[listen, ("RDB_PASSWORD", "hunter2")]);
+    assert!(!set.announced.contains("hunter2"));
     assert!(knock(&set, "hunter2").await.is_ok(), "what the settings say holds");
     assert!(knock(&set, "").await.is_err());
 }

@@ -177,6 +177,11 @@ fn every_setting_has_a_variable() {
             ("RDB_USER", "true"),
             ("RDB_PASSWORD", "007"),
             ("RDB_DATA_DIR", ":memory:"),
+            ("RDB_TLS", "true"),
+            ("RDB_TLS_CA", "ca.pem"),
+            ("RDB_TLS_CERT", "cert.pem"),
+            ("RDB_TLS_KEY", "key.pem"),
+            ("RDB_TLS_SERVER_NAME", "db"),
             ("RDB_STANDBY", "6"),
             ("RDB_MAX_AGE", "1h"),
             ("RDB_MAX_CONNECTIONS", "7"),
@@ -199,6 +204,9 @@ fn every_setting_has_a_variable() {
         assert_eq!(rdb.servers(), servers);
         assert_eq!((rdb.db.as_str(), rdb.user.as_str(), rdb.password.expose()), ("42", "true", "007"));
         assert!(rdb.in_memory());
+        let (tls, file) = (&rdb.tls, |name: &str| PathBuf::from(format!("{name}.pem")));
+        assert_eq!((tls.on, tls.server_name.as_str()), (true, "db"));
+        assert_eq!([&tls.ca, &tls.cert, &tls.key], [&file("ca"), &file("cert"), &file("key")]);
         assert_eq!((rdb.standby, rdb.max_age.as_secs(), rdb.max_connections), (6, 3600, 7));
         let timeouts = [rdb.connect_timeout, rdb.query_timeout, rdb.acquire_timeout];
         assert_eq!(timeouts.map(|timeout| timeout.as_millis()), [1000, 250, 2000]);
@@ -294,6 +302,41 @@ fn secrets_are_masked_wherever_settings_are_shown() {
         for shown in [loaded.to_string(), format!("{loaded:?}"), format!("{:#?}", loaded.settings), json] {
             assert!(shown.contains("********") && !shown.contains("hunter2"), "{shown}");
         }
+    });
+}
+
+#[test]
+fn tls_to_the_database_is_a_switch_or_a_table() {
+    for (set, on) in [
+        ("tls = true", true),
+        ("tls = false", false),
+        ("tls = {}", false),
+        ("tls.ca = \"ca.pem\"", true),
+        ("tls = { server_name = \"db\" }", true),
+        ("", false),
+    ] {
+        jailed(|jail| {
+            file(jail, &format!("[default.rdb]\n{set}\n"));
+            assert_eq!(profile("production").unwrap().settings.rdb.tls.is_on(), on, "{set}");
+        });
+    }
+}
+
+#[test]
+fn the_embedded_database_listens_where_the_settings_say() {
+    for (set, shown) in [
+        ("28015", "127.0.0.1:28015"),
+        ("\"[::1]:28015\"", "[::1]:28015"),
+        ("\"0.0.0.0:1\"\npassword = \"x\"", "0.0.0.0:1"),
+    ] {
+        jailed(|jail| {
+            file(jail, &format!("[development.rdb]\nlisten = {set}\n"));
+            assert_eq!(settings().rdb.listen.to_string(), shown);
+        });
+    }
+    jailed(|jail| {
+        jail.set_env("RDB_LISTEN", "28016");
+        assert_eq!(settings().rdb.listen.to_string(), "127.0.0.1:28016");
     });
 }
 

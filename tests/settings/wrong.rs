@@ -311,6 +311,38 @@ fn access_is_one_of_a_few_words() {
 }
 
 #[test]
+fn where_the_embedded_database_listens_is_no_open_door() {
+    jailed(|jail| {
+        for (set, expected) in [
+            ("listen = \"0.0.0.0:1\"", "an address of this machine, or an `rdb.password` with it"),
+            ("listen = 1\nhost = \"a\"", "nothing: only an embedded database listens"),
+            ("listen = 70000", "an address such as \"127.0.0.1:28015\", or a port"),
+            ("listen = true", "an address such as \"127.0.0.1:28015\", or a port"),
+        ] {
+            file(jail, &format!("[development.rdb]\n{set}\n"));
+            assert!(error().starts_with("invalid setting `rdb.listen`"), "{set}: {}", error());
+            assert!(error().ends_with(&format!("expected {expected}")), "{set}: {}", error());
+        }
+    });
+}
+
+#[test]
+fn tls_to_the_database_needs_both_files_and_a_network() {
+    jailed(|jail| {
+        for (set, start) in [
+            ("host = \"a\"\ntls.cert = \"a.pem\"", "invalid setting `rdb.tls.cert`"),
+            ("host = \"a\"\ntls.key = \"a.pem\"", "invalid setting `rdb.tls.cert`"),
+            ("host = \"a\"\ntls = \"yes\"", "invalid setting `rdb.tls`"),
+            ("host = \"a\"\ntls.cq = \"a.pem\"", "unknown setting `rdb.tls.cq`"),
+            ("tls = true", "invalid setting `rdb.tls`"),
+        ] {
+            file(jail, &format!("[development.rdb]\n{set}\n"));
+            assert!(error().starts_with(start), "{set}: {}", error());
+        }
+    });
+}
+
+#[test]
 fn tls_needs_a_certificate_and_its_key() {
     jailed(|jail| {
         for (set, key) in [

@@ -151,7 +151,27 @@ impl Connector {
     ///
     /// As [`connect`](Connector::connect).
     pub async fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(&self, io: S) -> Result<Session<S>> {
-        match tokio::time::timeout(self.timeout, self.shake_hands(io, &self.credentials)).await {
+        self.shake_hands_in_time(io, &self.credentials).await
+    }
+
+    /// Opens a session over what is connected already, for another user.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Connector::connect).
+    pub async fn connect_over_as<S>(&self, io: S, user: &str, password: &str) -> Result<Session<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let credentials = Credentials { user: user.to_owned(), password: Secret::new(password) };
+        self.shake_hands_in_time(io, &credentials).await
+    }
+
+    async fn shake_hands_in_time<S>(&self, io: S, credentials: &Credentials) -> Result<Session<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        match tokio::time::timeout(self.timeout, self.shake_hands(io, credentials)).await {
             Ok(session) => session,
             Err(_) => Err(self.too_slow("the handshake")),
         }

@@ -1,5 +1,6 @@
 //! The streams of sessions over a network.
 
+use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -10,16 +11,20 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A TCP connection, with or without TLS.
-#[derive(Debug)]
+/// A TCP connection, with or without TLS, or [whatever else](Stream::over) reads and writes.
 pub struct Stream(Kind);
 
-#[derive(Debug)]
 enum Kind {
     Plain(TcpStream),
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    Other(Box<dyn Io>),
 }
+
+/// What reads and writes, and may go from task to task.
+trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Io for T {}
 
 /// The time for which a connection may be silent, and that for which it may be unanswered.
 #[derive(Debug, Clone, Copy)]
@@ -62,25 +67,33 @@ impl Stream {
         Stream(Kind::Tls(Box::new(tls)))
     }
 
-    /// Returns the TCP connection below.
-    pub fn tcp(&self) -> &TcpStream {
+    /// Makes one of anything that reads and writes, such as a pipe within the process, for programs that
+    /// connect to servers of several kinds. See [`Connector::connect_over`](crate::Connector::connect_over).
+    pub fn over(io: impl AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static) -> Self {
+        Stream(Kind::Other(Box::new(io)))
+    }
+
+    /// Returns the TCP connection below, if there is one.
+    pub fn tcp(&self) -> Option<&TcpStream> {
         match &self.0 {
-            Kind::Plain(tcp) => tcp,
+            Kind::Plain(tcp) => Some(tcp),
             #[cfg(feature = "tls")]
-            Kind::Tls(tls) => tls.get_ref().0,
+            Kind::Tls(tls) => Some(tls.get_ref().0),
+            Kind::Other(_) => None,
         }
     }
 
     /// Tells if TLS protects it.
     pub fn is_tls(&self) -> bool {
-        !matches!(self.0, Kind::Plain(_))
+        !matches!(self.0, Kind::Plain(_) | Kind::Other(_))
     }
 
     /// Looks at the socket: neither closed by the other side nor reset. Bytes that wait are for others to
     /// judge.
     pub(crate) fn look(&self) -> bool {
+        let Some(tcp) = self.tcp() else { return true };
         let mut byte = [MaybeUninit::uninit()];
-        match SockRef::from(self.tcp()).peek(&mut byte) {
+        match SockRef::from(tcp).peek(&mut byte) {
             Ok(len) => len > 0,
             Err(error) => matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
         }
@@ -93,6 +106,7 @@ macro_rules! on_each {
             Kind::Plain($stream) => $call,
             #[cfg(feature = "tls")]
             Kind::Tls($stream) => $call,
+            Kind::Other($stream) => $call,
         }
     };
 }
@@ -114,5 +128,11 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         on_each!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("tcp", &self.tcp()).field("tls", &self.is_tls()).finish()
     }
 }

@@ -61,6 +61,7 @@ impl Tls {
             tls_error(format!("{} can't be read: {error}", path.display())).because(error)
         })?;
         Tls::trusting_pem(&pem)
+            .map_err(|error| tls_error(format!("{}: {}", path.display(), error.message())).because(error))
     }
 
     /// Trusts the authorities whose certificates are in a PEM text, and no others.

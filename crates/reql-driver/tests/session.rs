@@ -350,7 +350,7 @@ async fn sockets_have_their_options() {
     let connector = connector(&server).keepalive(Some(idle)).user_timeout(Some(limit));
     let session = connector.connect().await.unwrap();
     assert!(!session.get_ref().is_tls());
-    let socket = socket2::SockRef::from(session.get_ref().tcp());
+    let socket = socket2::SockRef::from(session.get_ref().tcp().unwrap());
     assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
     #[cfg(target_os = "linux")]
     assert_eq!(
