@@ -41,6 +41,7 @@
 //! - `api`: the endpoints, a folder or file for each resource. `http`: what a request says, and how an answer
 //!   is made.
 //! - [`App`]: what handlers share.
+//! - `reql`: ReQL as JavaScript writes it, read into terms. `explorer`: the pages for people.
 //! - `query`: from the parameters of a URL to ReQL: filter, order, page, fields.
 //! - [`conn`]: [`with_conn`] and [`Conn`], which opens a session on the first query, bounds each by a
 //!   timeout, and knows whether the session can serve anyone else afterwards.
@@ -59,6 +60,7 @@ pub mod conn;
 pub mod database;
 mod digest;
 pub mod error;
+mod explorer;
 pub mod health;
 mod http;
 pub mod logger;
@@ -66,6 +68,7 @@ mod metrics;
 mod middleware;
 mod names;
 mod query;
+mod reql;
 mod reserved;
 pub mod server;
 mod service;

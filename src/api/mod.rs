@@ -9,7 +9,9 @@ mod indexes;
 mod live;
 mod openapi;
 mod operations;
+mod pages;
 mod permission;
+mod reql;
 mod router;
 mod tables;
 
@@ -26,6 +28,8 @@ fn endpoints(settings: &Settings) -> Vec<Endpoint> {
     let document = Text::default();
     let endpoints = operations::endpoints(settings, &document)
         .into_iter()
+        .chain(pages::endpoints(settings))
+        .chain(reql::endpoints(settings))
         .chain(tables::endpoints())
         .chain(indexes::endpoints())
         .chain(documents::endpoints(settings))

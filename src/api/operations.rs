@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::json;
 use utoipa::openapi::{ContentBuilder, OpenApi};
 use warp::http::StatusCode;
-use warp::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use warp::http::header::CONTENT_TYPE;
 use warp::reply::{Reply, Response};
 
 use super::endpoint::{Endpoint, get};
@@ -16,14 +16,9 @@ use crate::conn::Conn;
 use crate::error::{Code, Error};
 use crate::http::answer::{json as reply, with_header};
 use crate::http::context::Context;
-use crate::http::negotiate::{HTML, JSON, TEXT};
+use crate::http::negotiate::{JSON, TEXT};
 use crate::metrics;
 use crate::settings::Settings;
-
-/// The page brings all it needs along, and may get nothing from elsewhere.
-const PAGE: &str = include_str!("openapi/page.html");
-const POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
 
 /// The OpenAPI document as text. It is written once all endpoints are known, its own among them.
 #[derive(Debug, Clone, Default)]
@@ -52,9 +47,6 @@ pub(crate) fn endpoints(settings: &Settings, document: &Text) -> Vec<Endpoint> {
         get("/openapi.json", "openapi", "This document")
             .answers(200, described("The OpenAPI document.").content(JSON, free()))
             .open(move |context| openapi(context, document.clone())),
-        get("/docs", "docs", "A page that shows this document")
-            .answers(200, text_of("The page.", HTML))
-            .open(page),
     ];
     if settings.debug {
         let config =
@@ -88,13 +80,6 @@ async fn openapi(context: Context, Text(document): Text) -> Result<Response, Err
     context.plain()?;
     let text = document.get().cloned().unwrap_or_else(|| Err("it isn't written yet".to_owned()));
     Ok(with_header(text.map_err(Error::internal)?.into_response(), CONTENT_TYPE, JSON))
-}
-
-async fn page(context: Context) -> Result<Response, Error> {
-    context.parameters()?.finish()?;
-    context.accept(&[HTML])?;
-    let page = with_header(PAGE.into_response(), CONTENT_TYPE, "text/html; charset=utf-8");
-    Ok(with_header(page, CONTENT_SECURITY_POLICY, POLICY))
 }
 
 /// Tells the effective settings. Secrets mask themselves.

@@ -5,11 +5,12 @@ mod rows;
 
 use std::convert::Infallible;
 use std::fmt;
+use std::future::poll_fn;
 use std::thread;
 use std::time::Duration;
 
 use log::debug;
-use reql::Query;
+use reql::{Form, Query};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::runtime::Handle;
@@ -264,6 +265,29 @@ impl Conn {
         let patience = Patience::until(self.database.lost(), self.database.settings().query_timeout);
         self.begin(query).await?;
         Ok(Rows::new(self, patience))
+    }
+
+    /// Returns the form of a query's answer, as soon as the database has begun to answer, and its rows as they
+    /// arrive. Those of a changefeed are waited for as by [`Conn::into_feed`], others as by
+    /// [`Conn::into_stream`].
+    ///
+    /// # Errors
+    ///
+    /// As for every query, see [`Conn`].
+    pub(crate) async fn into_answer<T: DeserializeOwned>(
+        mut self,
+        query: impl Into<Query>,
+    ) -> Result<(Form, Rows<Conn, T>), Error> {
+        let limit = self.database.settings().query_timeout;
+        let lost = self.database.lost();
+        let Opened { session, watch } = self.open().await?;
+        session.begin(query).map_err(Error::from)?;
+        let form = watch.over(poll_fn(|cx| session.poll_form(cx))).await?;
+        let patience = match form {
+            Form::Feed => Patience::until(lost, limit),
+            Form::Value | Form::Rows => Patience::each(limit),
+        };
+        Ok((form, Rows::new(self, patience)))
     }
 
     /// Sends a write without waiting for its answer. Its errors are lost, but it has been done, or has

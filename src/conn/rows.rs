@@ -50,6 +50,13 @@ impl<C: BorrowMut<Conn>, T> Rows<C, T> {
     }
 }
 
+impl<T> Rows<Conn, T> {
+    /// Returns the connection that the rows come by.
+    pub(crate) fn conn(&self) -> &Conn {
+        &self.conn
+    }
+}
+
 impl<C: BorrowMut<Conn>, T: DeserializeOwned> Rows<C, T> {
     /// Returns the next row, or none at the end.
     pub(super) async fn next_row(&mut self) -> Option<Result<T, Error>> {

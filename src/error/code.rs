@@ -80,6 +80,8 @@ codes! {
     BadRequest = "bad-request", BAD_REQUEST, "The request is not what the API asks for.";
     /// The body is not JSON.
     BadJson = "bad-json", BAD_REQUEST, "The body is not JSON: {}.";
+    /// A query in ReQL can't be read.
+    BadQuery = "bad-query", BAD_REQUEST, "The query can't be read: {}";
     /// A parameter of the URL is unknown or wrong.
     BadParameter = "bad-parameter", BAD_REQUEST, "The parameter {}.";
     /// A name has other characters than names have.
@@ -143,6 +145,9 @@ codes! {
     KeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY,
         "Another request had this `Idempotency-Key`.",
         "Take a new key for each new request.";
+    /// A query in ReQL can't be done with the values and tables that there are.
+    QueryFailed = "query-failed", UNPROCESSABLE_ENTITY,
+        "The database can't do what the query asks for.";
     /// The query takes more than the database allows.
     ResourceLimit = "resource-limit", UNPROCESSABLE_ENTITY,
         "The query takes more than the database allows.",

@@ -5,6 +5,7 @@
 
 use std::ops::RangeInclusive;
 
+use reql::error::Frame;
 use reql::{ErrorKind, ErrorType, Sent};
 
 use super::{Code, Error, REPEAT};
@@ -70,6 +71,26 @@ fn is_too_deep(error: &reql::Error) -> bool {
     error.message().contains("recursion limit exceeded")
 }
 
+/// Returns the code of an error of a query that a client has written itself. What is wrong with the query is told
+/// from what is wrong with the database, and no further: the message says the rest.
+fn code_of_query(error: &reql::Error) -> Code {
+    match error.kind() {
+        ErrorKind::Client | ErrorKind::Compile => return Code::BadQuery,
+        // What it failed for may be a table's replicas, and mostly is what the query wants.
+        ErrorKind::Runtime(ErrorType::OpFailed) if !error.message().contains("available") => {
+            return Code::QueryFailed;
+        }
+        _ => {}
+    }
+    match code_of(error) {
+        Code::NoSuchDocument | Code::NoSuchTable | Code::NoSuchDatabase | Code::NoSuchIndex => {
+            Code::QueryFailed
+        }
+        Code::Conflict | Code::Refused | Code::QueryLogic => Code::QueryFailed,
+        code => code,
+    }
+}
+
 impl From<reql::Error> for Error {
     fn from(error: reql::Error) -> Self {
         let code = code_of(&error);
@@ -104,6 +125,21 @@ impl Error {
         let mut own = Error::from(Code::DatabaseUnreachable);
         own.0.source = self.0.source.take();
         own
+    }
+
+    /// Makes an error of the database one of the query that the client has written: it says what the database
+    /// says, and where. `part` finds the place at the end of a backtrace.
+    pub(crate) fn of_query(self, part: impl FnOnce(&[Frame]) -> Option<crate::reql::Place>) -> Self {
+        let source = self.0.source.as_deref().and_then(|source| source.downcast_ref::<reql::Error>());
+        let Some(error) = source.filter(|error| error.query().is_some()) else { return self };
+        let mut told = Error::new(code_of_query(error), error.message().to_owned());
+        told.0.place.part = part(error.backtrace());
+        if told.0.place.part.is_none() {
+            // As the driver shows it.
+            told.0.place.excerpt = error.to_string().split_once(" in:\n").map(|(_, shown)| shown.to_owned());
+        }
+        told.0.source = self.0.source;
+        told
     }
 
     /// Makes the error that the `first_error` of a write stands for.

@@ -117,8 +117,8 @@ impl Error {
     /// Makes the error of a body that isn't JSON from this place on. Both numbers are counted from 1.
     pub(crate) fn bad_json(line: usize, column: usize, reason: &str) -> Self {
         let mut error = Error::about(Code::BadJson, format!("{reason} at line {line}, column {column}"));
-        error.0.place =
-            Place { line: Some(line), column: Some(column), reason: reason.to_owned(), parameter: None };
+        let (line, column) = (Some(line), Some(column));
+        error.0.place = Place { line, column, reason: reason.to_owned(), ..Place::default() };
         error
     }
 
@@ -137,6 +137,14 @@ impl Error {
         let name = name.into();
         let mut error = Error::about(Code::BadParameter, format!("`{name}` is wrong: {reason}"));
         error.0.place.parameter = Some(name);
+        error
+    }
+
+    /// Makes the error of a query that can't be read, and of the part of it that is wrong.
+    pub(crate) fn bad_query(reason: &str, part: Option<crate::reql::Place>) -> Self {
+        let end = if reason.ends_with(['?', '.']) { "" } else { "." };
+        let mut error = Error::about(Code::BadQuery, format!("{reason}{end}"));
+        error.0.place.part = part;
         error
     }
 

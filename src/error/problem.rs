@@ -28,6 +28,12 @@ pub(super) struct Place {
     /// The name of the parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) parameter: Option<String>,
+    /// The part of a query that was sent as text.
+    #[serde(flatten)]
+    pub(super) part: Option<crate::reql::Place>,
+    /// A query that was sent in another form, and a line that underlines the part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) excerpt: Option<String>,
 }
 
 /// What a problem document says of the request that it answers.

@@ -23,11 +23,11 @@ const DIVIDING: &[char] = &['/', '\\', '%', '?', '#', ';'];
 
 /// The paths that requests about data start with. The others tell of the service itself: they need no
 /// credentials, and answer even when it is busy.
-const DATA: &str = "/tables";
+const DATA: [&str; 2] = ["/tables", "/reql"];
 
 /// Returns whether a path, or a template of paths, is about tables, and not about the service itself.
 pub(crate) fn is_about_data(path: &str) -> bool {
-    path.starts_with(DATA)
+    DATA.iter().any(|data| path.starts_with(data))
 }
 
 /// Checks that nobody on the way would have made another path of this one: it has no segment that is empty or

@@ -86,6 +86,11 @@ pub struct Settings {
     /// `"any"`.
     #[serde(with = "units::text")]
     pub hosts: Named,
+    /// Whether `GET /` is the explorer, a page to look at data and change it. Development: `true`; otherwise
+    /// `false`.
+    pub explorer: bool,
+    /// Whether `POST /reql` takes queries of any kind. Development: `true`; otherwise `false`.
+    pub reql: bool,
     /// Whether `PUT`, `PATCH` and `DELETE` of one document need a condition (`If-Match` or `If-None-Match`),
     /// so that nobody overwrites what they haven't seen. Default `false`.
     pub require_match: bool,
@@ -118,6 +123,8 @@ impl Settings {
             allow_anonymous: false,
             cors: Cors::Off,
             hosts: if development { Named::Local(Vec::new()) } else { Named::Any },
+            explorer: development,
+            reql: development,
             require_match: false,
             tls: Tls::default(),
             limits: Limits::default(),

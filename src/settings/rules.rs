@@ -46,6 +46,8 @@ const RULES: &[Rule] = &[
         true
     }),
     rule("hosts", "\"any\", \"local\", or names such as \"a.example, b.example\"", |_| true),
+    rule("explorer", "true or false", |_| true),
+    rule("reql", "true or false", |_| true),
     rule("require_match", "true or false", |_| true),
     rule("tls", "a table", |_| true),
     rule("tls.cert", "a PEM file, and `tls.key` beside it", |s| s.tls.is_on() || s.tls.files().count() == 0),

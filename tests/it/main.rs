@@ -25,6 +25,7 @@ mod pace;
 mod poison;
 mod problems;
 mod rdb_tls;
+mod reql;
 mod server;
 mod support;
 mod tables;

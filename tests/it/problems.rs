@@ -76,6 +76,8 @@ fn of_requests() -> Vec<Row> {
         row(Code::BadRequest, "PUT", DOC).sent("{\"id\": 2}"),
         row(Code::BadRequest, "DELETE", DOCS),
         row(Code::BadJson, "PUT", DOC).sent("{\n  \"a\": trx}").has(&[("line", "2"), ("column", "10")]),
+        row(Code::BadQuery, "POST", "/reql").with(REQL).sent("r.tabel('heroes')").has(&[("column", "3")]),
+        row(Code::QueryFailed, "POST", "/reql").with(REQL).sent("r.table('none')").has(&[("column", "1")]),
         row(Code::BadParameter, "GET", format!("{DOCS}?limit=x")).has(&[("parameter", "limit")]),
         row(Code::BadName, "GET", "/tables/no%20name"),
         row(Code::QueryLogic, "GET", format!("{DOCS}?name=match.(")),
@@ -114,6 +116,7 @@ fn of_requests() -> Vec<Row> {
     ]
 }
 
+const REQL: &[(&str, &str)] = &[("content-type", "application/vnd.rethinkdb.reql")];
 const LONG_HEADERS: &[(&str, &str)] = &[("x-long", LONG), ("x-longer", LONG), ("x-longest", LONG)];
 const LONG: &str = match std::str::from_utf8(&[b'x'; 6000]) {
     Ok(text) => text,

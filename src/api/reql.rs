@@ -1,0 +1,215 @@
+//! `POST /reql`: queries of any kind, as JavaScript writes them or in the JSON of the wire.
+//!
+//! The database decides what a query may do, by the permissions of its user.
+
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context as Task, Poll};
+
+use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
+use reql::error::Frame;
+use reql::{Form, Term};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::{ContentBuilder, Required};
+use warp::http::StatusCode;
+use warp::http::header::{CONTENT_TYPE, HeaderName};
+use warp::reply::{Reply, Response};
+
+use super::endpoint::{Endpoint, post};
+use super::openapi::operation::{described, said};
+use super::openapi::schemas::{named, text};
+use crate::conn::{Conn, Rows};
+use crate::error::{Code, Error};
+use crate::http::answer::{json_text, with_header};
+use crate::http::body::{Body, parse};
+use crate::http::context::Context;
+use crate::http::negotiate::{JSON, NDJSON, TEXT};
+use crate::reql::{self as language, Fault, Node, Place, Step};
+use crate::settings::Settings;
+use crate::shares::Share;
+
+/// The path, which is about data as those of tables are.
+pub(crate) const PATH: &str = "/reql";
+/// The type of ReQL as JavaScript writes it.
+const REQL: &str = "application/vnd.rethinkdb.reql";
+/// The header that tells the form of the answer: `value`, `rows` or `feed`.
+const FORM: HeaderName = HeaderName::from_static("reql-answer");
+
+/// Returns the endpoint, if the settings have it.
+pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
+    if !settings.reql {
+        return Vec::new();
+    }
+    let query = ContentBuilder::new().schema(Some(text().build())).build();
+    let wire = ContentBuilder::new().schema(Some(named("Value"))).build();
+    let body = RequestBodyBuilder::new().required(Some(Required::True));
+    let body = body.content(REQL, query.clone()).content(TEXT, query).content(JSON, wire.clone());
+    let lines = ContentBuilder::new().schema(Some(text().build())).build();
+    let answer = described("The value, or the rows as an array; as lines one row in each.");
+    let answer = answer.content(JSON, wire).content(NDJSON, lines);
+    let form = said("`value`, `rows`, or `feed` for a changefeed, which is answered as lines only.");
+    vec![
+        post(PATH, "runReql", "Run a query in ReQL, as JavaScript writes it or as the wire's JSON")
+            .body(body)
+            .answers(200, answer.header("ReQL-Answer", form))
+            .problems(&[
+                Code::BadQuery,
+                Code::QueryFailed,
+                Code::ResourceLimit,
+                Code::AnswerTooLarge,
+                Code::AnswersExhausted,
+                Code::StreamsExhausted,
+                Code::FeedsExhausted,
+                Code::ForeignOrigin,
+                Code::OutcomeUnknown,
+                Code::Forbidden,
+                Code::UnexpectedDocument,
+            ])
+            .data_and_body(run),
+    ]
+}
+
+/// A query, with the text that it was read from and the places of its parts.
+struct Asked {
+    term: Term,
+    source: Option<(String, Node)>,
+}
+
+async fn run(context: Context, body: Body, conn: Conn) -> Result<Response, Error> {
+    context.parameters()?.finish()?;
+    let lines = context.wants_lines();
+    context.accept(if lines { &[NDJSON] } else { &[JSON] })?;
+    context.body_is(&[REQL, TEXT, JSON])?;
+    let asked = Asked::read(&context, body?)?;
+    let holder = context.holder(&conn);
+    // Until it is known that it is none, an answer may be a feed or a stream.
+    let share = lines.then(|| context.app().stream(holder.clone())).transpose()?;
+    let (form, rows) = conn.into_answer(asked.term.clone()).await.map_err(|error| asked.placed(error))?;
+    let answer = Answer { context, asked, form, rows };
+    match (share, form) {
+        (Some(share), Form::Feed) => {
+            let feed = answer.context.app().feed(holder)?;
+            drop(share);
+            Ok(answer.into_lines(feed))
+        }
+        (Some(share), _) => Ok(answer.into_lines(share)),
+        (None, Form::Feed) => Err(Error::about(Code::NotAcceptable, NDJSON)),
+        (None, _) => answer.into_document().await,
+    }
+}
+
+impl Asked {
+    fn read(context: &Context, body: Vec<u8>) -> Result<Self, Error> {
+        if context.body_is(&[JSON]).is_ok() {
+            let wire: Value = parse(&body)?;
+            return Ok(Asked { term: term(&wire)?, source: None });
+        }
+        let text = String::from_utf8(body).map_err(|_| Error::bad_query("it is no text in UTF-8", None))?;
+        match language::parse(&text) {
+            Ok(node) => Ok(Asked { term: term(&node.to_wire())?, source: Some((text, node)) }),
+            Err(Fault { message, span }) => Err(Error::bad_query(&message, Some(Place::of(span, &text)))),
+        }
+    }
+
+    /// Makes an error of the database one of this query, and finds its place.
+    fn placed(&self, error: Error) -> Error {
+        error.of_query(|backtrace| {
+            let (text, node) = self.source.as_ref()?;
+            let way = backtrace.iter().map(|frame| match frame {
+                Frame::Arg(at) => Step::Arg(*at),
+                Frame::Opt(name) => Step::Opt(name),
+            });
+            Some(Place::of(node.place_of(way), text))
+        })
+    }
+}
+
+fn term(wire: &Value) -> Result<Term, Error> {
+    Term::from_wire(wire).map_err(|error| Error::bad_query(error.message(), None))
+}
+
+/// An answer that has begun.
+struct Answer {
+    context: Context,
+    asked: Asked,
+    form: Form,
+    rows: Rows<Conn, Box<RawValue>>,
+}
+
+impl Answer {
+    /// Returns it as one document.
+    async fn into_document(self) -> Result<Response, Error> {
+        let Answer { context, asked, form, mut rows } = self;
+        let mut scale = context.app().scale(context.holder(rows.conn()));
+        let is_value = form == Form::Value;
+        let mut text = Vec::from(if is_value { "" } else { "[" });
+        while let Some(row) = rows.next().await {
+            let row = row.map_err(|error| asked.placed(error))?;
+            scale.add_bytes(row.get().len() + 1)?;
+            if text.len() > 1 {
+                text.push(b',');
+            }
+            text.extend_from_slice(row.get().as_bytes());
+        }
+        if !is_value {
+            text.push(b']');
+        }
+        Ok(told(form, scale.leave_with(json_text(StatusCode::OK, text))))
+    }
+
+    /// Returns it row by row. An error in the middle breaks the body off.
+    fn into_lines(self, share: Share) -> Response {
+        let Answer { context, asked, form, rows } = self;
+        let app = context.app();
+        let stopped: Pin<Box<dyn Future<Output = ()> + Send + Sync>> = match form {
+            Form::Feed => Box::pin(app.stopped()),
+            _ => Box::pin(std::future::pending()),
+        };
+        let lines = rows.map_ok(|row| format!("{}\n", line(row.get()))).map_err(move |error| {
+            let error = asked.placed(error);
+            log::warn!("{} a query ends: {error}", context.id());
+            error
+        });
+        // A feed is told of at once, however long its first row takes.
+        let lines = stream::once(std::future::ready(Ok(String::new()))).chain(lines).take_until(stopped);
+        let held = Held { lines: Mutex::new(Box::pin(lines)), _share: share };
+        told(form, with_header(warp::reply::stream(held).into_response(), CONTENT_TYPE, NDJSON))
+    }
+}
+
+/// Returns a row as one line: servers write JSON without line breaks, but needn't.
+fn line(row: &str) -> std::borrow::Cow<'_, str> {
+    match row.contains(['\n', '\r']) {
+        // In JSON they stand between values only.
+        true => row.replace(['\n', '\r'], " ").into(),
+        false => row.into(),
+    }
+}
+
+fn told(form: Form, response: Response) -> Response {
+    let form = match form {
+        Form::Value => "value",
+        Form::Rows => "rows",
+        Form::Feed => "feed",
+    };
+    with_header(response, FORM, form)
+}
+
+type Lines = Pin<Box<dyn Stream<Item = Result<String, Error>> + Send>>;
+
+/// Lines that hold what they take of what is bounded. The mutex is never locked; it makes the stream `Sync`, which
+/// warp wants of bodies.
+struct Held {
+    lines: Mutex<Lines>,
+    _share: Share,
+}
+
+impl Stream for Held {
+    type Item = Result<String, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<Option<Self::Item>> {
+        self.lines.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll_next(cx)
+    }
+}

@@ -1,0 +1,81 @@
+// Which view is shown: the part of the address behind the # says it, so that it can be shared.
+
+import { button, failure, h } from "./dom.js";
+import { features, onAway, read, signedIn, signOut } from "./api.js";
+import { document as one, newDocument } from "./document.js";
+import { grid } from "./grid.js";
+import { load } from "./load.js";
+import { reql } from "./reql.js";
+import { service } from "./service.js";
+import { tables } from "./tables.js";
+
+const main = document.getElementById("main");
+const banner = document.getElementById("state");
+let current = new AbortController();
+
+const ROUTES = [
+  [/^\/$/, tables, "Tables"],
+  [/^\/tables\/([^/]+)$/, grid, "Documents"],
+  [/^\/tables\/([^/]+)\/new$/, newDocument, "New document"],
+  [/^\/tables\/([^/]+)\/doc$/, one, "Document"],
+  [/^\/reql$/, reql, "ReQL"],
+  [/^\/service$/, service, "Service"],
+  [/^\/load$/, load, "Import"],
+];
+
+const show = async () => {
+  current.abort();
+  current = new AbortController();
+  const { signal } = current;
+  const [path, query = ""] = (location.hash.slice(1) || "/").split(/\?(.*)/s);
+  for (const link of document.querySelectorAll("nav a")) {
+    const target = link.getAttribute("href").slice(1);
+    const isHere = target === path || target === "/" && path.startsWith("/tables/");
+    if (isHere) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  const route = ROUTES.find(([pattern]) => pattern.test(path));
+  if (!route) {
+    main.replaceChildren(h("h1", {}, "There is no such page"), h("p", {}, h("a", { href: "#/" }, "To the tables")));
+    return;
+  }
+  const [pattern, view, title] = route;
+  const wait = setTimeout(() => main.replaceChildren(h("p", { class: "dim" }, "Reading …")), 300);
+  try {
+    const table = decodeURIComponent(pattern.exec(path)[1] ?? "");
+    document.title = `${table || title} – warp-reql`;
+    await view(main, { table, parameters: new URLSearchParams(query), signal });
+  } catch (error) {
+    if (signal.aborted) return;
+    main.replaceChildren(h("h1", {}, title), failure(error), button("Try again", show));
+  } finally { clearTimeout(wait); }
+};
+
+onAway((away) => {
+  banner.hidden = !away;
+  banner.textContent = away ? "The service can't be reached. The page goes on as soon as it can." : "";
+  if (away) {
+    const ask = () => read("health/live").catch(() => setTimeout(ask, 2000));
+    setTimeout(ask, 2000);
+  }
+});
+document.addEventListener("signed", () => {
+  document.getElementById("who").replaceChildren(...signedIn() ? [button("Sign out", signOut)] : []);
+  if (!signedIn()) show();
+});
+window.addEventListener("hashchange", () => {
+  show();
+  main.focus();
+});
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.matches?.("input, textarea, select");
+  if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {
+    const filter = document.getElementById("filter");
+    if (filter) {
+      event.preventDefault();
+      filter.focus();
+    }
+  }
+});
+features().then((able) => { document.getElementById("nav-reql").hidden = !able.reql; }, () => {});
+show();

@@ -1,0 +1,167 @@
+// One document: an editor, its history while it is open, and what to do when someone else was faster.
+
+import { ask, button, copy, failure, h, tell } from "./dom.js";
+import { curl, follow, json, read, send } from "./api.js";
+import { brief, parse, pretty } from "./json.js";
+import { documentPath } from "./grid.js";
+import { editor } from "./editor.js";
+
+const crumbs = (table, name) => h("h1", {}, h("a", { href: "#/" }, "Tables"), " / ",
+  h("a", { href: `#/tables/${encodeURIComponent(table)}` }, table), " / ", name);
+
+/** Reads an editor's JSON, or shows where it is wrong. */
+const value = (from) => {
+  try {
+    return parse(from.value);
+  } catch (error) {
+    from.mark(error.place, error.message);
+    from.text.focus();
+    return undefined;
+  }
+};
+
+/** Shows a problem with a body, at its place if it has one. */
+const show = (error, from, outcome) => {
+  const { line, column, detail } = error.problem ?? {};
+  if (line) from.mark({ line, column }, detail);
+  outcome.replaceChildren(failure(error));
+};
+
+export const newDocument = async (main, { table, signal }) => {
+  const about = await read(`tables/${encodeURIComponent(table)}`, { signal });
+  const outcome = h("div");
+  const start = about.primary_key === "id" ? { name: "Bruce Wayne", age: 38 } : { [about.primary_key]: "1", name: "Bruce Wayne" };
+  const save = async () => {
+    const document = value(from);
+    if (document === undefined) return;
+    try {
+      await send("POST", `tables/${encodeURIComponent(table)}/docs`, json(document));
+      tell("The document is saved.");
+      location.hash = `#/tables/${encodeURIComponent(table)}`;
+    } catch (error) { show(error, from, outcome); }
+  };
+  const from = editor({ label: "New document", value: pretty(start), onsubmit: save });
+  main.replaceChildren(crumbs(table, "new"), h("p", { class: "dim" },
+    `A JSON object, or an array of them. Without a ${about.primary_key} the database makes one up.`),
+  from.element, outcome, h("div", { class: "row" }, button("Save", save, { class: "main" }),
+    h("a", { class: "button", href: `#/tables/${encodeURIComponent(table)}` }, "Cancel"), h("span", { class: "dim" }, "Ctrl+Enter saves")));
+};
+
+/** Two texts in lines, those marked that the other one lacks. */
+const compared = (mine, theirs) => {
+  const column = (text, other, title) => {
+    const there = new Set(other.split("\n").map((line) => line.replace(/,$/, "")));
+    return h("section", {}, h("h3", {}, title), h("pre", { class: "code", tabIndex: 0 },
+      text.split("\n").map((line) => h(there.has(line.replace(/,$/, "")) ? "span" : "mark", { class: "line" }, `${line}\n`))));
+  };
+  return h("div", { class: "sides" }, column(mine, theirs, "Yours"), column(theirs, mine, "In the database"));
+};
+
+/** What differs between two versions, by the names of fields. */
+const differences = (before, after) => {
+  const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
+  return names.filter((name) => JSON.stringify(before?.[name]) !== JSON.stringify(after?.[name]))
+    .map((name) => h("div", {}, h("span", { class: "key" }, name), ": ",
+      before && name in before ? h("del", {}, brief(before[name]).slice(0, 200)) : "", " ",
+      after && name in after ? h("ins", {}, brief(after[name]).slice(0, 200)) : ""));
+};
+
+const HISTORY = 200;
+
+export const document = async (main, { table, parameters, signal }) => {
+  const id = JSON.parse(parameters.get("id") ?? "null");
+  const path = documentPath(table, id);
+  const outcome = h("div");
+  const history = h("ol", { class: "history", "aria-label": "What changed while this was open" });
+  const state = h("span", { class: "live", role: "status" });
+  let saved = "";
+  let tag = null;
+
+  const load = async () => {
+    const response = await send("GET", path, { signal });
+    tag = response.headers.get("ETag");
+    return pretty(await response.json());
+  };
+  const take = (text) => {
+    saved = text;
+    from.value = text;
+    outcome.replaceChildren();
+  };
+  const conflict = async (body) => {
+    let theirs;
+    try {
+      theirs = await load();
+    } catch (error) {
+      if (error.status !== 404) return outcome.replaceChildren(failure(error));
+      tag = null;
+      outcome.replaceChildren(h("section", { class: "panel", role: "alert" }, h("h2", {}, "Someone else deleted it meanwhile"),
+        button("Save it anew", () => put(body, { "If-None-Match": "*" }))));
+      return;
+    }
+    outcome.replaceChildren(h("section", { class: "panel", role: "alert" }, h("h2", {}, "Someone else changed it meanwhile"),
+      compared(pretty(JSON.parse(body)), theirs), h("div", { class: "row" },
+        button("Keep mine", () => put(body, { "If-Match": tag }), { class: "main" }),
+        button("Take theirs", () => take(theirs)))));
+    outcome.querySelector("button").focus();
+  };
+  const put = async (body, condition) => {
+    try {
+      const response = await send("PUT", path, { headers: { "Content-Type": "application/json", ...condition }, body });
+      tag = response.headers.get("ETag");
+      take(pretty(await response.json()));
+      tell("The document is saved.");
+    } catch (error) {
+      if (error.status === 412) return conflict(body);
+      show(error, from, outcome);
+    }
+  };
+  const save = () => {
+    const edited = value(from);
+    if (edited !== undefined) return put(JSON.stringify(edited), tag ? { "If-Match": tag } : { "If-None-Match": "*" });
+  };
+  const remove = async () => {
+    const answer = await ask("Delete this document?", h("p", {}, brief(id)),
+      [h("button", { value: "delete", class: "danger" }, "Delete")]);
+    if (answer !== "delete") return;
+    try {
+      await send("DELETE", path, { headers: tag ? { "If-Match": tag } : {} });
+      tell("The document is deleted.");
+      location.hash = `#/tables/${encodeURIComponent(table)}`;
+    } catch (error) {
+      if (error.status === 412) {
+        tag = null;
+        take(await load());
+        tell("Someone changed it meanwhile. This is how it is now.");
+      } else outcome.replaceChildren(failure(error));
+    }
+  };
+  const from = editor({ label: `Document ${brief(id)}`, onsubmit: save, rows: 20 });
+  take(await load());
+  main.replaceChildren(crumbs(table, brief(id)),
+    h("div", { class: "row" }, button("Save", save, { class: "main" }), button("Delete", remove, { class: "danger" }),
+      button("Undo my changes", () => take(saved)), button("Copy as curl", () => copy(curl("GET", path))),
+      h("span", { class: "dim" }, "Ctrl+Enter saves"), h("span", { class: "grow" }), state),
+    outcome, from.element, h("h2", {}, "While this was open"), history);
+
+  const none = h("li", { class: "dim" }, "Nothing has changed yet.");
+  history.append(none);
+  const changed = async ({ type, data }) => {
+    if (!["add", "change", "remove"].includes(type)) return;
+    none.remove();
+    history.prepend(h("li", {}, h("time", {}, new Date().toLocaleTimeString()), ` ${type} `, differences(data.old, data.new)));
+    if (history.childElementCount > HISTORY) history.lastElementChild.remove();
+    if (!data.new || from.value !== saved || signal.aborted) return;
+    // Nothing of one's own is in the editor, so it may follow.
+    try {
+      const text = await load();
+      if (from.value === saved) take(text);
+    } catch { /* The next change, or a save, tells. */ }
+  };
+  follow(`${path}?initial=false`, {
+    signal, event: changed,
+    state: (now) => {
+      state.textContent = now === "live" ? "following" : now;
+      state.className = now === "live" ? "live on" : "live";
+    },
+  });
+};

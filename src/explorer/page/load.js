@@ -1,0 +1,163 @@
+// Import: a file of JSON, NDJSON or CSV, a batch at a time, with the outcome of each faulty line.
+
+import { button, failure, h, labelled } from "./dom.js";
+import { features, json, lines, read, send } from "./api.js";
+import { parse } from "./json.js";
+
+/** How many documents are sent at once, and how many bytes of them at most. */
+const BATCH = 200;
+const BATCH_BYTES = 512 * 1024;
+/** The most faulty lines that are shown, and the largest file of JSON, which is read as a whole. */
+const FAULTS = 500;
+const WHOLE = 64 * 1024 * 1024;
+
+/** Hands out what a file has: `{ line, text }`, or `{ line, fault }`. `read` is told the bytes so far. */
+async function* ndjson(file, told) {
+  let line = 0;
+  let bytes = 0;
+  for await (const raw of lines(file.stream())) {
+    line += 1;
+    bytes += raw.length + 1;
+    told(bytes);
+    const text = raw.trim();
+    if (text === "") continue;
+    try {
+      JSON.parse(text);
+      yield { line, text };
+    } catch (error) { yield { line, fault: error.message }; }
+  }
+}
+
+async function* whole(file) {
+  if (file.size > WHOLE) throw new Error("A JSON file is read as a whole and may have 64 MiB; NDJSON may have any size.");
+  const value = parse(await file.text());
+  const all = Array.isArray(value) ? value : [value];
+  for (const [at, document] of all.entries()) yield { line: at + 1, text: JSON.stringify(document) };
+}
+
+/** Hands out the records of CSV as text (RFC 4180): a record may have several lines. */
+async function* records(file, told) {
+  let line = 0;
+  let bytes = 0;
+  let open = "";
+  let first = 1;
+  for await (const raw of lines(file.stream())) {
+    line += 1;
+    bytes += raw.length + 1;
+    told(bytes);
+    if (open === "") first = line;
+    open += `${raw}\n`;
+    if ((open.match(/"/g) ?? []).length % 2 === 0) {
+      if (open.trim() !== "") yield { line: first, text: open };
+      open = "";
+    }
+  }
+  if (open) yield { line: first, fault: "A quote isn't closed." };
+}
+
+/** What a file is, by its name. */
+const kindOf = (file) => (/\.csv$/i.test(file.name) ? "csv" : /\.(ndjson|jsonl)$/i.test(file.name) ? "ndjson" : /\.json$/i.test(file.name) ? "json" : null);
+
+export const load = async (main, { parameters, signal }) => {
+  const [able, tables] = await Promise.all([features(), read("tables", { signal })]);
+  const formats = ["json", "ndjson", ...(able.csv ? ["csv"] : [])];
+  const file = h("input", { type: "file", accept: ".json,.ndjson,.jsonl,.csv,application/json,text/csv" });
+  const table = h("input", { list: "tables", required: true, value: parameters.get("table") ?? "", autocapitalize: "off", pattern: "[A-Za-z0-9_\\-]{1,128}" });
+  const format = h("select", {}, h("option", { value: "" }, "by the file's name"), formats.map((name) => h("option", { value: name }, name.toUpperCase())));
+  const same = h("select", {}, [["", "are faults"], ["merge-duplicates", "are merged"], ["replace-duplicates", "are replaced"]]
+    .map(([value, text]) => h("option", { value }, text)));
+  const progress = h("progress", { max: 1, value: 0, "aria-label": "Progress" });
+  const told = h("p", { role: "status" });
+  const faults = h("tbody");
+  const outcome = h("div");
+  let stop = null;
+
+  const run = async (from) => {
+    const kind = format.value || kindOf(from);
+    if (!formats.includes(kind)) throw new Error("Choose the file's format: its name doesn't tell.");
+    if (!tables.some(({ name }) => name === table.value)) {
+      await send("POST", "tables", json({ name: table.value })).catch((error) => { if (error.status !== 409) throw error; });
+    }
+    const path = `tables/${encodeURIComponent(table.value)}/docs`;
+    let [done, wrong, bytes] = [0, 0, 0];
+    const faulty = (line, why) => {
+      wrong += 1;
+      if (wrong <= FAULTS) faults.append(h("tr", {}, h("th", { scope: "row" }, String(line)), h("td", {}, why)));
+    };
+    const say = (end) => { told.textContent = `${done} documents are written, ${wrong} are faulty.${end}`; };
+    let head = null;
+    const flush = async (batch) => {
+      if (batch.length === 0) return;
+      const body = kind === "csv" ? head + batch.map(({ text }) => text).join("") : `[${batch.map(({ text }) => text).join(",")}]`;
+      const response = await send("POST", path, {
+        signal: stop.signal, body,
+        headers: { "Content-Type": kind === "csv" ? "text/csv" : "application/json", ...(same.value && { Prefer: `resolution=${same.value}` }) },
+      });
+      (await response.json()).forEach((result, at) => {
+        if (result.status < 300) done += 1;
+        else faulty(batch[at]?.line ?? "?", result.detail ?? result.error?.detail ?? result.code ?? `status ${result.status}`);
+      });
+      progress.value = from.size ? Math.min(bytes / from.size, 1) : 1;
+      say("");
+    };
+    const count = (so) => { bytes = so; };
+    const source = kind === "json" ? whole(from) : kind === "ndjson" ? ndjson(from, count) : records(from, count);
+    let batch = [];
+    let size = 0;
+    for await (const one of source) {
+      if (stop.signal.aborted) break;
+      if (one.fault) faulty(one.line, one.fault);
+      else if (kind === "csv" && head === null) head = one.text;
+      else {
+        batch.push(one);
+        size += one.text.length;
+      }
+      if (batch.length >= BATCH || size >= BATCH_BYTES) {
+        await flush(batch);
+        [batch, size] = [[], 0];
+      }
+    }
+    await flush(batch);
+    progress.value = 1;
+    say(stop.signal.aborted ? " It was stopped." : " That is all.");
+    outcome.replaceChildren(h("a", { class: "button main", href: `#/tables/${encodeURIComponent(table.value)}` }, `See ${table.value}`));
+  };
+  const begin = async (from) => {
+    if (!from || stop) return;
+    stop = new AbortController();
+    halt.disabled = false;
+    faults.replaceChildren();
+    outcome.replaceChildren();
+    progress.value = 0;
+    try {
+      await run(from);
+    } catch (error) {
+      outcome.replaceChildren(stop.signal.aborted ? h("p", {}, "It was stopped.") : failure(error));
+    }
+    stop = null;
+    halt.disabled = true;
+  };
+  signal.addEventListener("abort", () => stop?.abort());
+  const halt = button("Stop", () => stop?.abort(), { disabled: true });
+  const form = h("form", {
+    class: "drop",
+    onsubmit: (event) => { event.preventDefault(); begin(file.files[0]); },
+    ondragover: (event) => { event.preventDefault(); form.classList.add("over"); },
+    ondragleave: () => form.classList.remove("over"),
+    ondrop: (event) => {
+      event.preventDefault();
+      form.classList.remove("over");
+      if (event.dataTransfer.files.length === 0) return;
+      file.files = event.dataTransfer.files;
+      if (form.reportValidity()) begin(file.files[0]);
+    },
+  }, h("p", {}, "Drop a file here, or choose one."), h("div", { class: "row" }, labelled("File", file), labelled("Into table", table),
+    labelled("Format", format), labelled("Documents that are there", same)),
+  h("datalist", { id: "tables" }, tables.map(({ name }) => h("option", { value: name }))),
+  h("div", { class: "row" }, h("button", { class: "main" }, "Import"), halt));
+  file.required = true;
+  main.replaceChildren(h("h1", {}, "Import"), h("p", { class: "dim" },
+    `${formats.map((name) => name.toUpperCase()).join(", ")}: an array of documents, or a document in each line. A table that isn't there is made.`),
+  form, progress, told, outcome,
+  h("table", { class: "wide" }, h("caption", { class: "dim" }, "What is faulty: the line, or in JSON the document, and why"), faults));
+};
