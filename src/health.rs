@@ -17,15 +17,20 @@ const READY: &[u8] = b"HTTP/1.1 200";
 
 /// Succeeds if the service at the address that the settings name says that it is ready.
 ///
-/// Over TLS it must be the service of the certificate in `tls.cert`. One that wants certificates of its
-/// clients can't be asked so.
+/// It is asked at `admin.address` if there is one, else where its clients ask. Over TLS it must be the service
+/// of the certificate in `tls.cert`. One that wants certificates of its clients can't be asked so, and needs an
+/// `admin.address`.
 ///
 /// # Errors
 ///
 /// If it can't be reached, doesn't answer in three seconds, or isn't ready.
 pub async fn check(settings: &Settings) -> io::Result<()> {
-    let place = settings.place();
-    let asked = timeout(LIMIT, ask(&place, &settings.tls)).await;
+    // The address of its own speaks no TLS.
+    let (place, files) = match &settings.admin.address {
+        Some(place) => (place.clone(), Tls::default()),
+        None => (settings.place(), settings.tls.clone()),
+    };
+    let asked = timeout(LIMIT, ask(&place, &files)).await;
     asked.unwrap_or_else(|_| {
         let reason = format!("{place} did not answer in {LIMIT:?}");
         Err(io::Error::new(io::ErrorKind::TimedOut, reason))

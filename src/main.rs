@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use warp_reql::server::{self, Service};
+use warp_reql::server::{self, Inherited, Service};
 use warp_reql::settings::{LoadOptions, Loaded, Settings};
 use warp_reql::{command, health, logger};
 
@@ -31,7 +31,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Print the effective settings and where each came from
-    Config,
+    Config {
+        /// Only check them, and those of a file that isn't in use yet
+        #[arg(long, value_name = "FILE", num_args = 0..=1)]
+        check: Option<Option<PathBuf>>,
+    },
     /// Ask the running service whether it is ready; the exit code tells
     Health,
     #[command(flatten)]
@@ -39,14 +43,20 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Cli { profile, settings: file, command } = Cli::parse();
-    let loaded = match Settings::load(&LoadOptions { profile, file }) {
+    let Cli { profile, settings, command } = Cli::parse();
+    let file = match &command {
+        Some(Command::Config { check: Some(Some(file)) }) => Some(file.clone()),
+        _ => settings,
+    };
+    let options = LoadOptions { profile, file };
+    let loaded = match Settings::load(&options) {
         Ok(loaded) => loaded,
         Err(error) => return fail(&error, ExitCode::from(USAGE)),
     };
     let done = match command {
-        None => serve(loaded.settings),
-        Some(Command::Config) => print(&loaded),
+        None => serve(loaded, options),
+        Some(Command::Config { check: None }) => print(&loaded),
+        Some(Command::Config { check: Some(_) }) => return check(&loaded),
         Some(Command::Health) => block_on(health::check(&loaded.settings)),
         Some(Command::Database(command)) => block_on(command::run(command, loaded.settings)),
     };
@@ -56,18 +66,44 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(settings: Settings) -> io::Result<()> {
-    logger::init(settings.log_level);
+fn serve(loaded: Loaded, options: LoadOptions) -> io::Result<()> {
+    // While there is one thread: what is taken from the environment must not be taken twice.
+    let inherited = Inherited::take()?;
+    logger::init(loaded.settings.log_level, loaded.settings.log_format);
+    if let Some(warning) = loaded.warning() {
+        log::warn!("{warning}");
+    }
+    let load = move || Settings::load(&options).map(|loaded| loaded.settings);
     let served = block_on(async {
-        let stop = server::stop_signal()?;
-        Service::bind(settings).await?.run(stop).await
+        let (stop, hangups) = (server::stop_signal()?, server::reload_signal()?);
+        let service = Service::on(inherited, loaded.settings).await?;
+        service.reloading(hangups, load).run(stop).await
     });
     logger::finish();
     served
 }
 
 fn print(loaded: &Loaded) -> io::Result<()> {
+    warn(loaded);
     io::stdout().write_all(loaded.to_string().as_bytes())
+}
+
+/// Checks what the settings name, too, as far as that is possible without serving.
+fn check(loaded: &Loaded) -> ExitCode {
+    warn(loaded);
+    match server::check(&loaded.settings) {
+        Ok(()) => {
+            println!("The settings for the profile {} can be used.", loaded.settings.profile);
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error, ExitCode::from(USAGE)),
+    }
+}
+
+fn warn(loaded: &Loaded) {
+    if let Some(warning) = loaded.warning() {
+        eprintln!("warp-reql: {warning}");
+    }
 }
 
 /// Runs on a runtime that is left behind at the end: what still runs then had its time.

@@ -10,7 +10,7 @@ use warp::http::{Request, Response};
 use warp::hyper::body::{Body, Bytes};
 use warp::{Filter, Rejection, Reply};
 
-use crate::api::Router;
+use crate::api::{Router, Side};
 use crate::app::App;
 use crate::app::scale::Weight;
 use crate::error::recover;
@@ -30,7 +30,18 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let router = Router::new(&app);
+    let router = Router::new(&app, Side::Public);
+    stack(app, router.clone(), router.filter())
+}
+
+/// The part of the API that is for whoever runs the service: health, figures, settings.
+pub(crate) fn admin_service<B>(app: App) -> impl Served<B>
+where
+    B: Body + Send + Sync + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let router = Router::new(&app, Side::Admin);
     stack(app, router.clone(), router.filter())
 }
 
@@ -44,7 +55,7 @@ where
     F: Filter<Extract = (R,), Error = Rejection> + Clone + Send + Sync + 'static,
     R: Reply + 'static,
 {
-    let router = Router::new(&app);
+    let router = Router::new(&app, Side::Public);
     let own = routes.map(R::into_response);
     stack(app, router.clone(), own.or(router.filter()).unify().boxed())
 }

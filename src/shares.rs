@@ -3,25 +3,49 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Code, Error};
 
-/// A client, as shares count them: an IPv4 address, or the 64 bits of an IPv6 address that its network has in
-/// common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// A client. Two are the same if shares count them as one: by an IPv4 address, or the 64 bits of an IPv6
+/// address that its network has in common.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Client(IpAddr);
+
+impl Client {
+    /// Returns the address itself.
+    pub(crate) fn address(self) -> IpAddr {
+        self.0
+    }
+
+    /// Returns the part of the address that counts.
+    pub(crate) fn network(self) -> IpAddr {
+        match self.0 {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+            address => address,
+        }
+    }
+}
 
 impl From<IpAddr> for Client {
     fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V6(address) => {
-                let network = address.to_bits() & (u128::MAX << 64);
-                Client(Ipv6Addr::from_bits(network).into())
-            }
-            address => Client(address),
-        }
+        Client(address.to_canonical())
+    }
+}
+
+impl PartialEq for Client {
+    fn eq(&self, other: &Self) -> bool {
+        self.network() == other.network()
+    }
+}
+
+impl Eq for Client {}
+
+impl Hash for Client {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.network().hash(state);
     }
 }
 
@@ -49,20 +73,21 @@ pub(crate) struct Percent {
 
 /// A count of something that there is a bounded number of. It is cheap to clone, and clones count together.
 #[derive(Debug, Clone)]
-pub(crate) struct Shares(Arc<Counted>);
+pub(crate) struct Shares(Arc<Mutex<Held>>);
 
 #[derive(Debug)]
-struct Counted {
+struct Held {
+    bounds: Bounds,
+    total: usize,
+    by: HashMap<Name, usize>,
+}
+
+/// The most that all, one client and one user may hold.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
     total: usize,
     per_client: usize,
     per_user: usize,
-    held: Mutex<Held>,
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    total: usize,
-    by: HashMap<Name, usize>,
 }
 
 /// A part of what is counted, which is given back when it is dropped.
@@ -114,9 +139,13 @@ impl Taken {
 impl Shares {
     /// Counts up to `total`, of which one client and one user may hold these parts, but always one.
     pub(crate) fn new(total: usize, percent: Percent) -> Self {
-        let part = |percent| ((total as u128 * u128::from(percent) / 100) as usize).max(1);
-        let (per_client, per_user) = (part(percent.client), part(percent.user));
-        Shares(Arc::new(Counted { total, per_client, per_user, held: Mutex::default() }))
+        let bounds = Bounds::new(total, percent);
+        Shares(Arc::new(Mutex::new(Held { bounds, total: 0, by: HashMap::new() })))
+    }
+
+    /// Counts up to another total from now on. What is held stays so, even if it is more.
+    pub(crate) fn resize(&self, total: usize, percent: Percent) {
+        self.lock().bounds = Bounds::new(total, percent);
     }
 
     /// Takes one. A holder of whom nothing is known is bounded by the total alone.
@@ -137,12 +166,17 @@ impl Shares {
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
-        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Counted {
-    fn bound(&self, name: &Name) -> usize {
+impl Bounds {
+    fn new(total: usize, percent: Percent) -> Self {
+        let part = |percent| ((total as u128 * u128::from(percent) / 100) as usize).max(1);
+        Bounds { total, per_client: part(percent.client), per_user: part(percent.user) }
+    }
+
+    fn of(&self, name: &Name) -> usize {
         match name {
             Name::Client(_) => self.per_client,
             Name::User(_) => self.per_user,
@@ -153,13 +187,13 @@ impl Counted {
 impl Share {
     /// Takes `more` of them; if fewer are left, takes none.
     pub(crate) fn grow(&mut self, more: usize) -> Result<(), Taken> {
-        let counted = &*self.of.0;
         let mut held = self.of.lock();
-        if more > counted.total.saturating_sub(held.total) {
-            return Err(Taken::All(counted.total));
+        let bounds = held.bounds;
+        if more > bounds.total.saturating_sub(held.total) {
+            return Err(Taken::All(bounds.total));
         }
         for name in self.holder.names() {
-            let (bound, own) = (counted.bound(&name), held.by.get(&name).copied().unwrap_or_default());
+            let (bound, own) = (bounds.of(&name), held.by.get(&name).copied().unwrap_or_default());
             if more > bound.saturating_sub(own) {
                 return Err(Taken::Share(bound));
             }
@@ -237,6 +271,19 @@ mod tests {
         drop(share);
         assert_eq!(shares.held(), 0);
         assert!(shares.lock().by.is_empty());
+    }
+
+    #[test]
+    fn other_bounds_hold_for_what_is_taken_next() {
+        let shares = Shares::new(4, part(100));
+        let held: Vec<_> = (0..4).map(|_| shares.take(None).unwrap()).collect();
+        shares.resize(2, part(100));
+        assert_eq!(shares.take(None).unwrap_err(), Taken::All(2));
+        drop(held);
+        let _one = shares.take(client("10.0.0.1")).unwrap();
+        shares.resize(5, part(20));
+        assert_eq!(shares.take(client("10.0.0.1")).unwrap_err(), Taken::Share(1));
+        assert!(shares.take(None).is_ok());
     }
 
     #[test]

@@ -23,8 +23,29 @@ use openapi::operation::USER;
 use operations::Text;
 pub(crate) use router::Router;
 
-/// Returns every endpoint of the API, as these settings have it.
-fn endpoints(settings: &Settings) -> Vec<Endpoint> {
+/// The address that a request came by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The one for all.
+    Public,
+    /// The one for whoever runs the service.
+    Admin,
+}
+
+impl Side {
+    /// Returns whether an endpoint is to be had here. Without an address of their own, those for whoever runs
+    /// the service are among the others.
+    fn has(self, settings: &Settings, path: &str) -> bool {
+        let is_for_operators = ["/metrics", "/config"].contains(&path) || path.starts_with("/health/");
+        match self {
+            Side::Public => settings.admin.address.is_none() || !is_for_operators,
+            Side::Admin => is_for_operators,
+        }
+    }
+}
+
+/// Returns every endpoint that the API has on one of its addresses, as these settings have it.
+fn endpoints(settings: &Settings, side: Side) -> Vec<Endpoint> {
     let document = Text::default();
     let endpoints = operations::endpoints(settings, &document)
         .into_iter()
@@ -33,7 +54,8 @@ fn endpoints(settings: &Settings) -> Vec<Endpoint> {
         .chain(tables::endpoints())
         .chain(indexes::endpoints())
         .chain(documents::endpoints(settings))
-        .chain(live::endpoints(settings));
+        .chain(live::endpoints(settings))
+        .filter(|endpoint| side.has(settings, endpoint.path()));
     let endpoints: Vec<_> = endpoints.map(|endpoint| of_users(endpoint, settings)).collect();
     let described = endpoints.iter().map(Endpoint::described);
     document.set(openapi::document(settings, described, schemas()));

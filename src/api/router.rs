@@ -12,6 +12,7 @@ use warp::http::header::ALLOW;
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
+use super::Side;
 use super::endpoint::Endpoint;
 use crate::app::App;
 use crate::error::{Code, Error};
@@ -25,9 +26,9 @@ use crate::http::paths::fits;
 pub(crate) struct Router(Arc<Vec<Endpoint>>);
 
 impl Router {
-    /// Has requests find the endpoints that these settings have.
-    pub(crate) fn new(app: &App) -> Self {
-        Router(Arc::new(super::endpoints(app.settings())))
+    /// Has requests find the endpoints that these settings have on one of the addresses.
+    pub(crate) fn new(app: &App, side: Side) -> Self {
+        Router(Arc::new(super::endpoints(app.settings(), side)))
     }
 
     /// Returns the template that a path fits, so that whatever clients ask for has a name out of a fixed set.

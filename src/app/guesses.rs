@@ -1,6 +1,7 @@
 //! Guesses of passwords: a client that has made too many has to wait.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,8 +34,8 @@ const MOST: usize = 10_000;
 /// One that the same client has sent before, and that was right, always passes: somebody who guesses from
 /// behind the same address keeps out nobody who knows.
 pub(crate) struct Guesses {
-    of_user: Rate,
-    of_any: Rate,
+    /// The wrong passwords of one user that may come before a client has to wait.
+    burst: AtomicU32,
     salt: [u8; 16],
     known: Mutex<Known>,
 }
@@ -58,11 +59,15 @@ impl Guesses {
     /// None so far. So many may be wrong in a row for one user.
     pub(crate) fn new(burst: u32) -> Self {
         Guesses {
-            of_user: Rate { burst, each: EACH_OF_USER },
-            of_any: Rate { burst: burst.saturating_mul(USERS), each: EACH_OF_ANY },
+            burst: AtomicU32::new(burst),
             salt: fastrand::u128(..).to_be_bytes(),
             known: Mutex::default(),
         }
+    }
+
+    /// Allows another number of wrong passwords from now on.
+    pub(crate) fn allow(&self, burst: u32) {
+        self.burst.store(burst, Ordering::Relaxed);
     }
 
     /// Checks that a client may have a password looked at.
@@ -104,14 +109,19 @@ impl Guesses {
     }
 
     fn digest(&self, client: Option<Client>, who: &Credentials) -> [u8; 32] {
-        let client = format!("{client:?}");
+        let client = format!("{:?}", client.map(Client::network));
         digest(&[&self.salt, client.as_bytes(), who.user().as_bytes(), who.password().expose().as_bytes()])
     }
 
     /// What a guess counts for.
     fn debtors(&self, client: Option<Client>, who: &Credentials) -> [(Debtor, Rate); 2] {
+        let burst = self.burst.load(Ordering::Relaxed);
         let of_user = Debtor { client, user: Some(who.user().into()) };
-        [(of_user, self.of_user), (Debtor { client, user: None }, self.of_any)]
+        let of_any = Debtor { client, user: None };
+        [
+            (of_user, Rate { burst, each: EACH_OF_USER }),
+            (of_any, Rate { burst: burst.saturating_mul(USERS), each: EACH_OF_ANY }),
+        ]
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -3,7 +3,7 @@
 use tokio_util::task::TaskTracker;
 
 use crate::error::Error;
-use crate::shares::{Holder, Shares};
+use crate::shares::{Holder, Percent, Shares};
 
 /// So much work, at most, in tasks of its own.
 pub(crate) struct Kept {
@@ -15,6 +15,11 @@ impl Kept {
     /// At most as many tasks at once as there are shares.
     pub(crate) fn new(shares: Shares) -> Self {
         Kept { tasks: TaskTracker::new(), shares }
+    }
+
+    /// Has other bounds hold from now on.
+    pub(crate) fn resize(&self, total: usize, percent: Percent) {
+        self.shares.resize(total, percent);
     }
 
     /// Begins with work at once. What is returned only waits for its outcome.
@@ -50,7 +55,6 @@ mod tests {
 
     use super::*;
     use crate::error::Code;
-    use crate::shares::Percent;
 
     fn one() -> Kept {
         Kept::new(Shares::new(1, Percent { client: 100, user: 100 }))

@@ -28,12 +28,18 @@ use scale::{Arrived, Scale};
 /// What the API's handlers share. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
+    present: Arc<Present>,
     shared: Arc<Shared>,
+}
+
+/// The settings, and what is made of them, for as long as they are in force. Requests that run when they
+/// change are finished by those that they began with.
+struct Present {
+    settings: Settings,
 }
 
 struct Shared {
     database: Database,
-    settings: Settings,
     embedded: Option<Activity>,
     metrics: Metrics,
     /// Requests about tables that are being answered.
@@ -83,10 +89,26 @@ impl App {
             bodies: shares(kib(limits.bodies)),
             outage: Outage::default(),
             stop: watch::Sender::new(false),
-            settings,
             catalog: Catalog::new(),
         };
-        App { shared: Arc::new(shared) }
+        App { present: Arc::new(Present { settings }), shared: Arc::new(shared) }
+    }
+
+    /// Returns the same API by other settings. What goes on counts against the bounds of these, too. The
+    /// database stays as it is.
+    pub(crate) fn with_settings(&self, settings: Settings) -> Self {
+        let limits = &settings.limits;
+        let percent = Percent { client: limits.client_share, user: limits.user_share };
+        let shared = &self.shared;
+        shared.kept.resize(limits.requests, percent);
+        shared.requests.resize(limits.requests, percent);
+        shared.of_users.resize(limits.requests, percent);
+        shared.streams.resize(limits.streams, percent);
+        shared.feeds.resize(limits.feeds, percent);
+        shared.answers.resize(kib(limits.answers), percent);
+        shared.bodies.resize(kib(limits.bodies), percent);
+        shared.guesses.allow(limits.guesses);
+        App { present: Arc::new(Present { settings }), shared: Arc::clone(shared) }
     }
 
     /// Ends what would go on for ever, the live queries; other requests are left to finish by themselves.
@@ -173,7 +195,7 @@ impl App {
 
     /// The settings it runs with.
     pub fn settings(&self) -> &Settings {
-        &self.shared.settings
+        &self.present.settings
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

@@ -38,7 +38,7 @@ pub(crate) fn refuse(context: &Context, error: &Error) -> Response {
         }
         let is_news = error.status().is_server_error() && !is_outage;
         let level = if is_news { Level::Error } else { Level::Debug };
-        log!(level, "{} {}: {cause}", context.id(), error.detail());
+        log!(level, request_id = context.id(); "{} {}: {cause}", context.id(), error.detail());
     }
     error.answer(context.answered())
 }

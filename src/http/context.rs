@@ -9,6 +9,7 @@ use warp::http::{HeaderMap, Method, Request};
 
 use super::credentials::credentials;
 use super::headers::REQUEST_ID;
+use super::trace::Trace;
 use crate::app::App;
 use crate::conn::{Clock, Conn};
 use crate::database::Credentials;
@@ -36,6 +37,7 @@ struct Known {
     authority: Option<Authority>,
     client: Option<Client>,
     template: Option<&'static str>,
+    trace: Option<Trace>,
     credentials: OnceLock<Credentials>,
     timings: OnceLock<Clock>,
 }
@@ -54,6 +56,7 @@ impl Context {
             authority: request.uri().authority().cloned(),
             client: request.extensions().get().copied(),
             template,
+            trace: Trace::of(request.headers()),
             credentials: OnceLock::new(),
             timings: OnceLock::new(),
         }))
@@ -128,6 +131,16 @@ impl Context {
     /// Returns the client that sent the request; `None` if it came by no socket of the server's.
     pub(crate) fn client(&self) -> Option<Client> {
         self.0.client
+    }
+
+    /// Returns the trace that the request is a part of, if its client has said so.
+    pub(crate) fn trace(&self) -> Option<&Trace> {
+        self.0.trace.as_ref()
+    }
+
+    /// Returns the user that the request says it comes from, if that was looked at.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.0.credentials.get().map(Credentials::user)
     }
 
     /// Returns whoever holds a share of what is bounded. The connection knows which user that is.

@@ -10,6 +10,8 @@ use warp::http::header::{
 
 /// The name of a request in the log and in problem documents.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The trace that a request is a part of ([Trace Context](https://www.w3.org/TR/trace-context/)).
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The time that a request has taken, in parts ([Server Timing](https://www.w3.org/TR/server-timing/)).
 pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// The source of the request's connection. Only a service with `debug` tells it.
@@ -43,12 +45,13 @@ pub(crate) static SENT_BY_PAGES: LazyLock<HeaderValue> = LazyLock::new(|| {
         LAST_EVENT_ID,
         PREFER,
         REQUEST_ID,
+        TRACEPARENT,
     ];
     list(&meant, &MEANINGLESS)
 });
 
 /// The headers that libraries and browsers' tools send on their own account, and that mean nothing here.
-const MEANINGLESS: [&str; 15] = [
+const MEANINGLESS: [&str; 14] = [
     "accept-language",
     "baggage",
     "cache-control",
@@ -60,7 +63,6 @@ const MEANINGLESS: [&str; 15] = [
     "priority",
     "range",
     "sentry-trace",
-    "traceparent",
     "tracestate",
     "user-agent",
     "x-requested-with",
@@ -80,6 +82,7 @@ pub(crate) static READ_BY_PAGES: LazyLock<HeaderValue> = LazyLock::new(|| {
         RETRY_AFTER,
         SERVER_TIMING,
         TOTAL_COUNT,
+        TRACEPARENT,
         WWW_AUTHENTICATE,
         REQUEST_ID,
     ];

@@ -10,3 +10,4 @@ pub(crate) mod negotiate;
 pub(crate) mod paced;
 pub(crate) mod paths;
 pub(crate) mod strict;
+pub(crate) mod trace;

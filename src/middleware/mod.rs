@@ -4,6 +4,7 @@ pub(crate) mod compression;
 mod cors;
 mod host;
 mod limits;
+mod line;
 mod observe;
 mod origin;
 mod time;

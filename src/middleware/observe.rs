@@ -5,10 +5,11 @@ use tower::service_fn;
 use warp::http::header::{CACHE_CONTROL, ETAG, HeaderValue};
 use warp::reply::Response;
 
+use super::line::Line;
 use super::{Asked, Within};
 use crate::http::answer::with_header;
 use crate::http::context::Context;
-use crate::http::headers::{DB_CONNECTION, REQUEST_ID, SERVER_TIMING};
+use crate::http::headers::{DB_CONNECTION, REQUEST_ID, SERVER_TIMING, TRACEPARENT};
 
 /// Observes requests, and has their answers tell of it.
 pub(crate) fn observed<B: Send + 'static>(within: impl Within<B>) -> impl Within<B> {
@@ -33,10 +34,12 @@ fn finish(context: &Context, mut response: Response) -> Response {
     {
         news.tell("");
     }
-    let (id, method, path) = (context.id(), context.method(), context.path());
-    app.metrics().answered(context.template(), method, status, took);
-    log::info!("{id} {method} {path} {} {:.1}ms", status.as_u16(), took.as_secs_f64() * 1000.0);
-    response = with_header(response, REQUEST_ID, id);
+    app.metrics().answered(context.template(), context.method(), status, took);
+    Line::new(context, status, took).tell();
+    response = with_header(response, REQUEST_ID, context.id());
+    if let Some(trace) = context.trace() {
+        response = with_header(response, TRACEPARENT, trace.to_string());
+    }
     response = with_header(response, SERVER_TIMING, timings.server_timing(took));
     if app.settings().debug {
         response = with_header(response, DB_CONNECTION, timings.source());

@@ -70,10 +70,15 @@ impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 impl Patience {
     /// Bounds clients as the settings say, and to what the process can have open beside them.
     pub(super) fn new(limits: &Limits, descriptors: Option<u64>) -> Self {
-        let rest = descriptors.map_or(u64::MAX, |all| all.saturating_sub(RESERVED).max(all / 4));
-        let connections = limits.connections.min(usize::try_from(rest).unwrap_or(usize::MAX));
         let percent = Percent { client: limits.client_share, user: limits.user_share };
-        let connections = Shares::new(connections, percent);
+        Patience::of(Shares::new(0, percent), limits, descriptors)
+    }
+
+    /// Has the same connections bounded as these settings say.
+    pub(super) fn of(connections: Shares, limits: &Limits, descriptors: Option<u64>) -> Self {
+        let rest = descriptors.map_or(u64::MAX, |all| all.saturating_sub(RESERVED).max(all / 4));
+        let most = limits.connections.min(usize::try_from(rest).unwrap_or(usize::MAX));
+        connections.resize(most, Percent { client: limits.client_share, user: limits.user_share });
         Patience { head: HEAD_TIMEOUT, send: limits.send_time, connections }
     }
 }
@@ -127,7 +132,6 @@ where
             }
         });
     }
-    log::info!("Stopping: no new connections; running requests have {grace:?}.");
     drop(listener);
     stop.cancel();
     open.close();

@@ -53,6 +53,22 @@ impl Listener {
         bound.map_err(|error| io::Error::new(error.kind(), format!("can't listen on {place}: {error}")))
     }
 
+    /// Where clients find it.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system can't tell.
+    pub(super) fn place(&self) -> io::Result<Place> {
+        match self {
+            Listener::Tcp(listener) => listener.local_addr().map(Place::Tcp),
+            #[cfg(unix)]
+            Listener::Unix { listener, .. } => {
+                let address = listener.local_addr()?;
+                Ok(Place::Unix(address.as_pathname().map_or_else(Default::default, Into::into)))
+            }
+        }
+    }
+
     /// The address of the network that was bound.
     ///
     /// # Errors

@@ -4,7 +4,11 @@ mod connection;
 mod descriptors;
 mod embedded;
 mod http;
+mod inherited;
 mod listener;
+mod notify;
+mod present;
+mod reload;
 mod signals;
 mod socket;
 pub(crate) mod tls;
@@ -20,19 +24,24 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 use tower::Service as Serves;
 use warp::http::{Request, Response};
 use warp::hyper::body::{Body, Incoming};
 
 use crate::app::App;
-use crate::service;
-use crate::settings::{Hosts, Limits, Place, Settings};
+use crate::service::{admin_service, service};
+use crate::settings::{Hosts, Limits, Place, Settings, SettingsError};
 use crate::{Database, bootstrap};
 use http::{Door, Patience};
+pub use inherited::Inherited;
 use listener::Listener;
-pub use signals::stop_signal;
+use present::present;
+use reload::{Running, Source};
+pub use signals::{Hangups, reload_signal, stop_signal};
 use tls::Acceptor;
 
 /// How long the first requests are kept waiting for the tables; tables that come later are made while
@@ -42,8 +51,12 @@ const HEAD_START: Duration = Duration::from_secs(1);
 /// A service that is bound to its address, with its embedded database running if it has one.
 pub struct Service {
     listener: Listener,
+    admin: Option<Listener>,
     tls: Option<Acceptor>,
+    /// The settings as they were given.
+    asked: Settings,
     settings: Settings,
+    reload: Option<Source>,
     database: Database,
     embedded: Option<reql_embedded::Server>,
 }
@@ -70,11 +83,40 @@ impl Service {
     ///
     /// If the files of TLS are of no use, the address can't be bound, or the embedded database can't open its
     /// data.
-    pub async fn bind(mut settings: Settings) -> io::Result<Service> {
+    pub async fn bind(settings: Settings) -> io::Result<Service> {
+        Service::on(Inherited::default(), settings).await
+    }
+
+    /// Serves on sockets that the process was started with, as far as there are any, and binds what is missing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Service::bind`].
+    pub async fn on(mut inherited: Inherited, mut settings: Settings) -> io::Result<Service> {
+        let asked = settings.clone();
         let tls = settings.tls.is_on().then(|| Acceptor::new(settings.tls.clone())).transpose()?;
-        let listener = Listener::bind(&settings.place()).await?;
+        let listener = match inherited.next()? {
+            Some(listener) => listener,
+            None => Listener::bind(&settings.place()).await?,
+        };
+        let admin = match (&settings.admin.address, inherited.next()?) {
+            (None, _) => None,
+            (Some(_), Some(listener)) => Some(listener),
+            (Some(place), None) => Some(Listener::bind(place).await?),
+        };
         let (database, embedded) = open(&mut settings).await?;
-        Ok(Service { listener, tls, settings, database, embedded })
+        Ok(Service { listener, admin, tls, asked, settings, reload: None, database, embedded })
+    }
+
+    /// Takes the settings anew, by `load`, each time the process gets a SIGHUP. Requests that run are finished by
+    /// the settings that they began with. If the new ones are of no use, the log says why and nothing changes;
+    /// what needs a new start is named there, too.
+    pub fn reloading(
+        self,
+        hangups: Hangups,
+        load: impl Fn() -> Result<Settings, SettingsError> + Send + Sync + 'static,
+    ) -> Service {
+        Service { reload: Some(Source { load: Arc::new(load), hangups }), ..self }
     }
 
     /// The settings, with the password by which the embedded server is connected to if it made one up.
@@ -96,11 +138,9 @@ impl Service {
         self.listener.address()
     }
 
-    fn place(&self) -> io::Result<Place> {
-        match self.settings.place() {
-            Place::Tcp(_) => self.local_addr().map(Place::Tcp),
-            place => Ok(place),
-        }
+    /// The address for whoever runs the service, if it has one of the network.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|listener| listener.address().ok())
     }
 
     /// Makes the tables that are missing and serves, until `shutdown` is done and the running requests are
@@ -110,36 +150,50 @@ impl Service {
     ///
     /// If the operating system can't tell the address.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let place = self.place()?;
-        let Service { listener, tls, settings, database, embedded } = self;
         // Dropping the set ends the task, wherever it is.
-        let mut bootstrap = JoinSet::new();
-        let (db, tables) = (database.clone(), settings.tables.clone());
-        bootstrap.spawn(async move { bootstrap::until_done(&db, &tables).await });
-        let _ = timeout(HEAD_START, bootstrap.join_next()).await;
-
-        announce(&place, &settings, embedded.is_some());
+        let _bootstrap = self.bootstrap().await;
+        self.announce()?;
+        let Service { listener, admin, tls, asked, settings, reload, database, embedded } = self;
         let grace = settings.shutdown_timeout;
         let activity = embedded.as_ref().map(reql_embedded::Server::activity);
         let app = App::with_embedded(settings, database, activity);
-        let (streams, stopped) = (app.clone(), Arc::new(OnceLock::new()));
-        let stopping = Arc::clone(&stopped);
-        let shutdown = async move {
-            shutdown.await;
-            let _ = stopping.set(Instant::now());
-            streams.stop();
+        let descriptors = descriptors::raise();
+        let (patience, patient) = watch::channel(Patience::new(app.limits(), descriptors));
+        let (serve_public, public) = present(service(app.clone()));
+        let (serve_admin, of_admin) = present(admin_service(app.clone()));
+        let admin = admin.map(|listener| Door::open(listener, Patience::new(app.limits(), descriptors)));
+        let front = Door { listener, tls: tls.clone(), patience: patient };
+
+        let stop = Stop::default();
+        let serving = async {
+            let back = async {
+                if let Some(door) = admin {
+                    http::serve(door, of_admin, stop.asked(), grace).await;
+                }
+            };
+            tokio::join!(
+                http::serve(front, public, stop.asked(), grace),
+                back,
+                stop.when(shutdown, &app, grace)
+            );
         };
-        let patience = Patience::new(app.limits(), descriptors::raise());
-        let door = Door { tls, ..Door::open(listener, patience) };
-        http::serve(door, service(app.clone()), shutdown, grace).await;
+        let running = Running { asked, app: app.clone(), tls, patience, descriptors };
+        let serve = |app: App| {
+            serve_public.send_replace(service(app.clone()));
+            serve_admin.send_replace(admin_service(app));
+        };
+        notify::ready();
+        tokio::select! {
+            () = serving => {}
+            () = running.follow(reload, serve) => {}
+            () = notify::watchdog() => {}
+        }
         // What goes on without a client has the same time.
-        let left = stopped.get().map_or(grace, |since| grace.saturating_sub(since.elapsed()));
-        if timeout(left, app.finished()).await.is_err() {
+        if timeout(stop.left(grace), app.finished()).await.is_err() {
             log::warn!(
                 "Requests with an idempotency key were still being carried out; others will take them up."
             );
         }
-        drop(bootstrap);
         if let Some(server) = embedded
             && timeout(grace, server.shutdown()).await.is_err()
         {
@@ -148,6 +202,82 @@ impl Service {
         log::info!("Stopped.");
         Ok(())
     }
+
+    /// Begins to make the tables that are missing, and waits a little for it.
+    async fn bootstrap(&self) -> JoinSet<()> {
+        let mut bootstrap = JoinSet::new();
+        let (db, tables) = (self.database.clone(), self.settings.tables.clone());
+        bootstrap.spawn(async move { bootstrap::until_done(&db, &tables).await });
+        let _ = timeout(HEAD_START, bootstrap.join_next()).await;
+        bootstrap
+    }
+
+    /// Says where and what the service serves.
+    fn announce(&self) -> io::Result<()> {
+        let (place, Settings { profile, rdb, .. }) = (self.listener.place()?, &self.settings);
+        let data = match &self.embedded {
+            Some(_) => format!(" (data in {})", rdb.data_dir.display()),
+            None => String::new(),
+        };
+        let scheme = match (&place, &self.tls) {
+            (Place::Unix(_), _) => "",
+            (Place::Tcp(_), Some(_)) => "https://",
+            (Place::Tcp(_), None) => "http://",
+        };
+        log::info!(
+            "Serving {scheme}{place}, profile {profile}, database {:?} at {}{data}.",
+            rdb.db,
+            rdb.host
+        );
+        if let Some(admin) = &self.admin {
+            log::info!("Health, figures and settings are at {}.", admin.place()?);
+        }
+        if self.settings.is_open_to_eavesdroppers() {
+            log::warn!(
+                "Whoever is on the way between clients and {place} can read and change what they say: set `tls.cert` \
+                 and `tls.key`, or listen on a local address behind something that speaks TLS."
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The end of a service, once it is asked for.
+#[derive(Default)]
+struct Stop {
+    token: CancellationToken,
+    since: OnceLock<Instant>,
+}
+
+impl Stop {
+    /// Done when the end is asked for.
+    fn asked(&self) -> impl Future<Output = ()> + use<'_> {
+        self.token.cancelled()
+    }
+
+    /// Asks for the end when `shutdown` is done.
+    async fn when(&self, shutdown: impl Future<Output = ()>, app: &App, grace: Duration) {
+        shutdown.await;
+        log::info!("Stopping: no new connections; running requests have {grace:?}.");
+        notify::stopping();
+        let _ = self.since.set(Instant::now());
+        app.stop();
+        self.token.cancel();
+    }
+
+    /// Returns what is left of the time that there is for the end.
+    fn left(&self, grace: Duration) -> Duration {
+        self.since.get().map_or(grace, |since| grace.saturating_sub(since.elapsed()))
+    }
+}
+
+/// Checks what settings name, as far as that is possible without serving: the files of TLS.
+///
+/// # Errors
+///
+/// If a service with these settings wouldn't start.
+pub fn check(settings: &Settings) -> io::Result<()> {
+    if settings.tls.is_on() { Acceptor::new(settings.tls.clone()).map(drop) } else { Ok(()) }
 }
 
 /// Serves until `shutdown` is done. Then it stops accepting, and gives running requests the time `grace` to
@@ -164,21 +294,4 @@ where
 {
     let patience = Patience::new(&Limits::default(), descriptors::raise());
     http::serve(Door::open(Listener::Tcp(listener), patience), service, shutdown, grace).await;
-}
-
-fn announce(place: &Place, settings: &Settings, embedded: bool) {
-    let Settings { profile, rdb, .. } = settings;
-    let data = if embedded { format!(" (data in {})", rdb.data_dir.display()) } else { String::new() };
-    let scheme = match place {
-        Place::Unix(_) => "",
-        Place::Tcp(_) if settings.tls.is_on() => "https://",
-        Place::Tcp(_) => "http://",
-    };
-    log::info!("Serving {scheme}{place}, profile {profile}, database {:?} at {}{data}.", rdb.db, rdb.host);
-    if settings.is_open_to_eavesdroppers() {
-        log::warn!(
-            "Whoever is on the way between clients and {place} can read and change what they say: set `tls.cert` \
-             and `tls.key`, or listen on a local address behind something that speaks TLS."
-        );
-    }
 }

@@ -1,6 +1,6 @@
 //! Settings from the environment: `APP_*` for the service, `RDB_*` for its database.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use figment::value::{Dict, Map, Value};
@@ -22,21 +22,43 @@ pub(super) struct Variable {
     value: Value,
 }
 
-/// All variables that set something. `defaults` holds every setting, and so tells names and types.
-pub(super) fn read(defaults: &Dict) -> Result<Vec<Variable>, SettingsError> {
+/// The variables that begin as ours do.
+#[derive(Default)]
+pub(super) struct Variables {
+    /// Those that set something.
+    pub(super) set: Vec<Variable>,
+    /// The names of those that set nothing, and probably were never meant to.
+    pub(super) others: Vec<String>,
+}
+
+/// Reads the environment. `defaults` holds every setting, and so tells names and types.
+///
+/// A name that is nearly a setting's is a mistake. Any other one may be somebody else's: `APP_NAME` and
+/// `APP_ENV` are everywhere.
+pub(super) fn read(defaults: &Dict) -> Result<Variables, SettingsError> {
     let keys: Vec<_> = leaves("", defaults);
-    let mut variables = Vec::new();
+    let mut variables = Variables::default();
     for (name, value) in std::env::vars_os() {
         let Some(name) = name.to_str().filter(|name| is_ours(name)) else { continue };
         if name == PROFILE {
             continue;
         }
+        if is_of_kubernetes(name, &value) {
+            variables.others.push(name.to_owned());
+            continue;
+        }
         let (key, value) = match keys.iter().find(|(key, _)| variable(key) == name) {
             Some((key, default)) => (key.as_str(), parse(text(name, key, value)?, default)),
             None if name == PASSWORD_FILE => ("rdb.password", Value::from(password(value)?)),
-            None => return Err(unknown(name, value, &keys)),
+            None => match unknown(name, value, &keys) {
+                Some(error) => return Err(error),
+                None => {
+                    variables.others.push(name.to_owned());
+                    continue;
+                }
+            },
         };
-        variables.push(Variable { name: name.to_owned(), key: key.to_owned(), value });
+        variables.set.push(Variable { name: name.to_owned(), key: key.to_owned(), value });
     }
     Ok(variables)
 }
@@ -62,6 +84,14 @@ impl Provider for Variable {
 
 fn is_ours(name: &str) -> bool {
     name.starts_with("APP_") || name.starts_with("RDB_")
+}
+
+/// Returns whether a variable of ours is in truth one of those that Kubernetes sets for a service of the name
+/// `app` or `rdb`, such as `APP_PORT=tcp://10.0.0.1:8000`.
+fn is_of_kubernetes(name: &str, value: &OsStr) -> bool {
+    let schemes = ["tcp://", "udp://", "sctp://"];
+    name.ends_with("_PORT")
+        && value.to_str().is_some_and(|value| schemes.iter().any(|s| value.starts_with(s)))
 }
 
 /// The variable that sets a key: `rdb.max_age` is `RDB_MAX_AGE`, `limits.body` is `APP_LIMITS_BODY`.
@@ -116,17 +146,17 @@ fn password(path: OsString) -> Result<String, SettingsError> {
     Ok(password.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-fn unknown(name: &str, value: OsString, keys: &[(String, Value)]) -> SettingsError {
+/// The error about a variable that nothing knows, if a setting was probably meant.
+fn unknown(name: &str, value: OsString, keys: &[(String, Value)]) -> Option<SettingsError> {
     let known = keys.iter().map(|(key, _)| (variable(key), key.as_str()));
     let special = [(PROFILE.to_owned(), "profile"), (PASSWORD_FILE.to_owned(), "rdb.password")];
     let known: Vec<_> = known.chain(special).collect();
-    let meant = rules::closest(name, known.iter().map(|(variable, _)| variable.as_str()));
-    let key =
-        meant.and_then(|meant| known.iter().find(|(variable, _)| variable == meant)).map(|(_, key)| *key);
-    SettingsError::Unknown {
+    let meant = rules::closest(name, known.iter().map(|(variable, _)| variable.as_str()))?;
+    let key = known.iter().find(|(variable, _)| variable == meant).map(|(_, key)| *key);
+    Some(SettingsError::Unknown {
         key: name.to_owned(),
         value: rules::shown_for_unknown(key, &Value::from(value.to_string_lossy().into_owned())),
         origin: Origin::Environment(name.to_owned()),
-        suggestion: meant.map(str::to_owned),
-    }
+        suggestion: Some(meant.to_owned()),
+    })
 }

@@ -26,6 +26,8 @@ pub struct LoadOptions {
 pub struct Loaded {
     /// The settings themselves.
     pub settings: Settings,
+    /// The names of environment variables that begin as those of settings do, and are none.
+    pub foreign: Vec<String>,
     figment: Figment,
     profile_origin: Origin,
 }
@@ -53,12 +55,13 @@ impl Settings {
         if let Some(file) = file {
             figment = figment.merge(file);
         }
-        for variable in env::read(&defaults)? {
+        let env::Variables { set, others: foreign } = env::read(&defaults)?;
+        for variable in set {
             figment = figment.merge(variable);
         }
         let settings = figment.extract::<Settings>().map_err(|error| explain(&figment, error))?;
 
-        let mut loaded = Loaded { settings, figment, profile_origin };
+        let mut loaded = Loaded { settings, foreign, figment, profile_origin };
         loaded.settings.profile = profile;
         loaded.follow();
         match rules::broken(&loaded.settings) {
@@ -69,6 +72,12 @@ impl Settings {
 }
 
 impl Loaded {
+    /// Returns what to tell about the environment: one line, or none.
+    pub fn warning(&self) -> Option<String> {
+        let names = self.foreign.join(", ");
+        (!names.is_empty()).then(|| format!("These environment variables set nothing: {names}."))
+    }
+
     /// Where a setting came from; `key` as in the settings file, without the profile: `rdb.max_age`.
     pub fn origin(&self, key: &str) -> Origin {
         match key {

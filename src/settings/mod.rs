@@ -5,12 +5,14 @@
 
 mod access;
 mod address;
+mod admin;
 mod env;
 mod error;
 mod file;
 mod limits;
 mod listen;
 mod load;
+mod log_format;
 mod origin;
 mod rdb;
 mod rdb_tls;
@@ -28,11 +30,13 @@ use serde::{Deserialize, Serialize};
 
 pub use access::{Auth, Cors, Named};
 pub use address::{Address, Place};
+pub use admin::Admin;
 pub use error::SettingsError;
 pub use file::FILE_NAME;
 pub use limits::Limits;
 pub use listen::Listen;
 pub use load::{LoadOptions, Loaded};
+pub use log_format::LogFormat;
 pub use origin::Origin;
 pub use rdb::{Hosts, Rdb, Server};
 pub use rdb_tls::RdbTls;
@@ -66,6 +70,10 @@ pub struct Settings {
     /// What is logged. Unless it is set, `debug` decides: `debug` with it, `info` without.
     #[serde(with = "units::level")]
     pub log_level: LevelFilter,
+    /// The form of the log's lines: `"pretty"` for people, `"json"` and `"logfmt"` for programs. Default
+    /// `"pretty"`.
+    #[serde(with = "units::text")]
+    pub log_format: LogFormat,
     /// How long requests that run may take to finish once the service was told to stop. Default 10 s.
     #[serde(with = "units::duration")]
     pub shutdown_timeout: Duration,
@@ -96,6 +104,8 @@ pub struct Settings {
     pub require_match: bool,
     /// TLS to clients. Default: none.
     pub tls: Tls,
+    /// The address for whoever runs the service. Default: none of its own.
+    pub admin: Admin,
     /// Bounds on what a request may ask for.
     pub limits: Limits,
     /// The database and the connections to it.
@@ -118,6 +128,7 @@ impl Settings {
             port: 8000,
             debug: development,
             log_level: Settings::level_for(development),
+            log_format: LogFormat::Pretty,
             shutdown_timeout: Duration::from_secs(10),
             auth: Auth::None,
             allow_anonymous: false,
@@ -127,6 +138,7 @@ impl Settings {
             reql: development,
             require_match: false,
             tls: Tls::default(),
+            admin: Admin::default(),
             limits: Limits::default(),
             rdb: Rdb { host: hosts, ..Rdb::default() },
             tables: Vec::new(),
@@ -136,6 +148,25 @@ impl Settings {
     /// Returns where to listen.
     pub fn place(&self) -> Place {
         self.address.with_port(self.port)
+    }
+
+    /// Returns the settings that hold once these have been in force and others are to be, and the names of those
+    /// in which they differ but which hold from one start to the next.
+    pub(crate) fn followed_by(&self, next: Settings) -> (Settings, Vec<&'static str>) {
+        let mut kept = Vec::new();
+        let mut next = next;
+        keep(&mut kept, "profile", &self.profile, &mut next.profile);
+        keep(&mut kept, "address", &self.address, &mut next.address);
+        keep(&mut kept, "port", &self.port, &mut next.port);
+        keep(&mut kept, "admin", &self.admin, &mut next.admin);
+        keep(&mut kept, "shutdown_timeout", &self.shutdown_timeout, &mut next.shutdown_timeout);
+        keep(&mut kept, "auth", &self.auth, &mut next.auth);
+        keep(&mut kept, "rdb", &self.rdb, &mut next.rdb);
+        keep(&mut kept, "tables", &self.tables, &mut next.tables);
+        if self.tls.is_on() != next.tls.is_on() {
+            keep(&mut kept, "tls", &self.tls, &mut next.tls);
+        }
+        (next, kept)
     }
 
     /// Returns whether what clients say goes unprotected over a network, where that is hardly meant.
@@ -153,6 +184,14 @@ impl Settings {
 
     fn level_for(debug: bool) -> LevelFilter {
         if debug { LevelFilter::Debug } else { LevelFilter::Info }
+    }
+}
+
+/// Keeps a setting as it was, and its name if it should have become another one.
+fn keep<T: Clone + PartialEq>(kept: &mut Vec<&'static str>, key: &'static str, was: &T, next: &mut T) {
+    if was != next {
+        next.clone_from(was);
+        kept.push(key);
     }
 }
 

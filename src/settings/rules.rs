@@ -32,6 +32,7 @@ const RULES: &[Rule] = &[
     rule("port", "a port from 0 to 65535", |_| true),
     rule("debug", "true or false", |_| true),
     rule("log_level", "one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\"", |_| true),
+    rule("log_format", "\"pretty\", \"json\" or \"logfmt\"", |_| true),
     rule("shutdown_timeout", "a duration such as \"10s\", at most a day", |s| {
         s.shutdown_timeout.as_millis() <= DAY
     }),
@@ -54,6 +55,11 @@ const RULES: &[Rule] = &[
     rule("tls.cert", "nothing: a Unix socket needs no TLS", |s| !(s.tls.is_on() && s.address.is_unix())),
     rule("tls.key", "a PEM file with the key of `tls.cert`", |s| s.tls.is_on() == s.tls.has_key()),
     rule("tls.client_ca", "a PEM file", |_| true),
+    rule("admin", "a table", |_| true),
+    rule("admin.address", "an address and port such as \"127.0.0.1:8001\", or \"unix:/path\"", |_| true),
+    rule("admin.address", "another address than that of the clients", |s| {
+        s.admin.address.as_ref().is_none_or(|address| s.port == 0 || *address != s.place())
+    }),
     rule("limits", "a table", |_| true),
     rule("limits.body", SIZE, |s| is_size(s.limits.body)),
     rule("limits.bulk_body", SIZE, |s| is_size(s.limits.bulk_body)),

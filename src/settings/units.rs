@@ -69,6 +69,37 @@ pub(super) mod text {
     }
 }
 
+/// As [`text`], or an empty text for none.
+pub(super) mod optional {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(in crate::settings) fn serialize<T: Display, S: Serializer>(
+        value: &Option<T>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => to.collect_str(value),
+            None => to.serialize_str(""),
+        }
+    }
+
+    pub(in crate::settings) fn deserialize<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
+    where
+        T: FromStr<Err = &'static str>,
+        D: Deserializer<'de>,
+    {
+        let text = String::deserialize(from)?;
+        if text.trim().is_empty() {
+            return Ok(None);
+        }
+        let wrong = |expected| de::Error::invalid_value(de::Unexpected::Str(&text), &expected);
+        text.parse().map(Some).map_err(wrong)
+    }
+}
+
 /// Sizes as a number of bytes, or as `"512KiB"`, `"64MiB"`, `"1GiB"`.
 pub(super) mod size {
     use serde::de::{self, Deserializer, Unexpected, Visitor};

@@ -359,3 +359,26 @@ fn tls_needs_a_certificate_and_its_key() {
         assert!(error().starts_with("invalid setting `address` = \"unix:x.sock\""), "{}", error());
     });
 }
+
+#[test]
+fn variables_of_others_are_no_mistake() {
+    jailed(|jail| {
+        for (name, value) in [
+            ("APP_NAME", "shop"),
+            ("APP_ENV", "prod"),
+            ("RDB_SERVICE_HOST", "10.0.0.1"),
+            ("APP_PORT", "tcp://10.0.0.1:8000"),
+        ] {
+            jail.set_env(name, value);
+        }
+        let loaded = load().unwrap();
+        assert_eq!(loaded.settings.port, 8000);
+        let mut foreign = loaded.foreign.clone();
+        foreign.sort();
+        assert_eq!(foreign, ["APP_ENV", "APP_NAME", "APP_PORT", "RDB_SERVICE_HOST"]);
+        let warning = loaded.warning().unwrap();
+        assert!(warning.contains("APP_NAME") && !warning.contains("shop"), "{warning}");
+        jail.set_env("APP_PROT", "9000");
+        assert!(load().is_err(), "one that is nearly a setting's is a mistake");
+    });
+}

@@ -144,6 +144,6 @@ fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Send + Sync +
 
 /// The event of a feed that has failed: a problem document, as a response would have it.
 fn failure(context: &Context, error: &Error) -> Option<Event> {
-    log::warn!("{} a live query ends: {error}", context.id());
+    log::warn!(request_id = context.id(); "{} a live query ends: {error}", context.id());
     named("error", error.document(context.answered()))
 }

@@ -51,6 +51,17 @@ impl Acceptor {
         Kept::read(files).map(|kept| Acceptor(Arc::new(Mutex::new(kept))))
     }
 
+    /// Takes other files from the next handshake on.
+    ///
+    /// # Errors
+    ///
+    /// If they are of no use. Then those before stay in use.
+    pub(super) fn renew(&self, files: Tls) -> io::Result<()> {
+        let kept = Kept::read(files)?;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        Ok(())
+    }
+
     /// Makes a connection secure.
     ///
     /// # Errors

@@ -6,27 +6,31 @@
 //! lines. When nobody reads them, they queue up to a bound, and further lines are dropped and counted. The
 //! rest of the service is not held up.
 
+mod escape;
+mod fields;
+
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::panic;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{OnceLock, PoisonError, RwLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use log::{LevelFilter, Log, Metadata, Record};
 use pretty_env_logger::env_logger::{Logger, Target, WriteStyle};
 
+use crate::settings::LogFormat;
+use escape::escaped;
+
 /// The number of lines that may wait to be written.
 const LINES: usize = 4096;
-/// The longest text of a record, in bytes; what is longer is cut.
-const LENGTH_MAX: usize = 4096;
 /// The time that the process waits at its end for lines that are still to be written.
 const LAST: Duration = Duration::from_millis(500);
 
 static QUEUE: OnceLock<SyncSender<Entry>> = OnceLock::new();
+static LOG: OnceLock<OneLine> = OnceLock::new();
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
 enum Entry {
@@ -37,31 +41,27 @@ enum Entry {
 
 /// Begins to log. `level` is the level of this service; its libraries log at that level too, but at no more
 /// than `info`. `RUST_LOG` overrides both.
-pub fn init(level: LevelFilter) {
-    let mut builder = pretty_env_logger::formatted_builder();
-    match std::env::var("RUST_LOG") {
-        Ok(filters) => builder.parse_filters(&filters),
-        Err(_) => builder
-            .filter_level(level.min(LevelFilter::Info))
-            // This module logs an error when the reader of a stream leaves, which is how live queries end.
-            .filter_module("warp::server::run", LevelFilter::Off)
-            .filter_module("warp_reql", level)
-            .filter_module("reql_embedded", level),
-    };
+pub fn init(level: LevelFilter, format: LogFormat) {
     let (queue, entries) = sync_channel(LINES);
     if thread::Builder::new().name("log".to_owned()).spawn(move || write_all(&entries)).is_err()
         || QUEUE.set(queue.clone()).is_err()
     {
         return;
     }
-    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    builder.write_style(if colours { WriteStyle::Always } else { WriteStyle::Never });
-    let logger = OneLine(builder.target(Target::Pipe(Box::new(Lines(queue)))).build());
-    log::set_max_level(logger.0.filter());
-    if log::set_boxed_logger(Box::new(logger)).is_ok() {
+    let log = LOG.get_or_init(|| OneLine(RwLock::new(Present::new(queue, level, format))));
+    if log::set_logger(log).is_ok() {
+        log::set_max_level(log.present().pretty.filter());
         // It would be written to standard error by whoever panics, who may serve others.
         panic::set_hook(Box::new(|panic| log::error!("{panic}")));
     }
+}
+
+/// Goes on at another level, or in another format. Does nothing before [`init`].
+pub fn change(level: LevelFilter, format: LogFormat) {
+    let (Some(queue), Some(log)) = (QUEUE.get(), LOG.get()) else { return };
+    let present = Present::new(queue.clone(), level, format);
+    log::set_max_level(present.pretty.filter());
+    *log.0.write().unwrap_or_else(PoisonError::into_inner) = present;
 }
 
 /// Waits for the lines that are still to be written, if somebody reads them.
@@ -88,14 +88,18 @@ fn write_all(entries: &Receiver<Entry>) {
     }
 }
 
-/// Where the logger writes to.
+fn send(queue: &SyncSender<Entry>, line: Vec<u8>) {
+    if let Err(TrySendError::Full(_)) = queue.try_send(Entry::Line(line)) {
+        DROPPED.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Where the pretty logger writes to.
 struct Lines(SyncSender<Entry>);
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if let Err(TrySendError::Full(_)) = self.0.try_send(Entry::Line(line.to_vec())) {
-            DROPPED.fetch_add(1, Ordering::Relaxed);
-        }
+        send(&self.0, line.to_vec());
         Ok(line.len())
     }
 
@@ -105,68 +109,77 @@ impl Write for Lines {
 }
 
 /// A logger that makes each record one line, of bounded length.
-struct OneLine(Logger);
+struct OneLine(RwLock<Present>);
 
-impl Log for OneLine {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.0.enabled(metadata)
+/// What is logged at present, and how.
+struct Present {
+    lines: SyncSender<Entry>,
+    format: LogFormat,
+    /// It filters for all formats.
+    pretty: Logger,
+}
+
+impl Present {
+    fn new(lines: SyncSender<Entry>, level: LevelFilter, format: LogFormat) -> Present {
+        let mut builder = pretty_env_logger::formatted_builder();
+        match std::env::var("RUST_LOG") {
+            Ok(filters) => builder.parse_filters(&filters),
+            Err(_) => builder
+                .filter_level(level.min(LevelFilter::Info))
+                // This module logs an error when the reader of a stream leaves, which is how live queries end.
+                .filter_module("warp::server::run", LevelFilter::Off)
+                .filter_module("warp_reql", level)
+                .filter_module("reql_embedded", level),
+        };
+        let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        builder.write_style(if colours { WriteStyle::Always } else { WriteStyle::Never });
+        let target = Target::Pipe(Box::new(Lines(lines.clone())));
+        Present { lines, format, pretty: builder.target(target).build() }
     }
 
-    fn log(&self, record: &Record<'_>) {
-        if !self.0.matches(record) {
-            return;
-        }
+    fn write(&self, record: &Record<'_>) {
         let text =
             record.args().as_str().map_or_else(|| Cow::Owned(record.args().to_string()), Cow::Borrowed);
+        let line = match self.format {
+            LogFormat::Pretty => return self.write_pretty(record, &text),
+            LogFormat::Json => fields::json(SystemTime::now(), record, &text),
+            LogFormat::Logfmt => fields::logfmt(SystemTime::now(), record, &text),
+        };
+        send(&self.lines, line.into_bytes());
+    }
+
+    fn write_pretty(&self, record: &Record<'_>, text: &str) {
         let mut line = Record::builder();
         line.metadata(record.metadata().clone()).module_path(record.module_path());
         line.file(record.file()).line(record.line());
-        self.0.log(&line.args(format_args!("{}", escaped(&text))).build());
-    }
-
-    fn flush(&self) {
-        self.0.flush();
+        self.pretty.log(&line.args(format_args!("{}", escaped(text))).build());
     }
 }
 
-/// A text without anything that would end a line, move a cursor or turn the direction of what follows.
-fn escaped(text: &str) -> Cow<'_, str> {
-    let is_plain =
-        |c: char| !c.is_control() && !matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if text.len() <= LENGTH_MAX && text.chars().all(is_plain) {
-        return Cow::Borrowed(text);
+impl OneLine {
+    fn present(&self) -> std::sync::RwLockReadGuard<'_, Present> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
-    let mut escaped = String::with_capacity(text.len().min(LENGTH_MAX) + 16);
-    for c in text.chars() {
-        if escaped.len() >= LENGTH_MAX {
-            let _ = write!(escaped, "... ({} bytes)", text.len());
-            break;
-        }
-        match is_plain(c) {
-            true => escaped.push(c),
-            false => escaped.extend(c.escape_default()),
+}
+
+impl Log for OneLine {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.present().pretty.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let present = self.present();
+        if present.pretty.matches(record) {
+            present.write(record);
         }
     }
-    Cow::Owned(escaped)
+
+    fn flush(&self) {}
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_ends_a_line_or_moves_the_cursor() {
-        assert_eq!(escaped("héllo → \"x\" \\n"), "héllo → \"x\" \\n");
-        let forged = "x\n INFO  > DELETE /tables/payroll 204\r\u{1b}[2J\u{9b}\u{2028}\u{202e}\0";
-        let expected = "x\\n INFO  > DELETE /tables/payroll 204\\r\\u{1b}[2J\\u{9b}\\u{2028}\\u{202e}\\u{0}";
-        assert_eq!(escaped(forged), expected);
-    }
-
-    #[test]
-    fn a_line_has_an_end() {
-        let long = escaped(&"é".repeat(1 << 20)).into_owned();
-        assert!(long.len() < LENGTH_MAX + 32 && long.ends_with("é... (2097152 bytes)"), "{}", long.len());
-    }
 
     #[test]
     fn lines_that_nobody_reads_are_dropped_and_counted() {

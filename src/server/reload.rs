@@ -1,0 +1,78 @@
+//! Taking the settings anew while serving.
+
+use std::future::pending;
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+use super::http::Patience;
+use super::notify;
+use super::signals::Hangups;
+use super::tls::Acceptor;
+use crate::app::App;
+use crate::logger;
+use crate::settings::{Settings, SettingsError};
+
+/// Reads the settings.
+pub(super) type Load = Arc<dyn Fn() -> Result<Settings, SettingsError> + Send + Sync>;
+
+/// The times at which settings are taken anew, and where from.
+pub(super) struct Source {
+    pub(super) load: Load,
+    pub(super) hangups: Hangups,
+}
+
+/// What changes with the settings.
+pub(super) struct Running {
+    /// The settings as they were last read.
+    pub(super) asked: Settings,
+    pub(super) app: App,
+    pub(super) tls: Option<Acceptor>,
+    pub(super) patience: watch::Sender<Patience>,
+    pub(super) descriptors: Option<u64>,
+}
+
+impl Running {
+    /// Takes the settings anew at each signal, and has `serve` take requests with what is made of them. Never
+    /// ends.
+    pub(super) async fn follow(mut self, source: Option<Source>, serve: impl Fn(App)) {
+        let Some(mut source) = source else { return pending().await };
+        loop {
+            source.hangups.next().await;
+            notify::reloading();
+            // Files may lie where reading them takes time.
+            let load = Arc::clone(&source.load);
+            let read = spawn_blocking(move || load().map_err(io::Error::other)).await;
+            let read = read.map_err(io::Error::other).flatten();
+            match read.and_then(|settings| self.change(settings)) {
+                Ok(kept) => {
+                    serve(self.app.clone());
+                    log::info!("The settings were taken anew.");
+                    if !kept.is_empty() {
+                        log::warn!("What has changed here needs a new start: {}.", kept.join(", "));
+                    }
+                }
+                Err(error) => log::error!("The new settings are of no use, so those before stay: {error}"),
+            }
+            notify::ready();
+        }
+    }
+
+    /// Goes on with other settings. Returns those that need a new start, which stay as they were.
+    fn change(&mut self, settings: Settings) -> io::Result<Vec<&'static str>> {
+        let (mut settings, kept) = self.asked.followed_by(settings);
+        if let Some(tls) = &self.tls {
+            tls.renew(settings.tls.clone())?;
+        }
+        self.asked = settings.clone();
+        // What the start made of these, such as the embedded database's address, holds on.
+        settings.rdb = self.app.settings().rdb.clone();
+        logger::change(settings.log_level, settings.log_format);
+        let connections = self.patience.borrow().connections.clone();
+        self.patience.send_replace(Patience::of(connections, &settings.limits, self.descriptors));
+        self.app = self.app.with_settings(settings);
+        Ok(kept)
+    }
+}

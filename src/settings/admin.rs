@@ -1,0 +1,15 @@
+//! Settings of the address for whoever runs the service.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Place, units};
+
+/// An address for whoever runs the service, apart from the one for its clients.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// The address and port, or `"unix:/path"`, where `/health`, `/metrics` and `/config` are then, and nowhere
+    /// else. It speaks plain HTTP and asks for no credentials. Default: none.
+    #[serde(with = "units::optional")]
+    pub address: Option<Place>,
+}

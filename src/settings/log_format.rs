@@ -1,0 +1,39 @@
+//! The form of the log's lines.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The form of the log's lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people, with colours on a terminal.
+    #[default]
+    Pretty,
+    /// A JSON object a line, with a field for each thing that is said.
+    Json,
+    /// The same fields as `name=value`.
+    Logfmt,
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LogFormat::Pretty => "pretty",
+            LogFormat::Json => "json",
+            LogFormat::Logfmt => "logfmt",
+        })
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "pretty" => Ok(LogFormat::Pretty),
+            "json" => Ok(LogFormat::Json),
+            "logfmt" => Ok(LogFormat::Logfmt),
+            _ => Err("\"pretty\", \"json\" or \"logfmt\""),
+        }
+    }
+}
