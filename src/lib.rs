@@ -40,7 +40,7 @@
 //!   limits, and the id, the timings and the line in the log of every request.
 //! - `api`: the endpoints, a folder or file for each resource. `http`: what a request says, and how an answer
 //!   is made.
-//! - [`App`]: what handlers share.
+//! - [`App`]: what handlers share. `access`: who asks and what they may do, by tokens, roles and rules.
 //! - `reql`: ReQL as JavaScript writes it, read into terms. `explorer`: the pages for people.
 //! - `query`: from the parameters of a URL to ReQL: filter, order, page, fields.
 //! - [`conn`]: [`with_conn`] and [`Conn`], which opens a session on the first query, bounds each by a
@@ -51,6 +51,7 @@
 //! - `metrics`: what the service tells Prometheus; [`logger`]: what it tells whoever reads its log.
 //! - [`error`]: one [`Error`], mapped to a status in one place, shown as a problem document.
 
+mod access;
 mod api;
 mod app;
 pub mod bootstrap;
@@ -74,6 +75,7 @@ pub mod server;
 mod service;
 pub mod settings;
 mod shares;
+pub mod trial;
 
 pub use app::App;
 pub use conn::{Conn, with_conn};

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 
 use warp_reql::server::{self, Inherited, Service};
 use warp_reql::settings::{LoadOptions, Loaded, Settings};
-use warp_reql::{command, health, logger};
+use warp_reql::{command, health, logger, trial};
 
 /// The exit code of wrong settings, as of wrong arguments.
 const USAGE: u8 = 2;
@@ -40,6 +40,19 @@ enum Command {
     Health,
     #[command(flatten)]
     Database(command::Command),
+    /// Try the rules for documents
+    #[command(subcommand)]
+    Rules(Rules),
+}
+
+#[derive(Subcommand)]
+enum Rules {
+    /// Make the requests of a file, with the rules of the settings and a database in memory; the exit code tells
+    /// if all were answered as the file says
+    Test {
+        /// The file, in TOML: docs/access.md says what is in it
+        file: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -59,6 +72,7 @@ fn main() -> ExitCode {
         Some(Command::Config { check: Some(_) }) => return check(&loaded),
         Some(Command::Health) => block_on(health::check(&loaded.settings)),
         Some(Command::Database(command)) => block_on(command::run(command, loaded.settings)),
+        Some(Command::Rules(Rules::Test { file })) => block_on(try_rules(loaded.settings, file)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -103,6 +117,22 @@ fn check(loaded: &Loaded) -> ExitCode {
 fn warn(loaded: &Loaded) {
     if let Some(warning) = loaded.warning() {
         eprintln!("warp-reql: {warning}");
+    }
+}
+
+async fn try_rules(settings: Settings, file: PathBuf) -> io::Result<()> {
+    let outcomes = trial::run(settings, &file).await?;
+    let mut out = io::stdout().lock();
+    for outcome in &outcomes {
+        let mark = if outcome.faults.is_empty() { "ok  " } else { "FAIL" };
+        writeln!(out, "{mark} {}", outcome.name)?;
+        for fault in &outcome.faults {
+            writeln!(out, "     {fault}")?;
+        }
+    }
+    match outcomes.iter().filter(|outcome| !outcome.faults.is_empty()).count() {
+        0 => Ok(()),
+        failed => Err(io::Error::other(format!("{failed} of {} cases failed", outcomes.len()))),
     }
 }
 

@@ -4,6 +4,7 @@
 //! A handler may know things without asking the database, such as what it was told a while ago, and those are
 //! not for everybody. So it is given a connection only once the database has accepted the credentials.
 
+use crate::access::Grant;
 use crate::conn::Conn;
 use crate::error::{Code, Error};
 use crate::http::context::Context;
@@ -16,19 +17,30 @@ pub(crate) struct Unproven {
     context: Context,
 }
 
+/// Somebody whose credentials have been accepted. There are two ways on from here, and no connection but by
+/// one of them.
+pub(crate) struct Admitted {
+    conn: Conn,
+    admission: Admission,
+    context: Context,
+}
+
 /// The right of a user to have one more request answered, for as long as it is held.
 pub(crate) type Admission = Option<Share>;
 
 impl Unproven {
-    /// Takes the request's credentials, if credentials count. Nothing is asked of the database yet.
+    /// Takes the request's credentials, if credentials count, and checks its token, if tokens do. Nothing is
+    /// asked of the database yet.
     ///
     /// # Errors
     ///
-    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) if there are none, or none that can be read.
-    pub(crate) fn new(context: &Context) -> Result<Self, Error> {
+    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) if there are none, none that can be read, or
+    /// the token doesn't count; [`Code::NoKeys`](crate::error::Code::NoKeys) if tokens can't be checked.
+    pub(crate) async fn new(context: &Context) -> Result<Self, Error> {
         let database = context.app().database().clone();
+        context.identify().await?;
         let conn = match context.app().settings().auth {
-            Auth::None => Conn::new(database),
+            Auth::None | Auth::Token => Conn::new(database),
             Auth::Database => Conn::with_credentials(database, context.credentials()?.clone()),
         };
         context.timed_by(&conn);
@@ -42,8 +54,13 @@ impl Unproven {
     /// Those of opening the session; [`Code::TooManyGuesses`](crate::error::Code::TooManyGuesses) if too many
     /// others came from the same client; [`Code::ShareUsedUp`](crate::error::Code::ShareUsedUp) if the user
     /// has as many requests going on as one may.
-    pub(crate) async fn admitted(self) -> Result<(Conn, Admission), Error> {
+    pub(crate) async fn admitted(self) -> Result<Admitted, Error> {
         let Unproven { conn, context } = self;
+        let (conn, admission) = Unproven::accepted(conn, &context).await?;
+        Ok(Admitted { conn, admission, context })
+    }
+
+    async fn accepted(conn: Conn, context: &Context) -> Result<(Conn, Admission), Error> {
         let (app, client) = (context.app(), context.client());
         let Some(who) = conn.credentials().cloned() else { return Ok((conn, None)) };
         app.guesses().check(client, &who)?;
@@ -59,5 +76,29 @@ impl Unproven {
                 Err(error)
             }
         }
+    }
+}
+
+impl Admitted {
+    /// Goes on to the documents of the table that the path names, and to whatever else the grant may be asked
+    /// of.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::BadName`](crate::error::Code::BadName) if the path has no name of a table.
+    pub(crate) fn for_documents(self) -> Result<(Conn, Grant, Admission), Error> {
+        let grant = self.context.grant(&self.context.table()?);
+        Ok((self.conn, grant, self.admission))
+    }
+
+    /// Goes on to everything, which is for administrators where rules say who may do what.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Forbidden`](crate::error::Code::Forbidden) for others,
+    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) for who has no token.
+    pub(crate) fn for_administrators(self) -> Result<(Conn, Admission), Error> {
+        self.context.app().access().to_administrate(self.context.caller())?;
+        Ok((self.conn, self.admission))
     }
 }

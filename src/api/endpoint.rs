@@ -1,8 +1,8 @@
 //! [`Endpoint`]: a method at a path, what the API says of it, and what answers it. Each is said once, beside
 //! the resource that it is about. Routes, `Allow` and the OpenAPI document all come from it.
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, TryFutureExt};
 use utoipa::openapi::path::{HttpMethod, Operation, Parameter};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::ResponseBuilder;
@@ -11,6 +11,7 @@ use warp::reply::Response;
 
 use super::admission::Unproven;
 use super::openapi::operation::Op;
+use crate::access::Grant;
 use crate::conn::Conn;
 use crate::error::{Code, Error};
 use crate::http::body::{self, Body, Chunks};
@@ -90,7 +91,10 @@ impl Described {
 
     /// Has requests that ask for a stream of events answered by this handler. It is given a connection that
     /// nobody has proved anything for.
-    pub(crate) fn live<F>(self, handler: impl Fn(Context, Unproven) -> F + Send + Sync + 'static) -> Self
+    pub(crate) fn live<F>(
+        self,
+        handler: impl Fn(Context, Unproven) -> F + Clone + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Result<Response, Error>> + Send + 'static,
     {
@@ -105,16 +109,27 @@ impl Described {
         self.handled(Box::new(move |context, _| handler(context).boxed()))
     }
 
-    /// Has requests answered by this handler once the database has accepted their credentials.
-    pub(crate) fn data<F>(self, handler: impl Fn(Context, Conn) -> F + Send + Sync + 'static) -> Endpoint
+    /// Has requests answered by this handler once their credentials have been accepted. Where rules say who
+    /// may do what, only administrators get there.
+    pub(crate) fn data<F>(
+        self,
+        handler: impl Fn(Context, Conn) -> F + Clone + Send + Sync + 'static,
+    ) -> Endpoint
     where
         F: Future<Output = Result<Response, Error>> + Send + 'static,
     {
-        self.data_and_chunks(move |context, _, conn| handler(context, conn))
+        self.handled(Box::new(move |context, _| {
+            let handler = handler.clone();
+            let answered = async move {
+                let admitted = Unproven::new(&context).await?.admitted().await?;
+                let (conn, _admission) = admitted.for_administrators()?;
+                handler(context, conn).await
+            };
+            answered.boxed()
+        }))
     }
 
-    /// Has requests answered by this handler once their body has arrived and the database has accepted their
-    /// credentials. No connection waits for a body.
+    /// Does what [`Described::data`] does for a handler that takes a body. No connection waits for that.
     pub(crate) fn data_and_body<F>(
         self,
         handler: impl Fn(Context, Body, Conn) -> F + Clone + Send + Sync + 'static,
@@ -125,35 +140,62 @@ impl Described {
         self.handled(Box::new(move |context, chunks| {
             let handler = handler.clone();
             let answered = async move {
-                let unproven = Unproven::new(&context)?;
+                let unproven = Unproven::new(&context).await?;
                 let body = body::whole(&context, chunks).await;
-                let (conn, _admission) = unproven.admitted().await?;
+                let (conn, _admission) = unproven.admitted().await?.for_administrators()?;
                 handler(context, body, conn).await
             };
             answered.boxed()
         }))
     }
 
-    /// Has requests answered by this handler, which reads the body itself, once the database has accepted
-    /// their credentials.
-    pub(crate) fn data_and_chunks<F>(
+    /// Has requests about documents answered by this handler once their credentials have been accepted. It is
+    /// given what whoever asks may do with the table.
+    pub(crate) fn documents<F>(
         self,
-        handler: impl Fn(Context, Chunks, Conn) -> F + Send + Sync + 'static,
+        handler: impl Fn(Context, Conn, Grant) -> F + Clone + Send + Sync + 'static,
     ) -> Endpoint
     where
         F: Future<Output = Result<Response, Error>> + Send + 'static,
     {
-        let handler = std::sync::Arc::new(handler);
+        self.documents_and_chunks(move |context, _, conn, grant| handler(context, conn, grant))
+    }
+
+    /// Does what [`Described::documents`] does for a handler that takes a body. No connection waits for that.
+    pub(crate) fn documents_and_body<F>(
+        self,
+        handler: impl Fn(Context, Body, Conn, Grant) -> F + Clone + Send + Sync + 'static,
+    ) -> Endpoint
+    where
+        F: Future<Output = Result<Response, Error>> + Send + 'static,
+    {
         self.handled(Box::new(move |context, chunks| {
             let handler = handler.clone();
-            let unproven = std::future::ready(Unproven::new(&context));
-            let admitted = unproven.and_then(Unproven::admitted);
-            let answered = admitted.and_then(move |(conn, admission)| {
-                handler(context, chunks, conn).map(move |outcome| {
-                    drop(admission);
-                    outcome
-                })
-            });
+            let answered = async move {
+                let unproven = Unproven::new(&context).await?;
+                let body = body::whole(&context, chunks).await;
+                let (conn, grant, _admission) = unproven.admitted().await?.for_documents()?;
+                handler(context, body, conn, grant).await
+            };
+            answered.boxed()
+        }))
+    }
+
+    /// Does what [`Described::documents`] does for a handler that reads the body itself.
+    pub(crate) fn documents_and_chunks<F>(
+        self,
+        handler: impl Fn(Context, Chunks, Conn, Grant) -> F + Clone + Send + Sync + 'static,
+    ) -> Endpoint
+    where
+        F: Future<Output = Result<Response, Error>> + Send + 'static,
+    {
+        self.handled(Box::new(move |context, chunks| {
+            let handler = handler.clone();
+            let answered = async move {
+                let admitted = Unproven::new(&context).await?.admitted().await?;
+                let (conn, grant, _admission) = admitted.for_documents()?;
+                handler(context, chunks, conn, grant).await
+            };
             answered.boxed()
         }))
     }
@@ -161,7 +203,7 @@ impl Described {
     /// Has requests answered by this handler. It is given a connection that nobody has proved anything for.
     pub(crate) fn unproven<F>(
         self,
-        handler: impl Fn(Context, Unproven) -> F + Send + Sync + 'static,
+        handler: impl Fn(Context, Unproven) -> F + Clone + Send + Sync + 'static,
     ) -> Endpoint
     where
         F: Future<Output = Result<Response, Error>> + Send + 'static,
@@ -175,13 +217,13 @@ impl Described {
     }
 }
 
-fn unproven<F>(handler: impl Fn(Context, Unproven) -> F + Send + Sync + 'static) -> Handler
+fn unproven<F>(handler: impl Fn(Context, Unproven) -> F + Clone + Send + Sync + 'static) -> Handler
 where
     F: Future<Output = Result<Response, Error>> + Send + 'static,
 {
-    Box::new(move |context, _| match Unproven::new(&context) {
-        Ok(unproven) => handler(context, unproven).boxed(),
-        Err(error) => std::future::ready(Err(error)).boxed(),
+    Box::new(move |context, _| {
+        let handler = handler.clone();
+        async move { handler(context.clone(), Unproven::new(&context).await?).await }.boxed()
     })
 }
 

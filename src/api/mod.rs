@@ -19,7 +19,7 @@ use utoipa::openapi::ComponentsBuilder;
 
 use crate::settings::{Auth, Settings};
 use endpoint::Endpoint;
-use openapi::operation::USER;
+use openapi::operation::{TOKEN, USER};
 use operations::Text;
 pub(crate) use router::Router;
 
@@ -68,6 +68,7 @@ fn of_users(endpoint: Endpoint, settings: &Settings) -> Endpoint {
         _ if !endpoint.is_about_data() => endpoint,
         Auth::Database => endpoint.with_problems(&USER).with_credentials(openapi::BASIC),
         Auth::None => endpoint.with_problems(&USER[1..]),
+        Auth::Token => endpoint.with_problems(&TOKEN).with_credentials(openapi::BEARER),
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use reql_embedded::Activity;
 use tokio::sync::watch;
 
+use crate::access::Access;
 use crate::catalog::Catalog;
 use crate::database::Database;
 use crate::error::{Code, Error};
@@ -36,6 +37,7 @@ pub struct App {
 /// change are finished by those that they began with.
 struct Present {
     settings: Settings,
+    access: Access,
 }
 
 struct Shared {
@@ -91,7 +93,8 @@ impl App {
             stop: watch::Sender::new(false),
             catalog: Catalog::new(),
         };
-        App { present: Arc::new(Present { settings }), shared: Arc::new(shared) }
+        let access = Access::new(&settings);
+        App { present: Arc::new(Present { settings, access }), shared: Arc::new(shared) }
     }
 
     /// Returns the same API by other settings. What goes on counts against the bounds of these, too. The
@@ -108,7 +111,8 @@ impl App {
         shared.answers.resize(kib(limits.answers), percent);
         shared.bodies.resize(kib(limits.bodies), percent);
         shared.guesses.allow(limits.guesses);
-        App { present: Arc::new(Present { settings }), shared: Arc::clone(shared) }
+        let access = self.access().followed_by(self.settings(), &settings);
+        App { present: Arc::new(Present { settings, access }), shared: Arc::clone(shared) }
     }
 
     /// Ends what would go on for ever, the live queries; other requests are left to finish by themselves.
@@ -191,6 +195,11 @@ impl App {
     /// The database behind the API.
     pub fn database(&self) -> &Database {
         &self.shared.database
+    }
+
+    /// Who may do what.
+    pub(crate) fn access(&self) -> &Access {
+        &self.present.access
     }
 
     /// The settings it runs with.

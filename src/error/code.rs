@@ -89,10 +89,10 @@ codes! {
         "{} is not a name: use 1 to 128 of the characters A-Z a-z 0-9 _ -.";
     /// The database can make no sense of the query.
     QueryLogic = "query-logic", BAD_REQUEST, "The database can make no sense of the query.";
-    /// The request needs the credentials of a database user, or those it has are wrong.
+    /// The request needs credentials, or those it has are wrong.
     Unauthorized = "unauthorized", UNAUTHORIZED,
         "This needs the name and password of a database user, by HTTP Basic.";
-    /// The database user may not do this.
+    /// Whoever asks may not do this.
     Forbidden = "forbidden", FORBIDDEN, "The database user may not do this.";
     /// The request comes from a page of another origin.
     ForeignOrigin = "foreign-origin", FORBIDDEN,
@@ -200,6 +200,9 @@ codes! {
     /// As many answers as there may be are being streamed.
     StreamsExhausted = "streams-exhausted", SERVICE_UNAVAILABLE,
         "All {} streamed answers that there may be are taken.";
+    /// There are no keys yet that tokens could be checked with.
+    NoKeys = "no-keys", SERVICE_UNAVAILABLE,
+        "The keys that tokens are checked with can't be had just now.";
     /// The write may or may not have happened.
     OutcomeUnknown = "outcome-unknown", SERVICE_UNAVAILABLE,
         "The connection to the database broke: a write may or may not have happened.",

@@ -106,6 +106,9 @@ impl From<reql::Error> for Error {
     }
 }
 
+/// What a write says whose document whoever asks may not write so. It comes back as the error of that write.
+pub(crate) const REFUSED: &str = "warp-reql: not allowed";
+
 impl Error {
     /// Makes the error of a session that could not be opened. Whatever the reason was, no query has been
     /// sent.
@@ -144,6 +147,9 @@ impl Error {
 
     /// Makes the error that the `first_error` of a write stands for.
     pub(crate) fn of_write(first_error: String) -> Self {
+        if first_error == REFUSED {
+            return Error::forbidden();
+        }
         if first_error.starts_with("Duplicate primary key") {
             return Error::new(Code::Conflict, "There is a document with this id already.");
         }

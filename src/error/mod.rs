@@ -19,6 +19,7 @@ use warp::reject::Reject;
 use crate::names::shown;
 pub use code::Code;
 use code::REPEAT;
+pub(crate) use database::REFUSED;
 pub use former::Missing;
 use problem::Place;
 pub(crate) use problem::{Answered, size};
@@ -26,6 +27,8 @@ pub use rejection::recover;
 
 /// The credentials that a request without the right ones is asked for.
 const CHALLENGE: &str = "Basic realm=\"warp-reql\", charset=\"UTF-8\"";
+/// The same where tokens count (RFC 6750, section 3).
+const BEARER: &str = "Bearer realm=\"warp-reql\"";
 /// The time after which most requests that were refused for now may be repeated.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -172,6 +175,39 @@ impl Error {
     /// Makes the error of a user and password that the database doesn't take.
     pub(crate) fn wrong_credentials(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Error::new(Code::Unauthorized, "The database knows no such user and password.").caused_by(cause)
+    }
+
+    /// Makes the error of a request without a token, which needs one. It is told of no error, since it has
+    /// made none (RFC 6750, section 3.1).
+    pub(crate) fn no_token() -> Self {
+        Error::new(Code::Unauthorized, "This needs a token.")
+            .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(BEARER))
+    }
+
+    /// Makes the error of a token that doesn't count.
+    pub(crate) fn invalid_token(reason: &'static str) -> Self {
+        let said = reason.replace('"', "'");
+        let challenge = format!("{BEARER}, error=\"invalid_token\", error_description=\"{said}\"");
+        let error = Error::new(Code::Unauthorized, reason);
+        match HeaderValue::try_from(challenge) {
+            Ok(challenge) => error.with_header(WWW_AUTHENTICATE, challenge),
+            Err(_) => error,
+        }
+    }
+
+    /// Makes the error of a token whose time is over.
+    pub(crate) fn expired_token() -> Self {
+        Error::invalid_token("The token has expired.")
+    }
+
+    /// Makes the error of something that the rules don't allow.
+    pub(crate) fn forbidden() -> Self {
+        Error::new(Code::Forbidden, "You may not do this.")
+    }
+
+    /// Makes the error of a field that is hidden from whoever asks.
+    pub(crate) fn hidden_field(name: impl fmt::Display) -> Self {
+        Error::new(Code::Forbidden, format!("You may not use the field `{name}`."))
     }
 
     /// Makes the error of a client that may send its next password after this time.

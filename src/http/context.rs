@@ -1,15 +1,18 @@
 //! [`Context`]: a request on its way through the service.
 
+use std::future::pending;
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
-use tokio::time::Instant;
-use warp::http::header::{HOST, HeaderValue};
+use tokio::time::{Instant, sleep};
+use warp::http::header::{AUTHORIZATION, HOST, HeaderValue};
 use warp::http::uri::{Authority, PathAndQuery};
 use warp::http::{HeaderMap, Method, Request};
 
-use super::credentials::credentials;
+use super::credentials::{bearer, credentials};
 use super::headers::REQUEST_ID;
 use super::trace::Trace;
+use crate::access::{Caller, Grant};
 use crate::app::App;
 use crate::conn::{Clock, Conn};
 use crate::database::Credentials;
@@ -39,6 +42,8 @@ struct Known {
     template: Option<&'static str>,
     trace: Option<Trace>,
     credentials: OnceLock<Credentials>,
+    /// Who asks, if tokens count and the request has been admitted.
+    caller: OnceLock<Caller>,
     timings: OnceLock<Clock>,
 }
 
@@ -58,6 +63,7 @@ impl Context {
             template,
             trace: Trace::of(request.headers()),
             credentials: OnceLock::new(),
+            caller: OnceLock::new(),
             timings: OnceLock::new(),
         }))
     }
@@ -140,15 +146,18 @@ impl Context {
 
     /// Returns the user that the request says it comes from, if that was looked at.
     pub(crate) fn user(&self) -> Option<&str> {
-        self.0.credentials.get().map(Credentials::user)
+        let subject = || self.caller().and_then(Caller::subject);
+        self.0.credentials.get().map(Credentials::user).or_else(subject)
     }
 
     /// Returns whoever holds a share of what is bounded. The connection knows which user that is.
     pub(crate) fn holder(&self, conn: &Conn) -> Holder {
-        Holder::from(self.client()).with_user(conn.user())
+        let subject = || self.caller().and_then(Caller::subject);
+        Holder::from(self.client()).with_user(conn.user().or_else(subject))
     }
 
-    /// Returns the credentials that the request brings. They are read once.
+    /// Returns the credentials that the request brings, or those of anonymous requests if it brings none.
+    /// They are read once.
     ///
     /// # Errors
     ///
@@ -157,8 +166,51 @@ impl Context {
         if let Some(known) = self.0.credentials.get() {
             return Ok(known);
         }
-        let read = credentials(self.headers())?;
+        let settings = self.app().settings();
+        let anonymous = settings.anonymous_user.as_str();
+        let read = match self.headers().contains_key(AUTHORIZATION) || anonymous.is_empty() {
+            true => credentials(self.headers())?,
+            false => Credentials::new(anonymous, settings.anonymous_password.expose()),
+        };
         Ok(self.0.credentials.get_or_init(|| read))
+    }
+
+    /// Finds out who asks, by the token that the request brings; nobody in particular if tokens don't count.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) if the token doesn't count,
+    /// [`Code::NoKeys`](crate::error::Code::NoKeys) if it can't be checked.
+    pub(crate) async fn identify(&self) -> Result<(), Error> {
+        let access = self.app().access();
+        if access.counts_tokens() && self.0.caller.get().is_none() {
+            let caller = access.caller(bearer(self.headers())?.as_deref()).await?;
+            self.0.caller.get_or_init(|| caller);
+        }
+        Ok(())
+    }
+
+    /// Returns who asks; `None` before that is known, and if tokens don't count.
+    pub(crate) fn caller(&self) -> Option<&Caller> {
+        self.0.caller.get()
+    }
+
+    /// Returns what is done when the token that the request brought counts no longer; never, without one.
+    pub(crate) fn expired(&self) -> impl Future<Output = Error> + Send + Sync + use<> {
+        let left = self.caller().and_then(Caller::expires).map(|end| end.duration_since(SystemTime::now()));
+        async move {
+            match left {
+                // One that is over by now counted a moment ago.
+                Some(left) => sleep(left.unwrap_or_default()).await,
+                None => pending().await,
+            }
+            Error::expired_token()
+        }
+    }
+
+    /// Returns what whoever asks may do with a table; nothing before it is known who that is.
+    pub(crate) fn grant(&self, table: &str) -> Grant {
+        self.app().access().grant(self.caller(), table)
     }
 
     /// Has the answer tell how long this connection kept the request waiting.

@@ -1,8 +1,9 @@
 //! The credentials that a request brings, as HTTP Basic has them.
 
 use headers::HeaderMapExt;
-use headers::authorization::{Authorization, Basic};
+use headers::authorization::{Authorization, Basic, Bearer};
 use warp::http::HeaderMap;
+use warp::http::header::AUTHORIZATION;
 
 use crate::database::Credentials;
 use crate::error::{Code, Error};
@@ -20,6 +21,17 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Result<Credentials, Error> {
         1..=USER_MAX => Ok(Credentials::new(basic.username(), basic.password())),
         _ => Err(Error::wrong_credentials("the user's name is too long")),
     }
+}
+
+/// The token of a request (RFC 6750, section 2.1); `None` if it has no credentials at all.
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<String>, Error> {
+    if !headers.contains_key(AUTHORIZATION) {
+        return Ok(None);
+    }
+    let is_single = headers.get_all(AUTHORIZATION).iter().count() == 1;
+    let bearer = headers.typed_get::<Authorization<Bearer>>().filter(|_| is_single);
+    let wrong = || Error::invalid_token("The credentials are no token.");
+    bearer.map(|Authorization(bearer)| Some(bearer.token().to_owned())).ok_or_else(wrong)
 }
 
 #[cfg(test)]
@@ -48,6 +60,22 @@ mod tests {
             "Basic /zo=",
         ] {
             assert_eq!(user(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_one_or_there_are_no_credentials() {
+        let of = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            values.iter().for_each(|value| {
+                headers.append("authorization", HeaderValue::from_static(value));
+            });
+            bearer(&headers).ok()
+        };
+        assert_eq!(of(&[]), Some(None));
+        assert_eq!(of(&["Bearer a.b.c"]), Some(Some("a.b.c".to_owned())));
+        for wrong in [&["Basic Ym9iOg=="][..], &["Bearer"], &["a.b.c"], &[""], &["Bearer a", "Bearer b"]] {
+            assert_eq!(of(wrong), None, "{wrong:?}");
         }
     }
 }

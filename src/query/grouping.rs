@@ -61,6 +61,8 @@ impl Grouping {
         };
         let text = parameters.take("agg")?.unwrap_or_else(|| "count".to_owned());
         let aggregates = Aggregate::parse_list(&text)?;
+        bounds.readable.check(&by)?;
+        bounds.readable.check(aggregates.iter().filter_map(|aggregate| aggregate.figure.field()))?;
         let listing = Listing::parse(parameters, bounds)?;
         Ok(Grouping { listing, by, aggregates })
     }

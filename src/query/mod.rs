@@ -8,14 +8,16 @@ mod order;
 mod page;
 mod parameters;
 mod path;
+mod permit;
 mod plan;
 mod syntax;
 mod time;
 
-pub(crate) use filter::Filter;
+pub(crate) use filter::{Filter, Template, placed};
 pub(crate) use grouping::Grouping;
 pub(crate) use listing::{Bounds, Fields, Listing, Live, Row, initial, is_document};
 pub(crate) use page::PageLimits;
 pub(crate) use parameters::{Parameters, decode, value};
 pub(crate) use path::Path;
+pub(crate) use permit::{Permit, Readable};
 pub(crate) use plan::{Index, Kind, Plan};

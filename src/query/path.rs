@@ -17,6 +17,8 @@ pub(super) const SORTABLE: [&str; 5] = ["BOOL", "NUMBER", "PTYPE<BINARY>", "PTYP
 const INDEXED_DEPTH: usize = 12;
 /// The words that begin a condition, and hardly ever a field.
 const OPERATORS: [&str; 7] = ["eq", "ne", "lt", "lte", "gt", "gte", "not"];
+/// The field that makes an object a value of one of ReQL's types, which has no other fields.
+const PSEUDO_TYPE: &str = "$reql_type$";
 /// The characters that end an unquoted name in a list of fields.
 pub(super) const IN_LIST: &str = ",";
 
@@ -136,6 +138,45 @@ impl Path {
     pub(crate) fn sortable_or_null(&self, row: &Term) -> Term {
         let sortable = r.expr(SORTABLE).contains(self.of(row).type_of());
         r.branch(args![self.is_in(row) & sortable, self.of(row), ()])
+    }
+
+    /// Returns whether it is a field that another one is in, or that one itself.
+    pub(crate) fn begins(&self, other: &Path) -> bool {
+        other.0.starts_with(&self.0)
+    }
+
+    /// Returns whether a document, or a merge patch, that is sent has the field, or something else in the place
+    /// of an object that it is in.
+    pub(crate) fn is_touched_by(&self, sent: &Map<String, Value>) -> bool {
+        let mut inside = sent;
+        for name in &self.0 {
+            match inside.get(name) {
+                None => return false,
+                Some(Value::Object(inner)) if !inner.contains_key(PSEUDO_TYPE) => inside = inner,
+                Some(_) => return true,
+            }
+        }
+        true
+    }
+
+    /// Sets the field of a document. What stands in the place of an object on the way to it gives way.
+    pub(crate) fn overwrite(&self, mut document: &mut Map<String, Value>, value: Value) {
+        let Some((last, before)) = self.0.split_last() else { return };
+        for name in before {
+            let inner = document.entry(name.as_str()).or_insert_with(|| Value::Object(Map::new()));
+            if !inner.is_object() {
+                *inner = Value::Object(Map::new());
+            }
+            let Value::Object(inner) = inner else { return };
+            document = inner;
+        }
+        document.insert(last.clone(), value);
+    }
+
+    /// Returns an object that has this value as this field, and nothing else.
+    pub(crate) fn nested(&self, value: Term) -> Term {
+        let object = |value, name: &String| Term::object([(name.clone(), value)]);
+        self.0.iter().rev().fold(value, object)
     }
 
     /// Several fields in the form that `pluck`, `without` and `has_fields` take.

@@ -99,9 +99,18 @@ struct Known<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted<'a> {
     pub(super) filter: &'a Filter,
+    /// A filter that all documents fulfil that whoever asks may read.
+    pub(super) rule: Option<&'a Filter>,
     pub(super) order: &'a Order,
     pub(super) place: Option<&'a [Value]>,
     pub(super) primary_key: &'a str,
+}
+
+impl<'a> Wanted<'a> {
+    /// The conditions that each document fulfils that is wanted.
+    fn conditions(self) -> impl Iterator<Item = &'a Condition> {
+        self.filter.conditions().chain(self.rule.into_iter().flat_map(Filter::conditions))
+    }
 }
 
 impl Plan {
@@ -143,7 +152,7 @@ impl Plan {
         match (index.kind, &index.fields[..]) {
             (Kind::Plain, _) => Plan::through_plain(index, wanted),
             (kind, [field]) => {
-                let tests = wanted.filter.conditions().filter(|condition| condition.field == *field);
+                let tests = wanted.conditions().filter(|condition| condition.field == *field);
                 let access =
                     tests.into_iter().find_map(|condition| Access::by(&condition.test, kind, field))?;
                 let (index, primary_key) = (index.name.clone(), wanted.primary_key.to_owned());
@@ -364,8 +373,7 @@ impl<'a> Known<'a> {
         let primary = field.is(wanted.primary_key);
         let usable = |value: &Value| if primary { is_key(value) } else { is_indexed(value) };
         let mut known = Known { typed: primary, ..Known::default() };
-        for Condition { test, .. } in wanted.filter.conditions().filter(|condition| condition.field == *field)
-        {
+        for Condition { test, .. } in wanted.conditions().filter(|condition| condition.field == *field) {
             match test {
                 Test::Compare(Comparison::Eq, values) if values.iter().all(usable) => match &values[..] {
                     [value] => known.equal = Some(value),
@@ -465,7 +473,7 @@ mod tests {
         let mut parameters = Parameters::parse(query).unwrap();
         let order = Order::parse(parameters.take("order").unwrap().as_deref(), "id").unwrap();
         let filter = Listing::filter(parameters).unwrap();
-        let wanted = Wanted { filter: &filter, order: &order, place: None, primary_key: "id" };
+        let wanted = Wanted { filter: &filter, rule: None, order: &order, place: None, primary_key: "id" };
         let indexes: Vec<_> = indexes.iter().map(|name| index(name)).collect();
         let plan = Plan::all(wanted, &indexes).swap_remove(0);
         let rows = plan.ordered(&r.table("t"), &order).to_string();

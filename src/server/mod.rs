@@ -32,6 +32,7 @@ use tower::Service as Serves;
 use warp::http::{Request, Response};
 use warp::hyper::body::{Body, Incoming};
 
+use crate::access::Access;
 use crate::app::App;
 use crate::service::{admin_service, service};
 use crate::settings::{Hosts, Limits, Place, Settings, SettingsError};
@@ -93,6 +94,7 @@ impl Service {
     ///
     /// Those of [`Service::bind`].
     pub async fn on(mut inherited: Inherited, mut settings: Settings) -> io::Result<Service> {
+        Access::check(&settings).map_err(io::Error::other)?;
         let asked = settings.clone();
         let tls = settings.tls.is_on().then(|| Acceptor::new(settings.tls.clone())).transpose()?;
         let listener = match inherited.next()? {
@@ -157,6 +159,7 @@ impl Service {
         let grace = settings.shutdown_timeout;
         let activity = embedded.as_ref().map(reql_embedded::Server::activity);
         let app = App::with_embedded(settings, database, activity);
+        app.access().start(app.settings());
         let descriptors = descriptors::raise();
         let (patience, patient) = watch::channel(Patience::new(app.limits(), descriptors));
         let (serve_public, public) = present(service(app.clone()));
@@ -277,6 +280,7 @@ impl Stop {
 ///
 /// If a service with these settings wouldn't start.
 pub fn check(settings: &Settings) -> io::Result<()> {
+    Access::check(settings).map_err(io::Error::other)?;
     if settings.tls.is_on() { Acceptor::new(settings.tls.clone()).map(drop) } else { Ok(()) }
 }
 

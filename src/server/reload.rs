@@ -11,6 +11,7 @@ use super::http::Patience;
 use super::notify;
 use super::signals::Hangups;
 use super::tls::Acceptor;
+use crate::access::Access;
 use crate::app::App;
 use crate::logger;
 use crate::settings::{Settings, SettingsError};
@@ -63,6 +64,7 @@ impl Running {
     /// Goes on with other settings. Returns those that need a new start, which stay as they were.
     fn change(&mut self, settings: Settings) -> io::Result<Vec<&'static str>> {
         let (mut settings, kept) = self.asked.followed_by(settings);
+        Access::check(&settings).map_err(io::Error::other)?;
         if let Some(tls) = &self.tls {
             tls.renew(settings.tls.clone())?;
         }
@@ -73,6 +75,7 @@ impl Running {
         let connections = self.patience.borrow().connections.clone();
         self.patience.send_replace(Patience::of(connections, &settings.limits, self.descriptors));
         self.app = self.app.with_settings(settings);
+        self.app.access().start(self.app.settings());
         Ok(kept)
     }
 }

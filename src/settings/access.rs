@@ -12,6 +12,8 @@ pub enum Auth {
     None,
     /// The asker's: the credentials of HTTP Basic are those of a database user, whose permissions decide.
     Database,
+    /// The service's own, for whoever brings a token; rules decide what its roles may do.
+    Token,
 }
 
 /// Pages of which origins may use the service from a browser (CORS).
@@ -100,6 +102,7 @@ impl fmt::Display for Auth {
         f.write_str(match self {
             Auth::None => "none",
             Auth::Database => "database",
+            Auth::Token => "token",
         })
     }
 }
@@ -111,7 +114,8 @@ impl FromStr for Auth {
         match text.trim().to_ascii_lowercase().as_str() {
             "none" => Ok(Auth::None),
             "database" => Ok(Auth::Database),
-            _ => Err("\"none\" or \"database\""),
+            "token" => Ok(Auth::Token),
+            _ => Err("\"none\", \"database\" or \"token\""),
         }
     }
 }

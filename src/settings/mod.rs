@@ -9,6 +9,7 @@ mod admin;
 mod env;
 mod error;
 mod file;
+mod grants;
 mod limits;
 mod listen;
 mod load;
@@ -20,6 +21,7 @@ mod rules;
 mod secret;
 mod tables;
 mod tls;
+mod token;
 mod units;
 
 use std::net::Ipv4Addr;
@@ -33,6 +35,8 @@ pub use address::{Address, Place};
 pub use admin::Admin;
 pub use error::SettingsError;
 pub use file::FILE_NAME;
+pub(crate) use grants::ALL;
+pub use grants::{AccessRule, Allowed, Names};
 pub use limits::Limits;
 pub use listen::Listen;
 pub use load::{LoadOptions, Loaded};
@@ -43,6 +47,8 @@ pub use rdb_tls::RdbTls;
 pub use secret::Secret;
 pub use tables::{IndexSpec, TableSpec};
 pub use tls::Tls;
+pub(crate) use token::SECRET_MIN;
+pub use token::Token;
 
 /// The profile that is used when nothing names one.
 pub const DEVELOPMENT: &str = "development";
@@ -77,10 +83,21 @@ pub struct Settings {
     /// How long requests that run may take to finish once the service was told to stop. Default 10 s.
     #[serde(with = "units::duration")]
     pub shutdown_timeout: Duration,
-    /// Whose database account a request uses: `"none"` is the service's own for everybody, `"database"` asks
-    /// for HTTP Basic credentials of a database user. Default `"none"`.
+    /// Who may ask, and whose database account a request uses: `"none"` lets everybody use the service's own,
+    /// `"database"` asks for HTTP Basic credentials of a database user, `"token"` for a JSON Web Token whose
+    /// roles have `rules`. Default `"none"`.
     #[serde(with = "units::text")]
     pub auth: Auth,
+    /// How tokens are checked.
+    pub token: Token,
+    /// The roles that may do everything with `auth = "token"`: make and drop tables and indexes, and use all
+    /// documents whatever the rules say. Default: none.
+    pub admin_roles: Vec<String>,
+    /// The database user that requests without credentials use with `auth = "database"`; without one they are
+    /// refused. Default: none.
+    pub anonymous_user: String,
+    /// That user's password. Default: empty.
+    pub anonymous_password: Secret,
     /// Whether `auth = "none"` is meant where others can reach the service. Without it, every profile but
     /// Development refuses to start on an address that isn't a loopback one. Default `false`.
     pub allow_anonymous: bool,
@@ -112,6 +129,9 @@ pub struct Settings {
     pub rdb: Rdb,
     /// Tables that are made at start-up if they are missing. Default: none.
     pub tables: Vec<TableSpec>,
+    /// What roles may do with `auth = "token"`. Without any rule, whoever has a valid token may do
+    /// everything. Default: none.
+    pub rules: Vec<AccessRule>,
 }
 
 impl Settings {
@@ -131,6 +151,10 @@ impl Settings {
             log_format: LogFormat::Pretty,
             shutdown_timeout: Duration::from_secs(10),
             auth: Auth::None,
+            token: Token::default(),
+            admin_roles: Vec::new(),
+            anonymous_user: String::new(),
+            anonymous_password: Secret::default(),
             allow_anonymous: false,
             cors: Cors::Off,
             hosts: if development { Named::Local(Vec::new()) } else { Named::Any },
@@ -142,6 +166,7 @@ impl Settings {
             limits: Limits::default(),
             rdb: Rdb { host: hosts, ..Rdb::default() },
             tables: Vec::new(),
+            rules: Vec::new(),
         }
     }
 

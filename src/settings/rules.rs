@@ -4,7 +4,8 @@ use figment::value::{Dict, Value};
 
 use super::listen;
 use super::secret::MASK;
-use super::{Hosts, Origin, Settings, SettingsError, TableSpec};
+use super::{ALL, Auth, Hosts, Origin, Settings, SettingsError, TableSpec};
+use crate::access::{ANONYMOUS, Rules};
 use crate::names::{is_name, is_new_name};
 use crate::query::Path;
 use crate::reserved;
@@ -24,6 +25,7 @@ const TIMEOUT: &str = "a duration such as \"5s\", more than 0 and at most a day"
 const SIZE: &str = "a size from 1 byte to 1 GiB, as a number of bytes or such as \"1MiB\"";
 const HEAD: &str = "a size from 128 bytes to 60 KiB, as a number of bytes or such as \"8KiB\"";
 const NAME: &str = "a name of letters, digits, `_` and `-`";
+const ALLOWED: &str = "true, false, or a filter such as \"owner=eq.{sub}\"";
 const DAY: u128 = 24 * 60 * 60 * 1000;
 
 /// Types are serde's to check; `holds` checks what a type can't say.
@@ -36,12 +38,34 @@ const RULES: &[Rule] = &[
     rule("shutdown_timeout", "a duration such as \"10s\", at most a day", |s| {
         s.shutdown_timeout.as_millis() <= DAY
     }),
-    rule("auth", "\"none\" or \"database\"", |_| true),
+    rule("auth", "\"none\", \"database\" or \"token\"", |_| true),
     rule(
         "auth",
-        "\"database\", or `allow_anonymous = true` beside it, because others can reach `address`",
+        "\"database\" or \"token\", or `allow_anonymous = true` beside it, because others can reach `address`",
         |s| !s.is_exposed(),
     ),
+    rule("auth", "\"token\", which `rules` are for", |s| s.rules.is_empty() || s.auth == Auth::Token),
+    rule("token", "a table", |_| true),
+    rule("token.keys", "a file, or a URL that begins with https://", |s| s.token.has_sound_keys()),
+    rule("token.keys", "exactly one of `keys`, `secret` and `secret_file`, for auth = \"token\"", |s| {
+        s.auth != Auth::Token || s.token.sources() == 1
+    }),
+    rule("token.keys_ca", "a PEM file, for `keys` that are at a URL", |s| {
+        s.token.keys_ca.is_empty() || s.token.are_remote()
+    }),
+    rule("token.secret", "at least 32 bytes", |s| s.token.has_sound_secret()),
+    rule("token.secret_file", "a file", |_| true),
+    rule("token.issuer", "the `iss` of tokens", |_| true),
+    rule("token.audience", "the `aud` of tokens, or several such as \"a, b\"", |_| true),
+    rule("token.roles", "a JSON pointer such as \"/role\"", |s| s.token.has_sound_pointer()),
+    rule("token.leeway", "a duration such as \"10s\", at most 5 min", |s| s.token.has_sound_leeway()),
+    rule("admin_roles", "a list of roles other than \"anonymous\" and \"*\"", |s| {
+        !s.admin_roles.iter().any(|role| role.is_empty() || role == ALL || role == ANONYMOUS)
+    }),
+    rule("anonymous_user", "the name of a database user, for auth = \"database\"", |s| {
+        s.anonymous_user.is_empty() || s.auth == Auth::Database
+    }),
+    rule("anonymous_password", "a string", |_| true),
     rule("allow_anonymous", "true or false", |_| true),
     rule("cors", "\"off\", \"any\", or origins such as \"https://a.example, http://localhost:3000\"", |_| {
         true
@@ -146,6 +170,15 @@ const RULES: &[Rule] = &[
     rule("tables.indexes.fields", "a list of fields, nested ones as \"a.b\"", |_| true),
     rule("tables.indexes.multi", "true or false", |_| true),
     rule("tables.indexes.geo", "true or false", |_| true),
+    rule("rules", "a list of rules, each headed [[default.rules]]", |_| true),
+    rule("rules.table", "a table, a list of tables, or \"*\"", |_| true),
+    rule("rules.roles", "a role, a list of roles, or \"*\"", |_| true),
+    rule("rules.read", ALLOWED, |_| true),
+    rule("rules.create", ALLOWED, |_| true),
+    rule("rules.change", ALLOWED, |_| true),
+    rule("rules.delete", ALLOWED, |_| true),
+    rule("rules.hide", "a list of fields, nested ones as \"a.b\"", |_| true),
+    rule("rules.set", "a table of fields and their values", |_| true),
 ];
 
 /// What a key may be, in words. Positions in lists don't matter: `tables.0.name` is as `tables.1.name`.
@@ -160,6 +193,7 @@ pub(super) fn broken(settings: &Settings) -> Option<(String, String)> {
     let rule = RULES.iter().find(|rule| !(rule.holds)(settings));
     rule.map(|rule| (rule.key.to_owned(), rule.expected.to_owned()))
         .or_else(|| broken_table(&settings.tables))
+        .or_else(|| Rules::read(&settings.rules).err())
 }
 
 fn broken_table(tables: &[TableSpec]) -> Option<(String, String)> {
@@ -238,7 +272,7 @@ pub(super) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
 
 /// Whether a setting's value must never be shown.
 pub(super) fn is_secret(key: &str) -> bool {
-    key == "rdb.password"
+    ["rdb.password", "token.secret", "anonymous_password"].contains(&key)
 }
 
 /// A value as an error may show it.

@@ -2,6 +2,7 @@
 //! subject. What needs an environment of its own is in `tests/settings`.
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod access;
 mod auth;
 mod bootstrap;
 mod bulk;

@@ -30,14 +30,14 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
             .answers(200, json_of("What was done.", named("Counts")))
             .problems(&WRITE)
             .problems(&[Code::QueryLogic, Code::ResourceLimit])
-            .data_and_body(many::patch),
+            .documents_and_body(many::patch),
         delete(MANY, "deleteDocuments", "Delete all documents that match")
             .takes([name("table"), everything()])
             .takes(filter())
             .answers(200, json_of("What was done.", named("Counts")))
             .problems(&WRITE)
             .problems(&[Code::QueryLogic, Code::ResourceLimit])
-            .data(many::delete),
+            .documents(many::delete),
         about_one(get(ONE, "readDocument", "A document"))
             .takes(chosen())
             .takes([matching(), other()])
@@ -45,7 +45,7 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
             .answers(304, tagged(described("The document still has one of the tags.")))
             .problems(&[Code::PreconditionFailed, Code::AnswerTooLarge, Code::AnswersExhausted])
             .live(live::document)
-            .data(super::get_one),
+            .documents(super::get_one),
         about_one(put(ONE, "putDocument", "Create or replace a document"))
             .takes([matching(), other(), minimal()])
             .body(sent(&[JSON], named("Document")))
@@ -55,7 +55,7 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
             .problems(&CHANGE)
             .problems(&WRITE)
             .problems(&[Code::ResourceLimit])
-            .data_and_body(super::put_one),
+            .documents_and_body(super::put_one),
         about_one(patch(ONE, "patchDocument", "Change a document by a JSON merge patch (RFC 7396)"))
             .takes([matching(), other(), minimal()])
             .body(sent(&[MERGE_PATCH, JSON], named("Document")))
@@ -64,13 +64,13 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
             .problems(&CHANGE)
             .problems(&WRITE)
             .problems(&[Code::ResourceLimit])
-            .data_and_body(super::patch_one),
+            .documents_and_body(super::patch_one),
         about_one(delete(ONE, "deleteDocument", "Delete a document"))
             .takes([matching(), other()])
             .answers(204, described("The document is gone."))
             .problems(&CHANGE)
             .problems(&WRITE)
-            .data(super::delete_one),
+            .documents(super::delete_one),
     ]
 }
 
@@ -94,7 +94,7 @@ fn listing(settings: &Settings) -> Endpoint {
         .problems(&[Code::QueryLogic, Code::NoSuchIndex, Code::ResourceLimit, Code::Refused])
         .problems(&[Code::AnswerTooLarge, Code::AnswersExhausted, Code::StreamsExhausted])
         .live(live::list)
-        .data(list::list)
+        .documents(list::list)
 }
 
 fn creating() -> Endpoint {
@@ -118,7 +118,7 @@ fn creating() -> Endpoint {
         .answers(207, json_of("The outcome of each document.", named("Outcomes")))
         .problems(&WRITE)
         .problems(&[Code::Conflict, Code::ResourceLimit, Code::KeyInUse, Code::KeyReused])
-        .data_and_chunks(super::create_any)
+        .documents_and_chunks(super::create_any)
 }
 
 /// Adds what all endpoints of one document have in common.

@@ -3,6 +3,7 @@
 mod bulk;
 mod endpoints;
 mod idempotency;
+mod insertion;
 mod list;
 mod many;
 mod patch;
@@ -13,6 +14,7 @@ use serde_json::{Map, Value};
 use warp::http::{HeaderMap, StatusCode};
 use warp::reply::Response;
 
+use crate::access::Grant;
 use crate::conn::Conn;
 use crate::error::{Code, Error};
 use crate::http::answer::{at, empty, json_text, refuse, with_header};
@@ -26,25 +28,29 @@ use crate::query::Fields;
 use bulk::Documents;
 pub(crate) use endpoints::{endpoints, schemas};
 use idempotency::{Keyed, Plan};
+use insertion::Insertion;
 pub(crate) use patch::Patch;
 pub(crate) use write::same;
 use write::{Target, Written, json};
 
 /// `POST /tables/{t}/docs`: one document, or many, as the body has it.
-async fn create_any(context: Context, body: Chunks, conn: Conn) -> Result<Response, Error> {
+async fn create_any(context: Context, body: Chunks, conn: Conn, grant: Grant) -> Result<Response, Error> {
     context.plain()?;
     context.body_is(&[JSON, NDJSON])?;
     let table = context.table()?;
+    grant.to_create()?;
     let Some(key) = idempotency::key(context.headers())? else {
-        return create(&table, body, &context, conn, None).await;
+        return create(&table, body, &context, conn, (&grant, None)).await;
     };
     // What is done once has to be known as a whole before.
     let limits = context.app().limits();
     let arrived = context.app().arriving(context.holder(&conn));
     let body = Documents::new(body, context.headers(), limits, true, arrived).into_whole().await?;
-    let keyed = Keyed::new(key, &table, &conn, context.headers(), &body);
+    let keyed = Keyed::new(key, &table, &conn, &context, &grant, &body);
     let (app, holder) = (context.app().clone(), context.holder(&conn));
-    let run = async move |conn, plan| create(&table, bulk::whole(body), &context, conn, Some(&plan)).await;
+    let run = async move |conn, plan| {
+        create(&table, bulk::whole(body), &context, conn, (&grant, Some(&plan))).await
+    };
     keyed.once(&app, holder, conn, run).await
 }
 
@@ -53,16 +59,16 @@ async fn create(
     body: Chunks,
     context: &Context,
     mut conn: Conn,
-    plan: Option<&Plan>,
+    (grant, plan): (&Grant, Option<&Plan>),
 ) -> Result<Response, Error> {
     let lines = context.body_is(&[JSON]).is_err();
     let arrived = context.app().arriving(context.holder(&conn));
     let mut documents = Documents::new(body, context.headers(), context.app().limits(), lines, arrived);
     if lines || documents.is_array().await? {
-        return bulk::insert(table, documents, context, &mut conn, plan).await;
+        return bulk::insert(table, documents, context, &mut conn, (grant, plan)).await;
     }
     let document = body::document(&documents.into_whole().await?)?;
-    create_one(table, document, context, &mut conn, plan).await
+    create_one(table, document, context, &mut conn, (grant, plan)).await
 }
 
 async fn create_one(
@@ -70,16 +76,19 @@ async fn create_one(
     mut document: Map<String, Value>,
     context: &Context,
     conn: &mut Conn,
-    plan: Option<&Plan>,
+    (grant, plan): (&Grant, Option<&Plan>),
 ) -> Result<Response, Error> {
+    grant.complete(&mut document)?;
     let key = context.app().catalog().primary_key(conn, table).await?;
     let had_id = plan.is_none_or(|plan| plan.identify(&mut document, &key, 0));
     let is_own = |stored: &Value| plan.is_some_and(|plan| plan.wrote(&document, had_id, stored));
     let conflict = bulk::resolution(context);
     // One whose id was made up for it is there only if an earlier attempt wrote it.
-    let written = Written::of_insert(conn, table, &document, conflict.filter(|_| had_id), is_own).await?;
-    let stored = written.document().ok_or_else(|| Error::internal("an insert told of no document"))?;
-    let id = stored.get(&key).cloned().unwrap_or_default();
+    let insertion = Insertion { table, grant, conflict: conflict.filter(|_| had_id) };
+    let written = insertion.one(conn, &document, is_own).await?;
+    // Whoever may create a document need not be allowed to read it.
+    let id = written.id(&key).or_else(|| document.get(&key)).cloned();
+    let id = id.ok_or_else(|| Error::internal("an insert told of no document"))?;
     let location = format!("/tables/{table}/docs/{}", segment(&id));
     let status = if written.has_inserted() { StatusCode::CREATED } else { StatusCode::OK };
     let response = at(represent(status, &written, context.headers())?, &location);
@@ -91,14 +100,15 @@ async fn create_one(
     Ok(with_header(response, PREFERENCE_APPLIED, &format!("{before}resolution={resolution}")))
 }
 
-async fn get_one(context: Context, mut conn: Conn) -> Result<Response, Error> {
+async fn get_one(context: Context, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
     let mut parameters = context.parameters()?;
     let fields = Fields::take(&mut parameters)?;
     parameters.finish()?;
     context.accept(&[JSON])?;
     let (table, id) = (context.table()?, context.document()?);
     let conditions = Conditions::of(context.headers())?;
-    let target = Target { table: &table, id: &id };
+    grant.to_read()?;
+    let target = Target { table: &table, id: &id, grant: &grant };
     let mut scale = context.app().scale(context.holder(&conn));
     let Some((text, told)) = target.read_fields(&mut conn, &fields, &mut scale).await? else {
         let missing = Error::from(Code::NoSuchDocument);
@@ -108,7 +118,7 @@ async fn get_one(context: Context, mut conn: Conn) -> Result<Response, Error> {
             Error::from(Code::PreconditionFailed)
         });
     };
-    // That of the whole document, which is what a change is conditional on.
+    // That of all that may be read of the document, which is what a change is conditional on.
     let tag = tag(&text);
     let text = told.unwrap_or(text);
     if !conditions.match_holds(Some(&tag)) {
@@ -120,44 +130,49 @@ async fn get_one(context: Context, mut conn: Conn) -> Result<Response, Error> {
     })
 }
 
-async fn put_one(context: Context, body: Body, mut conn: Conn) -> Result<Response, Error> {
+async fn put_one(context: Context, body: Body, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
     context.plain()?;
     context.body_is(&[JSON])?;
     let (table, id) = (context.table()?, context.document()?);
     let conditions = Conditions::of_change(&context)?;
+    grant.to_put()?;
     let mut new = body::document(&body?)?;
+    grant.check_fields(&new)?;
     let key = context.app().catalog().primary_key(&mut conn, &table).await?;
     write::check_id(&new, &key, &id)?;
     new.insert(key, id.clone());
-    let target = Target { table: &table, id: &id };
+    let target = Target { table: &table, id: &id, grant: &grant };
     let written = target.replace(&mut conn, &conditions, |_| r.expr(&new)).await?;
     let status = if written.has_inserted() { StatusCode::CREATED } else { StatusCode::OK };
     represent(status, &written, context.headers())
 }
 
-async fn patch_one(context: Context, body: Body, mut conn: Conn) -> Result<Response, Error> {
+async fn patch_one(context: Context, body: Body, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
     context.plain()?;
     if let Err(error) = context.body_is(&[MERGE_PATCH, JSON]) {
         return Ok(with_header(refuse(&context, &error), ACCEPT_PATCH, MERGE_PATCH));
     }
     let (table, id) = (context.table()?, context.document()?);
     let conditions = Conditions::of_change(&context)?;
+    grant.to_change()?;
     let patch = body::document(&body?)?;
+    grant.check_fields(&patch)?;
     let key = context.app().catalog().primary_key(&mut conn, &table).await?;
     write::check_id(&patch, &key, &id)?;
     let patch = Patch::new(patch);
-    let target = Target { table: &table, id: &id };
+    let target = Target { table: &table, id: &id, grant: &grant };
     let patched = |row: Term| r.branch(args![row.eq(()), write::missing(), patch.apply(&row)]);
     let written = target.replace(&mut conn, &conditions, patched).await?;
     represent(StatusCode::OK, &written, context.headers())
 }
 
-async fn delete_one(context: Context, mut conn: Conn) -> Result<Response, Error> {
+async fn delete_one(context: Context, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
     context.plain()?;
     let (table, id) = (context.table()?, context.document()?);
     let conditions = Conditions::of_change(&context)?;
-    let target = Target { table: &table, id: &id };
-    let written = match conditions == Conditions::default() {
+    grant.to_delete()?;
+    let target = Target { table: &table, id: &id, grant: &grant };
+    let written = match conditions == Conditions::default() && grant.is_open() {
         true => Written::of(&mut conn, target.row().delete()).await?,
         false => target.replace(&mut conn, &conditions, |_| r.expr(())).await?,
     };

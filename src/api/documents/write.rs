@@ -4,11 +4,11 @@
 //! first, its tag compared, and the write, which is atomic, ends without effect if the document isn't any
 //! more what was read.
 
-use reql::commands::Replace;
-use reql::{Conflict, Query, ReturnChanges, Term, args, r};
+use reql::{Query, ReturnChanges, Term, args, r};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::access::Grant;
 use crate::app::scale::Scale;
 use crate::conn::Conn;
 use crate::error::{Code, Error};
@@ -28,11 +28,21 @@ const ATTEMPTS: usize = 10;
 pub(crate) struct Target<'a> {
     pub(crate) table: &'a str,
     pub(crate) id: &'a Value,
+    /// What whoever asks may do with it.
+    pub(crate) grant: &'a Grant,
 }
 
 impl Target<'_> {
     pub(crate) fn row(self) -> Term {
         r.table(self.table).get(self.id)
+    }
+
+    /// The document as whoever asks may see it, or null.
+    fn seen(self) -> Term {
+        match self.grant.readable() {
+            readable if readable.is_all() => self.row(),
+            readable => self.row().do_(|row: Term| readable.seen(&row)),
+        }
     }
 
     /// The document, if there is one, and what of it is told if that isn't all. Both are weighed.
@@ -46,7 +56,7 @@ impl Target<'_> {
             return Ok(self.text(conn, scale).await?.map(|text| (text, None)));
         }
         let told = |row: Term| r.branch(args![row.eq(()), (), [&row, &fields.of(&row)]]);
-        let query = self.row().do_(told);
+        let query = self.seen().do_(told);
         let read: Option<(Value, Value)> = conn.first(query).await?;
         let read = read.map(|(stored, told)| {
             scale.add(&stored)?;
@@ -59,9 +69,9 @@ impl Target<'_> {
     /// Returns the document as answers have it, if there is one. A document that is nested too deeply to be
     /// read comes as the text that the database makes of it.
     async fn text(self, conn: &mut Conn, scale: &mut Scale) -> Result<Option<Vec<u8>>, Error> {
-        match conn.first::<Value>(self.row()).await {
+        match conn.first::<Value>(self.seen()).await {
             Err(error) if error.is_about_a_row() => {
-                let text = conn.first::<String>(self.row().to_json_string()).await?;
+                let text = conn.first::<String>(self.seen().to_json_string()).await?;
                 let text = text.filter(|text| text != "null").map(String::into_bytes);
                 text.map(|text| scale.add_bytes(text.len()).map(|()| text)).transpose()
             }
@@ -72,7 +82,8 @@ impl Target<'_> {
         }
     }
 
-    /// Replaces the row, or null if there is none, by what `new` makes of it, if the conditions hold.
+    /// Replaces the row, or null if there is none, by what `new` makes of it, if the conditions hold and whoever
+    /// asks may do that. Both judge by what is to be seen of the row.
     pub(crate) async fn replace(
         self,
         conn: &mut Conn,
@@ -97,9 +108,10 @@ impl Target<'_> {
         Err(Error::from(Code::PreconditionFailed))
     }
 
-    /// The document, if there is one, and the text by which the database recognizes it.
+    /// The document, if there is one, and the text by which the database recognizes it. A change of what is
+    /// hidden is none to whoever asks, and is no reason to give up.
     async fn read(self, conn: &mut Conn) -> Result<(Option<Value>, String), Error> {
-        let query = self.row().do_(|row: Term| {
+        let query = self.seen().do_(|row: Term| {
             let text = row.to_json_string();
             [row, text]
         });
@@ -110,12 +122,13 @@ impl Target<'_> {
         self,
         condition: impl FnOnce(&Term) -> Option<Term>,
         new: impl FnOnce(Term) -> Term,
-    ) -> Replace {
-        let replaced = |row: Term| match condition(&row) {
-            Some(condition) => r.branch(args![condition, new(row), r.error(FAILED)]),
-            None => new(row),
+    ) -> Term {
+        let replaced = |seen: Term| match condition(&seen) {
+            Some(condition) => r.branch(args![condition, new(seen), r.error(FAILED)]),
+            None => new(seen),
         };
-        self.row().replace(replaced).return_changes(ReturnChanges::Always)
+        let replaced = |row: Term| self.grant.stored(&row, replaced);
+        self.grant.told(self.row().replace(replaced).return_changes(ReturnChanges::Always).into())
     }
 }
 
@@ -148,6 +161,7 @@ pub(crate) struct Written {
     deleted: f64,
     errors: f64,
     first_error: Option<String>,
+    generated_keys: Vec<Value>,
     changes: Vec<Change>,
 }
 
@@ -165,33 +179,8 @@ impl Written {
         written.unless_failed()
     }
 
-    /// Inserts a document; one that is there already, and is this request's own, counts as inserted.
-    pub(crate) async fn of_insert(
-        conn: &mut Conn,
-        table: &str,
-        document: &Map<String, Value>,
-        conflict: Option<Conflict>,
-        is_own: impl FnOnce(&Value) -> bool,
-    ) -> Result<Self, Error> {
-        let query = r.table(table).insert(document).return_changes(ReturnChanges::Always);
-        let query = match conflict {
-            Some(conflict) => query.conflict(conflict),
-            None => query,
-        };
-        let mut written: Written = conn.first(query).await?.unwrap_or_default();
-        if written.errors > 0.0
-            && let [change] = &mut written.changes[..]
-            && change.old_val.is_object()
-            && is_own(&change.old_val)
-        {
-            change.new_val = change.old_val.take();
-            (written.inserted, written.errors) = (1.0, 0.0);
-            return Ok(written);
-        }
-        written.unless_failed()
-    }
-
-    fn unless_failed(self) -> Result<Self, Error> {
+    /// Fails with the error of the write, if it had one.
+    pub(super) fn unless_failed(self) -> Result<Self, Error> {
         if self.errors == 0.0 {
             return Ok(self);
         }
@@ -210,7 +199,25 @@ impl Written {
         self.deleted > 0.0
     }
 
-    /// The document as it is stored now.
+    /// Takes an insert that found its document there already as done, if that is this request's own.
+    pub(super) fn or_own(mut self, is_own: impl FnOnce(&Value) -> bool) -> Self {
+        if self.errors > 0.0
+            && let [change] = &mut self.changes[..]
+            && change.old_val.is_object()
+            && is_own(&change.old_val)
+        {
+            change.new_val = change.old_val.take();
+            (self.inserted, self.errors) = (1.0, 0.0);
+        }
+        self
+    }
+
+    /// The id of the document, if that may be read or was made up for it.
+    pub(crate) fn id(&self, key: &str) -> Option<&Value> {
+        self.document().and_then(|document| document.get(key)).or_else(|| self.generated_keys.first())
+    }
+
+    /// The document as it is stored now, if it may be read.
     pub(crate) fn document(&self) -> Option<&Value> {
         self.changes.first().map(|change| &change.new_val).filter(|document| document.is_object())
     }

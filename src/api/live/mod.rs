@@ -9,21 +9,22 @@ mod stream;
 
 use futures_util::{StreamExt, TryFutureExt};
 use reql::commands::Changes;
-use reql::r;
+use reql::{Term, r};
 use tokio::time::timeout;
 use warp::reply::Response;
 
-use super::admission::{Admission, Unproven};
+use super::admission::{Admitted, Unproven};
 use super::endpoint::{Endpoint, get};
 use super::openapi::operation::text_of;
 use super::openapi::parameters::{self, header, page};
+use crate::access::Grant;
 use crate::catalog::Index;
 use crate::conn::Conn;
 use crate::error::{Code, Error};
 use crate::http::context::Context;
 use crate::http::headers::LAST_EVENT_ID;
 use crate::http::negotiate::EVENT_STREAM;
-use crate::query::{Bounds, Live, Parameters, Path, initial};
+use crate::query::{Bounds, Live, Parameters, Path, initial, is_document};
 use crate::settings::Settings;
 use event::Row;
 use stream::Feed;
@@ -48,14 +49,20 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
 
 /// `GET /tables/{t}/docs`, `GET /tables/{t}/changes`
 pub(crate) async fn list(context: Context, conn: Unproven) -> Result<Response, Error> {
-    let follow = async |(conn, _admission): (Conn, Admission)| follow_list(&context, conn).await;
+    let follow = async |admitted: Admitted| {
+        let (conn, grant, _admission) = admitted.for_documents()?;
+        follow_list(&context, conn, &grant).await
+    };
     let outcome = conn.admitted().and_then(follow).await;
     told_to(&context, outcome)
 }
 
 /// `GET /tables/{t}/docs/{id}`
 pub(crate) async fn document(context: Context, conn: Unproven) -> Result<Response, Error> {
-    let follow = async |(conn, _admission): (Conn, Admission)| follow_one(&context, conn).await;
+    let follow = async |admitted: Admitted| {
+        let (conn, grant, _admission) = admitted.for_documents()?;
+        follow_one(&context, conn, &grant).await
+    };
     let outcome = conn.admitted().and_then(follow).await;
     told_to(&context, outcome)
 }
@@ -84,15 +91,15 @@ fn parameters_of(context: &Context) -> Result<Parameters, Error> {
     Ok(parameters)
 }
 
-async fn follow_list(context: &Context, mut conn: Conn) -> Result<Response, Error> {
+async fn follow_list(context: &Context, mut conn: Conn, grant: &Grant) -> Result<Response, Error> {
     let table = context.table()?;
+    grant.to_read()?;
     context.accept(&[EVENT_STREAM])?;
     let parameters = parameters_of(context)?;
     let primary_key = context.app().catalog().primary_key(&mut conn, &table).await?;
-    let live = Live::parse(
-        parameters,
-        Bounds { limits: context.app().limits().pages(), primary_key: &primary_key },
-    )?;
+    let limits = context.app().limits().pages();
+    let bounds = Bounds { limits, primary_key: &primary_key, readable: grant.readable() };
+    let live = Live::parse(parameters, bounds)?;
     let index = match live.indexed_fields() {
         Some(fields) => Some(index_over(fields, &table, &mut conn).await?),
         None => None,
@@ -101,7 +108,8 @@ async fn follow_list(context: &Context, mut conn: Conn) -> Result<Response, Erro
     follow(context, conn, live.initial(), live.query(&r.table(table), index.as_deref())).await
 }
 
-async fn follow_one(context: &Context, mut conn: Conn) -> Result<Response, Error> {
+async fn follow_one(context: &Context, mut conn: Conn, grant: &Grant) -> Result<Response, Error> {
+    grant.to_read()?;
     let (table, id) = (context.table()?, context.document()?);
     context.accept(&[EVENT_STREAM])?;
     let mut parameters = parameters_of(context)?;
@@ -111,7 +119,16 @@ async fn follow_one(context: &Context, mut conn: Conn) -> Result<Response, Error
         // A feed would have found out whether there is such a table.
         context.app().catalog().primary_key(&mut conn, &table).await?;
     }
-    follow(context, conn, initial, r.table(table).get(id).changes()).await
+    let feed = match grant.readable() {
+        readable if readable.is_all() => r.table(table).get(id).changes(),
+        readable => {
+            let may = |row: Term| {
+                is_document(&row) & readable.documents().holds(&row).unwrap_or_else(|| r.expr(true))
+            };
+            r.table(table).get_all(id).filter(may).map(|row: Term| readable.bare(&row)).changes()
+        }
+    };
+    follow(context, conn, initial, feed).await
 }
 
 /// Opens the feed and waits for its first row, with which the database says that it follows the query.

@@ -37,6 +37,8 @@ pub(crate) struct Feed {
     held: Option<Scale>,
     context: Context,
     holder: Holder,
+    /// Done when the client's token counts no longer.
+    expired: Pin<Box<dyn Future<Output = Error> + Send + Sync>>,
     /// Given back after the connection is closed, since fields are dropped in their order.
     _share: Share,
 }
@@ -56,6 +58,7 @@ impl Feed {
             id: 0,
             ended: false,
             held: None,
+            expired: Box::pin(context.expired()),
             context,
             holder,
             _share: share,
@@ -76,17 +79,16 @@ impl Feed {
         if self.ended {
             return None;
         }
-        tokio::select! {
+        let event = tokio::select! {
             biased;
             () = stopped => {
                 self.ended = true;
-                Some(Event::default().comment("The service stops."))
+                return Some(Event::default().comment("The service stops."));
             }
-            event = self.next_event() => {
-                self.id += 1;
-                event.map(|event| event.id(self.id.to_string()))
-            }
-        }
+            event = self.next_event() => event,
+        };
+        self.id += 1;
+        event.map(|event| event.id(self.id.to_string()))
     }
 
     async fn next_event(&mut self) -> Option<Event> {
@@ -95,7 +97,12 @@ impl Feed {
         }
         self.held = None;
         loop {
-            let event = match self.rows.next().await? {
+            let row = tokio::select! {
+                biased;
+                error = &mut self.expired => Some(Err(error)),
+                row = self.rows.next() => row,
+            };
+            let event = match row? {
                 Ok(row) => self.weighed(row),
                 Err(error) => Err(error),
             };

@@ -7,13 +7,14 @@ pub(crate) mod parameters;
 pub(crate) mod schemas;
 
 use utoipa::openapi::path::{HttpMethod, Operation, Paths};
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{Http, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
 
 use crate::settings::{Auth, Settings};
 
-/// The name of the way to authenticate.
+/// The names of the ways to authenticate.
 pub(crate) const BASIC: &str = "database_user";
+pub(crate) const BEARER: &str = "token";
 
 /// Puts the document together.
 pub(crate) fn document(
@@ -26,8 +27,15 @@ pub(crate) fn document(
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some("Tables, indexes and documents of a RethinkDB database, as JSON over HTTP."));
     let mut components = schemas::components(components).build();
-    if settings.auth == Auth::Database {
-        components.add_security_scheme(BASIC, SecurityScheme::Http(Http::new(HttpAuthScheme::Basic)));
+    match settings.auth {
+        Auth::None => {}
+        Auth::Database => {
+            components.add_security_scheme(BASIC, SecurityScheme::Http(Http::new(HttpAuthScheme::Basic)));
+        }
+        Auth::Token => {
+            let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+            components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
+        }
     }
     let mut paths = Paths::new();
     for (path, method, operation) in operations {

@@ -42,6 +42,8 @@ const DATA: [Code; 10] = [
 ];
 /// The problems with a user.
 pub(crate) const USER: [Code; 3] = [Code::Unauthorized, Code::Forbidden, Code::TooManyGuesses];
+/// The problems with a token.
+pub(crate) const TOKEN: [Code; 3] = [Code::Unauthorized, Code::Forbidden, Code::NoKeys];
 /// The problems of a body.
 const BODY: [Code; 5] =
     [Code::BadJson, Code::BodyTooSlow, Code::BodyTooLarge, Code::UnsupportedMediaType, Code::BodiesExhausted];

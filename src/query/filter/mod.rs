@@ -5,6 +5,7 @@
 //! order of types every string is greater than every number. Text that is a date or time is compared both as
 //! a string and as a time.
 
+mod claims;
 mod geometry;
 mod read;
 mod test;
@@ -14,6 +15,7 @@ use reql::{Args, Term, r};
 use super::parameters::bad;
 use super::path::Path;
 use crate::error::Error;
+pub(crate) use claims::{Template, placed};
 pub(super) use geometry::{Geometry, Near};
 pub(super) use test::{Comparison, Test, beyond};
 
@@ -130,6 +132,13 @@ impl Filter {
             Test::Geometry(Geometry::Near(near)) => Some((&condition.field, near)),
             _ => None,
         })
+    }
+
+    /// The fields that conditions are on.
+    pub(crate) fn fields(&self) -> Vec<&Path> {
+        let mut fields = Vec::new();
+        self.each(&mut |condition| fields.push(&condition.field));
+        fields
     }
 
     fn each<'a>(&'a self, visit: &mut impl FnMut(&'a Condition)) {

@@ -143,11 +143,13 @@ impl IndexOrder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::Readable;
     use crate::query::page::PageLimits;
 
     fn parse(query: &str) -> Result<Live, Error> {
         let limits = PageLimits { page: 100, page_max: 1000, offset_max: 10_000 };
-        Live::parse(Parameters::parse(query).unwrap(), Bounds { limits, primary_key: "id" })
+        let bounds = Bounds { limits, primary_key: "id", readable: &Readable::all() };
+        Live::parse(Parameters::parse(query).unwrap(), bounds)
     }
 
     #[test]

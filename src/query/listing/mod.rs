@@ -11,6 +11,7 @@ use super::order::Order;
 use super::page::{Page, PageLimits, is_after};
 use super::parameters::{Parameters, bad};
 use super::path::{IN_LIST, Path};
+use super::permit::Readable;
 use super::plan::{Index, Plan, Wanted, by_index, primary};
 use super::syntax::Reader;
 use crate::error::Error;
@@ -23,17 +24,20 @@ const FEW: usize = 1000;
 /// The most fields that a request may choose.
 const CHOSEN: usize = 100;
 
-/// What bounds a list, and the table's primary key.
+/// What bounds a list: in number, and by what whoever asks may read. And the table's primary key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds<'a> {
     pub(crate) limits: PageLimits,
     pub(crate) primary_key: &'a str,
+    pub(crate) readable: &'a Readable,
 }
 
 /// A list of documents.
 #[derive(Debug, Clone)]
 pub(crate) struct Listing {
     filter: Filter,
+    /// What there is for whoever asks.
+    readable: Readable,
     order: Order,
     page: Page,
     /// Whether the request itself bounds the list.
@@ -88,7 +92,10 @@ impl Listing {
         };
         page.check(&order)?;
         let primary_key = bounds.primary_key.to_owned();
-        Ok(Listing { filter, order, page, bounded, fields, index, primary_key, guarded: false })
+        let readable = bounds.readable.clone();
+        readable.check(filter.fields())?;
+        readable.check(order.keys().iter().map(|key| &key.field))?;
+        Ok(Listing { filter, readable, order, page, bounded, fields, index, primary_key, guarded: false })
     }
 
     /// What a change of many documents is about: a filter alone.
@@ -126,7 +133,7 @@ impl Listing {
     /// primary key.
     pub(crate) fn looks_into_rows(&self) -> bool {
         let as_they_lie = self.filter.is_empty() && self.order.is_index(&self.primary_key);
-        !as_they_lie || self.page.place().is_some() || !self.fields.are_all()
+        !as_they_lie || !self.readable.is_all() || self.page.place().is_some() || !self.fields.are_all()
     }
 
     /// How many documents the page holds at most.
@@ -169,6 +176,7 @@ impl Listing {
     fn wanted(&self) -> Wanted<'_> {
         Wanted {
             filter: &self.filter,
+            rule: self.readable.filter(),
             order: &self.order,
             place: self.page.place(),
             primary_key: &self.primary_key,
@@ -198,7 +206,7 @@ impl Listing {
 
     /// What is told of a document: its fields that were chosen, and how far away it is if it had to be near a point.
     fn told(&self, row: &Term) -> Term {
-        let fields = self.fields.of(row);
+        let fields = self.fields.of(&self.readable.bare(row));
         match self.filter.near() {
             Some((field, near)) => fields.merge(obj! { "distance": near.distance(&field.of(row)) }),
             None => fields,
@@ -207,7 +215,8 @@ impl Listing {
 
     /// Whether documents are told as they are stored.
     fn tells_all(&self) -> bool {
-        self.fields.are_all() && self.filter.near().is_none()
+        let are_bare = self.readable.hidden().is_empty();
+        self.fields.are_all() && are_bare && self.filter.near().is_none()
     }
 
     /// A query for the number of documents in the whole result, if these are the table's indexes.
@@ -299,8 +308,18 @@ impl Listing {
         if self.guarded { rows.filter(|row: Term| is_document(&row)).into() } else { rows }
     }
 
+    /// The rows that may be read and that the filter selects. What may not be read isn't looked into further.
     fn filtered(&self, rows: Term) -> Term {
-        if self.filter.is_empty() { rows } else { rows.filter(|row: Term| self.filter.holds(&row)).into() }
+        let holds = |row: Term| {
+            let may = self.readable.documents().holds(&row);
+            let is_wanted = (!self.filter.is_empty()).then(|| self.filter.holds(&row));
+            match (may, is_wanted) {
+                (Some(may), Some(is_wanted)) => may & is_wanted,
+                (condition, None) | (None, condition) => condition.unwrap_or_else(|| r.expr(true)),
+            }
+        };
+        let all = self.filter.is_empty() && self.readable.documents().is_all();
+        if all { rows } else { rows.filter(holds).into() }
     }
 }
 

@@ -5,8 +5,8 @@
 //! written stays written, and the fault is the last outcome, at the position of the document that it is
 //! about.
 
-use reql::{Conflict, ReturnChanges, r};
-use serde::{Deserialize, Serialize};
+use reql::Conflict;
+use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa::openapi::{Ref, RefOr, Schema};
@@ -15,7 +15,9 @@ use warp::http::header::CONTENT_TYPE;
 use warp::reply::{Reply, Response};
 
 use super::{Documents, Next};
+use crate::access::Grant;
 use crate::api::documents::idempotency::Plan;
+use crate::api::documents::insertion::{Change, Insertion};
 use crate::api::permission::may_write;
 use crate::conn::Conn;
 use crate::error::Error;
@@ -59,28 +61,13 @@ struct Outcomes {
     failed: bool,
 }
 
-/// What the database says of an insert.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Inserted {
-    changes: Vec<Change>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Change {
-    old_val: Value,
-    new_val: Value,
-    error: Option<String>,
-}
-
 /// Inserts all documents of a body, and tells what became of each.
 pub(crate) async fn insert(
     table: &str,
     mut documents: Documents,
     context: &Context,
     conn: &mut Conn,
-    plan: Option<&Plan>,
+    (grant, plan): (&Grant, Option<&Plan>),
 ) -> Result<Response, Error> {
     let conflict = resolution(context);
     // Nothing is asked of the database for a body that can't be read.
@@ -104,7 +91,7 @@ pub(crate) async fn insert(
                 Some(key) => key,
                 None => key.insert(context.app().catalog().primary_key(conn, table).await?),
             };
-            let insert = Insert { table, key, conflict, plan };
+            let insert = Insert { table, key, conflict, grant, plan };
             match insert.batch(batch.documents, outcomes.count, conn).await {
                 Ok(told) => outcomes.extend(told)?,
                 // What is to be done once isn't done before it is done to its end.
@@ -151,61 +138,59 @@ struct Insert<'a> {
     table: &'a str,
     key: &'a str,
     conflict: Option<Conflict>,
+    grant: &'a Grant,
     plan: Option<&'a Plan>,
 }
+
+/// A document, and its place in the body.
+type Placed = (usize, Map<String, Value>);
 
 impl Insert<'_> {
     /// Inserts documents, the first of which stands at this place of the body.
     async fn batch(
         self,
-        mut batch: Vec<Map<String, Value>>,
+        batch: Vec<Map<String, Value>>,
         first: usize,
         conn: &mut Conn,
     ) -> Result<Vec<Outcome>, Error> {
-        let Some(plan) = self.plan else {
-            let changes = self.changes(&batch, self.conflict, conn).await?;
-            return Ok(changes.into_iter().map(|change| change.outcome(self.key)).collect());
+        let (mut sound, mut outcomes) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+        for (place, mut document) in (first..).zip(batch) {
+            match self.grant.complete(&mut document) {
+                Ok(()) => sound.push((place, document)),
+                Err(error) => outcomes.push((place, Outcome::fault(&error, true))),
+            }
+        }
+        outcomes.extend(self.inserted(sound, conn).await?);
+        outcomes.sort_by_key(|(place, _)| *place);
+        Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+    }
+
+    async fn inserted(self, mut batch: Vec<Placed>, conn: &mut Conn) -> Result<Vec<(usize, Outcome)>, Error> {
+        let had_id = |(place, document): &mut Placed| match self.plan {
+            Some(plan) => plan.identify(document, self.key, *place),
+            None => true,
         };
-        let had_id = |(place, document)| plan.identify(document, self.key, place);
-        let had_id: Vec<bool> = (first..).zip(&mut batch).map(had_id).collect();
+        let had_id: Vec<bool> = batch.iter_mut().map(had_id).collect();
         // A document whose id is of the plan is there only if an earlier attempt wrote it. Nothing is to be
         // done to it again.
         let (others, own): (Vec<_>, Vec<_>) = (0..batch.len()).partition(|at| had_id[*at]);
         let mut outcomes = Vec::with_capacity(batch.len());
         for (places, conflict) in [(own, None), (others, self.conflict)] {
-            let documents: Vec<_> = places.iter().map(|at| &batch[*at]).collect();
+            let documents: Vec<_> = places.iter().map(|at| &batch[*at].1).collect();
+            let insertion = Insertion { table: self.table, grant: self.grant, conflict };
             let changes = match documents.is_empty() {
                 true => Vec::new(),
-                false => self.changes(&documents, conflict, conn).await?,
+                false => insertion.all(conn, &documents).await?,
             };
             outcomes.extend(places.into_iter().zip(changes).map(|(at, change)| {
-                let done = change.is_of_a_duplicate() && plan.wrote(&batch[at], had_id[at], &change.old_val);
+                let (place, document) = &batch[at];
+                let wrote = |plan: &Plan| plan.wrote(document, had_id[at], &change.old_val);
+                let done = change.is_of_a_duplicate() && self.plan.is_some_and(wrote);
                 let created = || Outcome::created(change.old_val.get(self.key));
-                (at, if done { created() } else { change.outcome(self.key) })
+                (*place, if done { created() } else { change.outcome(self.key, document) })
             }));
         }
-        outcomes.sort_by_key(|(at, _)| *at);
-        Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
-    }
-
-    /// Inserts documents, and returns what the database tells of each of them, in their order.
-    async fn changes(
-        self,
-        documents: &[impl Serialize],
-        conflict: Option<Conflict>,
-        conn: &mut Conn,
-    ) -> Result<Vec<Change>, Error> {
-        let query = r.table(self.table).insert(documents).return_changes(ReturnChanges::Always);
-        let query = match conflict {
-            Some(conflict) => query.conflict(conflict),
-            None => query,
-        };
-        let inserted: Inserted = conn.first(query).await?.unwrap_or_default();
-        if inserted.changes.len() == documents.len() {
-            return Ok(inserted.changes);
-        }
-        // If it tells of other than each, only the sum is known.
-        Err(Error::internal(format!("an insert of {} told of {}", documents.len(), inserted.changes.len())))
+        Ok(outcomes)
     }
 }
 
@@ -215,18 +200,20 @@ impl Change {
         self.error.is_some() && self.old_val.is_object()
     }
 
-    fn outcome(self, key: &str) -> Outcome {
+    fn outcome(self, key: &str, sent: &Map<String, Value>) -> Outcome {
         match self.error {
+            _ if self.refused => Outcome::fault(&Error::forbidden(), false),
             Some(error) => {
                 let error = Error::of_write(error);
                 let id = self.old_val.get(key).cloned();
                 // A conflict says all by its code.
-                let told = |error: &Error| error.status() != StatusCode::CONFLICT;
+                let told =
+                    |error: &Error| ![StatusCode::CONFLICT, StatusCode::FORBIDDEN].contains(&error.status());
                 Outcome { id, ..Outcome::fault(&error, told(&error)) }
             }
             None => {
                 let status = if self.old_val.is_null() { StatusCode::CREATED } else { StatusCode::OK };
-                let id = self.new_val.get(key).cloned();
+                let id = self.new_val.get(key).or_else(|| sent.get(key)).cloned();
                 Outcome { status: status.as_u16(), id, code: None, detail: None }
             }
         }

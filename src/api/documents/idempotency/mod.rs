@@ -22,11 +22,13 @@ use warp::http::HeaderMap;
 use warp::http::header::{CONTENT_TYPE, HeaderValue};
 use warp::reply::Response;
 
+use crate::access::Grant;
 use crate::api::permission::may_write;
 use crate::app::App;
 use crate::conn::Conn;
 use crate::digest::{digest, hex};
 use crate::error::Error;
+use crate::http::context::Context;
 use crate::http::headers::{IDEMPOTENCY_KEY as KEY, PREFER};
 use crate::shares::Holder;
 use answer::Answer;
@@ -70,13 +72,25 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
 }
 
 impl Keyed {
-    /// A request for documents of a table. The connection tells whose it is.
-    pub(crate) fn new(key: &str, table: &str, conn: &Conn, headers: &HeaderMap, body: &[u8]) -> Self {
-        let header = |name| headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
-        let (db, user) = (conn.database().settings().db.as_str(), conn.user().unwrap_or_default());
+    /// A request for documents of a table. It belongs to the user of its connection, or to the subject of its
+    /// token; and to the rights that they had, since a remembered answer shows what those allow.
+    pub(crate) fn new(
+        key: &str,
+        table: &str,
+        conn: &Conn,
+        context: &Context,
+        grant: &Grant,
+        body: &[u8],
+    ) -> Self {
+        let header = |name| context.headers().get(name).map(HeaderValue::as_bytes).unwrap_or_default();
+        let db = conn.database().settings().db.as_str();
+        let user = match context.caller() {
+            Some(caller) => format!("{:?} {}", caller.subject(), grant.fingerprint()),
+            None => conn.user().unwrap_or_default().to_owned(),
+        };
         Keyed {
             table: table.to_owned(),
-            id: hash(&[key, db, table, user].map(str::as_bytes)),
+            id: hash(&[key, db, table, &user].map(str::as_bytes)),
             fingerprint: hash(&[header(CONTENT_TYPE), header(PREFER), body]),
         }
     }

@@ -12,6 +12,7 @@ use warp::http::StatusCode;
 use warp::http::header::{CONTENT_TYPE, LINK};
 use warp::reply::{Reply, Response};
 
+use crate::access::Grant;
 use crate::api::permission::may_read;
 use crate::app::scale::Scale;
 use crate::catalog::Indexes;
@@ -27,18 +28,19 @@ use crate::query::{Bounds, Grouping, Index, Listing, Plan, Row};
 const EXPLAIN: &str = "explain";
 
 /// `GET /tables/{t}/docs`
-pub(crate) async fn list(context: Context, mut conn: Conn) -> Result<Response, Error> {
+pub(crate) async fn list(context: Context, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
     let table = context.table()?;
+    grant.to_read()?;
     let parameters = context.parameters()?;
     if Grouping::is_asked_for(&parameters) {
-        return groups(&table, &context, &mut conn).await;
+        return groups(&table, &context, &grant, &mut conn).await;
     }
     let explained = context.wants(EXPLAIN);
     let lines = context.wants_lines();
     let streamed = lines && !explained;
     context.accept(if streamed { &[NDJSON] } else { &[JSON] })?;
     let primary_key = context.app().catalog().primary_key(&mut conn, &table).await?;
-    let bounds = Bounds { limits: context.app().limits().pages(), primary_key: &primary_key };
+    let bounds = bounds(&context, &primary_key, &grant);
     let listing = match lines {
         true => Listing::parse_streamed(parameters, bounds)?,
         false => Listing::parse(parameters, bounds)?,
@@ -60,10 +62,10 @@ pub(crate) async fn list(context: Context, mut conn: Conn) -> Result<Response, E
 }
 
 /// `GET /tables/{t}/docs?group=a&agg=count`
-async fn groups(name: &str, context: &Context, conn: &mut Conn) -> Result<Response, Error> {
+async fn groups(name: &str, context: &Context, grant: &Grant, conn: &mut Conn) -> Result<Response, Error> {
     context.accept(&[JSON])?;
     let primary_key = context.app().catalog().primary_key(conn, name).await?;
-    let bounds = Bounds { limits: context.app().limits().pages(), primary_key: &primary_key };
+    let bounds = bounds(context, &primary_key, grant);
     let mut grouping = Grouping::parse(context.parameters()?, bounds)?;
     conn.check(grouping.check()).await?;
     if context.wants(EXPLAIN) {
@@ -78,6 +80,10 @@ async fn groups(name: &str, context: &Context, conn: &mut Conn) -> Result<Respon
         }
     };
     Ok(scale.leave_with(json::<Vec<Value>>(StatusCode::OK, &groups)))
+}
+
+fn bounds<'a>(context: &Context, primary_key: &'a str, grant: &'a Grant) -> Bounds<'a> {
+    Bounds { limits: context.app().limits().pages(), primary_key, readable: grant.readable() }
 }
 
 /// Tells of rows that an unguarded query can't be asked of. A guard costs something, so it is there only

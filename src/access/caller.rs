@@ -1,0 +1,116 @@
+//! Who asks: the roles and the claims that a token gives, or that nobody has.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value};
+
+/// The role of requests without credentials.
+pub(crate) const ANONYMOUS: &str = "anonymous";
+
+/// Whoever makes a request, as its token has it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller(Arc<Who>);
+
+#[derive(Debug)]
+struct Who {
+    roles: Vec<String>,
+    claims: Map<String, Value>,
+    expires: Option<SystemTime>,
+}
+
+impl Caller {
+    /// Somebody without a token.
+    pub(crate) fn anonymous() -> Self {
+        Caller(Arc::new(Who { roles: vec![ANONYMOUS.to_owned()], claims: Map::new(), expires: None }))
+    }
+
+    /// Whoever these claims are about. `roles` is the place of the roles among them; `leeway` is added to
+    /// their end.
+    pub(crate) fn of_claims(claims: Map<String, Value>, roles: &str, leeway: Duration) -> Self {
+        let claims = Value::Object(claims);
+        let roles = match claims.pointer(roles) {
+            Some(Value::String(role)) => vec![role.clone()],
+            Some(Value::Array(roles)) => roles.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ => Vec::new(),
+        };
+        let seconds = claims.get("exp").and_then(Value::as_f64).map(f64::round);
+        let seconds = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        // Tokens count for the whole of their last second.
+        let last = leeway.saturating_add(Duration::from_secs(1));
+        let expires = seconds.and_then(|seconds| UNIX_EPOCH.checked_add(seconds)?.checked_add(last));
+        let Value::Object(claims) = claims else { return Caller::anonymous() };
+        Caller(Arc::new(Who { roles, claims, expires }))
+    }
+
+    /// Returns whether nobody has said who it is.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.0.expires.is_none() && self.0.claims.is_empty()
+    }
+
+    /// Returns the subject of its token.
+    pub(crate) fn subject(&self) -> Option<&str> {
+        self.0.claims.get("sub").and_then(Value::as_str)
+    }
+
+    pub(crate) fn roles(&self) -> &[String] {
+        &self.0.roles
+    }
+
+    /// Returns the time from which its token no longer counts.
+    pub(crate) fn expires(&self) -> Option<SystemTime> {
+        self.0.expires
+    }
+
+    /// Returns a claim by the names on the way to it. A claim that is neither a text, a number, a boolean nor
+    /// a list of those is as good as none.
+    pub(crate) fn claim(&self, names: &[String]) -> Option<&Value> {
+        let (first, rest) = names.split_first()?;
+        let found = rest.iter().try_fold(self.0.claims.get(first)?, |value, name| value.get(name))?;
+        let is_plain = |value: &Value| value.is_string() || value.is_number() || value.is_boolean();
+        let is_list = found.as_array().is_some_and(|members| members.iter().all(is_plain));
+        (is_plain(found) || is_list).then_some(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn caller(claims: Value, roles: &str) -> Caller {
+        Caller::of_claims(serde_json::from_value(claims).unwrap(), roles, Duration::from_secs(5))
+    }
+
+    #[test]
+    fn roles_are_where_the_settings_say() {
+        let claims = json!({"role": "user", "realm": {"roles": ["a", 1, "b"]}, "a/b": "x", "n": 1});
+        for (pointer, roles) in [
+            ("/role", &["user"][..]),
+            ("/realm/roles", &["a", "b"]),
+            ("/a~1b", &["x"]),
+            ("/n", &[]),
+            ("/missing", &[]),
+        ] {
+            assert_eq!(caller(claims.clone(), pointer).roles(), roles, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn claims_are_plain_values() {
+        let claims = json!({"sub": "u", "a": {"b": 1, "t": {"$reql_type$": "TIME"}}, "l": ["x", 2], "m": [[1]],
+            "n": null, "exp": 100});
+        let caller = caller(claims, "/role");
+        let claim =
+            |names: &str| caller.claim(&names.split('.').map(str::to_owned).collect::<Vec<_>>()).cloned();
+        assert_eq!(claim("sub"), Some(json!("u")));
+        assert_eq!(claim("a.b"), Some(json!(1)));
+        assert_eq!(claim("l"), Some(json!(["x", 2])));
+        for none in ["a", "a.t", "m", "n", "x", "sub.x", "a.b.c", "l.0"] {
+            assert_eq!(claim(none), None, "{none}");
+        }
+        assert_eq!(caller.expires(), Some(UNIX_EPOCH + Duration::from_secs(106)));
+        assert!(!caller.is_anonymous() && Caller::anonymous().is_anonymous());
+    }
+}

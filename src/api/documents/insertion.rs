@@ -1,0 +1,123 @@
+//! Inserts, each a single query, which also tells of each document what became of it.
+//!
+//! A document that its sender may not create is sorted out before the insert, in the same query: that depends
+//! on the document alone. What becomes of one that is there already is decided where the database puts it in.
+
+use reql::{Conflict, ReturnChanges, Term, args, obj, r};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::write::Written;
+use crate::access::Grant;
+use crate::conn::Conn;
+use crate::error::Error;
+
+/// The way in which documents are to be inserted.
+#[derive(Clone, Copy)]
+pub(super) struct Insertion<'a> {
+    pub(super) table: &'a str,
+    pub(super) grant: &'a Grant,
+    /// What is to be done to documents that are there already.
+    pub(super) conflict: Option<Conflict>,
+}
+
+/// What the database says of an insert.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Inserted {
+    changes: Vec<Change>,
+}
+
+/// What became of one document.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Change {
+    pub(super) old_val: Value,
+    pub(super) new_val: Value,
+    pub(super) error: Option<String>,
+    /// `true` if it may not be created.
+    #[serde(skip)]
+    pub(super) refused: bool,
+}
+
+/// What an insert of documents tells of which some may not be created.
+#[derive(Deserialize)]
+struct Sorted<T> {
+    may: Vec<bool>,
+    told: T,
+}
+
+impl Insertion<'_> {
+    /// Inserts one document. If it is there already and `is_own` knows it for what this request wrote before,
+    /// it counts as inserted.
+    pub(super) async fn one(
+        self,
+        conn: &mut Conn,
+        document: &Map<String, Value>,
+        is_own: impl FnOnce(&Value) -> bool,
+    ) -> Result<Written, Error> {
+        let (may, written) = self.run::<Written>(conn, &[document]).await?;
+        if may.contains(&false) {
+            return Err(Error::forbidden());
+        }
+        written.or_own(is_own).unless_failed()
+    }
+
+    /// Inserts documents, and returns what became of each of them, in their order.
+    pub(super) async fn all(
+        self,
+        conn: &mut Conn,
+        documents: &[impl Serialize],
+    ) -> Result<Vec<Change>, Error> {
+        let (may, Inserted { changes }) = self.run::<Inserted>(conn, documents).await?;
+        let expected = may.iter().filter(|may| **may).count();
+        if changes.len() != expected || may.len() != documents.len() {
+            // If it tells of other than each, only the sum is known.
+            return Err(Error::internal(format!("an insert of {expected} told of {}", changes.len())));
+        }
+        let mut changes = changes.into_iter();
+        let refused = || Change { refused: true, ..Change::default() };
+        Ok(may
+            .into_iter()
+            .map(|may| if may { changes.next().unwrap_or_default() } else { refused() })
+            .collect())
+    }
+
+    /// Runs the insert, and returns which documents may be created, and what the database says of those.
+    async fn run<T: DeserializeOwned + Default>(
+        self,
+        conn: &mut Conn,
+        documents: &[impl Serialize],
+    ) -> Result<(Vec<bool>, T), Error> {
+        if self.grant.creates_all() {
+            let told = conn.first::<T>(self.query(&r.expr(documents))).await?;
+            return Ok((vec![true; documents.len()], told.unwrap_or_default()));
+        }
+        let may = |document: Term| self.grant.creatable(&document).unwrap_or_else(|| r.expr(true));
+        let chosen = |document: Term, may: Term| r.branch(args![may, [document], Vec::<Value>::new()]);
+        let sorted = r.expr(documents).do_(|documents: Term| {
+            documents.map(may).do_(|may: Term| {
+                let chosen = r.map(args![&documents, &may], chosen).concat_map(|chosen: Term| chosen);
+                obj! { "may": &may, "told": self.query(&chosen) }
+            })
+        });
+        let sorted: Option<Sorted<T>> = conn.first(sorted).await?;
+        let none = || Error::internal("an insert told of nothing");
+        sorted.map(|Sorted { may, told }| (may, told)).ok_or_else(none)
+    }
+
+    fn query(self, documents: &Term) -> Term {
+        let insert = r.table(self.table).insert(documents).return_changes(ReturnChanges::Always);
+        let insert = match self.conflict {
+            None => insert,
+            Some(conflict) if self.grant.is_open() => insert.conflict(conflict),
+            Some(Conflict::Update) => insert
+                .conflict(|_: Term, old: Term, new: Term| self.grant.resolved(&old, |seen| seen.merge(&new))),
+            Some(_) => {
+                insert.conflict(|_: Term, old: Term, new: Term| self.grant.resolved(&old, |_| new.clone()))
+            }
+        };
+        self.grant.told(insert.into())
+    }
+}

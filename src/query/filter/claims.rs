@@ -1,0 +1,326 @@
+//! Filters with places for values that are known later: the claims of a token, written `{sub}` or
+//! `{realm.name}`.
+//!
+//! A claim is never text that a filter is read from. Its place is marked before the text is read, each mark
+//! has to come out of that as a whole value, and then the value takes the mark's place.
+
+use serde_json::Value;
+
+use super::{Clause, Condition, Filter, Group, Test};
+use crate::error::Error;
+use crate::query::Listing;
+use crate::query::parameters::{Parameters, bad};
+
+/// Begins a mark, and fills it to the length of the text that it stands for. No rule may hold this character.
+const MARK: char = '\0';
+/// The first of the characters that number marks.
+const FIRST: u32 = 0xE000;
+/// The most claims of one filter.
+const CLAIMS: usize = 256;
+
+/// A filter whose values may be claims.
+#[derive(Debug, Clone)]
+pub(crate) struct Template {
+    filter: Filter,
+    claims: Vec<Vec<String>>,
+}
+
+impl Template {
+    /// Reads a filter as the parameters of a list have it.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading a filter; and if a claim stands for anything but a whole value.
+    pub(crate) fn read(text: &str) -> Result<Self, Error> {
+        if text.contains(MARK) {
+            return Err(bad("filter", "it holds a NUL"));
+        }
+        let (marked, claims) = marked(text);
+        if claims.len() > CLAIMS {
+            return Err(bad("filter", format!("it may hold {CLAIMS} claims at most")));
+        }
+        let filter = Listing::filter(Parameters::parse(&marked)?)?;
+        if filter.is_empty() {
+            return Err(bad("filter", "there is no condition in it"));
+        }
+        let (mut placed, mut checked) = (Vec::new(), Ok(()));
+        filter.each(&mut |condition| {
+            condition.test.each(&mut |test| {
+                let outcome = check(test, &mut placed);
+                checked = std::mem::replace(&mut checked, Ok(())).and(outcome);
+            });
+        });
+        checked?;
+        match claims.iter().enumerate().find(|(at, _)| !placed.contains(at)) {
+            Some((_, names)) => Err(not_a_value(&names.join("."))),
+            None => Ok(Template { filter, claims }),
+        }
+    }
+
+    /// Returns the filter with the values of claims; `None` if it holds for no document, since a claim is
+    /// missing in a condition that has to hold.
+    pub(crate) fn with<'a>(&self, claim: impl Fn(&[String]) -> Option<&'a Value>) -> Option<Filter> {
+        let claims = Claims(self.claims.iter().map(|names| claim(names).cloned()).collect());
+        self.filter.0.iter().map(|clause| clause.with(&claims)).collect::<Option<_>>().map(Filter)
+    }
+}
+
+/// The values of the claims that marks stand for, in their order; `None` for those that are missing.
+struct Claims(Vec<Option<Value>>);
+
+impl Claims {
+    /// The claim that a value marks the place of; the outer `None` if it marks none.
+    fn of(&self, value: &Value) -> Option<Option<&Value>> {
+        mark(value).map(|at| self.0.get(at).and_then(Option::as_ref))
+    }
+
+    /// The value, or the claim in its place; `None` if that is missing.
+    fn whole(&self, value: &Value) -> Option<Value> {
+        self.of(value).unwrap_or(Some(value)).cloned()
+    }
+
+    /// The values, with the claims in their places; `None` if one is missing.
+    fn all(&self, values: &[Value]) -> Option<Vec<Value>> {
+        values.iter().map(|value| self.whole(value)).collect()
+    }
+
+    /// The members of a list, to which an array adds all of its own; missing ones are left out.
+    fn members(&self, values: &[Value]) -> Vec<Value> {
+        let mut members = Vec::new();
+        for value in values {
+            match self.of(value) {
+                Some(Some(Value::Array(several))) => members.extend(several.iter().cloned()),
+                _ => members.extend(self.whole(value)),
+            }
+        }
+        members
+    }
+
+    /// Returns whether a claim is missing in a test.
+    fn lack(&self, test: &Test) -> bool {
+        let mut lacks = false;
+        test.each(&mut |test| lacks |= values(test).iter().any(|value| self.of(value) == Some(None)));
+        lacks
+    }
+}
+
+/// `None` is a clause that doesn't hold.
+impl Clause {
+    fn with(&self, claims: &Claims) -> Option<Clause> {
+        match self {
+            Clause::One(condition) => condition.with(claims).map(Clause::One),
+            // What isn't known to be false can't be known to be true by being negated.
+            Clause::Group(group) if group.negated && self.lacks(claims) => None,
+            Clause::Group(group) => group.with(claims).map(Clause::Group),
+        }
+    }
+
+    fn lacks(&self, claims: &Claims) -> bool {
+        let mut lacks = false;
+        self.each(&mut |condition| lacks |= claims.lack(&condition.test));
+        lacks
+    }
+}
+
+impl Group {
+    fn with(&self, claims: &Claims) -> Option<Group> {
+        let clauses = self.clauses.iter().map(|clause| clause.with(claims));
+        let clauses: Vec<_> = match self.any {
+            true => clauses.flatten().collect(),
+            false => clauses.collect::<Option<_>>()?,
+        };
+        (!clauses.is_empty()).then_some(Group { clauses, ..*self })
+    }
+}
+
+impl Condition {
+    fn with(&self, claims: &Claims) -> Option<Condition> {
+        if self.negated && claims.lack(&self.test) {
+            return None;
+        }
+        let test = self.test.with(claims)?;
+        Some(Condition { field: self.field.clone(), negated: self.negated, test })
+    }
+}
+
+impl Test {
+    fn with(&self, claims: &Claims) -> Option<Test> {
+        Some(match self {
+            Test::Compare(op, values) => Test::Compare(*op, claims.all(values)?),
+            Test::Contains(values) => {
+                Test::Contains(Some(claims.members(values)).filter(|members| !members.is_empty())?)
+            }
+            Test::In(values) => Test::In(claims.members(values)),
+            Test::Any(tests) => Test::Any(tests.iter().filter_map(|test| test.with(claims)).collect()),
+            Test::All(tests) => Test::All(tests.iter().map(|test| test.with(claims)).collect::<Option<_>>()?),
+            test => test.clone(),
+        })
+    }
+}
+
+/// The values of a test that may be claims.
+fn values(test: &Test) -> &[Value] {
+    match test {
+        Test::Compare(_, values) | Test::In(values) | Test::Contains(values) => values,
+        _ => &[],
+    }
+}
+
+/// Puts marks in the place of claims.
+fn marked(text: &str) -> (String, Vec<Vec<String>>) {
+    let (mut marked, mut claims) = (String::with_capacity(text.len()), Vec::new());
+    let mut rest = text;
+    while let Some(start) = rest.find('{') {
+        let (before, from) = rest.split_at(start);
+        marked.push_str(before);
+        let end = from.find('}').map_or(from.len(), |end| end + 1);
+        let (placeholder, after) = from.split_at(end);
+        match placed(placeholder) {
+            Some(names) => {
+                let number = FIRST + u32::try_from(claims.len()).unwrap_or_default();
+                marked.push(MARK);
+                marked.push(char::from_u32(number).unwrap_or_default());
+                marked.extend(std::iter::repeat_n(MARK, placeholder.chars().count().saturating_sub(2)));
+                claims.push(names);
+                rest = after;
+            }
+            None => {
+                marked.push('{');
+                rest = from.get(1..).unwrap_or_default();
+            }
+        }
+    }
+    marked.push_str(rest);
+    (marked, claims)
+}
+
+/// Returns the names on the way to the claim that a text such as `{realm.name}` stands for.
+pub(crate) fn placed(text: &str) -> Option<Vec<String>> {
+    let inner = text.strip_prefix('{')?.strip_suffix('}')?;
+    let is_name =
+        |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "_-:/@ ".contains(c));
+    let names: Vec<_> = inner.split('.').map(str::to_owned).collect();
+    names.iter().all(|name| is_name(name)).then_some(names)
+}
+
+/// Returns the number of the claim whose place a value marks.
+fn mark(value: &Value) -> Option<usize> {
+    let mut chars = value.as_str()?.chars();
+    let number = match (chars.next(), chars.next()) {
+        (Some(MARK), Some(number)) => u32::from(number).checked_sub(FIRST)?,
+        _ => return None,
+    };
+    chars.all(|c| c == MARK).then_some(number as usize)
+}
+
+/// Checks that marks are whole values, and notes which there are.
+fn check(test: &Test, placed: &mut Vec<usize>) -> Result<(), Error> {
+    let values = values(test);
+    // A pattern, a beginning, a place.
+    if values.is_empty() && format!("{test:?}").contains("\\0") {
+        return Err(bad("filter", "a claim can be neither a pattern nor a place, nor part of one"));
+    }
+    for value in values {
+        match mark(value) {
+            Some(at) => placed.push(at),
+            None if value.to_string().contains("\\u0000") => return Err(not_a_value("...")),
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+fn not_a_value(name: &str) -> Error {
+    bad(
+        "filter",
+        format!("`{{{name}}}` has to be a whole value: a claim is neither a name nor part of a text"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use reql::{Term, r};
+    use serde_json::json;
+
+    use super::*;
+
+    /// The filter with these claims, as it is sent; `never` if it can't hold.
+    fn with(text: &str, claims: &Value) -> String {
+        let template = Template::read(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let claim = |names: &[String]| claims.pointer(&format!("/{}", names.join("/")));
+        let filter = template.with(claim);
+        filter.map_or("never".to_owned(), |filter| r.expr(|row: Term| filter.holds(&row)).to_string())
+    }
+
+    #[test]
+    fn a_claim_is_a_value_whatever_it_holds() {
+        for hostile in ["x)&a=has", "\"", "{sub}", "*", "1", "true", "2020-01-01", "a,b", "\u{0}"] {
+            let plain = with("owner=eq.x", &json!({}));
+            let own = with("owner=eq.{sub}", &json!({"sub": hostile}));
+            assert_eq!(own, plain.replace("\"x\"", &json!(hostile).to_string()), "{hostile}");
+        }
+        let listed =
+            with("or=(owner=eq.{a.b},team=in.({teams},\"x\"))", &json!({"a": {"b": 7}, "teams": ["r", "s"]}));
+        assert_eq!(listed, with("or=(owner=eq.7,team=in.(r,s,x))", &json!({})));
+    }
+
+    #[test]
+    fn a_missing_claim_makes_its_comparison_false() {
+        let none = json!({});
+        for never in [
+            "a=eq.{x}",
+            "a=not.eq.{x}",
+            "a=ne.{x}",
+            "b=eq.1&a=lt.{x}",
+            "or=(a=eq.{x},b=not.eq.{y})",
+            "a=not.in.({x},1)",
+            "not.or=(a=eq.{x},b=eq.1)",
+            "not.and=(a=eq.{x},b=eq.1)",
+            "and=(a=eq.1,or=(a=eq.{x},not.or=(b=in.({x},1))))",
+            "a=any.({x},{y})",
+            "a=all.({x},1)",
+            "a=not.any.({x},1)",
+        ] {
+            assert_eq!(with(never, &none), "never", "{never}");
+        }
+        assert_eq!(with("or=(a=eq.{x},b=eq.1)", &none), with("or=(b=eq.1)", &none));
+        assert_eq!(with("or=(b=eq.1,and=(a=eq.{x},b=eq.2))", &none), with("or=(b=eq.1)", &none));
+        assert_eq!(with("a=in.({x},1)", &none), with("a=in.(1)", &none));
+        assert_eq!(with("a=in.({x})", &none), with("a=in.()", &none));
+    }
+
+    #[test]
+    fn a_claim_stands_for_a_whole_value_only() {
+        for wrong in [
+            "a=eq.x{sub}",
+            "a=eq.{sub}x",
+            "a=match.{sub}",
+            "a=match.^{sub}$",
+            "a=starts.{sub}",
+            "a=any.starts.({sub})",
+            "a=near.({sub},1,2m)",
+            "{sub}=eq.1",
+            "a.{sub}=eq.1",
+            "a=in.({sub}x)",
+            "a=eq.[\"{sub}\"]",
+            "a=in.([\"{sub}\"])",
+            "or=({sub}=eq.1)",
+            "a={sub}.1",
+            "a={sub}",
+            "a=eq.%00",
+            "order={sub}",
+            "&",
+        ] {
+            assert!(Template::read(wrong).is_err(), "{wrong}");
+        }
+        assert!(Template::read("a=eq.\u{0}").is_err());
+        // Braces of JSON are no claims.
+        assert!(Template::read("a=eq.{\"b\":1}").is_ok_and(|template| template.claims.is_empty()));
+    }
+
+    #[test]
+    fn errors_name_the_place_in_the_text_as_it_is_written() {
+        let error = Template::read("or=(a=eq.{subject},b)").unwrap_err().to_string();
+        assert!(error.contains("at character 18"), "{error}");
+    }
+}

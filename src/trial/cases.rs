@@ -1,0 +1,134 @@
+//! The file with the cases.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use figment::providers::{Format, Toml};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// A file of cases.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cases {
+    /// The documents of each table, which are there when a case begins.
+    #[serde(default)]
+    pub(super) documents: BTreeMap<String, Vec<Value>>,
+    pub(super) cases: Vec<Case>,
+}
+
+/// A request, who makes it, and what it should be answered.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Case {
+    name: Option<String>,
+    /// A role of the caller; one who has neither role nor claims has no token.
+    role: Option<String>,
+    roles: Option<Vec<String>>,
+    claims: Option<Map<String, Value>>,
+    /// Method and path, such as `GET /tables/posts/docs`.
+    request: String,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) body: Option<Value>,
+    pub(super) status: u16,
+    /// The ids of the documents in the answer, in any order.
+    pub(super) rows: Option<Vec<Value>>,
+    /// `true` if nothing may be written.
+    #[serde(default)]
+    pub(super) unchanged: bool,
+}
+
+impl Cases {
+    pub(super) fn read(file: &Path) -> io::Result<Self> {
+        let wrong = |reason: String| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{}: {reason}", file.display()))
+        };
+        let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+        Toml::from_str(&text).map_err(|error| wrong(error.to_string()))
+    }
+}
+
+impl Case {
+    /// What it is called; its request, if it has no name.
+    pub(super) fn name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.request.clone())
+    }
+
+    /// The method and the path.
+    pub(super) fn line(&self) -> io::Result<(&str, &str)> {
+        let wrong = || {
+            let reason =
+                format!("`{}` is not a method and a path, such as `GET /tables/t/docs`", self.request);
+            io::Error::new(io::ErrorKind::InvalidData, reason)
+        };
+        self.request.split_once(' ').map(|(method, path)| (method, path.trim())).ok_or_else(wrong)
+    }
+
+    /// The claims of the caller's token; `None` if there is none.
+    pub(super) fn claims(&self) -> Option<Map<String, Value>> {
+        let roles: Vec<&String> = self.role.iter().chain(self.roles.iter().flatten()).collect();
+        if self.role.is_none() && self.roles.is_none() && self.claims.is_none() {
+            return None;
+        }
+        let mut claims = self.claims.clone().unwrap_or_default();
+        if !roles.is_empty() {
+            claims.insert("role".to_owned(), roles.into_iter().cloned().collect());
+        }
+        Some(claims)
+    }
+
+    /// Checks the documents of an answer, and returns what was found instead.
+    pub(super) fn check_rows(&self, text: &str) -> Result<(), String> {
+        let rows = match serde_json::from_str::<Value>(text) {
+            Ok(Value::Array(rows)) => rows,
+            Ok(row @ Value::Object(_)) => vec![row],
+            _ => return Err("no documents".to_owned()),
+        };
+        let sorted = |mut ids: Vec<Value>| {
+            ids.sort_by_key(Value::to_string);
+            ids
+        };
+        let found = sorted(rows.iter().map(|row| row.get("id").cloned().unwrap_or_default()).collect());
+        let expected = sorted(self.rows.clone().unwrap_or_default());
+        if found == expected { Ok(()) } else { Err(Value::from(found).to_string()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn cases_are_read() {
+        let text = r#"
+            [documents]
+            t = [{ id = 1 }]
+
+            [[cases]]
+            role = "a"
+            roles = ["b"]
+            claims = { sub = "x" }
+            request = "GET /tables/t/docs"
+            status = 200
+            rows = [2, 1]
+
+            [[cases]]
+            request = "nonsense"
+            status = 400
+        "#;
+        let cases: Cases = Toml::from_str(text).unwrap();
+        let [first, second] = &cases.cases[..] else { panic!("{cases:?}") };
+        assert_eq!(Value::from(first.claims().unwrap()), json!({"sub": "x", "role": ["a", "b"]}));
+        assert_eq!(first.line().unwrap(), ("GET", "/tables/t/docs"));
+        assert!(first.check_rows(r#"[{"id":1},{"id":2}]"#).is_ok());
+        for other in [r#"[{"id":1}]"#, r#"{"id":1}"#, "", "[1]"] {
+            assert!(first.check_rows(other).is_err(), "{other}");
+        }
+        assert!(second.claims().is_none() && second.line().is_err());
+        assert!(Toml::from_str::<Cases>("[[cases]]\nrequest = 'GET /'\nstatus = 1\nrow = []").is_err());
+    }
+}
