@@ -8,13 +8,17 @@
 //! So an error of the server, whose backtrace is a way through that tree, is shown in the text.
 
 mod call;
+mod chain;
 mod commands;
+mod functions;
 mod lexer;
 mod literal;
 mod node;
 mod number;
+mod operators;
 mod parser;
 mod place;
+mod values;
 
 use std::fmt;
 

@@ -551,6 +551,7 @@ def accessible(stage):
                 for width, height in [(1100, 760), (360, 740)]:
                     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
                     page.set_viewport_size({"width": width, "height": height})
+                    page.evaluate("scrollTo(0, 0)")
                     page.wait_for_timeout(150)
                     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is wider than {width}"
                     # The policy lets nothing in, so the checker comes by way of the debugger.

@@ -1,6 +1,6 @@
 // Tables: a list with counts, and for each its indexes.
 
-import { ask, button, failure, h, labelled, tell } from "./dom.js";
+import { ask, button, failure, fill, h, labelled, tell } from "./dom.js";
 import { json, read, send } from "./api.js";
 
 const number = new Intl.NumberFormat("en").format;
@@ -106,11 +106,14 @@ export const tables = async (main, { signal }) => {
   const row = (table) => {
     const count = h("td", { class: "number" }, "…");
     counts.set(table.name, count);
-    const more = h("details", {}, h("summary", { "aria-label": `Indexes of ${table.name}` }, String(table.indexes.length)));
-    more.addEventListener("toggle", () => {
-      if (more.open && more.childElementCount === 1) more.append(indexes(table.name, signal));
-    });
-    return h("tr", {},
+    // The indexes get a row of their own, which has room for them on a telephone, too.
+    const within = h("tr", { class: "within", hidden: true });
+    const more = button(`${table.indexes.length} ▾`, () => {
+      within.hidden = !within.hidden;
+      more.setAttribute("aria-expanded", String(!within.hidden));
+      if (!within.hidden) fill(within, h("td", { colSpan: 5 }, indexes(table.name, signal)));
+    }, { "aria-label": `Indexes of ${table.name}`, "aria-expanded": "false" });
+    return [h("tr", {},
       h("th", { scope: "row" }, h("a", { href: `#/tables/${encodeURIComponent(table.name)}` }, table.name)),
       count, h("td", {}, table.primary_key), h("td", {}, more),
       h("td", {}, button("Drop", async () => {
@@ -120,7 +123,7 @@ export const tables = async (main, { signal }) => {
           tell(`${table.name} is dropped.`);
           tables(main, { signal });
         } catch (error) { main.prepend(failure(error)); }
-      }, { "aria-label": `Drop table ${table.name}` })));
+      }, { "aria-label": `Drop table ${table.name}` }))), within];
   };
   main.replaceChildren(h("h1", {}, "Tables"), list.length === 0 ? first()
     : h("div", { class: "scroll" }, h("table", { class: "wide" },
