@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import hmac
 import json
 import os
 import pathlib
@@ -41,11 +42,14 @@ def free_port():
 class Process:
     """A process that is ended with the test."""
 
-    def __init__(self, command, says, **environment):
+    def __init__(self, command, says, settings=None, **environment):
+        self.home = tempfile.TemporaryDirectory()
+        if settings:
+            pathlib.Path(self.home.name, "Settings.toml").write_text(settings)
         self.log = tempfile.NamedTemporaryFile("w+", suffix=".log")
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("APP_", "RDB_"))}
         self.process = subprocess.Popen(
-            [str(part) for part in command], stdout=self.log, stderr=self.log, cwd=tempfile.mkdtemp(),
+            [str(part) for part in command], stdout=self.log, stderr=self.log, cwd=self.home.name,
             env={**clean, **environment},
         )
         self.line = wait(says, lambda: self.said(says))
@@ -73,6 +77,10 @@ class Database(Process):
         )
 
 
+def basic(user, password):
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
 class Service(Process):
     """The service, with a database of its own unless the environment says otherwise."""
 
@@ -87,7 +95,7 @@ class Service(Process):
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         headers = {"Accept": accept, **({"Content-Type": kind} if data is not None else {}), **headers}
         if self.authorization:
-            headers["Authorization"] = "Basic " + base64.b64encode(self.authorization.encode()).decode()
+            headers["Authorization"] = self.authorization
         request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
@@ -112,6 +120,16 @@ class Service(Process):
         for start in range(0, len(documents), 5000):
             outcomes = self.must("POST", f"/tables/{table}/docs", documents[start:start + 5000])
             assert all(one["status"] == 201 for one in outcomes)
+
+
+def token(secret, **claims):
+    """A JSON Web Token (RFC 7519), signed with HS256."""
+    def part(raw):
+        return base64.urlsafe_b64encode(raw).rstrip(b"=")
+
+    claims = {"exp": int(time.time()) + 600, **claims}
+    signed = part(b'{"alg":"HS256","typ":"JWT"}') + b"." + part(json.dumps(claims).encode())
+    return (signed + b"." + part(hmac.digest(secret.encode(), signed, "sha256"))).decode()
 
 
 class Watch:

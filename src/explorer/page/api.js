@@ -51,8 +51,8 @@ const signIn = (challenge) => {
   return asking;
 };
 
-/** Sends a request and returns the response, or throws its problem. */
-export const send = async (method, path, { headers = {}, body, signal } = {}) => {
+/** Sends a request and returns the response, or throws its problem. Asks for credentials where they are needed, unless `quiet`. */
+export const send = async (method, path, { headers = {}, body, signal, quiet = false } = {}) => {
   for (;;) {
     const used = authorization;
     let response;
@@ -71,7 +71,7 @@ export const send = async (method, path, { headers = {}, body, signal } = {}) =>
     const text = await response.text();
     let problem = {};
     try { problem = JSON.parse(text); } catch { /* It is from something in between. */ }
-    if (response.status === 401) {
+    if (response.status === 401 && !quiet) {
       const challenge = response.headers.get("WWW-Authenticate") ?? "";
       if (used !== authorization || await signIn(challenge)) continue;
     }
@@ -81,6 +81,12 @@ export const send = async (method, path, { headers = {}, body, signal } = {}) =>
 
 /** Reads a JSON answer. */
 export const read = async (path, options) => (await send("GET", path, options)).json();
+
+/** Describes a table, or guesses where one may see its documents and not the table. */
+export const described = (table, options) => read(`tables/${encodeURIComponent(table)}`, { ...options, quiet: true }).catch((error) => {
+  if ([401, 403].includes(error.status)) return { name: table, primary_key: "id", indexes: [] };
+  throw error;
+});
 
 export const json = (value) => ({ headers: { "Content-Type": "application/json" }, body: JSON.stringify(value) });
 
@@ -139,18 +145,19 @@ export const follow = async (path, { signal, event, state }) => {
 };
 
 /** What this service can do, by its own description. */
-let described = null;
+let known = null;
 export const features = () => {
-  described ??= read("openapi.json").then((api) => {
+  known ??= read("openapi.json").then((api) => {
     const list = api.paths["/tables/{table}/docs"] ?? api.paths["/tables/{t}/docs"] ?? {};
     return {
       reql: Boolean(api.paths["/reql"]),
       expand: (list.get?.parameters ?? []).some((parameter) => parameter.name === "expand"),
       csv: Boolean(list.post?.requestBody?.content?.["text/csv"]),
       config: Boolean(api.paths["/config"]),
+      metrics: Boolean(api.paths["/metrics"]),
     };
-  }).catch((error) => { described = null; throw error; });
-  return described;
+  }).catch((error) => { known = null; throw error; });
+  return known;
 };
 
 /** A command for a shell that does the same. */

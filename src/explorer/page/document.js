@@ -1,7 +1,7 @@
 // One document: an editor, its history while it is open, and what to do when someone else was faster.
 
 import { ask, button, copy, failure, h, tell } from "./dom.js";
-import { curl, follow, json, read, send } from "./api.js";
+import { curl, described, follow, json, send } from "./api.js";
 import { brief, parse, pretty } from "./json.js";
 import { documentPath } from "./grid.js";
 import { editor } from "./editor.js";
@@ -28,7 +28,7 @@ const show = (error, from, outcome) => {
 };
 
 export const newDocument = async (main, { table, signal }) => {
-  const about = await read(`tables/${encodeURIComponent(table)}`, { signal });
+  const about = await described(table, { signal });
   const outcome = h("div");
   const start = about.primary_key === "id" ? { name: "Bruce Wayne", age: 38 } : { [about.primary_key]: "1", name: "Bruce Wayne" };
   const save = async () => {

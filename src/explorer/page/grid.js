@@ -1,7 +1,7 @@
 // Documents of a table: a page of them as a grid that follows the table.
 
 import { button, copy, failure, fill, h, labelled, tell } from "./dom.js";
-import { curl, features, follow, read, send } from "./api.js";
+import { curl, described, features, follow, read, send } from "./api.js";
 import { brief, cell, special } from "./json.js";
 import { complete } from "./complete.js";
 
@@ -72,9 +72,8 @@ const viewPath = (table, id) => `#/tables/${encodeURIComponent(table)}/doc?id=${
 
 export const grid = async (main, { table, parameters, signal }) => {
   const base = `tables/${encodeURIComponent(table)}`;
-  const about = await read(base, { signal });
   const able = await features();
-  const key = about.primary_key;
+  let key = (await described(table, { signal })).primary_key;
   const query = () => parameters.toString().replaceAll("+", "%20");
   const url = () => `${base}/docs${query() ? `?${query()}` : ""}`;
   const go = (next) => {
@@ -257,6 +256,11 @@ export const grid = async (main, { table, parameters, signal }) => {
     if (live.checked) refresh();
     watch();
   });
+  document.addEventListener("signed", async () => {
+    key = (await described(table, { signal })).primary_key;
+    refresh();
+    watch();
+  }, { signal });
   refresh();
   watch();
 };

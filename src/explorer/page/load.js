@@ -59,7 +59,7 @@ async function* records(file, told) {
 const kindOf = (file) => (/\.csv$/i.test(file.name) ? "csv" : /\.(ndjson|jsonl)$/i.test(file.name) ? "ndjson" : /\.json$/i.test(file.name) ? "json" : null);
 
 export const load = async (main, { parameters, signal }) => {
-  const [able, tables] = await Promise.all([features(), read("tables", { signal })]);
+  const [able, tables] = await Promise.all([features(), read("tables", { signal }).catch(() => null)]);
   const formats = ["json", "ndjson", ...(able.csv ? ["csv"] : [])];
   const file = h("input", { type: "file", accept: ".json,.ndjson,.jsonl,.csv,application/json,text/csv" });
   const table = h("input", { list: "tables", required: true, value: parameters.get("table") ?? "", autocapitalize: "off", pattern: "[A-Za-z0-9_\\-]{1,128}" });
@@ -75,7 +75,7 @@ export const load = async (main, { parameters, signal }) => {
   const run = async (from) => {
     const kind = format.value || kindOf(from);
     if (!formats.includes(kind)) throw new Error("Choose the file's format: its name doesn't tell.");
-    if (!tables.some(({ name }) => name === table.value)) {
+    if (tables && !tables.some(({ name }) => name === table.value)) {
       await send("POST", "tables", json({ name: table.value })).catch((error) => { if (error.status !== 409) throw error; });
     }
     const path = `tables/${encodeURIComponent(table.value)}/docs`;
@@ -153,7 +153,7 @@ export const load = async (main, { parameters, signal }) => {
     },
   }, h("p", {}, "Drop a file here, or choose one."), h("div", { class: "row" }, labelled("File", file), labelled("Into table", table),
     labelled("Format", format), labelled("Documents that are there", same)),
-  h("datalist", { id: "tables" }, tables.map(({ name }) => h("option", { value: name }))),
+  h("datalist", { id: "tables" }, (tables ?? []).map(({ name }) => h("option", { value: name }))),
   h("div", { class: "row" }, h("button", { class: "main" }, "Import"), halt));
   file.required = true;
   main.replaceChildren(h("h1", {}, "Import"), h("p", { class: "dim" },

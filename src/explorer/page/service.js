@@ -87,10 +87,14 @@ export const service = async (main, { signal }) => {
     read("config", { signal }).then((config) => settings.replaceChildren(h("h2", {}, "Settings in force"), tree(config, 1)))
       .catch((error) => { if (!signal.aborted) settings.replaceChildren(failure(error)); });
   }
+  if (!able.metrics) {
+    fill(problem, h("p", { class: "dim" }, "The figures have an address of their own here (`admin.address`)."));
+    main.querySelector(".plots").remove();
+  }
   let before = null;
   const look = async () => {
     if (signal.aborted) return;
-    try {
+    if (able.metrics) try {
       const text = await (await send("GET", "metrics", { signal, headers: { Accept: "text/plain" } })).text();
       const now = { at: performance.now(), all: figures(text) };
       if (before) {

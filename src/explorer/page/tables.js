@@ -100,8 +100,26 @@ const first = () => {
     h("p", {}, "Or ", h("a", { href: "#/load" }, "import a file"), " of JSON, NDJSON or CSV."), outcome);
 };
 
+/** For who may see documents, but not which tables there are. */
+const byName = (main, error) => {
+  const name = h("input", { required: true, autocapitalize: "off" });
+  fill(main, h("h1", {}, "Tables"), failure(error), h("p", {}, "The list of tables isn't for this user. A table's documents may be."),
+    h("form", {
+      class: "row", onsubmit: (event) => {
+        event.preventDefault();
+        location.hash = `#/tables/${encodeURIComponent(name.value)}`;
+      },
+    }, labelled("Table", name), h("button", { class: "main" }, "Show documents")));
+};
+
 export const tables = async (main, { signal }) => {
-  const list = await read("tables", { signal });
+  let list;
+  try {
+    list = await read("tables", { signal });
+  } catch (error) {
+    if (error.status !== 403) throw error;
+    return byName(main, error);
+  }
   const counts = new Map();
   const row = (table) => {
     const count = h("td", { class: "number" }, "…");

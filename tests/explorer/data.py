@@ -1,0 +1,215 @@
+"""Checks of tables and documents."""
+
+import json
+import re
+import subprocess
+import time
+
+from bench import wait
+from playwright.sync_api import expect
+from stage import HEROES, check, completions, editor, rows
+
+
+@check
+def newcomer(stage):
+    """From nothing to a live document in three clicks."""
+    page = stage.page()
+    expect(page.get_by_role("heading", name="There are no tables yet")).to_be_visible()
+    page.get_by_role("button", name="Create the table heroes").click()
+    expect(page.get_by_role("heading", name="This table has no documents yet")).to_be_visible()
+    page.get_by_role("link", name="Add the first document").click()
+    page.get_by_role("button", name="Save").click()
+    expect(rows(page)).to_have_count(1)
+    expect(page.locator(".live.on")).to_have_text("following")
+    stage.service.must("POST", "/tables/heroes/docs", {"id": "second", "name": "Clark"})
+    expect(rows(page)).to_have_count(2)
+    expect(page.locator("tr.flash")).to_have_count(1)
+
+
+@check
+def keyboard(stage):
+    """The same by keys alone."""
+    page = stage.page()
+
+    def reach(role, name):
+        wanted = page.get_by_role(role, name=name, exact=True)
+        expect(wanted).to_be_visible()
+        for _ in range(60):
+            if wanted.evaluate("element => element === document.activeElement"):
+                return
+            page.keyboard.press("Tab")
+        raise AssertionError(f"Tab never gets to {name}")
+
+    reach("button", "Create the table heroes")
+    page.keyboard.press("Enter")
+    reach("link", "Add the first document")
+    page.keyboard.press("Enter")
+    reach("textbox", "New document")
+    page.keyboard.press("Control+A")
+    page.keyboard.type('{"id": 1, "name": "by keys"}')
+    page.keyboard.press("Control+Enter")
+    expect(rows(page)).to_have_count(1)
+    # The completion of a filter, by arrows.
+    page.keyboard.press("/")
+    page.keyboard.type("na")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.keyboard.type("eq.")
+    page.keyboard.press("Escape")
+    page.keyboard.type("by keys")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"name=eq\.by"))
+    expect(rows(page)).to_have_count(1)
+    reach("link", "1")
+    page.keyboard.press("Enter")
+    reach("button", "Delete")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="This table has no documents yet")).to_be_visible()
+
+
+@check
+def tables(stage):
+    """Tables and indexes: made, described, dropped by typing the name."""
+    stage.service.fill("heroes", HEROES)
+    page = stage.page()
+    row = page.get_by_role("row", name="heroes")
+    expect(row.get_by_role("cell").nth(0)).to_have_text("3")
+    page.get_by_label("New table").fill("villains")
+    page.get_by_label("Primary key").fill("name")
+    page.get_by_role("button", name="Create table").click()
+    expect(page.get_by_role("heading", name="Tables / villains")).to_be_visible()
+    page.get_by_role("link", name="Tables", exact=True).first.click()
+    expect(page.get_by_role("row", name="villains")).to_contain_text("name")
+    page.get_by_label("Indexes of heroes").click()
+    page.get_by_label("Fields").fill("city.name, age")
+    page.get_by_role("button", name="Create index").click()
+    expect(page.locator(".within").get_by_role("row", name="city_name_age")).to_contain_text("ready")
+    page.get_by_role("button", name="Drop index city_name_age").click()
+    drop = page.get_by_role("button", name="Drop index", exact=True)
+    expect(drop).to_be_disabled()
+    page.get_by_role("dialog").get_by_label("Name").fill("city_name_age")
+    drop.click()
+    expect(page.get_by_text("No indexes yet.")).to_be_visible()
+    page.get_by_role("button", name="Drop table villains").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("villain")
+    expect(page.get_by_role("button", name="Drop table", exact=True)).to_be_disabled()
+    page.get_by_role("dialog").get_by_label("Name").fill("villains")
+    page.get_by_role("button", name="Drop table", exact=True).click()
+    expect(page.get_by_role("row", name="villains")).to_have_count(0)
+    assert [table["name"] for table in stage.service.must("GET", "/tables")] == ["heroes"]
+
+
+@check
+def documents(stage):
+    """The grid: filter, order, select, pages, explain, curl, its state in the address."""
+    stage.service.fill("heroes", HEROES + [{"id": f"hero{n:03}", "name": f"Hero {n}", "age": n} for n in range(40, 240)])
+    page = stage.page("#/tables/heroes?limit=50")
+    expect(rows(page)).to_have_count(50)
+    expect(page.get_by_role("columnheader").first).to_have_text("id")
+    # Nested values are folded, and unfold; times and places are readable.
+    gotham = rows(page).filter(has_text="batman").locator("summary").first
+    gotham.click()
+    expect(rows(page).filter(has_text="batman")).to_contain_text('"Gotham"')
+    page.get_by_role("button", name="Next page").click()
+    expect(page).to_have_url(re.compile("cursor="))
+    expect(rows(page).first).to_contain_text("hero089")
+    page.get_by_role("button", name="First page").click()
+    expect(rows(page).first).to_contain_text("batman")
+    # Completion of fields and operators.
+    filter_ = page.get_by_label("Filter")
+    filter_.click()
+    filter_.press_sequentially("ag")
+    completions(page).get_by_role("option", name="age", exact=True).click()
+    filter_.press_sequentially("gte")
+    expect(completions(page).get_by_role("option", name="gte.", exact=True)).to_be_visible()
+    filter_.press("Escape")
+    filter_.press_sequentially(".230&name=match.^Hero")
+    page.get_by_label("Order").fill("age.desc")
+    page.get_by_label("Select").fill("id,age")
+    page.get_by_label("Limit").fill("5")
+    page.get_by_role("button", name="Show").click()
+    expect(rows(page)).to_have_count(5)
+    expect(rows(page).first).to_contain_text("hero239")
+    address = page.url
+    other = stage.page(address.split("/", 3)[3])
+    expect(rows(other)).to_have_count(5)
+    expect(other.get_by_label("Filter")).to_have_value("age=gte.230&name=match.^Hero")
+    page.get_by_role("button", name="Explain").click()
+    expect(page.get_by_text("What the database is asked")).to_be_visible()
+    expect(page.locator(".panel pre")).to_contain_text("r.table")
+    page.get_by_role("button", name="Copy as curl").click()
+    command = wait("a copy", lambda: page.evaluate("navigator.clipboard.readText()"))
+    answer = json.loads(subprocess.run(command.replace("curl ", "curl -s ", 1), shell=True, check=True, capture_output=True).stdout)
+    assert [row["id"] for row in answer] == [f"hero{n}" for n in range(239, 234, -1)], (command, answer)
+    # What is wrong with a filter is told.
+    filter_.fill("age=nonsense.1")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+@check
+def live(stage):
+    """Two browsers on one table: what one changes flashes in the other, unless that is held still."""
+    stage.service.fill("heroes", HEROES)
+    one, two = stage.page("#/tables/heroes"), stage.page("#/tables/heroes/doc?id=%22batman%22")
+    expect(one.locator(".live.on")).to_have_text("following")
+    text = editor(two, "Document batman")
+    text.fill(text.input_value().replace("38", "39"))
+    two.get_by_role("button", name="Save").click()
+    expect(one.locator("tr.flash")).to_contain_text("39")
+    one.get_by_label("Live").uncheck()
+    expect(one.get_by_text("held still")).to_be_visible()
+    stage.service.must("DELETE", "/tables/heroes/docs/robin")
+    time.sleep(1.5)
+    assert rows(one).count() == 3
+    one.get_by_label("Live").check()
+    expect(rows(one)).to_have_count(2)
+
+
+@check
+def document(stage):
+    """One document: errors at their place, If-Match, both versions side by side, history, delete."""
+    stage.service.fill("heroes", HEROES)
+    page = stage.page("#/tables/heroes")
+    page.get_by_role("link", name="superman").click()
+    text = editor(page, "Document superman")
+    expect(page.locator(".numbers")).to_contain_text("3")
+    whole = text.input_value()
+    text.fill('{\n  "id": "superman",\n  "age": 3x\n}')
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".editor-message")).to_contain_text("Line 3, column 11")
+    expect(page.locator(".layer mark")).to_have_text("x")
+    text.fill(whole.replace("35", "36"))
+    text.press("Control+Enter")
+    expect(page.get_by_text("The document is saved.")).to_be_visible()
+    assert stage.service.must("GET", "/tables/heroes/docs/superman")["age"] == 36
+    # Someone else is faster.
+    text.fill(whole.replace("Clark", "Kal-El"))
+    stage.service.must("PATCH", "/tables/heroes/docs/superman", {"age": 99})
+    expect(page.locator(".history")).to_contain_text("99")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="Someone else changed it meanwhile")).to_be_visible()
+    expect(page.locator(".sides mark").filter(has_text="Kal-El")).to_be_visible()
+    expect(page.locator(".sides mark").filter(has_text="99")).to_be_visible()
+    assert stage.service.must("GET", "/tables/heroes/docs/superman")["name"] == "Clark"
+    page.get_by_role("button", name="Keep mine").click()
+    expect(page.locator(".sides")).to_have_count(0)
+    assert stage.service.must("GET", "/tables/heroes/docs/superman")["name"] == "Kal-El"
+    # With nothing of one's own the editor follows.
+    stage.service.must("PATCH", "/tables/heroes/docs/superman", {"age": 100})
+    expect(text).to_have_value(re.compile('"age": 100'))
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(rows(page)).to_have_count(2)
+    # Ids that no path would bear as they are.
+    for id in ["a/b", "..", "é <b>", "", "42", 42, ["x", 1], {"$reql_type$": "TIME", "epoch_time": 1, "timezone": "+00:00"}]:
+        stage.service.must("POST", "/tables/heroes/docs", {"id": id, "mark": "odd"})
+    page.reload()
+    expect(rows(page)).to_have_count(10)
+    for at in range(10):
+        rows(page).nth(at).get_by_role("link").click()
+        expect(page.get_by_role("button", name="Save")).to_be_visible()
+        page.go_back()
+        expect(rows(page)).to_have_count(10)
