@@ -28,11 +28,14 @@ async function* ndjson(file, told) {
   }
 }
 
-async function* whole(file) {
+async function* whole(file, told) {
   if (file.size > WHOLE) throw new Error("A JSON file is read as a whole and may have 64 MiB; NDJSON may have any size.");
   const value = parse(await file.text());
   const all = Array.isArray(value) ? value : [value];
-  for (const [at, document] of all.entries()) yield { line: at + 1, text: JSON.stringify(document) };
+  for (const [at, document] of all.entries()) {
+    told((file.size * (at + 1)) / all.length);
+    yield { line: at + 1, text: JSON.stringify(document) };
+  }
 }
 
 /** Hands out the records of CSV as text (RFC 4180): a record may have several lines. */
@@ -101,7 +104,7 @@ export const load = async (main, { parameters, signal }) => {
       say("");
     };
     const count = (so) => { bytes = so; };
-    const source = kind === "json" ? whole(from) : kind === "ndjson" ? ndjson(from, count) : records(from, count);
+    const source = kind === "json" ? whole(from, count) : kind === "ndjson" ? ndjson(from, count) : records(from, count);
     let batch = [];
     let size = 0;
     for await (const one of source) {

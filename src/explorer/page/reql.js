@@ -139,7 +139,10 @@ export const reql = async (main, { parameters, signal }) => {
         figures.textContent = "";
         const place = error.problem ?? {};
         if (place.line) from.mark(place, place.detail);
-        problem.replaceChildren(failure(error));
+        // The status was told before; all that is left to the service is to break off.
+        const broken = answer.kind !== null && new Error("The answer broke off before its end: the log of the service tells why.");
+        problem.replaceChildren(failure(broken || error));
+        draw();
       }
     }
     if (running === stop) {
