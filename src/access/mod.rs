@@ -119,9 +119,26 @@ impl Access {
         }
     }
 
+    /// Checks that a caller may run queries of any kind. They reach further than documents and tables, so a
+    /// token needs one of the `admin_roles` for them, rules or not.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Access::to_administrate`].
+    pub(crate) fn to_query(&self, caller: Option<&Caller>) -> Result<(), Error> {
+        self.to_administrate(caller)?;
+        match caller {
+            Some(caller) if self.counts_tokens() && !self.is_admin(caller) => Err(Error::forbidden()),
+            _ => Ok(()),
+        }
+    }
+
     /// Without rules, that is everybody who has a token.
     fn administrates(&self, caller: &Caller) -> bool {
-        let has_role = || self.admin_roles.iter().any(|role| caller.roles().contains(role));
-        !caller.is_anonymous() && (self.rules.are_none() || has_role())
+        !caller.is_anonymous() && (self.rules.are_none() || self.is_admin(caller))
+    }
+
+    fn is_admin(&self, caller: &Caller) -> bool {
+        self.admin_roles.iter().any(|role| caller.roles().contains(role))
     }
 }

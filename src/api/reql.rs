@@ -1,6 +1,7 @@
 //! `POST /reql`: queries of any kind, as JavaScript writes them or in the JSON of the wire.
 //!
-//! The database decides what a query may do, by the permissions of its user.
+//! The database decides what a query may do, by the permissions of its user. With tokens, only administrators
+//! get as far.
 
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -78,6 +79,7 @@ struct Asked {
 }
 
 async fn run(context: Context, body: Body, conn: Conn) -> Result<Response, Error> {
+    context.app().access().to_query(context.caller())?;
     context.parameters()?.finish()?;
     let lines = context.wants_lines();
     context.accept(if lines { &[NDJSON] } else { &[JSON] })?;

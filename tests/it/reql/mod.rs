@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use warp::http::Response;
 use warp::hyper::body::Bytes;
 use warp_reql::settings::{Auth, Limits, Settings};
 
+use crate::access::{ADMIN, Ruled, of};
 use crate::support::{Api, body, header, problem};
 
 const REQL: &str = "application/vnd.rethinkdb.reql";
@@ -210,7 +213,7 @@ async fn users_may_what_the_database_lets_them() {
     assert_eq!(granted.status(), 200, "{:?}", granted.body());
     let guarded = Api::with_settings(Settings { auth: Auth::Database, ..api.app.settings().clone() });
     problem(&ask(&guarded, "r.expr(1)").await, 401, "unauthorized");
-    let credentials = format!("Basic {}", base64(&format!("{user}:p")));
+    let credentials = format!("Basic {}", STANDARD.encode(format!("{user}:p")));
     let headers = [("content-type", REQL), ("authorization", credentials.as_str())];
     let asked = async |query: &str| guarded.with("POST", "/reql", &headers, query.as_bytes()).await;
     assert_eq!(body(&asked("r.table('heroes').count()").await), 0);
@@ -221,18 +224,28 @@ async fn users_may_what_the_database_lets_them() {
     assert_eq!(removed.status(), 200);
 }
 
-fn base64(text: &str) -> String {
-    const SIGNS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let chunk = |part: &[u8]| -> String {
-        let bits =
-            part.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - part.len()));
-        let sign = |at: usize| match at <= part.len() {
-            true => char::from(SIGNS[(bits >> (18 - 6 * at)) as usize & 63]),
-            false => '=',
+/// With tokens, queries are for administrators; also where there are no rules, and any token may do the rest.
+#[tokio::test]
+async fn of_those_with_tokens_only_administrators_may_ask() {
+    let rules = json!([{"table": "heroes", "roles": "*", "read": true}]);
+    for rules in [rules, json!([])] {
+        let ruled = Ruled::start(rules, &["heroes"]).await;
+        let asked = async |token: &str| {
+            ruled.send(token, ("POST", "/reql"), &[("content-type", REQL)], "r.table('heroes').count()").await
         };
-        (0..4).map(sign).collect()
-    };
-    text.as_bytes().chunks(3).map(chunk).collect()
+        problem(&asked("").await, 401, "unauthorized");
+        problem(&asked("nonsense").await, 401, "unauthorized");
+        problem(&asked(&of("ann", &["user"])).await, 403, "forbidden");
+        assert_eq!(body(&asked(&of("root", &[ADMIN])).await), 0);
+    }
+}
+
+#[tokio::test]
+async fn long_chains_are_run() {
+    let api = Api::start().await;
+    let chain = |commands: usize| format!("r.expr(1){}", ".add(1)".repeat(commands));
+    assert_eq!(body(&ask(&api, &chain(300)).await), 301);
+    problem(&ask(&api, &chain(500)).await, 400, "bad-query");
 }
 
 #[tokio::test]
