@@ -1,5 +1,5 @@
-//! The pages for people: the explorer, where the settings have it, and the API's description. What they load is
-//! served beside them.
+//! The pages for people: the explorer, where the settings have it, and the API's description. What they load
+//! is served beside them.
 
 use serde_json::Value;
 use utoipa::openapi::ContentBuilder;

@@ -201,8 +201,8 @@ fn told(form: Form, response: Response) -> Response {
 
 type Lines = Pin<Box<dyn Stream<Item = Result<String, Error>> + Send>>;
 
-/// Lines that hold what they take of what is bounded. The mutex is never locked; it makes the stream `Sync`, which
-/// warp wants of bodies.
+/// Lines that hold what they take of what is bounded. The mutex is never locked; it makes the stream `Sync`,
+/// which warp wants of bodies.
 struct Held {
     lines: Mutex<Lines>,
     _share: Share,

@@ -71,8 +71,8 @@ fn is_too_deep(error: &reql::Error) -> bool {
     error.message().contains("recursion limit exceeded")
 }
 
-/// Returns the code of an error of a query that a client has written itself. What is wrong with the query is told
-/// from what is wrong with the database, and no further: the message says the rest.
+/// Returns the code of an error of a query that a client has written itself. What is wrong with the query is
+/// told from what is wrong with the database, and no further: the message says the rest.
 fn code_of_query(error: &reql::Error) -> Code {
     match error.kind() {
         ErrorKind::Client | ErrorKind::Compile => return Code::BadQuery,

@@ -1,8 +1,8 @@
 //! The explorer: a page to look at data, change it, watch it, and ask ReQL. And the page that shows the API.
 //!
-//! Both are files of `page/`, which are compiled into the program: modules of JavaScript as browsers take them, and
-//! a style sheet. Nothing is built, and nothing is loaded from elsewhere: [`POLICY`] has browsers see to that. The
-//! pages ask the API what anybody may ask; nothing else of the service knows them.
+//! Both are files of `page/`, which are compiled into the program: modules of JavaScript as browsers take
+//! them, and a style sheet. Nothing is built, and nothing is loaded from elsewhere: [`POLICY`] has browsers
+//! see to that. The pages ask the API what anybody may ask; nothing else of the service knows them.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,8 @@ use crate::reql::{COMMANDS, On, camel_case};
 
 /// What the pages may load and run: their own files, and nothing that stands in them or in documents.
 pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-                                 connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                                 connect-src 'self'; base-uri 'none'; form-action 'none'; \
+                                 frame-ancestors 'none'";
 
 /// A page of HTML.
 pub(crate) const EXPLORER: &str = include_str!("page/index.html");

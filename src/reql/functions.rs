@@ -85,8 +85,8 @@ impl<'a> Parser<'a> {
     pub(super) fn block(&mut self) -> Result {
         self.expect("{", "a function has a body")?;
         if !self.eat_word("return") {
-            let hint = "a function's block is `{ return value; }`, and an object as its value stands in brackets: \
-                        `x => ({ ... })`";
+            let hint = "a function's block is `{ return value; }`, and an object as its value stands in \
+                        brackets: `x => ({ ... })`";
             return Err(self.fault(hint));
         }
         let value = self.expression()?;

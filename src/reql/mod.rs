@@ -1,11 +1,12 @@
 //! ReQL as one writes it in JavaScript, read into terms. Nothing of JavaScript is run.
 //!
-//! What is read: expressions of `r`, functions of both spellings whose body is one expression, literals of every
-//! kind, sums of plain numbers, comments, and a `.run(...)` at the end, which says nothing here. A text
-//! has a bound in length, tokens, levels and terms; what it costs to read is proportional to its length.
+//! What is read: expressions of `r`, functions of both spellings whose body is one expression, literals of
+//! every kind, sums of plain numbers, comments, and a `.run(...)` at the end, which says nothing here. A
+//! text has a bound in length, tokens, levels and terms; what it costs to read is proportional to its
+//! length.
 //!
-//! The result is a tree in the form of the wire's JSON, in which each part knows the place that it was read from.
-//! So an error of the server, whose backtrace is a way through that tree, is shown in the text.
+//! The result is a tree in the form of the wire's JSON, in which each part knows the place that it was read
+//! from. So an error of the server, whose backtrace is a way through that tree, is shown in the text.
 
 mod call;
 mod chain;
@@ -35,8 +36,8 @@ pub(crate) const MAX_LENGTH: usize = 1 << 18;
 const MAX_TOKENS: usize = 100_000;
 /// How many brackets and functions may stand inside of each other. Reading them is recursive.
 const MAX_LEVELS: u16 = 64;
-/// How many terms may stand inside of each other, each command of a chain being one more. Writing and dropping
-/// them is recursive.
+/// How many terms may stand inside of each other, each command of a chain being one more. Writing and
+/// dropping them is recursive.
 const MAX_DEPTH: u16 = 400;
 
 /// What is wrong with a text, and with which part of it.

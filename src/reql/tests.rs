@@ -74,7 +74,8 @@ fn a_query_is_what_the_official_drivers_send() {
     }
 }
 
-/// What the driver shows of each query that its tests compare with the official one's is read as the same query.
+/// What the driver shows of each query that its tests compare with the official one's is read as the same
+/// query.
 #[test]
 fn what_the_driver_shows_is_read() {
     for line in include_str!("../../crates/reql-driver/tests/golden/golden.json").lines() {

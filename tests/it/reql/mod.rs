@@ -1,4 +1,5 @@
-//! `POST /reql`: what is answered, to whom, and within which bounds; and each command of RethinkDB's JavaScript API.
+//! `POST /reql`: what is answered, to whom, and within which bounds; and each command of RethinkDB's
+//! JavaScript API.
 
 use std::time::Duration;
 
