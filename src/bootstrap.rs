@@ -45,6 +45,21 @@ pub async fn until_done(database: &Database, tables: &[TableSpec]) {
 /// # Errors
 ///
 /// Those of a [`Conn`]'s queries.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use warp_reql::settings::{IndexSpec, TableSpec};
+/// use warp_reql::{Conn, bootstrap, embedded, reql::r};
+///
+/// let db = embedded().await?;
+/// let heroes = TableSpec { indexes: vec![IndexSpec::on("name")], ..TableSpec::new("heroes") };
+/// bootstrap::once(&db, &[heroes]).await?;
+/// let indexes: Vec<String> = Conn::new(db.database().clone()).all(r.table("heroes").index_list()).await?;
+/// assert_eq!(indexes, ["name"]);
+/// # Ok(())
+/// # }
+/// ```
 pub async fn once(database: &Database, tables: &[TableSpec]) -> Result<(), Error> {
     let db = database.settings().db.as_str();
     let mut conn = Conn::new(database.clone());
@@ -92,7 +107,7 @@ fn make_index(table: &Term, spec: &IndexSpec) -> Result<IndexCreate, Error> {
     Ok(if spec.geo { create.geo(true) } else { create })
 }
 
-/// Whether time alone may help: the server is away, or starting, or another process was faster.
+/// Returns whether time alone may help: the server is away, or starting, or another process was faster.
 fn may_pass(error: &Error) -> bool {
     let temporary = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT, StatusCode::CONFLICT];
     temporary.contains(&error.status())

@@ -24,6 +24,15 @@ const READY: &[u8] = b"HTTP/1.1 200";
 /// # Errors
 ///
 /// If it can't be reached, doesn't answer in three seconds, or isn't ready.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use warp_reql::{health, settings::Settings};
+///
+/// health::check(&Settings::load(&Default::default())?.settings).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn check(settings: &Settings) -> io::Result<()> {
     // The address of its own speaks no TLS.
     let (place, files) = match &settings.admin.address {

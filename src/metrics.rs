@@ -1,4 +1,4 @@
-//! What the service tells Prometheus: requests, connections, feeds, the embedded database, the process.
+//! Prometheus metrics: requests, connections, feeds, the embedded database, the process.
 //!
 //! Labels only ever have values out of fixed sets: a route is the template of a path and never the path
 //! itself, a method that HTTP doesn't know is `other`.
@@ -11,11 +11,9 @@ use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
-use reql_embedded::Activity;
 use warp::http::{Method, StatusCode};
 
 use crate::database::Stats;
-use crate::logger;
 
 /// The type of the text, for `Content-Type`.
 pub(crate) const TEXT: &str = prometheus::TEXT_FORMAT;
@@ -65,7 +63,7 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// A request has been answered, as far as the head of the answer.
+    /// Counts a request that has been answered, as far as the head of the answer.
     pub(crate) fn answered(
         &self,
         route: Option<&'static str>,
@@ -78,12 +76,12 @@ impl Metrics {
         self.seconds.with_label_values(&[route, method]).observe(took.as_secs_f64());
     }
 
-    /// A request runs until the returned value is dropped.
+    /// Counts a request that runs until the returned value is dropped.
     pub(crate) fn request(&self) -> Going {
         Going::new(&self.running)
     }
 
-    /// All figures in Prometheus' text form.
+    /// Returns all figures in Prometheus' text form.
     ///
     /// # Errors
     ///
@@ -92,15 +90,14 @@ impl Metrics {
         &self,
         stats: Stats,
         feeds: u64,
-        embedded: Option<&Activity>,
+        embedded: Vec<MetricFamily>,
     ) -> prometheus::Result<String> {
         let mut families = self.registry.gather();
         families.extend(connections(stats)?);
         families.extend(gauge("warp_reql_feeds", "Event streams that are open.", feeds)?);
+        #[cfg(feature = "server")]
         families.extend(log_lines()?);
-        if let Some(activity) = embedded {
-            families.extend(database(activity)?);
-        }
+        families.extend(embedded);
         TextEncoder::new().encode_to_string(&families)
     }
 }
@@ -161,13 +158,15 @@ fn connections(stats: Stats) -> prometheus::Result<Vec<MetricFamily>> {
 }
 
 /// The number of log lines that were dropped.
+#[cfg(feature = "server")]
 fn log_lines() -> prometheus::Result<Vec<MetricFamily>> {
     let help = "Lines of the log that nobody read in time.";
-    counter("warp_reql_log_lines_dropped_total", help, logger::dropped())
+    counter("warp_reql_log_lines_dropped_total", help, crate::logger::dropped())
 }
 
 /// The database inside this process.
-fn database(activity: &Activity) -> prometheus::Result<Vec<MetricFamily>> {
+#[cfg(feature = "embedded")]
+pub(crate) fn of_embedded(activity: &reql_embedded::Activity) -> prometheus::Result<Vec<MetricFamily>> {
     let (open, queries) = (activity.open_connections() as u64, activity.queries());
     let families = [
         gauge("reql_embedded_connections", "Client connections that are open.", open)?,

@@ -24,6 +24,22 @@ use crate::middleware::{Asked, in_time, limited, named, observed};
 /// A request that takes longer than `limits.request_time`, its body included, is given up where it stands and
 /// answered by a problem document. So is one whose body arrives too slowly (`limits.body_pause`). An answer
 /// whose reader leaves it lying for `limits.send_time` is broken off.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// use tokio::net::TcpListener;
+/// use warp_reql::settings::Settings;
+/// use warp_reql::{App, Database, server, service};
+///
+/// let settings = Settings::load(&Default::default())?.settings;
+/// let app = App::new(settings.clone(), Database::new(settings.rdb)?);
+/// let listener = TcpListener::bind("127.0.0.1:8000").await?;
+/// server::run(listener, service(app), server::stop_signal()?, Duration::from_secs(10)).await;
+/// # Ok(())
+/// # }
+/// ```
 pub fn service<B>(app: App) -> impl Served<B>
 where
     B: Body + Send + Sync + 'static,
@@ -47,6 +63,20 @@ where
 
 /// The whole API, and beside it routes of your own, which are asked first. All that lies around the API lies
 /// around them, too: limits, ids, timings, the log, CORS, compression.
+///
+/// ```
+/// # fn main() -> Result<(), warp_reql::Error> {
+/// use warp::Filter;
+/// use warp_reql::settings::{Rdb, Settings};
+/// use warp_reql::{App, Database, service_with};
+///
+/// let app = App::new(Settings::default(), Database::new(Rdb::default())?);
+/// let hello = warp::path!("hello" / String).map(|name| format!("Hello, {name}!"));
+/// let service = service_with::<warp::hyper::body::Incoming, _, _>(app, hello);
+/// # let _ = service;
+/// # Ok(())
+/// # }
+/// ```
 pub fn service_with<B, F, R>(app: App, routes: F) -> impl Served<B>
 where
     B: Body + Send + Sync + 'static,

@@ -18,7 +18,7 @@ use crate::http::body::{self, Body, Chunks};
 use crate::http::context::Context;
 use crate::http::paths::is_about_data;
 
-/// What becomes the answer to a request.
+/// The outcome of a request, on its way to be an answer.
 pub(crate) type Outcome = BoxFuture<'static, Result<Response, Error>>;
 
 /// Answers a request. Boxed, since the handlers of all endpoints are called from one place.

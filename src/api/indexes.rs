@@ -30,10 +30,10 @@ pub(crate) struct NewIndex {
     /// The fields, nested ones as `a.b`; several make a compound index.
     #[schema(schema_with = fields)]
     fields: Vec<String>,
-    /// Whether each member of an indexed array gets an entry of its own.
+    /// `true` gives each member of an indexed array an entry of its own.
     #[serde(default)]
     multi: bool,
-    /// Whether the field holds geometry.
+    /// `true` for a field that holds geometry.
     #[serde(default)]
     geo: bool,
 }

@@ -27,7 +27,7 @@ use crate::http::answer::{json_text, with_header};
 use crate::http::body::{Body, parse};
 use crate::http::context::Context;
 use crate::http::negotiate::{JSON, NDJSON, TEXT};
-use crate::reql::{self as language, Fault, Node, Place, Step};
+use crate::language::{self as language, Fault, Node, Place, Step};
 use crate::settings::Settings;
 use crate::shares::Share;
 

@@ -29,7 +29,7 @@ pub(crate) struct NewTable {
     /// The field that identifies a document; `id` unless it is given.
     #[schema(min_length = 1)]
     primary_key: Option<String>,
-    /// Whether a write is answered once it is on disk.
+    /// `hard` answers a write once it is on disk, `soft` before.
     #[schema(inline)]
     durability: Option<NewDurability>,
 }
@@ -48,7 +48,7 @@ pub(crate) struct Table {
     primary_key: String,
     /// The names of its secondary indexes.
     indexes: Vec<String>,
-    /// How many documents it has; only of a table that was asked for by itself.
+    /// The number of its documents; only of a table that was asked for by itself.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,

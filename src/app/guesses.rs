@@ -12,7 +12,7 @@ use crate::digest::digest;
 use crate::error::Error;
 use crate::shares::Client;
 
-/// How many wrong passwords may come in a row, and the time after which one more may.
+/// The number of wrong passwords that may come in a row, and the time after which one more may.
 #[derive(Debug, Clone, Copy)]
 struct Rate {
     burst: u32,
@@ -22,7 +22,7 @@ struct Rate {
 /// The time for which a client has to wait after a wrong password of one user, and of any.
 const EACH_OF_USER: Duration = Duration::from_secs(6);
 const EACH_OF_ANY: Duration = Duration::from_secs(1);
-/// How many times as many wrong passwords may come for all users together.
+/// The factor by which more wrong passwords may come for all users together.
 const USERS: u32 = 10;
 /// The time for which a password that was right is taken for no guess.
 const RIGHT_FOR: Duration = Duration::from_secs(3600);
@@ -56,7 +56,7 @@ struct Debtor {
 }
 
 impl Guesses {
-    /// None so far. So many may be wrong in a row for one user.
+    /// Knows of none so far. `burst` may be wrong in a row for one user.
     pub(crate) fn new(burst: u32) -> Self {
         Guesses {
             burst: AtomicU32::new(burst),
@@ -113,7 +113,7 @@ impl Guesses {
         digest(&[&self.salt, client.as_bytes(), who.user().as_bytes(), who.password().expose().as_bytes()])
     }
 
-    /// What a guess counts for.
+    /// Returns what a guess counts for.
     fn debtors(&self, client: Option<Client>, who: &Credentials) -> [(Debtor, Rate); 2] {
         let burst = self.burst.load(Ordering::Relaxed);
         let of_user = Debtor { client, user: Some(who.user().into()) };

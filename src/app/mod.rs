@@ -1,5 +1,5 @@
-//! What the API's handlers share: the database, the settings, the shares of what is bounded, and what is
-//! known of tables.
+//! The state that the API's handlers share: the database, the settings, the shares of what is bounded, and
+//! what is known of tables.
 
 mod guesses;
 mod kept;
@@ -10,7 +10,7 @@ pub(crate) mod scale;
 use std::fmt;
 use std::sync::Arc;
 
-use reql_embedded::Activity;
+use prometheus::proto::MetricFamily;
 use tokio::sync::watch;
 
 use crate::access::Access;
@@ -26,7 +26,25 @@ use outage::Outage;
 use ready::Ready;
 use scale::{Arrived, Scale};
 
-/// What the API's handlers share. Cheap to clone.
+#[cfg(not(feature = "embedded"))]
+use std::convert::Infallible as Activity;
+
+#[cfg(feature = "embedded")]
+use reql_embedded::Activity;
+
+/// The state that the API's handlers share. Cheap to clone.
+///
+/// ```
+/// use warp_reql::settings::{Rdb, Settings};
+/// use warp_reql::{App, Database, Error, service};
+///
+/// # fn main() -> Result<(), Error> {
+/// let app = App::new(Settings::default(), Database::new(Rdb::default())?);
+/// let service = service::<warp::hyper::body::Incoming>(app);
+/// # let _ = service;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct App {
     present: Arc<Present>,
@@ -42,6 +60,7 @@ struct Present {
 
 struct Shared {
     database: Database,
+    #[cfg_attr(not(feature = "embedded"), allow(dead_code, reason = "there is none"))]
     embedded: Option<Activity>,
     metrics: Metrics,
     /// Requests about tables that are being answered.
@@ -66,13 +85,18 @@ struct Shared {
 }
 
 impl App {
-    /// An API over this database.
+    /// Makes an API over this database.
     pub fn new(settings: Settings, database: Database) -> Self {
-        App::with_embedded(settings, database, None)
+        App::with_activity(settings, database, None)
     }
 
-    /// The same over a database in this process, whose figures are then among the metrics.
+    /// Makes an API over a database in this process, whose figures are then among the metrics.
+    #[cfg(feature = "embedded")]
     pub fn with_embedded(settings: Settings, database: Database, embedded: Option<Activity>) -> Self {
+        App::with_activity(settings, database, embedded)
+    }
+
+    fn with_activity(settings: Settings, database: Database, embedded: Option<Activity>) -> Self {
         let limits = &settings.limits;
         let percent = Percent { client: limits.client_share, user: limits.user_share };
         let shares = |total| Shares::new(total, percent);
@@ -120,7 +144,7 @@ impl App {
         self.shared.stop.send_replace(true);
     }
 
-    /// Done when live queries have to end.
+    /// Waits until live queries have to end.
     pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
         let mut stop = self.shared.stop.subscribe();
         async move {
@@ -177,32 +201,32 @@ impl App {
         self.shared.kept.spawn(holder, work)
     }
 
-    /// Done when all work is that goes on though nobody may be waiting for it.
+    /// Waits for all work that goes on though nobody may be waiting for it.
     pub(crate) fn finished(&self) -> impl Future<Output = ()> + use<> {
         self.shared.kept.finished()
     }
 
-    /// The wrong passwords that clients have sent.
+    /// Returns the wrong passwords that clients have sent.
     pub(crate) fn guesses(&self) -> &Guesses {
         &self.shared.guesses
     }
 
-    /// What is known of whether the database can be used.
+    /// Returns what is known of whether the database can be used.
     pub(crate) fn ready(&self) -> &Ready {
         &self.shared.ready
     }
 
-    /// The database behind the API.
+    /// Returns the database behind the API.
     pub fn database(&self) -> &Database {
         &self.shared.database
     }
 
-    /// Who may do what.
+    /// Returns who may do what.
     pub(crate) fn access(&self) -> &Access {
         &self.present.access
     }
 
-    /// The settings it runs with.
+    /// Returns the settings it runs with.
     pub fn settings(&self) -> &Settings {
         &self.present.settings
     }
@@ -211,16 +235,27 @@ impl App {
         &self.shared.metrics
     }
 
-    /// The outage of the database that is going on, if there is one.
+    /// Returns the outage of the database that is going on, if there is one.
     pub(crate) fn outage(&self) -> &Outage {
         &self.shared.outage
     }
 
-    /// All figures, as Prometheus reads them.
+    /// Returns all figures, as Prometheus reads them.
     pub(crate) fn figures(&self) -> Result<String, Error> {
         let feeds = self.shared.feeds.held() as u64;
-        let text = self.metrics().text(self.database().stats(), feeds, self.shared.embedded.as_ref());
+        let text = self.metrics().text(self.database().stats(), feeds, self.of_embedded()?);
         text.map_err(Error::internal)
+    }
+
+    #[cfg(feature = "embedded")]
+    fn of_embedded(&self) -> Result<Vec<MetricFamily>, Error> {
+        let figures = self.shared.embedded.as_ref().map(crate::metrics::of_embedded).transpose();
+        figures.map(Option::unwrap_or_default).map_err(Error::internal)
+    }
+
+    #[cfg(not(feature = "embedded"))]
+    fn of_embedded(&self) -> Result<Vec<MetricFamily>, Error> {
+        Ok(Vec::new())
     }
 
     pub(crate) fn limits(&self) -> &Limits {

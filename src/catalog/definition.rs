@@ -42,7 +42,7 @@ fn field(text: &str) -> Option<(Path, &str)> {
     }
 }
 
-/// What follows the name of the row.
+/// Returns the text behind the name of the row.
 fn row(text: &str) -> Option<&str> {
     if let Some(rest) = text.strip_prefix("r.row") {
         return Some(rest);

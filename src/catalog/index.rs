@@ -33,7 +33,7 @@ pub(crate) struct Index {
     geo: bool,
     ready: bool,
     pub(crate) outdated: bool,
-    /// How much of it has been built, from 0 to 1; only of one that is not ready.
+    /// The part of it that has been built, from 0 to 1; only of one that is not ready.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<f64>,

@@ -1,5 +1,5 @@
-//! What is known of tables: their primary keys and their indexes. It is remembered for a short while, so that
-//! not every request has to ask the database for it.
+//! A catalog of what is known of tables: their primary keys and their indexes. It is remembered for a short
+//! while, so that not every request has to ask the database for it.
 
 mod definition;
 mod index;

@@ -1,5 +1,5 @@
-//! What was found out about tables a short while ago, so that not every request has to ask the database for
-//! it.
+//! A memory of what was found out about tables a short while ago, so that not every request has to ask the
+//! database for it.
 //!
 //! Each user has their own: what the database told one may be none of another's business.
 

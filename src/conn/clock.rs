@@ -1,4 +1,5 @@
-//! What a request's response tells of its connection: where it came from, and how long the request waited.
+//! Timings of a request's connection, which its response tells: where it came from, and how long the request
+//! waited.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};

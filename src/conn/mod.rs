@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use log::debug;
+use reql::types::Written;
 use reql::{Form, Query};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -120,6 +121,19 @@ impl Watch<'_> {
 
 impl Conn {
     /// A connection that opens its session when it is first needed.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), warp_reql::Error> {
+    /// use warp_reql::settings::Rdb;
+    /// use warp_reql::{Conn, Database};
+    ///
+    /// let db = Database::new(Rdb::default())?;
+    /// let conn = Conn::new(db.clone());
+    /// assert_eq!(db.stats().opened, 0, "nothing is opened yet");
+    /// # let _ = conn;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(database: Database) -> Self {
         Conn { lease: None, usage: Usage::default(), clock: Clock::default(), database, who: None }
     }
@@ -162,6 +176,17 @@ impl Conn {
     ///
     /// As for every query, see [`Conn`]; and
     /// [`Code::UnexpectedDocument`](crate::error::Code::UnexpectedDocument) if the row is not a `T`.
+    ///
+    /// ```no_run
+    /// # async fn run(mut conn: warp_reql::Conn) -> Result<(), warp_reql::Error> {
+    /// use warp_reql::reql::r;
+    ///
+    /// let hero: Option<serde_json::Value> = conn.first(r.table("heroes").get("batman")).await?;
+    /// let count: u64 = conn.first(r.table("heroes").count()).await?.unwrap_or_default();
+    /// # let _ = (hero, count);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn first<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Option<T>, Error> {
         let Opened { session, watch } = self.open().await?;
         watch.over(session.first(query)).await
@@ -172,9 +197,44 @@ impl Conn {
     /// # Errors
     ///
     /// As for every query, see [`Conn`].
+    ///
+    /// ```no_run
+    /// # async fn run(mut conn: warp_reql::Conn) -> Result<(), warp_reql::Error> {
+    /// use warp_reql::reql::r;
+    ///
+    /// conn.run(r.table_create("heroes")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn run(&mut self, query: impl Into<Query>) -> Result<(), Error> {
         let Opened { session, watch } = self.open().await?;
         watch.over(session.run(query)).await
+    }
+
+    /// Runs a write, and returns what it has done. A write that fails for one of its documents fails.
+    ///
+    /// # Errors
+    ///
+    /// As for every query, see [`Conn`]; [`Code::Conflict`](crate::error::Code::Conflict) if a document
+    /// exists already, and [`Code::Refused`](crate::error::Code::Refused) if the database refuses one. Other
+    /// documents of the same write may have been written then.
+    ///
+    /// ```no_run
+    /// # async fn run(mut conn: warp_reql::Conn) -> Result<(), warp_reql::Error> {
+    /// use warp_reql::reql::{obj, r};
+    ///
+    /// let written = conn.write(r.table("heroes").insert(obj! { "id": "robin" })).await?;
+    /// assert_eq!(written.inserted, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn write(&mut self, query: impl Into<Query>) -> Result<Written, Error> {
+        let written: Option<Written> = self.first(query).await?;
+        let written = written.ok_or_else(|| Error::internal("a write told of nothing"))?;
+        match written.first_error {
+            Some(reason) if written.errors > 0 => Err(Error::of_write(reason)),
+            _ => Ok(written),
+        }
     }
 
     /// Runs a query, if there is one, only for the errors that it may end with.
@@ -194,6 +254,16 @@ impl Conn {
     ///
     /// As for every query, see [`Conn`]; and
     /// [`Code::UnexpectedDocument`](crate::error::Code::UnexpectedDocument) if a row is not a `T`.
+    ///
+    /// ```no_run
+    /// # async fn run(mut conn: warp_reql::Conn) -> Result<(), warp_reql::Error> {
+    /// use warp_reql::reql::r;
+    ///
+    /// let heroes: Vec<serde_json::Value> = conn.all(r.table("heroes").limit(20)).await?;
+    /// # let _ = heroes;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn all<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Vec<T>, Error> {
         let Opened { session, watch } = self.open().await?;
         watch.over(session.all(query)).await
@@ -227,6 +297,19 @@ impl Conn {
     ///
     /// As for every query, see [`Conn`]; those of opening the session come at once, the others from the
     /// stream.
+    ///
+    /// ```no_run
+    /// # async fn run(mut conn: warp_reql::Conn) -> Result<(), warp_reql::Error> {
+    /// use futures_util::TryStreamExt;
+    /// use warp_reql::reql::r;
+    ///
+    /// let mut rows = conn.stream::<serde_json::Value>(r.table("heroes")).await?;
+    /// while let Some(hero) = rows.try_next().await? {
+    ///     println!("{hero}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn stream<T: DeserializeOwned>(
         &mut self,
         query: impl Into<Query>,
@@ -242,6 +325,18 @@ impl Conn {
     /// # Errors
     ///
     /// As for [`Conn::stream`].
+    ///
+    /// ```no_run
+    /// # async fn run(conn: warp_reql::Conn) -> Result<(), warp_reql::Error> {
+    /// use futures_util::TryStreamExt;
+    /// use warp_reql::reql::r;
+    ///
+    /// let heroes = conn.into_stream::<serde_json::Value>(r.table("heroes")).await?;
+    /// let lines = heroes.map_ok(|hero| format!("{hero}\n"));
+    /// # let _ = lines;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn into_stream<T: DeserializeOwned>(
         mut self,
         query: impl Into<Query>,
@@ -258,6 +353,18 @@ impl Conn {
     /// # Errors
     ///
     /// As for [`Conn::stream`].
+    ///
+    /// ```no_run
+    /// # async fn run(conn: warp_reql::Conn) -> Result<impl warp::Reply, warp_reql::Error> {
+    /// use futures_util::StreamExt;
+    /// use warp_reql::reql::r;
+    ///
+    /// let feed = conn.into_feed::<serde_json::Value>(r.table("heroes").changes()).await?;
+    /// let events = feed.map(|change| warp::sse::Event::default().json_data(change.ok()));
+    /// # let replied = warp::sse::reply(Box::pin(events));
+    /// # Ok(warp::reply())
+    /// # }
+    /// ```
     pub async fn into_feed<T: DeserializeOwned>(
         mut self,
         query: impl Into<Query>,
@@ -296,6 +403,15 @@ impl Conn {
     /// # Errors
     ///
     /// Those of opening the session, and of sending.
+    ///
+    /// ```no_run
+    /// # async fn run(mut conn: warp_reql::Conn) -> Result<(), warp_reql::Error> {
+    /// use warp_reql::reql::{obj, r};
+    ///
+    /// conn.noreply(r.table("visits").insert(obj! { "hero": "batman" })).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn noreply(&mut self, query: impl Into<Query>) -> Result<(), Error> {
         self.usage.noreply = true;
         let Opened { session, watch } = self.open().await?;
@@ -310,6 +426,17 @@ impl Conn {
     /// # Errors
     ///
     /// Those of opening the session.
+    ///
+    /// ```no_run
+    /// # async fn run(mut conn: warp_reql::Conn) -> Result<(), warp_reql::Error> {
+    /// use warp_reql::reql::r;
+    ///
+    /// let session = conn.session().await?;
+    /// let version: Option<String> = session.first(r.expr("2.4")).await?;
+    /// # let _ = version;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn session(&mut self) -> Result<&mut Session, Error> {
         self.usage.lent = true;
         Ok(self.open().await?.session)

@@ -11,6 +11,14 @@ pub struct Credentials {
 
 impl Credentials {
     /// Those of this user.
+    ///
+    /// ```
+    /// use warp_reql::database::Credentials;
+    ///
+    /// let bob = Credentials::new("bob", "secret");
+    /// assert_eq!(bob.user(), "bob");
+    /// assert!(!format!("{bob:?}").contains("secret"));
+    /// ```
     pub fn new(user: impl Into<String>, password: impl Into<Secret>) -> Self {
         Credentials { user: user.into(), password: password.into() }
     }

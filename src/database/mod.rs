@@ -29,6 +29,8 @@ mod counters;
 mod credentials;
 mod feeds;
 mod keeper;
+#[cfg(feature = "tls")]
+mod protected;
 mod pulse;
 mod ready;
 mod servers;
@@ -121,12 +123,24 @@ impl Database {
     /// # Errors
     ///
     /// [`Code::Misconfigured`](crate::error::Code::Misconfigured) if the settings name no server, as those of
-    /// an embedded one do, see [`Database::embedded`]; or if the files of TLS are of no use.
+    /// an embedded one do; or if the files of TLS are of no use.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), warp_reql::Error> {
+    /// use warp_reql::Database;
+    /// use warp_reql::settings::Rdb;
+    ///
+    /// let db = Database::new(Rdb { host: "db.example.net".parse().expect("a host"), ..Rdb::default() })?;
+    /// assert_eq!(db.stats().opened, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(settings: Rdb) -> Result<Self, Error> {
         Ok(Database::of(Servers::new(&settings)?, settings))
     }
 
     /// Makes a database of a server in this process, which is connected to without a socket.
+    #[cfg(feature = "embedded")]
     pub fn embedded(settings: Rdb, server: reql_embedded::Connector) -> Self {
         Database::of(Servers::within(server, &settings), settings)
     }
@@ -145,12 +159,44 @@ impl Database {
         Database { shared: Arc::new(shared) }
     }
 
+    /// A database by the settings in the environment: `RDB_HOST`, `RDB_PASSWORD` and others, over the
+    /// built-in values of Production. Opens nothing; the first request does.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Misconfigured`](crate::error::Code::Misconfigured), with what is wrong as its source.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), warp_reql::Error> {
+    /// let db = warp_reql::Database::from_env()?;
+    /// # let _ = db;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_env() -> Result<Self, Error> {
+        let settings = Rdb::from_env().map_err(|error| Error::from(Code::Misconfigured).caused_by(error))?;
+        Database::new(settings)
+    }
+
     /// The settings it was made with.
     pub fn settings(&self) -> &Rdb {
         &self.shared.settings
     }
 
     /// What has been opened, closed, refused, and what is open now.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use warp_reql::{Conn, embedded, reql::r};
+    ///
+    /// let db = embedded().await?;
+    /// let mut conn = Conn::new(db.database().clone());
+    /// conn.run(r.expr(1)).await?;
+    /// assert_eq!(db.stats().in_use, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stats(&self) -> Stats {
         let standing_by = self.shared.ready().len();
         self.shared.counters.stats(standing_by)

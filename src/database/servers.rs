@@ -43,6 +43,7 @@ impl Servers {
     }
 
     /// One within this process.
+    #[cfg(feature = "embedded")]
     pub(super) fn within(server: reql_embedded::Connector, settings: &Rdb) -> Self {
         let server = Server::new("embedded".to_owned(), Way::within(server, settings));
         Servers { all: vec![server], next: AtomicUsize::new(0) }

@@ -9,7 +9,8 @@ pub(super) const REPEAT: &str = "Read before you repeat a write.";
 
 macro_rules! codes {
     ($($(#[$doc:meta])+ $name:ident = $text:literal, $status:ident, $detail:literal $(, $hint:expr)?;)+) => {
-        /// What a problem is, for programs: its text is the `code` of a problem document and stays the same.
+        /// The name of a problem for programs. Its text is the `code` of a problem document and stays the
+        /// same.
         ///
         /// ```
         /// use warp_reql::error::Code;
@@ -119,7 +120,7 @@ codes! {
     /// The body arrives too slowly.
     BodyTooSlow = "body-too-slow", REQUEST_TIMEOUT,
         "The body paused for {}, or arrived too slowly on average.";
-    /// What the request would create exists already.
+    /// The thing that the request would create exists already.
     Conflict = "conflict", CONFLICT, "It exists already.";
     /// A request with the same `Idempotency-Key` is being answered.
     KeyInUse = "idempotency-key-in-use", CONFLICT,

@@ -132,7 +132,7 @@ impl Error {
 
     /// Makes an error of the database one of the query that the client has written: it says what the database
     /// says, and where. `part` finds the place at the end of a backtrace.
-    pub(crate) fn of_query(self, part: impl FnOnce(&[Frame]) -> Option<crate::reql::Place>) -> Self {
+    pub(crate) fn of_query(self, part: impl FnOnce(&[Frame]) -> Option<crate::language::Place>) -> Self {
         let source = self.0.source.as_deref().and_then(|source| source.downcast_ref::<reql::Error>());
         let Some(error) = source.filter(|error| error.query().is_some()) else { return self };
         let mut told = Error::new(code_of_query(error), error.message().to_owned());

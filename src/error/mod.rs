@@ -144,7 +144,7 @@ impl Error {
     }
 
     /// Makes the error of a query that can't be read, and of the part of it that is wrong.
-    pub(crate) fn bad_query(reason: &str, part: Option<crate::reql::Place>) -> Self {
+    pub(crate) fn bad_query(reason: &str, part: Option<crate::language::Place>) -> Self {
         let end = if reason.ends_with(['?', '.']) { "" } else { "." };
         let mut error = Error::about(Code::BadQuery, format!("{reason}{end}"));
         error.0.place.part = part;
@@ -249,7 +249,7 @@ impl Error {
     }
 }
 
-/// What it is.
+/// Accessors.
 impl Error {
     /// Returns its name for programs, which stays the same.
     pub fn code(&self) -> Code {

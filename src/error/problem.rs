@@ -22,7 +22,7 @@ pub(super) struct Place {
     /// The column in that line, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) column: Option<usize>,
-    /// What is wrong there.
+    /// The fault at that place.
     #[serde(skip)]
     pub(super) reason: String,
     /// The name of the parameter.
@@ -30,13 +30,13 @@ pub(super) struct Place {
     pub(super) parameter: Option<String>,
     /// The part of a query that was sent as text.
     #[serde(flatten)]
-    pub(super) part: Option<crate::reql::Place>,
+    pub(super) part: Option<crate::language::Place>,
     /// A query that was sent in another form, and a line that underlines the part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) excerpt: Option<String>,
 }
 
-/// What a problem document says of the request that it answers.
+/// The request that a problem document answers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Answered<'a> {
     pub(crate) method: &'a Method,

@@ -16,6 +16,18 @@ use super::{Code, Error};
 /// # Errors
 ///
 /// None.
+///
+/// ```
+/// use warp::Filter;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let routes = warp::path!("heroes").map(|| "nobody").recover(warp_reql::recover);
+/// let answer = warp::test::request().path("/villains").reply(&routes).await;
+/// assert_eq!(answer.status(), 404);
+/// assert_eq!(answer.headers()["content-type"], "application/problem+json");
+/// # }
+/// ```
 pub async fn recover(rejection: Rejection) -> Result<Response, Infallible> {
     if let Some(error) = rejection.find::<Error>() {
         return Ok(error.clone().into_response());

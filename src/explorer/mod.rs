@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use crate::reql::{COMMANDS, On, camel_case};
+use crate::language::{COMMANDS, On, camel_case};
 
 /// What the pages may load and run: their own files, and nothing that stands in them or in documents.
 pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -60,7 +60,7 @@ pub(crate) fn file(name: &str) -> Option<&'static File> {
 
 /// Returns the commands of ReQL, for completion: their names, where they stand, and their options.
 pub(crate) fn commands() -> Value {
-    let described = |command: &crate::reql::Command| {
+    let described = |command: &crate::language::Command| {
         json!({
             "name": command.name,
             "root": command.stands_on(false),

@@ -12,7 +12,8 @@ use super::paced::TooSlow;
 use super::strict;
 use crate::error::{Code, Error};
 
-/// How much of a body that is too long is still read, so that the client gets to see the answer.
+/// The number of bytes of a body that is too long that are still read, so that the client gets to see the
+/// answer.
 pub(crate) const DRAIN_MAX: u64 = 16 << 20;
 
 /// The parts of a body as they arrive.
@@ -90,7 +91,7 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     })
 }
 
-/// What is wrong, without the place, which has fields of its own.
+/// Returns what is wrong without its place, which has fields of its own.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" at line ") {

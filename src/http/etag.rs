@@ -17,7 +17,7 @@ use super::context::Context;
 use crate::digest::hex;
 use crate::error::{Code, Error};
 
-/// The tag of a document that is written so in answers.
+/// Returns the tag of a document that is written so in answers.
 pub(crate) fn tag(json: &[u8]) -> String {
     hex(&Sha256::digest(json)[..16])
 }
@@ -25,14 +25,14 @@ pub(crate) fn tag(json: &[u8]) -> String {
 /// The encodings in which answers may be compressed.
 const ENCODINGS: [&str; 2] = ["gzip", "br"];
 
-/// The strong tag of what has this one, in an encoding.
+/// Returns the strong tag that a document with this one has in an encoding.
 pub(crate) fn encoded(tag: &HeaderValue, encoding: &str) -> Option<HeaderValue> {
     let text = tag.to_str().ok().filter(|_| ENCODINGS.contains(&encoding))?;
     let text = text.strip_prefix('"')?.strip_suffix('"')?;
     HeaderValue::try_from(format!("\"{text}-{encoding}\"")).ok()
 }
 
-/// A tag without what says how its document is encoded.
+/// Returns a tag without its encoding.
 fn decoded(tag: &str) -> &str {
     match tag.rsplit_once('-') {
         Some((text, encoding)) if ENCODINGS.contains(&encoding) => text,
@@ -70,7 +70,7 @@ impl Conditions {
         Ok(Conditions { if_match: tags(headers, &IF_MATCH)?, if_none_match: tags(headers, &IF_NONE_MATCH)? })
     }
 
-    /// Those of a change of one document, which must have some if the settings say so.
+    /// Reads the conditions of a change of one document, which must have some if the settings say so.
     pub(crate) fn of_change(context: &Context) -> Result<Self, Error> {
         let conditions = Conditions::of(context.headers())?;
         if context.app().settings().require_match && conditions == Conditions::default() {
@@ -79,14 +79,14 @@ impl Conditions {
         Ok(conditions)
     }
 
-    /// Whether `If-Match` lets a request go on: always without it; else only for a document, with one of its
-    /// strong tags.
+    /// Returns whether `If-Match` lets a request go on: always without it; else only for a document, with one
+    /// of its strong tags.
     pub(crate) fn match_holds(&self, tag: Option<&str>) -> bool {
         self.if_match.as_ref().is_none_or(|tags| tags.have(tag, |own| !own.weak))
     }
 
-    /// Whether `If-None-Match` lets a request go on: always without it; else only without a document, or if
-    /// it has none of its tags.
+    /// Returns whether `If-None-Match` lets a request go on: always without it; else only without a document,
+    /// or if it has none of its tags.
     pub(crate) fn none_match_holds(&self, tag: Option<&str>) -> bool {
         !self.if_none_match.as_ref().is_some_and(|tags| tags.have(tag, |_| true))
     }
@@ -100,24 +100,24 @@ impl Conditions {
         }
     }
 
-    /// Whether they are about a document's tag, and not only about whether there is one.
+    /// Returns whether the conditions are about a document's tag, and not only about whether there is one.
     pub(crate) fn name_tags(&self) -> bool {
         [&self.if_match, &self.if_none_match].into_iter().flatten().any(|tags| *tags != Tags::Any)
     }
 
-    /// Whether there must be a document, whatever its tag.
+    /// Returns whether there must be a document, whatever its tag.
     pub(crate) fn need_document(&self) -> bool {
         self.if_match.is_some()
     }
 
-    /// Whether there may be no document, whatever its tag.
+    /// Returns whether there may be no document, whatever its tag.
     pub(crate) fn forbid_document(&self) -> bool {
         self.if_none_match == Some(Tags::Any)
     }
 }
 
 impl Tags {
-    /// Whether a document with this tag is among them; `None` is one that isn't there.
+    /// Returns whether a document with this tag is among them; `None` is one that isn't there.
     fn have(&self, tag: Option<&str>, counts: impl Fn(&Tag) -> bool) -> bool {
         match (self, tag) {
             (_, None) => false,

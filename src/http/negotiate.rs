@@ -1,4 +1,4 @@
-//! What a request and its answer agree on: types of bodies, and preferences.
+//! Negotiation: the types of bodies that a request accepts and sends, and its preferences.
 
 use warp::http::HeaderMap;
 use warp::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
@@ -106,13 +106,13 @@ fn favourite<'a>(headers: &HeaderMap, special: &[&'a str]) -> &'a str {
     best.0
 }
 
-/// All that a request says of the types it accepts.
+/// Returns all that a request says of the types it accepts.
 fn accepted(headers: &HeaderMap) -> String {
     let values: Vec<_> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     values.join(",")
 }
 
-/// The ranges of a list of accepted types, each with its parameters.
+/// Returns the ranges of a list of accepted types, each with its parameters.
 fn ranges(accepted: &str) -> impl Iterator<Item = &str> {
     outside_quotes(accepted, ',').map(str::trim).filter(|part| !part.is_empty())
 }
@@ -129,7 +129,7 @@ fn quality(accepted: &str, name: &str) -> f32 {
     found.map_or(0.0, weight)
 }
 
-/// The `q` of a range of types; 1 if there is none that can be read.
+/// Returns the `q` of a range of types; 1 if there is none that can be read.
 fn weight(range: &str) -> f32 {
     let parameters = outside_quotes(range, ';').skip(1).filter_map(|parameter| parameter.split_once('='));
     let mut weights = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
@@ -137,7 +137,7 @@ fn weight(range: &str) -> f32 {
     weight.filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(1.0)
 }
 
-/// The parts of a text between separators that don't stand in quotes.
+/// Returns the parts of a text between separators that don't stand in quotes.
 fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c: char| {
@@ -151,7 +151,7 @@ fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The type without its parameters.
+/// Returns a type without its parameters.
 fn media_type(text: &str) -> String {
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

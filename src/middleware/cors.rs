@@ -15,11 +15,11 @@ use crate::http::context::Context;
 use crate::http::headers::{READ_BY_PAGES, SENT_BY_PAGES};
 use crate::settings::Cors;
 
-/// For how long a browser may remember the answer to a preflight, in seconds.
+/// The time for which a browser may remember the answer to a preflight, in seconds.
 const MAX_AGE: &str = "600";
 
 impl Cors {
-    /// Tells the browser what the page may do that asks.
+    /// Adds headers that tell the browser what the page may do.
     pub(crate) fn allow(&self, asker: &Context, response: &mut Response) {
         let Some(allowed) = self.origin(asker.headers().get(ORIGIN), response) else { return };
         let methods = response.headers().get(ALLOW).cloned();
@@ -36,7 +36,7 @@ impl Cors {
         }
     }
 
-    /// The origins that may see the answer, if the asker's is among them.
+    /// Returns the origins that may see the answer, if the asker's is among them.
     fn origin(&self, asker: Option<&HeaderValue>, response: &mut Response) -> Option<HeaderValue> {
         match self {
             Cors::Off => None,
@@ -51,7 +51,7 @@ impl Cors {
     }
 }
 
-/// Whether a browser asks what a request of the page's would be allowed.
+/// Returns whether a browser asks in advance what a page's request may do (a preflight).
 fn is_preflight(asker: &Context) -> bool {
     asker.method() == Method::OPTIONS && asker.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }

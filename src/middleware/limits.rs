@@ -1,4 +1,4 @@
-//! What a request must keep to before any endpoint looks at it: lengths, how many there may be, and
+//! Limits that a request must keep to before any endpoint looks at it: lengths, a number at once, and
 //! credentials.
 
 use tower::service_fn;

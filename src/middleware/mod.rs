@@ -36,7 +36,7 @@ impl<B> Asked<B> {
     }
 }
 
-/// What lies within a layer: the layers below it, and the endpoints.
+/// The inside of a layer: the layers below it, and the endpoints.
 pub(crate) trait Within<B>:
     Service<Asked<B>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
 {

@@ -1,4 +1,4 @@
-//! What every request gets, whatever becomes of it: an id, timings, a line in the log, figures.
+//! Observation of every request: an id, timings, a line in the log, figures.
 
 use futures_util::FutureExt;
 use tower::service_fn;

@@ -2,7 +2,6 @@
 
 mod connection;
 mod descriptors;
-mod embedded;
 mod http;
 mod inherited;
 mod listener;
@@ -36,7 +35,7 @@ use crate::access::Access;
 use crate::app::App;
 use crate::service::{admin_service, service};
 use crate::settings::{Hosts, Limits, Place, Settings, SettingsError};
-use crate::{Database, bootstrap};
+use crate::{Database, bootstrap, embedded};
 use http::{Door, Patience};
 pub use inherited::Inherited;
 use listener::Listener;
@@ -84,6 +83,17 @@ impl Service {
     ///
     /// If the files of TLS are of no use, the address can't be bound, or the embedded database can't open its
     /// data.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// use warp_reql::server::{self, Service};
+    /// use warp_reql::settings::Settings;
+    ///
+    /// let settings = Settings::load(&Default::default())?.settings;
+    /// Service::bind(settings).await?.run(server::stop_signal()?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn bind(settings: Settings) -> io::Result<Service> {
         Service::on(Inherited::default(), settings).await
     }

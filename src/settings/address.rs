@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// How the address of a socket in the file system begins.
+/// The beginning of the address of a socket in the file system.
 const UNIX: &str = "unix:";
 
 /// An address to listen on, without its port.

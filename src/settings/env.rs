@@ -31,15 +31,15 @@ pub(super) struct Variables {
     pub(super) others: Vec<String>,
 }
 
-/// Reads the environment. `defaults` holds every setting, and so tells names and types.
+/// Reads the variables with these prefixes. `defaults` holds every setting, and so tells names and types.
 ///
 /// A name that is nearly a setting's is a mistake. Any other one may be somebody else's: `APP_NAME` and
 /// `APP_ENV` are everywhere.
-pub(super) fn read(defaults: &Dict) -> Result<Variables, SettingsError> {
+pub(super) fn read(defaults: &Dict, prefixes: &[&str]) -> Result<Variables, SettingsError> {
     let keys: Vec<_> = leaves("", defaults);
     let mut variables = Variables::default();
     for (name, value) in std::env::vars_os() {
-        let Some(name) = name.to_str().filter(|name| is_ours(name)) else { continue };
+        let Some(name) = name.to_str().filter(|name| is_ours(name, prefixes)) else { continue };
         if name == PROFILE {
             continue;
         }
@@ -82,8 +82,8 @@ impl Provider for Variable {
     }
 }
 
-fn is_ours(name: &str) -> bool {
-    name.starts_with("APP_") || name.starts_with("RDB_")
+fn is_ours(name: &str, prefixes: &[&str]) -> bool {
+    prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Returns whether a variable of ours is in truth one of those that Kubernetes sets for a service of the name

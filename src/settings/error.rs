@@ -1,4 +1,4 @@
-//! What can be wrong with settings, each told in one line.
+//! Errors of settings, each told in one line.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub enum SettingsError {
         value: String,
         /// Where it was written.
         origin: Origin,
-        /// What would have been right.
+        /// The values that would have been right.
         expected: String,
     },
     /// A key that is no setting.
@@ -35,14 +35,14 @@ pub enum SettingsError {
         key: String,
         /// Where its table was written.
         origin: Origin,
-        /// What belongs there.
+        /// The value that belongs there.
         expected: String,
     },
     /// A profile that neither the service nor the settings file knows.
     UnknownProfile {
         /// The name that was asked for.
         profile: String,
-        /// What asked for it.
+        /// The place that asked for it.
         origin: Origin,
         /// The profiles that there are.
         known: Vec<String>,
@@ -51,7 +51,7 @@ pub enum SettingsError {
     File {
         /// The path of the file.
         path: String,
-        /// What is wrong with it, and where.
+        /// The fault, and its place.
         reason: String,
     },
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What it looks like, for error messages.
+/// The form of the setting, for error messages.
 pub(super) const EXPECTED: &str = "an address such as \"127.0.0.1:28015\", or a port";
 
 /// An address at which the embedded database lets drivers connect; none by default. A port alone is one of

@@ -6,13 +6,12 @@ use std::path::PathBuf;
 use figment::error::Kind;
 use figment::value::{Dict, Value};
 use figment::{Figment, Profile, providers::Serialized};
-use reql_embedded::memory;
 
 use super::file::SettingsFile;
 use super::limits::Chosen;
-use super::{Auth, DEVELOPMENT, Origin, PRODUCTION, Settings, SettingsError, env, rules};
+use super::{Auth, DEVELOPMENT, Origin, PRODUCTION, Rdb, Settings, SettingsError, env, rules};
 
-/// What the command line says about settings.
+/// The options of the command line about settings.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
     /// The profile; it goes before `APP_PROFILE`.
@@ -39,6 +38,16 @@ impl Settings {
     ///
     /// On a profile, a key or a value that the service doesn't know what to do with, and on a settings file
     /// that can't be read.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use warp_reql::settings::{LoadOptions, Settings};
+    ///
+    /// let loaded = Settings::load(&LoadOptions { profile: Some("production".into()), ..Default::default()
+    /// })?; println!("port {} from {}", loaded.settings.port, loaded.origin("port"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn load(options: &LoadOptions) -> Result<Loaded, SettingsError> {
         let file = SettingsFile::find(options.file.as_deref())?;
         let (profile, profile_origin) = profile(options, file.as_ref())?;
@@ -55,7 +64,7 @@ impl Settings {
         if let Some(file) = file {
             figment = figment.merge(file);
         }
-        let env::Variables { set, others: foreign } = env::read(&defaults)?;
+        let env::Variables { set, others: foreign } = env::read(&defaults, &["APP_", "RDB_"])?;
         for variable in set {
             figment = figment.merge(variable);
         }
@@ -64,11 +73,57 @@ impl Settings {
         let mut loaded = Loaded { settings, foreign, figment, profile_origin };
         loaded.settings.profile = profile;
         loaded.follow();
-        match rules::broken(&loaded.settings) {
+        match rules::broken(&loaded.settings, "") {
             Some((key, expected)) => Err(loaded.invalid(key, expected)),
             None => Ok(loaded),
         }
     }
+}
+
+impl Rdb {
+    /// Reads the settings of the database alone: built-in values, and variables such as `RDB_HOST`. Settings
+    /// of the service and files are left alone.
+    ///
+    /// # Errors
+    ///
+    /// On a variable `RDB_*` that is unknown, or that has a value which means nothing here.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use warp_reql::settings::Rdb;
+    ///
+    /// let settings = Rdb { standby: 0, ..Rdb::from_env()? };
+    /// # let _ = settings;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_env() -> Result<Self, SettingsError> {
+        let defaults = defaults(PRODUCTION)?;
+        let mut figment = Figment::from(Serialized::defaults(&defaults)).select(Profile::new(PRODUCTION));
+        for variable in env::read(&defaults, &["RDB_"])?.set {
+            figment = figment.merge(variable);
+        }
+        let settings = figment.extract::<Settings>().map_err(|error| explain(&figment, error))?;
+        let foreign = Vec::new();
+        let mut loaded = Loaded { settings, foreign, figment, profile_origin: Origin::BuiltIn };
+        loaded.follow();
+        match rules::broken(&loaded.settings, "rdb.") {
+            Some((key, expected)) => Err(loaded.invalid(key, expected)),
+            None => Ok(loaded.settings.rdb),
+        }
+    }
+}
+
+/// Returns the most memory that the process may use, in bytes.
+#[cfg(feature = "embedded")]
+fn memory() -> Option<u64> {
+    reql_embedded::memory::limit()
+}
+
+/// Knows of no limit: nothing here holds much.
+#[cfg(not(feature = "embedded"))]
+fn memory() -> Option<u64> {
+    None
 }
 
 impl Loaded {
@@ -115,7 +170,7 @@ impl Loaded {
         if streams {
             settings.limits.streams = settings.rdb.max_connections / 4;
         }
-        settings.limits.fit(memory::limit().unwrap_or(u64::MAX), chosen);
+        settings.limits.fit(memory().unwrap_or(u64::MAX), chosen);
     }
 
     fn invalid(&self, key: String, expected: String) -> SettingsError {

@@ -70,17 +70,17 @@ pub struct Settings {
     pub address: Address,
     /// The port to listen on; 0 takes a free one. Default 8000.
     pub port: u16,
-    /// Whether answers and logs may show what helps a developer and an attacker alike: error details,
+    /// `true` lets answers and logs show what helps a developer and an attacker alike: error details,
     /// `/config`. Development: `true`; otherwise `false`.
     pub debug: bool,
-    /// What is logged. Unless it is set, `debug` decides: `debug` with it, `info` without.
+    /// The level of the log. Unless it is set, `debug` decides: `debug` with it, `info` without.
     #[serde(with = "units::level")]
     pub log_level: LevelFilter,
     /// The form of the log's lines: `"pretty"` for people, `"json"` and `"logfmt"` for programs. Default
     /// `"pretty"`.
     #[serde(with = "units::text")]
     pub log_format: LogFormat,
-    /// How long requests that run may take to finish once the service was told to stop. Default 10 s.
+    /// The time that running requests may take to finish once the service was told to stop. Default 10 s.
     #[serde(with = "units::duration")]
     pub shutdown_timeout: Duration,
     /// Who may ask, and whose database account a request uses: `"none"` lets everybody use the service's own,
@@ -88,7 +88,7 @@ pub struct Settings {
     /// roles have `rules`. Default `"none"`.
     #[serde(with = "units::text")]
     pub auth: Auth,
-    /// How tokens are checked.
+    /// The checks of tokens.
     pub token: Token,
     /// The roles that may do everything with `auth = "token"`: make and drop tables and indexes, and use all
     /// documents whatever the rules say. Default: none.
@@ -96,10 +96,10 @@ pub struct Settings {
     /// The database user that requests without credentials use with `auth = "database"`; without one they are
     /// refused. Default: none.
     pub anonymous_user: String,
-    /// That user's password. Default: empty.
+    /// The password of `anonymous_user`. Default: empty.
     pub anonymous_password: Secret,
-    /// Whether `auth = "none"` is meant where others can reach the service. Without it, every profile but
-    /// Development refuses to start on an address that isn't a loopback one. Default `false`.
+    /// `true` says that `auth = "none"` is meant where others can reach the service. Without it, every
+    /// profile but Development refuses to start on an address that isn't a loopback one. Default `false`.
     pub allow_anonymous: bool,
     /// Pages of which origins may use the service from a browser: `"off"`, `"any"`, or origins such as
     /// `"https://a.example, http://localhost:3000"`. Default `"off"`.
@@ -111,13 +111,13 @@ pub struct Settings {
     /// `"any"`.
     #[serde(with = "units::text")]
     pub hosts: Named,
-    /// Whether `GET /` is the explorer, a page to look at data and change it. Development: `true`; otherwise
+    /// `true` makes `GET /` the explorer, a page to look at data and change it. Development: `true`; otherwise
     /// `false`.
     pub explorer: bool,
-    /// Whether `POST /reql` takes queries of any kind. Development: `true`; otherwise `false`.
+    /// `true` has `POST /reql` take queries of any kind. Development: `true`; otherwise `false`.
     pub reql: bool,
-    /// Whether `PUT`, `PATCH` and `DELETE` of one document need a condition (`If-Match` or `If-None-Match`),
-    /// so that nobody overwrites what they haven't seen. Default `false`.
+    /// `true` makes `PUT`, `PATCH` and `DELETE` of one document need a condition (`If-Match` or
+    /// `If-None-Match`), so that nobody overwrites what they haven't seen. Default `false`.
     pub require_match: bool,
     /// TLS to clients. Default: none.
     pub tls: Tls,
@@ -137,6 +137,13 @@ pub struct Settings {
 impl Settings {
     /// The built-in settings of a profile. Development has its own; every other profile starts from
     /// Production's, so that a profile someone makes up never shows more than it should.
+    ///
+    /// ```
+    /// use warp_reql::settings::Settings;
+    ///
+    /// let (development, production) = (Settings::built_in("development"), Settings::built_in("production"));
+    /// assert!(development.debug && !production.debug);
+    /// ```
     pub fn built_in(profile: &str) -> Settings {
         let profile = profile.to_ascii_lowercase();
         let development = profile == DEVELOPMENT;
@@ -199,7 +206,7 @@ impl Settings {
         self.profile != DEVELOPMENT && !self.tls.is_on() && !self.address.is_local()
     }
 
-    /// Whether anybody can use the service who gets at it, and others than this machine's users do.
+    /// Returns whether the service is reachable from other machines and needs no credentials.
     fn is_exposed(&self) -> bool {
         self.profile != DEVELOPMENT
             && self.auth == Auth::None

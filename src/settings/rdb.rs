@@ -29,7 +29,7 @@ pub struct Rdb {
     pub db: String,
     /// The database user. Default `"admin"`.
     pub user: String,
-    /// That user's password. Default: empty.
+    /// The password of `user`. Default: empty.
     pub password: Secret,
     /// Where the embedded server keeps its data; `":memory:"` keeps nothing. Default `"data"`.
     pub data_dir: PathBuf,
@@ -39,21 +39,21 @@ pub struct Rdb {
     pub listen: Listen,
     /// TLS to the database. Default: none.
     pub tls: RdbTls,
-    /// How many connections stand by: open, authenticated, never used; up to eight times as many while
-    /// requests come in such bunches that these don't suffice. Default 4.
+    /// The number of connections that stand by: open, authenticated, never used; up to eight times as many
+    /// while requests come in such bunches that these don't suffice. Default 4.
     pub standby: usize,
-    /// How old a session may grow by serving one request after another; 0 closes it after each. Default 0 s.
+    /// The age to which a session may serve one request after another; 0 closes it after each. Default 0 s.
     #[serde(with = "units::duration")]
     pub max_age: Duration,
-    /// How many connections may be open at once, but for those that live queries share. Default 256.
+    /// The most connections that may be open at once, but for those that live queries share. Default 256.
     pub max_connections: usize,
-    /// How long connecting and the handshake may take together. Default 5 s.
+    /// The time that connecting and the handshake may take together. Default 5 s.
     #[serde(with = "units::duration")]
     pub connect_timeout: Duration,
-    /// How long one query may take. Default 30 s.
+    /// The time that one query may take. Default 30 s.
     #[serde(with = "units::duration")]
     pub query_timeout: Duration,
-    /// How long a request may wait for a connection when all are in use. Default 5 s.
+    /// The time that a request may wait for a connection when all are in use. Default 5 s.
     #[serde(with = "units::duration")]
     pub acquire_timeout: Duration,
 }
@@ -87,7 +87,7 @@ impl Rdb {
         }
     }
 
-    /// Whether the embedded server is to keep its data in memory only.
+    /// Returns whether the embedded server is to keep its data in memory only.
     pub fn in_memory(&self) -> bool {
         self.data_dir.as_os_str() == IN_MEMORY
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// There is no way to leave out the check of the server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RdbTls {
-    /// Whether connections are protected; they are as well if anything else here is set. Default: `false`.
+    /// `true` protects connections; so does anything else that is set here. Default: `false`.
     pub on: bool,
     /// A PEM file with the authorities whose certificates are trusted. Default: those that the system trusts.
     pub ca: PathBuf,
@@ -24,7 +24,7 @@ pub struct RdbTls {
     pub server_name: String,
 }
 
-/// The same, as a table.
+/// The settings of TLS as a table.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Table {

@@ -1,4 +1,4 @@
-//! What each setting may be: the one table that checks ranges and words the error messages.
+//! The rules of settings: the one table that checks ranges and words the error messages.
 
 use figment::value::{Dict, Value};
 
@@ -10,7 +10,7 @@ use crate::names::{is_name, is_new_name};
 use crate::query::Path;
 use crate::reserved;
 
-/// What one setting may be.
+/// The rule of one setting.
 struct Rule {
     key: &'static str,
     expected: &'static str,
@@ -181,7 +181,8 @@ const RULES: &[Rule] = &[
     rule("rules.set", "a table of fields and their values", |_| true),
 ];
 
-/// What a key may be, in words. Positions in lists don't matter: `tables.0.name` is as `tables.1.name`.
+/// Returns what a key may be, in words. Positions in lists don't matter: `tables.0.name` is as
+/// `tables.1.name`.
 pub(super) fn expected(key: &str) -> Option<&'static str> {
     let parts: Vec<_> = key.split('.').filter(|part| part.parse::<usize>().is_err()).collect();
     let key = parts.join(".");
@@ -189,8 +190,8 @@ pub(super) fn expected(key: &str) -> Option<&'static str> {
 }
 
 /// The first setting that is out of range, and what it should be.
-pub(super) fn broken(settings: &Settings) -> Option<(String, String)> {
-    let rule = RULES.iter().find(|rule| !(rule.holds)(settings));
+pub(super) fn broken(settings: &Settings, prefix: &str) -> Option<(String, String)> {
+    let rule = RULES.iter().find(|rule| rule.key.starts_with(prefix) && !(rule.holds)(settings));
     rule.map(|rule| (rule.key.to_owned(), rule.expected.to_owned()))
         .or_else(|| broken_table(&settings.tables))
         .or_else(|| Rules::read(&settings.rules).err())
@@ -270,7 +271,7 @@ pub(super) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
         .map(|(_, candidate)| candidate)
 }
 
-/// Whether a setting's value must never be shown.
+/// Returns whether a setting's value must never be shown.
 pub(super) fn is_secret(key: &str) -> bool {
     ["rdb.password", "token.secret", "anonymous_password"].contains(&key)
 }

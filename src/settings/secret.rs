@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What stands in place of a secret wherever it would be shown.
+/// The text that stands in place of a secret wherever it would be shown.
 pub(super) const MASK: &str = "********";
 
 /// A text that `Debug` and serialization mask; only [`Secret::expose`] gives it away.
@@ -18,7 +18,7 @@ impl Secret {
         &self.0
     }
 
-    /// That there is no secret is no secret: an empty one is shown as empty.
+    /// Masks the text, unless it is empty: that there is no secret is no secret.
     fn masked(&self) -> &'static str {
         if self.0.is_empty() { "" } else { MASK }
     }

@@ -28,10 +28,24 @@ pub struct IndexSpec {
     /// The indexed fields, nested ones as `a.b`; several make a compound index. Default: the field named as
     /// the index.
     pub fields: Vec<String>,
-    /// Whether each member of an indexed array gets an entry of its own. Default `false`.
+    /// `true` gives each member of an indexed array an entry of its own. Default `false`.
     pub multi: bool,
-    /// Whether the field holds geometry. Default `false`.
+    /// `true` for a field that holds geometry. Default `false`.
     pub geo: bool,
+}
+
+impl TableSpec {
+    /// Names a table with the primary key `id` and no secondary indexes.
+    ///
+    /// ```
+    /// use warp_reql::settings::{IndexSpec, TableSpec};
+    ///
+    /// let heroes = TableSpec { indexes: vec![IndexSpec::on("name")], ..TableSpec::new("heroes") };
+    /// assert_eq!(heroes.primary_key, "id");
+    /// ```
+    pub fn new(name: impl Into<String>) -> Self {
+        TableSpec { name: name.into(), primary_key: default_primary_key(), indexes: Vec::new() }
+    }
 }
 
 fn default_primary_key() -> String {

@@ -1,4 +1,4 @@
-//! How durations, sizes and levels are written in settings.
+//! Durations, sizes and levels as settings write them.
 
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
@@ -11,7 +11,7 @@ pub(super) mod duration {
 
     use serde::{Deserializer, Serializer};
 
-    /// What a duration looks like, for error messages.
+    /// The form of a duration, for error messages.
     pub(in crate::settings) const EXPECTED: &str = "a duration such as \"5s\" or \"250ms\"";
 
     pub(in crate::settings) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
@@ -28,7 +28,7 @@ pub(super) mod level {
     use log::LevelFilter;
     use serde::{Deserializer, Serializer};
 
-    /// What a level looks like, for error messages.
+    /// The form of a level, for error messages.
     const EXPECTED: &str = "one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\"";
 
     pub(in crate::settings) fn serialize<S: Serializer>(

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The parts of `src`, the uppermost first. A part uses only parts of later rows.
 const FLOORS: [&[&str]; 14] = [
     &["main"],
-    &["health"],
+    &["command", "health"],
     &["server"],
     &["service"],
     &["api", "middleware"],
@@ -229,4 +229,23 @@ fn files_functions_and_lines_are_short() {
             }
         }
     }
+}
+
+#[test]
+fn the_architecture_names_what_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let document = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let mut named = 0;
+    for row in document.lines().filter_map(|line| line.strip_prefix("| `")) {
+        let (file, rest) = row.split_once("` | ").unwrap();
+        let text = fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let functions = rest.split(" |").next().unwrap_or_default().split(", ");
+        for function in functions.map(|name| name.trim_matches('`')) {
+            let is_it =
+                |after: &str| after.strip_prefix(function).is_some_and(|after| after.starts_with(['(', '<']));
+            assert!(text.split("fn ").any(is_it), "{file} has no function `{function}`");
+            named += 1;
+        }
+    }
+    assert!(named > 50, "{named}");
 }

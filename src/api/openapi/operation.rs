@@ -1,4 +1,4 @@
-//! What the OpenAPI document says of one endpoint: what it takes, and how it is answered.
+//! The description of one endpoint in the OpenAPI document: what it takes, and how it is answered.
 
 use std::collections::BTreeMap;
 

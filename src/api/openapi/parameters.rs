@@ -1,4 +1,4 @@
-//! What requests say besides their bodies: parts of paths, parameters, headers.
+//! Descriptions of all that requests say besides their bodies: parts of paths, parameters, headers.
 
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type};
@@ -87,7 +87,7 @@ fn query(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {
     parameter(ParameterIn::Query, name, about, Schema::from(schema.build())).build()
 }
 
-/// Which documents.
+/// Describes conditions, which choose documents.
 pub(crate) fn filter() -> Vec<Parameter> {
     let about = "Conditions that must all hold, each `FIELD=OP.VALUE`, such as `age=gte.18` or \
                  `address.city=eq.Oslo`. OP is one of `eq ne lt lte gt gte in match imatch starts contains is type`, \
@@ -123,7 +123,7 @@ pub(crate) fn filter() -> Vec<Parameter> {
     ]
 }
 
-/// Which part of a list, in which order.
+/// Describes the order of a list, and the part of it.
 pub(crate) fn page(limits: &Limits) -> Vec<Parameter> {
     let page = whole().minimum(Some(0)).maximum(Some(limits.page_max)).default(Some(limits.page.into()));
     let offset = whole().minimum(Some(0)).maximum(Some(limits.offset_max)).default(Some(0.into()));
@@ -145,7 +145,7 @@ pub(crate) fn page(limits: &Limits) -> Vec<Parameter> {
     ]
 }
 
-/// Which of their fields are told.
+/// Describes the choice of fields.
 pub(crate) fn chosen() -> Vec<Parameter> {
     vec![
         query("select", "Only these fields: `name,address.city`; `*` is all.", fields(100)),
@@ -153,7 +153,7 @@ pub(crate) fn chosen() -> Vec<Parameter> {
     ]
 }
 
-/// What documents come to in groups.
+/// Describes groups, and the figures of each.
 pub(crate) fn groups() -> Vec<Parameter> {
     let figure = format!(r"\s*(count|(sum|avg|min|max)\({}\))\s*", field());
     let figures = text().pattern(Some(format!("^{figure}(,{figure}){{0,19}}$")));

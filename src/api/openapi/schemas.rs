@@ -1,4 +1,4 @@
-//! What bodies and answers look like.
+//! Schemas of bodies and answers.
 
 use serde_json::json;
 use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
