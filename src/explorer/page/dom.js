@@ -71,8 +71,8 @@ export const failure = (error) => {
   const problem = error.problem ?? {};
   return h("div", { class: "problem", role: "alert" },
     h("strong", {}, problem.detail ?? error.message),
-    problem.excerpt && h("pre", { class: "code" }, problem.excerpt),
+    problem.excerpt && h("pre", { class: "code", tabIndex: 0 }, problem.excerpt),
     problem.hint && h("p", {}, problem.hint),
-    problem.cause && h("pre", { class: "code" }, problem.cause),
+    problem.cause && h("pre", { class: "code", tabIndex: 0 }, problem.cause),
     problem.code && h("p", { class: "dim" }, problem.code, problem.request_id ? `, request ${problem.request_id}` : ""));
 };

@@ -72,6 +72,8 @@ export const load = async (main, { parameters, signal }) => {
   const progress = h("progress", { max: 1, value: 0, "aria-label": "Progress" });
   const told = h("p", { role: "status" });
   const faults = h("tbody");
+  const faulted = h("table", { class: "wide", hidden: true },
+    h("caption", { class: "dim" }, "What is faulty: the line, or in JSON the document, and why"), faults);
   const outcome = h("div");
   let stop = null;
 
@@ -85,6 +87,7 @@ export const load = async (main, { parameters, signal }) => {
     let [done, wrong, bytes] = [0, 0, 0];
     const faulty = (line, why) => {
       wrong += 1;
+      faulted.hidden = false;
       if (wrong <= FAULTS) faults.append(h("tr", {}, h("th", { scope: "row" }, String(line)), h("td", {}, why)));
     };
     const say = (end) => { told.textContent = `${done} documents are written, ${wrong} are faulty.${end}`; };
@@ -130,6 +133,7 @@ export const load = async (main, { parameters, signal }) => {
     stop = new AbortController();
     halt.disabled = false;
     faults.replaceChildren();
+    faulted.hidden = true;
     outcome.replaceChildren();
     progress.value = 0;
     try {
@@ -161,6 +165,5 @@ export const load = async (main, { parameters, signal }) => {
   file.required = true;
   main.replaceChildren(h("h1", {}, "Import"), h("p", { class: "dim" },
     `${formats.map((name) => name.toUpperCase()).join(", ")}: an array of documents, or a document in each line. A table that isn't there is made.`),
-  form, progress, told, outcome,
-  h("table", { class: "wide" }, h("caption", { class: "dim" }, "What is faulty: the line, or in JSON the document, and why"), faults));
+  form, progress, told, outcome, faulted);
 };
