@@ -11,11 +11,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use crate::budget::memory::Pool;
 pub use crate::credentials::Credentials;
 pub use crate::interrupt::{Interrupt, Reason};
-pub use crate::protocol::Peer;
 pub use crate::protocol::answer::{Batch, Error, ErrorClass, ErrorType, Frame, Note, ServerInfo};
 pub use crate::protocol::query::{Envelope, QueryType};
+pub use crate::protocol::{Peer, Text};
 use crate::storage::Store;
 
 /// The language and the storage under all connections.
@@ -35,6 +36,11 @@ pub trait Engine: Send + Sync + 'static {
     /// How many queries there are and were.
     fn queries(&self) -> QueryCounts {
         QueryCounts::default()
+    }
+
+    /// The memory that the queries of all connections may hold. Default: without a limit.
+    fn memory(&self) -> Pool {
+        Pool::default()
     }
 
     /// What is stored, for backups; `None` if there is nothing that could be copied.
@@ -108,7 +114,7 @@ pub enum Answer {
     /// One value.
     Atom {
         /// The value as JSON text.
-        json: Vec<u8>,
+        json: Text,
         /// The profile as JSON text, if the query asked for one.
         profile: Option<Vec<u8>>,
     },
@@ -119,7 +125,7 @@ pub enum Answer {
 }
 
 /// The JSON text of a value to come.
-pub type Later = Pin<Box<dyn Future<Output = Result<Vec<u8>, Failure>> + Send>>;
+pub type Later = Pin<Box<dyn Future<Output = Result<Text, Failure>> + Send>>;
 
 /// The unread rest of a stream or feed.
 pub trait Cursor: Send {

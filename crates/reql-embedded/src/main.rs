@@ -16,6 +16,9 @@ use tokio::runtime::{Builder, Runtime};
 use crate::flags::Flags;
 use crate::signals::Signals;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How long the threads of sessions are waited for once the server has ended.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
 

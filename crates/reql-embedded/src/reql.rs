@@ -6,13 +6,16 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use crate::accounts::ADMIN;
+use crate::budget::fuel;
+use crate::budget::memory::Pool;
 use crate::datum::{Datum, json};
 use crate::engine::{
     Answer, Batch, Credentials, Cursor, Engine, Envelope, Error, ErrorClass, ErrorType, Failure, Frame,
-    Listening, Note, Query, QueryContext, QueryCounts, ServerInfo, Weight,
+    Listening, Note, Query, QueryContext, QueryCounts, ServerInfo, Text, Weight,
 };
 use crate::error::{self, ErrorKind};
 use crate::eval;
+use crate::eval::Meter;
 use crate::eval::stream::FeedTraits;
 use crate::feed::Kind;
 use crate::instance::{Instance, Running};
@@ -65,6 +68,10 @@ impl Engine for Reql {
             Some(credentials) if user == ADMIN && !account.has_password() => Some(credentials.clone()),
             _ => Some(account.credentials().clone()),
         }
+    }
+
+    fn memory(&self) -> Pool {
+        self.instance.memory.clone()
     }
 
     fn store(&self) -> Option<Store> {
@@ -132,7 +139,7 @@ impl Query for Compiled {
         let env = eval::Env::new(self.instance.clone(), user, interrupt, place == Weight::Heavy);
         // The environment itself isn't shared, so that what the options set is set in place.
         let meter = env.meter();
-        match meter.within(|| Evaluated::of(self.evaluate(env)?)) {
+        match meter.within(|| Evaluated::of(self.evaluate(env)?, &meter)) {
             Ok(Evaluated::Atom(json)) => {
                 let profile = self.program.get().and_then(eval::Program::profile);
                 Ok(Answer::Atom { json, profile })
@@ -141,7 +148,7 @@ impl Query for Compiled {
                 let (query, running) = (self.query.clone(), list());
                 Ok(Answer::Later(Box::pin(async move {
                     let _running = running;
-                    let written = later.await.and_then(|datum| text(&datum));
+                    let written = later.await.and_then(|datum| text(&datum, &meter));
                     written.map_err(|error| failure(&error, &query.places))
                 })))
             }
@@ -157,25 +164,28 @@ impl Query for Compiled {
 
 /// What a query evaluates to, a value as text: writing that is part of the work.
 enum Evaluated {
-    Atom(Vec<u8>),
+    Atom(Text),
     Later(eval::Later),
     Cursor(Box<eval::Cursor>),
 }
 
 impl Evaluated {
-    fn of(answer: eval::Answer) -> error::Result<Self> {
+    fn of(answer: eval::Answer, meter: &Meter) -> error::Result<Self> {
         Ok(match answer {
-            eval::Answer::Atom(datum) => Evaluated::Atom(text(&datum)?),
+            eval::Answer::Atom(datum) => Evaluated::Atom(text(&datum, meter)?),
             eval::Answer::Later(later) => Evaluated::Later(later),
             eval::Answer::Cursor(rows) => Evaluated::Cursor(rows),
         })
     }
 }
 
-fn text(datum: &Datum) -> error::Result<Vec<u8>> {
+fn text(datum: &Datum, meter: &Meter) -> error::Result<Text> {
     let mut text = Vec::with_capacity(ATOM_SIZE);
+    // Most texts are about as long as what they say.
+    let aside = fuel::aside(datum.size())?;
     json::write(datum, &mut text)?;
-    Ok(text)
+    drop(aside);
+    Text::counted(text, || meter.reserve())
 }
 
 /// A stream on its way to the client.
@@ -188,9 +198,11 @@ struct Rows {
 
 impl Cursor for Rows {
     fn next_batch(&mut self) -> Result<Batch, Failure> {
-        let mut batch = Batch::default();
+        let (mut batch, mut text) = (Batch::default(), Vec::new());
         let eval::Batch { rows, done } =
-            self.rows.next_batch(&mut batch.json).map_err(|error| failure(&error, &self.query.places))?;
+            self.rows.next_batch(&mut text).map_err(|error| failure(&error, &self.query.places))?;
+        let counted = Text::counted(text, || self.rows.reserve());
+        batch.json = counted.map_err(|error| failure(&error, &self.query.places))?;
         batch.rows = rows;
         batch.done = done;
         batch.notes = notes(self.rows.feed());

@@ -19,7 +19,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::Budget;
-use super::memory::Reservation;
+use super::memory::{LARGE, Reservation};
 use crate::error::{Error, Result};
 
 /// The units that a query may use where it must not wait: some hundreds of microseconds.
@@ -163,6 +163,15 @@ pub fn keep(bytes: usize) -> Result<()> {
         KEPT.set(meter.values.used());
         Ok(())
     })
+}
+
+/// Reserves memory for what is there only while a large value is made, until what is returned is dropped.
+pub fn aside(bytes: usize) -> Result<Scope> {
+    let scope = Scope::begin();
+    if bytes > LARGE {
+        keep(bytes)?;
+    }
+    Ok(scope)
 }
 
 /// A part of the work, whose large values are gone when it ends.

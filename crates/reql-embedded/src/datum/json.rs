@@ -130,10 +130,14 @@ fn check_room(text: &[u8], out: &[u8]) -> Result<()> {
     const SHORT: usize = 1 << 20;
     let escapes =
         || text.iter().filter(|byte| is_escaped(**byte)).map(|byte| if *byte < 0x20 { 5 } else { 1 });
-    if text.len() > SHORT && out.len() + text.len() + escapes().sum::<usize>() > MAX_VALUE {
+    if text.len() <= SHORT {
+        return Ok(());
+    }
+    let escapes = escapes().sum::<usize>();
+    if out.len() + text.len() + escapes > MAX_VALUE {
         return Err(too_large());
     }
-    Ok(())
+    if escapes > SHORT { fuel::keep(escapes) } else { Ok(()) }
 }
 
 fn write_packed(view: &Packed, out: &mut Vec<u8>) -> Result<()> {

@@ -123,6 +123,9 @@ impl From<Sum> for Summary {
     }
 }
 
+/// What a shared text takes besides its bytes: two counters, and what the allocator adds.
+const COUNTED: usize = 32;
+
 impl Datum {
     /// Returns the number of bytes that the value takes when packed, at once. Parts that are shared count as
     /// often as they stand there. It is right up to some four gigabytes, and above [`MAX_VALUE`] for whatever
@@ -165,8 +168,8 @@ impl Datum {
     pub fn footprint(&self) -> usize {
         size_of::<Datum>()
             + match self {
-                Datum::Str(text) => text.len(),
-                Datum::Binary(bytes) => bytes.len(),
+                Datum::Str(text) => COUNTED + text.len(),
+                Datum::Binary(bytes) => COUNTED + bytes.len(),
                 Datum::Array(array) => array.container().footprint(),
                 Datum::Object(object) => object.container().footprint(),
                 _ => 0,

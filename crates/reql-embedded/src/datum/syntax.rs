@@ -89,6 +89,11 @@ pub fn parse<'a>(text: &'a [u8], arena: &'a Arena) -> Result<Json<'a>> {
     }
 }
 
+/// Returns how many values there are in a text at most, if it is JSON.
+pub fn count_values(text: &[u8]) -> usize {
+    1 + text.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count()
+}
+
 /// Room for the parts of what is open, which is enough for most queries.
 const ROOM: usize = 16;
 

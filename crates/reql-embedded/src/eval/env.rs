@@ -72,6 +72,11 @@ impl Meter {
     pub fn within<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.0.within(work)
     }
+
+    /// Returns a reservation of nothing yet, to be added to.
+    pub fn reserve(&self) -> Reservation {
+        self.0.budget.reserve()
+    }
 }
 
 impl Run {

@@ -13,7 +13,7 @@ use crate::error::{At, Bt, Error, ErrorKind, Result};
 pub fn collect(mut stream: Stream, env: &Env) -> Result<Groups> {
     stream.check_finite()?;
     let mut groups: BTreeMap<Datum, Vec<Datum>> = BTreeMap::new();
-    let (mut count, mut size, mut held) = (0, 0, env.reserve());
+    let (mut count, mut size, mut held, mut new) = (0, 0, env.reserve(), 0);
     stream.for_each(
         env,
         true,
@@ -26,7 +26,13 @@ pub fn collect(mut stream: Stream, env: &Env) -> Result<Groups> {
             }
             if count <= env.limits.array {
                 held.add(&row.value)?;
-                groups.entry(row.group.unwrap_or_default()).or_default().push(row.value);
+                let group = row.group.unwrap_or_default();
+                let rows = groups.entry(group).or_insert_with_key(|group| {
+                    new = GROUP + group.footprint();
+                    Vec::new()
+                });
+                rows.push(row.value);
+                held.add_bytes(std::mem::take(&mut new))?;
             }
             // Errors of the rows around come before that of the size.
             if count < env.limits.array.saturating_add(BATCH) { Ok(()) } else { check_size(count, env) }
@@ -35,6 +41,10 @@ pub fn collect(mut stream: Stream, env: &Env) -> Result<Groups> {
     check_size(count, env)?;
     groups.into_iter().map(|(group, rows)| Ok((group, env.limits.array(rows)?))).collect()
 }
+
+/// About what a group takes besides its key and its rows or its state, in bytes: its place in the map, and that
+/// in the result, which is an array of arrays.
+const GROUP: usize = 256;
 
 /// About as many rows as RethinkDB groups before it looks at the size of all groups.
 const BATCH: usize = 1000;
@@ -107,7 +117,7 @@ pub fn accumulate<A: Accumulator>(mut stream: Stream, env: &Env, bt: Bt, accumul
         held.add(&group)?;
         let state = groups.entry(group).or_default();
         accumulator.add(env, state, item)?;
-        held.add_bytes(size_of::<A::State>() + A::held(state))
+        held.add_bytes(GROUP + size_of::<A::State>() + A::held(state))
     })?;
     if !is_grouped {
         return Ok(Val::datum(accumulator.finish(whole).at(bt)?, bt));

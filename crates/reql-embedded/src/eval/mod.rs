@@ -38,7 +38,7 @@ pub mod write;
 
 pub use call::Call;
 pub use compile::{compile, compile_element_function, compile_function};
-pub use env::Env;
+pub use env::{Env, Meter};
 pub use func::{Func, NativeFunc, Shortcut};
 pub use limits::Limits;
 pub use mentioned::Mentioned;

@@ -13,6 +13,7 @@ use super::scope::Scope;
 use super::stream::{FeedTraits, Portions, Stream};
 use super::term::{Flags, Term};
 use super::val::{Groups, Later, Val, Value};
+use crate::budget::memory::Reservation;
 use crate::datum::{Datum, json};
 use crate::error::{Bt, Error, ErrorKind, Result};
 use crate::term::{Query, RawTerm, TermType};
@@ -410,6 +411,11 @@ impl Cursor {
             end => end?,
         };
         Ok(Batch { rows, done })
+    }
+
+    /// Returns a reservation of nothing yet, for what has been written.
+    pub fn reserve(&self) -> Reservation {
+        self.env.reserve()
     }
 
     /// The profile of what the last batch took, as JSON, if there is one.

@@ -1,5 +1,7 @@
 //! What answers are made of: rows, errors, a server's identity.
 
+use super::text::Text;
+
 /// A server's identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerInfo {
@@ -10,10 +12,10 @@ pub struct ServerInfo {
 }
 
 /// Rows of a stream.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Batch {
     /// The rows, as JSON texts joined by commas.
-    pub json: Vec<u8>,
+    pub json: Text,
     /// How many rows these are.
     pub rows: usize,
     /// Whether the stream ends with them.
@@ -28,9 +30,9 @@ impl Batch {
     /// Appends a row, which `write` adds to the text.
     pub fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         if self.rows > 0 {
-            self.json.push(b',');
+            self.json.bytes_mut().push(b',');
         }
-        write(&mut self.json);
+        write(self.json.bytes_mut());
         self.rows += 1;
     }
 }

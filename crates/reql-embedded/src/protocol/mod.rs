@@ -7,8 +7,10 @@ mod peer;
 pub mod query;
 pub(crate) mod response;
 pub(crate) mod scram;
+mod text;
 
 pub use peer::Peer;
+pub use text::Text;
 
 /// The release of RethinkDB whose behaviour is the measure.
 pub const RETHINKDB_VERSION: &str = "2.4.4";

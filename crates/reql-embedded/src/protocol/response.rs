@@ -17,29 +17,58 @@ const RUNTIME_ERROR: u8 = 18;
 /// The token and the length before each payload.
 const HEADER_LEN: usize = 12;
 
-/// One value.
-pub(crate) fn atom(out: &mut Vec<u8>, token: i64, json: &[u8], profile: Option<&[u8]>) {
-    frame(out, token, |out| {
-        open(out, SUCCESS_ATOM);
-        out.extend_from_slice(json);
-        out.push(b']');
-        close(out, profile, None);
-    });
+/// What goes around the text of an answer.
+pub(crate) struct Around<'a> {
+    kind: u8,
+    profile: Option<&'a [u8]>,
+    notes: Option<&'a [Note]>,
 }
 
-/// Rows of a stream, its last ones or not.
-pub(crate) fn batch(out: &mut Vec<u8>, token: i64, batch: &Batch, done: bool) {
-    frame(out, token, |out| {
-        open(out, if done { SUCCESS_SEQUENCE } else { SUCCESS_PARTIAL });
-        out.extend_from_slice(&batch.json);
+impl<'a> Around<'a> {
+    /// Around one value.
+    pub(crate) fn atom(profile: Option<&'a [u8]>) -> Self {
+        Around { kind: SUCCESS_ATOM, profile, notes: None }
+    }
+
+    /// Around rows of a stream, its last ones or not.
+    pub(crate) fn batch(batch: &'a Batch, done: bool) -> Self {
+        let kind = if done { SUCCESS_SEQUENCE } else { SUCCESS_PARTIAL };
+        Around { kind, profile: batch.profile.as_deref(), notes: Some(&batch.notes) }
+    }
+
+    /// Writes the answer.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, token: i64, json: &[u8]) {
+        frame(out, token, |out| {
+            open(out, self.kind);
+            out.extend_from_slice(json);
+            self.end(out);
+        });
+    }
+
+    /// Returns what comes before and after a text of this length, which is sent by itself.
+    pub(crate) fn parts(&self, token: i64, length: usize) -> Result<(Vec<u8>, Vec<u8>), Error> {
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        frame(&mut before, token, |out| open(out, self.kind));
+        self.end(&mut after);
+        let all = before.len() - HEADER_LEN + length + after.len();
+        match u32::try_from(all) {
+            Ok(all) if all < u32::MAX => {
+                before[HEADER_LEN - 4..HEADER_LEN].copy_from_slice(&all.to_le_bytes())
+            }
+            _ => return Err(too_large(all)),
+        }
+        Ok((before, after))
+    }
+
+    fn end(&self, out: &mut Vec<u8>) {
         out.push(b']');
-        close(out, batch.profile.as_deref(), Some(&batch.notes));
-    });
+        close(out, self.profile, self.notes);
+    }
 }
 
 /// The empty end of a stream: what STOP is answered with.
 pub(crate) fn end_of_stream(out: &mut Vec<u8>, token: i64) {
-    batch(out, token, &Batch::default(), true);
+    Around::batch(&Batch::default(), true).write(out, token, b"");
 }
 
 /// All noreply queries are done.
@@ -167,10 +196,14 @@ mod tests {
         String::from_utf8(payload.to_vec()).expect("UTF-8")
     }
 
+    fn atom(out: &mut Vec<u8>, json: &[u8], profile: Option<&[u8]>) {
+        Around::atom(profile).write(out, 7, json);
+    }
+
     #[test]
     fn values() {
-        assert_eq!(payload(|out| atom(out, 7, b"[1,2]", None)), r#"{"t":1,"r":[[1,2]]}"#);
-        assert_eq!(payload(|out| atom(out, 7, b"1", Some(b"[]"))), r#"{"t":1,"r":[1],"p":[]}"#);
+        assert_eq!(payload(|out| atom(out, b"[1,2]", None)), r#"{"t":1,"r":[[1,2]]}"#);
+        assert_eq!(payload(|out| atom(out, b"1", Some(b"[]"))), r#"{"t":1,"r":[1],"p":[]}"#);
     }
 
     #[test]
@@ -178,7 +211,15 @@ mod tests {
         let mut rows = Batch { notes: vec![Note::SequenceFeed, Note::IncludesStates], ..Batch::default() };
         rows.push(|out| out.extend_from_slice(b"1"));
         rows.push(|out| out.extend_from_slice(b"2"));
-        assert_eq!(payload(|out| batch(out, 7, &rows, false)), r#"{"t":3,"r":[1,2],"n":[1,5]}"#);
+        let around = Around::batch(&rows, false);
+        let expected = r#"{"t":3,"r":[1,2],"n":[1,5]}"#;
+        assert_eq!(payload(|out| around.write(out, 7, rows.json.bytes())), expected);
+        let in_parts = |out: &mut Vec<u8>| {
+            let (before, after) = around.parts(7, 3).expect("a short one");
+            out.extend([&before, rows.json.bytes(), &after].concat());
+        };
+        assert_eq!(payload(in_parts), expected);
+        assert!(around.parts(7, u32::MAX as usize - 26).is_err());
         assert_eq!(payload(|out| end_of_stream(out, 7)), r#"{"t":2,"r":[],"n":[]}"#);
         assert_eq!(payload(|out| wait_complete(out, 7)), r#"{"t":4,"r":[]}"#);
     }

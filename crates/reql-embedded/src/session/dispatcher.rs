@@ -16,11 +16,11 @@ use super::{Room, Shared};
 use crate::datum::syntax::Arena;
 use crate::engine::{
     Client, Cursor, Envelope, Error, ErrorType, Failure, Interrupt, Query, QueryContext, QueryType, Reason,
-    Weight,
+    Text, Weight,
 };
 use crate::protocol::frame::Frame;
 use crate::protocol::handshake::Dialect;
-use crate::protocol::response;
+use crate::protocol::response::{self, Around};
 use crate::workers::Lane;
 
 /// A longer query is compiled on a thread that may block.
@@ -333,11 +333,12 @@ impl Dispatcher {
     fn report(&mut self, ticket: Ticket, interrupt: &Interrupt, outcome: Outcome) -> Option<Box<dyn Cursor>> {
         match outcome {
             Outcome::Atom { json, profile } => {
-                self.answer(ticket, |out, token| response::atom(out, token, &json, profile.as_deref()));
+                self.answer_with(ticket, &Around::atom(profile.as_deref()), json);
                 None
             }
-            Outcome::Batch { batch, rest } => {
-                self.answer(ticket, |out, token| response::batch(out, token, &batch, rest.is_none()));
+            Outcome::Batch { mut batch, rest } => {
+                let json = std::mem::take(&mut batch.json);
+                self.answer_with(ticket, &Around::batch(&batch, rest.is_none()), json);
                 rest.filter(|_| !ticket.noreply && !interrupt.is_raised())
             }
             Outcome::Failed(Failure::Error(error)) => {
@@ -356,6 +357,21 @@ impl Dispatcher {
                 }
                 None
             }
+        }
+    }
+
+    /// Answers with a text, which isn't copied if it is long.
+    fn answer_with(&mut self, ticket: Ticket, around: &Around<'_>, json: Text) {
+        if ticket.noreply || !json.is_long() {
+            return self.answer(ticket, |out, token| around.write(out, token, json.bytes()));
+        }
+        match around.parts(ticket.token, json.bytes().len()) {
+            Ok((before, after)) => {
+                self.outbound.buffer().extend(before);
+                self.outbound.append(json);
+                self.outbound.buffer().extend(after);
+            }
+            Err(error) => self.fail(ticket, &error),
         }
     }
 

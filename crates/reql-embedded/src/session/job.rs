@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use crate::datum::syntax::Arena;
+use crate::budget::memory::Reservation;
+use crate::datum::syntax::{self, Arena};
 use crate::engine::{
     Answer, Batch, Cursor, Engine, Envelope, Error, ErrorType, Failure, Interrupt, Later, Query,
-    QueryContext, QueryType, Weight,
+    QueryContext, QueryType, Text, Weight,
 };
 use crate::workers::Lane;
 
 /// What a step came to.
 pub(super) enum Outcome {
     Atom {
-        json: Vec<u8>,
+        json: Text,
         profile: Option<Vec<u8>>,
     },
     /// What is known later.
@@ -37,6 +38,12 @@ pub(super) fn compile(engine: &dyn Engine, query: Envelope<'_>) -> Result<Box<dy
 /// Reads, compiles and evaluates a query whose text is too long for the connection's own task. Says whether
 /// it wants no answer, as far as it could be read.
 pub(super) fn start_text(engine: &dyn Engine, text: BytesMut, context: &QueryContext) -> (bool, Outcome) {
+    /// A value of the text as a tree, as a term, and compiled.
+    const VALUE: usize = 256;
+    let mut held = Reservation::new(&engine.memory());
+    if let Err(error) = held.add_bytes(VALUE * syntax::count_values(&text)) {
+        return (false, Outcome::Failed(Error::runtime(ErrorType::ResourceLimit, error.message()).into()));
+    }
     match compile_text(engine, text) {
         (noreply, Ok(query)) => (noreply, start(&*query, context, Weight::Heavy)),
         (noreply, Err(error)) => (noreply, Outcome::Failed(error.into())),

@@ -1,5 +1,9 @@
 //! Responses on their way to a client.
 
+use std::collections::VecDeque;
+
+use crate::protocol::Text;
+
 /// From here on a session takes in no more work until the client has read.
 const HIGH_WATER: usize = 256 << 10;
 
@@ -10,7 +14,13 @@ const KEEP: usize = 16 << 10;
 /// What has been answered and not yet been sent.
 #[derive(Debug, Default)]
 pub(super) struct Outbound {
+    /// Long texts, and what comes before them; not copied, and gone as soon as they are sent.
+    first: VecDeque<Text>,
+    /// How many bytes these have together.
+    queued: usize,
+    /// What comes after them.
     buffer: Vec<u8>,
+    /// How much of the first of all these has been sent.
     sent: usize,
 }
 
@@ -20,23 +30,44 @@ impl Outbound {
         &mut self.buffer
     }
 
+    /// Appends a long text without copying it.
+    pub(super) fn append(&mut self, text: Text) {
+        let before = std::mem::take(&mut self.buffer);
+        for piece in [before.into(), text] {
+            self.queued += piece.bytes().len();
+            self.first.push_back(piece);
+        }
+    }
+
     pub(super) fn pending(&self) -> &[u8] {
-        self.buffer.get(self.sent..).unwrap_or_default()
+        let first = self.first.front().map_or(&*self.buffer, Text::bytes);
+        first.get(self.sent..).unwrap_or_default()
+    }
+
+    fn len(&self) -> usize {
+        self.queued + self.buffer.len() - self.sent
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.sent == self.buffer.len()
+        self.len() == 0
     }
 
-    /// Whether the client is so far behind that more answers have to wait.
+    /// Returns whether the client is so far behind that more answers have to wait.
     pub(super) fn is_full(&self) -> bool {
-        self.pending().len() >= HIGH_WATER
+        self.len() >= HIGH_WATER
     }
 
-    /// Notes that so much of it has been sent.
+    /// Notes that so much of what is pending has been sent.
     pub(super) fn advance(&mut self, len: usize) {
         self.sent += len;
-        if self.is_empty() {
+        while self.first.front().is_some_and(|first| first.bytes().len() == self.sent) {
+            self.first.pop_front();
+            self.queued -= std::mem::take(&mut self.sent);
+        }
+        if !self.first.is_empty() {
+            return;
+        }
+        if self.sent == self.buffer.len() {
             self.sent = 0;
             self.buffer.clear();
             if self.buffer.capacity() > KEEP {
@@ -74,6 +105,34 @@ mod tests {
             outbound.advance(outbound.pending().len() - 1);
             assert!(!outbound.is_full());
             assert!(outbound.buffer.len() <= 2 * HIGH_WATER);
+        }
+    }
+
+    /// Whatever the pieces are, and however they are sent.
+    #[test]
+    fn pieces_are_sent_in_their_order() {
+        let text = |text: &str| Text::from(text.as_bytes().to_vec());
+        for step in 1..9 {
+            let mut outbound = Outbound::default();
+            let mut sent = Vec::new();
+            let mut send = |outbound: &mut Outbound, len: usize| {
+                let len = len.min(outbound.pending().len());
+                sent.extend_from_slice(&outbound.pending()[..len]);
+                outbound.advance(len);
+            };
+            outbound.append(text("one "));
+            outbound.buffer().extend_from_slice(b"two ");
+            send(&mut outbound, step);
+            outbound.append(text("three "));
+            outbound.append(text(""));
+            send(&mut outbound, step);
+            outbound.buffer().extend_from_slice(b"four");
+            while !outbound.is_empty() {
+                assert!(!outbound.pending().is_empty());
+                send(&mut outbound, step);
+            }
+            assert_eq!(sent, b"one two three four", "{step} at a time");
+            assert_eq!((outbound.first.len(), outbound.queued, outbound.sent), (0, 0, 0));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Values from JSON text, and back.
 
 use crate::budget::fuel;
-use crate::datum::{Datum, json};
+use crate::datum::{Datum, json, syntax};
 use crate::error::Result;
 use crate::eval::{Arity, Call, Limits, Spec, Val};
 use crate::term::TermType;
@@ -15,9 +15,18 @@ pub const TERMS: &[Spec] = &[
 fn parse(call: &mut Call<'_>) -> Result<Val> {
     let text = call.str(0)?;
     fuel::spend_bytes(text.len())?;
+    let _aside = fuel::aside(reading(&text))?;
     let datum = json::parse(&text)?;
     check_arrays(&datum, call.env.limits)?;
     Ok(call.val(datum))
+}
+
+/// Returns about how much memory it takes to read a text, besides what comes of it.
+fn reading(text: &str) -> usize {
+    /// A value in the tree, and on the stack of what is open.
+    const VALUE: usize = 64;
+    // A short one isn't worth looking at.
+    if text.len() < 16 << 10 { 0 } else { VALUE * syntax::count_values(text.as_bytes()) }
 }
 
 /// Fails when an array is over the limit, at any depth.
@@ -34,5 +43,7 @@ fn check_arrays(datum: &Datum, limits: Limits) -> Result<()> {
 
 fn print(call: &mut Call<'_>) -> Result<Val> {
     let datum = call.datum(0)?;
+    // The text, and the value that is made of it.
+    let _aside = fuel::aside(2 * datum.size())?;
     Ok(call.val(Datum::from(json::to_string(&datum)?)))
 }

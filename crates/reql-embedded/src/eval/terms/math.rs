@@ -1,6 +1,7 @@
 //! Arithmetic on numbers, and what `add`, `sub` and `mul` mean for strings, arrays and times.
 
-use crate::budget::fuel;
+use crate::budget::fuel::{self, Scope};
+use crate::budget::memory::LARGE;
 use crate::datum::{Array, Datum, MAX_VALUE, pseudo, too_large};
 use crate::error::{Error, Result};
 use crate::eval::{Arity, Call, Limits, Spec};
@@ -37,6 +38,8 @@ fn fold(call: &mut Call<'_>, operator: Operator) -> Result<Datum> {
 }
 
 fn sum(call: &mut Call<'_>) -> Result<Datum> {
+    // What is kept for the sum while it grows goes with it.
+    let _scope = Scope::begin();
     let mut sum = Sum::Value(call.datum(0)?);
     for index in 1..call.len() {
         let next = call.datum(index)?;
@@ -56,6 +59,7 @@ impl Sum {
     fn add(self, next: Datum, limits: Limits) -> Result<Sum> {
         match (self, next) {
             (Sum::Value(Datum::Str(text)), Datum::Str(more)) => {
+                keep_twice(text.len(), text.len() + more.len())?;
                 let mut sum = String::with_capacity((text.len() + more.len()).min(MAX_VALUE));
                 sum.push_str(&text);
                 concat(sum, &more)
@@ -82,8 +86,14 @@ fn concat(mut text: String, more: &str) -> Result<Sum> {
     }
     // Counted before it is done, so that a long sum isn't made where it has no place.
     fuel::spend_bytes(more.len())?;
+    keep_twice(more.len(), text.len() + more.len())?;
     text.push_str(more);
     Ok(Sum::Text(text))
+}
+
+/// Reserves memory for so many bytes of a text, if it is long: for itself, and for the value that is made of it.
+fn keep_twice(bytes: usize, length: usize) -> Result<()> {
+    if length > LARGE { fuel::keep(2 * bytes) } else { Ok(()) }
 }
 
 fn chain(mut items: Vec<Datum>, more: &Array, limits: Limits) -> Result<Sum> {

@@ -15,6 +15,9 @@ pub const TERMS: &[Spec] = &[
     Spec::plain(TermType::Downcase, Arity::exactly(1), downcase),
 ];
 
+/// About what a short text takes.
+const SHORT_TEXT: usize = 32;
+
 fn match_term(call: &mut Call<'_>) -> Result<Datum> {
     let text = call.str(0)?;
     let pattern = call.str(1)?;
@@ -37,6 +40,8 @@ fn split(call: &mut Call<'_>) -> Result<Datum> {
     let pieces = text::split(&text, separator, limit.unwrap_or(call.env.limits.array));
     fuel::spend(pieces.len())?;
     call.env.limits.check_array(pieces.len())?;
+    let _aside =
+        fuel::aside(pieces.len().saturating_mul(size_of::<&str>() + size_of::<Datum>() + SHORT_TEXT))?;
     Ok(Datum::array(pieces.into_iter().map(Datum::from).collect()))
 }
 
@@ -55,11 +60,13 @@ fn limit(call: &mut Call<'_>) -> Result<Option<usize>> {
 fn upcase(call: &mut Call<'_>) -> Result<Datum> {
     let text = call.str(0)?;
     fuel::spend_bytes(text.len())?;
+    let _aside = fuel::aside(2 * text.len())?;
     Ok(Datum::from(text.to_ascii_uppercase()))
 }
 
 fn downcase(call: &mut Call<'_>) -> Result<Datum> {
     let text = call.str(0)?;
     fuel::spend_bytes(text.len())?;
+    let _aside = fuel::aside(2 * text.len())?;
     Ok(Datum::from(text.to_ascii_lowercase()))
 }

@@ -200,7 +200,7 @@ impl Query for Order {
 }
 
 fn atom(value: &Value) -> Answer {
-    Answer::Atom { json: value.to_string().into_bytes(), profile: None }
+    Answer::Atom { json: value.to_string().into_bytes().into(), profile: None }
 }
 
 /// Computes until it is released or interrupted.
