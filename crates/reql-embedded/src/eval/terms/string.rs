@@ -37,6 +37,8 @@ fn split(call: &mut Call<'_>) -> Result<Datum> {
     let limit = if call.len() > 2 { limit(call)? } else { None };
     fuel::spend_bytes(text.len())?;
     // One piece more than an array may have tells that there are too many.
+    let most = limit.unwrap_or(call.env.limits.array).saturating_add(1);
+    let _pieces = fuel::aside(separator.count(&text).min(most).saturating_mul(2 * size_of::<&str>()))?;
     let pieces = text::split(&text, separator, limit.unwrap_or(call.env.limits.array));
     fuel::spend(pieces.len())?;
     call.env.limits.check_array(pieces.len())?;
