@@ -13,6 +13,17 @@ pub enum Separator<'a> {
     Text(&'a str),
 }
 
+impl Separator<'_> {
+    /// Returns the number of pieces of a text at most.
+    pub fn count(self, text: &str) -> usize {
+        1 + match self {
+            Separator::Whitespace => text.split_whitespace().count(),
+            Separator::Text("") => text.chars().count(),
+            Separator::Text(separator) => text.matches(separator).count(),
+        }
+    }
+}
+
 /// A character with the combining ones that follow it, as of Unicode 6.1, which RethinkDB knows; later
 /// versions have changed their minds about a few.
 static CHARACTER: LazyLock<Regex> = LazyLock::new(|| {

@@ -42,8 +42,7 @@ fn split(call: &mut Call<'_>) -> Result<Datum> {
     let pieces = text::split(&text, separator, limit.unwrap_or(call.env.limits.array));
     fuel::spend(pieces.len())?;
     call.env.limits.check_array(pieces.len())?;
-    let _aside =
-        fuel::aside(pieces.len().saturating_mul(size_of::<&str>() + size_of::<Datum>() + SHORT_TEXT))?;
+    let _values = fuel::aside(pieces.len().saturating_mul(size_of::<Datum>() + SHORT_TEXT))?;
     Ok(Datum::array(pieces.into_iter().map(Datum::from).collect()))
 }
 
