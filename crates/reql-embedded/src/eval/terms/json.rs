@@ -24,7 +24,7 @@ fn parse(call: &mut Call<'_>) -> Result<Val> {
 /// Returns about how much memory it takes to read a text, besides what comes of it.
 fn reading(text: &str) -> usize {
     /// A value in the tree, and on the stack of what is open.
-    const VALUE: usize = 64;
+    const VALUE: usize = 32;
     // A short one isn't worth looking at.
     if text.len() < 16 << 10 { 0 } else { VALUE * syntax::count_values(text.as_bytes()) }
 }
