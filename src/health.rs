@@ -17,9 +17,9 @@ const READY: &[u8] = b"HTTP/1.1 200";
 
 /// Succeeds if the service at the address that the settings name says that it is ready.
 ///
-/// It is asked at `admin.address` if there is one, else where its clients ask. Over TLS it must be the service
-/// of the certificate in `tls.cert`. One that wants certificates of its clients can't be asked so, and needs an
-/// `admin.address`.
+/// It is asked at `admin.address` if there is one, else where its clients ask. Over TLS it must be the
+/// service of the certificate in `tls.cert`. One that wants certificates of its clients can't be asked so,
+/// and needs an `admin.address`.
 ///
 /// # Errors
 ///

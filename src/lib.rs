@@ -82,7 +82,7 @@
 //!   an answer is made.
 //! - [`App`]: what handlers share. `catalog`: what is known of tables for a short while.
 //! - `language`: ReQL as JavaScript writes it, read into terms. `explorer`: the pages for people.
-//! - `access`: who asks and what they may do, by tokens, roles and rules.
+//! - `access`: who asks, by tokens and roles. `rules`: what they may do.
 //! - `query`: from the parameters of a URL to ReQL: filter, order, page, fields.
 //! - [`conn`]: [`with_conn`] and [`Conn`], which opens a session on the first query, bounds each by a
 //!   timeout, and knows whether the session can serve anyone else afterwards.
@@ -131,6 +131,7 @@ mod middleware;
 mod names;
 mod query;
 mod reserved;
+mod rules;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "api")]

@@ -47,8 +47,8 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Rules {
-    /// Make the requests of a file, with the rules of the settings and a database in memory; the exit code tells
-    /// if all were answered as the file says
+    /// Make the requests of a file, with the rules of the settings and a database in memory; the exit code
+    /// tells if all were answered as the file says
     Test {
         /// The file, in TOML: docs/access.md says what is in it
         file: PathBuf,

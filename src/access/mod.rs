@@ -5,18 +5,12 @@
 //! database for that request is made through the grant: its conditions are part of the very query that reads
 //! or writes.
 
-mod caller;
-mod grant;
 mod keys;
-mod rules;
 mod signatures;
 mod token;
 
-pub(crate) use caller::{ANONYMOUS, Caller};
-pub(crate) use grant::Grant;
-pub(crate) use rules::Rules;
-
 use crate::error::{Code, Error};
+pub(crate) use crate::rules::{Caller, Grant, Rules};
 use crate::settings::{Auth, Settings};
 use token::Verifier;
 

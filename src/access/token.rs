@@ -6,7 +6,7 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header};
 use serde_json::{Map, Value};
 
-use super::caller::Caller;
+use crate::rules::Caller;
 use super::keys::{Key, KeySet, Keys};
 use super::signatures;
 use crate::error::{Code, Error};

@@ -1,5 +1,5 @@
-//! Archives in the form that RethinkDB's tools `dump` and `restore` exchange: a gzipped tar of `NAME/DB/TABLE.json`,
-//! one array of documents, and `NAME/DB/TABLE.info`, the table's description
+//! Archives in the form that RethinkDB's tools `dump` and `restore` exchange: a gzipped tar of
+//! `NAME/DB/TABLE.json`, one array of documents, and `NAME/DB/TABLE.info`, the table's description
 //! (<https://rethinkdb.com/docs/backup/>).
 
 use std::collections::BTreeMap;
@@ -127,8 +127,8 @@ pub(super) struct Unpacked {
 
 /// Unpacks the tables of an archive into a directory that is there as long as it is held.
 ///
-/// Only files that belong to tables are looked at. Their names in the directory are chosen here, so no name in
-/// the archive leads elsewhere.
+/// Only files that belong to tables are looked at. Their names in the directory are chosen here, so no name
+/// in the archive leads elsewhere.
 pub(super) fn unpack(archive: &Path) -> Result<(TempDir, Vec<Unpacked>), Failure> {
     let failed = |error| Failure::file(archive, error);
     let file = File::open(archive).map_err(failed)?;

@@ -1,5 +1,5 @@
-//! What the command line does with the database beside serving it: users, permissions, databases, tables, indexes,
-//! and archives in the form of RethinkDB's own tools.
+//! What the command line does with the database beside serving it: users, permissions, databases, tables,
+//! indexes, and archives in the form of RethinkDB's own tools.
 
 mod accounts;
 mod archive;

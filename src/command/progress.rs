@@ -8,7 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// How often a line tells how far it is, where there is no terminal.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// How far a command has come, in documents or bytes. Written to standard error, so that it is in nobody's way.
+/// How far a command has come, in documents or bytes. Written to standard error, so that it is in nobody's
+/// way.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
     what: &'static str,

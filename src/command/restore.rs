@@ -37,7 +37,8 @@ pub struct Restore {
     /// Only this database or table of it; can be given several times
     #[arg(long = "only", value_name = "DB[.TABLE]")]
     places: Vec<Place>,
-    /// Write into tables that are there already, and replace documents and indexes that are in the archive too
+    /// Write into tables that are there already, and replace documents and indexes that are in the archive
+    /// too
     #[arg(long)]
     force: bool,
     /// Leave out the indexes

@@ -19,8 +19,8 @@ pub(super) struct Batch {
     pub(super) bytes: u64,
 }
 
-/// Reads the documents and gives them away in batches, until nobody takes them any more. A document is kept as
-/// it is written, however deeply its values are nested.
+/// Reads the documents and gives them away in batches, until nobody takes them any more. A document is kept
+/// as it is written, however deeply its values are nested.
 pub(super) fn batches(read: impl Read, take: impl FnMut(Batch) -> bool) -> serde_json::Result<()> {
     let mut json = Deserializer::from_reader(read);
     let all_taken = json.deserialize_seq(Documents { take })?;

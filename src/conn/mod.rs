@@ -374,8 +374,8 @@ impl Conn {
         Ok(Rows::new(self, patience))
     }
 
-    /// Returns the form of a query's answer, as soon as the database has begun to answer, and its rows as they
-    /// arrive. Those of a changefeed are waited for as by [`Conn::into_feed`], others as by
+    /// Returns the form of a query's answer, as soon as the database has begun to answer, and its rows as
+    /// they arrive. Those of a changefeed are waited for as by [`Conn::into_feed`], others as by
     /// [`Conn::into_stream`].
     ///
     /// # Errors

@@ -10,8 +10,8 @@ use crate::error::Code;
 use crate::error::Error;
 use crate::settings::Rdb;
 
-/// The number of times within a query's timeout that the other end of a silent connection is asked, by TCP, if
-/// it is there. So a connection whose way is gone ends before that time is over.
+/// The number of times within a query's timeout that the other end of a silent connection is asked, by TCP,
+/// if it is there. So a connection whose way is gone ends before that time is over.
 const SIGNS: u32 = 3;
 
 pub(super) enum Way {

@@ -2,7 +2,6 @@
 
 mod code;
 mod database;
-mod former;
 mod problem;
 mod rejection;
 
@@ -20,7 +19,6 @@ use crate::names::shown;
 pub use code::Code;
 use code::REPEAT;
 pub(crate) use database::REFUSED;
-pub use former::Missing;
 use problem::Place;
 pub(crate) use problem::{Answered, size};
 pub use rejection::recover;

@@ -126,7 +126,8 @@ impl Present {
             Ok(filters) => builder.parse_filters(&filters),
             Err(_) => builder
                 .filter_level(level.min(LevelFilter::Info))
-                // This module logs an error when the reader of a stream leaves, which is how live queries end.
+                // This module logs an error when the reader of a stream leaves, which is how live queries
+                // end.
                 .filter_module("warp::server::run", LevelFilter::Off)
                 .filter_module("warp_reql", level)
                 .filter_module("reql_embedded", level),

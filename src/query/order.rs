@@ -30,8 +30,8 @@ pub(super) struct Key {
 }
 
 impl Order {
-    /// Reads the parameter; without one the order is that of the primary key. Behind other keys the primary key
-    /// falls if the last of them does, as entries of equal value do in an index that is read backwards.
+    /// Reads the parameter; without one the order is that of the primary key. Behind other keys the primary
+    /// key falls if the last of them does, as entries of equal value do in an index that is read backwards.
     pub(crate) fn parse(text: Option<&str>, primary_key: &str) -> Result<Self, Error> {
         let mut keys = match text {
             Some(text) => {

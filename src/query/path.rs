@@ -145,8 +145,8 @@ impl Path {
         other.0.starts_with(&self.0)
     }
 
-    /// Returns whether a document, or a merge patch, that is sent has the field, or something else in the place
-    /// of an object that it is in.
+    /// Returns whether a document, or a merge patch, that is sent has the field, or something else in the
+    /// place of an object that it is in.
     pub(crate) fn is_touched_by(&self, sent: &Map<String, Value>) -> bool {
         let mut inside = sent;
         for name in &self.0 {

@@ -67,7 +67,8 @@ enum Access {
         high: Vec<Value>,
         compound: bool,
     },
-    /// The documents that have one of these values in the array that this field, which a multi index is over, holds.
+    /// The documents that have one of these values in the array that this field, which a multi index is over,
+    /// holds.
     Members(Path, Vec<Value>),
     /// The documents whose geometry has a point in common with this one.
     Intersecting(Term),
@@ -270,8 +271,8 @@ impl Plan {
         }
     }
 
-    /// The documents that a multi index finds, each of them once: under the first of the values that it has. There may
-    /// be several entries of it even there, which then follow each other.
+    /// The documents that a multi index finds, each of them once: under the first of the values that it has.
+    /// There may be several entries of it even there, which then follow each other.
     fn members(&self, table: &Term, field: &Path, values: &[Value]) -> Term {
         let under = |at: usize, value: &Value| {
             let entries = table.between(value, value).index(&self.index).right_bound(Bound::Closed);

@@ -98,7 +98,8 @@ impl Service {
         Service::on(Inherited::default(), settings).await
     }
 
-    /// Serves on sockets that the process was started with, as far as there are any, and binds what is missing.
+    /// Serves on sockets that the process was started with, as far as there are any, and binds what is
+    /// missing.
     ///
     /// # Errors
     ///
@@ -120,9 +121,9 @@ impl Service {
         Ok(Service { listener, admin, tls, asked, settings, reload: None, database, embedded })
     }
 
-    /// Takes the settings anew, by `load`, each time the process gets a SIGHUP. Requests that run are finished by
-    /// the settings that they began with. If the new ones are of no use, the log says why and nothing changes;
-    /// what needs a new start is named there, too.
+    /// Takes the settings anew, by `load`, each time the process gets a SIGHUP. Requests that run are
+    /// finished by the settings that they began with. If the new ones are of no use, the log says why and
+    /// nothing changes; what needs a new start is named there, too.
     pub fn reloading(
         self,
         hangups: Hangups,

@@ -16,8 +16,8 @@ const PEER_PROBED: Duration = Duration::from_secs(20);
 /// The time between two such questions, three of which may stay without an answer.
 #[cfg(target_os = "linux")]
 const PROBE: Duration = Duration::from_secs(10);
-/// The time that a client may leave data unacknowledged that was sent to it. This and the probes notice within
-/// a minute that a client is gone.
+/// The time that a client may leave data unacknowledged that was sent to it. This and the probes notice
+/// within a minute that a client is gone.
 #[cfg(target_os = "linux")]
 const PEER_GONE: Duration = Duration::from_secs(50);
 

@@ -8,8 +8,8 @@ use super::{Place, units};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Admin {
-    /// The address and port, or `"unix:/path"`, where `/health`, `/metrics` and `/config` are then, and nowhere
-    /// else. It speaks plain HTTP and asks for no credentials. Default: none.
+    /// The address and port, or `"unix:/path"`, where `/health`, `/metrics` and `/config` are then, and
+    /// nowhere else. It speaks plain HTTP and asks for no credentials. Default: none.
     #[serde(with = "units::optional")]
     pub address: Option<Place>,
 }

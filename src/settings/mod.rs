@@ -9,7 +9,6 @@ mod admin;
 mod env;
 mod error;
 mod file;
-mod grants;
 mod limits;
 mod listen;
 mod load;
@@ -35,8 +34,8 @@ pub use address::{Address, Place};
 pub use admin::Admin;
 pub use error::SettingsError;
 pub use file::FILE_NAME;
-pub(crate) use grants::ALL;
-pub use grants::{AccessRule, Allowed, Names};
+pub(crate) use crate::rules::ALL;
+pub use crate::rules::{AccessRule, Allowed, Names};
 pub use limits::Limits;
 pub use listen::Listen;
 pub use load::{LoadOptions, Loaded};
@@ -111,8 +110,8 @@ pub struct Settings {
     /// `"any"`.
     #[serde(with = "units::text")]
     pub hosts: Named,
-    /// `true` makes `GET /` the explorer, a page to look at data and change it. Development: `true`; otherwise
-    /// `false`.
+    /// `true` makes `GET /` the explorer, a page to look at data and change it. Development: `true`;
+    /// otherwise `false`.
     pub explorer: bool,
     /// `true` has `POST /reql` take queries of any kind. Development: `true`; otherwise `false`.
     pub reql: bool,
@@ -182,8 +181,8 @@ impl Settings {
         self.address.with_port(self.port)
     }
 
-    /// Returns the settings that hold once these have been in force and others are to be, and the names of those
-    /// in which they differ but which hold from one start to the next.
+    /// Returns the settings that hold once these have been in force and others are to be, and the names of
+    /// those in which they differ but which hold from one start to the next.
     pub(crate) fn followed_by(&self, next: Settings) -> (Settings, Vec<&'static str>) {
         let mut kept = Vec::new();
         let mut next = next;

@@ -5,7 +5,7 @@ use figment::value::{Dict, Value};
 use super::listen;
 use super::secret::MASK;
 use super::{ALL, Auth, Hosts, Origin, Settings, SettingsError, TableSpec};
-use crate::access::{ANONYMOUS, Rules};
+use crate::rules::{ANONYMOUS, Rules};
 use crate::names::{is_name, is_new_name};
 use crate::query::Path;
 use crate::reserved;

@@ -5,20 +5,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The parts of `src`, the uppermost first. A part uses only parts of later rows.
-const FLOORS: [&[&str]; 14] = [
+const FLOORS: [&[&str]; 16] = [
     &["main"],
     &["command", "health"],
-    &["server"],
+    &["server", "trial"],
     &["service"],
     &["api", "middleware"],
     &["http"],
-    &["app"],
-    &["bootstrap", "catalog", "metrics"],
+    &["app", "embedded"],
+    &["access", "bootstrap", "catalog", "explorer", "metrics"],
     &["conn"],
     &["database"],
     &["settings"],
+    &["rules"],
     &["query", "shares"],
     &["error"],
+    &["language"],
     &["digest", "logger", "names", "reserved"],
 ];
 

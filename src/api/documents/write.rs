@@ -82,8 +82,8 @@ impl Target<'_> {
         }
     }
 
-    /// Replaces the row, or null if there is none, by what `new` makes of it, if the conditions hold and whoever
-    /// asks may do that. Both judge by what is to be seen of the row.
+    /// Replaces the row, or null if there is none, by what `new` makes of it, if the conditions hold and
+    /// whoever asks may do that. Both judge by what is to be seen of the row.
     pub(crate) async fn replace(
         self,
         conn: &mut Conn,

@@ -66,8 +66,8 @@ impl Geometry {
         }
     }
 
-    /// A geometry that has a point in common with each that is in this place; `None` if there is no such one that
-    /// an index could be asked with.
+    /// A geometry that has a point in common with each that is in this place; `None` if there is no such one
+    /// that an index could be asked with.
     pub(in crate::query) fn cover(&self) -> Option<Term> {
         match self {
             Geometry::Near(near) => near.cover(),
@@ -112,10 +112,11 @@ impl Near {
         own.distance(self.point()).into()
     }
 
-    /// A box around the surroundings. The database's circles are polygons whose sides lie within them, so that they
-    /// miss what is near the edge.
+    /// A box around the surroundings. The database's circles are polygons whose sides lie within them, so
+    /// that they miss what is near the edge.
     fn cover(&self) -> Option<Term> {
-        // The shortest degree of latitude has 110,574 m, and the shortest of longitude at the equator 111,319 m.
+        // The shortest degree of latitude has 110,574 m, and the shortest of longitude at the equator 111,319
+        // m.
         let height = self.meters / 110_500.0 + 1e-6;
         let (south, north) = (self.latitude - height, self.latitude + height);
         let narrowest = south.abs().max(north.abs()).to_radians().cos();
@@ -124,8 +125,8 @@ impl Near {
         }
         let width = self.meters / (111_300.0 * narrowest) + 1e-6;
         let (west, east) = (self.longitude - width, self.longitude + width);
-        // Sides of a polygon are the shortest ways between its corners, which bend towards the poles; and nothing leads
-        // across the date line.
+        // Sides of a polygon are the shortest ways between its corners, which bend towards the poles; and
+        // nothing leads across the date line.
         if width > 1.0 || west < -180.0 || east > 180.0 {
             return None;
         }

@@ -8,8 +8,8 @@ use crate::query::path::Path;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::query) enum Test {
-    /// A comparison with one value; or with a text that is a date or time, as two values: the string, then the
-    /// time.
+    /// A comparison with one value; or with a text that is a date or time, as two values: the string, then
+    /// the time.
     Compare(Comparison, Vec<Value>),
     In(Vec<Value>),
     /// It is text in which a pattern is found.
@@ -120,8 +120,8 @@ fn with_any(holds: Term, values: &[Value], said: impl Fn(&Value) -> Vec<Term>) -
     }
 }
 
-/// Returns the least text that is greater than all that begin with a text; `None` if there is none. The database
-/// compares text byte by byte, which in UTF-8 is the order of the characters.
+/// Returns the least text that is greater than all that begin with a text; `None` if there is none. The
+/// database compares text byte by byte, which in UTF-8 is the order of the characters.
 pub(in crate::query) fn beyond(text: &str) -> Option<String> {
     let mut rest = text;
     while let Some(last) = rest.chars().next_back() {

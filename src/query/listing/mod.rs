@@ -204,7 +204,8 @@ impl Listing {
         parts.into_iter().map(texts).collect()
     }
 
-    /// What is told of a document: its fields that were chosen, and how far away it is if it had to be near a point.
+    /// What is told of a document: its fields that were chosen, and how far away it is if it had to be near a
+    /// point.
     fn told(&self, row: &Term) -> Term {
         let fields = self.fields.of(&self.readable.bare(row));
         match self.filter.near() {

@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::caller::Caller;
 use super::grant::{Draft, Grant};
+use super::written::{ALL, AccessRule, Allowed, Names};
 use crate::names::is_name;
 use crate::query::{Path, Permit, Template, placed};
-use crate::settings::{ALL, AccessRule, Allowed, Names};
 
 /// All rules, in the order of the settings.
 #[derive(Debug, Clone, Default)]

@@ -1,0 +1,12 @@
+//! Rules for documents: as settings write them, and as they are applied to whoever asks.
+
+mod applied;
+mod caller;
+mod grant;
+mod written;
+
+pub(crate) use applied::Rules;
+pub(crate) use caller::{ANONYMOUS, Caller};
+pub(crate) use grant::Grant;
+pub(crate) use written::ALL;
+pub use written::{AccessRule, Allowed, Names};
