@@ -64,7 +64,7 @@
 //!
 //! | feature | what it brings |
 //! |---|---|
-//! | none | [`with_conn`], [`Conn`], [`Database`], [`Error`], [`settings`], [`bootstrap`]; no C compiler is needed |
+//! | none | [`with_conn`], [`Conn`], [`Database`], [`Error`], [`settings`]; no C compiler is needed |
 //! | `embedded` | [`embedded()`], a database in this process |
 //! | `api` | [`App`], [`service`], [`service_with`] |
 //! | `tls` | TLS to the database (`rdb.tls`); its cryptography needs a C compiler |

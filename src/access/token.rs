@@ -6,10 +6,10 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header};
 use serde_json::{Map, Value};
 
-use crate::rules::Caller;
 use super::keys::{Key, KeySet, Keys};
 use super::signatures;
 use crate::error::{Code, Error};
+use crate::rules::Caller;
 use crate::settings::Token;
 
 /// The longest token, in bytes. Nothing of a longer one is looked at.

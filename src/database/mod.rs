@@ -29,6 +29,7 @@ mod counters;
 mod credentials;
 mod feeds;
 mod keeper;
+mod lease;
 #[cfg(feature = "tls")]
 mod protected;
 mod pulse;
@@ -43,7 +44,6 @@ use std::time::Duration;
 
 use log::debug;
 use reql::ErrorKind;
-use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
@@ -52,6 +52,8 @@ use crate::settings::Rdb;
 use counters::{Counters, Held};
 use feeds::Lines;
 use keeper::Keeper;
+pub(crate) use lease::Lease;
+use lease::Refill;
 use pulse::Pulse;
 use ready::Ready;
 use servers::{Server, Servers};
@@ -102,20 +104,6 @@ pub(crate) enum Source {
     /// Other requests were served on it before.
     Reused,
 }
-
-/// A session for the use of one request, and the permit to have it.
-pub(crate) struct Lease {
-    // The order of the fields is the order of their drop: the socket closes before the next request may open
-    // one.
-    link: Link,
-    source: Source,
-    _in_use: Held,
-    _permit: OwnedSemaphorePermit,
-    refill: Refill,
-}
-
-/// Has the stock filled up when it is dropped.
-struct Refill(Arc<Shared>);
 
 impl Database {
     /// Makes a database by its settings. Opens nothing; the first request does.
@@ -356,52 +344,6 @@ impl Drop for Link {
     fn drop(&mut self) {
         debug!("Disconnecting from database.");
         self.counters.closed();
-    }
-}
-
-impl Lease {
-    pub(crate) fn session(&mut self) -> &mut Session {
-        &mut self.link.session
-    }
-
-    pub(crate) fn source(&self) -> Source {
-        self.source
-    }
-
-    /// Whether a later request may be served on this session, as far as its age is concerned.
-    pub(crate) fn is_reusable(&self) -> bool {
-        self.source != Source::Personal && self.link.opened.elapsed() < self.refill.0.settings.max_age
-    }
-
-    /// Closes the session as soon as the task that runs now has done what it can. That is an answer, as a
-    /// rule, and it shouldn't wait for a socket to close.
-    pub(crate) fn close_on(self, runtime: &Handle) {
-        let Lease { link, refill, _in_use: in_use, _permit: permit, .. } = self;
-        drop(in_use);
-        runtime.spawn(async move {
-            drop(link);
-            drop(permit);
-            drop(refill);
-        });
-    }
-
-    /// Leaves the session, which must be idle, to a later request. Dropping the lease closes it instead.
-    pub(crate) fn give_back(self) {
-        let Lease { mut link, refill, _in_use, _permit, .. } = self;
-        link.ready = Instant::now();
-        let shared = &refill.0;
-        let is_news = shared.ready().give_back(link, shared.settings.max_age);
-        if is_news {
-            shared.keeper.wake();
-        }
-    }
-}
-
-impl Drop for Refill {
-    fn drop(&mut self) {
-        if self.0.ready().missing() > 0 {
-            self.0.keeper.wake();
-        }
     }
 }
 

@@ -126,8 +126,9 @@ impl Key {
             ["asc", "desc", "nullsfirst", "nullslast"].iter().any(|word| name.eq_ignore_ascii_case(word))
         };
         if names.len() > 1 && names.last().and_then(Name::bare).is_some_and(is_direction) {
-            let reason = "behind the field may stand `.asc` or `.desc`, then `.nullslast`; documents without a value always \
-                          come last, and a name that is like one of these words has to be quoted";
+            let reason = "behind the field may stand `.asc` or `.desc`, then `.nullslast`; documents without \
+                          a value always come last, and a name that is like one of these words has to be \
+                          quoted";
             return Err(reader.wrong(start, reason));
         }
         let field = Path::from(names);

@@ -83,8 +83,9 @@ impl Path {
     pub(super) fn check_listed(names: &[Name], reader: &Reader<'_>, start: usize) -> Result<(), Error> {
         match names {
             [first, _, ..] if first.bare().is_some_and(|name| OPERATORS.contains(&name)) => {
-                let reason = "a field is expected, not a condition: that on a field which is called like a parameter has \
-                              the name in quotes, and so does a field which is called like an operator";
+                let reason = "a field is expected, not a condition: that on a field which is called like a \
+                              parameter has the name in quotes, and so does a field which is called like an \
+                              operator";
                 Err(reader.wrong(start, reason))
             }
             _ => Ok(()),

@@ -99,8 +99,8 @@ mod tests {
 
     #[test]
     fn claims_are_plain_values() {
-        let claims = json!({"sub": "u", "a": {"b": 1, "t": {"$reql_type$": "TIME"}}, "l": ["x", 2], "m": [[1]],
-            "n": null, "exp": 100});
+        let claims = json!({"sub": "u", "a": {"b": 1, "t": {"$reql_type$": "TIME"}}, "l": ["x", 2],
+            "m": [[1]], "n": null, "exp": 100});
         let caller = caller(claims, "/role");
         let claim =
             |names: &str| caller.claim(&names.split('.').map(str::to_owned).collect::<Vec<_>>()).cloned();

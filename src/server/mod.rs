@@ -248,8 +248,8 @@ impl Service {
         }
         if self.settings.is_open_to_eavesdroppers() {
             log::warn!(
-                "Whoever is on the way between clients and {place} can read and change what they say: set `tls.cert` \
-                 and `tls.key`, or listen on a local address behind something that speaks TLS."
+                "Whoever is on the way between clients and {place} can read and change what they say: set \
+                 `tls.cert` and `tls.key`, or listen on a local address behind something that speaks TLS."
             );
         }
         Ok(())

@@ -29,13 +29,13 @@ use std::time::Duration;
 use log::LevelFilter;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use crate::rules::ALL;
+pub use crate::rules::{AccessRule, Allowed, Names};
 pub use access::{Auth, Cors, Named};
 pub use address::{Address, Place};
 pub use admin::Admin;
 pub use error::SettingsError;
 pub use file::FILE_NAME;
-pub(crate) use crate::rules::ALL;
-pub use crate::rules::{AccessRule, Allowed, Names};
 pub use limits::Limits;
 pub use listen::Listen;
 pub use load::{LoadOptions, Loaded};

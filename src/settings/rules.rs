@@ -5,10 +5,10 @@ use figment::value::{Dict, Value};
 use super::listen;
 use super::secret::MASK;
 use super::{ALL, Auth, Hosts, Origin, Settings, SettingsError, TableSpec};
-use crate::rules::{ANONYMOUS, Rules};
 use crate::names::{is_name, is_new_name};
 use crate::query::Path;
 use crate::reserved;
+use crate::rules::{ANONYMOUS, Rules};
 
 /// The rule of one setting.
 struct Rule {
@@ -41,7 +41,8 @@ const RULES: &[Rule] = &[
     rule("auth", "\"none\", \"database\" or \"token\"", |_| true),
     rule(
         "auth",
-        "\"database\" or \"token\", or `allow_anonymous = true` beside it, because others can reach `address`",
+        "\"database\" or \"token\", or `allow_anonymous = true` beside it, \
+         because others can reach `address`",
         |s| !s.is_exposed(),
     ),
     rule("auth", "\"token\", which `rules` are for", |s| s.rules.is_empty() || s.auth == Auth::Token),

@@ -90,9 +90,9 @@ fn query(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {
 /// Describes conditions, which choose documents.
 pub(crate) fn filter() -> Vec<Parameter> {
     let about = "Conditions that must all hold, each `FIELD=OP.VALUE`, such as `age=gte.18` or \
-                 `address.city=eq.Oslo`. OP is one of `eq ne lt lte gt gte in match imatch starts contains is type`, \
-                 or `has` without a value, or `any.OP`, `all.OP` with a list, or for geometries `near within \
-                 intersects`, after an optional `not.`. Names that hold a dot, or are those of \
+                 `address.city=eq.Oslo`. OP is one of `eq ne lt lte gt gte in match imatch starts contains \
+                 is type`, or `has` without a value, or `any.OP`, `all.OP` with a list, or for geometries \
+                 `near within intersects`, after an optional `not.`. Names that hold a dot, or are those of \
                  parameters, are quoted: `\"a.b\".c=has`. Dates and times are written as ISO 8601 has them.";
     let conditions = ObjectBuilder::new()
         .schema_type(Type::Object)

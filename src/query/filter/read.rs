@@ -176,8 +176,8 @@ impl Test {
             op => match Comparison::of_word(op) {
                 Some(op) => values(reader)?.into_iter().map(|value| Test::Compare(op, value)).collect(),
                 None => {
-                    let reason = "`any.` and `all.` are followed by one of eq ne lt lte gt gte match imatch starts \
-                                  contains, a dot and a list, or by a list";
+                    let reason = "`any.` and `all.` are followed by one of eq ne lt lte gt gte match imatch \
+                                  starts contains, a dot and a list, or by a list";
                     return Err(reader.wrong(start, reason));
                 }
             },
@@ -224,8 +224,8 @@ fn expected(listed: bool) -> String {
         "there is none of this name, and a condition on a field"
     };
     format!(
-        "{unknown} is OP.VALUE with OP among eq ne lt lte gt gte in match imatch starts contains is type near within \
-         intersects, or any.OP, all.OP, or `has`, each after an optional `not.`"
+        "{unknown} is OP.VALUE with OP among eq ne lt lte gt gte in match imatch starts contains is type \
+         near within intersects, or any.OP, all.OP, or `has`, each after an optional `not.`"
     )
 }
 
