@@ -1,5 +1,7 @@
 //! Tests of the choice of a plan.
 
+use reql::r;
+
 use super::*;
 use crate::query::Listing;
 use crate::query::parameters::Parameters;
