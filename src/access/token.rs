@@ -111,7 +111,7 @@ fn invalid(reason: &'static str) -> Error {
     Error::invalid_token(reason)
 }
 
-/// What whoever brings a token may know of why it doesn't count.
+/// Returns what whoever brings a token may know of why it doesn't count.
 fn reason(kind: &ErrorKind) -> &'static str {
     match kind {
         ErrorKind::ExpiredSignature => "The token has expired.",

@@ -29,7 +29,7 @@ pub struct Dump {
     /// Only this database or table; can be given several times
     #[arg(long = "only", value_name = "DB[.TABLE]")]
     places: Vec<Place>,
-    /// How many tables are read at the same time
+    /// The number of tables that are read at the same time
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=32))]
     clients: u8,
 }

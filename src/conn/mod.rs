@@ -20,9 +20,9 @@ use crate::error::{Code, Error};
 pub(crate) use clock::Clock;
 pub use rows::Rows;
 
-/// How long closing waits for writes whose answer nobody asked for, if they may have been made on a session
-/// that was lent out. Long enough for writes, short enough for a request that was given up in the middle of a
-/// query.
+/// The time for which closing waits for writes whose answer nobody asked for, if they may have been made on a
+/// session that was lent out. Long enough for writes, short enough for a request that was given up in the
+/// middle of a query.
 const LENT_GRACE: Duration = Duration::from_secs(1);
 
 /// A filter that gives each request a [`Conn`] of its own. It never rejects and does no I/O.
@@ -182,8 +182,8 @@ impl Conn {
         &self.database
     }
 
-    /// How long this request has waited for its connection and for its queries, and where the connection came
-    /// from.
+    /// Returns how long this request has waited for its connection and for its queries, and where the
+    /// connection came from.
     pub(crate) fn clock(&self) -> Clock {
         self.clock.clone()
     }

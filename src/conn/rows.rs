@@ -28,7 +28,7 @@ pub struct Rows<C: BorrowMut<Conn>, T> {
     row: PhantomData<fn() -> T>,
 }
 
-/// How long to wait for rows.
+/// The time to wait for rows.
 pub(super) struct Patience {
     limit: Duration,
     renewed: bool,

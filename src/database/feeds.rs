@@ -19,8 +19,8 @@ use super::counters::{Counters, Held};
 use super::{Credentials, Database, Session, Shared};
 use crate::error::{Code, Error};
 
-/// How many feeds share a connection. RethinkDB works on 1024 queries of a connection at once, and a
-/// connection that breaks ends all of its feeds.
+/// The number of feeds that share a connection. RethinkDB works on 1024 queries of a connection at once, and
+/// a connection that breaks ends all of its feeds.
 const ON_ONE: usize = 256;
 
 /// The connections that there are, as long as feeds hold them.

@@ -12,14 +12,14 @@ use tokio::time::{Instant, sleep_until};
 use super::Shared;
 use crate::error::Error;
 
-/// How many are dialled at once, as long as that succeeds; after a failure it is one, so that a database that
-/// comes back isn't fallen upon.
+/// The number of connections that are dialled at once, as long as that succeeds; after a failure it is one,
+/// so that a database that comes back isn't fallen upon.
 const AT_ONCE: usize = 4;
 /// The first pause after a failed dial; each one after it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause, which bounds how long after an outage connections stand by again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long the keeper sleeps when nothing is going to expire.
+/// The time for which the keeper sleeps when nothing is going to expire.
 const IDLE: Duration = Duration::from_secs(3600);
 
 #[derive(Default)]

@@ -171,7 +171,7 @@ impl Database {
         &self.shared.settings
     }
 
-    /// What has been opened, closed, refused, and what is open now.
+    /// Returns what has been opened, closed, refused, and what is open now.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -14,9 +14,9 @@ pub(super) struct Ready {
     standby: VecDeque<Link>,
     /// Used before, the one that was used last at the end.
     idle: Vec<Link>,
-    /// How many shall stand by.
+    /// The number that shall stand by.
     stock: Stock,
-    /// How many are being dialled to stand by.
+    /// The number that are being dialled to stand by.
     pub(super) expected: usize,
     /// When the keeper looks again for those that have grown too old, unless it is woken before.
     pub(super) next_look: Option<Instant>,
@@ -60,12 +60,12 @@ impl Ready {
         self.stock.filled(self.standby.len());
     }
 
-    /// How many more are to be dialled.
+    /// Returns how many more are to be dialled.
     pub(super) fn missing(&self) -> usize {
         self.stock.size().saturating_sub(self.standby.len() + self.expected)
     }
 
-    /// Whether so few are left that a request had better not be waited for.
+    /// Returns whether so few are left that a request had better not be waited for.
     pub(super) fn is_low(&self) -> bool {
         self.missing() * 2 >= self.stock.size().max(1)
     }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How many times what the settings say may stand by.
+/// The factor by which more than the settings say may stand by.
 const MOST: usize = 8;
-/// How long what nobody needed is kept before half of it is given up.
+/// The time for which what nobody needed is kept before half of it is given up.
 const REVIEW: Duration = Duration::from_secs(1);
 
 /// As many as the settings say, and more while requests come in such bunches that these don't suffice.
@@ -16,7 +16,7 @@ const REVIEW: Duration = Duration::from_secs(1);
 pub(super) struct Stock {
     settled: usize,
     size: usize,
-    /// Whether all have been there since the last change.
+    /// `true` if all have been there since the last change.
     was_full: bool,
     /// The fewest that were left since the last review.
     least: usize,
@@ -28,7 +28,7 @@ impl Stock {
         Stock { settled, size: settled, was_full: false, least: 0, reviewed: Instant::now() }
     }
 
-    /// How many there shall be.
+    /// Returns how many there shall be.
     pub(super) fn size(&self) -> usize {
         self.size
     }

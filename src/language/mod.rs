@@ -34,10 +34,10 @@ pub(crate) use place::{Place, Span};
 pub(crate) const MAX_LENGTH: usize = 1 << 18;
 /// The most tokens that a text may have.
 const MAX_TOKENS: usize = 100_000;
-/// How many brackets and functions may stand inside of each other. Reading them is recursive.
+/// The number of brackets and functions that may stand inside of each other. Reading them is recursive.
 const MAX_LEVELS: u16 = 64;
-/// How many terms may stand inside of each other, each command of a chain being one more. Writing and
-/// dropping them is recursive.
+/// The number of terms that may stand inside of each other, each command of a chain being one more. Writing
+/// and dropping them is recursive.
 const MAX_DEPTH: u16 = 400;
 
 /// What is wrong with a text, and with which part of it.

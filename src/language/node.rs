@@ -10,7 +10,7 @@ use super::{Fault, MAX_DEPTH, Result, Span};
 pub(crate) struct Node {
     kind: Kind,
     pub(super) span: Span,
-    /// How many nodes stand inside of each other, this one included.
+    /// The number of nodes that stand inside of each other, this one included.
     depth: u16,
     /// Something in it is `r.row`.
     has_row: bool,

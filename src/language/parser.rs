@@ -8,11 +8,11 @@ pub(super) struct Parser<'a> {
     pub(super) text: &'a str,
     tokens: Vec<Placed>,
     at: usize,
-    /// How many brackets and functions are open.
+    /// The number of brackets and functions that are open.
     level: u16,
     /// The parameters of the functions around, with their numbers.
     pub(super) variables: Vec<(&'a str, u32)>,
-    /// How many parameters have a number.
+    /// The number of parameters that have a number.
     pub(super) numbered: u32,
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct Place {
     pub(crate) excerpt: String,
 }
 
-/// How many characters of a line are shown before and after the part, and how many of the part.
+/// The number of characters of a line that are shown before and after the part, and how many of the part.
 const AROUND: usize = 60;
 const PART: usize = 120;
 

@@ -46,7 +46,7 @@ enum Figure {
 }
 
 impl Grouping {
-    /// Whether parameters ask for groups.
+    /// Returns whether parameters ask for groups.
     pub(crate) fn is_asked_for(parameters: &Parameters) -> bool {
         parameters.has("group") || parameters.has("agg")
     }
@@ -104,7 +104,7 @@ impl Grouping {
         fields
     }
 
-    /// What one document adds.
+    /// Returns what one document adds.
     fn of_row(&self, row: &Term) -> Term {
         let parts = self.fields().into_iter().map(|path| {
             let is_number = path.is_in(row) & path.of(row).type_of().eq("NUMBER");

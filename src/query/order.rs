@@ -23,7 +23,7 @@ pub(crate) struct Order(Vec<Key>);
 pub(super) struct Key {
     pub(super) field: Path,
     pub(super) falling: bool,
-    /// Whether it is the primary key, which every document has.
+    /// `true` if it is the primary key, which every document has.
     pub(super) primary: bool,
     /// The point from which the distance of the field's geometry is the key, instead of its value.
     pub(super) near: Option<Near>,
@@ -65,17 +65,17 @@ impl Order {
         Order(Vec::new())
     }
 
-    /// Whether it is just the order of the primary key's index, read forwards or backwards.
+    /// Returns whether it is just the order of the primary key's index, read forwards or backwards.
     pub(super) fn is_index(&self, name: &str) -> bool {
         matches!(&self.0[..], [key] if key.field.is(name))
     }
 
-    /// Whether its first key falls.
+    /// Returns whether its first key falls.
     pub(super) fn falls(&self) -> bool {
         self.0.first().is_some_and(|key| key.falling)
     }
 
-    /// Whether all of its keys rise, or all fall, as those of an index do.
+    /// Returns whether all of its keys rise, or all fall, as those of an index do.
     pub(super) fn is_uniform(&self) -> bool {
         self.0.iter().all(|key| key.falling == self.falls())
     }

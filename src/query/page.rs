@@ -58,7 +58,7 @@ impl Page {
         Ok(Page { limit, start })
     }
 
-    /// How many rows are skipped.
+    /// Returns how many rows are skipped.
     pub(super) fn offset(&self) -> usize {
         match self.start {
             Start::Offset(offset) => offset,
@@ -74,7 +74,7 @@ impl Page {
         }
     }
 
-    /// That a place, if there is one, is one in this order.
+    /// Checks that a place, if there is one, is one in this order.
     pub(super) fn check(&self, order: &Order) -> Result<(), Error> {
         let fits = |place: &[Value]| {
             let values = place.iter().zip(order.keys());
@@ -95,8 +95,8 @@ fn read(cursor: &str) -> Result<Vec<Value>, Error> {
     serde_json::from_str(cursor).map_err(|_| bad("cursor", "it is not one that this service gave out"))
 }
 
-/// Whether a row comes after a place in an order: further in the first key that differs. In so many of the
-/// first keys it is known to be no less far, so that there it is enough to see a difference.
+/// Returns whether a row comes after a place in an order: further in the first key that differs. In so many
+/// of the first keys it is known to be no less far, so that there it is enough to see a difference.
 pub(super) fn is_after(place: &[Value], order: &Order, reached: usize, row: &Term) -> Term {
     let mut after = r.expr(false);
     for (at, (key, value)) in order.keys().iter().zip(place).enumerate().rev() {

@@ -82,7 +82,7 @@ impl Parameters {
         self.0.into_iter()
     }
 
-    /// That all have been taken.
+    /// Checks that all have been taken.
     pub(crate) fn finish(self) -> Result<(), Error> {
         match self.0.into_iter().next() {
             Some((name, _)) => Err(bad(&name, "there is no such parameter here")),

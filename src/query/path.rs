@@ -104,7 +104,7 @@ impl Path {
         fits.then_some(Path(names))
     }
 
-    /// Whether it is this field of the document itself.
+    /// Returns whether it is this field of the document itself.
     pub(crate) fn is(&self, name: &str) -> bool {
         self.0.len() == 1 && self.0.iter().all(|own| own == name)
     }
@@ -122,8 +122,8 @@ impl Path {
         }
     }
 
-    /// Whether there is a value, and not null. Unlike [`Path::of`] it is not an error if something on the way
-    /// to it is no object.
+    /// Returns whether there is a value, and not null. Unlike [`Path::of`] it is not an error if something on
+    /// the way to it is no object.
     pub(crate) fn is_in(&self, row: &Term) -> Term {
         row.has_fields(Path::tree(std::slice::from_ref(self)))
     }

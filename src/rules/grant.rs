@@ -127,7 +127,7 @@ impl Grant {
         if permit.is_none() { Err(self.refusal()) } else { Ok(()) }
     }
 
-    /// What whoever may not do something is told.
+    /// Returns what a client is told that may not do something.
     pub(crate) fn refusal(&self) -> Error {
         if self.anonymous { Error::no_token() } else { Error::forbidden() }
     }

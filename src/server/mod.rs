@@ -44,8 +44,8 @@ use reload::{Running, Source};
 pub use signals::{Hangups, reload_signal, stop_signal};
 use tls::Acceptor;
 
-/// How long the first requests are kept waiting for the tables; tables that come later are made while
-/// serving.
+/// The time for which the first requests are kept waiting for the tables; tables that come later are made
+/// while serving.
 const HEAD_START: Duration = Duration::from_secs(1);
 
 /// A service that is bound to its address, with its embedded database running if it has one.

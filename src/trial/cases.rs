@@ -51,7 +51,7 @@ impl Cases {
 }
 
 impl Case {
-    /// What it is called; its request, if it has no name.
+    /// Returns what it is called; its request, if it has no name.
     pub(super) fn name(&self) -> String {
         self.name.clone().unwrap_or_else(|| self.request.clone())
     }

@@ -23,7 +23,7 @@ use warp::hyper::body::Bytes;
 
 use super::set::SET_MAX;
 
-/// How long fetching may take, from looking up the name to the last byte.
+/// The time for which fetching may take, from looking up the name to the last byte.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// What is asked for: the type of RFC 7517, or what most servers call it.
 const TYPES: &str = "application/jwk-set+json, application/json";

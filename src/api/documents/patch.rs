@@ -30,7 +30,7 @@ impl Patch {
         }
     }
 
-    /// Whether it touches a field of the document itself.
+    /// Returns whether it touches a field of the document itself.
     pub(crate) fn touches(&self, field: &str) -> bool {
         self.removed.contains_key(field) || self.merged.contains_key(field)
     }

@@ -223,7 +223,7 @@ impl Written {
     }
 }
 
-/// That a body's id, if it has one, is that of the path.
+/// Checks that a body's id, if it has one, is that of the path.
 pub(crate) fn check_id(document: &Map<String, Value>, key: &str, id: &Value) -> Result<(), Error> {
     match document.get(key) {
         Some(own) if !same(own, id) => {

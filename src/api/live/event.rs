@@ -71,7 +71,7 @@ pub(crate) fn named(name: &str, data: impl Serialize) -> Option<Event> {
     Event::default().event(name).json_data(data).ok()
 }
 
-/// How many changes were lost, as the database's message has it.
+/// Returns how many changes were lost, as the database's message has it.
 fn skipped(message: &str) -> Option<u64> {
     message.split_once("skipped ")?.1.split(' ').next()?.parse().ok()
 }

@@ -78,7 +78,7 @@ fn told_to(context: &Context, outcome: Result<Response, Error>) -> Result<Respon
     }
 }
 
-/// Whether the client has been here before.
+/// Returns whether the client has been here before.
 fn returns(context: &Context) -> bool {
     let by_header = context.headers().get(LAST_EVENT_ID).is_some_and(|id| !id.is_empty());
     by_header || context.parameters().is_ok_and(|mut parameters| parameters.take_last_event_id())

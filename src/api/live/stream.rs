@@ -19,7 +19,7 @@ use crate::http::context::Context;
 use crate::http::headers::ACCEL_BUFFERING;
 use crate::shares::{Holder, Share};
 
-/// How long a client waits before it comes again.
+/// The time for which a client waits before it comes again.
 const RETRY: Duration = Duration::from_secs(2);
 /// How often a stream without events shows that it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

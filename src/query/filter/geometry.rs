@@ -76,7 +76,7 @@ impl Geometry {
     }
 }
 
-/// Whether it may be a geometry of the kinds that the database knows. The database looks closer.
+/// Returns whether it may be a geometry of the kinds that the database knows. The database looks closer.
 fn is_geojson(value: &Value) -> bool {
     let kind = value.get("type").and_then(Value::as_str);
     kind.is_some_and(|kind| KINDS.contains(&kind)) && value.get("coordinates").is_some_and(Value::is_array)

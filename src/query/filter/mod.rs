@@ -153,7 +153,7 @@ impl Filter {
         (!checks.is_empty()).then(|| r.expr(checks))
     }
 
-    /// Whether a row fulfils it.
+    /// Returns whether a row fulfils it.
     pub(crate) fn holds(&self, row: &Term) -> Term {
         all(self.0.iter().map(|clause| clause.holds(row)))
     }

@@ -39,8 +39,8 @@ impl Group {
         Ok(Some(Group { negated, any, clauses }))
     }
 
-    /// What a name in a group says if it is followed by a group: whether that is negated, and whether any of
-    /// it is enough.
+    /// Returns what a name in a group says if it is followed by a group: whether that is negated, and whether
+    /// any of it is enough.
     fn of_names(names: &[Name]) -> Option<(bool, bool)> {
         let (negated, word) = match names {
             [word] => (false, word),

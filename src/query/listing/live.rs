@@ -17,7 +17,7 @@ const OF_PAGES: [&str; 4] = ["offset", "cursor", "group", "agg"];
 #[derive(Debug, Clone)]
 pub(crate) struct Live {
     listing: Listing,
-    /// Whether it begins with the documents that are there.
+    /// `true` if it begins with the documents that are there.
     initial: bool,
     /// The order whose first documents are followed; without one, all that the filter lets pass are.
     order: Option<IndexOrder>,
@@ -60,7 +60,7 @@ impl Live {
         self.listing.check()
     }
 
-    /// Whether it begins with the documents that are there.
+    /// Returns whether it begins with the documents that are there.
     pub(crate) fn initial(&self) -> bool {
         self.initial
     }

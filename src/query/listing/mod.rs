@@ -17,8 +17,9 @@ use super::syntax::Reader;
 use crate::error::Error;
 pub(crate) use live::{Live, initial};
 
-/// How many documents an index may find for them to be sorted in memory, where the list could also be read in
-/// its order without that index. More of them say that the filter lets so many pass that a page is soon full.
+/// The number of documents that an index may find for them to be sorted in memory, where the list could also
+/// be read in its order without that index. More of them say that the filter lets so many pass that a page is
+/// soon full.
 const FEW: usize = 1000;
 
 /// The most fields that a request may choose.
@@ -40,7 +41,7 @@ pub(crate) struct Listing {
     readable: Readable,
     order: Order,
     page: Page,
-    /// Whether the request itself bounds the list.
+    /// `true` if the request itself bounds the list.
     bounded: bool,
     fields: Fields,
     index: Option<String>,
@@ -98,7 +99,7 @@ impl Listing {
         Ok(Listing { filter, readable, order, page, bounded, fields, index, primary_key, guarded: false })
     }
 
-    /// What a change of many documents is about: a filter alone.
+    /// Returns what a change of many documents is about: a filter alone.
     pub(crate) fn filter(parameters: Parameters) -> Result<Filter, Error> {
         let mut filter = Filter::default();
         for (name, text) in parameters.rest() {
@@ -136,7 +137,7 @@ impl Listing {
         !as_they_lie || !self.readable.is_all() || self.page.place().is_some() || !self.fields.are_all()
     }
 
-    /// How many documents the page holds at most.
+    /// Returns how many documents the page holds at most.
     pub(crate) fn limit(&self) -> usize {
         self.page.limit
     }
@@ -204,8 +205,8 @@ impl Listing {
         parts.into_iter().map(texts).collect()
     }
 
-    /// What is told of a document: its fields that were chosen, and how far away it is if it had to be near a
-    /// point.
+    /// Returns what is told of a document: its fields that were chosen, and how far away it is if it had to
+    /// be near a point.
     fn told(&self, row: &Term) -> Term {
         let fields = self.fields.of(&self.readable.bare(row));
         match self.filter.near() {
@@ -214,7 +215,7 @@ impl Listing {
         }
     }
 
-    /// Whether documents are told as they are stored.
+    /// Returns whether documents are told as they are stored.
     fn tells_all(&self) -> bool {
         let are_bare = self.readable.hidden().is_empty();
         self.fields.are_all() && are_bare && self.filter.near().is_none()

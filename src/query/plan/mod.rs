@@ -48,14 +48,15 @@ pub(crate) struct Plan {
     index: String,
     primary_key: String,
     access: Access,
-    /// How many keys of the list's order the index's order is; the rows are sorted in memory if there is
-    /// none.
+    /// The number of keys of the list's order that the index's order is; the rows are sorted in memory if
+    /// there is none.
     sorted: Option<usize>,
-    /// How many keys of the list's order are such that no row lies before the cursor's place in them.
+    /// The number of keys of the list's order that are such that no row lies before the cursor's place in
+    /// them.
     reached: usize,
-    /// Whether the documents without a value in the order's first field come after those of the index.
+    /// `true` if the documents without a value in the order's first field come after those of the index.
     rest: bool,
-    /// How many conditions the index answers.
+    /// The number of conditions that the index answers.
     merit: Merit,
 }
 
@@ -233,23 +234,23 @@ impl Plan {
         (self.access != Access::All || self.sorted.is_some()).then_some(self.index.as_str())
     }
 
-    /// Whether the rows come in the list's order without being sorted in memory.
+    /// Returns whether the rows come in the list's order without being sorted in memory.
     pub(super) fn is_sorted(&self) -> bool {
         self.sorted.is_some()
     }
 
-    /// How many keys of the order have come as far as the cursor's place in every row: the first ones, all of
-    /// which the rows have values in.
+    /// Returns how many keys of the order have come as far as the cursor's place in every row: the first
+    /// ones, all of which the rows have values in.
     pub(super) fn reached(&self) -> usize {
         self.reached
     }
 
-    /// Whether it finds so few rows that sorting them is nothing.
+    /// Returns whether it finds so few rows that sorting them is nothing.
     pub(super) fn finds_few(&self) -> bool {
         self.merit == Merit::PrimaryKeys
     }
 
-    /// Whether documents that the index doesn't hold come after those that it holds.
+    /// Returns whether documents that the index doesn't hold come after those that it holds.
     pub(super) fn has_rest(&self) -> bool {
         self.rest
     }
@@ -261,8 +262,9 @@ pub(super) fn primary(wanted: Wanted<'_>) -> Index {
     Index { name: wanted.primary_key.to_owned(), fields, kind: Kind::Plain }
 }
 
-/// How many keys of the order these fields, those of an index that aren't fixed, cover; if their order, read
-/// forwards or backwards, is that order's. Entries of equal value lie in the order of the primary key.
+/// Returns how many keys of the order these fields, those of an index that aren't fixed, cover; if their
+/// order, read forwards or backwards, is that order's. Entries of equal value lie in the order of the primary
+/// key.
 fn covered(open: &[Path], wanted: Wanted<'_>) -> Option<usize> {
     let keys = wanted.order.keys();
     let begins = open.len() <= keys.len()
@@ -333,7 +335,7 @@ fn is_ranged(op: Comparison) -> bool {
     !matches!(op, Comparison::Eq | Comparison::Ne)
 }
 
-/// Whether a document with this value has an entry under it in an index.
+/// Returns whether a document with this value has an entry under it in an index.
 fn is_indexed(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -343,7 +345,7 @@ fn is_indexed(value: &Value) -> bool {
     }
 }
 
-/// Whether it could be a primary key. Longer ones are errors, where a filter just finds nothing.
+/// Returns whether it could be a primary key. Longer ones are errors, where a filter just finds nothing.
 fn is_key(value: &Value) -> bool {
     match value {
         Value::String(text) => text.len() <= 100 && !text.contains('\0'),

@@ -28,8 +28,8 @@ impl Plan {
         }
     }
 
-    /// Returns the documents that a multi index finds, each of them once: under the first of the values that it has.
-    /// There may be several entries of it even there, which then follow each other.
+    /// Returns the documents that a multi index finds, each of them once: under the first of the values that
+    /// it has. There may be several entries of it even there, which then follow each other.
     fn members(&self, table: &Term, field: &Path, values: &[Value]) -> Term {
         let under = |at: usize, value: &Value| {
             let entries = table.between(value, value).index(&self.index).right_bound(Bound::Closed);

@@ -29,7 +29,7 @@ impl Stamp {
     }
 }
 
-/// What differs once a file was written or another one has taken its place.
+/// Returns what differs once a file was written or another one has taken its place.
 fn look(file: &Metadata) -> (SystemTime, u64, u64) {
     #[cfg(unix)]
     let inode = std::os::unix::fs::MetadataExt::ino(file);

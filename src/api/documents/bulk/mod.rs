@@ -16,9 +16,9 @@ use crate::settings::Limits;
 pub(crate) use insert::{Outcome, insert, resolution};
 use split::Splitter;
 
-/// How many documents a batch has at most: enough to make the trips to the database cheap.
+/// The most documents of a batch: enough to make the trips to the database cheap.
 const BATCH: usize = 200;
-/// How many bytes of documents make a batch full: well within what one query may carry.
+/// The bytes of documents that make a batch full: well within what one query may carry.
 const BATCH_BYTES: usize = 1 << 20;
 
 /// A body that has been read already.
@@ -77,7 +77,7 @@ impl Documents {
         }
     }
 
-    /// Whether the body is an array, by its first character.
+    /// Returns whether the body is an array, by its first character.
     pub(crate) async fn is_array(&mut self) -> Result<bool, Error> {
         // Nothing is looked at twice, in however many parts it comes.
         let mut looked = 0;
@@ -132,7 +132,7 @@ impl Documents {
         }
     }
 
-    /// Whether there may be more than a batch.
+    /// Returns whether there may be more than a batch.
     async fn read(&mut self, documents: &mut Vec<Map<String, Value>>) -> Result<bool, Error> {
         let mut size = 0;
         loop {

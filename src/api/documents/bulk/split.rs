@@ -9,7 +9,7 @@ use crate::http::body::document;
 pub(crate) struct Splitter {
     form: Form,
     item: Vec<u8>,
-    /// How many arrays and objects of the item are open.
+    /// The number of arrays and objects of the item that are open.
     depth: usize,
     quoted: bool,
     escaped: bool,
@@ -31,7 +31,7 @@ enum Form {
     End,
 }
 
-/// How many lines have ended, and how many bytes of this one.
+/// The number of lines that have ended, and of bytes of this one.
 #[derive(Debug, Default, Clone, Copy)]
 struct Place {
     lines: usize,
@@ -65,7 +65,7 @@ impl Splitter {
         }
     }
 
-    /// How many bytes of an unfinished item are kept.
+    /// Returns how many bytes of an unfinished item are kept.
     pub(crate) fn held(&self) -> usize {
         self.item.len()
     }

@@ -92,7 +92,7 @@ fn warn(table: &str) {
     log::warn!("Table `{table}` has rows that are no documents, or are nested too deeply.");
 }
 
-/// What a query gives that goes through indexes, or, if one of them is gone, through none; weighed.
+/// Returns what a query gives that goes through indexes, or, if one of them is gone, through none; weighed.
 async fn all_by<T: DeserializeOwned>(
     context: &Context,
     table: &str,
@@ -241,8 +241,8 @@ impl List {
         self.listing.index().is_some_and(|name| name != self.primary_key && !indexes.has(name))
     }
 
-    /// Whether another way may lead to what this one failed to find: the index is gone, or found too much to
-    /// be sorted.
+    /// Returns whether another way may lead to what this one failed to find: the index is gone, or found too
+    /// much to be sorted.
     fn can_do_without(&self, plan: &Plan, error: &Error) -> bool {
         if is_about_an_index(error) {
             self.context.app().catalog().forget_indexes(&self.table);
