@@ -1,6 +1,7 @@
 //! From the parameters of a URL to ReQL: which documents, in what order, which of their fields, how many,
 //! through which index; or, instead of documents, what they come to in groups.
 
+mod document;
 mod filter;
 mod grouping;
 mod listing;
@@ -13,9 +14,10 @@ mod plan;
 mod syntax;
 mod time;
 
+pub(crate) use document::is_document;
 pub(crate) use filter::{Filter, Template, placed};
 pub(crate) use grouping::Grouping;
-pub(crate) use listing::{Bounds, Fields, Listing, Live, Row, initial, is_document};
+pub(crate) use listing::{Bounds, Fields, Listing, Live, Row, initial};
 pub(crate) use page::PageLimits;
 pub(crate) use parameters::{Parameters, decode, value};
 pub(crate) use path::Path;

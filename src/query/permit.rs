@@ -2,8 +2,8 @@
 
 use reql::{Args, Term, args, r};
 
+use super::document::is_document;
 use super::filter::Filter;
-use super::listing::is_document;
 use super::path::Path;
 use crate::error::Error;
 

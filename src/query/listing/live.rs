@@ -3,8 +3,9 @@
 use reql::Term;
 use reql::commands::Changes;
 
-use super::{Bounds, Listing, is_document};
+use super::{Bounds, Listing};
 use crate::error::Error;
+use crate::query::document::is_document;
 use crate::query::order::Order;
 use crate::query::parameters::{Parameters, bad};
 use crate::query::path::Path;

@@ -6,6 +6,7 @@ use reql::{Bound, Term, args, obj, r};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::document::is_document;
 use super::filter::Filter;
 use super::order::Order;
 use super::page::{Page, PageLimits, is_after};
@@ -323,12 +324,6 @@ impl Listing {
         let all = self.filter.is_empty() && self.readable.documents().is_all();
         if all { rows } else { rows.filter(holds).into() }
     }
-}
-
-/// Returns a term for whether a row is a document. A value of one of ReQL's own types is none: it has no
-/// fields.
-pub(crate) fn is_document(row: &Term) -> Term {
-    row.type_of().eq("OBJECT")
 }
 
 /// A document as text. An answer that holds text can be read however deeply the documents are nested.
