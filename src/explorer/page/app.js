@@ -40,7 +40,11 @@ const show = async () => {
     return;
   }
   const [pattern, view, title] = route;
-  const wait = setTimeout(() => main.replaceChildren(h("p", { class: "dim" }, "Reading …")), 300);
+  // A view that is there already may go on reading, such as counts.
+  const before = main.firstChild;
+  const wait = setTimeout(() => {
+    if (main.firstChild === before) main.replaceChildren(h("p", { class: "dim" }, "Reading …"));
+  }, 300);
   try {
     const table = decodeURIComponent(pattern.exec(path)[1] ?? "");
     document.title = `${table || title} – warp-reql`;
