@@ -18,7 +18,7 @@ fn main() {
         let stage = Stage::new(password);
         let mut group = criterion.benchmark_group(group);
         for subject in Subject::ALL {
-            let mut client = Client::connect(stage.addr(subject)).expect("the service listens");
+            let mut client = Client::connect(stage.target(subject)).expect("the service listens");
             group.bench_function(BenchmarkId::from_parameter(subject.name()), |bencher| {
                 bencher.iter(|| client.get().expect("every request succeeds"));
             });

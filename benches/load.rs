@@ -9,12 +9,11 @@ mod report;
 mod stage;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use report::Report;
-use stage::{Client, Stage, Subject};
+use stage::{Client, Stage, Subject, Target};
 
 /// How many clients there are at once, in turn.
 const CLIENTS: [usize; 5] = [1, 4, 16, 64, 256];
@@ -48,14 +47,14 @@ fn main() {
     for (password, text) in [("without a password", ""), ("with a password", "a password")] {
         let stage = Stage::new(text);
         for subject in Subject::ALL {
-            flat_out(stage.addr(subject), 4, SLICE);
+            flat_out(stage.target(subject), 4, SLICE);
         }
         let rate = saturation(&stage) / 2.0;
         let rounds = if brief { 1 } else { ROUNDS };
-        report.moderate(password, rate, turns(&PACED, rounds, |subject| paced(stage.addr(subject), rate)));
+        report.moderate(password, rate, turns(&PACED, rounds, |subject| paced(stage.target(subject), rate)));
         for clients in if brief { &CLIENTS[..1] } else { &CLIENTS } {
             let turns =
-                turns(&Subject::ALL, rounds, |subject| flat_out(stage.addr(subject), *clients, SLICE));
+                turns(&Subject::ALL, rounds, |subject| flat_out(stage.target(subject), *clients, SLICE));
             report.full(password, *clients, turns);
         }
     }
@@ -81,17 +80,17 @@ fn turns(subjects: &[Subject], rounds: usize, mut slice: impl FnMut(Subject) -> 
 /// How many requests a second `standby` serves when it is asked for as many as it can.
 fn saturation(stage: &Stage) -> f64 {
     let rounds =
-        (0..ROUNDS).map(|_| flat_out(stage.addr(Subject::Standby), PACED_CLIENTS, SLICE).throughput());
+        (0..ROUNDS).map(|_| flat_out(stage.target(Subject::Standby), PACED_CLIENTS, SLICE).throughput());
     report::median(rounds.collect())
 }
 
 /// Clients that each ask as soon as they are answered.
-fn flat_out(service: SocketAddr, clients: usize, length: Duration) -> Slice {
+fn flat_out(service: &Target, clients: usize, length: Duration) -> Slice {
     clients_of(service, clients, length, |_| Duration::ZERO)
 }
 
 /// Requests at random moments, this many a second.
-fn paced(service: SocketAddr, rate: f64) -> Slice {
+fn paced(service: &Target, rate: f64) -> Slice {
     let pause = PACED_CLIENTS as f64 / rate;
     clients_of(service, PACED_CLIENTS, PACED_SLICE, |random| {
         Duration::from_secs_f64(pause * -(1.0 - random.f64()).ln())
@@ -99,7 +98,7 @@ fn paced(service: SocketAddr, rate: f64) -> Slice {
 }
 
 fn clients_of(
-    service: SocketAddr,
+    service: &Target,
     clients: usize,
     length: Duration,
     pause: impl Fn(&mut fastrand::Rng) -> Duration + Copy + Send + Sync,

@@ -43,11 +43,14 @@ struct Promise {
     subjects: [Subject; 2],
 }
 
-const COMPARED: [(&str, [Subject; 2]); 4] = [
+const COMPARED: [(&str, [Subject; 2]); 7] = [
     ("`fresh`: dialled by hand", [Subject::Fresh, Subject::DialByHand]),
     ("`reused`: bare `Vec`", [Subject::Reused, Subject::BareVec]),
     ("whole API: bare handler, both `reused`", [Subject::ApiReused, Subject::Reused]),
     ("whole API: bare handler, both `standby`", [Subject::ApiStandby, Subject::Standby]),
+    ("whole API with `auth = \"database\"`: `fresh`", [Subject::ApiUsers, Subject::Fresh]),
+    ("`reused` by TLS: `reused`", [Subject::ReusedTls, Subject::Reused]),
+    ("`fresh` by TLS: `fresh`", [Subject::FreshTls, Subject::Fresh]),
 ];
 const MEDIANS: [Promise; 2] = [
     Promise {

@@ -2,25 +2,46 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 
+use headers::Authorization;
+use headers::authorization::Credentials;
 use memchr::memmem;
+
+/// Where to ask, and by whose name. Only the whole API looks at the latter.
+#[derive(Debug, Clone)]
+pub struct Target {
+    addr: SocketAddr,
+    request: Arc<str>,
+}
+
+impl Target {
+    /// Asks there as the administrator, with this password.
+    pub fn new(addr: SocketAddr, password: &str) -> Target {
+        let who = Authorization::basic("admin", password).0.encode();
+        let who = who.to_str().expect("Base64 is text");
+        let head = format!("host: localhost\r\nauthorization: {who}");
+        Target { addr, request: format!("GET /tables/rows/docs/1 HTTP/1.1\r\n{head}\r\n\r\n").into() }
+    }
+}
 
 /// Blocking, so that the requests of many clients are paced by the operating system, not by one more runtime.
 pub struct Client {
     stream: TcpStream,
+    request: Arc<str>,
     buffer: [u8; 2048],
 }
 
 impl Client {
-    pub fn connect(addr: SocketAddr) -> io::Result<Client> {
-        let stream = TcpStream::connect(addr)?;
+    pub fn connect(target: &Target) -> io::Result<Client> {
+        let stream = TcpStream::connect(target.addr)?;
         stream.set_nodelay(true)?;
-        Ok(Client { stream, buffer: [0; 2048] })
+        Ok(Client { stream, request: target.request.clone(), buffer: [0; 2048] })
     }
 
     /// One request, whose answer must be a success. Only the whole API looks at its path.
     pub fn get(&mut self) -> io::Result<()> {
-        self.stream.write_all(b"GET /tables/rows/docs/1 HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
+        self.stream.write_all(self.request.as_bytes())?;
         let mut read = 0;
         while !complete(&self.buffer[..read]) {
             match self.stream.read(&mut self.buffer[read..])? {

@@ -6,22 +6,22 @@ mod by_hand;
 mod client;
 
 use std::future::pending;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use reql::r;
-use reql_embedded::Server;
+use reql_embedded::{Server, Tls};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use warp::filters::BoxedFilter;
 use warp::reply::{Reply, Response};
 use warp::{Filter, http::StatusCode};
-use warp_reql::settings::{Hosts, Rdb, Secret, Settings};
+use warp_reql::settings::{Auth, Hosts, Rdb, RdbTls, Secret, Settings};
 use warp_reql::{App, service};
 use warp_reql::{Conn, Database, Error, server, with_conn};
 
-pub use client::Client;
+pub use client::{Client, Target};
 
 /// The table that the handlers read, and the document's id in it.
 const TABLE: &str = "rows";
@@ -48,10 +48,16 @@ pub enum Subject {
     DialByHand,
     /// `with_conn`, with neither `standby` nor `max_age`.
     Fresh,
+    /// The whole API, with `auth = "database"`: as `Fresh`, for the user that each request names.
+    ApiUsers,
+    /// As `Reused`, by TLS.
+    ReusedTls,
+    /// As `Fresh`, by TLS.
+    FreshTls,
 }
 
 impl Subject {
-    pub const ALL: [Subject; 8] = [
+    pub const ALL: [Subject; 11] = [
         Subject::NoDatabase,
         Subject::BareVec,
         Subject::Reused,
@@ -60,6 +66,9 @@ impl Subject {
         Subject::ApiStandby,
         Subject::DialByHand,
         Subject::Fresh,
+        Subject::ApiUsers,
+        Subject::ReusedTls,
+        Subject::FreshTls,
     ];
 
     pub fn name(self) -> &'static str {
@@ -72,6 +81,9 @@ impl Subject {
             Subject::ApiStandby => "whole API, standby",
             Subject::DialByHand => "dialled by hand",
             Subject::Fresh => "fresh",
+            Subject::ApiUsers => "whole API, users",
+            Subject::ReusedTls => "reused, TLS",
+            Subject::FreshTls => "fresh, TLS",
         }
     }
 }
@@ -79,10 +91,10 @@ impl Subject {
 /// Every subject on a socket of its own, before one database. Service and database have a runtime each, as
 /// they would have a process each.
 pub struct Stage {
-    addrs: Vec<(Subject, SocketAddr)>,
+    targets: Vec<(Subject, Target)>,
     // The order of the fields is the order of their drop.
     _service: Runtime,
-    _database: Server,
+    _databases: [Server; 2],
     _embedded: Runtime,
 }
 
@@ -90,8 +102,11 @@ impl Stage {
     /// With this password for the database's user; none if empty.
     pub fn new(password: &str) -> Stage {
         let embedded = Runtime::new().expect("a runtime");
-        let server = Server::builder().in_memory().initial_password(password).start();
-        let server = embedded.block_on(server).expect("the embedded server starts");
+        let builder = || Server::builder().in_memory().initial_password(password);
+        let server = embedded.block_on(builder().start()).expect("the embedded server starts");
+        let certified = Certified::new();
+        let protected = embedded.block_on(builder().tls(certified.server()).start());
+        let protected = protected.expect("the embedded server starts");
         let serving = Runtime::new().expect("a runtime");
         let rdb = Rdb {
             host: Hosts::from(server.local_addr()),
@@ -99,22 +114,50 @@ impl Stage {
             standby: 0,
             ..Rdb::default()
         };
-        let addrs = serving.block_on(async {
-            fill(&rdb).await.expect("a new database takes a table");
-            let mut addrs = Vec::new();
+        let by_tls =
+            Rdb { host: Hosts::from(protected.local_addr()), tls: certified.client(), ..rdb.clone() };
+        let targets = serving.block_on(async {
+            let mut targets = Vec::new();
+            for rdb in [&rdb, &by_tls] {
+                fill(rdb).await.expect("a new database takes a table");
+            }
             for subject in Subject::ALL {
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-                addrs.push((subject, listener.local_addr().expect("a bound listener has an address")));
-                serve(subject, &rdb, listener);
+                let addr = listener.local_addr().expect("a bound listener has an address");
+                targets.push((subject, Target::new(addr, password)));
+                let is_protected = matches!(subject, Subject::ReusedTls | Subject::FreshTls);
+                serve(subject, if is_protected { &by_tls } else { &rdb }, listener);
             }
-            addrs
+            targets
         });
-        Stage { addrs, _service: serving, _database: server, _embedded: embedded }
+        Stage { targets, _service: serving, _databases: [server, protected], _embedded: embedded }
     }
 
-    pub fn addr(&self, subject: Subject) -> SocketAddr {
-        let found = self.addrs.iter().find(|(known, _)| *known == subject);
-        found.expect("every subject has one").1
+    pub fn target(&self, subject: Subject) -> &Target {
+        let found = self.targets.iter().find(|(known, _)| *known == subject);
+        &found.expect("every subject has one").1
+    }
+}
+
+/// The files of a server that certifies itself.
+struct Certified(TempDir);
+
+impl Certified {
+    fn new() -> Certified {
+        let place = tempfile::tempdir().expect("a directory");
+        let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+        let put = |name, pem| std::fs::write(place.path().join(name), pem).expect("it is written");
+        put("cert.pem", own.cert.pem());
+        put("key.pem", own.signing_key.serialize_pem());
+        Certified(place)
+    }
+
+    fn server(&self) -> Tls {
+        Tls::files(self.0.path().join("cert.pem"), self.0.path().join("key.pem"))
+    }
+
+    fn client(&self) -> RdbTls {
+        RdbTls { ca: self.0.path().join("cert.pem"), ..RdbTls::default() }
     }
 }
 
@@ -139,12 +182,16 @@ fn serve(subject: Subject, rdb: &Rdb, listener: TcpListener) {
         Subject::NoDatabase => warp::any().map(move || reply(&document())).boxed(),
         Subject::BareVec => by_hand::bare_vec(rdb.clone()),
         Subject::DialByHand => by_hand::dialled(rdb.clone()),
-        Subject::Reused => ours(&database(reused)),
+        Subject::Reused | Subject::ReusedTls => ours(&database(reused)),
         Subject::Standby => ours(&database(standby)),
-        Subject::Fresh => ours(&database(rdb.clone())),
-        Subject::ApiReused | Subject::ApiStandby => {
-            let rdb = if subject == Subject::ApiReused { reused } else { standby };
-            let settings = Settings { rdb: rdb.clone(), ..Settings::default() };
+        Subject::Fresh | Subject::FreshTls => ours(&database(rdb.clone())),
+        Subject::ApiReused | Subject::ApiStandby | Subject::ApiUsers => {
+            let (rdb, auth) = match subject {
+                Subject::ApiReused => (reused, Auth::None),
+                Subject::ApiStandby => (standby, Auth::None),
+                _ => (rdb.clone(), Auth::Database),
+            };
+            let settings = Settings { auth, rdb: rdb.clone(), ..Settings::default() };
             let api = service(App::new(settings, database(rdb)));
             tokio::spawn(server::run(listener, api, pending(), FOREVER));
             return;

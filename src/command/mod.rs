@@ -82,8 +82,7 @@ pub async fn run(command: Command, mut settings: Settings) -> io::Result<()> {
 
 /// Runs a write, and returns what it has done.
 async fn written(conn: &mut Conn, query: impl Into<Query>) -> Result<Written, Failure> {
-    let done = conn.first(query).await?;
-    done.ok_or_else(|| Failure::Usage("the server did not tell what it has done".to_owned()))
+    Ok(conn.write_all(query).await?)
 }
 
 impl Failure {

@@ -74,6 +74,8 @@ pub struct Conn {
     clock: Clock,
     database: Database,
     who: Option<Credentials>,
+    #[cfg(feature = "reql-0-11")]
+    former: Option<crate::database::Former>,
 }
 
 /// What has been done with a session, as far as it bears on what may be done with it next.
@@ -131,7 +133,15 @@ impl Conn {
     /// # }
     /// ```
     pub fn new(database: Database) -> Self {
-        Conn { lease: None, usage: Usage::default(), clock: Clock::default(), database, who: None }
+        Conn {
+            lease: None,
+            usage: Usage::default(),
+            clock: Clock::default(),
+            database,
+            who: None,
+            #[cfg(feature = "reql-0-11")]
+            former: None,
+        }
     }
 
     /// A connection on behalf of a database user, whose permissions decide what it may do. It is always
@@ -168,13 +178,27 @@ impl Conn {
     /// Another connection for the same request, which like this one opens its session when it is first
     /// needed.
     pub(crate) fn sibling(&self) -> Conn {
-        Conn {
-            lease: None,
-            usage: Usage::default(),
-            clock: self.clock.clone(),
-            database: self.database.clone(),
-            who: self.who.clone(),
-        }
+        let mut conn = Conn::new(self.database.clone());
+        conn.clock = self.clock.clone();
+        conn.who = self.who.clone();
+        conn
+    }
+
+    /// Returns a session of the driver `reql` 0.11, for handlers that are written for it. It is opened by the
+    /// first call, besides the connection's own session and with a permit of its own, and closed when the
+    /// `Conn` is dropped. No timeout applies to its queries.
+    ///
+    /// # Errors
+    ///
+    /// Those of opening a session; and [`Code::Misconfigured`](crate::error::Code::Misconfigured) for a
+    /// database by TLS or within this process, which that driver can't reach.
+    #[cfg(feature = "reql-0-11")]
+    pub async fn session_0_11(&mut self) -> Result<&mut reql_0_11::Session, Error> {
+        let former = match self.former.take() {
+            Some(former) => former,
+            None => self.database.acquire_former(self.who.as_ref()).await?,
+        };
+        Ok(self.former.insert(former).session())
     }
 
     /// The database that this is a connection to.

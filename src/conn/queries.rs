@@ -61,7 +61,7 @@ impl Conn {
     ///
     /// As for every query, see [`Conn`]; [`Code::Conflict`](crate::error::Code::Conflict) if a document
     /// exists already, and [`Code::Refused`](crate::error::Code::Refused) if the database refuses one. Other
-    /// documents of the same write may have been written then.
+    /// documents of the same write may have been written then: [`Conn::write_all`] tells.
     ///
     /// ```no_run
     /// # async fn run(mut conn: warp_reql::Conn) -> Result<(), warp_reql::Error> {
@@ -73,12 +73,21 @@ impl Conn {
     /// # }
     /// ```
     pub async fn write(&mut self, query: impl Into<Query>) -> Result<Written, Error> {
-        let written: Option<Written> = self.first(query).await?;
-        let written = written.ok_or_else(|| Error::internal("a write told of nothing"))?;
+        let written = self.write_all(query).await?;
         match written.first_error {
             Some(reason) if written.errors > 0 => Err(Error::of_write(reason)),
             _ => Ok(written),
         }
+    }
+
+    /// Runs a write, and returns what it has done, the errors of documents among it.
+    ///
+    /// # Errors
+    ///
+    /// As for every query, see [`Conn`].
+    pub async fn write_all(&mut self, query: impl Into<Query>) -> Result<Written, Error> {
+        let written: Option<Written> = self.first(query).await?;
+        written.ok_or_else(|| Error::internal("a write told of nothing"))
     }
 
     /// Runs a query, if there is one, only for the errors that it may end with.

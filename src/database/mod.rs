@@ -28,6 +28,8 @@
 mod counters;
 mod credentials;
 mod feeds;
+#[cfg(feature = "reql-0-11")]
+mod former;
 mod keeper;
 mod lease;
 #[cfg(feature = "tls")]
@@ -61,6 +63,8 @@ use servers::{Server, Servers};
 pub use counters::{Stats, Timeouts};
 pub use credentials::Credentials;
 pub use feeds::Feed;
+#[cfg(feature = "reql-0-11")]
+pub(crate) use former::Former;
 
 /// A session of the driver's, over a network.
 pub type Session = reql::Session<reql::Stream>;

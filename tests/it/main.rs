@@ -15,6 +15,8 @@ mod documents;
 mod errors;
 mod faults;
 mod feeds;
+#[cfg(feature = "reql-0-11")]
+mod former;
 mod home;
 mod house;
 mod http;

@@ -62,9 +62,11 @@ impl KeptKeys {
         kept.push(Kept { user: user.to_owned(), salt, rounds, password, keys, used: Instant::now() });
     }
 
-    /// Drops what is kept for a user.
-    pub(crate) fn forget(&self, user: &str) {
-        self.lock().retain(|kept| kept.user != user);
+    /// Drops what is kept for a user with this password, which the server doesn't take any more. Keys of
+    /// other passwords stay: whoever guesses costs nobody else a hash.
+    pub(crate) fn forget(&self, user: &str, password: &Secret) {
+        let password = hash(&self.random, password.expose());
+        self.lock().retain(|kept| kept.user != user || kept.password != password);
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Kept>> {
@@ -104,7 +106,9 @@ mod tests {
         assert!(kept.get("ada", &other, &challenge("YQ==")).is_none());
         assert!(kept.get("ada", &password, &challenge("Yg==")).is_none());
         assert!(kept.get("bob", &password, &challenge("YQ==")).is_none());
-        kept.forget("ada");
+        kept.forget("ada", &other);
+        assert!(kept.get("ada", &password, &challenge("YQ==")).is_some(), "it isn't the one that was wrong");
+        kept.forget("ada", &password);
         assert!(kept.get("ada", &password, &challenge("YQ==")).is_none());
 
         for user in 0..2 * MAX_KEPT {

@@ -81,7 +81,7 @@ where
 
     let welcome = receive(io, inbound).await.inspect_err(|error| {
         if error.kind() == ErrorKind::Refused(WRONG_PASSWORD) {
-            kept.forget(&credentials.user);
+            kept.forget(&credentials.user, &credentials.password);
         }
     })?;
     last.verify(&authentication(welcome)?, &keys)?;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use reql::commands::Table;
 use reql::{ReturnChanges, Term, args, r};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::sleep;
 use warp::http::StatusCode;
 
@@ -146,28 +146,14 @@ impl Records {
             r.branch(args![others, &row, new(row.clone())])
         };
         let query = self.table().get(&hold.id).replace(mine);
-        let outcome = Conn::new(self.database.clone()).first::<Value>(query).await;
-        let error = match outcome {
-            Ok(Some(told)) if told["errors"] != 0 => told["first_error"].to_string(),
-            Ok(_) => return,
-            Err(error) => error.to_string(),
-        };
-        log::warn!("An idempotency key {failure}: {error}");
+        if let Err(error) = Conn::new(self.database.clone()).write(query).await {
+            log::warn!("An idempotency key {failure}: {error}");
+        }
     }
 
     /// Writes a record if there is none, or none that still counts. Takes over a record for the same request
     /// that nobody carries out. Returns the record as it is then.
     async fn replace_claimed(&self, conn: &mut Conn, mine: &Record, now: f64) -> Result<Record, Error> {
-        #[derive(Deserialize)]
-        struct Claimed {
-            errors: f64,
-            first_error: Option<String>,
-            changes: Vec<Change>,
-        }
-        #[derive(Deserialize)]
-        struct Change {
-            new_val: Value,
-        }
         let claimed = |row: Term| {
             let past = |name: &str| row.g(name).le(now);
             let same = row.g("fingerprint").eq(&mine.fingerprint);
@@ -178,12 +164,12 @@ impl Records {
         };
         let query = self.table().get(&mine.id).replace(claimed).return_changes(ReturnChanges::Always);
         let lost = || Error::internal("a write of an idempotency key told of nothing");
-        let claimed: Claimed = conn.first(query).await?.ok_or_else(lost)?;
-        if claimed.errors > 0.0 {
-            return Err(Error::internal(claimed.first_error.unwrap_or_default()));
+        let written = conn.write_all(query).await?;
+        if let Some(error) = written.first_error {
+            return Err(Error::internal(error));
         }
-        let change = claimed.changes.into_iter().next().ok_or_else(lost)?;
-        serde_json::from_value(change.new_val)
+        let kept = written.changes.into_iter().next().and_then(|change| change.new_val).ok_or_else(lost)?;
+        serde_json::from_value(kept)
             .map_err(|error| Error::internal(format!("a record of an idempotency key is none: {error}")))
     }
 
