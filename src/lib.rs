@@ -88,7 +88,7 @@
 //!   timeout, and knows whether the session can serve anyone else afterwards.
 //! - [`database`]: where sessions come from: dialled, standing by, or reused; how many there may be, and who
 //!   waits.
-//! - `shares`: how much of what is bounded one client may hold.
+//! - `shares`: how much of what is bounded one client may hold. `rates`: how often it may ask.
 //! - `metrics`: what the service tells Prometheus; [`logger`]: what it tells whoever reads its log.
 //! - [`error`]: one [`Error`], mapped to a status in one place, shown as a problem document.
 
@@ -130,6 +130,8 @@ mod metrics;
 mod middleware;
 mod names;
 mod query;
+#[cfg(feature = "api")]
+mod rates;
 mod reserved;
 mod rules;
 #[cfg(feature = "server")]

@@ -4,7 +4,7 @@
 //! A handler may know things without asking the database, such as what it was told a while ago, and those are
 //! not for everybody. So it is given a connection only once the database has accepted the credentials.
 
-use crate::access::Grant;
+use crate::access::{Caller, Grant};
 use crate::conn::Conn;
 use crate::error::{Code, Error};
 use crate::http::context::Context;
@@ -62,11 +62,15 @@ impl Unproven {
 
     async fn accepted(conn: Conn, context: &Context) -> Result<(Conn, Admission), Error> {
         let (app, client) = (context.app(), context.client());
-        let Some(who) = conn.credentials().cloned() else { return Ok((conn, None)) };
+        let Some(who) = conn.credentials().cloned() else {
+            context.within_rate(context.caller().and_then(Caller::subject))?;
+            return Ok((conn, None));
+        };
         app.guesses().check(client, &who)?;
         match conn.admitted().await {
             Ok(conn) => {
                 app.guesses().was_right(client, &who);
+                context.within_rate(Some(who.user()))?;
                 Ok((conn, Some(app.request_of(who.user())?)))
             }
             Err(error) => {

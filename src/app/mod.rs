@@ -8,6 +8,7 @@ mod ready;
 pub(crate) mod scale;
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use prometheus::proto::MetricFamily;
@@ -18,6 +19,7 @@ use crate::catalog::Catalog;
 use crate::database::Database;
 use crate::error::{Code, Error};
 use crate::metrics::Metrics;
+use crate::rates::Rates;
 use crate::settings::{Limits, Settings};
 use crate::shares::{Client, Holder, Percent, Share, Shares, Taken};
 use guesses::Guesses;
@@ -56,6 +58,7 @@ pub struct App {
 struct Present {
     settings: Settings,
     access: Access,
+    rates: Option<Arc<Rates>>,
 }
 
 struct Shared {
@@ -117,8 +120,8 @@ impl App {
             stop: watch::Sender::new(false),
             catalog: Catalog::new(),
         };
-        let access = Access::new(&settings);
-        App { present: Arc::new(Present { settings, access }), shared: Arc::new(shared) }
+        let (access, rates) = (Access::new(&settings), rates(&settings.limits));
+        App { present: Arc::new(Present { settings, access, rates }), shared: Arc::new(shared) }
     }
 
     /// Returns the same API by other settings. What goes on counts against the bounds of these, too. The
@@ -136,7 +139,10 @@ impl App {
         shared.bodies.resize(kib(limits.bodies), percent);
         shared.guesses.allow(limits.guesses);
         let access = self.access().followed_by(self.settings(), &settings);
-        App { present: Arc::new(Present { settings, access }), shared: Arc::clone(shared) }
+        let before = self.limits();
+        let is_same = (limits.rate, limits.burst) == (before.rate, before.burst);
+        let rates = if is_same { self.present.rates.clone() } else { rates(limits) };
+        App { present: Arc::new(Present { settings, access, rates }), shared: Arc::clone(shared) }
     }
 
     /// Ends what would go on for ever, the live queries; other requests are left to finish by themselves.
@@ -216,6 +222,11 @@ impl App {
         &self.shared.ready
     }
 
+    /// How often clients have asked, if that has a limit.
+    pub(crate) fn rates(&self) -> Option<&Rates> {
+        self.present.rates.as_deref()
+    }
+
     /// Returns the database behind the API.
     pub fn database(&self) -> &Database {
         &self.shared.database
@@ -266,6 +277,11 @@ impl App {
     pub(crate) fn catalog(&self) -> &Catalog {
         &self.shared.catalog
     }
+}
+
+fn rates(limits: &Limits) -> Option<Arc<Rates>> {
+    let rate = limits.rate?;
+    Some(Arc::new(Rates::new(rate, NonZeroU32::new(limits.burst).unwrap_or(rate.count))))
 }
 
 fn kib(bytes: u64) -> usize {

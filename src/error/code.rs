@@ -169,6 +169,9 @@ codes! {
     /// Too many wrong passwords came from this client.
     TooManyGuesses = "too-many-guesses", TOO_MANY_REQUESTS,
         "Too many wrong passwords came from this client; wait {}.";
+    /// The client makes more requests in a time than it may.
+    RateLimited = "rate-limited", TOO_MANY_REQUESTS,
+        "This client makes more requests than it may; wait {}.";
     /// The headers are too long.
     HeadersTooLarge = "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE,
         "The headers are longer than {}.";

@@ -215,6 +215,13 @@ impl Error {
         error
     }
 
+    /// Makes the error of a client that may make its next request after this time.
+    pub(crate) fn rate_limited(wait: Duration) -> Self {
+        let mut error = Error::after(Code::RateLimited, up(wait));
+        error.0.wait = Some(wait);
+        error
+    }
+
     /// Makes the error of something that is this service's own fault. The log says what.
     pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Error::from(Code::Internal).caused_by(cause)

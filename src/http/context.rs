@@ -9,6 +9,7 @@ use warp::http::header::{AUTHORIZATION, HOST, HeaderValue};
 use warp::http::uri::{Authority, PathAndQuery};
 use warp::http::{HeaderMap, Method, Request};
 
+use super::client::client;
 use super::credentials::{bearer, credentials};
 use super::headers::REQUEST_ID;
 use super::trace::Trace;
@@ -19,6 +20,7 @@ use crate::database::Credentials;
 use crate::digest::hex;
 use crate::error::{Answered, Error};
 use crate::query::Parameters;
+use crate::rates::{Asker, Left};
 use crate::shares::{Client, Holder};
 
 /// The longest request id that is taken over from a client.
@@ -41,6 +43,7 @@ struct Known {
     client: Option<Client>,
     template: Option<&'static str>,
     trace: Option<Trace>,
+    rate: OnceLock<Left>,
     credentials: OnceLock<Credentials>,
     /// Who asks, if tokens count and the request has been admitted.
     caller: OnceLock<Caller>,
@@ -59,9 +62,13 @@ impl Context {
             uri: uri.unwrap_or_else(|| PathAndQuery::from_static("/")),
             headers: request.headers().clone(),
             authority: request.uri().authority().cloned(),
-            client: request.extensions().get().copied(),
+            client: request
+                .extensions()
+                .get()
+                .and_then(|peer| client(*peer, request.headers(), &app.settings().trusted_proxies)),
             template,
             trace: Trace::of(request.headers()),
+            rate: OnceLock::new(),
             credentials: OnceLock::new(),
             caller: OnceLock::new(),
             timings: OnceLock::new(),
@@ -134,7 +141,7 @@ impl Context {
         self.0.authority.iter().map(Authority::as_str).chain(told)
     }
 
-    /// Returns the client that sent the request; `None` if it came by no socket of the server's.
+    /// Returns the client that sent the request; `None` if it came by a Unix socket, or by none of the server's.
     pub(crate) fn client(&self) -> Option<Client> {
         self.0.client
     }
@@ -142,6 +149,30 @@ impl Context {
     /// Returns the trace that the request is a part of, if its client has said so.
     pub(crate) fn trace(&self) -> Option<&Trace> {
         self.0.trace.as_ref()
+    }
+
+    /// Counts the request, once, against the rate of the user that it has proved to come from, or else of its
+    /// address.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::RateLimited`](crate::error::Code::RateLimited) if it is one too many.
+    pub(crate) fn within_rate(&self, user: Option<&str>) -> Result<(), Error> {
+        let asker = user.map(Asker::User).or(self.client().map(Asker::from));
+        let (Some(rates), Some(asker)) = (self.app().rates(), asker) else { return Ok(()) };
+        if self.0.rate.get().is_some() {
+            return Ok(());
+        }
+        let counted = rates.count(asker);
+        let (Ok(left) | Err(left)) = counted;
+        // Of two that count it at the same time, one tells of it.
+        let _ = self.0.rate.set(left);
+        counted.map(drop).map_err(|left| Error::rate_limited(left.wait))
+    }
+
+    /// Returns what is left of the rate that the request counts against, if it has been counted.
+    pub(crate) fn rate(&self) -> Option<&Left> {
+        self.0.rate.get()
     }
 
     /// Returns the user that the request says it comes from, if that was looked at.

@@ -10,6 +10,12 @@ use warp::http::header::{
 
 /// The name of a request in the log and in problem documents.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The addresses that a request has come through, as proxies other than those of RFC 7239 tell them.
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// What is left to a client of its rate (draft-ietf-httpapi-ratelimit-headers).
+pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// The rate itself (draft-ietf-httpapi-ratelimit-headers).
+pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// The trace that a request is a part of ([Trace Context](https://www.w3.org/TR/trace-context/)).
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The time that a request has taken, in parts ([Server Timing](https://www.w3.org/TR/server-timing/)).
@@ -79,6 +85,8 @@ pub(crate) static READ_BY_PAGES: LazyLock<HeaderValue> = LazyLock::new(|| {
         LINK,
         LOCATION,
         PREFERENCE_APPLIED,
+        RATE_LIMIT,
+        RATE_LIMIT_POLICY,
         RETRY_AFTER,
         SERVER_TIMING,
         TOTAL_COUNT,

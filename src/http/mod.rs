@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod body;
+pub(crate) mod client;
 pub(crate) mod context;
 mod credentials;
 pub(crate) mod etag;

@@ -2,7 +2,8 @@
 //! credentials.
 
 use tower::service_fn;
-use warp::http::Method;
+use warp::http::header::AUTHORIZATION;
+use warp::http::{Method, StatusCode};
 
 use super::{Asked, Within, origin};
 use crate::error::{Code, Error};
@@ -18,10 +19,18 @@ pub(crate) fn limited<B: Send + 'static>(within: impl Within<B>) -> impl Within<
         let within = within.clone();
         async move {
             let context = asked.context.clone();
-            Ok(match pass(&context) {
+            let answered = match pass(&context) {
                 // The share is given back with the answer.
                 Ok(_share) => within.answer(asked).await,
                 Err(error) => refuse(&context, &error),
+            };
+            // Somebody who isn't who it says is counted by its address.
+            Ok(match answered.status() {
+                StatusCode::UNAUTHORIZED => match context.within_rate(None) {
+                    Ok(()) => answered,
+                    Err(error) => refuse(&context, &error),
+                },
+                _ => answered,
             })
         }
     })
@@ -42,6 +51,10 @@ fn pass(context: &Context) -> Result<Option<Share>, Error> {
     origin::check(app.settings(), context)?;
     if !paths::is_about_data(context.path()) {
         return Ok(None);
+    }
+    // Others are counted once it is known who they are.
+    if app.settings().auth == Auth::None || !headers.contains_key(AUTHORIZATION) {
+        context.within_rate(None)?;
     }
     // A browser asks what it may do before it has credentials to show.
     if app.settings().auth == Auth::Database && context.method() != Method::OPTIONS {

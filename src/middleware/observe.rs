@@ -9,7 +9,9 @@ use super::line::Line;
 use super::{Asked, Within};
 use crate::http::answer::with_header;
 use crate::http::context::Context;
-use crate::http::headers::{DB_CONNECTION, REQUEST_ID, SERVER_TIMING, TRACEPARENT};
+use crate::http::headers::{
+    DB_CONNECTION, RATE_LIMIT, RATE_LIMIT_POLICY, REQUEST_ID, SERVER_TIMING, TRACEPARENT,
+};
 
 /// Observes requests, and has their answers tell of it.
 pub(crate) fn observed<B: Send + 'static>(within: impl Within<B>) -> impl Within<B> {
@@ -39,6 +41,10 @@ fn finish(context: &Context, mut response: Response) -> Response {
     response = with_header(response, REQUEST_ID, context.id());
     if let Some(trace) = context.trace() {
         response = with_header(response, TRACEPARENT, trace.to_string());
+    }
+    if let Some(left) = context.rate() {
+        response = with_header(response, RATE_LIMIT_POLICY, left.policy());
+        response = with_header(response, RATE_LIMIT, left.to_string());
     }
     response = with_header(response, SERVER_TIMING, timings.server_timing(took));
     if app.settings().debug {

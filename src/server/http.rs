@@ -27,6 +27,7 @@ use warp::hyper::body::{Body, Incoming};
 use super::connection::{Requests, converse};
 use super::listener::{Arrival, Listener};
 use super::tls::Acceptor;
+use crate::http::client::Peer;
 use crate::settings::Limits;
 use crate::shares::{Client, Percent, Shares};
 
@@ -111,7 +112,11 @@ where
             () = &mut shutdown => break,
         };
         let Some(arrival) = accepted else { continue };
-        let (client, patience) = (arrival.client(), patience.borrow().clone());
+        let (peer, patience) = (arrival.peer(), patience.borrow().clone());
+        let client = match peer {
+            Peer::Address(address) => Some(Client::from(address)),
+            Peer::Local => None,
+        };
         let Ok(share) = patience.connections.take(client) else {
             turned_away.tell();
             continue;
@@ -126,7 +131,7 @@ where
                 }
             };
             match secure.await {
-                Ok(Some(stream)) => converse_over(stream, client, service, &patience, stop).await,
+                Ok(Some(stream)) => converse_over(stream, peer, service, &patience, stop).await,
                 Ok(None) => {}
                 Err(error) => log::debug!("A client couldn't be spoken to by TLS: {error}"),
             }
@@ -143,7 +148,7 @@ where
 /// Serves the requests of one connection.
 fn converse_over<S, B>(
     stream: Pin<Box<dyn Stream>>,
-    client: Option<Client>,
+    peer: Peer,
     service: S,
     patience: &Patience,
     stop: CancellationToken,
@@ -159,9 +164,7 @@ where
     let counted = requests.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         let going = counted.begin();
-        if let Some(client) = client {
-            request.extensions_mut().insert(client);
-        }
+        request.extensions_mut().insert(peer);
         let answer = service.clone().oneshot(request);
         answer.map_ok(|response| response.map(|body| going.answering(body)))
     });
@@ -180,12 +183,12 @@ where
 }
 
 impl Arrival {
-    /// Whom a connection comes from; `None` for a user of this machine.
-    fn client(&self) -> Option<Client> {
+    /// Whoever has connected.
+    fn peer(&self) -> Peer {
         match self {
-            Arrival::Tcp(_, peer) => Some(Client::from(*peer)),
+            Arrival::Tcp(_, peer) => Peer::Address(*peer),
             #[cfg(unix)]
-            Arrival::Unix(_) => None,
+            Arrival::Unix(_) => Peer::Local,
         }
     }
 

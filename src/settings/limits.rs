@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::units;
+use super::{Rate, units};
 use crate::query::PageLimits;
 
 /// Bounds on what a request may ask for.
@@ -59,6 +59,14 @@ pub struct Limits {
     /// percent, from 1 to 100, however many addresses it has. Counts with `auth = "database"` only. Default
     /// 50.
     pub user_share: u8,
+    /// The requests about tables that one client may make in a second, a minute or an hour, such as `"100/s"`,
+    /// `"6000/min"`, `"1000/h"`. A client is the user that it has proved to be, or else its address, as for
+    /// `client_share`. Clients that connect by a Unix socket and are told of by no proxy have no limit. Default:
+    /// none.
+    #[serde(with = "units::optional")]
+    pub rate: Option<Rate>,
+    /// The requests that one client may make at once after a pause. Default 0: as many as the number in `rate`.
+    pub burst: u32,
     /// The wrong passwords that one client may send for a user of the database before it has to wait 6 s for
     /// each further one, from 1 to 1,000,000. For all users together it may send ten times as many, and then
     /// one in a second. Counts with `auth = "database"` only. Default 10.
@@ -138,6 +146,8 @@ impl Default for Limits {
             connections: 10_000,
             client_share: 50,
             user_share: 50,
+            rate: None,
+            burst: 0,
             guesses: 10,
             body_pause: Duration::from_secs(30),
             send_time: Duration::from_secs(60),

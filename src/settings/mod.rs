@@ -14,6 +14,8 @@ mod listen;
 mod load;
 mod log_format;
 mod origin;
+mod proxies;
+mod rate;
 mod rdb;
 mod rdb_tls;
 mod rules;
@@ -41,6 +43,8 @@ pub use listen::Listen;
 pub use load::{LoadOptions, Loaded};
 pub use log_format::LogFormat;
 pub use origin::Origin;
+pub use proxies::Proxies;
+pub use rate::Rate;
 pub use rdb::{Hosts, Rdb, Server};
 pub use rdb_tls::RdbTls;
 pub use secret::Secret;
@@ -120,6 +124,11 @@ pub struct Settings {
     pub require_match: bool,
     /// TLS to clients. Default: none.
     pub tls: Tls,
+    /// The proxies whose `Forwarded` or `X-Forwarded-For` is believed: addresses, networks such as `10.0.0.0/8`,
+    /// and `unix` for whoever connects by a Unix socket. The client that they tell of is the one of the log, the
+    /// shares and the rates. Default: none.
+    #[serde(with = "units::text")]
+    pub trusted_proxies: Proxies,
     /// The address for whoever runs the service. Default: none of its own.
     pub admin: Admin,
     /// Bounds on what a request may ask for.
@@ -168,6 +177,7 @@ impl Settings {
             reql: development,
             require_match: false,
             tls: Tls::default(),
+            trusted_proxies: Proxies::default(),
             admin: Admin::default(),
             limits: Limits::default(),
             rdb: Rdb { host: hosts, ..Rdb::default() },
@@ -202,7 +212,11 @@ impl Settings {
 
     /// Returns whether what clients say goes unprotected over a network, where that is hardly meant.
     pub(crate) fn is_open_to_eavesdroppers(&self) -> bool {
-        self.profile != DEVELOPMENT && !self.tls.is_on() && !self.address.is_local()
+        self.profile != DEVELOPMENT
+            && !self.tls.is_on()
+            && !self.address.is_local()
+            // Whoever trusts a proxy has one, and what speaks TLS is there.
+            && self.trusted_proxies.is_empty()
     }
 
     /// Returns whether the service is reachable from other machines and needs no credentials.

@@ -80,6 +80,7 @@ const RULES: &[Rule] = &[
     rule("tls.cert", "nothing: a Unix socket needs no TLS", |s| !(s.tls.is_on() && s.address.is_unix())),
     rule("tls.key", "a PEM file with the key of `tls.cert`", |s| s.tls.is_on() == s.tls.has_key()),
     rule("tls.client_ca", "a PEM file", |_| true),
+    rule("trusted_proxies", "addresses and networks such as \"10.0.0.0/8, ::1\", or \"unix\"", |_| true),
     rule("admin", "a table", |_| true),
     rule("admin.address", "an address and port such as \"127.0.0.1:8001\", or \"unix:/path\"", |_| true),
     rule("admin.address", "another address than that of the clients", |s| {
@@ -112,6 +113,8 @@ const RULES: &[Rule] = &[
     }),
     rule("limits.client_share", "a percentage from 1 to 100", |s| (1..=100).contains(&s.limits.client_share)),
     rule("limits.user_share", "a percentage from 1 to 100", |s| (1..=100).contains(&s.limits.user_share)),
+    rule("limits.rate", "a rate such as \"100/s\", \"6000/min\" or \"1000/h\"", |_| true),
+    rule("limits.burst", "a whole number from 0 to 1000000", |s| s.limits.burst <= 1_000_000),
     rule("limits.guesses", "a whole number from 1 to 1000000", |s| {
         (1..=1_000_000).contains(&s.limits.guesses)
     }),

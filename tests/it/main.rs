@@ -28,6 +28,7 @@ mod operators;
 mod pace;
 mod poison;
 mod problems;
+mod rates;
 mod rdb_tls;
 mod reload;
 mod reql;

@@ -83,8 +83,13 @@ pub struct Served {
 
 impl Served {
     pub async fn start(tls: Tls) -> Served {
+        Served::with(Settings { tls, ..Settings::default() }).await
+    }
+
+    /// With other settings.
+    pub async fn with(settings: Settings) -> Served {
         let rdb = Rdb { host: Hosts::Embedded, data_dir: ":memory:".into(), standby: 0, ..Rdb::default() };
-        let settings = Settings { port: 0, tls, rdb, ..Settings::default() };
+        let settings = Settings { port: 0, rdb, ..settings };
         let service = Service::bind(settings).await.expect("it starts");
         let addr = service.local_addr().expect("an address");
         let settings = Settings { port: addr.port(), ..service.settings().clone() };

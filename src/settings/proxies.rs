@@ -1,0 +1,68 @@
+//! The proxies whose word counts on where a request comes from.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+/// The item that stands for whoever connects by a Unix socket.
+const UNIX: &str = "unix";
+const EXPECTED: &str = "addresses and networks such as \"10.0.0.0/8, ::1\", or \"unix\" for Unix sockets";
+
+/// The proxies whose `Forwarded` or `X-Forwarded-For` is believed.
+///
+/// ```
+/// use warp_reql::settings::Proxies;
+///
+/// let proxies: Proxies = "10.0.0.0/8, ::1".parse().unwrap();
+/// assert!(proxies.has("10.1.2.3".parse().unwrap()));
+/// assert!(!proxies.has("192.0.2.1".parse().unwrap()));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proxies {
+    networks: Vec<IpNet>,
+    unix: bool,
+}
+
+impl Proxies {
+    /// Returns whether this address is that of a proxy.
+    pub fn has(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.networks.iter().any(|network| network.contains(&address))
+    }
+
+    /// Returns whether whoever connects by a Unix socket is one.
+    pub fn has_unix(&self) -> bool {
+        self.unix
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.networks.is_empty() && !self.unix
+    }
+}
+
+impl FromStr for Proxies {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut proxies = Proxies::default();
+        for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+            match item.parse::<IpNet>().or_else(|_| item.parse::<IpAddr>().map(IpNet::from)) {
+                Ok(network) => proxies.networks.push(network),
+                Err(_) if item == UNIX => proxies.unix = true,
+                Err(_) => return Err(EXPECTED),
+            }
+        }
+        Ok(proxies)
+    }
+}
+
+impl fmt::Display for Proxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let networks = self.networks.iter().map(IpNet::to_string);
+        let all: Vec<_> = networks.chain(self.unix.then(|| UNIX.to_owned())).collect();
+        f.write_str(&all.join(", "))
+    }
+}
