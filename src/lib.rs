@@ -122,6 +122,8 @@ pub mod health;
 #[cfg(feature = "api")]
 mod http;
 mod language;
+#[cfg(feature = "api")]
+mod live;
 #[cfg(feature = "server")]
 pub mod logger;
 #[cfg(feature = "api")]

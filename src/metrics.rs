@@ -14,6 +14,7 @@ use prometheus::{
 use warp::http::{Method, StatusCode};
 
 use crate::database::Stats;
+use crate::live::Figures;
 
 /// The type of the text, for `Content-Type`.
 pub(crate) const TEXT: &str = prometheus::TEXT_FORMAT;
@@ -89,12 +90,12 @@ impl Metrics {
     pub(crate) fn text(
         &self,
         stats: Stats,
-        feeds: u64,
+        live: Figures,
         embedded: Vec<MetricFamily>,
     ) -> prometheus::Result<String> {
         let mut families = self.registry.gather();
         families.extend(connections(stats)?);
-        families.extend(gauge("warp_reql_feeds", "Event streams that are open.", feeds)?);
+        families.extend(live_queries(live)?);
         #[cfg(feature = "server")]
         families.extend(log_lines()?);
         families.extend(embedded);
@@ -153,6 +154,21 @@ fn connections(stats: Stats) -> prometheus::Result<Vec<MetricFamily>> {
             stats.refused,
         )?,
         gauge("warp_reql_db_waiting", "Requests that wait for a connection.", stats.waiting)?,
+    ];
+    Ok(families.into_iter().flatten().collect())
+}
+
+/// The live queries, as [`Figures`] has them.
+fn live_queries(live: Figures) -> prometheus::Result<Vec<MetricFamily>> {
+    let families = [
+        gauge("warp_reql_feeds", "Event streams that are open.", live.followers)?,
+        gauge("warp_reql_live_queries", "Distinct live queries that are followed.", live.hubs)?,
+        gauge("warp_reql_live_kept_bytes", "Events that are kept for clients that return.", live.bytes)?,
+        counter("warp_reql_live_events_total", "Changes, each counted once for all clients.", live.events)?,
+        counter("warp_reql_live_resumed_total", "Clients that went on where they had been.", live.resumed)?,
+        counter("warp_reql_live_replayed_total", "Changes that those had missed.", live.replayed)?,
+        counter("warp_reql_live_resets_total", "Clients that were told everything anew.", live.resets)?,
+        counter("warp_reql_live_gaps_total", "Times that a client read too slowly.", live.gaps)?,
     ];
     Ok(families.into_iter().flatten().collect())
 }

@@ -15,7 +15,8 @@ use crate::app::App;
 use crate::app::scale::Weight;
 use crate::error::recover;
 use crate::http::context::Context;
-use crate::http::paced::{Arriving, paced};
+use crate::http::negotiate::is_events;
+use crate::http::paced::{Arriving, paced, unpaced};
 use crate::middleware::compression::{compressed, retagged};
 use crate::middleware::{Asked, in_time, limited, named, observed};
 
@@ -128,7 +129,10 @@ where
     };
     let sent = move |mut response: Response<_>| {
         let weight = response.extensions_mut().remove::<Weight>();
-        response.map(|body| paced(body, send_time, weight))
+        match is_events(response.headers()) {
+            true => response.map(unpaced),
+            false => response.map(|body| paced(body, send_time, weight)),
+        }
     };
     ServiceBuilder::new()
         // Outermost, so that a reader that stalls holds neither what an answer is made of nor what compresses

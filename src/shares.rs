@@ -161,6 +161,7 @@ impl Shares {
     }
 
     /// Returns how many are held.
+    #[cfg(test)]
     pub(crate) fn held(&self) -> usize {
         self.lock().total
     }

@@ -62,7 +62,6 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
                 Code::AnswerTooLarge,
                 Code::AnswersExhausted,
                 Code::StreamsExhausted,
-                Code::FeedsExhausted,
                 Code::ForeignOrigin,
                 Code::OutcomeUnknown,
                 Code::Forbidden,
@@ -86,16 +85,10 @@ async fn run(context: Context, body: Body, conn: Conn) -> Result<Response, Error
     context.body_is(&[REQL, TEXT, JSON])?;
     let asked = Asked::read(&context, body?)?;
     let holder = context.holder(&conn);
-    // Until it is known that it is none, an answer may be a feed or a stream.
-    let share = lines.then(|| context.app().stream(holder.clone())).transpose()?;
+    let share = lines.then(|| context.app().stream(holder)).transpose()?;
     let (form, rows) = conn.into_answer(asked.term.clone()).await.map_err(|error| asked.placed(error))?;
     let answer = Answer { context, asked, form, rows };
     match (share, form) {
-        (Some(share), Form::Feed) => {
-            let feed = answer.context.app().feed(holder)?;
-            drop(share);
-            Ok(answer.into_lines(feed))
-        }
         (Some(share), _) => Ok(answer.into_lines(share)),
         (None, Form::Feed) => Err(Error::about(Code::NotAcceptable, NDJSON)),
         (None, _) => answer.into_document().await,

@@ -18,6 +18,7 @@ use crate::access::Access;
 use crate::catalog::Catalog;
 use crate::database::Database;
 use crate::error::{Code, Error};
+use crate::live::{Bounds, Hubs, Keep};
 use crate::metrics::Metrics;
 use crate::rates::Rates;
 use crate::settings::{Limits, Settings};
@@ -77,8 +78,11 @@ struct Shared {
     catalog: Catalog,
     /// Work that goes on though nobody may be waiting for it any more.
     kept: Kept,
-    /// Live queries.
+    /// Clients that follow live queries.
     feeds: Shares,
+    /// Distinct live queries.
+    live_queries: Shares,
+    hubs: Arc<Hubs>,
     /// Answers in memory, in KiB.
     answers: Shares,
     /// Bodies in memory, in KiB.
@@ -114,6 +118,8 @@ impl App {
             ready: Ready::default(),
             streams: shares(limits.streams),
             feeds: shares(limits.feeds),
+            live_queries: shares(limits.live_queries),
+            hubs: Arc::new(Hubs::new(bounds(&settings))),
             answers: shares(kib(limits.answers)),
             bodies: shares(kib(limits.bodies)),
             outage: Outage::default(),
@@ -135,9 +141,14 @@ impl App {
         shared.of_users.resize(limits.requests, percent);
         shared.streams.resize(limits.streams, percent);
         shared.feeds.resize(limits.feeds, percent);
+        shared.live_queries.resize(limits.live_queries, percent);
+        shared.hubs.bound(bounds(&settings));
         shared.answers.resize(kib(limits.answers), percent);
         shared.bodies.resize(kib(limits.bodies), percent);
         shared.guesses.allow(limits.guesses);
+        if (&settings.rules, &settings.token) != (&self.settings().rules, &self.settings().token) {
+            shared.hubs.renew();
+        }
         let access = self.access().followed_by(self.settings(), &settings);
         let before = self.limits();
         let is_same = (limits.rate, limits.burst) == (before.rate, before.burst);
@@ -148,13 +159,14 @@ impl App {
     /// Ends what would go on for ever, the live queries; other requests are left to finish by themselves.
     pub fn stop(&self) {
         self.shared.stop.send_replace(true);
+        self.shared.hubs.stop();
     }
 
     /// Waits until live queries have to end.
     pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
         let mut stop = self.shared.stop.subscribe();
         async move {
-            // An error says that nobody is left who could stop them: that is an end, too.
+            // An error says that nobody is left who could stop it: that is an end, too.
             let _ = stop.wait_for(|stop| *stop).await;
         }
     }
@@ -177,10 +189,26 @@ impl App {
         })
     }
 
-    /// Returns the right to serve one more live query, for as long as it is held.
+    /// Returns the right to have one more client follow a live query, for as long as it is held.
     pub(crate) fn feed(&self, holder: Holder) -> Result<Share, Error> {
         let share = self.shared.feeds.take(holder);
         share.map_err(|taken| taken.error("live queries", |limit| Error::about(Code::FeedsExhausted, limit)))
+    }
+
+    /// Returns the right to follow one more distinct live query, for as long as it is held.
+    pub(crate) fn live_query(&self, holder: Holder) -> Result<Share, Error> {
+        let share = self.shared.live_queries.take(holder);
+        share.map_err(|taken| {
+            taken.error("distinct live queries", |limit| {
+                let detail = format!("All {limit} distinct live queries that there may be are followed.");
+                Error::new(Code::FeedsExhausted, detail)
+            })
+        })
+    }
+
+    /// Returns all live queries that are followed.
+    pub(crate) fn hubs(&self) -> &Arc<Hubs> {
+        &self.shared.hubs
     }
 
     /// Returns a scale for an answer that is made in memory.
@@ -253,8 +281,8 @@ impl App {
 
     /// Returns all figures, as Prometheus reads them.
     pub(crate) fn figures(&self) -> Result<String, Error> {
-        let feeds = self.shared.feeds.held() as u64;
-        let text = self.metrics().text(self.database().stats(), feeds, self.of_embedded()?);
+        let live = self.hubs().figures();
+        let text = self.metrics().text(self.database().stats(), live, self.of_embedded()?);
         text.map_err(Error::internal)
     }
 
@@ -282,6 +310,13 @@ impl App {
 fn rates(limits: &Limits) -> Option<Arc<Rates>> {
     let rate = limits.rate?;
     Some(Arc::new(Rates::new(rate, NonZeroU32::new(limits.burst).unwrap_or(rate.count))))
+}
+
+/// Returns the bounds of live queries.
+fn bounds(settings: &Settings) -> Bounds {
+    let limits = &settings.limits;
+    let keep = Keep { events: limits.replay_events, bytes: limits.replay_bytes, time: limits.replay_time };
+    Bounds::new(keep, limits.answer, settings.rdb.query_timeout, limits.send_time)
 }
 
 fn kib(bytes: u64) -> usize {

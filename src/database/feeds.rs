@@ -3,9 +3,10 @@
 //! A feed waits nearly all of the time, so that a connection for each would only cost memory, here and on the
 //! server. None waits for a slow taker of another: see [`reql::Shared`].
 
+use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -23,9 +24,13 @@ use crate::error::{Code, Error};
 /// a connection that breaks ends all of its feeds.
 const ON_ONE: usize = 256;
 
-/// The connections that there are, as long as feeds hold them.
+/// The connections that there are, as long as feeds hold them, by the users whose account they use. Those of
+/// the service's own account have no user.
 #[derive(Default)]
-pub(super) struct Lines(Mutex<Vec<Weak<Line>>>);
+pub(super) struct Lines(StdMutex<HashMap<Option<String>, Arc<OfUser>>>);
+
+/// The connections of a user, with the credentials that they were opened with.
+type OfUser = Mutex<Vec<(Option<Credentials>, Weak<Line>)>>;
 
 /// A connection that feeds share; each of them holds it.
 struct Line {
@@ -43,7 +48,32 @@ pub struct Feed<T> {
     lost: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
     patience: Duration,
     ended: bool,
-    _line: Arc<Line>,
+    line: Arc<Line>,
+}
+
+/// The connection of a feed, for questions beside it.
+#[cfg(feature = "api")]
+#[derive(Clone)]
+pub(crate) struct Beside(Arc<Line>);
+
+#[cfg(feature = "api")]
+impl Beside {
+    /// Has the database do a query, and drops what it answers.
+    ///
+    /// # Errors
+    ///
+    /// Those of the query and of the connection.
+    pub(crate) async fn run(&self, query: impl Into<Query>) -> Result<(), Error> {
+        self.0.session.run(query).await.map_err(Error::from)
+    }
+}
+
+#[cfg(feature = "api")]
+impl<T> Feed<T> {
+    /// Returns a way to ask questions on the connection of the feed.
+    pub(crate) fn beside(&self) -> Beside {
+        Beside(Arc::clone(&self.line))
+    }
 }
 
 impl Database {
@@ -79,14 +109,23 @@ impl Database {
     /// # }
     /// ```
     pub async fn follow<T: DeserializeOwned>(&self, query: impl Into<Query>) -> Result<Feed<T>, Error> {
+        self.follow_as(None, query).await
+    }
+
+    /// Does what [`Database::follow`] does by the account of a user.
+    pub(crate) async fn follow_as<T: DeserializeOwned>(
+        &self,
+        who: Option<&Credentials>,
+        query: impl Into<Query>,
+    ) -> Result<Feed<T>, Error> {
         let query = query.into();
         let patience = self.settings().query_timeout;
         let mut is_first = true;
         loop {
-            let line = self.shared.line().await?;
+            let line = self.shared.line(who).await?;
             let lost = Box::pin(self.lost());
             match timeout(patience, line.session.feed(&query)).await {
-                Ok(Ok(rows)) => return Ok(Feed { rows, lost, patience, ended: false, _line: line }),
+                Ok(Ok(rows)) => return Ok(Feed { rows, lost, patience, ended: false, line }),
                 // The connection had ended without anybody having noticed.
                 Ok(Err(error)) if is_first && error.is_fatal() && error.query_sent() == Sent::NotSent => {
                     is_first = false;
@@ -102,20 +141,44 @@ impl Database {
 }
 
 impl Shared {
-    /// A connection that has room for another feed. Whoever finds none opens one, and all others wait for it.
-    async fn line(self: &Arc<Self>) -> Result<Arc<Line>, Error> {
+    /// A connection of a user's that has room for another feed. Whoever finds none opens one, and all others
+    /// of that user wait for it.
+    async fn line(self: &Arc<Self>, who: Option<&Credentials>) -> Result<Arc<Line>, Error> {
         let patience = self.settings.acquire_timeout;
-        let locked = timeout(patience, self.lines.0.lock()).await;
+        let of_user = self.lines.of(who.map(Credentials::user));
+        let locked = timeout(patience, of_user.lock()).await;
         let mut lines = locked.map_err(|_| Error::after(Code::ConnectionsExhausted, patience))?;
-        lines.retain(|line| line.strong_count() > 0);
-        let room = |line: &Weak<Line>| (line.strong_count() < ON_ONE).then(|| line.upgrade()).flatten();
-        if let Some(line) = lines.iter().filter_map(room).find(|line| !line.session.is_closed()) {
+        lines.retain(|(_, line)| line.strong_count() > 0);
+        let room = |(of, line): &(Option<Credentials>, Weak<Line>)| {
+            let has_room = of.as_ref() == who && line.strong_count() < ON_ONE;
+            line.upgrade().filter(|line| has_room && !line.session.is_closed())
+        };
+        if let Some(line) = lines.iter().find_map(room) {
             return Ok(line);
         }
-        let session = Box::pin(self.dial_session(&Credentials::of(&self.settings))).await;
-        let line = Arc::new(Line::new(session.map_err(Error::into_own)?, &self.counters)?);
-        lines.push(Arc::downgrade(&line));
+        let session = match who {
+            Some(who) => Box::pin(self.dial_session(who)).await?,
+            None => {
+                let dialled = Box::pin(self.dial_session(&Credentials::of(&self.settings))).await;
+                dialled.map_err(Error::into_own)?
+            }
+        };
+        let line = Arc::new(Line::new(session, &self.counters)?);
+        lines.push((who.cloned(), Arc::downgrade(&line)));
         Ok(line)
+    }
+}
+
+impl Lines {
+    /// Returns the connections of a user, and forgets users that have none.
+    fn of(&self, user: Option<&str>) -> Arc<OfUser> {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.retain(|_, of_user| {
+            let is_used =
+                |lines: &Vec<(_, Weak<Line>)>| lines.iter().any(|(_, line)| line.strong_count() > 0);
+            Arc::strong_count(of_user) > 1 || of_user.try_lock().map_or(true, |lines| is_used(&lines))
+        });
+        Arc::clone(lines.entry(user.map(str::to_owned)).or_default())
     }
 }
 

@@ -62,6 +62,8 @@ use servers::{Server, Servers};
 
 pub use counters::{Stats, Timeouts};
 pub use credentials::Credentials;
+#[cfg(feature = "api")]
+pub(crate) use feeds::Beside;
 pub use feeds::Feed;
 #[cfg(feature = "reql-0-11")]
 pub(crate) use former::Former;

@@ -81,6 +81,11 @@ impl Context {
     }
 }
 
+/// Returns whether an answer with these headers is a stream of events.
+pub(crate) fn is_events(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|sent| sent.as_bytes() == EVENT_STREAM.as_bytes())
+}
+
 /// Returns the value of a preference (`Prefer: name=value`, RFC 7240).
 pub(crate) fn preference<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());

@@ -167,6 +167,12 @@ where
     Paced::Long(Parts { parts: Mutex::new(receiver), left, ended: false })
 }
 
+/// Leaves a body to the connection, since what it is made of holds nothing that its reader could keep from
+/// others.
+pub(crate) fn unpaced<B>(body: B) -> Paced<B> {
+    Paced::Short(Box::pin(body))
+}
+
 /// Takes the body apart until it ends, its reader leaves, or its reader stalls.
 async fn hand_out<B>(body: B, reader: mpsc::Sender<Part>, patience: Duration)
 where

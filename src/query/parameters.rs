@@ -30,17 +30,24 @@ impl Parameters {
         Ok(Parameters(pairs.into_iter().filter(means).collect()))
     }
 
-    /// Takes the id of the last event, and returns whether there is one; the id itself doesn't matter.
-    /// Clients that can't set a header send it as a parameter, under various names.
-    pub(crate) fn take_last_event_id(&mut self) -> bool {
+    /// Takes the id of the last event, if there is one. Clients that can't set a header send it as a
+    /// parameter, under various names.
+    pub(crate) fn take_last_event_id(&mut self) -> Option<String> {
         let is_id = |name: &str| name.replace(['-', '_'], "").eq_ignore_ascii_case("lasteventid");
-        let taken =
-            self.0.extract_if(.., |(name, value)| is_id(name) && (value.is_empty() || is_number(value)));
+        // A condition has a full stop behind its operator.
+        let is_value = |value: &str| value.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+        let taken = self.0.extract_if(.., |(name, value)| is_id(name) && is_value(value));
         let ids: Vec<_> = taken.map(|(_, id)| id).collect();
         if !ids.is_empty() {
             self.0.retain(|(name, value)| name != EVENT_BUSTER || !is_number(value));
         }
-        ids.iter().any(|id| !id.is_empty())
+        ids.into_iter().find(|id| !id.is_empty())
+    }
+
+    /// Sorts them by name and value. Lists mean the same in any order of their parameters.
+    pub(crate) fn sorted(mut self) -> Self {
+        self.0.sort();
+        self
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -149,10 +156,12 @@ mod tests {
         assert_eq!(names("_=1700000000000&a=eq.1&_dc=5"), ["a"]);
         assert_eq!(names("_=eq.1&%22_%22=eq.1&r=5"), ["_", "\"_\"", "r"]);
         let mut polyfill = Parameters::parse("lastEventId=17&a=eq.1&r=0123").unwrap();
-        assert!(polyfill.take_last_event_id());
+        assert_eq!(polyfill.take_last_event_id().as_deref(), Some("17"));
         assert_eq!(polyfill.rest().collect::<Vec<_>>(), [("a".to_owned(), "eq.1".to_owned())]);
-        assert!(!Parameters::parse("Last-Event-ID=").unwrap().take_last_event_id());
-        assert!(!Parameters::parse("lastEventId=eq.3").unwrap().take_last_event_id(), "a field");
+        let id = |query: &str| Parameters::parse(query).unwrap().take_last_event_id();
+        assert_eq!(id("last_event_id=00ab-17-2").as_deref(), Some("00ab-17-2"));
+        assert_eq!(id("Last-Event-ID="), None);
+        assert_eq!(id("lastEventId=eq.3"), None, "a field");
     }
 
     #[test]

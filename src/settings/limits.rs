@@ -37,22 +37,34 @@ pub struct Limits {
     /// [`Rdb::query_timeout`](super::Rdb::query_timeout). Default 5 min.
     #[serde(with = "units::duration")]
     pub request_time: Duration,
-    /// The most live queries that may be served at once; 0 serves none. Each holds one of
-    /// `rdb.max_connections`. Default: half of those, so that as many are left for requests; 128 if
-    /// `rdb.max_connections` isn't set either.
+    /// The most clients that may follow live queries at once; 0 serves none. They need no connection to the
+    /// database. Default: half of `connections`.
     pub feeds: usize,
+    /// The most distinct live queries that may be followed at once. Clients that follow the same list with the
+    /// same rights share one, which is one changefeed at the database. Default 1000.
+    pub live_queries: usize,
+    /// The most events of one live query that are kept for clients that return. Default 10,000.
+    pub replay_events: usize,
+    /// The most bytes of events that are kept for clients that return, of all live queries together. One live
+    /// query may have a quarter of them. The last 64 KiB of each are kept in any case. Default 64 MiB, but no
+    /// more than an eighth of the memory that the process may use.
+    #[serde(with = "units::size")]
+    pub replay_bytes: u64,
+    /// The time for which events are kept for clients that return. Default 5 min.
+    #[serde(with = "units::duration")]
+    pub replay_time: Duration,
     /// The most answers that may be streamed as NDJSON at once; 0 streams none. Each holds one of
     /// `rdb.max_connections`. Default: a quarter of those, so that a quarter is left for requests beside live
     /// queries; 64 if `rdb.max_connections` isn't set either.
     pub streams: usize,
-    /// The most changes that wait in the database for a client that reads slowly. In place of further ones it
-    /// gets a `gap` event. Default 10,000.
+    /// The most changes of a live query that wait in the database for the service. In place of further ones
+    /// its clients get a `gap` event. Default 10,000.
     pub feed_queue: u32,
     /// The most clients that may be connected at the same time. One more is disconnected at once. Each takes
     /// a file descriptor, so what the operating system allows is a bound too. Default 10,000.
     pub connections: usize,
-    /// The share of `connections`, `requests`, `streams`, `feeds` and `answers` that one client address may
-    /// hold, in percent, from 1 to 100. The 64 bits that the addresses of an IPv6 network share count as one
+    /// The share of `connections`, `requests`, `streams`, `feeds`, `live_queries` and `answers` that one
+    /// client address may hold, in percent, from 1 to 100. The 64 bits that the addresses of an IPv6 network share count as one
     /// address. A service behind a proxy, which is the only client it sees, needs 100. Default 50.
     pub client_share: u8,
     /// The share of `requests`, `streams`, `feeds` and `answers` that one user of the database may hold, in
@@ -101,6 +113,7 @@ pub(super) struct Chosen {
     pub(super) answer: bool,
     pub(super) answers: bool,
     pub(super) bodies: bool,
+    pub(super) replay_bytes: bool,
 }
 
 impl Limits {
@@ -109,6 +122,9 @@ impl Limits {
     pub(super) fn fit(&mut self, memory: u64, chosen: Chosen) {
         if !chosen.bodies {
             self.bodies = self.bodies.min(memory / 8).max(self.body);
+        }
+        if !chosen.replay_bytes {
+            self.replay_bytes = self.replay_bytes.min(memory / 8);
         }
         if !chosen.answers {
             self.answers = self.answers.min(memory / 8);
@@ -140,7 +156,11 @@ impl Default for Limits {
             headers: 16 << 10,
             requests: 1024,
             request_time: Duration::from_secs(300),
-            feeds: 128,
+            feeds: 5000,
+            live_queries: 1000,
+            replay_events: 10_000,
+            replay_bytes: 64 << 20,
+            replay_time: Duration::from_secs(300),
             streams: 64,
             feed_queue: 10_000,
             connections: 10_000,
@@ -172,7 +192,12 @@ mod tests {
             answers: answers.map_or(built_in.answers, |chosen| chosen * MIB),
             ..built_in
         };
-        let chosen = Chosen { answer: answer.is_some(), answers: answers.is_some(), bodies: false };
+        let chosen = Chosen {
+            answer: answer.is_some(),
+            answers: answers.is_some(),
+            bodies: false,
+            replay_bytes: false,
+        };
         limits.fit(memory * MIB, chosen);
         assert_eq!(limits.bodies, (memory * MIB / 8).clamp(MIB, 64 * MIB));
         (limits.answer / MIB, limits.answers / MIB)

@@ -151,6 +151,7 @@ impl Loaded {
             answer: !built_in("limits.answer"),
             answers: !built_in("limits.answers"),
             bodies: !built_in("limits.bodies"),
+            replay_bytes: !built_in("limits.replay_bytes"),
         };
         let settings = &mut self.settings;
         if level {
@@ -165,7 +166,7 @@ impl Loaded {
             settings.rdb.standby = use_for_it.min(settings.rdb.max_connections);
         }
         if feeds {
-            settings.limits.feeds = settings.rdb.max_connections / 2;
+            settings.limits.feeds = settings.limits.connections / 2;
         }
         if streams {
             settings.limits.streams = settings.rdb.max_connections / 4;

@@ -102,9 +102,15 @@ const RULES: &[Rule] = &[
         (1..=1_000_000).contains(&s.limits.requests)
     }),
     rule("limits.request_time", TIMEOUT, |s| is_timeout(s.limits.request_time)),
-    rule("limits.feeds", "a whole number from 0 to `rdb.max_connections`", |s| {
-        s.limits.feeds <= s.rdb.max_connections
+    rule("limits.feeds", "a whole number from 0 to 1000000", |s| s.limits.feeds <= 1_000_000),
+    rule("limits.live_queries", "a whole number from 1 to 100000", |s| {
+        (1..=100_000).contains(&s.limits.live_queries)
     }),
+    rule("limits.replay_events", "a whole number from 1 to 1000000", |s| {
+        (1..=1_000_000).contains(&s.limits.replay_events)
+    }),
+    rule("limits.replay_bytes", SIZE, |s| is_size(s.limits.replay_bytes)),
+    rule("limits.replay_time", TIMEOUT, |s| is_timeout(s.limits.replay_time)),
     rule("limits.streams", "a whole number from 0 to `rdb.max_connections`", |s| {
         s.limits.streams <= s.rdb.max_connections
     }),

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use crate::support::events::Events;
+use crate::support::events::{Event, Events};
 use crate::support::link::{Link, Traffic};
-use crate::support::{Api, Home, PATIENCE, Serving, body, eventually, problem};
+use crate::support::{Api, Home, PATIENCE, Serving, body, problem};
 use futures_util::{FutureExt, StreamExt};
 use reql::r;
 use serde_json::{Value, json};
@@ -65,10 +65,23 @@ impl Live {
         assert_eq!(self.api.call("DELETE", &format!("{DOCS}/{id}")).await.status(), 204);
     }
 
-    /// Waits until no feed holds a connection any more, at either side.
-    async fn left(&self) {
-        eventually("the service closes the connections", || self.api.database.stats().in_use == 0).await;
-        eventually("the server sees it", || self.api.home().open_connections() == 0).await;
+    /// A figure of `/metrics`.
+    async fn figure(&self, name: &str) -> u64 {
+        let text = self.api.call("GET", "/metrics").await.into_body();
+        let text = String::from_utf8(text.to_vec()).expect("text");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no {name} in {text}"))
+    }
+
+    /// Waits until so many clients follow.
+    async fn followed_by(&self, count: u64) {
+        for _ in 0..10_000 {
+            if self.figure("warp_reql_feeds").await == count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("{} follow, not {count}", self.figure("warp_reql_feeds").await);
     }
 }
 
@@ -94,10 +107,8 @@ async fn a_list_begins_with_what_is_there_and_tells_each_change() {
     let (was, is) = (json!({"id": 1, "age": 30}), json!({"id": 1, "age": 31}));
     assert_eq!(events.change().await, event("change", was, is));
     let last = events.next().await.unwrap();
-    assert_eq!(
-        (last.name.as_str(), last.data, last.id),
-        ("remove", json!({"old": {"id": 2}, "new": null}), Some(5))
-    );
+    assert_eq!((last.name.as_str(), last.data), ("remove", json!({"old": {"id": 2}, "new": null})));
+    assert!(last.id.is_some_and(|id| id.contains("-3")), "it is the third change");
 }
 
 #[tokio::test]
@@ -230,29 +241,84 @@ async fn what_is_wrong_is_told_before_the_stream_begins() {
         assert_eq!(problem["code"], code, "{path}: {problem}");
         assert!(problem["request_id"].is_string(), "{problem}");
     }
-    live.left().await;
+    live.followed_by(0).await;
 }
 
 #[tokio::test]
-async fn whoever_returns_is_told_everything_anew() {
+async fn who_is_told_nothing_of_what_it_missed_is_told_everything_anew() {
     let live = Live::start().await;
     live.put(json!({"id": 1})).await;
     let headers = [("Last-Event-ID", "17")];
     let mut events = Events::open_with(live.addr, &format!("{DOCS}?initial=false"), &headers).await;
     let reset = events.next().await.unwrap();
-    assert_eq!((reset.name.as_str(), reset.data, reset.id), ("reset", json!({}), Some(1)));
+    assert_eq!((reset.name.as_str(), reset.data), ("reset", json!({})));
     assert_eq!(events.change().await, event("initial", json!(null), json!({"id": 1})));
     events.ready().await;
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_frees_its_connection() {
+async fn clients_need_no_connections_of_their_own() {
+    let narrow = |rdb| Rdb { max_connections: 1, acquire_timeout: Duration::from_millis(200), ..rdb };
+    let live = Live::adapted(|settings| Settings { rdb: narrow(settings.rdb.clone()), ..settings }).await;
+    let mut streams = Vec::new();
+    for path in [DOCS, DOCS, "/tables/heroes/docs?a=eq.1", "/tables/heroes/docs/1"] {
+        let mut events = live.events(path).await;
+        while events.next().await.unwrap().name != "ready" {}
+        streams.push(events);
+    }
+    assert_eq!(live.api.call("GET", DOCS).await.status(), 200, "the one connection is for requests");
+    assert_eq!((live.figure("warp_reql_feeds").await, live.figure("warp_reql_live_queries").await), (4, 3));
+    let stats = live.api.database.stats();
+    assert_eq!((stats.in_use, stats.shared), (0, 1), "all share one more");
+    drop(streams);
+    live.followed_by(0).await;
+}
+
+#[tokio::test]
+async fn lists_that_mean_the_same_are_one() {
     let live = Live::start().await;
-    let mut events = live.events(DOCS).await;
-    events.ready().await;
-    assert_eq!(live.api.database.stats().in_use, 1);
-    drop(events);
-    live.left().await;
+    let _one = live.changes("a=eq.1&b=gt.2&select=id,a").await;
+    let _other = live.changes("select=id%2Ca&b=gt.2&a=eq.1").await;
+    assert_eq!(live.figure("warp_reql_live_queries").await, 1);
+    let _more = live.changes("select=id&b=gt.2&a=eq.1").await;
+    assert_eq!(live.figure("warp_reql_live_queries").await, 2);
+}
+
+#[tokio::test]
+async fn whoever_comes_back_goes_on_where_it_was() {
+    let live = Live::start().await;
+    live.api.send("PUT", "/tables/heroes/indexes/age", &json!({"fields": ["age"]})).await;
+    for (query, kept) in
+        [("", true), ("?age=gt.0&select=age", true), ("?order=age&limit=3", true), ("", false)]
+    {
+        live.put(json!({"id": 1, "age": 1})).await;
+        let path = format!("{DOCS}{query}");
+        let mut events = live.events(&path).await;
+        let mut last = None;
+        while last.as_ref().is_none_or(|event: &Event| event.name != "ready") {
+            last = events.next().await;
+        }
+        live.put(json!({"id": 1, "age": 2})).await;
+        let seen = events.next().await.unwrap();
+        assert_eq!(seen.name, "change", "{query}");
+        drop(events);
+        for age in 3..=52 {
+            live.put(json!({"id": 1, "age": age})).await;
+        }
+        let id = seen.id.filter(|_| kept).unwrap_or_else(|| "0123456789abcdef-7".to_owned());
+        let mut events = Events::open_with(live.addr, &path, &[("Last-Event-ID", &id)]).await;
+        if !kept {
+            assert_eq!(events.next().await.unwrap().name, "reset");
+            continue;
+        }
+        for age in 3..=52 {
+            let (name, old, new) = events.change().await;
+            assert_eq!((name.as_str(), &old["age"], &new["age"]), ("change", &json!(age - 1), &json!(age)));
+        }
+    }
+    let resumed = live.figure("warp_reql_live_resumed_total").await;
+    assert_eq!((resumed, live.figure("warp_reql_live_resets_total").await), (3, 1));
+    assert!(live.figure("warp_reql_live_replayed_total").await >= 100);
 }
 
 #[tokio::test]
@@ -265,20 +331,19 @@ async fn feeds_are_limited_by_themselves() {
     assert_eq!(third.problem().await["code"], "feeds-exhausted");
     assert_eq!(live.api.call("GET", DOCS).await.status(), 200, "other requests are served");
     drop(first);
-    eventually("its connection is closed", || live.api.database.stats().in_use == 1).await;
+    live.followed_by(1).await;
     live.events(DOCS).await;
 }
 
 #[tokio::test]
-async fn feeds_count_among_the_connections() {
-    let soon = Duration::from_millis(200);
-    let narrow = |rdb| Rdb { max_connections: 1, acquire_timeout: soon, ..rdb };
-    let live = Live::adapted(|settings| Settings { rdb: narrow(settings.rdb.clone()), ..settings }).await;
-    // The one connection there may be has made the table, and is closed behind that answer.
-    live.left().await;
-    let _feed = live.events(DOCS).await;
-    problem(&live.api.call("GET", DOCS).await, 503, "connections-exhausted");
-    assert_eq!(Events::open(live.addr, DOCS).await.problem().await["code"], "connections-exhausted");
+async fn distinct_live_queries_are_limited_too() {
+    let live = Live::with(Limits { live_queries: 2, client_share: 100, ..Limits::default() }).await;
+    let _first = live.events(DOCS).await;
+    let _second = live.events(&format!("{DOCS}/1")).await;
+    let third = Events::open(live.addr, &format!("{DOCS}/2")).await;
+    assert_eq!((third.status, third.header("retry-after")), (503, "1"));
+    assert_eq!(third.problem().await["code"], "feeds-exhausted");
+    live.events(DOCS).await;
 }
 
 #[tokio::test]
@@ -287,26 +352,11 @@ async fn a_dropped_table_is_an_error_event_and_the_end() {
     let mut events = live.changes("").await;
     assert_eq!(live.api.call("DELETE", "/tables/heroes").await.status(), 204);
     let error = events.next().await.unwrap();
-    assert_eq!((error.name.as_str(), &error.data["code"]), ("error", &json!("database-unavailable")));
-    assert_eq!((&error.data["status"], &error.data["instance"]), (&json!(503), &json!(DOCS)));
+    assert_eq!((error.name.as_str(), &error.data["code"]), ("error", &json!("no-such-table")));
+    assert_eq!((&error.data["status"], &error.data["instance"]), (&json!(404), &json!(DOCS)));
     assert!(error.data["request_id"].as_str().is_some_and(|id| !id.is_empty()));
     assert_eq!(events.any().await, None);
-    live.left().await;
-}
-
-#[tokio::test]
-async fn a_quiet_stream_shows_that_it_is_alive() {
-    // The database, which lives by the same clock, is not asked for a sign of life meanwhile.
-    let patient = |rdb| Rdb { query_timeout: Duration::from_secs(3600), ..rdb };
-    let live = Live::adapted(|settings| Settings { rdb: patient(settings.rdb.clone()), ..settings }).await;
-    let mut events = live.changes("").await;
-    tokio::time::pause();
-    let start = tokio::time::Instant::now();
-    for seconds in [15, 30] {
-        let comment = events.any().await.unwrap();
-        assert_eq!((comment.comment.as_deref(), comment.id), (Some(""), None));
-        assert_eq!(start.elapsed().as_secs(), seconds);
-    }
+    live.followed_by(0).await;
 }
 
 /// A slow client costs bounded memory, and learns how much it has missed: the changes it sees and those it is
@@ -314,7 +364,7 @@ async fn a_quiet_stream_shows_that_it_is_alive() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_does_not_read_is_told_of_a_gap() {
     const CHANGES: u64 = 40;
-    let live = Live::with(Limits { feed_queue: 8, ..Limits::default() }).await;
+    let live = Live::with(Limits { replay_events: 8, ..Limits::default() }).await;
     let mut events = live.changes("select=id,n").await;
     let mut all = live.changes("select=n,text").await;
     // The changes are much more than all the buffers on the way to the client hold.
@@ -325,6 +375,10 @@ async fn a_client_that_does_not_read_is_told_of_a_gap() {
         writer.first::<Value>(r.table("heroes").get(1).update(json!({"n": n}))).await.unwrap();
         // One that reads misses nothing.
         assert_eq!(events.change().await.2["n"], n);
+    }
+    // All of them have come to the service, where nobody asks for more than fits into a socket.
+    while live.figure("warp_reql_live_events_total").await < 2 * CHANGES {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let (mut seen, mut skipped) = (0, 0);
     while seen + skipped < CHANGES {
@@ -423,40 +477,63 @@ async fn a_stop_ends_every_stream_cleanly_and_is_not_held_up() {
     tokio::time::timeout(PATIENCE, ended).await.expect("it stops").unwrap().unwrap();
 }
 
-#[tokio::test]
-async fn a_database_that_goes_ends_the_streams_and_returning_clients_are_right_again() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_goes_and_comes_back_is_followed_anew() {
     let home = Home::start().await;
     let link = Link::to(home.addr()).await;
     let by_the_link = Settings { rdb: home.rdb_by(link.addr), ..Settings::default() };
     let live = Live::over(Api::in_home(home, |_| by_the_link).await).await;
     live.put(json!({"id": 1})).await;
-    let mut streams = [live.changes("").await, live.changes("limit=5").await];
+    let [mut all, mut first] = [live.changes("").await, live.changes("limit=5").await];
 
     link.set(Traffic::Away).await;
-    for events in &mut streams {
-        let error = events.next().await.unwrap();
-        assert_eq!((error.name.as_str(), &error.data["code"]), ("error", &json!("database-unavailable")));
-        assert_eq!(events.any().await, None);
-    }
     let headers = [("Last-Event-ID", "1")];
-    let refused = Events::open(live.addr, DOCS).await;
-    assert_eq!(refused.status, 503);
-    assert_eq!(refused.problem().await["code"], "database-unreachable");
+    loop {
+        let refused = Events::open(live.addr, DOCS).await;
+        if refused.status == 503 {
+            assert_eq!(refused.problem().await["code"], "database-unreachable");
+            break;
+        }
+    }
     // An `EventSource` that returns has to be kept from giving up.
     let mut refused = Events::open_with(live.addr, DOCS, &headers).await;
     assert_eq!((refused.status, refused.any().await.unwrap().retry), (200, Some(2000)));
     assert_eq!(refused.next().await.unwrap().data["code"], "database-unreachable");
     assert_eq!(refused.any().await, None);
 
+    let home = live.api.home();
+    let elsewhere = Api::over(home.rdb(), true);
+    let written = elsewhere.send("PUT", &format!("{DOCS}/2"), &json!({"id": 2})).await;
+    assert_eq!(written.status(), 201);
     link.set(Traffic::Flows).await;
-    live.put(json!({"id": 2})).await;
-    for query in ["", "?limit=5"] {
-        let mut events = Events::open_with(live.addr, &format!("{DOCS}{query}"), &headers).await;
-        assert_eq!(events.next().await.unwrap().name, "reset");
-        // In no order that a database would owe anybody.
-        let mut ids = [events.change().await.2, events.change().await.2].map(|new| new["id"].as_u64());
-        ids.sort_unstable();
-        assert_eq!(ids, [Some(1), Some(2)]);
-        events.ready().await;
+    // Of a short list the service knows what has changed.
+    let (name, old, new) = first.change().await;
+    assert_eq!((name.as_str(), old, new), ("add", json!(null), json!({"id": 2})));
+    assert_eq!(all.next().await.unwrap().name, "reset");
+    // In no order that a database would owe anybody.
+    let mut ids = [all.change().await.2, all.change().await.2].map(|new| new["id"].as_u64());
+    ids.sort_unstable();
+    assert_eq!(ids, [Some(1), Some(2)]);
+    all.ready().await;
+    live.put(json!({"id": 3})).await;
+    for events in [&mut all, &mut first] {
+        assert_eq!(events.change().await.2, json!({"id": 3}));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_stays_away_ends_the_streams() {
+    let home = Home::start().await;
+    let link = Link::to(home.addr()).await;
+    let short = |rdb| Rdb { query_timeout: Duration::from_secs(2), ..rdb };
+    let by_the_link = Settings { rdb: short(home.rdb_by(link.addr)), ..Settings::default() };
+    let live = Live::over(Api::in_home(home, |_| by_the_link).await).await;
+    let mut streams = [live.changes("").await, live.changes("limit=5").await];
+    link.set(Traffic::Away).await;
+    for events in &mut streams {
+        let error = events.next().await.unwrap();
+        assert_eq!((error.name.as_str(), &error.data["code"]), ("error", &json!("database-unreachable")));
+        assert_eq!(error.id, None, "the client has seen no more than before");
+        assert_eq!(events.any().await, None);
     }
 }

@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 16] = [
     &["http"],
     &["app", "embedded"],
     &["access", "bootstrap", "catalog", "explorer", "metrics"],
-    &["conn"],
+    &["conn", "live"],
     &["database", "logger"],
     &["settings"],
     &["rules"],

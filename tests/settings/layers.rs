@@ -40,7 +40,7 @@ fn defaults_are_those_of_the_documentation() {
         assert_eq!(timeouts.map(|timeout| timeout.as_secs()), [5, 30, 5, 10]);
         assert_eq!((limits.body, limits.bulk_body), (1_048_576, 67_108_864));
         assert_eq!((limits.page, limits.page_max, limits.offset_max), (100, 1000, 10_000));
-        assert_eq!((limits.feeds, limits.feed_queue), (128, 10_000));
+        assert_eq!((limits.feeds, limits.feed_queue), (5000, 10_000));
     });
 }
 
@@ -187,6 +187,10 @@ fn every_setting_has_a_variable() {
             ("RDB_MAX_CONNECTIONS", "7"),
             ("APP_LIMITS_FEEDS", "5"),
             ("APP_LIMITS_FEED_QUEUE", "6"),
+            ("APP_LIMITS_LIVE_QUERIES", "7"),
+            ("APP_LIMITS_REPLAY_EVENTS", "8"),
+            ("APP_LIMITS_REPLAY_BYTES", "9KiB"),
+            ("APP_LIMITS_REPLAY_TIME", "10s"),
             ("RDB_CONNECT_TIMEOUT", "1s"),
             ("RDB_QUERY_TIMEOUT", "250ms"),
             ("RDB_ACQUIRE_TIMEOUT", "2s"),
@@ -199,7 +203,9 @@ fn every_setting_has_a_variable() {
         assert_eq!((log_level, shutdown_timeout.as_secs()), (LevelFilter::Warn, 60));
         let numbers = (limits.body, limits.bulk_body, limits.page, limits.page_max, limits.offset_max);
         assert_eq!(numbers, (2048, 4096, 2, 3, 4));
-        assert_eq!((limits.feeds, limits.feed_queue), (5, 6));
+        assert_eq!((limits.feeds, limits.feed_queue, limits.live_queries), (5, 6, 7));
+        let replay = (limits.replay_events, limits.replay_bytes, limits.replay_time.as_secs());
+        assert_eq!(replay, (8, 9 << 10, 10));
         let servers = [("a", 1), ("::1", 2), ("b", 5)].map(|(host, port)| (host.to_owned(), port));
         assert_eq!(rdb.servers(), servers);
         assert_eq!((rdb.db.as_str(), rdb.user.as_str(), rdb.password.expose()), ("42", "true", "007"));
@@ -248,10 +254,10 @@ fn built_in_values_give_way_to_a_smaller_bound() {
 }
 
 #[test]
-fn live_queries_leave_half_of_the_connections_to_requests_unless_it_is_set() {
+fn those_who_follow_leave_half_of_the_clients_to_others_unless_it_is_set() {
     jailed(|jail| {
-        jail.set_env("RDB_MAX_CONNECTIONS", 5000);
-        assert_eq!(settings().limits.feeds, 2500);
+        jail.set_env("APP_LIMITS_CONNECTIONS", 3000);
+        assert_eq!(settings().limits.feeds, 1500);
         jail.set_env("APP_LIMITS_FEEDS", 4999);
         assert_eq!(settings().limits.feeds, 4999);
     });

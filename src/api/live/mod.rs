@@ -1,16 +1,14 @@
 //! Live queries: lists and documents as server-sent events.
 //!
-//! The same URL as a list or a document, with `Accept: text/event-stream`, is followed by a changefeed that
-//! has a connection of its own. What is wrong with it is told by a status before the stream begins, and by an
-//! `error` event later.
+//! The same URL as a list or a document, with `Accept: text/event-stream`, is followed. Clients that follow
+//! the same share a [hub](crate::live). What is wrong with a live query is told by a status before the stream
+//! begins, and by an `error` event later.
 
-mod event;
-mod stream;
+mod answer;
+mod source;
 
-use futures_util::{StreamExt, TryFutureExt};
-use reql::commands::Changes;
+use futures_util::TryFutureExt;
 use reql::{Term, r};
-use tokio::time::timeout;
 use warp::reply::Response;
 
 use super::admission::{Admitted, Unproven};
@@ -26,8 +24,7 @@ use crate::http::headers::LAST_EVENT_ID;
 use crate::http::negotiate::EVENT_STREAM;
 use crate::query::{Bounds, Live, Parameters, Path, initial, is_document};
 use crate::settings::Settings;
-use event::Row;
-use stream::Feed;
+use source::Followed;
 
 /// Lists have a path of their own, too, for clients that can't name the type.
 pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
@@ -35,7 +32,11 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
                  their own paths too, with `Accept: text/event-stream`.";
     let page =
         page(&settings.limits).into_iter().filter(|it| !["offset", "cursor"].contains(&it.name.as_str()));
-    let returns = header("Last-Event-ID", "The client returns, and has missed changes.");
+    let returns = header(
+        "Last-Event-ID",
+        "The client returns, and this is the last event that it saw. It gets those that it has missed, or a \
+         `reset` event and everything anew.",
+    );
     let followed = get("/tables/{table}/changes", "followDocuments", about)
         .takes([parameters::name("table"), parameters::initial(), returns])
         .takes(parameters::filter())
@@ -71,24 +72,27 @@ pub(crate) async fn document(context: Context, conn: Unproven) -> Result<Respons
 /// event that it isn't over yet, so that it comes again.
 fn told_to(context: &Context, outcome: Result<Response, Error>) -> Result<Response, Error> {
     match outcome {
-        Err(error) if returns(context) && error.status().is_server_error() => {
-            Ok(stream::failed(context, error))
+        Err(error) if error.status().is_server_error() && last_event(context).is_some() => {
+            Ok(answer::failed(context, &error))
         }
         outcome => outcome,
     }
 }
 
-/// Returns whether the client has been here before.
-fn returns(context: &Context) -> bool {
-    let by_header = context.headers().get(LAST_EVENT_ID).is_some_and(|id| !id.is_empty());
-    by_header || context.parameters().is_ok_and(|mut parameters| parameters.take_last_event_id())
+/// Returns the id of the last event that the client has seen, if it has been here before.
+fn last_event(context: &Context) -> Option<String> {
+    let by_header = context.headers().get(LAST_EVENT_ID).filter(|id| !id.is_empty());
+    by_header.map_or_else(
+        || context.parameters().ok().and_then(|mut parameters| parameters.take_last_event_id()),
+        |id| Some(id.to_str().unwrap_or_default().to_owned()),
+    )
 }
 
 /// The parameters but for the id of the last event, which clients have there that can't set a header.
 fn parameters_of(context: &Context) -> Result<Parameters, Error> {
     let mut parameters = context.parameters()?;
     parameters.take_last_event_id();
-    Ok(parameters)
+    Ok(parameters.sorted())
 }
 
 async fn follow_list(context: &Context, mut conn: Conn, grant: &Grant) -> Result<Response, Error> {
@@ -101,11 +105,12 @@ async fn follow_list(context: &Context, mut conn: Conn, grant: &Grant) -> Result
     let bounds = Bounds { limits, primary_key: &primary_key, readable: grant.readable() };
     let live = Live::parse(parameters, bounds)?;
     let index = match live.indexed_fields() {
-        Some(fields) => Some(index_over(fields, &table, &mut conn).await?),
+        Some(fields) => Some(index_over(fields, &table, (context, &mut conn)).await?),
         None => None,
     };
     conn.check(live.check()).await?;
-    follow(context, conn, live.initial(), live.query(&r.table(table), index.as_deref())).await
+    let list = Followed::list(context, &conn, (&table, primary_key), (&live, index.as_deref()));
+    follow(context, conn, live.initial(), list).await
 }
 
 async fn follow_one(context: &Context, mut conn: Conn, grant: &Grant) -> Result<Response, Error> {
@@ -119,48 +124,46 @@ async fn follow_one(context: &Context, mut conn: Conn, grant: &Grant) -> Result<
         // A feed would have found out whether there is such a table.
         context.app().catalog().primary_key(&mut conn, &table).await?;
     }
-    let feed = match grant.readable() {
-        readable if readable.is_all() => r.table(table).get(id).changes(),
+    let rows = match grant.readable() {
+        readable if readable.is_all() => r.table(&table).get(id).into(),
         readable => {
             let may = |row: Term| {
                 is_document(&row) & readable.documents().holds(&row).unwrap_or_else(|| r.expr(true))
             };
-            r.table(table).get_all(id).filter(may).map(|row: Term| readable.bare(&row)).changes()
+            r.table(&table).get_all(id).filter(may).map(|row: Term| readable.bare(&row))
         }
     };
-    follow(context, conn, initial, feed).await
+    let document = Followed::document(context, &conn, &table, rows);
+    follow(context, conn, initial, document).await
 }
 
-/// Opens the feed and waits for its first row, with which the database says that it follows the query.
-async fn follow(context: &Context, conn: Conn, initial: bool, feed: Changes) -> Result<Response, Error> {
+/// Has the client follow what others may be following already.
+async fn follow(context: &Context, conn: Conn, initial: bool, source: Followed) -> Result<Response, Error> {
     if context.is_head() {
-        return Ok(stream::head());
+        return Ok(answer::head());
     }
-    let app = context.app();
-    let holder = context.holder(&conn);
+    let (app, holder) = (context.app(), context.holder(&conn));
+    // The client needs no connection any more.
+    drop(conn);
     let share = app.feed(holder.clone())?;
-    let returns = returns(context);
-    let feed = feed
-        // Whoever returns has missed changes: only what is there now makes up for them.
-        .include_initial(initial || returns)
-        .include_states(true)
-        .include_types(true)
-        .changefeed_queue_size(app.limits().feed_queue);
-    let mut rows = conn.into_feed::<Row>(feed).await?;
-    let patience = app.database().settings().query_timeout;
-    let first = match timeout(patience, rows.next()).await {
-        Ok(Some(first)) => first?,
-        Ok(None) => return Err(Error::internal("a feed ended before it began")),
-        Err(_) => {
-            app.database().query_timed_out();
-            return Err(Error::after(Code::QueryTimeout, patience));
-        }
-    };
-    Ok(Feed::new(rows, first, returns, (context.clone(), holder, share)).into_response(app.stopped()))
+    let key = source.key()?;
+    let live_query = || app.live_query(holder.clone());
+    let arrival = app.hubs().arrive(&key, Box::new(share), live_query, || Box::new(source))?;
+    arrival.is_live().await?;
+    Ok(answer::events(arrival.events(answer::wish(context, holder, initial))))
 }
 
-/// An index whose order is that of these fields.
-async fn index_over(fields: &[Path], table: &str, conn: &mut Conn) -> Result<String, Error> {
+/// Returns the name of an index whose order is that of these fields.
+async fn index_over(
+    fields: &[Path],
+    table: &str,
+    (context, conn): (&Context, &mut Conn),
+) -> Result<String, Error> {
+    let known = context.app().catalog().indexes(conn, table).await?;
+    if let Some(index) = known.plain.iter().find(|index| index.fields == fields) {
+        return Ok(index.name.clone());
+    }
+    // It may have been made a moment ago.
     let indexes = Index::fetch_all(table, conn).await?;
     let over = |index: &Index| index.plain().is_some_and(|own| own == fields);
     let found = indexes.into_iter().find(over).map(|index| index.name);

@@ -1,7 +1,6 @@
 //! A live query: what a changefeed can follow of a list, and the query that asks for it.
 
-use reql::Term;
-use reql::commands::Changes;
+use reql::{Term, obj};
 
 use super::{Bounds, Listing};
 use crate::error::Error;
@@ -72,8 +71,19 @@ impl Live {
         fields.filter(|fields| !fields.is_empty())
     }
 
-    /// The feed. `index` is over [`Live::indexed_fields`], if there are any.
-    pub(crate) fn query(&self, table: &Term, index: Option<&str>) -> Changes {
+    /// Returns whether it is the first documents of an order, so that each has a place.
+    pub(crate) fn is_placed(&self) -> bool {
+        self.order.is_some()
+    }
+
+    /// Returns whether documents are followed as they are. If not, the rows of the feed are objects of the
+    /// primary key, `k`, and of what is followed of the document, `d`.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.listing.tells_all()
+    }
+
+    /// Returns the rows that are followed. `index` is over [`Live::indexed_fields`], if there are any.
+    pub(crate) fn rows(&self, table: &Term, index: Option<&str>) -> Term {
         let listing = &self.listing;
         let rows = match &self.order {
             None => match listing.named() {
@@ -93,11 +103,13 @@ impl Live {
         // A changefeed takes transformations before a limit only.
         let rows = match listing.tells_all() {
             true => rows,
-            false => rows.map(|row: Term| listing.told(&row)),
+            false => rows.map(|row: Term| {
+                obj! { "k": row.g(listing.primary_key.as_str()), "d": listing.told(&row) }
+            }),
         };
         match self.order {
-            Some(_) => rows.limit(listing.limit()).changes(),
-            None => rows.changes(),
+            Some(_) => rows.limit(listing.limit()),
+            None => rows,
         }
     }
 }

@@ -24,7 +24,7 @@ pub struct Events {
 pub struct Event {
     pub name: String,
     pub data: Value,
-    pub id: Option<u64>,
+    pub id: Option<String>,
     pub retry: Option<u64>,
     pub comment: Option<String>,
 }
@@ -139,7 +139,7 @@ impl Event {
             match field {
                 "event" => event.name = value.to_owned(),
                 "data" => event.data = serde_json::from_str(value).expect("JSON"),
-                "id" => event.id = value.parse().ok(),
+                "id" => event.id = Some(value.to_owned()),
                 "retry" => event.retry = value.parse().ok(),
                 "" => event.comment = Some(value.to_owned()),
                 _ => panic!("an unknown field: {line}"),

@@ -1,0 +1,86 @@
+//! The answer to who follows: a stream of events.
+
+use std::convert::Infallible;
+
+use futures_util::{FutureExt, Stream, stream};
+use warp::http::Method;
+use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use warp::hyper::body::Bytes;
+use warp::reply::{Reply, Response};
+
+use super::last_event;
+use crate::access::Caller;
+use crate::error::{Answered, Error};
+use crate::http::answer::with_header;
+use crate::http::context::Context;
+use crate::http::headers::ACCEL_BUFFERING;
+use crate::http::negotiate::EVENT_STREAM;
+use crate::live::{Event, RETRY, Wish};
+use crate::shares::Holder;
+
+/// What an event that tells of a problem says of the request. It is kept for as long as somebody follows, so
+/// it is less than the whole request.
+struct Asked {
+    path: Box<str>,
+    id: Box<str>,
+    debug: bool,
+}
+
+impl Asked {
+    fn of(context: &Context) -> Self {
+        let Answered { path, request_id, debug, .. } = context.answered();
+        Asked { path: path.into(), id: request_id.into(), debug }
+    }
+
+    /// Returns the event of a stream that has failed: a problem document, as a response would have it. It has
+    /// no id, since the client has seen no more than before.
+    fn failure(&self, error: &Error) -> Bytes {
+        log::warn!(request_id = &*self.id; "{} a live query ends: {error}", self.id);
+        let Asked { path, id, debug } = self;
+        let answered = Answered { method: &Method::GET, path, request_id: id, debug: *debug };
+        Event::bare("error", &error.document(answered))
+    }
+}
+
+/// Returns what the client of a request wants.
+pub(super) fn wish(context: &Context, holder: Holder, initial: bool) -> Wish {
+    let asked = Asked::of(context);
+    let app = context.app().clone();
+    let mut scale = None;
+    Wish {
+        initial,
+        last: last_event(context),
+        failure: Box::new(move |error| asked.failure(error)),
+        weigh: Box::new(move |bytes| match bytes {
+            0 => {
+                scale = None;
+                true
+            }
+            bytes => scale.get_or_insert_with(|| app.scale(holder.clone())).add_bytes(bytes).is_ok(),
+        }),
+        end: context.caller().and_then(Caller::expires).map(|_| context.expired().boxed()),
+    }
+}
+
+/// Answers with events.
+pub(super) fn events<S, E>(events: S) -> Response
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + Sync + 'static,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let response = warp::reply::stream(events).into_response();
+    let response = with_header(response, CONTENT_TYPE, EVENT_STREAM);
+    let response = with_header(response, CACHE_CONTROL, "no-store");
+    with_header(response, ACCEL_BUFFERING, "no")
+}
+
+/// Returns a stream that only tells that there can be none at this time.
+pub(super) fn failed(context: &Context, error: &Error) -> Response {
+    let failure = Asked::of(context).failure(error);
+    events(stream::iter([Bytes::from_static(RETRY.as_bytes()), failure].map(Ok::<_, Infallible>)))
+}
+
+/// Returns the head of a stream, for who asks for nothing else.
+pub(super) fn head() -> Response {
+    events(stream::empty::<Result<_, Infallible>>())
+}

@@ -1,0 +1,128 @@
+//! A live query of the database, for the hub that follows it.
+
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
+use reql::{Query, Term, r};
+use serde_json::value::RawValue;
+
+use crate::conn::Conn;
+use crate::database::{Beside, Credentials, Database};
+use crate::error::Error;
+use crate::http::context::Context;
+use crate::live::{Rows, Shape, Source};
+use crate::query::Live;
+
+/// A list, or a document, that is followed by somebody's account.
+pub(super) struct Followed {
+    database: Database,
+    /// The user; `None` for the service's own account.
+    who: Option<Credentials>,
+    /// What is followed.
+    rows: Term,
+    /// A read that takes the right to read the table, and costs next to nothing.
+    question: Term,
+    shape: Shape,
+    placed: bool,
+    /// The most changes that wait in the database.
+    queue: u32,
+    /// The connection of the feed that was opened last.
+    beside: Mutex<Option<Beside>>,
+}
+
+impl Followed {
+    /// Returns a list as a source. `index` is over the fields of its order.
+    pub(super) fn list(
+        context: &Context,
+        conn: &Conn,
+        (table, primary_key): (&str, String),
+        (live, index): (&Live, Option<&str>),
+    ) -> Self {
+        let shape = if live.is_whole() { Shape::Documents(primary_key) } else { Shape::Keyed };
+        let placed = live.is_placed();
+        Followed { shape, placed, ..Followed::of(context, conn, table, live.rows(&r.table(table), index)) }
+    }
+
+    /// Returns a document as a source.
+    pub(super) fn document(context: &Context, conn: &Conn, table: &str, document: Term) -> Self {
+        Followed::of(context, conn, table, document)
+    }
+
+    fn of(context: &Context, conn: &Conn, table: &str, rows: Term) -> Self {
+        Followed {
+            database: conn.database().clone(),
+            who: conn.credentials().cloned(),
+            rows,
+            question: r.table(table).get("").eq(()),
+            shape: Shape::One,
+            placed: false,
+            queue: context.app().limits().feed_queue,
+            beside: Mutex::new(None),
+        }
+    }
+
+    /// Returns a text that is the same for what can share a hub: the user, and the list in the form in which
+    /// the database is asked for it. The rules that apply are a part of that.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::internal`] if the query can't be written.
+    pub(super) fn key(&self) -> Result<String, Error> {
+        let query = Query::from(self.rows.clone()).to_json().map_err(Error::from)?;
+        let user = self.who.as_ref().map(Credentials::user);
+        Ok(serde_json::json!([self.database.settings().db, user, self.placed, query]).to_string())
+    }
+
+    /// Opens a changefeed.
+    async fn open(&self, initial: bool) -> Result<(Rows, Beside), Error> {
+        let feed = self
+            .rows
+            .changes()
+            .include_initial(initial)
+            .include_states(true)
+            .include_types(true)
+            .changefeed_queue_size(self.queue);
+        let feed = if self.placed { feed.include_offsets(true) } else { feed };
+        let feed = self.database.follow_as::<Box<RawValue>>(self.who.as_ref(), feed).await?;
+        let beside = feed.beside();
+        Ok((feed.boxed(), beside))
+    }
+
+    fn beside(&self) -> Option<Beside> {
+        self.beside.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Source for Followed {
+    fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    fn is_placed(&self) -> bool {
+        self.placed
+    }
+
+    fn follow(&self) -> BoxFuture<'_, Result<Rows, Error>> {
+        let followed = async {
+            let (rows, beside) = self.open(self.is_short()).await?;
+            *self.beside.lock().unwrap_or_else(PoisonError::into_inner) = Some(beside);
+            Ok(rows)
+        };
+        followed.boxed()
+    }
+
+    fn join(&self) -> BoxFuture<'_, Result<Rows, Error>> {
+        async { self.open(true).await.map(|(rows, _)| rows) }.boxed()
+    }
+
+    fn ask(&self) -> BoxFuture<'_, Result<(), Error>> {
+        let asked = async {
+            match self.beside() {
+                Some(beside) => beside.run(self.question.clone()).await,
+                None => Ok(()),
+            }
+        };
+        asked.boxed()
+    }
+}

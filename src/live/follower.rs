@@ -1,0 +1,346 @@
+//! A follower: a client's place among a hub's events, as a stream of bytes.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::{Stream, StreamExt, stream};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep};
+use warp::hyper::body::Bytes;
+
+use super::event::{Event, Id, initial};
+use super::hub::{Beginning, End, Hub, Place, Portion, Presence, SIGN, lock};
+use super::row::{Kind, Row, Shape};
+use super::source::Rows;
+use super::task::is_passing;
+use super::view::View;
+use crate::error::{Code, Error};
+
+/// How long a client waits before it comes again, in milliseconds.
+pub(crate) const RETRY: &str = "retry:2000\n\n";
+/// What shows it.
+const ALIVE: &[u8] = b":\n\n";
+/// The last of a stream that ends with the service.
+const STOPPED: &[u8] = b":The service stops.\n\n";
+/// The last of a stream whose client has to ask anew, since other rules may apply.
+const RENEWED: &[u8] = b":The settings have changed.\n\n";
+/// What it weighs to remember a document, in bytes.
+const WEIGHT: usize = 32;
+/// The pause before a follower whose own feed was lost tries again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// What a client wants.
+pub(crate) struct Wish {
+    /// It wants to be told what is there.
+    pub(crate) initial: bool,
+    /// It has been here before, and says what it saw last.
+    pub(crate) last: Option<String>,
+    /// Makes the last event of a stream that has failed.
+    pub(crate) failure: Box<dyn Fn(&Error) -> Bytes + Send>,
+    /// Takes so many bytes more of what all may have in memory. Returns `false` if there are none. Gives all
+    /// back if asked for none.
+    pub(crate) weigh: Box<dyn FnMut(usize) -> bool + Send>,
+    /// Done when the client's right to follow ends, if that is known; returns the reason.
+    pub(crate) end: Option<BoxFuture<'static, Error>>,
+}
+
+/// A client's place among the events.
+struct Follower {
+    hub: Arc<Hub>,
+    news: watch::Receiver<u64>,
+    wish: Wish,
+    stage: Stage,
+    /// What is to be sent before anything else.
+    out: VecDeque<Bytes>,
+}
+
+enum Stage {
+    /// It knows nothing. `anew` says that it has to forget what it knows.
+    Begins {
+        anew: bool,
+    },
+    /// It is told the documents of a short list.
+    Tells {
+        view: Arc<View>,
+        at: usize,
+        place: Place,
+    },
+    /// It is told the rows of a feed of its own.
+    Reads {
+        rows: Rows,
+        place: Place,
+    },
+    Follows(Place),
+    Ended,
+}
+
+/// Returns what a client is sent, in parts. It ends with an error if the client doesn't read.
+pub(super) fn events(
+    hub: Arc<Hub>,
+    presence: Arc<Presence>,
+    wish: Wish,
+) -> impl Stream<Item = Result<Bytes, Stalled>> + Send + Sync + 'static {
+    let news = hub.news();
+    let stage = match &wish.last {
+        None => Stage::Begins { anew: false },
+        Some(last) => match Id::read(last).and_then(|id| hub.resume(id)) {
+            Some(place) => Stage::Follows(place),
+            None => Stage::Begins { anew: true },
+        },
+    };
+    let out = VecDeque::from([Bytes::from_static(RETRY.as_bytes())]);
+    let follower = Follower { hub, news, wish, stage, out };
+    let parts = stream::unfold(follower, |mut follower| async move {
+        let part = follower.next().await?;
+        Some((part, follower))
+    });
+    Alive { parts: Mutex::new(Box::pin(parts)), quiet: Box::pin(sleep(SIGN)), presence, ended: false }
+}
+
+impl Follower {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(part) = self.out.pop_front() {
+                return Some(part);
+            }
+            match &mut self.stage {
+                Stage::Begins { anew } => {
+                    let anew = *anew;
+                    self.begin(anew).await;
+                }
+                Stage::Tells { .. } => self.tell(),
+                Stage::Reads { .. } => self.read().await,
+                Stage::Follows(_) => self.follow().await,
+                Stage::Ended => return None,
+            }
+        }
+    }
+
+    async fn begin(&mut self, anew: bool) {
+        // What a client knows already is void, so it is told everything.
+        let wants_all = self.wish.initial || self.wish.last.is_some() || anew;
+        self.news.mark_unchanged();
+        let (beginning, place) = match self.hub.begin(wants_all) {
+            Beginning::Wait => return self.wait().await,
+            Beginning::End(end) => return self.end(end),
+            Beginning::Short(view, place) => (Some(view), place),
+            Beginning::Long(place) => (None, place),
+        };
+        let rows = match beginning {
+            Some(_) => None,
+            None => match self.hub.source.join().await {
+                Ok(rows) => Some(rows),
+                Err(error) => return self.lost(error, anew, place).await,
+            },
+        };
+        if anew {
+            self.hub.counts.reset();
+            self.out.push_back(Event::named("reset", &json!({}), None).bytes());
+        }
+        let is_missing = beginning.as_ref().is_some_and(|view| view.is_empty());
+        if is_missing && wants_all && *self.hub.source.shape() == Shape::One {
+            self.out.push_back(initial(None, None, false).bytes());
+        }
+        self.stage = match (beginning, rows) {
+            (_, Some(rows)) => Stage::Reads { rows, place },
+            (view, None) => Stage::Tells { view: view.unwrap_or_default(), at: 0, place },
+        };
+    }
+
+    /// Tells one more document of a short list.
+    fn tell(&mut self) {
+        let placed = self.hub.source.is_placed();
+        let Stage::Tells { view, at, .. } = &mut self.stage else { return };
+        match view.get(*at) {
+            Some(side) => {
+                self.out.push_back(initial(Some(side), Some(*at), placed).bytes());
+                *at += 1;
+            }
+            None => self.ready(),
+        }
+    }
+
+    /// Takes one more row of the follower's own feed.
+    async fn read(&mut self) {
+        let Stage::Reads { rows, place } = &mut self.stage else { return };
+        let row = match rows.next().await {
+            Some(Ok(row)) => row,
+            Some(Err(error)) => return self.lost_reading(error).await,
+            None => {
+                let error = Error::from(Code::OutcomeUnknown).caused_by("a feed has ended");
+                return self.lost_reading(error).await;
+            }
+        };
+        match Row::read(row.get(), self.hub.source.shape()) {
+            Ok(Row::Change(change)) => {
+                if let (Some((_, splice)), Some(trace)) = (&place.joining, self.hub.trace(&change)) {
+                    let is_more = lock(splice).tell(trace);
+                    if is_more && !(self.wish.weigh)(WEIGHT) {
+                        lock(splice).give_up();
+                    }
+                }
+                let event = match change.kind {
+                    Kind::Initial => initial(change.new, None, false),
+                    _ => Event::of(&change, false, None),
+                };
+                self.out.push_back(event.bytes());
+            }
+            Ok(Row::Ready) => self.ready(),
+            // What the feed has lost isn't known.
+            Ok(Row::Gap(_)) => self.stage = Stage::Begins { anew: true },
+            Ok(Row::Nothing) => {}
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// The client has been told all that was there.
+    fn ready(&mut self) {
+        let (Stage::Tells { place, .. } | Stage::Reads { place, .. }) =
+            std::mem::replace(&mut self.stage, Stage::Ended)
+        else {
+            return;
+        };
+        // What is remembered is forgotten in a few seconds.
+        (self.wish.weigh)(0);
+        let joining = place.joining.as_ref().map(|(joining, _)| *joining);
+        if let Some(joining) = joining {
+            self.hub.joined(joining);
+        }
+        let id = self.hub.id(place.next - 1, joining);
+        self.out.push_back(Event::named("ready", &json!({}), Some(id)).bytes());
+        self.stage = Stage::Follows(place);
+    }
+
+    async fn follow(&mut self) {
+        self.news.mark_unchanged();
+        let Stage::Follows(place) = &mut self.stage else { return };
+        match self.hub.portion(place) {
+            Portion::Events(events) => self.out.extend(events),
+            Portion::Gap(skipped) => {
+                self.hub.counts.gap();
+                let id = self.hub.id(place.next - 1, None);
+                self.out.push_back(Event::named("gap", &json!({ "skipped": skipped }), Some(id)).bytes());
+            }
+            Portion::Void => self.stage = Stage::Begins { anew: true },
+            Portion::End(end) => self.end(end),
+            Portion::Wait => self.wait().await,
+        }
+    }
+
+    /// Waits for news of the hub, or the end of the client's right.
+    async fn wait(&mut self) {
+        let over = match &mut self.wish.end {
+            None => {
+                // An error says that the hub is gone, which it isn't as long as it is held.
+                let _ = self.news.changed().await;
+                None
+            }
+            Some(end) => tokio::select! {
+                biased;
+                error = end => Some(error),
+                _ = self.news.changed() => None,
+            },
+        };
+        if let Some(error) = over {
+            self.fail(&error);
+        }
+    }
+
+    async fn lost_reading(&mut self, error: Error) {
+        if let Stage::Reads { place, .. } = std::mem::replace(&mut self.stage, Stage::Ended) {
+            self.lost(error, true, place).await;
+        }
+    }
+
+    /// The follower's own feed is lost. It begins anew as long as the hub does.
+    async fn lost(&mut self, error: Error, anew: bool, place: Place) {
+        if let Some((joining, _)) = place.joining {
+            self.hub.leaves(joining);
+        }
+        if !is_passing(&error) {
+            return self.fail(&error);
+        }
+        log::debug!("A follower has lost its feed: {error}");
+        self.stage = Stage::Begins { anew };
+        tokio::select! {
+            () = sleep(AGAIN) => {}
+            () = self.wait() => {}
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        match end {
+            End::Failed(error) => self.fail(&error),
+            End::Stopped | End::Lonely | End::Renewed => {
+                let last = if matches!(end, End::Renewed) { RENEWED } else { STOPPED };
+                self.out.push_back(Bytes::from_static(last));
+                self.stage = Stage::Ended;
+            }
+        }
+    }
+
+    fn fail(&mut self, error: &Error) {
+        self.out.push_back((self.wish.failure)(error));
+        self.stage = Stage::Ended;
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        if let Stage::Reads { place: Place { joining: Some((joining, _)), .. }, .. } = &self.stage {
+            self.hub.leaves(*joining);
+        }
+    }
+}
+
+/// Parts of a stream, and signs of life between them.
+struct Alive<S> {
+    /// The mutex is never locked; it makes the stream `Sync`, which warp wants of bodies.
+    parts: Mutex<Pin<Box<S>>>,
+    quiet: Pin<Box<Sleep>>,
+    presence: Arc<Presence>,
+    ended: bool,
+}
+
+/// The client hasn't read what it was sent.
+#[derive(Debug)]
+pub(crate) struct Stalled;
+
+impl std::fmt::Display for Stalled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the client doesn't read its events")
+    }
+}
+
+impl std::error::Error for Stalled {}
+
+impl<S: Stream<Item = Bytes> + Send> Stream for Alive<S> {
+    type Item = Result<Bytes, Stalled>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        if !this.presence.asks() {
+            this.ended = true;
+            return Poll::Ready(Some(Err(Stalled)));
+        }
+        let parts = this.parts.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let part = match parts.as_mut().poll_next(cx) {
+            Poll::Ready(part) => part,
+            Poll::Pending => {
+                std::task::ready!(this.quiet.as_mut().poll(cx));
+                Some(Bytes::from_static(ALIVE))
+            }
+        };
+        this.quiet.as_mut().reset(Instant::now() + SIGN);
+        this.ended = part.is_none();
+        Poll::Ready(part.map(Ok))
+    }
+}

@@ -1,0 +1,516 @@
+//! What the followers of a live query share: its events by number, and whether it goes on.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use warp::hyper::body::Bytes;
+
+use super::counts::Counts;
+use super::event::{Event, Id};
+use super::log::{Keep, Log, Total, Trace};
+use super::print::Printer;
+use super::row::{Change, Side};
+use super::source::Source;
+use super::splice::Splice;
+use super::view::View;
+use crate::error::{Code, Error};
+
+/// How much a follower takes at a time, in bytes. It holds so much, and the last event of it, while its client
+/// doesn't read.
+const PORTION: usize = 64 << 10;
+
+/// How long a hub goes on without followers: long enough for those that lost their link to return.
+const LINGER: Duration = Duration::from_secs(20);
+/// How much later than a commit a feed tells of it at most, see [`splice`](super::splice).
+const SETTLE: Duration = Duration::from_secs(3);
+/// How often a follower without events shows that it is alive.
+pub(super) const SIGN: Duration = Duration::from_secs(15);
+
+/// The bounds of a hub.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) keep: Keep,
+    /// The most bytes of an event, and of a short list.
+    pub(crate) bytes: u64,
+    /// The time within which the database has to answer, or to be back.
+    pub(crate) patience: Duration,
+    /// The time for which a hub goes on without followers.
+    pub(crate) linger: Duration,
+    /// The time after which a follower that has joined knows no less than the hub.
+    pub(crate) settle: Duration,
+    /// The time that a follower may go without asking for more.
+    pub(crate) stall: Duration,
+}
+
+impl Bounds {
+    /// Bounds for a database that answers within `patience`, and for clients that read within `send_time`.
+    pub(crate) fn new(keep: Keep, bytes: u64, patience: Duration, send_time: Duration) -> Self {
+        Bounds { keep, bytes, patience, linger: LINGER, settle: SETTLE, stall: SIGN + send_time }
+    }
+}
+
+/// A live query that is followed.
+pub(crate) struct Hub {
+    pub(super) run: u64,
+    pub(super) source: Box<dyn Source>,
+    pub(super) bounds: Bounds,
+    pub(super) counts: Arc<Counts>,
+    printer: Printer,
+    state: Mutex<State>,
+    /// Counts what has happened, for followers to wait for.
+    news: watch::Sender<u64>,
+}
+
+/// How a hub has ended.
+#[derive(Debug, Clone)]
+pub(crate) enum End {
+    /// The service stops.
+    Stopped,
+    /// Nobody follows it.
+    Lonely,
+    /// Other rules may apply.
+    Renewed,
+    Failed(Error),
+}
+
+#[derive(Debug)]
+struct State {
+    log: Log,
+    /// The list has been followed at least once.
+    live: bool,
+    /// The reason why it isn't followed now, during an outage.
+    away: Option<Error>,
+    end: Option<End>,
+    /// What is known of a short list.
+    view: Option<Arc<View>>,
+    /// The followers that join, whose feeds have said `ready` at this time.
+    joining: HashMap<u64, (Arc<Mutex<Splice>>, Option<Instant>)>,
+    /// Those whose decisions matter to clients that return.
+    joined: HashMap<u64, Arc<Mutex<Splice>>>,
+    last_joining: u64,
+    /// Whoever knows no more than this number has to begin anew.
+    void: u64,
+    followers: HashMap<u64, Weak<Presence>>,
+    last_follower: u64,
+    lonely_since: Option<Instant>,
+}
+
+/// A follower, as its hub knows it.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    hub: Weak<Hub>,
+    number: u64,
+    since: Instant,
+    /// The time at which it asked for more, in milliseconds since it is there.
+    asked: AtomicU64,
+    stalled: AtomicBool,
+    held: Mutex<Option<Held>>,
+}
+
+/// What a follower holds as long as it is served.
+pub(crate) type Held = Box<dyn std::any::Any + Send>;
+
+/// Where a follower of a hub is.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// The number of the next event.
+    pub(super) next: u64,
+    pub(super) joining: Option<(u64, Arc<Mutex<Splice>>)>,
+}
+
+/// What there is for a follower.
+pub(crate) enum Portion {
+    Events(Vec<Bytes>),
+    /// So many events are lost.
+    Gap(u64),
+    /// It has to begin anew.
+    Void,
+    End(End),
+    /// Nothing yet.
+    Wait,
+}
+
+/// How a follower that joins begins.
+pub(crate) enum Beginning {
+    /// With these documents; it knows all then.
+    Short(Arc<View>, Place),
+    /// With a feed of its own.
+    Long(Place),
+    End(End),
+    /// The list isn't followed yet.
+    Wait,
+}
+
+impl Hub {
+    pub(super) fn new(source: Box<dyn Source>, bounds: Bounds, total: Total, counts: Arc<Counts>) -> Self {
+        let state = State {
+            log: Log::new(bounds.keep, total),
+            live: false,
+            away: None,
+            end: None,
+            view: None,
+            joining: HashMap::new(),
+            joined: HashMap::new(),
+            last_joining: 0,
+            void: 0,
+            followers: HashMap::new(),
+            last_follower: 0,
+            lonely_since: Some(Instant::now()),
+        };
+        Hub {
+            run: fastrand::u64(..),
+            source,
+            bounds,
+            counts,
+            printer: Printer::default(),
+            state: Mutex::new(state),
+            news: watch::Sender::new(0),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn id(&self, number: u64, joining: Option<u64>) -> Id {
+        Id { run: self.run, number, joining }
+    }
+
+    /// Returns a way to wait for news.
+    pub(super) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    fn tell(&self) {
+        self.news.send_modify(|count| *count += 1);
+    }
+
+    /// Adds a follower, which holds `held` as long as it is served; `None` if the hub has ended.
+    pub(super) fn enter(self: &Arc<Self>, held: &mut Option<Held>) -> Option<Arc<Presence>> {
+        let mut state = self.state();
+        if state.end.is_some() {
+            return None;
+        }
+        state.last_follower += 1;
+        let number = state.last_follower;
+        let presence = Arc::new(Presence {
+            hub: Arc::downgrade(self),
+            number,
+            since: Instant::now(),
+            asked: AtomicU64::new(0),
+            stalled: AtomicBool::new(false),
+            held: Mutex::new(held.take()),
+        });
+        state.followers.insert(number, Arc::downgrade(&presence));
+        state.lonely_since = None;
+        Some(presence)
+    }
+
+    /// Returns whether the list is followed, or why it isn't; `None` if that isn't known yet. A hub that ends
+    /// with its service counts as one that is followed, since its followers are told so.
+    pub(super) fn is_live(&self) -> Option<Result<(), Error>> {
+        let state = self.state();
+        match (&state.end, &state.away) {
+            (Some(End::Failed(error)), _) | (None, Some(error)) => Some(Err(error.clone())),
+            (Some(_), _) => Some(Ok(())),
+            (None, None) => state.live.then_some(Ok(())),
+        }
+    }
+
+    /// The list isn't followed for now.
+    pub(super) fn is_away(&self, error: Error) {
+        self.state().away = Some(error);
+    }
+
+    /// Begins to serve a follower that knows nothing. `initial` says that it wants to know what is there.
+    pub(super) fn begin(&self, initial: bool) -> Beginning {
+        let mut state = self.state();
+        if let Some(end) = &state.end {
+            return Beginning::End(end.clone());
+        }
+        if !state.live || state.away.is_some() {
+            return Beginning::Wait;
+        }
+        let last = state.log.last();
+        let here = Place { next: last + 1, joining: None };
+        match (&state.view, initial) {
+            (_, false) => Beginning::Short(Arc::default(), here),
+            (Some(view), true) => Beginning::Short(Arc::clone(view), here),
+            (None, true) => {
+                state.last_joining += 1;
+                let joining = state.last_joining;
+                let splice = Arc::new(Mutex::new(Splice::new(last)));
+                state.joining.insert(joining, (Arc::clone(&splice), None));
+                Beginning::Long(Place { joining: Some((joining, splice)), ..here })
+            }
+        }
+    }
+
+    /// The feed of a follower that joins has said `ready`.
+    pub(super) fn joined(&self, joining: u64) {
+        if let Some((splice, ready)) = self.state().joining.get_mut(&joining) {
+            lock(splice).ready();
+            *ready = Some(Instant::now());
+        }
+    }
+
+    /// A follower gives up to join.
+    pub(super) fn leaves(&self, joining: u64) {
+        let mut state = self.state();
+        if state.joining.get(&joining).is_some_and(|(_, ready)| ready.is_none()) {
+            state.joining.remove(&joining);
+        }
+    }
+
+    /// Returns the place after an event that a client has seen; `None` if what follows isn't known.
+    pub(super) fn resume(&self, id: Id) -> Option<Place> {
+        let state = self.state();
+        let next = id.number + 1;
+        let is_known = id.run == self.run && id.number <= state.log.last();
+        if !is_known || next < state.log.first() || next <= state.void || state.end.is_some() {
+            return None;
+        }
+        let joining = match id.joining {
+            None => None,
+            Some(joining) => {
+                let deciding = state.joining.get(&joining).map(|(splice, _)| splice);
+                let splice = deciding.or_else(|| state.joined.get(&joining)).cloned();
+                splice.map(|splice| (joining, splice))
+            }
+        };
+        if joining.as_ref().is_some_and(|(_, splice)| lock(splice).is_broken()) {
+            return None;
+        }
+        self.counts.replayed(state.log.last() - id.number);
+        Some(Place { next, joining })
+    }
+
+    /// Returns what there is for a follower, which goes on to its end.
+    pub(super) fn portion(&self, place: &mut Place) -> Portion {
+        let state = self.state();
+        if place.next <= state.void {
+            return Portion::Void;
+        }
+        let mut splice = place.joining.as_ref().map(|(joining, splice)| (*joining, lock(splice)));
+        let first = state.log.first();
+        if place.next < first {
+            let lost = first - place.next;
+            place.next = first;
+            return if splice.is_some() { Portion::Void } else { Portion::Gap(lost) };
+        }
+        let (mut events, mut length) = (Vec::new(), 0);
+        while let Some(entry) = state.log.get(place.next).filter(|_| length < PORTION) {
+            let number = place.next;
+            place.next += 1;
+            let bytes = match &mut splice {
+                None => entry.event.bytes(),
+                Some((joining, splice)) => match splice.passes(number, entry.trace) {
+                    true => entry.event.bytes_with(self.id(number, Some(*joining))),
+                    false => continue,
+                },
+            };
+            events.push(bytes);
+            length += entry.event.len();
+        }
+        let (broken, over) = splice
+            .as_ref()
+            .map_or((false, false), |(_, splice)| (splice.is_broken(), splice.is_over(place.next)));
+        drop(splice);
+        if broken {
+            return Portion::Void;
+        }
+        if over {
+            place.joining = None;
+        }
+        match &state.end {
+            _ if !events.is_empty() => Portion::Events(events),
+            Some(end) => Portion::End(end.clone()),
+            None => Portion::Wait,
+        }
+    }
+
+    /// Adds an event that isn't about a document.
+    pub(super) fn push_gap(&self, skipped: Option<u64>) {
+        let mut state = self.state();
+        let id = self.id(state.log.last() + 1, None);
+        state.log.push(Event::named("gap", &serde_json::json!({ "skipped": skipped }), Some(id)), None);
+        self.counts.event();
+        drop(state);
+        self.tell();
+    }
+
+    /// Adds the event of a change. Returns `false` if it doesn't fit what is known of a short list.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::AnswerTooLarge`] if the event, or the list, is too large.
+    pub(super) fn push(&self, change: &Change<'_>) -> Result<bool, Error> {
+        let limit = self.bounds.bytes;
+        let length = |side: Option<Side<'_>>| side.map_or(0, |side| side.document.len() as u64);
+        if length(change.old) + length(change.new) > limit {
+            return Err(Error::beyond(Code::AnswerTooLarge, limit));
+        }
+        let mut state = self.state();
+        if let Some(view) = &mut state.view
+            && !Arc::make_mut(view).apply(change, limit)?
+        {
+            return Ok(false);
+        }
+        self.push_to(&mut state, change);
+        drop(state);
+        self.tell();
+        Ok(true)
+    }
+
+    fn push_to(&self, state: &mut State, change: &Change<'_>) {
+        let trace = (!state.joining.is_empty()).then(|| self.trace(change)).flatten();
+        let id = self.id(state.log.last() + 1, None);
+        state.log.push(Event::of(change, self.source.is_placed(), Some(id)), trace);
+        self.counts.event();
+    }
+
+    /// Returns the prints of a change.
+    pub(super) fn trace(&self, change: &Change<'_>) -> Option<Trace> {
+        let key = change.new.or(change.old)?.key;
+        let print = |side: Option<Side<'_>>| side.map(|side| self.printer.print(side.document));
+        Some(Trace { key: self.printer.print(key), old: print(change.old), new: print(change.new) })
+    }
+
+    /// The list is followed from now on, and is short if there is a view of it. Whoever followed it before is
+    /// told what has changed since, or has to begin anew.
+    pub(super) fn is_followed(&self, view: Option<View>) {
+        let mut state = self.state();
+        let before = state.view.take();
+        match (before, &view) {
+            (Some(before), Some(view)) => {
+                Arc::unwrap_or_clone(before).compare(view, |change| self.push_to(&mut state, change));
+            }
+            _ if state.live => {
+                state.void = state.log.last() + 1;
+                // The number is nobody's, so that who is at the end is behind it.
+                state.log.push(Event::named("reset", &(), None), None);
+                state.log.clear();
+                state.joining.retain(|_, (splice, _)| {
+                    lock(splice).give_up();
+                    false
+                });
+                state.joined.clear();
+            }
+            _ => {}
+        }
+        state.view = view.map(Arc::new);
+        state.live = true;
+        state.away = None;
+        drop(state);
+        self.tell();
+    }
+
+    /// The database has answered what it was asked at this time, and all has been taken in that it sent
+    /// before.
+    pub(super) fn settle(&self, asked: Instant) {
+        let mut state = self.state();
+        let State { log, joining, joined, .. } = &mut *state;
+        let settle = self.bounds.settle;
+        let first = log.first();
+        joined.retain(|_, splice| !lock(splice).is_over(first));
+        let is_due = |ready: &Option<Instant>| ready.is_some_and(|ready| ready + settle <= asked);
+        let due: Vec<u64> =
+            joining.iter().filter(|(_, (_, ready))| is_due(ready)).map(|(joining, _)| *joining).collect();
+        let mut is_news = false;
+        for number in due {
+            let Some((splice, _)) = joining.remove(&number) else { continue };
+            let mut decided = lock(&splice);
+            decided.settle_at(log);
+            is_news |= decided.is_broken();
+            let matters = !decided.is_over(first);
+            drop(decided);
+            if matters {
+                joined.insert(number, splice);
+            }
+        }
+        drop(state);
+        if is_news {
+            self.tell();
+        }
+    }
+
+    /// Forgets what is old, gives up followers that don't read, and ends if nobody has followed for long.
+    /// Returns whether it has ended.
+    pub(super) fn tidy(&self) -> bool {
+        let mut state = self.state();
+        state.log.forget_old();
+        let stall = self.bounds.stall;
+        let stalled: Vec<_> = state.followers.values().filter_map(Weak::upgrade).collect();
+        if state.lonely_since.is_some_and(|since| since.elapsed() >= self.bounds.linger) {
+            state.end.get_or_insert(End::Lonely);
+        }
+        let ended = state.end.is_some();
+        drop(state);
+        // A follower may be dropped here, which takes the lock.
+        stalled
+            .into_iter()
+            .filter(|presence| presence.is_idle_for(stall))
+            .for_each(|presence| presence.give_up());
+        ended
+    }
+
+    /// Ends it, for all who follow it.
+    pub(super) fn end(&self, end: End) {
+        self.state().end.get_or_insert(end);
+        self.tell();
+    }
+
+    /// Returns the number of followers.
+    pub(super) fn followers(&self) -> u64 {
+        self.state().followers.len() as u64
+    }
+
+    fn left(&self, number: u64) {
+        let mut state = self.state();
+        if state.followers.remove(&number).is_some() && state.followers.is_empty() {
+            state.lonely_since = Some(Instant::now());
+        }
+    }
+}
+
+impl Presence {
+    /// The follower asks for more. Returns `false` if it has been given up.
+    pub(crate) fn asks(&self) -> bool {
+        self.asked.store(self.since.elapsed().as_millis() as u64, Ordering::Relaxed);
+        !self.stalled.load(Ordering::Relaxed)
+    }
+
+    fn is_idle_for(&self, time: Duration) -> bool {
+        let asked = Duration::from_millis(self.asked.load(Ordering::Relaxed));
+        self.since.elapsed().saturating_sub(asked) > time
+    }
+
+    /// Lets others have what it holds.
+    fn give_up(&self) {
+        if !self.stalled.swap(true, Ordering::Relaxed) {
+            log::debug!("A client has not read a part of its answer; it gets no more.");
+            self.leave();
+        }
+    }
+
+    fn leave(&self) {
+        drop(self.held.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(hub) = self.hub.upgrade() {
+            hub.left(self.number);
+        }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+pub(super) fn lock(splice: &Mutex<Splice>) -> MutexGuard<'_, Splice> {
+    splice.lock().unwrap_or_else(PoisonError::into_inner)
+}

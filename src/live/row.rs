@@ -1,0 +1,239 @@
+//! A row of a changefeed, taken apart without making documents of it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::error::{Code, Error};
+
+/// What the rows of a feed are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// One document, or nothing.
+    One,
+    /// Documents with their primary key in the field of this name.
+    Documents(String),
+    /// Objects of a document's primary key, in the field `k`, and of what clients see of it, in the field
+    /// `d`.
+    Keyed,
+}
+
+/// A row, which is about a change or about the feed itself.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Row<'a> {
+    Change(Change<'a>),
+    /// All that is there has been told.
+    Ready,
+    /// The database has dropped changes; so many, if it says.
+    Gap(Option<u64>),
+    /// Means nothing to clients.
+    Nothing,
+}
+
+/// A document that came, changed or went.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Change<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) old: Option<Side<'a>>,
+    pub(crate) new: Option<Side<'a>>,
+    /// The places in the list, where it has an order.
+    pub(crate) old_place: Option<usize>,
+    pub(crate) new_place: Option<usize>,
+}
+
+/// A document before or after a change, as JSON, and the JSON of its primary key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Side<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) document: &'a str,
+}
+
+/// The kind of a change, which is the name of its event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Initial,
+    Add,
+    Change,
+    Remove,
+}
+
+#[derive(Deserialize)]
+struct Raw<'a> {
+    #[serde(rename = "type", default, borrow)]
+    kind: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    state: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    error: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    old_val: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    new_val: Option<&'a RawValue>,
+    #[serde(default)]
+    old_offset: Option<usize>,
+    #[serde(default)]
+    new_offset: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct Keyed<'a> {
+    #[serde(borrow)]
+    k: &'a RawValue,
+    #[serde(borrow)]
+    d: &'a RawValue,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Initial => "initial",
+            Kind::Add => "add",
+            Kind::Change => "change",
+            Kind::Remove => "remove",
+        }
+    }
+}
+
+impl<'a> Row<'a> {
+    /// Reads a row of a feed that tells states and types.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::UnexpectedDocument`] if it is none.
+    pub(crate) fn read(text: &'a str, shape: &Shape) -> Result<Row<'a>, Error> {
+        let raw: Raw<'a> = serde_json::from_str(text).map_err(unreadable)?;
+        if let Some(message) = &raw.error {
+            return Ok(Row::Gap(skipped(message)));
+        }
+        if let Some(state) = &raw.state {
+            return Ok(if state == "ready" { Row::Ready } else { Row::Nothing });
+        }
+        let kind = match raw.kind.as_deref() {
+            Some("initial") => Kind::Initial,
+            Some("add") => Kind::Add,
+            Some("change") => Kind::Change,
+            // A document that was told as initial moves to where it will be told again.
+            Some("remove" | "uninitial") => Kind::Remove,
+            _ => return Ok(Row::Nothing),
+        };
+        let side = |value: Option<&'a RawValue>| value.map(|value| Side::of(value.get(), shape)).transpose();
+        let (old, new) = (side(raw.old_val)?, side(raw.new_val)?);
+        Ok(Row::Change(Change { kind, old, new, old_place: raw.old_offset, new_place: raw.new_offset }))
+    }
+}
+
+impl<'a> Side<'a> {
+    fn of(text: &'a str, shape: &Shape) -> Result<Side<'a>, Error> {
+        match shape {
+            Shape::One => Ok(Side { key: "", document: text }),
+            // What is no document, which only another client can have stored, stands for itself.
+            Shape::Documents(field) => {
+                Ok(Side { key: field_of(text, field).unwrap_or(text), document: text })
+            }
+            Shape::Keyed => {
+                let keyed: Keyed<'a> = serde_json::from_str(text).map_err(unreadable)?;
+                Ok(Side { key: keyed.k.get(), document: keyed.d.get() })
+            }
+        }
+    }
+}
+
+/// Returns the JSON of a field of an object.
+fn field_of<'a>(object: &'a str, name: &str) -> Option<&'a str> {
+    let mut json = serde_json::Deserializer::from_str(object);
+    Field(name).deserialize(&mut json).ok().flatten().map(RawValue::get)
+}
+
+struct Field<'n>(&'n str);
+
+impl<'de> DeserializeSeed<'de> for Field<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Field<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(name) = fields.next_key::<Cow<'de, str>>()? {
+            if found.is_none() && name == self.0 {
+                found = Some(fields.next_value()?);
+            } else {
+                fields.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn unreadable(error: serde_json::Error) -> Error {
+    Error::from(Code::UnexpectedDocument).caused_by(error)
+}
+
+/// Returns how many changes were lost, as the database's message has it.
+fn skipped(message: &str) -> Option<u64> {
+    message.split_once("skipped ")?.1.split(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(text: &str, shape: Shape) -> String {
+        match Row::read(text, &shape).unwrap() {
+            Row::Change(change) => format!("{change:?}"),
+            row => panic!("{row:?}"),
+        }
+    }
+
+    #[test]
+    fn a_change_has_its_keys_and_its_places() {
+        let text = r#"{"type":"change","old_val":{"id":1,"x":[{}]},"new_val":{"a":null,"id":"\u0031"}}"#;
+        let Row::Change(change) = Row::read(text, &Shape::Documents("id".into())).unwrap() else { panic!() };
+        assert_eq!((change.kind, change.old_place), (Kind::Change, None));
+        assert_eq!(change.old, Some(Side { key: "1", document: r#"{"id":1,"x":[{}]}"# }));
+        assert_eq!(change.new.unwrap().key, r#""\u0031""#);
+
+        let text = r#"{"type":"add","new_val":{"k":[1],"d":{"n":2}},"old_val":null,"new_offset":3}"#;
+        let Row::Change(change) = Row::read(text, &Shape::Keyed).unwrap() else { panic!() };
+        assert_eq!((change.old, change.new_place), (None, Some(3)));
+        assert_eq!(change.new, Some(Side { key: "[1]", document: r#"{"n":2}"# }));
+    }
+
+    #[test]
+    fn what_is_no_document_stands_for_itself() {
+        let text = r#"{"type":"add","new_val":"a","old_val":null}"#;
+        let Row::Change(change) = Row::read(text, &Shape::Documents("id".into())).unwrap() else { panic!() };
+        assert_eq!(change.new, Some(Side { key: "\"a\"", document: "\"a\"" }));
+        let of_one = change_of_one(r#"{"type":"initial","new_val":null}"#);
+        assert!(of_one.contains("Initial") && of_one.contains("new: None"), "{of_one}");
+    }
+
+    fn change_of_one(text: &str) -> String {
+        change(text, Shape::One)
+    }
+
+    #[test]
+    fn the_feed_speaks_of_itself() {
+        let read = |text| Row::read(text, &Shape::One).unwrap();
+        assert_eq!(read(r#"{"type":"state","state":"ready"}"#), Row::Ready);
+        assert_eq!(read(r#"{"type":"state","state":"initializing"}"#), Row::Nothing);
+        assert_eq!(read(r#"{"type":"of tomorrow","new_val":1}"#), Row::Nothing);
+        let message = r#"{"error":"Changefeed cache over array size limit, skipped 22 elements."}"#;
+        assert_eq!(read(message), Row::Gap(Some(22)));
+        assert_eq!(read(r#"{"error":"?"}"#), Row::Gap(None));
+        assert!(Row::read("[", &Shape::One).is_err());
+        assert!(Row::read(r#"{"type":"add","new_val":{"k":1}}"#, &Shape::Keyed).is_err());
+    }
+}

@@ -1,0 +1,37 @@
+//! Where a hub's events come from.
+
+use std::pin::Pin;
+
+use futures_util::Stream;
+use futures_util::future::BoxFuture;
+use serde_json::value::RawValue;
+
+use super::row::Shape;
+use crate::error::Error;
+
+/// The rows of a changefeed that tells types and states, as JSON.
+pub(crate) type Rows = Pin<Box<dyn Stream<Item = Result<Box<RawValue>, Error>> + Send>>;
+
+/// A live query of a database.
+pub(crate) trait Source: Send + Sync + 'static {
+    /// Returns what its rows are.
+    fn shape(&self) -> &Shape;
+
+    /// Returns whether the list has an order, so that documents have places.
+    fn is_placed(&self) -> bool;
+
+    /// Returns whether the list is a single document, or bounded by a limit.
+    fn is_short(&self) -> bool {
+        self.is_placed() || *self.shape() == Shape::One
+    }
+
+    /// Opens the changefeed that followers share. It begins with what is there if the list is short.
+    fn follow(&self) -> BoxFuture<'_, Result<Rows, Error>>;
+
+    /// Opens a changefeed for a follower that joins a list which isn't short. It begins with what is there.
+    fn join(&self) -> BoxFuture<'_, Result<Rows, Error>>;
+
+    /// Has the database answer a question, on the connection of the shared feed, that only who may follow the
+    /// list may ask.
+    fn ask(&self) -> BoxFuture<'_, Result<(), Error>>;
+}

@@ -1,0 +1,494 @@
+//! Hubs over a database that is a map, whose feeds tell of changes when the test wants them to.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, Stream, StreamExt};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use warp::hyper::body::Bytes;
+
+use super::hubs::Arrival;
+use super::*;
+use crate::error::{Code, Error};
+use crate::shares::{Percent, Shares};
+
+const KEEP: Keep = Keep { events: 100, bytes: 1 << 20, time: Duration::from_secs(300) };
+const BOUNDS: Bounds = Bounds {
+    keep: KEEP,
+    bytes: 1 << 20,
+    patience: Duration::from_secs(6),
+    linger: Duration::from_secs(10),
+    settle: Duration::from_secs(2),
+    stall: Duration::from_secs(60),
+};
+
+type Row = Result<Box<RawValue>, Error>;
+
+/// A table, whose feeds lag behind by as many changes as the test says.
+#[derive(Clone)]
+struct Table(Arc<Mutex<State>>, Shape, bool);
+
+#[derive(Default)]
+struct State {
+    documents: BTreeMap<u64, u64>,
+    /// Feeds, and the rows that they haven't told yet.
+    feeds: Vec<(mpsc::UnboundedSender<Row>, Vec<Value>)>,
+    away: bool,
+    forbidden: bool,
+    opened: usize,
+}
+
+impl Table {
+    fn new() -> Table {
+        Table(Arc::default(), Shape::Documents("id".into()), false)
+    }
+
+    fn short() -> Table {
+        Table(Arc::default(), Shape::Documents("id".into()), true)
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// Writes a document, or deletes it. Feeds don't tell of it yet.
+    fn write(&self, id: u64, value: Option<u64>) {
+        let mut state = self.state();
+        let document = |value: Option<u64>| value.map(|value| json!({"id": id, "v": value}));
+        let place = |state: &State| state.documents.keys().position(|key| *key == id);
+        let (old, old_place) = (state.documents.get(&id).copied(), place(&state));
+        match value {
+            Some(value) => state.documents.insert(id, value),
+            None => state.documents.remove(&id),
+        };
+        if old == value {
+            return;
+        }
+        let kind = match (old, value) {
+            (None, _) => "add",
+            (_, None) => "remove",
+            _ => "change",
+        };
+        let row = json!({
+            "type": kind, "old_val": document(old), "new_val": document(value), "old_offset": old_place,
+            "new_offset": place(&state),
+        });
+        state.feeds.iter_mut().for_each(|(_, rows)| rows.push(row.clone()));
+    }
+
+    /// Lets each feed tell so many of its rows.
+    fn tell(&self, count: impl Fn(usize) -> usize) {
+        for (at, (feed, rows)) in self.state().feeds.iter_mut().enumerate() {
+            let count = count(at).min(rows.len());
+            rows.drain(..count).for_each(|row| drop(feed.send(Ok(raw(&row)))));
+        }
+    }
+
+    fn tell_all(&self) {
+        self.tell(|_| usize::MAX);
+    }
+
+    fn put(&self, id: u64, value: u64) {
+        self.write(id, Some(value));
+        self.tell_all();
+    }
+
+    fn feed(&self, initial: bool) -> Result<Rows, Error> {
+        let mut state = self.state();
+        if state.away {
+            return Err(Code::DatabaseUnreachable.into());
+        }
+        let (sender, receiver) = mpsc::unbounded_channel();
+        if initial {
+            for (place, (id, value)) in state.documents.iter().enumerate() {
+                let document = json!({"id": id, "v": value});
+                let row = json!({"type": "initial", "new_val": document, "new_offset": place});
+                sender.send(Ok(raw(&row))).unwrap();
+            }
+        }
+        sender.send(Ok(raw(&json!({"type": "state", "state": "ready"})))).unwrap();
+        state.feeds.push((sender, Vec::new()));
+        state.opened += 1;
+        let rows = futures_util::stream::unfold(receiver, |mut rows| async {
+            let row = rows.recv().await?;
+            Some((row, rows))
+        });
+        Ok(Box::pin(rows))
+    }
+
+    /// Breaks all feeds.
+    fn breaks(&self) {
+        for (feed, _) in self.state().feeds.drain(..) {
+            let _ = feed.send(Err(Code::OutcomeUnknown.into()));
+        }
+    }
+}
+
+impl Source for Table {
+    fn shape(&self) -> &Shape {
+        &self.1
+    }
+
+    fn is_placed(&self) -> bool {
+        self.2
+    }
+
+    fn follow(&self) -> BoxFuture<'_, Result<Rows, Error>> {
+        async { self.feed(self.2) }.boxed()
+    }
+
+    fn join(&self) -> BoxFuture<'_, Result<Rows, Error>> {
+        async { self.feed(true) }.boxed()
+    }
+
+    fn ask(&self) -> BoxFuture<'_, Result<(), Error>> {
+        let state = self.state();
+        let (away, forbidden) = (state.away, state.forbidden);
+        async move {
+            match (away, forbidden) {
+                (true, _) => Err(Code::DatabaseUnreachable.into()),
+                (_, true) => Err(Code::ForeignOrigin.into()),
+                _ => Ok(()),
+            }
+        }
+        .boxed()
+    }
+}
+
+fn raw(row: &Value) -> Box<RawValue> {
+    RawValue::from_string(row.to_string()).unwrap()
+}
+
+/// A client with what it knows.
+struct Client {
+    events: Pin<Box<dyn Stream<Item = Result<Bytes, follower::Stalled>> + Send>>,
+    known: BTreeMap<u64, u64>,
+    last: Option<String>,
+    seen: Vec<String>,
+}
+
+struct Service {
+    hubs: Arc<Hubs>,
+    held: Arc<()>,
+    opened: AtomicU64,
+}
+
+impl Service {
+    fn new(bounds: Bounds) -> Service {
+        Service { hubs: Arc::new(Hubs::new(bounds)), held: Arc::new(()), opened: AtomicU64::new(0) }
+    }
+
+    fn arrive(&self, table: &Table, key: &str) -> Arrival {
+        let shares = Shares::new(100, Percent { client: 100, user: 100 });
+        let held = Box::new(Arc::clone(&self.held));
+        let source = || {
+            self.opened.fetch_add(1, Ordering::Relaxed);
+            Box::new(table.clone()) as Box<dyn Source>
+        };
+        let share = || Ok(shares.take(None).unwrap());
+        self.hubs.arrive(key, held, share, source).unwrap()
+    }
+
+    fn client(&self, table: &Table, last: Option<String>) -> Client {
+        let wish = Wish {
+            initial: true,
+            last: last.clone(),
+            failure: Box::new(|error| format!("event:error\ndata:\"{}\"\n\n", error.code().as_str()).into()),
+            weigh: Box::new(|_| true),
+            end: None,
+        };
+        let events = Box::pin(self.arrive(table, "key").events(wish));
+        Client { events, known: BTreeMap::new(), last, seen: Vec::new() }
+    }
+}
+
+impl Client {
+    /// Takes all events that there are.
+    async fn read(&mut self) -> &mut Self {
+        for _ in 0..3 {
+            while let Some(Some(part)) = self.events.next().now_or_never() {
+                self.take(std::str::from_utf8(&part.expect("it reads")).unwrap());
+            }
+            tokio::task::yield_now().await;
+        }
+        self
+    }
+
+    fn take(&mut self, block: &str) {
+        let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let Some(name) = field("event") else { return };
+        let data: Value = serde_json::from_str(field("data").unwrap()).unwrap();
+        if let Some(id) = field("id") {
+            self.last = Some(id.to_owned());
+        }
+        match name {
+            "initial" | "add" | "change" | "remove" => {
+                let value = |side: &str| data[side]["v"].as_u64();
+                let id = data["new"]["id"].as_u64().or(data["old"]["id"].as_u64()).unwrap();
+                if name != "initial" {
+                    assert_eq!(self.known.get(&id).copied(), value("old"), "{data} {:?}", self.seen);
+                }
+                match value("new") {
+                    Some(value) => self.known.insert(id, value),
+                    None => self.known.remove(&id),
+                };
+                self.seen.push(format!("{name} {id} {}", data["new"]["v"]));
+            }
+            "reset" => {
+                self.known.clear();
+                self.seen.push(name.to_owned());
+            }
+            _ => self.seen.push(format!("{name} {data}")),
+        }
+    }
+
+    fn taken(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.seen)
+    }
+}
+
+const READY: &str = "ready {}";
+
+#[tokio::test(start_paused = true)]
+async fn followers_share_a_feed_and_its_events() {
+    for (table, own) in [(Table::new(), 2), (Table::short(), 0)] {
+        let service = Service::new(BOUNDS);
+        table.put(1, 10);
+        let mut one = service.client(&table, None);
+        assert_eq!(one.read().await.taken(), ["initial 1 10", READY]);
+        table.put(2, 20);
+        one.read().await;
+        let mut other = service.client(&table, None);
+        assert_eq!(other.read().await.taken(), ["initial 1 10", "initial 2 20", READY]);
+        table.put(1, 11);
+        table.write(2, None);
+        table.tell_all();
+        assert_eq!(one.read().await.taken(), ["add 2 20", "change 1 11", "remove 2 null"]);
+        assert_eq!(other.read().await.taken(), ["change 1 11", "remove 2 null"]);
+        assert_eq!(table.state().opened, 1 + own, "one for all, and one for each that joins a long list");
+        let figures = service.hubs.figures();
+        assert_eq!((figures.hubs, figures.followers, figures.events), (1, 2, 3));
+        assert!(figures.bytes > 100);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_returns_goes_on_where_it_was() {
+    for table in [Table::new(), Table::short()] {
+        let service = Service::new(BOUNDS);
+        let mut client = service.client(&table, None);
+        table.put(1, 10);
+        client.read().await;
+        table.put(1, 11);
+        client.read().await;
+        let (known, last) = (client.known.clone(), client.last.clone());
+        drop(client);
+        table.put(1, 12);
+        table.put(2, 20);
+        sleep(Duration::from_secs(3)).await;
+        let mut client = service.client(&table, last);
+        client.known = known;
+        assert_eq!(client.read().await.taken(), ["change 1 12", "add 2 20"]);
+        assert_eq!(client.known, table.state().documents);
+        // One that has been away for too long is told everything.
+        let last = client.last.clone();
+        drop(client);
+        (0..150).for_each(|n| table.put(1, n));
+        sleep(Duration::from_secs(3)).await;
+        let mut client = service.client(&table, last.clone());
+        assert_eq!(client.read().await.taken(), ["reset", "initial 1 149", "initial 2 20", READY]);
+        drop(client);
+        sleep(Duration::from_secs(20)).await;
+        assert_eq!(service.hubs.figures().hubs, 0, "it ends after its last follower");
+        let mut client = service.client(&table, last);
+        assert_eq!(client.read().await.taken()[0], "reset");
+        let figures = service.hubs.figures();
+        assert_eq!((figures.resumed, figures.replayed, figures.resets), (1, 2, 2));
+        assert_eq!(Arc::strong_count(&service.held), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_falls_behind_is_told_of_a_gap() {
+    let (table, service) = (Table::short(), Service::new(BOUNDS));
+    let (mut client, mut other) = (service.client(&table, None), service.client(&table, None));
+    client.read().await;
+    for n in 1..=130 {
+        table.put(1, n);
+        other.read().await;
+    }
+    assert_eq!(other.seen.len(), 131, "who reads misses nothing");
+    client.known.insert(1, 30);
+    client.read().await;
+    assert_eq!((client.seen[1].as_str(), client.seen.len()), ("gap {\"skipped\":30}", 102));
+    assert_eq!(client.known, table.state().documents);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_a_short_list_is_compared_and_another_told_anew() {
+    for (table, expected) in [
+        (Table::short(), &["remove 1 null", "change 2 21", "add 3 30"][..]),
+        (Table::new(), &["reset", "initial 2 21", "initial 3 30", READY]),
+    ] {
+        let service = Service::new(BOUNDS);
+        table.put(1, 10);
+        table.put(2, 20);
+        let mut client = service.client(&table, None);
+        client.read().await;
+        client.taken();
+        table.state().away = true;
+        table.breaks();
+        for (id, value) in [(1, None), (2, Some(21)), (3, Some(30))] {
+            table.write(id, value);
+        }
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(client.read().await.taken(), [""; 0]);
+        table.state().away = false;
+        sleep(Duration::from_secs(2)).await;
+        client.read().await;
+        assert_eq!(client.taken(), expected);
+        table.put(3, 31);
+        assert_eq!(client.read().await.taken(), ["change 3 31"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_lasts_and_a_right_that_ends_are_the_end() {
+    for (cause, code) in [("away", "database-unreachable"), ("forbidden", "foreign-origin")] {
+        let (table, service) = (Table::new(), Service::new(BOUNDS));
+        let mut client = service.client(&table, None);
+        client.read().await;
+        client.taken();
+        match cause {
+            "away" => table.state().away = true,
+            _ => table.state().forbidden = true,
+        }
+        sleep(BOUNDS.patience + Duration::from_secs(1)).await;
+        assert_eq!(client.read().await.taken(), [format!("error {code:?}")]);
+        assert!(client.events.next().await.is_none());
+        drop(client);
+        assert_eq!(service.hubs.figures().hubs, 0);
+        assert_eq!(Arc::strong_count(&service.held), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_cannot_be_followed_is_told_to_all_who_wait() {
+    let (table, service) = (Table::new(), Service::new(BOUNDS));
+    table.state().away = true;
+    let arrivals: Vec<_> = (0..5).map(|_| service.arrive(&table, "key")).collect();
+    for arrival in arrivals {
+        assert_eq!(arrival.is_live().await.unwrap_err().code().as_str(), "database-unreachable");
+    }
+    assert_eq!(service.opened.load(Ordering::Relaxed), 1);
+    table.state().away = false;
+    service.arrive(&table, "key").is_live().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_every_stream() {
+    let (table, service) = (Table::new(), Service::new(BOUNDS));
+    let mut client = service.client(&table, None);
+    client.read().await;
+    service.hubs.stop();
+    let last = client.events.next().await.unwrap().unwrap();
+    assert_eq!(last, ":The service stops.\n\n");
+    assert!(client.events.next().await.is_none());
+    let mut late = service.client(&table, None);
+    late.read().await;
+    assert!(late.events.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_does_not_read_is_given_up() {
+    let (table, service) = (Table::new(), Service::new(BOUNDS));
+    let (mut client, mut other) = (service.client(&table, None), service.client(&table, None));
+    client.read().await;
+    other.read().await;
+    for _ in 0..10 {
+        sleep(Duration::from_secs(10)).await;
+        other.read().await;
+    }
+    assert_eq!(service.hubs.figures().followers, 1);
+    assert_eq!(Arc::strong_count(&service.held), 2);
+    assert!(client.events.next().await.unwrap().is_err());
+    assert!(client.events.next().await.is_none());
+}
+
+/// Writers, feeds that lag behind one another, clients that come, leave and return: each follows a chain of
+/// states without a break, and ends where the table does.
+#[tokio::test(start_paused = true)]
+async fn whatever_happens_clients_end_where_the_table_does() {
+    let rounds = std::env::var("LIVE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(150);
+    for seed in 0..rounds {
+        let table = if seed % 3 == 0 { Table::short() } else { Table::new() };
+        println!("seed {seed}");
+        play(seed, &table).await;
+    }
+}
+
+async fn play(seed: u64, table: &Table) {
+    let mut chance = fastrand::Rng::with_seed(seed);
+    let service = Service::new(Bounds { keep: Keep { events: 10_000, ..KEEP }, ..BOUNDS });
+    let mut clients: Vec<Option<Client>> = (0..6).map(|_| None).collect();
+    let mut away: Vec<Option<(BTreeMap<u64, u64>, Option<String>)>> = (0..6).map(|_| None).collect();
+    for _ in 0..400 {
+        let at = chance.usize(0..clients.len());
+        match chance.u32(0..100) {
+            0..=44 => {
+                let value = chance.u64(0..4);
+                table.write(chance.u64(0..6), Some(value).filter(|value| *value > 0));
+            }
+            45..=64 => {
+                let lag: Vec<_> = (0..20).map(|_| chance.usize(0..4)).collect();
+                table.tell(|feed| lag[feed % lag.len()]);
+            }
+            65..=84 => {
+                if let Some(client) = &mut clients[at] {
+                    client.read().await;
+                }
+            }
+            85..=92 => match clients[at].take() {
+                Some(client) => away[at] = Some((client.known, client.last)),
+                None => {
+                    let (known, last) = away[at].take().unwrap_or_default();
+                    let mut client = service.client(table, last);
+                    client.known = known;
+                    clients[at] = Some(client);
+                }
+            },
+            93..=97 => {
+                // Feeds lag for less than what is counted on.
+                table.tell_all();
+                sleep(Duration::from_millis(chance.u64(0..4000))).await;
+            }
+            98 => {
+                table.breaks();
+                sleep(Duration::from_millis(chance.u64(0..2000))).await;
+            }
+            _ => away[at] = None,
+        }
+    }
+    table.tell_all();
+    for (client, away) in clients.iter_mut().zip(away) {
+        let client = client.get_or_insert_with(|| {
+            let (known, last) = away.unwrap_or_default();
+            let mut client = service.client(table, last);
+            client.known = known;
+            client
+        });
+        for _ in 0..10 {
+            client.read().await;
+            sleep(Duration::from_millis(300)).await;
+        }
+        assert_eq!(client.known, table.state().documents, "seed {seed}: {:?}", client.seen);
+        assert!(!client.seen.iter().any(|event| event.starts_with("gap")), "seed {seed}");
+    }
+}
