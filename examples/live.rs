@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         settings.rdb.host = server.local_addr().into();
     }
     let database = Database::new(settings.rdb.clone())?;
-    let heroes = TableSpec { name: "heroes".to_owned(), primary_key: "id".to_owned(), indexes: Vec::new() };
+    let heroes = TableSpec::new("heroes");
     bootstrap::until_done(&database, &[heroes]).await;
 
     let addr = match settings.place() {

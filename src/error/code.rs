@@ -122,6 +122,10 @@ codes! {
         "The body paused for {}, or arrived too slowly on average.";
     /// The thing that the request would create exists already.
     Conflict = "conflict", CONFLICT, "It exists already.";
+    /// A patch or a change can't be done to the document as it is.
+    PatchFailed = "patch-failed", CONFLICT,
+        "The document is not as the patch expects: {}.",
+        "Read the document again, and make the patch anew.";
     /// A request with the same `Idempotency-Key` is being answered.
     KeyInUse = "idempotency-key-in-use", CONFLICT,
         "A request with this `Idempotency-Key` is being answered.",
@@ -142,6 +146,10 @@ codes! {
         "Set the Content-Type header.";
     /// The database refused the document or its id.
     Refused = "refused", UNPROCESSABLE_ENTITY, "The database refused the document.";
+    /// The document would not be what its table's schema asks for.
+    InvalidDocument = "invalid-document", UNPROCESSABLE_ENTITY,
+        "The document is not what the table's schema asks for.",
+        "Change what `errors` names, by its place in the document.";
     /// The `Idempotency-Key` was that of another request.
     KeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY,
         "Another request had this `Idempotency-Key`.",
@@ -207,6 +215,9 @@ codes! {
     /// There are no keys yet that tokens could be checked with.
     NoKeys = "no-keys", SERVICE_UNAVAILABLE,
         "The keys that tokens are checked with can't be had just now.";
+    /// Others kept changing the document.
+    Contended = "contended", SERVICE_UNAVAILABLE,
+        "Others changed the document each time before the change was written.";
     /// The write may or may not have happened.
     OutcomeUnknown = "outcome-unknown", SERVICE_UNAVAILABLE,
         "The connection to the database broke: a write may or may not have happened.",

@@ -11,6 +11,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+use utoipa::ToSchema;
 use warp::http::StatusCode;
 use warp::http::header::{ACCEPT_ENCODING, ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use warp::reject::Reject;
@@ -80,6 +82,16 @@ impl From<Code> for Error {
     }
 }
 
+/// A place at which a document is not what its table's schema asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[non_exhaustive]
+pub struct Violation {
+    /// The place in the document, as a JSON Pointer (RFC 6901).
+    pub pointer: String,
+    /// What is wrong there.
+    pub message: String,
+}
+
 /// Constructors.
 impl Error {
     /// Makes an error with a sentence of its own.
@@ -146,6 +158,13 @@ impl Error {
         let end = if reason.ends_with(['?', '.']) { "" } else { "." };
         let mut error = Error::about(Code::BadQuery, format!("{reason}{end}"));
         error.0.place.part = part;
+        error
+    }
+
+    /// Makes the error of a document that its table's schema doesn't allow.
+    pub(crate) fn invalid(errors: Vec<Violation>) -> Self {
+        let mut error = Error::from(Code::InvalidDocument);
+        error.0.place.errors = errors;
         error
     }
 
@@ -274,6 +293,11 @@ impl Error {
     /// Returns the advice that comes with it.
     pub fn hint(&self) -> Option<&'static str> {
         self.0.hint
+    }
+
+    /// Returns the places at which a document is not what its table's schema asks for.
+    pub fn violations(&self) -> &[Violation] {
+        &self.0.place.errors
     }
 
     /// Returns the parameter of the URL that is wrong.

@@ -5,7 +5,7 @@ use warp::http::Method;
 use warp::http::header::{CONTENT_TYPE, HeaderValue};
 use warp::reply::{Reply, Response};
 
-use super::{Code, Error, REPEAT};
+use super::{Code, Error, REPEAT, Violation};
 
 /// The start of a problem's `type`, which its code completes.
 const TYPE: &str = "urn:warp-reql:problem:";
@@ -34,6 +34,9 @@ pub(super) struct Place {
     /// A query that was sent in another form, and a line that underlines the part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) excerpt: Option<String>,
+    /// What is wrong with the document.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) errors: Vec<Violation>,
 }
 
 /// The request that a problem document answers.

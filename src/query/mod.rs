@@ -23,3 +23,4 @@ pub(crate) use parameters::{Parameters, decode, value};
 pub(crate) use path::Path;
 pub(crate) use permit::{Permit, Readable};
 pub(crate) use plan::{Index, Kind, Plan};
+pub(crate) use time::{iso8601, time_of};

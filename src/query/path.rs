@@ -180,6 +180,21 @@ impl Path {
         self.0.iter().rev().fold(value, object)
     }
 
+    /// Returns the names on the way to it.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.0
+    }
+
+    /// Returns whether it is this field of the document itself, or in that.
+    pub(crate) fn begins_with(&self, name: &str) -> bool {
+        self.0.first().is_some_and(|first| first == name)
+    }
+
+    /// Returns the field of a document.
+    pub(crate) fn find<'a>(&self, document: &'a Value) -> Option<&'a Value> {
+        self.0.iter().try_fold(document, |value, name| value.get(name.as_str()))
+    }
+
     /// Several fields in the form that `pluck`, `without` and `has_fields` take.
     pub(crate) fn tree(paths: &[Path]) -> Value {
         let mut tree = Map::new();

@@ -1,7 +1,7 @@
 //! Dates and times in filters, as ISO 8601 writes them.
 
 use chrono::{FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The years that the database has.
 const YEARS: std::ops::RangeInclusive<i32> = 1400..=9999;
@@ -57,6 +57,21 @@ fn seconds(offset: &str) -> Option<i32> {
 fn digits(text: &str, form: &str) -> bool {
     let alike = |(own, wanted): (u8, u8)| if wanted == b'0' { own.is_ascii_digit() } else { own == wanted };
     text.len() == form.len() && text.bytes().zip(form.bytes()).all(alike)
+}
+
+/// Returns the time that a text is, as ISO 8601 writes it.
+pub(crate) fn time_of(text: &str) -> Option<Value> {
+    read(text).map(|(_, time)| time)
+}
+
+/// Returns a time, given by its fields, as ISO 8601 has it.
+pub(crate) fn iso8601(time: &Map<String, Value>) -> Option<String> {
+    let millis = (time.get("epoch_time")?.as_f64()? * 1000.0).round();
+    let offset = FixedOffset::east_opt(seconds(time.get("timezone")?.as_str()?)?)?;
+    // No time of the database is further away.
+    let millis = (millis.abs() < 1e15).then_some(millis as i64)?;
+    let moment = chrono::DateTime::from_timestamp_millis(millis)?.with_timezone(&offset);
+    Some(moment.format("%Y-%m-%dT%H:%M:%S%.f%:z").to_string())
 }
 
 #[cfg(test)]

@@ -254,6 +254,7 @@ fn expectation(kind: &Kind) -> String {
         Kind::InvalidType(_, expected)
         | Kind::InvalidValue(_, expected)
         | Kind::InvalidLength(_, expected) => expected.clone(),
+        Kind::Message(expected) => expected.clone(),
         _ => "another value".to_owned(),
     }
 }

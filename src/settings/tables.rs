@@ -6,6 +6,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::Schema;
+
 /// A table to make at start-up if it is missing; an existing one is never altered or dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +20,10 @@ pub struct TableSpec {
     /// The secondary indexes to make, in this order. Default: none.
     #[serde(default)]
     pub indexes: Vec<IndexSpec>,
+    /// The file of a JSON Schema (2020-12) that each document has to keep to that is written through this service,
+    /// relative to the working directory. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Schema>,
 }
 
 /// A secondary index; in the settings either its name alone, which is then its field too, or a table.
@@ -50,6 +56,18 @@ impl TableSpec {
 
 fn default_primary_key() -> String {
     "id".to_owned()
+}
+
+impl TableSpec {
+    /// A table with the primary key `id` and nothing else to it.
+    pub fn new(name: impl Into<String>) -> Self {
+        TableSpec {
+            name: name.into(),
+            primary_key: default_primary_key(),
+            indexes: Vec::new(),
+            schema: None,
+        }
+    }
 }
 
 impl IndexSpec {

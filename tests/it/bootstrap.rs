@@ -21,9 +21,9 @@ fn heroes() -> TableSpec {
         IndexSpec { fields: vec!["address.city".to_owned(), "age".to_owned()], ..IndexSpec::on("place") };
     let tags = IndexSpec { multi: true, ..IndexSpec::on("tags") };
     TableSpec {
-        name: "heroes".to_owned(),
         primary_key: "name".to_owned(),
         indexes: vec![IndexSpec::on("age"), place, tags],
+        ..TableSpec::new("heroes")
     }
 }
 

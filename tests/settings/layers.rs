@@ -286,14 +286,13 @@ fn tables_are_read_in_both_forms_of_their_indexes() {
             geo: false,
         };
         let heroes = TableSpec {
-            name: "heroes".to_owned(),
             primary_key: "name".to_owned(),
             indexes: vec![IndexSpec::on("age"), place],
+            ..TableSpec::new("heroes")
         };
         let places = TableSpec {
-            name: "places".to_owned(),
-            primary_key: "id".to_owned(),
             indexes: vec![IndexSpec { geo: true, ..IndexSpec::on("at") }],
+            ..TableSpec::new("places")
         };
         assert_eq!(settings().tables, [heroes, places]);
     });

@@ -1,9 +1,13 @@
 //! Documents: create, read, replace, patch, delete.
 
 mod bulk;
+#[allow(dead_code)]
+mod csv;
 mod endpoints;
 mod idempotency;
 mod insertion;
+#[allow(dead_code)]
+mod json_patch;
 mod list;
 mod many;
 mod patch;

@@ -1,0 +1,92 @@
+//! CSV out: lines out of documents.
+
+use csv::{Terminator, WriterBuilder};
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::http::body::PSEUDO_TYPE;
+use crate::query::{Path, iso8601};
+
+/// Writes documents as lines.
+pub(crate) struct Writer {
+    separator: u8,
+    columns: Vec<Path>,
+}
+
+impl Writer {
+    pub(crate) fn new(separator: u8, columns: Vec<Path>) -> Self {
+        Writer { separator, columns }
+    }
+
+    /// The line of the columns' names.
+    pub(crate) fn names(&self) -> Result<String, Error> {
+        self.lines([self.columns.iter().map(Path::to_string)])
+    }
+
+    /// The lines of documents.
+    pub(crate) fn documents<'a>(
+        &self,
+        documents: impl IntoIterator<Item = &'a Value>,
+    ) -> Result<String, Error> {
+        self.lines(
+            documents
+                .into_iter()
+                .map(|document| self.columns.iter().map(|column| cell(column.find(document)))),
+        )
+    }
+
+    fn lines<C: AsRef<[u8]>>(
+        &self,
+        lines: impl IntoIterator<Item = impl Iterator<Item = C>>,
+    ) -> Result<String, Error> {
+        let failed = |error: String| Error::internal(error);
+        let mut writer = WriterBuilder::new()
+            .delimiter(self.separator)
+            .terminator(Terminator::CRLF)
+            .from_writer(Vec::new());
+        for line in lines {
+            writer.write_record(line).map_err(|error| failed(error.to_string()))?;
+        }
+        let text = writer.into_inner().map_err(|error| failed(error.to_string()))?;
+        String::from_utf8(text).map_err(|error| failed(error.to_string()))
+    }
+}
+
+/// The text of a cell. A field that isn't there is empty, text stands as it is, a time as ISO 8601 has it, and
+/// anything else is JSON.
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Object(fields)) if fields.contains_key(PSEUDO_TYPE) => {
+            iso8601(fields).unwrap_or_else(|| Value::Object(fields.clone()).to_string())
+        }
+        Some(value) => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn cells_are_quoted_where_they_have_to_be() {
+        let columns = Path::parse_list("a,b.c,\"d.e\"", "select", 9).unwrap();
+        let writer = Writer::new(b',', columns);
+        assert_eq!(writer.names().unwrap(), "a,b.c,\"\"\"d.e\"\"\"\r\n");
+        let time = json!({"$reql_type$": "TIME", "epoch_time": 1.5, "timezone": "+02:00"});
+        let documents = [
+            json!({"a": "x,\"y\"\n", "b": {"c": [1, {"z": null}]}, "d.e": true}),
+            json!({"a": time, "b": 5}),
+            json!({"a": null, "d.e": -1.5}),
+        ];
+        assert_eq!(
+            writer.documents(&documents).unwrap(),
+            "\"x,\"\"y\"\"\n\",\"[1,{\"\"z\"\":null}]\",true\r\n1970-01-01T02:00:01.500+02:00,,\r\nnull,,-1.5\r\n"
+        );
+        let lone = Writer::new(b';', Path::parse_list("a", "select", 9).unwrap());
+        assert_eq!(lone.documents(&[json!({}), json!({"a": "x;y,"})]).unwrap(), "\"\"\r\n\"x;y,\"\r\n");
+    }
+}

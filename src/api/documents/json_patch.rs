@@ -1,0 +1,242 @@
+//! JSON Patch ([RFC 6902](https://www.rfc-editor.org/rfc/rfc6902)): a list of operations on one document.
+//!
+//! A `copy` may double a document, and thirty of them make more of it than any memory holds. So each operation is
+//! weighed before it is done.
+
+use json_patch::{PatchOperation, jsonptr::Pointer, patch_unsafe};
+use serde_json::Value;
+
+use super::write::same;
+use crate::error::{Code, Error};
+use crate::http::body::parse;
+use crate::http::strict::DEPTH_MAX;
+
+/// The type of a JSON Patch.
+pub(crate) const JSON_PATCH: &str = "application/json-patch+json";
+/// The most operations of a patch.
+pub(crate) const OPERATIONS: usize = 1000;
+/// The most bytes, as JSON, of all values that the operations of a patch move and copy, and four bytes for each
+/// member of an array that makes way for another.
+const WORK: usize = 32 << 20;
+/// The most bytes, as JSON, of all values that the operations of a patch copy.
+const COPIED: usize = 1 << 20;
+
+/// A patch that can be read, and whose operations are few.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct JsonPatch(Vec<PatchOperation>);
+
+/// The work that is still allowed.
+struct Budget {
+    work: usize,
+    copied: usize,
+}
+
+impl JsonPatch {
+    /// Reads a patch.
+    ///
+    /// # Errors
+    ///
+    /// `bad-json` if it isn't JSON; `bad-request` if it is no patch, or one of too many operations.
+    pub(crate) fn read(body: &[u8]) -> Result<Self, Error> {
+        let operations: Vec<Value> = parse(body)?;
+        if operations.len() > OPERATIONS {
+            return Err(Error::bad_request(format!("A patch may have {OPERATIONS} operations at most.")));
+        }
+        let read = |(at, operation)| {
+            serde_json::from_value(operation)
+                .map_err(|error| Error::bad_request(format!("Operation {at} of the patch is none: {error}.")))
+        };
+        operations.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(JsonPatch)
+    }
+
+    /// Returns what the patch makes of a document.
+    ///
+    /// # Errors
+    ///
+    /// `patch-failed` if a `test` fails, a pointer leads nowhere, or the operations are too much work. It
+    /// names the operation by its place, counted from 0.
+    pub(crate) fn apply(&self, mut document: Value) -> Result<Value, Error> {
+        let mut budget = Budget { work: WORK, copied: COPIED };
+        for (at, operation) in self.0.iter().enumerate() {
+            let failed = |reason: String| Error::about(Code::PatchFailed, format!("operation {at}, counted from 0: {reason}"));
+            budget.pay(operation, &document).map_err(|reason| failed(reason.to_owned()))?;
+            match operation {
+                PatchOperation::Test(test) => {
+                    let found = document.pointer(test.path.as_str());
+                    let holds = found.is_some_and(|found| same(found, &test.value));
+                    let reason = if found.is_some() { "there is another value" } else { "there is no value" };
+                    if !holds {
+                        return Err(failed(format!("{reason} at `{}`", shown(&test.path))));
+                    }
+                }
+                operation => patch_unsafe(&mut document, std::slice::from_ref(operation))
+                    .map_err(|error| failed(format!("{} (`{}`)", error.kind, shown(operation.path()))))?,
+            }
+        }
+        Ok(document)
+    }
+}
+
+/// The beginning of a pointer, for messages.
+fn shown(pointer: &Pointer) -> String {
+    pointer.as_str().chars().take(100).collect()
+}
+
+impl Budget {
+    /// Takes what an operation costs. Fails if that is more than there is, or if the operation would nest the
+    /// document too deeply.
+    fn pay(&mut self, operation: &PatchOperation, document: &Value) -> Result<(), &'static str> {
+        let path = operation.path();
+        match operation {
+            PatchOperation::Test(_) => return Ok(()),
+            PatchOperation::Add(add) => fits(path, &add.value)?,
+            PatchOperation::Replace(replace) => fits(path, &replace.value)?,
+            PatchOperation::Remove(_) => {}
+            PatchOperation::Move(moved) => {
+                self.shift(&moved.from, document)?;
+                self.carry(&moved.from, path, document)?;
+            }
+            PatchOperation::Copy(copy) => {
+                let size = self.carry(&copy.from, path, document)?;
+                let left = self.copied.checked_sub(size);
+                self.copied = left.ok_or("the patch copies more than 1 MiB")?;
+            }
+        }
+        self.shift(path, document)
+    }
+
+    /// Takes what it costs to carry a value from one place to another, which is its size, and returns that.
+    fn carry(&mut self, from: &Pointer, to: &Pointer, document: &Value) -> Result<usize, &'static str> {
+        let Some(value) = document.pointer(from.as_str()) else { return Ok(0) };
+        let size = size(value);
+        self.spend(size)?;
+        fits(to, value)?;
+        Ok(size)
+    }
+
+    /// Takes what it costs to make room, or to close it, at a place in an array.
+    fn shift(&mut self, path: &Pointer, document: &Value) -> Result<(), &'static str> {
+        let Some((parent, last)) = path.split_back() else { return Ok(()) };
+        let Some(Value::Array(items)) = document.pointer(parent.as_str()) else { return Ok(()) };
+        let behind = match last.decoded().parse::<usize>() {
+            Ok(at) => items.len().saturating_sub(at),
+            Err(_) => 0,
+        };
+        self.spend(behind.saturating_mul(4))
+    }
+
+    fn spend(&mut self, work: usize) -> Result<(), &'static str> {
+        self.work = self.work.checked_sub(work).ok_or("the patch moves and copies too much")?;
+        Ok(())
+    }
+}
+
+/// Checks that a value isn't nested too deeply at a place.
+fn fits(path: &Pointer, value: &Value) -> Result<(), &'static str> {
+    match path.count() + depth(value) > DEPTH_MAX {
+        true => Err("the document would be nested more than 100 deep"),
+        false => Ok(()),
+    }
+}
+
+/// The levels of a value. Documents are read to a depth of some 128, and grow by what [`fits`].
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// About how many bytes a value has as JSON.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(|item| size(item) + 1).sum::<usize>() + 2,
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| name.len() + size(value) + 4).sum::<usize>() + 2
+        }
+        Value::String(text) => text.len() + 2,
+        _ => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn applied(document: Value, patch: Value) -> Result<Value, String> {
+        let patch = JsonPatch::read(patch.to_string().as_bytes()).map_err(|error| error.to_string())?;
+        patch.apply(document).map_err(|error| error.to_string())
+    }
+
+    /// The public records of <https://github.com/json-patch/json-patch-tests>.
+    #[test]
+    fn the_public_records_hold() {
+        let records = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/json-patch/");
+        let mut held = 0;
+        for file in ["tests.json", "spec_tests.json"] {
+            let text = std::fs::read(format!("{records}{file}")).unwrap();
+            let records: Vec<Value> = serde_json::from_slice(&text).unwrap();
+            for record in records {
+                if record["comment"] == "duplicate ops" {
+                    // A value can't hold what is wrong with it.
+                    let twice = r#"[{"op": "add", "path": "/a", "value": 1, "op": "move", "from": "/b"}]"#;
+                    assert!(JsonPatch::read(twice.as_bytes()).is_err());
+                    continue;
+                }
+                let context = format!("{file}: {record}");
+                let outcome = applied(record["doc"].clone(), record["patch"].clone());
+                match record.get("expected") {
+                    Some(expected) => assert!(same(&outcome.unwrap(), expected), "{context}"),
+                    // Some records only say that the patch can be applied.
+                    None if record.get("error").is_none() => {
+                        assert!(outcome.is_ok(), "{context}: {outcome:?}")
+                    }
+                    None => assert!(outcome.is_err(), "{context}: {outcome:?}"),
+                }
+                held += 1;
+            }
+        }
+        assert_eq!(held, 111);
+    }
+
+    #[test]
+    fn numbers_are_the_same_as_the_database_sees_them() {
+        assert!(applied(json!({"a": 1}), json!([{"op": "test", "path": "/a", "value": 1.0}])).is_ok());
+    }
+
+    #[test]
+    fn a_failure_names_its_operation() {
+        let test = json!({"op": "test", "path": "/a", "value": 1});
+        let error = applied(json!({"a": 1}), json!([test, {"op": "remove", "path": "/b"}])).unwrap_err();
+        assert!(error.to_lowercase().contains("operation 1"), "{error}");
+        let error = applied(json!({}), json!([test, {"op": "jump", "path": "/b"}])).unwrap_err();
+        assert!(error.to_lowercase().contains("operation 1"), "{error}");
+    }
+
+    #[test]
+    fn bombs_are_bounded() {
+        let copies: Vec<_> =
+            (0..60).map(|at| json!({"op": "copy", "from": "", "path": format!("/{at}")})).collect();
+        assert!(applied(json!({"a": 1}), json!(copies)).unwrap_err().contains("copies more"));
+        let nested: Vec<_> =
+            (0..150).map(|at| json!({"op": "add", "path": "/a".repeat(at + 1), "value": {}})).collect();
+        assert!(applied(json!({}), json!(nested)).unwrap_err().contains("nested"));
+        let moved: Vec<_> = (0..150)
+            .flat_map(|_| {
+                [
+                    json!({"op": "add", "path": "/b", "value": {}}),
+                    json!({"op": "move", "from": "/a", "path": "/b/a"}),
+                    json!({"op": "move", "from": "/b", "path": "/a"}),
+                ]
+            })
+            .collect();
+        assert!(applied(json!({"a": {}}), json!(moved)).unwrap_err().contains("nested"));
+        let shifts = vec![json!({"op": "add", "path": "/a/0", "value": 0}); OPERATIONS];
+        assert!(applied(json!({"a": vec![0; 200_000]}), json!(shifts)).unwrap_err().contains("too much"));
+        let many = vec![json!({"op": "test", "path": "", "value": 0}); OPERATIONS + 1];
+        assert!(applied(json!(0), json!(many)).unwrap_err().contains("1000"));
+    }
+}
