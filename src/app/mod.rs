@@ -21,7 +21,7 @@ use crate::error::{Code, Error};
 use crate::live::{Bounds, Hubs, Keep};
 use crate::metrics::Metrics;
 use crate::rates::Rates;
-use crate::settings::{Limits, Settings};
+use crate::settings::{Limits, Schema, Settings};
 use crate::shares::{Client, Holder, Percent, Share, Shares, Taken};
 use guesses::Guesses;
 use kept::Kept;
@@ -263,6 +263,11 @@ impl App {
     /// Returns who may do what.
     pub(crate) fn access(&self) -> &Access {
         &self.present.access
+    }
+
+    /// Returns the schema that the settings have for a table.
+    pub(crate) fn schema(&self, table: &str) -> Option<&Schema> {
+        self.settings().tables.iter().find(|spec| spec.name == table)?.schema.as_ref()
     }
 
     /// Returns the settings it runs with.

@@ -88,6 +88,10 @@ codes! {
     /// A name has other characters than names have.
     BadName = "bad-name", BAD_REQUEST,
         "{} is not a name: use 1 to 128 of the characters A-Z a-z 0-9 _ -.";
+    /// More documents would be changed than the request allows.
+    TooManyAffected = "too-many-affected", BAD_REQUEST,
+        "More than {} documents match, and nothing was changed.",
+        "Narrow the filter, or raise `Prefer: max-affected`.";
     /// The database can make no sense of the query.
     QueryLogic = "query-logic", BAD_REQUEST, "The database can make no sense of the query.";
     /// The request needs credentials, or those it has are wrong.

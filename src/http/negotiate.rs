@@ -19,6 +19,10 @@ pub(crate) const NDJSON: &str = "application/x-ndjson";
 pub(crate) const EVENT_STREAM: &str = "text/event-stream";
 /// The type of a JSON merge patch (RFC 7396).
 pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
+/// The type of a JSON Patch (RFC 6902).
+pub(crate) const JSON_PATCH: &str = "application/json-patch+json";
+/// The type of small changes: counters, arrays, single fields.
+pub(crate) const CHANGES: &str = "application/vnd.warp-reql.changes+json";
 
 impl Context {
     /// Checks that the request has no parameters, and accepts JSON.
@@ -54,6 +58,11 @@ impl Context {
     /// Checks that the body is said to be of one of these types, and not encoded. One of no type is what a
     /// browser sends for any page without asking whether it may.
     pub(crate) fn body_is(&self, expected: &[&str]) -> Result<(), Error> {
+        self.body_among(expected).map(|_| ())
+    }
+
+    /// Does the same, and returns the type that the body is said to be of.
+    pub(crate) fn body_among<'a>(&self, expected: &[&'a str]) -> Result<&'a str, Error> {
         let encodings = self.headers().get_all(CONTENT_ENCODING).iter();
         if !encodings
             .into_iter()
@@ -63,10 +72,8 @@ impl Context {
         }
         let sent = self.headers().get(CONTENT_TYPE).and_then(|sent| sent.to_str().ok());
         let sent = sent.map(media_type).unwrap_or_default();
-        if expected.contains(&sent.as_str()) {
-            return Ok(());
-        }
-        Err(Error::about(Code::UnsupportedMediaType, expected.join(", ")))
+        let found = expected.iter().find(|kind| **kind == sent);
+        found.copied().ok_or_else(|| Error::about(Code::UnsupportedMediaType, expected.join(", ")))
     }
 
     /// Returns whether the request has a preference that needs no value.

@@ -60,7 +60,7 @@ impl Changes {
         let mut changes: Vec<(Path, Change)> = Vec::new();
         for (name, operand) in document(body)? {
             for (path, change) in Change::read(&name, operand)? {
-                if changes.iter().any(|(other, _)| other.is_within(&path) || path.is_within(other)) {
+                if changes.iter().any(|(other, _)| path.begins(other) || other.begins(&path)) {
                     return Err(Error::bad_request(format!("`{path}` is changed twice.")));
                 }
                 changes.push((path, change));
@@ -77,9 +77,11 @@ impl Changes {
         self.0.iter().any(|(path, _)| path.begins_with(field))
     }
 
-    /// The fields of the document itself that it changes.
-    pub(crate) fn fields(&self) -> Map<String, Value> {
-        self.0.iter().map(|(path, _)| (path.first().to_owned(), Value::Null)).collect()
+    /// An object that has each field that it changes.
+    pub(crate) fn touched(&self) -> Map<String, Value> {
+        let mut touched = Map::new();
+        self.0.iter().for_each(|(path, _)| path.overwrite(&mut touched, Value::Null));
+        touched
     }
 
     /// The document after it.

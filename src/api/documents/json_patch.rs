@@ -4,15 +4,14 @@
 //! weighed before it is done.
 
 use json_patch::{PatchOperation, jsonptr::Pointer, patch_unsafe};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::write::same;
 use crate::error::{Code, Error};
 use crate::http::body::parse;
 use crate::http::strict::DEPTH_MAX;
+use crate::query::Path;
 
-/// The type of a JSON Patch.
-pub(crate) const JSON_PATCH: &str = "application/json-patch+json";
 /// The most operations of a patch.
 pub(crate) const OPERATIONS: usize = 1000;
 /// The most bytes, as JSON, of all values that the operations of a patch move and copy, and four bytes for each
@@ -47,6 +46,23 @@ impl JsonPatch {
                 .map_err(|error| Error::bad_request(format!("Operation {at} of the patch is none: {error}.")))
         };
         operations.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(JsonPatch)
+    }
+
+    /// Returns an object that has each field that it may change; `None` if that is the whole document.
+    pub(crate) fn touched(&self) -> Option<Map<String, Value>> {
+        let mut touched = Map::new();
+        for operation in &self.0 {
+            let from = match operation {
+                PatchOperation::Test(_) => continue,
+                PatchOperation::Move(moved) => Some(&*moved.from),
+                _ => None,
+            };
+            for pointer in from.into_iter().chain([operation.path()]) {
+                let names = pointer.tokens().map(|name| name.decoded().into_owned()).collect();
+                Path::of_names(names)?.overwrite(&mut touched, Value::Null);
+            }
+        }
+        Some(touched)
     }
 
     /// Returns what the patch makes of a document.

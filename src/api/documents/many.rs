@@ -1,19 +1,31 @@
 //! Changes of all documents that match a filter.
 
-use reql::{Query, Term, r};
+use futures_util::StreamExt;
+use reql::commands::Replace;
+use reql::{Term, args, obj, r};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use warp::http::StatusCode;
 use warp::reply::Response;
 
-use super::Patch;
+use super::change::{Change, Rules, reason, undone};
+use super::changes::Changes;
+use super::patch::Patch;
+use super::write::Target;
 use crate::access::Grant;
 use crate::conn::Conn;
-use crate::error::{Error, REFUSED};
-use crate::http::answer::json;
+use crate::error::{Code, Error, REFUSED};
+use crate::http::answer::{self, with_header};
 use crate::http::body::{Body, document};
 use crate::http::context::Context;
-use crate::http::negotiate::{JSON, MERGE_PATCH};
+use crate::http::headers::PREFERENCE_APPLIED;
+use crate::http::negotiate::{CHANGES, JSON, MERGE_PATCH};
 use crate::query::{Filter, Listing, is_document};
+
+/// The most documents of a table with a schema that are changed at once.
+const MOST: usize = 10_000;
+/// What a query says that would change more documents than it may.
+const TOO_MANY: &str = "warp-reql: too many documents";
 
 /// What a write of many documents has done, in the database's own counts.
 #[derive(Debug, Default, Deserialize)]
@@ -25,6 +37,30 @@ struct Counts {
     skipped: f64,
     errors: f64,
     first_error: Option<String>,
+    changes: Vec<Told>,
+}
+
+/// A document before and after its change.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Told {
+    old_val: Value,
+    new_val: Value,
+}
+
+/// What a request says of a change of many documents.
+struct Wanted<'a> {
+    grant: &'a Grant,
+    table: String,
+    filter: Filter,
+    /// The most documents that may be changed (`Prefer: max-affected=N`).
+    most: Option<usize>,
+    /// Whether the request says so itself.
+    stated: bool,
+    /// Whether nothing is to be changed, but shown what would be (`Prefer: tx=rollback`).
+    rollback: bool,
+    /// Whether the changed documents are told (`Prefer: return=representation`).
+    told: bool,
 }
 
 /// `PATCH /tables/{t}/docs?filter`
@@ -34,32 +70,262 @@ pub(crate) async fn patch(
     mut conn: Conn,
     grant: Grant,
 ) -> Result<Response, Error> {
-    context.body_is(&[MERGE_PATCH, JSON])?;
-    context.accept(&[JSON])?;
-    let table = context.table()?;
+    let kind = context.body_among(&[MERGE_PATCH, JSON, CHANGES])?;
     grant.to_change()?;
-    let filter = filter(&context, &grant)?;
-    let patch = document(&body?)?;
-    grant.check_fields(&patch)?;
-    let patch = Patch::new(patch);
-    if patch.touches(&context.app().catalog().primary_key(&mut conn, &table).await?) {
+    let wanted = Wanted::of(&context, &grant)?;
+    let key = context.app().catalog().primary_key(&mut conn, &wanted.table).await?;
+    let (change, touches) = match kind {
+        CHANGES => {
+            let changes = Changes::read(&body?)?;
+            grant.check_fields(&changes.touched())?;
+            let touches = changes.touches(&key);
+            (Change::Small(changes), touches)
+        }
+        _ => {
+            let patch = document(&body?)?;
+            grant.check_fields(&patch)?;
+            let patch = Patch::new(patch);
+            let touches = patch.touches(&key);
+            (Change::Merge(patch), touches)
+        }
+    };
+    if touches {
         return Err(Error::bad_request("A document's id can't be changed."));
     }
-    let rows = selected(&table, filter, &grant, &mut conn).await?;
-    let patched = |row: Term| grant.stored(&row, |seen| patch.apply(&seen));
-    counted(rows.replace(patched), &grant, &mut conn).await
+    let rows = wanted.rows(&mut conn).await?;
+    let rules = Rules { key: &key, schema: context.app().schema(&wanted.table) };
+    if wanted.rollback {
+        return wanted.shown(&rows, |row| change.apply(row), "replaced", &mut conn).await;
+    }
+    if rules.schema.is_some() {
+        return wanted.one_by_one(&rows, &change, rules, &mut conn).await;
+    }
+    let replaced = |rows: Term| {
+        let replaced = rows.replace(|row: Term| grant.stored(&row, |seen| change.apply(&seen)));
+        wanted.with_changes(replaced)
+    };
+    wanted.counted(wanted.guarded(&rows, replaced), &mut conn).await
 }
 
 /// `DELETE /tables/{t}/docs?filter`
 pub(crate) async fn delete(context: Context, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
-    context.accept(&[JSON])?;
     grant.to_delete()?;
-    let rows = selected(&context.table()?, filter(&context, &grant)?, &grant, &mut conn).await?;
-    let deletion: Query = match grant.is_open() {
+    let wanted = Wanted::of(&context, &grant)?;
+    let rows = wanted.rows(&mut conn).await?;
+    if wanted.rollback {
+        return wanted.shown(&rows, |_| r.expr(()), "deleted", &mut conn).await;
+    }
+    let deleted = |rows: Term| match grant.is_open() {
+        true if wanted.told => rows.delete().return_changes(true).into(),
         true => rows.delete().into(),
-        false => rows.replace(|row: Term| grant.stored(&row, |_| r.expr(()))).into(),
+        false => {
+            let deleted = rows.replace(|row: Term| grant.stored(&row, |_| r.expr(())));
+            wanted.with_changes(deleted)
+        }
     };
-    counted(deletion, &grant, &mut conn).await
+    wanted.counted(wanted.guarded(&rows, deleted), &mut conn).await
+}
+
+impl<'a> Wanted<'a> {
+    fn of(context: &Context, grant: &'a Grant) -> Result<Self, Error> {
+        context.accept(&[JSON])?;
+        let most = context.prefers("max-affected").map(|most| {
+            most.parse().map_err(|_| Error::bad_request("`Prefer: max-affected` takes a whole number."))
+        });
+        let told = context.prefers("return") == Some("representation");
+        let page = context.app().limits().page_max;
+        let most = most.transpose()?;
+        Ok(Wanted {
+            grant,
+            table: context.table()?,
+            filter: filter(context, grant)?,
+            // What is told has to fit into an answer.
+            most: if told { Some(most.unwrap_or(page).min(page)) } else { most },
+            stated: most.is_some(),
+            rollback: context.prefers("tx") == Some("rollback"),
+            told,
+        })
+    }
+
+    /// The documents that the request is about.
+    async fn rows(&self, conn: &mut Conn) -> Result<Term, Error> {
+        conn.check(self.filter.check()).await?;
+        let rows = r.table(&self.table);
+        if self.filter.is_empty() && self.grant.is_open() {
+            return Ok(rows.into());
+        }
+        let holds = |row: Term| {
+            let may = self.grant.readable().documents().holds(&row);
+            let conditions = [may, Some(self.filter.holds(&row))].into_iter().flatten();
+            conditions.fold(is_document(&row), |all, one| all & one)
+        };
+        Ok(rows.filter(holds).into())
+    }
+
+    /// What whoever asks may see of a document.
+    fn seen(&self, row: &Term) -> Term {
+        match self.grant.readable() {
+            readable if readable.is_all() => row.clone(),
+            readable => readable.seen(row),
+        }
+    }
+
+    /// The write, telling of its changes if they are wanted.
+    fn with_changes(&self, write: Replace) -> Term {
+        match self.told {
+            true => self.grant.told(write.return_changes(true).into()),
+            false => write.into(),
+        }
+    }
+
+    /// The same query, which fails before it writes if there are more documents than it may be about.
+    fn guarded(&self, rows: &Term, write: impl FnOnce(Term) -> Term) -> Term {
+        match self.most {
+            None => write(rows.clone()),
+            // More that come meanwhile aren't changed either.
+            Some(most) => {
+                let too_many = rows.limit(most.saturating_add(1)).count().gt(most);
+                r.branch(args![too_many, r.error(TOO_MANY), write(rows.limit(most))])
+            }
+        }
+    }
+
+    async fn counted(&self, query: Term, conn: &mut Conn) -> Result<Response, Error> {
+        let counts: Counts = conn.first(query).await.map_err(|error| self.too_many(error))?.unwrap_or_default();
+        let is_refused = counts.first_error.as_deref() == Some(REFUSED);
+        if is_refused && counts.replaced + counts.unchanged + counts.deleted == 0.0 {
+            return Err(self.grant.refusal());
+        }
+        if let Some(error) = counts.first_error.as_ref().filter(|_| !is_refused) {
+            if let Some(reason) = reason(error).filter(|_| counts.replaced + counts.unchanged == 0.0) {
+                return Err(Error::about(Code::PatchFailed, reason));
+            }
+            log::warn!("{} documents could not be changed, the first because: {error}", counts.errors);
+        }
+        if !self.told {
+            return Ok(self.applied(answer::json(StatusCode::OK, &counts.answer())));
+        }
+        let documents: Vec<_> = counts.changes.into_iter().map(Told::document).collect();
+        Ok(self.applied(answer::json(StatusCode::OK, &documents)))
+    }
+
+    fn too_many(&self, error: Error) -> Error {
+        match error.cause().is_some_and(|cause| cause.contains(TOO_MANY)) {
+            true => Error::about(Code::TooManyAffected, self.most.unwrap_or_default()),
+            false => error,
+        }
+    }
+
+    /// Says which preferences were heeded (RFC 7240, section 3).
+    fn applied(&self, response: Response) -> Response {
+        let most = self.most.filter(|_| self.stated).map(|most| format!("max-affected={most}"));
+        let rollback = self.rollback.then(|| "tx=rollback".to_owned());
+        let told = self.told.then(|| "return=representation".to_owned());
+        let applied: Vec<_> = [most, rollback, told].into_iter().flatten().collect();
+        match applied.is_empty() {
+            true => response,
+            false => with_header(response, PREFERENCE_APPLIED, &applied.join(", ")),
+        }
+    }
+
+    /// Shows what would be done, without doing it.
+    async fn shown(
+        &self,
+        rows: &Term,
+        new: impl Fn(&Term) -> Term,
+        done: &str,
+        conn: &mut Conn,
+    ) -> Result<Response, Error> {
+        let told = |rows: Term| match self.told {
+            true => rows
+                .map(|row: Term| {
+                    let seen = self.seen(&row);
+                    obj! { "new_val": new(&seen), "old_val": seen }
+                })
+                .coerce_to("array"),
+            false => {
+                let changed = rows.filter(|row: Term| new(&row).ne(&row)).count();
+                r.expr([rows.count(), changed])
+            }
+        };
+        let query = self.guarded(rows, told);
+        let failed = |error: Error| self.too_many(undone(error));
+        if self.told {
+            let shown: Vec<Told> = conn.first(query).await.map_err(failed)?.unwrap_or_default();
+            let documents: Vec<_> = shown.into_iter().map(Told::document).collect();
+            return Ok(self.applied(answer::json(StatusCode::OK, &documents)));
+        }
+        let (all, changed): (f64, f64) = conn.first(query).await.map_err(failed)?.unwrap_or_default();
+        let counts = match done {
+            "deleted" => Counts { deleted: changed, ..Counts::default() },
+            _ => Counts { replaced: changed, unchanged: all - changed, ..Counts::default() },
+        };
+        Ok(self.applied(answer::json(StatusCode::OK, &counts.answer())))
+    }
+
+    /// Changes documents of a table with a schema: none, if what would become of one of them breaks it.
+    async fn one_by_one(
+        &self,
+        rows: &Term,
+        change: &Change,
+        rules: Rules<'_>,
+        conn: &mut Conn,
+    ) -> Result<Response, Error> {
+        let most = self.most.unwrap_or(MOST).min(MOST);
+        let made = rows.limit(most + 1).map(|row: Term| {
+            let seen = self.seen(&row);
+            r.expr([row.g(rules.key), change.apply(&seen)])
+        });
+        let mut made = conn.sibling().into_stream::<(Value, Value)>(made).await.map_err(undone)?;
+        let mut ids = Vec::new();
+        while let Some(row) = made.next().await {
+            let (id, new) = row.map_err(undone)?;
+            rules.check(&new)?;
+            ids.push(id);
+        }
+        if ids.len() > most {
+            return Err(Error::about(Code::TooManyAffected, most));
+        }
+        let mut counts = Counts::default();
+        for id in ids {
+            let target = Target { table: &self.table, id: &id, grant: self.grant };
+            match target.change_if(conn, &self.filter, change, rules).await {
+                Ok(Some(written)) if written.has_replaced() => {
+                    counts.replaced += 1.0;
+                    let new_val = written.document().cloned().filter(|_| self.told).unwrap_or_default();
+                    counts.changes.push(Told { new_val, ..Told::default() });
+                }
+                Ok(Some(_)) => counts.unchanged += 1.0,
+                Ok(None) => counts.skipped += 1.0,
+                Err(error) if error.status().is_client_error() => counts.errors += 1.0,
+                Err(error) => return Err(error),
+            }
+        }
+        if !self.told {
+            return Ok(self.applied(answer::json(StatusCode::OK, &counts.answer())));
+        }
+        let documents: Vec<_> = counts.changes.into_iter().map(Told::document).collect();
+        Ok(self.applied(answer::json(StatusCode::OK, &documents)))
+    }
+}
+
+impl Counts {
+    fn answer(&self) -> Value {
+        json!({
+            "replaced": self.replaced as u64,
+            "unchanged": self.unchanged as u64,
+            "deleted": self.deleted as u64,
+            "skipped": self.skipped as u64,
+            "errors": self.errors as u64,
+        })
+    }
+}
+
+impl Told {
+    /// The document as it is now, or as it was if it is gone.
+    fn document(self) -> Value {
+        if self.new_val.is_null() { self.old_val } else { self.new_val }
+    }
 }
 
 /// Which documents a request is about: those that match its filter, or, if it says so, all.
@@ -73,36 +339,4 @@ fn filter(context: &Context, grant: &Grant) -> Result<Filter, Error> {
         (true, false) => Err(Error::bad_request("Without a filter this needs `all=true`.")),
         (false, true) => Err(Error::bad_parameter("all", "it can't be combined with a filter")),
     }
-}
-
-async fn selected(table: &str, filter: Filter, grant: &Grant, conn: &mut Conn) -> Result<Term, Error> {
-    conn.check(filter.check()).await?;
-    let rows = r.table(table);
-    if filter.is_empty() && grant.is_open() {
-        return Ok(rows.into());
-    }
-    let holds = |row: Term| {
-        let may = grant.readable().documents().holds(&row);
-        [may, Some(filter.holds(&row))].into_iter().flatten().fold(is_document(&row), |all, one| all & one)
-    };
-    Ok(rows.filter(holds).into())
-}
-
-async fn counted(query: impl Into<Query>, grant: &Grant, conn: &mut Conn) -> Result<Response, Error> {
-    let counts: Counts = conn.first(query).await?.unwrap_or_default();
-    let is_refused = counts.first_error.as_deref() == Some(REFUSED);
-    if is_refused && counts.replaced + counts.unchanged + counts.deleted == 0.0 {
-        return Err(grant.refusal());
-    }
-    if let Some(error) = counts.first_error.filter(|_| !is_refused) {
-        log::warn!("{} documents could not be changed, the first because: {error}", counts.errors);
-    }
-    let counts = serde_json::json!({
-        "replaced": counts.replaced as u64,
-        "unchanged": counts.unchanged as u64,
-        "deleted": counts.deleted as u64,
-        "skipped": counts.skipped as u64,
-        "errors": counts.errors as u64,
-    });
-    Ok(json(StatusCode::OK, &counts))
 }

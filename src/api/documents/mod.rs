@@ -1,19 +1,20 @@
 //! Documents: create, read, replace, patch, delete.
 
 mod bulk;
+mod change;
+mod changes;
 #[allow(dead_code)]
 mod csv;
 mod endpoints;
 mod idempotency;
 mod insertion;
-#[allow(dead_code)]
 mod json_patch;
 mod list;
 mod many;
 mod patch;
 mod write;
 
-use reql::{Term, args, r};
+use reql::{Conflict, r};
 use serde_json::{Map, Value};
 use warp::http::{HeaderMap, StatusCode};
 use warp::reply::Response;
@@ -26,13 +27,16 @@ use crate::http::body::{self, Body, Chunks};
 use crate::http::context::Context;
 use crate::http::etag::{Conditions, tag, tagged};
 use crate::http::headers::{ACCEPT_PATCH, PREFERENCE_APPLIED};
-use crate::http::negotiate::{JSON, MERGE_PATCH, NDJSON, preference};
+use crate::http::negotiate::{CHANGES, JSON, JSON_PATCH, MERGE_PATCH, NDJSON, preference};
 use crate::http::paths::segment;
 use crate::query::Fields;
 use bulk::Documents;
+use change::{Change, Rules};
+use changes::Changes;
 pub(crate) use endpoints::{endpoints, schemas};
 use idempotency::{Keyed, Plan};
 use insertion::Insertion;
+use json_patch::JsonPatch;
 pub(crate) use patch::Patch;
 pub(crate) use write::same;
 use write::{Target, Written, json};
@@ -87,15 +91,34 @@ async fn create_one(
     let had_id = plan.is_none_or(|plan| plan.identify(&mut document, &key, 0));
     let is_own = |stored: &Value| plan.is_some_and(|plan| plan.wrote(&document, had_id, stored));
     let conflict = bulk::resolution(context);
+    let rules = Rules { key: &key, schema: context.app().schema(table) };
+    if let (Some(_), Some(Conflict::Update), Some(id)) = (rules.schema, conflict, document.get(&key)) {
+        // What becomes of a document that is there has to be known before it is written.
+        let (target, change) = (Target { table, id, grant }, Change::Add(document.clone()));
+        let written = target.change(conn, &Conditions::default(), &change, rules).await?;
+        return created(table, id, &written, conflict, context);
+    }
+    rules.check(&Value::Object(document.clone()))?;
     // One whose id was made up for it is there only if an earlier attempt wrote it.
     let insertion = Insertion { table, grant, conflict: conflict.filter(|_| had_id) };
     let written = insertion.one(conn, &document, is_own).await?;
     // Whoever may create a document need not be allowed to read it.
     let id = written.id(&key).or_else(|| document.get(&key)).cloned();
     let id = id.ok_or_else(|| Error::internal("an insert told of no document"))?;
-    let location = format!("/tables/{table}/docs/{}", segment(&id));
+    created(table, &id, &written, conflict, context)
+}
+
+/// The answer to who has created a document, or merged into one.
+fn created(
+    table: &str,
+    id: &Value,
+    written: &Written,
+    conflict: Option<Conflict>,
+    context: &Context,
+) -> Result<Response, Error> {
+    let location = format!("/tables/{table}/docs/{}", segment(id));
     let status = if written.has_inserted() { StatusCode::CREATED } else { StatusCode::OK };
-    let response = at(represent(status, &written, context.headers())?, &location);
+    let response = at(represent(status, written, context.headers())?, &location);
     let Some(resolution) = context.prefers("resolution").filter(|_| conflict.is_some()) else {
         return Ok(response);
     };
@@ -144,30 +167,58 @@ async fn put_one(context: Context, body: Body, mut conn: Conn, grant: Grant) -> 
     grant.check_fields(&new)?;
     let key = context.app().catalog().primary_key(&mut conn, &table).await?;
     write::check_id(&new, &key, &id)?;
-    new.insert(key, id.clone());
+    new.insert(key.clone(), id.clone());
+    let rules = Rules { key: &key, schema: context.app().schema(&table) };
     let target = Target { table: &table, id: &id, grant: &grant };
-    let written = target.replace(&mut conn, &conditions, |_| r.expr(&new)).await?;
+    let written = target.change(&mut conn, &conditions, &Change::Put(new), rules).await?;
     let status = if written.has_inserted() { StatusCode::CREATED } else { StatusCode::OK };
     represent(status, &written, context.headers())
 }
 
 async fn patch_one(context: Context, body: Body, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
     context.plain()?;
-    if let Err(error) = context.body_is(&[MERGE_PATCH, JSON]) {
-        return Ok(with_header(refuse(&context, &error), ACCEPT_PATCH, MERGE_PATCH));
-    }
+    let kind = match context.body_among(&[MERGE_PATCH, JSON, JSON_PATCH, CHANGES]) {
+        Ok(kind) => kind,
+        Err(error) => {
+            let offered = [MERGE_PATCH, JSON_PATCH, CHANGES].join(", ");
+            return Ok(with_header(refuse(&context, &error), ACCEPT_PATCH, &offered));
+        }
+    };
     let (table, id) = (context.table()?, context.document()?);
     let conditions = Conditions::of_change(&context)?;
     grant.to_change()?;
-    let patch = body::document(&body?)?;
-    grant.check_fields(&patch)?;
     let key = context.app().catalog().primary_key(&mut conn, &table).await?;
-    write::check_id(&patch, &key, &id)?;
-    let patch = Patch::new(patch);
+    let change = patch_of(kind, &body?, &key, &id, &grant)?;
+    let rules = Rules { key: &key, schema: context.app().schema(&table) };
     let target = Target { table: &table, id: &id, grant: &grant };
-    let patched = |row: Term| r.branch(args![row.eq(()), write::missing(), patch.apply(&row)]);
-    let written = target.replace(&mut conn, &conditions, patched).await?;
+    let written = target.change(&mut conn, &conditions, &change, rules).await?;
     represent(StatusCode::OK, &written, context.headers())
+}
+
+/// Reads a patch of a document with this id.
+fn patch_of(kind: &str, body: &[u8], key: &str, id: &Value, grant: &Grant) -> Result<Change, Error> {
+    match kind {
+        JSON_PATCH => {
+            let patch = JsonPatch::read(body)?;
+            // What takes the place of the whole document touches all of its fields.
+            let touched = patch.touched().or(grant.is_open().then(Map::new));
+            grant.check_fields(&touched.ok_or_else(|| grant.refusal())?)?;
+            Ok(Change::Json(patch))
+        }
+        CHANGES => match Changes::read(body)? {
+            changes if changes.touches(key) => Err(Error::bad_request("A document's id can't be changed.")),
+            changes => {
+                grant.check_fields(&changes.touched())?;
+                Ok(Change::Small(changes))
+            }
+        },
+        _ => {
+            let patch = body::document(body)?;
+            grant.check_fields(&patch)?;
+            write::check_id(&patch, key, id)?;
+            Ok(Change::Merge(Patch::new(patch)))
+        }
+    }
 }
 
 async fn delete_one(context: Context, mut conn: Conn, grant: Grant) -> Result<Response, Error> {

@@ -8,6 +8,8 @@ use reql::{Query, ReturnChanges, Term, args, r};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::change;
+use super::changes::UNDONE;
 use crate::access::Grant;
 use crate::app::scale::Scale;
 use crate::conn::Conn;
@@ -118,6 +120,30 @@ impl Target<'_> {
         conn.first(query).await?.ok_or_else(|| Error::internal("a read gave nothing"))
     }
 
+    /// Reads the document, the text by which the database recognizes it, and what the database makes of it.
+    pub(super) async fn read_with(
+        self,
+        conn: &mut Conn,
+        made: impl FnOnce(&Term) -> Option<Term>,
+    ) -> Result<(Option<Value>, String, Option<Value>), Error> {
+        let query = self.seen().do_(|row: Term| {
+            let made = made(&row).unwrap_or_else(|| r.expr(()));
+            [row.clone(), row.to_json_string(), made]
+        });
+        conn.first(query).await?.ok_or_else(|| Error::internal("a read gave nothing"))
+    }
+
+    /// Replaces the document, if the database still recognizes it.
+    pub(super) async fn replace_unchanged(
+        self,
+        conn: &mut Conn,
+        text: &str,
+        new: &Value,
+    ) -> Result<Written, Error> {
+        let unchanged = |row: &Term| Some(row.to_json_string().eq(text));
+        Written::of(conn, self.replacement(unchanged, |_| r.expr(new))).await
+    }
+
     fn replacement(
         self,
         condition: impl FnOnce(&Term) -> Option<Term>,
@@ -158,6 +184,7 @@ pub(crate) fn missing() -> Term {
 #[serde(default)]
 pub(crate) struct Written {
     inserted: f64,
+    replaced: f64,
     deleted: f64,
     errors: f64,
     first_error: Option<String>,
@@ -187,12 +214,19 @@ impl Written {
         Err(match self.first_error.unwrap_or_default() {
             error if error == FAILED => Error::from(Code::PreconditionFailed),
             error if error == MISSING => Error::from(Code::NoSuchDocument),
+            error if error.contains(UNDONE) => {
+                Error::about(Code::PatchFailed, change::reason(&error).unwrap_or_default())
+            }
             error => Error::of_write(error),
         })
     }
 
     pub(crate) fn has_inserted(&self) -> bool {
         self.inserted > 0.0
+    }
+
+    pub(crate) fn has_replaced(&self) -> bool {
+        self.replaced > 0.0
     }
 
     pub(crate) fn has_deleted(&self) -> bool {

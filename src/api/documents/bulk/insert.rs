@@ -16,13 +16,16 @@ use warp::reply::{Reply, Response};
 
 use super::{Documents, Next};
 use crate::access::Grant;
+use crate::api::documents::change::{Change as Write, Rules};
 use crate::api::documents::idempotency::Plan;
 use crate::api::documents::insertion::{Change, Insertion};
+use crate::api::documents::write::{Target, Written};
 use crate::api::permission::may_write;
 use crate::conn::Conn;
-use crate::error::Error;
+use crate::error::{Error, Violation};
 use crate::http::answer::with_header;
 use crate::http::context::Context;
+use crate::http::etag::Conditions;
 use crate::http::headers::PREFERENCE_APPLIED;
 use crate::http::negotiate::JSON;
 
@@ -47,6 +50,9 @@ pub(crate) struct Outcome {
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    /// The places that are wrong, if the document is not what the table's schema asks for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Violation>,
 }
 
 fn id() -> RefOr<Schema> {
@@ -91,7 +97,8 @@ pub(crate) async fn insert(
                 Some(key) => key,
                 None => key.insert(context.app().catalog().primary_key(conn, table).await?),
             };
-            let insert = Insert { table, key, conflict, grant, plan };
+            let rules = Rules { key, schema: context.app().schema(table) };
+            let insert = Insert { table, key, conflict, grant, plan, rules };
             match insert.batch(batch.documents, outcomes.count, conn).await {
                 Ok(told) => outcomes.extend(told)?,
                 // What is to be done once isn't done before it is done to its end.
@@ -140,6 +147,7 @@ struct Insert<'a> {
     conflict: Option<Conflict>,
     grant: &'a Grant,
     plan: Option<&'a Plan>,
+    rules: Rules<'a>,
 }
 
 /// A document, and its place in the body.
@@ -155,14 +163,32 @@ impl Insert<'_> {
     ) -> Result<Vec<Outcome>, Error> {
         let (mut sound, mut outcomes) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
         for (place, mut document) in (first..).zip(batch) {
-            match self.grant.complete(&mut document) {
-                Ok(()) => sound.push((place, document)),
-                Err(error) => outcomes.push((place, Outcome::fault(&error, true))),
+            if let Err(error) = self.grant.complete(&mut document) {
+                outcomes.push((place, Outcome::fault(&error, true)));
+                continue;
+            }
+            match document.get(self.key).filter(|_| self.adds_to_schema()) {
+                // What becomes of a document that is there has to be known before it is written.
+                Some(id) => {
+                    let target = Target { table: self.table, id, grant: self.grant };
+                    let add = Write::Add(document.clone());
+                    let added = target.change(conn, &Conditions::default(), &add, self.rules).await;
+                    outcomes.push((place, Outcome::of_one(added, id)));
+                }
+                None => match self.rules.check(&Value::Object(document.clone())) {
+                    Ok(()) => sound.push((place, document)),
+                    Err(error) => outcomes.push((place, Outcome::fault(&error, true))),
+                },
             }
         }
         outcomes.extend(self.inserted(sound, conn).await?);
         outcomes.sort_by_key(|(place, _)| *place);
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+    }
+
+    /// Returns whether documents are merged into others of a table that has a schema.
+    fn adds_to_schema(self) -> bool {
+        self.rules.schema.is_some() && self.conflict == Some(Conflict::Update)
     }
 
     async fn inserted(self, mut batch: Vec<Placed>, conn: &mut Conn) -> Result<Vec<(usize, Outcome)>, Error> {
@@ -214,7 +240,7 @@ impl Change {
             None => {
                 let status = if self.old_val.is_null() { StatusCode::CREATED } else { StatusCode::OK };
                 let id = self.new_val.get(key).or_else(|| sent.get(key)).cloned();
-                Outcome { status: status.as_u16(), id, code: None, detail: None }
+                Outcome { status: status.as_u16(), id, code: None, detail: None, errors: Vec::new() }
             }
         }
     }
@@ -222,12 +248,22 @@ impl Change {
 
 impl Outcome {
     fn created(id: Option<&Value>) -> Self {
-        Outcome { status: StatusCode::CREATED.as_u16(), id: id.cloned(), code: None, detail: None }
+        Outcome { status: StatusCode::CREATED.as_u16(), id: id.cloned(), code: None, detail: None, errors: Vec::new() }
+    }
+
+    /// What became of a document that was written by itself.
+    fn of_one(written: Result<Written, Error>, id: &Value) -> Self {
+        match written {
+            Ok(written) if written.has_inserted() => Outcome::created(Some(id)),
+            Ok(_) => Outcome { status: StatusCode::OK.as_u16(), ..Outcome::created(Some(id)) },
+            Err(error) => Outcome { id: Some(id.clone()), ..Outcome::fault(&error, true) },
+        }
     }
 
     fn fault(error: &Error, told: bool) -> Self {
         let detail = told.then(|| error.detail().to_owned());
-        Outcome { status: error.status().as_u16(), id: None, code: Some(error.code().as_str()), detail }
+        let (code, errors) = (Some(error.code().as_str()), error.violations().to_vec());
+        Outcome { status: error.status().as_u16(), id: None, code, detail, errors }
     }
 }
 

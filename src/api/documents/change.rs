@@ -1,0 +1,191 @@
+//! Changes of one document: what a request asks for, and how it comes to be written.
+//!
+//! The database does a change in one step where it can. A JSON Patch it can't do, and a schema it doesn't know: then
+//! what is to be written is made here out of what was read, and is written only if the document is still that.
+
+use std::time::Duration;
+
+use reql::{Term, args, r};
+use serde_json::{Map, Value};
+use tokio::time::sleep;
+
+use super::changes::{Changes, UNDONE};
+use super::json_patch::JsonPatch;
+use super::patch::Patch;
+use super::write::{Target, Written, json, missing, same};
+use crate::conn::Conn;
+use crate::error::{Code, Error};
+use crate::http::body::PSEUDO_TYPE;
+use crate::http::etag::{Conditions, tag};
+use crate::query::{Filter, is_document};
+use crate::settings::Schema;
+
+/// How often a change is tried whose document others change between the reading and the writing.
+const ATTEMPTS: u32 = 60;
+/// The longest pause between two attempts, which grow up to it.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
+
+/// What is to become of a document.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    /// It is replaced, or created.
+    Put(Map<String, Value>),
+    Merge(Patch),
+    Small(Changes),
+    Json(JsonPatch),
+    /// Fields are merged into it as ReQL does that, or it is created.
+    Add(Map<String, Value>),
+}
+
+/// The table's own rules for its documents.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) schema: Option<&'a Schema>,
+}
+
+impl Change {
+    /// The row after it; `None` if the database can't tell.
+    fn term(&self, row: &Term) -> Option<Term> {
+        let present = |new: Term| r.branch(args![row.eq(()), missing(), new]);
+        Some(match self {
+            Change::Put(document) => r.expr(document),
+            Change::Merge(patch) => present(patch.apply(row)),
+            Change::Small(changes) => present(changes.apply(row)),
+            Change::Add(document) => r.branch(args![row.eq(()), document, row.merge(document)]),
+            Change::Json(_) => return None,
+        })
+    }
+
+    /// The document after it, of which it is known that it is there.
+    pub(super) fn apply(&self, document: &Term) -> Term {
+        match self {
+            Change::Merge(patch) => patch.apply(document),
+            Change::Small(changes) => changes.apply(document),
+            other => other.term(document).unwrap_or_else(|| document.clone()),
+        }
+    }
+
+    fn creates(&self) -> bool {
+        matches!(self, Change::Put(_) | Change::Add(_))
+    }
+}
+
+impl Rules<'_> {
+    /// Checks a document that is to be written.
+    pub(crate) fn check(self, document: &Value) -> Result<(), Error> {
+        match self.schema {
+            Some(schema) => schema.check(document).map_err(Error::invalid),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks what a change has made of a document.
+    fn check_changed(self, id: &Value, document: &Value) -> Result<(), Error> {
+        match document {
+            Value::Object(fields) if fields.contains_key(PSEUDO_TYPE) => {
+                Err(Error::bad_request("A document can't be made a value of one of ReQL's types."))
+            }
+            Value::Object(fields) if fields.get(self.key).is_some_and(|own| same(own, id)) => self.check(document),
+            Value::Object(_) => Err(Error::bad_request("A document's id can't be changed.")),
+            _ => Err(Error::bad_request("A document can't be made anything but an object.")),
+        }
+    }
+}
+
+impl Target<'_> {
+    /// Changes the document, if the conditions hold and what becomes of it keeps to the rules.
+    pub(crate) async fn change(
+        self,
+        conn: &mut Conn,
+        conditions: &Conditions,
+        change: &Change,
+        rules: Rules<'_>,
+    ) -> Result<Written, Error> {
+        if let Change::Put(document) = change {
+            rules.check(&Value::Object(document.clone()))?;
+        }
+        let by_database = rules.schema.is_none() || matches!(change, Change::Put(_));
+        if by_database && !matches!(change, Change::Json(_)) {
+            let new = |row: Term| change.term(&row).unwrap_or(row);
+            return self.replace(conn, conditions, new).await;
+        }
+        for attempt in 0..ATTEMPTS {
+            match self.attempt(conn, conditions, change, rules).await {
+                Err(error) if error.code() == Code::Contended => pause(attempt).await,
+                outcome => return outcome,
+            }
+        }
+        Err(Error::from(Code::Contended))
+    }
+
+    /// Changes the document if it matches a filter; returns `None` if it doesn't, or is gone.
+    pub(super) async fn change_if(
+        self,
+        conn: &mut Conn,
+        filter: &Filter,
+        change: &Change,
+        rules: Rules<'_>,
+    ) -> Result<Option<Written>, Error> {
+        for attempt in 0..ATTEMPTS {
+            let made = |row: &Term| {
+                let matches = is_document(row) & filter.holds(row);
+                Some(r.branch(args![matches, change.apply(row), ()]))
+            };
+            let (_, text, new) = self.read_with(conn, made).await.map_err(undone)?;
+            let Some(new) = new else { return Ok(None) };
+            rules.check_changed(self.id, &new)?;
+            match self.replace_unchanged(conn, &text, &new).await {
+                Err(error) if error.code() == Code::PreconditionFailed => pause(attempt).await,
+                outcome => return outcome.map(Some),
+            }
+        }
+        Err(Error::from(Code::Contended))
+    }
+
+    /// Reads, changes and writes, if nobody else has written meanwhile.
+    async fn attempt(
+        self,
+        conn: &mut Conn,
+        conditions: &Conditions,
+        change: &Change,
+        rules: Rules<'_>,
+    ) -> Result<Written, Error> {
+        let (stored, text, made) = self.read_with(conn, |row| change.term(row)).await.map_err(undone)?;
+        let tag = stored.as_ref().map(json).transpose()?.map(|json| tag(&json));
+        if !conditions.match_holds(tag.as_deref()) || !conditions.none_match_holds(tag.as_deref()) {
+            return Err(Error::from(Code::PreconditionFailed));
+        }
+        let new = match (change, stored) {
+            (change, None) if !change.creates() => return Err(Error::from(Code::NoSuchDocument)),
+            (Change::Json(patch), Some(stored)) => patch.apply(stored)?,
+            _ => made.ok_or_else(|| Error::internal("a change made nothing"))?,
+        };
+        rules.check_changed(self.id, &new)?;
+        match self.replace_unchanged(conn, &text, &new).await {
+            Err(error) if error.code() == Code::PreconditionFailed => Err(Error::from(Code::Contended)),
+            outcome => outcome,
+        }
+    }
+}
+
+/// Waits before the next attempt, at random, so that those who contend don't meet again.
+async fn pause(attempt: u32) {
+    let most = Duration::from_millis(1 << attempt.min(6)).min(PAUSE_MAX);
+    sleep(most.mul_f64(fastrand::f64())).await;
+}
+
+/// Tells of a change that can't be done to what is there, by what the database says of it.
+pub(super) fn undone(error: Error) -> Error {
+    match error.cause().as_deref().and_then(reason) {
+        Some(reason) => Error::about(Code::PatchFailed, reason),
+        None => error,
+    }
+}
+
+/// The reason why a change can't be done, in what the database says.
+pub(super) fn reason(text: &str) -> Option<String> {
+    let (_, reason) = text.split_once(UNDONE)?;
+    let reason = reason.lines().next().unwrap_or_default();
+    Some(reason.strip_suffix(" in:").unwrap_or(reason).trim_end_matches(')').to_owned())
+}
