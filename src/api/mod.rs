@@ -58,7 +58,7 @@ fn endpoints(settings: &Settings, side: Side) -> Vec<Endpoint> {
         .filter(|endpoint| side.has(settings, endpoint.path()));
     let endpoints: Vec<_> = endpoints.map(|endpoint| of_users(endpoint, settings)).collect();
     let described = endpoints.iter().map(Endpoint::described);
-    document.set(openapi::document(settings, described, schemas()));
+    document.set(openapi::text(&openapi::document(settings, described, schemas()), settings));
     endpoints
 }
 

@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use serde_json::json;
-use utoipa::openapi::{ContentBuilder, OpenApi};
+use utoipa::openapi::ContentBuilder;
 use warp::http::StatusCode;
 use warp::http::header::CONTENT_TYPE;
 use warp::reply::{Reply, Response};
@@ -25,8 +25,8 @@ use crate::settings::Settings;
 pub(crate) struct Text(Arc<OnceLock<Result<String, String>>>);
 
 impl Text {
-    pub(crate) fn set(&self, document: OpenApi) {
-        let _ = self.0.set(document.to_json().map_err(|error| error.to_string()));
+    pub(crate) fn set(&self, text: Result<String, String>) {
+        let _ = self.0.set(text);
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) const NDJSON: &str = "application/x-ndjson";
 pub(crate) const EVENT_STREAM: &str = "text/event-stream";
 /// The type of a JSON merge patch (RFC 7396).
 pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
+/// The type of CSV (RFC 4180).
+pub(crate) const CSV: &str = "text/csv";
 /// The type of a JSON Patch (RFC 6902).
 pub(crate) const JSON_PATCH: &str = "application/json-patch+json";
 /// The type of small changes: counters, arrays, single fields.
@@ -48,6 +50,11 @@ impl Context {
     /// Returns whether the request asks for documents as lines rather than as one.
     pub(crate) fn wants_lines(&self) -> bool {
         favourite(self.headers(), &[NDJSON]) == NDJSON
+    }
+
+    /// Returns whether the request asks for documents as CSV.
+    pub(crate) fn wants_csv(&self) -> bool {
+        favourite(self.headers(), &[NDJSON, CSV]) == CSV
     }
 
     /// Returns whether the request asks for a stream of events rather than for an answer that ends.

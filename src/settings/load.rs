@@ -243,7 +243,12 @@ fn explain(figment: &Figment, error: figment::Error) -> SettingsError {
             SettingsError::Unknown { value, origin, suggestion: meant, key }
         }
         kind => {
-            let expected = rules::expected(&key).map_or_else(|| expectation(kind), str::to_owned);
+            let expected = match (rules::expected(&key), kind) {
+                // What is wrong with a schema only its file tells.
+                (Some(_), Kind::Message(reason)) if key.ends_with(".schema") => reason.clone(),
+                (Some(expected), _) => expected.to_owned(),
+                (None, kind) => expectation(kind),
+            };
             SettingsError::Invalid { value: value(), origin, expected, key }
         }
     }

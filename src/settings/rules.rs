@@ -175,6 +175,7 @@ const RULES: &[Rule] = &[
     rule("tables", "a list of tables, each headed [[default.tables]]", |_| true),
     rule("tables.name", NAME, |_| true),
     rule("tables.primary_key", "the name of a field", |_| true),
+    rule("tables.schema", "a file that holds a JSON Schema", |_| true),
     rule("tables.indexes", "a list of names, or of tables with `name`, `fields`, `multi`, `geo`", |_| true),
     rule("tables.indexes.name", NAME, |_| true),
     rule("tables.indexes.fields", "a list of fields, nested ones as \"a.b\"", |_| true),

@@ -61,12 +61,7 @@ fn default_primary_key() -> String {
 impl TableSpec {
     /// A table with the primary key `id` and nothing else to it.
     pub fn new(name: impl Into<String>) -> Self {
-        TableSpec {
-            name: name.into(),
-            primary_key: default_primary_key(),
-            indexes: Vec::new(),
-            schema: None,
-        }
+        TableSpec { name: name.into(), primary_key: default_primary_key(), indexes: Vec::new(), schema: None }
     }
 }
 

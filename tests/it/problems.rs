@@ -73,6 +73,11 @@ fn of_requests() -> Vec<Row> {
     }
     vec![
         row(Code::BadRequest, "PUT", DOC).sent("[]"),
+        row(Code::PatchFailed, "PATCH", DOC)
+            .with(&[("content-type", "application/json-patch+json")])
+            .sent("[{\"op\": \"remove\", \"path\": \"/none\"}]"),
+        row(Code::TooManyAffected, "DELETE", format!("{DOCS}?all=true"))
+            .with(&[("prefer", "max-affected=0")]),
         row(Code::BadRequest, "PUT", DOC).sent("{\"id\": 2}"),
         row(Code::BadRequest, "DELETE", DOCS),
         row(Code::BadJson, "PUT", DOC).sent("{\n  \"a\": trx}").has(&[("line", "2"), ("column", "10")]),
@@ -303,6 +308,8 @@ fn of_the_service(walked: &mut BTreeSet<&'static str>) {
         (Code::BodiesExhausted, Error::from(Code::BodiesExhausted)),
         (Code::TooManyGuesses, Error::from(Code::TooManyGuesses)),
         (Code::ShareUsedUp, Error::from(Code::ShareUsedUp)),
+        (Code::InvalidDocument, Error::from(Code::InvalidDocument)),
+        (Code::Contended, Error::from(Code::Contended)),
     ] {
         assert_eq!(error.code(), code);
         let response = error.into_response();

@@ -86,7 +86,9 @@ impl Rules<'_> {
             Value::Object(fields) if fields.contains_key(PSEUDO_TYPE) => {
                 Err(Error::bad_request("A document can't be made a value of one of ReQL's types."))
             }
-            Value::Object(fields) if fields.get(self.key).is_some_and(|own| same(own, id)) => self.check(document),
+            Value::Object(fields) if fields.get(self.key).is_some_and(|own| same(own, id)) => {
+                self.check(document)
+            }
             Value::Object(_) => Err(Error::bad_request("A document's id can't be changed.")),
             _ => Err(Error::bad_request("A document can't be made anything but an object.")),
         }

@@ -155,9 +155,7 @@ impl Change {
         let one = |member: &Value| r.expr([r.expr(member)]);
         let value = match self {
             Change::Inc(by) => unless_absent(r.expr(by), of_type("NUMBER", "number", own.add(by))),
-            Change::Push(member) => {
-                unless_absent(one(member), of_type("ARRAY", "array", own.append(member)))
-            }
+            Change::Push(member) => unless_absent(one(member), of_type("ARRAY", "array", own.append(member))),
             Change::Add(member) => {
                 let added = r.branch(args![own.contains(member), &own, own.append(member)]);
                 unless_absent(one(member), of_type("ARRAY", "array", added))
@@ -200,7 +198,8 @@ fn graft(tree: &mut BTreeMap<String, Tree>, names: &[String], value: Term) {
 }
 
 fn path(name: &str, field: &str) -> Result<Path, Error> {
-    Path::parse(field, name).map_err(|_| wrong(name, &format!("`{}` is no field", crate::names::shown(field))))
+    Path::parse(field, name)
+        .map_err(|_| wrong(name, &format!("`{}` is no field", crate::names::shown(field))))
 }
 
 fn wrong(name: &str, reason: &str) -> Error {
@@ -219,10 +218,13 @@ mod tests {
 
     #[test]
     fn changes_are_read() {
-        let changes = read(json!({"inc": {"n": 1}, "set": {"a.b": {"c": 1}}, "unset": ["c"], "now": ["\"a.b\".at"]}));
+        let changes =
+            read(json!({"inc": {"n": 1}, "set": {"a.b": {"c": 1}}, "unset": ["c"], "now": ["\"a.b\".at"]}));
         let changes = changes.unwrap();
         assert_eq!(changes.0.len(), 4);
-        assert!(changes.touches("a.b") && changes.touches("a") && changes.touches("n") && !changes.touches("b"));
+        assert!(
+            changes.touches("a.b") && changes.touches("a") && changes.touches("n") && !changes.touches("b")
+        );
         assert!(read(json!({})).is_ok());
     }
 
@@ -243,6 +245,8 @@ mod tests {
             assert!(read(body.clone()).is_err(), "{body}");
         }
         let fields = |count: usize| (0..count).map(|at| (format!("f{at}"), json!(1))).collect::<Map<_, _>>();
-        assert!(read(json!({"inc": fields(MOST)})).is_ok() && read(json!({"inc": fields(MOST + 1)})).is_err());
+        assert!(
+            read(json!({"inc": fields(MOST)})).is_ok() && read(json!({"inc": fields(MOST + 1)})).is_err()
+        );
     }
 }

@@ -1,9 +1,12 @@
 //! The endpoints of documents: what each takes, how it is answered, and by which handler.
 
-use utoipa::openapi::schema::{OneOfBuilder, Schema};
-use utoipa::openapi::{ComponentsBuilder, Content, ContentBuilder};
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type,
+};
+use utoipa::openapi::{ComponentsBuilder, Content, ContentBuilder, RefOr};
 
 use super::bulk::Outcome;
+use super::json_patch::OPERATIONS;
 use super::{idempotency, list, many};
 use crate::api::endpoint::{Described, Endpoint, delete, get, patch, post, put};
 use crate::api::live;
@@ -12,8 +15,9 @@ use crate::api::openapi::parameters::{
     all as everything, chosen, filter, groups, header, header_like, id, name, page, tags,
 };
 use crate::api::openapi::schemas::{list_of, named, one_or, text};
-use crate::error::Code;
-use crate::http::negotiate::{JSON, MERGE_PATCH, NDJSON};
+use crate::error::{Code, Violation};
+use crate::http::negotiate::{CHANGES, CSV, JSON, JSON_PATCH, MERGE_PATCH, NDJSON};
+use crate::query::Path;
 use crate::settings::Settings;
 
 const MANY: &str = "/tables/{table}/docs";
@@ -24,19 +28,23 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
         listing(settings),
         creating(),
         patch(MANY, "changeDocuments", "Change all documents that match")
-            .takes([name("table"), everything()])
+            .takes([name("table"), everything(), guards()])
             .takes(filter())
-            .body(sent(&[MERGE_PATCH, JSON], named("Document")))
-            .answers(200, json_of("What was done.", named("Counts")))
+            .body(
+                sent(&[MERGE_PATCH, JSON], named("Document"))
+                    .content(CHANGES, ContentBuilder::new().schema(Some(named("Changes"))).build()),
+            )
+            .answers(200, json_of("What was done, or the changed documents.", counts_or_documents()))
             .problems(&WRITE)
-            .problems(&[Code::QueryLogic, Code::ResourceLimit])
+            .problems(&[Code::QueryLogic, Code::ResourceLimit, Code::TooManyAffected])
+            .problems(&[Code::PatchFailed, Code::InvalidDocument, Code::Contended])
             .documents_and_body(many::patch),
         delete(MANY, "deleteDocuments", "Delete all documents that match")
-            .takes([name("table"), everything()])
+            .takes([name("table"), everything(), guards()])
             .takes(filter())
-            .answers(200, json_of("What was done.", named("Counts")))
+            .answers(200, json_of("What was done, or the deleted documents.", counts_or_documents()))
             .problems(&WRITE)
-            .problems(&[Code::QueryLogic, Code::ResourceLimit])
+            .problems(&[Code::QueryLogic, Code::ResourceLimit, Code::TooManyAffected])
             .documents(many::delete),
         about_one(get(ONE, "readDocument", "A document"))
             .takes(chosen())
@@ -56,15 +64,24 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
             .problems(&WRITE)
             .problems(&[Code::ResourceLimit])
             .documents_and_body(super::put_one),
-        about_one(patch(ONE, "patchDocument", "Change a document by a JSON merge patch (RFC 7396)"))
-            .takes([matching(), other(), minimal()])
-            .body(sent(&[MERGE_PATCH, JSON], named("Document")))
-            .answers(200, tagged(json_of("The document as it is now.", named("Document"))))
-            .answers(204, tagged(described("The document is changed, and left out of the answer.")))
-            .problems(&CHANGE)
-            .problems(&WRITE)
-            .problems(&[Code::ResourceLimit])
-            .documents_and_body(super::patch_one),
+        about_one(patch(
+            ONE,
+            "patchDocument",
+            "Change a document by a JSON merge patch (RFC 7396), a JSON Patch (RFC 6902), or small changes",
+        ))
+        .takes([matching(), other(), minimal()])
+        .problems(&[Code::PatchFailed, Code::InvalidDocument, Code::Contended])
+        .body(
+            sent(&[MERGE_PATCH, JSON], named("Document"))
+                .content(JSON_PATCH, ContentBuilder::new().schema(Some(named("Operations"))).build())
+                .content(CHANGES, ContentBuilder::new().schema(Some(named("Changes"))).build()),
+        )
+        .answers(200, tagged(json_of("The document as it is now.", named("Document"))))
+        .answers(204, tagged(described("The document is changed, and left out of the answer.")))
+        .problems(&CHANGE)
+        .problems(&WRITE)
+        .problems(&[Code::ResourceLimit])
+        .documents_and_body(super::patch_one),
         about_one(delete(ONE, "deleteDocument", "Delete a document"))
             .takes([matching(), other()])
             .answers(204, described("The document is gone."))
@@ -88,6 +105,7 @@ fn listing(settings: &Settings) -> Endpoint {
             200,
             json_of("The page.", list_of("Document"))
                 .content(NDJSON, lines())
+                .content(CSV, lines())
                 .header("Link", said("The next page, if there is one."))
                 .header("X-Total-Count", said("The number of documents in the whole result.")),
         )
@@ -108,7 +126,7 @@ fn creating() -> Endpoint {
     );
     post(MANY, "createDocuments", "Create a document, or many")
         .takes([name("table"), header("Prefer", prefer), key])
-        .body(sent(&[JSON], one_or_many()).content(NDJSON, lines()))
+        .body(sent(&[JSON], one_or_many()).content(NDJSON, lines()).content(CSV, lines()))
         .answers(
             201,
             tagged(json_of("The document, or the outcome of each.", one_or("Document", "Outcomes")))
@@ -118,6 +136,7 @@ fn creating() -> Endpoint {
         .answers(207, json_of("The outcome of each document.", named("Outcomes")))
         .problems(&WRITE)
         .problems(&[Code::Conflict, Code::ResourceLimit, Code::KeyInUse, Code::KeyReused])
+        .problems(&[Code::InvalidDocument, Code::Contended])
         .documents_and_chunks(super::create_any)
 }
 
@@ -138,6 +157,16 @@ fn minimal() -> utoipa::openapi::path::Parameter {
     header("Prefer", "`return=minimal` leaves the document out of the answer.")
 }
 
+fn guards() -> utoipa::openapi::path::Parameter {
+    let about = "`max-affected=N` refuses to change more than so many; `tx=rollback` shows what would be done \
+                 without doing it; `return=representation` returns the documents instead of counts.";
+    header("Prefer", about)
+}
+
+fn counts_or_documents() -> Schema {
+    OneOfBuilder::new().item(named("Counts")).item(list_of("Document")).build().into()
+}
+
 fn lines() -> Content {
     ContentBuilder::new().schema(Some(text())).build()
 }
@@ -146,7 +175,55 @@ fn one_or_many() -> Schema {
     OneOfBuilder::new().item(named("Document")).item(list_of("Document")).build().into()
 }
 
+/// A JSON Patch.
+fn operations() -> Schema {
+    let ops = ["add", "remove", "replace", "move", "copy", "test"];
+    let pointer = || text().pattern(Some(r"^(/([^/~]|~[01])*)*$"));
+    let operation = ObjectBuilder::new()
+        .property("op", text().enum_values(Some(ops)))
+        .property("path", pointer())
+        .property("from", pointer())
+        .property("value", named("Value"))
+        .required("op")
+        .required("path");
+    let about = "A JSON Patch (RFC 6902) of at most 1000 operations.";
+    ArrayBuilder::new().items(operation).max_items(Some(OPERATIONS)).description(Some(about)).build().into()
+}
+
+/// Small changes.
+fn small_changes() -> Schema {
+    let fields = |about: &str, value: RefOr<Schema>| {
+        ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .description(Some(about))
+            .property_names(Some(Schema::from(text().pattern(Some(Path::PATTERN)).build())))
+            .additional_properties(Some(AdditionalProperties::RefOr(value)))
+    };
+    let number = || RefOr::T(Schema::from(ObjectBuilder::new().schema_type(Type::Number).build()));
+    let names = |about: &str| {
+        let name = text().pattern(Some(Path::PATTERN));
+        ArrayBuilder::new().items(name).description(Some(about))
+    };
+    ObjectBuilder::new()
+        .description(Some(
+            "Changes of fields, nested ones as `a.b`; at most 100, of which none is a part of another.",
+        ))
+        .property("inc", fields("Adds a number; a field that isn't there counts as 0.", number()))
+        .property("push", fields("Puts a member at the end of an array.", named("Value")))
+        .property("add", fields("Does the same, unless it is in there.", named("Value")))
+        .property("pull", fields("Takes a member out of an array, wherever it stands.", named("Value")))
+        .property("set", fields("Sets fields.", named("Value")))
+        .property("unset", names("Takes fields away."))
+        .property("now", names("Sets fields to the time of the change."))
+        .build()
+        .into()
+}
+
 /// The types of bodies and answers.
 pub(crate) fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
-    components.schema_from::<Outcome>()
+    components
+        .schema_from::<Outcome>()
+        .schema_from::<Violation>()
+        .schema("Operations", operations())
+        .schema("Changes", small_changes())
 }

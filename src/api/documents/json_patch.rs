@@ -74,7 +74,9 @@ impl JsonPatch {
     pub(crate) fn apply(&self, mut document: Value) -> Result<Value, Error> {
         let mut budget = Budget { work: WORK, copied: COPIED };
         for (at, operation) in self.0.iter().enumerate() {
-            let failed = |reason: String| Error::about(Code::PatchFailed, format!("operation {at}, counted from 0: {reason}"));
+            let failed = |reason: String| {
+                Error::about(Code::PatchFailed, format!("operation {at}, counted from 0: {reason}"))
+            };
             budget.pay(operation, &document).map_err(|reason| failed(reason.to_owned()))?;
             match operation {
                 PatchOperation::Test(test) => {

@@ -3,7 +3,6 @@
 mod bulk;
 mod change;
 mod changes;
-#[allow(dead_code)]
 mod csv;
 mod endpoints;
 mod idempotency;
@@ -27,12 +26,13 @@ use crate::http::body::{self, Body, Chunks};
 use crate::http::context::Context;
 use crate::http::etag::{Conditions, tag, tagged};
 use crate::http::headers::{ACCEPT_PATCH, PREFERENCE_APPLIED};
-use crate::http::negotiate::{CHANGES, JSON, JSON_PATCH, MERGE_PATCH, NDJSON, preference};
+use crate::http::negotiate::{CHANGES, CSV, JSON, JSON_PATCH, MERGE_PATCH, NDJSON, preference};
 use crate::http::paths::segment;
 use crate::query::Fields;
-use bulk::Documents;
+use bulk::{Documents, Form};
 use change::{Change, Rules};
 use changes::Changes;
+use csv::Dialect;
 pub(crate) use endpoints::{endpoints, schemas};
 use idempotency::{Keyed, Plan};
 use insertion::Insertion;
@@ -43,21 +43,28 @@ use write::{Target, Written, json};
 
 /// `POST /tables/{t}/docs`: one document, or many, as the body has it.
 async fn create_any(context: Context, body: Chunks, conn: Conn, grant: Grant) -> Result<Response, Error> {
-    context.plain()?;
-    context.body_is(&[JSON, NDJSON])?;
+    let kind = context.body_among(&[JSON, NDJSON, CSV])?;
+    let mut parameters = context.parameters()?;
+    let form = match kind {
+        JSON => Form::Array,
+        CSV => Form::Csv(Dialect::take(&mut parameters)?),
+        _ => Form::Lines,
+    };
+    parameters.finish()?;
+    context.accept(&[JSON])?;
     let table = context.table()?;
     grant.to_create()?;
     let Some(key) = idempotency::key(context.headers())? else {
-        return create(&table, body, &context, conn, (&grant, None)).await;
+        return create(&table, body, form, &context, conn, (&grant, None)).await;
     };
     // What is done once has to be known as a whole before.
     let limits = context.app().limits();
     let arrived = context.app().arriving(context.holder(&conn));
-    let body = Documents::new(body, context.headers(), limits, true, arrived).into_whole().await?;
+    let body = Documents::new(body, context.headers(), limits, Form::Lines, arrived).into_whole().await?;
     let keyed = Keyed::new(key, &table, &conn, &context, &grant, &body);
     let (app, holder) = (context.app().clone(), context.holder(&conn));
     let run = async move |conn, plan| {
-        create(&table, bulk::whole(body), &context, conn, (&grant, Some(&plan))).await
+        create(&table, bulk::whole(body), form, &context, conn, (&grant, Some(&plan))).await
     };
     keyed.once(&app, holder, conn, run).await
 }
@@ -65,14 +72,15 @@ async fn create_any(context: Context, body: Chunks, conn: Conn, grant: Grant) ->
 async fn create(
     table: &str,
     body: Chunks,
+    form: Form,
     context: &Context,
     mut conn: Conn,
     (grant, plan): (&Grant, Option<&Plan>),
 ) -> Result<Response, Error> {
-    let lines = context.body_is(&[JSON]).is_err();
+    let is_json = matches!(form, Form::Array);
     let arrived = context.app().arriving(context.holder(&conn));
-    let mut documents = Documents::new(body, context.headers(), context.app().limits(), lines, arrived);
-    if lines || documents.is_array().await? {
+    let mut documents = Documents::new(body, context.headers(), context.app().limits(), form, arrived);
+    if !is_json || documents.is_array().await? {
         return bulk::insert(table, documents, context, &mut conn, (grant, plan)).await;
     }
     let document = body::document(&documents.into_whole().await?)?;

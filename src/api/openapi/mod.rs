@@ -6,6 +6,7 @@ pub(crate) mod operation;
 pub(crate) mod parameters;
 pub(crate) mod schemas;
 
+use serde_json::Value;
 use utoipa::openapi::path::{HttpMethod, Operation, Paths};
 use utoipa::openapi::security::{Http, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
@@ -42,4 +43,23 @@ pub(crate) fn document(
         paths.add_path_operation(path, vec![method], operation);
     }
     OpenApiBuilder::new().info(info.build()).paths(paths).components(Some(components)).build()
+}
+
+/// Writes the document, with the schemas of tables among its own: that of `heroes` is `Document_heroes`.
+pub(crate) fn text(document: &OpenApi, settings: &Settings) -> Result<String, String> {
+    let mut document = serde_json::to_value(document).map_err(|error| error.to_string())?;
+    let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else {
+        return Err("the document has no schemas".to_owned());
+    };
+    for table in &settings.tables {
+        let Some(schema) = &table.schema else { continue };
+        let mut text = schema.text().clone();
+        if let Some(fields) = text.as_object_mut() {
+            // What it refers to is in itself, and not in the document around it.
+            let id = format!("urn:warp-reql:schema:{}", table.name);
+            fields.entry("$id").or_insert_with(|| id.into());
+        }
+        schemas.insert(format!("Document_{}", table.name), text);
+    }
+    serde_json::to_string_pretty(&document).map_err(|error| error.to_string())
 }

@@ -125,6 +125,12 @@ fn problem() -> Object {
         .property("line", whole().minimum(Some(1)).description(Some("Where the body stops being JSON.")))
         .property("column", whole().minimum(Some(0)))
         .property("parameter", text().description(Some("The parameter that is wrong.")))
+        .property(
+            "errors",
+            ArrayBuilder::new()
+                .items(named("Violation"))
+                .description(Some("The places of the document that are wrong.")),
+        )
         .property("cause", text().description(Some("What the database said; only with `debug`.")))
         .required("type")
         .required("title")

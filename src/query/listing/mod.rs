@@ -222,6 +222,21 @@ impl Listing {
         self.fields.are_all() && are_bare && self.filter.near().is_none()
     }
 
+    /// The fields of the documents that are told, if the request names them.
+    pub(crate) fn chosen(&self) -> Option<&[Path]> {
+        match &self.fields {
+            Fields::Only(paths) => Some(paths),
+            _ => None,
+        }
+    }
+
+    /// A query for the names of all fields that documents of the whole result have, and that are told, if these are
+    /// the table's indexes; so many at most.
+    pub(crate) fn names(&self, indexes: &[Index], table: &Term, most: usize) -> Term {
+        let names = self.selected(indexes, table).concat_map(|row: Term| self.told(&row).keys());
+        names.distinct().limit(most)
+    }
+
     /// A query for the number of documents in the whole result, if these are the table's indexes.
     pub(crate) fn count(&self, indexes: &[Index], table: &Term) -> Term {
         self.selected(indexes, table).count()

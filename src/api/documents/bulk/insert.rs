@@ -248,7 +248,13 @@ impl Change {
 
 impl Outcome {
     fn created(id: Option<&Value>) -> Self {
-        Outcome { status: StatusCode::CREATED.as_u16(), id: id.cloned(), code: None, detail: None, errors: Vec::new() }
+        Outcome {
+            status: StatusCode::CREATED.as_u16(),
+            id: id.cloned(),
+            code: None,
+            detail: None,
+            errors: Vec::new(),
+        }
     }
 
     /// What became of a document that was written by itself.

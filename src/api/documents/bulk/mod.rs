@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use warp::http::HeaderMap;
 use warp::http::header::CONTENT_LENGTH;
 
+use super::csv::{Dialect, Table};
 use crate::app::scale::Arrived;
 use crate::error::{Code, Error};
 use crate::http::body::{Chunks, DRAIN_MAX};
@@ -37,8 +38,23 @@ pub(crate) struct Documents {
     limit: u64,
     /// The most bytes of a document.
     item_limit: u64,
-    splitter: Splitter,
+    cutter: Cutter,
     arrived: Arrived,
+}
+
+/// What a body of documents is.
+pub(crate) enum Form {
+    /// An array, or a single document.
+    Array,
+    /// A document in each line.
+    Lines,
+    Csv(Dialect),
+}
+
+/// Finds the documents of a body.
+enum Cutter {
+    Json(Splitter),
+    Csv(Box<Table>),
 }
 
 /// Documents that follow each other, and what comes after them.
@@ -55,12 +71,12 @@ pub(crate) enum Next {
 }
 
 impl Documents {
-    /// Begins to read a body; `lines` if it has a document in each line.
+    /// Begins to read a body of this form.
     pub(crate) fn new(
         chunks: Chunks,
         headers: &HeaderMap,
         limits: &Limits,
-        lines: bool,
+        form: Form,
         arrived: Arrived,
     ) -> Self {
         let told = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
@@ -72,7 +88,11 @@ impl Documents {
             ended: false,
             limit: limits.bulk_body,
             item_limit: limits.body,
-            splitter: if lines { Splitter::lines() } else { Splitter::array() },
+            cutter: match form {
+                Form::Array => Cutter::Json(Splitter::array()),
+                Form::Lines => Cutter::Json(Splitter::lines()),
+                Form::Csv(dialect) => Cutter::Csv(Box::new(Table::new(dialect))),
+            },
             arrived,
         }
     }
@@ -136,24 +156,20 @@ impl Documents {
     async fn read(&mut self, documents: &mut Vec<Map<String, Value>>) -> Result<bool, Error> {
         let mut size = 0;
         loop {
-            let mut pending = std::mem::take(&mut self.pending).into_iter();
-            while let Some(byte) = pending.next() {
-                if let Some(item) = self.splitter.push(byte)? {
-                    size += item.len();
-                    documents.push(item.parse()?);
-                }
-                if self.splitter.held() as u64 > self.item_limit {
-                    return Err(Error::beyond(Code::BodyTooLarge, self.item_limit));
-                }
-                if documents.len() >= BATCH || size >= BATCH_BYTES {
-                    self.pending = pending.collect();
-                    return Ok(true);
-                }
+            let pending = std::mem::take(&mut self.pending);
+            let read = match &mut self.cutter {
+                Cutter::Json(splitter) => cut(splitter, &pending, documents, &mut size, self.item_limit)?,
+                Cutter::Csv(table) => tabulate(table, &pending, documents, &mut size)?,
+            };
+            self.pending = pending.get(read..).unwrap_or_default().to_vec();
+            if self.cutter.held() as u64 > self.item_limit {
+                return Err(Error::beyond(Code::BodyTooLarge, self.item_limit));
+            }
+            if is_full(documents, size) {
+                return Ok(true);
             }
             if !self.fill().await? {
-                if let Some(item) = self.splitter.finish()? {
-                    documents.push(item.parse()?);
-                }
+                documents.extend(self.cutter.finish()?);
                 return Ok(false);
             }
         }
@@ -172,7 +188,7 @@ impl Documents {
                     return Err(Error::beyond(Code::BodyTooLarge, self.limit));
                 }
                 self.pending.extend(chunk);
-                self.arrived.reach(self.pending.len() + self.splitter.held())?;
+                self.arrived.reach(self.pending.len() + self.cutter.held())?;
                 Ok(true)
             }
             None => {
@@ -181,6 +197,68 @@ impl Documents {
             }
         }
     }
+}
+
+impl Cutter {
+    /// How many bytes of an unfinished document are kept.
+    fn held(&self) -> usize {
+        match self {
+            Cutter::Json(splitter) => splitter.held(),
+            Cutter::Csv(table) => table.held(),
+        }
+    }
+
+    fn finish(&mut self) -> Result<Option<Map<String, Value>>, Error> {
+        match self {
+            Cutter::Json(splitter) => splitter.finish()?.map(|item| item.parse()).transpose(),
+            Cutter::Csv(table) => table.finish(),
+        }
+    }
+}
+
+fn is_full(documents: &[Map<String, Value>], size: usize) -> bool {
+    documents.len() >= BATCH || size >= BATCH_BYTES
+}
+
+/// Takes documents out of JSON until there are enough, and returns how many bytes it has read.
+fn cut(
+    splitter: &mut Splitter,
+    pending: &[u8],
+    documents: &mut Vec<Map<String, Value>>,
+    size: &mut usize,
+    limit: u64,
+) -> Result<usize, Error> {
+    for (at, byte) in pending.iter().enumerate() {
+        if let Some(item) = splitter.push(*byte)? {
+            *size += item.len();
+            documents.push(item.parse()?);
+            if is_full(documents, *size) {
+                return Ok(at + 1);
+            }
+        }
+        if splitter.held() as u64 > limit {
+            return Err(Error::beyond(Code::BodyTooLarge, limit));
+        }
+    }
+    Ok(pending.len())
+}
+
+/// Takes documents out of CSV until there are enough, and returns how many bytes it has read.
+fn tabulate(
+    table: &mut Table,
+    pending: &[u8],
+    documents: &mut Vec<Map<String, Value>>,
+    size: &mut usize,
+) -> Result<usize, Error> {
+    let mut read = 0;
+    while !is_full(documents, *size) {
+        let (taken, document) = table.push(pending.get(read..).unwrap_or_default())?;
+        read += taken;
+        let Some(document) = document else { break };
+        *size += taken;
+        documents.push(document);
+    }
+    Ok(read)
 }
 
 #[cfg(test)]
@@ -195,7 +273,13 @@ mod tests {
         let limits = Limits { body: 100, bulk_body: 10_000, ..Limits::default() };
         let bodies = Shares::new(1 << 20, Percent { client: 100, user: 100 });
         let arrived = Arrived::new(bodies.nothing(None), &limits);
-        Documents::new(Box::pin(stream::iter(parts)), &HeaderMap::new(), &limits, lines, arrived)
+        Documents::new(
+            Box::pin(stream::iter(parts)),
+            &HeaderMap::new(),
+            &limits,
+            if lines { Form::Lines } else { Form::Array },
+            arrived,
+        )
     }
 
     async fn read(parts: &[&str], lines: bool) -> (usize, Option<Error>) {

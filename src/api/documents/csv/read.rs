@@ -163,7 +163,7 @@ fn columns(cells: &[&str], dialect: &Dialect) -> Result<Vec<Column>, String> {
     for (at, name) in cells.iter().enumerate() {
         let path = Path::parse(name, "columns")
             .map_err(|_| format!("the name of column {} is not that of a field", at + 1))?;
-        if columns.iter().any(|other| other.path.is_within(&path) || path.is_within(&other.path)) {
+        if columns.iter().any(|other| other.path.begins(&path) || path.begins(&other.path)) {
             return Err(format!("column {} is there twice, or is a part of another", at + 1));
         }
         let meaning = match (dialect.text.have(&path), dialect.time.have(&path)) {
@@ -184,7 +184,7 @@ fn document(columns: &[Column], cells: &[&str]) -> Result<Map<String, Value>, St
     let mut document = Map::new();
     for (column, cell) in columns.iter().zip(cells).filter(|(_, cell)| !cell.is_empty()) {
         let value = value(column.meaning, cell).map_err(|reason| format!("`{}` {reason}", column.path))?;
-        column.path.put(&mut document, value);
+        column.path.overwrite(&mut document, value);
     }
     match document.contains_key(PSEUDO_TYPE) {
         true => Err(format!("a document has no `{PSEUDO_TYPE}`")),

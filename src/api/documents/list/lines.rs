@@ -9,6 +9,7 @@ use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use reql::Term;
 use serde::de::IgnoredAny;
 
+use crate::api::documents::csv::Writer;
 use crate::conn::Conn;
 use crate::error::Error;
 use crate::http::body::PSEUDO_TYPE;
@@ -25,7 +26,7 @@ pub(crate) struct Lines {
 
 /// Begins to read the results of queries, one after another. The first row tells whether there is a result at
 /// all: until then the status can still say so.
-pub(crate) async fn begin(conn: Conn, queries: Vec<Term>) -> Result<Lines, Error> {
+pub(crate) async fn begin(conn: Conn, queries: Vec<Term>, csv: Option<Writer>) -> Result<Lines, Error> {
     let mut queries = queries.into_iter();
     let Some(first) = queries.next() else { return Ok(Lines::new(stream::empty())) };
     // A query that comes later gets a connection of its own, when it is its turn.
@@ -37,7 +38,14 @@ pub(crate) async fn begin(conn: Conn, queries: Vec<Term>) -> Result<Lines, Error
         return Err(error);
     }
     let later = stream::iter(later).then(|(conn, query)| conn.into_stream::<String>(query)).try_flatten();
-    Ok(Lines::new(rows.chain(later).map_ok(line)))
+    let rows = rows.chain(later);
+    Ok(match csv {
+        None => Lines::new(rows.map_ok(line)),
+        Some(writer) => {
+            let names = stream::iter([writer.names()]);
+            Lines::new(names.chain(rows.map(move |row| row.and_then(|text| writer.document(&text)))))
+        }
+    })
 }
 
 impl Lines {

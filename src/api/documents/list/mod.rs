@@ -13,6 +13,7 @@ use warp::http::header::{CONTENT_TYPE, LINK};
 use warp::reply::{Reply, Response};
 
 use crate::access::Grant;
+use crate::api::documents::csv::{COLUMNS, CSV_WITH_NAMES, Writer, separator};
 use crate::api::permission::may_read;
 use crate::app::scale::Scale;
 use crate::catalog::Indexes;
@@ -21,8 +22,8 @@ use crate::error::{Code, Error};
 use crate::http::answer::{json, json_text, with_header};
 use crate::http::context::Context;
 use crate::http::headers::{PREFERENCE_APPLIED, TOTAL_COUNT};
-use crate::http::negotiate::{JSON, NDJSON};
-use crate::query::{Bounds, Grouping, Index, Listing, Plan, Row};
+use crate::http::negotiate::{CSV, JSON, NDJSON};
+use crate::query::{Bounds, Grouping, Index, Listing, Path, Plan, Row};
 
 /// The preference for the query instead of its result.
 const EXPLAIN: &str = "explain";
@@ -31,14 +32,19 @@ const EXPLAIN: &str = "explain";
 pub(crate) async fn list(context: Context, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
     let table = context.table()?;
     grant.to_read()?;
-    let parameters = context.parameters()?;
+    let mut parameters = context.parameters()?;
     if Grouping::is_asked_for(&parameters) {
         return groups(&table, &context, &grant, &mut conn).await;
     }
     let explained = context.wants(EXPLAIN);
-    let lines = context.wants_lines();
+    let csv = context.wants_csv().then(|| separator(&mut parameters)).transpose()?;
+    let lines = context.wants_lines() || csv.is_some();
     let streamed = lines && !explained;
-    context.accept(if streamed { &[NDJSON] } else { &[JSON] })?;
+    context.accept(match (streamed, csv) {
+        (true, Some(_)) => &[CSV],
+        (true, None) => &[NDJSON],
+        (false, _) => &[JSON],
+    })?;
     let primary_key = context.app().catalog().primary_key(&mut conn, &table).await?;
     let bounds = bounds(&context, &primary_key, &grant);
     let listing = match lines {
@@ -46,7 +52,7 @@ pub(crate) async fn list(context: Context, mut conn: Conn, grant: Grant) -> Resu
         false => Listing::parse(parameters, bounds)?,
     };
     conn.check(listing.check()).await?;
-    let mut list = List { table, listing, context, primary_key };
+    let mut list = List { table, listing, context, primary_key, csv };
     if explained {
         return list.explain(&mut conn).await;
     }
@@ -126,6 +132,8 @@ struct List {
     listing: Listing,
     context: Context,
     primary_key: String,
+    /// What separates the cells, if the list is wanted as CSV.
+    csv: Option<u8>,
 }
 
 impl List {
@@ -185,20 +193,42 @@ impl List {
             self.listing.guard();
         }
         let share = self.context.app().stream(self.context.holder(&conn))?;
+        let csv = match self.csv {
+            Some(separator) => Some(Writer::new(separator, self.columns(&mut conn).await?)),
+            None => None,
+        };
         let mut plans = self.plans(&mut conn).await?.into_iter();
         loop {
             let plan = plans.next().unwrap_or_else(|| self.listing.whole());
             let parts = self.listing.stream(&plan, &r.table(&self.table));
             let spare = conn.sibling();
-            match lines::begin(conn, parts).await {
+            match lines::begin(conn, parts, csv.clone()).await {
                 Err(error) if plans.len() > 0 && self.can_do_without(&plan, &error) => conn = spare,
                 Err(error) => return Err(error),
                 Ok(lines) => {
                     let response = warp::reply::stream(lines.holding(share)).into_response();
-                    return Ok(with_header(response, CONTENT_TYPE, NDJSON));
+                    let kind = if csv.is_some() { CSV_WITH_NAMES } else { NDJSON };
+                    return Ok(with_header(response, CONTENT_TYPE, kind));
                 }
             }
         }
+    }
+
+    /// The columns of CSV: the fields that the request chooses, or all that the documents have.
+    async fn columns(&mut self, conn: &mut Conn) -> Result<Vec<Path>, Error> {
+        if let Some(chosen) = self.listing.chosen() {
+            return Ok(chosen.to_vec());
+        }
+        // What is no document has no fields.
+        self.listing.guard();
+        let query = |indexes: &[Index]| self.listing.names(indexes, &r.table(&self.table), COLUMNS + 1);
+        let (names, _) = all_by::<String>(&self.context, &self.table, conn, query).await?;
+        if names.len() > COLUMNS {
+            let reason = format!("the documents have more than {COLUMNS} fields: choose some of them");
+            return Err(Error::bad_parameter("select", reason));
+        }
+        let (first, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| *name == self.primary_key);
+        Ok(first.into_iter().chain(others).map(|name| Path::whole(&name)).collect())
     }
 
     async fn count(&mut self, conn: &mut Conn) -> Result<f64, Error> {
@@ -217,7 +247,7 @@ impl List {
         may_read(conn, &self.table).await?;
         let plans = self.plans(conn).await?;
         let plan = plans.into_iter().next().unwrap_or_else(|| self.listing.whole());
-        let queries = match self.context.wants_lines() {
+        let queries = match self.context.wants_lines() || self.csv.is_some() {
             true => self.listing.stream(&plan, &r.table(&self.table)),
             false => vec![self.listing.page(&plan, &r.table(&self.table))],
         };
