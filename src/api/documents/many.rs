@@ -191,7 +191,8 @@ impl<'a> Wanted<'a> {
     }
 
     async fn counted(&self, query: Term, conn: &mut Conn) -> Result<Response, Error> {
-        let counts: Counts = conn.first(query).await.map_err(|error| self.too_many(error))?.unwrap_or_default();
+        let counts: Counts =
+            conn.first(query).await.map_err(|error| self.too_many(error))?.unwrap_or_default();
         let is_refused = counts.first_error.as_deref() == Some(REFUSED);
         if is_refused && counts.replaced + counts.unchanged + counts.deleted == 0.0 {
             return Err(self.grant.refusal());
