@@ -153,7 +153,13 @@ impl Target<'_> {
         change: &Change,
         rules: Rules<'_>,
     ) -> Result<Written, Error> {
-        let (stored, text, made) = self.read_with(conn, |row| change.term(row)).await.map_err(undone)?;
+        // Whoever changes what isn't there is told so after the conditions are looked at.
+        let made = |row: &Term| match change {
+            Change::Json(_) => None,
+            change if change.creates() => change.term(row),
+            change => Some(r.branch(args![row.eq(()), (), change.apply(row)])),
+        };
+        let (stored, text, made) = self.read_with(conn, made).await.map_err(undone)?;
         let tag = stored.as_ref().map(json).transpose()?.map(|json| tag(&json));
         if !conditions.match_holds(tag.as_deref()) || !conditions.none_match_holds(tag.as_deref()) {
             return Err(Error::from(Code::PreconditionFailed));
