@@ -78,11 +78,7 @@ impl Trial {
         let mut tables = settings.tables.clone();
         for name in cases.documents.keys() {
             if !tables.iter().any(|table| table.name == *name) {
-                tables.push(TableSpec {
-                    name: name.clone(),
-                    primary_key: "id".to_owned(),
-                    indexes: Vec::new(),
-                });
+                tables.push(TableSpec::new(name.as_str()));
             }
         }
         bootstrap::once(&database, &tables).await.map_err(io::Error::other)?;
