@@ -54,6 +54,19 @@ impl Permit {
         }
     }
 
+    /// Returns the condition on a change, before and after which the document must fulfil one and the same of
+    /// the filters; `None` if there is none.
+    pub(crate) fn holds_for_both(&self, before: &Term, after: &Term) -> Option<Term> {
+        let both = |filter: &Filter| filter.holds(before) & filter.holds(after);
+        match self {
+            Permit::All => None,
+            Permit::AnyOf(any) => Some(match &any[..] {
+                [filter] => both(filter),
+                any => r.or(Args::from_iter(any.iter().map(both))),
+            }),
+        }
+    }
+
     /// The filter that every such document fulfils, if it is one that an index may be chosen by.
     fn filter(&self) -> Option<&Filter> {
         match self {

@@ -212,7 +212,7 @@ impl Grant {
             false => self.readable.bare(new).merge(row.pluck(Path::tree(hidden))),
         };
         self.with_set(&kept).do_(|new: Term| {
-            let may = self.change.holds(row).zip(self.change.holds(&new)).map(|(old, new)| old & new);
+            let may = self.change.holds_for_both(row, &new);
             guarded(may, new)
         })
     }

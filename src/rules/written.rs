@@ -24,7 +24,8 @@ pub struct AccessRule {
     /// What a document must fulfil to be created. Default: none may be.
     #[serde(default)]
     pub create: Allowed,
-    /// What a document must fulfil both before and after a change. Default: none may be changed.
+    /// What a document must fulfil both before and after a change; of several rules, one and the same.
+    /// Default: none may be changed.
     #[serde(default)]
     pub change: Allowed,
     /// Which documents may be deleted. Default: none.

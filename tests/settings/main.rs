@@ -3,6 +3,7 @@
 // Helpers of tests may unwrap as tests do; the size of figment's error is figment's.
 #![allow(clippy::unwrap_used, clippy::result_large_err)]
 
+mod access;
 mod layers;
 mod wrong;
 

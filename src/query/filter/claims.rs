@@ -35,7 +35,7 @@ impl Template {
         if text.contains(MARK) {
             return Err(bad("filter", "it holds a NUL"));
         }
-        let (marked, claims) = marked(text);
+        let (marked, claims) = marked(text)?;
         if claims.len() > CLAIMS {
             return Err(bad("filter", format!("it may hold {CLAIMS} claims at most")));
         }
@@ -167,7 +167,7 @@ fn values(test: &Test) -> &[Value] {
 }
 
 /// Puts marks in the place of claims.
-fn marked(text: &str) -> (String, Vec<Vec<String>>) {
+fn marked(text: &str) -> Result<(String, Vec<Vec<String>>), Error> {
     let (mut marked, mut claims) = (String::with_capacity(text.len()), Vec::new());
     let mut rest = text;
     while let Some(start) = rest.find('{') {
@@ -187,11 +187,15 @@ fn marked(text: &str) -> (String, Vec<Vec<String>>) {
             None => {
                 marked.push('{');
                 rest = from.get(1..).unwrap_or_default();
+                if rest.starts_with(|c: char| c.is_alphabetic() || c == '_') {
+                    let at = text.len() - from.len();
+                    return Err(bad("filter", format!("a claim is not closed, or none, at byte {}", at + 1)));
+                }
             }
         }
     }
     marked.push_str(rest);
-    (marked, claims)
+    Ok((marked, claims))
 }
 
 /// Returns the names on the way to the claim that a text such as `{realm.name}` stands for.
@@ -307,6 +311,8 @@ mod tests {
             "or=({sub}=eq.1)",
             "a={sub}.1",
             "a={sub}",
+            "a=eq.{sub",
+            "a=eq.{sub,b}",
             "a=eq.%00",
             "order={sub}",
             "&",

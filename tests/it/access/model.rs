@@ -280,11 +280,15 @@ impl<'a> Rights<'a> {
     }
 
     pub fn may(&self, action: Action, document: &Document) -> bool {
-        self.rules.iter().any(|rule| match action(rule) {
+        self.rules.iter().any(|rule| self.by(action(rule), document))
+    }
+
+    fn by(&self, when: &When, document: &Document) -> bool {
+        match when {
             When::Never => false,
             When::Always => true,
             When::If(filter) => filter.holds(document, self.caller),
-        })
+        }
     }
 
     pub fn hides(&self, field: &str) -> bool {
@@ -315,7 +319,7 @@ impl<'a> Rights<'a> {
             new.insert(field.clone(), value.clone());
         }
         new.extend(self.set()?.into_iter().map(|(field, value)| (field.to_owned(), value)));
-        (self.may(|rule| &rule.change, old) && self.may(|rule| &rule.change, &new)).then_some(new)
+        self.rules.iter().any(|rule| self.by(&rule.change, old) && self.by(&rule.change, &new)).then_some(new)
     }
 
     /// What is stored if the caller creates a document; `None` if that isn't allowed.
