@@ -31,7 +31,7 @@ fn what_is_wrong_with_rules_is_said_with_its_place() {
     for (rule, expected) in [
         ("read = \"owner=eq.{sub\"", Some("at byte 10")),
         ("read = \"owner=match.^a{2,3}$\"", None),
-        ("read = \"or=(owner=eq.{sub},b)\"", Some("at character 15")),
+        ("read = \"or=(owner=eq.{sub},b)\"", Some("at character 18")),
         ("read = \"owner\"", Some("`rules.0.read`")),
         ("read = \"owner=is.{sub}\"", Some("`rules.0.read`")),
         ("read = \"{sub}=eq.1\"", Some("`rules.0.read`")),
