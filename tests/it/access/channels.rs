@@ -39,7 +39,9 @@ fn told(answer: &Response<Bytes>) -> String {
     let mut headers: Vec<_> = answer
         .headers()
         .iter()
-        .filter(|(name, _)| !["x-request-id", "server-timing", "db-connection", "date"].contains(&name.as_str()))
+        .filter(|(name, _)| {
+            !["x-request-id", "server-timing", "db-connection", "date"].contains(&name.as_str())
+        })
         .map(|(name, value)| format!("{name}: {value:?}"))
         .collect();
     headers.sort();
