@@ -41,25 +41,7 @@ pub struct IndexSpec {
 }
 
 impl TableSpec {
-    /// Names a table with the primary key `id` and no secondary indexes.
-    ///
-    /// ```
-    /// use warp_reql::settings::{IndexSpec, TableSpec};
-    ///
-    /// let heroes = TableSpec { indexes: vec![IndexSpec::on("name")], ..TableSpec::new("heroes") };
-    /// assert_eq!(heroes.primary_key, "id");
-    /// ```
-    pub fn new(name: impl Into<String>) -> Self {
-        TableSpec { name: name.into(), primary_key: default_primary_key(), indexes: Vec::new() }
-    }
-}
-
-fn default_primary_key() -> String {
-    "id".to_owned()
-}
-
-impl TableSpec {
-    /// A table with the primary key `id` and nothing else to it.
+    /// Makes a table with the primary key `id` and nothing else to it.
     pub fn new(name: impl Into<String>) -> Self {
         TableSpec { name: name.into(), primary_key: default_primary_key(), indexes: Vec::new(), schema: None }
     }
