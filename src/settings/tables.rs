@@ -41,10 +41,21 @@ pub struct IndexSpec {
 }
 
 impl TableSpec {
-    /// Makes a table with the primary key `id` and nothing else to it.
+    /// Names a table with the primary key `id` and nothing else to it.
+    ///
+    /// ```
+    /// use warp_reql::settings::{IndexSpec, TableSpec};
+    ///
+    /// let heroes = TableSpec { indexes: vec![IndexSpec::on("name")], ..TableSpec::new("heroes") };
+    /// assert_eq!(heroes.primary_key, "id");
+    /// ```
     pub fn new(name: impl Into<String>) -> Self {
         TableSpec { name: name.into(), primary_key: default_primary_key(), indexes: Vec::new(), schema: None }
     }
+}
+
+fn default_primary_key() -> String {
+    "id".to_owned()
 }
 
 impl IndexSpec {
