@@ -100,6 +100,8 @@ async fn every_answer_and_problem_is_described() {
             assert_eq!(named, wanted, "{method} {template}");
         }
     }
+    let of_tokens = offline(|settings| Settings { auth: Auth::Token, ..settings }).await;
+    codes += &crate::support::body(&of_tokens.call("GET", "/openapi.json").await).to_string();
     // Those that only services of one's own answer, and one for which there is no operation.
     let others = [
         Code::LengthRequired,

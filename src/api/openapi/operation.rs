@@ -28,7 +28,8 @@ const ANY: [Code; 9] = [
     Code::RequestTimeout,
 ];
 /// The problems of asking the database.
-const DATA: [Code; 10] = [
+const DATA: [Code; 11] = [
+    Code::RateLimited,
     Code::BadName,
     Code::NoSuchTable,
     Code::NoSuchDatabase,
