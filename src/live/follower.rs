@@ -13,8 +13,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
 use warp::hyper::body::Bytes;
 
+use super::bounds::SIGN;
 use super::event::{Event, Id, initial};
-use super::hub::{Beginning, End, Hub, Place, Portion, Presence, SIGN, lock};
+use super::hub::{Hub, lock};
+use super::place::{Beginning, End, Place, Portion};
+use super::presence::Presence;
 use super::row::{Kind, Row, Shape};
 use super::source::Rows;
 use super::task::is_passing;

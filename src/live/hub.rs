@@ -1,17 +1,17 @@
 //! What the followers of a live query share: its events by number, and whether it goes on.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use warp::hyper::body::Bytes;
 
+use super::bounds::Bounds;
 use super::counts::Counts;
 use super::event::{Event, Id};
-use super::log::{Keep, Log, Total, Trace};
+use super::log::{Log, Total, Trace};
+use super::place::{Beginning, End, Place, Portion};
+use super::presence::{Held, Presence};
 use super::print::Printer;
 use super::row::{Change, Side};
 use super::source::Source;
@@ -19,39 +19,9 @@ use super::splice::Splice;
 use super::view::View;
 use crate::error::{Code, Error};
 
-/// How much a follower takes at a time, in bytes. It holds so much, and the last event of it, while its client
-/// doesn't read.
+/// How much a follower takes at a time, in bytes. It holds so much, and the last event of it, while its
+/// client doesn't read.
 const PORTION: usize = 64 << 10;
-
-/// How long a hub goes on without followers: long enough for those that lost their link to return.
-const LINGER: Duration = Duration::from_secs(20);
-/// How much later than a commit a feed tells of it at most, see [`splice`](super::splice).
-const SETTLE: Duration = Duration::from_secs(3);
-/// How often a follower without events shows that it is alive.
-pub(super) const SIGN: Duration = Duration::from_secs(15);
-
-/// The bounds of a hub.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
-    pub(crate) keep: Keep,
-    /// The most bytes of an event, and of a short list.
-    pub(crate) bytes: u64,
-    /// The time within which the database has to answer, or to be back.
-    pub(crate) patience: Duration,
-    /// The time for which a hub goes on without followers.
-    pub(crate) linger: Duration,
-    /// The time after which a follower that has joined knows no less than the hub.
-    pub(crate) settle: Duration,
-    /// The time that a follower may go without asking for more.
-    pub(crate) stall: Duration,
-}
-
-impl Bounds {
-    /// Bounds for a database that answers within `patience`, and for clients that read within `send_time`.
-    pub(crate) fn new(keep: Keep, bytes: u64, patience: Duration, send_time: Duration) -> Self {
-        Bounds { keep, bytes, patience, linger: LINGER, settle: SETTLE, stall: SIGN + send_time }
-    }
-}
 
 /// A live query that is followed.
 pub(crate) struct Hub {
@@ -65,19 +35,6 @@ pub(crate) struct Hub {
     news: watch::Sender<u64>,
 }
 
-/// How a hub has ended.
-#[derive(Debug, Clone)]
-pub(crate) enum End {
-    /// The service stops.
-    Stopped,
-    /// Nobody follows it.
-    Lonely,
-    /// Other rules may apply.
-    Renewed,
-    Failed(Error),
-}
-
-#[derive(Debug)]
 struct State {
     log: Log,
     /// The list has been followed at least once.
@@ -97,52 +54,6 @@ struct State {
     followers: HashMap<u64, Weak<Presence>>,
     last_follower: u64,
     lonely_since: Option<Instant>,
-}
-
-/// A follower, as its hub knows it.
-#[derive(Debug)]
-pub(crate) struct Presence {
-    hub: Weak<Hub>,
-    number: u64,
-    since: Instant,
-    /// The time at which it asked for more, in milliseconds since it is there.
-    asked: AtomicU64,
-    stalled: AtomicBool,
-    held: Mutex<Option<Held>>,
-}
-
-/// What a follower holds as long as it is served.
-pub(crate) type Held = Box<dyn std::any::Any + Send>;
-
-/// Where a follower of a hub is.
-#[derive(Debug)]
-pub(crate) struct Place {
-    /// The number of the next event.
-    pub(super) next: u64,
-    pub(super) joining: Option<(u64, Arc<Mutex<Splice>>)>,
-}
-
-/// What there is for a follower.
-pub(crate) enum Portion {
-    Events(Vec<Bytes>),
-    /// So many events are lost.
-    Gap(u64),
-    /// It has to begin anew.
-    Void,
-    End(End),
-    /// Nothing yet.
-    Wait,
-}
-
-/// How a follower that joins begins.
-pub(crate) enum Beginning {
-    /// With these documents; it knows all then.
-    Short(Arc<View>, Place),
-    /// With a feed of its own.
-    Long(Place),
-    End(End),
-    /// The list isn't followed yet.
-    Wait,
 }
 
 impl Hub {
@@ -197,14 +108,13 @@ impl Hub {
         }
         state.last_follower += 1;
         let number = state.last_follower;
-        let presence = Arc::new(Presence {
-            hub: Arc::downgrade(self),
-            number,
-            since: Instant::now(),
-            asked: AtomicU64::new(0),
-            stalled: AtomicBool::new(false),
-            held: Mutex::new(held.take()),
-        });
+        let hub = Arc::downgrade(self);
+        let left = move || {
+            if let Some(hub) = hub.upgrade() {
+                hub.left(number);
+            }
+        };
+        let presence = Arc::new(Presence::new(held.take(), left));
         state.followers.insert(number, Arc::downgrade(&presence));
         state.lonely_since = None;
         Some(presence)
@@ -474,40 +384,6 @@ impl Hub {
         if state.followers.remove(&number).is_some() && state.followers.is_empty() {
             state.lonely_since = Some(Instant::now());
         }
-    }
-}
-
-impl Presence {
-    /// The follower asks for more. Returns `false` if it has been given up.
-    pub(crate) fn asks(&self) -> bool {
-        self.asked.store(self.since.elapsed().as_millis() as u64, Ordering::Relaxed);
-        !self.stalled.load(Ordering::Relaxed)
-    }
-
-    fn is_idle_for(&self, time: Duration) -> bool {
-        let asked = Duration::from_millis(self.asked.load(Ordering::Relaxed));
-        self.since.elapsed().saturating_sub(asked) > time
-    }
-
-    /// Lets others have what it holds.
-    fn give_up(&self) {
-        if !self.stalled.swap(true, Ordering::Relaxed) {
-            log::debug!("A client has not read a part of its answer; it gets no more.");
-            self.leave();
-        }
-    }
-
-    fn leave(&self) {
-        drop(self.held.lock().unwrap_or_else(PoisonError::into_inner).take());
-        if let Some(hub) = self.hub.upgrade() {
-            hub.left(self.number);
-        }
-    }
-}
-
-impl Drop for Presence {
-    fn drop(&mut self) {
-        self.leave();
     }
 }
 

@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::Stream;
 use warp::hyper::body::Bytes;
 
+use super::bounds::Bounds;
 use super::counts::{Counts, Figures};
 use super::follower::{Stalled, Wish, events};
-use super::hub::{Bounds, End, Held, Hub, Presence};
+use super::hub::Hub;
 use super::log::Total;
+use super::place::End;
+use super::presence::{Held, Presence};
 use super::source::Source;
 use super::task;
 use crate::error::Error;

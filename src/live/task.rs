@@ -9,7 +9,8 @@ use futures_util::{FutureExt, StreamExt};
 use serde_json::value::RawValue;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
 
-use super::hub::{End, Hub};
+use super::hub::Hub;
+use super::place::End;
 use super::row::Row;
 use super::source::Rows;
 use super::view::View;

@@ -40,8 +40,8 @@ pub struct Limits {
     /// The most clients that may follow live queries at once; 0 serves none. They need no connection to the
     /// database. Default: half of `connections`.
     pub feeds: usize,
-    /// The most distinct live queries that may be followed at once. Clients that follow the same list with the
-    /// same rights share one, which is one changefeed at the database. Default 1000.
+    /// The most distinct live queries that may be followed at once. Clients that follow the same list with
+    /// the same rights share one, which is one changefeed at the database. Default 1000.
     pub live_queries: usize,
     /// The most events of one live query that are kept for clients that return. Default 10,000.
     pub replay_events: usize,
@@ -64,20 +64,22 @@ pub struct Limits {
     /// a file descriptor, so what the operating system allows is a bound too. Default 10,000.
     pub connections: usize,
     /// The share of `connections`, `requests`, `streams`, `feeds`, `live_queries` and `answers` that one
-    /// client address may hold, in percent, from 1 to 100. The 64 bits that the addresses of an IPv6 network share count as one
-    /// address. A service behind a proxy, which is the only client it sees, needs 100. Default 50.
+    /// client address may hold, in percent, from 1 to 100. The 64 bits that the addresses of an IPv6 network
+    /// share count as one address. A service behind a proxy, which is the only client it sees, needs 100.
+    /// Default 50.
     pub client_share: u8,
     /// The share of `requests`, `streams`, `feeds` and `answers` that one user of the database may hold, in
     /// percent, from 1 to 100, however many addresses it has. Counts with `auth = "database"` only. Default
     /// 50.
     pub user_share: u8,
-    /// The requests about tables that one client may make in a second, a minute or an hour, such as `"100/s"`,
-    /// `"6000/min"`, `"1000/h"`. A client is the user that it has proved to be, or else its address, as for
-    /// `client_share`. Clients that connect by a Unix socket and are told of by no proxy have no limit. Default:
-    /// none.
+    /// The requests about tables that one client may make in a second, a minute or an hour, such as
+    /// `"100/s"`, `"6000/min"`, `"1000/h"`. A client is the user that it has proved to be, or else its
+    /// address, as for `client_share`. Clients that connect by a Unix socket and are told of by no proxy
+    /// have no limit. Default: none.
     #[serde(with = "units::optional")]
     pub rate: Option<Rate>,
-    /// The requests that one client may make at once after a pause. Default 0: as many as the number in `rate`.
+    /// The requests that one client may make at once after a pause. Default 0: as many as the number in
+    /// `rate`.
     pub burst: u32,
     /// The wrong passwords that one client may send for a user of the database before it has to wait 6 s for
     /// each further one, from 1 to 1,000,000. For all users together it may send ten times as many, and then
