@@ -1,5 +1,5 @@
-//! How many requests each client may make in a time, by the [GCRA]: a client may save up for a burst, and then
-//! has one more request after each part of the time.
+//! How many requests each client may make in a time, by the [GCRA]: a client may save up for a burst, and
+//! then has one more request after each part of the time.
 //!
 //! [GCRA]: https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm
 
@@ -54,7 +54,8 @@ pub(crate) struct Left {
 }
 
 impl Left {
-    /// Returns the rate as the header `RateLimit-Policy` has it: so many requests (`q`) in so many seconds (`w`).
+    /// Returns the rate as the header `RateLimit-Policy` has it: so many requests (`q`) in so many seconds
+    /// (`w`).
     pub(crate) fn policy(&self) -> String {
         format!("\"default\";q={};w={}", self.burst, up(self.window))
     }

@@ -37,7 +37,8 @@ pub(crate) fn client(peer: Peer, headers: &HeaderMap, proxies: &Proxies) -> Opti
 }
 
 /// Returns whom the headers tell of. A proxy writes one of the two headers and passes the other one on as the
-/// client has sent it. Where both are there and differ, there is no telling which is which, so neither counts.
+/// client has sent it. Where both are there and differ, there is no telling which is which, so neither
+/// counts.
 fn told(headers: &HeaderMap, proxies: &Proxies) -> Option<IpAddr> {
     let by = |name: &HeaderName, read: fn(&str) -> Option<IpAddr>| {
         headers.contains_key(name).then(|| farthest(headers, name, read, proxies))

@@ -141,7 +141,8 @@ impl Context {
         self.0.authority.iter().map(Authority::as_str).chain(told)
     }
 
-    /// Returns the client that sent the request; `None` if it came by a Unix socket, or by none of the server's.
+    /// Returns the client that sent the request; `None` if it came by a Unix socket, or by none of the
+    /// server's.
     pub(crate) fn client(&self) -> Option<Client> {
         self.0.client
     }

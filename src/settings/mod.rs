@@ -126,9 +126,9 @@ pub struct Settings {
     pub require_match: bool,
     /// TLS to clients. Default: none.
     pub tls: Tls,
-    /// The proxies whose `Forwarded` or `X-Forwarded-For` is believed: addresses, networks such as `10.0.0.0/8`,
-    /// and `unix` for whoever connects by a Unix socket. The client that they tell of is the one of the log, the
-    /// shares and the rates. Default: none.
+    /// The proxies whose `Forwarded` or `X-Forwarded-For` is believed: addresses, networks such as
+    /// `10.0.0.0/8`, and `unix` for whoever connects by a Unix socket. The client that they tell of is the
+    /// one of the log, the shares and the rates. Default: none.
     #[serde(with = "units::text")]
     pub trusted_proxies: Proxies,
     /// The address for whoever runs the service. Default: none of its own.

@@ -1,7 +1,8 @@
-//! JSON Schemas ([2020-12](https://json-schema.org/draft/2020-12)) that the documents of a table have to keep to.
+//! JSON Schemas ([2020-12](https://json-schema.org/draft/2020-12)) that the documents of a table have to keep
+//! to.
 //!
-//! A schema is read from its file when the settings are, so that one that is none stops the start. Nothing is ever
-//! fetched: a reference leads into the schema itself, or it is wrong.
+//! A schema is read from its file when the settings are, so that one that is none stops the start. Nothing is
+//! ever fetched: a reference leads into the schema itself, or it is wrong.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,8 +18,8 @@ use crate::error::Violation;
 const FILE_MAX: u64 = 1 << 20;
 /// The most violations that are told.
 const TOLD: usize = 20;
-/// The most bytes of a document, as JSON, all of whose violations are looked for. Of a longer one only the first is
-/// told, since each costs memory.
+/// The most bytes of a document, as JSON, all of whose violations are looked for. Of a longer one only the
+/// first is told, since each costs memory.
 const LOOKED_AT: usize = 64 << 10;
 /// The most characters of a message.
 const MESSAGE: usize = 300;
@@ -38,8 +39,8 @@ struct Read {
 impl Schema {
     /// Reads a schema from a file, whose path is relative to the working directory.
     ///
-    /// Without `$schema` it is taken to be of draft 2020-12. Its regular expressions are those of the crate `regex`,
-    /// which take linear time; so there are no look-arounds and no back-references.
+    /// Without `$schema` it is taken to be of draft 2020-12. Its regular expressions are those of the crate
+    /// `regex`, which take linear time; so there are no look-arounds and no back-references.
     ///
     /// # Errors
     ///
@@ -79,8 +80,8 @@ impl Schema {
     ///
     /// # Errors
     ///
-    /// The places that are wrong, at most 20 of them, and of a document of more than 64 KiB only the first. What stands
-    /// there isn't told.
+    /// The places that are wrong, at most 20 of them, and of a document of more than 64 KiB only the first.
+    /// What stands there isn't told.
     pub fn check(&self, document: &Value) -> Result<(), Vec<Violation>> {
         let Err(first) = self.read.validator.validate(document) else { return Ok(()) };
         if document.to_string().len() > LOOKED_AT {

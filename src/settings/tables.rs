@@ -20,8 +20,8 @@ pub struct TableSpec {
     /// The secondary indexes to make, in this order. Default: none.
     #[serde(default)]
     pub indexes: Vec<IndexSpec>,
-    /// The file of a JSON Schema (2020-12) that each document has to keep to that is written through this service,
-    /// relative to the working directory. Default: none.
+    /// The file of a JSON Schema (2020-12) that each document has to keep to that is written through this
+    /// service, relative to the working directory. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Schema>,
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The parts of `src`, the uppermost first. A part uses only parts of later rows.
-const FLOORS: [&[&str]; 16] = [
+const FLOORS: [&[&str]; 17] = [
     &["main"],
     &["command", "health"],
     &["server", "trial"],
@@ -14,8 +14,9 @@ const FLOORS: [&[&str]; 16] = [
     &["http"],
     &["app", "embedded"],
     &["access", "bootstrap", "catalog", "explorer", "metrics"],
+    &["live"],
     &["conn", "live"],
-    &["database", "logger"],
+    &["database", "logger", "rates"],
     &["settings"],
     &["rules"],
     &["query", "shares"],

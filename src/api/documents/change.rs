@@ -1,7 +1,8 @@
 //! Changes of one document: what a request asks for, and how it comes to be written.
 //!
-//! The database does a change in one step where it can. A JSON Patch it can't do, and a schema it doesn't know: then
-//! what is to be written is made here out of what was read, and is written only if the document is still that.
+//! The database does a change in one step where it can. A JSON Patch it can't do, and a schema it doesn't
+//! know: then what is to be written is made here out of what was read, and is written only if the document is
+//! still that.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use reql::{Term, args, r};
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 
-use super::changes::{Changes, UNDONE};
+use super::changes::{Changes, undone};
 use super::json_patch::JsonPatch;
 use super::patch::Patch;
 use super::write::{Target, Written, json, missing, same};
@@ -181,19 +182,4 @@ impl Target<'_> {
 async fn pause(attempt: u32) {
     let most = Duration::from_millis(1 << attempt.min(6)).min(PAUSE_MAX);
     sleep(most.mul_f64(fastrand::f64())).await;
-}
-
-/// Tells of a change that can't be done to what is there, by what the database says of it.
-pub(super) fn undone(error: Error) -> Error {
-    match error.cause().as_deref().and_then(reason) {
-        Some(reason) => Error::about(Code::PatchFailed, reason),
-        None => error,
-    }
-}
-
-/// The reason why a change can't be done, in what the database says.
-pub(super) fn reason(text: &str) -> Option<String> {
-    let (_, reason) = text.split_once(UNDONE)?;
-    let reason = reason.lines().next().unwrap_or_default();
-    Some(reason.strip_suffix(" in:").unwrap_or(reason).trim_end_matches(')').to_owned())
 }

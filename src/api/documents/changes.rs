@@ -11,7 +11,7 @@ use reql::{Term, args, r};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::http::body::document;
 use crate::query::Path;
 
@@ -54,8 +54,8 @@ impl Changes {
     ///
     /// # Errors
     ///
-    /// `bad-json`, or `bad-request` if it asks for what there is none of, for more than [`MOST`] fields, or for two
-    /// changes of one field.
+    /// `bad-json`, or `bad-request` if it asks for what there is none of, for more than [`MOST`] fields, or
+    /// for two changes of one field.
     pub(crate) fn read(body: &[u8]) -> Result<Self, Error> {
         let mut changes: Vec<(Path, Change)> = Vec::new();
         for (name, operand) in document(body)? {
@@ -204,6 +204,21 @@ fn path(name: &str, field: &str) -> Result<Path, Error> {
 
 fn wrong(name: &str, reason: &str) -> Error {
     Error::bad_request(format!("The change `{name}` is wrong: {reason}."))
+}
+
+/// Tells of a change that can't be done to what is there, by what the database says of it.
+pub(super) fn undone(error: Error) -> Error {
+    match error.cause().as_deref().and_then(reason) {
+        Some(reason) => Error::about(Code::PatchFailed, reason),
+        None => error,
+    }
+}
+
+/// Returns the reason why a change can't be done, out of what the database says.
+pub(super) fn reason(text: &str) -> Option<String> {
+    let (_, reason) = text.split_once(UNDONE)?;
+    let reason = reason.lines().next().unwrap_or_default();
+    Some(reason.strip_suffix(" in:").unwrap_or(reason).trim_end_matches(')').to_owned())
 }
 
 #[cfg(test)]

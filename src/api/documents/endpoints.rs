@@ -46,6 +46,15 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
             .problems(&WRITE)
             .problems(&[Code::QueryLogic, Code::ResourceLimit, Code::TooManyAffected])
             .documents(many::delete),
+    ]
+    .into_iter()
+    .chain(of_one())
+    .collect()
+}
+
+/// Returns the endpoints of one document.
+fn of_one() -> Vec<Endpoint> {
+    vec![
         about_one(get(ONE, "readDocument", "A document"))
             .takes(chosen())
             .takes([matching(), other()])
@@ -158,8 +167,8 @@ fn minimal() -> utoipa::openapi::path::Parameter {
 }
 
 fn guards() -> utoipa::openapi::path::Parameter {
-    let about = "`max-affected=N` refuses to change more than so many; `tx=rollback` shows what would be done \
-                 without doing it; `return=representation` returns the documents instead of counts.";
+    let about = "`max-affected=N` refuses to change more than so many; `tx=rollback` shows what would be \
+                 done without doing it; `return=representation` returns the documents instead of counts.";
     header("Prefer", about)
 }
 

@@ -1,7 +1,7 @@
 //! JSON Patch ([RFC 6902](https://www.rfc-editor.org/rfc/rfc6902)): a list of operations on one document.
 //!
-//! A `copy` may double a document, and thirty of them make more of it than any memory holds. So each operation is
-//! weighed before it is done.
+//! A `copy` may double a document, and thirty of them make more of it than any memory holds. So each
+//! operation is weighed before it is done.
 
 use json_patch::{PatchOperation, jsonptr::Pointer, patch_unsafe};
 use serde_json::{Map, Value};
@@ -14,8 +14,8 @@ use crate::query::Path;
 
 /// The most operations of a patch.
 pub(crate) const OPERATIONS: usize = 1000;
-/// The most bytes, as JSON, of all values that the operations of a patch move and copy, and four bytes for each
-/// member of an array that makes way for another.
+/// The most bytes, as JSON, of all values that the operations of a patch move and copy, and four bytes for
+/// each member of an array that makes way for another.
 const WORK: usize = 32 << 20;
 /// The most bytes, as JSON, of all values that the operations of a patch copy.
 const COPIED: usize = 1 << 20;

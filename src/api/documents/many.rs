@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use warp::http::StatusCode;
 use warp::reply::Response;
 
-use super::change::{Change, Rules, reason, undone};
-use super::changes::Changes;
+use super::change::{Change, Rules};
+use super::changes::{Changes, reason, undone};
 use super::patch::Patch;
 use super::write::Target;
 use crate::access::Grant;

@@ -8,8 +8,7 @@ use reql::{Query, ReturnChanges, Term, args, r};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::change;
-use super::changes::UNDONE;
+use super::changes::{self, UNDONE};
 use crate::access::Grant;
 use crate::app::scale::Scale;
 use crate::conn::Conn;
@@ -215,7 +214,7 @@ impl Written {
             error if error == FAILED => Error::from(Code::PreconditionFailed),
             error if error == MISSING => Error::from(Code::NoSuchDocument),
             error if error.contains(UNDONE) => {
-                Error::about(Code::PatchFailed, change::reason(&error).unwrap_or_default())
+                Error::about(Code::PatchFailed, changes::reason(&error).unwrap_or_default())
             }
             error => Error::of_write(error),
         })

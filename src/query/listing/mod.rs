@@ -230,8 +230,8 @@ impl Listing {
         }
     }
 
-    /// A query for the names of all fields that documents of the whole result have, and that are told, if these are
-    /// the table's indexes; so many at most.
+    /// A query for the names of all fields that documents of the whole result have, and that are told, if
+    /// these are the table's indexes; so many at most.
     pub(crate) fn names(&self, indexes: &[Index], table: &Term, most: usize) -> Term {
         let names = self.selected(indexes, table).concat_map(|row: Term| self.told(&row).keys());
         names.distinct().limit(most)

@@ -1,4 +1,5 @@
-//! Documents as CSV ([RFC 4180](https://www.rfc-editor.org/rfc/rfc4180)): a line of names, then a line for each.
+//! Documents as CSV ([RFC 4180](https://www.rfc-editor.org/rfc/rfc4180)): a line of names, then a line for
+//! each.
 //!
 //! CSV knows only text, so a dialect says what its cells mean. `docs/recipes.md` describes it for users.
 
@@ -10,7 +11,8 @@ use crate::query::{Parameters, Path};
 pub(crate) use read::Table;
 pub(crate) use write::Writer;
 
-/// The type of answers: it has a line of names ([RFC 4180](https://www.rfc-editor.org/rfc/rfc4180#section-3)).
+/// The type of answers: it has a line of names ([RFC
+/// 4180](https://www.rfc-editor.org/rfc/rfc4180#section-3)).
 pub(crate) const CSV_WITH_NAMES: &str = "text/csv; charset=utf-8; header=present";
 /// The most columns of a table.
 pub(crate) const COLUMNS: usize = 1000;

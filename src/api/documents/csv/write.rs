@@ -48,8 +48,8 @@ impl Writer {
     }
 }
 
-/// The text of a cell. A field that isn't there is empty, text stands as it is, a time as ISO 8601 has it, and
-/// anything else is JSON.
+/// The text of a cell. A field that isn't there is empty, text stands as it is, a time as ISO 8601 has it,
+/// and anything else is JSON.
 fn cell(value: Option<&Value>) -> String {
     match value {
         None => String::new(),
