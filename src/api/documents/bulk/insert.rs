@@ -121,13 +121,11 @@ pub(crate) async fn insert(
         may_write(conn, table).await?;
     }
     let response = outcomes.into_response();
-    Ok(match conflict {
-        Some(_) => {
-            let applied = format!("resolution={}", context.prefers("resolution").unwrap_or_default());
-            with_header(response, PREFERENCE_APPLIED, &applied)
-        }
-        None => response,
-    })
+    if conflict.is_none() {
+        return Ok(response);
+    }
+    let applied = format!("resolution={}", context.prefers("resolution").unwrap_or_default());
+    Ok(with_header(response, PREFERENCE_APPLIED, &applied))
 }
 
 /// Returns what is to be done to documents that are there already, if the request says so.
