@@ -93,7 +93,9 @@ async fn what_is_no_feed_is_an_error_and_leaves_the_connection_to_others() {
     let database = home.database();
     with_rows(&database).await;
     let _feed = database.follow::<Value>(rows_of(1)).await.unwrap();
-    assert!(database.follow::<Value>(r.expr(1)).await.is_err_and(|error| error.code() == Code::QueryLogic));
+    assert!(
+        database.follow::<Value>(r.expr(1)).await.is_err_and(|error| error.code() == Code::DatabaseError)
+    );
     let missing = database.follow::<Value>(r.table("nope").changes()).await.unwrap_err();
     assert_eq!(missing.code(), "no-such-table");
     assert!(database.follow::<Value>(rows_of(2)).await.is_ok());
