@@ -49,7 +49,8 @@ pub(super) async fn run(hub: Arc<Hub>) {
                 hub.is_away(Error::from(Code::DatabaseUnreachable).caused_by(error));
             }
         }
-        rows = match hub.open_anew(alive + hub.bounds.patience).await {
+        // Its followers are to know within that time, so the last attempt ends before it does.
+        rows = match hub.open_anew(alive + hub.bounds.patience.mul_f64(0.9)).await {
             Some(Ok(rows)) => rows,
             Some(Err(error)) => return hub.fail(error),
             None => return,

@@ -156,10 +156,12 @@ async fn patches_are_merged_as_rfc_7396_has_it() {
     problem(&api.send("PATCH", "/tables/heroes/docs/1", &json!({"id": 2})).await, 400, "bad-request");
     problem(&api.send("PATCH", "/tables/heroes/docs/1", &json!({"id": null})).await, 400, "bad-request");
     problem(&api.send("PATCH", "/tables/heroes/docs/2", &json!({"a": 1})).await, 404, "no-such-document");
-    let wrong = [("content-type", "application/json-patch+json")];
-    let response = api.with("PATCH", "/tables/heroes/docs/1", &wrong, b"[]").await;
+    let wrong = [("content-type", "application/xml-patch+xml")];
+    let response = api.with("PATCH", "/tables/heroes/docs/1", &wrong, b"<diff/>").await;
     problem(&response, 415, "unsupported-media-type");
-    assert_eq!(header(&response, "accept-patch"), "application/merge-patch+json");
+    let offered =
+        "application/merge-patch+json, application/json-patch+json, application/vnd.warp-reql.changes+json";
+    assert_eq!(header(&response, "accept-patch"), offered);
 }
 
 #[tokio::test]

@@ -64,6 +64,10 @@ impl Row {
     }
 }
 
+/// The types of patches that a document takes.
+const ACCEPTED_PATCHES: &str =
+    "application/merge-patch+json, application/json-patch+json, application/vnd.warp-reql.changes+json";
+
 /// Those that a service over a working database answers.
 fn of_requests() -> Vec<Row> {
     let none = "/tables/none";
@@ -111,11 +115,11 @@ fn of_requests() -> Vec<Row> {
         row(Code::BodyTooLarge, "PUT", DOC).sent(json!({"a": "x".repeat(1 << 20)}).to_string()),
         row(Code::UrlTooLong, "GET", format!("{DOCS}?{}", "x".repeat(9000))),
         row(Code::HeadersTooLarge, "GET", DOC).with(LONG_HEADERS),
-        row(Code::UnsupportedMediaType, "POST", DOCS).with(&[("content-type", "text/csv")]).sent("a,b"),
+        row(Code::UnsupportedMediaType, "POST", DOCS).with(&[("content-type", "text/plain")]).sent("a,b"),
         row(Code::UnsupportedMediaType, "PATCH", DOC)
-            .with(&[("content-type", "application/json-patch+json")])
-            .sent("[]")
-            .has(&[("accept-patch", "application/merge-patch+json")]),
+            .with(&[("content-type", "application/xml-patch+xml")])
+            .sent("<diff/>")
+            .has(&[("accept-patch", ACCEPTED_PATCHES)]),
         row(Code::Refused, "POST", DOCS).sent(json!({"id": "x".repeat(128)}).to_string()),
         row(Code::Refused, "GET", format!("{DOCS}/%00")),
     ]

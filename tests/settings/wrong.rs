@@ -272,7 +272,7 @@ fn a_password_of_a_wrong_type_is_masked() {
 #[test]
 fn nobody_opens_production_to_everybody_by_accident() {
     careful(|jail| {
-        let expected = "invalid setting `auth` = \"none\" (built-in): expected \"database\", or `allow_anonymous = true` \
+        let expected = "invalid setting `auth` = \"none\" (built-in): expected \"database\" or \"token\", or `allow_anonymous = true` \
                         beside it, because others can reach `address`";
         file(jail, "[staging]");
         for name in ["production", "staging"] {
@@ -297,7 +297,7 @@ fn nobody_opens_production_to_everybody_by_accident() {
 fn access_is_one_of_a_few_words() {
     jailed(|jail| {
         jail.set_env("APP_AUTH", "basic");
-        let wrong = "invalid setting `auth` = \"basic\" (environment variable APP_AUTH): expected \"none\" or \"database\"";
+        let wrong = "invalid setting `auth` = \"basic\" (environment variable APP_AUTH): expected \"none\", \"database\" or \"token\"";
         assert_eq!(load().unwrap_err().to_string(), wrong);
         jail.set_env("APP_AUTH", "none");
         for cors in ["a.example", "https://a.example/", "https://", "ftp://a.example", "any, off"] {

@@ -195,36 +195,53 @@ async fn patch_one(context: Context, body: Body, mut conn: Conn, grant: Grant) -
     let (table, id) = (context.table()?, context.document()?);
     let conditions = Conditions::of_change(&context)?;
     grant.to_change()?;
+    let asked = Asked::read(kind, &body?)?;
     let key = context.app().catalog().primary_key(&mut conn, &table).await?;
-    let change = patch_of(kind, &body?, &key, &id, &grant)?;
+    let change = asked.change(&key, &id, &grant)?;
     let rules = Rules { key: &key, schema: context.app().schema(&table) };
     let target = Target { table: &table, id: &id, grant: &grant };
     let written = target.change(&mut conn, &conditions, &change, rules).await?;
     represent(StatusCode::OK, &written, context.headers())
 }
 
-/// Reads a patch of a document with this id.
-fn patch_of(kind: &str, body: &[u8], key: &str, id: &Value, grant: &Grant) -> Result<Change, Error> {
-    match kind {
-        JSON_PATCH => {
-            let patch = JsonPatch::read(body)?;
-            // What takes the place of the whole document touches all of its fields.
-            let touched = patch.touched().or(grant.is_open().then(Map::new));
-            grant.check_fields(&touched.ok_or_else(|| grant.refusal())?)?;
-            Ok(Change::Json(patch))
-        }
-        CHANGES => match Changes::read(body)? {
-            changes if changes.touches(key) => Err(Error::bad_request("A document's id can't be changed.")),
-            changes => {
+/// A change as a body asks for it.
+enum Asked {
+    Json(JsonPatch),
+    Small(Changes),
+    Merge(Map<String, Value>),
+}
+
+impl Asked {
+    /// Reads a body of this type.
+    fn read(kind: &str, body: &[u8]) -> Result<Asked, Error> {
+        Ok(match kind {
+            JSON_PATCH => Asked::Json(JsonPatch::read(body)?),
+            CHANGES => Asked::Small(Changes::read(body)?),
+            _ => Asked::Merge(body::document(body)?),
+        })
+    }
+
+    /// Returns the change of a document with this id, if whoever asks may write the fields that it touches.
+    fn change(self, key: &str, id: &Value, grant: &Grant) -> Result<Change, Error> {
+        match self {
+            Asked::Json(patch) => {
+                // What takes the place of the whole document touches all of its fields.
+                let touched = patch.touched().or(grant.is_open().then(Map::new));
+                grant.check_fields(&touched.ok_or_else(|| grant.refusal())?)?;
+                Ok(Change::Json(patch))
+            }
+            Asked::Small(changes) if changes.touches(key) => {
+                Err(Error::bad_request("A document's id can't be changed."))
+            }
+            Asked::Small(changes) => {
                 grant.check_fields(&changes.touched())?;
                 Ok(Change::Small(changes))
             }
-        },
-        _ => {
-            let patch = body::document(body)?;
-            grant.check_fields(&patch)?;
-            write::check_id(&patch, key, id)?;
-            Ok(Change::Merge(Patch::new(patch)))
+            Asked::Merge(patch) => {
+                grant.check_fields(&patch)?;
+                write::check_id(&patch, key, id)?;
+                Ok(Change::Merge(Patch::new(patch)))
+            }
         }
     }
 }

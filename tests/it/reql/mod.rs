@@ -50,11 +50,12 @@ async fn each_query_answers() {
                 (response, answer, expected)
             }
         };
-        let right = match expected.strip_prefix('!') {
+        // An engine may be built with JavaScript or without it.
+        let is_right = expected.split(" or ").any(|expected| match expected.strip_prefix('!') {
             Some(part) => response.status().is_client_error() && answer["detail"].to_string().contains(part),
             None => response.status() == 200 && answer == serde_json::from_str::<Value>(expected).unwrap(),
-        };
-        if !right {
+        });
+        if !is_right {
             wrong.push(format!("{query}\n  is {answer}\n  not {expected}"));
         }
     }
