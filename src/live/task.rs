@@ -81,7 +81,8 @@ impl Hub {
             match (Row::read(row.get(), self.source.shape())?, &mut view) {
                 (Row::Ready, _) => return Ok((rows, view)),
                 (Row::Change(change), Some(view)) => {
-                    if !view.apply(&change, self.bounds.bytes)? {
+                    let fits = view.apply(&change, self.bounds.bytes)?;
+                    if !fits {
                         return Err(Error::internal("a feed began with what doesn't fit"));
                     }
                 }

@@ -298,7 +298,9 @@ async fn play(seed: u64, table: &Table) {
     let mut chance = fastrand::Rng::with_seed(seed);
     let service = Service::new(Bounds { keep: Keep { events: 10_000, ..KEEP }, ..BOUNDS });
     let mut clients: Vec<Option<Client>> = (0..6).map(|_| None).collect();
-    let mut away: Vec<Option<(BTreeMap<u64, u64>, Option<String>)>> = (0..6).map(|_| None).collect();
+    /// What a follower that is away knows, and the id of the last event that it had.
+    type Known = (BTreeMap<u64, u64>, Option<String>);
+    let mut away: Vec<Option<Known>> = (0..6).map(|_| None).collect();
     for _ in 0..400 {
         let at = chance.usize(0..clients.len());
         match chance.u32(0..100) {

@@ -125,7 +125,7 @@ async fn follow_one(context: &Context, mut conn: Conn, grant: &Grant) -> Result<
         context.app().catalog().primary_key(&mut conn, &table).await?;
     }
     let rows = match grant.readable() {
-        readable if readable.is_all() => r.table(&table).get(id).into(),
+        readable if readable.is_all() => r.table(&table).get(id),
         readable => {
             let may = |row: Term| {
                 is_document(&row) & readable.documents().holds(&row).unwrap_or_else(|| r.expr(true))
