@@ -93,8 +93,8 @@
 //! - [`error`]: one [`Error`], mapped to a status in one place, shown as a problem document.
 
 #![cfg_attr(
-    not(feature = "api"),
-    allow(dead_code, unused_imports, reason = "only the API uses all of the query language")
+    not(feature = "server"),
+    allow(dead_code, unused_imports, reason = "only the service as a whole uses all that there is")
 )]
 
 #[cfg(feature = "api")]

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use utoipa::ToSchema;
 use warp::http::StatusCode;
 use warp::http::header::{ACCEPT_ENCODING, ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use warp::reject::Reject;
@@ -83,7 +82,8 @@ impl From<Code> for Error {
 }
 
 /// A place at which a document is not what its table's schema asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Violation {
     /// The place in the document, as a JSON Pointer (RFC 6901).
