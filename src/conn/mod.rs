@@ -61,13 +61,13 @@ pub fn with_conn(database: &Database) -> impl Filter<Extract = (Conn,), Error = 
 /// # Errors of queries
 ///
 /// Opening the session may fail with
-/// [`Code::ConnectionsExhausted`](crate::error::Code::ConnectionsExhausted),
-/// [`Code::DatabaseUnreachable`](crate::error::Code::DatabaseUnreachable),
-/// [`Code::Unauthorized`](crate::error::Code::Unauthorized) or
-/// [`Code::ConnectTimeout`](crate::error::Code::ConnectTimeout); then nothing was sent. After that,
-/// [`Code::QueryTimeout`](crate::error::Code::QueryTimeout) and
-/// [`Code::OutcomeUnknown`](crate::error::Code::OutcomeUnknown) say that a write may or may not have
-/// happened, and [`Code::DatabaseError`](crate::error::Code::DatabaseError) is the server's own answer.
+/// [`Code::ConnectionsExhausted`],
+/// [`Code::DatabaseUnreachable`],
+/// [`Code::Unauthorized`] or
+/// [`Code::ConnectTimeout`]; then nothing was sent. After that,
+/// [`Code::QueryTimeout`] and
+/// [`Code::OutcomeUnknown`] say that a write may or may not have
+/// happened, and [`Code::DatabaseError`] is the server's own answer.
 pub struct Conn {
     lease: Option<Lease>,
     usage: Usage,
@@ -146,7 +146,7 @@ impl Conn {
 
     /// A connection on behalf of a database user, whose permissions decide what it may do. It is always
     /// opened for this request alone and closed after it, and fails with
-    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) if the database doesn't take the credentials.
+    /// [`Code::Unauthorized`] if the database doesn't take the credentials.
     pub fn with_credentials(database: Database, who: Credentials) -> Self {
         let mut conn = Conn::new(database);
         conn.who = Some(who);

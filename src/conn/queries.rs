@@ -19,7 +19,7 @@ impl Conn {
     /// # Errors
     ///
     /// As for every query, see [`Conn`]; and
-    /// [`Code::UnexpectedDocument`](crate::error::Code::UnexpectedDocument) if the row is not a `T`.
+    /// [`Code::UnexpectedDocument`] if the row is not a `T`.
     ///
     /// ```no_run
     /// # async fn run(mut conn: warp_reql::Conn) -> Result<(), warp_reql::Error> {
@@ -59,8 +59,8 @@ impl Conn {
     ///
     /// # Errors
     ///
-    /// As for every query, see [`Conn`]; [`Code::Conflict`](crate::error::Code::Conflict) if a document
-    /// exists already, and [`Code::Refused`](crate::error::Code::Refused) if the database refuses one. Other
+    /// As for every query, see [`Conn`]; [`Code::Conflict`] if a document
+    /// exists already, and [`Code::Refused`] if the database refuses one. Other
     /// documents of the same write may have been written then: [`Conn::write_all`] tells.
     ///
     /// ```no_run
@@ -106,7 +106,7 @@ impl Conn {
     /// # Errors
     ///
     /// As for every query, see [`Conn`]; and
-    /// [`Code::UnexpectedDocument`](crate::error::Code::UnexpectedDocument) if a row is not a `T`.
+    /// [`Code::UnexpectedDocument`] if a row is not a `T`.
     ///
     /// ```no_run
     /// # async fn run(mut conn: warp_reql::Conn) -> Result<(), warp_reql::Error> {

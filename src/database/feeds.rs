@@ -86,15 +86,15 @@ impl Database {
     /// `changefeed_queue_size`.
     ///
     /// Returns when the server has taken the query. From then on a row may come at any time. The stream ends
-    /// with [`Code::QueryTimeout`](crate::error::Code::QueryTimeout) when the database has shown no sign of
-    /// life for about `query_timeout`, and with [`Code::OutcomeUnknown`](crate::error::Code::OutcomeUnknown)
+    /// with [`Code::QueryTimeout`] when the database has shown no sign of
+    /// life for about `query_timeout`, and with [`Code::OutcomeUnknown`]
     /// when the connection breaks, which ends all feeds on it.
     ///
     /// # Errors
     ///
     /// Those of opening a session, see [`Conn`](crate::Conn);
-    /// [`Code::QueryTimeout`](crate::error::Code::QueryTimeout); and
-    /// [`Code::DatabaseError`](crate::error::Code::DatabaseError), also for a query that is no changefeed.
+    /// [`Code::QueryTimeout`]; and
+    /// [`Code::DatabaseError`], also for a query that is no changefeed.
     ///
     /// ```no_run
     /// # async fn example(database: &warp_reql::Database) -> Result<(), warp_reql::Error> {

@@ -116,7 +116,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Code::Misconfigured`](crate::error::Code::Misconfigured) if the settings name no server, as those of
+    /// [`Code::Misconfigured`] if the settings name no server, as those of
     /// an embedded one do; or if the files of TLS are of no use.
     ///
     /// ```
@@ -158,7 +158,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Code::Misconfigured`](crate::error::Code::Misconfigured), with what is wrong as its source.
+    /// [`Code::Misconfigured`], with what is wrong as its source.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), warp_reql::Error> {
