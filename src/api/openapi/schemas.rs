@@ -47,9 +47,10 @@ fn object() -> ObjectBuilder {
 }
 
 fn value() -> Schema {
-    let plain = SchemaType::from_iter([Type::String, Type::Number, Type::Boolean, Type::Null]);
-    OneOfBuilder::new()
-        .item(ObjectBuilder::new().schema_type(plain))
+    // One alternative for each type: not every reader takes several in one.
+    let plain = [Type::String, Type::Number, Type::Boolean, Type::Null].into_iter();
+    plain
+        .fold(OneOfBuilder::new(), |any, of| any.item(ObjectBuilder::new().schema_type(of)))
         .item(ArrayBuilder::new().items(named("Value")))
         .item(object())
         .description(Some("Any JSON."))
