@@ -1,7 +1,7 @@
 //! A service of one's own: typed documents, one connection for each request.
 //!
-//! `RDB_HOST=localhost cargo run --example heroes`, then `curl localhost:3030/heroes/batman`. With `RDB_HOST` unset
-//! it takes a database that lives in this process, and ends with it.
+//! `RDB_HOST=localhost cargo run --example heroes`, then `curl localhost:3030/heroes/batman`. With `RDB_HOST`
+//! unset it takes a database that lives in this process, and ends with it.
 
 use reql::r;
 use serde::{Deserialize, Serialize};

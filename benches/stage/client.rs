@@ -56,8 +56,8 @@ impl Client {
     }
 }
 
-/// Returns whether an answer is there with all of its body. It is not the clients that are measured, so they do no
-/// more than that.
+/// Returns whether an answer is there with all of its body. It is not the clients that are measured, so they
+/// do no more than that.
 fn complete(answer: &[u8]) -> bool {
     let Some(end) = memmem::find(answer, b"\r\n\r\n") else { return false };
     let Some(length) = memmem::find(answer, b"content-length: ") else { return false };

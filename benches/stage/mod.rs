@@ -1,5 +1,5 @@
-//! The subjects that are measured: handlers that differ only in how they come by their connection, on the real server, in
-//! front of the embedded database.
+//! The subjects that are measured: handlers that differ only in how they come by their connection, on the
+//! real server, in front of the embedded database.
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 mod by_hand;

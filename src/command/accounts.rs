@@ -10,8 +10,8 @@ use reql::{Conflict, Term, obj, r};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::Failure;
 use super::name::Place;
-use super::{Failure, written};
 use crate::conn::Conn;
 use crate::database::Database;
 
@@ -106,14 +106,14 @@ pub(crate) async fn user(user: User, database: &Database) -> Result<(), Failure>
         }
         User::Add { name, password } => {
             let account = obj! { "id": &name, "password": password.read()? };
-            checked(written(&mut conn, users.insert(account).conflict(Conflict::Error)).await?)?;
+            checked(conn.write_all(users.insert(account).conflict(Conflict::Error)).await?)?;
         }
         User::Password { name, password } => {
             let password = password.read()?;
             let change = users.get(&name).update(obj! { "password": password });
-            found(written(&mut conn, change).await?, &name)?;
+            found(conn.write_all(change).await?, &name)?;
         }
-        User::Drop { name } => found(written(&mut conn, users.get(&name).delete()).await?, &name)?,
+        User::Drop { name } => found(conn.write_all(users.get(&name).delete()).await?, &name)?,
     }
     Ok(())
 }

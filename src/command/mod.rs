@@ -14,10 +14,7 @@ use std::fmt;
 use std::io;
 
 use clap::Subcommand;
-use reql::Query;
-use reql::types::Written;
 
-use crate::conn::Conn;
 use crate::settings::Settings;
 use crate::{Error, server};
 
@@ -78,11 +75,6 @@ pub async fn run(command: Command, mut settings: Settings) -> io::Result<()> {
         server.shutdown().await;
     }
     done.map_err(io::Error::other)
-}
-
-/// Runs a write, and returns what it has done.
-async fn written(conn: &mut Conn, query: impl Into<Query>) -> Result<Written, Failure> {
-    Ok(conn.write_all(query).await?)
 }
 
 impl Failure {

@@ -15,12 +15,12 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
+use super::Failure;
 use super::archive::{self, Info, Unpacked, unpack};
 use super::dump::joined;
 use super::name::{Place, Table, chosen};
 use super::progress::Progress;
 use super::rows::{Batch, batches};
-use super::{Failure, written};
 use crate::conn::Conn;
 use crate::database::Database;
 
@@ -147,7 +147,7 @@ async fn fill(
     let mut number = 0;
     while let Some(batch) = batches.recv().await {
         let (bytes, documents) = (batch.bytes, batch.documents.len() as u64);
-        let written: Written = written(&mut conn, insert(&table, batch, restore)).await?;
+        let written: Written = conn.write_all(insert(&table, batch, restore)).await?;
         if written.errors > 0 {
             let reason = written.first_error.unwrap_or_default();
             return Err(Failure::Usage(format!("{}: {reason}", unpacked.table)));

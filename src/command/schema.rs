@@ -7,9 +7,9 @@ use reql::{Durability, Term, args, r};
 use serde::Deserialize;
 use tokio::time::sleep;
 
+use super::Failure;
 use super::accounts::checked;
 use super::name::TableName;
-use super::{Failure, written};
 use crate::conn::Conn;
 use crate::database::Database;
 
@@ -234,7 +234,7 @@ fn function(fields: Vec<String>) -> impl Fn(Term) -> Term {
 /// Changes the name in the configuration of a database or table.
 async fn rename(conn: &mut Conn, what: impl Into<Term>, new: &str) -> Result<(), Failure> {
     let change = what.into().config().update(reql::obj! { "name": new });
-    checked(written(conn, change).await?)
+    checked(conn.write_all(change).await?)
 }
 
 fn list(mut names: Vec<String>) {

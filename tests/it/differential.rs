@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{Api, body, header, number};
+use crate::lists::{explain, get, pages};
+use crate::support::{Api, header, number};
 use serde_json::{Value, json};
 
 const DOCS: &str = "/tables/heroes/docs";
@@ -179,31 +180,6 @@ fn query(random: &mut fastrand::Rng) -> String {
         })
         .collect();
     format!("{clauses}{}", order(random))
-}
-
-async fn get(api: &Api, query: &str) -> Value {
-    let response = api.call("GET", &format!("{DOCS}?{query}")).await;
-    assert_eq!(response.status(), 200, "{query}: {:?}", response.body());
-    body(&response)
-}
-
-async fn explain(api: &Api, query: &str) -> Value {
-    let response = api.with("GET", &format!("{DOCS}?{query}"), &[("prefer", "explain")], b"").await;
-    assert_eq!(response.status(), 200, "{query}: {:?}", response.body());
-    body(&response)
-}
-
-/// All pages of a list, one after another.
-async fn pages(api: &Api, query: &str) -> Vec<Value> {
-    let mut url = format!("{DOCS}?{query}");
-    let mut all = Vec::new();
-    loop {
-        let response = api.call("GET", &url).await;
-        assert_eq!(response.status(), 200, "{url}: {:?}", response.body());
-        all.extend(body(&response).as_array().expect("an array").iter().cloned());
-        let Some(next) = header(&response, "link").strip_prefix('<') else { return all };
-        url = next.strip_suffix(">; rel=\"next\"").expect("a link to the next page").to_owned();
-    }
 }
 
 /// Checks a list in each of its forms.

@@ -1,5 +1,5 @@
-//! Lists through indexes: which one is taken, pages, and groups. `differential` shows that it makes no difference to
-//! the result.
+//! Lists through indexes: which one is taken, pages, and groups. `differential` shows that it makes no
+//! difference to the result.
 
 use crate::support::{Api, body, header, problem};
 use serde_json::{Value, json};
@@ -17,21 +17,21 @@ async fn index(api: &Api, name: &str, fields: &[&str]) {
     assert_eq!(response.status(), 201, "{:?}", response.body());
 }
 
-async fn get(api: &Api, query: &str) -> Value {
+pub async fn get(api: &Api, query: &str) -> Value {
     let response = api.call("GET", &format!("{DOCS}?{query}")).await;
     assert_eq!(response.status(), 200, "{query}: {:?}", response.body());
     body(&response)
 }
 
-async fn explain(api: &Api, query: &str) -> Value {
+pub async fn explain(api: &Api, query: &str) -> Value {
     let response = api.with("GET", &format!("{DOCS}?{query}"), &[("prefer", "explain")], b"").await;
     assert_eq!(response.status(), 200, "{query}: {:?}", response.body());
     assert_eq!(header(&response, "preference-applied"), "explain");
     body(&response)
 }
 
-/// All pages of a list, one after another.
-async fn pages(api: &Api, query: &str) -> Vec<Value> {
+/// Returns all pages of a list, one after another.
+pub async fn pages(api: &Api, query: &str) -> Vec<Value> {
     let mut url = format!("{DOCS}?{query}");
     let mut all = Vec::new();
     loop {

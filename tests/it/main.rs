@@ -1,5 +1,5 @@
-//! The service over the embedded server, or over whatever `RDB_TEST_HOST` names: one binary, a module for each
-//! subject. What needs an environment of its own is in `tests/settings`.
+//! The service over the embedded server, or over whatever `RDB_TEST_HOST` names: one binary, a module for
+//! each subject. What needs an environment of its own is in `tests/settings`.
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod access;

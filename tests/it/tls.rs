@@ -15,8 +15,8 @@ use crate::support::secure::{
     Authority, Certificate, OVER, Served, VALID, client, connect, files, get, reason,
 };
 
-/// The preface of HTTP/2 with empty settings, and `GET /health/live` of `localhost` (RFC 7541, literals without
-/// an index).
+/// The preface of HTTP/2 with empty settings, and `GET /health/live` of `localhost` (RFC 7541, literals
+/// without an index).
 const HTTP_2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
     \0\0\x1b\x01\x05\0\0\0\x01\x82\x87\x04\x0c/health/live\x41\x09localhost";
 

@@ -21,7 +21,7 @@ enum Kind {
     Other(Box<dyn Io>),
 }
 
-/// What reads and writes, and may go from task to task.
+/// A stream of bytes that may go from task to task.
 trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Io for T {}
@@ -47,8 +47,8 @@ impl Patience {
     }
 }
 
-/// Asks a connection that is silent for so long, and gives it up when three answers are missing. Systems count
-/// in whole seconds.
+/// Asks a connection that is silent for so long, and gives it up when three answers are missing. Systems
+/// count in whole seconds.
 fn keepalive(idle: Duration) -> TcpKeepalive {
     let idle = idle.max(Duration::from_secs(1));
     let keepalive = TcpKeepalive::new().with_time(idle).with_interval(idle);

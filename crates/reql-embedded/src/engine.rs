@@ -43,7 +43,7 @@ pub trait Engine: Send + Sync + 'static {
         Pool::default()
     }
 
-    /// What is stored, for backups; `None` if there is nothing that could be copied.
+    /// The store, for backups; `None` if there is nothing that could be copied.
     fn store(&self) -> Option<Store> {
         None
     }

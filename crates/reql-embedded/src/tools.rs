@@ -22,8 +22,8 @@ pub(crate) enum Tool {
     /// Write a copy of the data of a server, which may be running.
     ///
     /// It is checked, and has its name once it is complete; an earlier backup of the name is replaced. To
-    /// restore it, copy it to `reql.redb` in the data directory of a server that isn't running. Ends with 0 if
-    /// it worked, 2 if nothing was written.
+    /// restore it, copy it to `reql.redb` in the data directory of a server that isn't running. Ends with 0
+    /// if it worked, 2 if nothing was written.
     Backup {
         /// The data directory of the server, or the socket `backup.sock` in it.
         #[arg(value_name = "DIRECTORY | SOCKET")]

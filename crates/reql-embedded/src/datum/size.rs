@@ -123,7 +123,7 @@ impl From<Sum> for Summary {
     }
 }
 
-/// What a shared text takes besides its bytes: two counters, and what the allocator adds.
+/// The bytes that a shared text takes besides its own: two counters, and what the allocator adds.
 const COUNTED: usize = 32;
 
 impl Datum {

@@ -42,8 +42,8 @@ pub fn collect(mut stream: Stream, env: &Env) -> Result<Groups> {
     groups.into_iter().map(|(group, rows)| Ok((group, env.limits.array(rows)?))).collect()
 }
 
-/// About what a group takes besides its key and its rows or its state, in bytes: its place in the map, and that
-/// in the result, which is an array of arrays.
+/// About what a group takes besides its key and its rows or its state, in bytes: its place in the map, and
+/// that in the result, which is an array of arrays.
 const GROUP: usize = 256;
 
 /// About as many rows as RethinkDB groups before it looks at the size of all groups.

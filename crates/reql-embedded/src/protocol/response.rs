@@ -17,7 +17,7 @@ const RUNTIME_ERROR: u8 = 18;
 /// The token and the length before each payload.
 const HEADER_LEN: usize = 12;
 
-/// What goes around the text of an answer.
+/// The bytes around the text of an answer.
 pub(crate) struct Around<'a> {
     kind: u8,
     profile: Option<&'a [u8]>,

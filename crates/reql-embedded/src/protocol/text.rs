@@ -1,4 +1,4 @@
-//! What is on its way to a client: JSON text, and the memory that it counts for.
+//! Answers on their way to a client: JSON text, and the memory that it counts for.
 
 use crate::budget::memory::Reservation;
 use crate::error::Result;

@@ -26,7 +26,7 @@ pub(super) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// How long connections that were cut off are waited for. One of which a thread can't be had back never ends.
 pub(super) const CUT_OFF: Duration = Duration::from_secs(1);
 
-/// How long a connection that is one too many may take until it can be told so.
+/// The time that a connection that is one too many may take until it can be told so.
 const REJECTION: Duration = Duration::from_secs(2);
 
 /// What is needed to take in a connection.
@@ -42,7 +42,7 @@ pub(super) struct Gate {
 pub(super) struct Doors {
     pub(super) sockets: Vec<TcpListener>,
     pub(super) local: LocalListener,
-    /// Who the server is on its sockets, if TLS is spoken there.
+    /// The server's identity on its sockets, if TLS is spoken there.
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Arc<Identity>>,
     /// Where other processes get backups.

@@ -18,8 +18,8 @@ impl Server {
     /// write included that was acknowledged before, soft ones too.
     ///
     /// The rate is in bytes a second, counted as documents and entries of indexes, and as what is read when
-    /// the copy is checked; at least 64 KiB. Nobody waits for a backup, but the server's file grows by what is
-    /// written until the copy is complete. It has its name once it is on the disk and was found sound, as
+    /// the copy is checked; at least 64 KiB. Nobody waits for a backup, but the server's file grows by what
+    /// is written until the copy is complete. It has its name once it is on the disk and was found sound, as
     /// [`Server::check`] looks at it. Until then, and forever if the process is killed meanwhile, it is a
     /// hidden file beside, whose name ends in `.partial`. An earlier backup of the name is replaced.
     ///

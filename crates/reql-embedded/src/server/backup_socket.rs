@@ -24,10 +24,10 @@ use crate::storage::{self, Pace, Store};
 /// The socket's name in the data directory.
 const NAME: &str = "backup.sock";
 
-/// How long either side waits for the other. A server keeps the pages of the moment that it sends.
+/// The time that either side waits for the other. A server keeps the pages of the moment that it sends.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a backup has to say that it was ended, when the server ends.
+/// The time that a backup has to say that it was ended, when the server ends.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The longest path of a socket that every Unix takes.

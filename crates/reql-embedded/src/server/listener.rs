@@ -10,7 +10,7 @@ use crate::session::Incoming;
 
 /// A source of connections.
 pub(super) trait Listener: Send + 'static {
-    /// What it is that becomes a session's stream.
+    /// The connection that becomes a session's stream.
     type Incoming: Incoming + 'static;
 
     /// Waits for the next connection. Loses none if it is dropped while it waits.

@@ -19,14 +19,15 @@ use crate::session::{self, Incoming};
 /// the number of its protocol, none of which begins so.
 const HANDSHAKE_RECORD: u8 = 22;
 
-/// Who a server is when it speaks TLS, and whom it lets in.
+/// A server's identity when it speaks TLS, and whom it lets in.
 ///
 /// The files are PEM texts. They are looked at before every handshake: a change is taken up by the next one,
 /// and connections that are open stay. While what is there is of no use, because the certificate has been
 /// replaced and its key not yet, say, the log tells so once, and handshakes go on with what was there before.
 ///
 /// The cryptography is what the program has installed as
-/// [`CryptoProvider`](https://docs.rs/rustls/latest/rustls/crypto/struct.CryptoProvider.html), or else `ring`.
+/// [`CryptoProvider`](https://docs.rs/rustls/latest/rustls/crypto/struct.CryptoProvider.html), or else
+/// `ring`.
 ///
 /// ```no_run
 /// use reql_embedded::{Server, Tls};

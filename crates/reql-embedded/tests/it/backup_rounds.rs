@@ -1,8 +1,8 @@
 //! Backups of a daemon that sixteen clients write to, and that is killed now and then.
 //!
 //! Each writer inserts its documents one after the other, so what it knows to be there is a number. A backup
-//! has to hold all that was acknowledged before it began. `BACKUP_ROUNDS` sets how many there are (default 3),
-//! `BACKUP_SEED` which ones are killed, and when.
+//! has to hold all that was acknowledged before it began. `BACKUP_ROUNDS` sets how many there are (default
+//! 3), `BACKUP_SEED` which ones are killed, and when.
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -3,10 +3,12 @@
 //! The process is this test binary itself, started with a directory in its environment. What it writes and
 //! prints, so that what has to be in the file after the kill is known:
 //!
-//! - Each writer follows a script: step `n` always does the same. After each acknowledged step it prints the step's number. For hard
-//!   writes all that was printed is there, or one step more; for soft ones the outcome of some prefix.
+//! - Each writer follows a script: step `n` always does the same. After each acknowledged step it prints the
+//!   step's number. For hard writes all that was printed is there, or one step more; for soft ones the
+//!   outcome of some prefix.
 //! - Counters increment one document that they share, hard, and print how often.
-//! - The catalog's thread says before it creates or drops something that it is uncertain, and afterwards what there is.
+//! - The catalog's thread says before it creates or drops something that it is uncertain, and afterwards what
+//!   there is.
 //! - A scribbler writes into tables while they are dropped.
 //!
 //! `REQL_CRASH_ROUNDS` sets how many rounds there are (default 20).

@@ -1,4 +1,5 @@
-//! TLS: who the server is, whom it lets in, what either side says when that doesn't fit, and files that change.
+//! TLS: who the server is, whom it lets in, what either side says when that doesn't fit, and files that
+//! change.
 
 use std::fs;
 use std::path::PathBuf;
@@ -201,7 +202,8 @@ async fn both_sides_must_want_tls() {
     assert!(secure.connect().await.is_ok(), "no TLS within the process");
 }
 
-/// Whoever is silent, slow or talks nonsense is gone after the time for handshakes, TLS and protocol together.
+/// Whoever is silent, slow or talks nonsense is gone after the time for handshakes, TLS and protocol
+/// together.
 #[tokio::test]
 async fn handshakes_have_a_deadline() {
     let issuer = authority();

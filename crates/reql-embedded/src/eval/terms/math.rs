@@ -91,7 +91,8 @@ fn concat(mut text: String, more: &str) -> Result<Sum> {
     Ok(Sum::Text(text))
 }
 
-/// Reserves memory for so many bytes of a text, if it is long: for itself, and for the value that is made of it.
+/// Reserves memory for so many bytes of a text, if it is long: for itself, and for the value that is made of
+/// it.
 fn keep_twice(bytes: usize, length: usize) -> Result<()> {
     if length > LARGE { fuel::keep(2 * bytes) } else { Ok(()) }
 }

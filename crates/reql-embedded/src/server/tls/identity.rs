@@ -16,7 +16,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use super::{Tls, TlsVersion};
 
-/// How much a file may have.
+/// The most bytes that a file may have.
 const MAX_FILE: u64 = 1 << 20;
 
 /// How long a file has to be as it is until its time tells the next change: clocks of file systems go in
