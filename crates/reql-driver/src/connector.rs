@@ -144,8 +144,8 @@ impl Connector {
         self.connect_with(&credentials).await
     }
 
-    /// Opens a session over what is connected already, such as one end of `tokio::io::duplex`. TLS is not
-    /// added.
+    /// Opens a session over a stream that is connected already, such as one end of `tokio::io::duplex`. TLS
+    /// is not added.
     ///
     /// # Errors
     ///
@@ -154,7 +154,7 @@ impl Connector {
         self.shake_hands_in_time(io, &self.credentials).await
     }
 
-    /// Opens a session over what is connected already, for another user.
+    /// Opens a session over a stream that is connected already, for another user.
     ///
     /// # Errors
     ///

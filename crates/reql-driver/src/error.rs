@@ -12,7 +12,7 @@ use crate::term::{Printer, Term};
 /// The result of what can fail with an [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a query has no answer.
+/// The failure of a query, of a connection or of a row.
 ///
 /// `Display` shows the error of a query as the official drivers do: the message, the query, and the part of
 /// it that is to blame, underlined.
@@ -56,7 +56,7 @@ pub enum ErrorKind {
     NoRow,
     /// The answer to [`feed`](crate::Session::feed) isn't a changefeed.
     NotAFeed,
-    /// The server lets this user not in. The number is its error code.
+    /// The server doesn't let this user in. The number is its error code.
     Refused(i64),
     /// The other side doesn't prove that it knows the password.
     Impostor,
@@ -64,9 +64,9 @@ pub enum ErrorKind {
     Tls,
     /// Reading or writing failed, or the connection ended.
     Io,
-    /// It took too long.
+    /// The operation took too long.
     Timeout,
-    /// The other side sent what makes no sense.
+    /// The other side broke the protocol.
     Protocol,
     /// An answer is longer than [`Connector::max_answer`](crate::Connector::max_answer) allows.
     TooLarge,
@@ -96,16 +96,16 @@ pub enum ErrorType {
     User,
     /// The user has no permission.
     PermissionDenied,
-    /// One that this driver doesn't know.
+    /// A type that this driver doesn't know.
     Other(i64),
 }
 
-/// If a query had been sent when an error came.
+/// The progress of a query at the time of an error: sent or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sent {
     /// The server can't have got all of it, so it has done nothing.
     NotSent,
-    /// The server may have got it. What it did about it, the error says or nobody knows.
+    /// The server may have got the query. The error says if it was done, unless nobody knows.
     Sent,
 }
 
@@ -133,7 +133,7 @@ impl Error {
         Error(Box::new(Inner { kind, message, sent: Sent::NotSent, place: None, source: None }))
     }
 
-    /// An error of a connection; `doing` continues "while".
+    /// Returns an error of a connection; `doing` continues "while".
     pub(crate) fn io(doing: &str, error: io::Error) -> Self {
         let message = match error.kind() {
             io::ErrorKind::UnexpectedEof => format!("the server closed the connection while {doing}"),

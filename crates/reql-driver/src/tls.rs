@@ -1,4 +1,4 @@
-//! TLS by rustls: whom to trust, who the client is.
+//! TLS by rustls: the authorities to trust, and the client's own certificate.
 
 use std::io;
 use std::path::Path;
@@ -14,7 +14,8 @@ use tokio_rustls::rustls::{self, AlertDescription, CertificateError, ClientConfi
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Whom a client trusts, and who it is. There is no way to go without checking the server.
+/// The authorities that a client trusts, and its own certificate. There is no way to go without checking the
+/// server.
 ///
 /// ```no_run
 /// use reql::{Connector, tls::Tls};
@@ -79,8 +80,8 @@ impl Tls {
         Tls::trusting(roots)
     }
 
-    /// Uses a configuration of rustls, for whatever else there is to say. It decides by itself if it checks
-    /// the server.
+    /// Uses a configuration of rustls, for settings that have no method here. It decides by itself if it
+    /// checks the server.
     pub fn with_config(config: Arc<ClientConfig>) -> Self {
         Tls { config, roots: Arc::new(RootCertStore::empty()), name: None }
     }

@@ -225,10 +225,10 @@ pub struct Change<T> {
     /// With `include_types`: `"initial"`, `"uninitial"`, `"add"`, `"remove"`, `"change"` or `"state"`.
     #[serde(default, rename = "type")]
     pub kind: Option<String>,
-    /// With `include_offsets`: where the row stood.
+    /// With `include_offsets`: the row's old position.
     #[serde(default)]
     pub old_offset: Option<u64>,
-    /// With `include_offsets`: where the row stands.
+    /// With `include_offsets`: the row's new position.
     #[serde(default)]
     pub new_offset: Option<u64>,
     /// An error of the feed, for example that changes were left out.
@@ -254,19 +254,19 @@ pub struct Written<T = serde_json::Value> {
     /// The number of documents that were changed.
     #[serde(default)]
     pub replaced: u64,
-    /// The number of documents that already were as they were to be.
+    /// The number of documents that the write left as they were.
     #[serde(default)]
     pub unchanged: u64,
     /// The number of documents that were deleted.
     #[serde(default)]
     pub deleted: u64,
-    /// The number of documents that weren't there.
+    /// The number of documents that didn't exist.
     #[serde(default)]
     pub skipped: u64,
     /// The number of writes that failed.
     #[serde(default)]
     pub errors: u64,
-    /// Why the first one failed.
+    /// The error of the first write that failed.
     #[serde(default)]
     pub first_error: Option<String>,
     /// The primary keys that the server made.

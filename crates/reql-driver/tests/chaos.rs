@@ -80,7 +80,7 @@ async fn reused_sessions() {
     }
 }
 
-/// The same, with bytes in pieces of any size.
+/// Runs the rounds on one session, with bytes in pieces of any size.
 #[tokio::test]
 async fn reused_sessions_in_pieces() {
     let server = server().await;
@@ -127,7 +127,7 @@ async fn shared_sessions() {
     shared_rounds(connect(&server).await.share().unwrap(), rounds(320)).await;
 }
 
-/// The same, with bytes in pieces of any size.
+/// Runs the rounds on shared sessions, with bytes in pieces of any size.
 #[tokio::test]
 async fn shared_sessions_in_pieces() {
     let server = server().await;

@@ -1,4 +1,4 @@
-//! What a server keeps of a password, as SCRAM-SHA-256 (RFC 5802, RFC 7677) wants it: never the password.
+//! The stored form of a password, as SCRAM-SHA-256 (RFC 5802, RFC 7677) wants it: never the password.
 
 use hmac::digest::CtOutput;
 use hmac::{Hmac, KeyInit, Mac};
@@ -18,7 +18,7 @@ pub const DEFAULT_ITERATIONS: u32 = 4096;
 pub struct Credentials {
     /// Random bytes that make equal passwords differ.
     pub salt: [u8; SALT_LEN],
-    /// How often the password was hashed.
+    /// Iterations of the hash.
     pub iterations: u32,
     /// The hash of the key that the client proves to know.
     pub stored_key: [u8; KEY_LEN],
@@ -33,8 +33,8 @@ impl Credentials {
         Self::with_salt(password, rand::random(), iterations)
     }
 
-    /// The credentials of `admin` on a new database. An empty password needs no stretching, so connecting
-    /// stays cheap until one is set.
+    /// Returns the credentials of `admin` on a new database. An empty password needs no stretching, so
+    /// connecting stays cheap until one is set.
     pub fn initial(password: &str) -> Self {
         Self::derive(password, if password.is_empty() { 1 } else { DEFAULT_ITERATIONS })
     }
@@ -53,8 +53,8 @@ impl Credentials {
         }
     }
 
-    /// What an unknown user is shown, so that the exchange's first answer tells nobody which users exist. No
-    /// proof is to be accepted for it.
+    /// Returns credentials to show for an unknown user, so that the exchange's first answer tells nobody
+    /// which users exist. No proof is to be accepted for them.
     pub fn unknown() -> Self {
         Self {
             salt: rand::random(),
@@ -64,7 +64,7 @@ impl Credentials {
         }
     }
 
-    /// Whether this is the password, for the protocols that send it as it is. As slow as
+    /// Checks a password that a client sends as it is, as older protocols do. As slow as
     /// [`Credentials::derive`].
     pub fn matches(&self, password: &str) -> bool {
         let given = Self::with_salt(password, self.salt, self.iterations);
@@ -81,7 +81,7 @@ impl Credentials {
         same(Sha256::digest(client_key).into(), self.stored_key)
     }
 
-    /// The server's own proof over the messages of the exchange.
+    /// Returns the server's own proof over the messages of the exchange.
     pub fn server_signature(&self, auth_message: &[u8]) -> [u8; KEY_LEN] {
         hmac_sha256(&self.server_key, auth_message)
     }
@@ -100,7 +100,7 @@ fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; KEY_LEN] {
     mac.finalize().into_bytes().into()
 }
 
-/// Equality that takes as long wherever the first difference is.
+/// Compares two keys, in the same time wherever the first difference is.
 fn same(a: [u8; KEY_LEN], b: [u8; KEY_LEN]) -> bool {
     CtOutput::<Sha256>::new(a.into()) == CtOutput::<Sha256>::new(b.into())
 }

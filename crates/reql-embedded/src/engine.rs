@@ -1,4 +1,4 @@
-//! The seam between a connection and the language underneath: what a session asks, and what it gets.
+//! The seam between a connection and the language underneath: the requests of a session, and their answers.
 //!
 //! A session knows tokens, frames and sockets; an engine knows terms, tables and users. A START query goes
 //! [`Engine::compile`] → [`Query::run`] → [`Answer`]; what is left of a stream comes batch by batch from its
@@ -21,29 +21,30 @@ use crate::storage::Store;
 
 /// The language and the storage under all connections.
 pub trait Engine: Send + Sync + 'static {
-    /// What is stored of a user's password; `None` if there is no such user. Asked once for each connection.
+    /// Returns the stored form of a user's password; `None` if there is no such user. Called once for each
+    /// connection.
     fn credentials(&self, user: &str) -> Option<Credentials>;
 
-    /// Who the server is, for SERVER_INFO.
+    /// Returns the server's identity, for SERVER_INFO.
     fn server_info(&self) -> ServerInfo;
 
     /// Compiles a START query.
     fn compile(&self, query: Envelope<'_>) -> Result<Box<dyn Query>, Error>;
 
-    /// Tells where connections come in, before the first one does.
+    /// Tells the engine the addresses of the server, before the first connection comes in.
     fn listening(&self, _: Listening) {}
 
-    /// How many queries there are and were.
+    /// Returns the number of queries that run and that were begun.
     fn queries(&self) -> QueryCounts {
         QueryCounts::default()
     }
 
-    /// The memory that the queries of all connections may hold. Default: without a limit.
+    /// Returns the pool of memory for the queries of all connections. Default: without a limit.
     fn memory(&self) -> Pool {
         Pool::default()
     }
 
-    /// The store, for backups; `None` if there is nothing that could be copied.
+    /// Returns the store, for backups; `None` if there is nothing to copy.
     fn store(&self) -> Option<Store> {
         None
     }
@@ -54,15 +55,16 @@ pub trait Engine: Send + Sync + 'static {
 
 /// A compiled query, ready to be evaluated.
 pub trait Query: Send {
-    /// What the evaluation up to the first answer is probably going to cost.
+    /// Estimates the cost of the evaluation up to the first answer.
     fn weight(&self) -> Weight;
 
-    /// Evaluates up to an atom or an unread cursor. May block where the work is [`Weight::Heavy`]. Elsewhere
-    /// it may find that it would have to; then it has done nothing, and is run again where it may.
+    /// Evaluates up to an atom or an unread cursor. May block where the work is [`Weight::Heavy`]. A query
+    /// that would have to block elsewhere fails with [`Failure::WouldBlock`] before it has done anything, and
+    /// is run again where it may block.
     fn run(&self, context: &QueryContext, place: Weight) -> Result<Answer, Failure>;
 }
 
-/// Where a piece of work belongs.
+/// The cost of a piece of work, which decides where it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weight {
     /// Microseconds, and never waits: done at once, on the connection's own task.
@@ -71,7 +73,7 @@ pub enum Weight {
     Heavy,
 }
 
-/// Who asks, and how to learn that the answer is no longer wanted.
+/// The client of a query, and the signal that its answer is no longer wanted.
 #[derive(Debug, Clone)]
 pub struct QueryContext {
     /// The connection's client.
@@ -87,29 +89,29 @@ pub struct QueryContext {
 pub struct Client {
     /// The user it authenticated as.
     pub user: Arc<str>,
-    /// Where it is.
+    /// The client's address, or the stream within the process.
     pub peer: Peer,
 }
 
-/// Where a server takes in connections.
+/// The addresses of a server, and its open connections.
 #[derive(Debug, Clone)]
 pub struct Listening {
-    /// Its addresses.
+    /// Addresses that the server listens on.
     pub addrs: Vec<SocketAddr>,
-    /// How many connections are open.
+    /// Number of open connections.
     pub connections: Arc<AtomicUsize>,
 }
 
-/// How many queries a server has to do with.
+/// Numbers of a server's queries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueryCounts {
-    /// Those that run now, streams and feeds that haven't been read to their end included.
+    /// Queries that run now, including streams and feeds that haven't been read to their end.
     pub running: u64,
-    /// Those that began since the server was started.
+    /// Queries that began since the server was started.
     pub begun: u64,
 }
 
-/// What a query evaluates to.
+/// The outcome of a query.
 pub enum Answer {
     /// One value.
     Atom {
@@ -118,7 +120,7 @@ pub enum Answer {
         /// The profile as JSON text, if the query asked for one.
         profile: Option<Vec<u8>>,
     },
-    /// One value that is known later; only of what isn't [`Weight::Heavy`].
+    /// One value that is known later; only for queries that aren't [`Weight::Heavy`].
     Later(Later),
     /// A stream or a feed, of which nothing has been read yet.
     Cursor(Box<dyn Cursor>),
@@ -129,34 +131,34 @@ pub type Later = Pin<Box<dyn Future<Output = Result<Text, Failure>> + Send>>;
 
 /// The unread rest of a stream or feed.
 pub trait Cursor: Send {
-    /// The next rows; on the first call, the first and smaller batch. May block if it said that it is
-    /// [`Weight::Heavy`]. A feed gives what is there, if need be nothing: a session waits for
+    /// Returns the next rows; on the first call, the first and smaller batch. May block if its weight is
+    /// [`Weight::Heavy`]. A feed returns the rows that have come, which may be none: a session waits for
     /// [`Cursor::ready`].
     fn next_batch(&mut self) -> Result<Batch, Failure>;
 
-    /// What the next batch is going to cost.
+    /// Estimates the cost of the next batch.
     fn weight(&self) -> Weight {
         Weight::Heavy
     }
 
-    /// Whether this is a feed, which may have nothing to say for a long time without being at its end.
+    /// True for a feed, which may be silent for a long time without being at its end.
     fn is_feed(&self) -> bool {
         false
     }
 
-    /// Ends when a feed's next batch is worth asking for: rows, an error, its end. Holds no thread, and may
-    /// be dropped and asked again without losing anything.
+    /// Waits until a feed's next batch is worth asking for: rows, an error, its end. Holds no thread, and may
+    /// be dropped and called again without losing anything.
     fn ready(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(std::future::ready(()))
     }
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// The [`Interrupt`] was seen: the session knows why it was raised, and what to answer.
     Interrupted,
-    /// It would have to wait after all: to be run once more as [`Weight::Heavy`].
+    /// The query would have to wait after all: to be run once more as [`Weight::Heavy`].
     WouldBlock,
     /// An error of the language.
     Error(Error),

@@ -13,7 +13,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bt(pub(crate) u32);
 
-/// What kind of failure it is.
+/// The class and type of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The client sent something that is not a query.
@@ -40,21 +40,22 @@ pub enum ErrorKind {
     Permission,
     /// Nobody waits for the answer any more.
     Interrupted,
-    /// A changefeed has nothing to say yet, or a query would wait or take long where it must not. No failure:
-    /// whoever reads feeds tries again, and the query has done nothing, and is run again elsewhere.
+    /// A changefeed has no row yet, or a query would have to wait where it must not. This is no failure. The
+    /// reader of a feed tries again later. The query has done nothing, and is run again on a thread that may
+    /// wait.
     WouldBlock,
 }
 
-/// Why a file can't be used as a server's data.
+/// The reason why a file can't be used as a server's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unusable {
-    /// It is open already.
+    /// The file is open already.
     InUse,
-    /// It was a server's data, and no longer makes sense.
+    /// The file was a server's data, and no longer makes sense.
     Damaged,
-    /// A newer version has written it.
+    /// A newer version has written the file.
     Newer,
-    /// It is something else.
+    /// The file is something else.
     Foreign,
 }
 
@@ -74,7 +75,7 @@ struct Inner {
     unusable: Option<Unusable>,
 }
 
-/// A text, or how to make it: most errors about missing fields are caught and never shown.
+/// A text, or the function that makes it: most errors about missing fields are caught and never shown.
 #[derive(Clone)]
 enum Message {
     Text(String),
@@ -90,7 +91,7 @@ fn shortened(mut message: String) -> String {
 }
 
 impl Error {
-    /// An error without a place yet.
+    /// Returns an error without a place yet.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Error(Box::new(Inner {
             kind,
@@ -101,38 +102,38 @@ impl Error {
         }))
     }
 
-    /// A non-existence error without a place yet, whose text is only made when somebody reads it.
+    /// Returns a non-existence error without a place yet, whose text is only made when somebody reads it.
     pub fn missing_lazily(message: impl Fn() -> String + Send + Sync + 'static) -> Self {
         Error::lazily(ErrorKind::NonExistence, message)
     }
 
-    /// An error without a place yet, whose text is only made when somebody reads it.
+    /// Returns an error without a place yet, whose text is only made when somebody reads it.
     pub fn lazily(kind: ErrorKind, message: impl Fn() -> String + Send + Sync + 'static) -> Self {
         let message = Message::Lazy(Arc::new(message), OnceLock::new());
         Error(Box::new(Inner { kind, message, bt: None, is_around: false, unusable: None }))
     }
 
-    /// A query-logic error without a place yet.
+    /// Returns a query-logic error without a place yet.
     pub fn logic(message: impl Into<String>) -> Self {
         Error::new(ErrorKind::QueryLogic, message)
     }
 
-    /// A non-existence error without a place yet.
+    /// Returns a non-existence error without a place yet.
     pub fn missing(message: impl Into<String>) -> Self {
         Error::new(ErrorKind::NonExistence, message)
     }
 
-    /// A failed operation (a missing table, a name taken) without a place yet.
+    /// Returns a failed operation (a missing table, a name taken) without a place yet.
     pub fn op_failed(message: impl Into<String>) -> Self {
         Error::new(ErrorKind::OpFailed, message)
     }
 
-    /// An internal error: the server's fault, not the query's.
+    /// Returns an internal error: the server's fault, not the query's.
     pub fn internal(message: impl Into<String>) -> Self {
         Error::new(ErrorKind::Internal, message)
     }
 
-    /// What is asked for isn't there yet, or can't be done yet, and whoever asked must not wait.
+    /// Returns the error of a result that isn't there yet, for a caller that must not wait.
     pub fn would_block() -> Self {
         Error::new(ErrorKind::WouldBlock, "This would have to wait.")
     }
@@ -162,7 +163,7 @@ impl Error {
         self
     }
 
-    /// The same failure as another kind.
+    /// Returns the failure with another kind.
     #[must_use]
     pub fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = kind;
@@ -181,18 +182,18 @@ impl Error {
         self.0.unusable
     }
 
-    /// What kind of failure it is.
+    /// Returns what kind of failure it is.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Whether it is about the whole query, whatever was being done: nobody waits for it any more, or it has
-    /// to be run elsewhere.
+    /// True if the error ends the whole query, wherever in it the error came: nobody waits for the answer any
+    /// more, or the query has to be run on another thread.
     pub fn ends_query(&self) -> bool {
         matches!(self.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
     }
 
-    /// RethinkDB's text.
+    /// Returns the text, as RethinkDB words it.
     pub fn message(&self) -> &str {
         match &self.0.message {
             Message::Text(text) => text,
@@ -200,22 +201,22 @@ impl Error {
         }
     }
 
-    /// The term to blame, or a part of it, if known.
+    /// Returns the term to blame, or a part of it, if known.
     pub fn bt(&self) -> Option<Bt> {
         self.0.bt
     }
 
-    /// Returns whether the term to blame is not [`Error::bt`] itself, but the one that it is a part of.
+    /// True if the term to blame is not [`Error::bt`] itself, but the one that it is a part of.
     pub fn is_around(&self) -> bool {
         self.0.is_around
     }
 }
 
-/// Shorthand to blame a term for whatever fails below it.
+/// Shorthand to blame a term for a failure below it.
 pub trait At<T> {
-    /// See [`Error::at`].
+    /// Calls [`Error::at`] on the error.
     fn at(self, bt: Bt) -> Result<T>;
-    /// See [`Error::around`].
+    /// Calls [`Error::around`] on the error.
     fn around(self, bt: Bt) -> Result<T>;
 }
 

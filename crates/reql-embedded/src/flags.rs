@@ -68,8 +68,8 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 0)]
     busy_poll_us: u32,
 
-    /// How much memory queries may hold, in MiB or with a unit: 512, 2GiB. Default: half of what the process
-    /// may use.
+    /// Memory that queries may hold, in MiB or with a unit: 512, 2GiB. Default: half of what the process may
+    /// use.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory_limit: Option<u64>,
 
@@ -119,7 +119,7 @@ pub(crate) struct Flags {
     version: Option<bool>,
 }
 
-/// A size in bytes: a number of MiB, or one with a unit.
+/// Reads a size in bytes: a number of MiB, or a number with a unit.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let shift = match text[digits.len()..].trim() {
@@ -154,7 +154,7 @@ impl MinProtocol {
     }
 }
 
-/// What to listen on.
+/// An address to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bind {
     All,
@@ -182,7 +182,7 @@ impl Password {
         }
     }
 
-    /// The password, if nobody knows it yet.
+    /// Returns the password, if it was made up for this start.
     pub(crate) fn generated(&self) -> Option<&str> {
         match self {
             Password::Generated(text) => Some(text),
@@ -194,7 +194,8 @@ impl Password {
 static VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{} (speaks RethinkDB {RETHINKDB_VERSION})", env!("CARGO_PKG_VERSION")));
 
-/// The process's arguments, with those of its configuration file before them, where they give way.
+/// Returns the process's arguments. Those of its configuration file stand before the others, so that the
+/// command line wins.
 pub(crate) fn arguments(given: impl IntoIterator<Item = OsString>) -> io::Result<Vec<OsString>> {
     let mut given: Vec<OsString> = given.into_iter().collect();
     // A command line that makes no sense is reported when it is parsed for good.
@@ -214,7 +215,8 @@ fn read_options(path: &Path) -> io::Result<Vec<OsString>> {
     Ok(options(&text).map(OsString::from).collect())
 }
 
-/// `name=value`, `name`, and comments that start with `#`.
+/// Returns the options of a configuration file: `name=value` or `name`, without the comments that start with
+/// `#`.
 fn options(text: &str) -> impl Iterator<Item = String> + '_ {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     lines.filter(|line| !line.is_empty()).map(|line| match line.split_once('=') {
@@ -232,7 +234,7 @@ impl Flags {
         }
     }
 
-    /// The addresses to listen on: loopback, and what was asked for.
+    /// Returns the addresses to listen on: loopback, and those of `--bind` and `--bind-driver`.
     pub(crate) fn addrs(&self) -> io::Result<Vec<SocketAddr>> {
         let port = self.port()?;
         let asked = if self.bind_driver.is_empty() { &self.bind } else { &self.bind_driver };
@@ -291,7 +293,7 @@ impl Flags {
         })
     }
 
-    /// `RUST_LOG` decides what is logged; by default warnings are.
+    /// Starts the logger. `RUST_LOG` decides what is logged; by default warnings are.
     pub(crate) fn start_logger(&self) -> io::Result<()> {
         let mut logger = pretty_env_logger::formatted_timed_builder();
         match std::env::var("RUST_LOG") {
@@ -312,7 +314,7 @@ fn open_log(path: &Path) -> io::Result<File> {
     })
 }
 
-/// Both loopback addresses, as far as the machine has them: `localhost` may mean either.
+/// Returns both loopback addresses, as far as the machine has them: `localhost` may mean either.
 fn loopback() -> Vec<IpAddr> {
     let mut ips = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
     if exists(Ipv6Addr::LOCALHOST) {
@@ -321,7 +323,7 @@ fn loopback() -> Vec<IpAddr> {
     ips
 }
 
-/// The wildcard address, of IPv6 where there is any: it takes IPv4 connections too.
+/// Returns the wildcard address, of IPv6 where there is any: it takes IPv4 connections too.
 fn any_address() -> IpAddr {
     if exists(Ipv6Addr::UNSPECIFIED) { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }
 }

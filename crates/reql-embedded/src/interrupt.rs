@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
-/// Why a query is to end.
+/// The reason why a query is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Reason {
@@ -15,11 +15,11 @@ pub enum Reason {
     Closed = 2,
     /// The server shuts down.
     Shutdown = 3,
-    /// Its row was deleted from the table `jobs`.
+    /// The query's row was deleted from the table `jobs`.
     Killed = 4,
 }
 
-/// Raised once, by whoever comes first; seen by all clones. Reading it costs one atomic load.
+/// A flag that ends a query. The first reason stays, and all clones see it. Reading it costs one atomic load.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<State>);
 
@@ -39,12 +39,12 @@ impl Interrupt {
         }
     }
 
-    /// Whether the query is to end.
+    /// True if the query is to end.
     pub fn is_raised(&self) -> bool {
         self.0.reason.load(Ordering::Relaxed) != 0
     }
 
-    /// Why the query is to end, if it is.
+    /// Returns the reason why the query is to end, if it is.
     pub fn reason(&self) -> Option<Reason> {
         match self.0.reason.load(Ordering::Acquire) {
             1 => Some(Reason::Stopped),

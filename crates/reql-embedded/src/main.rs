@@ -19,10 +19,10 @@ use crate::signals::Signals;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long the threads of sessions are waited for once the server has ended.
+/// The wait for the threads of sessions once the server has ended.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
 
-/// Prints a line. That nobody reads any more what a daemon says is no reason for it to end.
+/// Prints a line. A daemon goes on when nobody reads its output any more.
 macro_rules! say {
     ($($said:tt)*) => {
         drop(writeln!(io::stdout(), $($said)*))
@@ -43,16 +43,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// Sessions share half of the processors, rounded up. The rest is for what has threads of its own, heavy
-/// queries and the writer of the file, and for the clients, which as a rule run on the same machine: more
-/// threads for light queries would spend it on waking each other up to see that there is nothing to do.
+/// Builds the runtime of sessions, on half of the processors, rounded up. The rest is for heavy queries, for
+/// the writer of the file, and for the clients, which as a rule run on the same machine. With more threads
+/// for light queries, they would wake each other up only to find that there is nothing to do.
 fn sessions() -> io::Result<Runtime> {
     let processors = available_parallelism().map_or(1, usize::from);
     Builder::new_multi_thread().worker_threads(processors.div_ceil(2)).enable_all().build()
 }
 
-/// Signals, and the deadlines of the end, have the main thread: they are met whatever holds the threads of
-/// the sessions.
+/// Builds the runtime of signals and of shutdown's deadlines, on the main thread: they are met even if all
+/// threads of the sessions are held.
 fn control() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
@@ -93,7 +93,7 @@ async fn run(server: Server) -> io::Result<()> {
     Ok(())
 }
 
-/// The lines that scripts around rethinkdb wait for.
+/// Prints the lines that scripts around rethinkdb wait for.
 fn announce(server: &Server) {
     let addrs: Vec<String> = server.local_addrs().iter().map(|addr| addr.ip().to_string()).collect();
     let plural = if addrs.len() == 1 { "" } else { "es" };

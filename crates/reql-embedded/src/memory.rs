@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 /// Returns the number of bytes of memory that this process may use; `None` where the operating system doesn't
 /// tell. Only Linux is asked.
 ///
-/// What counts is the smallest bound of the process's control groups and their parents, of either version
+/// The smallest bound of the process's control groups and their parents counts, of either version
 /// ([`memory.max`](https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files),
 /// [`memory.limit_in_bytes`](https://docs.kernel.org/admin-guide/cgroup-v1/memory.html)).
 pub fn limit() -> Option<u64> {
     limit_in(Path::new("/"))
 }
 
-/// Returns an eighth of what the process may use, but at most `most` bytes, which is also what there is where
-/// nobody knows.
+/// Returns an eighth of the memory that the process may use, but at most `most` bytes. Returns `most` where
+/// the memory is unknown.
 pub(crate) fn eighth(most: usize) -> usize {
     let part = limit().and_then(|limit| usize::try_from(limit / 8).ok());
     part.map_or(most, |part| part.min(most))
@@ -28,15 +28,15 @@ fn limit_in(root: &Path) -> Option<u64> {
     bounds.chain(total(root)).min()
 }
 
-/// The memory of the machine.
+/// Returns the memory of the machine.
 fn total(root: &Path) -> Option<u64> {
     let info = fs::read_to_string(root.join("proc/meminfo")).ok()?;
     let total = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     total.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The files with the bounds of the process's control groups and of all their parents. Inside of a container
-/// the group's name may be that of the machine outside, of which only the last parent is seen: that is then
+/// Returns the files with the bounds of the process's control groups and of all their parents. Inside of a
+/// container the group's name may be that of the machine outside, and only the last parent is visible: it is
 /// the container's own group.
 fn group_files(root: &Path) -> Vec<PathBuf> {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// A list that is shared when it is cloned, copied when it is changed while it is shared, and dropped however
 /// deep it nests.
 ///
-/// What the compiler makes of dropping takes some stack for each level, and values can get deeper than any
+/// Dropping as the compiler generates it takes some stack for each level, and values can get deeper than any
 /// stack: `fold` wraps its state once for each row.
 ///
 /// An empty list, as most terms have two of, takes no memory of its own.
@@ -36,7 +36,7 @@ impl<T, S> Nested<T, S> {
         Nested((!list.is_empty()).then(|| Arc::new(Items { list, summary })))
     }
 
-    /// Returns whether both are one list, and not just equal ones.
+    /// True if both are one list, and not just equal ones.
     pub fn is_same(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),
@@ -53,7 +53,7 @@ impl<T, S: Copy + Default> Nested<T, S> {
 }
 
 impl<T: Clone, S> Nested<T, S> {
-    /// The items; copies only when they are shared.
+    /// Returns the items; copies them only if they are shared.
     pub fn into_vec(self) -> Vec<T> {
         match self.0.map(Arc::try_unwrap) {
             None => Vec::new(),
@@ -64,7 +64,7 @@ impl<T: Clone, S> Nested<T, S> {
 }
 
 impl<T: Clone> Nested<T> {
-    /// The list, to be added to; copies the items first if they are shared.
+    /// Returns the list, to be added to; copies the items first if they are shared.
     pub fn make_mut(&mut self) -> &mut Vec<T> {
         let items = self.0.get_or_insert_with(|| Arc::new(Items { list: Vec::new(), summary: () }));
         &mut Arc::make_mut(items).list

@@ -54,7 +54,7 @@ impl Reql {
         Ok(Self { instance: Arc::new(instance), until_set: None })
     }
 
-    /// Has `admin` prove this password as long as none is set. It is random, so it needs no stretching.
+    /// Locks `admin` by this password until one is set. It is random, so it needs no stretching.
     pub(crate) fn locked_by(mut self, password: &str) -> Self {
         self.until_set = Some(Credentials::derive(password, 1));
         self
@@ -110,8 +110,7 @@ impl Engine for Reql {
 struct Compiled {
     instance: Arc<Instance>,
     query: Arc<term::Query>,
-    /// What has been run, kept because it takes a while to be taken apart: that can be done once the client
-    /// has its answer.
+    /// The program that was run. Freeing it takes a while, which can wait until the client has its answer.
     program: OnceLock<eval::Program>,
 }
 
@@ -162,7 +161,7 @@ impl Query for Compiled {
     }
 }
 
-/// What a query evaluates to, a value as text: writing that is part of the work.
+/// The outcome of a query. A value is text already: writing it is part of the work.
 enum Evaluated {
     Atom(Text),
     Later(eval::Later),
@@ -192,7 +191,7 @@ fn text(datum: &Datum, meter: &Meter) -> error::Result<Text> {
 struct Rows {
     rows: eval::Cursor,
     query: Arc<term::Query>,
-    /// It runs until it is read to its end.
+    /// Entry in the list of running queries, until the stream is read to its end.
     _running: Running,
 }
 

@@ -44,7 +44,7 @@ pub struct Server {
     closer: Arc<Closer>,
 }
 
-/// What a server is doing, for whoever watches it. Cheap to clone; doesn't keep the server.
+/// A view of a server's load, for monitoring. Cheap to clone; doesn't keep the server.
 #[derive(Clone)]
 pub struct Activity {
     open: Arc<AtomicUsize>,
@@ -53,17 +53,17 @@ pub struct Activity {
 }
 
 impl Server {
-    /// A builder with the defaults: in memory, on a free loopback port.
+    /// Returns a builder with the defaults: in memory, on a free loopback port.
     pub fn builder() -> Builder {
         Builder::new()
     }
 
-    /// The address that drivers connect to; `0.0.0.0:0` if it listens nowhere.
+    /// Returns the address that drivers connect to; `0.0.0.0:0` if the server listens nowhere.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addrs.first().copied().unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
     }
 
-    /// All addresses that drivers can connect to.
+    /// Returns all addresses that drivers can connect to.
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.local_addrs
     }
@@ -105,43 +105,43 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::ConnectionRefused`] if the server has stopped. One connection more than
-    /// [`Builder::max_connections`] is told so by the first bytes that it reads.
+    /// [`io::ErrorKind::ConnectionRefused`] if the server has stopped. A connection beyond
+    /// [`Builder::max_connections`] is refused by the first bytes that it reads.
     pub async fn connect(&self) -> io::Result<LocalStream> {
         self.connector.connect().await
     }
 
-    /// Returns what opens such connections for others, wherever they are.
+    /// Returns a connector, which opens such connections from anywhere in the process.
     pub fn connector(&self) -> Connector {
         self.connector.clone()
     }
 
-    /// The server's name and UUID.
+    /// Returns the server's name and UUID.
     pub fn info(&self) -> &ServerInfo {
         &self.info
     }
 
-    /// The password of `admin` that was made up for this start, see [`Builder::locked`].
+    /// Returns the password of `admin` that was made up for this start, see [`Builder::locked`].
     pub fn password(&self) -> Option<&str> {
         self.password.as_deref()
     }
 
-    /// How many client connections are open now.
+    /// Returns the number of open client connections.
     pub fn open_connections(&self) -> usize {
         self.activity.open_connections()
     }
 
-    /// A view of what it is doing, to be looked at again and again.
+    /// Returns a view of the server's load, to be read again and again.
     pub fn activity(&self) -> Activity {
         self.activity.clone()
     }
 
-    /// Stops accepting, ends what runs, flushes, and closes the file.
+    /// Stops accepting, ends all queries, flushes, and closes the file.
     ///
     /// Connections have the time of [`Builder::shutdown_grace`], and a second more once they are cut off;
-    /// then the file has as much time to be closed. Then it returns, whatever still runs: a query that can't
-    /// be ended keeps its thread as long as the process lives, and a file that wasn't closed is recovered by
-    /// the next start.
+    /// then the file has as much time to be closed. Then it returns, even if something still runs: a query
+    /// that can't be ended keeps its thread as long as the process lives, and a file that wasn't closed is
+    /// recovered by the next start.
     pub async fn shutdown(self) {
         self.stop.send_replace(true);
         // The task that serves keeps the same time, unless all threads of its runtime are held.
@@ -163,18 +163,19 @@ impl fmt::Debug for Server {
 }
 
 impl Activity {
-    /// How many client connections are open now.
+    /// Returns the number of open client connections.
     pub fn open_connections(&self) -> usize {
         self.open.load(Ordering::Acquire)
     }
 
-    /// How many queries there are and were; none once the server has ended.
+    /// Returns the number of queries that run and that were begun; none once the server has ended.
     pub fn queries(&self) -> QueryCounts {
         self.engine.upgrade().map(|engine| engine.queries()).unwrap_or_default()
     }
 
-    /// How many times a query has held a thread that serves sessions for more than 200 milliseconds. The log
-    /// shows which, at most one a second. It should never happen: other clients wait meanwhile.
+    /// Returns the number of times a query has held a thread that serves sessions for more than 200
+    /// milliseconds. The log shows which queries, at most one a second. It should never happen: other clients
+    /// wait meanwhile.
     pub fn stalls(&self) -> u64 {
         self.stalls.load(Ordering::Relaxed)
     }

@@ -40,21 +40,21 @@ pub(crate) use self::busy_poll::Polling;
 pub(crate) use self::stream::{Incoming, Stream};
 pub(crate) use self::watchdog::Watchdog;
 
-/// How long a client may take to send the rest of a query that is refused.
+/// Time for a client to send the rest of a query that is refused.
 const OVERSIZED_TIME: Duration = Duration::from_secs(5 * 60);
 
-/// How long a client that was refused may take to read why.
+/// Time for a client that was refused to read the reason.
 const FAREWELL_TIME: Duration = Duration::from_secs(2);
 
-/// How much is read at once while a session polls: any query that is soon answered is shorter.
+/// Bytes that are read at once while a session polls: any query that is soon answered is shorter.
 const POLLED_SIZE: usize = 1 << 10;
 
-/// What all sessions of a server share.
+/// State that all sessions of a server share.
 pub(crate) struct Shared {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) workers: Workers,
     pub(crate) watchdog: Watchdog,
-    /// Where passwords are stretched.
+    /// Lane of the threads on which passwords are stretched.
     pub(crate) hashing: Lane,
     pub(crate) handshake_timeout: Duration,
     pub(crate) polling: Option<Arc<Polling>>,
@@ -134,13 +134,13 @@ pub(crate) async fn farewell(stream: &mut impl Stream, text: &[u8]) {
     let _ = tokio::time::timeout(FAREWELL_TIME, goodbye).await;
 }
 
-/// Sends what is still on its way, and that nothing follows.
+/// Sends the rest of the output, and the end of the stream.
 async fn close(stream: &mut impl Stream) {
     // Whoever does not listen is not waited for.
     let _ = tokio::time::timeout(FAREWELL_TIME, stream.shutdown()).await;
 }
 
-/// How a session ends, other than by a broken socket.
+/// The end of a session, other than by a broken socket.
 enum Ending {
     Closed,
     Shutdown,
@@ -151,7 +151,7 @@ struct Session {
     inbound: Inbound,
     dispatcher: Dispatcher,
     busy_poll: BusyPoll,
-    /// The server shuts down: what runs is answered, nothing new is taken in.
+    /// The server shuts down: running queries are answered, new ones are not taken in.
     draining: bool,
 }
 
@@ -203,8 +203,8 @@ impl Session {
         }
     }
 
-    /// Sends what the connection takes without waiting, which is nearly always all. Returns whether that made
-    /// room.
+    /// Sends as much as the connection takes without waiting, which is nearly always all. Returns true if
+    /// that made room.
     async fn answer_now<S: Stream>(&mut self, stream: &mut S) -> io::Result<bool> {
         let outbound = &mut self.dispatcher.outbound;
         if outbound.is_empty() {
@@ -217,7 +217,7 @@ impl Session {
         Ok(was_full && !outbound.is_full())
     }
 
-    /// Reads the next query if it comes within a moment, and if that is worth to stay awake for.
+    /// Reads the next query if it comes within a moment, and if staying awake for it is worth the time.
     fn poll_busily<S: Stream>(&mut self, stream: &mut S) -> Option<io::Result<usize>> {
         if self.draining || !self.busy_poll.may_spin() || !self.dispatcher.is_idle() {
             return None;
@@ -239,12 +239,12 @@ impl Session {
         Ok(())
     }
 
-    /// Returns whether the next frame would be taken in, once it is there.
+    /// True if the next frame would be taken in, once it is there.
     fn takes_next(&self) -> bool {
         self.dispatcher.has_room_for(self.inbound.next_size().unwrap_or(0))
     }
 
-    /// Reads a query that is too long to its end, without keeping it, and says so.
+    /// Reads a query that is too long to its end, without keeping it, and answers with an error.
     async fn refuse<S: Stream>(&mut self, stream: &mut S, oversized: &Oversized) {
         let mut rest = oversized.rest();
         rest -= self.inbound.discard(rest);

@@ -10,7 +10,7 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    /// The exit code by which shells tell that a signal ended a process.
+    /// Returns the exit code by which shells tell that a signal ended a process.
     pub(crate) fn exit_code(self) -> i32 {
         128 + i32::from(self.number)
     }

@@ -9,7 +9,7 @@ use reql_embedded::{DataError, Report, Server};
 
 use crate::flags::size;
 
-/// What can be done with the data besides serving it.
+/// The commands on the data besides serving it.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tool {
     /// Check the data for damage: pages, catalog, documents, indexes. Nothing is written.
@@ -30,7 +30,7 @@ pub(crate) enum Tool {
         source: PathBuf,
         /// The file to write.
         file: PathBuf,
-        /// How much is copied and checked in a second, in MiB or with a unit: 16, 512KiB.
+        /// Bytes that are copied and checked in a second, in MiB or with a unit: 16, 512KiB.
         #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64MiB")]
         rate: u64,
     },
@@ -43,9 +43,9 @@ pub(crate) enum Tool {
     },
 }
 
-/// The exit code where damage was found, and
+/// The exit code for a file in which damage was found.
 const DAMAGED: u8 = 1;
-/// that where nothing was done; clap's for a wrong command line, too.
+/// The exit code for a command that did nothing; clap's for a wrong command line, too.
 const NOT_DONE: u8 = 2;
 
 impl Tool {
@@ -93,7 +93,7 @@ fn tell(report: &Report) -> ExitCode {
     }
 }
 
-/// A size as people read it.
+/// A size in the form that people read.
 struct Bytes(u64);
 
 impl fmt::Display for Bytes {

@@ -1,10 +1,10 @@
-//! Threads for what takes long or waits, shared fairly among those who have such work.
+//! Threads for work that takes long or waits, shared fairly among connections.
 //!
-//! Each connection has a *lane*. Who has nothing running goes first: as long as there are threads, every lane
-//! gets one. Further ones, of which there are few, go to the lanes that have more to do, one after the other,
-//! and no lane gets more than half of them. So whatever a connection asks for, and however long that takes,
-//! others go on beside it. Of the work that takes long, as much computes at once as there are processors, and
-//! lanes take [turns](turns).
+//! Each connection has a *lane*. A lane with nothing running goes first: as long as there are threads, every
+//! lane gets one. Further threads, of which there are few, go to the lanes that have more to do, one after
+//! the other, and no lane gets more than half of them. So other connections go on beside any one of them,
+//! however much it asks for and however long that takes. Of the work that takes long, as much computes at
+//! once as there are processors, and lanes take [turns](turns).
 
 mod turns;
 
@@ -22,50 +22,50 @@ use self::turns::Turn;
 pub(crate) use self::turns::checkpoint;
 use crate::interrupt::Interrupt;
 
-/// How many threads there are at most: each holds a query that computes or waits.
+/// The most threads: each holds a query that computes or waits.
 const MAX_THREADS: usize = 512;
 
-/// How many threads there are for lanes that have one already, by the processor, and
+/// The threads for each processor that are for lanes which have one already.
 const SHARED_BY_PROCESSOR: usize = 8;
-/// how many at least: most that a connection asks for side by side are writes, which wait for the disk
-/// together.
+/// The least number of threads for lanes that have one already. Most work that a connection asks for side by
+/// side are writes, which wait for the disk together.
 const MIN_SHARED: usize = 32;
 
-/// How many turns without need go by before nobody gives them any more.
+/// The turns without need after which no more are given.
 const QUIET_TURNS: u32 = 100;
 
-/// How long a thread without work stays.
+/// The time that a thread without work stays.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// The threads of a server. They end once this is dropped, and what was begun is done.
+/// The threads of a server. They end once this is dropped and the work that was begun is done.
 pub(crate) struct Workers(Arc<Pool>);
 
-/// The way of one connection, or of another who has work, to the threads. What is queued in it is given up
-/// when it is dropped; what runs runs on.
+/// The queue of one connection, or of another source of work, for the threads. Dropping it gives up the work
+/// in the queue; work that runs goes on.
 pub(crate) struct Lane {
     pool: Arc<Pool>,
     id: u64,
 }
 
-/// A piece of work until somebody takes it up, or gives it up.
+/// A piece of work until a thread takes it up, or its lane gives it up.
 struct Queued(Mutex<Option<Work>>);
 
 struct Pool {
     state: Mutex<State>,
     called: Condvar,
     limits: Limits,
-    /// Threads are inside of the runtime, so that work can use what belongs to it.
+    /// Runtime that the threads belong to, so that work can use its timers and sockets.
     runtime: Handle,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     threads: usize,
-    /// How many pieces of work may run beyond the first one of each lane.
+    /// Pieces of work that may run beyond the first one of each lane.
     shared: usize,
-    /// How many may compute at once once they take long.
+    /// Pieces of work that may compute at once after they have taken long.
     processors: usize,
 }
 
@@ -78,25 +78,25 @@ struct State {
     /// The lanes that have more work than threads, in the order of their turns.
     with: VecDeque<u64>,
     running: usize,
-    /// How many of those are beyond the first one of their lane.
+    /// Running pieces of work beyond the first one of their lane.
     shared: usize,
     threads: usize,
-    /// How many threads wait to be called, and
+    /// Threads that wait to be called.
     idle: usize,
-    /// how many have been called and not yet come.
+    /// Threads that have been called and have not yet come.
     calls: usize,
     is_closed: bool,
     turns: Vec<Arc<Turn>>,
     /// The number of the current turn.
     turn: u64,
-    /// Whether turns are given.
+    /// True while turns are given.
     takes_turns: bool,
 }
 
 struct LaneState {
     queue: VecDeque<Arc<Queued>>,
     running: usize,
-    /// How many may run at once.
+    /// Pieces of work of the lane that may run at once.
     share: usize,
     is_in_without: bool,
     is_in_with: bool,
@@ -104,7 +104,7 @@ struct LaneState {
 }
 
 impl Workers {
-    /// Creates threads, as they are needed, that belong to the current runtime.
+    /// Creates a pool whose threads start as they are needed, and belong to the current runtime.
     pub(crate) fn new() -> Self {
         let processors = available_parallelism().map_or(1, usize::from);
         let shared = (SHARED_BY_PROCESSOR * processors).clamp(MIN_SHARED, MAX_THREADS / 2);
@@ -122,7 +122,7 @@ impl Workers {
         self.lane_with(1 + self.0.limits.shared / 2)
     }
 
-    /// Returns a new lane of which no more than so many pieces of work run at once.
+    /// Returns a new lane that runs at most `share` pieces of work at once.
     pub(crate) fn lane_with(&self, share: usize) -> Lane {
         let mut state = self.0.lock();
         let id = state.next_lane;
@@ -140,8 +140,8 @@ impl Drop for Workers {
 }
 
 impl Lane {
-    /// Has a piece of work done when it is its turn. `None` if it was interrupted before that, or if it
-    /// panicked. Giving up the future gives up the work, unless it has begun.
+    /// Runs a piece of work when it is its turn. Returns `None` if the work was interrupted before that, or
+    /// panicked. Dropping the future gives up the work, unless it has begun.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         interrupt: Interrupt,
@@ -206,7 +206,7 @@ impl LaneState {
 }
 
 impl State {
-    /// Puts a lane where its next turn comes from.
+    /// Adds a lane to the queue that its next turn comes from.
     fn enlist(&mut self, id: u64) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         if lane.queue.is_empty() || lane.running >= lane.share {
@@ -221,7 +221,7 @@ impl State {
         }
     }
 
-    /// Takes up the next piece of work, and says whose it is.
+    /// Takes the next piece of work, with the number of its lane.
     fn take(&mut self, limits: Limits) -> Option<(u64, Work)> {
         while self.running < limits.threads
             && let Some(id) = self.without.pop_front()

@@ -84,14 +84,14 @@ macro_rules! commands {
 commands! {
     /// A table: `r.table("users").read_mode(ReadMode::Outdated)`.
     Table {
-        /// Which replica is read.
+        /// The replica that is read.
         read_mode = "read_mode": Choice<ReadMode, K>;
         /// The form in which a system table names databases, tables and servers.
         identifier_format = "identifier_format": Choice<IdentifierFormat, K>;
     }
     /// `table_create`: `r.table_create("users").primary_key("name")`.
     TableCreate {
-        /// When the table's writes are answered.
+        /// The point at which the table's writes are answered: on disk, or in memory.
         durability = "durability": Choice<Durability, K>;
         /// The field that is the primary key; `"id"` by default.
         primary_key = "primary_key": Argument<K>;
@@ -108,7 +108,7 @@ commands! {
     Insert {
         /// The way to deal with documents whose primary key is taken.
         conflict = "conflict": Choice<Conflict, K>;
-        /// When the write is answered.
+        /// The point at which the write is answered: on disk, or in memory.
         durability = "durability": Choice<Durability, K>;
         /// The changes that the answer has, as `changes`; none by default.
         return_changes = "return_changes": Choice<ReturnChanges, K>;
@@ -117,7 +117,7 @@ commands! {
     }
     /// `update`: `r.table("users").get(1).update(obj! { "age": r.row().g("age").add(1) })`.
     Update {
-        /// When the write is answered.
+        /// The point at which the write is answered: on disk, or in memory.
         durability = "durability": Choice<Durability, K>;
         /// The changes that the answer has, as `changes`; none by default.
         return_changes = "return_changes": Choice<ReturnChanges, K>;
@@ -128,7 +128,7 @@ commands! {
     }
     /// `replace`: `r.table("users").get(1).replace(r.row().without("age"))`.
     Replace {
-        /// When the write is answered.
+        /// The point at which the write is answered: on disk, or in memory.
         durability = "durability": Choice<Durability, K>;
         /// The changes that the answer has, as `changes`; none by default.
         return_changes = "return_changes": Choice<ReturnChanges, K>;
@@ -139,7 +139,7 @@ commands! {
     }
     /// `delete`: `r.table("users").get(1).delete().durability(Durability::Soft)`.
     Delete {
-        /// When the write is answered.
+        /// The point at which the write is answered: on disk, or in memory.
         durability = "durability": Choice<Durability, K>;
         /// The changes that the answer has, as `changes`; none by default.
         return_changes = "return_changes": Choice<ReturnChanges, K>;
@@ -162,8 +162,8 @@ commands! {
     }
     /// `filter`: `r.table("users").filter(r.row().g("age").ge(18)).default_value(true)`.
     Filter {
-        /// The option `default`: what counts for rows that lack a field; `false` unless it is set.
-        /// `r.error()` makes it an error.
+        /// The option `default`: the result for rows that lack a field; `false` unless it is set. `r.error()`
+        /// makes it an error.
         default_value = "default": Argument<K>;
     }
     /// `order_by`: `r.table("users").order_by("name").index(r.desc("age"))`.
@@ -214,13 +214,13 @@ commands! {
         squash = "squash": Argument<K>;
         /// The number of changes that wait for a slow taker; 100000 by default.
         changefeed_queue_size = "changefeed_queue_size": Argument<K>;
-        /// Begins with what there is.
+        /// Begins the feed with the rows that there are.
         include_initial = "include_initial": Argument<K>;
-        /// Says when the initial rows begin and end.
+        /// Adds rows that say when the initial rows begin and end.
         include_states = "include_states": Argument<K>;
-        /// Says where the row stood and stands, in feeds of `order_by` and `limit`.
+        /// Adds the row's old and new position, in feeds of `order_by` and `limit`.
         include_offsets = "include_offsets": Argument<K>;
-        /// Says what kind of change each is.
+        /// Adds the kind of each change.
         include_types = "include_types": Argument<K>;
     }
     /// `slice`: `r.expr([1, 2, 3]).slice(args![0, 1]).right_bound(Bound::Closed)`.

@@ -1,4 +1,4 @@
-//! Where queries begin.
+//! The beginnings of queries.
 
 use super::{
     Circle, Distance, Distinct, Extreme, Group, Http, Iso8601, Js, Random, Table, TableCreate, Union,
@@ -7,7 +7,7 @@ use super::{
 use crate::term::{Argument, Arguments, Call, Opt, Term, TermType};
 use crate::types::Binary;
 
-/// Where queries begin: `r.table("users")`.
+/// The beginning of every query: `r.table("users")`.
 ///
 /// The names are those of the official Python driver, whose [reference](https://rethinkdb.com/api/python/)
 /// explains each command. Where a name is a word of Rust, it has an underscore at its end: [`do_`](r::do_),

@@ -57,7 +57,7 @@ pub struct Session<S> {
     batch: Elements,
     /// A batch is to come, and has been asked for.
     more: bool,
-    /// Why it can't be used any more.
+    /// The reason why the session can't be used any more.
     broken: Option<String>,
     database: Option<Term>,
     profile: Option<String>,
@@ -73,9 +73,10 @@ struct Open {
     due: u32,
     /// Rows are left that have to be asked for.
     more: bool,
-    /// Where its first frame ends in what is to be written, until all of that has been.
+    /// The end of the query's first frame in the bytes to be written, until all of that frame has been
+    /// written.
     first_end: Option<usize>,
-    /// It has been told to end.
+    /// The query has been told to end.
     stopping: bool,
 }
 
@@ -84,12 +85,12 @@ impl Open {
         Open { token, term, due, more: false, first_end: Some(first_end), stopping: false }
     }
 
-    /// Tells if the server can have got it, after so much has been written.
+    /// Tells if the server can have got the query, after so many bytes have been written.
     fn is_sent(&self, written: usize) -> bool {
         self.first_end.is_none_or(|end| written >= end)
     }
 
-    /// Tells if nothing of it has left, after so much has been written.
+    /// Tells if nothing of the query has left, after so many bytes have been written.
     fn is_untold(&self, written: usize) -> bool {
         self.first_end.is_some() && written == 0
     }
@@ -293,7 +294,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(())
     }
 
-    /// Asks the server who it is.
+    /// Asks for the server's identity.
     ///
     /// # Errors
     ///

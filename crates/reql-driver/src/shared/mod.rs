@@ -55,7 +55,7 @@ struct Handle {
     permits: Arc<Semaphore>,
     last_token: AtomicU64,
     database: Option<Term>,
-    /// Why the connection ended.
+    /// The reason why the connection ended.
     end: Arc<OnceLock<(ErrorKind, String)>>,
 }
 
@@ -171,7 +171,7 @@ impl Shared {
         self.request(Request::NoreplyWait, AnswerKind::WaitComplete).await.map(|_| ())
     }
 
-    /// Asks the server who it is.
+    /// Asks for the server's identity.
     ///
     /// # Errors
     ///
@@ -226,13 +226,13 @@ impl Shared {
 }
 
 impl Handle {
-    /// The connection had ended before a query was sent.
+    /// Returns the error of a connection that had ended before a query was sent.
     fn closed(&self) -> Error {
         let reason = self.end.get().map_or("it has ended", |(_, reason)| reason);
         Error::new(ErrorKind::Closed, format!("the shared session is closed: {reason}"))
     }
 
-    /// The connection ended while somebody waited.
+    /// Returns the error of a connection that ended while somebody waited.
     fn lost(&self) -> Error {
         let (kind, reason) =
             self.end.get().cloned().unwrap_or((ErrorKind::Closed, "it has ended".to_owned()));

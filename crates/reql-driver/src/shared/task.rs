@@ -1,8 +1,8 @@
 //! The task that reads and writes for everybody on a shared connection.
 //!
-//! Takers can't hold it up: it gives each answer away at once. What piles up is bounded, since a server
-//! answers each request once, and takers ask for more only as they take. An answer that nobody asked for ends
-//! the connection.
+//! The task gives each answer away at once, so that a slow taker can't hold it up. The backlog is bounded: a
+//! server answers each request once, and takers ask for more only as they take rows. An answer that nobody
+//! asked for ends the connection.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result, Sent};
 use crate::term::Term;
 use crate::wire::{Answer, AnswerKind, Inbound, Request};
 
-/// With so much to be written, no more is taken in.
+/// The bytes to be written from which on no more requests are taken in.
 const MAX_OUT: usize = 1 << 20;
 
 /// The time that the end of a connection that nobody uses may take.

@@ -72,7 +72,7 @@ macro_rules! choices {
 }
 
 choices! {
-    /// When a write is answered.
+    /// The point at which a write is answered.
     Durability {
         /// Once it is on disk. The default.
         Hard = "hard",
@@ -89,16 +89,16 @@ choices! {
         /// It updates the old document.
         Update = "update",
     }
-    /// Which replica a read asks.
+    /// The replica that a read asks.
     ReadMode {
         /// The primary replica. The default.
         Single = "single",
-        /// A majority of the replicas: what it sees can't get lost.
+        /// A majority of the replicas: its rows can't get lost.
         Majority = "majority",
         /// Any replica, which may be behind.
         Outdated = "outdated",
     }
-    /// Which changes the answer to a write has. `true` and `false` may stand instead.
+    /// The changes that the answer to a write has. `true` and `false` may stand instead.
     ReturnChanges {
         /// The changes of all documents, changed or not.
         Always = "always",
@@ -152,7 +152,8 @@ choices! {
     EmergencyRepair {
         /// The writes that the lost replicas may have had alone.
         UnsafeRollback = "unsafe_rollback",
-        /// Those, and all data of shards without any replica left.
+        /// The writes that the lost replicas may have had alone, and all data of shards without any replica
+        /// left.
         UnsafeRollbackOrErase = "unsafe_rollback_or_erase",
     }
     /// The method of an HTTP request.

@@ -62,7 +62,7 @@ pub(crate) struct Node {
     depth: u16,
     /// Something in it stands for the row of the function around, which is yet to be made.
     has_row: bool,
-    /// Why it can't be sent.
+    /// The reason why the term can't be sent.
     fault: Option<Arc<str>>,
 }
 
@@ -78,7 +78,7 @@ pub(crate) enum Content {
     Call { kind: TermType, args: Vec<Term>, options: Vec<(&'static str, Term)> },
 }
 
-/// Where a function comes from, which is how it is shown.
+/// The origin of a function, which decides how it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
     /// A closure.
@@ -117,7 +117,7 @@ impl Term {
         &self.0.content
     }
 
-    /// Why it can't be sent, if it can't.
+    /// Returns the reason why the term can't be sent, if there is one.
     pub(crate) fn fault(&self) -> Option<&str> {
         self.0.fault.as_deref()
     }

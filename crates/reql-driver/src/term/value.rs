@@ -22,7 +22,7 @@ pub(super) fn to_term<T: Serialize + ?Sized>(value: &T) -> Term {
     value.serialize(ToTerm { levels: MAX_DEPTH }).unwrap_or_else(|Fault(fault)| Term::faulty(fault))
 }
 
-/// Why a value can't be a term.
+/// The reason why a value can't be a term.
 #[derive(Debug)]
 pub(super) struct Fault(Arc<str>);
 

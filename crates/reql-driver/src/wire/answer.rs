@@ -137,7 +137,7 @@ pub(crate) fn rows_of(answer: &Answer, payload: &[u8]) -> Elements {
     elements.unwrap_or(answer.rows)
 }
 
-/// Returns where a part lies in what it is a part of.
+/// Returns the place of a part in the text that it is a part of.
 fn place(whole: &[u8], part: &RawValue) -> Range<usize> {
     let text = part.get();
     let start = (text.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);

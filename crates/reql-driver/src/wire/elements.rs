@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-/// Where the rest of an array lies. The text has been read as JSON before, so that only brackets and quotes
+/// The place of the rest of an array. The text has been read as JSON before, so that only brackets and quotes
 /// matter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Elements {

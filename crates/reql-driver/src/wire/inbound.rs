@@ -21,7 +21,7 @@ const KEEP: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Inbound {
     buffer: Vec<u8>,
-    /// Where the bytes begin that haven't been taken.
+    /// The index of the first byte that hasn't been taken.
     head: usize,
     max_len: usize,
 }

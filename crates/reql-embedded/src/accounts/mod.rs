@@ -1,4 +1,4 @@
-//! Who may connect, and who may do what: users, their passwords and their permissions.
+//! Users, their passwords and their permissions.
 //!
 //! All users are in memory, since every query asks about its own; changes go to the store first.
 
@@ -22,7 +22,7 @@ pub const ADMIN: &str = "admin";
 /// The id of the database `rethinkdb`, in which permissions don't follow from global ones.
 pub const SYSTEM_DATABASE: Uuid = uuid!("b99b9572-8e53-5fef-9a2b-5e6aba3edf1c");
 
-/// What the keys of users begin with among the store's records.
+/// Prefix of the keys of users among the store's records.
 const PREFIX: &str = "user:";
 
 /// Users by name.
@@ -32,7 +32,7 @@ type Users = BTreeMap<String, Arc<User>>;
 pub struct Accounts {
     store: Store,
     users: RwLock<Arc<Users>>,
-    /// Held while a user is changed.
+    /// Lock that is held while a user is changed.
     writing: Mutex<()>,
 }
 
@@ -52,17 +52,17 @@ impl Accounts {
         Ok(accounts)
     }
 
-    /// All users as they are now.
+    /// Returns all users as they are now.
     pub fn all(&self) -> Arc<BTreeMap<String, Arc<User>>> {
         self.users.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The user of this name.
+    /// Returns the user of this name.
     pub fn user(&self, name: &str) -> Option<Arc<User>> {
         self.users.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    /// Replaces a user by what the closure makes of it, durably; `None` stands for no user.
+    /// Replaces a user by the closure's result, durably; `None` stands for no user.
     pub fn change(
         &self,
         name: &str,
@@ -85,7 +85,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Fails unless the user may do this there.
+    /// Fails unless the user has the permission at the scope.
     pub fn require(&self, name: &str, permission: Permission, scope: Scope) -> Result<()> {
         if name == ADMIN || self.user(name).is_some_and(|user| user.may(permission, scope)) {
             return Ok(());

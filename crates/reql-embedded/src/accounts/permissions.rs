@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::datum::{Datum, ObjectBuilder};
 use crate::error::{Error, Result};
 
-/// What can be permitted.
+/// A kind of operation that can be permitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
     /// Reading rows.
@@ -25,7 +25,7 @@ impl Permission {
     const ALL: [Permission; 4] =
         [Permission::Read, Permission::Write, Permission::Config, Permission::Connect];
 
-    /// Its name in `grant` and in error messages.
+    /// Returns its name in `grant` and in error messages.
     pub fn name(self) -> &'static str {
         match self {
             Permission::Read => "read",
@@ -36,7 +36,7 @@ impl Permission {
     }
 }
 
-/// Where something is permitted.
+/// The extent of a permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Everywhere.
@@ -52,12 +52,12 @@ pub enum Scope {
     },
 }
 
-/// What is said about each permission at one scope.
+/// The grants and denials at one scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Permissions([Option<bool>; 4]);
 
 impl Permissions {
-    /// All that there is to grant at a scope.
+    /// Returns all permissions that can be granted at a scope.
     pub fn everything(scope: Scope) -> Permissions {
         let mut all = Permissions([Some(true); 4]);
         if scope != Scope::Global {
@@ -66,7 +66,7 @@ impl Permissions {
         all
     }
 
-    /// Whether it is granted or denied.
+    /// Returns true if the permission is granted, false if it is denied, and `None` if neither.
     pub fn get(&self, permission: Permission) -> Option<bool> {
         self.0[permission as usize]
     }
@@ -75,12 +75,12 @@ impl Permissions {
         &mut self.0[permission as usize]
     }
 
-    /// Whether nothing is said.
+    /// True if nothing is granted or denied.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(Option::is_none)
     }
 
-    /// Takes over what an object says: `true`, `false`, or `null` to leave it to the wider scope.
+    /// Takes over the permissions of an object: `true`, `false`, or `null` to leave it to the wider scope.
     pub fn merge(&mut self, datum: &Datum, scope: Scope) -> Result<()> {
         let Datum::Object(object) = datum else {
             return Err(Error::op_failed(format!("Expected an object, got {}.", datum.print())));
@@ -107,7 +107,7 @@ impl Permissions {
         no_unexpected_keys(unknown)
     }
 
-    /// As an object of what is granted and denied; `null` if nothing is.
+    /// Returns an object of the grants and denials; `null` if there are none.
     pub fn to_datum(self) -> Datum {
         if self.is_empty() {
             return Datum::Null;

@@ -22,7 +22,7 @@ pub struct User {
 }
 
 impl User {
-    /// A user who may do nothing yet.
+    /// Returns a user who may do nothing yet.
     pub fn with_password(password: &str) -> User {
         User {
             credentials: Credentials::initial(password),
@@ -33,17 +33,17 @@ impl User {
         }
     }
 
-    /// Returns whether the password is set, that is, not empty.
+    /// True if the password is set, that is, not empty.
     pub fn has_password(&self) -> bool {
         self.has_password
     }
 
-    /// What is kept of the password.
+    /// Returns the stored form of the password.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
     }
 
-    /// The row of the table `users`.
+    /// Returns the row of the table `users`.
     pub fn row(&self, name: &str) -> Datum {
         Datum::object([("id", Datum::str(name)), ("password", Datum::Bool(self.has_password))])
     }
@@ -77,7 +77,7 @@ impl User {
         }
     }
 
-    /// A password with the number of times that it is to be hashed.
+    /// Sets a password with the number of its iterations.
     fn set_stretched(&mut self, hashing: &Object) -> Result<()> {
         let iterations = required(hashing, "iterations")?;
         let count = iterations.as_int().ok().and_then(|count| u32::try_from(count).ok());
@@ -108,7 +108,7 @@ impl User {
         self.has_password = !password.is_empty();
     }
 
-    /// What is said at exactly this scope.
+    /// Returns the permissions at exactly this scope.
     pub fn permissions(&self, scope: Scope) -> Permissions {
         match scope {
             Scope::Global => self.global,
@@ -117,7 +117,7 @@ impl User {
         }
     }
 
-    /// Says something else at this scope.
+    /// Replaces the permissions at exactly this scope.
     pub fn set_permissions(&mut self, scope: Scope, permissions: Permissions) {
         let (narrow, id) = match scope {
             Scope::Global => {
@@ -134,17 +134,18 @@ impl User {
         }
     }
 
-    /// The databases for which something is said.
+    /// Returns the databases that have permissions of their own.
     pub fn databases(&self) -> impl Iterator<Item = (Uuid, Permissions)> {
         self.databases.iter().map(|(id, permissions)| (*id, *permissions))
     }
 
-    /// The tables for which something is said.
+    /// Returns the tables that have permissions of their own.
     pub fn tables(&self) -> impl Iterator<Item = (Uuid, Permissions)> {
         self.tables.iter().map(|(id, permissions)| (*id, *permissions))
     }
 
-    /// Whether the user may do this there: the narrowest scope that says something decides.
+    /// True if the user has the permission at the scope: the narrowest scope that grants or denies it
+    /// decides.
     pub fn may(&self, permission: Permission, scope: Scope) -> bool {
         match permission {
             Permission::Write => {
@@ -170,7 +171,7 @@ impl User {
         }
     }
 
-    /// The record that the store keeps.
+    /// Returns the record that the store keeps.
     pub(super) fn to_record(&self) -> Datum {
         let by_id = |permissions: &BTreeMap<Uuid, Permissions>| {
             Datum::object(permissions.iter().map(|(id, said)| (id.to_string(), said.to_datum())))
@@ -188,7 +189,7 @@ impl User {
         ])
     }
 
-    /// From the record that the store keeps.
+    /// Reads a user from the record that the store keeps.
     pub(super) fn from_record(record: &Datum) -> Result<User> {
         let iterations = u32::try_from(record.field("iterations")?.as_int()?).map_err(|_| damaged())?;
         let credentials = Credentials {

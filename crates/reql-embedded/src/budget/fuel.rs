@@ -1,18 +1,17 @@
-//! Fuel: the work that a thread may do before it looks whether it should go on.
+//! Fuel: the work that a thread may do before it checks if it should go on.
 //!
 //! Evaluating a term takes one unit, and so does looking at an element of a value, or at some bytes of a
-//! text. Each thread counts by itself, so counting costs three instructions. When its fuel runs out, the
-//! thread looks further:
+//! text. Each thread counts by itself, so counting costs three instructions. A thread whose fuel has run out
+//! checks more:
 //!
-//! - Where it must not wait, work ends there, with [`WouldBlock`](crate::error::ErrorKind::WouldBlock). A
-//!   query that cost more than it looked like has done nothing then, and runs again where it may take its
-//!   time.
-//! - Where it may, it gets more, unless the query's [interrupt](Budget::interrupt) has been raised.
+//! - Where it must not wait, work ends there, with [`WouldBlock`](crate::error::ErrorKind::WouldBlock). The
+//!   query has done nothing then, and runs again on a thread that may take its time.
+//! - Where it may wait, it gets more fuel, unless the query's [interrupt](Budget::interrupt) has been raised.
 //! - Outside of any query there is always more.
 //!
-//! Some work can't fail: comparing two values for a map, say. It stops where it is and gives anything at all.
-//! That does no harm, because fuel that has run out stays so, and [`within`] lets nothing pass that was made
-//! after that.
+//! Some work can't fail, such as comparing two values for a map. It stops early, and its result is then
+//! arbitrary. That does no harm: fuel that has run out stays so, and [`within`] discards every result that
+//! was made after that.
 //!
 //! RethinkDB's coroutines yield in much the same way (`EVALS_BEFORE_YIELD` in `term.cc`).
 
@@ -22,10 +21,10 @@ use super::Budget;
 use super::memory::{LARGE, Reservation};
 use crate::error::{Error, Result};
 
-/// The units that a query may use where it must not wait: some hundreds of microseconds.
+/// The units that a query may use on a thread that must not wait: some hundreds of microseconds.
 pub const LIGHT: usize = 20_000;
 
-/// The units between two looks at the interrupt: some milliseconds.
+/// The units between two checks of the interrupt: some milliseconds.
 const STEP: usize = 100_000;
 
 /// The bytes of a text that are copied or compared for a unit.
@@ -37,13 +36,13 @@ thread_local! {
     static METER: RefCell<Option<Meter>> = const { RefCell::new(None) };
 }
 
-/// Where work is done.
+/// The thread on which work is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// Where others wait for the thread, on the task of a connection: little can be done, and nothing waited
-    /// for.
+    /// The task of a connection, whose other queries wait for it: little work can be done, and none that
+    /// waits.
     Inline,
-    /// On a thread that may take its time.
+    /// A thread that may take its time.
     Worker,
 }
 
@@ -51,10 +50,10 @@ pub enum Place {
 struct Meter {
     budget: Budget,
     place: Place,
-    /// The units that it was given last.
+    /// The units of the last refill.
     given: usize,
     has_failed: bool,
-    /// The memory of large values that it works with.
+    /// The memory of the large values that the query works with.
     values: Reservation,
 }
 
@@ -64,7 +63,7 @@ impl Meter {
         Meter { budget: budget.clone(), place, given, has_failed: false, values: budget.reserve() }
     }
 
-    /// Counts what has been used, and `units` beyond that.
+    /// Counts the units that have been used, and `units` beyond them.
     fn settle(&self, units: usize) {
         self.budget.count(self.given.saturating_sub(LEFT.get()).saturating_add(units));
     }
@@ -82,7 +81,8 @@ impl Meter {
     }
 }
 
-/// Counts work that is about to be done. Fails when it isn't to be done here, or not at all any more.
+/// Counts work that is about to be done. Fails if the work is not to be done on this thread, or not at all
+/// any more.
 #[inline]
 pub fn spend(units: usize) -> Result<()> {
     match LEFT.get().checked_sub(units) {
@@ -94,19 +94,19 @@ pub fn spend(units: usize) -> Result<()> {
     }
 }
 
-/// Counts work on a text of so many bytes.
+/// Counts work on a text of `bytes` bytes.
 #[inline]
 pub fn spend_bytes(bytes: usize) -> Result<()> {
     spend(1 + bytes / BYTES)
 }
 
-/// Counts work that can't fail. After `false` it should stop, with whatever result.
+/// Counts work that can't fail. Returns false if the work should stop, with an arbitrary result.
 #[inline]
 pub fn burn(units: usize) -> bool {
     spend(units).is_ok()
 }
 
-/// Counts work that can't fail on a text of so many bytes.
+/// Counts work on a text of `bytes` bytes that can't fail. Returns false if the work should stop.
 #[inline]
 pub fn burn_bytes(bytes: usize) -> bool {
     burn(1 + bytes / BYTES)
@@ -123,7 +123,7 @@ fn look_further(units: usize) -> Result<()> {
     })
 }
 
-/// Works for a query. What it gives counts only if the fuel has lasted.
+/// Works for a query. Returns the result of the work only if the fuel has lasted.
 pub fn within<T>(budget: &Budget, place: Place, work: impl FnOnce() -> Result<T>) -> Result<T> {
     // A part of what is being done already.
     let _entered = (!is_metered()).then(|| Entered::new(Some(Meter::new(budget, place))));
@@ -135,7 +135,7 @@ pub fn within<T>(budget: &Budget, place: Place, work: impl FnOnce() -> Result<T>
     made
 }
 
-/// Has the thread finish what it does, wherever it is: something was done that must not be done once more.
+/// Lets the thread finish its work, wherever it runs: something was done that must not be done once more.
 pub fn commit() {
     METER.with_borrow_mut(|meter| {
         if let Some(meter) = meter {
@@ -144,13 +144,13 @@ pub fn commit() {
     });
 }
 
-/// Does something that is not to be given up half done, whatever the thread works for otherwise.
+/// Does work that must not be given up half done, outside of the query that the thread works for.
 pub fn apart<T>(work: impl FnOnce() -> T) -> T {
     let _entered = Entered::new(None);
     work()
 }
 
-/// Returns whether the thread works for a query.
+/// True if the thread works for a query.
 pub fn is_metered() -> bool {
     METER.with_borrow(Option::is_some)
 }
@@ -165,7 +165,7 @@ pub fn keep(bytes: usize) -> Result<()> {
     })
 }
 
-/// Reserves memory for what is there only while a large value is made, until what is returned is dropped.
+/// Reserves memory for intermediate data of a large value, until the returned scope is dropped.
 pub fn aside(bytes: usize) -> Result<Scope> {
     let scope = Scope::begin();
     if bytes > LARGE {
@@ -174,11 +174,11 @@ pub fn aside(bytes: usize) -> Result<Scope> {
     Ok(scope)
 }
 
-/// A part of the work, whose large values are gone when it ends.
+/// A part of the work, whose large values are freed when it ends.
 pub struct Scope(u64);
 
 impl Scope {
-    /// Begins now.
+    /// Begins a scope.
     #[inline]
     pub fn begin() -> Self {
         Scope(KEPT.get())
@@ -204,7 +204,7 @@ fn release(kept: u64) {
     });
 }
 
-/// Puts back what the thread did before, when it is dropped.
+/// Restores the thread's former work when it is dropped.
 struct Entered {
     left: usize,
     kept: u64,

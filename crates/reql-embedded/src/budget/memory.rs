@@ -1,9 +1,9 @@
 //! Memory: the bytes that queries hold.
 //!
-//! Who holds rows reserves what they take: sorts, groups, sets of distinct rows, arrays that are being read,
-//! batches that are being written. So does who makes a large value, as long as the function runs in which
-//! that is done. A reservation counts in its query's pool, and that in the server's. It is given back when it
-//! is dropped. Rows that only pass through are not counted, nor are the pages of the file.
+//! Operators that hold rows reserve memory for them: sorts, groups, sets of distinct rows, arrays that are
+//! being read, batches that are being written. Functions that make a large value reserve memory for it as
+//! long as they run. A reservation counts in its query's pool, and that in the server's. It is given back
+//! when it is dropped. Rows that only pass through are not counted, nor are the pages of the file.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::datum::Datum;
 use crate::error::{Bt, Error, ErrorKind, Result};
 use crate::memory;
 
-/// Reservations grow by so many bytes at least, so that few rows have to do with counters that threads share.
+/// The step by which reservations grow at least, so that few rows touch counters that threads share.
 const CHUNK: u64 = 64 << 10;
 
-/// The bytes from which on a single value counts that a query works with.
+/// The size from which on a single value of a query is counted.
 pub const LARGE: usize = 1 << 20;
 
-/// The memory that a server's queries may hold, or one of them. Cloning shares it.
+/// The memory that a server's queries may hold, or that one of them may hold. Cloning shares it.
 #[derive(Clone)]
 pub struct Pool(Arc<Shared>);
 
@@ -27,24 +27,24 @@ struct Shared {
     limit: u64,
     used: AtomicU64,
     high_water: AtomicU64,
-    /// The server's, for that of a query.
+    /// The server's pool, for that of a query.
     server: Option<Pool>,
 }
 
 impl Pool {
-    /// The pool of a server, in bytes.
+    /// Makes the pool of a server, in bytes.
     pub fn new(limit: u64) -> Self {
         Pool::with(limit, None)
     }
 
-    /// The pool of a server that isn't given a limit: half of what the process may use.
+    /// Makes the pool of a server without a configured limit: half of the memory that the process may use.
     pub fn of_half_the_memory() -> Self {
-        /// Where nobody knows how much that is.
+        /// The memory to assume if it is unknown.
         const UNKNOWN: u64 = 2 << 30;
         Pool::new(memory::limit().unwrap_or(UNKNOWN) / 2)
     }
 
-    /// The pool of one query, which may take half of the server's.
+    /// Makes the pool of one query, which may take half of the server's.
     #[must_use]
     pub fn for_query(&self) -> Pool {
         Pool::with(self.0.limit / 2, Some(self.clone()))
@@ -54,17 +54,17 @@ impl Pool {
         Pool(Arc::new(Shared { limit, used: AtomicU64::new(0), high_water: AtomicU64::new(0), server }))
     }
 
-    /// The bytes that may be held.
+    /// Returns the bytes that may be held.
     pub fn limit(&self) -> u64 {
         self.0.limit
     }
 
-    /// The bytes that are held.
+    /// Returns the bytes that are held.
     pub fn used(&self) -> u64 {
         self.0.used.load(Ordering::Relaxed)
     }
 
-    /// The most bytes that have been held at a time.
+    /// Returns the most bytes that have been held at a time.
     pub fn high_water(&self) -> u64 {
         self.0.high_water.load(Ordering::Relaxed)
     }
@@ -100,7 +100,7 @@ impl Pool {
     }
 }
 
-/// Without a limit.
+/// A pool without a limit.
 impl Default for Pool {
     fn default() -> Self {
         Pool::new(u64::MAX)
@@ -113,7 +113,7 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// Bytes that are held, until this is dropped.
+/// Bytes that are held, until the reservation is dropped.
 #[derive(Debug)]
 pub struct Reservation {
     pool: Pool,
@@ -122,18 +122,18 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Nothing yet.
+    /// Makes an empty reservation.
     pub fn new(pool: &Pool) -> Self {
         Reservation { pool: pool.clone(), taken: 0, used: 0 }
     }
 
-    /// Adds a value. Fails, and is as before, when the query or the server may hold no more.
+    /// Adds a value. Fails, and changes nothing, if the query or the server may hold no more.
     #[inline]
     pub fn add(&mut self, datum: &Datum) -> Result<()> {
         self.add_bytes(datum.footprint())
     }
 
-    /// Adds bytes. Fails, and is as before, when the query or the server may hold no more.
+    /// Adds bytes. Fails, and changes nothing, if the query or the server may hold no more.
     #[inline]
     pub fn add_bytes(&mut self, bytes: usize) -> Result<()> {
         let used = self.used.saturating_add(bytes as u64);
@@ -144,7 +144,7 @@ impl Reservation {
         Ok(())
     }
 
-    /// Replaces bytes that were added by others.
+    /// Replaces bytes that were added by another number of bytes.
     #[inline]
     pub fn replace(&mut self, before: usize, after: usize) -> Result<()> {
         self.used = self.used.saturating_sub(before as u64);
@@ -163,12 +163,12 @@ impl Reservation {
         Ok(())
     }
 
-    /// The bytes that are counted.
+    /// Returns the bytes that are counted.
     pub(super) fn used(&self) -> u64 {
         self.used
     }
 
-    /// Goes back to so many bytes.
+    /// Shrinks the reservation to `used` bytes.
     pub(super) fn shrink(&mut self, used: u64) {
         self.used = used;
         let spare = self.taken.saturating_sub(used.saturating_add(CHUNK));
@@ -176,7 +176,7 @@ impl Reservation {
         self.pool.give_back(spare);
     }
 
-    /// Counts one value instead of the one before, as far as it is large.
+    /// Counts one value instead of the one before, if it is large.
     #[inline]
     pub fn hold(&mut self, datum: &Datum) -> Result<()> {
         let bytes = datum.footprint();
@@ -187,7 +187,7 @@ impl Reservation {
         self.add_bytes(bytes)
     }
 
-    /// Gives all back that was added.
+    /// Gives back all that was added.
     pub fn clear(&mut self) {
         self.pool.give_back(std::mem::take(&mut self.taken));
         self.used = 0;

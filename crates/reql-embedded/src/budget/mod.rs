@@ -1,6 +1,7 @@
-//! What a query may cost: [work](fuel) that it does, and [memory] that it holds.
+//! The budget of a query: [work](fuel) that it does, and [memory] that it holds.
 //!
-//! Nothing here is guessed from the text of a query. What works counts, and what holds rows reserves.
+//! Nothing here is guessed from the text of a query. Work is counted while it is done, and memory is reserved
+//! where rows are held.
 
 pub mod fuel;
 pub mod memory;
@@ -20,29 +21,31 @@ pub struct Budget(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     interrupt: Interrupt,
-    /// Tells of another reason to end.
+    /// Function that tells of another reason to end.
     is_over: Option<Box<dyn Fn() -> bool + Send + Sync>>,
     spent: AtomicU64,
     memory: Pool,
 }
 
 impl Budget {
-    /// The budget of a query that ends when `interrupt` is raised, and may hold what is in this pool.
+    /// Makes the budget of a query that ends when `interrupt` is raised, and may hold the memory of this
+    /// pool.
     pub fn new(interrupt: Interrupt, memory: Pool) -> Self {
         Budget(Arc::new(Shared { interrupt, memory, ..Shared::default() }))
     }
 
-    /// The budget of work that nobody asked for, which ends when `is_over` says so. It is asked now and then.
+    /// Makes the budget of work that no client asked for, which ends once `is_over` returns true. It is
+    /// called now and then.
     pub fn until(is_over: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Budget(Arc::new(Shared { is_over: Some(Box::new(is_over)), ..Shared::default() }))
     }
 
-    /// The flag that ends the query.
+    /// Returns the flag that ends the query.
     pub fn interrupt(&self) -> &Interrupt {
         &self.0.interrupt
     }
 
-    /// Fails when nobody waits for the answer any more. May keep work that takes long waiting for a moment,
+    /// Fails if nobody waits for the answer any more. May keep work that takes long waiting for a moment,
     /// while it is others' turn: not to be called with a lock that others need.
     pub fn check_interrupt(&self) -> Result<()> {
         checkpoint(&self.0.interrupt);
@@ -52,17 +55,17 @@ impl Budget {
         Ok(())
     }
 
-    /// The memory that the query may hold.
+    /// Returns the memory that the query may hold.
     pub fn memory(&self) -> &Pool {
         &self.0.memory
     }
 
-    /// A reservation of nothing yet, to be added to.
+    /// Returns an empty reservation, to be added to.
     pub fn reserve(&self) -> Reservation {
         Reservation::new(&self.0.memory)
     }
 
-    /// The units of work that the query has done, as far as its threads have told.
+    /// Returns the units of work that the query has done, as far as its threads have reported them.
     pub fn spent(&self) -> u64 {
         self.0.spent.load(Ordering::Relaxed)
     }

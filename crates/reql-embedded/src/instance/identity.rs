@@ -1,4 +1,4 @@
-//! Who a server is: its id for good, and its name and tags, which can be changed.
+//! The identity of a server: its permanent id, and its name and tags, which can be changed.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,15 +18,16 @@ pub const DEFAULT_TAG: &str = "default";
 /// A server's identity and settings: its row of the table `server_config`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Identity {
-    /// The id, for good.
+    /// The id, which never changes.
     pub id: Uuid,
     /// The name.
     pub name: Arc<str>,
-    /// What replicas can be assigned by.
+    /// Tags by which replicas can be assigned.
     pub tags: BTreeSet<String>,
-    /// How much memory to use for pages, in megabytes; `None` leaves it to the server.
+    /// Memory for pages, in megabytes; `None` leaves it to the server.
     pub cache_size_mb: Option<f64>,
-    /// How long servers wait for each other. It matters in clusters only, and is kept for tools that set it.
+    /// Time in seconds that servers wait for each other. It matters in clusters only, and is kept for tools
+    /// that set it.
     pub heartbeat_timeout_secs: f64,
 }
 
@@ -66,14 +67,14 @@ impl Identity {
     }
 }
 
-/// The identity as it changes.
+/// The identity, which can be changed and read at the same time.
 pub struct Identities {
     store: Store,
     current: RwLock<Arc<Identity>>,
 }
 
 impl Identities {
-    /// Reads the identity; a new server gets one, by this name if there is one.
+    /// Reads the identity. A new server gets one, with this name if one is given.
     pub(super) fn open(store: Store, name: Option<String>) -> Result<Identities> {
         let record = store.meta_get(RECORD)?;
         let identity = match &record {
@@ -86,12 +87,12 @@ impl Identities {
         Ok(Identities { store, current: RwLock::new(Arc::new(identity)) })
     }
 
-    /// The identity now.
+    /// Returns the identity now.
     pub fn current(&self) -> Arc<Identity> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Changes it, durably.
+    /// Changes the identity, durably.
     pub fn change(&self, identity: Identity) -> Result<()> {
         self.store.meta_put(RECORD, &identity.to_record())?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(identity);

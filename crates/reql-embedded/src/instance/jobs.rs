@@ -1,4 +1,4 @@
-//! The queries that run, to be seen and ended by those who may.
+//! The running queries, for the table `jobs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,11 +15,11 @@ use crate::term::Query;
 pub struct Job {
     /// Its id.
     pub id: Uuid,
-    /// Who asked.
+    /// Client that sent the query.
     pub client: Arc<Client>,
-    /// What was asked.
+    /// The query.
     pub query: Arc<Query>,
-    /// When it began.
+    /// Time at which the query began.
     pub started: Instant,
     interrupt: Interrupt,
 }
@@ -31,7 +31,7 @@ impl Job {
     }
 }
 
-/// The queries that run. Cloning shares them.
+/// The running queries. Cloning shares them.
 #[derive(Clone, Default)]
 pub struct Jobs(Arc<Mutex<State>>);
 
@@ -61,23 +61,23 @@ impl Jobs {
         Running { jobs: self.clone(), id }
     }
 
-    /// The queries that run now and haven't been told to end.
+    /// Returns the queries that run now and haven't been told to end.
     pub fn all(&self) -> Vec<Job> {
         self.state().running.values().filter(|job| !job.interrupt.is_raised()).cloned().collect()
     }
 
-    /// How many queries run now.
+    /// Returns the number of queries that run now.
     pub fn running(&self) -> usize {
         self.state().running.len()
     }
 
-    /// How many connections have a query that runs.
+    /// Returns the number of connections that have a running query.
     pub fn active_clients(&self) -> usize {
         let state = self.state();
         state.running.values().map(|job| job.client.peer).collect::<BTreeSet<_>>().len()
     }
 
-    /// How many queries began, ever and in the second before this one.
+    /// Returns the number of queries that began, ever and in the second before this one.
     pub fn begun(&self) -> (u64, u64) {
         let rate = &mut self.state().begun;
         rate.turn(Instant::now());
@@ -98,7 +98,7 @@ pub struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let ended = self.jobs.state().running.remove(&self.id);
-        // Whatever goes with it goes without the lock.
+        // Drop outside of the lock: the last reference may free a large query.
         drop(ended);
     }
 }
@@ -119,7 +119,7 @@ impl Rate {
         self.this_second += 1;
     }
 
-    /// Begins a new second when the current one is over.
+    /// Begins a new second if the current one is over.
     fn turn(&mut self, now: Instant) {
         const SECOND: Duration = Duration::from_secs(1);
         let begin = *self.second.get_or_insert(now);

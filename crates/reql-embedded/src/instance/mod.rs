@@ -1,4 +1,5 @@
-//! A running server as its queries see it: the data, the users, the server itself, and what it is doing.
+//! A running server as its queries see it: the data, the users, the server's identity, and its running
+//! queries.
 
 mod identity;
 mod jobs;
@@ -18,33 +19,33 @@ use crate::error::Result;
 use crate::feed::Bell;
 use crate::storage::Store;
 
-/// What all queries of a server share.
+/// State that all queries of a server share.
 pub struct Instance {
-    /// Where the data is.
+    /// Databases, tables and their documents.
     pub store: Store,
-    /// How much memory the store uses for pages, in bytes.
+    /// Memory that the store uses for pages, in bytes.
     pub cache_bytes: usize,
-    /// How much memory queries may hold.
+    /// Memory that queries may hold.
     pub memory: Pool,
-    /// Who may do what.
+    /// Users and their permissions.
     pub accounts: Accounts,
-    /// The server's name and what else can be set about it.
+    /// The server's name and its other settings.
     pub identities: Identities,
     /// The queries that run.
     pub jobs: Jobs,
-    /// When it was started.
+    /// Time at which the server was started.
     pub started: SystemTime,
-    /// Where it listens; unknown before it does.
+    /// The server's addresses; unset before it listens.
     pub listening: OnceLock<Listening>,
     /// The rows of the table `_debug_scratch`, by key.
     pub scratch: Mutex<BTreeMap<Datum, Datum>>,
-    /// Rings when a system table was written to.
+    /// Signal that rings when a system table was written to.
     pub bell: Arc<Bell>,
 }
 
 impl Instance {
-    /// The server of a store that uses so much memory; the name and the password of `admin` are for a new
-    /// one.
+    /// Makes the server of a store that uses `cache_bytes` of memory. The name and the password of `admin`
+    /// are for a new one.
     pub fn new(
         store: Store,
         cache_bytes: usize,
@@ -65,15 +66,15 @@ impl Instance {
         })
     }
 
-    /// The server with another limit of the memory that queries may hold, in bytes. It is half of what there
-    /// is otherwise.
+    /// Sets the limit of the memory that queries may hold, in bytes. The default is half of the memory that
+    /// the process may use.
     #[must_use]
     pub fn with_memory_limit(mut self, bytes: u64) -> Self {
         self.memory = Pool::new(bytes);
         self
     }
 
-    /// The server's identity as it is now.
+    /// Returns the server's identity as it is now.
     pub fn identity(&self) -> Arc<Identity> {
         self.identities.current()
     }

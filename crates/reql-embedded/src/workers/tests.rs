@@ -5,14 +5,14 @@ use std::time::Instant;
 use super::*;
 use crate::interrupt::Reason;
 
-/// Longer than anything here takes, even on a machine that has other things to do.
+/// Longer than any test here takes, even on a machine that has other things to do.
 const LONG: Duration = Duration::from_secs(60);
 
 fn workers(threads: usize, shared: usize) -> Workers {
     Workers::with_limits(Limits { threads, shared, processors: 1 })
 }
 
-/// Work that goes on until it is told to end, and how many pieces of it run.
+/// Work that goes on until it is told to end, with the number of its pieces that run.
 #[derive(Clone, Default)]
 struct Endless(Arc<(Mutex<bool>, Condvar)>, Arc<AtomicUsize>);
 
@@ -27,7 +27,7 @@ impl Endless {
         }
     }
 
-    /// Has so much of it done in this lane.
+    /// Starts `count` pieces of the work in a lane.
     fn fill(&self, lane: &Lane, count: usize) -> Vec<tokio::task::JoinHandle<Option<()>>> {
         (0..count).map(|_| tokio::spawn(lane.run(Interrupt::default(), self.work()))).collect()
     }
@@ -198,7 +198,7 @@ async fn threads_end_with_their_owner() {
     }
 }
 
-/// Computes until it is told to end, and counts how often it comes to a checkpoint.
+/// Computes until it is told to end, and counts its checkpoints.
 fn compute(
     ended: &Arc<std::sync::atomic::AtomicBool>,
     count: &Arc<AtomicUsize>,

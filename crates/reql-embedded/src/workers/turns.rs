@@ -1,8 +1,8 @@
 //! Turns on the processors: of the work that goes on for long, as much runs at once as there are processors.
 //!
-//! Work that computes comes to a [`checkpoint`] now and then, and may be kept waiting there. Whoever doesn't
-//! come to one waits for something else already, and is in nobody's way. What is soon done is never kept
-//! waiting.
+//! Work that computes comes to a [`checkpoint`] now and then, and may be kept waiting there. A thread that
+//! doesn't come to one waits for something else already, and uses no processor. Work that is soon done is
+//! never kept waiting.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -13,16 +13,16 @@ use std::time::{Duration, Instant};
 
 use crate::interrupt::Interrupt;
 
-/// How long a turn lasts.
+/// The length of a turn.
 pub(super) const TURN: Duration = Duration::from_millis(10);
 
-/// How many turns a piece of work has before it has to share the processors with others.
+/// The turns that a piece of work has before it has to share the processors with others.
 const GRACE: u64 = 5;
 
-/// How long work is kept waiting at most. Whoever holds what others wait for goes on after that.
+/// The longest time that work is kept waiting. A thread that holds what others wait for goes on after that.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// How often work that is kept waiting looks whether it is to end.
+/// The interval at which work that is kept waiting checks if it is to end.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 thread_local! {
@@ -40,21 +40,21 @@ pub(crate) fn checkpoint(interrupt: &Interrupt) {
     });
 }
 
-/// What is known of a thread's turn.
+/// The state of a thread's turn.
 #[derive(Debug)]
 pub(super) struct Turn {
     thread: Thread,
-    /// Whose work it does; none is [`NOBODY`].
+    /// The lane whose work the thread does; [`NOBODY`] without work.
     lane: AtomicU64,
-    /// The number of the turn in which that began.
+    /// The number of the turn in which the work began.
     began: AtomicU64,
-    /// When it had a turn last, in an order of its own: several have one at once.
+    /// The time of the thread's last turn, in an order of its own: several have one at once.
     last: AtomicU64,
-    /// Whether it came to a checkpoint since that was last asked.
+    /// True if the thread came to a checkpoint since the last query of this flag.
     has_checked: AtomicBool,
-    /// Whether it is to wait, and
+    /// True if the thread is to wait at its next checkpoint.
     is_held: AtomicBool,
-    /// whether it does.
+    /// True while the thread waits.
     is_waiting: AtomicBool,
 }
 
@@ -124,25 +124,25 @@ impl Turn {
         }
     }
 
-    /// Returns whether the work has gone on for a while.
+    /// True if the work has gone on for a while.
     fn is_old(&self, number: u64) -> bool {
         let began = self.began.load(Ordering::Relaxed);
         self.lane.load(Ordering::Acquire) != NOBODY && number.saturating_sub(began) > GRACE
     }
 
-    /// Returns whether the work computes, or would if it weren't kept waiting, and has done so for a while.
+    /// True if the work computes, or would if it weren't kept waiting, and has done so for a while.
     fn competes(&self, number: u64) -> bool {
         let has_checked = self.has_checked.swap(false, Ordering::Relaxed);
         self.is_old(number) && (has_checked || self.is_waiting.load(Ordering::Acquire))
     }
 }
 
-/// Lets all go on.
+/// Lets all threads go on.
 pub(super) fn release_all(turns: &[Arc<Turn>]) {
     turns.iter().for_each(|turn| turn.release());
 }
 
-/// Gives the processors to those whose turn it is.
+/// Gives the processors to the threads whose turn it is.
 pub(super) fn give(turns: &[Arc<Turn>], number: u64, processors: usize) {
     let (competing, others): (Vec<_>, Vec<_>) = turns.iter().partition(|turn| turn.competes(number));
     // Who is to wait does so at the next checkpoint, however late that comes: there may be too many to get
@@ -164,16 +164,16 @@ pub(super) fn give(turns: &[Arc<Turn>], number: u64, processors: usize) {
     }
 }
 
-/// Returns where a place of a turn stands in the order of all places.
+/// Returns the position of a place of a turn in the order of all places.
 fn in_order(number: u64, places: usize, place: usize) -> u64 {
     number * places as u64 + place as u64
 }
 
-/// Chooses whose turn it is, of work by its lane and the last place that it had: the lanes one after the
-/// other, and within each its work one after the other. Returns the positions of those chosen.
+/// Chooses the work whose turn it is, by its lane and its last place: one lane after the other, and within
+/// each lane one piece of work after the other. Returns the positions of the chosen work.
 fn choose(wishes: &[(u64, u64)], places: usize) -> Vec<usize> {
     let mut chosen: Vec<usize> = Vec::with_capacity(places);
-    // How many places a lane has got now, and the last one that it had before.
+    // The number of places that a lane has got now, and the last one that it had before.
     let mut lanes: HashMap<u64, (usize, u64)> = HashMap::new();
     for (lane, last) in wishes {
         let (_, had) = lanes.entry(*lane).or_default();
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
     use crate::interrupt::Reason;
 
-    /// How many of so many turns each piece of work gets that always wants one.
+    /// Counts the turns that each piece of work gets of `turns`, if each always wants one.
     fn shares(lanes: &[u64], places: usize, turns: u64) -> Vec<u64> {
         let mut wishes: Vec<(u64, u64)> = lanes.iter().map(|lane| (*lane, 0)).collect();
         let mut shares = vec![0; lanes.len()];
