@@ -11,17 +11,17 @@ use warp_reql::server::{self, Inherited, Service};
 use warp_reql::settings::{LoadOptions, Loaded, Settings};
 use warp_reql::{command, health, logger, trial};
 
-/// The exit code of wrong settings, as of wrong arguments.
+/// The exit code for wrong settings; clap uses the same one for wrong arguments.
 const USAGE: u8 = 2;
 
 /// A JSON service over RethinkDB.
 #[derive(Parser)]
 #[command(version, about)]
 struct Cli {
-    /// The profile whose settings to use [default: development, or APP_PROFILE]
+    /// Use the settings of this profile [default: APP_PROFILE, else development]
     #[arg(long, global = true, value_name = "NAME")]
     profile: Option<String>,
-    /// The settings file [default: Settings.toml here or in a parent directory]
+    /// Read this settings file [default: Settings.toml in this or a parent directory]
     #[arg(long, global = true, value_name = "FILE")]
     settings: Option<PathBuf>,
     #[command(subcommand)]
@@ -32,25 +32,25 @@ struct Cli {
 enum Command {
     /// Print the effective settings and where each came from
     Config {
-        /// Only check them, and those of a file that isn't in use yet
+        /// Only check the settings; with FILE, those in that file
         #[arg(long, value_name = "FILE", num_args = 0..=1)]
         check: Option<Option<PathBuf>>,
     },
-    /// Ask the running service whether it is ready; the exit code tells
+    /// Check that the running service is ready; exit with 0 if it is
     Health,
     #[command(flatten)]
     Database(command::Command),
-    /// Try the rules for documents
+    /// Test the access rules
     #[command(subcommand)]
     Rules(Rules),
 }
 
 #[derive(Subcommand)]
 enum Rules {
-    /// Make the requests of a file, with the rules of the settings and a database in memory; the exit code
-    /// tells if all were answered as the file says
+    /// Run the test cases of a file against the rules of the settings, with a database in memory; exit with
+    /// 0 if all pass
     Test {
-        /// The file, in TOML: docs/access.md says what is in it
+        /// Test cases in TOML, as described in docs/access.md
         file: PathBuf,
     },
 }
@@ -81,7 +81,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(loaded: Loaded, options: LoadOptions) -> io::Result<()> {
-    // While there is one thread: what is taken from the environment must not be taken twice.
+    // Done while there is only one thread, so that no socket is taken from the environment twice.
     let inherited = Inherited::take()?;
     logger::init(loaded.settings.log_level, loaded.settings.log_format);
     if let Some(warning) = loaded.warning() {
@@ -102,7 +102,7 @@ fn print(loaded: &Loaded) -> io::Result<()> {
     io::stdout().write_all(loaded.to_string().as_bytes())
 }
 
-/// Checks what the settings name, too, as far as that is possible without serving.
+/// Checks the settings, and the files that they name, as far as that is possible without serving.
 fn check(loaded: &Loaded) -> ExitCode {
     warn(loaded);
     match server::check(&loaded.settings) {
@@ -136,7 +136,7 @@ async fn try_rules(settings: Settings, file: PathBuf) -> io::Result<()> {
     }
 }
 
-/// Runs on a runtime that is left behind at the end: what still runs then had its time.
+/// Runs the future on a runtime, and ends the runtime without waiting for tasks that are left.
 fn block_on(work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(work);

@@ -18,12 +18,12 @@ use crate::database::Database;
 /// The database of the server's own tables.
 const SYSTEM: &str = "rethinkdb";
 
-/// What there is to do with users.
+/// The subcommands of `user`.
 #[derive(Debug, Subcommand)]
 pub enum User {
     /// List the users
     List,
-    /// Make a user; the password is asked for, or read from standard input
+    /// Create a user; the password is asked for, or read from standard input
     Add {
         /// The user's name
         name: String,
@@ -44,46 +44,46 @@ pub enum User {
     },
 }
 
-/// Where a password comes from. It is never an argument, since those are seen by all users of the machine.
+/// The source of a password. It is never an argument, since all users of the machine can see those.
 #[derive(Debug, Args)]
 pub struct NewPassword {
-    /// The file whose first line is the password
+    /// Read the password from the first line of this file
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// Have no password
+    /// Let the user connect without a password
     #[arg(long, conflicts_with = "password_file")]
     no_password: bool,
 }
 
-/// What a user may do, and where.
+/// The arguments of `grant`.
 #[derive(Debug, Args)]
 pub struct Grant {
     /// The user's name
     name: String,
-    /// What to allow
+    /// Permissions to grant
     #[arg(value_name = "PERMISSION")]
     allow: Vec<Permission>,
-    /// What to deny
+    /// Permissions to deny
     #[arg(long, value_name = "PERMISSION")]
     deny: Vec<Permission>,
-    /// What to leave to the database of a table, or to what holds everywhere
+    /// Permissions to reset, so that the database's apply to a table, and the global ones to a database
     #[arg(long, value_name = "PERMISSION")]
     inherit: Vec<Permission>,
-    /// The database or table that it is about [default: everything]
+    /// Set the permissions on this database or table only [default: globally]
     #[arg(long, value_name = "DB[.TABLE]")]
     on: Option<Place>,
 }
 
-/// What can be allowed.
+/// The permissions of RethinkDB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Permission {
     /// Read documents
     Read,
     /// Write documents
     Write,
-    /// Make, change and drop databases, tables and indexes
+    /// Create, change and drop databases, tables and indexes
     Config,
-    /// Open connections to other servers by `r.http`; only everywhere
+    /// Open connections to other servers with `r.http`; can only be set globally
     Connect,
 }
 
@@ -184,7 +184,7 @@ impl NewPassword {
 
 fn asked() -> Result<String, Failure> {
     let first = rpassword::prompt_password("Password: ").map_err(unread)?;
-    let second = rpassword::prompt_password("The same again: ").map_err(unread)?;
+    let second = rpassword::prompt_password("Repeat the password: ").map_err(unread)?;
     if first == second { Ok(first) } else { Err(Failure::Usage("the passwords differ".to_owned())) }
 }
 

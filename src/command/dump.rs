@@ -21,15 +21,15 @@ use crate::reserved;
 /// The database of the server's own tables.
 const SYSTEM: &str = "rethinkdb";
 
-/// What to write, and where.
+/// The arguments of `dump`.
 #[derive(Debug, Args)]
 pub struct Dump {
     /// The archive to write; it must not exist [default: rethinkdb_dump_TIME.tar.gz]
     file: Option<PathBuf>,
-    /// Only this database or table; can be given several times
+    /// Dump only this database or table; can be repeated
     #[arg(long = "only", value_name = "DB[.TABLE]")]
     places: Vec<Place>,
-    /// The number of tables that are read at the same time
+    /// Number of tables to read at the same time
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=32))]
     clients: u8,
 }

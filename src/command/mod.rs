@@ -1,5 +1,5 @@
-//! What the command line does with the database beside serving it: users, permissions, databases, tables,
-//! indexes, and archives in the form of RethinkDB's own tools.
+//! The commands that manage the database instead of serving it: users, permissions, databases, tables,
+//! indexes, and archives in the format of RethinkDB's own tools.
 
 mod accounts;
 mod archive;
@@ -18,13 +18,13 @@ use clap::Subcommand;
 use crate::settings::Settings;
 use crate::{Error, server};
 
-/// What there is to do with the database.
+/// The commands that manage the database.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Manage the database's users
     #[command(subcommand)]
     User(accounts::User),
-    /// Grant permissions to a user, deny them, or leave them to what is granted above
+    /// Grant permissions to a user, deny them, or reset them to those of the level above
     Grant(accounts::Grant),
     /// Manage databases
     #[command(subcommand)]
@@ -35,13 +35,13 @@ pub enum Command {
     /// Manage the indexes of a table
     #[command(subcommand)]
     Index(schema::Index),
-    /// Write tables, their indexes and write hooks to an archive that `rethinkdb restore` reads
+    /// Write tables, their indexes and write hooks to an archive that `rethinkdb restore` can read
     Dump(dump::Dump),
-    /// Make the tables of an archive that `dump` or `rethinkdb dump` wrote
+    /// Create the tables of an archive that `dump` or `rethinkdb dump` wrote
     Restore(restore::Restore),
 }
 
-/// A command that failed; shown, it says why.
+/// The reason why a command failed, shown to the user by `Display`.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The database refused something, or can't be reached.

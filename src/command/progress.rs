@@ -1,15 +1,15 @@
-//! How far a command has come: a bar on a terminal, plain lines elsewhere.
+//! Progress of a command: a bar on a terminal, plain lines elsewhere.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often a line tells how far it is, where there is no terminal.
+/// Interval between progress lines where there is no terminal.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// How far a command has come, in documents or bytes. Written to standard error, so that it is in nobody's
-/// way.
+/// Progress of a command, in documents or bytes. It goes to standard error, so that standard output holds
+/// nothing but results.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
     what: &'static str,
@@ -18,7 +18,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Begins to tell. Without a total that is known beforehand, pass an estimate.
+    /// Starts to report. `total` may be an estimate.
     pub(super) fn new(what: &'static str, total: u64) -> Progress {
         let style =
             ProgressStyle::with_template("{bar:30} {percent:>3} % {human_pos} {prefix} {elapsed} {wide_msg}");
@@ -32,7 +32,7 @@ impl Progress {
         Progress { bar, what, done: 0, told: Instant::now() }
     }
 
-    /// Tells that so many more are done.
+    /// Reports that `by` more are done.
     pub(super) fn advance(&mut self, by: u64) {
         self.done += by;
         match &self.bar {
@@ -45,11 +45,11 @@ impl Progress {
         }
     }
 
-    /// Tells a line that stays.
+    /// Prints a line that stays on the screen.
     pub(super) fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            // Whoever doesn't read what is told still wants it done.
+            // A closed standard error must not stop the command.
             None => drop(writeln!(io::stderr(), "{text}")),
         }
     }

@@ -24,27 +24,27 @@ use super::rows::{Batch, batches};
 use crate::conn::Conn;
 use crate::database::Database;
 
-/// How often a table is asked how far its indexes are.
+/// Interval at which the state of new indexes is queried.
 const INDEXES: Duration = Duration::from_millis(500);
-/// The most elements of an array in a document; RethinkDB's default of 100,000 holds for what queries make.
+/// Largest array allowed in a restored document. RethinkDB's default of 100,000 is meant for arrays that
+/// queries build.
 const ARRAY_MAX: u32 = 10_000_000;
 
-/// What to read, and how to write it.
+/// The arguments of `restore`.
 #[derive(Debug, Args)]
 pub struct Restore {
     /// The archive to read
     file: PathBuf,
-    /// Only this database or table of it; can be given several times
+    /// Restore only this database or table; can be repeated
     #[arg(long = "only", value_name = "DB[.TABLE]")]
     places: Vec<Place>,
-    /// Write into tables that are there already, and replace documents and indexes that are in the archive
-    /// too
+    /// Write into existing tables, and replace documents and indexes that are also in the archive
     #[arg(long)]
     force: bool,
-    /// Leave out the indexes
+    /// Do not create the indexes
     #[arg(long)]
     no_indexes: bool,
-    /// Wait for the disk after each batch, and not only at the end of each table
+    /// Wait for the disk after each batch instead of only at the end of each table
     #[arg(long)]
     hard_durability: bool,
 }
@@ -60,13 +60,13 @@ struct Index {
     geo: bool,
 }
 
-/// How far an index is.
+/// The state of an index, as `index_status` returns it.
 #[derive(Deserialize)]
 struct Status {
     ready: bool,
 }
 
-/// Makes the tables of an archive. What was written before an error stays.
+/// Creates the tables of an archive. Data written before an error stays.
 pub(crate) async fn restore(restore: Restore, database: &Database) -> Result<(), Failure> {
     let file = restore.file.clone();
     let (_directory, unpacked) = joined(spawn_blocking(move || unpack(&file)).await)?;
@@ -93,7 +93,7 @@ pub(crate) async fn restore(restore: Restore, database: &Database) -> Result<(),
     Ok(())
 }
 
-/// Makes the databases and tables that are missing.
+/// Creates the databases and tables that are missing.
 ///
 /// # Errors
 ///

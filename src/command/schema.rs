@@ -1,4 +1,4 @@
-//! `db`, `table` and `index`: what holds documents.
+//! `db`, `table` and `index`: commands for databases, tables and indexes.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ use super::name::TableName;
 use crate::conn::Conn;
 use crate::database::Database;
 
-/// How often a table is asked how far its indexes are.
+/// Interval at which the state of new indexes is queried.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// What there is to do with databases.
+/// The subcommands of `db`.
 #[derive(Debug, Subcommand)]
 pub enum Db {
     /// List the databases
     List,
-    /// Make a database
+    /// Create a database
     Create {
         /// The database's name
         name: String,
@@ -34,7 +34,7 @@ pub enum Db {
         #[arg(long, required = true)]
         yes: bool,
     },
-    /// Give a database another name
+    /// Rename a database
     Rename {
         /// The database's name
         name: String,
@@ -43,20 +43,20 @@ pub enum Db {
     },
 }
 
-/// What there is to do with tables.
+/// The subcommands of `table`.
 #[derive(Debug, Subcommand)]
 pub enum Table {
     /// List the tables of a database
     List {
-        /// The database [default: that of the settings]
+        /// The database [default: `rdb.db` of the settings]
         db: Option<String>,
     },
-    /// Make a table
+    /// Create a table
     Create {
         /// The table's name
         #[arg(value_name = "[DB.]TABLE")]
         table: TableName,
-        /// The field that identifies documents
+        /// Name of the primary key
         #[arg(long, default_value = "id")]
         primary_key: String,
         /// The number of shards
@@ -65,7 +65,7 @@ pub enum Table {
         /// The number of replicas of each shard
         #[arg(long)]
         replicas: Option<u32>,
-        /// When a write is done: on disk, or in memory
+        /// Acknowledge writes once they are on disk, or already in memory
         #[arg(long, default_value = "hard")]
         durability: Kept,
     },
@@ -78,7 +78,7 @@ pub enum Table {
         #[arg(long, required = true)]
         yes: bool,
     },
-    /// Give a table another name
+    /// Rename a table
     Rename {
         /// The table's name
         #[arg(value_name = "[DB.]TABLE")]
@@ -88,26 +88,26 @@ pub enum Table {
     },
 }
 
-/// What there is to do with indexes.
+/// The subcommands of `index`.
 #[derive(Debug, Subcommand)]
 pub enum Index {
-    /// List the indexes of a table, and what they are made of
+    /// List the indexes of a table and their fields
     List {
         /// The table's name
         #[arg(value_name = "[DB.]TABLE")]
         table: TableName,
     },
-    /// Make an index, and wait until it can be used
+    /// Create an index, and wait until it is ready
     Create {
         /// The table's name
         #[arg(value_name = "[DB.]TABLE")]
         table: TableName,
         /// The index's name
         name: String,
-        /// The field to index, `a.b` for a nested one; several make a compound index [default: the name]
+        /// Field to index, `a.b` for a nested one; repeat it for a compound index [default: the index's name]
         #[arg(long = "field", value_name = "FIELD")]
         fields: Vec<String>,
-        /// Index each element of the field's array
+        /// Index each element of an array
         #[arg(long)]
         multi: bool,
         /// Index geometry
@@ -122,7 +122,7 @@ pub enum Index {
         /// The index's name
         name: String,
     },
-    /// Give an index another name
+    /// Rename an index
     Rename {
         /// The table's name
         #[arg(value_name = "[DB.]TABLE")]
@@ -134,12 +134,12 @@ pub enum Index {
     },
 }
 
-/// When a write of a table is done.
+/// The moment at which a table's writes are acknowledged.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Kept {
-    /// When it is on disk
+    /// Once they are on disk
     Hard,
-    /// When it is in memory
+    /// Once they are in memory
     Soft,
 }
 

@@ -1,39 +1,38 @@
-//! Settings for who may use the service: users of the database or anybody, pages of which origins, and by
-//! which names.
+//! Settings of access: authentication, allowed origins (CORS), and allowed host names.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// Whose database account a request uses.
+/// The way in which requests are authenticated, and the database account that they use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Auth {
-    /// The service's own, whoever asks.
+    /// No authentication. All requests use the service's own account.
     None,
-    /// The asker's: the credentials of HTTP Basic are those of a database user, whose permissions decide.
+    /// HTTP Basic credentials of a database user. The request uses that user's account and permissions.
     Database,
-    /// The service's own, for whoever brings a token; rules decide what its roles may do.
+    /// Bearer tokens. Requests use the service's own account, and rules decide what a token's roles may do.
     Token,
 }
 
-/// Pages of which origins may use the service from a browser (CORS).
+/// The origins whose pages may use the service from a browser (CORS).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cors {
-    /// Only its own.
+    /// The service's own origin only.
     Off,
-    /// Those of these origins, such as `https://example.net` or `http://localhost:3000`.
+    /// These origins, such as `https://example.net` or `http://localhost:3000`.
     List(Vec<String>),
-    /// All.
+    /// All origins.
     Any,
 }
 
-/// The names by which the service may be asked, as in the `Host` header.
+/// The values that the `Host` header of a request may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Named {
-    /// IP addresses, names below `localhost` and names without a dot, none of which a page of others can have
-    /// as its name; and the names given here.
+    /// IP addresses, names below `localhost` and names without a dot, which no page of another site can
+    /// have as its host; and the names given here.
     Local(Vec<String>),
-    /// Any name that leads here.
+    /// Any name.
     Any,
 }
 

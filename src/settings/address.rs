@@ -1,11 +1,11 @@
-//! Addresses to listen on: of the network, or of this machine's file system.
+//! Addresses to listen on: IP addresses, or Unix sockets.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// The beginning of the address of a socket in the file system.
+/// The prefix of the address of a Unix socket.
 const UNIX: &str = "unix:";
 
 /// An address to listen on, without its port.
@@ -19,7 +19,7 @@ const UNIX: &str = "unix:";
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
-    /// An address of the network.
+    /// An IP address.
     Ip(IpAddr),
     /// The path of a Unix socket.
     Unix(PathBuf),
@@ -28,14 +28,14 @@ pub enum Address {
 /// An address to listen on, with its port if it has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// An address of the network, and a port.
+    /// An IP address and a port.
     Tcp(SocketAddr),
     /// The path of a Unix socket.
     Unix(PathBuf),
 }
 
 impl Address {
-    /// Returns whether nobody but this machine's users gets at it.
+    /// Returns true if only users of this machine can reach the address.
     pub fn is_local(&self) -> bool {
         match self {
             Address::Ip(address) => address.is_loopback(),
@@ -93,8 +93,8 @@ impl FromStr for Place {
     }
 }
 
-/// The path of a Unix socket, if the text is about one. It is absolute: what it says must not depend on where
-/// the service was started.
+/// Reads the path of a Unix socket, if the text is about one. The path must be absolute, so that it doesn't
+/// depend on the directory in which the service is started.
 fn unix(text: &str) -> Option<Result<PathBuf, &'static str>> {
     let path = PathBuf::from(text.trim().strip_prefix(UNIX)?);
     Some(if path.is_absolute() { Ok(path) } else { Err("an absolute path after \"unix:\"") })

@@ -22,12 +22,12 @@ pub(super) struct Variable {
     value: Value,
 }
 
-/// The variables that begin as ours do.
+/// The environment variables with one of the service's prefixes.
 #[derive(Default)]
 pub(super) struct Variables {
-    /// Those that set something.
+    /// The variables that set a setting.
     pub(super) set: Vec<Variable>,
-    /// The names of those that set nothing, and probably were never meant to.
+    /// The names of variables that set nothing, and probably belong to another program.
     pub(super) others: Vec<String>,
 }
 

@@ -1,10 +1,11 @@
-//! Errors of settings, each told in one line.
+//! Errors in settings, each one line of text.
 
 use std::fmt;
 
 use super::Origin;
 
-/// Why the settings can't be used. Its text is one line that says where to look; it never holds a secret.
+/// The reason why settings can't be used. Its text is one line that names the place of the fault, and never
+/// contains a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SettingsError {
     /// A value of a wrong type or out of range.
@@ -13,9 +14,9 @@ pub enum SettingsError {
         key: String,
         /// The value as it was written, masked if it is secret.
         value: String,
-        /// Where it was written.
+        /// The place where it was written.
         origin: Origin,
-        /// The values that would have been right.
+        /// A description of valid values.
         expected: String,
     },
     /// A key that is no setting.
@@ -24,7 +25,7 @@ pub enum SettingsError {
         key: String,
         /// The value as it was written, masked unless it was surely meant for a setting that isn't secret.
         value: String,
-        /// Where it was written.
+        /// The place where it was written.
         origin: Origin,
         /// The setting that was probably meant.
         suggestion: Option<String>,
@@ -33,9 +34,9 @@ pub enum SettingsError {
     Missing {
         /// The setting that is missing, as `tables.0.name`.
         key: String,
-        /// Where its table was written.
+        /// The place of the table.
         origin: Origin,
-        /// The value that belongs there.
+        /// A description of valid values.
         expected: String,
     },
     /// A profile that neither the service nor the settings file knows.

@@ -1,4 +1,4 @@
-//! Where the embedded database lets drivers connect.
+//! The address at which the embedded database accepts drivers.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize, Serializer};
 /// The form of the setting, for error messages.
 pub(super) const EXPECTED: &str = "an address such as \"127.0.0.1:28015\", or a port";
 
-/// An address at which the embedded database lets drivers connect; none by default. A port alone is one of
-/// `127.0.0.1`, and port 0 takes a free one.
+/// An address at which the embedded database accepts drivers; none by default. A port alone means that port
+/// of `127.0.0.1`, and port 0 a free one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Listen(pub Option<SocketAddr>);
 

@@ -14,18 +14,18 @@ use super::{Auth, DEVELOPMENT, Origin, PRODUCTION, Rdb, Settings, SettingsError,
 /// The options of the command line about settings.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
-    /// The profile; it goes before `APP_PROFILE`.
+    /// The profile. Overrides `APP_PROFILE`.
     pub profile: Option<String>,
     /// The settings file, which must exist. Default: the nearest `Settings.toml`, if there is one.
     pub file: Option<PathBuf>,
 }
 
-/// Settings that still know where each of them came from. Its `Display` is what `warp-reql config` prints.
+/// Settings with the origin of each. `Display` writes what `warp-reql config` prints.
 #[derive(Clone)]
 pub struct Loaded {
     /// The settings themselves.
     pub settings: Settings,
-    /// The names of environment variables that begin as those of settings do, and are none.
+    /// The names of environment variables that have a prefix of settings, but are none.
     pub foreign: Vec<String>,
     figment: Figment,
     profile_origin: Origin,
@@ -36,15 +36,15 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// On a profile, a key or a value that the service doesn't know what to do with, and on a settings file
-    /// that can't be read.
+    /// Fails on an unknown profile or key, on an invalid value, and on a settings file that can't be read.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use warp_reql::settings::{LoadOptions, Settings};
     ///
-    /// let loaded = Settings::load(&LoadOptions { profile: Some("production".into()), ..Default::default()
-    /// })?; println!("port {} from {}", loaded.settings.port, loaded.origin("port"));
+    /// let options = LoadOptions { profile: Some("production".into()), ..Default::default() };
+    /// let loaded = Settings::load(&options)?;
+    /// println!("port {} from {}", loaded.settings.port, loaded.origin("port"));
     /// # Ok(())
     /// # }
     /// ```
@@ -133,7 +133,8 @@ impl Loaded {
         (!names.is_empty()).then(|| format!("These environment variables set nothing: {names}."))
     }
 
-    /// Where a setting came from; `key` as in the settings file, without the profile: `rdb.max_age`.
+    /// Returns the origin of a setting. `key` is written as in the settings file, without the profile:
+    /// `rdb.max_age`.
     pub fn origin(&self, key: &str) -> Origin {
         match key {
             "profile" => self.profile_origin.clone(),

@@ -1,17 +1,17 @@
-//! The form of the log's lines.
+//! The format of log lines.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The form of the log's lines.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people, with colours on a terminal.
     #[default]
     Pretty,
-    /// A JSON object a line, with a field for each thing that is said.
+    /// One JSON object per line, with a field for each value.
     Json,
-    /// The same fields as `name=value`.
+    /// The fields of [`LogFormat::Json`] as `name=value`.
     Logfmt,
 }
 

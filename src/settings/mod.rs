@@ -69,34 +69,35 @@ pub struct Settings {
     /// The profile these settings were read for, in lower case.
     #[serde(skip_deserializing)]
     pub profile: String,
-    /// The address to listen on, or `"unix:/path"` for a Unix socket, whose file has the mode 0660 and takes
-    /// the place of one that a service left behind. Development: `127.0.0.1`; otherwise `0.0.0.0`.
+    /// The address to listen on, or `"unix:/path"` for a Unix socket. Its file has the mode 0660, and
+    /// replaces one that a service left behind. Development: `127.0.0.1`; otherwise `0.0.0.0`.
     #[serde(with = "units::text")]
     pub address: Address,
     /// The port to listen on; 0 takes a free one. Default 8000.
     pub port: u16,
-    /// `true` lets answers and logs show what helps a developer and an attacker alike: error details,
+    /// `true` shows details that help developers, but attackers too: the text of internal errors, and
     /// `/config`. Development: `true`; otherwise `false`.
     pub debug: bool,
     /// The level of the log. Unless it is set, `debug` decides: `debug` with it, `info` without.
     #[serde(with = "units::level")]
     pub log_level: LevelFilter,
-    /// The form of the log's lines: `"pretty"` for people, `"json"` and `"logfmt"` for programs. Default
+    /// The format of log lines: `"pretty"` for people, `"json"` and `"logfmt"` for programs. Default
     /// `"pretty"`.
     #[serde(with = "units::text")]
     pub log_format: LogFormat,
     /// The time that running requests may take to finish once the service was told to stop. Default 10 s.
     #[serde(with = "units::duration")]
     pub shutdown_timeout: Duration,
-    /// Who may ask, and whose database account a request uses: `"none"` lets everybody use the service's own,
-    /// `"database"` asks for HTTP Basic credentials of a database user, `"token"` for a JSON Web Token whose
-    /// roles have `rules`. Default `"none"`.
+    /// Authentication of requests, and the database account that they use. `"none"`: anybody, with the
+    /// service's own account. `"database"`: HTTP Basic credentials of a database user, with that user's
+    /// account. `"token"`: a JSON Web Token, with the service's own account and what `rules` allow the
+    /// token's roles. Default `"none"`.
     #[serde(with = "units::text")]
     pub auth: Auth,
-    /// The checks of tokens.
+    /// The verification of tokens.
     pub token: Token,
-    /// The roles that may do everything with `auth = "token"`: make and drop tables and indexes, and use all
-    /// documents whatever the rules say. Default: none.
+    /// The roles that may do everything with `auth = "token"`: create and drop tables and indexes, and use
+    /// all documents whatever the rules say. Default: none.
     pub admin_roles: Vec<String>,
     /// The database user that requests without credentials use with `auth = "database"`; without one they are
     /// refused. Default: none.
@@ -106,47 +107,47 @@ pub struct Settings {
     /// `true` says that `auth = "none"` is meant where others can reach the service. Without it, every
     /// profile but Development refuses to start on an address that isn't a loopback one. Default `false`.
     pub allow_anonymous: bool,
-    /// Pages of which origins may use the service from a browser: `"off"`, `"any"`, or origins such as
+    /// The origins whose pages may use the service from a browser: `"off"`, `"any"`, or origins such as
     /// `"https://a.example, http://localhost:3000"`. Default `"off"`.
     #[serde(with = "units::text")]
     pub cors: Cors,
-    /// The names by which the service may be asked with `auth = "none"`: `"any"`, `"local"` (IP addresses,
-    /// names without a dot), or more names beside the local ones, such as `"api.example.net"`. This keeps out
-    /// a page whose name was made to lead to this machine (DNS rebinding). Development: `"local"`; otherwise
-    /// `"any"`.
+    /// The hosts that requests may name with `auth = "none"`: `"any"`, `"local"` (IP addresses, names without
+    /// a dot), or names to allow beside the local ones, such as `"api.example.net"`. This protects against
+    /// pages whose host name was made to resolve to this machine (DNS rebinding). Development: `"local"`;
+    /// otherwise `"any"`.
     #[serde(with = "units::text")]
     pub hosts: Named,
-    /// `true` makes `GET /` the explorer, a page to look at data and change it. Development: `true`;
+    /// `true` serves the explorer, a page to view and change data, at `GET /`. Development: `true`;
     /// otherwise `false`.
     pub explorer: bool,
-    /// `true` has `POST /reql` take queries of any kind. Development: `true`; otherwise `false`.
+    /// `true` lets `POST /reql` run any query. Development: `true`; otherwise `false`.
     pub reql: bool,
-    /// `true` makes `PUT`, `PATCH` and `DELETE` of one document need a condition (`If-Match` or
-    /// `If-None-Match`), so that nobody overwrites what they haven't seen. Default `false`.
+    /// `true` requires a condition (`If-Match` or `If-None-Match`) for `PUT`, `PATCH` and `DELETE` of one
+    /// document, so that no client overwrites a change that it hasn't seen. Default `false`.
     pub require_match: bool,
-    /// TLS to clients. Default: none.
+    /// TLS for clients. Default: none.
     pub tls: Tls,
-    /// The proxies whose `Forwarded` or `X-Forwarded-For` is believed: addresses, networks such as
-    /// `10.0.0.0/8`, and `unix` for whoever connects by a Unix socket. The client that they tell of is the
-    /// one of the log, the shares and the rates. Default: none.
+    /// The proxies whose `Forwarded` or `X-Forwarded-For` is trusted: addresses, networks such as
+    /// `10.0.0.0/8`, and `unix` for clients of a Unix socket. The client that they name is the one of the
+    /// log, the shares and the rates. Default: none.
     #[serde(with = "units::text")]
     pub trusted_proxies: Proxies,
-    /// The address for whoever runs the service. Default: none of its own.
+    /// The address for operators. Default: none of its own.
     pub admin: Admin,
     /// Bounds on what a request may ask for.
     pub limits: Limits,
     /// The database and the connections to it.
     pub rdb: Rdb,
-    /// Tables that are made at start-up if they are missing. Default: none.
+    /// Tables to create at start-up if they are missing. Default: none.
     pub tables: Vec<TableSpec>,
-    /// What roles may do with `auth = "token"`. Without any rule, whoever has a valid token may do
+    /// Rules for what roles may do with `auth = "token"`. Without any rule, every valid token allows
     /// everything. Default: none.
     pub rules: Vec<AccessRule>,
 }
 
 impl Settings {
-    /// The built-in settings of a profile. Development has its own; every other profile starts from
-    /// Production's, so that a profile someone makes up never shows more than it should.
+    /// Returns the built-in settings of a profile. Development has its own; every other profile starts from
+    /// Production's, so that a profile with a new name never shows more than it should.
     ///
     /// ```
     /// use warp_reql::settings::Settings;
@@ -188,7 +189,7 @@ impl Settings {
         }
     }
 
-    /// Returns where to listen.
+    /// Returns the address to listen on.
     pub fn place(&self) -> Place {
         self.address.with_port(self.port)
     }
@@ -212,12 +213,12 @@ impl Settings {
         (next, kept)
     }
 
-    /// Returns whether what clients say goes unprotected over a network, where that is hardly meant.
+    /// Returns true if clients' data crosses a network unencrypted, which is hardly intended.
     pub(crate) fn is_open_to_eavesdroppers(&self) -> bool {
         self.profile != DEVELOPMENT
             && !self.tls.is_on()
             && !self.address.is_local()
-            // Whoever trusts a proxy has one, and what speaks TLS is there.
+            // A trusted proxy is taken to be the one that speaks TLS.
             && self.trusted_proxies.is_empty()
     }
 

@@ -1,4 +1,4 @@
-//! Where a setting came from, and how that is shown.
+//! The origin of a setting, and the way it is shown.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use serde_json::Value as Json;
 
 use super::Loaded;
 
-/// Where a setting came from.
+/// The origin of a setting's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nothing set it.
+    /// The built-in default.
     BuiltIn,
     /// A settings file, in the table of a profile, `default` or `global`.
     File {
@@ -27,7 +27,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// The origin of a value that a figment holds.
+    /// Returns the origin of a value in a figment.
     pub(super) fn of(figment: &Figment, value: &Value) -> Origin {
         let tag = value.tag();
         let profile = tag.profile().unwrap_or_else(|| figment.profile().clone());
@@ -56,7 +56,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The effective settings, a line for each, with where it came from: TOML whose comments are the origins.
+/// The effective settings as TOML, one line each, with the origin as a comment.
 impl fmt::Display for Loaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = Vec::new();

@@ -1,4 +1,4 @@
-//! How many requests may come in a time.
+//! Rates: a number of requests per unit of time.
 
 use std::fmt;
 use std::num::NonZeroU32;

@@ -31,37 +31,37 @@ pub struct Rdb {
     pub user: String,
     /// The password of `user`. Default: empty.
     pub password: Secret,
-    /// Where the embedded server keeps its data; `":memory:"` keeps nothing. Default `"data"`.
+    /// The directory of the embedded server's data; `":memory:"` keeps it in memory only. Default `"data"`.
     pub data_dir: PathBuf,
-    /// Where the embedded server lets drivers connect, such as `"127.0.0.1:28015"` or a port of this address.
-    /// Without it only this process can. Without a password of the settings or of the data, `admin` gets one
-    /// that ends with the process, and the log tells it. Default: nowhere.
+    /// The address at which the embedded server accepts drivers, such as `"127.0.0.1:28015"`; a port alone is
+    /// one of `127.0.0.1`. If neither the settings nor the data have a password for `admin`, a random one is
+    /// set for the lifetime of the process, and logged. Default: none, only this process can connect.
     pub listen: Listen,
     /// TLS to the database. Default: none.
     pub tls: RdbTls,
-    /// The number of connections that stand by: open, authenticated, never used; up to eight times as many
-    /// while requests come in such bunches that these don't suffice. Default 4.
+    /// The number of connections that stand by: open, authenticated, not used yet. It grows up to eightfold
+    /// while requests come in bursts for which it is too small. Default 4.
     pub standby: usize,
-    /// The age to which a session may serve one request after another; 0 closes it after each. Default 0 s.
+    /// The age up to which a connection is reused for further requests; 0 closes it after each. Default 0 s.
     #[serde(with = "units::duration")]
     pub max_age: Duration,
-    /// The most connections that may be open at once, but for those that live queries share. Default 256.
+    /// The most connections open at once, not counting those that live queries share. Default 256.
     pub max_connections: usize,
-    /// The time that connecting and the handshake may take together. Default 5 s.
+    /// The timeout for connecting, handshake included. Default 5 s.
     #[serde(with = "units::duration")]
     pub connect_timeout: Duration,
-    /// The time that one query may take. Default 30 s.
+    /// The timeout of one query. Default 30 s.
     #[serde(with = "units::duration")]
     pub query_timeout: Duration,
-    /// The time that a request may wait for a connection when all are in use. Default 5 s.
+    /// The timeout for getting a connection when all are in use. Default 5 s.
     #[serde(with = "units::duration")]
     pub acquire_timeout: Duration,
 }
 
-/// Who answers the queries.
+/// The database servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hosts {
-    /// A server that this process starts for itself.
+    /// A server inside this process.
     Embedded,
     /// RethinkDB servers of one cluster; never empty when it came from settings.
     Servers(Vec<Server>),
@@ -77,7 +77,7 @@ pub struct Server {
 }
 
 impl Rdb {
-    /// The host and port of each server; none while [`Hosts::Embedded`] has not been started.
+    /// Returns the host and port of each server; none while [`Hosts::Embedded`] has not been started.
     pub fn servers(&self) -> Vec<(String, u16)> {
         match &self.host {
             Hosts::Embedded => Vec::new(),
@@ -87,7 +87,7 @@ impl Rdb {
         }
     }
 
-    /// Returns whether the embedded server is to keep its data in memory only.
+    /// Returns true if the embedded server keeps its data in memory only.
     pub fn in_memory(&self) -> bool {
         self.data_dir.as_os_str() == IN_MEMORY
     }

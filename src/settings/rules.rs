@@ -1,4 +1,4 @@
-//! The rules of settings: the one table that checks ranges and words the error messages.
+//! The rules of settings: one table with the valid range of each, and the text for error messages.
 
 use figment::value::{Dict, Value};
 
@@ -28,7 +28,7 @@ const NAME: &str = "a name of letters, digits, `_` and `-`";
 const ALLOWED: &str = "true, false, or a filter such as \"owner=eq.{sub}\"";
 const DAY: u128 = 24 * 60 * 60 * 1000;
 
-/// Types are serde's to check; `holds` checks what a type can't say.
+/// Rules beyond the type of a setting, which serde checks.
 const RULES: &[Rule] = &[
     rule("address", "an IP address such as \"127.0.0.1\" or \"::1\", or \"unix:/path\"", |_| true),
     rule("port", "a port from 0 to 65535", |_| true),
@@ -192,7 +192,7 @@ const RULES: &[Rule] = &[
     rule("rules.set", "a table of fields and their values", |_| true),
 ];
 
-/// Returns what a key may be, in words. Positions in lists don't matter: `tables.0.name` is as
+/// Describes the valid values of a key. Positions in lists don't matter: `tables.0.name` has the rule of
 /// `tables.1.name`.
 pub(super) fn expected(key: &str) -> Option<&'static str> {
     let parts: Vec<_> = key.split('.').filter(|part| part.parse::<usize>().is_err()).collect();
@@ -200,7 +200,7 @@ pub(super) fn expected(key: &str) -> Option<&'static str> {
     RULES.iter().find(|rule| rule.key == key).map(|rule| rule.expected)
 }
 
-/// The first setting that is out of range, and what it should be.
+/// Returns the first setting that is out of range, and a description of valid values.
 pub(super) fn broken(settings: &Settings, prefix: &str) -> Option<(String, String)> {
     let rule = RULES.iter().find(|rule| rule.key.starts_with(prefix) && !(rule.holds)(settings));
     rule.map(|rule| (rule.key.to_owned(), rule.expected.to_owned()))
@@ -247,8 +247,8 @@ fn broken_table(tables: &[TableSpec]) -> Option<(String, String)> {
     None
 }
 
-/// The first key in a table of the settings file that is no setting. Every profile's table is checked,
-/// whichever is in use: a typo in `[production]` should be found before production.
+/// Returns the first key in a table of the settings file that is no setting. The tables of all profiles are
+/// checked, whichever is in use: a typo in `[production]` should be found before production.
 pub(super) fn unknown_key(table: &Dict, known: &Dict, origin: Origin) -> Option<SettingsError> {
     unknown_in("", table, known, &origin)
 }
@@ -272,7 +272,7 @@ fn unknown_in(prefix: &str, table: &Dict, known: &Dict, origin: &Origin) -> Opti
     })
 }
 
-/// The known name that was probably meant.
+/// Returns the known name that was probably meant.
 pub(super) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = if name.len() <= 4 { 1 } else { 2 };
     known
@@ -282,12 +282,12 @@ pub(super) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
         .map(|(_, candidate)| candidate)
 }
 
-/// Returns whether a setting's value must never be shown.
+/// Returns true if a setting's value must never be shown.
 pub(super) fn is_secret(key: &str) -> bool {
     ["rdb.password", "token.secret", "anonymous_password"].contains(&key)
 }
 
-/// A value as an error may show it.
+/// Formats a value for an error message.
 pub(super) fn shown(key: &str, value: &Value) -> String {
     match value {
         _ if is_secret(key) => MASK.to_owned(),
@@ -305,8 +305,8 @@ pub(super) fn shown(key: &str, value: &Value) -> String {
     }
 }
 
-/// The value of an unknown key: it could be a secret under a wrong name, so it is shown only if it was most
-/// likely meant for a setting that isn't one.
+/// Formats the value of an unknown key. It could be a secret under a wrong name, so it is shown only if it
+/// was most likely meant for a setting that isn't secret.
 pub(super) fn shown_for_unknown(meant: Option<&str>, value: &Value) -> String {
     match meant {
         Some(key) => shown(key, value),
@@ -318,7 +318,7 @@ fn is_size(bytes: u64) -> bool {
     (1..=1 << 30).contains(&bytes)
 }
 
-/// Above this, hyper refuses a head before this service sees it.
+/// The longest head that hyper accepts. It refuses longer ones before this service sees them.
 fn is_head_size(bytes: u64) -> bool {
     (128..=60 << 10).contains(&bytes)
 }

@@ -80,8 +80,8 @@ impl Schema {
     ///
     /// # Errors
     ///
-    /// The places that are wrong, at most 20 of them, and of a document of more than 64 KiB only the first.
-    /// What stands there isn't told.
+    /// Returns the places that violate the schema, at most 20 of them, and only the first one for a document
+    /// of more than 64 KiB. The document's own values are left out.
     pub fn check(&self, document: &Value) -> Result<(), Vec<Violation>> {
         let Err(first) = self.read.validator.validate(document) else { return Ok(()) };
         if document.to_string().len() > LOOKED_AT {
@@ -91,7 +91,7 @@ impl Schema {
     }
 }
 
-/// What an error says of a document, but for the document's own values.
+/// Describes an error without the document's own values.
 fn violation(error: &ValidationError<'_>) -> Violation {
     let message: String = error.masked_with("the value").to_string().chars().take(MESSAGE).collect();
     Violation { pointer: error.instance_path().to_string(), message }

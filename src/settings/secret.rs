@@ -13,12 +13,12 @@ pub(super) const MASK: &str = "********";
 pub struct Secret(String);
 
 impl Secret {
-    /// The text itself, for the one place that needs it.
+    /// Returns the text itself, for the one place that needs it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Masks the text, unless it is empty: that there is no secret is no secret.
+    /// Masks the text unless it is empty, since the absence of a password is no secret.
     fn masked(&self) -> &'static str {
         if self.0.is_empty() { "" } else { MASK }
     }

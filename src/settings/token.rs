@@ -6,38 +6,37 @@ use serde::{Deserialize, Serialize};
 
 use super::{Secret, units};
 
-/// The fewest bytes of a secret: as many as the hash has that tokens are signed with (RFC 7518, section 3.2).
+/// The fewest bytes of a secret: the length of the hash that tokens are signed with (RFC 7518, section 3.2).
 pub(crate) const SECRET_MIN: usize = 32;
-/// The longest time by which the clocks of whoever makes tokens and of this service may differ.
+/// The largest `leeway`.
 const LEEWAY_MAX: Duration = Duration::from_secs(300);
 
-/// How the tokens of `auth = "token"` are checked: JSON Web Tokens (RFC 7519), signed and not encrypted.
+/// Verification of the tokens of `auth = "token"`: JSON Web Tokens (RFC 7519), signed and not encrypted.
 ///
 /// One of `keys`, `secret` and `secret_file` has to be set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
-    /// Where the public keys are: a file, which holds a JWK set (RFC 7517) or keys in PEM, or the URL of a
-    /// JWK set, which begins with `https://`. Keys of a file or URL may change while the service runs.
-    /// Default: none.
+    /// The source of the public keys: a file with a JWK set (RFC 7517) or with keys in PEM, or the `https://`
+    /// URL of a JWK set. The keys may change while the service runs. Default: none.
     pub keys: String,
-    /// A PEM file with the authorities that are trusted for that URL, instead of those that the system
-    /// trusts. Default: none.
+    /// A PEM file with the certificate authorities that are trusted for the URL in `keys`, instead of those
+    /// that the system trusts. Default: none.
     pub keys_ca: String,
-    /// The secret of tokens that are signed by HS256, HS384 or HS512, of 32 bytes at least. Default: none.
+    /// The secret of tokens signed with HS256, HS384 or HS512, at least 32 bytes. Default: none.
     pub secret: Secret,
-    /// A file that holds this secret. A newline at its end doesn't count. Default: none.
+    /// A file that holds the secret. A newline at its end is ignored. Default: none.
     pub secret_file: String,
-    /// Who has to have made a token, as in its claim `iss`. Default: anybody who has the key.
+    /// The issuer that a token's claim `iss` must name. Default: any.
     pub issuer: String,
-    /// Whom a token has to be for, as in its claim `aud`; several are separated by commas, of which it must
-    /// name one. Default: anybody.
+    /// The audience that a token's claim `aud` must name. Of several, separated by commas, it must name one.
+    /// Default: any.
     pub audience: String,
     /// The place of the roles among a token's claims, as a JSON pointer (RFC 6901): a string, or an array of
     /// strings. Default `"/role"`.
     pub roles: String,
-    /// By how much the clock of whoever makes tokens may differ from this service's: so long a token counts
-    /// after its end, and before its beginning. At most 5 min. Default 10 s.
+    /// The tolerated difference between the clocks of the issuer and of this service: a token is valid for
+    /// so long before its `nbf` and after its `exp`. At most 5 min. Default 10 s.
     #[serde(with = "units::duration")]
     pub leeway: Duration,
 }
@@ -58,17 +57,17 @@ impl Default for Token {
 }
 
 impl Token {
-    /// The audiences of which a token must name one; none if any will do.
+    /// Returns the audiences of which a token must name one; none if any will do.
     pub fn audiences(&self) -> impl Iterator<Item = &str> {
         self.audience.split(',').map(str::trim).filter(|name| !name.is_empty())
     }
 
-    /// Returns whether the keys are at a URL.
+    /// Returns true if the keys are at a URL.
     pub(crate) fn are_remote(&self) -> bool {
         ["https://", "http://"].iter().any(|scheme| self.keys.starts_with(scheme))
     }
 
-    /// Counts the places where a key may come from.
+    /// Counts the sources of keys that are set.
     pub(super) fn sources(&self) -> usize {
         [self.keys.as_str(), self.secret.expose(), &self.secret_file]
             .iter()

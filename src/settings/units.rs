@@ -45,7 +45,7 @@ pub(super) mod level {
     }
 }
 
-/// Whatever has a text form of its own and says in its error what was expected.
+/// Types with a text form, whose parse error describes what is expected.
 pub(super) mod text {
     use std::fmt::Display;
     use std::str::FromStr;
@@ -115,7 +115,7 @@ pub(super) mod size {
         ("B", 1),
     ];
 
-    /// The largest binary unit that divides the size, so that what is shown can be read and set again.
+    /// Uses the largest binary unit that divides the size, so that the output is exact and can be read back.
     pub(in crate::settings) fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
         let unit = UNITS[..3].iter().rev().find(|(_, unit)| *value != 0 && value.is_multiple_of(*unit));
         match unit {
@@ -160,7 +160,7 @@ pub(super) mod size {
     }
 }
 
-/// Reads a string by `read`, and says what was expected if it can't.
+/// Parses a string with `read`, and turns its error into a description of what was expected.
 fn parse<'de, T, D: Deserializer<'de>>(
     from: D,
     expected: &'static str,
