@@ -15,13 +15,13 @@ use crate::settings::{IndexSpec, TableSpec};
 use crate::{Conn, Database, Error};
 
 const FIRST_DELAY: Duration = Duration::from_millis(100);
-/// No more, so that the tables are there within a second of the database.
+/// The longest pause between two attempts: tables are there a second after the database at the latest.
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
-/// Tries until everything is there, or until the database refuses for a reason that won't pass by itself.
+/// Retries until everything exists, or until the database refuses for a reason that isn't temporary.
 pub async fn until_done(database: &Database, tables: &[TableSpec]) {
     let mut delay = FIRST_DELAY;
-    // The first failure is news; that it lasts is not.
+    // Only the first failure is a warning; repeating it would fill the log.
     let mut level = Level::Warn;
     loop {
         match once(database, tables).await {
@@ -40,11 +40,11 @@ pub async fn until_done(database: &Database, tables: &[TableSpec]) {
     }
 }
 
-/// Makes what is missing, in one go.
+/// Creates the database, tables and indexes that are missing, without retries.
 ///
 /// # Errors
 ///
-/// Those of a [`Conn`]'s queries.
+/// Those of queries, see [`Conn`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -107,7 +107,7 @@ fn make_index(table: &Term, spec: &IndexSpec) -> Result<IndexCreate, Error> {
     Ok(if spec.geo { create.geo(true) } else { create })
 }
 
-/// Returns whether time alone may help: the server is away, or starting, or another process was faster.
+/// Returns true if a retry may help: the server is away or starting, or another process was faster.
 fn may_pass(error: &Error) -> bool {
     let temporary = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT, StatusCode::CONFLICT];
     temporary.contains(&error.status())

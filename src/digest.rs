@@ -1,8 +1,8 @@
-//! Hashes, and bytes as text.
+//! Hashes, and bytes in hexadecimal.
 
 use sha2::{Digest, Sha256};
 
-/// Two digits for each byte, in lower case.
+/// Returns bytes in hexadecimal, in lower case.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from(DIGITS[usize::from(digit)]));
@@ -11,7 +11,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// Returns a SHA-256 of several parts, each with its length, so that none runs into the next.
+/// Returns the SHA-256 of several parts, each preceded by its length, so that their borders count.
 pub(crate) fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for part in parts {

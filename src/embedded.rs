@@ -1,4 +1,4 @@
-//! A database inside this process: for development, for tests, and for services that keep little.
+//! A database inside this process: for development, for tests, and for services with little data.
 //!
 //! ```no_run
 //! use warp::Filter;
@@ -27,12 +27,10 @@ use crate::error::Code;
 use crate::settings::{Rdb, TableSpec};
 use crate::{Conn, Database, bootstrap};
 
-/// The user that an empty database has.
+/// The user of a new database.
 const ADMIN: &str = "admin";
 
-/// A database in this process. It ends when this is dropped.
-///
-/// It is a [`Database`] wherever one is asked for.
+/// A database in this process. It is shut down on drop, and dereferences to a [`Database`].
 #[derive(Debug)]
 pub struct Embedded {
     database: Database,
@@ -82,11 +80,11 @@ impl Embedded {
         Ok(Embedded { database, server })
     }
 
-    /// Makes a table if it is missing, with the primary key `id`.
+    /// Creates a table with the primary key `id`, if it is missing.
     ///
     /// # Errors
     ///
-    /// Those of a [`Conn`]'s queries.
+    /// Those of queries, see [`Conn`].
     pub async fn with_table(self, name: &str) -> io::Result<Self> {
         bootstrap::once(&self.database, &[TableSpec::new(name)]).await.map_err(io::Error::other)?;
         Ok(self)
@@ -97,7 +95,7 @@ impl Embedded {
         &self.database
     }
 
-    /// Ends it once everything that was written is on the disk.
+    /// Shuts it down once all writes are on disk.
     pub async fn shutdown(self) {
         self.server.shutdown().await;
     }
@@ -113,8 +111,8 @@ impl Deref for Embedded {
 
 /// Starts the embedded database. Unless the settings say where it listens, only this process can connect.
 ///
-/// Where it listens there may be other users of this machine. So if neither its data nor the settings have a
-/// password for the administrator, it gets one that ends with the process, and the log tells it.
+/// Other users of the machine may be able to reach a listening database. So if neither its data nor the
+/// settings have a password for `admin`, a random one is set for the lifetime of the process, and logged.
 ///
 /// # Errors
 ///
@@ -148,8 +146,8 @@ pub(crate) async fn start(rdb: &mut Rdb) -> io::Result<(Server, Database)> {
     Ok((server, database))
 }
 
-/// Checks that the data takes the password of the settings. The data keeps the password that it was made
-/// with. With another one the service would wait for the database for ever.
+/// Checks that the password of the settings is right for the data, which keeps the password it was created
+/// with. With a wrong one the service would try to connect for ever.
 async fn check_password(rdb: &Rdb, server: &Server) -> io::Result<()> {
     let once = Database::embedded(Rdb { standby: 0, ..rdb.clone() }, server.connector());
     let who = Credentials::new(&rdb.user, rdb.password.clone());
@@ -162,7 +160,7 @@ async fn check_password(rdb: &Rdb, server: &Server) -> io::Result<()> {
                 rdb.user,
             ),
         )),
-        // Whatever else there may be passes, or shows when the service runs.
+        // Other errors may be temporary, and show up again when the service runs.
         _ => Ok(()),
     }
 }

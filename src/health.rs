@@ -1,4 +1,4 @@
-//! Asking a running service whether it is ready: the health check of a container that has no curl.
+//! A client that checks that a running service is ready, for containers that have no curl.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -15,15 +15,15 @@ const LIMIT: Duration = Duration::from_secs(3);
 const REQUEST: &[u8] = b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 const READY: &[u8] = b"HTTP/1.1 200";
 
-/// Succeeds if the service at the address that the settings name says that it is ready.
+/// Checks that the service with these settings is ready.
 ///
-/// It is asked at `admin.address` if there is one, else where its clients ask. Over TLS it must be the
-/// service of the certificate in `tls.cert`. One that wants certificates of its clients can't be asked so,
-/// and needs an `admin.address`.
+/// The request goes to `admin.address` if that is set, else to the address for clients. Over TLS, the
+/// service must present the certificate in `tls.cert`. A service that requires client certificates can't be
+/// checked like that, and needs an `admin.address`.
 ///
 /// # Errors
 ///
-/// If it can't be reached, doesn't answer in three seconds, or isn't ready.
+/// If it can't be reached, doesn't answer within three seconds, or isn't ready.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,7 +34,7 @@ const READY: &[u8] = b"HTTP/1.1 200";
 /// # }
 /// ```
 pub async fn check(settings: &Settings) -> io::Result<()> {
-    // The address of its own speaks no TLS.
+    // The address for operators has no TLS.
     let (place, files) = match &settings.admin.address {
         Some(place) => (place.clone(), Tls::default()),
         None => (settings.place(), settings.tls.clone()),
@@ -67,7 +67,7 @@ async fn ask(place: &Place, files: &Tls) -> io::Result<()> {
     }
 }
 
-/// The beginning of the answer's first line.
+/// Sends the request, and returns the first bytes of the status line.
 async fn status(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<[u8; READY.len()]> {
     stream.write_all(REQUEST).await?;
     let mut status = [0; READY.len()];
@@ -75,7 +75,7 @@ async fn status(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<[
     Ok(status)
 }
 
-/// One listens on all addresses, but connects to one.
+/// Replaces the unspecified address, which one can listen on but not connect to, by the loopback address.
 fn reachable(addr: SocketAddr) -> SocketAddr {
     let ip = match addr.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),

@@ -1,9 +1,9 @@
-//! A JSON service over RethinkDB, on [warp], whose heart is one filter: [`with_conn`] gives each request a
-//! database connection of its own, opened when it is first needed and closed when the handler's future ends.
+//! A JSON service over RethinkDB, built on [warp]. Its core is one filter: [`with_conn`] gives each request a
+//! database connection of its own, opened on first use and closed when the handler's future ends.
 //!
 //! # A service of your own
 //!
-//! This is a whole one, with a database in its process:
+//! A complete service, with a database inside its process:
 //!
 //! ```no_run
 //! use warp::Filter;
@@ -23,7 +23,8 @@
 //! }
 //! ```
 //!
-//! With a RethinkDB it begins with [`Database::from_env`], which reads `RDB_HOST` and the like:
+//! To use a RethinkDB server, start with [`Database::from_env`], which reads `RDB_HOST` and the other
+//! `RDB_*` variables:
 //!
 //! ```no_run
 //! # fn main() -> Result<(), warp_reql::Error> {
@@ -33,9 +34,9 @@
 //! # }
 //! ```
 //!
-//! Handlers end in [`Error`], which is a reply: a problem document with a status and a stable
-//! [`Code`](error::Code). Here one row of another type than expected, a database that is away and a query
-//! that takes too long are answered with a status each, without a line of the handler's:
+//! Handlers return [`Error`], which is a reply: a problem document with a status and a stable
+//! [`Code`](error::Code). In this handler, a document of another type than expected, an unreachable database
+//! and a query that takes too long each get a status of their own, without any code for it:
 //!
 //! ```
 //! use serde::{Deserialize, Serialize};
@@ -56,40 +57,40 @@
 //! # The ready-made API
 //!
 //! [`service`] is the API that the binary serves: tables, indexes, documents, live queries, described by its
-//! own `/openapi.json`. [`service_with`] puts routes of your own beside it.
+//! `/openapi.json`. [`service_with`] adds routes of your own.
 //!
 //! # Features
 //!
 //! All are on by default.
 //!
-//! | feature | what it brings |
+//! | feature | adds |
 //! |---|---|
 //! | none | [`with_conn`], [`Conn`], [`Database`], [`Error`], [`settings`]; no C compiler is needed |
 //! | `embedded` | [`embedded()`], a database in this process |
 //! | `api` | [`App`], [`service`], [`service_with`] |
 //! | `tls` | TLS to the database (`rdb.tls`); its cryptography needs a C compiler |
-//! | `server` | [`server`], [`health`], [`logger`], and the binary; brings all others |
+//! | `server` | [`server`], [`health`], [`logger`], and the binary; enables all others |
 //!
 //! # Guided tour
 //!
-//! In the order in which a request meets them:
+//! The modules, in the order in which a request passes them:
 //!
-//! - [`settings`]: profiles, layers, and where each value came from.
-//! - [`server`]: bind, start the embedded database if there is one, serve, stop. [`bootstrap`] makes missing
-//!   tables, and [`health`] asks a running service whether it is ready.
+//! - [`settings`]: profiles, layers, and the origin of each value.
+//! - [`server`]: bind, start the embedded database if there is one, serve, stop. [`bootstrap`] creates
+//!   missing tables, and [`health`] checks that a running service is ready.
 //! - [`service()`](service): the layers around the endpoints, in their order. `middleware` holds each.
-//! - `api`: the endpoints, a folder or file for each resource. `http`: the request as one `Context`, and how
-//!   an answer is made.
-//! - [`App`]: what handlers share. `catalog`: what is known of tables for a short while.
-//! - `language`: ReQL as JavaScript writes it, read into terms. `explorer`: the pages for people.
-//! - `access`: who asks, by tokens and roles. `rules`: what they may do.
+//! - `api`: the endpoints, a folder or file for each resource. `http`: the request as one `Context`, and the
+//!   making of answers.
+//! - [`App`]: the state that handlers share. `catalog`: a cache of primary keys and indexes.
+//! - `language`: a parser for ReQL in JavaScript syntax. `explorer`: the web pages.
+//! - `access`: authentication by token. `rules`: authorization by role.
 //! - `query`: from the parameters of a URL to ReQL: filter, order, page, fields.
 //! - [`conn`]: [`with_conn`] and [`Conn`], which opens a session on the first query, bounds each by a
 //!   timeout, and knows whether the session can serve anyone else afterwards.
-//! - [`database`]: where sessions come from: dialled, standing by, or reused; how many there may be, and who
-//!   waits.
-//! - `shares`: how much of what is bounded one client may hold. `rates`: how often it may ask.
-//! - `metrics`: what the service tells Prometheus; [`logger`]: what it tells whoever reads its log.
+//! - [`database`]: the source of sessions: dialled, standing by, or reused; their limit, and the queue for
+//!   them.
+//! - `shares`: the part of each limited resource that one client may hold. `rates`: rate limits.
+//! - `metrics`: the metrics for Prometheus; [`logger`]: the log of the binary.
 //! - [`error`]: one [`Error`], mapped to a status in one place, shown as a problem document.
 
 #![cfg_attr(

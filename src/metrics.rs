@@ -1,7 +1,7 @@
 //! Prometheus metrics: requests, connections, feeds, the embedded database, the process.
 //!
-//! Labels only ever have values out of fixed sets: a route is the template of a path and never the path
-//! itself, a method that HTTP doesn't know is `other`.
+//! Labels have values out of fixed sets only, so that clients can't create time series: a route is the
+//! template of a path and never the path itself, and an unknown method is `other`.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use warp::http::{Method, StatusCode};
 use crate::database::Stats;
 use crate::live::Figures;
 
-/// The type of the text, for `Content-Type`.
+/// The value of `Content-Type`.
 pub(crate) const TEXT: &str = prometheus::TEXT_FORMAT;
 
 /// Upper bounds of the latency histogram, in seconds: from a read of one document up to the usual query
@@ -24,10 +24,10 @@ pub(crate) const TEXT: &str = prometheus::TEXT_FORMAT;
 const BUCKETS: [f64; 15] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// The route of a request that fits none.
+/// The label of requests that match no route.
 const NO_ROUTE: &str = "none";
 
-/// The figures that are counted as things happen. Cheap to clone; clones share the figures.
+/// Metrics that are updated as things happen. Cheap to clone; clones share the values.
 #[derive(Clone)]
 pub(crate) struct Metrics {
     registry: Registry,
@@ -64,7 +64,7 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Counts a request that has been answered, as far as the head of the answer.
+    /// Counts a request once the head of its answer is known.
     pub(crate) fn answered(
         &self,
         route: Option<&'static str>,
@@ -82,11 +82,11 @@ impl Metrics {
         Going::new(&self.running)
     }
 
-    /// Returns all figures in Prometheus' text form.
+    /// Returns all metrics in Prometheus' text format.
     ///
     /// # Errors
     ///
-    /// If the library can't write its own figures.
+    /// If the library can't encode its metrics.
     pub(crate) fn text(
         &self,
         stats: Stats,
@@ -103,7 +103,7 @@ impl Metrics {
     }
 }
 
-/// One more of something that goes on, until it is dropped.
+/// A guard that has incremented a gauge, and decrements it on drop.
 pub(crate) struct Going(IntGauge);
 
 impl Going {
@@ -132,7 +132,7 @@ fn name(method: &Method) -> &'static str {
     }
 }
 
-/// The connections to the database, as [`Stats`] has them.
+/// Returns the metrics of connections to the database.
 fn connections(stats: Stats) -> prometheus::Result<Vec<MetricFamily>> {
     let help = "Connections to the database that are open, by what they do.";
     let open = IntGaugeVec::new(Opts::new("warp_reql_db_connections", help), &["state"])?;
@@ -158,7 +158,7 @@ fn connections(stats: Stats) -> prometheus::Result<Vec<MetricFamily>> {
     Ok(families.into_iter().flatten().collect())
 }
 
-/// The live queries, as [`Figures`] has them.
+/// Returns the metrics of live queries.
 fn live_queries(live: Figures) -> prometheus::Result<Vec<MetricFamily>> {
     let families = [
         gauge("warp_reql_feeds", "Event streams that are open.", live.followers)?,
@@ -173,14 +173,14 @@ fn live_queries(live: Figures) -> prometheus::Result<Vec<MetricFamily>> {
     Ok(families.into_iter().flatten().collect())
 }
 
-/// The number of log lines that were dropped.
+/// Returns the number of dropped log lines.
 #[cfg(feature = "server")]
 fn log_lines() -> prometheus::Result<Vec<MetricFamily>> {
     let help = "Lines of the log that nobody read in time.";
     counter("warp_reql_log_lines_dropped_total", help, crate::logger::dropped())
 }
 
-/// The database inside this process.
+/// Returns the metrics of the embedded database.
 #[cfg(feature = "embedded")]
 pub(crate) fn of_embedded(activity: &reql_embedded::Activity) -> prometheus::Result<Vec<MetricFamily>> {
     let (open, queries) = (activity.open_connections() as u64, activity.queries());

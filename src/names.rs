@@ -7,17 +7,17 @@ pub(crate) const NAME_MAX: usize = 128;
 /// The names that are no longer than [`NAME_MAX`], as a regular expression.
 pub(crate) const PATTERN: &str = "^[A-Za-z0-9_-]{1,128}$";
 
-/// Returns whether a name isn't empty and has only the characters that names may have.
+/// Returns true if a name isn't empty and has only valid characters.
 pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-')
 }
 
-/// Returns whether a new database, table or index may have this name.
+/// Returns true if a new database, table or index may have this name.
 pub(crate) fn is_new_name(name: &str) -> bool {
     name.len() <= NAME_MAX && is_name(name)
 }
 
-/// Returns as much of a name as an error shows.
+/// Shortens a name for an error message.
 pub(crate) fn shown(name: &str) -> String {
     let shown: String = name.chars().take(40).collect();
     if shown.len() < name.len() { shown + "..." } else { shown }

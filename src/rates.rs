@@ -1,5 +1,5 @@
-//! How many requests each client may make in a time, by the [GCRA]: a client may save up for a burst, and
-//! then has one more request after each part of the time.
+//! Rate limits for clients, with the [GCRA]: a client can make a burst of requests after a pause, and then
+//! one request per emission interval.
 //!
 //! [GCRA]: https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm
 
@@ -25,12 +25,12 @@ const CLIENTS: usize = 1 << 16;
 /// The number of clients among which one is forgotten when too many come.
 const WAYS: usize = 8;
 
-/// Whoever makes requests.
+/// The origin of a request, for which it is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Asker<'a> {
-    /// A client of whom nothing but the address is known.
+    /// A client known by its address only.
     Client(IpAddr),
-    /// A user that has proved to be that.
+    /// An authenticated user.
     User(&'a str),
 }
 
@@ -40,41 +40,41 @@ impl From<Client> for Asker<'_> {
     }
 }
 
-/// What is left to a caller.
+/// The remaining quota of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Left {
-    /// The most requests that it may make at once.
+    /// The most requests at once.
     pub(crate) burst: u32,
-    /// The time in which so many may come again.
+    /// The time after which a used burst is available again.
     pub(crate) window: Duration,
-    /// The requests that it may make at once now.
+    /// The requests that it may make now.
     pub(crate) requests: u32,
-    /// The time until it may make one more than that.
+    /// The time until one more request is available.
     pub(crate) wait: Duration,
 }
 
 impl Left {
-    /// Returns the rate as the header `RateLimit-Policy` has it: so many requests (`q`) in so many seconds
+    /// Returns the value of the header `RateLimit-Policy`: a quota of requests (`q`) per window in seconds
     /// (`w`).
     pub(crate) fn policy(&self) -> String {
         format!("\"default\";q={};w={}", self.burst, up(self.window))
     }
 }
 
-/// What is left as the header `RateLimit` has it: so many requests (`r`), and seconds until there is one more
-/// (`t`).
+/// Writes the value of the header `RateLimit`: remaining requests (`r`), and seconds until one more is
+/// available (`t`).
 impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"default\";r={};t={}", self.requests, up(self.wait))
     }
 }
 
-/// Whole seconds, rounded up.
+/// Rounds up to whole seconds.
 fn up(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-/// Counts requests. However many clients there are, it takes the same memory.
+/// A counter of requests per client, in constant memory.
 pub(crate) struct Rates {
     limiter: RateLimiter<u64, Slots, Ticks, StateInformationMiddleware>,
     clock: Ticks,
@@ -84,17 +84,17 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
-    /// Lets each caller make so many requests, of which `burst` may come at once.
+    /// Allows each caller this rate, and a burst of `burst` requests.
     pub(crate) fn new(rate: Rate, burst: NonZeroU32) -> Self {
         let each = rate.each();
-        // It is no quota only if there is no time between two requests, which no rate has.
+        // `with_period` fails only for a period of 0, which no rate has.
         let quota = Quota::with_period(each).unwrap_or(Quota::per_second(rate.count)).allow_burst(burst);
         let clock = Ticks(Instant::now());
         let limiter = RateLimiter::new(quota, Slots::new(CLIENTS), clock.clone());
         Rates { limiter, clock, hasher: RandomState::new(), each, burst }
     }
 
-    /// Counts a request. `Err` says that it is one too many, and doesn't count.
+    /// Counts a request. Returns `Err`, without counting it, if it exceeds the rate.
     pub(crate) fn count(&self, asker: Asker<'_>) -> Result<Left, Left> {
         let left = |requests, wait| {
             let window = self.each.saturating_mul(self.burst.get());
@@ -107,7 +107,7 @@ impl Rates {
     }
 }
 
-/// The time since a beginning, by tokio's clock, which tests can stop.
+/// A clock on tokio's time, which tests can pause.
 #[derive(Debug, Clone)]
 struct Ticks(Instant);
 
@@ -119,11 +119,10 @@ impl Clock for Ticks {
     }
 }
 
-/// What is remembered of callers, by their hash: the time at which they will have nothing left to pay off.
+/// The theoretical arrival time (TAT) of each caller, by the caller's hash.
 ///
-/// There are sets of a few callers each. In a full set the caller is forgotten that has least to pay off. It
-/// takes more callers at once than there are places to have one forgotten that has used up its burst, and
-/// nobody is ever refused for what others do.
+/// It works like a set-associative cache. In a full set, the caller with the earliest TAT is forgotten, which
+/// is the one that has used least of its burst. No caller is ever refused because of others.
 struct Slots(Box<[Mutex<[Slot; WAYS]>]>);
 
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,25 +1,25 @@
 //! The names that the service keeps for itself in the database server that it shares with others.
 
-/// The suffix of the database that holds what a service remembers. It follows the name of the database that
-/// is served. No request reaches that database: requests are about tables of `rdb.db`, whose name can't end
-/// so. No user of the server may read it either, unless an administrator grants that.
+/// The suffix of the name of the database that holds the service's own data, after the name of the database
+/// that is served. No request reaches it, since requests are about tables of `rdb.db`, whose name can't have
+/// this suffix. No user of the server may read it either, unless an administrator grants that.
 const SUFFIX: &str = "_warp_reql";
 
-/// The table of `rdb.db` in which earlier builds kept their answers to requests with an `Idempotency-Key`. It
-/// is no longer made. Where one is left, nobody may read or write it.
+/// The table of `rdb.db` in which earlier versions kept their answers to requests with an `Idempotency-Key`.
+/// It is no longer created. Where one is left, no request may read or write it.
 const FORMER: &str = "idempotency_keys";
 
-/// The name of the database that holds what the service of this database remembers.
+/// Returns the name of the database for the own data of the service of `db`.
 pub(crate) fn database_beside(db: &str) -> String {
     [db, SUFFIX].concat()
 }
 
-/// Returns whether a database holds what a service remembers.
+/// Returns true if a database holds a service's own data.
 pub(crate) fn is_database(db: &str) -> bool {
     db.ends_with(SUFFIX)
 }
 
-/// Returns whether a table of `rdb.db` is the service's own, and not one of its users'.
+/// Returns true if a table of `rdb.db` belongs to the service and not to its users.
 pub(crate) fn is_table(name: &str) -> bool {
     name == FORMER
 }

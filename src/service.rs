@@ -1,4 +1,4 @@
-//! The service: the API with all that lies around it, in its order.
+//! The service: the API inside its layers, in their order.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -20,11 +20,11 @@ use crate::http::paced::{Arriving, paced, unpaced};
 use crate::middleware::compression::{compressed, retagged};
 use crate::middleware::{Asked, in_time, limited, named, observed};
 
-/// The whole API, for a server to serve. Answers come compressed (gzip or brotli) to clients that accept it.
+/// Returns the whole API as a service. Answers are compressed with gzip or brotli if the client accepts that.
 ///
-/// A request that takes longer than `limits.request_time`, its body included, is given up where it stands and
-/// answered by a problem document. So is one whose body arrives too slowly (`limits.body_pause`). An answer
-/// whose reader leaves it lying for `limits.send_time` is broken off.
+/// A request that takes longer than `limits.request_time`, its body included, is cancelled and answered with
+/// a problem document. So is one whose body arrives too slowly (`limits.body_pause`). An answer that its
+/// client doesn't read for `limits.send_time` is aborted.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -51,7 +51,7 @@ where
     stack(app, router.clone(), router.filter())
 }
 
-/// The part of the API that is for whoever runs the service: health, figures, settings.
+/// Returns the part of the API for operators: health, metrics, settings.
 pub(crate) fn admin_service<B>(app: App) -> impl Served<B>
 where
     B: Body + Send + Sync + 'static,
@@ -62,8 +62,8 @@ where
     stack(app, router.clone(), router.filter())
 }
 
-/// The whole API, and beside it routes of your own, which are asked first. All that lies around the API lies
-/// around them, too: limits, ids, timings, the log, CORS, compression.
+/// Returns the whole API with routes of your own, which are tried first. All layers apply to them, too:
+/// limits, request ids, timings, the log, CORS, compression.
 ///
 /// ```
 /// # fn main() -> Result<(), warp_reql::Error> {
@@ -91,7 +91,7 @@ where
     stack(app, router.clone(), own.or(router.filter()).unify().boxed())
 }
 
-/// A service that a server can serve. [`service`] returns one.
+/// A service that can be passed to a server. [`service`] returns one.
 pub trait Served<B>:
     Service<Request<B>, Response = Response<Self::Answer>, Error = Infallible, Future: Send>
     + Clone
@@ -115,7 +115,7 @@ where
     type Answer = A;
 }
 
-/// Puts the layers around routes, the outermost first.
+/// Adds the layers to routes, the outermost first.
 fn stack<B>(app: App, router: Router, routes: BoxedFilter<(warp::reply::Response,)>) -> impl Served<B>
 where
     B: Body + Send + Sync + 'static,
@@ -135,8 +135,8 @@ where
         }
     };
     ServiceBuilder::new()
-        // Outermost, so that a reader that stalls holds neither what an answer is made of nor what compresses
-        // it.
+        // Outermost, so that a client that stalls doesn't keep the source of an answer or its compressor
+        // alive.
         .map_response(sent)
         .map_response(retagged)
         .layer(compressed())

@@ -1,5 +1,4 @@
-//! Fair shares: one client, and one user of the database, may hold only a part of what there is a bounded
-//! number of.
+//! Fair shares of limited resources: one client, and one database user, may hold only a part of them.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,8 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Code, Error};
 
-/// A client. Two are the same if shares count them as one: by an IPv4 address, or the 64 bits of an IPv6
-/// address that its network has in common.
+/// A client. Clients are equal if their IPv4 addresses, or the first 64 bits of their IPv6 addresses, are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Client(IpAddr);
 
@@ -20,7 +18,7 @@ impl Client {
         self.0
     }
 
-    /// Returns the part of the address that counts.
+    /// Returns the part of the address that identifies the client.
     pub(crate) fn network(self) -> IpAddr {
         match self.0 {
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
@@ -49,29 +47,28 @@ impl Hash for Client {
     }
 }
 
-/// Whoever asks for a share: the address of the client, and the database user that it has proved to be, as
-/// far as they are known.
+/// The holder of a share: the client's address, and its authenticated database user, as far as known.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Holder {
     client: Option<Client>,
     user: Option<Arc<str>>,
 }
 
-/// One of the two that bound a holder.
+/// A client or a user, each of which has a limit of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Name {
     Client(Client),
     User(Arc<str>),
 }
 
-/// The percentages of all that one client, and one user, may hold.
+/// The percentages of the total that one client, and one user, may hold.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Percent {
     pub(crate) client: u8,
     pub(crate) user: u8,
 }
 
-/// A count of something that there is a bounded number of. It is cheap to clone, and clones count together.
+/// A counter of a limited resource. Cheap to clone; clones share the count.
 #[derive(Debug, Clone)]
 pub(crate) struct Shares(Arc<Mutex<Held>>);
 
@@ -82,7 +79,7 @@ struct Held {
     by: HashMap<Name, usize>,
 }
 
-/// The most that all, one client and one user may hold.
+/// The limits of all holders together, of one client, and of one user.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     total: usize,
@@ -90,7 +87,7 @@ struct Bounds {
     per_user: usize,
 }
 
-/// A part of what is counted, which is given back when it is dropped.
+/// A held part of the resource, returned on drop.
 #[derive(Debug)]
 pub(crate) struct Share {
     of: Shares,
@@ -101,14 +98,14 @@ pub(crate) struct Share {
 /// The reason why nothing could be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// All are held, by any clients. Holds the number of all.
+    /// The total is used up. Holds the total.
     All(usize),
-    /// This client or user holds as many as one may. Holds that number.
+    /// The client or user has used up its share. Holds the size of a share.
     Share(usize),
 }
 
 impl Holder {
-    /// Adds the database user that the client has proved to be.
+    /// Adds the authenticated database user.
     pub(crate) fn with_user(self, user: Option<&str>) -> Self {
         Holder { user: user.map(Arc::from), ..self }
     }
@@ -126,8 +123,8 @@ impl From<Option<Client>> for Holder {
 }
 
 impl Taken {
-    /// Returns the error of a request that gets none. `all` makes it of the number of all there are, and
-    /// `things` is what they are.
+    /// Returns the error of a request that gets no share. `things` names the resource. `all` makes the error
+    /// for a used-up total, from that total.
     pub(crate) fn error(self, things: &str, all: impl FnOnce(usize) -> Error) -> Error {
         match self {
             Taken::All(limit) => all(limit),
@@ -137,30 +134,30 @@ impl Taken {
 }
 
 impl Shares {
-    /// Counts up to `total`, of which one client and one user may hold these parts, but always one.
+    /// Counts up to `total`, of which one client and one user may hold these percentages, but at least one.
     pub(crate) fn new(total: usize, percent: Percent) -> Self {
         let bounds = Bounds::new(total, percent);
         Shares(Arc::new(Mutex::new(Held { bounds, total: 0, by: HashMap::new() })))
     }
 
-    /// Counts up to another total from now on. What is held stays so, even if it is more.
+    /// Changes the limits. Shares that are held stay valid, even if they exceed the new limits.
     pub(crate) fn resize(&self, total: usize, percent: Percent) {
         self.lock().bounds = Bounds::new(total, percent);
     }
 
-    /// Takes one. A holder of whom nothing is known is bounded by the total alone.
+    /// Takes one. A holder without client and user is limited by the total only.
     pub(crate) fn take(&self, holder: impl Into<Holder>) -> Result<Share, Taken> {
         let mut share = self.nothing(holder);
         share.grow(1)?;
         Ok(share)
     }
 
-    /// Returns a share of nothing yet, which may grow.
+    /// Returns an empty share, to be grown later.
     pub(crate) fn nothing(&self, holder: impl Into<Holder>) -> Share {
         Share { of: self.clone(), holder: holder.into(), count: 0 }
     }
 
-    /// Returns how many are held.
+    /// Returns the number of those held.
     #[cfg(test)]
     pub(crate) fn held(&self) -> usize {
         self.lock().total
@@ -186,7 +183,7 @@ impl Bounds {
 }
 
 impl Share {
-    /// Takes `more` of them; if fewer are left, takes none.
+    /// Takes `more` of them, or none if fewer are left.
     pub(crate) fn grow(&mut self, more: usize) -> Result<(), Taken> {
         let mut held = self.of.lock();
         let bounds = held.bounds;
@@ -216,7 +213,7 @@ impl Drop for Share {
         for name in self.holder.names() {
             if let Entry::Occupied(mut own) = held.by.entry(name) {
                 *own.get_mut() -= self.count;
-                // The map holds only who holds something, so it can't outgrow the total.
+                // Entries without a share are removed, so the map never has more of them than the total.
                 if *own.get() == 0 {
                     own.remove();
                 }

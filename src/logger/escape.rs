@@ -1,17 +1,17 @@
-//! Text of others, made harmless: nothing in it ends a line, moves a cursor or has no end.
+//! Escaping of untrusted text, so that it can't end a line, move a cursor, or fill the log.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// The longest text that is written, in bytes; what is longer is cut.
+/// The longest text, in bytes. Longer ones are cut.
 pub(super) const LENGTH_MAX: usize = 4096;
 
-/// Returns whether a character neither ends a line, moves a cursor nor turns the direction of what follows.
+/// Returns true for characters that don't end a line, move a cursor, or change the direction of text.
 pub(super) fn is_plain(c: char) -> bool {
     !c.is_control() && !matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Returns a text with escapes in place of the characters that aren't plain, for a person to read.
+/// Escapes the characters that aren't plain, for people to read.
 pub(super) fn escaped(text: &str) -> Cow<'_, str> {
     if text.len() <= LENGTH_MAX && text.chars().all(is_plain) {
         return Cow::Borrowed(text);
@@ -30,8 +30,7 @@ pub(super) fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Returns a text in quotes, as JSON has it. Programs that read it get the very same text, unless it was too
-/// long.
+/// Returns a text as a JSON string. Programs get the exact text back, unless it was cut.
 pub(super) fn quoted(text: &str) -> String {
     let cut = &text[..text.floor_char_boundary(LENGTH_MAX)];
     let mut quoted = String::with_capacity(cut.len() + 16);
@@ -42,7 +41,7 @@ pub(super) fn quoted(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             c if is_plain(c) => quoted.push(c),
             c => {
-                // Beyond the first plane a character is two escapes (RFC 8259, section 7).
+                // A character beyond the Basic Multilingual Plane takes two escapes (RFC 8259, section 7).
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     let _ = write!(quoted, "\\u{unit:04x}");
                 }

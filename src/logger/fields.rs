@@ -1,4 +1,4 @@
-//! Lines for programs: JSON and logfmt, with a field for each thing that a record says.
+//! Log lines for programs: JSON and logfmt, with a field for each value of a record.
 
 use std::fmt::Write as _;
 use std::time::SystemTime;
@@ -22,7 +22,7 @@ pub(super) fn json(time: SystemTime, record: &Record<'_>, message: &str) -> Stri
     line
 }
 
-/// Returns a record as `name=value` pairs on one line. Values that aren't one word are in quotes.
+/// Returns a record as `name=value` pairs on one line. Values that aren't a single word are quoted.
 pub(super) fn logfmt(time: SystemTime, record: &Record<'_>, message: &str) -> String {
     let mut line = String::new();
     each(time, record, message, |name, value| {
@@ -38,19 +38,19 @@ pub(super) fn logfmt(time: SystemTime, record: &Record<'_>, message: &str) -> St
 }
 
 enum Field<'a> {
-    /// As it is written.
+    /// A number, to be written as it is.
     Number(&'a str),
     Text(&'a str),
 }
 
-/// Calls `field` for each thing that a record says, the time first.
+/// Calls `field` for each value of a record, the time first.
 fn each(time: SystemTime, record: &Record<'_>, message: &str, mut field: impl FnMut(&str, Field<'_>)) {
     let time = humantime::format_rfc3339_millis(time).to_string();
     field("time", Field::Text(&time));
     field("level", Field::Text(&record.level().as_str().to_ascii_lowercase()));
     field("target", Field::Text(record.target()));
     field("message", Field::Text(message));
-    // It fails only where a visitor does.
+    // It fails only if the visitor fails, which this one never does.
     let _ = record.key_values().visit(&mut Visitor(field));
 }
 
@@ -69,7 +69,7 @@ impl<F: FnMut(&str, Field<'_>)> VisitSource<'_> for Visitor<F> {
     }
 }
 
-/// Returns whether a value needs no quotes.
+/// Returns true if a value needs no quotes.
 fn is_word(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= super::escape::LENGTH_MAX

@@ -1,10 +1,9 @@
-//! The log of the binary: one line on standard error for each record. Nobody can forge a line, and nobody
-//! waits for one to be written.
+//! The log of the binary: one line on standard error for each record. Clients can't forge lines, and no
+//! request waits for a line to be written.
 //!
 //! Text from clients and databases gets into the log in many places, but is written only here. Control
 //! characters are escaped, so that each record is one line whatever it holds. A thread of its own writes the
-//! lines. When nobody reads them, they queue up to a bound, and further lines are dropped and counted. The
-//! rest of the service is not held up.
+//! lines. When nobody reads them, they wait in a bounded queue, and further lines are dropped and counted.
 
 mod escape;
 mod fields;
@@ -26,7 +25,7 @@ use escape::escaped;
 
 /// The number of lines that may wait to be written.
 const LINES: usize = 4096;
-/// The time that the process waits at its end for lines that are still to be written.
+/// The time that the process waits at its end for the queue to be written.
 const LAST: Duration = Duration::from_millis(500);
 
 static QUEUE: OnceLock<SyncSender<Entry>> = OnceLock::new();
@@ -35,12 +34,12 @@ static DROPPED: AtomicU64 = AtomicU64::new(0);
 
 enum Entry {
     Line(Vec<u8>),
-    /// Everything before it has been written when this is answered.
+    /// A request for a reply once all entries before it have been written.
     End(SyncSender<()>),
 }
 
-/// Begins to log. `level` is the level of this service; its libraries log at that level too, but at no more
-/// than `info`. `RUST_LOG` overrides both.
+/// Installs the logger. `level` is the level of this service and of its libraries, but those log at `info`
+/// at most. `RUST_LOG` overrides both.
 pub fn init(level: LevelFilter, format: LogFormat) {
     let (queue, entries) = sync_channel(LINES);
     if thread::Builder::new().name("log".to_owned()).spawn(move || write_all(&entries)).is_err()
@@ -51,12 +50,12 @@ pub fn init(level: LevelFilter, format: LogFormat) {
     let log = LOG.get_or_init(|| OneLine(RwLock::new(Present::new(queue, level, format))));
     if log::set_logger(log).is_ok() {
         log::set_max_level(log.present().pretty.filter());
-        // It would be written to standard error by whoever panics, who may serve others.
+        // The default hook writes to standard error itself, which would block a thread that serves requests.
         panic::set_hook(Box::new(|panic| log::error!("{panic}")));
     }
 }
 
-/// Goes on at another level, or in another format. Does nothing before [`init`].
+/// Changes the level and the format. Does nothing before [`init`].
 pub fn change(level: LevelFilter, format: LogFormat) {
     let (Some(queue), Some(log)) = (QUEUE.get(), LOG.get()) else { return };
     let present = Present::new(queue.clone(), level, format);
@@ -64,7 +63,7 @@ pub fn change(level: LevelFilter, format: LogFormat) {
     *log.0.write().unwrap_or_else(PoisonError::into_inner) = present;
 }
 
-/// Waits for the lines that are still to be written, if somebody reads them.
+/// Waits for the queue to be written, for half a second at most.
 pub fn finish() {
     let Some(queue) = QUEUE.get() else { return };
     let (written, wait) = sync_channel(1);
@@ -73,7 +72,7 @@ pub fn finish() {
     }
 }
 
-/// The number of lines that were dropped since too many waited to be written.
+/// Returns the number of lines that were dropped because the queue was full.
 pub(crate) fn dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
@@ -81,7 +80,7 @@ pub(crate) fn dropped() -> u64 {
 fn write_all(entries: &Receiver<Entry>) {
     for entry in entries {
         match entry {
-            // An error says that nobody can read it any more.
+            // An error means that standard error is closed, so there is nowhere to report it.
             Entry::Line(line) => drop(io::stderr().write_all(&line)),
             Entry::End(written) => drop(written.try_send(())),
         }
@@ -94,7 +93,7 @@ fn send(queue: &SyncSender<Entry>, line: Vec<u8>) {
     }
 }
 
-/// Where the pretty logger writes to.
+/// The output of the pretty logger.
 struct Lines(SyncSender<Entry>);
 
 impl Write for Lines {
@@ -111,11 +110,11 @@ impl Write for Lines {
 /// A logger that makes each record one line, of bounded length.
 struct OneLine(RwLock<Present>);
 
-/// What is logged at present, and how.
+/// The current level and format.
 struct Present {
     lines: SyncSender<Entry>,
     format: LogFormat,
-    /// It filters for all formats.
+    /// The pretty logger, whose filter applies to all formats.
     pretty: Logger,
 }
 
@@ -126,8 +125,8 @@ impl Present {
             Ok(filters) => builder.parse_filters(&filters),
             Err(_) => builder
                 .filter_level(level.min(LevelFilter::Info))
-                // This module logs an error when the reader of a stream leaves, which is how live queries
-                // end.
+                // This module logs an error when the client of a stream disconnects, which is the usual end
+                // of a live query.
                 .filter_module("warp::server::run", LevelFilter::Off)
                 .filter_module("warp_reql", level)
                 .filter_module("reql_embedded", level),

@@ -1,4 +1,4 @@
-//! A client's connection: which requests go on on it, and when it ends.
+//! A client's connection: its running requests, and its end.
 
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,10 +10,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use warp::hyper::body::{Body, Frame, SizeHint};
 
-/// The time that a connection on which nothing goes on has to end in good form, once it is to.
+/// The time that an idle connection has for a graceful shutdown.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// The requests that go on on a connection. It is cheap to clone, and clones count together.
+/// The running requests of a connection. Cheap to clone; clones share the count.
 #[derive(Clone)]
 pub(super) struct Requests(Arc<Mutex<Count>>);
 
@@ -23,17 +23,17 @@ struct Count {
     since: Instant,
 }
 
-/// A request that goes on until this is dropped.
+/// A running request. It ends when this is dropped.
 pub(super) struct Going(Requests);
 
-/// The body of an answer, whose request goes on until it is dropped.
+/// The body of an answer. Its request runs until the body is dropped.
 pub(super) struct Answering<B> {
     body: Pin<Box<B>>,
     _going: Going,
 }
 
-/// Has a connection serve its requests until it ends by itself, nothing has gone on on it for `idle`, or
-/// `stop` is asked for. A request that goes on then is finished.
+/// Serves the requests of a connection until it ends, has been idle for `idle`, or `stop` is done. Running
+/// requests are finished.
 pub(super) async fn converse<C: GracefulConnection>(
     connection: C,
     requests: Requests,
@@ -58,19 +58,19 @@ pub(super) async fn converse<C: GracefulConnection>(
 }
 
 impl Requests {
-    /// None so far.
+    /// Returns an empty count.
     pub(super) fn none() -> Self {
         Requests(Arc::new(Mutex::new(Count { going: 0, since: Instant::now() })))
     }
 
-    /// One more, until what is returned is dropped.
+    /// Counts a request until the returned value is dropped.
     pub(super) fn begin(&self) -> Going {
         let mut count = self.count();
         *count = Count { going: count.going + 1, since: Instant::now() };
         Going(self.clone())
     }
 
-    /// Waits until none has gone on for this long. Up to twice that time may pass.
+    /// Waits until there has been no request for this long. This may take up to twice that time.
     async fn idle_for(&self, time: Duration) {
         loop {
             let Count { going, since } = *self.count();
@@ -88,7 +88,7 @@ impl Requests {
 }
 
 impl Going {
-    /// Goes on until the body of its answer has been sent, or is given up.
+    /// Keeps the request running until the body of its answer has been sent or dropped.
     pub(super) fn answering<B>(self, body: B) -> Answering<B> {
         Answering { body: Box::pin(body), _going: self }
     }

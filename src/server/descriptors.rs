@@ -1,9 +1,8 @@
-//! The number of file descriptors that the process may have open. Each connection takes one, of clients and
-//! to the database.
+//! The limit on open file descriptors. Each connection takes one, those of clients and those to the database.
 
-/// Raises the soft limit to the hard one, as servers do. The soft one is usually 1024, for the sake of
-/// programs that can't deal with more. Returns the limit that holds; `None` if there is none, or the
-/// operating system doesn't tell.
+/// Raises the soft limit to the hard one, as servers do. The soft limit is usually 1024, for the sake of
+/// programs that use `select`. Returns the limit in force; `None` if there is none, or if the operating
+/// system doesn't tell.
 #[cfg(target_os = "linux")]
 pub(super) fn raise() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -21,7 +20,7 @@ pub(super) fn raise() -> Option<u64> {
     }
 }
 
-/// Returns `None`: here the process has no limit that this module knows of.
+/// Returns `None`, since the limit is only known on Linux.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn raise() -> Option<u64> {
     None

@@ -1,7 +1,7 @@
-//! Taking in connections and speaking HTTP/1 and HTTP/2 on them.
+//! Accepting connections, and serving HTTP/1 and HTTP/2 on them.
 //!
-//! Warp's own loop would do, but for two things: it waits without end for a client that never finishes the
-//! head of a request, and it serves filters only, not what lies around them.
+//! Warp's own loop lacks two things: a timeout for the head of a request, and support for layers around
+//! filters.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -31,51 +31,51 @@ use crate::http::client::Peer;
 use crate::settings::Limits;
 use crate::shares::{Client, Percent, Shares};
 
-/// The time that a connection may go without a request, and that the head of a request may take.
+/// The timeout of an idle connection, and of the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// The least time between two log lines about clients that are turned away.
+/// The shortest time between two log lines about refused clients.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
-/// The number of file descriptors that are kept for the database, its files and the log.
+/// The number of file descriptors that are reserved for the database, its files and the log.
 const RESERVED: u64 = 768;
-/// The time between two questions, over HTTP/2, if a client is still there.
+/// The interval of HTTP/2 pings.
 const PING: Duration = Duration::from_secs(30);
-/// The time that a client has to answer one.
+/// The time that a client has to answer a ping.
 const PONG: Duration = Duration::from_secs(20);
 
-/// The bounds on clients' connections, in time and in number.
+/// Limits on clients' connections: timeouts and numbers.
 #[derive(Clone)]
 pub(super) struct Patience {
-    /// The time that a connection may go without a request, and that the head of a request may take, counted
-    /// from when the client connects or got its last answer.
+    /// The timeout of an idle connection, and of the head of a request. It starts when the client connects,
+    /// or has got its last answer.
     pub(super) head: Duration,
-    /// The time that a client may leave unread what is written to it.
+    /// The time that a client may leave written data unread.
     pub(super) send: Duration,
-    /// The connections that there may be, of all clients and of one.
+    /// The connections of all clients together and of each client.
     pub(super) connections: Shares,
 }
 
-/// Where clients come in, and how they are dealt with until they ask.
+/// A listener with its TLS and its limits: everything that applies to a client before its first request.
 pub(super) struct Door {
     pub(super) listener: Listener,
-    /// What makes connections secure, if they are to be.
+    /// The TLS acceptor; `None` for plain connections.
     pub(super) tls: Option<Acceptor>,
-    /// The bounds for connections that are still to come.
+    /// The limits for new connections.
     pub(super) patience: watch::Receiver<Patience>,
 }
 
-/// A connection, secure or not.
+/// A byte stream of a connection, with TLS or without.
 trait Stream: AsyncRead + AsyncWrite + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 
 impl Patience {
-    /// Bounds clients as the settings say, and to what the process can have open beside them.
+    /// Sets the limits of the settings, as far as the process has file descriptors for them.
     pub(super) fn new(limits: &Limits, descriptors: Option<u64>) -> Self {
         let percent = Percent { client: limits.client_share, user: limits.user_share };
         Patience::of(Shares::new(0, percent), limits, descriptors)
     }
 
-    /// Has the same connections bounded as these settings say.
+    /// Applies the limits of new settings to existing shares.
     pub(super) fn of(connections: Shares, limits: &Limits, descriptors: Option<u64>) -> Self {
         let rest = descriptors.map_or(u64::MAX, |all| all.saturating_sub(RESERVED).max(all / 4));
         let most = limits.connections.min(usize::try_from(rest).unwrap_or(usize::MAX));
@@ -85,15 +85,15 @@ impl Patience {
 }
 
 impl Door {
-    /// A door without TLS, whose bounds stay as they are.
+    /// Makes a door without TLS, whose limits never change.
     pub(super) fn open(listener: Listener, patience: Patience) -> Door {
         Door { listener, tls: None, patience: watch::channel(patience).1 }
     }
 }
 
-/// Serves until `shutdown` is done, then gives running requests the time `grace` to finish. Clients that make
-/// no request for too long, are too slow with a request's head, or don't read their answers, are
-/// disconnected. A client that is one more than allowed is disconnected at once.
+/// Serves until `shutdown` is done, then gives running requests the time `grace` to finish. Clients are
+/// disconnected if they are idle for too long, too slow with a request's head, or don't read their answers.
+/// A client beyond the limit on connections is disconnected at once.
 pub(super) async fn serve<S, B>(door: Door, service: S, shutdown: impl Future<Output = ()>, grace: Duration)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -183,7 +183,7 @@ where
 }
 
 impl Arrival {
-    /// Whoever has connected.
+    /// Returns the address of the client.
     fn peer(&self) -> Peer {
         match self {
             Arrival::Tcp(_, peer) => Peer::Address(*peer),
@@ -192,8 +192,7 @@ impl Arrival {
         }
     }
 
-    /// Makes the connection secure, if there is something to make it so. What goes through a file of this
-    /// machine is.
+    /// Does the TLS handshake if TLS is on. Unix sockets need none.
     async fn secured(self, tls: Option<Acceptor>) -> io::Result<Pin<Box<dyn Stream>>> {
         match (self, tls) {
             (Arrival::Tcp(stream, _), Some(tls)) => Ok(Box::pin(tls.accept(stream).await?)),
@@ -204,7 +203,7 @@ impl Arrival {
     }
 }
 
-/// The clients that were turned away, which are logged now and then rather than one by one.
+/// The number of refused clients. It is logged now and then, since a line for each would fill the log.
 #[derive(Default)]
 struct TurnedAway {
     count: u64,
@@ -264,7 +263,7 @@ mod tests {
     #[tokio::test]
     async fn clients_that_have_had_their_answers_are_disconnected() {
         const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
-        // `GET / HTTP/2` of `t`, out of the static table (RFC 7541, appendix A).
+        // `GET / HTTP/2` for the host `t`, with indexes of the static table (RFC 7541, appendix A).
         const REQUEST: &[u8] = &[0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, b't'];
         let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", SETTINGS].concat();
         for sent in [preface.clone(), [&preface[..], REQUEST].concat()] {

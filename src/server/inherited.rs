@@ -1,4 +1,4 @@
-//! Sockets that whoever started the process listens on already (`LISTEN_FDS`, [sd_listen_fds(3)]).
+//! Listening sockets that the process inherits, as from systemd (`LISTEN_FDS`, [sd_listen_fds(3)]).
 //!
 //! [sd_listen_fds(3)]: https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html
 
@@ -10,8 +10,8 @@ use tokio::net::{TcpListener, UnixListener};
 use super::listener::Listener;
 use super::socket;
 
-/// Sockets that the process was started with. The first one takes the place of `address` and `port`, the
-/// second one that of `admin.address`.
+/// Listening sockets that the process has inherited. The first replaces `address` and `port`, the second
+/// replaces `admin.address`.
 #[derive(Default)]
 pub struct Inherited(Vec<Socket>);
 
@@ -21,11 +21,11 @@ enum Socket {
 }
 
 impl Inherited {
-    /// Takes the sockets of the environment. Call it once, while the process has one thread.
+    /// Takes the sockets that the environment names. Call it once, while the process has one thread.
     ///
     /// # Errors
     ///
-    /// If one of them is no socket that connections come in by.
+    /// If one of them is not a listening socket.
     pub fn take() -> io::Result<Inherited> {
         let mut sockets = ListenFd::from_env();
         let count = sockets.len();
@@ -40,11 +40,11 @@ impl Inherited {
         (0..count).map(take).collect::<io::Result<_>>().map(Inherited)
     }
 
-    /// Takes the first socket that is left.
+    /// Takes the next socket, if any is left.
     ///
     /// # Errors
     ///
-    /// If the operating system doesn't let its options be set.
+    /// If the socket's options can't be set.
     pub(super) fn next(&mut self) -> io::Result<Option<Listener>> {
         if self.0.is_empty() {
             return Ok(None);

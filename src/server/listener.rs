@@ -1,4 +1,4 @@
-//! Where clients come in: a socket of the network, or one in the file system.
+//! Listeners for clients: a TCP socket or a Unix socket.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,13 +13,13 @@ use super::socket;
 use super::unix::{self, SocketFile};
 use crate::settings::Place;
 
-/// The time to wait when the process has run out of file descriptors or the like.
+/// The pause after the process has run out of file descriptors or other resources.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// A socket that clients connect to.
+/// A listening socket.
 pub(super) enum Listener {
     Tcp(TcpListener),
-    /// The file is removed when the listener is dropped, unless the socket came from somebody else.
+    /// A Unix socket. Its file is removed when the listener is dropped, unless the socket was inherited.
     #[cfg(unix)]
     Unix {
         listener: UnixListener,
@@ -39,7 +39,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// If the operating system doesn't let it; says which address it was.
+    /// If the address can't be bound. The error names the address.
     pub(super) async fn bind(place: &Place) -> io::Result<Listener> {
         let bound = match place {
             Place::Tcp(address) => socket::listen(*address).map(Listener::Tcp),
@@ -53,7 +53,7 @@ impl Listener {
         bound.map_err(|error| io::Error::new(error.kind(), format!("can't listen on {place}: {error}")))
     }
 
-    /// Where clients find it.
+    /// Returns the address that clients connect to.
     ///
     /// # Errors
     ///
@@ -69,11 +69,11 @@ impl Listener {
         }
     }
 
-    /// The address of the network that was bound.
+    /// Returns the IP address and port that were bound.
     ///
     /// # Errors
     ///
-    /// If it has none, or the operating system can't tell.
+    /// If it is a Unix socket, or the operating system can't tell.
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
         match self {
             Listener::Tcp(listener) => listener.local_addr(),
@@ -84,7 +84,7 @@ impl Listener {
         }
     }
 
-    /// Waits for the next client. `None` is one that didn't come after all.
+    /// Waits for the next client. Returns `None` if the client has gone already.
     pub(super) async fn accept(&self) -> Option<Arrival> {
         let accepted = match self {
             Listener::Tcp(listener) => {
@@ -107,7 +107,7 @@ impl Listener {
     }
 }
 
-/// Returns whether only the connection that would have been accepted has failed.
+/// Returns true if only the connection that was being accepted has failed, and not the listener.
 fn is_clients(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)

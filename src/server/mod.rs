@@ -1,4 +1,4 @@
-//! The life of the service: bind, start the embedded database if there is one, make tables, serve, stop.
+//! The life of the service: bind, start the embedded database if there is one, create tables, serve, stop.
 
 mod connection;
 mod descriptors;
@@ -44,7 +44,7 @@ use reload::{Running, Source};
 pub use signals::{Hangups, reload_signal, stop_signal};
 use tls::Acceptor;
 
-/// The time for which the first requests are kept waiting for the tables; tables that come later are made
+/// The longest time that serving is delayed until tables have been created. After that, tables are created
 /// while serving.
 const HEAD_START: Duration = Duration::from_secs(1);
 
@@ -53,7 +53,7 @@ pub struct Service {
     listener: Listener,
     admin: Option<Listener>,
     tls: Option<Acceptor>,
-    /// The settings as they were given.
+    /// The settings as given by the caller.
     asked: Settings,
     settings: Settings,
     reload: Option<Source>,
@@ -81,8 +81,7 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// If the files of TLS are of no use, the address can't be bound, or the embedded database can't open its
-    /// data.
+    /// If TLS files are invalid, the address can't be bound, or the embedded database can't open its data.
     ///
     /// ```no_run
     /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -98,12 +97,11 @@ impl Service {
         Service::on(Inherited::default(), settings).await
     }
 
-    /// Serves on sockets that the process was started with, as far as there are any, and binds what is
-    /// missing.
+    /// Serves on the sockets that the process has inherited, and binds the addresses that are missing.
     ///
     /// # Errors
     ///
-    /// Those of [`Service::bind`].
+    /// See [`Service::bind`].
     pub async fn on(mut inherited: Inherited, mut settings: Settings) -> io::Result<Service> {
         Access::check(&settings).map_err(io::Error::other)?;
         let asked = settings.clone();
@@ -121,9 +119,9 @@ impl Service {
         Ok(Service { listener, admin, tls, asked, settings, reload: None, database, embedded })
     }
 
-    /// Takes the settings anew, by `load`, each time the process gets a SIGHUP. Requests that run are
-    /// finished by the settings that they began with. If the new ones are of no use, the log says why and
-    /// nothing changes; what needs a new start is named there, too.
+    /// Reloads the settings with `load` each time the process gets a SIGHUP. Running requests are finished
+    /// with the settings that they began with. If the new settings are invalid, the reason is logged and
+    /// nothing changes. Settings that need a restart are named in the log.
     pub fn reloading(
         self,
         hangups: Hangups,
@@ -132,17 +130,17 @@ impl Service {
         Service { reload: Some(Source { load: Arc::new(load), hangups }), ..self }
     }
 
-    /// The settings, with the password by which the embedded server is connected to if it made one up.
+    /// Returns the settings. They hold the embedded server's password, too, if a random one was set.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// The database behind the service.
+    /// Returns the service's database.
     pub fn database(&self) -> &Database {
         &self.database
     }
 
-    /// The address that was bound; useful with port 0.
+    /// Returns the address that was bound, which is useful with port 0.
     ///
     /// # Errors
     ///
@@ -151,13 +149,13 @@ impl Service {
         self.listener.address()
     }
 
-    /// The address for whoever runs the service, if it has one of the network.
+    /// Returns the address for operators, if there is one and it isn't a Unix socket.
     pub fn admin_addr(&self) -> Option<SocketAddr> {
         self.admin.as_ref().and_then(|listener| listener.address().ok())
     }
 
-    /// Makes the tables that are missing and serves, until `shutdown` is done and the running requests are
-    /// too. A database that is away delays neither: then tables are made once it is back.
+    /// Creates missing tables and serves, until `shutdown` is done and running requests are finished. If the
+    /// database is unreachable, serving starts all the same, and tables are created once it is back.
     ///
     /// # Errors
     ///
@@ -202,7 +200,7 @@ impl Service {
             () = running.follow(reload, serve) => {}
             () = notify::watchdog() => {}
         }
-        // What goes on without a client has the same time.
+        // Work without a client, such as a write whose client has left, has the same time.
         if timeout(stop.left(grace), app.finished()).await.is_err() {
             log::warn!(
                 "Requests with an idempotency key were still being carried out; others will take them up."
@@ -217,7 +215,7 @@ impl Service {
         Ok(())
     }
 
-    /// Begins to make the tables that are missing, and waits a little for it.
+    /// Starts to create missing tables, and waits for that for up to [`HEAD_START`].
     async fn bootstrap(&self) -> JoinSet<()> {
         let mut bootstrap = JoinSet::new();
         let (db, tables) = (self.database.clone(), self.settings.tables.clone());
@@ -226,7 +224,7 @@ impl Service {
         bootstrap
     }
 
-    /// Says where and what the service serves.
+    /// Logs the address, the profile and the database.
     fn announce(&self) -> io::Result<()> {
         let (place, Settings { profile, rdb, .. }) = (self.listener.place()?, &self.settings);
         let data = match &self.embedded {
@@ -256,7 +254,7 @@ impl Service {
     }
 }
 
-/// The end of a service, once it is asked for.
+/// The shutdown of a service.
 #[derive(Default)]
 struct Stop {
     token: CancellationToken,
@@ -264,12 +262,12 @@ struct Stop {
 }
 
 impl Stop {
-    /// Done when the end is asked for.
+    /// Returns a future that is done when the shutdown is requested.
     fn asked(&self) -> impl Future<Output = ()> + use<'_> {
         self.token.cancelled()
     }
 
-    /// Asks for the end when `shutdown` is done.
+    /// Requests the shutdown when `shutdown` is done.
     async fn when(&self, shutdown: impl Future<Output = ()>, app: &App, grace: Duration) {
         shutdown.await;
         log::info!("Stopping: no new connections; running requests have {grace:?}.");
@@ -279,13 +277,13 @@ impl Stop {
         self.token.cancel();
     }
 
-    /// Returns what is left of the time that there is for the end.
+    /// Returns the rest of the time that the shutdown may take.
     fn left(&self, grace: Duration) -> Duration {
         self.since.get().map_or(grace, |since| grace.saturating_sub(since.elapsed()))
     }
 }
 
-/// Checks what settings name, as far as that is possible without serving: the files of TLS.
+/// Checks what settings refer to, as far as that is possible without serving: the files of TLS and of keys.
 ///
 /// # Errors
 ///
@@ -296,9 +294,9 @@ pub fn check(settings: &Settings) -> io::Result<()> {
 }
 
 /// Serves until `shutdown` is done. Then it stops accepting, and gives running requests the time `grace` to
-/// finish. A client is disconnected if it makes no request for 30 s, takes as long for the head of one,
-/// leaves its answer unread for 60 s, or is one more than the defaults of [`Limits`] allow. Routes of your
-/// own become a service by [`warp::service`].
+/// finish. A client is disconnected if it makes no request for 30 s, takes 30 s for the head of one, leaves
+/// its answer unread for 60 s, or exceeds the default limit on connections of [`Limits`]. Routes of your own
+/// become a service with [`warp::service`].
 pub async fn run<S, B>(listener: TcpListener, service: S, shutdown: impl Future<Output = ()>, grace: Duration)
 where
     S: Serves<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,

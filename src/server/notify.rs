@@ -1,4 +1,4 @@
-//! Telling systemd how the service does ([sd_notify(3)]). Does nothing where nobody asked for it.
+//! Notifying systemd of the service's state ([sd_notify(3)]). Does nothing without `NOTIFY_SOCKET`.
 //!
 //! [sd_notify(3)]: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 
@@ -7,12 +7,12 @@ use std::future::pending;
 use sd_notify::NotifyState;
 use tokio::time::interval;
 
-/// The service serves, with its settings as they are.
+/// Reports that the service is ready, or has finished reloading.
 pub(super) fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// The service takes its settings anew, and will say when it is ready.
+/// Reports that the service reloads its settings. [`ready`] has to follow.
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
@@ -20,12 +20,12 @@ pub(super) fn reloading() {
     }
 }
 
-/// The service finishes what runs.
+/// Reports that the service is shutting down.
 pub(super) fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// Says, twice in the time that systemd waits for it, that the runtime still gets to its tasks. Never ends.
+/// Reports twice in systemd's watchdog interval that the runtime still gets to its tasks. Never ends.
 pub(super) async fn watchdog() {
     let Some(patience) = sd_notify::watchdog_enabled().filter(|patience| !patience.is_zero()) else {
         return pending().await;

@@ -1,4 +1,4 @@
-//! A service that another one may follow while connections are open.
+//! A service that can be replaced while connections are open.
 
 use std::task::{Context, Poll};
 
@@ -6,10 +6,10 @@ use tokio::sync::watch;
 use tower::util::Oneshot;
 use tower::{Service, ServiceExt};
 
-/// Passes each request to the service that is there at present.
+/// Passes each request to the current service.
 pub(super) struct Present<S>(watch::Receiver<S>);
 
-/// Returns a service that passes requests to this one, and what replaces it.
+/// Returns a service that passes requests to `service`, and a sender to replace that.
 pub(super) fn present<S>(service: S) -> (watch::Sender<S>, Present<S>) {
     let (sender, receiver) = watch::channel(service);
     (sender, Present(receiver))

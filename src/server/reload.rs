@@ -1,4 +1,4 @@
-//! Taking the settings anew while serving.
+//! Reloading the settings while serving.
 
 use std::future::pending;
 use std::io;
@@ -19,15 +19,15 @@ use crate::settings::{Settings, SettingsError};
 /// Reads the settings.
 pub(super) type Load = Arc<dyn Fn() -> Result<Settings, SettingsError> + Send + Sync>;
 
-/// The times at which settings are taken anew, and where from.
+/// The signals to reload settings at, and the way to load them.
 pub(super) struct Source {
     pub(super) load: Load,
     pub(super) hangups: Hangups,
 }
 
-/// What changes with the settings.
+/// The parts of the running service that change with the settings.
 pub(super) struct Running {
-    /// The settings as they were last read.
+    /// The settings as they were last loaded.
     pub(super) asked: Settings,
     pub(super) app: App,
     pub(super) tls: Option<Acceptor>,
@@ -36,14 +36,13 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Takes the settings anew at each signal, and has `serve` take requests with what is made of them. Never
-    /// ends.
+    /// Reloads the settings at each signal, and passes the new state to `serve`. Never ends.
     pub(super) async fn follow(mut self, source: Option<Source>, serve: impl Fn(App)) {
         let Some(mut source) = source else { return pending().await };
         loop {
             source.hangups.next().await;
             notify::reloading();
-            // Files may lie where reading them takes time.
+            // Reading files may block, on a network file system for example.
             let load = Arc::clone(&source.load);
             let read = spawn_blocking(move || load().map_err(io::Error::other)).await;
             let read = read.map_err(io::Error::other).flatten();
@@ -61,7 +60,7 @@ impl Running {
         }
     }
 
-    /// Goes on with other settings. Returns those that need a new start, which stay as they were.
+    /// Applies new settings. Returns the names of those that need a restart, which stay as they were.
     fn change(&mut self, settings: Settings) -> io::Result<Vec<&'static str>> {
         let (mut settings, kept) = self.asked.followed_by(settings);
         Access::check(&settings).map_err(io::Error::other)?;
@@ -69,7 +68,7 @@ impl Running {
             tls.renew(settings.tls.clone())?;
         }
         self.asked = settings.clone();
-        // What the start made of these, such as the embedded database's address, holds on.
+        // These were completed at the start, with the embedded database's address for example.
         settings.rdb = self.app.settings().rdb.clone();
         logger::change(settings.log_level, settings.log_format);
         let connections = self.patience.borrow().connections.clone();

@@ -1,14 +1,14 @@
-//! The signals by which a process is asked to stop, or to take its settings anew.
+//! The signals that stop a process, or make it reload its settings.
 
 use std::future::Future;
 use std::io;
 
-/// Done when the process is asked to stop: by Ctrl-C, or by SIGTERM as `docker stop`, systemd and `kill` send
-/// it.
+/// Returns a future that is done when the process is asked to stop: by Ctrl-C, or by SIGTERM, which
+/// `docker stop`, systemd and `kill` send.
 ///
 /// # Errors
 ///
-/// If the operating system refuses to tell about signals.
+/// If the signal handler can't be installed.
 #[cfg(unix)]
 pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -23,7 +23,7 @@ pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Done when the process is asked to stop by Ctrl-C.
+/// Returns a future that is done when the process is asked to stop by Ctrl-C.
 ///
 /// # Errors
 ///
@@ -37,7 +37,7 @@ pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// SIGHUP, by which a process is asked to take its settings anew.
+/// A stream of SIGHUPs, each of which makes the process reload its settings.
 #[cfg(unix)]
 pub struct Hangups(tokio::signal::unix::Signal);
 
@@ -45,7 +45,7 @@ pub struct Hangups(tokio::signal::unix::Signal);
 ///
 /// # Errors
 ///
-/// If the operating system refuses to tell about signals.
+/// If the signal handler can't be installed.
 #[cfg(unix)]
 pub fn reload_signal() -> io::Result<Hangups> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -55,7 +55,7 @@ pub fn reload_signal() -> io::Result<Hangups> {
 
 #[cfg(unix)]
 impl Hangups {
-    /// Waits for the next one. Several that come at once may count as one.
+    /// Waits for the next SIGHUP. Several that come at once may count as one.
     pub(super) async fn next(&mut self) {
         if self.0.recv().await.is_none() {
             std::future::pending().await
@@ -63,11 +63,11 @@ impl Hangups {
     }
 }
 
-/// What never comes on this platform.
+/// A stream without signals, since this platform has no SIGHUP.
 #[cfg(not(unix))]
 pub struct Hangups;
 
-/// Listens for what never comes on this platform.
+/// Returns a stream without signals, since this platform has no SIGHUP.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! The sockets of the network that clients connect to, and what their connections inherit from them.
+//! TCP sockets for clients, with the options that accepted connections inherit.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-/// The number of connections that may wait to be accepted.
+/// The backlog: the number of connections that may wait to be accepted.
 pub(super) const BACKLOG: u32 = 1024;
-/// The time that a client may be silent before the system asks whether it is there.
+/// The idle time before the first TCP keepalive probe.
 #[cfg(target_os = "linux")]
 const PEER_PROBED: Duration = Duration::from_secs(20);
-/// The time between two such questions, three of which may stay without an answer.
+/// The time between two keepalive probes, of which three may stay unanswered.
 #[cfg(target_os = "linux")]
 const PROBE: Duration = Duration::from_secs(10);
-/// The time that a client may leave data unacknowledged that was sent to it. This and the probes notice
-/// within a minute that a client is gone.
+/// The time that sent data may stay unacknowledged (`TCP_USER_TIMEOUT`). Together with the probes it makes
+/// sure that a client that is gone is noticed within a minute.
 #[cfg(target_os = "linux")]
 const PEER_GONE: Duration = Duration::from_secs(50);
 
@@ -30,9 +30,9 @@ pub(super) fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Sets what accepted connections inherit. An event of a live query must not wait for the next one. And a
-/// connection ends whose other side is gone without closing it, or takes nothing for too long: an event
-/// stream would not notice otherwise.
+/// Sets the options that accepted connections inherit. `TCP_NODELAY`, since an event of a live query must not
+/// wait for the next one. Keepalive and user timeout, since an event stream would not notice otherwise that
+/// its client is gone without closing the connection.
 #[cfg(target_os = "linux")]
 pub(super) fn bequeath(socket: &impl AsFd) -> io::Result<()> {
     use rustix::net::sockopt;
@@ -46,7 +46,7 @@ pub(super) fn bequeath(socket: &impl AsFd) -> io::Result<()> {
     Ok(sockopt::set_tcp_user_timeout(socket, gone)?)
 }
 
-/// Sets what accepted connections inherit.
+/// Sets the options that accepted connections inherit.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn bequeath(socket: &TcpSocket) -> io::Result<()> {
     socket.set_nodelay(true)?;

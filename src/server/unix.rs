@@ -1,4 +1,4 @@
-//! Sockets in the file system.
+//! Unix sockets.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -11,24 +11,25 @@ use tokio::time::timeout;
 
 use super::socket::BACKLOG;
 
-/// Who may connect: the user of the service, and the members of the file's group, such as a proxy.
+/// The file mode: the service's user and the file's group, such as a proxy's, may connect.
 const MODE: u32 = 0o660;
-/// The time that whoever may be behind an existing socket has to take a connection.
+/// The time that the listener of an existing socket has to accept a connection.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// A socket's file, which is removed when this is dropped, if it is still the same.
+/// The file of a socket. Dropping this removes the file, unless another one has replaced it.
 pub(super) struct SocketFile {
     path: PathBuf,
     inode: u64,
 }
 
-/// Listens on a path. A socket that a service left behind, which nobody listens on any more, is replaced.
+/// Listens on a path. The socket of a service that is gone is replaced.
 ///
-/// The file appears whole: it is made under another name, gets its mode, and then takes its place.
+/// The file is created under another name, gets its mode, and is then renamed, so that nobody can connect
+/// before the mode is set.
 ///
 /// # Errors
 ///
-/// If somebody listens there, or there is a file that isn't a socket, which is left as it is.
+/// If another process listens there, or if the path is a file that isn't a socket. Neither is touched.
 pub(super) async fn listen(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     make_room(path).await?;
     let making = path.with_extension(format!("{}", std::process::id()));
@@ -45,7 +46,7 @@ pub(super) async fn listen(path: &Path) -> io::Result<(UnixListener, SocketFile)
     listen().inspect_err(|_: &io::Error| drop(fs::remove_file(&making)))
 }
 
-/// Checks that the path is free, or has nothing but the socket of a service that is gone.
+/// Checks that there is no file at the path, or only the socket of a service that is gone.
 async fn make_room(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

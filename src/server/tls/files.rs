@@ -1,4 +1,4 @@
-//! The files of TLS: certificate, key, authorities of clients.
+//! The files of TLS: certificate, private key, certificate authorities of clients.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -14,12 +14,12 @@ use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 
 use crate::settings::Tls;
 
-/// The longest file that is read, in bytes. What all public authorities have together is a quarter of that.
+/// The longest file that is read, in bytes. All public authorities together need a quarter of that.
 const LENGTH_MAX: u64 = 1 << 20;
-/// What TLS may carry, the most wanted first (RFC 7301, RFC 9113 section 3.2).
+/// The ALPN protocols, the preferred one first (RFC 7301, RFC 9113 section 3.2).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// How the files looked, which tells if they were changed. It costs a system call for each.
+/// Metadata of the files, to find out if they have changed. Reading it costs one system call per file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stamp(Vec<Option<(SystemTime, u64, u64)>>);
 
@@ -29,7 +29,7 @@ impl Stamp {
     }
 }
 
-/// Returns what differs once a file was written or another one has taken its place.
+/// Returns the metadata that changes when a file is written or replaced.
 fn look(file: &Metadata) -> (SystemTime, u64, u64) {
     #[cfg(unix)]
     let inode = std::os::unix::fs::MetadataExt::ino(file);
@@ -42,8 +42,8 @@ fn look(file: &Metadata) -> (SystemTime, u64, u64) {
 ///
 /// # Errors
 ///
-/// If one can't be read, holds nothing of use, or the key isn't the certificate's. The error names the
-/// setting and the file.
+/// If one can't be read or holds no certificate or key, or if the key isn't the certificate's. The error
+/// names the setting and the file.
 pub(super) fn read(files: &Tls) -> io::Result<ServerConfig> {
     let chain = certificates("tls.cert", &files.cert)?;
     let key = PrivateKeyDer::from_pem_slice(&contents("tls.key", &files.key)?)
@@ -66,7 +66,7 @@ pub(super) fn read(files: &Tls) -> io::Result<ServerConfig> {
     Ok(config)
 }
 
-/// The cryptography that the program has installed, or `ring`, as the driver's connections have it.
+/// Returns the crypto provider that the program has installed, or else `ring`, as the driver does.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     CryptoProvider::get_default().map_or_else(|| Arc::new(ring::default_provider()), Arc::clone)
 }
@@ -79,7 +79,7 @@ fn authorities(path: &Path) -> io::Result<RootCertStore> {
     Ok(authorities)
 }
 
-/// Returns the certificates of a PEM file, of which there is at least one.
+/// Returns the certificates of a PEM file, at least one.
 pub(super) fn certificates(key: &str, path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&contents(key, path)?).collect();
     match certificates {

@@ -1,4 +1,4 @@
-//! TLS to clients: handshakes within a deadline, by files that may change meanwhile.
+//! TLS for clients: handshakes with a deadline, and files that may change while serving.
 
 mod files;
 mod own;
@@ -19,19 +19,19 @@ use crate::settings::Tls;
 use files::Stamp;
 pub(crate) use own::connect;
 
-/// The time that a handshake may take, from the client's connection on.
+/// The timeout of a handshake, from the moment the client has connected.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// The time that a client has to read that this address speaks TLS.
+/// The time that a client without TLS has to read the reply.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// The type of the record that every handshake begins with (RFC 8446, section 5.1).
+/// The record type that every handshake begins with (RFC 8446, section 5.1).
 const IS_HANDSHAKE: u8 = 22;
-/// What a client is told that speaks HTTP without TLS. It knows no other language.
+/// The reply to a client that speaks HTTP without TLS. It is unencrypted, or the client couldn't read it.
 const SPEAK_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\n\
     Content-Length: 144\r\nConnection: close\r\n\r\n\
     {\"type\":\"urn:warp-reql:problem:bad-request\",\"title\":\"Bad Request\",\"status\":400,\
     \"detail\":\"This address speaks HTTPS only.\",\"code\":\"bad-request\"}\n";
 
-/// Makes clients' connections secure. Cheap to clone; clones have the same files.
+/// Accepts TLS connections. Cheap to clone; clones share the files.
 #[derive(Clone)]
 pub(super) struct Acceptor(Arc<Mutex<Kept>>);
 
@@ -51,18 +51,18 @@ impl Acceptor {
         Kept::read(files).map(|kept| Acceptor(Arc::new(Mutex::new(kept))))
     }
 
-    /// Takes other files from the next handshake on.
+    /// Uses other files from the next handshake on.
     ///
     /// # Errors
     ///
-    /// If they are of no use. Then those before stay in use.
+    /// If the files are invalid. Then the previous ones stay in use.
     pub(super) fn renew(&self, files: Tls) -> io::Result<()> {
         let kept = Kept::read(files)?;
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = kept;
         Ok(())
     }
 
-    /// Makes a connection secure.
+    /// Does the TLS handshake of a connection.
     ///
     /// # Errors
     ///
@@ -78,12 +78,12 @@ impl Acceptor {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             _ if first == [IS_HANDSHAKE] => {}
             _ => {
-                // It is told as far as it listens, and is gone either way.
+                // The connection ends in any case, whether the client reads the reply or not.
                 let _ = timeout(FAREWELL, refuse(stream)).await;
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "the client speaks no TLS"));
             }
         }
-        // Files may lie where looking at them takes time.
+        // Reading files may block, on a network file system for example.
         let kept = Arc::clone(&self.0);
         let config = spawn_blocking(move || kept.lock().unwrap_or_else(PoisonError::into_inner).current());
         let config = config.await.map_err(io::Error::other)?;
@@ -93,13 +93,13 @@ impl Acceptor {
 
 impl Kept {
     fn read(files: Tls) -> io::Result<Kept> {
-        // A change in between makes another stamp, and so the files are read again.
+        // If the files change after this, their stamp differs next time, and they are read again.
         let stamp = Stamp::of(&files);
         let config = Arc::new(files::read(&files)?);
         Ok(Kept { files, config, stamp })
     }
 
-    /// The configuration of the files as they are now, or as they last were of use.
+    /// Returns the configuration of the files as they are now, or as they were when last valid.
     fn current(&mut self) -> Arc<ServerConfig> {
         let stamp = Stamp::of(&self.files);
         if stamp != self.stamp {
@@ -118,8 +118,8 @@ impl Kept {
     }
 }
 
-/// Tells a client that it should have spoken TLS. What it has sent is read, since a connection that is closed
-/// with unread data takes back what it was told.
+/// Replies that this address speaks TLS only. The client's request is read first: closing a socket with
+/// unread data resets the connection, and the client might never see the reply.
 async fn refuse(mut stream: TcpStream) -> io::Result<()> {
     stream.write_all(SPEAK_TLS).await?;
     stream.shutdown().await?;

@@ -1,4 +1,4 @@
-//! A client of the service itself: it trusts the certificate that the settings name, and no other.
+//! A TLS client for the service itself, which trusts only the certificate that the settings name.
 
 use std::io;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use tokio_rustls::rustls::{CertificateError, ClientConfig, DigitallySignedStruct
 use super::files::{certificates, provider};
 use crate::settings::Tls;
 
-/// Makes a connection to the service of these settings secure. Its certificate may be for any name, such as
-/// the one that it has outside of a container, and by any authority: whoever has its key is the service.
+/// Does the TLS handshake with the service of these settings. The certificate may be for any name, such as
+/// the one outside of a container, and from any authority: its private key is what proves the service.
 ///
 /// # Errors
 ///
-/// If the certificate can't be read, or isn't the one that the service has.
+/// If the certificate can't be read, or isn't the one that the service presents.
 pub(crate) async fn connect(files: &Tls, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
     let certificate = certificates("tls.cert", &files.cert)?.swap_remove(0);
     let provider = provider();
