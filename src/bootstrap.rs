@@ -31,7 +31,7 @@ pub async fn until_done(database: &Database, tables: &[TableSpec]) {
                 level = Level::Debug;
             }
             Err(error) => {
-                log::error!("The database refuses to make what the settings name: {error}");
+                log::error!("The database refuses to create the tables of the settings: {error}");
                 return;
             }
         }
@@ -65,13 +65,13 @@ pub async fn once(database: &Database, tables: &[TableSpec]) -> Result<(), Error
     let mut conn = Conn::new(database.clone());
     if !names(&mut conn, r.db_list()).await?.iter().any(|name| name == db) {
         conn.run(r.db_create(db)).await?;
-        log::info!("Made database {db:?}.");
+        log::info!("Created database {db:?}.");
     }
     let existing = names(&mut conn, r.db(db).table_list()).await?;
     for spec in tables {
         if !existing.contains(&spec.name) {
             conn.run(make_table(db, spec)).await?;
-            log::info!("Made table {:?}.", spec.name);
+            log::info!("Created table {:?}.", spec.name);
         }
         make_indexes(&mut conn, db, spec).await?;
     }
@@ -86,7 +86,7 @@ async fn make_indexes(conn: &mut Conn, db: &str, spec: &TableSpec) -> Result<(),
     let existing = names(conn, table.index_list()).await?;
     for index in spec.indexes.iter().filter(|index| !existing.contains(&index.name)) {
         conn.run(make_index(&table, index)?).await?;
-        log::info!("Made index {:?} of table {:?}.", index.name, spec.name);
+        log::info!("Created index {:?} of table {:?}.", index.name, spec.name);
     }
     conn.run(table.index_wait(args![])).await
 }

@@ -131,7 +131,9 @@ pub(crate) async fn start(rdb: &mut Rdb) -> io::Result<(Server, Database)> {
     })?;
     if let Some(addr) = server.local_addrs().first() {
         let proof = match server.password() {
-            Some(password) => format!(" as `{ADMIN}` with the password {password}, until this process ends"),
+            Some(password) => {
+                format!(" as `{ADMIN}` with the password {password}, which is valid until this process ends")
+            }
             None => String::new(),
         };
         log::info!("Drivers can connect to the database at {addr}{proof}.");

@@ -59,11 +59,11 @@ impl Access {
         let Some(Ok(verifier)) = &self.verifier else { return };
         verifier.fetch_ahead();
         if self.rules.are_none() {
-            log::warn!("There are no `rules`: whoever has a valid token may do everything.");
+            log::warn!("There are no `rules`: every valid token allows everything.");
         }
         if settings.token.are_remote() && settings.token.audience.is_empty() {
             log::warn!(
-                "`token.audience` isn't set: tokens that the same keys sign for others count here, too."
+                "`token.audience` isn't set: tokens that the issuer made for other services are valid here, too."
             );
         }
     }

@@ -85,12 +85,14 @@ impl News {
     /// Writes it to the log, with what the database or the driver said.
     pub(crate) fn tell(&self, cause: &str) {
         match self {
-            News::Begun => log::error!("The database is away: {cause}"),
+            News::Begun => log::error!("The database is unreachable: {cause}"),
             News::Lasts { refused } => {
-                log::error!("The database is still away, {refused} requests so far: {cause}");
+                log::error!(
+                    "The database is still unreachable, {refused} requests have failed so far: {cause}"
+                );
             }
             News::Over { lasted, refused } => {
-                log::warn!("The database is back after {lasted:.1?}; that cost {refused} requests.");
+                log::warn!("The database is back after {lasted:.1?}; {refused} requests have failed.");
             }
         }
     }

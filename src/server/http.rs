@@ -133,7 +133,7 @@ where
             match secure.await {
                 Ok(Some(stream)) => converse_over(stream, peer, service, &patience, stop).await,
                 Ok(None) => {}
-                Err(error) => log::debug!("A client couldn't be spoken to by TLS: {error}"),
+                Err(error) => log::debug!("A TLS handshake failed: {error}"),
             }
         });
     }
@@ -141,7 +141,7 @@ where
     stop.cancel();
     open.close();
     if timeout(grace, open.wait()).await.is_err() {
-        log::warn!("Requests were still running after {grace:?}; they are cut off.");
+        log::warn!("Requests still running after {grace:?} are aborted.");
     }
 }
 
@@ -214,7 +214,10 @@ impl TurnedAway {
     fn tell(&mut self) {
         self.count += 1;
         if self.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
-            log::warn!("{} clients were disconnected: more are connected than may be.", self.count);
+            log::warn!(
+                "{} clients were disconnected: the limit on connections is reached, in total or for one client.",
+                self.count
+            );
             *self = TurnedAway { count: 0, told: Some(Instant::now()) };
         }
     }

@@ -202,9 +202,7 @@ impl Service {
         }
         // Work without a client, such as a write whose client has left, has the same time.
         if timeout(stop.left(grace), app.finished()).await.is_err() {
-            log::warn!(
-                "Requests with an idempotency key were still being carried out; others will take them up."
-            );
+            log::warn!("Requests with an idempotency key were still running; repeating them completes them.");
         }
         if let Some(server) = embedded
             && timeout(grace, server.shutdown()).await.is_err()
@@ -242,12 +240,12 @@ impl Service {
             rdb.host
         );
         if let Some(admin) = &self.admin {
-            log::info!("Health, figures and settings are at {}.", admin.place()?);
+            log::info!("Serving health, metrics and settings at {}.", admin.place()?);
         }
         if self.settings.is_open_to_eavesdroppers() {
             log::warn!(
-                "Whoever is on the way between clients and {place} can read and change what they say: set \
-                 `tls.cert` and `tls.key`, or listen on a local address behind something that speaks TLS."
+                "Traffic between clients and {place} is not encrypted: set `tls.cert` and `tls.key`, or listen \
+                 on a local address behind a proxy that does TLS."
             );
         }
         Ok(())

@@ -39,6 +39,6 @@ pub(super) async fn watchdog() {
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        log::warn!("Could not tell systemd: {error}");
+        log::warn!("Could not notify systemd: {error}");
     }
 }

@@ -49,12 +49,14 @@ impl Running {
             match read.and_then(|settings| self.change(settings)) {
                 Ok(kept) => {
                     serve(self.app.clone());
-                    log::info!("The settings were taken anew.");
+                    log::info!("The settings were reloaded.");
                     if !kept.is_empty() {
-                        log::warn!("What has changed here needs a new start: {}.", kept.join(", "));
+                        log::warn!("These changes need a restart: {}.", kept.join(", "));
                     }
                 }
-                Err(error) => log::error!("The new settings are of no use, so those before stay: {error}"),
+                Err(error) => {
+                    log::error!("The new settings are invalid, and the old ones stay in force: {error}")
+                }
             }
             notify::ready();
         }

@@ -1,4 +1,4 @@
-//! SIGHUP: the settings are taken anew under load, and broken ones change nothing.
+//! SIGHUP: reloading the settings under load, and settings that are invalid.
 
 use std::fs;
 use std::io::BufRead;
@@ -41,7 +41,8 @@ impl Reloaded {
         loop {
             let mut line = String::new();
             assert!(self.running.log.read_line(&mut line).unwrap() > 0, "it ended: {lines:?}");
-            let is_last = line.contains("The settings were taken anew") || line.contains("are of no use");
+            let is_last =
+                line.contains("The settings were reloaded") || line.contains("settings are invalid");
             lines.push(line);
             if is_last {
                 return lines;
@@ -76,7 +77,7 @@ async fn settings_change_while_requests_run() {
     for broken in ["limits.url = \"much\"", "[default", "tls.key = \"nowhere.pem\"", "unheard_of = 1"] {
         service.write(broken);
         let told = service.again().concat();
-        assert!(told.contains("ERROR") && told.contains("of no use"), "{broken}: {told}");
+        assert!(told.contains("ERROR") && told.contains("settings are invalid"), "{broken}: {told}");
         assert!(service.get("/config").await.contains("\"cors\":\"https://a.example\""), "{broken}");
     }
 }
@@ -88,7 +89,7 @@ async fn what_needs_a_new_start_is_told() {
     service.again();
     let mut line = String::new();
     service.running.log.read_line(&mut line).unwrap();
-    assert!(line.contains("needs a new start: address, rdb."), "{line}");
+    assert!(line.contains("need a restart: address, rdb."), "{line}");
     let config = service.get("/config").await;
     assert!(config.contains("\"db\":\"test\"") && config.contains("\"page\":7"), "{config}");
 }

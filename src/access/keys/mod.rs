@@ -141,7 +141,7 @@ impl Keys {
             }
             Err(reason) => {
                 let left = if kept.set.is_some() { "the old ones stay" } else { "no token can be checked" };
-                log::warn!("The keys of tokens can't be had from {}, {left}: {reason}", self.0.source.name());
+                log::warn!("Can't read the keys for tokens from {}, {left}: {reason}", self.0.source.name());
             }
         }
     }

@@ -107,11 +107,11 @@ impl Kept {
             match files::read(&self.files) {
                 Ok(config) => {
                     self.config = Arc::new(config);
-                    log::info!("The files of TLS have changed; new connections use them.");
+                    log::info!("The TLS files have changed; new connections use them.");
                 }
-                Err(error) => log::error!(
-                    "The files of TLS have changed for the worse, so those before stay in use: {error}"
-                ),
+                Err(error) => {
+                    log::error!("The changed TLS files are invalid, and the old ones stay in use: {error}")
+                }
             }
         }
         Arc::clone(&self.config)

@@ -92,10 +92,9 @@ fn bounds<'a>(context: &Context, primary_key: &'a str, grant: &'a Grant) -> Boun
     Bounds { limits: context.app().limits().pages(), primary_key, readable: grant.readable() }
 }
 
-/// Tells of rows that an unguarded query can't be asked of. A guard costs something, so it is there only
-/// then.
+/// Warns of rows that a query without the guard fails on, which makes lists slower.
 fn warn(table: &str) {
-    log::warn!("Table `{table}` has rows that are no documents, or are nested too deeply.");
+    log::warn!("Table `{table}` has rows that aren't documents or are nested too deeply.");
 }
 
 /// Returns what a query gives that goes through indexes, or, if one of them is gone, through none; weighed.
