@@ -1,5 +1,4 @@
-//! Timings of a request's connection, which its response tells: where it came from, and how long the request
-//! waited.
+//! Timings of a request's connection, for response headers: its source, and the time spent waiting.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -7,7 +6,7 @@ use std::time::Duration;
 
 use crate::database::Source;
 
-/// Two sums of durations and the source of the first session, which outlive the connection they belong to.
+/// Two total durations, and the source of the first session. They outlive the connection.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Clock(Arc<Sums>);
 
@@ -28,11 +27,11 @@ impl Clock {
     }
 
     pub(super) fn connected(&self, source: Source) {
-        // A request that had to open another session began with this one all the same.
+        // If the request has to open another session, the first source is the one that is reported.
         let _ = self.0.source.set(source);
     }
 
-    /// As the value of a `Server-Timing` header, in milliseconds, for a request that took so long.
+    /// Returns the value of the header `Server-Timing`, in milliseconds. `total` is the request's duration.
     pub(crate) fn server_timing(&self, total: Duration) -> String {
         let [conn, db] = [&self.0.conn_us, &self.0.db_us].map(|sum| sum.load(Ordering::Relaxed));
         let mut timing = String::with_capacity(64);
@@ -46,12 +45,12 @@ impl Clock {
         timing
     }
 
-    /// Returns whether the request had a connection at all.
+    /// Returns whether the request had a connection.
     pub(crate) fn has_connection(&self) -> bool {
         self.0.source.get().is_some()
     }
 
-    /// As the value of a `Db-Connection` header.
+    /// Returns the value of the header `Db-Connection`.
     pub(crate) fn source(&self) -> &'static str {
         match self.0.source.get() {
             None => "none",

@@ -20,14 +20,13 @@ use crate::error::{Code, Error};
 pub(crate) use clock::Clock;
 pub use rows::Rows;
 
-/// The time for which closing waits for writes whose answer nobody asked for, if they may have been made on a
-/// session that was lent out. Long enough for writes, short enough for a request that was given up in the
-/// middle of a query.
+/// The time that closing waits for `noreply` writes that a handler may have sent with the driver's own
+/// session. Long enough for writes, short enough for a request that was cancelled during a query.
 const LENT_GRACE: Duration = Duration::from_secs(1);
 
 /// A filter that gives each request a [`Conn`] of its own. It never rejects and does no I/O.
 ///
-/// Put it last, so that a request for which no route is found gets no connection.
+/// Put it last, so that a request without a matching route gets no connection.
 ///
 /// ```
 /// use reql::r;
@@ -51,12 +50,12 @@ pub fn with_conn(database: &Database) -> impl Filter<Extract = (Conn,), Error = 
 /// The connection of one request.
 ///
 /// The first query opens its session, which then serves the rest of the request. When the `Conn` is dropped,
-/// because the handler's future ended in whichever way, the session is closed as soon as the task has nothing
-/// better to do, such as writing the answer; or it is left to a later request if the settings allow that and
-/// it is idle. Writes made by [`Conn::noreply`] are waited for before that, in the background.
+/// which happens however the handler's future ends, the session is closed in the background, after the
+/// answer was written. If it is idle and the settings allow reuse (`rdb.max_age`), it is kept for a later
+/// request instead. Writes made with [`Conn::noreply`] are waited for before that.
 ///
-/// A query that was given up half-way (its future was dropped, or it took too long) leaves half an answer on
-/// the session's socket. Such a session is closed, and the next query opens another.
+/// A query that was cancelled (its future was dropped, or it timed out) leaves part of an answer unread.
+/// Such a session is closed, and the next query opens another.
 ///
 /// # Errors of queries
 ///
@@ -78,24 +77,24 @@ pub struct Conn {
     former: Option<crate::database::Former>,
 }
 
-/// What has been done with a session, as far as it bears on what may be done with it next.
+/// The state of a session that decides if it can be used again.
 #[derive(Debug, Default, Clone, Copy)]
 struct Usage {
-    /// A stream of rows was dropped between two rows, so that its query can be stopped in order.
+    /// A stream of rows was dropped between two rows, so its query can be stopped.
     cursor: bool,
-    /// Writes were made whose answers nobody waits for.
+    /// `noreply` writes were sent.
     noreply: bool,
-    /// The handler had the session itself, so anything may have been done with it.
+    /// The handler has used the driver's session, so its state is unknown.
     lent: bool,
 }
 
-/// A session that is ready for a query, and what watches over that.
+/// A session that is ready for a query, and the query's watch.
 struct Opened<'a> {
     session: &'a mut Session,
     watch: Watch<'a>,
 }
 
-/// Bounds the time of a query, and counts it.
+/// The timeout of a query, and the counters that it updates.
 struct Watch<'a> {
     database: &'a Database,
     clock: &'a Clock,
@@ -118,7 +117,7 @@ impl Watch<'_> {
 }
 
 impl Conn {
-    /// A connection that opens its session when it is first needed.
+    /// Creates a connection that opens its session on first use.
     ///
     /// ```
     /// # fn main() -> Result<(), warp_reql::Error> {
@@ -144,20 +143,20 @@ impl Conn {
         }
     }
 
-    /// A connection on behalf of a database user, whose permissions decide what it may do. It is always
-    /// opened for this request alone and closed after it, and fails with
-    /// [`Code::Unauthorized`] if the database doesn't take the credentials.
+    /// Creates a connection with the account and permissions of a database user. Its session is always opened
+    /// for this request only and closed after it. Queries fail with [`Code::Unauthorized`] if the database
+    /// doesn't accept the credentials.
     pub fn with_credentials(database: Database, who: Credentials) -> Self {
         let mut conn = Conn::new(database);
         conn.who = Some(who);
         conn
     }
 
-    /// Has the database check the connection's credentials, by opening its session. Without credentials
+    /// Has the database check the connection's credentials, by opening its session. Without credentials,
     /// nothing is opened.
     ///
-    /// Nothing else proves who asks. A handler that needs no query, or makes its first one late, must not
-    /// take the credentials on trust.
+    /// Nothing else authenticates the client. A handler without a query, or with a late one, must not trust
+    /// the credentials before this.
     pub(crate) async fn admitted(mut self) -> Result<Self, Error> {
         if self.who.is_some() {
             self.open().await?;
@@ -165,18 +164,17 @@ impl Conn {
         Ok(self)
     }
 
-    /// The credentials of the database user whose account is used; `None` if it is the service's own account.
+    /// Returns the credentials of the database user; `None` for the service's own account.
     pub(crate) fn credentials(&self) -> Option<&Credentials> {
         self.who.as_ref()
     }
 
-    /// The name of that user.
+    /// Returns the name of the database user; `None` for the service's own account.
     pub(crate) fn user(&self) -> Option<&str> {
         self.credentials().map(Credentials::user)
     }
 
-    /// Another connection for the same request, which like this one opens its session when it is first
-    /// needed.
+    /// Creates another connection for the same request, which also opens its session on first use.
     pub(crate) fn sibling(&self) -> Conn {
         let mut conn = Conn::new(self.database.clone());
         conn.clock = self.clock.clone();
@@ -184,14 +182,15 @@ impl Conn {
         conn
     }
 
-    /// Returns a session of the driver `reql` 0.11, for handlers that are written for it. It is opened by the
-    /// first call, besides the connection's own session and with a permit of its own, and closed when the
-    /// `Conn` is dropped. No timeout applies to its queries.
+    /// Returns a session of the driver `reql` 0.11, for handlers that are written for it. The first call
+    /// opens it, besides the connection's own session and with a permit of its own. It is closed when the
+    /// `Conn` is dropped. Its queries have no timeout.
     ///
     /// # Errors
     ///
-    /// Those of opening a session; and [`Code::Misconfigured`](crate::error::Code::Misconfigured) for a
-    /// database by TLS or within this process, which that driver can't reach.
+    /// Those of opening a session, see [`Conn`]; and
+    /// [`Code::Misconfigured`](crate::error::Code::Misconfigured) if the database uses TLS or is inside this
+    /// process, which that driver doesn't support.
     #[cfg(feature = "reql-0-11")]
     pub async fn session_0_11(&mut self) -> Result<&mut reql_0_11::Session, Error> {
         let former = match self.former.take() {
@@ -201,18 +200,18 @@ impl Conn {
         Ok(self.former.insert(former).session())
     }
 
-    /// The database that this is a connection to.
+    /// Returns the database.
     pub fn database(&self) -> &Database {
         &self.database
     }
 
-    /// Returns how long this request has waited for its connection and for its queries, and where the
-    /// connection came from.
+    /// Returns the times that this request has waited for its connection and its queries, and the source of
+    /// the connection.
     pub(crate) fn clock(&self) -> Clock {
         self.clock.clone()
     }
 
-    /// Begins a query whose rows are to come from [`Rows`].
+    /// Starts a query whose rows [`Rows`] will read.
     async fn begin(&mut self, query: impl Into<Query>) -> Result<(), Error> {
         self.open().await?.session.begin(query).map_err(Error::from)
     }
@@ -230,8 +229,8 @@ impl Conn {
         Ok(Opened { session: self.lease.insert(lease).session(), watch })
     }
 
-    /// Returns the session if it can take another query. A stream that was dropped between two rows is
-    /// stopped; what was given up in the middle of an answer is not waited for.
+    /// Returns the session if it can run another query. A stream that was dropped between two rows is
+    /// stopped. A query that was cancelled in the middle of an answer makes the session unusable.
     async fn continued(&mut self, mut lease: Lease) -> Option<Lease> {
         let session = lease.session();
         let cursor = std::mem::take(&mut self.usage.cursor);
@@ -239,7 +238,7 @@ impl Conn {
             return None;
         }
         let limit = self.database.settings().query_timeout;
-        // Boxed, since it is seldom awaited and every handler's future has room for it.
+        // Boxed, since it is seldom awaited and would enlarge the future of every handler.
         if session.is_unclean() && Box::pin(session.settle(limit)).await.is_err() {
             return None;
         }
@@ -265,7 +264,7 @@ impl Drop for Conn {
         let Some(mut lease) = self.lease.take() else { return };
         let usage = self.usage;
         let is_idle = !lease.session().is_unclean() && !lease.session().is_closed();
-        // A handler that panics may have left anything behind.
+        // After a panic in the handler, the session's state is unknown.
         let reusable = is_idle && !usage.lent && !thread::panicking() && lease.is_reusable();
         let unanswered = (usage.noreply || usage.lent) && !lease.session().is_closed();
         match Handle::try_current() {
@@ -281,8 +280,7 @@ impl Drop for Conn {
     }
 }
 
-/// Closes a session, or leaves it to a later request, when the writes on it are done whose answers nobody
-/// waited for.
+/// Waits for a session's `noreply` writes, then closes the session or returns it for later requests.
 async fn close(mut lease: Lease, grace: Duration, reusable: bool) {
     let session = lease.session();
     let done = async {

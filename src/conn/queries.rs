@@ -1,4 +1,4 @@
-//! The queries of a [`Conn`]: for what they answer, for what they do, as streams, and as feeds.
+//! The queries of a [`Conn`]: for a result, for an effect, as streams, and as feeds.
 
 use std::future::poll_fn;
 
@@ -13,8 +13,8 @@ use crate::database::Session;
 use crate::error::{Code, Error};
 
 impl Conn {
-    /// Returns the first row of a query's result, or the whole of it if it is a single value; `None` if it is
-    /// empty or null.
+    /// Returns the first row of a query's result, or the result itself if it is a single value; `None` if it
+    /// is empty or null.
     ///
     /// # Errors
     ///
@@ -36,7 +36,7 @@ impl Conn {
         watch.over(session.first(query)).await
     }
 
-    /// Runs a query for what it does, and drops what it answers.
+    /// Runs a query for its effect, and ignores its result.
     ///
     /// # Errors
     ///
@@ -55,13 +55,13 @@ impl Conn {
         watch.over(session.run(query)).await
     }
 
-    /// Runs a write, and returns what it has done. A write that fails for one of its documents fails.
+    /// Runs a write, and returns its counts. It fails if the write of any document has failed.
     ///
     /// # Errors
     ///
-    /// As for every query, see [`Conn`]; [`Code::Conflict`] if a document
-    /// exists already, and [`Code::Refused`] if the database refuses one. Other
-    /// documents of the same write may have been written then: [`Conn::write_all`] tells.
+    /// As for every query, see [`Conn`]; [`Code::Conflict`] if a document exists already, and
+    /// [`Code::Refused`] if the database refuses one. Other documents of the same write may have been written
+    /// even then; use [`Conn::write_all`] to find out.
     ///
     /// ```no_run
     /// # async fn run(mut conn: warp_reql::Conn) -> Result<(), warp_reql::Error> {
@@ -80,7 +80,7 @@ impl Conn {
         }
     }
 
-    /// Runs a write, and returns what it has done, the errors of documents among it.
+    /// Runs a write, and returns its counts, including those of documents that could not be written.
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl Conn {
         written.ok_or_else(|| Error::internal("a write told of nothing"))
     }
 
-    /// Runs a query, if there is one, only for the errors that it may end with.
+    /// Runs a query, if there is one, only for its errors.
     pub(crate) async fn check(&mut self, query: Option<impl Into<Query>>) -> Result<(), Error> {
         match query {
             Some(query) => self.run(query).await,
@@ -122,7 +122,8 @@ impl Conn {
         watch.over(session.all(query)).await
     }
 
-    /// Does what [`Conn::all`] does, and checks each row as it arrives. The first error of `check` ends it.
+    /// Does what [`Conn::all`] does, and checks each row as it arrives. It ends with the first error of
+    /// `check`.
     pub(crate) async fn all_checked<T: DeserializeOwned>(
         &mut self,
         query: impl Into<Query>,
@@ -172,8 +173,7 @@ impl Conn {
         Ok(Rows::new(self, patience))
     }
 
-    /// Like [`Conn::stream`] for a body that outlives the handler: the connection goes with it and ends with
-    /// it.
+    /// Does what [`Conn::stream`] does, for a body that outlives the handler: the stream owns the connection.
     ///
     /// # Errors
     ///
@@ -199,9 +199,8 @@ impl Conn {
         Ok(Rows::new(self, patience))
     }
 
-    /// Like [`Conn::into_stream`] for a changefeed, whose rows may be any time apart. The stream waits for
-    /// rows as long as the database shows that it is there. The database is asked for that on another
-    /// connection.
+    /// Does what [`Conn::into_stream`] does, for a changefeed, whose rows may come at any time. The stream
+    /// waits for rows as long as the database answers heartbeats, which are sent on another connection.
     ///
     /// # Errors
     ///
@@ -227,9 +226,8 @@ impl Conn {
         Ok(Rows::new(self, patience))
     }
 
-    /// Returns the form of a query's answer, as soon as the database has begun to answer, and its rows as
-    /// they arrive. Those of a changefeed are waited for as by [`Conn::into_feed`], others as by
-    /// [`Conn::into_stream`].
+    /// Returns the form of a query's answer, as soon as the database has begun to answer, and a stream of its
+    /// rows. The stream is that of [`Conn::into_feed`] for a changefeed, else that of [`Conn::into_stream`].
     ///
     /// # Errors
     ///
@@ -250,12 +248,12 @@ impl Conn {
         Ok((form, Rows::new(self, patience)))
     }
 
-    /// Sends a write without waiting for its answer. Its errors are lost, but it has been done, or has
-    /// failed, before the session is closed.
+    /// Sends a write without waiting for its answer. Its errors are lost, but it is completed, or has failed,
+    /// before the session is closed.
     ///
     /// # Errors
     ///
-    /// Those of opening the session, and of sending.
+    /// Those of opening the session, see [`Conn`], and of sending.
     ///
     /// ```no_run
     /// # async fn run(mut conn: warp_reql::Conn) -> Result<(), warp_reql::Error> {
@@ -271,14 +269,14 @@ impl Conn {
         watch.over(session.noreply(query)).await
     }
 
-    /// Returns the session itself, for whatever else the driver can do with it. No timeout applies.
+    /// Returns the driver's session, for other uses of the driver. Its queries have no timeout.
     ///
-    /// Closing waits a second for writes that were sent on it without waiting for their answers;
-    /// [`Conn::noreply`] is the way to have them waited for as long as it takes.
+    /// Closing waits a second for `noreply` writes that were sent on it. Writes by [`Conn::noreply`] are
+    /// waited for without that limit.
     ///
     /// # Errors
     ///
-    /// Those of opening the session.
+    /// Those of opening the session, see [`Conn`].
     ///
     /// ```no_run
     /// # async fn run(mut conn: warp_reql::Conn) -> Result<(), warp_reql::Error> {

@@ -21,44 +21,44 @@ use crate::error::{Code, Error};
 /// `C` is the connection: `&mut Conn` for [`Conn::stream`], `Conn` itself for a body that takes it along.
 pub struct Rows<C: BorrowMut<Conn>, T> {
     patience: Patience,
-    /// The moment at which the row was asked for that is waited for.
+    /// The time at which the pending row was asked for; `None` between two rows.
     asked: Option<Instant>,
     ended: bool,
     conn: C,
     row: PhantomData<fn() -> T>,
 }
 
-/// The time to wait for rows.
+/// The timeout of rows.
 pub(super) struct Patience {
     limit: Duration,
     renewed: bool,
     end: End,
 }
 
-/// The condition that ends the wait for rows.
+/// The event that ends the wait for rows.
 enum End {
-    /// The time limit, counted from the first wait on.
+    /// A timeout, which starts with the first wait.
     Limit(Option<Pin<Box<Sleep>>>),
-    /// Another future that is done.
+    /// The end of another future.
     Other(Pin<Box<dyn Future<Output = ()> + Send + Sync>>),
 }
 
 impl<C: BorrowMut<Conn>, T> Rows<C, T> {
-    /// Hands out the rows of the query that the connection's session has begun.
+    /// Reads the rows of the query that was started on the connection's session.
     pub(super) fn new(conn: C, patience: Patience) -> Self {
         Rows { patience, asked: None, ended: false, conn, row: PhantomData }
     }
 }
 
 impl<T> Rows<Conn, T> {
-    /// Returns the connection that the rows come by.
+    /// Returns the connection of the rows.
     pub(crate) fn conn(&self) -> &Conn {
         &self.conn
     }
 }
 
 impl<C: BorrowMut<Conn>, T: DeserializeOwned> Rows<C, T> {
-    /// Returns the next row, or none at the end.
+    /// Returns the next row, or `None` at the end.
     pub(super) async fn next_row(&mut self) -> Option<Result<T, Error>> {
         poll_fn(|cx| self.poll_row(cx)).await
     }
@@ -103,24 +103,24 @@ impl<C: BorrowMut<Conn> + Unpin, T: DeserializeOwned> FusedStream for Rows<C, T>
 
 impl<C: BorrowMut<Conn>, T> Drop for Rows<C, T> {
     fn drop(&mut self) {
-        // In the middle of an answer nobody knows when it comes.
+        // In the middle of an answer, there is no telling when the rest comes.
         self.conn.borrow_mut().usage.cursor = self.asked.is_none();
     }
 }
 
 impl Patience {
-    /// All rows together must come within this time.
+    /// Sets a timeout for all rows together.
     pub(super) fn total(limit: Duration) -> Self {
         Patience { limit, renewed: false, end: End::Limit(None) }
     }
 
-    /// Each row must come within this time of the one before.
+    /// Sets a timeout for each row.
     pub(super) fn each(limit: Duration) -> Self {
         Patience { limit, renewed: true, end: End::Limit(None) }
     }
 
-    /// Rows may come at any time until `end` is done, which means that there has been nothing for as long as
-    /// `limit`.
+    /// Waits for rows without a timeout until `end` is done, which means that the database has been silent
+    /// for `limit`.
     pub(super) fn until(end: impl Future<Output = ()> + Send + Sync + 'static, limit: Duration) -> Self {
         Patience { limit, renewed: false, end: End::Other(Box::pin(end)) }
     }

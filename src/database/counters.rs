@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-/// What has happened to the connections of a [`Database`](super::Database) since it was made, and what is
-/// open now.
+/// Counters of a [`Database`](super::Database)'s connections since it was created, and gauges of its current
+/// ones.
 ///
-/// `opened - closed` is what is open: in use, standing by, shared, or about to be one of them.
+/// `opened - closed` is the number of open connections: in use, standing by, shared, or about to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Stats {
     /// Connections opened so far, handshake included.
@@ -17,19 +17,19 @@ pub struct Stats {
     pub closed: u64,
     /// Connections that requests hold now.
     pub in_use: u64,
-    /// Connections that are open and that no request holds.
+    /// Open connections that no request holds.
     pub standing_by: u64,
     /// Connections that live queries share, see [`Database::follow`](super::Database::follow).
     pub shared: u64,
-    /// Requests that wait for a connection now, because all are in use.
+    /// Requests that currently wait for a connection, because all are in use.
     pub waiting: u64,
-    /// Requests that waited for one in vain and were turned away.
+    /// Requests that failed because they got no connection within `acquire_timeout`.
     pub refused: u64,
-    /// What took too long.
+    /// Timeouts.
     pub timed_out: Timeouts,
 }
 
-/// How often something took too long, by what it was.
+/// Timeouts by their cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Timeouts {
     /// Connecting, the handshake included.
@@ -94,7 +94,7 @@ fn read(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Acquire)
 }
 
-/// One more in a counter of what is going on, until it is dropped, however that comes about.
+/// A guard that has incremented a gauge, and decrements it on drop.
 pub(super) struct Held {
     counters: Arc<Counters>,
     counter: fn(&Counters) -> &AtomicU64,

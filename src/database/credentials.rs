@@ -1,4 +1,4 @@
-//! Whose account a session uses.
+//! Credentials of the database account that a session uses.
 
 use crate::settings::{Rdb, Secret};
 
@@ -10,7 +10,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Those of this user.
+    /// Creates credentials from a user name and a password.
     ///
     /// ```
     /// use warp_reql::database::Credentials;
@@ -23,17 +23,17 @@ impl Credentials {
         Credentials { user: user.into(), password: password.into() }
     }
 
-    /// The user's name.
+    /// Returns the user's name.
     pub fn user(&self) -> &str {
         &self.user
     }
 
-    /// The user's password.
+    /// Returns the user's password.
     pub fn password(&self) -> &Secret {
         &self.password
     }
 
-    /// The service's own.
+    /// Returns the credentials of the service's own account.
     pub(super) fn of(settings: &Rdb) -> Self {
         Credentials { user: settings.user.clone(), password: settings.password.clone() }
     }

@@ -1,7 +1,7 @@
 //! Changefeeds, many of them on one connection.
 //!
-//! A feed waits nearly all of the time, so that a connection for each would only cost memory, here and on the
-//! server. None waits for a slow taker of another: see [`reql::Shared`].
+//! A feed is idle most of the time, so a connection for each would only waste memory, here and on the server.
+//! A slow consumer of one feed doesn't block the others: see [`reql::Shared`].
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,15 +24,14 @@ use crate::error::{Code, Error};
 /// a connection that breaks ends all of its feeds.
 const ON_ONE: usize = 256;
 
-/// The connections that there are, as long as feeds hold them, by the users whose account they use. Those of
-/// the service's own account have no user.
+/// The shared connections, by user. Feeds keep them open. The user of the service's own account is `None`.
 #[derive(Default)]
 pub(super) struct Lines(StdMutex<HashMap<Option<String>, Arc<OfUser>>>);
 
 /// The connections of a user, with the credentials that they were opened with.
 type OfUser = Mutex<Vec<(Option<Credentials>, Weak<Line>)>>;
 
-/// A connection that feeds share; each of them holds it.
+/// A connection that feeds share. Each feed keeps it open.
 struct Line {
     session: reql::Shared,
     counters: Arc<Counters>,
@@ -42,8 +41,7 @@ struct Line {
 /// The rows of a changefeed, see [`Database::follow`]. The stream ends after an error; dropping it stops the
 /// feed.
 pub struct Feed<T> {
-    // The order of the fields is the order of their drop: the feed is stopped before the connection may
-    // close.
+    // Fields are dropped in this order: the feed is stopped before the connection may close.
     rows: SharedRows<T>,
     lost: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
     patience: Duration,
@@ -51,18 +49,18 @@ pub struct Feed<T> {
     line: Arc<Line>,
 }
 
-/// The connection of a feed, for questions beside it.
+/// The connection of a feed, for other queries.
 #[cfg(feature = "api")]
 #[derive(Clone)]
 pub(crate) struct Beside(Arc<Line>);
 
 #[cfg(feature = "api")]
 impl Beside {
-    /// Has the database do a query, and drops what it answers.
+    /// Runs a query, and ignores its result.
     ///
     /// # Errors
     ///
-    /// Those of the query and of the connection.
+    /// Those of queries, see [`Conn`](crate::Conn).
     pub(crate) async fn run(&self, query: impl Into<Query>) -> Result<(), Error> {
         self.0.session.run(query).await.map_err(Error::from)
     }
@@ -70,30 +68,29 @@ impl Beside {
 
 #[cfg(feature = "api")]
 impl<T> Feed<T> {
-    /// Returns a way to ask questions on the connection of the feed.
+    /// Returns a handle for other queries on the connection of the feed.
     pub(crate) fn beside(&self) -> Beside {
         Beside(Arc::clone(&self.line))
     }
 }
 
 impl Database {
-    /// Follows a changefeed by the service's own account, on a connection that it shares with other feeds.
+    /// Follows a changefeed with the service's own account, on a connection shared with other feeds.
     ///
-    /// There is a connection for every 256 feeds, opened when it is needed and closed with the last of them.
+    /// There is one connection for every 256 feeds, opened when needed and closed with the last of them.
     /// These connections don't count against [`max_connections`](crate::settings::Rdb::max_connections),
-    /// since no request holds them. Rows are read as they are taken; of each feed two batches at most are
-    /// held here, and what the server holds for it has the bound of the query's option
-    /// `changefeed_queue_size`.
+    /// since no request holds them. Rows are read from the socket as they are consumed: at most two batches
+    /// per feed are buffered here, and the server buffers as many changes as the query's option
+    /// `changefeed_queue_size` says.
     ///
-    /// Returns when the server has taken the query. From then on a row may come at any time. The stream ends
-    /// with [`Code::QueryTimeout`] when the database has shown no sign of
-    /// life for about `query_timeout`, and with [`Code::OutcomeUnknown`]
-    /// when the connection breaks, which ends all feeds on it.
+    /// Returns when the server has accepted the query. After that, a row may come at any time. The stream
+    /// ends with [`Code::QueryTimeout`] when the database has shown no sign of life for about
+    /// `query_timeout`, and with [`Code::OutcomeUnknown`] when the connection breaks, which ends all feeds
+    /// on it.
     ///
     /// # Errors
     ///
-    /// Those of opening a session, see [`Conn`](crate::Conn);
-    /// [`Code::QueryTimeout`]; and
+    /// Those of opening a session, see [`Conn`](crate::Conn); [`Code::QueryTimeout`]; and
     /// [`Code::DatabaseError`], also for a query that is no changefeed.
     ///
     /// ```no_run
@@ -112,7 +109,7 @@ impl Database {
         self.follow_as(None, query).await
     }
 
-    /// Does what [`Database::follow`] does by the account of a user.
+    /// Does what [`Database::follow`] does, with the account of a user.
     pub(crate) async fn follow_as<T: DeserializeOwned>(
         &self,
         who: Option<&Credentials>,
@@ -126,7 +123,7 @@ impl Database {
             let lost = Box::pin(self.lost());
             match timeout(patience, line.session.feed(&query)).await {
                 Ok(Ok(rows)) => return Ok(Feed { rows, lost, patience, ended: false, line }),
-                // The connection had ended without anybody having noticed.
+                // The connection had been closed by the server, which only a query notices.
                 Ok(Err(error)) if is_first && error.is_fatal() && error.query_sent() == Sent::NotSent => {
                     is_first = false;
                 }
@@ -141,8 +138,8 @@ impl Database {
 }
 
 impl Shared {
-    /// A connection of a user's that has room for another feed. Whoever finds none opens one, and all others
-    /// of that user wait for it.
+    /// Returns a connection of a user that has room for another feed. If there is none, the first caller
+    /// opens one, and other callers for that user wait for it.
     async fn line(self: &Arc<Self>, who: Option<&Credentials>) -> Result<Arc<Line>, Error> {
         let patience = self.settings.acquire_timeout;
         let of_user = self.lines.of(who.map(Credentials::user));

@@ -12,10 +12,9 @@ use super::counters::{Counters, Held};
 use super::{Credentials, Database};
 use crate::error::{Code, Error};
 
-/// A session of the former driver, and the permit to have it. Dropping it closes the socket.
+/// A session of the former driver, and its permit. Dropping it closes the socket.
 pub(crate) struct Former {
-    // The order of the fields is the order of their drop: the socket closes before the next request may open
-    // one.
+    // Fields are dropped in this order: the socket closes before the next request may open one.
     session: Session,
     _counted: Counted,
     _in_use: Held,

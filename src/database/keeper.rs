@@ -1,4 +1,4 @@
-//! The task that keeps connections standing by, and closes the ones that have grown too old.
+//! The task that keeps connections standing by, and closes those that are too old.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -12,14 +12,14 @@ use tokio::time::{Instant, sleep_until};
 use super::Shared;
 use crate::error::Error;
 
-/// The number of connections that are dialled at once, as long as that succeeds; after a failure it is one,
-/// so that a database that comes back isn't fallen upon.
+/// The number of connections that are dialled at once. After a failure it is one, to avoid a thundering herd
+/// when the database comes back.
 const AT_ONCE: usize = 4;
-/// The first pause after a failed dial; each one after it doubles.
+/// The pause after the first failed dial. It doubles with each further failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause, which bounds how long after an outage connections stand by again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// The time for which the keeper sleeps when nothing is going to expire.
+/// The time that the keeper sleeps if no connection is going to expire.
 const IDLE: Duration = Duration::from_secs(3600);
 
 #[derive(Default)]
@@ -29,7 +29,7 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the task, once. It waits for the first request so that making a database opens nothing.
+    /// Starts the task, once. The first request does that, so that creating a database opens no connection.
     pub(super) fn start(&self, shared: &Arc<Shared>) {
         let settings = &shared.settings;
         let idle = settings.standby == 0 && settings.max_age.is_zero();
@@ -38,7 +38,7 @@ impl Keeper {
         }
     }
 
-    /// Something was taken, given back or dropped, so that there may be something to do.
+    /// Wakes the task, after a session was taken, given back or dropped.
     pub(super) fn wake(&self) {
         self.wake.notify_one();
     }
@@ -78,14 +78,15 @@ async fn keep(shared: Weak<Shared>, wake: Arc<Notify>) {
     }
 }
 
-/// A time in which dials fail.
+/// A period in which dials fail.
 struct Outage {
     pause: Duration,
     until: Instant,
 }
 
 impl Outage {
-    /// It begins, or goes on after this. Several dials that were under way when it began fail as one.
+    /// Begins an outage, or continues the one before. Dials that were running when it began count as one
+    /// failure.
     fn after(before: Option<Outage>) -> Self {
         let pause = match before {
             None => FIRST_PAUSE,
@@ -95,20 +96,20 @@ impl Outage {
         Outage { pause, until: Instant::now() + pause.mul_f64(0.5 + fastrand::f64() / 2.0) }
     }
 
-    /// When the next dial may be tried, if not now.
+    /// Returns the end of the pause before the next dial; `None` if there is no pause.
     fn pause_ends(&self) -> Option<Instant> {
         (Instant::now() < self.until).then_some(self.until)
     }
 }
 
 impl Shared {
-    /// Closes what has grown too old, or is more than need be.
+    /// Closes connections that are too old or no longer needed.
     fn expire(&self) {
         let expired = self.ready().expire(self.settings.max_age);
         drop(expired);
     }
 
-    /// When to look again.
+    /// Sets and returns the time of the keeper's next check.
     fn plan_look(&self) -> Instant {
         let mut ready = self.ready();
         let next = ready.next_expiry(self.settings.max_age).unwrap_or_else(|| Instant::now() + IDLE);
@@ -116,8 +117,8 @@ impl Shared {
         next
     }
 
-    /// One more that is to stand by, if fewer do than shall, and a request that comes now would still find a
-    /// permit.
+    /// Reserves a connection to be dialled, if too few stand by, and if a permit is left for a request that
+    /// comes now.
     fn expect_one(self: &Arc<Self>) -> Option<Expected> {
         let mut ready = self.ready();
         if ready.missing() == 0 || ready.len() >= self.permits.available_permits() {

@@ -1,4 +1,4 @@
-//! [`Lease`]: a session while a request has it, and what becomes of it afterwards.
+//! [`Lease`]: a session that a request holds, and its return or closing afterwards.
 
 use std::sync::Arc;
 
@@ -9,10 +9,9 @@ use tokio::time::Instant;
 use super::counters::Held;
 use super::{Link, Session, Shared, Source};
 
-/// A session for the use of one request, and the permit to have it.
+/// A session of one request, and its permit.
 pub(crate) struct Lease {
-    // The order of the fields is the order of their drop: the socket closes before the next request may open
-    // one.
+    // Fields are dropped in this order: the socket closes before the next request may open one.
     pub(super) link: Link,
     pub(super) source: Source,
     pub(super) _in_use: Held,
@@ -20,7 +19,7 @@ pub(crate) struct Lease {
     pub(super) refill: Refill,
 }
 
-/// Wakes the keeper when it is dropped, so that the stock is filled up.
+/// A guard that wakes the keeper on drop, so that it replaces the connection that was taken.
 pub(super) struct Refill(pub(super) Arc<Shared>);
 
 impl Lease {
@@ -32,13 +31,13 @@ impl Lease {
         self.source
     }
 
-    /// Returns whether a later request may be served on this session, as far as its age is concerned.
+    /// Returns whether the session is young enough to be reused.
     pub(crate) fn is_reusable(&self) -> bool {
         self.source != Source::Personal && self.link.opened.elapsed() < self.refill.0.settings.max_age
     }
 
-    /// Closes the session as soon as the task that runs now has done what it can. That is an answer, as a
-    /// rule, and it shouldn't wait for a socket to close.
+    /// Closes the session in a task of its own, so that the answer, which the current task is writing,
+    /// doesn't wait for that.
     pub(crate) fn close_on(self, runtime: &Handle) {
         let Lease { link, refill, _in_use: in_use, _permit: permit, .. } = self;
         drop(in_use);
@@ -49,7 +48,7 @@ impl Lease {
         });
     }
 
-    /// Leaves the session, which must be idle, to a later request. Dropping the lease closes it instead.
+    /// Returns the session, which must be idle, for later requests. Dropping the lease closes it instead.
     pub(crate) fn give_back(self) {
         let Lease { mut link, refill, _in_use, _permit, .. } = self;
         link.ready = Instant::now();

@@ -1,29 +1,28 @@
 //! The database as the service sees it: dialling, standing by, reuse, limits, counters.
 //!
-//! Four rules make up this module:
+//! Five rules make up this module:
 //!
-//! - **Every request holds a permit.** There are `max_connections` of them, handed out in the order of
-//!   asking. The sessions that stand by hold none, but there are never more of them than free permits, so the
-//!   sum stays within the limit and a waiting request finds whatever came free.
-//! - **A session that stood by is looked at before it is used.** One look at its socket tells if the server
-//!   closed it. When one has ended, the others are looked at in their turn, and a request that finds none
-//!   dials.
-//! - **Requests never wait for the keeper.** It fills up what stands by in the background, a few dials at a
-//!   time, and backs off with jitter while the database is away. A request that finds nothing ready dials for
-//!   itself, so the service is back as soon as the database is.
-//! - **Nothing is done beside a request that can be done behind it.** What it took is replaced once its
-//!   session has closed, and that closes once the answer is written; only when half of what stood by is gone
-//!   is it replaced at once.
-//! - **A session serves one user.** What stands by or is reused is the service's own account. A request with
-//!   credentials gets a session that is dialled with them and closed after it, so a password that was
-//!   changed, or a user who was deleted, counts from the next request on.
+//! - **Every request holds a permit.** There are `max_connections` permits, handed out in first-come,
+//!   first-served order. Sessions that stand by hold none, but there are never more of them than free
+//!   permits. So the sum stays within the limit, and a waiting request gets the next connection that is free.
+//! - **A session that stood by is checked before it is used.** A non-blocking read of its socket tells if the
+//!   server has closed it. Then the next one is checked, and a request for which none is left dials.
+//! - **Requests never wait for the keeper.** It dials in the background, a few connections at a time, and
+//!   backs off with jitter while the database is unreachable. A request that finds no session ready dials by
+//!   itself, so the service recovers as soon as the database does.
+//! - **Work is done after an answer rather than during a request.** A session closes once the answer is
+//!   written, and is replaced after that. Only if half of the sessions that stood by are gone are they
+//!   replaced at once.
+//! - **A session serves one user.** Sessions that stand by or are reused belong to the service's own account.
+//!   A request with credentials gets a session that is dialled with them and closed after it, so a changed
+//!   password or a deleted user takes effect with the next request.
 //!
-//! Why not a pool library: most sessions here are used once and never come back, so what is kept is above all
-//! a stock of unused ones. deadpool fills none, and an object that is taken for good leaves its count while
-//! the socket is still open, which breaks the limit. bb8 fills one, but lets requests wait for its background
-//! task: during an outage they would run into their timeout instead of being told at once what is wrong, and
-//! after it wait for the end of a pause. What is left to write is `ready.rs` and `keeper.rs`; the queue is
-//! tokio's semaphore.
+//! No pool library fits: most sessions are used once and never returned, so this is above all a stock of
+//! unused ones. deadpool doesn't fill such a stock, and an object that is taken out for good is no longer
+//! counted while its socket is still open, which breaks the limit. bb8 fills one, but requests wait for its
+//! background task: during an outage they would run into their timeout instead of failing at once with the
+//! reason, and after the outage they would wait for the end of a pause. The queue for permits is tokio's
+//! semaphore.
 
 mod counters;
 mod credentials;
@@ -68,7 +67,7 @@ pub use feeds::Feed;
 #[cfg(feature = "reql-0-11")]
 pub(crate) use former::Former;
 
-/// A session of the driver's, over a network.
+/// A session of the driver.
 pub type Session = reql::Session<reql::Stream>;
 
 /// A database that requests can open connections to. Cheap to clone; clones share the limits and the
@@ -93,31 +92,31 @@ struct Shared {
 struct Link {
     session: Session,
     opened: Instant,
-    /// Since when it has had nothing to do.
+    /// The time of its last use, or of its opening.
     ready: Instant,
     counters: Arc<Counters>,
 }
 
-/// Where a request's session came from.
+/// The source of a request's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// It stood by, never used.
+    /// It stood by, and had not been used.
     Standby,
     /// It was opened while the request waited.
     Dialled,
-    /// The same, for the request's own user rather than for the service.
+    /// It was opened with the request's own credentials.
     Personal,
-    /// Other requests were served on it before.
+    /// It had served other requests before.
     Reused,
 }
 
 impl Database {
-    /// Makes a database by its settings. Opens nothing; the first request does.
+    /// Creates a database from its settings. No connection is opened before the first request.
     ///
     /// # Errors
     ///
-    /// [`Code::Misconfigured`] if the settings name no server, as those of
-    /// an embedded one do; or if the files of TLS are of no use.
+    /// [`Code::Misconfigured`] if the settings name no server, which is so for `"embedded"`, or if the TLS
+    /// files are invalid.
     ///
     /// ```
     /// # fn main() -> Result<(), warp_reql::Error> {
@@ -133,7 +132,7 @@ impl Database {
         Ok(Database::of(Servers::new(&settings)?, settings))
     }
 
-    /// Makes a database of a server in this process, which is connected to without a socket.
+    /// Creates a database from a server in this process, whose connections need no socket.
     #[cfg(feature = "embedded")]
     pub fn embedded(settings: Rdb, server: reql_embedded::Connector) -> Self {
         Database::of(Servers::within(server, &settings), settings)
@@ -153,12 +152,12 @@ impl Database {
         Database { shared: Arc::new(shared) }
     }
 
-    /// A database by the settings in the environment: `RDB_HOST`, `RDB_PASSWORD` and others, over the
-    /// built-in values of Production. Opens nothing; the first request does.
+    /// Creates a database from `RDB_HOST`, `RDB_PASSWORD` and the other environment variables, over the
+    /// built-in settings of Production. No connection is opened before the first request.
     ///
     /// # Errors
     ///
-    /// [`Code::Misconfigured`], with what is wrong as its source.
+    /// [`Code::Misconfigured`], with the reason as its source.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), warp_reql::Error> {
@@ -172,12 +171,12 @@ impl Database {
         Database::new(settings)
     }
 
-    /// The settings it was made with.
+    /// Returns the settings it was created with.
     pub fn settings(&self) -> &Rdb {
         &self.shared.settings
     }
 
-    /// Returns what has been opened, closed, refused, and what is open now.
+    /// Returns the counters and gauges of its connections.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -196,10 +195,10 @@ impl Database {
         self.shared.counters.stats(standing_by)
     }
 
-    /// A session for one request: one that stands by, or else a new one.
+    /// Returns a session for one request: one that stands by, or else a new one.
     ///
-    /// What is seldom awaited is boxed, here and below, since a handler's future has room for all that it may
-    /// await.
+    /// Futures that are seldom awaited are boxed, here and below, since they would enlarge the future of
+    /// every handler.
     pub(crate) async fn acquire(&self) -> Result<Lease, Error> {
         let permit = self.permit().await?;
         self.shared.keeper.start(&self.shared);
@@ -210,7 +209,7 @@ impl Database {
         Ok(self.lease(link, source, permit))
     }
 
-    /// A session of its own for one request of this user.
+    /// Opens a session for one request of this user.
     pub(crate) async fn acquire_as(&self, who: &Credentials) -> Result<Lease, Error> {
         let permit = self.permit().await?;
         self.shared.make_room();
@@ -220,8 +219,7 @@ impl Database {
 
     fn lease(&self, link: Link, source: Source, permit: OwnedSemaphorePermit) -> Lease {
         let in_use = Held::new(&self.shared.counters, |counters| &counters.in_use);
-        // What was taken is replaced behind the request rather than beside it, if there are others for the
-        // next ones.
+        // While others stand by for the next requests, it is replaced after this request.
         if source != Source::Reused && self.shared.ready().is_low() {
             self.shared.keeper.wake();
         }
@@ -244,7 +242,8 @@ impl Database {
         }
     }
 
-    /// Done when the database shows no sign of life any more, for whoever waits without a limit.
+    /// Returns a future that is done when the database no longer shows signs of life, for feeds, which have
+    /// no timeout.
     pub(crate) fn lost(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
         self.shared.lost()
     }
@@ -259,7 +258,7 @@ impl Shared {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A session that is ready, and alive.
+    /// Takes a session that is ready and alive.
     fn take_ready(&self) -> Option<(Link, Source)> {
         loop {
             let (mut link, source) = self.ready().take(self.settings.max_age)?;
@@ -271,13 +270,13 @@ impl Shared {
         }
     }
 
-    /// Closes what stands by in the place of a session that is about to be opened.
+    /// Closes sessions that stand by, to make room for one that is about to be opened.
     fn make_room(&self) {
         let surplus = self.ready().surplus(self.permits.available_permits());
         drop(surplus);
     }
 
-    /// A new session of the service's own account.
+    /// Opens a session of the service's own account.
     async fn dial(self: &Arc<Self>) -> Result<Link, Error> {
         let dialled = self.dial_as(&Credentials::of(&self.settings)).await;
         dialled.map_err(Error::into_own)
@@ -301,7 +300,7 @@ impl Shared {
         outcome
     }
 
-    /// Checks whether servers that failed a while ago are back. No request waits for that.
+    /// Checks in the background whether servers that failed a while ago are back.
     fn probe_those_that_failed(self: &Arc<Self>) {
         for server in self.servers.take_due() {
             let shared = Arc::clone(self);
@@ -325,8 +324,8 @@ impl Shared {
     }
 }
 
-/// Returns whether a server is there. One that refuses credentials is, and the other servers know no other
-/// users.
+/// Returns whether a server has answered. A refusal of credentials is an answer, and the other servers have
+/// the same users.
 fn has_answered(outcome: &Result<Session, Error>) -> bool {
     outcome.as_ref().map_or_else(|error| error.code() == Code::Unauthorized, |_| true)
 }
@@ -339,7 +338,7 @@ impl Link {
         Link { session, opened: now, ready: now, counters }
     }
 
-    /// Shows within this time that it is alive.
+    /// Returns whether the server answers a query within this time.
     async fn answers(&mut self, patience: Duration) -> bool {
         let answer = Box::pin(self.session.noreply_wait());
         matches!(timeout(patience, answer).await, Ok(Ok(())))
@@ -355,7 +354,7 @@ impl Drop for Link {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // The keeper holds no reference to what it keeps; it ends when it looks again.
+        // The keeper holds a weak reference only, and ends when it finds that the database is gone.
         self.keeper.wake();
     }
 }

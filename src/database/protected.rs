@@ -1,4 +1,4 @@
-//! Connections by TLS, whose files may be replaced at any time.
+//! TLS connections to the database, with files that may be replaced at any time.
 
 use std::fs::Metadata;
 use std::path::Path;
@@ -12,7 +12,7 @@ use reql::tls::Tls;
 use crate::error::{Code, Error};
 use crate::settings::RdbTls;
 
-/// The way to a server by TLS. Files that have changed are used by the next connection.
+/// A TLS connector that uses changed files from the next connection on.
 pub(super) struct Protected {
     plain: Connector,
     tls: RdbTls,
@@ -31,12 +31,12 @@ impl Protected {
         Ok(Protected { plain, tls, current })
     }
 
-    /// Returns what connects by the files as they are now. If they make no sense, those of before go on.
+    /// Returns a connector for the current files, or for the previous ones if the current ones are invalid.
     pub(super) fn connector(&self) -> Connector {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let stamps = stamps(&self.tls);
         if stamps != current.0 {
-            // Once for each change.
+            // Remembered even if the files are invalid, so that they are read once per change.
             current.0 = stamps;
             match read(&self.tls) {
                 Ok(tls) => current.1 = self.plain.clone().tls(tls),

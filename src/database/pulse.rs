@@ -1,9 +1,9 @@
-//! A check that the database is still there, for changefeeds, which may wait for it any time.
+//! A heartbeat of the database, for changefeeds, which wait for it without a timeout.
 //!
-//! A changefeed without changes looks like one whose database, or the network to it, is gone without closing
-//! the connection: no packet comes from either. So as long as there are feeds, the database is asked for a
-//! sign of life on a session of its own, again and again. When no sign comes, all feeds are told at once.
-//! Their clients connect again and get everything anew.
+//! A changefeed without changes looks like one whose server or network is gone without closing the
+//! connection: no packet comes from either. So while there are feeds, a query is sent at intervals on a
+//! session of its own. If it isn't answered, all feeds end at once. Their clients connect again and start
+//! over.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -14,14 +14,13 @@ use tokio::time::sleep;
 
 use super::{Credentials, Link, Server, Shared};
 
-/// The number of times that the database is asked for a sign of life within a query's timeout. A sign that
-/// doesn't come is missed two of these pauses after the last one that came.
+/// The number of heartbeats within a query's timeout. A missing one is noticed two intervals after the last
+/// one that was answered.
 const SIGNS: u32 = 3;
-/// The shortest pause between two signs of life, and the least time to wait for one.
+/// The shortest interval between two heartbeats, and the shortest timeout of one.
 const SHORTEST: Duration = Duration::from_millis(100);
 
-/// Tells all changefeeds when no sign of life has come. The value sent is the number of times that this has
-/// happened.
+/// The heartbeat, which tells all changefeeds when it fails. The value sent is the number of failures so far.
 pub(super) struct Pulse {
     lost: watch::Sender<u64>,
     is_felt: Mutex<bool>,
@@ -34,7 +33,7 @@ impl Default for Pulse {
 }
 
 impl Shared {
-    /// Returns a future that is done when the database has given no sign of life.
+    /// Returns a future that is done when a heartbeat has failed.
     pub(super) fn lost(self: &Arc<Self>) -> impl Future<Output = ()> + Send + Sync + use<> {
         let mut lost = self.pulse.lost.subscribe();
         let mut is_felt = self.pulse.is_felt.lock().unwrap_or_else(PoisonError::into_inner);
@@ -43,21 +42,20 @@ impl Shared {
             tokio::spawn(feel(Arc::downgrade(self), self.pulse.lost.clone()));
         }
         async move {
-            // An error says that nobody is left who could tell.
+            // An error means that the sender is gone, which ends the feed as well.
             let _ = lost.changed().await;
         }
     }
 
-    /// Returns whether anybody waits for a missing sign of life. If nobody does, notes that the next one who
-    /// waits has to start the task again.
+    /// Returns whether a changefeed is waiting. If not, notes that the next one has to start the task again.
     fn is_awaited(&self) -> bool {
         let mut is_felt = self.pulse.is_felt.lock().unwrap_or_else(PoisonError::into_inner);
         *is_felt = self.pulse.lost.receiver_count() > 0;
         *is_felt
     }
 
-    /// Asks for a sign of life on a session; if there is none yet, opens one. Returns the session if the sign
-    /// came.
+    /// Sends a heartbeat on the session, or on a new one if there is none yet. Returns the session if it was
+    /// answered.
     async fn sign(self: &Arc<Self>, link: Option<Link>, patience: Duration) -> Option<Link> {
         if let Some(mut link) = link {
             return link.answers(patience).await.then_some(link);
@@ -77,7 +75,7 @@ impl Shared {
     }
 }
 
-/// Asks for signs of life as long as a changefeed waits for a missing one.
+/// Sends heartbeats as long as there are changefeeds.
 async fn feel(shared: Weak<Shared>, lost: watch::Sender<u64>) {
     let mut link = None;
     loop {

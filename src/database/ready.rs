@@ -1,4 +1,4 @@
-//! The sessions that are ready for a request.
+//! The sessions that are open and ready for a request.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,22 +8,22 @@ use tokio::time::Instant;
 use super::stock::Stock;
 use super::{Link, Source};
 
-/// Sessions that are open and that no request holds.
+/// Open sessions that no request holds.
 pub(super) struct Ready {
-    /// Never used, the newest last.
+    /// Unused sessions, the newest last.
     standby: VecDeque<Link>,
-    /// Used before, the one that was used last at the end.
+    /// Sessions that have been used, the most recently used last.
     idle: Vec<Link>,
-    /// The number that shall stand by.
+    /// The number of sessions that should stand by.
     stock: Stock,
-    /// The number that are being dialled to stand by.
+    /// The number of sessions that are being dialled to stand by.
     pub(super) expected: usize,
-    /// When the keeper looks again for those that have grown too old, unless it is woken before.
+    /// The time of the keeper's next check for sessions that are too old, unless it is woken before.
     pub(super) next_look: Option<Instant>,
 }
 
 impl Ready {
-    /// Nothing yet; these many are to stand by.
+    /// Starts without sessions. `standby` should stand by.
     pub(super) fn new(standby: usize) -> Self {
         Ready {
             standby: VecDeque::new(),
@@ -38,8 +38,9 @@ impl Ready {
         self.standby.len() + self.idle.len()
     }
 
-    /// The one that was used last, so that a few serve all that there is to do and the others grow old; else
-    /// the one that has stood by for longest, so that none does until something on its way forgets it.
+    /// Takes the most recently used session, so that as few as possible stay in use and the others expire. If
+    /// there is none, takes the unused session that has stood by for longest, so that none stands by until a
+    /// firewall or NAT on its way drops it.
     pub(super) fn take(&mut self, max_age: Duration) -> Option<(Link, Source)> {
         while let Some(link) = self.idle.pop() {
             if link.opened.elapsed() < max_age {
@@ -54,28 +55,29 @@ impl Ready {
         link.map(|link| (link, Source::Standby))
     }
 
-    /// One that was expected has come.
+    /// Adds a session that was dialled to stand by.
     pub(super) fn arrive(&mut self, link: Link) {
         self.standby.push_back(link);
         self.stock.filled(self.standby.len());
     }
 
-    /// Returns how many more are to be dialled.
+    /// Returns the number of sessions still to be dialled.
     pub(super) fn missing(&self) -> usize {
         self.stock.size().saturating_sub(self.standby.len() + self.expected)
     }
 
-    /// Returns whether so few are left that a request had better not be waited for.
+    /// Returns whether at least half of the sessions that should stand by are gone, so that they are replaced
+    /// at once instead of after the request.
     pub(super) fn is_low(&self) -> bool {
         self.missing() * 2 >= self.stock.size().max(1)
     }
 
-    /// One that was taken had ended, for a reason that says nothing of how many are needed.
+    /// Notes that a session had ended before it was taken, which says nothing about how many are needed.
     pub(super) fn lost(&mut self) {
         self.stock.lost();
     }
 
-    /// Takes out those that are more than there is room for.
+    /// Removes the sessions beyond `room`.
     pub(super) fn surplus(&mut self, room: usize) -> Vec<Link> {
         let surplus = self.len().saturating_sub(room);
         let idle = self.idle.split_off(self.idle.len() - surplus.min(self.idle.len()));
@@ -83,8 +85,7 @@ impl Ready {
         idle.into_iter().chain(self.standby.drain(..rest)).collect()
     }
 
-    /// Takes out those that are too old to serve another request, and of those that have served none what is
-    /// more than shall be.
+    /// Removes used sessions that are too old, and unused ones beyond the number that should stand by.
     pub(super) fn expire(&mut self, max_age: Duration) -> Vec<Link> {
         self.stock.review(self.standby.len());
         let surplus = self.standby.len().saturating_sub(self.stock.size());
@@ -92,13 +93,14 @@ impl Ready {
         old.chain(self.standby.drain(..surplus)).collect()
     }
 
-    /// When there is something to take out again.
+    /// Returns the time at which [`Ready::expire`] will next have something to do.
     pub(super) fn next_expiry(&self, max_age: Duration) -> Option<Instant> {
         let idle = self.idle.iter().filter_map(|link| link.opened.checked_add(max_age)).min();
         idle.into_iter().chain(self.stock.next_review()).min()
     }
 
-    /// Leaves one to later requests. Tells whether the keeper would look too late for its end.
+    /// Adds a used session for later requests. Returns whether the keeper's next check would be too late for
+    /// it.
     pub(super) fn give_back(&mut self, link: Link, max_age: Duration) -> bool {
         let end = link.opened.checked_add(max_age);
         self.idle.push(link);

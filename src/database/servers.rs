@@ -1,8 +1,7 @@
-//! The order in which to dial several servers: in turn, from a start that rotates, and those that failed at
-//! the end.
+//! The order in which to dial several servers: round robin, with those that have failed at the end.
 //!
-//! A server that failed is tried again from time to time, and no request waits for that. A server that
-//! accepts connections and then says nothing would cost each request that tries it the whole timeout.
+//! A server that has failed is tried again in the background from time to time. A request that tried it might
+//! have to wait for the whole timeout.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +14,7 @@ use super::way::Way;
 use crate::error::{Code, Error};
 use crate::settings::Rdb;
 
-/// The time after which a server that failed is tried again.
+/// The time after which a server that has failed is tried again.
 const REST: Duration = Duration::from_secs(5);
 
 pub(super) struct Servers {
@@ -30,7 +29,7 @@ pub(super) struct Server {
 }
 
 impl Servers {
-    /// Those that the settings name.
+    /// Returns the servers of the settings.
     pub(super) fn new(settings: &Rdb) -> Result<Self, Error> {
         let server = |(host, port): (String, u16)| {
             Way::to(&host, port, settings).map(|way| Server::new(format!("{host}:{port}"), way))
@@ -42,15 +41,15 @@ impl Servers {
         Ok(Servers { all, next: AtomicUsize::new(0) })
     }
 
-    /// One within this process.
+    /// Returns the server inside this process.
     #[cfg(feature = "embedded")]
     pub(super) fn within(server: reql_embedded::Connector, settings: &Rdb) -> Self {
         let server = Server::new("embedded".to_owned(), Way::within(server, settings));
         Servers { all: vec![server], next: AtomicUsize::new(0) }
     }
 
-    /// All servers, each once. Those that failed come last rather than not at all: when all have failed, one
-    /// of them may be back.
+    /// Returns all servers, each once. Those that have failed come last rather than not at all: if all have
+    /// failed, one of them may be back.
     pub(super) fn in_turn(&self) -> Vec<&Server> {
         let start = self.next.fetch_add(1, Ordering::Relaxed) % self.all.len();
         let (before, after) = self.all.split_at(start);
@@ -59,8 +58,8 @@ impl Servers {
         turn
     }
 
-    /// Takes the servers that failed so long ago that they should be tried again; none if there is only one
-    /// server. A server that is taken is not taken again before the same time has passed.
+    /// Returns the servers that failed at least [`REST`] ago, for a new attempt; none if there is only one
+    /// server. A server is not returned again before [`REST`] has passed.
     pub(super) fn take_due(&self) -> Vec<Arc<Server>> {
         if self.all.len() < 2 {
             return Vec::new();
@@ -78,7 +77,7 @@ impl Server {
         &self.way
     }
 
-    /// Notes whether dialling the server succeeded, and returns that.
+    /// Notes whether dialling the server has succeeded, and returns that.
     pub(super) fn report(&self, reached: bool) -> bool {
         let mut failed = self.failed();
         if !reached && failed.is_none() {

@@ -1,24 +1,25 @@
-//! How many sessions are to stand by.
+//! The number of sessions that should stand by.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The factor by which more than the settings say may stand by.
+/// The largest factor by which the number may exceed that of the settings.
 const MOST: usize = 8;
-/// The time for which what nobody needed is kept before half of it is given up.
+/// The interval at which half of the unneeded sessions are given up.
 const REVIEW: Duration = Duration::from_secs(1);
 
-/// As many as the settings say, and more while requests come in such bunches that these don't suffice.
+/// The number of sessions that should stand by. It is the number of the settings, and grows while requests
+/// come in bursts for which that is too small.
 ///
-/// Each time a stock that was full turns out too small it doubles. What is more than the settings say is
-/// given up in steps: each second, half of what was left over at the worst moment of that second.
+/// Each time a stock that was full is used up, the number doubles. It shrinks in steps: each second, by half
+/// of the fewest sessions that were unused during that second.
 pub(super) struct Stock {
     settled: usize,
     size: usize,
-    /// `true` if all have been there since the last change.
+    /// `true` if the stock has been full since the number last changed.
     was_full: bool,
-    /// The fewest that were left since the last review.
+    /// The fewest sessions that were left since the last review.
     least: usize,
     reviewed: Instant,
 }
@@ -28,22 +29,22 @@ impl Stock {
         Stock { settled, size: settled, was_full: false, least: 0, reviewed: Instant::now() }
     }
 
-    /// Returns how many there shall be.
+    /// Returns the number of sessions that should stand by.
     pub(super) fn size(&self) -> usize {
         self.size
     }
 
-    /// There are this many, after one more came.
+    /// Notes that `left` sessions stand by after one was added.
     pub(super) fn filled(&mut self, left: usize) {
         self.was_full |= left >= self.size;
     }
 
-    /// There are this many, after one was taken.
+    /// Notes that `left` sessions stand by after one was taken.
     pub(super) fn taken(&mut self, left: usize) {
         self.least = self.least.min(left);
     }
 
-    /// One was to be taken, and there was none.
+    /// Notes that a session was needed and there was none.
     pub(super) fn missed(&mut self) {
         self.least = 0;
         if self.was_full {
@@ -51,12 +52,12 @@ impl Stock {
         }
     }
 
-    /// All were dropped, for a reason that says nothing of how many are needed.
+    /// Notes that the sessions ended for a reason that says nothing about how many are needed.
     pub(super) fn lost(&mut self) {
         self.was_full = false;
     }
 
-    /// Gives up what is too much for now. There are this many.
+    /// Lowers the number if it is time for that. `left` sessions stand by.
     pub(super) fn review(&mut self, left: usize) {
         if self.next_review().is_some_and(|due| due <= Instant::now()) {
             self.resize(self.size - self.least.div_ceil(2));
@@ -65,7 +66,7 @@ impl Stock {
         }
     }
 
-    /// When to look again.
+    /// Returns the time of the next review; `None` if the number is that of the settings.
     pub(super) fn next_review(&self) -> Option<Instant> {
         (self.size > self.settled).then(|| self.reviewed + REVIEW)
     }
@@ -118,7 +119,7 @@ mod tests {
             stock.review(stock.size());
             sizes.push(stock.size());
         }
-        // The first second began without any.
+        // At the beginning of the first second, no session was left.
         assert_eq!(sizes, [32, 16, 8, 4]);
     }
 

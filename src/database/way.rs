@@ -1,4 +1,4 @@
-//! The way to one server: over the network, with TLS or without, or within this process.
+//! The transport to one server: TCP, TLS, or a pipe within this process.
 
 use reql::Connector;
 
@@ -10,8 +10,8 @@ use crate::error::Code;
 use crate::error::Error;
 use crate::settings::Rdb;
 
-/// The number of times within a query's timeout that the other end of a silent connection is asked, by TCP,
-/// if it is there. So a connection whose way is gone ends before that time is over.
+/// The number of TCP keepalive probes within a query's timeout, so that a dead connection ends before that
+/// timeout.
 const SIGNS: u32 = 3;
 
 pub(super) enum Way {
@@ -31,7 +31,7 @@ impl Way {
     pub(super) fn to(host: &str, port: u16, settings: &Rdb) -> Result<Self, Error> {
         let plain = connector(host, port, settings)
             .keepalive(Some(settings.query_timeout / SIGNS))
-            // With that, Linux gives a connection up at the first sign that is missing after this time.
+            // With that, Linux closes a connection at the first probe that is unanswered after this time.
             .user_timeout(Some(settings.query_timeout * 2 / SIGNS));
         if !settings.tls.is_on() {
             return Ok(Way::Plain(plain));
