@@ -1,9 +1,8 @@
-//! Who may do what: tokens, the roles and claims that they give, and rules for documents.
+//! Access control: tokens, their roles and claims, and rules for documents.
 //!
-//! A request that brings a token is checked by [`Verifier`](token::Verifier) and has a [`Caller`] from then
-//! on. [`Rules`] give each caller a [`Grant`] for the table that it asks about, and whatever is asked of the
-//! database for that request is made through the grant: its conditions are part of the very query that reads
-//! or writes.
+//! [`Verifier`](token::Verifier) checks the token of a request, and makes a [`Caller`] of it. [`Rules`] give
+//! each caller a [`Grant`] for a table. All queries for the request are built with the grant: its conditions
+//! are part of the query that reads or writes, so nothing can change in between.
 
 mod keys;
 mod signatures;
@@ -14,16 +13,17 @@ pub(crate) use crate::rules::{Caller, Grant, Rules};
 use crate::settings::{Auth, Settings};
 use token::Verifier;
 
-/// Who may do what, as the settings have it.
+/// The access control of the settings.
 pub(crate) struct Access {
-    /// What tokens are checked by; or what is wrong with the settings. `None` if tokens don't count.
+    /// The verifier of tokens, or the reason why the settings for it are invalid. `None` if the service
+    /// doesn't use tokens.
     verifier: Option<Result<Verifier, String>>,
     rules: Rules,
     admin_roles: Vec<String>,
 }
 
 impl Access {
-    /// Prepares what requests are checked by.
+    /// Prepares the verifier and the rules.
     pub(crate) fn new(settings: &Settings) -> Self {
         let counts = settings.auth == Auth::Token;
         let rules = Rules::read(&settings.rules);
@@ -35,7 +35,7 @@ impl Access {
         Access { verifier, rules: rules.unwrap_or_default(), admin_roles }
     }
 
-    /// Prepares the same by other settings. Keys that are still the ones to be used are kept.
+    /// Prepares the access control of new settings. Keys are kept if their settings haven't changed.
     pub(crate) fn followed_by(&self, before: &Settings, settings: &Settings) -> Self {
         let next = Access::new(settings);
         let are_same = before.token == settings.token && before.auth == settings.auth;
@@ -45,7 +45,7 @@ impl Access {
         }
     }
 
-    /// Checks that files with keys can be read, if settings name some.
+    /// Checks that the files with keys can be read, if settings name some.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl Access {
         Access::new(settings).verifier.transpose().map(drop)
     }
 
-    /// Fetches the keys ahead of the first request that needs them, and warns of what may not be meant.
+    /// Starts to fetch the keys before the first request, and warns of settings that may be unintended.
     pub(crate) fn start(&self, settings: &Settings) {
         let Some(Ok(verifier)) = &self.verifier else { return };
         verifier.fetch_ahead();
@@ -68,12 +68,12 @@ impl Access {
         }
     }
 
-    /// Returns who has this token, or nobody without one.
+    /// Returns the caller with this token, or an anonymous one without a token.
     ///
     /// # Errors
     ///
-    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) if the token doesn't count,
-    /// [`Code::NoKeys`](crate::error::Code::NoKeys) if there is nothing to check it with.
+    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) if the token isn't valid,
+    /// [`Code::NoKeys`](crate::error::Code::NoKeys) if there are no keys to check it with.
     pub(crate) async fn caller(&self, token: Option<&str>) -> Result<Caller, Error> {
         let Some(token) = token else { return Ok(Caller::anonymous()) };
         match &self.verifier {
@@ -83,12 +83,12 @@ impl Access {
         }
     }
 
-    /// Returns whether requests bring tokens.
+    /// Returns whether the service uses tokens.
     pub(crate) fn counts_tokens(&self) -> bool {
         self.verifier.is_some()
     }
 
-    /// Returns what a caller may do with a table. `None` is somebody of whom nothing is known.
+    /// Returns the grant of a caller for a table. `None` is a caller that isn't known yet.
     pub(crate) fn grant(&self, caller: Option<&Caller>, table: &str) -> Grant {
         match caller {
             _ if !self.counts_tokens() => Grant::everything(),
@@ -103,7 +103,7 @@ impl Access {
     /// # Errors
     ///
     /// [`Code::Forbidden`](crate::error::Code::Forbidden);
-    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) if somebody with a token might be allowed to.
+    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) if there is no token and one could allow it.
     pub(crate) fn to_administrate(&self, caller: Option<&Caller>) -> Result<(), Error> {
         match caller {
             _ if !self.counts_tokens() => Ok(()),
@@ -113,8 +113,8 @@ impl Access {
         }
     }
 
-    /// Checks that a caller may run queries of any kind. They reach further than documents and tables, so a
-    /// token needs one of the `admin_roles` for them, rules or not.
+    /// Checks that a caller may run any query. Such queries can do more than access documents, so a token
+    /// needs one of the `admin_roles`, with or without rules.
     ///
     /// # Errors
     ///
@@ -127,7 +127,7 @@ impl Access {
         }
     }
 
-    /// Without rules, that is everybody who has a token.
+    /// Returns whether a caller may do everything. Without rules, everybody with a token may.
     fn administrates(&self, caller: &Caller) -> bool {
         !caller.is_anonymous() && (self.rules.are_none() || self.is_admin(caller))
     }

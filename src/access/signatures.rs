@@ -1,7 +1,7 @@
-//! The cryptography behind tokens: `ring`, which TLS is done with here, too.
+//! Verification of signatures with `ring`, which TLS uses, too.
 //!
-//! `jsonwebtoken` reads and judges tokens, and leaves signatures to whom it is given. Of what it offers
-//! itself, one needs a second C library, the other the crate `rsa` (RUSTSEC-2023-0071).
+//! `jsonwebtoken` parses and validates tokens, and takes a provider for signatures. Of its own two providers,
+//! one needs a second C library, the other the crate `rsa` (RUSTSEC-2023-0071).
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
@@ -15,20 +15,19 @@ use ring::signature::{
 };
 use ring::{error::Unspecified, hmac};
 
-/// What `jsonwebtoken` verifies with in this process.
+/// The provider for `jsonwebtoken`. It can verify signatures, but not make any.
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: no_signer,
     verifier_factory: verifier,
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Has `jsonwebtoken` verify by `ring`. A program that this service is part of may have installed something
-/// else before, which then stays.
+/// Installs the provider for this process. If the program has installed another one before, that one stays.
 pub(super) fn install() {
     let _ = PROVIDER.install_default();
 }
 
-/// One key for one algorithm.
+/// A key for one algorithm.
 struct Key {
     algorithm: Algorithm,
     means: Means,
@@ -90,7 +89,7 @@ impl JwtVerifier for Key {
     }
 }
 
-/// This service makes no tokens.
+/// Fails, since this service makes no tokens.
 fn no_signer(_: &Algorithm, _: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
     Err(ErrorKind::UnsupportedAlgorithm.into())
 }

@@ -1,4 +1,4 @@
-//! Tokens: who has signed one, for how long it counts, and what it says.
+//! Tokens: their signature, their lifetime, and their claims.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::error::{Code, Error};
 use crate::rules::Caller;
 use crate::settings::Token;
 
-/// The longest token, in bytes. Nothing of a longer one is looked at.
+/// The longest token, in bytes. Longer ones are refused unread.
 const TOKEN_MAX: usize = 8 << 10;
-/// The most keys that a token without the id of one is tried with.
+/// The most keys that are tried for a token without a key id.
 const TRIED: usize = 8;
 
-/// What tokens are checked by.
+/// The verifier of tokens.
 #[derive(Clone)]
 pub(crate) struct Verifier {
     keys: Keys,
@@ -28,7 +28,7 @@ pub(crate) struct Verifier {
 }
 
 impl Verifier {
-    /// Prepares to check tokens as settings have it.
+    /// Creates the verifier of the settings.
     ///
     /// # Errors
     ///
@@ -44,16 +44,16 @@ impl Verifier {
         })
     }
 
-    /// Fetches the keys while the service starts.
+    /// Starts to fetch the keys while the service starts.
     pub(crate) fn fetch_ahead(&self) {
         self.keys.fetch_ahead();
     }
 
-    /// Checks a token.
+    /// Verifies a token.
     ///
     /// # Errors
     ///
-    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) if it doesn't count,
+    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) if it isn't valid,
     /// [`Code::NoKeys`](crate::error::Code::NoKeys) if there are no keys to check it with.
     pub(crate) async fn verify(&self, token: &str) -> Result<Caller, Error> {
         if token.len() > TOKEN_MAX {
@@ -111,7 +111,7 @@ fn invalid(reason: &'static str) -> Error {
     Error::invalid_token(reason)
 }
 
-/// Returns what whoever brings a token may know of why it doesn't count.
+/// Returns the reason why a token is invalid, as far as clients may know it.
 fn reason(kind: &ErrorKind) -> &'static str {
     match kind {
         ErrorKind::ExpiredSignature => "The token has expired.",

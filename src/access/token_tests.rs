@@ -1,4 +1,4 @@
-//! Tokens of every kind of wrong. Signatures are made by `ring`, as an issuer would make them.
+//! Invalid tokens of all kinds. Signatures are made by `ring`, as an issuer would make them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -91,7 +91,7 @@ async fn issuer_and_audience_are_checked_if_they_are_set() {
         (json!({"exp": exp, "aud": "x"}), Some("The token has no issuer (`iss`).")),
     ] {
         let found = verify(strict(), &hs256(&claims)).await.err();
-        // Of two things that are missing either may be told.
+        // If two claims are missing, either may be named.
         assert_eq!(found.as_deref(), reason, "{claims}");
         assert!(verify(token(), &hs256(&claims)).await.is_ok(), "{claims}");
     }
@@ -202,7 +202,7 @@ async fn a_file_is_read_again() {
     };
     assert!(verifier.verify(&of("old", &old)).await.is_ok());
     assert!(verifier.verify(&of("new", &new)).await.is_err());
-    // That one has asked for it already; the next one that asks has to wait a while.
+    // That one has caused a renewal already; the next one is allowed after a pause.
     std::fs::write(&path, "nonsense").unwrap();
     assert!(verifier.verify(&of("old", &old)).await.is_ok(), "what is kept stays");
     tokio::time::pause();

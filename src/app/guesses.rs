@@ -1,4 +1,4 @@
-//! Guesses of passwords: a client that has made too many has to wait.
+//! Protection against password guessing: a client with too many wrong passwords has to wait.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,29 +12,29 @@ use crate::digest::digest;
 use crate::error::Error;
 use crate::shares::Client;
 
-/// The number of wrong passwords that may come in a row, and the time after which one more may.
+/// The burst of wrong passwords that is allowed, and the time after which one more is.
 #[derive(Debug, Clone, Copy)]
 struct Rate {
     burst: u32,
     each: Duration,
 }
 
-/// The time for which a client has to wait after a wrong password of one user, and of any.
+/// The time that a client has to wait for each wrong password beyond the burst, for one user and for any.
 const EACH_OF_USER: Duration = Duration::from_secs(6);
 const EACH_OF_ANY: Duration = Duration::from_secs(1);
-/// The factor by which more wrong passwords may come for all users together.
+/// The burst for all users together, as a multiple of that for one user.
 const USERS: u32 = 10;
-/// The time for which a password that was right is taken for no guess.
+/// The time for which a password that was right isn't counted as a guess.
 const RIGHT_FOR: Duration = Duration::from_secs(3600);
-/// The largest number of things that are remembered of each kind.
+/// The largest number of entries of each map.
 const MOST: usize = 10_000;
 
 /// The wrong passwords that clients have sent.
 ///
-/// One that the same client has sent before, and that was right, always passes: somebody who guesses from
-/// behind the same address keeps out nobody who knows.
+/// A password that was right for the same client before always passes, so that a guesser behind the same
+/// address can't lock out others who know theirs.
 pub(crate) struct Guesses {
-    /// The wrong passwords of one user that may come before a client has to wait.
+    /// The number of wrong passwords for one user before a client has to wait.
     burst: AtomicU32,
     salt: [u8; 16],
     known: Mutex<Known>,
@@ -42,13 +42,13 @@ pub(crate) struct Guesses {
 
 #[derive(Default)]
 struct Known {
-    /// The times at which the guesses so far will have been worked off.
+    /// The times at which the guesses so far no longer count (the theoretical arrival time of GCRA).
     debts: HashMap<Debtor, Instant>,
     /// The times at which passwords were last right, by their hash.
     right: HashMap<[u8; 32], Instant>,
 }
 
-/// Who guesses, and whose password.
+/// The key that guesses are counted by: a client, with the user whose password it guesses or for all users.
 #[derive(PartialEq, Eq, Hash)]
 struct Debtor {
     client: Option<Client>,
@@ -56,7 +56,7 @@ struct Debtor {
 }
 
 impl Guesses {
-    /// Knows of none so far. `burst` may be wrong in a row for one user.
+    /// Starts without guesses. `burst` is the number of wrong passwords allowed for one user.
     pub(crate) fn new(burst: u32) -> Self {
         Guesses {
             burst: AtomicU32::new(burst),
@@ -65,16 +65,16 @@ impl Guesses {
         }
     }
 
-    /// Allows another number of wrong passwords from now on.
+    /// Changes the number of wrong passwords allowed for one user.
     pub(crate) fn allow(&self, burst: u32) {
         self.burst.store(burst, Ordering::Relaxed);
     }
 
-    /// Checks that a client may have a password looked at.
+    /// Checks that a client's password may be tried.
     ///
     /// # Errors
     ///
-    /// [`Code::TooManyGuesses`](crate::error::Code::TooManyGuesses) if too many were wrong.
+    /// [`Code::TooManyGuesses`](crate::error::Code::TooManyGuesses) if too many have been wrong.
     pub(crate) fn check(&self, client: Option<Client>, who: &Credentials) -> Result<(), Error> {
         let (known, now) = (self.known(), Instant::now());
         let was_right = known.right.get(&self.digest(client, who));
@@ -91,7 +91,7 @@ impl Guesses {
         }
     }
 
-    /// Remembers that a password was wrong.
+    /// Counts a wrong password.
     pub(crate) fn was_wrong(&self, client: Option<Client>, who: &Credentials) {
         let (mut known, now) = (self.known(), Instant::now());
         make_room(&mut known.debts, |end| *end > now);
@@ -113,7 +113,7 @@ impl Guesses {
         digest(&[&self.salt, client.as_bytes(), who.user().as_bytes(), who.password().expose().as_bytes()])
     }
 
-    /// Returns what a guess counts for.
+    /// Returns the keys and rates by which a guess is counted.
     fn debtors(&self, client: Option<Client>, who: &Credentials) -> [(Debtor, Rate); 2] {
         let burst = self.burst.load(Ordering::Relaxed);
         let of_user = Debtor { client, user: Some(who.user().into()) };
@@ -129,7 +129,7 @@ impl Guesses {
     }
 }
 
-/// Forgets what doesn't count any more, or else all, when too much is remembered.
+/// Removes the entries that no longer count if the map is full, or all if it is still full then.
 fn make_room<K: Eq + std::hash::Hash>(known: &mut HashMap<K, Instant>, counts: impl Fn(&Instant) -> bool) {
     if known.len() >= MOST {
         known.retain(|_, at| counts(at));

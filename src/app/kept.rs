@@ -1,28 +1,28 @@
-//! Work that goes on though the client that asked for it may be gone.
+//! Tasks that run to their end even if their client disconnects.
 
 use tokio_util::task::TaskTracker;
 
 use crate::error::Error;
 use crate::shares::{Holder, Percent, Shares};
 
-/// So much work, at most, in tasks of its own.
+/// A limited set of tasks that outlive their requests.
 pub(crate) struct Kept {
     tasks: TaskTracker,
     shares: Shares,
 }
 
 impl Kept {
-    /// At most as many tasks at once as there are shares.
+    /// Allows as many tasks at once as there are shares.
     pub(crate) fn new(shares: Shares) -> Self {
         Kept { tasks: TaskTracker::new(), shares }
     }
 
-    /// Has other bounds hold from now on.
+    /// Changes the limits.
     pub(crate) fn resize(&self, total: usize, percent: Percent) {
         self.shares.resize(total, percent);
     }
 
-    /// Begins with work at once. What is returned only waits for its outcome.
+    /// Spawns a task. The returned future waits for its result; dropping it doesn't stop the task.
     pub(crate) fn spawn<T, W>(
         &self,
         holder: Holder,
@@ -40,7 +40,7 @@ impl Kept {
         Ok(async { task.await.unwrap_or_else(|error| Err(Error::internal(error))) })
     }
 
-    /// Done when no work is going on.
+    /// Returns a future that is done when no task is running.
     pub(crate) fn finished(&self) -> impl Future<Output = ()> + use<> {
         self.tasks.close();
         let tasks = self.tasks.clone();

@@ -1,5 +1,5 @@
-//! The state that the API's handlers share: the database, the settings, the shares of what is bounded, and
-//! what is known of tables.
+//! The state that the API's handlers share: the database, the settings, the shares of limited resources, and
+//! the cache of table metadata.
 
 mod guesses;
 mod kept;
@@ -54,8 +54,8 @@ pub struct App {
     shared: Arc<Shared>,
 }
 
-/// The settings, and what is made of them, for as long as they are in force. Requests that run when they
-/// change are finished by those that they began with.
+/// The current settings, and the state derived from them. Requests that run during a reload keep those that
+/// they began with.
 struct Present {
     settings: Settings,
     access: Access,
@@ -67,16 +67,16 @@ struct Shared {
     #[cfg_attr(not(feature = "embedded"), allow(dead_code, reason = "there is none"))]
     embedded: Option<Activity>,
     metrics: Metrics,
-    /// Requests about tables that are being answered.
+    /// Running requests about tables.
     requests: Shares,
-    /// Those of them whose users are known.
+    /// Running requests about tables, of authenticated users.
     of_users: Shares,
     guesses: Guesses,
     ready: Ready,
     /// Answers that are being streamed.
     streams: Shares,
     catalog: Catalog,
-    /// Work that goes on though nobody may be waiting for it any more.
+    /// Tasks that run to their end even if their client disconnects.
     kept: Kept,
     /// Clients that follow live queries.
     feeds: Shares,
@@ -92,12 +92,12 @@ struct Shared {
 }
 
 impl App {
-    /// Makes an API over this database.
+    /// Creates an API over this database.
     pub fn new(settings: Settings, database: Database) -> Self {
         App::with_activity(settings, database, None)
     }
 
-    /// Makes an API over a database in this process, whose figures are then among the metrics.
+    /// Creates an API over a database in this process, whose metrics are added to those of the service.
     #[cfg(feature = "embedded")]
     pub fn with_embedded(settings: Settings, database: Database, embedded: Option<Activity>) -> Self {
         App::with_activity(settings, database, embedded)
@@ -130,8 +130,8 @@ impl App {
         App { present: Arc::new(Present { settings, access, rates }), shared: Arc::new(shared) }
     }
 
-    /// Returns the same API by other settings. What goes on counts against the bounds of these, too. The
-    /// database stays as it is.
+    /// Returns the API with other settings and the same database. Running requests count against the new
+    /// limits, too.
     pub(crate) fn with_settings(&self, settings: Settings) -> Self {
         let limits = &settings.limits;
         let percent = Percent { client: limits.client_share, user: limits.user_share };
@@ -156,32 +156,32 @@ impl App {
         App { present: Arc::new(Present { settings, access, rates }), shared: Arc::clone(shared) }
     }
 
-    /// Ends what would go on for ever, the live queries; other requests are left to finish by themselves.
+    /// Ends live queries, which would never end by themselves; other requests are left to finish.
     pub fn stop(&self) {
         self.shared.stop.send_replace(true);
         self.shared.hubs.stop();
     }
 
-    /// Waits until live queries have to end.
+    /// Returns a future that is done when live queries have to end.
     pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
         let mut stop = self.shared.stop.subscribe();
         async move {
-            // An error says that nobody is left who could stop it: that is an end, too.
+            // An error means that the sender is gone, which ends live queries as well.
             let _ = stop.wait_for(|stop| *stop).await;
         }
     }
 
-    /// Returns the right to answer one more request about tables, for as long as it is held.
+    /// Takes the share of a request about tables.
     pub(crate) fn request(&self, client: Option<Client>) -> Result<Share, Error> {
         taken(self.shared.requests.take(client))
     }
 
-    /// Returns the right of this user to have one more of those answered.
+    /// Takes the share of a request about tables for its authenticated user.
     pub(crate) fn request_of(&self, user: &str) -> Result<Share, Error> {
         taken(self.shared.of_users.take(Holder::default().with_user(Some(user))))
     }
 
-    /// Returns the right to stream one more answer, for as long as it is held.
+    /// Takes the share of a streamed answer.
     pub(crate) fn stream(&self, holder: Holder) -> Result<Share, Error> {
         let share = self.shared.streams.take(holder);
         share.map_err(|taken| {
@@ -189,13 +189,13 @@ impl App {
         })
     }
 
-    /// Returns the right to have one more client follow a live query, for as long as it is held.
+    /// Takes the share of a client that follows a live query.
     pub(crate) fn feed(&self, holder: Holder) -> Result<Share, Error> {
         let share = self.shared.feeds.take(holder);
         share.map_err(|taken| taken.error("live queries", |limit| Error::about(Code::FeedsExhausted, limit)))
     }
 
-    /// Returns the right to follow one more distinct live query, for as long as it is held.
+    /// Takes the share of a distinct live query.
     pub(crate) fn live_query(&self, holder: Holder) -> Result<Share, Error> {
         let share = self.shared.live_queries.take(holder);
         share.map_err(|taken| {
@@ -206,7 +206,7 @@ impl App {
         })
     }
 
-    /// Returns all live queries that are followed.
+    /// Returns the live queries that are being followed.
     pub(crate) fn hubs(&self) -> &Arc<Hubs> {
         &self.shared.hubs
     }
@@ -221,8 +221,7 @@ impl App {
         Arrived::new(self.shared.bodies.nothing(holder), self.limits())
     }
 
-    /// Has work done to its end, even if nobody waits for it any more. Fails if there is too much of such
-    /// work already.
+    /// Runs a task to its end, even if its client disconnects. Fails if there are too many such tasks.
     pub(crate) fn to_its_end<T, W>(
         &self,
         holder: Holder,
@@ -235,22 +234,22 @@ impl App {
         self.shared.kept.spawn(holder, work)
     }
 
-    /// Waits for all work that goes on though nobody may be waiting for it.
+    /// Waits for all tasks started with [`App::to_its_end`].
     pub(crate) fn finished(&self) -> impl Future<Output = ()> + use<> {
         self.shared.kept.finished()
     }
 
-    /// Returns the wrong passwords that clients have sent.
+    /// Returns the counts of wrong passwords.
     pub(crate) fn guesses(&self) -> &Guesses {
         &self.shared.guesses
     }
 
-    /// Returns what is known of whether the database can be used.
+    /// Returns the readiness of the database.
     pub(crate) fn ready(&self) -> &Ready {
         &self.shared.ready
     }
 
-    /// How often clients have asked, if that has a limit.
+    /// Returns the rate limits of clients, if there are any.
     pub(crate) fn rates(&self) -> Option<&Rates> {
         self.present.rates.as_deref()
     }
@@ -260,17 +259,17 @@ impl App {
         &self.shared.database
     }
 
-    /// Returns who may do what.
+    /// Returns the access control.
     pub(crate) fn access(&self) -> &Access {
         &self.present.access
     }
 
-    /// Returns the schema that the settings have for a table.
+    /// Returns the schema of a table in the settings.
     pub(crate) fn schema(&self, table: &str) -> Option<&Schema> {
         self.settings().tables.iter().find(|spec| spec.name == table)?.schema.as_ref()
     }
 
-    /// Returns the settings it runs with.
+    /// Returns the current settings.
     pub fn settings(&self) -> &Settings {
         &self.present.settings
     }
@@ -279,12 +278,12 @@ impl App {
         &self.shared.metrics
     }
 
-    /// Returns the outage of the database that is going on, if there is one.
+    /// Returns the monitor of database outages.
     pub(crate) fn outage(&self) -> &Outage {
         &self.shared.outage
     }
 
-    /// Returns all figures, as Prometheus reads them.
+    /// Returns all metrics in Prometheus' text format.
     pub(crate) fn figures(&self) -> Result<String, Error> {
         let live = self.hubs().figures();
         let text = self.metrics().text(self.database().stats(), live, self.of_embedded()?);
@@ -306,7 +305,7 @@ impl App {
         &self.settings().limits
     }
 
-    /// Returns what is known of tables.
+    /// Returns the cache of table metadata.
     pub(crate) fn catalog(&self) -> &Catalog {
         &self.shared.catalog
     }

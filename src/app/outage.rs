@@ -1,5 +1,5 @@
-//! Outages of the database in the log. They are told when they begin, now and then while they last, and when
-//! they end, rather than once for each request that they cost.
+//! Logging of database outages: at their beginning, at intervals, and at their end, rather than for each
+//! request that fails.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,17 +9,17 @@ use tokio::time::Instant;
 
 use crate::error::Code;
 
-/// The time after which an outage that lasts is told again.
+/// The interval of log lines during an outage.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
 
-/// The time for which no request may have been refused before an outage counts as over. One table may be away
-/// while others answer.
+/// The time without a failed request after which an outage is over. One table may be unavailable while others
+/// are not.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Notes which requests an outage of the database costs.
+/// A monitor of outages, fed with the outcome of requests.
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
-    /// `true` if there is an outage. A caller who only wants to know that there is none needs no lock.
+    /// `true` during an outage. This spares the lock when there is none.
     lasts: AtomicBool,
     state: Mutex<Option<State>>,
 }
@@ -32,7 +32,7 @@ struct State {
     refused: u64,
 }
 
-/// News of an outage that is to be told.
+/// An event to log.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum News {
     Begun,
@@ -41,12 +41,12 @@ pub(crate) enum News {
 }
 
 impl Outage {
-    /// Returns whether a problem is the outage's rather than its request's.
+    /// Returns whether a problem is caused by an outage rather than by the request.
     pub(crate) fn explains(code: Code) -> bool {
         matches!(code, Code::DatabaseUnreachable | Code::DatabaseUnavailable | Code::ConnectTimeout)
     }
 
-    /// Notes a request that the database could not be used for.
+    /// Notes a request that failed because of the database.
     pub(crate) fn refused(&self) -> Option<News> {
         let mut state = self.state();
         self.lasts.store(true, Ordering::Relaxed);
@@ -64,7 +64,7 @@ impl Outage {
         Some(News::Lasts { refused: outage.refused })
     }
 
-    /// Notes a request that the database answered.
+    /// Notes a request for which the database has worked.
     pub(crate) fn answered(&self) -> Option<News> {
         if !self.lasts.load(Ordering::Relaxed) {
             return None;
@@ -82,7 +82,7 @@ impl Outage {
 }
 
 impl News {
-    /// Writes it to the log, with what the database or the driver said.
+    /// Logs the event, with the error of the database or the driver.
     pub(crate) fn tell(&self, cause: &str) {
         match self {
             News::Begun => log::error!("The database is unreachable: {cause}"),

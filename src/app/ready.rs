@@ -1,5 +1,4 @@
-//! The question whether the database can be used, asked once for everybody who wants to know at the same
-//! time.
+//! The readiness check of the database, which concurrent callers share.
 
 use std::time::Duration;
 
@@ -10,10 +9,10 @@ use tokio::time::Instant;
 use crate::conn::Conn;
 use crate::error::{Code, Error};
 
-/// The time for which an answer holds for others. However many ask, the database is asked no more often.
+/// The time for which a result is reused, so that callers can't make the check run more often.
 const HOLDS: Duration = Duration::from_millis(100);
 
-/// The last answer. Whoever finds none that holds asks, and all others wait for that.
+/// The last result. A caller that finds none that is recent runs the check, and all others wait for it.
 #[derive(Debug, Default)]
 pub(crate) struct Ready(Mutex<Option<Answered>>);
 
@@ -24,7 +23,7 @@ struct Answered {
 }
 
 impl Ready {
-    /// Asks the database, unless somebody just has.
+    /// Checks the database, unless that was just done.
     ///
     /// # Errors
     ///
@@ -40,7 +39,7 @@ impl Ready {
     }
 }
 
-/// Says of whatever else went wrong that the database can't be reached.
+/// Reports any other error as an unreachable database.
 fn unreachable(error: Error) -> Error {
     match error.code() {
         Code::ConnectionsExhausted => error,

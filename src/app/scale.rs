@@ -1,6 +1,6 @@
-//! The weight of what is in memory for a request: its body while it is read, and its answer while it is made.
-//! Each has a bound, and so have all together. Pages, groups and single documents are weighed; what tells of
-//! a write that is done already is not.
+//! Accounting of memory: the body of a request while it is read, and its answer while it is made. There are
+//! limits for each and for all together. Pages, groups and single documents count; the result of a write
+//! doesn't, since the write is done already.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use crate::error::{Code, Error, size};
 use crate::settings::Limits;
 use crate::shares::{Share, Taken};
 
-/// The lightest answer or body that counts, in bytes. Ordinary ones are lighter and pay nothing.
+/// The smallest answer or body that counts, in bytes. Most are smaller and cause no accounting.
 const COUNTS: u64 = 64 << 10;
-/// The amount, in KiB, that is taken at a time from what all have together, so that not every row has to ask.
+/// The amount, in KiB, that is taken at a time from the common limit, so that not every row has to.
 const STEP: usize = 64;
 
-/// An amount that grows, and takes it from what all have together.
+/// An amount that grows, and is taken from the common limit.
 struct Pile {
     /// The amount, in KiB, that has been taken.
     share: Share,
     taken: u64,
 }
 
-/// Weighs an answer row by row.
+/// The size of an answer that grows row by row.
 pub(crate) struct Scale {
     pile: Pile,
     weight: u64,
@@ -31,13 +31,13 @@ pub(crate) struct Scale {
     total: u64,
 }
 
-/// Weighs a body while it is read.
+/// The size of a body that is being read.
 pub(crate) struct Arrived {
     pile: Pile,
     total: u64,
 }
 
-/// The weight of an answer, for as long as its body is held.
+/// The share of an answer, held as long as its body.
 #[derive(Debug, Clone)]
 pub(crate) struct Weight {
     _share: Arc<Share>,
@@ -52,7 +52,7 @@ impl Scale {
     ///
     /// # Errors
     ///
-    /// If the answer is too heavy with it, or all answers together are.
+    /// If this makes the answer too large, or all answers together.
     pub(crate) fn add(&mut self, row: &Value) -> Result<(), Error> {
         self.add_length(length(row))
     }
@@ -76,7 +76,7 @@ impl Scale {
             .map_err(|taken| refused(taken, "answers", Error::beyond(Code::AnswersExhausted, self.total)))
     }
 
-    /// Leaves the weight with the answer, until that is read.
+    /// Attaches the share to the answer, until that has been sent.
     pub(crate) fn leave_with(self, mut response: Response) -> Response {
         if self.pile.taken > 0 {
             response.extensions_mut().insert(Weight { _share: Arc::new(self.pile.share) });
@@ -90,11 +90,11 @@ impl Arrived {
         Arrived { pile: Pile::new(share), total: limits.bodies }
     }
 
-    /// Notes that so many bytes of the body are in memory.
+    /// Notes that `length` bytes of the body are in memory.
     ///
     /// # Errors
     ///
-    /// If all bodies together, or those of one client, are too heavy with it.
+    /// If this makes all bodies together too large, or those of one client.
     pub(crate) fn reach(&mut self, length: usize) -> Result<(), Error> {
         let reached = self.pile.reach(length as u64);
         reached.map_err(|taken| refused(taken, "bodies", Error::beyond(Code::BodiesExhausted, self.total)))
@@ -106,7 +106,7 @@ impl Pile {
         Pile { share, taken: 0 }
     }
 
-    /// Takes what is missing for an amount in bytes.
+    /// Takes what is missing to an amount in bytes.
     fn reach(&mut self, amount: u64) -> Result<(), Taken> {
         while amount > COUNTS + self.taken {
             self.share.grow(STEP)?;
@@ -116,7 +116,7 @@ impl Pile {
     }
 }
 
-/// Returns the error of what gets no more: `all` if nobody does.
+/// Returns the error of a refused share: `all` if the total is used up.
 fn refused(taken: Taken, things: &str, all: Error) -> Error {
     match taken {
         Taken::All(_) => all,
@@ -126,8 +126,8 @@ fn refused(taken: Taken, things: &str, all: Error) -> Error {
     }
 }
 
-/// Returns nearly the length of a value as JSON. Values from the database are no deeper than their parser
-/// lets them be.
+/// Estimates the length of a value as JSON. It is recursive: the parser bounds the depth of values from the
+/// database.
 fn length(value: &Value) -> u64 {
     match value {
         Value::Null | Value::Bool(_) => 5,

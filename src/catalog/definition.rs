@@ -7,7 +7,7 @@
 
 use crate::query::Path;
 
-/// The fields; `None` if the index is over anything but plain fields.
+/// Returns the fields; `None` if the index is over anything but plain fields.
 pub(crate) fn fields(definition: &str) -> Option<Vec<Path>> {
     let (_, body) = definition.split_once("{ return ")?;
     let (body, _) = body.rsplit_once("; }")?;
@@ -27,7 +27,7 @@ pub(crate) fn fields(definition: &str) -> Option<Vec<Path>> {
     }
 }
 
-/// A field of the row at the start of a text, and what follows it.
+/// Reads a field of the row at the start of a text. Returns the rest of the text, too.
 fn field(text: &str) -> Option<(Path, &str)> {
     let mut rest = row(text)?;
     let mut names: Vec<String> = Vec::new();
@@ -42,7 +42,7 @@ fn field(text: &str) -> Option<(Path, &str)> {
     }
 }
 
-/// Returns the text behind the name of the row.
+/// Returns the text after the name of the row.
 fn row(text: &str) -> Option<&str> {
     if let Some(rest) = text.strip_prefix("r.row") {
         return Some(rest);

@@ -1,4 +1,4 @@
-//! Secondary indexes, as the database tells of them.
+//! Secondary indexes, as the database describes them.
 
 use reql::{args, r};
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ pub(crate) struct Status {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Index {
     pub(crate) name: String,
-    /// Absent for an index over more than plain fields, which someone made by other means.
+    /// The indexed fields. Absent for an index that was created by other means, over more than plain fields.
     #[schema(nullable = false, value_type = Option<Vec<String>>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     fields: Option<Vec<Path>>,
@@ -33,7 +33,7 @@ pub(crate) struct Index {
     geo: bool,
     ready: bool,
     pub(crate) outdated: bool,
-    /// The part of it that has been built, from 0 to 1; only of one that is not ready.
+    /// The part that has been built, from 0 to 1. Absent once the index is ready.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<f64>,
@@ -42,9 +42,9 @@ pub(crate) struct Index {
 /// The indexes of a table.
 #[derive(Debug, Default)]
 pub(crate) struct Indexes {
-    /// Those that a list can go through: over nothing but fields, and ready.
+    /// The indexes that a list can use: ready, and over plain fields only.
     pub(crate) plain: Vec<query::Index>,
-    /// The names of the others.
+    /// The names of the other indexes.
     other: Vec<String>,
 }
 
@@ -60,31 +60,31 @@ impl Indexes {
         Ok(indexes)
     }
 
-    /// Returns whether there is an index of this name, of whatever kind.
+    /// Returns whether there is an index of this name, of any kind.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.plain.iter().any(|index| index.name == name) || self.other.iter().any(|other| other == name)
     }
 }
 
 impl Index {
-    /// Asks the database for all indexes of a table.
+    /// Reads all indexes of a table from the database.
     pub(crate) async fn fetch_all(table: &str, conn: &mut Conn) -> Result<Vec<Index>, Error> {
         let statuses: Vec<Status> = conn.all(r.table(table).index_status(args![])).await?;
         Ok(statuses.into_iter().map(Index::from).collect())
     }
 
-    /// Returns whether it is over these fields, with these options.
+    /// Returns whether the index is over these fields, with these options.
     pub(crate) fn is(&self, fields: &[Path], multi: bool, geo: bool) -> bool {
         self.fields.as_deref() == Some(fields) && (self.multi, self.geo) == (multi, geo)
     }
 
-    /// Returns the fields of an index that can be read, over nothing but fields, in which a document has one
-    /// entry at most.
+    /// Returns the fields of an index that is ready, over plain fields only, and has at most one entry for
+    /// each document.
     pub(crate) fn plain(&self) -> Option<Vec<Path>> {
         self.usable().filter(|(_, kind)| *kind == Kind::Plain).map(|(fields, _)| fields)
     }
 
-    /// Returns the fields of an index that can be read, over nothing but fields, and what its entries are.
+    /// Returns the fields and the kind of an index that is ready and over plain fields only.
     fn usable(&self) -> Option<(Vec<Path>, Kind)> {
         let kind = match (self.multi, self.geo) {
             (false, false) => Kind::Plain,

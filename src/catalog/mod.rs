@@ -1,5 +1,5 @@
-//! A catalog of what is known of tables: their primary keys and their indexes. It is remembered for a short
-//! while, so that not every request has to ask the database for it.
+//! A cache of table metadata: primary keys and indexes. Entries live for a few seconds, so that not every
+//! request has to query the database for them.
 
 mod definition;
 mod index;
@@ -15,16 +15,15 @@ use crate::error::{Code, Error};
 pub(crate) use index::{Index, Indexes, Status};
 use recent::Recent;
 
-/// The time for which a table's primary key is taken for granted. A table that is dropped and made again with
-/// another one is rare, and the database itself refuses a document without its primary key.
+/// The time to live of primary keys. A table is seldom dropped and created again with another one, and the
+/// database refuses a document without its primary key.
 const PRIMARY_KEYS_LAST: Duration = Duration::from_secs(10);
 
-/// The time for which a table's indexes are taken for granted. One that is dropped meanwhile is noticed by
-/// the error of the query that wanted it; one that is made anew over other fields elsewhere than through this
-/// service, not before this has passed.
+/// The time to live of indexes. A dropped index is noticed by the error of the query that uses it. One that
+/// is created again over other fields, by other means than this service, is noticed after this time.
 const INDEXES_LAST: Duration = Duration::from_secs(5);
 
-/// Remembers what the database has told of its tables, for each user apart.
+/// The cache of table metadata, with separate entries for each user.
 #[derive(Debug)]
 pub(crate) struct Catalog {
     primary_keys: Recent<String>,
@@ -32,12 +31,12 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    /// Knows nothing yet.
+    /// Creates an empty cache.
     pub(crate) fn new() -> Self {
         Catalog { primary_keys: Recent::new(PRIMARY_KEYS_LAST), indexes: Recent::new(INDEXES_LAST) }
     }
 
-    /// Returns the name of the field that identifies a table's documents.
+    /// Returns the name of a table's primary key.
     pub(crate) async fn primary_key(&self, conn: &mut Conn, table: &str) -> Result<String, Error> {
         if let Some(known) = self.primary_keys.get(conn.user(), table) {
             return Ok(known);
@@ -48,7 +47,7 @@ impl Catalog {
         Ok(name)
     }
 
-    /// Returns what is known of a table's indexes.
+    /// Returns a table's indexes.
     pub(crate) async fn indexes(&self, conn: &mut Conn, table: &str) -> Result<Arc<Indexes>, Error> {
         if let Some(known) = self.indexes.get(conn.user(), table) {
             return Ok(known);
@@ -58,12 +57,12 @@ impl Catalog {
         Ok(indexes)
     }
 
-    /// Forgets the indexes of a table, which are other ones than was thought.
+    /// Removes the indexes of a table, after they have changed.
     pub(crate) fn forget_indexes(&self, table: &str) {
         self.indexes.forget(table);
     }
 
-    /// Forgets a table that was made or dropped through this service.
+    /// Removes a table, after it was created or dropped through this service.
     pub(crate) fn forget_table(&self, table: &str) {
         self.forget_indexes(table);
         self.primary_keys.forget(table);

@@ -1,7 +1,6 @@
-//! A memory of what was found out about tables a short while ago, so that not every request has to ask the
-//! database for it.
+//! A cache with a time to live, by table and user.
 //!
-//! Each user has their own: what the database told one may be none of another's business.
+//! Each user has entries of their own, since another user may not have the right to see them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,17 +8,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The largest number of things that are remembered.
+/// The largest number of entries.
 const MOST: usize = 1024;
 
-/// Something about each of some tables, taken for granted for a while.
+/// A cache of one value for each table and user.
 #[derive(Debug)]
 pub(crate) struct Recent<T> {
     lasts: Duration,
     known: Mutex<HashMap<(Whose, String), (T, Instant)>>,
 }
 
-/// The user who was told; nobody is the service's own account.
+/// The user that an entry belongs to; `None` for the service's own account.
 type Whose = Option<String>;
 
 impl<T: Clone> Recent<T> {
@@ -41,7 +40,7 @@ impl<T: Clone> Recent<T> {
         known.insert(key(user, table), (value, Instant::now()));
     }
 
-    /// Forgets what anybody was told of a table.
+    /// Removes the entries of all users for a table.
     pub(crate) fn forget(&self, table: &str) {
         self.known().retain(|(_, own), _| own != table);
     }

@@ -1,16 +1,15 @@
-//! [`Code`]: the names that problems have for programs, each with its status and its words.
+//! [`Code`]: the stable codes of problems, each with its status and texts.
 
 use std::fmt;
 
 use warp::http::StatusCode;
 
-/// The advice to whoever doesn't know whether a write has happened.
+/// The hint for a write whose outcome is unknown.
 pub(super) const REPEAT: &str = "Read before you repeat a write.";
 
 macro_rules! codes {
     ($($(#[$doc:meta])+ $name:ident = $text:literal, $status:ident, $detail:literal $(, $hint:expr)?;)+) => {
-        /// The name of a problem for programs. Its text is the `code` of a problem document and stays the
-        /// same.
+        /// A stable code of a problem, for programs. Its text is the `code` of a problem document.
         ///
         /// ```
         /// use warp_reql::error::Code;
@@ -25,31 +24,31 @@ macro_rules! codes {
         }
 
         impl Code {
-            /// Every code there is.
+            /// All codes.
             pub const ALL: &[Code] = &[$(Code::$name),+];
 
-            /// Returns the text that stands in a problem document.
+            /// Returns the text of the code in a problem document.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Code::$name => $text,)+
                 }
             }
 
-            /// Returns the status that comes with it.
+            /// Returns the HTTP status.
             pub fn status(self) -> StatusCode {
                 match self {
                     $(Code::$name => StatusCode::$status,)+
                 }
             }
 
-            /// Returns the sentence that explains it to people. `{}` stands where a number or a name goes.
+            /// Returns the explanation for people. `{}` stands for a number or a name.
             pub(super) fn detail(self) -> &'static str {
                 match self {
                     $(Code::$name => $detail,)+
                 }
             }
 
-            /// Returns the advice that comes with it.
+            /// Returns the hint.
             pub(super) fn hint(self) -> Option<&'static str> {
                 #[allow(unused_mut, unused_assignments, reason = "not every code has a hint")]
                 match self {
@@ -175,7 +174,7 @@ codes! {
         "Read the document, and send its ETag in If-Match.";
     /// Too many requests are being answered.
     TooManyRequests = "too-many-requests", TOO_MANY_REQUESTS, "{} requests are being answered already.";
-    /// This client, or this user, holds as much as one may.
+    /// The client or user has used up its share.
     ShareUsedUp = "share-used-up", TOO_MANY_REQUESTS,
         "One client may have {} at once, and this one has.";
     /// Too many wrong passwords came from this client.

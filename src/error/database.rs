@@ -1,7 +1,7 @@
-//! The codes of what the database answers.
+//! The codes of the database's errors.
 //!
-//! The protocol has a handful of error types; what doesn't exist, or exists already, is only told apart by
-//! the message. This is the one place that reads messages.
+//! The protocol has only a handful of error types. What is missing, or exists already, can only be told from
+//! the message. This is the one place that parses messages.
 
 use std::ops::RangeInclusive;
 
@@ -10,7 +10,7 @@ use reql::{ErrorKind, ErrorType, Sent};
 
 use super::{Code, Error, REPEAT};
 
-/// The refusals of a handshake that say that user or password are wrong.
+/// The error codes of a handshake with a wrong user or password.
 const BAD_CREDENTIALS: RangeInclusive<i64> = 10..=20;
 
 /// Returns the code of an error of the database or of the driver.
@@ -34,9 +34,9 @@ fn code_of_runtime(kind: ErrorType, message: &str) -> Code {
         ErrorType::ResourceLimit => Code::ResourceLimit,
         ErrorType::QueryLogic if is_refusal(message) => Code::Refused,
         ErrorType::QueryLogic | ErrorType::User => Code::QueryLogic,
-        // A feed of one document lets the refusal through as an exception that nobody expected.
+        // A feed of one document reports missing permissions as an internal error.
         ErrorType::Internal if message.contains("does not have the required `") => Code::Forbidden,
-        // An outage of all of a table's servers, which the database files under its own errors.
+        // The database reports an outage of all of a table's servers as an internal error.
         ErrorType::Internal if message.contains("none of the servers were accessible") => {
             Code::DatabaseUnavailable
         }
@@ -57,26 +57,24 @@ fn code_of_failure(message: &str) -> Code {
     }
 }
 
-/// Returns whether the database says that it won't have a document or a key, rather than that the query makes
-/// no sense.
+/// Returns whether the message is about an invalid document or key rather than about an invalid query.
 fn is_refusal(message: &str) -> bool {
     ["Primary key too long", "contains NULL byte", "nesting depth", "Nesting depth", "must have primary key"]
         .iter()
         .any(|sign| message.contains(sign))
 }
 
-/// Returns whether a row could not be read because it is nested too deeply. Only the message tells that from
-/// other faults.
+/// Returns whether a row could not be read because it is nested too deeply. Only the message tells.
 fn is_too_deep(error: &reql::Error) -> bool {
     error.message().contains("recursion limit exceeded")
 }
 
-/// Returns the code of an error of a query that a client has written itself. What is wrong with the query is
-/// told from what is wrong with the database, and no further: the message says the rest.
+/// Returns the code of an error of a query that the client has written. It only says whether the query or the
+/// database is at fault; the message says the rest.
 fn code_of_query(error: &reql::Error) -> Code {
     match error.kind() {
         ErrorKind::Client | ErrorKind::Compile => return Code::BadQuery,
-        // What it failed for may be a table's replicas, and mostly is what the query wants.
+        // The cause may be unavailable replicas, but mostly is the query.
         ErrorKind::Runtime(ErrorType::OpFailed) if !error.message().contains("available") => {
             return Code::QueryFailed;
         }
@@ -106,12 +104,11 @@ impl From<reql::Error> for Error {
     }
 }
 
-/// What a write says whose document whoever asks may not write so. It comes back as the error of that write.
+/// The text of the error that a query throws if the caller may not write a document.
 pub(crate) const REFUSED: &str = "warp-reql: not allowed";
 
 impl Error {
-    /// Makes the error of a session that could not be opened. Whatever the reason was, no query has been
-    /// sent.
+    /// Makes the error of a session that could not be opened. No query has been sent.
     pub(crate) fn connect(error: reql::Error) -> Self {
         match error.kind() {
             ErrorKind::Refused(code) if BAD_CREDENTIALS.contains(&code) => Error::wrong_credentials(error),
@@ -119,8 +116,8 @@ impl Error {
         }
     }
 
-    /// Makes the error of a session for which the service's own credentials are wrong, which is no request's
-    /// fault.
+    /// Turns the error about wrong credentials into one about the service's own credentials, which clients
+    /// can't change.
     pub(crate) fn into_own(mut self) -> Self {
         if self.code() != Code::Unauthorized {
             return self;
@@ -130,22 +127,22 @@ impl Error {
         own
     }
 
-    /// Makes an error of the database one of the query that the client has written: it says what the database
-    /// says, and where. `part` finds the place at the end of a backtrace.
+    /// Turns an error of the database into one of the query that the client has written, with the database's
+    /// message. `part` finds the place of a backtrace in the query.
     pub(crate) fn of_query(self, part: impl FnOnce(&[Frame]) -> Option<crate::language::Place>) -> Self {
         let source = self.0.source.as_deref().and_then(|source| source.downcast_ref::<reql::Error>());
         let Some(error) = source.filter(|error| error.query().is_some()) else { return self };
         let mut told = Error::new(code_of_query(error), error.message().to_owned());
         told.0.place.part = part(error.backtrace());
         if told.0.place.part.is_none() {
-            // As the driver shows it.
+            // The driver appends the query with the place underlined.
             told.0.place.excerpt = error.to_string().split_once(" in:\n").map(|(_, shown)| shown.to_owned());
         }
         told.0.source = self.0.source;
         told
     }
 
-    /// Makes the error that the `first_error` of a write stands for.
+    /// Makes an error out of the `first_error` of a write.
     pub(crate) fn of_write(first_error: String) -> Self {
         if first_error == REFUSED {
             return Error::forbidden();
@@ -159,8 +156,8 @@ impl Error {
         Error::from(Code::Refused).caused_by(first_error)
     }
 
-    /// Returns whether the cause is a row that is no document, or is nested too deeply to be read. An answer
-    /// without that row, or with it as text, may then succeed.
+    /// Returns whether the cause is a row that isn't a document, or is nested too deeply to be read. The
+    /// query may succeed without that row, or with it as text.
     pub(crate) fn is_about_a_row(&self) -> bool {
         let source = self.0.source.as_deref().and_then(|source| source.downcast_ref::<reql::Error>());
         source.is_some_and(|error| match error.kind() {

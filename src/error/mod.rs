@@ -1,4 +1,4 @@
-//! [`Error`]: everything that can go wrong with a request, and the status each answers with.
+//! [`Error`]: the errors of requests, with their status.
 
 mod code;
 mod database;
@@ -24,19 +24,19 @@ use problem::Place;
 pub(crate) use problem::{Answered, size};
 pub use rejection::recover;
 
-/// The credentials that a request without the right ones is asked for.
+/// The value of `WWW-Authenticate` with `auth = "database"` (RFC 7617).
 const CHALLENGE: &str = "Basic realm=\"warp-reql\", charset=\"UTF-8\"";
-/// The same where tokens count (RFC 6750, section 3).
+/// The value of `WWW-Authenticate` with `auth = "token"` (RFC 6750, section 3).
 const BEARER: &str = "Bearer realm=\"warp-reql\"";
-/// The time after which most requests that were refused for now may be repeated.
+/// The usual value of `Retry-After`.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Something that went wrong with a request.
+/// The error of a request.
 ///
-/// It is a [`Reply`](warp::Reply): a problem document by [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457),
-/// with a [`Code`] that stays the same. A handler that ends in `Result<impl Reply, Error>` needs nothing
-/// else. What the database said is the [source](StdError::source); only a service that runs with `debug`
-/// shows it.
+/// It is a [`Reply`](warp::Reply): a problem document ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457))
+/// with a stable [`Code`]. A handler that returns `Result<impl Reply, Error>` needs nothing else. The error
+/// of the database is the [source](StdError::source), which clients only see if the service runs with
+/// `debug`.
 ///
 /// ```
 /// use warp_reql::Error;
@@ -60,7 +60,7 @@ struct Known {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// Makes the error that a code stands for, in the words of the code.
+/// Makes the error of a code, with the code's own texts.
 impl From<Code> for Error {
     fn from(code: Code) -> Self {
         let header = match code {
@@ -81,20 +81,20 @@ impl From<Code> for Error {
     }
 }
 
-/// A place at which a document is not what its table's schema asks for.
+/// A place at which a document violates its table's schema.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Violation {
     /// The place in the document, as a JSON Pointer (RFC 6901).
     pub pointer: String,
-    /// What is wrong there.
+    /// The description of the violation.
     pub message: String,
 }
 
 /// Constructors.
 impl Error {
-    /// Makes an error with a sentence of its own.
+    /// Makes an error with an explanation of its own.
     ///
     /// ```
     /// use warp_reql::Error;
@@ -107,27 +107,27 @@ impl Error {
         Error::from(code).with_detail(detail)
     }
 
-    /// Makes an error whose sentence names a number, a time or something else, as the code has it.
+    /// Makes an error with `what` in the place of `{}` in the code's explanation.
     pub(crate) fn about(code: Code, what: impl fmt::Display) -> Self {
         Error::new(code, code.detail().replacen("{}", &what.to_string(), 1))
     }
 
-    /// Makes an error whose sentence names a number of bytes.
+    /// Makes an error with a number of bytes in the code's explanation.
     pub(crate) fn beyond(code: Code, bytes: u64) -> Self {
         Error::about(code, size(bytes))
     }
 
-    /// Makes an error whose sentence names a time.
+    /// Makes an error with a duration in the code's explanation.
     pub(crate) fn after(code: Code, time: Duration) -> Self {
         Error::about(code, humantime::format_duration(time))
     }
 
-    /// Makes the error of a request that is not what the API asks for.
+    /// Makes the error of an invalid request.
     pub fn bad_request(reason: impl Into<Cow<'static, str>>) -> Self {
         Error::new(Code::BadRequest, reason)
     }
 
-    /// Makes the error of a body that isn't JSON from this place on. Both numbers are counted from 1.
+    /// Makes the error of a body that isn't valid JSON at this place. Both numbers are counted from 1.
     pub(crate) fn bad_json(line: usize, column: usize, reason: &str) -> Self {
         let mut error = Error::about(Code::BadJson, format!("{reason} at line {line}, column {column}"));
         let (line, column) = (Some(line), Some(column));
@@ -135,8 +135,8 @@ impl Error {
         error
     }
 
-    /// Moves the place of an error in a part of a body, which begins after so many lines of it, and after so
-    /// many columns of its line.
+    /// Moves the place of an error in a part of a body. The part begins after `lines` lines of the body, and
+    /// after `columns` columns of its line.
     pub(crate) fn moved(self, lines: usize, columns: usize) -> Self {
         match self.place() {
             Some((1, column)) => Error::bad_json(lines + 1, columns + column, &self.0.place.reason),
@@ -153,7 +153,7 @@ impl Error {
         error
     }
 
-    /// Makes the error of a query that can't be read, and of the part of it that is wrong.
+    /// Makes the error of a query that can't be parsed, with the part that is wrong.
     pub(crate) fn bad_query(reason: &str, part: Option<crate::language::Place>) -> Self {
         let end = if reason.ends_with(['?', '.']) { "" } else { "." };
         let mut error = Error::about(Code::BadQuery, format!("{reason}{end}"));
@@ -161,7 +161,7 @@ impl Error {
         error
     }
 
-    /// Makes the error of a document that its table's schema doesn't allow.
+    /// Makes the error of a document that violates its table's schema.
     pub(crate) fn invalid(errors: Vec<Violation>) -> Self {
         let mut error = Error::from(Code::InvalidDocument);
         error.0.place.errors = errors;
@@ -189,19 +189,18 @@ impl Error {
             .with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
     }
 
-    /// Makes the error of a user and password that the database doesn't take.
+    /// Makes the error of a user and password that the database refuses.
     pub(crate) fn wrong_credentials(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Error::new(Code::Unauthorized, "The database knows no such user and password.").caused_by(cause)
     }
 
-    /// Makes the error of a request without a token, which needs one. It is told of no error, since it has
-    /// made none (RFC 6750, section 3.1).
+    /// Makes the error of a request that lacks a token. Its challenge has no `error` (RFC 6750, section 3.1).
     pub(crate) fn no_token() -> Self {
         Error::new(Code::Unauthorized, "This needs a token.")
             .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(BEARER))
     }
 
-    /// Makes the error of a token that doesn't count.
+    /// Makes the error of an invalid token.
     pub(crate) fn invalid_token(reason: &'static str) -> Self {
         let said = reason.replace('"', "'");
         let challenge = format!("{BEARER}, error=\"invalid_token\", error_description=\"{said}\"");
@@ -212,17 +211,17 @@ impl Error {
         }
     }
 
-    /// Makes the error of a token whose time is over.
+    /// Makes the error of an expired token.
     pub(crate) fn expired_token() -> Self {
         Error::invalid_token("The token has expired.")
     }
 
-    /// Makes the error of something that the rules don't allow.
+    /// Makes the error of an action that the rules don't allow.
     pub(crate) fn forbidden() -> Self {
         Error::new(Code::Forbidden, "You may not do this.")
     }
 
-    /// Makes the error of a field that is hidden from whoever asks.
+    /// Makes the error of a field that is hidden from the caller.
     pub(crate) fn hidden_field(name: impl fmt::Display) -> Self {
         Error::new(Code::Forbidden, format!("You may not use the field `{name}`."))
     }
@@ -241,26 +240,26 @@ impl Error {
         error
     }
 
-    /// Makes the error of something that is this service's own fault. The log says what.
+    /// Makes the error of a fault in the service itself. The cause is logged.
     pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Error::from(Code::Internal).caused_by(cause)
     }
 
-    /// Sets the sentence that explains it.
+    /// Sets the explanation.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.0.detail = detail.into();
         self
     }
 
-    /// Sets the advice that comes with it.
+    /// Sets the hint.
     #[must_use]
     pub fn with_hint(mut self, hint: &'static str) -> Self {
         self.0.hint = Some(hint);
         self
     }
 
-    /// Sets its source, which only a service with `debug` shows to clients.
+    /// Sets the source, which clients only see if the service runs with `debug`.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(Arc::from(cause.into()));
@@ -275,37 +274,37 @@ impl Error {
 
 /// Accessors.
 impl Error {
-    /// Returns its name for programs, which stays the same.
+    /// Returns the stable code.
     pub fn code(&self) -> Code {
         self.0.code
     }
 
-    /// Returns the status it answers with.
+    /// Returns the HTTP status.
     pub fn status(&self) -> StatusCode {
         self.0.code.status()
     }
 
-    /// Returns the sentence that explains it to anybody.
+    /// Returns the explanation for people.
     pub fn detail(&self) -> &str {
         &self.0.detail
     }
 
-    /// Returns the advice that comes with it.
+    /// Returns the hint.
     pub fn hint(&self) -> Option<&'static str> {
         self.0.hint
     }
 
-    /// Returns the places at which a document is not what its table's schema asks for.
+    /// Returns the places at which a document violates its table's schema.
     pub fn violations(&self) -> &[Violation] {
         &self.0.place.errors
     }
 
-    /// Returns the parameter of the URL that is wrong.
+    /// Returns the name of the URL parameter that is wrong.
     pub fn parameter(&self) -> Option<&str> {
         self.0.place.parameter.as_deref()
     }
 
-    /// Returns the line and the column of the body from which on it isn't JSON, counted from 1.
+    /// Returns the line and the column of the body at which it isn't valid JSON, counted from 1.
     pub(crate) fn place(&self) -> Option<(usize, usize)> {
         self.0.place.line.zip(self.0.place.column)
     }
@@ -315,17 +314,17 @@ impl Error {
         self.0.wait
     }
 
-    /// Returns what the database, the driver or the service itself said.
+    /// Returns the text of the source: the error of the database, the driver or the service.
     pub(crate) fn cause(&self) -> Option<String> {
         self.0.source.as_ref().map(ToString::to_string)
     }
 
-    /// Returns whether it is one of these.
+    /// Returns whether the code is one of these.
     pub(crate) fn is(&self, codes: &[Code]) -> bool {
         codes.contains(&self.code())
     }
 
-    /// Returns the header that goes with the answer.
+    /// Returns the additional header of the response.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         let retry = || Some((RETRY_AFTER, HeaderValue::from(up(self.0.wait?).as_secs())));
         self.0.header.clone().or_else(retry)

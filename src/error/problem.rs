@@ -1,4 +1,4 @@
-//! Problem documents by RFC 9457.
+//! Problem documents (RFC 9457).
 
 use serde::Serialize;
 use warp::http::Method;
@@ -7,13 +7,13 @@ use warp::reply::{Reply, Response};
 
 use super::{Code, Error, REPEAT, Violation};
 
-/// The start of a problem's `type`, which its code completes.
+/// The prefix of a problem's `type`. The code follows.
 const TYPE: &str = "urn:warp-reql:problem:";
 
-/// The type of problem documents.
+/// The media type of problem documents.
 const PROBLEM: &str = "application/problem+json";
 
-/// The place in the request that the problem is at, if it is at one.
+/// The place of the problem in the request, if there is one.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Place {
     /// The line of the body, counted from 1.
@@ -28,13 +28,13 @@ pub(super) struct Place {
     /// The name of the parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) parameter: Option<String>,
-    /// The part of a query that was sent as text.
+    /// The wrong part of a query that was sent as text.
     #[serde(flatten)]
     pub(super) part: Option<crate::language::Place>,
-    /// A query that was sent in another form, and a line that underlines the part.
+    /// A query that was not sent as text, followed by a line that underlines the wrong part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) excerpt: Option<String>,
-    /// What is wrong with the document.
+    /// The places at which a document violates its table's schema.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) errors: Vec<Violation>,
 }
@@ -68,18 +68,18 @@ struct Document<'a> {
 }
 
 impl Error {
-    /// Returns the answer to a request that is known.
+    /// Returns the response to a request.
     pub(crate) fn answer(&self, to: Answered<'_>) -> Response {
         self.seen_by(to.method).write(Some(to))
     }
 
-    /// Returns the document alone, for a stream that has begun with another status already.
+    /// Returns the document without a status, for a stream that has begun already.
     pub(crate) fn document(&self, to: Answered<'_>) -> impl Serialize + use<> {
         let error = self.seen_by(to.method);
         serde_json::to_value(error.to_document(Some(to))).unwrap_or_default()
     }
 
-    /// Takes away the doubts that only a request that writes has.
+    /// Replaces an unknown outcome, which only matters for writes, if the method is a read.
     fn seen_by(&self, method: &Method) -> Error {
         let mut error = self.clone();
         if method.is_safe() && error.code() == Code::OutcomeUnknown {
@@ -126,7 +126,7 @@ impl Reply for Error {
     }
 }
 
-/// Writes a number of bytes, in the largest unit that divides it.
+/// Formats a number of bytes in the largest unit that divides it.
 pub(crate) fn size(bytes: u64) -> String {
     match bytes {
         1.. if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),

@@ -1,4 +1,4 @@
-//! Answers to requests that no route took.
+//! Conversion of warp's rejections into problem documents.
 
 use std::convert::Infallible;
 
@@ -35,8 +35,8 @@ pub async fn recover(rejection: Rejection) -> Result<Response, Infallible> {
     Ok(known(&rejection).unwrap_or_else(|| unknown(rejection)))
 }
 
-/// Answers rejections of warp's own filters. Some of them don't tell their facts, such as the limit that a
-/// body exceeded.
+/// Answers rejections of warp's own filters. Some of them hide their details, such as the limit that a body
+/// exceeded.
 fn known(rejection: &Rejection) -> Option<Response> {
     let error = if rejection.is_not_found() {
         Error::from(Code::NoSuchPath)
@@ -62,7 +62,7 @@ fn known(rejection: &Rejection) -> Option<Response> {
     Some(error.into_response())
 }
 
-/// Answers a rejection of someone else's filter. Warp knows no more of it than how to show it to a developer.
+/// Answers a rejection of another filter, of which only the debug output is known.
 fn unknown(rejection: Rejection) -> Response {
     log::error!("A rejection was left over: {rejection:?}");
     Error::internal(format!("{rejection:?}")).into_response()

@@ -1,28 +1,28 @@
-//! The explorer: a page to look at data, change it, watch it, and ask ReQL. And the page that shows the API.
+//! The explorer, a page to view, change and follow data and to run ReQL; and the page that documents the API.
 //!
-//! Both are files of `page/`, which are compiled into the program: modules of JavaScript as browsers take
-//! them, and a style sheet. Nothing is built, and nothing is loaded from elsewhere: [`POLICY`] has browsers
-//! see to that. The pages ask the API what anybody may ask; nothing else of the service knows them.
+//! Both consist of files in `page/`, which are compiled into the program: plain JavaScript modules and a
+//! style sheet. There is no build step, and nothing is loaded from other sites, which [`POLICY`] enforces.
+//! The pages use the public API only.
 
 use serde_json::{Value, json};
 
 use crate::language::{COMMANDS, On, camel_case};
 
-/// What the pages may load and run: their own files, and nothing that stands in them or in documents.
+/// The content security policy: pages may load their own files only, and run no inline script.
 pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                                  connect-src 'self'; base-uri 'none'; form-action 'none'; \
                                  frame-ancestors 'none'";
 
-/// A page of HTML.
+/// The HTML of the explorer.
 pub(crate) const EXPLORER: &str = include_str!("page/index.html");
-/// The page that shows the API.
+/// The HTML of the page that documents the API.
 pub(crate) const DOCS: &str = include_str!("page/docs.html");
 
 /// A file that the pages load.
 #[derive(Debug)]
 pub(crate) struct File {
     name: &'static str,
-    /// Its type, for `Content-Type`.
+    /// The value of `Content-Type`.
     pub(crate) media_type: &'static str,
     pub(crate) text: &'static str,
 }
@@ -58,7 +58,7 @@ pub(crate) fn file(name: &str) -> Option<&'static File> {
     FILES.iter().find(|file| file.name == name)
 }
 
-/// Returns the commands of ReQL, for completion: their names, where they stand, and their options.
+/// Returns the commands of ReQL for completion: their names, positions and options.
 pub(crate) fn commands() -> Value {
     let described = |command: &crate::language::Command| {
         json!({
@@ -77,7 +77,7 @@ pub(crate) fn commands() -> Value {
 mod tests {
     use super::*;
 
-    /// Each file that a page or a module names is there, and each that is there is named.
+    /// Checks that each file that a page or a module names exists, and that each existing one is named.
     #[test]
     fn the_files_name_each_other() {
         let texts = FILES.iter().map(|file| file.text).chain([EXPLORER, DOCS]);

@@ -1,4 +1,4 @@
-//! Rules as they are applied: read once, at the start, and asked for each request what its caller may do.
+//! Rules as they are applied: parsed once, at the start, and evaluated for each request.
 
 use serde_json::Value;
 
@@ -31,34 +31,34 @@ enum When {
     If(Template),
 }
 
-/// What a field is set to.
+/// The value that a field is set to.
 #[derive(Debug, Clone)]
 enum Setting {
     Value(Value),
     Claim(Vec<String>),
 }
 
-/// The key of a setting that is wrong, and what it should be.
+/// The key of an invalid setting, and a description of valid values.
 type Wrong = (String, String);
 
 impl Rules {
-    /// Reads rules.
+    /// Parses rules.
     ///
     /// # Errors
     ///
-    /// The first setting that is wrong, such as `rules.0.read`, and what it should be.
+    /// The first invalid setting, such as `rules.0.read`, and a description of valid values.
     pub(crate) fn read(rules: &[AccessRule]) -> Result<Self, Wrong> {
         let rules = rules.iter().enumerate();
         rules.map(|(at, rule)| Rule::read(&format!("rules.{at}"), rule)).collect::<Result<_, _>>().map(Rules)
     }
 
-    /// Returns whether there are none.
+    /// Returns whether there are no rules.
     pub(crate) fn are_none(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Returns what a caller may do with a table: what any rule of its roles allows. What any of them hides
-    /// is hidden, and what any sets is set, by the last one.
+    /// Returns the grant of a caller for a table, from all rules of its roles. It allows what any of them
+    /// allows, hides what any of them hides, and sets what any of them sets, to the value of the last one.
     pub(crate) fn grant(&self, caller: &Caller, table: &str) -> Grant {
         let mut grant = Draft::new();
         for rule in self.0.iter().filter(|rule| rule.concerns(caller, table)) {
@@ -129,7 +129,8 @@ impl Setting {
     fn read(value: &Value) -> Result<Self, &'static str> {
         const EXPECTED: &str = "values, of which \"{claim}\" is that of a claim, as a whole";
         let Value::String(text) = value else {
-            // Whoever writes one in there expects it to count.
+            // A claim inside of a list or a table would not be replaced, which the author of the rule
+            // expects.
             let holds_one = value.to_string().contains("\"{") && !value.is_string();
             return if holds_one { Err(EXPECTED) } else { Ok(Setting::Value(value.clone())) };
         };

@@ -1,4 +1,4 @@
-//! Who asks: the roles and the claims that a token gives, or that nobody has.
+//! Callers: the roles and the claims of a token, or those of an anonymous request.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 /// The role of requests without credentials.
 pub(crate) const ANONYMOUS: &str = "anonymous";
 
-/// Whoever makes a request, as its token has it. Cheap to clone.
+/// The caller of a request, from its token. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(Arc<Who>);
 
@@ -20,13 +20,13 @@ struct Who {
 }
 
 impl Caller {
-    /// Somebody without a token.
+    /// Returns the caller without a token.
     pub(crate) fn anonymous() -> Self {
         Caller(Arc::new(Who { roles: vec![ANONYMOUS.to_owned()], claims: Map::new(), expires: None }))
     }
 
-    /// Whoever these claims are about. `roles` is the place of the roles among them; `leeway` is added to
-    /// their end.
+    /// Returns the caller with these claims. `roles` is the JSON pointer of the roles; `leeway` is added to
+    /// `exp`.
     pub(crate) fn of_claims(claims: Map<String, Value>, roles: &str, leeway: Duration) -> Self {
         let claims = Value::Object(claims);
         let roles = match claims.pointer(roles) {
@@ -36,19 +36,19 @@ impl Caller {
         };
         let seconds = claims.get("exp").and_then(Value::as_f64).map(f64::round);
         let seconds = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        // Tokens count for the whole of their last second.
+        // Tokens are valid for the whole of their last second.
         let last = leeway.saturating_add(Duration::from_secs(1));
         let expires = seconds.and_then(|seconds| UNIX_EPOCH.checked_add(seconds)?.checked_add(last));
         let Value::Object(claims) = claims else { return Caller::anonymous() };
         Caller(Arc::new(Who { roles, claims, expires }))
     }
 
-    /// Returns whether nobody has said who it is.
+    /// Returns whether there is no token.
     pub(crate) fn is_anonymous(&self) -> bool {
         self.0.expires.is_none() && self.0.claims.is_empty()
     }
 
-    /// Returns the subject of its token.
+    /// Returns the subject of the token.
     pub(crate) fn subject(&self) -> Option<&str> {
         self.0.claims.get("sub").and_then(Value::as_str)
     }
@@ -57,13 +57,13 @@ impl Caller {
         &self.0.roles
     }
 
-    /// Returns the time from which its token no longer counts.
+    /// Returns the time at which the token expires.
     pub(crate) fn expires(&self) -> Option<SystemTime> {
         self.0.expires
     }
 
-    /// Returns a claim by the names on the way to it. A claim that is neither a text, a number, a boolean nor
-    /// a list of those is as good as none.
+    /// Returns a claim by its path. A claim that is neither a string, a number, a boolean nor a list of those
+    /// counts as missing.
     pub(crate) fn claim(&self, names: &[String]) -> Option<&Value> {
         let (first, rest) = names.split_first()?;
         let found = rest.iter().try_fold(self.0.claims.get(first)?, |value, name| value.get(name))?;

@@ -1,8 +1,8 @@
-//! What a caller may do with one table, as conditions that are part of the queries for it.
+//! Grants: the permissions of a caller for one table, as conditions that are part of its queries.
 //!
-//! To whom a document isn't readable it isn't there: so nobody changes or deletes what they can't read, and
-//! what a write does to it is what it would do to one that is missing. The conditions on a change stand
-//! inside the function that makes the new document of the old one, which the database runs atomically.
+//! A document that isn't readable for a caller doesn't exist for it: it can't be changed or deleted, and a
+//! write to it has the result of a write to a missing document. The conditions on a change are part of the
+//! function that makes the new document out of the old one, which the database runs atomically.
 
 use reql::{Term, args, obj, r};
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ use super::caller::Caller;
 use crate::error::{Error, REFUSED};
 use crate::query::{Path, Permit, Readable};
 
-/// What a caller may do with the documents of one table.
+/// The permissions of a caller for the documents of one table.
 #[derive(Debug, Clone)]
 pub(crate) struct Grant {
     anonymous: bool,
@@ -19,11 +19,11 @@ pub(crate) struct Grant {
     create: Permit,
     change: Permit,
     delete: Permit,
-    /// What fields are set to; `None` if that is a claim that the caller hasn't got.
+    /// The fields that are set, and their values; `None` for a claim that the caller doesn't have.
     set: Vec<(Path, Option<Value>)>,
 }
 
-/// A grant that is being put together.
+/// A grant that is being built from rules.
 pub(super) struct Draft {
     pub(super) read: Permit,
     pub(super) create: Permit,
@@ -34,7 +34,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Begins with nothing.
+    /// Starts without any permission.
     pub(super) fn new() -> Self {
         let none = Permit::none;
         let (hidden, set) = (Vec::new(), Vec::new());
@@ -50,7 +50,7 @@ impl Draft {
         }
     }
 
-    /// Has a field set whatever the client says. Without a value nothing can be written.
+    /// Sets a field in all written documents. If the value is `None`, nothing can be written.
     pub(super) fn set(&mut self, field: &Path, value: Option<Value>) {
         self.set.retain(|(own, _)| own != field);
         self.set.push((field.clone(), value));
@@ -64,7 +64,7 @@ impl Draft {
 }
 
 impl Grant {
-    /// Returns the grant of whoever may do everything.
+    /// Returns the grant that allows everything.
     pub(crate) fn everything() -> Self {
         let all = || Permit::All;
         let set = Vec::new();
@@ -78,13 +78,13 @@ impl Grant {
         }
     }
 
-    /// Returns whether nothing is checked, hidden or set.
+    /// Returns whether the grant allows everything, and hides and sets nothing.
     pub(crate) fn is_open(&self) -> bool {
         let all = [&self.create, &self.change, &self.delete];
         self.readable.is_all() && self.set.is_empty() && all.iter().all(|permit| permit.is_all())
     }
 
-    /// Returns what may be read.
+    /// Returns the readable documents and fields.
     pub(crate) fn readable(&self) -> &Readable {
         &self.readable
     }
@@ -127,18 +127,17 @@ impl Grant {
         if permit.is_none() { Err(self.refusal()) } else { Ok(()) }
     }
 
-    /// Returns what a client is told that may not do something.
+    /// Returns the error of an action that isn't allowed.
     pub(crate) fn refusal(&self) -> Error {
         if self.anonymous { Error::no_token() } else { Error::forbidden() }
     }
 
-    /// Completes a document that a client has sent: checks that it has no field that is hidden, and sets what
-    /// is set.
+    /// Checks that a document from a client has no hidden field, and sets the fields that rules set.
     ///
     /// # Errors
     ///
-    /// [`Code::Forbidden`](crate::error::Code::Forbidden) if it has one, or a claim is missing that a field
-    /// is set to.
+    /// [`Code::Forbidden`](crate::error::Code::Forbidden) if it has a hidden field, or the claim for a
+    /// field's value is missing.
     pub(crate) fn complete(&self, document: &mut Map<String, Value>) -> Result<(), Error> {
         self.check_fields(document)?;
         for (field, value) in self.values()? {
@@ -147,7 +146,7 @@ impl Grant {
         Ok(())
     }
 
-    /// Checks that what a client has sent, a document or a merge patch, touches no hidden field.
+    /// Checks that a document or a merge patch from a client has no hidden field.
     ///
     /// # Errors
     ///
@@ -174,8 +173,8 @@ impl Grant {
         self.create.holds(document)
     }
 
-    /// Returns what takes the place of a row, which may be null, if the caller makes `new` of what it sees of
-    /// it: the row itself, another one, null; or an error if that isn't allowed.
+    /// Returns the replacement of a row, if the caller makes `new` out of the visible part of it. The row may
+    /// be null, and so may the replacement. It is an error if the change isn't allowed.
     pub(crate) fn stored(&self, row: &Term, new: impl FnOnce(Term) -> Term) -> Term {
         if self.is_open() {
             return new(row.clone());
@@ -188,7 +187,8 @@ impl Grant {
                 let created =
                     self.with_set(&new).do_(|new: Term| guarded(self.create.holds(&new), new.clone()));
                 r.branch(args![
-                    // Not there, and not to be; or hidden, and as good as not there.
+                    // The row is missing, or hidden and so treated as missing; and the result is no row
+                    // either.
                     new.eq(()) & seen.eq(()),
                     row.clone(),
                     new.eq(()),
@@ -203,8 +203,8 @@ impl Grant {
         })
     }
 
-    /// Returns what takes the place of a row that may be seen, if the caller makes `new` of it. What is
-    /// hidden stays.
+    /// Returns the replacement of a visible row, if the caller makes `new` out of it. Hidden fields keep
+    /// their values.
     fn changed(&self, row: &Term, new: &Term) -> Term {
         let hidden = self.readable.hidden();
         let kept = match hidden.is_empty() {
@@ -217,8 +217,8 @@ impl Grant {
         })
     }
 
-    /// Returns a document of the insert `new` if it may be created, and otherwise an error; `old` is what it
-    /// finds under its id, and `merged` what becomes of that.
+    /// Returns the result of a conflict in an insert: `merged` of the existing document `old`, or an error if
+    /// the change isn't allowed.
     pub(crate) fn resolved(&self, old: &Term, merged: impl FnOnce(&Term) -> Term) -> Term {
         self.readable.seen(old).do_(|seen: Term| {
             let changed = self.changed(old, &merged(&seen));
@@ -231,7 +231,7 @@ impl Grant {
         set.fold(document.clone(), |document, (field, value)| document.merge(field.nested(r.literal(value))))
     }
 
-    /// Returns what a write tells, with the changes as the caller may see them.
+    /// Returns the result of a write, with only the visible part of its changes.
     pub(crate) fn told(&self, written: Term) -> Term {
         if self.readable.is_all() {
             return written;
@@ -249,7 +249,7 @@ impl Grant {
         })
     }
 
-    /// Returns a text that is the same for grants that allow, hide and set the same.
+    /// Returns a text that is equal for grants that allow, hide and set the same.
     pub(crate) fn fingerprint(&self) -> String {
         format!("{self:?}")
     }

@@ -1,4 +1,4 @@
-//! Rules for documents: as settings write them, and as they are applied to whoever asks.
+//! Rules for documents: as the settings define them, and as they are applied to callers.
 
 mod applied;
 mod caller;

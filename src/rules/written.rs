@@ -1,4 +1,4 @@
-//! Rules: what roles may do to which documents of which tables.
+//! Rules in the settings: the permissions of roles for documents of tables.
 
 use std::fmt;
 
@@ -9,34 +9,34 @@ use serde_json::{Map, Value};
 /// The name that stands for all tables, or for all roles.
 pub(crate) const ALL: &str = "*";
 
-/// One rule of `[[default.rules]]`: what some roles may do to documents of some tables. Whatever no rule
-/// allows is refused.
+/// One rule of `[[default.rules]]`: the permissions of roles for documents of tables. Everything that no
+/// rule allows is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccessRule {
     /// The table, or a list of tables, or `"*"` for all.
     pub table: Names,
-    /// The roles that have the rule; `"*"` is everybody, with a token or without.
+    /// The roles that the rule is for; `"*"` is everybody, with a token or without.
     pub roles: Names,
-    /// Which documents may be read. Default: none.
+    /// The documents that may be read. Default: none.
     #[serde(default)]
     pub read: Allowed,
-    /// What a document must fulfil to be created. Default: none may be.
+    /// The documents that may be created. Default: none.
     #[serde(default)]
     pub create: Allowed,
-    /// What a document must fulfil both before and after a change; of several rules, one and the same.
-    /// Default: none may be changed.
+    /// The documents that may be changed. One rule must allow the document both before and after the change.
+    /// Default: none.
     #[serde(default)]
     pub change: Allowed,
-    /// Which documents may be deleted. Default: none.
+    /// The documents that may be deleted. Default: none.
     #[serde(default)]
     pub delete: Allowed,
-    /// Fields that are neither shown nor written, and that no request can filter, sort or group by. Default:
-    /// none.
+    /// The fields that are neither shown nor written, and that no request can filter, sort or group by.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hide: Vec<String>,
-    /// Fields that are written whatever the client says, with their values; `"{claim}"` is a value of the
-    /// token's. Default: none.
+    /// The fields that every written document gets, with their values, instead of those of the client;
+    /// `"{claim}"` is the value of a claim of the token. Default: none.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub set: Map<String, Value>,
 }
@@ -45,7 +45,7 @@ pub struct AccessRule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names(pub Vec<String>);
 
-/// Which documents something may be done to.
+/// The documents that a rule allows an action on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Allowed {
     /// None; `false` in the settings.
@@ -53,8 +53,8 @@ pub enum Allowed {
     Never,
     /// All; `true` in the settings.
     Always,
-    /// Those that fulfil a filter, written as the parameters of a list: `"public=eq.true&age=gte.{min_age}"`.
-    /// `{claim}` is the value of a claim of the token.
+    /// The documents that match a filter, written like the parameters of a list:
+    /// `"public=eq.true&age=gte.{min_age}"`. `{claim}` is the value of a claim of the token.
     If(String),
 }
 
@@ -64,7 +64,7 @@ impl Names {
         self.0.iter().any(|own| own == ALL || own == name)
     }
 
-    /// Returns whether any of these names is among them, or they stand for all, even for who has none.
+    /// Returns whether any of these names is among them, or they stand for all, which matches no name, too.
     pub(crate) fn of_any(&self, names: &[String]) -> bool {
         self.has(ALL) || names.iter().any(|name| self.has(name))
     }

@@ -1,8 +1,8 @@
-//! The keys that tokens are checked with, kept and renewed.
+//! The keys that tokens are verified with, cached and renewed.
 //!
-//! What is kept is good until something better comes: keys that can't be fetched anew stay. They are renewed
-//! by whoever needs them: behind a request that finds them a little old, before one that finds them very old,
-//! and before one whose token names a key that isn't among them.
+//! Keys stay valid until new ones have been read: a failed renewal keeps them. A request that finds them
+//! stale starts a renewal in the background. A request that finds them old, or whose token names an unknown
+//! key, waits for the renewal.
 
 mod remote;
 mod set;
@@ -18,34 +18,34 @@ use remote::Remote;
 use set::From;
 pub(crate) use set::{Key, KeySet};
 
-/// How often keys are renewed.
+/// The ages at which keys are renewed.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
-    /// The age from which they are renewed, while requests go on with what there is.
+    /// The age from which keys are renewed in the background.
     stale: Duration,
-    /// The age from which requests wait for that.
+    /// The age from which requests wait for the renewal.
     old: Duration,
 }
 
 const OF_FILES: Pace = Pace { stale: Duration::from_secs(10), old: Duration::from_secs(60) };
 const OF_URLS: Pace = Pace { stale: Duration::from_secs(300), old: Duration::from_secs(900) };
-/// The time between two attempts, after one that failed, and for the sake of unknown keys, which anybody can
-/// name.
+/// The time between two renewals after one that failed, and between two for unknown keys, which any client
+/// can name.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// The keys that tokens are checked with. Cheap to clone.
+/// The keys that tokens are verified with. Cheap to clone; clones share the keys.
 #[derive(Clone)]
 pub(crate) struct Keys(Arc<Shared>);
 
 struct Shared {
     source: Source,
-    /// What is fetched is fetched once, however many wait for it.
+    /// Held during a renewal, so that concurrent requests share one.
     fetching: tokio::sync::Mutex<()>,
     kept: Mutex<Kept>,
 }
 
 enum Source {
-    /// A secret, which doesn't change.
+    /// A secret, which never changes.
     Fixed,
     File(PathBuf),
     Url(String, Box<Remote>),
@@ -54,16 +54,16 @@ enum Source {
 #[derive(Default)]
 struct Kept {
     set: Option<Arc<KeySet>>,
-    /// When they last came.
+    /// The time of the last successful renewal.
     since: Option<Instant>,
-    /// When the last attempt to get them ended.
+    /// The end of the last attempt at a renewal.
     tried: Option<Instant>,
-    /// When they were last asked for on account of an unknown key.
+    /// The time of the last renewal for an unknown key.
     sought: Option<Instant>,
 }
 
 impl Keys {
-    /// Reads the keys that settings name; those at a URL are fetched when they are needed.
+    /// Reads the keys of the settings. Those at a URL are fetched when they are first needed.
     ///
     /// # Errors
     ///
@@ -90,14 +90,14 @@ impl Keys {
         Ok(Keys(Arc::new(Shared { source, fetching, kept: Mutex::new(kept) })))
     }
 
-    /// Fetches them for the first time, while the service starts.
+    /// Starts the first fetch, while the service starts.
     pub(crate) fn fetch_ahead(&self) {
         if self.kept().set.is_none() {
             drop(self.renewal());
         }
     }
 
-    /// Returns the keys to check a token with that names the key of this id; `None` if there are none yet.
+    /// Returns the keys for a token that names this key id; `None` if there are none yet.
     pub(crate) async fn for_id(&self, id: Option<&str>) -> Option<Arc<KeySet>> {
         let Some(pace) = self.0.source.pace() else { return self.kept().set.clone() };
         let (set, age) = {
@@ -115,14 +115,14 @@ impl Keys {
         self.kept().set.clone()
     }
 
-    /// Begins to renew them, without anybody who has to wait.
+    /// Starts a renewal in the background.
     fn renewal(&self) -> tokio::task::JoinHandle<()> {
         let (keys, asked) = (self.clone(), Instant::now());
         tokio::spawn(async move { keys.renew(asked).await })
     }
 
     async fn renewed(&self) {
-        // Only a runtime that ends ends a task; then there is nobody to tell.
+        // It fails only if the runtime is shutting down, which ends this request, too.
         let _ = self.renewal().await;
     }
 
@@ -146,12 +146,12 @@ impl Keys {
         }
     }
 
-    /// Returns whether enough time has passed since the last attempt.
+    /// Returns whether [`PAUSE`] has passed since the last attempt.
     fn has_paused(&self) -> bool {
         self.kept().tried.is_none_or(|tried| tried.elapsed() >= PAUSE)
     }
 
-    /// Returns whether an unknown key may be looked for, and takes that as done.
+    /// Returns whether a renewal for an unknown key is allowed now, and notes that it is made.
     fn may_seek(&self) -> bool {
         let mut kept = self.kept();
         let may = kept.sought.is_none_or(|sought| sought.elapsed() >= PAUSE);
@@ -167,7 +167,7 @@ impl Keys {
 }
 
 impl Source {
-    /// `None` if nothing is ever renewed.
+    /// Returns the pace of renewals; `None` if keys are never renewed.
     fn pace(&self) -> Option<Pace> {
         match self {
             Source::Fixed => None,
@@ -196,7 +196,7 @@ impl Source {
     }
 }
 
-/// Takes off the newline that editors put at the end of a file.
+/// Removes the newline that editors put at the end of a file.
 fn trimmed(text: &[u8]) -> &[u8] {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     text.strip_suffix(b"\r").unwrap_or(text)

@@ -1,4 +1,4 @@
-//! A JWK set at a URL: one small answer, by TLS that is verified, within a deadline.
+//! Fetching a JWK set from a URL: a small response, over verified TLS, with a timeout.
 
 use std::net::Ipv6Addr;
 use std::sync::Arc;
@@ -23,9 +23,9 @@ use warp::hyper::body::Bytes;
 
 use super::set::SET_MAX;
 
-/// The time for which fetching may take, from looking up the name to the last byte.
+/// The timeout of a fetch, from the DNS lookup to the last byte.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// What is asked for: the type of RFC 7517, or what most servers call it.
+/// The value of `Accept`: the type of RFC 7517, and the one that most servers use.
 const TYPES: &str = "application/jwk-set+json, application/json";
 
 /// The URL of a JWK set.
@@ -33,12 +33,12 @@ const TYPES: &str = "application/jwk-set+json, application/json";
 pub(super) struct Remote {
     authority: Authority,
     path: PathAndQuery,
-    /// `None` for a URL of this machine, whose bytes pass through no network.
+    /// `None` for a URL of this machine, which needs no TLS.
     tls: Option<Arc<ClientConfig>>,
 }
 
 impl Remote {
-    /// Prepares to fetch from a URL. `ca` is a file with the authorities to trust, if it isn't empty.
+    /// Prepares fetching from a URL. `ca`, if it isn't empty, is a file with the authorities to trust.
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ impl Remote {
         Ok(Remote { authority, path, tls })
     }
 
-    /// Fetches the set.
+    /// Fetches the JWK set.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl Remote {
     {
         let failed = |error: hyper::Error| format!("no answer by HTTP: {error}");
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-        // Dropped with this future, which ends the connection.
+        // Dropping the set, with this future, closes the connection.
         let mut driven = JoinSet::new();
         driven.spawn(connection);
         let request = Request::get(self.path.as_str())
@@ -109,7 +109,7 @@ impl Remote {
     }
 }
 
-/// Trusts the authorities of a file, or else those of the system.
+/// Returns a configuration that trusts the authorities of a file, or else those of the system.
 fn trusting(ca: &str) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     if ca.is_empty() {

@@ -1,4 +1,4 @@
-//! The keys that tokens are checked with, out of a JWK set, PEM or a secret.
+//! Sets of keys that tokens are verified with: from a JWK set, from PEM, or from a secret.
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
@@ -14,7 +14,7 @@ pub(super) const SET_MAX: usize = 256 << 10;
 /// The beginning of a key in PEM.
 const PEM: &str = "-----BEGIN ";
 
-/// Keys, each for what it can be used for.
+/// A set of keys, each with the algorithms it can be used for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KeySet(Vec<Key>);
 
@@ -22,27 +22,27 @@ pub(crate) struct KeySet(Vec<Key>);
 #[derive(Debug, Clone)]
 pub(crate) struct Key {
     id: Option<String>,
-    /// The algorithms that fit the kind of the key.
+    /// The algorithms of the key's type.
     pub(crate) algorithms: Vec<Algorithm>,
     pub(crate) key: DecodingKey,
 }
 
-/// Where a set comes from.
+/// The source of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum From {
     /// A file of this machine.
     File,
-    /// A URL, at which there can be no secrets.
+    /// A URL, which must not hold secrets.
     Elsewhere,
 }
 
 impl KeySet {
-    /// Reads a JWK set, or keys in PEM. Keys of a kind or for a use that tokens have no need of are left out,
-    /// as RFC 7517 asks in section 5.
+    /// Reads a JWK set, or keys in PEM. Keys of unsupported types or for other uses are ignored, as RFC 7517,
+    /// section 5 asks.
     ///
     /// # Errors
     ///
-    /// Says what is wrong: it is neither, it is too large, or no usable key is in it.
+    /// Returns the reason: it is neither, it is too large, or it holds no usable key.
     pub(super) fn read(text: &[u8], from: From) -> Result<Self, String> {
         if text.len() > SET_MAX {
             return Err(format!("it is longer than {} KiB", SET_MAX >> 10));
@@ -59,7 +59,7 @@ impl KeySet {
         }
     }
 
-    /// Makes the set of a secret.
+    /// Creates the set of a single secret.
     ///
     /// # Errors
     ///
@@ -72,8 +72,8 @@ impl KeySet {
         Ok(KeySet(vec![Key { id: None, algorithms: key.family().algorithms().to_vec(), key }]))
     }
 
-    /// Returns the keys that a token may be signed with: that of the id it names, or those without an id that
-    /// fit its algorithm.
+    /// Returns the keys that a token may be signed with: the one with the key id of the token, or those
+    /// without an id that have its algorithm.
     pub(crate) fn candidates(&self, id: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = &Key> {
         let fits = move |key: &&Key| key.algorithms.contains(&algorithm);
         let named = move |key: &&Key| match (id, key.id.as_deref()) {
@@ -83,18 +83,18 @@ impl KeySet {
         self.0.iter().filter(named).filter(fits)
     }
 
-    /// Returns whether a key has this id, or some key has none and may be meant.
+    /// Returns whether a key has this id, or has none and so may be meant.
     pub(crate) fn knows(&self, id: Option<&str>) -> bool {
         id.is_none_or(|id| self.0.iter().any(|key| key.id.as_deref().is_none_or(|own| own == id)))
     }
 
-    /// Returns how many keys there are.
+    /// Returns the number of keys.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 }
 
-/// A JWK set, each key of which is read by itself: those of unknown kinds are no fault.
+/// A JWK set. Each key is read separately, since keys of unknown types are no error.
 #[derive(Deserialize)]
 struct Jwks {
     keys: Vec<Value>,
@@ -144,7 +144,7 @@ fn of_jwk(jwk: &Jwk, from: From) -> Option<Key> {
     is_usable.then(|| Key { id: jwk.common.key_id.clone(), algorithms, key })
 }
 
-/// The public keys of a PEM text, each of which has no id.
+/// Reads the public keys of a PEM text, which have no ids.
 fn pem(text: &str) -> Result<Vec<Key>, String> {
     let blocks = text.split(PEM).skip(1).take(KEYS + 1);
     blocks.map(|block| of_pem(&format!("{PEM}{block}"))).collect()
