@@ -1,4 +1,4 @@
-//! From a handler's outcome to a response.
+//! Conversion of a handler's result into a response.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -16,12 +16,12 @@ use super::negotiate::JSON;
 use crate::app::outage::Outage;
 use crate::error::Error;
 
-/// Runs a handler. Its outcome, or its panic, becomes the response.
+/// Runs a handler. Its result, or its panic, becomes the response.
 pub(crate) fn answer<F>(context: Context, handler: F) -> impl Future<Output = Response> + Send
 where
     F: Future<Output = Result<Response, Error>> + Send,
 {
-    // An async block would have room for the handler twice: as what it captured, and as what it awaits.
+    // An async block would hold the handler twice: once captured, and once awaited.
     AssertUnwindSafe(handler).catch_unwind().map(move |outcome| match outcome {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => refuse(&context, &error),
@@ -29,7 +29,7 @@ where
     })
 }
 
-/// Answers a request with a problem document, and has the log tell what only a developer may know.
+/// Answers a request with a problem document, and logs the cause, which clients must not see.
 pub(crate) fn refuse(context: &Context, error: &Error) -> Response {
     if let Some(cause) = error.cause() {
         let is_outage = Outage::explains(error.code());
@@ -58,9 +58,9 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
     response
 }
 
-/// Returns a JSON document that is written already.
+/// Returns a JSON document that is serialized already.
 pub(crate) fn json_text(status: StatusCode, text: Vec<u8>) -> Response {
-    // A body alone would be of a type for bytes of any kind.
+    // Without this, the type would be `application/octet-stream`.
     let mut response = warp::http::Response::new(text).into_response();
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
@@ -74,7 +74,7 @@ pub(crate) fn empty(status: StatusCode) -> Response {
     response
 }
 
-/// Sets a header, unless its value can't be one.
+/// Sets a header, unless its value is invalid.
 pub(crate) fn with_header<V>(mut response: Response, name: HeaderName, value: V) -> Response
 where
     HeaderValue: TryFrom<V>,
@@ -85,7 +85,7 @@ where
     response
 }
 
-/// Adds the place of what was created.
+/// Adds the header `Location` with the path of the created resource.
 pub(crate) fn at(response: Response, location: &str) -> Response {
     with_header(response, LOCATION, location)
 }

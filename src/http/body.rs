@@ -1,4 +1,4 @@
-//! Bodies: how they are read, how long they may be, and what is wrong with one that isn't JSON.
+//! Bodies of requests: reading them, limiting their length, and parsing them as JSON.
 
 use std::pin::Pin;
 
@@ -12,14 +12,13 @@ use super::paced::TooSlow;
 use super::strict;
 use crate::error::{Code, Error};
 
-/// The number of bytes of a body that is too long that are still read, so that the client gets to see the
-/// answer.
+/// The number of bytes that are read of a body beyond the limit, so that the client gets to see the answer.
 pub(crate) const DRAIN_MAX: u64 = 16 << 20;
 
 /// The parts of a body as they arrive.
 pub(crate) type Chunks = Pin<Box<dyn Stream<Item = Result<Vec<u8>, Error>> + Send>>;
 
-/// A whole body, or the reason why it can't be taken.
+/// A whole body, or the reason why it is refused.
 pub(crate) type Body = Result<Vec<u8>, Error>;
 
 /// Extracts a body without reading it.
@@ -54,10 +53,10 @@ pub(crate) async fn whole(context: &Context, mut chunks: Chunks) -> Body {
     if length > limit { Err(Error::beyond(Code::BodyTooLarge, limit)) } else { Ok(body) }
 }
 
-/// The key that marks an object as one of ReQL's own types, which is a value and not a bag of fields.
+/// The key that marks an object as a value of one of ReQL's pseudo-types.
 pub(crate) const PSEUDO_TYPE: &str = "$reql_type$";
 
-/// Reads JSON that is a document, or a change of one.
+/// Parses JSON that is a document or a patch.
 pub(crate) fn document(body: &[u8]) -> Result<Map<String, Value>, Error> {
     match parse(body)? {
         Value::Object(document) if document.contains_key(PSEUDO_TYPE) => Err(Error::bad_request(format!(
@@ -69,7 +68,7 @@ pub(crate) fn document(body: &[u8]) -> Result<Map<String, Value>, Error> {
     }
 }
 
-/// Tells why a body doesn't go on.
+/// Makes the error of a body that ended early.
 fn broken(error: warp::Error) -> Error {
     match TooSlow::within(&error) {
         Some(slow) => Error::after(Code::BodyTooSlow, slow.pause()),
@@ -77,7 +76,7 @@ fn broken(error: warp::Error) -> Error {
     }
 }
 
-/// Reads JSON.
+/// Parses JSON.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     let value = strict::read(body).map_err(|error| {
         let reason = reason(&error);
@@ -91,7 +90,7 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     })
 }
 
-/// Returns what is wrong without its place, which has fields of its own.
+/// Returns the message of an error without its place, which has fields of its own.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" at line ") {

@@ -1,4 +1,4 @@
-//! Whom a request comes from: whoever has connected, or whom a trusted proxy tells of.
+//! The client of a request: the peer of the connection, or the client that a trusted proxy names.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,24 +9,23 @@ use super::headers::X_FORWARDED_FOR;
 use crate::settings::Proxies;
 use crate::shares::Client;
 
-/// The most proxies that a request may have come through, one after another.
+/// The most proxies in a chain.
 const HOPS_MAX: usize = 32;
 
-/// Whoever has connected.
+/// The peer of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(feature = "server"), allow(dead_code, reason = "a server's own connections tell"))]
 pub(crate) enum Peer {
-    /// By a network.
+    /// The peer of a TCP connection.
     Address(IpAddr),
-    /// By a Unix socket.
+    /// The peer of a Unix socket.
     Local,
 }
 
 /// Returns the client that a request comes from, as far as that is known.
 ///
-/// Each proxy adds whom it was asked by at the end of the header. So the header is read from its end on, for
-/// as long as the addresses are those of proxies that are trusted. Whatever a client writes into it stands
-/// before that.
+/// Each proxy appends its own peer to the header. So the header is read backwards, as long as the addresses
+/// are those of trusted proxies. Addresses that a client has forged come before that and are not read.
 pub(crate) fn client(peer: Peer, headers: &HeaderMap, proxies: &Proxies) -> Option<Client> {
     let (nearest, is_proxy) = match peer {
         Peer::Address(address) => (Some(address), proxies.has(address)),
@@ -36,9 +35,9 @@ pub(crate) fn client(peer: Peer, headers: &HeaderMap, proxies: &Proxies) -> Opti
     told.or(nearest).map(Client::from)
 }
 
-/// Returns whom the headers tell of. A proxy writes one of the two headers and passes the other one on as the
-/// client has sent it. Where both are there and differ, there is no telling which is which, so neither
-/// counts.
+/// Returns the client that the headers name. A proxy writes one of the two headers, and passes the other one
+/// on as the client has sent it. If both are there and differ, it is unknown which one the proxy has written,
+/// so neither is used.
 fn told(headers: &HeaderMap, proxies: &Proxies) -> Option<IpAddr> {
     let by = |name: &HeaderName, read: fn(&str) -> Option<IpAddr>| {
         headers.contains_key(name).then(|| farthest(headers, name, read, proxies))
@@ -50,7 +49,7 @@ fn told(headers: &HeaderMap, proxies: &Proxies) -> Option<IpAddr> {
     }
 }
 
-/// Returns the last address before the proxies that are trusted, or the first of those if there is none.
+/// Returns the last address before those of the trusted proxies, or the first of these if there is none.
 fn farthest(
     headers: &HeaderMap,
     name: &HeaderName,
@@ -61,7 +60,7 @@ fn farthest(
     let hops = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
     let mut known = None;
     for hop in hops.take(HOPS_MAX) {
-        // An address that is hidden or can't be read hides all that is before it.
+        // Addresses before one that is obfuscated or invalid can't be trusted.
         let Some(address) = read(hop.trim()) else { return known };
         known = Some(address.to_canonical());
         if !proxies.has(address) {

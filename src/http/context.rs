@@ -23,11 +23,11 @@ use crate::query::Parameters;
 use crate::rates::{Asker, Left};
 use crate::shares::{Client, Holder};
 
-/// The longest request id that is taken over from a client.
+/// The longest request id that is accepted from a client.
 const REQUEST_ID_MAX: usize = 128;
 
-/// A request without its body, and what becomes known of it. The outermost layer makes it, and all others
-/// pass it on. Cheap to clone.
+/// A request without its body, and its state. The outermost layer creates it, and all others pass it on.
+/// Cheap to clone; clones share the state.
 #[derive(Clone)]
 pub(crate) struct Context(Arc<Known>);
 
@@ -38,20 +38,20 @@ struct Known {
     method: Method,
     uri: PathAndQuery,
     headers: HeaderMap,
-    /// The host in the URI, where HTTP/2 has it.
+    /// The host in the URI, which is where HTTP/2 has it.
     authority: Option<Authority>,
     client: Option<Client>,
     template: Option<&'static str>,
     trace: Option<Trace>,
     rate: OnceLock<Left>,
     credentials: OnceLock<Credentials>,
-    /// Who asks, if tokens count and the request has been admitted.
+    /// The caller, if the service uses tokens and the request has been admitted.
     caller: OnceLock<Caller>,
     timings: OnceLock<Clock>,
 }
 
 impl Context {
-    /// Begins a request. `template` is the path of the API that it fits.
+    /// Creates the context of a request. `template` is the path template that it matches.
     pub(crate) fn new<B>(app: &App, request: &Request<B>, template: Option<&'static str>) -> Self {
         let uri = request.uri().path_and_query().cloned();
         Context(Arc::new(Known {
@@ -75,17 +75,17 @@ impl Context {
         }))
     }
 
-    /// Returns what all handlers share.
+    /// Returns the state that all handlers share.
     pub(crate) fn app(&self) -> &App {
         &self.0.app
     }
 
-    /// Returns the id under which the log tells of the request.
+    /// Returns the request id, which the log names.
     pub(crate) fn id(&self) -> &str {
         &self.0.id
     }
 
-    /// Returns the time at which the head of the request had arrived.
+    /// Returns the time at which the head of the request was complete.
     pub(crate) fn started(&self) -> Instant {
         self.0.started
     }
@@ -106,13 +106,13 @@ impl Context {
         self.0.uri.path()
     }
 
-    /// Returns the path of the API that the request's path fits, such as `/tables/{table}`.
+    /// Returns the path template that the request matches, such as `/tables/{table}`.
     pub(crate) fn template(&self) -> Option<&'static str> {
         self.0.template
     }
 
-    /// Returns the segment of the path that stands where the template has this name in braces; empty if it
-    /// has none. The segment is still escaped.
+    /// Returns the segment of the path in the place of this name in the template; empty if there is none. The
+    /// segment is still percent-encoded.
     pub(crate) fn segment(&self, name: &str) -> &str {
         let is_wanted =
             |part: &str| part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) == Some(name);
@@ -120,7 +120,7 @@ impl Context {
         parts.into_iter().find(|(part, _)| is_wanted(part)).map_or("", |(_, segment)| segment)
     }
 
-    /// Returns the parameters as they stand in the URL; empty if there are none.
+    /// Returns the query string of the URL; empty if there is none.
     pub(crate) fn raw_query(&self) -> &str {
         self.0.uri.query().unwrap_or_default()
     }
@@ -130,34 +130,33 @@ impl Context {
         Parameters::parse(self.raw_query())
     }
 
-    /// Returns the length of path and parameters, the question mark between them included, in bytes.
+    /// Returns the length of path and query string in bytes, including the question mark.
     pub(crate) fn uri_len(&self) -> usize {
         self.0.uri.as_str().len()
     }
 
-    /// Returns the hosts that the request says it is for, in its URI and its headers; rarely more than one.
+    /// Returns the hosts in the URI and the headers; rarely more than one.
     pub(crate) fn hosts(&self) -> impl Iterator<Item = &str> {
         let told = self.headers().get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
         self.0.authority.iter().map(Authority::as_str).chain(told)
     }
 
-    /// Returns the client that sent the request; `None` if it came by a Unix socket, or by none of the
-    /// server's.
+    /// Returns the client of the request; `None` if it came over a Unix socket, or not from this service's
+    /// server.
     pub(crate) fn client(&self) -> Option<Client> {
         self.0.client
     }
 
-    /// Returns the trace that the request is a part of, if its client has said so.
+    /// Returns the trace that the request belongs to, if its client has named one.
     pub(crate) fn trace(&self) -> Option<&Trace> {
         self.0.trace.as_ref()
     }
 
-    /// Counts the request, once, against the rate of the user that it has proved to come from, or else of its
-    /// address.
+    /// Counts the request, once, against the rate of its authenticated user, or else of its address.
     ///
     /// # Errors
     ///
-    /// [`Code::RateLimited`](crate::error::Code::RateLimited) if it is one too many.
+    /// [`Code::RateLimited`](crate::error::Code::RateLimited) if the rate is exceeded.
     pub(crate) fn within_rate(&self, user: Option<&str>) -> Result<(), Error> {
         let asker = user.map(Asker::User).or(self.client().map(Asker::from));
         let (Some(rates), Some(asker)) = (self.app().rates(), asker) else { return Ok(()) };
@@ -166,30 +165,30 @@ impl Context {
         }
         let counted = rates.count(asker);
         let (Ok(left) | Err(left)) = counted;
-        // Of two that count it at the same time, one tells of it.
+        // Fails if it was counted concurrently; then the answer reports the other result.
         let _ = self.0.rate.set(left);
         counted.map(drop).map_err(|left| Error::rate_limited(left.wait))
     }
 
-    /// Returns what is left of the rate that the request counts against, if it has been counted.
+    /// Returns the remaining quota, if the request has been counted.
     pub(crate) fn rate(&self) -> Option<&Left> {
         self.0.rate.get()
     }
 
-    /// Returns the user that the request says it comes from, if that was looked at.
+    /// Returns the user in the credentials, authenticated or not, if they have been read.
     pub(crate) fn user(&self) -> Option<&str> {
         let subject = || self.caller().and_then(Caller::subject);
         self.0.credentials.get().map(Credentials::user).or_else(subject)
     }
 
-    /// Returns whoever holds a share of what is bounded. The connection knows which user that is.
+    /// Returns the holder of this request's shares. The user is that of the connection.
     pub(crate) fn holder(&self, conn: &Conn) -> Holder {
         let subject = || self.caller().and_then(Caller::subject);
         Holder::from(self.client()).with_user(conn.user().or_else(subject))
     }
 
-    /// Returns the credentials that the request brings, or those of anonymous requests if it brings none.
-    /// They are read once.
+    /// Returns the credentials of the request, or those of anonymous requests if it has none. They are read
+    /// once.
     ///
     /// # Errors
     ///
@@ -207,11 +206,11 @@ impl Context {
         Ok(self.0.credentials.get_or_init(|| read))
     }
 
-    /// Finds out who asks, by the token that the request brings; nobody in particular if tokens don't count.
+    /// Verifies the token of the request, and keeps its caller. Does nothing if the service uses no tokens.
     ///
     /// # Errors
     ///
-    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) if the token doesn't count,
+    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) if the token isn't valid,
     /// [`Code::NoKeys`](crate::error::Code::NoKeys) if it can't be checked.
     pub(crate) async fn identify(&self) -> Result<(), Error> {
         let access = self.app().access();
@@ -222,17 +221,17 @@ impl Context {
         Ok(())
     }
 
-    /// Returns who asks; `None` before that is known, and if tokens don't count.
+    /// Returns the caller; `None` before [`Context::identify`], and if the service uses no tokens.
     pub(crate) fn caller(&self) -> Option<&Caller> {
         self.0.caller.get()
     }
 
-    /// Returns what is done when the token that the request brought counts no longer; never, without one.
+    /// Returns a future that is done when the token of the request expires; never, without a token.
     pub(crate) fn expired(&self) -> impl Future<Output = Error> + Send + Sync + use<> {
         let left = self.caller().and_then(Caller::expires).map(|end| end.duration_since(SystemTime::now()));
         async move {
             match left {
-                // One that is over by now counted a moment ago.
+                // A token that has expired since it was verified ends this at once.
                 Some(left) => sleep(left.unwrap_or_default()).await,
                 None => pending().await,
             }
@@ -240,14 +239,14 @@ impl Context {
         }
     }
 
-    /// Returns what whoever asks may do with a table; nothing before it is known who that is.
+    /// Returns the caller's grant for a table. It allows nothing before the caller is known.
     pub(crate) fn grant(&self, table: &str) -> Grant {
         self.app().access().grant(self.caller(), table)
     }
 
-    /// Has the answer tell how long this connection kept the request waiting.
+    /// Adds the timings of this connection to the answer.
     pub(crate) fn timed_by(&self, conn: &Conn) {
-        // A request has one connection, or several that share their timings.
+        // Fails for a second connection of the request, which shares its timings with the first.
         let _ = self.0.timings.set(conn.clock());
     }
 
@@ -256,14 +255,14 @@ impl Context {
         self.0.timings.get().cloned().unwrap_or_default()
     }
 
-    /// Returns what a problem document says of the request.
+    /// Returns the fields of a problem document that describe the request.
     pub(crate) fn answered(&self) -> Answered<'_> {
         let debug = self.app().settings().debug;
         Answered { method: self.method(), path: self.path(), request_id: self.id(), debug }
     }
 }
 
-/// Returns the client's own id if it is one that can stand in a log, else a new one.
+/// Returns the client's request id if it is short and plain enough for the log, else a new one.
 fn request_id(sent: Option<&HeaderValue>) -> String {
     let sane =
         |id: &&str| !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.bytes().all(|c| c.is_ascii_graphic());

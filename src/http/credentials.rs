@@ -1,4 +1,4 @@
-//! The credentials that a request brings, as HTTP Basic has them.
+//! The credentials of a request: HTTP Basic and bearer tokens.
 
 use headers::HeaderMapExt;
 use headers::authorization::{Authorization, Basic, Bearer};
@@ -8,11 +8,11 @@ use warp::http::header::AUTHORIZATION;
 use crate::database::Credentials;
 use crate::error::{Code, Error};
 
-/// The longest name of a user, in bytes. A handshake that is longer than 2 KiB as a whole ends before the
-/// database could say that it knows no such user.
+/// The longest user name, in bytes. The database closes a handshake of more than 2 KiB before it could report
+/// an unknown user.
 const USER_MAX: usize = 256;
 
-/// The user and password of HTTP Basic (RFC 7617).
+/// Reads the user and password of HTTP Basic (RFC 7617).
 pub(crate) fn credentials(headers: &HeaderMap) -> Result<Credentials, Error> {
     let missing = || Error::from(Code::Unauthorized);
     let Authorization(basic) = headers.typed_get::<Authorization<Basic>>().ok_or_else(missing)?;
@@ -23,7 +23,7 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Result<Credentials, Error> {
     }
 }
 
-/// The token of a request (RFC 6750, section 2.1); `None` if it has no credentials at all.
+/// Reads the bearer token (RFC 6750, section 2.1); `None` if the request has no credentials at all.
 pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<String>, Error> {
     if !headers.contains_key(AUTHORIZATION) {
         return Ok(None);

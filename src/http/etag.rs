@@ -4,8 +4,8 @@
 //! database keeps the keys of objects sorted and writes numbers in one way, so it is a hash of what is
 //! stored.
 //!
-//! A strong tag stands for exact bytes. So a document that comes compressed has another tag, which names the
-//! encoding ([`encoded`]). A condition takes both for tags of the same document.
+//! A strong tag stands for exact bytes. So a compressed document has another tag, which names the encoding
+//! ([`encoded`]). Conditions accept both as tags of the same document.
 
 use sha2::{Digest, Sha256};
 use warp::http::HeaderMap;
@@ -17,7 +17,7 @@ use super::context::Context;
 use crate::digest::hex;
 use crate::error::{Code, Error};
 
-/// Returns the tag of a document that is written so in answers.
+/// Returns the tag of a document, from its JSON.
 pub(crate) fn tag(json: &[u8]) -> String {
     hex(&Sha256::digest(json)[..16])
 }
@@ -25,7 +25,7 @@ pub(crate) fn tag(json: &[u8]) -> String {
 /// The encodings in which answers may be compressed.
 const ENCODINGS: [&str; 2] = ["gzip", "br"];
 
-/// Returns the strong tag that a document with this one has in an encoding.
+/// Returns the tag of a document in an encoding, from the tag without encoding.
 pub(crate) fn encoded(tag: &HeaderValue, encoding: &str) -> Option<HeaderValue> {
     let text = tag.to_str().ok().filter(|_| ENCODINGS.contains(&encoding))?;
     let text = text.strip_prefix('"')?.strip_suffix('"')?;
@@ -40,7 +40,7 @@ fn decoded(tag: &str) -> &str {
     }
 }
 
-/// Puts a tag on a response.
+/// Adds a tag to a response.
 pub(crate) fn tagged(response: Response, tag: &str) -> Response {
     with_header(response, ETAG, ["\"", tag, "\""].concat())
 }
@@ -54,7 +54,7 @@ pub(crate) struct Conditions {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Tags {
-    /// `*`: whether there is a document at all.
+    /// `*`, which matches any existing document.
     Any,
     These(Vec<Tag>),
 }
@@ -70,7 +70,7 @@ impl Conditions {
         Ok(Conditions { if_match: tags(headers, &IF_MATCH)?, if_none_match: tags(headers, &IF_NONE_MATCH)? })
     }
 
-    /// Reads the conditions of a change of one document, which must have some if the settings say so.
+    /// Reads the conditions of a change of one document, which are required if `require_match` is set.
     pub(crate) fn of_change(context: &Context) -> Result<Self, Error> {
         let conditions = Conditions::of(context.headers())?;
         if context.app().settings().require_match && conditions == Conditions::default() {
@@ -79,20 +79,20 @@ impl Conditions {
         Ok(conditions)
     }
 
-    /// Returns whether `If-Match` lets a request go on: always without it; else only for a document, with one
-    /// of its strong tags.
+    /// Returns whether `If-Match` holds: without the header always, else only for an existing document with
+    /// one of the strong tags.
     pub(crate) fn match_holds(&self, tag: Option<&str>) -> bool {
         self.if_match.as_ref().is_none_or(|tags| tags.have(tag, |own| !own.weak))
     }
 
-    /// Returns whether `If-None-Match` lets a request go on: always without it; else only without a document,
-    /// or if it has none of its tags.
+    /// Returns whether `If-None-Match` holds: without the header always, else only for a missing document or
+    /// one with none of the tags.
     pub(crate) fn none_match_holds(&self, tag: Option<&str>) -> bool {
         !self.if_none_match.as_ref().is_some_and(|tags| tags.have(tag, |_| true))
     }
 
-    /// Returns the tag in `If-None-Match` that belongs to the document with this tag. The client has it in
-    /// the encoding in which the document was sent to it. If there is none, returns the given tag.
+    /// Returns the tag in `If-None-Match` that matches this one, in the encoding in which the client has it.
+    /// If there is none, returns the given tag.
     pub(crate) fn known<'a>(&'a self, tag: &'a str) -> &'a str {
         match &self.if_none_match {
             Some(Tags::These(tags)) => tags.iter().find(|own| own.is(tag)).map_or(tag, |own| &own.text),
@@ -100,24 +100,24 @@ impl Conditions {
         }
     }
 
-    /// Returns whether the conditions are about a document's tag, and not only about whether there is one.
+    /// Returns whether the conditions name tags, and not only `*`.
     pub(crate) fn name_tags(&self) -> bool {
         [&self.if_match, &self.if_none_match].into_iter().flatten().any(|tags| *tags != Tags::Any)
     }
 
-    /// Returns whether there must be a document, whatever its tag.
+    /// Returns whether the document must exist, whatever its tag.
     pub(crate) fn need_document(&self) -> bool {
         self.if_match.is_some()
     }
 
-    /// Returns whether there may be no document, whatever its tag.
+    /// Returns whether the document must not exist, whatever its tag.
     pub(crate) fn forbid_document(&self) -> bool {
         self.if_none_match == Some(Tags::Any)
     }
 }
 
 impl Tags {
-    /// Returns whether a document with this tag is among them; `None` is one that isn't there.
+    /// Returns whether a document with this tag matches; `None` is a missing document.
     fn have(&self, tag: Option<&str>, counts: impl Fn(&Tag) -> bool) -> bool {
         match (self, tag) {
             (_, None) => false,
@@ -139,13 +139,13 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Error> {
     }
     match all.is_empty() {
         false => Ok(Some(Tags::These(all))),
-        // A condition that names nothing was meant to name something: no write should go ahead on it.
+        // An empty condition is probably a mistake of the client, so no write should be done because of it.
         true if headers.contains_key(name) => Err(wrong()),
         true => Ok(None),
     }
 }
 
-/// Reads a list of tags, in which commas divide that stand in none of them.
+/// Reads a comma-separated list of tags, which may contain commas themselves.
 fn read(mut text: &[u8], tags: &mut Vec<Tag>) -> Option<()> {
     loop {
         text = text.trim_ascii_start();
@@ -172,7 +172,7 @@ fn read(mut text: &[u8], tags: &mut Vec<Tag>) -> Option<()> {
 }
 
 impl Tag {
-    /// Returns whether this is a tag of the document with the given tag, in whatever encoding.
+    /// Returns whether this is the given tag, in any encoding.
     fn is(&self, tag: &str) -> bool {
         decoded(&self.text) == tag
     }

@@ -1,5 +1,5 @@
-//! The headers that the service reads and writes beside those that `http` has names for. Each name stands
-//! here once, and so do the lists that tell browsers which of them a page may use.
+//! The names of headers that the crate `http` has no constant for, and the lists of headers that pages of
+//! other origins may use.
 
 use std::sync::LazyLock;
 
@@ -8,35 +8,35 @@ use warp::http::header::{
     LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 
-/// The name of a request in the log and in problem documents.
+/// The id of a request in the log and in problem documents.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The addresses that a request has come through, as proxies other than those of RFC 7239 tell them.
+/// The addresses that a request has come through, from proxies that don't use `Forwarded` (RFC 7239).
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// What is left to a client of its rate (draft-ietf-httpapi-ratelimit-headers).
+/// The remaining quota of a client (draft-ietf-httpapi-ratelimit-headers).
 pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-/// The rate itself (draft-ietf-httpapi-ratelimit-headers).
+/// The quota and window of a rate (draft-ietf-httpapi-ratelimit-headers).
 pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-/// The trace that a request is a part of ([Trace Context](https://www.w3.org/TR/trace-context/)).
+/// The trace that a request belongs to ([Trace Context](https://www.w3.org/TR/trace-context/)).
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// The time that a request has taken, in parts ([Server Timing](https://www.w3.org/TR/server-timing/)).
+/// The duration of a request, in parts ([Server Timing](https://www.w3.org/TR/server-timing/)).
 pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-/// The source of the request's connection. Only a service with `debug` tells it.
+/// The source of the request's connection. Only sent by a service with `debug`.
 pub(crate) const DB_CONNECTION: HeaderName = HeaderName::from_static("db-connection");
 /// The preferences of a request (RFC 7240).
 pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
-/// The preferences that an answer has met (RFC 7240).
+/// The preferences that were applied (RFC 7240).
 pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
-/// The types of patches that a document takes (RFC 5789).
+/// The media types of patches that a document accepts (RFC 5789).
 pub(crate) const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
-/// The key of a request that is to be done once (draft-ietf-httpapi-idempotency-key-header).
+/// The key of a request that must be done only once (draft-ietf-httpapi-idempotency-key-header).
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Marks an answer that an earlier request with the same key has had.
+/// The mark of an answer that was stored for an earlier request with the same key.
 pub(crate) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// The last event that a returning `EventSource` has seen (HTML, 9.2.4).
+/// The id of the last event that a reconnecting `EventSource` has seen (HTML, 9.2.4).
 pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// The number of documents in a whole result.
+/// The number of documents in all pages of a result.
 pub(crate) const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
-/// Asks nginx and its like to pass events on as they come.
+/// The request to nginx and other proxies not to buffer events.
 pub(crate) const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The headers that pages of other origins may send.
@@ -56,7 +56,7 @@ pub(crate) static SENT_BY_PAGES: LazyLock<HeaderValue> = LazyLock::new(|| {
     list(&meant, &MEANINGLESS)
 });
 
-/// The headers that libraries and browsers' tools send on their own account, and that mean nothing here.
+/// Headers that client libraries send by themselves, and that this service ignores.
 const MEANINGLESS: [&str; 14] = [
     "accept-language",
     "baggage",
@@ -74,7 +74,7 @@ const MEANINGLESS: [&str; 14] = [
     "x-requested-with",
 ];
 
-/// The headers of answers that pages of other origins may read, beside those that every page may.
+/// The response headers that pages of other origins may read, beside the CORS-safelisted ones.
 pub(crate) static READ_BY_PAGES: LazyLock<HeaderValue> = LazyLock::new(|| {
     let told = [
         ACCEPT_PATCH,
@@ -97,7 +97,7 @@ pub(crate) static READ_BY_PAGES: LazyLock<HeaderValue> = LazyLock::new(|| {
     list(&told, &[])
 });
 
-/// Lists names as a header has them.
+/// Joins names with commas.
 fn list(names: &[HeaderName], more: &[&str]) -> HeaderValue {
     let names: Vec<_> = names.iter().map(HeaderName::as_str).chain(more.iter().copied()).collect();
     HeaderValue::try_from(names.join(", ")).unwrap_or(HeaderValue::from_static(""))

@@ -1,4 +1,4 @@
-//! HTTP as the API speaks it: what a request says, and how an answer is made.
+//! HTTP for the API: reading requests, and making answers.
 
 pub(crate) mod answer;
 pub(crate) mod body;

@@ -1,4 +1,4 @@
-//! Negotiation: the types of bodies that a request accepts and sends, and its preferences.
+//! Content negotiation (`Accept`, `Content-Type`) and preferences (`Prefer`).
 
 use warp::http::HeaderMap;
 use warp::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
@@ -33,8 +33,7 @@ impl Context {
         self.accept(&[JSON]).map(|_| ())
     }
 
-    /// Returns the one of these types that the request accepts most, the first one of those that it accepts
-    /// alike.
+    /// Returns the offered type with the highest quality in `Accept`, the first one of equal ones.
     pub(crate) fn accept<'a>(&self, offered: &[&'a str]) -> Result<&'a str, Error> {
         let accepted = accepted(self.headers());
         let mut best = (None, 0.0);
@@ -62,13 +61,13 @@ impl Context {
         favourite(self.headers(), &[EVENT_STREAM, NDJSON]) == EVENT_STREAM
     }
 
-    /// Checks that the body is said to be of one of these types, and not encoded. One of no type is what a
-    /// browser sends for any page without asking whether it may.
+    /// Checks that `Content-Type` is one of these types, and that there is no `Content-Encoding`. A missing
+    /// type is refused, since a browser sends such a body for any page without a preflight.
     pub(crate) fn body_is(&self, expected: &[&str]) -> Result<(), Error> {
         self.body_among(expected).map(|_| ())
     }
 
-    /// Does the same, and returns the type that the body is said to be of.
+    /// Does what [`Context::body_is`] does, and returns the type.
     pub(crate) fn body_among<'a>(&self, expected: &[&'a str]) -> Result<&'a str, Error> {
         let encodings = self.headers().get_all(CONTENT_ENCODING).iter();
         if !encodings
@@ -83,7 +82,7 @@ impl Context {
         found.copied().ok_or_else(|| Error::about(Code::UnsupportedMediaType, expected.join(", ")))
     }
 
-    /// Returns whether the request has a preference that needs no value.
+    /// Returns whether the request has a preference, with or without a value.
     pub(crate) fn wants(&self, name: &str) -> bool {
         let values = self.headers().get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split([',', ';'])).any(|part| part.trim().eq_ignore_ascii_case(name))
@@ -109,12 +108,12 @@ pub(crate) fn preference<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a s
     found.map(|(_, value)| value.trim().trim_matches('"'))
 }
 
-/// Returns the type that a request prefers. That is one of the special types if the request names it itself
-/// and doesn't prefer JSON, and else JSON.
+/// Returns the type that a request prefers: one of the special types if `Accept` names it explicitly and
+/// doesn't prefer JSON, else JSON.
 fn favourite<'a>(headers: &HeaderMap, special: &[&'a str]) -> &'a str {
     let accepted = accepted(headers);
     let mut best = (JSON, quality(&accepted, JSON));
-    // Of those that it likes alike the first one is taken, so that comes last.
+    // The last of equal ones wins, so the list is read backwards to prefer its first.
     for name in special.iter().rev() {
         let named = ranges(&accepted).any(|part| media_type(part) == *name);
         let quality = quality(&accepted, name);
@@ -125,19 +124,18 @@ fn favourite<'a>(headers: &HeaderMap, special: &[&'a str]) -> &'a str {
     best.0
 }
 
-/// Returns all that a request says of the types it accepts.
+/// Returns the values of all `Accept` headers.
 fn accepted(headers: &HeaderMap) -> String {
     let values: Vec<_> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     values.join(",")
 }
 
-/// Returns the ranges of a list of accepted types, each with its parameters.
+/// Returns the media ranges of a list of accepted types, each with its parameters.
 fn ranges(accepted: &str) -> impl Iterator<Item = &str> {
     outside_quotes(accepted, ',').map(str::trim).filter(|part| !part.is_empty())
 }
 
-/// Returns the weight, from 0 to 1, that a list of accepted types, such as the `Accept` header, gives to a
-/// type. The most specific range decides.
+/// Returns the quality of a type, from 0 to 1, in the value of `Accept`. The most specific range decides.
 fn quality(accepted: &str, name: &str) -> f32 {
     if ranges(accepted).next().is_none() {
         return 1.0;
@@ -148,7 +146,7 @@ fn quality(accepted: &str, name: &str) -> f32 {
     found.map_or(0.0, weight)
 }
 
-/// Returns the `q` of a range of types; 1 if there is none that can be read.
+/// Returns the `q` of a media range; 1 if it is missing or invalid.
 fn weight(range: &str) -> f32 {
     let parameters = outside_quotes(range, ';').skip(1).filter_map(|parameter| parameter.split_once('='));
     let mut weights = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
@@ -156,7 +154,7 @@ fn weight(range: &str) -> f32 {
     weight.filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(1.0)
 }
 
-/// Returns the parts of a text between separators that don't stand in quotes.
+/// Splits a text at separators outside of quotes.
 fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c: char| {
@@ -170,7 +168,7 @@ fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Returns a type without its parameters.
+/// Returns a media type without its parameters.
 fn media_type(text: &str) -> String {
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

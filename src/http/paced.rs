@@ -1,8 +1,8 @@
-//! The pace of bodies, both ways: who sends or reads too slowly is given up.
+//! Timeouts of bodies, in both directions.
 //!
-//! [`Arriving`] bounds how long a request's body may keep the service waiting. [`paced`] bounds how long a
-//! reader may leave a part of an answer lying, whatever the connection's window says. When that time is over,
-//! it gives up what the answer holds.
+//! [`Arriving`] limits the time that the service waits for a request's body. [`paced`] limits the time that a
+//! part of an answer stays unread, whatever the connection's window says. After that time, it drops
+//! everything that the answer holds.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -17,11 +17,11 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use warp::Buf;
 use warp::hyper::body::{Body, Bytes, Frame, SizeHint};
 
-/// The number of bytes of a body that must arrive in a second once `pause` is used up. The rate is an average
-/// over the time for which the body is waited for. Apache's `mod_reqtimeout` has the same rate.
+/// The lowest average rate of a body in bytes per second, once `pause` is used up. It only counts the time
+/// spent waiting for the body. Apache's `mod_reqtimeout` has the same default.
 const RATE: u64 = 500;
-/// The longest answer that is left to the connection as it is, and the longest part of one that is given to
-/// it at once, in bytes.
+/// The longest answer that is passed to the connection without a timeout of its own, and the longest part of
+/// an answer that is passed at once, in bytes.
 const PART: usize = 64 << 10;
 
 /// Any error of a body.
@@ -40,7 +40,7 @@ impl fmt::Display for TooSlow {
 impl StdError for TooSlow {}
 
 impl TooSlow {
-    /// Returns the slowness that an error comes from, if it does.
+    /// Returns the `TooSlow` among the sources of an error.
     pub(crate) fn within(error: &(dyn StdError + 'static)) -> Option<TooSlow> {
         let mut cause = Some(error);
         while let Some(error) = cause {
@@ -52,21 +52,21 @@ impl TooSlow {
         None
     }
 
-    /// Returns how long the body could have paused.
+    /// Returns the limit on the pause.
     pub(crate) fn pause(self) -> Duration {
         self.0
     }
 }
 
-/// The body of a request, which may neither pause for too long nor trickle. Only the time counts in which
-/// somebody waits for it.
+/// The body of a request, which may neither pause for too long nor trickle. Only time spent waiting for it
+/// counts.
 pub(crate) struct Arriving<B> {
     body: Pin<Box<B>>,
     pause: Duration,
-    /// The time for which the body has been waited for. The number of bytes that have come is in `length`.
+    /// The total time spent waiting for the body, of which `length` bytes have arrived.
     waited: Duration,
     length: u64,
-    /// The wait that goes on: since when, and until when.
+    /// The start and the timeout of the current wait.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
@@ -117,14 +117,14 @@ where
     }
 }
 
-/// The body of an answer, which its reader must take at some pace.
+/// The body of an answer, with a timeout for each part.
 pub(crate) enum Paced<B> {
-    /// One that is short enough to be left to the connection.
+    /// A body that is short enough to be passed to the connection as it is.
     Short(Pin<Box<B>>),
     Long(Parts),
 }
 
-/// The parts of a body. A task of its own takes them from the body, one part ahead of the reader.
+/// The parts of a body. A task of its own reads them from the body, one part ahead of the client.
 pub(crate) struct Parts {
     // The mutex is never locked; it makes the body `Sync`.
     parts: Mutex<mpsc::Receiver<Part>>,
@@ -135,7 +135,7 @@ pub(crate) struct Parts {
 /// A part of a body; `None` is its end.
 type Part = Option<Result<Frame<Bytes>, AnyError>>;
 
-/// The reader didn't take a part in time.
+/// The error of a client that hasn't read a part in time.
 #[derive(Debug)]
 struct Stalled;
 
@@ -147,9 +147,9 @@ impl fmt::Display for Stalled {
 
 impl StdError for Stalled {}
 
-/// Makes a body give up when a part of it lies unread for longer than `patience`. All that the body holds,
-/// such as a connection to the database, is free then, even if the connection to the client stays. So is
-/// `held`, which is held beside it.
+/// Aborts a body when a part of it stays unread for longer than `patience`. Then everything that the body
+/// holds, such as a connection to the database, and `held` are dropped, even if the connection to the client
+/// stays open.
 pub(crate) fn paced<B>(body: B, patience: Duration, held: impl Send + 'static) -> Paced<B>
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -167,13 +167,12 @@ where
     Paced::Long(Parts { parts: Mutex::new(receiver), left, ended: false })
 }
 
-/// Leaves a body to the connection, since what it is made of holds nothing that its reader could keep from
-/// others.
+/// Passes a body to the connection as it is, since it holds no shared resource.
 pub(crate) fn unpaced<B>(body: B) -> Paced<B> {
     Paced::Short(Box::pin(body))
 }
 
-/// Takes the body apart until it ends, its reader leaves, or its reader stalls.
+/// Sends the parts of a body until it ends, or its client disconnects or stalls.
 async fn hand_out<B>(body: B, reader: mpsc::Sender<Part>, patience: Duration)
 where
     B: Body<Data = Bytes>,
@@ -208,7 +207,7 @@ where
     }
 }
 
-/// Cuts a part off a frame that is longer than one.
+/// Splits a part off a frame that is longer than [`PART`].
 fn split(frame: Part) -> (Part, Option<Frame<Bytes>>) {
     match frame {
         Some(Ok(frame)) => match frame.into_data() {
@@ -264,7 +263,7 @@ impl Parts {
             return Poll::Ready(None);
         }
         let parts = self.parts.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // Whoever hands out ends with an end, unless it has given up.
+        // The task sends `None` at the end of the body, unless it has given up.
         let part = ready!(parts.poll_recv(cx)).unwrap_or_else(|| Some(Err(Stalled.into())));
         match &part {
             Some(Ok(frame)) => {

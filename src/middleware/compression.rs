@@ -1,4 +1,4 @@
-//! Compressed answers (gzip or brotli), and what their tags say of it.
+//! Compression of answers (gzip or brotli), and the tags of compressed answers.
 
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
@@ -7,8 +7,8 @@ use warp::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HeaderValue, V
 
 use crate::http::etag::encoded;
 
-/// The shortest body that is worth compressing, in bytes. A body whose length isn't known yet is worth it; an
-/// event stream never is.
+/// The shortest body that is compressed, in bytes. Bodies of unknown length are compressed, event streams are
+/// not.
 const WORTH_IT: u64 = 1024;
 
 /// Compresses answers for clients that accept it.
@@ -16,7 +16,7 @@ pub(crate) fn compressed() -> CompressionLayer<impl Predicate> {
     CompressionLayer::new().compress_when(DefaultPredicate::new().and(SizeAbove::new(WORTH_IT)))
 }
 
-/// Says in the tag of what comes compressed that it does, and of all that has a tag that it might.
+/// Adds the encoding to the tag of a compressed answer, and `Vary: Accept-Encoding` to all with a tag.
 pub(crate) fn retagged<B>(mut response: Response<B>) -> Response<B> {
     let headers = response.headers_mut();
     let Some(tag) = headers.get(ETAG) else { return response };

@@ -1,7 +1,7 @@
-//! CORS headers: they tell browsers which pages' scripts may use the service.
+//! CORS headers, by which browsers decide which pages may use the service.
 //!
-//! The browser enforces it; a request is answered whoever it comes from. What a page may do is the same on
-//! all paths, so a preflight is an `OPTIONS` like any other, with more headers in its answer.
+//! Browsers enforce CORS; the service answers every request. Permissions are the same for all paths, so a
+//! preflight is handled like any other `OPTIONS`, with more headers in the answer.
 
 use warp::http::Method;
 use warp::http::header::{
@@ -15,11 +15,11 @@ use crate::http::context::Context;
 use crate::http::headers::{READ_BY_PAGES, SENT_BY_PAGES};
 use crate::settings::Cors;
 
-/// The time for which a browser may remember the answer to a preflight, in seconds.
+/// The time for which a browser may cache the answer to a preflight, in seconds.
 const MAX_AGE: &str = "600";
 
 impl Cors {
-    /// Adds headers that tell the browser what the page may do.
+    /// Adds the CORS headers to a response.
     pub(crate) fn allow(&self, asker: &Context, response: &mut Response) {
         let Some(allowed) = self.origin(asker.headers().get(ORIGIN), response) else { return };
         let methods = response.headers().get(ALLOW).cloned();
@@ -36,7 +36,7 @@ impl Cors {
         }
     }
 
-    /// Returns the origins that may see the answer, if the asker's is among them.
+    /// Returns the value of `Access-Control-Allow-Origin`, if the request's origin is allowed.
     fn origin(&self, asker: Option<&HeaderValue>, response: &mut Response) -> Option<HeaderValue> {
         match self {
             Cors::Off => None,
@@ -51,7 +51,7 @@ impl Cors {
     }
 }
 
-/// Returns whether a browser asks in advance what a page's request may do (a preflight).
+/// Returns whether the request is a preflight.
 fn is_preflight(asker: &Context) -> bool {
     asker.method() == Method::OPTIONS && asker.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }

@@ -1,4 +1,4 @@
-//! The host that a request names, as its version of HTTP has it (RFC 9112, section 3.2).
+//! Validation of the host of a request (RFC 9112, section 3.2).
 
 use tower::service_fn;
 use warp::http::header::HOST;
@@ -9,7 +9,7 @@ use super::{Asked, Within};
 use crate::error::Error;
 use crate::http::answer::refuse;
 
-/// Refuses requests that name no host, several, or one that can't be any.
+/// Refuses requests with no host, with several, or with an invalid one.
 pub(crate) fn named<B: Send + 'static>(within: impl Within<B>) -> impl Within<B> {
     service_fn(move |asked: Asked<B>| {
         let within = within.clone();
@@ -27,7 +27,7 @@ fn names_its_host(headers: &HeaderMap, version: Version) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) => version != Version::HTTP_11,
-        // Empty is right for a URI without a host.
+        // An empty header is right for a URI without a host.
         (Some(host), None) => {
             let is_host = !host.as_bytes().contains(&b'@') && Authority::try_from(host.as_bytes()).is_ok();
             host.is_empty() || is_host

@@ -1,5 +1,4 @@
-//! Limits that a request must keep to before any endpoint looks at it: lengths, a number at once, and
-//! credentials.
+//! Limits of requests before any endpoint: length of URL and headers, concurrent requests, rate, credentials.
 
 use tower::service_fn;
 use warp::http::header::AUTHORIZATION;
@@ -13,18 +12,18 @@ use crate::http::paths;
 use crate::settings::Auth;
 use crate::shares::Share;
 
-/// Passes only requests that keep to the limits.
+/// Refuses requests that exceed the limits.
 pub(crate) fn limited<B: Send + 'static>(within: impl Within<B>) -> impl Within<B> {
     service_fn(move |asked: Asked<B>| {
         let within = within.clone();
         async move {
             let context = asked.context.clone();
             let answered = match pass(&context) {
-                // The share is given back with the answer.
+                // The share is returned once the answer is made.
                 Ok(_share) => within.answer(asked).await,
                 Err(error) => refuse(&context, &error),
             };
-            // Somebody who isn't who it says is counted by its address.
+            // A request with wrong credentials counts against its address.
             Ok(match answered.status() {
                 StatusCode::UNAUTHORIZED => match context.within_rate(None) {
                     Ok(()) => answered,
@@ -36,7 +35,7 @@ pub(crate) fn limited<B: Send + 'static>(within: impl Within<B>) -> impl Within<
     })
 }
 
-/// Checks a request, and takes its share of those that may be answered at once.
+/// Checks a request, and takes its share of concurrent requests.
 fn pass(context: &Context) -> Result<Option<Share>, Error> {
     let (app, headers) = (context.app(), context.headers());
     let limits = app.limits();
@@ -52,11 +51,11 @@ fn pass(context: &Context) -> Result<Option<Share>, Error> {
     if !paths::is_about_data(context.path()) {
         return Ok(None);
     }
-    // Others are counted once it is known who they are.
+    // Requests with credentials are counted once those have been verified.
     if app.settings().auth == Auth::None || !headers.contains_key(AUTHORIZATION) {
         context.within_rate(None)?;
     }
-    // A browser asks what it may do before it has credentials to show.
+    // A preflight never has credentials.
     if app.settings().auth == Auth::Database && context.method() != Method::OPTIONS {
         context.credentials()?;
     }

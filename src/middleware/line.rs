@@ -1,4 +1,4 @@
-//! The line in the log about a request that was answered.
+//! The access log: a line for each request that was answered.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use warp::http::StatusCode;
 
 use crate::http::context::Context;
 
-/// What the log tells of a request. Lines for programs have a field for each part.
+/// A line of the access log. In formats for programs, each value has a field.
 pub(super) struct Line<'a> {
     context: &'a Context,
     status: StatusCode,
     took: Duration,
     client: Option<String>,
-    /// The names of the trace, of the service's part of it, and of the part that has asked for it.
+    /// The ids of the trace, of the service's span, and of the client's span.
     trace: Option<[String; 3]>,
 }
 
@@ -46,7 +46,7 @@ impl Source for Line<'_> {
         let mut tell = |name, value: Value<'a>| to.visit_pair(Key::from_str(name), value);
         tell("request_id", context.id().into())?;
         tell("method", context.method().as_str().into())?;
-        // One out of a fixed set; the path is in the message.
+        // The template, one of a fixed set; the path is in the message.
         tell("route", context.template().unwrap_or("none").into())?;
         tell("status", self.status.as_u16().into())?;
         // In seconds.

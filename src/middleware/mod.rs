@@ -21,14 +21,14 @@ pub(crate) use limits::limited;
 pub(crate) use observe::observed;
 pub(crate) use time::in_time;
 
-/// A request, and what is known of it.
+/// A request and its context.
 pub(crate) struct Asked<B> {
     pub(crate) context: Context,
     pub(crate) request: Request<B>,
 }
 
 impl<B> Asked<B> {
-    /// Leaves the context with the request, where filters find it.
+    /// Puts the context into the request's extensions, where filters find it.
     pub(crate) fn into_request(self) -> Request<B> {
         let Asked { context, mut request } = self;
         request.extensions_mut().insert(context);

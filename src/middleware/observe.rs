@@ -1,4 +1,4 @@
-//! Observation of every request: an id, timings, a line in the log, figures.
+//! Observation of every request: id, timings, access log, metrics.
 
 use futures_util::FutureExt;
 use tower::service_fn;
@@ -13,7 +13,7 @@ use crate::http::headers::{
     DB_CONNECTION, RATE_LIMIT, RATE_LIMIT_POLICY, REQUEST_ID, SERVER_TIMING, TRACEPARENT,
 };
 
-/// Observes requests, and has their answers tell of it.
+/// Observes requests, and adds the id and the timings to their answers.
 pub(crate) fn observed<B: Send + 'static>(within: impl Within<B>) -> impl Within<B> {
     service_fn(move |asked: Asked<B>| {
         let (within, context) = (within.clone(), asked.context.clone());
@@ -22,7 +22,7 @@ pub(crate) fn observed<B: Send + 'static>(within: impl Within<B>) -> impl Within
             let response = within.answer(asked).await;
             Ok(finish(&context, response))
         };
-        // It goes from hand to hand, through the layers and into the server's own future.
+        // Boxed, since it is moved through the layers and into the server's own future.
         answered.boxed()
     })
 }
@@ -51,7 +51,8 @@ fn finish(context: &Context, mut response: Response) -> Response {
         response = with_header(response, DB_CONNECTION, timings.source());
     }
     app.settings().cors.allow(context, &mut response);
-    // What has a tag may be kept, and asked about; nothing else can be told to be still as it was.
+    // Answers with a tag may be stored and revalidated; others can't be revalidated, so they must not be
+    // stored.
     let keep = if response.headers().contains_key(ETAG) { "no-cache" } else { "no-store" };
     response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static(keep));
     response

@@ -1,11 +1,10 @@
-//! The pages that a request may come from, and the names by which it may ask, where nothing else says who
-//! asks.
+//! Checks of `Origin` and `Host` for requests without credentials.
 //!
-//! With `auth = "none"`, whoever reaches the service may use it, and a browser reaches it for any page it
-//! shows. A browser sends what a form could send to any origin without asking (CSRF). And if a name suddenly
-//! leads to this machine, a browser asks it as if it were the page's own (DNS rebinding). A page that isn't
-//! the service's own is told by its `Origin` ([Fetch, 3.2](https://fetch.spec.whatwg.org/#origin-header)), a
-//! strange name by the `Host`.
+//! With `auth = "none"`, everybody who can reach the service may use it, and a browser can reach it on behalf
+//! of any page. It sends form-like requests to any origin without a preflight (CSRF). And if the name of a
+//! page is made to resolve to this machine, the browser takes the service for the page's own origin (DNS
+//! rebinding). Foreign pages show in `Origin` ([Fetch, 3.2](https://fetch.spec.whatwg.org/#origin-header)),
+//! foreign names in `Host`.
 
 use warp::http::header::{HeaderValue, ORIGIN};
 
@@ -13,7 +12,7 @@ use crate::error::{Code, Error};
 use crate::http::context::Context;
 use crate::settings::{Auth, Cors, Settings};
 
-/// Refuses requests of foreign pages, and by foreign names, unless credentials tell who asks.
+/// Refuses requests of foreign pages and for foreign hosts, unless the service requires credentials.
 pub(crate) fn check(settings: &Settings, context: &Context) -> Result<(), Error> {
     if settings.auth != Auth::None {
         return Ok(());
@@ -21,7 +20,7 @@ pub(crate) fn check(settings: &Settings, context: &Context) -> Result<(), Error>
     if !context.hosts().all(|host| settings.hosts.has(host)) {
         return Err(Error::from(Code::ForeignHost));
     }
-    // Reading is harmless: without CORS the page doesn't get to see the answer.
+    // Reads are harmless: without CORS headers, the browser keeps the answer from the page.
     match context.headers().get(ORIGIN) {
         Some(origin) if !context.method().is_safe() && !may_write(settings, origin, context) => {
             Err(Error::from(Code::ForeignOrigin))
@@ -30,7 +29,7 @@ pub(crate) fn check(settings: &Settings, context: &Context) -> Result<(), Error>
     }
 }
 
-/// Returns whether a page of this origin may change things: it is the service's own, or a setting lets it.
+/// Returns whether a page of this origin may write: it is the service's own, or `cors` allows it.
 fn may_write(settings: &Settings, origin: &HeaderValue, context: &Context) -> bool {
     let Ok(origin) = origin.to_str() else { return false };
     let own = origin.split_once("://").map(|(_, host)| host);

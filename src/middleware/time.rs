@@ -1,4 +1,4 @@
-//! The limit on the time that a request takes, its body included.
+//! The timeout of a request, its body included.
 
 use tokio::time::timeout;
 use tower::service_fn;
@@ -7,7 +7,7 @@ use super::{Asked, Within};
 use crate::error::{Code, Error};
 use crate::http::answer::refuse;
 
-/// Gives up requests that take longer than `limits.request_time`.
+/// Cancels requests that take longer than `limits.request_time`.
 pub(crate) fn in_time<B: Send + 'static>(within: impl Within<B>) -> impl Within<B> {
     service_fn(move |asked: Asked<B>| {
         let (within, context) = (within.clone(), asked.context.clone());
