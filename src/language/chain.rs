@@ -1,4 +1,4 @@
-//! Chains of commands: what stands behind a point, and what stands in brackets.
+//! Chains of commands: method calls and brackets.
 
 use super::call::Call;
 use super::commands::{self, On};
@@ -45,12 +45,12 @@ impl Parser<'_> {
         }
     }
 
-    /// Tells if a `.run(...)` follows, and then the end.
+    /// Returns whether a `.run(...)` follows, and then the end.
     pub(super) fn ends_here(&self) -> bool {
         self.is(".") && self.ahead(1).span.of(self.text) == "run"
     }
 
-    /// Reads past `run(...)`, whatever stands in its brackets: the service has its own connection.
+    /// Skips `run(...)` with its arguments, since the service has its own connection.
     pub(super) fn eat_run(&mut self) -> Result<bool> {
         if self.word() != Some("run") || self.ahead(1).kind != Token::Sign("(") {
             return Ok(false);
@@ -71,7 +71,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Reads a command behind its point.
+    /// Parses a command after its point.
     pub(super) fn command(&mut self, receiver: Option<Node>, start: Span) -> Result {
         let token = self.peek();
         let Some(word) = self.word() else {
@@ -149,7 +149,7 @@ impl Parser<'_> {
     }
 }
 
-/// Says that there is no such command, and which one may have been meant.
+/// Returns the message for an unknown command, with the one that may have been meant.
 fn unknown(word: &str, of_value: bool) -> String {
     let shown: String = word.chars().take(40).collect();
     if let Some(other) = commands::find(word, !of_value) {

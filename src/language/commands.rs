@@ -18,7 +18,7 @@ pub(crate) struct Command {
     pub(super) functions: Functions,
 }
 
-/// Where a command stands.
+/// The positions of a command in a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum On {
     /// `r.now()`
@@ -33,7 +33,7 @@ pub(crate) enum On {
     Either,
 }
 
-/// Which arguments become functions when they mention `r.row`.
+/// The arguments that become functions when they mention `r.row`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Functions {
     None,
@@ -48,7 +48,7 @@ pub(super) fn find(name: &str, of_value: bool) -> Option<&'static Command> {
 }
 
 impl Command {
-    /// Tells if it can be a method of a value, or else of `r`.
+    /// Returns whether it can be a method of a value, or, if `value` is false, of `r`.
     pub(crate) fn stands_on(&self, value: bool) -> bool {
         match self.on {
             On::Root | On::Constant => !value,
@@ -74,7 +74,7 @@ impl Command {
     }
 }
 
-/// Exactly `$n`, `$n` or more (`$n..`), or from `$n` to `$m` (`$n..$m`) arguments.
+/// Defines a command with `$n` arguments, `$n` or more (`$n..`), or from `$n` to `$m` (`$n..$m`).
 macro_rules! c {
     ($name:literal $term:ident $on:ident $n:literal) => {
         command($name, TermType::$term, On::$on, $n, Some($n))
@@ -118,7 +118,7 @@ const CHANGES: &[&str] = &[
     "include_types",
 ];
 
-/// All commands; those of one name that differ by what they are called on follow each other.
+/// All commands. Those of one name that differ by their receiver follow each other.
 #[rustfmt::skip]
 pub(crate) static COMMANDS: &[Command] = &[
     // Databases, tables, users.

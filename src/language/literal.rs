@@ -1,8 +1,8 @@
-//! Literals of text: what their escapes stand for.
+//! String literals and their escapes.
 
 use super::{Fault, Result, Span};
 
-/// Returns the text of a literal, which stands in quotes.
+/// Returns the text of a literal in quotes.
 pub(super) fn text(source: &str, span: Span) -> Result<String> {
     let raw = span.of(source);
     let quote = raw.chars().next().unwrap_or_default();
@@ -32,7 +32,7 @@ pub(super) fn text(source: &str, span: Span) -> Result<String> {
 struct Chars<'a> {
     inner: &'a str,
     at: usize,
-    /// Where they begin in the source.
+    /// Their start in the source.
     start: usize,
 }
 
@@ -49,13 +49,13 @@ impl Chars<'_> {
         found
     }
 
-    /// A fault of what was read last.
+    /// Makes a fault at the last `length` bytes.
     fn fault(&self, length: usize, message: &str) -> Fault {
         let end = self.start + self.at;
         Fault::new(Span::new(end.saturating_sub(length), end), message)
     }
 
-    /// Returns what an escape stands for, whose backslash has been read; nothing for one that joins lines.
+    /// Returns the character of an escape, whose backslash has been read; `None` for one that joins lines.
     fn escape(&mut self) -> Result<Option<char>> {
         let Some(c) = self.next() else { return Err(self.fault(1, "this escape has no end")) };
         Ok(Some(match c {

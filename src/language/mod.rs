@@ -1,12 +1,12 @@
-//! ReQL as one writes it in JavaScript, read into terms. Nothing of JavaScript is run.
+//! A parser of ReQL in JavaScript syntax. No JavaScript is run.
 //!
-//! What is read: expressions of `r`, functions of both spellings whose body is one expression, literals of
-//! every kind, sums of plain numbers, comments, and a `.run(...)` at the end, which says nothing here. A
-//! text has a bound in length, tokens, levels and terms; what it costs to read is proportional to its
-//! length.
+//! It supports expressions of `r`, functions of both syntaxes whose body is one expression, literals of all
+//! kinds, arithmetic of number literals, comments, and a `.run(...)` at the end, which is ignored. The
+//! length, the tokens, the nesting and the terms of a text are limited; parsing takes time proportional to
+//! its length.
 //!
-//! The result is a tree in the form of the wire's JSON, in which each part knows the place that it was read
-//! from. So an error of the server, whose backtrace is a way through that tree, is shown in the text.
+//! The result is a tree in the structure of the wire format, in which each node has its place in the text.
+//! The backtrace of a server's error is a path through that tree, so the error can be shown in the text.
 
 mod call;
 mod chain;
@@ -34,13 +34,13 @@ pub(crate) use place::{Place, Span};
 pub(crate) const MAX_LENGTH: usize = 1 << 18;
 /// The most tokens that a text may have.
 const MAX_TOKENS: usize = 100_000;
-/// The number of brackets and functions that may stand inside of each other. Reading them is recursive.
+/// The deepest nesting of brackets and functions. Parsing them is recursive.
 const MAX_LEVELS: u16 = 64;
-/// The number of terms that may stand inside of each other, each command of a chain being one more. Writing
-/// and dropping them is recursive.
+/// The deepest nesting of terms. Each command of a chain adds one level. Writing and dropping terms is
+/// recursive.
 const MAX_DEPTH: u16 = 400;
 
-/// What is wrong with a text, and with which part of it.
+/// An error of syntax, with its place in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) message: String,
@@ -61,11 +61,11 @@ impl fmt::Display for Fault {
 
 type Result<T = Node, E = Fault> = std::result::Result<T, E>;
 
-/// Reads one query.
+/// Parses one query.
 ///
 /// # Errors
 ///
-/// What is wrong with the text, at its place.
+/// The first error of syntax, with its place.
 pub(crate) fn parse(text: &str) -> Result {
     if text.len() > MAX_LENGTH {
         let message = format!("a query has at most {} KiB", MAX_LENGTH >> 10);

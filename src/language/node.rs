@@ -10,11 +10,11 @@ use super::{Fault, MAX_DEPTH, Result, Span};
 pub(crate) struct Node {
     kind: Kind,
     pub(super) span: Span,
-    /// The number of nodes that stand inside of each other, this one included.
+    /// The depth of the tree, this node included.
     depth: u16,
-    /// Something in it is `r.row`.
+    /// `true` if it contains `r.row`.
     has_row: bool,
-    /// It is a value of JavaScript, which has none of ReQL's methods.
+    /// `true` for a JavaScript value, which has none of ReQL's methods.
     plain: bool,
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum Step<'a> {
 }
 
 impl Node {
-    /// Makes a value of JavaScript that holds nothing else.
+    /// Makes a JavaScript value without children.
     pub(super) fn plain(span: Span, kind: Kind) -> Self {
         Node { kind, span, depth: 1, has_row: false, plain: true }
     }
@@ -129,7 +129,7 @@ impl Node {
         }
     }
 
-    /// Returns the JSON that goes over the wire.
+    /// Returns the JSON of the wire format.
     pub(crate) fn to_wire(&self) -> Value {
         match &self.kind {
             Kind::Null => Value::Null,

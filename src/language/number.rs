@@ -1,11 +1,11 @@
-//! Numbers: literals, and the sums that are made of them.
+//! Numbers: literals, and arithmetic with them.
 
 use serde_json::Number;
 
 use super::node::Kind;
 use super::{Fault, Node, Result, Span};
 
-/// The greatest whole number up to which there is no gap between a double's whole numbers.
+/// The greatest integer up to which a double can represent every integer.
 const EXACT: f64 = 9_007_199_254_740_991.0;
 
 /// Reads the literal of a number.
@@ -16,7 +16,7 @@ pub(super) fn literal(text: &str, span: Span) -> Result<f64> {
     let radix = [("0x", 16), ("0o", 8), ("0b", 2)].into_iter().find(|(name, _)| *name == prefix);
     let value = match radix {
         Some((_, radix)) => whole(digits.get(2..).unwrap_or_default(), radix),
-        // Rust's own reading takes `inf` and `nan`, but those don't begin with a digit or a point.
+        // Rust's parser accepts `inf` and `nan`, but those don't begin with a digit or a point.
         None => digits.parse().ok(),
     };
     match value {
@@ -44,7 +44,7 @@ pub(super) fn node(value: f64, span: Span) -> Result {
     Ok(Node::plain(span, Kind::Number(number)))
 }
 
-/// Works out what an operator makes of two plain numbers; `None` if it isn't for them.
+/// Evaluates an operator on two number literals; `None` if the operands aren't such.
 pub(super) fn fold(left: &Node, sign: &str, right: &Node, span: Span) -> Option<Result> {
     if !(left.is_plain() && right.is_plain()) {
         return None;

@@ -1,11 +1,11 @@
-//! Operators and signs. ReQL has commands in their place, so they work on JavaScript's numbers only.
+//! Operators. ReQL has commands instead, so operators work on number literals only.
 
 use super::lexer::Kind as Token;
 use super::node::Kind;
 use super::parser::Parser;
 use super::{Fault, Node, Result, Span, number};
 
-/// The operators of JavaScript that have a command of ReQL in their place, with how tightly they bind.
+/// JavaScript's operators, their precedence, and the command of ReQL to use instead.
 const OPERATORS: &[(&str, u8, &str)] = &[
     ("||", 1, "or"),
     ("??", 1, "default"),
@@ -31,9 +31,9 @@ const OPERATORS: &[(&str, u8, &str)] = &[
 ];
 
 impl Parser<'_> {
-    /// Reads operands and operators, which bind as JavaScript has it. Only plain values are worked on.
+    /// Parses operands and operators with JavaScript's precedence. Only literals are evaluated.
     pub(super) fn operation(&mut self) -> Result {
-        // Without recursion: what waits for an operand that binds more tightly.
+        // Operands that wait for an operator of higher precedence; this replaces recursion.
         let mut waiting: Vec<(Node, &(&str, u8, &str), Span)> = Vec::new();
         loop {
             let mut right = self.operand()?;
@@ -89,7 +89,7 @@ impl Parser<'_> {
     }
 }
 
-/// Works out what an operator makes of two values.
+/// Evaluates an operator on two values.
 fn combine(left: Node, operator: &(&str, u8, &str), right: Node, place: Span) -> Result {
     let (sign, _, command) = operator;
     let span = left.span.to(right.span);

@@ -1,9 +1,9 @@
-//! The parser's place in the tokens of a text, and what it says of them.
+//! The state of the parser, and its errors.
 
 use super::lexer::{Kind as Token, Token as Placed};
 use super::{Fault, MAX_LEVELS, Result, Span};
 
-/// What has been read of a text.
+/// A parser at its position in the tokens of a text.
 pub(super) struct Parser<'a> {
     pub(super) text: &'a str,
     tokens: Vec<Placed>,
@@ -21,7 +21,7 @@ impl<'a> Parser<'a> {
         Parser { text, tokens, at: 0, level: 0, variables: Vec::new(), numbered: 0 }
     }
 
-    /// Reads all of the text.
+    /// Parses the whole text.
     pub(super) fn query(mut self) -> Result {
         if self.peek().kind == Token::End {
             return Err(self.fault("there is no query here; one begins with `r.`"));

@@ -74,7 +74,7 @@ fn a_query_is_what_the_official_drivers_send() {
     }
 }
 
-/// What the driver shows of each query that its tests compare with the official one's is read as the same
+/// Checks that the driver's text of each query that it compares with the official driver is parsed as that
 /// query.
 #[test]
 fn what_the_driver_shows_is_read() {

@@ -1,7 +1,7 @@
-//! What documents come to in groups: `group=FIELD` with `agg=count,sum(x),avg(x),min(x),max(x)`.
+//! Aggregates of groups of documents: `group=FIELD` with `agg=count,sum(x),avg(x),min(x),max(x)`.
 //!
-//! The whole is one pass over the documents, by `map` and `reduce`, so that it takes the memory of its groups
-//! and not of its documents.
+//! The query is one pass over the documents, by `map` and `reduce`, so that its memory is proportional to the
+//! number of groups and not of documents.
 
 use reql::{Args, Term, args, obj, r};
 
@@ -14,7 +14,7 @@ use crate::error::Error;
 
 /// The characters that end an unquoted name in an aggregate.
 const IN_AGGREGATE: &str = ",()";
-/// Parameters of lists of documents that make no sense for groups.
+/// Parameters of lists that can't be combined with groups.
 const OF_DOCUMENTS: [&str; 7] = ["order", "select", "omit", "limit", "offset", "cursor", "index"];
 /// The most fields and the most aggregates of one request.
 const MOST: usize = 20;
@@ -27,7 +27,7 @@ pub(crate) struct Grouping {
     aggregates: Vec<Aggregate>,
 }
 
-/// One figure of each group; its name in the answer is its text in the request.
+/// An aggregate of each group. Its name in the answer is its text in the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Aggregate {
     name: String,
@@ -37,16 +37,16 @@ struct Aggregate {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Figure {
     Count,
-    /// Of numbers; other values don't count.
+    /// The sum of numbers; other values are ignored.
     Sum(Path),
     Avg(Path),
-    /// Of values that have an order.
+    /// The smallest value of a sortable type.
     Min(Path),
     Max(Path),
 }
 
 impl Grouping {
-    /// Returns whether parameters ask for groups.
+    /// Returns whether the parameters ask for groups.
     pub(crate) fn is_asked_for(parameters: &Parameters) -> bool {
         parameters.has("group") || parameters.has("agg")
     }
@@ -67,12 +67,12 @@ impl Grouping {
         Ok(Grouping { listing, by, aggregates })
     }
 
-    /// Makes it leave out rows that are no documents, see [`Listing::guard`].
+    /// Adds a guard against rows that aren't documents, see [`Listing::guard`].
     pub(crate) fn guard(&mut self) -> bool {
         self.listing.guard()
     }
 
-    /// A query for all groups, in the order of their values, if these are the table's indexes.
+    /// Returns a query for all groups, in the order of their values. `indexes` are those of the table.
     pub(crate) fn query(&self, indexes: &[Index], table: &Term) -> Term {
         let rows = self.listing.selected(indexes, table);
         let total = |rows: &Term| {
@@ -88,12 +88,12 @@ impl Grouping {
         total(&groups).ungroup().map(|group: Term| self.answer(Some(group.g("group")), &group.g("reduction")))
     }
 
-    /// A query that fails if the filter can make no sense to the database.
+    /// Returns a query that fails if the filter is invalid for the database, see [`Filter::check`].
     pub(crate) fn check(&self) -> Option<Term> {
         self.listing.check()
     }
 
-    /// The fields that figures are about.
+    /// Returns the fields of the aggregates.
     fn fields(&self) -> Vec<&Path> {
         let mut fields = Vec::new();
         for path in self.aggregates.iter().filter_map(|aggregate| aggregate.figure.field()) {
@@ -104,7 +104,7 @@ impl Grouping {
         fields
     }
 
-    /// Returns what one document adds.
+    /// Returns the contribution of one document.
     fn of_row(&self, row: &Term) -> Term {
         let parts = self.fields().into_iter().map(|path| {
             let is_number = path.is_in(row) & path.of(row).type_of().eq("NUMBER");
@@ -161,7 +161,7 @@ impl Grouping {
 }
 
 impl Aggregate {
-    /// Reads a list of them. What is asked for twice is told once.
+    /// Parses a list of aggregates. Duplicates are dropped.
     fn parse_list(text: &str) -> Result<Vec<Self>, Error> {
         let mut reader = Reader::new(text, "agg");
         let aggregates = reader.separated(MOST, Aggregate::read)?;
@@ -217,7 +217,7 @@ fn nth(totals: &Term, at: usize) -> Term {
     totals.g("fields").nth(at)
 }
 
-/// One of two values if it goes before the other, else that; null goes before none.
+/// Returns `one` if it goes before `other`, else `other`; null goes before nothing.
 fn extreme(one: &Term, other: &Term, goes_before: Term) -> Term {
     let first = other.eq(()) | goes_before;
     r.branch(args![one.eq(()), other, r.branch(args![first, one, other])])

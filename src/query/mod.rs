@@ -1,5 +1,4 @@
-//! From the parameters of a URL to ReQL: which documents, in what order, which of their fields, how many,
-//! through which index; or, instead of documents, what they come to in groups.
+//! From the parameters of a URL to ReQL: filter, order, fields, page, choice of an index, groups.
 
 mod document;
 mod filter;

@@ -1,8 +1,8 @@
-//! In what order: `order=a.desc,b`.
+//! The order of a list: `order=a.desc,b`.
 //!
-//! Values come in ReQL's order of types and values: booleans, numbers, binary data, times, strings. Documents
-//! in which the field has no such value come last, whether the order rises or falls: an index holds none of
-//! them (but for some arrays), so that a list in the order of an index can begin without having looked for
+//! Values are in ReQL's order of types and values: booleans, numbers, binary data, times, strings. Documents
+//! without such a value in the field come last, both in ascending and in descending order: an index has no
+//! entry for them (but for some arrays), so a list in the order of an index can start without searching for
 //! them.
 
 use reql::{Args, Term, r};
@@ -15,7 +15,7 @@ use crate::error::Error;
 /// The most fields that a list may be sorted by.
 const MOST: usize = 32;
 
-/// A total order of documents: sort keys of which the last is the primary key.
+/// A total order of documents: a list of sort keys, the last of which is the primary key.
 #[derive(Debug, Clone)]
 pub(crate) struct Order(Vec<Key>);
 
@@ -23,15 +23,16 @@ pub(crate) struct Order(Vec<Key>);
 pub(super) struct Key {
     pub(super) field: Path,
     pub(super) falling: bool,
-    /// `true` if it is the primary key, which every document has.
+    /// `true` for the primary key, which every document has.
     pub(super) primary: bool,
-    /// The point from which the distance of the field's geometry is the key, instead of its value.
+    /// A point; the key is then the distance of the field's geometry from it, instead of the field's value.
     pub(super) near: Option<Near>,
 }
 
 impl Order {
-    /// Reads the parameter; without one the order is that of the primary key. Behind other keys the primary
-    /// key falls if the last of them does, as entries of equal value do in an index that is read backwards.
+    /// Parses the parameter. Default: the order of the primary key. As the last of several keys, the primary
+    /// key has the direction of the one before, like entries of equal value in an index that is read in that
+    /// direction.
     pub(crate) fn parse(text: Option<&str>, primary_key: &str) -> Result<Self, Error> {
         let mut keys = match text {
             Some(text) => {
@@ -42,7 +43,7 @@ impl Order {
             }
             None => Vec::new(),
         };
-        // No two documents are left for what comes after the primary key to decide.
+        // Keys after the primary key have no effect, since it is unique.
         match keys.iter().position(|key| key.primary) {
             Some(at) => keys.truncate(at + 1),
             None => {
@@ -53,29 +54,29 @@ impl Order {
         Ok(Order(keys))
     }
 
-    /// The order of the distances of geometries, which all documents have in this field.
+    /// Returns the order by distance from a point, for a field that is a geometry in all documents.
     pub(super) fn nearest(field: &Path, near: &Near, primary_key: &str) -> Self {
         let field = field.clone();
         let distance = Key { field, falling: false, primary: false, near: Some(near.clone()) };
         Order(vec![distance, Key::primary(primary_key)])
     }
 
-    /// No order at all, for those who don't ask for one.
+    /// Returns no order.
     pub(super) fn unsorted() -> Order {
         Order(Vec::new())
     }
 
-    /// Returns whether it is just the order of the primary key's index, read forwards or backwards.
+    /// Returns whether it is the order of the primary key's index, ascending or descending.
     pub(super) fn is_index(&self, name: &str) -> bool {
         matches!(&self.0[..], [key] if key.field.is(name))
     }
 
-    /// Returns whether its first key falls.
+    /// Returns whether its first key is descending.
     pub(super) fn falls(&self) -> bool {
         self.0.first().is_some_and(|key| key.falling)
     }
 
-    /// Returns whether all of its keys rise, or all fall, as those of an index do.
+    /// Returns whether all of its keys have the same direction, as those of an index do.
     pub(super) fn is_uniform(&self) -> bool {
         self.0.iter().all(|key| key.falling == self.falls())
     }
@@ -84,22 +85,22 @@ impl Order {
         &self.0
     }
 
-    /// The order among documents that are alike in the first key.
+    /// Returns the order without its first key.
     pub(super) fn tail(&self) -> Order {
         Order(self.0.iter().skip(1).cloned().collect())
     }
 
-    /// Sorts in memory: on a server, within its array limit.
+    /// Sorts rows in the database's memory, within its array limit.
     pub(super) fn sort(&self, rows: &Term) -> Term {
         rows.order_by(Args::from_iter(self.terms(0))).into()
     }
 
-    /// The terms that sort by these keys but for the first ones.
+    /// Returns the terms that sort by these keys, without the first `skipped` ones.
     pub(super) fn terms(&self, skipped: usize) -> Vec<Term> {
         self.0.iter().skip(skipped).flat_map(Key::terms).collect()
     }
 
-    /// The values that give a row its place.
+    /// Returns the sort keys of a row.
     pub(super) fn place(&self, row: &Term) -> Term {
         r.expr(self.0.iter().map(|key| key.value(row)).collect::<Vec<_>>())
     }
@@ -136,7 +137,7 @@ impl Key {
         Ok(Key { field, falling, primary, near: None })
     }
 
-    /// The value that gives a row its place; null if it has none.
+    /// Returns the sort key of a row; null if it has none.
     pub(super) fn value(&self, row: &Term) -> Term {
         match &self.near {
             Some(near) => near.distance(&self.field.of(row)),

@@ -1,4 +1,4 @@
-//! How many, and from where: `limit`, `offset`, `cursor`.
+//! Pages of a list: `limit`, `offset`, `cursor`.
 
 use reql::{Term, args, r};
 use serde_json::Value;
@@ -16,18 +16,18 @@ pub(crate) struct Page {
 #[derive(Debug, Clone)]
 pub(super) enum Start {
     Offset(usize),
-    /// After the row with this place in the order.
+    /// After the row with these sort keys.
     After(Vec<Value>),
 }
 
-/// The bounds of a page.
+/// The limits of a page.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PageLimits {
-    /// The number of documents in a page whose request doesn't say it.
+    /// The default number of documents in a page.
     pub(crate) page: usize,
     /// The most documents in a page.
     pub(crate) page_max: usize,
-    /// The most documents that a page may skip.
+    /// The largest `offset`.
     pub(crate) offset_max: usize,
 }
 
@@ -40,7 +40,7 @@ impl Page {
         Ok(page)
     }
 
-    /// The same for a part of a stream, which may be of any length.
+    /// Parses the parameters of a page without a largest limit, for streams.
     pub(super) fn take_any(parameters: &mut Parameters, limits: PageLimits) -> Result<Self, Error> {
         let limit = parameters.take_number("limit")?.unwrap_or(limits.page.min(limits.page_max));
         let offset = parameters.take_number("offset")?;
@@ -58,7 +58,7 @@ impl Page {
         Ok(Page { limit, start })
     }
 
-    /// Returns how many rows are skipped.
+    /// Returns the number of rows to skip.
     pub(super) fn offset(&self) -> usize {
         match self.start {
             Start::Offset(offset) => offset,
@@ -66,7 +66,7 @@ impl Page {
         }
     }
 
-    /// The place after which it begins, if it begins after one.
+    /// Returns the sort keys in the cursor, if there is one.
     pub(super) fn place(&self) -> Option<&[Value]> {
         match &self.start {
             Start::Offset(_) => None,
@@ -74,11 +74,11 @@ impl Page {
         }
     }
 
-    /// Checks that a place, if there is one, is one in this order.
+    /// Checks that the cursor, if there is one, is of this order.
     pub(super) fn check(&self, order: &Order) -> Result<(), Error> {
         let fits = |place: &[Value]| {
             let values = place.iter().zip(order.keys());
-            // The database knows an order of objects that are no values, but no document has such a place.
+            // The database would compare objects, too, but no document has one as a sort key.
             place.len() == order.keys().len()
                 && values.into_iter().all(|(value, key)| match value {
                     Value::Null => !key.primary,
@@ -95,8 +95,9 @@ fn read(cursor: &str) -> Result<Vec<Value>, Error> {
     serde_json::from_str(cursor).map_err(|_| bad("cursor", "it is not one that this service gave out"))
 }
 
-/// Returns whether a row comes after a place in an order: further in the first key that differs. In so many
-/// of the first keys it is known to be no less far, so that there it is enough to see a difference.
+/// Returns a term that is true if a row comes after a place in an order: if it is further in the first key
+/// that differs. In the first `reached` keys it is known not to lie before the place, so any difference will
+/// do.
 pub(super) fn is_after(place: &[Value], order: &Order, reached: usize, row: &Term) -> Term {
     let mut after = r.expr(false);
     for (at, (key, value)) in order.keys().iter().zip(place).enumerate().rev() {
@@ -108,14 +109,14 @@ pub(super) fn is_after(place: &[Value], order: &Order, reached: usize, row: &Ter
         let own = key.value(row);
         let tie = own.eq(value) & after;
         if value.is_null() {
-            // Those without a value are the last.
+            // Rows without a value are the last ones.
             after = tie;
             continue;
         }
         let further = if key.falling { own.lt(value) } else { own.gt(value) };
         after = match key.primary {
             true => further | tie,
-            // As a value null would be somewhere in between.
+            // ReQL sorts null among the types; here it comes last.
             false => r.or(args![own.eq(()), own.ne(()) & further, tie]),
         };
     }

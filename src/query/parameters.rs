@@ -1,4 +1,4 @@
-//! The parameters of a URL, decoded; and how values are written in URLs.
+//! The parameters of a URL, decoded; and the values in them.
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -10,14 +10,13 @@ pub(super) const PARAMETERS: [&str; 13] = [
     "agg", "all", "and", "cursor", "group", "index", "initial", "limit", "offset", "omit", "or", "order",
     "select",
 ];
-/// Parameters that client libraries add by themselves, with a number, so that no cache answers. They mean
-/// nothing.
+/// Parameters that client libraries add, with a number, to bypass caches. They are ignored.
 const CACHE_BUSTERS: [&str; 2] = ["_", "_dc"];
-/// The parameter against caches that client libraries for live queries add, with a number, when they send the
-/// id of their last event.
+/// The parameter that client libraries for event streams add, with a number, to bypass caches when they send
+/// the id of their last event.
 const EVENT_BUSTER: &str = "r";
 
-/// The parameters of a URL in their order. What is taken out is understood; what is left over is an error.
+/// The parameters of a URL in their order. Known ones are taken out; those that are left are an error.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Parameters(Vec<(String, String)>);
 
@@ -34,7 +33,7 @@ impl Parameters {
     /// parameter, under various names.
     pub(crate) fn take_last_event_id(&mut self) -> Option<String> {
         let is_id = |name: &str| name.replace(['-', '_'], "").eq_ignore_ascii_case("lasteventid");
-        // A condition has a full stop behind its operator.
+        // A condition has a full stop after its operator.
         let is_value = |value: &str| value.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
         let taken = self.0.extract_if(.., |(name, value)| is_id(name) && is_value(value));
         let ids: Vec<_> = taken.map(|(_, id)| id).collect();
@@ -44,7 +43,7 @@ impl Parameters {
         ids.into_iter().find(|id| !id.is_empty())
     }
 
-    /// Sorts them by name and value. Lists mean the same in any order of their parameters.
+    /// Sorts them by name and value, which doesn't change the meaning of a list.
     pub(crate) fn sorted(mut self) -> Self {
         self.0.sort();
         self
@@ -84,7 +83,7 @@ impl Parameters {
         }
     }
 
-    /// All that were not taken.
+    /// Returns the parameters that were not taken.
     pub(crate) fn rest(self) -> impl Iterator<Item = (String, String)> {
         self.0.into_iter()
     }
@@ -115,7 +114,7 @@ pub(crate) fn decode(text: &str) -> Result<String, Error> {
     decoded.map(Into::into).map_err(|_| Error::bad_request("The URL is not UTF-8."))
 }
 
-/// A value as URLs have it: JSON if it is JSON, else a string.
+/// Parses a value: as JSON if it is valid JSON, else as a string.
 pub(crate) fn value(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }

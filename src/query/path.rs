@@ -1,4 +1,4 @@
-//! A field of a document, nested ones written `a.b`.
+//! Paths of fields, nested ones written `a.b`.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -10,12 +10,11 @@ use super::parameters::bad;
 use super::syntax::{DEPTH, NAME_MAX, Name, Reader, written};
 use crate::error::Error;
 
-/// The types whose values have an order, by the names that the database has for them, in that order.
+/// The sortable types, by the database's names, in their order.
 pub(super) const SORTABLE: [&str; 5] = ["BOOL", "NUMBER", "PTYPE<BINARY>", "PTYPE<TIME>", "STRING"];
-/// The most levels that an indexed field may be below its document. What the database tells of an index is
-/// cut off below that.
+/// The deepest nesting of an indexed field. The database's description of an index is cut off below that.
 const INDEXED_DEPTH: usize = 12;
-/// The words that begin a condition, and hardly ever a field.
+/// The operators of conditions, which are unlikely names of fields.
 const OPERATORS: [&str; 7] = ["eq", "ne", "lt", "lte", "gt", "gte", "not"];
 /// The field that makes an object a value of one of ReQL's types, which has no other fields.
 const PSEUDO_TYPE: &str = "$reql_type$";
@@ -27,15 +26,15 @@ pub(super) const IN_LIST: &str = ",";
 pub(crate) struct Path(Vec<String>);
 
 impl Path {
-    /// What fields look like, as a regular expression.
+    /// A regular expression for fields in URLs.
     pub(crate) const PATTERN: &str = concat!(
         r#"^(\s*[^\s."\x00][^."\x00]*|\s*"([^"\\\x00-\x1f]|\\["\\/bfnrt])*"\s*)"#,
         r#"(\.(\s*[^\s."\x00][^."\x00]*|\s*"([^"\\\x00-\x1f]|\\["\\/bfnrt])*"\s*)){0,31}$"#
     );
-    /// The most fields that an index may be over.
+    /// The most fields of an index.
     pub(crate) const INDEXED: usize = 32;
 
-    /// Reads a field; `parameter` is where it stands.
+    /// Parses a field. `parameter` names the place for errors.
     pub(crate) fn parse(text: &str, parameter: &str) -> Result<Self, Error> {
         let mut reader = Reader::new(text, parameter);
         let names = reader.names("")?;
@@ -43,14 +42,14 @@ impl Path {
         Ok(Path::from(names))
     }
 
-    /// Reads the fields of an index, each of which is a text of its own.
+    /// Parses the fields of an index, each of which is a separate text.
     pub(crate) fn parse_indexed(fields: &[String], parameter: &str) -> Result<Vec<Self>, Error> {
         if fields.len() > Path::INDEXED {
             return Err(bad(parameter, format!("an index may be over {} fields at most", Path::INDEXED)));
         }
         let fields: Vec<_> =
             fields.iter().map(|field| Path::parse(field, parameter)).collect::<Result<_, _>>()?;
-        // So it is in what the database tells of its indexes, which is all that is known of them later.
+        // The database's description of an index, from which its fields are read later, lacks these.
         let untold =
             |Path(names): &&Path| names.len() > INDEXED_DEPTH || names.iter().any(|name| name.contains('"'));
         match fields.iter().find(untold) {
@@ -62,7 +61,7 @@ impl Path {
         }
     }
 
-    /// Reads a list of fields, separated by commas.
+    /// Parses a comma-separated list of fields.
     pub(crate) fn parse_list(text: &str, parameter: &str, most: usize) -> Result<Vec<Self>, Error> {
         let mut reader = Reader::new(text, parameter);
         let fields = reader.separated(most, |reader| Path::read(reader, IN_LIST))?;
@@ -70,7 +69,7 @@ impl Path {
         Ok(fields)
     }
 
-    /// Reads a field that is a member of a list or stands in brackets.
+    /// Parses a field in a list or in brackets.
     pub(super) fn read(reader: &mut Reader<'_>, ends: &str) -> Result<Self, Error> {
         let start = reader.at();
         let names = reader.names(ends)?;
@@ -78,8 +77,8 @@ impl Path {
         Ok(Path::from(names))
     }
 
-    /// Checks that names in a list of fields aren't a condition, such as `eq.3`. It would be meant for a
-    /// field that has the name of the list's parameter.
+    /// Checks that names in a list of fields aren't a condition, such as `eq.3`, which would be meant for a
+    /// field with the name of the parameter.
     pub(super) fn check_listed(names: &[Name], reader: &Reader<'_>, start: usize) -> Result<(), Error> {
         match names {
             [first, _, ..] if first.bare().is_some_and(|name| OPERATORS.contains(&name)) => {
@@ -92,29 +91,29 @@ impl Path {
         }
     }
 
-    /// A field of the document itself, whatever its name.
+    /// Returns the path of a top-level field of any name.
     pub(crate) fn whole(name: &str) -> Self {
         Path(vec![name.to_owned()])
     }
 
-    /// A field by the names on the way to it; `None` if it could not be written in a URL.
+    /// Returns the path with these names; `None` if it can't be written in a URL.
     pub(crate) fn of_names(names: Vec<String>) -> Option<Self> {
         let sane = |name: &String| name.len() <= NAME_MAX && !name.contains('\0');
         let fits = (1..=DEPTH).contains(&names.len()) && names.iter().all(sane);
         fits.then_some(Path(names))
     }
 
-    /// Returns whether it is this field of the document itself.
+    /// Returns whether it is the top-level field of this name.
     pub(crate) fn is(&self, name: &str) -> bool {
         self.0.len() == 1 && self.0.iter().all(|own| own == name)
     }
 
-    /// The field's value; an error of the query's if there is none.
+    /// Returns a term for the field's value, which fails if the field is missing.
     pub(crate) fn of(&self, row: &Term) -> Term {
         self.0.iter().fold(row.clone(), |value, name| value.g(name))
     }
 
-    /// The entry of a row in an index over these fields: one field's value, or the array of several.
+    /// Returns the entry of a row in an index over these fields: one field's value, or an array of several.
     pub(crate) fn entry(fields: &[Path], row: &Term) -> Term {
         match fields {
             [field] => field.of(row),
@@ -122,32 +121,30 @@ impl Path {
         }
     }
 
-    /// Returns whether there is a value, and not null. Unlike [`Path::of`] it is not an error if something on
-    /// the way to it is no object.
+    /// Returns a term that is true if there is a value other than null. Unlike [`Path::of`], it doesn't fail
+    /// if a value on the path isn't an object.
     pub(crate) fn is_in(&self, row: &Term) -> Term {
         row.has_fields(Path::tree(std::slice::from_ref(self)))
     }
 
-    /// The field's value, or null.
+    /// Returns the field's value, or null.
     pub(crate) fn or_null(&self, row: &Term) -> Term {
         r.branch(args![self.is_in(row), self.of(row), ()])
     }
 
-    /// The field's value if it is of a type that gives documents an order, and so a place in an index; or
-    /// null. Arrays have a place in an index only if all that is in them does, which makes them too rare a
-    /// guest to have an order here.
+    /// Returns the field's value if it is of a sortable type, and so has an entry in an index; else null.
+    /// Arrays have an entry only if all of their members can have one, so they are treated as unsortable.
     pub(crate) fn sortable_or_null(&self, row: &Term) -> Term {
         let sortable = r.expr(SORTABLE).contains(self.of(row).type_of());
         r.branch(args![self.is_in(row) & sortable, self.of(row), ()])
     }
 
-    /// Returns whether it is a field that another one is in, or that one itself.
+    /// Returns whether it equals another path, or is a prefix of it.
     pub(crate) fn begins(&self, other: &Path) -> bool {
         other.0.starts_with(&self.0)
     }
 
-    /// Returns whether a document, or a merge patch, that is sent has the field, or something else in the
-    /// place of an object that it is in.
+    /// Returns whether a document or a merge patch sets the field, or replaces an object that contains it.
     pub(crate) fn is_touched_by(&self, sent: &Map<String, Value>) -> bool {
         let mut inside = sent;
         for name in &self.0 {
@@ -160,7 +157,7 @@ impl Path {
         true
     }
 
-    /// Sets the field of a document. What stands in the place of an object on the way to it gives way.
+    /// Sets the field of a document. Values on the path that aren't objects are replaced by objects.
     pub(crate) fn overwrite(&self, mut document: &mut Map<String, Value>, value: Value) {
         let Some((last, before)) = self.0.split_last() else { return };
         for name in before {
@@ -174,18 +171,18 @@ impl Path {
         document.insert(last.clone(), value);
     }
 
-    /// Returns an object that has this value as this field, and nothing else.
+    /// Returns an object with this field only.
     pub(crate) fn nested(&self, value: Term) -> Term {
         let object = |value, name: &String| Term::object([(name.clone(), value)]);
         self.0.iter().rev().fold(value, object)
     }
 
-    /// Returns the names on the way to it.
+    /// Returns the names of the path.
     pub(crate) fn names(&self) -> &[String] {
         &self.0
     }
 
-    /// Returns whether it is this field of the document itself, or in that.
+    /// Returns whether its first name is this one.
     pub(crate) fn begins_with(&self, name: &str) -> bool {
         self.0.first().is_some_and(|first| first == name)
     }
@@ -195,7 +192,7 @@ impl Path {
         self.0.iter().try_fold(document, |value, name| value.get(name.as_str()))
     }
 
-    /// Several fields in the form that `pluck`, `without` and `has_fields` take.
+    /// Returns several fields in the form that `pluck`, `without` and `has_fields` take.
     pub(crate) fn tree(paths: &[Path]) -> Value {
         let mut tree = Map::new();
         for Path(names) in paths {
@@ -211,12 +208,12 @@ impl From<Vec<Name>> for Path {
     }
 }
 
-/// As [`Path::parse`] reads it, and lists of fields do.
+/// Writes the path so that [`Path::parse`] and lists of fields can read it.
 impl Display for Path {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for (at, name) in self.0.iter().enumerate() {
             let dot = if at == 0 { "" } else { "." };
-            // Before a dot it would be taken for an operator.
+            // Without quotes it would be taken for an operator.
             match at == 0 && self.0.len() > 1 && OPERATORS.contains(&name.as_str()) {
                 true => write!(f, "{dot}\"{name}\"")?,
                 false => write!(f, "{dot}{}", written(name))?,
@@ -232,7 +229,7 @@ impl Serialize for Path {
     }
 }
 
-/// Adds a field to a tree; a field whose whole value is there already stays whole.
+/// Adds a field to a tree, unless the tree has an object that contains it already.
 fn graft(mut tree: &mut Map<String, Value>, names: &[String]) {
     let Some((last, before)) = names.split_last() else { return };
     for name in before {

@@ -1,4 +1,4 @@
-//! Which documents something may be done to, and which of their fields are there for whoever asks.
+//! Permits: the documents that an action is allowed on, and the fields that are visible.
 
 use reql::{Args, Term, args, r};
 
@@ -7,15 +7,15 @@ use super::filter::Filter;
 use super::path::Path;
 use crate::error::Error;
 
-/// To which documents something may be done.
+/// The documents that an action is allowed on.
 #[derive(Debug, Clone)]
 pub(crate) enum Permit {
     All,
-    /// Those that fulfil any of these.
+    /// The documents that match any of these filters.
     AnyOf(Vec<Filter>),
 }
 
-/// What may be read: which documents, and which of their fields not.
+/// The documents that may be read, and their hidden fields.
 #[derive(Debug, Clone)]
 pub(crate) struct Readable {
     documents: Permit,
@@ -23,7 +23,7 @@ pub(crate) struct Readable {
 }
 
 impl Permit {
-    /// Allows it for no document.
+    /// Allows the action on no document.
     pub(crate) fn none() -> Self {
         Permit::AnyOf(Vec::new())
     }
@@ -36,7 +36,7 @@ impl Permit {
         matches!(self, Permit::All)
     }
 
-    /// Allows it for documents that fulfil a filter, too; for no others if there is none.
+    /// Allows the action on documents that match a filter, too. `None` adds nothing.
     pub(crate) fn add(&mut self, filter: Option<Filter>) {
         if let (Permit::AnyOf(any), Some(filter)) = (self, filter) {
             any.push(filter);
@@ -54,8 +54,8 @@ impl Permit {
         }
     }
 
-    /// Returns the condition on a change, before and after which the document must fulfil one and the same of
-    /// the filters; `None` if there is none.
+    /// Returns the condition on a change; `None` if there is none. One filter must match the document both
+    /// before and after the change.
     pub(crate) fn holds_for_both(&self, before: &Term, after: &Term) -> Option<Term> {
         let both = |filter: &Filter| filter.holds(before) & filter.holds(after);
         match self {
@@ -67,7 +67,8 @@ impl Permit {
         }
     }
 
-    /// The filter that every such document fulfils, if it is one that an index may be chosen by.
+    /// Returns the filter that all these documents match, if there is a single one, for the choice of an
+    /// index.
     fn filter(&self) -> Option<&Filter> {
         match self {
             Permit::AnyOf(any) => <&[Filter; 1]>::try_from(&any[..]).ok().map(|[filter]| filter),
@@ -77,7 +78,7 @@ impl Permit {
 }
 
 impl Readable {
-    /// Everything.
+    /// Returns the permit to read everything.
     pub(crate) fn all() -> Self {
         Readable::new(Permit::All, Vec::new())
     }
@@ -86,7 +87,7 @@ impl Readable {
         Readable { documents, hidden }
     }
 
-    /// Returns whether that is everything there is.
+    /// Returns whether everything may be read.
     pub(crate) fn is_all(&self) -> bool {
         self.documents.is_all() && self.hidden.is_empty()
     }
@@ -103,7 +104,7 @@ impl Readable {
         self.documents.filter()
     }
 
-    /// Returns the document without the fields that are hidden.
+    /// Returns the document without hidden fields.
     pub(crate) fn bare(&self, document: &Term) -> Term {
         match self.hidden.is_empty() {
             true => document.clone(),
@@ -111,12 +112,12 @@ impl Readable {
         }
     }
 
-    /// Returns the row as whoever asks may see it: null if that is not at all.
+    /// Returns the visible part of a row; null if it may not be read.
     pub(crate) fn seen(&self, row: &Term) -> Term {
         if self.is_all() {
             return row.clone();
         }
-        // What is no document has no fields that could allow it.
+        // A row that isn't a document has no fields, so no filter can allow it.
         let may = match self.documents.holds(row) {
             Some(holds) => is_document(row) & holds,
             None => row.type_of().eq("OBJECT"),
@@ -128,8 +129,8 @@ impl Readable {
     ///
     /// # Errors
     ///
-    /// [`Code::Forbidden`](crate::error::Code::Forbidden) if it or a part of it is hidden, or what it is a
-    /// part of.
+    /// [`Code::Forbidden`](crate::error::Code::Forbidden) if it, a part of it, or an object that contains it
+    /// is hidden.
     pub(crate) fn check<'a>(&self, fields: impl IntoIterator<Item = &'a Path>) -> Result<(), Error> {
         match fields.into_iter().find(|field| self.hides(field)) {
             Some(field) => Err(Error::hidden_field(field)),

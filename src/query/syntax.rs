@@ -1,20 +1,19 @@
-//! The syntax of fields, values and lists of them in URLs, which is read here only. `docs/urls.md` describes
-//! it for users.
+//! The only parser of the syntax of fields, values and lists in URLs. `docs/urls.md` describes it for users.
 //!
-//! A reader goes through a text once, from left to right, and never calls itself, so that deep nesting takes
-//! no stack. Text that isn't well formed is an error that names the place.
+//! A reader goes through a text once, from left to right, and is not recursive, so that deep nesting takes no
+//! stack. Errors of syntax name the place.
 
 use serde_json::Value;
 
 use super::parameters::bad;
 use crate::error::Error;
 
-/// The most levels that a field may be below its document.
+/// The deepest nesting of a field.
 pub(crate) const DEPTH: usize = 32;
-/// The most bytes that the name of a field may have.
+/// The most bytes in the name of a field.
 pub(crate) const NAME_MAX: usize = 1024;
 
-/// The characters that an unquoted name can't hold in every place.
+/// The characters that need quotes in some places.
 const SPECIAL: &str = ".,=()[]{}\"\\";
 
 /// The name of a field, as it was written.
@@ -27,13 +26,13 @@ pub(super) struct Name {
 /// A member of a list of values.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Member<'a> {
-    /// One that begins with a quote or a bracket.
+    /// A member that begins with a quote or a bracket.
     Json(Value),
-    /// Any other, without the blanks around it.
+    /// Any other member, without surrounding blanks.
     Bare(&'a str),
 }
 
-/// A text on its way to being understood.
+/// A parser of a text.
 #[derive(Debug, Clone)]
 pub(super) struct Reader<'a> {
     parameter: &'a str,
@@ -48,14 +47,14 @@ impl Name {
         !self.quoted && self.text == word
     }
 
-    /// The name, unless it is in quotes.
+    /// Returns the name, unless it is in quotes.
     pub(super) fn bare(&self) -> Option<&str> {
         (!self.quoted).then_some(self.text.as_str())
     }
 }
 
 impl<'a> Reader<'a> {
-    /// Begins to read a text; `parameter` is where it stands.
+    /// Starts to parse a text. `parameter` names the place for errors.
     pub(super) fn new(text: &'a str, parameter: &'a str) -> Self {
         Reader { parameter, text, at: 0 }
     }
@@ -64,19 +63,19 @@ impl<'a> Reader<'a> {
         self.at
     }
 
-    /// The text that has been read since `start`, without the blanks around it.
+    /// Returns the text that has been read since `start`, without surrounding blanks.
     pub(super) fn since(&self, start: usize) -> &'a str {
         self.text.get(start..self.at).unwrap_or_default().trim()
     }
 
-    /// All that is left.
+    /// Takes the rest of the text.
     pub(super) fn rest(&mut self) -> &'a str {
         let rest = self.ahead();
         self.at = self.text.len();
         rest
     }
 
-    /// An error at a place, which is counted in characters from 1.
+    /// Makes an error at a place, which is shown as a number of characters, counted from 1.
     pub(super) fn wrong(&self, at: usize, reason: impl AsRef<str>) -> Error {
         let before = self.text.get(..at).unwrap_or(self.text).chars().count();
         bad(self.parameter, format!("{}, at character {}", reason.as_ref(), before + 1))
@@ -95,7 +94,7 @@ impl<'a> Reader<'a> {
         self.ahead().chars().next()
     }
 
-    /// Passes a character, if it is the next one.
+    /// Skips a character, if it is the next one.
     pub(super) fn eat(&mut self, c: char) -> bool {
         let found = self.peek() == Some(c);
         if found {
@@ -104,7 +103,7 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// Passes a character that must be there.
+    /// Skips a character that must be the next one.
     pub(super) fn expect(&mut self, c: char) -> Result<(), Error> {
         if self.eat(c) { Ok(()) } else { Err(self.wrong(self.at, format!("`{c}` is expected"))) }
     }
@@ -113,17 +112,17 @@ impl<'a> Reader<'a> {
         self.take_until(|c| !c.is_whitespace());
     }
 
-    /// The letters that follow.
+    /// Takes the letters that follow.
     pub(super) fn word(&mut self) -> &'a str {
         self.take_until(|c| !c.is_ascii_alphabetic())
     }
 
-    /// A field: names with dots between them. Unquoted names end before any of `ends`.
+    /// Parses a field: names with dots between them. Unquoted names end before any of `ends`.
     pub(super) fn names(&mut self, ends: &str) -> Result<Vec<Name>, Error> {
         self.names_and_words(ends, &[]).map(|(names, _)| names)
     }
 
-    /// Reads a field and the words that follow it, each after a dot: any of `words`, in their order. The
+    /// Parses a field and the words that follow it, each after a dot: any of `words`, in their order. The
     /// first name is always part of the field.
     pub(super) fn names_and_words(
         &mut self,
@@ -165,7 +164,7 @@ impl<'a> Reader<'a> {
             }
         };
         self.blanks();
-        // The database cuts names where they hold a NUL, so there are none with one.
+        // The database cuts names off at a NUL.
         if name.text.contains('\0') || (name.text.is_empty() && !name.quoted) {
             return Err(self.wrong(start, "the name of a field is expected"));
         }
@@ -175,7 +174,7 @@ impl<'a> Reader<'a> {
         Ok(name)
     }
 
-    /// Reads items with commas between them: at least one, and at most `most`.
+    /// Parses items with commas between them: at least one, and at most `most`.
     pub(super) fn separated<T>(
         &mut self,
         most: usize,
@@ -194,7 +193,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads items in brackets, with commas between them: none, or at most `most`.
+    /// Parses items in brackets, with commas between them: none, or at most `most`.
     pub(super) fn bracketed<T>(
         &mut self,
         most: usize,
@@ -211,7 +210,7 @@ impl<'a> Reader<'a> {
         Ok(items)
     }
 
-    /// A member of a list, up to the comma or the bracket that ends it.
+    /// Parses a member of a list, up to the comma or the bracket that ends it.
     pub(super) fn member(&mut self) -> Result<Member<'a>, Error> {
         self.blanks();
         match self.peek() {
@@ -220,8 +219,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a member of a list that has to be text, up to the comma or the bracket that ends it. It is JSON
-    /// only if it is in quotes.
+    /// Parses a member of a list of texts, up to the comma or the bracket that ends it. It is JSON only if it
+    /// is in quotes.
     pub(super) fn text_member(&mut self) -> Result<String, Error> {
         self.blanks();
         let start = self.at;
@@ -234,7 +233,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// JSON that ends by itself: a string, an array or an object.
+    /// Parses JSON that is self-delimiting: a string, an array or an object.
     fn json(&mut self) -> Result<Value, Error> {
         let mut values = serde_json::Deserializer::from_str(self.ahead()).into_iter();
         match values.next() {
@@ -250,7 +249,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Text without quotes. Brackets in it come in pairs, and a comma between them belongs to it.
+    /// Parses text without quotes. Brackets in it must be balanced, and commas inside of them belong to it.
     fn bare(&mut self) -> Result<&'a str, Error> {
         const QUOTE: &str = "text like this has to be quoted, as JSON";
         let start = self.at;
@@ -274,7 +273,8 @@ impl<'a> Reader<'a> {
         }
         match (open.last(), escaped) {
             (Some((_, at)), _) => Err(self.wrong(*at, format!("a bracket is not closed: {QUOTE}"))),
-            // Taken for an escape it would belong to the text, taken for itself it wouldn't.
+            // A backslash before a comma or bracket is ambiguous: it might be an escape, or a part of the
+            // text.
             (None, Some(at)) => {
                 Err(self.wrong(at, format!("a backslash before the end of a member: {QUOTE}")))
             }
@@ -294,7 +294,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A name as it can be read back wherever fields stand.
+/// Writes a name so that it can be read back in all places for fields.
 pub(super) fn written(name: &str) -> String {
     let is_special = |c: char| c.is_control() || SPECIAL.contains(c);
     let plain = !name.is_empty() && name.trim() == name && !name.contains(is_special);

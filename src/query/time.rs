@@ -1,14 +1,14 @@
-//! Dates and times in filters, as ISO 8601 writes them.
+//! Dates and times in filters, in the format of ISO 8601.
 
 use chrono::{FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
 use serde_json::{Map, Value, json};
 
-/// The years that the database has.
+/// The years that the database supports.
 const YEARS: std::ops::RangeInclusive<i32> = 1400..=9999;
 
-/// Reads a date or time, and returns its text and the time as a value. Without a time of day it is the start
-/// of the day, and without an offset it is in UTC. A blank where the sign of the offset belongs is a plus
-/// that was not escaped in the URL.
+/// Parses a date or time, and returns its text and the time as a value. Without a time of day it is the start
+/// of the day, and without an offset it is in UTC. A blank in the place of the offset's sign is a plus that
+/// was not escaped in the URL.
 pub(super) fn read(text: &str) -> Option<(String, Value)> {
     let (date, time) = match text.char_indices().find(|(_, c)| matches!(c, 'T' | 't' | ' ')) {
         Some((at, c)) => (text.get(..at)?, Some(text.get(at + c.len_utf8()..)?)),
@@ -37,7 +37,7 @@ fn moment(text: &str, local: NaiveDateTime, offset: i32) -> Option<(String, Valu
     YEARS.contains(&year).then(|| (text.to_owned(), time))
 }
 
-/// The seconds that an offset is ahead of UTC.
+/// Returns an offset from UTC in seconds.
 fn seconds(offset: &str) -> Option<i32> {
     if matches!(offset, "" | "Z" | "z") {
         return Some(0);
@@ -53,22 +53,22 @@ fn seconds(offset: &str) -> Option<i32> {
     (hours < 24 && minutes < 60).then_some(sign * (hours * 60 + minutes) * 60)
 }
 
-/// Returns whether a text has a digit wherever the form has a `0`, and is the same as the form elsewhere.
+/// Returns whether a text has a digit wherever the form has a `0`, and equals the form elsewhere.
 fn digits(text: &str, form: &str) -> bool {
     let alike = |(own, wanted): (u8, u8)| if wanted == b'0' { own.is_ascii_digit() } else { own == wanted };
     text.len() == form.len() && text.bytes().zip(form.bytes()).all(alike)
 }
 
-/// Returns the time that a text is, as ISO 8601 writes it.
+/// Parses a time in the format of ISO 8601.
 pub(crate) fn time_of(text: &str) -> Option<Value> {
     read(text).map(|(_, time)| time)
 }
 
-/// Returns a time, given by its fields, as ISO 8601 has it.
+/// Formats a time, given by its fields, as ISO 8601.
 pub(crate) fn iso8601(time: &Map<String, Value>) -> Option<String> {
     let millis = (time.get("epoch_time")?.as_f64()? * 1000.0).round();
     let offset = FixedOffset::east_opt(seconds(time.get("timezone")?.as_str()?)?)?;
-    // No time of the database is further away.
+    // The database's times are within this range.
     let millis = (millis.abs() < 1e15).then_some(millis as i64)?;
     let moment = chrono::DateTime::from_timestamp_millis(millis)?.with_timezone(&offset);
     Some(moment.format("%Y-%m-%dT%H:%M:%S%.f%:z").to_string())

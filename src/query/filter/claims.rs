@@ -1,8 +1,8 @@
-//! Filters with places for values that are known later: the claims of a token, written `{sub}` or
-//! `{realm.name}`.
+//! Filter templates with placeholders for the claims of a token, written `{sub}` or `{realm.name}`.
 //!
-//! A claim is never text that a filter is read from. Its place is marked before the text is read, each mark
-//! has to come out of that as a whole value, and then the value takes the mark's place.
+//! The value of a claim is never parsed as part of a filter, so it can't change the filter's structure.
+//! Placeholders are replaced by marks before parsing, each mark must be a whole value of the parsed filter,
+//! and the claim's value replaces the mark there.
 
 use serde_json::Value;
 
@@ -11,14 +11,15 @@ use crate::error::Error;
 use crate::query::Listing;
 use crate::query::parameters::{Parameters, bad};
 
-/// Begins a mark, and fills it to the length of the text that it stands for. No rule may hold this character.
+/// The character that begins a mark and pads it to the length of its placeholder, so that places in errors
+/// stay right. No rule may contain it.
 const MARK: char = '\0';
-/// The first of the characters that number marks.
+/// The first of the characters that stand for the numbers of marks.
 const FIRST: u32 = 0xE000;
 /// The most claims of one filter.
 const CLAIMS: usize = 256;
 
-/// A filter whose values may be claims.
+/// A filter template, whose values may be claims.
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
     filter: Filter,
@@ -26,11 +27,11 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// Reads a filter as the parameters of a list have it.
+    /// Parses a filter that is written like the parameters of a list.
     ///
     /// # Errors
     ///
-    /// Those of reading a filter; and if a claim stands for anything but a whole value.
+    /// If the filter is invalid, or a placeholder stands for anything but a whole value.
     pub(crate) fn read(text: &str) -> Result<Self, Error> {
         if text.contains(MARK) {
             return Err(bad("filter", "it holds a NUL"));
@@ -57,34 +58,35 @@ impl Template {
         }
     }
 
-    /// Returns the filter with the values of claims; `None` if it holds for no document, since a claim is
-    /// missing in a condition that has to hold.
+    /// Returns the filter with the values of claims; `None` if it matches no document, because a claim is
+    /// missing in a required condition.
     pub(crate) fn with<'a>(&self, claim: impl Fn(&[String]) -> Option<&'a Value>) -> Option<Filter> {
         let claims = Claims(self.claims.iter().map(|names| claim(names).cloned()).collect());
         self.filter.0.iter().map(|clause| clause.with(&claims)).collect::<Option<_>>().map(Filter)
     }
 }
 
-/// The values of the claims that marks stand for, in their order; `None` for those that are missing.
+/// The values of claims, by the number of their mark; `None` for a missing claim.
 struct Claims(Vec<Option<Value>>);
 
 impl Claims {
-    /// The claim that a value marks the place of; the outer `None` if it marks none.
+    /// Returns the claim that a value is the mark of; the outer `None` if it is no mark.
     fn of(&self, value: &Value) -> Option<Option<&Value>> {
         mark(value).map(|at| self.0.get(at).and_then(Option::as_ref))
     }
 
-    /// The value, or the claim in its place; `None` if that is missing.
+    /// Returns the value, or the claim in its place; `None` if the claim is missing.
     fn whole(&self, value: &Value) -> Option<Value> {
         self.of(value).unwrap_or(Some(value)).cloned()
     }
 
-    /// The values, with the claims in their places; `None` if one is missing.
+    /// Returns the values with claims in the place of marks; `None` if a claim is missing.
     fn all(&self, values: &[Value]) -> Option<Vec<Value>> {
         values.iter().map(|value| self.whole(value)).collect()
     }
 
-    /// The members of a list, to which an array adds all of its own; missing ones are left out.
+    /// Returns the members of a list with claims in the place of marks. A claim that is an array adds all of
+    /// its members, a missing claim none.
     fn members(&self, values: &[Value]) -> Vec<Value> {
         let mut members = Vec::new();
         for value in values {
@@ -104,12 +106,13 @@ impl Claims {
     }
 }
 
-/// `None` is a clause that doesn't hold.
+/// Filling in claims. `None` stands for a clause that never holds.
 impl Clause {
     fn with(&self, claims: &Claims) -> Option<Clause> {
         match self {
             Clause::One(condition) => condition.with(claims).map(Clause::One),
-            // What isn't known to be false can't be known to be true by being negated.
+            // A condition with a missing claim isn't known to be false, so its negation isn't known to be
+            // true.
             Clause::Group(group) if group.negated && self.lacks(claims) => None,
             Clause::Group(group) => group.with(claims).map(Clause::Group),
         }
@@ -158,7 +161,7 @@ impl Test {
     }
 }
 
-/// The values of a test that may be claims.
+/// Returns the values of a test that may be claims.
 fn values(test: &Test) -> &[Value] {
     match test {
         Test::Compare(_, values) | Test::In(values) | Test::Contains(values) => values,
@@ -166,7 +169,7 @@ fn values(test: &Test) -> &[Value] {
     }
 }
 
-/// Puts marks in the place of claims.
+/// Replaces placeholders by marks.
 fn marked(text: &str) -> Result<(String, Vec<Vec<String>>), Error> {
     let (mut marked, mut claims) = (String::with_capacity(text.len()), Vec::new());
     let mut rest = text;
@@ -198,7 +201,7 @@ fn marked(text: &str) -> Result<(String, Vec<Vec<String>>), Error> {
     Ok((marked, claims))
 }
 
-/// Returns the names on the way to the claim that a text such as `{realm.name}` stands for.
+/// Returns the path of the claim in a placeholder such as `{realm.name}`.
 pub(crate) fn placed(text: &str) -> Option<Vec<String>> {
     let inner = text.strip_prefix('{')?.strip_suffix('}')?;
     let is_name =
@@ -207,7 +210,7 @@ pub(crate) fn placed(text: &str) -> Option<Vec<String>> {
     names.iter().all(|name| is_name(name)).then_some(names)
 }
 
-/// Returns the number of the claim whose place a value marks.
+/// Returns the number of the mark that a value is.
 fn mark(value: &Value) -> Option<usize> {
     let mut chars = value.as_str()?.chars();
     let number = match (chars.next(), chars.next()) {
@@ -217,10 +220,10 @@ fn mark(value: &Value) -> Option<usize> {
     chars.all(|c| c == MARK).then_some(number as usize)
 }
 
-/// Checks that marks are whole values, and notes which there are.
+/// Checks that marks are whole values, and collects their numbers.
 fn check(test: &Test, placed: &mut Vec<usize>) -> Result<(), Error> {
     let values = values(test);
-    // A pattern, a beginning, a place.
+    // Tests without values that may be claims: a pattern, a prefix, a geometry.
     if values.is_empty() && format!("{test:?}").contains("\\0") {
         return Err(bad("filter", "a claim can be neither a pattern nor a place, nor part of one"));
     }

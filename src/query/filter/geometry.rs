@@ -1,4 +1,4 @@
-//! What a condition asks of a field that is a geometry.
+//! Tests of geometry: `near`, `within`, `intersects`.
 
 use reql::{Args, Term, r};
 use serde_json::Value;
@@ -6,25 +6,25 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::query::syntax::{Member, Reader};
 
-/// The most that a search may reach, in meters: half of the earth's circumference.
+/// The largest distance of a search, in meters: half of the earth's circumference.
 const FARTHEST: f64 = 20_100_000.0;
 /// The units of distances, and their lengths in meters.
 const UNITS: [(&str, f64); 4] = [("m", 1.0), ("km", 1000.0), ("mi", 1609.344), ("ft", 0.3048)];
 
-/// The kinds of geometries that the database knows.
+/// The types of geometries that the database supports.
 const KINDS: [&str; 3] = ["Point", "LineString", "Polygon"];
 
-/// A place that geometries are compared with.
+/// A test of a geometry.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::query) enum Geometry {
     Near(Near),
-    /// GeoJSON of an area that has all of the geometry in it.
+    /// The geometry lies within this polygon, in GeoJSON.
     Within(Value),
-    /// GeoJSON of what the geometry has a point in common with.
+    /// The geometry intersects this one, in GeoJSON.
     Intersects(Value),
 }
 
-/// The surroundings of a point.
+/// A point and a distance from it.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::query) struct Near {
     longitude: f64,
@@ -49,7 +49,7 @@ impl Geometry {
         }
     }
 
-    /// A term that fails if it is no geometry, or none of the kind that is needed.
+    /// Returns a term that fails if the GeoJSON is invalid, or of the wrong type.
     pub(super) fn check(&self) -> Term {
         match self {
             Geometry::Near(near) => near.point(),
@@ -66,8 +66,8 @@ impl Geometry {
         }
     }
 
-    /// A geometry that has a point in common with each that is in this place; `None` if there is no such one
-    /// that an index could be asked with.
+    /// Returns a geometry that intersects all geometries that pass the test, for a query of an index; `None`
+    /// if there is none.
     pub(in crate::query) fn cover(&self) -> Option<Term> {
         match self {
             Geometry::Near(near) => near.cover(),
@@ -76,7 +76,7 @@ impl Geometry {
     }
 }
 
-/// Returns whether it may be a geometry of the kinds that the database knows. The database looks closer.
+/// Returns whether a value looks like GeoJSON of a supported type. The database checks it in full.
 fn is_geojson(value: &Value) -> bool {
     let kind = value.get("type").and_then(Value::as_str);
     kind.is_some_and(|kind| KINDS.contains(&kind)) && value.get("coordinates").is_some_and(Value::is_array)
@@ -107,13 +107,13 @@ impl Near {
         r.point(self.longitude, self.latitude)
     }
 
-    /// The distance of a geometry in meters.
+    /// Returns the distance of a geometry in meters.
     pub(in crate::query) fn distance(&self, own: &Term) -> Term {
         own.distance(self.point()).into()
     }
 
-    /// A box around the surroundings. The database's circles are polygons whose sides lie within them, so
-    /// that they miss what is near the edge.
+    /// Returns a bounding box. The database's circles are inscribed polygons, which miss points near the
+    /// circle's edge.
     fn cover(&self) -> Option<Term> {
         // The shortest degree of latitude has 110,574 m, and the shortest of longitude at the equator 111,319
         // m.
@@ -125,12 +125,12 @@ impl Near {
         }
         let width = self.meters / (111_300.0 * narrowest) + 1e-6;
         let (west, east) = (self.longitude - width, self.longitude + width);
-        // Sides of a polygon are the shortest ways between its corners, which bend towards the poles; and
-        // nothing leads across the date line.
+        // Sides of a polygon are geodesics, which bend towards the poles. And no polygon can cross the date
+        // line.
         if width > 1.0 || west < -180.0 || east > 180.0 {
             return None;
         }
-        // How far a side of two degrees bends, at most, and some more.
+        // An upper bound on the bend of a side of two degrees.
         let bend = 0.02 * width + 1e-6;
         let corners =
             [[west, south - bend], [east, south - bend], [east, north + bend], [west, north + bend]];

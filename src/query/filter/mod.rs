@@ -1,9 +1,8 @@
-//! Which documents: `FIELD=OP.VALUE`, `FIELD=not.OP.VALUE`, `or=(A=OP.VALUE,and=(B=OP.VALUE,C=OP.VALUE))`.
+//! Filters: `FIELD=OP.VALUE`, `FIELD=not.OP.VALUE`, `or=(A=OP.VALUE,and=(B=OP.VALUE,C=OP.VALUE))`.
 //!
-//! A condition on a field that is missing or null doesn't hold, and `not.` is its exact negation, which then
-//! does. Comparisons hold between values of one type only: `age=gt.18` finds no strings, although in ReQL's
-//! order of types every string is greater than every number. Text that is a date or time is compared both as
-//! a string and as a time.
+//! A condition on a field that is missing or null is false. `not.` is the exact negation, so it is true then.
+//! Comparisons are true for values of the same type only: `age=gt.18` finds no strings, although ReQL sorts
+//! all strings after all numbers. A text that is a date or time is compared both as a string and as a time.
 
 mod claims;
 mod geometry;
@@ -19,15 +18,15 @@ pub(crate) use claims::{Template, placed};
 pub(super) use geometry::{Geometry, Near};
 pub(super) use test::{Comparison, Test, beyond};
 
-/// The most conditions that a request may have.
+/// The most conditions of a request.
 const CONDITIONS: usize = 256;
-/// The most values that the lists of all conditions may have together.
+/// The most values in the lists of all conditions together.
 const VALUES: usize = 1000;
-/// The most patterns that a request may have. Each may be compiled to megabytes.
+/// The most patterns of a request. A compiled pattern may take megabytes.
 const PATTERNS: usize = 10;
-/// The most bytes that all patterns may have together.
+/// The most bytes of all patterns together.
 const PATTERN_BYTES: usize = 1000;
-/// How deep groups of conditions may lie in each other.
+/// The deepest nesting of groups.
 const DEPTH: usize = 8;
 
 /// Conditions that must all hold.
@@ -45,7 +44,7 @@ enum Clause {
 #[derive(Debug, Clone, PartialEq)]
 struct Group {
     negated: bool,
-    /// `true` if one of them is enough.
+    /// `true` for `or`, `false` for `and`.
     any: bool,
     clauses: Vec<Clause>,
 }
@@ -57,7 +56,7 @@ pub(super) struct Condition {
     pub(super) test: Test,
 }
 
-/// How much a filter asks for.
+/// The size of a filter, which is limited.
 #[derive(Debug, Default)]
 struct Size {
     conditions: usize,
@@ -73,8 +72,7 @@ impl Filter {
         self.push(Clause::One(condition), name)
     }
 
-    /// Adds a group of conditions, such as `or=(...)`, if there are groups of this name. Returns `false` if
-    /// not.
+    /// Adds a group of conditions, such as `or=(...)`. Returns `false` if `name` isn't that of a group.
     pub(crate) fn add_group(&mut self, name: &str, text: &str) -> Result<bool, Error> {
         let Some(group) = Group::read(name, text)? else { return Ok(false) };
         self.push(Clause::Group(group), name)?;
@@ -119,14 +117,14 @@ impl Filter {
         self.0.is_empty()
     }
 
-    /// The conditions that must hold by themselves, for the choice of an index.
+    /// Returns the conditions that all documents must fulfil, for the choice of an index.
     pub(super) fn conditions(&self) -> impl Iterator<Item = &Condition> {
         let mut must = Vec::new();
         self.0.iter().for_each(|clause| clause.must(&mut must));
         must.into_iter()
     }
 
-    /// The field that must be near a point, and that point.
+    /// Returns the field and the point of the condition `near`.
     pub(super) fn near(&self) -> Option<(&Path, &Near)> {
         self.conditions().find_map(|condition| match &condition.test {
             Test::Geometry(Geometry::Near(near)) => Some((&condition.field, near)),
@@ -134,7 +132,7 @@ impl Filter {
         })
     }
 
-    /// The fields that conditions are on.
+    /// Returns the fields of all conditions.
     pub(crate) fn fields(&self) -> Vec<&Path> {
         let mut fields = Vec::new();
         self.each(&mut |condition| fields.push(&condition.field));
@@ -145,21 +143,21 @@ impl Filter {
         self.0.iter().for_each(|clause| clause.each(visit));
     }
 
-    /// A query that fails if the database can't make sense of a pattern or a geometry; `None` if there are
-    /// none. A filter alone would only fail at the first document that it is asked of.
+    /// Returns a query that fails if a pattern or a geometry is invalid; `None` if there are none. The list
+    /// itself would only fail if it gets to a document that the filter is applied to.
     pub(crate) fn check(&self) -> Option<Term> {
         let mut checks = Vec::new();
         self.each(&mut |condition| condition.test.each(&mut |test| checks.extend(test.check())));
         (!checks.is_empty()).then(|| r.expr(checks))
     }
 
-    /// Returns whether a row fulfils it.
+    /// Returns a term that is true if a row matches the filter.
     pub(crate) fn holds(&self, row: &Term) -> Term {
         all(self.0.iter().map(|clause| clause.holds(row)))
     }
 }
 
-/// Groups lie in each other no deeper than [`DEPTH`].
+/// Recursive functions, for groups that are nested no deeper than [`DEPTH`].
 impl Clause {
     fn each<'a>(&'a self, visit: &mut impl FnMut(&'a Condition)) {
         match self {
@@ -168,7 +166,7 @@ impl Clause {
         }
     }
 
-    /// Collects the conditions without which it doesn't hold.
+    /// Collects the conditions that must be true for the clause to be true.
     fn must<'a>(&'a self, conditions: &mut Vec<&'a Condition>) {
         match self {
             Clause::One(condition) if !condition.negated => conditions.push(condition),

@@ -1,4 +1,4 @@
-//! Conditions as URLs have them.
+//! The parser of conditions in URLs.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::query::time;
 
 /// The characters that end an unquoted name in a group.
 const IN_GROUP: &str = "=,()";
-/// The names of types, and those that the database has for them.
+/// The names of types in URLs and in the database.
 const TYPES: [(&str, &str); 8] = [
     ("array", "ARRAY"),
     ("binary", "PTYPE<BINARY>"),
@@ -24,7 +24,7 @@ const TYPES: [(&str, &str); 8] = [
 ];
 
 impl Group {
-    /// Reads the group `name=text`, if there are groups of this name.
+    /// Parses the group `name=text`. Returns `None` if `name` isn't that of a group.
     pub(super) fn read(name: &str, text: &str) -> Result<Option<Self>, Error> {
         let (negated, any) = match name {
             "and" => (false, false),
@@ -39,8 +39,7 @@ impl Group {
         Ok(Some(Group { negated, any, clauses }))
     }
 
-    /// Returns what a name in a group says if it is followed by a group: whether that is negated, and whether
-    /// any of it is enough.
+    /// Reads the name of a group, such as `not.or`: whether it is negated, and whether it is `or`.
     fn of_names(names: &[Name]) -> Option<(bool, bool)> {
         let (negated, word) = match names {
             [word] => (false, word),
@@ -54,7 +53,7 @@ impl Group {
     }
 }
 
-/// Reads the clauses of a group. It calls itself for the groups in it, no deeper than [`DEPTH`].
+/// Parses the clauses of a group. It is recursive for nested groups, no deeper than [`DEPTH`].
 fn clauses(reader: &mut Reader<'_>, depth: usize) -> Result<Vec<Clause>, Error> {
     reader.blanks();
     let start = reader.at();
@@ -83,7 +82,7 @@ fn clause(reader: &mut Reader<'_>, depth: usize) -> Result<Clause, Error> {
 }
 
 impl Condition {
-    /// Reads the condition `name=text`.
+    /// Parses the condition `name=text`.
     pub(super) fn read(name: &str, text: &str) -> Result<Self, Error> {
         let mut reader = Reader::new(name, name);
         let start = reader.at();
@@ -97,10 +96,10 @@ impl Condition {
     }
 }
 
-/// The field of a condition.
+/// Returns the field of a condition.
 fn field(names: Vec<Name>, reader: &Reader<'_>, start: usize) -> Result<Path, Error> {
     match &names[..] {
-        // It might be meant as an escape.
+        // A backslash might be meant as an escape.
         [place, name]
             if place.is_word("where") && name.bare().is_some_and(|name| PARAMETERS.contains(&name)) =>
         {
@@ -115,7 +114,7 @@ fn field(names: Vec<Name>, reader: &Reader<'_>, start: usize) -> Result<Path, Er
 }
 
 impl Test {
-    /// Reads a test, and whether it is negated: up to the end of the text, or as a member of a list.
+    /// Parses a test, up to the end of the text, or as a member of a list. Returns whether it is negated.
     fn read(reader: &mut Reader<'_>, listed: bool) -> Result<(bool, Self), Error> {
         reader.blanks();
         let start = reader.at();
@@ -154,7 +153,7 @@ impl Test {
         })
     }
 
-    /// Reads what follows `any.` or `all.`: `OP.(a,b)`, or `(a,b)` for the members of an array.
+    /// Parses the rest of `any.` or `all.`: `OP.(a,b)`, or `(a,b)` for the members of an array.
     fn of_many(all: bool, reader: &mut Reader<'_>) -> Result<Self, Error> {
         let start = reader.at();
         let op = match reader.peek() {
@@ -169,7 +168,7 @@ impl Test {
             "match" => texts(reader)?.into_iter().map(Test::Match).collect(),
             "imatch" => texts(reader)?.into_iter().map(|text| Test::Match(format!("(?i){text}"))).collect(),
             "starts" => texts(reader)?.into_iter().map(Test::Starts).collect(),
-            // Each is one test for all, which an index can answer.
+            // These are a single test each, which an index can answer.
             "eq" if !all => return Ok(Test::In(values(reader)?.into_iter().flatten().collect())),
             "contains" if !all => return Ok(Test::Contains(values(reader)?.into_iter().flatten().collect())),
             "contains" => values(reader)?.into_iter().map(Test::Contains).collect(),
@@ -215,8 +214,8 @@ fn ends(next: Option<char>, listed: bool) -> bool {
     next.is_none_or(|c| listed && (c == ',' || c == ')' || c.is_whitespace()))
 }
 
-/// The message for text that is no test. Outside of lists the text may have been meant for a parameter that
-/// doesn't exist, so the message mentions that.
+/// Returns the message for an invalid test. Outside of lists, it may be the value of a misspelt parameter, so
+/// the message mentions that.
 fn expected(listed: bool) -> String {
     let unknown = if listed {
         "a condition on a field"
@@ -239,7 +238,7 @@ fn type_of(reader: &mut Reader<'_>) -> Result<&'static str, Error> {
     })
 }
 
-/// Reads the value that a field is compared with, in each of its meanings.
+/// Parses the value of a comparison, in each of its meanings.
 fn operand(reader: &mut Reader<'_>, listed: bool) -> Result<Vec<Value>, Error> {
     match listed {
         false => Ok(meanings(reader.rest())),
@@ -250,8 +249,8 @@ fn operand(reader: &mut Reader<'_>, listed: bool) -> Result<Vec<Value>, Error> {
     }
 }
 
-/// The values that a text may mean. A date or time means a string and a time; other text is JSON if it can be
-/// read as JSON, else a string.
+/// Returns the values that a text may mean. A date or time means a string and a time; other text is JSON if
+/// it is valid JSON, else a string.
 fn meanings(text: &str) -> Vec<Value> {
     match time::read(text) {
         Some((text, time)) => vec![Value::String(text), time],
@@ -259,7 +258,7 @@ fn meanings(text: &str) -> Vec<Value> {
     }
 }
 
-/// The members of a list such as that of `in.(a,b)`, each in all of its meanings.
+/// Parses a list such as that of `in.(a,b)`, each member in all of its meanings.
 fn values(reader: &mut Reader<'_>) -> Result<Vec<Vec<Value>>, Error> {
     reader.bracketed(VALUES, |reader| {
         let start = reader.at();
@@ -271,12 +270,12 @@ fn values(reader: &mut Reader<'_>) -> Result<Vec<Vec<Value>>, Error> {
     })
 }
 
-/// The members of a list of texts.
+/// Parses a list of texts.
 fn texts(reader: &mut Reader<'_>) -> Result<Vec<String>, Error> {
     reader.bracketed(VALUES, Reader::text_member)
 }
 
-/// Text, such as a regular expression, which is JSON only if it is in quotes.
+/// Parses a text, such as a regular expression, which is JSON only if it is in quotes.
 fn text(reader: &mut Reader<'_>, listed: bool) -> Result<String, Error> {
     if listed {
         return reader.text_member();

@@ -1,4 +1,4 @@
-//! What a condition asks of a field's value.
+//! Tests of a field's value.
 
 use reql::{Term, r};
 use serde_json::Value;
@@ -8,24 +8,23 @@ use crate::query::path::Path;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::query) enum Test {
-    /// A comparison with one value; or with a text that is a date or time, as two values: the string, then
-    /// the time.
+    /// A comparison with one value. A text that is a date or time is two values: the string, then the time.
     Compare(Comparison, Vec<Value>),
     In(Vec<Value>),
-    /// It is text in which a pattern is found.
+    /// The value is a string that matches a pattern.
     Match(String),
-    /// It is text that begins so.
+    /// The value is a string with this prefix.
     Starts(String),
-    /// It is an array that has one of these values.
+    /// The value is an array that contains one of these values.
     Contains(Vec<Value>),
-    /// It is of a type, by the name that the database has for it.
+    /// The value is of a type, by the database's name of the type.
     Type(&'static str),
-    /// It is a geometry at a place.
+    /// The value is a geometry that passes a test.
     Geometry(Geometry),
     Has,
-    /// One of these tests holds.
+    /// One of these tests passes.
     Any(Vec<Test>),
-    /// All of these tests hold.
+    /// All of these tests pass.
     All(Vec<Test>),
 }
 
@@ -40,16 +39,16 @@ pub(in crate::query) enum Comparison {
 }
 
 impl Test {
-    /// Visits the test, or those that it is made of.
+    /// Visits the test, or the tests that it consists of.
     pub(super) fn each<'a>(&'a self, visit: &mut impl FnMut(&'a Test)) {
         match self {
-            // They are no deeper than this: `any.` and `all.` have tests of other kinds.
+            // Not recursive: `any.` and `all.` can't be nested.
             Test::Any(tests) | Test::All(tests) => tests.iter().for_each(visit),
             test => visit(test),
         }
     }
 
-    /// A term that fails if the database can't make sense of what it is given.
+    /// Returns a term that fails if a pattern or geometry is invalid; `None` if there are none.
     pub(super) fn check(&self) -> Option<Term> {
         match self {
             Test::Match(pattern) => Some(r.expr("").match_(pattern)),
@@ -111,8 +110,8 @@ impl Comparison {
     }
 }
 
-/// A term that is true if `holds` is, and all terms that `said` gives are true for at least one of the
-/// values.
+/// Returns a term that is true if `holds` is, and all terms that `said` gives are true for at least one of
+/// the values.
 fn with_any(holds: Term, values: &[Value], said: impl Fn(&Value) -> Vec<Term>) -> Term {
     match values {
         [value] => all(std::iter::once(holds).chain(said(value))),
@@ -120,13 +119,13 @@ fn with_any(holds: Term, values: &[Value], said: impl Fn(&Value) -> Vec<Term>) -
     }
 }
 
-/// Returns the least text that is greater than all that begin with a text; `None` if there is none. The
-/// database compares text byte by byte, which in UTF-8 is the order of the characters.
+/// Returns the smallest text that is greater than all texts with a prefix; `None` if there is none. The
+/// database compares text byte by byte, which in UTF-8 is the order of code points.
 pub(in crate::query) fn beyond(text: &str) -> Option<String> {
     let mut rest = text;
     while let Some(last) = rest.chars().next_back() {
         rest = rest.get(..rest.len() - last.len_utf8()).unwrap_or_default();
-        // Between the last character below the surrogates and the first above there is nothing.
+        // Skips the surrogates, which are no characters.
         let next = if last == '\u{d7ff}' { Some('\u{e000}') } else { char::from_u32(last as u32 + 1) };
         if let Some(next) = next {
             return Some(format!("{rest}{next}"));

@@ -197,7 +197,7 @@ fn conditions_have_bounds() {
     assert!(Filter::default().add_group("or", &alternatives).is_err());
 }
 
-/// Text of what is special somewhere.
+/// Returns a random text of characters that are special somewhere.
 fn nasty(random: &mut fastrand::Rng) -> String {
     let parts = [
         ".", ",", "(", ")", "[", "}", "=", "\"", "\\", " ", "\n", "é", "-", "*", "a", "not", "eq", "where",
@@ -206,7 +206,7 @@ fn nasty(random: &mut fastrand::Rng) -> String {
     (0..random.usize(1..5)).map(|_| parts[random.usize(..parts.len())]).collect()
 }
 
-/// A condition, and how it is written in a list.
+/// Returns a random condition, and its text in a list.
 fn written(random: &mut fastrand::Rng) -> (Condition, String) {
     let names: Vec<_> = (0..random.usize(1..4)).map(|_| nasty(random)).collect();
     let value = |random: &mut fastrand::Rng| match random.u8(..4) {
@@ -256,7 +256,7 @@ fn what_is_written_is_read_back() {
             (0..random.usize(1..4)).map(|_| written(&mut random)).unzip();
         let text = format!("({})", texts.join(", "));
         let mut filter = Filter::default();
-        // Of ambiguous words alone there is no telling, and it says so.
+        // A text of ambiguous words only is an error that says so.
         if text.contains("where.order") {
             continue;
         }

@@ -1,4 +1,4 @@
-//! A live query: what a changefeed can follow of a list, and the query that asks for it.
+//! Live queries: lists that a changefeed can follow, and the query for the changefeed.
 
 use reql::{Term, obj};
 
@@ -10,23 +10,23 @@ use crate::query::parameters::{Parameters, bad};
 use crate::query::path::Path;
 use crate::query::plan::{Index, Kind, Plan, Wanted, by_index};
 
-/// Parameters of a list that make no sense for one that never ends.
+/// Parameters of lists that can't be combined with a live query.
 const OF_PAGES: [&str; 4] = ["offset", "cursor", "group", "agg"];
 
-/// A list that is followed.
+/// A live query.
 #[derive(Debug, Clone)]
 pub(crate) struct Live {
     listing: Listing,
-    /// `true` if it begins with the documents that are there.
+    /// `true` if it begins with the existing documents.
     initial: bool,
-    /// The order whose first documents are followed; without one, all that the filter lets pass are.
+    /// The order whose first documents are followed; `None` to follow all that match the filter.
     order: Option<IndexOrder>,
 }
 
-/// The order of an index, read forwards or backwards.
+/// The order of an index, ascending or descending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IndexOrder {
-    /// The fields that the index is over; none for the primary key's.
+    /// The fields of the index; empty for the primary key.
     fields: Vec<Path>,
     falling: bool,
 }
@@ -55,34 +55,34 @@ impl Live {
         Ok(Live { listing, initial, order })
     }
 
-    /// A query that fails if the filter can make no sense to the database.
+    /// Returns a query that fails if the filter is invalid for the database, see [`Filter::check`].
     pub(crate) fn check(&self) -> Option<Term> {
         self.listing.check()
     }
 
-    /// Returns whether it begins with the documents that are there.
+    /// Returns whether it begins with the existing documents.
     pub(crate) fn initial(&self) -> bool {
         self.initial
     }
 
-    /// The fields that an index is needed for.
+    /// Returns the fields of the index that is needed; `None` if none is.
     pub(crate) fn indexed_fields(&self) -> Option<&[Path]> {
         let fields = self.order.as_ref().map(|order| &order.fields[..]);
         fields.filter(|fields| !fields.is_empty())
     }
 
-    /// Returns whether it is the first documents of an order, so that each has a place.
+    /// Returns whether it follows the first documents of an order, so that each has a place.
     pub(crate) fn is_placed(&self) -> bool {
         self.order.is_some()
     }
 
-    /// Returns whether documents are followed as they are. If not, the rows of the feed are objects of the
-    /// primary key, `k`, and of what is followed of the document, `d`.
+    /// Returns whether the rows of the feed are whole documents. If not, they are objects of the primary key,
+    /// `k`, and of the visible part of the document, `d`.
     pub(crate) fn is_whole(&self) -> bool {
         self.listing.tells_all()
     }
 
-    /// Returns the rows that are followed. `index` is over [`Live::indexed_fields`], if there are any.
+    /// Returns the term to follow. `index` is the index over [`Live::indexed_fields`], if there are any.
     pub(crate) fn rows(&self, table: &Term, index: Option<&str>) -> Term {
         let listing = &self.listing;
         let rows = match &self.order {
@@ -94,13 +94,13 @@ impl Live {
                 table.order_by(by_index(index.unwrap_or(&listing.primary_key), order.falling)).into()
             }
         };
-        // Whatever is written later is looked into as well: what is no document must not end the feed.
+        // Rows written later are filtered as well: one that isn't a document must not end the feed.
         let rows = match listing.looks_into_rows() {
             true => rows.filter(|row: Term| is_document(&row)).into(),
             false => rows,
         };
         let rows = listing.filtered(rows);
-        // A changefeed takes transformations before a limit only.
+        // A changefeed supports transformations only before a limit.
         let rows = match listing.tells_all() {
             true => rows,
             false => rows.map(|row: Term| {
@@ -115,8 +115,8 @@ impl Live {
 }
 
 impl Listing {
-    /// The way through the index that the request names. A live query takes it to be over the field of its
-    /// name.
+    /// Returns a plan for the index that the request names. A live query assumes that the index is over the
+    /// field of its own name.
     fn named(&self) -> Option<Plan> {
         let name = self.index.as_ref()?;
         let fields = vec![Path::parse(name, "index").ok()?];
@@ -125,7 +125,7 @@ impl Listing {
     }
 }
 
-/// Takes the parameter `initial`, which is true unless said otherwise.
+/// Takes the parameter `initial`. Default: true.
 pub(crate) fn initial(parameters: &mut Parameters) -> Result<bool, Error> {
     match parameters.take("initial")?.as_deref() {
         None | Some("true") => Ok(true),
@@ -135,8 +135,8 @@ pub(crate) fn initial(parameters: &mut Parameters) -> Result<bool, Error> {
 }
 
 impl IndexOrder {
-    /// The index order that an order is. Documents of equal value come in the order of their primary keys, as
-    /// in the index.
+    /// Converts an order into that of an index. Documents with equal values are in the order of their primary
+    /// keys, as in the index.
     fn of(order: &Order, primary_key: &str) -> Result<Self, Error> {
         if order.keys().iter().any(|key| key.near.is_some()) {
             return Err(bad("order", "a live query with `limit` can't be in the order of distances"));

@@ -1,4 +1,4 @@
-//! A list of documents: all that a URL says about it, and the queries that answer it.
+//! Lists of documents: the parameters of the URL, and the queries for them.
 
 mod live;
 
@@ -18,15 +18,15 @@ use super::syntax::Reader;
 use crate::error::Error;
 pub(crate) use live::{Live, initial};
 
-/// The number of documents that an index may find for them to be sorted in memory, where the list could also
-/// be read in its order without that index. More of them say that the filter lets so many pass that a page is
-/// soon full.
+/// The most documents found by an index that are sorted in memory, if the list could be read in its order
+/// without that index as well. If there are more, the filter matches so many documents that reading in order
+/// fills a page soon.
 const FEW: usize = 1000;
 
-/// The most fields that a request may choose.
+/// The most fields in `select` or `omit`.
 const CHOSEN: usize = 100;
 
-/// What bounds a list: in number, and by what whoever asks may read. And the table's primary key.
+/// The limits and the permissions that apply to a list, and the table's primary key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds<'a> {
     pub(crate) limits: PageLimits,
@@ -38,20 +38,20 @@ pub(crate) struct Bounds<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct Listing {
     filter: Filter,
-    /// What there is for whoever asks.
+    /// The documents and fields that the caller may read.
     readable: Readable,
     order: Order,
     page: Page,
-    /// `true` if the request itself bounds the list.
+    /// `true` if the request has a limit of its own.
     bounded: bool,
     fields: Fields,
     index: Option<String>,
     primary_key: String,
-    /// `true` if the list leaves out rows that are no documents, see [`Listing::guard`].
+    /// `true` if the list leaves out rows that aren't documents, see [`Listing::guard`].
     guarded: bool,
 }
 
-/// The fields of each document that an answer holds.
+/// The fields of documents in the answer.
 #[derive(Debug, Clone)]
 pub(crate) enum Fields {
     All,
@@ -59,10 +59,10 @@ pub(crate) enum Fields {
     Without(Vec<Path>),
 }
 
-/// A row of a page: the document, and its place in the order for the next page's cursor.
+/// A row of a page: the document, and its sort keys for the next page's cursor.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Row {
-    /// The document; as text from a list that is guarded.
+    /// The document; as text if the list is guarded.
     pub(crate) doc: Value,
     pub(crate) place: Value,
 }
@@ -72,7 +72,7 @@ impl Listing {
         Listing::parse_with(parameters, bounds, Page::take)
     }
 
-    /// The same for a list that is streamed, of which a request may ask for any part.
+    /// Parses the parameters of a streamed list, whose `limit` may exceed `limits.page_max`.
     pub(crate) fn parse_streamed(parameters: Parameters, bounds: Bounds<'_>) -> Result<Self, Error> {
         Listing::parse_with(parameters, bounds, Page::take_any)
     }
@@ -100,7 +100,7 @@ impl Listing {
         Ok(Listing { filter, readable, order, page, bounded, fields, index, primary_key, guarded: false })
     }
 
-    /// Returns what a change of many documents is about: a filter alone.
+    /// Parses the parameters of a change of many documents: a filter only.
     pub(crate) fn filter(parameters: Parameters) -> Result<Filter, Error> {
         let mut filter = Filter::default();
         for (name, text) in parameters.rest() {
@@ -111,18 +111,18 @@ impl Listing {
         Ok(filter)
     }
 
-    /// A query that fails if the filter can make no sense to the database.
+    /// Returns a query that fails if the filter is invalid for the database, see [`Filter::check`].
     pub(crate) fn check(&self) -> Option<Term> {
         self.filter.check()
     }
 
-    /// Makes the list leave out rows that are no documents, and return the others as text.
+    /// Adds a guard: the list leaves out rows that aren't documents, and returns the others as text. Returns
+    /// `false` if there is a guard already.
     ///
-    /// This service writes only documents that can be read. But another client of the database may have
-    /// stored a row that is itself a time or a geometry, which has no fields that could be asked for, or a
-    /// row that is nested too deeply to be read in an answer. With either, the list would fail for everybody.
-    /// Looking at each row costs time, so a list is first read without the guard. Returns `false` if there is
-    /// one already.
+    /// This service writes only documents that it can read. But another client of the database may have
+    /// stored a row that is itself a time or a geometry, which has no fields, or a row that is nested too
+    /// deeply to be parsed. Without a guard, either makes the list fail. Checking each row costs time, so a
+    /// list is first read without the guard.
     pub(crate) fn guard(&mut self) -> bool {
         !std::mem::replace(&mut self.guarded, true)
     }
@@ -131,31 +131,31 @@ impl Listing {
         self.guarded
     }
 
-    /// Returns whether the list looks into rows. If not, it returns them as they are, in the order of the
+    /// Returns whether the list accesses fields of rows. If not, it returns whole rows in the order of the
     /// primary key.
     pub(crate) fn looks_into_rows(&self) -> bool {
         let as_they_lie = self.filter.is_empty() && self.order.is_index(&self.primary_key);
         !as_they_lie || !self.readable.is_all() || self.page.place().is_some() || !self.fields.are_all()
     }
 
-    /// Returns how many documents the page holds at most.
+    /// Returns the most documents of the page.
     pub(crate) fn limit(&self) -> usize {
         self.page.limit
     }
 
-    /// The offset of the next page; `None` if this one isn't counted to but begins at a place.
+    /// Returns the offset of the next page; `None` if this one begins at a cursor.
     pub(crate) fn next_offset(&self) -> Option<usize> {
         let is_counted = self.page.place().is_none();
         is_counted.then(|| self.page.offset().saturating_add(self.page.limit))
     }
 
-    /// The index that the request names.
+    /// Returns the index that the request names.
     pub(crate) fn index(&self) -> Option<&str> {
         self.index.as_deref()
     }
 
-    /// The ways to answer it, the best one first, if these are the table's indexes. If the request names one,
-    /// it is the only way; whether there is one of that name is for the caller to know.
+    /// Returns the plans for the list, the best one first. `indexes` are those of the table. If the request
+    /// names an index, which the caller has to check, there is only the plan for it.
     pub(crate) fn plans(&self, indexes: &[Index]) -> Result<Vec<Plan>, Error> {
         let wanted = self.wanted();
         let Some(name) = &self.index else { return Ok(Plan::all(wanted, indexes)) };
@@ -170,7 +170,7 @@ impl Listing {
         plan.map(|plan| vec![plan])
     }
 
-    /// The way that needs no index.
+    /// Returns the plan without an index.
     pub(crate) fn whole(&self) -> Plan {
         Plan::whole(self.wanted())
     }
@@ -185,14 +185,14 @@ impl Listing {
         }
     }
 
-    /// A query for [`Row`]s: those of the page, and one more if there is one.
+    /// Returns a query for the [`Row`]s of the page, and for one more, which shows that there is a next page.
     pub(crate) fn page(&self, plan: &Plan, table: &Term) -> Term {
         let rows = self.part(plan, table, self.page.limit + 1);
         let document = |row: &Term| if self.guarded { text(self.told(row)) } else { self.told(row) };
         rows.map(|row: Term| obj! { "place": self.order.place(&row), "doc": document(&row) })
     }
 
-    /// Queries for the documents of the whole result, or of the part that the request asks for, one after
+    /// Returns queries for the documents of the whole result, or of the requested part, to be run one after
     /// another.
     pub(crate) fn stream(&self, plan: &Plan, table: &Term) -> Vec<Term> {
         let parts = match self.bounded {
@@ -206,8 +206,8 @@ impl Listing {
         parts.into_iter().map(texts).collect()
     }
 
-    /// Returns what is told of a document: its fields that were chosen, and how far away it is if it had to
-    /// be near a point.
+    /// Returns a document as the answer has it: its selected fields, and its distance if the filter is `near`
+    /// a point.
     fn told(&self, row: &Term) -> Term {
         let fields = self.fields.of(&self.readable.bare(row));
         match self.filter.near() {
@@ -216,13 +216,13 @@ impl Listing {
         }
     }
 
-    /// Returns whether documents are told as they are stored.
+    /// Returns whether the answer has documents as they are stored.
     fn tells_all(&self) -> bool {
         let are_bare = self.readable.hidden().is_empty();
         self.fields.are_all() && are_bare && self.filter.near().is_none()
     }
 
-    /// The fields of the documents that are told, if the request names them.
+    /// Returns the fields in `select`, if there are any.
     pub(crate) fn chosen(&self) -> Option<&[Path]> {
         match &self.fields {
             Fields::Only(paths) => Some(paths),
@@ -230,19 +230,19 @@ impl Listing {
         }
     }
 
-    /// A query for the names of all fields that documents of the whole result have, and that are told, if
-    /// these are the table's indexes; so many at most.
+    /// Returns a query for the names of at most `most` fields that documents of the whole result have and
+    /// that the answer shows. `indexes` are those of the table.
     pub(crate) fn names(&self, indexes: &[Index], table: &Term, most: usize) -> Term {
         let names = self.selected(indexes, table).concat_map(|row: Term| self.told(&row).keys());
         names.distinct().limit(most)
     }
 
-    /// A query for the number of documents in the whole result, if these are the table's indexes.
+    /// Returns a query for the number of documents in the whole result. `indexes` are those of the table.
     pub(crate) fn count(&self, indexes: &[Index], table: &Term) -> Term {
         self.selected(indexes, table).count()
     }
 
-    /// All documents that the filter selects, in no order, by the index that finds them best.
+    /// Returns a query for all documents that match the filter, unordered, with the best index.
     pub(super) fn selected(&self, indexes: &[Index], table: &Term) -> Term {
         let plans = Plan::all(Wanted { place: None, ..self.wanted() }, indexes);
         let found = match plans.iter().find(|plan| !plan.has_rest()) {
@@ -252,14 +252,14 @@ impl Listing {
         self.filtered(self.documents(found))
     }
 
-    /// So many rows from where the page begins.
+    /// Returns a query for `count` rows from the beginning of the page.
     fn part(&self, plan: &Plan, table: &Term, count: usize) -> Term {
         let offset = self.page.offset();
         let skipped = |rows: Term| if offset == 0 { rows } else { rows.skip(offset) };
         if !plan.has_rest() {
             return skipped(self.rows(plan, table)).limit(count);
         }
-        // The rest is looked for only if the index has too few: finding it means to read the whole table.
+        // The rest is read only if the index has too few rows, since it takes a scan of the whole table.
         let needed = offset.saturating_add(count);
         if self.page.place().and_then(<[Value]>::first).is_some_and(Value::is_null) {
             return self.rest(table).limit(count);
@@ -271,8 +271,7 @@ impl Listing {
         }))
     }
 
-    /// All rows that follow the place of the cursor, in their order; without the rest that the index doesn't
-    /// hold.
+    /// Returns a query for all rows after the cursor, in order, without the rest that isn't in the index.
     fn rows(&self, plan: &Plan, table: &Term) -> Term {
         let found = plan.ordered(table, &self.order);
         let rows = self.after(plan.reached(), self.filtered(self.documents(found)));
@@ -288,7 +287,7 @@ impl Listing {
         })
     }
 
-    /// The rows without a value in the first field of the order.
+    /// Returns a query for the rows without a value in the first field of the order.
     fn rest(&self, table: &Term) -> Term {
         let keys = self.order.keys();
         let tail = self.order.tail();
@@ -313,7 +312,7 @@ impl Listing {
         if by_primary_key { rows } else { tail.sort(&rows) }
     }
 
-    /// Those of the rows that follow the place of the cursor; in so many keys none lies before it.
+    /// Filters the rows after the cursor. No row lies before it in the first `reached` sort keys.
     fn after(&self, reached: usize, rows: Term) -> Term {
         match self.page.place() {
             None => rows,
@@ -321,12 +320,13 @@ impl Listing {
         }
     }
 
-    /// The rows that are documents if the list is guarded, else all rows.
+    /// Filters the rows that are documents if the list is guarded; else returns all rows.
     fn documents(&self, rows: Term) -> Term {
         if self.guarded { rows.filter(|row: Term| is_document(&row)).into() } else { rows }
     }
 
-    /// The rows that may be read and that the filter selects. What may not be read isn't looked into further.
+    /// Filters the rows that may be read and match the filter. The permission is checked first, so that the
+    /// filter is never evaluated for a row that may not be read.
     fn filtered(&self, rows: Term) -> Term {
         let holds = |row: Term| {
             let may = self.readable.documents().holds(&row);
@@ -341,12 +341,12 @@ impl Listing {
     }
 }
 
-/// A document as text. An answer that holds text can be read however deeply the documents are nested.
+/// Converts a document into text, which can be read however deeply the document is nested.
 fn text(document: Term) -> Term {
     document.to_json_string()
 }
 
-/// The rows of a sequence as an array.
+/// Collects the rows of a sequence in an array.
 fn collected(rows: Term) -> Term {
     rows.coerce_to("array")
 }
@@ -362,7 +362,7 @@ impl Fields {
         }
     }
 
-    /// The fields of `select`, where `*` means all.
+    /// Parses `select`, where `*` means all fields.
     fn selected(text: &str) -> Result<Self, Error> {
         let mut reader = Reader::new(text, "select");
         let fields = reader.separated(CHOSEN, |reader| {
@@ -376,7 +376,7 @@ impl Fields {
         Ok(fields.into_iter().collect::<Option<_>>().map_or(Fields::All, Fields::Only))
     }
 
-    /// Returns whether documents are returned with all their fields.
+    /// Returns whether answers have all fields.
     pub(crate) fn are_all(&self) -> bool {
         matches!(self, Fields::All)
     }

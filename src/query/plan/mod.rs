@@ -1,12 +1,12 @@
-//! Which index a list goes through.
+//! The choice of an index for a list.
 //!
-//! An index fits if it holds every document that the list could: an entry is made only for a document that
-//! has a value of an ordinary type in each of the index's fields. For each field a condition of the filter
-//! has to see to that; a list in the index's own order may do without it for the first field, and looks for
-//! the others ([`Plan::rest`]) at its end.
+//! An index fits if it has an entry for every document that the list may contain. Only documents with a value
+//! of an indexable type in each of the index's fields have one. So the filter must have a condition on each
+//! field that guarantees such a value. A list in the index's own order needs none for the first field: it
+//! reads the documents without a value ([`Plan::rest`]) at its end.
 //!
-//! Whatever an index finds, the filter still applies to it, so a range may be wider than the conditions that
-//! it is made of.
+//! The filter is applied to all documents found by the index, so a range may be wider than the conditions
+//! that it is made of.
 
 mod reading;
 
@@ -20,7 +20,7 @@ use super::order::Order;
 use super::path::{Path, SORTABLE};
 pub(super) use reading::by_index;
 
-/// The most values that a multi index is asked for.
+/// The most values that a multi index is queried for.
 const MEMBERS: usize = 16;
 
 /// A secondary index over plain fields.
@@ -31,32 +31,31 @@ pub(crate) struct Index {
     pub(crate) kind: Kind,
 }
 
-/// What entries an index has.
+/// The kind of an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// One for each document.
+    /// One entry for each document.
     Plain,
-    /// One for each member of an array.
+    /// One entry for each member of an array.
     Multi,
-    /// Those that geometries are found by.
+    /// A geospatial index.
     Geo,
 }
 
-/// A way through a table.
+/// A plan for reading a list: an index, and the part of it to read.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Plan {
     index: String,
     primary_key: String,
     access: Access,
-    /// The number of keys of the list's order that the index's order is; the rows are sorted in memory if
-    /// there is none.
+    /// The number of the list's sort keys that the index's order covers; `None` if the rows are sorted in
+    /// memory.
     sorted: Option<usize>,
-    /// The number of keys of the list's order that are such that no row lies before the cursor's place in
-    /// them.
+    /// The number of leading sort keys in which no row lies before the cursor.
     reached: usize,
-    /// `true` if the documents without a value in the order's first field come after those of the index.
+    /// `true` if the documents without a value in the order's first field are to be read after the index.
     rest: bool,
-    /// The number of conditions that the index answers.
+    /// The rank of the plan.
     merit: Merit,
 }
 
@@ -64,21 +63,20 @@ pub(crate) struct Plan {
 enum Access {
     All,
     Keys(Vec<Value>),
-    /// From the first values to the second, each the first ones of the index's fields; of an index over one
-    /// field, its value.
+    /// The entries from `low` to `high`, both values of the first fields of a compound index, or of the only
+    /// field of another one.
     Range {
         low: Vec<Value>,
         high: Vec<Value>,
         compound: bool,
     },
-    /// The documents that have one of these values in the array that this field, which a multi index is over,
-    /// holds.
+    /// The documents whose array in this field, which has a multi index, contains one of these values.
     Members(Path, Vec<Value>),
-    /// The documents whose geometry has a point in common with this one.
+    /// The documents whose geometry intersects this one.
     Intersecting(Term),
 }
 
-/// What an index is good for; the greatest is the best.
+/// The rank of a plan. The greatest is the best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Merit {
     Scan,
@@ -90,7 +88,7 @@ enum Merit {
     PrimaryKeys,
 }
 
-/// What a filter says of one field.
+/// The conditions of a filter on one field.
 #[derive(Debug, Default)]
 struct Known<'a> {
     equal: Option<&'a Value>,
@@ -100,11 +98,11 @@ struct Known<'a> {
     typed: bool,
 }
 
-/// What plans are made for.
+/// The list that plans are made for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted<'a> {
     pub(super) filter: &'a Filter,
-    /// A filter that all documents fulfil that whoever asks may read.
+    /// A filter that all documents that the caller may read match.
     pub(super) rule: Option<&'a Filter>,
     pub(super) order: &'a Order,
     pub(super) place: Option<&'a [Value]>,
@@ -112,26 +110,27 @@ pub(super) struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    /// The conditions that each document fulfils that is wanted.
+    /// Returns the conditions that all documents of the list fulfil.
     fn conditions(self) -> impl Iterator<Item = &'a Condition> {
         self.filter.conditions().chain(self.rule.into_iter().flat_map(Filter::conditions))
     }
 }
 
 impl Plan {
-    /// All ways through these indexes and the primary key, the best one first. The last is the whole table.
+    /// Returns all plans with these indexes and the primary key, the best one first. The last reads the whole
+    /// table.
     pub(super) fn all(wanted: Wanted<'_>, indexes: &[Index]) -> Vec<Plan> {
         let primary = primary(wanted);
         let mut plans: Vec<_> =
             indexes.iter().chain([&primary]).filter_map(|index| Plan::through(index, wanted)).collect();
-        // Of two that are as good the one that sorts by more, and else the first in the order of the indexes.
+        // Of equal ranks, the plan that covers more sort keys comes first, else the one of the first index.
         plans.sort_by_key(|plan| std::cmp::Reverse((plan.merit, plan.sorted)));
         plans.retain(|plan| plan.merit != Merit::Scan);
         plans.push(Plan::whole(wanted));
         plans
     }
 
-    /// Through the whole table, in the order of the primary key if that is the list's.
+    /// Returns the plan that reads the whole table, in the order of the primary key if that is the list's.
     pub(super) fn whole(wanted: Wanted<'_>) -> Plan {
         let sorted = wanted.order.is_index(wanted.primary_key);
         let place = wanted.place.filter(|_| sorted).map(<[Value]>::to_vec);
@@ -152,7 +151,7 @@ impl Plan {
         }
     }
 
-    /// Through one index, if it fits.
+    /// Returns the plan with an index, if it fits.
     pub(super) fn through(index: &Index, wanted: Wanted<'_>) -> Option<Plan> {
         match (index.kind, &index.fields[..]) {
             (Kind::Plain, _) => Plan::through_plain(index, wanted),
@@ -164,7 +163,7 @@ impl Plan {
                 let merit = Merit::Keys(1);
                 Some(Plan { index, primary_key, access, sorted: None, reached: 0, rest: false, merit })
             }
-            // Of several fields these have other entries than their combinations.
+            // Compound multi and geo indexes have other entries than combinations of values.
             _ => None,
         }
     }
@@ -176,7 +175,7 @@ impl Plan {
         let sorted = covered(open, wanted);
         let unknown = known.iter().filter(|known| !known.typed).count();
         let rest = unknown > 0 && equal.is_empty() && !known.first()?.typed;
-        // Those that miss another field than the first of the order would belong in between.
+        // Documents without a value in another field than the order's first would belong in between.
         if unknown > usize::from(rest) || (rest && sorted.is_none()) {
             return None;
         }
@@ -204,14 +203,14 @@ impl Plan {
         let mut low = bound(next.and_then(|known| known.low.as_ref()));
         let mut high = bound(next.and_then(|known| known.high.as_ref()));
         if rest {
-            // The lowest value that has an order.
+            // The lowest sortable value.
             low = vec![Value::Bool(false)];
         }
         let narrows = next.is_some_and(|known| known.low.is_some() || known.high.is_some());
         let merit = match (equal.len(), sorted.is_some(), narrows) {
             (0, false, false) => return None,
             (0, false, true) => Merit::Range,
-            // The primary key's order costs no index.
+            // Reading in the order of the primary key needs no index.
             (0, true, false) if is_primary => Merit::Scan,
             (0, true, false) => Merit::Sorted,
             (0, true, true) => Merit::SortedRange,
@@ -229,42 +228,41 @@ impl Plan {
         plan(Access::Range { low, high, compound }, sorted, merit).map(|plan| Plan { reached, ..plan })
     }
 
-    /// The name of the index; `None` if the table is read as it comes.
+    /// Returns the name of the index; `None` if the table is read without an order.
     pub(crate) fn index(&self) -> Option<&str> {
         (self.access != Access::All || self.sorted.is_some()).then_some(self.index.as_str())
     }
 
-    /// Returns whether the rows come in the list's order without being sorted in memory.
+    /// Returns whether the rows are in the list's order without sorting in memory.
     pub(super) fn is_sorted(&self) -> bool {
         self.sorted.is_some()
     }
 
-    /// Returns how many keys of the order have come as far as the cursor's place in every row: the first
-    /// ones, all of which the rows have values in.
+    /// Returns the number of leading sort keys in which no row lies before the cursor.
     pub(super) fn reached(&self) -> usize {
         self.reached
     }
 
-    /// Returns whether it finds so few rows that sorting them is nothing.
+    /// Returns whether it finds so few rows that sorting them is cheap.
     pub(super) fn finds_few(&self) -> bool {
         self.merit == Merit::PrimaryKeys
     }
 
-    /// Returns whether documents that the index doesn't hold come after those that it holds.
+    /// Returns whether documents without an entry in the index are to be read after it.
     pub(super) fn has_rest(&self) -> bool {
         self.rest
     }
 }
 
-/// The index of the primary key.
+/// Returns the index of the primary key.
 pub(super) fn primary(wanted: Wanted<'_>) -> Index {
     let fields = vec![Path::whole(wanted.primary_key)];
     Index { name: wanted.primary_key.to_owned(), fields, kind: Kind::Plain }
 }
 
-/// Returns how many keys of the order these fields, those of an index that aren't fixed, cover; if their
-/// order, read forwards or backwards, is that order's. Entries of equal value lie in the order of the primary
-/// key.
+/// Returns the number of sort keys that these fields cover, if the index is in their order, ascending or
+/// descending. The fields are those of an index that have no fixed value. Entries of equal value are in the
+/// order of the primary key.
 fn covered(open: &[Path], wanted: Wanted<'_>) -> Option<usize> {
     let keys = wanted.order.keys();
     let begins = open.len() <= keys.len()
@@ -278,7 +276,7 @@ fn covered(open: &[Path], wanted: Wanted<'_>) -> Option<usize> {
 }
 
 impl Access {
-    /// The way by which an index over one field finds all documents that pass a test.
+    /// Returns the part of an index over one field that has all documents that pass a test.
     fn by(test: &Test, kind: Kind, field: &Path) -> Option<Self> {
         match (kind, test) {
             (Kind::Multi, Test::Contains(values)) => {
@@ -306,7 +304,7 @@ impl<'a> Known<'a> {
                 Test::In(values) if values.iter().all(|value| usable(value) && !value.is_array()) => {
                     known.any = Some(values);
                 }
-                // Text that may be a time has that behind it, and times come before all text.
+                // A text that may be a time has the time as its second value, and times sort before all text.
                 Test::Compare(op, values)
                     if is_ranged(*op) && values.iter().all(|value| usable(value) && !value.is_array()) =>
                 {
@@ -345,7 +343,8 @@ fn is_indexed(value: &Value) -> bool {
     }
 }
 
-/// Returns whether it could be a primary key. Longer ones are errors, where a filter just finds nothing.
+/// Returns whether it could be a primary key. A key that is too long would be an error of the query, while a
+/// filter just finds nothing.
 fn is_key(value: &Value) -> bool {
     match value {
         Value::String(text) => text.len() <= 100 && !text.contains('\0'),
@@ -354,7 +353,8 @@ fn is_key(value: &Value) -> bool {
     }
 }
 
-/// Values that are different to the database, which knows one kind of number: each finds its documents once.
+/// Removes values that are equal for the database, which has one type of number, so that no document is found
+/// twice.
 fn distinct(values: &[Value]) -> Vec<Value> {
     let mut kept: Vec<Value> = Vec::new();
     for value in values {
@@ -375,7 +375,7 @@ fn same(one: &Value, other: &Value) -> bool {
         (Value::Array(one), Value::Array(other)) => {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
         }
-        // Two times may be the same in different zones.
+        // Times in different zones may be equal.
         (Value::Object(one), Value::Object(other)) => one.get("epoch_time") == other.get("epoch_time"),
         _ => one == other,
     }

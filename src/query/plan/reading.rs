@@ -1,4 +1,4 @@
-//! The query of a plan: the rows of a table by way of an index.
+//! The query of a plan: reading the rows of a table with an index.
 
 use reql::{Args, Bound, Opt, Term, args, r};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::query::order::Order;
 use crate::query::path::Path;
 
 impl Plan {
-    /// Returns the documents that the plan finds, in no order, for a list that has no rest.
+    /// Returns the documents that the plan finds, unordered, for a list that has no rest.
     pub(in crate::query) fn found(&self, table: &Term) -> Term {
         match &self.access {
             Access::All => table.clone(),
@@ -28,8 +28,8 @@ impl Plan {
         }
     }
 
-    /// Returns the documents that a multi index finds, each of them once: under the first of the values that
-    /// it has. There may be several entries of it even there, which then follow each other.
+    /// Returns the documents that a multi index finds, each of them once: with the first of the values that
+    /// it contains. There may be several entries even for that value, which then follow each other.
     fn members(&self, table: &Term, field: &Path, values: &[Value]) -> Term {
         let under = |at: usize, value: &Value| {
             let entries = table.between(value, value).index(&self.index).right_bound(Bound::Closed);
@@ -37,7 +37,7 @@ impl Plan {
             let before = values.get(..at).unwrap_or_default();
             let new = match before {
                 [] => entries,
-                // Of a document without an array there is one entry only.
+                // A document without an array has a single entry.
                 before => entries
                     .filter(|row: Term| {
                         let own = field.of(&row);
@@ -81,7 +81,7 @@ impl Plan {
     }
 }
 
-/// Returns the option by which rows come in the order of an index, forwards or backwards.
+/// Returns the option of `order_by` for an index, ascending or descending.
 pub(in crate::query) fn by_index(name: &str, falling: bool) -> Opt {
     if falling { r.index(r.desc(name)) } else { r.index(name) }
 }

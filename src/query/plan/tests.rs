@@ -11,7 +11,7 @@ fn index(name: &str) -> Index {
     Index { name: name.to_owned(), fields, kind: Kind::Plain }
 }
 
-/// The query for the rows of the best plan.
+/// Returns the query of the best plan.
 fn best(query: &str, indexes: &[&str]) -> String {
     let mut parameters = Parameters::parse(query).unwrap();
     let order = Order::parse(parameters.take("order").unwrap().as_deref(), "id").unwrap();
