@@ -1,4 +1,4 @@
-//! What answers are made of: rows, errors, a server's identity.
+//! The parts of answers: rows, errors, a server's identity.
 
 use super::text::Text;
 
@@ -16,11 +16,11 @@ pub struct ServerInfo {
 pub struct Batch {
     /// The rows, as JSON texts joined by commas.
     pub json: Text,
-    /// How many rows these are.
+    /// Number of rows.
     pub rows: usize,
-    /// Whether the stream ends with them.
+    /// True if the stream ends with these rows.
     pub done: bool,
-    /// What kind of stream this is.
+    /// Notes on the kind of the stream.
     pub notes: Vec<Note>,
     /// The profile as JSON text, if the query asked for one.
     pub profile: Option<Vec<u8>>,
@@ -56,9 +56,9 @@ pub enum Note {
 /// An error as a driver sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
-    /// Whose fault it is.
+    /// The class: the client's fault, the query's, or the server's.
     pub class: ErrorClass,
-    /// The sentence.
+    /// The message.
     pub message: String,
     /// The way from the root of the query to the term that failed.
     pub backtrace: Vec<Frame>,
@@ -75,7 +75,7 @@ pub enum ErrorClass {
     Runtime(ErrorType),
 }
 
-/// What failed at run time.
+/// The kind of a failure at run time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum ErrorType {
@@ -107,17 +107,17 @@ pub enum Frame {
 }
 
 impl Error {
-    /// A driver's mistake.
+    /// Makes an error of the driver's.
     pub fn client(message: impl Into<String>) -> Self {
         Self { class: ErrorClass::Client, message: message.into(), backtrace: Vec::new() }
     }
 
-    /// A failure at run time, of the query as a whole.
+    /// Makes an error at run time, of the query as a whole.
     pub fn runtime(kind: ErrorType, message: impl Into<String>) -> Self {
         Self { class: ErrorClass::Runtime(kind), message: message.into(), backtrace: Vec::new() }
     }
 
-    /// The text isn't JSON.
+    /// Makes the error of a text that isn't JSON.
     pub fn unparseable() -> Self {
         Self::client("Client is buggy (failed to deserialize query).")
     }

@@ -10,13 +10,13 @@ use super::answer::Error;
 /// A payload of this length or more is refused.
 const TOO_LARGE: u32 = 128 << 20;
 
-/// A refused payload up to this length is read to its end, so that the client gets to read the refusal.
+/// A refused payload up to this length is read to its end, so that the client can read the refusal.
 const HARD_LIMIT: u32 = 1 << 30;
 
-/// How much is asked of the socket at once.
+/// Bytes that are asked of the socket at once.
 const READ_SIZE: usize = 16 << 10;
 
-/// How much is read ahead of the frame that is being taken.
+/// Bytes that are read ahead of the frame that is being taken.
 const READ_AHEAD: usize = 64 << 10;
 
 /// A buffer larger than this is given back after its frame.
@@ -24,7 +24,7 @@ const KEEP: usize = 1 << 20;
 
 const HEADER_LEN: usize = 12;
 
-/// One query as it came.
+/// One query in its frame, as it was received.
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) token: i64,
@@ -39,18 +39,19 @@ pub(crate) struct Oversized {
 }
 
 impl Oversized {
-    /// What the client is told before the connection ends.
+    /// Returns the error that the client gets before the connection ends.
     pub(crate) fn error(&self) -> Error {
         Error::client(format!("Query size ({}) greater than maximum ({}).", self.size, TOO_LARGE - 1))
     }
 
-    /// How much is still to be read before the client will listen; nothing if that is beyond reason.
+    /// Returns the bytes that have to be read before the client will read; 0 if there are too many of them.
     pub(crate) fn rest(&self) -> usize {
         if self.size < HARD_LIMIT { self.size as usize } else { 0 }
     }
 }
 
-/// What has been read and not yet been taken. It grows with what arrives, never with what is announced.
+/// Bytes that have been read and not yet been taken. The buffer grows with the bytes that arrive, never with
+/// an announced length.
 #[derive(Debug, Default)]
 pub(crate) struct Inbound {
     buffer: BytesMut,
@@ -65,24 +66,24 @@ impl Inbound {
         from.read_buf(&mut self.buffer).await
     }
 
-    /// Adds what has been read elsewhere.
+    /// Adds bytes that have been read elsewhere.
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Returns whether reading on makes sense: a frame that is to be taken is incomplete, or little lies
-    /// ahead.
+    /// Returns true if reading on makes sense: a frame that is to be taken is incomplete, or few bytes are
+    /// read ahead.
     pub(crate) fn has_room(&self, is_next_taken: bool) -> bool {
         let is_incomplete = || self.header().is_some_and(|(_, size)| self.missing(size) > 0);
         self.buffer.len() < READ_AHEAD || is_next_taken && is_incomplete()
     }
 
-    /// Returns how long the next frame's payload is going to be, once that is known; not if it is refused.
+    /// Returns the length of the next frame's payload, once it is known; `None` if the frame is refused.
     pub(crate) fn next_size(&self) -> Option<usize> {
         self.header().filter(|(_, size)| *size < TOO_LARGE).map(|(_, size)| size as usize)
     }
 
-    /// The next frame, once all of it is there.
+    /// Returns the next frame, once all of it has come.
     pub(crate) fn next_frame(&mut self) -> Result<Option<Frame>, Oversized> {
         let Some((token, size)) = self.header() else { return Ok(None) };
         if size >= TOO_LARGE {
@@ -101,7 +102,7 @@ impl Inbound {
         Ok(Some(Frame { token, payload }))
     }
 
-    /// Takes this many bytes once they are there.
+    /// Takes `len` bytes once they have come.
     pub(crate) fn take(&mut self, len: usize) -> Option<BytesMut> {
         (self.buffer.len() >= len).then(|| self.buffer.split_to(len))
     }
@@ -114,14 +115,14 @@ impl Inbound {
         Some(text)
     }
 
-    /// Drops up to this many bytes and says how many it had.
+    /// Drops up to `len` bytes and returns their number.
     pub(crate) fn discard(&mut self, len: usize) -> usize {
         let len = len.min(self.buffer.len());
         self.buffer.advance(len);
         len
     }
 
-    /// How many bytes wait to be taken.
+    /// Returns the number of bytes that wait to be taken.
     pub(crate) fn len(&self) -> usize {
         self.buffer.len()
     }

@@ -1,8 +1,8 @@
-//! The first bytes of a connection: who is there, and which dialect it speaks.
+//! The first bytes of a connection: the client's user, and its dialect.
 //!
 //! V1_0 exchanges JSON objects that end with NUL; V0_3 and V0_4 send a key and get a word. Each message
-//! leaves in one write, because some drivers read each with one read; those to a client that sent its own
-//! ahead leave together.
+//! leaves in one write, because some drivers read each with one read. If a client has sent its messages
+//! ahead, the answers to them leave together.
 
 use std::io;
 
@@ -47,7 +47,7 @@ pub(crate) struct Welcome {
     pub(crate) dialect: Dialect,
 }
 
-/// What sets the dialects apart after the handshake.
+/// The differences between the dialects after the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// V0_3: one query at a time; a feed without news is answered with an empty batch.
@@ -56,12 +56,12 @@ pub(crate) enum Dialect {
     Parallel,
 }
 
-/// Why there was no welcome.
+/// The reason why a client was not welcomed.
 #[derive(Debug)]
 pub(crate) enum Refusal {
     /// The socket failed or was closed.
     Io(io::Error),
-    /// The client did something wrong and is to be told so with this text.
+    /// The client did something wrong and is to get this text.
     Told(Vec<u8>),
 }
 
@@ -71,11 +71,11 @@ impl From<io::Error> for Refusal {
     }
 }
 
-/// Who clients authenticate to.
+/// The server that clients authenticate to.
 pub(crate) struct Host<'a> {
-    /// What is stored of a user's password; nothing if there is no such user.
+    /// Function that returns the stored form of a user's password; `None` if there is no such user.
     pub(crate) credentials: &'a (dyn Fn(&str) -> Option<Credentials> + Send + Sync),
-    /// Where passwords are stretched.
+    /// Lane of the threads on which passwords are stretched.
     pub(crate) hashing: &'a Lane,
 }
 
@@ -115,7 +115,7 @@ where
     }
 }
 
-/// V1_0: SCRAM-SHA-256.
+/// Authenticates by V1_0: SCRAM-SHA-256.
 async fn authenticate<S>(wire: &mut Wire<'_, S>, host: &Host<'_>) -> Result<Welcome, Refusal>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -163,7 +163,7 @@ fn authentication(message: &Map<String, Value>) -> Result<&str, Refusal> {
         .ok_or_else(|| coded(5, "Expected a string for `authentication`."))
 }
 
-/// V0_3 and V0_4: the key is the password of `admin`.
+/// Checks the key of V0_3 and V0_4, which is the password of `admin`.
 async fn check_key<S>(wire: &mut Wire<'_, S>, host: &Host<'_>, dialect: Dialect) -> Result<Welcome, Refusal>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -194,18 +194,18 @@ async fn is_admins_password(host: &Host<'_>, key: Vec<u8>) -> bool {
     checked.unwrap_or(false)
 }
 
-/// An error of the dialects before V1_0, and of whoever speaks none.
+/// Returns an error of the dialects before V1_0, and of clients that speak none.
 fn plain(message: &str) -> Refusal {
     Refusal::Told(plain_text(message))
 }
 
-/// An error as any driver can read it before a dialect is agreed on.
+/// Returns an error that any driver can read before a dialect is agreed on.
 pub(crate) fn plain_text(message: &str) -> Vec<u8> {
     format!("ERROR: {message}\n\0").into_bytes()
 }
 
-/// Returns the error that a client understands who speaks no TLS where TLS is spoken, by the first byte that
-/// it sent.
+/// Returns the error for a client that speaks no TLS where TLS is spoken. It is in the client's dialect, by
+/// the first byte that it sent.
 #[cfg(feature = "tls")]
 pub(crate) fn no_tls(first: u8) -> Vec<u8> {
     const MESSAGE: &str = "This port speaks TLS, and your client doesn't.";
@@ -216,7 +216,7 @@ pub(crate) fn no_tls(first: u8) -> Vec<u8> {
     }
 }
 
-/// An error of V1_0.
+/// Returns an error of V1_0.
 fn coded(code: i32, message: &str) -> Refusal {
     Refusal::Told(text(&error(code, message)))
 }
@@ -237,7 +237,7 @@ fn text(message: &Value) -> Vec<u8> {
     text
 }
 
-/// A socket, what has been read from it, and what is to be written: everything goes out before more is read.
+/// A socket with its input and output: all output is written before more input is read.
 struct Wire<'a, S> {
     stream: &'a mut S,
     inbound: &'a mut Inbound,

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 pub enum Peer {
     /// A socket with this address.
     Socket(SocketAddr),
-    /// The same process; the number tells its connections apart.
+    /// A stream within the same process; the number tells its connections apart.
     Local(u64),
 }
 
@@ -21,7 +21,7 @@ impl Peer {
         }
     }
 
-    /// Returns the port as system tables show it, or what takes its place.
+    /// Returns the port as system tables show it; for a stream within the process, its number.
     pub(crate) fn port(&self) -> u64 {
         match self {
             Peer::Socket(addr) => u64::from(addr.port()),

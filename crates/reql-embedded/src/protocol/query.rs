@@ -1,30 +1,30 @@
-//! The envelope of a query: `[type, term, {optional arguments}]`. What the term means is for others to say.
+//! The envelope of a query: `[type, term, {optional arguments}]`. The meaning of the term is not known here.
 
 use super::answer::Error;
 use crate::datum::syntax::{self, Arena, Json};
 use crate::term::static_flag;
 
-/// What a frame asks for.
+/// The type of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueryType {
     /// A new query.
     Start,
-    /// The next batch of a query.
+    /// A request for the next batch of a query.
     Continue,
-    /// The end of a query.
+    /// A request to end a query.
     Stop,
-    /// Word that all earlier noreply queries are done.
+    /// A request for word that all earlier noreply queries are done.
     NoreplyWait,
-    /// The server's identity.
+    /// A request for the server's identity.
     ServerInfo,
 }
 
 /// A frame's payload, taken apart as far as a session needs it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Envelope<'a> {
-    /// What it asks for.
+    /// The type of the request.
     pub kind: QueryType,
-    /// Whether any answer is unwanted.
+    /// True if the client wants no answer at all.
     pub noreply: bool,
     /// The term. Drivers leave it out in everything but START.
     pub term: Option<Json<'a>>,
@@ -33,7 +33,7 @@ pub struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Takes a payload apart; what it is made of goes into the arena.
+    /// Parses a payload; its parts are allocated in the arena.
     pub fn parse(payload: &'a [u8], arena: &'a Arena) -> Result<Self, Error> {
         let items = match syntax::parse(payload, arena).map_err(|_| Error::unparseable())? {
             Json::Array(items) => items,

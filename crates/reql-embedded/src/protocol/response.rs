@@ -25,12 +25,12 @@ pub(crate) struct Around<'a> {
 }
 
 impl<'a> Around<'a> {
-    /// Around one value.
+    /// Returns the bytes around one value.
     pub(crate) fn atom(profile: Option<&'a [u8]>) -> Self {
         Around { kind: SUCCESS_ATOM, profile, notes: None }
     }
 
-    /// Around rows of a stream, its last ones or not.
+    /// Returns the bytes around rows of a stream. `done` is true with its last ones.
     pub(crate) fn batch(batch: &'a Batch, done: bool) -> Self {
         let kind = if done { SUCCESS_SEQUENCE } else { SUCCESS_PARTIAL };
         Around { kind, profile: batch.profile.as_deref(), notes: Some(&batch.notes) }
@@ -45,7 +45,7 @@ impl<'a> Around<'a> {
         });
     }
 
-    /// Returns what comes before and after a text of this length, which is sent by itself.
+    /// Returns the bytes before and after a text of this length, which is sent by itself.
     pub(crate) fn parts(&self, token: i64, length: usize) -> Result<(Vec<u8>, Vec<u8>), Error> {
         let (mut before, mut after) = (Vec::new(), Vec::new());
         frame(&mut before, token, |out| open(out, self.kind));
@@ -66,12 +66,12 @@ impl<'a> Around<'a> {
     }
 }
 
-/// The empty end of a stream: what STOP is answered with.
+/// Writes the empty end of a stream: the answer to STOP.
 pub(crate) fn end_of_stream(out: &mut Vec<u8>, token: i64) {
     Around::batch(&Batch::default(), true).write(out, token, b"");
 }
 
-/// All noreply queries are done.
+/// Writes word that all noreply queries are done.
 pub(crate) fn wait_complete(out: &mut Vec<u8>, token: i64) {
     frame(out, token, |out| {
         open(out, WAIT_COMPLETE);
@@ -79,7 +79,7 @@ pub(crate) fn wait_complete(out: &mut Vec<u8>, token: i64) {
     });
 }
 
-/// The server's identity.
+/// Writes the server's identity.
 pub(crate) fn server_info(out: &mut Vec<u8>, token: i64, info: &ServerInfo) {
     frame(out, token, |out| {
         open(out, SERVER_INFO);
@@ -91,7 +91,7 @@ pub(crate) fn server_info(out: &mut Vec<u8>, token: i64, info: &ServerInfo) {
     });
 }
 
-/// An error.
+/// Writes an error.
 pub(crate) fn error(out: &mut Vec<u8>, token: i64, error: &Error) {
     frame(out, token, |out| {
         match error.class {

@@ -13,8 +13,8 @@ const NO_CHANNEL_BINDING: &str = "biws";
 /// The random bytes of the server's half of the nonce.
 const NONCE_LEN: usize = 18;
 
-/// Why an exchange ends: one of RethinkDB's error codes from 10 to 20, which drivers report as a failed
-/// authentication.
+/// The reason why an exchange ends: one of RethinkDB's error codes from 10 to 20, which drivers report as a
+/// failed authentication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AuthError {
     pub(crate) code: i32,
@@ -65,7 +65,8 @@ pub(crate) struct Exchange {
     client_first_bare: String,
     server_first: String,
     nonce: String,
-    /// `None` for an unknown user, who hears of it only after the proof, like in RethinkDB.
+    /// The user's credentials; `None` for an unknown user, who is refused only after the proof, as by
+    /// RethinkDB.
     credentials: Option<Credentials>,
 }
 
@@ -90,12 +91,12 @@ impl Exchange {
         Self { client_first_bare: first.bare, server_first, nonce, credentials }
     }
 
-    /// The server's first message.
+    /// Returns the server's first message.
     pub(crate) fn challenge(&self) -> &str {
         &self.server_first
     }
 
-    /// Checks the client's last message and gives the server's.
+    /// Checks the client's last message and returns the server's.
     pub(crate) fn finish(&self, client_final: &str) -> Result<String, AuthError> {
         let credentials = self.credentials.as_ref().ok_or(UNKNOWN_USER)?;
         let without_proof = client_final.split_once(",p=").map_or(client_final, |(before, _)| before);
@@ -124,7 +125,7 @@ fn verify(credentials: &Credentials, auth_message: &str, proof: &str) -> Result<
     if credentials.verify_proof(auth_message.as_bytes(), &proof) { Ok(()) } else { Err(WRONG_PASSWORD) }
 }
 
-/// `a=x,b=y`, in the order of the names: the order in which RethinkDB complains.
+/// Parses `a=x,b=y`, in the order of the names: the order in which RethinkDB complains.
 fn attributes(message: &str) -> Result<BTreeMap<char, &str>, AuthError> {
     let mut attributes = BTreeMap::new();
     // A comma at the end is no further attribute.
@@ -139,7 +140,7 @@ fn attributes(message: &str) -> Result<BTreeMap<char, &str>, AuthError> {
     Ok(attributes)
 }
 
-/// `=2C` is a comma and `=3D` an equals sign.
+/// Decodes a user name, in which `=2C` is a comma and `=3D` an equals sign.
 fn decode_username(encoded: &str) -> Result<String, AuthError> {
     let mut pieces = encoded.split('=');
     let mut user = pieces.next().unwrap_or_default().to_owned();

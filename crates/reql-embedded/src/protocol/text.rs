@@ -3,24 +3,24 @@
 use crate::budget::memory::Reservation;
 use crate::error::Result;
 
-/// From this length on, in bytes, a text counts. Shorter ones are copied into what a connection sends anyway,
-/// and that has a limit.
+/// The length in bytes from which on a text counts against memory. Shorter ones are copied into the
+/// connection's output, which has a limit of its own.
 const COUNTED: usize = 64 << 10;
 
 /// JSON text. A long one is counted against the memory of its query until it is sent.
 #[derive(Debug, Default)]
 pub struct Text {
     bytes: Vec<u8>,
-    /// Given back when the text is dropped.
+    /// The text's memory, given back when the text is dropped.
     _held: Option<Reservation>,
 }
 
 impl Text {
-    /// Counts a text, against what `reserve` gives.
+    /// Counts a text, against the reservation that `reserve` makes.
     ///
     /// # Errors
     ///
-    /// If the query, or all together, may hold no more.
+    /// If the query, or all queries together, may hold no more.
     pub(crate) fn counted(bytes: Vec<u8>, reserve: impl FnOnce() -> Reservation) -> Result<Self> {
         if bytes.len() < COUNTED {
             return Ok(bytes.into());
@@ -35,12 +35,12 @@ impl Text {
         &self.bytes
     }
 
-    /// Returns whether it is too long to be copied.
+    /// Returns true if the text is too long to be copied.
     pub(crate) fn is_long(&self) -> bool {
         self.bytes.len() >= COUNTED
     }
 
-    /// Returns the text for more to be appended to. What is counted stays as it is.
+    /// Returns the text for more to be appended to. The counted bytes stay the same.
     pub(crate) fn bytes_mut(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }

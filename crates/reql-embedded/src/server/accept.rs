@@ -1,4 +1,4 @@
-//! Taking connections in, and letting them end.
+//! The acceptor: takes connections in, and lets them end.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,37 +20,37 @@ use super::tls::{Identity, TlsListener};
 use crate::protocol::handshake;
 use crate::session::{self, Incoming, Shared};
 
-/// How long to wait when the process has run out of file descriptors or the like.
+/// The wait before the next attempt when the process has run out of file descriptors or the like.
 pub(super) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// How long connections that were cut off are waited for. One of which a thread can't be had back never ends.
+/// The wait for connections that were cut off. A connection whose thread can't be freed never ends.
 pub(super) const CUT_OFF: Duration = Duration::from_secs(1);
 
-/// The time that a connection that is one too many may take until it can be told so.
+/// The time for a connection beyond the limit to be told of its refusal.
 const REJECTION: Duration = Duration::from_secs(2);
 
-/// What is needed to take in a connection.
+/// The shared state of all listeners.
 pub(super) struct Gate {
     pub(super) sessions: Arc<Shared>,
     pub(super) open: Arc<AtomicUsize>,
     pub(super) max_connections: usize,
-    /// How long a shutdown waits for connections before it cuts them off.
+    /// The time that a shutdown waits for connections before it cuts them off.
     pub(super) grace: Duration,
 }
 
-/// Where connections come in.
+/// The listeners of a server.
 pub(super) struct Doors {
     pub(super) sockets: Vec<TcpListener>,
     pub(super) local: LocalListener,
     /// The server's identity on its sockets, if TLS is spoken there.
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Arc<Identity>>,
-    /// Where other processes get backups.
+    /// Socket on which other processes get backups.
     #[cfg(unix)]
     pub(super) backups: Option<BackupSocket>,
 }
 
-/// Serves all doors until the signal comes and connections have ended, then closes the engine.
+/// Serves all listeners until the signal comes and connections have ended, then closes the engine.
 pub(super) async fn serve(
     doors: Doors,
     gate: Arc<Gate>,
@@ -118,7 +118,7 @@ impl Gate {
     }
 }
 
-/// Waits for the signal, or until nobody is left to give it.
+/// Waits for the signal, or until its sender is gone.
 pub(super) async fn is_set(mut signal: watch::Receiver<bool>) {
     let _ = signal.wait_for(|set| *set).await;
 }
@@ -133,7 +133,7 @@ async fn reject(incoming: impl Incoming, max: usize) {
     session::farewell(&mut stream, &text).await;
 }
 
-/// One of the connections that may be open.
+/// A permit for one open connection.
 struct Permit(Arc<AtomicUsize>);
 
 impl Permit {

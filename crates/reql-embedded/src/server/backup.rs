@@ -1,4 +1,4 @@
-//! Backups: of a server by itself, and of one that another process runs.
+//! Backups of this server, and of one in another process.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ pub use crate::storage::Backup;
 use crate::storage::{self, Pace};
 
 impl Server {
-    /// Writes a copy of all data to a file while the server goes on: what was there at one moment, every
-    /// write included that was acknowledged before, soft ones too.
+    /// Writes a copy of all data to a file while the server goes on. The copy is of one moment, and has every
+    /// write that was acknowledged before, soft ones included.
     ///
-    /// The rate is in bytes a second, counted as documents and entries of indexes, and as what is read when
-    /// the copy is checked; at least 64 KiB. Nobody waits for a backup, but the server's file grows by what
-    /// is written until the copy is complete. It has its name once it is on the disk and was found sound, as
-    /// [`Server::check`] looks at it. Until then, and forever if the process is killed meanwhile, it is a
-    /// hidden file beside, whose name ends in `.partial`. An earlier backup of the name is replaced.
+    /// The rate is in bytes a second, at least 64 KiB. Documents and entries of indexes count, and so do the
+    /// bytes that are read when the copy is checked. Nobody waits for a backup, but the server's file grows
+    /// by the writes that come until the copy is complete. The copy has its name once it is on the disk and
+    /// [`Server::check`] has found it sound. Until then, and forever if the process is killed meanwhile, it
+    /// is a hidden file beside, whose name ends in `.partial`. An earlier backup of the name is replaced.
     ///
     /// To restore it, copy it to `reql.redb` in the data directory of a server that isn't running. Dropping
     /// the future ends the backup.
@@ -36,8 +36,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If the file can't be written, there is something of its name that is no backup or is in use, the
-    /// server's data can't be read, or it turns out to be damaged.
+    /// If the file can't be written, if a file of its name is no backup or is in use, or if the server's data
+    /// can't be read or is damaged.
     pub async fn backup(&self, file: impl AsRef<Path>, rate: u64) -> Result<Backup, DataError> {
         let store = self.activity.engine.upgrade().and_then(|engine| engine.store());
         let store = store.ok_or_else(|| Error::op_failed("The server has no data to back up."))?;
@@ -59,12 +59,12 @@ impl Server {
         Ok(answer?)
     }
 
-    /// Writes a copy of the data of a server that another process runs, or that doesn't run, to a file. The
+    /// Writes a copy of the data of a server in another process, or of one that doesn't run, to a file. The
     /// source is the data directory, or the socket in it. Otherwise as [`Server::backup`]; blocks.
     ///
     /// A server that has its data in a directory listens there on a Unix socket, `backup.sock`. Only its user
-    /// and `root` can connect, who can read the file as well. It sends what it has, and this process writes
-    /// it, with its own rights: the server's needn't reach any further than its own directory.
+    /// and `root` can connect, who can read the file as well. The server sends the data, and this process
+    /// writes the file with its own rights, so that the server needs no rights beyond its own directory.
     ///
     /// ```no_run
     /// let backup = reql_embedded::Server::backup_from("data", "backups/monday.redb", 32 << 20)?;
@@ -89,7 +89,7 @@ impl Server {
     }
 }
 
-/// Ends a backup that nobody waits for any more.
+/// Ends a backup whose future was dropped.
 struct EndedOnDrop(Interrupt);
 
 impl Drop for EndedOnDrop {

@@ -1,7 +1,7 @@
 //! The Unix socket in the data directory over which other processes get backups.
 //!
-//! Whoever connects gets a copy of everything, so the socket is its user's alone, and who connects is looked
-//! at besides. It says nothing and asks for nothing: that it connects is the request.
+//! Every client gets a copy of all data, so the socket is its user's alone, and the user of each client is
+//! checked besides. A client sends nothing: connecting is the request.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
@@ -24,16 +24,16 @@ use crate::storage::{self, Pace, Store};
 /// The socket's name in the data directory.
 const NAME: &str = "backup.sock";
 
-/// The time that either side waits for the other. A server keeps the pages of the moment that it sends.
+/// The time that either side waits for the other. A server keeps the pages of the snapshot that it sends.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The time that a backup has to say that it was ended, when the server ends.
+/// The time for a backup to say that it was ended, when the server ends.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The longest path of a socket that every Unix takes.
 const MAX_PATH: usize = 100;
 
-/// A socket that is listened on. Its file is removed with it.
+/// A listening socket. Its file is removed with it.
 pub(super) struct BackupSocket {
     listener: UnixListener,
     store: Store,
@@ -43,8 +43,8 @@ pub(super) struct BackupSocket {
 }
 
 impl BackupSocket {
-    /// Listens in the directory of a store, which this server has for itself; `None` if it is in memory. A
-    /// server is worth having without, so what goes wrong is only logged.
+    /// Listens in the directory of a store, which this server has for itself; `None` if the store is in
+    /// memory. A server works without backups, so errors are only logged.
     pub(super) fn of(store: Store) -> Option<Self> {
         let directory = store.directory()?.to_owned();
         Self::listen(&directory, store)
@@ -62,7 +62,7 @@ impl BackupSocket {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        // Made where nobody else gets to, so that there is no moment in which others could connect.
+        // Made where no other user has access, so that there is no moment in which others could connect.
         let hidden = directory.join(format!(".{NAME}.{}", std::process::id()));
         DirBuilder::new().mode(0o700).create(&hidden)?;
         let made = Self::make(&hidden, &path, store);
@@ -112,7 +112,7 @@ impl BackupSocket {
         }
     }
 
-    /// Begins a backup for whoever has connected, if it may have one, and returns its stream.
+    /// Begins a backup for a client, if it may have one, and returns the client's stream.
     fn admit(&self, stream: UnixStream, turn: &Arc<Semaphore>, ended: &Interrupt) -> Option<BlockingStream> {
         match stream.peer_cred() {
             Ok(peer) if peer.uid() == self.user || peer.uid() == 0 => {}
@@ -158,7 +158,7 @@ fn begin(
     stream.set_write_timeout(Some(PATIENCE))?;
     let other = stream.try_clone()?;
     thread::Builder::new().name("reql-backup".into()).spawn(move || {
-        // Who receives it says how fast.
+        // The receiver sets the pace.
         if let Err(error) = store.send_backup(stream, &Pace::new(u64::MAX, ended)) {
             log::warn!("A backup failed: {}", error.message());
         }
@@ -167,7 +167,7 @@ fn begin(
     Ok(other)
 }
 
-/// Connects to the server that has its data there; `None` if no server listens.
+/// Connects to the server that has its data in this directory; `None` if no server listens.
 pub(super) fn connect(source: &Path) -> Result<Option<BlockingStream>> {
     let cannot = |error: io::Error| {
         Error::op_failed(format!("The server of `{}` can't be asked: {error}.", source.display()))
@@ -201,7 +201,7 @@ impl Short {
         if !cfg!(target_os = "linux") || directory.as_os_str().len() + 1 + NAME.len() <= MAX_PATH {
             return Ok(Self { path: directory.to_owned(), _open: None });
         }
-        // Linux has another name for whatever is open.
+        // Linux has another name for every open file.
         let open = File::open(directory)?;
         Ok(Self { path: PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd())), _open: Some(open) })
     }

@@ -22,19 +22,19 @@ use crate::reql::Reql;
 use crate::session::{Polling, Shared, Watchdog};
 use crate::workers::Workers;
 
-/// As many connections as a process with the usual limits has room for.
+/// The connections that a process with the usual limits has room for.
 const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
 
-/// A driver is through the handshake in milliseconds.
+/// The time for the handshake, which takes a driver milliseconds.
 const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How many passwords are stretched at once. Anybody who can connect may have that done.
+/// Passwords that are stretched at once. Anybody who can connect may have that done.
 const MAX_HASHING: usize = 2;
 
-/// How long a shutdown waits for connections before it cuts them off.
+/// The time that a shutdown waits for connections before it cuts them off.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
-/// How a server is to be started.
+/// The settings of a server that is to be started.
 #[derive(Clone)]
 pub struct Builder {
     bind: Option<SocketAddr>,
@@ -117,13 +117,13 @@ impl Builder {
         self
     }
 
-    /// The password of `admin` on a new database; an existing one keeps its own. Default: empty.
+    /// Sets the password of `admin` on a new database; an existing one keeps its own. Default: empty.
     pub fn initial_password(mut self, password: impl Into<String>) -> Self {
         self.initial_password = password.into();
         self
     }
 
-    /// Has `admin` prove a password that is made up for this start ([`Server::password`]) as long as the
+    /// Requires a password of `admin` that is made up for this start ([`Server::password`]) as long as the
     /// stored one is empty. Otherwise a server inside of a process would let in everybody who can connect to
     /// it. Nothing of the password is stored.
     pub fn locked(mut self) -> Self {
@@ -131,55 +131,56 @@ impl Builder {
         self
     }
 
-    /// The server's name on a new database. Default: made up.
+    /// Sets the server's name on a new database. Default: made up.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self
     }
 
-    /// How many bytes of memory all queries together may hold in sorts, groups, arrays and the like; one may
-    /// hold half of that. What goes beyond it fails with `RESOURCE_LIMIT`, and everybody else is served. The
-    /// pages of the file aren't counted. Default: half of what the process may use, see
-    /// [`memory::limit`](crate::memory::limit).
+    /// Sets the bytes of memory that all queries together may hold in sorts, groups, arrays and the like; one
+    /// query may hold half of that. A query that needs more fails with `RESOURCE_LIMIT`, and all others are
+    /// served. The pages of the file aren't counted. Default: half of the memory that the process may use,
+    /// see [`memory::limit`](crate::memory::limit).
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = Some(bytes);
         self
     }
 
-    /// How many connections may be open at once; further ones are told so and closed. Default 10,000.
+    /// Sets the number of connections that may be open at once; further ones are refused with an error.
+    /// Default 10,000.
     pub fn max_connections(mut self, max: usize) -> Self {
         self.limits.max_connections = max;
         self
     }
 
-    /// How long a client may take to authenticate. Default 20 seconds.
+    /// Sets the time that a client may take to authenticate. Default 20 seconds.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.limits.handshake_timeout = timeout;
         self
     }
 
-    /// How long [`Server::shutdown`] waits for connections to end before it cuts them off, and for the file
-    /// to be closed. Default 10 seconds.
+    /// Sets the time that [`Server::shutdown`] waits for connections to end before it cuts them off, and for
+    /// the file to be closed. Default 10 seconds.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.limits.grace = grace;
         self
     }
 
-    /// How long a session looks at its socket again and again after an answer, instead of sleeping, when its
-    /// client asks one query after another and no other client asks anything. Shortens the way of small
-    /// queries by the time that a thread takes to wake up, at the price of a processor that is busy for the
-    /// whole time. Default: not at all; some 60 microseconds are worth trying where that time counts. Without
-    /// effect on a single processor, and on connections of [`Server::connect`].
+    /// Sets the time that a session polls its socket after an answer, instead of sleeping. It does so only
+    /// for a client that asks one query after another, while no other client asks anything. Polling saves
+    /// small queries the time that a thread takes to wake up, and keeps a processor busy for the whole time.
+    /// Default: no polling; some 60 microseconds are worth trying where that time counts. Without effect on a
+    /// single processor, and on connections of [`Server::connect`].
     pub fn busy_poll(mut self, window: Option<Duration>) -> Self {
         self.limits.busy_poll = window.filter(|window| !window.is_zero());
         self
     }
 
-    /// Opens the storage and starts to listen.
+    /// Opens the storage and begins to listen.
     ///
     /// # Errors
     ///
-    /// If the data can't be opened, or an address can't be listened on. The data is as it was then.
+    /// If the data can't be opened, or an address can't be listened on. The data is unchanged then.
     pub async fn start(self) -> Result<Server, StartError> {
         let Builder { data_dir, initial_password, server_name, memory_limit, .. } = self.clone();
         let open = move || Reql::open(data_dir.as_deref(), &initial_password, server_name, memory_limit);
@@ -194,11 +195,11 @@ impl Builder {
         Ok(Server { password: Some(password), ..server })
     }
 
-    /// Starts to listen on behalf of an engine; the settings of the storage are the engine's own.
+    /// Begins to listen on behalf of an engine; the settings of the storage are the engine's own.
     ///
     /// # Errors
     ///
-    /// If an address can't be listened on, or a file of [`Builder::tls`] is of no use.
+    /// If an address can't be listened on, or a file of [`Builder::tls`] can't be used.
     pub async fn start_with(self, engine: Arc<dyn Engine>) -> Result<Server, StartError> {
         #[cfg(feature = "tls")]
         let tls = match self.tls.clone() {
@@ -258,7 +259,7 @@ async fn listen(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     Ok((listener, addr))
 }
 
-/// Settings without the password.
+/// Shows the settings without the password.
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")

@@ -1,4 +1,4 @@
-//! Closing the storage: once, on a thread that nothing waits for longer than it has to.
+//! Closing the storage: once, on a thread of its own, with a bounded wait.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::engine::Engine;
 
-/// How far the end of a server has come.
+/// The progress of a server's shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Progress {
     Serving,
@@ -19,11 +19,11 @@ enum Progress {
 
 /// Closes an engine once its sessions have ended, or without them.
 pub(super) struct Closer {
-    /// The engine, until somebody closes it.
+    /// The engine, until it is closed.
     engine: Mutex<Option<Arc<dyn Engine>>>,
     progress: watch::Sender<Progress>,
-    /// How long closing may take: what is queued is written, and the file flushed. Something that computes
-    /// for ever in the writer's thread, an index's function for one, never lets it end.
+    /// The time that closing may take: the queue is written, and the file flushed. Endless work in the
+    /// writer's thread, such as that of an index's function, never lets it end.
     patience: Duration,
 }
 
@@ -43,7 +43,7 @@ impl Closer {
         self.reaches(Progress::SessionsEnded).await;
     }
 
-    /// Closes the engine, or waits for whoever does that already. Gives up waiting after a while.
+    /// Closes the engine, or waits for the thread that does so already. Gives up waiting after a while.
     pub(super) async fn close(self: &Arc<Self>) {
         let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(engine) = engine {

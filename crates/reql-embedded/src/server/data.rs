@@ -1,4 +1,4 @@
-//! Work on the data of a server that isn't running, and why data can't be used.
+//! Work on the data of a server that isn't running, and errors of data that can't be used.
 
 use std::fmt;
 use std::io;
@@ -11,14 +11,14 @@ use crate::eval::Functions;
 pub use crate::storage::{Compacted, Report};
 use crate::{Server, storage};
 
-/// Why the data of a server can't be used, or worked on. It is as it was.
+/// The reason why a server's data can't be used, or worked on. The data is unchanged.
 #[derive(Debug, Clone)]
 pub struct DataError {
     kind: DataErrorKind,
     message: String,
 }
 
-/// What kind of reason it is.
+/// The kind of such a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DataErrorKind {
@@ -28,36 +28,36 @@ pub enum DataErrorKind {
     Damaged,
     /// A newer version of this crate has written the data.
     Newer,
-    /// What is there was not written by this crate.
+    /// The file was not written by this crate.
     Foreign,
     /// Anything else: the file can't be read or written, the disk is full, ...
     Other,
 }
 
-/// Why a server didn't start.
+/// The reason why a server didn't start.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
-    /// Its data can't be used.
+    /// The server's data can't be used.
     Data(DataError),
     /// An address can't be listened on.
     Listen {
-        /// The address that was asked for.
+        /// The address.
         addr: SocketAddr,
-        /// What the operating system says.
+        /// The operating system's error.
         error: io::Error,
     },
-    /// A certificate, a key or an authority of [`Builder::tls`](crate::Builder::tls) is of no use; it says
-    /// which file, and why.
+    /// A certificate, a key or an authority of [`Builder::tls`](crate::Builder::tls) can't be used. The error
+    /// names the file and the reason.
     #[cfg(feature = "tls")]
     Tls(io::Error),
 }
 
 impl Server {
     /// Checks the data of a server that isn't running: pages against their checksums, the catalog, that each
-    /// document decodes and is under its own key, and that each index holds exactly what a rebuild would.
-    /// Nothing is written. The path is that of the data directory, or of the file in it. Blocks, and takes
-    /// some seconds for each gigabyte.
+    /// document decodes and is under its own key, and that each index holds exactly the entries of a rebuilt
+    /// one. Nothing is written. The path is that of the data directory, or of the file in it. Blocks, and
+    /// takes some seconds for each gigabyte.
     ///
     /// ```no_run
     /// let report = reql_embedded::Server::check("data")?;
@@ -69,8 +69,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If the data could not be looked at: there is none, it is in use, or it is not this crate's. Damage is
-    /// in the report.
+    /// If the data could not be read: there is none, it is in use, or it is not this crate's. Damage is in
+    /// the report.
     pub fn check(path: impl AsRef<Path>) -> Result<Report, DataError> {
         Ok(storage::check(path.as_ref(), Arc::new(Functions))?)
     }
@@ -80,14 +80,14 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If the file is as it was: there is none, it is in use, damaged, or not this crate's.
+    /// If the file was left unchanged: there is none, it is in use, damaged, or not this crate's.
     pub fn compact(path: impl AsRef<Path>) -> Result<Compacted, DataError> {
         Ok(storage::compact(path.as_ref())?)
     }
 }
 
 impl DataError {
-    /// Returns what kind of reason it is.
+    /// Returns the kind of the reason.
     pub fn kind(&self) -> DataErrorKind {
         self.kind
     }
@@ -142,7 +142,7 @@ impl std::error::Error for StartError {
     }
 }
 
-/// For programs whose errors are those of I/O, of the kind that comes nearest.
+/// Converts to an I/O error of the nearest kind, for programs whose errors are those of I/O.
 impl From<StartError> for io::Error {
     fn from(error: StartError) -> Self {
         let kind = match &error {

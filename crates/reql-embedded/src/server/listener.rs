@@ -1,4 +1,4 @@
-//! Where connections come from.
+//! Sources of connections: sockets, and others.
 
 use std::future::Future;
 use std::io;
@@ -28,14 +28,14 @@ impl Listener for TcpListener {
 /// Waits for the next socket.
 pub(super) async fn accept_tcp(listener: &TcpListener) -> io::Result<(TcpStream, Peer)> {
     let (stream, addr) = listener.accept().await?;
-    // A client that is gone already is found out about when it is read from.
+    // A client that is gone already is noticed at the first read.
     if let Err(error) = prepare(&stream) {
         log::debug!("{addr}: {error}");
     }
     Ok((stream, Peer::Socket(addr)))
 }
 
-/// Answers leave at once, and a feed notices that its client is gone.
+/// Sets the socket's options: answers leave at once, and a feed notices that its client is gone.
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     socket2::SockRef::from(stream).set_keepalive(true)

@@ -11,10 +11,10 @@ use tokio::sync::mpsc;
 use super::listener::Listener;
 use crate::protocol::Peer;
 
-/// How many bytes are on their way in each direction before their sender waits.
+/// The bytes on their way in each direction before their sender waits.
 const BUFFER: usize = 64 << 10;
 
-/// How many new connections wait to be taken in before further ones wait to be made.
+/// The new connections that wait to be taken in before further ones have to wait.
 const BACKLOG: usize = 128;
 
 /// Opens connections to a server in the same process. Cheap to clone; doesn't keep the server running.
@@ -26,10 +26,10 @@ pub struct Connector(mpsc::Sender<DuplexStream>);
 #[derive(Debug)]
 pub struct LocalStream(DuplexStream);
 
-/// Where the connections of the [`Connector`]s come in.
+/// The listener for connections of [`Connector`]s.
 pub(super) struct LocalListener(mpsc::Receiver<DuplexStream>);
 
-/// Returns both ends of a way into a server.
+/// Returns both ends of a channel of new connections.
 pub(super) fn channel() -> (Connector, LocalListener) {
     let (connector, listener) = mpsc::channel(BACKLOG);
     (Connector(connector), LocalListener(listener))
@@ -58,7 +58,7 @@ impl Listener for LocalListener {
         static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
         match self.0.recv().await {
             Some(stream) => Ok((stream, Peer::Local(CONNECTIONS.fetch_add(1, Ordering::Relaxed)))),
-            // Nobody is left who could open one.
+            // No connector is left.
             None => std::future::pending().await,
         }
     }

@@ -1,4 +1,4 @@
-//! TLS on a server's addresses: who it is, whom it lets in, and the handshake.
+//! TLS on a server's addresses: its identity, its clients' authorities, and the handshake.
 
 mod identity;
 
@@ -19,15 +19,15 @@ use crate::session::{self, Incoming};
 /// the number of its protocol, none of which begins so.
 const HANDSHAKE_RECORD: u8 = 22;
 
-/// A server's identity when it speaks TLS, and whom it lets in.
+/// A server's certificate for TLS, and the authorities of its clients.
 ///
-/// The files are PEM texts. They are looked at before every handshake: a change is taken up by the next one,
-/// and connections that are open stay. While what is there is of no use, because the certificate has been
-/// replaced and its key not yet, say, the log tells so once, and handshakes go on with what was there before.
+/// The files are PEM texts. They are checked before every handshake: a changed file counts from the next one
+/// on, and open connections stay. While the new files can't be used, for example because the certificate has
+/// been replaced and its key not yet, the log tells so once, and handshakes go on with the old ones.
 ///
-/// The cryptography is what the program has installed as
-/// [`CryptoProvider`](https://docs.rs/rustls/latest/rustls/crypto/struct.CryptoProvider.html), or else
-/// `ring`.
+/// The cryptography is the
+/// [`CryptoProvider`](https://docs.rs/rustls/latest/rustls/crypto/struct.CryptoProvider.html) that the
+/// program has installed, or else `ring`.
 ///
 /// ```no_run
 /// use reql_embedded::{Server, Tls};
@@ -58,8 +58,8 @@ pub enum TlsVersion {
 }
 
 impl Tls {
-    /// Takes the certificate and its private key from these files. Behind the certificate, its file has those
-    /// that lead to its authority, if any. Each has 1 MiB at most.
+    /// Takes the certificate and its private key from these files. After the certificate, its file has those
+    /// between it and its authority, if any. Each file has 1 MiB at most.
     pub fn files(certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Self {
         Self {
             certificate: certificate.as_ref().to_owned(),
@@ -69,8 +69,8 @@ impl Tls {
         }
     }
 
-    /// Lets in only clients that show a certificate of one of the authorities in this file. Default: none is
-    /// asked for.
+    /// Lets in only clients that show a certificate of one of the authorities in this file. Default: clients
+    /// need no certificate.
     pub fn client_ca(mut self, file: impl AsRef<Path>) -> Self {
         self.client_ca = Some(file.as_ref().to_owned());
         self
@@ -104,7 +104,7 @@ impl Listener for TlsListener {
     }
 }
 
-/// A socket whose client hasn't said anything yet.
+/// A socket whose client hasn't sent anything yet.
 pub(super) struct TlsIncoming {
     tcp: TcpStream,
     identity: Arc<Identity>,

@@ -1,33 +1,33 @@
 //! Busy polling: staying awake for a client that asks one query after another.
 //!
-//! To such a client most of a small query's time is the server's thread going to sleep and waking up. Where
-//! it is asked for, its session doesn't wait after an answer, but looks at the socket again and again for a
-//! while, as hypervisors do for a halted guest (Linux's `halt_poll_ns`). Other tasks of the runtime run in
-//! between. The processor is not free meanwhile for other threads, so at most one session of a server polls,
-//! and only while no other is asked anything.
+//! For such a client, most of a small query's time goes into putting the server's thread to sleep and waking
+//! it up. If the server is set to poll, the session doesn't wait after an answer, but reads from the socket
+//! again and again for a while, as hypervisors do for a halted guest (Linux's `halt_poll_ns`). Other tasks of
+//! the runtime run in between. The processor is not free for other threads meanwhile, so at most one session
+//! of a server polls, and only while no other is asked anything.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-/// How long a session polls before other tasks of the runtime have their turn.
+/// The time that a session polls before other tasks of the runtime have their turn.
 const SPIN_SLICE: Duration = Duration::from_micros(20);
 
-/// How many slices in a row may end with a query: however quick a client is, others have their turn too.
+/// The slices in a row that may end with a query. However quick a client is, others have their turn too.
 const MAX_SPINS: u32 = 8;
 
-/// How many times in a row a client must have asked within the window.
+/// The times in a row that a client must have asked within the window.
 const STREAK: u32 = 4;
 
-/// Polling on the only processor would keep the client from asking.
+/// True with more than one processor: polling on the only one would keep the client from asking.
 static CAN_SPIN: LazyLock<bool> =
     LazyLock::new(|| available_parallelism().is_ok_and(|processors| processors.get() > 1));
 
-/// What the sessions of a server that polls have in common.
+/// The state that all sessions of a polling server share.
 #[derive(Debug)]
 pub(crate) struct Polling {
-    /// How soon a client has to ask again, and how long its session polls for that.
+    /// The time within which a client has to ask again, and for which its session polls.
     window: Duration,
     /// The session that was asked last.
     last: AtomicU64,
@@ -40,13 +40,13 @@ impl Polling {
     }
 }
 
-/// What a session knows of its client's pace. Without [`Polling`] it never polls, and costs nothing.
+/// The pace of a session's client. Without [`Polling`] a session never polls, and this costs nothing.
 pub(super) struct BusyPoll {
     shared: Option<Arc<Polling>>,
     session: u64,
     answered: Option<Instant>,
     streak: u32,
-    /// How many slices in a row ended with a query.
+    /// The slices in a row that ended with a query.
     spins: u32,
 }
 
@@ -56,21 +56,21 @@ impl BusyPoll {
         BusyPoll { shared, session, answered: None, streak: 0, spins: 0 }
     }
 
-    /// The client has got an answer.
+    /// Notes that the client has got an answer.
     pub(super) fn answered(&mut self) {
         if self.shared.is_some() {
             self.answered_at(Instant::now());
         }
     }
 
-    /// The client has sent something.
+    /// Notes that the client has sent something.
     pub(super) fn asked(&mut self) {
         if self.shared.is_some() {
             self.asked_at(Instant::now());
         }
     }
 
-    /// Polls for a slice, until `read` finds something. If it doesn't, others are to have their turn.
+    /// Polls for a slice, until `read` finds something. If it doesn't, other tasks are to have their turn.
     pub(super) fn spin<T>(&mut self, mut read: impl FnMut() -> Option<T>) -> Option<T> {
         let spins = std::mem::take(&mut self.spins);
         if self.streak < STREAK || spins == MAX_SPINS {
@@ -88,7 +88,7 @@ impl BusyPoll {
         None
     }
 
-    /// Returns whether the next query is worth polling for.
+    /// Returns true if the next query is worth polling for.
     pub(super) fn may_spin(&self) -> bool {
         self.shared.is_some() && self.may_spin_at(Instant::now())
     }
@@ -124,7 +124,7 @@ mod tests {
         std::array::from_fn(|_| BusyPoll::new(Some(shared.clone())))
     }
 
-    /// Asks and answers at this pace, beginning now; returns when the last answer was given.
+    /// Asks and answers at this pace, beginning now; returns the time of the last answer.
     fn converse(session: &mut BusyPoll, queries: u32, pause: Duration) -> Instant {
         let mut now = Instant::now();
         for _ in 0..queries {
@@ -153,7 +153,7 @@ mod tests {
         let [mut session] = sessions();
         converse(&mut session, STREAK + 1, Duration::ZERO);
         let finds = (0..MAX_SPINS * 2 + 2).map(|_| {
-            // Not yet given, so that nothing on the machine can make it long ago.
+            // In the future, so that no delay of the machine makes it long ago.
             session.answered_at(Instant::now() + Duration::from_secs(1));
             session.spin(|| Some(())).is_some()
         });

@@ -1,4 +1,4 @@
-//! The queries of one connection: which token gets which answer.
+//! The queries of one connection: each token, and its answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,20 +26,20 @@ use crate::workers::Lane;
 /// A longer query is compiled on a thread that may block.
 pub(super) const LONG_QUERY: usize = 64 << 10;
 
-/// After so long, a feed without news is answered with an empty batch in the dialect that wants that.
+/// The silence after which a feed is answered with an empty batch, in the dialect that wants that.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// A piece of work that is done.
+/// A finished piece of work.
 pub(super) struct Done {
     ticket: Ticket,
-    /// What it counted against the limits of queries in flight: itself, and
+    /// True if the work counts against the limit of queries in flight.
     counted: bool,
-    /// its bytes.
+    /// The bytes that the work counts against the limit of their length.
     size: usize,
     outcome: Outcome,
 }
 
-/// Takes queries, has them evaluated where they belong, and writes the answers.
+/// Takes queries, has them evaluated on the task or on a thread, and writes the answers.
 pub(super) struct Dispatcher {
     shared: Arc<Shared>,
     client: Arc<Client>,
@@ -50,9 +50,9 @@ pub(super) struct Dispatcher {
     noreplies: Noreplies,
     lane: Arc<Lane>,
     room: Room,
-    /// Where the connection's task marks what it is about.
+    /// Mark of the connection's task, for the watchdog.
     mark: Arc<Mark>,
-    /// What has been evaluated here: taking it apart takes a while, which no client should wait for.
+    /// Evaluated queries, to be freed later: that takes a while, and no client should wait for it.
     spent: Vec<Box<dyn Query>>,
 }
 
@@ -73,12 +73,12 @@ impl Dispatcher {
         }
     }
 
-    /// Returns whether a query of this length may be taken in.
+    /// Returns true if a query of this length may be taken in.
     pub(super) fn has_room_for(&self, size: usize) -> bool {
         self.room.has_room_for(size) && !self.outbound.is_full()
     }
 
-    /// Returns whether nothing is worked on, and nothing waits to be sent.
+    /// Returns true if no query is worked on, and no answer waits to be sent.
     pub(super) fn is_idle(&self) -> bool {
         self.jobs.is_empty() && self.outbound.is_empty()
     }
@@ -88,14 +88,14 @@ impl Dispatcher {
         self.queries.interrupt_all(reason);
     }
 
-    /// Lets go of everything and waits until nothing runs any more; nobody wants the answers.
+    /// Drops everything and waits until no query runs any more; nobody wants the answers.
     pub(super) async fn finished(mut self) {
         self.interrupt_all(Reason::Closed);
         self.queries = Queries::default();
         while self.jobs.join_next().await.is_some() {}
     }
 
-    /// Answers what has been finished meanwhile.
+    /// Answers the queries that have finished meanwhile.
     pub(super) fn collect(&mut self) {
         while !self.outbound.is_full() {
             let Some(done) = self.jobs.try_join_next() else { return };
@@ -103,12 +103,12 @@ impl Dispatcher {
         }
     }
 
-    /// Takes apart what has been answered.
+    /// Frees the queries that have been answered.
     pub(super) fn tidy_up(&mut self) {
         self.spent.clear();
     }
 
-    /// Answers with a result that came from elsewhere.
+    /// Answers with the result of another task or thread.
     pub(super) fn settle(&mut self, done: Result<Done, JoinError>) {
         match done {
             Ok(done) => self.conclude(done),
@@ -207,7 +207,7 @@ impl Dispatcher {
         QueryContext { client: self.client.clone(), token, interrupt: Interrupt::default() }
     }
 
-    /// CONTINUE, or whatever else has to wait until the query is free.
+    /// Takes a CONTINUE, or another request that has to wait until the query is free.
     fn follow_up(&mut self, what: FollowUp, ticket: Ticket) {
         let Some(query) = self.queries.get_mut(ticket.token) else {
             return self.fail(ticket, &unknown(ticket.token));
@@ -224,7 +224,7 @@ impl Dispatcher {
         self.follow_up(FollowUp::Stop, ticket);
     }
 
-    /// Does what is queued behind a query, as far as it is free to.
+    /// Does the requests that wait behind a query, as far as it is free to.
     fn advance(&mut self, token: i64) {
         while let Some((what, ticket)) = self.queries.get_mut(token).and_then(|query| query.next_follow_up())
         {
@@ -276,7 +276,7 @@ impl Dispatcher {
         }
     }
 
-    /// Has something done on a thread that may block, when it is this connection's turn.
+    /// Runs work on a thread that may block, when it is this connection's turn.
     fn spawn(
         &mut self,
         ticket: Ticket,
@@ -329,7 +329,7 @@ impl Dispatcher {
         }
     }
 
-    /// Answers with what a step came to; gives the cursor back if the query stays open.
+    /// Answers with the outcome of a step; returns the cursor if the query stays open.
     fn report(&mut self, ticket: Ticket, interrupt: &Interrupt, outcome: Outcome) -> Option<Box<dyn Cursor>> {
         match outcome {
             Outcome::Atom { json, profile } => {
@@ -379,7 +379,7 @@ impl Dispatcher {
         self.answer(ticket, |out, token| response::error(out, token, error));
     }
 
-    /// Each ticket ends here, or as a NOREPLY_WAIT.
+    /// Answers a ticket. Each ticket ends here, or as a NOREPLY_WAIT.
     fn answer(&mut self, ticket: Ticket, write: impl FnOnce(&mut Vec<u8>, i64)) {
         if ticket.noreply {
             self.noreplies.finish(ticket);
@@ -390,7 +390,7 @@ impl Dispatcher {
     }
 }
 
-/// However a connection ends, even by a panic, its queries end with it.
+/// Ends the queries with their connection, even if it ends by a panic.
 impl Drop for Dispatcher {
     fn drop(&mut self) {
         self.queries.interrupt_all(Reason::Closed);

@@ -14,13 +14,13 @@ use crate::engine::{
 };
 use crate::workers::Lane;
 
-/// What a step came to.
+/// The outcome of a step.
 pub(super) enum Outcome {
     Atom {
         json: Text,
         profile: Option<Vec<u8>>,
     },
-    /// What is known later.
+    /// A value that is known later.
     Later(Later),
     /// Rows, and the cursor if more may follow.
     Batch {
@@ -35,10 +35,10 @@ pub(super) fn compile(engine: &dyn Engine, query: Envelope<'_>) -> Result<Box<dy
     shielded(|| engine.compile(query)).unwrap_or_else(Err)
 }
 
-/// Reads, compiles and evaluates a query whose text is too long for the connection's own task. Says whether
-/// it wants no answer, as far as it could be read.
+/// Reads, compiles and evaluates a query whose text is too long for the connection's own task. Returns the
+/// outcome, and true if the client wants no answer, as far as the text could be read.
 pub(super) fn start_text(engine: &dyn Engine, text: BytesMut, context: &QueryContext) -> (bool, Outcome) {
-    /// A value of the text as a tree, as a term, and compiled.
+    /// The bytes that a value of the text takes as a tree, as a term, and compiled.
     const VALUE: usize = 256;
     let mut held = Reservation::new(&engine.memory());
     if let Err(error) = held.add_bytes(VALUE * syntax::count_values(&text)) {
@@ -50,7 +50,7 @@ pub(super) fn start_text(engine: &dyn Engine, text: BytesMut, context: &QueryCon
     }
 }
 
-/// Compiles a text, of which nothing is kept.
+/// Compiles a text, and drops it.
 fn compile_text(engine: &dyn Engine, text: BytesMut) -> (bool, Result<Box<dyn Query>, Error>) {
     let arena = Arena::new();
     match Envelope::parse(&text, &arena) {
@@ -94,7 +94,8 @@ pub(super) fn next(mut cursor: Box<dyn Cursor>, interrupt: &Interrupt) -> Outcom
     }
 }
 
-/// Waits until a feed has something to say, holding no thread; with `patience`, an empty batch ends the wait.
+/// Waits until a feed has a row, an error or its end, without holding a thread. With `patience`, the wait
+/// ends with an empty batch after a while.
 pub(super) async fn follow(
     mut cursor: Box<dyn Cursor>,
     interrupt: Interrupt,
@@ -109,7 +110,7 @@ pub(super) async fn follow(
             () = run_out(patience) => false,
         };
         match next_where_it_belongs(cursor, interrupt.clone(), lane).await {
-            // All that was there may have been filtered out.
+            // All rows that were there may have been filtered out.
             Outcome::Batch { batch, rest: Some(rest) } if batch.rows == 0 && patient => cursor = rest,
             outcome => return outcome,
         }
@@ -134,7 +135,7 @@ async fn next_where_it_belongs(cursor: Box<dyn Cursor>, interrupt: Interrupt, la
     }
 }
 
-/// A bug in one query must not end the others of its connection.
+/// Catches a panic: a bug in one query must not end the others of its connection.
 fn shielded<T>(work: impl FnOnce() -> T) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let message = format!("Unexpected exception: {}", panic_message(panic.as_ref()));

@@ -1,8 +1,8 @@
-//! NOREPLY_WAIT: which unanswered queries came before it, and are they done?
+//! NOREPLY_WAIT: the unanswered queries before it, and if they are done.
 
 use std::collections::{BTreeSet, VecDeque};
 
-/// A query's place in the order of its connection, and whether it is to be answered.
+/// A query's place in the order of its connection, and if it is to be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ticket {
     pub(super) token: i64,
@@ -36,14 +36,14 @@ impl Noreplies {
         ticket
     }
 
-    /// Takes in a query of which it isn't known yet whether it is to be answered. NOREPLY_WAIT waits for it
-    /// until that is known, see [`Noreplies::read`].
+    /// Takes in a query before it is known if it is to be answered. NOREPLY_WAIT waits for it until that is
+    /// known, see [`Noreplies::read`].
     pub(super) fn issue_unread(&mut self, token: i64) -> Ticket {
         let ticket = self.issue(token, true);
         Ticket { noreply: false, ..ticket }
     }
 
-    /// Notes that a query has been read. One that is to be answered is no longer waited for.
+    /// Notes that a query has been read. If it is to be answered, NOREPLY_WAIT waits for it no longer.
     pub(super) fn read(&mut self, ticket: Ticket) {
         if !ticket.noreply {
             self.running.remove(&ticket.number);
@@ -57,14 +57,14 @@ impl Noreplies {
         }
     }
 
-    /// Lets a NOREPLY_WAIT wait.
+    /// Adds a waiting NOREPLY_WAIT.
     pub(super) fn wait(&mut self, ticket: Ticket) {
-        // It must not wait for itself.
+        // NOREPLY_WAIT must not wait for itself.
         self.finish(ticket);
         self.waiting.push_back(ticket);
     }
 
-    /// The next NOREPLY_WAIT that has waited long enough.
+    /// Returns the next NOREPLY_WAIT that has waited long enough.
     pub(super) fn next_released(&mut self) -> Option<Ticket> {
         let first = self.waiting.front()?;
         let held = self.running.first().is_some_and(|oldest| *oldest < first.number);

@@ -4,28 +4,28 @@ use std::collections::VecDeque;
 
 use crate::protocol::Text;
 
-/// From here on a session takes in no more work until the client has read.
+/// The backlog from which on a session takes in no more work until the client has read.
 const HIGH_WATER: usize = 256 << 10;
 
 /// A buffer larger than this is given back when it is empty: a feed that began with many rows may be silent
 /// for days.
 const KEEP: usize = 16 << 10;
 
-/// What has been answered and not yet been sent.
+/// The answers that have not yet been sent.
 #[derive(Debug, Default)]
 pub(super) struct Outbound {
-    /// Long texts, and what comes before them; not copied, and gone as soon as they are sent.
+    /// Long texts, and the bytes before them; not copied, and freed as soon as they are sent.
     first: VecDeque<Text>,
-    /// How many bytes these have together.
+    /// Bytes of these texts together.
     queued: usize,
-    /// What comes after them.
+    /// The bytes after the long texts.
     buffer: Vec<u8>,
-    /// How much of the first of all these has been sent.
+    /// Bytes of the first text, or else of the buffer, that have been sent.
     sent: usize,
 }
 
 impl Outbound {
-    /// The buffer, for appending.
+    /// Returns the buffer, for appending.
     pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
     }
@@ -52,12 +52,12 @@ impl Outbound {
         self.len() == 0
     }
 
-    /// Returns whether the client is so far behind that more answers have to wait.
+    /// Returns true if the client is so far behind that more answers have to wait.
     pub(super) fn is_full(&self) -> bool {
         self.len() >= HIGH_WATER
     }
 
-    /// Notes that so much of what is pending has been sent.
+    /// Notes that the next `len` bytes have been sent.
     pub(super) fn advance(&mut self, len: usize) {
         self.sent += len;
         while self.first.front().is_some_and(|first| first.bytes().len() == self.sent) {
@@ -108,7 +108,7 @@ mod tests {
         }
     }
 
-    /// Whatever the pieces are, and however they are sent.
+    /// Sends pieces of several lengths in several steps.
     #[test]
     fn pieces_are_sent_in_their_order() {
         let text = |text: &str| Text::from(text.as_bytes().to_vec());

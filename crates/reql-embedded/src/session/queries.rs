@@ -1,4 +1,5 @@
-//! A connection's open queries, by token: which run, which wait for CONTINUE, what is queued behind them.
+//! A connection's open queries, by token: running, waiting for CONTINUE, and the requests that wait behind
+//! them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -7,14 +8,14 @@ use super::noreply::Ticket;
 use super::watchdog::{self, Mark, Watchdog};
 use crate::engine::{Cursor, Error, ErrorType, Interrupt, Reason};
 
-/// How many streams and feeds a connection may hold open.
+/// The streams and feeds that a connection may hold open.
 const MAX_OPEN: usize = 16 << 10;
 
-/// How long the texts of all queries of a connection may be together, in bytes, those of open streams and
-/// feeds included.
+/// The length of the texts of all queries of a connection, in bytes, including those of open streams and
+/// feeds.
 const MAX_SIZE: usize = 256 << 20;
 
-/// What a client asks of a query that it has started.
+/// A client's request to a query that it has started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FollowUp {
     Continue,
@@ -24,23 +25,23 @@ pub(super) enum FollowUp {
 /// A query that is not yet at its end.
 pub(super) struct OpenQuery {
     pub(super) interrupt: Interrupt,
-    /// The length of its text, about what it takes, and
+    /// The length of the query's text, about the memory that it takes.
     size: usize,
-    /// how it begins.
+    /// The beginning of the query's text.
     excerpt: Box<[u8]>,
-    /// Where a feed marks its turns.
+    /// Mark of a feed's task, for the watchdog.
     mark: Option<Arc<Mark>>,
-    /// The rest of its stream; away while the query is being evaluated.
+    /// The rest of the query's stream; away while the query is being evaluated.
     cursor: Option<Box<dyn Cursor>>,
-    /// What came in meanwhile: a query does one thing at a time.
+    /// Requests that came in meanwhile: a query does one thing at a time.
     queue: VecDeque<(FollowUp, Ticket)>,
 }
 
-/// All of them.
+/// The open queries of a connection.
 #[derive(Default)]
 pub(super) struct Queries {
     open: HashMap<i64, OpenQuery>,
-    /// How long their texts are together.
+    /// Length of the queries' texts together.
     size: usize,
 }
 
@@ -61,7 +62,7 @@ impl Queries {
         Err(Error::runtime(ErrorType::ResourceLimit, message))
     }
 
-    /// Enters a query that is being evaluated (without a cursor) or has more to give (with one).
+    /// Adds a query that is being evaluated (without a cursor) or has more rows (with one).
     pub(super) fn insert(
         &mut self,
         token: i64,
@@ -85,7 +86,7 @@ impl Queries {
         Some(query)
     }
 
-    /// Ends everything.
+    /// Ends all queries.
     pub(super) fn interrupt_all(&self, reason: Reason) {
         for query in self.open.values() {
             query.interrupt.raise(reason);
@@ -94,7 +95,7 @@ impl Queries {
 }
 
 impl OpenQuery {
-    /// Returns where it marks its turns on the threads of sessions.
+    /// Returns the mark of the query's task on the threads of sessions.
     pub(super) fn mark(&mut self, watchdog: &Watchdog) -> Arc<Mark> {
         self.mark.get_or_insert_with(|| watchdog.mark(&self.excerpt)).clone()
     }
@@ -116,12 +117,12 @@ impl OpenQuery {
         self.queue.push_back((what, ticket));
     }
 
-    /// What is to be done next, if the query is free to do it.
+    /// Returns the next request, if the query is free to do it.
     pub(super) fn next_follow_up(&mut self) -> Option<(FollowUp, Ticket)> {
         if self.is_idle() { self.queue.pop_front() } else { None }
     }
 
-    /// What was queued behind a query that is over.
+    /// Returns the requests that wait behind a query that is over.
     pub(super) fn into_queue(self) -> VecDeque<(FollowUp, Ticket)> {
         self.queue
     }

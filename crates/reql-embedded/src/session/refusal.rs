@@ -1,8 +1,8 @@
-//! What a query is answered with that isn't evaluated, or not to its end.
+//! Answers to queries that aren't evaluated, or not to their end.
 
 use crate::engine::{Error, ErrorType, Reason};
 
-/// What an interrupted query is answered with; `None` is the empty end of a stream, which clients expect
+/// Returns the answer to an interrupted query; `None` is the empty end of a stream, which clients expect
 /// after STOP.
 pub(super) fn interruption(reason: Option<Reason>) -> Option<Error> {
     let message = match reason {

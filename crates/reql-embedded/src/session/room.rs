@@ -1,16 +1,15 @@
-//! How much a connection may have in flight.
+//! The limits of a connection's queries in flight.
 
 use super::dispatcher::LONG_QUERY;
 use crate::protocol::handshake::Dialect;
 
-/// How many queries of a connection are worked on at once, as in RethinkDB; feeds that wait don't count.
+/// The queries of a connection that are worked on at once, as in RethinkDB; feeds that wait don't count.
 const MAX_QUERIES: usize = 1024;
 
-/// How long the texts of queries that are being started may be together, in bytes. A longer one has to be the
-/// only one.
+/// The length of the texts of queries that are being started, in bytes. A longer one has to be the only one.
 const MAX_BYTES: usize = 128 << 20;
 
-/// Counts what a connection has in flight. What finds no room stays in the socket.
+/// Counts a connection's queries in flight. A query that finds no room stays in the socket.
 pub(super) struct Room {
     limit: usize,
     queries: usize,
@@ -26,20 +25,20 @@ impl Room {
         Room { limit, queries: 0, bytes: 0 }
     }
 
-    /// Returns whether a query of this length may be taken in. A short one may be a STOP, so it doesn't wait
+    /// Returns true if a query of this length may be taken in. A short one may be a STOP, so it doesn't wait
     /// for long ones.
     pub(super) fn has_room_for(&self, size: usize) -> bool {
         let fits = size <= LONG_QUERY || self.bytes == 0 || self.bytes + size <= MAX_BYTES;
         fits && self.queries < self.limit
     }
 
-    /// Counts a query, or what follows one up, and so many bytes.
+    /// Counts a query or a follow-up, and `size` bytes.
     pub(super) fn take(&mut self, size: usize) {
         self.queries += 1;
         self.bytes += size;
     }
 
-    /// Takes that back.
+    /// Takes back one count of [`Room::take`].
     pub(super) fn give_back(&mut self, size: usize) {
         self.queries -= 1;
         self.bytes -= size;

@@ -1,4 +1,4 @@
-//! What a session needs of its connection: a stream of bytes each way.
+//! A session's view of its connection: a stream of bytes each way.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, Read};
@@ -14,19 +14,19 @@ use crate::protocol::frame::Inbound;
 
 /// A connection to a client.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
-    /// Reads what has arrived by now, without asking the runtime whether there is anything. `None` if there
-    /// is nothing, or if this can't be done.
+    /// Reads the bytes that have arrived by now, without asking the runtime. `None` if there are none, or if
+    /// the stream can't do this.
     fn try_read_now(&mut self, _: &mut [u8]) -> Option<io::Result<usize>> {
         None
     }
 }
 
-/// A connection that has just come in: there may be something to agree on below the protocol.
+/// A connection that has just come in. It may have a handshake below the protocol, such as that of TLS.
 pub(crate) trait Incoming: Send {
-    /// What the protocol is spoken over.
+    /// Stream that carries the protocol.
     type Stream: Stream;
 
-    /// Makes it ready. Takes as long as the client likes.
+    /// Makes the connection ready. Takes as long as the client likes.
     fn open(self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
@@ -55,16 +55,16 @@ impl Stream for DuplexStream {}
 #[cfg(feature = "tls")]
 impl Stream for tokio_rustls::server::TlsStream<TcpStream> {}
 
-/// What went which way.
+/// The direction in which bytes were transferred.
 pub(super) enum Moved {
-    /// So many bytes came in; none is the end.
+    /// So many bytes came in; 0 is the end.
     In(usize),
-    /// Something went out.
+    /// Bytes went out.
     Out,
 }
 
-/// Waits until something can be read, if there is a place for it, or written, if there is anything to write,
-/// and does that. What the stream itself holds back goes on meanwhile. Loses nothing if it is dropped while
+/// Reads or writes, as soon as either is possible: reads if there is a place for bytes, writes if there are
+/// any. Bytes that the stream itself holds back are flushed meanwhile. Loses nothing if it is dropped while
 /// it waits.
 pub(super) async fn transfer<S: Stream>(
     stream: &mut S,
@@ -93,7 +93,7 @@ pub(super) async fn transfer<S: Stream>(
     .await
 }
 
-/// Writes as much as can be written without waiting, and returns how much that was.
+/// Writes as many bytes as the stream takes without waiting, and returns their number.
 pub(super) async fn write_now<S: Stream>(stream: &mut S, outbound: &mut Outbound) -> io::Result<usize> {
     poll_fn(|cx| match Pin::new(&mut *stream).poll_write(cx, outbound.pending()) {
         Poll::Ready(sent) => Poll::Ready(sent.inspect(|sent| outbound.advance(*sent))),
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes everything at once and passes it on when it is flushed, in the second attempt.
+    /// A stream that takes everything at once and passes it on when it is flushed, in the second attempt.
     #[derive(Default)]
     struct Late {
         taken: Vec<u8>,
@@ -152,7 +152,8 @@ mod tests {
         }
     }
 
-    /// A stream of TLS takes what its socket doesn't take yet. Nobody but the session can pass that on.
+    /// Checks that bytes which a TLS stream holds back for its socket go out: nobody but the session can
+    /// flush them.
     #[tokio::test]
     async fn what_a_stream_holds_back_goes_out_while_nothing_else_happens() {
         let (mut stream, mut outbound) = (Late::default(), Outbound::default());

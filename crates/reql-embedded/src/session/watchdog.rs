@@ -1,7 +1,7 @@
-//! A watch over the threads that sessions share: what holds one of them for long is told of.
+//! A watchdog over the threads that sessions share: it reports work that holds one of them for long.
 //!
-//! Each session marks when it gets its turn on a thread and when that is over, a store each. A thread of the
-//! watchdog's own looks at the marks now and then, as long as there are sessions.
+//! Each session marks the beginning and the end of its turns on a thread, with one store each. A thread of
+//! the watchdog's own reads the marks now and then, as long as there are sessions.
 
 use std::fmt::Write;
 use std::future::{Future, poll_fn};
@@ -11,27 +11,27 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a turn may take before it is told of.
+/// The length from which on a turn is reported.
 const STALL: Duration = Duration::from_millis(200);
 
-/// How often the marks are looked at.
+/// The interval between two reads of the marks.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// There is one line in the log for so long at most.
+/// The interval between two lines in the log.
 const LINE_EVERY: Duration = Duration::from_secs(1);
 
-/// How much of a query's text is shown, in bytes.
+/// The bytes of a query's text that are shown.
 const EXCERPT: usize = 300;
 
-/// Returns as much of a query's text as may be shown, and a byte more if there is more.
+/// Returns the beginning of a query's text that may be shown, and a byte more if there is more.
 pub(super) fn excerpt(text: &[u8]) -> &[u8] {
     &text[..text.len().min(EXCERPT + 1)]
 }
 
-/// Looks at the marks of a server's sessions until it is dropped.
+/// Reads the marks of a server's sessions until it is dropped.
 pub(crate) struct Watchdog(Arc<Marks>);
 
-/// All marks, and what was found.
+/// All marks, and the number of stalls.
 struct Marks {
     state: Mutex<State>,
     called: Condvar,
@@ -44,7 +44,7 @@ struct State {
     is_closed: bool,
 }
 
-/// A mark, and what was seen of it.
+/// A mark, and its last state.
 struct Watched {
     mark: Weak<Mark>,
     turn: u64,
@@ -52,14 +52,14 @@ struct Watched {
     is_told: bool,
 }
 
-/// Where a task marks its turns.
+/// A task's mark of its turns.
 pub(crate) struct Mark {
-    /// Counts beginnings and ends, so it is odd as long as a turn takes.
+    /// Count of beginnings and ends, so it is odd as long as a turn takes.
     turn: AtomicU64,
     excerpt: Mutex<Excerpt>,
 }
 
-/// The beginning of what a task is about.
+/// The beginning of the query that a task works on.
 struct Excerpt {
     bytes: [u8; EXCERPT],
     len: usize,
@@ -73,7 +73,7 @@ struct Stall {
     text: String,
 }
 
-/// Tells of stalls, of many in one line.
+/// Reports stalls, many of them in one line.
 #[derive(Default)]
 struct Teller {
     last: Option<Instant>,
@@ -81,7 +81,7 @@ struct Teller {
 }
 
 impl Watchdog {
-    /// Begins to look, and counts what it finds.
+    /// Begins to read marks, and counts stalls in `stalls`.
     pub(crate) fn new(stalls: Arc<AtomicU64>) -> Self {
         let marks = Arc::new(Marks { state: Mutex::default(), called: Condvar::new(), stalls });
         let watching = marks.clone();
@@ -92,7 +92,7 @@ impl Watchdog {
         Self(marks)
     }
 
-    /// Returns a new mark, for a task that begins with this.
+    /// Returns a new mark, for a task whose first work is `what`.
     pub(crate) fn mark(&self, what: &[u8]) -> Arc<Mark> {
         let mark = Arc::new(Mark::new(what));
         let mut state = self.0.lock();
@@ -136,7 +136,7 @@ impl Marks {
 }
 
 impl State {
-    /// Forgets marks that are gone, and returns the turns that have become long since the last look.
+    /// Forgets marks that are gone, and returns the turns that have become long since the last call.
     fn look(&mut self, now: Instant) -> Vec<Stall> {
         let mut stalls = Vec::new();
         self.watched.retain_mut(|watched| {
@@ -176,7 +176,7 @@ impl Mark {
         self.excerpt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what the task is about from now on.
+    /// Notes the query that the task works on from now on.
     pub(crate) fn about(&self, query: &[u8]) {
         self.excerpt().set(query);
     }
@@ -222,7 +222,7 @@ impl Excerpt {
     }
 }
 
-/// On one line, whatever a client has put into it.
+/// Shows the excerpt on one line, whatever a client has put into it.
 impl std::fmt::Display for Excerpt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for char in String::from_utf8_lossy(&self.bytes[..self.len]).chars() {

@@ -1,4 +1,4 @@
-//! The files behind TLS, as they are now.
+//! The files behind TLS, in their current state.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -19,31 +19,31 @@ use super::{Tls, TlsVersion};
 /// The most bytes that a file may have.
 const MAX_FILE: u64 = 1 << 20;
 
-/// How long a file has to be as it is until its time tells the next change: clocks of file systems go in
-/// steps of some milliseconds, or of two seconds.
+/// The age from which on a file's time tells the next change: clocks of file systems go in steps of some
+/// milliseconds, or of two seconds.
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// Who a server is by its files. They are read again once they have changed.
+/// A server's identity for TLS, read from its files. They are read again once they have changed.
 pub(in crate::server) struct Identity {
     tls: Tls,
     now: Mutex<Loaded>,
 }
 
-/// What was read last, and what there was to read.
+/// The last configuration, and the state of the files that it was read from.
 struct Loaded {
     config: Arc<ServerConfig>,
-    /// The files as they were when they were read; nothing if they had just been written.
+    /// The state of the files when they were read; nothing if they had just been written.
     seen: Option<Vec<Mark>>,
-    /// What was wrong with them, if it was; then the configuration is older.
+    /// The error of the newest files, if there was one; then the configuration is older.
     complaint: Option<String>,
 }
 
-/// What tells one state of a file from another.
+/// The state of a file, to tell if it has changed.
 #[derive(PartialEq, Eq)]
 struct Mark {
     modified: Option<SystemTime>,
     len: u64,
-    /// A file that was moved here may be of the same time.
+    /// Identity of the file: one that was moved here may have the same time.
     #[cfg(unix)]
     node: (u64, u64, i64, i64),
 }
@@ -53,7 +53,7 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// If one of them can't be read, is not what it should be, or doesn't fit to the others.
+    /// If one of the files can't be read, is malformed, or doesn't fit the others.
     pub(in crate::server) async fn load(tls: Tls) -> io::Result<Arc<Self>> {
         let load = move || {
             let seen = tls.marks();
@@ -130,7 +130,7 @@ impl Tls {
 }
 
 impl Mark {
-    /// Looks at a file; one that isn't there has a mark as well.
+    /// Reads the state of a file; a missing one has a mark as well.
     fn of(file: &Path) -> Self {
         let found = fs::metadata(file).ok();
         Mark {
@@ -145,7 +145,7 @@ impl Mark {
     }
 
     fn is_settled(&self) -> bool {
-        // A time to come is no reason to read the file again and again.
+        // A time in the future is no reason to read the file again and again.
         let Some(modified) = self.modified else { return true };
         SystemTime::now().duration_since(modified).is_err()
             || modified.elapsed().is_ok_and(|age| age > SETTLED)
