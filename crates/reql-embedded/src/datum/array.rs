@@ -24,17 +24,17 @@ impl Array {
         self.0.as_packed()
     }
 
-    /// How many elements it has.
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether it has no elements.
+    /// Returns true if the array has no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The element at an index from 0.
+    /// Returns the element at an index from 0.
     pub fn get(&self, index: usize) -> Option<Datum> {
         match &self.0 {
             Container::Built(items) => items.get(index).cloned(),
@@ -42,7 +42,7 @@ impl Array {
         }
     }
 
-    /// The elements in order.
+    /// Returns the elements in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Datum> + ExactSizeIterator + '_ {
         (0..self.len()).map(|index| match &self.0 {
             Container::Built(items) => items[index].clone(),
@@ -50,7 +50,7 @@ impl Array {
         })
     }
 
-    /// The elements as an owned list; copies only when it is shared or packed.
+    /// Returns the elements as an owned list; copies them only if the array is shared or packed.
     pub fn into_vec(self) -> Vec<Datum> {
         match self.0 {
             Container::Built(items) => items.into_vec(),

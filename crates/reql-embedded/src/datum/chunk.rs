@@ -12,7 +12,7 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// An empty chunk with room for so many values, of so many bytes in all.
+    /// Returns an empty chunk with room for `count` values of `bytes` bytes in all.
     pub fn with_capacity(count: usize, bytes: usize) -> Self {
         Chunk { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(count) }
     }
@@ -23,17 +23,17 @@ impl Chunk {
         self.ends.push(self.bytes.len());
     }
 
-    /// How many values there are.
+    /// Returns the number of values.
     pub fn count(&self) -> usize {
         self.ends.len()
     }
 
-    /// How many bytes they take.
+    /// Returns the number of bytes of the values.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// A copy of the value at an index: one that is kept must not keep the others.
+    /// Returns a copy of the value at an index: a value that is kept must not keep the others in memory.
     pub fn get(&self, index: usize) -> Option<Datum> {
         let end = *self.ends.get(index)?;
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);

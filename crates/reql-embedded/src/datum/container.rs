@@ -12,7 +12,7 @@ pub(super) enum Container<T> {
 }
 
 impl<T> Container<T> {
-    /// Returns the packed form, if that is its shape.
+    /// Returns the packed form, if the container is packed.
     pub(super) fn as_packed(&self) -> Option<&Packed> {
         match self {
             Container::Packed(view) => Some(view),
@@ -28,7 +28,8 @@ impl<T> Container<T> {
         }
     }
 
-    /// Returns the number of bytes that it takes when packed. See [`Datum::size`](super::Datum::size).
+    /// Returns the number of bytes that the container takes when packed. See
+    /// [`Datum::size`](super::Datum::size).
     pub(super) fn size(&self) -> usize {
         match self {
             Container::Built(items) => items.summary().container(items.len()),
@@ -36,7 +37,7 @@ impl<T> Container<T> {
         }
     }
 
-    /// Returns about the number of bytes of memory that it takes. See
+    /// Returns about the number of bytes of memory that the container takes. See
     /// [`Datum::footprint`](super::Datum::footprint).
     pub(super) fn footprint(&self) -> usize {
         /// A number takes five bytes when packed, and 24 in an array.
@@ -47,7 +48,7 @@ impl<T> Container<T> {
         }
     }
 
-    /// Returns a number of levels that it has at most, this one included.
+    /// Returns an upper bound of the number of levels, this one included.
     pub(super) fn max_levels(&self) -> usize {
         match self {
             Container::Built(items) => 1 + items.summary().levels(),
@@ -55,7 +56,7 @@ impl<T> Container<T> {
         }
     }
 
-    /// Returns the marks of what is somewhere inside.
+    /// Returns the marks of all values inside.
     pub(super) fn marks(&self) -> u8 {
         match self {
             Container::Built(items) => items.summary().marks(),
@@ -63,7 +64,7 @@ impl<T> Container<T> {
         }
     }
 
-    /// Returns whether both are one container, which is equal to itself.
+    /// Returns true if both are one container, which is equal to itself.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Container::Built(a), Container::Built(b)) => a.is_same(b),

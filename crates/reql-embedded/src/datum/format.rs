@@ -1,8 +1,8 @@
 //! The bytes on disk are what they have always been: packed values, keys, and cells of geospatial indexes.
 //!
-//! `format.txt` has a line for each value: what is made of it, the value as JSON, and the bytes. A line that
-//! no longer holds means that databases of earlier versions can't be read any more: then the number of the
-//! format has to change (see `docs/file-format.md`), and never the line alone.
+//! `format.txt` has a line for each value: its kind, the value as JSON, and the bytes. A line that no longer
+//! holds means that databases of earlier versions can't be read any more: then the number of the format has
+//! to change (see `docs/file-format.md`), and never the line alone.
 
 use std::fmt::Write as _;
 
@@ -25,7 +25,7 @@ fn value(text: &str) -> Datum {
     }
 }
 
-/// Shows bytes: all of a few, and of many the first, their number and a digest.
+/// Shows bytes: all of a few; of many, the first ones, their number and a digest.
 fn show(bytes: &[u8]) -> String {
     const FEW: usize = 100;
     let hex = |bytes: &[u8]| {
@@ -41,7 +41,7 @@ fn show(bytes: &[u8]) -> String {
     format!("{}.. {} bytes, SHA-256 {}..", hex(&bytes[..16]), bytes.len(), hex(&digest[..8]))
 }
 
-/// What a line says, from the value on.
+/// Returns the part of a line after the kind: the value and its bytes.
 fn line(kind: &str, datum: &Datum) -> String {
     match kind {
         "packed" => show(&pack::value(datum).expect("a value that can be packed")),

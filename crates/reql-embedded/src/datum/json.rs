@@ -12,7 +12,7 @@ use super::{Datum, MAX_VALUE, ObjectBuilder, damaged, number, too_large};
 use crate::budget::fuel;
 use crate::error::{Error, Result};
 
-/// Parses JSON text into a value, as `r.json` does: pseudo-types become what they stand for.
+/// Parses JSON text into a value, as `r.json` does: pseudo-types become the values that they stand for.
 pub fn parse(text: &str) -> Result<Datum> {
     if text.contains('\0') {
         return Err(Error::logic("Encountered unescaped null byte in JSON string."));
@@ -48,7 +48,7 @@ pub fn from_tree(tree: Json<'_>, literals: Literals) -> Result<Datum> {
     })
 }
 
-/// The value as JSON text without spaces, keys in order. Fails for `minval` and `maxval`.
+/// Returns the value as JSON text without spaces, keys in order. Fails for `minval` and `maxval`.
 pub fn to_string(datum: &Datum) -> Result<String> {
     let mut out = Vec::new();
     write(datum, &mut out)?;
@@ -56,8 +56,8 @@ pub fn to_string(datum: &Datum) -> Result<String> {
     String::from_utf8(out).map_err(|_| Error::internal("JSON text is not UTF-8."))
 }
 
-/// Appends the value as JSON text without spaces. Fails for `minval` and `maxval`, and when there is more
-/// text than a value may have.
+/// Appends the value as JSON text without spaces. Fails for `minval` and `maxval`, and if the text is longer
+/// than a value may be.
 pub fn write(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
     match datum {
         Datum::MinVal => Err(Error::logic("Cannot convert `r.minval` to JSON.")),
@@ -120,12 +120,12 @@ fn write_list<T>(
     Ok(())
 }
 
-/// Fails when there is more text than a value may have.
+/// Fails if the text is longer than a value may be.
 fn check_length(out: &[u8]) -> Result<()> {
     if out.len() > MAX_VALUE { Err(too_large()) } else { Ok(()) }
 }
 
-/// Fails when a text will not fit, of which each byte may become six. Of short ones, that is seen afterwards.
+/// Fails if a text will not fit. Each of its bytes may become six, so short texts are checked afterwards.
 fn check_room(text: &[u8], out: &[u8]) -> Result<()> {
     const SHORT: usize = 1 << 20;
     let escapes =
@@ -149,13 +149,13 @@ fn write_packed(view: &Packed, out: &mut Vec<u8>) -> Result<()> {
     if is_full { Err(too_large()) } else { check_length(out) }
 }
 
-/// The length of text after which it is looked whether to go on.
+/// The length of text after which the budget is checked.
 const LOOK: usize = 64 << 10;
 
-/// Writes packed values straight from their bytes, until there is too much.
+/// Writes packed values straight from their bytes, until the text is too long.
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
-    /// The length at which to look next.
+    /// Length at which to check the budget next.
     mark: usize,
     is_full: bool,
 }
@@ -167,8 +167,8 @@ impl Writer<'_> {
         self.is_full |= check_length(self.out).is_err() || !fuel::burn_bytes(LOOK);
     }
 
-    /// Appends packed text as a JSON string, unless it is damaged. Plain ASCII, which most is, needs no other
-    /// look to be known for text.
+    /// Appends packed text as a JSON string, unless it is damaged. Plain ASCII, which most text is, needs no
+    /// separate check for being UTF-8.
     fn text(&mut self, bytes: &[u8]) -> Option<()> {
         if bytes.iter().fold(false, |found, byte| found | is_escaped(*byte) | !byte.is_ascii()) {
             let text = packed::text(bytes)?;
@@ -233,7 +233,7 @@ pub(super) fn write_binary(bytes: &[u8], out: &mut Vec<u8>) {
 /// Appends a JSON string; control characters are escaped as rapidjson does.
 pub fn write_str(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
-    // Looking at all of the text, rather than up to the first such byte, is what makes this look at many
+    // Checking all of the text, rather than stopping at the first such byte, lets the compiler check many
     // bytes at once.
     if bytes.iter().fold(false, |found, byte| found | is_escaped(*byte)) {
         out.push(b'"');
@@ -278,7 +278,7 @@ fn write_escaped(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&bytes[start..]);
 }
 
-/// Bytes as text, or RethinkDB's complaint about the first byte that is no UTF-8 (`parsing/utf8.cc`).
+/// Returns the bytes as text, or RethinkDB's error about the first byte that is no UTF-8 (`parsing/utf8.cc`).
 pub fn utf8(bytes: &[u8]) -> Result<&str> {
     std::str::from_utf8(bytes).map_err(|error| {
         let start = error.valid_up_to();

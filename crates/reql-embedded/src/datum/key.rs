@@ -2,9 +2,9 @@
 //!
 //! Each value starts with a letter for its type, as in RethinkDB's `print_primary`: `A`rray < `B`ool <
 //! `N`umber < `P`seudo-type < `S`tring. Inside an array each element is followed by a zero byte, so zero and
-//! one bytes of texts are escaped there. Unlike RethinkDB's, these keys are never truncated; where its limits
-//! show (a primary key of more than 127 bytes is refused), the length that RethinkDB's encoding would have is
-//! computed.
+//! one bytes of texts are escaped there. Unlike RethinkDB's, these keys are never truncated. Where
+//! RethinkDB's limits show (a primary key of more than 127 bytes is refused), the length of RethinkDB's
+//! encoding is computed.
 
 use super::size::EXTREMUM;
 use super::{Datum, pseudo};
@@ -13,15 +13,15 @@ use crate::error::{Error, Result};
 /// The longest primary key in RethinkDB's own encoding, its type letter included.
 const MAX_PRIMARY_KEY: usize = 128;
 
-/// A key of ours up to this length can't be too long for RethinkDB: a number in an array takes 10 bytes here
-/// and at most 46 there, and nothing else grows as much.
+/// The length up to which a key here can't be too long for RethinkDB: a number in an array takes 10 bytes
+/// here and at most 46 there, and nothing else grows as much.
 const SURELY_SHORT: usize = 22;
 
 const MIN: u8 = b'A' - 1;
 const MAX: u8 = b'Z' + 1;
 
-/// The key of a document; `minval` and `maxval` have keys that no document has. Fails for null, objects,
-/// geometry, texts with a zero byte, and keys longer than RethinkDB takes.
+/// Returns the key of a document; `minval` and `maxval` have keys that no document has. Fails for null,
+/// objects, geometry, texts with a zero byte, and keys longer than RethinkDB takes.
 pub fn primary(datum: &Datum) -> Result<Vec<u8>> {
     let key = primary_bound(datum)?;
     let is_surely_short = key.len() <= SURELY_SHORT;
@@ -35,7 +35,7 @@ pub fn primary(datum: &Datum) -> Result<Vec<u8>> {
     Ok(key)
 }
 
-/// A bound of a range over primary keys: any key, of any length, or `minval` or `maxval`.
+/// Returns a bound of a range over primary keys: any key, of any length, or `minval` or `maxval`.
 pub fn primary_bound(datum: &Datum) -> Result<Vec<u8>> {
     match datum {
         Datum::MinVal => return Ok(vec![MIN]),
@@ -54,7 +54,7 @@ pub fn primary_bound(datum: &Datum) -> Result<Vec<u8>> {
     Ok(key)
 }
 
-/// The value of a secondary index for a row, to which the row's primary key is appended.
+/// Returns the key of a secondary index for a value, to which the row's primary key is appended.
 pub fn secondary(datum: &Datum) -> Result<Vec<u8>> {
     if !is_indexable(datum) {
         return Err(datum.type_error(format!(
@@ -69,7 +69,7 @@ pub fn secondary(datum: &Datum) -> Result<Vec<u8>> {
     secondary_bound(datum)
 }
 
-/// A bound of a range over a secondary index.
+/// Returns a bound of a range over a secondary index.
 pub fn secondary_bound(datum: &Datum) -> Result<Vec<u8>> {
     let mut key = Vec::with_capacity(16);
     match datum {
@@ -110,7 +110,7 @@ fn holds_extremum(datum: &Datum) -> bool {
     }
 }
 
-/// What happens to zero bytes in texts.
+/// The treatment of zero bytes in texts.
 #[derive(Clone, Copy, PartialEq)]
 enum Nul {
     /// Primary keys refuse them.
@@ -187,7 +187,8 @@ fn encode_ptype(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
     }
 }
 
-/// The bits of a double, turned so that their big-endian order is the order of the numbers; -0 equals 0.
+/// Returns the bits of a double, turned so that their big-endian order is the order of the numbers; -0 equals
+/// 0.
 fn sortable(value: f64) -> [u8; 8] {
     let bits = if value == 0.0 { 0 } else { value.to_bits() };
     let sign = 1 << 63;
@@ -212,7 +213,7 @@ fn refuse_nul(text: &str) -> Result<()> {
     )))
 }
 
-/// As `debug_print_quoted_string` of RethinkDB's `debug.cc` shows bytes.
+/// Returns a byte as `debug_print_quoted_string` of RethinkDB's `debug.cc` shows it.
 fn quote_byte(byte: u8) -> String {
     match byte {
         b'"' | b'\\' => format!("\\{}", byte as char),
@@ -224,7 +225,7 @@ fn quote_byte(byte: u8) -> String {
     }
 }
 
-/// How long the key would be in RethinkDB, whose numbers are text (`N%016x#%.20g`).
+/// Returns the length of the key in RethinkDB, whose numbers are text (`N%016x#%.20g`).
 fn rethinkdb_length(datum: &Datum) -> usize {
     match datum {
         Datum::MinVal | Datum::MaxVal | Datum::Null | Datum::Damaged => 1,

@@ -1,8 +1,8 @@
-//! Values: what documents are made of and what queries compute with.
+//! Values: the contents of documents, and the operands and results of queries.
 //!
 //! A datum is cheap to clone: strings and containers are shared, never copied. Containers come in two shapes
 //! that look alike from outside: a tree built by a query, and a view into the packed bytes that the storage
-//! keeps, of which only the fields that are asked for get decoded.
+//! keeps. Of the bytes, only the fields that are read get decoded.
 
 mod array;
 mod chunk;
@@ -63,12 +63,12 @@ pub enum Datum {
     Binary(Arc<[u8]>),
     /// `r.maxval`, above everything.
     MaxVal,
-    /// What is left of a stored value whose bytes are damaged. Whatever makes use of it fails.
+    /// The rest of a stored value whose bytes are damaged. Every use of it fails.
     Damaged,
 }
 
 impl Datum {
-    /// A number, which must be finite.
+    /// Returns a number. Fails unless it is finite.
     pub fn num(value: f64) -> Result<Datum> {
         if value.is_finite() {
             Ok(Datum::Num(value))
@@ -84,48 +84,48 @@ impl Datum {
         }
     }
 
-    /// A string.
+    /// Returns a string.
     pub fn str(value: impl AsRef<str>) -> Datum {
         Datum::Str(Arc::from(value.as_ref()))
     }
 
-    /// An array of any length; see [`Limits::array`](crate::eval::Limits) for the checked way.
+    /// Returns an array of any length; see [`Limits::array`](crate::eval::Limits) for the checked way.
     pub fn array(items: Vec<Datum>) -> Datum {
         Datum::Array(Array::from(items))
     }
 
-    /// An object without a pseudo-type, or one known to be right.
+    /// Returns an object without a pseudo-type, or one known to be right.
     pub fn object<K: Into<Arc<str>>>(fields: impl IntoIterator<Item = (K, Datum)>) -> Datum {
         Datum::Object(fields.into_iter().map(|(key, value)| (key.into(), value)).collect())
     }
 
-    /// The empty array.
+    /// Returns the empty array.
     pub fn empty_array() -> Datum {
         Datum::array(Vec::new())
     }
 
-    /// Returns the bytes of the value as they are stored. Fails for what can't be stored: bounds of ranges,
-    /// values that are too large, damaged ones.
+    /// Returns the bytes of the value as they are stored. Fails for values that can't be stored: bounds of
+    /// ranges, values that are too large, damaged ones.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         pack::value(self)
     }
 
-    /// Returns the value of stored bytes. What is damaged in them is [`Datum::Damaged`].
+    /// Returns the value of stored bytes. Damaged parts of it are [`Datum::Damaged`].
     pub fn from_bytes(bytes: Arc<[u8]>) -> Datum {
         packed::from_bytes(bytes)
     }
 
-    /// Truth as `branch` and `filter` see it: everything but `false` and `null`.
+    /// Returns true if `branch` and `filter` take the value for true: for everything but `false` and `null`.
     pub fn is_truthy(&self) -> bool {
         !matches!(self, Datum::Bool(false) | Datum::Null)
     }
 
-    /// Whether it is `null`.
+    /// Returns true if the value is `null`.
     pub fn is_null(&self) -> bool {
         matches!(self, Datum::Null)
     }
 
-    /// The value of `$reql_type$`, when it has one: `TIME`, `GEOMETRY`, `LITERAL`, `BINARY`.
+    /// Returns the value of `$reql_type$`, if there is one: `TIME`, `GEOMETRY`, `LITERAL`, `BINARY`.
     pub fn reql_type(&self) -> Option<Arc<str>> {
         match self {
             Datum::Binary(_) => Some(Arc::from("BINARY")),
@@ -137,12 +137,12 @@ impl Datum {
         }
     }
 
-    /// Whether it is an object with this `$reql_type$`.
+    /// Returns true if the value is an object with this `$reql_type$`.
     pub fn is_ptype(&self, name: &str) -> bool {
         self.reql_type().is_some_and(|found| &*found == name)
     }
 
-    /// The name of its type in error messages and `type_of`: `NUMBER`, `PTYPE<TIME>`.
+    /// Returns the name of the value's type in error messages and `type_of`: `NUMBER`, `PTYPE<TIME>`.
     pub fn type_name(&self) -> String {
         match self.reql_type() {
             Some(name) => format!("PTYPE<{name}>"),
@@ -150,7 +150,7 @@ impl Datum {
         }
     }
 
-    /// The name of its type, pseudo-types aside: a time is an `OBJECT`.
+    /// Returns the name of the value's type, pseudo-types aside: a time is an `OBJECT`.
     pub fn raw_type_name(&self) -> &'static str {
         match self {
             Datum::MinVal => "MINVAL",
@@ -166,7 +166,7 @@ impl Datum {
         }
     }
 
-    /// The number, or `Expected type NUMBER but found ...`.
+    /// Returns the number, or `Expected type NUMBER but found ...`.
     pub fn as_num(&self) -> Result<f64> {
         match self {
             Datum::Num(value) => Ok(*value),
@@ -174,7 +174,7 @@ impl Datum {
         }
     }
 
-    /// The number as an integer of at most 53 bits.
+    /// Returns the number as an integer of at most 53 bits.
     pub fn as_int(&self) -> Result<i64> {
         let value = self.as_num()?;
         as_integer(value).ok_or_else(|| {
@@ -189,7 +189,7 @@ impl Datum {
         })
     }
 
-    /// The string, or `Expected type STRING but found ...`.
+    /// Returns the string, or `Expected type STRING but found ...`.
     pub fn as_str(&self) -> Result<&Arc<str>> {
         match self {
             Datum::Str(value) => Ok(value),
@@ -197,7 +197,7 @@ impl Datum {
         }
     }
 
-    /// The array, or `Expected type ARRAY but found ...`.
+    /// Returns the array, or `Expected type ARRAY but found ...`.
     pub fn as_array(&self) -> Result<&Array> {
         match self {
             Datum::Array(value) => Ok(value),
@@ -205,7 +205,7 @@ impl Datum {
         }
     }
 
-    /// The object, pseudo-types included, or `Expected type OBJECT but found ...`.
+    /// Returns the object, pseudo-types included, or `Expected type OBJECT but found ...`.
     pub fn as_object(&self) -> Result<&Object> {
         match self {
             Datum::Object(value) => Ok(value),
@@ -213,7 +213,7 @@ impl Datum {
         }
     }
 
-    /// The bytes, or `Expected type PTYPE<BINARY> but found ...`.
+    /// Returns the bytes, or `Expected type PTYPE<BINARY> but found ...`.
     pub fn as_binary(&self) -> Result<&Arc<[u8]>> {
         match self {
             Datum::Binary(value) => Ok(value),
@@ -221,7 +221,7 @@ impl Datum {
         }
     }
 
-    /// The field of an object; `None` when it isn't there or this is no object.
+    /// Returns the field of an object; `None` if it isn't there or the value is no object.
     pub fn get(&self, key: &str) -> Option<Datum> {
         match self {
             Datum::Object(object) => object.get(key),
@@ -229,7 +229,7 @@ impl Datum {
         }
     }
 
-    /// The field of an object, or RethinkDB's ``No attribute `x` in object``.
+    /// Returns the field of an object, or RethinkDB's ``No attribute `x` in object``.
     pub fn field(&self, key: &str) -> Result<Datum> {
         self.as_object()?.get(key).ok_or_else(|| {
             let (object, key) = (self.clone(), text::until_nul(key).to_owned());
@@ -237,18 +237,18 @@ impl Datum {
         })
     }
 
-    /// `Expected type X but found Y.`, as a type error: non-existence when this is `null`, which lets
-    /// `default` catch it (`rfail_typed_target` in RethinkDB's `error.hpp`).
+    /// Returns `Expected type X but found Y.`, as a type error. It is a non-existence error for `null`, so
+    /// that `default` catches it (`rfail_typed_target` in RethinkDB's `error.hpp`).
     pub fn wrong_type(&self, expected: &str) -> Error {
         self.type_error(format!("Expected type {expected} but found {}.", self.type_name()))
     }
 
-    /// An error about this value's type: of the non-existence kind when it is `null`.
+    /// Returns an error about this value's type: of the non-existence kind for `null`.
     pub fn type_error(&self, message: impl Into<String>) -> Error {
         if self.is_null() { Error::missing(message) } else { Error::logic(message) }
     }
 
-    /// Returns whether it is a container that is packed.
+    /// Returns true if the value is a packed container.
     fn is_packed(&self) -> bool {
         match self {
             Datum::Array(array) => array.as_packed().is_some(),
@@ -257,7 +257,7 @@ impl Datum {
         }
     }
 
-    /// Returns the value with all of its containers built.
+    /// Returns returns the value with all of its containers built.
     fn unpacked(&self) -> Datum {
         stacker::maybe_grow(32 * 1024, 1024 * 1024, || match self {
             Datum::Array(array) => Datum::Array(array.iter().map(|item| item.unpacked()).collect()),
@@ -267,7 +267,7 @@ impl Datum {
     }
 }
 
-/// The error of a value that can't be read.
+/// Returns the error of a value that can't be read.
 pub(crate) fn damaged() -> Error {
     Error::internal("A value in the database file is damaged. The command `check` tells where.")
 }

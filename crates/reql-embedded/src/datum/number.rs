@@ -2,7 +2,7 @@
 
 const MAX_INTEGER: f64 = 9_007_199_254_740_992.0;
 
-/// The double as an integer, when it is one of magnitude at most 2^53.
+/// Returns the double as an integer, if it is one of magnitude at most 2^53.
 pub fn as_integer(value: f64) -> Option<i64> {
     let integer = value as i64;
     (value.abs() <= MAX_INTEGER && integer as f64 == value).then_some(integer)
@@ -26,12 +26,12 @@ pub fn write_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Appends the double with a fraction or an exponent, even when it is an integer.
+/// Appends the double with a fraction or an exponent, even if it is an integer.
 pub fn write_decimal(value: f64, out: &mut Vec<u8>) {
     out.extend_from_slice(dtoa::Buffer::new().format(value).as_bytes());
 }
 
-/// The double as C's `%.20g` prints it, which is how RethinkDB's error messages show numbers.
+/// Returns the double as C's `%.20g` prints it, which is the form of numbers in RethinkDB's error messages.
 pub fn display_g20(value: f64) -> String {
     const DIGITS: usize = 20;
     if !value.is_finite() {

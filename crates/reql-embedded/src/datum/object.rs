@@ -15,7 +15,7 @@ use crate::nested::Nested;
 pub struct Object(Container<Field>);
 
 impl Object {
-    /// The object without fields.
+    /// Returns the object without fields.
     pub fn empty() -> Self {
         Object(Container::Built(Nested::default()))
     }
@@ -32,17 +32,17 @@ impl Object {
         self.0.as_packed()
     }
 
-    /// How many fields it has.
+    /// Returns the number of fields.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether it has no fields.
+    /// Returns true if the object has no fields.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The value of a field.
+    /// Returns the value of a field.
     pub fn get(&self, key: &str) -> Option<Datum> {
         match &self.0 {
             Container::Built(fields) => find(fields, key).ok().map(|at| fields[at].1.clone()),
@@ -50,7 +50,7 @@ impl Object {
         }
     }
 
-    /// The value of a field whose key sorts before nearly all others.
+    /// Returns the value of a field whose key sorts before nearly all others.
     pub(super) fn get_early(&self, key: &str) -> Option<Datum> {
         match &self.0 {
             Container::Built(_) => self.get(key),
@@ -58,7 +58,7 @@ impl Object {
         }
     }
 
-    /// Whether the field is there.
+    /// Returns true if the object has the field.
     pub fn contains_key(&self, key: &str) -> bool {
         match &self.0 {
             Container::Built(fields) => find(fields, key).is_ok(),
@@ -66,7 +66,7 @@ impl Object {
         }
     }
 
-    /// The fields in the order of their keys.
+    /// Returns the fields in the order of their keys.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, Datum)> + ExactSizeIterator {
         (0..self.len()).map(|index| match &self.0 {
             Container::Built(fields) => (&*fields[index].0, fields[index].1.clone()),
@@ -74,7 +74,7 @@ impl Object {
         })
     }
 
-    /// The keys in order.
+    /// Returns the keys in order.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
         (0..self.len()).map(|index| match &self.0 {
             Container::Built(fields) => &*fields[index].0,
@@ -82,14 +82,14 @@ impl Object {
         })
     }
 
-    /// A copy with this field set.
+    /// Returns a copy with this field set.
     pub fn with(self, key: impl Into<Arc<str>>, value: Datum) -> Self {
         let mut builder = ObjectBuilder::from(self);
         builder.insert(key, value);
         builder.build()
     }
 
-    /// A copy without this field.
+    /// Returns a copy without this field.
     pub fn without(self, key: &str) -> Self {
         let mut builder = ObjectBuilder::from(self);
         builder.remove(key);
@@ -98,7 +98,7 @@ impl Object {
 }
 
 impl FromIterator<(Arc<str>, Datum)> for Object {
-    /// Later fields replace earlier ones of the same key.
+    /// Collects fields; later ones replace earlier ones of the same key.
     fn from_iter<I: IntoIterator<Item = (Arc<str>, Datum)>>(fields: I) -> Self {
         let mut builder = ObjectBuilder::new();
         for (key, value) in fields {
@@ -111,9 +111,9 @@ impl FromIterator<(Arc<str>, Datum)> for Object {
 /// A field of an object.
 type Field = (Arc<str>, Datum);
 
-/// An object in the making.
+/// An object that is being built.
 ///
-/// Fields mostly come in order, or are few. So they are a list until keeping that in order has taken more
+/// Fields mostly come in order, or are few. So they are a list until keeping the list in order has taken more
 /// time than making a tree of it.
 #[derive(Debug)]
 pub struct ObjectBuilder(Fields);
@@ -135,7 +135,7 @@ impl Default for ObjectBuilder {
 }
 
 impl ObjectBuilder {
-    /// No fields yet.
+    /// Returns a builder without fields.
     pub fn new() -> Self {
         ObjectBuilder::default()
     }
@@ -144,7 +144,7 @@ impl ObjectBuilder {
         ObjectBuilder(Fields::List { fields, moved: 0 })
     }
 
-    /// Sets a field and returns what it replaces.
+    /// Sets a field and returns the value that it replaces.
     pub fn insert(&mut self, key: impl Into<Arc<str>>, value: Datum) -> Option<Datum> {
         let key = key.into();
         match &mut self.0 {
@@ -165,7 +165,7 @@ impl ObjectBuilder {
         }
     }
 
-    /// Takes a field out.
+    /// Removes a field and returns its value.
     pub fn remove(&mut self, key: &str) -> Option<Datum> {
         match &mut self.0 {
             Fields::List { fields, moved } => {
@@ -179,7 +179,7 @@ impl ObjectBuilder {
         }
     }
 
-    /// Makes a tree of a list that has taken too long to keep in order.
+    /// Replaces the list by a tree if it has taken too long to keep in order.
     fn settle(&mut self) {
         const FEW_MOVES: usize = 4096;
         if let Fields::List { fields, moved } = &mut self.0
@@ -189,7 +189,7 @@ impl ObjectBuilder {
         }
     }
 
-    /// The value of a field set so far.
+    /// Returns the value of a field set so far.
     pub fn get(&self, key: &str) -> Option<&Datum> {
         match &self.0 {
             Fields::List { fields, .. } => find(fields, key).ok().map(|at| &fields[at].1),
@@ -197,7 +197,7 @@ impl ObjectBuilder {
         }
     }
 
-    /// The finished object.
+    /// Returns the finished object.
     pub fn build(self) -> Object {
         let fields = match self.0 {
             Fields::List { fields, .. } => fields,
@@ -231,7 +231,7 @@ fn find(fields: &[Field], key: &str) -> Result<usize, usize> {
 mod tests {
     use super::*;
 
-    /// Walks over keys in an order that is neither up nor down.
+    /// Returns keys in an order that is neither up nor down.
     fn keys(count: usize) -> impl Iterator<Item = String> {
         (0..count).map(move |n| format!("{:06}", n * 7919 % count))
     }

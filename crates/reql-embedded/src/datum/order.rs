@@ -4,10 +4,10 @@
 //! `PTYPE<TIME>` < `STRING`, with `minval` below and `maxval` above all (RethinkDB's `datum_t::cmp`).
 //!
 //! There are two orders, which differ in one place. RethinkDB compares geometry with objects as an object,
-//! but with binary strings by name, and so puts it after those, although these come after objects. With an
-//! object between the two, that goes in circles. [`Datum::compare`] does as RethinkDB does, for the terms
-//! that compare, sort and choose; [`Ord`], for everything that needs an order to hold on to, puts geometry
-//! among the objects. Both find the same values equal.
+//! but with binary strings by name. So it puts geometry after binary strings, although binary strings come
+//! after objects. With an object between the two, the order goes in circles. [`Datum::compare`] does as
+//! RethinkDB does, for the terms that compare, sort and choose. [`Ord`] puts geometry among the objects, for
+//! everything that needs a total order. Both find the same values equal.
 
 use std::cmp::Ordering;
 
@@ -19,8 +19,8 @@ use crate::budget::fuel;
 const TIME: u8 = 7;
 
 impl Datum {
-    /// Where the type stands among the others. A time counts as a type of its own, geometry as a plain
-    /// object.
+    /// Returns the position of the type among the others. A time counts as a type of its own, geometry as a
+    /// plain object.
     fn rank(&self) -> u8 {
         match self {
             Datum::MinVal => 0,
@@ -37,8 +37,8 @@ impl Datum {
         }
     }
 
-    /// Compares as ReQL does. Binary strings, geometry and objects can come in a circle, so nothing that
-    /// needs an order to be one may rely on it.
+    /// Compares as ReQL does. Binary strings, geometry and objects can come in a circle, so code that needs a
+    /// total order must use [`Ord`].
     pub fn compare(&self, other: &Datum) -> Ordering {
         compare::<true>(self, other, Bytes::New)
     }
@@ -63,7 +63,7 @@ fn compare<const BY_NAME: bool>(a: &Datum, b: &Datum, bytes: Bytes) -> Ordering 
     }
 }
 
-/// Compares bytes. Short ones cost no more than the term that has them compared.
+/// Compares bytes. Short ones cost no more than the term that compares them.
 fn texts(a: &[u8], b: &[u8]) -> Ordering {
     const SHORT: usize = 256;
     let length = a.len().min(b.len());
@@ -73,8 +73,8 @@ fn texts(a: &[u8], b: &[u8]) -> Ordering {
     a.cmp(b)
 }
 
-/// The bytes of packed containers, which are compared once: not again for the containers within, so that
-/// depth costs no more than size does.
+/// The handling of packed containers, whose bytes are compared once: not again for the containers within, so
+/// that depth costs no more than size does.
 #[derive(Clone, Copy, PartialEq)]
 enum Bytes {
     New,
@@ -82,7 +82,7 @@ enum Bytes {
 }
 
 impl Bytes {
-    /// Returns whether two containers are one, or have the same bytes, and what holds for the containers
+    /// Returns true if two containers are one, or have the same bytes, and the handling of the containers
     /// within.
     fn compare<T>(self, a: &Container<T>, b: &Container<T>) -> (bool, Bytes) {
         match (a.as_packed(), b.as_packed()) {
@@ -99,7 +99,7 @@ fn are_same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && fuel::burn_bytes(a.len()) && a == b
 }
 
-/// Compares two values of the same rank that are no scalars. Identity comes first: what is shared is equal to
+/// Compares two values of the same rank that are no scalars. Identity comes first: a shared value is equal to
 /// itself, since numbers are finite.
 fn containers<const BY_NAME: bool>(a: &Datum, b: &Datum, bytes: Bytes) -> Ordering {
     match (a, b) {
@@ -125,7 +125,7 @@ fn unless(is_same: bool, compare: impl FnOnce() -> Ordering) -> Ordering {
     if is_same { Ordering::Equal } else { stacker::maybe_grow(32 * 1024, 1024 * 1024, compare) }
 }
 
-/// Compares item by item; of two sequences that are alike as far as they go, the shorter one comes first.
+/// Compares item by item. If one sequence is the beginning of the other, the shorter one comes first.
 fn first_difference<T>(
     mut a: impl Iterator<Item = T>,
     mut b: impl Iterator<Item = T>,
@@ -140,7 +140,7 @@ fn first_difference<T>(
             (a, b) => return a.is_some().cmp(&b.is_some()),
         }
     }
-    // Nobody is going to rely on it.
+    // Nobody is going to use this result.
     Ordering::Equal
 }
 

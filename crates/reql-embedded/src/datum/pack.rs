@@ -19,8 +19,8 @@ pub(super) const MAX_ARRAY: usize = 100_000;
 /// document that is deeper than that would make every list that holds it unreadable.
 pub const MAX_DEPTH: usize = 512;
 
-/// The bytes of a value. Fails for values that are too large or damaged, and for `minval` and `maxval`, which
-/// can't be stored.
+/// Returns the bytes of a value. Fails for values that are too large or damaged, and for `minval` and
+/// `maxval`, which can't be stored.
 pub fn value(datum: &Datum) -> Result<Vec<u8>> {
     if datum.marks() & EXTREMUM != 0 {
         return Err(Error::logic("`r.minval` and `r.maxval` cannot be written to disk."));
@@ -35,7 +35,7 @@ pub fn value(datum: &Datum) -> Result<Vec<u8>> {
     Ok(packer.out)
 }
 
-/// The bytes of a document, which must not be nested too deep.
+/// Returns the bytes of a document. Fails if it is nested too deep.
 pub fn document(datum: &Datum) -> Result<Vec<u8>> {
     datum.check()?;
     if is_deeper_than(datum, MAX_DEPTH) {
@@ -45,7 +45,7 @@ pub fn document(datum: &Datum) -> Result<Vec<u8>> {
     value(datum)
 }
 
-/// Returns whether containers are nested more than `limit` levels deep. Looks only at parts of which that
+/// Returns true if containers are nested more than `limit` levels deep. Visits only the parts whose depth
 /// isn't known.
 fn is_deeper_than(datum: &Datum, limit: usize) -> bool {
     if datum.max_levels() <= limit {
@@ -145,7 +145,7 @@ impl Packer {
     }
 }
 
-/// The number as a 32-bit integer, if it is one to the bit.
+/// Returns the number as a 32-bit integer, if it is one to the bit.
 pub(super) fn as_short(value: f64) -> Option<i32> {
     let integer = value as i32;
     (f64::from(integer).to_bits() == value.to_bits()).then_some(integer)
@@ -160,7 +160,7 @@ pub(super) fn width(body: usize) -> usize {
     }
 }
 
-/// Returns the number of bytes that so many bytes take with their length.
+/// Returns the number of bytes that `length` bytes take with their length.
 pub(super) fn measure_bytes(length: usize) -> usize {
     measure_length(length) + length
 }

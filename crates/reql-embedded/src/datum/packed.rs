@@ -29,20 +29,20 @@ pub(super) const BINARY: u8 = 6;
 pub(super) const ARRAY: u8 = 7;
 pub(super) const OBJECT: u8 = 8;
 
-/// Stands for a key that is damaged, as [`Datum::Damaged`] does for its value.
+/// A stand-in for a key that is damaged, as [`Datum::Damaged`] is for its value.
 const DAMAGED_KEY: &str = "\u{fffd}";
 
-/// Up to so many fields are looked through one by one: most keys differ in their length, which is told at
-/// once.
+/// The number of fields up to which they are compared one by one: most keys differ in their length, which is
+/// compared first.
 const FEW_FIELDS: usize = 8;
 
-/// A value over bytes that [`pack`](super::pack) made. Containers stay packed. Bytes that are damaged are
-/// [`Datum::Damaged`], as soon as they are looked at.
+/// Returns a value over bytes that [`pack`](super::pack) made. Containers stay packed. Damaged bytes are
+/// [`Datum::Damaged`] as soon as they are read.
 pub fn from_bytes(bytes: Arc<[u8]>) -> Datum {
     value_at(&bytes, 0)
 }
 
-// Reading says `None` when the bytes are damaged.
+// Reading returns `None` if the bytes are damaged.
 
 #[inline]
 fn read_length(bytes: &[u8], at: &mut usize) -> Option<usize> {
@@ -134,7 +134,7 @@ pub(super) fn read_scalar<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Scalar<
     })
 }
 
-/// Only valid text is ever packed.
+/// Returns the bytes as text, unless they are damaged: only valid text is ever packed.
 pub(super) fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }
@@ -146,7 +146,7 @@ pub(super) struct Packed {
     start: u32,
 }
 
-/// Where the parts of a packed container are.
+/// The places of the parts of a packed container.
 #[derive(Default)]
 pub(super) struct Layout {
     width: usize,
@@ -166,39 +166,39 @@ impl Packed {
         layout(&self.buffer, self.start as usize).unwrap_or_default()
     }
 
-    /// Its bytes, tag included.
+    /// Returns the container's bytes, tag included.
     pub(super) fn raw(&self) -> &[u8] {
         self.buffer.get(self.start as usize..self.layout().end).unwrap_or_default()
     }
 
-    /// Returns a number of levels that it has at most, this one included. See [`Datum::max_levels`].
+    /// Returns an upper bound of the number of levels, this one included. See [`Datum::max_levels`].
     pub(super) fn max_levels(&self) -> usize {
-        // Each level takes at least this many bytes, with what leads to the container within.
+        // Each level takes at least this many bytes, with the offset of the container within.
         const SMALLEST: usize = 5;
         self.raw().len().div_ceil(SMALLEST).min(MAX_DEPTH + 1)
     }
 
-    /// Returns whether containers are nested more than `limit` levels deep, this one included.
+    /// Returns true if containers are nested more than `limit` levels deep, this one included.
     pub(super) fn is_deeper_than(&self, limit: usize) -> bool {
         walk::is_deeper_than(&self.buffer, &mut (self.start as usize), limit).unwrap_or(false)
     }
 
-    /// Returns whether both are one place in the same bytes.
+    /// Returns true if both are one place in the same bytes.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.buffer, &other.buffer) && self.start == other.start
     }
 
-    /// Returns whether a literal is anywhere inside.
+    /// Returns true if a literal is anywhere inside.
     pub(super) fn holds_literal(&self) -> bool {
         walk::holds_literal(&self.buffer, &mut (self.start as usize)).unwrap_or(false)
     }
 
-    /// How many elements or fields it has.
+    /// Returns the number of elements or fields.
     pub(super) fn len(&self) -> usize {
         read_length(&self.buffer, &mut (self.start as usize + 2)).unwrap_or(0)
     }
 
-    /// The element of an array. The caller keeps `index` below `len`.
+    /// Returns the element of an array. The caller keeps `index` below `len`.
     pub(super) fn element(&self, index: usize) -> Datum {
         match self.layout().item(&self.buffer, index) {
             Some(at) => value_at(&self.buffer, at),
@@ -210,7 +210,7 @@ impl Packed {
         self.field_at(index).map_or(DAMAGED_KEY, |(key, _)| key)
     }
 
-    /// The field of an object. The caller keeps `index` below `len`.
+    /// Returns the field of an object. The caller keeps `index` below `len`.
     pub(super) fn field(&self, index: usize) -> (&str, Datum) {
         match self.field_at(index) {
             Some((key, at)) => (key, value_at(&self.buffer, at)),
@@ -218,25 +218,25 @@ impl Packed {
         }
     }
 
-    /// The key of a field, and where its value is.
+    /// Returns the key of a field, and the place of its value.
     fn field_at(&self, index: usize) -> Option<(&str, usize)> {
         let mut at = self.layout().item(&self.buffer, index)?;
         let key = text(read_bytes(&self.buffer, &mut at)?)?;
         Some((key, at))
     }
 
-    /// The field of an object with this key.
+    /// Returns the field of an object with this key.
     pub(super) fn find(&self, key: &str) -> Option<Datum> {
         self.at(self.position(key))
     }
 
-    /// The same for a key that sorts before nearly all others, as `$reql_type$` does: as a rule one look
-    /// tells that it isn't there.
+    /// Returns the field of a key that sorts before nearly all others, as `$reql_type$` does: as a rule one
+    /// comparison tells that it isn't there.
     pub(super) fn find_early(&self, key: &str) -> Option<Datum> {
         self.at(self.early_position(key))
     }
 
-    /// Whether an object has a field with this key.
+    /// Returns true if an object has a field with this key.
     pub(super) fn has(&self, key: &str) -> bool {
         self.position(key) != Some(None)
     }
@@ -261,7 +261,7 @@ impl Packed {
         Some(None)
     }
 
-    /// Where the value of the field is, if there is one.
+    /// Returns the place of the field's value, if there is one.
     fn position(&self, key: &str) -> Option<Option<usize>> {
         let layout = self.layout();
         if layout.count <= FEW_FIELDS {
@@ -287,7 +287,7 @@ impl Packed {
     }
 
     /// Visits the container in place, without making values: the fast way from the file to JSON. Returns
-    /// `None` when the bytes are damaged.
+    /// `None` if the bytes are damaged.
     pub(super) fn visit<V: Visitor>(&self, visitor: &mut V) -> Option<()> {
         walk::visit(&self.buffer, &mut (self.start as usize), visitor)
     }

@@ -1,30 +1,29 @@
-//! Values as error messages show them: JSON indented by tabs, and no more of it than anybody reads.
+//! Values as error messages show them: JSON indented by tabs, cut to a length that somebody may read.
 
 use super::size::EXTREMUM;
 use super::text::cut;
 use super::{Datum, MAX_VALUE, json, too_large};
 use crate::error::Result;
 
-/// The number of bytes of a value that an error message shows at most. RethinkDB has no such limit.
+/// The bytes of a value that an error message shows at most. RethinkDB has no such limit.
 const MAX_PRINT: usize = 64 << 10;
 
-/// The number of bytes of a value that an error message shows at most where RethinkDB cuts it
-/// (`trunc_print`).
+/// The bytes of a value that an error message shows at most where RethinkDB cuts it (`trunc_print`).
 const MAX_TRUNCATED: usize = 300;
 
 impl Datum {
-    /// The value as indented JSON, as error messages show it, cut to 64 KiB.
+    /// Returns the value as indented JSON, as error messages show it, cut to 64 KiB.
     pub fn print(&self) -> String {
         shortened(self, MAX_PRINT)
     }
 
-    /// [`print`](Self::print), cut to 300 bytes.
+    /// Returns the text of [`print`](Self::print), cut to 300 bytes.
     pub fn trunc_print(&self) -> String {
         shortened(self, MAX_TRUNCATED)
     }
 
-    /// The value, for an error message that shows it as RethinkDB does. Fails as that does when a bound of
-    /// ranges is anywhere inside: there is no JSON for those.
+    /// Returns the value for an error message that shows it as RethinkDB does. Fails, as RethinkDB does, if a
+    /// bound of ranges is anywhere inside: there is no JSON for those.
     pub fn printable(&self) -> Result<&Datum> {
         if self.marks() & EXTREMUM != 0 {
             json::to_string(self)?;
@@ -32,8 +31,8 @@ impl Datum {
         Ok(self)
     }
 
-    /// All of [`print`](Self::print). Fails when that is longer than a value may be, and for bounds of
-    /// ranges.
+    /// Returns the whole text of [`print`](Self::print). Fails for bounds of ranges, and if the text is
+    /// longer than a value may be.
     pub fn print_whole(&self) -> Result<String> {
         self.printable()?;
         let mut printer = Printer { out: Vec::new(), limit: MAX_VALUE };
@@ -64,7 +63,7 @@ pub(crate) fn shorten(text: &mut String, limit: usize) {
     }
 }
 
-/// Writes values until the limit is exceeded, so that what is left out costs nothing.
+/// Writes values until the limit is exceeded, so that the rest costs nothing.
 struct Printer {
     out: Vec<u8>,
     limit: usize,
@@ -80,7 +79,8 @@ impl Printer {
         String::from_utf8(self.out).unwrap_or_default()
     }
 
-    /// Binary strings alone stay in the line, without a space before them. Bounds of ranges show by name.
+    /// Writes a value. A binary string alone stays in the line, without a space before it. Bounds of ranges
+    /// show by name.
     fn write(&mut self, datum: &Datum, depth: usize) {
         match datum {
             Datum::Array(items) if !items.is_empty() => {
@@ -145,8 +145,8 @@ impl Printer {
         json::write_str(cut(text, self.enough()), &mut self.out);
     }
 
-    /// Returns so many bytes of a text as are sure to exceed the limit, even after the last character is left
-    /// out.
+    /// Returns the beginning of a text that is sure to exceed the limit, even after the last character is
+    /// left out.
     fn enough(&self) -> usize {
         self.limit + 4
     }

@@ -1,9 +1,9 @@
-//! The size of values, and what else a container knows about all that is in it.
+//! The size of values, and other properties that a container knows of all its parts.
 //!
-//! Values share their parts, so a value that takes little memory can take more time to go through than there
-//! is: forty arrays, each of which holds the one before twice, have 2^40 elements. The size of a value counts
-//! a part as often as it stands there. It is found when a container is built, from what its items know
-//! already, and whatever goes through a value takes time by its size.
+//! Values share their parts, so a value that takes little memory can take practically endless time to go
+//! through: forty arrays, each of which holds the one before twice, have 2^40 elements. The size of a value
+//! counts a part as often as it occurs. It is computed when a container is built, from the sizes of its
+//! items. All code that goes through a value counts time by its size.
 
 use std::sync::Arc;
 
@@ -20,15 +20,14 @@ pub const MAX_VALUE: usize = 256 << 20;
 /// have a lower one: 512.
 pub const MAX_LEVELS: usize = 50_000;
 
-/// What a built container knows about its items.
+/// The properties that a built container knows of its items.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Summary {
-    /// The number of bytes that the items take when packed, keys included, or the greatest number if it is
-    /// more.
+    /// Number of bytes that the items take when packed, keys included, or the greatest number if it is more.
     body: u32,
-    /// The number of levels below this one, or the greatest number. See [`Datum::max_levels`].
+    /// Number of levels below this one, or the greatest number. See [`Datum::max_levels`].
     levels: u16,
-    /// What is somewhere in here, the container itself included.
+    /// Marks of all values inside, and of the container itself.
     marks: u8,
 }
 
@@ -36,9 +35,9 @@ pub(super) struct Summary {
 pub(super) const LITERAL: u8 = 1;
 /// `r.minval` or `r.maxval`.
 pub(super) const EXTREMUM: u8 = 2;
-/// An array longer than can be stored.
+/// An array longer than one that can be stored.
 pub(super) const LONG_ARRAY: u8 = 4;
-/// A container that is packed, of which no more is known.
+/// A container that is packed, whose parts are not known.
 pub(super) const PACKED: u8 = 8;
 /// A value that could not be read.
 pub(super) const DAMAGED: u8 = 16;
@@ -73,26 +72,27 @@ impl Summary {
         self.levels.into()
     }
 
-    /// Returns the marks of what is somewhere in here.
+    /// Returns the marks of all values inside.
     pub(super) fn marks(self) -> u8 {
         self.marks
     }
 
-    /// Returns the number of bytes that a container of so many items takes when packed.
+    /// Returns the number of bytes that a container of `count` items takes when packed.
     pub(super) fn container(self, count: usize) -> usize {
         let body = self.body();
         2 + measure_length(count) + measure_length(body) + count * width(body) + body
     }
 }
 
-/// Tells a literal by the one key that nearly all others come after.
+/// Returns true for the fields of a literal. One comparison tells most others: its key comes before nearly
+/// all.
 fn is_literal(fields: &[(Arc<str>, Datum)]) -> bool {
     let name = fields.iter().find(|(key, _)| **key >= *pseudo::REQL_TYPE);
     let name = name.filter(|(key, _)| **key == *pseudo::REQL_TYPE).map(|(_, name)| name);
     matches!(name, Some(Datum::Str(name)) if **name == *pseudo::LITERAL)
 }
 
-/// A summary in the making.
+/// A summary that is being built.
 #[derive(Default)]
 struct Sum {
     body: u64,
@@ -127,9 +127,9 @@ impl From<Sum> for Summary {
 const COUNTED: usize = 32;
 
 impl Datum {
-    /// Returns the number of bytes that the value takes when packed, at once. Parts that are shared count as
-    /// often as they stand there. It is right up to some four gigabytes, and above [`MAX_VALUE`] for whatever
-    /// is larger.
+    /// Returns the number of bytes that the value takes when packed, in constant time. Shared parts count as
+    /// often as they occur. It is exact up to some four gigabytes, and above [`MAX_VALUE`] for all larger
+    /// values.
     pub fn size(&self) -> usize {
         match self {
             Datum::MinVal | Datum::MaxVal | Datum::Damaged | Datum::Null | Datum::Bool(_) => 1,
@@ -141,8 +141,8 @@ impl Datum {
         }
     }
 
-    /// Fails for a value that is larger or nested deeper than any may be, or that is damaged as far as that
-    /// has been seen. Takes no time.
+    /// Fails for a value that is larger or nested deeper than any may be, or that is known to be damaged.
+    /// Takes constant time.
     #[inline]
     pub fn check(&self) -> Result<()> {
         match self {
@@ -163,8 +163,8 @@ impl Datum {
         }
     }
 
-    /// Returns about the number of bytes of memory that the value takes, at once. Parts that are shared count
-    /// as often as they stand there.
+    /// Returns about the number of bytes of memory that the value takes, in constant time. Shared parts count
+    /// as often as they occur.
     pub fn footprint(&self) -> usize {
         size_of::<Datum>()
             + match self {
@@ -176,8 +176,8 @@ impl Datum {
             }
     }
 
-    /// Returns a number of levels that the value has at most. Packed containers count as a little deeper than
-    /// a document may be, unless they are too small for that.
+    /// Returns an upper bound of the number of levels of the value. Packed containers count as a little
+    /// deeper than a document may be, unless they are too small for that.
     pub(super) fn max_levels(&self) -> usize {
         match self {
             Datum::Array(array) => array.container().max_levels(),
@@ -186,7 +186,7 @@ impl Datum {
         }
     }
 
-    /// Returns the marks of what is somewhere in the value.
+    /// Returns the marks of the value and of all values inside.
     pub(super) fn marks(&self) -> u8 {
         match self {
             Datum::MinVal | Datum::MaxVal => EXTREMUM,
@@ -198,7 +198,7 @@ impl Datum {
     }
 }
 
-/// The error of a value, or of a text made from one, that is larger than any may be.
+/// Returns the error of a value, or of a text made from one, that is larger than any may be.
 pub(crate) fn too_large() -> Error {
     Error::new(ErrorKind::ResourceLimit, format!("Value too large (max {} MiB).", MAX_VALUE >> 20))
 }

@@ -6,13 +6,14 @@ use std::fmt;
 use super::json::utf8;
 use crate::budget::fuel;
 
-/// How deep arrays and objects may nest. RethinkDB has no limit of its own but its memory.
+/// The levels to which arrays and objects may nest. RethinkDB has no limit but its memory.
 pub const MAX_DEPTH: usize = 10_000;
 
-/// So many digits always make an integer that a double holds exactly. The numbers of terms have three.
+/// The number of digits that always make an integer that a double holds exactly. The numbers of terms have
+/// three.
 const EXACT_DIGITS: usize = 15;
 
-/// Where the parts of trees are kept.
+/// The memory of the parts of trees.
 pub type Arena = bumpalo::Bump;
 
 /// A JSON value, whose parts are in the text or in an arena.
@@ -43,7 +44,7 @@ pub enum Notation {
 }
 
 impl Json<'_> {
-    /// The type's name in error messages about malformed queries.
+    /// Returns the type's name in error messages about malformed queries.
     pub fn type_name(&self) -> &'static str {
         match self {
             Json::Null => "NULL",
@@ -56,7 +57,7 @@ impl Json<'_> {
     }
 }
 
-/// Why a text is no JSON.
+/// The reason why a text is no JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseError(Cow<'static, str>);
 
@@ -89,12 +90,12 @@ pub fn parse<'a>(text: &'a [u8], arena: &'a Arena) -> Result<Json<'a>> {
     }
 }
 
-/// Returns how many values there are in a text at most, if it is JSON.
+/// Returns an upper bound of the number of values in a text, if it is JSON.
 pub fn count_values(text: &[u8]) -> usize {
     1 + text.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count()
 }
 
-/// Room for the parts of what is open, which is enough for most queries.
+/// Room for the parts of open containers, which is enough for most queries.
 const ROOM: usize = 16;
 
 /// A container whose end has not come yet. Its parts so far lie on a stack for all containers of its type,
@@ -127,7 +128,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Reads a value with all that is in it. Depth takes no stack.
+    /// Reads a value with all of its parts. Depth takes no stack.
     fn document(&mut self) -> Result<Json<'a>> {
         let mut open: Vec<Open<'a>> = Vec::with_capacity(ROOM);
         let mut items: Vec<Json<'a>> = Vec::with_capacity(ROOM);
@@ -157,7 +158,7 @@ impl<'a> Parser<'a> {
                 }
                 _ => self.scalar()?,
             };
-            // The value goes into its container, and that, if it ends with it, into its own.
+            // The value goes into its container. If that ends with it, the container goes into its own.
             loop {
                 match open.last_mut() {
                     None => return Ok(value),
@@ -191,11 +192,11 @@ impl<'a> Parser<'a> {
                 open.pop();
             }
         }
-        // Nobody is going to see it.
+        // Nobody is going to see this error.
         fail("Terminate parsing.")
     }
 
-    /// The key of a field, and the colon after it.
+    /// Reads the key of a field, and the colon after it.
     fn key(&mut self) -> Result<&'a str> {
         if self.peek() != Some(b'"') {
             return fail("Missing a name for object member.");
@@ -298,7 +299,7 @@ impl<'a> Parser<'a> {
         Ok(self.arena.alloc_str(checked(&unescaped)?))
     }
 
-    /// What comes before the next quotation mark, backslash or control character.
+    /// Returns the text before the next quotation mark, backslash or control character.
     fn plain(&mut self) -> &'a [u8] {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20)).unwrap_or(rest.len());
@@ -306,7 +307,7 @@ impl<'a> Parser<'a> {
         &rest[..end]
     }
 
-    /// Reads what follows a backslash.
+    /// Reads the rest of an escape sequence, after its backslash.
     fn escape<'b>(text: &[u8], at: &mut usize, piece: &'b mut [u8; 4]) -> Result<&'b [u8]> {
         let Some(&byte) = text.get(*at) else { return fail("Missing a closing quotation mark in string.") };
         *at += 1;

@@ -1,11 +1,12 @@
 //! Going through packed bytes from the start to the end, without making values.
 //!
-//! All of it says `None` when the bytes are damaged.
+//! All functions return `None` if the bytes are damaged.
 
 use super::packed::{ARRAY, OBJECT, Scalar, layout, read_bytes, read_scalar};
 use super::pseudo::{LITERAL, REQL_TYPE};
 
-/// Receives a packed value part by part. Text that is none is damage, of which the visitor says `None`.
+/// Receives a packed value part by part. A visitor returns `None` for text that is no text, since the bytes
+/// are damaged then.
 pub(super) trait Visitor {
     fn scalar(&mut self, value: Scalar<'_>) -> Option<()>;
     fn open(&mut self, bracket: u8);
@@ -42,7 +43,7 @@ fn visit_container<V: Visitor>(bytes: &[u8], at: &mut usize, is_object: bool, vi
     Some(())
 }
 
-/// Returns whether the value at `at` has containers nested more than `limit` levels deep. If not, `at` is
+/// Returns true if the value at `at` has containers nested more than `limit` levels deep. If not, `at` is
 /// then at the end of the value.
 pub(super) fn is_deeper_than(bytes: &[u8], at: &mut usize, limit: usize) -> Option<bool> {
     let tag = *bytes.get(*at)?;
@@ -66,7 +67,7 @@ pub(super) fn is_deeper_than(bytes: &[u8], at: &mut usize, limit: usize) -> Opti
     })
 }
 
-/// Returns whether the value at `at` has an object with `$reql_type$: LITERAL` in it. If not, `at` is then at
+/// Returns true if the value at `at` has an object with `$reql_type$: LITERAL` in it. If not, `at` is then at
 /// the end of the value.
 pub(super) fn holds_literal(bytes: &[u8], at: &mut usize) -> Option<bool> {
     let tag = *bytes.get(*at)?;

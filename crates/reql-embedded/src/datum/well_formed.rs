@@ -1,14 +1,14 @@
-//! Whether bytes are what the encoder of packed values makes, told without trusting any of them.
+//! A check that bytes are a packed value as the encoder makes it, without trusting any of them.
 
 use super::packed::{ARRAY, BINARY, DOUBLE, FALSE, INT, NULL, OBJECT, STR, TRUE};
 
-/// Whether these bytes are exactly one packed value.
+/// Returns true if these bytes are exactly one packed value.
 pub(crate) fn is_well_formed(bytes: &[u8]) -> bool {
     let mut reader = Reader { rest: bytes };
     reader.value().is_some() && reader.rest.is_empty()
 }
 
-/// What is still to be read. `None` from a method means that the bytes are wrong.
+/// The bytes that are still to be read. A method returns `None` if they are wrong.
 struct Reader<'a> {
     rest: &'a [u8],
 }
@@ -34,7 +34,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The items have to be where the offsets say, one behind the other, and the keys in order.
+    /// Checks a container. Its items have to be at their offsets, one after the other, and its keys in order.
     fn container(&mut self, is_object: bool) -> Option<()> {
         let width = usize::from(self.byte()?);
         if !matches!(width, 1 | 2 | 4) {

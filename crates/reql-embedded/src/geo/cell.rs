@@ -2,8 +2,8 @@
 //! on.
 //!
 //! A cell's number starts with the number of the cell it is a part of, so the cells inside of a cell are a
-//! range of numbers. What is covered with which cells is written into index files: changing it is changing
-//! their format.
+//! range of numbers. Index files store the cells that cover a geometry, so changing the cover changes the
+//! files' format.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ use crate::budget::fuel;
 /// The level of the smallest cells, about a centimeter wide.
 const MAX_LEVEL: u32 = 30;
 
-/// How far outside of a cell a point still counts as inside, so that rounding loses nothing.
+/// The distance outside of a cell at which a point still counts as inside, so that rounding loses nothing.
 const MARGIN: f64 = 1e-14;
 
 /// A cell of the grid.
@@ -38,7 +38,7 @@ impl Cell {
         faces
     };
 
-    /// The smallest cell around a point.
+    /// Returns the smallest cell around a point.
     pub fn around(point: Vector) -> Self {
         let axis = point.largest_axis();
         let coordinates = point.coordinates();
@@ -55,7 +55,7 @@ impl Cell {
         }
     }
 
-    /// The number of the cell: its face, two bits for each level, and a bit that ends them.
+    /// Returns the number of the cell: its face, two bits for each level, and a bit that ends them.
     pub fn id(self) -> u64 {
         let path = (0..self.level).rev().fold(u64::from(self.face), |path, bit| {
             path << 2 | u64::from(self.column >> bit & 1) << 1 | u64::from(self.row >> bit & 1)
@@ -63,7 +63,7 @@ impl Cell {
         (path << 1 | 1) << self.low_bits()
     }
 
-    /// The least and the greatest number of the cells inside of this one, itself included.
+    /// Returns the least and the greatest number of the cells inside of this one, itself included.
     pub fn range(self) -> (u64, u64) {
         let below = (1 << self.low_bits()) - 1;
         (self.id() - below, self.id() + below)
@@ -73,7 +73,7 @@ impl Cell {
         2 * (MAX_LEVEL - self.level)
     }
 
-    /// The cells that this one is a part of, the smallest first.
+    /// Returns the cells that this one is a part of, the smallest first.
     pub fn ancestors(self) -> impl Iterator<Item = Cell> {
         std::iter::successors(Some(self), |cell| {
             let level = cell.level.checked_sub(1)?;
@@ -91,13 +91,13 @@ impl Cell {
         })
     }
 
-    /// From where to where on the face of the cube, which reaches from -1 to 1, `index` of this level goes.
+    /// Returns the interval of the position `index` of this level, on a face that reaches from -1 to 1.
     fn span(self, index: u32) -> (f64, f64) {
         let at = |index: u32| shrink(f64::from(index) / f64::from(1 << self.level));
         (at(index), at(index + 1))
     }
 
-    /// The vector with these coordinates in the frame of the face.
+    /// Returns the vector with these coordinates in the frame of the face.
     fn vector(self, depth: f64, column: f64, row: f64) -> Vector {
         let axis = self.face as usize % 3;
         let mut coordinates = [0.0; 3];
@@ -113,7 +113,7 @@ impl Cell {
         self.vector(1.0, (left + right) / 2.0, (low + high) / 2.0).normalized()
     }
 
-    /// The normals of the planes through the sides, pointing inwards.
+    /// Returns the normals of the planes through the sides, pointing inwards.
     fn sides(self) -> [Vector; 4] {
         let ((left, right), (low, high)) = (self.span(self.column), self.span(self.row));
         [
@@ -125,7 +125,8 @@ impl Cell {
     }
 }
 
-/// Whether an edge meets the cell with these sides: its chord is clipped by each of their planes in turn.
+/// Returns true if an edge meets the cell with these sides. The edge's chord is clipped by each of their
+/// planes in turn.
 fn meets(sides: &[Vector; 4], a: Vector, b: Vector) -> bool {
     let (mut from, mut to) = (0.0_f64, 1.0_f64);
     for side in sides {
@@ -140,8 +141,8 @@ fn meets(sides: &[Vector; 4], a: Vector, b: Vector) -> bool {
     from <= to + MARGIN
 }
 
-/// Makes cells near the corners of the cube larger and those in the middle of its faces smaller, so that all
-/// are about the same size on the sphere. From 0..1 to -1..1.
+/// Maps 0..1 to -1..1. Makes cells near the corners of the cube larger and those in the middle of its faces
+/// smaller, so that all are about the same size on the sphere.
 fn shrink(fraction: f64) -> f64 {
     if fraction >= 0.5 {
         (4.0 * fraction * fraction - 1.0) / 3.0
@@ -150,13 +151,13 @@ fn shrink(fraction: f64) -> f64 {
     }
 }
 
-/// The inverse of [`shrink`].
+/// Inverts [`shrink`].
 fn stretch(place: f64) -> f64 {
     if place >= 0.0 { 0.5 * (1.0 + 3.0 * place).sqrt() } else { 1.0 - 0.5 * (1.0 - 3.0 * place).sqrt() }
 }
 
-/// At most about `goal` cells that cover the shape: the smallest ones that do; one, of the lowest level, for
-/// a point.
+/// Returns at most about `goal` cells that cover the shape: the smallest possible ones. A point has one cell,
+/// of the lowest level.
 pub fn cover(shape: &Shape, goal: usize) -> Vec<Cell> {
     if let Shape::Point(point) = shape {
         return vec![Cell::around(*point)];
@@ -169,7 +170,7 @@ pub fn cover(shape: &Shape, goal: usize) -> Vec<Cell> {
     let mut covering = Vec::new();
     let mut queue: VecDeque<_> =
         Cell::FACES.into_iter().filter_map(|face| Candidate::new(face, &edges, shape)).collect();
-    // The largest cells come first, and are divided as long as that does not make too many.
+    // The largest cells come first, and are divided until there would be too many.
     while let Some(candidate) = queue.pop_front() {
         let children = candidate.divide(shape);
         let fits = covering.len() + queue.len() + children.len() <= goal;
@@ -199,8 +200,8 @@ impl Candidate {
         (!edges.is_empty() || inside()).then_some(Candidate { cell, edges })
     }
 
-    /// Those of the four parts that meet the shape; none when the cell is to stay whole, since it is inside
-    /// of the shape or as small as can be.
+    /// Returns the parts of the cell that meet the shape, out of four; none if the cell is to stay whole,
+    /// since it is inside of the shape or as small as can be.
     fn divide(&self, shape: &Shape) -> Vec<Candidate> {
         if self.edges.is_empty() || self.cell.level == MAX_LEVEL {
             return Vec::new();

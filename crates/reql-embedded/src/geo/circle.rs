@@ -8,30 +8,30 @@ use crate::budget::fuel;
 use crate::datum::{Datum, display_g20};
 use crate::error::{Error, Result};
 
-/// Units of work that a corner takes.
+/// The units of work that a corner takes.
 const CORNER: usize = 40;
 
-/// What `r.circle` takes.
+/// The arguments of `r.circle`.
 #[derive(Debug, Clone, Copy)]
 pub struct Circle {
     /// The center.
     pub center: LonLat,
     /// The radius in meters.
     pub radius: f64,
-    /// How many corners approximate the circle; at least one.
+    /// The number of corners that approximate the circle; at least one.
     pub vertices: u32,
-    /// What distances are measured on.
+    /// The ellipsoid on which distances are measured.
     pub ellipsoid: Ellipsoid,
 }
 
-/// `r.circle`: a polygon when it is to be filled, else a line.
+/// Computes `r.circle`: a polygon if it is to be filled, else a line.
 pub fn circle(circle: &Circle, fill: bool) -> Result<Datum> {
     let points = circle.points()?;
     if fill { geojson::polygon(&points) } else { geojson::line(&points) }
 }
 
 impl Circle {
-    /// Fails unless the circle is one, on the near side of the ellipsoid.
+    /// Fails unless the radius is positive and stays on the near side of the ellipsoid.
     pub fn check_radius(&self) -> Result<()> {
         if self.radius <= 0.0 {
             return Err(Error::logic("Radius must be positive"));
@@ -48,7 +48,7 @@ impl Circle {
         Ok(())
     }
 
-    /// The corners; the first one comes again at the end.
+    /// Returns the corners; the first one comes again at the end.
     pub(super) fn points(&self) -> Result<Vec<LonLat>> {
         self.check_radius()?;
         let step = 360.0 / f64::from(self.vertices);

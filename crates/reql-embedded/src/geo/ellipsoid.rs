@@ -12,17 +12,17 @@ use crate::error::{Error, Result};
 pub struct Ellipsoid {
     /// The radius of the equator, in meters; positive.
     pub equator: f64,
-    /// By what part of it the poles are nearer to the center; in `[0, 1)`.
+    /// The part of the equator's radius by which the poles are nearer to the center; in `[0, 1)`.
     pub flattening: f64,
 }
 
 impl Ellipsoid {
-    /// The earth as GPS sees it: the default of every term.
+    /// The earth as GPS models it: the default of every term.
     pub const WGS84: Ellipsoid = Ellipsoid { equator: 6_378_137.0, flattening: 1.0 / 298.257_223_563 };
     /// A sphere of radius one.
     pub const UNIT_SPHERE: Ellipsoid = Ellipsoid { equator: 1.0, flattening: 0.0 };
 
-    /// The `geo_system` option: a name, or an object with the radius `a` and the flattening `f`.
+    /// Reads the `geo_system` option: a name, or an object with the radius `a` and the flattening `f`.
     pub fn of_option(option: &Datum) -> Result<Self> {
         if let Datum::Object(_) = option {
             let (equator, flattening) = (option.field("a")?.as_num()?, option.field("f")?.as_num()?);
@@ -43,12 +43,12 @@ impl Ellipsoid {
         }
     }
 
-    /// The distance of the poles from the center, in meters.
+    /// Returns the distance of the poles from the center, in meters.
     pub fn poles(&self) -> f64 {
         (1.0 - self.flattening) * self.equator
     }
 
-    /// The length of the shortest way between two points, in meters.
+    /// Returns the length of the shortest way between two points, in meters.
     pub fn distance(&self, from: LonLat, to: LonLat) -> f64 {
         let geodesic = self.geodesic();
         if from.latitude == to.latitude && from.latitude.abs() == 90.0 {
@@ -57,7 +57,7 @@ impl Ellipsoid {
         geodesic.inverse(from.latitude, from.longitude, to.latitude, to.longitude)
     }
 
-    /// Where one arrives after this many meters in a direction, given in degrees east of north.
+    /// Returns the point at a distance of `meters` in a direction, given in degrees east of north.
     pub fn destination(&self, from: LonLat, azimuth: f64, meters: f64) -> LonLat {
         let (latitude, longitude) = self.geodesic().direct(from.latitude, from.longitude, azimuth, meters);
         LonLat { longitude, latitude }
@@ -68,7 +68,7 @@ impl Ellipsoid {
     }
 }
 
-/// The distance of two points at the same pole, whose longitudes differ by so many degrees.
+/// Returns the distance of two points at the same pole, whose longitudes differ by `longitudes` degrees.
 ///
 /// The library that RethinkDB carries (`geo/karney/geodesic.cc`) keeps poles a hair away from the axis, so
 /// these are two points. Its later versions know better; the steps of the earlier one are taken here.
@@ -116,7 +116,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// The `unit` option.
+    /// Reads the `unit` option.
     pub fn of_option(option: &Datum) -> Result<Self> {
         match &**option.as_str()? {
             "m" => Ok(Unit::Meter),
@@ -128,12 +128,12 @@ impl Unit {
         }
     }
 
-    /// A length in this unit as meters.
+    /// Converts a length in this unit to meters.
     pub fn to_meters(self, length: f64) -> f64 {
         length * self.meters()
     }
 
-    /// A length in meters as this unit.
+    /// Converts a length in meters to this unit.
     pub fn from_meters(self, length: f64) -> f64 {
         // The factor first, then the product: this rounds as RethinkDB does.
         length * (1.0 / self.meters())

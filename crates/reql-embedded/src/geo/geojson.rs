@@ -1,4 +1,4 @@
-//! GeoJSON objects as values: how they are built, checked and read (RethinkDB's `geo/geojson.cc`).
+//! GeoJSON objects as values: building, checking and reading them (RethinkDB's `geo/geojson.cc`).
 
 use super::sphere::{Line, Polygon, Ring, Vector};
 use crate::datum::pseudo::{self, GEOMETRY, Literals, REQL_TYPE};
@@ -26,7 +26,7 @@ pub enum Shape {
     Polygon(Polygon),
 }
 
-/// `r.geojson`: checks a GeoJSON object and makes it a geometry.
+/// Computes `r.geojson`: checks a GeoJSON object and makes it a geometry.
 pub fn from_geojson(geojson: &Datum) -> Result<Datum> {
     validate(geojson)?;
     let mut fields = ObjectBuilder::from(geojson.as_object()?.clone());
@@ -37,13 +37,13 @@ pub fn from_geojson(geojson: &Datum) -> Result<Datum> {
     pseudo::sanitize(fields.build(), Literals::Refused)
 }
 
-/// `to_geojson`: the GeoJSON object of a geometry.
+/// Computes `to_geojson`: returns the GeoJSON object of a geometry.
 pub fn to_geojson(geometry: &Datum) -> Result<Datum> {
     Ok(Datum::Object(expect(geometry)?.as_object()?.clone().without(REQL_TYPE)))
 }
 
-/// The value, which must be a geometry. Like RethinkDB, this takes any pseudo-type for one; a time is found
-/// out by the fields it lacks.
+/// Returns the value, which must be a geometry. Like RethinkDB, this takes any pseudo-type for one; a time is
+/// noticed by the fields that it lacks.
 pub fn expect(geometry: &Datum) -> Result<&Datum> {
     if geometry.reql_type().is_some() {
         Ok(geometry)
@@ -52,28 +52,28 @@ pub fn expect(geometry: &Datum) -> Result<&Datum> {
     }
 }
 
-/// `r.point`.
+/// Computes `r.point`.
 pub fn point(longitude: f64, latitude: f64) -> Result<Datum> {
     checked("Point", position(LonLat { longitude, latitude })?)
 }
 
-/// `r.line`.
+/// Computes `r.line`.
 pub fn line(points: &[LonLat]) -> Result<Datum> {
     checked("LineString", positions(points)?)
 }
 
-/// `r.polygon`; the ring is closed if it isn't.
+/// Computes `r.polygon`; closes the ring if it is open.
 pub fn polygon(shell: &[LonLat]) -> Result<Datum> {
     checked("Polygon", Datum::array(vec![ring(shell)?]))
 }
 
-/// A polygon with holes, unchecked: what [`Shape::of`] reads.
+/// Returns a polygon with holes, unchecked, for [`Shape::of`] to read.
 pub(super) fn unchecked_polygon(rings: &[Vec<LonLat>]) -> Result<Datum> {
     let rings = rings.iter().map(|points| ring(points)).collect::<Result<_>>()?;
     Ok(object("Polygon", Datum::array(rings)))
 }
 
-/// The points of a line, which `fill` makes the shell of a polygon.
+/// Returns the points of a line, which `fill` makes the shell of a polygon.
 pub fn points(line: &Datum) -> Result<Vec<LonLat>> {
     let line = expect(line)?;
     expect_type(line, "LineString")?;
@@ -81,7 +81,7 @@ pub fn points(line: &Datum) -> Result<Vec<LonLat>> {
     coordinates.as_array()?.iter().map(|position| LonLat::of_position(&position)).collect()
 }
 
-/// A geometry of this type, checked.
+/// Returns a geometry of this type, checked.
 pub(super) fn checked(kind: &str, coordinates: Datum) -> Result<Datum> {
     let geometry = object(kind, coordinates);
     validate(&geometry)?;
@@ -108,7 +108,7 @@ fn ring(points: &[LonLat]) -> Result<Datum> {
     if is_open(points) { positions(&[points, &points[..1]].concat()) } else { positions(points) }
 }
 
-/// Tells whether the first point has to come again to close the ring.
+/// Returns true if the first point has to come again to close the ring.
 pub fn is_open(points: &[LonLat]) -> bool {
     matches!(points, [first, .., last] if first != last)
 }
@@ -124,7 +124,7 @@ fn validate(geojson: &Datum) -> Result<()> {
 }
 
 impl LonLat {
-    /// A point given as an argument: a geometry, or an array of two numbers.
+    /// Reads a point given as an argument: a geometry, or an array of two numbers.
     pub fn of_argument(argument: &Datum) -> Result<Self> {
         if argument.is_ptype(GEOMETRY) {
             expect_type(argument, "Point")?;
@@ -141,7 +141,7 @@ impl LonLat {
         }
     }
 
-    /// A position in GeoJSON's coordinates.
+    /// Reads a position in GeoJSON's coordinates.
     fn of_position(position: &Datum) -> Result<Self> {
         let coordinates = position.as_array()?;
         let len = coordinates.len();
@@ -159,7 +159,7 @@ impl LonLat {
         }
     }
 
-    /// The point of the sphere, if there is one.
+    /// Returns the point of the sphere. Fails if there is none.
     pub(super) fn on_sphere(self) -> Result<Vector> {
         let LonLat { longitude, latitude } = self;
         if !(-180.0..=180.0).contains(&longitude) {
@@ -201,13 +201,13 @@ impl Shape {
     }
 }
 
-/// The point of a `Point`.
+/// Reads the point of a `Point`.
 pub(super) fn to_point(geojson: &Datum) -> Result<Vector> {
     expect_type(geojson, "Point")?;
     vertex(&geojson.field("coordinates")?)
 }
 
-/// The region of a `Polygon`.
+/// Reads the region of a `Polygon`.
 pub(super) fn to_polygon(geojson: &Datum) -> Result<Polygon> {
     expect_type(geojson, "Polygon")?;
     polygon_of(geojson.field("coordinates")?.as_array()?)

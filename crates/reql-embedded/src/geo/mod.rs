@@ -1,8 +1,9 @@
-//! Geometry: what GeoJSON objects mean.
+//! Geometry: computations on GeoJSON objects.
 //!
-//! [`geojson`] reads and writes them, [`sphere`] decides how they lie to each other, [`ellipsoid`] measures
-//! distances on the earth, and [`index`] finds them: by cells of a grid that covers the sphere ([`cell`]), or
-//! in the order of their distance ([`nearest`]). Nothing here evaluates a term; everything works on values.
+//! [`geojson`] reads and writes them, [`sphere`] decides how they relate to each other, [`ellipsoid`]
+//! measures distances on the earth, and [`index`] finds them: by cells of a grid that covers the sphere
+//! ([`cell`]), or in the order of their distance ([`nearest`]). Nothing here evaluates a term; all functions
+//! work on values.
 
 pub mod cell;
 pub mod ellipsoid;

@@ -1,5 +1,4 @@
-//! `get_nearest`: looks into growing circles until enough documents are found (RethinkDB's
-//! `geo_traversal.cc`).
+//! `get_nearest`: searches growing circles until enough documents are found (RethinkDB's `geo_traversal.cc`).
 
 use std::f64::consts::PI;
 
@@ -11,16 +10,16 @@ use crate::error::{Error, Result};
 
 /// The first radius, as a part of the equator's; 10 m on the earth.
 const FIRST_RADIUS: f64 = 10.0 / 6_378_137.0;
-/// How many documents the next circle should bring.
+/// The documents that the next circle should bring.
 const GOAL: f64 = 100.0;
-/// By how much the radius grows when nothing was found.
+/// The factor by which the radius grows if nothing was found.
 const GROWTH: f64 = 2.0;
-/// How many corners approximate a circle.
+/// The corners that approximate a circle.
 const VERTICES: u32 = 8;
 
-/// A search in progress. In each step, the documents whose geometries intersect [`shape`](Nearest::shape) and
-/// are in [`reach`](Nearest::reach) are results, but for those that were results before. Sorted by distance,
-/// they follow the results of the steps before.
+/// A search in progress. The results of a step are the documents whose geometries intersect
+/// [`shape`](Nearest::shape) and are in [`reach`](Nearest::reach), without the results of earlier steps.
+/// Sorted by distance, they follow the results of the earlier steps.
 #[derive(Debug, Clone)]
 pub struct Nearest {
     center: LonLat,
@@ -34,12 +33,12 @@ pub struct Nearest {
 }
 
 impl Nearest {
-    /// `max_dist` when it isn't given, in meters.
+    /// The default of `max_dist`, in meters.
     pub const MAX_DISTANCE: f64 = 100_000.0;
-    /// `max_results` when it isn't given.
+    /// The default of `max_results`.
     pub const MAX_RESULTS: usize = 100;
 
-    /// A search around a point; the distance is in meters.
+    /// Begins a search around a point; the distance is in meters.
     pub fn new(center: LonLat, ellipsoid: Ellipsoid, max_distance: f64, max_results: usize) -> Self {
         Nearest {
             center,
@@ -53,12 +52,13 @@ impl Nearest {
         }
     }
 
-    /// How many results are wanted at most; the last step may bring more.
+    /// Returns the number of results that are wanted at most; the last step may bring more.
     pub fn max_results(&self) -> usize {
         self.max_results
     }
 
-    /// What to look for in this step: a circle, without most of what was searched before.
+    /// Returns the shape to search in this step: a circle, without most of the circle that was searched
+    /// before.
     pub fn shape(&self) -> Result<Shape> {
         let mut rings = vec![self.around(self.radius)?];
         if self.searched > 0.0 {
@@ -67,13 +67,13 @@ impl Nearest {
         Shape::of(&geojson::unchecked_polygon(&rings)?)
     }
 
-    /// The distance of a document's geometry, if it is near enough for this step.
+    /// Returns the distance of a document's geometry, if it is near enough for this step.
     pub fn reach(&self, geometry: &Shape) -> Result<Option<f64>> {
         let distance = geometry.distance(self.origin, self.ellipsoid)?;
         Ok((distance <= self.radius).then_some(distance))
     }
 
-    /// Ends a step with this many new results; whether there is another one to take.
+    /// Ends a step with this many new results. Returns true if another step is to follow.
     pub fn advance(&mut self, results: usize) -> bool {
         let area = PI * (self.radius * self.radius - self.searched * self.searched);
         let density = results as f64 / area;
@@ -88,8 +88,8 @@ impl Nearest {
         self.searched < self.max_distance && self.found < self.max_results
     }
 
-    /// A polygon around all that is this near, by the measure of the ellipsoid, though it has corners of the
-    /// sphere.
+    /// Returns a polygon around all points that are at most this far, by the measure of the ellipsoid, though
+    /// its corners are on the sphere.
     fn around(&self, distance: f64) -> Result<Vec<LonLat>> {
         let Ellipsoid { equator, .. } = self.ellipsoid;
         let poles = self.ellipsoid.poles();
@@ -97,7 +97,7 @@ impl Nearest {
         self.polygon(distance * 1.01 / (PI / f64::from(VERTICES)).cos() * distortion)
     }
 
-    /// A polygon of which nothing is farther.
+    /// Returns a polygon inside of which no point is farther.
     fn within(&self, distance: f64) -> Result<Vec<LonLat>> {
         self.polygon(distance * 0.99)
     }

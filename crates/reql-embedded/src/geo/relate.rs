@@ -1,4 +1,4 @@
-//! What the terms that take two geometries compute.
+//! The computations of the terms that take two geometries.
 
 use super::ellipsoid::Ellipsoid;
 use super::geojson::{self, LonLat, Shape};
@@ -6,17 +6,17 @@ use super::sphere::{Polygon, Vector};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
-/// What a geometry may be to another one.
+/// A relation of one geometry to another.
 #[derive(Debug, Clone)]
 pub enum Relation {
-    /// `intersects`: it has a point in common with this shape.
+    /// `intersects`: the geometry has a point in common with this shape.
     Intersects(Shape),
-    /// `includes`: it is a polygon in which this shape lies.
+    /// `includes`: the geometry is a polygon in which this shape lies.
     Includes(Shape),
 }
 
 impl Relation {
-    /// Whether the geometry is that.
+    /// Returns true if the geometry has this relation.
     pub fn holds(&self, geometry: &Datum) -> Result<bool> {
         let geometry = geojson::expect(geometry)?;
         Ok(match self {
@@ -26,7 +26,7 @@ impl Relation {
     }
 }
 
-/// `distance` in meters; one of the geometries must be a point.
+/// Computes `distance` in meters. Fails unless one of the geometries is a point.
 pub fn distance(first: &Datum, second: &Datum, ellipsoid: Ellipsoid) -> Result<f64> {
     let (first, second) = (geojson::expect(first)?, geojson::expect(second)?);
     let (point, other) =
@@ -35,8 +35,8 @@ pub fn distance(first: &Datum, second: &Datum, ellipsoid: Ellipsoid) -> Result<f
     Shape::of(other)?.distance(point, ellipsoid)
 }
 
-/// `polygon_sub`: cuts the second polygon out of the first. Neither may have holes, which is for the caller
-/// to check with [`expect_shell`].
+/// Computes `polygon_sub`: cuts the second polygon out of the first. Neither may have holes, which the caller
+/// has to check with [`expect_shell`].
 pub fn subtract(polygon: &Datum, hole: &Datum) -> Result<Datum> {
     if !polygon_includes(&geojson::to_polygon(polygon)?, &Shape::of(hole)?) {
         return Err(Error::logic("The second argument to `polygon_sub` is not contained in the first one."));
@@ -47,7 +47,7 @@ pub fn subtract(polygon: &Datum, hole: &Datum) -> Result<Datum> {
     geojson::checked("Polygon", Datum::array(rings))
 }
 
-/// An argument of `polygon_sub`: a polygon without holes.
+/// Returns an argument of `polygon_sub`, which must be a polygon without holes.
 pub fn expect_shell(argument: &Datum) -> Result<&Datum> {
     let polygon = geojson::expect(argument)?;
     let kind = polygon.field("type")?;
@@ -62,7 +62,7 @@ pub fn expect_shell(argument: &Datum) -> Result<&Datum> {
 }
 
 impl Shape {
-    /// Whether the shapes have a point in common. Polygons that only touch have none.
+    /// Returns true if the shapes have a point in common. Polygons that only touch have none.
     pub fn intersects(&self, other: &Shape) -> bool {
         match (self, other) {
             (Shape::Point(a), Shape::Point(b)) => a == b,
@@ -79,8 +79,8 @@ impl Shape {
         }
     }
 
-    /// The distance from a point, in meters; zero inside of a polygon. The nearest point is sought on the
-    /// sphere, so over large distances it may be another than the nearest one on the ellipsoid.
+    /// Returns the distance from a point, in meters; zero inside of a polygon. The nearest point is sought on
+    /// the sphere, so over large distances it may be another than the nearest one on the ellipsoid.
     pub fn distance(&self, from: Vector, ellipsoid: Ellipsoid) -> Result<f64> {
         let nearest = match self {
             Shape::Point(point) => Some(*point),
@@ -102,7 +102,7 @@ fn polygon_includes(polygon: &Polygon, shape: &Shape) -> bool {
     }
 }
 
-/// Whether the point is inside or on the rim.
+/// Returns true if the point is inside or on the rim.
 fn meets_point(polygon: &Polygon, point: Vector) -> bool {
     polygon.project(point) == Some(point)
 }

@@ -13,7 +13,7 @@ pub enum Frame {
     Optarg(Arc<str>),
 }
 
-/// How many places most queries have at most.
+/// The places that most queries have at most.
 const USUAL: usize = 16;
 
 /// The places of all terms of a query. The root, which is [`Bt::default`], has no entry.
@@ -24,12 +24,13 @@ pub struct Backtraces {
 }
 
 impl Backtraces {
-    /// For terms that are no part of a query: whatever they are to blame for, the query as a whole is.
+    /// Returns the places of terms that are no part of a query: all errors of theirs blame the query as a
+    /// whole.
     pub fn nowhere() -> Self {
         Backtraces { steps: Vec::new(), is_nowhere: true }
     }
 
-    /// Names the term that one step leads to.
+    /// Adds the term that one step leads to.
     pub fn child(&mut self, parent: Bt, frame: Frame) -> Bt {
         if self.is_nowhere {
             return parent;
@@ -41,7 +42,7 @@ impl Backtraces {
         Bt(self.steps.len() as u32)
     }
 
-    /// The steps from the root to the term that an error blames.
+    /// Returns the steps from the root to the term that an error blames.
     pub fn blamed(&self, error: &Error) -> Vec<Frame> {
         let mut frames = self.frames(error.bt().unwrap_or_default());
         if error.is_around() {

@@ -2,7 +2,7 @@
 
 macro_rules! term_types {
     ($($variant:ident = $number:literal, $name:literal;)*) => {
-        /// What a term does.
+        /// The operation of a term.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(u16)]
         pub enum TermType {
@@ -13,7 +13,7 @@ macro_rules! term_types {
             /// All terms that there are.
             pub const ALL: &[TermType] = &[$(TermType::$variant,)*];
 
-            /// The term of a number on the wire.
+            /// Returns the term of a number on the wire.
             pub fn from_number(number: i64) -> Option<TermType> {
                 match number {
                     $($number => Some(TermType::$variant),)*
@@ -21,7 +21,7 @@ macro_rules! term_types {
                 }
             }
 
-            /// Its name in `ql2.proto`.
+            /// Returns the term's name in `ql2.proto`.
             pub fn name(self) -> &'static str {
                 match self {
                     $(TermType::$variant => $name,)*
@@ -221,13 +221,13 @@ term_types! {
 }
 
 impl TermType {
-    /// Its number on the wire.
+    /// Returns the term's number on the wire.
     pub fn number(self) -> u16 {
         self as u16
     }
 
-    /// Whether it changes data or administers: such terms may not stand inside functions that run for each
-    /// row.
+    /// Returns true if the term changes data or administers: such terms may not stand inside functions that
+    /// run for each row.
     pub fn is_write_or_meta(self) -> bool {
         use TermType::*;
         matches!(
@@ -254,7 +254,7 @@ impl TermType {
         )
     }
 
-    /// Whether its arguments after the first may not write.
+    /// Returns true if the term's arguments after the first may not write.
     pub fn forbids_writes(self) -> bool {
         use TermType::*;
         matches!(

@@ -6,10 +6,10 @@ use super::{Backtraces, RawTerm, weight};
 use crate::datum::syntax::Json;
 use crate::error::Result;
 
-/// A parsed query. A term or option that is malformed is kept as the error it gives when evaluation begins.
+/// A parsed query. If a term or an option is malformed, its error is kept until evaluation begins.
 #[derive(Debug)]
 pub struct Query {
-    /// What is to be evaluated.
+    /// The term to be evaluated.
     pub term: Option<Result<RawTerm>>,
     /// The places of the term's parts.
     pub places: Backtraces,
@@ -19,19 +19,20 @@ pub struct Query {
     pub is_profiled: bool,
 }
 
-/// A global option that must be known before the query is compiled: anything but a plain `true` is false.
+/// Reads a global option that must be known before the query is compiled: anything but a plain `true` is
+/// false.
 pub fn static_flag(optargs: &[(&str, Json<'_>)], name: &str) -> bool {
     const DATUM: f64 = 1.0;
     optargs.iter().find(|(found, _)| *found == name).is_some_and(|(_, value)| match value {
         Json::Bool(flag) => *flag,
-        // It may come as a term.
+        // The value may be a literal term.
         Json::Array(term) => matches!(term, [Json::Num(DATUM, _), Json::Bool(true)]),
         _ => false,
     })
 }
 
 impl Query {
-    /// From the JSON of its term and of its global options, as far as they are there.
+    /// Parses a query from the JSON of its term and of its global options, as far as they are there.
     pub fn new(term: Option<Json<'_>>, optargs: &[(&str, Json<'_>)]) -> Result<Query> {
         let mut places = Backtraces::default();
         let term = term.map(|term| RawTerm::parse(term, &mut places));
@@ -44,7 +45,7 @@ impl Query {
         Ok(Query { term, places, optargs, is_profiled })
     }
 
-    /// Returns whether evaluating the query probably takes microseconds, whatever the data, and needs no
+    /// Returns true if evaluating the query probably takes microseconds, whatever the data, and needs no
     /// waiting. A profiled query waits for its writes, to tell how long they took.
     pub fn is_light(&self) -> bool {
         if self.is_profiled {

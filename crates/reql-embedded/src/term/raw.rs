@@ -13,7 +13,7 @@ use crate::nested::Nested;
 /// A term before compilation.
 #[derive(Debug, Clone)]
 pub struct RawTerm {
-    /// What it does.
+    /// The operation of the term.
     pub kind: TermType,
     /// Its place in the query.
     pub bt: Bt,
@@ -27,7 +27,7 @@ pub struct RawTerm {
     pub written: Option<Box<Written>>,
 }
 
-/// What a term's surroundings allow and forbid.
+/// The restrictions that surround a term.
 #[derive(Clone, Copy)]
 struct Surroundings<'a> {
     kind: Option<TermType>,
@@ -44,17 +44,17 @@ impl RawTerm {
         walk(tree, Bt::default(), true, &root, places)
     }
 
-    /// A term without a place of its own: it blames the one it stands in for.
+    /// Makes a term without a place of its own: it blames the one that it stands in for.
     pub fn generated(kind: TermType, bt: Bt, args: Vec<RawTerm>) -> RawTerm {
         RawTerm { kind, bt, args: args.into(), optargs: Nested::default(), datum: None, written: None }
     }
 
-    /// A literal.
+    /// Makes a literal.
     pub fn literal(datum: Datum, bt: Bt) -> RawTerm {
         RawTerm { datum: Some(datum), ..RawTerm::generated(TermType::Datum, bt, Vec::new()) }
     }
 
-    /// The value of an optional argument.
+    /// Returns the value of an optional argument.
     pub fn optarg(&self, name: &str) -> Option<&RawTerm> {
         self.optargs.iter().find(|(key, _)| **key == *name).map(|(_, term)| term)
     }
@@ -131,8 +131,8 @@ fn walk_array(
     walk_children(kind, lists(second, third).at(bt)?, bt, &here, places)
 }
 
-/// The number of a term. Of one that isn't written as an integer RethinkDB takes the lower half of its bits,
-/// which names no term that anybody meant.
+/// Returns the number of a term. If it isn't written as an integer, RethinkDB takes the lower half of its
+/// bits, which names no term that anybody meant.
 fn term_number(number: f64, notation: Notation) -> i64 {
     match notation {
         Notation::Integer => number as i64,
@@ -140,7 +140,7 @@ fn term_number(number: f64, notation: Notation) -> i64 {
     }
 }
 
-/// The lists of a term's arguments, or what is wrong with them.
+/// Returns the lists of a term's arguments. Fails if they are malformed.
 fn lists<'a>(second: Option<Json<'a>>, third: Option<Json<'a>>) -> Result<Lists<'a>> {
     let malformed = |message: &str| Err(Error::new(ErrorKind::Compile, message));
     match (second, third) {
@@ -207,7 +207,7 @@ fn walk_children(
     for &(name, arg) in optargs {
         let place = places.child(bt, Frame::Optarg(Arc::from(name)));
         let arg = stacker::maybe_grow(32 * 1024, 1024 * 1024, || walk(arg, place, false, here, places))?;
-        // RethinkDB hands names on as C strings, which end at the first NUL.
+        // RethinkDB handles names as C strings, which end at the first NUL.
         options.push((Arc::from(until_nul(name)), arg));
     }
     Ok(RawTerm { optargs: options.into(), written, ..RawTerm::generated(kind, bt, terms) })

@@ -1,14 +1,14 @@
-//! What a query is going to cost, as far as its text tells.
+//! The cost of a query, estimated from its text.
 
 use super::{RawTerm, TermType};
 use crate::datum::Datum;
 
-/// How many rows a light query reads at most.
+/// The rows that a light query reads at most.
 const FEW_ROWS: f64 = 50.0;
 
-/// Whether evaluating a term probably takes microseconds, whatever the data, and needs no waiting: it
-/// computes with single values, reads single documents or the first few of a range, or hands on the write of
-/// one document.
+/// Returns true if evaluating a term probably takes microseconds, whatever the data, and needs no waiting.
+/// Such a term computes with single values, reads single documents or the first few of a range, or begins the
+/// write of one document.
 pub fn is_light(term: &RawTerm) -> bool {
     match term.kind {
         TermType::Insert => is_write(term, |table| table.kind == TermType::Table),
@@ -16,16 +16,16 @@ pub fn is_light(term: &RawTerm) -> bool {
             is_write(term, |document| document.kind == TermType::Get)
         }
         TermType::Limit => is_few_rows(term),
-        // One call only: each further one could double what the one within it gives.
+        // One call only: each further one could double the result of the one within it.
         TermType::Funcall => are_parts_small(term),
         _ => is_small(term),
     }
 }
 
-/// Whether it writes one document to what `is_target` accepts.
+/// Returns true if the term writes one document to a target that `is_target` accepts.
 fn is_write(term: &RawTerm, is_target: impl Fn(&RawTerm) -> bool) -> bool {
     let Some((target, rest)) = term.args.split_first() else { return false };
-    // How many rows a table has, and what it takes to read them, nobody knows.
+    // The number of a table's rows, and the cost of reading them, are unknown.
     let is_many = |arg: &RawTerm| {
         matches!(arg.kind, TermType::MakeArray | TermType::Table)
             || matches!(arg.datum, Some(Datum::Array(_)))
@@ -37,7 +37,7 @@ fn is_write(term: &RawTerm, is_target: impl Fn(&RawTerm) -> bool) -> bool {
         && term.optargs.iter().all(|(_, value)| is_small(value))
 }
 
-/// Whether it is the start of a range of a table, in the order of an index.
+/// Returns true if the term is the start of a range of a table, in the order of an index.
 fn is_few_rows(term: &RawTerm) -> bool {
     let [rows, count] = &term.args[..] else { return false };
     matches!(count.datum, Some(Datum::Num(count)) if count <= FEW_ROWS) && is_range(rows)
@@ -48,7 +48,7 @@ fn is_range(term: &RawTerm) -> bool {
     let is_of_range = match term.kind {
         TermType::Table => is_small(rows),
         TermType::Between | TermType::GetAll => rows.kind == TermType::Table && is_range(rows),
-        // Without an index, or with a function beside it, all rows are read and sorted.
+        // Without an index, or with a function besides, all rows are read and sorted.
         TermType::OrderBy => bounds.is_empty() && !term.optargs.is_empty() && is_range(rows),
         _ => false,
     };
@@ -112,7 +112,7 @@ fn is_small(term: &RawTerm) -> bool {
 }
 
 fn are_parts_small(term: &RawTerm) -> bool {
-    // A table read whole is anything but small, and so are terms that take its rows.
+    // A whole table is anything but small, and so are terms that take its rows.
     let reads_table = term.kind != TermType::Get && term.args.iter().any(|arg| arg.kind == TermType::Table);
     !reads_table
         && stacker::maybe_grow(32 * 1024, 1024 * 1024, || {

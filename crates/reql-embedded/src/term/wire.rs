@@ -9,7 +9,7 @@ use crate::datum::{json, write_decimal, write_integer};
 use crate::error::{Bt, Error, Result};
 use crate::nested::Nested;
 
-/// The form in which a client wrote a term, as far as it makes no difference to the meaning.
+/// The client's notation of a term, as far as it makes no difference to the meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
     /// The lists that the term had.
@@ -19,12 +19,12 @@ pub enum Written {
         /// `true` if the term had a list of optional arguments.
         optargs: bool,
     },
-    /// The text of a literal that its value would not print as.
+    /// The text of a literal, if its value would print differently.
     Literal(Box<str>),
 }
 
 impl Written {
-    /// Returns the form of a literal, or `None` if the literal's value tells its form.
+    /// Returns the notation of a literal, or `None` if the literal's value determines it.
     pub(super) fn literal(tree: Json<'_>) -> Option<Box<Written>> {
         let tells = match tree {
             Json::Null | Json::Bool(_) | Json::Str(_) | Json::Num(_, Notation::Integer) => true,
@@ -38,7 +38,7 @@ impl Written {
         String::from_utf8(text).ok().map(|text| Box::new(Written::Literal(text.into())))
     }
 
-    /// Returns the form of a term with these lists.
+    /// Returns the notation of a term with these lists.
     pub(super) fn lists(args: bool, optargs: bool) -> Option<Box<Written>> {
         Some(Box::new(Written::Lists { args, optargs }))
     }
@@ -92,7 +92,7 @@ impl RawTerm {
         Ok(())
     }
 
-    /// Reads a term that is written so.
+    /// Reads a term in that form.
     pub fn from_wire(tree: Json<'_>) -> Result<RawTerm> {
         stacker::maybe_grow(32 * 1024, 1024 * 1024, || from_wire_here(tree))
     }
@@ -169,7 +169,7 @@ fn write_tree(tree: Json<'_>, out: &mut Vec<u8>) {
     });
 }
 
-/// Returns whether the parser keeps the number as an integer.
+/// Returns true if the parser keeps the number as an integer.
 fn fits_64_bits(value: f64) -> bool {
     (i64::MIN as f64..=u64::MAX as f64).contains(&value)
 }

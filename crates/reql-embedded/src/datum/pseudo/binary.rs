@@ -27,8 +27,8 @@ pub fn decode(object: &Object) -> Result<Datum> {
     Ok(Datum::Binary(decode_text(data.as_str()?)?.into()))
 }
 
-/// Base64 as RethinkDB takes it: padding may be missing, white space doesn't count, and what is left over of
-/// the last character's bits is dropped.
+/// Decodes base64 as RethinkDB does: padding may be missing, white space doesn't count, and the last
+/// character's unused bits are dropped.
 fn decode_text(text: &str) -> Result<Vec<u8>> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &alphabet::STANDARD,
@@ -51,7 +51,7 @@ fn decode_text(text: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The base64 text of bytes.
+/// Returns the base64 text of bytes.
 pub fn encode(bytes: &[u8]) -> String {
     let text = STANDARD.encode(bytes);
     if text.len() <= LINE {

@@ -1,4 +1,5 @@
-//! Geometry: GeoJSON objects. Here only their form is checked; what they mean is the evaluator's business.
+//! Geometry: GeoJSON objects. Only their form is checked here; their meaning is the business of
+//! [`geo`](crate::geo).
 
 use super::REQL_TYPE;
 use crate::datum::text::until_nul;

@@ -17,7 +17,7 @@ pub(super) fn sanitize(object: Object, literals: Literals) -> Result<Datum> {
     Ok(Datum::Object(object))
 }
 
-/// The error of a literal where none is permitted.
+/// Returns the error of a literal where none is permitted.
 pub fn stray() -> Error {
     Error::logic(
         "Stray literal keyword found: literal is only legal inside of the object passed to merge or update and \
@@ -25,15 +25,15 @@ pub fn stray() -> Error {
     )
 }
 
-/// `r.literal(value)`; without a value it removes the field it stands for.
+/// Returns `r.literal(value)`. Without a value, the literal removes its field.
 pub fn literal(value: Option<Datum>) -> Datum {
     let kind = (REQL_TYPE, Datum::str(LITERAL));
     Datum::object([Some(kind), value.map(|value| (VALUE, value))].into_iter().flatten())
 }
 
 impl Datum {
-    /// Lays `other` over this value: objects merge field by field, anything else replaces, literals replace
-    /// whole. Fails when the result would be a malformed pseudo-type, such as a time with further fields.
+    /// Merges `other` into this value: objects merge field by field, anything else replaces, literals replace
+    /// whole. Fails if the result would be a malformed pseudo-type, such as a time with further fields.
     pub fn merge(&self, other: &Datum) -> Result<Datum> {
         stacker::maybe_grow(32 * 1024, 1024 * 1024, || match (self, other) {
             (Datum::Object(left), Datum::Object(right)) => merge_objects(left, right),
@@ -41,13 +41,13 @@ impl Datum {
         })
     }
 
-    /// The value with literals replaced by what they hold; `None` for an empty literal.
+    /// Returns the value with literals replaced by the values in them; `None` for an empty literal.
     pub fn drop_literals(&self) -> Option<Datum> {
         if !self.holds_literal() {
             return Some(self.clone());
         }
         stacker::maybe_grow(32 * 1024, 1024 * 1024, || match self {
-            // Built parts know whether they hold literals: each part is looked through only once.
+            // Built parts know if they hold literals: each part is searched only once.
             _ if self.is_packed() => self.unpacked().drop_literals(),
             Datum::Object(object) if self.is_ptype(LITERAL) => object.get(VALUE),
             Datum::Object(object) => Some(Datum::Object(
@@ -60,7 +60,7 @@ impl Datum {
         })
     }
 
-    /// Whether a literal is anywhere inside. Only packed parts have to be looked through for one.
+    /// Returns true if a literal is anywhere inside. Only packed parts have to be searched for one.
     pub fn holds_literal(&self) -> bool {
         let marks = self.marks();
         if marks & (size::LITERAL | size::PACKED) != size::PACKED {

@@ -14,12 +14,12 @@ pub const REQL_TYPE: &str = "$reql_type$";
 pub const TIME: &str = "TIME";
 /// A GeoJSON geometry.
 pub const GEOMETRY: &str = "GEOMETRY";
-/// `r.literal`, legal only inside of what `merge` and `update` take.
+/// `r.literal`, which is only allowed in the arguments of `merge` and `update`.
 pub const LITERAL: &str = "LITERAL";
 /// Bytes in base64.
 pub const BINARY: &str = "BINARY";
 
-/// Whether `r.literal` may stand here.
+/// The treatment of `r.literal`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Literals {
     /// Parts of queries, which may end up in `merge` or `update`.
@@ -28,8 +28,8 @@ pub enum Literals {
     Refused,
 }
 
-/// Turns a new object into the value it stands for: checks pseudo-types, normalises times, decodes binary
-/// strings (`datum_t::maybe_sanitize_ptype`).
+/// Turns a new object into the value that it stands for: checks pseudo-types, normalises times, decodes
+/// binary strings (`datum_t::maybe_sanitize_ptype`).
 pub fn sanitize(object: Object, literals: Literals) -> Result<Datum> {
     let Some(kind) = object.get(REQL_TYPE) else { return Ok(Datum::Object(object)) };
     let Datum::Str(name) = &kind else {

@@ -5,12 +5,12 @@ mod split;
 
 pub use split::{Separator, split};
 
-/// The text up to its first NUL: what is left of it where RethinkDB handles it as a C string.
+/// Returns the text up to its first NUL, as RethinkDB does where it handles text as a C string.
 pub fn until_nul(text: &str) -> &str {
     text.split('\0').next().unwrap_or_default()
 }
 
-/// The start of a text, of at most `length` bytes.
+/// Returns the start of a text, of at most `length` bytes.
 pub(super) fn cut(text: &str, mut length: usize) -> &str {
     if length >= text.len() {
         return text;

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Where a text is split.
+/// The places at which a text is split.
 #[derive(Debug, Clone, Copy)]
 pub enum Separator<'a> {
     /// At runs of white space, as Unicode defines it; yields no empty pieces.
@@ -14,7 +14,7 @@ pub enum Separator<'a> {
 }
 
 impl Separator<'_> {
-    /// Returns the number of pieces of a text at most.
+    /// Returns an upper bound of the number of pieces of a text.
     pub fn count(self, text: &str) -> usize {
         1 + match self {
             Separator::Whitespace => text.split_whitespace().count(),
@@ -24,8 +24,8 @@ impl Separator<'_> {
     }
 }
 
-/// A character with the combining ones that follow it, as of Unicode 6.1, which RethinkDB knows; later
-/// versions have changed their minds about a few.
+/// A character with the combining ones that follow it, as of Unicode 6.1, which RethinkDB knows. Later
+/// versions have changed a few.
 static CHARACTER: LazyLock<Regex> = LazyLock::new(|| {
     const COMBINING: &str =
         r"[\p{M}\x{19B0}-\x{19C0}\x{19C8}\x{19C9}\x{1CF2}\x{1CF3}&&\p{Age=6.1}&&[^\x{1885}\x{1886}]]";
@@ -33,7 +33,7 @@ static CHARACTER: LazyLock<Regex> = LazyLock::new(|| {
         .unwrap_or_else(|error| unreachable!("a constant pattern: {error}"))
 });
 
-/// The pieces of a text. At most `limit` splits are made; the rest stays whole.
+/// Returns the pieces of a text. At most `limit` splits are made; the rest stays whole.
 pub fn split<'a>(text: &'a str, separator: Separator<'_>, limit: usize) -> Vec<&'a str> {
     match separator {
         Separator::Whitespace => split_whitespace(text, limit),

@@ -11,7 +11,7 @@ use super::sign::ordered;
 use super::vector::Vector;
 use crate::budget::fuel;
 
-/// Rings around the region that all these rings bound together, or `None` when edges are left over.
+/// Returns the rings around the region that all these rings bound together, or `None` if edges are left over.
 pub fn assemble(rings: &[Ring]) -> Option<Vec<Ring>> {
     let mut edges = Edges::default();
     for ring in rings {
@@ -33,7 +33,7 @@ pub fn assemble(rings: &[Ring]) -> Option<Vec<Ring>> {
     Some(assembled)
 }
 
-/// Directed edges by the vertex where they begin; the ends are sorted.
+/// Directed edges by their first vertex; the ends are sorted.
 #[derive(Default)]
 struct Edges {
     ends: BTreeMap<Vector, Vec<Vector>>,
@@ -67,14 +67,15 @@ impl Edges {
         self.ends.get(&from).and_then(|ends| ends.first().copied())
     }
 
-    /// The end of the leftmost edge from `at` for who comes from `before` and does not turn back.
+    /// Returns the end of the leftmost edge from `at`, on a way that comes from `before` and does not turn
+    /// back.
     fn leftmost(&self, before: Vector, at: Vector) -> Option<Vector> {
         let ends = self.ends.get(&at)?.iter().copied().filter(|end| *end != before);
         ends.reduce(|best, end| if ordered(before, best, end, at) { end } else { best })
     }
 
-    /// Follows edges to the left until a vertex comes a second time; the way from there is a ring. `None`
-    /// when the way ends.
+    /// Follows edges to the left until a vertex comes a second time; the way from there is a ring. Returns
+    /// `None` if the way ends.
     fn trace(&self, start: Vector, next: Vector) -> Option<Vec<Vector>> {
         let mut path = vec![start, next];
         let mut seen = BTreeMap::from([(next, 1)]);

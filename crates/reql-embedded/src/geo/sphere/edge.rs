@@ -1,20 +1,20 @@
-//! Pairs of edges, and an edge and a point.
+//! Relations of two edges, and of an edge and a point.
 
 use super::sign::{ordered, roughly_left, sign};
 use super::vector::Vector;
 
-/// How two edges meet.
+/// The relation of two edges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crossing {
-    /// Not at all.
+    /// The edges don't meet.
     Apart,
-    /// They have a vertex in common.
+    /// The edges have a vertex in common.
     Touching,
-    /// In a point inside of both.
+    /// The edges meet in a point inside of both.
     Proper,
 }
 
-/// How the edges `ab` and `cd` meet. Exchanging the edges or their ends gives the same.
+/// Returns the relation of the edges `ab` and `cd`. Exchanging the edges or their ends gives the same.
 pub fn crossing(a: Vector, b: Vector, c: Vector, d: Vector) -> Crossing {
     let acb = -sign(a, b, c);
     let bda = sign(a, b, d);
@@ -28,8 +28,8 @@ pub fn crossing(a: Vector, b: Vector, c: Vector, d: Vector) -> Crossing {
     }
 }
 
-/// Whether edges with a common vertex count as crossing, such that counting crossings tells inside from
-/// outside: when `ab` comes after `cd` in a left turn around that vertex.
+/// Returns true if edges with a common vertex count as crossing, such that counting crossings tells inside
+/// from outside: if `ab` comes after `cd` in a left turn around that vertex.
 pub fn vertex_crossing(a: Vector, b: Vector, c: Vector, d: Vector) -> bool {
     if a == b || c == d {
         return false;
@@ -47,7 +47,7 @@ pub fn vertex_crossing(a: Vector, b: Vector, c: Vector, d: Vector) -> bool {
     }
 }
 
-/// Whether the edges cross, be it in a common vertex.
+/// Returns true if the edges cross, be it in a common vertex.
 pub fn crosses(a: Vector, b: Vector, c: Vector, d: Vector) -> bool {
     match crossing(a, b, c, d) {
         Crossing::Apart => false,
@@ -56,7 +56,7 @@ pub fn crosses(a: Vector, b: Vector, c: Vector, d: Vector) -> bool {
     }
 }
 
-/// The point in which two crossing edges meet.
+/// Returns the point in which two crossing edges meet.
 pub fn intersection(a0: Vector, a1: Vector, b0: Vector, b1: Vector) -> Vector {
     let a_normal = a0.robust_cross(a1).normalized();
     let b_normal = b0.robust_cross(b1).normalized();
@@ -74,13 +74,13 @@ pub fn intersection(a0: Vector, a1: Vector, b0: Vector, b1: Vector) -> Vector {
     ends.min_by(|p, q| (point - *p).norm2().total_cmp(&(point - *q).norm2()).then(p.cmp(q))).unwrap_or(point)
 }
 
-/// How far along the edge from `a` to `b` the point is, from 0 to 1.
+/// Returns the position of the point along the edge from `a` to `b`, from 0 to 1.
 pub fn fraction(point: Vector, a: Vector, b: Vector) -> f64 {
     let (from_a, from_b) = (point.angle(a), point.angle(b));
     from_a / (from_a + from_b)
 }
 
-/// The angle between a point and the nearest point of the edge `ab`, in radians.
+/// Returns the angle between a point and the nearest point of the edge `ab`, in radians.
 pub fn distance(point: Vector, a: Vector, b: Vector) -> f64 {
     let normal = a.robust_cross(b);
     if roughly_left(normal, a, point) && roughly_left(point, b, normal) {
@@ -91,11 +91,11 @@ pub fn distance(point: Vector, a: Vector, b: Vector) -> f64 {
     2.0 * (0.5 * chord2.sqrt()).min(1.0).asin()
 }
 
-/// The point of the edge `ab` that is nearest.
+/// Returns the point of the edge `ab` that is nearest.
 pub fn nearest(point: Vector, a: Vector, b: Vector) -> Vector {
     let normal = a.robust_cross(b);
     let foot = point - normal * (point.dot(normal) / normal.norm2());
-    // From the pole of its great circle, all of an edge is equally far, and the foot is nothing but rounding.
+    // All of an edge is equally far from the pole of its great circle, and the foot is nothing but rounding.
     let is_pole = foot.norm2() < 1e-28;
     if !is_pole && roughly_left(normal, a, foot) && roughly_left(foot, b, normal) {
         foot.normalized()
@@ -109,16 +109,16 @@ pub fn nearest(point: Vector, a: Vector, b: Vector) -> Vector {
 /// The region to the left of two consecutive edges, near the vertex between them.
 #[derive(Debug, Clone, Copy)]
 pub struct Wedge {
-    /// Where the first edge begins.
+    /// The start of the first edge.
     pub from: Vector,
-    /// Where the second edge ends.
+    /// The end of the second edge.
     pub to: Vector,
 }
 
-/// How two wedges at the same vertex relate.
+/// The relation of two wedges at the same vertex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wedges {
-    /// They are the same.
+    /// The wedges are the same.
     Equal,
     /// The first contains the second.
     Contains,
@@ -126,22 +126,22 @@ pub enum Wedges {
     Contained,
     /// Each has a part of its own.
     Overlap,
-    /// They share no point.
+    /// The wedges share no point.
     Disjoint,
 }
 
 impl Wedge {
-    /// Whether this wedge contains the other.
+    /// Returns true if this wedge contains the other.
     pub fn contains(self, other: Wedge, vertex: Vector) -> bool {
         ordered(self.to, other.to, other.from, vertex) && ordered(other.from, self.from, self.to, vertex)
     }
 
-    /// Whether the wedges share a region.
+    /// Returns true if the wedges share a region.
     pub fn intersects(self, other: Wedge, vertex: Vector) -> bool {
         !(ordered(self.from, other.to, other.from, vertex) && ordered(other.from, self.to, self.from, vertex))
     }
 
-    /// How the wedges relate.
+    /// Returns the relation of the wedges.
     pub fn relation(self, other: Wedge, vertex: Vector) -> Wedges {
         if self.from == other.from && self.to == other.to {
             return Wedges::Equal;

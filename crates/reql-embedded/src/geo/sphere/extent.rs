@@ -1,4 +1,4 @@
-//! Boxes in space around parts of the sphere: the cheap test before each dear one.
+//! Boxes in space around parts of the sphere: the cheap test before each expensive one.
 
 use super::vector::Vector;
 
@@ -16,19 +16,20 @@ impl Extent {
     /// The box that holds nothing.
     pub const EMPTY: Extent = Extent { lo: [f64::INFINITY; 3], hi: [f64::NEG_INFINITY; 3] };
 
-    /// A box around an edge. An arc of at most half a circle lies in the ball that has its chord as diameter.
+    /// Returns a box around an edge. An arc of at most half a circle lies in the ball that has its chord as
+    /// diameter.
     pub fn of_edge(a: Vector, b: Vector) -> Self {
         let middle = ((a + b) * 0.5).coordinates();
         let radius = (a - b).norm() * 0.5 + MARGIN;
         Extent { lo: middle.map(|m| m - radius), hi: middle.map(|m| m + radius) }
     }
 
-    /// A box around a point.
+    /// Returns a box around a point.
     pub fn of_point(point: Vector) -> Self {
         Extent::of_edge(point, point)
     }
 
-    /// The smallest box around both.
+    /// Returns the smallest box around both.
     #[must_use]
     pub fn union(self, other: Extent) -> Self {
         let mut both = self;
@@ -39,23 +40,23 @@ impl Extent {
         both
     }
 
-    /// Whether the boxes share a point.
+    /// Returns true if the boxes share a point.
     pub fn meets(&self, other: &Extent) -> bool {
         (0..3).all(|axis| self.lo[axis] <= other.hi[axis] && other.lo[axis] <= self.hi[axis])
     }
 
-    /// Whether the point is in the box.
+    /// Returns true if the point is in the box.
     pub fn holds(&self, point: Vector) -> bool {
         let point = point.coordinates();
         (0..3).all(|axis| self.lo[axis] <= point[axis] && point[axis] <= self.hi[axis])
     }
 
-    /// From where to where it reaches along an axis.
+    /// Returns the interval of the box along an axis.
     pub fn along(&self, axis: usize) -> (f64, f64) {
         (self.lo[axis], self.hi[axis])
     }
 
-    /// The axis along which it is longest.
+    /// Returns the axis along which the box is longest.
     pub fn longest_axis(&self) -> usize {
         let length = |axis: &usize| self.hi[*axis] - self.lo[*axis];
         (0..3).max_by(|a, b| length(a).total_cmp(&length(b))).unwrap_or(0)

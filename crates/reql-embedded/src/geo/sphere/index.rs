@@ -1,11 +1,11 @@
-//! Which edges of a long chain may meet a given edge: an interval tree along the chain's longest axis.
+//! The edges of a long chain that may meet a given edge: an interval tree along the chain's longest axis.
 
 use super::EDGE;
 use super::extent::Extent;
 use super::vector::Vector;
 use crate::budget::fuel;
 
-/// Below this many edges it is cheaper to look at all of them.
+/// The number of edges below which it is cheaper to test all of them.
 const WORTH_INDEXING: usize = 40;
 
 /// The edges of a chain, findable by place.
@@ -17,7 +17,7 @@ pub enum EdgeIndex {
     Tree(Tree),
 }
 
-/// Intervals sorted by where they begin; the middle of each slice is the root of a search tree.
+/// Intervals sorted by their beginning; the middle of each slice is the root of a search tree.
 #[derive(Debug, Clone)]
 pub struct Tree {
     axis: usize,
@@ -54,7 +54,7 @@ impl EdgeIndex {
         EdgeIndex::Tree(Tree { axis, nodes })
     }
 
-    /// Calls `visit` with each edge that may meet `ab`, until it returns true; returns whether it did.
+    /// Calls `visit` with each edge that may meet `ab`, until it returns true. Returns true if it did.
     pub fn any(&self, a: Vector, b: Vector, mut visit: impl FnMut(usize) -> bool) -> bool {
         let mut visit = |edge| !fuel::burn(EDGE) || visit(edge);
         match self {

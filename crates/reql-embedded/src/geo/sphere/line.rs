@@ -16,7 +16,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// The line through these points; `None` when there are fewer than two, or when neighbours are the same
+    /// Makes the line through these points; `None` if there are fewer than two, or if neighbours are the same
     /// or antipodal.
     pub fn new(vertices: Vec<Vector>) -> Option<Self> {
         let valid = vertices.len() >= 2
@@ -31,27 +31,27 @@ impl Line {
         Some(Line { vertices, extent, index })
     }
 
-    /// Where it begins.
+    /// Returns the first vertex.
     pub fn start(&self) -> Vector {
         self.vertices[0]
     }
 
-    /// A box around it.
+    /// Returns a box around the line.
     pub fn extent(&self) -> &Extent {
         &self.extent
     }
 
-    /// Its edges in order.
+    /// Returns the edges in order.
     pub fn edges(&self) -> impl ExactSizeIterator<Item = (Vector, Vector)> + Clone + '_ {
         self.vertices.windows(2).map(|pair| (pair[0], pair[1]))
     }
 
-    /// Its point that is nearest.
+    /// Returns the nearest point of the line.
     pub fn project(&self, point: Vector) -> Vector {
         project(point, self.edges()).unwrap_or(self.start())
     }
 
-    /// Whether the lines have a point in common.
+    /// Returns true if the lines have a point in common.
     pub fn intersects(&self, other: &Line) -> bool {
         self.extent.meets(&other.extent)
             && other.edges().any(|(c, d)| {
@@ -62,7 +62,7 @@ impl Line {
     }
 }
 
-/// The point of any of these edges that is nearest.
+/// Returns the nearest point of any of these edges.
 pub(super) fn project(point: Vector, edges: impl Iterator<Item = (Vector, Vector)>) -> Option<Vector> {
     let mut best = f64::INFINITY;
     let mut nearest = None;

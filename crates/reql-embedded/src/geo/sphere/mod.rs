@@ -1,9 +1,8 @@
 //! Geometry on the unit sphere: points, lines and polygons whose edges are geodesics.
 //!
-//! Every test is exact. Orientation is decided with adaptive precision, and where points are collinear, by an
-//! infinitesimal displacement of each of them, so that no two answers contradict each other. That is how
-//! Google's S2 does it, which RethinkDB embeds, and it is what makes shapes that merely touch give
-//! RethinkDB's answers.
+//! Every test is exact. Orientation is decided with adaptive precision. Collinear points are decided by an
+//! infinitesimal displacement of each of them, so that no two answers contradict each other. Google's S2,
+//! which RethinkDB embeds, does the same, so shapes that merely touch give RethinkDB's answers.
 
 mod assemble;
 mod edge;
@@ -20,5 +19,5 @@ pub use polygon::Polygon;
 pub use ring::Ring;
 pub use vector::Vector;
 
-/// Units of work that looking at an edge takes.
+/// The units of work that looking at an edge takes.
 const EDGE: usize = 2;

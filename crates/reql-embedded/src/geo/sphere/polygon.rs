@@ -22,7 +22,7 @@ struct Bound {
 }
 
 impl Polygon {
-    /// The region inside of the first ring and outside of the others; `None` when edges cross or overlap.
+    /// Makes the region inside of the first ring and outside of the others; `None` if edges cross or overlap.
     pub fn new(rings: Vec<Ring>) -> Option<Self> {
         let mut rings: Vec<_> = rings.into_iter().map(Ring::normalized).collect();
         if rings.len() > 1 {
@@ -47,29 +47,29 @@ impl Polygon {
         Some(Polygon { rings, extent })
     }
 
-    /// Whether it covers nothing at all.
+    /// Returns true if the region covers nothing at all.
     pub fn is_empty(&self) -> bool {
         self.rings.is_empty()
     }
 
-    /// The edges of all rings.
+    /// Returns the edges of all rings.
     pub fn edges(&self) -> impl Iterator<Item = (Vector, Vector)> + '_ {
         self.rings.iter().flat_map(|bound| bound.ring.edges())
     }
 
-    /// Whether the point is inside; of its rim, some points are and some are not.
+    /// Returns true if the point is inside; of the rim, some points are and some are not.
     pub fn contains_point(&self, point: Vector) -> bool {
         self.extent.holds(point)
             && self.rings.iter().filter(|bound| bound.ring.contains_point(point)).count() % 2 == 1
     }
 
-    /// The nearest point of the region, which is the point itself when it is inside; `None` for the empty
-    /// region.
+    /// Returns the nearest point of the region, which is the point itself if it is inside; `None` for the
+    /// empty region.
     pub fn project(&self, point: Vector) -> Option<Vector> {
         if self.contains_point(point) { Some(point) } else { line::project(point, self.edges()) }
     }
 
-    /// Whether the other region is a part of this one.
+    /// Returns true if the other region is a part of this one.
     pub fn contains(&self, other: &Polygon) -> bool {
         if let ([own], [others]) = (&self.rings[..], &other.rings[..]) {
             return own.ring.contains(&others.ring);
@@ -80,13 +80,13 @@ impl Polygon {
                 .iter()
                 .all(|theirs| self.rings.iter().any(|own| own.ring.contains(&theirs.ring)));
         }
-        // Every shell of theirs is in an odd number of these rings, every hole of this one in an even number
-        // of theirs.
+        // Every shell of the other region is in an odd number of these rings, and every hole of this one in
+        // an even number of the other's.
         other.shells().all(|shell| self.contains_uncrossed(shell) == Some(true))
             && self.holes().all(|hole| other.contains_uncrossed(hole) == Some(false))
     }
 
-    /// Whether the regions overlap.
+    /// Returns true if the regions overlap.
     pub fn intersects(&self, other: &Polygon) -> bool {
         if !self.extent.meets(&other.extent) {
             return false;
@@ -113,25 +113,25 @@ impl Polygon {
         inside
     }
 
-    /// Whether the ring is inside; `None` when it crosses the rim.
+    /// Returns true if the ring is inside; `None` if it crosses the rim.
     fn contains_uncrossed(&self, other: &Ring) -> Option<bool> {
         self.rings
             .iter()
             .try_fold(false, |inside, bound| Some(inside ^ bound.ring.contains_uncrossed(other)?))
     }
 
-    /// Whether a part of the line is inside.
+    /// Returns true if a part of the line is inside.
     pub fn meets_line(&self, line: &Line) -> bool {
         self.extent.meets(line.extent()) && self.clips_to_something(line, false)
     }
 
-    /// Whether no part of the line is outside.
+    /// Returns true if no part of the line is outside.
     pub fn contains_line(&self, line: &Line) -> bool {
         !self.clips_to_something(line, true)
     }
 
-    /// Whether anything is left of the line after cutting off what is outside, or, when `inverted`, what is
-    /// inside. The line is walked from intersection to intersection, keeping track of the side.
+    /// Returns true if anything is left of the line after cutting off all parts outside, or, if `inverted`,
+    /// all parts inside. The line is walked from intersection to intersection, keeping track of the side.
     fn clips_to_something(&self, line: &Line, inverted: bool) -> bool {
         let mut kept = self.contains_point(line.start()) != inverted;
         line.edges().any(|(a, b)| {
@@ -148,7 +148,7 @@ impl Polygon {
         })
     }
 
-    /// Where the rim cuts an edge: how far along, and the point.
+    /// Returns the points in which the rim cuts an edge, each with its position along the edge.
     fn cuts(&self, a: Vector, b: Vector) -> Vec<(f64, Vector)> {
         let mut cuts = Vec::new();
         for Bound { ring, .. } in &self.rings {

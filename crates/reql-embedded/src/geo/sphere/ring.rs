@@ -8,8 +8,8 @@ use super::sign::{ordered, sign};
 use super::vector::Vector;
 use crate::budget::fuel;
 
-/// Whether a place is inside is found by counting crossings on the way from here, a point that real shapes
-/// avoid.
+/// The point at which the count of crossings begins that tells if another point is inside. Real shapes avoid
+/// it.
 const ORIGIN: Vector =
     Vector::new(0.004_567_599_683_568_1, 0.999_474_766_645_098_4, 0.032_083_140_009_307_655);
 
@@ -23,8 +23,8 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// The ring through these points, of which the last is not the first again. It may cross itself, see
-    /// [`is_simple`](Ring::is_simple).
+    /// Makes the ring through these points, of which the last is not the first again. It may cross itself,
+    /// see [`is_simple`](Ring::is_simple).
     pub fn new(vertices: Vec<Vector>) -> Option<Self> {
         if vertices.len() < 3 {
             return None;
@@ -42,7 +42,8 @@ impl Ring {
         Some(ring)
     }
 
-    /// A box around the inside: it reaches farthest along an axis on its rim, or where it covers that axis.
+    /// Returns a box around the inside: it reaches farthest along an axis on its rim, or where it covers that
+    /// axis.
     fn measure(&self) -> Extent {
         let rim = self.edges().fold(Extent::EMPTY, |all, (a, b)| all.union(Extent::of_edge(a, b)));
         let axes = [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)].map(|(x, y, z)| Vector::new(x, y, z));
@@ -52,7 +53,7 @@ impl Ring {
             .fold(rim, |all, axis| all.union(Extent::of_point(axis)))
     }
 
-    /// Whether no vertex occurs twice and no edges cross.
+    /// Returns true if no vertex occurs twice and no edges cross.
     pub fn is_simple(&self) -> bool {
         let mut sorted = self.vertices.clone();
         sorted.sort();
@@ -66,13 +67,13 @@ impl Ring {
             })
     }
 
-    /// The ring with its inside on the side that is at most half of the sphere.
+    /// Returns the ring with its inside on the side that is at most half of the sphere.
     #[must_use]
     pub fn normalized(self) -> Self {
         if self.is_normalized() { self } else { self.inverted() }
     }
 
-    /// Whether the inside is at most half of the sphere.
+    /// Returns true if the inside is at most half of the sphere.
     pub fn is_normalized(&self) -> bool {
         let turn = |i: usize| {
             let (a, b, c) = (self.vertex(i), self.vertex(i + 1), self.vertex(i + 2));
@@ -81,7 +82,7 @@ impl Ring {
         (0..self.vertices.len()).map(turn).sum::<f64>() >= -1e-14
     }
 
-    /// The ring with inside and outside exchanged.
+    /// Exchanges inside and outside.
     #[must_use]
     pub fn inverted(mut self) -> Self {
         self.vertices.reverse();
@@ -91,28 +92,28 @@ impl Ring {
         self
     }
 
-    /// The vertices in order.
+    /// Returns the vertices in order.
     pub fn vertices(&self) -> &[Vector] {
         &self.vertices
     }
 
-    /// The edges in order; the last one leads back to the first vertex.
+    /// Returns the edges in order; the last one leads back to the first vertex.
     pub fn edges(&self) -> impl ExactSizeIterator<Item = (Vector, Vector)> + Clone + '_ {
         pairs(&self.vertices)
     }
 
-    /// A box around the inside.
+    /// Returns a box around the inside.
     pub fn extent(&self) -> &Extent {
         &self.extent
     }
 
-    /// Calls `visit` with each edge that may meet `ab`, until it returns true; returns whether it did.
+    /// Calls `visit` with each edge that may meet `ab`, until it returns true. Returns true if it did.
     pub fn any_edge(&self, a: Vector, b: Vector, mut visit: impl FnMut(Vector, Vector) -> bool) -> bool {
         self.index.any(a, b, |i| visit(self.vertex(i), self.vertex(i + 1)))
     }
 
-    /// Whether the point is inside. Of rings that share an edge or a vertex, exactly one contains each point
-    /// of it.
+    /// Returns true if the point is inside. Of rings that share an edge or a vertex, exactly one contains
+    /// each point of it.
     pub fn contains_point(&self, point: Vector) -> bool {
         self.extent.holds(point) && fuel::burn(EDGE * self.vertices.len()) && self.winds_around(point)
     }
@@ -121,7 +122,7 @@ impl Ring {
         self.edges().fold(self.origin_inside, |inside, (a, b)| inside ^ edge::crosses(ORIGIN, point, a, b))
     }
 
-    /// Whether the inside of the other ring is in the inside of this one.
+    /// Returns true if the inside of the other ring is in the inside of this one.
     pub fn contains(&self, other: &Ring) -> bool {
         if !self.extent.meets(&other.extent) || !self.reaches(other.vertex(0)) {
             return false;
@@ -135,7 +136,7 @@ impl Ring {
         !crossing && !sticks_out && !other.strictly_contains(self.vertex(0))
     }
 
-    /// Whether the insides have a region in common.
+    /// Returns true if the insides have a region in common.
     pub fn intersects(&self, other: &Ring) -> bool {
         if !self.extent.meets(&other.extent) {
             return false;
@@ -151,8 +152,8 @@ impl Ring {
         crossing || overlaps || other.strictly_contains(self.vertex(0))
     }
 
-    /// How the insides relate: `None` when the rims cross, else whether this ring contains the other. Neither
-    /// ring may cover more than half of the sphere.
+    /// Returns the relation of the insides: `None` if the rims cross, else true if this ring contains the
+    /// other. Neither ring may cover more than half of the sphere.
     pub fn contains_uncrossed(&self, other: &Ring) -> Option<bool> {
         if !self.extent.meets(&other.extent) {
             return Some(false);
@@ -175,7 +176,7 @@ impl Ring {
         Some(!disjoint && !narrower && self.reaches(other.vertex(0)))
     }
 
-    /// Whether the other ring is inside, given that their rims share no edge and do not cross.
+    /// Returns true if the other ring is inside, given that their rims share no edge and do not cross.
     pub fn contains_nested(&self, other: &Ring) -> bool {
         if !self.extent.meets(&other.extent) {
             return false;
@@ -190,8 +191,8 @@ impl Ring {
         }
     }
 
-    /// Whether the rims cross. Before that is found, `at_shared` is called with each common vertex and the
-    /// wedges of both rings there; when it returns true, the search ends with false.
+    /// Returns true if the rims cross. Before that is found, `at_shared` is called with each common vertex
+    /// and the wedges of both rings there; if it returns true, the search ends with false.
     fn meets_rim(&self, other: &Ring, mut at_shared: impl FnMut(Vector, Wedge, Wedge) -> bool) -> bool {
         let mut crossing = false;
         for (j, (c, d)) in other.edges().enumerate() {

@@ -1,4 +1,4 @@
-//! On which side of a great circle a point lies, exactly.
+//! The side of a great circle on which a point lies, exactly.
 
 use robust::{Coord, Coord3D, orient2d, orient3d};
 
@@ -7,7 +7,7 @@ use super::vector::Vector;
 /// More than the rounding error of a determinant of three unit vectors.
 const MAX_DETERMINANT_ERROR: f64 = 1e-15;
 
-/// 1 when the three points turn left, -1 when they turn right, 0 only when two of them are the same.
+/// Returns 1 if the three points turn left, -1 if they turn right, and 0 only if two of them are the same.
 ///
 /// Rotating the points keeps the sign, exchanging two of them inverts it.
 pub fn sign(a: Vector, b: Vector, c: Vector) -> i8 {
@@ -24,14 +24,14 @@ pub fn sign(a: Vector, b: Vector, c: Vector) -> i8 {
     }
 }
 
-/// Whether three points turn left, cheaply: an answer near zero may be wrong, but no order of the points and
-/// its reverse are both left turns.
+/// Returns true if three points turn left. It is cheap: an answer near zero may be wrong, but no order of the
+/// points and its reverse are both left turns.
 pub fn roughly_left(a: Vector, b: Vector, c: Vector) -> bool {
     c.cross(a).dot(b) > 0.0
 }
 
-/// Whether a left turn around `o` that starts at `a` meets `b` before `c`, or together with `a` or `c`. False
-/// when `a` and `c` are the same but `b` is not.
+/// Returns true if a left turn around `o` that starts at `a` meets `b` before `c`, or together with `a` or
+/// `c`. False if `a` and `c` are the same but `b` is not.
 pub fn ordered(a: Vector, b: Vector, c: Vector, o: Vector) -> bool {
     let first = sign(b, o, a) >= 0;
     let second = sign(c, o, b) >= 0;
@@ -44,10 +44,10 @@ fn exact(a: Vector, b: Vector, c: Vector) -> i8 {
     sign_of(orient3d(place(a), place(b), place(c), Coord3D { x: 0.0, y: 0.0, z: 0.0 }))
 }
 
-/// The sign for collinear points, each of which is thought displaced by an amount of its own: those that come
-/// first in lexicographic order by infinitely more than the others (Edelsbrunner and Mücke, "Simulation of
-/// Simplicity", ACM Transactions on Graphics, 1990, table 4-ii). The terms are the coefficients of ever
-/// smaller displacements.
+/// Returns the sign for collinear points, each of which is imagined to be displaced by an amount of its own:
+/// those that come first in lexicographic order by infinitely more than the others (Edelsbrunner and Mücke,
+/// "Simulation of Simplicity", ACM Transactions on Graphics, 1990, table 4-ii). The terms are the
+/// coefficients of ever smaller displacements.
 fn perturbed(mut a: Vector, mut b: Vector, mut c: Vector) -> i8 {
     let mut permutation = 1;
     let mut order = |first: &mut Vector, second: &mut Vector| {
@@ -77,7 +77,7 @@ fn perturbed(mut a: Vector, mut b: Vector, mut c: Vector) -> i8 {
     permutation * terms.into_iter().map(sign_of).find(|sign| *sign != 0).unwrap_or(1)
 }
 
-/// A number with the sign of `p * s - q * r`.
+/// Returns a number with the sign of `p * s - q * r`.
 fn minor(p: f64, q: f64, r: f64, s: f64) -> f64 {
     orient2d(Coord { x: p, y: r }, Coord { x: q, y: s }, Coord { x: 0.0, y: 0.0 })
 }
@@ -112,7 +112,7 @@ mod tests {
         assert_ne!(sign(a, b, c), 0);
     }
 
-    /// Each case is collinear and is decided by another displacement; the order of the points is
+    /// Checks collinear points. Each case is decided by another displacement; the order of the points is
     /// lexicographic.
     #[test]
     fn collinear_points_turn_one_way() {

@@ -16,33 +16,33 @@ pub struct Vector {
 }
 
 impl Vector {
-    /// The vector with these coordinates.
+    /// Returns the vector with these coordinates.
     pub const fn new(x: f64, y: f64, z: f64) -> Self {
         Vector { x, y, z }
     }
 
-    /// The point at this place, in degrees.
+    /// Returns the point at this place, in degrees.
     pub fn from_degrees(longitude: f64, latitude: f64) -> Self {
         let (theta, phi) = (longitude * RADIANS_PER_DEGREE, latitude * RADIANS_PER_DEGREE);
         Vector::new(theta.cos() * phi.cos(), theta.sin() * phi.cos(), phi.sin())
     }
 
-    /// Degrees east of Greenwich.
+    /// Returns the degrees east of Greenwich.
     pub fn longitude(self) -> f64 {
         self.y.atan2(self.x) * DEGREES_PER_RADIAN
     }
 
-    /// Degrees north of the equator.
+    /// Returns the degrees north of the equator.
     pub fn latitude(self) -> f64 {
         self.z.atan2((self.x * self.x + self.y * self.y).sqrt()) * DEGREES_PER_RADIAN
     }
 
-    /// The scalar product.
+    /// Returns the scalar product.
     pub fn dot(self, other: Vector) -> f64 {
         self.x * other.x + self.y * other.y + self.z * other.z
     }
 
-    /// The vector product.
+    /// Returns the vector product.
     pub fn cross(self, other: Vector) -> Vector {
         Vector::new(
             self.y * other.z - self.z * other.y,
@@ -51,38 +51,38 @@ impl Vector {
         )
     }
 
-    /// The square of the length.
+    /// Returns the square of the length.
     pub fn norm2(self) -> f64 {
         self.dot(self)
     }
 
-    /// The length.
+    /// Returns the length.
     pub fn norm(self) -> f64 {
         self.norm2().sqrt()
     }
 
-    /// The point of the sphere in this direction; zero stays zero.
+    /// Returns the point of the sphere in this direction; zero stays zero.
     pub fn normalized(self) -> Vector {
         let norm = self.norm();
         if norm == 0.0 { self } else { self * (1.0 / norm) }
     }
 
-    /// Whether the length is one, give or take what rounding does to a point made from degrees.
+    /// Returns true if the length is one, up to the rounding of a point made from degrees.
     pub fn is_unit(self) -> bool {
         (self.norm2() - 1.0).abs() <= 1e-15
     }
 
-    /// The angle between two vectors, in radians.
+    /// Returns the angle between two vectors, in radians.
     pub fn angle(self, other: Vector) -> f64 {
         self.cross(other).norm().atan2(self.dot(other))
     }
 
-    /// The coordinates by number.
+    /// Returns the coordinates by number.
     pub fn coordinates(self) -> [f64; 3] {
         [self.x, self.y, self.z]
     }
 
-    /// The number of the coordinate that is largest in magnitude.
+    /// Returns the number of the coordinate that is largest in magnitude.
     pub fn largest_axis(self) -> usize {
         let (x, y, z) = (self.x.abs(), self.y.abs(), self.z.abs());
         if x > y {
@@ -94,8 +94,8 @@ impl Vector {
         }
     }
 
-    /// A point at a right angle, the same one each time: the direction from which the edges around a vertex
-    /// are counted.
+    /// Returns a point at a right angle, the same one each time: the direction from which the edges around a
+    /// vertex are counted.
     pub fn ortho(self) -> Vector {
         let arbitrary = match self.largest_axis() {
             0 => Vector::new(0.012, 0.0053, 1.0),
@@ -105,7 +105,7 @@ impl Vector {
         self.cross(arbitrary).normalized()
     }
 
-    /// Twice the vector product of two points, accurate even when they nearly coincide or are nearly
+    /// Returns twice the vector product of two points, accurate even if they nearly coincide or are nearly
     /// antipodal; never zero.
     pub fn robust_cross(self, other: Vector) -> Vector {
         let product = (other + self).cross(other - self);

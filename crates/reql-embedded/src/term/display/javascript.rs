@@ -1,4 +1,4 @@
-//! How each term is written: as a link of a chain, `a.b(c).d()`, or as a call of its own, `r.b(c)`.
+//! The form of each term: a link of a chain, `a.b(c).d()`, or a call of its own, `r.b(c)`.
 
 use super::layout::Doc;
 use super::value::value;
@@ -6,15 +6,15 @@ use super::{comma, field, separated};
 use crate::datum::Datum;
 use crate::term::{RawTerm, TermType};
 
-/// How deeply terms may nest before they are cut off.
+/// The levels to which terms may nest before they are cut off.
 const MAX_DEPTH: u32 = 15;
 
-/// Writes terms, knowing where it is.
+/// Writes terms, and keeps track of the depth and the surroundings.
 pub(super) struct Writer {
     depth: u32,
-    /// Whether `r.` goes before terms that need it.
+    /// True if `r.` goes before terms that need it.
     prefix: bool,
-    /// Whether plain values are understood without `r.expr`.
+    /// True if plain values are understood without `r.expr`.
     inside_expr: bool,
 }
 
@@ -28,7 +28,7 @@ impl Writer {
     pub(super) fn term(&mut self, term: &RawTerm) -> Doc {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            // The depth stays as it is, as in RethinkDB: what follows a term that is too deep is cut off
+            // The depth stays the same, as in RethinkDB: the rest after a term that is too deep is cut off
             // sooner.
             return Doc::text("...");
         }
@@ -70,7 +70,7 @@ impl Writer {
         value(&datum, &|name| self.prefixed(Doc::text(name)))
     }
 
-    /// Runs where plain values are understood.
+    /// Calls `run` as in an `r.expr`, where plain values are understood.
     fn inside<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> T {
         let before = std::mem::replace(&mut self.inside_expr, true);
         let result = run(self);
@@ -91,7 +91,7 @@ impl Writer {
         self.prefixed(Doc::concat([Doc::text("expr"), parens([doc])]))
     }
 
-    /// An object where plain values are not understood: `r.object("a", 1)`.
+    /// Writes an object where plain values are not understood: `r.object("a", 1)`.
     fn object_call(&mut self, term: &RawTerm) -> Doc {
         let fields = self.inside(|this| {
             let pair = |(name, item): &(_, RawTerm)| [Doc::text(format!("\"{name}\"")), this.term(item)];
@@ -113,7 +113,7 @@ impl Writer {
         Doc::group([Doc::text("func"), indented, Doc::new_line(), Doc::text("}")])
     }
 
-    /// `r.do` of other than one value.
+    /// Writes an `r.do` of no value, or of several.
     fn do_call(&mut self, term: &RawTerm) -> Doc {
         let Some((function, values)) = term.args.split_first() else { return Doc::text("...") };
         let mut args = self.inside(|this| this.args(values));
@@ -124,7 +124,7 @@ impl Writer {
         self.prefixed(Doc::concat([Doc::text("do("), function, Doc::group(args), Doc::text(")")]))
     }
 
-    /// `r.name(args, {optargs})`
+    /// Writes `r.name(args, {optargs})`.
     fn call(&mut self, term: &RawTerm) -> Doc {
         let args = self.inside(|this| {
             let mut args = this.args(&term.args);
@@ -145,7 +145,7 @@ impl Writer {
         braces(separated(optargs))
     }
 
-    /// A chain, from its last link backwards to the term that it starts from.
+    /// Writes a chain, from its last link backwards to the term that it starts from.
     fn chain(&mut self, last: &RawTerm) -> Doc {
         let mut links = Vec::new();
         let mut current = last;
@@ -230,7 +230,7 @@ fn braces(docs: Vec<Doc>) -> Doc {
     Doc::concat([Doc::text("{"), Doc::group(docs), Doc::text("}")])
 }
 
-/// The names of a function's parameters.
+/// Returns the names of a function's parameters.
 pub(super) fn params(term: &RawTerm) -> Vec<String> {
     match &term.datum {
         Some(Datum::Array(numbers)) => numbers.iter().map(|number| variable_name(&number)).collect(),
@@ -243,13 +243,13 @@ fn variable(term: &RawTerm) -> Doc {
     Doc::text(variable_name(number.unwrap_or(&Datum::Null)))
 }
 
-/// Variables of the server's own making have negative numbers.
+/// Returns the name of a variable. Variables that the server made have negative numbers.
 fn variable_name(number: &Datum) -> String {
     let number = number.as_int().unwrap_or_default();
     if number < 0 { format!("_var{}", number.unsigned_abs()) } else { format!("var{number}") }
 }
 
-/// The name of a term in the JavaScript driver.
+/// Returns the name of a term in the JavaScript driver.
 fn name(kind: TermType) -> String {
     match kind {
         TermType::Javascript => "js".to_owned(),
@@ -268,7 +268,8 @@ fn camel_case(name: &str) -> String {
     result
 }
 
-/// Whether a term is written after a dot behind its first argument. All those are that aren't listed here.
+/// Returns true if a term is written after a dot behind its first argument. All terms are that aren't listed
+/// here.
 fn is_link(term: &RawTerm) -> bool {
     use TermType::*;
     match term.kind {
@@ -282,7 +283,7 @@ fn is_link(term: &RawTerm) -> bool {
     }
 }
 
-/// Whether a term is written without parentheses.
+/// Returns true if a term is written without parentheses.
 fn is_constant(kind: TermType) -> bool {
     matches!(kind, TermType::Minval | TermType::Maxval) || is_calendar(kind)
 }

@@ -1,12 +1,12 @@
 //! Lays text out in lines of limited width.
 //!
-//! A document says where lines may break and what belongs together; a group that fits stays on its line, one
-//! that doesn't is broken at all its own breaks. The method is Oppen's ("Prettyprinting", 1980), with
+//! A document says where lines may break, and which parts belong together. A group that fits stays on its
+//! line; another is broken at all its own breaks. The method is Oppen's ("Prettyprinting", 1980), with
 //! indentation to the column in which a group starts.
 
 use std::borrow::Cow;
 
-/// A piece of text that knows how wide it is on one line.
+/// A piece of text with its width on one line.
 #[derive(Debug, Clone)]
 pub(super) struct Doc {
     width: usize,
@@ -32,23 +32,23 @@ impl Doc {
         Doc { width: text.len(), content: Content::Text(text) }
     }
 
-    /// A place where a line may break.
+    /// Returns a place where a line may break.
     pub(super) fn soft_break(flat: &'static str, lead: &'static str) -> Doc {
         Doc { width: flat.len(), content: Content::Break { flat, lead } }
     }
 
-    /// A place where a line does break.
+    /// Returns a place where a line does break.
     pub(super) fn new_line() -> Doc {
         Doc { width: 0, content: Content::NewLine }
     }
 
-    /// One after the other.
+    /// Joins documents.
     pub(super) fn concat(docs: impl IntoIterator<Item = Doc>) -> Doc {
         let docs: Vec<Doc> = docs.into_iter().collect();
         Doc { width: docs.iter().map(|doc| doc.width).sum(), content: Content::Concat(docs) }
     }
 
-    /// One after the other, indented together, on one line if they fit.
+    /// Joins documents, indented together, on one line if they fit.
     pub(super) fn group(docs: impl IntoIterator<Item = Doc>) -> Doc {
         let doc = Doc::concat(docs);
         Doc { width: doc.width, content: Content::Group(Box::new(doc)) }
@@ -58,7 +58,7 @@ impl Doc {
         matches!(self.content, Content::Break { .. })
     }
 
-    /// The text in lines of at most `width` bytes where that is possible.
+    /// Returns the text in lines of at most `width` bytes, as far as that is possible.
     pub(super) fn print(&self, width: usize) -> String {
         let mut printer = Printer { width, edge: width, ..Printer::default() };
         printer.print(self);
@@ -66,7 +66,7 @@ impl Doc {
     }
 }
 
-/// Counts in two ways: in `column`, where the line is; in `flat`, where it would be if no line had been
+/// Prints a document. `column` is the position in the line; `flat` would be the position if no line had been
 /// broken.
 #[derive(Default)]
 struct Printer {
@@ -76,7 +76,7 @@ struct Printer {
     flat: usize,
     /// The end of the line, counted flat.
     edge: usize,
-    /// How many of the open groups are known to fit.
+    /// Number of the open groups that are known to fit.
     fitting: usize,
     indents: Vec<usize>,
 }

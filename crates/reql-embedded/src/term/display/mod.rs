@@ -1,7 +1,7 @@
 //! Terms as JavaScript, the way RethinkDB shows the functions of indexes and write hooks.
 //!
-//! What is shown is meant for people: strings are not escaped, deep terms end in dots, and the commas of a
-//! `do` with several arguments are where RethinkDB puts them.
+//! The text is meant for people: strings are not escaped, deep terms end in dots, and the commas of a `do`
+//! with several arguments are where RethinkDB puts them.
 
 mod javascript;
 mod layout;
@@ -14,17 +14,17 @@ use super::{RawTerm, TermType};
 
 const WIDTH: usize = 80;
 
-/// A term as JavaScript, in lines of 80 columns.
+/// Returns a term as JavaScript, in lines of 80 columns.
 pub fn as_javascript(term: &RawTerm) -> String {
     Writer::default().term(term).print(WIDTH)
 }
 
-/// The names of a function's parameters.
+/// Returns the names of a function's parameters.
 pub fn parameter_names(func: &RawTerm) -> Vec<String> {
     func.args.first().map(javascript::params).unwrap_or_default()
 }
 
-/// A function as JavaScript: `function(var1) { return var1("x"); }`.
+/// Returns a function as JavaScript: `function(var1) { return var1("x"); }`.
 pub fn function_as_javascript(func: &RawTerm) -> String {
     match (func.kind, &func.args[..]) {
         (TermType::Func, [params, body]) => {
@@ -39,12 +39,12 @@ pub fn function_as_javascript(func: &RawTerm) -> String {
     }
 }
 
-/// A comma, after which a line may break.
+/// Returns a comma, after which a line may break.
 fn comma() -> Doc {
     Doc::concat([Doc::text(","), Doc::soft_break(" ", "")])
 }
 
-/// Documents with commas between them.
+/// Puts commas between documents.
 fn separated(docs: impl IntoIterator<Item = Doc>) -> Vec<Doc> {
     let mut list = Vec::new();
     for doc in docs {
@@ -56,7 +56,7 @@ fn separated(docs: impl IntoIterator<Item = Doc>) -> Vec<Doc> {
     list
 }
 
-/// A key and its value in an object.
+/// Joins a key and its value in an object.
 fn field(key: &str, value: Doc) -> Doc {
     Doc::group([Doc::text(format!("\"{key}\":")), Doc::soft_break(" ", ""), value])
 }

@@ -8,7 +8,8 @@ fn parse(json: &str) -> RawTerm {
     RawTerm::parse(tree, &mut Backtraces::default()).unwrap()
 }
 
-/// Each block: a term as JSON in the first line, then what RethinkDB's own printer makes of it.
+/// Checks the printer. Each block has a term as JSON in the first line, then the output of RethinkDB's own
+/// printer.
 #[test]
 fn terms_look_as_rethinkdb_shows_them() {
     for block in include_str!("golden.txt").split_terminator("\n\n") {

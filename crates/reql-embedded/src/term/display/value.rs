@@ -5,7 +5,7 @@ use super::{field, separated};
 use crate::datum::Datum;
 use crate::datum::pseudo::binary;
 
-/// A value; `constant` writes `r.minval` and `r.maxval`.
+/// Writes a value; `constant` writes `r.minval` and `r.maxval`.
 pub(super) fn value(datum: &Datum, constant: &dyn Fn(&'static str) -> Doc) -> Doc {
     match datum {
         Datum::MinVal => constant("minval"),
@@ -35,8 +35,8 @@ fn nested(datum: &Datum, constant: &dyn Fn(&'static str) -> Doc) -> Doc {
     stacker::maybe_grow(32 * 1024, 1024 * 1024, || value(datum, constant))
 }
 
-/// Integers plainly, all else with six decimals. Integers of more than 64 bits, which RethinkDB shows
-/// wrongly, get an exponent.
+/// Returns the text of a number: integers plainly, all others with six decimals. Integers of more than 64
+/// bits, which RethinkDB shows wrongly, get an exponent.
 fn text_of(number: f64) -> String {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
     if number.fract() != 0.0 {

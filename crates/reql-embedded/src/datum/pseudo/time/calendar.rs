@@ -24,9 +24,9 @@ pub struct TimeOfDay {
     pub seconds: f64,
 }
 
-/// A time from the parts of its date, its time of day and its offset, as `r.time` takes them.
+/// Makes a time of the parts of its date, its time of day and its offset, as `r.time` takes them.
 pub fn from_parts((year, month, day): (i32, i32, i32), time: TimeOfDay, zone: &str) -> Result<Datum> {
-    // RethinkDB looks at the day first here, and last where it parses text.
+    // RethinkDB checks the day first here, and last where it parses text.
     check_day(day)?;
     check_month(month)?;
     let date = date_of(year, month, day)?;
@@ -57,7 +57,7 @@ pub enum Portion {
     Seconds,
 }
 
-/// A part of a time, as clocks in its zone show it.
+/// Returns a part of a time, as clocks in its zone show it.
 pub fn portion(time: &Datum, portion: Portion) -> Result<f64> {
     let (local, _) = local(time)?;
     let date = || from_micros(local);
@@ -74,22 +74,22 @@ pub fn portion(time: &Datum, portion: Portion) -> Result<f64> {
     })
 }
 
-/// The whole seconds since midnight, which need no calendar. Before its first day, in 4714 BC, they count
-/// down, in RethinkDB too.
+/// Returns the whole seconds since midnight, which need no calendar. Before the calendar's first day, in 4714
+/// BC, they count down, in RethinkDB too.
 fn clock(local: i128) -> Result<i64> {
     const FIRST_DAY: i128 = -2_440_588 * 86_400 * MICROS;
     let since = i64::try_from(local - FIRST_DAY).map_err(|_| year_out_of_range())?;
     Ok(since / MICROS as i64 % 86_400)
 }
 
-/// Midnight of the time's day, in its zone.
+/// Returns midnight of the time's day, in its zone.
 pub fn date(time: &Datum) -> Result<Datum> {
     let (local, zone) = local(time)?;
     let start = start_of_day(local)? - i128::from(zone.seconds()) * MICROS;
     make(start as f64 / MICROS as f64, &zone.normalized()?)
 }
 
-/// Seconds since midnight, in the time's zone.
+/// Returns the seconds since midnight, in the time's zone.
 pub fn time_of_day(time: &Datum) -> Result<f64> {
     let (local, _) = local(time)?;
     let seconds = (local - start_of_day(local)?) as f64 / MICROS as f64;
@@ -100,16 +100,16 @@ fn start_of_day(local: i128) -> Result<i128> {
     Ok(midnight(from_micros(local)?.date()))
 }
 
-/// The microseconds since 1970 that clocks in the time's zone show, and that zone.
+/// Returns the microseconds since 1970 that clocks in the time's zone show, and that zone.
 fn local(time: &Datum) -> Result<(i128, Zone)> {
     let instant = micros(epoch(time))?;
     let zone = Zone::of_time(time)?;
     Ok((instant + i128::from(zone.seconds()) * MICROS, zone))
 }
 
-/// The microseconds since 1970 of a number of seconds.
+/// Returns the microseconds since 1970 of a number of seconds.
 pub(super) fn micros(seconds: f64) -> Result<i128> {
-    // Far beyond every year that there is, and small enough for the sums below.
+    // Far beyond every year of the calendar, and small enough for the sums below.
     const LIMIT: f64 = 1e20;
     if seconds.abs() > LIMIT {
         return Err(year_out_of_range());
@@ -119,12 +119,12 @@ pub(super) fn micros(seconds: f64) -> Result<i128> {
     Ok(whole as i128 * MICROS + fraction as i128)
 }
 
-/// Microseconds from 1970 to the start of a day.
+/// Returns microseconds from 1970 to the start of a day.
 pub(super) fn midnight(date: NaiveDate) -> i128 {
     i128::from(date.and_time(NaiveTime::MIN).and_utc().timestamp()) * MICROS
 }
 
-/// The date and time of a number of microseconds since 1970.
+/// Returns the date and time of a number of microseconds since 1970.
 pub(super) fn from_micros(micros: i128) -> Result<NaiveDateTime> {
     i64::try_from(micros)
         .ok()
@@ -134,15 +134,15 @@ pub(super) fn from_micros(micros: i128) -> Result<NaiveDateTime> {
         .ok_or_else(year_out_of_range)
 }
 
-/// The date and time in the zone of a time, and that zone, if the calendar knows both this moment and its
-/// UTC.
+/// Returns the date and time in the zone of a time, and that zone. Fails unless the calendar knows both this
+/// moment and its UTC.
 pub(super) fn local_and_utc(time: &Datum) -> Result<(NaiveDateTime, Zone)> {
     let (local, zone) = local(time)?;
     from_micros(local - i128::from(zone.seconds()) * MICROS)?;
     Ok((from_micros(local)?, zone))
 }
 
-/// A calendar date.
+/// Returns a calendar date.
 pub(super) fn date_of(year: i32, month: i32, day: i32) -> Result<NaiveDate> {
     check_year(year)?;
     check_month(month)?;
@@ -151,7 +151,7 @@ pub(super) fn date_of(year: i32, month: i32, day: i32) -> Result<NaiveDate> {
         .ok_or_else(|| time_logic("Day of month is not valid for year"))
 }
 
-/// An ordinal date. Day 366 of a common year is the first day of the next one.
+/// Returns an ordinal date. Day 366 of a common year is the first day of the next one.
 pub(super) fn ordinal_date(year: i32, day: u32) -> Result<NaiveDate> {
     check_year(year)?;
     let first = date_of(year, 1, 1)?;

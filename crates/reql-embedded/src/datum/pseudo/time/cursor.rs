@@ -14,7 +14,7 @@ impl<'a> Cursor<'a> {
         Cursor { text, rest: text }
     }
 
-    /// What was not read yet.
+    /// Returns the rest of the text that was not read yet.
     pub(super) fn rest(&self) -> &'a str {
         self.rest
     }
@@ -23,7 +23,7 @@ impl<'a> Cursor<'a> {
         self.rest.is_empty()
     }
 
-    /// Reads exactly that many digits.
+    /// Reads exactly `count` digits.
     pub(super) fn digits(&mut self, count: usize) -> Result<u32> {
         let mut number = 0;
         for _ in 0..count {
@@ -35,7 +35,7 @@ impl<'a> Cursor<'a> {
     fn digit(&mut self) -> Result<u32> {
         let text = self.text;
         let mut chars = self.rest.chars();
-        // The text may be a date or a clock time, but this is what RethinkDB says.
+        // The text may be a date or a clock time, but RethinkDB's message is this one.
         let next = chars.next().ok_or_else(|| {
             Error::logic(format!(
                 "Invalid time zone string `{text}`. Valid time zones are `+hh:mm`, `-hh:mm`, `+hhmm`, `-hhmm`, \
@@ -52,7 +52,7 @@ impl<'a> Cursor<'a> {
         Ok(digit)
     }
 
-    /// Reads all that is left as digits.
+    /// Reads the whole rest as digits.
     pub(super) fn remaining_digits(&mut self) -> Result<&'a str> {
         let digits = self.rest;
         while !self.at_end() {

@@ -1,4 +1,4 @@
-//! ISO 8601: what RethinkDB reads and writes of it.
+//! ISO 8601, as far as RethinkDB reads and writes it.
 //!
 //! Dates may be years, months, calendar dates or ordinal dates, with or without hyphens; week dates are
 //! recognised and refused. Clock times may lack minutes or seconds, and carry over into the next day.
@@ -13,7 +13,7 @@ use crate::datum::Datum;
 use crate::datum::text::until_nul;
 use crate::error::{Error, Result};
 
-/// Reads a time. The offset `default_zone`, which may be empty, stands in for one that the text lacks.
+/// Reads a time. The offset `default_zone`, which may be empty, replaces a missing one.
 pub fn parse(text: &str, default_zone: &str) -> Result<Datum> {
     let (date, rest) = text.split_once('T').map_or((text, None), |(date, rest)| (date, Some(rest)));
     let date = Date::parse(date)?;
@@ -141,7 +141,7 @@ impl Clock {
         Ok(clock)
     }
 
-    /// Microseconds since midnight; what is finer is dropped.
+    /// Returns the microseconds since midnight; finer digits are dropped.
     fn micros(&self) -> i128 {
         let digits = self.fraction.bytes().chain(std::iter::repeat(b'0')).take(6);
         let fraction = digits.fold(0, |sum, digit| sum * 10 + i128::from(digit - b'0'));
@@ -278,8 +278,8 @@ mod tests {
     }
 
     proptest! {
-        /// Up to the year 2096; further away, doubles are too coarse for microseconds, and milliseconds get
-        /// lost.
+        /// Checks times up to the year 2096; further away, doubles are too coarse for microseconds, and
+        /// milliseconds get lost.
         #[test]
         fn reads_what_it_writes(millis in -4_000_000_000_000_i64..4_000_000_000_000, quarters in -48_i32..=56) {
             let (sign, quarters) = if quarters < 0 { ('-', -quarters) } else { ('+', quarters) };

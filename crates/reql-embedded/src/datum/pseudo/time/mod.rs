@@ -18,7 +18,7 @@ pub const EPOCH_TIME: &str = "epoch_time";
 /// The field that holds the offset, such as `+02:00`.
 pub const TIMEZONE: &str = "timezone";
 
-/// A time from seconds since the epoch, rounded to the millisecond, and a normalised offset.
+/// Makes a time of seconds since the epoch, rounded to the millisecond, and a normalised offset.
 pub fn make(epoch: f64, timezone: &str) -> Result<Datum> {
     Ok(Datum::object([
         (REQL_TYPE, Datum::str(TIME)),
@@ -27,12 +27,12 @@ pub fn make(epoch: f64, timezone: &str) -> Result<Datum> {
     ]))
 }
 
-/// The time so long after the epoch, in UTC, to the microsecond.
+/// Returns the time `since_epoch` after the epoch, in UTC, to the microsecond.
 pub fn at(since_epoch: Duration) -> Result<Datum> {
     make(since_epoch.as_micros() as f64 / 1e6, "+00:00")
 }
 
-/// Seconds since the epoch of a time.
+/// Returns the seconds since the epoch of a time.
 pub fn epoch(time: &Datum) -> f64 {
     match time.get(EPOCH_TIME) {
         Some(Datum::Num(seconds)) => seconds,
@@ -40,24 +40,24 @@ pub fn epoch(time: &Datum) -> f64 {
     }
 }
 
-/// The offset of a time, as text.
+/// Returns the offset of a time, as text.
 pub fn timezone(time: &Datum) -> Datum {
     time.get(TIMEZONE).unwrap_or_default()
 }
 
-/// The same instant with another offset.
+/// Returns the same instant with another offset.
 pub fn in_timezone(time: &Datum, zone: &str) -> Result<Datum> {
     let zone = zone::normalize(zone)?;
     sanitize(time.as_object()?.clone().with(TIMEZONE, Datum::from(zone)))
 }
 
-/// A time and a number of seconds, in either order.
+/// Adds a number of seconds to a time. The arguments come in either order.
 pub fn add(left: &Datum, right: &Datum) -> Result<Datum> {
     let (time, duration) = if left.is_ptype(TIME) { (left, right) } else { (right, left) };
     move_to(time, epoch(time) + duration.as_num()?)
 }
 
-/// A time less a number of seconds, or the seconds between two times.
+/// Subtracts a number of seconds from a time, or one time from another, which gives seconds.
 pub fn subtract(time: &Datum, other: &Datum) -> Result<Datum> {
     if other.is_ptype(TIME) {
         Datum::num(round_to_millis(epoch(time) - epoch(other)))
@@ -121,7 +121,7 @@ fn wrong_field(key: &str, expected: &str, value: &Datum) -> String {
     )
 }
 
-/// An error of the calendar or the time zone, as Boost's date library words it for RethinkDB.
+/// Returns an error of the calendar or the time zone, as Boost's date library words it for RethinkDB.
 fn time_logic(reason: impl std::fmt::Display) -> Error {
     Error::logic(format!("Error in time logic: {reason}."))
 }

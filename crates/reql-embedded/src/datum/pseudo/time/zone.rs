@@ -17,7 +17,7 @@ const HOUR: i64 = 3600;
 /// The name that Boost's date library gives to no zone at all.
 const UNNAMED: &str = "UTC";
 
-/// A time zone as `+hh:mm` or `-hh:mm`. Takes `Z`, `+hh`, `+hhmm` and `+hh:mm`.
+/// Returns a time zone as `+hh:mm` or `-hh:mm`. Takes `Z`, `+hh`, `+hhmm` and `+hh:mm`.
 pub fn normalize(text: &str) -> Result<String> {
     if matches!(text, "-00" | "-00:00") {
         return Err(Error::logic(format!("`{}` is not a valid time offset.", until_nul(text))));
@@ -35,7 +35,7 @@ pub fn normalize(text: &str) -> Result<String> {
     };
     let hours = cursor.digits(2)?;
     if cursor.at_end() {
-        // RethinkDB doesn't look at the hours of this form.
+        // RethinkDB doesn't check the hours of this form.
         return Ok(format!("{sign}{hours:02}:00"));
     }
     cursor.skip(':');
@@ -58,7 +58,7 @@ pub(super) struct Zone {
 }
 
 impl Zone {
-    /// The zone of a time.
+    /// Returns the zone of a time.
     pub(super) fn of_time(time: &Datum) -> Result<Zone> {
         Zone::parse(&normalize(super::timezone(time).as_str()?)?)
     }
@@ -83,17 +83,17 @@ impl Zone {
         }
     }
 
-    /// Whether there is no zone at all.
+    /// Returns true if there is no zone at all.
     pub(super) fn is_missing(&self) -> bool {
         self.name == UNNAMED && self.seconds == 0
     }
 
-    /// Seconds to add to UTC.
+    /// Returns the seconds to add to UTC.
     pub(super) fn seconds(&self) -> i64 {
         self.seconds
     }
 
-    /// The normalised text; fails for zones with a name.
+    /// Returns the normalised text; fails for zones with a name.
     pub(super) fn normalized(&self) -> Result<String> {
         let text = self.to_string();
         if text == "Z+00" {

@@ -4,7 +4,7 @@ use regex::Regex;
 
 use super::pattern::Fault;
 
-/// What a backslash introduces, and how many bytes it takes.
+/// An escape sequence, and the number of its bytes.
 pub(super) enum Escaped {
     Char(char, usize),
     /// A set, written as inside of brackets.
@@ -44,7 +44,7 @@ pub(super) fn translate(text: &str) -> Result<(String, usize), Fault<'_>> {
     }
 }
 
-/// A character, or a range of them.
+/// Reads a character, or a range of them.
 fn range<'a>(text: &'a str, class: &'a str) -> Result<(char, char, usize), Fault<'a>> {
     let (low, length) = class_char(text, class)?;
     match text[length..].strip_prefix('-') {
@@ -68,7 +68,7 @@ fn class_char<'a>(text: &'a str, class: &'a str) -> Result<(char, usize), Fault<
     }
 }
 
-/// `[:alpha:]` and its like.
+/// Reads `[:alpha:]` and its like.
 fn posix_class(text: &str) -> Result<Option<(&str, usize)>, Fault<'_>> {
     const NAMES: [&str; 14] = [
         "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
@@ -85,7 +85,7 @@ fn posix_class(text: &str) -> Result<Option<(&str, usize)>, Fault<'_>> {
     Ok(Some((whole, whole.len())))
 }
 
-/// The escape sequence that the text begins with, outside of brackets.
+/// Reads the escape sequence that the text begins with, outside of brackets.
 pub(super) fn escaped(text: &str) -> Result<Escaped, Fault<'_>> {
     match set_escape(text)? {
         Some(set) => Ok(set),
@@ -93,7 +93,7 @@ pub(super) fn escaped(text: &str) -> Result<Escaped, Fault<'_>> {
     }
 }
 
-/// `\d` and its like, which are ASCII in RE2, and `\p`.
+/// Reads `\d` and its like, which are ASCII in RE2, and `\p`.
 fn set_escape(text: &str) -> Result<Option<Escaped>, Fault<'_>> {
     let mut chars = text.chars();
     if chars.next() != Some('\\') {
@@ -112,7 +112,7 @@ fn set_escape(text: &str) -> Result<Option<Escaped>, Fault<'_>> {
     Ok(Some(Escaped::Class(set.to_owned(), 2)))
 }
 
-/// `\pN`, `\p{Greek}`, `\P{^Lu}`: a script or a general category, by its exact name.
+/// Reads `\pN`, `\p{Greek}`, `\P{^Lu}`: a script or a general category, by its exact name.
 fn unicode_class(text: &str) -> Result<Escaped, Fault<'_>> {
     const CATEGORIES: &str = " C Cc Cf Co Cs L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc Pd Pe Pf Pi Po Ps S Sc Sk Sm \
                               So Z Zl Zp Zs Any ";
@@ -146,7 +146,7 @@ fn unicode_class(text: &str) -> Result<Escaped, Fault<'_>> {
     set.map(|set| Escaped::Class(set, length)).ok_or_else(|| invalid(&text[..length]))
 }
 
-/// An escape sequence for one character.
+/// Reads an escape sequence for one character.
 fn char_escape(text: &str) -> Result<(char, usize), Fault<'_>> {
     let mut chars = text.char_indices().skip(1);
     let Some((_, c)) = chars.next() else { return Err(Fault::new("trailing \\", "")) };
@@ -170,8 +170,8 @@ fn invalid_escape(text: &str, length: usize) -> Fault<'_> {
     Fault::new("invalid escape sequence", text.get(..length).unwrap_or(text))
 }
 
-/// Up to three octal digits; one alone, other than 0, would be a reference to a group, which RE2 doesn't
-/// have.
+/// Reads up to three octal digits. One alone, other than 0, would be a reference to a group, which RE2
+/// doesn't have.
 fn octal(text: &str) -> Result<(char, usize), Fault<'_>> {
     let digits = text[1..].bytes().take(3).take_while(|byte| matches!(byte, b'0'..=b'7')).count();
     let code = u32::from_str_radix(&text[1..=digits], 8).ok().and_then(char::from_u32);
@@ -181,7 +181,7 @@ fn octal(text: &str) -> Result<(char, usize), Fault<'_>> {
     }
 }
 
-/// `\x7F` or `\x{10FFFF}`.
+/// Reads `\x7F` or `\x{10FFFF}`.
 fn hexadecimal(text: &str) -> Result<(char, usize), Fault<'_>> {
     let rest = &text[2..];
     let (digits, length) = match rest.strip_prefix('{') {
@@ -195,7 +195,7 @@ fn hexadecimal(text: &str) -> Result<(char, usize), Fault<'_>> {
         }
         Some(braced) => {
             let digits = braced.bytes().take_while(u8::is_ascii_hexdigit).count();
-            // Too large a number is noticed at the digit that makes it so.
+            // A number that is too large is noticed at the digit that makes it so.
             let too_large = (1..=digits).find(|&end| {
                 u32::from_str_radix(&braced[..end], 16).is_ok_and(|code| code > u32::from(char::MAX))
             });

@@ -1,4 +1,4 @@
-//! Regular expressions in RE2's syntax, and what `match` finds with them.
+//! Regular expressions in RE2's syntax, for `match`.
 //!
 //! The `regex` crate comes from RE2 and searches alike, but its syntax has grown: classes nest, `\d` is
 //! Unicode, repetitions stack. Patterns are therefore read by RE2's rules, with RE2's errors, and written
@@ -17,11 +17,11 @@ use crate::budget::fuel;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
-/// Bytes that a compiled pattern may take: RE2's default is 8 MiB.
+/// The bytes that a compiled pattern may take: RE2's default is 8 MiB.
 const SIZE_LIMIT: usize = 8 << 20;
-/// How deeply groups may nest, as in RE2.
+/// The levels to which groups may nest, as in RE2.
 const NEST_LIMIT: u32 = 1000;
-/// Units of work that compiling takes, before anybody knows how large a pattern gets.
+/// The units of work that compiling takes, while the size of the pattern isn't known.
 const COMPILING: usize = fuel::LIGHT / 2;
 
 /// A compiled pattern. Cloning shares it.
@@ -45,13 +45,13 @@ impl Pattern {
         Ok(Pattern(Arc::new(regex)))
     }
 
-    /// The memory that it takes, in bytes, with what a search usually needs.
+    /// Returns the memory that the pattern takes, in bytes, with the caches that a search usually needs.
     pub fn size(&self) -> usize {
         const SEARCH: usize = 64 << 10;
         self.0.memory_usage() + SEARCH
     }
 
-    /// The leftmost match in a text, with its groups, or `null`. Positions count bytes.
+    /// Returns the leftmost match in a text, with its groups, or `null`. Positions count bytes.
     pub fn find(&self, text: &str) -> Result<Datum> {
         fuel::spend_bytes(text.len())?;
         let mut captures = self.0.create_captures();
@@ -160,7 +160,7 @@ mod tests {
         matches("a(?i)*B", "aab", "aab");
     }
 
-    /// Each line: a pattern, the portion that RE2 blames, and its reason. From RE2 itself.
+    /// Checks faults. Each line: a pattern, the part that RE2 blames, and RE2's own reason.
     #[test]
     fn faults_are_re2s() {
         for line in include_str!("faults.tsv").lines() {
@@ -171,7 +171,7 @@ mod tests {
         }
     }
 
-    /// Patterns that RE2 takes.
+    /// Checks patterns that RE2 takes.
     #[test]
     fn all_other_patterns_compile() {
         for pattern in include_str!("patterns.txt").lines() {

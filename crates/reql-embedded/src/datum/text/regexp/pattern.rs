@@ -7,7 +7,7 @@ use super::class;
 /// The highest count of a repetition, and of nested ones multiplied.
 const MAX_REPEAT: u32 = 1000;
 
-/// What is wrong with a pattern: the portion to blame, and RE2's name for the fault.
+/// The fault of a pattern: the part to blame, and RE2's name for the fault.
 #[derive(Debug)]
 pub(super) struct Fault<'a> {
     pub(super) portion: &'a str,
@@ -27,7 +27,7 @@ impl fmt::Display for Fault<'_> {
     }
 }
 
-/// The same pattern for the `regex` crate.
+/// Translates a pattern into the syntax of the `regex` crate.
 pub(super) fn translate(pattern: &str) -> Result<String, Fault<'_>> {
     let mut translator = Translator {
         pattern,
@@ -50,21 +50,21 @@ struct Translator<'a> {
     pattern: &'a str,
     at: usize,
     out: String,
-    /// Flags that hold from the next item on. They wait for it, because an operator behind them repeats the
-    /// item before.
+    /// Flags that hold from the next item on. They are written with that item, because a repetition operator
+    /// after them repeats the item before.
     flags: String,
     /// The open groups, the pattern itself first.
     groups: Vec<Group>,
-    /// Where the repetition operator starts that was read just now.
+    /// Start of the repetition operator that was just read.
     last_repetition: Option<usize>,
 }
 
 /// A group that is open.
 #[derive(Default)]
 struct Group {
-    /// How often its last item repeats, inner repetitions multiplied; `None` when there is nothing to repeat.
+    /// Repetitions of the group's last item, inner ones multiplied; `None` if there is nothing to repeat.
     last: Option<u32>,
-    /// The most that any of its items repeats.
+    /// Most repetitions of any of the group's items.
     most: u32,
 }
 
@@ -97,7 +97,7 @@ impl<'a> Translator<'a> {
         self.out.push_str(text);
     }
 
-    /// Writes something that can be repeated.
+    /// Writes an item that can be repeated.
     fn item(&mut self, text: &str, repeats: u32) {
         self.write(text);
         self.count(repeats);
@@ -158,7 +158,7 @@ impl<'a> Translator<'a> {
             if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
                 return Err(Fault::new("invalid named capture group", &rest[..=end]));
             }
-            // Names play no part in what `match` returns.
+            // Names have no effect on the result of `match`.
             self.at = start + end + 1;
             self.begin("(");
         } else if self.skip("?") {
@@ -229,7 +229,7 @@ impl<'a> Translator<'a> {
         self.skip("}").then_some((min, max))
     }
 
-    /// A number without leading zeros, of at most eight digits.
+    /// Reads a number without leading zeros, of at most eight digits.
     fn number(&mut self) -> Option<u32> {
         let rest = self.rest();
         let length = rest.bytes().take_while(u8::is_ascii_digit).count();
