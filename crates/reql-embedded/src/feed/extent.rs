@@ -1,4 +1,4 @@
-//! Which documents belong to a feed, and where they stand in its order.
+//! The documents that belong to a feed, and their places in its order.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -8,30 +8,30 @@ use crate::datum::Datum;
 use crate::error::{Error, Result};
 use crate::storage::{Direction, IndexEntries, IndexEntry, IndexScan, KeyRange, Scan, Snapshot, Table};
 
-/// How often a document counts, where neither its key nor an index tells.
+/// The number of times that a document counts, if neither its key nor an index tells.
 pub type Multiplicity = Arc<dyn Fn(&Datum) -> usize + Send + Sync>;
 
 /// A part of a table, by the primary key or by an index.
 pub struct Extent {
     /// The table.
     pub table: Table,
-    /// The index whose values the ranges are of; the primary key when there is none.
+    /// Index whose values the ranges are of; the primary key if there is none.
     pub index: Option<IndexEntries>,
     /// The values.
     pub ranges: Ranges,
-    /// How often a document of these counts; once when there is nothing that says otherwise.
+    /// Number of times that a document in the ranges counts; once if it is `None`.
     pub multiplicity: Option<Multiplicity>,
 }
 
 /// Encoded values.
 pub enum Ranges {
-    /// Those of a range.
+    /// The values of a range.
     One(KeyRange),
-    /// These, each as often as it says.
+    /// Single values, each with the number of times that it counts.
     Points(BTreeMap<Vec<u8>, usize>),
 }
 
-/// Where a document stands: once for each of its entries in an index. Without an index, that is its key.
+/// The place of a document: each of its entries in an index. Without an index, its key.
 pub type Place = IndexEntry;
 
 impl Ranges {
@@ -51,13 +51,14 @@ impl Ranges {
 }
 
 impl Extent {
-    /// Whether a document with this key may belong to it. Quick: the writer asks.
+    /// Returns true if a document with this key may belong to the extent. It is quick, because the writer
+    /// calls it.
     pub fn concerns(&self, key: &[u8]) -> bool {
         self.index.is_some() || self.ranges.count(key) > 0
     }
 
-    /// Returns the keys of the documents that may belong to it, where they are known. For few keys, the
-    /// writer need not even ask.
+    /// Returns the keys of the documents that may belong to the extent, if they are known. For few keys, the
+    /// writer need not even call the listener.
     pub fn keys(&self) -> Option<Vec<Vec<u8>>> {
         match &self.ranges {
             Ranges::Points(points) if self.index.is_none() => Some(points.keys().cloned().collect()),
@@ -65,7 +66,7 @@ impl Extent {
         }
     }
 
-    /// Where a document stands, each place as often as it counts.
+    /// Returns the places of a document, each as often as it counts.
     pub fn places(&self, key: &[u8], document: &Datum) -> Vec<Place> {
         let places = match &self.index {
             Some(index) => index.of_document(key, document),
@@ -86,12 +87,12 @@ impl Extent {
         }
     }
 
-    /// All of it in order, to be read in parts.
+    /// Begins a walk over the whole extent in order, to be read in parts.
     pub fn walk(&self, direction: Direction) -> Walk {
         Walk { ranges: self.ranges.to_list(), direction, scan: None, is_suspended: false }
     }
 
-    /// What may lie beyond a place, that place and those of equal value included.
+    /// Begins a walk over the entries beyond a place, those of that place and of equal values included.
     pub fn walk_from(&self, place: &Place, direction: Direction) -> Walk {
         let mut walk = self.walk(direction);
         if let Some(range) = walk.ranges.front_mut() {
@@ -122,7 +123,7 @@ enum AnyScan {
     Index(IndexScan),
 }
 
-/// What is left of an extent that is being read.
+/// The rest of an extent that is being read.
 pub struct Walk {
     ranges: VecDeque<KeyRange>,
     direction: Direction,
@@ -134,16 +135,16 @@ pub struct Walk {
 pub struct Found {
     /// Its key, encoded.
     pub key: Vec<u8>,
-    /// Where it stands.
+    /// Place of the document.
     pub place: Place,
-    /// How often it counts there.
+    /// Number of times that the document counts there.
     pub copies: usize,
     /// The document.
     pub document: Datum,
 }
 
 impl Walk {
-    /// The next document as a snapshot shows it: the same one until the walk is suspended.
+    /// Returns the next document as a snapshot shows it: the same one until the walk is suspended.
     pub fn next(&mut self, extent: &Extent, snapshot: &Snapshot) -> Result<Option<Found>> {
         loop {
             if self.scan.is_none() {
@@ -165,7 +166,7 @@ impl Walk {
         }
     }
 
-    /// Lets go of the snapshot.
+    /// Ends the use of the snapshot.
     pub fn suspend(&mut self) {
         match &mut self.scan {
             Some(AnyScan::Primary(scan)) => scan.suspend(),

@@ -1,9 +1,9 @@
 //! Feeds that show each change by itself: of a table, a range or a single document.
 //!
-//! Documents that were there before and changes made meanwhile are joined without a gap or a double. The
-//! documents are read in parts, each in a snapshot of its own, so that a slow reader pins no pages. Every
-//! snapshot is taken at a known point in the sequence of changes: a change up to there counts only where the
-//! reading had come by already, since the snapshot shows the rest of it.
+//! Initial documents and changes made meanwhile are joined without a gap or a double. The documents are read
+//! in parts, each in a snapshot of its own, so that a slow reader pins no pages. Every snapshot is taken at a
+//! known point in the sequence of changes: a change up to that point counts only for documents that have been
+//! read already, since the snapshot shows it for all others.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::datum::Datum;
 use crate::error::Result;
 use crate::storage::Direction;
 
-/// How many documents are read in one snapshot.
+/// The documents that are read in one snapshot.
 const PART: usize = 256;
 /// The bytes of documents after which no more of them are read in one snapshot.
 const PART_BYTES: usize = 1 << 20;
@@ -25,9 +25,9 @@ const PART_BYTES: usize = 1 << 20;
 pub struct Flat {
     followed: Followed,
     phase: Phase,
-    /// How far the initial documents have been read.
+    /// Progress of reading the initial documents.
     read: Read,
-    /// Whether the one document that this is about is still to be shown, if only as `null`.
+    /// True if the single document of the feed is still to be shown, if only as `null`.
     owes_document: bool,
 }
 
@@ -44,7 +44,7 @@ enum Read {
 }
 
 impl Flat {
-    /// Starts to listen. A feed of a single document shows that it isn't there, too.
+    /// Starts to listen. A feed of a single document also shows that the document doesn't exist.
     pub fn open(
         extent: Extent,
         transform: Box<dyn Transform>,
@@ -117,14 +117,15 @@ impl Flat {
             let (was, is) = (old_places.next(), new_places.next());
             match (&was, &is) {
                 (None, None) => return Ok(()),
-                // One that moves to where it hasn't been read, or from there, has to be told all the same.
+                // A document that moves into the part that hasn't been read yet, or out of it, has to be told
+                // all the same.
                 (Some(was), Some(is)) if stays_the_same && self.has_read(was) == self.has_read(is) => {}
                 _ => self.followed.tell_change(self.side(was, &old), self.side(is, &new)),
             }
         }
     }
 
-    /// What a client knows, or has to be told, of a document at a place.
+    /// Returns one side of a change at a place: the value, or that the client doesn't know of it yet.
     fn side(&self, place: Option<Place>, value: &Option<Datum>) -> Side {
         match place {
             None => Side::value(None),

@@ -1,4 +1,4 @@
-//! What a feed follows: the documents that it is about, what it shows of them, and what it has to tell.
+//! The state that is common to feeds of a table's rows: the documents, their form, and the rows to tell.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use crate::datum::Datum;
 use crate::error::{ErrorKind, Result};
 use crate::storage::{Snapshot, Subscription};
 
-/// The number of rows that there is room for while there are none.
+/// The rows that there is room for while there are none.
 const KEEP: usize = 16;
 
-/// The number of changes that a feed takes from its queue at a time. What stays there is skipped if it gets
-/// too much.
+/// The changes that a feed takes from its queue at a time. The rest of the queue is skipped if it grows too
+/// much.
 const PART: usize = 64;
 
 /// A part of a table that is followed.
@@ -58,12 +58,13 @@ impl Followed {
         self.transform.apply(document)
     }
 
-    /// Returns the form of a document in a change. What fails for a document leaves it out, as an index does.
+    /// Returns the form of a document in a change. A document for which the form fails is left out, as by an
+    /// index.
     pub(super) fn shown(&self, document: Option<&Datum>) -> Result<Option<Datum>> {
         shown(&*self.transform, document)
     }
 
-    /// Returns where a document stands, each place as often as it counts.
+    /// Returns the places of a document, each as often as it counts.
     pub(super) fn places(&self, key: &[u8], document: Option<&Datum>) -> Vec<Place> {
         document.map(|document| self.extent.places(key, document)).unwrap_or_default()
     }
@@ -73,8 +74,8 @@ impl Followed {
         self.queue.snapshot()
     }
 
-    /// Returns whether a few changes wait, and can be shown as they are. The functions of an index, or what
-    /// tells how often a document counts, may take any time.
+    /// Returns true if a few changes wait, and can be shown as they are. The functions of an index, or of a
+    /// document's multiplicity, may take any time.
     pub(super) fn is_light(&self) -> bool {
         self.transform.is_identity()
             && self.extent.index.is_none()
@@ -84,11 +85,12 @@ impl Followed {
             && self.queue.holds_little()
     }
 
-    /// Takes changes that are to be told now; `None` if there are none. What is told as one is taken as one.
+    /// Takes changes that are to be told now; `None` if there are none. With `is_taken_as_one`, takes all of
+    /// them.
     pub(super) fn poll(&mut self, is_taken_as_one: bool) -> Result<Option<Taken>> {
         let taken = self.queue.poll(if is_taken_as_one { usize::MAX } else { PART })?;
         if taken.is_none() {
-            // The first rows were many; what comes now may be little, and far apart.
+            // The first rows may have been many; later ones may be few, and far apart.
             self.rows.shrink_to(KEEP);
         }
         Ok(taken)
@@ -115,7 +117,8 @@ impl Followed {
     }
 }
 
-/// The form of a document in a change. What fails for a document leaves it out, as an index does.
+/// Returns the form of a document in a change. A document for which the form fails is left out, as by an
+/// index.
 pub(super) fn shown(transform: &dyn Transform, document: Option<&Datum>) -> Result<Option<Datum>> {
     let Some(document) = document else { return Ok(None) };
     match transform.apply(document) {

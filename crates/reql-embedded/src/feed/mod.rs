@@ -1,17 +1,17 @@
 //! Changefeeds: from the changes of a table's documents to the rows that a client reads.
 //!
-//! A [`Queue`] listens to a table and keeps what its reader hasn't taken yet. A feed knows which documents
-//! it shows (its [`Extent`]) and in which form (a [`Transform`], which the evaluator makes of the terms
-//! before `changes`):
+//! A [`Queue`] listens to a table and keeps the changes that its reader hasn't taken yet. A feed has the
+//! documents that it shows (its [`Extent`]) and their form (a [`Transform`], which the evaluator makes of the
+//! terms before `changes`):
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
-//! | `queue`, `wake` | changes that wait for their reader, and how it learns of them |
-//! | `followed` | what is common to feeds of the rows of a table |
-//! | `extent` | which documents belong to a feed, and where they stand in its order |
+//! | `queue`, `wake` | changes that wait for their reader, and the signal that tells it |
+//! | `followed` | the state that is common to feeds of the rows of a table |
+//! | `extent` | the documents that belong to a feed, and their places in its order |
 //! | `flat` | tables, ranges and single documents: each change by itself |
 //! | `polled` | rows of the server's own state, which are read again and compared |
-//! | `window` | the first documents of an order: who enters, who leaves, who moves up |
+//! | `window` | the first documents of an order: those that enter, leave, or move up |
 //! | `row` | changes, states and errors as the rows of a feed |
 
 mod extent;
@@ -38,41 +38,41 @@ use crate::error::{Bt, Error, Result};
 
 /// The rows of a feed.
 pub trait Feed: Send {
-    /// The next row; `None` when there is nothing to say now.
+    /// Returns the next row; `None` if there is none now.
     fn next(&mut self) -> Result<Option<Datum>>;
 
-    /// Returns whether the next rows are made in microseconds and without waiting: they show a few changes as
-    /// these are.
+    /// Returns true if the next rows are made in microseconds and without waiting: they show a few changes as
+    /// they are.
     fn is_light(&self) -> bool {
         false
     }
 }
 
-/// What a feed shows of a document.
+/// The form in which a feed shows documents.
 pub trait Transform: Send + Sync {
-    /// The document in the form that the feed shows; `None` if it leaves it out.
+    /// Returns the document in the form that the feed shows; `None` if the feed leaves it out.
     fn apply(&self, document: &Datum) -> Result<Option<Datum>>;
 
-    /// Returns whether it leaves documents as they are.
+    /// Returns true if documents stay as they are.
     fn is_identity(&self) -> bool {
         false
     }
 }
 
-/// What `changes` may be told.
+/// The options of `changes`.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Whether changes of the same document become one while they wait, and for how long they are made to.
+    /// Interval for which changes of the same document are collected and become one, if they are squashed.
     pub squash: Option<Duration>,
-    /// Whether the feed starts with what is there.
+    /// True if the feed starts with the existing documents.
     pub include_initial: bool,
-    /// What its rows look like.
+    /// Form of the rows.
     pub form: Form,
-    /// What may wait for a slow reader.
+    /// Changes that may wait for a slow reader.
     pub queue: Capacity,
 }
 
-/// What a feed is, as the notes of its batches say.
+/// The kind of a feed, as the notes of its batches name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Changes of a table or a range.
@@ -81,18 +81,18 @@ pub enum Kind {
     Point,
     /// Changes of the first documents of an order.
     Window,
-    /// Several of different kinds.
+    /// Several feeds of different kinds.
     Union,
 }
 
 impl Kind {
-    /// The kind of two feeds in one.
+    /// Returns the kind of two feeds in one.
     pub fn join(self, other: Kind) -> Kind {
         if self == other { self } else { Kind::Union }
     }
 }
 
-/// The error of a feed whose table is gone.
+/// Returns the error of a feed whose table is gone.
 fn aborted() -> Error {
     Error::op_failed("Changefeed aborted (unavailable).").at(Bt::default())
 }

@@ -1,7 +1,7 @@
 //! Feeds of rows that no writer announces: the server's own state, read again and compared.
 //!
-//! A [`Bell`] tells that the state was written to, so that this is seen at once. What changes by itself, or
-//! by other means, is seen at the next look, after a second.
+//! A [`Bell`] tells that the state was written to, so that this is noticed at once. Other changes are noticed
+//! at the next reading, after a second.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,10 +14,10 @@ use super::{Feed, Options, Transform, Wake};
 use crate::datum::Datum;
 use crate::error::Result;
 
-/// How long changes that nobody announces may go unnoticed.
+/// The longest time for which a change goes unnoticed that rings no bell.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Tells feeds that there may be something new.
+/// A signal to feeds that there may be something new.
 #[derive(Default)]
 pub struct Bell {
     rung: AtomicU64,
@@ -25,7 +25,7 @@ pub struct Bell {
 }
 
 impl Bell {
-    /// Something was written.
+    /// Tells the feeds that something was written.
     pub fn ring(&self) {
         self.rung.fetch_add(1, Ordering::AcqRel);
         let mut listeners = self.heard_by.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,10 +49,10 @@ impl Bell {
     }
 }
 
-/// All rows by their keys, each with how often it counts.
+/// All rows by their keys, each with the number of times that it counts.
 pub type Rows = BTreeMap<Datum, (Datum, usize)>;
 
-/// Reads the rows as they are now.
+/// A function that reads the rows as they are now.
 pub type Read = Box<dyn Fn() -> Result<Rows> + Send>;
 
 /// A feed of rows that are read again and again.
@@ -64,12 +64,12 @@ pub struct Polled {
     wake: Arc<Wake>,
     known: Rows,
     rows: VecDeque<Datum>,
-    /// How often the bell had rung at the last look, and when that was.
+    /// Number of rings at the last reading, and its time.
     looked: (u64, Instant),
 }
 
 impl Polled {
-    /// Starts to listen, and reads the rows. A feed of a single row shows that it isn't there, too.
+    /// Starts to listen, and reads the rows. A feed of a single row also shows that the row doesn't exist.
     pub fn open(
         read: Read,
         transform: Box<dyn Transform>,
@@ -104,7 +104,7 @@ impl Polled {
         Ok(())
     }
 
-    /// How long it is until the next look; nothing if it is time.
+    /// Returns the time until the next reading; `None` if it is due.
     fn wait(&self) -> Option<Duration> {
         let (rung, at) = self.looked;
         if self.bell.count() != rung {

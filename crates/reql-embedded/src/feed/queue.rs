@@ -9,12 +9,14 @@ use crate::datum::Datum;
 use crate::error::{Error, Result};
 use crate::storage::{ChangeEvent, EndReason, Listener, Share, Snapshot};
 
-/// What may wait for a slow reader. What comes when that much waits already makes all of it be skipped.
+/// The limits of changes that wait for a slow reader. A change that exceeds them makes all waiting changes be
+/// skipped.
 #[derive(Debug, Clone, Copy)]
 pub struct Capacity {
     /// The number of changes. Default 100,000, as in RethinkDB.
     pub changes: usize,
-    /// The bytes of their documents, as they are stored, and of what is needed to keep them. Default 64 MiB.
+    /// The bytes of the changes' documents, as they are stored, and of the queue's own structures. Default 64
+    /// MiB.
     pub bytes: usize,
 }
 
@@ -33,10 +35,10 @@ impl Default for Capacity {
 /// two maps.
 const PLACE: usize = 96;
 
-/// The size of changes that are told where the connection is served, in bytes.
+/// The size of changes up to which they are told on the connection's task, in bytes.
 const LITTLE: usize = 64 << 10;
 
-/// What happened to a document: one event, or the first and the last of several that are told as one.
+/// The change of a document: one event, or the first and the last of several that are told as one.
 #[derive(Debug, Clone)]
 pub struct Change {
     first: Arc<ChangeEvent>,
@@ -63,14 +65,14 @@ impl Change {
         self.last.new.as_ref()
     }
 
-    /// Returns how much memory is held by it, in bytes. Feeds share the events themselves.
+    /// Returns the bytes of memory that the change holds. Feeds share the events themselves.
     fn size(&self) -> usize {
         let last = if Arc::ptr_eq(&self.first, &self.last) { 0 } else { self.last.size() };
         PLACE + self.first.size() + last
     }
 }
 
-/// Listens to a table. However many changes come, it keeps no more than it may.
+/// A listener to a table. However many changes come, it keeps no more than its capacity.
 pub struct Queue {
     extent: Arc<Extent>,
     wake: Arc<Wake>,
@@ -81,25 +83,25 @@ pub struct Queue {
 
 struct State {
     waiting: BTreeMap<u64, Change>,
-    /// Where the change of a document waits, for those that squash.
+    /// Numbers of the waiting changes by the documents' keys, for feeds that squash.
     by_key: HashMap<Arc<[u8]>, u64>,
     next: u64,
-    /// The size of all changes that wait.
+    /// Size of all waiting changes.
     bytes: usize,
-    /// The part of the store's backlog that isn't in the events.
+    /// Share of the store's backlog for the memory that isn't in the events.
     share: Share,
     skipped: usize,
     has_ended: bool,
-    /// Whether the reader knows that there is something.
+    /// True if the reader knows that there is something to read.
     is_told: bool,
-    /// Whether so much waits that it can't be made to wait longer.
+    /// True if the queue is so full that its changes can't wait any longer.
     is_urgent: bool,
 }
 
-/// What a reader takes from a queue.
+/// The changes that a reader takes from a queue.
 #[derive(Default)]
 pub struct Taken {
-    /// How many changes were lost before these.
+    /// Number of changes that were lost before these.
     pub skipped: usize,
     /// The changes, in their order.
     pub changes: Vec<Change>,
@@ -127,7 +129,7 @@ impl State {
         self.next += 1;
     }
 
-    /// Makes one change of all that happened to a document, or none if that comes to nothing.
+    /// Joins an event to the waiting change of its document. Both vanish if nothing has changed in the end.
     fn squash(&mut self, event: Arc<ChangeEvent>) {
         let earlier = self.by_key.get(&event.key).copied();
         let Some((place, merged)) = earlier.and_then(|place| Some((place, self.waiting.get_mut(&place)?)))
@@ -149,7 +151,7 @@ impl State {
         !self.waiting.is_empty() || self.skipped > 0 || self.has_ended
     }
 
-    /// Takes the first changes, this many at most.
+    /// Takes the first changes, at most `most`.
     fn take(&mut self, most: usize) -> Taken {
         self.is_told = false;
         let skipped = std::mem::take(&mut self.skipped);
@@ -177,7 +179,7 @@ impl State {
         waiting
     }
 
-    /// Lets go of all that waits, which the reader is going to be told.
+    /// Drops all waiting changes, of which the reader is going to be told.
     fn skip(&mut self) -> BTreeMap<u64, Change> {
         let waiting = self.clear();
         self.skipped += waiting.len();
@@ -188,15 +190,15 @@ impl State {
         self.share.resize(self.waiting.len() * PLACE);
     }
 
-    /// Returns whether more waits than this. A single change may be of any size.
+    /// Returns true if the waiting changes exceed the capacity. A single change may be of any size.
     fn exceeds(&self, capacity: Capacity) -> bool {
         self.waiting.len() > capacity.changes || self.bytes > capacity.bytes && self.waiting.len() > 1
     }
 }
 
 impl Queue {
-    /// For a reader whom `wake` tells. A queue that squashes makes changes of one document wait for each
-    /// other.
+    /// Makes a queue for a reader that `wake` tells of news. With `squash`, changes of one document are
+    /// collected for that time.
     pub fn new(extent: Arc<Extent>, wake: Arc<Wake>, squash: Option<Duration>, capacity: Capacity) -> Self {
         let state = Mutex::new(State::new(extent.table.reserve_backlog(0)));
         Queue { extent, wake, squash, capacity, state }
@@ -206,13 +208,13 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The error of a read: once the table is gone, that is what the feed says.
+    /// Returns the error of a read. If the table is gone, it is that of the feed's end.
     fn explain(&self, error: Error) -> Error {
         if self.state().has_ended { aborted() } else { error }
     }
 
-    /// The table at one moment, and what has been heard up to it: the snapshot shows all of that, and
-    /// nothing that comes later.
+    /// Returns the table at one moment, and the changes up to it: the snapshot shows all of them, and no
+    /// later ones.
     pub fn snapshot(self: &Arc<Self>) -> Result<(Snapshot, Taken)> {
         let taken = Arc::new(Mutex::new(Taken::default()));
         let (mark, queue) = (taken.clone(), self.clone());
@@ -224,14 +226,14 @@ impl Queue {
         Ok((snapshot, taken))
     }
 
-    /// Returns whether what waits can be told at once.
+    /// Returns true if the waiting changes can be told at once.
     pub fn holds_little(&self) -> bool {
         self.state().bytes <= LITTLE
     }
 
-    /// Takes the first changes that are to be told now, `most` of them at most; `None` if there are none. A
-    /// squashing feed lets changes wait until its interval is over or the queue is more than half full. Fails
-    /// when the table is gone.
+    /// Takes the first changes that are to be told now, at most `most`; `None` if there are none. A squashing
+    /// feed lets changes wait until its interval is over or the queue is more than half full. Fails if the
+    /// table is gone.
     pub fn poll(&self, most: usize) -> Result<Option<Taken>> {
         let mut state = self.state();
         if state.has_ended {

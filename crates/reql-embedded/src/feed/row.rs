@@ -2,28 +2,28 @@
 
 use crate::datum::{Datum, ObjectBuilder};
 
-/// What the rows of a feed look like.
+/// The form of a feed's rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Form {
-    /// Whether rows name their type.
+    /// True if rows name their type.
     pub types: bool,
-    /// Whether there are rows for the feed's states.
+    /// True if there are rows for the feed's states.
     pub states: bool,
-    /// Whether rows tell where in the order a document is.
+    /// True if rows tell the position of a document in the order.
     pub offsets: bool,
 }
 
 /// One side of a change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Side {
-    /// What the client hasn't been told of yet: it learns of it later, or never.
+    /// A value that the client hasn't been told of yet: it is told later, or never.
     Unread,
-    /// The document's value, if there is one, and where it is in the order.
+    /// The document's value, if there is one, and its position in the order.
     Value(Option<Datum>, Option<usize>),
 }
 
 impl Side {
-    /// A value somewhere.
+    /// Returns the side of a value without a position.
     pub fn value(value: Option<Datum>) -> Side {
         Side::Value(value, None)
     }
@@ -34,7 +34,7 @@ impl Side {
 }
 
 impl Form {
-    /// A change; `None` when there is nothing on either side.
+    /// Returns the row of a change; `None` if there is nothing on either side.
     pub fn change(&self, old: Side, new: Side) -> Option<Datum> {
         if old.is_nothing() && new.is_nothing() {
             return None;
@@ -52,14 +52,14 @@ impl Form {
         Some(self.finish(row, kind))
     }
 
-    /// A document that is there when the feed begins; `null` for one that isn't.
+    /// Returns the row of an initial document; `null` stands for one that doesn't exist.
     pub fn initial(&self, value: Datum, offset: Option<usize>) -> Datum {
         let mut row = ObjectBuilder::new();
         self.put(&mut row, ["new_offset", "new_val"], Side::Value(Some(value), offset));
         self.finish(row, "initial")
     }
 
-    /// A state, if the feed reports those.
+    /// Returns the row of a state, if the feed reports states.
     pub fn state(&self, state: &str) -> Option<Datum> {
         let mut row = ObjectBuilder::new();
         row.insert("state", Datum::str(state));
@@ -82,7 +82,7 @@ impl Form {
     }
 }
 
-/// The row that tells of lost changes.
+/// Returns the row that tells of lost changes.
 pub fn skipped(count: usize) -> Datum {
     let message = format!("Changefeed cache over array size limit, skipped {count} elements.");
     Datum::object([("error", Datum::str(message))])

@@ -1,11 +1,11 @@
-//! How the reader of a query's feeds learns that one of them has something to say.
+//! The signal by which the reader of a query's feeds learns that one of them has news.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// Shared by the feeds of one query.
+/// A signal that the feeds of one query share.
 #[derive(Default)]
 pub struct Wake {
     notify: Notify,
@@ -14,15 +14,15 @@ pub struct Wake {
 
 #[derive(Default)]
 struct Timing {
-    /// When the client asked for the batch that it waits for; never for the first one, which is answered at
-    /// once.
+    /// Time at which the client asked for the batch that it waits for. `None` for the first batch, which is
+    /// answered at once.
     asked: Option<Instant>,
-    /// When a feed that collects changes is going to give them.
+    /// Time at which a feed that collects changes is going to return them.
     due: Option<Instant>,
 }
 
 impl Timing {
-    /// Notes that a feed gives something at this time.
+    /// Notes that a feed returns changes at this time.
     fn expect(&mut self, due: Instant) {
         self.due = Some(self.due.map_or(due, |other| other.min(due)));
     }
@@ -33,12 +33,13 @@ impl Wake {
         self.timing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A feed has news.
+    /// Notes that a feed has news.
     pub fn wake(&self) {
         self.notify.notify_one();
     }
 
-    /// Whether the client has waited for so long. If not, [`wait`](Self::wait) ends when it has.
+    /// Returns true if the client has waited for this interval. If not, [`wait`](Self::wait) ends when it
+    /// has.
     pub fn has_waited(&self, interval: Duration) -> bool {
         let mut timing = self.timing();
         let Some(asked) = timing.asked else { return true };
@@ -50,7 +51,7 @@ impl Wake {
         false
     }
 
-    /// There may be news after this time, though nobody will tell.
+    /// Notes that there may be news after this time, without a further call of `wake`.
     pub fn wake_in(&self, interval: Duration) {
         self.timing().expect(Instant::now() + interval);
     }
@@ -68,12 +69,12 @@ impl Wake {
         }
     }
 
-    /// The feeds are about to be read.
+    /// Notes that the feeds are about to be read.
     pub fn reading(&self) {
         self.timing().due = None;
     }
 
-    /// The client got rows.
+    /// Notes that the client got rows.
     pub fn answered(&self) {
         self.timing().asked = None;
     }

@@ -36,9 +36,9 @@ impl Backlog {
         self.bytes.load(Ordering::Relaxed) > limit
     }
 
-    /// Has listeners let go of what they keep if that is more than the limit. Those that have fallen behind
-    /// furthest are the first. When a quarter of the limit is free, the others keep what they have, so that
-    /// this need not be done again soon.
+    /// Makes listeners drop the changes that they keep if these take more than the limit. The listeners that
+    /// have fallen behind furthest are the first. Once a quarter of the limit is free, the others keep their
+    /// changes, so that this need not be done again soon.
     pub(super) fn relieve(&self, catalog: &Catalog) {
         if !self.exceeds(self.limit) {
             return;
@@ -57,20 +57,19 @@ impl Backlog {
     }
 }
 
-/// A part of the memory of a store's backlog, for as long as this lives.
+/// A reservation in the memory of a store's backlog, until it is dropped.
 pub struct Share {
     backlog: Arc<Backlog>,
     bytes: usize,
 }
 
 impl Share {
-    /// Returns its size in bytes.
+    /// Returns the size in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Makes it larger or smaller. Never fails: a backlog that is over its limit is relieved after the next
-    /// commit.
+    /// Changes the size. Never fails: a backlog that is over its limit is relieved after the next commit.
     pub fn resize(&mut self, bytes: usize) {
         match bytes.checked_sub(self.bytes) {
             Some(more) => self.backlog.bytes.fetch_add(more, Ordering::Relaxed),

@@ -24,7 +24,7 @@ pub(super) type Documents<'txn> = Table<'txn, &'static [u8], &'static [u8]>;
 /// The tree of an index in a write transaction.
 pub(super) type Entries<'txn> = Table<'txn, &'static [u8], u32>;
 
-/// A write transaction in progress: open trees, the catalog to come, and what to tell whom after the commit.
+/// A write transaction in progress: open trees, the new catalog, and the news for listeners after the commit.
 pub(super) struct Batch<'txn> {
     txn: &'txn WriteTransaction,
     backlog: Arc<Backlog>,
@@ -37,14 +37,14 @@ pub(super) struct Batch<'txn> {
     fatal: Option<redb::Error>,
 }
 
-/// What follows from a committed batch.
+/// The effects of a committed batch.
 #[derive(Default)]
 pub(super) struct Effects {
-    /// Whether there is anything to commit.
+    /// True if there is anything to commit.
     pub(super) dirty: bool,
     /// The catalog to publish, if it changed.
     pub(super) catalog: Option<Arc<Catalog>>,
-    /// What there is to tell the listeners of tables, by the tables' ids.
+    /// News for the listeners of tables, by the tables' ids.
     news: HashMap<Uuid, News>,
     /// Indexes to build.
     pub(super) builds: Vec<(Uuid, Index)>,
@@ -55,7 +55,7 @@ impl Effects {
         self.news.entry(table.id).or_insert_with(|| News::of(&table.listeners))
     }
 
-    /// Carries them out.
+    /// Carries the effects out: publishes the catalog, tells listeners, begins builds.
     pub(super) fn carry_out(self, core: &Core) {
         if let Some(catalog) = self.catalog {
             core.publish(catalog);
@@ -99,7 +99,7 @@ impl<'txn> Batch<'txn> {
         &mut self.effects
     }
 
-    /// Notes a change of a document for the listeners of its table, if any of them wants to hear of it.
+    /// Notes a change of a document for the listeners of its table, if any of them listens to this document.
     pub(super) fn note_change(
         &mut self,
         table: &TableEntry,
@@ -132,7 +132,7 @@ impl<'txn> Batch<'txn> {
         self.entries.remove(&index.id);
         self.effects.dirty = true;
         self.txn.delete_table(TableDefinition::<&[u8], u32>::new(&index.tree))?;
-        // Readers expect the tree to be there.
+        // Readers expect the tree to exist.
         self.entries(index).map(drop)
     }
 
@@ -150,7 +150,7 @@ impl<'txn> Batch<'txn> {
         })
     }
 
-    /// Runs an operation on the transaction, whose failure is that of the whole batch.
+    /// Runs an operation on the transaction. If it fails, the whole batch fails.
     pub(super) fn with_txn<T>(
         &mut self,
         run: impl FnOnce(&WriteTransaction) -> std::result::Result<T, redb::Error>,
@@ -165,7 +165,7 @@ impl<'txn> Batch<'txn> {
         Err(shown)
     }
 
-    /// The failure of the file, if there was one whose error a job has been given.
+    /// Returns the failure of the file, if there was one whose error a job has been given.
     pub(super) fn failure(&mut self) -> Applied {
         self.fatal.take().map_or(Ok(()), |error| Err(Fatal::from(error)))
     }
@@ -210,7 +210,7 @@ impl<'txn> Batch<'txn> {
         })
     }
 
-    /// Removes a table with all it holds, and ends its feeds.
+    /// Removes a table with all of its data, and ends its feeds.
     pub(super) fn remove_table(&mut self, entry: &TableEntry) -> Result<()> {
         self.documents.remove(&entry.id);
         for index in entry.indexes.values() {
@@ -277,7 +277,7 @@ where
             (Ok(()), None) => return,
             (Err(error), _) => Err(error),
         };
-        // Whoever asked may be gone.
+        // The caller may be gone.
         let _ = self.answer.send(result);
     }
 }

@@ -1,7 +1,7 @@
 //! Building indexes in the background, a chunk of each in turn.
 //!
-//! A chunk is read and evaluated here and put in by the writer, which skips the documents that changed in
-//! between: from the moment an index exists, every write maintains its entries itself.
+//! A chunk is read and evaluated here. The writer inserts its entries, and skips the documents that changed
+//! in between: from the moment an index exists, every write maintains its entries itself.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,13 +24,13 @@ use crate::budget::fuel::{self, Place};
 use crate::datum::pack;
 use crate::error::Result;
 
-/// How many documents are put into an index in one transaction.
+/// The documents that are put into an index in one transaction.
 const CHUNK: usize = 512;
 
-/// How long to wait before a failed build starts over.
+/// The wait before a failed build starts over.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Builds what it is sent, until it is sent nothing any more.
+/// Builds the indexes from the queue, until `None` comes.
 pub(super) fn run(core: &Arc<Core>, queue: &Receiver<Option<(Uuid, Index)>>) {
     let mut builds: VecDeque<Build> = VecDeque::new();
     let mut is_failing = false;
@@ -50,7 +50,7 @@ pub(super) fn run(core: &Arc<Core>, queue: &Receiver<Option<(Uuid, Index)>>) {
         match step {
             Ok(Step::More) => builds.push_back(build),
             Ok(Step::Done) => {}
-            // It was dropped, or all is about to end; which of the two, the next step tells.
+            // The index was dropped, or the store is closing; the next step tells which.
             Err(error) if error.ends_query() => {
                 build.start_over();
                 builds.push_back(build);
@@ -116,7 +116,7 @@ impl Build {
     }
 }
 
-/// Reads the next documents, and evaluates what entries they have.
+/// Reads the next documents, and computes their entries.
 fn read(scan: &mut Scan, index: &Index) -> Result<Vec<Indexed>> {
     let mut rows = Vec::with_capacity(CHUNK);
     while rows.len() < CHUNK
@@ -135,13 +135,12 @@ struct Indexed {
     entries: Vec<Entry>,
 }
 
-/// What a chunk puts into the index.
+/// The content of a chunk for the index.
 enum Content {
-    /// The start: removes what a build that was cut short left. Nothing may be read for the index before
-    /// that.
+    /// The start: removes the entries of an interrupted build. Nothing may be read for the index before that.
     Nothing,
     Rows(Vec<Indexed>),
-    /// With these, the index is ready.
+    /// The last documents, after which the index is ready.
     Last(Vec<Indexed>),
 }
 
@@ -154,11 +153,11 @@ impl Content {
     }
 }
 
-/// Puts a chunk of documents into an index.
+/// A job that puts a chunk of documents into an index.
 struct ChunkJob {
     table: Uuid,
     index: Uuid,
-    /// Tells the index from the same one loaded anew, whose build starts over.
+    /// Progress of this build, to tell the index from the same one loaded anew, whose build starts over.
     progress: Arc<Progress>,
     content: Content,
     step: Step,
@@ -168,7 +167,7 @@ struct ChunkJob {
 
 impl Job for ChunkJob {
     fn need(&self) -> Need {
-        // The catalog in memory, which says that the index is ready, must not be ahead of the file.
+        // The catalog in memory, in which the index is ready, must not be ahead of the file.
         if matches!(self.content, Content::Last(_)) { Need::Hard } else { Need::Soft }
     }
 

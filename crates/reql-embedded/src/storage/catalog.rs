@@ -1,5 +1,4 @@
-//! What databases, tables and indexes there are: an immutable snapshot, replaced as a whole when something
-//! changes.
+//! The catalog of databases, tables and indexes: an immutable snapshot, replaced as a whole by each change.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -23,24 +22,24 @@ pub(super) const TABLES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("t
 /// A database's identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
-    /// Its id, for good.
+    /// Id, which never changes.
     pub id: Uuid,
-    /// Its name at the time of asking.
+    /// Name at the time of the query.
     pub name: Arc<str>,
 }
 
-/// When a write is answered.
+/// The point at which a write is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Durability {
-    /// Once everybody sees it; it reaches the disk a little later.
+    /// Once all readers see the write; it reaches the disk a little later.
     Soft,
-    /// Once it is on the disk. The default.
+    /// Once the write is on the disk. The default.
     #[default]
     Hard,
 }
 
 impl Durability {
-    /// `soft` or `hard`
+    /// Returns `soft` or `hard`.
     pub fn name(self) -> &'static str {
         match self {
             Durability::Soft => "soft",
@@ -49,7 +48,7 @@ impl Durability {
     }
 }
 
-/// What can be set about a table.
+/// The settings of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableConfig {
     /// The id of the database it is in.
@@ -62,14 +61,14 @@ pub struct TableConfig {
     pub durability: Durability,
     /// The text of the write hook, opaque here.
     pub write_hook: Option<String>,
-    /// Whatever else the layers above keep about a table.
+    /// Other settings, which the layers above keep.
     pub extra: Datum,
 }
 
-/// A table as it was when it was asked for.
+/// A table at the time of the query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableMeta {
-    /// Its id, for good.
+    /// Id, which never changes.
     pub id: Uuid,
     /// The database it is in.
     pub database: Database,
@@ -105,7 +104,7 @@ impl TableEntry {
         TableMeta { id: self.id, database: self.database.clone(), config: self.config.clone() }
     }
 
-    /// `db.table`, as error messages name it.
+    /// Returns `db.table`, as error messages name the table.
     pub(super) fn display_name(&self) -> String {
         format!("{}.{}", self.database.name, self.config.name)
     }
@@ -181,7 +180,7 @@ impl Catalog {
             .ok_or_else(|| Error::op_failed(format!("Table `{db}.{name}` does not exist.")))
     }
 
-    /// Adds a database, or renames it and what its tables call it.
+    /// Adds a database, or renames it, in the names of its tables too.
     pub(super) fn put_database(&mut self, database: Database) {
         let known = self.database_by_id(database.id).map(|known| known.name.to_string());
         let old = known.and_then(|name| self.databases.remove(&name));
@@ -217,7 +216,7 @@ impl Catalog {
         }
     }
 
-    /// Every index that is still to be built, with its table.
+    /// Returns every index that is still to be built, with its table.
     pub(super) fn unbuilt(&self) -> impl Iterator<Item = (Uuid, Index)> {
         self.tables.values().flat_map(|table| {
             let unbuilt = table.indexes.values().filter(|index| !index.ready && index.failure().is_none());

@@ -18,25 +18,25 @@ use super::store::META;
 use crate::datum::{Datum, is_well_formed, key};
 use crate::error::Result;
 
-/// What a check found.
+/// The findings of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// What is wrong, in words; empty if nothing is.
+    /// Problems, in words; empty if there are none.
     pub problems: Vec<String>,
-    /// How many tables were looked at,
+    /// Number of checked tables.
     pub tables: u64,
-    /// documents,
+    /// Number of checked documents.
     pub documents: u64,
-    /// and indexes. Those that are still to be built are left out.
+    /// Number of checked indexes. Indexes that are still to be built are left out.
     pub indexes: u64,
-    /// Whether the file had not been closed cleanly, as after a crash. That is no damage.
+    /// True if the file had not been closed cleanly, as after a crash. That is no damage.
     pub was_recovered: bool,
 }
 
 impl Store {
     /// Checks the file's structure, that each document decodes and is under its own key, and that each index
-    /// holds exactly what its function gives. Writes wait meanwhile for the first part, which also repairs
-    /// what it can.
+    /// holds exactly the entries that its function computes. Writes wait during the first part, which also
+    /// repairs the file as far as it can.
     pub fn check(&self) -> Result<Report> {
         let core = self.core().clone();
         let mut report = self.core().between(move || {
@@ -48,7 +48,7 @@ impl Store {
         Ok(report)
     }
 
-    /// Gives unused space back to the file system. Says whether there was any. Writes wait meanwhile.
+    /// Gives unused space back to the file system. Returns false if there was none. Writes wait meanwhile.
     pub fn compact(&self) -> Result<bool> {
         let core = self.core().clone();
         self.core().between(move || core.file.exclusively(|database| database.compact()))
@@ -63,7 +63,7 @@ pub(super) fn check_structure(file: &File, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the catalog's records and the small ones decode, and that no two go by one name.
+/// Checks that the catalog's records and the small ones decode, and that no name occurs twice.
 pub(super) fn check_records(file: &File, report: &mut Report) -> Result<()> {
     let txn = file.begin_read()?;
     for tree in [DATABASES, TABLES] {
@@ -92,8 +92,8 @@ pub(super) fn check_records(file: &File, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the trees in the file are exactly those of the tables and indexes in the catalog. Says whether
-/// all of these are there.
+/// Checks that the trees in the file are exactly those of the tables and indexes in the catalog. Returns true
+/// if none of these is missing.
 pub(super) fn check_trees(core: &Core, report: &mut Report) -> Result<bool> {
     let txn = core.file.begin_read()?;
     let found = txn.list_tables().map_err(|error| core.read_failure(error))?;
@@ -163,7 +163,7 @@ fn is_under_own_key(document: &Datum, primary_key: &str, found: &[u8]) -> bool {
     document.get(primary_key).and_then(|value| key::primary(&value).ok()).is_some_and(|own| own == found)
 }
 
-/// An index that is being compared to what its function gives.
+/// An index that is being compared to the results of its function.
 struct Checked<'a> {
     index: &'a Index,
     entries: Arc<Entries>,
@@ -173,7 +173,7 @@ struct Checked<'a> {
 
 impl Checked<'_> {
     fn look_for(&mut self, core: &Core, key: &[u8], document: &Datum) -> Result<()> {
-        // A function may give the same value twice where entries have no tag; that is one entry.
+        // A function may return the same value twice where entries have no tag; that is one entry.
         let expected: HashMap<_, _> = self.index.entries(key, document).into_iter().collect();
         for (entry, length) in expected {
             self.expected += 1;

@@ -10,12 +10,12 @@ use super::index::{Index, IndexCompiler, IndexSpec};
 use crate::datum::{Datum, is_well_formed, pack, packed};
 use crate::error::{Error, Result};
 
-/// A stored value as a datum: one copy out of the page.
+/// Returns a stored value as a datum: one copy out of the page.
 pub(super) fn datum(bytes: &[u8]) -> Datum {
     packed::from_bytes(Arc::from(bytes))
 }
 
-/// A database's record.
+/// Returns a database's record.
 pub(super) fn write_database(database: &Database) -> Result<Vec<u8>> {
     pack::value(&Datum::object([("name", Datum::str(&*database.name))]))
 }
@@ -25,7 +25,7 @@ pub(super) fn read_database(key: &[u8], bytes: &[u8]) -> Result<Database> {
     Ok(Database { id: read_id(key)?, name: Arc::from(text(&datum(bytes), "name")?) })
 }
 
-/// A table's record, its indexes included.
+/// Returns a table's record, its indexes included.
 pub(super) fn write_table(entry: &TableEntry) -> Result<Vec<u8>> {
     let config = &entry.config;
     let indexes = entry.indexes.values().map(write_index).collect();

@@ -1,7 +1,7 @@
-//! Committing: jobs are applied in one transaction, which is committed once; then everybody is answered.
+//! Committing: jobs are applied in one transaction, which is committed once; then all callers are answered.
 //!
-//! Most jobs come through the writer thread. A small soft write commits by itself when nobody else is at it,
-//! which spares its caller two changes of threads:
+//! Most jobs come through the writer thread. A small soft write commits by itself if no other commit is under
+//! way, which spares its caller two changes of threads:
 //! [`Core::commit_at_once`](super::core::Core::commit_at_once).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,25 +15,25 @@ use super::feed::EndReason;
 use super::writer::{Fatal, Job, Need};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Pages stay in use until the next durable commit, so there is one at least this often,
+/// The most soft commits before a durable one. Pages stay in use until then.
 const SOFT_COMMITS: u32 = 256;
-/// and this long after the first soft one.
+/// The longest time from a soft commit to a durable one.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
-/// How long nothing must have been written before the free pages are recorded. (Tests don't wait.)
+/// The time without writes after which the free pages are recorded. (Tests don't wait.)
 const RECORD_AFTER: Duration = Duration::from_millis(if cfg!(test) { 0 } else { 200 });
-/// How long to wait between attempts to open a failed file.
+/// The wait between attempts to open a failed file.
 const REOPEN_EVERY: Duration = Duration::from_millis(500);
 
-/// What is known between two commits.
+/// The state of commits.
 pub(super) struct Committer {
-    /// How many soft commits are not on the disk yet,
+    /// Number of soft commits that are not on the disk yet.
     unsynced: u32,
-    /// and when the first of them was.
+    /// Time of the first soft commit that is not on the disk yet.
     unsynced_since: Instant,
-    /// When the last commit was, if it recorded no free pages.
+    /// Time of the last commit, if it recorded no free pages.
     unrecorded_since: Option<Instant>,
     last_attempt: Option<Instant>,
-    /// Why writes are refused without trying, and until when.
+    /// Error by which writes are refused without trying, and the time until which they are.
     refusal: Option<(Instant, Error)>,
 }
 
@@ -48,7 +48,7 @@ impl Committer {
         }
     }
 
-    /// How long until there is something to flush or to record; `None` if there is nothing.
+    /// Returns the time until there is something to flush or to record; `None` if there is nothing.
     pub(super) fn due_in(&self) -> Option<Duration> {
         let flush = match self.unsynced {
             0 => None,
@@ -59,12 +59,12 @@ impl Committer {
         flush.into_iter().chain(record).min()
     }
 
-    /// Whether what was committed softly has to reach the disk now.
+    /// Returns true if soft commits have to reach the disk now.
     pub(super) fn is_flush_due(&self) -> bool {
         self.unsynced >= SOFT_COMMITS || self.unsynced > 0 && self.unsynced_since.elapsed() >= FLUSH_AFTER
     }
 
-    /// Does what is due.
+    /// Flushes or records if either is due.
     pub(super) fn flush_if_due(&mut self, core: &Core) {
         if self.unrecorded_since.is_some_and(|since| since.elapsed() >= RECORD_AFTER) {
             self.make_durable(core, Need::Recorded);
@@ -100,7 +100,8 @@ impl Committer {
         answer(core, jobs, &result);
     }
 
-    /// The same where nobody can wait for seconds: opening a failed file anew is left to the writer.
+    /// Applies jobs, commits, and answers them, for a caller that can't wait for seconds: opening a failed
+    /// file anew is left to the writer.
     pub(super) fn process_at_once(&mut self, core: &Core, mut jobs: Vec<Box<dyn Job>>) {
         let result = self.attempt(core, &mut jobs);
         if let Err(error) = &result
@@ -123,8 +124,8 @@ impl Committer {
         })
     }
 
-    /// On a full disk every write fails and makes the file unusable. What the reads need is that it isn't
-    /// opened anew, which may take long, for each of them.
+    /// Refuses writes for a while after a failure. On a full disk every write fails and makes the file
+    /// unusable. Opening it anew may take long and holds up reads, so it isn't done for each write.
     fn refuse(&mut self, error: Error, took: Duration) {
         self.refusal = Some((Instant::now() + REOPEN_EVERY.max(took * 10), error));
     }
@@ -155,7 +156,8 @@ impl Committer {
         let committed = txn.commit();
         core.file.forget_moment();
         committed.map_err(|error| {
-            // Whatever it was, redb takes no more writes; and those of this one may be in the file.
+            // Whatever the panic was, redb takes no more writes; and the writes of this transaction may be in
+            // the file.
             core.file.mark_failed();
             core.file.failure(error).with_kind(ErrorKind::OpIndeterminate)
         })?;
@@ -179,13 +181,13 @@ impl Committer {
             Ok(Err(error)) => log::error!("Writes could not be made durable: {error}"),
             Err(_) => core.file.mark_failed(),
         }
-        // It is tried again after a while, or with the next write.
+        // The flush is tried again after a while, or with the next write.
         (self.unsynced, self.unsynced_since) = (1, Instant::now());
         self.unrecorded_since = None;
     }
 
-    /// Opens the file anew. What was told about changes that were not durable no longer holds, so the feeds
-    /// end.
+    /// Opens the file anew. Feeds end, since they may have been told of changes that were not durable and are
+    /// undone now.
     fn recover(&mut self, core: &Core) {
         if self.last_attempt.is_some_and(|attempt| attempt.elapsed() < REOPEN_EVERY) {
             return;
@@ -220,7 +222,7 @@ impl Committer {
     }
 }
 
-/// Tells those who asked for them what became of their jobs.
+/// Answers the callers of jobs.
 fn answer(core: &Core, jobs: Vec<Box<dyn Job>>, result: &Result<()>) {
     for job in jobs {
         let answered = catch_unwind(AssertUnwindSafe(|| job.answer(result.clone())));

@@ -1,4 +1,4 @@
-//! What the handles, the writer and the builder share.
+//! The state that the handles, the writer and the builder share.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
@@ -17,7 +17,7 @@ use super::writer::{BetweenJob, Job, Message, Need};
 use crate::budget::Budget;
 use crate::error::{Error, Result};
 
-/// How many jobs may wait for the writer before those who submit more have to wait too.
+/// The jobs that may wait for the writer before further callers have to wait too.
 const QUEUE: usize = 1024;
 
 /// The shared heart of a store.
@@ -29,11 +29,11 @@ pub(super) struct Core {
     /// Guards nothing: the condition is a new catalog.
     changed: (Mutex<()>, Condvar),
     committer: Mutex<Committer>,
-    /// How many jobs have been submitted and not yet been taken up.
+    /// Number of jobs that have been submitted and not yet been taken up.
     queued: AtomicUsize,
     writer: SyncSender<Message>,
     builder: mpsc::Sender<Option<(Uuid, Index)>>,
-    /// Whether the builder is to end, also in the middle of a document.
+    /// True if the builder is to end, also in the middle of a document.
     is_stopping: AtomicBool,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Receivers {
 }
 
 impl Core {
-    /// `backlog_bytes` is how much memory changes may take that wait for listeners.
+    /// Makes the core. Changes that wait for listeners may take `backlog_bytes` of memory.
     pub(super) fn new(
         file: File,
         compiler: Arc<dyn IndexCompiler>,
@@ -72,7 +72,7 @@ impl Core {
         self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The table as it is now.
+    /// Returns the table as it is now.
     pub(super) fn table(&self, entry: &TableEntry) -> Result<Arc<TableEntry>> {
         let catalog = self.catalog.read().unwrap_or_else(PoisonError::into_inner);
         catalog.tables.get(&entry.id).cloned().ok_or_else(|| entry.gone())
@@ -84,7 +84,8 @@ impl Core {
         self.changed.1.notify_all();
     }
 
-    /// Waits until the catalog satisfies a condition; `check` is asked every now and then whether to go on.
+    /// Waits until the catalog satisfies a condition. `check` is called now and then, and its error ends the
+    /// wait.
     pub(super) fn wait<T>(
         &self,
         check: &dyn Fn() -> Result<()>,
@@ -93,7 +94,7 @@ impl Core {
         const CHECK_EVERY: Duration = Duration::from_millis(50);
         loop {
             let guard = self.changed.0.lock().unwrap_or_else(PoisonError::into_inner);
-            // Looked at under the lock, so that no notification falls between the look and the wait.
+            // Checked under the lock, so that no notification falls between the check and the wait.
             if let Some(found) = condition(&self.catalog())? {
                 return Ok(found);
             }
@@ -117,7 +118,7 @@ impl Core {
         self.queued.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Hands a job to the writer, unless that would mean to wait.
+    /// Hands a job to the writer, unless the queue is full.
     pub(super) fn try_submit(&self, job: impl Job + 'static) -> Result<()> {
         self.queued.fetch_add(1, Ordering::Relaxed);
         self.writer.try_send(Message::Job(Box::new(job))).map_err(|error| {
@@ -129,8 +130,8 @@ impl Core {
         })
     }
 
-    /// Commits a job that needs no disk, in the caller's thread and before this returns; gives it back if the
-    /// writer is at work or has work to do.
+    /// Commits a job that needs no disk, in the caller's thread and before this returns. Gives the job back
+    /// if the writer is at work or has work to do.
     pub(super) fn commit_at_once<J: Job + 'static>(&self, job: J) -> std::result::Result<(), J> {
         if job.need() == Need::Hard || self.queued.load(Ordering::Relaxed) > 0 || self.file.has_failed() {
             return Err(job);
@@ -153,18 +154,18 @@ impl Core {
         Ok(())
     }
 
-    /// The state of commits, once nobody else is at it.
+    /// Returns the state of commits, once no other thread holds it.
     pub(super) fn committer(&self) -> MutexGuard<'_, Committer> {
         self.committer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the writer look what there is to do.
+    /// Makes the writer check for work.
     fn wake_writer(&self) {
         // A full queue wakes the writer as well.
         let _ = self.writer.try_send(Message::Wake);
     }
 
-    /// Waits for what the writer answers.
+    /// Waits for the writer's answer.
     pub(super) fn answer<T>(&self, answer: &Receiver<Result<T>>) -> Result<T> {
         answer.recv().unwrap_or_else(|_| Err(file::closed()))
     }
@@ -179,7 +180,7 @@ impl Core {
         self.answer(&answer)
     }
 
-    /// Runs something in the writer between two commits.
+    /// Runs work in the writer between two commits.
     pub(super) fn between<T: Send + 'static>(
         &self,
         run: impl FnOnce() -> Result<T> + Send + 'static,
@@ -189,13 +190,13 @@ impl Core {
         self.answer(&answer)
     }
 
-    /// Has an index built.
+    /// Queues an index for building.
     pub(super) fn build(&self, table: Uuid, index: Index) {
         // Without a builder the store is closing, and the index will be built after the next start.
         let _ = self.builder.send(Some((table, index)));
     }
 
-    /// The budget for building an index, which ends with the index and with the store.
+    /// Returns the budget for building an index, which ends with the index and with the store.
     pub(super) fn build_budget(self: &Arc<Self>, table: Uuid, index: &Index) -> Budget {
         let (core, index, progress) = (Arc::downgrade(self), index.id, index.progress.clone());
         Budget::until(move || {
@@ -207,7 +208,7 @@ impl Core {
         })
     }
 
-    /// The error of a failed read; has the writer open the file anew if that is what it takes.
+    /// Returns the error of a failed read. Makes the writer open the file anew if that is necessary.
     pub(super) fn read_failure(&self, error: impl Into<redb::Error>) -> Error {
         let error = self.file.failure(error);
         if self.file.has_failed() {

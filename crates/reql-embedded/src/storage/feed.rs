@@ -1,4 +1,4 @@
-//! Who is told about a table's changes: the hook that changefeeds hang on.
+//! The listeners to a table's changes: the interface of changefeeds.
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,7 @@ pub struct ChangeEvent {
     pub old: Option<Datum>,
     /// The document after, unless it was deleted.
     pub new: Option<Datum>,
-    /// Grows from change to change of a store.
+    /// Number that grows from change to change of a store.
     pub number: u64,
     share: Share,
 }
@@ -41,14 +41,14 @@ impl ChangeEvent {
         }
     }
 
-    /// Returns how many bytes its key and its documents take, as they are stored. While the event lives, they
+    /// Returns the bytes that the key and the documents take, as they are stored. While the event lives, they
     /// count as a part of the store's backlog.
     pub fn size(&self) -> usize {
         self.share.bytes()
     }
 }
 
-/// Why no more changes will come.
+/// The reason why no more changes will come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReason {
     /// The table was dropped.
@@ -59,26 +59,27 @@ pub enum EndReason {
     Closed,
 }
 
-/// Someone who wants to know what changes in a table.
+/// A listener to the changes of a table.
 ///
-/// It is called where a commit is made, after the commit and before the writes are answered, in the order of
-/// the commits. It has to be quick and must not write or subscribe from inside the call.
+/// It is called by the thread that commits, after the commit and before the writes are answered, in the order
+/// of the commits. Its methods have to be quick and must not write or subscribe from inside the call.
 pub trait Listener: Send + Sync {
-    /// Returns the keys of the documents that it wants to hear of; `None` for all. It is asked once.
+    /// Returns the keys of the documents to listen to; `None` for all. Called once.
     fn keys(&self) -> Option<Vec<Vec<u8>>> {
         None
     }
-    /// A document changed. Whoever keeps the event should say so in [`behind_since`](Self::behind_since).
+    /// Takes the change of a document. A listener that keeps the event should report it in
+    /// [`behind_since`](Self::behind_since).
     fn changed(&self, event: &Arc<ChangeEvent>);
-    /// All changes of a commit have been told: the moment to wake whoever waits for them.
+    /// Notes that all changes of a commit have been told: the moment to wake readers that wait for them.
     fn settled(&self) {}
-    /// Returns the number of the oldest change that it keeps.
+    /// Returns the number of the oldest change that the listener keeps.
     fn behind_since(&self) -> Option<u64> {
         None
     }
-    /// Has to let go of the changes that it keeps, because all listeners together keep too much.
+    /// Drops the changes that the listener keeps, because all listeners together keep too many.
     fn let_go(&self) {}
-    /// The table's last event. Nothing follows it.
+    /// Notes the table's last event. No call follows this one.
     fn ended(&self, reason: EndReason);
 }
 
@@ -90,18 +91,18 @@ type Group = BTreeMap<u64, Arc<dyn Listener>>;
 pub(super) struct Listeners {
     groups: Mutex<Groups>,
     next: AtomicU64,
-    /// Saves the writer from looking for listeners where there are none.
+    /// True if there is any listener. It saves the writer a search.
     any: AtomicBool,
 }
 
-/// Listeners by what they want to hear of. Groups are shared with whoever is telling them something, and
-/// copied only to be changed meanwhile.
+/// Listeners by the documents that they listen to. A group is shared with the thread that is telling it
+/// something, and copied only if it has to be changed meanwhile.
 #[derive(Default)]
 struct Groups {
     all: Group,
-    /// Those who hear of all documents.
+    /// Listeners to all documents.
     everywhere: Arc<Group>,
-    /// Those who hear of certain documents, by the documents' keys.
+    /// Listeners to certain documents, by the documents' keys.
     at: HashMap<Vec<u8>, Arc<Group>>,
 }
 
@@ -140,7 +141,7 @@ impl Listeners {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether anybody wants to hear of a document.
+    /// Returns true if there is a listener to a document.
     pub(super) fn concerns(&self, key: &[u8]) -> bool {
         self.any.load(Ordering::Acquire) && {
             let groups = self.lock();
@@ -170,8 +171,8 @@ impl Listeners {
         self.any.store(!groups.all.is_empty(), Ordering::Release);
     }
 
-    /// Tells of the changes of a commit, and returns those who heard of any. They are called outside the
-    /// lock, so that a listener may end its own subscription.
+    /// Tells of the changes of a commit, and returns the listeners that were told of any. They are called
+    /// outside the lock, so that a listener may end its own subscription.
     fn tell(&self, changes: Vec<ChangeEvent>) -> Group {
         let (everywhere, at) = {
             let groups = self.lock();
@@ -190,7 +191,7 @@ impl Listeners {
         heard
     }
 
-    /// Tells that nothing more will come.
+    /// Tells all listeners that no more changes will come.
     pub(super) fn end(&self, reason: EndReason) {
         let groups = std::mem::take(&mut *self.lock());
         self.any.store(false, Ordering::Release);
@@ -200,7 +201,7 @@ impl Listeners {
     }
 }
 
-/// What a commit has to tell the listeners of a table.
+/// The news of a commit for the listeners of a table.
 pub(super) struct News {
     listeners: Arc<Listeners>,
     changes: Vec<ChangeEvent>,
@@ -220,7 +221,7 @@ impl News {
         self.end = Some(reason);
     }
 
-    /// Tells it, and returns those who are to be told that this was all.
+    /// Tells the news, and returns the listeners that are to learn that this was all.
     pub(super) fn tell(self) -> Told {
         let told = if self.changes.is_empty() { Group::new() } else { self.listeners.tell(self.changes) };
         if let Some(reason) = self.end {
@@ -230,11 +231,11 @@ impl News {
     }
 }
 
-/// Those who have heard of changes.
+/// The listeners that were told of changes.
 pub(super) struct Told(Group);
 
 impl Told {
-    /// Tells them that this was all of a commit.
+    /// Tells the listeners that this was all of a commit.
     pub(super) fn settle(&self) {
         for listener in self.0.values() {
             guarded(|| listener.settled());
@@ -242,15 +243,15 @@ impl Told {
     }
 }
 
-/// One listener's panic concerns neither the writer nor the others.
+/// Catches a panic: one listener's panic concerns neither the writer nor the others.
 fn guarded(call: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(call)).is_err() {
         log::error!("A listener of a table's changes panicked.");
     }
 }
 
-/// Keeps a listener informed until it is dropped. The listener may still hear of the commit that is being
-/// told of when it is dropped.
+/// Keeps a listener informed until it is dropped. The listener may still be told of the commit that is under
+/// way when it is dropped.
 pub struct Subscription {
     listeners: Arc<Listeners>,
     id: u64,

@@ -20,33 +20,33 @@ use crate::memory;
 /// The name of the file in the data directory.
 pub(super) const FILE_NAME: &str = "reql.redb";
 
-/// The most memory that pages take unless somebody says otherwise, in bytes.
+/// The default limit of memory for pages, in bytes.
 const CACHE_BYTES: usize = 64 << 20;
 
-/// How long an operation that needs the database for itself waits for those who read.
+/// The wait of an operation that needs the database for itself, until the running reads have ended.
 const READS_END: Duration = Duration::from_secs(2);
 
-/// Returns how much memory pages take unless somebody says otherwise, in bytes.
+/// Returns the default of the memory for pages, in bytes.
 pub(super) fn cache_bytes() -> usize {
     memory::eighth(CACHE_BYTES)
 }
 
-/// The open file. It can be closed, and opened anew, under those who use it.
+/// The open file. It can be closed, and opened anew, while handles to it exist.
 pub(super) struct File {
     path: Option<PathBuf>,
-    /// Which file it was that had the name when it was opened.
+    /// Identity of the file that had the name when it was opened.
     identity: Option<Identity>,
     cache_bytes: usize,
     database: RwLock<Option<Database>>,
-    /// What is committed, once somebody has asked for it. Locked after `database`, never before.
+    /// The committed state, once it has been read. Locked after `database`, never before.
     moment: Mutex<Option<Arc<Moment>>>,
-    /// An operation on the file failed, after which redb refuses all others.
+    /// True if an operation on the file failed, after which redb refuses all others.
     failed: AtomicBool,
 }
 
 impl File {
-    /// Opens or creates the file in this directory; without one, the data lives in memory. Says whether it is
-    /// new.
+    /// Opens or creates the file in this directory; without one, the data lives in memory. Returns true with
+    /// it if it is new.
     pub(super) fn open(directory: Option<&Path>, cache_bytes: usize) -> Result<(File, bool)> {
         let Some(directory) = directory else { return File::over(InMemoryBackend::new(), cache_bytes) };
         private::make_directory(directory).map_err(|error| opening::unusable(directory, &error))?;
@@ -72,8 +72,8 @@ impl File {
         Ok(File::new(Some(path.to_owned()), opened, cache_bytes))
     }
 
-    /// Opens a file only to look at it, at a pace if there is one. Returns as well if it had to be recovered
-    /// in memory for that.
+    /// Opens a file only to read it, at a pace if there is one. Returns true with it if it had to be
+    /// recovered in memory.
     pub(super) fn look(path: &Path, cache_bytes: usize, pace: Option<Arc<Pace>>) -> Result<(File, bool)> {
         let opened = opening::open(path, Purpose::Look, cache_bytes, pace)?;
         let was_recovered = opened.was_recovered;
@@ -91,22 +91,22 @@ impl File {
         self.database.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everything that is committed, shared with all others who read between the same two commits.
+    /// Returns the committed state, shared with all readers between the same two commits.
     pub(super) fn moment(&self) -> Result<Arc<Moment>> {
         let database = self.lock();
         let mut moment = self.moment_slot();
         if let Some(moment) = &*moment {
             return Ok(moment.clone());
         }
-        // Under the lock, so that a commit that follows is sure to find this moment and to take it away.
+        // Under the lock, so that the next commit is sure to find this moment and to remove it.
         let txn = database.as_ref().ok_or_else(closed)?.begin_read().map_err(|error| self.failure(error))?;
         Ok(moment.insert(Arc::new(Moment::new(txn))).clone())
     }
 
-    /// Has those who read from here on see what has just been committed.
+    /// Makes later reads see the latest commit.
     pub(super) fn forget_moment(&self) {
         let forgotten = self.moment_slot().take();
-        // Whatever goes with it goes without the lock.
+        // Drop outside of the lock: the last reference ends a transaction, which takes a while.
         drop(forgotten);
     }
 
@@ -114,21 +114,21 @@ impl File {
         self.moment.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A snapshot of everything that is committed.
+    /// Returns a snapshot of the committed state.
     pub(super) fn begin_read(&self) -> Result<ReadTransaction> {
         let database = self.lock();
         let database = database.as_ref().ok_or_else(closed)?;
         database.begin_read().map_err(|error| self.failure(error))
     }
 
-    /// A write transaction; only the writer thread has one.
+    /// Begins a write transaction. Only one may be open at a time.
     pub(super) fn begin_write(&self) -> Result<WriteTransaction> {
         let database = self.lock();
         let database = database.as_ref().ok_or_else(closed)?;
         database.begin_write().map_err(|error| self.failure(error))
     }
 
-    /// The error for a failed operation; remembers that the file has to be opened anew.
+    /// Returns the error for a failed operation; notes that the file has to be opened anew.
     pub(super) fn failure(&self, error: impl Into<redb::Error>) -> Error {
         let error = error.into();
         if is_io(&error) {
@@ -146,8 +146,8 @@ impl File {
         self.failed.load(Ordering::Acquire)
     }
 
-    /// Opens the file anew after a failure, which undoes what was not yet durable. Transactions that are
-    /// under way fail.
+    /// Opens the file anew after a failure, which undoes all changes that were not yet durable. Running
+    /// transactions fail.
     pub(super) fn reopen(&self) -> Result<()> {
         let Some(path) = &self.path else {
             self.failed.store(false, Ordering::Release);
@@ -156,15 +156,15 @@ impl File {
         self.check_in_place()?;
         let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
         self.forget_moment();
-        // The lock on the file has to go before it can be taken again.
+        // The lock on the file has to be released before it can be taken again.
         drop(slot.take());
         *slot = Some(opening::open(path, Purpose::GoOn, self.cache_bytes, None)?.database);
         self.failed.store(false, Ordering::Release);
         Ok(())
     }
 
-    /// Runs an operation that needs the database for itself, once the reads that are under way have ended;
-    /// new ones wait.
+    /// Runs an operation that needs the database for itself, once the running reads have ended. New reads
+    /// wait.
     pub(super) fn exclusively<T, E: Into<redb::Error>>(
         &self,
         run: impl Fn(&mut Database) -> std::result::Result<T, E>,
@@ -186,7 +186,7 @@ impl File {
         }
     }
 
-    /// Closes the file and lets go of its lock.
+    /// Closes the file and releases its lock.
     pub(super) fn close(&self) {
         let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
         self.forget_moment();
@@ -197,8 +197,8 @@ impl File {
         }
     }
 
-    /// Fails if the file was removed or replaced under the server. It then lives on, unseen, until it is
-    /// closed: good enough to read, but nothing more must be acknowledged into it.
+    /// Fails if the file was removed or replaced under the server. It then lives on without a name until it
+    /// is closed: good enough to read, but no more writes must be acknowledged.
     pub(super) fn check_in_place(&self) -> Result<()> {
         match &self.path {
             Some(path) if self.identity.is_some() && self.identity != Identity::of(path) => {
@@ -211,23 +211,23 @@ impl File {
         }
     }
 
-    /// The directory it is in; none in memory.
+    /// Returns the directory of the file; none in memory.
     pub(super) fn directory(&self) -> Option<&Path> {
         self.path.as_deref().and_then(Path::parent)
     }
 
-    /// How large the file is, in bytes; 0 in memory.
+    /// Returns the size of the file in bytes; 0 in memory.
     pub(super) fn size(&self) -> u64 {
         self.path.as_deref().and_then(|path| fs::metadata(path).ok()).map_or(0, |metadata| metadata.len())
     }
 }
 
-/// The error for a failed operation on the file.
+/// Returns the error for a failed operation on the file.
 pub(super) fn failure(error: impl Into<redb::Error>) -> Error {
     describe(&error.into())
 }
 
-/// The same for an error that is still needed.
+/// Returns the error for a failed operation whose cause is still needed.
 pub(super) fn describe(error: &redb::Error) -> Error {
     match error {
         redb::Error::Io(error) => {
@@ -249,7 +249,8 @@ pub(super) fn closed() -> Error {
     Error::op_failed("The database is closed.")
 }
 
-/// Tells a file from any other that gets its name; nothing where the system doesn't say.
+/// The identity of a file, which differs from that of any other file that gets its name. Nothing where the
+/// system has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity {
     device: u64,

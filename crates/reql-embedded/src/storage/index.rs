@@ -1,4 +1,4 @@
-//! Secondary indexes: what one is made of, and the entries that a document has in it.
+//! Secondary indexes: their definition, and the entries that a document has in them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,20 +9,20 @@ use uuid::Uuid;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
-/// What a secondary index is, as it was asked for.
+/// The definition of a secondary index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexSpec {
     /// Its name, unique in the table.
     pub name: String,
     /// The function's text, in whatever form the [`IndexCompiler`] reads.
     pub source: String,
-    /// Whether the function gives an array whose elements are indexed one by one.
+    /// True if the function returns an array whose elements are indexed one by one.
     pub multi: bool,
-    /// Whether the function gives geometry.
+    /// True if the function returns geometry.
     pub geo: bool,
 }
 
-/// Turns the stored text of an index function into something that runs. Implemented by the evaluator.
+/// Compiles the stored text of an index function. Implemented by the evaluator.
 pub trait IndexCompiler: Send + Sync {
     /// Compiles the function of an index, on creation and each time the file is opened.
     fn compile(&self, spec: &IndexSpec) -> Result<Arc<dyn IndexFunction>>;
@@ -30,30 +30,31 @@ pub trait IndexCompiler: Send + Sync {
 
 /// A compiled index function, which must be deterministic.
 pub trait IndexFunction: Send + Sync {
-    /// The encoded values ([`key::secondary`](crate::datum::key::secondary)) under which a document is found:
-    /// several for a multi or geo index, none if the function fails for this document. Each value ends with a
-    /// zero byte, and none is a prefix of another.
+    /// Returns the encoded values ([`key::secondary`](crate::datum::key::secondary)) under which a document
+    /// is found: several for a multi or geo index, none if the function fails for this document. Each value
+    /// ends with a zero byte, and none is a prefix of another.
     fn keys(&self, document: &Datum) -> Vec<Vec<u8>>;
 }
 
 /// An index's state, as `index_status` shows it.
 #[derive(Debug, Clone)]
 pub struct IndexStatus {
-    /// Identifies this very index: another one created under the same name has another id.
+    /// Id of this very index: another one created under the same name has another id.
     pub id: Uuid,
-    /// What it is.
+    /// Definition of the index.
     pub spec: Arc<IndexSpec>,
-    /// Whether it can be queried.
+    /// True if the index can be queried.
     pub ready: bool,
-    /// How many documents are indexed by the build so far.
+    /// Number of documents that the build has indexed so far.
     pub processed: u64,
-    /// How many documents there are to index.
+    /// Number of documents to index.
     pub total: u64,
-    /// Why the function can't run, if it can't. Such an index holds nothing and is built anew once it can.
+    /// Reason why the function can't run, if it can't. Such an index holds nothing and is built anew once it
+    /// can.
     pub failure: Option<String>,
 }
 
-/// How far a build has come. An index of the same id that was loaded anew has another one.
+/// The progress of a build. An index of the same id that was loaded anew has another one.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     pub(super) processed: AtomicU64,
@@ -67,13 +68,13 @@ pub(super) struct Index {
     pub(super) spec: Arc<IndexSpec>,
     /// The name of its tree in the file.
     pub(super) tree: Arc<str>,
-    /// Whether the build is complete.
+    /// True if the build is complete.
     pub(super) ready: bool,
     pub(super) progress: Arc<Progress>,
     function: Result<Arc<dyn IndexFunction>>,
 }
 
-/// An entry of an index: the key in its tree, and how many bytes of it are the value.
+/// An entry of an index: the key in its tree, and the number of its bytes that are the value.
 pub(super) type Entry = (Vec<u8>, u32);
 
 /// The bytes after the document's key that keep the entries of one document apart.
@@ -84,13 +85,13 @@ impl Index {
         let compiled = catch_unwind(AssertUnwindSafe(|| compiler.compile(&spec)));
         let function =
             compiled.unwrap_or_else(|_| Err(Error::internal("The index function does not compile.")));
-        // What was indexed by a function that no longer runs isn't kept up.
+        // Entries of a function that no longer compiles are not maintained.
         let ready = ready && function.is_ok();
         let tree = Arc::from(format!("i:{}", id.simple()));
         Index { id, spec: Arc::new(spec), tree, ready, progress: Arc::default(), function }
     }
 
-    /// Why it can't be built, if so.
+    /// Returns the reason why the index can't be built, if there is one.
     pub(super) fn failure(&self) -> Option<&Error> {
         self.function.as_ref().err()
     }
@@ -110,7 +111,7 @@ impl Index {
         self.spec.multi || self.spec.geo
     }
 
-    /// The entries that a document has in this index, in order.
+    /// Returns the entries of a document in this index, in order.
     pub(super) fn entries(&self, key: &[u8], document: &Datum) -> Vec<Entry> {
         let Ok(function) = &self.function else { return Vec::new() };
         let values = catch_unwind(AssertUnwindSafe(|| function.keys(document))).unwrap_or_else(|_| {
@@ -133,23 +134,24 @@ impl Index {
         entries
     }
 
-    /// The document's key inside an entry.
+    /// Returns the document's key inside an entry.
     pub(super) fn primary_key<'a>(&self, entry: &'a [u8], value_length: usize) -> &'a [u8] {
         let end = entry.len().saturating_sub(if self.is_tagged() { TAG } else { 0 });
         entry.get(value_length..end).unwrap_or_default()
     }
 }
 
-/// The entries that documents have in an index, as it was when this was asked for.
+/// Computes the entries that documents have in an index, as the index was at the time of
+/// [`Table::index_entries`](super::Table::index_entries).
 #[derive(Clone)]
 pub struct IndexEntries(Index);
 
 /// An entry of an index. Entries are in the order of their bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IndexEntry {
-    /// The value, then the document's key, then what keeps the entries of one document apart.
+    /// The value, then the document's key, then the bytes that keep the entries of one document apart.
     pub bytes: Vec<u8>,
-    /// How many of the bytes are the value.
+    /// Number of the bytes that are the value.
     pub value_length: usize,
 }
 
@@ -158,17 +160,17 @@ impl IndexEntries {
         IndexEntries(index.clone())
     }
 
-    /// Identifies the index.
+    /// Returns the id of the index.
     pub fn id(&self) -> Uuid {
         self.0.id
     }
 
-    /// Its name.
+    /// Returns the name of the index.
     pub fn name(&self) -> &str {
         &self.0.spec.name
     }
 
-    /// The entries of a document, in order.
+    /// Returns the entries of a document, in order.
     pub fn of_document(&self, key: &[u8], document: &Datum) -> Vec<IndexEntry> {
         let entries = self.0.entries(key, document).into_iter();
         entries.map(|(bytes, length)| IndexEntry { bytes, value_length: length as usize }).collect()
@@ -176,13 +178,13 @@ impl IndexEntries {
 }
 
 impl IndexEntry {
-    /// The encoded value.
+    /// Returns the encoded value.
     pub fn value(&self) -> &[u8] {
         self.bytes.get(..self.value_length).unwrap_or_default()
     }
 }
 
-/// What a document's change does to one index.
+/// The effect of a document's change on one index.
 #[derive(Debug, Default)]
 pub(super) struct Delta {
     pub(super) removed: Vec<Entry>,
@@ -195,8 +197,8 @@ impl Delta {
         let mut added = new.map(|document| index.entries(key, document)).unwrap_or_default();
         let before = removed.clone();
         removed.retain(|entry| added.binary_search(entry).is_err());
-        // Entries that stay may not be there yet while the index is built, and the build leaves out documents
-        // that change under it.
+        // Entries that stay may be missing while the index is built, and the build leaves out documents that
+        // change meanwhile.
         if index.ready {
             added.retain(|entry| before.binary_search(entry).is_err());
         }

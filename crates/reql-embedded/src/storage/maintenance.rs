@@ -1,4 +1,4 @@
-//! Work on a file that no server uses: checking it, and giving back the space that it doesn't need.
+//! Work on a file that no server uses: checking it, and compacting it.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,10 +14,10 @@ use super::index::IndexCompiler;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Checks a file: its pages, its catalog, that each document decodes and is under its own key, and that each
-/// index holds exactly what its function gives. The path may be that of the data directory.
+/// index holds exactly the entries that its function computes. The path may be that of the data directory.
 ///
-/// Nothing is written; what a crash left is recovered in memory. An error means that the file was not looked
-/// at: there is none, it is in use, or it is not this server's. Damage is in the report.
+/// Nothing is written; a file that a crash left is recovered in memory. An error means that the file was not
+/// checked: there is none, it is in use, or it is not this server's. Damage is in the report.
 pub fn check(path: &Path, compiler: Arc<dyn IndexCompiler>) -> Result<Report> {
     check_at(path, compiler, None)
 }
@@ -30,7 +30,7 @@ pub(super) fn check_at(
 ) -> Result<Report> {
     let path = file_of(path);
     let mut report = Report::default();
-    // Whatever doesn't decode where the pages are right was not written by this server.
+    // A value that doesn't decode in pages that are right was not written by this server.
     let checked = catch_unwind(AssertUnwindSafe(|| look_at(&path, compiler, pace, &mut report)))
         .unwrap_or_else(|_| Err(Error::internal("What is in the file makes no sense.")));
     match checked {
@@ -69,7 +69,7 @@ pub struct Compacted {
 
 /// Gives unused space in a file back to the file system. The path may be that of the data directory.
 ///
-/// Ended at any moment, it leaves a file with all its data. An error means that the file is as it was: there
+/// Ended at any moment, it leaves a file with all its data. An error means that the file is unchanged: there
 /// is none, it is in use, damaged, or not this server's.
 pub fn compact(path: &Path) -> Result<Compacted> {
     let path = file_of(path);
@@ -81,7 +81,7 @@ pub fn compact(path: &Path) -> Result<Compacted> {
     Ok(Compacted { before, after: size() })
 }
 
-/// The file that a path means.
+/// Returns the file that a path means.
 pub(super) fn file_of(path: &Path) -> PathBuf {
     if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() }
 }

@@ -1,24 +1,24 @@
 //! Storage: databases, tables, documents and indexes in one [redb](https://docs.rs/redb) file.
 //!
-//! Everything here blocks and is called from threads that may. Reads take a snapshot and wait for nobody.
-//! Writes are evaluated in the caller's thread and applied by one writer thread, which puts all that is
-//! queued into one transaction (group commit) and tells the listeners of each table what changed before it
-//! answers. A small soft write that finds nobody writing is committed by its caller, at once.
+//! Everything here blocks and is called from threads that may. Reads take a snapshot and wait for no write.
+//! Writes are evaluated in the caller's thread and applied by one writer thread. It puts all queued writes
+//! into one transaction (group commit), and tells the listeners of each table of the changes before it
+//! answers. A small soft write is committed by its caller at once if no other write is under way.
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
 //! | `store` | [`Store`]: opening, the catalog's operations, small records, closing |
 //! | `table` | [`Table`]: a handle with reads, writes, indexes |
-//! | `catalog` | what databases, tables and indexes there are: a snapshot in memory, records in the file |
-//! | `moment` | the read transaction that everybody shares until the next commit |
+//! | `catalog` | databases, tables and indexes: a snapshot in memory, records in the file |
+//! | `moment` | the read transaction that all readers share until the next commit |
 //! | `snapshot`, `scan`, `range` | one moment of a table, lazy rows in key or index order, bounds |
-//! | `write` | a mutation's way: evaluated against a snapshot, checked and applied by the writer |
+//! | `write` | the life of a mutation: evaluated against a snapshot, checked and applied by the writer |
 //! | `writer`, `commit`, `batch` | the writer thread, the commit, and the transaction that a group of jobs shares |
 //! | `index`, `build` | index functions and entries, and building them in the background |
-//! | `feed`, `backlog` | who is told about changes; the memory of changes that wait to be read |
-//! | `opening`, `staged` | opening the redb file, or refusing it untouched |
+//! | `feed`, `backlog` | the listeners to changes; the memory of changes that wait to be read |
+//! | `opening`, `staged` | opening the redb file, or refusing it unchanged |
 //! | `file`, `codec` | the redb file in use, and opening it anew; records as bytes |
-//! | `backup` | copies of a file that is in use |
+//! | `backup` | copies of a file in use |
 //! | `check`, `maintenance` | integrity; the tools that work on a file no server uses |
 
 mod backlog;

@@ -1,8 +1,8 @@
 //! One moment of the file: a read transaction, and the trees that have been opened in it.
 //!
-//! Beginning a transaction and finding a tree cost more than reading a document, so all who read between the
-//! same two commits share them. Whoever goes on reading after the next commit keeps the moment, and with it
-//! the pages that it sees.
+//! Beginning a transaction and finding a tree cost more than reading a document, so all readers between the
+//! same two commits share them. A reader that goes on after the next commit keeps the moment, and with it the
+//! pages that it sees.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,12 +26,12 @@ impl Moment {
         Moment { txn, documents: Trees::default(), entries: Trees::default() }
     }
 
-    /// The tree of this name, which holds documents.
+    /// Returns the tree of this name, which holds documents.
     pub(super) fn documents(&self, tree: &Arc<str>) -> Result<Arc<Documents>, TableError> {
         self.documents.open(tree, &self.txn)
     }
 
-    /// The tree of this name, which holds the entries of an index.
+    /// Returns the tree of this name, which holds the entries of an index.
     pub(super) fn entries(&self, tree: &Arc<str>) -> Result<Arc<Entries>, TableError> {
         self.entries.open(tree, &self.txn)
     }

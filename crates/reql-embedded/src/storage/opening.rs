@@ -1,4 +1,4 @@
-//! Opening a redb file: what is refused, and that it is left as it was.
+//! Opening a redb file, or refusing it and leaving it unchanged.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
@@ -21,40 +21,40 @@ use super::staged::{Access, Staged};
 use super::store::META;
 use crate::error::{Error, Result, Unusable};
 
-/// The version of everything this server keeps in the file. A newer one is refused.
+/// The version of the server's data in the file. A newer one is refused.
 const FORMAT: u64 = 1;
 
-/// Says which format the file has; the only tree of which other versions know.
+/// The tree of the file's format: the only tree that other versions know.
 pub(super) const FORMAT_TABLE: TableDefinition<&str, u64> = TableDefinition::new("reql-embedded");
 const FORMAT_KEY: &str = "format";
 
 const MAGIC: &[u8; 9] = b"redb\x1a\x0a\xa9\x0d\x0a";
 
-/// Why a file without a database in it can't be worked on.
+/// The reason why a file without a database in it can't be worked on.
 const NO_DATA: &str = "it holds no data of this server";
 
-/// What a file is opened for.
+/// The purpose of opening a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To be used, and made if there is none.
+    /// Use of the file, which is made if there is none.
     Serve,
-    /// To be used; it has to be there.
+    /// Use of an existing file.
     GoOn,
-    /// To be looked at: nothing is written to it.
+    /// Reading only: nothing is written to the file.
     Look,
 }
 
 /// An opened file.
 pub(super) struct Opened {
     pub(super) database: Database,
-    /// Whether opening it created it.
+    /// True if opening created the file.
     pub(super) is_new: bool,
-    /// Whether it had not been closed cleanly.
+    /// True if the file had not been closed cleanly.
     pub(super) was_recovered: bool,
 }
 
-/// Opens a file. Nothing is written to it before everything about it turned out to be right. It is read at a
-/// pace if there is one.
+/// Opens a file. Nothing is written to it before all of its checks have passed. It is read at a pace if there
+/// is one.
 pub(super) fn open(
     path: &Path,
     purpose: Purpose,
@@ -92,7 +92,7 @@ pub(super) fn open(
     attempt.unwrap_or_else(|_| Err(damaged(path, "its structure makes no sense")))
 }
 
-/// Opens what is in another kind of backend, or makes it.
+/// Opens the data in another kind of backend, or creates it.
 pub(super) fn open_backend(backend: impl StorageBackend, cache_bytes: usize) -> Result<Opened> {
     let path = Path::new(":memory:");
     let staged = Staged::new(backend, Access::Write, None);
@@ -120,7 +120,7 @@ fn open_staged(staged: &Staged, path: &Path, cache_bytes: usize) -> Result<Opene
     Ok(Opened { database, is_new, was_recovered: was_recovered.load(Ordering::Relaxed) })
 }
 
-/// Whether there is a database in the file. A creation that was cut short leaves a file without a header.
+/// Returns true if there is a database in the file. An interrupted creation leaves a file without a header.
 fn has_content(path: &Path) -> Result<bool> {
     let mut start = [0; MAGIC.len()];
     let mut file = match fs::File::open(path) {
@@ -141,7 +141,7 @@ fn has_content(path: &Path) -> Result<bool> {
     }
 }
 
-/// The format of what is in the file; `None` if there is nothing yet.
+/// Returns the format of the data in the file; `None` if there is none yet.
 fn read_format(database: &Database, path: &Path) -> Result<Option<u64>> {
     let txn = database.begin_read().map_err(failure)?;
     let table = match txn.open_table(FORMAT_TABLE) {
@@ -188,7 +188,7 @@ fn refused(path: &Path, reason: impl std::fmt::Display) -> Error {
         .about_file(Unusable::Foreign)
 }
 
-/// Unlike a file that is only refused, this one was a database.
+/// Returns the error of a file that was a database, unlike one that is only refused.
 fn damaged(path: &Path, detail: impl std::fmt::Display) -> Error {
     Error::internal(format!("`{}` was left as it is: it is damaged ({detail}).", path.display()))
         .about_file(Unusable::Damaged)

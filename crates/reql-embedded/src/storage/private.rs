@@ -4,7 +4,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// Has a file that is made be its owner's alone.
+/// Makes a new file accessible to its owner alone.
 pub(super) fn file(options: &mut OpenOptions) {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
@@ -12,7 +12,7 @@ pub(super) fn file(options: &mut OpenOptions) {
     let _ = options;
 }
 
-/// Takes a file that is there already, such as one that an earlier version made, away from all but its owner.
+/// Makes an existing file, such as one of an earlier version, accessible to its owner alone.
 pub(super) fn close(file: &File) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -21,7 +21,7 @@ pub(super) fn close(file: &File) -> io::Result<()> {
         if permissions.mode() & 0o077 != 0 {
             permissions.set_mode(permissions.mode() & !0o077);
             match file.set_permissions(permissions) {
-                // Whoever may use the file without owning it was let do so on purpose.
+                // Somebody who may use the file without owning it was given access on purpose.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
                 done => return done,
             }
@@ -32,7 +32,8 @@ pub(super) fn close(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a directory, and those around it, its owner's alone. One that is there stays as it is.
+/// Makes a directory and its missing parents, accessible to their owner alone. An existing one stays the
+/// same.
 pub(super) fn make_directory(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);

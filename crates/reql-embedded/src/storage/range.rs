@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-/// Which end of a range comes first.
+/// The order of a walk over a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Direction {
     /// From the lowest key up.
@@ -15,30 +15,30 @@ pub enum Direction {
 /// A range of keys as bytes, in the encoding of [`datum::key`](crate::datum::key).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRange {
-    /// Where it starts.
+    /// Lower bound.
     pub lower: Bound<Vec<u8>>,
-    /// Where it ends.
+    /// Upper bound.
     pub upper: Bound<Vec<u8>>,
 }
 
 impl KeyRange {
-    /// Every key.
+    /// Returns the range of all keys.
     pub fn all() -> Self {
         KeyRange { lower: Bound::Unbounded, upper: Bound::Unbounded }
     }
 
-    /// Just this key.
+    /// Returns the range of just this key.
     pub fn point(key: impl Into<Vec<u8>>) -> Self {
         let key = key.into();
         KeyRange { lower: Bound::Included(key.clone()), upper: Bound::Included(key) }
     }
 
-    /// Between two bounds. Bounds in the wrong order make an empty range.
+    /// Returns the range between two bounds. Bounds in the wrong order make an empty range.
     pub fn new(lower: Bound<Vec<u8>>, upper: Bound<Vec<u8>>) -> Self {
         KeyRange { lower, upper }
     }
 
-    /// Whether no key can be in it.
+    /// Returns true if no key can be in the range.
     pub fn is_empty(&self) -> bool {
         match (&self.lower, &self.upper) {
             (Bound::Included(lower), Bound::Included(upper)) => lower > upper,
@@ -50,7 +50,7 @@ impl KeyRange {
         }
     }
 
-    /// Whether this key is in it.
+    /// Returns true if the key is in the range.
     pub fn contains(&self, key: &[u8]) -> bool {
         let above = match &self.lower {
             Bound::Included(lower) => key >= lower.as_slice(),
@@ -65,12 +65,12 @@ impl KeyRange {
             }
     }
 
-    /// The bounds as redb takes them.
+    /// Returns the bounds as redb takes them.
     pub(super) fn as_bounds(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
         (self.lower.as_ref().map(Vec::as_slice), self.upper.as_ref().map(Vec::as_slice))
     }
 
-    /// Leaves out what a walk in this direction has passed, up to and including `key`.
+    /// Leaves out the keys that a walk in this direction has passed, up to and including `key`.
     pub(super) fn skip_to(&mut self, key: &[u8], direction: Direction) {
         let passed = Bound::Excluded(key.to_vec());
         match direction {
@@ -79,7 +79,7 @@ impl KeyRange {
         }
     }
 
-    /// The entries of an index whose values are in this range.
+    /// Returns the range of the entries of an index whose values are in this range.
     ///
     /// An entry is the value followed by the document's key, and a value ends with a zero byte. So all
     /// entries of a value lie between the value itself and the same bytes with the last one turned to 1.

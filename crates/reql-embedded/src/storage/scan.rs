@@ -1,10 +1,10 @@
 //! Rows one by one, in the order of keys or of an index.
 //!
-//! A scan opens its read transaction with the first row. One that is idle, like a cursor between two batches,
-//! is suspended: it then pins no pages, and goes on after the last row on whatever the table is by then. One
-//! that is busy for long, over a large table or with a slow function, does that to itself now and then: what
-//! it pins can't be used again, and the file would grow with every write meanwhile. One that keeps to a view
-//! does neither.
+//! A scan opens its read transaction with the first row. An idle scan, like that of a cursor between two
+//! batches, is suspended: it then pins no pages, and goes on after the last row on the table as it is by
+//! then. A scan that is busy for long, over a large table or with a slow function, suspends itself now and
+//! then: the pages that it pins can't be used again, and the file would grow with every write meanwhile. A
+//! scan that keeps to a view does neither.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,28 +19,28 @@ use super::snapshot::{Snapshot, View};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
-/// The time for which a scan pins pages at a stretch, unless it was given a snapshot or a view to keep to.
+/// The time for which a scan pins pages at a stretch, unless it keeps to a snapshot or a view.
 const HOLD: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(10) };
-/// After how many rows to look at the clock.
+/// The rows between two looks at the clock.
 const LOOK_EVERY: u32 = 1024;
 
-/// What reading from the file comes to.
+/// The result of reading from the file.
 type Read<T = ()> = std::result::Result<T, redb::StorageError>;
 
 type Rows<V> = redb::Range<'static, &'static [u8], V>;
 type Row<V> = (redb::AccessGuard<'static, &'static [u8]>, redb::AccessGuard<'static, V>);
 
-/// What is left of a range: the open iterator, if any, and the last key it gave.
+/// The rest of a range: the open iterator, if any, and the key of the last row.
 struct Walk<V: redb::Value + 'static> {
     range: KeyRange,
     direction: Direction,
     rows: Option<Rows<V>>,
-    /// The key of the row given last; meaningful once there was one since the iterator was opened.
+    /// Key of the last row; meaningful once there was one since the iterator was opened.
     last: Vec<u8>,
     has_moved: bool,
     is_done: bool,
-    /// When the transaction was opened, if it is the scan's own; and for how many rows the clock need not be
-    /// looked at.
+    /// Time at which the transaction was opened, if it is the scan's own; and the rows until the next look at
+    /// the clock.
     since: Option<Instant>,
     unwatched: u32,
 }
@@ -89,7 +89,7 @@ impl<V: redb::Value + 'static> Walk<V> {
         }
     }
 
-    /// Whether it is time to let go of the pages that are pinned.
+    /// Returns true if it is time to release the pinned pages.
     fn is_overdue(&mut self) -> bool {
         self.unwatched -= 1;
         if self.unwatched > 0 {
@@ -133,12 +133,12 @@ impl Scan {
         Ok(scan)
     }
 
-    /// Goes on in a snapshot, after it was suspended.
+    /// Goes on in a snapshot, after the scan was suspended.
     pub fn resume(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.open(snapshot)
     }
 
-    /// Reads all further rows as a view shows them. Does nothing if it keeps to one already.
+    /// Reads all further rows as a view shows them. Does nothing if the scan keeps to a view already.
     pub fn keep_to(&mut self, view: &View) {
         if self.view.is_none() {
             self.suspend();
@@ -150,13 +150,13 @@ impl Scan {
         self.walk.open(&snapshot.documents).map_err(|error| self.core.read_failure(error))
     }
 
-    /// The next document; `None` at the end.
+    /// Returns the next document; `None` at the end.
     #[expect(clippy::should_implement_trait, reason = "an iterator's item could not be `Result<Option<_>>`")]
     pub fn next(&mut self) -> Result<Option<Datum>> {
         self.next_with(codec::datum)
     }
 
-    /// What `take` makes of the next document as it is stored; `None` at the end.
+    /// Returns the result of `take` on the next document as it is stored; `None` at the end.
     pub fn next_with<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> Result<Option<T>> {
         if self.walk.is_overdue() {
             self.suspend();
@@ -173,12 +173,12 @@ impl Scan {
         Ok(row.map(|(_, value)| take(value.value())))
     }
 
-    /// The encoded key of the document that came last.
+    /// Returns the encoded key of the last document.
     pub fn key(&self) -> &[u8] {
         &self.walk.last
     }
 
-    /// Lets go of the read transaction until the next row is asked for.
+    /// Ends the read transaction until the next row is read.
     pub fn suspend(&mut self) {
         if self.view.is_none() {
             self.walk.suspend();
@@ -186,7 +186,7 @@ impl Scan {
     }
 }
 
-/// Documents in the order of an index. One with several values in the index comes several times.
+/// Documents in the order of an index. A document with several values in the index comes several times.
 pub struct IndexScan {
     core: Arc<Core>,
     table: Arc<TableEntry>,
@@ -235,12 +235,12 @@ impl IndexScan {
         Ok(scan)
     }
 
-    /// Goes on in a snapshot, after it was suspended.
+    /// Goes on in a snapshot, after the scan was suspended.
     pub fn resume(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.open(snapshot)
     }
 
-    /// Reads all further rows as a view shows them. Does nothing if it keeps to one already.
+    /// Reads all further rows as a view shows them. Does nothing if the scan keeps to a view already.
     pub fn keep_to(&mut self, view: &View) -> Result<()> {
         if self.view.is_none() {
             let table = view.table(&self.table)?;
@@ -255,7 +255,7 @@ impl IndexScan {
         Ok(())
     }
 
-    /// The entry that came last.
+    /// Returns the last entry.
     pub fn entry(&self) -> IndexEntry {
         IndexEntry { bytes: self.walk.last.clone(), value_length: self.value_length }
     }
@@ -286,28 +286,28 @@ impl IndexScan {
         Ok(true)
     }
 
-    /// The document of the next entry; `None` at the end.
+    /// Returns the document of the next entry; `None` at the end.
     #[expect(clippy::should_implement_trait, reason = "an iterator's item could not be `Result<Option<_>>`")]
     pub fn next(&mut self) -> Result<Option<Datum>> {
         self.next_with(codec::datum)
     }
 
-    /// What `take` makes of the document of the next entry as it is stored; `None` at the end.
+    /// Returns the result of `take` on the document of the next entry as it is stored; `None` at the end.
     pub fn next_with<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> Result<Option<T>> {
         if self.advance()? { self.document_with(take).map(Some) } else { Ok(None) }
     }
 
-    /// The encoded index value of the entry that came last.
+    /// Returns the encoded index value of the last entry.
     pub fn value(&self) -> &[u8] {
         self.walk.last.get(..self.value_length).unwrap_or_default()
     }
 
-    /// The encoded key of the document that came last.
+    /// Returns the encoded key of the last document.
     pub fn key(&self) -> &[u8] {
         self.index.primary_key(&self.walk.last, self.value_length)
     }
 
-    /// The document of the entry that came last. Only until the scan is suspended.
+    /// Returns the document of the last entry. Works only until the scan is suspended.
     pub fn document(&self) -> Result<Datum> {
         self.document_with(codec::datum)
     }
@@ -322,7 +322,7 @@ impl IndexScan {
         Error::internal(format!("A document of index `{}` is missing.", self.index.spec.name))
     }
 
-    /// Lets go of the read transaction until the next row is asked for.
+    /// Ends the read transaction until the next row is read.
     pub fn suspend(&mut self) {
         if self.view.is_none() {
             self.walk.suspend();
@@ -330,7 +330,7 @@ impl IndexScan {
         }
     }
 
-    /// How many entries are left, without fetching documents.
+    /// Counts the entries that are left, without fetching documents.
     pub fn count(mut self) -> Result<u64> {
         let mut count = 0;
         while self.advance()? {

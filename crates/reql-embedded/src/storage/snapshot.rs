@@ -1,4 +1,4 @@
-//! One moment of a table, or of all: everything read through it belongs together.
+//! One moment of a table, or of all: all reads through it belong together.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use super::write::Document;
 use crate::datum::Datum;
 use crate::error::Result;
 
-/// A table at one moment. While it lives, the pages it sees can't be used again, so it should not live long.
+/// A table at one moment. While it lives, its pages can't be used again, so it should not live long.
 pub struct Snapshot {
     pub(super) core: Arc<Core>,
     pub(super) table: Arc<TableEntry>,
     moment: Arc<Moment>,
-    /// Shared with the index scans, which fetch documents through it.
+    /// Documents, shared with the index scans, which fetch documents through it.
     pub(super) documents: Arc<Documents>,
 }
 
@@ -46,7 +46,7 @@ impl Snapshot {
         }
     }
 
-    /// The document with this key.
+    /// Returns the document with this key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Datum>> {
         let found = self.documents.get(key).map_err(|error| self.core.read_failure(error))?;
         Ok(found.map(|value| codec::datum(value.value())))
@@ -57,31 +57,31 @@ impl Snapshot {
         Ok(found.map(|value| Document::new(Arc::from(value.value()))))
     }
 
-    /// How many documents there are, without counting.
+    /// Returns the number of documents, without counting.
     pub fn len(&self) -> Result<u64> {
         self.documents.len().map_err(|error| self.core.read_failure(error))
     }
 
-    /// Whether there are no documents.
+    /// Returns true if there are no documents.
     pub fn is_empty(&self) -> Result<bool> {
         Ok(self.len()? == 0)
     }
 
-    /// The documents of a range in the order of their keys. The scan keeps to this moment until it is
+    /// Returns the documents of a range in the order of their keys. The scan keeps to this moment until it is
     /// suspended.
     pub fn scan(&self, range: KeyRange, direction: Direction) -> Result<Scan> {
         Scan::at(self, range, direction)
     }
 
-    /// The documents whose index value is in a range, in the order of the values. The scan keeps to this
-    /// moment until it is suspended.
+    /// Returns the documents whose index value is in a range, in the order of the values. The scan keeps to
+    /// this moment until it is suspended.
     pub fn index_scan(&self, index: &str, range: KeyRange, direction: Direction) -> Result<IndexScan> {
         IndexScan::at(self, index, range, direction)
     }
 }
 
-/// All tables at one moment. While it lives, the pages it sees can't be used again, so the file grows with
-/// every write of anybody. Cloning shares it.
+/// All tables at one moment. While it lives, its pages can't be used again, so the file grows with every
+/// write. Cloning shares it.
 #[derive(Clone)]
 pub struct View {
     catalog: Arc<Catalog>,
@@ -95,7 +95,7 @@ impl View {
         Ok(View { catalog, moment: core.file.moment()? })
     }
 
-    /// The table as it was then.
+    /// Returns the table as it was then.
     pub(super) fn table(&self, table: &TableEntry) -> Result<&Arc<TableEntry>> {
         self.catalog.tables.get(&table.id).ok_or_else(|| table.gone())
     }

@@ -1,8 +1,8 @@
-//! A file under redb whose writes are held back until they are wanted.
+//! A file under redb whose writes are held back until they are released.
 //!
-//! Opening a database writes: the mark that it is in use, and after a crash what the recovery found. All of
-//! this stays in memory until it is known that the file is this server's and sound; a file that is refused,
-//! or only looked at, is never touched.
+//! Opening a database writes: the mark that it is in use, and the recovery after a crash. All of this stays
+//! in memory until it is known that the file is this server's and sound. A file that is refused, or only
+//! read, is never changed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,36 +15,36 @@ use redb::{BackendError, StorageBackend};
 
 use super::backup::Pace;
 
-/// The unit in which what is held back is kept for reading.
+/// The unit in which held writes are kept for reading.
 const PAGE: u64 = 4096;
 
-/// Whether the file may be written.
+/// The access to the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Once the writes are released.
+    /// Writing, once the writes are released.
     Write,
-    /// Never; the file may be open for reading only, and others may look at it too.
+    /// Reading only; other processes may read the file too.
     Look,
 }
 
-/// The backend. Clones share it: one is redb's, the other says when to write.
+/// The backend. Clones share it: redb has one, and the other decides when to write.
 #[derive(Clone)]
 pub(super) struct Staged(Arc<Inner>);
 
 struct Inner {
     file: Box<dyn StorageBackend>,
     access: Access,
-    /// How fast the file may be read before the writes are released.
+    /// Pace at which the file is read before the writes are released.
     pace: Option<Arc<Pace>>,
     is_released: AtomicBool,
     held: Mutex<Held>,
 }
 
-/// What was written so far, for those who read, and in the order in which the file has to get it.
+/// The writes so far: for readers, and in the order in which the file has to get them.
 #[derive(Default)]
 struct Held {
     length: Option<u64>,
-    /// How much of the file still shows: less than all of it once it was cut off.
+    /// Bytes of the file that still show: less than all of it once it was cut off.
     visible: Option<u64>,
     pages: BTreeMap<u64, Box<[u8]>>,
     log: Vec<Operation>,
@@ -62,7 +62,7 @@ impl Staged {
         Staged(Arc::new(Inner { file: Box::new(file), access, pace, is_released, held }))
     }
 
-    /// Writes what was held back, and from here on everything at once.
+    /// Writes the held writes, and from here on every write at once.
     pub(super) fn release(&self) -> io::Result<()> {
         let mut held = self.0.held();
         for operation in std::mem::take(&mut *held).log {
@@ -82,12 +82,12 @@ impl Inner {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is held back, while anything may be.
+    /// Returns the held writes, unless they have been released.
     fn holding(&self) -> Option<MutexGuard<'_, Held>> {
         if self.is_released.load(Ordering::Acquire) {
             return None;
         }
-        // The release may have come between the look and the lock.
+        // The release may have come between the check and the lock.
         let held = self.held();
         (!self.is_released.load(Ordering::Acquire)).then_some(held)
     }
@@ -96,7 +96,7 @@ impl Inner {
         held.length.map_or_else(|| self.file.len(), Ok)
     }
 
-    /// Fills `out` from the file alone; what lies behind its end is zero.
+    /// Fills `out` from the file alone; bytes behind its end are zero.
     fn read_file(&self, held: &Held, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let visible = held.visible.map_or_else(|| self.file.len(), Ok)?;
         let there = visible.saturating_sub(offset).min(out.len() as u64) as usize;

@@ -24,24 +24,24 @@ use crate::memory;
 /// Small records by key: users, permissions, the server's id and name.
 pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 
-/// How a store is opened.
+/// The settings of a store.
 #[derive(Clone)]
 pub struct Options {
     /// The directory of the file, made if missing. `None` keeps the data in memory. Default `None`.
     pub path: Option<PathBuf>,
-    /// Compiles index functions.
+    /// Compiler of index functions.
     pub compiler: Arc<dyn IndexCompiler>,
-    /// How much memory to use for pages, in bytes. Default 64 MiB, but no more than an eighth of what the
-    /// process may use.
-    pub cache_bytes: usize,
-    /// How much memory changes may take that wait for listeners, in bytes. Beyond it, the listeners that have
-    /// fallen behind furthest lose theirs. Default 128 MiB, but no more than an eighth of what the process
+    /// Memory for pages, in bytes. Default 64 MiB, but no more than an eighth of the memory that the process
     /// may use.
+    pub cache_bytes: usize,
+    /// Memory for changes that wait for listeners, in bytes. Beyond it, the listeners that have fallen behind
+    /// furthest lose their changes. Default 128 MiB, but no more than an eighth of the memory that the
+    /// process may use.
     pub backlog_bytes: usize,
 }
 
 impl Options {
-    /// In memory, with the defaults.
+    /// Makes the settings of a store in memory, with the defaults.
     pub fn new(compiler: Arc<dyn IndexCompiler>) -> Self {
         let (cache_bytes, backlog_bytes) = (cache_bytes(), memory::eighth(BACKLOG_BYTES));
         Options { path: None, compiler, cache_bytes, backlog_bytes }
@@ -53,20 +53,20 @@ impl Options {
         self
     }
 
-    /// Uses this much memory for pages.
+    /// Sets the memory for pages, in bytes.
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = bytes;
         self
     }
 
-    /// Lets changes that wait for listeners take this much memory.
+    /// Sets the memory for changes that wait for listeners, in bytes.
     pub fn backlog_bytes(mut self, bytes: usize) -> Self {
         self.backlog_bytes = bytes;
         self
     }
 }
 
-/// How a table is created.
+/// The settings of a new table.
 #[derive(Debug, Clone)]
 pub struct TableOptions {
     /// Its id. Default: made up.
@@ -75,7 +75,7 @@ pub struct TableOptions {
     pub primary_key: String,
     /// The durability of writes that don't ask for one. Default hard.
     pub durability: Durability,
-    /// Whatever else the layers above keep about a table. Default null.
+    /// Other settings, which the layers above keep. Default null.
     pub extra: Datum,
 }
 
@@ -94,8 +94,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the file, or creates it. What isn't a database of this server, or was written by a newer one, is
-    /// left as it is.
+    /// Opens the file, or creates it. A file that isn't a database of this server, or was written by a newer
+    /// version, is left unchanged.
     pub fn open(options: Options) -> Result<Store> {
         let (file, is_new) = File::open(options.path.as_deref(), options.cache_bytes)?;
         Store::start(file, is_new, options.compiler, options.backlog_bytes)
@@ -126,7 +126,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Indexes whose function doesn't compile now fall behind, which has to be known when it compiles again.
+    /// Notes indexes whose function doesn't compile now. Their entries fall behind, which has to be known
+    /// when the function compiles again.
     fn note_broken_indexes(&self) -> Result<()> {
         let is_broken = |table: &TableEntry| table.indexes.values().any(|index| index.failure().is_some());
         for table in self.core.catalog().tables.values().filter(|table| is_broken(table)).cloned() {
@@ -139,7 +140,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether opening it created it.
+    /// Returns true if opening the store created it.
     pub fn is_new(&self) -> bool {
         self.is_new
     }
@@ -148,12 +149,12 @@ impl Store {
         &self.core
     }
 
-    /// All databases, in the order of their names.
+    /// Returns all databases, in the order of their names.
     pub fn databases(&self) -> Vec<Database> {
         self.core.catalog().databases.values().map(|entry| entry.database.clone()).collect()
     }
 
-    /// The database of this name.
+    /// Returns the database of this name.
     pub fn database(&self, name: &str) -> Result<Database> {
         Ok(self.core.catalog().database(name)?.database.clone())
     }
@@ -175,7 +176,7 @@ impl Store {
         })
     }
 
-    /// Drops a database with its tables, and says which these were.
+    /// Drops a database with its tables, and returns both.
     pub fn drop_database(&self, name: &str) -> Result<(Database, Vec<TableMeta>)> {
         let name = name.to_owned();
         self.core.admin(move |batch| {
@@ -201,19 +202,19 @@ impl Store {
         })
     }
 
-    /// The tables of a database, in the order of their names.
+    /// Returns the tables of a database, in the order of their names.
     pub fn tables(&self, db: &str) -> Result<Vec<TableMeta>> {
         let catalog = self.core.catalog();
         Ok(catalog.database(db)?.tables.values().map(|entry| entry.meta()).collect())
     }
 
-    /// A handle on a table.
+    /// Returns a handle on a table.
     pub fn table(&self, db: &str, name: &str) -> Result<Table> {
         let entry = self.core.catalog().table(db, name)?.clone();
         Ok(Table::new(self.core.clone(), entry))
     }
 
-    /// A handle on the table with this id.
+    /// Returns a handle on the table with this id.
     pub fn table_by_id(&self, id: Uuid) -> Option<Table> {
         let entry = self.core.catalog().tables.get(&id)?.clone();
         Some(Table::new(self.core.clone(), entry))
@@ -238,7 +239,7 @@ impl Store {
         Ok(Table::new(self.core.clone(), Arc::new(entry)))
     }
 
-    /// Drops a table with all it holds; its feeds end.
+    /// Drops a table with all of its data; its feeds end.
     pub fn drop_table(&self, db: &str, name: &str) -> Result<TableMeta> {
         let (db, name) = (db.to_owned(), name.to_owned());
         self.core.admin(move |batch| {
@@ -248,7 +249,7 @@ impl Store {
         })
     }
 
-    /// A small record.
+    /// Returns a small record.
     pub fn meta_get(&self, key: &str) -> Result<Option<Datum>> {
         let txn = self.core.file.begin_read()?;
         let table = txn.open_table(META).map_err(|error| self.core.read_failure(error))?;
@@ -256,7 +257,7 @@ impl Store {
         Ok(found.map(|value| codec::datum(value.value())))
     }
 
-    /// The small records whose keys start with a prefix, in the order of the keys.
+    /// Returns the small records whose keys start with a prefix, in the order of the keys.
     pub fn meta_scan(&self, prefix: &str) -> Result<Vec<(String, Datum)>> {
         let txn = self.core.file.begin_read()?;
         let table = txn.open_table(META).map_err(|error| self.core.read_failure(error))?;
@@ -282,8 +283,8 @@ impl Store {
         self.meta_update(key, |_| Ok(None)).map(drop)
     }
 
-    /// Replaces a small record atomically by what the closure makes of it, and returns that. `None` stands
-    /// for no record.
+    /// Replaces a small record atomically by the closure's result, and returns it. `None` stands for no
+    /// record.
     pub fn meta_update(
         &self,
         key: &str,
@@ -310,29 +311,29 @@ impl Store {
         })
     }
 
-    /// All tables at this moment, for reads that belong together.
+    /// Returns a view of all tables at this moment, for reads that belong together.
     pub fn view(&self) -> Result<View> {
         View::take(&self.core)
     }
 
-    /// The directory of the file; none in memory.
+    /// Returns the directory of the file; none in memory.
     pub fn directory(&self) -> Option<&Path> {
         self.core.file.directory()
     }
 
-    /// Makes everything written so far durable.
+    /// Makes all writes so far durable.
     pub fn sync(&self) -> Result<()> {
         let (answer, receiver) = mpsc::sync_channel(1);
         self.core.submit(SyncJob(answer))?;
         self.core.answer(&receiver)
     }
 
-    /// How large the file is, in bytes; 0 in memory.
+    /// Returns the size of the file in bytes; 0 in memory.
     pub fn file_size(&self) -> u64 {
         self.core.file.size()
     }
 
-    /// Writes what is queued, flushes, and closes the file, for all clones and handles. Feeds end.
+    /// Writes the queue, flushes, and closes the file, for all clones and handles. Feeds end.
     pub fn close(&self) {
         self.threads.close();
     }

@@ -22,14 +22,15 @@ use crate::budget::fuel;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
-/// How many transactions may be under way for one write.
+/// The transactions that may be under way for one write.
 const IN_FLIGHT: usize = 2;
 
 /// A write that has been started without blocking.
 pub enum Started {
-    /// It is done.
+    /// The write is done.
     Done(Outcomes),
-    /// The results come here. If they don't, the store has been closed.
+    /// The write is submitted, and its results come over the channel. A closed channel means that the store
+    /// has been closed.
     Submitted(oneshot::Receiver<Results>),
 }
 
@@ -45,80 +46,80 @@ impl Table {
         Table { core, entry }
     }
 
-    /// Its id, for good.
+    /// Returns the id, which never changes.
     pub fn id(&self) -> Uuid {
         self.entry.id
     }
 
-    /// The field that is the key of its documents.
+    /// Returns the field that is the key of its documents.
     pub fn primary_key(&self) -> &str {
         &self.entry.config.primary_key
     }
 
-    /// The settings at the time the handle was made.
+    /// Returns the settings at the time the handle was made.
     pub fn config(&self) -> &TableConfig {
         &self.entry.config
     }
 
-    /// Names and settings at the time the handle was made.
+    /// Returns the names and settings at the time the handle was made.
     pub fn meta(&self) -> TableMeta {
         self.entry.meta()
     }
 
-    /// `db.table`, as error messages name it.
+    /// Returns `db.table`, as error messages name the table.
     pub fn display_name(&self) -> String {
         self.entry.display_name()
     }
 
-    /// The document with this key.
+    /// Returns the document with this key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Datum>> {
         self.now()?.get(key)
     }
 
-    /// How many documents there are, without counting.
+    /// Returns the number of documents, without counting.
     pub fn len(&self) -> Result<u64> {
         self.now()?.len()
     }
 
-    /// Whether there are no documents.
+    /// Returns true if there are no documents.
     pub fn is_empty(&self) -> Result<bool> {
         Ok(self.len()? == 0)
     }
 
-    /// The table at this moment, for reads that belong together.
+    /// Returns a snapshot of the table at this moment, for reads that belong together.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        // What the catalog says has to be known before the transaction begins: an index that was ready then
-        // is complete in it.
+        // The catalog has to be read before the transaction begins: an index that was ready then is complete
+        // in it.
         Snapshot::take(&self.core, &self.core.table(&self.entry)?)
     }
 
-    /// The table as a view shows it, or without one as it is at this moment.
+    /// Returns a snapshot of the table as a view shows it, or without one as it is at this moment.
     pub fn at(&self, view: Option<&View>) -> Result<Snapshot> {
         view.map_or_else(|| self.now(), |view| view.snapshot(&self.core, &self.entry))
     }
 
-    /// A snapshot for reading documents only.
+    /// Returns a snapshot for reading documents only.
     fn now(&self) -> Result<Snapshot> {
         Snapshot::take(&self.core, &self.entry)
     }
 
-    /// The documents of a range in the order of their keys. Nothing is read before the first row is asked
-    /// for.
+    /// Returns the documents of a range in the order of their keys. Nothing is read before the first call for
+    /// a row.
     pub fn scan(&self, range: KeyRange, direction: Direction) -> Scan {
         Scan::new(&self.core, &self.entry, range, direction)
     }
 
-    /// The documents whose value in an index is in a range, in the order of the values.
+    /// Returns the documents whose value in an index is in a range, in the order of the values.
     pub fn index_scan(&self, index: &str, range: KeyRange, direction: Direction) -> Result<IndexScan> {
         IndexScan::new(&self.core, &self.entry, index, range, direction)
     }
 
-    /// How many entries of an index are in a range, without fetching documents.
+    /// Returns the number of an index's entries in a range, without fetching documents.
     pub fn index_count(&self, index: &str, range: KeyRange) -> Result<u64> {
         self.index_scan(index, range, Direction::Forward)?.count()
     }
 
-    /// Writes documents, each atomically and in the order given, and answers in that order.
+    /// Writes documents, each atomically and in the order given. The outcomes are in the same order.
     ///
     /// A mutation that fails does not keep the others from happening. An error of the whole means that the
     /// table is gone or the file failed; some of the mutations may have happened then.
@@ -135,10 +136,10 @@ impl Table {
                 return job.into_results();
             }
             is_first = false;
-            // One durable commit at the end makes all that came before durable.
+            // One durable commit at the end makes all commits before it durable.
             let job = if is_last { job.with_durability(durability) } else { job };
             let (answer, receiver) = mpsc::sync_channel(1);
-            // Whoever asked may be gone.
+            // The caller may be gone.
             self.core.submit(job.answering(move |results| answer.send(results).unwrap_or_default()))?;
             pending.push_back(receiver);
             if pending.len() == IN_FLIGHT
@@ -154,8 +155,8 @@ impl Table {
     }
 
     /// Writes a few documents without blocking: at once if that is possible, else with the results to come.
-    /// Fails with [`WouldBlock`](crate::error::ErrorKind::WouldBlock), and has done nothing then, if there
-    /// are too many documents, or too many writes are waiting already.
+    /// Fails with [`WouldBlock`](crate::error::ErrorKind::WouldBlock) if there are too many documents, or too
+    /// many writes are waiting already. Nothing has been written then.
     pub fn start_write(&self, mutations: Vec<Mutation>, durability: Durability) -> Result<Started> {
         let table = self.core.table(&self.entry)?;
         let mut mutations = mutations.into_iter().peekable();
@@ -163,15 +164,15 @@ impl Table {
         if mutations.peek().is_some() {
             return Err(Error::would_block());
         }
-        // Evaluation may have been given up for any of them.
+        // The budget may have run out during the evaluation of any of them.
         fuel::spend(1)?;
         if !job.changes() {
             return job.into_results().map(Started::Done);
         }
         let (answer, mut receiver) = oneshot::channel();
-        // Whoever asked may be gone.
+        // The caller may be gone.
         let job = job.with_durability(durability).answering(move |results| drop(answer.send(results)));
-        // It is too late to be run elsewhere, and others listen.
+        // The commit can't be given up and run again on another thread, since listeners are told of it.
         match fuel::apart(|| self.core.commit_at_once(job)) {
             Ok(()) => receiver.try_recv().unwrap_or_else(|_| Err(file::closed())).map(Started::Done),
             Err(job) => {
@@ -181,8 +182,8 @@ impl Table {
         }
     }
 
-    /// Has a listener told about every change from here on, and gives the table at exactly this moment: what
-    /// the snapshot shows and what the listener hears leave no gap and don't overlap.
+    /// Tells a listener of every change from here on, and returns a snapshot of the table at exactly this
+    /// moment: the snapshot and the changes leave no gap and don't overlap.
     pub fn subscribe(&self, listener: Arc<dyn Listener>) -> Result<(Subscription, Snapshot)> {
         let (core, entry) = (self.core.clone(), self.entry.clone());
         self.core.between(move || {
@@ -192,8 +193,8 @@ impl Table {
         })
     }
 
-    /// The table at one moment between two commits, at which `mark` runs: every change that the snapshot
-    /// shows has been told to the listeners before, and none that it doesn't.
+    /// Returns a snapshot of the table at one moment between two commits, at which `mark` runs. The listeners
+    /// have been told of every change that the snapshot shows, and of no other.
     pub fn snapshot_at(&self, mark: impl FnOnce() + Send + 'static) -> Result<Snapshot> {
         let (core, entry) = (self.core.clone(), self.entry.clone());
         self.core.between(move || {
@@ -203,18 +204,18 @@ impl Table {
         })
     }
 
-    /// Reserves memory in the store's backlog for what a listener needs to keep changes, besides the changes
-    /// themselves.
+    /// Reserves memory in the store's backlog for a listener's own structures that keep changes, besides the
+    /// changes themselves.
     pub fn reserve_backlog(&self, bytes: usize) -> Share {
         self.core.backlog.reserve(bytes)
     }
 
-    /// Tells which entries documents have in an index.
+    /// Returns a function of documents to their entries in an index.
     pub fn index_entries(&self, name: &str) -> Result<IndexEntries> {
         Ok(IndexEntries::of(self.core.table(&self.entry)?.index(name)?))
     }
 
-    /// Changes settings, the name and the database included. The closure sees the current ones. The primary
+    /// Changes settings, the name and the database included. The closure gets the current ones. The primary
     /// key stays.
     pub fn alter(
         &self,
@@ -229,18 +230,18 @@ impl Table {
         Ok(Table { core, entry })
     }
 
-    /// The states of all indexes, in the order of their names.
+    /// Returns the states of all indexes, in the order of their names.
     pub fn indexes(&self) -> Result<Vec<IndexStatus>> {
         Ok(self.core.table(&self.entry)?.indexes.values().map(Index::status).collect())
     }
 
-    /// The state of one index.
+    /// Returns the state of one index.
     pub fn index_status(&self, name: &str) -> Result<IndexStatus> {
         Ok(self.core.table(&self.entry)?.index(name)?.status())
     }
 
-    /// Creates an index and starts to build it; from here on, writes maintain it. Whether it may take the
-    /// place of one of the same name is up to `overwrite`.
+    /// Creates an index and starts to build it; from here on, writes maintain it. It replaces an index of the
+    /// same name only with `overwrite`.
     pub fn create_index(&self, spec: IndexSpec, overwrite: bool) -> Result<()> {
         self.check_index_name(&spec.name)?;
         let index = Index::new(Uuid::new_v4(), spec, false, &*self.core.compiler);
@@ -275,8 +276,7 @@ impl Table {
         })
     }
 
-    /// Renames an index, which stays usable. Whether it may take the place of another one is up to
-    /// `overwrite`.
+    /// Renames an index, which stays usable. It replaces an index of the new name only with `overwrite`.
     pub fn rename_index(&self, old: &str, new: &str, overwrite: bool) -> Result<()> {
         self.check_index_name(old)?;
         self.check_index_name(new)?;
@@ -284,8 +284,8 @@ impl Table {
         self.admin(move |batch, table| rename_index(batch, table, &old, new, overwrite))
     }
 
-    /// Waits until these indexes, or all if none are named, are ready. `check` is asked every now and then;
-    /// its error ends the wait.
+    /// Waits until these indexes, or all if none are named, are ready. `check` is called now and then; its
+    /// error ends the wait.
     pub fn wait_indexes(
         &self,
         names: &[impl AsRef<str>],
@@ -315,7 +315,7 @@ impl Table {
         Ok(())
     }
 
-    /// Runs a change of the table as it is then.
+    /// Runs a change of the table as it is at that time.
     fn admin<T: Send + 'static>(
         &self,
         run: impl FnOnce(&mut Batch<'_>, TableEntry) -> Result<T> + Send + 'static,

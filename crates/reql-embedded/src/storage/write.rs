@@ -19,33 +19,33 @@ use crate::budget::fuel::{self, Place};
 use crate::datum::{Datum, pack, packed};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What a mutation makes of a document.
+/// The effect of a mutation on a document.
 #[derive(Debug, Clone)]
 pub enum Change {
-    /// Leaves it as it is, there or not.
+    /// Leaves the document as it is, even if there is none.
     Keep,
-    /// Puts this document in its place.
+    /// Replaces it by this document.
     Put(Datum),
-    /// Removes it.
+    /// Removes the document.
     Delete,
 }
 
-/// A function from a document as it is to what becomes of it.
+/// A function from a document to the change of it.
 pub type ChangeFn = Box<dyn FnMut(Option<&Datum>) -> Result<Change> + Send>;
 
 /// A write to one document: atomic from reading it to replacing it.
 pub struct Mutation {
     /// The document's key, encoded.
     pub key: Vec<u8>,
-    /// Decides what becomes of the document. It runs a second time if somebody else changed the document
-    /// meanwhile, then in the writer thread and on what the document is by then; only the last run counts.
+    /// Function that decides on the change. It runs a second time if another write changed the document
+    /// meanwhile, then in the writer thread and on the changed document; only the last run counts.
     pub change: ChangeFn,
-    /// What deciding may cost, the functions of indexes included.
+    /// Budget of the decision, the functions of indexes included.
     budget: Budget,
 }
 
 impl Mutation {
-    /// A mutation of the document with this key.
+    /// Makes a mutation of the document with this key.
     pub fn new(
         key: impl Into<Vec<u8>>,
         change: impl FnMut(Option<&Datum>) -> Result<Change> + Send + 'static,
@@ -53,7 +53,7 @@ impl Mutation {
         Mutation { key: key.into(), change: Box::new(change), budget: Budget::default() }
     }
 
-    /// The same mutation with a budget, whose interrupt ends it as long as nothing is written.
+    /// Sets the budget, whose interrupt ends the mutation as long as nothing is written.
     #[must_use]
     pub fn within(mut self, budget: &Budget) -> Self {
         self.budget = budget.clone();
@@ -61,36 +61,36 @@ impl Mutation {
     }
 }
 
-/// What a mutation did. Without a change, `old` and `new` are the same.
+/// The outcome of a mutation. Without a change, `old` and `new` are the same.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The document before.
     pub old: Option<Datum>,
     /// The document after.
     pub new: Option<Datum>,
-    /// Whether anything was written.
+    /// True if anything was written.
     pub changed: bool,
 }
 
-/// Why a mutation did nothing.
+/// The failure of a mutation, which changed nothing.
 #[derive(Debug, Clone)]
 pub struct Failed {
-    /// The document that it failed for.
+    /// The document for which the mutation failed.
     pub old: Option<Datum>,
     /// The failure.
     pub error: Error,
 }
 
-/// What each of several mutations did.
+/// The outcome of each of several mutations.
 pub type Outcomes = Vec<std::result::Result<Outcome, Failed>>;
 
 /// The largest document, packed. redb's own limit is a little above.
 const MAX_DOCUMENT: usize = 1 << 30;
 
-/// How many typical documents share a job at most, so that a large write holds up the small ones of others
+/// The typical documents that share a job at most, so that a large write holds up the small ones of others
 /// only briefly.
 const CHUNK: usize = 512;
-/// A document of more bytes counts as several.
+/// The size up to which a document counts as one; a larger one counts as several.
 const TYPICAL_DOCUMENT: usize = 4096;
 
 /// A document with its packed bytes.
@@ -117,13 +117,13 @@ impl Document {
     }
 }
 
-/// An evaluated mutation: what it saw, and what it wants.
+/// An evaluated mutation: the document that it saw, and the change that it wants.
 struct Proposal {
     old: Option<Document>,
     result: Result<Effect>,
 }
 
-/// What becomes of the document, and what that means for each index.
+/// The change of the document, and its effect on each index.
 struct Effect {
     new: Option<Document>,
     changed: bool,
@@ -138,7 +138,7 @@ impl Proposal {
         Proposal { old, result }
     }
 
-    /// Computes what a change means for indexes that came up since it was evaluated.
+    /// Computes the effect of a change on indexes that came up since it was evaluated.
     fn complete(&mut self, mutation: &Mutation, table: &TableEntry) {
         let Proposal { old, result: Ok(effect) } = self else { return };
         let complete = || {
@@ -154,7 +154,7 @@ impl Proposal {
         self.old.as_ref().map(|document| &*document.bytes) == current
     }
 
-    /// What it adds to a transaction, in typical documents.
+    /// Returns the mutation's share of a transaction, in typical documents.
     fn weight(&self) -> usize {
         let new = self.result.as_ref().ok().and_then(|effect| effect.new.as_ref());
         1 + new.map_or(0, |document| document.bytes.len() / TYPICAL_DOCUMENT)
@@ -164,7 +164,7 @@ impl Proposal {
         self.result.as_ref().is_ok_and(|effect| effect.changed)
     }
 
-    /// What the document is for those who come after this mutation.
+    /// Returns the document as the mutation leaves it, for later mutations.
     fn after(&self) -> Option<Document> {
         self.result.as_ref().map_or_else(|_| self.old.clone(), |effect| effect.new.clone())
     }
@@ -222,7 +222,7 @@ fn delta(index: &Index, key: &[u8], old: Option<&Document>, new: Option<&Documen
     Delta::of(index, key, old.map(|document| &document.datum), new.map(|document| &document.datum))
 }
 
-/// Runs the caller's function; its panic is this mutation's error and nobody else's.
+/// Runs the caller's function; its panic becomes this mutation's error and nobody else's.
 fn guarded(change: &mut ChangeFn, old: Option<&Datum>) -> Result<Change> {
     catch_unwind(AssertUnwindSafe(|| change(old))).unwrap_or_else(|panic| {
         let reason = panic
@@ -250,15 +250,15 @@ pub(super) struct WriteJob {
     answer: Option<Answer>,
 }
 
-/// What comes of mutations: an error of the whole, or what each of them came to.
+/// The results of mutations: an error of the whole, or the outcome of each.
 pub type Results = Result<Outcomes>;
 
-/// Who is told the results of a [`WriteJob`], in the thread that commits it.
+/// The receiver of the results of a [`WriteJob`], called in the thread that commits it.
 type Answer = Box<dyn FnOnce(Results) + Send>;
 
 impl WriteJob {
-    /// Evaluates mutations against a snapshot, as many as fit into one job. Later ones see what earlier ones
-    /// of the same document did.
+    /// Evaluates mutations against a snapshot, as many as fit into one job. Later ones see the effect of
+    /// earlier ones on the same document.
     pub(super) fn evaluate(
         snapshot: &Snapshot,
         table: Arc<TableEntry>,
@@ -291,24 +291,24 @@ impl WriteJob {
         Ok(job)
     }
 
-    /// Tells somebody the results.
+    /// Sets the receiver of the results.
     pub(super) fn answering(mut self, answer: impl FnOnce(Results) + Send + 'static) -> Self {
         self.answer = Some(Box::new(answer));
         self
     }
 
-    /// Asks that the answer leaves once all is on the disk.
+    /// Sets the durability that the answer waits for.
     pub(super) fn with_durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// Whether there is anything for the writer to do.
+    /// Returns true if there is anything for the writer to do.
     pub(super) fn changes(&self) -> bool {
         self.writes.iter().any(|write| write.proposal.changes())
     }
 
-    /// The results as evaluated against the snapshot.
+    /// Returns the results as evaluated against the snapshot.
     pub(super) fn into_results(self) -> Results {
         Ok(self.writes.into_iter().map(|write| write.proposal.outcome()).collect())
     }
@@ -344,7 +344,7 @@ impl Write {
     }
 }
 
-/// The document, if it isn't what the proposal is about.
+/// Returns the current document, if it isn't the one that the proposal was evaluated on.
 fn changed_meanwhile(
     table: &TableEntry,
     batch: &mut Batch<'_>,

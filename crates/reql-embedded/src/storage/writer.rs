@@ -1,4 +1,4 @@
-//! The writer thread: takes what is queued and has it committed together.
+//! The writer thread: takes all queued jobs and commits them together.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
@@ -17,44 +17,44 @@ impl<E: Into<redb::Error>> From<E> for Fatal {
     }
 }
 
-/// What applying a job to a transaction comes to.
+/// The result of applying a job to a transaction.
 pub(super) type Applied<T = ()> = std::result::Result<T, Fatal>;
 
-/// What a job asks of the commit.
+/// The commit that a job needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Need {
     /// No transaction at all.
     Nothing,
-    /// Visible when answered.
+    /// A commit that is visible when the job is answered.
     Soft,
-    /// On the disk when answered, with all that was visible before.
+    /// A commit that is on the disk when the job is answered, with all that was visible before.
     Hard,
-    /// The same, with a record of which pages are free, without which opening has to read the whole file
-    /// after a crash. Slow, so the writer itself asks for it when it has nothing else to do.
+    /// A commit on the disk, with a record of the free pages. Without that record, opening has to read the
+    /// whole file after a crash. It is slow, so the writer asks for it itself when it has nothing else to do.
     Recorded,
 }
 
-/// Something the writer does.
+/// A piece of work for the writer.
 pub(super) trait Job: Send {
-    /// What it asks of the commit.
+    /// Returns the commit that the job needs.
     fn need(&self) -> Need;
 
-    /// About how many documents it writes.
+    /// Returns about the number of documents that the job writes.
     fn weight(&self) -> usize {
         1
     }
 
-    /// Does it, inside the transaction.
+    /// Does the job, inside the transaction.
     fn apply(&mut self, batch: &mut Batch<'_>) -> Applied;
 
-    /// Tells whoever asked, after the commit.
+    /// Answers the caller, after the commit.
     fn answer(self: Box<Self>, committed: Result<()>);
 }
 
-/// What the writer is sent.
+/// A message to the writer.
 pub(super) enum Message {
     Job(Box<dyn Job>),
-    /// The file failed under a reader, or there is something to flush.
+    /// A request to check for work: the file failed under a reader, or there is something to flush.
     Wake,
     Close,
 }
@@ -68,7 +68,7 @@ pub(super) struct Writer {
     queue: Receiver<Message>,
 }
 
-/// Why the loop goes on.
+/// The reason why the loop goes on.
 enum Next {
     Jobs(Vec<Box<dyn Job>>),
     Close(Vec<Box<dyn Job>>),
@@ -102,7 +102,8 @@ impl Writer {
         }
     }
 
-    /// Waits for a first job, or until there is something to flush, and takes along what is queued behind it.
+    /// Waits for a first job, or until there is something to flush, and takes along the jobs that are queued
+    /// behind it.
     fn receive(&self) -> Next {
         let due_in = self.core.committer().due_in();
         let first = match due_in {
@@ -145,12 +146,12 @@ impl Job for SyncJob {
     }
 
     fn answer(self: Box<Self>, committed: Result<()>) {
-        // Whoever asked may be gone.
+        // The caller may be gone.
         let _ = self.0.send(committed);
     }
 }
 
-/// Something that has to happen between two commits, with no write transaction open.
+/// Work that has to happen between two commits, with no write transaction open.
 pub(super) struct BetweenJob<T, F> {
     run: F,
     answer: SyncSender<Result<T>>,
@@ -177,7 +178,7 @@ where
     }
 
     fn answer(self: Box<Self>, _: Result<()>) {
-        // Whoever asked may be gone.
+        // The caller may be gone.
         let _ = self.answer.send((self.run)());
     }
 }

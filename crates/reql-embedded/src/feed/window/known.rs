@@ -6,7 +6,7 @@ use super::ordered::{Entry, Ordered};
 use crate::feed::extent::Place;
 use crate::storage::Direction;
 
-/// The number of entries behind the window that are kept when there are more than twice as many.
+/// The entries behind the window that are kept once there are more than twice as many.
 pub(super) const SPARE: usize = 16;
 
 /// One entry less, one entry more, or one instead of the other.
@@ -31,7 +31,7 @@ pub(super) struct Move {
 pub(super) struct Known {
     limit: usize,
     entries: Ordered,
-    /// The last place before which, and at which, no entry is missing; none when they are all here.
+    /// Last place up to which no entry is missing; `None` if all entries are known.
     horizon: Option<Place>,
 }
 
@@ -58,7 +58,7 @@ impl Known {
         self.entries.len()
     }
 
-    /// Returns how much memory they take, in bytes.
+    /// Returns the bytes of memory that the entries take.
     pub(super) fn bytes(&self) -> usize {
         self.entries.bytes()
     }
@@ -83,12 +83,12 @@ impl Known {
         shown
     }
 
-    /// Returns whether a place is beyond the horizon, where it is not known which entries there are.
+    /// Returns true if a place is beyond the horizon, where the entries are not known.
     pub(super) fn is_beyond(&self, place: &Place) -> bool {
         self.horizon.as_ref().is_some_and(|horizon| self.compare(place, horizon).is_gt())
     }
 
-    /// Returns whether fewer entries than `demand` are known although there may be further ones.
+    /// Returns true if fewer entries than `demand` are known although there may be further ones.
     pub(super) fn is_short_of(&self, demand: usize) -> bool {
         self.horizon.is_some() && self.entries.len() < demand
     }
@@ -103,7 +103,7 @@ impl Known {
         self.horizon = horizon;
     }
 
-    /// Lets go of spare entries that have become many.
+    /// Drops spare entries that have become many.
     pub(super) fn trim(&mut self) {
         if self.entries.len() > self.limit.saturating_add(2 * SPARE) {
             self.entries.truncate(self.limit + SPARE);

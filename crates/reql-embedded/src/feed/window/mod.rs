@@ -1,14 +1,14 @@
 //! Feeds of the first documents of an order: `order_by(index).limit(n)`, and `min` and `max` by an index.
 //!
-//! The window goes from change to change and holds exactly what the table held then. When more entries
-//! leave than there are spare ones, further ones are read, which show the table as it is by then: ahead of
-//! the window by the changes that are still to be made. So these are taken along with the snapshot, and
-//! what it shows of their documents is replaced by what they were before.
+//! The window goes from change to change and holds exactly the first entries that the table held then. If
+//! more entries leave than there are spare ones, further ones are read. The snapshot for that is ahead of the
+//! window by the changes that are still to be made. So these are taken along with the snapshot, and its
+//! versions of their documents are replaced by the versions before the changes.
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
 //! | `ordered` | entries by their places and by their offsets |
-//! | `known` | the entries that are known, and the moves that come of steps |
+//! | `known` | the entries that are known, and the moves that result from steps |
 //! | `steps` | the steps that a changed document takes, one for each of its entries |
 //! | `squash` | one move of many |
 
@@ -32,10 +32,10 @@ use crate::datum::Datum;
 use crate::error::{Bt, Error, ErrorKind, Result};
 use crate::storage::{Direction, Snapshot};
 
-/// The number of documents read after which no further spare entries are looked for.
+/// The documents that are read at most in search of spare entries.
 const LOOK: usize = 256;
 
-/// How much larger a window may get than its queue, in bytes: 256 MiB by default.
+/// The factor by which a window may get larger than its queue, in bytes: 256 MiB by default.
 const WINDOW: usize = 4;
 
 /// A feed of the first documents of an order.
@@ -122,8 +122,8 @@ impl Window {
         Ok(moves)
     }
 
-    /// Reads on until this many entries are known, and some spare ones. If changes are lost meanwhile,
-    /// makes up for all of them at once instead.
+    /// Reads on until `demand` entries are known, and some spare ones. If changes are lost meanwhile, makes
+    /// up for all of them at once instead.
     fn read_more(&mut self, demand: usize) -> Result<Option<Vec<Move>>> {
         let (snapshot, taken) = self.followed.snapshot()?;
         self.followed.pending.extend(taken.changes);
@@ -150,8 +150,8 @@ impl Window {
         Ok(None)
     }
 
-    /// The entries that a snapshot shows beyond the horizon, and the new horizon, but for documents that
-    /// changed.
+    /// Returns the entries that a snapshot shows beyond the horizon, and the new horizon. Documents that
+    /// changed are left out.
     fn beyond(
         &self,
         snapshot: &Snapshot,
@@ -162,7 +162,7 @@ impl Window {
         let Some(horizon) = self.known.horizon() else { return Ok((entries, None)) };
         let mut horizon = horizon.clone();
         let mut walk = self.followed.extent.walk_from(&horizon, self.known.direction());
-        // The more changes wait, the more entries they may take away.
+        // The more changes wait, the more entries they may remove.
         let spare = SPARE.max(changed.len() / 4);
         let mut looked = 0;
         loop {
@@ -184,7 +184,7 @@ impl Window {
         }
     }
 
-    /// Goes to what a snapshot shows at once, after changes were lost.
+    /// Replaces the window by that of a snapshot at once, after changes were lost.
     fn catch_up(&mut self, snapshot: &Snapshot) -> Result<Vec<Move>> {
         self.followed.pending.clear();
         let order = (self.known.direction(), self.known.limit());
@@ -212,7 +212,7 @@ impl Window {
     }
 }
 
-/// The first entries in a snapshot. As in changes, what fails for a document leaves it out.
+/// Returns the first entries in a snapshot. As in changes, a document for which the form fails is left out.
 fn first_of(
     followed: &Followed,
     snapshot: &Snapshot,

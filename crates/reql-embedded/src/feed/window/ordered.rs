@@ -1,4 +1,4 @@
-//! Entries in order, of which each can be found by its place or by its offset without counting them all.
+//! Entries in order, each of which can be found by its place or by its offset without counting them all.
 //!
 //! They are kept in blocks. An insertion moves the entries of one block, and an offset is the sum of the
 //! lengths of the blocks before: with 100,000 entries that is 400 additions at most. Blocks are shared by
@@ -18,7 +18,7 @@ const BLOCK: usize = 256;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Entry {
     pub(super) place: Place,
-    /// Its value, as the feed shows it.
+    /// Value of the document, as the feed shows it.
     pub(super) value: Datum,
 }
 
@@ -36,14 +36,14 @@ pub(super) struct Ordered {
 const OVERHEAD: usize = 96;
 
 impl Entry {
-    /// Returns how much memory it takes, in bytes.
+    /// Returns the bytes of memory that the entry takes.
     pub(super) fn size(&self) -> usize {
         OVERHEAD + self.place.bytes.len() + self.value.size()
     }
 }
 
 impl Ordered {
-    /// Entries that are in order already.
+    /// Makes the list of entries that are in order already.
     pub(super) fn new(direction: Direction, entries: Vec<Entry>) -> Self {
         let mut ordered = Ordered { direction, blocks: Vec::new(), len: 0, bytes: 0 };
         ordered.append(entries);
@@ -58,7 +58,7 @@ impl Ordered {
         self.len
     }
 
-    /// Returns how much memory the entries take, in bytes.
+    /// Returns the bytes of memory that the entries take.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -140,7 +140,7 @@ impl Ordered {
         Some((entry, offset))
     }
 
-    /// Keeps only so many of the first entries.
+    /// Keeps only the first `len` entries.
     pub(super) fn truncate(&mut self, len: usize) {
         while self.len > len {
             let Some(last) = self.blocks.last_mut() else { return };
@@ -163,7 +163,7 @@ impl Ordered {
         self.blocks.iter().take(number).map(|block| block.len()).sum()
     }
 
-    /// Returns the block and the position in it where a place is, or where it would be.
+    /// Returns the block and the position in it of a place, or the position where it would be.
     fn find(&self, place: &Place) -> Result<(usize, usize), (usize, usize)> {
         let begins_after = |block: &Arc<Vec<Entry>>| {
             block.first().is_some_and(|first| self.compare(&first.place, place).is_gt())
@@ -193,7 +193,7 @@ mod tests {
     }
 
     proptest! {
-        /// Numbers from 0 to 255 in a few blocks, beside a plain vector.
+        /// Compares it, for numbers from 0 to 255 in a few blocks, to a plain vector.
         #[test]
         fn is_a_sorted_vector(
             direction in prop_oneof![Just(Direction::Forward), Just(Direction::Backward)],

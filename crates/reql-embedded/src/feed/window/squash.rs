@@ -1,14 +1,14 @@
-//! Squashing of moves, for feeds that tell only what several moves come to together.
+//! Squashing of moves, for feeds that tell only the sum of several moves.
 
 use std::collections::BTreeMap;
 
 use super::known::{Move, Placed};
 use crate::feed::extent::Place;
 
-/// Makes one of moves where an entry comes and then leaves again, or leaves and another one comes later.
+/// Joins moves: one where an entry comes and then leaves again, or leaves and another one comes later.
 pub(super) fn squash(moves: Vec<Move>) -> Vec<Move> {
     let mut merged: Vec<Move> = Vec::with_capacity(moves.len());
-    // Which of them brought an entry that is there, and which left a gap.
+    // The moves that brought an entry which is still there, and the moves that left a gap.
     let mut brought: BTreeMap<Place, usize> = BTreeMap::new();
     let mut gaps = Vec::new();
     let place = |placed: &Option<Placed>| placed.as_ref().map(|(entry, _)| entry.place.clone());

@@ -1,9 +1,9 @@
 //! From the change of a document to the steps that its entries take.
 //!
-//! With a multi index, a document stands at several places, and one write moves them all. RethinkDB tells
-//! of these one by one: first of the entries that the same element of the index's array has before and
-//! after, then of the others, those that leave in the order of the array, those that come from the last
-//! place to the first.
+//! With a multi index, a document has several places, and one write moves them all. RethinkDB tells of these
+//! one by one: first of the entries that the same element of the index's array has before and after, then of
+//! the others. Those that leave come in the order of the array, those that come from the last place to the
+//! first.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::feed::extent::Place;
 use crate::feed::followed::Followed;
 use crate::feed::queue::Change;
 
-/// Where a document was and is.
+/// The places of a document before and after a change.
 pub(super) struct Places {
     was: Vec<Place>,
     is: Vec<Place>,
@@ -27,7 +27,7 @@ impl Places {
         Places { was: places(change.before()), is: places(change.after()), key_length: change.key().len() }
     }
 
-    /// Returns whether the change concerns the known entries: the document was one of them, or is now at a
+    /// Returns true if the change concerns the known entries: the document was one of them, or is now at a
     /// place that is not beyond the horizon.
     pub(super) fn concern(&self, known: &Known) -> bool {
         self.was.iter().any(|place| known.has(place)) || self.is.iter().any(|place| !known.is_beyond(place))
@@ -38,8 +38,8 @@ impl Places {
         known.limit().saturating_add(self.was.len())
     }
 
-    /// The steps, once as much is known as they need. `value` is what the feed shows of the document as it
-    /// is now.
+    /// Returns the steps, once enough entries are known for them. `value` is the document as the feed shows
+    /// it now.
     pub(super) fn steps(mut self, known: &Known, value: Option<Datum>) -> Vec<Step> {
         self.was.retain(|place| known.has(place));
         if value.is_none() {

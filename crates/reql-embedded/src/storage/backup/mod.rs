@@ -1,8 +1,8 @@
-//! Backups: a copy of a file that is in use, as it was at one moment.
+//! Backups: a copy of a file in use, as it was at one moment.
 //!
-//! A read transaction sees one moment of the file however much is written meanwhile. What it sees goes, tree
-//! by tree and row by row, into a new file, either at once or over a socket to another process. Nobody waits
-//! for it; but pages that are replaced meanwhile are kept until it ends, so the file in use grows by them.
+//! A read transaction sees one moment of the file however much is written meanwhile. All of its rows go, tree
+//! by tree, into a new file, either at once or over a socket to another process. No write waits for a backup.
+//! But pages that are replaced meanwhile are kept until it ends, so the file in use grows by them.
 //!
 //! The new file gets its name once it is complete, on the disk, and found sound.
 
@@ -29,9 +29,9 @@ use crate::error::Result;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Backup {
-    /// How large the file is, in bytes.
+    /// Size of the file, in bytes.
     pub size: u64,
-    /// What the check of the new file found: no problems, or there would be no backup.
+    /// Report of the check of the new file. It has no problems, or there would be no backup.
     pub report: Report,
 }
 
@@ -47,14 +47,14 @@ impl Store {
         target.take(|target, pace| trees::copy(&self.core().file.begin_read()?, target, pace))
     }
 
-    /// Sends a backup to whoever calls [`receive`].
+    /// Sends a backup to a process that calls [`receive`].
     pub(crate) fn send_backup(&self, stream: impl Write, pace: &Pace) -> Result<()> {
         let txn = self.core().file.begin_read();
         wire::send(stream, |sink| trees::copy(&txn?, sink, pace))
     }
 }
 
-/// Writes what [`Store::send_backup`] sends to a file.
+/// Receives a backup from [`Store::send_backup`] and writes it to a file.
 pub(crate) fn receive(
     stream: impl Read,
     file: &Path,

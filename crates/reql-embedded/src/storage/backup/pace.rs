@@ -1,4 +1,4 @@
-//! How fast a backup goes.
+//! The speed of a backup.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -8,31 +8,31 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 
-/// The slowest that a backup goes, in bytes a second.
+/// The slowest rate of a backup, in bytes a second.
 const SLOWEST: u64 = 64 << 10;
 
-/// How far it may get ahead of its rate: sleeping for less than this isn't exact.
+/// The lead that a backup may have over its rate: sleeping for less than this isn't exact.
 const AHEAD: Duration = Duration::from_millis(20);
 
-/// How long it sleeps until it looks if it is to end.
+/// The longest sleep before the interrupt is checked.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// A rate, and how far one has got by it.
+/// A rate, and the progress by it.
 pub(crate) struct Pace {
     /// In bytes a second.
     rate: f64,
-    /// When what has been moved by now is due.
+    /// Time at which the bytes moved so far are due.
     due: Mutex<Instant>,
     ended: Interrupt,
 }
 
 impl Pace {
-    /// Returns a pace of so many bytes a second, but at least 64 KiB, until the interrupt is raised.
+    /// Returns a pace of `rate` bytes a second, but at least 64 KiB, until the interrupt is raised.
     pub(crate) fn new(rate: u64, ended: Interrupt) -> Self {
         Pace { rate: rate.max(SLOWEST) as f64, due: Mutex::new(Instant::now()), ended }
     }
 
-    /// Sleeps until so many more bytes are due. Time in which nothing was moved isn't made up for.
+    /// Sleeps until `bytes` more bytes are due. Idle time isn't made up for.
     ///
     /// # Errors
     ///

@@ -18,14 +18,14 @@ use crate::storage::index::IndexCompiler;
 use crate::storage::maintenance;
 use crate::storage::opening::{self, Purpose};
 
-/// How much is written between two times that the disk is waited for: a little, so that others who wait for
-/// it wait no longer than that.
+/// The bytes that are written between two syncs of the disk. They are few, so that others who wait for the
+/// disk wait no longer than for that.
 const COMMIT: usize = 16 << 20;
 
 /// The pages of the new file that are kept in memory, in bytes. It is written from beginning to end.
 const CACHE: usize = 16 << 20;
 
-/// A file to be.
+/// A file that is being written under another name.
 pub(super) struct Target {
     path: PathBuf,
     directory: PathBuf,
@@ -35,11 +35,11 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Begins a file beside the one of this path.
+    /// Begins a hidden file beside the file of this path.
     ///
     /// # Errors
     ///
-    /// If there is something already that is no earlier backup, or the directory can't be written to.
+    /// If there is a file of this path that is no earlier backup, or the directory can't be written to.
     pub(super) fn new(path: &Path, compiler: Arc<dyn IndexCompiler>, pace: Pace) -> Result<Self> {
         may_be_replaced(path)?;
         let cannot = |error: io::Error| cannot_write(path, &error);
@@ -49,13 +49,14 @@ impl Target {
         let mut prefix = std::ffi::OsString::from(".");
         prefix.push(name);
         prefix.push(".");
-        // Its owner's alone, as the data is.
+        // Accessible to its owner alone, as the data is.
         let partial = tempfile::Builder::new().prefix(&prefix).suffix(".partial").tempfile_in(&directory);
         let partial = partial.map_err(cannot)?;
         Ok(Target { path: path.to_owned(), directory, partial, compiler, pace: Arc::new(pace) })
     }
 
-    /// Has it written, checks it, and gives it its name. Otherwise nothing is left of it.
+    /// Writes the file by `copy`, checks it, and gives it its name. If any of this fails, the file is
+    /// removed.
     pub(super) fn take(self, copy: impl FnOnce(&mut dyn Sink, &Pace) -> Result<()>) -> Result<Backup> {
         let Target { path, directory, partial, compiler, pace } = self;
         let cannot = |error: &io::Error| cannot_write(&path, error);
@@ -97,7 +98,7 @@ impl Sink for Writing<'_> {
     }
 }
 
-/// Refuses to replace anything but a backup, above all the file of a server that runs.
+/// Refuses to replace any file but a backup, above all the file of a running server.
 fn may_be_replaced(path: &Path) -> Result<()> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,

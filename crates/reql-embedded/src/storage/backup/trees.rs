@@ -1,4 +1,4 @@
-//! All that is in a file: its trees, and their rows as bytes.
+//! The contents of a file: its trees, and their rows as bytes.
 
 use redb::{Key, ReadTransaction, TableDefinition, TableHandle, Value, WriteTransaction};
 
@@ -6,7 +6,7 @@ use super::pace::Pace;
 use crate::error::{Error, Result};
 use crate::storage::file::failure;
 
-/// Takes a copy.
+/// A receiver of a copy.
 pub(super) trait Sink {
     /// Takes a tree with all its rows, in their order.
     fn tree(&mut self, name: &str, rows: &mut dyn Rows) -> Result<()>;
@@ -14,7 +14,7 @@ pub(super) trait Sink {
 
 /// Rows, one after another.
 pub(super) trait Rows {
-    /// Puts the next row in place of the last one. Returns whether there is one.
+    /// Replaces the last row by the next one. Returns false if there is none.
     fn next(&mut self, row: &mut Row) -> Result<bool>;
 }
 
@@ -31,7 +31,7 @@ impl Row {
     }
 }
 
-/// What the rows of a tree are, which its name tells.
+/// The types of a tree's rows, which its name tells.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     /// Text to number: the format.
@@ -101,8 +101,8 @@ impl<K: Key, V: Value> Rows for TreeRows<'_, K, V> {
     }
 }
 
-/// Writes rows into a tree until there are none left or enough bytes of them. Returns whether there may be
-/// more.
+/// Writes rows into a tree until there are none left, or `enough` bytes are written. Returns true if there
+/// may be more.
 pub(super) fn write(txn: &WriteTransaction, name: &str, rows: &mut dyn Rows, enough: usize) -> Result<bool> {
     let is_text = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok();
     match Kind::of(name)? {

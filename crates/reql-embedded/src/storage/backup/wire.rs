@@ -1,7 +1,7 @@
 //! A copy on its way from the process that uses the file to the one that writes the backup.
 //!
-//! A line that tells the version, then frames: a letter, two lengths in 4 bytes, little-endian, and as many
-//! bytes of key and value.
+//! The copy begins with a line of the version. Then come frames: a letter, two lengths in 4 bytes,
+//! little-endian, and as many bytes of key and value.
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
@@ -12,22 +12,22 @@ use crate::error::{Error, Result};
 /// The first line.
 const VERSION: &[u8; 23] = b"reql-embedded backup 1\n";
 
-/// A tree begins; its name is the key.
+/// The beginning of a tree; its name is the key.
 const TREE: u8 = b'T';
 /// A row of the tree.
 const ROW: u8 = b'R';
-/// All is said. The value is the number of rows.
+/// The end of the copy. The value is the number of rows.
 const END: u8 = b'E';
-/// It went wrong; the value says how.
+/// The failure of the copy. The value is the error's text.
 const FAILED: u8 = b'F';
 
-/// How much is read at once, so that it comes at an even pace.
+/// The bytes that are read at once, so that they come at an even pace.
 const CHUNK: usize = 64 << 10;
 
-/// More than a key or a value has, of which the largest are documents of 256 MiB.
+/// A length that no key or value has: the largest are documents of 256 MiB.
 const LONGEST: usize = 512 << 20;
 
-/// Sends a copy, and how it ended.
+/// Sends a copy, and its end or its error.
 pub(super) fn send(stream: impl Write, copy: impl FnOnce(&mut dyn Sink) -> Result<()>) -> Result<()> {
     let mut sender = Sender { stream: BufWriter::with_capacity(CHUNK, stream), rows: 0 };
     sender.stream.write_all(VERSION).map_err(broken)?;
@@ -74,16 +74,16 @@ impl<W: Write> Sink for Sender<W> {
     }
 }
 
-/// Returns what is sent instead of a copy.
+/// Returns the bytes to send instead of a copy.
 pub(crate) fn no_backup(why: &str) -> Vec<u8> {
     let mut sender = Sender { stream: BufWriter::new(Vec::new()), rows: 0 };
-    // Nothing fails in memory.
+    // Writing to memory can't fail.
     let _ = sender.stream.write_all(VERSION);
     let _ = sender.frame(FAILED, b"", why.as_bytes());
     sender.stream.into_inner().unwrap_or_default()
 }
 
-/// Takes a copy that is sent.
+/// Receives a copy and passes it to `sink`.
 pub(super) fn receive(stream: impl Read, sink: &mut dyn Sink, pace: &Pace) -> Result<()> {
     let mut receiver = Receiver { stream: BufReader::with_capacity(CHUNK, stream), pace, rows: 0 };
     let mut version = [0; VERSION.len()];
@@ -133,7 +133,7 @@ impl<R: Read> Receiver<'_, R> {
         Ok(kind)
     }
 
-    /// Reads so many bytes. Memory is taken as they come, whatever their number is said to be.
+    /// Reads `length` bytes. Memory is allocated as the bytes come, not by the announced length.
     fn fill(&mut self, bytes: &mut Vec<u8>, length: u32) -> Result<()> {
         let length = length as usize;
         if length > LONGEST {
@@ -150,7 +150,7 @@ impl<R: Read> Receiver<'_, R> {
     }
 }
 
-/// The rows of a tree as they come.
+/// The rows of a tree as they are received.
 struct Received<'a, 'b, R: Read> {
     receiver: &'a mut Receiver<'b, R>,
     /// The frame behind the last row.

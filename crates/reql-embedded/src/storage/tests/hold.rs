@@ -1,4 +1,4 @@
-//! Scans that take long let go of the moment they began at. (In tests, any time is long.)
+//! Long scans release the moment at which they began. (In tests, any time is long.)
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn put(n: i64) -> Change {
     Change::Put(Datum::object([("id", Datum::from(n)), ("a", Datum::from(n))]))
 }
 
-/// What a scan gives whose table changes after its first row.
+/// Returns the rows of a scan whose table changes after its first row.
 fn ids(table: &Table, mut next: impl FnMut() -> Result<Option<Datum>>) -> Vec<i64> {
     let mut ids = Vec::new();
     while let Some(document) = next().unwrap() {

@@ -1,4 +1,4 @@
-//! What can't be tested from outside: the disk under the file, and time.
+//! Tests that need the inside of the storage: the disk under the file, and time.
 
 mod hold;
 mod recovery;
@@ -10,7 +10,7 @@ use super::{IndexCompiler, IndexFunction, IndexSpec};
 use crate::datum::{Datum, key};
 use crate::error::Result;
 
-/// Indexes the field that the source names.
+/// A compiler whose functions return the field that the source names.
 struct Fields;
 
 struct Field(String);

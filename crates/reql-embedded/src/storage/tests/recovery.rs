@@ -1,4 +1,4 @@
-//! Who opens a failed file anew.
+//! The thread that opens a failed file anew.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io;
@@ -13,7 +13,7 @@ use crate::storage::batch::Batch;
 use crate::storage::writer::{Applied, Fatal, Job, Need};
 use crate::storage::{IndexCompiler, IndexFunction, IndexSpec, Options, Store, TableOptions};
 
-/// Longer than anything here takes, even on a machine that has other things to do.
+/// Longer than any test here takes, even on a machine that has other things to do.
 const LONG: Duration = Duration::from_secs(60);
 
 /// Remembers the threads that compile indexes: each index is compiled when the file is opened.
@@ -64,7 +64,7 @@ fn a_write_that_commits_at_once_leaves_it_to_the_writer() {
 
     let (mut job, answered) = Failing::new();
     let began = Instant::now();
-    // The writer may still be putting away what came before.
+    // The writer may still be finishing its last job.
     while let Err(back) = store.core().commit_at_once(job) {
         assert!(began.elapsed() < LONG, "the writer is never done");
         job = back;

@@ -1,7 +1,7 @@
 //! Power failures: a disk that keeps any part of what was written since the last sync, whole or torn.
 //!
-//! Each round opens the store on what the last failure left, checks it, works on, and loses power after a
-//! random number of the disk's operations: also while the store opens, recovers, is compacted, or closes.
+//! Each round opens the store on the remains of the last failure, checks it, works on, and loses power after
+//! a random number of the disk's operations: also while the store opens, recovers, is compacted, or closes.
 //! Everything is made up from one seed, which a failure shows.
 //!
 //! `REQL_TORN_SEED` repeats one, as far as the threads of the store allow; `REQL_TORN_ROUNDS` sets how many
@@ -26,22 +26,22 @@ use crate::storage::{
 };
 
 const SECTOR: usize = 512;
-/// Small, so that redb reads back what it wrote.
+/// Small, so that redb reads its own writes back from the disk.
 const CACHE_BYTES: usize = 256 << 10;
 
-/// A disk, and what of it would be left by a power failure.
+/// A disk, with the state that a power failure would leave.
 #[derive(Debug, Clone, Default)]
 struct Disk(Arc<Mutex<Platter>>);
 
 #[derive(Debug, Default)]
 struct Platter {
-    /// What readers see.
+    /// Bytes that readers see.
     seen: Vec<u8>,
-    /// What is surely kept.
+    /// Bytes that are surely kept.
     synced: Vec<u8>,
-    /// What was written since, in order.
+    /// Writes since the last sync, in order.
     unsynced: Vec<Operation>,
-    /// How many operations are left before the power fails. Then nothing works any more.
+    /// Operations that are left before the power fails. Then nothing works any more.
     left: usize,
 }
 
@@ -67,7 +67,7 @@ impl Platter {
         }
     }
 
-    /// What the failure leaves: of what was not synced, any of the operations, and any sectors of the writes.
+    /// Returns the disk after the failure: of the writes that were not synced, any, and any of their sectors.
     fn remains(&self, random: &mut StdRng) -> Vec<u8> {
         let mut bytes = self.synced.clone();
         let kept = [0.0, 0.1, 0.5, 0.9, 1.0][random.random_range(0..5)];
@@ -100,7 +100,7 @@ impl Disk {
         self.0.lock().unwrap()
     }
 
-    /// The platter, for one more operation that writes.
+    /// Returns the platter, for one more operation that writes.
     fn work(&self) -> io::Result<MutexGuard<'_, Platter>> {
         let mut platter = self.platter();
         platter.left = platter.left.checked_sub(1).ok_or_else(|| io::Error::other("no power"))?;
@@ -144,7 +144,8 @@ impl StorageBackend for Disk {
     }
 }
 
-/// All that a store should hold: versions of documents, indexes, and tables beside the one that has them.
+/// The contents that a store should have: versions of documents, indexes, and further tables beside the one
+/// that has them.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Contents {
     documents: BTreeMap<i64, i64>,
@@ -185,7 +186,7 @@ impl Step {
         }
     }
 
-    /// Does it to the store, where `before` says what is there.
+    /// Applies the step to the store, whose contents are `before`.
     fn run(&self, store: &Store, before: &Contents, durability: Durability) -> Result<()> {
         let table = store.table("test", "t")?;
         let write = |id: &i64, change: Change| {
@@ -211,7 +212,7 @@ impl Step {
     }
 }
 
-/// A document of some hundred bytes, sometimes of many.
+/// Returns a document of some hundred bytes, sometimes of many.
 fn document(id: i64, version: i64) -> Datum {
     let length = if version % 10 == 0 { version % 20_000 } else { version % 600 };
     Datum::object([
@@ -222,7 +223,7 @@ fn document(id: i64, version: i64) -> Datum {
     ])
 }
 
-/// The id and the version of a document, all of which has to be there.
+/// Returns the id and the version of a document, all of which has to be there.
 fn version(found: Datum) -> (i64, i64) {
     let number = |field| found.get(field).unwrap().as_int().unwrap();
     let (id, version) = (number("id"), number("b"));
@@ -230,7 +231,7 @@ fn version(found: Datum) -> (i64, i64) {
     (id, version)
 }
 
-/// What there is; an error if the power fails under a background job before all is read.
+/// Returns the contents of the store; an error if the power fails under a background job before all is read.
 fn contents(store: &Store) -> Result<Contents> {
     let table: Table = store.table("test", "t")?;
     let mut scan = table.scan(KeyRange::all(), Direction::Forward);
@@ -251,7 +252,8 @@ fn open(disk: &Disk) -> Result<Store> {
     Store::start(file, is_new, Arc::new(Fields), BACKLOG_BYTES)
 }
 
-/// What may be found after a failure, from all that was on the disk for sure to all that was begun.
+/// The contents that may be found after a failure, from those that were on the disk for sure to those of all
+/// steps that were begun.
 struct Known {
     possible: Vec<Contents>,
 }
@@ -261,14 +263,14 @@ impl Known {
         self.possible.last().unwrap()
     }
 
-    /// Something was begun.
+    /// Notes that a step was begun.
     fn begin(&mut self, step: &Step) {
         let mut next = self.now().clone();
         step.apply_to(&mut next);
         self.possible.push(next);
     }
 
-    /// All that was begun is on the disk.
+    /// Notes that all steps that were begun are on the disk.
     fn settle(&mut self) {
         self.possible.drain(..self.possible.len() - 1);
     }
@@ -285,7 +287,7 @@ impl Known {
     }
 }
 
-/// Works until the power fails, or for so many steps.
+/// Works until the power fails, or for `steps` steps.
 fn work(disk: &Disk, known: &mut Known, steps: usize, random: &mut StdRng, seed: u64) -> Result<()> {
     let store = open(disk)?;
     known.found(contents(&store)?, seed);
@@ -300,7 +302,7 @@ fn work(disk: &Disk, known: &mut Known, steps: usize, random: &mut StdRng, seed:
         let before = known.now().clone();
         known.begin(&step);
         step.run(&store, &before, if is_soft { Durability::Soft } else { Durability::Hard })?;
-        // What changes nothing needs no commit.
+        // A step that changes nothing needs no commit.
         if !is_soft && *known.now() != before {
             known.settle();
         }
