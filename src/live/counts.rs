@@ -1,4 +1,4 @@
-//! What has happened to live queries, for the metrics.
+//! Counters of live queries, for the metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,24 +12,24 @@ pub(crate) struct Counts {
     gaps: AtomicU64,
 }
 
-/// The state of live queries.
+/// The values of the counters and gauges of live queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Figures {
     /// Distinct live queries that are followed.
     pub(crate) hubs: u64,
     /// Clients that follow them.
     pub(crate) followers: u64,
-    /// Events that were made, each of them once for all followers.
+    /// Events that were made. An event counts once, however many followers it has.
     pub(crate) events: u64,
-    /// Clients that went on where they had been.
+    /// Clients that reconnected and resumed after their last event.
     pub(crate) resumed: u64,
-    /// Events that these had missed.
+    /// Missed events that were sent to clients that resumed.
     pub(crate) replayed: u64,
-    /// Clients that had to begin anew.
+    /// Clients that had to start over.
     pub(crate) resets: u64,
-    /// Times that a client had fallen too far behind.
+    /// Times that a client was so far behind that it missed events.
     pub(crate) gaps: u64,
-    /// Bytes of events that are kept.
+    /// Bytes of stored events.
     pub(crate) bytes: u64,
 }
 

@@ -1,7 +1,7 @@
-//! Server-sent events as the bytes that go out.
+//! Server-sent events in their wire format.
 //!
-//! An event is made into bytes once, however many follow. The number that it has in its hub is the last line,
-//! so that a follower whose ids say more can have another one.
+//! An event is serialized once for all followers. Its id is the last line, so that it can be replaced for a
+//! follower whose ids hold more than the number of the event.
 
 use std::fmt::Write;
 
@@ -10,21 +10,21 @@ use warp::hyper::body::Bytes;
 
 use super::row::{Change, Kind, Side};
 
-/// The id of events that no client can resume after: it hasn't been told yet what all others build on.
+/// The id of events before `ready`, after which a client can't resume, since it hasn't got all documents yet.
 const INCOMPLETE: &str = "incomplete";
 
-/// Where a client stands: after an event of a hub's run.
+/// The position of a client: after an event of a hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Id {
-    /// The hub's run, which no other hub has, in this process or another.
+    /// The random number of the hub, which no other hub has, in this process or another.
     pub(crate) run: u64,
     pub(crate) number: u64,
-    /// The follower's joining, as long as it bears on which events it gets.
+    /// The number of the follower's joining, as long as that affects the events that it gets.
     pub(crate) joining: Option<u64>,
 }
 
 impl Id {
-    /// Reads the id that a client has sent; `None` if it is none that can be resumed after.
+    /// Parses the id that a client has sent; `None` if it can't be resumed after.
     pub(crate) fn read(text: &str) -> Option<Id> {
         let mut parts = text.split('-');
         let run = parts.next().filter(|run| run.len() == 16)?;
@@ -47,12 +47,12 @@ impl Id {
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
     bytes: Bytes,
-    /// The place where the line of the id begins.
+    /// The start of the id's line.
     id_at: usize,
 }
 
 impl Event {
-    /// Makes the event of a change. `placed` says that the list has an order, so that places are told.
+    /// Makes the event of a change. With `placed`, the list has an order, so the event has places.
     pub(crate) fn of(change: &Change<'_>, placed: bool, id: Option<Id>) -> Event {
         let mut text = String::with_capacity(128 + length(change.old) + length(change.new));
         text.push_str("event:");
@@ -79,7 +79,7 @@ impl Event {
         Event::ended(format!("event:{name}\ndata:{data}\n"), id)
     }
 
-    /// Makes an event without an id, so that the client stays where it is.
+    /// Makes an event without an id, which doesn't change the position of the client.
     pub(crate) fn bare(name: &str, data: &impl Serialize) -> Bytes {
         let event = Event::named(name, data, None);
         [&event.bytes[..event.id_at], b"\n"].concat().into()
@@ -96,7 +96,7 @@ impl Event {
         Event { bytes: text.into(), id_at }
     }
 
-    /// Returns the bytes, which are shared by all who get them.
+    /// Returns the bytes, which all followers share.
     pub(crate) fn bytes(&self) -> Bytes {
         self.bytes.clone()
     }
@@ -113,7 +113,7 @@ impl Event {
     }
 }
 
-/// Returns the event of a document that is there when a follower joins.
+/// Returns the event of an existing document, for a follower that joins.
 pub(crate) fn initial(new: Option<Side<'_>>, place: Option<usize>, placed: bool) -> Event {
     let change = Change { kind: Kind::Initial, old: None, new, old_place: None, new_place: place };
     Event::of(&change, placed, None)
@@ -123,7 +123,7 @@ fn length(side: Option<Side<'_>>) -> usize {
     side.map_or(4, |side| side.document.len())
 }
 
-/// Appends a document. Line breaks, which would end the data, stand only between its parts.
+/// Appends a document. Line breaks, which JSON has only between tokens, would end the data and become blanks.
 fn push_document(text: &mut String, side: Option<Side<'_>>) {
     match side {
         None => text.push_str("null"),

@@ -1,4 +1,4 @@
-//! A database that is a map, whose feeds tell of changes when the test wants them to.
+//! A fake database in a map, whose feeds send changes when the test says so.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,14 +14,14 @@ use crate::error::{Code, Error};
 
 pub(super) type Row = Result<Box<RawValue>, Error>;
 
-/// A table, whose feeds lag behind by as many changes as the test says.
+/// A table, whose feeds lag by as many changes as the test says.
 #[derive(Clone)]
 pub(super) struct Table(Arc<Mutex<State>>, Shape, bool);
 
 #[derive(Default)]
 pub(super) struct State {
     pub(super) documents: BTreeMap<u64, u64>,
-    /// Feeds, and the rows that they haven't told yet.
+    /// Feeds, and the rows that they haven't sent yet.
     pub(super) feeds: Vec<(mpsc::UnboundedSender<Row>, Vec<Value>)>,
     pub(super) away: bool,
     pub(super) forbidden: bool,
@@ -41,7 +41,7 @@ impl Table {
         self.0.lock().unwrap()
     }
 
-    /// Writes a document, or deletes it. Feeds don't tell of it yet.
+    /// Writes a document, or deletes it. Feeds don't send the change yet.
     pub(super) fn write(&self, id: u64, value: Option<u64>) {
         let mut state = self.state();
         let document = |value: Option<u64>| value.map(|value| json!({"id": id, "v": value}));
@@ -66,7 +66,7 @@ impl Table {
         state.feeds.iter_mut().for_each(|(_, rows)| rows.push(row.clone()));
     }
 
-    /// Lets each feed tell so many of its rows.
+    /// Lets each feed send this many of its rows.
     pub(super) fn tell(&self, count: impl Fn(usize) -> usize) {
         for (at, (feed, rows)) in self.state().feeds.iter_mut().enumerate() {
             let count = count(at).min(rows.len());

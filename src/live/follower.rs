@@ -1,4 +1,4 @@
-//! A follower: a client's place among a hub's events, as a stream of bytes.
+//! Followers: the event stream of one client of a hub.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -24,56 +24,56 @@ use super::task::is_passing;
 use super::view::View;
 use crate::error::{Code, Error};
 
-/// How long a client waits before it comes again, in milliseconds.
+/// The event that sets the client's pause before it reconnects, in milliseconds.
 pub(crate) const RETRY: &str = "retry:2000\n\n";
-/// What shows it.
+/// The comment that shows that a stream without events is alive.
 const ALIVE: &[u8] = b":\n\n";
-/// The last of a stream that ends with the service.
+/// The last comment of a stream that ends because the service stops.
 const STOPPED: &[u8] = b":The service stops.\n\n";
-/// The last of a stream whose client has to ask anew, since other rules may apply.
+/// The last comment of a stream that ends because the settings have changed, and with them maybe the rules.
 const RENEWED: &[u8] = b":The settings have changed.\n\n";
-/// What it weighs to remember a document, in bytes.
+/// The memory for a known document, in bytes.
 const WEIGHT: usize = 32;
-/// The pause before a follower whose own feed was lost tries again.
+/// The pause before a follower opens its own feed again after losing it.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// What a client wants.
+/// The options of a client.
 pub(crate) struct Wish {
-    /// It wants to be told what is there.
+    /// `true` if the client wants the existing documents.
     pub(crate) initial: bool,
-    /// It has been here before, and says what it saw last.
+    /// The id of the last event that the client has seen, if it reconnects.
     pub(crate) last: Option<String>,
-    /// Makes the last event of a stream that has failed.
+    /// Makes the last event of a stream that fails.
     pub(crate) failure: Box<dyn Fn(&Error) -> Bytes + Send>,
-    /// Takes so many bytes more of what all may have in memory. Returns `false` if there are none. Gives all
-    /// back if asked for none.
+    /// Takes this many more bytes of the memory for answers. Returns `false` if too little is left. Returns
+    /// all of them if the number is 0.
     pub(crate) weigh: Box<dyn FnMut(usize) -> bool + Send>,
-    /// Done when the client's right to follow ends, if that is known; returns the reason.
+    /// A future that is done, with the reason, when the client's permission ends; `None` if it doesn't end.
     pub(crate) end: Option<BoxFuture<'static, Error>>,
 }
 
-/// A client's place among the events.
+/// The state of one client's stream.
 struct Follower {
     hub: Arc<Hub>,
     news: watch::Receiver<u64>,
     wish: Wish,
     stage: Stage,
-    /// What is to be sent before anything else.
+    /// The parts to be sent next.
     out: VecDeque<Bytes>,
 }
 
 enum Stage {
-    /// It knows nothing. `anew` says that it has to forget what it knows.
+    /// The client knows no documents. With `anew`, it has to forget those that it knows.
     Begins {
         anew: bool,
     },
-    /// It is told the documents of a short list.
+    /// The client gets the documents of a short list.
     Tells {
         view: Arc<View>,
         at: usize,
         place: Place,
     },
-    /// It is told the rows of a feed of its own.
+    /// The client gets the rows of a feed of its own.
     Reads {
         rows: Rows,
         place: Place,
@@ -82,7 +82,7 @@ enum Stage {
     Ended,
 }
 
-/// Returns what a client is sent, in parts. It ends with an error if the client doesn't read.
+/// Returns the event stream of a client. It ends with an error if the client doesn't read.
 pub(super) fn events(
     hub: Arc<Hub>,
     presence: Arc<Presence>,
@@ -125,7 +125,7 @@ impl Follower {
     }
 
     async fn begin(&mut self, anew: bool) {
-        // What a client knows already is void, so it is told everything.
+        // A client that reconnects has lost its documents with the `reset`, so it needs all of them.
         let wants_all = self.wish.initial || self.wish.last.is_some() || anew;
         self.news.mark_unchanged();
         let (beginning, place) = match self.hub.begin(wants_all) {
@@ -155,7 +155,7 @@ impl Follower {
         };
     }
 
-    /// Tells one more document of a short list.
+    /// Sends the next document of a short list.
     fn tell(&mut self) {
         let placed = self.hub.source.is_placed();
         let Stage::Tells { view, at, .. } = &mut self.stage else { return };
@@ -168,7 +168,7 @@ impl Follower {
         }
     }
 
-    /// Takes one more row of the follower's own feed.
+    /// Sends the next row of the follower's own feed.
     async fn read(&mut self) {
         let Stage::Reads { rows, place } = &mut self.stage else { return };
         let row = match rows.next().await {
@@ -194,21 +194,21 @@ impl Follower {
                 self.out.push_back(event.bytes());
             }
             Ok(Row::Ready) => self.ready(),
-            // What the feed has lost isn't known.
+            // It isn't known which changes the feed has lost.
             Ok(Row::Gap(_)) => self.stage = Stage::Begins { anew: true },
             Ok(Row::Nothing) => {}
             Err(error) => self.fail(&error),
         }
     }
 
-    /// The client has been told all that was there.
+    /// Ends the initial phase, after all existing documents have been sent.
     fn ready(&mut self) {
         let (Stage::Tells { place, .. } | Stage::Reads { place, .. }) =
             std::mem::replace(&mut self.stage, Stage::Ended)
         else {
             return;
         };
-        // What is remembered is forgotten in a few seconds.
+        // The known documents are dropped within a few seconds.
         (self.wish.weigh)(0);
         let joining = place.joining.as_ref().map(|(joining, _)| *joining);
         if let Some(joining) = joining {
@@ -235,11 +235,11 @@ impl Follower {
         }
     }
 
-    /// Waits for news of the hub, or the end of the client's right.
+    /// Waits for news of the hub, or for the end of the client's permission.
     async fn wait(&mut self) {
         let over = match &mut self.wish.end {
             None => {
-                // An error says that the hub is gone, which it isn't as long as it is held.
+                // It fails only if the hub is gone, but this follower keeps it alive.
                 let _ = self.news.changed().await;
                 None
             }
@@ -260,7 +260,7 @@ impl Follower {
         }
     }
 
-    /// The follower's own feed is lost. It begins anew as long as the hub does.
+    /// Starts over after the follower's own feed was lost, as long as the hub retries as well.
     async fn lost(&mut self, error: Error, anew: bool, place: Place) {
         if let Some((joining, _)) = place.joining {
             self.hub.leaves(joining);
@@ -301,16 +301,16 @@ impl Drop for Follower {
     }
 }
 
-/// Parts of a stream, and signs of life between them.
+/// A stream with comments in its pauses, which show that it is alive.
 struct Alive<S> {
-    /// The mutex is never locked; it makes the stream `Sync`, which warp wants of bodies.
+    /// The mutex is never locked. It makes the stream `Sync`, which warp requires of bodies.
     parts: Mutex<Pin<Box<S>>>,
     quiet: Pin<Box<Sleep>>,
     presence: Arc<Presence>,
     ended: bool,
 }
 
-/// The client hasn't read what it was sent.
+/// The error of a client that doesn't read.
 #[derive(Debug)]
 pub(crate) struct Stalled;
 

@@ -1,4 +1,4 @@
-//! What the followers of a live query share: its events by number, and whether it goes on.
+//! Hubs: the state that all followers of a live query share, with its numbered events.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -19,11 +19,11 @@ use super::splice::Splice;
 use super::view::View;
 use crate::error::{Code, Error};
 
-/// How much a follower takes at a time, in bytes. It holds so much, and the last event of it, while its
-/// client doesn't read.
+/// The bytes of events that a follower takes at a time. While its client doesn't read, it holds that many,
+/// plus the rest of the last event.
 const PORTION: usize = 64 << 10;
 
-/// A live query that is followed.
+/// A live query with at least one follower.
 pub(crate) struct Hub {
     pub(super) run: u64,
     pub(super) source: Box<dyn Source>,
@@ -31,25 +31,25 @@ pub(crate) struct Hub {
     pub(super) counts: Arc<Counts>,
     printer: Printer,
     state: Mutex<State>,
-    /// Counts what has happened, for followers to wait for.
+    /// A counter of changes to the state, for followers to wait for.
     news: watch::Sender<u64>,
 }
 
 struct State {
     log: Log,
-    /// The list has been followed at least once.
+    /// `true` once the list has been followed.
     live: bool,
-    /// The reason why it isn't followed now, during an outage.
+    /// The reason why the list isn't followed now, during an outage.
     away: Option<Error>,
     end: Option<End>,
-    /// What is known of a short list.
+    /// The documents of a short list.
     view: Option<Arc<View>>,
-    /// The followers that join, whose feeds have said `ready` at this time.
+    /// The joining followers, with the time at which their feeds have become `ready`.
     joining: HashMap<u64, (Arc<Mutex<Splice>>, Option<Instant>)>,
-    /// Those whose decisions matter to clients that return.
+    /// The joined followers whose decisions are still needed if their client reconnects.
     joined: HashMap<u64, Arc<Mutex<Splice>>>,
     last_joining: u64,
-    /// Whoever knows no more than this number has to begin anew.
+    /// The number of the last invalid event. A follower at or before it has to start over.
     void: u64,
     followers: HashMap<u64, Weak<Presence>>,
     last_follower: u64,
@@ -91,7 +91,7 @@ impl Hub {
         Id { run: self.run, number, joining }
     }
 
-    /// Returns a way to wait for news.
+    /// Returns a receiver that is notified of changes.
     pub(super) fn news(&self) -> watch::Receiver<u64> {
         self.news.subscribe()
     }
@@ -100,7 +100,7 @@ impl Hub {
         self.news.send_modify(|count| *count += 1);
     }
 
-    /// Adds a follower, which holds `held` as long as it is served; `None` if the hub has ended.
+    /// Adds a follower, which keeps `held` as long as it is served. Returns `None` if the hub has ended.
     pub(super) fn enter(self: &Arc<Self>, held: &mut Option<Held>) -> Option<Arc<Presence>> {
         let mut state = self.state();
         if state.end.is_some() {
@@ -120,8 +120,8 @@ impl Hub {
         Some(presence)
     }
 
-    /// Returns whether the list is followed, or why it isn't; `None` if that isn't known yet. A hub that ends
-    /// with its service counts as one that is followed, since its followers are told so.
+    /// Returns `Ok` if the list is followed, or the reason why it isn't; `None` if that isn't known yet. `Ok`
+    /// as well if the service stops, since the stream itself tells that.
     pub(super) fn is_live(&self) -> Option<Result<(), Error>> {
         let state = self.state();
         match (&state.end, &state.away) {
@@ -131,12 +131,12 @@ impl Hub {
         }
     }
 
-    /// The list isn't followed for now.
+    /// Notes an outage.
     pub(super) fn is_away(&self, error: Error) {
         self.state().away = Some(error);
     }
 
-    /// Begins to serve a follower that knows nothing. `initial` says that it wants to know what is there.
+    /// Starts a follower that knows no documents. With `initial`, it wants the existing ones.
     pub(super) fn begin(&self, initial: bool) -> Beginning {
         let mut state = self.state();
         if let Some(end) = &state.end {
@@ -160,7 +160,7 @@ impl Hub {
         }
     }
 
-    /// The feed of a follower that joins has said `ready`.
+    /// Notes that the feed of a joining follower has become `ready`.
     pub(super) fn joined(&self, joining: u64) {
         if let Some((splice, ready)) = self.state().joining.get_mut(&joining) {
             lock(splice).ready();
@@ -168,7 +168,7 @@ impl Hub {
         }
     }
 
-    /// A follower gives up to join.
+    /// Notes that a follower has given up joining.
     pub(super) fn leaves(&self, joining: u64) {
         let mut state = self.state();
         if state.joining.get(&joining).is_some_and(|(_, ready)| ready.is_none()) {
@@ -176,7 +176,7 @@ impl Hub {
         }
     }
 
-    /// Returns the place after an event that a client has seen; `None` if what follows isn't known.
+    /// Returns the place after an event that a client has seen; `None` if the next event is no longer stored.
     pub(super) fn resume(&self, id: Id) -> Option<Place> {
         let state = self.state();
         let next = id.number + 1;
@@ -199,7 +199,7 @@ impl Hub {
         Some(Place { next, joining })
     }
 
-    /// Returns what there is for a follower, which goes on to its end.
+    /// Returns the next events for a follower, and moves its place after them.
     pub(super) fn portion(&self, place: &mut Place) -> Portion {
         let state = self.state();
         if place.next <= state.void {
@@ -243,7 +243,7 @@ impl Hub {
         }
     }
 
-    /// Adds an event that isn't about a document.
+    /// Adds the event of lost changes.
     pub(super) fn push_gap(&self, skipped: Option<u64>) {
         let mut state = self.state();
         let id = self.id(state.log.last() + 1, None);
@@ -253,7 +253,7 @@ impl Hub {
         self.tell();
     }
 
-    /// Adds the event of a change. Returns `false` if it doesn't fit what is known of a short list.
+    /// Adds the event of a change. Returns `false` if the change doesn't fit the documents of a short list.
     ///
     /// # Errors
     ///
@@ -283,15 +283,15 @@ impl Hub {
         self.counts.event();
     }
 
-    /// Returns the prints of a change.
+    /// Returns the fingerprints of a change.
     pub(super) fn trace(&self, change: &Change<'_>) -> Option<Trace> {
         let key = change.new.or(change.old)?.key;
         let print = |side: Option<Side<'_>>| side.map(|side| self.printer.print(side.document));
         Some(Trace { key: self.printer.print(key), old: print(change.old), new: print(change.new) })
     }
 
-    /// The list is followed from now on, and is short if there is a view of it. Whoever followed it before is
-    /// told what has changed since, or has to begin anew.
+    /// Notes that the list is followed, with its documents if it is short. After an outage, followers of a
+    /// short list get the changes since, and followers of another list have to start over.
     pub(super) fn is_followed(&self, view: Option<View>) {
         let mut state = self.state();
         let before = state.view.take();
@@ -301,7 +301,7 @@ impl Hub {
             }
             _ if state.live => {
                 state.void = state.log.last() + 1;
-                // The number is nobody's, so that who is at the end is behind it.
+                // An additional event, so that followers at the end of the log are before it and see it.
                 state.log.push(Event::named("reset", &(), None), None);
                 state.log.clear();
                 state.joining.retain(|_, (splice, _)| {
@@ -319,8 +319,8 @@ impl Hub {
         self.tell();
     }
 
-    /// The database has answered what it was asked at this time, and all has been taken in that it sent
-    /// before.
+    /// Notes that a query sent at this time was answered, and that all rows sent before the answer have been
+    /// read.
     pub(super) fn settle(&self, asked: Instant) {
         let mut state = self.state();
         let State { log, joining, joined, .. } = &mut *state;
@@ -348,8 +348,8 @@ impl Hub {
         }
     }
 
-    /// Forgets what is old, gives up followers that don't read, and ends if nobody has followed for long.
-    /// Returns whether it has ended.
+    /// Drops old events and stalled followers, and ends the hub if it has been without followers for too
+    /// long. Returns whether it has ended.
     pub(super) fn tidy(&self) -> bool {
         let mut state = self.state();
         state.log.forget_old();
@@ -360,7 +360,7 @@ impl Hub {
         }
         let ended = state.end.is_some();
         drop(state);
-        // A follower may be dropped here, which takes the lock.
+        // Outside of the lock, since dropping a follower takes it.
         stalled
             .into_iter()
             .filter(|presence| presence.is_idle_for(stall))
@@ -368,7 +368,7 @@ impl Hub {
         ended
     }
 
-    /// Ends it, for all who follow it.
+    /// Ends the hub for all followers.
     pub(super) fn end(&self, end: End) {
         self.state().end.get_or_insert(end);
         self.tell();

@@ -1,4 +1,4 @@
-//! All hubs, by what they follow.
+//! The set of all hubs, by their live queries.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,7 +19,7 @@ use super::task;
 use crate::error::Error;
 use crate::shares::Share;
 
-/// All live queries that are followed.
+/// All hubs.
 pub(crate) struct Hubs {
     bounds: Mutex<Bounds>,
     all: Mutex<All>,
@@ -49,7 +49,7 @@ impl Hubs {
         }
     }
 
-    /// Has live queries that are followed from now on have other bounds.
+    /// Sets the limits of new hubs.
     pub(crate) fn bound(&self, bounds: Bounds) {
         *self.bounds.lock().unwrap_or_else(PoisonError::into_inner) = bounds;
     }
@@ -58,12 +58,12 @@ impl Hubs {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a follower to the hub of this key, and makes one if there is none. `held` is dropped when the
-    /// follower isn't served any more, and what `share` returns when the hub has ended.
+    /// Adds a follower to the hub with this key, which is created if there is none. `held` is dropped when
+    /// the follower leaves, the result of `share` when the hub has ended.
     ///
     /// # Errors
     ///
-    /// Those of `share`.
+    /// The errors of `share`.
     pub(crate) fn arrive(
         self: &Arc<Self>,
         key: &str,
@@ -100,7 +100,7 @@ impl Hubs {
         Ok(Arrival { hub, presence })
     }
 
-    /// Ends all of them, and those that come.
+    /// Ends all hubs, present and future ones.
     pub(crate) fn stop(&self) {
         let mut all = self.all();
         all.stopped = true;
@@ -109,13 +109,13 @@ impl Hubs {
         hubs.into_iter().for_each(|hub| hub.end(End::Stopped));
     }
 
-    /// Ends those that there are, whose clients come again.
+    /// Ends all present hubs, whose clients will reconnect.
     pub(crate) fn renew(&self) {
         let hubs: Vec<_> = self.all().hubs.drain().map(|(_, hub)| hub).collect();
         hubs.into_iter().for_each(|hub| hub.end(End::Renewed));
     }
 
-    /// Returns what has happened so far, and what there is now.
+    /// Returns the values of counters and gauges.
     pub(crate) fn figures(&self) -> Figures {
         let all = self.all();
         let followers = all.hubs.values().map(|hub| hub.followers()).sum();
@@ -135,13 +135,13 @@ impl Arrival {
             news.mark_unchanged();
             match self.hub.is_live() {
                 Some(outcome) => return outcome,
-                // The hub is held, so there is news one day; the database has to answer within its time.
+                // The hub is kept alive, and its query has a timeout, so there will be news.
                 None => drop(news.changed().await),
             }
         }
     }
 
-    /// Returns what the client is sent.
+    /// Returns the event stream of the client.
     pub(crate) fn events(
         self,
         wish: Wish,

@@ -1,4 +1,4 @@
-//! The last events of a hub, by number, bounded in number, bytes and time.
+//! The log of a hub's last events, limited in number, bytes and age.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,22 +9,22 @@ use tokio::time::Instant;
 
 use super::event::Event;
 
-/// The bytes that a hub may keep even if all hubs together keep too much, so that those who follow it in time
+/// The bytes that a hub may store even if all hubs together store too many, so that followers that keep up
 /// miss nothing.
 const FLOOR: u64 = 64 << 10;
 
-/// What is kept of the events of all hubs.
+/// The limits of stored events.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Keep {
     /// The most events of one hub.
     pub(crate) events: usize,
     /// The most bytes of all hubs together, of which one hub may have a quarter.
     pub(crate) bytes: u64,
-    /// For how long.
+    /// The longest age of an event.
     pub(crate) time: Duration,
 }
 
-/// The bytes that all hubs keep.
+/// The bytes that all hubs store.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Total(Arc<AtomicU64>);
 
@@ -34,7 +34,7 @@ impl Total {
     }
 }
 
-/// A change as it bears on one document: prints of its primary key, and of what it was and is. `None` is a
+/// The fingerprints of a change: of the primary key, and of the document before and after. `None` is a
 /// document that isn't in the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Trace {
@@ -43,11 +43,11 @@ pub(crate) struct Trace {
     pub(crate) new: Option<u64>,
 }
 
-/// An event that is kept.
+/// A stored event.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) event: Event,
-    /// Made only while somebody joins.
+    /// The fingerprints of the change, which are made only while a follower joins.
     pub(crate) trace: Option<Trace>,
     since: Instant,
 }
@@ -68,7 +68,7 @@ impl Log {
         Log { first: 1, entries: VecDeque::new(), bytes: 0, keep, total }
     }
 
-    /// Returns the number of the first event that is kept, or of the next one if none is.
+    /// Returns the number of the first stored event, or of the next event if none is stored.
     pub(crate) fn first(&self) -> u64 {
         self.first
     }
@@ -78,13 +78,13 @@ impl Log {
         self.first + self.entries.len() as u64 - 1
     }
 
-    /// Returns an event, if it is kept.
+    /// Returns an event, if it is stored.
     pub(crate) fn get(&self, number: u64) -> Option<&Entry> {
         let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
         self.entries.get(at)
     }
 
-    /// Adds an event, and drops what is too much then. The last one is always kept.
+    /// Adds an event, and drops old ones beyond the limits. The last event always stays.
     pub(crate) fn push(&mut self, event: Event, trace: Option<Trace>) {
         let length = event.len() as u64;
         self.bytes += length;
@@ -101,7 +101,7 @@ impl Log {
             || (self.bytes > FLOOR && self.total.bytes() > self.keep.bytes)
     }
 
-    /// Drops what has been kept for long enough.
+    /// Drops events that are too old.
     pub(crate) fn forget_old(&mut self) {
         while self.entries.front().is_some_and(|entry| entry.since.elapsed() > self.keep.time) {
             self.drop_first();
@@ -170,7 +170,7 @@ mod tests {
             one.push(event(1000), None);
         }
         assert!(one.bytes <= 2 * FLOOR && one.bytes > 2 * FLOOR - 2000, "{}", one.bytes);
-        // The last one is kept whatever it is.
+        // The last one stays whatever its size.
         one.push(event(10 * FLOOR as usize), None);
         assert_eq!((one.first(), one.last()), (1001, 1001));
         let mut other = Log::new(keep, total.clone());

@@ -1,17 +1,17 @@
-//! Live queries that many follow: one changefeed, one sequence of events, any number of followers.
+//! Live queries with many followers: one changefeed, one sequence of events, any number of clients.
 //!
 //! - A [`Source`] is a live query of a database.
-//! - A [hub](hub) follows it and gives each change a number and its [bytes](event). The last events are in
-//!   its [log], bounded in number, bytes and time.
-//! - A [follower](follower) is a place in that sequence. It costs what it is sent, nothing at the database.
-//! - Whoever joins is told what is there first. Short lists, which are single documents and lists with an
-//!   order and a limit, are [known](view) to the hub. The documents of others are read for the follower
-//!   alone, and [`splice`] says how it goes on with the hub's events without missing one or hearing one
-//!   twice.
-//! - Whoever comes back with the id of the last event that it saw goes on there, if the hub still has the
-//!   next one. Whoever can't is told `reset`, and everything anew.
-//! - After an outage the hub follows its list anew. It knows what has changed of a short list. The followers
-//!   of another one are told `reset`.
+//! - A [hub](hub) follows it, and makes a numbered [event](event) of each change. Its [log] stores the last
+//!   events, limited in number, bytes and age.
+//! - A [follower](follower) is a position in that sequence. It costs nothing at the database.
+//! - A client that joins gets the existing documents first. The hub [knows](view) the documents of short
+//!   lists, which are single documents and lists with an order and a limit. The documents of other lists are
+//!   read for each follower, and [`splice`] describes how it continues with the hub's events without missing
+//!   one or getting one twice.
+//! - A client that reconnects with the id of its last event resumes there, if the next event is still stored.
+//!   Otherwise it gets `reset`, and all documents again.
+//! - After an outage, the hub follows its list again. It knows the changes of a short list. The followers of
+//!   another list get `reset`.
 
 mod bounds;
 mod counts;

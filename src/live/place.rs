@@ -1,4 +1,4 @@
-//! Where a follower is, and what there is for it.
+//! The place of a follower in a hub's events, and the events after it.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,19 +8,19 @@ use super::splice::Splice;
 use super::view::View;
 use crate::error::Error;
 
-/// How a hub has ended.
+/// The reason for the end of a hub.
 #[derive(Debug, Clone)]
 pub(crate) enum End {
     /// The service stops.
     Stopped,
-    /// Nobody follows it.
+    /// The hub has no followers.
     Lonely,
-    /// Other rules may apply.
+    /// The settings have changed, and with them maybe the rules.
     Renewed,
     Failed(Error),
 }
 
-/// Where a follower of a hub is.
+/// The place of a follower in a hub's events.
 #[derive(Debug)]
 pub(crate) struct Place {
     /// The number of the next event.
@@ -28,21 +28,21 @@ pub(crate) struct Place {
     pub(super) joining: Option<(u64, Arc<Mutex<Splice>>)>,
 }
 
-/// What there is for a follower.
+/// The next part for a follower.
 pub(crate) enum Portion {
     Events(Vec<Bytes>),
-    /// So many events are lost.
+    /// The follower has missed this many events.
     Gap(u64),
-    /// It has to begin anew.
+    /// The follower has to start over.
     Void,
     End(End),
     /// Nothing yet.
     Wait,
 }
 
-/// How a follower that joins begins.
+/// The way in which a follower joins.
 pub(crate) enum Beginning {
-    /// With these documents; it knows all then.
+    /// With these documents, which are all there are.
     Short(Arc<View>, Place),
     /// With a feed of its own.
     Long(Place),

@@ -1,4 +1,4 @@
-//! A follower that is served, until it leaves or doesn't read any more.
+//! The presence of a follower, until it leaves or stalls.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,25 +9,25 @@ use tokio::time::Instant;
 /// A follower, as its hub knows it.
 pub(crate) struct Presence {
     since: Instant,
-    /// The time at which it asked for more, in milliseconds since it is there.
+    /// The time at which it last asked for more, in milliseconds since `since`.
     asked: AtomicU64,
     stalled: AtomicBool,
     held: Mutex<Option<Held>>,
-    /// Tells the hub that the follower has left. May be called more than once.
+    /// Notifies the hub that the follower has left. May be called more than once.
     left: Box<dyn Fn() + Send + Sync>,
 }
 
-/// What a follower holds as long as it is served.
+/// Shares that a follower holds as long as it is served.
 pub(crate) type Held = Box<dyn std::any::Any + Send>;
 
 impl Presence {
-    /// Begins to serve a follower.
+    /// Starts to serve a follower.
     pub(super) fn new(held: Option<Held>, left: impl Fn() + Send + Sync + 'static) -> Self {
         let (asked, stalled) = (AtomicU64::new(0), AtomicBool::new(false));
         Presence { since: Instant::now(), asked, stalled, held: Mutex::new(held), left: Box::new(left) }
     }
 
-    /// The follower asks for more. Returns `false` if it has been given up.
+    /// Notes that the follower asks for more. Returns `false` if it has been dropped as stalled.
     pub(crate) fn asks(&self) -> bool {
         self.asked.store(self.since.elapsed().as_millis() as u64, Ordering::Relaxed);
         !self.stalled.load(Ordering::Relaxed)
@@ -38,7 +38,7 @@ impl Presence {
         self.since.elapsed().saturating_sub(asked) > time
     }
 
-    /// Lets others have what it holds.
+    /// Drops a stalled follower, and the shares that it holds.
     pub(super) fn give_up(&self) {
         if !self.stalled.swap(true, Ordering::Relaxed) {
             log::debug!("A client has not read a part of its answer; it gets no more.");

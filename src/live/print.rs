@@ -1,4 +1,4 @@
-//! Prints: numbers that tell values apart, whatever text they are written as.
+//! Fingerprints of JSON values, which don't depend on formatting.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,21 +6,22 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// Makes prints. Equal JSON values have one print, however their fields are ordered and their numbers are
-/// written; others have it by chance only, which nobody outside can help.
+/// A maker of fingerprints. Equal JSON values have the same one, however their fields are ordered and their
+/// numbers are written. Others have the same one by chance only: the hash is seeded, so that clients can't
+/// cause collisions.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Printer(RandomState);
 
 impl Printer {
-    /// Returns the print of a JSON text. What is no JSON, or nested more deeply than it is read, is told
-    /// apart by its text.
+    /// Returns the fingerprint of a JSON text. For a text that can't be parsed or is nested too deeply, it is
+    /// the one of the text itself.
     pub(crate) fn print(&self, json: &str) -> u64 {
         let mut reader = serde_json::Deserializer::from_str(json);
         Value(&self.0).deserialize(&mut reader).unwrap_or_else(|_| self.0.hash_one(json))
     }
 }
 
-/// A value that is read for its print.
+/// A visitor that computes the fingerprint of a value.
 #[derive(Clone, Copy)]
 struct Value<'a>(&'a RandomState);
 
@@ -33,7 +34,7 @@ impl Value<'_> {
     }
 
     fn number(self, number: f64) -> u64 {
-        // There is one zero.
+        // 0 and -0 are equal.
         let number = if number == 0.0 { 0.0 } else { number };
         self.of(2, |hasher| hasher.write_u64(number.to_bits()))
     }
@@ -88,7 +89,7 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<u64, A::Error> {
-        // A sum doesn't depend on the order.
+        // A sum doesn't depend on the order of fields.
         let mut sum = 0_u64;
         while let Some(name) = fields.next_key::<Cow<'de, str>>()? {
             let value = fields.next_value_seed(self)?;

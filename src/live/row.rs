@@ -1,4 +1,4 @@
-//! A row of a changefeed, taken apart without making documents of it.
+//! Rows of changefeeds, parsed without parsing their documents.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,31 +9,30 @@ use serde_json::value::RawValue;
 
 use crate::error::{Code, Error};
 
-/// What the rows of a feed are.
+/// The form of a feed's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// One document, or nothing.
     One,
     /// Documents with their primary key in the field of this name.
     Documents(String),
-    /// Objects of a document's primary key, in the field `k`, and of what clients see of it, in the field
-    /// `d`.
+    /// Objects with a document's primary key in the field `k`, and its visible part in the field `d`.
     Keyed,
 }
 
-/// A row, which is about a change or about the feed itself.
+/// A row of a feed: a change, or a state of the feed itself.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Row<'a> {
     Change(Change<'a>),
-    /// All that is there has been told.
+    /// All existing documents have been sent.
     Ready,
-    /// The database has dropped changes; so many, if it says.
+    /// The database has dropped changes. Holds their number, if known.
     Gap(Option<u64>),
-    /// Means nothing to clients.
+    /// A row that means nothing to clients.
     Nothing,
 }
 
-/// A document that came, changed or went.
+/// A document that was added, changed or removed.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Change<'a> {
     pub(crate) kind: Kind,
@@ -98,7 +97,7 @@ impl Kind {
 }
 
 impl<'a> Row<'a> {
-    /// Reads a row of a feed that tells states and types.
+    /// Parses a row of a feed with `include_states` and `include_types`.
     ///
     /// # Errors
     ///
@@ -115,7 +114,7 @@ impl<'a> Row<'a> {
             Some("initial") => Kind::Initial,
             Some("add") => Kind::Add,
             Some("change") => Kind::Change,
-            // A document that was told as initial moves to where it will be told again.
+            // A document that was sent as initial has moved to a place where it will be sent again.
             Some("remove" | "uninitial") => Kind::Remove,
             _ => return Ok(Row::Nothing),
         };
@@ -129,7 +128,7 @@ impl<'a> Side<'a> {
     fn of(text: &'a str, shape: &Shape) -> Result<Side<'a>, Error> {
         match shape {
             Shape::One => Ok(Side { key: "", document: text }),
-            // What is no document, which only another client can have stored, stands for itself.
+            // A row that isn't a document, which only another client can have stored, is its own key.
             Shape::Documents(field) => {
                 Ok(Side { key: field_of(text, field).unwrap_or(text), document: text })
             }
@@ -181,7 +180,7 @@ fn unreadable(error: serde_json::Error) -> Error {
     Error::from(Code::UnexpectedDocument).caused_by(error)
 }
 
-/// Returns how many changes were lost, as the database's message has it.
+/// Returns the number of lost changes, from the database's message.
 fn skipped(message: &str) -> Option<u64> {
     message.split_once("skipped ")?.1.split(' ').next()?.parse().ok()
 }

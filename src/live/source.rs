@@ -1,4 +1,4 @@
-//! Where a hub's events come from.
+//! The source of a hub's events.
 
 use std::pin::Pin;
 
@@ -9,12 +9,12 @@ use serde_json::value::RawValue;
 use super::row::Shape;
 use crate::error::Error;
 
-/// The rows of a changefeed that tells types and states, as JSON.
+/// The rows, as JSON, of a changefeed with `include_types` and `include_states`.
 pub(crate) type Rows = Pin<Box<dyn Stream<Item = Result<Box<RawValue>, Error>> + Send>>;
 
 /// A live query of a database.
 pub(crate) trait Source: Send + Sync + 'static {
-    /// Returns what its rows are.
+    /// Returns the form of its rows.
     fn shape(&self) -> &Shape;
 
     /// Returns whether the list has an order, so that documents have places.
@@ -25,13 +25,14 @@ pub(crate) trait Source: Send + Sync + 'static {
         self.is_placed() || *self.shape() == Shape::One
     }
 
-    /// Opens the changefeed that followers share. It begins with what is there if the list is short.
+    /// Opens the changefeed that followers share. It begins with the existing documents if the list is short.
     fn follow(&self) -> BoxFuture<'_, Result<Rows, Error>>;
 
-    /// Opens a changefeed for a follower that joins a list which isn't short. It begins with what is there.
+    /// Opens a changefeed for a follower that joins a list which isn't short. It begins with the existing
+    /// documents.
     fn join(&self) -> BoxFuture<'_, Result<Rows, Error>>;
 
-    /// Has the database answer a question, on the connection of the shared feed, that only who may follow the
-    /// list may ask.
+    /// Runs a cheap query on the connection of the shared feed, which needs the permission to follow the
+    /// list.
     fn ask(&self) -> BoxFuture<'_, Result<(), Error>>;
 }

@@ -1,67 +1,65 @@
-//! Joining a list that goes on: which of the hub's events a follower has been told already.
+//! Joining a live query: which of the hub's events a follower has seen already in its own feed.
 //!
-//! A follower that joins takes what is there from a changefeed of its own, until that says `ready`. Then it
-//! goes on with the hub's events from the number on that was the last one when it began to read. All that is
-//! committed after that comes as an event of a higher number, so nothing is missed. But some of it may have
-//! been in what was read, and must not be told twice.
+//! A follower that joins reads the existing documents from a changefeed of its own, until that is `ready`.
+//! Then it continues with the hub's events after the one that was the last when it began to read. Everything
+//! committed after that comes as an event with a higher number, so nothing is missed. But the follower may
+//! have read some of it already, and must not get it twice.
 //!
-//! Changes of one document form a chain: each begins with what the one before ended with. The hub's feed
-//! tells the whole chain, from what the document was when the hub's number was taken. The follower's own feed
-//! has told a state of the document, and that is one of the chain. So the hub's changes of a document are
-//! passed over until one comes that begins with what the follower knows, and all are passed on from there. A
-//! state may be in the chain twice, and the follower's may have been the later one. Then it is told some
-//! changes that it had no need of, but they lead from what it knows to what it knows, and it ends where the
-//! chain ends.
+//! The changes of one document form a chain: each begins with the state that the one before ended with. The
+//! hub's feed has the whole chain, from the state at the time when the hub's number was taken. The state that
+//! the follower has read is one of the chain. So the hub's changes of the document are skipped until one
+//! begins with that state, and sent from there on. If the state occurs twice in the chain, and the follower
+//! has read the later one, it gets some changes that it wouldn't have needed. They lead from its state back
+//! to its state, so it still ends with the chain.
 //!
-//! No state of documents is kept but their prints, and those only for a while: the hub's feed is as far as
-//! the follower's was when the database has answered, on the connection of the hub's feed, a question that
-//! was asked some seconds after the follower's feed had said `ready`. From then on every event is passed on.
-//! RethinkDB doesn't promise how soon after a commit a feed tells of it. If it should take longer than those
-//! seconds, a follower is told an old change of a document, and then all that came after it: it is right in
-//! the end all the same.
+//! Only fingerprints of documents are kept, and only for a while. The hub's feed has caught up with the
+//! follower's when the database has answered a query on the connection of the hub's feed, sent some seconds
+//! after the follower's feed was `ready`. From then on every event is sent. RethinkDB doesn't promise how
+//! soon after a commit a feed has the change. If it takes longer than those seconds, a follower gets an old
+//! change of a document, and then all later ones, so it still ends with the right state.
 //!
-//! A client that comes back resumes in the middle of that. So its ids name its joining, whose decisions the
-//! hub keeps as long as they can matter.
+//! A client may reconnect in the middle of that. So its event ids name its joining, whose decisions the hub
+//! keeps as long as they are needed.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 
 use super::log::{Log, Trace};
 
-/// A follower's joining. Its decisions don't depend on when they are made, and each is made once.
+/// A follower's joining. Each decision is made once, and doesn't depend on the time at which it is made.
 #[derive(Debug)]
 pub(crate) struct Splice {
-    /// The prints of the documents that the follower knows, by those of their primary keys.
+    /// The fingerprints of the documents that the follower knows, by the fingerprints of their primary keys.
     told: HashMap<u64, u64>,
-    /// Documents whose changes have been passed over so far, with what the last of these ended with.
+    /// Documents whose changes have all been skipped so far, with the state that the last of them ended with.
     behind: HashMap<u64, Option<u64>>,
-    /// The number of the last event that was decided about.
+    /// The number of the last event with a decision.
     decided: u64,
-    /// The numbers of those that were passed over.
+    /// The numbers of skipped events.
     skipped: Vec<u64>,
     stage: Stage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// The follower still reads what is there.
+    /// The follower still reads the existing documents.
     Reads,
     /// Some of the hub's events may still be old.
     Decides,
-    /// No event after those that were decided about is old.
+    /// No event after those with a decision is old.
     Settled,
-    /// What the follower knows fits no chain: it has to begin anew.
+    /// A state that the follower knows isn't in its chain, so the follower has to start over.
     Broken,
 }
 
 impl Splice {
-    /// Begins when this was the number of the last event.
+    /// Starts a joining. `last` is the number of the last event.
     pub(crate) fn new(last: u64) -> Self {
         let (told, behind) = (HashMap::new(), HashMap::new());
         Splice { told, behind, decided: last, skipped: Vec::new(), stage: Stage::Reads }
     }
 
-    /// Notes what the follower's own feed tells. Returns `true` if the document is one more.
+    /// Notes a row of the follower's own feed. Returns `true` if it is a new document.
     pub(crate) fn tell(&mut self, trace: Trace) -> bool {
         match trace.new {
             Some(print) => self.told.insert(trace.key, print).is_none(),
@@ -72,19 +70,19 @@ impl Splice {
         }
     }
 
-    /// Forgets what was told, since it is too much. Events that the follower knows already are told again.
+    /// Drops the fingerprints, since they are too many. The follower may get events that it has seen already.
     pub(crate) fn give_up(&mut self) {
         self.settle();
     }
 
-    /// The follower knows all that was there.
+    /// Notes that the follower has read all existing documents.
     pub(crate) fn ready(&mut self) {
         if self.stage == Stage::Reads {
             self.stage = Stage::Decides;
         }
     }
 
-    /// Returns whether the follower gets the event of this number, of all that come one after another.
+    /// Returns whether the follower gets the event with this number. Call it for all events in their order.
     pub(crate) fn passes(&mut self, number: u64, trace: Option<Trace>) -> bool {
         if number > self.decided {
             if self.stage != Stage::Decides {
@@ -98,7 +96,7 @@ impl Splice {
         self.skipped.binary_search(&number).is_err()
     }
 
-    /// Follows the chain of a document, if it begins with what the follower knows.
+    /// Returns whether a change begins with the state that the follower knows, and notes its new state.
     fn fits(&mut self, trace: Trace) -> bool {
         let slot = self.told.entry(trace.key);
         let known = match &slot {
@@ -119,7 +117,7 @@ impl Splice {
         true
     }
 
-    /// Decides about all that there is, since none of what comes is old.
+    /// Decides about all events so far. Later ones aren't old.
     pub(crate) fn settle_at(&mut self, log: &Log) {
         if self.stage != Stage::Decides {
             return;
@@ -132,7 +130,7 @@ impl Splice {
                 self.passes(number, entry.trace);
             }
         }
-        // What was passed over last has to lead to what the follower knows.
+        // The last skipped change of a document must end with the state that the follower knows.
         if self.behind.iter().any(|(key, new)| self.told.get(key) != new.as_ref()) {
             self.stage = Stage::Broken;
         }
@@ -155,7 +153,7 @@ impl Splice {
         matches!(self.stage, Stage::Settled | Stage::Broken)
     }
 
-    /// Returns whether it bears on no event of this number and after it.
+    /// Returns whether its decisions aren't needed for events from this number on.
     pub(crate) fn is_over(&self, number: u64) -> bool {
         self.stage == Stage::Settled && self.skipped.last().is_none_or(|last| *last < number)
     }
@@ -183,7 +181,7 @@ mod tests {
         Trace { key, old, new }
     }
 
-    /// The numbers of the events that pass.
+    /// Returns the numbers of the events that the follower gets.
     fn passed(told: &[(u64, u64)], traces: &[Trace]) -> (Vec<u64>, Splice) {
         let mut splice = Splice::new(0);
         for (key, new) in told {
@@ -250,7 +248,7 @@ mod tests {
         assert!(late.is_broken(), "what it had to decide about is gone");
     }
 
-    /// Chains of few documents and states, of which the follower has read any point.
+    /// Tests random chains of few documents and states, which the follower joins at random points.
     #[test]
     fn a_follower_ends_where_the_chain_ends() {
         for seed in 0..2000 {

@@ -1,4 +1,4 @@
-//! The task of a hub: follows the list, makes its events, and follows it anew after an outage.
+//! The task of a hub: it follows the list, makes its events, and reconnects after an outage.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -16,24 +16,24 @@ use super::source::Rows;
 use super::view::View;
 use crate::error::{Code, Error};
 
-/// How often a hub looks at what is old, and for who has left.
+/// The interval at which a hub drops old events and stalled followers.
 const TIDY: Duration = Duration::from_secs(1);
-/// The longest time between two questions to the database.
+/// The longest time between two heartbeats to the database.
 const ASK: Duration = Duration::from_secs(5);
-/// The pauses between two attempts to follow a list anew, the first one and the longest one.
+/// The first and the longest pause between two attempts to reconnect.
 const RETRY: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
 
 /// The reason why a feed isn't followed any more.
 enum Left {
-    /// It may be followed anew.
+    /// The feed was lost and may be opened again.
     Lost(Error),
-    /// It makes no sense any more.
+    /// The feed failed for good.
     Failed(Error),
     /// The hub has ended.
     Ended,
 }
 
-/// Follows a hub's list until nobody follows the hub, or the list can't be followed any more.
+/// Follows a hub's list until the hub has no followers, or the list can't be followed any more.
 pub(super) async fn run(hub: Arc<Hub>) {
     let mut alive = Instant::now();
     let mut rows = match hub.open().await {
@@ -49,7 +49,7 @@ pub(super) async fn run(hub: Arc<Hub>) {
                 hub.is_away(Error::from(Code::DatabaseUnreachable).caused_by(error));
             }
         }
-        // Its followers are to know within that time, so the last attempt ends before it does.
+        // Followers must be notified within that time, so the last attempt ends before.
         rows = match hub.open_anew(alive + hub.bounds.patience.mul_f64(0.9)).await {
             Some(Ok(rows)) => rows,
             Some(Err(error)) => return hub.fail(error),
@@ -64,7 +64,7 @@ impl Hub {
         self.end(End::Failed(error));
     }
 
-    /// Opens the feed, takes what it begins with, and says that it is there.
+    /// Opens the feed, reads its initial documents, and notes that the list is followed.
     async fn open(&self) -> Result<Rows, Error> {
         let patience = self.bounds.patience;
         let begun = timeout(patience, self.begin_feed()).await;
@@ -86,14 +86,14 @@ impl Hub {
                         return Err(Error::internal("a feed began with what doesn't fit"));
                     }
                 }
-                // A gap before the beginning is none, and a long list doesn't begin with what is there.
+                // A gap before the beginning doesn't matter, and only a short list begins with documents.
                 _ => {}
             }
         }
         Err(Error::internal("a feed ended before it began"))
     }
 
-    /// Opens the feed again and again until this time; `None` if the hub ends before.
+    /// Retries opening the feed until this time. Returns `None` if the hub ends before.
     async fn open_anew(&self, deadline: Instant) -> Option<Result<Rows, Error>> {
         let [mut pause, longest] = RETRY;
         let mut last = None;
@@ -117,7 +117,7 @@ impl Hub {
         }
     }
 
-    /// Makes events of the rows as long as they come. `alive` is the time of the last sign of life.
+    /// Makes events of rows until the feed ends. `alive` is the time of the last heartbeat.
     async fn follow(&self, mut rows: Rows, alive: &mut Instant) -> Left {
         let every = ASK.min(self.bounds.patience / 3);
         let mut ticks = interval(TIDY.min(every));
@@ -165,7 +165,7 @@ impl Hub {
         answer.boxed()
     }
 
-    /// Takes all rows that have come.
+    /// Reads all rows that have arrived.
     fn take_all(&self, rows: &mut Rows) -> Result<(), Left> {
         while let Some(row) = rows.next().now_or_never() {
             self.take(row)?;
@@ -181,7 +181,7 @@ impl Hub {
         let unfit = || Left::Lost(Error::internal("a change doesn't fit what is known"));
         match Row::read(row.get(), self.source.shape()).map_err(Left::Failed)? {
             Row::Change(change) => self.push(&change).map_err(Left::Failed)?.then_some(()).ok_or_else(unfit),
-            // What is missing of a short list is told by comparing.
+            // A short list is read again and compared.
             Row::Gap(_) if self.source.is_short() => Err(unfit()),
             Row::Gap(skipped) => {
                 self.push_gap(skipped);
@@ -192,7 +192,7 @@ impl Hub {
     }
 }
 
-/// Waits for a future, if there is one, and else without end.
+/// Waits for a future if there is one, else for ever.
 async fn done<T>(future: &mut Option<BoxFuture<'_, T>>) -> T {
     match future {
         Some(future) => future.await,
@@ -200,7 +200,7 @@ async fn done<T>(future: &mut Option<BoxFuture<'_, T>>) -> T {
     }
 }
 
-/// Returns whether the same may go well some time later.
+/// Returns whether a retry may succeed.
 pub(super) fn is_passing(error: &Error) -> bool {
     matches!(error.status().as_u16(), 503 | 504)
 }

@@ -1,4 +1,4 @@
-//! Hubs over a database that is a map, whose feeds tell of changes when the test wants them to.
+//! Hubs over a fake database, whose feeds send changes when the test says so.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -70,7 +70,7 @@ impl Service {
 }
 
 impl Client {
-    /// Takes all events that there are.
+    /// Reads all events that have arrived.
     async fn read(&mut self) -> &mut Self {
         for _ in 0..3 {
             while let Some(Some(part)) = self.events.next().now_or_never() {
@@ -157,7 +157,7 @@ async fn whoever_returns_goes_on_where_it_was() {
         client.known = known;
         assert_eq!(client.read().await.taken(), ["change 1 12", "add 2 20"]);
         assert_eq!(client.known, table.state().documents);
-        // One that has been away for too long is told everything.
+        // A client that has been away for too long gets everything.
         let last = client.last.clone();
         drop(client);
         (0..150).for_each(|n| table.put(1, n));
@@ -282,8 +282,8 @@ async fn whoever_does_not_read_is_given_up() {
     assert!(client.events.next().await.is_none());
 }
 
-/// Writers, feeds that lag behind one another, clients that come, leave and return: each follows a chain of
-/// states without a break, and ends where the table does.
+/// Tests writers, feeds of different lag, and clients that come, leave and return: each gets an unbroken
+/// chain of states, and ends with that of the table.
 #[tokio::test(start_paused = true)]
 async fn whatever_happens_clients_end_where_the_table_does() {
     let rounds = std::env::var("LIVE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(150);
@@ -298,7 +298,7 @@ async fn play(seed: u64, table: &Table) {
     let mut chance = fastrand::Rng::with_seed(seed);
     let service = Service::new(Bounds { keep: Keep { events: 10_000, ..KEEP }, ..BOUNDS });
     let mut clients: Vec<Option<Client>> = (0..6).map(|_| None).collect();
-    /// What a follower that is away knows, and the id of the last event that it had.
+    /// The documents that an absent follower knows, and the id of its last event.
     type Known = (BTreeMap<u64, u64>, Option<String>);
     let mut away: Vec<Option<Known>> = (0..6).map(|_| None).collect();
     for _ in 0..400 {
@@ -327,7 +327,7 @@ async fn play(seed: u64, table: &Table) {
                 }
             },
             93..=97 => {
-                // Feeds lag for less than what is counted on.
+                // Feeds lag for less than the assumed delay.
                 table.tell_all();
                 sleep(Duration::from_millis(chance.u64(0..4000))).await;
             }

@@ -1,8 +1,8 @@
-//! What a hub knows of a list that is short by its nature: a single document, or the first ones of an order.
+//! The documents of a short list: a single document, or the first ones of an order.
 //!
-//! For these the hub keeps the documents, as text, bounded as a page is. A follower that joins is told them
-//! as they are after an event, so that it needs no feed of its own and places in the list are right. After an
-//! outage the hub compares and tells its followers the difference.
+//! The hub keeps these documents as text, with the size limit of a page. A follower that joins gets them as
+//! of some event, so it needs no feed of its own, and places in the list are right. After an outage the hub
+//! compares the documents, and sends its followers the differences.
 
 use std::collections::HashSet;
 
@@ -42,11 +42,11 @@ impl Document {
 }
 
 impl View {
-    /// Does what a change says. Returns `false` if it doesn't fit, after which nothing is known any more.
+    /// Applies a change. Returns `false` if it doesn't fit, after which the view is invalid.
     ///
     /// # Errors
     ///
-    /// [`Code::AnswerTooLarge`] if the documents have more bytes than a page may.
+    /// [`Code::AnswerTooLarge`] if the documents together exceed `limit`.
     pub(crate) fn apply(&mut self, change: &Change<'_>, limit: u64) -> Result<bool, Error> {
         if let Some(old) = change.old {
             let is_old = |document: &Document| document.key == old.key.as_bytes();
@@ -79,7 +79,7 @@ impl View {
         self.documents.is_empty()
     }
 
-    /// Calls `tell` with the changes that make this list another one, one after another.
+    /// Calls `tell` with each of the changes that turn this list into another one.
     pub(crate) fn compare(mut self, other: &View, mut tell: impl FnMut(&Change<'_>)) {
         let stay: HashSet<&[u8]> = other.documents.iter().map(|document| &document.key[..]).collect();
         for at in (0..self.documents.len()).rev() {
@@ -94,7 +94,7 @@ impl View {
             if self.documents.get(at) == Some(document) {
                 continue;
             }
-            // Those before it are as they should be.
+            // The documents before it are in place already.
             let was = self.documents.iter().skip(at).position(|own| own.key == document.key);
             let was = was.map(|behind| (at + behind, self.documents.remove(at + behind)));
             let (old, old_place) = (was.as_ref().map(|(_, own)| own.side()), was.as_ref().map(|(at, _)| *at));
@@ -136,7 +136,7 @@ mod tests {
             |old, new, old_place, new_place| Change { kind: Kind::Change, old, new, old_place, new_place };
         assert!(view.apply(&change(Some(side("c")), Some(side("d")), Some(2), Some(0)), LIMIT).unwrap());
         assert_eq!(texts(&view), ["d", "a", "b"]);
-        // A wrong place is looked up.
+        // A document at a wrong place is searched for.
         assert!(view.apply(&change(Some(side("a")), None, Some(0), None), LIMIT).unwrap());
         assert_eq!(texts(&view), ["d", "b"]);
         assert!(!view.apply(&change(Some(side("x")), None, Some(0), None), LIMIT).unwrap());
