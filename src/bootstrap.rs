@@ -44,7 +44,7 @@ pub async fn until_done(database: &Database, tables: &[TableSpec]) {
 ///
 /// # Errors
 ///
-/// Those of queries, see [`Conn`].
+/// The errors of queries, see [`Conn`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

@@ -84,7 +84,7 @@ impl Embedded {
     ///
     /// # Errors
     ///
-    /// Those of queries, see [`Conn`].
+    /// The errors of queries, see [`Conn`].
     pub async fn with_table(self, name: &str) -> io::Result<Self> {
         bootstrap::once(&self.database, &[TableSpec::new(name)]).await.map_err(io::Error::other)?;
         Ok(self)

@@ -1,8 +1,8 @@
-//! Whose account a request uses, and the proof of that: with `auth = "database"` that of its credentials,
-//! which the database has to accept first; else the service's own.
+//! Admission: the database account of a request, and its authentication. With `auth = "database"` it is the
+//! account of the request's credentials, which the database has to accept first; else the service's own.
 //!
-//! A handler may know things without asking the database, such as what it was told a while ago, and those are
-//! not for everybody. So it is given a connection only once the database has accepted the credentials.
+//! A handler may answer from a cache, without a query. So it gets its connection only after the database has
+//! accepted the credentials.
 
 use crate::access::{Caller, Grant};
 use crate::conn::Conn;
@@ -11,31 +11,31 @@ use crate::http::context::Context;
 use crate::settings::Auth;
 use crate::shares::Share;
 
-/// A request's connection, on behalf of somebody who has proved nothing yet.
+/// The connection of a request that isn't authenticated yet.
 pub(crate) struct Unproven {
     conn: Conn,
     context: Context,
 }
 
-/// Somebody whose credentials have been accepted. There are two ways on from here, and no connection but by
-/// one of them.
+/// An authenticated request. Its connection is available only through one of the two functions that authorize
+/// it.
 pub(crate) struct Admitted {
     conn: Conn,
     admission: Admission,
     context: Context,
 }
 
-/// The right of a user to have one more request answered, for as long as it is held.
+/// The share of a user's concurrent requests.
 pub(crate) type Admission = Option<Share>;
 
 impl Unproven {
-    /// Takes the request's credentials, if credentials count, and checks its token, if tokens do. Nothing is
-    /// asked of the database yet.
+    /// Reads the request's credentials with `auth = "database"`, or verifies its token with `auth = "token"`.
+    /// The database isn't queried yet.
     ///
     /// # Errors
     ///
-    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) if there are none, none that can be read, or
-    /// the token doesn't count; [`Code::NoKeys`](crate::error::Code::NoKeys) if tokens can't be checked.
+    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) if the credentials are missing or malformed,
+    /// or the token is invalid; [`Code::NoKeys`](crate::error::Code::NoKeys) if there are no keys for tokens.
     pub(crate) async fn new(context: &Context) -> Result<Self, Error> {
         let database = context.app().database().clone();
         context.identify().await?;
@@ -51,9 +51,9 @@ impl Unproven {
     ///
     /// # Errors
     ///
-    /// Those of opening the session; [`Code::TooManyGuesses`](crate::error::Code::TooManyGuesses) if too many
-    /// others came from the same client; [`Code::ShareUsedUp`](crate::error::Code::ShareUsedUp) if the user
-    /// has as many requests going on as one may.
+    /// The errors of opening a session; [`Code::TooManyGuesses`](crate::error::Code::TooManyGuesses) if the
+    /// client has sent too many wrong passwords; [`Code::ShareUsedUp`](crate::error::Code::ShareUsedUp) if
+    /// the user has too many concurrent requests.
     pub(crate) async fn admitted(self) -> Result<Admitted, Error> {
         let Unproven { conn, context } = self;
         let (conn, admission) = Unproven::accepted(conn, &context).await?;
@@ -84,23 +84,23 @@ impl Unproven {
 }
 
 impl Admitted {
-    /// Goes on to the documents of the table that the path names, and to whatever else the grant may be asked
-    /// of.
+    /// Authorizes the request for documents of the table in the path, with the grant that its queries must
+    /// use.
     ///
     /// # Errors
     ///
-    /// [`Code::BadName`](crate::error::Code::BadName) if the path has no name of a table.
+    /// [`Code::BadName`](crate::error::Code::BadName) if the table's name in the path is invalid.
     pub(crate) fn for_documents(self) -> Result<(Conn, Grant, Admission), Error> {
         let grant = self.context.grant(&self.context.table()?);
         Ok((self.conn, grant, self.admission))
     }
 
-    /// Goes on to everything, which is for administrators where rules say who may do what.
+    /// Authorizes the request for everything, which needs an administrator if there are rules.
     ///
     /// # Errors
     ///
-    /// [`Code::Forbidden`](crate::error::Code::Forbidden) for others,
-    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) for who has no token.
+    /// [`Code::Forbidden`](crate::error::Code::Forbidden) for other callers,
+    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) without a token.
     pub(crate) fn for_administrators(self) -> Result<(Conn, Admission), Error> {
         self.context.app().access().to_administrate(self.context.caller())?;
         Ok((self.conn, self.admission))

@@ -1,5 +1,5 @@
-//! [`Endpoint`]: a method at a path, what the API says of it, and what answers it. Each is said once, beside
-//! the resource that it is about. Routes, `Allow` and the OpenAPI document all come from it.
+//! [`Endpoint`]: a method at a path, its description, and its handler. Each is defined once, beside its
+//! resource. Routes, `Allow` and the OpenAPI document are derived from it.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -18,10 +18,10 @@ use crate::http::body::{self, Body, Chunks};
 use crate::http::context::Context;
 use crate::http::paths::is_about_data;
 
-/// The outcome of a request, on its way to be an answer.
+/// The future result of a handler.
 pub(crate) type Outcome = BoxFuture<'static, Result<Response, Error>>;
 
-/// Answers a request. Boxed, since the handlers of all endpoints are called from one place.
+/// A handler. Boxed, since the handlers of all endpoints are called from one place.
 type Handler = Box<dyn Fn(Context, Chunks) -> Outcome + Send + Sync>;
 
 /// A method at a path.
@@ -30,11 +30,11 @@ pub(crate) struct Endpoint {
     method: Method,
     op: Op,
     handler: Handler,
-    /// Answers requests that ask for a stream of events instead, if there is such a stream.
+    /// The handler of requests for an event stream, if there is one.
     live: Option<Handler>,
 }
 
-/// An endpoint that nothing answers yet.
+/// An endpoint without a handler yet.
 pub(crate) struct Described {
     path: &'static str,
     method: Method,
@@ -42,7 +42,7 @@ pub(crate) struct Described {
     live: Option<Handler>,
 }
 
-/// Describes how something at a path is read. `HEAD` is answered, too.
+/// Describes `GET` of a path. `HEAD` is answered, too.
 pub(crate) fn get(path: &'static str, id: &str, about: &str) -> Described {
     Described::new(Method::GET, HttpMethod::Get, path, id, about)
 }
@@ -74,7 +74,7 @@ impl Described {
         Described { op: self.op.takes(parameters), ..self }
     }
 
-    /// Adds a body, and the problems that a body can have.
+    /// Adds a body, and the problems of bodies.
     pub(crate) fn body(self, body: RequestBodyBuilder) -> Self {
         Described { op: self.op.body(body.build()), ..self }
     }
@@ -89,8 +89,7 @@ impl Described {
         Described { op: self.op.problems(codes), ..self }
     }
 
-    /// Has requests that ask for a stream of events answered by this handler. It is given a connection that
-    /// nobody has proved anything for.
+    /// Sets the handler of requests for an event stream. It gets a connection that isn't authenticated yet.
     pub(crate) fn live<F>(
         self,
         handler: impl Fn(Context, Unproven) -> F + Clone + Send + Sync + 'static,
@@ -101,7 +100,7 @@ impl Described {
         Described { live: Some(unproven(handler)), ..self }
     }
 
-    /// Has requests answered by this handler, which needs no connection.
+    /// Sets a handler without a connection.
     pub(crate) fn open<F>(self, handler: impl Fn(Context) -> F + Send + Sync + 'static) -> Endpoint
     where
         F: Future<Output = Result<Response, Error>> + Send + 'static,
@@ -109,8 +108,7 @@ impl Described {
         self.handled(Box::new(move |context, _| handler(context).boxed()))
     }
 
-    /// Has requests answered by this handler once their credentials have been accepted. Where rules say who
-    /// may do what, only administrators get there.
+    /// Sets a handler for authenticated requests. If there are rules, it is for administrators only.
     pub(crate) fn data<F>(
         self,
         handler: impl Fn(Context, Conn) -> F + Clone + Send + Sync + 'static,
@@ -129,7 +127,8 @@ impl Described {
         }))
     }
 
-    /// Does what [`Described::data`] does for a handler that takes a body. No connection waits for that.
+    /// Does what [`Described::data`] does for a handler that takes a body. The body is read before a
+    /// connection is taken.
     pub(crate) fn data_and_body<F>(
         self,
         handler: impl Fn(Context, Body, Conn) -> F + Clone + Send + Sync + 'static,
@@ -149,8 +148,7 @@ impl Described {
         }))
     }
 
-    /// Has requests about documents answered by this handler once their credentials have been accepted. It is
-    /// given what whoever asks may do with the table.
+    /// Sets a handler for authenticated requests for documents. It gets the caller's grant for the table.
     pub(crate) fn documents<F>(
         self,
         handler: impl Fn(Context, Conn, Grant) -> F + Clone + Send + Sync + 'static,
@@ -161,7 +159,8 @@ impl Described {
         self.documents_and_chunks(move |context, _, conn, grant| handler(context, conn, grant))
     }
 
-    /// Does what [`Described::documents`] does for a handler that takes a body. No connection waits for that.
+    /// Does what [`Described::documents`] does for a handler that takes a body. The body is read before a
+    /// connection is taken.
     pub(crate) fn documents_and_body<F>(
         self,
         handler: impl Fn(Context, Body, Conn, Grant) -> F + Clone + Send + Sync + 'static,
@@ -200,7 +199,7 @@ impl Described {
         }))
     }
 
-    /// Has requests answered by this handler. It is given a connection that nobody has proved anything for.
+    /// Sets a handler that gets a connection that isn't authenticated yet.
     pub(crate) fn unproven<F>(
         self,
         handler: impl Fn(Context, Unproven) -> F + Clone + Send + Sync + 'static,
@@ -236,7 +235,7 @@ impl Endpoint {
         &self.method
     }
 
-    /// Returns whether it is about tables, and not about the service itself.
+    /// Returns whether it is about data, and not about the service itself.
     pub(crate) fn is_about_data(&self) -> bool {
         is_about_data(self.path)
     }
@@ -246,7 +245,7 @@ impl Endpoint {
         self.method == method || (self.method == Method::GET && method == Method::HEAD)
     }
 
-    /// Begins to answer a request.
+    /// Runs the handler of a request.
     pub(crate) fn answer(&self, context: Context, body: Chunks) -> Outcome {
         match &self.live {
             Some(live) if context.wants_events() => live(context, body),
@@ -254,17 +253,17 @@ impl Endpoint {
         }
     }
 
-    /// Returns what the OpenAPI document says of it.
+    /// Returns its operation in the OpenAPI document.
     pub(crate) fn described(&self) -> (&'static str, HttpMethod, Operation) {
         self.op.clone().finish()
     }
 
-    /// Has the OpenAPI document tell of more problems.
+    /// Adds problems to the OpenAPI document.
     pub(crate) fn with_problems(self, codes: &[Code]) -> Self {
         Endpoint { op: self.op.problems(codes), ..self }
     }
 
-    /// Has the OpenAPI document tell that it needs credentials.
+    /// Adds credentials to the OpenAPI document.
     pub(crate) fn with_credentials(self, scheme: &str) -> Self {
         Endpoint { op: self.op.needs(scheme), ..self }
     }

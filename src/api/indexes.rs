@@ -73,7 +73,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// The types of bodies and answers.
+/// Adds the schemas of bodies and answers.
 pub(crate) fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
     components.schema_from::<Index>().schema_from::<NewIndex>()
 }
@@ -81,7 +81,7 @@ pub(crate) fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
 async fn list(context: Context, mut conn: Conn) -> Result<Response, Error> {
     context.plain()?;
     let table = context.table()?;
-    // The database tells of indexes whoever asks, even of tables that are none of his business.
+    // The database lists indexes without checking the permission to read the table.
     may_read(&mut conn, &table).await?;
     Ok(json(StatusCode::OK, &Index::fetch_all(&table, &mut conn).await?))
 }
@@ -121,7 +121,7 @@ async fn create(context: Context, body: Body, mut conn: Conn) -> Result<Response
         Err(error) => return Err(error),
     };
     let index = wait(&mut conn, &table, &index).await?;
-    // Who looked meanwhile has seen it unfinished.
+    // Another request may have cached the index while it was being built.
     context.app().catalog().forget_indexes(&table);
     if created {
         let location = format!("/tables/{table}/indexes/{}", index.name);
@@ -141,7 +141,7 @@ async fn drop(context: Context, mut conn: Conn) -> Result<Response, Error> {
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-/// Waits until the index can be used.
+/// Waits until the index is ready.
 async fn wait(conn: &mut Conn, table: &str, index: &str) -> Result<Index, Error> {
     let statuses: Vec<Status> = conn.all(r.table(table).index_wait(index)).await?;
     statuses.into_iter().next().map(Index::from).ok_or(Error::from(Code::NoSuchIndex))

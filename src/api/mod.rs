@@ -1,6 +1,5 @@
-//! The ready-made JSON API. Each resource says which endpoints it has: what they take, how they are
-//! described, and the handler of each. Handlers are plain functions from what a request says to a response or
-//! an [`Error`](crate::Error).
+//! The ready-made JSON API. Each resource defines its endpoints, with their descriptions and handlers.
+//! Handlers are plain functions from a request to a response or an [`Error`](crate::Error).
 
 mod admission;
 mod documents;
@@ -23,18 +22,18 @@ use openapi::operation::{TOKEN, USER};
 use operations::Text;
 pub(crate) use router::Router;
 
-/// The address that a request came by.
+/// The listening address of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
-    /// The one for all.
+    /// The address for clients.
     Public,
-    /// The one for whoever runs the service.
+    /// The address for operators.
     Admin,
 }
 
 impl Side {
-    /// Returns whether an endpoint is to be had here. Without an address of their own, those for whoever runs
-    /// the service are among the others.
+    /// Returns whether an endpoint is served at this address. Without `admin.address`, the endpoints for
+    /// operators are served together with the others.
     fn has(self, settings: &Settings, path: &str) -> bool {
         let is_for_operators = ["/metrics", "/config"].contains(&path) || path.starts_with("/health/");
         match self {
@@ -44,7 +43,7 @@ impl Side {
     }
 }
 
-/// Returns every endpoint that the API has on one of its addresses, as these settings have it.
+/// Returns all endpoints of an address with these settings.
 fn endpoints(settings: &Settings, side: Side) -> Vec<Endpoint> {
     let document = Text::default();
     let endpoints = operations::endpoints(settings, &document)
@@ -62,7 +61,7 @@ fn endpoints(settings: &Settings, side: Side) -> Vec<Endpoint> {
     endpoints
 }
 
-/// Adds what an endpoint about data has to say of users.
+/// Adds the credentials and their problems to an endpoint about data.
 fn of_users(endpoint: Endpoint, settings: &Settings) -> Endpoint {
     match settings.auth {
         _ if !endpoint.is_about_data() => endpoint,
@@ -72,7 +71,7 @@ fn of_users(endpoint: Endpoint, settings: &Settings) -> Endpoint {
     }
 }
 
-/// Returns the types of bodies and answers.
+/// Returns the schemas of bodies and answers.
 fn schemas() -> ComponentsBuilder {
     let resources = [tables::schemas, indexes::schemas, documents::schemas];
     resources.into_iter().fold(ComponentsBuilder::new(), |components, add| add(components))

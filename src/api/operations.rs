@@ -1,5 +1,4 @@
-//! Operations: whether the process lives, whether it can serve, its figures, its settings, and what the API
-//! is.
+//! Endpoints for operators: liveness, readiness, metrics, settings, and the OpenAPI document.
 
 use std::sync::{Arc, OnceLock};
 
@@ -20,7 +19,7 @@ use crate::http::negotiate::{JSON, TEXT};
 use crate::metrics;
 use crate::settings::Settings;
 
-/// The OpenAPI document as text. It is written once all endpoints are known, its own among them.
+/// The OpenAPI document as text. It is set once all endpoints are known, including its own.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Text(Arc<OnceLock<Result<String, String>>>);
 
@@ -82,7 +81,7 @@ async fn openapi(context: Context, Text(document): Text) -> Result<Response, Err
     Ok(with_header(text.map_err(Error::internal)?.into_response(), CONTENT_TYPE, JSON))
 }
 
-/// Tells the effective settings. Secrets mask themselves.
+/// Answers with the effective settings. Secrets mask themselves when they are serialized.
 async fn config_of(context: Context) -> Result<Response, Error> {
     context.plain()?;
     Ok(reply(StatusCode::OK, context.app().settings()))

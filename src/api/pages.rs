@@ -1,5 +1,4 @@
-//! The pages for people: the explorer, where the settings have it, and the API's description. What they load
-//! is served beside them.
+//! The web pages: the explorer, if it is enabled, and the documentation of the API, with their files.
 
 use serde_json::Value;
 use utoipa::openapi::ContentBuilder;
@@ -19,7 +18,7 @@ use crate::settings::Settings;
 
 const NO_SNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
 const NO_REFERRER: HeaderName = HeaderName::from_static("referrer-policy");
-/// The name of the commands of ReQL among the files.
+/// The name of the file with the commands of ReQL.
 const COMMANDS: &str = "commands.json";
 
 pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
@@ -57,7 +56,7 @@ async fn file(context: Context) -> Result<Response, Error> {
     Ok(guarded(with_header(file.text.into_response(), CONTENT_TYPE, file.media_type)))
 }
 
-/// Keeps browsers from taking a file for another type, and from telling others where they come from.
+/// Adds headers against sniffing of types, and against sending the referrer to other sites.
 fn guarded(response: Response) -> Response {
     with_header(with_header(response, NO_SNIFF, "nosniff"), NO_REFERRER, "no-referrer")
 }

@@ -1,7 +1,7 @@
-//! `POST /reql`: queries of any kind, as JavaScript writes them or in the JSON of the wire.
+//! `POST /reql`: any query, in JavaScript syntax or in the JSON of the wire protocol.
 //!
-//! The database decides what a query may do, by the permissions of its user. With tokens, only administrators
-//! get as far.
+//! The database checks the permissions of its user. With `auth = "token"`, only administrators may run
+//! queries.
 
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -31,14 +31,14 @@ use crate::language::{self as language, Fault, Node, Place, Step};
 use crate::settings::Settings;
 use crate::shares::Share;
 
-/// The path, which is about data as those of tables are.
+/// The path. Like those of tables, it is about data, so it needs credentials.
 pub(crate) const PATH: &str = "/reql";
-/// The type of ReQL as JavaScript writes it.
+/// The media type of ReQL in JavaScript syntax.
 const REQL: &str = "application/vnd.rethinkdb.reql";
-/// The header that tells the form of the answer: `value`, `rows` or `feed`.
+/// The header with the form of the answer: `value`, `rows` or `feed`.
 const FORM: HeaderName = HeaderName::from_static("reql-answer");
 
-/// Returns the endpoint, if the settings have it.
+/// Returns the endpoint, if `reql` is set.
 pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
     if !settings.reql {
         return Vec::new();
@@ -71,7 +71,7 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
     ]
 }
 
-/// A query, with the text that it was read from and the places of its parts.
+/// A query, with its text and the places of its parts.
 struct Asked {
     term: Term,
     source: Option<(String, Node)>,
@@ -108,7 +108,7 @@ impl Asked {
         }
     }
 
-    /// Makes an error of the database one of this query, and finds its place.
+    /// Turns an error of the database into one of this query, with its place.
     fn placed(&self, error: Error) -> Error {
         error.of_query(|backtrace| {
             let (text, node) = self.source.as_ref()?;
@@ -134,7 +134,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// Returns it as one document.
+    /// Answers with one document.
     async fn into_document(self) -> Result<Response, Error> {
         let Answer { context, asked, form, mut rows } = self;
         let mut scale = context.app().scale(context.holder(rows.conn()));
@@ -154,7 +154,7 @@ impl Answer {
         Ok(told(form, scale.leave_with(json_text(StatusCode::OK, text))))
     }
 
-    /// Returns it row by row. An error in the middle breaks the body off.
+    /// Answers row by row. An error in the middle aborts the body.
     fn into_lines(self, share: Share) -> Response {
         let Answer { context, asked, form, rows } = self;
         let app = context.app();
@@ -167,17 +167,17 @@ impl Answer {
             log::warn!("{} a query ends: {error}", context.id());
             error
         });
-        // A feed is told of at once, however long its first row takes.
+        // The head of a feed's answer is sent at once, however long its first row takes.
         let lines = stream::once(std::future::ready(Ok(String::new()))).chain(lines).take_until(stopped);
         let held = Held { lines: Mutex::new(Box::pin(lines)), _share: share };
         told(form, with_header(warp::reply::stream(held).into_response(), CONTENT_TYPE, NDJSON))
     }
 }
 
-/// Returns a row as one line: servers write JSON without line breaks, but needn't.
+/// Returns a row as one line, in case the server's JSON has line breaks.
 fn line(row: &str) -> std::borrow::Cow<'_, str> {
     match row.contains(['\n', '\r']) {
-        // In JSON they stand between values only.
+        // JSON has line breaks only between tokens.
         true => row.replace(['\n', '\r'], " ").into(),
         false => row.into(),
     }
@@ -194,8 +194,8 @@ fn told(form: Form, response: Response) -> Response {
 
 type Lines = Pin<Box<dyn Stream<Item = Result<String, Error>> + Send>>;
 
-/// Lines that hold what they take of what is bounded. The mutex is never locked; it makes the stream `Sync`,
-/// which warp wants of bodies.
+/// Lines, with the shares that they hold. The mutex is never locked; it makes the stream `Sync`, which warp
+/// requires of bodies.
 struct Held {
     lines: Mutex<Lines>,
     _share: Share,

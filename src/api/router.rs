@@ -1,8 +1,8 @@
-//! [`Router`]: which endpoint a request is for.
+//! [`Router`]: finding the endpoint of a request.
 //!
-//! The API is one filter of warp's, so that routes of others stand beside it. Within it, the endpoints are
-//! looked up rather than tried one after another: a filter can't tell which paths and methods it takes, and
-//! `Allow`, the OpenAPI document and the figures all need to know.
+//! The API is one filter of warp, so that it can be combined with other routes. Within it, endpoints are
+//! looked up in a table instead of being chained filters: a filter can't list its paths and methods, which
+//! `Allow`, the OpenAPI document and the metrics need.
 
 use std::sync::Arc;
 
@@ -26,14 +26,14 @@ use crate::http::paths::fits;
 pub(crate) struct Router(Arc<Vec<Endpoint>>);
 
 impl Router {
-    /// Has requests find the endpoints that these settings have on one of the addresses.
+    /// Creates the router for the endpoints of one of the addresses.
     pub(crate) fn new(app: &App, side: Side) -> Self {
         Router(Arc::new(super::endpoints(app.settings(), side)))
     }
 
-    /// Returns the template that a path fits, so that whatever clients ask for has a name out of a fixed set.
+    /// Returns the template that a path matches, which is one of a fixed set.
     pub(crate) fn template(&self, path: &str) -> Option<&'static str> {
-        // What is asked for most stands last.
+        // The most frequent endpoints are the last ones.
         self.0.iter().rev().map(Endpoint::path).find(|template| fits(path, template))
     }
 
@@ -61,7 +61,7 @@ impl Router {
     }
 }
 
-/// Returns the methods by which an endpoint of this method is asked, as in `Allow`.
+/// Returns the methods in `Allow` for an endpoint with this method.
 fn allowed(method: &Method) -> &str {
     if method == Method::GET { "GET, HEAD" } else { method.as_str() }
 }

@@ -26,10 +26,10 @@ use crate::reserved;
 pub(crate) struct NewTable {
     #[schema(pattern = "^[A-Za-z0-9_-]{1,128}$")]
     name: String,
-    /// The field that identifies a document; `id` unless it is given.
+    /// The name of the primary key. Default: `id`.
     #[schema(min_length = 1)]
     primary_key: Option<String>,
-    /// `hard` answers a write once it is on disk, `soft` before.
+    /// `hard` acknowledges writes once they are on disk, `soft` before that.
     #[schema(inline)]
     durability: Option<NewDurability>,
 }
@@ -48,7 +48,7 @@ pub(crate) struct Table {
     primary_key: String,
     /// The names of its secondary indexes.
     indexes: Vec<String>,
-    /// The number of its documents; only of a table that was asked for by itself.
+    /// The number of its documents. Absent in lists of tables.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
@@ -77,7 +77,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// The types of bodies and answers.
+/// Adds the schemas of bodies and answers.
 pub(crate) fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
     components.schema_from::<Table>().schema_from::<NewTable>()
 }
@@ -134,7 +134,7 @@ async fn drop(context: Context, mut conn: Conn) -> Result<Response, Error> {
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-/// A [`Table`] without its count.
+/// Returns the term of a [`Table`] without its count.
 fn description(table: &Term) -> Term {
     table.info().pluck(args!["name", "primary_key", "indexes"])
 }

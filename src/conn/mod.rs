@@ -188,7 +188,7 @@ impl Conn {
     ///
     /// # Errors
     ///
-    /// Those of opening a session, see [`Conn`]; and
+    /// The errors of opening a session, see [`Conn`]; and
     /// [`Code::Misconfigured`](crate::error::Code::Misconfigured) if the database uses TLS or is inside this
     /// process, which that driver doesn't support.
     #[cfg(feature = "reql-0-11")]

@@ -253,7 +253,7 @@ impl Conn {
     ///
     /// # Errors
     ///
-    /// Those of opening the session, see [`Conn`], and of sending.
+    /// The errors of opening the session, see [`Conn`], and of sending.
     ///
     /// ```no_run
     /// # async fn run(mut conn: warp_reql::Conn) -> Result<(), warp_reql::Error> {
@@ -276,7 +276,7 @@ impl Conn {
     ///
     /// # Errors
     ///
-    /// Those of opening the session, see [`Conn`].
+    /// The errors of opening the session, see [`Conn`].
     ///
     /// ```no_run
     /// # async fn run(mut conn: warp_reql::Conn) -> Result<(), warp_reql::Error> {

@@ -60,7 +60,7 @@ impl Beside {
     ///
     /// # Errors
     ///
-    /// Those of queries, see [`Conn`](crate::Conn).
+    /// The errors of queries, see [`Conn`](crate::Conn).
     pub(crate) async fn run(&self, query: impl Into<Query>) -> Result<(), Error> {
         self.0.session.run(query).await.map_err(Error::from)
     }
@@ -90,7 +90,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// Those of opening a session, see [`Conn`](crate::Conn); [`Code::QueryTimeout`]; and
+    /// The errors of opening a session, see [`Conn`](crate::Conn); [`Code::QueryTimeout`]; and
     /// [`Code::DatabaseError`], also for a query that is no changefeed.
     ///
     /// ```no_run

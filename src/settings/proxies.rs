@@ -1,4 +1,4 @@
-//! The proxies whose word counts on where a request comes from.
+//! Trusted proxies.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,11 +6,11 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
-/// The item that stands for whoever connects by a Unix socket.
+/// The item that stands for clients of a Unix socket.
 const UNIX: &str = "unix";
 const EXPECTED: &str = "addresses and networks such as \"10.0.0.0/8, ::1\", or \"unix\" for Unix sockets";
 
-/// The proxies whose `Forwarded` or `X-Forwarded-For` is believed.
+/// The proxies whose `Forwarded` or `X-Forwarded-For` is trusted.
 ///
 /// ```
 /// use warp_reql::settings::Proxies;

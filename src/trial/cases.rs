@@ -1,4 +1,4 @@
-//! The file with the cases.
+//! The file of test cases.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,22 +8,22 @@ use figment::providers::{Format, Toml};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// A file of cases.
+/// A file of test cases.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Cases {
-    /// The documents of each table, which are there when a case begins.
+    /// The documents of each table at the beginning of each case.
     #[serde(default)]
     pub(super) documents: BTreeMap<String, Vec<Value>>,
     pub(super) cases: Vec<Case>,
 }
 
-/// A request, who makes it, and what it should be answered.
+/// A test case: a request, its caller, and the expected answer.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Case {
     name: Option<String>,
-    /// A role of the caller; one who has neither role nor claims has no token.
+    /// A role of the caller. Without role and claims, the request has no token.
     role: Option<String>,
     roles: Option<Vec<String>>,
     claims: Option<Map<String, Value>>,
@@ -51,12 +51,12 @@ impl Cases {
 }
 
 impl Case {
-    /// Returns what it is called; its request, if it has no name.
+    /// Returns the name of the case. Default: its request.
     pub(super) fn name(&self) -> String {
         self.name.clone().unwrap_or_else(|| self.request.clone())
     }
 
-    /// The method and the path.
+    /// Returns the method and the path.
     pub(super) fn line(&self) -> io::Result<(&str, &str)> {
         let wrong = || {
             let reason =
@@ -66,7 +66,7 @@ impl Case {
         self.request.split_once(' ').map(|(method, path)| (method, path.trim())).ok_or_else(wrong)
     }
 
-    /// The claims of the caller's token; `None` if there is none.
+    /// Returns the claims of the caller's token; `None` if there is none.
     pub(super) fn claims(&self) -> Option<Map<String, Value>> {
         let roles: Vec<&String> = self.role.iter().chain(self.roles.iter().flatten()).collect();
         if self.role.is_none() && self.roles.is_none() && self.claims.is_none() {
@@ -79,7 +79,7 @@ impl Case {
         Some(claims)
     }
 
-    /// Checks the documents of an answer, and returns what was found instead.
+    /// Checks the documents of an answer. Returns the ids that were found if they differ.
     pub(super) fn check_rows(&self, text: &str) -> Result<(), String> {
         let rows = match serde_json::from_str::<Value>(text) {
             Ok(Value::Array(rows)) => rows,

@@ -1,5 +1,5 @@
-//! `warp-reql rules test`: requests with what they should be answered, made of the service with its own
-//! rules, over a database of their own in memory.
+//! `warp-reql rules test`: test cases for access rules. Their requests are made to the service with the rules
+//! of the settings, over a database in memory.
 
 mod cases;
 
@@ -22,19 +22,19 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cases::{Case, Cases};
 
-/// The time that the tokens of cases count, in seconds.
+/// The lifetime of the tokens of cases, in seconds.
 const LASTS: u64 = 3600;
 
-/// What became of one case.
+/// The outcome of a test case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// What the case is called.
+    /// The name of the case.
     pub name: String,
-    /// What was other than it should have been; empty if all was well.
+    /// The differences from the expected answer; empty if the case has passed.
     pub faults: Vec<String>,
 }
 
-/// Runs the cases of a file, one after another, each with all documents as the file has them.
+/// Runs the cases of a file, one after another. The documents are reset before each.
 ///
 /// # Errors
 ///
@@ -53,13 +53,13 @@ pub async fn run(settings: Settings, file: &Path) -> io::Result<Vec<Outcome>> {
     Ok(outcomes)
 }
 
-/// The service that cases are tried with.
+/// The service under test.
 struct Trial {
     app: App,
     secret: String,
 }
 
-/// What a request was answered.
+/// The answer to a request.
 struct Answer {
     status: u16,
     text: String,
@@ -85,7 +85,7 @@ impl Trial {
         Ok(Trial { app: App::new(settings, database), secret })
     }
 
-    /// Puts the documents of the file in the place of all others.
+    /// Replaces all documents by those of the file.
     async fn fill(&self, cases: &Cases) -> io::Result<()> {
         let mut conn = Conn::new(self.app.database().clone());
         for (table, documents) in &cases.documents {
@@ -99,7 +99,7 @@ impl Trial {
         Ok(())
     }
 
-    /// Returns all documents there are.
+    /// Returns all documents.
     async fn stored(&self, cases: &Cases) -> io::Result<Vec<Value>> {
         let mut conn = Conn::new(self.app.database().clone());
         let mut stored = Vec::new();
@@ -150,7 +150,7 @@ impl Trial {
         Ok(Answer { status, text: String::from_utf8_lossy(&body.to_bytes()).into_owned() })
     }
 
-    /// A token with these claims, as an issuer would make it.
+    /// Returns a token with these claims, signed as an issuer would do it.
     fn token(&self, mut claims: Map<String, Value>) -> String {
         claims.entry("exp").or_insert_with(|| (jsonwebtoken::get_current_timestamp() + LASTS).into());
         let base64 = |text: String| URL_SAFE_NO_PAD.encode(text);

@@ -1,8 +1,8 @@
-//! Changes of one document: what a request asks for, and how it comes to be written.
+//! Changes of one document.
 //!
-//! The database does a change in one step where it can. A JSON Patch it can't do, and a schema it doesn't
-//! know: then what is to be written is made here out of what was read, and is written only if the document is
-//! still that.
+//! The database applies a change atomically, where it can. It can't apply a JSON Patch or check a schema.
+//! Then the service reads the document, applies the change, and writes the result only if the document hasn't
+//! changed (compare and set).
 
 use std::time::Duration;
 
@@ -21,20 +21,20 @@ use crate::http::etag::{Conditions, tag};
 use crate::query::{Filter, is_document};
 use crate::settings::Schema;
 
-/// How often a change is tried whose document others change between the reading and the writing.
+/// The most attempts at a compare-and-set change, before it fails because of concurrent writes.
 const ATTEMPTS: u32 = 60;
-/// The longest pause between two attempts, which grow up to it.
+/// The longest pause between two attempts. Pauses grow up to it.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
-/// What is to become of a document.
+/// A change of a document.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
-    /// It is replaced, or created.
+    /// Replaces or creates the document.
     Put(Map<String, Value>),
     Merge(Patch),
     Small(Changes),
     Json(JsonPatch),
-    /// Fields are merged into it as ReQL does that, or it is created.
+    /// Merges fields into the document with ReQL's `merge`, or creates it.
     Add(Map<String, Value>),
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Rules<'a> {
 }
 
 impl Change {
-    /// The row after it; `None` if the database can't tell.
+    /// Returns the term of the changed row; `None` if ReQL can't express the change.
     fn term(&self, row: &Term) -> Option<Term> {
         let present = |new: Term| r.branch(args![row.eq(()), missing(), new]);
         Some(match self {
@@ -58,7 +58,7 @@ impl Change {
         })
     }
 
-    /// The document after it, of which it is known that it is there.
+    /// Returns the term of a changed document that is known to exist.
     pub(super) fn apply(&self, document: &Term) -> Term {
         match self {
             Change::Merge(patch) => patch.apply(document),
@@ -81,7 +81,7 @@ impl Rules<'_> {
         }
     }
 
-    /// Checks what a change has made of a document.
+    /// Checks a document after a change.
     fn check_changed(self, id: &Value, document: &Value) -> Result<(), Error> {
         match document {
             Value::Object(fields) if fields.contains_key(PSEUDO_TYPE) => {
@@ -97,7 +97,7 @@ impl Rules<'_> {
 }
 
 impl Target<'_> {
-    /// Changes the document, if the conditions hold and what becomes of it keeps to the rules.
+    /// Changes the document, if the conditions hold and the result keeps to the rules.
     pub(crate) async fn change(
         self,
         conn: &mut Conn,
@@ -146,7 +146,7 @@ impl Target<'_> {
         Err(Error::from(Code::Contended))
     }
 
-    /// Reads, changes and writes, if nobody else has written meanwhile.
+    /// Tries to change the document, unless it was written concurrently.
     async fn attempt(
         self,
         conn: &mut Conn,
@@ -154,7 +154,7 @@ impl Target<'_> {
         change: &Change,
         rules: Rules<'_>,
     ) -> Result<Written, Error> {
-        // Whoever changes what isn't there is told so after the conditions are looked at.
+        // A missing document is reported only after the conditions have been checked.
         let made = |row: &Term| match change {
             Change::Json(_) => None,
             change if change.creates() => change.term(row),
@@ -178,7 +178,7 @@ impl Target<'_> {
     }
 }
 
-/// Waits before the next attempt, at random, so that those who contend don't meet again.
+/// Waits for a random time before the next attempt, so that competing writers don't meet again.
 async fn pause(attempt: u32) {
     let most = Duration::from_millis(1 << attempt.min(6)).min(PAUSE_MAX);
     sleep(most.mul_f64(fastrand::f64())).await;

@@ -1,4 +1,4 @@
-//! Small changes of a document, done by the database in one step: counters, arrays, single fields.
+//! Small changes of a document that the database applies atomically: counters, arrays, single fields.
 //!
 //! ```json
 //! {"inc": {"n": 1}, "push": {"log": "x"}, "add": {"tags": "x"}, "pull": {"tags": "y"},
@@ -17,27 +17,27 @@ use crate::query::Path;
 
 /// The most fields that are changed at once.
 pub(crate) const MOST: usize = 100;
-/// The beginning of what the database says where a change can't be done to what is there.
+/// The prefix of the error that a query throws if a change can't be applied to a value.
 pub(super) const UNDONE: &str = "warp-reql: change: ";
 
 /// Changes of fields, none of which is a part of another.
 #[derive(Debug, Clone)]
 pub(crate) struct Changes(Vec<(Path, Change)>);
 
-/// What becomes of one field.
+/// The change of one field.
 #[derive(Debug, Clone, PartialEq)]
 enum Change {
-    /// A number is added; a field that isn't there counts as 0.
+    /// Adds a number. A missing field counts as 0.
     Inc(Value),
-    /// A member is put at the end of an array.
+    /// Appends a member to an array.
     Push(Value),
-    /// The same, unless it is in there already.
+    /// Appends a member to an array, unless the array contains it already.
     Add(Value),
-    /// A member is taken out wherever it stands.
+    /// Removes all occurrences of a member from an array.
     Pull(Value),
     Set(Value),
     Unset,
-    /// The time of the change.
+    /// Sets the field to the time of the change.
     Now,
 }
 
@@ -50,12 +50,12 @@ enum Tree {
 }
 
 impl Changes {
-    /// Reads the changes that a body asks for.
+    /// Parses the changes in a body.
     ///
     /// # Errors
     ///
-    /// `bad-json`, or `bad-request` if it asks for what there is none of, for more than [`MOST`] fields, or
-    /// for two changes of one field.
+    /// `bad-json`, or `bad-request` if there is an unknown kind of change, more than [`MOST`] fields, or two
+    /// changes of one field.
     pub(crate) fn read(body: &[u8]) -> Result<Self, Error> {
         let mut changes: Vec<(Path, Change)> = Vec::new();
         for (name, operand) in document(body)? {
@@ -72,19 +72,19 @@ impl Changes {
         Ok(Changes(changes))
     }
 
-    /// Whether it changes a field of the document itself.
+    /// Returns whether it changes this top-level field.
     pub(crate) fn touches(&self, field: &str) -> bool {
         self.0.iter().any(|(path, _)| path.begins_with(field))
     }
 
-    /// An object that has each field that it changes.
+    /// Returns an object with the fields that it changes.
     pub(crate) fn touched(&self) -> Map<String, Value> {
         let mut touched = Map::new();
         self.0.iter().for_each(|(path, _)| path.overwrite(&mut touched, Value::Null));
         touched
     }
 
-    /// The document after it.
+    /// Returns the term of the changed document.
     pub(crate) fn apply(&self, row: &Term) -> Term {
         let unset: Vec<_> = self.of(|change| *change == Change::Unset).cloned().collect();
         let mut tree = BTreeMap::new();
@@ -107,7 +107,7 @@ impl Changes {
 }
 
 impl Change {
-    /// Reads what is asked for by one name.
+    /// Parses the changes of one kind.
     fn read(name: &str, operand: Value) -> Result<Vec<(Path, Change)>, Error> {
         let known = ["inc", "push", "add", "pull", "set", "unset", "now"];
         if !known.contains(&name) {
@@ -144,7 +144,7 @@ impl Change {
         })
     }
 
-    /// The field's value after it; `None` for what a value doesn't tell.
+    /// Returns the field's new value; `None` if the field is removed.
     fn value(&self, path: &Path, row: &Term) -> Option<Term> {
         let own = path.of(row);
         let of_type = |name: &str, what: &str, new: Term| {
@@ -164,12 +164,12 @@ impl Change {
             Change::Now => r.now(),
             Change::Unset | Change::Pull(_) => return None,
         };
-        // An object takes the place of what is there, instead of being merged with it.
+        // An object replaces the value, instead of being merged with it.
         Some(r.literal(value))
     }
 }
 
-/// A document without a member of an array, if it has that.
+/// Removes a member from an array of a document, if it has that.
 fn pulled(path: &Path, member: &Value, document: &Term) -> Term {
     let own = path.of(document);
     let reason = format!("{UNDONE}`{path}` is no array");
@@ -180,7 +180,7 @@ fn pulled(path: &Path, member: &Value, document: &Term) -> Term {
     r.branch(args![path.is_in(document), pulled, document])
 }
 
-/// Puts a value at the end of names.
+/// Adds a value to a tree at a path of names.
 fn graft(tree: &mut BTreeMap<String, Tree>, names: &[String], value: Term) {
     match names {
         [] => {}
@@ -189,7 +189,7 @@ fn graft(tree: &mut BTreeMap<String, Tree>, names: &[String], value: Term) {
         }
         [name, rest @ ..] => {
             let branch = tree.entry(name.clone()).or_insert_with(|| Tree::Branch(BTreeMap::new()));
-            // None of the fields is a part of another, so there is no leaf on the way.
+            // No field is a part of another, so there is no leaf on the path.
             if let Tree::Branch(branch) = branch {
                 graft(branch, rest, value);
             }
@@ -206,7 +206,7 @@ fn wrong(name: &str, reason: &str) -> Error {
     Error::bad_request(format!("The change `{name}` is wrong: {reason}."))
 }
 
-/// Tells of a change that can't be done to what is there, by what the database says of it.
+/// Makes the error of a change that can't be applied, out of the database's error.
 pub(super) fn undone(error: Error) -> Error {
     match error.cause().as_deref().and_then(reason) {
         Some(reason) => Error::about(Code::PatchFailed, reason),
@@ -214,7 +214,7 @@ pub(super) fn undone(error: Error) -> Error {
     }
 }
 
-/// Returns the reason why a change can't be done, out of what the database says.
+/// Returns the reason why a change can't be applied, from the database's message.
 pub(super) fn reason(text: &str) -> Option<String> {
     let (_, reason) = text.split_once(UNDONE)?;
     let reason = reason.lines().next().unwrap_or_default();

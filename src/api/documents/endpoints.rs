@@ -1,4 +1,4 @@
-//! The endpoints of documents: what each takes, how it is answered, and by which handler.
+//! The endpoints of documents, with their descriptions and handlers.
 
 use utoipa::openapi::schema::{
     AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type,
@@ -184,7 +184,7 @@ fn one_or_many() -> Schema {
     OneOfBuilder::new().item(named("Document")).item(list_of("Document")).build().into()
 }
 
-/// A JSON Patch.
+/// Returns the schema of a JSON Patch.
 fn operations() -> Schema {
     let ops = ["add", "remove", "replace", "move", "copy", "test"];
     let pointer = || text().pattern(Some(r"^(/([^/~]|~[01])*)*$"));
@@ -199,7 +199,7 @@ fn operations() -> Schema {
     ArrayBuilder::new().items(operation).max_items(Some(OPERATIONS)).description(Some(about)).build().into()
 }
 
-/// Small changes.
+/// Returns the schema of small changes.
 fn small_changes() -> Schema {
     let fields = |about: &str, value: RefOr<Schema>| {
         ObjectBuilder::new()
@@ -228,7 +228,7 @@ fn small_changes() -> Schema {
         .into()
 }
 
-/// The types of bodies and answers.
+/// Adds the schemas of bodies and answers.
 pub(crate) fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
     components
         .schema_from::<Outcome>()

@@ -1,7 +1,7 @@
-//! Inserts, each a single query, which also tells of each document what became of it.
+//! Inserts, each a single query that returns a result for each document.
 //!
-//! A document that its sender may not create is sorted out before the insert, in the same query: that depends
-//! on the document alone. What becomes of one that is there already is decided where the database puts it in.
+//! Documents that the caller may not create are filtered out before the insert, in the same query, since that
+//! depends on the document only. Conflicts with existing documents are resolved inside of the insert.
 
 use reql::{Conflict, ReturnChanges, Term, args, obj, r};
 use serde::de::DeserializeOwned;
@@ -13,35 +13,36 @@ use crate::access::Grant;
 use crate::conn::Conn;
 use crate::error::Error;
 
-/// The way in which documents are to be inserted.
+/// The options of an insert.
 #[derive(Clone, Copy)]
 pub(super) struct Insertion<'a> {
     pub(super) table: &'a str,
     pub(super) grant: &'a Grant,
-    /// What is to be done to documents that are there already.
+    /// The resolution of conflicts with existing documents.
     pub(super) conflict: Option<Conflict>,
 }
 
-/// What the database says of an insert.
+/// The database's result of an insert.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Inserted {
     changes: Vec<Change>,
 }
 
-/// What became of one document.
+/// The result for one document.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Change {
     pub(super) old_val: Value,
     pub(super) new_val: Value,
     pub(super) error: Option<String>,
-    /// `true` if it may not be created.
+    /// `true` if the caller may not create the document.
     #[serde(skip)]
     pub(super) refused: bool,
 }
 
-/// What an insert of documents tells of which some may not be created.
+/// The result of an insert with permissions: whether each document may be created, and the database's result
+/// for those that may.
 #[derive(Deserialize)]
 struct Sorted<T> {
     may: Vec<bool>,
@@ -49,8 +50,8 @@ struct Sorted<T> {
 }
 
 impl Insertion<'_> {
-    /// Inserts one document. If it is there already and `is_own` knows it for what this request wrote before,
-    /// it counts as inserted.
+    /// Inserts one document. If it exists already and `is_own` recognizes it as a write of this request, it
+    /// counts as inserted.
     pub(super) async fn one(
         self,
         conn: &mut Conn,
@@ -64,7 +65,7 @@ impl Insertion<'_> {
         written.or_own(is_own).unless_failed()
     }
 
-    /// Inserts documents, and returns what became of each of them, in their order.
+    /// Inserts documents, and returns the results in their order.
     pub(super) async fn all(
         self,
         conn: &mut Conn,
@@ -73,7 +74,7 @@ impl Insertion<'_> {
         let (may, Inserted { changes }) = self.run::<Inserted>(conn, documents).await?;
         let expected = may.iter().filter(|may| **may).count();
         if changes.len() != expected || may.len() != documents.len() {
-            // If it tells of other than each, only the sum is known.
+            // Without a result for each document, only the totals would be known.
             return Err(Error::internal(format!("an insert of {expected} told of {}", changes.len())));
         }
         let mut changes = changes.into_iter();
@@ -84,7 +85,7 @@ impl Insertion<'_> {
             .collect())
     }
 
-    /// Runs the insert, and returns which documents may be created, and what the database says of those.
+    /// Runs the insert. Returns whether each document may be created, and the database's result for those.
     async fn run<T: DeserializeOwned + Default>(
         self,
         conn: &mut Conn,

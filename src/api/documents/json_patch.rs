@@ -1,7 +1,7 @@
 //! JSON Patch ([RFC 6902](https://www.rfc-editor.org/rfc/rfc6902)): a list of operations on one document.
 //!
-//! A `copy` may double a document, and thirty of them make more of it than any memory holds. So each
-//! operation is weighed before it is done.
+//! A `copy` may double a document, and thirty of them would exceed any memory. So the cost of each operation
+//! is computed before it is applied.
 
 use json_patch::{PatchOperation, jsonptr::Pointer, patch_unsafe};
 use serde_json::{Map, Value};
@@ -14,28 +14,28 @@ use crate::query::Path;
 
 /// The most operations of a patch.
 pub(crate) const OPERATIONS: usize = 1000;
-/// The most bytes, as JSON, of all values that the operations of a patch move and copy, and four bytes for
-/// each member of an array that makes way for another.
+/// The largest cost of a patch: the bytes, as JSON, of all values that its operations move and copy, and four
+/// bytes for each member of an array that is shifted.
 const WORK: usize = 32 << 20;
 /// The most bytes, as JSON, of all values that the operations of a patch copy.
 const COPIED: usize = 1 << 20;
 
-/// A patch that can be read, and whose operations are few.
+/// A valid patch with at most [`OPERATIONS`] operations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct JsonPatch(Vec<PatchOperation>);
 
-/// The work that is still allowed.
+/// The remaining cost that is allowed.
 struct Budget {
     work: usize,
     copied: usize,
 }
 
 impl JsonPatch {
-    /// Reads a patch.
+    /// Parses a patch.
     ///
     /// # Errors
     ///
-    /// `bad-json` if it isn't JSON; `bad-request` if it is no patch, or one of too many operations.
+    /// `bad-json` if it isn't JSON; `bad-request` if it isn't a patch, or has too many operations.
     pub(crate) fn read(body: &[u8]) -> Result<Self, Error> {
         let operations: Vec<Value> = parse(body)?;
         if operations.len() > OPERATIONS {
@@ -48,7 +48,7 @@ impl JsonPatch {
         operations.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(JsonPatch)
     }
 
-    /// Returns an object that has each field that it may change; `None` if that is the whole document.
+    /// Returns an object with the fields that it may change; `None` if it may change the whole document.
     pub(crate) fn touched(&self) -> Option<Map<String, Value>> {
         let mut touched = Map::new();
         for operation in &self.0 {
@@ -65,12 +65,12 @@ impl JsonPatch {
         Some(touched)
     }
 
-    /// Returns what the patch makes of a document.
+    /// Applies the patch to a document.
     ///
     /// # Errors
     ///
-    /// `patch-failed` if a `test` fails, a pointer leads nowhere, or the operations are too much work. It
-    /// names the operation by its place, counted from 0.
+    /// `patch-failed` if a `test` fails, a pointer doesn't exist, or the patch is too costly. It names the
+    /// operation by its index, counted from 0.
     pub(crate) fn apply(&self, mut document: Value) -> Result<Value, Error> {
         let mut budget = Budget { work: WORK, copied: COPIED };
         for (at, operation) in self.0.iter().enumerate() {
@@ -95,13 +95,13 @@ impl JsonPatch {
     }
 }
 
-/// The beginning of a pointer, for messages.
+/// Shortens a pointer for messages.
 fn shown(pointer: &Pointer) -> String {
     pointer.as_str().chars().take(100).collect()
 }
 
 impl Budget {
-    /// Takes what an operation costs. Fails if that is more than there is, or if the operation would nest the
+    /// Subtracts the cost of an operation. Fails if too little is left, or if the operation would nest the
     /// document too deeply.
     fn pay(&mut self, operation: &PatchOperation, document: &Value) -> Result<(), &'static str> {
         let path = operation.path();
@@ -123,7 +123,7 @@ impl Budget {
         self.shift(path, document)
     }
 
-    /// Takes what it costs to carry a value from one place to another, which is its size, and returns that.
+    /// Subtracts the cost of moving or copying a value, which is its size, and returns that.
     fn carry(&mut self, from: &Pointer, to: &Pointer, document: &Value) -> Result<usize, &'static str> {
         let Some(value) = document.pointer(from.as_str()) else { return Ok(0) };
         let size = size(value);
@@ -132,7 +132,7 @@ impl Budget {
         Ok(size)
     }
 
-    /// Takes what it costs to make room, or to close it, at a place in an array.
+    /// Subtracts the cost of shifting the members of an array for an insertion or a removal.
     fn shift(&mut self, path: &Pointer, document: &Value) -> Result<(), &'static str> {
         let Some((parent, last)) = path.split_back() else { return Ok(()) };
         let Some(Value::Array(items)) = document.pointer(parent.as_str()) else { return Ok(()) };
@@ -149,7 +149,7 @@ impl Budget {
     }
 }
 
-/// Checks that a value isn't nested too deeply at a place.
+/// Checks that a value at a place doesn't nest the document too deeply.
 fn fits(path: &Pointer, value: &Value) -> Result<(), &'static str> {
     match path.count() + depth(value) > DEPTH_MAX {
         true => Err("the document would be nested more than 100 deep"),
@@ -157,7 +157,8 @@ fn fits(path: &Pointer, value: &Value) -> Result<(), &'static str> {
     }
 }
 
-/// The levels of a value. Documents are read to a depth of some 128, and grow by what [`fits`].
+/// Returns the depth of a value. It is recursive: documents are at most 128 deep when read, and [`fits`]
+/// limits their growth.
 fn depth(value: &Value) -> usize {
     match value {
         Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
@@ -166,7 +167,7 @@ fn depth(value: &Value) -> usize {
     }
 }
 
-/// About how many bytes a value has as JSON.
+/// Estimates the size of a value as JSON, in bytes.
 fn size(value: &Value) -> usize {
     match value {
         Value::Array(items) => items.iter().map(|item| size(item) + 1).sum::<usize>() + 2,
@@ -189,7 +190,7 @@ mod tests {
         patch.apply(document).map_err(|error| error.to_string())
     }
 
-    /// The public records of <https://github.com/json-patch/json-patch-tests>.
+    /// Runs the public test cases of <https://github.com/json-patch/json-patch-tests>.
     #[test]
     fn the_public_records_hold() {
         let records = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/json-patch/");
@@ -199,7 +200,7 @@ mod tests {
             let records: Vec<Value> = serde_json::from_slice(&text).unwrap();
             for record in records {
                 if record["comment"] == "duplicate ops" {
-                    // A value can't hold what is wrong with it.
+                    // Its fault is a duplicate field, which a `Value` can't hold.
                     let twice = r#"[{"op": "add", "path": "/a", "value": 1, "op": "move", "from": "/b"}]"#;
                     assert!(JsonPatch::read(twice.as_bytes()).is_err());
                     continue;
@@ -208,7 +209,7 @@ mod tests {
                 let outcome = applied(record["doc"].clone(), record["patch"].clone());
                 match record.get("expected") {
                     Some(expected) => assert!(same(&outcome.unwrap(), expected), "{context}"),
-                    // Some records only say that the patch can be applied.
+                    // Some cases only say that the patch can be applied.
                     None if record.get("error").is_none() => {
                         assert!(outcome.is_ok(), "{context}: {outcome:?}")
                     }

@@ -22,12 +22,12 @@ use crate::http::headers::PREFERENCE_APPLIED;
 use crate::http::negotiate::{CHANGES, JSON, MERGE_PATCH};
 use crate::query::{Filter, Listing, is_document};
 
-/// The most documents of a table with a schema that are changed at once.
+/// The most documents of one change in a table with a schema.
 const MOST: usize = 10_000;
-/// What a query says that would change more documents than it may.
+/// The text of the error that a query throws if it would change too many documents.
 const TOO_MANY: &str = "warp-reql: too many documents";
 
-/// What a write of many documents has done, in the database's own counts.
+/// The database's counts of a write.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Counts {
@@ -48,18 +48,18 @@ struct Told {
     new_val: Value,
 }
 
-/// What a request says of a change of many documents.
+/// The options of a change of many documents.
 struct Wanted<'a> {
     grant: &'a Grant,
     table: String,
     filter: Filter,
     /// The most documents that may be changed (`Prefer: max-affected=N`).
     most: Option<usize>,
-    /// Whether the request says so itself.
+    /// `true` if the request has set `max-affected`.
     stated: bool,
-    /// Whether nothing is to be changed, but shown what would be (`Prefer: tx=rollback`).
+    /// `true` if nothing is to be changed, and only the result to be shown (`Prefer: tx=rollback`).
     rollback: bool,
-    /// Whether the changed documents are told (`Prefer: return=representation`).
+    /// `true` if the answer has the changed documents (`Prefer: return=representation`).
     told: bool,
 }
 
@@ -139,7 +139,7 @@ impl<'a> Wanted<'a> {
             grant,
             table: context.table()?,
             filter: filter(context, grant)?,
-            // What is told has to fit into an answer.
+            // Documents in the answer are limited to a page.
             most: if told { Some(most.unwrap_or(page).min(page)) } else { most },
             stated: most.is_some(),
             rollback: context.prefers("tx") == Some("rollback"),
@@ -147,7 +147,7 @@ impl<'a> Wanted<'a> {
         })
     }
 
-    /// The documents that the request is about.
+    /// Returns the term of the documents to change.
     async fn rows(&self, conn: &mut Conn) -> Result<Term, Error> {
         conn.check(self.filter.check()).await?;
         let rows = r.table(&self.table);
@@ -162,7 +162,7 @@ impl<'a> Wanted<'a> {
         Ok(rows.filter(holds).into())
     }
 
-    /// What whoever asks may see of a document.
+    /// Returns the visible part of a document.
     fn seen(&self, row: &Term) -> Term {
         match self.grant.readable() {
             readable if readable.is_all() => row.clone(),
@@ -170,7 +170,7 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// The write, telling of its changes if they are wanted.
+    /// Adds `return_changes` to a write if the answer has the changed documents.
     fn with_changes(&self, write: Replace) -> Term {
         match self.told {
             true => self.grant.told(write.return_changes(true).into()),
@@ -178,11 +178,11 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// The same query, which fails before it writes if there are more documents than it may be about.
+    /// Guards a write, so that it fails before writing anything if there are too many documents.
     fn guarded(&self, rows: &Term, write: impl FnOnce(Term) -> Term) -> Term {
         match self.most {
             None => write(rows.clone()),
-            // More that come meanwhile aren't changed either.
+            // The limit makes sure that documents that match meanwhile aren't changed.
             Some(most) => {
                 let too_many = rows.limit(most.saturating_add(1)).count().gt(most);
                 r.branch(args![too_many, r.error(TOO_MANY), write(rows.limit(most))])
@@ -217,7 +217,7 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// Says which preferences were heeded (RFC 7240, section 3).
+    /// Adds `Preference-Applied` (RFC 7240, section 3).
     fn applied(&self, response: Response) -> Response {
         let most = self.most.filter(|_| self.stated).map(|most| format!("max-affected={most}"));
         let rollback = self.rollback.then(|| "tx=rollback".to_owned());
@@ -229,7 +229,7 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// Shows what would be done, without doing it.
+    /// Answers with the result of the change, without making it.
     async fn shown(
         &self,
         rows: &Term,
@@ -264,7 +264,7 @@ impl<'a> Wanted<'a> {
         Ok(self.applied(answer::json(StatusCode::OK, &counts.answer())))
     }
 
-    /// Changes documents of a table with a schema: none, if what would become of one of them breaks it.
+    /// Changes the documents of a table with a schema, or none if one of the results would violate it.
     async fn one_by_one(
         &self,
         rows: &Term,
@@ -323,13 +323,13 @@ impl Counts {
 }
 
 impl Told {
-    /// The document as it is now, or as it was if it is gone.
+    /// Returns the document after its change, or before if it was deleted.
     fn document(self) -> Value {
         if self.new_val.is_null() { self.old_val } else { self.new_val }
     }
 }
 
-/// Which documents a request is about: those that match its filter, or, if it says so, all.
+/// Returns the filter of a request. An empty one, for all documents, has to be confirmed by the request.
 fn filter(context: &Context, grant: &Grant) -> Result<Filter, Error> {
     let mut parameters = context.parameters()?;
     let all = parameters.take_flag("all")?;

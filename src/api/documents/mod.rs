@@ -41,7 +41,7 @@ pub(crate) use patch::Patch;
 pub(crate) use write::same;
 use write::{Target, Written, json};
 
-/// `POST /tables/{t}/docs`: one document, or many, as the body has it.
+/// `POST /tables/{t}/docs`, with one document or many in the body.
 async fn create_any(context: Context, body: Chunks, conn: Conn, grant: Grant) -> Result<Response, Error> {
     let kind = context.body_among(&[JSON, NDJSON, CSV])?;
     let mut parameters = context.parameters()?;
@@ -57,7 +57,7 @@ async fn create_any(context: Context, body: Chunks, conn: Conn, grant: Grant) ->
     let Some(key) = idempotency::key(context.headers())? else {
         return create(&table, body, form, &context, conn, (&grant, None)).await;
     };
-    // What is done once has to be known as a whole before.
+    // A request with a key is hashed as a whole before it is done.
     let limits = context.app().limits();
     let arrived = context.app().arriving(context.holder(&conn));
     let body = Documents::new(body, context.headers(), limits, Form::Lines, arrived).into_whole().await?;
@@ -101,22 +101,22 @@ async fn create_one(
     let conflict = bulk::resolution(context);
     let rules = Rules { key: &key, schema: context.app().schema(table) };
     if let (Some(_), Some(Conflict::Update), Some(id)) = (rules.schema, conflict, document.get(&key)) {
-        // What becomes of a document that is there has to be known before it is written.
+        // The merged document has to be checked against the schema before it is written.
         let (target, change) = (Target { table, id, grant }, Change::Add(document.clone()));
         let written = target.change(conn, &Conditions::default(), &change, rules).await?;
         return created(table, id, &written, conflict, context);
     }
     rules.check(&Value::Object(document.clone()))?;
-    // One whose id was made up for it is there only if an earlier attempt wrote it.
+    // If a document with a generated id exists, an earlier attempt has written it.
     let insertion = Insertion { table, grant, conflict: conflict.filter(|_| had_id) };
     let written = insertion.one(conn, &document, is_own).await?;
-    // Whoever may create a document need not be allowed to read it.
+    // The permission to create a document doesn't include that to read it.
     let id = written.id(&key).or_else(|| document.get(&key)).cloned();
     let id = id.ok_or_else(|| Error::internal("an insert told of no document"))?;
     created(table, &id, &written, conflict, context)
 }
 
-/// The answer to who has created a document, or merged into one.
+/// Returns the answer for a document that was created, or merged into an existing one.
 fn created(
     table: &str,
     id: &Value,
@@ -153,7 +153,7 @@ async fn get_one(context: Context, mut conn: Conn, grant: Grant) -> Result<Respo
             Error::from(Code::PreconditionFailed)
         });
     };
-    // That of all that may be read of the document, which is what a change is conditional on.
+    // The tag of the visible document, even if fewer fields are selected, since conditions of changes use it.
     let tag = tag(&text);
     let text = told.unwrap_or(text);
     if !conditions.match_holds(Some(&tag)) {
@@ -204,7 +204,7 @@ async fn patch_one(context: Context, body: Body, mut conn: Conn, grant: Grant) -
     represent(StatusCode::OK, &written, context.headers())
 }
 
-/// A change as a body asks for it.
+/// A change as parsed from a body.
 enum Asked {
     Json(JsonPatch),
     Small(Changes),
@@ -212,7 +212,7 @@ enum Asked {
 }
 
 impl Asked {
-    /// Reads a body of this type.
+    /// Parses a body of this type.
     fn read(kind: &str, body: &[u8]) -> Result<Asked, Error> {
         Ok(match kind {
             JSON_PATCH => Asked::Json(JsonPatch::read(body)?),
@@ -221,11 +221,11 @@ impl Asked {
         })
     }
 
-    /// Returns the change of a document with this id, if whoever asks may write the fields that it touches.
+    /// Returns the change of a document with this id, if the caller may write the fields that it changes.
     fn change(self, key: &str, id: &Value, grant: &Grant) -> Result<Change, Error> {
         match self {
             Asked::Json(patch) => {
-                // What takes the place of the whole document touches all of its fields.
+                // A patch that replaces the whole document changes all of its fields.
                 let touched = patch.touched().or(grant.is_open().then(Map::new));
                 grant.check_fields(&touched.ok_or_else(|| grant.refusal())?)?;
                 Ok(Change::Json(patch))
@@ -263,7 +263,7 @@ async fn delete_one(context: Context, mut conn: Conn, grant: Grant) -> Result<Re
     }
 }
 
-/// The written document, unless the request prefers to do without it.
+/// Returns the answer with the written document, or without it for `Prefer: return=minimal`.
 fn represent(status: StatusCode, written: &Written, headers: &HeaderMap) -> Result<Response, Error> {
     let preferred = preference(headers, "return");
     let no_content = if status == StatusCode::OK { StatusCode::NO_CONTENT } else { status };

@@ -1,7 +1,7 @@
 //! JSON merge patches (RFC 7396) in ReQL.
 //!
-//! ReQL's `merge` is RFC 7396 but for null, which it stores instead of removing the field. So the fields that
-//! a patch removes are taken out first, by `without`, and the rest is merged.
+//! ReQL's `merge` differs from RFC 7396 in null, which it stores instead of removing the field. So the fields
+//! that a patch removes are removed first, by `without`, and the rest is merged.
 
 use reql::Term;
 use serde_json::{Map, Value};
@@ -22,7 +22,7 @@ impl Patch {
         Patch { removed, merged }
     }
 
-    /// The document after it.
+    /// Returns the term of the patched document.
     pub(crate) fn apply(&self, document: &Term) -> Term {
         match self.removed.is_empty() {
             true => document.merge(&self.merged),
@@ -30,13 +30,13 @@ impl Patch {
         }
     }
 
-    /// Returns whether it touches a field of the document itself.
+    /// Returns whether it changes this top-level field.
     pub(crate) fn touches(&self, field: &str) -> bool {
         self.removed.contains_key(field) || self.merged.contains_key(field)
     }
 }
 
-/// Collects the fields to take out, in the form that `without` takes, and returns what is to be merged.
+/// Collects the fields to remove, in the form that `without` takes, and returns the object to merge.
 fn split(patch: Map<String, Value>, removed: &mut Map<String, Value>) -> Map<String, Value> {
     let mut merged = Map::new();
     for (name, value) in patch {
@@ -52,7 +52,7 @@ fn split(patch: Map<String, Value>, removed: &mut Map<String, Value>) -> Map<Str
                 }
             }
             value => {
-                // A value of one of ReQL's types must replace what is there, not be merged with it.
+                // A value of a pseudo-type must replace the old value instead of being merged with it.
                 if value.is_object() {
                     removed.insert(name.clone(), Value::Bool(true));
                 }

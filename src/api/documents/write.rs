@@ -1,8 +1,7 @@
-//! Writes of one document, each a single query that also tells what it did.
+//! Writes of one document, each a single query that also returns its result.
 //!
-//! A write may depend on the document's tag, which the database knows nothing of. Then the document is read
-//! first, its tag compared, and the write, which is atomic, ends without effect if the document isn't any
-//! more what was read.
+//! A write may depend on the document's tag, which the database doesn't know. Then the document is read first
+//! and its tag compared, and the write, which is atomic, fails if the document has changed since.
 
 use reql::{Query, ReturnChanges, Term, args, r};
 use serde::Deserialize;
@@ -16,20 +15,20 @@ use crate::error::{Code, Error};
 use crate::http::etag::{Conditions, tag};
 use crate::query::Fields;
 
-/// What a write says when the document it changes is missing.
+/// The text of the error that a query throws if the document is missing.
 const MISSING: &str = "warp-reql: no such document";
-/// What a write says when its condition doesn't hold. It comes back as the `first_error` of that write.
+/// The text of the error that a query throws if its condition doesn't hold. It is returned as `first_error`.
 const FAILED: &str = "warp-reql: precondition failed";
-/// How often a write is tried whose document others change between the reading and the writing, though what
-/// they make of it always fulfils its condition.
+/// The most attempts at a conditional write, if others change the document between read and write while its
+/// condition still holds.
 const ATTEMPTS: usize = 10;
 
-/// The document that a write is about.
+/// The target of a read or a write: a document.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Target<'a> {
     pub(crate) table: &'a str,
     pub(crate) id: &'a Value,
-    /// What whoever asks may do with it.
+    /// The caller's permissions.
     pub(crate) grant: &'a Grant,
 }
 
@@ -38,7 +37,7 @@ impl Target<'_> {
         r.table(self.table).get(self.id)
     }
 
-    /// The document as whoever asks may see it, or null.
+    /// Returns the term of the visible document, or null.
     fn seen(self) -> Term {
         match self.grant.readable() {
             readable if readable.is_all() => self.row(),
@@ -46,7 +45,8 @@ impl Target<'_> {
         }
     }
 
-    /// The document, if there is one, and what of it is told if that isn't all. Both are weighed.
+    /// Reads the document, if it exists, and its selected fields unless those are all. Both count as memory
+    /// of the answer.
     pub(crate) async fn read_fields(
         self,
         conn: &mut Conn,
@@ -67,8 +67,8 @@ impl Target<'_> {
         read.transpose()
     }
 
-    /// Returns the document as answers have it, if there is one. A document that is nested too deeply to be
-    /// read comes as the text that the database makes of it.
+    /// Returns the JSON of the document, if it exists. If it is nested too deeply to be parsed, the database
+    /// converts it into text.
     async fn text(self, conn: &mut Conn, scale: &mut Scale) -> Result<Option<Vec<u8>>, Error> {
         match conn.first::<Value>(self.seen()).await {
             Err(error) if error.is_about_a_row() => {
@@ -83,8 +83,8 @@ impl Target<'_> {
         }
     }
 
-    /// Replaces the row, or null if there is none, by what `new` makes of it, if the conditions hold and
-    /// whoever asks may do that. Both judge by what is to be seen of the row.
+    /// Replaces the row, which may be missing, by the result of `new`, if the conditions hold and the caller
+    /// has the permission. Conditions and `new` get the visible part of the row.
     pub(crate) async fn replace(
         self,
         conn: &mut Conn,
@@ -109,8 +109,8 @@ impl Target<'_> {
         Err(Error::from(Code::PreconditionFailed))
     }
 
-    /// The document, if there is one, and the text by which the database recognizes it. A change of what is
-    /// hidden is none to whoever asks, and is no reason to give up.
+    /// Reads the document, if it exists, and its text for compare-and-set. Both are of the visible part only,
+    /// so that changes of hidden fields don't make the write fail.
     async fn read(self, conn: &mut Conn) -> Result<(Option<Value>, String), Error> {
         let query = self.seen().do_(|row: Term| {
             let text = row.to_json_string();
@@ -119,7 +119,7 @@ impl Target<'_> {
         conn.first(query).await?.ok_or_else(|| Error::internal("a read gave nothing"))
     }
 
-    /// Reads the document, the text by which the database recognizes it, and what the database makes of it.
+    /// Reads the document, its text for compare-and-set, and the result of a term of the database.
     pub(super) async fn read_with(
         self,
         conn: &mut Conn,
@@ -132,7 +132,7 @@ impl Target<'_> {
         conn.first(query).await?.ok_or_else(|| Error::internal("a read gave nothing"))
     }
 
-    /// Replaces the document, if the database still recognizes it.
+    /// Replaces the document, if its text is unchanged.
     pub(super) async fn replace_unchanged(
         self,
         conn: &mut Conn,
@@ -157,7 +157,7 @@ impl Target<'_> {
     }
 }
 
-/// The condition on a row of conditions that name no tags.
+/// Returns the condition on a row, for conditions without tags.
 fn existence(conditions: &Conditions, row: &Term) -> Option<Term> {
     let exists = row.ne(());
     match (conditions.need_document(), conditions.forbid_document()) {
@@ -168,17 +168,17 @@ fn existence(conditions: &Conditions, row: &Term) -> Option<Term> {
     }
 }
 
-/// A document as answers have it.
+/// Serializes a document for an answer.
 pub(crate) fn json(document: &Value) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(document).map_err(Error::internal)
 }
 
-/// Ends a change of a document that isn't there.
+/// Returns the term that throws the error of a missing document.
 pub(crate) fn missing() -> Term {
     r.error(MISSING)
 }
 
-/// What a write has done.
+/// The result of a write.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Written {
@@ -205,7 +205,7 @@ impl Written {
         written.unless_failed()
     }
 
-    /// Fails with the error of the write, if it had one.
+    /// Returns the error of the write, if there was one.
     pub(super) fn unless_failed(self) -> Result<Self, Error> {
         if self.errors == 0.0 {
             return Ok(self);
@@ -232,7 +232,7 @@ impl Written {
         self.deleted > 0.0
     }
 
-    /// Takes an insert that found its document there already as done, if that is this request's own.
+    /// Turns the conflict of an insert into success, if the existing document is this request's own.
     pub(super) fn or_own(mut self, is_own: impl FnOnce(&Value) -> bool) -> Self {
         if self.errors > 0.0
             && let [change] = &mut self.changes[..]
@@ -245,12 +245,12 @@ impl Written {
         self
     }
 
-    /// The id of the document, if that may be read or was made up for it.
+    /// Returns the id of the document, if the document may be read or the id was generated.
     pub(crate) fn id(&self, key: &str) -> Option<&Value> {
         self.document().and_then(|document| document.get(key)).or_else(|| self.generated_keys.first())
     }
 
-    /// The document as it is stored now, if it may be read.
+    /// Returns the document as it is stored now, if it may be read.
     pub(crate) fn document(&self) -> Option<&Value> {
         self.changes.first().map(|change| &change.new_val).filter(|document| document.is_object())
     }
@@ -266,8 +266,8 @@ pub(crate) fn check_id(document: &Map<String, Value>, key: &str, id: &Value) -> 
     }
 }
 
-/// Returns whether the database would take two values for the same. It knows one kind of number, and no order
-/// of fields.
+/// Returns whether two values are equal for the database, which has one type of number and no order of
+/// fields.
 pub(crate) fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),

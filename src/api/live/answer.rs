@@ -1,4 +1,4 @@
-//! The answer to who follows: a stream of events.
+//! The event stream of a live query, as an answer.
 
 use std::convert::Infallible;
 
@@ -18,8 +18,8 @@ use crate::http::negotiate::EVENT_STREAM;
 use crate::live::{Event, RETRY, Wish};
 use crate::shares::Holder;
 
-/// What an event that tells of a problem says of the request. It is kept for as long as somebody follows, so
-/// it is less than the whole request.
+/// The part of a request that a problem document needs. It is kept as long as the stream, so it is less than
+/// the whole request.
 struct Asked {
     path: Box<str>,
     id: Box<str>,
@@ -32,8 +32,8 @@ impl Asked {
         Asked { path: path.into(), id: request_id.into(), debug }
     }
 
-    /// Returns the event of a stream that has failed: a problem document, as a response would have it. It has
-    /// no id, since the client has seen no more than before.
+    /// Returns the last event of a stream that has failed, with a problem document. It has no id, so that it
+    /// doesn't change the client's position.
     fn failure(&self, error: &Error) -> Bytes {
         log::warn!(request_id = &*self.id; "{} a live query ends: {error}", self.id);
         let Asked { path, id, debug } = self;
@@ -42,7 +42,7 @@ impl Asked {
     }
 }
 
-/// Returns what the client of a request wants.
+/// Returns the options of a client, from its request.
 pub(super) fn wish(context: &Context, holder: Holder, initial: bool) -> Wish {
     let asked = Asked::of(context);
     let app = context.app().clone();
@@ -74,13 +74,13 @@ where
     with_header(response, ACCEL_BUFFERING, "no")
 }
 
-/// Returns a stream that only tells that there can be none at this time.
+/// Returns a stream with nothing but an error.
 pub(super) fn failed(context: &Context, error: &Error) -> Response {
     let failure = Asked::of(context).failure(error);
     events(stream::iter([Bytes::from_static(RETRY.as_bytes()), failure].map(Ok::<_, Infallible>)))
 }
 
-/// Returns the head of a stream, for who asks for nothing else.
+/// Returns the answer to `HEAD`.
 pub(super) fn head() -> Response {
     events(stream::empty::<Result<_, Infallible>>())
 }

@@ -1,8 +1,8 @@
 //! Live queries: lists and documents as server-sent events.
 //!
-//! The same URL as a list or a document, with `Accept: text/event-stream`, is followed. Clients that follow
-//! the same share a [hub](crate::live). What is wrong with a live query is told by a status before the stream
-//! begins, and by an `error` event later.
+//! A live query is a request for a list or a document with `Accept: text/event-stream`. Clients with the same
+//! live query share a [hub](crate::live). Errors are reported by a status before the stream begins, and by an
+//! `error` event later.
 
 mod answer;
 mod source;
@@ -26,7 +26,7 @@ use crate::query::{Bounds, Live, Parameters, Path, initial, is_document};
 use crate::settings::Settings;
 use source::Followed;
 
-/// Lists have a path of their own, too, for clients that can't name the type.
+/// Returns the endpoints of live queries with a path of their own, for clients that can't set `Accept`.
 pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
     let about = "Follow the documents: a stream of server-sent events. Lists and documents are followed at \
                  their own paths too, with `Accept: text/event-stream`.";
@@ -68,8 +68,8 @@ pub(crate) async fn document(context: Context, conn: Unproven) -> Result<Respons
     told_to(&context, outcome)
 }
 
-/// An `EventSource` gives up for ever at any status but 200. One that returns after an outage is told by an
-/// event that it isn't over yet, so that it comes again.
+/// Turns an error into an event for a client that reconnects. An `EventSource` never reconnects after a
+/// status other than 200, but an outage may end.
 fn told_to(context: &Context, outcome: Result<Response, Error>) -> Result<Response, Error> {
     match outcome {
         Err(error) if error.status().is_server_error() && last_event(context).is_some() => {
@@ -79,7 +79,7 @@ fn told_to(context: &Context, outcome: Result<Response, Error>) -> Result<Respon
     }
 }
 
-/// Returns the id of the last event that the client has seen, if it has been here before.
+/// Returns the id of the last event that the client has seen, if it reconnects.
 fn last_event(context: &Context) -> Option<String> {
     let by_header = context.headers().get(LAST_EVENT_ID).filter(|id| !id.is_empty());
     by_header.map_or_else(
@@ -88,7 +88,7 @@ fn last_event(context: &Context) -> Option<String> {
     )
 }
 
-/// The parameters but for the id of the last event, which clients have there that can't set a header.
+/// Returns the parameters without the id of the last event, which clients that can't set a header send there.
 fn parameters_of(context: &Context) -> Result<Parameters, Error> {
     let mut parameters = context.parameters()?;
     parameters.take_last_event_id();
@@ -121,7 +121,7 @@ async fn follow_one(context: &Context, mut conn: Conn, grant: &Grant) -> Result<
     let initial = initial(&mut parameters)?;
     parameters.finish()?;
     if context.is_head() {
-        // A feed would have found out whether there is such a table.
+        // For `HEAD` no feed is opened, so this checks that the table exists.
         context.app().catalog().primary_key(&mut conn, &table).await?;
     }
     let rows = match grant.readable() {
@@ -137,7 +137,7 @@ async fn follow_one(context: &Context, mut conn: Conn, grant: &Grant) -> Result<
     follow(context, conn, initial, document).await
 }
 
-/// Has the client follow what others may be following already.
+/// Adds the client to the hub of its live query.
 async fn follow(context: &Context, conn: Conn, initial: bool, source: Followed) -> Result<Response, Error> {
     if context.is_head() {
         return Ok(answer::head());
@@ -163,7 +163,7 @@ async fn index_over(
     if let Some(index) = known.plain.iter().find(|index| index.fields == fields) {
         return Ok(index.name.clone());
     }
-    // It may have been made a moment ago.
+    // The index may have just been created.
     let indexes = Index::fetch_all(table, conn).await?;
     let over = |index: &Index| index.plain().is_some_and(|own| own == fields);
     let found = indexes.into_iter().find(over).map(|index| index.name);

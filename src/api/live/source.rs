@@ -1,4 +1,4 @@
-//! A live query of the database, for the hub that follows it.
+//! Live queries of the database, as the source of a hub.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,18 +14,18 @@ use crate::http::context::Context;
 use crate::live::{Rows, Shape, Source};
 use crate::query::Live;
 
-/// A list, or a document, that is followed by somebody's account.
+/// A live query of a list or a document, with the account of a user.
 pub(super) struct Followed {
     database: Database,
     /// The user; `None` for the service's own account.
     who: Option<Credentials>,
-    /// What is followed.
+    /// The term to follow.
     rows: Term,
-    /// A read that takes the right to read the table, and costs next to nothing.
+    /// A cheap query that needs the permission to read the table.
     question: Term,
     shape: Shape,
     placed: bool,
-    /// The most changes that wait in the database.
+    /// The most changes in the database's queue.
     queue: u32,
     /// The connection of the feed that was opened last.
     beside: Mutex<Option<Beside>>,
@@ -62,12 +62,11 @@ impl Followed {
         }
     }
 
-    /// Returns a text that is the same for what can share a hub: the user, and the list in the form in which
-    /// the database is asked for it. The rules that apply are a part of that.
+    /// Returns the key of the hub: the user, and the query, which includes the rules that apply.
     ///
     /// # Errors
     ///
-    /// [`Error::internal`] if the query can't be written.
+    /// [`Error::internal`] if the query can't be serialized.
     pub(super) fn key(&self) -> Result<String, Error> {
         let query = Query::from(self.rows.clone()).to_json().map_err(Error::from)?;
         let user = self.who.as_ref().map(Credentials::user);

@@ -1,6 +1,5 @@
-//! The OpenAPI 3.1 document. It is put together from what the endpoints say of themselves: the types of
-//! bodies and answers, the limits, the codes of problems. A test asks the service for each operation in it,
-//! and for those that aren't.
+//! The OpenAPI 3.1 document, which is assembled from the descriptions of the endpoints: schemas of bodies and
+//! answers, limits, codes of problems. Tests compare it with the service in both directions.
 
 pub(crate) mod operation;
 pub(crate) mod parameters;
@@ -17,7 +16,7 @@ use crate::settings::{Auth, Settings};
 pub(crate) const BASIC: &str = "database_user";
 pub(crate) const BEARER: &str = "token";
 
-/// Puts the document together.
+/// Assembles the document.
 pub(crate) fn document(
     settings: &Settings,
     operations: impl IntoIterator<Item = (&'static str, HttpMethod, Operation)>,
@@ -45,7 +44,7 @@ pub(crate) fn document(
     OpenApiBuilder::new().info(info.build()).paths(paths).components(Some(components)).build()
 }
 
-/// Writes the document, with the schemas of tables among its own: that of `heroes` is `Document_heroes`.
+/// Serializes the document, with the schemas of tables added: that of `heroes` is `Document_heroes`.
 pub(crate) fn text(document: &OpenApi, settings: &Settings) -> Result<String, String> {
     let mut document = serde_json::to_value(document).map_err(|error| error.to_string())?;
     let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else {
@@ -55,7 +54,7 @@ pub(crate) fn text(document: &OpenApi, settings: &Settings) -> Result<String, St
         let Some(schema) = &table.schema else { continue };
         let mut text = schema.text().clone();
         if let Some(fields) = text.as_object_mut() {
-            // What it refers to is in itself, and not in the document around it.
+            // With an `$id` of its own, its references resolve within itself.
             let id = format!("urn:warp-reql:schema:{}", table.name);
             fields.entry("$id").or_insert_with(|| id.into());
         }

@@ -1,4 +1,4 @@
-//! The description of one endpoint in the OpenAPI document: what it takes, and how it is answered.
+//! Operations of the OpenAPI document.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::error::Code;
 use crate::http::negotiate::JSON;
 
 const PROBLEM: &str = "application/problem+json";
-/// The problems of any request.
+/// The problems of all requests.
 const ANY: [Code; 9] = [
     Code::BadRequest,
     Code::BadParameter,
@@ -27,7 +27,7 @@ const ANY: [Code; 9] = [
     Code::DatabaseUnavailable,
     Code::RequestTimeout,
 ];
-/// The problems of asking the database.
+/// The problems of requests that query the database.
 const DATA: [Code; 11] = [
     Code::RateLimited,
     Code::BadName,
@@ -41,19 +41,19 @@ const DATA: [Code; 11] = [
     Code::ConnectTimeout,
     Code::QueryTimeout,
 ];
-/// The problems with a user.
+/// The problems of credentials.
 pub(crate) const USER: [Code; 3] = [Code::Unauthorized, Code::Forbidden, Code::TooManyGuesses];
-/// The problems with a token.
+/// The problems of tokens.
 pub(crate) const TOKEN: [Code; 3] = [Code::Unauthorized, Code::Forbidden, Code::NoKeys];
-/// The problems of a body.
+/// The problems of bodies.
 const BODY: [Code; 5] =
     [Code::BadJson, Code::BodyTooSlow, Code::BodyTooLarge, Code::UnsupportedMediaType, Code::BodiesExhausted];
-/// The problems of a write.
+/// The problems of writes.
 pub(crate) const WRITE: [Code; 3] = [Code::ForeignOrigin, Code::Refused, Code::OutcomeUnknown];
-/// The problems of a change of one document.
+/// The problems of changes of one document.
 pub(crate) const CHANGE: [Code; 2] = [Code::PreconditionFailed, Code::PreconditionRequired];
 
-/// One operation, on its way into the document.
+/// An operation that is being built.
 #[derive(Clone)]
 pub(crate) struct Op {
     path: &'static str,
@@ -63,7 +63,7 @@ pub(crate) struct Op {
 }
 
 impl Op {
-    /// Begins an operation, with the problems that any has.
+    /// Starts an operation, with the problems of all requests.
     pub(crate) fn new(
         method: HttpMethod,
         path: &'static str,
@@ -78,7 +78,7 @@ impl Op {
         if is_about_data { op.problems(&DATA) } else { op }
     }
 
-    /// Makes it need credentials.
+    /// Adds the scheme of its credentials.
     pub(crate) fn needs(mut self, scheme: &str) -> Self {
         self.operation.security = Some(vec![SecurityRequirement::new(scheme, Vec::<String>::new())]);
         self
@@ -146,17 +146,17 @@ pub(crate) fn json_of(about: &str, schema: impl Into<RefOr<Schema>>) -> Response
     described(about).content(JSON, ContentBuilder::new().schema(Some(schema)).build())
 }
 
-/// Describes an answer that is text of this type.
+/// Describes an answer with text of this media type.
 pub(crate) fn text_of(about: &str, kind: &str) -> ResponseBuilder {
     described(about).content(kind, ContentBuilder::new().schema(Some(text())).build())
 }
 
-/// Adds the tag of a document.
+/// Adds the header `ETag`.
 pub(crate) fn tagged(response: ResponseBuilder) -> ResponseBuilder {
     response.header("ETag", said("The document's tag, for `If-Match` and `If-None-Match`."))
 }
 
-/// Describes a body that has one of these types.
+/// Describes a body of one of these media types.
 pub(crate) fn sent(kinds: &[&str], schema: impl Into<RefOr<Schema>>) -> RequestBodyBuilder {
     let content = ContentBuilder::new().schema(Some(schema)).build();
     let body = RequestBodyBuilder::new().required(Some(Required::True));

@@ -1,4 +1,4 @@
-//! Descriptions of all that requests say besides their bodies: parts of paths, parameters, headers.
+//! Descriptions of parameters: in the path, in the query string, in headers.
 
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type};
@@ -11,11 +11,11 @@ use crate::settings::Limits;
 
 /// A name in quotes.
 const QUOTED: &str = r#""([^"\\\x00-\x1f]|\\["\\/bfnrt])*""#;
-/// A name without, in any list.
+/// A name without quotes, in any list.
 const PLAIN: &str = r#"[^\s.,=()"*\x00-][^.,=()"\x00]*"#;
-/// A value in a list, if it isn't JSON; brackets in pairs and JSON are possible, too.
+/// A value in a list. Values may also have balanced brackets or be JSON, which this doesn't cover.
 const VALUE: &str = r#"[^\s,()\[\]{}"\\][^,()\[\]{}"\\]*"#;
-/// Tags as they stand in `If-Match`, or `*`.
+/// The value of `If-Match`: tags, or `*`.
 const TAGS: &str = "^(\\*|(W/)?\"[!#-~]*\"(, *(W/)?\"[!#-~]*\")*)$";
 
 fn parameter(
@@ -50,7 +50,7 @@ pub(crate) fn header(name: &str, about: &str) -> Parameter {
     parameter(ParameterIn::Header, name, about, Schema::from(text().build())).build()
 }
 
-/// A header whose value fits a regular expression.
+/// Describes a header whose value matches a regular expression.
 pub(crate) fn header_like(name: &str, about: &str, pattern: &str) -> Parameter {
     let schema = Schema::from(text().pattern(Some(pattern)).build());
     parameter(ParameterIn::Header, name, about, schema).build()
@@ -61,13 +61,13 @@ pub(crate) fn tags(name: &str, about: &str) -> Parameter {
     parameter(ParameterIn::Header, name, about, tags).example(Some("*".into())).build()
 }
 
-/// A field in a list: nothing between two dots is empty, and blanks around it don't count.
+/// Returns the pattern of a field in a list. No name is empty, and surrounding blanks are ignored.
 fn field() -> String {
     let name = format!(r"\s*({PLAIN}|{QUOTED}\s*)");
     format!(r"{name}(\.{name}){{0,31}}")
 }
 
-/// So many fields at most.
+/// Returns the schema of a list of at most `most` fields.
 fn fields(most: usize) -> ObjectBuilder {
     let field = field();
     text().pattern(Some(format!("^{field}(,{field}){{0,{}}}$", most - 1)))
@@ -87,7 +87,7 @@ fn query(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {
     parameter(ParameterIn::Query, name, about, Schema::from(schema.build())).build()
 }
 
-/// Describes conditions, which choose documents.
+/// Describes conditions of filters.
 pub(crate) fn filter() -> Vec<Parameter> {
     let about = "Conditions that must all hold, each `FIELD=OP.VALUE`, such as `age=gte.18` or \
                  `address.city=eq.Oslo`. OP is one of `eq ne lt lte gt gte in match imatch starts contains \
@@ -123,7 +123,7 @@ pub(crate) fn filter() -> Vec<Parameter> {
     ]
 }
 
-/// Describes the order of a list, and the part of it.
+/// Describes the order and the pages of a list.
 pub(crate) fn page(limits: &Limits) -> Vec<Parameter> {
     let page = whole().minimum(Some(0)).maximum(Some(limits.page_max)).default(Some(limits.page.into()));
     let offset = whole().minimum(Some(0)).maximum(Some(limits.offset_max)).default(Some(0.into()));
@@ -145,7 +145,7 @@ pub(crate) fn page(limits: &Limits) -> Vec<Parameter> {
     ]
 }
 
-/// Describes the choice of fields.
+/// Describes `select` and `omit`.
 pub(crate) fn chosen() -> Vec<Parameter> {
     vec![
         query("select", "Only these fields: `name,address.city`; `*` is all.", fields(100)),
@@ -153,7 +153,7 @@ pub(crate) fn chosen() -> Vec<Parameter> {
     ]
 }
 
-/// Describes groups, and the figures of each.
+/// Describes groups and their aggregates.
 pub(crate) fn groups() -> Vec<Parameter> {
     let figure = format!(r"\s*(count|(sum|avg|min|max)\({}\))\s*", field());
     let figures = text().pattern(Some(format!("^{figure}(,{figure}){{0,19}}$")));

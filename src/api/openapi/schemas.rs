@@ -6,7 +6,7 @@ use utoipa::openapi::{ComponentsBuilder, Ref, RefOr};
 
 use crate::error::Code;
 
-/// Adds the types that several resources have in common.
+/// Adds the schemas that several resources share.
 pub(crate) fn components(components: ComponentsBuilder) -> ComponentsBuilder {
     components
         .schema("Document", document())
@@ -38,7 +38,7 @@ pub(crate) fn whole() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Integer)
 }
 
-/// An object whose fields have names without NUL, which the database would cut there, however deep.
+/// Returns the schema of an object without NUL in names of fields, since the database cuts names there.
 fn object() -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(Type::Object)
@@ -47,7 +47,7 @@ fn object() -> ObjectBuilder {
 }
 
 fn value() -> Schema {
-    // One alternative for each type: not every reader takes several in one.
+    // One alternative for each type: not every tool supports several types in one schema.
     let plain = [Type::String, Type::Number, Type::Boolean, Type::Null].into_iter();
     plain
         .fold(OneOfBuilder::new(), |any, of| any.item(ObjectBuilder::new().schema_type(of)))
@@ -69,7 +69,7 @@ fn document() -> Object {
         .build()
 }
 
-/// The types that an id can have.
+/// Returns the schema of ids.
 fn id() -> Object {
     let types = [Type::String, Type::Number, Type::Boolean, Type::Array, Type::Object];
     ObjectBuilder::new()
@@ -104,7 +104,7 @@ fn health() -> Object {
         .build()
 }
 
-/// RFC 9457, with what `docs/errors.md` adds to it.
+/// Returns the schema of problem documents (RFC 9457), with the additional fields in `docs/errors.md`.
 fn problem() -> Object {
     let codes = Code::ALL.iter().map(|code| code.as_str());
     ObjectBuilder::new()

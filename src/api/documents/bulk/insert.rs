@@ -1,9 +1,8 @@
-//! Bulk inserts: batch by batch, with the outcome of each document.
+//! Bulk inserts: batch by batch, with a result for each document.
 //!
-//! A fault in the body, or in the way to the database, ends the insert. If nothing has been written by then,
-//! it is the answer; so a body of one batch is either all readable or does nothing. Otherwise what was
-//! written stays written, and the fault is the last outcome, at the position of the document that it is
-//! about.
+//! An error in the body or in the connection to the database ends the insert. If nothing has been written so
+//! far, the error is the answer; so a body of a single batch with a syntax error writes nothing. Otherwise
+//! the documents so far stay written, and the error is the last result, at the position of its document.
 
 use reql::Conflict;
 use serde::Serialize;
@@ -29,13 +28,13 @@ use crate::http::etag::Conditions;
 use crate::http::headers::PREFERENCE_APPLIED;
 use crate::http::negotiate::JSON;
 
-/// The most documents of one request, whose outcomes have to be kept until all are known.
+/// The most documents of one request. Their results are kept in memory until the end.
 const MOST: usize = 1_000_000;
 
-/// What became of one document of a bulk insert.
+/// The result for one document of a bulk insert.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Outcome {
-    /// As of a request of its own.
+    /// The status that a request for this document alone would have.
     #[schema(minimum = 200, maximum = 599)]
     status: u16,
     #[schema(schema_with = id)]
@@ -45,12 +44,12 @@ pub(crate) struct Outcome {
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
-    /// The explanation of what was wrong, where the code doesn't say it all. The last outcome's may be about
-    /// the rest of the body rather than about the document.
+    /// The explanation of the problem, unless the code says it all. That of the last result may be about the
+    /// rest of the body rather than about the document.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
-    /// The places that are wrong, if the document is not what the table's schema asks for.
+    /// The places at which the document violates the table's schema.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Violation>,
 }
@@ -59,7 +58,7 @@ fn id() -> RefOr<Schema> {
     Ref::from_schema_name("Id").into()
 }
 
-/// What became of all so far, as JSON: a million of them take tens of megabytes, not hundreds.
+/// The results so far, as JSON text: a million of them take tens of megabytes instead of hundreds.
 #[derive(Default)]
 struct Outcomes {
     text: Vec<u8>,
@@ -67,7 +66,7 @@ struct Outcomes {
     failed: bool,
 }
 
-/// Inserts all documents of a body, and tells what became of each.
+/// Inserts all documents of a body, and answers with a result for each.
 pub(crate) async fn insert(
     table: &str,
     mut documents: Documents,
@@ -76,7 +75,7 @@ pub(crate) async fn insert(
     (grant, plan): (&Grant, Option<&Plan>),
 ) -> Result<Response, Error> {
     let conflict = resolution(context);
-    // Nothing is asked of the database for a body that can't be read.
+    // The database isn't queried if the body is malformed.
     let mut key = None;
     let mut outcomes = Outcomes::default();
     loop {
@@ -101,7 +100,7 @@ pub(crate) async fn insert(
             let insert = Insert { table, key, conflict, grant, plan, rules };
             match insert.batch(batch.documents, outcomes.count, conn).await {
                 Ok(told) => outcomes.extend(told)?,
-                // What is to be done once isn't done before it is done to its end.
+                // A request with a key isn't done before it is done completely, so it has no partial answer.
                 Err(error) if outcomes.count == 0 || plan.is_some() => return Err(error),
                 Err(error) => batch.next = Next::Fault(error),
             }
@@ -117,7 +116,7 @@ pub(crate) async fn insert(
         }
     }
     if key.is_none() {
-        // Not even nothing can be put into a table that isn't there, or is closed to whoever asks.
+        // An empty insert fails as well if the table is missing or the user may not write it.
         may_write(conn, table).await?;
     }
     let response = outcomes.into_response();
@@ -128,7 +127,7 @@ pub(crate) async fn insert(
     Ok(with_header(response, PREFERENCE_APPLIED, &applied))
 }
 
-/// Returns what is to be done to documents that are there already, if the request says so.
+/// Returns the conflict resolution that the request asks for.
 pub(crate) fn resolution(context: &Context) -> Option<Conflict> {
     match context.prefers("resolution") {
         Some("merge-duplicates") => Some(Conflict::Update),
@@ -137,7 +136,7 @@ pub(crate) fn resolution(context: &Context) -> Option<Conflict> {
     }
 }
 
-/// The way in which the documents of a body are to be inserted.
+/// The options for inserting the documents of a body.
 #[derive(Clone, Copy)]
 struct Insert<'a> {
     table: &'a str,
@@ -148,11 +147,11 @@ struct Insert<'a> {
     rules: Rules<'a>,
 }
 
-/// A document, and its place in the body.
+/// A document, and its position in the body.
 type Placed = (usize, Map<String, Value>);
 
 impl Insert<'_> {
-    /// Inserts documents, the first of which stands at this place of the body.
+    /// Inserts documents, the first of which is at this position in the body.
     async fn batch(
         self,
         batch: Vec<Map<String, Value>>,
@@ -166,7 +165,7 @@ impl Insert<'_> {
                 continue;
             }
             match document.get(self.key).filter(|_| self.adds_to_schema()) {
-                // What becomes of a document that is there has to be known before it is written.
+                // The merged document has to be checked against the schema before it is written.
                 Some(id) => {
                     let target = Target { table: self.table, id, grant: self.grant };
                     let add = Write::Add(document.clone());
@@ -184,7 +183,7 @@ impl Insert<'_> {
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
 
-    /// Returns whether documents are merged into others of a table that has a schema.
+    /// Returns whether documents are merged into existing ones, in a table that has a schema.
     fn adds_to_schema(self) -> bool {
         self.rules.schema.is_some() && self.conflict == Some(Conflict::Update)
     }
@@ -195,8 +194,8 @@ impl Insert<'_> {
             None => true,
         };
         let had_id: Vec<bool> = batch.iter_mut().map(had_id).collect();
-        // A document whose id is of the plan is there only if an earlier attempt wrote it. Nothing is to be
-        // done to it again.
+        // If a document with an id of the plan exists, an earlier attempt has written it, and it must not be
+        // written again.
         let (others, own): (Vec<_>, Vec<_>) = (0..batch.len()).partition(|at| had_id[*at]);
         let mut outcomes = Vec::with_capacity(batch.len());
         for (places, conflict) in [(own, None), (others, self.conflict)] {
@@ -230,7 +229,7 @@ impl Change {
             Some(error) => {
                 let error = Error::of_write(error);
                 let id = self.old_val.get(key).cloned();
-                // A conflict says all by its code.
+                // The code of a conflict needs no explanation.
                 let told =
                     |error: &Error| ![StatusCode::CONFLICT, StatusCode::FORBIDDEN].contains(&error.status());
                 Outcome { id, ..Outcome::fault(&error, told(&error)) }
@@ -255,7 +254,7 @@ impl Outcome {
         }
     }
 
-    /// What became of a document that was written by itself.
+    /// Makes the result of a document that was written by itself.
     fn of_one(written: Result<Written, Error>, id: &Value) -> Self {
         match written {
             Ok(written) if written.has_inserted() => Outcome::created(Some(id)),

@@ -1,5 +1,5 @@
-//! The bodies of bulk inserts, read as they arrive: an array of documents, or a document in each line. No
-//! more of them is in memory than a batch.
+//! The bodies of bulk inserts, parsed as they arrive: an array of documents, a document in each line, or CSV.
+//! Only one batch is in memory.
 
 mod insert;
 mod split;
@@ -17,9 +17,9 @@ use crate::settings::Limits;
 pub(crate) use insert::{Outcome, insert, resolution};
 use split::Splitter;
 
-/// The most documents of a batch: enough to make the trips to the database cheap.
+/// The most documents of a batch: enough to make the cost of the round trips small.
 const BATCH: usize = 200;
-/// The bytes of documents that make a batch full: well within what one query may carry.
+/// The bytes of documents that make a batch full: well below the limit of a query.
 const BATCH_BYTES: usize = 1 << 20;
 
 /// A body that has been read already.
@@ -30,7 +30,7 @@ pub(crate) fn whole(body: Vec<u8>) -> Chunks {
 /// A body of documents.
 pub(crate) struct Documents {
     chunks: Chunks,
-    /// What has arrived and isn't looked at yet.
+    /// Bytes that have arrived and aren't parsed yet.
     pending: Vec<u8>,
     length: u64,
     ended: bool,
@@ -42,7 +42,7 @@ pub(crate) struct Documents {
     arrived: Arrived,
 }
 
-/// What a body of documents is.
+/// The format of a body of documents.
 pub(crate) enum Form {
     /// An array, or a single document.
     Array,
@@ -57,7 +57,7 @@ enum Cutter {
     Csv(Box<Table>),
 }
 
-/// Documents that follow each other, and what comes after them.
+/// Consecutive documents, and the kind of input after them.
 pub(crate) struct Batch {
     pub(crate) documents: Vec<Map<String, Value>>,
     pub(crate) next: Next,
@@ -66,12 +66,12 @@ pub(crate) struct Batch {
 pub(crate) enum Next {
     More,
     End,
-    /// What follows can't be read.
+    /// The rest of the body is malformed or can't be read.
     Fault(Error),
 }
 
 impl Documents {
-    /// Begins to read a body of this form.
+    /// Starts to read a body of this format.
     pub(crate) fn new(
         chunks: Chunks,
         headers: &HeaderMap,
@@ -83,7 +83,7 @@ impl Documents {
         Documents {
             chunks,
             pending: Vec::new(),
-            // Better now than in the middle.
+            // A body that is too long is refused at the beginning instead of in the middle.
             length: told.filter(|length| *length > limits.bulk_body).unwrap_or(0),
             ended: false,
             limit: limits.bulk_body,
@@ -99,7 +99,7 @@ impl Documents {
 
     /// Returns whether the body is an array, by its first character.
     pub(crate) async fn is_array(&mut self) -> Result<bool, Error> {
-        // Nothing is looked at twice, in however many parts it comes.
+        // No byte is checked twice, however small the parts are.
         let mut looked = 0;
         loop {
             let unseen = self.pending.get(looked..).unwrap_or_default();
@@ -116,7 +116,7 @@ impl Documents {
         }
     }
 
-    /// All of the body, which is a single document.
+    /// Returns the whole body, which is a single document.
     pub(crate) async fn into_whole(mut self) -> Result<Vec<u8>, Error> {
         let limit = self.item_limit;
         loop {
@@ -130,7 +130,7 @@ impl Documents {
         }
     }
 
-    /// The next documents.
+    /// Reads the next batch.
     pub(crate) async fn batch(&mut self) -> Batch {
         let mut documents = Vec::new();
         let next = match self.read(&mut documents).await {
@@ -141,7 +141,7 @@ impl Documents {
         Batch { documents, next }
     }
 
-    /// Reads the rest, within bounds, so that the client gets to see the answer.
+    /// Reads the rest, up to a limit, so that the client gets to see the answer.
     pub(crate) async fn drain(&mut self) {
         let mut drained = 0;
         while let Some(Ok(chunk)) = self.chunks.next().await {
@@ -152,7 +152,7 @@ impl Documents {
         }
     }
 
-    /// Returns whether there may be more than a batch.
+    /// Reads documents until the batch is full. Returns whether there may be more.
     async fn read(&mut self, documents: &mut Vec<Map<String, Value>>) -> Result<bool, Error> {
         let mut size = 0;
         loop {
@@ -175,7 +175,7 @@ impl Documents {
         }
     }
 
-    /// Waits for more of the body; `false` if it has ended.
+    /// Waits for more of the body. Returns `false` at its end.
     async fn fill(&mut self) -> Result<bool, Error> {
         if self.ended {
             return Ok(false);
@@ -200,7 +200,7 @@ impl Documents {
 }
 
 impl Cutter {
-    /// How many bytes of an unfinished document are kept.
+    /// Returns the number of bytes of the unfinished document.
     fn held(&self) -> usize {
         match self {
             Cutter::Json(splitter) => splitter.held(),
@@ -220,7 +220,7 @@ fn is_full(documents: &[Map<String, Value>], size: usize) -> bool {
     documents.len() >= BATCH || size >= BATCH_BYTES
 }
 
-/// Takes documents out of JSON until there are enough, and returns how many bytes it has read.
+/// Parses documents from JSON until the batch is full. Returns the number of bytes read.
 fn cut(
     splitter: &mut Splitter,
     pending: &[u8],
@@ -243,7 +243,7 @@ fn cut(
     Ok(pending.len())
 }
 
-/// Takes documents out of CSV until there are enough, and returns how many bytes it has read.
+/// Parses documents from CSV until the batch is full. Returns the number of bytes read.
 fn tabulate(
     table: &mut Table,
     pending: &[u8],

@@ -1,11 +1,11 @@
-//! Where the documents of a body begin and end.
+//! Splitting a JSON body into its documents.
 
 use serde_json::{Map, Value};
 
 use crate::error::Error;
 use crate::http::body::document;
 
-/// Cuts a body into documents, byte by byte.
+/// A splitter of a body into documents, byte by byte.
 pub(crate) struct Splitter {
     form: Form,
     item: Vec<u8>,
@@ -14,11 +14,11 @@ pub(crate) struct Splitter {
     quoted: bool,
     escaped: bool,
     here: Place,
-    /// Where the item begins.
+    /// The start of the item.
     start: Place,
 }
 
-/// What the body is, and how far it has been read.
+/// The format of the body, and the position in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Lines,
@@ -27,11 +27,11 @@ enum Form {
     /// In the array, before its first item.
     First,
     Item,
-    /// Behind the array.
+    /// After the array.
     End,
 }
 
-/// The number of lines that have ended, and of bytes of this one.
+/// A position: the number of complete lines, and of bytes in the current one.
 #[derive(Debug, Default, Clone, Copy)]
 struct Place {
     lines: usize,
@@ -65,12 +65,12 @@ impl Splitter {
         }
     }
 
-    /// Returns how many bytes of an unfinished item are kept.
+    /// Returns the number of bytes of the unfinished item.
     pub(crate) fn held(&self) -> usize {
         self.item.len()
     }
 
-    /// Takes the next byte, which may end an item.
+    /// Adds a byte. Returns an item if the byte completes one.
     pub(crate) fn push(&mut self, byte: u8) -> Result<Option<Item>, Error> {
         let item = match self.form {
             Form::Lines if byte == b'\n' => self.line(),
@@ -94,7 +94,7 @@ impl Splitter {
         Ok(item)
     }
 
-    /// The body has ended, which ends the last line.
+    /// Ends the body. Returns the last line if it has no line break.
     pub(crate) fn finish(&mut self) -> Result<Option<Item>, Error> {
         match self.form {
             Form::Lines => Ok(self.line()),

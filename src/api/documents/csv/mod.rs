@@ -1,7 +1,7 @@
-//! Documents as CSV ([RFC 4180](https://www.rfc-editor.org/rfc/rfc4180)): a line of names, then a line for
+//! Documents as CSV ([RFC 4180](https://www.rfc-editor.org/rfc/rfc4180)): a header line, then a line for
 //! each.
 //!
-//! CSV knows only text, so a dialect says what its cells mean. `docs/recipes.md` describes it for users.
+//! CSV has no types, so a dialect says how cells are read. `docs/recipes.md` describes it for users.
 
 mod read;
 mod write;
@@ -11,13 +11,13 @@ use crate::query::{Parameters, Path};
 pub(crate) use read::Table;
 pub(crate) use write::Writer;
 
-/// The type of answers: it has a line of names ([RFC
-/// 4180](https://www.rfc-editor.org/rfc/rfc4180#section-3)).
+/// The media type of answers, which have a header line
+/// ([RFC 4180](https://www.rfc-editor.org/rfc/rfc4180#section-3)).
 pub(crate) const CSV_WITH_NAMES: &str = "text/csv; charset=utf-8; header=present";
 /// The most columns of a table.
 pub(crate) const COLUMNS: usize = 1000;
 
-/// What stands between cells, and what the cells of some columns mean.
+/// The separator, and the columns of text and of times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dialect {
     separator: u8,

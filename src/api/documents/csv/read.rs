@@ -1,4 +1,4 @@
-//! CSV in: documents out of lines, as these arrive.
+//! Reading CSV: parsing documents as their lines arrive.
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use serde_json::{Map, Number, Value};
@@ -9,9 +9,9 @@ use crate::http::body::PSEUDO_TYPE;
 use crate::http::strict;
 use crate::query::{Path, time_of};
 
-/// The greatest whole number up to which the database, whose numbers are doubles, tells all from each other.
+/// The greatest integer up to which a double, which is the database's type of numbers, is exact.
 const EXACT: u64 = 1 << 53;
-/// The bytes that may stand before all else.
+/// The byte order mark, which may precede the header line.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// A table that is read line by line.
@@ -19,18 +19,18 @@ pub(crate) struct Table {
     reader: Reader,
     dialect: Dialect,
     columns: Option<Vec<Column>>,
-    /// The cells of the line that is being read, and where each ends.
+    /// The bytes of the current line's cells; `ends` has the end of each.
     cells: Vec<u8>,
     filled: usize,
     ends: Vec<usize>,
     ended: usize,
-    /// Whether anything has been read.
+    /// `true` once any input has been read.
     begun: bool,
-    /// The number of the line that is being read.
+    /// The number of the current line.
     line: u64,
 }
 
-/// What becomes of the cells of a column.
+/// A column: the field of its cells, and their type.
 struct Column {
     path: Path,
     meaning: Meaning,
@@ -38,7 +38,7 @@ struct Column {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
-    /// JSON where it is JSON, else text.
+    /// JSON if the cell is valid JSON, else text.
     Any,
     Text,
     Time,
@@ -60,13 +60,13 @@ impl Table {
         }
     }
 
-    /// How many bytes of an unfinished line are kept.
+    /// Returns the number of bytes of the unfinished line.
     pub(crate) fn held(&self) -> usize {
         self.filled
     }
 
-    /// Reads the next document, and returns it with how many bytes of the input were read. Without one, more
-    /// input is needed; what was not read has to be given again.
+    /// Parses the next document. Returns the number of bytes read, and the document if it is complete. Input
+    /// that was not read has to be passed again.
     pub(crate) fn push(&mut self, input: &[u8]) -> Result<(usize, Option<Map<String, Value>>), Error> {
         if !self.begun {
             if input.len() < BOM.len() && BOM.starts_with(input) {
@@ -85,7 +85,7 @@ impl Table {
         Ok((read, None))
     }
 
-    /// Ends the input, and with it the last line, if that has no end of its own.
+    /// Ends the input. Returns the document of the last line if it has no line break.
     pub(crate) fn finish(&mut self) -> Result<Option<Map<String, Value>>, Error> {
         let (_, record) = self.step(&[])?;
         let document = if record { self.record()? } else { None };
@@ -103,7 +103,7 @@ impl Table {
         }
     }
 
-    /// Lets the reader go on, and returns how many bytes it took, and whether a line is complete.
+    /// Runs the reader. Returns the number of bytes read, and whether a line is complete.
     fn step(&mut self, input: &[u8]) -> Result<(usize, bool), Error> {
         let mut taken = 0;
         loop {
@@ -118,7 +118,7 @@ impl Table {
             self.filled += written;
             self.ended += ended;
             match result {
-                // The callers bound what is kept of a line.
+                // The callers limit the length of a line.
                 ReadRecordResult::OutputFull => self.cells.resize(self.cells.len() * 2, 0),
                 ReadRecordResult::OutputEndsFull if self.ends.len() > COLUMNS => {
                     return Err(self.wrong(&format!("it has more than {COLUMNS} cells")));
@@ -130,14 +130,14 @@ impl Table {
         }
     }
 
-    /// Takes the line that has been read: the names, or a document.
+    /// Handles a complete line: the header, or a document.
     fn record(&mut self) -> Result<Option<Map<String, Value>>, Error> {
         let (filled, ended) = (std::mem::take(&mut self.filled), std::mem::take(&mut self.ended));
         let text = std::str::from_utf8(self.cells.get(..filled).unwrap_or_default());
         let text = text.map_err(|_| self.wrong("it is not UTF-8"))?;
         let ends = self.ends.get(..ended).unwrap_or_default();
         let starts = std::iter::once(0).chain(ends.iter().copied());
-        // An end that splits a character would be the reader's fault; its cell is empty then.
+        // A cell that isn't UTF-8 would be a bug of the reader; it is treated as empty.
         let cells: Vec<_> =
             starts.zip(ends).map(|(start, end)| text.get(start..*end).unwrap_or_default()).collect();
         let made = match &self.columns {
@@ -157,7 +157,7 @@ impl Table {
     }
 }
 
-/// Reads the names of columns.
+/// Parses the header line.
 fn columns(cells: &[&str], dialect: &Dialect) -> Result<Vec<Column>, String> {
     let mut columns: Vec<Column> = Vec::new();
     for (at, name) in cells.iter().enumerate() {
@@ -176,7 +176,7 @@ fn columns(cells: &[&str], dialect: &Dialect) -> Result<Vec<Column>, String> {
     Ok(columns)
 }
 
-/// Makes a document of a line. An empty cell is a field that isn't there.
+/// Makes a document of a line. An empty cell is a missing field.
 fn document(columns: &[Column], cells: &[&str]) -> Result<Map<String, Value>, String> {
     if cells.len() != columns.len() {
         return Err(format!("it has {} cells, and the first line {}", cells.len(), columns.len()));
@@ -197,7 +197,7 @@ fn value(meaning: Meaning, cell: &str) -> Result<Value, String> {
         Meaning::Text => Ok(cell.into()),
         Meaning::Time => time_of(cell).ok_or_else(|| "is no time as ISO 8601 writes it".to_owned()),
         Meaning::Any => match strict::read(cell.as_bytes()) {
-            // Text, so that no digit of a long number is lost.
+            // Stored as text, so that no digit of a long number is lost.
             Ok(Value::Number(number)) if !is_exact(&number) => Ok(cell.into()),
             Ok(value) => Ok(value),
             Err(error) if error.is_data() => Err("is JSON that can't be stored".to_owned()),
@@ -206,12 +206,12 @@ fn value(meaning: Meaning, cell: &str) -> Result<Value, String> {
     }
 }
 
-/// Returns whether the database keeps each digit of a whole number.
+/// Returns whether the database can store a number exactly, if it is an integer.
 fn is_exact(number: &Number) -> bool {
     match (number.as_u64(), number.as_i64()) {
         (Some(number), _) => number <= EXACT,
         (_, Some(number)) => number.unsigned_abs() <= EXACT,
-        // serde_json reads what is too long for its integers as a float; so nothing shows that it was whole.
+        // serde_json parses integers beyond 64 bits as floats.
         _ => number.as_f64().is_some_and(|number| number.fract() != 0.0 || number.abs() <= EXACT as f64),
     }
 }
@@ -258,7 +258,7 @@ mod tests {
         ]);
         assert_eq!(read(text).unwrap(), expected);
         assert_eq!(read(&text.replace("\r\n", "\n")).unwrap(), expected);
-        // Without an end of the last line, with lines that are empty, and after a mark of its encoding.
+        // Without a line break at the end, with empty lines, and with a byte order mark.
         assert_eq!(read(text.trim_end()).unwrap(), expected);
         assert_eq!(read(&format!("\u{feff}\r\n{text}\r\n\r\n")).unwrap(), expected);
     }

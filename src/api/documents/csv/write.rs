@@ -1,4 +1,4 @@
-//! CSV out: lines out of documents.
+//! Writing CSV: documents as lines.
 
 use csv::{Terminator, WriterBuilder};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::http::body::PSEUDO_TYPE;
 use crate::query::{Path, iso8601};
 
-/// Writes documents as lines.
+/// A writer of documents as lines.
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
     separator: u8,
@@ -19,15 +19,15 @@ impl Writer {
         Writer { separator, columns }
     }
 
-    /// The line of the columns' names.
+    /// Returns the header line.
     pub(crate) fn names(&self) -> Result<String, Error> {
         self.line(self.columns.iter().map(Path::to_string))
     }
 
-    /// The line of a document, which comes as JSON.
+    /// Returns the line of a document in JSON.
     pub(crate) fn document(&self, text: &str) -> Result<String, Error> {
         let document: Value = serde_json::from_str(text).map_err(Error::internal)?;
-        // Drivers may have stored rows that are themselves values of one of ReQL's types.
+        // Other clients may have stored rows that are values of a pseudo-type.
         if document.get(PSEUDO_TYPE).is_some() {
             return Ok(String::new());
         }
@@ -48,8 +48,8 @@ impl Writer {
     }
 }
 
-/// The text of a cell. A field that isn't there is empty, text stands as it is, a time as ISO 8601 has it,
-/// and anything else is JSON.
+/// Returns the text of a cell: empty for a missing field, a string as it is, a time in ISO 8601, and JSON for
+/// all other values.
 fn cell(value: Option<&Value>) -> String {
     match value {
         None => String::new(),

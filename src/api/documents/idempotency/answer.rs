@@ -1,8 +1,7 @@
-//! An answer that can be given again.
+//! Stored answers.
 //!
-//! Nothing but this service writes records, but a database has administrators, backups and other versions of
-//! this service. So an answer has no more in it than these answers have: four statuses, three headers, and a
-//! body of JSON.
+//! Only this service writes records, but administrators, backups and other versions of the service may have
+//! changed them. So a stored answer can only have one of four statuses, three headers, and a body of JSON.
 
 use http_body_util::BodyExt;
 use serde::de::IgnoredAny;
@@ -15,12 +14,12 @@ use crate::error::Error;
 use crate::http::answer::{empty, json_text, with_header};
 use crate::http::headers::{IDEMPOTENCY_REPLAYED, PREFERENCE_APPLIED};
 
-/// The statuses of answers to requests that have been done. Either one document was made, or one was changed
-/// and told or not, or several were written with or without failures.
+/// The statuses that a stored answer may have: a document was created, was changed (with or without a body),
+/// or a bulk insert had errors.
 const STATUSES: [StatusCode; 4] =
     [StatusCode::CREATED, StatusCode::OK, StatusCode::NO_CONTENT, StatusCode::MULTI_STATUS];
 
-/// An answer as a record has it.
+/// A stored answer.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Answer {
@@ -32,7 +31,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The answer to be remembered, and the response that it was taken from.
+    /// Reads the answer to be stored out of a response, and returns the response, too.
     pub(crate) async fn of(response: Response) -> Result<(Self, Response), Error> {
         let (head, body) = response.into_parts();
         let body = body.collect().await.map_err(Error::internal)?.to_bytes();
@@ -47,7 +46,7 @@ impl Answer {
         Ok((answer, warp::http::Response::from_parts(head, body).into_response()))
     }
 
-    /// The response once more, to a request about this table.
+    /// Returns the response to a repeated request for this table.
     pub(crate) fn replayed(self, table: &str) -> Result<Response, Error> {
         let Answer { status, location, etag, preference_applied, body } = self;
         let status = STATUSES.into_iter().find(|own| own.as_u16() == status);

@@ -1,18 +1,18 @@
-//! `Idempotency-Key`: a request that is repeated is done once, and answered as it was the first time
+//! `Idempotency-Key`: a repeated request is done only once, and gets the answer of the first
 //! (draft-ietf-httpapi-idempotency-key-header).
 //!
-//! Three things make that hold when a client hangs up, when this process or the database dies, and when the
-//! request comes again at another process:
+//! It stays so even if a client disconnects, if this process or the database dies, and if the request is
+//! repeated at another process, for three reasons:
 //!
-//! - **Writes can be found.** A record of the key is made before anything else. It holds the seed of the ids
-//!   of all documents that come without one ([`Plan`]). Another attempt at a request whose end nobody knows
-//!   makes the same ids, and meets the documents that are there already.
-//! - **Work that has begun goes on.** It has a task of its own, which no client ends by leaving. The key is
-//!   claimed for [`LEASE`](records::LEASE), and the claim is renewed until the work is done. If the process
-//!   that does it dies, the key is left to the next request that asks for it.
-//! - **The database is asked anew.** A client that repeats a request must be allowed to make it now. No
-//!   answer comes from the record, and no record is made, before the database has accepted the credentials
-//!   and shown that the table may be written.
+//! - **Writes can be found.** A record of the key is written before anything else. It has the seed of the ids
+//!   for all documents without an id ([`Plan`]). Another attempt at a request with an unknown outcome makes
+//!   the same ids, and finds the documents that exist already.
+//! - **Work is finished.** It runs in a task of its own, which a client can't end by disconnecting. The key
+//!   is claimed for [`LEASE`](records::LEASE), and the claim is renewed until the work is done. If the
+//!   process dies, the next request with the key takes over.
+//! - **Permissions are checked again.** A client that repeats a request must have the permission for it now.
+//!   The database has to accept the credentials and the permission to write the table before a record is
+//!   read or written.
 
 mod answer;
 mod plan;
@@ -37,18 +37,17 @@ use records::{Claim, Records};
 
 /// The longest key.
 const KEY_MAX: usize = 255;
-/// What keys look like, as a regular expression: printable ASCII, in quotes or not. [`key`] reads them so.
+/// A regular expression for keys, as [`key`] reads them: printable ASCII, in quotes or not.
 pub(crate) const PATTERN: &str = r#"^("[ !#-~]{1,255}"|[!#-~]([ !#-~]{0,253}[!#-~])?)$"#;
 
-/// A request that has a key.
+/// A request with a key.
 pub(crate) struct Keyed {
-    /// The table that it writes.
+    /// The table that the request writes.
     table: String,
-    /// A hash of the key and of whom it belongs to. The same key of another user, or for another table, is
-    /// another one. A password is no part of the hash, since it may be changed between a request and its
-    /// repetition.
+    /// A hash of the key, its owner and the table. Users can't use each other's keys. The password isn't part
+    /// of the hash, since it may be changed between a request and its repetition.
     id: String,
-    /// A hash of all that the request asks for.
+    /// A hash of the content of the request.
     fingerprint: String,
 }
 
@@ -60,9 +59,9 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
         Error::bad_request(format!("The header `{KEY}` must be 1 to {KEY_MAX} {form}."))
     };
     let text = value.to_str().map_err(|_| wrong())?.trim();
-    // The draft has it as a string in quotes; many clients leave them out.
+    // The draft requires quotes; many clients leave them out.
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
-    // A quote that is left is without its other half, or was to be escaped.
+    // A remaining quote is unbalanced, or was meant to be escaped.
     let sane = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"';
     let is_key = (1..=KEY_MAX).contains(&text.len()) && text.bytes().all(sane);
     if is_key && headers.get_all(KEY).iter().count() == 1 {
@@ -72,8 +71,8 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
 }
 
 impl Keyed {
-    /// A request for documents of a table. It belongs to the user of its connection, or to the subject of its
-    /// token; and to the rights that they had, since a remembered answer shows what those allow.
+    /// Creates the keyed request for documents of a table. Its owner is the user of the connection, or the
+    /// subject of the token, together with the rights they have, since a stored answer depends on those.
     pub(crate) fn new(
         key: &str,
         table: &str,
@@ -95,8 +94,8 @@ impl Keyed {
         }
     }
 
-    /// Has a request done once, even if its client doesn't wait for the answer. Returns the answer, or the
-    /// one that the request had before.
+    /// Runs a request once, even if its client doesn't wait for the answer. Returns its answer, or the stored
+    /// one.
     pub(crate) async fn once<F>(
         self,
         app: &App,
@@ -132,8 +131,8 @@ impl Keyed {
                 Ok(response)
             }
             Err(error) => {
-                // Only an error that the request itself is to blame for shows that it wrote nothing. Even
-                // that says nothing of an earlier attempt.
+                // Only a client error proves that nothing was written. Even that proves nothing about an
+                // earlier attempt.
                 match error.status().is_client_error() && !resumed {
                     true => records.release(&claim).await,
                     false => records.leave(&claim).await,
@@ -144,7 +143,7 @@ impl Keyed {
     }
 }
 
-/// A hash of several parts, each with its length, so that none runs into the next.
+/// Returns the hash of several parts, each preceded by its length, so that their borders count.
 fn hash(parts: &[&[u8]]) -> String {
     hex(&digest(parts))
 }

@@ -1,12 +1,11 @@
-//! The plan of what a request with a key writes, such that another attempt at the request writes nothing
-//! else.
+//! The plan of the writes of a request with a key, so that another attempt writes the same.
 
 use serde_json::{Map, Value};
 
 use crate::api::documents::same;
 use crate::digest::{digest, hex};
 
-/// The ids of the documents that a request brings without one.
+/// The ids for the documents of a request that have none.
 #[derive(Debug)]
 pub(crate) struct Plan {
     seed: String,
@@ -14,7 +13,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// A plan by its seed; `resumed` if somebody else may have carried out a part of it.
+    /// Creates a plan from its seed. `resumed` says that an earlier attempt may have done a part of it.
     pub(crate) fn new(seed: String, resumed: bool) -> Self {
         Plan { seed, resumed }
     }
@@ -23,7 +22,7 @@ impl Plan {
         self.resumed
     }
 
-    /// Gives the request's document at this position an id, unless it has one. Tells whether it had.
+    /// Adds an id to the request's document at this position, unless it has one. Returns whether it had one.
     pub(crate) fn identify(
         &self,
         document: &mut Map<String, Value>,
@@ -37,15 +36,15 @@ impl Plan {
         had
     }
 
-    /// Returns whether a document that is there already is the one that was to be written, from an earlier
-    /// attempt. Nobody else makes the ids of this plan. A document whose id the client chose may be this
-    /// request's work only if the request has been tried before.
+    /// Returns whether an existing document was written by an earlier attempt at this request. The ids of
+    /// this plan are unique to it. A document with an id of the client can only be from an earlier attempt if
+    /// there was one.
     pub(crate) fn wrote(&self, document: &Map<String, Value>, had_id: bool, stored: &Value) -> bool {
         let is_as_sent = || same(stored, &Value::Object(document.clone()));
         !had_id || self.resumed && is_as_sent()
     }
 
-    /// A random UUID (RFC 9562), as random as the seed is.
+    /// Returns a UUID (RFC 9562) that is as random as the seed.
     fn id(&self, position: usize) -> String {
         let digest = digest(&[self.seed.as_bytes(), &(position as u64).to_be_bytes()]);
         let mut bytes: [u8; 16] = std::array::from_fn(|at| digest[at]);

@@ -1,4 +1,4 @@
-//! The records of keys, in a database of the service's own.
+//! The records of keys, in the service's own database.
 
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,49 +18,49 @@ use crate::digest::hex;
 use crate::error::{Code, Error};
 use crate::reserved::database_beside;
 
-/// The table, which is made when it is first needed.
+/// The table of records, which is created when it is first needed.
 const TABLE: &str = "idempotency_keys";
-/// The field, and the index, by which expired keys are found.
+/// The field and the index for finding expired keys.
 const EXPIRES: &str = "expires";
-/// The time for which a key is remembered.
+/// The time for which a record is kept.
 const LASTS: Duration = Duration::from_secs(24 * 60 * 60);
-/// The time for which a claim holds that isn't renewed. A request whose first attempt died with its process
-/// must wait that long.
+/// The time after which a claim expires unless it is renewed. If the process of an attempt dies, the next
+/// attempt has to wait for this.
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
 /// The time between two renewals of a claim.
 const RENEWED: Duration = Duration::from_secs(5);
-/// The largest number of expired keys that each request with a key clears away.
+/// The most expired records that each request with a key deletes.
 const CLEARED: usize = 20;
 
-/// The records, as far as requests get to see them: through the service's own account.
+/// The records, accessed with the service's own account.
 pub(crate) struct Records {
     database: Database,
 }
 
-/// A record of all that is remembered of a key. Times are in seconds since 1970.
+/// The record of a key. Times are in seconds since 1970.
 #[derive(Debug, Deserialize, Serialize)]
 struct Record {
     id: String,
     fingerprint: String,
-    /// The seed of the ids that the request's documents get.
+    /// The seed of the ids for the request's documents.
     seed: String,
-    /// The attempt, one of many, that carries out the request.
+    /// The attempt that runs the request.
     owner: String,
-    /// The time until which no other attempt carries out the request.
+    /// The time until which no other attempt may run the request.
     lease: f64,
     expires: f64,
     answer: Option<Answer>,
 }
 
-/// The right to carry out a request.
+/// The claim of an attempt to run a request.
 pub(crate) struct Hold {
     id: String,
     owner: String,
 }
 
-/// The outcome for a request with a key.
+/// The result of claiming a key.
 pub(crate) enum Claim {
-    /// The request is to be carried out.
+    /// The request has to be run.
     Made(Hold, Plan),
     /// The request has been done.
     Answered(Answer),
@@ -95,7 +95,7 @@ impl Records {
         let found = match found {
             Ok(found) => found,
             Err(error) => {
-                // It may be claimed all the same.
+                // The claim may have been written although the query failed.
                 self.leave(&hold).await;
                 return Err(own(error));
             }
@@ -121,25 +121,25 @@ impl Records {
         }
     }
 
-    /// Keeps the answer. If that fails, the request has been done all the same, and the next attempt at it
-    /// finds that out.
+    /// Stores the answer. If that fails, the request has still been done, which the next attempt will find
+    /// out.
     pub(crate) async fn answered(&self, hold: &Hold, answer: Answer) {
         let expires = now() + LASTS.as_secs_f64();
         let kept = |row: Term| row.merge(json!({ "answer": answer, "lease": 0, EXPIRES: expires }));
         self.change(hold, "could not be answered", kept).await;
     }
 
-    /// Gives the key up: nothing has been written.
+    /// Deletes the record, since nothing has been written.
     pub(crate) async fn release(&self, hold: &Hold) {
         self.change(hold, "could not be given up", |_| r.expr(())).await;
     }
 
-    /// Leaves the request to whoever asks for it next.
+    /// Ends the claim, so that the next attempt can take over at once.
     pub(crate) async fn leave(&self, hold: &Hold) {
         self.change(hold, "could not be left", |row| row.merge(json!({ "lease": 0 }))).await;
     }
 
-    /// Changes a record, unless another attempt has taken it over.
+    /// Changes a record, unless another attempt has taken over.
     async fn change(&self, hold: &Hold, failure: &str, new: impl FnOnce(Term) -> Term) {
         let mine = |row: Term| {
             let others = row.eq(()) | row.g("owner").ne(&hold.owner);
@@ -151,8 +151,8 @@ impl Records {
         }
     }
 
-    /// Writes a record if there is none, or none that still counts. Takes over a record for the same request
-    /// that nobody carries out. Returns the record as it is then.
+    /// Writes the record if there is none or the existing one has expired. Takes over the record of the same
+    /// request if its claim has expired. Returns the record after that.
     async fn replace_claimed(&self, conn: &mut Conn, mine: &Record, now: f64) -> Result<Record, Error> {
         let claimed = |row: Term| {
             let past = |name: &str| row.g(name).le(now);
@@ -173,7 +173,7 @@ impl Records {
             .map_err(|error| Error::internal(format!("a record of an idempotency key is none: {error}")))
     }
 
-    /// Clears away some keys that have expired. Nobody waits for it.
+    /// Deletes some expired records, in the background.
     async fn clear(&self, conn: &mut Conn, now: f64) {
         let expired = self.table().between(0, now).index(EXPIRES).limit(CLEARED);
         if let Err(error) = conn.noreply(expired.delete()).await {
@@ -181,8 +181,8 @@ impl Records {
         }
     }
 
-    /// Makes the table and its index, and the database if there is none. Another request may be doing the
-    /// same.
+    /// Creates the table, its index, and the database if it is missing. Another request may be doing the same
+    /// concurrently.
     async fn make_table(&self, conn: &mut Conn) -> Result<(), Error> {
         let settled = |done: Result<(), Error>| match done {
             Err(error) if error.status() == StatusCode::CONFLICT => Ok(()),
@@ -210,8 +210,8 @@ impl Records {
     }
 }
 
-/// Turns the database's refusal to let the service do something into an error of the configuration, since the
-/// request is not to blame for it.
+/// Turns a missing permission of the service's own account into an error of the configuration, since it is no
+/// fault of the request.
 fn own(error: Error) -> Error {
     match error.status() {
         StatusCode::FORBIDDEN => Error::from(Code::Misconfigured)

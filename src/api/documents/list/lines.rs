@@ -1,4 +1,4 @@
-//! A result as lines, in constant memory: each batch is asked for when the one before has been sent.
+//! A result as lines, in constant memory: each batch is requested once the one before has been sent.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -18,18 +18,19 @@ use crate::shares::Share;
 /// Any stream of lines.
 type AnyLines = Pin<Box<dyn Stream<Item = Result<String, Error>> + Send>>;
 
-/// The lines of a result. The mutex is never locked; it makes the stream `Sync`, which warp wants of bodies.
+/// The lines of a result. The mutex is never locked; it makes the stream `Sync`, which warp requires of
+/// bodies.
 pub(crate) struct Lines {
     lines: Mutex<AnyLines>,
     share: Option<Share>,
 }
 
-/// Begins to read the results of queries, one after another. The first row tells whether there is a result at
-/// all: until then the status can still say so.
+/// Starts to read the results of queries, one after another. It waits for the first row, so that an error
+/// before that can still be reported by the status.
 pub(crate) async fn begin(conn: Conn, queries: Vec<Term>, csv: Option<Writer>) -> Result<Lines, Error> {
     let mut queries = queries.into_iter();
     let Some(first) = queries.next() else { return Ok(Lines::new(stream::empty())) };
-    // A query that comes later gets a connection of its own, when it is its turn.
+    // Each later query gets a connection of its own when it starts.
     let later: Vec<_> = queries.map(|query| (conn.sibling(), query)).collect();
     let mut rows = Box::pin(conn.into_stream::<String>(first).await?.peekable());
     if rows.as_mut().peek().await.is_some_and(Result::is_err)
@@ -53,7 +54,7 @@ impl Lines {
         Lines { lines: Mutex::new(Box::pin(lines)), share: None }
     }
 
-    /// Holds a share for as long as the lines go on.
+    /// Holds a share until the end of the lines.
     pub(crate) fn holding(self, share: Share) -> Self {
         Lines { share: Some(share), ..self }
     }
@@ -71,15 +72,16 @@ impl Stream for Lines {
     }
 }
 
-/// A document, which comes as text, as a line; nothing if it is none.
+/// Returns the line of a document's text; empty if it isn't a document.
 fn line(text: String) -> String {
     if is_document(&text) { text + "\n" } else { String::new() }
 }
 
-/// Returns whether the text is that of a document. Drivers may have stored rows that are themselves values of
-/// one of ReQL's types.
+/// Returns whether a text is that of a document. Other clients may have stored rows that are values of a
+/// pseudo-type.
 fn is_document(text: &str) -> bool {
-    // Text may hold the name, and so may fields; nothing else can be the reason to look closer.
+    // Only a text with this name needs to be parsed; the name may still be part of a string or of a nested
+    // value.
     !text.contains(PSEUDO_TYPE)
         || serde_json::from_str::<HashMap<String, IgnoredAny>>(text)
             .map_or(true, |fields| !fields.contains_key(PSEUDO_TYPE))

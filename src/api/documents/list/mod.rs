@@ -25,7 +25,7 @@ use crate::http::headers::{PREFERENCE_APPLIED, TOTAL_COUNT};
 use crate::http::negotiate::{CSV, JSON, NDJSON};
 use crate::query::{Bounds, Grouping, Index, Listing, Path, Plan, Row};
 
-/// The preference for the query instead of its result.
+/// The preference to get the query instead of its result.
 const EXPLAIN: &str = "explain";
 
 /// `GET /tables/{t}/docs`
@@ -97,7 +97,8 @@ fn warn(table: &str) {
     log::warn!("Table `{table}` has rows that aren't documents or are nested too deeply.");
 }
 
-/// Returns what a query gives that goes through indexes, or, if one of them is gone, through none; weighed.
+/// Runs a query that uses indexes, or without them if one has been dropped. The result counts as memory of
+/// the answer.
 async fn all_by<T: DeserializeOwned>(
     context: &Context,
     table: &str,
@@ -114,7 +115,7 @@ async fn all_by<T: DeserializeOwned>(
     }
 }
 
-/// The rows of a query's result, and their weight.
+/// Returns the rows of a query's result, and their size.
 async fn weighed<T: DeserializeOwned>(
     context: &Context,
     conn: &mut Conn,
@@ -125,13 +126,13 @@ async fn weighed<T: DeserializeOwned>(
     Ok((rows, scale))
 }
 
-/// A list that a request asks for.
+/// A request for a list.
 struct List {
     table: String,
     listing: Listing,
     context: Context,
     primary_key: String,
-    /// What separates the cells, if the list is wanted as CSV.
+    /// The separator of cells, if the list is requested as CSV.
     csv: Option<u8>,
 }
 
@@ -155,8 +156,8 @@ impl List {
         })
     }
 
-    /// The URL of the next page, which begins after this place. One that is too long for a URL is counted to
-    /// instead.
+    /// Returns the URL of the next page, with a cursor of these sort keys, or with an offset if the cursor
+    /// would be too long for a URL.
     fn next_page(&self, place: &Value) -> Result<String, Error> {
         let (limits, query) = (self.context.app().limits(), self.context.raw_query());
         let url = next_page(&self.table, query, "cursor", &place.to_string());
@@ -171,7 +172,7 @@ impl List {
         Ok(next_page(&self.table, query, "offset", &offset?.to_string()))
     }
 
-    /// The rows of a page, weighed.
+    /// Returns the rows of a page, and their size.
     async fn rows(&self, conn: &mut Conn) -> Result<(Vec<Row>, Scale), Error> {
         let mut plans = self.plans(conn).await?.into_iter();
         loop {
@@ -184,10 +185,10 @@ impl List {
         }
     }
 
-    /// The whole result, one document in each line, as the database gives it out. An error in the middle of
-    /// it breaks the body off, so that nobody takes half a result for all of it.
+    /// Streams the whole result, one document in each line. An error in the middle aborts the body, so that
+    /// no client takes an incomplete result for the whole.
     async fn stream(&mut self, mut conn: Conn) -> Result<Response, Error> {
-        // What has been sent can't be taken back, so there is no second attempt.
+        // A stream can't be retried with a guard, so it has one from the beginning.
         if self.listing.looks_into_rows() {
             self.listing.guard();
         }
@@ -213,12 +214,12 @@ impl List {
         }
     }
 
-    /// The columns of CSV: the fields that the request chooses, or all that the documents have.
+    /// Returns the columns of CSV: the fields that the request selects, or all fields of the documents.
     async fn columns(&mut self, conn: &mut Conn) -> Result<Vec<Path>, Error> {
         if let Some(chosen) = self.listing.chosen() {
             return Ok(chosen.to_vec());
         }
-        // What is no document has no fields.
+        // Rows that aren't documents have no fields.
         self.listing.guard();
         let query = |indexes: &[Index]| self.listing.names(indexes, &r.table(&self.table), COLUMNS + 1);
         let (names, _) = all_by::<String>(&self.context, &self.table, conn, query).await?;
@@ -240,9 +241,9 @@ impl List {
         }
     }
 
-    /// Tells the query that would run, and the index that it goes through.
+    /// Answers with the query that would run, and the index that it uses.
     async fn explain(&mut self, conn: &mut Conn) -> Result<Response, Error> {
-        // Nothing else would ask whether this user may know of the table.
+        // No other query checks the user's permission here.
         may_read(conn, &self.table).await?;
         let plans = self.plans(conn).await?;
         let plan = plans.into_iter().next().unwrap_or_else(|| self.listing.whole());
@@ -256,7 +257,7 @@ impl List {
     async fn plans(&self, conn: &mut Conn) -> Result<Vec<Plan>, Error> {
         let mut indexes = self.context.app().catalog().indexes(conn, &self.table).await?;
         if self.names_none_of(&indexes) {
-            // It may have been made since.
+            // The index may have been created since.
             self.context.app().catalog().forget_indexes(&self.table);
             indexes = self.context.app().catalog().indexes(conn, &self.table).await?;
             if self.names_none_of(&indexes) {
@@ -270,8 +271,7 @@ impl List {
         self.listing.index().is_some_and(|name| name != self.primary_key && !indexes.has(name))
     }
 
-    /// Returns whether another way may lead to what this one failed to find: the index is gone, or found too
-    /// much to be sorted.
+    /// Returns whether another plan may succeed: the index was dropped, or it found too many rows to sort.
     fn can_do_without(&self, plan: &Plan, error: &Error) -> bool {
         if is_about_an_index(error) {
             self.context.app().catalog().forget_indexes(&self.table);
@@ -281,8 +281,8 @@ impl List {
     }
 }
 
-/// Returns the documents of rows as JSON; `are_texts` if they are that already. A row that is written is no
-/// longer held, so that a large page isn't in memory twice.
+/// Returns the documents of rows as a JSON array. `are_texts` says that they are JSON text already. Each row
+/// is dropped once it is written, so that a large page isn't in memory twice.
 fn array(rows: Vec<Row>, are_texts: bool) -> Result<Vec<u8>, Error> {
     let mut text = vec![b'['];
     for Row { doc, .. } in rows {
@@ -308,7 +308,7 @@ fn explanation(index: Option<&str>, queries: &[Term]) -> Response {
     with_header(json(StatusCode::OK, &explained), PREFERENCE_APPLIED, EXPLAIN)
 }
 
-/// The URL of the next page: this one's, but with this parameter instead of those that say where it begins.
+/// Returns the URL of the next page: the current one, with a parameter that replaces `offset` and `cursor`.
 fn next_page(table: &str, query: &str, name: &str, value: &str) -> String {
     let stays =
         |part: &&str| !part.is_empty() && !part.starts_with("cursor=") && !part.starts_with("offset=");
