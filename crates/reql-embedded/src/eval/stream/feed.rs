@@ -1,8 +1,8 @@
 //! A changefeed as the source of a stream.
 //!
-//! Only the query's cursor reads feeds: a term that has to see the end of its rows would wait for ever. When
-//! a feed has nothing to say, the reading ends with [`ErrorKind::WouldBlock`](crate::error::ErrorKind) and is
-//! tried again after the feed's [`Wake`] has woken the cursor.
+//! Only the query's cursor reads feeds: a term that has to see the end of its rows would wait for ever. If a
+//! feed has no news, the reading ends with [`ErrorKind::WouldBlock`](crate::error::ErrorKind) and is tried
+//! again after the feed's [`Wake`] has woken the cursor.
 
 use std::sync::Arc;
 
@@ -13,17 +13,18 @@ use crate::error::{At, Bt, Error, Result};
 use crate::eval::env::Env;
 use crate::feed::{Feed, Kind, Wake};
 
-/// What a stream of changes is.
+/// The properties of a stream of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedTraits {
-    /// What it shows.
+    /// Kind of the feed.
     pub kind: Kind,
-    /// Whether it reports its states too.
+    /// True if the feed reports its states too.
     pub has_states: bool,
 }
 
 impl FeedTraits {
-    /// Of a stream that is made of a feed. Its notes don't tell of states, though its rows may.
+    /// Returns the traits of a stream that is made of a feed. Its notes don't tell of states, though its rows
+    /// may.
     pub fn remade(self) -> FeedTraits {
         FeedTraits { has_states: false, ..self }
     }
@@ -39,8 +40,8 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// `scope` is the table's, which the user has to be allowed to read all the time; `wake` is what the feed
-    /// tells its news.
+    /// Makes the rows of a feed. `scope` is the table's, which the user must be allowed to read all the time;
+    /// `wake` is the signal that the feed raises on news.
     pub fn new(feed: Box<dyn Feed>, traits: FeedTraits, scope: Scope, wake: Arc<Wake>, bt: Bt) -> Self {
         Changes { feed, traits, scope, wake, bt }
     }
@@ -93,12 +94,12 @@ pub struct Concerted {
 }
 
 impl Concerted {
-    /// Feeds of this number that all report states.
+    /// Joins `count` feeds that all report states.
     pub fn new(feeds: super::Chain, count: usize) -> Self {
         Concerted { feeds, has_begun: false, unready: count }
     }
 
-    /// Whether a row is a state that not all feeds are in.
+    /// Returns true if a row is a state that not all feeds have reached.
     fn is_premature(&mut self, row: &Datum) -> bool {
         let Some(Datum::Str(state)) = row.get("state") else { return false };
         if &*state == "initializing" {

@@ -1,4 +1,4 @@
-//! Folding with `emit`: a sequence made of what each step gives out.
+//! Folding with `emit`: a sequence of the rows that each step emits.
 
 use super::{ArraySource, FeedTraits, Source, Stream};
 use crate::budget::memory::Reservation;
@@ -7,25 +7,25 @@ use crate::error::Result;
 use crate::eval::env::Env;
 use crate::eval::func::Func;
 
-/// Carries a value from row to row and yields what `emit` makes of each step.
+/// Carries a value from row to row and yields the rows that `emit` returns for each step.
 pub struct Fold {
     /// The rows.
     pub rows: Stream,
-    /// The value so far.
+    /// Value so far.
     pub state: Datum,
-    /// From the value so far and a row to the next value.
+    /// Function from the value so far and a row to the next value.
     pub step: Func,
-    /// From the value before, the row and the value after to an array of rows.
+    /// Function from the value before, the row and the value after to an array of rows.
     pub emit: Func,
-    /// From the last value to an array of rows.
+    /// Function from the last value to an array of rows.
     pub final_emit: Option<Func>,
     emitted: ArraySource,
-    /// The memory of the value.
+    /// Memory of the value.
     held: Option<Reservation>,
 }
 
 impl Fold {
-    /// Not yet started.
+    /// Makes a fold that has not yet started.
     pub fn new(rows: Stream, state: Datum, step: Func, emit: Func, final_emit: Option<Func>) -> Self {
         Fold { rows, state, step, emit, final_emit, emitted: ArraySource::new(Vec::new().into()), held: None }
     }

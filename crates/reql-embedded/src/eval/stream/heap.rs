@@ -1,7 +1,7 @@
 //! The priority queue of libstdc++, comparison by comparison.
 //!
-//! RethinkDB merges streams with it. Which of several equal rows comes first, and which row a function is
-//! called for first, follows from how it moves its items about.
+//! RethinkDB merges streams with it. The order of its moves decides which of several equal rows comes first,
+//! and for which row a function is called first.
 
 use crate::error::Result;
 
@@ -9,12 +9,12 @@ use crate::error::Result;
 pub struct Heap<T>(Vec<T>);
 
 impl<T> Heap<T> {
-    /// Nothing yet.
+    /// Makes an empty queue.
     pub fn new() -> Self {
         Heap(Vec::new())
     }
 
-    /// Puts an item in.
+    /// Adds an item.
     pub fn push(&mut self, item: T, is_less: impl Fn(&T, &T) -> Result<bool>) -> Result<()> {
         self.0.push(item);
         self.rise(self.0.len() - 1, &is_less)
@@ -25,7 +25,7 @@ impl<T> Heap<T> {
         let Some(last) = self.0.len().checked_sub(1) else { return Ok(None) };
         self.0.swap(0, last);
         let least = self.0.pop();
-        // The item that came from the end sinks all the way down, and rises again from there.
+        // The item from the end sinks all the way down, and rises again from there.
         let (mut hole, len) = (0, last);
         while let Some(right) = Some(2 * hole + 2).filter(|right| *right < len) {
             let child = if is_less(&self.0[right - 1], &self.0[right])? { right - 1 } else { right };

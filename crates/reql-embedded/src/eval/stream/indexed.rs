@@ -1,4 +1,4 @@
-//! Rows of a table that come with the values under which they stand in an index.
+//! Rows of a table that come with their values in an index.
 
 use std::sync::Arc;
 
@@ -23,14 +23,14 @@ pub struct Pairs {
 struct Entries {
     scan: IndexScan,
     func: Func,
-    /// Where the function is called.
+    /// Environment in which the function is called.
     env: Env,
-    /// `true` if an array has an entry for each of its elements.
+    /// True if an array has an entry for each of its elements.
     multi: bool,
 }
 
 impl Pairs {
-    /// The rows of a slice that has an index. It is looked at when the first row is asked for.
+    /// Makes the pairs of a slice that has an index. The index is looked up when the first row is read.
     pub fn new(slice: TableSlice) -> Self {
         Pairs { slice, entries: None }
     }
@@ -49,8 +49,7 @@ impl Entries {
         Ok(Some(Datum::array(vec![value, row])))
     }
 
-    /// The value is computed anew, because the key that the index keeps doesn't tell all of it: the zone of a
-    /// time.
+    /// Computes the value anew, because the key in the index doesn't have all of it: the zone of a time.
     fn value(&self, row: &Datum) -> Result<Datum> {
         match self.func.call(&self.env, std::slice::from_ref(row))? {
             Datum::Array(items) if self.multi => items
@@ -81,7 +80,7 @@ impl Source for Pairs {
     }
 }
 
-/// The two parts of what [`Pairs`] gives.
+/// Returns the two parts of a row of [`Pairs`].
 pub fn split_pair(pair: &Datum) -> Result<(Datum, Datum)> {
     let parts = pair.as_array()?;
     match (parts.get(0), parts.get(1)) {
@@ -97,7 +96,7 @@ pub struct DistinctValues {
 }
 
 impl DistinctValues {
-    /// Of the pairs in the order of the index.
+    /// Takes the pairs in the order of the index.
     pub fn new(pairs: Stream) -> Self {
         DistinctValues { pairs, last: None }
     }
@@ -124,20 +123,20 @@ impl Source for DistinctValues {
     }
 }
 
-/// Rows in the order of an index, and those of the same value in a further order.
+/// Rows in the order of an index; those of the same value in a further order.
 pub struct SortedRuns {
     pairs: Stream,
     index: Arc<str>,
     order: Order,
     run: std::vec::IntoIter<Datum>,
-    /// The first row of the next run, with its value.
+    /// First row of the next run, with its value.
     next: Option<(Datum, Datum)>,
-    /// The memory of the run.
+    /// Memory of the run.
     held: Option<Reservation>,
 }
 
 impl SortedRuns {
-    /// Of the pairs in the order of the index, whose name errors tell.
+    /// Takes the pairs in the order of the index, whose name errors tell.
     pub fn new(pairs: Stream, index: Arc<str>, order: Order) -> Self {
         SortedRuns { pairs, index, order, run: Vec::new().into_iter(), next: None, held: None }
     }

@@ -1,4 +1,4 @@
-//! Joining rows with those that an index finds for them.
+//! Joining rows with the rows that an index finds for them.
 
 use super::{FeedTraits, Source, Stream};
 use crate::datum::Datum;
@@ -13,17 +13,17 @@ pub struct EqJoin {
     key: Func,
     table: TableRef,
     index: String,
-    /// A left row, and those of its partners that are left.
+    /// A left row, and the rest of its partners.
     open: Option<(Datum, Stream)>,
 }
 
 impl EqJoin {
-    /// `key` finds a row's key, `index` is where the table is asked for it.
+    /// Makes a join. `key` returns a row's key, which is looked up in the table's `index`.
     pub fn new(left: Stream, key: Func, table: TableRef, index: String) -> Self {
         EqJoin { left, key, table, index, open: None }
     }
 
-    /// The rows of the table that belong to a row; a row without a key has none.
+    /// Returns the rows of the table that belong to a row; a row without a key has none.
     fn partners(&self, env: &Env, row: &Datum) -> Result<Option<Stream>> {
         let Some(key) = self.key.find(env, row)?.filter(|key| !key.is_null()) else { return Ok(None) };
         if self.table.is_primary(Some(&self.index)) {

@@ -1,4 +1,4 @@
-//! Merging streams that are in order already into one that is.
+//! Merging ordered streams into one.
 
 use std::collections::VecDeque;
 
@@ -14,22 +14,22 @@ use crate::eval::order::{Keyed, Order};
 pub struct Merge {
     order: Order,
     streams: Vec<Stream>,
-    /// The next row of each stream, with the number of the stream; `None` before the first row is asked for.
+    /// The next row of each stream, with the number of the stream; `None` before the first row is read.
     heads: Option<Heap<(Keyed, usize)>>,
     ahead: VecDeque<Datum>,
-    /// The number of rows that are merged at once. Nothing is done with any of them before all of them have
-    /// turned out to be in order.
+    /// Number of rows that are merged at once. They are all checked for their order before the first of them
+    /// is returned.
     batch: usize,
-    /// The memory of what is ahead.
+    /// Memory of the rows ahead.
     held: Option<Reservation>,
     bt: Bt,
 }
 
-/// About as many rows as RethinkDB merges at once.
+/// The rows that RethinkDB merges at once, roughly.
 const BATCH: usize = 1000;
 
 impl Merge {
-    /// `bt` is the term to blame when a stream isn't in order.
+    /// Makes a merge. `bt` is the term to blame if a stream isn't in order.
     pub fn new(streams: Vec<Stream>, order: Order, bt: Bt) -> Self {
         Merge { order, streams, heads: None, ahead: VecDeque::new(), batch: BATCH, held: None, bt }
     }

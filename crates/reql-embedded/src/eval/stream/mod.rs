@@ -1,7 +1,8 @@
 //! Streams: sequences that are computed as they are read.
 //!
 //! A stream has a source, which yields rows, and stages, which change, drop, multiply or group them one by
-//! one. Only what is asked for is computed: `table.filter(f).limit(10)` stops reading at the tenth match.
+//! one. Rows are computed only as they are read: `table.filter(f).limit(10)` stops reading at the tenth
+//! match.
 
 mod feed;
 mod fold;
@@ -33,34 +34,34 @@ use crate::datum::{Chunk, Datum};
 use crate::error::{At, Bt, Error, Result};
 use crate::eval::profile::Work;
 
-/// Where rows come from.
+/// A source of rows.
 pub trait Source: Send {
-    /// The next row; `None` at the end, and from then on.
+    /// Returns the next row; `None` at the end, and from then on.
     fn next(&mut self, env: &Env) -> Result<Option<Datum>>;
 
-    /// Lets go of whatever shouldn't be held while the client thinks: snapshots of the store.
+    /// Releases snapshots of the store, which shouldn't be held while the client thinks.
     fn suspend(&mut self) {}
 
-    /// Whether the rows are all in memory, so that results are arrays rather than streams.
+    /// Returns true if the rows are all in memory, so that results are arrays rather than streams.
     fn is_array(&self) -> bool {
         false
     }
 
-    /// Tells whether it is sure before anything is read that there are no rows, or no more.
+    /// Returns true if it is sure before anything is read that there are no rows, or no more.
     fn is_exhausted(&self) -> bool {
         false
     }
 
-    /// Tells whether each row is worked on where it is stored, before anything is made of all of them
-    /// (RethinkDB's lazy streams). Errors that have no place when they leave there point at the whole query.
+    /// Returns true if each row is worked on where it is stored, before the rows are combined (RethinkDB's
+    /// lazy streams). Errors from there that have no place blame the whole query.
     fn is_lazy(&self) -> bool {
         false
     }
 
-    /// Tells that no more rows than these will be asked for, so that none need be made ready beyond them.
+    /// Notes that no more rows than these will be read, so that none need be made ready beyond them.
     fn expect_at_most(&mut self, _: u64) {}
 
-    /// Whether the rows can be read as they are stored, which is sooner done than anything with them.
+    /// Returns true if the rows can be read as they are stored, which takes less time than any work on them.
     fn is_table(&self) -> bool {
         false
     }
@@ -70,46 +71,46 @@ pub trait Source: Send {
         None
     }
 
-    /// Reads a row as it is stored; false at the end. Only for what is a table.
+    /// Reads a row as it is stored; false at the end. Only for sources whose [`is_table`](Self::is_table) is
+    /// true.
     fn read_raw(&mut self, _: &Env, _: &mut Chunk) -> Result<bool> {
         Err(Error::internal("These rows aren't read off a table."))
     }
 
-    /// Notes the term that is to blame from now on for what the source itself refuses. It is the term of the
-    /// last stage.
+    /// Sets the term to blame from now on for errors of the source itself. It is the term of the last stage.
     fn blame(&mut self, _: Bt) {}
 
-    /// The term to blame, where that isn't the one of the stream's last stage.
+    /// Returns the term to blame, if it isn't that of the stream's last stage.
     fn place(&self) -> Option<Bt> {
         None
     }
 
-    /// Whether there is no end: such a stream can't be an array.
+    /// Returns true if there is no end: such a stream can't be an array.
     fn is_infinite(&self) -> bool {
         false
     }
 
-    /// What kind of changefeed this is, if it is one.
+    /// Returns the traits of the changefeed, if the source is one.
     fn feed(&self) -> Option<FeedTraits> {
         None
     }
 
-    /// Returns whether the rows that are there now are made in microseconds and without waiting.
+    /// Returns true if the next rows are made in microseconds and without waiting.
     fn is_light(&self) -> bool {
         false
     }
 
-    /// The rows of the store that these are, for `changes` to follow.
+    /// Returns the rows of the store that these are, for `changes` to follow.
     fn watch(&self) -> Result<Vec<Watched>> {
         Err(Error::logic("Cannot call `changes` on an eager stream."))
     }
 
-    /// Fails if `changes` can't follow what becomes of these rows, filters apart.
+    /// Fails if `changes` can't follow these rows through a stage that is no filter.
     fn check_transformable(&self) -> Result<()> {
         Ok(())
     }
 
-    /// Fails when the rows can't all be read because there is no end of them.
+    /// Fails if the rows can't all be read because they have no end.
     fn check_finite(&self) -> Result<()> {
         if !self.is_infinite() {
             return Ok(());
@@ -120,7 +121,7 @@ pub trait Source: Send {
     }
 }
 
-/// A row on its way, with its group once there is one.
+/// A row on its way through the stages, with its group once there is one.
 #[derive(Debug, Clone)]
 pub struct Row {
     /// The group it belongs to.
@@ -129,17 +130,17 @@ pub struct Row {
     pub value: Datum,
 }
 
-/// What becomes of a row in a stage.
+/// The result of a stage for a row.
 pub enum Flow {
-    /// It goes on, perhaps changed.
+    /// The row goes on, possibly changed.
     Keep(Row),
-    /// It is dropped.
+    /// The row is dropped.
     Drop,
-    /// It becomes several.
+    /// The row becomes several.
     Expand(Expansion),
 }
 
-/// The rows that come of one.
+/// The rows that one row has become.
 pub enum Expansion {
     /// Rows with groups of their own.
     Rows(std::vec::IntoIter<Row>),
@@ -161,7 +162,7 @@ impl Expansion {
     }
 }
 
-/// Rows on their way that haven't been asked for yet.
+/// Rows on their way that haven't been read yet.
 struct Waiting {
     rows: Expansion,
     /// The stage that takes them next.
@@ -173,16 +174,16 @@ pub trait Stage: Send + Sync {
     /// Takes a row.
     fn apply(&self, env: &Env, row: Row) -> Result<Flow>;
 
-    /// Fails unless `changes` can follow rows through it.
+    /// Fails unless `changes` can follow rows through the stage.
     fn check_watchable(&self) -> Result<()>;
 
-    /// Whether what becomes of a row depends on nothing but the row, so that rows can be taken in any order:
-    /// as it has to for `changes`, which some stages refuse for other reasons.
+    /// Returns true if the result for a row depends on nothing but the row, so that rows can be taken in any
+    /// order. It has to for `changes`, which some stages refuse for other reasons.
     fn is_pure(&self) -> bool {
         self.check_watchable().is_ok()
     }
 
-    /// Whether it leaves the rows that it keeps as they are.
+    /// Returns true if the stage leaves the rows that it keeps unchanged.
     fn is_filter(&self) -> bool {
         false
     }
@@ -192,20 +193,20 @@ pub trait Stage: Send + Sync {
 pub struct Stream {
     source: Box<dyn Source>,
     stages: Vec<Arc<dyn Stage>>,
-    /// Innermost last: what an expanded row became is finished before the next row.
+    /// Waiting rows, innermost last: the rows of an expanded row are finished before the next row.
     waiting: Vec<Waiting>,
     grouped: bool,
-    /// The term to blame for what goes wrong when it is read: that of the last stage.
+    /// Term to blame for errors while the stream is read: that of the last stage.
     bt: Bt,
 }
 
 impl Stream {
-    /// The rows of a source; `bt` is the term that made it.
+    /// Makes a stream of a source; `bt` is the term that made it.
     pub fn new(source: impl Source + 'static, bt: Bt) -> Self {
         Stream { source: Box::new(source), stages: Vec::new(), waiting: Vec::new(), grouped: false, bt }
     }
 
-    /// The elements of an array.
+    /// Makes a stream of the elements of an array.
     pub fn of_array(items: impl Into<crate::datum::Array>, bt: Bt) -> Self {
         Stream::new(ArraySource::new(items.into()), bt)
     }
@@ -217,7 +218,7 @@ impl Stream {
         Stream::new(source(self), bt)
     }
 
-    /// With a further stage, of the term `bt`.
+    /// Adds a stage, of the term `bt`.
     #[must_use]
     pub fn then(mut self, stage: impl Stage + 'static, bt: Bt) -> Self {
         self.stages.push(Arc::new(stage));
@@ -225,70 +226,70 @@ impl Stream {
         self
     }
 
-    /// With a stage that gives rows their groups.
+    /// Adds a stage that gives rows their groups.
     #[must_use]
     pub fn grouped_by(mut self, stage: impl Stage + 'static, bt: Bt) -> Self {
         self.grouped = true;
         self.then(stage, bt)
     }
 
-    /// Makes a term to blame for what goes wrong from now on.
+    /// Sets the term to blame for errors from now on.
     pub fn blame(&mut self, bt: Bt) {
         self.bt = bt;
         self.source.blame(bt);
     }
 
-    /// The term to blame for what goes wrong when the stream is read, rather than the one that reads it.
+    /// Returns the term to blame for errors while the stream is read, rather than the one that reads it.
     pub fn place(&self) -> Bt {
         self.source.place().unwrap_or(self.bt)
     }
 
-    /// Whether rows have groups.
+    /// Returns true if rows have groups.
     pub fn is_grouped(&self) -> bool {
         self.grouped
     }
 
-    /// Whether it is an array in disguise.
+    /// Returns true if the stream is an array whose elements are read one by one.
     pub fn is_array(&self) -> bool {
         self.source.is_array() && !self.grouped
     }
 
-    /// Tells whether it is sure before anything is read that there are no rows, or no more.
+    /// Returns true if it is sure before anything is read that there are no rows, or no more.
     pub fn is_exhausted(&self) -> bool {
         self.waiting.is_empty() && self.source.is_exhausted()
     }
 
-    /// Tells whether each row is worked on where it is stored.
+    /// Returns true if each row is worked on where it is stored.
     pub fn is_lazy(&self) -> bool {
         self.source.is_lazy()
     }
 
-    /// Tells that no more rows than these will be asked for.
+    /// Notes that no more rows than these will be read.
     pub fn expect_at_most(&mut self, rows: u64) {
         self.source.expect_at_most(rows);
     }
 
-    /// Whether it has no end.
+    /// Returns true if the stream has no end.
     pub fn is_infinite(&self) -> bool {
         self.source.is_infinite()
     }
 
-    /// Fails when it can't be read to its end because there is none.
+    /// Fails if the stream can't be read to its end because there is none.
     pub fn check_finite(&self) -> Result<()> {
         self.source.check_finite().at(self.place())
     }
 
-    /// What kind of changefeed this is, if it is one.
+    /// Returns the traits of the changefeed, if the stream is one.
     pub fn feed(&self) -> Option<FeedTraits> {
         self.source.feed()
     }
 
-    /// Returns whether the rows that are there now are made in microseconds and without waiting.
+    /// Returns true if the next rows are made in microseconds and without waiting.
     pub fn is_light(&self) -> bool {
         self.stages.is_empty() && self.waiting.is_empty() && self.source.is_light()
     }
 
-    /// The rows of the store that these are, for `changes` to follow.
+    /// Returns the rows of the store that these are, for `changes` to follow.
     pub fn watch(&self) -> Result<Vec<Watched>> {
         if !self.stages.iter().all(|stage| stage.is_filter()) {
             self.check_transformable()?;
@@ -301,7 +302,7 @@ impl Stream {
         self.source.check_transformable().at(self.bt)
     }
 
-    /// Returns the next row with its group. An error may be returned without a place. The term that reads a
+    /// Returns the next row with its group. An error may be returned without a place. A term that reads a
     /// stream to aggregate it is then to blame itself.
     pub fn next_row(&mut self, env: &Env) -> Result<Option<Row>> {
         if let Some(trace) = env.trace() {
@@ -328,9 +329,9 @@ impl Stream {
         }
     }
 
-    /// Takes a row through the stages from one on. What it expands to waits.
+    /// Takes a row through the stages from `from` on. Rows that it expands to wait.
     fn advance(&mut self, env: &Env, mut row: Row, from: usize) -> Result<Option<Row>> {
-        // Tables do this where the rows are.
+        // Tables record this where they read the rows.
         let is_told = !self.stages.is_empty() && self.source.work().is_none();
         let _told = if is_told { env.work(Work::Stream) } else { None };
         for (at, stage) in self.stages.iter().enumerate().skip(from) {
@@ -347,13 +348,13 @@ impl Stream {
         Ok(Some(row))
     }
 
-    /// Where an error leaves that work on a row met.
+    /// Sets the place of an error of the work on a row.
     #[cold]
     fn error_of_work(&self, error: Error) -> Error {
         if self.source.is_lazy() { error.at(Bt::default()) } else { error }
     }
 
-    /// The next row of a stream without groups.
+    /// Returns the next row of a stream without groups.
     pub fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
         match self.pull(env) {
             Ok(row) => Ok(row),
@@ -361,7 +362,7 @@ impl Stream {
         }
     }
 
-    /// The next row of a stream without groups. An error may leave without a place, as from
+    /// Returns the next row of a stream without groups. An error may have no place, as from
     /// [`next_row`](Self::next_row).
     pub fn pull(&mut self, env: &Env) -> Result<Option<Datum>> {
         self.check_ungrouped()?;
@@ -377,8 +378,8 @@ impl Stream {
         Err(Error::logic(message).at(self.bt))
     }
 
-    /// Reads all rows, and takes in order what `make` makes of them. That is done by several threads at once
-    /// if `may_share` says so, and the stages don't mind. An error may leave without a place, as from
+    /// Reads all rows, and takes the results of `make` in order. Several threads share the work if
+    /// `may_share` is true and the stages allow it. An error may have no place, as from
     /// [`next_row`](Self::next_row).
     pub fn for_each<T: Send + 'static>(
         &mut self,
@@ -405,7 +406,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Returns what `make` makes of the next row that it makes anything of; `None` at the end.
+    /// Returns the next result of `make`, for the next row that has one; `None` at the end.
     fn make_of_next<T>(
         &mut self,
         env: &Env,
@@ -421,8 +422,8 @@ impl Stream {
         Ok(None)
     }
 
-    /// Returns what `make` makes of all rows, and what came after them; `None` if the rows take more bytes
-    /// than there is room for.
+    /// Returns the results of `make` for all rows, and the error after them, if there is one; `None` if the
+    /// rows take more bytes than there is room for.
     fn make_of_all<T>(
         &mut self,
         env: &Env,
@@ -448,7 +449,7 @@ impl Stream {
         Some((made, end))
     }
 
-    /// Lets go of snapshots until the next row is asked for.
+    /// Releases snapshots until the next row is read.
     pub fn suspend(&mut self) {
         self.source.suspend();
         for waiting in &mut self.waiting {
@@ -458,18 +459,17 @@ impl Stream {
         }
     }
 
-    /// All rows as an array. The term `bt` is to blame if they are more than the array limit.
+    /// Returns all rows as an array. The term `bt` is to blame if they are more than the array limit.
     pub fn collect(self, env: &Env, bt: Bt) -> Result<Datum> {
         self.rows(env, bt).map(Datum::array)
     }
 
-    /// All rows. The term `bt` is to blame if they are more than the array limit.
+    /// Returns all rows. The term `bt` is to blame if they are more than the array limit.
     pub fn rows(mut self, env: &Env, bt: Bt) -> Result<Vec<Datum>> {
         self.read_all(env, bt).map_err(|error| error.at(self.place()))
     }
 
-    /// All rows, boiled down to an array. An error may leave without a place, as from
-    /// [`next_row`](Self::next_row).
+    /// Aggregates all rows to an array. An error may have no place, as from [`next_row`](Self::next_row).
     pub fn to_array(mut self, env: &Env) -> Result<Datum> {
         self.read_all(env, Bt::default()).map(Datum::array)
     }
@@ -478,7 +478,7 @@ impl Stream {
         self.check_finite()?;
         self.check_ungrouped()?;
         let (mut rows, mut held) = (Vec::new(), env.reserve());
-        // Rows that nothing happens to are sooner taken than handed about.
+        // Rows without any stages are taken sooner than they are handed to other threads.
         let is_worked_on = !self.stages.is_empty();
         self.for_each(
             env,
@@ -494,7 +494,7 @@ impl Stream {
     }
 }
 
-/// A stream can be the source of another, so that its rows can be cut, ordered or joined.
+/// A stream as the source of another, so that its rows can be cut, ordered or joined.
 impl Source for Stream {
     fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
         Stream::next(self, env)

@@ -1,14 +1,13 @@
 //! Reading a stream with the help of idle processors.
 //!
-//! The rows of a table come off the file one after the other, and whoever reads the stream takes them in one
-//! after the other. What happens to each in between doesn't depend on the others, and is most of the work. So
-//! the reader leaves portions of rows, as they are stored, to threads that have nothing else to do, works on
-//! others itself, and takes the results in order: nobody can tell from an answer, or from an error, how many
-//! processors had a part in it.
+//! The rows of a table come off the file one after the other, and are read from the stream one after the
+//! other. The work on each row in between doesn't depend on the others, and is most of the work. So the
+//! reader leaves portions of rows, as they are stored, to idle threads, works on others itself, and takes the
+//! results in order. Neither an answer nor an error shows how many processors took part.
 //!
-//! A row can become many, or a large one. Work on a portion is given up when it has made too much of it: then
-//! the rows go back to the stream, which is read on as if there had been no portions, and nobody holds more
-//! than the reader asks for.
+//! A row can become many, or a large one. Work on a portion is given up when its results take too many bytes.
+//! Then the rows go back to the stream, which is read on row by row, so that never more rows are held than
+//! the reader asks for.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -26,30 +25,30 @@ use crate::datum::{Chunk, Datum};
 use crate::error::{Bt, Error, Result};
 use crate::eval::env::Env;
 
-/// The first portion of a stream is small, and worked on by the reader itself: most streams aren't worth
-/// anybody's help.
+/// The rows in the first portion of a stream. The reader works on it itself: most streams aren't worth the
+/// help of another thread.
 const FIRST_PORTION: usize = 32;
-/// The largest portion, in rows, and about
+/// The rows in the largest portion.
 const LARGEST_PORTION: usize = 256;
-/// in bytes: a few of them are in memory at once.
+/// The bytes of the largest portion, roughly: a few portions are in memory at once.
 const PORTION_BYTES: usize = 128 << 10;
-/// Portions grow until they take so long, and shrink when they take longer: rows may be slow to work on, and
-/// a batch has a deadline.
+/// The time that work on a portion should take. Portions grow up to it, and shrink beyond it: rows may be
+/// slow to work on, and a batch has a deadline.
 const PORTION_TIME: Duration = Duration::from_millis(2);
-/// How many portions are kept ready for each helper, and
+/// The portions that are kept ready for each helper.
 const READY: usize = 4;
-/// how many there are at most, with those that are done while one before them still isn't.
+/// The most portions, including those that are done while one before them still isn't.
 const AHEAD: usize = 16;
-/// The bytes that may be made of a portion, and
+/// The bytes that the results of any portion may take.
 const ROOM: usize = 512 << 10;
-/// for each of its own bytes so many more.
+/// The further bytes that the results may take for each byte of the portion.
 const GROWTH: usize = 4;
 
-/// What is made of a portion of the rows, which come as a stream of their own; `None` if that takes more
-/// bytes than there is room for.
+/// A function from a portion's rows, which come as a stream of their own, to their results; `None` if these
+/// take more bytes than there is room for.
 type Work<T> = Arc<dyn Fn(Stream, usize, &Env) -> Option<T> + Send + Sync>;
 
-/// What is made of a stream's rows, portion by portion. What it doesn't get to is left in the stream.
+/// The results for a stream's rows, portion by portion. Rows that aren't read stay in the stream.
 pub struct Portions<'a, T> {
     stream: &'a mut Stream,
     env: &'a Env,
@@ -57,28 +56,28 @@ pub struct Portions<'a, T> {
     exchange: Arc<Exchange<T>>,
     helpers: usize,
     size: usize,
-    /// How long a row of the last portion was.
+    /// Bytes of a row of the last portion, on average.
     row_size: usize,
-    /// Whether the stream has no more rows.
+    /// True if the stream has no more rows.
     has_ended: bool,
-    /// Whether its reader wants no more.
+    /// True if the reader wants no more rows.
     is_stopped: bool,
     _reader: Tally,
 }
 
-/// Where portions lie until they are taken, and what came of them until that is.
+/// The portions and their results, until they are taken.
 struct Exchange<T> {
     state: Mutex<State<T>>,
-    /// There are rows to work on, or there will be no more.
+    /// Signal that there are rows to work on, or that there will be no more.
     opened: Condvar,
-    /// A portion is done.
+    /// Signal that a portion is done.
     done: Condvar,
 }
 
 struct State<T> {
-    /// In the order of the rows.
+    /// Portions in the order of the rows.
     portions: VecDeque<Portion<T>>,
-    /// The number of the first of them.
+    /// Number of the first portion.
     first: usize,
     is_closed: bool,
 }
@@ -94,10 +93,10 @@ enum Progress<T> {
     Done(Outcome<T>),
 }
 
-/// What came of a portion, or the panic that did; `None` if too much would have.
+/// The results of a portion, or its panic; `None` if the results would be too large.
 type Outcome<T> = std::result::Result<Result<Option<T>>, Box<dyn Any + Send>>;
 
-/// Rows that have been read, what went wrong after them, and what is to happen to them.
+/// Rows that have been read, the error after them, and the stages that they are to go through.
 #[derive(Clone)]
 struct Part {
     chunk: Arc<Chunk>,
@@ -132,7 +131,7 @@ impl<'a, T: Send + 'static> Portions<'a, T> {
         work: impl Fn(Stream, usize, &Env) -> Option<T> + Send + Sync + 'static,
     ) -> Option<Self> {
         let is_open = env.may_wait() && stream.waiting.is_empty() && stream.source.is_table();
-        // A profile tells what one thread does.
+        // A profile records the work of one thread.
         let is_open = is_open && env.trace().is_none();
         let is_pure = is_open && stream.stages.iter().all(|stage| stage.is_pure());
         is_pure.then(|| Portions {
@@ -149,22 +148,22 @@ impl<'a, T: Send + 'static> Portions<'a, T> {
         })
     }
 
-    /// Reads no further. The portions that have been read are still to be asked for.
+    /// Reads no further. The portions that have been read are still to be taken.
     pub fn stop(&mut self) {
         self.is_stopped = true;
     }
 
-    /// How many portions have been read, but not been asked for yet.
+    /// Returns the number of portions that have been read, but not taken yet.
     pub fn ahead(&self) -> usize {
         self.exchange.lock().portions.len()
     }
 
-    /// Whether there is nothing left in the stream.
+    /// Returns true if the stream has no rows left.
     pub fn has_ended(&self) -> bool {
         self.has_ended && self.stream.waiting.is_empty()
     }
 
-    /// Whether rows were put back, so that the stream is to be read row by row.
+    /// Returns true if rows were put back, so that the stream is to be read row by row.
     pub fn has_given_up(&self) -> bool {
         !self.stream.waiting.is_empty()
     }
@@ -209,7 +208,7 @@ impl<'a, T: Send + 'static> Portions<'a, T> {
         }
     }
 
-    /// Gets a helper for what is still to be read, if there is one. Without a runtime there is none.
+    /// Starts a helper for the rest of the portions, if a processor is idle. Without a runtime there is none.
     fn call_for_help(&mut self) {
         if self.has_ended || self.is_stopped || !is_idle() {
             return;
@@ -228,7 +227,7 @@ impl<'a, T: Send + 'static> Portions<'a, T> {
         self.helpers += 1;
     }
 
-    /// Puts the rows of all portions that haven't been asked for back into the stream.
+    /// Puts the rows of all portions that haven't been taken back into the stream.
     fn give_up(&mut self) {
         for portion in self.exchange.close().into_iter().rev() {
             let rows = Expansion::Portion(Box::new(portion.part.stream()));
@@ -237,7 +236,7 @@ impl<'a, T: Send + 'static> Portions<'a, T> {
     }
 }
 
-/// What was made of each portion.
+/// Yields the results of each portion.
 impl<T: Send + 'static> Iterator for Portions<'_, T> {
     type Item = Result<T>;
 
@@ -275,7 +274,7 @@ impl<T: Send + 'static> Iterator for Portions<'_, T> {
     }
 }
 
-/// Nobody need begin with what nobody waits for.
+/// Closes the exchange, so that helpers don't begin portions which nobody waits for.
 impl<T> Drop for Portions<'_, T> {
     fn drop(&mut self) {
         self.exchange.close();
@@ -299,7 +298,7 @@ impl<T> Exchange<T> {
         self.opened.notify_one();
     }
 
-    /// Has helpers end with what they work on. Returns the portions that haven't been asked for.
+    /// Lets helpers finish their current portions and end. Returns the portions that haven't been taken.
     fn close(&self) -> VecDeque<Portion<T>> {
         let mut state = self.lock();
         state.is_closed = true;
@@ -326,8 +325,8 @@ impl<T> Exchange<T> {
 }
 
 impl<T> State<T> {
-    /// The first portion that nobody works on, with its number. What comes after one of which too much was
-    /// made is left alone.
+    /// Returns the first portion that no thread works on, with its number. Portions after one with too large
+    /// results are left alone.
     fn take(&mut self) -> Option<(usize, Part)> {
         let is_too_much = |portion: &Portion<T>| matches!(portion.progress, Progress::Done(Ok(Ok(None))));
         let at = self
@@ -340,18 +339,18 @@ impl<T> State<T> {
     }
 
     fn put(&mut self, number: usize, done: Outcome<T>) {
-        // It isn't there any more if the reader has gone.
+        // The portion isn't there any more if the reader has gone.
         if let Some(portion) = number.checked_sub(self.first).and_then(|at| self.portions.get_mut(at)) {
             portion.progress = Progress::Done(done);
         }
     }
 
-    /// How many portions nobody works on yet.
+    /// Returns the number of portions that no thread works on yet.
     fn ready(&self) -> usize {
         self.portions.iter().filter(|portion| matches!(portion.progress, Progress::Open)).count()
     }
 
-    /// What came of the first portion, once that is known. One of which too much came stays.
+    /// Returns the results of the first portion, once they are known. A portion with too large results stays.
     fn next_done(&mut self) -> Option<Outcome<T>> {
         let first = self.portions.front()?;
         match &first.progress {
@@ -368,25 +367,25 @@ impl<T> State<T> {
     }
 }
 
-/// Returns how many portions helpers have worked on since the process began.
+/// Returns the number of portions that helpers have worked on since the process began.
 pub fn helped() -> u64 {
     HELPED.load(Ordering::Relaxed)
 }
 
 static HELPED: AtomicU64 = AtomicU64::new(0);
 
-/// How many streams are being read in this way, and how many threads help.
+/// The streams that are being read in portions.
 static READERS: AtomicUsize = AtomicUsize::new(0);
 static HELPERS: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether there is a processor that, as far as reading streams goes, has nothing to do.
+/// Returns true if a processor is idle, as far as the reading of streams is concerned.
 fn is_idle() -> bool {
     static PROCESSORS: LazyLock<usize> =
         LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZero::get));
     READERS.load(Ordering::Relaxed) + HELPERS.load(Ordering::Relaxed) < *PROCESSORS
 }
 
-/// Counts as long as it lives.
+/// Counts one more until it is dropped.
 struct Tally(&'static AtomicUsize);
 
 impl Tally {

@@ -1,4 +1,4 @@
-//! Where rows come from, apart from tables.
+//! Sources of rows, apart from tables.
 
 use std::collections::VecDeque;
 
@@ -17,7 +17,7 @@ pub struct ArraySource {
 }
 
 impl ArraySource {
-    /// From the first element on.
+    /// Begins at the first element.
     pub fn new(items: Array) -> Self {
         ArraySource { items, at: 0 }
     }
@@ -39,7 +39,7 @@ impl Source for ArraySource {
     }
 }
 
-/// A part of a stream: what is left after skipping, up to a count.
+/// A part of a stream: a number of rows, after skipping some.
 pub struct Slice {
     inner: Stream,
     skip: u64,
@@ -47,7 +47,7 @@ pub struct Slice {
 }
 
 impl Slice {
-    /// Without the first `skip` rows, and at most `limit` of the others.
+    /// Leaves out the first `skip` rows, and takes at most `limit` of the others.
     pub fn new(mut inner: Stream, skip: u64, limit: Option<u64>) -> Self {
         if skip == 0
             && let Some(limit) = limit
@@ -132,7 +132,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// In this order.
+    /// Chains streams in this order.
     pub fn new(streams: Vec<Stream>) -> Self {
         Chain { streams: streams.into() }
     }
@@ -184,7 +184,7 @@ impl Source for Chain {
         !self.streams.is_empty() && self.streams.iter().all(Stream::is_lazy)
     }
 
-    /// A stage works on the rows of each of the streams.
+    /// Blames a term for errors in all of the streams, since a stage works on the rows of each.
     fn blame(&mut self, bt: Bt) {
         self.streams.iter_mut().for_each(|stream| stream.blame(bt));
     }
@@ -218,7 +218,7 @@ pub struct Range {
 }
 
 impl Range {
-    /// From `start` up to but not including `end`, or for ever.
+    /// Counts from `start` up to but not including `end`, or for ever.
     pub fn new(start: i64, end: Option<i64>, bt: Bt) -> Self {
         Range { next: start, end, bt }
     }
@@ -251,16 +251,16 @@ impl Source for Range {
     }
 }
 
-/// What a function makes of the rows of several streams, read in step until one of them ends.
+/// The results of a function of the rows of several streams, read in step until one of them ends.
 pub struct Together {
     streams: Vec<Stream>,
     func: Func,
-    /// The rows of this step so far: the next stream may have to be waited for.
+    /// Rows of this step so far: the next stream may have to be waited for.
     rows: Vec<Datum>,
 }
 
 impl Together {
-    /// The function takes as many arguments as there are streams.
+    /// Makes the source. The function takes as many arguments as there are streams.
     pub fn new(streams: Vec<Stream>, func: Func) -> Self {
         Together { streams, func, rows: Vec::new() }
     }
@@ -307,7 +307,7 @@ pub struct Offsets {
 }
 
 impl Offsets {
-    /// Counted from 0.
+    /// Makes the source. Positions count from 0.
     pub fn new(inner: Stream, predicate: Predicate) -> Self {
         Offsets { inner, predicate, at: 0 }
     }

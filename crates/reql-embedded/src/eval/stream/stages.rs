@@ -1,4 +1,4 @@
-//! Stages: what happens to each row on its way.
+//! Stages: the steps of a row's way through a stream.
 
 use super::indexed::split_pair;
 use super::{Expansion, Flow, Row, Stage};
@@ -10,7 +10,7 @@ use crate::eval::spec::Determinism;
 use crate::eval::term::Flags;
 use crate::eval::val::{Val, Value};
 
-/// Replaces each row by what a function makes of it.
+/// Replaces each row by the result of a function.
 pub struct Map(pub Func);
 
 impl Stage for Map {
@@ -47,21 +47,22 @@ impl Stage for Filter {
     }
 }
 
-/// What rows must be like.
+/// A condition on rows.
 pub enum Predicate {
-    /// Equal to a value.
+    /// The row equals a value.
     Equals(Datum),
-    /// As a function says; see [`Func::matches`].
+    /// The row matches a function; see [`Func::matches`].
     Matches {
-        /// What they must match.
+        /// Function that the row must match.
         func: Func,
-        /// What a missing field means.
+        /// Result for a missing field.
         default: Option<Func>,
     },
 }
 
 impl Predicate {
-    /// What an argument that may be a function or a value means to terms that look for elements.
+    /// Makes a predicate of an argument that may be a function or a value, for terms that search for
+    /// elements.
     pub fn of(val: Val) -> Result<Predicate> {
         Ok(match val.value {
             Value::Func(func) => Predicate::Matches { func, default: None },
@@ -69,7 +70,7 @@ impl Predicate {
         })
     }
 
-    /// Whether a row is like that.
+    /// Returns true if a row matches.
     pub fn matches(&self, env: &Env, row: &Datum) -> Result<bool> {
         match self {
             Predicate::Equals(value) => Ok(row == value),
@@ -78,9 +79,9 @@ impl Predicate {
     }
 }
 
-/// Replaces each row by the elements of the sequence that a function makes of it.
+/// Replaces each row by the elements of the sequence that a function returns for it.
 pub struct ConcatMap {
-    /// Makes the sequence.
+    /// Function that returns the sequence.
     pub func: Func,
 }
 
@@ -127,13 +128,13 @@ impl Stage for Zip {
     }
 }
 
-/// Gives each row its group: what one function says, or what several say together as an array.
+/// Gives each row its group: the result of one function, or those of several as an array.
 pub struct GroupBy {
-    /// What to group by. A row for which one of them finds no value counts as `null` there.
+    /// Functions to group by. If one of them finds no value in a row, the value is `null`.
     pub by: Vec<Func>,
-    /// Whether rows come in [`Pairs`](super::Pairs), whose values are to group by too.
+    /// True if rows come in [`Pairs`](super::Pairs), whose values are to group by too.
     pub by_index: bool,
-    /// Whether a row whose value is an array belongs to a group for each element.
+    /// True if a row whose value is an array belongs to a group for each element.
     pub multi: bool,
 }
 
@@ -186,7 +187,8 @@ fn group_of(mut values: Vec<Datum>) -> Datum {
     }
 }
 
-/// All ways to take one element of each value. What isn't an array, or is an empty one, leaves no choice.
+/// Returns all ways to take one element of each value. A value that is no array, or an empty one, leaves no
+/// choice.
 fn combinations(values: Vec<Datum>, limit: usize) -> Result<Vec<Vec<Datum>>> {
     let mut combinations: Vec<Vec<Datum>> = vec![Vec::new()];
     for value in values {
@@ -208,17 +210,17 @@ fn combinations(values: Vec<Datum>, limit: usize) -> Result<Vec<Vec<Datum>>> {
     Ok(combinations)
 }
 
-/// The error for more groups than the array limit. It is the whole query's.
+/// Returns the error of more groups than the array limit. It blames the whole query.
 pub fn too_many_groups(limit: usize) -> Error {
     Error::new(ErrorKind::ResourceLimit, format!("Too many groups (> {limit}).")).at(Bt::default())
 }
 
-/// Whether a function makes the same of the same row throughout a query.
+/// Returns true if a function returns the same for the same row throughout a query.
 pub fn is_pure(func: &Func) -> bool {
     func.determinism().holds_despite(Determinism::ONE_SERVER.join(Determinism::CONSTANT_NOW))
 }
 
-/// Fails when a function on the way to `changes` could tell the same row apart from itself.
+/// Fails if a function on the way to `changes` could return different results for the same row.
 pub fn check_deterministic(func: &Func) -> Result<()> {
     if is_pure(func) {
         return Ok(());

@@ -7,7 +7,7 @@ use crate::datum::Datum;
 use crate::error::{Error, Result};
 use crate::storage::Database;
 
-/// A database's row.
+/// Returns a database's row.
 pub fn row(database: &Database) -> Datum {
     Datum::object([("id", Datum::str(database.id.to_string())), ("name", database.name.clone().into())])
 }

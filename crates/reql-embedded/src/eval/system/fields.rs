@@ -15,7 +15,7 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// All fields of a row.
+    /// Takes all fields of a row.
     pub fn new(row: &'a Datum) -> Result<Self> {
         let Datum::Object(object) = row else {
             return Err(Error::op_failed(format!("Expected an object; got {}", row.print())));
@@ -23,18 +23,18 @@ impl<'a> Fields<'a> {
         Ok(Fields { object, untaken: object.keys().collect() })
     }
 
-    /// A field that may be missing.
+    /// Takes a field that may be missing.
     pub fn optional(&mut self, name: &str) -> Option<Datum> {
         self.untaken.remove(name);
         self.object.get(name)
     }
 
-    /// A field.
+    /// Takes a field that must be present.
     pub fn required(&mut self, name: &str) -> Result<Datum> {
         self.optional(name).ok_or_else(|| missing(name))
     }
 
-    /// A field and what it means.
+    /// Takes a field and parses it.
     pub fn read<T>(&mut self, name: &str, parse: impl FnOnce(&Datum) -> Result<T>) -> Result<T> {
         within(name, parse(&self.required(name)?))
     }
@@ -49,22 +49,22 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The error of a field that has to be there.
+/// Returns the error of a field that has to be there.
 pub fn missing(name: &str) -> Error {
     Error::op_failed(format!("Expected a field named `{name}`."))
 }
 
-/// Puts something in front of an error's text.
+/// Puts a prefix before an error's text.
 pub fn prefixed<T>(prefix: &str, result: Result<T>) -> Result<T> {
     result.map_err(|error| Error::new(error.kind(), format!("{prefix}{error}")))
 }
 
-/// Says in which field an error is.
+/// Adds the name of the field to an error.
 pub fn within<T>(field: &str, result: Result<T>) -> Result<T> {
     prefixed(&format!("In `{field}`: "), result)
 }
 
-/// A name; `what` says of what.
+/// Reads a name of a `what`, such as a database.
 pub fn name(datum: &Datum, what: &str) -> Result<String> {
     match datum {
         Datum::Str(name) if is_name(name) => Ok(name.to_string()),
@@ -76,7 +76,7 @@ pub fn name(datum: &Datum, what: &str) -> Result<String> {
     }
 }
 
-/// A string.
+/// Reads a string.
 pub fn string(datum: &Datum) -> Result<String> {
     match datum {
         Datum::Str(text) => Ok(text.to_string()),
@@ -84,12 +84,12 @@ pub fn string(datum: &Datum) -> Result<String> {
     }
 }
 
-/// An id.
+/// Reads an id.
 pub fn id(datum: &Datum) -> Result<Uuid> {
     as_id(datum).ok_or_else(|| Error::op_failed(format!("Expected a UUID; got {}", datum.print())))
 }
 
-/// An id, if it is one.
+/// Reads an id; `None` if it is none.
 pub fn as_id(datum: &Datum) -> Option<Uuid> {
     match datum {
         Datum::Str(text) if text.len() == uuid::fmt::Hyphenated::LENGTH => Uuid::try_parse(text).ok(),
@@ -97,7 +97,7 @@ pub fn as_id(datum: &Datum) -> Option<Uuid> {
     }
 }
 
-/// A list.
+/// Reads a list.
 pub fn list<T>(datum: &Datum, item: impl FnMut(Datum) -> Result<T>) -> Result<Vec<T>> {
     match datum {
         Datum::Array(items) => items.iter().map(item).collect(),

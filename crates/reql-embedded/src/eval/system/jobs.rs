@@ -1,4 +1,4 @@
-//! `jobs`: what the server is doing; deleting the row of a query ends it.
+//! `jobs`: the server's running work; deleting the row of a query ends it.
 
 use uuid::{Uuid, uuid};
 
@@ -13,7 +13,7 @@ use crate::term::as_javascript;
 /// The type of a query's row.
 const QUERY: &str = "query";
 
-/// From this id follows the id of an index construction.
+/// The namespace of the ids of index constructions.
 const BASE_INDEX: Uuid = uuid!("74d855a5-0c40-4930-a451-d1ce508ef2d2");
 
 pub(super) fn rows(view: &View<'_>) -> Result<Vec<Datum>> {
@@ -26,7 +26,7 @@ pub(super) fn rows(view: &View<'_>) -> Result<Vec<Datum>> {
     Ok(rows)
 }
 
-/// Users see their own queries; `admin` sees all.
+/// Returns true if the user may see a job. Users see their own queries; `admin` sees all.
 fn is_visible(view: &View<'_>, job: &Job) -> bool {
     *view.env.user == *ADMIN || *view.env.user == *job.client.user
 }

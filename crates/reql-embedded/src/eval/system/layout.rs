@@ -1,5 +1,5 @@
-//! How a table is laid out: shards, replicas, acknowledgements. There is one server, which holds the only
-//! replica of each shard, so that nothing of it matters to the data; but what was set is kept and shown.
+//! The layout of a table: shards, replicas, acknowledgements. There is one server, which holds the only
+//! replica of each shard, so the layout doesn't matter to the data; but its settings are kept and shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,15 +11,15 @@ use crate::storage::TableConfig;
 /// The most shards that a table can have.
 const MAX_SHARDS: u64 = 64;
 
-/// The tag whose servers are used unless others are asked for.
+/// The tag whose servers are used by default.
 const DEFAULT_TAG: &str = "default";
 
-/// How a table is laid out.
+/// The layout of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// The number of shards.
     pub shards: u64,
-    /// How many replicas have to acknowledge a write: `single` or `majority`.
+    /// Replicas that have to acknowledge a write: `single` or `majority`.
     pub write_acks: String,
 }
 
@@ -30,7 +30,7 @@ impl Default for Layout {
 }
 
 impl Layout {
-    /// The layout of a table.
+    /// Returns the layout of a table.
     pub fn of(config: &TableConfig) -> Layout {
         let default = Layout::default();
         Layout {
@@ -45,7 +45,7 @@ impl Layout {
         }
     }
 
-    /// What the store keeps of it.
+    /// Returns the form that the store keeps.
     pub fn to_extra(&self) -> Datum {
         Datum::object([
             ("shards", Datum::Num(self.shards as f64)),
@@ -53,14 +53,14 @@ impl Layout {
         ])
     }
 
-    /// How many rows are in each shard, about: they are thought to be spread evenly.
+    /// Estimates the number of rows in each shard, as if they were spread evenly.
     pub fn estimates(&self, rows: u64) -> Vec<u64> {
         let (each, rest) = (rows / self.shards, rows % self.shards);
         (0..self.shards).map(|shard| each + u64::from(shard < rest)).collect()
     }
 }
 
-/// How shards and replicas are to be assigned to servers.
+/// The assignment of shards and replicas to servers.
 #[derive(Debug, Clone)]
 pub struct Replication {
     /// The number of shards.
@@ -85,7 +85,7 @@ impl Default for Replication {
 }
 
 impl Replication {
-    /// Fails unless a cluster of this one server can do that (`generate_config.cc` in RethinkDB).
+    /// Fails unless a cluster of this one server can have this layout (`generate_config.cc` in RethinkDB).
     pub fn check(&self, server: &Identity) -> Result<()> {
         if self.replicas.values().all(|count| *count == 0) {
             return Err(Error::op_failed(

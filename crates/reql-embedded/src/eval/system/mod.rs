@@ -40,17 +40,17 @@ pub use permissions::grant;
 /// The name of the database that holds the system tables.
 pub const DATABASE: &str = "rethinkdb";
 
-/// From this id and a table's name follows the id of a system table.
+/// The namespace of the ids of system tables, which follow from their names.
 const BASE_TABLE: Uuid = uuid!("0eabef01-6deb-4069-9a2d-448db057ab1e");
 
-/// A system table: how its rows are read, and how one is written.
+/// A system table: the function that reads its rows, and the one that writes a row.
 struct Definition {
     name: &'static str,
     rows: fn(&View<'_>) -> Result<Vec<Datum>>,
     write: fn(&View<'_>, Write<'_>) -> Result<Datum>,
 }
 
-/// All of them, in the order of their names. Those that begin with `_` are not listed.
+/// The system tables, in the order of their names. Those that begin with `_` are not listed.
 const TABLES: &[Definition] = &[
     Definition { name: "_debug_scratch", rows: scratch_rows, write: write_scratch },
     Definition { name: "cluster_config", rows: servers::cluster_rows, write: servers::write_cluster },
@@ -67,7 +67,7 @@ const TABLES: &[Definition] = &[
     Definition { name: "users", rows: users::rows, write: users::write },
 ];
 
-/// How rows name databases, tables and servers.
+/// The form in which rows name databases, tables and servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Identifiers {
     /// By name.
@@ -78,7 +78,7 @@ pub enum Identifiers {
 }
 
 impl Identifiers {
-    /// The name or the id.
+    /// Returns the name or the id.
     fn pick(self, name: &str, id: Uuid) -> Datum {
         match self {
             Identifiers::Names => Datum::str(name),
@@ -87,63 +87,62 @@ impl Identifiers {
     }
 }
 
-/// A system table, with the way it was asked to name things.
+/// A system table, with the form in which its rows name things.
 #[derive(Clone, Copy)]
 pub struct SystemTable {
     definition: &'static Definition,
     identifiers: Identifiers,
 }
 
-/// What the functions of a [`Definition`] work with.
+/// The arguments of the functions of a [`Definition`].
 struct View<'a> {
     env: &'a Env,
     instance: &'a Arc<Instance>,
     table: SystemTable,
 }
 
-/// A row that is to become another.
+/// A row that is to be replaced by another.
 struct Write<'a> {
     key: &'a Datum,
-    /// Whether the server made the key up.
+    /// True if the server generated the key.
     is_key_generated: bool,
-    /// `null` when the row is to be deleted.
+    /// New row; `null` if the row is to be deleted.
     new: Datum,
 }
 
 impl SystemTable {
-    /// The table of this name.
+    /// Returns the table of this name.
     pub fn find(name: &str, identifiers: Identifiers) -> Option<SystemTable> {
         let definition = TABLES.iter().find(|table| table.name == name)?;
         Some(SystemTable { definition, identifiers })
     }
 
-    /// The names of those that are listed.
+    /// Returns the names of the tables that are listed.
     pub fn names() -> impl Iterator<Item = &'static str> {
         TABLES.iter().map(|table| table.name).filter(|name| !name.starts_with('_'))
     }
 
-    /// Its name.
+    /// Returns the table's name.
     pub fn name(self) -> &'static str {
         self.definition.name
     }
 
-    /// Its id.
+    /// Returns the table's id.
     pub fn id(self) -> Uuid {
         Uuid::new_v5(&BASE_TABLE, self.name().as_bytes())
     }
 
-    /// Its rows.
+    /// Returns the table's rows.
     pub fn rows(self, env: &Env) -> Result<Vec<Datum>> {
         (self.definition.rows)(&self.view(env)?)
     }
 
-    /// The row with this key.
+    /// Returns the row with this key.
     pub fn row(self, env: &Env, key: &Datum) -> Result<Option<Datum>> {
         Ok(self.rows(env)?.into_iter().find(|row| row.get("id").as_ref() == Some(key)))
     }
 
-    /// Puts a row in the place of the one with this key, or deletes that if it is `null`. The answer is what
-    /// came of it.
+    /// Replaces the row with this key, or deletes it if `new` is `null`. Returns the outcome.
     pub fn write(self, env: &Env, key: &Datum, is_key_generated: bool, new: Datum) -> Result<Datum> {
         let written = (self.definition.write)(&self.view(env)?, Write { key, is_key_generated, new })?;
         env.instance()?.bell.ring();
@@ -160,19 +159,19 @@ impl View<'_> {
         self.table.identifiers
     }
 
-    /// The name or id of the server.
+    /// Returns the name or id of the server.
     fn server(&self) -> Datum {
         let identity = self.instance.identity();
         self.identifiers().pick(&identity.name, identity.id)
     }
 
-    /// The tables of all databases.
+    /// Returns the tables of all databases.
     fn tables(&self) -> Result<Vec<storage::Table>> {
         let store = &self.instance.store;
         let mut tables = Vec::new();
         for database in store.databases() {
             for table in store.tables(&database.name)? {
-                // One that was dropped meanwhile is left out.
+                // A table that was dropped meanwhile is left out.
                 tables.extend(store.table_by_id(table.id));
             }
         }
@@ -180,7 +179,7 @@ impl View<'_> {
     }
 }
 
-/// The row of a table or database in a system table, as `config` and `status` select it.
+/// Returns the row of a table or database in a system table, as `config` and `status` select it.
 pub fn selection(env: &Env, table: &str, id: Uuid) -> Result<SingleSelection> {
     let found = SystemTable::find(table, Identifiers::Names)
         .ok_or_else(|| Error::internal(format!("There is no system table `{table}`.")))?;
@@ -190,12 +189,12 @@ pub fn selection(env: &Env, table: &str, id: Uuid) -> Result<SingleSelection> {
     SingleSelection::of_row(TableRef::system(found), row)
 }
 
-/// The row of `table_config` of a table.
+/// Returns the row of `table_config` of a table.
 pub fn table_config_row(env: &Env, table: &storage::Table) -> Result<Datum> {
     row_of(env, "table_config", table, table_config::row)
 }
 
-/// The row of `table_status` of a table.
+/// Returns the row of `table_status` of a table.
 pub fn table_status_row(env: &Env, table: &storage::Table) -> Result<Datum> {
     row_of(env, "table_status", table, |view, table| Ok(table_status::row(view, table)))
 }
@@ -230,7 +229,7 @@ fn scratch_rows(view: &View<'_>) -> Result<Vec<Datum>> {
 
 fn write_scratch(view: &View<'_>, write: Write<'_>) -> Result<Datum> {
     let mut scratch = view.instance.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-    // All share the order of the keys, so looking for a place in it is not to be given up.
+    // All threads share the order of the keys, so a search in it must not be given up.
     fuel::apart(|| match write.new.is_null() {
         true => scratch.remove(write.key),
         false => scratch.insert(write.key.clone(), write.new.clone()),

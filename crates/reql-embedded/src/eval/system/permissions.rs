@@ -21,7 +21,7 @@ pub(super) fn rows(view: &View<'_>) -> Result<Vec<Datum>> {
         rows.extend(row(view, name, Scope::Global, user.permissions(Scope::Global)));
         let databases = user.databases().map(|(id, said)| (Scope::Database(id), said));
         let tables = user.tables().filter_map(|(table, said)| {
-            // What was said about a table that is gone isn't shown.
+            // Permissions on a table that is gone aren't shown.
             let (_, database, _) = table_names(view, table)?;
             Some((Scope::Table { database, table }, said))
         });
@@ -30,7 +30,7 @@ pub(super) fn rows(view: &View<'_>) -> Result<Vec<Datum>> {
     Ok(rows)
 }
 
-/// The row of a user at a scope, unless nothing is said there.
+/// Returns the row of a user at a scope, unless nothing is granted or denied there.
 fn row(view: &View<'_>, name: &str, scope: Scope, permissions: Permissions) -> Option<Datum> {
     let mut id = vec![Datum::str(name)];
     let mut row = ObjectBuilder::new();
@@ -62,7 +62,7 @@ fn database_name(view: &View<'_>, id: uuid::Uuid) -> Option<String> {
     databases.into_iter().find(|database| database.id == id).map(|database| database.name.to_string())
 }
 
-/// The name of a table, and the id and name of its database.
+/// Returns the name of a table, and the id and name of its database.
 fn table_names(view: &View<'_>, id: uuid::Uuid) -> Option<(String, uuid::Uuid, String)> {
     if let Some(table) = view.instance.store.table_by_id(id) {
         let meta = table.meta();
@@ -90,7 +90,7 @@ pub(super) fn write(view: &View<'_>, write: Write<'_>) -> Result<Datum> {
         user.set_permissions(scope, said);
         Ok(Some(user))
     })?;
-    // Nothing said is as good as a deletion.
+    // A row that grants and denies nothing is as good as a deletion.
     Ok(if said.is_empty() { Datum::Null } else { write.new })
 }
 
@@ -140,7 +140,7 @@ fn parse_key(view: &View<'_>, key: &Datum) -> Result<(String, Scope)> {
     }
 }
 
-/// Takes over what a row says, which has to be about this user and scope.
+/// Takes over the permissions of a row, which has to be about this user and scope.
 fn merge_row(view: &View<'_>, row: &Datum, name: &str, scope: Scope, said: &mut Permissions) -> Result<()> {
     let object = row.as_object()?;
     let mut unknown: BTreeSet<&str> = object.keys().collect();
@@ -172,8 +172,8 @@ fn merge_row(view: &View<'_>, row: &Datum, name: &str, scope: Scope, said: &mut 
     no_unexpected_keys(unknown)
 }
 
-/// Grants and denies what an object says to a user at a scope. The answer is what was said before and what is
-/// now.
+/// Grants and denies the permissions of an object to a user at a scope. Returns the permissions before and
+/// after.
 pub fn grant(env: &Env, name: &str, permissions: &Datum, scope: Scope) -> Result<(Datum, Datum)> {
     if name.is_empty() {
         // RethinkDB lets this one escape.

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::instance::Identity;
 use crate::protocol::RETHINKDB_VERSION;
 
-/// What sizes are given in.
+/// The unit of sizes.
 const MEGABYTE: f64 = (1u64 << 20) as f64;
 
 pub(super) fn config_rows(view: &View<'_>) -> Result<Vec<Datum>> {
@@ -111,7 +111,7 @@ fn hostname() -> String {
     read.map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
 }
 
-/// The only row of `cluster_config`.
+/// The key of the only row of `cluster_config`.
 const HEARTBEAT: &str = "heartbeat";
 
 pub(super) fn cluster_rows(view: &View<'_>) -> Result<Vec<Datum>> {

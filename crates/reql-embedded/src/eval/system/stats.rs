@@ -1,4 +1,4 @@
-//! `stats`: how much the server is asked to do.
+//! `stats`: the load of the server.
 
 use std::sync::atomic::Ordering;
 
@@ -21,7 +21,7 @@ fn id(kind: &str, ids: impl IntoIterator<Item = uuid::Uuid>) -> Datum {
     Datum::array(std::iter::once(Datum::str(kind)).chain(ids).collect())
 }
 
-/// What all servers are asked, which is what this one is asked.
+/// Returns the row of the load on all servers, which is that on this one.
 fn cluster(view: &View<'_>) -> Datum {
     Datum::object([("id", id("cluster", [])), ("query_engine", Datum::object(queries(view)))])
 }
@@ -46,7 +46,7 @@ fn queries(view: &View<'_>) -> [(&'static str, Datum); 3] {
     ]
 }
 
-/// A table's row, or its row on this server.
+/// Returns a table's row, or its row on this server.
 fn of_table(view: &View<'_>, table: &Table, on_server: bool) -> Datum {
     let meta = table.meta();
     let mut fields = vec![

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::eval::stored;
 use crate::storage::{Database, Durability, Table, TableOptions};
 
-/// A table's row.
+/// Returns a table's row.
 pub(super) fn row(view: &View<'_>, table: &Table) -> Result<Datum> {
     let meta = table.meta();
     let layout = Layout::of(&meta.config);
@@ -94,7 +94,7 @@ fn create(view: &View<'_>, new: &Datum) -> Result<Datum> {
     row(view, &table)
 }
 
-/// What a row says.
+/// The settings in a row.
 struct Parsed {
     id: uuid::Uuid,
     name: String,
@@ -201,7 +201,7 @@ fn check_write_hook(field: Option<Datum>, existing: Option<&Table>) -> Result<()
     ))
 }
 
-/// The number of shards in a list of them, each of which has its only replica on this server.
+/// Returns the number of shards in a list of them, each of which has its only replica on this server.
 fn parse_shards(view: &View<'_>, shards: &Datum) -> Result<u64> {
     let count = fields::list(shards, |shard| parse_shard(view, &shard))?.len();
     if count == 0 {
@@ -230,7 +230,7 @@ fn parse_shard(view: &View<'_>, shard: &Datum) -> Result<()> {
     fields.finish()
 }
 
-/// The length of a list of servers, of which there is only one.
+/// Returns the length of a list of servers, of which there is only one.
 fn replicas(view: &View<'_>, list: &Datum) -> Result<usize> {
     let mut count = 0;
     fields::list(list, |server| {

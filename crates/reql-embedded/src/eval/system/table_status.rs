@@ -1,4 +1,4 @@
-//! `table_status`: whether tables can be used. With one server, those that exist can.
+//! `table_status`: the readiness of tables. With one server, those that exist are ready.
 
 use super::View;
 use super::layout::Layout;
@@ -6,7 +6,7 @@ use crate::datum::Datum;
 use crate::error::Result;
 use crate::storage::Table;
 
-/// A table's row.
+/// Returns a table's row.
 pub(super) fn row(view: &View<'_>, table: &Table) -> Datum {
     let meta = table.meta();
     let server = view.server();
