@@ -1,4 +1,4 @@
-//! Databases and tables: making, dropping and listing them, and looking at what they are set to.
+//! Databases and tables: making, dropping and listing them, and reading their settings.
 
 use std::collections::BTreeSet;
 
@@ -37,7 +37,7 @@ pub const TERMS: &[Spec] = &[
         .determinism(Determinism::NO),
 ];
 
-/// The configuration before and after, as administrative terms answer it.
+/// Returns the configuration before and after, which administrative terms answer with.
 pub fn replacement(old: Datum, new: Datum) -> Datum {
     Datum::array(vec![Datum::object([("new_val", new), ("old_val", old)])])
 }
@@ -159,11 +159,11 @@ fn status(call: &mut Call<'_>) -> Result<Val> {
     Ok(Val { value: Value::Single(row), bt: call.bt() })
 }
 
-/// What can be waited for.
+/// The states to wait for.
 const READINESS: [&str; 4] =
     ["ready_for_outdated_reads", "ready_for_reads", "ready_for_writes", "all_replicas_ready"];
 
-/// Tables are ready as soon as they exist.
+/// Waits for tables, which are ready as soon as they exist.
 fn wait(call: &mut Call<'_>) -> Result<Val> {
     let target = Target::required(call, "wait")?;
     if let Some(state) = call.optarg("wait_for")? {

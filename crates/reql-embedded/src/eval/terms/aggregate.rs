@@ -1,4 +1,4 @@
-//! Terms that boil a sequence, or each of its groups, down to one value.
+//! Terms that aggregate a sequence, or each of its groups, to one value.
 
 use std::cmp::Ordering;
 
@@ -49,7 +49,7 @@ fn count(call: &mut Call<'_>) -> Result<Val> {
     }
 }
 
-/// What a value that is no sequence counts; an array is counted without going through it.
+/// Returns the count of a value that is no sequence. An array is counted without going through it.
 fn size(datum: &Datum) -> Option<usize> {
     match datum {
         Datum::Binary(bytes) => Some(bytes.len()),
@@ -123,14 +123,15 @@ impl Accumulator for Reduce {
     }
 }
 
-/// What `sum`, `avg`, `min` and `max` look at of each row.
+/// The part of each row that `sum`, `avg`, `min` and `max` use.
 struct Aspect {
-    /// The row itself if there is no function.
+    /// Function of the row; `None` for the row itself.
     func: Option<Func>,
 }
 
 impl Aspect {
-    /// The value, passed through `read`; `None` when either finds nothing there: such rows don't count.
+    /// Returns the value, passed through `read`; `None` if either finds nothing in the row: such rows don't
+    /// count.
     fn of<T>(&self, env: &Env, row: Datum, read: impl FnOnce(Datum) -> Result<T>) -> Result<Option<T>> {
         let value = match &self.func {
             Some(func) => func.find(env, &row)?,
@@ -157,7 +158,7 @@ fn avg(call: &mut Call<'_>) -> Result<Val> {
     boil_down(call, sequence, Avg(aspect))
 }
 
-/// The arguments of terms that can't use an index, although they know the option.
+/// Returns the arguments of terms that can't use an index, although they know the option.
 fn sequence_and_aspect(call: &mut Call<'_>) -> Result<(Val, Aspect)> {
     let sequence = call.arg(0)?;
     let (func, index) = func_or_index(call)?;
@@ -242,7 +243,7 @@ fn nothing(what: &str, term: &str) -> Error {
     ))
 }
 
-/// `min` and `max`.
+/// Computes `min` and `max`.
 fn extreme(call: &mut Call<'_>) -> Result<Val> {
     let sequence = call.arg(0)?;
     let (func, index) = func_or_index(call)?;
@@ -254,7 +255,7 @@ fn extreme(call: &mut Call<'_>) -> Result<Val> {
     boil_down(call, sequence, Extreme { aspect, better, name: name(call) })
 }
 
-/// The first or the last row of a table in the order of an index or, without one, of the primary key.
+/// Returns the first or the last row of a table in the order of an index or, without one, of the primary key.
 fn first_by_index(call: &Call<'_>, table: Val, index: Option<Val>) -> Result<Val> {
     let bt = table.bt;
     let table = table.into_table()?;
@@ -272,7 +273,7 @@ fn first_by_index(call: &Call<'_>, table: Val, index: Option<Val>) -> Result<Val
 
 struct Extreme {
     aspect: Aspect,
-    /// How a value compares to the best one so far if it takes its place.
+    /// Order of a value relative to the best one so far that makes it the best.
     better: Ordering,
     name: String,
 }

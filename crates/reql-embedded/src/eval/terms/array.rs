@@ -23,7 +23,7 @@ pub const TERMS: &[Spec] = &[
     Spec::new(TermType::ChangeAt, Arity::exactly(3), change_at),
 ];
 
-/// The elements of an array, which this term will change.
+/// Returns the elements of an array, which this term will change.
 fn elements(array: Datum) -> Result<Vec<Datum>> {
     match array {
         Datum::Array(items) => Ok(items.into_vec()),
@@ -50,7 +50,7 @@ fn prepend(call: &mut Call<'_>) -> Result<Val> {
 /// The parameter of the function in [`difference`].
 const ROW: i64 = -2;
 
-/// `left.difference(right)` is `left.filter(row => right.contains(row).not())`.
+/// Rewrites `left.difference(right)` to `left.filter(row => right.contains(row).not())`.
 fn difference(raw: &RawTerm) -> Result<RawTerm> {
     let [left, right] = &raw.args[..] else {
         return Err(Error::internal("A difference without its arguments."));
@@ -90,19 +90,19 @@ fn set_difference(call: &mut Call<'_>) -> Result<Val> {
     call.array(unseen(unwanted, left.as_array()?.iter()))
 }
 
-/// The items that are not in the set, each once.
+/// Returns the items that are not in the set, each once.
 fn unseen(mut seen: BTreeSet<Datum>, items: impl Iterator<Item = Datum>) -> Vec<Datum> {
     items.filter(|item| seen.insert(item.clone())).collect()
 }
 
-/// What an index of the terms below counts: the elements, or the gaps before, between and after them.
+/// The unit of an index in the terms below: the elements, or the gaps before, between and after them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Counted {
     Elements,
     Gaps,
 }
 
-/// The array, which must be within the limit, and the place that the second argument names.
+/// Returns the array, which must be within the limit, and the place that the second argument names.
 fn array_and_place(call: &mut Call<'_>, counted: Counted) -> Result<(Vec<Datum>, u64)> {
     let items = elements(call.datum(0)?)?;
     call.env.limits.check_array(items.len())?;
@@ -116,7 +116,7 @@ fn place(call: &mut Call<'_>, argument: usize, size: usize) -> Result<u64> {
     from_start(index, size).ok_or_else(|| out_of_bounds(index))
 }
 
-/// A place as an index, which must be below `end`.
+/// Returns a place as an index, which must be below `end`.
 fn within(place: u64, end: usize, size: usize) -> Result<usize> {
     usize::try_from(place)
         .ok()

@@ -1,4 +1,4 @@
-//! `changes`: follows what happens to rows.
+//! `changes`: follows the changes of rows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub const TERMS: &[Spec] = &[Spec::new(TermType::Changes, Arity::exactly(1), cha
     "include_types",
 ])];
 
-/// Longer than anyone waits.
+/// A time longer than anyone waits, in seconds.
 const LONGEST: f64 = 1e9;
 
 fn changes(call: &mut Call<'_>) -> Result<Val> {
@@ -54,7 +54,7 @@ fn flag(call: &Call<'_>, name: &str) -> Result<bool> {
     Ok(call.optarg(name)?.map(Val::into_bool).transpose()?.unwrap_or(false))
 }
 
-/// Whether and for how long changes are collected.
+/// Returns the interval for which changes are collected; `None` if they are not.
 fn squash(call: &Call<'_>) -> Result<Option<Duration>> {
     let Some(squash) = call.optarg("squash")? else { return Ok(None) };
     let bt = squash.bt;
@@ -71,7 +71,8 @@ fn squash(call: &Call<'_>) -> Result<Option<Duration>> {
     }
 }
 
-/// Returns the number of changes that may wait: what the query asks for, up to the server's own limit.
+/// Returns the number of changes that may wait: the number that the query asks for, up to the server's own
+/// limit.
 fn queue_size(call: &Call<'_>) -> Result<usize> {
     let size = match call.optarg("changefeed_queue_size")? {
         None => call.env.limits.changefeed_queue,
@@ -86,7 +87,7 @@ fn queue_size(call: &Call<'_>) -> Result<usize> {
     Ok(size.min(Capacity::MOST_CHANGES))
 }
 
-/// `bt` is the term that found the row.
+/// Follows a single row. `bt` is the term that found it.
 fn of_row(call: &Call<'_>, row: &SingleSelection, options: Options, bt: Bt) -> Result<Stream> {
     if let SingleSelection::First { slice, .. } = row {
         return of_stream(call, Watched::first((**slice).clone()), options, bt);
@@ -117,17 +118,18 @@ fn stream(
     Stream::new(Changes::new(feed, traits, table.scope(), wake, bt), bt)
 }
 
-/// RethinkDB doesn't expect this to fail, and says so.
+/// Checks the permission to read. RethinkDB doesn't expect this to fail, and its error says so.
 fn check_readable(call: &Call<'_>, table: &TableRef) -> Result<()> {
     call.env.require(Permission::Read, table.scope()).map_err(unexpected)
 }
 
-/// A refusal escapes from the query; whatever else fails is the query's own.
+/// Converts an error of the permission check. A refusal escapes from the query; other errors are the query's
+/// own.
 fn unexpected(error: Error) -> Error {
     if error.kind() == ErrorKind::Permission { escaped(error) } else { error }
 }
 
-/// One feed, or those of the parts of a union as one.
+/// Opens one feed, or joins those of the parts of a union.
 fn of_streams(call: &Call<'_>, watched: Vec<Watched>, options: Options) -> Result<Stream> {
     let feeds = watched.into_iter().map(|watched| of_stream(call, watched, options, call.bt()));
     let mut feeds = feeds.collect::<Result<Vec<_>>>()?;

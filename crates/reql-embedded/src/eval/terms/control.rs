@@ -13,7 +13,7 @@ pub const TERMS: &[Spec] = &[
     Spec::new(TermType::Funcall, Arity::at_least(1), funcall).optargs(&["_SHORTCUT_", "_EVAL_FLAGS_"]),
 ];
 
-/// The value of `_EVAL_FLAGS_` that permits `r.literal`: it is part of how functions are stored.
+/// The value of `_EVAL_FLAGS_` that permits `r.literal`: it is part of stored functions.
 const LITERAL_OK: i64 = 1;
 
 fn and(call: &mut Call<'_>) -> Result<Val> {
@@ -24,7 +24,7 @@ fn or(call: &mut Call<'_>) -> Result<Val> {
     last_until(call, false)
 }
 
-/// The first argument whose truth differs from `neutral`, else the last one, else `neutral` itself.
+/// Returns the first argument whose truth differs from `neutral`, else the last one, else `neutral` itself.
 fn last_until(call: &mut Call<'_>, neutral: bool) -> Result<Val> {
     let mut last = call.val(Datum::Bool(neutral));
     for index in 0..call.len() {
@@ -51,7 +51,7 @@ fn branch(call: &mut Call<'_>) -> Result<Val> {
     call.arg(last)
 }
 
-/// `do`: calls its first argument with the others. Groups come in by the second, not by the first.
+/// Computes `do`: calls its first argument with the others. Groups come in by the second, not by the first.
 fn funcall(call: &mut Call<'_>) -> Result<Val> {
     let flags = call.optarg("_EVAL_FLAGS_")?.map(Val::into_int).transpose()?;
     let flags = if flags == Some(LITERAL_OK) { Flags::LITERAL_OK } else { Flags::NONE };

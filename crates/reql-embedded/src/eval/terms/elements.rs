@@ -11,10 +11,10 @@ use crate::eval::{Call, Env, Flags, Func, Val, Value};
 use crate::geo::Relation;
 use crate::term::TermType;
 
-/// Marks the calls that work on an element already, and so must not recurse.
+/// The option that marks calls on a single element, which must not recurse.
 pub const NO_RECURSE: &[&str] = &["_NO_RECURSE_"];
 
-/// What a sequence becomes when the term works on each of its elements.
+/// The result of a term that works on each element of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Elements {
     /// Each element is replaced by the result.
@@ -25,7 +25,7 @@ pub enum Elements {
     SkipMap,
 }
 
-/// What a term does to an object: the term with all arguments but the first evaluated.
+/// The operation of a term on an object: the term with all arguments but the first evaluated.
 pub enum Operation {
     /// The value of the field.
     Field(Arc<str>),
@@ -33,24 +33,24 @@ pub enum Operation {
     Pluck(PathSpec),
     /// The object without these fields.
     Without(PathSpec),
-    /// Whether the object has these fields.
+    /// True or false: the object has these fields.
     HasFields(PathSpec),
-    /// Whether the geometry is this to another one.
+    /// True or false: the geometry has this relation to another one.
     Relation(Relation),
-    /// The object with others laid over it, one after the other.
+    /// The object merged with others, one after the other.
     Merge(Vec<Overlay>),
 }
 
-/// What an object is merged with.
+/// The value that an object is merged with.
 pub enum Overlay {
     /// A value.
     Value(Datum, Bt),
-    /// What a function makes of the object.
+    /// The result of a function of the object.
     Func(Func, Bt),
 }
 
 impl Operation {
-    /// Works on an object that is no pseudo-type, or on a geometry.
+    /// Applies the operation to an object that is no pseudo-type, or to a geometry.
     fn apply(&self, env: &Env, object: &Datum) -> Result<Datum> {
         match self {
             Operation::Field(key) => object.field(key),
@@ -66,7 +66,7 @@ impl Operation {
 }
 
 impl Overlay {
-    /// The overlay that an argument is.
+    /// Makes an overlay of an argument.
     pub fn of(val: Val) -> Result<Overlay> {
         let bt = val.bt;
         Ok(match val.value {
@@ -76,7 +76,7 @@ impl Overlay {
         })
     }
 
-    /// Lays it over an object.
+    /// Merges the overlay into an object.
     pub fn lay_over(&self, env: &Env, object: &Datum) -> Result<Datum> {
         let (made, bt);
         let overlay = match self {
@@ -102,8 +102,9 @@ impl Overlay {
 
 /// Applies a term to its first argument: an object, or each element of a sequence.
 ///
-/// `operation` evaluates the other arguments. RethinkDB does that again for each element of a sequence; so
-/// does this, by compiling the term as a function of its first argument, unless the arguments are fixed.
+/// `operation` evaluates the other arguments. RethinkDB does that again for each element of a sequence. This
+/// function does the same, by compiling the term as a function of its first argument, unless the arguments
+/// are fixed.
 pub fn apply(
     call: &mut Call<'_>,
     first: Val,
@@ -114,8 +115,8 @@ pub fn apply(
     apply_or(call, first, elements, on_object, &operation)
 }
 
-/// Does as [`apply`] does, but to a single object what `on_object` does, which may take turns at evaluating
-/// and working.
+/// Does as [`apply`] does, but calls `on_object` for a single object, which may take turns at evaluating
+/// arguments and working.
 pub fn apply_or(
     call: &mut Call<'_>,
     first: Val,
@@ -131,7 +132,8 @@ pub fn apply_or(
     match &first.value {
         Value::Datum(Datum::Array(_)) => over_elements(call, first, elements, operation),
         Value::Datum(datum) => {
-            // What can't be shown is blamed on this term, and what is shown on the one that gave it.
+            // An error that a value can't be shown blames this term; an error that shows it blames the term
+            // that made it.
             if !matches!(datum, Datum::Object(_)) {
                 datum.printable()?;
             }
@@ -147,12 +149,13 @@ pub fn apply_or(
     }
 }
 
-/// A term's name in error messages.
+/// Returns a term's name in error messages.
 fn name(kind: TermType) -> String {
     kind.name().to_lowercase()
 }
 
-/// Fails unless it is an object, and no pseudo-type, save a geometry where the term asks something of those.
+/// Fails unless the value is an object, and no pseudo-type except a geometry for a term that works on
+/// geometry.
 pub fn check_object(kind: TermType, datum: &Datum) -> Result<()> {
     let takes_geometry = matches!(kind, TermType::Intersects | TermType::Includes);
     match datum {
@@ -185,7 +188,7 @@ fn over_elements(
     {
         return Err(nested_sequences(call.kind()).at(call.bt()));
     }
-    // An operation that can't be made fails for each element, and so not at all when there are none.
+    // An operation that can't be made fails for each element, and so not at all if there are none.
     let fixed = if call.has_fixed_args(1) { operation(call).ok() } else { None };
     let work = match fixed {
         Some(operation) => Work::Direct { operation, kind: call.kind() },

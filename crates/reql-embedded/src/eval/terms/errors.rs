@@ -1,4 +1,4 @@
-//! Raising errors, and answering in place of what isn't there.
+//! Raising errors, and replacing missing values.
 
 use crate::datum::Datum;
 use crate::datum::text::until_nul;
@@ -20,8 +20,8 @@ fn error(call: &mut Call<'_>) -> Result<Val> {
     Err(call.fail_as(ErrorKind::User, until_nul(&message)))
 }
 
-/// The first argument, or the second one in place of `null` and of what doesn't exist. `r.error()` as the
-/// second one means the first after all.
+/// Returns the first argument, or the second one in place of `null` and of a missing value. With `r.error()`
+/// as the second one, the first one's error stays.
 fn default(call: &mut Call<'_>) -> Result<Val> {
     let value = match call.arg(0).and_then(|val| Ok((val.is_null()?, val))) {
         Ok((false, val)) => return Ok(val),
@@ -35,7 +35,7 @@ fn default(call: &mut Call<'_>) -> Result<Val> {
     }
 }
 
-/// The second argument; a function gets the reason why it is asked.
+/// Returns the second argument; a function is called with the reason.
 fn fallback(call: &mut Call<'_>, reason: Option<&str>) -> Result<Val> {
     let val = call.arg(1)?;
     match val.value {

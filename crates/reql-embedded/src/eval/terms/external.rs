@@ -1,4 +1,4 @@
-//! What leaves the language: scripts in JavaScript, and requests over HTTP.
+//! Terms that leave the language: scripts in JavaScript, and requests over HTTP.
 
 #[cfg(feature = "javascript")]
 use std::sync::Arc;
@@ -36,7 +36,7 @@ const HTTP_OPTIONS: &[&str] = &[
     "result_format",
 ];
 
-/// Evaluates a script to what it is: a value or a function.
+/// Evaluates a script to a value or a function.
 #[cfg(feature = "javascript")]
 fn js(call: &mut Call<'_>) -> Result<Val> {
     const TIMEOUT: Duration = Duration::from_secs(5);
@@ -62,7 +62,8 @@ fn js(call: &mut Call<'_>) -> Result<Val> {
     Err(call.fail("`r.js` is not supported by this server: it was built without JavaScript."))
 }
 
-/// The server makes no requests of its own: whoever may query it could reach what only its machine can.
+/// Refuses to make a request. A user who may only query the server could reach hosts that only its machine
+/// can.
 fn http(call: &mut Call<'_>) -> Result<Val> {
     call.env.require(Permission::Connect, Scope::Global)?;
     Err(call.fail("`r.http` is not supported by this server: it makes no requests of its own."))

@@ -43,7 +43,7 @@ fn by_paths(call: &mut Call<'_>, elements: Elements, made: fn(PathSpec) -> Opera
 fn merge(call: &mut Call<'_>) -> Result<Val> {
     let first = call.arg(0)?;
     let overlay = |call: &mut Call<'_>, index| Overlay::of(call.arg_with(index, Flags::LITERAL_OK)?);
-    // What can't be merged with is an error before the next argument is looked at.
+    // A value that can't be merged is an error before the next argument is evaluated.
     let merge_one = |call: &mut Call<'_>, object: &Datum| {
         (1..call.len())
             .try_fold(object.clone(), |merged, index| overlay(call, index)?.lay_over(call.env, &merged))
@@ -65,7 +65,7 @@ fn literal(call: &mut Call<'_>) -> Result<Val> {
     Ok(call.val(literals::literal(value)))
 }
 
-/// `with_fields(...)` is `has_fields(...).pluck(...)`.
+/// Rewrites `with_fields(...)` to `has_fields(...).pluck(...)`.
 fn with_fields(raw: &RawTerm) -> Result<RawTerm> {
     let mut having = RawTerm::generated(TermType::HasFields, raw.bt, raw.args.to_vec());
     having.optargs = raw.optargs.clone();

@@ -46,7 +46,7 @@ pub const TERMS: &[Spec] = &[
         .determinism(Determinism::ONE_SERVER),
 ];
 
-/// An argument that must be a geometry, which is blamed when it isn't.
+/// Returns an argument that must be a geometry, and is to blame if it isn't.
 fn geometry(call: &mut Call<'_>, index: usize) -> Result<(Datum, Bt)> {
     let (datum, bt) = call.placed(index)?;
     geojson::expect(&datum).at(bt)?;
@@ -95,7 +95,7 @@ fn polygon_of(call: &Call<'_>, shell: &[LonLat]) -> Result<Val> {
     Ok(call.val(geojson::polygon(shell)?))
 }
 
-/// Fails when a list of so many points, each an array too, is over the array limit.
+/// Fails if a list of `points` points, each an array too, is over the array limit.
 fn check_size(call: &Call<'_>, points: usize) -> Result<()> {
     call.env.limits.check_array(points.max(2))
 }
@@ -117,7 +117,7 @@ fn ellipsoid(call: &Call<'_>) -> Result<Ellipsoid> {
     let bt = option.bt;
     let option = option.into_datum()?;
     if let Datum::Object(_) = option {
-        // For what isn't there, the term is to blame; for what is but makes no sense, the option is.
+        // A missing parameter blames the term; a wrong one blames the option.
         for parameter in ["a", "f"] {
             option.field(parameter)?.as_num()?;
         }
@@ -167,7 +167,7 @@ fn distance(call: &mut Call<'_>) -> Result<Val> {
     Ok(call.val(Datum::num(unit.from_meters(meters))?))
 }
 
-/// A term that asks of a geometry, or of each geometry of a sequence, what it is to another one.
+/// Computes a relation of a geometry, or of each geometry of a sequence, to another one.
 fn relation(call: &mut Call<'_>, relation: fn(Shape) -> Relation) -> Result<Val> {
     let first = call.arg(0)?;
     elements::apply(call, first, Elements::Filter, |call| {
@@ -176,7 +176,7 @@ fn relation(call: &mut Call<'_>, relation: fn(Shape) -> Relation) -> Result<Val>
     })
 }
 
-/// The table and the index that a term of this name is to search.
+/// Returns the index to search in a table, for a term of this name.
 fn searched(call: &Call<'_>, table: &TableRef, term: &str) -> Result<Arc<str>> {
     let Some(index) = call.optarg("index")? else {
         return Err(call.fail(format!("{term} requires an index argument.")));

@@ -1,4 +1,4 @@
-//! `grant`: what users may do.
+//! `grant`: the permissions of users.
 
 use super::admin::replacement;
 use super::reconfigure::Target;

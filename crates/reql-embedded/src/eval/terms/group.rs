@@ -37,8 +37,8 @@ fn group(call: &mut Call<'_>) -> Result<Val> {
     Ok(Val { value: Value::Stream(grouped), bt: call.bt() })
 }
 
-/// The rows of a table by an index: in pairs with its values, unless it is the primary key, which is just a
-/// field.
+/// Returns the rows of a table by an index: in pairs with their values, unless it is the primary key, which
+/// is just a field.
 fn rows_by_index(call: &Call<'_>, table: Val, index: Val, by: &mut Vec<Func>) -> Result<(Stream, bool)> {
     let bt = index.bt;
     let index = index.into_str()?;

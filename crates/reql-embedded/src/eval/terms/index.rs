@@ -51,7 +51,7 @@ fn create(call: &mut Call<'_>) -> Result<Val> {
     Ok(call.val(Datum::object([("created", Datum::Num(1.0))])))
 }
 
-/// The definition of another index, as `index_status` shows it.
+/// Returns the definition of another index, as `index_status` shows it.
 fn definition(val: &Val) -> Option<std::sync::Arc<[u8]>> {
     match &val.value {
         crate::eval::Value::Datum(Datum::Binary(bytes)) => Some(bytes.clone()),
@@ -73,7 +73,7 @@ fn drop_index(call: &mut Call<'_>) -> Result<Val> {
     Ok(call.val(Datum::object([("dropped", Datum::Num(1.0))])))
 }
 
-/// The table of an index that is to be changed, in the store.
+/// Returns the stored table of an index that is to be changed.
 fn changeable<'a>(call: &Call<'_>, table: &'a TableRef, index: &str) -> Result<&'a storage::Table> {
     let Some(stored) = table.stored() else {
         let table = table.display_name();

@@ -1,4 +1,4 @@
-//! `info`: what a value is.
+//! `info`: the description of a value.
 
 use super::types::type_name;
 use crate::accounts::Permission;
@@ -88,7 +88,7 @@ fn of_slice(call: &Call<'_>, slice: TableSlice, info: &mut ObjectBuilder) -> Res
     Ok(())
 }
 
-/// One end of a range. The one at which there is nothing to bound is `outermost`.
+/// Describes one end of a range. `outermost` stands for an end without a bound.
 fn of_bound(
     (name, kind): (&'static str, &'static str),
     (bound, is_open): (Datum, bool),
@@ -108,7 +108,7 @@ fn of_bound(
     }
 }
 
-/// A function's text, with the variables that it has captured.
+/// Returns a function's text, with the variables that it has captured.
 fn source_code(func: &Func) -> String {
     let Some((term, _, scope)) = func.source() else { return func.native_source().unwrap_or_default() };
     let captures = Captures::of(term, scope);

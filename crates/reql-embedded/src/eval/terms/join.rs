@@ -17,7 +17,7 @@ pub const TERMS: &[Spec] = &[
         .grouping(Grouping::Stream),
 ];
 
-/// In the order of the left rows, whether `ordered` asks for it or not.
+/// Computes `eq_join` in the order of the left rows, with `ordered` or without.
 fn eq_join(call: &mut Call<'_>) -> Result<Val> {
     let mut left = call.stream(0)?;
     let table = call.arg(2)?.into_table()?;
@@ -35,12 +35,12 @@ fn eq_join(call: &mut Call<'_>) -> Result<Val> {
     call.seq(Stream::new(EqJoin::new(left, key, table, index.to_string()), call.bt()))
 }
 
-/// Names of variables that no client uses, since drivers count from 1; `r.row` doesn't stand for them either.
+/// Names of variables that no client uses, since drivers count from 1; `r.row` doesn't refer to them either.
 const LEFT: i64 = -10;
 const RIGHT: i64 = -11;
 const PAIRS: i64 = -12;
 
-/// `left.concat_map(l => pairs(l))`
+/// Rewrites an inner join to `left.concat_map(l => pairs(l))`.
 fn inner_join(join: &RawTerm) -> Result<RawTerm> {
     let make = Maker(join.bt);
     let (left, pairs) = sides(join, make);
@@ -49,7 +49,9 @@ fn inner_join(join: &RawTerm) -> Result<RawTerm> {
     Ok(joined)
 }
 
-/// `left.concat_map(l => pairs(l).coerce_to('ARRAY').do(p => branch(p.count() > 0, p, [{left: l}])))`
+/// Rewrites an outer join to
+///
+/// `left.concat_map(l => pairs(l).coerce_to('ARRAY').do(p => branch(p.count() > 0, p, [{left: l}])))`.
 fn outer_join(join: &RawTerm) -> Result<RawTerm> {
     let make = Maker(join.bt);
     let (left, pairs) = sides(join, make);
@@ -70,7 +72,8 @@ fn outer_join(join: &RawTerm) -> Result<RawTerm> {
     Ok(joined)
 }
 
-/// The left side of a join, and the pairs that its rows form with those of the right side:
+/// Returns the left side of a join, and the pairs that its rows form with those of the right side:
+///
 /// `right.concat_map(r => branch(matches(l, r), [{left: l, right: r}], []))`
 fn sides(join: &RawTerm, make: Maker) -> (RawTerm, RawTerm) {
     let mut args = join.args.iter().cloned();

@@ -21,15 +21,15 @@ fn parse(call: &mut Call<'_>) -> Result<Val> {
     Ok(call.val(datum))
 }
 
-/// Returns about how much memory it takes to read a text, besides what comes of it.
+/// Returns about the memory that reading a text takes, besides that of the result.
 fn reading(text: &str) -> usize {
-    /// A value in the tree, and on the stack of what is open.
+    /// A value in the tree, and on the stack of open containers.
     const VALUE: usize = 32;
-    // A short one isn't worth looking at.
+    // A short text isn't worth counting.
     if text.len() < 16 << 10 { 0 } else { VALUE * syntax::count_values(text.as_bytes()) }
 }
 
-/// Fails when an array is over the limit, at any depth.
+/// Fails if an array is over the limit, at any depth.
 fn check_arrays(datum: &Datum, limits: Limits) -> Result<()> {
     stacker::maybe_grow(32 * 1024, 1024 * 1024, || match datum {
         Datum::Array(items) => {

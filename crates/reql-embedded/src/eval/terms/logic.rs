@@ -24,7 +24,8 @@ pub const TERMS: &[Spec] = &[
     Spec::plain(TermType::Not, Arity::exactly(1), not),
 ];
 
-/// Whether each argument stands in this relation to the next one. Evaluation stops at the first that doesn't.
+/// Returns true if each argument has this relation to the next one. Evaluation stops at the first that
+/// doesn't.
 fn holds(call: &mut Call<'_>, relation: fn(&Datum, &Datum) -> bool) -> Result<bool> {
     let (mut left, _) = call.look(0)?;
     for index in 1..call.len() {
@@ -41,7 +42,7 @@ fn chain(call: &mut Call<'_>, relation: fn(&Datum, &Datum) -> bool) -> Result<Da
     holds(call, relation).map(Datum::Bool)
 }
 
-/// Not the chain of `!=` but the opposite of `eq`: true as soon as two neighbours differ.
+/// Computes the opposite of `eq`, not the chain of `!=`: true as soon as two neighbours differ.
 fn ne(call: &mut Call<'_>) -> Result<Datum> {
     let all_equal = holds(call, |left, right| left == right)?;
     Ok(Datum::Bool(!all_equal))

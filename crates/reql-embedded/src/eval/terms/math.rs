@@ -1,4 +1,4 @@
-//! Arithmetic on numbers, and what `add`, `sub` and `mul` mean for strings, arrays and times.
+//! Arithmetic on numbers, and the meaning of `add`, `sub` and `mul` for strings, arrays and times.
 
 use crate::budget::fuel::{self, Scope};
 use crate::budget::memory::LARGE;
@@ -38,7 +38,7 @@ fn fold(call: &mut Call<'_>, operator: Operator) -> Result<Datum> {
 }
 
 fn sum(call: &mut Call<'_>) -> Result<Datum> {
-    // What is kept for the sum while it grows goes with it.
+    // The memory that is reserved for the growing sum is released at the end.
     let _scope = Scope::begin();
     let mut sum = Sum::Value(call.datum(0)?);
     for index in 1..call.len() {
@@ -84,14 +84,14 @@ fn concat(mut text: String, more: &str) -> Result<Sum> {
     if text.len() + more.len() > MAX_VALUE {
         return Err(too_large());
     }
-    // Counted before it is done, so that a long sum isn't made where it has no place.
+    // Counted in advance, so that a long sum isn't made on a thread that must not take long.
     fuel::spend_bytes(more.len())?;
     keep_twice(more.len(), text.len() + more.len())?;
     text.push_str(more);
     Ok(Sum::Text(text))
 }
 
-/// Reserves memory for so many bytes of a text, if it is long: for itself, and for the value that is made of
+/// Reserves memory for `bytes` more bytes of a text, if it is long: for the text itself, and for the value of
 /// it.
 fn keep_twice(bytes: usize, length: usize) -> Result<()> {
     if length > LARGE { fuel::keep(2 * bytes) } else { Ok(()) }
@@ -104,7 +104,7 @@ fn chain(mut items: Vec<Datum>, more: &Array, limits: Limits) -> Result<Sum> {
     Ok(Sum::Items(items))
 }
 
-/// Adds what isn't two texts or two arrays.
+/// Adds values that aren't two texts or two arrays.
 fn add(left: &Datum, right: &Datum) -> Result<Datum> {
     match (left, right) {
         (Datum::Num(a), Datum::Num(b)) => Datum::num(a + b),
@@ -132,7 +132,7 @@ fn mul(left: Datum, right: Datum, limits: Limits) -> Result<Datum> {
             let length = items.len().saturating_mul(count);
             limits.check_array(length)?;
             fuel::spend(length)?;
-            // Once for all copies, which share what is read from a packed array.
+            // Unpacked once for all copies, which share the values that are read from a packed array.
             let items = items.clone().into_vec();
             let copies = std::iter::repeat_n(&items, if items.is_empty() { 0 } else { count });
             Ok(Datum::array(copies.flatten().cloned().collect()))
@@ -163,7 +163,8 @@ fn round(call: &mut Call<'_>, rounded: fn(f64) -> f64) -> Result<Datum> {
     Datum::num(rounded(number))
 }
 
-/// An argument of the bitwise terms. They are closed over this range, so that their results are exact.
+/// Returns an argument of the bitwise terms. They are closed over this range, so that their results are
+/// exact.
 fn bits(call: &mut Call<'_>, index: usize) -> Result<i64> {
     let value = call.int(index)?;
     if (-(1 << 53)..1 << 53).contains(&value) {

@@ -79,7 +79,7 @@ const FAMILIES: &[&[Spec]] = &[
     write_hook::TERMS,
 ];
 
-/// How a term is compiled and evaluated; `None` when it isn't supported.
+/// Returns the specification of a term; `None` if it isn't supported.
 pub fn spec(kind: TermType) -> Option<&'static Spec> {
     static BY_NUMBER: LazyLock<Vec<Option<&'static Spec>>> = LazyLock::new(|| {
         let size = TermType::ALL.iter().map(|kind| usize::from(kind.number())).max().unwrap_or_default() + 1;

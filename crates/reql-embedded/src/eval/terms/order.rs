@@ -28,7 +28,7 @@ fn order_by(call: &mut Call<'_>) -> Result<Val> {
     }
     let (table, mut rows) = call.rows(sequence)?;
     if is_whole {
-        // RethinkDB has the rows of a range read by this term rather than by the one that made the range.
+        // In RethinkDB, this term reads the rows of a range rather than the term that made the range.
         rows.blame(call.bt());
     }
     let has_index = !is_whole && call.optarg("index")?.is_some();
@@ -40,14 +40,14 @@ fn order_by(call: &mut Call<'_>) -> Result<Val> {
         return Err(call.fail("Must specify something to order by."));
     }
     if is_exhausted {
-        // There is nothing to sort, so it stays what it was: a stream isn't made an array.
+        // There is nothing to sort, so the value stays the same: a stream isn't made an array.
         return call.selection_or_seq(table, rows);
     }
     let sorted = order.sort(call.env, rows.rows(call.env, call.bt())?)?;
     call.selection_or_seq(table, Stream::of_array(sorted, call.bt()))
 }
 
-/// Rows in the order of an index, and then of what else is asked for.
+/// Returns the rows in the order of an index, and then of the other criteria.
 fn order_by_index(call: &Call<'_>, slice: TableSlice, index: Arc<str>, order: Order) -> Result<Val> {
     let descending = call.lazy_optarg("index").is_some_and(|(term, _)| term.kind == TermType::Desc);
     let sorting = if descending { Sorting::Descending } else { Sorting::Ascending };
@@ -66,7 +66,7 @@ fn order_by_index(call: &Call<'_>, slice: TableSlice, index: Arc<str>, order: Or
     call.selection_or_seq(Some(table), rows)
 }
 
-/// What the arguments after the first one say.
+/// Returns the order of the arguments after the first one.
 fn order_of(call: &mut Call<'_>) -> Result<Order> {
     if call.has_spread() {
         return Err(call.fail("r.args is not supported in an order_by or union command yet."));
@@ -102,8 +102,8 @@ fn not_a_table(call: &Call<'_>) -> Error {
     call.fail("Can only perform an indexed distinct on a TABLE.")
 }
 
-/// The values of an index, or without one the rows of a table, which are distinct as they are; `None` for a
-/// range of another index.
+/// Returns the values of an index, or without one the rows of a table, which are distinct already; `None` for
+/// a range of another index.
 fn distinct_by_index(
     call: &Call<'_>,
     slice: &TableSlice,

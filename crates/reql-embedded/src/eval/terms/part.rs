@@ -38,7 +38,7 @@ fn limit(call: &mut Call<'_>) -> Result<Val> {
     call.selection_or_seq(table, rows.through(|rows| Slice::new(rows, 0, Some(count))))
 }
 
-/// `slice(n, -1)` with the right bound closed.
+/// Rewrites `skip` to `slice(n, -1)` with the right bound closed.
 fn skip(raw: &RawTerm) -> Result<RawTerm> {
     let literal = |datum| RawTerm::literal(datum, raw.bt);
     let mut slice = RawTerm::generated(TermType::Slice, raw.bt, raw.args.to_vec());
@@ -58,7 +58,7 @@ fn sample(call: &mut Call<'_>) -> Result<Val> {
     call.selection_or_seq(table, Stream::of_array(choose(call, rows, count)?, call.bt()))
 }
 
-/// Some of the rows, all equally likely, in any order (reservoir sampling).
+/// Returns some of the rows, all equally likely, in any order (reservoir sampling).
 fn choose(call: &Call<'_>, mut rows: Stream, count: usize) -> Result<Vec<Datum>> {
     rows.check_finite()?;
     let mut random = rand::rng();

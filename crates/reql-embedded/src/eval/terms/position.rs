@@ -14,8 +14,8 @@ pub const TERMS: &[Spec] = &[
     Spec::new(TermType::Slice, Arity::between(2, 3), slice).optargs(&["left_bound", "right_bound"]),
 ];
 
-/// The place of an element counted from the start, given one that may count from the end; `None` when it lies
-/// before the start.
+/// Returns the place of an element counted from the start, given one that may count from the end; `None` if
+/// it lies before the start.
 pub fn from_start(index: i64, size: usize) -> Option<u64> {
     match u64::try_from(index) {
         Ok(index) => Some(index),
@@ -23,12 +23,12 @@ pub fn from_start(index: i64, size: usize) -> Option<u64> {
     }
 }
 
-/// The error of a position where nothing is.
+/// Returns the error of a position without an element.
 pub fn out_of_bounds(index: i64) -> Error {
     Error::missing(format!("Index out of bounds: {index}"))
 }
 
-/// A position as `nth` and `limit` take it: an integer of 32 bits.
+/// Returns a position as `nth` and `limit` take it: an integer of 32 bits.
 pub fn position(number: Val) -> Result<i32> {
     let bt = number.bt;
     let value = number.into_int()?;
@@ -41,8 +41,8 @@ fn nth(call: &mut Call<'_>) -> Result<Val> {
     nth_of(call, sequence, index)
 }
 
-/// The element at a position of an array or a stream, or of each group. The position is only looked at once
-/// there is something to have one in.
+/// Returns the element at a position of an array or a stream, or of each group. The position is only checked
+/// once the sequence is known to be one.
 pub fn nth_of(call: &Call<'_>, sequence: Val, index: Val) -> Result<Val> {
     match sequence.value {
         Value::Stream(stream) if stream.is_grouped() => {
@@ -101,7 +101,7 @@ fn nth_row(call: &Call<'_>, mut rows: Stream, index: i32) -> Result<Datum> {
         .ok_or_else(|| call.fail_as(ErrorKind::NonExistence, format!("Index out of bounds: {index}")))
 }
 
-/// What `slice` was asked for, its bounds as they were given.
+/// The arguments of `slice`, with its bounds as they were given.
 #[derive(Debug, Clone, Copy)]
 struct Range {
     left: i64,
@@ -111,7 +111,7 @@ struct Range {
 }
 
 impl Range {
-    /// The half-open range of places in something of this size.
+    /// Returns the half-open range of places in a sequence of this size.
     fn within(self, size: usize) -> std::ops::Range<usize> {
         let left = from_start(self.left, size).map_or(0, |at| at + u64::from(self.is_left_open));
         let right = from_start(self.right, size).map_or(0, |at| at + u64::from(!self.is_right_open));
@@ -179,14 +179,14 @@ fn slice_datum(call: &Call<'_>, sequence: Val, range: Range) -> Result<Val> {
     }
 }
 
-/// A part of a text, by characters.
+/// Returns a part of a text, by characters.
 fn slice_text(text: &str, range: Range) -> &str {
     let range = range.within(text.chars().count());
     let offset = |place| text.char_indices().nth(place).map_or(text.len(), |(offset, _)| offset);
     text.get(offset(range.start)..offset(range.end)).unwrap_or_default()
 }
 
-/// How many rows of a stream to skip, and how many to take.
+/// Returns the number of a stream's rows to skip, and the number to take.
 fn stream_range(call: &Call<'_>, range: Range) -> Result<(u64, Option<u64>)> {
     let Ok(left) = u64::try_from(range.left) else {
         return Err(call.fail("Cannot use a negative left index on a stream."));

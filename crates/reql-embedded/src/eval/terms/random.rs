@@ -19,7 +19,8 @@ pub const TERMS: &[Spec] = &[
 /// The namespace in which `r.uuid(text)` makes identifiers.
 const NAMESPACE: Uuid = Uuid::from_u128(0x91461c99_f89d_49d2_af96_d8e2e14e9b58);
 
-/// Without an argument, an id is made up; what `r.args` brings can't be known in advance.
+/// Returns the determinism of `uuid`. Without an argument, an id is made up; the number of the values of
+/// `r.args` can't be known in advance.
 fn uuid_determinism(raw: &RawTerm) -> Determinism {
     match &raw.args[..] {
         [arg] if arg.kind != TermType::Args => Determinism::ALWAYS,
@@ -56,7 +57,7 @@ fn random(call: &mut Call<'_>) -> Result<Val> {
     Ok(call.val(Datum::num(number)?))
 }
 
-/// A number from `lower` to just before `upper`, which may be the smaller one.
+/// Returns a number from `lower` to just before `upper`, which may be the smaller one.
 fn random_float(lower: f64, upper: f64) -> f64 {
     // The distance between the bounds may be beyond the largest number; a quarter of it never is.
     if (lower > 0.0) != (upper > 0.0) && lower.abs() > f64::MAX / 2.0 - upper.abs() {

@@ -1,4 +1,4 @@
-//! Shards and replicas: `reconfigure` and `rebalance`, and what they share with `table_create`.
+//! Shards and replicas: `reconfigure` and `rebalance`, and the parts that they share with `table_create`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ pub const TERMS: &[Spec] = &[
     Spec::new(TermType::Rebalance, Arity::between(0, 1), rebalance).determinism(Determinism::NO),
 ];
 
-/// What an administrative term is about.
+/// The database or table of an administrative term.
 pub enum Target {
     /// All tables of a database.
     Database(Database),
@@ -38,7 +38,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// A database or a table.
+    /// Takes a database or a table.
     pub fn of(val: Val) -> Result<Target> {
         match val.value {
             Value::Db(db) => Ok(Target::Database(db)),
@@ -46,7 +46,7 @@ impl Target {
         }
     }
 
-    /// The argument of a term that could take the default database, but is not to.
+    /// Takes the argument of a term that could use the default database, but is not to.
     pub fn required(call: &mut Call<'_>, term: &str) -> Result<Target> {
         if call.len() == 0 {
             call.optarg("db")?.map(Val::into_db).transpose()?;
@@ -55,7 +55,7 @@ impl Target {
         Target::of(call.arg(0)?)
     }
 
-    /// The database that it is, or is in.
+    /// Returns the database, or that of the table.
     pub fn database(&self) -> &Database {
         match self {
             Target::Database(db) => db,
@@ -63,7 +63,7 @@ impl Target {
         }
     }
 
-    /// The tables, which the user has to be allowed to configure.
+    /// Returns the tables, which the user has to be allowed to configure.
     fn configurable(&self, call: &Call<'_>) -> Result<Vec<TableRef>> {
         let tables = match self {
             Target::Table(table) => vec![table.clone()],
@@ -82,7 +82,7 @@ impl Target {
     }
 }
 
-/// A name of a tag.
+/// Checks the name of a tag.
 fn tag(name: &str, bt: Bt) -> Result<String> {
     if is_name(name) {
         return Ok(name.to_owned());
@@ -90,7 +90,7 @@ fn tag(name: &str, bt: Bt) -> Result<String> {
     Err(Error::logic(format!("Server tag name `{name}` invalid (Use A-Z, a-z, 0-9, _ and - only).")).at(bt))
 }
 
-/// What the optional arguments say about shards and replicas, which can be required.
+/// Reads the optional arguments about shards and replicas, which can be required.
 pub fn replication(call: &Call<'_>, is_required: bool) -> Result<Replication> {
     let argument = |name: &str| match call.optarg(name)? {
         None if is_required => Err(call.fail(format!("Missing required argument `{name}`."))),
@@ -173,13 +173,13 @@ trait WrongKind {
 }
 
 impl WrongKind for Datum {
-    /// Unlike other type errors, these show the value.
+    /// Returns a type error that shows the value, unlike others.
     fn wrong_kind(&self, expected: &str) -> Error {
         Error::logic(format!("Expected type {expected} but found {}:\n{}", self.type_name(), self.print()))
     }
 }
 
-/// Why a system table is refused.
+/// The reason why a system table is refused.
 pub const UNCONFIGURABLE: &str = "you can't configure the tables in it.";
 
 fn reconfigure(call: &mut Call<'_>) -> Result<Val> {
@@ -232,7 +232,7 @@ fn reconfigure_table(
     ]))
 }
 
-/// Why there is nothing to repair: replicas can't get lost when there is only one server.
+/// Returns the error that there is nothing to repair: with only one server, replicas can't get lost.
 fn emergency_repair(call: &Call<'_>, target: &Target, mode: Val) -> Result<Error> {
     let bt = mode.bt;
     if !matches!(&*mode.into_str()?, "_debug_recommit" | "unsafe_rollback" | "unsafe_rollback_or_erase") {
@@ -268,8 +268,8 @@ fn rebalance(call: &mut Call<'_>) -> Result<Val> {
     Ok(call.val(merged.into_datum()?))
 }
 
-/// Rows are not spread over servers, so nothing moves. As in RethinkDB, a table with fewer rows than shards
-/// counts as one that can't be balanced.
+/// Rebalances a table. Rows are not spread over servers, so nothing moves. As in RethinkDB, a table with
+/// fewer rows than shards counts as one that can't be balanced.
 fn rebalance_table(call: &Call<'_>, table: &Table) -> Result<Datum> {
     let status = system::table_status_row(call.env, table)?;
     let can_balance = table.len()? >= Layout::of(table.config()).shards;

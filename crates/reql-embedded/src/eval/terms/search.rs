@@ -1,4 +1,4 @@
-//! Terms that look for elements: `contains`, `offsets_of`, `is_empty`.
+//! Terms that search for elements: `contains`, `offsets_of`, `is_empty`.
 
 use crate::datum::Datum;
 use crate::error::Result;
@@ -34,7 +34,7 @@ fn contains(call: &mut Call<'_>) -> Result<Val> {
     Ok(call.val(false.into()))
 }
 
-/// What `contains` has not found yet.
+/// The values and functions that `contains` has not found yet.
 #[derive(Default)]
 struct Wanted {
     values: Vec<Datum>,
@@ -42,7 +42,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// An element stands for one of several equal values, and for one of the functions.
+    /// Removes the first value that equals the row, and the first function that is true for it.
     fn cross_off(&mut self, env: &Env, row: &Datum) -> Result<()> {
         if let Some(found) = self.values.iter().position(|value| value == row) {
             self.values.swap_remove(found);

@@ -15,7 +15,7 @@ pub const TERMS: &[Spec] = &[
     Spec::plain(TermType::Downcase, Arity::exactly(1), downcase),
 ];
 
-/// About what a short text takes.
+/// The memory that a short text takes, roughly.
 const SHORT_TEXT: usize = 32;
 
 fn match_term(call: &mut Call<'_>) -> Result<Datum> {
@@ -36,7 +36,7 @@ fn split(call: &mut Call<'_>) -> Result<Datum> {
     };
     let limit = if call.len() > 2 { limit(call)? } else { None };
     fuel::spend_bytes(text.len())?;
-    // One piece more than an array may have tells that there are too many.
+    // One piece more than an array may have shows that there are too many.
     let most = limit.unwrap_or(call.env.limits.array).saturating_add(1);
     let _pieces = fuel::aside(separator.count(&text).min(most).saturating_mul(2 * size_of::<&str>()))?;
     let pieces = text::split(&text, separator, limit.unwrap_or(call.env.limits.array));
@@ -46,7 +46,7 @@ fn split(call: &mut Call<'_>) -> Result<Datum> {
     Ok(Datum::array(pieces.into_iter().map(Datum::from).collect()))
 }
 
-/// How often to split; -1 stands for no limit.
+/// Returns the most splits; -1 stands for no limit.
 fn limit(call: &mut Call<'_>) -> Result<Option<usize>> {
     let limit = call.int(2)?;
     let most = call.env.limits.array.saturating_sub(1);
@@ -57,7 +57,7 @@ fn limit(call: &mut Call<'_>) -> Result<Option<usize>> {
     }
 }
 
-/// Only ASCII letters have cases in RethinkDB.
+/// Makes letters large. Only ASCII letters have cases in RethinkDB.
 fn upcase(call: &mut Call<'_>) -> Result<Datum> {
     let text = call.str(0)?;
     fuel::spend_bytes(text.len())?;

@@ -26,12 +26,12 @@ pub const TERMS: &[Spec] = &[
     ]),
 ];
 
-/// Whether databases, tables and servers may have such a name.
+/// Returns true if databases, tables and servers may have such a name.
 pub fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
-/// A name as databases and tables may have it.
+/// Reads a name of a database or a table.
 pub fn name(val: Val, what: &str) -> Result<Arc<str>> {
     let bt = val.bt;
     let name = val.into_str()?;
@@ -51,7 +51,7 @@ fn db(call: &mut Call<'_>) -> Result<Val> {
     Ok(Val { value: Value::Db(database), bt: call.bt() })
 }
 
-/// The database and the table's name of a term that takes both or just the name.
+/// Returns the database and the table's name of a term that takes both or just the name.
 pub fn db_and_name(call: &mut Call<'_>) -> Result<(Database, Arc<str>)> {
     if call.len() == 1 {
         let db = match call.optarg("db")? {
@@ -149,7 +149,7 @@ fn bound(call: &mut Call<'_>, position: usize, unbounded: Datum) -> Result<Datum
     }
 }
 
-/// Whether a bound is open, by an optional argument that is `open` or `closed`.
+/// Returns true if a bound is open, by an optional argument that is `open` or `closed`.
 pub fn is_open(call: &Call<'_>, name: &str, default: bool) -> Result<bool> {
     let Some(value) = call.optarg(name)? else { return Ok(default) };
     let bt = value.bt;

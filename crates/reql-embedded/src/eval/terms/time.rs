@@ -65,13 +65,13 @@ fn now(call: &mut Call<'_>) -> Result<Datum> {
     call.env.now()
 }
 
-/// An argument that has to be a time.
+/// Returns an argument that has to be a time.
 fn time_arg(call: &mut Call<'_>, index: usize) -> Result<Datum> {
     let (time, bt) = call.placed(index)?;
     as_time(time, bt)
 }
 
-/// Takes a value for a time. Other pseudo-types only turn out to be none when their fields are looked at.
+/// Takes a value for a time. Other pseudo-types are only told apart by the field that they lack.
 fn as_time(time: Datum, bt: Bt) -> Result<Datum> {
     match time.reql_type() {
         Some(name) if *name == *TIME => Ok(time),
@@ -145,7 +145,7 @@ fn timezone(call: &mut Call<'_>) -> Result<Datum> {
 
 fn during(call: &mut Call<'_>) -> Result<Datum> {
     let (time, left, right) = (time_arg(call, 0)?, time_arg(call, 1)?, time_arg(call, 2)?);
-    // A bound is only looked at where it matters.
+    // A bound is only evaluated if it matters.
     let within = |order: Ordering, name, open| match order {
         Ordering::Less => Ok(true),
         Ordering::Equal => is_open(call, name, open).map(|is_open| !is_open),
@@ -181,7 +181,7 @@ fn portion(call: &mut Call<'_>) -> Result<Datum> {
     Ok(Datum::Num(calendar::portion(&time, portion)?))
 }
 
-/// Days of the week and months count from 1, in the order of their numbers in the protocol.
+/// Returns a day of the week or a month, which count from 1, in the order of their numbers in the protocol.
 fn constant(call: &mut Call<'_>) -> Result<Datum> {
     let number = call.kind().number();
     let first = if number < TermType::January.number() { TermType::Monday } else { TermType::January };

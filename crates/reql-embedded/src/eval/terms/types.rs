@@ -18,7 +18,7 @@ fn type_of(call: &mut Call<'_>) -> Result<Val> {
     Ok(call.val(Datum::from(name)))
 }
 
-/// The name of a type as queries see it.
+/// Returns the name of a type as queries see it.
 pub fn type_name(val: &Val) -> String {
     match &val.value {
         Value::Datum(datum) => datum.type_name(),
@@ -28,7 +28,7 @@ pub fn type_name(val: &Val) -> String {
     }
 }
 
-/// The name of a type, no matter of what.
+/// Returns the name of a type, without the type of its content.
 fn kind_name(val: &Val) -> &'static str {
     match &val.value {
         Value::Datum(datum) => datum_kind(datum),
@@ -44,7 +44,7 @@ fn kind_name(val: &Val) -> &'static str {
     }
 }
 
-/// The name of a value's type as `coerce_to` knows it: a time is an `OBJECT`.
+/// Returns the name of a value's type as `coerce_to` knows it: a time is an `OBJECT`.
 fn datum_kind(datum: &Datum) -> &'static str {
     match datum {
         Datum::Binary(_) => "BINARY",
@@ -52,7 +52,7 @@ fn datum_kind(datum: &Datum) -> &'static str {
     }
 }
 
-/// What values can be asked to become.
+/// The types that values can be converted to.
 const TARGETS: &[&str] = &[
     "DB",
     "TABLE",
@@ -101,7 +101,7 @@ fn coerce_to(call: &mut Call<'_>) -> Result<Val> {
     }
 }
 
-/// Whether it is of that type already.
+/// Returns true if the value is of that type already.
 fn passes_as(val: &Val, target: &str) -> bool {
     use Value::*;
     match target {
@@ -150,7 +150,7 @@ fn coerce_datum(call: &Call<'_>, datum: Datum, bt: Bt, target: &str) -> Result<V
     Ok(call.val(coerced))
 }
 
-/// A number as C's `scanf` reads it, with nothing after it.
+/// Reads a number as C's `scanf` does, with nothing after it.
 fn parse_number(text: &str) -> Option<f64> {
     let text = text.trim_start_matches([' ', '\t', '\n', '\u{b}', '\u{c}', '\r']);
     let (sign, digits) = match text.strip_prefix(['-', '+']) {
@@ -164,7 +164,7 @@ fn parse_number(text: &str) -> Option<f64> {
     }
 }
 
-/// Hexadecimal digits, with a fraction and a binary exponent perhaps.
+/// Reads hexadecimal digits, with an optional fraction and an optional binary exponent.
 fn parse_hex(text: &str) -> Option<f64> {
     let (mantissa, exponent) = match text.split_once(['p', 'P']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),

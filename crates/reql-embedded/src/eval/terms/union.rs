@@ -24,7 +24,7 @@ fn union(call: &mut Call<'_>) -> Result<Val> {
     })
 }
 
-/// The order that `interleave` asks for; none when it is a bool or not there.
+/// Returns the order that `interleave` asks for; an empty one if it is a bool or missing.
 fn interleave_order(call: &Call<'_>) -> Result<Order> {
     let mut order = Order::default();
     let Some((term, scope)) = call.lazy_optarg("interleave") else { return Ok(order) };

@@ -1,4 +1,4 @@
-//! Writing rows: insert, replace and what is short for it, and writes for each row of a sequence.
+//! Writing rows: insert, replace and their short forms, and writes for each row of a sequence.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ fn ignore_write_hook(call: &Call<'_>) -> Result<bool> {
     Ok(call.optarg("ignore_write_hook")?.map(Val::into_bool).transpose()?.unwrap_or(false))
 }
 
-/// The durability that a term asks for.
+/// Returns the durability that a term asks for.
 pub fn durability(call: &Call<'_>) -> Result<Option<Durability>> {
     let Some(value) = call.optarg("durability")? else { return Ok(None) };
     let bt = value.bt;
@@ -138,11 +138,11 @@ fn documents(call: &mut Call<'_>, table: &TableRef) -> Result<Rows> {
     Ok(Rows::Apart(rows))
 }
 
-/// What the parts of a write add up to.
+/// The sum of a write's parts.
 #[derive(Default)]
 struct Tally {
     stats: Stats,
-    /// The last part, if it is still under way.
+    /// Last part, if it is still under way.
     later: Option<Later>,
 }
 
@@ -182,7 +182,7 @@ struct GeneratedKeys {
 }
 
 impl GeneratedKeys {
-    /// The document with a key.
+    /// Returns the document with a key, generated if it has none.
     fn complete(&mut self, table: &TableRef, document: Datum) -> Document {
         let object = match &document {
             // A time can't have another field.
@@ -243,9 +243,9 @@ fn replace(call: &mut Call<'_>) -> Result<Val> {
         let (table, rows) = selection.into_selection(call.env)?;
         write::check_hook_bypass(call.env, &table, &options)?;
         let before = call.env.at_this_moment()?;
-        // A function that looks at other rows must not see what the write has done to them.
+        // A function that reads other rows must not see the effects of this write.
         let looks_around = !write::is_atomic(func.determinism());
-        // Only for other functions, RethinkDB has this term take the keys out of the rows.
+        // For other functions only, RethinkDB blames this term for reading the keys of the rows.
         let bt = if looks_around { rows.place() } else { call.bt() };
         let keys = Rows::ahead(rows.then(Keys(table.primary_key().clone()), bt), &before)?;
         let env = if looks_around {
@@ -263,15 +263,15 @@ fn replace(call: &mut Call<'_>) -> Result<Val> {
     Ok(tally.into_val(call))
 }
 
-/// `delete` is `replace` by nothing.
+/// Rewrites `delete` to `replace` by nothing.
 fn rewrite_delete(raw: &RawTerm) -> Result<RawTerm> {
     let bt = raw.bt;
     let func = function(bt, -11, RawTerm::literal(Datum::Null, bt));
     Ok(with_optargs(RawTerm::generated(TermType::Replace, bt, vec![raw.args[0].clone(), func]), raw))
 }
 
-/// `update` is `replace` by the row merged with what the argument makes of it; a missing row stays missing,
-/// and `null` leaves the row alone.
+/// Rewrites `update` to `replace` by the row merged with the argument's result for it; a missing row stays
+/// missing, and `null` leaves the row alone.
 fn rewrite_update(raw: &RawTerm) -> Result<RawTerm> {
     const OLD: i64 = -12;
     const NEW: i64 = -13;

@@ -1,4 +1,4 @@
-//! Write hooks: the function that has the last word on what is written to a table.
+//! Write hooks: the function that decides last on the documents that are written to a table.
 
 use crate::accounts::Permission;
 use crate::datum::Datum;
@@ -35,7 +35,7 @@ fn set(call: &mut Call<'_>) -> Result<Val> {
     Ok(call.val(Datum::object([(done, Datum::Num(1.0))])))
 }
 
-/// The text of the function; `None` to have none.
+/// Returns the text of the function; `None` to remove it.
 fn definition(call: &mut Call<'_>) -> Result<Option<String>> {
     let hook = call.arg(1)?;
     let bt = hook.bt;
