@@ -1,4 +1,4 @@
-//! Values put aside until it is their turn: first in memory, and on the disk when they get many.
+//! Values put aside until it is their turn: first in memory, and on the disk once they are many.
 
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, Write};
 use std::path::Path;
@@ -9,9 +9,9 @@ use tempfile::SpooledTempFile;
 use crate::datum::{Datum, pack, packed};
 use crate::error::{Error, Result};
 
-/// The number of bytes that are kept in memory.
+/// The bytes that are kept in memory.
 const IN_MEMORY: usize = 4 << 20;
-/// The number of bytes that are written and read at a time.
+/// The bytes that are written and read at a time.
 const BUFFER: usize = 64 << 10;
 
 /// Values being put aside.
@@ -21,8 +21,8 @@ pub struct Aside(BufWriter<SpooledTempFile>);
 pub struct Taken(BufReader<SpooledTempFile>);
 
 impl Aside {
-    /// Starts with no values. When the values exceed the limit of memory, they go to a nameless file in the
-    /// directory. Without a directory, all values stay in memory.
+    /// Starts with no values. Values beyond the limit of memory go to a nameless file in the directory.
+    /// Without a directory, all values stay in memory.
     pub fn new(directory: Option<&Path>) -> Self {
         let file = match directory {
             Some(directory) => tempfile::spooled_tempfile_in(IN_MEMORY, directory),
@@ -31,7 +31,7 @@ impl Aside {
         Aside(BufWriter::with_capacity(BUFFER, file))
     }
 
-    /// Puts a value aside. Fails for what can't be written to disk.
+    /// Puts a value aside. Fails for a value that can't be stored.
     pub fn put(&mut self, value: &Datum) -> Result<()> {
         let bytes = pack::value(value)?;
         let length = (bytes.len() as u64).to_le_bytes();
@@ -47,7 +47,7 @@ impl Aside {
 }
 
 impl Taken {
-    /// The next value; `None` at the end.
+    /// Returns the next value; `None` at the end.
     pub fn next(&mut self) -> Result<Option<Datum>> {
         let mut length = [0; 8];
         match self.0.read_exact(&mut length) {

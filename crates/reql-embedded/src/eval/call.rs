@@ -1,4 +1,4 @@
-//! A term being evaluated, as the function that evaluates it sees it.
+//! A term during its evaluation, with access to its arguments.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -17,25 +17,24 @@ use crate::datum::Datum;
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::term::TermType;
 
-/// Gives access to the arguments, which are evaluated when they are asked for, in any order, each at most
-/// once.
+/// Gives access to the arguments. They are evaluated on first use, in any order, each at most once.
 pub struct Call<'a> {
     /// The query that runs.
     pub env: &'a Env,
-    /// What the term's surroundings permit.
+    /// Permissions of the term's surroundings.
     pub flags: Flags,
     scope: &'a Scope<'a>,
     term: &'a Term,
-    /// The arguments with `r.args` spread out; `None` when there is no `r.args`.
+    /// Arguments with `r.args` spread out; `None` if there is no `r.args`.
     spread: Option<Vec<Slot<'a>>>,
-    /// The first argument when it has been evaluated in advance.
+    /// First argument, if it has been evaluated in advance.
     first: Option<Val>,
 }
 
 #[derive(Clone)]
 enum Slot<'a> {
     Term(&'a Term),
-    /// One of the values that `r.args` brings, which is as deterministic as all of them.
+    /// One of the values of an `r.args`, which is as deterministic as all of them.
     Value(Datum, Determinism),
 }
 
@@ -49,12 +48,12 @@ impl<'a> Call<'a> {
         Ok(call)
     }
 
-    /// A call of a term without `r.args`.
+    /// Makes a call of a term without `r.args`.
     pub(super) fn plain(env: &'a Env, scope: &'a Scope<'a>, term: &'a Term, flags: Flags) -> Self {
         Call { env, flags, scope, term, spread: None, first: None }
     }
 
-    /// What `r.args` may bring: what the term permits, and what its surroundings do.
+    /// Returns the permissions of the values of `r.args`: those of the term, and those of its surroundings.
     fn spread_flags(&self) -> Flags {
         match &self.term.shape {
             Shape::Op { spec, .. } if spec.spread_flags == Flags::LITERAL_OK => Flags::LITERAL_OK,
@@ -84,7 +83,7 @@ impl<'a> Call<'a> {
         Ok(slots)
     }
 
-    /// The same call with another first argument, for the next group.
+    /// Returns this call with another first argument, for the next group.
     pub(super) fn again(&self, first: Val) -> Result<Call<'a>> {
         let spread = self.spread.clone();
         Ok(Call {
@@ -117,18 +116,18 @@ impl<'a> Call<'a> {
         Err(Error::internal(format!("{} was not rewritten.", call.term.kind.name())))
     }
 
-    /// How many arguments there are.
+    /// Returns the number of arguments.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.spread.as_ref().map_or(self.term.args().len(), Vec::len)
     }
 
-    /// The term's place.
+    /// Returns the term's place.
     pub fn bt(&self) -> Bt {
         self.term.bt
     }
 
-    /// Which term it is: families of similar terms share one function.
+    /// Returns the kind of the term: families of similar terms share one function.
     pub fn kind(&self) -> TermType {
         self.term.kind
     }
@@ -162,9 +161,9 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Whether the arguments from an index on are the same each time and can't fail: literals, variables,
-    /// functions. `r.row` is no such argument, since a function of the server may come between it and what it
-    /// stands for.
+    /// Returns true if the arguments from an index on are the same each time and can't fail: literals,
+    /// variables, functions. `r.row` is no such argument, since a function of the server may come between it
+    /// and its value.
     pub fn has_fixed_args(&self, from: usize) -> bool {
         let is_fixed = |term: &Term| matches!(term.shape, Shape::Datum(_) | Shape::Var(_) | Shape::Func(_));
         match &self.spread {
@@ -187,7 +186,7 @@ impl<'a> Call<'a> {
         Ok((datum.into_owned(), bt))
     }
 
-    /// A plain value with its place, which is only looked at if it needs no evaluation.
+    /// Evaluates an argument to a plain value with its place. A literal or a variable is only borrowed.
     pub fn look(&mut self, index: usize) -> Result<(Cow<'a, Datum>, Bt)> {
         let is_evaluated = self.spread.is_some() || index == 0 && self.first.is_some();
         match self.term.args().get(index) {
@@ -199,8 +198,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Looks at an argument that must have a certain type. Because of that, the argument's term is to blame
-    /// even if a row can't be read.
+    /// Evaluates an argument that must have a certain type, as [`look`](Self::look) does. Because of that,
+    /// the argument's term is to blame even if a row can't be read.
     fn look_for(&mut self, index: usize) -> Result<(Cow<'a, Datum>, Bt)> {
         let bt = self.term.args().get(index).map_or(self.bt(), |arg| arg.bt);
         self.look(index).at(bt)
@@ -237,7 +236,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// An optional argument as a term that isn't evaluated yet, with the scope to do so.
+    /// Returns an optional argument as a term that isn't evaluated yet, with the scope to do so.
     pub fn lazy_optarg(&self, name: &str) -> Option<(&'a Term, &'a Scope<'a>)> {
         self.own_optarg(name).map(|term| (term, self.scope))
     }
@@ -249,7 +248,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// This term as a function of its first argument.
+    /// Returns this term as a function of its first argument.
     pub fn as_element_function(&self) -> Result<Func> {
         match &self.term.shape {
             Shape::Op { element: Some(element), .. } => {
@@ -259,7 +258,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Which term an argument is; `None` when `r.args` brought it.
+    /// Returns the kind of an argument's term; `None` if the argument comes from `r.args`.
     pub fn arg_kind(&self, index: usize) -> Option<TermType> {
         match &self.spread {
             None => self.term.args().get(index).map(|term| term.kind),
@@ -270,7 +269,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The tables that an argument can read or write.
+    /// Returns the tables that an argument can read or write.
     pub fn arg_tables(&self, index: usize) -> Mentioned<'a> {
         match &self.spread {
             None => self.term.args().get(index).map_or_else(Mentioned::default, Mentioned::of),
@@ -282,12 +281,12 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Whether there is an `r.args` among the arguments.
+    /// Returns true if there is an `r.args` among the arguments.
     pub fn has_spread(&self) -> bool {
         self.spread.is_some()
     }
 
-    /// Whether an argument gives the same answer each time.
+    /// Returns the determinism of an argument.
     pub fn arg_determinism(&self, index: usize) -> Determinism {
         match &self.spread {
             None => self.term.args().get(index).map_or(Determinism::ALWAYS, |term| term.determinism),
@@ -299,22 +298,22 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// A result that blames this term if it turns out wrong.
+    /// Makes a result that blames this term if it turns out wrong.
     pub fn val(&self, datum: Datum) -> Val {
         Val::datum(datum, self.bt())
     }
 
-    /// A list as the result; fails when it is over the array limit.
+    /// Makes a list the result; fails if it is over the array limit.
     pub fn array(&self, items: Vec<Datum>) -> Result<Val> {
         Ok(self.val(self.env.limits.array(items)?))
     }
 
-    /// A sequence as the result: an array at once if it came from one.
+    /// Makes a sequence the result: an array at once if it came from one.
     pub fn seq(&self, stream: Stream) -> Result<Val> {
         Val::seq(stream, self.env, self.bt())
     }
 
-    /// The rows of a sequence, and the table whose rows they are, if it is a selection.
+    /// Returns the rows of a sequence, and the table whose rows they are, if it is a selection.
     pub fn rows(&self, sequence: Val) -> Result<(Option<TableRef>, Stream)> {
         if sequence.is_selection() {
             sequence.into_selection(self.env).map(|(table, rows)| (Some(table), rows))
@@ -323,7 +322,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The reverse of [`rows`](Self::rows): rows as the result, a selection if they are those of a table.
+    /// Inverts [`rows`](Self::rows): makes rows the result, a selection if they are those of a table.
     pub fn selection_or_seq(&self, table: Option<TableRef>, rows: Stream) -> Result<Val> {
         match table {
             Some(table) => Ok(Val { value: Value::Selection(table, rows), bt: self.bt() }),
@@ -331,12 +330,12 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// A query-logic error of this term.
+    /// Returns a query-logic error of this term.
     pub fn fail(&self, message: impl Into<String>) -> Error {
         Error::logic(message).at(self.bt())
     }
 
-    /// An error of this term.
+    /// Returns an error of this term.
     pub fn fail_as(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
         Error::new(kind, message).at(self.bt())
     }

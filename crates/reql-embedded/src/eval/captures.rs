@@ -7,7 +7,7 @@ use super::scope::{Captured, binds_implicit};
 use crate::datum::Datum;
 use crate::term::{RawTerm, TermType};
 
-/// The bindings that a function needs to be called where it wasn't made.
+/// The bindings that a function needs to be called outside of its place.
 #[derive(Debug, Default)]
 pub struct Captures {
     /// The values of variables.

@@ -19,13 +19,13 @@ use crate::datum::{Datum, Object};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::term::{RawTerm, TermType};
 
-/// What a term may use: the variables around it, and the query's limits.
+/// The surroundings of a term: the variables around it, and the query's limits.
 #[derive(Debug, Clone, Copy)]
 struct Visible<'a> {
     variables: &'a Variables,
     implicit_depth: u32,
     limits: Limits,
-    /// Set when the server made the term, or what stands around it, out of another one.
+    /// True if the server made the term, or a term around it, out of another one.
     generated: bool,
 }
 
@@ -39,7 +39,7 @@ impl Variables {
         self.0.borrow().contains_key(&name)
     }
 
-    /// Does something while these variables are there as well.
+    /// Calls `work` while these variables are visible as well.
     fn with<T>(&self, names: &[i64], work: impl FnOnce() -> T) -> T {
         names.iter().for_each(|name| *self.0.borrow_mut().entry(*name).or_default() += 1);
         let done = work();
@@ -66,8 +66,8 @@ impl<'v> Visible<'v> {
         Visible { variables, implicit_depth: 0, limits, generated: false }
     }
 
-    /// The optional arguments of a term, or the fields of an object. Terms that RethinkDB makes keep theirs
-    /// in a map: in the order of their names, and of two with the same name the later one.
+    /// Returns the optional arguments of a term, or the fields of an object. Terms that RethinkDB makes keep
+    /// theirs in a map: in the order of their names, and of two with the same name the later one.
     fn optargs<'a>(&self, raw: &'a RawTerm) -> Cow<'a, [(Arc<str>, RawTerm)]> {
         if !self.generated || raw.optargs.len() < 2 {
             return Cow::Borrowed(&raw.optargs);
@@ -157,7 +157,7 @@ fn object(raw: &RawTerm, visible: &Visible<'_>) -> Result<(Shape, Determinism)> 
     Ok((constant_object(&fields).unwrap_or(Shape::Object(fields)), determinism))
 }
 
-/// An object of literals is a literal: what inserts bring needs no evaluation.
+/// Returns an object of literals as a literal: the documents of inserts need no evaluation.
 fn constant_object(fields: &[(Arc<str>, Term)]) -> Option<Shape> {
     let object: Option<Object> = fields
         .iter()
@@ -224,7 +224,7 @@ fn unrecognized(optarg: &str, value: &RawTerm) -> Error {
     Error::logic(format!("Unrecognized optional argument `{optarg}`.")).at(value.bt)
 }
 
-/// The term that a term stands for, if it stands for another one.
+/// Returns the term that replaces a term, if there is one.
 fn rewritten(raw: &RawTerm) -> Result<Option<RawTerm>> {
     let Some(spec) = terms::spec(raw.kind) else { return Ok(None) };
     let Some(rewrite) = spec.rewrite else { return Ok(None) };
@@ -267,13 +267,13 @@ fn operation(raw: &RawTerm, visible: &Visible<'_>) -> Result<(Shape, Determinism
     Ok((Shape::Op { spec, args, optargs, element, plain }, determinism))
 }
 
-/// Whether the first argument, which is the one that may be grouped or a sequence, is sure to be a plain
+/// Returns true if the first argument, which may be grouped or a sequence in general, is sure to be a plain
 /// value.
 fn takes_plain(args: &[Term]) -> bool {
     args.first().is_none_or(Term::is_plain) && !args.iter().any(Term::is_spread)
 }
 
-/// An array of literals is a literal, unless evaluating it would fail.
+/// Returns an array of literals as a literal, unless evaluating it would fail.
 fn constant_array(kind: TermType, args: &[Term], limits: Limits) -> Option<Datum> {
     if kind != TermType::MakeArray || limits.check_array(args.len()).is_err() {
         return None;
@@ -288,7 +288,8 @@ fn constant_array(kind: TermType, args: &[Term], limits: Limits) -> Option<Datum
     items.map(Datum::array)
 }
 
-/// `r.args` may bring any number of arguments, which is checked when it is evaluated.
+/// Checks the number of arguments. `r.args` may stand for any number of them, which is checked when it is
+/// evaluated.
 fn check_arity(spec: &Spec, raw: &RawTerm) -> Result<()> {
     if raw.args.iter().any(|arg| arg.kind == TermType::Args) {
         return Ok(());
@@ -303,7 +304,7 @@ fn check_count(spec: &Spec, raw: &RawTerm) -> Result<()> {
     Err(Error::logic(format!("Expected {} but found {}.", spec.arity.describe(), raw.args.len())))
 }
 
-/// Compiles a function that sees what it has captured: one that was stored.
+/// Compiles a stored function, which sees the variables that it has captured.
 pub fn compile_function(raw: &RawTerm, captures: Captures) -> Result<Func> {
     let variables = captures.variables.keys().copied().collect();
     let visible =
@@ -319,13 +320,13 @@ pub fn compile_constant(raw: &RawTerm) -> Result<Func> {
     compile_function(&constant_function(raw), Captures::default())
 }
 
-/// The function without parameters that evaluates a term.
+/// Returns the function without parameters that evaluates a term.
 fn constant_function(raw: &RawTerm) -> RawTerm {
     let params = RawTerm::generated(TermType::MakeArray, raw.bt, Vec::new());
     RawTerm::generated(TermType::Func, raw.bt, vec![params, raw.clone()])
 }
 
-/// The parameter of a function that the server makes; `r.row` doesn't stand for it.
+/// The parameter of a function that the server makes; `r.row` doesn't refer to it.
 const ELEMENT: i64 = -1;
 
 /// The parameter of [`compile_field_function`].

@@ -1,4 +1,4 @@
-//! What a running query knows, in three parts: what is the query's, what is its run's, and what is the
+//! The environment of a running query, in three parts: the query's, its run's, and the
 //! [thread](super::thread)'s.
 
 use std::ops::Deref;
@@ -31,49 +31,49 @@ pub struct Env {
     run: Arc<Run>,
 }
 
-/// The query's part: the same wherever and whenever it is evaluated.
+/// The query's part: the same for every run of it.
 #[derive(Clone)]
 pub struct Query {
     instance: Option<Arc<Instance>>,
-    /// Who asks.
+    /// User of the query.
     pub user: Arc<str>,
     /// The query's limits.
     pub limits: Limits,
     optargs: Vec<(Arc<str>, Func)>,
-    /// The time that `r.now()` gives throughout the query, once it has been asked for.
+    /// Result of `r.now()` throughout the query, once it has been evaluated.
     now: OnceLock<Datum>,
-    /// When the query began, since 1970.
+    /// Time at which the query began, since 1970.
     began: Duration,
-    /// The record from which the query's profile is made, if the query asks for a profile.
+    /// Record from which the query's profile is made, if the query asks for a profile.
     trace: Option<Arc<Trace>>,
-    /// What runs its scripts.
+    /// Runner of the query's scripts.
     #[cfg(feature = "javascript")]
     pub javascript: Runner,
 }
 
-/// The run's part: where it is evaluated, and what that may cost.
+/// The run's part: its budget, and its permission to wait.
 #[derive(Clone)]
 struct Run {
     budget: Budget,
     place: Place,
-    /// The moment whose data is read; otherwise each read sees what is there then.
+    /// Moment whose data is read; without one, each read sees the latest data.
     view: Option<View>,
-    /// What the query's feeds tell their news.
+    /// Signal that the query's feeds raise on news.
     wake: Arc<Wake>,
-    /// Whether this is the environment in which the cursor reads them.
+    /// True in the environment in which the cursor reads the feeds.
     is_cursor: bool,
 }
 
-/// Counts the work of a run without keeping what is the query's.
+/// Counts the work of a run without keeping the query's part.
 pub struct Meter(Arc<Run>);
 
 impl Meter {
-    /// Does a part of the query's work, which counts. An error of the budget comes before any other.
+    /// Does a part of the query's work, and counts it. An error of the budget comes before any other.
     pub fn within<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.0.within(work)
     }
 
-    /// Returns a reservation of nothing yet, to be added to.
+    /// Returns an empty reservation, to be added to.
     pub fn reserve(&self) -> Reservation {
         self.0.budget.reserve()
     }
@@ -90,19 +90,19 @@ impl Run {
     }
 }
 
-/// How many options may be evaluated one inside the other: a table in one asks for the database, and that may
-/// hold another.
+/// The options that may be evaluated one inside the other: a table in an option needs the option `db`, which
+/// may hold a table again.
 const OPTARG_DEPTH: u32 = 8;
 
 impl Env {
-    /// The environment of a query that begins now. Where it must not wait, a write that would have to fails
-    /// with [`ErrorKind::WouldBlock`](crate::error::ErrorKind::WouldBlock), and so does a query that takes
-    /// long.
+    /// Makes the environment of a query that begins now. If it must not wait, a write that would have to
+    /// fails with [`ErrorKind::WouldBlock`](crate::error::ErrorKind::WouldBlock), and so does a query that
+    /// takes long.
     pub fn new(instance: Arc<Instance>, user: Arc<str>, interrupt: Interrupt, may_wait: bool) -> Env {
         Env::begin(Some(instance), user, interrupt, may_wait)
     }
 
-    /// An environment without data, for functions that may only look at their arguments.
+    /// Makes an environment without data, for functions that may only use their arguments.
     pub fn detached() -> Env {
         Env::begin(None, Arc::default(), Interrupt::default(), true)
     }
@@ -135,20 +135,20 @@ impl Env {
         Env { query: Arc::new(query), run: Arc::new(run) }
     }
 
-    /// The same environment with the options of the query.
+    /// Returns this environment with the options of the query.
     pub fn with_optargs(mut self, optargs: Vec<(Arc<str>, Func)>) -> Env {
         Arc::make_mut(&mut self.query).optargs = optargs;
         self
     }
 
-    /// The same environment with other limits.
+    /// Returns this environment with other limits.
     pub fn with_limits(mut self, limits: Limits) -> Env {
         Arc::make_mut(&mut self.query).limits = limits;
         self
     }
 
-    /// Returns the environment of stored functions. They do the same whatever the options of the query are,
-    /// and they find no data.
+    /// Returns the environment of stored functions. The query's options have no effect on them, and they have
+    /// no access to data.
     pub fn for_stored(&self) -> Env {
         let mut query = Query::clone(&self.query);
         (query.instance, query.optargs, query.limits) = (None, Vec::new(), Limits::default());
@@ -156,7 +156,7 @@ impl Env {
         Env { query: Arc::new(query), run: self.run.clone() }
     }
 
-    /// Returns this environment with a profile of what is done in it.
+    /// Returns this environment with a profile of its work.
     pub fn with_trace(mut self) -> Env {
         Arc::make_mut(&mut self.query).trace = Some(Arc::new(Trace::new()));
         self
@@ -168,13 +168,13 @@ impl Env {
         self.query.trace.as_deref()
     }
 
-    /// Tells of some work until the result is dropped.
+    /// Records some work in the profile until the result is dropped.
     #[inline]
     pub fn work(&self, work: Work) -> Option<Job<'_>> {
         self.trace().and_then(|trace| trace.work(work))
     }
 
-    /// The same environment for the cursor, which alone may wait for feeds.
+    /// Returns this environment for the cursor, which alone may wait for feeds.
     pub fn for_cursor(mut self) -> Env {
         Arc::make_mut(&mut self.run).is_cursor = true;
         self
@@ -188,18 +188,18 @@ impl Env {
         Ok(env)
     }
 
-    /// The moment whose data is read, if it is a certain one.
+    /// Returns the moment whose data is read, if it is a certain one.
     pub fn view(&self) -> Option<&View> {
         self.run.view.as_ref()
     }
 
-    /// Whether this is a place where a write may wait for the disk and for others.
+    /// Returns true if a write may wait here for the disk and for other writes.
     #[inline]
     pub fn may_wait(&self) -> bool {
         self.run.place == Place::Worker
     }
 
-    /// The same environment in a place where a write may wait.
+    /// Returns this environment with the permission to wait for writes.
     pub fn where_it_may_wait(mut self) -> Env {
         if !self.may_wait() {
             Arc::make_mut(&mut self.run).place = Place::Worker;
@@ -207,27 +207,27 @@ impl Env {
         self
     }
 
-    /// What the query may cost, and what it has.
+    /// Returns the query's budget, with its use so far.
     pub fn budget(&self) -> &Budget {
         &self.run.budget
     }
 
-    /// A reservation of nothing yet, for who holds rows.
+    /// Returns an empty reservation, for a holder of rows.
     pub fn reserve(&self) -> Reservation {
         self.run.budget.reserve()
     }
 
-    /// Does a part of the query's work, which counts. An error of the budget comes before any other.
+    /// Does a part of the query's work, and counts it. An error of the budget comes before any other.
     pub fn within<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.run.within(work)
     }
 
-    /// Returns the meter of the run, for who makes an environment and leaves it to the work.
+    /// Returns the meter of the run, for a caller that gives the environment away to the work.
     pub fn meter(&self) -> Meter {
         Meter(self.run.clone())
     }
 
-    /// The time that `r.now()` gives throughout the query.
+    /// Returns the result of `r.now()` throughout the query.
     pub fn now(&self) -> Result<Datum> {
         if let Some(now) = self.query.now.get() {
             return Ok(now.clone());
@@ -236,22 +236,23 @@ impl Env {
         Ok(self.query.now.get_or_init(|| now).clone())
     }
 
-    /// What the query's feeds tell their news.
+    /// Returns the signal that the query's feeds raise on news.
     pub fn wake(&self) -> &Arc<Wake> {
         &self.run.wake
     }
 
-    /// What a new feed tells its news. One that is opened while rows are read isn't the cursor's to wait for.
+    /// Returns the signal that a new feed raises on news. A feed that is opened while rows are read isn't the
+    /// cursor's to wait for.
     pub fn wake_for_feed(&self) -> Arc<Wake> {
         if self.run.is_cursor { Arc::default() } else { self.run.wake.clone() }
     }
 
-    /// Whether the feeds that tell their news to `wake` may be read here.
+    /// Returns true if feeds that raise the signal `wake` may be read here.
     pub fn reads_feeds(&self, wake: &Arc<Wake>) -> bool {
         self.run.is_cursor && Arc::ptr_eq(&self.run.wake, wake)
     }
 
-    /// Evaluates an option of the whole query. One that uses terms which ask for it again fails.
+    /// Evaluates an option of the whole query. Fails if the option uses terms that need it again.
     pub fn optarg(&self, name: &str) -> Result<Option<Val>> {
         let Some((_, func)) = self.query.optargs.iter().find(|(key, _)| **key == *name) else {
             return Ok(None);
@@ -265,17 +266,17 @@ impl Env {
         })
     }
 
-    /// The server.
+    /// Returns the server.
     pub fn instance(&self) -> Result<&Arc<Instance>> {
         self.query.instance.as_ref().ok_or_else(|| Error::internal("There are no tables here."))
     }
 
-    /// Where the data is.
+    /// Returns the store with the data.
     pub fn store(&self) -> Result<&Store> {
         self.instance().map(|instance| &instance.store)
     }
 
-    /// Fails unless the user may do this there.
+    /// Fails unless the user has the permission at the scope.
     pub fn require(&self, permission: Permission, scope: Scope) -> Result<()> {
         match &self.query.instance {
             Some(instance) => instance.accounts.require(&self.query.user, permission, scope),
@@ -283,7 +284,7 @@ impl Env {
         }
     }
 
-    /// Fails when nobody waits for the answer any more.
+    /// Fails if the answer is no longer wanted.
     pub fn check_interrupt(&self) -> Result<()> {
         self.run.budget.check_interrupt()
     }

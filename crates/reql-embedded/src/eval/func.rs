@@ -1,4 +1,4 @@
-//! Functions: what `map`, `filter`, `do` and the others call.
+//! Functions: the arguments of `map`, `filter`, `do` and others.
 
 use std::sync::Arc;
 
@@ -18,34 +18,34 @@ use crate::term::{RawTerm, TermType};
 #[derive(Clone)]
 pub struct Func {
     body: Body,
-    /// Where it stands in the query.
+    /// Place of the function in the query.
     pub bt: Bt,
 }
 
 #[derive(Clone)]
 enum Body {
     Reql(Arc<FuncTerm>, Captured),
-    /// A value that stands where a function is expected, as what always returns it.
+    /// A value in the place of a function: the function that always returns it.
     Constant(Datum),
-    /// The function that gets a field, which a value that stands where a function is expected names.
+    /// A value in the place of a function: the function that gets the field of this name.
     Field(Datum, Arc<FuncTerm>),
     Native(Arc<dyn NativeFunc>),
 }
 
 /// A function that is not made of terms, such as JavaScript.
 pub trait NativeFunc: Send + Sync {
-    /// Calls it.
+    /// Calls the function.
     fn call(&self, env: &Env, args: &[Datum]) -> Result<Datum>;
-    /// Its source text.
+    /// Returns the source text.
     fn source(&self) -> String;
 }
 
-/// What a value means where a function is expected (`function_shortcut_t` in RethinkDB).
+/// The meaning of a value in the place of a function (`function_shortcut_t` in RethinkDB).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shortcut {
-    /// Nothing: it must be a function.
+    /// No meaning: only functions are allowed.
     None,
-    /// The function that always returns it.
+    /// The function that always returns the value.
     Constant,
     /// The function that returns the field of that name.
     GetField,
@@ -57,23 +57,23 @@ impl Func {
         Func { body: Body::Reql(func, captured), bt }
     }
 
-    /// A function that is not made of terms.
+    /// Makes a function that is not made of terms.
     pub fn native(func: Arc<dyn NativeFunc>, bt: Bt) -> Func {
         Func { body: Body::Native(func), bt }
     }
 
-    /// The function that always returns a value.
+    /// Makes the function that always returns a value.
     pub(super) fn constant(datum: Datum, bt: Bt) -> Func {
         Func { body: Body::Constant(datum), bt }
     }
 
-    /// The function that calls `get_field` with a value, which had better be the name of a field.
+    /// Makes the function that calls `get_field` with a value. If that is no name of a field, the call fails.
     pub(super) fn field(name: Datum, bt: Bt) -> Result<Func> {
         let func = compile_field_function(&name, bt)?;
         Ok(Func { body: Body::Field(name, func), bt })
     }
 
-    /// How many parameters it has; `None` when it takes any number.
+    /// Returns the number of parameters; `None` if the function takes any number.
     pub fn arity(&self) -> Option<usize> {
         match &self.body {
             Body::Reql(func, _) | Body::Field(_, func) => Some(func.params.len()),
@@ -82,7 +82,7 @@ impl Func {
         }
     }
 
-    /// Whether it gives the same answer each time.
+    /// Returns the determinism of the function.
     pub fn determinism(&self) -> Determinism {
         match &self.body {
             Body::Reql(func, _) => func.body.determinism,
@@ -91,7 +91,7 @@ impl Func {
         }
     }
 
-    /// Fails unless it gives the same answer each time, `harmless` causes aside.
+    /// Fails unless the function is deterministic, `harmless` causes aside.
     pub fn check_deterministic(&self, harmless: Determinism, hint: &str) -> Result<()> {
         if self.determinism().holds_despite(harmless) {
             Ok(())
@@ -100,7 +100,7 @@ impl Func {
         }
     }
 
-    /// Its `FUNC` term, its parameters and the variables around it, when it is made of terms.
+    /// Returns the `FUNC` term, its parameters and the variables around it, if the function is made of terms.
     pub fn source(&self) -> Option<(&Arc<RawTerm>, &[i64], &Captured)> {
         match &self.body {
             Body::Reql(func, captured) => Some((&func.source, &func.params, captured)),
@@ -108,7 +108,7 @@ impl Func {
         }
     }
 
-    /// Its source text, when it is not made of terms.
+    /// Returns the source text, if the function is not made of terms.
     pub fn native_source(&self) -> Option<String> {
         match &self.body {
             Body::Native(func) => Some(func.source()),
@@ -116,7 +116,7 @@ impl Func {
         }
     }
 
-    /// Calls it. A function without parameters takes any arguments, which some drivers rely on.
+    /// Calls the function. One without parameters takes any arguments, which some drivers rely on.
     pub fn call_val(&self, env: &Env, args: &[Datum], flags: Flags) -> Result<Val> {
         let _values = fuel::Scope::begin();
         match &self.body {
@@ -127,7 +127,7 @@ impl Func {
         }
     }
 
-    /// Calls it for a plain value.
+    /// Calls the function, whose result must be a plain value.
     pub fn call(&self, env: &Env, args: &[Datum]) -> Result<Datum> {
         match &self.body {
             Body::Reql(func, captured) => {
@@ -140,7 +140,7 @@ impl Func {
         }
     }
 
-    /// What its body sees when it is called with these arguments.
+    /// Returns the scope of the body in a call with these arguments.
     fn scope<'a>(&self, func: &'a FuncTerm, captured: &'a Captured, args: &'a [Datum]) -> Result<Scope<'a>> {
         match func.params.len() {
             0 => Ok(Scope::of_call(captured, &[], &[])),
@@ -149,7 +149,7 @@ impl Func {
         }
     }
 
-    /// Calls it with one argument; `None` when something that it looks for isn't there.
+    /// Calls the function with one argument; `None` if it fails because a field or a row doesn't exist.
     pub fn find(&self, env: &Env, arg: &Datum) -> Result<Option<Datum>> {
         // A row without the field is common, and an error that shows the row is expensive.
         if let (Body::Field(Datum::Str(key), _), Datum::Object(object)) = (&self.body, arg)
@@ -164,8 +164,8 @@ impl Func {
         }
     }
 
-    /// Calls it as `filter` does: an object stands for the fields it must match, and a missing field counts
-    /// as `default` says: false if there is none, an error if it is `r.error()`.
+    /// Calls the function as `filter` does. An object stands for the fields that a row must match. The result
+    /// for a missing field is that of `default`: false without one, an error if it is `r.error()`.
     pub fn matches(&self, env: &Env, row: &Datum, default: Option<&Func>) -> Result<bool> {
         let error = match self.matches_strictly(env, row) {
             Err(error) if error.kind() == ErrorKind::NonExistence => error,

@@ -1,4 +1,4 @@
-//! Rows found by where they are, through a geospatial index.
+//! Rows found by their geometry, through a geospatial index.
 
 use std::collections::{HashSet, VecDeque};
 use std::ops::Bound;
@@ -30,17 +30,17 @@ pub struct GeoIndex {
 }
 
 impl GeoIndex {
-    /// The index of this name, for the term of that name to read.
+    /// Opens the index of this name, to be read by the term `term`.
     pub fn open(env: &Env, table: &TableRef, name: Arc<str>, term: &str) -> Result<Self> {
         env.require(Permission::Read, table.scope())?;
         if table.stored().is_none() {
             table.index(&name)?;
         }
-        // RethinkDB looks at it where the data is, so the whole query is to blame for what is wrong with it.
+        // RethinkDB evaluates the index on the servers of the data, so its errors blame the whole query.
         GeoIndex::find(table, name, term).at(Bt::default())
     }
 
-    /// The index of this name, for the term of that name to follow.
+    /// Finds the index of this name, to be followed by the term `term`.
     pub fn find(table: &TableRef, name: Arc<str>, term: &str) -> Result<Self> {
         let (stored, spec) = table.index(&name)?;
         if !spec.geo {
@@ -52,7 +52,7 @@ impl GeoIndex {
         Ok(GeoIndex { stored: stored.clone(), name, func, multi: spec.multi, detached: Env::detached() })
     }
 
-    /// The nearest rows and their distances in meters, the nearest first.
+    /// Returns the nearest rows and their distances in meters, the nearest first.
     pub fn nearest(&self, env: &Env, mut search: Nearest) -> Result<Vec<(f64, Datum)>> {
         let mut results = Vec::new();
         let (mut found, mut held) = (HashSet::new(), env.reserve());
@@ -83,7 +83,7 @@ impl GeoIndex {
         }
     }
 
-    /// How many of a row's geometries intersect the shape.
+    /// Counts the geometries of a row that intersect the shape.
     pub fn hits(&self, row: &Datum, shape: &Shape) -> usize {
         self.geometries(row).iter().filter(|geometry| shape.intersects(geometry)).count()
     }
@@ -99,7 +99,8 @@ impl GeoIndex {
         Ok(Candidates { index: self, scans, seen: HashSet::new(), held: None })
     }
 
-    /// The geometries under which the row is found. Whatever else the function gives isn't in the index.
+    /// Returns the geometries under which the row is found. Other results of the function aren't in the
+    /// index.
     fn geometries(&self, row: &Datum) -> Vec<Shape> {
         let values = match self.func.call(&self.detached, std::slice::from_ref(row)) {
             Ok(Datum::Array(values)) if self.multi => values.into_vec(),
@@ -114,9 +115,9 @@ impl GeoIndex {
 struct Candidates {
     index: GeoIndex,
     scans: VecDeque<IndexScan>,
-    /// The keys of the rows that came already: a row is in several cells of the index.
+    /// Keys of the rows that came already: a row is in several cells of the index.
     seen: HashSet<Vec<u8>>,
-    /// The memory of their keys.
+    /// Memory of these keys.
     held: Option<Reservation>,
 }
 
@@ -135,7 +136,7 @@ impl Candidates {
                 self.scans.pop_front();
             } else if !self.seen.contains(scan.key()) {
                 let (key, row) = (scan.key().to_vec(), scan.document()?);
-                /// What a key takes besides its bytes.
+                /// The memory that a key takes besides its bytes.
                 const ENTRY: usize = 64;
                 self.held.get_or_insert_with(|| env.reserve()).add_bytes(ENTRY + key.len())?;
                 self.seen.insert(key.clone());
@@ -151,7 +152,7 @@ impl Candidates {
 pub const GET_INTERSECTING: &str = "get_intersecting";
 
 /// The rows that intersect a shape. In a multi index, a row comes once for each of its geometries that
-/// intersects the shape. The index is looked up when the first row is asked for.
+/// intersects the shape. The index is looked up when the first row is read.
 pub struct Intersecting {
     table: TableRef,
     index: Arc<str>,
@@ -159,12 +160,12 @@ pub struct Intersecting {
     candidates: Option<Candidates>,
     emitted: usize,
     row: Datum,
-    /// How many more times the row is to come.
+    /// Number of further times that the row is to come.
     repeats: usize,
 }
 
 impl Intersecting {
-    /// The rows of a table by one of its indexes. A system table has none, and says so at once.
+    /// Makes the source of a table's rows by one of its indexes. A system table has none, and fails at once.
     pub fn new(env: &Env, table: TableRef, index: Arc<str>, shape: Shape) -> Result<Self> {
         if table.stored().is_none() {
             GeoIndex::open(env, &table, index.clone(), GET_INTERSECTING)?;
@@ -219,7 +220,7 @@ impl Source for Intersecting {
     }
 }
 
-/// Fails when so many rows are as many as an array may have, though there is another one.
+/// Fails if `count` rows are as many as an array may have, and there is one more.
 fn check_limit(count: usize, env: &Env) -> Result<()> {
     if count < env.limits.array {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Grouped streams become grouped data: by collecting their rows, or by an accumulator for each group.
+//! Grouped streams as grouped data: by collecting their rows, or by an accumulator for each group.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::val::{Groups, Val};
 use crate::datum::{Datum, MAX_VALUE, too_large};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 
-/// The rows of each group as an array.
+/// Returns the rows of each group as an array.
 pub fn collect(mut stream: Stream, env: &Env) -> Result<Groups> {
     stream.check_finite()?;
     let mut groups: BTreeMap<Datum, Vec<Datum>> = BTreeMap::new();
@@ -42,11 +42,11 @@ pub fn collect(mut stream: Stream, env: &Env) -> Result<Groups> {
     groups.into_iter().map(|(group, rows)| Ok((group, env.limits.array(rows)?))).collect()
 }
 
-/// About what a group takes besides its key and its rows or its state, in bytes: its place in the map, and
+/// The bytes that a group takes besides its key and its rows or its state, roughly: its place in the map, and
 /// that in the result, which is an array of arrays.
 const GROUP: usize = 256;
 
-/// About as many rows as RethinkDB groups before it looks at the size of all groups.
+/// The rows that RethinkDB groups, roughly, before it checks the size of all groups.
 const BATCH: usize = 1000;
 
 fn check_size(count: usize, env: &Env) -> Result<()> {
@@ -60,28 +60,29 @@ fn check_size(count: usize, env: &Env) -> Result<()> {
     Err(Error::new(ErrorKind::ResourceLimit, message).at(Bt::default()))
 }
 
-/// Boils the rows of a stream, or of each of its groups, down to one value.
+/// Aggregates the rows of a stream, or of each of its groups, to one value.
 pub trait Accumulator: Send + Sync + 'static {
-    /// What it looks at of each row.
+    /// The part of each row that is aggregated.
     type Item: Send;
-    /// What it keeps of the rows seen so far; one for each group.
+    /// The state after some rows; one for each group.
     type State: Default;
 
-    /// What it looks at of a row; `None` if the row doesn't count. A group without any that does is left out.
+    /// Returns the part of a row to aggregate; `None` if the row doesn't count. A group without any row that
+    /// counts is left out.
     fn item(&self, env: &Env, row: Datum) -> Result<Option<Self::Item>>;
 
-    /// Whether that depends on nothing but the row.
+    /// Returns true if [`item`](Self::item) depends on nothing but the row.
     fn is_pure(&self) -> bool;
 
-    /// Takes a row in.
+    /// Adds a row to the state.
     fn add(&self, env: &Env, state: &mut Self::State, item: Self::Item) -> Result<()>;
 
-    /// About how many bytes of memory the rows or values in it take.
+    /// Returns about the bytes of memory that the rows or values in the state take.
     fn held(_: &Self::State) -> usize {
         0
     }
 
-    /// The value in the end.
+    /// Returns the final value.
     fn finish(&self, state: Self::State) -> Result<Datum>;
 }
 
@@ -112,7 +113,7 @@ pub fn accumulate<A: Accumulator>(mut stream: Stream, env: &Env, bt: Bt, accumul
         if !is_lazy && groups.len() >= env.limits.array {
             return Err(too_many_groups(env.limits.array));
         }
-        // Rows of a table are grouped in portions, so it only turns out in the end how many groups there are.
+        // Rows of a table are grouped in portions, so the number of groups is only known in the end.
         env.limits.check_array(groups.len() + 1)?;
         held.add(&group)?;
         let state = groups.entry(group).or_default();

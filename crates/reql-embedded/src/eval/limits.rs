@@ -6,10 +6,10 @@ use crate::error::{Error, ErrorKind, Result};
 /// The limits of a query. Its options set them, up to the [greatest](Limits::GREATEST).
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// The longest array: 100,000 unless the option `array_limit` says otherwise.
+    /// Length of the longest array: 100,000 unless the option `array_limit` sets another.
     pub array: usize,
-    /// How many changes a feed keeps for a slow reader: 100,000 unless `changefeed_queue_size` says
-    /// otherwise.
+    /// Changes that a feed keeps for a slow reader: 100,000 unless `changefeed_queue_size` sets another
+    /// number.
     pub changefeed_queue: usize,
 }
 
@@ -20,19 +20,19 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The greatest limits that a query can ask for. What it holds is bounded in bytes too.
+    /// The greatest limits that a query can ask for. Its memory is bounded in bytes too.
     pub const GREATEST: Limits = Limits { array: 10_000_000, changefeed_queue: 1_000_000 };
 
     /// No limits, for values that come from the store.
     pub const NONE: Limits = Limits { array: usize::MAX, changefeed_queue: usize::MAX };
 
-    /// An array, unless it is too long.
+    /// Makes an array, unless it is too long.
     pub fn array(self, items: Vec<Datum>) -> Result<Datum> {
         self.check_array(items.len())?;
         Ok(Datum::array(items))
     }
 
-    /// Fails when an array would be too long.
+    /// Fails if an array would be too long.
     pub fn check_array(self, len: usize) -> Result<()> {
         if len <= self.array {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Which tables a term can read or write, as far as its text tells.
+//! The tables that a term can read or write, as far as its text tells.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::term::{Shape, Term};
 use crate::datum::Datum;
 use crate::term::TermType;
 
-/// The names of tables, whatever database they are in.
+/// The names of tables, in any database.
 #[derive(Debug, Default)]
 pub struct Mentioned<'a> {
     names: BTreeSet<&'a str>,
@@ -15,19 +15,19 @@ pub struct Mentioned<'a> {
 }
 
 impl<'a> Mentioned<'a> {
-    /// The tables of a term, and of all terms in it.
+    /// Returns the tables of a term, and of all terms in it.
     pub fn of(term: &'a Term) -> Self {
         let mut mentioned = Mentioned::default();
         mentioned.add(term);
         mentioned
     }
 
-    /// The table of this name.
+    /// Returns the table of this name.
     pub fn table(name: &'a str) -> Self {
         Mentioned { names: BTreeSet::from([name]), others: false }
     }
 
-    /// Returns whether both may mention the same table.
+    /// Returns true if both may mention the same table.
     pub fn may_overlap(&self, other: &Mentioned<'_>) -> bool {
         let is_none = |mentioned: &Mentioned<'_>| mentioned.names.is_empty() && !mentioned.others;
         !is_none(self)

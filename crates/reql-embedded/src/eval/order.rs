@@ -13,7 +13,7 @@ use crate::datum::Datum;
 use crate::error::{Error, Result};
 use crate::term::TermType;
 
-/// What rows are ordered by; what comes first matters most.
+/// The criteria by which rows are ordered, the most important first.
 #[derive(Default)]
 pub struct Order(Vec<Criterion>);
 
@@ -22,7 +22,7 @@ struct Criterion {
     descending: bool,
 }
 
-/// A row with what it is ordered by under each criterion, as far as anybody has asked.
+/// A row with its key under each criterion, computed on first use.
 pub struct Keyed {
     /// The row.
     pub row: Datum,
@@ -30,7 +30,7 @@ pub struct Keyed {
 }
 
 impl Order {
-    /// Adds what a term says, which `asc` or `desc` may surround.
+    /// Adds the criterion of a term, which may be inside of `asc` or `desc`.
     pub fn push(&mut self, term: TermType, val: Val) -> Result<()> {
         let by = val.into_func(Shortcut::GetField)?;
         let harmless = Determinism::ONE_SERVER.join(Determinism::CONSTANT_NOW);
@@ -41,17 +41,17 @@ impl Order {
         Ok(())
     }
 
-    /// Whether it leaves rows as they are.
+    /// Returns true if the order leaves rows as they are.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// A row ready to be compared.
+    /// Makes a row ready for comparison.
     pub fn keyed(&self, row: Datum) -> Keyed {
         Keyed { row, keys: self.0.iter().map(|_| OnceCell::new()).collect() }
     }
 
-    /// Tells whether a row comes before another one. Each function is called at most once for each row, and
+    /// Returns true if a row comes before another one. Each function is called at most once for each row, and
     /// only if its result is needed.
     pub fn is_less(&self, env: &Env, a: &Keyed, b: &Keyed) -> Result<bool> {
         fuel::spend(1)?;
@@ -65,7 +65,7 @@ impl Order {
         Ok(false)
     }
 
-    /// Sorts rows; equal ones stay as they are.
+    /// Sorts rows; equal ones keep their order.
     pub fn sort(&self, env: &Env, rows: Vec<Datum>) -> Result<Vec<Datum>> {
         let mut held = env.reserve();
         rows.iter().try_for_each(|row| held.add_bytes(row.footprint() + size_of::<Keyed>()))?;

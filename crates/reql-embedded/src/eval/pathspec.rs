@@ -1,4 +1,5 @@
-//! Paths: which fields of an object, and of the objects inside it, `pluck`, `without` and `has_fields` mean.
+//! Paths: the fields of an object, and of the objects inside it, that `pluck`, `without` and `has_fields`
+//! name.
 
 use std::sync::Arc;
 
@@ -18,7 +19,8 @@ pub enum PathSpec {
     Inside(Vec<(Arc<str>, PathSpec)>),
 }
 
-/// Whether an array stands for its elements. At the top it doesn't: terms handle sequences themselves.
+/// The treatment of an array: as a value, or as its elements. At the top it is a value: terms handle
+/// sequences themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Arrays {
     Elements,
@@ -26,7 +28,7 @@ enum Arrays {
 }
 
 impl PathSpec {
-    /// The paths that the arguments of a term name.
+    /// Reads the paths in the arguments of a term.
     pub fn of_args(args: &[Datum]) -> Result<PathSpec> {
         Ok(Self::all(args.iter().map(PathSpec::of).collect::<Result<_>>()?))
     }
@@ -42,7 +44,8 @@ impl PathSpec {
         })
     }
 
-    /// Fields that are `true` are wanted as a whole, of the others what their values say.
+    /// Reads the paths of an object. Fields that are `true` are wanted as a whole; the values of others are
+    /// paths again.
     fn of_object(object: &Object) -> Result<PathSpec> {
         let (mut whole, mut inside) = (Vec::new(), Vec::new());
         for (key, value) in object.iter() {
@@ -70,12 +73,12 @@ impl PathSpec {
         }
     }
 
-    /// The object with these paths only. Paths that lead nowhere are left out.
+    /// Returns the object with these paths only. Paths that lead nowhere are left out.
     pub fn project(&self, object: &Datum, limits: Limits) -> Datum {
         self.projection(object, Arrays::NoObject, limits).unwrap_or_else(|| Datum::Object(Object::empty()))
     }
 
-    /// `None` when a path asks for the field of something that is no object.
+    /// Returns a value with these paths only; `None` if a path names the field of a value that is no object.
     fn projection(&self, datum: &Datum, arrays: Arrays, limits: Limits) -> Option<Datum> {
         match datum {
             Datum::Array(items) if arrays == Arrays::Elements => {
@@ -115,12 +118,12 @@ impl PathSpec {
         Some(())
     }
 
-    /// The object without these paths.
+    /// Returns the object without these paths.
     pub fn unproject(&self, object: &Datum, limits: Limits) -> Datum {
         self.rest(object, Arrays::NoObject, limits).unwrap_or_else(|| object.clone())
     }
 
-    /// `None` when this is no object.
+    /// Returns a value without these paths; `None` if it is no object.
     fn rest(&self, datum: &Datum, arrays: Arrays, limits: Limits) -> Option<Datum> {
         match datum {
             Datum::Array(items) if arrays == Arrays::Elements => {
@@ -151,7 +154,7 @@ impl PathSpec {
         }
     }
 
-    /// Whether all of the paths are there, and lead to something other than `null`.
+    /// Returns true if all of the paths exist, and lead to values other than `null`.
     pub fn is_in(&self, datum: &Datum) -> bool {
         match self {
             PathSpec::Field(key) => datum.get(key).is_some_and(|value| !value.is_null()),

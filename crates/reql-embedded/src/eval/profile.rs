@@ -1,4 +1,4 @@
-//! Profiles: what a query has done, and how long that took, in RethinkDB's format (`profile.cc`).
+//! Profiles: the work of a query and its times, in RethinkDB's format (`profile.cc`).
 //!
 //! The entry of a term contains the entries of the terms evaluated in it. Once rows flow, the terms that are
 //! evaluated for each row get no entries. The profile then tells only the number of rows and the mean time
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use crate::datum::{Datum, json};
 use crate::term::TermType;
 
-/// The number of events after which the profile of one answer takes in no further terms or work.
+/// The events after which the profile of one answer takes in no further terms or work.
 const MAX_EVENTS: usize = 10_000;
 
 /// The number of kinds of [`Work`].
 const KINDS_OF_WORK: usize = 8;
 
-/// A record of what has been done so far for the answer that is being made.
+/// A record of the work so far for the answer that is being made.
 #[derive(Debug)]
 pub struct Trace(Mutex<Log>);
 
@@ -29,7 +29,7 @@ struct Log {
     events: Vec<Event>,
     /// The terms that are being evaluated, and the query around them.
     levels: Vec<Level>,
-    /// The number of terms and jobs in progress that keep what is done inside them out of the profile.
+    /// Number of terms and jobs in progress that hide their inner work from the profile.
     hidden: usize,
 }
 
@@ -42,9 +42,9 @@ enum Event {
 
 #[derive(Debug, Default)]
 struct Level {
-    /// Where its event is.
+    /// Index of the level's event.
     start: usize,
-    /// `true` once rows have been read at this level.
+    /// True once rows have been read at this level.
     flows: bool,
 }
 
@@ -70,7 +70,7 @@ pub enum Work {
 }
 
 impl Trace {
-    /// Of an answer that this thread makes.
+    /// Makes the record of an answer of this thread.
     pub fn new() -> Self {
         Trace(Mutex::new(Log::new()))
     }
@@ -80,22 +80,22 @@ impl Trace {
         (log.thread == thread::current().id()).then_some(log)
     }
 
-    /// Begins to tell of the next answer, which this thread makes.
+    /// Begins the record of the next answer, which this thread makes.
     pub fn begin(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Log::new();
     }
 
-    /// Goes on with the answer, which now this thread makes.
+    /// Goes on with the record of an answer, which now this thread makes.
     pub fn go_on(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).thread = thread::current().id();
     }
 
-    /// The profile as JSON.
+    /// Returns the profile as JSON.
     pub fn to_json(&self) -> Vec<u8> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).to_json()
     }
 
-    /// A term begins.
+    /// Records the beginning of a term.
     pub fn term(&self, term: TermType) -> Option<Task<'_>> {
         let mut log = self.log()?;
         let is_told = log.hidden == 0 && !log.level().flows && log.events.len() < MAX_EVENTS;
@@ -109,7 +109,7 @@ impl Trace {
         Some(Task { trace: self, began: Instant::now(), is_told })
     }
 
-    /// Some work begins, of which nothing else is told.
+    /// Records the beginning of some work, whose inner work is not recorded.
     pub fn work(&self, work: Work) -> Option<Job<'_>> {
         let mut log = self.log()?;
         if log.hidden > 0 {
@@ -119,7 +119,7 @@ impl Trace {
         Some(Job { trace: self, began: Instant::now(), work, samples: 1 })
     }
 
-    /// Rows are being read.
+    /// Records that rows are being read.
     pub fn flow(&self) {
         if let Some(mut log) = self.log()
             && log.hidden == 0
@@ -129,7 +129,7 @@ impl Trace {
     }
 }
 
-/// A term that is being evaluated until this is dropped.
+/// A term that is being evaluated, until this is dropped.
 pub struct Task<'a> {
     trace: &'a Trace,
     began: Instant,
@@ -160,7 +160,7 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Marks the work as a part of what the next row or the previous one takes. Its time is added, but it
+    /// Marks the work as a part of the time for the next row or the previous one. Its time is added, but it
     /// counts as no row of its own.
     #[must_use]
     pub fn besides(mut self) -> Self {
@@ -182,7 +182,7 @@ impl Log {
         Log { thread: thread::current().id(), events: Vec::new(), levels: Vec::new(), hidden: 0 }
     }
 
-    /// The innermost term that is told of, or the query.
+    /// Returns the innermost recorded term, or the query.
     fn level(&mut self) -> &mut Level {
         if self.levels.is_empty() {
             self.levels.push(Level::default());
@@ -193,7 +193,7 @@ impl Log {
 
     fn add(&mut self, work: Work, time: Duration, more: usize) {
         let has_room = self.events.len() < MAX_EVENTS;
-        // Rows that are read and written by turns are told as one reading and one writing.
+        // Rows that are read and written by turns are recorded as one reading and one writing.
         let latest = self.events.iter_mut().rev().take(KINDS_OF_WORK);
         let known = latest.map_while(|event| match event {
             Event::Work { work, took, samples } => Some((*work, took, samples)),
@@ -267,7 +267,7 @@ fn scan(description: &str, traversal: &str, took: Duration, samples: usize, out:
     });
 }
 
-/// A task of which there is one for each shard. All data is in one here.
+/// Writes a task that RethinkDB does on each shard. All data is in one shard here.
 fn on_shard(description: &str, took: Duration, out: &mut Vec<u8>, inner: impl FnOnce(&mut Vec<u8>)) {
     task(description, took, out, |out| {
         out.extend_from_slice(b"{\"parallel_tasks\":[[");
@@ -301,7 +301,7 @@ fn describe(description: &str, duration: &str, took: Duration, out: &mut Vec<u8>
     let _ = json::write(&Datum::Num(took.as_secs_f64() * 1e3), out);
 }
 
-/// RethinkDB's name for a term where it tells what it does.
+/// Returns RethinkDB's name for a term in profiles.
 fn name(term: TermType) -> String {
     use TermType::*;
     match term {
@@ -310,7 +310,7 @@ fn name(term: TermType) -> String {
         BetweenDeprecated => "between".to_owned(),
         ConcatMap | OrderBy | EqJoin | TypeOf => term.name().to_lowercase().replace('_', ""),
         ForEach => "foreach".to_owned(),
-        // A default is evaluated by the class of errors there.
+        // The class of errors evaluates a default there.
         Default => "error".to_owned(),
         IndexCreate | IndexDrop | IndexList | IndexStatus | IndexWait | IndexRename => {
             format!("s{}", term.name().to_lowercase())

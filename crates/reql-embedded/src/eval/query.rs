@@ -18,7 +18,7 @@ use crate::datum::{Datum, json};
 use crate::error::{Bt, Error, ErrorKind, Result};
 use crate::term::{Query, RawTerm, TermType};
 
-/// What a query answers.
+/// The answer to a query.
 pub enum Answer {
     /// One value.
     Atom(Datum),
@@ -52,13 +52,13 @@ impl Program {
         Ok(Program { term, env: if query.is_profiled { env.with_trace() } else { env } })
     }
 
-    /// The profile of its evaluation as JSON, if there is one.
+    /// Returns the profile of the evaluation as JSON, if there is one.
     pub fn profile(&self) -> Option<Vec<u8>> {
         self.env.trace().map(Trace::to_json)
     }
 
-    /// Evaluates the query to its first answer. Where the environment may not wait, its term may be a write
-    /// and hold no other.
+    /// Evaluates the query to its first answer. If the environment may not wait, its term may be a write and
+    /// contain no other.
     pub fn run(&self) -> Result<Answer> {
         self.env.within(|| self.evaluate())
     }
@@ -100,13 +100,13 @@ fn sequence(val: Val, env: Env) -> Result<Answer> {
     Ok(Answer::Cursor(Box::new(Cursor { env, stream, batching, is_first: true, is_blocked: false })))
 }
 
-/// Grouped data in its form on the wire.
+/// Returns grouped data in its form on the wire.
 fn grouped_data(groups: Groups) -> Datum {
     let data = groups.into_iter().map(|(group, value)| Datum::array(vec![group, value])).collect();
     Datum::object([("$reql_type$", Datum::str("GROUPED_DATA")), ("data", Datum::array(data))])
 }
 
-/// The options that a query may have as a whole, and the terms in it (`optargs.cc`).
+/// The options that a whole query may have, and that the terms in it may have (`optargs.cc`).
 const OPTIONS: &[&str] = &[
     "_EVAL_FLAGS_",
     "_NO_RECURSE_",
@@ -206,7 +206,7 @@ fn with_options(query: &Query, env: Env) -> Result<Env> {
     Ok(env.with_optargs(options))
 }
 
-/// The limits that the options set.
+/// Returns the limits that the options set.
 fn limits(env: &Env) -> Result<Limits> {
     let Limits { array, changefeed_queue } = env.limits;
     let changefeed_queue = limit(env, "changefeed_queue_size", "changefeed queue size", changefeed_queue)?;
@@ -226,7 +226,7 @@ fn limit(env: &Env, option: &str, name: &str, default: usize) -> Result<usize> {
     }
 }
 
-/// How large batches get (`batching.cc`).
+/// The size of batches (`batching.cc`).
 #[derive(Debug, Clone, Copy)]
 struct Batching {
     min_rows: usize,
@@ -250,24 +250,25 @@ impl Batching {
     }
 }
 
-/// The largest batch that a query can ask for, in bytes, and
+/// The largest batch that a query can ask for, in bytes.
 const LARGEST_BATCH: usize = 64 << 20;
-/// the longest time, in seconds, that making one may take.
+/// The longest time for a batch that a query can ask for, in seconds.
 const LONGEST_BATCH: f64 = 60.0;
 
-/// A batch of fewer bytes is made row by row, so that it isn't much larger.
+/// The size in bytes below which a batch is made row by row, so that it doesn't get much larger.
 const SMALL_BATCH: usize = 128 << 10;
 
-/// Where a batch ends, the number of its rows aside.
+/// The end of a batch, the number of its rows aside.
 #[derive(Clone, Copy)]
 struct BatchLimits {
-    /// How long the text of the answer may get.
+    /// Length of the answer's text at which the batch ends.
     max_bytes: usize,
     deadline: Instant,
 }
 
-/// Appends rows as JSON, separated by commas, to so many that are there, until the stream ends or `is_enough`
-/// says so of their number and of the text. Returns how many there are then, and whether those were all.
+/// Appends rows as JSON, separated by commas, to the `before` rows that are there already. Ends with the
+/// stream, or once `is_enough` returns true for the number of rows and the text. Returns the number of rows
+/// then, and true if the stream has ended.
 fn write_rows(
     stream: &mut Stream,
     env: &Env,
@@ -297,8 +298,8 @@ fn write_rows(
     }
 }
 
-/// The rows of a portion as JSON, how many they are, and what came after them; `None` if that is longer than
-/// there is room for.
+/// Returns the rows of a portion as JSON, their number, and the error after them, if there is one; `None` if
+/// the text is longer than `room`.
 fn written(mut part: Stream, room: usize, env: &Env) -> Option<(Vec<u8>, usize, Result<()>)> {
     let mut text = Vec::new();
     match write_rows(&mut part, env, 0, &mut text, |_, text| text.len() > room) {
@@ -313,16 +314,16 @@ pub struct Cursor {
     stream: Stream,
     batching: Batching,
     is_first: bool,
-    /// Whether the feed had nothing more to say.
+    /// True if the feed had no more news.
     is_blocked: bool,
 }
 
-/// What a batch holds.
+/// The size and the end of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Batch {
-    /// How many rows were written.
+    /// Number of rows that were written.
     pub rows: usize,
-    /// Whether that was all.
+    /// True if these were the last rows.
     pub done: bool,
 }
 
@@ -330,8 +331,8 @@ impl Cursor {
     /// Appends the rows of the next batch as JSON, separated by commas.
     pub fn next_batch(&mut self, out: &mut Vec<u8>) -> Result<Batch> {
         if !self.env.may_wait() && (!self.is_first || self.feed().is_some()) {
-            // Only what can be begun once more is given up where the connection is served: a first batch,
-            // unless it took news off a feed.
+            // A query is given up on the connection's task only if it can be begun again: in its first batch,
+            // unless that took news off a feed.
             self.env = self.env.clone().where_it_may_wait();
         }
         self.env.meter().within(|| self.make_batch(out))
@@ -340,7 +341,7 @@ impl Cursor {
     fn make_batch(&mut self, out: &mut Vec<u8>) -> Result<Batch> {
         let is_first = std::mem::take(&mut self.is_first);
         if let Some(trace) = self.env.trace() {
-            // The first batch comes with what it took to make the stream.
+            // The first batch includes the time for making the stream.
             if is_first { trace.go_on() } else { trace.begin() }
         }
         let scaledown = if is_first { self.batching.first_scaledown } else { 1 };
@@ -360,7 +361,7 @@ impl Cursor {
         Ok(batch)
     }
 
-    /// A batch of several portions of a table's rows, unless it is to be small.
+    /// Makes a batch of several portions of a table's rows, unless it is to be small.
     fn next_portions(&mut self, limits: BatchLimits, out: &mut Vec<u8>) -> Result<Option<Batch>> {
         if self.batching.max_rows != usize::MAX || limits.max_bytes < out.len() + SMALL_BATCH {
             return Ok(None);
@@ -377,7 +378,7 @@ impl Cursor {
             out.extend_from_slice(&text);
             rows += count;
             end?;
-            // What has been read belongs to this batch.
+            // Rows that have been read belong to this batch.
             let expected = out.len() + portions.ahead() * text.len();
             if expected >= limits.max_bytes
                 || rows >= self.batching.min_rows && Instant::now() >= limits.deadline
@@ -394,7 +395,7 @@ impl Cursor {
         Ok(Some(batch))
     }
 
-    /// A batch that is made row by row, with so many in it already.
+    /// Makes a batch row by row, with `before` rows in it already.
     fn next_rows(&mut self, limits: BatchLimits, before: usize, out: &mut Vec<u8>) -> Result<Batch> {
         let Batching { min_rows, max_rows, .. } = self.batching;
         let is_enough = |rows: usize, text: &[u8]| {
@@ -413,27 +414,27 @@ impl Cursor {
         Ok(Batch { rows, done })
     }
 
-    /// Returns a reservation of nothing yet, for what has been written.
+    /// Returns an empty reservation, for the text that has been written.
     pub fn reserve(&self) -> Reservation {
         self.env.reserve()
     }
 
-    /// The profile of what the last batch took, as JSON, if there is one.
+    /// Returns the profile of the last batch as JSON, if there is one.
     pub fn profile(&self) -> Option<Vec<u8>> {
         self.env.trace().map(Trace::to_json)
     }
 
-    /// What kind of changefeed this is, if it is one.
+    /// Returns the traits of the changefeed, if the stream is one.
     pub fn feed(&self) -> Option<FeedTraits> {
         self.stream.feed()
     }
 
-    /// Returns whether the next batch is made in microseconds and without waiting.
+    /// Returns true if the next batch is made in microseconds and without waiting.
     pub fn is_light(&self) -> bool {
         self.env.trace().is_none() && self.stream.is_light()
     }
 
-    /// Ends when it is worth asking for the next batch. May be dropped and called again.
+    /// Waits until the next batch is worth asking for. May be dropped and called again.
     pub async fn ready(&mut self) {
         if self.is_blocked {
             self.env.wake().wait().await;

@@ -15,19 +15,19 @@ pub(super) struct Report {
 }
 
 enum Reported {
-    /// It was not even tried.
+    /// The row was not even tried.
     Refused(Error),
-    /// It was.
+    /// The row was tried.
     Tried { hides_failure: bool },
 }
 
 impl Report {
-    /// Nothing yet.
+    /// Makes an empty report.
     pub(super) fn new(env: &Env, shown: ReturnChanges) -> Self {
         Report { env: env.clone(), rows: Vec::new(), shown }
     }
 
-    /// Adds a row that was found wrong without looking at the table.
+    /// Adds a row that was found wrong without reading the table.
     pub(super) fn refused(&mut self, error: Error) {
         self.rows.push(Reported::Refused(error));
     }

@@ -1,7 +1,7 @@
 //! Reading the rows of tables.
 //!
 //! As in RethinkDB, the permission to read, the index and the bounds are checked when the first row is read.
-//! A sequence that nobody reads is not checked.
+//! A sequence that isn't read is not checked.
 
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ impl Scan {
     }
 }
 
-/// The way to the rows of a table in the store: its primary key, or an index that nobody has looked for yet.
+/// The way to the rows of a table in the store: its primary key, or an index that hasn't been looked up yet.
 pub(super) struct Path {
     pub(super) table: TableRef,
     pub(super) stored: storage::Table,
@@ -86,7 +86,7 @@ pub struct TableSource {
 }
 
 impl TableSource {
-    /// The rows of a slice, by the path that it names.
+    /// Makes the source of a slice's rows, by the path of the slice.
     pub(super) fn new(path: Path, slice: &TableSlice) -> Self {
         let bounds = slice.bounds.clone().unwrap_or_default();
         TableSource { path, bounds, direction: slice.sorting.direction(), scan: None }
@@ -145,11 +145,11 @@ impl Source for TableSource {
     }
 }
 
-/// The rows with some keys, each as often as its key is asked for.
+/// The rows with some keys, each as often as its key is given.
 pub(super) struct KeySource {
     path: Path,
     keys: Vec<Datum>,
-    /// The places of the keys that are still to be read, once they have been looked at.
+    /// The places of the keys that are still to be read, once the keys have been checked.
     rest: Option<std::vec::IntoIter<KeyRange>>,
     scan: Option<Scan>,
 }

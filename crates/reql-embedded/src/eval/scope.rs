@@ -1,4 +1,4 @@
-//! Variables: what the functions around a term have bound.
+//! Variables: the bindings of the functions around a term.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::captures::Captures;
 use crate::datum::Datum;
 
-/// The bindings that a term sees: the arguments of the function it stands in, and what that function has
-/// captured. It borrows all of them, so that calling a function costs nothing for it.
+/// The bindings that a term sees: the arguments of the function around it, and the variables that this
+/// function has captured. A scope borrows all of them, so that calling a function costs nothing for it.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'a> {
     params: &'a [i64],
@@ -30,23 +30,24 @@ struct Binding {
     outer: Option<Arc<Binding>>,
 }
 
-/// Whether `r.row` stands for the argument of such a function: one parameter, and not one made by the server.
+/// Returns true if `r.row` refers to the argument of such a function: one with one parameter that the server
+/// didn't make.
 pub(super) fn binds_implicit(params: &[i64]) -> bool {
     matches!(params, [variable] if *variable >= 0)
 }
 
 impl Scope<'_> {
-    /// Nothing is bound.
+    /// The scope without bindings.
     pub const EMPTY: Scope<'static> = Scope { params: &[], args: &[], captured: &Captured::NOTHING };
 }
 
 impl<'a> Scope<'a> {
-    /// The scope inside a function that is called with these arguments.
+    /// Makes the scope inside a function that is called with these arguments.
     pub(super) fn of_call(captured: &'a Captured, params: &'a [i64], args: &'a [Datum]) -> Self {
         Scope { params, args, captured }
     }
 
-    /// The value of a variable; the compiler has made sure that it is bound.
+    /// Returns the value of a variable; the compiler has made sure that it is bound.
     pub fn get(&self, variable: i64) -> Option<&'a Datum> {
         // Of parameters with the same name, the first one counts.
         match self.params.iter().position(|param| *param == variable) {
@@ -55,7 +56,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The value of `r.row`; the compiler has made sure that it is unambiguous.
+    /// Returns the value of `r.row`; the compiler has made sure that it is unambiguous.
     pub fn implicit(&self) -> Option<&'a Datum> {
         if binds_implicit(self.params) {
             self.args.first().filter(|_| self.captured.implicit_depth == 0)
@@ -64,18 +65,18 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The names that are bound.
+    /// Returns the names that are bound.
     pub fn variables(&self) -> BTreeSet<i64> {
         let captured = self.captured.bindings().0;
         captured.into_iter().map(|(variable, _)| variable).chain(self.params.iter().copied()).collect()
     }
 
-    /// How many functions around bind `r.row`.
+    /// Returns the number of functions around that bind `r.row`.
     pub fn implicit_depth(&self) -> u32 {
         self.captured.implicit_depth + u32::from(binds_implicit(self.params))
     }
 
-    /// The bindings as a function keeps them that is made here.
+    /// Returns the bindings in the form in which a new function keeps them.
     pub fn capture(&self) -> Captured {
         let mut innermost = self.captured.innermost.clone();
         for (variable, value) in self.params.iter().zip(self.args).rev() {
@@ -97,7 +98,7 @@ impl From<Captures> for Captured {
 }
 
 impl Captured {
-    /// Nothing is bound.
+    /// The captured bindings of a function without any.
     pub const NOTHING: Captured = Captured { innermost: None, implicit: None, implicit_depth: 0 };
 
     fn get(&self, variable: i64) -> Option<&Datum> {
@@ -111,12 +112,12 @@ impl Captured {
         None
     }
 
-    /// How many functions around bind `r.row`.
+    /// Returns the number of functions around that bind `r.row`.
     pub fn implicit_depth(&self) -> u32 {
         self.implicit_depth
     }
 
-    /// All bindings, innermost first, and the value of `r.row`.
+    /// Returns all bindings, innermost first, and the value of `r.row`.
     pub fn bindings(&self) -> (Vec<(i64, Datum)>, Option<Datum>) {
         let mut bindings = Vec::new();
         let mut binding = self.innermost.as_deref();

@@ -31,19 +31,19 @@ pub enum SingleSelection {
         slice: Box<TableSlice>,
         /// The query that reads it.
         env: Env,
-        /// What to say when there is none, and of which term.
+        /// Error if there is no row, and the term that it blames.
         empty: Box<(String, Bt)>,
     },
 }
 
 impl SingleSelection {
-    /// A row that has been read from its table.
+    /// Makes a selection of a row that has been read from its table.
     pub fn of_row(table: TableRef, row: Datum) -> Result<SingleSelection> {
         row.field(table.primary_key())?;
         Ok(SingleSelection::Row { table, row })
     }
 
-    /// The table.
+    /// Returns the table.
     pub fn table(&self) -> &TableRef {
         match self {
             SingleSelection::Key { table, .. } | SingleSelection::Row { table, .. } => table,
@@ -51,7 +51,7 @@ impl SingleSelection {
         }
     }
 
-    /// The row, or `null`.
+    /// Returns the row, or `null`.
     pub fn get(&self) -> Result<Datum> {
         match self {
             SingleSelection::Key { table, key, env } => table.get(env, key),
@@ -64,7 +64,7 @@ impl SingleSelection {
         }
     }
 
-    /// The row's primary key.
+    /// Returns the row's primary key.
     pub fn key(&self) -> Result<Datum> {
         match self {
             SingleSelection::Key { key, .. } => Ok(key.clone()),

@@ -14,7 +14,7 @@ use crate::error::{At, Bt, Error, Result};
 use crate::eval::profile::Work;
 use crate::storage::{self, Direction, IndexSpec, KeyRange};
 
-/// Rows of a table, and which these are.
+/// Rows of a table with the description that lets `changes` follow them.
 pub(super) struct Watchable<S> {
     pub(super) rows: S,
     pub(super) watched: Rows,
@@ -59,23 +59,23 @@ impl<S: Source> Source for Watchable<S> {
 pub struct Bounds {
     /// The lower end.
     pub left: Datum,
-    /// Whether the lower end itself is outside.
+    /// True if the lower end itself is outside.
     pub left_open: bool,
     /// The upper end.
     pub right: Datum,
-    /// Whether the upper end itself is outside.
+    /// True if the upper end itself is outside.
     pub right_open: bool,
 }
 
 impl Default for Bounds {
-    /// Everything.
+    /// Returns the bounds of everything.
     fn default() -> Self {
         Bounds { left: Datum::MinVal, left_open: false, right: Datum::MaxVal, right_open: false }
     }
 }
 
 impl Bounds {
-    /// One value.
+    /// Returns the bounds of one value.
     pub(super) fn point(value: Datum) -> Self {
         Bounds { left: value.clone(), left_open: false, right: value, right_open: false }
     }
@@ -85,7 +85,7 @@ impl Bounds {
         above && if self.right_open { *value < self.right } else { *value <= self.right }
     }
 
-    /// Whether nothing can be between the ends, whatever their types.
+    /// Returns true if nothing can be between the ends, whatever their types.
     pub(super) fn is_empty(&self) -> bool {
         match self.left.cmp(&self.right) {
             Ordering::Less => false,
@@ -94,12 +94,12 @@ impl Bounds {
         }
     }
 
-    /// The range of primary keys.
+    /// Returns the range of primary keys.
     pub fn primary_range(&self) -> Result<KeyRange> {
         self.range(key::primary_bound)
     }
 
-    /// The range of values of an index.
+    /// Returns the range of values of an index.
     pub fn index_range(&self) -> Result<KeyRange> {
         self.range(key::secondary_bound)
     }
@@ -116,11 +116,11 @@ impl Bounds {
 /// The order in which a range is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sorting {
-    /// Whatever comes first.
+    /// Any order.
     Unordered,
-    /// From the lowest value up.
+    /// Ascending order, from the lowest value up.
     Ascending,
-    /// From the highest value down.
+    /// Descending order, from the highest value down.
     Descending,
 }
 
@@ -138,23 +138,23 @@ impl Sorting {
 pub struct TableSlice {
     /// The table.
     pub table: TableRef,
-    /// The index whose values the range is of; the primary key when there is none.
+    /// Index whose values the range is of; the primary key if there is none.
     pub index: Option<Arc<str>>,
-    /// The range; everything when there is none.
+    /// Range; everything if there is none.
     pub bounds: Option<Bounds>,
     /// The order.
     pub sorting: Sorting,
-    /// The term that named the table. It is to blame for what can't be done with a part of it.
+    /// Term that named the table. It is to blame for operations that a part of the table doesn't allow.
     bt: Bt,
 }
 
 impl TableSlice {
-    /// All of a table that the term `bt` named, in no order.
+    /// Makes the slice of a whole table that the term `bt` named, in no order.
     pub fn whole(table: TableRef, bt: Bt) -> Self {
         TableSlice { table, index: None, bounds: None, sorting: Sorting::Unordered, bt }
     }
 
-    /// The same range in the order of an index.
+    /// Orders the slice by an index.
     pub fn with_sorting(self, index: Arc<str>, sorting: Sorting) -> Result<Self> {
         if self.sorting != Sorting::Unordered {
             let message = "Cannot perform multiple indexed ORDER_BYs on the same table.";
@@ -169,7 +169,7 @@ impl TableSlice {
         Ok(TableSlice { index: Some(index), sorting, ..self })
     }
 
-    /// A part of the table by the values of an index.
+    /// Narrows the slice to a range of an index's values.
     pub fn with_bounds(self, index: Arc<str>, bounds: Bounds) -> Result<Self> {
         if self.bounds.is_some() {
             return Err(Error::logic("Cannot perform multiple BETWEENs on the same table.").at(self.bt));
@@ -183,12 +183,12 @@ impl TableSlice {
         Ok(TableSlice { index: Some(index), bounds: Some(bounds), ..self })
     }
 
-    /// Returns whether the slice can't have any rows, whatever is in the table.
+    /// Returns true if the slice can't have any rows, whatever is in the table.
     fn is_empty(&self) -> bool {
         self.bounds.as_ref().is_some_and(Bounds::is_empty)
     }
 
-    /// Its rows. `bt` is the term to blame for what goes wrong when they are read.
+    /// Returns the rows. `bt` is the term to blame for errors while they are read.
     pub fn into_stream(self, env: &Env, bt: Bt) -> Result<Stream> {
         Ok(match self.table.path(self.index.as_deref()) {
             _ if self.table.stored().is_some() && self.is_empty() => {
@@ -205,8 +205,8 @@ impl TableSlice {
         })
     }
 
-    /// Its rows in [`Pairs`] with their values in its index, which is not the primary key. `bt` is as for
-    /// [`into_stream`](Self::into_stream).
+    /// Returns the rows in [`Pairs`] with their values in the index, which is not the primary key. `bt` is as
+    /// for [`into_stream`](Self::into_stream).
     pub fn into_pairs(self, env: &Env, bt: Bt) -> Result<Stream> {
         if self.table.stored().is_none() {
             return Ok(Stream::new(Known::new(self.system_rows(env)?), bt));
@@ -217,7 +217,7 @@ impl TableSlice {
         Ok(Stream::new(Pairs::new(self), bt))
     }
 
-    /// Begins to read its rows as entries of its index.
+    /// Begins to read the rows as entries of the index.
     pub(super) fn read_index(&self, env: &Env) -> Result<(storage::IndexScan, Arc<IndexSpec>)> {
         let index = self.index.as_deref().unwrap_or_default();
         let bounds = self.bounds.clone().unwrap_or_default();
@@ -226,7 +226,7 @@ impl TableSlice {
         Ok((stored.index_scan(index, range, self.sorting.direction()).at(Bt::default())?, spec))
     }
 
-    /// The rows of a system table, which are looked at at once.
+    /// Returns the rows of a system table, which are read at once.
     fn system_rows(&self, env: &Env) -> Result<Vec<Datum>> {
         let bounds = self.bounds.clone().unwrap_or_default();
         let mut rows = self.table.system_rows(env, self.index.as_deref(), |key| bounds.contain(key))?;
@@ -236,7 +236,7 @@ impl TableSlice {
         Ok(rows)
     }
 
-    /// How many rows there are, without reading them where that is possible.
+    /// Counts the rows, without reading them if that is possible.
     pub fn count(self, env: &Env) -> Result<u64> {
         if self.table.stored().is_some() && self.is_empty() {
             return Ok(0);

@@ -2,10 +2,10 @@
 //!
 //! A write must not see its own effects. Otherwise a row that it moves along the index by which it finds rows
 //! would come again, and rows that it adds would never end. So all its rows are read, at one moment, before
-//! the first one is written. For rows that are only to be changed, just the keys are kept. Rows that don't
-//! fit into a batch, which is bounded in rows and in bytes, are put [aside](super::aside), so that the use of
-//! memory stays bounded. A snapshot keeps pages of the file from being used again, so the snapshot of that
-//! moment is released when the writing begins.
+//! the first one is written. For rows that are only to be changed, just the keys are kept. Rows beyond one
+//! batch, which is bounded in rows and in bytes, are put [aside](super::aside), so that the use of memory
+//! stays bounded. A snapshot keeps pages of the file from being used again, so the snapshot of that moment is
+//! released when the writing begins.
 //!
 //! Rows that can't come from a table that is written are read as the write goes on.
 
@@ -16,9 +16,9 @@ use crate::budget::memory::Reservation;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
-/// The number of rows that are written at a time.
+/// The rows that are written at a time.
 pub const BATCH: usize = 200;
-/// The number of bytes of rows after which no more are written at the same time.
+/// The bytes of rows after which no more are written at the same time.
 const BATCH_BYTES: usize = 4 << 20;
 
 /// The size of a batch that is being collected.
@@ -41,22 +41,22 @@ impl Size {
 
 /// Rows for a write.
 pub enum Rows {
-    /// Read as the write goes on.
+    /// Rows that are read as the write goes on.
     Apart(Stream),
-    /// Read before it.
+    /// Rows that are read before the write.
     Ahead {
-        /// The first ones.
+        /// First rows.
         first: std::vec::IntoIter<Datum>,
-        /// The others, if there are any.
+        /// Other rows, if there are any.
         rest: Option<Taken>,
-        /// The memory of the first ones.
+        /// Memory of the first rows.
         held: Reservation,
     },
 }
 
 impl Rows {
-    /// Reads all rows, as they are at the moment of the environment. Where nothing may wait, they must fit
-    /// into one batch.
+    /// Reads all rows, as they are at the moment of the environment. If it may not wait, they must fit into
+    /// one batch.
     pub fn ahead(mut rows: Stream, env: &Env) -> Result<Rows> {
         rows.check_finite()?;
         rows.check_ungrouped()?;
@@ -83,7 +83,7 @@ impl Rows {
         Ok(Rows::Ahead { first: first.into_iter(), rest, held })
     }
 
-    /// The next row.
+    /// Returns the next row.
     pub fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
         match self {
             Rows::Apart(rows) => rows.next(env),
@@ -98,16 +98,16 @@ impl Rows {
         }
     }
 
-    /// Releases snapshots until the next row is asked for. A write must not wait for a snapshot that its own
-    /// query holds.
+    /// Releases snapshots until the next row is read. A write must not wait for a snapshot that its own query
+    /// holds.
     pub fn suspend(&mut self) {
         if let Rows::Apart(rows) = self {
             rows.suspend();
         }
     }
 
-    /// Takes the rows in batches, each row changed by `prepare`, and passes each batch to `write`. Where
-    /// nothing may wait, it fails before the first `write` if there is more than one batch.
+    /// Takes the rows in batches, each row changed by `prepare`, and passes each batch to `write`. If the
+    /// environment may not wait, it fails before the first `write` if there is more than one batch.
     pub fn in_batches<T>(
         mut self,
         env: &Env,

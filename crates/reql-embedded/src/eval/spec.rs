@@ -1,4 +1,4 @@
-//! What the compiler and the evaluator know of each term: its arguments, and the function that evaluates it.
+//! The specification of a term: its arguments, and the function that evaluates it.
 
 use super::call::Call;
 use super::term::Flags;
@@ -8,56 +8,56 @@ use crate::error::Result;
 use crate::term::{RawTerm, TermType};
 
 /// Evaluates a term that makes a plain value of plain values. Most work on single rows is done by such terms,
-/// so they are spared the detour over everything else that a term can be.
+/// so they skip the handling of all other results.
 pub type Plain = fn(&mut Call<'_>) -> Result<Datum>;
 
-/// How a term is compiled and evaluated. Each family of terms lists its own in a `TERMS` constant.
+/// The compilation and evaluation of a term. Each family of terms lists its own in a `TERMS` constant.
 pub struct Spec {
-    /// Which term it is.
+    /// Kind of the term.
     pub kind: TermType,
-    /// How many arguments it takes.
+    /// Number of arguments.
     pub arity: Arity,
-    /// The optional arguments that it takes.
+    /// Names of the optional arguments.
     pub optargs: &'static [&'static str],
-    /// Those of them that are evaluated as often as the term likes: they arrive as functions without
-    /// parameters.
+    /// Names of the optional arguments that the term evaluates as often as it likes: they arrive as functions
+    /// without parameters.
     pub lazy_optargs: &'static [&'static str],
-    /// Evaluates it.
+    /// Function that evaluates the term.
     pub eval: fn(&mut Call<'_>) -> Result<Val>,
-    /// Evaluates it when its first argument is sure to be a plain value, which makes it one too.
+    /// Function that evaluates the term if its first argument is sure to be a plain value. Its result is a
+    /// plain value too.
     pub plain: Option<Plain>,
-    /// What it does with grouped data as its first argument.
+    /// Treatment of grouped data as the first argument.
     pub grouping: Grouping,
-    /// Whether it gives the same answer each time; its arguments can make it worse.
+    /// Determinism of the term itself; its arguments can make it worse.
     pub determinism: Determinism,
-    /// What the arguments that `r.args` brings may be.
+    /// Permissions of the values of `r.args`.
     pub spread_flags: Flags,
-    /// Where that depends on how it is written, tells what it adds.
+    /// Function that returns further causes of indeterminism, for terms where they depend on the arguments.
     pub determinism_of: Option<fn(&RawTerm) -> Determinism>,
-    /// Replaces it by other terms before compilation.
+    /// Function that replaces the term by other terms before compilation.
     pub rewrite: Option<fn(&RawTerm) -> Result<RawTerm>>,
 }
 
-/// How many arguments a term takes; those that `r.args` brings count too.
+/// The number of arguments of a term; the values of `r.args` count too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arity {
     min: usize,
     max: Option<usize>,
 }
 
-/// What a term does when its first argument is grouped (`can_be_grouped` and `is_grouped_seq_op` in
-/// RethinkDB).
+/// The treatment of a grouped first argument (`can_be_grouped` and `is_grouped_seq_op` in RethinkDB).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grouping {
-    /// It runs once for each group, on the group's value.
+    /// The term runs once for each group, on the group's value.
     PerGroup,
-    /// It works on a grouped stream as a whole, row by row; on grouped data once for each group.
+    /// The term works on a grouped stream as a whole, row by row; on grouped data once for each group.
     Stream,
-    /// It takes grouped data as a value of its own.
+    /// The term takes grouped data as a value of its own.
     Whole,
 }
 
-/// What makes a term's answers differ between runs (`deterministic_t` in RethinkDB).
+/// The causes that make a term's answers differ between runs (`deterministic_t` in RethinkDB).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Determinism(u8);
 
@@ -66,44 +66,44 @@ impl Determinism {
     pub const ALWAYS: Self = Determinism(0);
     /// Depends on chance, on data or on the outside.
     pub const NO: Self = Determinism(1);
-    /// The same on one server, but perhaps not on another.
+    /// One answer on one server, but possibly another one elsewhere.
     pub const ONE_SERVER: Self = Determinism(2);
-    /// The same as long as `r.now()` is.
+    /// One answer as long as `r.now()` is the same.
     pub const CONSTANT_NOW: Self = Determinism(4);
 
-    /// That of a term made of two.
+    /// Returns the determinism of a term made of two.
     pub fn join(self, other: Self) -> Self {
         Determinism(self.0 | other.0)
     }
 
-    /// Whether the answer is the same each time, provided that these causes don't count.
+    /// Returns true if the answer is the same each time, provided that these causes don't count.
     pub fn holds_despite(self, harmless: Self) -> bool {
         self.0 & !harmless.0 == 0
     }
 }
 
 impl Arity {
-    /// Exactly this many.
+    /// Returns the arity of exactly `count` arguments.
     pub const fn exactly(count: usize) -> Self {
         Arity { min: count, max: Some(count) }
     }
 
-    /// From `min` to `max`.
+    /// Returns the arity of `min` to `max` arguments.
     pub const fn between(min: usize, max: usize) -> Self {
         Arity { min, max: Some(max) }
     }
 
-    /// `min` or more.
+    /// Returns the arity of `min` arguments or more.
     pub const fn at_least(min: usize) -> Self {
         Arity { min, max: None }
     }
 
-    /// Whether so many are right.
+    /// Returns true if the number of arguments is allowed.
     pub fn admits(self, count: usize) -> bool {
         self.min <= count && self.max.is_none_or(|max| count <= max)
     }
 
-    /// As error messages say it: `2 arguments`, `1 or more arguments`, `between 1 and 3 arguments`.
+    /// Returns the text of error messages: `2 arguments`, `1 or more arguments`, `between 1 and 3 arguments`.
     pub fn describe(self) -> String {
         match self.max {
             Some(max) if max == self.min => format!("{max} argument{}", if max == 1 { "" } else { "s" }),
@@ -114,7 +114,7 @@ impl Arity {
 }
 
 impl Spec {
-    /// A deterministic term without optional arguments that runs once for each group.
+    /// Makes a deterministic term without optional arguments that runs once for each group.
     pub const fn new(kind: TermType, arity: Arity, eval: fn(&mut Call<'_>) -> Result<Val>) -> Self {
         Spec {
             kind,
@@ -131,60 +131,60 @@ impl Spec {
         }
     }
 
-    /// A deterministic term that makes a plain value of plain values.
+    /// Makes a deterministic term that makes a plain value of plain values.
     pub const fn plain(kind: TermType, arity: Arity, eval: Plain) -> Self {
         Spec::new(kind, arity, Call::eval_plain).or_plain(eval)
     }
 
-    /// With a shorter way when the first argument is sure to be a plain value.
+    /// Adds a faster function for a first argument that is sure to be a plain value.
     pub const fn or_plain(mut self, eval: Plain) -> Self {
         self.plain = Some(eval);
         self
     }
 
-    /// A term that is replaced by others.
+    /// Makes a term that is replaced by others.
     pub const fn rewritten(kind: TermType, arity: Arity, rewrite: fn(&RawTerm) -> Result<RawTerm>) -> Self {
         let mut spec = Spec::new(kind, arity, Call::rewritten);
         spec.rewrite = Some(rewrite);
         spec
     }
 
-    /// Whether it works on each element when its first argument is a sequence.
+    /// Returns true if the term works on each element when its first argument is a sequence.
     pub fn is_elementwise(&self) -> bool {
         self.optargs.contains(&"_NO_RECURSE_")
     }
 
-    /// With these optional arguments.
+    /// Adds optional arguments.
     pub const fn optargs(mut self, names: &'static [&'static str]) -> Self {
         self.optargs = names;
         self
     }
 
-    /// With these optional arguments evaluated as functions.
+    /// Adds optional arguments that are evaluated as functions.
     pub const fn lazy_optargs(mut self, names: &'static [&'static str]) -> Self {
         self.lazy_optargs = names;
         self
     }
 
-    /// With another behaviour towards grouped data.
+    /// Sets another treatment of grouped data.
     pub const fn grouping(mut self, grouping: Grouping) -> Self {
         self.grouping = grouping;
         self
     }
 
-    /// With `r.literal` permitted in what `r.args` brings.
+    /// Permits `r.literal` in the values of `r.args`.
     pub const fn spreading_literals(mut self) -> Self {
         self.spread_flags = Flags::LITERAL_OK;
         self
     }
 
-    /// With a determinism that depends on how it is written.
+    /// Makes the determinism depend on the arguments.
     pub const fn determinism_of(mut self, of: fn(&RawTerm) -> Determinism) -> Self {
         self.determinism_of = Some(of);
         self
     }
 
-    /// With another determinism.
+    /// Sets another determinism.
     pub const fn determinism(mut self, determinism: Determinism) -> Self {
         self.determinism = determinism;
         self

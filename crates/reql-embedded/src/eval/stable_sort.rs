@@ -1,11 +1,11 @@
 //! The stable sort of libstdc++, comparison by comparison.
 //!
-//! RethinkDB sorts with it, and calls what a query sorts by while it compares. Where that fails, the answer
-//! tells of the row that was looked at first, so the comparisons have to be the same ones in the same order.
+//! RethinkDB sorts with it, and calls the query's functions while it compares. If one fails, the error shows
+//! the row that was compared first, so the comparisons have to be the same ones in the same order.
 
 use crate::error::Result;
 
-/// The number of items that are sorted by insertion before runs are merged.
+/// The items that are sorted by insertion before runs are merged.
 const CHUNK: usize = 7;
 
 /// Sorts items by `is_less`, which may fail. An order that contradicts itself does no harm.
@@ -100,7 +100,7 @@ fn merge_from_the_back<T: Copy>(
 mod tests {
     use super::stable_sort;
 
-    /// The order in which items are first looked at.
+    /// Returns the order in which items are first compared.
     fn looked_at(count: usize) -> Vec<usize> {
         let mut order = Vec::new();
         let mut items: Vec<usize> = (0..count).collect();

@@ -1,4 +1,4 @@
-//! What a write answers: how many rows were inserted, replaced and so on, and which.
+//! The answer of a write: the numbers of rows inserted, replaced and so on, and their changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Default)]
 pub struct Stats {
     counts: [u64; COUNTS.len()],
-    /// None unless the answer shows changes.
+    /// Changes; `None` unless the answer shows them.
     changes: Option<Vec<Datum>>,
     first_error: Option<Datum>,
     generated_keys: Vec<Datum>,
@@ -32,7 +32,7 @@ enum Count {
 }
 
 impl Stats {
-    /// Adds those of another write.
+    /// Adds the counts and changes of another write.
     pub fn add(&mut self, other: Stats, limits: Limits) {
         for (count, more) in self.counts.iter_mut().zip(other.counts) {
             *count += more;
@@ -45,7 +45,7 @@ impl Stats {
         self.warnings.extend(other.warnings);
     }
 
-    /// Counts a row that became another.
+    /// Counts a row that was replaced by another.
     pub(super) fn row(&mut self, old: &Datum, new: &Datum, changed: bool) {
         self.count(match (old.is_null(), new.is_null()) {
             (true, true) => Count::Skipped,
@@ -66,7 +66,7 @@ impl Stats {
         self.counts[count as usize] += 1;
     }
 
-    /// Adds to the changes, of which there may be none yet.
+    /// Adds changes to show, possibly none.
     pub(super) fn show(&mut self, changes: impl IntoIterator<Item = Datum>, limits: Limits) {
         let shown = self.changes.get_or_insert_default();
         if !extend(shown, changes, limits) {
@@ -74,17 +74,17 @@ impl Stats {
         }
     }
 
-    /// Notes something that the caller should know.
+    /// Adds a warning for the caller.
     pub fn warn(&mut self, message: String) {
         self.warnings.insert(message);
     }
 
-    /// Lists the keys that were made up.
+    /// Adds the keys that the server generated.
     pub fn generated_keys(&mut self, keys: Vec<Datum>) {
         self.generated_keys = keys;
     }
 
-    /// The answer.
+    /// Returns the answer.
     pub fn into_datum(self) -> Datum {
         let mut answer = ObjectBuilder::new();
         for (name, count) in COUNTS.into_iter().zip(self.counts) {
@@ -106,8 +106,7 @@ impl Stats {
     }
 }
 
-/// The answers of writes as they add up to one, whatever is in them (`stats_merge` in RethinkDB's
-/// `datum.cc`).
+/// The sum of the answers of writes, with any fields (`stats_merge` in RethinkDB's `datum.cc`).
 #[derive(Default)]
 pub struct Merged {
     fields: BTreeMap<Arc<str>, Field>,
@@ -130,7 +129,7 @@ impl Field {
 }
 
 impl Merged {
-    /// Adds an answer: numbers add up, arrays are joined, of texts the first stays.
+    /// Adds an answer: numbers add up, arrays are joined, and the first of several texts stays.
     pub fn add(&mut self, answer: &Datum, limits: Limits) -> Result<()> {
         for (key, right) in answer.as_object()?.iter() {
             match (self.fields.get_mut(key), right) {
@@ -157,7 +156,7 @@ impl Merged {
         Ok(())
     }
 
-    /// The answer. Warnings that are in it already are not repeated.
+    /// Returns the answer. Warnings that are in it already are not repeated.
     pub fn into_datum(mut self) -> Result<Datum> {
         if !self.warnings.is_empty() {
             let earlier = self.fields.remove("warnings").map(|field| field.datum());
@@ -183,11 +182,11 @@ impl Merged {
     }
 }
 
-/// Adds items up to the longest array. Returns whether all fit.
+/// Adds items up to the longest array. Returns true if all fit.
 fn extend(items: &mut Vec<Datum>, more: impl IntoIterator<Item = Datum>, limits: Limits) -> bool {
     let mut more = more.into_iter();
     items.extend(more.by_ref().take(limits.array.saturating_sub(items.len())));
-    // The first array may have been longer than that.
+    // The first array may have been longer than the limit.
     let fit = more.next().is_none() && items.len() <= limits.array;
     items.truncate(limits.array);
     fit

@@ -23,14 +23,14 @@ pub use super::slice::{Bounds, Sorting, TableSlice};
 /// A database.
 #[derive(Debug, Clone)]
 pub struct Database {
-    /// Its id.
+    /// Id.
     pub id: Uuid,
-    /// Its name.
+    /// Name.
     pub name: Arc<str>,
 }
 
 impl Database {
-    /// The database of this name.
+    /// Finds the database of this name.
     pub fn find(env: &Env, name: &str) -> Result<Database> {
         if name == system::DATABASE {
             return Ok(Database::system());
@@ -39,17 +39,17 @@ impl Database {
         Ok(Database { id, name })
     }
 
-    /// The database that holds the system tables.
+    /// Returns the database that holds the system tables.
     fn system() -> Database {
         Database { id: SYSTEM_DATABASE, name: system::DATABASE.into() }
     }
 
-    /// Whether it holds the system tables.
+    /// Returns true if the database holds the system tables.
     pub fn is_system(&self) -> bool {
         self.id == SYSTEM_DATABASE
     }
 
-    /// Fails if it is the one that holds the system tables, and says what that can't be used for.
+    /// Fails if the database holds the system tables, with the reason `why` they don't allow the operation.
     pub fn refuse_system(&self, why: &str) -> Result<()> {
         if self.is_system() {
             return Err(Error::op_failed(format!("Database `{}` is special; {why}", self.name)));
@@ -57,7 +57,7 @@ impl Database {
         Ok(())
     }
 
-    /// Its scope for permissions.
+    /// Returns the database's scope for permissions.
     pub fn scope(&self) -> Scope {
         Scope::Database(self.id)
     }
@@ -74,30 +74,30 @@ struct Parts {
     primary_key: Arc<str>,
 }
 
-/// Where a table's rows are.
+/// The place of a table's rows.
 pub enum Backing {
-    /// In the store.
+    /// The store.
     Stored(storage::Table),
-    /// In the server's own state.
+    /// The server's own state.
     System(SystemTable),
 }
 
 impl TableRef {
-    /// A table of the store.
+    /// Makes a table of the store.
     pub fn new(db: Database, stored: storage::Table) -> Self {
         let name = Arc::from(&*stored.config().name);
         let primary_key = Arc::from(stored.primary_key());
         TableRef(Arc::new(Parts { db, backing: Backing::Stored(stored), name, primary_key }))
     }
 
-    /// A system table.
+    /// Makes a system table.
     pub fn system(table: SystemTable) -> Self {
         let name = table.name().into();
         let (db, primary_key) = (Database::system(), "id".into());
         TableRef(Arc::new(Parts { db, backing: Backing::System(table), name, primary_key }))
     }
 
-    /// The table of this name.
+    /// Finds the table of this name.
     pub fn find(env: &Env, db: Database, name: &str, identifiers: Identifiers) -> Result<Self> {
         if !db.is_system() {
             let stored = env.store()?.table(&db.name, name)?;
@@ -107,17 +107,17 @@ impl TableRef {
         found.ok_or_else(|| Error::op_failed(format!("Table `{}.{name}` does not exist.", db.name)))
     }
 
-    /// The database it is in.
+    /// Returns the table's database.
     pub fn db(&self) -> &Database {
         &self.0.db
     }
 
-    /// Where its rows are.
+    /// Returns the place of the rows.
     pub fn backing(&self) -> &Backing {
         &self.0.backing
     }
 
-    /// The table in the store, unless it is a system table.
+    /// Returns the table in the store, unless it is a system table.
     pub fn stored(&self) -> Option<&storage::Table> {
         match self.backing() {
             Backing::Stored(stored) => Some(stored),
@@ -125,13 +125,13 @@ impl TableRef {
         }
     }
 
-    /// The table in the store; a system table is refused, with the reason why.
+    /// Returns the table in the store; a system table is refused, with the reason why.
     pub fn ordinary(&self, why: &str) -> Result<&storage::Table> {
         self.0.db.refuse_system(why)?;
         self.stored().ok_or_else(|| Error::internal("A table is neither stored nor a system table."))
     }
 
-    /// Its id.
+    /// Returns the table's id.
     pub fn id(&self) -> Uuid {
         match self.backing() {
             Backing::Stored(stored) => stored.id(),
@@ -139,17 +139,17 @@ impl TableRef {
         }
     }
 
-    /// Its scope for permissions.
+    /// Returns the table's scope for permissions.
     pub fn scope(&self) -> Scope {
         Scope::Table { database: self.0.db.id, table: self.id() }
     }
 
-    /// Its indexes, in the order of their names.
+    /// Returns the indexes, in the order of their names.
     pub fn indexes(&self) -> Result<Vec<IndexStatus>> {
         self.stored().map_or_else(|| Ok(Vec::new()), storage::Table::indexes)
     }
 
-    /// The table in the store, and one of its indexes.
+    /// Returns the table in the store, and one of its indexes.
     pub fn index(&self, name: &str) -> Result<(&storage::Table, Arc<IndexSpec>)> {
         match self.backing() {
             Backing::Stored(stored) => Ok((stored, stored.index_status(name)?.spec)),
@@ -160,7 +160,7 @@ impl TableRef {
         }
     }
 
-    /// How many rows there are, without counting where that is possible.
+    /// Returns the number of rows, without counting if that is possible.
     pub fn len(&self, env: &Env) -> Result<u64> {
         let _told = env.work(Work::Rows).map(Job::besides);
         env.require(Permission::Read, self.scope())?;
@@ -170,22 +170,22 @@ impl TableRef {
         }
     }
 
-    /// Its name.
+    /// Returns the table's name.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// `db.table`, as error messages name it.
+    /// Returns `db.table`, as error messages name the table.
     pub fn display_name(&self) -> String {
         format!("{}.{}", self.0.db.name, self.0.name)
     }
 
-    /// The field that is the key of its rows.
+    /// Returns the field that is the key of the rows.
     pub fn primary_key(&self) -> &Arc<str> {
         &self.0.primary_key
     }
 
-    /// The row with this key, or `null`.
+    /// Returns the row with this key, or `null`.
     pub fn get(&self, env: &Env, key: &Datum) -> Result<Datum> {
         let _told = env.work(Work::Row);
         let row = match self.backing() {
@@ -203,7 +203,7 @@ impl TableRef {
     }
 
     /// Returns the rows with these keys, through an index or the primary key. Each row comes as often as its
-    /// key is asked for. `bt` is the term to blame for what goes wrong when the rows are read.
+    /// key is given. `bt` is the term to blame for errors while the rows are read.
     pub fn get_all(&self, env: &Env, keys: Vec<Datum>, index: Option<&str>, bt: Bt) -> Result<Stream> {
         let Some(path) = self.path(index) else {
             let rows = self.system_rows(env, index, |_| true)?;
@@ -227,19 +227,20 @@ impl TableRef {
         Ok(Stream::new(Watchable { rows: KeySource::new(path, keys), watched }, bt))
     }
 
-    /// Whether an index's name, or none, means the primary key.
+    /// Returns true if an index's name, or none, means the primary key.
     pub fn is_primary(&self, index: Option<&str>) -> bool {
         index.is_none_or(|name| *name == **self.primary_key())
     }
 
-    /// The way to the rows through an index or the primary key; `None` for a system table, which has neither.
+    /// Returns the way to the rows through an index or the primary key; `None` for a system table, which has
+    /// neither.
     pub(super) fn path(&self, index: Option<&str>) -> Option<Path> {
         let stored = self.stored()?.clone();
         let index = index.filter(|_| !self.is_primary(index)).map(Arc::from);
         Some(Path { table: self.clone(), stored, index })
     }
 
-    /// Returns the rows of a system table whose keys are wanted, in the order of the keys. Unlike in other
+    /// Returns the rows of a system table with certain keys, in the order of the keys. Unlike in other
     /// tables, the index is looked up and the rows are read at once.
     pub(super) fn system_rows(
         &self,
@@ -261,14 +262,14 @@ impl TableRef {
         Ok(rows)
     }
 
-    /// The function that has the last word on writes, if there is one.
+    /// Returns the write hook, if there is one.
     pub fn write_hook(&self) -> Result<Option<Func>> {
         let hook = self.stored().and_then(|stored| stored.config().write_hook.as_deref());
         hook.map(super::stored::function).transpose()
     }
 
-    /// Looks up an index that orders the rows, and evaluates what it is asked for. RethinkDB does that where
-    /// the data is, so the whole query is to blame for what is wrong there.
+    /// Finds an index that orders the rows, and evaluates its arguments by `asked`. RethinkDB does that on
+    /// the servers of the data, so errors blame the whole query.
     pub fn open_index<T>(
         &self,
         env: &Env,
@@ -279,7 +280,7 @@ impl TableRef {
         self.ordered_index(name, asked).at(Bt::default())
     }
 
-    /// An index that orders the rows, and what it is asked for.
+    /// Finds an index that orders the rows, and evaluates its arguments by `asked`.
     pub fn ordered_index<T>(
         &self,
         name: &str,

@@ -19,13 +19,13 @@ use crate::term::{RawTerm, TermType};
 
 /// A compiled term.
 pub struct Term {
-    /// Which term of the protocol it is.
+    /// Kind of the term.
     pub kind: TermType,
-    /// Which term the client wrote, if it stands for another one.
+    /// Kind of the term that the client wrote, if this one replaces another.
     pub stands_for: Option<TermType>,
-    /// Its place in the query.
+    /// Place of the term in the query.
     pub bt: Bt,
-    /// Whether it gives the same answer each time.
+    /// Determinism of the result.
     pub determinism: Determinism,
     pub(super) shape: Shape,
 }
@@ -42,15 +42,15 @@ impl Drop for Term {
 
 /// A compiled function, its variables aside.
 pub struct FuncTerm {
-    /// The names of its parameters.
+    /// Names of the parameters.
     pub params: Vec<i64>,
-    /// What it evaluates.
+    /// Term to evaluate.
     pub body: Term,
     /// The whole `FUNC` term as it was sent, to be stored or shown.
     pub source: Arc<RawTerm>,
 }
 
-/// What kinds of terms the evaluator tells apart.
+/// The kinds of terms that the evaluator tells apart.
 pub(super) enum Shape {
     /// A literal.
     Datum(Datum),
@@ -64,24 +64,23 @@ pub(super) enum Shape {
     Func(Arc<FuncTerm>),
     /// `r.args`, which spreads its value over the arguments around it.
     Args(Box<Term>),
-    /// Everything else.
+    /// Any other term.
     Op {
         spec: &'static Spec,
         args: Vec<Term>,
         optargs: Vec<(Arc<str>, Term)>,
-        /// What it takes to make a function of the first argument out of it, for terms that recurse into
-        /// sequences.
+        /// Parts of a function of the first argument, for terms that recurse into sequences.
         element: Option<Arc<ElementTerm>>,
-        /// How to evaluate it when all it deals with are plain values.
+        /// Function that evaluates the term if all its arguments are plain values.
         plain: Option<Plain>,
     },
 }
 
 /// A term without its first argument.
 pub struct ElementTerm {
-    /// Which term it is.
+    /// Kind of the term.
     pub kind: TermType,
-    /// Its place.
+    /// Place of the term.
     pub bt: Bt,
     /// The second argument and the following ones.
     pub args: Vec<RawTerm>,
@@ -93,10 +92,10 @@ impl ElementTerm {
     }
 }
 
-/// What the surroundings of a term permit (`eval_flags_t` in RethinkDB).
+/// The permissions of a term's surroundings (`eval_flags_t` in RethinkDB).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flags {
-    /// Whether `r.literal` may be the value.
+    /// Permission of `r.literal` as the value.
     pub literals: Literals,
 }
 
@@ -108,20 +107,20 @@ impl Flags {
 }
 
 impl Term {
-    /// Evaluates the term. An error without a place gets this one.
+    /// Evaluates the term. An error without a place gets the term's.
     pub fn eval(&self, env: &Env, scope: &Scope<'_>, flags: Flags) -> Result<Val> {
         let eval = || stacker::maybe_grow(64 * 1024, 1024 * 1024, || self.eval_here(env, scope, flags));
         env.trace().map_or_else(eval, |trace| self.told(trace, eval)).at(self.bt)
     }
 
-    /// Does something that evaluates it, and tells of that.
+    /// Calls `eval`, which evaluates the term, and records that in the profile.
     #[cold]
     fn told<T>(&self, trace: &Trace, eval: impl FnOnce() -> T) -> T {
         let _told = self.tell(trace);
         eval()
     }
 
-    /// Tells of its evaluation until the result is dropped: from its last part to its first.
+    /// Records the evaluation of the term until the result is dropped: from its last part to its first.
     fn tell<'a>(&self, trace: &'a Trace) -> (Option<Job<'a>>, Option<Task<'a>>, Option<Task<'a>>) {
         let outer = self.stands_for.and_then(|kind| trace.term(kind));
         let task = trace.term(self.kind);
@@ -137,7 +136,7 @@ impl Term {
     }
 
     /// Evaluates the term to a plain value, with the term that made it. Literals and variables are only
-    /// looked at.
+    /// borrowed.
     #[inline]
     pub fn look<'a>(
         &'a self,
@@ -151,7 +150,7 @@ impl Term {
         }
     }
 
-    /// The value of a literal or a variable.
+    /// Returns the value of a literal or a variable.
     #[inline]
     fn peek<'a>(&'a self, scope: &'a Scope<'_>) -> Option<&'a Datum> {
         match &self.shape {
@@ -177,12 +176,12 @@ impl Term {
             let datum = env.trace().map_or_else(look, |trace| self.told(trace, look)).at(self.bt)?;
             return Ok((Cow::Owned(datum), self.bt));
         }
-        // Reading the row that it may be is the business of the term that wants the value.
+        // If the value is a row, the term that wants it reads it.
         let (datum, bt) = self.eval(env, scope, flags)?.into_placed()?;
         Ok((Cow::Owned(datum), bt))
     }
 
-    /// Whether it is sure to be a plain value, other than grouped data, a sequence or a function.
+    /// Returns true if the term is sure to have a plain value, not grouped data, a sequence or a function.
     pub(super) fn is_plain(&self) -> bool {
         match &self.shape {
             Shape::Datum(_) | Shape::Var(_) | Shape::Implicit | Shape::Object(_) => true,
@@ -191,7 +190,7 @@ impl Term {
         }
     }
 
-    /// Whether it is `r.args`.
+    /// Returns true if the term is `r.args`.
     pub(super) fn is_spread(&self) -> bool {
         matches!(self.shape, Shape::Args(_))
     }
@@ -241,7 +240,7 @@ impl Term {
         Ok(Val::datum(object, self.bt))
     }
 
-    /// Its arguments, when it has any.
+    /// Returns the arguments; an empty slice if there are none.
     pub(super) fn args(&self) -> &[Term] {
         match &self.shape {
             Shape::Op { args, .. } => args,
@@ -258,7 +257,7 @@ fn evaluate(plain: Plain, call: &mut Call<'_>) -> Result<Datum> {
     Ok(datum)
 }
 
-/// Fails for a value that is too large for any query, or for what this one holds already.
+/// Fails for a value that is too large for any query, or for the rest of this query's memory.
 #[inline]
 fn check(datum: &Datum) -> Result<()> {
     match datum {

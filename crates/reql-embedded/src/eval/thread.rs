@@ -1,4 +1,4 @@
-//! What a thread keeps while it evaluates: compiled regular expressions, and the depth of options in options.
+//! The state of a thread that evaluates: compiled regular expressions, and the depth of options in options.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use crate::error::Result;
 
 /// The bytes of compiled regular expressions that a thread keeps, unless a single one takes more.
 const REGEX_CACHE: usize = 16 << 20;
-/// The bytes of them that it keeps from one query to the next.
+/// The bytes of compiled regular expressions that a thread keeps from one query to the next.
 const IDLE_CACHE: usize = 1 << 20;
 
 thread_local! {
@@ -23,7 +23,7 @@ struct Cache {
     bytes: usize,
 }
 
-/// Returns the compiled regular expression for a text; `compile` makes it unless the thread has it still.
+/// Returns the compiled regular expression for a text. Calls `compile` unless the thread has it still.
 pub fn regex(text: &Arc<str>, compile: impl FnOnce(&str) -> Result<Pattern>) -> Result<Pattern> {
     if let Some(pattern) = REGEXES.with_borrow(|cache| cache.patterns.get(text).cloned()) {
         return Ok(pattern);
@@ -40,7 +40,7 @@ pub fn regex(text: &Arc<str>, compile: impl FnOnce(&str) -> Result<Pattern>) -> 
     Ok(pattern)
 }
 
-/// Frees what is too much to be kept by a thread that does nothing.
+/// Frees the part of the cache that is too large for an idle thread.
 pub fn tidy_up() {
     REGEXES.with_borrow_mut(|cache| {
         if cache.bytes > IDLE_CACHE {
@@ -49,14 +49,14 @@ pub fn tidy_up() {
     });
 }
 
-/// Does the work of an option, which is told how many are being evaluated, one inside the other.
+/// Evaluates an option. `work` gets the number of options that are being evaluated, one inside the other.
 pub fn deeper<T>(work: impl FnOnce(u32) -> T) -> T {
     let _left = Left(OPTION_DEPTH.get());
     OPTION_DEPTH.set(OPTION_DEPTH.get() + 1);
     work(OPTION_DEPTH.get())
 }
 
-/// Puts the depth back, also when evaluation panics.
+/// Restores the depth when it is dropped, also if the evaluation panics.
 struct Left(u32);
 
 impl Drop for Left {

@@ -1,4 +1,4 @@
-//! What a term evaluates to: a value, or one of the things that only exist inside of queries.
+//! The result of a term: a value, or one of the things that only exist inside of queries.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -15,16 +15,16 @@ use crate::error::{At, Bt, Error, Result};
 /// Grouped data: a value for each group, in the order of the groups.
 pub type Groups = BTreeMap<Datum, Datum>;
 
-/// A result with the term that made it, which is blamed when it turns out to be of the wrong type.
+/// A result with the term that made it, which is blamed if the result turns out to be of the wrong type.
 pub struct Val {
-    /// What it is.
+    /// The result.
     pub value: Value,
     /// The term that made it.
     pub bt: Bt,
 }
 
-/// The types of results (`val_t::type_t` in RethinkDB). Every term's result is moved several times, so what
-/// is large is boxed.
+/// The types of results (`val_t::type_t` in RethinkDB). Every term's result is moved several times, so large
+/// results are boxed.
 pub enum Value {
     /// A plain value.
     Datum(Datum),
@@ -44,7 +44,7 @@ pub enum Value {
     Grouped(Groups),
     /// A function.
     Func(Func),
-    /// A plain value that is known later: what a write answers that is begun where nothing may wait.
+    /// A plain value that is known later: the answer of a write that is begun on a thread that may not wait.
     Later(Later),
 }
 
@@ -52,27 +52,27 @@ pub enum Value {
 pub type Later = Pin<Box<dyn Future<Output = Result<Datum>> + Send>>;
 
 impl Val {
-    /// A plain value.
+    /// Makes a plain value.
     pub fn datum(datum: Datum, bt: Bt) -> Val {
         Val { value: Value::Datum(datum), bt }
     }
 
-    /// A function.
+    /// Makes a function.
     pub fn func(func: Func, bt: Bt) -> Val {
         Val { value: Value::Func(func), bt }
     }
 
-    /// A range or an order of a table.
+    /// Makes a range or an order of a table.
     pub fn slice(slice: TableSlice, bt: Bt) -> Val {
         Val { value: Value::Slice(Box::new(slice)), bt }
     }
 
-    /// A value for each group.
+    /// Makes grouped data.
     pub fn grouped(groups: Groups, bt: Bt) -> Val {
         Val { value: Value::Grouped(groups), bt }
     }
 
-    /// A sequence; what comes from an array becomes an array at once.
+    /// Makes a sequence; one that comes from an array becomes an array at once.
     pub fn seq(stream: Stream, env: &Env, bt: Bt) -> Result<Val> {
         if stream.is_array() {
             return Ok(Val::datum(stream.collect(env, bt)?, bt));
@@ -80,7 +80,7 @@ impl Val {
         Ok(Val { value: Value::Stream(stream), bt })
     }
 
-    /// The name of its type in error messages.
+    /// Returns the name of the type in error messages.
     pub fn type_name(&self) -> &'static str {
         match &self.value {
             Value::Datum(_) | Value::Later(_) => "DATUM",
@@ -95,22 +95,22 @@ impl Val {
         }
     }
 
-    /// Whether it is, or can be read as, a plain value.
+    /// Returns true if the result is, or can be read as, a plain value.
     pub fn is_datum(&self) -> bool {
         matches!(self.value, Value::Datum(_) | Value::Single(_))
     }
 
-    /// Whether it is a sequence other than an array.
+    /// Returns true if the result is a sequence other than an array.
     pub fn is_sequence(&self) -> bool {
         matches!(self.value, Value::Table(_) | Value::Slice(_) | Value::Selection(..) | Value::Stream(_))
     }
 
-    /// Whether it is rows of a table, which can be changed.
+    /// Returns true if the result is rows of a table, which can be changed.
     pub fn is_selection(&self) -> bool {
         matches!(self.value, Value::Table(_) | Value::Slice(_) | Value::Selection(..))
     }
 
-    /// `Expected type X but found Y`, with what was found.
+    /// Returns `Expected type X but found Y`, with the result in the place of Y.
     pub fn wrong_type(self, expected: &str) -> Error {
         let name = self.type_name();
         let bt = self.bt;
@@ -123,14 +123,14 @@ impl Val {
         }
     }
 
-    /// How it shows in error messages, cut to a bearable length.
+    /// Returns the text of the result in error messages, cut to a bearable length.
     pub fn describe(self) -> Result<String> {
         let mut shown = self.print()?.0;
         crate::datum::truncate(&mut shown);
         Ok(shown)
     }
 
-    /// Whether it is, or reads as, `null`.
+    /// Returns true if the result is, or reads as, `null`.
     pub fn is_null(&self) -> Result<bool> {
         match &self.value {
             Value::Datum(datum) => Ok(datum.is_null()),
@@ -139,7 +139,7 @@ impl Val {
         }
     }
 
-    /// How it shows in error messages, and whether it is `null`.
+    /// Returns the text of the result in error messages, and true if it is `null`.
     fn print(self) -> Result<(String, bool)> {
         let name = self.type_name();
         Ok(match self.value {
@@ -156,7 +156,7 @@ impl Val {
         })
     }
 
-    /// The plain value.
+    /// Returns the plain value. Fails if there is none.
     pub fn into_datum(self) -> Result<Datum> {
         match self.value {
             Value::Datum(datum) => Ok(datum),
@@ -165,37 +165,37 @@ impl Val {
         }
     }
 
-    /// The plain value, and the term that made it.
+    /// Returns the plain value, and the term that made it.
     pub fn into_placed(self) -> Result<(Datum, Bt)> {
         let bt = self.bt;
         Ok((self.into_datum()?, bt))
     }
 
-    /// The number.
+    /// Returns the number. Fails for any other type.
     pub fn into_num(self) -> Result<f64> {
         let bt = self.bt;
         self.into_datum().and_then(|datum| datum.as_num()).at(bt)
     }
 
-    /// The number as an integer.
+    /// Returns the number as an integer.
     pub fn into_int(self) -> Result<i64> {
         let bt = self.bt;
         self.into_datum().and_then(|datum| datum.as_int()).at(bt)
     }
 
-    /// The string.
+    /// Returns the string. Fails for any other type.
     pub fn into_str(self) -> Result<Arc<str>> {
         let bt = self.bt;
         self.into_datum().and_then(|datum| datum.as_str().cloned()).at(bt)
     }
 
-    /// Its truth.
+    /// Returns the truth of the value.
     pub fn into_bool(self) -> Result<bool> {
         let bt = self.bt;
         Ok(self.into_datum().at(bt)?.is_truthy())
     }
 
-    /// The sequence; an array is one too.
+    /// Returns the sequence; an array is one too.
     pub fn into_stream(self, env: &Env) -> Result<Stream> {
         match self.value {
             Value::Stream(stream) | Value::Selection(_, stream) => Ok(stream),
@@ -210,7 +210,7 @@ impl Val {
         }
     }
 
-    /// The table.
+    /// Returns the table. Fails for any other type.
     pub fn into_table(self) -> Result<TableRef> {
         match self.value {
             Value::Table(table) => Ok(table),
@@ -218,7 +218,7 @@ impl Val {
         }
     }
 
-    /// The range of a table.
+    /// Returns the range of a table.
     pub fn into_slice(self) -> Result<TableSlice> {
         match self.value {
             Value::Table(table) => Ok(TableSlice::whole(table, self.bt)),
@@ -227,7 +227,7 @@ impl Val {
         }
     }
 
-    /// The rows of a table.
+    /// Returns the rows of a table.
     pub fn into_selection(self, env: &Env) -> Result<(TableRef, Stream)> {
         match self.value {
             Value::Selection(table, stream) => Ok((table, stream)),
@@ -240,7 +240,7 @@ impl Val {
         }
     }
 
-    /// The row of a table.
+    /// Returns the row of a table.
     pub fn into_single(self) -> Result<SingleSelection> {
         match self.value {
             Value::Single(selection) => Ok(selection),
@@ -248,7 +248,7 @@ impl Val {
         }
     }
 
-    /// The database.
+    /// Returns the database. Fails for any other type.
     pub fn into_db(self) -> Result<Database> {
         match self.value {
             Value::Db(db) => Ok(db),
@@ -256,7 +256,7 @@ impl Val {
         }
     }
 
-    /// The function, or the one that a plain value is short for.
+    /// Returns the function, or the one that a plain value is short for.
     pub fn into_func(self, shortcut: Shortcut) -> Result<Func> {
         match self.value {
             Value::Func(func) => Ok(func),
@@ -271,7 +271,7 @@ impl Val {
         }
     }
 
-    /// The groups, when it is grouped in a way that this kind of term has to handle group by group; else
+    /// Returns the groups, if this kind of term has to handle the result group by group; else the result
     /// itself.
     pub(super) fn into_groups(
         self,

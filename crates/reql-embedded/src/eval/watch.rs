@@ -1,4 +1,4 @@
-//! What `changes` can follow: rows of a table, and the stages that they go through.
+//! The rows that `changes` can follow: those of a table, with the stages that they go through.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,21 +22,21 @@ pub struct Watched {
     limit: Option<u64>,
 }
 
-/// Which rows of a table.
+/// A choice of a table's rows.
 #[derive(Clone)]
 pub enum Rows {
-    /// Those of a range.
+    /// The rows of a range.
     Slice(TableSlice),
-    /// Those with these keys, each as often as its key is there.
+    /// The rows with these keys, each as often as its key is given.
     Keys {
         /// The table.
         table: TableRef,
-        /// The index that the keys are values of; the primary key when there is none.
+        /// Index that the keys are values of; the primary key if there is none.
         index: Option<Arc<str>>,
         /// The keys.
         keys: Vec<Datum>,
     },
-    /// Those that intersect a shape.
+    /// The rows that intersect a shape.
     Intersecting {
         /// The table.
         table: TableRef,
@@ -63,7 +63,7 @@ impl Rows {
         }
     }
 
-    /// Returns a function that tells how often a row of a system table counts, by its key.
+    /// Returns a function from the key of a system table's row to the number of times that it counts.
     fn counts(self) -> Box<dyn Fn(&Datum) -> usize + Send> {
         match self {
             Rows::Slice(TableSlice { bounds: None, .. }) => Box::new(|_| 1),
@@ -79,7 +79,7 @@ impl Rows {
         }
     }
 
-    /// The index that they are found by, if it isn't the primary key.
+    /// Returns the index by which the rows are found, if it isn't the primary key.
     fn index(&self) -> Option<&str> {
         let index = match self {
             Rows::Slice(slice) => slice.index.as_deref(),
@@ -89,7 +89,7 @@ impl Rows {
         index.filter(|index| !self.table().is_primary(Some(index)))
     }
 
-    /// Returns whether there can't be any rows.
+    /// Returns true if there can't be any rows.
     fn is_empty(&self) -> bool {
         match self {
             Rows::Slice(slice) => slice.bounds.as_ref().is_some_and(Bounds::is_empty),
@@ -137,7 +137,7 @@ impl Rows {
             Rows::Intersecting { table, index, shape } => {
                 let index = GeoIndex::find(table, index.clone(), GET_INTERSECTING)?;
                 let (table, shape) = (stored(table)?, shape.clone());
-                // The cells of the index say where to look, not what is there.
+                // The cells of the index only narrow the search; the shape decides.
                 let multiplicity = Arc::new(move |row: &Datum| index.hits(row, &shape));
                 let ranges = Ranges::One(KeyRange::all());
                 Ok(Extent { table, index: None, ranges, multiplicity: Some(multiplicity) })
@@ -168,35 +168,35 @@ fn extent(
 }
 
 impl Watched {
-    /// Rows as they are in the table.
+    /// Follows rows as they are in the table.
     pub fn new(rows: Rows) -> Self {
         Watched { rows, stages: Vec::new(), limit: None }
     }
 
-    /// The first row of an order.
+    /// Follows the first row of an order.
     pub fn first(slice: TableSlice) -> Self {
         Watched { limit: Some(1), ..Watched::new(Rows::Slice(slice)) }
     }
 
-    /// The table.
+    /// Returns the table.
     pub fn table(&self) -> &TableRef {
         self.rows.table()
     }
 
-    /// With the stages that follow it in a stream.
+    /// Adds the stages that follow the rows in a stream.
     pub fn then(mut self, stages: &[Arc<dyn Stage>]) -> Self {
         self.stages.extend(stages.iter().cloned());
         self
     }
 
-    /// The first of the rows; `None` when they are cut already, or there can't be any.
+    /// Cuts the rows to the first `limit`; `None` if they are cut already, or there can't be any.
     pub fn limited(self, limit: u64) -> Option<Self> {
         let may_be_cut = self.limit.is_none() && !self.is_empty();
         may_be_cut.then_some(Watched { limit: Some(limit), ..self })
     }
 
-    /// Returns whether there can't be any rows of the store among these. In that case it doesn't matter what
-    /// their bounds are.
+    /// Returns true if there can't be any rows of the store among these. In that case their bounds don't
+    /// matter.
     fn is_empty(&self) -> bool {
         let is_stored = self.table().stored().is_some();
         is_stored && self.limit.is_none() && self.rows.is_empty()
@@ -251,7 +251,7 @@ impl Watched {
     }
 }
 
-/// The most documents that a feed shows the first of, whatever the query's limit of arrays.
+/// The documents that a feed of the first ones shows at most, whatever the query's limit of arrays.
 const LONGEST_WINDOW: usize = 100_000;
 
 fn check_limit(limit: usize, env: &Env) -> Result<()> {

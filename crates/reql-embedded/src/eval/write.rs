@@ -1,4 +1,4 @@
-//! Writes as the evaluator sees them: what becomes of a row, whether that is allowed, and how it is counted.
+//! Writes as the evaluator sees them: the new row, the check of it, and its count.
 
 use std::sync::Arc;
 
@@ -19,38 +19,38 @@ use crate::error::{Bt, Error, ErrorKind, Result};
 use crate::eval::profile::Work;
 use crate::storage::{self, Change, Durability, Mutation, Started};
 
-/// What a write may be told.
+/// The options of a write.
 #[derive(Debug, Clone, Copy)]
 pub struct WriteOptions {
-    /// When it is answered; the table's own setting when there is none.
+    /// Durability that the answer waits for; the table's own setting if there is none.
     pub durability: Option<Durability>,
-    /// Whether the answer shows the rows.
+    /// Rows that the answer shows.
     pub return_changes: ReturnChanges,
-    /// Whether the table's write hook is passed by.
+    /// True if the write doesn't call the table's write hook.
     pub ignore_write_hook: bool,
 }
 
-/// Which rows the answer shows.
+/// The rows that an answer shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReturnChanges {
-    /// None.
+    /// No rows.
     No,
-    /// Those that changed.
+    /// The rows that changed.
     Yes,
-    /// All that were looked at.
+    /// All rows of the write, changed or not.
     Always,
 }
 
-/// What an insert does when the key is taken.
+/// The reaction of an insert to a key that is taken.
 #[derive(Clone)]
 pub enum Conflict {
-    /// It fails.
+    /// The insert fails.
     Error,
-    /// It replaces the row.
+    /// The document replaces the row.
     Replace,
-    /// It merges into the row.
+    /// The document is merged into the row.
     Update,
-    /// It asks a function of the key's name, the row and the new document.
+    /// A function of the key's name, the row and the new document decides.
     Func(Func),
 }
 
@@ -58,12 +58,12 @@ pub enum Conflict {
 pub struct Document {
     /// The document, with a key.
     pub value: Datum,
-    /// Whether the server made the key up.
+    /// True if the server generated the key.
     pub is_key_generated: bool,
 }
 
-/// Fails if the write hook is to be passed by and the user may not change the table. RethinkDB lets this
-/// error escape.
+/// Fails if the write skips the write hook and the user may not change the table. RethinkDB lets this error
+/// escape.
 pub fn check_hook_bypass(env: &Env, table: &TableRef, options: &WriteOptions) -> Result<()> {
     if !options.ignore_write_hook {
         return Ok(());
@@ -71,12 +71,12 @@ pub fn check_hook_bypass(env: &Env, table: &TableRef, options: &WriteOptions) ->
     env.require(Permission::Config, table.scope()).map_err(escaped)
 }
 
-/// An error that RethinkDB doesn't attribute to the query.
+/// Makes an error escape: RethinkDB doesn't attribute it to the query.
 pub fn escaped(error: Error) -> Error {
     Error::internal(format!("Unexpected exception: {error}")).at(Bt::default())
 }
 
-/// Inserts documents and counts what came of each (`batched_insert` in RethinkDB's `val.cc`).
+/// Inserts documents and counts the outcomes (`batched_insert` in RethinkDB's `val.cc`).
 pub fn insert(
     env: &Env,
     table: &TableRef,
@@ -109,7 +109,7 @@ pub fn insert(
     write(env, table, rows, options)
 }
 
-/// The error of a key that is taken. Its text is made for the first one only, which the answer shows.
+/// Returns the error of a key that is taken. Its text is made for the first one only, which the answer shows.
 fn duplicate(primary_key: &Arc<str>, old: &Datum, new: &Datum) -> Error {
     let (primary_key, old, new) = (primary_key.clone(), old.clone(), new.clone());
     Error::lazily(ErrorKind::OpFailed, move || {
@@ -117,7 +117,7 @@ fn duplicate(primary_key: &Arc<str>, old: &Datum, new: &Datum) -> Error {
     })
 }
 
-/// Returns whether a function always makes the same value of the same row, so that its result depends on the
+/// Returns true if a function always makes the same value of the same row, so that its result depends on the
 /// row alone. A dependence on the time, which writes may have anyway, doesn't count: the time is the same
 /// throughout a query.
 pub fn is_atomic(determinism: Determinism) -> bool {
@@ -152,7 +152,7 @@ pub fn replace(
     write(env, table, rows, options)
 }
 
-/// What becomes of a row: a function from the row, or `null`, to the same.
+/// The function that makes the new row of the old one; `null` stands for none.
 type Becomes = Box<dyn FnMut(&Datum) -> Result<Datum> + Send>;
 
 /// A row to be written.
@@ -160,13 +160,13 @@ struct Row {
     key: Datum,
     encoded_key: Vec<u8>,
     is_key_generated: bool,
-    /// `true` if the answer doesn't show this row when it can't be written.
+    /// True if the answer doesn't show this row when it can't be written.
     hides_failure: bool,
     becomes: Becomes,
 }
 
 impl Row {
-    /// Fails for a key that no row can have.
+    /// Makes a row to be written. Fails for a key that no row can have.
     fn new(key: Datum, becomes: impl FnMut(&Datum) -> Result<Datum> + Send + 'static) -> Result<Row> {
         let encoded_key = key::primary(&key)?;
         Ok(Row {
@@ -188,15 +188,15 @@ fn lacks_key(document: &Datum, primary_key: &str) -> Error {
     Error::logic(format!("Inserted object must have primary key `{primary_key}`:\n{}", document.print()))
 }
 
-/// What came of a write, or what will tell.
+/// The outcome of a write, or a future of it.
 pub enum Written {
-    /// It is done.
+    /// The write is done.
     Done(Stats),
-    /// It is under way; only where nothing may wait.
+    /// The write is under way; only on threads that may not wait.
     Later(Later),
 }
 
-/// Writes rows in order. Some may be errors, which were found without looking at the table.
+/// Writes rows in order. Some may be errors, which were found without reading the table.
 fn write(env: &Env, table: &TableRef, rows: Vec<Result<Row>>, options: &WriteOptions) -> Result<Written> {
     let _told = env.work(Work::Write);
     match table.backing() {
@@ -264,7 +264,7 @@ fn write_stored(
     let hook = if options.ignore_write_hook { None } else { table.write_hook()? };
     let hook = hook.map(|func| Hook { func, env: env.for_stored() });
     if hook.is_some() && !env.may_wait() {
-        // What it does, and how long that takes, nobody knows.
+        // The work of a hook, and its duration, are unknown.
         return Err(Error::would_block());
     }
     let durability = options.durability.unwrap_or(stored.config().durability);
@@ -297,7 +297,7 @@ pub struct Later {
 }
 
 impl Later {
-    /// Waits for what comes of it.
+    /// Waits for the outcome.
     pub async fn finish(self) -> Result<Stats> {
         let results = self.results.await;
         self.report.of(results.unwrap_or_else(|_| Err(Error::op_failed("The database is closed.")))?)
@@ -323,7 +323,7 @@ fn mutation(table: &TableRef, row: Row, hook: Option<Hook>) -> Mutation {
     })
 }
 
-/// The function that has the last word on what becomes of a row, and where it is called.
+/// The write hook, and the environment in which it is called.
 #[derive(Clone)]
 struct Hook {
     func: Func,
@@ -331,7 +331,7 @@ struct Hook {
 }
 
 impl Hook {
-    /// Asks it what really becomes of a row (`apply_write_hook` in RethinkDB's `btree.cc`).
+    /// Returns the row that the hook decides on (`apply_write_hook` in RethinkDB's `btree.cc`).
     fn apply(&self, primary_key: &str, old: &Datum, new: Datum) -> Result<Datum> {
         let id = new.get(primary_key).or_else(|| old.get(primary_key)).unwrap_or_default();
         let context = Datum::object([("primary_key", id), ("timestamp", self.env.now()?)]);
@@ -356,7 +356,7 @@ fn not_an_object(value: &Datum) -> Error {
     value.type_error(message)
 }
 
-/// Whether a row may become this (`rcheck_row_replacement` in RethinkDB's `table_common.cc`).
+/// Checks that a row may be replaced by this one (`rcheck_row_replacement` in RethinkDB's `table_common.cc`).
 fn check_replacement(primary_key: &str, key: &[u8], old: &Datum, new: &Datum) -> Result<()> {
     match new {
         Datum::Null => return Ok(()),
@@ -365,7 +365,7 @@ fn check_replacement(primary_key: &str, key: &[u8], old: &Datum, new: &Datum) ->
     }
     let id = new.get(primary_key).ok_or_else(|| lacks_key(new, primary_key))?;
     if new.reql_type().is_some() {
-        // The key may be a field that a time has, but no one could read such a document.
+        // The key may be a field of a time, but no one could read such a document.
         return Err(not_an_object(new));
     }
     if let Some(old_id) = old.get(primary_key) {

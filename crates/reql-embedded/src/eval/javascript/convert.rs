@@ -10,12 +10,12 @@ use crate::datum::{Datum, ObjectBuilder, damaged};
 use crate::error::Error;
 use crate::eval::Limits;
 
-/// How deep values may be nested: the worker's stack has room for that.
+/// The levels to which values may be nested: the worker's stack has room for that.
 const DEPTH: usize = 500;
 
 type Converted<T> = Result<T, String>;
 
-/// The value of ReQL that a value of JavaScript stands for.
+/// Converts a value of JavaScript to one of ReQL.
 pub fn to_datum(value: Value<'_>, limits: Limits) -> Converted<Datum> {
     datum_within(value, limits, DEPTH)
 }
@@ -57,7 +57,7 @@ fn object_within(object: &Object<'_>, limits: Limits, depth: usize) -> Converted
     }
 }
 
-/// RethinkDB's text for what it doesn't know, and for what couldn't be read.
+/// Returns RethinkDB's text for errors that it doesn't know, and for those that couldn't be read.
 fn unknown() -> String {
     "Unhandled value type when converting to ql::datum_t.".into()
 }
@@ -73,9 +73,10 @@ fn message(error: Error) -> String {
     error.message().to_owned()
 }
 
-/// Whether an object is directly of a class: RethinkDB looks for the class where the script would find it.
+/// Returns true if an object is directly of a class. RethinkDB looks the class up where the script would find
+/// it.
 fn is_made_by(object: &Object<'_>, class: &str) -> bool {
-    // Asking a proxy for its prototype may fail, which the binding doesn't tell.
+    // Reading the prototype of a proxy may fail, which the binding doesn't report.
     if object.is_proxy() {
         return false;
     }
@@ -114,14 +115,14 @@ fn fields(object: &Object<'_>, limits: Limits, depth: usize) -> Converted<Datum>
         let name = name.map_err(|_| "Could not get object properties.".to_owned())?;
         let value = object.get(name.clone()).map_err(|_| unknown())?;
         let value = datum_within(value, limits, depth)?;
-        // The name as an atom would not be checked for lone surrogates.
+        // As an atom, the name would not be checked for lone surrogates.
         let name = name.to_js_string().and_then(|name| name.to_string());
         builder.insert(name.map_err(|error| text_failure(&error))?, value);
     }
     pseudo::sanitize(builder.build(), Literals::Refused).map_err(message)
 }
 
-/// The value of JavaScript that stands for a value of ReQL.
+/// Converts a value of ReQL to one of JavaScript.
 pub fn from_datum<'js>(ctx: &Ctx<'js>, datum: &Datum) -> Converted<Value<'js>> {
     value_within(ctx, datum, DEPTH)
 }
@@ -167,13 +168,13 @@ fn value_within<'js>(ctx: &Ctx<'js>, datum: &Datum, depth: usize) -> Converted<V
     }
 }
 
-/// A property like those of a literal; assigning it instead would run setters and let `__proto__` change the
-/// class.
+/// Makes a property like that of a literal. Assignment would run setters instead, and let `__proto__` change
+/// the class.
 fn own(value: Value<'_>) -> Property<Value<'_>> {
     Property::from(value).writable().enumerable().configurable()
 }
 
-/// The exception that the engine has just raised, as text.
+/// Returns the exception that the engine has just raised, as text.
 fn raised(ctx: &Ctx<'_>, what: &str) -> String {
     let exception = ctx.catch();
     let text = match exception.as_exception().map(Exception::message) {

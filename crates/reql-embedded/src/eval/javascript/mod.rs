@@ -1,7 +1,7 @@
 //! JavaScript: `r.js` and the functions that it makes.
 //!
-//! A query that uses it has a worker, a thread with a QuickJS engine of its own, as RethinkDB gives it a
-//! process: scripts of one query share their global variables, those of different queries share nothing.
+//! A query with scripts has a worker, a thread with a QuickJS engine of its own, as it has a process in
+//! RethinkDB: scripts of one query share their global variables, those of different queries share nothing.
 
 mod convert;
 #[cfg(test)]
@@ -22,16 +22,16 @@ use crate::datum::Datum;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 
-/// A source text, and how long it may run.
+/// A source text with its time limit.
 #[derive(Clone)]
 pub struct Script {
-    /// What to evaluate.
+    /// Text to evaluate.
     pub source: Arc<str>,
-    /// For evaluating it once, and for each call of the function that it may be.
+    /// Time limit of evaluating it once, and of each call of the function that it may be.
     pub timeout: Duration,
 }
 
-/// What a script is.
+/// The result of a script.
 #[derive(Debug)]
 pub enum Outcome {
     /// A value.
@@ -40,27 +40,27 @@ pub enum Outcome {
     Function,
 }
 
-/// Why there is no outcome.
+/// The reason why there is no result.
 #[derive(Debug)]
 enum Failure {
     /// The script's own exception, or a value that ReQL doesn't have.
     Script(String),
     TimedOut,
     Interrupted,
-    /// The scripts' global variables hold all the memory that there is.
+    /// The scripts' global variables hold all the memory that the scripts may use.
     OutOfMemory,
     /// The engine is in a state in which it can't go on.
     Crashed,
 }
 
-/// QuickJS's text.
+/// The text of QuickJS's error.
 const OUT_OF_MEMORY: &str = "InternalError: out of memory";
 
 type Reply = std::result::Result<Outcome, Failure>;
 
 struct Request {
     script: Script,
-    /// What to call its function with; `None` to evaluate it only.
+    /// Arguments for a call of the script's function; `None` to evaluate the script only.
     args: Option<Vec<Datum>>,
     limits: Limits,
 }
@@ -72,20 +72,20 @@ pub struct Runner(Arc<Mutex<Option<Worker>>>);
 struct Worker {
     requests: Sender<Request>,
     replies: Receiver<Reply>,
-    /// The memory that the scripts may use.
+    /// Memory that the scripts may use.
     _held: Reservation,
 }
 
-/// How much memory the scripts of a query may use, as long as that isn't more than
+/// The most memory that the scripts of a query may use, in bytes.
 const MEMORY: u64 = 128 << 20;
-/// this part of what the query may hold.
+/// The part of the query's memory that its scripts may use: one in this many.
 const SHARE: u64 = 2;
 
-/// Every engine may use that much, which its thread has and some more for what surrounds the engine.
+/// The stack that an engine may use. Its thread has that, and some more for the code around the engine.
 const ENGINE_STACK: usize = 1024 * 1024;
 const THREAD_STACK: usize = 4 * ENGINE_STACK;
 
-/// How often somebody who waits for a worker looks whether that still makes sense.
+/// The interval at which a query that waits for a worker checks its interrupt and its deadline.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 impl Runner {
@@ -94,7 +94,7 @@ impl Runner {
         self.ask(env, script, None)
     }
 
-    /// Calls the function that a script is.
+    /// Calls the function that a script evaluates to.
     pub fn call(&self, env: &Env, script: &Script, args: &[Datum]) -> Result<Datum> {
         match self.ask(env, script, Some(args.to_vec()))? {
             Outcome::Value(datum) => Ok(datum),
@@ -134,10 +134,10 @@ impl Worker {
         Ok(Worker { requests, replies, _held: held })
     }
 
-    /// The engine watches the clock itself, except in a few loops of its library. A worker that is caught in
-    /// one is left behind, to end when the loop does.
+    /// Sends a request and waits for the reply. The engine checks the clock itself, except in a few loops of
+    /// its library. A worker that is caught in one of these is abandoned, and ends when the loop does.
     fn ask(&self, request: Request, interrupt: &Interrupt) -> Reply {
-        // A call may have to evaluate its function before.
+        // A call may have to evaluate its function first.
         let deadline = Instant::now().checked_add(request.script.timeout.saturating_mul(2));
         self.requests.send(request).map_err(|_| Failure::Crashed)?;
         loop {

@@ -15,7 +15,7 @@ fn script(source: &str, timeout: Duration) -> Script {
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What a script gives, as JSON, or its error.
+/// Returns the value of a script as JSON, or its error.
 fn eval(env: &Env, source: &str) -> String {
     match env.javascript.eval(env, &script(source, MINUTE)) {
         Ok(Outcome::Value(datum)) => json::to_string(&datum).expect("JSON"),
@@ -24,7 +24,7 @@ fn eval(env: &Env, source: &str) -> String {
     }
 }
 
-/// What a function gives for a value.
+/// Returns the result of a function for a value.
 fn call(env: &Env, source: &str, arg: Datum) -> String {
     match script(source, MINUTE).call(env, &[arg]) {
         Ok(datum) => json::to_string(&datum).expect("JSON"),

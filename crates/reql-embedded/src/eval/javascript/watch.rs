@@ -1,4 +1,4 @@
-//! What ends a script that would go on.
+//! The end of a script that takes too long or is interrupted.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::Failure;
 use crate::interrupt::Interrupt;
 
-/// Looked at by the engine every few thousand operations.
+/// The limits of a running script. The engine checks them every few thousand operations.
 pub struct Watch {
     deadline: Cell<Option<Instant>>,
     verdict: Cell<Option<Verdict>>,
@@ -24,12 +24,13 @@ impl Watch {
         Watch { deadline: Cell::default(), verdict: Cell::default(), interrupt }
     }
 
-    /// Lets a script run for that long from now on; without bounds if that is beyond the clock's range.
+    /// Lets a script run for `timeout` from now on; without a limit if that is beyond the clock's range.
     pub fn start(&self, timeout: Duration) {
         self.deadline.set(Instant::now().checked_add(timeout));
     }
 
-    /// Whether the script has to end. It can't prevent that, and its engine isn't used any more.
+    /// Returns true if the script has to end. The script can't prevent that, and its engine isn't used any
+    /// more.
     pub fn must_end(&self) -> bool {
         if self.verdict.get().is_none() {
             if self.interrupt.is_raised() {
@@ -41,7 +42,7 @@ impl Watch {
         self.verdict.get().is_some()
     }
 
-    /// Why the script was told to end, if it was.
+    /// Returns the reason why the script was told to end, if it was.
     pub fn failure(&self) -> Option<Failure> {
         self.verdict.get().map(|verdict| match verdict {
             Verdict::TimedOut => Failure::TimedOut,

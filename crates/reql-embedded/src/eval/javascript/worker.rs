@@ -16,13 +16,13 @@ use crate::datum::Datum;
 use crate::eval::Limits;
 use crate::interrupt::Interrupt;
 
-/// How many functions the worker keeps.
+/// The functions that the worker keeps.
 const FUNCTIONS: usize = 100;
 
-/// Answers requests until there are no more or one of them leaves the engine unusable, which may use so many
-/// bytes.
+/// Answers requests until there are no more or one of them leaves the engine unusable. The engine may use
+/// `memory` bytes.
 pub fn run(requests: &Receiver<Request>, replies: &Sender<Reply>, interrupt: Interrupt, memory: usize) {
-    // Whoever asks takes a worker that is gone for a crash, which it is.
+    // The caller takes a worker that is gone for a crash, which it is.
     let Ok(runtime) = Runtime::new() else { return };
     runtime.set_memory_limit(memory);
     runtime.set_max_stack_size(ENGINE_STACK);
@@ -54,7 +54,7 @@ impl<'js> Engine<'js> {
             None => self.eval(script, *limits),
             Some(args) => self.call(script, args, *limits),
         };
-        // An exception that nobody wanted to see stays in the engine until it is taken.
+        // An unread exception stays in the engine until it is taken.
         drop(self.ctx.catch());
         self.watch.failure().map_or(reply, Err)
     }
@@ -88,7 +88,7 @@ impl<'js> Engine<'js> {
     }
 
     fn call(&mut self, script: &Script, args: &[Datum], limits: Limits) -> Reply {
-        // The function may have gone with an earlier worker, or to make place for others.
+        // The function may have been lost with an earlier worker, or removed to make room for others.
         self.eval(script, limits)?;
         let Some(function) = self.functions.get(&script.source) else {
             return Err(Failure::Script(format!(
@@ -112,7 +112,7 @@ impl<'js> Engine<'js> {
     }
 }
 
-/// What went wrong, as text.
+/// Returns the failure, as text.
 fn failure(ctx: &Ctx<'_>, error: &rquickjs::Error) -> Failure {
     if !error.is_exception() {
         return Failure::Script(error.to_string());
@@ -128,7 +128,7 @@ fn failure(ctx: &Ctx<'_>, error: &rquickjs::Error) -> Failure {
     }
 }
 
-/// Whether what a script has left behind leaves no room for others.
+/// Returns true if the remains of a script leave no room for others.
 fn is_full(ctx: &Ctx<'_>) -> bool {
     const ROOM: usize = 1024 * 1024;
     ctx.run_gc();

@@ -1,16 +1,16 @@
 //! The bytes that RethinkDB stores, piece by piece: little-endian numbers, and lengths of variable width.
 
-/// Why bytes are not what they should be, by the name that RethinkDB's messages have for it.
+/// The fault of malformed bytes, with RethinkDB's name for it in messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
-    /// They end too early.
+    /// The bytes end too early.
     End,
-    /// Something in them is out of its range.
+    /// A number in the bytes is out of its range.
     Range,
 }
 
 impl Broken {
-    /// Its name in error messages.
+    /// Returns the fault's name in error messages.
     pub fn name(self) -> &'static str {
         match self {
             Broken::End => "archive_result_t::SOCK_EOF",
@@ -25,12 +25,12 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// From the first of these on.
+    /// Begins at the first of these bytes.
     pub fn new(bytes: &'a [u8]) -> Self {
         Reader { rest: bytes }
     }
 
-    /// Returns whether all bytes have been read.
+    /// Returns true if all bytes have been read.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
@@ -40,7 +40,7 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
-    /// So many bytes.
+    /// Reads `count` bytes.
     pub fn take(&mut self, count: u64) -> Result<&'a [u8], Broken> {
         let count = usize::try_from(count).map_err(|_| Broken::End)?;
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(Broken::End)?;
@@ -48,19 +48,19 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// An array of bytes, for a number.
+    /// Reads an array of bytes, for a number.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Broken> {
         let (taken, rest) = self.rest.split_first_chunk().ok_or(Broken::End)?;
         self.rest = rest;
         Ok(*taken)
     }
 
-    /// A byte.
+    /// Reads a byte.
     pub fn byte(&mut self) -> Result<u8, Broken> {
         self.array().map(u8::from_le_bytes)
     }
 
-    /// A flag.
+    /// Reads a flag.
     pub fn flag(&mut self) -> Result<bool, Broken> {
         match self.byte()? {
             0 => Ok(false),
@@ -69,7 +69,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A number of variable width, seven bits to a byte.
+    /// Reads a number of variable width, seven bits to a byte.
     pub fn varint(&mut self) -> Result<u64, Broken> {
         let mut value = 0;
         for shift in (0..=63).step_by(7) {
@@ -86,14 +86,14 @@ impl<'a> Reader<'a> {
         Err(Broken::Range)
     }
 
-    /// Bytes with their number before them.
+    /// Reads bytes with their number before them.
     pub fn counted(&mut self) -> Result<&'a [u8], Broken> {
         let count = self.varint()?;
         self.take(count)
     }
 }
 
-/// The bytes of a number of variable width.
+/// Returns the bytes of a number of variable width.
 pub fn varint(mut value: u64) -> impl DoubleEndedIterator<Item = u8> + ExactSizeIterator {
     let mut bytes = [0; 10];
     let mut count = 0;

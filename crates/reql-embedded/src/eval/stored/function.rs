@@ -1,4 +1,4 @@
-//! A function that outlives its query, in the bytes that RethinkDB keeps of it (`wire_func.cc`).
+//! A function that outlives its query, in the bytes in which RethinkDB stores it (`wire_func.cc`).
 
 use super::bytes::{Broken, Reader, varint};
 use super::{protobuf, value};
@@ -29,13 +29,13 @@ pub struct StoredFunction {
     pub body: RawTerm,
 }
 
-/// Why there is no function in some bytes.
+/// The reason why bytes hold no function.
 pub enum Unreadable {
-    /// They are no such bytes.
+    /// The bytes are malformed.
     Broken(Broken),
-    /// They hold something that is no function: the message.
+    /// The bytes hold a value that is no function: the message.
     Wrong(String),
-    /// The function is JavaScript, and may give another answer each time.
+    /// The function is JavaScript, and may return another result each time.
     Script,
 }
 
@@ -46,7 +46,7 @@ impl From<Broken> for Unreadable {
 }
 
 impl StoredFunction {
-    /// A function of a query.
+    /// Takes a function of a query.
     pub fn new(func: &Func) -> Result<StoredFunction> {
         let unfit = || Error::logic("Only functions that are made of terms can be stored.").at(func.bt);
         let (term, params, scope) = func.source().ok_or_else(unfit)?;
@@ -54,7 +54,7 @@ impl StoredFunction {
         Ok(StoredFunction { captures: Captures::of(term, scope), params: params.to_vec(), body })
     }
 
-    /// The function of an index that is named after a field. It blames `bt`.
+    /// Makes the function of an index that is named after a field. It blames `bt`.
     pub fn of_field(name: &str, bt: Bt) -> StoredFunction {
         let row = RawTerm::literal(Datum::from(FIELD_ROW), bt);
         let row = RawTerm::generated(TermType::Var, bt, vec![row]);
@@ -63,14 +63,14 @@ impl StoredFunction {
         StoredFunction { captures: Captures::default(), params: vec![FIELD_ROW], body }
     }
 
-    /// The function, ready to be called.
+    /// Compiles the function.
     pub fn compile(self) -> Result<Func> {
         let bt = self.body.bt;
         let term = self.term();
         compile_function(&term, self.captures).map_err(|error| error.moved_to(bt))
     }
 
-    /// The function as JavaScript, for people to read.
+    /// Returns the function as JavaScript, for people to read.
     pub fn as_javascript(&self) -> String {
         if self.captures.variables.is_empty() {
             function_as_javascript(&self.term())
@@ -79,7 +79,7 @@ impl StoredFunction {
         }
     }
 
-    /// The whole function as a term.
+    /// Returns the whole function as a term.
     fn term(&self) -> RawTerm {
         let bt = self.body.bt;
         let params = self.params.iter().map(|name| RawTerm::literal(Datum::from(*name), bt)).collect();
@@ -87,7 +87,7 @@ impl StoredFunction {
         RawTerm::generated(TermType::Func, bt, vec![params, self.body.clone()])
     }
 
-    /// The bytes to keep of it.
+    /// Returns the bytes to store.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut out = vec![REQL];
         self.write_captures(&mut out).map_err(|value::TooLarge| too_large())?;
@@ -95,7 +95,7 @@ impl StoredFunction {
         out.extend(self.params.iter().flat_map(|name| name.to_le_bytes()));
         let mut body = Vec::new();
         self.body.write_wire(&mut body)?;
-        // The text ends as one of C does.
+        // The text ends with a NUL, as in C.
         body.push(0);
         let length = i32::try_from(body.len()).map_err(|_| too_large())?;
         out.extend(length.to_le_bytes());
@@ -128,7 +128,7 @@ impl StoredFunction {
         StoredFunction::read_of(reader, Era::Json)
     }
 
-    /// Reads a function that was written in former times.
+    /// Reads a function that was written in an earlier era.
     pub fn read_of(reader: &mut Reader<'_>, era: Era) -> std::result::Result<StoredFunction, Unreadable> {
         match reader.byte()? {
             REQL => {}
@@ -141,7 +141,7 @@ impl StoredFunction {
             .map(|_| reader.array().map(i64::from_le_bytes))
             .collect::<std::result::Result<_, _>>()?;
         let body = read_body(sized(reader)?, era)?;
-        // Its place, which the body tells too.
+        // The function's place, which the body has too.
         match era {
             Era::Json | Era::NumberedProtobuf => reader.array::<4>().map(drop)?,
             Era::Protobuf => sized(reader).map(drop)?,
@@ -161,7 +161,7 @@ pub enum Era {
     Json,
 }
 
-/// Bytes with their number before them, in 32 bits.
+/// Reads bytes with their number before them, in 32 bits.
 fn sized<'a>(reader: &mut Reader<'a>) -> std::result::Result<&'a [u8], Broken> {
     let length = i32::from_le_bytes(reader.array()?);
     reader.take(u64::try_from(length).map_err(|_| Broken::Range)?)
@@ -185,14 +185,14 @@ fn read_captures(reader: &mut Reader<'_>) -> std::result::Result<Captures, Broke
     Ok(captures)
 }
 
-/// The term in some bytes.
+/// Reads the term of some bytes.
 fn read_body(bytes: &[u8], era: Era) -> std::result::Result<RawTerm, Unreadable> {
     if bytes.len() > MAX_SIZE {
         return Err(Broken::Range.into());
     }
     let arena = Arena::new();
     let tree = if era == Era::Json {
-        // The text ends as one of C does.
+        // The text ends with a NUL, as in C.
         let text = bytes.strip_suffix(&[0]).ok_or(Broken::Range)?;
         syntax::parse(text, &arena).map_err(|error| Unreadable::Wrong(error.to_string()))?
     } else {

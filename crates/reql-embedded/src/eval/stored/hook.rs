@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 /// The prefix that distinguishes the bytes of a write hook's definition from other bytes.
 const MAGIC: &str = "$reql_write_hook_function$";
 
-/// Why a write hook must be deterministic.
+/// The hint in errors of write hooks that aren't deterministic.
 pub const HINT: &str = "Write hook functions must be deterministic.";
 
-/// A write hook as `get_write_hook` and `table_config` show it, by its text.
+/// Returns a write hook as `get_write_hook` and `table_config` show it, by its text.
 pub fn hook_row(text: &str) -> Result<Datum> {
     let function = read(text, legacy::write_hook)?;
     let bytes = [MAGIC.as_bytes(), &function.to_bytes()?].concat();
@@ -22,7 +22,7 @@ pub fn hook_row(text: &str) -> Result<Datum> {
     ]))
 }
 
-/// The text of a write hook from what `get_write_hook` shows.
+/// Returns the text of a write hook from the bytes that `get_write_hook` shows.
 pub fn hook_from_binary(bytes: &[u8]) -> Result<String> {
     let foreign = |_: &str| {
         Error::logic(

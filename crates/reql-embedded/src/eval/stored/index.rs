@@ -45,7 +45,7 @@ impl IndexFunction for Indexer {
 }
 
 impl Indexer {
-    /// The entries of one value: none for what can't be indexed.
+    /// Returns the entries of one value: none for a value that can't be indexed.
     fn entries(&self, value: &Datum) -> Vec<Vec<u8>> {
         let keys =
             if self.geo { geo::index::keys(value) } else { key::secondary(value).map(|key| vec![key]) };
@@ -56,32 +56,32 @@ impl Indexer {
 /// The prefix that distinguishes the bytes of an index's definition from other bytes.
 const MAGIC: &str = "$reql_index_function$";
 
-/// RethinkDB's numbers for its versions: of how it writes bytes, and of how its functions work.
+/// RethinkDB's numbers for its versions: of its format of bytes, and of the semantics of its functions.
 mod version {
     /// The number for the bytes that 2.1 wrote.
     pub const BYTES_OF_2_1: u8 = 6;
     /// The number for the bytes that 2.4 writes.
     pub const BYTES: u8 = 9;
-    /// The number for the way functions work in 2.4. They have worked that way since version 1.16.
+    /// The number for the semantics of functions in 2.4. They have worked that way since version 1.16.
     pub const REQL: u8 = 7;
-    /// The number for the way functions worked in 1.16.
+    /// The number for the semantics of functions in 1.16.
     pub const FIRST_REQL: u8 = 2;
 }
 
-/// Why an index function must be deterministic.
+/// The hint in errors of index functions that aren't deterministic.
 pub const HINT: &str = "Index functions must be deterministic.";
 
-/// An index's definition as bytes from which another index can be made.
+/// Returns an index's definition as bytes from which another index can be made.
 pub fn index_to_binary(spec: &IndexSpec) -> Result<Vec<u8>> {
     let mut bytes = MAGIC.as_bytes().to_vec();
-    // It was made for this version, needs no newer one, and was last looked at by it.
+    // It was made for this version, needs no newer one, and was last checked by it.
     bytes.extend([version::BYTES, version::REQL, version::REQL, version::REQL]);
     bytes.extend(read(&spec.source, legacy::index_function)?.to_bytes()?);
     bytes.extend([u8::from(spec.multi), u8::from(spec.geo)]);
     Ok(bytes)
 }
 
-/// The index that such bytes define, without a name.
+/// Returns the index that such bytes define, without a name.
 pub fn index_from_binary(bytes: &[u8]) -> Result<IndexSpec> {
     let bytes = bytes.strip_prefix(MAGIC.as_bytes()).ok_or_else(|| {
         Error::logic(
@@ -109,7 +109,7 @@ fn unreadable(reason: &str) -> Error {
     ))
 }
 
-/// Reads the versions, which tell how the function is written. Fails for those that are not understood.
+/// Reads the versions, which tell the format of the function. Fails for unknown ones.
 fn read_versions(reader: &mut Reader<'_>) -> Result<Era> {
     let unknown = || {
         let message = "Unrecognized secondary index version, secondary index not created.";
@@ -135,7 +135,7 @@ fn read_versions(reader: &mut Reader<'_>) -> Result<Era> {
     Ok(era)
 }
 
-/// RethinkDB's refusal of indexes that were made before version 1.16.
+/// Returns RethinkDB's refusal of indexes that were made before version 1.16.
 fn obsolete(version: u8) -> Error {
     Error::logic(if version == 0 {
         "Attempted to import a RethinkDB 1.13 secondary index, which is no longer supported.  This secondary index may \
@@ -146,7 +146,7 @@ fn obsolete(version: u8) -> Error {
     })
 }
 
-/// Reads the form that definitions had in archives of former versions.
+/// Reads a definition in the form of archives of earlier versions of this server.
 fn from_legacy(bytes: &[u8]) -> Result<IndexSpec> {
     let definition = json::utf8(bytes).and_then(json::parse).map_err(|error| unreadable(error.message()))?;
     let flag = |name: &str| matches!(definition.get(name), Some(Datum::Bool(true)));
@@ -157,7 +157,7 @@ fn from_legacy(bytes: &[u8]) -> Result<IndexSpec> {
     Ok(IndexSpec { name: String::new(), source, multi: flag("multi"), geo: flag("geo") })
 }
 
-/// An index as the command that creates it, as `index_status` shows it.
+/// Returns an index as the command that creates it, as `index_status` shows it.
 pub fn index_query(spec: &IndexSpec) -> Result<String> {
     let options: Vec<&str> = [("multi: true", spec.multi), ("geo: true", spec.geo)]
         .into_iter()

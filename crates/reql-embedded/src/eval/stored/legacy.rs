@@ -1,4 +1,4 @@
-//! The form in which functions were stored before they were stored as RethinkDB does: JSON without places.
+//! The earlier form of stored functions: JSON without places. Functions are stored in RethinkDB's bytes now.
 
 use super::function::StoredFunction;
 use crate::datum::syntax::{self, Arena};
@@ -7,22 +7,22 @@ use crate::eval::captures::Captures;
 use crate::eval::compile::parameters;
 use crate::term::{Backtraces, RawTerm, TermType, Written};
 
-/// Returns whether a stored text has the form of former versions: JSON without places.
+/// Returns true if a stored text has the earlier form: JSON without places.
 pub fn is_legacy(text: &str) -> bool {
     text.starts_with('[')
 }
 
-/// The query that a driver would have sent with an index function.
+/// Returns the query that a driver would have sent with an index function.
 pub fn index_function(text: &str) -> Result<StoredFunction> {
     function(&format!("[75,[[15,[\"\"]],\"\",{text}]]"))
 }
 
-/// The query that a driver would have sent with a write hook.
+/// Returns the query that a driver would have sent with a write hook.
 pub fn write_hook(text: &str) -> Result<StoredFunction> {
     function(&format!("[189,[[15,[\"\"]],{text}]]"))
 }
 
-/// The function that is the last argument of a query, with the places that its terms have in there.
+/// Returns the function that is the last argument of a query, with the places of its terms in that query.
 fn function(query: &str) -> Result<StoredFunction> {
     let damaged = || Error::internal("A stored function is damaged.");
     let arena = Arena::new();
@@ -39,7 +39,7 @@ fn function(query: &str) -> Result<StoredFunction> {
     Ok(StoredFunction { captures: Captures::default(), params, body })
 }
 
-/// Writes a term as drivers do, since its text has lists that nobody wrote.
+/// Gives a term the lists that drivers write, since its text has lists that nobody wrote.
 fn tidy(term: &mut RawTerm, is_generated: bool) {
     if is_generated {
         term.bt = Bt::default();

@@ -1,7 +1,7 @@
 //! Functions that outlive their query: those of indexes and write hooks.
 //!
 //! They are kept, shown and taken back in RethinkDB's own bytes, so that an archive of either server restores
-//! into the other. The store has them as text: those bytes in base64.
+//! into the other. In the store, these bytes are text in base64.
 
 mod bytes;
 mod function;
@@ -24,22 +24,22 @@ use super::func::Func;
 use super::spec::Determinism;
 use crate::error::{Bt, Error, Result};
 
-/// The text of a function, from which [`function`] makes it again.
+/// Returns the text of a function, for [`function`] to read.
 pub fn text(func: &Func) -> Result<String> {
     checked_text(&StoredFunction::new(func)?)
 }
 
-/// The text of the function of an index that is named after a field. It blames `bt`.
+/// Returns the text of the function of an index that is named after a field. It blames `bt`.
 pub fn text_of_field(name: &str, bt: Bt) -> Result<String> {
     checked_text(&StoredFunction::of_field(name, bt))
 }
 
-/// The function of a text.
+/// Reads the function of a text.
 pub fn function(text: &str) -> Result<Func> {
     read(text, legacy::index_function)?.compile().map_err(|error| error.moved_to(Bt::default()))
 }
 
-/// The text of a function that is sure to be read again.
+/// Returns the text of a function, after checking that it can be read again.
 fn checked_text(function: &StoredFunction) -> Result<String> {
     let bytes = function.to_bytes()?;
     match StoredFunction::read(&mut Reader::new(&bytes)) {
@@ -49,7 +49,7 @@ fn checked_text(function: &StoredFunction) -> Result<String> {
     }
 }
 
-/// Reads a text of the store; `legacy` reads those of former versions.
+/// Reads a text of the store; `legacy` reads those of earlier versions.
 fn read(text: &str, legacy: impl FnOnce(&str) -> Result<StoredFunction>) -> Result<StoredFunction> {
     if legacy::is_legacy(text) {
         return legacy(text);
@@ -59,7 +59,7 @@ fn read(text: &str, legacy: impl FnOnce(&str) -> Result<StoredFunction>) -> Resu
     StoredFunction::read(&mut Reader::new(&bytes)).map_err(|_| damaged())
 }
 
-/// The text of a function that came in as bytes: one that compiles, and gives the same answer each time.
+/// Returns the text of a function that came in as bytes. Fails unless it compiles and is deterministic.
 fn taken(
     function: std::result::Result<StoredFunction, Unreadable>,
     unreadable: impl FnOnce(&str) -> Error,

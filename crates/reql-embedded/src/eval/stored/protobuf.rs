@@ -5,7 +5,7 @@ use crate::datum::json;
 use crate::datum::syntax::{self, Arena, Json, MAX_DEPTH, Notation};
 use crate::term::TermType;
 
-/// A term as it would be stored now: RethinkDB gives all of its parts the place of the whole query.
+/// Returns a term as it would be stored now: RethinkDB gives all of its parts the place of the whole query.
 pub fn term<'a>(bytes: &'a [u8], arena: &'a Arena) -> Result<Json<'a>, Broken> {
     Parts { arena, depth: 0 }.term(bytes)
 }
@@ -17,7 +17,7 @@ enum Field<'a> {
     Bytes(&'a [u8]),
 }
 
-/// The fields of a message, by their numbers.
+/// Iterates over the fields of a message, by their numbers.
 fn fields<'a>(bytes: &'a [u8]) -> impl Iterator<Item = Result<(u64, Field<'a>), Broken>> {
     let mut reader = Reader::new(bytes);
     std::iter::from_fn(move || (!reader.is_empty()).then(|| field(&mut reader)))
@@ -38,10 +38,10 @@ fn text(bytes: &[u8]) -> Result<&str, Broken> {
     json::utf8(bytes).map_err(|_| Broken::Range)
 }
 
-/// The part of a message that a function reads.
+/// A function that reads a part of a message.
 type Part<'a> = fn(Parts<'a>, &'a [u8]) -> Result<Json<'a>, Broken>;
 
-/// Where the parts of a term go, and how deep they are.
+/// The arena of a term's parts, and their depth.
 #[derive(Clone, Copy)]
 struct Parts<'a> {
     arena: &'a Arena,

@@ -1,4 +1,4 @@
-//! Values as RethinkDB stores them (`serialize_datum.cc`): what a stored function has captured.
+//! Values as RethinkDB stores them (`serialize_datum.cc`), for the captures of stored functions.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ fn read_at(reader: &mut Reader<'_>, depth: usize) -> Result<Datum, Broken> {
             let mut inner = Reader::new(reader.counted()?);
             let width = width(inner.remaining());
             let count = inner.varint()?;
-            // Items follow one another: their offsets are for those who look for one of them.
+            // Items follow one another: their offsets are only for finding a single one.
             inner.take(count.saturating_sub(1).saturating_mul(width))?;
             let value = read_items(&mut inner, kind == OBJECT, count, depth)?;
             if inner.is_empty() { Ok(value) } else { Err(Broken::Range) }
@@ -93,7 +93,7 @@ fn width(length: usize) -> u64 {
     }
 }
 
-/// The bytes of a value, of which there may be at most so many.
+/// Returns the bytes of a value, at most `limit`.
 pub fn to_bytes(value: &Datum, limit: usize) -> Result<Vec<u8>, TooLarge> {
     let mut out = Backward { bytes: Vec::new(), limit };
     write(value, &mut out)?;
@@ -101,11 +101,11 @@ pub fn to_bytes(value: &Datum, limit: usize) -> Result<Vec<u8>, TooLarge> {
     Ok(out.bytes)
 }
 
-/// A value is too large to be stored.
+/// The error of a value that is too large to be stored.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TooLarge;
 
-/// Bytes from the last to the first: that way, what a container holds is written before its length is.
+/// Bytes from the last to the first: that way, the content of a container is written before its length is.
 struct Backward {
     bytes: Vec<u8>,
     limit: usize,
@@ -126,7 +126,7 @@ fn write(value: &Datum, out: &mut Backward) -> Result<(), TooLarge> {
     let kind = match value {
         Datum::MinVal => MINVAL,
         Datum::MaxVal => MAXVAL,
-        // No function captures damage: a term that gives it fails.
+        // No function captures damage: a term with a damaged result fails.
         Datum::Null | Datum::Damaged => NULL,
         Datum::Bool(flag) => {
             out.put([u8::from(*flag)]);
@@ -180,7 +180,7 @@ fn write_items<T>(
     let count = varint(items.len() as u64);
     // All items but the first have an offset.
     let offsets = items.len().saturating_sub(1);
-    // How far each item begins from the end, the last item first.
+    // The distance of each item's beginning from the end, the last item first.
     let mut starts = Vec::with_capacity(items.len());
     for item in items.rev() {
         stacker::maybe_grow(32 * 1024, 1024 * 1024, || write_item(item, out))?;
