@@ -22,7 +22,7 @@ async fn ask(session: &Session, query: Command) -> Value {
     query.run::<_, Value>(session).try_next().await.expect("an answer").unwrap_or_default()
 }
 
-/// `{n: row('n').add(1)}`, for which the driver has no method.
+/// Returns `{n: row('n').add(1)}`, for which the driver has no method.
 fn incremented(row: Command) -> Command {
     let n = row.bracket("n") + 1;
     Command::new(TermType::Object).with_arg(Command::from_json("n")).with_arg(n)

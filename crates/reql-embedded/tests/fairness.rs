@@ -1,4 +1,4 @@
-//! What one connection asks for, however much that is, leaves others their share.
+//! The share of other connections, however much one asks for.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "it/support/mod.rs"]
@@ -14,7 +14,7 @@ use support::engine::{Control, TestEngine};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-/// Longer than anything here takes, even on a machine that has other things to do.
+/// Longer than any test here takes, even on a machine that has other things to do.
 const LONG: Duration = Duration::from_secs(60);
 
 async fn server() -> (Server, Arc<Control>) {
@@ -40,14 +40,14 @@ async fn many_endless_queries_of_one_connection_stop_nobody() {
         greedy.query(token, r#"[1,["hold","forever"]]"#).await;
     }
     control.holding.reaches_at_least(2).await;
-    // Heavy queries of others, and passwords that have to be stretched.
+    // Heavy queries of other clients, and passwords that have to be stretched.
     let mut other = soon(connected(&server)).await;
     for n in 0..20 {
         assert_eq!(soon(other.ask(n, &format!(r#"[1,["heavy",{n}]]"#))).await["r"], json!([n]));
     }
     soon(Client::connect_with_key(server.local_addr(), V0_4, "hunter2")).await;
     assert!(control.holding.now() < 100, "{} hold a thread", control.holding.now());
-    // The greedy one itself is answered what needs no thread, and can take back what has had no turn yet.
+    // The greedy client itself gets answers that need no thread, and can stop queries that had no turn yet.
     assert_eq!(soon(greedy.ask(1000, r#"[1,["echo",1]]"#)).await["r"], json!([1]));
     greedy.query(599, "[3]").await;
     for _ in 0..2 {
@@ -59,7 +59,7 @@ async fn many_endless_queries_of_one_connection_stop_nobody() {
     }
 }
 
-/// A query that holds, whose text has about this length.
+/// Returns a query that holds, whose text has about this length.
 fn long(token: i64, len: usize) -> Vec<u8> {
     frame(token, format!(r#"[1,["hold","forever","{}"]]"#, "x".repeat(len)).as_bytes())
 }
@@ -79,7 +79,7 @@ async fn long_queries_wait_until_there_is_room_for_them() {
         writer.write_all(&third).await.expect("an open connection");
         writer
     });
-    // Meanwhile short ones of others are answered.
+    // Meanwhile short queries of other clients are answered.
     let mut other = connected(&server).await;
     assert_eq!(soon(other.ask(1, r#"[1,["heavy",1]]"#)).await["r"], json!([1]));
     assert!(!sending.is_finished(), "it was read although there is no room");

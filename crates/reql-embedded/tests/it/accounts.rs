@@ -1,4 +1,4 @@
-//! Users, passwords and permissions through the driver, and what of them survives a restart.
+//! Users, passwords and permissions through the driver, and their state after a restart.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ async fn connect(server: &Server, user: &'static str, password: &'static str) ->
     r.connect(options.user(user).password(password)).await.ok()
 }
 
-/// The first row of an answer, or the error as the driver shows it.
+/// Returns the first row of an answer, or the error as the driver shows it.
 async fn ask(session: &Session, query: Command) -> Result<Value, String> {
     let mut rows = query.run::<_, Value>(session);
     rows.try_next().await.map(Option::unwrap_or_default).map_err(|error| error.to_string())

@@ -12,10 +12,10 @@ use reql_embedded::{Backup, DataError, DataErrorKind, Server};
 use serde_json::json;
 use tempfile::TempDir;
 
-/// As fast as it goes.
+/// The fastest rate.
 const FAST: u64 = u64::MAX;
 
-/// Longer than anything here takes.
+/// Longer than any test here takes.
 const LONG: Duration = Duration::from_secs(60);
 
 async fn serve(directory: &Path) -> Server {
@@ -26,7 +26,7 @@ async fn connect(server: &Server) -> Session<Stream> {
     Connector::new(server.local_addr().to_string()).connect().await.unwrap()
 }
 
-/// A server with two tables, an index and so many documents of a kilobyte.
+/// Starts a server with two tables, an index and `documents` documents of a kilobyte.
 async fn server_with(directory: &Path, documents: u64) -> Server {
     let server = serve(directory).await;
     let mut session = connect(&server).await;
@@ -47,7 +47,7 @@ async fn backup_from(source: PathBuf, file: PathBuf, rate: u64) -> Result<Backup
     tokio::task::spawn_blocking(move || Server::backup_from(source, file, rate)).await.unwrap()
 }
 
-/// All that is in a directory.
+/// Returns the names in a directory.
 fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(directory)
         .unwrap()
@@ -59,7 +59,7 @@ fn names(directory: &Path) -> Vec<String> {
 
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// All trees of a file, as bytes.
+/// Returns all trees of a file, as bytes.
 fn trees(file: &Path) -> Vec<(String, Rows)> {
     fn rows<K: redb::Key + 'static, V: redb::Value + 'static>(tree: &ReadOnlyTable<K, V>) -> Rows {
         let rows = tree.range::<K::SelfType<'_>>(..).unwrap().map(Result::unwrap);
@@ -176,7 +176,7 @@ async fn only_backups_are_replaced() {
     assert_eq!(names(out.path()), ["link", "text"]);
     assert_eq!(connect(&server).await.one::<u64>(r.table("t").count()).await.unwrap(), 10);
     used.shutdown().await;
-    // An empty file is nobody's.
+    // An empty file could be anybody's.
     fs::write(&text, "").unwrap();
     server.backup(&text, FAST).await.unwrap();
 }
@@ -202,7 +202,7 @@ async fn damaged_data_makes_no_backup() {
 
 #[tokio::test]
 async fn the_socket_is_the_servers_users_alone_and_goes_with_it() {
-    // Longer than the path of a socket may be.
+    // A path longer than that of a socket may be.
     let parent = tempfile::tempdir().unwrap();
     let data = parent.path().join("d".repeat(200));
     let socket = data.join("backup.sock");
@@ -215,7 +215,7 @@ async fn the_socket_is_the_servers_users_alone_and_goes_with_it() {
     }
     server.shutdown().await;
     assert_eq!(names(&data), ["reql.redb"]);
-    // What one that was killed has left.
+    // The remains of a server that was killed.
     drop(UnixListener::bind(parent.path().join("s")).unwrap());
     fs::rename(parent.path().join("s"), &socket).unwrap();
     backup_from(data.clone(), parent.path().join("b.redb"), FAST).await.unwrap();
@@ -244,7 +244,7 @@ async fn there_is_one_backup_at_a_time_and_it_ends_with_whoever_asked() {
     };
     tokio::time::timeout(LONG, again).await.unwrap();
 
-    // Nor does a server wait for one that goes slowly.
+    // Nor does a server wait for a slow backup.
     let slow = std::os::unix::net::UnixStream::connect(data.path().join("backup.sock")).unwrap();
     (&slow).read_exact(&mut first).unwrap();
     tokio::time::timeout(LONG, server.shutdown()).await.unwrap();
@@ -255,7 +255,7 @@ async fn a_backup_that_is_dropped_leaves_nothing() {
     let (data, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let server = server_with(data.path(), 2000).await;
     let backup = server.backup(out.path().join("b.redb"), 1);
-    // Slower than it would end in any time.
+    // So slow that the backup would not end in any reasonable time.
     assert!(tokio::time::timeout(Duration::from_millis(200), backup).await.is_err());
     let gone = async {
         while !names(out.path()).is_empty() {
@@ -265,7 +265,7 @@ async fn a_backup_that_is_dropped_leaves_nothing() {
     tokio::time::timeout(LONG, gone).await.unwrap();
 }
 
-/// What claims to be a server is not believed.
+/// Sends bytes that are no backup, from sockets that claim to be a server.
 #[tokio::test]
 async fn nonsense_makes_no_backup() {
     const HELLO: &[u8] = b"reql-embedded backup 1\n";
@@ -299,7 +299,7 @@ async fn nonsense_makes_no_backup() {
         let served = listener.try_clone().unwrap();
         let sending = std::thread::spawn(move || {
             let (mut stream, _) = served.accept().unwrap();
-            // Whoever has heard enough hangs up.
+            // A client that has seen enough hangs up.
             let _ = stream.write_all(&sent);
         });
         let file = directory.path().join("b.redb");

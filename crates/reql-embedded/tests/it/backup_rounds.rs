@@ -1,8 +1,8 @@
 //! Backups of a daemon that sixteen clients write to, and that is killed now and then.
 //!
-//! Each writer inserts its documents one after the other, so what it knows to be there is a number. A backup
-//! has to hold all that was acknowledged before it began. `BACKUP_ROUNDS` sets how many there are (default
-//! 3), `BACKUP_SEED` which ones are killed, and when.
+//! Each writer inserts its documents one after the other, so a number tells which ones must exist. A backup
+//! has to hold all documents that were acknowledged before it began. `BACKUP_ROUNDS` sets the number of
+//! rounds (default 3), `BACKUP_SEED` the choice of those that are killed, and the time.
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -20,10 +20,10 @@ use tokio::task::JoinSet;
 
 const WRITERS: usize = 16;
 
-/// What every document holds besides its numbers, so that a backup takes a moment.
+/// The length of the text in every document, which makes a backup take a moment.
 const PAD: usize = 2000;
 
-/// Slow enough for something to happen meanwhile.
+/// A rate slow enough for something to happen meanwhile.
 const RATE: &str = "16MiB";
 
 struct Daemon {
@@ -82,7 +82,7 @@ async fn write(mut session: Session<Stream>, writer: usize, written: Arc<AtomicU
     }
 }
 
-/// Returns how many documents of each writer there are, none of which may be missing in between.
+/// Returns the number of each writer's documents, none of which may be missing in between.
 async fn found(session: &mut Session<Stream>) -> Vec<u64> {
     let rows: Vec<(usize, u64)> = session
         .all(r.table("t").map(|row: driver::Term| r.expr(vec![row.get_field("writer"), row.get_field("n")])))
@@ -100,7 +100,7 @@ async fn found(session: &mut Session<Stream>) -> Vec<u64> {
     (0..WRITERS).map(count).collect()
 }
 
-/// Opens a backup as a server does that it is copied to, and looks at what it holds.
+/// Opens a backup as the data of a server, and checks its contents.
 async fn holds(backup: &Path, at_least: &[u64]) {
     let directory = tempfile::tempdir().unwrap();
     std::fs::copy(backup, directory.path().join("reql.redb")).unwrap();
@@ -142,7 +142,7 @@ async fn backups_under_writers_hold_what_was_acknowledged() {
         for (writer, written) in written.iter().enumerate() {
             writers.spawn(write(daemon.connect().await, writer, written.clone()));
         }
-        // The second of three, and one of three of the others.
+        // Always the second round of three, and one in three of the others.
         let kills = round % 3 == 1 || random.random_ratio(1, 3);
         tokio::time::sleep(Duration::from_millis(random.random_range(50..500))).await;
         let acknowledged: Vec<u64> = written.iter().map(|written| written.load(Ordering::SeqCst)).collect();
@@ -161,7 +161,7 @@ async fn backups_under_writers_hold_what_was_acknowledged() {
             assert!(kills && ended.status.code() == Some(2), "round {round}: {told}");
             killed += 1;
         }
-        // One that failed has left the one before alone, and nothing beside it.
+        // A failed backup leaves the one before unchanged, and nothing beside it.
         if let Some(last) = &last {
             let checked = tool(&[Path::new("check"), &backup]).output().await.unwrap();
             assert!(checked.status.success(), "{checked:?}");
@@ -178,7 +178,7 @@ async fn backups_under_writers_hold_what_was_acknowledged() {
         } else {
             writers.abort_all();
             while writers.join_next().await.is_some() {}
-            // What was on its way when they ended may be there or not.
+            // Writes that were under way at the end may be there or not.
             for (writer, found) in found(&mut daemon.connect().await).await.into_iter().enumerate() {
                 assert!(found >= written[writer].swap(found, Ordering::SeqCst));
             }

@@ -1,5 +1,4 @@
-//! What queries cost has bounds: in work, counted in units of fuel, and in memory. None of this looks at a
-//! clock.
+//! Bounds of queries: in work, counted in units of fuel, and in memory. No test here uses a clock.
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -18,10 +17,10 @@ use reql_embedded::instance::Instance;
 use reql_embedded::term::Query;
 use serde_json::json as value;
 
-/// Units of work that take no second.
+/// Units of work that take less than a second.
 const SOON: u64 = 30_000_000;
 
-/// Units between the moment that a query is told to end and its end.
+/// Units between the interrupt of a query and its end.
 const AT_ONCE: u64 = 1_000_000;
 
 /// The memory that all queries may hold, in bytes; one may hold half of it.
@@ -31,12 +30,12 @@ const MEMORY: u64 = 64 << 20;
 #[derive(Clone)]
 struct Target(Arc<Instance>);
 
-/// How a query went.
+/// The result and the cost of a query.
 struct Ran {
     result: Result<String, Error>,
-    /// The units of work that it took.
+    /// Units of work that the query took.
     spent: u64,
-    /// The most memory that it held, in bytes.
+    /// Most memory that the query held, in bytes.
     held: u64,
 }
 
@@ -58,7 +57,7 @@ impl Target {
         self.run_until(expression, may_wait, Interrupt::default(), |_| {})
     }
 
-    /// Evaluates a query, and shows its budget to somebody before.
+    /// Evaluates a query, and passes its budget to `watch` first.
     fn run_until(
         &self,
         expression: &str,
@@ -76,8 +75,8 @@ impl Target {
         Ran { result, spent: budget.spent(), held: budget.memory().high_water() }
     }
 
-    /// Runs a query that has no end, tells it to end once it is well under way, and returns the units that it
-    /// took from there.
+    /// Runs a query that has no end, ends it once it is well under way, and returns the units that it took
+    /// from there.
     fn stop(&self, expression: &str) -> u64 {
         let interrupt = Interrupt::default();
         let (show, shown) = mpsc::channel();
@@ -98,7 +97,7 @@ impl Target {
     }
 }
 
-/// The text of an answer; of rows, the first batch.
+/// Returns the text of an answer; for rows, that of the first batch.
 fn written(answer: eval::Answer) -> Result<String, Error> {
     let mut text = Vec::new();
     match answer {
@@ -109,7 +108,7 @@ fn written(answer: eval::Answer) -> Result<String, Error> {
     Ok(String::from_utf8(text).expect("text"))
 }
 
-/// A value that shares: an array of 100,000 times the same array, and so on.
+/// A value with shared parts: an array of 100,000 times the same array, and so on.
 const SHARED: &str = "r.expr([r.expr([r.expr([0]).mul(100000)]).mul(100000)])";
 
 #[test]
@@ -238,7 +237,7 @@ fn any_query_ends_soon_after_it_is_told_to() {
             .to_owned(),
         "r.table('t').forEach(x => r.range(1000000000000).forEach(y => r.table('hooked').get(y).delete()))"
             .to_owned(),
-        // Equal, but not the same: looked at again and again, from one end to the other.
+        // Equal, but not the same: compared again and again, from one end to the other.
         format!(
             "r.expr([{}, {}]).do(x => r.range(1000000000000).filter(y => x(0).lt(x(1))).count())",
             double("[1]", 16),
@@ -261,7 +260,7 @@ fn any_query_ends_soon_after_it_is_told_to() {
         let spent = target.stop(&query);
         assert!(spent < AT_ONCE, "{query} took {spent} units more");
     }
-    // Nothing of this was written, and everybody else is served.
+    // Nothing of this was written, and other clients are served.
     assert_eq!(target.must("r.table('slow').count().add(r.table('hooked').count())"), "0");
     assert_eq!(target.must("r.table('t').filter(x => x('id').eq(x('n'))).count()"), "7");
 }
@@ -307,7 +306,7 @@ fn who_holds_rows_holds_no_more_than_there_is() {
     assert!(target.0.memory.high_water() <= MEMORY);
 }
 
-/// What one client is refused, another isn't.
+/// Refuses a query over the server's limit, and still serves others.
 #[tokio::test]
 async fn a_server_has_the_limit_that_it_is_given() {
     let server = Server::builder().memory_limit(8 << 20).start().await.expect("a server");
@@ -331,7 +330,7 @@ fn an_index_that_is_never_built_can_be_dropped() {
     target.must("r.table('t').indexWait('n')");
     assert_eq!(target.must("r.table('t').getAll(3, {index: 'n'}).count()"), "286");
     target.must("r.table('t').indexCreate('endless', x => r.range(1000000000000).count())");
-    // Nor does it keep the store from being closed.
+    // Nor does the query keep the store from being closed.
     target.0.store.close();
 }
 

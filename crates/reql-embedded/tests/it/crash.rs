@@ -1,14 +1,14 @@
-//! Kills a process that writes, at random instants, and looks at what it left.
+//! Kills a process that writes, at random instants, and checks its files.
 //!
-//! The process is this test binary itself, started with a directory in its environment. What it writes and
-//! prints, so that what has to be in the file after the kill is known:
+//! The process is this test binary itself, started with a directory in its environment. It prints its
+//! progress, so that the contents of the file after the kill are known:
 //!
 //! - Each writer follows a script: step `n` always does the same. After each acknowledged step it prints the
-//!   step's number. For hard writes all that was printed is there, or one step more; for soft ones the
+//!   step's number. A hard writer's file has all printed steps, or one more; a soft writer's file has the
 //!   outcome of some prefix.
-//! - Counters increment one document that they share, hard, and print how often.
-//! - The catalog's thread says before it creates or drops something that it is uncertain, and afterwards what
-//!   there is.
+//! - Counters increment one document that they share, hard, and print each increment.
+//! - The catalog's thread prints that a name is uncertain before it creates or drops it, and the outcome
+//!   afterwards.
 //! - A scribbler writes into tables while they are dropped.
 //!
 //! `REQL_CRASH_ROUNDS` sets how many rounds there are (default 20).
@@ -30,18 +30,18 @@ const ROUNDS: &str = "REQL_CRASH_ROUNDS";
 
 /// Writers with an even number write hard, the others soft.
 const WRITERS: usize = 6;
-/// Each writer has this many documents.
+/// Documents of each writer.
 const KEYS: i64 = 24;
-/// This many threads increment one document,
+/// Threads that increment one document.
 const COUNTERS: usize = 2;
-/// whose key is below those of the writers.
+/// The key of the document that is incremented; it is below those of the writers.
 const COUNTED: i64 = -1;
 
 fn durability(writer: usize) -> Durability {
     if writer.is_multiple_of(2) { Durability::Hard } else { Durability::Soft }
 }
 
-/// What step `n` of a writer does: puts one of its documents, or deletes it.
+/// Returns step `n` of a writer: the document that it puts or deletes.
 fn script(writer: usize, step: i64) -> (i64, Option<Datum>) {
     let key = writer as i64 * 1000 + (step * 7) % KEYS;
     let document = Datum::object([
@@ -61,7 +61,7 @@ fn mutation(writer: usize, step: i64) -> Mutation {
     }
 }
 
-/// A writer's documents after this many steps.
+/// Returns a writer's documents after this many steps.
 fn state(writer: usize, steps: i64) -> BTreeMap<i64, Datum> {
     let mut state = BTreeMap::new();
     for (key, document) in (0..steps).map(|step| script(writer, step)) {
@@ -110,13 +110,13 @@ fn victim() {
     let scribbled = store.clone();
     thread::spawn(move || {
         for n in 0.. {
-            // The table may not be there, or go away under the write.
+            // The table may be missing, or be dropped during the write.
             let written = scribbled.table("test", &format!("extra{}", n % 3));
             let _ = written
                 .and_then(|table| table.write(vec![put(&document(n % 50, n))], durability(n as usize)));
         }
     });
-    // The catalog changes all the while, and indexes are built and dropped under the writes.
+    // The catalog changes all the while, and indexes are built and dropped during the writes.
     for n in 0.. {
         let name = format!("extra{}", n % 3);
         let index = IndexSpec { name: name.clone(), ..simple("step") };
@@ -124,7 +124,7 @@ fn victim() {
         let extra = change("table", &name, true, || {
             store.create_table("test", &name, TableOptions::default()).unwrap()
         });
-        // It may be ready, or dropped, or written to at any time from here on.
+        // The index may be ready, or dropped, or written to at any time from here on.
         extra.create_index(simple("a"), false).unwrap();
         if n % 2 == 0 {
             ready(&table, &name);
@@ -143,7 +143,7 @@ fn say(line: &str) {
     std::io::stdout().flush().unwrap();
 }
 
-/// Says that something of the catalog is uncertain, changes it, and says what there is.
+/// Prints that a name in the catalog is uncertain, changes it, and prints the outcome.
 fn change<T>(kind: &str, name: &str, is_there: bool, run: impl FnOnce() -> T) -> T {
     say(&format!("@{kind} {name} maybe"));
     let changed = run();
@@ -151,13 +151,13 @@ fn change<T>(kind: &str, name: &str, is_there: bool, run: impl FnOnce() -> T) ->
     changed
 }
 
-/// What the victim said before it was killed.
+/// The victim's output before it was killed.
 struct Heard {
-    /// How many steps of each writer were acknowledged,
+    /// Acknowledged steps of each writer.
     steps: Vec<i64>,
-    /// how many increments in this run,
+    /// Increments in this run.
     counted: i64,
-    /// and which indexes and tables are there for sure, or are not, by `kind name`.
+    /// Indexes and tables that certainly exist, or don't, by `kind name`.
     catalog: BTreeMap<String, bool>,
 }
 
@@ -174,7 +174,7 @@ impl Heard {
     }
 }
 
-/// Runs the victim until it has said this much, kills it, and gives what it said.
+/// Runs the victim until it has printed this much, kills it, and returns its output.
 fn run_and_kill(directory: &Path, steps: &[i64], lines: usize) -> Heard {
     let text: Vec<String> = steps.iter().map(i64::to_string).collect();
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -206,7 +206,7 @@ fn run_and_kill(directory: &Path, steps: &[i64], lines: usize) -> Heard {
     heard
 }
 
-/// How many steps of a writer are in the file.
+/// Returns the number of a writer's steps that are in the file.
 fn steps_in_file(table: &Table, writer: usize, acknowledged: i64) -> i64 {
     let found = found(table, writer);
     let lowest = if durability(writer) == Durability::Hard { acknowledged } else { 0 };
@@ -217,7 +217,7 @@ fn steps_in_file(table: &Table, writer: usize, acknowledged: i64) -> i64 {
     })
 }
 
-/// The value of the counter.
+/// Returns the value of the counter.
 fn counted(table: &Table) -> i64 {
     let found = table.get(&id(COUNTED)).unwrap();
     found.map_or(0, |document| document.get("a").unwrap().as_int().unwrap())
@@ -247,7 +247,7 @@ fn a_killed_server_loses_nothing_it_acknowledged() {
     let mut count = 0;
     for _ in 0..rounds {
         let heard = run_and_kill(directory.path(), &steps, rand::random_range(1..600));
-        // As the kill left it: nothing has been repaired or rebuilt yet.
+        // In the state that the kill left: nothing has been repaired or rebuilt yet.
         let report = storage::check(directory.path(), options().compiler).unwrap();
         assert_eq!(report.problems, Vec::<String>::new());
 

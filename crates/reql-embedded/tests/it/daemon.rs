@@ -50,7 +50,7 @@ impl Drop for Daemon {
     }
 }
 
-/// What follows `start` in the next line that begins with it.
+/// Returns the rest of the next line that begins with `start`.
 fn line_with(out: &mut Lines<BufReader<ChildStdout>>, start: &str) -> String {
     out.find_map(|line| line.unwrap().strip_prefix(start).map(str::to_owned)).unwrap()
 }
@@ -73,7 +73,7 @@ async fn the_first_signal_ends_it_in_order() {
 async fn a_second_signal_ends_it_at_once() {
     for (signal, code) in [("TERM", 143), ("INT", 130)] {
         let mut daemon = Daemon::start(&[]);
-        // A client that is being answered and doesn't read holds up the end.
+        // A client that is being answered and doesn't read delays the shutdown.
         let mut client = Client::connect(daemon.addr).await;
         client.query(1, &format!(r#"[1,"{}"]"#, "x".repeat(32 << 20))).await;
         client.stream.read_u8().await.unwrap();

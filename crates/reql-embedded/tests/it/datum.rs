@@ -1,5 +1,5 @@
-//! Values packed, damaged, shared and nested at random: what is packed reads back, what is damaged is said to
-//! be, and what is large by sharing takes no time by that.
+//! Values packed, damaged, shared and nested at random: packed values read back, damage is reported, and a
+//! value that is large by sharing takes no time by its size.
 //!
 //! `DATUM_ROUNDS=100000` goes on for longer with a fresh seed; `DATUM_SEED=7` begins with the round that
 //! failed.
@@ -11,7 +11,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use reql_embedded::datum::{Datum, MAX_VALUE, ObjectBuilder, json, key};
 
-/// How many rounds run when no number is given.
+/// The rounds that run by default.
 const ROUNDS: u64 = 60;
 
 fn number(variable: &str) -> Option<u64> {
@@ -33,7 +33,7 @@ fn bytes(datum: &Datum) -> Arc<[u8]> {
     datum.to_bytes().expect("a value that can be packed").into()
 }
 
-/// A copy that shares nothing with anything: all of it is one buffer.
+/// Returns a copy that shares nothing with any other value: all of it is one buffer.
 fn unshared(datum: &Datum) -> Datum {
     Datum::from_bytes(bytes(datum))
 }
@@ -56,7 +56,7 @@ fn what_is_packed_reads_back() {
     });
 }
 
-/// Every part is found in the packed value, and nothing else is.
+/// Checks that every part is found in the packed value, and nothing else is.
 fn reads_alike(datum: &Datum, packed: &Datum) {
     match (datum, packed) {
         (Datum::Array(items), Datum::Array(packed)) => {
@@ -98,7 +98,7 @@ fn damaged_bytes_are_never_a_panic() {
     });
 }
 
-/// Looks at all parts, but not at more than so many: damaged offsets may lead to one part from many places.
+/// Uses all parts, but at most `left` of them: damaged offsets may lead to one part from many places.
 fn use_all(datum: &Datum, left: &mut usize) {
     if *left == 0 {
         return;
@@ -135,7 +135,7 @@ fn damaged_text_is_an_error_wherever_it_is_read() {
         let text = text.expect("something in its place");
         assert!(matches!(text, Datum::Damaged), "{text:?}");
         assert_eq!(text.check().expect_err("damage").message(), message);
-        // What takes the parts and makes another value of them can't be stored.
+        // A value made of the damaged parts can't be stored.
         let mut copy = ObjectBuilder::new();
         copy.insert("copied", text);
         assert_eq!(Datum::Object(copy.build()).to_bytes().expect_err("damage").message(), message);
@@ -158,9 +158,9 @@ fn damaged_keys_are_an_error_too() {
 
 #[test]
 fn values_that_share_their_parts_are_as_those_that_don_t() {
-    /// What is made of bytes when it is compared with what shares.
+    /// The size in bytes up to which values are packed and compared with shared ones.
     const SMALL: usize = 1 << 13;
-    /// What takes a debug build a while to go through.
+    /// The size in bytes that takes a debug build a while to go through.
     const LARGE: u128 = 1 << 18;
     rounds(|values| {
         let pool = values.pool();
@@ -171,7 +171,7 @@ fn values_that_share_their_parts_are_as_those_that_don_t() {
             if is_too_large || *size < LARGE {
                 assert_eq!(datum.to_bytes().is_err(), is_too_large, "{size} bytes");
             }
-            // No part of it is looked at twice, or the largest of these would never end.
+            // No part of it is compared twice, or the largest of these would never end.
             assert!(*datum == datum.clone());
             assert!(datum.print().len() <= 64 << 10 && datum.trunc_print().len() <= 300);
             let around = |text: &str| Datum::object([("a", datum.clone()), ("b", Datum::str(text))]);

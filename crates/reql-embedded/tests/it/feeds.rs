@@ -1,4 +1,4 @@
-//! Changefeeds over the wire: what a client that replays them knows, and how they end.
+//! Changefeeds over the wire: the state of a client that replays them, and their end.
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ fn upsert(document: &Value) -> Value {
     json!([56, [table(), document], { "conflict": "replace" }])
 }
 
-/// What a client knows that does what its feed says.
+/// The documents of a client that replays its feed.
 #[derive(Default)]
 struct Replay(BTreeMap<String, Value>);
 
@@ -59,7 +59,7 @@ impl Replay {
     }
 }
 
-/// Writes and deletes documents, each again and again, in an order that looks like chance.
+/// Writes and deletes documents, each again and again, in an order that looks random.
 async fn churn(addr: SocketAddr, seed: u64, count: u64) {
     let mut client = Client::connect(addr).await;
     let mut state = seed;
@@ -113,7 +113,7 @@ async fn a_feed_with_initial_rows_replays_to_the_table() {
         let mut table = Replay::default();
         rows.as_array().unwrap().iter().for_each(|row| table.apply(&json!({ "new_val": row })));
         let mut seen = replay.await.unwrap();
-        // A feed says no more than was said before its last row.
+        // Nothing that was written after its last row is in a feed.
         table.0.retain(|id, _| id != "\"last\"");
         seen.remove("\"last\"");
         assert_eq!(seen, table.0);
@@ -182,7 +182,7 @@ async fn a_feed_that_nobody_reads_skips_changes() {
 async fn what_nothing_can_be_in_is_followed_in_silence_until_the_table_is_dropped() {
     let (_server, addr) = server().await;
     let mut client = Client::connect(addr).await;
-    // Neither the ends of such a range nor its index are looked at.
+    // Neither the ends of such a range nor its index are checked.
     let empty = [
         json!([78, [table()]]),
         json!([78, [table()], { "index": "none" }]),
@@ -249,7 +249,7 @@ fn the_changes_of_a_table_are_told_without_a_thread_that_may_block() {
         let mut client = Client::connect(addr).await;
         let mut table_reader = Reader::open(addr, json!([152, [table()]]), json!({})).await;
         let mut point_reader = Reader::open(addr, json!([152, [[16, [table(), 1]]]]), json!({})).await;
-        // The readers wait, and then there is no thread for anything that may block.
+        // The readers wait, and then there is no thread left for work that may block.
         table_reader.client.query(7, "[2]").await;
         point_reader.client.query(7, "[2]").await;
         let (release, held) = std::sync::mpsc::channel::<()>();

@@ -24,7 +24,7 @@ fn feed(table: &Table, queue: Capacity, squash: bool) -> Flat {
     Flat::open(extent, Box::new(AsItIs), options, Arc::new(Wake::default()), false).unwrap()
 }
 
-/// Reads what there is: how many changes, and how many were skipped.
+/// Reads the rows that there are. Returns the number of changes, and the number that were skipped.
 fn read(feed: &mut Flat) -> (usize, usize) {
     let (mut read, mut skipped) = (0, 0);
     while let Some(row) = feed.next().unwrap() {
@@ -164,7 +164,7 @@ fn feeds_of_other_tables_count_as_well_and_so_do_the_places_of_small_changes() {
     let mut stalled = feed(&first, Capacity::default(), false);
     (0..30).for_each(|n| write_large(&first, n, 10 * KB));
     let mut many: Vec<_> = (0..20).map(|_| feed(&second, Capacity::default(), false)).collect();
-    // Each of them keeps a hundred places.
+    // Each of the documents has a hundred places.
     write(&second, (0..100).map(|n| put(&crate::support::document(n, n))).collect());
     assert_eq!(read(&mut stalled), (0, 30));
     for feed in &mut many {

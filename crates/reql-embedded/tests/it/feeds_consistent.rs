@@ -1,5 +1,5 @@
-//! Feeds of every kind that come and go while many write: what each has told comes to what its query gives in
-//! the end.
+//! Feeds of every kind that come and go while many clients write: the rows of each feed add up to the final
+//! result of its query.
 //!
 //! `FEEDS_ROUNDS` and `FEEDS_WRITES` make it run longer than the one short round that it is by default.
 
@@ -15,11 +15,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 const WRITERS: u64 = 8;
-/// How many documents there may be besides the one that is written last: more than a feed reads at once.
+/// The most documents besides the one that is written last: more than a feed reads at once.
 const DOCUMENTS: u64 = 700;
 /// The document that is written last, and that every feed shows: nothing comes after it.
 const LAST: &str = "last";
-/// How long a feed may be silent; only a test that fails waits that long.
+/// The longest silence of a feed; only a test that fails waits that long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn table() -> Value {
@@ -30,7 +30,7 @@ fn by(index: &str) -> Value {
     json!([41, [table()], { "index": index }])
 }
 
-/// Twenty queries that can be followed. The document that is written last is a row of each.
+/// Returns twenty queries that can be followed. The document that is written last is a row of each.
 fn queries() -> Vec<Value> {
     let t = table;
     let rank = |low: i64, high: i64| json!([182, [t(), low, high], { "index": "rank" }]);
@@ -107,7 +107,7 @@ async fn write(addr: SocketAddr, seed: u64, writes: u64) {
     }
 }
 
-/// The rows that a client knows, and how often each.
+/// The rows that a client knows, each with the number of its occurrences.
 #[derive(Debug, Default, PartialEq)]
 struct Known(BTreeMap<String, usize>);
 
@@ -135,12 +135,12 @@ impl Known {
         true
     }
 
-    /// How often the document is there that was written last.
+    /// Counts the occurrences of the document that was written last.
     fn marks(&self) -> usize {
         self.0.iter().filter(|(row, _)| row.contains("\"mark\":true")).map(|(_, count)| count).sum()
     }
 
-    /// Does what a row of a feed says; whoever hears of the end of a row must have heard of the row.
+    /// Applies a row of a feed. A feed that reports the end of a row must have reported the row.
     fn follow(&mut self, row: &Value, query: &Value) {
         let side = |name: &str| row.get(name).filter(|row| !row.is_null());
         if let Some(old) = side("old_val") {
@@ -152,8 +152,8 @@ impl Known {
     }
 }
 
-/// A client that opens a feed, leaves it and opens it anew some times, and stays in the end until it has seen
-/// it all.
+/// Runs a client that opens a feed, leaves it and opens it anew some times, and stays in the end until it has
+/// seen it all.
 async fn read(addr: SocketAddr, query: Value, seed: u64, mut expected: watch::Receiver<Option<Value>>) {
     let mut chance = Chance(seed);
     let changes = json!([152, [query], { "include_initial": true, "include_states": true }]);
@@ -186,7 +186,7 @@ async fn read(addr: SocketAddr, query: Value, seed: u64, mut expected: watch::Re
     assert_eq!(Some(known), result, "{query}");
 }
 
-/// What a query gives now, as an array unless it is a single row.
+/// Returns the current result of a query, as an array unless it is a single row.
 async fn result(client: &mut Client, query: &Value) -> Value {
     let is_row = [147, 148].iter().any(|term| query[0] == *term);
     let term = if is_row { query.clone() } else { json!([51, [query, "array"]]) };

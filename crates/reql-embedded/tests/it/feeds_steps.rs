@@ -1,9 +1,9 @@
 //! Feeds driven step by step: writes fall between any two of a feed's own steps, on purpose rather than by
 //! luck.
 //!
-//! A feed is read by hand here, so that changes wait for it; and what it shows of a document is made by a
-//! [`Hook`], which writes to the table while the feed is in the middle of something. `STEPS_SEED` repeats a
-//! random run, `STEPS_ROUNDS` makes it longer.
+//! A feed is read by hand here, so that changes wait for it. Its form of a document is made by a [`Hook`],
+//! which writes to the table while the feed is in the middle of something. `STEPS_SEED` repeats a random run,
+//! `STEPS_ROUNDS` makes it longer.
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::ops::Bound;
@@ -48,7 +48,7 @@ fn row(id: i64, a: i64, m: &[i64]) -> Datum {
 
 const ALL: (i64, i64) = (i64::MIN, i64::MAX);
 
-/// The kind of a feed: the index, the range and the window that it follows, and whether it squashes.
+/// The kind of a feed: the index, the range and the window that it follows, with squashing or without.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Kind {
     index: Option<&'static str>,
@@ -74,7 +74,7 @@ fn within(range: (i64, i64), kind: Kind) -> Kind {
     Kind { range, ..kind }
 }
 
-/// Everything that a feed can be of.
+/// Returns every kind of a feed.
 fn kinds() -> Vec<Kind> {
     let kinds = vec![
         flat(None, ALL),
@@ -113,13 +113,13 @@ impl Kind {
 
 const FORM: Form = Form { types: true, states: true, offsets: false };
 
-/// A feed, and a client that does what it says.
+/// A feed, and a client that replays it.
 struct Driven {
     kind: Kind,
     table: Table,
     hook: Hook,
     feed: Box<dyn Feed>,
-    /// The documents that the client knows. Those of a window are in order, since its offsets say where.
+    /// Documents that the client knows. Those of a window are in order, by its offsets.
     known: Vec<Datum>,
     rows: Vec<Datum>,
 }
@@ -137,7 +137,7 @@ impl Driven {
         let squash = kind.squash.then_some(Duration::ZERO);
         let queue = Capacity { changes: queue_size, ..Capacity::default() };
         let options = Options { squash, include_initial: true, form, queue };
-        // What fails ends a feed that is still reading what is there.
+        // A failure ends a feed that is still reading the initial documents.
         let may_fail = kind.window.is_some();
         let shown = Box::new(Shown { table: table.clone(), hook: hook.clone(), may_fail });
         let wake = Arc::new(Wake::default());
@@ -148,7 +148,7 @@ impl Driven {
         Driven { kind, table: table.clone(), hook: hook.clone(), feed, known: Vec::new(), rows: Vec::new() }
     }
 
-    /// Reads one row, and does what it says.
+    /// Reads one row, and applies it.
     fn step(&mut self) -> bool {
         let Some(row) = self.feed.next().unwrap() else { return false };
         let text = format!("{row:?}");
@@ -178,7 +178,7 @@ impl Driven {
         while self.step() {}
     }
 
-    /// Returns the documents that a query finds where the feed looks.
+    /// Returns the documents that a query finds in the range of the feed.
     fn expected(&self) -> Vec<Datum> {
         let direction = self.kind.window.map_or(Direction::Forward, |(direction, _)| direction);
         let range = self.kind.range();
@@ -213,7 +213,7 @@ fn indexed_table(store: &Store) -> Table {
 /// The id and the offset of a document, if there is one.
 type Side = Option<(i64, i64)>;
 
-/// Returns the document that leaves and the one that comes, as told by a row of a window.
+/// Returns the document that leaves and the one that comes, by a row of a window.
 fn brief(row: &Datum) -> (Side, Side) {
     let side = |value: &str, offset: &str| {
         let id = row.get(value)?.get("id")?.as_int().unwrap();
@@ -230,7 +230,7 @@ fn a_window_reads_on_past_changes_that_are_still_to_be_made() {
     let mut driven = Driven::open(&table, window(Some("a"), 3), &Hook::default(), 100);
     driven.drain();
     driven.rows.clear();
-    // The first change makes the window read on, where the table shows what the second one does.
+    // The first change makes the window read on, where the table shows the effect of the second one.
     write(&table, vec![delete(1)]);
     write(&table, vec![put(&row(2, 35, &[]))]);
     driven.drain();
@@ -253,7 +253,7 @@ fn a_write_that_moves_several_entries_is_told_entry_by_entry() {
         driven.rows.iter().map(brief).collect()
     };
     let mut driven = of_m(3);
-    // The last entry comes first, so that each is within the window when it is told of.
+    // The last entry comes first, so that each is within the window when it is reported.
     let came = tell(&mut driven, put(&row(6, 0, &[1, 1, 2])));
     assert_eq!(came, [(None, Some((6, 0))), (None, Some((6, 0))), (None, Some((6, 0)))]);
     let moved = tell(&mut driven, put(&row(6, 0, &[5, 1])));
@@ -267,7 +267,7 @@ fn a_write_that_moves_several_entries_is_told_entry_by_entry() {
     // 5 leaves, then 1.
     let left = tell(&mut driven, delete(6));
     assert_eq!(left, [(Some((6, 1)), None), (Some((6, 0)), None)]);
-    // No more entries of one document than there is room for are told of.
+    // No more entries of one document than there is room for are reported.
     let came = tell(&mut of_m(2), put(&row(8, 0, &[4, 3, 2, 1])));
     assert_eq!(came, [(None, Some((8, 0))), (None, Some((8, 0)))]);
 }
@@ -278,7 +278,7 @@ fn what_moves_across_the_reading_of_what_is_there_is_told_as_initial_or_taken_ba
     let table = indexed_table(&store);
     write(&table, (0..600).map(|n| put(&row(n, n, &[]))).collect());
     let mut driven = Driven::open(&table, flat(Some("a"), ALL), &Hook::default(), 100);
-    // Of the parts in which the documents are read, this is in the first one.
+    // The first of the parts in which the documents are read has this one.
     while driven.known.is_empty() {
         driven.step();
     }
@@ -338,7 +338,7 @@ fn round(seed: u64) {
     let mut chance = Chance(seed);
     let store = store();
     let table = indexed_table(&store);
-    // A feed that shows each change reads what is there in parts of 256.
+    // A feed that shows each change reads the initial documents in parts of 256.
     let ids = if chance.below(4) == 0 { 600 } else { 14 };
     write(&table, (0..ids).step_by(2).map(|n| put(&row(n, n % 20, &[n % 8, n % 3]))).collect());
     let mut feeds: Vec<Driven> = Vec::new();

@@ -23,7 +23,7 @@ async fn server() -> (Server, Client) {
     (server, client)
 }
 
-/// The type of a row, and the names of what was and is.
+/// Returns the type of a row, and the names before and after.
 fn names(row: &Value) -> [Value; 3] {
     [row["type"].clone(), row["old_val"]["name"].clone(), row["new_val"]["name"].clone()]
 }

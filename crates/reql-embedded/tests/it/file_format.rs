@@ -1,7 +1,7 @@
 //! A file that an earlier version wrote is read as it was written.
 //!
-//! `tests/data/format-1.redb.gz` holds such a file, and `format-1.json` what it held. Both stay as they are:
-//! a version that can't read them has another format (see `docs/file-format.md`). A new pair, for another
+//! `tests/data/format-1.redb.gz` holds such a file, and `format-1.json` its contents. Both stay unchanged: a
+//! version that can't read them has another format (see `docs/file-format.md`). A new pair, for another
 //! format, is made with
 //!
 //! ```text
@@ -20,7 +20,7 @@ use reql_embedded::eval::Functions;
 use reql_embedded::storage;
 use serde_json::{Value, json};
 
-/// Makes what the file holds: something of everything.
+/// Queries that make the contents of the file: something of everything.
 const MADE: &[&str] = &[
     "r.dbCreate('shop')",
     "r.db('shop').tableCreate('wares', {primary_key: 'code'})",
@@ -50,7 +50,7 @@ const MADE: &[&str] = &[
     "r.db('shop').table('wares').grant('bob', {read: true, write: true})",
 ];
 
-/// Reads all of it, in every way that goes by the file's bytes.
+/// Queries that read all of it, in every way that depends on the file's bytes.
 const READ: &[&str] = &[
     "r.dbList()",
     "r.db('shop').tableList()",
@@ -79,7 +79,7 @@ fn answers(server: &mut Asking) -> Vec<Value> {
     READ.iter().map(|query| json!({ "query": query, "answer": server.get(query) })).collect()
 }
 
-/// The file of an earlier version, in a directory of its own.
+/// Unpacks the file of an earlier version, in a directory of its own.
 fn unpacked() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let mut bytes = Vec::new();

@@ -1,5 +1,5 @@
-//! Functions of indexes and write hooks as RethinkDB stores them: byte for byte what version 2.4.4 makes of
-//! the same query, and understood when it comes back.
+//! Functions of indexes and write hooks as RethinkDB stores them: byte for byte as version 2.4.4 does for the
+//! same query, and understood when they come back.
 use std::sync::Arc;
 
 use base64::Engine;
@@ -29,7 +29,7 @@ impl Target {
         Target(Arc::new(Instance::new(store, cache_bytes, "", Some("server".to_owned())).unwrap()))
     }
 
-    /// The answer to a term, or the message of its error.
+    /// Returns the answer to a term, or the message of its error.
     fn ask(&self, term: &str) -> Result<Value, String> {
         let arena = syntax::Arena::new();
         let tree = syntax::parse(term.as_bytes(), &arena).unwrap();
@@ -58,7 +58,7 @@ impl Target {
             Value::Array(args) if args.len() == 2 => (args[0][1][0].clone(), &args[1]),
             args => (json!("test"), &args[0]),
         };
-        // It may be there.
+        // The database may exist already.
         let _ = self.ask(&json!([57, [db]]).to_string());
         let _ = self.ask(&json!([60, [[14, [db]], name]]).to_string());
     }
@@ -81,7 +81,7 @@ fn bytes(binary: &Value) -> Vec<u8> {
     STANDARD.decode(text).unwrap()
 }
 
-/// Returns the bytes of an index function, or of a hook, as text that can be read when they are wrong.
+/// Returns the bytes of an index function, or of a hook, as text that can be read if they are wrong.
 fn readable(binary: &Value) -> String {
     bytes(binary).escape_ascii().to_string()
 }
@@ -123,7 +123,7 @@ fn hooks_are_stored_as_rethinkdb_does() {
     }
 }
 
-/// The text of the terms in some bytes of a function.
+/// Returns the text of the terms in some bytes of a function.
 fn terms(function: &Value) -> String {
     let bytes = bytes(function);
     let start = bytes.iter().rposition(|byte| *byte == b'$').unwrap();
@@ -132,7 +132,7 @@ fn terms(function: &Value) -> String {
     String::from_utf8(bytes[from..=to].to_vec()).unwrap()
 }
 
-/// The shape of the query is kept as it came: RethinkDB's parser reads it and prints it again.
+/// Checks that the query's notation is kept: RethinkDB's parser reads it and prints it again.
 #[test]
 fn terms_are_stored_as_they_were_written() {
     let target = Target::new();
@@ -163,7 +163,7 @@ fn terms_are_stored_as_they_were_written() {
             "[30,[[13,[]],1],{\"right_bound\":\"closed\"}]",
             "[30,[[13,[],8],[1,1,9]],{\"right_bound\":[1,\"closed\",10]},7]",
         ),
-        // A term that stands for others is stored as what the client sent.
+        // A term that is short for others is stored as the client sent it.
         ("[35,[[13,[]],{\"a\":1}]]", "[35,[[13,[],8],[3,{\"a\":[1,1,10]},9]],7]"),
     ]
     .into_iter()
@@ -176,7 +176,7 @@ fn terms_are_stored_as_they_were_written() {
     }
 }
 
-/// Variables from around an index function are stored with it, as far as the function uses them.
+/// Checks that variables from around an index function are stored with it, as far as the function uses them.
 #[test]
 fn captured_variables_are_stored() {
     let target = Target::new();
@@ -207,7 +207,7 @@ fn captured_variables_are_stored() {
     assert_eq!(made["query"], shown);
     target.get(&json!([75, [table, "again", made["function"]]]));
     assert_eq!(target.index(&table, &json!("again"))["function"], made["function"]);
-    // Its value is there when rows are indexed.
+    // Its value is used when rows are indexed.
     target.get(&json!([56, [table, {"id": 1}]]));
     target.get(&json!([140, [table]]));
     let key = json!([2, [1, [2, [1, 2.5]]]]);
@@ -223,7 +223,7 @@ fn captured_variables_are_stored() {
     assert!(readable(&made["function"]).starts_with(head), "{}", readable(&made["function"]));
 }
 
-/// The form that functions had in former versions, in data files and in archives.
+/// Checks the form that functions had in earlier versions, in data files and in archives.
 #[test]
 fn former_forms_are_understood() {
     let target = Target::new();
@@ -346,17 +346,17 @@ fn other_bytes_are_refused_as_rethinkdb_does() {
     assert_eq!(refused, Err(message.to_owned()));
 }
 
-/// A field of a protocol buffer: its number, and bytes.
+/// Returns a field of a protocol buffer: its number, and bytes.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2, bytes.len() as u8][..], bytes].concat()
 }
 
-/// `r.row('a')`, or a literal, as a protocol buffer; see `ql2.proto`.
+/// Returns `r.row('a')`, or a literal, as a protocol buffer; see `ql2.proto`.
 fn old_term(kind: &[u8], fields: &[Vec<u8>]) -> Vec<u8> {
     [[&[1 << 3][..], kind].concat(), fields.concat()].concat()
 }
 
-/// Functions of versions 1.16 to 2.1 are protocol buffers.
+/// Checks functions of versions 1.16 to 2.1, which are protocol buffers.
 #[test]
 fn functions_of_old_versions_are_understood() {
     let target = Target::new();
@@ -391,8 +391,8 @@ fn functions_of_old_versions_are_understood() {
     }
 }
 
-/// Functions whose bytes are changed at random are taken or refused. A function that is taken is shown, and
-/// the bytes that are shown are taken again.
+/// Changes the bytes of functions at random: they are taken or refused. A function that is taken is shown,
+/// and its shown bytes are taken again.
 #[test]
 fn changed_bytes_are_taken_or_refused() {
     let seed = std::env::var("FUNCTIONS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
@@ -445,8 +445,8 @@ fn change(bytes: &mut Vec<u8>, random: &mut StdRng) {
     }
 }
 
-/// Functions may hold whatever a query may, up to a size and a depth. An object takes two levels of that
-/// depth.
+/// Checks that functions may have the parts that a query may have, up to a size and a depth. An object takes
+/// two levels of that depth.
 #[test]
 fn deep_functions_are_stored_or_refused() {
     let target = Target::new();

@@ -1,7 +1,7 @@
-//! Random queries against a server in memory: whatever a client sends, there is an answer or an error, soon.
+//! Random queries against a server in memory: each has an answer or an error, soon.
 //!
 //! `FUZZ_SECONDS=600` goes on for ten minutes with a fresh seed; `FUZZ_SEED=7` begins with the round that
-//! failed. `FUZZ_COMPARED=100000` compares so many queries.
+//! failed. `FUZZ_COMPARED=100000` compares that many queries.
 
 use std::env;
 use std::fs;
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use crate::support::fuzz::{Compared, Generator, Ran, Target, compare};
 
-/// How many rounds run when no time is given.
+/// The rounds that run by default.
 const ROUNDS: u64 = 8;
-/// How many queries a server gets before it is replaced by a new one.
+/// The queries that a server gets before it is replaced by a new one.
 const QUERIES: usize = 250;
-/// How many hostile ones, each of which may take a second.
+/// The hostile queries that a server gets, each of which may take a second.
 const HOSTILE_QUERIES: usize = 3;
-/// After how many queries the tables are made anew, as far as they are gone.
+/// The queries after which missing tables are made anew.
 const RESTORE: usize = 25;
 
 fn number(variable: &str) -> Option<u64> {
@@ -30,7 +30,7 @@ fn any_query_has_an_answer() {
     assert!(tally.answered > tally.failed / 20, "hardly a query gets through: {tally:?}");
 }
 
-/// Hostile queries mostly end with an error; what counts is that they end.
+/// Checks that hostile queries end, mostly with an error.
 #[test]
 fn the_costliest_query_ends() {
     rounds(HOSTILE_QUERIES, Generator::hostile_frame);
@@ -48,7 +48,7 @@ fn queries_answer_alike_where_they_may_wait_and_where_they_may_not() {
     assert!(alike > count / 20, "hardly a query can be compared: {alike}");
 }
 
-/// Goes through rounds of so many queries each.
+/// Goes through rounds of `queries` queries each.
 fn rounds(queries: usize, frame: fn(&mut Generator) -> Vec<u8>) -> Tally {
     let duration = number("FUZZ_SECONDS").map(Duration::from_secs);
     let first = number("FUZZ_SEED").unwrap_or_else(|| if duration.is_some() { rand::random() } else { 1 });
@@ -63,7 +63,7 @@ fn rounds(queries: usize, frame: fn(&mut Generator) -> Vec<u8>) -> Tally {
     tally
 }
 
-/// How the queries went.
+/// The outcomes of the queries.
 #[derive(Debug, Default)]
 struct Tally {
     answered: usize,
@@ -71,7 +71,7 @@ struct Tally {
     interrupted: usize,
 }
 
-/// A fresh server and the queries of a seed.
+/// Runs the queries of a seed on a fresh server.
 fn round(seed: u64, queries: usize, frame: fn(&mut Generator) -> Vec<u8>, tally: &mut Tally) {
     let target = Target::new();
     let mut generator = Generator::new(seed);

@@ -1,4 +1,4 @@
-//! Geometry against what RethinkDB 2.4.4 answers, and laws that hold for any geometry.
+//! Geometry against the answers of RethinkDB 2.4.4, and laws that hold for any geometry.
 use proptest::prelude::*;
 use reql_embedded::datum::{Datum, json};
 use reql_embedded::error::ErrorKind;
@@ -138,7 +138,7 @@ fn arguments_are_points_or_pairs() {
     );
 }
 
-/// The last digits depend on the version of the algorithm.
+/// Compares two numbers but for their last digits, which depend on the version of the algorithm.
 fn assert_near(found: f64, expected: f64) {
     assert!((found - expected).abs() <= expected * 1e-12, "{found} is not {expected}");
 }
@@ -253,7 +253,7 @@ fn only_geometries_are_indexed() {
     assert!(keys.iter().all(|key| key.starts_with(b"GC") && key.ends_with(&[0])));
 }
 
-/// What an index over these geometries would find.
+/// Returns the geometries that an index over them would find.
 fn look_up(geometries: &[Datum], shape: &Shape) -> Vec<usize> {
     let ranges = index::ranges(shape);
     assert!(ranges.iter().all(|(from, to)| from <= to));
@@ -332,7 +332,7 @@ fn an_index_finds_what_is_near() {
     );
 }
 
-/// Coordinates that often coincide, meet borders of cells, and are collinear.
+/// Returns coordinates that often coincide, meet borders of cells, and are collinear.
 fn degrees(limit: i32) -> impl Strategy<Value = f64> {
     prop_oneof![
         3 => (-4..=4).prop_map(f64::from),
@@ -359,7 +359,7 @@ fn geometry() -> impl Strategy<Value = Datum> {
     ]
 }
 
-/// Anything that may stand in `coordinates`.
+/// Returns any value that may stand in `coordinates`.
 fn nonsense() -> impl Strategy<Value = Datum> {
     let leaf = prop_oneof![
         any::<f64>().prop_filter("finite", |number| number.is_finite()).prop_map(Datum::Num),

@@ -1,4 +1,4 @@
-//! Laws of values: their order, their keys, their texts, and what merging makes of them.
+//! Laws of values: their order, their keys, their texts, and their merging.
 
 use std::cmp::Ordering;
 
@@ -24,7 +24,7 @@ fn scalar() -> impl Strategy<Value = Datum> {
     ]
 }
 
-/// What may stand in an index.
+/// Returns values that may stand in an index.
 fn indexable() -> impl Strategy<Value = Datum> {
     scalar().prop_recursive(3, 12, 4, |inner| prop::collection::vec(inner, 0..4).prop_map(Datum::array))
 }

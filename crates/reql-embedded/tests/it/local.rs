@@ -98,7 +98,7 @@ async fn many_sessions_run_side_by_side() {
     assert_eq!(server.open_connections(), clients.len());
 }
 
-/// Writes until the other side takes no more, however long it is given, and returns how much that was.
+/// Writes until the other side takes no more, however long it is given, and returns the number of bytes.
 async fn write_until_stuck(stream: &mut LocalStream, bytes: &[u8], most: usize) -> usize {
     let mut written = 0;
     let mut tries = 0;
@@ -127,7 +127,7 @@ async fn a_client_that_does_not_read_is_not_read_from() {
     assert!(written < 1 << 20, "{written} bytes were taken in");
     let evaluated = control.evaluated.load(Ordering::SeqCst);
     assert!((10..100).contains(&evaluated), "{evaluated} queries were evaluated");
-    // All of them are answered once it reads.
+    // All of them are answered once the client reads.
     let whole = written / query.len();
     let rest = (query.len() - written % query.len()) % query.len();
     let (mut reader, mut writer) = tokio::io::split(&mut client.stream);

@@ -1,5 +1,5 @@
-//! The engine and its server: one binary, a module for each subject. What measures how processors are shared
-//! has binaries of its own, beside which nothing else runs.
+//! The engine and its server: one binary, a module for each subject. Tests that measure the sharing of
+//! processors have binaries of their own, beside which nothing else runs.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accounts;

@@ -1,5 +1,5 @@
-//! What a program that embeds the server learns when data can't be used, and the tools for data that nobody
-//! serves.
+//! The errors that a program which embeds the server gets when data can't be used, and the tools for data
+//! without a running server.
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -11,14 +11,14 @@ async fn start(directory: &Path) -> Result<Server, StartError> {
     Server::builder().in_process().data_dir(directory).start().await
 }
 
-/// A directory with the data of a server that has been shut down.
+/// Returns a directory with the data of a server that has been shut down.
 async fn closed() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     start(directory.path()).await.unwrap().shutdown().await;
     directory
 }
 
-/// The kind of reason for which neither a server nor a tool takes the data, which stays as it is.
+/// Returns the kind of reason for which both a server and a tool refuse the data. The data stays unchanged.
 async fn refused(directory: &Path) -> DataErrorKind {
     let file = directory.join("reql.redb");
     let before = fs::read(&file).unwrap();

@@ -1,4 +1,4 @@
-//! What a table's rows come to is the same however many threads had a part in it: as if they came from an
+//! The results of a table's rows are the same however many threads took part: as if the rows came from an
 //! array, whose elements are gone through one by one.
 
 use crate::support::client::Client;
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 /// More than a few portions.
 const ROWS: u32 = 6_000;
 
-/// What is done to the rows.
+/// The terms that are applied to the rows.
 const WORK: &[&str] = &[
     "filter(x => x('n').mod(7).gt(2))",
     "filter({m: 3})",
@@ -43,7 +43,7 @@ const WORK: &[&str] = &[
     "orderBy(x => x('n').mul(-1)).limit(3)",
     // Some portions take far longer than those after them.
     "map(x => r.branch(x('n').mod(1500).eq(1000), r.range(4000).map(y => y.add(x('n'))).sum(), x('n')))",
-    // The first error counts, whoever comes upon one first.
+    // The first error counts, whichever thread meets one first.
     "map(x => r.branch(x('n').eq(5000), r.error('late'), x('n').eq(900), r.error('early'), x('n'))).sum()",
     "map(x => r.branch(x('n').eq(5000), r.error('late'), x('n').eq(900), r.error('early'), x('n')))",
     "sum(x => r.branch(x('n').eq(4000), 'no number', 1))",
@@ -79,7 +79,7 @@ async fn filled() -> Server {
     server
 }
 
-/// Goes through all work; `turn` makes different connections begin at different places.
+/// Goes through all terms of `WORK`; `turn` makes different connections begin at different places.
 async fn compare(server: &Server, turn: usize) {
     let mut client = Client::connect(server.local_addr()).await;
     for at in 0..WORK.len() {
@@ -98,7 +98,7 @@ async fn one_reader_gets_what_it_would_get_alone() {
     compare(&filled().await, 0).await;
 }
 
-/// Whoever has a processor to spare helps.
+/// Checks that an idle processor takes part.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn helpers_take_part() {
     if std::thread::available_parallelism().map_or(1, usize::from) == 1 {
@@ -107,7 +107,7 @@ async fn helpers_take_part() {
     let server = filled().await;
     let mut client = Client::connect(server.local_addr()).await;
     let before = helped();
-    // Others that read may have the processors now and then.
+    // Other readers may have the processors now and then.
     for _ in 0..200 {
         let work = "r.table('t').filter(x => r.range(50).map(y => y.add(x('n'))).sum().lt(0)).count()";
         assert_eq!(ask(&mut client, work).await, Ok(vec![json!(0)]));
@@ -129,14 +129,14 @@ async fn many_readers_get_what_each_would_get_alone() {
     readers.join_all().await;
 }
 
-/// Work that nobody waits for any more ends.
+/// Checks that work ends when its answer is no longer wanted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_reader_leaves_nothing_behind() {
     let server = filled().await;
     let mut client = Client::connect(server.local_addr()).await;
     let slow = "r.table('t').filter(x => r.range(1000000).map(y => y.add(x('n'))).sum().lt(0)).count()";
     client.query(7, &json!([1, reql::parse(slow).expect("an expression"), {}]).to_string()).await;
-    // The answer to a query that came later says that the first is being worked on.
+    // The answer to a later query shows that the first one is being worked on.
     assert_eq!(client.ask(8, "[1,1,{}]").await["r"], json!([1]));
     client.query(7, "[3]").await;
     // The query's own answer comes first, then that of STOP, as in RethinkDB.

@@ -1,9 +1,9 @@
-//! Profiles of queries: what a query has done, in the shape that RethinkDB gives it.
+//! Profiles of queries: their work, in the shape that RethinkDB gives it.
 use crate::support::client::Client;
 use reql_embedded::Server;
 use serde_json::{Value, json};
 
-/// A server, a client, and a table with three rows.
+/// Starts a server with a client, and a table with three rows.
 async fn started() -> (Server, Client) {
     let server = Server::builder().start().await.unwrap();
     let mut client = Client::connect(server.local_addr()).await;
@@ -18,7 +18,7 @@ async fn started() -> (Server, Client) {
     (server, client)
 }
 
-/// A profile without the times, which must be there: `[term, inner...]`, `{work: samples}`.
+/// Returns a profile without the times, which must be there: `[term, inner...]`, `{work: samples}`.
 fn outline(tasks: &Value) -> Value {
     tasks.as_array().unwrap().iter().map(task).collect()
 }
@@ -68,7 +68,7 @@ async fn a_profile_tells_terms_reads_and_writes() {
             json!([["get", table(), ["datum"]], read(json!(["Perform read on shard"]))]),
         ),
         (r#"[15,["t"]]"#, json!([table(), scan(primary, 3)])),
-        // What a function does for each row is not told.
+        // The work of a function for each row is not recorded.
         (
             r#"[39,[[15,["t"]],[69,[[2,[1]],[21,[[170,[[10,[1]],"a"]],5]]]]]]"#,
             json!([["filter", table(), ["func"]], scan(primary, 3)]),
@@ -101,7 +101,7 @@ async fn a_profile_tells_terms_reads_and_writes() {
         let answer = client.ask(1, &format!("[1,{term}]")).await;
         assert_eq!(answer.get("p"), None, "{term}");
     }
-    // It may come as a term; and what is no plain `true` asks for none.
+    // The option may be a literal term; a value that is no plain `true` asks for no profile.
     assert!(client.ask(1, r#"[1,1,{"profile":[1,true]}]"#).await["p"].is_array());
     for other in ["false", "1", "[17,[1,1]]"] {
         let answer = client.ask(1, &format!("[1,1,{{\"profile\":{other}}}]")).await;
@@ -129,7 +129,7 @@ async fn errors_have_no_profile() {
     }
 }
 
-/// However much there is to tell, a profile ends.
+/// Checks that a profile ends, however much there is to record.
 #[tokio::test]
 async fn a_profile_is_bounded() {
     let (_server, mut client) = started().await;

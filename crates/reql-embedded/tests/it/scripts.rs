@@ -93,12 +93,12 @@ fn failure(error: &Error, query: &Query) -> Failure {
     Failure { kind, backtrace: backtrace.collect(), message: error.message().to_owned() }
 }
 
-/// Asks a server over a socket.
+/// Queries a server over a socket.
 struct OverTheWire {
     runtime: Runtime,
     client: Client,
     token: i64,
-    /// Serves as long as it is there.
+    /// Server, which runs until it is dropped.
     _server: Server,
 }
 
@@ -139,7 +139,7 @@ impl Runner for OverTheWire {
     }
 }
 
-/// A failure's kind by the response type and the error type on the wire.
+/// Returns a failure's kind by the response type and the error type on the wire.
 fn kind(response_type: u64, error_type: Option<u64>) -> &'static str {
     match (response_type, error_type) {
         (16, None) => "ClientError",

@@ -1,4 +1,4 @@
-//! The end of a server: in order, and in bounded time whatever runs.
+//! The end of a server: in order, and in bounded time even if something still runs.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::runtime::{self, Runtime};
 use tokio::time::timeout;
 
-/// Longer than anything here takes, even on a machine that has other things to do.
+/// Longer than any test here takes, even on a machine that has other things to do.
 const LONG: Duration = Duration::from_secs(60);
 
 const SHORT_GRACE: Duration = Duration::from_millis(50);
@@ -76,7 +76,7 @@ async fn a_query_that_ignores_its_interrupt_holds_up_nobody() {
     control.holding.reaches(0).await;
 }
 
-/// A runtime with a single thread to serve on.
+/// Makes a runtime with a single thread for sessions.
 fn narrow() -> Runtime {
     runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
 }
@@ -103,7 +103,7 @@ async fn a_storage_that_does_not_close_is_left_behind() {
     assert!(!control.closed.load(Ordering::SeqCst));
     control.release("the disk");
 }
-/// What a server needs when it ends has ended with it, so that its runtime can end, too.
+/// Checks that all parts of a server end with it, so that its runtime can end, too.
 #[test]
 fn a_runtime_ends_after_its_server() {
     let sessions = narrow();
@@ -115,7 +115,7 @@ fn a_runtime_ends_after_its_server() {
         shut_down(server).await;
         control
     });
-    // Waits for everything that the runtime's own threads do.
+    // Waits for all work of the runtime's own threads.
     drop(sessions);
     control.release("forever");
 }

@@ -1,4 +1,4 @@
-//! Documents: reads, writes, scans, durability, and what survives a restart.
+//! Documents: reads, writes, scans, durability, and their state after a restart.
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
@@ -75,7 +75,7 @@ fn an_evaluation_runs_again_only_when_it_has_to() {
     let inner = table.clone();
     let mutation = Mutation::new(id(0), move |old| {
         if counted.fetch_add(1, Ordering::SeqCst) == 0 {
-            // Somebody else is faster.
+            // Another writer is faster.
             write(&inner, vec![put(&document(0, 100))]);
         }
         let a = old.unwrap().get("a").unwrap().as_int().unwrap();
@@ -210,7 +210,7 @@ fn handles_cross_threads() {
 #[test]
 fn a_small_soft_write_is_committed_by_its_caller() {
     let (_store, table) = filled(1);
-    // The writer may still be putting away what came before.
+    // The writer may still be finishing its last job.
     let done = (1..10_000).find_map(|n| {
         let started = table.start_write(vec![put(&document(n, n)), put(&document(0, n))], Durability::Soft);
         match started.unwrap() {

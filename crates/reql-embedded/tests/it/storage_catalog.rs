@@ -1,4 +1,4 @@
-//! Databases and tables: creating, renaming, dropping, and RethinkDB's words when that fails.
+//! Databases and tables: creating, renaming, dropping, and RethinkDB's messages for failures.
 use crate::support::*;
 use reql_embedded::datum::Datum;
 use reql_embedded::storage::{Direction, Durability, KeyRange, Store, TableOptions};

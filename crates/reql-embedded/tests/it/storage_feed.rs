@@ -1,4 +1,4 @@
-//! Changes: what listeners hear, in which order, and how it ends.
+//! Changes: the calls of listeners, their order, and their end.
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -143,7 +143,7 @@ fn a_panicking_listener_harms_nobody() {
     assert_eq!(changes(&heard).len(), 1);
 }
 
-/// Counts what it is told.
+/// A listener that counts its calls.
 #[derive(Default)]
 struct Counter {
     keys: Option<Vec<Vec<u8>>>,

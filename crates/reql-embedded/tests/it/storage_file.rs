@@ -1,4 +1,4 @@
-//! The file: what is refused, what is recovered from.
+//! The file: refusal and recovery.
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -12,7 +12,7 @@ fn file(directory: &Path) -> PathBuf {
     directory.join("reql.redb")
 }
 
-/// What opening this file says. The file has to stay as it is.
+/// Returns the error of opening this file, which has to stay unchanged.
 fn refusal(directory: &Path) -> String {
     let before = fs::read(file(directory)).unwrap();
     let text = message(Store::open(options().path(directory)));
@@ -160,7 +160,7 @@ fn a_directory_that_can_not_be_made_is_refused() {
     assert!(message(Store::open(options().path(path.join("below")))).starts_with("Cannot use `"));
 }
 
-/// What a power failure right now would leave.
+/// Returns the store in the state that a power failure right now would leave.
 fn after_power_failure(directory: &Path) -> (tempfile::TempDir, Store) {
     let copy = tempfile::tempdir().unwrap();
     fs::copy(file(directory), file(copy.path())).unwrap();
@@ -190,7 +190,7 @@ fn a_server_that_dies_idle_needs_no_recovery() {
     let table = table(&store);
     for (n, durability) in [(1, Durability::Hard), (2, Durability::Soft)] {
         write_as(&table, vec![put(&document(n, n))], durability);
-        // The writer has until the test gives up.
+        // The writer has the time of the whole test.
         let start = Instant::now();
         let report = loop {
             let copy = tempfile::tempdir().unwrap();
@@ -222,7 +222,7 @@ fn compaction_gives_space_back() {
     assert!(store.check().unwrap().problems.is_empty());
 }
 
-/// Permissions mean nothing to root, so these run as nobody if they have to.
+/// Tests as another user than root, for whom permissions mean nothing. They run as nobody if they have to.
 #[cfg(unix)]
 mod no_permission {
     use std::os::unix::fs::PermissionsExt;
@@ -238,7 +238,7 @@ mod no_permission {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// Whether permissions are nothing to this process.
+    /// Returns true if permissions mean nothing to this process.
     fn is_root() -> bool {
         let directory = tempfile::tempdir().unwrap();
         set_mode(directory.path(), 0o500);
@@ -253,7 +253,7 @@ mod no_permission {
         let store = Store::open(options().path(&data)).unwrap();
         let table = table(&store);
         write_as(&table, vec![put(&document(1, 1))], Durability::Hard);
-        // The server has its file open and needs nothing else of the directory.
+        // The server has its file open and needs no other access to the directory.
         set_mode(&data, 0o555);
         set_mode(&file(&data), 0o444);
         write_as(&table, vec![put(&document(2, 2))], Durability::Hard);
@@ -265,7 +265,7 @@ mod no_permission {
         if !is_root() {
             return refuses(directory.path());
         }
-        // Nobody may not come to where the binary lies.
+        // The user nobody may have no access to the directory of the binary.
         let binary = directory.path().join("tests");
         fs::copy(std::env::current_exe().unwrap(), &binary).unwrap();
         set_mode(&binary, 0o755);
@@ -295,8 +295,8 @@ mod no_permission {
     }
 }
 
-/// The writer's file size is limited, so writes fail as on a full disk. The limit has to be set before the
-/// process starts.
+/// Tests with a limit on the size of the writer's file, so that writes fail as on a full disk. The limit has
+/// to be set before the process starts.
 #[cfg(unix)]
 mod full_disk {
     use std::process::Command;

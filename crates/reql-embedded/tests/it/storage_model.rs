@@ -1,7 +1,7 @@
 //! Random operations against a map in memory, with restarts and power failures in between.
 //!
-//! `REQL_MODEL_OPERATIONS` sets how many operations there are in all, in long runs (default: about 500, in
-//! short ones).
+//! `REQL_MODEL_OPERATIONS` sets the number of operations in all, in long runs (default: about 500, in short
+//! ones).
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::{Bound, Range};
@@ -18,7 +18,7 @@ enum Operation {
     IndexScan(i64, i64, bool),
     /// Closes the store and opens it again.
     Reopen,
-    /// Syncs the store and goes on with what is on the disk then.
+    /// Syncs the store and goes on with the state of the disk at that time.
     Crash,
     RebuildIndex,
     Compact,
@@ -55,7 +55,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 
 type Model = BTreeMap<i64, i64>;
 
-/// Does a step to the model and says what the store has to answer: `a` before and after.
+/// Applies a step to the model and returns the expected answer of the store: `a` before and after.
 fn expect(model: &mut Model, step: &Step) -> (Option<i64>, Option<i64>) {
     let (id, new) = match *step {
         Step::Put(id, a) => (id, Some(a)),
@@ -124,7 +124,7 @@ fn check_operation(store: &Store, model: &mut Model, operation: &Operation) {
     assert_eq!(table.len().unwrap(), model.len() as u64);
 }
 
-/// The operations of a run, and how many runs there are.
+/// Returns the number of operations of a run, and the number of runs.
 fn size() -> (Range<usize>, u32) {
     let operations =
         std::env::var("REQL_MODEL_OPERATIONS").ok().and_then(|operations| operations.parse().ok());

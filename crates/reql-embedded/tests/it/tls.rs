@@ -1,5 +1,5 @@
-//! TLS: who the server is, whom it lets in, what either side says when that doesn't fit, and files that
-//! change.
+//! TLS: the server's certificate, its clients' authorities, the errors of both sides when these don't fit,
+//! and files that change.
 
 use std::fs;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ type Issuer = CertifiedIssuer<'static, KeyPair>;
 
 const VALID: (i32, i32) = (2000, 4000);
 
-/// Longer than anything here takes.
+/// Longer than any test here takes.
 const LONG: Duration = Duration::from_secs(60);
 
 fn authority() -> Issuer {
@@ -47,7 +47,7 @@ fn trusting(issuer: &Issuer) -> ClientTls {
     ClientTls::trusting_pem(issuer.pem().as_bytes()).unwrap()
 }
 
-/// What a client does by itself, in some versions of TLS.
+/// Returns the configuration of a client by rustls alone, for some versions of TLS.
 fn client_config(
     issuer: &Issuer,
     versions: &[&'static rustls::SupportedProtocolVersion],
@@ -115,7 +115,7 @@ async fn queries_of_all_sizes_go_through() {
     server.shutdown().await;
 }
 
-/// A feed's rows come when nobody asks for anything.
+/// Checks that a feed's rows come without any request.
 #[tokio::test]
 async fn feeds_go_through() {
     let issuer = authority();
@@ -132,7 +132,8 @@ async fn feeds_go_through() {
     }
 }
 
-/// Otherwise somebody on the way might have cut off the rest (RFC 8446, 6.1), and libraries say so.
+/// Checks that a server ends its stream in order. Otherwise somebody on the way might have cut off the rest
+/// (RFC 8446, 6.1), and libraries report that.
 #[tokio::test]
 async fn a_server_that_ends_says_that_nothing_follows() {
     let issuer = authority();
@@ -202,8 +203,8 @@ async fn both_sides_must_want_tls() {
     assert!(secure.connect().await.is_ok(), "no TLS within the process");
 }
 
-/// Whoever is silent, slow or talks nonsense is gone after the time for handshakes, TLS and protocol
-/// together.
+/// Checks that a client which is silent, slow or sends nonsense is disconnected after the time for
+/// handshakes, TLS and protocol together.
 #[tokio::test]
 async fn handshakes_have_a_deadline() {
     let issuer = authority();
@@ -217,7 +218,7 @@ async fn handshakes_have_a_deadline() {
         let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
         stream.write_all(said).await.unwrap();
         let mut rest = Vec::new();
-        // It may be cut off rather than closed.
+        // The connection may be cut off rather than closed.
         let _ = timeout(LONG, stream.read_to_end(&mut rest)).await.expect("an end");
     }
     // Through TLS, and then silent.
@@ -250,7 +251,7 @@ async fn changed_files_are_taken_up_and_broken_ones_are_not() {
     let server = files.server().await;
     let mut open = connect(&server, trusting(&former)).await.unwrap();
 
-    // A key that doesn't fit yet, then nonsense, then nothing: the former ones stay.
+    // A key that doesn't fit yet, then nonsense, then nothing: the earlier files stay in use.
     let (chain, key) = certificate(&later, "localhost", VALID);
     files.write("key.pem", &key);
     connect(&server, trusting(&former)).await.unwrap();

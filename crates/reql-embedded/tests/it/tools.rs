@@ -11,7 +11,7 @@ use serde_json::json;
 
 type Tree<'a, V> = TableDefinition<'a, &'static [u8], V>;
 
-/// What a run of the binary came to.
+/// The outcome of a run of the binary.
 #[derive(Debug)]
 struct Ran {
     code: Option<i32>,
@@ -26,7 +26,7 @@ fn execute(tool: &str, path: &Path) -> Ran {
     Ran { code: status.code(), out: text(stdout), err: text(stderr) }
 }
 
-/// Runs a tool on a file that nobody else uses, and which it has to leave as it is if it says that it did.
+/// Runs a tool on a file that no other process uses. The file has to be unchanged if the tool says so.
 fn run(tool: &str, path: &Path) -> Ran {
     let file = if path.is_dir() { path.join("reql.redb") } else { path.to_owned() };
     let before = fs::read(&file).ok();
@@ -37,7 +37,7 @@ fn run(tool: &str, path: &Path) -> Ran {
     ran
 }
 
-/// Both tools refuse the file, in one line and without touching it.
+/// Checks that both tools refuse the file, in one line and without touching it.
 fn refused(path: &Path, reason: &str) {
     refused_by(run, path, reason);
 }
@@ -51,7 +51,7 @@ fn refused_by(run: impl Fn(&str, &Path) -> Ran, path: &Path, reason: &str) {
     }
 }
 
-/// The file is damaged in this way, which `check` says.
+/// Checks that `check` reports this damage.
 fn damaged(path: &Path, problem: &str) {
     let ran = run("check", path);
     assert_eq!((ran.code, &*ran.err), (Some(1), ""), "{ran:?}");
@@ -70,7 +70,7 @@ async fn ask(client: &mut Client, text: &str) -> serde_json::Value {
     answer["r"][0].clone()
 }
 
-/// A server with a table of 500 documents, and indexes of each kind.
+/// Starts a server with a table of 500 documents, and indexes of each kind.
 async fn serve(directory: &Path) -> (Server, Client) {
     let server = Server::builder().data_dir(directory).start().await.unwrap();
     let mut client = Client::connect(server.local_addr()).await;
@@ -90,7 +90,7 @@ async fn serve(directory: &Path) -> (Server, Client) {
     (server, client)
 }
 
-/// The directory and the file of a server that has been shut down.
+/// Returns the directory and the file of a server that has been shut down.
 async fn closed() -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let (server, client) = serve(directory.path()).await;
@@ -100,14 +100,14 @@ async fn closed() -> (tempfile::TempDir, PathBuf) {
     (directory, file)
 }
 
-/// The only tree of a kind in the file.
+/// Returns the only tree of a kind in the file.
 fn tree(file: &Path, prefix: &str) -> String {
     let txn = Database::open(file).unwrap().begin_write().unwrap();
     let mut trees = txn.list_tables().unwrap().map(|tree| tree.name().to_owned());
     trees.find(|name| name.starts_with(prefix)).unwrap()
 }
 
-/// Changes what is in the file, behind the server's back.
+/// Changes the contents of the file, behind the server's back.
 fn alter(file: &Path, change: impl FnOnce(&WriteTransaction)) {
     let database = Database::open(file).unwrap();
     let txn = database.begin_write().unwrap();
@@ -146,7 +146,7 @@ async fn what_a_crash_leaves_is_sound() {
     let records = TableDefinition::<&str, &[u8]>::new("meta");
     txn.open_table(records).unwrap().insert("a null", [0].as_slice()).unwrap();
     txn.commit().unwrap();
-    // As it is on the disk right after a write.
+    // In the state of the disk right after a write.
     let crashed = directory.path().join("crashed");
     fs::copy(&file, &crashed).unwrap();
     drop(database);

@@ -26,7 +26,7 @@ async fn connected() -> (Server, Arc<Control>, Client) {
     (server, control, client)
 }
 
-/// The answer to a sequence of messages that gets refused.
+/// Returns the answer to a sequence of messages that gets refused.
 async fn refusal(messages: &[&[u8]]) -> Value {
     let (server, _control) = server().await;
     let mut client = Client::dial(server.local_addr()).await;
@@ -371,7 +371,7 @@ async fn continues_may_be_pipelined() {
         assert_eq!(client.answer().await, (1, json!({ "t": kind, "r": [row], "n": [] })));
     }
     for _ in 0..2 {
-        // Whether the query is just over or gone depends on when the CONTINUE was read.
+        // The query is just over or gone, depending on the time at which the CONTINUE was read.
         let (_, answer) = client.answer().await;
         assert_eq!(answer["t"], json!(16), "{answer}");
     }
@@ -538,7 +538,7 @@ async fn one_server_listens_on_several_addresses() {
     Client::connect(*second).await;
 }
 
-/// Waits for something that the server does in its own time.
+/// Waits for a condition that the server fulfils in its own time.
 async fn until(condition: impl Fn() -> bool) {
     while !condition() {
         tokio::task::yield_now().await;

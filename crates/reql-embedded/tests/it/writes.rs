@@ -1,4 +1,4 @@
-//! A write sees what was there when it began, never what it does itself.
+//! A write sees the rows of its beginning, never its own effects.
 
 use std::thread;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 /// More than a few batches.
 const MANY: usize = 700;
 
-/// A server with the documents `{id: n, v: n, w: [n, n + 0.5]}` in `t`, with indexes `v` and `w`, and an
-/// empty table `u`.
+/// Starts a server with the documents `{id: n, v: n, w: [n, n + 0.5]}` in `t`, with indexes `v` and `w`, and
+/// an empty table `u`.
 fn server(count: usize) -> Asking {
     let mut server = Asking::new(None);
     for query in [
@@ -65,7 +65,7 @@ fn the_first_of_an_order_are_the_first_at_the_beginning() {
     assert_eq!(moved, (0..450).map(|n| (n, n as f64 + 1e6)).collect::<Vec<_>>());
 }
 
-/// Rows that come of the table that they are inserted into.
+/// Inserts rows that are made of the table itself.
 #[test]
 fn rows_that_a_write_adds_are_not_its_own_source() {
     let moved = "{id: d('id').add(10000), v: d('v'), w: []}";
@@ -106,7 +106,7 @@ fn a_sequence_of_writes_goes_over_the_rows_of_its_beginning() {
     }
 }
 
-/// Each step of a `for_each` is a write of its own, which sees what those before it did.
+/// Checks that each step of a `for_each` is a write of its own, which sees the effects of those before it.
 #[test]
 fn the_steps_of_a_sequence_see_each_other() {
     let mut server = server(250);
@@ -134,7 +134,7 @@ fn a_function_that_looks_at_other_rows_sees_them_as_they_were() {
     assert!(values(&mut server, "v").iter().all(|(_, v)| *v == first), "all saw the same sum");
 }
 
-/// As in RethinkDB, a row is changed as often as its selection names it, but not more often.
+/// Checks that a row is changed as often as its selection names it, but not more often, as in RethinkDB.
 #[test]
 fn a_row_with_several_values_is_changed_once_for_each() {
     let mut server = server(MANY);
@@ -162,7 +162,7 @@ fn rows_of_other_tables_are_inserted_however_many_there_are() {
     }
 }
 
-/// The documents of an insert may be more than they look: these queries begin as light ones.
+/// Inserts more documents than a query seems to have: these queries begin as light ones.
 #[test]
 fn documents_out_of_a_document_are_inserted_however_many_there_are() {
     for count in [1, 200, 201, 1_000] {
@@ -192,7 +192,8 @@ fn documents_out_of_a_document_are_inserted_however_many_there_are() {
     }
 }
 
-/// A write that reads for long holds up nobody, and what others write meanwhile isn't part of it.
+/// Checks that a write which reads for long delays no other write, and doesn't see the writes of others
+/// meanwhile.
 #[test]
 fn others_write_while_a_write_reads() {
     let mut server = server(MANY);

@@ -57,7 +57,7 @@ fn writes_do_what_a_model_does() {
     assert!(written > rounds, "hardly anything was written");
 }
 
-/// Makes the tables what the model is.
+/// Fills the tables with the rows of the model.
 fn fill(server: &mut Asking, model: &Model) {
     for (table, rows) in [("t", &model.t), ("s", &model.s)] {
         server.get(&format!("r.table('{table}').delete({{durability: 'soft'}})"));
@@ -67,8 +67,8 @@ fn fill(server: &mut Asking, model: &Model) {
     }
 }
 
-/// Does a write to the server and to the model, and compares their answers and what they hold then. Returns
-/// the number of documents that were written.
+/// Applies a write to the server and to the model, and compares their answers and their contents then.
+/// Returns the number of documents that were written.
 fn play(server: &mut Asking, model: &mut Model, round: &Round, index: &str) -> u64 {
     let expected = model.apply(&round.write);
     let answer = server.get(&round.query);

@@ -1,4 +1,4 @@
-//! A server, and a client that asks it in JavaScript's syntax.
+//! A server, and a client that sends it queries in JavaScript's syntax.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use super::client::Client;
 use super::reql;
 
-/// Asks one query after the other, over the wire: what is light takes the short way there.
+/// Sends one query after the other, over the wire: light ones are evaluated on the session's task.
 pub struct Asking {
     runtime: Runtime,
     server: Option<Server>,
@@ -19,7 +19,7 @@ pub struct Asking {
 }
 
 impl Asking {
-    /// A new server; without a directory, its data is in memory.
+    /// Starts a new server; without a directory, its data is in memory.
     pub fn new(directory: Option<&Path>) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let (server, client) = runtime.block_on(async {
@@ -34,19 +34,19 @@ impl Asking {
         Asking { runtime, server: Some(server), client, token: 0 }
     }
 
-    /// Another client of a server.
+    /// Connects another client to a server.
     pub fn of(address: SocketAddr) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let client = runtime.block_on(Client::connect(address));
         Asking { runtime, server: None, client, token: 0 }
     }
 
-    /// Where its own server listens.
+    /// Returns the address of its own server.
     pub fn address(&self) -> SocketAddr {
         self.server.as_ref().expect("a server of its own").local_addr()
     }
 
-    /// The value, or all rows as an array; or the message of the error.
+    /// Returns the value, or all rows as an array; or the message of the error.
     pub fn ask(&mut self, query: &str) -> Result<Value, String> {
         let term = reql::parse(query).unwrap_or_else(|error| panic!("{error} in {query}"));
         self.token += 1;
@@ -71,7 +71,7 @@ impl Asking {
         })
     }
 
-    /// The value of a query that has one.
+    /// Returns the value of a query that has one.
     pub fn get(&mut self, query: &str) -> Value {
         self.ask(query).unwrap_or_else(|error| panic!("{error}\nin {query}"))
     }

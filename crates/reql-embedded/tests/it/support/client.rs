@@ -21,7 +21,7 @@ pub struct Client<S = TcpStream> {
 }
 
 impl Client<LocalStream> {
-    /// A connection within the process past the handshake.
+    /// Opens a connection within the process, and goes through the handshake.
     pub async fn within(server: &Server) -> Self {
         let mut client = Self { stream: server.connect().await.expect("a running server") };
         let last = client.authenticate("admin", "").await;
@@ -31,14 +31,14 @@ impl Client<LocalStream> {
 }
 
 impl Client {
-    /// A socket, and nothing said yet.
+    /// Opens a socket, without a handshake.
     pub async fn dial(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).await.expect("a listening server");
         stream.set_nodelay(true).expect("a TCP socket");
         Self { stream }
     }
 
-    /// A connection past the handshake.
+    /// Opens a connection, and goes through the handshake.
     pub async fn connect(addr: SocketAddr) -> Self {
         let mut client = Self::dial(addr).await;
         let last = client.authenticate("admin", "").await;
@@ -46,7 +46,7 @@ impl Client {
         client
     }
 
-    /// A connection of an old dialect past the handshake.
+    /// Opens a connection of an old dialect, and goes through the handshake.
     pub async fn connect_with_key(addr: SocketAddr, magic: u32, key: &str) -> Self {
         let mut client = Self::dial(addr).await;
         client.send(&key_handshake(magic, key, JSON)).await;
@@ -75,7 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         serde_json::from_str(&self.text().await).expect("JSON")
     }
 
-    /// The V1_0 handshake; gives the last message, or the first refusal.
+    /// Goes through the V1_0 handshake; returns the last message, or the first refusal.
     pub async fn authenticate(&mut self, user: &str, password: &str) -> Value {
         self.send(&V1_0.to_le_bytes()).await;
         assert_eq!(self.message().await["success"], json!(true));
@@ -112,7 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         answer
     }
 
-    /// Reads whatever is left until the server closes the connection.
+    /// Reads the rest of the output until the server closes the connection.
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         self.stream.read_to_end(&mut rest).await.expect("a clean end");
@@ -149,7 +149,7 @@ pub fn key_handshake(magic: u32, key: &str, protocol: u32) -> Vec<u8> {
     bytes
 }
 
-/// The client's side of SCRAM: its last message, and the signature that the server has to show.
+/// Computes the client's side of SCRAM: its last message, and the signature that the server has to show.
 pub fn client_final(bare: &str, server_first: &str, password: &str) -> (String, String) {
     let part = |name: &str| {
         let part = server_first.split(',').find_map(|part| part.strip_prefix(name));

@@ -18,21 +18,21 @@ use reql_embedded::engine::{
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
-/// What the tests see of the engine and do to it.
+/// The tests' view of the engine, and their control over it.
 #[derive(Default)]
 pub struct Control {
     /// The names that `hold` no longer waits for.
     released: Mutex<HashSet<String>>,
-    /// How many queries hold now.
+    /// Number of queries that hold now.
     pub holding: Gauge,
-    /// How many queries saw their interrupt.
+    /// Number of queries that saw their interrupt.
     pub interrupted: Gauge,
-    /// How many cursors exist.
+    /// Number of cursors that exist.
     pub cursors: Gauge,
-    /// How many queries were evaluated.
+    /// Number of queries that were evaluated.
     pub evaluated: AtomicUsize,
     pub closed: AtomicBool,
-    /// The name, if any, for whose release closing waits.
+    /// Name, if any, for whose release closing waits.
     pub closing_waits_for: Mutex<Option<&'static str>>,
     feed: Mutex<Vec<Value>>,
     news: Notify,
@@ -66,12 +66,12 @@ impl Gauge {
 }
 
 impl Control {
-    /// Lets what holds under this name go on.
+    /// Lets queries that hold under this name go on.
     pub fn release(&self, name: &str) {
         self.released.lock().expect("a lock").insert(name.to_owned());
     }
 
-    /// Computes, as far as anybody can tell, until this name is released. Returns whether `gives_up` came
+    /// Works, as far as the engine can tell, until this name is released. Returns true if `gives_up` came
     /// first.
     fn wait_for(&self, name: &str, gives_up: impl Fn() -> bool) -> bool {
         loop {
@@ -85,7 +85,7 @@ impl Control {
         }
     }
 
-    /// Gives the feeds a row.
+    /// Adds a row to the feeds.
     pub fn publish(&self, row: Value) {
         self.feed.lock().expect("a lock").push(row);
         self.news.notify_one();
@@ -170,7 +170,7 @@ impl Query for Order {
                 hold(&self.control, &self.order[1], || context.interrupt.is_raised())?;
                 Ok(atom(&self.order[1]))
             }
-            // These don't look at their interrupt.
+            // These don't check their interrupt.
             "stuck" | "stuck-light" => {
                 hold(&self.control, &self.order[1], || false)?;
                 Ok(atom(&self.order[1]))
@@ -203,7 +203,7 @@ fn atom(value: &Value) -> Answer {
     Answer::Atom { json: value.to_string().into_bytes().into(), profile: None }
 }
 
-/// Computes until it is released or interrupted.
+/// Works until it is released or interrupted.
 fn hold(control: &Control, name: &Value, is_interrupted: impl Fn() -> bool) -> Result<(), Failure> {
     control.holding.add(1);
     let interrupted = control.wait_for(name.as_str().unwrap_or_default(), is_interrupted);

@@ -1,7 +1,7 @@
-//! A client that speaks raw frames, an engine whose queries the tests hold in their hands, feeds, golden
-//! scripts, and short ways into the storage.
+//! A client that speaks raw frames, an engine whose queries the tests control, feeds, golden scripts, and
+//! shortcuts into the storage.
 
-// Each test file uses its own part of this.
+// Each test file uses its own part of this module.
 #![allow(dead_code, unused_imports)]
 
 pub mod asking;

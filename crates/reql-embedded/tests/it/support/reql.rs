@@ -7,7 +7,7 @@ use reql_embedded::eval::terms;
 use reql_embedded::term::TermType;
 use serde_json::{Map, Value, json};
 
-/// The wire form of an expression.
+/// Returns the wire form of an expression.
 pub fn parse(text: &str) -> Result<Value, String> {
     let mut parser = Parser { text, at: 0, variables: Vec::new(), named: 0 };
     let value = parser.expression()?;
@@ -20,9 +20,9 @@ pub fn parse(text: &str) -> Result<Value, String> {
 struct Parser<'a> {
     text: &'a str,
     at: usize,
-    /// The parameters of the functions around, with their numbers.
+    /// Parameters of the functions around, with their numbers.
     variables: Vec<(&'a str, u32)>,
-    /// How many parameters have been numbered.
+    /// Number of parameters that have been numbered.
     named: u32,
 }
 
@@ -65,7 +65,7 @@ impl<'a> Parser<'a> {
         Ok(&rest[..end])
     }
 
-    /// Items up to a closing token.
+    /// Reads items up to a closing token.
     fn list<T>(&mut self, close: &str, item: impl Fn(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
         let mut items = Vec::new();
         while !self.eat(close) {
@@ -136,7 +136,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The parameters of an arrow function, if that is what begins here.
+    /// Reads the parameters of an arrow function; `None` if none begins here.
     fn parameters(&mut self) -> Option<Vec<&'a str>> {
         let start = self.at;
         let params = self.expect("(").and_then(|()| self.list(")", Self::name)).ok();
@@ -228,7 +228,7 @@ impl<'a> Parser<'a> {
         Ok(number)
     }
 
-    /// An argument, and whether it was written as an object.
+    /// Reads an argument. Returns true with it if it was written as an object.
     fn argument(&mut self) -> Parsed<(Value, bool)> {
         let is_object = self.peek() == Some('{');
         Ok((self.expression()?, is_object))
@@ -236,7 +236,7 @@ impl<'a> Parser<'a> {
 
     fn method(&mut self, receiver: Option<Value>, method: &str) -> Parsed {
         if receiver.is_none() && method == "row" {
-            // Only calls have arguments; `r.row("a")` asks for a field.
+            // Only calls have arguments; `r.row("a")` gets a field.
             return Ok(term(TermType::ImplicitVar, Vec::new()));
         }
         let has_receiver = receiver.is_some();
@@ -276,7 +276,7 @@ impl<'a> Parser<'a> {
 
     /// Takes the options off the end of the arguments.
     fn options(&self, kind: TermType, args: &mut Vec<(Value, bool)>) -> Option<Map<String, Value>> {
-        // Those that are short for another one have the options of that.
+        // A term that is short for another one has that one's options.
         let spec = terms::spec(match kind {
             TermType::Update | TermType::Delete => TermType::Replace,
             kind => kind,
@@ -293,7 +293,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// The term of a method.
+/// Returns the term of a method.
 fn kind(method: &str) -> Option<TermType> {
     let name = match method {
         "do" => "FUNCALL".to_owned(),
@@ -317,7 +317,7 @@ fn snake_case(name: &str) -> String {
     snake
 }
 
-/// The terms whose arguments drivers make functions of when they mention `r.row`.
+/// Returns true for terms whose arguments become functions in drivers when they mention `r.row`.
 fn wraps(kind: TermType) -> bool {
     use TermType::*;
     matches!(

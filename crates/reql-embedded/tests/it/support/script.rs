@@ -20,13 +20,13 @@ use serde_json::Value;
 
 use super::reql;
 
-/// Where queries are answered. A script has one of its own, with an empty database `test`.
+/// A place where queries are answered. Each script has one of its own, with an empty database `test`.
 pub trait Runner {
     /// Answers the JSON of a query.
     fn ask(&mut self, query: &str) -> Answer;
 }
 
-/// What comes back.
+/// The answer to a query.
 pub enum Answer {
     Atom(Value),
     Stream(Vec<Value>),
@@ -35,9 +35,9 @@ pub enum Answer {
 
 /// A failed query.
 pub struct Failure {
-    /// Its class, and its type as `ql2.proto` names it.
+    /// Class of the error, with its type as `ql2.proto` names it.
     pub kind: &'static str,
-    /// The way to the term to blame.
+    /// Steps to the term to blame.
     pub backtrace: Vec<Value>,
     pub message: String,
 }
@@ -64,13 +64,13 @@ enum Part {
     /// Comments and empty lines.
     Text(String),
     Step {
-        /// As it is written.
+        /// The lines of the query, as they are written.
         lines: String,
         answer: String,
     },
 }
 
-/// Runs every script in a folder, each with a runner of its own, and fails with all that differs.
+/// Runs every script in a folder, each with a runner of its own, and fails with all differences.
 pub fn run_all<R: Runner>(folder: &Path, runner: impl Fn() -> R) {
     let bless = std::env::var_os("BLESS").is_some_and(|value| value == "1");
     let mut scripts = Vec::new();
@@ -120,7 +120,7 @@ impl Script {
         Script { path: path.to_owned(), parts }
     }
 
-    /// The same script with the answers that it gets now.
+    /// Returns the script with the answers that it gets now.
     fn answered(&self, runner: &mut impl Runner) -> Script {
         let answered = |part: &Part| match part {
             Part::Text(text) => Part::Text(text.clone()),

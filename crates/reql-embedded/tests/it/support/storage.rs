@@ -1,5 +1,5 @@
-//! What the storage tests share: an index compiler whose source is a field's name, and short ways to read and
-//! write.
+//! The parts that the storage tests share: an index compiler whose source is a field's name, and shortcuts
+//! for reading and writing.
 use std::sync::Arc;
 
 use reql_embedded::datum::{Datum, key};
@@ -11,7 +11,7 @@ use reql_embedded::storage::{
     Outcome, Store, Table, TableOptions,
 };
 
-/// Compiles the name of a field to a function that gives the field; `!` at the start is a syntax error.
+/// Compiles the name of a field to a function that returns the field; `!` at the start is a syntax error.
 pub struct Fields;
 
 struct Field {
@@ -79,7 +79,7 @@ pub fn delete(key: i64) -> Mutation {
     Mutation::new(id(key), |_| Ok(Change::Delete))
 }
 
-/// Adds 1 to field `a`, or starts it at 1.
+/// Returns a mutation that adds 1 to field `a`, or starts it at 1.
 pub fn increment(key: i64) -> Mutation {
     Mutation::new(id(key), move |old| {
         let a = old.and_then(|old| old.get("a")).map_or(0, |a| a.as_int().unwrap());
@@ -132,7 +132,7 @@ pub fn message<T: std::fmt::Debug>(result: Result<T>) -> String {
     result.unwrap_err().message().to_owned()
 }
 
-/// Creates what a server keeps, in memory, without any database.
+/// Makes the instance of a server in memory, without any database.
 pub fn instance() -> Instance {
     let options = Options::new(Arc::new(eval::Functions));
     let cache_bytes = options.cache_bytes;

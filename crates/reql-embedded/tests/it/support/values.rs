@@ -16,7 +16,7 @@ impl Values {
         Values(random)
     }
 
-    /// A value of any kind.
+    /// Returns a value of any kind.
     pub fn datum(&mut self) -> Datum {
         let depth = self.0.random_range(0..6);
         self.nested(depth)
@@ -39,7 +39,7 @@ impl Values {
         }
     }
 
-    /// Few items mostly, and now and then enough for offsets of two bytes.
+    /// Returns a number of items: few mostly, and now and then enough for offsets of two bytes.
     fn count(&mut self) -> usize {
         match self.0.random_range(0..20) {
             0 => self.0.random_range(30..70),
@@ -80,7 +80,7 @@ impl Values {
         }
     }
 
-    /// A text of a length around which the bytes of lengths or offsets change.
+    /// Returns a text of a length around which the bytes of lengths or offsets change.
     fn text(&mut self) -> String {
         let lengths = [0, 1, 5, 20, 126, 127, 128, 240, 250, 255, 256, 16_383, 16_384, 65_530, 65_536];
         // The long ones seldom.
@@ -90,7 +90,7 @@ impl Values {
         part.repeat(length / part.len() + 1)
     }
 
-    /// Changes some of the bytes, or leaves some out.
+    /// Changes some of the bytes, or removes some.
     pub fn damage(&mut self, bytes: &mut Vec<u8>) {
         if bytes.is_empty() {
             return;
@@ -101,13 +101,13 @@ impl Values {
             1 => drop(bytes.remove(at)),
             2 => bytes.insert(at, self.0.random()),
             3 => bytes[at] = 0xff,
-            // What stands first is a tag, a width or a length more often.
+            // The first bytes are often a tag, a width or a length.
             4 => bytes[at.min(8)] = self.0.random(),
             _ => bytes[at] ^= 1 << self.0.random_range(0..8),
         }
     }
 
-    /// Values of which each is made of earlier ones: doubled, put side by side, nested, packed.
+    /// Returns values each of which is made of earlier ones: doubled, put side by side, nested, packed.
     pub fn pool(&mut self) -> Vec<Sized> {
         let mut pool: Vec<Sized> =
             (0..3).map(|_| self.nested(2)).map(|datum| (datum.clone(), measured(&datum))).collect();
@@ -125,7 +125,7 @@ impl Values {
         pool
     }
 
-    /// The last ones mostly, so that values get large.
+    /// Returns one of the values, mostly of the last ones, so that values get large.
     fn one_of(&mut self, pool: &[Sized]) -> Sized {
         let last = pool.len() - 1;
         pool[last - self.0.random_range(0..pool.len()).min(self.0.random_range(0..4))].clone()
@@ -142,7 +142,7 @@ fn object(a: &Sized, b: &Sized) -> Sized {
     (datum, container(2, 6 + a.1 + 7 + b.1))
 }
 
-/// The value as a view of its bytes, if it has few of them.
+/// Returns the value as a view of its bytes, if it has few of them.
 fn packed((datum, size): &Sized) -> Sized {
     match datum.to_bytes() {
         Ok(bytes) if bytes.len() < 1 << 20 => (Datum::from_bytes(bytes.into()), *size),
@@ -150,7 +150,7 @@ fn packed((datum, size): &Sized) -> Sized {
     }
 }
 
-/// The size of a container with so many items of so many bytes.
+/// Returns the size of a container with `count` items of `body` bytes.
 fn container(count: usize, body: u128) -> u128 {
     let length = |mut value: u128| {
         let mut bytes = 1;
@@ -165,7 +165,7 @@ fn container(count: usize, body: u128) -> u128 {
     2 + length(count as u128) + length(body) + count as u128 * width + body
 }
 
-/// The size of a value, counted part by part.
+/// Returns the size of a value, counted part by part.
 pub fn measured(datum: &Datum) -> u128 {
     match datum {
         Datum::Array(items) => container(items.len(), items.iter().map(|item| measured(&item)).sum()),

@@ -1,4 +1,4 @@
-//! Which terms fit where, so that most queries get past the first type error.
+//! The terms that fit each argument, so that most queries get past the first type error.
 
 use std::collections::HashMap;
 
@@ -9,14 +9,14 @@ use reql_embedded::term::TermType;
 
 use super::literals;
 
-/// What a term gives or takes: `n`umber, small `i`nteger, te`x`t, na`m`e, `b`ool, `o`bject, `a`rray,
-/// `s`equence, `t`able, se`l`ection, ti`T`e, `g`eometry, `B`inary, database (`D`), `p`ath, any `d`atum, and
-/// functions of none to three parameters (`0` to `3`).
+/// The type of a term's result or argument: `n`umber, small `i`nteger, te`x`t, na`m`e, `b`ool, `o`bject,
+/// `a`rray, `s`equence, `t`able, se`l`ection, ti`T`e, `g`eometry, `B`inary, database (`D`), `p`ath, any
+/// `d`atum, and functions of none to three parameters (`0` to `3`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sort(char);
 
 impl Sort {
-    /// Whatever there is.
+    /// Any type.
     pub const ANY: Sort = Sort('d');
 }
 
@@ -108,19 +108,19 @@ const OPTIONS: &[&str] = &[
 
 type Way = (TermType, &'static str);
 
-/// The rules, by what they give.
+/// The rules, by the sorts of their results.
 pub struct Grammar {
     by_result: HashMap<char, Vec<Way>>,
     all: Vec<Way>,
 }
 
-/// A query in the making.
+/// A query that is being made.
 struct Making<'a> {
     grammar: &'a Grammar,
     random: &'a mut StdRng,
-    /// How many more terms it may have.
+    /// Number of further terms that the query may have.
     left: usize,
-    /// How many parameters are bound around the term.
+    /// Number of parameters that are bound around the term.
     bound: usize,
 }
 
@@ -141,12 +141,12 @@ impl Grammar {
         grammar
     }
 
-    /// A term of a sort as JSON, made of about so many terms.
+    /// Returns a term of a sort as JSON, made of about `size` terms.
     pub fn term(&self, random: &mut StdRng, sort: Sort, size: usize) -> String {
         Making { grammar: self, random, left: size, bound: 0 }.term(sort)
     }
 
-    /// Options of the whole query.
+    /// Returns options of the whole query.
     pub fn options(&self, random: &mut StdRng) -> String {
         let mut making = Making { grammar: self, random, left: 4, bound: 0 };
         let count = if making.random.random_ratio(1, 6) { making.random.random_range(1..3) } else { 0 };
@@ -186,7 +186,7 @@ impl Making<'_> {
         self.call(kind, &sorts)
     }
 
-    /// Any term of the protocol with any arguments.
+    /// Returns any term of the protocol with any arguments.
     fn anything(&mut self) -> String {
         let kind = TermType::ALL.choose(self.random).copied().unwrap_or(TermType::Now);
         let sorts = vec![Sort::ANY; self.random.random_range(0..5)];
@@ -225,7 +225,7 @@ impl Making<'_> {
         format!("[69,[[2,[{}]],{body}]]", names.join(","))
     }
 
-    /// A variable that is bound, or once in a while one that is not.
+    /// Returns a variable that is bound, or once in a while one that is not.
     fn variable(&mut self) -> String {
         let last = if self.random.random_ratio(1, 50) { self.bound + 1 } else { self.bound };
         format!("[10,[{}]]", self.random.random_range(1..=last))

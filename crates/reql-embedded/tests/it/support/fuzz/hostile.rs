@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::reql;
 
-/// The payload of a frame.
+/// Returns the payload of a frame.
 pub fn frame(random: &mut StdRng) -> Vec<u8> {
     let mut maker = Maker { random, names: 0 };
     let expression = maker.query();
@@ -19,7 +19,7 @@ pub fn frame(random: &mut StdRng) -> Vec<u8> {
 
 struct Maker<'a> {
     random: &'a mut StdRng,
-    /// How many parameters have a name.
+    /// Number of parameters that have a name.
     names: usize,
 }
 

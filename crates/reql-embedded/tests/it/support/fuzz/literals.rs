@@ -80,12 +80,12 @@ const PSEUDO: &[&str] = &[
     r#"{"$reql_type$":7}"#,
 ];
 
-/// One of several.
+/// Returns one of several texts.
 pub fn pick<'a>(random: &mut StdRng, from: &[&'a str]) -> &'a str {
     from.choose(random).copied().unwrap_or_default()
 }
 
-/// A number, odd or plain.
+/// Returns a number, odd or plain.
 pub fn number(random: &mut StdRng) -> String {
     match random.random_range(0..3) {
         0 => pick(random, NUMBERS).to_owned(),
@@ -94,12 +94,12 @@ pub fn number(random: &mut StdRng) -> String {
     }
 }
 
-/// A small integer.
+/// Returns a small integer.
 pub fn integer(random: &mut StdRng) -> String {
     random.random_range(-3..12).to_string()
 }
 
-/// A string, odd, long or meaningful.
+/// Returns a string, odd, long or meaningful.
 pub fn string(random: &mut StdRng) -> String {
     let text = match random.random_range(0..20) {
         0 => "x".repeat(random.random_range(100..5_000)),
@@ -109,17 +109,17 @@ pub fn string(random: &mut StdRng) -> String {
     quote(&text)
 }
 
-/// The name of a field, a table, an index or a database.
+/// Returns the name of a field, a table, an index or a database.
 pub fn name(random: &mut StdRng) -> String {
     quote(pick(random, NAMES))
 }
 
-/// A pseudo-type, well or ill formed.
+/// Returns a pseudo-type, well or ill formed.
 pub fn pseudo(random: &mut StdRng) -> String {
     pick(random, PSEUDO).to_owned()
 }
 
-/// Any value that is no container.
+/// Returns any value that is no container.
 pub fn scalar(random: &mut StdRng) -> String {
     match random.random_range(0..8) {
         0 => "null".to_owned(),
@@ -130,7 +130,7 @@ pub fn scalar(random: &mut StdRng) -> String {
     }
 }
 
-/// A JSON string.
+/// Returns a JSON string.
 pub fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

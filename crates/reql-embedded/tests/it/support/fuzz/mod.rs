@@ -1,4 +1,4 @@
-//! Random queries: what they are made of, and what runs them.
+//! Random queries: their parts, and their runner.
 
 mod grammar;
 mod hostile;
@@ -19,17 +19,17 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// From the start of the seed's queries.
+    /// Begins with the first of the seed's queries.
     pub fn new(seed: u64) -> Self {
         Generator { grammar: Grammar::new(), random: StdRng::seed_from_u64(seed) }
     }
 
-    /// The next payload of a query that costs as much as it can.
+    /// Returns the next payload of a query that costs as much as it can.
     pub fn hostile_frame(&mut self) -> Vec<u8> {
         hostile::frame(&mut self.random)
     }
 
-    /// The next frame's payload; one in ten is damaged.
+    /// Returns the next frame's payload; one in ten is damaged.
     pub fn frame(&mut self) -> Vec<u8> {
         let random = &mut self.random;
         let size = random.random_range(1..40);

@@ -1,4 +1,4 @@
-//! Damage to frames: what a broken or hostile client might send.
+//! Damage to frames, as a broken or hostile client might send them.
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -15,7 +15,7 @@ const ENVELOPES: &[&[u8]] = &[
     b"[1,[],{\"db\":[]}]",
 ];
 
-/// The frame, or something like it, damaged.
+/// Returns the frame, or something like it, damaged.
 pub fn damage(mut frame: Vec<u8>, random: &mut StdRng) -> Vec<u8> {
     let at = random.random_range(0..frame.len());
     match random.random_range(0..7) {
@@ -33,7 +33,7 @@ pub fn damage(mut frame: Vec<u8>, random: &mut StdRng) -> Vec<u8> {
     frame
 }
 
-/// One term in itself, thousands of times.
+/// Returns one term in itself, thousands of times.
 fn nested(random: &mut StdRng) -> Vec<u8> {
     const WRAPPERS: &[(&str, &str)] = &[
         ("[", "]"),

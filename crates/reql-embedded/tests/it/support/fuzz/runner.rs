@@ -1,4 +1,4 @@
-//! Runs a frame the way a session does, on a thread of its own, and watches over it.
+//! Runs a frame the way a session does, on a thread of its own that is watched.
 
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
@@ -15,18 +15,18 @@ use reql_embedded::eval::{self, Env};
 use reql_embedded::instance::Instance;
 use reql_embedded::term::Query;
 
-/// After so long a query is told to end.
+/// The time after which a query is told to end.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// And after so much more it is stuck. Long, since the machine may be busy.
+/// The time after that at which a query counts as stuck. Long, since the machine may be busy.
 const GRACE: Duration = Duration::from_secs(20);
-/// By how much the process may grow.
+/// The bytes by which the process may grow.
 const MEMORY: usize = 512 << 20;
-/// How much memory queries may hold, in bytes.
+/// The memory that queries may hold, in bytes.
 const QUERY_MEMORY: u64 = 256 << 20;
-/// How many batches of a stream are read.
+/// The batches of a stream that are read.
 const BATCHES: usize = 4;
 
-/// The tables that queries find. Each of these may fail: what it makes may be there.
+/// The queries that make the tables. Each of them may fail, since its table may exist already.
 const FIXTURE: &[&str] = &[
     r#"[1,[57,["test"]]]"#,
     r#"[1,[60,["t"]]]"#,
@@ -41,14 +41,14 @@ const FIXTURE: &[&str] = &[
     r#"[1,[56,[[15,["u"]],[2,[{"id":1,"n":3},{"id":"a","n":null},{"id":[2,[1,"b"]],"s":[103,[]]}]]],{"conflict":"replace"}]]"#,
 ];
 
-/// How a query went.
+/// The end of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ran {
-    /// It gave an answer.
+    /// The query had an answer.
     Answered,
-    /// It gave an error.
+    /// The query had an error.
     Failed,
-    /// It took too long, and ended when it was told to.
+    /// The query took too long, and ended when it was told to.
     Interrupted,
 }
 
@@ -60,7 +60,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// With the tables of the fixture.
+    /// Makes a server with the tables of the fixture.
     pub fn new() -> Self {
         let instance = instance();
         let (queries, todo) = mpsc::channel::<(Vec<u8>, Interrupt)>();
@@ -78,7 +78,7 @@ impl Target {
         target
     }
 
-    /// Puts back what is missing of the fixture.
+    /// Restores the missing parts of the fixture.
     pub fn restore(&self) {
         for query in FIXTURE {
             self.run(query.as_bytes());
@@ -121,7 +121,7 @@ fn run(instance: &Arc<Instance>, frame: &[u8], interrupt: Interrupt) -> Ran {
         query.is_light();
         let env = Env::new(instance.clone(), "admin".into(), interrupt.clone(), true);
         let answer = eval::run(&query, env).and_then(read);
-        // What a driver gets to see of an error is worth a try, too.
+        // The backtrace that a driver gets is tried, too.
         answer.inspect_err(|error| drop(query.places.blamed(error)))
     });
     match answer {
@@ -151,25 +151,25 @@ fn read(answer: eval::Answer) -> Result<(), Error> {
     Ok(())
 }
 
-/// How a query went where it may wait, and where it may not.
+/// The outcomes of a query on a thread that may wait, and on one that may not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compared {
-    /// Alike.
+    /// The outcomes are alike.
     Alike,
-    /// It was given up where it may not wait.
+    /// The query was given up on the thread that may not wait.
     GivenUp,
-    /// It can't be compared: it is no query, or the second run needn't come to the same.
+    /// The outcomes can't be compared: it is no query, or the second run may have another outcome.
     Apart,
 }
 
-/// Kinds of terms after which a second run may come to something else: they write, or depend on chance or the
+/// Kinds of terms after which a second run may have another outcome: they write, or depend on chance or the
 /// time. Numbers in other places look the same, which only means that a query isn't compared.
 const APART: &[u32] = &[
     53, 54, 55, 56, 57, 58, 60, 61, 68, 75, 76, 81, 103, 138, 140, 151, 152, 156, 169, 173, 175, 176, 177,
     180, 188, 189, 192, 193,
 ];
 
-/// Runs queries where they may not wait, and again where they may, in a server of their own.
+/// Runs queries on a thread that may not wait, and again on one that may, in a server of their own.
 pub fn compare(frames: impl Iterator<Item = Vec<u8>>, mut tell: impl FnMut(&[u8], Compared)) {
     let instance = instance();
     for query in FIXTURE {
@@ -198,7 +198,7 @@ pub fn compare(frames: impl Iterator<Item = Vec<u8>>, mut tell: impl FnMut(&[u8]
     }
 }
 
-/// The first batch or the value of a query, or its error; `None` if it is none.
+/// Returns the first batch or the value of a query, or its error; `None` if it is no query.
 fn answer(
     instance: &Arc<Instance>,
     frame: &[u8],
@@ -233,7 +233,7 @@ fn message(panic: &(dyn Any + Send)) -> &str {
     }
 }
 
-/// The process's resident memory in bytes; 0 where the system doesn't tell.
+/// Returns the process's resident memory in bytes; 0 if the system doesn't tell.
 fn resident() -> usize {
     const PAGE: usize = 4096;
     let pages = std::fs::read_to_string("/proc/self/statm")

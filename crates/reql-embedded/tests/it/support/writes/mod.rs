@@ -1,4 +1,4 @@
-//! Random writes, and what they come to: a table as a map, changed one row after the other.
+//! Random writes, and their outcome: a table as a map, changed one row after the other.
 
 mod model;
 mod round;
@@ -19,7 +19,7 @@ impl Chance {
         Chance(StdRng::seed_from_u64(seed))
     }
 
-    /// A number below `end`.
+    /// Returns a number below `end`.
     pub fn below(&mut self, end: i64) -> i64 {
         self.0.random_range(0..end.max(1))
     }

@@ -9,7 +9,7 @@ use super::Chance;
 /// Sizes around those of the batches in which a write reads and writes.
 const SIZES: &[i64] = &[0, 1, 2, 5, 12, 40, 199, 200, 201, 202, 399, 400, 401, 511, 513, 620];
 
-/// A document but for its key.
+/// A document without its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     pub v: Option<i64>,
@@ -36,12 +36,12 @@ impl Counts {
         *self.0.entry(name).or_default() += 1;
     }
 
-    /// Returns the number of rows that were looked at.
+    /// Returns the number of rows that were written or left unchanged.
     pub fn total(&self) -> u64 {
         self.0.values().sum()
     }
 
-    /// Returns the number of rows that are not what they were.
+    /// Returns the number of rows that have changed.
     pub fn changed(&self) -> u64 {
         ["inserted", "replaced", "deleted"].iter().map(|name| self.get(name)).sum()
     }
@@ -72,7 +72,7 @@ impl Model {
         Model { t: rows(size_t), s: rows(size_s) }
     }
 
-    /// Puts what becomes of a row in its place, and counts it.
+    /// Puts the new row in place of the old one, and counts it.
     pub fn put(&mut self, id: i64, new: Option<Row>, counts: &mut Counts) {
         let old = match &new {
             Some(row) => self.t.insert(id, row.clone()),
@@ -87,7 +87,7 @@ impl Model {
         });
     }
 
-    /// The keys in the order of an index, each as often as it is in it.
+    /// Returns the keys in the order of an index, each as often as it is in the index.
     pub fn by_index(&self, index: &str) -> Vec<i64> {
         let mut entries: Vec<(Vec<i64>, i64)> = Vec::new();
         for (id, row) in &self.t {

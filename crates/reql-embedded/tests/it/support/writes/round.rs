@@ -1,4 +1,4 @@
-//! One write: as ReQL, and as what it does to the model.
+//! One write: as ReQL, and as its effect on the model.
 
 use super::{Chance, Counts, Model, Row, Selection};
 
@@ -18,13 +18,13 @@ pub enum Shown {
     All,
 }
 
-/// The rows that it works on are those of the beginning, whatever it does to them.
+/// A write. Its rows are those of the beginning, even if it changes them.
 pub enum Write {
     /// Changes the rows with these keys, one after the other.
     Replace(Vec<i64>, Change),
     /// Inserts documents, one after the other.
     Insert(Vec<(i64, Row)>, Conflict),
-    /// For each of some values, changes the rows of a range of `v` as they are then.
+    /// Changes the rows of a range of `v` for each of some values, as the rows are then.
     Ranges(Vec<i64>, i64),
 }
 
@@ -74,7 +74,7 @@ fn options(chance: &mut Chance, options: &str) -> (String, Shown) {
     (format!("{{{options}{text}}}"), shown)
 }
 
-/// A write to each row of a selection.
+/// Makes a write to each row of a selection.
 fn replace(chance: &mut Chance, model: &Model, durability: &str) -> Round {
     let Selection { query, keys } = Selection::random(chance, model);
     let change = Change::random(chance);
@@ -92,7 +92,7 @@ fn replace(chance: &mut Chance, model: &Model, durability: &str) -> Round {
     Round { query: format!("{query}.{call}"), write: Write::Replace(keys, change), shown }
 }
 
-/// An insert of what becomes of rows of the table itself, or of the other one.
+/// Makes an insert of changed rows of the table itself, or of the other one.
 fn insert(chance: &mut Chance, model: &Model, durability: &str) -> Round {
     let (source, keys, rows) = if chance.is(0.7) {
         let Selection { query, keys } = Selection::random(chance, model);
@@ -129,12 +129,12 @@ fn insert(chance: &mut Chance, model: &Model, durability: &str) -> Round {
     Round { query, write: Write::Insert(documents, conflict), shown }
 }
 
-/// A document out of a row: the same as the model makes it.
+/// Returns a document made of a row: the same as the model makes it.
 fn moved(row: &str, offset: i64, step: i64) -> String {
     format!("({{id: {row}('id').add({offset}), v: {row}('v').default(0).add({step}), m: [{step}], g: 1}})")
 }
 
-/// A write for each row of a selection, by `for_each`.
+/// Makes a write for each row of a selection, by `for_each`.
 fn steps(chance: &mut Chance, model: &Model) -> Round {
     let Selection { query, keys } = Selection::random(chance, model);
     let (step, write) = match chance.below(3) {
@@ -167,7 +167,7 @@ fn steps(chance: &mut Chance, model: &Model) -> Round {
     Round { query, write, shown: Shown::Unknown }
 }
 
-/// Writes over ranges, each of which sees what those before it did.
+/// Makes writes over ranges, each of which sees the effect of those before it.
 fn ranges(chance: &mut Chance, model: &Model) -> Round {
     let step = chance.one_of(&[1, 7, -4, 1_000]);
     let values: Vec<i64> = (0..chance.below(6)).map(|_| chance.below(model.t.len() as i64)).collect();
@@ -197,7 +197,7 @@ impl Change {
         ])
     }
 
-    /// Returns whether the change can't be told as fields to be merged into the row.
+    /// Returns true if the change can't be written as fields to be merged into the row.
     fn is_whole(self) -> bool {
         matches!(self, Change::Reset(_))
     }
@@ -251,7 +251,7 @@ impl Conflict {
         }
     }
 
-    /// Returns the outcome for a row that is there already; `None` if the conflict is an error.
+    /// Returns the outcome for an existing row; `None` if the conflict is an error.
     fn of(self, old: &Row, new: &Row) -> Option<Row> {
         match self {
             Conflict::Error => None,
@@ -263,7 +263,7 @@ impl Conflict {
 }
 
 impl Model {
-    /// Does a write, and says what it counts.
+    /// Applies a write, and returns its counts.
     pub fn apply(&mut self, write: &Write) -> Counts {
         let mut counts = Counts::default();
         match write {

@@ -2,7 +2,7 @@
 
 use super::{Chance, Model};
 
-/// Rows of `t`: as ReQL, and as the keys that it stands for, in order.
+/// Rows of `t`: as ReQL, and as their keys, in order.
 #[derive(Debug, Clone)]
 pub struct Selection {
     pub query: String,
@@ -35,7 +35,7 @@ impl Selection {
         Selection { query: format!("r.table('t'){rest}"), keys }
     }
 
-    /// A range of an index, or of the keys.
+    /// Selects a range of an index, or of the keys.
     fn between(chance: &mut Chance, model: &Model, index: &str, span: i64) -> Self {
         let low = chance.below(span) - 1;
         let high = if chance.is(0.5) { 1_000_000 } else { low + chance.below(span) };
@@ -54,7 +54,7 @@ impl Selection {
         Selection::of(&format!(".between({low}, {high}, {{index: '{index}'}})"), keys)
     }
 
-    /// Some keys or values of an index, some of them twice.
+    /// Selects some keys or values of an index, some of them twice.
     fn get_all(chance: &mut Chance, model: &Model, span: i64) -> Self {
         let mut values: Vec<i64> = (0..chance.below(8)).map(|_| chance.below(span)).collect();
         values.extend(values.first().copied().filter(|_| chance.is(0.5)));
@@ -71,7 +71,7 @@ impl Selection {
         Selection::of(&format!(".getAll({values}{{index: '{index}'}})"), keys)
     }
 
-    /// All of an index, in its order.
+    /// Selects all of an index, in its order.
     fn ordered(chance: &mut Chance, model: &Model) -> Self {
         let index = chance.one_of(&["v", "v", "m", "c", "id"]);
         let mut keys = model.by_index(index);
@@ -83,7 +83,7 @@ impl Selection {
         Selection::of(&format!(".orderBy({{index: {order}}})"), keys)
     }
 
-    /// A part of what is in order.
+    /// Selects a part of an ordered selection.
     fn cut(&mut self, chance: &mut Chance) {
         let len = self.keys.len() as i64;
         let skip = if chance.is(0.5) { 0 } else { chance.below(len + 1) };
