@@ -18,7 +18,7 @@ use crate::wire::Inbound;
 /// The port of RethinkDB for drivers.
 const PORT: u16 = 28015;
 
-/// A server, a user, and what holds for all connections to it. Opens [`Session`]s.
+/// A server, a user, and the settings of all connections to it. Opens [`Session`]s.
 ///
 /// Clones share the keys that were made of passwords, so that only the first connection of a user has to hash
 /// its password. Keys are kept for 256 users at most, and for 15 minutes after they were used.
@@ -101,14 +101,14 @@ impl Connector {
         self
     }
 
-    /// Sets after how long a silent connection is asked if it is alive, by TCP's keep-alive; a minute by
-    /// default, at least a second, never with `None`. When three answers are missing, the connection fails.
+    /// Sets the time after which a silent connection is probed by TCP's keep-alive; a minute by default, at
+    /// least a second, never with `None`. When three answers are missing, the connection fails.
     pub fn keepalive(mut self, idle: Option<Duration>) -> Self {
         self.patience.keepalive = idle;
         self
     }
 
-    /// Sets how long what was sent may stay unacknowledged until the connection fails (`TCP_USER_TIMEOUT`,
+    /// Sets the time that sent bytes may stay unacknowledged until the connection fails (`TCP_USER_TIMEOUT`,
     /// RFC 5482); the system's default is about a quarter of an hour. Linux only, elsewhere it does nothing.
     pub fn user_timeout(mut self, limit: Option<Duration>) -> Self {
         self.patience.user_timeout = limit;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::term::{Printer, Term};
 
-/// The result of what can fail with an [`Error`].
+/// The result of an operation that can fail with an [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The failure of a query, of a connection or of a row.
@@ -42,7 +42,7 @@ struct Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The server takes what was sent for no query (`CLIENT_ERROR`).
+    /// The server doesn't take the message for a query (`CLIENT_ERROR`).
     Client,
     /// The query makes no sense (`COMPILE_ERROR`). Nothing of it was done.
     Compile,
@@ -50,9 +50,9 @@ pub enum ErrorKind {
     Runtime(ErrorType),
     /// The query can't be sent: a value in it isn't JSON, or it is nested too deeply, or too long.
     Invalid,
-    /// A row isn't what it is to be decoded into. The session can go on.
+    /// A row can't be decoded into the requested type. The session can go on.
     Decode,
-    /// The answer has no row, but one was asked for.
+    /// The answer has no row, although the caller needs one.
     NoRow,
     /// The answer to [`feed`](crate::Session::feed) isn't a changefeed.
     NotAFeed,
@@ -84,7 +84,7 @@ pub enum ErrorType {
     Internal,
     /// The query wants more than it may have: elements of an array, time, memory.
     ResourceLimit,
-    /// The query does what its values don't allow.
+    /// The query does something that its values don't allow.
     QueryLogic,
     /// Something isn't there: a table, a document, a field.
     NonExistence,
@@ -157,7 +157,7 @@ impl Error {
         self
     }
 
-    /// Returns what went wrong.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
@@ -190,7 +190,7 @@ impl Error {
         self.0.place.as_ref().map_or(&[], |place| &place.frames)
     }
 
-    /// Tells if the connection is of no use any more.
+    /// Tells if the connection can't be used any more.
     pub fn is_fatal(&self) -> bool {
         use ErrorKind::*;
         matches!(self.0.kind, Refused(_) | Impostor | Tls | Io | Timeout | Protocol | TooLarge | Closed)

@@ -27,13 +27,13 @@
 //! # The way of a query
 //!
 //! - [`r`] and the commands of [`Term`] make a query out of values, closures and other terms. [`Query`] adds
-//!   what holds for a run as a whole.
-//! - A [`Connector`] knows the server, the user and, with the feature `tls`, whom to trust. It opens
+//!   the options of a whole run.
+//! - A [`Connector`] has the server, the user and, with the feature `tls`, the authorities to trust. It opens
 //!   [`Session`]s.
-//! - A [`Session`] is one connection that one task uses: it sends a query and hands out what comes back,
-//!   decoded straight from the bytes that were read. [`Rows`] is a stream of it.
+//! - A [`Session`] is one connection that one task uses: it sends a query and hands out its rows,
+//!   decoded straight from the bytes that were read. [`Rows`] is a stream of them.
 //! - [`Shared`] is one connection that many tasks use at the same time.
-//! - An [`Error`] says what went wrong, where in the query, and if the query had been sent.
+//! - An [`Error`] tells the failure, its place in the query, and if the query had been sent.
 
 pub mod commands;
 mod term;

@@ -1,4 +1,4 @@
-//! A term with what holds for its run.
+//! A term with the options of its run.
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};

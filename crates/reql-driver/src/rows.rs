@@ -13,8 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::error::Result;
 use crate::session::Session;
 
-/// The rows of a query, each decoded into a `T` when it is asked for. The rows of the next batch are asked
-/// for while those of one are handed out.
+/// The rows of a query, each decoded into a `T` when it is read. The rows of the next batch are requested
+/// while the rows of this one are handed out.
 ///
 /// It is a `Stream`, and has a [`next`](Rows::next) of its own. An error that isn't
 /// [`Decode`](crate::ErrorKind::Decode) is the last item. Dropped before its end, it leaves the session
@@ -54,12 +54,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin, T: DeserializeOwned> Rows<'a, S, T> 
     pub async fn next_json(&mut self) -> Result<Option<&str>> {
         let row = poll_fn(|cx| self.session.poll_place(cx)).await?;
         Ok(row.map(|place| {
-            // What was parsed is text; otherwise the answer would have been refused.
+            // The payload was parsed as text; otherwise the answer would have been refused.
             std::str::from_utf8(self.session.part(place)).unwrap_or_default()
         }))
     }
 
-    /// Stops the query and reads what is left of it, so that the session can go on. Takes as long as the
+    /// Stops the query and reads the rest of its answer, so that the session can go on. Takes as long as the
     /// server takes: [`Session::settle`] has a limit.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Text that is shown to nobody and doesn't stay in memory.
+//! Text that is never shown and doesn't stay in memory.
 
 use std::fmt;
 

@@ -47,8 +47,8 @@ impl Patience {
     }
 }
 
-/// Asks a connection that is silent for so long, and gives it up when three answers are missing. Systems
-/// count in whole seconds.
+/// Sets the keep-alive of a connection: it is probed after the time `idle`, and fails when three answers are
+/// missing. Systems count in whole seconds.
 fn keepalive(idle: Duration) -> TcpKeepalive {
     let idle = idle.max(Duration::from_secs(1));
     let keepalive = TcpKeepalive::new().with_time(idle).with_interval(idle);
@@ -67,7 +67,7 @@ impl Stream {
         Stream(Kind::Tls(Box::new(tls)))
     }
 
-    /// Makes one of anything that reads and writes, such as a pipe within the process, for programs that
+    /// Makes a stream of anything that reads and writes, such as a pipe within the process, for programs that
     /// connect to servers of several kinds. See [`Connector::connect_over`](crate::Connector::connect_over).
     pub fn over(io: impl AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static) -> Self {
         Stream(Kind::Other(Box::new(io)))
@@ -83,12 +83,12 @@ impl Stream {
         }
     }
 
-    /// Tells if TLS protects it.
+    /// Tells if TLS protects the connection.
     pub fn is_tls(&self) -> bool {
         !matches!(self.0, Kind::Plain(_) | Kind::Other(_))
     }
 
-    /// Looks at the socket: neither closed by the other side nor reset. Bytes that wait are for others to
+    /// Looks at the socket: neither closed by the other side nor reset. Bytes that wait are the caller's to
     /// judge.
     pub(crate) fn look(&self) -> bool {
         let Some(tcp) = self.tcp() else { return true };

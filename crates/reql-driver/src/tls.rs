@@ -197,7 +197,7 @@ fn complaint(error: &CertificateError, name: &str) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "it isn't valid yet".to_owned()
         }
-        // The second: somebody of the same name has signed it.
+        // The second: another authority of the same name has signed it.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "whoever signed it isn't among those to be trusted".to_owned()
         }
@@ -222,8 +222,8 @@ fn refusal(alert: AlertDescription) -> String {
     }
 }
 
-/// An alert that came after the handshake of TLS: in TLS 1.3, a server judges the client's certificate only
-/// then.
+/// Returns the error of an alert that came after the handshake of TLS: in TLS 1.3, a server judges the
+/// client's certificate only then.
 pub(crate) fn alert(error: &io::Error) -> Option<Error> {
     match rustls_error(error) {
         Some(rustls::Error::AlertReceived(alert)) => Some(tls_error(refusal(*alert))),

@@ -1,4 +1,4 @@
-//! Values that JSON has no form for, both ways, and what writes and feeds answer.
+//! Values that JSON has no form for, both ways, and the answers of writes and feeds.
 
 use std::fmt;
 
@@ -71,7 +71,7 @@ impl Serialize for Binary {
 impl<'de> Deserialize<'de> for Binary {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let data: Data<String> = Typed::deserialize(deserializer)?.of("BINARY")?;
-        // RethinkDB breaks the lines of what is longer than 76 characters.
+        // RethinkDB breaks lines after 76 characters.
         let text: Vec<u8> = data.data.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
         BASE64_STANDARD.decode(text).map(Binary).map_err(D::Error::custom)
     }
@@ -181,7 +181,7 @@ impl<'de> Deserialize<'de> for Geometry {
     }
 }
 
-/// Groups and what they come to: the pseudo-type `GROUPED_DATA`, which `group` without `ungroup` makes.
+/// Groups and their values: the pseudo-type `GROUPED_DATA`, which `group` without `ungroup` makes.
 ///
 /// ```
 /// use reql::types::Grouped;
@@ -280,7 +280,7 @@ pub struct Written<T = serde_json::Value> {
     pub warnings: Vec<String>,
 }
 
-/// No bound on `T`, unlike `Default`.
+/// Returns `None`, without the bound on `T` that `Default` has.
 fn none<T>() -> Option<T> {
     None
 }

@@ -1,5 +1,5 @@
-//! Rounds of queries that are answered, given up, timed out and settled, in any order: nobody ever gets
-//! another's rows. `REQL_ROUNDS` says how many, `REQL_SEED` which.
+//! Rounds of queries that are answered, given up, timed out and settled, in any order: no query ever gets
+//! another's rows. `REQL_ROUNDS` sets their number, `REQL_SEED` repeats some.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// A query whose rows all are one number, and how many rows it has.
+/// Returns a query whose rows all are one number, and the number of its rows.
 fn tagged(tag: u64, chance: &mut Chance) -> (Term, u64) {
     let len = [0, 1, 2, 7, 300, 5000][chance.below(6) as usize];
     let query = r.range(len).map(move |_: Term| tag);

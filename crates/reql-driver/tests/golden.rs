@@ -13,7 +13,7 @@ use queries::queries;
 use reql::{ErrorKind, MAX_DEPTH, Term, TermType, obj, r};
 use serde_json::{Value, json};
 
-/// The JSON that the official driver builds, by name; see `golden/make.py`.
+/// Returns the JSON that the official driver builds, by name; see `golden/make.py`.
 fn golden() -> BTreeMap<String, Value> {
     include_str!("golden/golden.json")
         .lines()
@@ -75,7 +75,7 @@ fn nothing_else_is_read() {
     assert_eq!(Term::from_wire(&datum).unwrap().to_string(), r#"{a: "b", c: r.dbList()}"#);
 }
 
-/// Another reader of ReQL as text understands what terms are shown as.
+/// Checks the texts of terms with another reader of ReQL.
 #[test]
 fn are_shown_as_what_they_are() {
     // In these, the other reader makes functions of `r.row` elsewhere than drivers do.
@@ -108,14 +108,14 @@ fn cover_each_term() {
         .filter(|kind| !kinds.contains(&u64::from(kind.number())))
         .map(|kind| kind.name())
         .collect();
-    // What no driver sends, and what is newer than the official driver.
+    // Terms that no driver sends, and one that is newer than the official driver.
     assert_eq!(missing, ["DATUM", "MAKE_OBJ", "BETWEEN_DEPRECATED", "FORMAT"]);
     let format = r.format("{a}", obj! { "a": "b" });
     assert_eq!(serde_json::to_string(&format).unwrap(), r#"[197,["{a}",{"a":"b"}]]"#);
     assert_eq!(r.expr("{a}").format(obj! { "a": "b" }), format);
 }
 
-/// Each query means something to the server: what fails, fails by its values.
+/// Runs each query on a server: one that fails must fail by its values.
 #[tokio::test]
 async fn run_on_a_server() {
     let server = support::server().await;

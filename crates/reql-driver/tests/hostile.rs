@@ -13,7 +13,7 @@ fn connector() -> Connector {
     Connector::new("fake").user("user", "pencil").max_answer(1 << 20)
 }
 
-/// A session with a server that goes on by a function.
+/// Returns a session with a server that goes on by a function.
 async fn session<F, G>(size: usize, server: F) -> Session<DuplexStream>
 where
     F: FnOnce(DuplexStream) -> G,
@@ -28,7 +28,7 @@ where
     connector().connect_over(client).await.unwrap()
 }
 
-/// Returns the error of a connection to a server that says this, and then goes on as a function says.
+/// Returns the error of a connection to a server that follows a function.
 async fn refused<F, G>(server: F) -> Error
 where
     F: FnOnce(DuplexStream) -> G,
@@ -73,7 +73,8 @@ async fn evil_handshakes() {
     }
 }
 
-/// A byte that was changed on its way, anywhere in the server's messages: an error, or it means nothing.
+/// Changes each byte of the server's messages in turn: the result is an error, unless the byte has no
+/// meaning.
 #[tokio::test]
 async fn mangled_handshakes() {
     let impatient = connector().timeout(Duration::from_millis(300));
@@ -102,7 +103,7 @@ async fn mangled_handshakes() {
             Err(error) => assert_eq!(error.query_sent(), Sent::NotSent, "{at}: {error}"),
         }
     }
-    // The name of a field that nobody reads, the server's version, or what comes after the end.
+    // The name of an unused field, the server's version, or bytes after the end.
     assert!(welcome > 0 && welcome < 60, "{welcome}");
 }
 
@@ -127,7 +128,7 @@ async fn what_is_no_server() {
         let error = refused(|mut io| async move {
             io.write_all(said).await.unwrap();
             io.shutdown().await.unwrap();
-            // Dropped before the client has sent all, the pipe would fail it for another reason.
+            // If the pipe were dropped before the client has sent all, it would fail for another reason.
             let _ = tokio::time::timeout(Duration::from_secs(5), io.read_to_end(&mut Vec::new())).await;
         })
         .await;

@@ -75,7 +75,7 @@ fn options_have_their_last_value() {
     let insert = r.table("t").insert(obj! {}).conflict(Conflict::Update).return_changes(true);
     let insert = insert.conflict(Conflict::Replace).return_changes(ReturnChanges::Always);
     assert_eq!(wire(&insert), r#"[56,[[15,["t"]],{}],{"conflict":"replace","return_changes":"always"}]"#);
-    // What was made of it before isn't changed.
+    // Terms that were made of it before aren't changed.
     let (table, kept) = (r.table("t"), r.table("t").get(1));
     assert_eq!(wire(table.read_mode(reql::ReadMode::Majority)), r#"[15,["t"],{"read_mode":"majority"}]"#);
     assert_eq!(wire(kept), r#"[16,[[15,["t"]],1]]"#);

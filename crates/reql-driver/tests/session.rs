@@ -381,7 +381,7 @@ async fn is_alive_sees_the_end() {
     assert_eq!(session.one::<u64>(r.expr(1)).await.unwrap(), 1);
     assert!(session.is_alive());
     server.shutdown().await;
-    // Nothing has told tokio of it: the socket itself is looked at.
+    // tokio doesn't know of it yet: the check reads from the socket itself.
     assert!(!session.is_alive());
     let error = session.one::<u64>(r.expr(1)).await.unwrap_err();
     assert_eq!((error.kind(), error.query_sent()), (ErrorKind::Closed, Sent::NotSent), "{error}");
@@ -411,7 +411,7 @@ async fn shared_connections() {
     fresh_table(&mut writer).await;
     let shared = connect(&server).await.share().unwrap();
     let mut feed = shared.feed::<Change<Value>>(r.table("t").changes()).await.unwrap();
-    // A stream of which nobody takes more than a row holds up nobody.
+    // A stream of which only one row is taken holds up no other.
     let mut slow = shared.rows::<u64>(r.range(args![])).await.unwrap();
     assert_eq!(slow.next().await.unwrap().unwrap(), 0);
     let sums = futures_util::future::join_all((0..200_u64).map(|n| {
@@ -440,7 +440,7 @@ async fn shared_connections() {
 async fn shared_queries_that_are_dropped_are_stopped() {
     let server = server().await;
     let shared = connect(&server).await.share().unwrap();
-    // More than may be open at once, each given up.
+    // More queries than may be open at once, each given up.
     for _ in 0..1200 {
         let endless = Query::new(r.range(args![])).max_batch_rows(10);
         let mut rows = shared.rows::<u64>(endless).await.unwrap();

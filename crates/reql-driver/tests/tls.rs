@@ -1,4 +1,4 @@
-//! TLS: whom a client trusts, who it is, and what it says when that doesn't fit.
+//! TLS: the client's trust, its certificate, and its errors when these don't fit.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -20,14 +20,14 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto::ring};
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
-/// An authority.
+/// Makes an authority.
 fn authority() -> Issuer {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// A certificate that an authority has signed: chain and key as PEM.
+/// Makes a certificate that an authority has signed: chain and key as PEM.
 fn certificate(issuer: &Issuer, names: &[&str], years: (i32, i32)) -> (String, String) {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names).unwrap();

@@ -1,4 +1,4 @@
-//! Documents, arrays, and what a value is.
+//! Documents, arrays, and the types of values.
 
 use super::methods;
 use crate::term::{Argument, Arguments, Term};
@@ -37,11 +37,11 @@ methods! {
     difference<K>(other: Argument<K>) -> Term = Difference with;
     /// Adds an element unless it is there: `r.expr([1]).set_insert(2)`.
     set_insert<K>(value: Argument<K>) -> Term = SetInsert with;
-    /// Returns what either array has, once: `r.expr([1]).set_union([2])`.
+    /// Returns the elements of either array, once each: `r.expr([1]).set_union([2])`.
     set_union<K>(other: Argument<K>) -> Term = SetUnion with;
-    /// Returns what both arrays have, once: `r.expr([1]).set_intersection([1, 2])`.
+    /// Returns the elements of both arrays, once each: `r.expr([1]).set_intersection([1, 2])`.
     set_intersection<K>(other: Argument<K>) -> Term = SetIntersection with;
-    /// Returns what only the first array has, once: `r.expr([1, 2]).set_difference([2])`.
+    /// Returns the elements that only the first array has, once each: `r.expr([1, 2]).set_difference([2])`.
     set_difference<K>(other: Argument<K>) -> Term = SetDifference with;
     /// Inserts an element before an index: `r.expr([1, 3]).insert_at(1, 2)`.
     insert_at<I, K>(index: Argument<I>, value: Argument<K>) -> Term = InsertAt with;

@@ -33,7 +33,7 @@ methods! {
     mul<K>(others: Arguments<K>) -> Term = Mul with;
     /// Divides: `r.row().g("price").div(2)`. The operator `/` does the same.
     div<K>(others: Arguments<K>) -> Term = Div with;
-    /// Returns what is left by a division: `r.row().g("n").mod_(2)`. The operator `%` does the same.
+    /// Returns the rest of a division: `r.row().g("n").mod_(2)`. The operator `%` does the same.
     mod_<K>(divisor: Argument<K>) -> Term = Mod with;
     /// Rounds down: `r.expr(1.5).floor()`.
     floor() -> Term = Floor with;

@@ -10,7 +10,7 @@ use crate::term::{
     IdentifierFormat, ReadMode, ResultFormat, ReturnChanges, Term, Unit, WaitFor,
 };
 
-/// Defines commands and their options: the method, the option on the wire, and what it takes.
+/// Defines commands and their options: the method, the option on the wire, and its type.
 macro_rules! commands {
     ($(
         $(#[$doc:meta])*
@@ -153,9 +153,9 @@ commands! {
     }
     /// `between`: `r.table("users").between(18, 65).index("age").right_bound(Bound::Closed)`.
     Between {
-        /// Its lower bound; closed by default.
+        /// The lower bound; closed by default.
         left_bound = "left_bound": Choice<Bound, K>;
-        /// Its upper bound; open by default.
+        /// The upper bound; open by default.
         right_bound = "right_bound": Choice<Bound, K>;
         /// The index that the range is of; the primary one by default.
         index = "index": Argument<K>;
@@ -193,7 +193,7 @@ commands! {
     Group {
         /// The index whose values are the groups.
         index = "index": Argument<K>;
-        /// Puts a row into a group for each element of what it is grouped by.
+        /// Puts a row into a group for each element of an array that it is grouped by.
         multi = "multi": Argument<K>;
     }
     /// `min` or `max`: `r.table("users").max(args![]).index("age")`.
@@ -232,9 +232,9 @@ commands! {
     }
     /// `index_create`: `r.table("users").index_create("tags").multi(true)`.
     IndexCreate {
-        /// One entry for each element of an array.
+        /// Makes an entry for each element of an array.
         multi = "multi": Argument<K>;
-        /// An index of geometry.
+        /// Makes an index of geometry.
         geo = "geo": Argument<K>;
     }
     /// `index_rename`: `r.table("users").index_rename("a", "b").overwrite(true)`.
@@ -261,7 +261,7 @@ commands! {
         primary_replica_tag = "primary_replica_tag": Argument<K>;
         /// The server tags whose replicas don't vote.
         nonvoting_replica_tags = "nonvoting_replica_tags": Argument<K>;
-        /// Only shows what would be done.
+        /// Only shows the new configuration.
         dry_run = "dry_run": Argument<K>;
     }
     /// `during`: `r.now().during(a, b).right_bound(Bound::Closed)`.

@@ -202,7 +202,7 @@ beginnings! {
     mul<K>(values: Arguments<K>) -> Term = Mul with;
     /// Divides: `r.div(args![6, 3, 2])`.
     div<K>(values: Arguments<K>) -> Term = Div with;
-    /// Returns what is left by a division: `r.mod_(7, 2)`.
+    /// Returns the rest of a division: `r.mod_(7, 2)`.
     mod_<A, B>(number: Argument<A>, divisor: Argument<B>) -> Term = Mod with;
     /// Combines bits by "and": `r.bit_and(args![6, 3])`.
     bit_and<K>(values: Arguments<K>) -> Term = BitAnd with;

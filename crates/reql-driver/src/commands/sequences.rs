@@ -27,7 +27,7 @@ methods! {
     is_empty() -> Term = IsEmpty with;
     /// Joins sequences: `a.union(b)`, `a.union(args![b, c])`.
     union<K>(others: Arguments<K>) -> Union = Union with;
-    /// Returns so many rows by chance: `users.sample(3)`.
+    /// Returns a number of rows by chance: `users.sample(3)`.
     sample<K>(count: Argument<K>) -> Term = Sample with;
 
     /// Counts the rows: `users.count()`.
@@ -58,7 +58,7 @@ methods! {
 
     /// Joins the pairs of rows for which a function is true: `a.inner_join(b, |x: Term, y: Term| x.eq(y))`.
     inner_join<S, K>(other: Argument<S>, predicate: Argument<K>) -> Term = InnerJoin with;
-    /// Does the same, and keeps the rows on the left that have no pair:
+    /// Joins as [`inner_join`](Term::inner_join) does, and keeps the rows on the left that have no pair:
     /// `a.outer_join(b, |x: Term, y: Term| x.eq(y))`.
     outer_join<S, K>(other: Argument<S>, predicate: Argument<K>) -> Term = OuterJoin with;
     /// Joins by a field or a function of the left and a key of the right:

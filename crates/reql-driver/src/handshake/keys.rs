@@ -1,4 +1,4 @@
-//! Keys that were made of passwords and got somebody in, kept so that the next connection needn't make them.
+//! Keys that were made of passwords and accepted by a server, kept for later connections.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::secret::Secret;
 /// The number of keys that are kept at most.
 const MAX_KEPT: usize = 256;
 
-/// The time for which a key is kept that nobody uses.
+/// The time for which an unused key is kept.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// Keys by user, password, salt and number of rounds. Of passwords it has only hashes, keyed by random bytes.
@@ -49,7 +49,7 @@ impl KeptKeys {
         Some(known.keys.clone())
     }
 
-    /// Keeps keys that got somebody in.
+    /// Keeps keys that a server has accepted.
     pub(crate) fn keep(&self, user: &str, password: &Secret, challenge: &Challenge, keys: Keys) {
         let password = hash(&self.random, password.expose());
         let mut kept = self.lock();
@@ -62,8 +62,8 @@ impl KeptKeys {
         kept.push(Kept { user: user.to_owned(), salt, rounds, password, keys, used: Instant::now() });
     }
 
-    /// Drops what is kept for a user with this password, which the server doesn't take any more. Keys of
-    /// other passwords stay: whoever guesses costs nobody else a hash.
+    /// Drops the keys for a user with this password, which the server doesn't accept any more. Keys of other
+    /// passwords stay: a wrong guess costs no other user a hash.
     pub(crate) fn forget(&self, user: &str, password: &Secret) {
         let password = hash(&self.random, password.expose());
         self.lock().retain(|kept| kept.user != user || kept.password != password);

@@ -27,8 +27,8 @@ const PROTOCOL_VERSION: i64 = 0;
 /// The longest message that a server may send.
 const MAX_MESSAGE: usize = 16 << 10;
 
-/// Up to so many rounds are hashed at once: a few microseconds. RethinkDB asks for one if the password is
-/// empty.
+/// The number of rounds up to which a password is hashed at once: a few microseconds. RethinkDB asks for one
+/// if the password is empty.
 const FEW_ROUNDS: u32 = 16;
 
 /// The error codes that RethinkDB's drivers report as a failed authentication.
@@ -157,7 +157,7 @@ async fn receive<S: AsyncRead + Unpin>(io: &mut S, inbound: &mut Inbound) -> Res
     Err(Error::new(ErrorKind::Refused(code), format!("the server lets nobody in: {reason}")))
 }
 
-/// An alert or a handshake of TLS.
+/// Tells if the bytes begin an alert or a handshake of TLS.
 fn is_tls(bytes: &[u8]) -> bool {
     matches!(bytes, [0x15 | 0x16, 0x03, ..])
 }
@@ -172,7 +172,7 @@ fn no_server(said: &[u8]) -> Error {
     Error::new(ErrorKind::Protocol, message)
 }
 
-/// The connection failed before the handshake was over.
+/// Returns the error of a connection that failed before the handshake was over.
 fn lost(error: io::Error, said: &[u8]) -> Error {
     #[cfg(feature = "tls")]
     if let Some(error) = crate::tls::alert(&error) {

@@ -48,7 +48,7 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// A keyed hash.
+/// Returns a keyed hash.
 pub(crate) fn hash(key: &[u8], message: &[u8]) -> [u8; LEN] {
     keyed(key, message).finalize().into_bytes().into()
 }
@@ -94,7 +94,7 @@ pub(crate) struct Challenge {
     text: String,
 }
 
-/// A proof, and what proves the server.
+/// A client's proof, and the signature by which the server proves itself.
 #[derive(Debug)]
 pub(crate) struct Final {
     pub(crate) message: String,

@@ -36,7 +36,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Closes the session for good, and gives back the memory of what it held.
+    /// Closes the session for good, and frees its buffers.
     pub(super) fn break_for(&mut self, reason: impl Into<String>) {
         self.broken = Some(reason.into());
         self.open = None;
@@ -92,16 +92,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Asks for the next rows before somebody wants them, unless that has been done.
+    /// Requests the next rows in advance, unless that has been done.
     fn ask_ahead(&mut self, cx: &mut Context<'_>) {
         if self.open.as_ref().is_some_and(|open| open.more && open.due == 0 && !open.stopping) {
             self.follow_up(Request::Continue);
         }
-        // What fails here fails again before the next answer is waited for. The rows in hand come first.
+        // An error here comes again before the next answer is waited for. The rows in hand come first.
         let _ = self.poll_write_all(cx);
     }
 
-    /// Writes what is to be written.
+    /// Writes the output.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         if self.out.is_empty() {
             return Poll::Ready(Ok(()));
@@ -135,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         poll_fn(|cx| self.poll_receive(cx)).await
     }
 
-    /// Reads the next answer to the query. One that is an error ends the query.
+    /// Reads the next answer to the query. An error ends the query.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
         self.check_usable()?;
         ready!(self.poll_flush(cx))?;
@@ -181,8 +181,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Counts an answer. The query is over with the last one that is due, unless it has more rows and nobody
-    /// has told it to end.
+    /// Counts an answer. The query is over with the last one that is due, unless it has more rows and hasn't
+    /// been told to end.
     pub(super) fn count(&mut self, more: bool) {
         let Some(open) = &mut self.open else { return };
         open.due = open.due.saturating_sub(1);
@@ -232,7 +232,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.batch = Elements::default();
     }
 
-    /// Returns where the next row lies. The batch after it is asked for while those of one are handed out.
+    /// Returns the place of the next row. The next batch is requested while the rows of this one are handed
+    /// out.
     pub(crate) fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Range<usize>>>> {
         loop {
             let mut batch = self.batch;
@@ -256,7 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Lets go of the answer that was handed out.
+    /// Frees the answer that was handed out.
     pub(crate) fn release(&mut self) {
         if let Some(frame) = self.current.take() {
             self.inbound.take(&frame);
@@ -278,7 +279,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         serde_json::from_slice(self.part(row)).map_err(decode_error)
     }
 
-    /// Lets go of an answer, and stops its query if that isn't over.
+    /// Frees an answer, and stops its query if that isn't over.
     pub(super) async fn finish(&mut self) -> Result<()> {
         self.release();
         self.stop().await
@@ -288,7 +289,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     pub(crate) async fn stop(&mut self) -> Result<()> {
         match &self.open {
             Some(open) if open.is_untold(self.written) => {
-                // It never was.
+                // The query was never sent.
                 self.out.clear();
                 self.open = None;
             }
@@ -301,7 +302,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         while self.open.as_ref().is_some_and(|open| open.due > 0) {
             match self.receive().await {
                 Err(error) if self.broken.is_some() => return Err(error),
-                // Rows that nobody wants, the end of the query, or word that it had ended before.
+                // Rows that are no longer wanted, the end of the query, or word that it had ended before.
                 _ => {}
             }
         }

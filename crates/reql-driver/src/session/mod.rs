@@ -16,9 +16,9 @@ use crate::rows::Rows;
 use crate::term::Term;
 use crate::wire::{AnswerKind, Elements, Form, Frame, Inbound, Request};
 
-/// One connection, used by one task at a time.
+/// A connection for one task at a time.
 ///
-/// It reads and writes in that task: there is no task behind it. `S` is what it talks over: a
+/// It reads and writes in that task: there is no task behind it. `S` is the stream below: a
 /// [`Stream`](crate::Stream), or anything that reads and writes, such as one end of `tokio::io::duplex`.
 ///
 /// # Giving up
@@ -107,9 +107,9 @@ impl Open {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct ServerInfo {
-    /// Its UUID.
+    /// UUID.
     pub id: String,
-    /// Its name; a proxy has none.
+    /// Name; a proxy has none.
     #[serde(default)]
     pub name: Option<String>,
     /// A server without data.
@@ -118,7 +118,7 @@ pub struct ServerInfo {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// Makes a session of what has gone through the handshake.
+    /// Makes a session of a stream that has gone through the handshake.
     pub(crate) fn new(io: S, inbound: Inbound, database: Option<Term>) -> Self {
         Session {
             io,
@@ -138,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Looks at the socket itself to find out if it is alive.
+    /// Sets the function that looks at the socket itself to find out if it is alive.
     pub(crate) fn looking(mut self, look: fn(&S) -> bool) -> Self {
         self.look = look;
         self
@@ -202,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ///
     /// # Errors
     ///
-    /// Errors of the query's beginning and of the connection. What comes later is an item of the stream.
+    /// Errors of the query's beginning and of the connection. A later error is an item of the stream.
     pub async fn rows<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Rows<'_, S, T>> {
         self.start(query.into(), false)?;
         let answer = self.receive().await?;
@@ -211,7 +211,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Begins a query whose rows [`poll_row`](Session::poll_row) returns, for streams that own their session.
-    /// Nothing is sent before the first poll. [`rows`](Session::rows) does the same for those who borrow it.
+    /// Nothing is sent before the first poll. [`rows`](Session::rows) does the same for streams that borrow
+    /// it.
     ///
     /// # Errors
     ///
@@ -260,7 +261,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(Rows::new(self))
     }
 
-    /// Runs a query for what it does, and drops what it answers.
+    /// Runs a query for its effect, and drops its answer.
     ///
     /// # Errors
     ///
@@ -271,7 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.finish().await
     }
 
-    /// Sends a query that isn't answered: nobody learns of its errors.
+    /// Sends a query that isn't answered: its errors are lost.
     ///
     /// # Errors
     ///
@@ -323,7 +324,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Tells if the session was alive a moment ago, without waiting: it didn't fail, and the other side
-    /// neither closed the connection nor sent what nobody asked for. A session that is unclean may be alive.
+    /// neither closed the connection nor sent an answer without a query. A session that is unclean may be
+    /// alive.
     pub fn is_alive(&mut self) -> bool {
         if self.broken.is_some() {
             return false;
@@ -344,7 +346,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         false
     }
 
-    /// Stops a query that was given up half-way and reads what is left of it, for at most so long. Does
+    /// Stops a query that was given up half-way and reads the rest of its answer, for at most `limit`. Does
     /// nothing if there is none.
     ///
     /// # Errors
@@ -365,8 +367,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Closes the connection in order: what was sent arrives. Wait with
-    /// [`noreply_wait`](Session::noreply_wait) before, if queries without an answer are to be done.
+    /// Closes the connection in order: all output arrives. Wait with [`noreply_wait`](Session::noreply_wait)
+    /// before, if queries without an answer are to be done.
     ///
     /// # Errors
     ///
@@ -375,7 +377,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.io.shutdown().await.map_err(|error| Error::io("closing the connection", error))
     }
 
-    /// Returns what the session talks over.
+    /// Returns the stream below.
     pub fn get_ref(&self) -> &S {
         &self.io
     }

@@ -51,7 +51,7 @@ pub struct Shared(Arc<Handle>);
 /// The part of a connection that all of its users share.
 struct Handle {
     commands: mpsc::UnboundedSender<Command>,
-    /// Each open query has a permit, so that there is an end to what waits in `commands`.
+    /// Permits, one for each open query, which bound the queue `commands`.
     permits: Arc<Semaphore>,
     last_token: AtomicU64,
     database: Option<Term>,
@@ -121,7 +121,7 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// Errors of the query's beginning and of the connection. What comes later is an item of the stream.
+    /// Errors of the query's beginning and of the connection. A later error is an item of the stream.
     pub async fn rows<T: DeserializeOwned>(&self, query: impl Into<Query>) -> Result<SharedRows<T>> {
         let mut ticket = self.start(query.into()).await?;
         let batch = ticket.next().await?;
@@ -142,7 +142,7 @@ impl Shared {
         Ok(SharedRows::new(ticket, batch))
     }
 
-    /// Runs a query for what it does, and drops what it answers.
+    /// Runs a query for its effect, and drops its answer.
     ///
     /// # Errors
     ///
@@ -232,7 +232,7 @@ impl Handle {
         Error::new(ErrorKind::Closed, format!("the shared session is closed: {reason}"))
     }
 
-    /// Returns the error of a connection that ended while somebody waited.
+    /// Returns the error of a connection that ended while a query waited.
     fn lost(&self) -> Error {
         let (kind, reason) =
             self.end.get().cloned().unwrap_or((ErrorKind::Closed, "it has ended".to_owned()));

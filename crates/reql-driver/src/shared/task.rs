@@ -1,4 +1,4 @@
-//! The task that reads and writes for everybody on a shared connection.
+//! The task that reads and writes for all users of a shared connection.
 //!
 //! The task gives each answer away at once, so that a slow taker can't hold it up. The backlog is bounded: a
 //! server answers each request once, and takers ask for more only as they take rows. An answer that nobody
@@ -21,7 +21,7 @@ use crate::wire::{Answer, AnswerKind, Inbound, Request};
 /// The bytes to be written from which on no more requests are taken in.
 const MAX_OUT: usize = 1 << 20;
 
-/// The time that the end of a connection that nobody uses may take.
+/// The time that the end of an unused connection may take.
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// A request of a taker.
@@ -74,7 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Task<S> {
         Task { reader, writer, inbound, out, written, commands, open, end }
     }
 
-    /// Reads and writes until nobody is left, or the connection fails.
+    /// Reads and writes until no user is left, or the connection fails.
     pub(super) async fn run(mut self) {
         if let Err(error) = self.work().await {
             // Takers learn of it when their channels close, which happens after this.
@@ -82,7 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Task<S> {
         }
         self.commands.close();
         self.open.clear();
-        // Nobody waits for this; what fails here has failed before.
+        // No user waits for this; an error here has been reported before.
         let _ = tokio::time::timeout(GOODBYE, self.writer.shutdown()).await;
     }
 
@@ -121,7 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Task<S> {
         }
     }
 
-    /// Writes what is left, as long as the other side reads.
+    /// Writes the rest of the output, as long as the other side reads.
     async fn finish(&mut self) -> Result<()> {
         let rest = self.out.get(self.written..).unwrap_or_default();
         let _ = tokio::time::timeout(GOODBYE, self.writer.write_all(rest)).await;
@@ -154,7 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Task<S> {
         request.write(token, &mut self.out);
     }
 
-    /// Hands out all answers that are there.
+    /// Hands out all answers that have come.
     fn hand_out(&mut self) -> Result<()> {
         loop {
             let frame = self.inbound.frame().map_err(|too_long| too_long.error(self.inbound.max_len()))?;

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::session::decode_error;
 use crate::wire::{Answer, AnswerKind};
 
-/// An answer with the bytes that it is about.
+/// An answer with its bytes.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) answer: Answer,
@@ -35,7 +35,7 @@ impl Batch {
     }
 }
 
-/// A query that somebody waits for. Dropped before its end, it stops the query.
+/// A query that its taker waits for. Dropped before its end, it stops the query.
 pub(super) struct Ticket {
     token: u64,
     replies: mpsc::UnboundedReceiver<Result<Batch>>,

@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::value::to_term;
 use super::{Content, Style, Term, Variable};
 
-/// Names the kinds of [`Argument`]s and [`Choice`](crate::Choice)s. The compiler finds them; nobody writes
-/// them.
+/// Names the kinds of [`Argument`]s and [`Choice`](crate::Choice)s. The compiler infers them, so they are
+/// never written.
 pub mod markers {
     /// A value, by `Serialize`; a term too.
     #[derive(Debug)]
@@ -20,10 +20,10 @@ pub mod markers {
     /// Any number of arguments.
     #[derive(Debug)]
     pub enum Several {}
-    /// One of the values that there are.
+    /// One of the values of an option.
     #[derive(Debug)]
     pub enum Known {}
-    /// A term that comes to one of the values.
+    /// A term whose value is one of those of an option.
     #[derive(Debug)]
     pub enum Computed {}
 }
@@ -49,7 +49,7 @@ use markers::{Function, One, Several, Value};
     note = "several arguments are written `args![a, b]`, where a command takes several"
 )]
 pub trait Argument<K> {
-    /// Makes a term of it.
+    /// Makes a term of the argument.
     fn into_term(self) -> Term;
 }
 
@@ -91,7 +91,7 @@ functions! {
     note = "write one argument as it is, and several or none as `args![a, b]`"
 )]
 pub trait Arguments<K> {
-    /// Adds them to others.
+    /// Adds the arguments to others.
     fn add_to(self, args: &mut Args);
 }
 
@@ -132,7 +132,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// No arguments.
+    /// Makes an empty list.
     pub fn new() -> Self {
         Args::default()
     }
@@ -202,7 +202,7 @@ macro_rules! args {
     ($($argument:expr),+ $(,)?) => { $crate::Args::new()$(.with($argument))+ };
 }
 
-/// An object whose values may be terms, closures and whatever is `Serialize`.
+/// An object whose values may be terms, closures and anything that is `Serialize`.
 ///
 /// ```
 /// use reql::{obj, r};

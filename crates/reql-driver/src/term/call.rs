@@ -1,4 +1,4 @@
-//! A command that is being put together.
+//! A command with some of its arguments.
 
 use super::{Args, Argument, Arguments, Content, Term, TermType};
 
@@ -50,7 +50,7 @@ impl Call {
 }
 
 impl Term {
-    /// `r.asc(..)` or `r.desc(..)`, which have made a function of what is in them.
+    /// Tells if the term is `r.asc(..)` or `r.desc(..)`, which have made functions of their arguments.
     fn is_order(&self) -> bool {
         matches!(self.content(), Content::Call { kind: TermType::Asc | TermType::Desc, .. })
     }

@@ -9,7 +9,7 @@ pub trait Enumeration {
     fn name(&self) -> &'static str;
 }
 
-/// The value of an option: one of `T`, or a term that comes to one.
+/// The value of an option: one of `T`, or a term whose value is one of them.
 ///
 /// ```
 /// use reql::{Durability, r};
@@ -22,7 +22,7 @@ pub trait Enumeration {
     note = "the option takes a value of `{T}`, or a term"
 )]
 pub trait Choice<T, K> {
-    /// Makes a term of it.
+    /// Makes a term of the choice.
     fn into_term(self) -> Term;
 }
 
@@ -38,7 +38,7 @@ impl<T: Enumeration, C: AsTerm> Choice<T, Computed> for C {
     }
 }
 
-/// A function of the primary key, the old and the new document, which returns what is to be stored.
+/// A function of the primary key, the old and the new document, which returns the document to store.
 impl<F, R, K> Choice<Conflict, Function<3, K>> for F
 where
     F: FnOnce(Term, Term, Term) -> R,

@@ -16,17 +16,17 @@ impl fmt::Display for Term {
     }
 }
 
-/// Writes a term, and notes where one of its parts comes to stand.
+/// Writes a term, and notes the place of one of its parts.
 pub(crate) struct Printer {
     out: String,
     numbers: Numbers,
     found: Range<usize>,
 }
 
-/// The way to the part that is looked for, as long as it leads through what is being written.
+/// The way to the part that is to be found, as long as it leads through the term that is being written.
 type Way<'a> = Option<&'a [Frame]>;
 
-/// The way on through an argument.
+/// Returns the rest of the way through an argument.
 fn through_arg<'a>(way: Way<'a>, index: usize) -> Way<'a> {
     match way?.split_first()? {
         (Frame::Arg(at), rest) if usize::try_from(*at).ok() == Some(index) => Some(rest),
@@ -34,7 +34,7 @@ fn through_arg<'a>(way: Way<'a>, index: usize) -> Way<'a> {
     }
 }
 
-/// The way on through an option, or a field of an object.
+/// Returns the rest of the way through an option, or a field of an object.
 fn through_name<'a>(way: Way<'a>, name: &str) -> Way<'a> {
     match way?.split_first()? {
         (Frame::Opt(at), rest) if at == name => Some(rest),
@@ -64,7 +64,7 @@ impl Printer {
             Content::Function { parameters, body, style } => self.function(parameters, body, *style, way),
             Content::Call { kind, args, options } => self.call(*kind, args, options, way),
         }
-        // Nothing further in was it, so it is this.
+        // No inner part was found, so it is this one.
         if way.is_some() && self.found == found {
             self.found = start..self.out.len();
         }
@@ -160,7 +160,7 @@ impl Printer {
         }
     }
 
-    /// `r.do(arguments.., function)`, whose function comes first on the wire.
+    /// Writes `r.do(arguments.., function)`, whose function comes first on the wire.
     fn funcall(&mut self, args: &[Term], way: Way<'_>) {
         self.out.push_str("r.do(");
         self.list((1..args.len()).chain([0]), |printer, at| {
@@ -171,7 +171,7 @@ impl Printer {
         self.out.push(')');
     }
 
-    /// The term that a command is called on; plain values need `r.expr` to have commands.
+    /// Writes the term that a command is called on; plain values need `r.expr` to have commands.
     fn receiver(&mut self, term: &Term, way: Way<'_>) {
         let is_plain = !matches!(
             term.content(),
@@ -212,14 +212,15 @@ impl Printer {
     }
 }
 
-/// A key that needs no quotes in JavaScript.
+/// Tells if a key needs no quotes in JavaScript.
 fn is_name(key: &str) -> bool {
     let mut chars = key.chars();
     chars.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_' || first == '$')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$')
 }
 
-/// The form of a command with this first argument: `first.command(..)`, or `r.command(first, ..)`.
+/// Tells if a command with this first argument is written as `first.command(..)`, and not as
+/// `r.command(first, ..)`.
 fn is_method(kind: TermType, first: &Term) -> bool {
     use TermType::*;
     let is_on =
@@ -234,7 +235,7 @@ fn is_method(kind: TermType, first: &Term) -> bool {
     }
 }
 
-/// A day of the week or a month, which is no call.
+/// Tells if the term is a day of the week or a month, which is no call.
 fn is_calendar(kind: TermType) -> bool {
     (TermType::Monday.number()..=TermType::December.number()).contains(&kind.number())
 }

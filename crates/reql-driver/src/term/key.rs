@@ -1,4 +1,4 @@
-//! Keys of objects: text, and what has an obvious text.
+//! Keys of objects: text, and values that have an obvious text.
 
 use serde::Serialize;
 use serde::ser::{Error, Impossible, Serializer};

@@ -2,7 +2,7 @@
 
 macro_rules! term_types {
     ($($variant:ident = $number:literal, $name:literal, $javascript:literal;)*) => {
-        /// The kind of a term: what it does.
+        /// The kind of a term: its operation.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(u16)]
         #[non_exhaustive]
@@ -11,15 +11,15 @@ macro_rules! term_types {
         }
 
         impl TermType {
-            /// All terms that there are.
+            /// All kinds of terms.
             pub const ALL: &[TermType] = &[$(TermType::$variant,)*];
 
-            /// Returns its name in `ql2.proto`.
+            /// Returns the kind's name in `ql2.proto`.
             pub fn name(self) -> &'static str {
                 match self { $(TermType::$variant => $name,)* }
             }
 
-            /// Returns the name of its command in JavaScript.
+            /// Returns the name of the kind's command in JavaScript.
             pub(crate) fn javascript(self) -> &'static str {
                 match self { $(TermType::$variant => $javascript,)* }
             }
@@ -28,7 +28,7 @@ macro_rules! term_types {
 }
 
 impl TermType {
-    /// Returns its number on the wire.
+    /// Returns the kind's number on the wire.
     pub fn number(self) -> u16 {
         self as u16
     }

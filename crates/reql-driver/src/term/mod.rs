@@ -58,9 +58,9 @@ pub struct Term(Arc<Node>);
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(crate) content: Content,
-    /// The number of terms that stand inside of each other, this one included.
+    /// Number of terms that stand inside of each other, this one included.
     depth: u16,
-    /// Something in it stands for the row of the function around, which is yet to be made.
+    /// True if the term refers to the row of the function around, which is yet to be made.
     has_row: bool,
     /// The reason why the term can't be sent.
     fault: Option<Arc<str>>,
@@ -99,7 +99,7 @@ impl Term {
         if node.depth > MAX_DEPTH && node.fault.is_none() {
             node.fault = Some(Arc::from(format!("more than {MAX_DEPTH} terms stand inside of each other")));
         }
-        // What can't be sent isn't kept either, so that its depth can't grow.
+        // A term that can't be sent isn't kept either, so that its depth can't grow.
         if node.fault.is_none() {
             node.content = content;
         } else {

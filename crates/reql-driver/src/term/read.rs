@@ -65,8 +65,8 @@ const OPTIONS: &[&str] = &[
 ];
 
 impl Term {
-    /// Reads a term from the JSON that goes over the wire, which is what `Serialize` writes: a proxy hands
-    /// queries of others on by it. Variables are numbered anew.
+    /// Reads a term from the JSON that goes over the wire, as `Serialize` writes it: a proxy passes queries
+    /// of others on by it. Variables are numbered anew.
     ///
     /// ```
     /// use reql::Term;
@@ -79,8 +79,9 @@ impl Term {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] for what is no term, with an option or a kind of term that this driver doesn't
-    /// know, a variable of no function around it, or more than [`MAX_DEPTH`] terms inside of each other.
+    /// [`ErrorKind::Invalid`] for JSON that is no term, with an option or a kind of term that this driver
+    /// doesn't know, a variable of no function around it, or more than [`MAX_DEPTH`] terms inside of each
+    /// other.
     pub fn from_wire(wire: &Value) -> Result<Term> {
         Reader { parameters: Vec::new() }.term(wire, MAX_DEPTH)
     }
@@ -93,7 +94,7 @@ struct Reader {
 }
 
 struct Parameter {
-    /// Its number on the wire.
+    /// Number on the wire.
     number: u64,
     variable: Variable,
     used: bool,
@@ -104,7 +105,7 @@ fn invalid(message: impl Into<String>) -> Error {
 }
 
 impl Reader {
-    /// Reads a term that may have so many levels.
+    /// Reads a term of at most `levels` levels.
     fn term(&mut self, wire: &Value, levels: u16) -> Result<Term> {
         let Some(levels) = levels.checked_sub(1) else {
             return Err(invalid(format!("more than {MAX_DEPTH} terms stand inside of each other")));

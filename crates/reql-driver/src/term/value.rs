@@ -17,7 +17,7 @@ use super::{Content, MAX_DEPTH, Term, TermType};
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
 const RAW_NUMBER: &str = "$serde_json::private::Number";
 
-/// Makes a term of a value. What can't be one makes a term that can't be sent.
+/// Makes a term of a value. A value that can't be one makes a term that can't be sent.
 pub(super) fn to_term<T: Serialize + ?Sized>(value: &T) -> Term {
     value.serialize(ToTerm { levels: MAX_DEPTH }).unwrap_or_else(|Fault(fault)| Term::faulty(fault))
 }
@@ -62,7 +62,7 @@ fn variant(name: &str, value: Term) -> Term {
     Term::object([(name.to_owned(), value)])
 }
 
-/// JSON as it was written, which is never deeper than `serde_json` reads.
+/// Makes a term of JSON as it was written, which is never deeper than `serde_json` reads.
 fn from_json(json: Value) -> Term {
     match json {
         Value::Null => null(),
@@ -272,7 +272,7 @@ struct Fields {
     key: Option<String>,
     to: ToTerm,
     variant: Option<&'static str>,
-    /// It isn't an object but JSON in the form of text.
+    /// True for JSON in the form of text, rather than an object.
     is_json: bool,
 }
 

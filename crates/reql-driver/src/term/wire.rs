@@ -17,7 +17,7 @@ thread_local! {
     static IN_HAND: RefCell<Option<Term>> = const { RefCell::new(None) };
 }
 
-/// Takes the term that is being serialized, if that is what this newtype struct is.
+/// Takes the term that is being serialized, if this newtype struct is one.
 pub(super) fn take_in_hand(name: &'static str) -> Option<Term> {
     if !std::ptr::eq(name.as_ptr(), TOKEN.as_ptr()) {
         return None;

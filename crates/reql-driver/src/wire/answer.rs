@@ -1,4 +1,4 @@
-//! Answers: what a frame from the server says.
+//! Answers: the contents of a frame from the server.
 
 use std::ops::Range;
 
@@ -49,7 +49,7 @@ pub enum Form {
     Feed,
 }
 
-/// An answer that is no error. Rows are places in the payload.
+/// An answer that is no error. Its rows are places in the payload.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) kind: AnswerKind,
@@ -74,7 +74,7 @@ struct Envelope<'a> {
 }
 
 impl Answer {
-    /// Takes a payload apart. An answer that is an error is one, and says so about the query.
+    /// Parses a payload. An answer that is an error becomes one, with the query.
     pub(crate) fn parse(payload: &[u8], query: Option<&Term>) -> Result<Answer> {
         let envelope: Envelope<'_> = serde_json::from_slice(payload).map_err(|error| {
             Error::new(ErrorKind::Protocol, format!("the server's answer can't be read: {error}"))
@@ -106,7 +106,7 @@ impl Answer {
 }
 
 impl Answer {
-    /// Returns its form.
+    /// Returns the form of the answer.
     pub(crate) fn form(&self, payload: &[u8]) -> Form {
         let is_value = |value| Elements::of(payload, value).is_none();
         match self.kind {
@@ -128,7 +128,7 @@ impl Envelope<'_> {
     }
 }
 
-/// Returns the rows of an answer: those that it has, or the elements of the one value that is an array.
+/// Returns the rows of an answer, or the elements of its value if that is an array.
 pub(crate) fn rows_of(answer: &Answer, payload: &[u8]) -> Elements {
     let elements = match answer.kind {
         AnswerKind::Atom => answer.rows.first(payload).and_then(|value| Elements::of(payload, value)),
@@ -206,7 +206,7 @@ mod tests {
             if let Ok(answer) = Answer::parse(&payload, None) {
                 let mut rows = rows_of(&answer, &payload);
                 while let Some(place) = rows.next(&payload) {
-                    // A number may be beyond what a Value holds; that is for whoever decodes the row to say.
+                    // A number may be beyond the range of a Value; that is noticed when the row is decoded.
                     let _: &RawValue = serde_json::from_slice(&payload[place]).unwrap();
                 }
             }

@@ -13,7 +13,7 @@ pub(crate) struct Elements {
 }
 
 impl Elements {
-    /// Takes the array that lies there; whatever else lies there has no elements.
+    /// Takes the array in this place; any other value has no elements.
     pub(crate) fn of(text: &[u8], place: Range<usize>) -> Option<Self> {
         match text.get(place.clone())? {
             [b'[', .., b']'] => Some(Elements { next: place.start + 1, end: place.end - 1 }),
@@ -21,7 +21,7 @@ impl Elements {
         }
     }
 
-    /// Returns where the next element lies.
+    /// Returns the place of the next element.
     pub(crate) fn next(&mut self, text: &[u8]) -> Option<Range<usize>> {
         let rest = text.get(self.next..self.end)?;
         let gap = rest.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b','))?;
@@ -30,13 +30,13 @@ impl Elements {
         Some(start..self.next)
     }
 
-    /// Returns where the first element lies.
+    /// Returns the place of the first element.
     pub(crate) fn first(mut self, text: &[u8]) -> Option<Range<usize>> {
         self.next(text)
     }
 }
 
-/// The length of the value that a text begins with.
+/// Returns the length of the value that a text begins with.
 fn value_len(text: &[u8]) -> usize {
     let mut depth = 0_usize;
     let mut at = 0;
@@ -56,7 +56,7 @@ fn value_len(text: &[u8]) -> usize {
     text.len()
 }
 
-/// The length of what stands before the end of a string, and of its quote.
+/// Returns the length of the rest of a string, with its quote.
 fn text_len(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(byte) = text.get(at) {

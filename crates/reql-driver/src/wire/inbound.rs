@@ -10,14 +10,14 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::HEADER_LEN;
 use crate::error::{Error, ErrorKind};
 
-/// The least number of bytes that is asked of the socket at once.
+/// The least number of bytes that are read from the socket at once.
 const READ_SIZE: usize = 8 << 10;
 
 /// A buffer larger than this is given back after its frame.
 const KEEP: usize = 1 << 20;
 
 /// Bytes that have been read and not yet been taken. The buffer is kept from frame to frame, and grows with
-/// what comes, never with what is announced.
+/// the bytes that come, never with an announced length.
 #[derive(Debug)]
 pub(crate) struct Inbound {
     buffer: Vec<u8>,
@@ -26,7 +26,7 @@ pub(crate) struct Inbound {
     max_len: usize,
 }
 
-/// A frame that is there as a whole: where its payload lies in the buffer.
+/// A frame that has come as a whole: the place of its payload in the buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) token: u64,
@@ -54,17 +54,17 @@ impl Inbound {
         self.max_len
     }
 
-    /// Returns what was read and not yet taken.
+    /// Returns the bytes that were read and not yet taken.
     pub(crate) fn rest(&self) -> &[u8] {
         self.buffer.get(self.head..).unwrap_or_default()
     }
 
-    /// Takes so many bytes.
+    /// Takes `len` bytes.
     pub(crate) fn advance(&mut self, len: usize) {
         self.take_up_to(self.head.saturating_add(len));
     }
 
-    /// Reads once; 0 is the end. Loses nothing when it is given up.
+    /// Reads once; 0 is the end. Loses nothing if it is dropped while it waits.
     pub(crate) fn poll_fill<R>(&mut self, from: &mut R, cx: &mut Context<'_>) -> Poll<io::Result<usize>>
     where
         R: AsyncRead + Unpin,
@@ -98,7 +98,7 @@ impl Inbound {
         self.buffer.get(frame.payload.clone()).unwrap_or_default()
     }
 
-    /// Takes a frame: its bytes are gone.
+    /// Takes a frame and frees its bytes.
     pub(crate) fn take(&mut self, frame: &Frame) {
         self.take_up_to(frame.payload.end);
     }
@@ -145,7 +145,7 @@ mod tests {
                 assert!(inbound.poll_fill(&mut piece, &mut cx).is_ready());
             }
             seen = seen.max(inbound.rest().len());
-            // It grows with what came, not with what was announced.
+            // The buffer grows with the bytes that came, not with the announced length.
             assert!(inbound.buffer.capacity() <= 4 * (seen + READ_SIZE), "{}", inbound.buffer.capacity());
             while let Some(frame) = inbound.frame()? {
                 frames.push((frame.token, inbound.payload(&frame).to_vec()));

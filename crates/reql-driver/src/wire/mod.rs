@@ -31,7 +31,7 @@ impl Request {
         }
     }
 
-    /// Appends it as a frame.
+    /// Appends the request as a frame.
     pub(crate) fn write(self, token: u64, out: &mut Vec<u8>) {
         let payload = self.payload();
         out.extend_from_slice(&token.to_le_bytes());
@@ -41,7 +41,8 @@ impl Request {
     }
 }
 
-/// Appends a frame whose payload is written by a function; nothing, if that fails or writes more than fits.
+/// Appends a frame whose payload is written by a function. Appends nothing if the function fails or writes
+/// more than fits.
 pub(crate) fn write_frame<E>(
     token: u64,
     out: &mut Vec<u8>,

@@ -8,7 +8,7 @@ use reql::{
     ResultFormat, ReturnChanges, Term, Unit, WaitFor, args, obj, r,
 };
 
-/// The queries of `golden.json` in Rust.
+/// Returns the queries of `golden.json` in Rust.
 pub fn queries() -> BTreeMap<&'static str, Term> {
     let mut all = BTreeMap::new();
     let parts = [

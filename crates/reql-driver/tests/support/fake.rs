@@ -1,4 +1,4 @@
-//! A server that does what a test says.
+//! A server that follows a test's script.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 
-/// The things that the server's side of a handshake does otherwise than it should.
+/// The flaws of a server's handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
     None,
@@ -15,7 +15,7 @@ pub enum Flaw {
     Signature,
 }
 
-/// Both ends of a pipe that takes so many bytes at once: with 1, each byte comes alone.
+/// Returns both ends of a pipe that takes `size` bytes at once: with 1, each byte comes alone.
 pub fn pipe(size: usize) -> (DuplexStream, DuplexStream) {
     tokio::io::duplex(size)
 }
@@ -49,8 +49,8 @@ fn attribute<'a>(message: &'a str, name: &str) -> Option<&'a str> {
     message.split(',').find_map(|part| part.strip_prefix(name))
 }
 
-/// The three messages of a server, each sent when its turn has come. The password is "pencil". It hangs up on
-/// whoever doesn't know that.
+/// Sends the three messages of a server, each when its turn has come. The password is "pencil". The server
+/// hangs up on a client that doesn't know it.
 pub async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(io: &mut S, flaw: Flaw) {
     let _ = try_shake_hands(io, flaw).await;
 }

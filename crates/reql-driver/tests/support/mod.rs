@@ -9,7 +9,7 @@ use reql::{AsTerm, Connector, Query, Result, Session, Stream, args, obj, r};
 use reql_embedded::Server;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// A server in memory.
+/// Starts a server in memory.
 pub async fn server() -> Server {
     Server::builder().start().await.unwrap()
 }
@@ -22,7 +22,7 @@ pub async fn connect(server: &Server) -> Session<Stream> {
     connector(server).connect().await.unwrap()
 }
 
-/// A session through a pipe that takes so many bytes at once.
+/// Opens a session through a pipe that takes `size` bytes at once.
 pub async fn connect_through(server: &Server, size: usize) -> Session<tokio::io::DuplexStream> {
     let (ours, mut theirs) = tokio::io::duplex(size);
     let mut tcp = tokio::net::TcpStream::connect(server.local_addr()).await.unwrap();
@@ -74,7 +74,7 @@ impl Chance {
         Chance(seed)
     }
 
-    /// A number below another (splitmix64).
+    /// Returns a number below `limit` (splitmix64).
     pub fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -89,7 +89,7 @@ pub fn rounds(default: u64) -> u64 {
     std::env::var("REQL_ROUNDS").map_or(default, |rounds| rounds.parse().unwrap())
 }
 
-/// Polls a future so many times at most; gives up what isn't ready by then.
+/// Polls a future at most `times` times, and then gives it up.
 pub async fn polled<F: Future>(times: u64, future: F) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
     let mut left = times;
