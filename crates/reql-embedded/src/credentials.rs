@@ -53,7 +53,7 @@ impl Credentials {
         }
     }
 
-    /// Returns credentials to show for an unknown user, so that the exchange's first answer tells nobody
+    /// Returns credentials to show for an unknown user, so that the exchange's first answer doesn't tell
     /// which users exist. No proof is to be accepted for them.
     pub fn unknown() -> Self {
         Self {

@@ -1,8 +1,8 @@
 //! The seam between a connection and the language underneath: the requests of a session, and their answers.
 //!
 //! A session knows tokens, frames and sockets; an engine knows terms, tables and users. A START query goes
-//! [`Engine::compile`] → [`Query::run`] → [`Answer`]; what is left of a stream comes batch by batch from its
-//! [`Cursor`]. None of these calls may wait on the network; those that work for long look at their
+//! [`Engine::compile`] → [`Query::run`] → [`Answer`]; the rest of a stream comes batch by batch from its
+//! [`Cursor`]. None of these calls may wait on the network; those that work for long check their
 //! [`Interrupt`] now and then.
 
 use std::future::Future;
@@ -141,7 +141,7 @@ pub trait Cursor: Send {
         Weight::Heavy
     }
 
-    /// True for a feed, which may be silent for a long time without being at its end.
+    /// Returns true for a feed, which may be silent for a long time without being at its end.
     fn is_feed(&self) -> bool {
         false
     }
@@ -156,7 +156,7 @@ pub trait Cursor: Send {
 /// The reason why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// The [`Interrupt`] was seen: the session knows why it was raised, and what to answer.
+    /// The [`Interrupt`] was seen: the session knows the reason, and the answer to it.
     Interrupted,
     /// The query would have to wait after all: to be run once more as [`Weight::Heavy`].
     WouldBlock,

@@ -30,7 +30,7 @@ pub enum ErrorKind {
     NonExistence,
     /// An operation is known not to have happened.
     OpFailed,
-    /// It is unknown whether an operation happened.
+    /// The outcome of an operation is unknown: it may have happened.
     OpIndeterminate,
     /// `r.error` with a message.
     User,
@@ -38,7 +38,7 @@ pub enum ErrorKind {
     EmptyUser,
     /// The user may not do this.
     Permission,
-    /// Nobody waits for the answer any more.
+    /// The answer is no longer wanted.
     Interrupted,
     /// A changefeed has no row yet, or a query would have to wait where it must not. This is no failure. The
     /// reader of a feed tries again later. The query has done nothing, and is run again on a thread that may
@@ -102,12 +102,12 @@ impl Error {
         }))
     }
 
-    /// Returns a non-existence error without a place yet, whose text is only made when somebody reads it.
+    /// Returns a non-existence error without a place yet, whose text is only made when it is read.
     pub fn missing_lazily(message: impl Fn() -> String + Send + Sync + 'static) -> Self {
         Error::lazily(ErrorKind::NonExistence, message)
     }
 
-    /// Returns an error without a place yet, whose text is only made when somebody reads it.
+    /// Returns an error without a place yet, whose text is only made when it is read.
     pub fn lazily(kind: ErrorKind, message: impl Fn() -> String + Send + Sync + 'static) -> Self {
         let message = Message::Lazy(Arc::new(message), OnceLock::new());
         Error(Box::new(Inner { kind, message, bt: None, is_around: false, unusable: None }))
@@ -155,7 +155,7 @@ impl Error {
         self
     }
 
-    /// Blames this term, whatever was blamed before.
+    /// Blames this term, in place of any other.
     #[must_use]
     pub fn moved_to(mut self, bt: Bt) -> Self {
         self.0.bt = Some(bt);
@@ -182,13 +182,13 @@ impl Error {
         self.0.unusable
     }
 
-    /// Returns what kind of failure it is.
+    /// Returns the kind of the failure.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// True if the error ends the whole query, wherever in it the error came: nobody waits for the answer any
-    /// more, or the query has to be run on another thread.
+    /// Returns true if the error ends the whole query, wherever in it the error came: the answer is no longer
+    /// wanted, or the query has to be run on another thread.
     pub fn ends_query(&self) -> bool {
         matches!(self.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
     }
@@ -206,7 +206,7 @@ impl Error {
         self.0.bt
     }
 
-    /// True if the term to blame is not [`Error::bt`] itself, but the one that it is a part of.
+    /// Returns true if the term to blame is not [`Error::bt`] itself, but the one that it is a part of.
     pub fn is_around(&self) -> bool {
         self.0.is_around
     }

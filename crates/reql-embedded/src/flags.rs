@@ -63,7 +63,7 @@ pub(crate) struct Flags {
     #[arg(short = 'n', long, value_name = "NAME")]
     server_name: Option<String>,
 
-    /// Look at the socket of a client that asks one query after another for so many microseconds after each
+    /// Poll the socket of a client that sends one query after another for this many microseconds after each
     /// answer, instead of sleeping; 0 is not at all.
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 0)]
     busy_poll_us: u32,
@@ -81,8 +81,8 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE", requires = "driver_tls_key")]
     driver_tls_cert: Option<PathBuf>,
 
-    /// The file with the authorities (PEM) whose certificates clients have to show. Default: none is asked
-    /// for.
+    /// The file with the authorities (PEM) whose certificates clients have to show. Default: clients need no
+    /// certificate.
     #[arg(long, value_name = "FILE", requires = "driver_tls_key")]
     driver_tls_ca: Option<PathBuf>,
 

@@ -1,4 +1,4 @@
-//! A flag that ends a query's work, whether it computes or waits.
+//! A flag that ends a query's work or wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -39,7 +39,7 @@ impl Interrupt {
         }
     }
 
-    /// True if the query is to end.
+    /// Returns true if the query is to end.
     pub fn is_raised(&self) -> bool {
         self.0.reason.load(Ordering::Relaxed) != 0
     }

@@ -14,20 +14,20 @@
 //! Bytes flow one way, and imports point only downward:
 //! `server → session → protocol → eval → feed → storage → term → datum`.
 //!
-//! - [`server`] accepts a connection; a session authenticates it, reads frames, and keeps the queries that
-//!   run apart by their tokens. [`protocol`] says what is on the wire.
+//! - [`server`] accepts a connection. A session authenticates it, reads frames, and tells the running queries
+//!   apart by their tokens. [`protocol`] defines the bytes on the wire.
 //! - [`engine`] is the seam below: a session asks it to compile a query, to evaluate it, and for the next
-//!   batch. What answers is ReQL over a store. What is soon done is done on the session's own task; the rest
+//!   batch. Its implementation is ReQL over a store. Short work is done on the session's own task; the rest
 //!   by `workers`, threads that connections share fairly.
 //! - [`term`] makes a tree of terms out of JSON; [`eval`] compiles and walks it, and yields a value or a
 //!   stream. Each family of terms has a file in [`eval::terms`].
 //! - [`feed`] turns the store's events into the rows of a changefeed.
 //! - [`storage`] keeps documents and indexes in one file: snapshots for readers, one writer that commits in
 //!   groups.
-//! - [`datum`] is what values are, in memory, packed on disk, as keys and as JSON; [`geo`] is what geometry
-//!   means.
-//! - [`instance`] is what a server knows of itself, and [`accounts`] who may do what. [`memory`] is how much
-//!   of it the process may use.
+//! - [`datum`] defines values, in memory, packed on disk, as keys and as JSON; [`geo`] computes with
+//!   geometry.
+//! - [`instance`] is the state of a running server, and [`accounts`] has its users and their permissions.
+//!   [`memory`] finds the limit of the process's memory.
 
 pub mod server;
 

@@ -22,7 +22,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// The wait for the threads of sessions once the server has ended.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
 
-/// Prints a line. A daemon goes on when nobody reads its output any more.
+/// Prints a line. A daemon goes on even if its output is no longer read.
 macro_rules! say {
     ($($said:tt)*) => {
         drop(writeln!(io::stdout(), $($said)*))

@@ -1,11 +1,11 @@
-//! The memory that the process may use: what the machine has, or less if a control group bounds it, as those
+//! The memory that the process may use: that of the machine, or less if a control group bounds it, as those
 //! of containers do.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Returns the number of bytes of memory that this process may use; `None` where the operating system doesn't
-/// tell. Only Linux is asked.
+/// Returns the number of bytes of memory that this process may use; `None` if the operating system doesn't
+/// tell, and on any system but Linux.
 ///
 /// The smallest bound of the process's control groups and their parents counts, of either version
 /// ([`memory.max`](https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files),

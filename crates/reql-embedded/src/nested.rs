@@ -36,7 +36,7 @@ impl<T, S> Nested<T, S> {
         Nested((!list.is_empty()).then(|| Arc::new(Items { list, summary })))
     }
 
-    /// True if both are one list, and not just equal ones.
+    /// Returns true if both are one list, and not just equal ones.
     pub fn is_same(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),

@@ -132,11 +132,11 @@ impl Query for Compiled {
     fn run(&self, context: &QueryContext, place: Weight) -> Result<Answer, Failure> {
         let jobs = &self.instance.jobs;
         let list = || jobs.list(self.query.clone(), context);
-        // Nobody could see one that ends before its connection does anything else.
+        // A light query ends before its connection does anything else, so it isn't listed.
         let running = (place == Weight::Heavy).then(list);
         let (user, interrupt) = (context.client.user.clone(), context.interrupt.clone());
         let env = eval::Env::new(self.instance.clone(), user, interrupt, place == Weight::Heavy);
-        // The environment itself isn't shared, so that what the options set is set in place.
+        // The environment itself isn't shared, so that options are set in place.
         let meter = env.meter();
         match meter.within(|| Evaluated::of(self.evaluate(env)?, &meter)) {
             Ok(Evaluated::Atom(json)) => {
@@ -180,7 +180,7 @@ impl Evaluated {
 
 fn text(datum: &Datum, meter: &Meter) -> error::Result<Text> {
     let mut text = Vec::with_capacity(ATOM_SIZE);
-    // Most texts are about as long as what they say.
+    // Most texts are about as long as the values in them.
     let aside = fuel::aside(datum.size())?;
     json::write(datum, &mut text)?;
     drop(aside);
@@ -253,7 +253,7 @@ fn on_the_wire(error: &error::Error, places: &Backtraces) -> Error {
         }
         ErrorKind::ResourceLimit => ErrorClass::Runtime(ErrorType::ResourceLimit),
         ErrorKind::QueryLogic => ErrorClass::Runtime(ErrorType::QueryLogic),
-        // Outside of `default`, `r.error()` has nothing to say.
+        // Outside of `default`, `r.error()` has no message.
         ErrorKind::EmptyUser => ErrorClass::Runtime(ErrorType::QueryLogic),
         ErrorKind::NonExistence => ErrorClass::Runtime(ErrorType::NonExistence),
         ErrorKind::OpFailed => ErrorClass::Runtime(ErrorType::OpFailed),

@@ -31,7 +31,7 @@ pub use self::local::{Connector, LocalStream};
 pub use self::tls::{Tls, TlsVersion};
 use crate::engine::{Engine, QueryCounts, ServerInfo};
 
-/// A running server. Dropping it stops accepting; [`Server::shutdown`] also waits for what runs.
+/// A running server. Dropping it stops accepting; [`Server::shutdown`] also waits for running queries.
 pub struct Server {
     local_addrs: Vec<SocketAddr>,
     info: ServerInfo,

@@ -130,13 +130,13 @@ pub(crate) async fn farewell(stream: &mut impl Stream, text: &[u8]) {
         while stream.read(&mut rest).await? > 0 {}
         io::Result::Ok(())
     };
-    // Whoever does not listen is not waited for.
+    // A client that does not read is not waited for.
     let _ = tokio::time::timeout(FAREWELL_TIME, goodbye).await;
 }
 
 /// Sends the rest of the output, and the end of the stream.
 async fn close(stream: &mut impl Stream) {
-    // Whoever does not listen is not waited for.
+    // A client that does not read is not waited for.
     let _ = tokio::time::timeout(FAREWELL_TIME, stream.shutdown()).await;
 }
 
@@ -239,7 +239,7 @@ impl Session {
         Ok(())
     }
 
-    /// True if the next frame would be taken in, once it is there.
+    /// Returns true if the next frame would be taken in, once it is there.
     fn takes_next(&self) -> bool {
         self.dispatcher.has_room_for(self.inbound.next_size().unwrap_or(0))
     }

@@ -149,7 +149,7 @@ impl Lane {
     ) -> impl Future<Output = Option<T>> + Send + 'static {
         let (tell, mut told) = oneshot::channel();
         let work: Work = Box::new(move || {
-            // Whoever asked may be gone.
+            // The caller may be gone.
             let _ = tell.send(work());
         });
         let queued = Arc::new(Queued(Mutex::new(Some(work))));
@@ -308,7 +308,7 @@ impl Pool {
         log::error!("No thread could be started for a query: {error}");
         let mut state = self.lock();
         state.threads -= 1;
-        // Nobody is left who would take it up: whoever asked for it is told so.
+        // No thread is left that would take the work up, so its caller is told that it is lost.
         let lost = if state.threads == 0 { state.take(self.limits) } else { None };
         if let Some((id, work)) = lost {
             state.end(id);
@@ -379,7 +379,7 @@ impl Pool {
                 quiet += 1;
                 turns::release_all(&state.turns);
             }
-            // Under the lock, so that nobody relies on turns that nobody gives.
+            // Under the lock, so that no other thread relies on turns that are not given.
             state.takes_turns = quiet < QUIET_TURNS;
         }
     }

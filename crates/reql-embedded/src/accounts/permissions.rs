@@ -39,15 +39,15 @@ impl Permission {
 /// The extent of a permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Everywhere.
+    /// Everything.
     Global,
-    /// In the database with this id.
+    /// The database with this id.
     Database(Uuid),
-    /// In a table.
+    /// A table.
     Table {
-        /// The id of its database.
+        /// Id of its database.
         database: Uuid,
-        /// Its own id.
+        /// Id of the table.
         table: Uuid,
     },
 }
@@ -75,7 +75,7 @@ impl Permissions {
         &mut self.0[permission as usize]
     }
 
-    /// True if nothing is granted or denied.
+    /// Returns true if nothing is granted or denied.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(Option::is_none)
     }

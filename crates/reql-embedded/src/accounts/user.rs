@@ -33,7 +33,7 @@ impl User {
         }
     }
 
-    /// True if the password is set, that is, not empty.
+    /// Returns true if the password is set, that is, not empty.
     pub fn has_password(&self) -> bool {
         self.has_password
     }
@@ -144,7 +144,7 @@ impl User {
         self.tables.iter().map(|(id, permissions)| (*id, *permissions))
     }
 
-    /// True if the user has the permission at the scope: the narrowest scope that grants or denies it
+    /// Returns true if the user has the permission at the scope: the narrowest scope that grants or denies it
     /// decides.
     pub fn may(&self, permission: Permission, scope: Scope) -> bool {
         match permission {

@@ -125,7 +125,7 @@ fn look_further(units: usize) -> Result<()> {
 
 /// Works for a query. Returns the result of the work only if the fuel has lasted.
 pub fn within<T>(budget: &Budget, place: Place, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    // A part of what is being done already.
+    // This may be a part of work that is metered already.
     let _entered = (!is_metered()).then(|| Entered::new(Some(Meter::new(budget, place))));
     let made = work();
     if METER.with_borrow(|meter| meter.as_ref().is_some_and(|meter| meter.has_failed)) {
@@ -150,7 +150,7 @@ pub fn apart<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// True if the thread works for a query.
+/// Returns true if the thread works for a query.
 pub fn is_metered() -> bool {
     METER.with_borrow(Option::is_some)
 }

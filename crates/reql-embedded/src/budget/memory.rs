@@ -156,7 +156,7 @@ impl Reservation {
         let wanted = used - self.taken;
         let ample = wanted.max(CHUNK).max(self.taken / 4);
         let taken = self.pool.take(ample).map(|()| ample).or_else(|_| {
-            // There may be room for what is needed now.
+            // There may be room for the bytes that are needed now, without the step.
             self.pool.take(wanted).map(|()| wanted)
         })?;
         self.taken += taken;

@@ -45,8 +45,8 @@ impl Budget {
         &self.0.interrupt
     }
 
-    /// Fails if nobody waits for the answer any more. May keep work that takes long waiting for a moment,
-    /// while it is others' turn: not to be called with a lock that others need.
+    /// Fails if the answer is no longer wanted. May keep work that takes long waiting for a moment, while it
+    /// is others' turn: not to be called with a lock that others need.
     pub fn check_interrupt(&self) -> Result<()> {
         checkpoint(&self.0.interrupt);
         if self.0.interrupt.is_raised() || self.0.is_over.as_ref().is_some_and(|is_over| is_over()) {

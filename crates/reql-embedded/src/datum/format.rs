@@ -1,4 +1,4 @@
-//! The bytes on disk are what they have always been: packed values, keys, and cells of geospatial indexes.
+//! A check that the bytes on disk haven't changed: packed values, keys, and cells of geospatial indexes.
 //!
 //! `format.txt` has a line for each value: its kind, the value as JSON, and the bytes. A line that no longer
 //! holds means that databases of earlier versions can't be read any more: then the number of the format has

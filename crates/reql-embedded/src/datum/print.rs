@@ -1,4 +1,4 @@
-//! Values as error messages show them: JSON indented by tabs, cut to a length that somebody may read.
+//! Values as error messages show them: JSON indented by tabs, cut to a readable length.
 
 use super::size::EXTREMUM;
 use super::text::cut;

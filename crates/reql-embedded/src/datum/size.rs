@@ -123,7 +123,7 @@ impl From<Sum> for Summary {
     }
 }
 
-/// The bytes that a shared text takes besides its own: two counters, and what the allocator adds.
+/// The bytes that a shared text takes besides its own: two counters, and the overhead of the allocator.
 const COUNTED: usize = 32;
 
 impl Datum {

@@ -11,7 +11,7 @@ pub(super) trait Visitor {
     fn scalar(&mut self, value: Scalar<'_>) -> Option<()>;
     fn open(&mut self, bracket: u8);
     fn separator(&mut self);
-    /// The bytes of a [`text`](super::packed::text).
+    /// Visits a key: the bytes of a [`text`](super::packed::text).
     fn key(&mut self, key: &[u8]) -> Option<()>;
     fn close(&mut self, bracket: u8);
 }

@@ -133,7 +133,7 @@ pub struct Walk {
 
 /// A document on a walk.
 pub struct Found {
-    /// Its key, encoded.
+    /// Key of the document, encoded.
     pub key: Vec<u8>,
     /// Place of the document.
     pub place: Place,

@@ -13,7 +13,7 @@ use crate::term::Query;
 /// A query that runs, or whose stream has not been read to its end.
 #[derive(Clone)]
 pub struct Job {
-    /// Its id.
+    /// Id of the job.
     pub id: Uuid,
     /// Client that sent the query.
     pub client: Arc<Client>,

@@ -5,9 +5,9 @@ use super::text::Text;
 /// A server's identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerInfo {
-    /// Its UUID.
+    /// UUID.
     pub id: String,
-    /// Its name.
+    /// Name.
     pub name: String,
 }
 

@@ -13,7 +13,7 @@ const TOO_LARGE: u32 = 128 << 20;
 /// A refused payload up to this length is read to its end, so that the client can read the refusal.
 const HARD_LIMIT: u32 = 1 << 30;
 
-/// Bytes that are asked of the socket at once.
+/// Bytes that are read from the socket at once.
 const READ_SIZE: usize = 16 << 10;
 
 /// Bytes that are read ahead of the frame that is being taken.

@@ -189,7 +189,7 @@ where
 async fn is_admins_password(host: &Host<'_>, key: Vec<u8>) -> bool {
     let Some(credentials) = (host.credentials)(ADMIN) else { return false };
     let Ok(key) = String::from_utf8(key) else { return false };
-    // Stretching a password takes milliseconds, and anybody may have it done.
+    // Stretching a password takes milliseconds, and any client may cause it.
     let checked = host.hashing.run(Interrupt::default(), move || credentials.matches(&key)).await;
     checked.unwrap_or(false)
 }

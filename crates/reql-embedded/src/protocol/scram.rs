@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::credentials::Credentials;
 
-/// The GS2 header `n,,`, encoded: what a client without channel binding repeats in its last message.
+/// The GS2 header `n,,`, encoded, which a client without channel binding repeats in its last message.
 const NO_CHANNEL_BINDING: &str = "biws";
 
 /// The random bytes of the server's half of the nonce.

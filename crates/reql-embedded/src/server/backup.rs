@@ -47,7 +47,7 @@ impl Server {
         let (answer, answered) = oneshot::channel();
         // A thread of the runtime would keep the runtime from ending.
         let run = move || {
-            // Nobody listens if the future was dropped.
+            // The receiver is gone if the future was dropped.
             let _ = answer.send(store.back_up(&file, Arc::new(Functions), Pace::new(rate, ended)));
         };
         thread::Builder::new()

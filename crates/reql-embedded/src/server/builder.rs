@@ -28,7 +28,7 @@ const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
 /// The time for the handshake, which takes a driver milliseconds.
 const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Passwords that are stretched at once. Anybody who can connect may have that done.
+/// Passwords that are stretched at once. Any client that can connect may cause that.
 const MAX_HASHING: usize = 2;
 
 /// The time that a shutdown waits for connections before it cuts them off.
@@ -124,8 +124,8 @@ impl Builder {
     }
 
     /// Requires a password of `admin` that is made up for this start ([`Server::password`]) as long as the
-    /// stored one is empty. Otherwise a server inside of a process would let in everybody who can connect to
-    /// it. Nothing of the password is stored.
+    /// stored one is empty. Otherwise a server inside of a process would let in every user of the machine who
+    /// can connect to it. Nothing of the password is stored.
     pub fn locked(mut self) -> Self {
         self.locked = true;
         self

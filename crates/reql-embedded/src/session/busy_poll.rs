@@ -4,7 +4,7 @@
 //! it up. If the server is set to poll, the session doesn't wait after an answer, but reads from the socket
 //! again and again for a while, as hypervisors do for a halted guest (Linux's `halt_poll_ns`). Other tasks of
 //! the runtime run in between. The processor is not free for other threads meanwhile, so at most one session
-//! of a server polls, and only while no other is asked anything.
+//! of a server polls, and only while no other has a query.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};

@@ -88,7 +88,7 @@ impl Dispatcher {
         self.queries.interrupt_all(reason);
     }
 
-    /// Drops everything and waits until no query runs any more; nobody wants the answers.
+    /// Drops everything and waits until no query runs any more; the answers are not wanted.
     pub(super) async fn finished(mut self) {
         self.interrupt_all(Reason::Closed);
         self.queries = Queries::default();
@@ -317,7 +317,7 @@ impl Dispatcher {
         }
     }
 
-    /// Removes a query and answers what was queued behind it.
+    /// Removes a query and answers the requests that were queued behind it.
     fn close(&mut self, token: i64) {
         let Some(query) = self.queries.remove(token) else { return };
         for (what, ticket) in query.into_queue() {

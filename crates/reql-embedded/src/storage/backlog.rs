@@ -8,7 +8,7 @@ use super::catalog::Catalog;
 /// The memory limit of a store's backlog, in bytes, unless [`Options`](super::Options) have another one.
 pub(super) const BACKLOG_BYTES: usize = 128 << 20;
 
-/// The changes that the listeners of a store keep because nobody has read them yet.
+/// The changes that the listeners of a store keep until they are read.
 pub(super) struct Backlog {
     bytes: AtomicUsize,
     limit: usize,

@@ -53,7 +53,7 @@ impl Durability {
 pub struct TableConfig {
     /// The id of the database it is in.
     pub db: Uuid,
-    /// Its name, unique in the database.
+    /// Name, unique in the database.
     pub name: String,
     /// The field that is the key of its documents; can't be changed later.
     pub primary_key: String,
@@ -72,7 +72,7 @@ pub struct TableMeta {
     pub id: Uuid,
     /// The database it is in.
     pub database: Database,
-    /// Its settings.
+    /// Settings.
     pub config: TableConfig,
 }
 

@@ -12,9 +12,9 @@ use crate::error::{Error, Result};
 /// The definition of a secondary index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexSpec {
-    /// Its name, unique in the table.
+    /// Name, unique in the table.
     pub name: String,
-    /// The function's text, in whatever form the [`IndexCompiler`] reads.
+    /// Text of the function, in the form that the [`IndexCompiler`] reads.
     pub source: String,
     /// True if the function returns an array whose elements are indexed one by one.
     pub multi: bool,

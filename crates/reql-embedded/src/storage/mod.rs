@@ -13,7 +13,7 @@
 //! | `moment` | the read transaction that all readers share until the next commit |
 //! | `snapshot`, `scan`, `range` | one moment of a table, lazy rows in key or index order, bounds |
 //! | `write` | the life of a mutation: evaluated against a snapshot, checked and applied by the writer |
-//! | `writer`, `commit`, `batch` | the writer thread, the commit, and the transaction that a group of jobs shares |
+//! | `writer`, `commit`, `batch` | the writer thread, the commit, the transaction of a group of jobs |
 //! | `index`, `build` | index functions and entries, and building them in the background |
 //! | `feed`, `backlog` | the listeners to changes; the memory of changes that wait to be read |
 //! | `opening`, `staged` | opening the redb file, or refusing it unchanged |

@@ -88,7 +88,7 @@ pub(super) fn open(
         }
         Ok(opened)
     }));
-    // redb trusts a file that was closed cleanly and may panic if somebody else altered it.
+    // redb trusts a file that was closed cleanly and may panic if the file was altered since.
     attempt.unwrap_or_else(|_| Err(damaged(path, "its structure makes no sense")))
 }
 

@@ -21,7 +21,7 @@ pub(super) fn close(file: &File) -> io::Result<()> {
         if permissions.mode() & 0o077 != 0 {
             permissions.set_mode(permissions.mode() & !0o077);
             match file.set_permissions(permissions) {
-                // Somebody who may use the file without owning it was given access on purpose.
+                // A user who may use the file without owning it was given access on purpose.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
                 done => return done,
             }

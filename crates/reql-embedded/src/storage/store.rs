@@ -69,7 +69,7 @@ impl Options {
 /// The settings of a new table.
 #[derive(Debug, Clone)]
 pub struct TableOptions {
-    /// Its id. Default: made up.
+    /// Id. Default: made up.
     pub id: Option<Uuid>,
     /// The field that is the key of its documents. Default `id`.
     pub primary_key: String,

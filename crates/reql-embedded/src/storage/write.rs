@@ -222,7 +222,7 @@ fn delta(index: &Index, key: &[u8], old: Option<&Document>, new: Option<&Documen
     Delta::of(index, key, old.map(|document| &document.datum), new.map(|document| &document.datum))
 }
 
-/// Runs the caller's function; its panic becomes this mutation's error and nobody else's.
+/// Runs the caller's function; its panic becomes the error of this mutation alone.
 fn guarded(change: &mut ChangeFn, old: Option<&Datum>) -> Result<Change> {
     catch_unwind(AssertUnwindSafe(|| change(old))).unwrap_or_else(|panic| {
         let reason = panic

@@ -15,11 +15,11 @@ use crate::nested::Nested;
 pub struct RawTerm {
     /// The operation of the term.
     pub kind: TermType,
-    /// Its place in the query.
+    /// Place of the term in the query.
     pub bt: Bt,
-    /// Its arguments.
+    /// Arguments.
     pub args: Nested<RawTerm>,
-    /// Its optional arguments, in the order of the query; the fields of an object.
+    /// Optional arguments, in the order of the query; the fields of an object.
     pub optargs: Nested<(Arc<str>, RawTerm)>,
     /// The value of a literal.
     pub datum: Option<Datum>,

@@ -29,7 +29,7 @@ thread_local! {
     static OWN: OnceCell<Arc<Turn>> = const { OnceCell::new() };
 }
 
-/// Keeps the current thread waiting while it is others' turn, and nobody interrupts it. To be called now and
+/// Keeps the current thread waiting while it is others' turn, until it is interrupted. To be called now and
 /// then by work that computes, and not while it holds a lock that others need.
 #[inline]
 pub(crate) fn checkpoint(interrupt: &Interrupt) {
@@ -124,13 +124,13 @@ impl Turn {
         }
     }
 
-    /// True if the work has gone on for a while.
+    /// Returns true if the work has gone on for a while.
     fn is_old(&self, number: u64) -> bool {
         let began = self.began.load(Ordering::Relaxed);
         self.lane.load(Ordering::Acquire) != NOBODY && number.saturating_sub(began) > GRACE
     }
 
-    /// True if the work computes, or would if it weren't kept waiting, and has done so for a while.
+    /// Returns true if the work computes, or would if it weren't kept waiting, and has done so for a while.
     fn competes(&self, number: u64) -> bool {
         let has_checked = self.has_checked.swap(false, Ordering::Relaxed);
         self.is_old(number) && (has_checked || self.is_waiting.load(Ordering::Acquire))

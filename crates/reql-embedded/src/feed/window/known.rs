@@ -9,7 +9,7 @@ use crate::storage::Direction;
 /// The entries behind the window that are kept once there are more than twice as many.
 pub(super) const SPARE: usize = 16;
 
-/// One entry less, one entry more, or one instead of the other.
+/// A change of one entry: one less, one more, or one instead of the other.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Step {
     pub(super) old: Option<Place>,

@@ -19,7 +19,7 @@ const SLICE: Duration = Duration::from_millis(50);
 
 /// A rate, and the progress by it.
 pub(crate) struct Pace {
-    /// In bytes a second.
+    /// Rate in bytes a second.
     rate: f64,
     /// Time at which the bytes moved so far are due.
     due: Mutex<Instant>,

@@ -1,4 +1,4 @@
-//! Power failures: a disk that keeps any part of what was written since the last sync, whole or torn.
+//! Power failures: a disk that keeps any part of the writes since the last sync, whole or torn.
 //!
 //! Each round opens the store on the remains of the last failure, checks it, works on, and loses power after
 //! a random number of the disk's operations: also while the store opens, recovers, is compacted, or closes.

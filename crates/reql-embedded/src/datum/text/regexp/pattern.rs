@@ -174,7 +174,7 @@ impl<'a> Translator<'a> {
         self.groups.push(Group::default());
     }
 
-    /// Reads what follows `(?`: flags, and perhaps a group that they hold for.
+    /// Reads the text after `(?`: flags, and possibly a group that they hold for.
     fn flags(&mut self, start: usize) -> Result<(), Fault<'a>> {
         let bad = |this: &Self| Fault::new("invalid perl operator", this.since(start));
         let (mut negated, mut any) = (false, false);
