@@ -87,15 +87,14 @@ impl Connector {
         self
     }
 
-    /// Sets how long it may take until a session is there: name, TCP, TLS and handshake; 20 seconds by
-    /// default.
+    /// Sets the longest time for opening a session: name, TCP, TLS and handshake; 20 seconds by default.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self
     }
 
-    /// Sets how many bytes an answer may have: a batch of rows, or one value; 256 MiB by default. Memory is
-    /// taken as the bytes come.
+    /// Sets the most bytes of an answer: a batch of rows, or one value; 256 MiB by default. Memory is
+    /// allocated as the bytes come.
     pub fn max_answer(mut self, bytes: usize) -> Self {
         self.max_answer = bytes;
         self

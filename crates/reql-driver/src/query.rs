@@ -7,9 +7,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::r;
 use crate::term::{Argument, AsTerm, Choice, Durability, IdentifierFormat, Numbers, ReadMode, Term, Wire};
 
-/// A query with the options of its run: the database, how it reads and writes, how its answer is cut.
+/// A query with the options of its run: its database, its reads and writes, the size of its batches.
 ///
-/// Everything that runs a query takes a term or one of these.
+/// All methods that run a query take a term or a query.
 ///
 /// ```
 /// use reql::{Durability, Query, ReadMode, r};
@@ -36,17 +36,17 @@ impl Query {
         self.option("db", r.db(name))
     }
 
-    /// Sets which replicas are read.
+    /// Sets the replicas that are read.
     pub fn read_mode<K>(self, mode: impl Choice<ReadMode, K>) -> Self {
         self.option("read_mode", mode.into_term())
     }
 
-    /// Sets when writes are answered.
+    /// Sets the point at which writes are answered.
     pub fn durability<K>(self, durability: impl Choice<Durability, K>) -> Self {
         self.option("durability", durability.into_term())
     }
 
-    /// Sets what system tables call databases, tables and servers.
+    /// Sets the form in which system tables name databases, tables and servers.
     pub fn identifier_format<K>(self, format: impl Choice<IdentifierFormat, K>) -> Self {
         self.option("identifier_format", format.into_term())
     }
@@ -56,32 +56,32 @@ impl Query {
         self.option("profile", r.expr(wanted))
     }
 
-    /// Sets how many elements an array may have; 100000 by default.
+    /// Sets the most elements that an array may have; 100000 by default.
     pub fn array_limit<K>(self, elements: impl Argument<K>) -> Self {
         self.option("array_limit", elements.into_term())
     }
 
-    /// Sets how many rows a batch has at least; 8 by default.
+    /// Sets the least number of rows in a batch; 8 by default.
     pub fn min_batch_rows<K>(self, rows: impl Argument<K>) -> Self {
         self.option("min_batch_rows", rows.into_term())
     }
 
-    /// Sets how many rows a batch has at most; no limit by default.
+    /// Sets the most rows in a batch; no limit by default.
     pub fn max_batch_rows<K>(self, rows: impl Argument<K>) -> Self {
         self.option("max_batch_rows", rows.into_term())
     }
 
-    /// Sets how many bytes a batch has at most; a megabyte by default.
+    /// Sets the most bytes in a batch; a megabyte by default.
     pub fn max_batch_bytes<K>(self, bytes: impl Argument<K>) -> Self {
         self.option("max_batch_bytes", bytes.into_term())
     }
 
-    /// Sets how many seconds a batch takes at most; half a second by default.
+    /// Sets the longest time for a batch, in seconds; half a second by default.
     pub fn max_batch_seconds<K>(self, seconds: impl Argument<K>) -> Self {
         self.option("max_batch_seconds", seconds.into_term())
     }
 
-    /// Sets by what the first batch is smaller than the others; 4 by default.
+    /// Sets the factor by which the first batch is smaller than the others; 4 by default.
     pub fn first_batch_scaledown_factor<K>(self, factor: impl Argument<K>) -> Self {
         self.option("first_batch_scaledown_factor", factor.into_term())
     }

@@ -50,7 +50,7 @@ const NOT_DONE: u8 = 2;
 
 impl Tool {
     pub(crate) fn run(&self) -> ExitCode {
-        // The storage tells of a panic over damaged bytes in its own words.
+        // The storage reports a panic over damaged bytes itself.
         std::panic::set_hook(Box::new(|_| {}));
         let done = match self {
             Tool::Check { file } => Server::check(file).map(|report| tell(&report)),

@@ -89,7 +89,7 @@ impl ToTerm {
     }
 
     fn items(self, len: Option<usize>, name: Option<&'static str>) -> Result<Items> {
-        // The length is only what somebody says.
+        // The length is only a claim of the value's type.
         let items = Vec::with_capacity(len.unwrap_or(0).min(1024));
         Ok(Items { items, to: self.inner()?, variant: name })
     }

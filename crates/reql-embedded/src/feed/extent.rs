@@ -8,7 +8,7 @@ use crate::datum::Datum;
 use crate::error::{Error, Result};
 use crate::storage::{Direction, IndexEntries, IndexEntry, IndexScan, KeyRange, Scan, Snapshot, Table};
 
-/// The number of times that a document counts, if neither its key nor an index tells.
+/// The number of times that a document counts, if it follows neither from its key nor from an index.
 pub type Multiplicity = Arc<dyn Fn(&Datum) -> usize + Send + Sync>;
 
 /// A part of a table, by the primary key or by an index.

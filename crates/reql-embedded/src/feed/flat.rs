@@ -117,15 +117,15 @@ impl Flat {
             let (was, is) = (old_places.next(), new_places.next());
             match (&was, &is) {
                 (None, None) => return Ok(()),
-                // A document that moves into the part that hasn't been read yet, or out of it, has to be told
-                // all the same.
+                // A document that moves into the part that hasn't been read yet, or out of it, has to be
+                // reported all the same.
                 (Some(was), Some(is)) if stays_the_same && self.has_read(was) == self.has_read(is) => {}
                 _ => self.followed.tell_change(self.side(was, &old), self.side(is, &new)),
             }
         }
     }
 
-    /// Returns one side of a change at a place: the value, or that the client doesn't know of it yet.
+    /// Returns one side of a change at a place: [`Side::Unread`] if the place hasn't been read yet.
     fn side(&self, place: Option<Place>, value: &Option<Datum>) -> Side {
         match place {
             None => Side::value(None),

@@ -85,8 +85,7 @@ impl Followed {
             && self.queue.holds_little()
     }
 
-    /// Takes changes that are to be told now; `None` if there are none. With `is_taken_as_one`, takes all of
-    /// them.
+    /// Takes changes that are due; `None` if there are none. With `is_taken_as_one`, takes all of them.
     pub(super) fn poll(&mut self, is_taken_as_one: bool) -> Result<Option<Taken>> {
         let taken = self.queue.poll(if is_taken_as_one { usize::MAX } else { PART })?;
         if taken.is_none() {
@@ -96,22 +95,22 @@ impl Followed {
         Ok(taken)
     }
 
-    /// Adds rows to be told.
+    /// Adds rows to send.
     pub(super) fn tell(&mut self, rows: impl IntoIterator<Item = Datum>) {
         self.rows.extend(rows);
     }
 
-    /// Adds a change to be told.
+    /// Adds a change to send.
     pub(super) fn tell_change(&mut self, old: Side, new: Side) {
         self.rows.extend(self.options.form.change(old, new));
     }
 
-    /// Adds a state to be told, if the feed reports those.
+    /// Adds a state to send, if the feed reports states.
     pub(super) fn tell_state(&mut self, state: &str) {
         self.rows.extend(self.options.form.state(state));
     }
 
-    /// Takes the next row that is to be told.
+    /// Takes the next row to send.
     pub(super) fn next_row(&mut self) -> Option<Datum> {
         self.rows.pop_front()
     }

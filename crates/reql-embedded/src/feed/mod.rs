@@ -53,7 +53,7 @@ pub trait Transform: Send + Sync {
     /// Returns the document in the form that the feed shows; `None` if the feed leaves it out.
     fn apply(&self, document: &Datum) -> Result<Option<Datum>>;
 
-    /// Returns true if documents stay as they are.
+    /// Returns true if the form leaves documents unchanged.
     fn is_identity(&self) -> bool {
         false
     }

@@ -35,10 +35,10 @@ impl Default for Capacity {
 /// two maps.
 const PLACE: usize = 96;
 
-/// The size of changes up to which they are told on the connection's task, in bytes.
+/// The size in bytes up to which changes are sent on the connection's task.
 const LITTLE: usize = 64 << 10;
 
-/// The change of a document: one event, or the first and the last of several that are told as one.
+/// The change of a document: one event, or the first and the last of several that are sent as one.
 #[derive(Debug, Clone)]
 pub struct Change {
     first: Arc<ChangeEvent>,
@@ -179,7 +179,7 @@ impl State {
         waiting
     }
 
-    /// Drops all waiting changes, of which the reader is going to be told.
+    /// Drops all waiting changes. The reader gets their number.
     fn skip(&mut self) -> BTreeMap<u64, Change> {
         let waiting = self.clear();
         self.skipped += waiting.len();
@@ -197,8 +197,8 @@ impl State {
 }
 
 impl Queue {
-    /// Makes a queue for a reader that `wake` tells of news. With `squash`, changes of one document are
-    /// collected for that time.
+    /// Makes a queue for a reader that waits on `wake`. With `squash`, changes of one document are collected
+    /// for that time.
     pub fn new(extent: Arc<Extent>, wake: Arc<Wake>, squash: Option<Duration>, capacity: Capacity) -> Self {
         let state = Mutex::new(State::new(extent.table.reserve_backlog(0)));
         Queue { extent, wake, squash, capacity, state }
@@ -226,14 +226,14 @@ impl Queue {
         Ok((snapshot, taken))
     }
 
-    /// Returns true if the waiting changes can be told at once.
+    /// Returns true if the waiting changes are few enough for the connection's task.
     pub fn holds_little(&self) -> bool {
         self.state().bytes <= LITTLE
     }
 
-    /// Takes the first changes that are to be told now, at most `most`; `None` if there are none. A squashing
-    /// feed lets changes wait until its interval is over or the queue is more than half full. Fails if the
-    /// table is gone.
+    /// Takes the first changes that are due, at most `most`; `None` if there are none. A squashing feed lets
+    /// changes wait until its interval is over or the queue is more than half full. Fails if the table is
+    /// gone.
     pub fn poll(&self, most: usize) -> Result<Option<Taken>> {
         let mut state = self.state();
         if state.has_ended {

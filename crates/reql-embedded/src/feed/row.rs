@@ -16,7 +16,7 @@ pub struct Form {
 /// One side of a change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Side {
-    /// A value that the client hasn't been told of yet: it is told later, or never.
+    /// A value that the client doesn't know yet: it is sent later, or never.
     Unread,
     /// The document's value, if there is one, and its position in the order.
     Value(Option<Datum>, Option<usize>),
@@ -82,7 +82,7 @@ impl Form {
     }
 }
 
-/// Returns the row that tells of lost changes.
+/// Returns the row that reports lost changes.
 pub fn skipped(count: usize) -> Datum {
     let message = format!("Changefeed cache over array size limit, skipped {count} elements.");
     Datum::object([("error", Datum::str(message))])

@@ -131,7 +131,7 @@ impl Builder {
         self
     }
 
-    /// Sets the server's name on a new database. Default: made up.
+    /// Sets the server's name on a new database. Default: a generated name.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self

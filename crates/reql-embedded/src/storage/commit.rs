@@ -186,7 +186,7 @@ impl Committer {
         self.unrecorded_since = None;
     }
 
-    /// Opens the file anew. Feeds end, since they may have been told of changes that were not durable and are
+    /// Opens the file anew. Feeds end, since they may have reported changes that were not durable and are
     /// undone now.
     fn recover(&mut self, core: &Core) {
         if self.last_attempt.is_some_and(|attempt| attempt.elapsed() < REOPEN_EVERY) {

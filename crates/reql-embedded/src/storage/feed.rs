@@ -53,7 +53,7 @@ impl ChangeEvent {
 pub enum EndReason {
     /// The table was dropped.
     Dropped,
-    /// The file failed and was opened anew: changes that were told but not yet durable may be undone.
+    /// The file failed and was opened anew: changes that were reported but not yet durable may be undone.
     Failed,
     /// The store was closed.
     Closed,
@@ -71,7 +71,7 @@ pub trait Listener: Send + Sync {
     /// Takes the change of a document. A listener that keeps the event should report it in
     /// [`behind_since`](Self::behind_since).
     fn changed(&self, event: &Arc<ChangeEvent>);
-    /// Notes that all changes of a commit have been told: the moment to wake readers that wait for them.
+    /// Notes that all changes of a commit have been reported: the moment to wake readers that wait for them.
     fn settled(&self) {}
     /// Returns the number of the oldest change that the listener keeps.
     fn behind_since(&self) -> Option<u64> {
@@ -171,8 +171,8 @@ impl Listeners {
         self.any.store(!groups.all.is_empty(), Ordering::Release);
     }
 
-    /// Tells of the changes of a commit, and returns the listeners that were told of any. They are called
-    /// outside the lock, so that a listener may end its own subscription.
+    /// Reports the changes of a commit, and returns the listeners that got any. They are called outside the
+    /// lock, so that a listener may end its own subscription.
     fn tell(&self, changes: Vec<ChangeEvent>) -> Group {
         let (everywhere, at) = {
             let groups = self.lock();
@@ -231,7 +231,7 @@ impl News {
     }
 }
 
-/// The listeners that were told of changes.
+/// The listeners that got changes of a commit.
 pub(super) struct Told(Group);
 
 impl Told {
@@ -250,8 +250,8 @@ fn guarded(call: impl FnOnce()) {
     }
 }
 
-/// Keeps a listener informed until it is dropped. The listener may still be told of the commit that is under
-/// way when it is dropped.
+/// Keeps a listener informed until it is dropped. The listener may still get the changes of the commit that
+/// is under way when it is dropped.
 pub struct Subscription {
     listeners: Arc<Listeners>,
     id: u64,

@@ -478,7 +478,7 @@ impl Stream {
         self.check_finite()?;
         self.check_ungrouped()?;
         let (mut rows, mut held) = (Vec::new(), env.reserve());
-        // Rows without any stages are taken sooner than they are handed to other threads.
+        // Rows without any stages are faster taken here than handed to other threads.
         let is_worked_on = !self.stages.is_empty();
         self.for_each(
             env,

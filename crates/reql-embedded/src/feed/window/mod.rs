@@ -81,7 +81,7 @@ impl Window {
         Ok(())
     }
 
-    /// Makes the next change; all of them if they are told as one.
+    /// Makes the next change; all of them if they are sent as one.
     fn advance(&mut self) -> Result<()> {
         if self.followed.options.squash.is_none() {
             let moves = self.make_next()?;

@@ -1,9 +1,8 @@
 //! From the change of a document to the steps that its entries take.
 //!
-//! With a multi index, a document has several places, and one write moves them all. RethinkDB tells of these
-//! one by one: first of the entries that the same element of the index's array has before and after, then of
-//! the others. Those that leave come in the order of the array, those that come from the last place to the
-//! first.
+//! With a multi index, a document has several places, and one write moves them all. RethinkDB reports these
+//! one by one: first the entries that the same element of the index's array has before and after, then the
+//! others. Those that leave come in the order of the array, those that come from the last place to the first.
 
 use std::collections::HashMap;
 

@@ -2,7 +2,7 @@
 //!
 //! Each round opens the store on the remains of the last failure, checks it, works on, and loses power after
 //! a random number of the disk's operations: also while the store opens, recovers, is compacted, or closes.
-//! Everything is made up from one seed, which a failure shows.
+//! Everything is generated from one seed, which a failure shows.
 //!
 //! `REQL_TORN_SEED` repeats one, as far as the threads of the store allow; `REQL_TORN_ROUNDS` sets how many
 //! failures there are (default 150).

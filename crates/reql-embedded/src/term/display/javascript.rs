@@ -29,7 +29,7 @@ impl Writer {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             // The depth stays the same, as in RethinkDB: the rest after a term that is too deep is cut off
-            // sooner.
+            // earlier.
             return Doc::text("...");
         }
         let inside_expr = self.inside_expr;

@@ -83,7 +83,7 @@ impl Values {
     /// Returns a text of a length around which the bytes of lengths or offsets change.
     fn text(&mut self) -> String {
         let lengths = [0, 1, 5, 20, 126, 127, 128, 240, 250, 255, 256, 16_383, 16_384, 65_530, 65_536];
-        // The long ones seldom.
+        // Rarely a long one.
         let highest = if self.0.random_ratio(1, 20) { lengths.len() } else { 6 };
         let length = lengths[self.0.random_range(0..highest)];
         let part = ["x", "ß", "\u{1}\"\\", "🏳"][self.0.random_range(0..4)];

@@ -50,7 +50,7 @@ pub fn normalize(text: &str) -> Result<String> {
     Ok(format!("{sign}{hours:02}:{minutes:02}"))
 }
 
-/// A zone as POSIX writes it: perhaps a name, and an offset that counts eastwards.
+/// A zone as POSIX writes it: an optional name, and an offset that counts eastwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Zone {
     name: String,
