@@ -21,7 +21,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Returns where the first row lies.
+    /// Returns the place of the first row.
     pub(super) fn first(&self) -> Option<Range<usize>> {
         self.answer.rows.first(&self.payload)
     }

@@ -202,7 +202,7 @@ impl Watched {
         is_stored && self.limit.is_none() && self.rows.is_empty()
     }
 
-    /// Starts to follow the changes. `bt` is the term that asks for them.
+    /// Starts to follow the changes. `bt` is the place of `changes`.
     pub fn open(self, env: &Env, options: Options, wake: Arc<Wake>, bt: Bt) -> Result<(Kind, Box<dyn Feed>)> {
         let is_empty = self.is_empty();
         if !is_empty {
