@@ -62,7 +62,7 @@ fn of_one() -> Vec<Endpoint> {
             .answers(304, tagged(described("The document still has one of the tags.")))
             .problems(&[Code::PreconditionFailed, Code::AnswerTooLarge, Code::AnswersExhausted])
             .live(live::document)
-            .documents(super::get_one),
+            .documents(super::read::get_one),
         about_one(put(ONE, "putDocument", "Create or replace a document"))
             .takes([matching(), other(), minimal()])
             .body(sent(&[JSON], named("Document")))

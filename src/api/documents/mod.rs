@@ -11,6 +11,7 @@ mod json_patch;
 mod list;
 mod many;
 mod patch;
+mod read;
 mod write;
 
 use reql::{Conflict, r};
@@ -28,7 +29,6 @@ use crate::http::etag::{Conditions, tag, tagged};
 use crate::http::headers::{ACCEPT_PATCH, PREFERENCE_APPLIED};
 use crate::http::negotiate::{CHANGES, CSV, JSON, JSON_PATCH, MERGE_PATCH, NDJSON, preference};
 use crate::http::paths::segment;
-use crate::query::Fields;
 use bulk::{Documents, Form};
 use change::{Change, Rules};
 use changes::Changes;
@@ -133,36 +133,6 @@ fn created(
     let before = response.headers().get(PREFERENCE_APPLIED).and_then(|applied| applied.to_str().ok());
     let before = before.map(|applied| format!("{applied}, ")).unwrap_or_default();
     Ok(with_header(response, PREFERENCE_APPLIED, &format!("{before}resolution={resolution}")))
-}
-
-async fn get_one(context: Context, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
-    let mut parameters = context.parameters()?;
-    let fields = Fields::take(&mut parameters)?;
-    parameters.finish()?;
-    context.accept(&[JSON])?;
-    let (table, id) = (context.table()?, context.document()?);
-    let conditions = Conditions::of(context.headers())?;
-    grant.to_read()?;
-    let target = Target { table: &table, id: &id, grant: &grant };
-    let mut scale = context.app().scale(context.holder(&conn));
-    let Some((text, told)) = target.read_fields(&mut conn, &fields, &mut scale).await? else {
-        let missing = Error::from(Code::NoSuchDocument);
-        return Err(if conditions.match_holds(None) {
-            missing
-        } else {
-            Error::from(Code::PreconditionFailed)
-        });
-    };
-    // The tag of the visible document, even if fewer fields are selected, since conditions of changes use it.
-    let tag = tag(&text);
-    let text = told.unwrap_or(text);
-    if !conditions.match_holds(Some(&tag)) {
-        return Err(Error::from(Code::PreconditionFailed));
-    }
-    Ok(match conditions.none_match_holds(Some(&tag)) {
-        true => scale.leave_with(tagged(json_text(StatusCode::OK, text), &tag)),
-        false => tagged(empty(StatusCode::NOT_MODIFIED), conditions.known(&tag)),
-    })
 }
 
 async fn put_one(context: Context, body: Body, mut conn: Conn, grant: Grant) -> Result<Response, Error> {

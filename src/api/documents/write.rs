@@ -9,11 +9,9 @@ use serde_json::{Map, Value};
 
 use super::changes::{self, UNDONE};
 use crate::access::Grant;
-use crate::app::scale::Scale;
 use crate::conn::Conn;
 use crate::error::{Code, Error};
 use crate::http::etag::{Conditions, tag};
-use crate::query::Fields;
 
 /// The text of the error that a query throws if the document is missing.
 const MISSING: &str = "warp-reql: no such document";
@@ -38,48 +36,10 @@ impl Target<'_> {
     }
 
     /// Returns the term of the visible document, or null.
-    fn seen(self) -> Term {
+    pub(super) fn seen(self) -> Term {
         match self.grant.readable() {
             readable if readable.is_all() => self.row(),
             readable => self.row().do_(|row: Term| readable.seen(&row)),
-        }
-    }
-
-    /// Reads the document, if it exists, and its selected fields unless those are all. Both count as memory
-    /// of the answer.
-    pub(crate) async fn read_fields(
-        self,
-        conn: &mut Conn,
-        fields: &Fields,
-        scale: &mut Scale,
-    ) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Error> {
-        if fields.are_all() {
-            return Ok(self.text(conn, scale).await?.map(|text| (text, None)));
-        }
-        let told = |row: Term| r.branch(args![row.eq(()), (), [&row, &fields.of(&row)]]);
-        let query = self.seen().do_(told);
-        let read: Option<(Value, Value)> = conn.first(query).await?;
-        let read = read.map(|(stored, told)| {
-            scale.add(&stored)?;
-            scale.add(&told)?;
-            Ok((json(&stored)?, Some(json(&told)?)))
-        });
-        read.transpose()
-    }
-
-    /// Returns the JSON of the document, if it exists. If it is nested too deeply to be parsed, the database
-    /// converts it into text.
-    async fn text(self, conn: &mut Conn, scale: &mut Scale) -> Result<Option<Vec<u8>>, Error> {
-        match conn.first::<Value>(self.seen()).await {
-            Err(error) if error.is_about_a_row() => {
-                let text = conn.first::<String>(self.seen().to_json_string()).await?;
-                let text = text.filter(|text| text != "null").map(String::into_bytes);
-                text.map(|text| scale.add_bytes(text.len()).map(|()| text)).transpose()
-            }
-            stored => {
-                let text = |stored: &Value| scale.add(stored).and_then(|()| json(stored));
-                stored?.as_ref().map(text).transpose()
-            }
         }
     }
 
