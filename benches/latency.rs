@@ -1,5 +1,5 @@
-//! One request at a time, over a connection that stays open: what each way to have a database connection
-//! costs a client that has the machine for itself.
+//! One request at a time, over a connection that stays open: the latency of each way to get a database
+//! connection, on an otherwise idle machine.
 
 mod stage;
 

@@ -1,5 +1,4 @@
-//! Many clients: how much each way to have a database connection serves, and how long a request takes at half
-//! of that.
+//! Many clients: the throughput of each way to get a database connection, and the latency at half of that.
 //!
 //! Whatever is compared takes turns in short slices, since other work on the machine changes from one second
 //! to the next; what counts are the medians of the ratios within a turn. `cargo bench --bench load` prints
@@ -15,15 +14,15 @@ use std::time::{Duration, Instant};
 use report::Report;
 use stage::{Client, Stage, Subject, Target};
 
-/// How many clients there are at once, in turn.
+/// Numbers of concurrent clients.
 const CLIENTS: [usize; 5] = [1, 4, 16, 64, 256];
-/// How often each slice is repeated.
+/// Repetitions of each slice.
 const ROUNDS: usize = 6;
-/// How long a slice of full load takes.
+/// Duration of a slice of full load.
 const SLICE: Duration = Duration::from_millis(500);
-/// How long a slice of moderate load takes.
+/// Duration of a slice of moderate load.
 const PACED_SLICE: Duration = Duration::from_secs(1);
-/// How many clients make the moderate load together.
+/// Clients that make the moderate load together.
 const PACED_CLIENTS: usize = 16;
 const PACED: [Subject; 4] = [Subject::Reused, Subject::Standby, Subject::Fresh, Subject::DialByHand];
 
@@ -32,7 +31,7 @@ const PACED: [Subject; 4] = [Subject::Reused, Subject::Standby, Subject::Fresh, 
 pub struct Slice {
     latencies: Vec<Duration>,
     took: Duration,
-    /// What clients, service and database computed meanwhile.
+    /// The processor time of clients, service and database together.
     computed: Duration,
 }
 
@@ -77,7 +76,7 @@ fn turns(subjects: &[Subject], rounds: usize, mut slice: impl FnMut(Subject) -> 
     turns
 }
 
-/// How many requests a second `standby` serves when it is asked for as many as it can.
+/// Measures the requests per second that `standby` serves at full load.
 fn saturation(stage: &Stage) -> f64 {
     let rounds =
         (0..ROUNDS).map(|_| flat_out(stage.target(Subject::Standby), PACED_CLIENTS, SLICE).throughput());

@@ -1,4 +1,4 @@
-//! A load of live queries on a service that runs already, and what comes of it: memory, losses, delays.
+//! A load generator for live queries on a running service. It reports memory, lost events and delays.
 //!
 //! `cargo run --release --example feeds_load -- --clients 1000 --writes 100 --seconds 60 --pid SERVICE --pid
 //! DATABASE`. It makes the table `feeds_load` and drops it. The service needs `limits.feeds` and file
@@ -19,31 +19,31 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[derive(Parser)]
 struct Options {
-    /// Where the service listens.
+    /// Address of the service.
     #[arg(long, default_value = "127.0.0.1:8000")]
     addr: SocketAddr,
-    /// How many live queries to open.
+    /// Number of live queries to open.
     #[arg(long, default_value_t = 100)]
     clients: usize,
-    /// How many documents to write each second; 0 writes a single one.
+    /// Documents to write per second; 0 writes a single one.
     #[arg(long, default_value_t = 0)]
     writes: u64,
-    /// For how long to write.
+    /// Time to write for.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// Processes whose memory to tell.
+    /// Processes whose memory to report.
     #[arg(long)]
     pid: Vec<u32>,
 }
 
-/// What the clients have seen.
+/// Counters of what the clients have received.
 struct Seen {
     started: Instant,
     ready: AtomicUsize,
     events: AtomicU64,
     gaps: AtomicU64,
     ended: AtomicUsize,
-    /// From before a write until its event, in microseconds.
+    /// Delays from a write to its event, in microseconds.
     delays: Mutex<Vec<u32>>,
 }
 
@@ -199,7 +199,7 @@ async fn until(what: &str, holds: impl Fn() -> bool) -> Outcome<()> {
     timeout(Duration::from_secs(120), wait).await.map_err(|_| format!("not after two minutes: {what}").into())
 }
 
-/// What a process has in memory, in kB.
+/// Returns the resident memory of a process, in kB.
 fn memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,4 +1,4 @@
-//! What was measured, as tables and as a chart.
+//! The measurements, as tables and as a chart.
 
 mod chart;
 
@@ -11,7 +11,7 @@ use crate::{Rounds, Slice};
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/performance.md");
 const IMAGE: &str = "![Requests a second by the number of clients](performance.svg)";
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/performance.svg");
-/// What is between these lines of the document is written by the benchmark.
+/// The lines of the document between which the benchmark writes its tables.
 const BEGIN: &str = "<!-- measured: begin -->\n";
 const END: &str = "<!-- measured: end -->\n";
 
@@ -33,10 +33,10 @@ struct Moderate {
     rounds: Rounds,
 }
 
-/// What is taken from a slice.
+/// A figure of a slice.
 type Measure = fn(&Slice) -> f64;
 
-/// A ratio that was promised: of what, of which two subjects.
+/// A promised ratio: a figure, and the two subjects that are compared.
 struct Promise {
     text: &'static str,
     of: Measure,

@@ -1,4 +1,4 @@
-//! The same handler written by hand on the bare driver: the least that could do the job, and no more.
+//! The handler of the benchmark, written by hand on the bare driver: the least code that does the job.
 
 use std::sync::{Arc, Mutex};
 

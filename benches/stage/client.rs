@@ -8,7 +8,7 @@ use headers::Authorization;
 use headers::authorization::Credentials;
 use memchr::memmem;
 
-/// Where to ask, and by whose name. Only the whole API looks at the latter.
+/// The address to send requests to, and the credentials, which only the whole API reads.
 #[derive(Debug, Clone)]
 pub struct Target {
     addr: SocketAddr,

@@ -1,4 +1,4 @@
-//! What the command line does with a database: archives, users, databases, tables, indexes.
+//! The commands that manage a database: archives, users, databases, tables, indexes.
 
 use std::net::SocketAddr;
 use std::path::Path;

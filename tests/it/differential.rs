@@ -1,4 +1,4 @@
-//! Lists through indexes give what they give without: whole, in pages, as lines, and counted.
+//! Lists are the same with and without indexes: whole, in pages, as lines, and counted.
 //!
 //! `TEST_LISTS` says how many lists are tried, `TEST_SEED` which.
 
@@ -9,7 +9,7 @@ use crate::support::{Api, header, number};
 use serde_json::{Value, json};
 
 const DOCS: &str = "/tables/heroes/docs";
-/// How many lists one set of documents is asked for.
+/// Lists requested of one set of documents.
 const LISTS: u64 = 60;
 const INDEXES: [(&str, &[&str], &str); 8] = [
     ("a", &["a"], ""),
@@ -41,7 +41,7 @@ fn value(random: &mut fastrand::Rng) -> Option<Value> {
     })
 }
 
-/// What a multi index is over: arrays in which members may come twice, and what is no array.
+/// Returns a value for a multi index: an array, which may have duplicates, or another value.
 fn tags(random: &mut fastrand::Rng) -> Option<Value> {
     match random.u8(..6) {
         0 => value(random),
@@ -53,7 +53,7 @@ fn coordinates(random: &mut fastrand::Rng) -> [f64; 2] {
     [10.0 + random.f64() / 50.0, 59.0 + random.f64() / 50.0]
 }
 
-/// What a geo index is over: points, lines and areas of some kilometers, and what is none of these.
+/// Returns a value for a geo index: a point, a line or an area of some kilometers, or another value.
 fn place(random: &mut fastrand::Rng) -> Option<Value> {
     let geometry = |kind: &str, coordinates: Value| {
         Some(json!({"$reql_type$": "GEOMETRY", "type": kind, "coordinates": coordinates}))

@@ -1,4 +1,4 @@
-//! The order of the house: which part of `src` may use which, and how long files, functions and lines are.
+//! The structure of `src`: the layers of its modules, and limits on the length of files, functions and lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -149,7 +149,7 @@ fn target(from: &[String], import: &[String], modules: &BTreeSet<Vec<String>>) -
     Some(path).filter(|path| !path.is_empty())
 }
 
-/// Who uses whom among the parts of each folder, by the folder.
+/// Returns the dependencies among the parts of each folder, by the folder.
 fn arrows(sources: &[Source]) -> BTreeMap<Vec<String>, BTreeMap<String, BTreeSet<String>>> {
     let modules: BTreeSet<_> = sources.iter().map(|source| source.module.clone()).collect();
     let mut arrows: BTreeMap<_, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What all answers have in common: figures, CORS, compression, caching.
+//! Features of all answers: metrics, CORS, compression, caching.
 
 use crate::support::{Api, header, nobody, raw, rdb};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What whoever runs the service has: addresses of their own, sockets from systemd, logs for programs.
+//! Features for operators: an address of their own, sockets from systemd, logs for programs.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -68,7 +68,7 @@ impl Row {
 const ACCEPTED_PATCHES: &str =
     "application/merge-patch+json, application/json-patch+json, application/vnd.warp-reql.changes+json";
 
-/// Those that a service over a working database answers.
+/// Problems of requests to a service over a working database.
 fn of_requests() -> Vec<Row> {
     let none = "/tables/none";
     let mut deep = json!(1);
@@ -203,7 +203,7 @@ async fn of_sizes(walked: &mut BTreeSet<&'static str>) {
     walk(&api, vec![row(Code::AnswerTooLarge, "GET", DOCS)], walked).await;
 }
 
-/// What idempotency keys were used for before.
+/// Walks through the problems of idempotency keys.
 async fn of_keys(walked: &mut BTreeSet<&'static str>) {
     const KEY: &[(&str, &str)] = &[JSON, ("idempotency-key", "\"k\"")];
     let api = started(|settings| settings).await;
@@ -218,7 +218,7 @@ async fn of_keys(walked: &mut BTreeSet<&'static str>) {
     walk(&api, vec![row(Code::KeyInUse, "POST", DOCS).with(KEY).sent("{}")], walked).await;
 }
 
-/// What depends on who asks.
+/// Walks through the problems of credentials and permissions.
 async fn of_users(walked: &mut BTreeSet<&'static str>) {
     let api = started(|settings| Settings { auth: Auth::Database, ..settings }).await;
     let database = Database::new(api.database.settings().clone()).expect("the settings name a server");
@@ -237,7 +237,7 @@ async fn of_users(walked: &mut BTreeSet<&'static str>) {
     walk(&api, rows, walked).await;
 }
 
-/// What a database says that isn't well, or no longer has what it had.
+/// Walks through the problems of a database that fails, or has lost a table.
 async fn of_the_database(walked: &mut BTreeSet<&'static str>) {
     let api = started(|settings| settings).await;
     let long = json!({"a": vec![1; 100_001]}).to_string();
@@ -250,7 +250,7 @@ async fn of_the_database(walked: &mut BTreeSet<&'static str>) {
     walk(&api, vec![row(Code::NoSuchDatabase, "GET", DOC)], walked).await;
 }
 
-/// What the way to the database does.
+/// Walks through the problems of the network to the database.
 async fn of_the_network(walked: &mut BTreeSet<&'static str>) {
     const BUSY: &[(&str, &str)] = &[("retry-after", "1")];
     let soon = Duration::from_millis(50);
@@ -299,7 +299,8 @@ async fn of_the_network(walked: &mut BTreeSet<&'static str>) {
     }
 }
 
-/// What no request can provoke as long as all is well, and what only a service of one's own answers.
+/// Walks through the problems that no request to a healthy service can provoke, and those that only custom
+/// routes have.
 fn of_the_service(walked: &mut BTreeSet<&'static str>) {
     let database = |kind| Error::from(reql::Error::new(ErrorKind::Runtime(kind), "secret"));
     for (code, error) in [

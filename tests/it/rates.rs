@@ -1,4 +1,4 @@
-//! How often clients may ask, and who they are behind proxies.
+//! Rate limits of clients, and clients behind proxies.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

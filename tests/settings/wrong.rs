@@ -1,4 +1,4 @@
-//! What is said about each way in which a setting can be wrong.
+//! The error message of each way in which a setting can be wrong.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ fn error() -> String {
     text
 }
 
-/// What each variable and each line of the file must say when it is wrong.
+/// Checks the error message of the current environment and file.
 #[track_caller]
 fn assert_error(expected: impl Display) {
     assert_eq!(error(), expected.to_string());

@@ -1,5 +1,5 @@
-//! Ways around the rules, each tried: whatever a request can be told must be the same if what is hidden were
-//! otherwise, or weren't there.
+//! Side channels: no answer may depend on what is hidden from its caller. Every request is made in two worlds
+//! that differ only in that.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{Ruled, now, of, token};
 use crate::support::events::Events;
 use crate::support::{body, problem};
 
-/// What there is besides what the caller may see, in two worlds.
+/// The number of worlds, which differ in what is hidden from the caller.
 const WORLDS: usize = 2;
 
 fn rules() -> Value {
@@ -19,7 +19,7 @@ fn rules() -> Value {
             "change": "owner=eq.{sub}", "delete": "owner=eq.{sub}", "hide": ["secret", "deep.er"]}])
 }
 
-/// The documents of the caller are the same in both worlds, but for what is hidden in them; others' differ.
+/// Returns the documents of a world. Those of the caller are equal in both, apart from hidden fields.
 fn documents(world: usize) -> Value {
     let secret = ["alpha", "omega"][world];
     let mut documents = vec![
@@ -34,7 +34,7 @@ fn documents(world: usize) -> Value {
     documents.into()
 }
 
-/// Everything that an answer tells, but for what differs from request to request.
+/// Returns an answer without the parts that differ from request to request.
 fn told(answer: &Response<Bytes>) -> String {
     let mut headers: Vec<_> = answer
         .headers()

@@ -48,7 +48,7 @@ fn jwks(signers: &[&Signer]) -> Vec<u8> {
     json!({"keys": signers.iter().map(|signer| signer.jwk()).collect::<Vec<_>>()}).to_string().into_bytes()
 }
 
-/// What an issuer answers.
+/// The answer of an issuer.
 #[derive(Clone)]
 enum Answer {
     Set(Vec<u8>),

@@ -1,4 +1,5 @@
-//! Every endpoint, asked by everybody, about what is theirs, what is others', and what isn't there.
+//! A matrix of every endpoint, every kind of caller, and documents that are the caller's, others', or
+//! missing.
 
 use serde_json::{Value, json};
 
@@ -33,11 +34,11 @@ enum Whose {
     Missing,
 }
 
-/// Who asks, and what becomes of reading and of writing a document of each kind.
+/// A caller, and the expected statuses of reading and of writing a document of each kind.
 struct Asker {
     name: &'static str,
     token: String,
-    /// How many notes a list has.
+    /// The expected number of notes in a list, or the status.
     listed: Result<usize, u16>,
     reads: fn(Whose) -> u16,
     changes: fn(Whose) -> u16,

@@ -1,4 +1,4 @@
-//! Who may do what: tokens, and rules for documents.
+//! Access control: tokens, and rules for documents.
 
 mod channels;
 mod keys;

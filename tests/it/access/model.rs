@@ -187,7 +187,7 @@ impl Filter {
         self.0.iter().all(|any| any.iter().any(|condition| condition.holds(document, caller)))
     }
 
-    /// Whether it could hold for some document, as far as claims decide that.
+    /// Returns whether it could hold for some document, as far as claims decide that.
     fn can_hold(&self, caller: &Caller) -> bool {
         self.0.iter().all(|any| any.iter().any(|condition| condition.values(caller).is_some()))
     }
@@ -257,7 +257,7 @@ impl Rule {
     }
 }
 
-/// What a caller may do, by rules.
+/// The rights of a caller under rules.
 pub struct Rights<'a> {
     pub rules: Vec<&'a Rule>,
     pub caller: &'a Caller,
@@ -270,7 +270,7 @@ impl<'a> Rights<'a> {
         Rights { rules: rules.iter().filter(|rule| rule.concerns(caller)).collect(), caller }
     }
 
-    /// Whether an action may be allowed for some document.
+    /// Returns whether an action may be allowed for some document.
     pub fn ever(&self, action: Action) -> bool {
         self.rules.iter().any(|rule| match action(rule) {
             When::Never => false,
@@ -312,7 +312,7 @@ impl<'a> Rights<'a> {
             .then(|| bare().map(|(field, value)| (field.clone(), value.clone())).collect())
     }
 
-    /// What is stored if the caller makes `new` of `old`; `None` if that isn't allowed.
+    /// Returns the stored document if the caller changes `old` to `new`; `None` if that isn't allowed.
     pub fn changed(&self, old: &Document, new: &Document) -> Option<Document> {
         let mut new: Document = new.clone();
         for (field, value) in old.iter().filter(|(field, _)| self.hides(field)) {
@@ -322,7 +322,7 @@ impl<'a> Rights<'a> {
         self.rules.iter().any(|rule| self.by(&rule.change, old) && self.by(&rule.change, &new)).then_some(new)
     }
 
-    /// What is stored if the caller creates a document; `None` if that isn't allowed.
+    /// Returns the stored document if the caller creates `new`; `None` if that isn't allowed.
     pub fn created(&self, new: &Document) -> Option<Document> {
         let mut new = new.clone();
         new.extend(self.set()?.into_iter().map(|(field, value)| (field.to_owned(), value)));

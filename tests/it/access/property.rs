@@ -10,7 +10,7 @@ use super::model::{Caller, Document, Filter, Rights, Rule, Table, caller, docume
 use super::{Ruled, token};
 use crate::support::{Api, body, number};
 
-/// How many requests are made under the same rules.
+/// Requests made under the same rules.
 const REQUESTS: u64 = 25;
 
 #[tokio::test]
@@ -388,7 +388,7 @@ fn escaped(text: &str) -> String {
     escapes.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
-/// Who may see everything sees everything.
+/// Checks the model itself: a caller who may see everything sees everything.
 #[test]
 fn the_model_knows_everybody() {
     let all = Caller { anonymous: false, roles: vec!["r1"], claims: json!({}) };

@@ -1,4 +1,4 @@
-//! What rules do to queries, and to what is shown and stored.
+//! The effect of rules on queries, on answers and on stored documents.
 
 use serde_json::{Value, json};
 

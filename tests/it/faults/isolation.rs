@@ -1,5 +1,5 @@
-//! No request ever sees what another asked for: not its data, not its rows, not its errors. Answers that come
-//! too late are the ones that could end up with another request, so there are many of those.
+//! No request ever gets the data, rows or errors of another. Late answers are the ones that could end up with
+//! another request, so there are many of those.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::support::link::{Link, Traffic};
 use crate::support::{Home, PATIENCE, balanced, number};
 
 const AT_ONCE: usize = 32;
-/// How many rows each request's own range has: more than fit into one message.
+/// Rows in each request's own range: more than fit into one message.
 const ROWS: u64 = 1500;
-/// How long a query may take, and when an answer is later than that.
+/// The timeout of queries, and a delay that exceeds it.
 const SOON: Duration = Duration::from_millis(100);
 const LATE: Duration = Duration::from_millis(150);
 
-/// How a request ended that saw nothing but its own.
+/// The end of a request that saw nothing but its own data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Ending {
     Answered,

@@ -94,7 +94,7 @@ impl Load {
     }
 }
 
-/// How often each status was answered.
+/// Counts the answers of each status.
 fn tally(answers: &[Answer]) -> BTreeMap<u16, usize> {
     let mut tally = BTreeMap::new();
     for answer in answers {

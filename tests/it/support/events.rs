@@ -14,7 +14,7 @@ pub struct Events {
     stream: BufReader<TcpStream>,
     pub status: u16,
     pub headers: Vec<(String, String)>,
-    /// What has come and not been read, without the chunks it came in.
+    /// Text that has arrived and isn't parsed yet, without the chunked encoding.
     text: String,
     ended: bool,
 }
@@ -107,7 +107,7 @@ impl Events {
         (event.name.clone(), side("old"), side("new"))
     }
 
-    /// That the next event is `ready`.
+    /// Checks that the next event is `ready`.
     pub async fn ready(&mut self) {
         assert_eq!(self.next().await.expect("an event").name, "ready");
     }

@@ -1,8 +1,8 @@
-//! The database server that a test asks, and in it a database of the test's own.
+//! The database server of a test, and in it a database of the test's own.
 //!
 //! `RDB_TEST_HOST=host:port` names a RethinkDB, whose account `admin` has no password. Otherwise each test
-//! starts an embedded server. All that a test makes there bears its name, and is removed when the test ends,
-//! failed or not.
+//! starts an embedded server. Everything that a test creates there has the test's name, and is removed when
+//! the test ends, failed or not.
 
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -61,7 +61,7 @@ impl Home {
         home
     }
 
-    /// Where the test connects to.
+    /// Returns the address that the test connects to.
     pub fn addr(&self) -> SocketAddr {
         match &self.place {
             Place::Embedded(server) => server.local_addr(),

@@ -1,4 +1,4 @@
-//! A stretch of network between the service and its database, on which anything can go wrong.
+//! A network link between the service and its database that can fail in many ways.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use tokio::time::sleep;
 
 /// The messages that a server sends before the first query, each with a zero byte at its end.
 const HANDSHAKE: usize = 3;
-/// Which of the answers come late while [`Traffic::Straggles`].
+/// The interval of late answers with [`Traffic::Straggles`].
 const LATE: usize = 7;
 /// The sizes of the pieces of [`Traffic::Crumbles`], in turn.
 const PIECES: [usize; 6] = [1, 11, 2, 7, 29, 3];
 
-/// What becomes of what is sent.
+/// The state of the link.
 ///
-/// What is said of answers holds for answers to queries; handshakes pass, unless something is said of them.
+/// Answers are those to queries; handshakes pass, unless a variant mentions them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Traffic {
-    /// It arrives.
+    /// Everything arrives.
     Flows,
     /// Nobody is there: new connections are refused, open ones are cut.
     Away,
@@ -54,7 +54,7 @@ pub enum Traffic {
 /// The stretch of network.
 #[derive(Clone)]
 pub struct Link {
-    /// Where the service connects to.
+    /// The address that the service connects to.
     pub addr: SocketAddr,
     traffic: watch::Sender<Traffic>,
     server: watch::Sender<SocketAddr>,
@@ -62,7 +62,7 @@ pub struct Link {
     carried: Arc<AtomicUsize>,
 }
 
-/// What each connection knows of the stretch.
+/// The state of the link, as each connection sees it.
 #[derive(Clone)]
 struct Road {
     traffic: watch::Receiver<Traffic>,

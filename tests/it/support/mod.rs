@@ -29,7 +29,7 @@ use warp_reql::Database;
 use warp_reql::settings::{Hosts, Rdb, Settings};
 use warp_reql::{App, service};
 
-/// How long anything may take that a test waits for; only a test that fails waits that long.
+/// The timeout for everything that a test waits for. Only a failing test waits that long.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Settings for a database at this address; nothing stands by unless a test asks for it.
@@ -94,7 +94,7 @@ pub struct Api {
     pub service: AnyService,
 }
 
-/// What is served, whatever its type.
+/// A service of any type.
 pub type AnyService =
     BoxCloneSyncService<Request<Full<Bytes>>, Response<UnsyncBoxBody<Bytes, AnyError>>, Infallible>;
 pub type AnyError = Box<dyn std::error::Error + Send + Sync>;
@@ -119,7 +119,7 @@ impl Api {
         api
     }
 
-    /// Where its database is.
+    /// Returns the database server of the test.
     pub fn home(&self) -> &Home {
         self.home.as_ref().expect("this API has a database of its own")
     }
@@ -226,7 +226,7 @@ pub fn header<'a>(response: &'a Response<Bytes>, name: &str) -> &'a str {
     response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// That a response is a problem document with this status and code, complete, and its detail.
+/// Checks that a response is a complete problem document with this status and code, and returns it.
 #[track_caller]
 pub fn problem(response: &Response<Bytes>, status: u16, code: &str) -> Value {
     let problem = body(response);
@@ -240,18 +240,18 @@ pub fn problem(response: &Response<Bytes>, status: u16, code: &str) -> Value {
     problem
 }
 
-/// What a server that misbehaves does with a connection.
+/// The behaviour of a faulty server.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
     /// Accepts it and says nothing.
     Silence,
-    /// Answers with something else than RethinkDB does.
+    /// Answers with bytes that aren't RethinkDB's protocol.
     Garbage,
     /// Begins the handshake, then closes.
     HalfHandshake,
 }
 
-/// A server that misbehaves until it is dropped.
+/// A faulty server, which runs until it is dropped.
 pub struct Faulty {
     pub addr: SocketAddr,
     task: JoinHandle<()>,

@@ -135,7 +135,7 @@ pub async fn get(addr: SocketAddr, client: ClientConfig, path: &str) -> io::Resu
     Ok(answer)
 }
 
-/// What rustls says was wrong.
+/// Returns the error of rustls.
 pub fn reason(error: &io::Error) -> &rustls::Error {
     error.get_ref().and_then(|inner| inner.downcast_ref()).expect("an error of TLS")
 }
