@@ -108,6 +108,8 @@ pub mod bootstrap;
 #[cfg(feature = "api")]
 mod catalog;
 #[cfg(feature = "server")]
+pub mod cli;
+#[cfg(feature = "server")]
 pub mod command;
 pub mod conn;
 pub mod database;

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
+use warp_reql::cli::{Cli, Command, Rules};
 use warp_reql::server::{self, Inherited, Service};
 use warp_reql::settings::{LoadOptions, Loaded, Settings};
 use warp_reql::{command, health, logger, trial};
@@ -14,49 +15,11 @@ use warp_reql::{command, health, logger, trial};
 /// The exit code for wrong settings; clap uses the same one for wrong arguments.
 const USAGE: u8 = 2;
 
-/// A JSON service over RethinkDB.
-#[derive(Parser)]
-#[command(version, about)]
-struct Cli {
-    /// Use the settings of this profile [default: APP_PROFILE, else development]
-    #[arg(long, global = true, value_name = "NAME")]
-    profile: Option<String>,
-    /// Read this settings file [default: Settings.toml in this or a parent directory]
-    #[arg(long, global = true, value_name = "FILE")]
-    settings: Option<PathBuf>,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Print the effective settings and where each came from
-    Config {
-        /// Only check the settings; with FILE, those in that file
-        #[arg(long, value_name = "FILE", num_args = 0..=1)]
-        check: Option<Option<PathBuf>>,
-    },
-    /// Check that the running service is ready; exit with 0 if it is
-    Health,
-    #[command(flatten)]
-    Database(command::Command),
-    /// Test the access rules
-    #[command(subcommand)]
-    Rules(Rules),
-}
-
-#[derive(Subcommand)]
-enum Rules {
-    /// Run the test cases of a file against the rules of the settings, with a database in memory; exit with
-    /// 0 if all pass
-    Test {
-        /// Test cases in TOML, as described in docs/access.md
-        file: PathBuf,
-    },
-}
-
 fn main() -> ExitCode {
     let Cli { profile, settings, command } = Cli::parse();
+    if let Some(Command::Completions { shell }) = command {
+        return done(shell.write(&mut io::stdout().lock()));
+    }
     let file = match &command {
         Some(Command::Config { check: Some(Some(file)) }) => Some(file.clone()),
         _ => settings,
@@ -66,15 +29,20 @@ fn main() -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return fail(&error, ExitCode::from(USAGE)),
     };
-    let done = match command {
+    done(match command {
         None => serve(loaded, options),
         Some(Command::Config { check: None }) => print(&loaded),
         Some(Command::Config { check: Some(_) }) => return check(&loaded),
         Some(Command::Health) => block_on(health::check(&loaded.settings)),
         Some(Command::Database(command)) => block_on(command::run(command, loaded.settings)),
+        Some(Command::Backup(backup)) => block_on(command::back_up(backup, loaded.settings)),
         Some(Command::Rules(Rules::Test { file })) => block_on(try_rules(loaded.settings, file)),
-    };
-    match done {
+        Some(Command::Completions { .. }) => Ok(()),
+    })
+}
+
+fn done(result: io::Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, ExitCode::FAILURE),
     }

@@ -1,8 +1,9 @@
 //! The commands that manage the database instead of serving it: users, permissions, databases, tables,
-//! indexes, and archives in the format of RethinkDB's own tools.
+//! indexes, archives in the format of RethinkDB's own tools, and backups of an embedded database.
 
 mod accounts;
 mod archive;
+mod backup;
 mod dump;
 mod name;
 mod progress;
@@ -15,6 +16,7 @@ use std::io;
 
 use clap::Subcommand;
 
+pub use self::backup::{Backup, back_up};
 use crate::settings::Settings;
 use crate::{Error, server};
 

@@ -54,6 +54,7 @@ pub use tables::{IndexSpec, TableSpec};
 pub use tls::Tls;
 pub(crate) use token::SECRET_MIN;
 pub use token::Token;
+pub(crate) use units::size::parse as parse_size;
 
 /// The profile that is used when nothing names one.
 pub const DEVELOPMENT: &str = "development";

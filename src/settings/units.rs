@@ -128,7 +128,8 @@ pub(super) mod size {
         from.deserialize_any(SizeVisitor)
     }
 
-    fn parse(text: &str) -> Option<u64> {
+    /// Reads a size; `None` if it is none.
+    pub(crate) fn parse(text: &str) -> Option<u64> {
         let (number, unit) =
             match UNITS.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit))) {
                 Some((number, unit)) => (number.trim_end(), *unit),

@@ -4,6 +4,7 @@
 
 mod access;
 mod auth;
+mod backup;
 mod bootstrap;
 mod bulk;
 mod changes;

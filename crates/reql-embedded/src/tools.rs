@@ -1,13 +1,15 @@
-//! `check`, `compact` and `backup`: the tools for the data of a server.
+//! `check`, `compact` and `backup`: the tools for the data of a server; and what completes the command line.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{CommandFactory, Subcommand, ValueEnum};
+use clap_complete::aot::{Bash, Fish, Zsh, generate};
 use reql_embedded::{DataError, Report, Server};
 
-use crate::flags::size;
+use crate::flags::{Flags, size};
 
 /// The commands on the data besides serving it.
 #[derive(Debug, Subcommand)]
@@ -41,6 +43,19 @@ pub(crate) enum Tool {
         /// The file, or the directory that it is in.
         file: PathBuf,
     },
+    /// Print what completes this command line in a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// A shell whose command lines can be completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 /// The exit code for a file in which damage was found.
@@ -53,6 +68,7 @@ impl Tool {
         // The storage reports a panic over damaged bytes itself.
         std::panic::set_hook(Box::new(|_| {}));
         let done = match self {
+            Tool::Completions { shell } => return shell.print(),
             Tool::Check { file } => Server::check(file).map(|report| tell(&report)),
             Tool::Backup { source, file, rate } => Server::backup_from(source, file, *rate).map(|backup| {
                 let Report { tables, documents, indexes, .. } = backup.report;
@@ -69,6 +85,22 @@ impl Tool {
             eprintln!("error: {error}");
             ExitCode::from(NOT_DONE)
         })
+    }
+}
+
+impl Shell {
+    fn print(self) -> ExitCode {
+        let (mut command, mut script) = (Flags::command(), Vec::new());
+        let name = command.get_name().to_owned();
+        match self {
+            Shell::Bash => generate(Bash, &mut command, name, &mut script),
+            Shell::Zsh => generate(Zsh, &mut command, name, &mut script),
+            Shell::Fish => generate(Fish, &mut command, name, &mut script),
+        }
+        match io::stdout().write_all(&script) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        }
     }
 }
 

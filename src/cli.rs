@@ -1,0 +1,97 @@
+//! The command line of the binary: what it takes, and what completes it in a shell.
+
+use std::io;
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::aot::{Bash, Fish, Zsh};
+
+use crate::command;
+
+/// A JSON service over RethinkDB.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    /// Use the settings of this profile [default: APP_PROFILE, else development]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Read this settings file [default: Settings.toml in this or a parent directory]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+    /// The command; without one it serves
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What there is to do besides serving.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the effective settings and where each came from
+    Config {
+        /// Only check the settings; with FILE, those in that file
+        #[arg(long, value_name = "FILE", num_args = 0..=1)]
+        check: Option<Option<PathBuf>>,
+    },
+    /// Check that the running service is ready; exit with 0 if it is
+    Health,
+    /// What is done with the database
+    #[command(flatten)]
+    Database(command::Command),
+    /// Write a copy of the embedded database, which a service may be using
+    Backup(command::Backup),
+    /// Test the access rules
+    #[command(subcommand)]
+    Rules(Rules),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// A shell that completions can be made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// Bash
+    Bash,
+    /// Zsh
+    Zsh,
+    /// Fish
+    Fish,
+}
+
+impl Shell {
+    /// Writes the shell's script for the whole command line.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer.
+    ///
+    /// ```
+    /// let mut script = Vec::new();
+    /// warp_reql::cli::Shell::Bash.write(&mut script)?;
+    /// assert!(script.starts_with(b"_warp-reql() {"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn write(self, out: &mut impl io::Write) -> io::Result<()> {
+        let (mut command, mut script) = (Cli::command(), Vec::new());
+        let name = command.get_name().to_owned();
+        match self {
+            Shell::Bash => clap_complete::generate(Bash, &mut command, name, &mut script),
+            Shell::Zsh => clap_complete::generate(Zsh, &mut command, name, &mut script),
+            Shell::Fish => clap_complete::generate(Fish, &mut command, name, &mut script),
+        }
+        out.write_all(&script)
+    }
+}
+
+/// What there is to do with rules.
+#[derive(Debug, Subcommand)]
+pub enum Rules {
+    /// Run the test cases of a file against the rules of the settings, with a database in memory; exit with
+    /// 0 if all pass
+    Test {
+        /// Test cases in TOML, as described in docs/access.md
+        file: PathBuf,
+    },
+}
