@@ -2,17 +2,22 @@
 
 use std::fs;
 use std::io::BufRead;
+use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 
+use crate::access::keys::{Signer, jwks};
 use crate::server::{Running, text, warp_reql};
-use crate::support::secure::{Authority, VALID, client, get};
-use crate::support::{PATIENCE, number};
+use crate::support::secure::{Authority, VALID, client, connect, get};
+use crate::support::{PATIENCE, eventually, number};
 
 /// A service whose settings are in a file, with TLS.
 struct Reloaded {
@@ -22,7 +27,10 @@ struct Reloaded {
 
 impl Reloaded {
     fn start(limits: &str) -> Reloaded {
-        let home = TempDir::new().unwrap();
+        Reloaded::start_in(TempDir::new().unwrap(), limits)
+    }
+
+    fn start_in(home: TempDir, limits: &str) -> Reloaded {
         let authority = Authority::new();
         authority.signs("localhost", VALID).put(home.path());
         write(&home, limits);
@@ -94,44 +102,124 @@ async fn what_needs_a_new_start_is_told() {
     assert!(config.contains("\"db\":\"test\"") && config.contains("\"page\":7"), "{config}");
 }
 
-/// `WARP_REQL_RELOADS` says how many.
+/// The keys that count in a round: its own, and the one of the round before, as issuers renew them.
+struct Rounds {
+    signers: Vec<Signer>,
+}
+
+impl Rounds {
+    fn new(number: u64) -> Rounds {
+        let signer = |round| Signer::new(format!("key-{round}"));
+        Rounds { signers: (0..=number + 1).map(signer).collect() }
+    }
+
+    /// Writes keys, certificate and settings of a round. In odd ones the rules let a user read one of two
+    /// documents, otherwise both. Returns the certificate.
+    fn write(&self, round: usize, service: &Reloaded) -> CertificateDer<'static> {
+        let home = service.running.home.path();
+        let keys = jwks(&[&self.signers[round], &self.signers[round + 1]]);
+        fs::write(home.join(format!("keys-{round}.json")), keys).unwrap();
+        let certificate = service.authority.signs("localhost", VALID);
+        certificate.put(home);
+        service.write(&Rounds::settings(round));
+        CertificateDer::from_pem_slice(certificate.chain.as_bytes()).unwrap()
+    }
+
+    fn settings(round: usize) -> String {
+        let (level, url) = (["info", "trace", "debug"][round % 3], [1000, 200][round % 2]);
+        let read = if round % 2 == 1 { "\"owner=eq.{sub}\"" } else { "true" };
+        format!(
+            "auth = \"token\"\nlog_level = \"{level}\"\nlimits.url = {url}\n\
+             token.keys = \"keys-{round}.json\"\n[[default.tables]]\nname = \"heroes\"\n\
+             [[default.rules]]\ntable = \"heroes\"\nroles = \"user\"\nread = {read}\ncreate = true\n"
+        )
+    }
+}
+
+/// Asks with a token.
+async fn ask(
+    addr: SocketAddr,
+    client: ClientConfig,
+    token: &str,
+    (method, path): (&str, &str),
+    body: &str,
+) -> String {
+    let mut stream = connect(addr, client).await.expect("a connection");
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("it answers");
+    answer
+}
+
+/// The log's level, certificate, keys, rules and limits change under load, `WARP_REQL_RELOADS` times.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_fails_while_settings_change() {
-    let mut service = Reloaded::start("");
-    let (over, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let number = number("WARP_REQL_RELOADS", 5);
+    let rounds = Arc::new(Rounds::new(number));
+    let home = TempDir::new().unwrap();
+    fs::write(home.path().join("keys-0.json"), jwks(&[&rounds.signers[0], &rounds.signers[1]])).unwrap();
+    let mut service = Reloaded::start_in(home, &Rounds::settings(0));
     let addr = service.running.addr;
     let trusted = client(&service.authority, None, &[]);
-    let clients: Vec<_> = (0..4)
-        .map(|_| {
-            let (over, served, trusted) = (over.clone(), served.clone(), trusted.clone());
+    for (owner, signer) in [("ann", &rounds.signers[0]), ("bob", &rounds.signers[1])] {
+        let (path, body) = (format!("/tables/heroes/docs/{owner}"), format!("{{\"owner\":\"{owner}\"}}"));
+        let made = ask(addr, trusted.clone(), &signer.token(), ("PUT", &path), &body).await;
+        assert!(made.starts_with("HTTP/1.1 201"), "{made}");
+    }
+
+    let (over, now) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let seen: Arc<[AtomicU64; 4]> = Arc::default();
+    let clients: Vec<_> = (0..seen.len())
+        .map(|number| {
+            let (over, now, seen) = (over.clone(), now.clone(), seen.clone());
+            let (rounds, trusted) = (rounds.clone(), trusted.clone());
             tokio::spawn(async move {
+                let mut served = 0_u64;
                 while !over.load(Ordering::Relaxed) {
-                    let answer = timeout(PATIENCE, get(addr, trusted.clone(), "/health/ready")).await;
-                    let answer = answer.expect("in time").expect("an answer");
-                    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-                    served.fetch_add(1, Ordering::Relaxed);
+                    let round = now.load(Ordering::Relaxed);
+                    // It counts in this round and in the next one, which may begin meanwhile.
+                    let token = rounds.signers[round as usize + 1].token();
+                    let asked = ask(addr, trusted.clone(), &token, ("GET", "/tables/heroes/docs"), "");
+                    let answer = timeout(PATIENCE, asked).await.expect("in time");
+                    assert!(answer.starts_with("HTTP/1.1 200"), "in round {round}: {answer}");
+                    seen[number].fetch_max(round, Ordering::Relaxed);
+                    served += 1;
                 }
+                served
             })
         })
         .collect();
-    for round in 0..number("WARP_REQL_RELOADS", 5) {
-        service.authority.signs("localhost", VALID).put(service.running.home.path());
-        let level = ["info", "trace", "debug"][round as usize % 3];
-        service.write(&format!("log_level = \"{level}\"\nlimits.requests = {}", 100 + round));
-        let before = served.load(Ordering::Relaxed);
-        service.again();
-        let more = async {
-            while served.load(Ordering::Relaxed) < before + 8 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        timeout(PATIENCE, more).await.expect("requests go on");
+    for round in 1..=number {
+        let certificate = rounds.write(round as usize, &service);
+        let lines = service.again().concat();
+        assert!(lines.contains("were taken anew"), "{lines}");
+        let token = rounds.signers[round as usize].token();
+        let told = ask(addr, trusted.clone(), &token, ("GET", "/tables/heroes/docs"), "").await;
+        assert_eq!(told.matches("\"owner\"").count(), if round % 2 == 1 { 1 } else { 2 }, "rules: {told}");
+        let long = format!("/tables/heroes/docs?select={}", "x".repeat(300));
+        let told = ask(addr, trusted.clone(), &token, ("GET", &long), "").await;
+        assert_eq!(told.starts_with("HTTP/1.1 414"), round % 2 == 1, "limits: {told}");
+        let shown = connect(addr, trusted.clone()).await.unwrap();
+        let shown = shown.get_ref().1.peer_certificates().unwrap()[0].clone();
+        assert_eq!(shown, certificate, "certificate of round {round}");
+        now.store(round, Ordering::Relaxed);
+        let is_seen = || seen.iter().all(|seen| seen.load(Ordering::Relaxed) >= round);
+        eventually("all clients are in this round", is_seen).await;
+        service.write("[[default.rules]]\ntable = 7");
+        assert!(service.again().concat().contains("of no use"), "in round {round}");
     }
     over.store(true, Ordering::Relaxed);
+    let mut served = 0;
     for client in clients {
-        client.await.unwrap();
+        served += client.await.unwrap();
     }
-    assert!(service.get("/config").await.contains("\"requests\":10"), "the last settings are in force");
+    assert!(served >= number * 4, "{served} requests");
+    println!("{served} requests were served while the settings changed {number} times");
 }
 
 #[test]

@@ -21,18 +21,18 @@ use super::{Ruled, base64, now};
 use crate::support::{nobody, problem};
 
 /// A key that an issuer signs by.
-struct Signer {
-    id: &'static str,
+pub struct Signer {
+    id: String,
     pair: Ed25519KeyPair,
 }
 
 impl Signer {
-    fn new(id: &'static str) -> Signer {
+    pub fn new(id: impl Into<String>) -> Signer {
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
-        Signer { id, pair: Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap() }
+        Signer { id: id.into(), pair: Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap() }
     }
 
-    fn token(&self) -> String {
+    pub fn token(&self) -> String {
         let header = json!({"alg": "EdDSA", "kid": self.id});
         let claims = json!({"sub": "ann", "role": "user", "exp": now() + 60});
         let message = format!("{}.{}", base64(header.to_string()), base64(claims.to_string()));
@@ -44,7 +44,8 @@ impl Signer {
     }
 }
 
-fn jwks(signers: &[&Signer]) -> Vec<u8> {
+/// The set of some keys.
+pub fn jwks(signers: &[&Signer]) -> Vec<u8> {
     json!({"keys": signers.iter().map(|signer| signer.jwk()).collect::<Vec<_>>()}).to_string().into_bytes()
 }
 

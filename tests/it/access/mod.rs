@@ -1,7 +1,7 @@
 //! Access control: tokens, and rules for documents.
 
 mod channels;
-mod keys;
+pub mod keys;
 mod matrix;
 mod model;
 mod property;
