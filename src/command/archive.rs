@@ -135,14 +135,13 @@ pub(super) fn unpack(archive: &Path) -> Result<(TempDir, Vec<Unpacked>), Failure
     let directory = TempDir::new_in(directory_of(archive)).or_else(|_| TempDir::new()).map_err(failed)?;
     let mut found: BTreeMap<Table, (Option<PathBuf>, Option<Info>)> = BTreeMap::new();
     let mut tar = tar::Archive::new(MultiGzDecoder::new(BufReader::new(file)));
-    for entry in tar.entries().map_err(failed)? {
+    for (number, entry) in tar.entries().map_err(failed)?.enumerate() {
         let mut entry = entry.map_err(failed)?;
         let path = entry.path().map_err(failed)?.into_owned();
         let Some((table, extension)) = table_of(&path).filter(|_| entry.header().entry_type().is_file())
         else {
             continue;
         };
-        let number = found.len();
         let (documents, info) = found.entry(table).or_default();
         if extension == "json" {
             let name = directory.path().join(format!("{number}.json"));
@@ -229,6 +228,29 @@ mod tests {
         {
             assert_eq!(of(other), None, "{other}");
         }
+    }
+
+    /// RethinkDB's tools have descriptions and documents in whatever order they come.
+    #[test]
+    fn each_table_gets_its_own_documents() -> Result<(), Box<dyn std::error::Error>> {
+        let directory = TempDir::new()?;
+        let archive = directory.path().join("mixed.tar.gz");
+        let mut tar = tar::Builder::new(GzEncoder::new(File::create(&archive)?, Compression::fast()));
+        for file in ["a.info", "a.json", "b.json", "c.info", "d.json", "d.info", "c.json", "b.info"] {
+            let (name, extension) = file.split_at(1);
+            let info = format!(r#"{{"db":{{"name":"shop"}},"name":"{name}","primary_key":"id"}}"#);
+            let text = if extension == ".info" { info } else { format!(r#"[{{"id":"{name}"}}]"#) };
+            let path = format!("dump/shop/{file}");
+            tar.append_data(&mut header(text.len() as u64), path, text.as_bytes())?;
+        }
+        tar.into_inner()?.finish()?;
+        let (_unpacked, tables) = unpack(&archive)?;
+        assert_eq!(tables.len(), 4);
+        for Unpacked { table, info, documents } in tables {
+            assert_eq!(info.name, table.name);
+            assert_eq!(fs::read_to_string(documents)?, format!(r#"[{{"id":"{}"}}]"#, table.name));
+        }
+        Ok(())
     }
 
     #[test]

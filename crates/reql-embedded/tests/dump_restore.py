@@ -2,16 +2,18 @@
 """Moves data between daemons with the tools of the Python package, and compares what arrives. An archive that
 `rethinkdb-dump` made of RethinkDB 2.4.4 (`data/`) arrives as it was, too: its functions byte for byte.
 
-    dump_restore.py DAEMON
+    dump_restore.py DAEMON [SERVICE]
 
-DAEMON is the binary. The tools `rethinkdb-dump`, `-restore`, `-export` and `-import` are those beside the interpreter
-that runs this, so it belongs into a virtual environment with the package `rethinkdb`.
+DAEMON is the binary; with SERVICE, `warp-reql`, archives go to and fro between its commands and RethinkDB's tools. These, `rethinkdb-dump`, `-restore`, `-export` and `-import`,
+are those beside the interpreter that runs this, so it belongs into a virtual environment with the package `rethinkdb`.
 """
 
 import csv
 import datetime
 import json
+import os
 import pathlib
+import pty
 import re
 import subprocess
 import sys
@@ -56,6 +58,30 @@ def tool(name, daemon, *arguments):
     if done.returncode != 0 or "Traceback" in done.stdout:
         raise SystemExit(f"rethinkdb-{name} ended with {done.returncode}:\n{done.stdout}")
     return done.stdout
+
+
+def command(service, daemon, *arguments, terminal=False):
+    """Runs a command of the service, and returns what it tells on standard error."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("APP_", "RDB_"))}
+    line = {"args": [service, *map(str, arguments)], "env": {**clean, "RDB_HOST": f"127.0.0.1:{daemon.port}", "COLUMNS": "100"}}
+    if terminal:
+        own, other = pty.openpty()
+        code = subprocess.run(**line, stderr=other, timeout=PATIENCE).returncode
+        os.close(other)
+        told = b""
+        # Linux has an error where others have the end.
+        try:
+            while part := os.read(own, 65536):
+                told += part
+        except OSError:
+            os.close(own)
+        told = told.decode()
+    else:
+        done = subprocess.run(**line, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
+        code, told = done.returncode, done.stderr
+    if code != 0:
+        raise SystemExit(f"{arguments} ended with {code}:\n{told}")
+    return told
 
 
 def offset(hours):
@@ -203,6 +229,35 @@ def dump_and_restore(binary, source, before, directory):
             assert list(contents(conn)) == ["shop.by_code"], "only what was asked for"
 
 
+def by_commands(binary, service, source, before, directory):
+    """The service's commands write what RethinkDB's tools read, read what they write, and read their own."""
+    own, theirs = directory / "own.tar.gz", directory / "dump.tar.gz"
+    told = command(service, source, "dump", own)
+    assert "\x1b" not in told and "\r" not in told, f"no terminal: {told!r}"
+    assert f"shop.things: {len(before['shop.things']['rows'])} documents" in told.splitlines(), told
+    same(before, archived(own), "dumped by the command")
+    for name, archive, restore in [
+        ("own to theirs", own, lambda target: tool("restore", target, own)),
+        ("theirs to own", theirs, lambda target: command(service, target, "restore", theirs)),
+        ("own to own", own, lambda target: command(service, target, "restore", own)),
+    ]:
+        with Daemon(binary, directory / name) as target:
+            restore(target)
+            with target.connect() as conn, source.connect() as original:
+                same(before, contents(conn), name)
+                same(answers(original), answers(conn), f"answers, {name}")
+            if archive is own:
+                told = command(service, target, "restore", own, "--force", terminal=True)
+                assert "\x1b" in told and "%" in told, f"a terminal has a bar: {told!r}"
+    expected = archived(ARCHIVE)
+    with Daemon(binary, directory / "rethinkdb's") as target:
+        command(service, target, "restore", ARCHIVE)
+        with target.connect() as conn:
+            same(expected, contents(conn), "from RethinkDB, by the command")
+        command(service, target, "dump", directory / "again.tar.gz")
+        same(expected, archived(directory / "again.tar.gz"), "from RethinkDB, and dumped by the command")
+
+
 def archived(archive):
     """The tables of an archive, as `contents` has them."""
     tables = {}
@@ -277,7 +332,7 @@ def with_password(binary, source, before, directory):
 
 
 def main():
-    binary = sys.argv[1]
+    binary, service = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None
     with tempfile.TemporaryDirectory() as temporary:
         directory = pathlib.Path(temporary)
         with Daemon(binary, directory / "source") as source:
@@ -286,6 +341,8 @@ def main():
                 before = contents(conn)
             count = sum(len(table["rows"]) for table in before.values())
             dump_and_restore(binary, source, before, directory)
+            if service:
+                by_commands(binary, service, source, before, directory)
             export_and_import(binary, source, before, directory)
             with_password(binary, source, before, directory)
             from_rethinkdb(binary, directory)
