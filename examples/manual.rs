@@ -1,4 +1,4 @@
-//! Writes the manual of the command line, a page for each command, into a directory: `man DIRECTORY`.
+//! Writes the manual of the command line, a page for each command, into a directory: `manual DIRECTORY`.
 
 use clap::CommandFactory;
 use warp_reql::cli::Cli;
