@@ -62,9 +62,7 @@ impl Access {
             log::warn!("There are no `rules`: every valid token allows everything.");
         }
         if settings.token.are_remote() && settings.token.audience.is_empty() {
-            log::warn!(
-                "`token.audience` isn't set: tokens that the issuer made for other services are valid here, too."
-            );
+            log::warn!("`token.audience` isn't set: tokens for other services of the issuer are valid, too.");
         }
     }
 

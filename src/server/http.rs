@@ -215,7 +215,7 @@ impl TurnedAway {
         self.count += 1;
         if self.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
             log::warn!(
-                "{} clients were disconnected: the limit on connections is reached, in total or for one client.",
+                "{} clients were disconnected: the limit on connections, in total or for one, is reached.",
                 self.count
             );
             *self = TurnedAway { count: 0, told: Some(Instant::now()) };

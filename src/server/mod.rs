@@ -244,8 +244,8 @@ impl Service {
         }
         if self.settings.is_open_to_eavesdroppers() {
             log::warn!(
-                "Traffic between clients and {place} is not encrypted: set `tls.cert` and `tls.key`, or listen \
-                 on a local address behind a proxy that does TLS."
+                "Traffic between clients and {place} is not encrypted: set `tls.cert` and `tls.key`, or \
+                 listen on a local address behind a proxy that does TLS."
             );
         }
         Ok(())
