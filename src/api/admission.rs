@@ -8,6 +8,7 @@ use crate::access::{Caller, Grant};
 use crate::conn::Conn;
 use crate::error::{Code, Error};
 use crate::http::context::Context;
+use crate::http::ticket::TICKET;
 use crate::settings::Auth;
 use crate::shares::Share;
 
@@ -17,8 +18,7 @@ pub(crate) struct Unproven {
     context: Context,
 }
 
-/// An authenticated request. Its connection is available only through one of the two functions that authorize
-/// it.
+/// An authenticated request. Its connection is available only through one of the functions that authorize it.
 pub(crate) struct Admitted {
     conn: Conn,
     admission: Admission,
@@ -35,8 +35,13 @@ impl Unproven {
     /// # Errors
     ///
     /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) if the credentials are missing or malformed,
-    /// or the token is invalid; [`Code::NoKeys`](crate::error::Code::NoKeys) if there are no keys for tokens.
+    /// or the token is invalid; [`Code::NoKeys`](crate::error::Code::NoKeys) if there are no keys for tokens;
+    /// [`Code::BadParameter`](crate::error::Code::BadParameter) if it has a ticket, which only live queries
+    /// take.
     pub(crate) async fn new(context: &Context) -> Result<Self, Error> {
+        if context.ticket().is_some() {
+            return Err(Error::bad_parameter(TICKET, "only live queries take one"));
+        }
         let database = context.app().database().clone();
         context.identify().await?;
         let conn = match context.app().settings().auth {
@@ -84,6 +89,11 @@ impl Unproven {
 }
 
 impl Admitted {
+    /// Ends the authorization of a request that needs no connection and no further right.
+    pub(crate) fn for_all(self) -> Admission {
+        self.admission
+    }
+
     /// Authorizes the request for documents of the table in the path, with the grant that its queries must
     /// use.
     ///

@@ -89,7 +89,8 @@ impl Described {
         Described { op: self.op.problems(codes), ..self }
     }
 
-    /// Sets the handler of requests for an event stream. It gets a connection that isn't authenticated yet.
+    /// Sets the handler of requests for an event stream, which may have a ticket. It gets a connection that
+    /// isn't authenticated yet.
     pub(crate) fn live<F>(
         self,
         handler: impl Fn(Context, Unproven) -> F + Clone + Send + Sync + 'static,
@@ -199,8 +200,29 @@ impl Described {
         }))
     }
 
-    /// Sets a handler that gets a connection that isn't authenticated yet.
-    pub(crate) fn unproven<F>(
+    /// Sets a handler of authenticated requests that gets the body and no connection.
+    pub(crate) fn admitted_with_body<F>(
+        self,
+        handler: impl Fn(Context, Body) -> F + Clone + Send + Sync + 'static,
+    ) -> Endpoint
+    where
+        F: Future<Output = Result<Response, Error>> + Send + 'static,
+    {
+        self.handled(Box::new(move |context, chunks| {
+            let handler = handler.clone();
+            let answered = async move {
+                let unproven = Unproven::new(&context).await?;
+                let body = body::whole(&context, chunks).await;
+                let _admission = unproven.admitted().await?.for_all();
+                handler(context, body).await
+            };
+            answered.boxed()
+        }))
+    }
+
+    /// Sets a handler of live queries, which may have a ticket. It gets a connection that isn't authenticated
+    /// yet.
+    pub(crate) fn live_only<F>(
         self,
         handler: impl Fn(Context, Unproven) -> F + Clone + Send + Sync + 'static,
     ) -> Endpoint
@@ -222,7 +244,11 @@ where
 {
     Box::new(move |context, _| {
         let handler = handler.clone();
-        async move { handler(context.clone(), Unproven::new(&context).await?).await }.boxed()
+        let answered = async move {
+            context.use_ticket()?;
+            handler(context.clone(), Unproven::new(&context).await?).await
+        };
+        answered.boxed()
     })
 }
 

@@ -13,6 +13,7 @@ mod permission;
 mod reql;
 mod router;
 mod tables;
+mod tickets;
 
 use utoipa::openapi::ComponentsBuilder;
 
@@ -54,6 +55,7 @@ fn endpoints(settings: &Settings, side: Side) -> Vec<Endpoint> {
         .chain(indexes::endpoints())
         .chain(documents::endpoints(settings))
         .chain(live::endpoints(settings))
+        .chain(tickets::endpoints())
         .filter(|endpoint| side.has(settings, endpoint.path()));
     let endpoints: Vec<_> = endpoints.map(|endpoint| of_users(endpoint, settings)).collect();
     let described = endpoints.iter().map(Endpoint::described);
@@ -73,6 +75,6 @@ fn of_users(endpoint: Endpoint, settings: &Settings) -> Endpoint {
 
 /// Returns the schemas of bodies and answers.
 fn schemas() -> ComponentsBuilder {
-    let resources = [tables::schemas, indexes::schemas, documents::schemas];
+    let resources = [tables::schemas, indexes::schemas, documents::schemas, tickets::schemas];
     resources.into_iter().fold(ComponentsBuilder::new(), |components, add| add(components))
 }

@@ -6,6 +6,7 @@ mod kept;
 pub(crate) mod outage;
 mod ready;
 pub(crate) mod scale;
+pub(crate) mod tickets;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -28,6 +29,7 @@ use kept::Kept;
 use outage::Outage;
 use ready::Ready;
 use scale::{Arrived, Scale};
+use tickets::Tickets;
 
 #[cfg(not(feature = "embedded"))]
 use std::convert::Infallible as Activity;
@@ -83,6 +85,7 @@ struct Shared {
     /// Distinct live queries.
     live_queries: Shares,
     hubs: Arc<Hubs>,
+    tickets: Tickets,
     /// Answers in memory, in KiB.
     answers: Shares,
     /// Bodies in memory, in KiB.
@@ -120,6 +123,7 @@ impl App {
             feeds: shares(limits.feeds),
             live_queries: shares(limits.live_queries),
             hubs: Arc::new(Hubs::new(bounds(&settings))),
+            tickets: Tickets::new(limits.tickets, percent),
             answers: shares(kib(limits.answers)),
             bodies: shares(kib(limits.bodies)),
             outage: Outage::default(),
@@ -143,6 +147,7 @@ impl App {
         shared.feeds.resize(limits.feeds, percent);
         shared.live_queries.resize(limits.live_queries, percent);
         shared.hubs.bound(bounds(&settings));
+        shared.tickets.resize(limits.tickets, percent);
         shared.answers.resize(kib(limits.answers), percent);
         shared.bodies.resize(kib(limits.bodies), percent);
         shared.guesses.allow(limits.guesses);
@@ -209,6 +214,11 @@ impl App {
     /// Returns the live queries that are being followed.
     pub(crate) fn hubs(&self) -> &Arc<Hubs> {
         &self.shared.hubs
+    }
+
+    /// Returns the tickets that wait to be used.
+    pub(crate) fn tickets(&self) -> &Tickets {
+        &self.shared.tickets
     }
 
     /// Returns a scale for an answer that is made in memory.

@@ -12,6 +12,7 @@ use warp::http::{HeaderMap, Method, Request};
 use super::client::client;
 use super::credentials::{bearer, credentials};
 use super::headers::REQUEST_ID;
+use super::ticket::{followed, ticket, without_ticket};
 use super::trace::Trace;
 use crate::access::{Caller, Grant};
 use crate::app::App;
@@ -45,6 +46,8 @@ struct Known {
     trace: Option<Trace>,
     rate: OnceLock<Left>,
     credentials: OnceLock<Credentials>,
+    /// The credentials of the request's ticket, once that is spent.
+    lent: OnceLock<HeaderMap>,
     /// The caller, if the service uses tokens and the request has been admitted.
     caller: OnceLock<Caller>,
     timings: OnceLock<Clock>,
@@ -70,6 +73,7 @@ impl Context {
             trace: Trace::of(request.headers()),
             rate: OnceLock::new(),
             credentials: OnceLock::new(),
+            lent: OnceLock::new(),
             caller: OnceLock::new(),
             timings: OnceLock::new(),
         }))
@@ -125,9 +129,9 @@ impl Context {
         self.0.uri.query().unwrap_or_default()
     }
 
-    /// Reads the parameters of the URL.
+    /// Reads the parameters of the URL, but for a ticket.
     pub(crate) fn parameters(&self) -> Result<Parameters, Error> {
-        Parameters::parse(self.raw_query())
+        Parameters::parse(&without_ticket(self.raw_query()))
     }
 
     /// Returns the length of path and query string in bytes, including the question mark.
@@ -187,6 +191,29 @@ impl Context {
         Holder::from(self.client()).with_user(conn.user().or_else(subject))
     }
 
+    /// Spends the request's ticket, if it has one. From then on the request has the credentials of the ticket.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::InvalidTicket`](crate::error::Code::InvalidTicket) if the ticket isn't valid for this URL.
+    pub(crate) fn use_ticket(&self) -> Result<(), Error> {
+        let Some(ticket) = self.ticket() else { return Ok(()) };
+        let url = followed(self.path(), self.raw_query())?;
+        let credentials = self.app().tickets().spend(ticket, &url)?;
+        self.0.lent.get_or_init(|| credentials.into_iter().map(|value| (AUTHORIZATION, value)).collect());
+        Ok(())
+    }
+
+    /// Returns the ticket of the request, if it has one that isn't spent.
+    pub(crate) fn ticket(&self) -> Option<&str> {
+        ticket(self.raw_query()).filter(|_| self.0.lent.get().is_none())
+    }
+
+    /// Returns the headers with the credentials: those of the ticket, if one was spent, or the request's own.
+    pub(crate) fn proof(&self) -> &HeaderMap {
+        self.0.lent.get().unwrap_or(self.headers())
+    }
+
     /// Returns the credentials of the request, or those of anonymous requests if it has none. They are read
     /// once.
     ///
@@ -199,8 +226,8 @@ impl Context {
         }
         let settings = self.app().settings();
         let anonymous = settings.anonymous_user.as_str();
-        let read = match self.headers().contains_key(AUTHORIZATION) || anonymous.is_empty() {
-            true => credentials(self.headers())?,
+        let read = match self.proof().contains_key(AUTHORIZATION) || anonymous.is_empty() {
+            true => credentials(self.proof())?,
             false => Credentials::new(anonymous, settings.anonymous_password.expose()),
         };
         Ok(self.0.credentials.get_or_init(|| read))
@@ -215,7 +242,7 @@ impl Context {
     pub(crate) async fn identify(&self) -> Result<(), Error> {
         let access = self.app().access();
         if access.counts_tokens() && self.0.caller.get().is_none() {
-            let caller = access.caller(bearer(self.headers())?.as_deref()).await?;
+            let caller = access.caller(bearer(self.proof())?.as_deref()).await?;
             self.0.caller.get_or_init(|| caller);
         }
         Ok(())

@@ -11,4 +11,5 @@ pub(crate) mod negotiate;
 pub(crate) mod paced;
 pub(crate) mod paths;
 pub(crate) mod strict;
+pub(crate) mod ticket;
 pub(crate) mod trace;

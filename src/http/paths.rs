@@ -23,7 +23,7 @@ const DIVIDING: &[char] = &['/', '\\', '%', '?', '#', ';'];
 
 /// The paths that requests about data start with. The others tell of the service itself: they need no
 /// credentials, and answer even when it is busy.
-const DATA: [&str; 2] = ["/tables", "/reql"];
+const DATA: [&str; 3] = ["/tables", "/tickets", "/reql"];
 
 /// Returns whether a path, or a template of paths, is about tables, and not about the service itself.
 pub(crate) fn is_about_data(path: &str) -> bool {

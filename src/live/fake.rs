@@ -25,6 +25,8 @@ pub(super) struct State {
     pub(super) feeds: Vec<(mpsc::UnboundedSender<Row>, Vec<Value>)>,
     pub(super) away: bool,
     pub(super) forbidden: bool,
+    /// Feeds don't say that they are ready.
+    pub(super) slow: bool,
     pub(super) opened: usize,
 }
 
@@ -96,7 +98,9 @@ impl Table {
                 sender.send(Ok(raw(&row))).unwrap();
             }
         }
-        sender.send(Ok(raw(&json!({"type": "state", "state": "ready"})))).unwrap();
+        if !(initial && state.slow) {
+            sender.send(Ok(raw(&json!({"type": "state", "state": "ready"})))).unwrap();
+        }
         state.feeds.push((sender, Vec::new()));
         state.opened += 1;
         let rows = futures_util::stream::unfold(receiver, |mut rows| async {

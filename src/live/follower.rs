@@ -1,13 +1,14 @@
 //! Followers: the event stream of one client of a hub.
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
@@ -111,6 +112,11 @@ impl Follower {
             if let Some(part) = self.out.pop_front() {
                 return Some(part);
             }
+            // Whoever always has something to read never waits.
+            if let Some(error) = over(&mut self.wish.end).now_or_never() {
+                self.fail(&error);
+                continue;
+            }
             match &mut self.stage {
                 Stage::Begins { anew } => {
                     let anew = *anew;
@@ -136,9 +142,11 @@ impl Follower {
         };
         let rows = match beginning {
             Some(_) => None,
-            None => match self.hub.source.join().await {
-                Ok(rows) => Some(rows),
-                Err(error) => return self.lost(error, anew, place).await,
+            None => match self.join().await {
+                Some(Ok(rows)) => Some(rows),
+                Some(Err(error)) => return self.lost(error, anew, place).await,
+                // Its right to that has ended.
+                None => return self.hub.leaves(&place),
             },
         };
         if anew {
@@ -153,6 +161,18 @@ impl Follower {
             (_, Some(rows)) => Stage::Reads { rows, place },
             (view, None) => Stage::Tells { view: view.unwrap_or_default(), at: 0, place },
         };
+    }
+
+    /// Opens a feed of the follower's own; `None` if its right to that ends before.
+    async fn join(&mut self) -> Option<Result<Rows, Error>> {
+        tokio::select! {
+            biased;
+            error = over(&mut self.wish.end) => {
+                self.fail(&error);
+                None
+            }
+            rows = self.hub.source.join() => Some(rows),
+        }
     }
 
     /// Sends the next document of a short list.
@@ -171,13 +191,19 @@ impl Follower {
     /// Sends the next row of the follower's own feed.
     async fn read(&mut self) {
         let Stage::Reads { rows, place } = &mut self.stage else { return };
-        let row = match rows.next().await {
-            Some(Ok(row)) => row,
-            Some(Err(error)) => return self.lost_reading(error).await,
-            None => {
+        let row = tokio::select! {
+            biased;
+            error = over(&mut self.wish.end) => Err(error),
+            row = rows.next() => Ok(row),
+        };
+        let row = match row {
+            Ok(Some(Ok(row))) => row,
+            Ok(Some(Err(error))) => return self.lost_reading(error).await,
+            Ok(None) => {
                 let error = Error::from(Code::OutcomeUnknown).caused_by("a feed has ended");
                 return self.lost_reading(error).await;
             }
+            Err(error) => return self.fail(&error),
         };
         match Row::read(row.get(), self.hub.source.shape()) {
             Ok(Row::Change(change)) => {
@@ -195,7 +221,7 @@ impl Follower {
             }
             Ok(Row::Ready) => self.ready(),
             // It isn't known which changes the feed has lost.
-            Ok(Row::Gap(_)) => self.stage = Stage::Begins { anew: true },
+            Ok(Row::Gap(_)) => self.turn(Stage::Begins { anew: true }),
             Ok(Row::Nothing) => {}
             Err(error) => self.fail(&error),
         }
@@ -237,17 +263,11 @@ impl Follower {
 
     /// Waits for news of the hub, or for the end of the client's permission.
     async fn wait(&mut self) {
-        let over = match &mut self.wish.end {
-            None => {
-                // It fails only if the hub is gone, but this follower keeps it alive.
-                let _ = self.news.changed().await;
-                None
-            }
-            Some(end) => tokio::select! {
-                biased;
-                error = end => Some(error),
-                _ = self.news.changed() => None,
-            },
+        let over = tokio::select! {
+            biased;
+            error = over(&mut self.wish.end) => Some(error),
+            // It fails only if the hub is gone, but this follower keeps it alive.
+            _ = self.news.changed() => None,
         };
         if let Some(error) = over {
             self.fail(&error);
@@ -262,9 +282,7 @@ impl Follower {
 
     /// Starts over after the follower's own feed was lost, as long as the hub retries as well.
     async fn lost(&mut self, error: Error, anew: bool, place: Place) {
-        if let Some((joining, _)) = place.joining {
-            self.hub.leaves(joining);
-        }
+        self.hub.leaves(&place);
         if !is_passing(&error) {
             return self.fail(&error);
         }
@@ -289,15 +307,28 @@ impl Follower {
 
     fn fail(&mut self, error: &Error) {
         self.out.push_back((self.wish.failure)(error));
-        self.stage = Stage::Ended;
+        self.turn(Stage::Ended);
+    }
+
+    /// Goes on otherwise than by having been told all.
+    fn turn(&mut self, stage: Stage) {
+        if let Stage::Reads { place, .. } = std::mem::replace(&mut self.stage, stage) {
+            self.hub.leaves(&place);
+        }
     }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        if let Stage::Reads { place: Place { joining: Some((joining, _)), .. }, .. } = &self.stage {
-            self.hub.leaves(*joining);
-        }
+        self.turn(Stage::Ended);
+    }
+}
+
+/// Waits for the end of a client's right, if that is known, and else without end.
+async fn over(end: &mut Option<BoxFuture<'static, Error>>) -> Error {
+    match end {
+        Some(end) => end.await,
+        None => pending().await,
     }
 }
 

@@ -169,10 +169,11 @@ impl Hub {
     }
 
     /// Notes that a follower has given up joining.
-    pub(super) fn leaves(&self, joining: u64) {
+    pub(super) fn leaves(&self, place: &Place) {
+        let Some((joining, _)) = &place.joining else { return };
         let mut state = self.state();
-        if state.joining.get(&joining).is_some_and(|(_, ready)| ready.is_none()) {
-            state.joining.remove(&joining);
+        if state.joining.get(joining).is_some_and(|(_, ready)| ready.is_none()) {
+            state.joining.remove(joining);
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt};
 use serde_json::Value;
 use tokio::time::sleep;
@@ -14,6 +15,7 @@ use warp::hyper::body::Bytes;
 use super::fake::Table;
 use super::hubs::Arrival;
 use super::*;
+use crate::error::{Code, Error};
 use crate::shares::{Percent, Shares};
 
 const KEEP: Keep = Keep { events: 100, bytes: 1 << 20, time: Duration::from_secs(300) };
@@ -57,12 +59,22 @@ impl Service {
     }
 
     fn client(&self, table: &Table, last: Option<String>) -> Client {
+        self.client_until(table, last, None)
+    }
+
+    /// A client whose right ends with this future.
+    fn client_until(
+        &self,
+        table: &Table,
+        last: Option<String>,
+        end: Option<BoxFuture<'static, Error>>,
+    ) -> Client {
         let wish = Wish {
             initial: true,
             last: last.clone(),
             failure: Box::new(|error| format!("event:error\ndata:\"{}\"\n\n", error.code().as_str()).into()),
             weigh: Box::new(|_| true),
-            end: None,
+            end,
         };
         let events = Box::pin(self.arrive(table, "key").events(wish));
         Client { events, known: BTreeMap::new(), last, seen: Vec::new() }
@@ -352,5 +364,32 @@ async fn play(seed: u64, table: &Table) {
         }
         assert_eq!(client.known, table.state().documents, "seed {seed}: {:?}", client.seen);
         assert!(!client.seen.iter().any(|event| event.starts_with("gap")), "seed {seed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_ends_is_noticed_whatever_the_follower_does() {
+    let is_over = || async {
+        sleep(Duration::from_secs(5)).await;
+        Error::from(Code::Unauthorized)
+    };
+    for (table, slow) in [(Table::new(), true), (Table::new(), false), (Table::short(), false)] {
+        let service = Service::new(BOUNDS);
+        table.put(1, 10);
+        table.state().slow = slow;
+        let mut client = service.client_until(&table, None, Some(is_over().boxed()));
+        let told = client.read().await.taken();
+        assert_eq!(told[0], "initial 1 10");
+        assert_eq!(told.len(), if slow { 1 } else { 2 });
+        // One that always has something to read.
+        for value in 0..10 {
+            sleep(Duration::from_secs(1)).await;
+            table.put(1, value);
+        }
+        assert_eq!(client.read().await.taken().last().unwrap(), "error \"unauthorized\"", "{slow}");
+        assert!(client.events.next().await.is_none());
+        assert_eq!(service.hubs.figures().followers, 1);
+        drop(client);
+        assert_eq!(service.hubs.figures().followers, 0);
     }
 }

@@ -55,8 +55,9 @@ fn pass(context: &Context) -> Result<Option<Share>, Error> {
     if app.settings().auth == Auth::None || !headers.contains_key(AUTHORIZATION) {
         context.within_rate(None)?;
     }
-    // A preflight never has credentials.
-    if app.settings().auth == Auth::Database && context.method() != Method::OPTIONS {
+    // A preflight never has credentials, and those of a ticket are known when it is spent.
+    let needs_credentials = context.method() != Method::OPTIONS && context.ticket().is_none();
+    if app.settings().auth == Auth::Database && needs_credentials {
         context.credentials()?;
     }
     Ok(Some(app.request(context.client())?))

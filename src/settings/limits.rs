@@ -43,6 +43,9 @@ pub struct Limits {
     /// The most distinct live queries that may be followed at once. Clients that follow the same list with
     /// the same rights share one, which is one changefeed at the database. Default 1000.
     pub live_queries: usize,
+    /// The most tickets that may wait to be used, see `POST /tickets`; 0 gives none. One that takes more than
+    /// 1 KiB counts as several. Default 10,000.
+    pub tickets: usize,
     /// The most events of one live query that are kept for clients that return. Default 10,000.
     pub replay_events: usize,
     /// The most bytes of events that are kept for clients that return, of all live queries together. One live
@@ -63,14 +66,14 @@ pub struct Limits {
     /// The most clients that may be connected at the same time. One more is disconnected at once. Each takes
     /// a file descriptor, so what the operating system allows is a bound too. Default 10,000.
     pub connections: usize,
-    /// The share of `connections`, `requests`, `streams`, `feeds`, `live_queries` and `answers` that one
-    /// client address may hold, in percent, from 1 to 100. The 64 bits that the addresses of an IPv6 network
-    /// share count as one address. A service behind a proxy, which is the only client it sees, needs 100.
-    /// Default 50.
+    /// The share of `connections`, `requests`, `streams`, `feeds`, `live_queries`, `tickets` and `answers`
+    /// that one client address may hold, in percent, from 1 to 100. The 64 bits that the addresses of an IPv6
+    /// network share count as one address. A service behind a proxy, which is the only client it sees, needs
+    /// 100. Default 50.
     pub client_share: u8,
-    /// The share of `requests`, `streams`, `feeds` and `answers` that one user of the database may hold, in
-    /// percent, from 1 to 100, however many addresses it has. Counts with `auth = "database"` only. Default
-    /// 50.
+    /// The share of `requests`, `streams`, `feeds`, `tickets` and `answers` that one user of the database may
+    /// hold, in percent, from 1 to 100, however many addresses it has. Counts with `auth = "database"` only.
+    /// Default 50.
     pub user_share: u8,
     /// The requests about tables that one client may make in a second, a minute or an hour, such as
     /// `"100/s"`, `"6000/min"`, `"1000/h"`. A client is the user that it has proved to be, or else its
@@ -160,6 +163,7 @@ impl Default for Limits {
             request_time: Duration::from_secs(300),
             feeds: 5000,
             live_queries: 1000,
+            tickets: 10_000,
             replay_events: 10_000,
             replay_bytes: 64 << 20,
             replay_time: Duration::from_secs(300),

@@ -106,6 +106,7 @@ const RULES: &[Rule] = &[
     rule("limits.live_queries", "a whole number from 1 to 100000", |s| {
         (1..=100_000).contains(&s.limits.live_queries)
     }),
+    rule("limits.tickets", "a whole number from 0 to 1000000", |s| s.limits.tickets <= 1_000_000),
     rule("limits.replay_events", "a whole number from 1 to 1000000", |s| {
         (1..=1_000_000).contains(&s.limits.replay_events)
     }),

@@ -94,6 +94,7 @@ fn of_requests() -> Vec<Row> {
             .with(&[JSON, ("host", "localhost"), ("origin", "https://evil.example")])
             .sent("{}"),
         row(Code::ForeignHost, "GET", DOC).with(&[("host", "evil.example")]),
+        row(Code::InvalidTicket, "GET", format!("/tables/heroes/changes?ticket={}", "0".repeat(32))),
         row(Code::NoSuchPath, "GET", "/nope"),
         row(Code::NoSuchTable, "GET", none),
         row(Code::NoSuchTable, "DELETE", none),
@@ -171,6 +172,9 @@ async fn every_code_is_provoked() {
     let feedless = |settings| Settings { limits: Limits { feeds: 0, ..Limits::default() }, ..settings };
     let follow = row(Code::FeedsExhausted, "GET", "/tables/heroes/changes").has(&[("retry-after", "1")]);
     walk(&started(feedless).await, vec![follow], &mut walked).await;
+    let full = |settings| Settings { limits: Limits { tickets: 0, ..Limits::default() }, ..settings };
+    let ticket = row(Code::TicketsExhausted, "POST", "/tickets").sent(format!("{{\"url\": \"{DOCS}\"}}"));
+    walk(&started(full).await, vec![ticket.has(&[("retry-after", "1")])], &mut walked).await;
     of_sizes(&mut walked).await;
     of_the_database(&mut walked).await;
     of_the_network(&mut walked).await;

@@ -189,6 +189,7 @@ fn every_setting_has_a_variable() {
             ("APP_LIMITS_FEED_QUEUE", "6"),
             ("APP_LIMITS_LIVE_QUERIES", "7"),
             ("APP_LIMITS_REPLAY_EVENTS", "8"),
+            ("APP_LIMITS_TICKETS", "11"),
             ("APP_LIMITS_REPLAY_BYTES", "9KiB"),
             ("APP_LIMITS_REPLAY_TIME", "10s"),
             ("RDB_CONNECT_TIMEOUT", "1s"),
@@ -205,7 +206,7 @@ fn every_setting_has_a_variable() {
         assert_eq!(numbers, (2048, 4096, 2, 3, 4));
         assert_eq!((limits.feeds, limits.feed_queue, limits.live_queries), (5, 6, 7));
         let replay = (limits.replay_events, limits.replay_bytes, limits.replay_time.as_secs());
-        assert_eq!(replay, (8, 9 << 10, 10));
+        assert_eq!((replay, limits.tickets), ((8, 9 << 10, 10), 11));
         let servers = [("a", 1), ("::1", 2), ("b", 5)].map(|(host, port)| (host.to_owned(), port));
         assert_eq!(rdb.servers(), servers);
         assert_eq!((rdb.db.as_str(), rdb.user.as_str(), rdb.password.expose()), ("42", "true", "007"));

@@ -159,6 +159,7 @@ fn values_that_cannot_be_are_refused() {
         ("APP_LIMITS_BODY", "0", "`limits.body` = \"0\"", "a size from 1 byte to 1 GiB"),
         ("APP_LIMITS_PAGE", "5000", "`limits.page` = 5000", "a whole number from 1 to `limits.page_max`"),
         ("APP_LIMITS_FEEDS", "1000001", "`limits.feeds` = 1000001", "a whole number from 0 to 1000000"),
+        ("APP_LIMITS_TICKETS", "-1", "`limits.tickets` = -1", "a whole number from 0 to 1000000"),
         ("APP_LIMITS_FEED_QUEUE", "0", "`limits.feed_queue` = 0", "a whole number from 1 to 1000000"),
         ("RDB_PORT", "0", "`rdb.port` = 0", "a port from 1 to 65535"),
         ("RDB_PORT", "-1", "`rdb.port` = -1", "a port from 1 to 65535"),

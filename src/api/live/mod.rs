@@ -26,6 +26,11 @@ use crate::query::{Bounds, Live, Parameters, Path, initial, is_document};
 use crate::settings::Settings;
 use source::Followed;
 
+/// The paths of live queries.
+pub(super) const PATHS: [&str; 3] = [CHANGES, "/tables/{table}/docs", "/tables/{table}/docs/{id}"];
+/// The path that has live queries only.
+const CHANGES: &str = "/tables/{table}/changes";
+
 /// Returns the endpoints of live queries with a path of their own, for clients that can't set `Accept`.
 pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
     let about = "Follow the documents: a stream of server-sent events. Lists and documents are followed at \
@@ -37,14 +42,20 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
         "The client returns, and this is the last event that it saw. It gets those that it has missed, or a \
          `reset` event and everything anew.",
     );
-    let followed = get("/tables/{table}/changes", "followDocuments", about)
-        .takes([parameters::name("table"), parameters::initial(), returns])
+    let followed = get(CHANGES, "followDocuments", about)
+        .takes([parameters::name("table"), parameters::initial(), parameters::ticket(), returns])
         .takes(parameters::filter())
         .takes(page)
         .takes(parameters::chosen())
         .answers(200, text_of("The events, until the client leaves.", EVENT_STREAM))
-        .problems(&[Code::QueryLogic, Code::NoSuchIndex, Code::Refused, Code::FeedsExhausted])
-        .unproven(list);
+        .problems(&[
+            Code::QueryLogic,
+            Code::NoSuchIndex,
+            Code::Refused,
+            Code::FeedsExhausted,
+            Code::InvalidTicket,
+        ])
+        .live_only(list);
     vec![followed]
 }
 

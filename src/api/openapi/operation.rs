@@ -71,7 +71,8 @@ impl Op {
         about: &str,
         is_about_data: bool,
     ) -> Self {
-        let tag = path.rsplit('/').find(|part| ["docs", "indexes", "tables", "reql"].contains(part));
+        let tag =
+            path.rsplit('/').find(|part| ["docs", "indexes", "tables", "tickets", "reql"].contains(part));
         let tag = if is_about_data { tag.unwrap_or("tables") } else { "service" };
         let operation = OperationBuilder::new().operation_id(Some(id)).summary(Some(about)).tag(tag).build();
         let op = Op { path, method, operation, codes: ANY.to_vec() };

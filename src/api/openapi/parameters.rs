@@ -174,6 +174,11 @@ pub(crate) fn initial() -> Parameter {
     query("initial", "Whether the stream begins with the documents that are there.", flag)
 }
 
+pub(crate) fn ticket() -> Parameter {
+    let about = "A ticket that `/tickets` gave for this URL, in place of credentials. It counts once.";
+    query("ticket", about, text().pattern(Some("^[0-9a-f]{32}$")))
+}
+
 pub(crate) fn all() -> Parameter {
     let flag = ObjectBuilder::new().schema_type(Type::Boolean);
     query("all", "Whether all documents are meant; needed when there is no filter.", flag)

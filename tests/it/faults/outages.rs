@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,7 +11,6 @@ use futures_util::future::join_all;
 use reql_embedded::Server;
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use warp_reql::settings::Rdb;
@@ -21,6 +18,7 @@ use warp_reql::settings::Rdb;
 use crate::support::client::Client;
 use crate::support::home::about_the_embedded;
 use crate::support::link::{Link, Traffic};
+use crate::support::process::Process;
 use crate::support::{Api, PATIENCE, balanced, eventually, nobody, number, rdb};
 
 /// Few enough for a machine that is busy with other tests.
@@ -184,40 +182,6 @@ async fn a_database_that_dies_and_is_restarted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_hangs_and_goes_on() {
     outlive("a database that hangs", Traffic::Freezes, 504).await;
-}
-
-/// A database in a process of its own, which can be killed and stopped for real.
-struct Process {
-    child: Child,
-    addr: SocketAddr,
-}
-
-impl Process {
-    /// Starts it, and waits until it accepts connections.
-    async fn start(data: &Path, addr: SocketAddr) -> Process {
-        let beside = PathBuf::from(env!("CARGO_BIN_EXE_warp-reql")).with_file_name("reql-embedded");
-        let mut command = Command::new(beside);
-        command.arg("--directory").arg(data).arg("--driver-port").arg(addr.port().to_string());
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let process = Process { child: child.expect("`cargo build -p reql-embedded` comes first"), addr };
-        while TcpStream::connect(addr).await.is_err() {
-            sleep(Duration::from_millis(1)).await;
-        }
-        process
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already; then there is nothing to kill.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// `OUTAGE_SECONDS` is how long each outage is.

@@ -14,6 +14,8 @@ pub struct Events {
     stream: BufReader<TcpStream>,
     pub status: u16,
     pub headers: Vec<(String, String)>,
+    /// What has arrived of the next chunk.
+    raw: Vec<u8>,
     /// Text that has arrived and isn't parsed yet, without the chunked encoding.
     text: String,
     ended: bool,
@@ -66,7 +68,7 @@ impl Events {
             (name.to_ascii_lowercase(), value.to_owned())
         };
         let headers = lines[1..].iter().map(header).collect();
-        Events { stream, status, headers, text: String::new(), ended: false }
+        Events { stream, status, headers, raw: Vec::new(), text: String::new(), ended: false }
     }
 
     /// A header; empty if there is none.
@@ -120,14 +122,27 @@ impl Events {
         serde_json::from_slice(&body).expect("JSON")
     }
 
+    /// Reads more. What has come is kept if this is given up.
     async fn read_chunk(&mut self) {
-        let mut length = String::new();
-        self.stream.read_line(&mut length).await.expect("a chunk");
-        let length = usize::from_str_radix(length.trim_end(), 16).expect("the length of a chunk");
-        let mut chunk = vec![0; length + 2];
-        self.stream.read_exact(&mut chunk).await.expect("a whole chunk");
-        self.text.push_str(std::str::from_utf8(&chunk[..length]).expect("UTF-8"));
+        while !self.take_chunk() {
+            let read = self.stream.read_buf(&mut self.raw).await.expect("more of the stream");
+            assert!(read > 0, "the stream breaks off");
+        }
+    }
+
+    /// Takes the next chunk out of what has come, if it is there as a whole.
+    fn take_chunk(&mut self) -> bool {
+        let Some(begin) = self.raw.windows(2).position(|end| end == b"\r\n") else { return false };
+        let length = std::str::from_utf8(&self.raw[..begin]).expect("the length of a chunk");
+        let length = usize::from_str_radix(length, 16).expect("the length of a chunk");
+        let (begin, end) = (begin + 2, begin + 2 + length + 2);
+        if self.raw.len() < end {
+            return false;
+        }
+        self.text.push_str(std::str::from_utf8(&self.raw[begin..end - 2]).expect("UTF-8"));
         self.ended = length == 0;
+        self.raw.drain(..end);
+        true
     }
 }
 

@@ -6,6 +6,7 @@ pub mod events;
 pub mod guarded;
 pub mod home;
 pub mod link;
+pub mod process;
 pub mod secure;
 
 use std::convert::Infallible;

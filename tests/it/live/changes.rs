@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
+use super::{DOCS, Live};
 use crate::support::events::{Event, Events};
 use crate::support::link::{Link, Traffic};
-use crate::support::{Api, Home, PATIENCE, Serving, body, problem};
+use crate::support::{Api, Home, PATIENCE, body, problem};
 use futures_util::{FutureExt, StreamExt};
 use reql::r;
 use serde_json::{Value, json};
@@ -15,75 +16,6 @@ use tokio::task::JoinHandle;
 use warp_reql::Conn;
 use warp_reql::server::Service;
 use warp_reql::settings::{Limits, Rdb, Settings};
-
-const DOCS: &str = "/tables/heroes/docs";
-
-/// An API that listens, too.
-struct Live {
-    api: Api,
-    addr: SocketAddr,
-    _serving: Serving,
-}
-
-impl Live {
-    async fn start() -> Live {
-        Live::with(Limits::default()).await
-    }
-
-    async fn with(limits: Limits) -> Live {
-        Live::adapted(|settings| Settings { limits, ..settings }).await
-    }
-
-    async fn adapted(adapt: impl FnOnce(Settings) -> Settings) -> Live {
-        Live::over(Api::at_home(adapt).await).await
-    }
-
-    async fn over(api: Api) -> Live {
-        let serving = api.serve().await;
-        Live { api, addr: serving.addr, _serving: serving }
-    }
-
-    async fn events(&self, path: &str) -> Events {
-        let events = Events::open(self.addr, path).await;
-        assert_eq!((events.status, events.header("content-type")), (200, "text/event-stream"), "{path}");
-        events
-    }
-
-    /// A list's events from now on.
-    async fn changes(&self, query: &str) -> Events {
-        let mut events = self.events(&format!("{DOCS}?{query}&initial=false")).await;
-        events.ready().await;
-        events
-    }
-
-    async fn put(&self, document: Value) {
-        let answer = self.api.send("PUT", &format!("{DOCS}/{}", document["id"]), &document).await;
-        assert!(answer.status().is_success(), "{:?}", answer.body());
-    }
-
-    async fn delete(&self, id: u64) {
-        assert_eq!(self.api.call("DELETE", &format!("{DOCS}/{id}")).await.status(), 204);
-    }
-
-    /// A figure of `/metrics`.
-    async fn figure(&self, name: &str) -> u64 {
-        let text = self.api.call("GET", "/metrics").await.into_body();
-        let text = String::from_utf8(text.to_vec()).expect("text");
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no {name} in {text}"))
-    }
-
-    /// Waits until so many clients follow.
-    async fn followed_by(&self, count: u64) {
-        for _ in 0..10_000 {
-            if self.figure("warp_reql_feeds").await == count {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        panic!("{} follow, not {count}", self.figure("warp_reql_feeds").await);
-    }
-}
 
 fn event(name: &str, old: Value, new: Value) -> (String, Value, Value) {
     (name.to_owned(), old, new)
@@ -425,13 +357,13 @@ async fn a_handlers_own_feed_is_waited_for_without_end() {
 }
 
 /// The service as it is run, with what it takes to stop it.
-struct Running {
-    addr: SocketAddr,
-    stop: oneshot::Sender<()>,
-    ended: JoinHandle<std::io::Result<()>>,
+pub struct Running {
+    pub addr: SocketAddr,
+    pub stop: oneshot::Sender<()>,
+    pub ended: JoinHandle<std::io::Result<()>>,
 }
 
-async fn run(rdb: Rdb) -> Running {
+pub async fn run(rdb: Rdb) -> Running {
     let mut settings = Settings::built_in("development");
     settings.port = 0;
     settings.rdb = rdb;
@@ -443,7 +375,7 @@ async fn run(rdb: Rdb) -> Running {
     Running { addr, stop, ended }
 }
 
-async fn post(addr: SocketAddr, path: &str, body: &Value) {
+pub async fn post(addr: SocketAddr, path: &str, body: &Value) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(addr).await.expect("the service listens");
     let body = body.to_string();

@@ -1,0 +1,102 @@
+//! `POST /tickets`: what a client that can send no credentials with a live query puts into its URL instead.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+use utoipa::openapi::ComponentsBuilder;
+use utoipa::openapi::schema::Object;
+use warp::http::StatusCode;
+use warp::http::header::AUTHORIZATION;
+use warp::reply::Response;
+
+use super::endpoint::{Endpoint, post};
+use super::live;
+use super::openapi::operation::{json_of, sent};
+use super::openapi::schemas::{named, text};
+use crate::app::tickets::LIFE;
+use crate::error::{Code, Error};
+use crate::http::answer::json as reply;
+use crate::http::body::{Body, parse};
+use crate::http::context::Context;
+use crate::http::negotiate::JSON;
+use crate::http::paths::{self, check};
+use crate::http::ticket::{followed, ticket, with_ticket};
+use crate::shares::Holder;
+
+/// What a ticket is wanted for.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewTicket {
+    /// The path and the parameters of a live query.
+    #[schema(schema_with = followed_url)]
+    url: String,
+}
+
+/// A ticket.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Ticket {
+    /// The value of the parameter `ticket`.
+    ticket: String,
+    /// The URL with that parameter.
+    url: String,
+    /// The seconds for which it counts.
+    expires_in: u64,
+}
+
+fn followed_url() -> Object {
+    let c = "[^/?#%]|%[0-7][0-9A-Fa-f]";
+    let id = format!(r"(?!\.{{1,2}}(\?|$))({c})+");
+    let path = format!("/tables/[A-Za-z0-9_-]{{1,128}}/(changes|docs(/{id})?)");
+    let pattern = format!(r"^{path}(\?({c}|[/?])*)?$");
+    text().pattern(Some(pattern)).examples([json!("/tables/heroes/docs?age=gte.18")]).build()
+}
+
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    let about = "Get a ticket: it stands once, and for half a minute, for the credentials of this request at \
+                 the URL of one live query";
+    let given = post("/tickets", "createTicket", about)
+        .body(sent(&[JSON], named("NewTicket")))
+        .answers(201, json_of("The ticket.", named("Ticket")))
+        .problems(&[Code::ForeignOrigin, Code::TicketsExhausted])
+        .admitted_with_body(give);
+    vec![given]
+}
+
+/// The types of bodies and answers.
+pub(crate) fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
+    components.schema_from::<NewTicket>().schema_from::<Ticket>()
+}
+
+async fn give(context: Context, body: Body) -> Result<Response, Error> {
+    context.plain()?;
+    context.body_is(&[JSON])?;
+    let NewTicket { url } = parse(&body?)?;
+    let followed = live_query(&url)?;
+    let app = context.app();
+    let credentials = context.headers().get_all(AUTHORIZATION).iter().cloned().collect();
+    let holder = Holder::from(context.client()).with_user(context.user());
+    let ticket = app.tickets().issue(holder, &followed, credentials)?;
+    let url = with_ticket(&url, &ticket);
+    let limit = app.limits().url;
+    if url.len() as u64 > limit {
+        return Err(Error::beyond(Code::UrlTooLong, limit));
+    }
+    Ok(reply(StatusCode::CREATED, &Ticket { url, ticket, expires_in: LIFE.as_secs() }))
+}
+
+/// Returns the live query that a URL is about.
+///
+/// # Errors
+///
+/// [`Code::BadRequest`] if it is about none.
+fn live_query(url: &str) -> Result<String, Error> {
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let is_live = live::PATHS.iter().any(|template| paths::fits(path, template));
+    if !is_live || url.contains('#') || ticket(query).is_some() {
+        return Err(Error::bad_request(
+            "`url` is the path of a live query with its parameters, as `/tables/heroes/docs?age=gte.18`.",
+        ));
+    }
+    check(path)?;
+    followed(path, query)
+}

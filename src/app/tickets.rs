@@ -1,0 +1,182 @@
+//! Tickets: each stands once, and for half a minute, for the credentials of the request that asked for it.
+//!
+//! A browser's `EventSource` can send no credentials. So a page asks for a ticket, with credentials, and puts
+//! that into the URL that it follows. URLs get into logs and histories, which is why a ticket is of no use
+//! afterwards. The credentials are checked again when it is used, as if the request had brought them itself.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::time::{Instant, sleep};
+use warp::http::HeaderValue;
+
+use crate::digest::{digest, hex};
+use crate::error::{Code, Error};
+use crate::shares::{Holder, Percent, Share, Shares};
+
+/// The time for which a ticket counts.
+pub(crate) const LIFE: Duration = Duration::from_secs(30);
+/// How often tickets are dropped that are over.
+const TIDY: Duration = Duration::from_secs(1);
+/// The length of a ticket, in bytes before they are made text.
+const LENGTH: usize = 16;
+/// The amount of memory, in bytes, for which a ticket counts as one.
+const ONE: usize = 1 << 10;
+
+/// The tickets that wait to be used.
+pub(crate) struct Tickets {
+    shares: Shares,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// By their digests: how long it takes to find one tells nothing of the others.
+    tickets: HashMap<[u8; 32], Ticket>,
+    /// A task drops those that are over.
+    is_watched: bool,
+}
+
+struct Ticket {
+    /// The URL that it is for.
+    url: Box<str>,
+    credentials: Vec<HeaderValue>,
+    end: Instant,
+    _share: Share,
+}
+
+impl Tickets {
+    /// Has room for so many.
+    pub(crate) fn new(most: usize, percent: Percent) -> Self {
+        Tickets { shares: Shares::new(most, percent), waiting: Arc::default() }
+    }
+
+    /// Has room for another number from now on.
+    pub(crate) fn resize(&self, most: usize, percent: Percent) {
+        self.shares.resize(most, percent);
+    }
+
+    /// Returns a ticket that stands for these credentials at this URL.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::TicketsExhausted`] if too many wait, [`Code::ShareUsedUp`] if too many of this holder's do.
+    pub(crate) fn issue(
+        &self,
+        holder: Holder,
+        url: &str,
+        credentials: Vec<HeaderValue>,
+    ) -> Result<String, Error> {
+        let length = url.len() + credentials.iter().map(HeaderValue::len).sum::<usize>();
+        let mut share = self.shares.nothing(holder);
+        share
+            .grow(1 + length / ONE)
+            .map_err(|taken| taken.error("tickets", |limit| Error::about(Code::TicketsExhausted, limit)))?;
+        let mut secret = [0; LENGTH];
+        SystemRandom::new().fill(&mut secret).map_err(|_| Error::internal("there is no randomness"))?;
+        let ticket = hex(&secret);
+        let end = Instant::now() + LIFE;
+        let kept = Ticket { url: url.into(), credentials, end, _share: share };
+        let mut waiting = lock(&self.waiting);
+        waiting.tickets.insert(name(&ticket), kept);
+        if !std::mem::replace(&mut waiting.is_watched, true) {
+            tokio::spawn(watch(Arc::clone(&self.waiting)));
+        }
+        Ok(ticket)
+    }
+
+    /// Uses a ticket up, and returns the credentials that it stands for.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::InvalidTicket`] if there is no such ticket any more, or it is for another URL.
+    pub(crate) fn spend(&self, ticket: &str, url: &str) -> Result<Vec<HeaderValue>, Error> {
+        let kept = lock(&self.waiting).tickets.remove(&name(ticket));
+        let counts = |kept: &Ticket| kept.end > Instant::now() && *kept.url == *url;
+        kept.filter(counts).map(|kept| kept.credentials).ok_or_else(|| Error::from(Code::InvalidTicket))
+    }
+}
+
+/// Returns whether a text can be a ticket.
+pub(crate) fn is_ticket(text: &str) -> bool {
+    text.len() == 2 * LENGTH && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn name(ticket: &str) -> [u8; 32] {
+    digest(&[ticket.as_bytes()])
+}
+
+fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Drops tickets that are over, as long as there are any, so that their credentials don't stay in memory.
+async fn watch(waiting: Arc<Mutex<Waiting>>) {
+    let mut goes_on = true;
+    while goes_on {
+        sleep(TIDY).await;
+        let (mut waiting, now) = (lock(&waiting), Instant::now());
+        waiting.tickets.retain(|_, ticket| ticket.end > now);
+        goes_on = !waiting.tickets.is_empty();
+        waiting.is_watched = goes_on;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    const ALL: Percent = Percent { client: 100, user: 50 };
+
+    fn credentials() -> Vec<HeaderValue> {
+        vec![HeaderValue::from_static("Basic x")]
+    }
+
+    fn code<T>(outcome: Result<T, Error>) -> Option<Code> {
+        outcome.err().map(|error| error.code())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ticket_counts_once_at_one_url_and_for_a_while() {
+        let tickets = Tickets::new(10, ALL);
+        let issue = || tickets.issue(Holder::default(), "/a", credentials()).unwrap();
+        let ticket = issue();
+        assert!(is_ticket(&ticket) && !is_ticket("has") && !is_ticket(&ticket.to_uppercase()));
+        assert_eq!(tickets.spend(&ticket, "/a").unwrap(), credentials());
+        assert_eq!(code(tickets.spend(&ticket, "/a")), Some(Code::InvalidTicket), "it is spent");
+        let ticket = issue();
+        assert_eq!(code(tickets.spend(&ticket, "/b")), Some(Code::InvalidTicket), "it is for another");
+        assert_eq!(code(tickets.spend(&ticket, "/a")), Some(Code::InvalidTicket), "and spent by that");
+        let (early, late) = (issue(), issue());
+        advance(LIFE - Duration::from_millis(1)).await;
+        assert!(tickets.spend(&early, "/a").is_ok());
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(code(tickets.spend(&late, "/a")), Some(Code::InvalidTicket), "its time is over");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_wait_have_a_bound_and_are_forgotten() {
+        let tickets = Tickets::new(8, ALL);
+        let issue = |user, length| {
+            let holder = Holder::default().with_user(Some(user));
+            tickets.issue(holder, &"x".repeat(length), credentials())
+        };
+        assert!(issue("a", 3000).is_ok(), "it counts as three");
+        assert!(issue("a", 1).is_ok());
+        assert_eq!(code(issue("a", 1)), Some(Code::ShareUsedUp));
+        assert!(issue("b", 3000).is_ok());
+        assert_eq!(code(issue("c", 2000)), Some(Code::TicketsExhausted));
+        sleep(LIFE / 2).await;
+        assert!(issue("c", 1).is_ok());
+        sleep(LIFE / 2 + TIDY).await;
+        assert_eq!(lock(&tickets.waiting).tickets.len(), 1);
+        assert!(issue("a", 3000).is_ok(), "the others have given back their room");
+        sleep(LIFE * 2).await;
+        assert_eq!((lock(&tickets.waiting).tickets.len(), tickets.shares.held()), (0, 0));
+        assert!(!lock(&tickets.waiting).is_watched);
+    }
+}
