@@ -1,4 +1,4 @@
-//! `POST /tickets`: what a client that can send no credentials with a live query puts into its URL instead.
+//! `POST /tickets`: tickets for live queries of clients that can't send credentials.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -23,7 +23,7 @@ use crate::http::paths::{self, check};
 use crate::http::ticket::{followed, ticket, with_ticket};
 use crate::shares::Holder;
 
-/// What a ticket is wanted for.
+/// A request for a ticket.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewTicket {
@@ -39,7 +39,7 @@ pub(crate) struct Ticket {
     ticket: String,
     /// The URL with that parameter.
     url: String,
-    /// The seconds for which it counts.
+    /// The time for which it is valid, in seconds.
     expires_in: u64,
 }
 
@@ -52,7 +52,7 @@ fn followed_url() -> Object {
 }
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    let about = "Get a ticket: it stands once, and for half a minute, for the credentials of this request at \
+    let about = "Issue a ticket, which replaces the credentials of this request once, within half a minute, at \
                  the URL of one live query";
     let given = post("/tickets", "createTicket", about)
         .body(sent(&[JSON], named("NewTicket")))
@@ -84,11 +84,11 @@ async fn give(context: Context, body: Body) -> Result<Response, Error> {
     Ok(reply(StatusCode::CREATED, &Ticket { url, ticket, expires_in: LIFE.as_secs() }))
 }
 
-/// Returns the live query that a URL is about.
+/// Returns the canonical form of a live query's URL.
 ///
 /// # Errors
 ///
-/// [`Code::BadRequest`] if it is about none.
+/// [`Code::BadRequest`] if the URL isn't that of a live query.
 fn live_query(url: &str) -> Result<String, Error> {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     let is_live = live::PATHS.iter().any(|template| paths::fits(path, template));

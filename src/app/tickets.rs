@@ -1,8 +1,8 @@
-//! Tickets: each stands once, and for half a minute, for the credentials of the request that asked for it.
+//! Tickets: each replaces, once and for half a minute, the credentials of the request that asked for it.
 //!
-//! A browser's `EventSource` can send no credentials. So a page asks for a ticket, with credentials, and puts
-//! that into the URL that it follows. URLs get into logs and histories, which is why a ticket is of no use
-//! afterwards. The credentials are checked again when it is used, as if the request had brought them itself.
+//! A browser's `EventSource` can't send credentials. So a page asks for a ticket, with credentials, and puts it
+//! into the URL that it follows. URLs get into logs and histories, so a spent ticket is worthless. The
+//! credentials are checked when the ticket is spent, as if the request itself had them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use crate::digest::{digest, hex};
 use crate::error::{Code, Error};
 use crate::shares::{Holder, Percent, Share, Shares};
 
-/// The time for which a ticket counts.
+/// The time for which a ticket is valid.
 pub(crate) const LIFE: Duration = Duration::from_secs(30);
 /// How often tickets are dropped that are over.
 const TIDY: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ const LENGTH: usize = 16;
 /// The amount of memory, in bytes, for which a ticket counts as one.
 const ONE: usize = 1 << 10;
 
-/// The tickets that wait to be used.
+/// The tickets that aren't spent yet.
 pub(crate) struct Tickets {
     shares: Shares,
     waiting: Arc<Mutex<Waiting>>,
@@ -33,9 +33,9 @@ pub(crate) struct Tickets {
 
 #[derive(Default)]
 struct Waiting {
-    /// By their digests: how long it takes to find one tells nothing of the others.
+    /// The tickets by their digests, so that the time of a lookup reveals nothing about the others.
     tickets: HashMap<[u8; 32], Ticket>,
-    /// A task drops those that are over.
+    /// A task drops expired tickets.
     is_watched: bool,
 }
 
@@ -48,21 +48,21 @@ struct Ticket {
 }
 
 impl Tickets {
-    /// Has room for so many.
+    /// Makes a store of at most this many tickets.
     pub(crate) fn new(most: usize, percent: Percent) -> Self {
         Tickets { shares: Shares::new(most, percent), waiting: Arc::default() }
     }
 
-    /// Has room for another number from now on.
+    /// Changes the largest number of tickets.
     pub(crate) fn resize(&self, most: usize, percent: Percent) {
         self.shares.resize(most, percent);
     }
 
-    /// Returns a ticket that stands for these credentials at this URL.
+    /// Issues a ticket for these credentials and this URL.
     ///
     /// # Errors
     ///
-    /// [`Code::TicketsExhausted`] if too many wait, [`Code::ShareUsedUp`] if too many of this holder's do.
+    /// [`Code::TicketsExhausted`] if there are too many, [`Code::ShareUsedUp`] if this holder has too many.
     pub(crate) fn issue(
         &self,
         holder: Holder,
@@ -87,11 +87,11 @@ impl Tickets {
         Ok(ticket)
     }
 
-    /// Uses a ticket up, and returns the credentials that it stands for.
+    /// Spends a ticket, and returns its credentials.
     ///
     /// # Errors
     ///
-    /// [`Code::InvalidTicket`] if there is no such ticket any more, or it is for another URL.
+    /// [`Code::InvalidTicket`] if the ticket is unknown, spent, expired, or for another URL.
     pub(crate) fn spend(&self, ticket: &str, url: &str) -> Result<Vec<HeaderValue>, Error> {
         let kept = lock(&self.waiting).tickets.remove(&name(ticket));
         let counts = |kept: &Ticket| kept.end > Instant::now() && *kept.url == *url;
@@ -99,7 +99,7 @@ impl Tickets {
     }
 }
 
-/// Returns whether a text can be a ticket.
+/// Returns whether a text has the form of a ticket.
 pub(crate) fn is_ticket(text: &str) -> bool {
     text.len() == 2 * LENGTH && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -112,7 +112,7 @@ fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Drops tickets that are over, as long as there are any, so that their credentials don't stay in memory.
+/// Drops expired tickets while there are any, so that their credentials don't stay in memory.
 async fn watch(waiting: Arc<Mutex<Waiting>>) {
     let mut goes_on = true;
     while goes_on {

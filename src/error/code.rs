@@ -106,10 +106,10 @@ codes! {
     ForeignHost = "foreign-host", FORBIDDEN,
         "The request is for another host.",
         "List the host in the setting `hosts`.";
-    /// A ticket has been used, its time is over, or it is for another URL.
+    /// A ticket is spent, expired, or for another URL.
     InvalidTicket = "invalid-ticket", FORBIDDEN,
-        "The ticket has been used, its time is over, or it is for another URL.",
-        "Ask for a new one: POST /tickets.";
+        "The ticket is spent, expired, or for another URL.",
+        "Get a new one with `POST /tickets`.";
     /// There is no such path.
     NoSuchPath = "no-such-path", NOT_FOUND, "There is no such path.";
     /// There is no such database.
@@ -219,9 +219,9 @@ codes! {
     /// As many answers as there may be are being streamed.
     StreamsExhausted = "streams-exhausted", SERVICE_UNAVAILABLE,
         "All {} streamed answers that there may be are taken.";
-    /// As many tickets as there may be wait to be used.
+    /// There are as many unspent tickets as there may be.
     TicketsExhausted = "tickets-exhausted", SERVICE_UNAVAILABLE,
-        "All {} tickets that there may be wait to be used.";
+        "There are {} unspent tickets, which is the most there may be.";
     /// There are no keys yet that tokens could be checked with.
     NoKeys = "no-keys", SERVICE_UNAVAILABLE,
         "The keys that tokens are checked with can't be had just now.";

@@ -191,7 +191,7 @@ impl Context {
         Holder::from(self.client()).with_user(conn.user().or_else(subject))
     }
 
-    /// Spends the request's ticket, if it has one. From then on the request has the credentials of the ticket.
+    /// Spends the request's ticket, if it has one. From then on the request has the ticket's credentials.
     ///
     /// # Errors
     ///

@@ -11,9 +11,9 @@ use crate::query::{Parameters, decode};
 /// The name of the parameter.
 pub(crate) const TICKET: &str = "ticket";
 
-/// Returns the ticket among the parameters of a URL, if there is one.
+/// Returns the ticket in a query string, if there is one.
 ///
-/// A field may be called `ticket`, too; what is said of a field is never of the form of a ticket.
+/// A condition on a field called `ticket` never has the form of a ticket.
 pub(crate) fn ticket(query: &str) -> Option<&str> {
     query.split('&').find_map(read)
 }
@@ -22,7 +22,7 @@ fn read(pair: &str) -> Option<&str> {
     pair.strip_prefix(TICKET)?.strip_prefix('=').filter(|value| is_ticket(value))
 }
 
-/// Returns the parameters of a URL without tickets, which nobody else is to see.
+/// Returns a query string without tickets.
 pub(super) fn without_ticket(query: &str) -> Cow<'_, str> {
     match ticket(query) {
         None => query.into(),
@@ -36,12 +36,12 @@ pub(crate) fn with_ticket(url: &str, ticket: &str) -> String {
     format!("{url}{joint}{TICKET}={ticket}")
 }
 
-/// Returns a text that is the same for all URLs of one live query: a browser escapes what it likes to, and
-/// where a client stands in the live query is no part of it.
+/// Returns a canonical form of a live query's URL. Escapes, the order of parameters and the id of the last
+/// event make no difference.
 ///
 /// # Errors
 ///
-/// [`Code::BadRequest`](crate::error::Code::BadRequest) if it isn't UTF-8.
+/// [`Code::BadRequest`](crate::error::Code::BadRequest) if the URL isn't UTF-8.
 pub(crate) fn followed(path: &str, query: &str) -> Result<String, Error> {
     let segment = |text| Ok(utf8_percent_encode(&decode(text)?, NON_ALPHANUMERIC).to_string());
     let segments = path.split('/').map(segment).collect::<Result<Vec<_>, Error>>()?;
