@@ -326,10 +326,11 @@ impl Drop for Follower {
 
 /// Waits for the end of a client's right, if that is known, and else without end.
 async fn over(end: &mut Option<BoxFuture<'static, Error>>) -> Error {
-    match end {
-        Some(end) => end.await,
-        None => pending().await,
-    }
+    let Some(future) = end else { return pending().await };
+    let error = future.await;
+    // It must not be asked again.
+    *end = None;
+    error
 }
 
 /// A stream with comments in its pauses, which show that it is alive.
