@@ -19,7 +19,7 @@ const PROBE: Duration = Duration::from_secs(10);
 /// The time that sent data may stay unacknowledged (`TCP_USER_TIMEOUT`). Together with the probes it makes
 /// sure that a client that is gone is noticed within a minute: a live query sends something every 15 s.
 #[cfg(target_os = "linux")]
-const PEER_GONE: Duration = Duration::from_secs(42);
+const PEER_GONE: Duration = Duration::from_secs(40);
 
 /// Listens on an address.
 pub(super) fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
