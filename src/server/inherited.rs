@@ -57,7 +57,7 @@ impl Inherited {
             }
             Socket::Unix(socket) => {
                 socket.set_nonblocking(true)?;
-                Listener::Unix { listener: UnixListener::from_std(socket)?, _file: None }
+                Listener::Unix { listener: UnixListener::from_std(socket)?, file: None }
             }
         }))
     }

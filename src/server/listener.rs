@@ -23,7 +23,7 @@ pub(super) enum Listener {
     #[cfg(unix)]
     Unix {
         listener: UnixListener,
-        _file: Option<SocketFile>,
+        file: Option<SocketFile>,
     },
 }
 
@@ -44,9 +44,9 @@ impl Listener {
         let bound = match place {
             Place::Tcp(address) => socket::listen(*address).map(Listener::Tcp),
             #[cfg(unix)]
-            Place::Unix(path) => unix::listen(path)
-                .await
-                .map(|(listener, file)| Listener::Unix { listener, _file: Some(file) }),
+            Place::Unix(path) => {
+                unix::listen(path).await.map(|(listener, file)| Listener::Unix { listener, file: Some(file) })
+            }
             #[cfg(not(unix))]
             Place::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
         };
@@ -61,6 +61,8 @@ impl Listener {
     pub(super) fn place(&self) -> io::Result<Place> {
         match self {
             Listener::Tcp(listener) => listener.local_addr().map(Place::Tcp),
+            #[cfg(unix)]
+            Listener::Unix { file: Some(file), .. } => Ok(Place::Unix(file.path().to_owned())),
             #[cfg(unix)]
             Listener::Unix { listener, .. } => {
                 let address = listener.local_addr()?;

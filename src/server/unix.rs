@@ -63,6 +63,13 @@ async fn make_room(path: &Path) -> io::Result<()> {
     }
 }
 
+impl SocketFile {
+    /// Returns the file's path. The operating system keeps the name under which the socket was created.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if fs::symlink_metadata(&self.path).is_ok_and(|file| file.ino() == self.inode) {

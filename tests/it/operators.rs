@@ -62,7 +62,9 @@ fn a_unix_socket_is_an_address() {
     let health = warp_reql(&home, &["health"], &environment).status().unwrap();
     assert!(health.success());
     child.kill().unwrap();
-    child.wait().unwrap();
+    let log = child.wait_with_output().unwrap().stderr;
+    let log = String::from_utf8_lossy(&log);
+    assert!(log.contains(&format!("Serving {address},")), "{log}");
 }
 
 /// Sockets come as systemd passes them: from descriptor 3 on, with their number in the environment.
