@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use warp::http::StatusCode;
 
 use crate::query::Path;
-use crate::settings::{IndexSpec, TableSpec};
+use crate::settings::{Durability, IndexSpec, RelationSpec, TableSpec};
 use crate::{Conn, Database, Error};
 
 const FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -78,13 +78,41 @@ pub async fn once(database: &Database, tables: &[TableSpec]) -> Result<(), Error
     Ok(())
 }
 
+/// Logs what relations lead to that isn't there. Requests that follow such a relation fail.
+pub(crate) async fn check(database: &Database, relations: &[RelationSpec]) {
+    for relation in relations {
+        match fault(database, relation).await {
+            Ok(None) => {}
+            Ok(Some(fault)) => {
+                let RelationSpec { table, name, .. } = relation;
+                log::error!("The relation {name:?} of table {table:?} leads nowhere: {fault}");
+            }
+            Err(error) => log::warn!("The relations can't be checked: {error}"),
+        }
+    }
+}
+
+async fn fault(database: &Database, relation: &RelationSpec) -> Result<Option<String>, Error> {
+    let mut conn = Conn::new(database.clone());
+    let tables = names(&mut conn, r.table_list()).await?;
+    if let Some(table) = [&relation.table, &relation.to].into_iter().find(|table| !tables.contains(table)) {
+        return Ok(Some(format!("there is no table {table:?}.")));
+    }
+    let Some(index) = relation.by() else { return Ok(None) };
+    let indexes = names(&mut conn, r.table(&relation.to).index_list()).await?;
+    let missing = !indexes.iter().any(|name| name == index);
+    Ok(missing.then(|| format!("table {:?} has no index {index:?}.", relation.to)))
+}
+
 async fn make_indexes(conn: &mut Conn, db: &str, spec: &TableSpec) -> Result<(), Error> {
-    if spec.indexes.is_empty() {
+    let expiry = spec.expiry_index().filter(|index| !spec.indexes.contains(index));
+    let wanted: Vec<_> = spec.indexes.iter().chain(&expiry).collect();
+    if wanted.is_empty() {
         return Ok(());
     }
     let table = r.db(db).table(&spec.name);
     let existing = names(conn, table.index_list()).await?;
-    for index in spec.indexes.iter().filter(|index| !existing.contains(&index.name)) {
+    for index in wanted.into_iter().filter(|index| !existing.contains(&index.name)) {
         conn.run(make_index(&table, index)?).await?;
         log::info!("Created index {:?} of table {:?}.", index.name, spec.name);
     }
@@ -96,7 +124,29 @@ async fn names(conn: &mut Conn, list: impl Into<Query>) -> Result<Vec<String>, E
 }
 
 fn make_table(db: &str, spec: &TableSpec) -> TableCreate {
-    r.db(db).table_create(&spec.name).primary_key(&spec.primary_key)
+    let create = r.db(db).table_create(&spec.name).primary_key(&spec.primary_key);
+    placed(create, spec.shards, spec.replicas, spec.durability)
+}
+
+/// Has a table made with so many shards and replicas, and this durability.
+pub(crate) fn placed(
+    create: TableCreate,
+    shards: Option<u32>,
+    replicas: Option<u32>,
+    durability: Option<Durability>,
+) -> TableCreate {
+    let create = match shards {
+        Some(shards) => create.shards(shards),
+        None => create,
+    };
+    let create = match replicas {
+        Some(replicas) => create.replicas(replicas),
+        None => create,
+    };
+    match durability {
+        Some(durability) => create.durability(reql::Durability::from(durability)),
+        None => create,
+    }
 }
 
 fn make_index(table: &Term, spec: &IndexSpec) -> Result<IndexCreate, Error> {

@@ -91,6 +91,7 @@
 //!   them.
 //! - `shares`: the part of each limited resource that one client may hold. `rates`: rate limits.
 //! - `metrics`: the metrics for Prometheus; [`logger`]: the log of the binary.
+//! - [`sweep`]: the deletion of documents that have expired.
 //! - [`error`]: one [`Error`], mapped to a status in one place, shown as a problem document.
 
 #![cfg_attr(
@@ -146,6 +147,8 @@ mod service;
 pub mod settings;
 #[cfg(feature = "api")]
 mod shares;
+#[cfg(feature = "api")]
+pub mod sweep;
 #[cfg(feature = "server")]
 pub mod trial;
 

@@ -34,6 +34,7 @@ pub(crate) struct Metrics {
     requests: IntCounterVec,
     seconds: HistogramVec,
     running: IntGauge,
+    expired: IntCounterVec,
 }
 
 impl Metrics {
@@ -52,10 +53,18 @@ impl Metrics {
             requests,
             seconds: HistogramVec::new(seconds.buckets(BUCKETS.to_vec()), &labels[..2])?,
             running: IntGauge::new("http_requests_running", "Requests that are being answered.")?,
+            expired: IntCounterVec::new(
+                Opts::new(
+                    "warp_reql_expired_documents_total",
+                    "Documents that expired, and that this service deleted.",
+                ),
+                &["table"],
+            )?,
         };
         metrics.registry.register(Box::new(metrics.requests.clone()))?;
         metrics.registry.register(Box::new(metrics.seconds.clone()))?;
         metrics.registry.register(Box::new(metrics.running.clone()))?;
+        metrics.registry.register(Box::new(metrics.expired.clone()))?;
         #[cfg(target_os = "linux")]
         {
             let process = prometheus::process_collector::ProcessCollector::for_self();
@@ -75,6 +84,11 @@ impl Metrics {
         let (route, method) = (route.unwrap_or(NO_ROUTE), name(method));
         self.requests.with_label_values(&[route, method, status.as_str()]).inc();
         self.seconds.with_label_values(&[route, method]).observe(took.as_secs_f64());
+    }
+
+    /// Counts documents of a table of the settings that have expired and been deleted.
+    pub(crate) fn expired(&self, table: &str, deleted: u64) {
+        self.expired.with_label_values(&[table]).inc_by(deleted);
     }
 
     /// Counts a request that runs until the returned value is dropped.

@@ -48,6 +48,7 @@ impl Unproven {
             Auth::None | Auth::Token => Conn::new(database),
             Auth::Database => Conn::with_credentials(database, context.credentials()?.clone()),
         };
+        let conn = conn.choosing(context.choices());
         context.timed_by(&conn);
         Ok(Unproven { conn, context: context.clone() })
     }

@@ -175,7 +175,7 @@ impl Described {
                 let unproven = Unproven::new(&context).await?;
                 let body = body::whole(&context, chunks).await;
                 let (conn, grant, _admission) = unproven.admitted().await?.for_documents()?;
-                handler(context, body, conn, grant).await
+                handler(context.clone(), body, conn, grant).await.map(|response| context.chosen(response))
             };
             answered.boxed()
         }))
@@ -194,7 +194,7 @@ impl Described {
             let answered = async move {
                 let admitted = Unproven::new(&context).await?.admitted().await?;
                 let (conn, grant, _admission) = admitted.for_documents()?;
-                handler(context, chunks, conn, grant).await
+                handler(context.clone(), chunks, conn, grant).await.map(|response| context.chosen(response))
             };
             answered.boxed()
         }))

@@ -1,6 +1,6 @@
 //! Tables: list, create, describe, drop.
 
-use reql::{Durability, Term, args, obj, r};
+use reql::{Term, args, obj, r};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::ComponentsBuilder;
@@ -11,6 +11,7 @@ use super::endpoint::{Endpoint, delete, get, post};
 use super::openapi::operation::{described, json_of, said, sent};
 use super::openapi::parameters;
 use super::openapi::schemas::{list_of, named};
+use crate::bootstrap::placed;
 use crate::conn::Conn;
 use crate::error::{Code, Error};
 use crate::http::answer::{at, empty, json};
@@ -19,6 +20,7 @@ use crate::http::context::Context;
 use crate::http::negotiate::JSON;
 use crate::http::paths::check_new_name;
 use crate::reserved;
+use crate::settings::Durability;
 
 /// A table as a request describes it.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -32,6 +34,12 @@ pub(crate) struct NewTable {
     /// `hard` acknowledges writes once they are on disk, `soft` before that.
     #[schema(inline)]
     durability: Option<NewDurability>,
+    /// The number of its shards; 1 unless it is given.
+    #[schema(minimum = 1, maximum = 64)]
+    shards: Option<u32>,
+    /// The number of replicas of each shard, for which there must be as many servers; 1 unless it is given.
+    #[schema(minimum = 1)]
+    replicas: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
@@ -106,12 +114,12 @@ async fn create(context: Context, body: Body, mut conn: Conn) -> Result<Response
     if primary_key.is_empty() {
         return Err(Error::bad_request("The primary key has no name."));
     }
+    if !new.shards.is_none_or(|shards| (1..=64).contains(&shards)) || new.replicas == Some(0) {
+        return Err(Error::bad_request("A table has 1 to 64 shards, and at least one replica of each."));
+    }
     context.app().catalog().forget_table(&new.name);
     let create = r.table_create(&new.name).primary_key(&primary_key);
-    let create = match new.durability {
-        Some(durability) => create.durability(Durability::from(durability)),
-        None => create,
-    };
+    let create = placed(create, new.shards, new.replicas, new.durability.map(Durability::from));
     conn.run(create).await?;
     let location = format!("/tables/{}", new.name);
     let table = Table { name: new.name, primary_key, indexes: Vec::new(), count: None };

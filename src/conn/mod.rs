@@ -1,5 +1,6 @@
 //! [`with_conn`] and [`Conn`]: one connection for each request, opened when it is first needed.
 
+mod choices;
 mod clock;
 mod queries;
 mod rows;
@@ -17,6 +18,7 @@ use warp::Filter;
 
 use crate::database::{Credentials, Database, Lease, Session};
 use crate::error::{Code, Error};
+pub(crate) use choices::Choices;
 pub(crate) use clock::Clock;
 pub use rows::Rows;
 
@@ -73,6 +75,7 @@ pub struct Conn {
     clock: Clock,
     database: Database,
     who: Option<Credentials>,
+    choices: Choices,
     #[cfg(feature = "reql-0-11")]
     former: Option<crate::database::Former>,
 }
@@ -138,6 +141,7 @@ impl Conn {
             clock: Clock::default(),
             database,
             who: None,
+            choices: Choices::default(),
             #[cfg(feature = "reql-0-11")]
             former: None,
         }
@@ -149,6 +153,13 @@ impl Conn {
     pub fn with_credentials(database: Database, who: Credentials) -> Self {
         let mut conn = Conn::new(database);
         conn.who = Some(who);
+        conn
+    }
+
+    /// Has these hold for all queries.
+    pub(crate) fn choosing(self, choices: Choices) -> Self {
+        let mut conn = self;
+        conn.choices = choices;
         conn
     }
 
@@ -179,6 +190,7 @@ impl Conn {
         let mut conn = Conn::new(self.database.clone());
         conn.clock = self.clock.clone();
         conn.who = self.who.clone();
+        conn.choices = self.choices.clone();
         conn
     }
 
@@ -213,6 +225,7 @@ impl Conn {
 
     /// Starts a query whose rows [`Rows`] will read.
     async fn begin(&mut self, query: impl Into<Query>) -> Result<(), Error> {
+        let query = self.choices.applied(query);
         self.open().await?.session.begin(query).map_err(Error::from)
     }
 

@@ -32,6 +32,7 @@ impl Conn {
     /// # }
     /// ```
     pub async fn first<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Option<T>, Error> {
+        let query = self.choices.applied(query);
         let Opened { session, watch } = self.open().await?;
         watch.over(session.first(query)).await
     }
@@ -51,6 +52,7 @@ impl Conn {
     /// # }
     /// ```
     pub async fn run(&mut self, query: impl Into<Query>) -> Result<(), Error> {
+        let query = self.choices.applied(query);
         let Opened { session, watch } = self.open().await?;
         watch.over(session.run(query)).await
     }
@@ -118,6 +120,7 @@ impl Conn {
     /// # }
     /// ```
     pub async fn all<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Vec<T>, Error> {
+        let query = self.choices.applied(query);
         let Opened { session, watch } = self.open().await?;
         watch.over(session.all(query)).await
     }
@@ -238,6 +241,7 @@ impl Conn {
     ) -> Result<(Form, Rows<Conn, T>), Error> {
         let limit = self.database.settings().query_timeout;
         let lost = self.database.lost();
+        let query = self.choices.applied(query);
         let Opened { session, watch } = self.open().await?;
         session.begin(query).map_err(Error::from)?;
         let form = watch.over(poll_fn(|cx| session.poll_form(cx))).await?;
@@ -265,6 +269,7 @@ impl Conn {
     /// ```
     pub async fn noreply(&mut self, query: impl Into<Query>) -> Result<(), Error> {
         self.usage.noreply = true;
+        let query = self.choices.applied(query);
         let Opened { session, watch } = self.open().await?;
         watch.over(session.noreply(query)).await
     }

@@ -183,10 +183,10 @@ impl Error {
     }
 
     /// Makes the error of a body that is compressed or otherwise encoded.
-    pub(crate) fn unsupported_encoding() -> Self {
-        Error::new(Code::UnsupportedMediaType, "The body must not be encoded.")
-            .with_hint("Send the body as it is, without Content-Encoding.")
-            .with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+    pub(crate) fn unsupported_encoding(known: &'static str) -> Self {
+        Error::new(Code::UnsupportedMediaType, "The body has an encoding that can't be undone.")
+            .with_hint("Send the body as it is, without Content-Encoding, or by one of gzip and br.")
+            .with_header(ACCEPT_ENCODING, HeaderValue::from_static(known))
     }
 
     /// Makes the error of a user and password that the database refuses.

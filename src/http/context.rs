@@ -268,7 +268,7 @@ impl Context {
 
     /// Returns the caller's grant for a table. It allows nothing before the caller is known.
     pub(crate) fn grant(&self, table: &str) -> Grant {
-        self.app().access().grant(self.caller(), table)
+        self.app().access().grant(self.caller(), table).expiring(self.app().expiry(table))
     }
 
     /// Adds the timings of this connection to the answer.

@@ -8,11 +8,11 @@
 //! ([`encoded`]). Conditions accept both as tags of the same document.
 
 use sha2::{Digest, Sha256};
-use warp::http::HeaderMap;
 use warp::http::header::{ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
+use warp::http::{HeaderMap, StatusCode};
 use warp::reply::Response;
 
-use super::answer::with_header;
+use super::answer::{empty, json_text, with_header};
 use super::context::Context;
 use crate::digest::hex;
 use crate::error::{Code, Error};
@@ -43,6 +43,23 @@ fn decoded(tag: &str) -> &str {
 /// Adds a tag to a response.
 pub(crate) fn tagged(response: Response, tag: &str) -> Response {
     with_header(response, ETAG, ["\"", tag, "\""].concat())
+}
+
+/// Returns a read's answer, which is this JSON, with its tag; or 304 if the client has it already.
+///
+/// # Errors
+///
+/// [`Code::PreconditionFailed`] if the client wants another one.
+pub(crate) fn unless_known(context: &Context, text: Vec<u8>) -> Result<Response, Error> {
+    let conditions = Conditions::of(context.headers())?;
+    let tag = tag(&text);
+    if !conditions.match_holds(Some(&tag)) {
+        return Err(Error::from(Code::PreconditionFailed));
+    }
+    Ok(match conditions.none_match_holds(Some(&tag)) {
+        true => tagged(json_text(StatusCode::OK, text), &tag),
+        false => tagged(empty(StatusCode::NOT_MODIFIED), conditions.known(&tag)),
+    })
 }
 
 /// The conditions of a request (RFC 9110, section 13).

@@ -2,9 +2,11 @@
 
 pub(crate) mod answer;
 pub(crate) mod body;
+pub(crate) mod choices;
 pub(crate) mod client;
 pub(crate) mod context;
 mod credentials;
+pub(crate) mod encoded;
 pub(crate) mod etag;
 pub(crate) mod headers;
 pub(crate) mod negotiate;

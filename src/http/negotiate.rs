@@ -1,9 +1,10 @@
 //! Content negotiation (`Accept`, `Content-Type`) and preferences (`Prefer`).
 
 use warp::http::HeaderMap;
-use warp::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
+use warp::http::header::{ACCEPT, CONTENT_TYPE};
 
 use super::context::Context;
+use super::encoded::{ENCODINGS, Encoding};
 use super::headers::PREFER;
 use crate::error::{Code, Error};
 
@@ -25,6 +26,9 @@ pub(crate) const CSV: &str = "text/csv";
 pub(crate) const JSON_PATCH: &str = "application/json-patch+json";
 /// The type of small changes: counters, arrays, single fields.
 pub(crate) const CHANGES: &str = "application/vnd.warp-reql.changes+json";
+
+/// The type of features with a place (RFC 7946).
+pub(crate) const GEO_JSON: &str = "application/geo+json";
 
 impl Context {
     /// Checks that the request has no parameters, and accepts JSON.
@@ -56,12 +60,17 @@ impl Context {
         favourite(self.headers(), &[NDJSON, CSV]) == CSV
     }
 
+    /// Returns whether the request asks for documents as features with a place.
+    pub(crate) fn wants_features(&self) -> bool {
+        favourite(self.headers(), &[GEO_JSON, NDJSON, CSV]) == GEO_JSON
+    }
+
     /// Returns whether the request asks for a stream of events rather than for an answer that ends.
     pub(crate) fn wants_events(&self) -> bool {
         favourite(self.headers(), &[EVENT_STREAM, NDJSON]) == EVENT_STREAM
     }
 
-    /// Checks that `Content-Type` is one of these types, and that there is no `Content-Encoding`. A missing
+    /// Checks that `Content-Type` is one of these types, and that `Content-Encoding` is a known one. A missing
     /// type is refused, since a browser sends such a body for any page without a preflight.
     pub(crate) fn body_is(&self, expected: &[&str]) -> Result<(), Error> {
         self.body_among(expected).map(|_| ())
@@ -69,12 +78,8 @@ impl Context {
 
     /// Does what [`Context::body_is`] does, and returns the type.
     pub(crate) fn body_among<'a>(&self, expected: &[&'a str]) -> Result<&'a str, Error> {
-        let encodings = self.headers().get_all(CONTENT_ENCODING).iter();
-        if !encodings
-            .into_iter()
-            .all(|value| value.is_empty() || value.as_bytes().eq_ignore_ascii_case(b"identity"))
-        {
-            return Err(Error::unsupported_encoding());
+        if Encoding::of(self.headers()).is_err() {
+            return Err(Error::unsupported_encoding(ENCODINGS));
         }
         let sent = self.headers().get(CONTENT_TYPE).and_then(|sent| sent.to_str().ok());
         let sent = sent.map(media_type).unwrap_or_default();

@@ -15,7 +15,8 @@ use crate::error::Error;
 /// The characters that end an unquoted name in an aggregate.
 const IN_AGGREGATE: &str = ",()";
 /// Parameters of lists that can't be combined with groups.
-const OF_DOCUMENTS: [&str; 7] = ["order", "select", "omit", "limit", "offset", "cursor", "index"];
+const OF_DOCUMENTS: [&str; 9] =
+    ["order", "distinct", "expand", "select", "omit", "limit", "offset", "cursor", "index"];
 /// The most fields and the most aggregates of one request.
 const MOST: usize = 20;
 

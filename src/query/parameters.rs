@@ -6,9 +6,9 @@ use serde_json::Value;
 use crate::error::Error;
 
 /// The parameters with a meaning of their own. A field that has the name of one of them is written in quotes.
-pub(super) const PARAMETERS: [&str; 13] = [
-    "agg", "all", "and", "cursor", "group", "index", "initial", "limit", "offset", "omit", "or", "order",
-    "select",
+pub(super) const PARAMETERS: [&str; 15] = [
+    "agg", "all", "and", "cursor", "distinct", "expand", "group", "index", "initial", "limit", "offset",
+    "omit", "or", "order", "select",
 ];
 /// Parameters that client libraries add, with a number, to bypass caches. They are ignored.
 const CACHE_BUSTERS: [&str; 2] = ["_", "_dc"];
@@ -94,6 +94,12 @@ impl Parameters {
             Some((name, _)) => Err(bad(&name, "there is no such parameter here")),
             None => Ok(()),
         }
+    }
+}
+
+impl From<Vec<(String, String)>> for Parameters {
+    fn from(pairs: Vec<(String, String)>) -> Self {
+        Parameters(pairs)
     }
 }
 

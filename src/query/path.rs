@@ -177,6 +177,16 @@ impl Path {
         self.0.iter().rev().fold(value, object)
     }
 
+    /// Returns it as a field of what is in a field of the document; `None` if it is that itself.
+    pub(super) fn below(&self) -> Option<Self> {
+        self.0.get(1..).filter(|names| !names.is_empty()).map(|names| Path(names.to_vec()))
+    }
+
+    /// Returns it as a field of what is in this field of the document.
+    pub(super) fn within(&self, name: &str) -> Self {
+        Path([name.to_owned()].into_iter().chain(self.0.iter().cloned()).collect())
+    }
+
     /// Returns the names of the path.
     pub(crate) fn names(&self) -> &[String] {
         &self.0

@@ -3,6 +3,7 @@
 use reql::{Args, Term, args, r};
 
 use super::document::is_document;
+use super::expiry::Expiry;
 use super::filter::Filter;
 use super::path::Path;
 use crate::error::Error;
@@ -20,6 +21,8 @@ pub(crate) enum Permit {
 pub(crate) struct Readable {
     documents: Permit,
     hidden: Vec<Path>,
+    /// When documents are as good as gone.
+    expiry: Option<Expiry>,
 }
 
 impl Permit {
@@ -84,12 +87,46 @@ impl Readable {
     }
 
     pub(crate) fn new(documents: Permit, hidden: Vec<Path>) -> Self {
-        Readable { documents, hidden }
+        Readable { documents, hidden, expiry: None }
+    }
+
+    /// Has documents gone once they expire.
+    pub(crate) fn expiring(self, expiry: Expiry) -> Self {
+        Readable { expiry: Some(expiry), ..self }
     }
 
     /// Returns whether everything may be read.
     pub(crate) fn is_all(&self) -> bool {
-        self.documents.is_all() && self.hidden.is_empty()
+        self.are_all() && self.hidden.is_empty()
+    }
+
+    /// Returns whether all documents are there, if not with all their fields.
+    pub(crate) fn are_all(&self) -> bool {
+        self.documents.is_all() && self.expiry.is_none()
+    }
+
+    /// Returns the condition on a document that it be there for whoever asks; `None` if there is none.
+    pub(crate) fn holds(&self, document: &Term) -> Option<Term> {
+        let is_alive = self.expiry.as_ref().map(|expiry| !expiry.has_come(document));
+        match (is_alive, self.documents.holds(document)) {
+            (Some(is_alive), Some(may)) => Some(is_alive & may),
+            (condition, None) | (None, condition) => condition,
+        }
+    }
+
+    pub(crate) fn expires(&self) -> bool {
+        self.expiry.is_some()
+    }
+
+    /// Returns what becomes of a row that may have expired, and then is null to whatever makes that of it.
+    pub(crate) fn of_living(&self, row: &Term, made: impl FnOnce(Term) -> Term) -> Term {
+        match &self.expiry {
+            None => made(row.clone()),
+            Some(expiry) => {
+                let is_gone = is_document(row) & expiry.has_come(row);
+                r.branch(args![is_gone, (), row]).do_(made)
+            }
+        }
     }
 
     pub(crate) fn documents(&self) -> &Permit {
@@ -118,7 +155,7 @@ impl Readable {
             return row.clone();
         }
         // A row that isn't a document has no fields, so no filter can allow it.
-        let may = match self.documents.holds(row) {
+        let may = match self.holds(row) {
             Some(holds) => is_document(row) & holds,
             None => row.type_of().eq("OBJECT"),
         };

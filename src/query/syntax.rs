@@ -282,7 +282,25 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn take_until(&mut self, ends: impl Fn(char) -> bool) -> &'a str {
+    /// Text up to the semicolon or the bracket that ends it. Those in quotes, or in brackets, belong to it.
+    pub(super) fn option(&mut self) -> &'a str {
+        let (mut open, mut quoted, mut escaped) = (0_usize, false, false);
+        self.take_until(|c| {
+            let is_escaped = escaped;
+            escaped = quoted && !is_escaped && c == '\\';
+            match c {
+                '"' if !is_escaped => quoted = !quoted,
+                _ if quoted => {}
+                '(' | '[' | '{' => open += 1,
+                ';' | ')' if open == 0 => return true,
+                ')' | ']' | '}' => open = open.saturating_sub(1),
+                _ => {}
+            }
+            false
+        })
+    }
+
+    fn take_until(&mut self, ends: impl FnMut(char) -> bool) -> &'a str {
         let ahead = self.ahead();
         let taken = ahead.find(ends).and_then(|end| ahead.get(..end)).unwrap_or(ahead);
         self.at += taken.len();

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::caller::Caller;
 use crate::error::{Error, REFUSED};
-use crate::query::{Path, Permit, Readable};
+use crate::query::{Expiry, Path, Permit, Readable};
 
 /// The permissions of a caller for the documents of one table.
 #[derive(Debug, Clone)]
@@ -82,6 +82,14 @@ impl Grant {
     pub(crate) fn is_open(&self) -> bool {
         let all = [&self.create, &self.change, &self.delete];
         self.readable.is_all() && self.set.is_empty() && all.iter().all(|permit| permit.is_all())
+    }
+
+    /// Has documents gone once they expire.
+    pub(crate) fn expiring(self, expiry: Option<Expiry>) -> Self {
+        match expiry {
+            Some(expiry) => Grant { readable: self.readable.expiring(expiry), ..self },
+            None => self,
+        }
     }
 
     /// Returns the readable documents and fields.
@@ -179,8 +187,11 @@ impl Grant {
         if self.is_open() {
             return new(row.clone());
         }
+        self.readable.of_living(row, |living| self.stored_for(row, living, new))
+    }
+
+    fn stored_for(&self, kept: &Term, row: Term, new: impl FnOnce(Term) -> Term) -> Term {
         let refused = || r.error(REFUSED);
-        let row = row.clone();
         self.readable.seen(&row).do_(|seen: Term| {
             new(seen.clone()).do_(|new: Term| {
                 let deleted = guarded(self.delete.holds(&row), r.expr(()));
@@ -190,7 +201,7 @@ impl Grant {
                     // The row is missing, or hidden and so treated as missing; and the result is no row
                     // either.
                     new.eq(()) & seen.eq(()),
-                    row.clone(),
+                    kept,
                     new.eq(()),
                     deleted,
                     row.eq(()),
@@ -217,13 +228,21 @@ impl Grant {
         })
     }
 
-    /// Returns the result of a conflict in an insert: `merged` of the existing document `old`, or an error if
-    /// the change isn't allowed.
-    pub(crate) fn resolved(&self, old: &Term, merged: impl FnOnce(&Term) -> Term) -> Term {
-        self.readable.seen(old).do_(|seen: Term| {
-            let changed = self.changed(old, &merged(&seen));
-            r.branch(args![seen.eq(()), r.error(REFUSED), changed])
+    /// Returns the result of a conflict in an insert of `new`: `merged` of the existing document `old`, `new` if
+    /// that one has expired, or an error if the change isn't allowed.
+    pub(crate) fn resolved(&self, old: &Term, new: &Term, merged: impl FnOnce(&Term) -> Term) -> Term {
+        self.readable.of_living(old, |old| {
+            let resolved = self.readable.seen(&old).do_(|seen: Term| {
+                let changed = self.changed(&old, &merged(&seen));
+                r.branch(args![seen.eq(()), r.error(REFUSED), changed])
+            });
+            r.branch(args![old.eq(()), new, resolved])
         })
+    }
+
+    /// Returns whether documents expire.
+    pub(crate) fn expires(&self) -> bool {
+        self.readable.expires()
     }
 
     fn with_set(&self, document: &Term) -> Term {

@@ -35,7 +35,7 @@ use crate::access::Access;
 use crate::app::App;
 use crate::service::{admin_service, service};
 use crate::settings::{Hosts, Limits, Place, Settings, SettingsError};
-use crate::{Database, bootstrap, embedded};
+use crate::{Database, bootstrap, embedded, sweep};
 use http::{Door, Patience};
 pub use inherited::Inherited;
 use listener::Listener;
@@ -169,6 +169,8 @@ impl Service {
         let activity = embedded.as_ref().map(reql_embedded::Server::activity);
         let app = App::with_embedded(settings, database, activity);
         app.access().start(app.settings());
+        let mut sweeping = JoinSet::new();
+        sweeping.spawn(sweep::run(app.clone()));
         let descriptors = descriptors::raise();
         let (patience, patient) = watch::channel(Patience::new(app.limits(), descriptors));
         let (serve_public, public) = present(service(app.clone()));
@@ -216,8 +218,11 @@ impl Service {
     /// Starts to create missing tables, and waits for that for up to [`HEAD_START`].
     async fn bootstrap(&self) -> JoinSet<()> {
         let mut bootstrap = JoinSet::new();
-        let (db, tables) = (self.database.clone(), self.settings.tables.clone());
-        bootstrap.spawn(async move { bootstrap::until_done(&db, &tables).await });
+        let (db, Settings { tables, relations, .. }) = (self.database.clone(), self.settings.clone());
+        bootstrap.spawn(async move {
+            bootstrap::until_done(&db, &tables).await;
+            bootstrap::check(&db, &relations).await;
+        });
         let _ = timeout(HEAD_START, bootstrap.join_next()).await;
         bootstrap
     }

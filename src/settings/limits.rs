@@ -21,6 +21,9 @@ pub struct Limits {
     pub page: usize,
     /// The most documents that a page may hold. Default 1000.
     pub page_max: usize,
+    /// The most related documents that `expand` may tell of for each document of a list, those of related
+    /// ones included; 0 tells of none. Default 100.
+    pub expand: usize,
     /// The most documents that a request may skip by `offset`. Default 10,000.
     pub offset_max: usize,
     /// The longest path and query of a URL together, in bytes. Default 8 KiB.
@@ -156,6 +159,7 @@ impl Default for Limits {
             bulk_body: 64 << 20,
             page: 100,
             page_max: 1000,
+            expand: 100,
             offset_max: 10_000,
             url: 8 << 10,
             headers: 16 << 10,

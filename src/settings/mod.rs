@@ -18,6 +18,8 @@ mod proxies;
 mod rate;
 mod rdb;
 mod rdb_tls;
+mod reading;
+mod relations;
 mod rules;
 mod schema;
 mod secret;
@@ -48,9 +50,11 @@ pub use proxies::Proxies;
 pub use rate::Rate;
 pub use rdb::{Hosts, Rdb, Server};
 pub use rdb_tls::RdbTls;
+pub use reading::{Durability, ReadMode};
+pub use relations::RelationSpec;
 pub use schema::Schema;
 pub use secret::Secret;
-pub use tables::{IndexSpec, TableSpec};
+pub use tables::{Expire, IndexSpec, TableSpec};
 pub use tls::Tls;
 pub(crate) use token::SECRET_MIN;
 pub use token::Token;
@@ -141,6 +145,8 @@ pub struct Settings {
     pub rdb: Rdb,
     /// Tables to create at start-up if they are missing. Default: none.
     pub tables: Vec<TableSpec>,
+    /// Ways from the documents of one table to those of another, which lists may tell of. Default: none.
+    pub relations: Vec<RelationSpec>,
     /// Rules for what roles may do with `auth = "token"`. Without any rule, every valid token allows
     /// everything. Default: none.
     pub rules: Vec<AccessRule>,
@@ -186,6 +192,7 @@ impl Settings {
             limits: Limits::default(),
             rdb: Rdb { host: hosts, ..Rdb::default() },
             tables: Vec::new(),
+            relations: Vec::new(),
             rules: Vec::new(),
         }
     }

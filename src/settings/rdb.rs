@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Listen, RdbTls, Secret, units};
+use super::{Listen, RdbTls, ReadMode, Secret, units};
 
 /// The value of `rdb.host` that starts a database in this process.
 const EMBEDDED: &str = "embedded";
@@ -39,6 +39,11 @@ pub struct Rdb {
     pub listen: Listen,
     /// TLS to the database. Default: none.
     pub tls: RdbTls,
+    /// Which replicas are read by requests that don't say it (`Prefer: read-mode=...`): `"single"`,
+    /// `"majority"` or `"outdated"`, with which reads go on while a primary replica is away. Default
+    /// `"single"`.
+    #[serde(with = "units::text")]
+    pub read_mode: ReadMode,
     /// The number of connections that stand by: open, authenticated, not used yet. It grows up to eightfold
     /// while requests come in bursts for which it is too small. Default 4.
     pub standby: usize,
@@ -104,6 +109,7 @@ impl Default for Rdb {
             data_dir: PathBuf::from("data"),
             listen: Listen::default(),
             tls: RdbTls::default(),
+            read_mode: ReadMode::default(),
             standby: 4,
             max_age: Duration::ZERO,
             max_connections: 256,

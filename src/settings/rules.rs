@@ -1,10 +1,13 @@
 //! The rules of settings: one table with the valid range of each, and the text for error messages.
 
+use std::slice;
+
 use figment::value::{Dict, Value};
 
 use super::listen;
+use super::relations;
 use super::secret::MASK;
-use super::{ALL, Auth, Hosts, Origin, Settings, SettingsError, TableSpec};
+use super::{ALL, Auth, Expire, Hosts, Origin, Settings, SettingsError, TableSpec};
 use crate::names::{is_name, is_new_name};
 use crate::query::Path;
 use crate::reserved;
@@ -24,8 +27,13 @@ const fn rule(key: &'static str, expected: &'static str, holds: fn(&Settings) ->
 const TIMEOUT: &str = "a duration such as \"5s\", more than 0 and at most a day";
 const SIZE: &str = "a size from 1 byte to 1 GiB, as a number of bytes or such as \"1MiB\"";
 const HEAD: &str = "a size from 128 bytes to 60 KiB, as a number of bytes or such as \"8KiB\"";
-const NAME: &str = "a name of letters, digits, `_` and `-`";
+pub(super) const NAME: &str = "a name of letters, digits, `_` and `-`";
 const ALLOWED: &str = "true, false, or a filter such as \"owner=eq.{sub}\"";
+/// The most shards and replicas of a table.
+const SHARDS: u32 = 64;
+const REPLICAS: u32 = 1000;
+/// The seconds of 1000 years.
+const CENTURIES: u64 = 1000 * 366 * 24 * 60 * 60;
 const DAY: u128 = 24 * 60 * 60 * 1000;
 
 /// Rules beyond the type of a setting, which serde checks.
@@ -95,6 +103,7 @@ const RULES: &[Rule] = &[
     rule("limits.page", "a whole number from 1 to `limits.page_max`", |s| {
         (1..=s.limits.page_max).contains(&s.limits.page)
     }),
+    rule("limits.expand", "a whole number from 0 to 10000", |s| s.limits.expand <= 10_000),
     rule("limits.offset_max", "a whole number", |_| true),
     rule("limits.url", HEAD, |s| is_head_size(s.limits.url)),
     rule("limits.headers", HEAD, |s| is_head_size(s.limits.headers)),
@@ -163,6 +172,7 @@ const RULES: &[Rule] = &[
     rule("rdb.tls.cert", "a PEM file, and `rdb.tls.key` beside it", |s| s.rdb.tls.is_whole()),
     rule("rdb.tls.key", "a PEM file with the key of `rdb.tls.cert`", |s| s.rdb.tls.is_whole()),
     rule("rdb.tls.server_name", "the name that the server's certificate is for", |_| true),
+    rule("rdb.read_mode", "\"single\", \"majority\" or \"outdated\"", |_| true),
     rule("rdb.max_connections", "a whole number from 1 to 65535", |s| {
         (1..=65535).contains(&s.rdb.max_connections)
     }),
@@ -176,12 +186,26 @@ const RULES: &[Rule] = &[
     rule("tables", "a list of tables, each headed [[default.tables]]", |_| true),
     rule("tables.name", NAME, |_| true),
     rule("tables.primary_key", "the name of a field", |_| true),
+    rule("tables.shards", "a whole number from 1 to 64", |_| true),
+    rule("tables.replicas", "a whole number from 1 to 1000", |_| true),
+    rule("tables.durability", "\"hard\" or \"soft\"", |_| true),
     rule("tables.schema", "a file that holds a JSON Schema", |_| true),
+    rule("tables.expire", "a table such as { field = \"created\", after = \"30d\" }", |_| true),
+    rule("tables.expire.field", "a field with a time, such as \"expires_at\"", |_| true),
+    rule("tables.expire.after", "a duration such as \"30d\", at most 1000 years", |_| true),
     rule("tables.indexes", "a list of names, or of tables with `name`, `fields`, `multi`, `geo`", |_| true),
     rule("tables.indexes.name", NAME, |_| true),
     rule("tables.indexes.fields", "a list of fields, nested ones as \"a.b\"", |_| true),
     rule("tables.indexes.multi", "true or false", |_| true),
     rule("tables.indexes.geo", "true or false", |_| true),
+    rule("relations", "a list of relations, each headed [[default.relations]]", |_| true),
+    rule("relations.table", NAME, |_| true),
+    rule("relations.name", NAME, |_| true),
+    rule("relations.field", "a field such as \"author_id\"", |_| true),
+    rule("relations.to", NAME, |_| true),
+    rule("relations.key", "the name of an index of `to`", |_| true),
+    rule("relations.many", "true or false", |_| true),
+    rule("relations.index", "the name of an index of `to`, with `many = true`", |_| true),
     rule("rules", "a list of rules, each headed [[default.rules]]", |_| true),
     rule("rules.table", "a table, a list of tables, or \"*\"", |_| true),
     rule("rules.roles", "a role, a list of roles, or \"*\"", |_| true),
@@ -206,6 +230,7 @@ pub(super) fn broken(settings: &Settings, prefix: &str) -> Option<(String, Strin
     let rule = RULES.iter().find(|rule| rule.key.starts_with(prefix) && !(rule.holds)(settings));
     rule.map(|rule| (rule.key.to_owned(), rule.expected.to_owned()))
         .or_else(|| broken_table(&settings.tables))
+        .or_else(|| relations::broken(&settings.relations))
         .or_else(|| Rules::read(&settings.rules).err())
 }
 
@@ -227,6 +252,16 @@ fn broken_table(tables: &[TableSpec]) -> Option<(String, String)> {
         if table.primary_key.is_empty() {
             return Some((format!("tables.{i}.primary_key"), "the name of a field".to_owned()));
         }
+        let is_number = |number: Option<u32>, most| number.is_none_or(|number| (1..=most).contains(&number));
+        if !is_number(table.shards, SHARDS) {
+            return Some((format!("tables.{i}.shards"), "a whole number from 1 to 64".to_owned()));
+        }
+        if !is_number(table.replicas, REPLICAS) {
+            return Some((format!("tables.{i}.replicas"), "a whole number from 1 to 1000".to_owned()));
+        }
+        if let Some((key, expected)) = broken_expiry(table) {
+            return Some((format!("tables.{i}.expire.{key}"), expected.to_owned()));
+        }
         for (j, index) in table.indexes.iter().enumerate() {
             let key = format!("tables.{i}.indexes.{j}");
             if !is_new_name(&index.name) {
@@ -246,6 +281,15 @@ fn broken_table(tables: &[TableSpec]) -> Option<(String, String)> {
         }
     }
     None
+}
+
+/// Returns the key of `expire` that is wrong, and what it should be.
+fn broken_expiry(table: &TableSpec) -> Option<(&'static str, &'static str)> {
+    let Expire { field, after } = table.expire.as_ref()?;
+    if Path::parse_indexed(slice::from_ref(field), "field").is_err() || *field == table.primary_key {
+        return Some(("field", "a field with a time, such as \"expires_at\""));
+    }
+    (after.as_secs() > CENTURIES).then_some(("after", "a duration such as \"30d\", at most 1000 years"))
 }
 
 /// Returns the first key in a table of the settings file that is no setting. The tables of all profiles are

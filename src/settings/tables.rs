@@ -1,12 +1,14 @@
 //! Tables and indexes that the service makes at start-up if they are missing.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::Schema;
+use super::{Durability, Schema, units};
+use crate::query::{Expiry, Path};
 
 /// A table to make at start-up if it is missing; an existing one is never altered or dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +26,31 @@ pub struct TableSpec {
     /// service, relative to the working directory. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Schema>,
+    /// The number of shards that it is made with, from 1 to 64. Default: the database's, which is 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shards: Option<u32>,
+    /// The number of replicas of each shard that it is made with. Default: the database's, which is 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u32>,
+    /// When its writes are answered, if they don't say it: `"hard"` once they are on disk, `"soft"` before.
+    /// Default: the database's, which is `"hard"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durability: Option<Durability>,
+    /// When documents expire. They are as good as gone then, and are deleted soon after, through an index
+    /// that is made if `indexes` has none over the field. Default: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire: Option<Expire>,
+}
+
+/// When documents expire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expire {
+    /// The field with a time, a nested one as `a.b`. A document without a time there doesn't expire.
+    pub field: String,
+    /// How long after that time, such as `"30d"`. Default 0.
+    #[serde(default, with = "units::duration", skip_serializing_if = "Duration::is_zero")]
+    pub after: Duration,
 }
 
 /// A secondary index; in the settings either its name alone, which is then its field too, or a table.
@@ -50,7 +77,32 @@ impl TableSpec {
     /// assert_eq!(heroes.primary_key, "id");
     /// ```
     pub fn new(name: impl Into<String>) -> Self {
-        TableSpec { name: name.into(), primary_key: default_primary_key(), indexes: Vec::new(), schema: None }
+        TableSpec {
+            name: name.into(),
+            primary_key: default_primary_key(),
+            indexes: Vec::new(),
+            schema: None,
+            shards: None,
+            replicas: None,
+            durability: None,
+            expire: None,
+        }
+    }
+
+    /// Returns when documents expire, if they do.
+    pub(crate) fn expiry(&self) -> Option<Expiry> {
+        let Expire { field, after } = self.expire.as_ref()?;
+        Path::parse(field, "field").ok().map(|field| Expiry::new(field, *after))
+    }
+
+    /// Returns the index by which expired documents are found: one of `indexes`, or one to be made.
+    pub(crate) fn expiry_index(&self) -> Option<IndexSpec> {
+        let field = &self.expire.as_ref()?.field;
+        let fits = |index: &&IndexSpec| index.fields == [field.clone()] && !index.multi && !index.geo;
+        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
+        let name = format!("expiry_{}", field.chars().take(100).map(plain).collect::<String>());
+        let made = IndexSpec { name, fields: vec![field.clone()], multi: false, geo: false };
+        Some(self.indexes.iter().find(fits).cloned().unwrap_or(made))
     }
 }
 

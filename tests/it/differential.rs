@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use crate::lists::{explain, get, pages};
 use crate::support::{Api, header, number};
 use serde_json::{Value, json};
+use warp_reql::settings::Settings;
 
 const DOCS: &str = "/tables/heroes/docs";
 /// Lists requested of one set of documents.
@@ -194,6 +195,26 @@ async fn check(api: &Api, query: &str, expected: &Value, context: &str) {
     assert_eq!(header(&lines, "x-total-count"), streamed.len().to_string(), "{context}");
 }
 
+/// The document that another one's `a` names, and the first ten whose `a` names it.
+fn expanded(row: &Value, all: &[Value]) -> Value {
+    let is_same = |one: &Value, other: &Value| match (one.as_f64(), other.as_f64()) {
+        (Some(one), Some(other)) => one == other,
+        _ => one.is_string() && one == other,
+    };
+    let mut row = row.clone();
+    row["peer"] = all.iter().find(|it| is_same(&it["id"], &row["a"])).cloned().unwrap_or_default();
+    row["fans"] = all.iter().filter(|it| is_same(&it["a"], &row["id"])).take(10).cloned().collect();
+    row
+}
+
+fn related(settings: Settings) -> Settings {
+    let relations = json!([
+        {"table": "heroes", "name": "peer", "field": "a", "to": "heroes"},
+        {"table": "heroes", "name": "fans", "to": "heroes", "many": true, "index": "a"},
+    ]);
+    Settings { relations: serde_json::from_value(relations).unwrap(), ..settings }
+}
+
 #[tokio::test]
 async fn an_index_makes_no_difference_to_any_result() {
     let seed = number("TEST_SEED", fastrand::u64(..));
@@ -202,7 +223,7 @@ async fn an_index_makes_no_difference_to_any_result() {
     for round in 0..lists.div_ceil(LISTS) {
         let seed = seed.wrapping_add(round);
         let mut random = fastrand::Rng::with_seed(seed);
-        let api = Api::start().await;
+        let api = Api::at_home(related).await;
         let documents: Vec<_> = (0..70).map(|id| document(id, &mut random)).collect();
         assert_eq!(api.send("POST", DOCS, &json!(documents)).await.status(), 201);
         let mut expected = Vec::new();
@@ -220,7 +241,12 @@ async fn an_index_makes_no_difference_to_any_result() {
             let made = api.send("PUT", &format!("/tables/heroes/indexes/{name}"), &index).await;
             assert_eq!(made.status(), 201, "{:?}", made.body());
         }
+        let all = get(&api, "limit=1000").await;
         for (query, expected) in &expected {
+            let rows = expected.as_array().unwrap().iter();
+            let with_related: Vec<_> = rows.map(|row| expanded(row, all.as_array().unwrap())).collect();
+            let context = format!("TEST_SEED={seed}: {query}expand=peer,fans");
+            check(&api, &format!("{query}expand=peer,fans&"), &json!(with_related), &context).await;
             let explained = explain(&api, query).await;
             *taken.entry(explained["index"].as_str().unwrap_or("none").to_owned()).or_insert(0) += 1;
             let reql = explained["reql"].as_str().unwrap_or_default();

@@ -12,7 +12,7 @@ const FLOORS: [&[&str]; 18] = [
     &["server", "trial"],
     &["service"],
     &["api", "middleware"],
-    &["http"],
+    &["http", "sweep"],
     &["app", "embedded"],
     &["access", "bootstrap", "catalog", "explorer", "metrics"],
     &["live"],

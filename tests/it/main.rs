@@ -8,6 +8,7 @@ mod backup;
 mod bootstrap;
 mod bulk;
 mod changing;
+mod choices;
 mod commands;
 mod conn;
 mod crowds;
@@ -15,6 +16,8 @@ mod csv;
 mod differential;
 mod documents;
 mod errors;
+mod expand;
+mod expiry;
 mod faults;
 mod feeds;
 #[cfg(feature = "reql-0-11")]

@@ -12,11 +12,11 @@ use crate::api::endpoint::{Described, Endpoint, delete, get, patch, post, put};
 use crate::api::live;
 use crate::api::openapi::operation::{CHANGE, WRITE, described, json_of, said, sent, tagged};
 use crate::api::openapi::parameters::{
-    all as everything, chosen, filter, groups, header, header_like, id, name, page, tags,
+    all as everything, chosen, expansions, filter, groups, header, header_like, id, name, page, tags,
 };
 use crate::api::openapi::schemas::{list_of, named, one_or, text};
 use crate::error::{Code, Violation};
-use crate::http::negotiate::{CHANGES, CSV, JSON, JSON_PATCH, MERGE_PATCH, NDJSON};
+use crate::http::negotiate::{CHANGES, CSV, GEO_JSON, JSON, JSON_PATCH, MERGE_PATCH, NDJSON};
 use crate::query::Path;
 use crate::settings::Settings;
 
@@ -48,15 +48,16 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
             .documents(many::delete),
     ]
     .into_iter()
-    .chain(of_one())
+    .chain(of_one(settings))
     .collect()
 }
 
 /// Returns the endpoints of one document.
-fn of_one() -> Vec<Endpoint> {
+fn of_one(settings: &Settings) -> Vec<Endpoint> {
     vec![
         about_one(get(ONE, "readDocument", "A document"))
             .takes(chosen())
+            .takes(expansions(&settings.relations))
             .takes([matching(), other()])
             .answers(200, tagged(json_of("The document.", named("Document"))))
             .answers(304, tagged(described("The document still has one of the tags.")))
@@ -102,22 +103,28 @@ fn of_one() -> Vec<Endpoint> {
 
 fn listing(settings: &Settings) -> Endpoint {
     let prefer = "`count=exact` counts the whole result in `X-Total-Count`; `explain` tells the query and \
-                  its index instead of running it.";
+                  its index instead of running it; `read-mode=` one of `single`, `majority`, `outdated` \
+                  says which replicas are read.";
     get(MANY, "listDocuments", "A page of documents; as NDJSON, all of them")
         .takes([name("table")])
         .takes(filter())
         .takes(page(&settings.limits))
         .takes(chosen())
         .takes(groups())
-        .takes([header("Prefer", prefer)])
+        .takes(expansions(&settings.relations))
+        .takes([header("Prefer", prefer), unless_known()])
         .answers(
             200,
             json_of("The page.", list_of("Document"))
                 .content(NDJSON, lines())
                 .content(CSV, lines())
+                .content(GEO_JSON, features())
                 .header("Link", said("The next page, if there is one."))
-                .header("X-Total-Count", said("The number of documents in the whole result.")),
+                .header("X-Total-Count", said("The number of documents in the whole result."))
+                .header("ETag", said("The tag of the page; nothing of a stream.")),
         )
+        .answers(304, described("The page still has one of the tags."))
+        .problems(&[Code::PreconditionFailed])
         .problems(&[Code::QueryLogic, Code::NoSuchIndex, Code::ResourceLimit, Code::Refused])
         .problems(&[Code::AnswerTooLarge, Code::AnswersExhausted, Code::StreamsExhausted])
         .live(live::list)
@@ -154,6 +161,10 @@ fn about_one(endpoint: Described) -> Described {
     endpoint.takes([name("table"), id()]).problems(&[Code::NoSuchDocument, Code::Refused])
 }
 
+fn unless_known() -> utoipa::openapi::path::Parameter {
+    tags("If-None-Match", "Only if the page has none of these tags.")
+}
+
 fn matching() -> utoipa::openapi::path::Parameter {
     tags("If-Match", "Only if the document has one of these tags.")
 }
@@ -178,6 +189,16 @@ fn counts_or_documents() -> Schema {
 
 fn lines() -> Content {
     ContentBuilder::new().schema(Some(text())).build()
+}
+
+/// A page as GeoJSON.
+fn features() -> Content {
+    let collection = ObjectBuilder::new()
+        .property("type", text().enum_values(Some(["FeatureCollection"])))
+        .property("features", ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::Object)))
+        .required("type")
+        .required("features");
+    ContentBuilder::new().schema(Some(Schema::from(collection.build()))).build()
 }
 
 fn one_or_many() -> Schema {

@@ -13,6 +13,9 @@ use crate::access::Grant;
 use crate::conn::Conn;
 use crate::error::Error;
 
+/// What an insert says of a document whose id is taken, as the database does.
+const DUPLICATE: &str = "Duplicate primary key";
+
 /// The options of an insert.
 #[derive(Clone, Copy)]
 pub(super) struct Insertion<'a> {
@@ -111,13 +114,17 @@ impl Insertion<'_> {
     fn query(self, documents: &Term) -> Term {
         let insert = r.table(self.table).insert(documents).return_changes(ReturnChanges::Always);
         let insert = match self.conflict {
+            None if self.grant.expires() => insert.conflict(|_: Term, old: Term, new: Term| {
+                let taken = || r.error(DUPLICATE);
+                self.grant.readable().of_living(&old, |old| r.branch(args![old.eq(()), &new, taken()]))
+            }),
             None => insert,
             Some(conflict) if self.grant.is_open() => insert.conflict(conflict),
-            Some(Conflict::Update) => insert
-                .conflict(|_: Term, old: Term, new: Term| self.grant.resolved(&old, |seen| seen.merge(&new))),
-            Some(_) => {
-                insert.conflict(|_: Term, old: Term, new: Term| self.grant.resolved(&old, |_| new.clone()))
-            }
+            Some(Conflict::Update) => insert.conflict(|_: Term, old: Term, new: Term| {
+                self.grant.resolved(&old, &new, |seen| seen.merge(&new))
+            }),
+            Some(_) => insert
+                .conflict(|_: Term, old: Term, new: Term| self.grant.resolved(&old, &new, |_| new.clone())),
         };
         self.grant.told(insert.into())
     }

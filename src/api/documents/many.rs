@@ -155,7 +155,7 @@ impl<'a> Wanted<'a> {
             return Ok(rows.into());
         }
         let holds = |row: Term| {
-            let may = self.grant.readable().documents().holds(&row);
+            let may = self.grant.readable().holds(&row);
             let conditions = [may, Some(self.filter.holds(&row))].into_iter().flatten();
             conditions.fold(is_document(&row), |all, one| all & one)
         };

@@ -5,6 +5,7 @@ mod change;
 mod changes;
 mod csv;
 mod endpoints;
+mod expand;
 mod idempotency;
 mod insertion;
 mod json_patch;

@@ -5,6 +5,7 @@ use serde_json::Value;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
+use super::expand::expansions;
 use super::write::{Target, json};
 use crate::access::Grant;
 use crate::app::scale::Scale;
@@ -14,20 +15,29 @@ use crate::http::answer::{empty, json_text};
 use crate::http::context::Context;
 use crate::http::etag::{Conditions, tag, tagged};
 use crate::http::negotiate::JSON;
-use crate::query::Fields;
+use crate::query::{Fields, Told};
 
 /// `GET /tables/{t}/docs/{id}`: the document, or some of its fields.
 pub(super) async fn get_one(context: Context, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
     let mut parameters = context.parameters()?;
     let fields = Fields::take(&mut parameters)?;
-    parameters.finish()?;
     context.accept(&[JSON])?;
     let (table, id) = (context.table()?, context.document()?);
     let conditions = Conditions::of(context.headers())?;
     grant.to_read()?;
+    let told = match parameters.has("expand") {
+        true => {
+            let key = context.app().catalog().primary_key(&mut conn, &table).await?;
+            let from = (&table[..], &key[..], &grant);
+            Told::new(fields, expansions((&context, &mut conn), from, &mut parameters).await?)?
+        }
+        false => Told::new(fields, Vec::new())?,
+    };
+    parameters.finish()?;
+    conn.check(told.check()).await?;
     let target = Target { table: &table, id: &id, grant: &grant };
     let mut scale = context.app().scale(context.holder(&conn));
-    let Some((text, told)) = target.read_fields(&mut conn, &fields, &mut scale).await? else {
+    let Some((text, part)) = target.read_told(&mut conn, &told, &mut scale).await? else {
         let missing = Error::from(Code::NoSuchDocument);
         return Err(if conditions.match_holds(None) {
             missing
@@ -36,11 +46,13 @@ pub(super) async fn get_one(context: Context, mut conn: Conn, grant: Grant) -> R
         });
     };
     // The tag of the visible document, even if fewer fields are selected, since conditions of changes use it.
-    let tag = tag(&text);
-    let text = told.unwrap_or(text);
-    if !conditions.match_holds(Some(&tag)) {
+    let own = tag(&text);
+    let text = part.unwrap_or(text);
+    if !conditions.match_holds(Some(&own)) {
         return Err(Error::from(Code::PreconditionFailed));
     }
+    // Related documents change without the document.
+    let tag = if told.is_expanded() { tag(&text) } else { own };
     Ok(match conditions.none_match_holds(Some(&tag)) {
         true => scale.leave_with(tagged(json_text(StatusCode::OK, text), &tag)),
         false => tagged(empty(StatusCode::NOT_MODIFIED), conditions.known(&tag)),
@@ -50,17 +62,17 @@ pub(super) async fn get_one(context: Context, mut conn: Conn, grant: Grant) -> R
 impl Target<'_> {
     /// Reads the document, if it exists, and its selected fields unless those are all. Both count as memory
     /// of the answer.
-    async fn read_fields(
+    async fn read_told(
         self,
         conn: &mut Conn,
-        fields: &Fields,
+        told: &Told,
         scale: &mut Scale,
     ) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Error> {
-        if fields.are_all() {
+        if told.is_all() {
             return Ok(self.text(conn, scale).await?.map(|text| (text, None)));
         }
-        let told = |row: Term| r.branch(args![row.eq(()), (), [&row, &fields.of(&row)]]);
-        let query = self.seen().do_(told);
+        let both = |row: Term| r.branch(args![row.eq(()), (), [&row, &told.of(&row)]]);
+        let query = self.seen().do_(both);
         let read: Option<(Value, Value)> = conn.first(query).await?;
         let read = read.map(|(stored, told)| {
             scale.add(&stored)?;

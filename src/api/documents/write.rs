@@ -181,7 +181,9 @@ impl Written {
     }
 
     pub(crate) fn has_inserted(&self) -> bool {
-        self.inserted > 0.0
+        let is_new = |change: &Change| change.old_val.is_null() && change.new_val.is_object();
+        // What has expired is replaced by what is new.
+        self.inserted > 0.0 || (self.replaced > 0.0 && self.changes.iter().any(is_new))
     }
 
     pub(crate) fn has_replaced(&self) -> bool {

@@ -138,9 +138,7 @@ async fn follow_one(context: &Context, mut conn: Conn, grant: &Grant) -> Result<
     let rows = match grant.readable() {
         readable if readable.is_all() => r.table(&table).get(id),
         readable => {
-            let may = |row: Term| {
-                is_document(&row) & readable.documents().holds(&row).unwrap_or_else(|| r.expr(true))
-            };
+            let may = |row: Term| is_document(&row) & readable.holds(&row).unwrap_or_else(|| r.expr(true));
             r.table(&table).get_all(id).filter(may).map(|row: Term| readable.bare(&row))
         }
     };

@@ -7,7 +7,7 @@ use utoipa::openapi::{RefOr, Required};
 use super::schemas::{text, whole};
 use crate::names;
 use crate::query::Path;
-use crate::settings::Limits;
+use crate::settings::{Limits, RelationSpec};
 
 /// A name in quotes.
 const QUOTED: &str = r#""([^"\\\x00-\x1f]|\\["\\/bfnrt])*""#;
@@ -153,6 +153,18 @@ pub(crate) fn chosen() -> Vec<Parameter> {
     ]
 }
 
+/// Describes related documents; nothing if the settings name no relation.
+pub(crate) fn expansions(relations: &[RelationSpec]) -> Option<Parameter> {
+    let mut names: Vec<_> = relations.iter().map(|relation| relation.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let names = (!names.is_empty()).then(|| names.join("|"))?;
+    let about = "Related documents that are told beside, in fields of these names: \
+                 `author,comments(limit=3;order=at.desc)`. Which a table has is in the settings.";
+    let item = format!(r"({names})(\([^()]+\))?");
+    Some(query("expand", about, text().pattern(Some(format!("^{item}(,{item}){{0,19}}$")))))
+}
+
 /// Describes groups and their aggregates.
 pub(crate) fn groups() -> Vec<Parameter> {
     let figure = format!(r"\s*(count|(sum|avg|min|max)\({}\))\s*", field());
@@ -166,6 +178,12 @@ pub(crate) fn groups() -> Vec<Parameter> {
             fields(20),
         ),
         query("agg", about, figures),
+        query(
+            "distinct",
+            "The values that a field has, each once, in their order, instead of documents; with conditions and \
+             `limit` only.",
+            fields(1),
+        ),
     ]
 }
 

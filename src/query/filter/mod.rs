@@ -132,6 +132,12 @@ impl Filter {
         })
     }
 
+    /// The first field whose geometry must lie somewhere.
+    pub(super) fn place(&self) -> Option<&Path> {
+        let is_place = |condition: &&Condition| matches!(condition.test, Test::Geometry(_));
+        self.conditions().find(is_place).map(|condition| &condition.field)
+    }
+
     /// Returns the fields of all conditions.
     pub(crate) fn fields(&self) -> Vec<&Path> {
         let mut fields = Vec::new();

@@ -11,7 +11,7 @@ use crate::query::path::Path;
 use crate::query::plan::{Index, Kind, Plan, Wanted, by_index};
 
 /// Parameters of lists that can't be combined with a live query.
-const OF_PAGES: [&str; 4] = ["offset", "cursor", "group", "agg"];
+const OF_PAGES: [&str; 5] = ["offset", "cursor", "group", "agg", "distinct"];
 
 /// A live query.
 #[derive(Debug, Clone)]
@@ -35,6 +35,9 @@ impl Live {
     pub(crate) fn parse(mut parameters: Parameters, bounds: Bounds<'_>) -> Result<Self, Error> {
         if let Some(name) = OF_PAGES.into_iter().find(|name| parameters.has(name)) {
             return Err(bad(name, "a live query has neither pages nor groups"));
+        }
+        if parameters.has("expand") {
+            return Err(bad("expand", "a live query follows the documents of one table"));
         }
         let initial = initial(&mut parameters)?;
         let (ordered, limited) = (parameters.has("order"), parameters.has("limit"));
@@ -187,6 +190,7 @@ mod tests {
             ("limit=1&cursor=[1]", "cursor"),
             ("group=a&agg=count", "group"),
             ("order=a", "order"),
+            ("expand=a", "expand"),
             ("limit=3&order=a.desc,b", "order"),
             ("limit=3&order=a.desc,id", "order"),
             ("limit=3&order=a,id.desc", "order"),

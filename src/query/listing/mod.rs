@@ -1,5 +1,7 @@
 //! Lists of documents: the parameters of the URL, and the queries for them.
 
+mod expand;
+mod fields;
 mod live;
 
 use reql::{Bound, Term, args, obj, r};
@@ -11,20 +13,18 @@ use super::filter::Filter;
 use super::order::Order;
 use super::page::{Page, PageLimits, is_after};
 use super::parameters::{Parameters, bad};
-use super::path::{IN_LIST, Path};
+use super::path::Path;
 use super::permit::Readable;
 use super::plan::{Index, Plan, Wanted, by_index, primary};
-use super::syntax::Reader;
 use crate::error::Error;
+pub(crate) use expand::{Expansion, Relation, Told, USUAL, Wish, size};
+pub(crate) use fields::Fields;
 pub(crate) use live::{Live, initial};
 
 /// The most documents found by an index that are sorted in memory, if the list could be read in its order
 /// without that index as well. If there are more, the filter matches so many documents that reading in order
 /// fills a page soon.
 const FEW: usize = 1000;
-
-/// The most fields in `select` or `omit`.
-const CHOSEN: usize = 100;
 
 /// The limits and the permissions that apply to a list, and the table's primary key.
 #[derive(Debug, Clone, Copy)]
@@ -45,18 +45,11 @@ pub(crate) struct Listing {
     /// `true` if the request has a limit of its own.
     bounded: bool,
     fields: Fields,
+    expansions: Vec<Expansion>,
     index: Option<String>,
     primary_key: String,
     /// `true` if the list leaves out rows that aren't documents, see [`Listing::guard`].
     guarded: bool,
-}
-
-/// The fields of documents in the answer.
-#[derive(Debug, Clone)]
-pub(crate) enum Fields {
-    All,
-    Only(Vec<Path>),
-    Without(Vec<Path>),
 }
 
 /// A row of a page: the document, and its sort keys for the next page's cursor.
@@ -97,7 +90,25 @@ impl Listing {
         let readable = bounds.readable.clone();
         readable.check(filter.fields())?;
         readable.check(order.keys().iter().map(|key| &key.field))?;
-        Ok(Listing { filter, readable, order, page, bounded, fields, index, primary_key, guarded: false })
+        let (expansions, guarded) = (Vec::new(), false);
+        Ok(Listing {
+            filter,
+            readable,
+            order,
+            page,
+            bounded,
+            fields,
+            expansions,
+            index,
+            primary_key,
+            guarded,
+        })
+    }
+
+    /// Has related documents told of, too.
+    pub(crate) fn expanding(mut self, mut expansions: Vec<Expansion>) -> Result<Self, Error> {
+        expand::split(&mut self.fields, &mut expansions)?;
+        Ok(Listing { expansions, ..self })
     }
 
     /// Parses the parameters of a change of many documents: a filter only.
@@ -113,7 +124,7 @@ impl Listing {
 
     /// Returns a query that fails if the filter is invalid for the database, see [`Filter::check`].
     pub(crate) fn check(&self) -> Option<Term> {
-        self.filter.check()
+        expand::check(self.filter.check(), &self.expansions)
     }
 
     /// Adds a guard: the list leaves out rows that aren't documents, and returns the others as text. Returns
@@ -135,7 +146,7 @@ impl Listing {
     /// primary key.
     pub(crate) fn looks_into_rows(&self) -> bool {
         let as_they_lie = self.filter.is_empty() && self.order.is_index(&self.primary_key);
-        !as_they_lie || !self.readable.is_all() || self.page.place().is_some() || !self.fields.are_all()
+        !as_they_lie || !self.readable.is_all() || self.page.place().is_some() || !self.tells_all()
     }
 
     /// Returns the most documents of the page.
@@ -209,6 +220,10 @@ impl Listing {
     /// Returns a document as the answer has it: its selected fields, and its distance if the filter is `near`
     /// a point.
     fn told(&self, row: &Term) -> Term {
+        expand::expanded(self.own(row), &self.expansions, row)
+    }
+
+    fn own(&self, row: &Term) -> Term {
         let fields = self.fields.of(&self.readable.bare(row));
         match self.filter.near() {
             Some((field, near)) => fields.merge(obj! { "distance": near.distance(&field.of(row)) }),
@@ -219,21 +234,34 @@ impl Listing {
     /// Returns whether the answer has documents as they are stored.
     fn tells_all(&self) -> bool {
         let are_bare = self.readable.hidden().is_empty();
-        self.fields.are_all() && are_bare && self.filter.near().is_none()
+        self.fields.are_all() && are_bare && self.filter.near().is_none() && self.expansions.is_empty()
     }
 
-    /// Returns the fields in `select`, if there are any.
-    pub(crate) fn chosen(&self) -> Option<&[Path]> {
-        match &self.fields {
-            Fields::Only(paths) => Some(paths),
-            _ => None,
-        }
+    /// Returns whether it is of all documents of the table.
+    pub(crate) fn selects_all(&self) -> bool {
+        self.filter.is_empty() && self.readable.are_all()
+    }
+
+    /// The field whose geometry is asked for by a condition.
+    pub(crate) fn place(&self) -> Option<&Path> {
+        self.filter.place()
+    }
+
+    /// Returns the fields in `select`, if there are any, and those of related documents.
+    pub(crate) fn chosen(&self) -> Option<Vec<Path>> {
+        let Fields::Only(paths) = &self.fields else { return None };
+        Some(paths.iter().cloned().chain(self.expanded()).collect())
+    }
+
+    /// Returns the fields that related documents are told in.
+    pub(crate) fn expanded(&self) -> impl Iterator<Item = Path> {
+        self.expansions.iter().flat_map(Expansion::columns)
     }
 
     /// Returns a query for the names of at most `most` fields that documents of the whole result have and
     /// that the answer shows. `indexes` are those of the table.
     pub(crate) fn names(&self, indexes: &[Index], table: &Term, most: usize) -> Term {
-        let names = self.selected(indexes, table).concat_map(|row: Term| self.told(&row).keys());
+        let names = self.selected(indexes, table).concat_map(|row: Term| self.own(&row).keys());
         names.distinct().limit(most)
     }
 
@@ -328,16 +356,19 @@ impl Listing {
     /// Filters the rows that may be read and match the filter. The permission is checked first, so that the
     /// filter is never evaluated for a row that may not be read.
     fn filtered(&self, rows: Term) -> Term {
-        let holds = |row: Term| {
-            let may = self.readable.documents().holds(&row);
-            let is_wanted = (!self.filter.is_empty()).then(|| self.filter.holds(&row));
-            match (may, is_wanted) {
-                (Some(may), Some(is_wanted)) => may & is_wanted,
-                (condition, None) | (None, condition) => condition.unwrap_or_else(|| r.expr(true)),
-            }
-        };
-        let all = self.filter.is_empty() && self.readable.documents().is_all();
+        let all = self.selects_all();
+        let holds = |row: Term| self.condition(&row).unwrap_or_else(|| r.expr(true));
         if all { rows } else { rows.filter(holds).into() }
+    }
+
+    /// Returns whether a row may be read and is selected; `None` if all are.
+    fn condition(&self, row: &Term) -> Option<Term> {
+        let may = self.readable.holds(row);
+        let is_wanted = (!self.filter.is_empty()).then(|| self.filter.holds(row));
+        match (may, is_wanted) {
+            (Some(may), Some(is_wanted)) => Some(may & is_wanted),
+            (condition, None) | (None, condition) => condition,
+        }
     }
 }
 
@@ -349,43 +380,4 @@ fn text(document: Term) -> Term {
 /// Collects the rows of a sequence in an array.
 fn collected(rows: Term) -> Term {
     rows.coerce_to("array")
-}
-
-impl Fields {
-    /// Takes `select` or `omit`.
-    pub(crate) fn take(parameters: &mut Parameters) -> Result<Self, Error> {
-        match (parameters.take("select")?, parameters.take("omit")?) {
-            (Some(_), Some(_)) => Err(bad("omit", "it can't be combined with `select`")),
-            (Some(select), None) => Fields::selected(&select),
-            (None, Some(omit)) => Path::parse_list(&omit, "omit", CHOSEN).map(Fields::Without),
-            (None, None) => Ok(Fields::All),
-        }
-    }
-
-    /// Parses `select`, where `*` means all fields.
-    fn selected(text: &str) -> Result<Self, Error> {
-        let mut reader = Reader::new(text, "select");
-        let fields = reader.separated(CHOSEN, |reader| {
-            let start = reader.at();
-            let names = reader.names(IN_LIST)?;
-            Path::check_listed(&names, reader, start)?;
-            let all = matches!(&names[..], [name] if name.is_word("*"));
-            Ok((!all).then(|| Path::from(names)))
-        })?;
-        reader.finish()?;
-        Ok(fields.into_iter().collect::<Option<_>>().map_or(Fields::All, Fields::Only))
-    }
-
-    /// Returns whether answers have all fields.
-    pub(crate) fn are_all(&self) -> bool {
-        matches!(self, Fields::All)
-    }
-
-    pub(crate) fn of(&self, row: &Term) -> Term {
-        match self {
-            Fields::All => row.clone(),
-            Fields::Only(paths) => row.pluck(Path::tree(paths)),
-            Fields::Without(paths) => row.without(Path::tree(paths)),
-        }
-    }
 }

@@ -87,10 +87,14 @@ impl Keyed {
             Some(caller) => format!("{:?} {}", caller.subject(), grant.fingerprint()),
             None => conn.user().unwrap_or_default().to_owned(),
         };
+        // How CSV is read.
+        let parameters = Some(context.raw_query().as_bytes()).filter(|parameters| !parameters.is_empty());
+        let sent: Vec<_> =
+            [header(CONTENT_TYPE), header(PREFER), body].into_iter().chain(parameters).collect();
         Keyed {
             table: table.to_owned(),
             id: hash(&[key, db, table, &user].map(str::as_bytes)),
-            fingerprint: hash(&[header(CONTENT_TYPE), header(PREFER), body]),
+            fingerprint: hash(&sent),
         }
     }
 

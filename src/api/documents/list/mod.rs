@@ -1,9 +1,13 @@
 //! Lists of documents: pages, whole results streamed line by line, and groups.
 
+mod features;
 mod lines;
+mod values;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use futures_util::stream;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reql::{Term, r};
 use serde::de::DeserializeOwned;
@@ -14,16 +18,19 @@ use warp::reply::{Reply, Response};
 
 use crate::access::Grant;
 use crate::api::documents::csv::{COLUMNS, CSV_WITH_NAMES, Writer, separator};
+use crate::api::documents::expand::expansions;
 use crate::api::permission::may_read;
 use crate::app::scale::Scale;
 use crate::catalog::Indexes;
 use crate::conn::Conn;
 use crate::error::{Code, Error};
-use crate::http::answer::{json, json_text, with_header};
+use crate::http::answer::{json, with_header};
 use crate::http::context::Context;
+use crate::http::etag::unless_known;
 use crate::http::headers::{PREFERENCE_APPLIED, TOTAL_COUNT};
-use crate::http::negotiate::{CSV, JSON, NDJSON};
-use crate::query::{Bounds, Grouping, Index, Listing, Path, Plan, Row};
+use crate::http::negotiate::{CSV, GEO_JSON, JSON, NDJSON};
+use crate::query::{Bounds, Distinct, Grouping, Index, Kind, Listing, Path, Plan, Row};
+use features::Features;
 
 /// The preference to get the query instead of its result.
 const EXPLAIN: &str = "explain";
@@ -36,23 +43,34 @@ pub(crate) async fn list(context: Context, mut conn: Conn, grant: Grant) -> Resu
     if Grouping::is_asked_for(&parameters) {
         return groups(&table, &context, &grant, &mut conn).await;
     }
+    if Distinct::is_asked_for(&parameters) {
+        return values::values(&table, &context, &grant, &mut conn).await;
+    }
     let explained = context.wants(EXPLAIN);
+    let geo = context.wants_features() && !explained;
     let csv = context.wants_csv().then(|| separator(&mut parameters)).transpose()?;
     let lines = context.wants_lines() || csv.is_some();
     let streamed = lines && !explained;
     context.accept(match (streamed, csv) {
         (true, Some(_)) => &[CSV],
         (true, None) => &[NDJSON],
+        (false, _) if geo => &[GEO_JSON],
         (false, _) => &[JSON],
     })?;
     let primary_key = context.app().catalog().primary_key(&mut conn, &table).await?;
+    let from = (&table[..], &primary_key[..], &grant);
+    let expansions = expansions((&context, &mut conn), from, &mut parameters).await?;
     let bounds = bounds(&context, &primary_key, &grant);
     let listing = match lines {
         true => Listing::parse_streamed(parameters, bounds)?,
         false => Listing::parse(parameters, bounds)?,
     };
+    let listing = listing.expanding(expansions)?;
     conn.check(listing.check()).await?;
-    let mut list = List { table, listing, context, primary_key, csv };
+    let mut list = List { table, listing, context, primary_key, csv, features: None };
+    if geo {
+        list.features = Some(list.features(&mut conn).await?);
+    }
     if explained {
         return list.explain(&mut conn).await;
     }
@@ -60,7 +78,11 @@ pub(crate) async fn list(context: Context, mut conn: Conn, grant: Grant) -> Resu
         Some("exact") => Some(list.count(&mut conn).await?),
         _ => None,
     };
-    let response = if streamed { list.stream(conn).await? } else { list.page(&mut conn).await? };
+    let response = match (streamed, list.context.is_head()) {
+        (true, _) => list.stream(conn).await?,
+        (false, true) => list.head(&mut conn).await?,
+        (false, false) => list.page(&mut conn).await?,
+    };
     Ok(match total {
         Some(total) => with_header(response, TOTAL_COUNT, &format!("{total:.0}")),
         None => response,
@@ -79,13 +101,14 @@ async fn groups(name: &str, context: &Context, grant: &Grant, conn: &mut Conn) -
         let indexes = context.app().catalog().indexes(conn, name).await?;
         return Ok(explanation(None, &[grouping.query(&indexes.plain, &r.table(name))]));
     }
-    let (groups, scale) = loop {
+    let (groups, scale): (Vec<Value>, _) = loop {
         match all_by(context, name, conn, |indexes| grouping.query(indexes, &r.table(name))).await {
             Err(error) if error.is_about_a_row() && grouping.guard() => warn(name),
             groups => break groups?,
         }
     };
-    Ok(scale.leave_with(json::<Vec<Value>>(StatusCode::OK, &groups)))
+    let text = serde_json::to_vec(&groups).map_err(Error::internal)?;
+    Ok(scale.leave_with(unless_known(context, text)?))
 }
 
 fn bounds<'a>(context: &Context, primary_key: &'a str, grant: &'a Grant) -> Bounds<'a> {
@@ -134,6 +157,8 @@ struct List {
     primary_key: String,
     /// The separator of cells, if the list is requested as CSV.
     csv: Option<u8>,
+    /// How documents are made features, if they are wanted as such.
+    features: Option<Features>,
 }
 
 impl List {
@@ -148,12 +173,42 @@ impl List {
         let more = rows.len() > limit;
         rows.truncate(limit);
         let next = rows.last().filter(|_| more).map(|row| self.next_page(&row.place)).transpose()?;
-        let text = array(rows, self.listing.is_guarded())?;
-        let response = scale.leave_with(json_text(StatusCode::OK, text));
+        let (text, kind) = match &self.features {
+            Some(features) => (features.text(rows.into_iter().map(|row| row.doc))?, GEO_JSON),
+            None => (array(rows, self.listing.is_guarded())?, JSON),
+        };
+        let response = scale.leave_with(unless_known(&self.context, text)?);
+        let response = match response.headers().contains_key(CONTENT_TYPE) {
+            true => with_header(response, CONTENT_TYPE, kind),
+            false => response,
+        };
         Ok(match next {
             Some(next) => with_header(response, LINK, &format!("<{next}>; rel=\"next\"")),
             None => response,
         })
+    }
+
+    /// The way to features: by the field of a condition on places, or that of the only geo index.
+    async fn features(&self, conn: &mut Conn) -> Result<Features, Error> {
+        let indexes = self.context.app().catalog().indexes(conn, &self.table).await?;
+        let geo: Vec<_> = indexes.plain.iter().filter(|index| index.kind == Kind::Geo).collect();
+        let field = match (self.listing.place(), &geo[..]) {
+            (Some(field), _) => Some(field.clone()),
+            (None, [index]) => index.fields.first().cloned(),
+            (None, _) => None,
+        };
+        let unclear = "As GeoJSON a list needs a condition on the field with the geometry, or one geo index.";
+        let field = field.ok_or_else(|| Error::new(Code::NotAcceptable, unclear))?;
+        Ok(Features { field, primary_key: self.primary_key.clone() })
+    }
+
+    /// The head of a page, without what only the page could tell.
+    async fn head(&self, conn: &mut Conn) -> Result<Response, Error> {
+        may_read(conn, &self.table).await?;
+        self.plans(conn).await?;
+        let none = stream::empty::<Result<Vec<u8>, Infallible>>();
+        let kind = if self.features.is_some() { GEO_JSON } else { JSON };
+        Ok(with_header(warp::reply::stream(none).into_response(), CONTENT_TYPE, kind))
     }
 
     /// Returns the URL of the next page, with a cursor of these sort keys, or with an offset if the cursor
@@ -217,7 +272,7 @@ impl List {
     /// Returns the columns of CSV: the fields that the request selects, or all fields of the documents.
     async fn columns(&mut self, conn: &mut Conn) -> Result<Vec<Path>, Error> {
         if let Some(chosen) = self.listing.chosen() {
-            return Ok(chosen.to_vec());
+            return Ok(chosen);
         }
         // Rows that aren't documents have no fields.
         self.listing.guard();
@@ -228,7 +283,8 @@ impl List {
             return Err(Error::bad_parameter("select", reason));
         }
         let (first, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| *name == self.primary_key);
-        Ok(first.into_iter().chain(others).map(|name| Path::whole(&name)).collect())
+        let (own, expanded) = (first.into_iter().chain(others), self.listing.expanded());
+        Ok(own.map(|name| Path::whole(&name)).chain(expanded).collect())
     }
 
     async fn count(&mut self, conn: &mut Conn) -> Result<f64, Error> {

@@ -1,0 +1,342 @@
+//! Related documents beside those of a list: `expand=author,comments(limit=3;order=at.desc)`.
+//!
+//! They are looked up in the query of the list itself, for those of its documents alone that are told. What
+//! is asked of them is a list of its own: it has conditions, an order, fields, and expansions.
+
+use std::cmp::max;
+
+use reql::{Bound, Term, args, r};
+use serde_json::Value;
+
+use super::{Bounds, Fields, Listing};
+use crate::error::Error;
+use crate::query::document::is_document;
+use crate::query::parameters::{Parameters, bad};
+use crate::query::path::{Path, SORTABLE};
+use crate::query::plan::{Index, by_index};
+use crate::query::syntax::Reader;
+
+/// The most relations that a document is expanded by.
+const MOST: usize = 20;
+/// How many related documents a document brings unless the request says it.
+pub(crate) const USUAL: usize = 10;
+/// The most bytes of text that is taken for an id. Longer ones are errors to the database.
+const KEY_MAX: usize = 100;
+/// What has no meaning among related documents.
+const OF_LISTS: [&str; 5] = ["offset", "cursor", "index", "group", "agg"];
+/// What has none for a single one either.
+const OF_MANY: [&str; 2] = ["limit", "order"];
+
+/// A way from the documents of one table to those of another.
+#[derive(Debug, Clone)]
+pub(crate) struct Relation {
+    pub(crate) name: String,
+    /// The other table.
+    pub(crate) to: String,
+    /// The field that refers; the primary key if there is none.
+    pub(crate) field: Option<Path>,
+    /// The index of the other table that it refers by; its primary key if there is none.
+    pub(crate) index: Option<String>,
+    /// `true` if a document may have several of the others.
+    pub(crate) many: bool,
+}
+
+/// A relation that a request names, and what it asks of the documents there.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    pub(crate) relation: String,
+    /// What stands in brackets behind the relation.
+    pub(crate) parameters: Parameters,
+}
+
+/// Documents that are told beside another one.
+#[derive(Debug, Clone)]
+pub(crate) struct Expansion {
+    relation: Relation,
+    /// The field that refers.
+    field: Path,
+    /// The fields of the relation's index, if that is over nothing but fields.
+    indexed: Vec<Path>,
+    pub(super) listing: Listing,
+}
+
+/// What is told of a single document.
+#[derive(Debug)]
+pub(crate) struct Told {
+    fields: Fields,
+    expansions: Vec<Expansion>,
+}
+
+impl Wish {
+    /// Takes the parameter `expand`.
+    pub(crate) fn take(parameters: &mut Parameters) -> Result<Vec<Self>, Error> {
+        let Some(text) = parameters.take("expand")? else { return Ok(Vec::new()) };
+        let mut reader = Reader::new(&text, "expand");
+        let wishes = reader.separated(MOST, Wish::read)?;
+        reader.finish()?;
+        let is_twice = |at: usize, wish: &Wish| wishes.iter().take(at).any(|it| it.relation == wish.relation);
+        match wishes.iter().enumerate().find(|(at, wish)| is_twice(*at, wish)) {
+            Some((_, wish)) => Err(bad("expand", format!("`{}` is asked for twice", wish.relation))),
+            None => Ok(wishes),
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        reader.blanks();
+        let start = reader.at();
+        let names = reader.names(",()")?;
+        let [name] = &names[..] else {
+            return Err(
+                reader.wrong(start, "the name of a relation is expected; one behind it stands in brackets")
+            );
+        };
+        let relation = name.text.clone();
+        let mut options = Vec::new();
+        if reader.eat('(') {
+            loop {
+                options.push(Wish::option(reader)?);
+                if !reader.eat(';') {
+                    break;
+                }
+            }
+            reader.expect(')')?;
+        }
+        Ok(Wish { relation, parameters: Parameters::from(options) })
+    }
+
+    fn option(reader: &mut Reader<'_>) -> Result<(String, String), Error> {
+        let start = reader.at();
+        let option = reader.option();
+        let mut quoted = false;
+        let is_between = |c: char| {
+            quoted ^= c == '"';
+            c == '=' && !quoted
+        };
+        let Some((name, text)) = option.split_once(is_between) else {
+            return Err(reader.wrong(start, "a parameter such as `limit=3` is expected"));
+        };
+        Ok((name.trim().to_owned(), text.to_owned()))
+    }
+}
+
+impl Expansion {
+    /// Reads what a request asks of related documents. `own_key` is the primary key of the table whose
+    /// documents are expanded, `index` the one of the other table that the relation goes by.
+    pub(crate) fn new(
+        parameters: Parameters,
+        (relation, own_key): (Relation, &str),
+        (bounds, index): (Bounds<'_>, Option<&Index>),
+        nested: Vec<Expansion>,
+    ) -> Result<Self, Error> {
+        let of_many = if relation.many { &[][..] } else { &OF_MANY };
+        if let Some(name) = OF_LISTS.iter().chain(of_many).find(|name| parameters.has(name)) {
+            return Err(bad("expand", format!("`{}` takes no `{name}`", relation.name)));
+        }
+        let listing = Listing::parse(parameters, bounds)?.expanding(nested)?;
+        let field = relation.field.clone().unwrap_or_else(|| Path::whole(own_key));
+        let indexed = index.map(|index| index.fields.clone()).unwrap_or_default();
+        // Whoever may not see the field that refers here isn't told of it by way of the relation.
+        listing.readable.check(&indexed)?;
+        Ok(Expansion { relation, field, indexed, listing })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.relation.name
+    }
+
+    /// Returns how many documents it tells of at most, for one that is expanded.
+    fn size(&self) -> usize {
+        let own = if self.relation.many { max(self.listing.limit(), 1) } else { 1 };
+        own.saturating_mul(size(&self.listing.expansions).saturating_add(1))
+    }
+
+    /// Returns the fields that CSV has of it.
+    pub(super) fn columns(&self) -> Vec<Path> {
+        match self.listing.chosen() {
+            Some(chosen) if !self.relation.many => {
+                chosen.iter().map(|path| path.within(self.name())).collect()
+            }
+            _ => vec![Path::whole(self.name())],
+        }
+    }
+
+    /// Returns the related documents of a row, or the one related document or null.
+    fn of(&self, row: &Term) -> Term {
+        let table = r.table(&self.relation.to);
+        let reference = self.field.of(row);
+        let (found, none) = match (&self.relation.index, self.relation.many) {
+            (None, _) => (self.by_id(&table, &reference), r.expr(())),
+            (Some(index), false) => {
+                let found =
+                    self.told(self.listing.filtered(self.by_index(&table, &reference, index)).limit(1));
+                (found.nth(0).default(()), r.expr(()))
+            }
+            (Some(index), true) => {
+                let found = self.first(self.by_index(&table, &reference, index), index);
+                (self.told(found).coerce_to("array"), r.expr(Vec::<Value>::new()))
+            }
+        };
+        let refers = self.field.is_in(row) & self.is_key(&reference);
+        r.branch(args![refers, found, none])
+    }
+
+    fn by_id(&self, table: &Term, id: &Term) -> Term {
+        table.get(id).do_(|found: Term| {
+            let is_it = match self.listing.condition(&found) {
+                Some(condition) => is_document(&found) & condition,
+                None => is_document(&found),
+            };
+            r.branch(args![is_it, self.listing.told(&found), ()])
+        })
+    }
+
+    fn by_index(&self, table: &Term, reference: &Term, index: &str) -> Term {
+        match self.indexed.len() {
+            0 | 1 => table.get_all(reference).index(index).into(),
+            _ => {
+                let (low, high) = (r.expr([reference]), r.expr([reference, &r.maxval()]));
+                table.between(low, high).index(index).right_bound(Bound::Closed).into()
+            }
+        }
+    }
+
+    /// The first ones in the order that the request wants: as they lie in the index, if that is over the
+    /// fields of the order behind the one that refers.
+    fn first(&self, found: Term, index: &str) -> Term {
+        let order = &self.listing.order;
+        let behind = self.indexed.get(1..).unwrap_or_default();
+        let keys = order.keys().iter().take_while(|key| !key.primary);
+        let is_index = !behind.is_empty()
+            && order.is_uniform()
+            && keys.map(|key| key.near.is_none().then_some(&key.field)).eq(behind.iter().map(Some));
+        let limit = self.listing.limit();
+        if is_index {
+            let found: Term = found.order_by(by_index(index, order.falls())).into();
+            return self.listing.filtered(found).limit(limit);
+        }
+        order.sort(&self.listing.filtered(found)).limit(limit)
+    }
+
+    fn told(&self, rows: Term) -> Term {
+        rows.map(|row: Term| self.listing.told(&row))
+    }
+
+    /// Returns whether there may be something under a value. The database refuses to look for anything else.
+    fn is_key(&self, value: &Term) -> Term {
+        if self.relation.field.is_none() {
+            return r.expr(true);
+        }
+        let is_sortable = r.expr(SORTABLE).contains(value.type_of());
+        if self.relation.index.is_some() {
+            return is_sortable;
+        }
+        let is_short = value.coerce_to("binary").count().le(KEY_MAX) & value.match_("\\x00").eq(());
+        r.branch(args![value.type_of().eq("STRING"), is_short, is_sortable])
+    }
+}
+
+impl Told {
+    /// Tells these fields of a document, and related documents.
+    pub(crate) fn new(mut fields: Fields, mut expansions: Vec<Expansion>) -> Result<Self, Error> {
+        split(&mut fields, &mut expansions)?;
+        Ok(Told { fields, expansions })
+    }
+
+    /// Returns whether that is the document as it is.
+    pub(crate) fn is_all(&self) -> bool {
+        self.fields.are_all() && self.expansions.is_empty()
+    }
+
+    /// Returns whether it is more than the document.
+    pub(crate) fn is_expanded(&self) -> bool {
+        !self.expansions.is_empty()
+    }
+
+    /// A query that fails if a filter can make no sense to the database.
+    pub(crate) fn check(&self) -> Option<Term> {
+        check(None, &self.expansions)
+    }
+
+    pub(crate) fn of(&self, row: &Term) -> Term {
+        expanded(self.fields.of(row), &self.expansions, row)
+    }
+}
+
+/// Returns how many documents expansions tell of at most, for one that is expanded.
+pub(crate) fn size(expansions: &[Expansion]) -> usize {
+    expansions.iter().map(Expansion::size).fold(0, usize::saturating_add)
+}
+
+/// Returns what is told of a row together with what it is expanded by.
+pub(super) fn expanded(told: Term, expansions: &[Expansion], row: &Term) -> Term {
+    if expansions.is_empty() {
+        return told;
+    }
+    let related = expansions.iter().map(|it| (it.name().to_owned(), r.literal(it.of(row))));
+    told.merge(Term::object(related))
+}
+
+/// Gives expansions what is said of the fields in theirs.
+pub(super) fn split(fields: &mut Fields, expansions: &mut [Expansion]) -> Result<(), Error> {
+    for expansion in expansions {
+        let inner = fields.split_off(&expansion.relation.name)?;
+        let inner_expansions = &mut expansion.listing.expansions;
+        match (inner, expansion.listing.fields.are_all()) {
+            (Fields::All, _) => {}
+            (mut inner, true) => {
+                split(&mut inner, inner_expansions)?;
+                expansion.listing.fields = inner;
+            }
+            (_, false) => {
+                let name = &expansion.relation.name;
+                return Err(bad("expand", format!("the fields of `{name}` are chosen twice")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A query that runs the checks of a list's filter and of those of its expansions.
+pub(super) fn check(own: Option<Term>, expansions: &[Expansion]) -> Option<Term> {
+    let checks: Vec<_> =
+        own.into_iter().chain(expansions.iter().filter_map(|it| it.listing.check())).collect();
+    (!checks.is_empty()).then(|| r.expr(checks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wishes(text: &str) -> Result<Vec<(String, Vec<(String, String)>)>, String> {
+        let mut parameters = Parameters::from(vec![("expand".to_owned(), text.to_owned())]);
+        let wishes = Wish::take(&mut parameters).map_err(|error| error.to_string())?;
+        Ok(wishes.into_iter().map(|wish| (wish.relation, wish.parameters.rest().collect())).collect())
+    }
+
+    #[test]
+    fn what_is_in_brackets_belongs_to_a_relation() {
+        let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        let text =
+            r#"author, comments(limit=3;order=at.desc,id;"a=b"=in.(";)",2);expand=author(select=x;omit=y))"#;
+        let read = wishes(text).unwrap();
+        assert_eq!(read[0], ("author".to_owned(), vec![]));
+        let options = [
+            pair("limit", "3"),
+            pair("order", "at.desc,id"),
+            pair("\"a=b\"", "in.(\";)\",2)"),
+            pair("expand", "author(select=x;omit=y)"),
+        ];
+        assert_eq!(read[1], ("comments".to_owned(), options.to_vec()));
+    }
+
+    #[test]
+    fn what_is_not_well_formed_is_refused() {
+        for text in ["", "a,", "a,a", "a.b", "a(", "a()", "a(limit)", "a(limit=3", "a(limit=3))", "a(b=\"x;)"]
+        {
+            let error = wishes(text).expect_err(text);
+            assert!(error.contains("`expand`"), "{text}: {error}");
+        }
+        assert!(wishes(&vec!["a"; MOST + 1].join(",")).is_err());
+        assert!(wishes(&"a(expand=".repeat(100_000)).is_err());
+    }
+}

@@ -1,0 +1,75 @@
+//! Which replicas are read, and when writes are answered.
+
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Which replicas are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ReadMode {
+    /// The primary replica, whose answer is in its memory: never older than what was written before, unless
+    /// servers fail.
+    #[default]
+    Single,
+    /// What a majority of the replicas has on disk.
+    Majority,
+    /// Any replica, even while the primary one is away: what it has may be older.
+    Outdated,
+}
+
+/// When writes are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Once they are on disk.
+    Hard,
+    /// Before.
+    Soft,
+}
+
+impl ReadMode {
+    /// Returns the mode of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [ReadMode::Single, ReadMode::Majority, ReadMode::Outdated]
+            .into_iter()
+            .find(|mode| mode.to_string() == name)
+    }
+}
+
+impl Display for ReadMode {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ReadMode::Single => "single",
+            ReadMode::Majority => "majority",
+            ReadMode::Outdated => "outdated",
+        })
+    }
+}
+
+impl FromStr for ReadMode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        ReadMode::named(text).ok_or("\"single\", \"majority\" or \"outdated\"")
+    }
+}
+
+impl From<ReadMode> for reql::ReadMode {
+    fn from(mode: ReadMode) -> Self {
+        match mode {
+            ReadMode::Single => reql::ReadMode::Single,
+            ReadMode::Majority => reql::ReadMode::Majority,
+            ReadMode::Outdated => reql::ReadMode::Outdated,
+        }
+    }
+}
+
+impl From<Durability> for reql::Durability {
+    fn from(durability: Durability) -> Self {
+        match durability {
+            Durability::Hard => reql::Durability::Hard,
+            Durability::Soft => reql::Durability::Soft,
+        }
+    }
+}
