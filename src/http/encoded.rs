@@ -129,7 +129,8 @@ impl Decoder {
             Codec::Gzip(codec) => codec.write_all(bytes),
             Codec::Brotli(codec) => codec.write_all(bytes),
         };
-        self.taken(written.and_then(|()| self.flushed()))
+        let flushed = written.and_then(|()| self.flushed());
+        self.taken(flushed)
     }
 
     /// Has a codec give out all that it can.

@@ -228,8 +228,8 @@ impl Grant {
         })
     }
 
-    /// Returns the result of a conflict in an insert of `new`: `merged` of the existing document `old`, `new` if
-    /// that one has expired, or an error if the change isn't allowed.
+    /// Returns the result of a conflict in an insert of `new`: `merged` of the existing document `old`, `new`
+    /// if that one has expired, or an error if the change isn't allowed.
     pub(crate) fn resolved(&self, old: &Term, new: &Term, merged: impl FnOnce(&Term) -> Term) -> Term {
         self.readable.of_living(old, |old| {
             let resolved = self.readable.seen(&old).do_(|seen: Term| {

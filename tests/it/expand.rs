@@ -85,7 +85,7 @@ async fn a_list_tells_of_related_documents() {
     let none = |id: u64| json!({"id": id, "author": null});
     let expected = [json!({"id": 1, "author": {"name": "Ann"}}), bob, none(3), none(4), none(5), none(6)];
     assert_eq!(authors.as_array().unwrap()[..6], expected);
-    assert_eq!(authors[6..=7], [none(7), none(8)]);
+    assert_eq!(authors.as_array().unwrap()[6..], [none(7), none(8)]);
     let whole = get(&api, "id=eq.2&expand=author(expand=boss(select=name))").await;
     let boss = json!({"name": "Ann"});
     let author = json!({"id": "bob", "name": "Bob", "login": "b", "secret": 2, "boss": boss});
@@ -127,7 +127,7 @@ async fn whatever_is_told_of_documents_tells_of_those_beside() {
     assert_eq!(std::str::from_utf8(csv.body()).unwrap(), "id,author.name\r\n1,Ann\r\n");
     let all =
         api.with("GET", &format!("{POSTS}?id=eq.3&expand=author"), &[("accept", "text/csv")], b"").await;
-    assert_eq!(std::str::from_utf8(all.body()).unwrap(), "id,title,author\r\n3,nobody's,\r\n");
+    assert_eq!(std::str::from_utf8(all.body()).unwrap(), "id,title,author\r\n3,nobody's,null\r\n");
     let one = api.call("GET", &format!("{POSTS}/1?select=author.name&expand=author")).await;
     assert_eq!((one.status().as_u16(), body(&one)), (200, json!({"author": {"name": "Ann"}})));
     let plain = api.call("GET", &format!("{POSTS}/1")).await;
