@@ -70,8 +70,8 @@ impl Context {
         favourite(self.headers(), &[EVENT_STREAM, NDJSON]) == EVENT_STREAM
     }
 
-    /// Checks that `Content-Type` is one of these types, and that `Content-Encoding` is a known one. A missing
-    /// type is refused, since a browser sends such a body for any page without a preflight.
+    /// Checks that `Content-Type` is one of these types, and that `Content-Encoding` is a known one. A
+    /// missing type is refused, since a browser sends such a body for any page without a preflight.
     pub(crate) fn body_is(&self, expected: &[&str]) -> Result<(), Error> {
         self.body_among(expected).map(|_| ())
     }

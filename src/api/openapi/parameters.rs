@@ -180,8 +180,8 @@ pub(crate) fn groups() -> Vec<Parameter> {
         query("agg", about, figures),
         query(
             "distinct",
-            "The distinct values of a field in their order, instead of documents; with conditions and `limit` \
-             only.",
+            "The distinct values of a field in their order, instead of documents; with conditions and \
+             `limit` only.",
             fields(1),
         ),
     ]
