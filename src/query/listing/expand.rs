@@ -307,7 +307,9 @@ pub(super) fn check(own: Option<Term>, expansions: &[Expansion]) -> Option<Term>
 mod tests {
     use super::*;
 
-    fn wishes(text: &str) -> Result<Vec<(String, Vec<(String, String)>)>, String> {
+    type Options = Vec<(String, String)>;
+
+    fn wishes(text: &str) -> Result<Vec<(String, Options)>, String> {
         let mut parameters = Parameters::from(vec![("expand".to_owned(), text.to_owned())]);
         let wishes = Wish::take(&mut parameters).map_err(|error| error.to_string())?;
         Ok(wishes.into_iter().map(|wish| (wish.relation, wish.parameters.rest().collect())).collect())
