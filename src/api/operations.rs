@@ -33,15 +33,15 @@ pub(crate) fn endpoints(settings: &Settings, document: &Text) -> Vec<Endpoint> {
     let free = || ContentBuilder::new().schema(Some(utoipa::openapi::schema::empty())).build();
     let document = document.clone();
     let mut all = vec![
-        get("/health/live", "live", "Whether the process answers")
+        get("/health/live", "live", "Check that the process is alive")
             .answers(200, json_of("The process answers.", named("Health")))
             .open(live),
-        get("/health/ready", "ready", "Whether the database behind it answers too")
+        get("/health/ready", "ready", "Check that the database answers")
             .answers(200, json_of("The database answers.", named("Health")))
             .problems(&[Code::DatabaseUnreachable, Code::ConnectionsExhausted])
             .open(ready),
-        get("/metrics", "metrics", "Figures in Prometheus' text form")
-            .answers(200, text_of("The figures.", TEXT))
+        get("/metrics", "metrics", "Metrics in Prometheus' text format")
+            .answers(200, text_of("The metrics.", TEXT))
             .open(metrics),
         get("/openapi.json", "openapi", "This document")
             .answers(200, described("The OpenAPI document.").content(JSON, free()))

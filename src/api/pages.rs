@@ -33,7 +33,7 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
             .open(file),
     ];
     if settings.explorer {
-        let explorer = get("/", "explorer", "A page to look at data, change it, and ask ReQL");
+        let explorer = get("/", "explorer", "A page to view and change data and to run ReQL");
         let page = explorer.answers(200, text_of("The page.", HTML)).open(|context| page(context, EXPLORER));
         all.push(page);
     }

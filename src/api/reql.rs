@@ -48,11 +48,11 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
     let body = RequestBodyBuilder::new().required(Some(Required::True));
     let body = body.content(REQL, query.clone()).content(TEXT, query).content(JSON, wire.clone());
     let lines = ContentBuilder::new().schema(Some(text().build())).build();
-    let answer = described("The value, or the rows as an array; as lines one row in each.");
+    let answer = described("The value, or the rows as an array, or as NDJSON.");
     let answer = answer.content(JSON, wire).content(NDJSON, lines);
-    let form = said("`value`, `rows`, or `feed` for a changefeed, which is answered as lines only.");
+    let form = said("`value`, `rows`, or `feed` for a changefeed, which needs NDJSON.");
     vec![
-        post(PATH, "runReql", "Run a query in ReQL, as JavaScript writes it or as the wire's JSON")
+        post(PATH, "runReql", "Run a ReQL query, in JavaScript syntax or in the JSON of the wire protocol")
             .body(body)
             .answers(200, answer.header("ReQL-Answer", form))
             .problems(&[

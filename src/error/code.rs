@@ -91,8 +91,8 @@ codes! {
     TooManyAffected = "too-many-affected", BAD_REQUEST,
         "More than {} documents match, and nothing was changed.",
         "Narrow the filter, or raise `Prefer: max-affected`.";
-    /// The database can make no sense of the query.
-    QueryLogic = "query-logic", BAD_REQUEST, "The database can make no sense of the query.";
+    /// The query is invalid for the database.
+    QueryLogic = "query-logic", BAD_REQUEST, "The query is invalid for the database.";
     /// The request needs credentials, or those it has are wrong.
     Unauthorized = "unauthorized", UNAUTHORIZED,
         "This needs the name and password of a database user, by HTTP Basic.";
@@ -132,7 +132,7 @@ codes! {
     /// A patch or a change can't be done to the document as it is.
     PatchFailed = "patch-failed", CONFLICT,
         "The document is not as the patch expects: {}.",
-        "Read the document again, and make the patch anew.";
+        "Read the document again, and make a new patch.";
     /// A request with the same `Idempotency-Key` is being answered.
     KeyInUse = "idempotency-key-in-use", CONFLICT,
         "A request with this `Idempotency-Key` is being answered.",
@@ -155,8 +155,8 @@ codes! {
     Refused = "refused", UNPROCESSABLE_ENTITY, "The database refused the document.";
     /// The document would not be what its table's schema asks for.
     InvalidDocument = "invalid-document", UNPROCESSABLE_ENTITY,
-        "The document is not what the table's schema asks for.",
-        "Change what `errors` names, by its place in the document.";
+        "The document violates the table's schema.",
+        "Correct the document at the places in `errors`.";
     /// The `Idempotency-Key` was that of another request.
     KeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY,
         "Another request had this `Idempotency-Key`.",
@@ -203,31 +203,31 @@ codes! {
     DatabaseUnreachable = "database-unreachable", SERVICE_UNAVAILABLE, "The database cannot be reached.";
     /// The database is there, but not for this just now.
     DatabaseUnavailable = "database-unavailable", SERVICE_UNAVAILABLE,
-        "The database is not available for this just now.";
+        "The database can't do this at the moment.";
     /// All connections to the database stayed in use.
     ConnectionsExhausted = "connections-exhausted", SERVICE_UNAVAILABLE,
         "All database connections stayed in use for {}.";
     /// As many live queries as there may be are being served.
     FeedsExhausted = "feeds-exhausted", SERVICE_UNAVAILABLE,
-        "All {} live queries that there may be are taken.";
+        "All {} live queries that are allowed are in use.";
     /// The answers that are being made or read take all the memory that they may.
     AnswersExhausted = "answers-exhausted", SERVICE_UNAVAILABLE,
-        "The answers that others read take all of the {} that there may be.";
+        "Answers to other requests use all of the {} that are allowed.";
     /// The bodies that are being read take all the memory that they may.
     BodiesExhausted = "bodies-exhausted", SERVICE_UNAVAILABLE,
-        "The bodies that others send take all of the {} that there may be.";
+        "Bodies of other requests use all of the {} that are allowed.";
     /// As many answers as there may be are being streamed.
     StreamsExhausted = "streams-exhausted", SERVICE_UNAVAILABLE,
-        "All {} streamed answers that there may be are taken.";
+        "All {} streamed answers that are allowed are in use.";
     /// There are as many unspent tickets as there may be.
     TicketsExhausted = "tickets-exhausted", SERVICE_UNAVAILABLE,
         "There are {} unspent tickets, which is the most there may be.";
     /// There are no keys yet that tokens could be checked with.
     NoKeys = "no-keys", SERVICE_UNAVAILABLE,
-        "The keys that tokens are checked with can't be had just now.";
+        "The keys to verify tokens can't be fetched at the moment.";
     /// Others kept changing the document.
     Contended = "contended", SERVICE_UNAVAILABLE,
-        "Others changed the document each time before the change was written.";
+        "Other writers changed the document at each attempt.";
     /// The write may or may not have happened.
     OutcomeUnknown = "outcome-unknown", SERVICE_UNAVAILABLE,
         "The connection to the database broke: a write may or may not have happened.",

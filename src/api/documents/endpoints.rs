@@ -34,7 +34,7 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
                 sent(&[MERGE_PATCH, JSON], named("Document"))
                     .content(CHANGES, ContentBuilder::new().schema(Some(named("Changes"))).build()),
             )
-            .answers(200, json_of("What was done, or the changed documents.", counts_or_documents()))
+            .answers(200, json_of("Counts, or the changed documents.", counts_or_documents()))
             .problems(&WRITE)
             .problems(&[Code::QueryLogic, Code::ResourceLimit, Code::TooManyAffected])
             .problems(&[Code::PatchFailed, Code::InvalidDocument, Code::Contended])
@@ -42,7 +42,7 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
         delete(MANY, "deleteDocuments", "Delete all documents that match")
             .takes([name("table"), everything(), guards()])
             .takes(filter())
-            .answers(200, json_of("What was done, or the deleted documents.", counts_or_documents()))
+            .answers(200, json_of("Counts, or the deleted documents.", counts_or_documents()))
             .problems(&WRITE)
             .problems(&[Code::QueryLogic, Code::ResourceLimit, Code::TooManyAffected])
             .documents(many::delete),
@@ -68,7 +68,7 @@ fn of_one(settings: &Settings) -> Vec<Endpoint> {
             .takes([matching(), other(), minimal()])
             .body(sent(&[JSON], named("Document")))
             .answers(200, tagged(json_of("The document as it is now.", named("Document"))))
-            .answers(201, tagged(json_of("The document, which is new.", named("Document"))))
+            .answers(201, tagged(json_of("The new document.", named("Document"))))
             .answers(204, tagged(described("The document is replaced, and left out of the answer.")))
             .problems(&CHANGE)
             .problems(&WRITE)
@@ -145,11 +145,11 @@ fn creating() -> Endpoint {
         .body(sent(&[JSON], one_or_many()).content(NDJSON, lines()).content(CSV, lines()))
         .answers(
             201,
-            tagged(json_of("The document, or the outcome of each.", one_or("Document", "Outcomes")))
-                .header("Location", said("Where the document is.")),
+            tagged(json_of("The document, or a result for each.", one_or("Document", "Outcomes")))
+                .header("Location", said("The path of the document.")),
         )
-        .answers(200, tagged(json_of("The document, which was there already.", named("Document"))))
-        .answers(207, json_of("The outcome of each document.", named("Outcomes")))
+        .answers(200, tagged(json_of("The document, which existed already.", named("Document"))))
+        .answers(207, json_of("A result for each document.", named("Outcomes")))
         .problems(&WRITE)
         .problems(&[Code::Conflict, Code::ResourceLimit, Code::KeyInUse, Code::KeyReused])
         .problems(&[Code::InvalidDocument, Code::Contended])

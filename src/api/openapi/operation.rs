@@ -126,7 +126,7 @@ fn problems(status: u16, codes: &[&str]) -> Response {
     let response = ResponseBuilder::new().description(about).content(PROBLEM, content);
     let response = match status {
         401 => response.header("WWW-Authenticate", said("How to authenticate.")),
-        429 | 503 => response.header("Retry-After", said("After how many seconds to try again.")),
+        429 | 503 => response.header("Retry-After", said("The number of seconds after which to retry.")),
         _ => response,
     };
     response.build()
