@@ -52,8 +52,8 @@ fn followed_url() -> Object {
 }
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    let about = "Issue a ticket, which replaces the credentials of this request once, within half a minute, at \
-                 the URL of one live query";
+    let about = "Issue a ticket, which replaces the credentials of this request once, within half a minute, \
+                 at the URL of one live query";
     let given = post("/tickets", "createTicket", about)
         .body(sent(&[JSON], named("NewTicket")))
         .answers(201, json_of("The ticket.", named("Ticket")))

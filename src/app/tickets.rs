@@ -1,7 +1,7 @@
 //! Tickets: each replaces, once and for half a minute, the credentials of the request that asked for it.
 //!
-//! A browser's `EventSource` can't send credentials. So a page asks for a ticket, with credentials, and puts it
-//! into the URL that it follows. URLs get into logs and histories, so a spent ticket is worthless. The
+//! A browser's `EventSource` can't send credentials. So a page requests a ticket, with credentials, and puts
+//! it into the URL of the live query. URLs get into logs and histories, so a spent ticket is worthless. The
 //! credentials are checked when the ticket is spent, as if the request itself had them.
 
 use std::collections::HashMap;
