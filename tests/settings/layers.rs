@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use log::LevelFilter;
+use serde_json::Value;
 use warp_reql::settings::{Hosts, IndexSpec, LoadOptions, Origin, Settings, TableSpec};
 
 use super::{careful, file, jailed, load, profile, settings};
@@ -31,7 +32,7 @@ fn production_listens_everywhere_hides_details_and_dials_localhost() {
 }
 
 #[test]
-fn defaults_are_those_of_the_documentation() {
+fn defaults_of_limits_and_of_the_database() {
     jailed(|_| {
         let Settings { rdb, limits, shutdown_timeout, .. } = settings();
         assert_eq!((rdb.db.as_str(), rdb.user.as_str(), rdb.password.expose()), ("test", "admin", ""));
@@ -159,6 +160,60 @@ fn a_file_that_was_asked_for_is_read_instead_of_the_usual_one() {
 
 #[test]
 fn every_setting_has_a_variable() {
+    careful(|jail| {
+        let settings = leaves("", &serde_json::to_value(Settings::built_in("development")).unwrap());
+        assert!(settings.len() > 60, "{settings:?}");
+        for (key, value) in &settings {
+            jail.set_env(variable(key), value);
+        }
+        let loaded = load().unwrap();
+        for (key, _) in settings {
+            assert_eq!(loaded.origin(&key), Origin::Environment(variable(&key)), "{key}");
+        }
+    });
+}
+
+#[test]
+fn every_setting_is_in_the_readme_and_none_else() {
+    let table = include_str!("../../README.md").split("| setting | Development |").nth(1).unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let cells = rows.map(|row| row.split('|').nth(1).unwrap_or_default());
+    let named: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let settings = leaves("", &serde_json::to_value(Settings::built_in("development")).unwrap());
+    let is_in =
+        |key: &str, name: &str| key == name || key.strip_prefix(name).is_some_and(|k| k.starts_with('.'));
+    for (key, _) in &settings {
+        assert!(named.iter().any(|name| is_in(key, name)), "`{key}` is not in {named:?}");
+    }
+    for name in named.iter().filter(|name| !["rules", "admin_roles"].contains(name)) {
+        assert!(settings.iter().any(|(key, _)| is_in(key, name)), "there is no setting `{name}`");
+    }
+}
+
+/// Returns the settings that aren't lists or tables, with their values as an environment variable has them.
+fn leaves(prefix: &str, settings: &Value) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (key, value) in settings.as_object().unwrap() {
+        let key = format!("{prefix}{key}");
+        match value {
+            Value::Object(_) => found.extend(leaves(&format!("{key}."), value)),
+            Value::Array(_) => {}
+            Value::String(text) => found.push((key, text.clone())),
+            _ => found.push((key, value.to_string())),
+        }
+    }
+    found.retain(|(key, _)| key != "profile");
+    found
+}
+
+/// Returns the variable of a setting, as the README documents it.
+fn variable(key: &str) -> String {
+    let name = key.strip_suffix(".on").unwrap_or(key).replace('.', "_").to_uppercase();
+    if key.starts_with("rdb.") { name } else { format!("APP_{name}") }
+}
+
+#[test]
+fn variables_are_read_as_the_types_of_their_settings() {
     jailed(|jail| {
         let variables = [
             ("APP_ADDRESS", "::1"),
