@@ -16,6 +16,7 @@
 //! RethinkDB's coroutines yield in much the same way (`EVALS_BEFORE_YIELD` in `term.cc`).
 
 use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
 
 use super::Budget;
 use super::memory::{LARGE, Reservation};
@@ -24,8 +25,12 @@ use crate::error::{Error, Result};
 /// The units that a query may use on a thread that must not wait: some hundreds of microseconds.
 pub const LIGHT: usize = 20_000;
 
-/// The units between two checks of the interrupt: some milliseconds.
+/// The most units between two looks at the interrupt: as a rule, less than a millisecond.
 const STEP: usize = 100_000;
+
+/// How much time may pass between two looks. Units that take longer than they are meant to, on a slow
+/// machine or in a term that counts too little, are looked at more often.
+const BETWEEN: Duration = Duration::from_millis(5);
 
 /// The bytes of a text that are copied or compared for a unit.
 const BYTES: usize = 64;
@@ -52,6 +57,8 @@ struct Meter {
     place: Place,
     /// The units of the last refill.
     given: usize,
+    /// When it was given them.
+    since: Instant,
     has_failed: bool,
     /// The memory of the large values that the query works with.
     values: Reservation,
@@ -60,7 +67,8 @@ struct Meter {
 impl Meter {
     fn new(budget: &Budget, place: Place) -> Self {
         let given = if place == Place::Inline { LIGHT } else { STEP };
-        Meter { budget: budget.clone(), place, given, has_failed: false, values: budget.reserve() }
+        let since = Instant::now();
+        Meter { budget: budget.clone(), place, given, since, has_failed: false, values: budget.reserve() }
     }
 
     /// Counts the units that have been used, and `units` beyond them.
@@ -69,15 +77,28 @@ impl Meter {
     }
 
     fn look(&mut self, units: usize) -> Result<()> {
+        let next = self.next();
         let looked = match self.place {
             Place::Inline => self.budget.check_interrupt().and_then(|()| Err(Error::would_block())),
             Place::Worker => self.budget.check_interrupt(),
         };
         self.has_failed = looked.is_err();
         self.settle(if self.has_failed { 0 } else { units });
-        self.given = if self.has_failed { 0 } else { STEP };
+        self.given = if self.has_failed { 0 } else { next };
+        self.since = Instant::now();
         LEFT.set(self.given);
         looked
+    }
+
+    /// Returns the units until the next look, by how long the last ones took.
+    fn next(&self) -> usize {
+        let took = self.since.elapsed();
+        let next = if took > BETWEEN {
+            self.given as f64 * BETWEEN.as_secs_f64() / took.as_secs_f64()
+        } else {
+            self.given as f64 * 2.0
+        };
+        (next as usize).clamp(1, STEP)
     }
 }
 

@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::fuel;
 use crate::datum::Datum;
 use crate::error::{Bt, Error, ErrorKind, Result};
 use crate::memory;
@@ -163,7 +164,14 @@ impl Reservation {
         Ok(())
     }
 
-    /// Returns the bytes that are counted.
+    /// Has what is held counted until the innermost [`Scope`](super::fuel::Scope) ends, if it is much.
+    pub fn keep(mut self) -> Result<()> {
+        let used = self.used;
+        self.clear();
+        if used > LARGE as u64 { fuel::keep(used as usize) } else { Ok(()) }
+    }
+
+    /// The bytes that are counted.
     pub(super) fn used(&self) -> u64 {
         self.used
     }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use super::pack::MAX_DEPTH;
 use super::walk::{self, Visitor};
 use super::{Array, Datum, Object};
+use crate::budget::fuel;
 
 pub(super) const NULL: u8 = 0;
 pub(super) const FALSE: u8 = 1;
@@ -96,11 +97,19 @@ fn value_at(buffer: &Arc<[u8]>, at: usize) -> Datum {
             Scalar::Bool(value) => Datum::Bool(value),
             Scalar::Int(value) => Datum::Num(value.into()),
             Scalar::Double(value) => Datum::Num(value),
-            Scalar::Str(bytes) => Datum::Str(Arc::from(text(bytes)?)),
-            Scalar::Binary(bytes) => Datum::Binary(Arc::from(bytes)),
+            Scalar::Str(bytes) if may_copy(bytes) => Datum::Str(Arc::from(text(bytes)?)),
+            Scalar::Binary(bytes) if may_copy(bytes) => Datum::Binary(Arc::from(bytes)),
+            Scalar::Str(_) | Scalar::Binary(_) => return None,
         }),
     };
     value().unwrap_or(Datum::Damaged)
+}
+
+/// Counts the copy of a text. Short ones cost no more than the term that asks for them.
+#[inline]
+fn may_copy(bytes: &[u8]) -> bool {
+    const SHORT: usize = 256;
+    bytes.len() <= SHORT || fuel::burn_bytes(bytes.len())
 }
 
 /// A packed value that is no container, seen in place.

@@ -13,11 +13,17 @@ use super::stream::Stream;
 use super::table::TableRef;
 use super::term::{Flags, Shape, Term};
 use super::val::{Val, Value};
+use crate::budget::fuel;
+use crate::budget::memory::LARGE;
 use crate::datum::Datum;
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::term::TermType;
 
-/// Gives access to the arguments. They are evaluated on first use, in any order, each at most once.
+/// Texts up to this length cost no more than the term that takes them.
+const SHORT: usize = 256;
+
+/// Gives access to the arguments, which are evaluated when they are asked for, in any order, each at most
+/// once.
 pub struct Call<'a> {
     /// The query that runs.
     pub env: &'a Env,
@@ -66,6 +72,11 @@ impl<'a> Call<'a> {
         for arg in args {
             if arg.is_spread() {
                 let values = arg.eval(self.env, self.scope, self.spread_flags())?.into_datum()?;
+                fuel::spend(values.as_array()?.len())?;
+                let bytes = values.as_array()?.len().saturating_mul(size_of::<Slot<'_>>());
+                if bytes > LARGE {
+                    fuel::keep(bytes)?;
+                }
                 slots.extend(values.as_array()?.iter().map(|value| Slot::Value(value, arg.determinism)));
             } else {
                 slots.push(Slot::Term(arg));
@@ -217,10 +228,14 @@ impl<'a> Call<'a> {
         datum.as_int().at(bt)
     }
 
-    /// Evaluates an argument to a string.
+    /// Evaluates an argument to a string, and counts what it takes to go through that once.
     pub fn str(&mut self, index: usize) -> Result<Arc<str>> {
         let (datum, bt) = self.look_for(index)?;
-        datum.as_str().cloned().at(bt)
+        let text = datum.as_str().cloned().at(bt)?;
+        if text.len() > SHORT {
+            fuel::spend_bytes(text.len())?;
+        }
+        Ok(text)
     }
 
     /// Evaluates an argument to a sequence.

@@ -39,6 +39,7 @@ pub fn collect(mut stream: Stream, env: &Env) -> Result<Groups> {
         },
     )?;
     check_size(count, env)?;
+    held.keep()?;
     groups.into_iter().map(|(group, rows)| Ok((group, env.limits.array(rows)?))).collect()
 }
 
@@ -123,6 +124,7 @@ pub fn accumulate<A: Accumulator>(mut stream: Stream, env: &Env, bt: Bt, accumul
     if !is_grouped {
         return Ok(Val::datum(accumulator.finish(whole).at(bt)?, bt));
     }
+    held.keep()?;
     let finished = groups.into_iter().map(|(group, state)| Ok((group, accumulator.finish(state)?)));
     Ok(Val::grouped(finished.collect::<Result<_>>().at(bt)?, bt))
 }

@@ -1,6 +1,6 @@
 //! The order that a query asks for: by fields and functions, each ascending or descending.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::cmp::Ordering;
 
 use super::env::Env;
@@ -51,12 +51,12 @@ impl Order {
         Keyed { row, keys: self.0.iter().map(|_| OnceCell::new()).collect() }
     }
 
-    /// Returns true if a row comes before another one. Each function is called at most once for each row, and
-    /// only if its result is needed.
-    pub fn is_less(&self, env: &Env, a: &Keyed, b: &Keyed) -> Result<bool> {
+    /// Tells whether a row comes before another one. Each function is called at most once for each row, and
+    /// only if its result is needed, whose bytes are then added to `made`.
+    pub fn is_less(&self, env: &Env, a: &Keyed, b: &Keyed, made: &Cell<usize>) -> Result<bool> {
         fuel::spend(1)?;
         for (at, criterion) in self.0.iter().enumerate() {
-            let (a, b) = (criterion.key(env, a, at)?, criterion.key(env, b, at)?);
+            let (a, b) = (criterion.key(env, a, at, made)?, criterion.key(env, b, at, made)?);
             let ordering = criterion.compare(a, b);
             if ordering.is_ne() {
                 return Ok(ordering.is_lt());
@@ -68,10 +68,19 @@ impl Order {
     /// Sorts rows; equal ones keep their order.
     pub fn sort(&self, env: &Env, rows: Vec<Datum>) -> Result<Vec<Datum>> {
         let mut held = env.reserve();
-        rows.iter().try_for_each(|row| held.add_bytes(row.footprint() + size_of::<Keyed>()))?;
+        let keys = self.0.len() * size_of::<OnceCell<Option<Datum>>>();
+        for row in &rows {
+            fuel::spend(1 + self.0.len() / 8)?;
+            held.add_bytes(row.footprint() + size_of::<Keyed>() + keys)?;
+        }
         let keyed: Vec<Keyed> = rows.into_iter().map(|row| self.keyed(row)).collect();
         let mut sorted: Vec<&Keyed> = keyed.iter().collect();
-        stable_sort(&mut sorted, &mut |a, b| self.is_less(env, a, b))?;
+        let made = Cell::new(0);
+        stable_sort(&mut sorted, &mut |a, b| {
+            let is_less = self.is_less(env, a, b, &made)?;
+            held.add_bytes(made.take())?;
+            Ok(is_less)
+        })?;
         Ok(sorted.into_iter().map(|keyed| keyed.row.clone()).collect())
     }
 }
@@ -79,10 +88,17 @@ impl Order {
 impl Criterion {
     /// Returns the value that the row is ordered by under this criterion, or `None` for a row without the
     /// field. `None` is less than any value, so such a row comes first in ascending order.
-    fn key<'a>(&self, env: &Env, keyed: &'a Keyed, at: usize) -> Result<&'a Option<Datum>> {
+    fn key<'a>(
+        &self,
+        env: &Env,
+        keyed: &'a Keyed,
+        at: usize,
+        made: &Cell<usize>,
+    ) -> Result<&'a Option<Datum>> {
         let cell = &keyed.keys[at];
         if cell.get().is_none() {
             let key = self.by.find(env, &keyed.row)?;
+            made.set(made.get() + key.as_ref().map_or(0, Datum::footprint));
             return Ok(cell.get_or_init(|| key));
         }
         Ok(cell.get_or_init(|| None))

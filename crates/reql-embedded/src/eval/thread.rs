@@ -3,14 +3,20 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::budget::fuel;
+use crate::datum::Datum;
 use crate::datum::text::regexp::Pattern;
 use crate::error::Result;
 
-/// The bytes of compiled regular expressions that a thread keeps, unless a single one takes more.
-const REGEX_CACHE: usize = 16 << 20;
-/// The bytes of compiled regular expressions that a thread keeps from one query to the next.
+/// The bytes of compiled regular expressions that all threads keep, unless those of one thread take more.
+const REGEX_CACHE: usize = 32 << 20;
+/// The bytes of them that it keeps from one query to the next.
 const IDLE_CACHE: usize = 1 << 20;
+
+/// The bytes of all threads.
+static REGEX_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     static REGEXES: RefCell<Cache> = RefCell::default();
@@ -23,28 +29,57 @@ struct Cache {
     bytes: usize,
 }
 
-/// Returns the compiled regular expression for a text. Calls `compile` unless the thread has it still.
-pub fn regex(text: &Arc<str>, compile: impl FnOnce(&str) -> Result<Pattern>) -> Result<Pattern> {
-    if let Some(pattern) = REGEXES.with_borrow(|cache| cache.patterns.get(text).cloned()) {
-        return Ok(pattern);
-    }
-    let pattern = compile(text)?;
-    REGEXES.with_borrow_mut(|cache| {
-        cache.bytes += pattern.size();
-        if cache.bytes > REGEX_CACHE {
-            cache.patterns.clear();
-            cache.bytes = pattern.size();
+impl Cache {
+    fn add(&mut self, text: Arc<str>, pattern: Pattern) {
+        let size = pattern.size();
+        if REGEX_BYTES.fetch_add(size, Ordering::Relaxed) + size > REGEX_CACHE {
+            self.clear();
         }
-        cache.patterns.insert(text.clone(), pattern.clone());
-    });
-    Ok(pattern)
+        self.bytes += size;
+        self.patterns.insert(text, pattern);
+    }
+
+    fn take(&mut self, text: &str) -> Option<(Arc<str>, Pattern)> {
+        let found = self.patterns.remove_entry(text);
+        self.forget(found.as_ref().map_or(0, |(_, pattern)| pattern.size()));
+        found
+    }
+
+    fn clear(&mut self) {
+        self.patterns = HashMap::new();
+        self.forget(self.bytes);
+    }
+
+    fn forget(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        REGEX_BYTES.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        self.forget(self.bytes);
+    }
+}
+
+/// Searches a text for a pattern; `compile` makes that unless the thread has it still.
+pub fn find(pattern: &Arc<str>, text: &str, compile: impl FnOnce(&str) -> Result<Pattern>) -> Result<Datum> {
+    let kept = REGEXES.with_borrow_mut(|cache| cache.take(pattern));
+    let (name, mut compiled) = match kept {
+        Some(kept) => kept,
+        None => (pattern.clone(), compile(pattern)?),
+    };
+    let _size = fuel::aside(compiled.size())?;
+    let found = compiled.find(text);
+    REGEXES.with_borrow_mut(|cache| cache.add(name, compiled));
+    found
 }
 
 /// Frees the part of the cache that is too large for an idle thread.
 pub fn tidy_up() {
     REGEXES.with_borrow_mut(|cache| {
         if cache.bytes > IDLE_CACHE {
-            *cache = Cache::default();
+            cache.clear();
         }
     });
 }

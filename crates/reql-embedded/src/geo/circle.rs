@@ -51,6 +51,7 @@ impl Circle {
     /// Returns the corners; the first one comes again at the end.
     pub(super) fn points(&self) -> Result<Vec<LonLat>> {
         self.check_radius()?;
+        let _aside = fuel::aside(self.vertices as usize * size_of::<LonLat>())?;
         let step = 360.0 / f64::from(self.vertices);
         let corner = |i| {
             fuel::spend(CORNER)?;

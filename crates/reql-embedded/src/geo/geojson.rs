@@ -1,10 +1,17 @@
 //! GeoJSON objects as values: building, checking and reading them (RethinkDB's `geo/geojson.cc`).
 
 use super::sphere::{Line, Polygon, Ring, Vector};
+use crate::budget::fuel;
 use crate::datum::pseudo::{self, GEOMETRY, Literals, REQL_TYPE};
 use crate::datum::text::until_nul;
 use crate::datum::{Array, Datum, ObjectBuilder, display_g20};
 use crate::error::{Error, Result};
+
+/// Units of work that it takes to turn a position into a point of the sphere.
+const VERTEX: usize = 4;
+
+/// Bytes that a shape takes for each of its packed coordinates: its points, and an index of its edges.
+const GROWTH: usize = 8;
 
 /// A position in degrees, as the client wrote it: it may lie anywhere.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -101,6 +108,10 @@ fn position(point: LonLat) -> Result<Datum> {
 }
 
 fn positions(points: &[LonLat]) -> Result<Datum> {
+    /// Bytes that a position takes: an array of two numbers.
+    const POSITION: usize = 160;
+    fuel::spend(points.len())?;
+    let _aside = fuel::aside(points.len().saturating_mul(POSITION))?;
     Ok(Datum::array(points.iter().map(|point| position(*point)).collect::<Result<_>>()?))
 }
 
@@ -186,6 +197,7 @@ impl Shape {
         let kind = geojson.field("type")?;
         let kind = kind.as_str()?;
         let coordinates = geojson.field("coordinates")?;
+        let _aside = fuel::aside(GROWTH.saturating_mul(coordinates.size()))?;
         match &**kind {
             "Point" => Ok(Shape::Point(vertex(&coordinates)?)),
             "LineString" => Ok(Shape::Line(line_of(coordinates.as_array()?)?)),
@@ -228,7 +240,11 @@ fn vertex(position: &Datum) -> Result<Vector> {
 }
 
 fn vertices(positions: &Array) -> Result<Vec<Vector>> {
-    positions.iter().map(|position| vertex(&position)).collect()
+    let vertex = |position: Datum| {
+        fuel::spend(VERTEX)?;
+        vertex(&position)
+    };
+    positions.iter().map(vertex).collect()
 }
 
 fn line_of(positions: &Array) -> Result<Line> {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use crate::budget::memory::Reservation;
+use crate::budget::Budget;
+use crate::budget::fuel::{self, Place};
 use crate::datum::syntax::{self, Arena};
 use crate::engine::{
     Answer, Batch, Cursor, Engine, Envelope, Error, ErrorType, Failure, Interrupt, Later, Query,
@@ -40,13 +41,15 @@ pub(super) fn compile(engine: &dyn Engine, query: Envelope<'_>) -> Result<Box<dy
 pub(super) fn start_text(engine: &dyn Engine, text: BytesMut, context: &QueryContext) -> (bool, Outcome) {
     /// The bytes that a value of the text takes as a tree, as a term, and compiled.
     const VALUE: usize = 256;
-    let mut held = Reservation::new(&engine.memory());
+    let budget = Budget::new(context.interrupt.clone(), engine.memory());
+    let mut held = budget.reserve();
     if let Err(error) = held.add_bytes(VALUE * syntax::count_values(&text)) {
         return (false, Outcome::Failed(Error::runtime(ErrorType::ResourceLimit, error.message()).into()));
     }
-    match compile_text(engine, text) {
-        (noreply, Ok(query)) => (noreply, start(&*query, context, Weight::Heavy)),
-        (noreply, Err(error)) => (noreply, Outcome::Failed(error.into())),
+    match fuel::within(&budget, Place::Worker, || Ok(compile_text(engine, text))) {
+        Ok((noreply, Ok(query))) => (noreply, start(&*query, context, Weight::Heavy)),
+        Ok((noreply, Err(error))) => (noreply, Outcome::Failed(error.into())),
+        Err(_) => (false, Outcome::Failed(Failure::Interrupted)),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Backtraces, Frame, TermType, Written};
+use crate::budget::fuel;
 use crate::datum::pseudo::Literals;
 use crate::datum::syntax::{Json, Notation};
 use crate::datum::text::until_nul;
@@ -78,6 +79,7 @@ fn walk(
     outer: &Surroundings<'_>,
     places: &mut Backtraces,
 ) -> Result<RawTerm> {
+    fuel::spend(1)?;
     match tree {
         Json::Array(items) => walk_array(items, bt, is_first_arg, outer, places),
         Json::Object(fields) => {

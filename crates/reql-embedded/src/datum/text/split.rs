@@ -4,7 +4,12 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// The places at which a text is split.
+use super::cut;
+use crate::budget::fuel;
+use crate::budget::memory::LARGE;
+use crate::error::Result;
+
+/// Where a text is split.
 #[derive(Debug, Clone, Copy)]
 pub enum Separator<'a> {
     /// At runs of white space, as Unicode defines it; yields no empty pieces.
@@ -13,54 +18,119 @@ pub enum Separator<'a> {
     Text(&'a str),
 }
 
-impl Separator<'_> {
-    /// Returns an upper bound of the number of pieces of a text.
-    pub fn count(self, text: &str) -> usize {
-        1 + match self {
-            Separator::Whitespace => text.split_whitespace().count(),
-            Separator::Text("") => text.chars().count(),
-            Separator::Text(separator) => text.matches(separator).count(),
-        }
-    }
-}
+/// The bytes that are searched between two looks whether to go on.
+const WINDOW: usize = 64 << 10;
 
-/// A character with the combining ones that follow it, as of Unicode 6.1, which RethinkDB knows. Later
-/// versions have changed a few.
-static CHARACTER: LazyLock<Regex> = LazyLock::new(|| {
+/// Characters that combine with the one before them, as of Unicode 6.1, which RethinkDB knows; later versions
+/// have changed their minds about a few.
+static COMBINING: LazyLock<Regex> = LazyLock::new(|| {
     const COMBINING: &str =
         r"[\p{M}\x{19B0}-\x{19C0}\x{19C8}\x{19C9}\x{1CF2}\x{1CF3}&&\p{Age=6.1}&&[^\x{1885}\x{1886}]]";
-    Regex::new(&format!("(?s).{COMBINING}*"))
-        .unwrap_or_else(|error| unreachable!("a constant pattern: {error}"))
+    Regex::new(&format!("^{COMBINING}*")).unwrap_or_else(|error| unreachable!("a constant pattern: {error}"))
 });
 
-/// Returns the pieces of a text. At most `limit` splits are made; the rest stays whole.
-pub fn split<'a>(text: &'a str, separator: Separator<'_>, limit: usize) -> Vec<&'a str> {
+/// Returns the pieces of a text. At most `limit` splits are made; the rest stays whole. The list of pieces is
+/// counted until the innermost [`Scope`](fuel::Scope) ends, if it is long.
+pub fn split<'a>(text: &'a str, separator: Separator<'_>, limit: usize) -> Result<Vec<&'a str>> {
     match separator {
         Separator::Whitespace => split_whitespace(text, limit),
         Separator::Text("") => split_characters(text, limit),
-        Separator::Text(separator) => text.splitn(limit.saturating_add(1), separator).collect(),
+        Separator::Text(separator) => split_at(text, separator, limit),
     }
 }
 
-fn split_whitespace(text: &str, limit: usize) -> Vec<&str> {
+fn split_whitespace(text: &str, limit: usize) -> Result<Vec<&str>> {
     let mut pieces = Vec::new();
-    let mut rest = text.trim_start();
+    let mut rest = skip_space(text)?;
     while !rest.is_empty() {
-        let end = if pieces.len() == limit { None } else { rest.find(char::is_whitespace) };
+        let end =
+            if pieces.len() == limit { None } else { find(rest, 1, |part| part.find(char::is_whitespace))? };
         let (piece, more) = rest.split_at(end.unwrap_or(rest.len()));
-        pieces.push(piece);
-        rest = more.trim_start();
+        push(&mut pieces, piece)?;
+        rest = skip_space(more)?;
     }
-    pieces
+    Ok(pieces)
 }
 
-fn split_characters(text: &str, limit: usize) -> Vec<&str> {
-    let mut pieces: Vec<&str> = CHARACTER.find_iter(text).take(limit).map(|found| found.as_str()).collect();
-    let rest = &text[pieces.iter().map(|piece| piece.len()).sum()..];
-    if !rest.is_empty() {
-        pieces.push(rest);
+fn skip_space(text: &str) -> Result<&str> {
+    let start = find(text, 1, |part| part.find(|c: char| !c.is_whitespace()))?;
+    Ok(&text[start.unwrap_or(text.len())..])
+}
+
+fn split_at<'a>(text: &'a str, separator: &str, limit: usize) -> Result<Vec<&'a str>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while pieces.len() < limit
+        && let Some(end) = find(rest, separator.len(), |part| part.find(separator))?
+    {
+        push(&mut pieces, &rest[..end])?;
+        rest = &rest[end + separator.len()..];
     }
-    pieces
+    push(&mut pieces, rest)?;
+    Ok(pieces)
+}
+
+fn split_characters(text: &str, limit: usize) -> Result<Vec<&str>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while pieces.len() < limit
+        && let Some(first) = rest.chars().next()
+    {
+        let (piece, more) = rest.split_at(first.len_utf8() + combining(&rest[first.len_utf8()..])?);
+        push(&mut pieces, piece)?;
+        rest = more;
+    }
+    if !rest.is_empty() {
+        push(&mut pieces, rest)?;
+    }
+    Ok(pieces)
+}
+
+/// Returns the bytes of the combining characters at the start of a text.
+fn combining(text: &str) -> Result<usize> {
+    let mut end = 0;
+    // None is among the characters of ASCII.
+    while text[end..].bytes().next().is_some_and(|byte| !byte.is_ascii()) {
+        let window = cut(&text[end..], WINDOW);
+        let length = COMBINING.find(window).map_or(0, |found| found.len());
+        fuel::spend_bytes(length)?;
+        end += length;
+        if length < window.len() {
+            break;
+        }
+    }
+    Ok(end)
+}
+
+/// Returns where something is found in a text that is searched part by part, and takes so many bytes at most.
+fn find(text: &str, length: usize, search: impl Fn(&str) -> Option<usize>) -> Result<Option<usize>> {
+    let mut start = 0;
+    loop {
+        // Parts overlap, so that nothing is missed between two of them.
+        let part = cut(&text[start..], WINDOW.max(length) + length + 3);
+        let found = search(part);
+        fuel::spend_bytes(found.unwrap_or(part.len()))?;
+        if let Some(at) = found {
+            return Ok(Some(start + at));
+        }
+        if start + part.len() == text.len() {
+            return Ok(None);
+        }
+        start += cut(part, part.len() - length).len();
+    }
+}
+
+/// Appends a piece. A long list is counted before it grows.
+fn push<'a>(pieces: &mut Vec<&'a str>, piece: &'a str) -> Result<()> {
+    fuel::spend(1)?;
+    if pieces.len() == pieces.capacity() {
+        let grown = 2 * pieces.len() * size_of::<&str>();
+        if grown > LARGE {
+            fuel::keep(grown)?;
+        }
+    }
+    pieces.push(piece);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -72,7 +142,7 @@ mod tests {
     #[track_caller]
     fn splits(text: &str, separator: Option<&str>, limit: Option<usize>, pieces: &[&str]) {
         let separator = separator.map_or(Separator::Whitespace, Separator::Text);
-        assert_eq!(split(text, separator, limit.unwrap_or(usize::MAX)), pieces);
+        assert_eq!(split(text, separator, limit.unwrap_or(usize::MAX)).unwrap(), pieces);
     }
 
     #[test]
@@ -109,10 +179,26 @@ mod tests {
         splits("abc", Some(""), Some(0), &["abc"]);
     }
 
+    #[test]
+    fn what_lies_between_two_windows_is_found() {
+        for before in WINDOW - 5..WINDOW + 5 {
+            let text = format!("{}é  ab{}", "x".repeat(before), "y\u{301}".repeat(WINDOW));
+            let (first, second) = text.split_once("  ").unwrap();
+            splits(&text, None, None, &[first, second]);
+            splits(&text, Some("  "), None, &[first, second]);
+            splits(&text, Some("é  a"), None, &[&text[..before], &second[1..]]);
+            splits(&text, Some("z"), None, &[&text]);
+            let marks = format!("{}\u{301}b", "x\u{301}".repeat(before / 3));
+            assert_eq!(split(&marks, Separator::Text(""), usize::MAX).unwrap().len(), before / 3 + 1);
+        }
+        let marks = format!("e{}b", "\u{301}".repeat(WINDOW));
+        splits(&marks, Some(""), None, &[&marks[..marks.len() - 1], "b"]);
+    }
+
     proptest! {
         #[test]
         fn joined_pieces_are_the_text(text in "[ab,\\u{301}é]{0,12}", separator in "[,a]{0,2}", limit in 0_usize..5) {
-            let pieces = split(&text, Separator::Text(&separator), limit);
+            let pieces = split(&text, Separator::Text(&separator), limit).unwrap();
             prop_assert_eq!(pieces.join(&separator), text.as_str());
             prop_assert!(pieces.len() <= limit + 1);
         }

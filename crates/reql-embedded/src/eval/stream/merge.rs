@@ -1,5 +1,6 @@
 //! Merging ordered streams into one.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 use super::heap::Heap;
@@ -36,7 +37,8 @@ impl Merge {
 
     fn merge_next(&mut self, env: &Env) -> Result<Option<Datum>> {
         let Merge { order, streams, heads, bt, .. } = self;
-        let is_less = |(a, _): &(Keyed, usize), (b, _): &(Keyed, usize)| order.is_less(env, a, b);
+        let is_less =
+            |(a, _): &(Keyed, usize), (b, _): &(Keyed, usize)| order.is_less(env, a, b, &Cell::new(0));
         let heap = match heads {
             Some(heap) => heap,
             None => {
@@ -52,7 +54,7 @@ impl Merge {
         let Some((least, number)) = heap.pop(is_less)? else { return Ok(None) };
         if let Some(row) = streams[number].next(env)? {
             let next = order.keyed(row);
-            if order.is_less(env, &next, &least)? {
+            if order.is_less(env, &next, &least, &Cell::new(0))? {
                 let message = "The streams given as arguments are not ordered by given ordering.";
                 return Err(Error::logic(message).at(*bt));
             }

@@ -143,7 +143,7 @@ pub enum Flow {
 /// The rows that one row has become.
 pub enum Expansion {
     /// Rows with groups of their own.
-    Rows(std::vec::IntoIter<Row>),
+    Rows(Box<dyn Iterator<Item = Row> + Send>),
     /// The rows of a stream, in the group of the row that they come from.
     Stream(Box<Stream>, Option<Datum>),
     /// Rows that were read in advance.

@@ -156,11 +156,10 @@ impl Stage for GroupBy {
         if !self.multi {
             return Ok(Flow::Keep(Row { group: Some(group_of(values)), value }));
         }
-        let rows: Vec<Row> = combinations(values, env.limits.array)?
-            .into_iter()
-            .map(|values| Row { group: Some(group_of(values)), value: value.clone() })
-            .collect();
-        Ok(Flow::Expand(Expansion::Rows(rows.into_iter())))
+        let combinations = combinations(values, env.limits.array)?;
+        let rows =
+            combinations.map(move |values| Row { group: Some(group_of(values)), value: value.clone() });
+        Ok(Flow::Expand(Expansion::Rows(Box::new(rows))))
     }
 
     fn check_watchable(&self) -> Result<()> {
@@ -187,27 +186,39 @@ fn group_of(mut values: Vec<Datum>) -> Datum {
     }
 }
 
-/// Returns all ways to take one element of each value. A value that is no array, or an empty one, leaves no
-/// choice.
-fn combinations(values: Vec<Datum>, limit: usize) -> Result<Vec<Vec<Datum>>> {
-    let mut combinations: Vec<Vec<Datum>> = vec![Vec::new()];
-    for value in values {
-        let choices: Vec<Datum> = match value {
-            Datum::Array(items) if items.is_empty() => vec![Datum::Null],
-            Datum::Array(items) => items.iter().collect(),
-            other => vec![other],
-        };
-        if combinations.len().saturating_mul(choices.len()) > limit {
+/// All ways to take one element of each value, made as they are asked for. What isn't an array, or is an
+/// empty one, leaves no choice.
+fn combinations(values: Vec<Datum>, limit: usize) -> Result<impl Iterator<Item = Vec<Datum>> + Send> {
+    let mut count = 1_usize;
+    for value in &values {
+        count = count.saturating_mul(choices(value));
+        if count > limit {
             return Err(too_many_groups(limit));
         }
-        combinations = combinations
-            .iter()
-            .flat_map(|earlier| {
-                choices.iter().map(|choice| earlier.iter().chain([choice]).cloned().collect())
-            })
-            .collect();
     }
-    Ok(combinations)
+    Ok((0..count).map(move |number| {
+        let mut left = number;
+        // The last one changes first.
+        let chosen = values.iter().rev().map(|value| {
+            let at = left % choices(value);
+            left /= choices(value);
+            match value {
+                Datum::Array(items) => items.get(at).unwrap_or_default(),
+                other => other.clone(),
+            }
+        });
+        let mut chosen: Vec<Datum> = chosen.collect();
+        chosen.reverse();
+        chosen
+    }))
+}
+
+/// Returns the number of choices that a value leaves.
+fn choices(value: &Datum) -> usize {
+    match value {
+        Datum::Array(items) => items.len().max(1),
+        _ => 1,
+    }
 }
 
 /// Returns the error of more groups than the array limit. It blames the whole query.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::position::{from_start, out_of_bounds};
+use crate::budget::fuel::{self, Scope};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 use crate::eval::{Arity, Call, Spec, Val};
@@ -23,17 +24,29 @@ pub const TERMS: &[Spec] = &[
     Spec::new(TermType::ChangeAt, Arity::exactly(3), change_at),
 ];
 
-/// Returns the elements of an array, which this term will change.
-fn elements(array: Datum) -> Result<Vec<Datum>> {
+/// Bytes that an element takes in a tree, about.
+const IN_TREE: usize = 2 * size_of::<Datum>();
+
+/// Counts elements that are about to be copied, and the memory that they take each until the result is made.
+fn room(count: usize, each: usize) -> Result<Scope> {
+    fuel::spend(1 + count / 8)?;
+    fuel::aside(count.saturating_mul(each))
+}
+
+/// The elements of an array, which this term will change.
+fn elements(array: Datum) -> Result<(Vec<Datum>, Scope)> {
     match array {
-        Datum::Array(items) => Ok(items.into_vec()),
+        Datum::Array(items) => {
+            let room = room(items.len(), size_of::<Datum>())?;
+            Ok((items.into_vec(), room))
+        }
         other => Err(other.wrong_type("ARRAY")),
     }
 }
 
 fn append(call: &mut Call<'_>) -> Result<Val> {
     let (array, item) = (call.datum(0)?, call.datum(1)?);
-    let mut items = elements(array)?;
+    let (mut items, _room) = elements(array)?;
     items.push(item);
     call.array(items)
 }
@@ -41,6 +54,7 @@ fn append(call: &mut Call<'_>) -> Result<Val> {
 fn prepend(call: &mut Call<'_>) -> Result<Val> {
     let (array, item) = (call.datum(0)?, call.datum(1)?);
     let array = array.as_array()?;
+    let _room = room(array.len(), size_of::<Datum>())?;
     let mut items = Vec::with_capacity(array.len() + 1);
     items.push(item);
     items.extend(array.iter());
@@ -68,31 +82,36 @@ fn difference(raw: &RawTerm) -> Result<RawTerm> {
 
 fn set_insert(call: &mut Call<'_>) -> Result<Val> {
     let (array, item) = (call.datum(0)?, call.datum(1)?);
-    let items = array.as_array()?.iter().chain([item]);
-    call.array(unseen(BTreeSet::new(), items))
+    let array = array.as_array()?;
+    let _room = room(array.len(), IN_TREE)?;
+    call.array(unseen(BTreeSet::new(), array.iter().chain([item])))
 }
 
 fn set_union(call: &mut Call<'_>) -> Result<Val> {
     let (left, right) = (call.datum(0)?, call.datum(1)?);
-    let items = left.as_array()?.iter().chain(right.as_array()?.iter());
-    call.array(unseen(BTreeSet::new(), items))
+    let (left, right) = (left.as_array()?, right.as_array()?);
+    let _room = room(left.len() + right.len(), IN_TREE)?;
+    call.array(unseen(BTreeSet::new(), left.iter().chain(right.iter())))
 }
 
 fn set_intersection(call: &mut Call<'_>) -> Result<Val> {
     let (left, right) = (call.datum(0)?, call.datum(1)?);
-    let mut wanted: BTreeSet<Datum> = left.as_array()?.iter().collect();
-    call.array(right.as_array()?.iter().filter(|item| wanted.remove(item)).collect())
+    let (left, right) = (left.as_array()?, right.as_array()?);
+    let _room = room(left.len() + right.len(), IN_TREE)?;
+    let mut wanted: BTreeSet<Datum> = left.iter().collect();
+    call.array(right.iter().take_while(|_| fuel::burn(1)).filter(|item| wanted.remove(item)).collect())
 }
 
 fn set_difference(call: &mut Call<'_>) -> Result<Val> {
     let (left, right) = (call.datum(0)?, call.datum(1)?);
-    let unwanted = right.as_array()?.iter().collect();
-    call.array(unseen(unwanted, left.as_array()?.iter()))
+    let (left, right) = (left.as_array()?, right.as_array()?);
+    let _room = room(left.len() + right.len(), IN_TREE)?;
+    call.array(unseen(right.iter().collect(), left.iter()))
 }
 
 /// Returns the items that are not in the set, each once.
 fn unseen(mut seen: BTreeSet<Datum>, items: impl Iterator<Item = Datum>) -> Vec<Datum> {
-    items.filter(|item| seen.insert(item.clone())).collect()
+    items.take_while(|_| fuel::burn(1)).filter(|item| seen.insert(item.clone())).collect()
 }
 
 /// The unit of an index in the terms below: the elements, or the gaps before, between and after them.
@@ -102,13 +121,13 @@ enum Counted {
     Gaps,
 }
 
-/// Returns the array, which must be within the limit, and the place that the second argument names.
-fn array_and_place(call: &mut Call<'_>, counted: Counted) -> Result<(Vec<Datum>, u64)> {
-    let items = elements(call.datum(0)?)?;
+/// The array, which must be within the limit, and the place that the second argument names.
+fn array_and_place(call: &mut Call<'_>, counted: Counted) -> Result<(Vec<Datum>, u64, Scope)> {
+    let (items, room) = elements(call.datum(0)?)?;
     call.env.limits.check_array(items.len())?;
     let size = items.len() + usize::from(counted == Counted::Gaps);
     let place = place(call, 1, size)?;
-    Ok((items, place))
+    Ok((items, place, room))
 }
 
 fn place(call: &mut Call<'_>, argument: usize, size: usize) -> Result<u64> {
@@ -125,7 +144,7 @@ fn within(place: u64, end: usize, size: usize) -> Result<usize> {
 }
 
 fn insert_at(call: &mut Call<'_>) -> Result<Val> {
-    let (mut items, place) = array_and_place(call, Counted::Gaps)?;
+    let (mut items, place, _room) = array_and_place(call, Counted::Gaps)?;
     let item = call.datum(2)?;
     let size = items.len();
     items.insert(within(place, size + 1, size)?, item);
@@ -133,16 +152,17 @@ fn insert_at(call: &mut Call<'_>) -> Result<Val> {
 }
 
 fn splice_at(call: &mut Call<'_>) -> Result<Val> {
-    let (mut items, place) = array_and_place(call, Counted::Gaps)?;
+    let (mut items, place, _room) = array_and_place(call, Counted::Gaps)?;
     let inserted = call.datum(2)?;
     let size = items.len();
     let at = within(place, size + 1, size)?;
-    items.splice(at..at, elements(inserted)?);
+    let (inserted, _room) = elements(inserted)?;
+    items.splice(at..at, inserted);
     call.array(items)
 }
 
 fn delete_at(call: &mut Call<'_>) -> Result<Val> {
-    let (mut items, place_of_start) = array_and_place(call, Counted::Elements)?;
+    let (mut items, place_of_start, _room) = array_and_place(call, Counted::Elements)?;
     let size = items.len();
     if call.len() == 2 {
         items.remove(within(place_of_start, size, size)?);
@@ -159,7 +179,7 @@ fn delete_at(call: &mut Call<'_>) -> Result<Val> {
 }
 
 fn change_at(call: &mut Call<'_>) -> Result<Val> {
-    let (mut items, place) = array_and_place(call, Counted::Elements)?;
+    let (mut items, place, _room) = array_and_place(call, Counted::Elements)?;
     let item = call.datum(2)?;
     let size = items.len();
     items[within(place, size, size)?] = item;

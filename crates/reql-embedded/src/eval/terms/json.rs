@@ -43,7 +43,12 @@ fn check_arrays(datum: &Datum, limits: Limits) -> Result<()> {
 
 fn print(call: &mut Call<'_>) -> Result<Val> {
     let datum = call.datum(0)?;
+    Ok(call.val(text_of(&datum)?))
+}
+
+/// Returns a value as JSON text.
+pub fn text_of(datum: &Datum) -> Result<Datum> {
     // The text, and the value that is made of it.
     let _aside = fuel::aside(2 * datum.size())?;
-    Ok(call.val(Datum::from(json::to_string(&datum)?)))
+    Ok(Datum::from(json::to_string(datum)?))
 }

@@ -65,7 +65,10 @@ impl Sum {
                 concat(sum, &more)
             }
             (Sum::Text(text), Datum::Str(more)) => concat(text, &more),
-            (Sum::Value(Datum::Array(items)), Datum::Array(more)) => chain(items.into_vec(), &more, limits),
+            (Sum::Value(Datum::Array(items)), Datum::Array(more)) => {
+                keep_items(items.len(), items.len())?;
+                chain(items.into_vec(), &more, limits)
+            }
             (Sum::Items(items), Datum::Array(more)) => chain(items, &more, limits),
             (sum, next) => Ok(Sum::Value(add(&sum.into_datum(), &next)?)),
         }
@@ -97,9 +100,16 @@ fn keep_twice(bytes: usize, length: usize) -> Result<()> {
     if length > LARGE { fuel::keep(2 * bytes) } else { Ok(()) }
 }
 
+/// Reserves memory for so many elements of an array, if it is long.
+fn keep_items(count: usize, length: usize) -> Result<()> {
+    let bytes = |count: usize| count.saturating_mul(size_of::<Datum>());
+    if bytes(length) > LARGE { fuel::keep(bytes(count)) } else { Ok(()) }
+}
+
 fn chain(mut items: Vec<Datum>, more: &Array, limits: Limits) -> Result<Sum> {
     limits.check_array(items.len() + more.len())?;
     fuel::spend(more.len())?;
+    keep_items(more.len(), items.len() + more.len())?;
     items.extend(more.iter());
     Ok(Sum::Items(items))
 }
@@ -132,7 +142,8 @@ fn mul(left: Datum, right: Datum, limits: Limits) -> Result<Datum> {
             let length = items.len().saturating_mul(count);
             limits.check_array(length)?;
             fuel::spend(length)?;
-            // Unpacked once for all copies, which share the values that are read from a packed array.
+            let _room = fuel::aside((items.len() + length).saturating_mul(size_of::<Datum>()))?;
+            // Once for all copies, which share what is read from a packed array.
             let items = items.clone().into_vec();
             let copies = std::iter::repeat_n(&items, if items.is_empty() { 0 } else { count });
             Ok(Datum::array(copies.flatten().cloned().collect()))

@@ -1,6 +1,6 @@
 //! Strings.
 
-use crate::budget::fuel;
+use crate::budget::fuel::{self, Scope};
 use crate::datum::Datum;
 use crate::datum::text::{self, Separator, regexp::Pattern};
 use crate::error::Result;
@@ -21,7 +21,7 @@ const SHORT_TEXT: usize = 32;
 fn match_term(call: &mut Call<'_>) -> Result<Datum> {
     let text = call.str(0)?;
     let pattern = call.str(1)?;
-    thread::regex(&pattern, Pattern::compile)?.find(&text)
+    thread::find(&pattern, &text, Pattern::compile)
 }
 
 fn split(call: &mut Call<'_>) -> Result<Datum> {
@@ -35,15 +35,14 @@ fn split(call: &mut Call<'_>) -> Result<Datum> {
         other => Separator::Text(other.as_str()?),
     };
     let limit = if call.len() > 2 { limit(call)? } else { None };
-    fuel::spend_bytes(text.len())?;
-    // One piece more than an array may have shows that there are too many.
-    let most = limit.unwrap_or(call.env.limits.array).saturating_add(1);
-    let _pieces = fuel::aside(separator.count(&text).min(most).saturating_mul(2 * size_of::<&str>()))?;
-    let pieces = text::split(&text, separator, limit.unwrap_or(call.env.limits.array));
-    fuel::spend(pieces.len())?;
+    let _scope = Scope::begin();
+    // One piece more than an array may have tells that there are too many.
+    let pieces = text::split(&text, separator, limit.unwrap_or(call.env.limits.array))?;
     call.env.limits.check_array(pieces.len())?;
-    let _values = fuel::aside(pieces.len().saturating_mul(size_of::<Datum>() + SHORT_TEXT))?;
-    Ok(Datum::array(pieces.into_iter().map(Datum::from).collect()))
+    let values = pieces.len().saturating_mul(size_of::<Datum>() + SHORT_TEXT);
+    let _values = fuel::aside(values.saturating_add(text.len()))?;
+    let values = pieces.into_iter().take_while(|piece| fuel::burn_bytes(piece.len()));
+    Ok(Datum::array(values.map(Datum::from).collect()))
 }
 
 /// Returns the most splits; -1 stands for no limit.

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use crate::budget::fuel;
 use crate::datum::Datum;
 use crate::datum::pseudo::TIME;
 use crate::datum::pseudo::time::calendar::{self, Portion, TimeOfDay};
@@ -119,7 +120,11 @@ fn from_iso8601(call: &mut Call<'_>) -> Result<Datum> {
         Some(zone) => zone.into_str()?,
         None => "".into(),
     };
-    iso8601::parse(text.as_str().at(bt)?, &zone).at(bt)
+    let text = text.as_str().at(bt)?;
+    // Little is looked at of what is no time, but the error tells of it.
+    fuel::spend_bytes(text.len() + zone.len())?;
+    let _aside = fuel::aside(2 * (text.len() + zone.len()))?;
+    iso8601::parse(text, &zone).at(bt)
 }
 
 fn to_epoch_time(call: &mut Call<'_>) -> Result<Datum> {
@@ -135,7 +140,10 @@ fn to_iso8601(call: &mut Call<'_>) -> Result<Datum> {
 fn in_timezone(call: &mut Call<'_>) -> Result<Datum> {
     let (time, bt) = call.placed(0)?;
     let zone = call.datum(1)?;
-    time::in_timezone(&as_time(time, bt)?, zone.as_str()?)
+    let zone = zone.as_str()?;
+    fuel::spend_bytes(zone.len())?;
+    let _aside = fuel::aside(2 * zone.len())?;
+    time::in_timezone(&as_time(time, bt)?, zone)
 }
 
 fn timezone(call: &mut Call<'_>) -> Result<Datum> {

@@ -1,9 +1,11 @@
 //! Types: `type_of` and `coerce_to`.
 
+use crate::budget::fuel;
 use crate::datum::text::until_nul;
 use crate::datum::{Datum, ObjectBuilder, json, pseudo};
 use crate::error::{Bt, Error, ErrorKind, Result};
 use crate::eval::stream::Stream;
+use crate::eval::terms::json::text_of;
 use crate::eval::{Arity, Call, Grouping, Spec, Val, Value};
 use crate::term::TermType;
 
@@ -125,14 +127,26 @@ fn refused(kind: &str, target: &str) -> Error {
 fn coerce_datum(call: &Call<'_>, datum: Datum, bt: Bt, target: &str) -> Result<Val> {
     let coerced = match (&datum, target) {
         (datum, "BOOL") => Datum::Bool(!datum.is_null()),
-        (Datum::Binary(bytes), "STRING") => Datum::str(json::utf8(bytes)?),
-        (Datum::Str(text), "BINARY") => Datum::Binary(text.as_bytes().into()),
-        (datum, "STRING") => Datum::from(json::to_string(datum)?),
+        (Datum::Binary(bytes), "STRING") => {
+            fuel::spend_bytes(bytes.len())?;
+            let _aside = fuel::aside(bytes.len())?;
+            Datum::str(json::utf8(bytes)?)
+        }
+        (Datum::Str(text), "BINARY") => {
+            fuel::spend_bytes(text.len())?;
+            let _aside = fuel::aside(text.len())?;
+            Datum::Binary(text.as_bytes().into())
+        }
+        (datum, "STRING") => text_of(datum)?,
         (Datum::Object(object), "ARRAY") => {
+            const PAIR: usize = 5 * size_of::<Datum>();
+            fuel::spend(object.len())?;
+            let _aside = fuel::aside(object.len().saturating_mul(PAIR))?;
             let pair = |(key, value): (&str, Datum)| Datum::array(vec![Datum::from(key), value]);
             return call.array(object.iter().map(pair).collect());
         }
         (Datum::Str(text), "NUMBER") => {
+            fuel::spend_bytes(text.len())?;
             let text = until_nul(text);
             let number = parse_number(text)
                 .ok_or_else(|| call.fail(format!("Could not coerce `{text}` to NUMBER.")))?;
@@ -187,8 +201,9 @@ fn coerce_rows(call: &Call<'_>, mut rows: Stream, target: &str) -> Result<Val> {
         return Ok(call.val(rows.to_array(call.env)?));
     }
     rows.check_finite()?;
-    let mut object = ObjectBuilder::new();
+    let (mut object, mut held) = (ObjectBuilder::new(), call.env.reserve());
     while let Some(pair) = rows.next(call.env)? {
+        held.add(&pair)?;
         add_pair(call, &mut object, &pair)?;
     }
     Ok(call.val(pseudo::sanitize(object.build(), pseudo::Literals::Refused)?))

@@ -50,6 +50,7 @@ impl Edges {
             starts.push(from);
             Vec::new()
         });
+        fuel::burn(EDGE + ends.len() / 64);
         ends.insert(ends.partition_point(|end| *end < to), to);
     }
 
@@ -70,7 +71,8 @@ impl Edges {
     /// Returns the end of the leftmost edge from `at`, on a way that comes from `before` and does not turn
     /// back.
     fn leftmost(&self, before: Vector, at: Vector) -> Option<Vector> {
-        let ends = self.ends.get(&at)?.iter().copied().filter(|end| *end != before);
+        let ends = self.ends.get(&at)?.iter().copied().take_while(|_| fuel::burn(EDGE));
+        let ends = ends.filter(|end| *end != before);
         ends.reduce(|best, end| if ordered(before, best, end, at) { end } else { best })
     }
 

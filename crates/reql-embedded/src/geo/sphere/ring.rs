@@ -45,7 +45,7 @@ impl Ring {
     /// Returns a box around the inside: it reaches farthest along an axis on its rim, or where it covers that
     /// axis.
     fn measure(&self) -> Extent {
-        let rim = self.edges().fold(Extent::EMPTY, |all, (a, b)| all.union(Extent::of_edge(a, b)));
+        let rim = counted(self.edges()).fold(Extent::EMPTY, |all, (a, b)| all.union(Extent::of_edge(a, b)));
         let axes = [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)].map(|(x, y, z)| Vector::new(x, y, z));
         axes.into_iter()
             .flat_map(|axis| [axis, -axis])
@@ -79,7 +79,7 @@ impl Ring {
             let (a, b, c) = (self.vertex(i), self.vertex(i + 1), self.vertex(i + 2));
             b.robust_cross(a).angle(c.robust_cross(b)) * f64::from(sign(a, b, c))
         };
-        (0..self.vertices.len()).map(turn).sum::<f64>() >= -1e-14
+        counted(0..self.vertices.len()).map(turn).sum::<f64>() >= -1e-14
     }
 
     /// Exchanges inside and outside.
@@ -115,16 +115,17 @@ impl Ring {
     /// Returns true if the point is inside. Of rings that share an edge or a vertex, exactly one contains
     /// each point of it.
     pub fn contains_point(&self, point: Vector) -> bool {
-        self.extent.holds(point) && fuel::burn(EDGE * self.vertices.len()) && self.winds_around(point)
+        self.extent.holds(point) && self.winds_around(point)
     }
 
     fn winds_around(&self, point: Vector) -> bool {
-        self.edges().fold(self.origin_inside, |inside, (a, b)| inside ^ edge::crosses(ORIGIN, point, a, b))
+        counted(self.edges())
+            .fold(self.origin_inside, |inside, (a, b)| inside ^ edge::crosses(ORIGIN, point, a, b))
     }
 
     /// Returns true if the inside of the other ring is in the inside of this one.
     pub fn contains(&self, other: &Ring) -> bool {
-        if !self.extent.meets(&other.extent) || !self.reaches(other.vertex(0)) {
+        if !self.may_meet(other) || !self.reaches(other.vertex(0)) {
             return false;
         }
         let mut sticks_out = false;
@@ -138,7 +139,7 @@ impl Ring {
 
     /// Returns true if the insides have a region in common.
     pub fn intersects(&self, other: &Ring) -> bool {
-        if !self.extent.meets(&other.extent) {
+        if !self.may_meet(other) {
             return false;
         }
         if self.strictly_contains(other.vertex(0)) {
@@ -155,7 +156,7 @@ impl Ring {
     /// Returns the relation of the insides: `None` if the rims cross, else true if this ring contains the
     /// other. Neither ring may cover more than half of the sphere.
     pub fn contains_uncrossed(&self, other: &Ring) -> Option<bool> {
-        if !self.extent.meets(&other.extent) {
+        if !self.may_meet(other) {
             return Some(false);
         }
         let (mut wider, mut narrower, mut disjoint, mut overlap) = (false, false, false, false);
@@ -178,7 +179,7 @@ impl Ring {
 
     /// Returns true if the other ring is inside, given that their rims share no edge and do not cross.
     pub fn contains_nested(&self, other: &Ring) -> bool {
-        if !self.extent.meets(&other.extent) {
+        if !self.may_meet(other) {
             return false;
         }
         let vertex = other.vertex(1);
@@ -215,6 +216,11 @@ impl Ring {
         crossing
     }
 
+    /// Returns whether the parts of the sphere meet in which the rings are.
+    fn may_meet(&self, other: &Ring) -> bool {
+        fuel::burn(EDGE) && self.extent.meets(&other.extent)
+    }
+
     fn wedge(&self, at: usize) -> Wedge {
         Wedge { from: self.vertex(at + self.vertices.len() - 1), to: self.vertex(at + 1) }
     }
@@ -224,7 +230,7 @@ impl Ring {
     }
 
     fn find(&self, point: Vector) -> Option<usize> {
-        self.vertices.iter().position(|vertex| *vertex == point)
+        counted(self.vertices.iter()).position(|vertex| *vertex == point)
     }
 
     fn reaches(&self, point: Vector) -> bool {
@@ -234,6 +240,11 @@ impl Ring {
     fn strictly_contains(&self, point: Vector) -> bool {
         self.contains_point(point) && self.find(point).is_none()
     }
+}
+
+/// Counts the work on each edge, and ends when it isn't to go on.
+fn counted<T>(edges: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+    edges.take_while(|_| fuel::burn(EDGE))
 }
 
 fn pairs(vertices: &[Vector]) -> impl ExactSizeIterator<Item = (Vector, Vector)> + Clone + '_ {

@@ -1,6 +1,6 @@
 //! Character classes and escape sequences of RE2.
 
-use regex::Regex;
+use regex_automata::util::syntax;
 
 use super::pattern::Fault;
 
@@ -141,7 +141,7 @@ fn unicode_class(text: &str) -> Result<Escaped, Fault<'_>> {
         let is_name = name.starts_with(|c: char| c.is_ascii_uppercase())
             && name.chars().all(|c| c.is_ascii_alphabetic() || c == '_');
         let script = format!("\\{letter}{{Script={name}}}");
-        (is_name && Regex::new(&script).is_ok()).then_some(script)
+        (is_name && syntax::parse(&script).is_ok()).then_some(script)
     };
     set.map(|set| Escaped::Class(set, length)).ok_or_else(|| invalid(&text[..length]))
 }

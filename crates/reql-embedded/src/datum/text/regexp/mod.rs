@@ -6,13 +6,13 @@
 
 mod class;
 mod pattern;
+mod search;
 
-use std::sync::Arc;
-
-use regex_automata::meta::Regex;
+use regex_automata::meta::{Cache, Regex};
 use regex_automata::util::syntax;
-use regex_automata::{Input, Span};
+use regex_automata::{Anchored, Input, Span};
 
+use self::search::Patient;
 use crate::budget::fuel;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
@@ -21,12 +21,29 @@ use crate::error::{Error, Result};
 const SIZE_LIMIT: usize = 8 << 20;
 /// The levels to which groups may nest, as in RE2.
 const NEST_LIMIT: u32 = 1000;
-/// The units of work that compiling takes, while the size of the pattern isn't known.
+/// The bytes of a pattern, and
+const MAX_LENGTH: usize = 256 << 10;
+/// the sets of Unicode's characters in it, beyond which it isn't compiled, since that couldn't be interrupted.
+/// Nearly all that have more are too large for RE2.
+const MAX_SETS: usize = 400;
+const TOO_LARGE: &str = "pattern too large - compile failed";
+/// Units of work that compiling takes, before anybody knows how large a pattern gets.
 const COMPILING: usize = fuel::LIGHT / 2;
+/// The steps of a search that aren't interrupted: some tens of milliseconds, at the worst.
+const AT_ONCE: usize = 10_000_000;
 
-/// A compiled pattern. Cloning shares it.
-#[derive(Clone, Debug)]
-pub struct Pattern(Arc<Regex>);
+/// A compiled pattern.
+#[derive(Debug)]
+pub struct Pattern {
+    regex: Regex,
+    /// What its searches have learned.
+    cache: Cache,
+    translated: String,
+    /// How many states it has, about.
+    states: usize,
+    /// For long searches.
+    patient: Option<Box<Patient>>,
+}
 
 impl Pattern {
     /// Compiles a pattern.
@@ -35,41 +52,89 @@ impl Pattern {
             Error::logic(format!("Error in regexp `{pattern}` (portion `{portion}`): {reason}"))
         };
         fuel::spend(COMPILING)?;
+        let sets = pattern.matches("\\p").count() + pattern.matches("\\P").count();
+        if pattern.len() > MAX_LENGTH || sets > MAX_SETS {
+            return Err(fail("", TOO_LARGE));
+        }
         let translated =
             pattern::translate(pattern).map_err(|error| fail(error.portion, &error.to_string()))?;
         let regex = Regex::builder()
             .configure(Regex::config().nfa_size_limit(Some(SIZE_LIMIT)).utf8_empty(false))
-            .syntax(syntax::Config::new().nest_limit(NEST_LIMIT).utf8(false))
+            .syntax(syntax_config())
             .build(&translated)
-            .map_err(|_| fail("", "pattern too large - compile failed"))?;
-        Ok(Pattern(Arc::new(regex)))
+            .map_err(|_| fail("", TOO_LARGE))?;
+        /// Bytes that a state takes, in both directions.
+        const STATE: usize = 64;
+        let states = 1 + regex.memory_usage() / STATE;
+        Ok(Pattern { cache: regex.create_cache(), regex, translated, states, patient: None })
     }
 
-    /// Returns the memory that the pattern takes, in bytes, with the caches that a search usually needs.
+    /// The memory that it takes, in bytes, with what its searches have learned.
     pub fn size(&self) -> usize {
-        const SEARCH: usize = 64 << 10;
-        self.0.memory_usage() + SEARCH
+        let patient = self.patient.as_ref().map_or(0, |patient| patient.size());
+        self.regex.memory_usage() + self.cache.memory_usage() + self.translated.len() + patient
     }
 
-    /// Returns the leftmost match in a text, with its groups, or `null`. Positions count bytes.
-    pub fn find(&self, text: &str) -> Result<Datum> {
+    /// The leftmost match in a text, with its groups, or `null`. Positions count bytes.
+    pub fn find(&mut self, text: &str) -> Result<Datum> {
         fuel::spend_bytes(text.len())?;
-        let mut captures = self.0.create_captures();
-        self.0.search_captures(&Input::new(text), &mut captures);
-        let mut groups = captures.iter();
+        let groups = if self.is_soon_done(text.len()) {
+            self.groups(Input::new(text))?
+        } else {
+            self.find_patiently(text)?
+        };
+        let mut groups = groups.into_iter();
         let Some(whole) = groups.next().flatten() else { return Ok(Datum::Null) };
         let group = |found: Option<Span>| found.map_or(Datum::Null, |found| Datum::object(span(text, found)));
-        let groups = groups.map(group).collect();
+        let groups = groups.take_while(|_| fuel::burn(1)).map(group).collect();
         Ok(Datum::object(span(text, whole).into_iter().chain([("groups", Datum::array(groups))])))
     }
+
+    fn is_soon_done(&self, length: usize) -> bool {
+        self.states.saturating_mul(length) <= AT_ONCE
+    }
+
+    /// Returns the groups of the leftmost match; none without one.
+    fn groups(&mut self, input: Input<'_>) -> Result<Vec<Option<Span>>> {
+        let mut captures = self.regex.create_captures();
+        // Each state may remember all groups.
+        let slots = 2 * self.regex.captures_len() * size_of::<usize>();
+        let _slots = fuel::aside(self.states.saturating_mul(slots))?;
+        self.regex.search_captures_with(&mut self.cache, &input, &mut captures);
+        Ok(if captures.is_match() { captures.iter().collect() } else { Vec::new() })
+    }
+
+    fn find_patiently(&mut self, text: &str) -> Result<Vec<Option<Span>>> {
+        if self.patient.is_none() {
+            self.patient = Some(Box::new(Patient::compile(&self.translated, syntax_config())?));
+        }
+        let Some(patient) = &self.patient else { return Ok(Vec::new()) };
+        let Some(found) = patient.find(text.as_bytes())? else { return Ok(Vec::new()) };
+        if patient.groups() == 1 {
+            return Ok(vec![Some(found)]);
+        }
+        if self.is_soon_done(found.len()) {
+            let input = Input::new(text).span(found).anchored(Anchored::Yes);
+            return self.groups(input);
+        }
+        patient.captures(text.as_bytes(), found)
+    }
+}
+
+fn syntax_config() -> syntax::Config {
+    syntax::Config::new().nest_limit(NEST_LIMIT).utf8(false)
 }
 
 fn span(text: &str, found: Span) -> [(&'static str, Datum); 3] {
     [
-        ("str", Datum::str(String::from_utf8_lossy(&text.as_bytes()[found.range()]))),
+        ("str", part(&text.as_bytes()[found.range()])),
         ("start", Datum::from(found.start)),
         ("end", Datum::from(found.end)),
     ]
+}
+
+fn part(bytes: &[u8]) -> Datum {
+    if fuel::burn_bytes(bytes.len()) { Datum::str(String::from_utf8_lossy(bytes)) } else { Datum::Null }
 }
 
 #[cfg(test)]
@@ -87,7 +152,7 @@ mod tests {
     #[track_caller]
     fn matches(pattern: &str, text: &str, expected: &str) {
         let found =
-            Pattern::compile(pattern).unwrap().0.find(text).map(|found| &text.as_bytes()[found.range()]);
+            Pattern::compile(pattern).unwrap().regex.find(text).map(|found| &text.as_bytes()[found.range()]);
         assert_eq!(found, Some(expected.as_bytes()), "{pattern}");
     }
 
@@ -155,7 +220,7 @@ mod tests {
         matches(r"\x41\x{42}\103\0?", "ABC", "ABC");
         matches(r"\-\_\.\<", "-_.<", "-_.<");
         matches("a{,2}b{2,", "a{,2}b{2,", "a{,2}b{2,");
-        let found = Pattern::compile(r"é\C").unwrap().0.find("éü");
+        let found = Pattern::compile(r"é\C").unwrap().regex.find("éü");
         assert_eq!(found.map(|found| found.range()), Some(0..3));
         matches("a(?i)*B", "aab", "aab");
     }
@@ -182,10 +247,44 @@ mod tests {
 
     #[test]
     fn large_patterns_are_refused() {
-        refuses(&"\\pL{1000}".repeat(9), "", "pattern too large - compile failed");
+        refuses(&"\\pL{1000}".repeat(9), "", TOO_LARGE);
+        refuses(&"x".repeat(MAX_LENGTH + 1), "", TOO_LARGE);
+        refuses(&format!("[{}]", "\\p{Greek}".repeat(MAX_SETS + 1)), "", TOO_LARGE);
+    }
+
+    /// What is found with patience is what is found without.
+    #[track_caller]
+    fn agrees(pattern: &str, text: &str) {
+        let Ok(mut compiled) = Pattern::compile(pattern) else { return };
+        let groups = compiled.groups(Input::new(text)).unwrap();
+        assert_eq!(compiled.find_patiently(text).unwrap(), groups, "{pattern:?} in {text:?}");
+        let patient = compiled.patient.as_ref().unwrap();
+        if let Some(found) = patient.find(text.as_bytes()).unwrap() {
+            assert_eq!(patient.captures(text.as_bytes(), found).unwrap(), groups, "{pattern:?} in {text:?}");
+        }
+    }
+
+    #[test]
+    fn patience_finds_the_same() {
+        for pattern in include_str!("patterns.txt").lines() {
+            for text in ["", "a", "abcabc aéb\nXYZ 0123", "\u{301}\u{301}", "aaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+                agrees(pattern, text);
+            }
+        }
+        agrees(r"(a|ab)(c|bcd)(d*)", "xabcd");
+        agrees(r"(a*)(a|b)*?(b+)$", &"ab".repeat(300));
+        agrees(r"\b(\w+)\b|^$", "é été x");
     }
 
     proptest! {
+        #[test]
+        fn patience_finds_what_haste_does(
+            pattern in r"([ab.]|\([ab]\||\)|[*+?]|\|){1,12}",
+            text in "[abé\n]{0,40}",
+        ) {
+            agrees(&pattern, &text);
+        }
+
         #[test]
         fn never_panics(pattern in r"[(\[{\\?*+|)\]}:^,PQEabdpx0-9<>-]{0,20}") {
             let _ = Pattern::compile(&pattern);
