@@ -125,6 +125,10 @@ pub(crate) async fn start(rdb: &mut Rdb) -> io::Result<(Server, Database)> {
         Some(addr) => builder.bind(addr),
     };
     let builder = if rdb.in_memory() { builder.in_memory() } else { builder.data_dir(&rdb.data_dir) };
+    let builder = match rdb.memory_limit {
+        0 => builder,
+        limit => builder.memory_limit(limit),
+    };
     let server = builder.start().await.map_err(|error| {
         let (place, error) = (rdb.data_dir.display(), io::Error::from(error));
         io::Error::new(error.kind(), format!("can't start the embedded database in {place}: {error}"))

@@ -37,6 +37,10 @@ pub struct Rdb {
     /// one of `127.0.0.1`. If neither the settings nor the data have a password for `admin`, a random one is
     /// set for the lifetime of the process, and logged. Default: none, only this process can connect.
     pub listen: Listen,
+    /// The bytes of memory that all queries of the embedded server may hold, and half of it one; what goes
+    /// beyond it fails with `resource-limit`. Default 0: half of what the process may use.
+    #[serde(with = "units::size")]
+    pub memory_limit: u64,
     /// TLS to the database. Default: none.
     pub tls: RdbTls,
     /// Which replicas are read by requests that don't say it (`Prefer: read-mode=...`): `"single"`,
@@ -108,6 +112,7 @@ impl Default for Rdb {
             password: Secret::default(),
             data_dir: PathBuf::from("data"),
             listen: Listen::default(),
+            memory_limit: 0,
             tls: RdbTls::default(),
             read_mode: ReadMode::default(),
             standby: 4,

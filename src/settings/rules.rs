@@ -163,6 +163,12 @@ const RULES: &[Rule] = &[
     rule("rdb.listen", "an address of this machine, or an `rdb.password` with it", |s| {
         s.rdb.listen.is_local() || !s.rdb.password.expose().is_empty()
     }),
+    rule("rdb.memory_limit", "a size from 16 MiB to 1 TiB such as \"512MiB\", or 0", |s| {
+        s.rdb.memory_limit == 0 || (16 << 20..=1 << 40).contains(&s.rdb.memory_limit)
+    }),
+    rule("rdb.memory_limit", "nothing: only an embedded database has it", |s| {
+        s.rdb.memory_limit == 0 || s.rdb.host == Hosts::Embedded
+    }),
     rule("rdb.tls", "true, false, or a table with `ca`, `cert`, `key`, `server_name`", |_| true),
     rule("rdb.tls", "nothing: an embedded database needs no TLS", |s| {
         !s.rdb.tls.is_on() || s.rdb.host != Hosts::Embedded

@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 use warp::Filter;
+use warp_reql::embedded::Embedded;
 use warp_reql::error::Code;
 use warp_reql::settings::{Hosts, Rdb, Settings};
 use warp_reql::{Conn, Database, health, server};
@@ -244,6 +245,21 @@ async fn knock(running: &Running, password: &str) -> Result<Vec<String>, warp_re
     let addr: SocketAddr = place.split([' ', '\n']).next().unwrap().trim_end_matches('.').parse().unwrap();
     let rdb = Rdb { host: Hosts::from(addr), password: password.into(), standby: 0, ..Rdb::default() };
     Conn::new(Database::new(rdb).unwrap()).all(reql::r.db_list()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_database_keeps_within_its_memory() {
+    let pairs = reql::r.range(100_000).map(|n: reql::Term| reql::r.expr([n.clone(), n]));
+    let held = pairs.coerce_to("array").count();
+    for (limit, fits) in [(16 << 20, false), (256 << 20, true)] {
+        let rdb = Rdb { data_dir: ":memory:".into(), memory_limit: limit, standby: 0, ..Rdb::default() };
+        let database = Embedded::start(rdb).await.unwrap();
+        let counted = Conn::new(database.database().clone()).first::<u32>(held.clone()).await;
+        match counted {
+            Ok(counted) => assert_eq!((counted, fits), (Some(100_000), true)),
+            Err(error) => assert_eq!((error.code(), fits), (Code::ResourceLimit, false), "{error}"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

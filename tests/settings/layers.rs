@@ -402,6 +402,17 @@ fn the_embedded_database_listens_where_the_settings_say() {
 }
 
 #[test]
+fn the_embedded_database_has_a_memory_limit() {
+    jailed(|_| assert_eq!(settings().rdb.memory_limit, 0));
+    jailed(|jail| {
+        file(jail, "[development.rdb]\nmemory_limit = \"1GiB\"\n");
+        assert_eq!(settings().rdb.memory_limit, 1 << 30);
+        jail.set_env("RDB_MEMORY_LIMIT", "64MiB");
+        assert_eq!(settings().rdb.memory_limit, 64 << 20);
+    });
+}
+
+#[test]
 fn what_is_shown_can_be_used_as_a_settings_file() {
     jailed(|jail| {
         file(

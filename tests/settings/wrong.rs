@@ -328,6 +328,21 @@ fn where_the_embedded_database_listens_is_no_open_door() {
 }
 
 #[test]
+fn the_memory_limit_is_a_size_for_the_embedded_database() {
+    jailed(|jail| {
+        for (set, expected) in [
+            ("memory_limit = \"1MiB\"", "a size from 16 MiB to 1 TiB such as \"512MiB\", or 0"),
+            ("memory_limit = \"much\"", "a size from 16 MiB to 1 TiB such as \"512MiB\", or 0"),
+            ("memory_limit = \"1GiB\"\nhost = \"a\"", "nothing: only an embedded database has it"),
+        ] {
+            file(jail, &format!("[development.rdb]\n{set}\n"));
+            assert!(error().starts_with("invalid setting `rdb.memory_limit`"), "{set}: {}", error());
+            assert!(error().ends_with(&format!("expected {expected}")), "{set}: {}", error());
+        }
+    });
+}
+
+#[test]
 fn tls_to_the_database_needs_both_files_and_a_network() {
     jailed(|jail| {
         for (set, start) in [
