@@ -6,8 +6,8 @@
 pub mod fuel;
 pub mod memory;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use self::memory::{Pool, Reservation};
 use crate::error::{Bt, Error, ErrorKind, Result};
@@ -24,14 +24,21 @@ struct Shared {
     /// Function that tells of another reason to end.
     is_over: Option<Box<dyn Fn() -> bool + Send + Sync>>,
     spent: AtomicU64,
-    memory: Pool,
+    memory: OnceLock<Pool>,
+    /// The server's memory, of which the query has a part once it needs any.
+    server: Option<Pool>,
 }
 
 impl Budget {
     /// Makes the budget of a query that ends when `interrupt` is raised, and may hold the memory of this
     /// pool.
     pub fn new(interrupt: Interrupt, memory: Pool) -> Self {
-        Budget(Arc::new(Shared { interrupt, memory, ..Shared::default() }))
+        Budget(Arc::new(Shared { interrupt, memory: memory.into(), ..Shared::default() }))
+    }
+
+    /// Makes the budget of a query of a server whose queries may hold together what is in this pool.
+    pub fn of_query(interrupt: Interrupt, server: Pool) -> Self {
+        Budget(Arc::new(Shared { interrupt, server: Some(server), ..Shared::default() }))
     }
 
     /// Makes the budget of work that no client asked for, which ends once `is_over` returns true. It is
@@ -57,12 +64,12 @@ impl Budget {
 
     /// Returns the memory that the query may hold.
     pub fn memory(&self) -> &Pool {
-        &self.0.memory
+        self.0.memory.get_or_init(|| self.0.server.as_ref().map(Pool::for_query).unwrap_or_default())
     }
 
     /// Returns an empty reservation, to be added to.
     pub fn reserve(&self) -> Reservation {
-        Reservation::new(&self.0.memory)
+        Reservation::new(self.memory())
     }
 
     /// Returns the units of work that the query has done, as far as its threads have reported them.

@@ -16,7 +16,7 @@ use super::val::Val;
 use crate::accounts::{Permission, Scope};
 use crate::budget::Budget;
 use crate::budget::fuel::{self, Place};
-use crate::budget::memory::Reservation;
+use crate::budget::memory::{Pool, Reservation};
 use crate::datum::{Datum, pseudo};
 use crate::error::{Bt, Error, Result};
 use crate::feed::Wake;
@@ -113,7 +113,10 @@ impl Env {
         interrupt: Interrupt,
         may_wait: bool,
     ) -> Env {
-        let memory = instance.as_ref().map(|instance| instance.memory.for_query()).unwrap_or_default();
+        let budget = match &instance {
+            Some(instance) => Budget::of_query(interrupt, instance.memory.clone()),
+            None => Budget::new(interrupt, Pool::default()),
+        };
         let query = Query {
             instance,
             user,
@@ -126,7 +129,7 @@ impl Env {
             javascript: Runner::default(),
         };
         let run = Run {
-            budget: Budget::new(interrupt, memory),
+            budget,
             place: if may_wait { Place::Worker } else { Place::Inline },
             view: None,
             wake: Arc::default(),

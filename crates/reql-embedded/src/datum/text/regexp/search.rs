@@ -212,10 +212,8 @@ impl Threads {
             self.order.push(id);
             self.slots[id.as_usize() * self.width..][..self.width].copy_from_slice(slots);
             match nfa.state(id) {
-                State::Look { look, next } => {
-                    if nfa.look_matcher().matches(*look, text, at) {
-                        steps.push(Step::To(*next));
-                    }
+                State::Look { look, next } if nfa.look_matcher().matches(*look, text, at) => {
+                    steps.push(Step::To(*next));
                 }
                 State::Union { alternates } => steps.extend(alternates.iter().rev().map(|id| Step::To(*id))),
                 State::BinaryUnion { alt1, alt2 } => steps.extend([Step::To(*alt2), Step::To(*alt1)]),
