@@ -26,7 +26,10 @@ use crate::error::{Error, Result};
 pub const LIGHT: usize = 20_000;
 
 /// The most units between two looks at the interrupt: as a rule, less than a millisecond.
-const STEP: usize = 100_000;
+const STEP: usize = 20_000;
+
+/// The units before the first look, when nothing is known of how long they take.
+const FIRST_STEP: usize = 1_000;
 
 /// How much time may pass between two looks. Units that take longer than they are meant to, on a slow
 /// machine or in a term that counts too little, are looked at more often.
@@ -57,18 +60,18 @@ struct Meter {
     place: Place,
     /// The units of the last refill.
     given: usize,
-    /// When it was given them.
-    since: Instant,
+    /// The time of the last refill, on a thread that may take its time.
+    since: Option<Instant>,
     has_failed: bool,
     /// The memory of the large values that the query works with.
-    values: Reservation,
+    values: Option<Reservation>,
 }
 
 impl Meter {
     fn new(budget: &Budget, place: Place) -> Self {
-        let given = if place == Place::Inline { LIGHT } else { STEP };
-        let since = Instant::now();
-        Meter { budget: budget.clone(), place, given, since, has_failed: false, values: budget.reserve() }
+        let given = if place == Place::Inline { LIGHT } else { FIRST_STEP };
+        let since = (place == Place::Worker).then(Instant::now);
+        Meter { budget: budget.clone(), place, given, since, has_failed: false, values: None }
     }
 
     /// Counts the units that have been used, and `units` beyond them.
@@ -85,14 +88,14 @@ impl Meter {
         self.has_failed = looked.is_err();
         self.settle(if self.has_failed { 0 } else { units });
         self.given = if self.has_failed { 0 } else { next };
-        self.since = Instant::now();
+        self.since = Some(Instant::now());
         LEFT.set(self.given);
         looked
     }
 
     /// Returns the units until the next look, by how long the last ones took.
     fn next(&self) -> usize {
-        let took = self.since.elapsed();
+        let took = self.since.map_or(Duration::ZERO, |since| since.elapsed());
         let next = if took > BETWEEN {
             self.given as f64 * BETWEEN.as_secs_f64() / took.as_secs_f64()
         } else {
@@ -180,8 +183,9 @@ pub fn is_metered() -> bool {
 pub fn keep(bytes: usize) -> Result<()> {
     METER.with_borrow_mut(|meter| {
         let Some(meter) = meter else { return Ok(()) };
-        meter.values.add_bytes(bytes)?;
-        KEPT.set(meter.values.used());
+        let values = meter.values.get_or_insert_with(|| meter.budget.reserve());
+        values.add_bytes(bytes)?;
+        KEPT.set(values.used());
         Ok(())
     })
 }
@@ -219,7 +223,9 @@ impl Drop for Scope {
 fn release(kept: u64) {
     METER.with_borrow_mut(|meter| {
         if let Some(meter) = meter {
-            meter.values.shrink(kept);
+            if let Some(values) = &mut meter.values {
+                values.shrink(kept);
+            }
             KEPT.set(kept);
         }
     });

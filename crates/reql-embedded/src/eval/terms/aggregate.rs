@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use crate::budget::fuel;
 use crate::datum::Datum;
 use crate::error::{At, Error, ErrorKind, Result};
 use crate::eval::grouped::{Accumulator, accumulate};
@@ -39,8 +40,8 @@ fn count(call: &mut Call<'_>) -> Result<Val> {
         return Ok(call.val(sequence.into_slice()?.count(call.env)?.into()));
     }
     let size = match &sequence.value {
-        Value::Datum(datum) => size(datum),
-        Value::Single(row) => size(&row.get()?),
+        Value::Datum(datum) => size(datum)?,
+        Value::Single(row) => size(&row.get()?)?,
         _ => None,
     };
     match size {
@@ -50,14 +51,17 @@ fn count(call: &mut Call<'_>) -> Result<Val> {
 }
 
 /// Returns the count of a value that is no sequence. An array is counted without going through it.
-fn size(datum: &Datum) -> Option<usize> {
-    match datum {
+fn size(datum: &Datum) -> Result<Option<usize>> {
+    Ok(match datum {
         Datum::Binary(bytes) => Some(bytes.len()),
-        Datum::Str(text) => Some(text.chars().count()),
+        Datum::Str(text) => {
+            fuel::spend_bytes(text.len())?;
+            Some(text.chars().count())
+        }
         Datum::Object(object) => Some(object.len()),
         Datum::Array(items) => Some(items.len()),
         _ => None,
-    }
+    })
 }
 
 struct Count;

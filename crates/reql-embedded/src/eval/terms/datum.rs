@@ -1,5 +1,6 @@
 //! Making values: arrays, binary strings, the bounds of all values.
 
+use crate::budget::fuel;
 use crate::datum::Datum;
 use crate::error::{At, Result};
 use crate::eval::{Arity, Call, Spec, Val};
@@ -24,5 +25,7 @@ fn binary(call: &mut Call<'_>) -> Result<Val> {
         return Ok(Val::datum(datum, bt));
     }
     let text = datum.as_str().at(call.bt())?;
+    fuel::spend_bytes(text.len())?;
+    let _aside = fuel::aside(text.len())?;
     Ok(call.val(Datum::Binary(text.as_bytes().into())))
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::budget::fuel;
 use crate::datum::{Array, Datum};
 use crate::error::{Error, ErrorKind, Result};
 use crate::eval::stream::{Slice, Stream};
@@ -165,13 +166,23 @@ fn slice_datum(call: &Call<'_>, sequence: Val, range: Range) -> Result<Val> {
     match sequence.into_datum()? {
         Datum::Array(items) => {
             let places = range.within(items.len());
+            fuel::spend(1 + places.len() / 8)?;
+            let _aside = fuel::aside(places.len().saturating_mul(size_of::<Datum>()))?;
             call.array(places.filter_map(|place| items.get(place)).collect())
         }
         Datum::Binary(bytes) => {
             let part = bytes.get(range.within(bytes.len())).unwrap_or_default();
+            fuel::spend_bytes(part.len())?;
+            let _aside = fuel::aside(part.len())?;
             Ok(call.val(Datum::Binary(Arc::from(part))))
         }
-        Datum::Str(text) => Ok(call.val(Datum::str(slice_text(&text, range)))),
+        Datum::Str(text) => {
+            // Its characters are counted, and gone through up to both ends.
+            fuel::spend_bytes(3 * text.len())?;
+            let part = slice_text(&text, range);
+            let _aside = fuel::aside(part.len())?;
+            Ok(call.val(Datum::str(part)))
+        }
         other => {
             let found = other.type_name();
             Err(Error::logic(format!("Expected ARRAY, BINARY, or STRING, but found {found}.")).at(bt))
