@@ -333,4 +333,5 @@ fn exists(ip: Ipv6Addr) -> bool {
 }
 
 #[cfg(test)]
+#[path = "flags/tests.rs"]
 mod tests;
