@@ -36,8 +36,8 @@ const AT_ONCE: usize = 10_000_000;
 #[derive(Debug)]
 pub struct Pattern {
     regex: Regex,
-    /// What its searches have learned.
-    cache: Cache,
+    /// What its searches have learned, once there was one.
+    cache: Option<Cache>,
     translated: String,
     /// How many states it has, about.
     states: usize,
@@ -66,13 +66,14 @@ impl Pattern {
         /// Bytes that a state takes, in both directions.
         const STATE: usize = 64;
         let states = 1 + regex.memory_usage() / STATE;
-        Ok(Pattern { cache: regex.create_cache(), regex, translated, states, patient: None })
+        Ok(Pattern { regex, cache: None, translated, states, patient: None })
     }
 
     /// The memory that it takes, in bytes, with what its searches have learned.
     pub fn size(&self) -> usize {
         let patient = self.patient.as_ref().map_or(0, |patient| patient.size());
-        self.regex.memory_usage() + self.cache.memory_usage() + self.translated.len() + patient
+        let learned = self.cache.as_ref().map_or(0, Cache::memory_usage);
+        self.regex.memory_usage() + learned + self.translated.len() + patient
     }
 
     /// The leftmost match in a text, with its groups, or `null`. Positions count bytes.
@@ -100,7 +101,8 @@ impl Pattern {
         // Each state may remember all groups.
         let slots = 2 * self.regex.captures_len() * size_of::<usize>();
         let _slots = fuel::aside(self.states.saturating_mul(slots))?;
-        self.regex.search_captures_with(&mut self.cache, &input, &mut captures);
+        let cache = self.cache.get_or_insert_with(|| self.regex.create_cache());
+        self.regex.search_captures_with(cache, &input, &mut captures);
         Ok(if captures.is_match() { captures.iter().collect() } else { Vec::new() })
     }
 
