@@ -22,6 +22,7 @@ mod faults;
 mod feeds;
 #[cfg(feature = "reql-0-11")]
 mod former;
+mod forms;
 mod home;
 mod house;
 mod http;
