@@ -22,8 +22,7 @@ use crate::term::TermType;
 /// Texts up to this length cost no more than the term that takes them.
 const SHORT: usize = 256;
 
-/// Gives access to the arguments, which are evaluated when they are asked for, in any order, each at most
-/// once.
+/// Gives access to the arguments. They are evaluated on first use, in any order, each at most once.
 pub struct Call<'a> {
     /// The query that runs.
     pub env: &'a Env,

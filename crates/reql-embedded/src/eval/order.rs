@@ -51,7 +51,7 @@ impl Order {
         Keyed { row, keys: self.0.iter().map(|_| OnceCell::new()).collect() }
     }
 
-    /// Tells whether a row comes before another one. Each function is called at most once for each row, and
+    /// Returns true if a row comes before another one. Each function is called at most once for each row, and
     /// only if its result is needed, whose bytes are then added to `made`.
     pub fn is_less(&self, env: &Env, a: &Keyed, b: &Keyed, made: &Cell<usize>) -> Result<bool> {
         fuel::spend(1)?;

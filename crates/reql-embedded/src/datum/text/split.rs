@@ -9,7 +9,7 @@ use crate::budget::fuel;
 use crate::budget::memory::LARGE;
 use crate::error::Result;
 
-/// Where a text is split.
+/// The places at which a text is split.
 #[derive(Debug, Clone, Copy)]
 pub enum Separator<'a> {
     /// At runs of white space, as Unicode defines it; yields no empty pieces.

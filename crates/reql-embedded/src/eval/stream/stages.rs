@@ -186,8 +186,8 @@ fn group_of(mut values: Vec<Datum>) -> Datum {
     }
 }
 
-/// All ways to take one element of each value, made as they are asked for. What isn't an array, or is an
-/// empty one, leaves no choice.
+/// Returns all ways to take one element of each value, made as they are asked for. A value that is no array,
+/// or an empty one, leaves no choice.
 fn combinations(values: Vec<Datum>, limit: usize) -> Result<impl Iterator<Item = Vec<Datum>> + Send> {
     let mut count = 1_usize;
     for value in &values {

@@ -21,13 +21,13 @@ use crate::error::{Error, Result};
 const SIZE_LIMIT: usize = 8 << 20;
 /// The levels to which groups may nest, as in RE2.
 const NEST_LIMIT: u32 = 1000;
-/// The bytes of a pattern, and
+/// The most bytes of a pattern. A longer one isn't compiled, since compiling can't be interrupted.
 const MAX_LENGTH: usize = 256 << 10;
-/// the sets of Unicode's characters in it, beyond which it isn't compiled, since that couldn't be interrupted.
-/// Nearly all that have more are too large for RE2.
+/// The most sets of Unicode's characters in a pattern, for the same reason. Nearly all patterns with more are
+/// too large for RE2.
 const MAX_SETS: usize = 400;
 const TOO_LARGE: &str = "pattern too large - compile failed";
-/// Units of work that compiling takes, before anybody knows how large a pattern gets.
+/// The units of work that compiling takes, while the size of the pattern isn't known.
 const COMPILING: usize = fuel::LIGHT / 2;
 /// The steps of a search that aren't interrupted: some tens of milliseconds, at the worst.
 const AT_ONCE: usize = 10_000_000;
@@ -36,12 +36,12 @@ const AT_ONCE: usize = 10_000_000;
 #[derive(Debug)]
 pub struct Pattern {
     regex: Regex,
-    /// What its searches have learned, once there was one.
+    /// The cache of its searches, once there was one.
     cache: Option<Cache>,
     translated: String,
-    /// How many states it has, about.
+    /// The number of its states, about.
     states: usize,
-    /// For long searches.
+    /// The engine for long searches, once there was one.
     patient: Option<Box<Patient>>,
 }
 
@@ -69,14 +69,14 @@ impl Pattern {
         Ok(Pattern { regex, cache: None, translated, states, patient: None })
     }
 
-    /// The memory that it takes, in bytes, with what its searches have learned.
+    /// Returns the memory that the pattern takes, in bytes, with the caches of its searches.
     pub fn size(&self) -> usize {
         let patient = self.patient.as_ref().map_or(0, |patient| patient.size());
         let learned = self.cache.as_ref().map_or(0, Cache::memory_usage);
         self.regex.memory_usage() + learned + self.translated.len() + patient
     }
 
-    /// The leftmost match in a text, with its groups, or `null`. Positions count bytes.
+    /// Returns the leftmost match in a text, with its groups, or `null`. Positions count bytes.
     pub fn find(&mut self, text: &str) -> Result<Datum> {
         fuel::spend_bytes(text.len())?;
         let groups = if self.is_soon_done(text.len()) {

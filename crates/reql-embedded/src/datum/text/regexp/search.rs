@@ -1,7 +1,7 @@
 //! Searching for a pattern in a long text, or for one that has many states.
 //!
-//! The searches of the `regex` crate go on to their end. For most, that is soon. The others are made here, byte
-//! by byte, and look now and then whether they are to go on: for where a match is, with automata whose states
+//! The searches of the `regex` crate go on to their end. For most, that is soon. The others are made here,
+//! byte by byte, and look now and then whether they are to go on: for where a match is, with automata whose states
 //! are made as they are needed, and for its groups, if they take long too, with all threads of the pattern in
 //! step (Pike's algorithm).
 
@@ -163,7 +163,7 @@ type Slot = Option<usize>;
 
 /// The threads of a pattern at one place in the text, each at a state of its own.
 struct Threads {
-    /// What matters most comes first.
+    /// The states with a thread, the one that matters most first.
     order: Vec<StateID>,
     is_in: Vec<bool>,
     /// The groups so far of the thread at each state.
@@ -171,7 +171,7 @@ struct Threads {
     width: usize,
 }
 
-/// What is left to do when states that take no byte are followed.
+/// A step left to do when states that take no byte are followed.
 enum Step {
     To(StateID),
     /// Back to what a slot was before.
