@@ -16,6 +16,9 @@ use warp_reql::error::Code;
 use warp_reql::settings::Rdb;
 use warp_reql::{Conn, Database, Error, recover, with_conn};
 
+/// A query timeout that tests wait for, long enough for a healthy query on a busy machine.
+const SHORT: Duration = Duration::from_millis(500);
+
 async fn table(database: &Database) -> Table {
     let mut conn = Conn::new(database.clone());
     conn.first::<Value>(r.table_create("rows")).await.expect("the table is made");
@@ -128,7 +131,7 @@ async fn a_panic_closes_it_too() {
 async fn a_query_that_takes_too_long_is_given_up_and_its_session_with_it() {
     let home = Home::start().await;
     let link = Link::to(home.addr()).await;
-    let short = Rdb { query_timeout: Duration::from_millis(50), ..home.rdb_by(link.addr) };
+    let short = Rdb { query_timeout: SHORT, ..home.rdb_by(link.addr) };
     let database = Database::new(short).unwrap();
     let mut conn = Conn::new(database.clone());
     conn.first::<u8>(r.expr(1)).await.unwrap();

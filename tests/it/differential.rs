@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::lists::{explain, get, pages};
-use crate::support::{Api, header, number};
+use crate::support::{Api, header, number, seed};
 use serde_json::{Value, json};
 use warp_reql::settings::Settings;
 
@@ -217,7 +217,7 @@ fn related(settings: Settings) -> Settings {
 
 #[tokio::test]
 async fn an_index_makes_no_difference_to_any_result() {
-    let seed = number("TEST_SEED", fastrand::u64(..));
+    let seed = seed();
     let lists = number("TEST_LISTS", LISTS);
     let mut taken = BTreeMap::new();
     for round in 0..lists.div_ceil(LISTS) {

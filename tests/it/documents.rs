@@ -87,22 +87,6 @@ async fn put_creates_or_replaces() {
 }
 
 #[tokio::test]
-async fn of_two_writers_with_one_tag_one_wins() {
-    let api = Api::start().await;
-    let path = "/tables/heroes/docs/7";
-    let tag = header(&api.send("PUT", path, &json!({"a": 0})).await, "etag").to_owned();
-    let write = |a: u8| {
-        let document = json!({"a": a}).to_string();
-        let (api, tag) = (&api, &tag);
-        async move { api.with("PUT", path, &[("if-match", tag)], document.as_bytes()).await.status().as_u16() }
-    };
-    let writes = (1..=8).map(write);
-    let mut statuses = futures_util::future::join_all(writes).await;
-    statuses.sort_unstable();
-    assert_eq!(statuses, [200, 412, 412, 412, 412, 412, 412, 412]);
-}
-
-#[tokio::test]
 async fn conditions_are_checked_by_the_write() {
     let api = Api::start().await;
     let path = "/tables/heroes/docs/7";

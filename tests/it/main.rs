@@ -5,6 +5,7 @@
 mod access;
 mod auth;
 mod backup;
+mod bad_input;
 mod bootstrap;
 mod bulk;
 mod changing;
@@ -15,7 +16,6 @@ mod crowds;
 mod csv;
 mod differential;
 mod documents;
-mod errors;
 mod expand;
 mod expiry;
 mod faults;

@@ -287,10 +287,10 @@ async fn of_the_network(walked: &mut BTreeSet<&'static str>) {
 
     let api = started(|settings| settings).await;
     let link = Link::to(api.home().addr()).await;
-    let far = Api::over(Rdb { query_timeout: soon, ..api.home().rdb_by(link.addr) }, false);
+    let far = Api::over(Rdb { query_timeout: 10 * soon, ..api.home().rdb_by(link.addr) }, false);
     const AGAIN: &[(&str, &str)] = &[("hint", "Read before you repeat a write.")];
-    // The primary key is remembered, so that the next query is the write.
-    far.send("PUT", DOC, &json!({})).await;
+    // The primary key is cached, so that the next query is the write.
+    assert_eq!(far.send("PUT", DOC, &json!({})).await.status(), 200);
     for (traffic, write, read) in [
         (Traffic::Stalls, Code::QueryTimeout, Code::QueryTimeout),
         (Traffic::Breaks, Code::OutcomeUnknown, Code::DatabaseUnavailable),

@@ -8,14 +8,14 @@ use warp::hyper::body::Bytes;
 
 use super::model::{Caller, Document, Filter, Rights, Rule, Table, caller, document};
 use super::{Ruled, token};
-use crate::support::{Api, body, number};
+use crate::support::{Api, body, number, seed};
 
 /// Requests made under the same rules.
 const REQUESTS: u64 = 25;
 
 #[tokio::test]
 async fn what_rules_allow_is_what_happens() {
-    let seed = number("TEST_SEED", fastrand::u64(..));
+    let seed = seed();
     let rounds = number("ACCESS_ROUNDS", 1_000);
     let mut random = Rng::with_seed(seed);
     let mut service = Ruled::start(json!([]), &["t"]).await;

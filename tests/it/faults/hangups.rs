@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use warp_reql::settings::Rdb;
 
 use crate::support::client::{Client, request};
-use crate::support::{Api, Home, PATIENCE, balanced, eventually, number};
+use crate::support::{Api, Home, PATIENCE, balanced, eventually, number, seed};
 
 const CLIENTS: usize = 16;
 const PATHS: [&str; 5] = [
@@ -24,9 +24,10 @@ const PATHS: [&str; 5] = [
     "/health/ready",
 ];
 
-/// `HANG_UPS` is how many requests there are for each way to have connections.
+/// Makes `HANG_UPS` requests for each way to get connections.
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_hang_up_leave_nothing_behind() {
+    let seed = seed();
     let home = Home::start().await;
     let fresh = home.rdb();
     let api = Api::over(fresh.clone(), true);
@@ -47,7 +48,9 @@ async fn clients_that_hang_up_leave_nothing_behind() {
         let tasks = || Handle::current().metrics().num_alive_tasks() - home.open_connections();
         let before = tasks();
         let requests = number("HANG_UPS", 150);
-        let hang_ups = stream::iter(0..requests).for_each_concurrent(CLIENTS, |_| hang_up(service.addr));
+        let hang_ups = stream::iter(0..requests).for_each_concurrent(CLIENTS, |n| {
+            hang_up(service.addr, fastrand::Rng::with_seed(seed.wrapping_add(n)))
+        });
         timeout(Duration::from_millis(requests) * 100 + PATIENCE, hang_ups)
             .await
             .expect("clients don't wait");
@@ -59,23 +62,23 @@ async fn clients_that_hang_up_leave_nothing_behind() {
     }
 }
 
-/// Asks for something, and hangs up before, while or after it is answered.
-async fn hang_up(service: SocketAddr) {
-    let request = request(PATHS[fastrand::usize(..PATHS.len())]);
+/// Sends a random request, and hangs up before, during or after its answer.
+async fn hang_up(service: SocketAddr, mut random: fastrand::Rng) {
+    let request = request(PATHS[random.usize(..PATHS.len())]);
     let attempt = async {
         let mut stream = TcpStream::connect(service).await?;
-        // Mostly all of it; what is not wholly asked is no request yet.
-        let sent = if fastrand::u8(..8) == 0 { fastrand::usize(..request.len()) } else { request.len() };
+        // Mostly the whole request; a part of one isn't answered.
+        let sent = if random.u8(..8) == 0 { random.usize(..request.len()) } else { request.len() };
         stream.write_all(&request.as_bytes()[..sent]).await?;
         // As likely within ten microseconds as between ten and a hundred milliseconds.
-        let patience = Duration::from_secs_f64(10_f64.powf(-6.0 + 5.3 * fastrand::f64()));
-        if fastrand::bool() {
+        let patience = Duration::from_secs_f64(10_f64.powf(-6.0 + 5.3 * random.f64()));
+        if random.bool() {
             sleep(patience).await;
         } else {
-            let some = fastrand::usize(1..2000);
+            let some = random.usize(1..2000);
             let _ = timeout(patience, stream.read_exact(&mut vec![0; some])).await;
         }
-        if fastrand::bool() {
+        if random.bool() {
             stream.set_zero_linger()?;
         }
         io::Result::Ok(())

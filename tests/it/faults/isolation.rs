@@ -12,7 +12,7 @@ use warp_reql::settings::Rdb;
 use warp_reql::{Conn, Database, Error};
 
 use crate::support::link::{Link, Traffic};
-use crate::support::{Home, PATIENCE, balanced, number};
+use crate::support::{Home, PATIENCE, balanced, number, seed};
 
 const AT_ONCE: usize = 32;
 /// Rows in each request's own range: more than fit into one message.
@@ -30,9 +30,10 @@ enum Ending {
     Cancelled,
 }
 
-/// `REQUESTS` is how many there are for each way to have connections.
+/// Makes `REQUESTS` requests for each way to get connections.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_sees_what_another_asked_for() {
+    let seed = seed();
     let home = Home::start().await;
     let link = Link::to(home.addr()).await;
     let fresh = Rdb { query_timeout: SOON, ..home.rdb_by(link.addr) };
@@ -48,7 +49,9 @@ async fn no_request_sees_what_another_asked_for() {
         link.set(Traffic::Straggles(LATE)).await;
         let mut endings = BTreeMap::<Ending, u64>::new();
         let requests = stream::iter(0..number("REQUESTS", 200));
-        let requests = requests.map(|n| tokio::spawn(request(database.clone(), n))).buffer_unordered(AT_ONCE);
+        let requests = requests
+            .map(|n| tokio::spawn(request(database.clone(), n, seed.wrapping_add(n))))
+            .buffer_unordered(AT_ONCE);
         let seen: Vec<_> = requests.map(Result::unwrap).collect().await;
         seen.into_iter().for_each(|ending| *endings.entry(ending).or_default() += 1);
         println!("{mode}: {endings:?}, {:?}", database.stats());
@@ -63,12 +66,13 @@ async fn no_request_sees_what_another_asked_for() {
     }
 }
 
-/// One request: what it asks for follows from its number, and no other asks for the same.
-async fn request(database: Database, n: u64) -> Ending {
+/// Makes one request, whose query depends on its number, so that no two have the same.
+async fn request(database: Database, n: u64, seed: u64) -> Ending {
+    let mut random = fastrand::Rng::with_seed(seed);
     let mut conn = Conn::new(database);
     let asked = ask(&mut conn, n);
-    let outcome = match fastrand::u8(..4) {
-        0 => timeout(Duration::from_micros(fastrand::u64(..10_000)), asked).await,
+    let outcome = match random.u8(..4) {
+        0 => timeout(Duration::from_micros(random.u64(..10_000)), asked).await,
         _ => Ok(asked.await),
     };
     match outcome {

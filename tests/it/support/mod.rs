@@ -60,6 +60,13 @@ pub fn number(variable: &str, default: u64) -> u64 {
     set.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number")))
 }
 
+/// Returns a seed for a random test, and prints it. `TEST_SEED` repeats a run.
+pub fn seed() -> u64 {
+    let seed = number("TEST_SEED", fastrand::u64(..));
+    println!("TEST_SEED={seed}");
+    seed
+}
+
 /// Waits until no request has a connection, and those that are open stand by, as the server sees it too.
 pub async fn balanced(database: &Database, seen: impl Fn() -> usize) {
     let settings = database.settings();

@@ -48,9 +48,9 @@ async fn made(api: &Api, id: &Value) -> String {
     header(&created, "location").to_owned()
 }
 
-/// A seed for what is random, which the environment may set.
+/// Returns a random generator, and its seed.
 fn random() -> (u64, fastrand::Rng) {
-    let seed = crate::support::number("TEST_SEED", fastrand::u64(..));
+    let seed = crate::support::seed();
     (seed, fastrand::Rng::with_seed(seed))
 }
 

@@ -1,4 +1,4 @@
-//! Bad input of all kinds: every answer is a problem document, none is the service's own fault.
+//! Bad input of all kinds: every answer is a problem document about the request, never about the service.
 
 use crate::support::{Api, body, header, problem};
 use serde_json::{Value, json};
@@ -119,12 +119,6 @@ async fn a_long_body_without_a_length_is_413_on_a_socket_too() {
 }
 
 #[tokio::test]
-async fn long_urls_are_414() {
-    let api = offline().await;
-    problem(&api.call("GET", &format!("{DOCS}?a=eq.{}", "x".repeat(9000))).await, 414, "url-too-long");
-}
-
-#[tokio::test]
 async fn types_are_negotiated() {
     let api = offline().await;
     let form = [("content-type", "application/x-www-form-urlencoded")];
@@ -194,7 +188,7 @@ async fn documents_can_be_odd_too() {
         nested = json!([{"a": nested}]);
     }
     let stored = api.send("PUT", DOC, &json!({"nested": nested})).await;
-    assert_eq!((stored.status().as_u16(), &body(&stored)["nested"]), (200 + 1, &nested));
+    assert_eq!((stored.status().as_u16(), &body(&stored)["nested"]), (201, &nested));
     let numbers = json!({"big": 1e300, "int": 9007199254740991_i64, "tiny": 5e-324, "negative": -0.5});
     let stored = body(&api.send("PUT", DOC, &numbers).await);
     for (name, number) in numbers.as_object().unwrap() {
@@ -209,13 +203,6 @@ async fn documents_can_be_odd_too() {
 }
 
 #[tokio::test]
-async fn a_regular_expression_that_is_none_is_400() {
-    let api = Api::start().await;
-    api.send("POST", DOCS, &json!({"name": "x"})).await;
-    problem(&api.call("GET", &format!("{DOCS}?name=match.(")).await, 400, "query-logic");
-}
-
-#[tokio::test]
 async fn every_answer_has_its_id_and_timings() {
     let api = offline().await;
     for path in ["/health/live", "/nope", "/tables"] {
@@ -227,17 +214,6 @@ async fn every_answer_has_its_id_and_timings() {
     let response = api.with("GET", "/health/live", &[("x-request-id", "not sane")], b"").await;
     let id = header(&response, "x-request-id");
     assert!(id.len() == 32 && id.bytes().all(|c| c.is_ascii_hexdigit()), "{id}");
-}
-
-#[tokio::test]
-async fn head_is_get_without_a_body_on_a_socket() {
-    let api = offline().await;
-    let serving = api.serve().await;
-    let mut client = TcpStream::connect(serving.addr).await.unwrap();
-    client.write_all(b"HEAD /health/live HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").await.unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\n"), "{answer}");
 }
 
 #[tokio::test]
