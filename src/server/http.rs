@@ -25,6 +25,7 @@ use warp::http::{Request, Response};
 use warp::hyper::body::{Body, Incoming};
 
 use super::connection::{Requests, converse};
+use super::linger::Lingering;
 use super::listener::{Arrival, Listener};
 use super::tls::Acceptor;
 use crate::http::client::Peer;
@@ -173,7 +174,7 @@ where
     let mut http = Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new()).header_read_timeout(patience.head);
     http.http2().timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PONG);
-    let stream = TokioIo::new(Box::pin(stream));
+    let stream = TokioIo::new(Lingering::new(Box::pin(stream)));
     let connection = http.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
     converse(connection, requests, patience.head, stop).map(|ended| {
         if let Err(error) = ended {

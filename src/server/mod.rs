@@ -4,6 +4,7 @@ mod connection;
 mod descriptors;
 mod http;
 mod inherited;
+mod linger;
 mod listener;
 mod notify;
 mod present;
