@@ -172,6 +172,12 @@ fn connections(stats: Stats) -> prometheus::Result<Vec<MetricFamily>> {
     Ok(families.into_iter().flatten().collect())
 }
 
+/// Returns the metric of the room on the database's disk, as far as writes have shown it.
+pub(crate) fn storage(is_full: bool) -> prometheus::Result<Vec<MetricFamily>> {
+    let help = "1 if a write found the disk of the database full within the last minute.";
+    gauge("warp_reql_db_storage_full", help, u64::from(is_full))
+}
+
 /// Returns the metrics of live queries.
 fn live_queries(live: Figures) -> prometheus::Result<Vec<MetricFamily>> {
     let families = [

@@ -65,7 +65,11 @@ async fn ready(context: Context) -> Result<Response, Error> {
     let conn = Conn::new(context.app().database().clone());
     context.timed_by(&conn);
     context.app().ready().ask(conn).await?;
-    Ok(reply(StatusCode::OK, &json!({"status": "ready"})))
+    // Who only reads is served all the same.
+    Ok(match context.app().full().lasts() {
+        true => reply(StatusCode::OK, &json!({"status": "ready", "storage": "full"})),
+        false => reply(StatusCode::OK, &json!({"status": "ready"})),
+    })
 }
 
 async fn metrics(context: Context) -> Result<Response, Error> {

@@ -64,6 +64,7 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
                 Code::StreamsExhausted,
                 Code::ForeignOrigin,
                 Code::OutcomeUnknown,
+                Code::StorageFull,
                 Code::Forbidden,
                 Code::UnexpectedDocument,
             ])

@@ -70,11 +70,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .data(list),
         post(many, "createTable", "Create a table")
             .body(sent(&[JSON], named("NewTable")))
-            .answers(
-                201,
-                json_of("The table.", named("Table")).header("Location", said("The path of the table.")),
-            )
-            .problems(&[Code::Conflict, Code::OutcomeUnknown])
+            .answers(201, json_of("The table.", named("Table")).header("Location", said("Where it is.")))
+            .problems(&[Code::Conflict, Code::OutcomeUnknown, Code::StorageFull])
             .data_and_body(create),
         get(one, "describeTable", "A table, with the number of its documents")
             .takes([parameters::name("table")])
@@ -83,7 +80,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         delete(one, "dropTable", "Drop a table")
             .takes([parameters::name("table")])
             .answers(204, described("The table is gone."))
-            .problems(&[Code::OutcomeUnknown])
+            .problems(&[Code::OutcomeUnknown, Code::StorageFull])
             .data(drop),
     ]
 }

@@ -232,6 +232,11 @@ codes! {
     OutcomeUnknown = "outcome-unknown", SERVICE_UNAVAILABLE,
         "The connection to the database broke: a write may or may not have happened.",
         REPEAT;
+    /// The disk of the database is full.
+    StorageFull = "storage-full", INSUFFICIENT_STORAGE,
+        "The disk of the database is full, or its file may not grow: nothing can be written until there is \
+         room again.",
+        REPEAT;
     /// Connecting to the database took too long.
     ConnectTimeout = "connect-timeout", GATEWAY_TIMEOUT,
         "Connecting to the database took longer than {}.";

@@ -13,6 +13,9 @@ use super::{Code, Error, REPEAT};
 /// The error codes of a handshake with a wrong user or password.
 const BAD_CREDENTIALS: RangeInclusive<i64> = 10..=20;
 
+/// The beginning of what the embedded server says when it has no room for what it is to write.
+const FULL: &str = "The disk is full";
+
 /// Returns the code of an error of the database or of the driver.
 fn code_of(error: &reql::Error) -> Code {
     match error.kind() {
@@ -27,6 +30,7 @@ fn code_of(error: &reql::Error) -> Code {
 
 fn code_of_runtime(kind: ErrorType, message: &str) -> Code {
     match kind {
+        ErrorType::OpFailed | ErrorType::OpIndeterminate if message.starts_with(FULL) => Code::StorageFull,
         ErrorType::OpFailed => code_of_failure(message),
         ErrorType::OpIndeterminate => Code::OutcomeUnknown,
         ErrorType::NonExistence => Code::NoSuchDocument,
@@ -204,6 +208,15 @@ mod tests {
         let of = |message: &str| code_of_runtime(ErrorType::Internal, message);
         let refusal = "Unexpected exception: User `bob` does not have the required `read` permission.";
         assert_eq!([of(refusal), of("Unexpected exception: bad")], [Code::Forbidden, Code::DatabaseError]);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_other_failures() {
+        for kind in [ErrorType::OpFailed, ErrorType::OpIndeterminate] {
+            let of = |message: &str| code_of_runtime(kind, message);
+            assert_eq!(of("The disk is full: the database file could not be written."), Code::StorageFull);
+            assert_ne!(of("The database file could not be read or written."), Code::StorageFull);
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use warp::reply::Response;
 use super::context::Context;
 use super::negotiate::JSON;
 use crate::app::outage::Outage;
-use crate::error::Error;
+use crate::error::{Code, Error};
 
 /// Runs a handler. Its result, or its panic, becomes the response.
 pub(crate) fn answer<F>(context: Context, handler: F) -> impl Future<Output = Response> + Send
@@ -31,6 +31,9 @@ where
 
 /// Answers a request with a problem document, and logs the cause, which clients must not see.
 pub(crate) fn refuse(context: &Context, error: &Error) -> Response {
+    if error.code() == Code::StorageFull {
+        context.app().full().noticed();
+    }
     if let Some(cause) = error.cause() {
         let is_outage = Outage::explains(error.code());
         if is_outage && let Some(news) = context.app().outage().refused() {

@@ -40,6 +40,7 @@ mod rdb_tls;
 mod reload;
 mod reql;
 mod server;
+mod storage;
 mod support;
 mod tables;
 mod tls;

@@ -313,6 +313,7 @@ fn of_the_service(walked: &mut BTreeSet<&'static str>) {
         (Code::UnexpectedDocument, Error::from(Code::UnexpectedDocument).caused_by("secret")),
         (Code::DatabaseError, database(ErrorType::Internal)),
         (Code::ResourceLimit, database(ErrorType::ResourceLimit)),
+        (Code::StorageFull, Error::from(Code::StorageFull)),
         (Code::RequestTimeout, Error::from(Code::RequestTimeout)),
         // These need a client of their own, and are provoked where those are.
         (Code::BodyTooSlow, Error::from(Code::BodyTooSlow)),

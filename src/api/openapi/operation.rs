@@ -49,7 +49,8 @@ pub(crate) const TOKEN: [Code; 3] = [Code::Unauthorized, Code::Forbidden, Code::
 const BODY: [Code; 5] =
     [Code::BadJson, Code::BodyTooSlow, Code::BodyTooLarge, Code::UnsupportedMediaType, Code::BodiesExhausted];
 /// The problems of writes.
-pub(crate) const WRITE: [Code; 3] = [Code::ForeignOrigin, Code::Refused, Code::OutcomeUnknown];
+pub(crate) const WRITE: [Code; 4] =
+    [Code::ForeignOrigin, Code::Refused, Code::OutcomeUnknown, Code::StorageFull];
 /// The problems of changes of one document.
 pub(crate) const CHANGE: [Code; 2] = [Code::PreconditionFailed, Code::PreconditionRequired];
 

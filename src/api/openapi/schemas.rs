@@ -101,6 +101,7 @@ fn health() -> Object {
     ObjectBuilder::new()
         .property("status", text().enum_values(Some(["live", "ready"])))
         .required("status")
+        .property("storage", text().enum_values(Some(["full"])))
         .build()
 }
 

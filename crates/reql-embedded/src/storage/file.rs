@@ -1,6 +1,7 @@
 //! The redb file in use: transactions, failures, opening it anew, closing it.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -230,6 +231,9 @@ pub(super) fn failure(error: impl Into<redb::Error>) -> Error {
 /// Returns the error for a failed operation whose cause is still needed.
 pub(super) fn describe(error: &redb::Error) -> Error {
     match error {
+        redb::Error::Io(error) if is_full(error) => {
+            Error::op_failed(format!("The disk is full: the database file could not be written: {error}."))
+        }
         redb::Error::Io(error) => {
             Error::op_failed(format!("The database file could not be read or written: {error}."))
         }
@@ -239,6 +243,12 @@ pub(super) fn describe(error: &redb::Error) -> Error {
         redb::Error::Corrupted(detail) => Error::internal(format!("The database file is damaged: {detail}")),
         other => Error::internal(format!("Unexpected storage error: {other}")),
     }
+}
+
+/// Whether the file can't grow: the file system, or who owns the file, has no room left.
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 fn is_io(error: &redb::Error) -> bool {
