@@ -12,6 +12,9 @@ use warp_reql::server::{self, Inherited, Service};
 use warp_reql::settings::{LoadOptions, Loaded, Settings};
 use warp_reql::{command, health, logger, trial};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The exit code for wrong settings; clap uses the same one for wrong arguments.
 const USAGE: u8 = 2;
 
