@@ -44,8 +44,6 @@ LABEL org.opencontainers.image.title="reql-embedded" \
 # Where RethinkDB's own image keeps its data, too.
 WORKDIR /data
 USER 10001:10001
-# glibc's allocator would have eight pools for each processor, and all of them keep what was once in use.
-ENV MALLOC_ARENA_MAX=2
 EXPOSE 28015
 ENTRYPOINT ["/usr/local/bin/reql-embedded", "--bind", "all"]
 
@@ -61,8 +59,6 @@ LABEL org.opencontainers.image.title="warp-reql" \
 # Settings.toml is looked for here, and an embedded database keeps its data below it, in `data`: the place for a volume.
 WORKDIR /var/lib/warp-reql
 USER 10001:10001
-# glibc's allocator would have eight pools for each processor, and all of them keep what was once in use.
-ENV MALLOC_ARENA_MAX=2
 # Production wants a choice: APP_AUTH=database, or APP_ALLOW_ANONYMOUS=true.
 ENV APP_PROFILE=production
 EXPOSE 8000

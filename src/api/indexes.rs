@@ -62,7 +62,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
                 201,
                 json_of("The new index.", named("Index")).header("Location", said("The path of the index.")),
             )
-            .answers(200, json_of("The index, which was there already.", named("Index")))
+            .answers(200, json_of("The index, which existed already.", named("Index")))
             .problems(&[Code::Conflict, Code::OutcomeUnknown, Code::StorageFull, Code::QueryLogic])
             .data_and_body(create),
         delete(one, "dropIndex", "Drop a secondary index")

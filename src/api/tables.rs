@@ -70,7 +70,10 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .data(list),
         post(many, "createTable", "Create a table")
             .body(sent(&[JSON], named("NewTable")))
-            .answers(201, json_of("The table.", named("Table")).header("Location", said("Where it is.")))
+            .answers(
+                201,
+                json_of("The table.", named("Table")).header("Location", said("The path of the table.")),
+            )
             .problems(&[Code::Conflict, Code::OutcomeUnknown, Code::StorageFull])
             .data_and_body(create),
         get(one, "describeTable", "A table, with the number of its documents")

@@ -1,6 +1,7 @@
 //! The state that the API's handlers share: the database, the settings, the shares of limited resources, and
 //! the cache of table metadata.
 
+mod full;
 mod guesses;
 mod kept;
 pub(crate) mod outage;
@@ -20,11 +21,12 @@ use crate::catalog::Catalog;
 use crate::database::Database;
 use crate::error::{Code, Error};
 use crate::live::{Bounds, Hubs, Keep};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, storage};
 use crate::query::{Expiry, Relation};
 use crate::rates::Rates;
 use crate::settings::{Limits, RelationSpec, Schema, Settings};
 use crate::shares::{Client, Holder, Percent, Share, Shares, Taken};
+use full::Full;
 use guesses::Guesses;
 use kept::Kept;
 use outage::Outage;
@@ -92,6 +94,7 @@ struct Shared {
     /// Bodies in memory, in KiB.
     bodies: Shares,
     outage: Outage,
+    full: Full,
     stop: watch::Sender<bool>,
 }
 
@@ -128,6 +131,7 @@ impl App {
             answers: shares(kib(limits.answers)),
             bodies: shares(kib(limits.bodies)),
             outage: Outage::default(),
+            full: Full::default(),
             stop: watch::Sender::new(false),
             catalog: Catalog::new(),
         };
@@ -313,10 +317,17 @@ impl App {
         &self.shared.outage
     }
 
+    /// Returns what is known of the room on the database's disk.
+    pub(crate) fn full(&self) -> &Full {
+        &self.shared.full
+    }
+
     /// Returns all metrics in Prometheus' text format.
     pub(crate) fn figures(&self) -> Result<String, Error> {
         let live = self.hubs().figures();
-        let text = self.metrics().text(self.database().stats(), live, self.of_embedded()?);
+        let mut others = self.of_embedded()?;
+        others.extend(storage(self.full().lasts()).map_err(Error::internal)?);
+        let text = self.metrics().text(self.database().stats(), live, others);
         text.map_err(Error::internal)
     }
 

@@ -55,7 +55,10 @@ fn a_full_disk_is_told_of_and_got_over() {
         .map(|id| send(&service, "PUT", &format!("/tables/heroes/docs/large-{id}"), &text))
         .find(|answer| !answer.starts_with("HTTP/1.1 201 "));
     let refused = refused.expect("the file can't grow for ever");
-    assert!(refused.starts_with("HTTP/1.1 507 ") && refused.contains("\"code\":\"storage-full\""), "{refused}");
+    assert!(
+        refused.starts_with("HTTP/1.1 507 ") && refused.contains("\"code\":\"storage-full\""),
+        "{refused}"
+    );
     let read = service.get("/tables/heroes/docs/1");
     assert!(read.starts_with("HTTP/1.1 200 ") && read.contains("\"n\":1"), "{read}");
     let ready = service.get("/health/ready");
