@@ -108,6 +108,11 @@ impl Path {
         self.0.len() == 1 && self.0.iter().all(|own| own == name)
     }
 
+    /// Returns whether it leads into the value of a field.
+    pub(crate) fn is_nested(&self) -> bool {
+        self.0.len() > 1
+    }
+
     /// Returns a term for the field's value, which fails if the field is missing.
     pub(crate) fn of(&self, row: &Term) -> Term {
         self.0.iter().fold(row.clone(), |value, name| value.g(name))

@@ -176,8 +176,10 @@ impl Expansion {
                 (self.told(found).coerce_to("array"), r.expr(Vec::<Value>::new()))
             }
         };
-        let refers = self.field.is_in(row) & self.is_key(&reference);
-        r.branch(args![refers, found, none])
+        match self.refers(row, &reference) {
+            Some(refers) => r.branch(args![refers, found, none]),
+            None => found,
+        }
     }
 
     fn by_id(&self, table: &Term, id: &Term) -> Term {
@@ -218,14 +220,19 @@ impl Expansion {
     }
 
     fn told(&self, rows: Term) -> Term {
-        rows.map(|row: Term| self.listing.told(&row))
+        if self.listing.tells_all() { rows } else { rows.map(|row: Term| self.listing.told(&row)) }
+    }
+
+    /// Returns whether a row refers to something; `None` for its primary key, which each row has.
+    fn refers(&self, row: &Term, reference: &Term) -> Option<Term> {
+        let field = self.relation.field.as_ref()?;
+        let is_key = self.is_key(reference);
+        // The bracket goes through arrays on the way, so that a nested field has to be looked for.
+        Some(if field.is_nested() { field.is_in(row) & is_key } else { is_key.default(false) })
     }
 
     /// Returns whether there may be something under a value. The database refuses to look for anything else.
     fn is_key(&self, value: &Term) -> Term {
-        if self.relation.field.is_none() {
-            return r.expr(true);
-        }
         let is_sortable = r.expr(SORTABLE).contains(value.type_of());
         if self.relation.index.is_some() {
             return is_sortable;
