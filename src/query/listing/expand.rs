@@ -283,6 +283,12 @@ pub(super) fn expanded(told: Term, expansions: &[Expansion], row: &Term) -> Term
     told.merge(Term::object(related))
 }
 
+/// Returns an object with what a row is expanded by; `None` if that is nothing.
+pub(super) fn beside(expansions: &[Expansion], row: &Term) -> Option<Term> {
+    let related = expansions.iter().map(|it| (it.name().to_owned(), it.of(row)));
+    (!expansions.is_empty()).then(|| Term::object(related))
+}
+
 /// Gives expansions what is said of the fields in theirs.
 pub(super) fn split(fields: &mut Fields, expansions: &mut [Expansion]) -> Result<(), Error> {
     for expansion in expansions {

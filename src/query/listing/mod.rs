@@ -3,9 +3,9 @@
 mod expand;
 mod fields;
 mod live;
+mod row;
 
 use reql::{Bound, Term, args, obj, r};
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::document::is_document;
@@ -20,6 +20,7 @@ use crate::error::Error;
 pub(crate) use expand::{Expansion, Relation, Told, USUAL, Wish, size};
 pub(crate) use fields::Fields;
 pub(crate) use live::{Live, initial};
+pub(crate) use row::Row;
 
 /// The most documents found by an index that are sorted in memory, if the list could be read in its order
 /// without that index as well. If there are more, the filter matches so many documents that reading in order
@@ -50,14 +51,6 @@ pub(crate) struct Listing {
     primary_key: String,
     /// `true` if the list leaves out rows that aren't documents, see [`Listing::guard`].
     guarded: bool,
-}
-
-/// A row of a page: the document, and its sort keys for the next page's cursor.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Row {
-    /// The document; as text if the list is guarded.
-    pub(crate) doc: Value,
-    pub(crate) place: Value,
 }
 
 impl Listing {
@@ -199,8 +192,17 @@ impl Listing {
     /// Returns a query for the [`Row`]s of the page, and for one more, which shows that there is a next page.
     pub(crate) fn page(&self, plan: &Plan, table: &Term) -> Term {
         let rows = self.part(plan, table, self.page.limit + 1);
-        let document = |row: &Term| if self.guarded { text(self.told(row)) } else { self.told(row) };
-        rows.map(|row: Term| obj! { "place": self.order.place(&row), "doc": document(&row) })
+        rows.map(|row: Term| {
+            let place = self.order.place(&row);
+            if self.guarded {
+                return obj! { "place": place, "doc": text(self.told(&row)) };
+            }
+            // The database tells documents as they are stored faster than new ones.
+            match expand::beside(&self.expansions, &row) {
+                Some(beside) => obj! { "place": place, "doc": self.own(&row), "beside": beside },
+                None => obj! { "place": place, "doc": self.own(&row) },
+            }
+        })
     }
 
     /// Returns queries for the documents of the whole result, or of the requested part, to be run one after

@@ -174,7 +174,7 @@ impl List {
         rows.truncate(limit);
         let next = rows.last().filter(|_| more).map(|row| self.next_page(&row.place)).transpose()?;
         let (text, kind) = match &self.features {
-            Some(features) => (features.text(rows.into_iter().map(|row| row.doc))?, GEO_JSON),
+            Some(features) => (features.text(rows.into_iter().map(Row::into_document))?, GEO_JSON),
             None => (array(rows, self.listing.is_guarded())?, JSON),
         };
         let response = scale.leave_with(unless_known(&self.context, text)?);
@@ -341,11 +341,11 @@ impl List {
 /// is dropped once it is written, so that a large page isn't in memory twice.
 fn array(rows: Vec<Row>, are_texts: bool) -> Result<Vec<u8>, Error> {
     let mut text = vec![b'['];
-    for Row { doc, .. } in rows {
+    for row in rows {
         if text.len() > 1 {
             text.push(b',');
         }
-        match doc {
+        match row.into_document() {
             Value::String(document) if are_texts => text.extend_from_slice(document.as_bytes()),
             document => serde_json::to_writer(&mut text, &document).map_err(Error::internal)?,
         }
