@@ -58,3 +58,22 @@ async fn what_is_told_as_csv_loads_again() {
     assert_eq!(loaded.status(), 201, "{:?}", loaded.body());
     assert_eq!(body(&api.call("GET", &format!("{DOCS}?limit=1000")).await), json!(documents));
 }
+
+#[tokio::test]
+async fn how_cells_are_read_is_part_of_what_a_key_repeats() {
+    let api = Api::start().await;
+    let load = async |parameters: &str| {
+        let keyed = [CSV, &[("idempotency-key", "\"one load\"")]].concat();
+        api.with("POST", &format!("{DOCS}{parameters}"), &keyed, b"id;zip\n1;0150\n").await
+    };
+    let first = load("?separator=;&text=zip").await;
+    assert_eq!((first.status().as_u16(), header(&first, "idempotency-replayed")), (201, ""));
+    for other in ["", "?separator=|&text=zip", "?separator=;", "?separator=;&text=id", "?separator=;&text=*"]
+    {
+        problem(&load(other).await, 422, "idempotency-key-reused");
+    }
+    let again = load("?separator=;&text=zip").await;
+    assert_eq!((again.status().as_u16(), header(&again, "idempotency-replayed")), (201, "true"));
+    assert_eq!(again.body(), first.body());
+    assert_eq!(body(&api.call("GET", DOCS).await), json!([{"id": 1, "zip": "0150"}]));
+}

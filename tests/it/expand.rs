@@ -123,6 +123,8 @@ async fn whatever_is_told_of_documents_tells_of_those_beside() {
     let lines =
         api.with("GET", &format!("{POSTS}?{query}"), &[("accept", "application/x-ndjson")], b"").await;
     assert_eq!(&lines.body()[..], b"{\"author\":{\"name\":\"Ann\"},\"id\":1}\n");
+    let page = api.call("GET", &format!("{POSTS}?{query}")).await;
+    assert_eq!(&page.body()[..], b"[{\"author\":{\"name\":\"Ann\"},\"id\":1}]");
     let csv = api.with("GET", &format!("{POSTS}?{query}"), &[("accept", "text/csv")], b"").await;
     assert_eq!(std::str::from_utf8(csv.body()).unwrap(), "id,author.name\r\n1,Ann\r\n");
     let all =
@@ -238,5 +240,38 @@ async fn rules_of_the_other_table_hold() {
     ruled.ask(reql::r.table("comments").index_wait(reql::args![])).await;
     for query in ["expand=author", "expand=comments"] {
         problem(&ruled.get("", &format!("{POSTS}?{query}")).await, 403, "forbidden");
+    }
+}
+
+/// Returns the schema by which `/openapi.json` describes `expand` of a path.
+async fn described(api: &Api, path: &str) -> Option<Value> {
+    let document = body(&api.call("GET", "/openapi.json").await);
+    let parameters = document["paths"][path]["get"]["parameters"].as_array().expect("parameters").clone();
+    parameters.into_iter().find(|it| it["name"] == "expand").map(|it| it["schema"].clone())
+}
+
+#[tokio::test]
+async fn the_description_knows_what_can_be_expanded() {
+    let api = blog().await;
+    let plain = Api::start().await;
+    for path in ["/tables/{table}/docs", "/tables/{table}/docs/{id}"] {
+        assert_eq!(described(&plain, path).await, None, "without relations there is nothing to expand");
+        let schema = described(&api, path).await.expect("it is described");
+        let path = path.replace("{table}", "posts").replace("{id}", "1");
+        for (wish, is_right) in [
+            ("author", true),
+            ("author,comments", true),
+            ("latest(limit=3;order=at.desc),author(select=name)", true),
+            ("nobody", false),
+            ("authors", false),
+            ("author.name", false),
+            ("author,", false),
+            ("author()", false),
+            ("", false),
+        ] {
+            assert_eq!(jsonschema::is_valid(&schema, &json!(wish)), is_right, "{schema} and {wish}");
+            let status = if is_right { 200 } else { 400 };
+            assert_eq!(api.call("GET", &format!("{path}?expand={wish}")).await.status(), status, "{wish}");
+        }
     }
 }
