@@ -105,8 +105,8 @@ async fn fault(database: &Database, relation: &RelationSpec) -> Result<Option<St
 }
 
 async fn make_indexes(conn: &mut Conn, db: &str, spec: &TableSpec) -> Result<(), Error> {
-    let expiry = spec.expiry_index().filter(|index| !spec.indexes.contains(index));
-    let wanted: Vec<_> = spec.indexes.iter().chain(&expiry).collect();
+    let further = spec.further_indexes();
+    let wanted: Vec<_> = spec.indexes.iter().chain(&further).collect();
     if wanted.is_empty() {
         return Ok(());
     }

@@ -133,6 +133,10 @@ codes! {
     PatchFailed = "patch-failed", CONFLICT,
         "The document is not as the patch expects: {}.",
         "Read the document again, and make a new patch.";
+    /// Another document has the value that a unique field would get.
+    NotUnique = "not-unique", CONFLICT,
+        "Another document has this value in the field `{}`, which is unique.",
+        "Choose another value.";
     /// A request with the same `Idempotency-Key` is being answered.
     KeyInUse = "idempotency-key-in-use", CONFLICT,
         "A request with this `Idempotency-Key` is being answered.",

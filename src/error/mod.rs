@@ -168,6 +168,14 @@ impl Error {
         error
     }
 
+    /// Makes the error of a value that another document has in a unique field, at this place of the document.
+    pub(crate) fn not_unique(field: impl fmt::Display, pointer: String) -> Self {
+        let mut error = Error::about(Code::NotUnique, field);
+        error.0.place.errors =
+            vec![Violation { pointer, message: "another document has this value".to_owned() }];
+        error
+    }
+
     /// Makes the error of a name that no table or index can have.
     pub(crate) fn bad_name(name: &str) -> Self {
         Error::about(Code::BadName, format!("`{}`", shown(name)))

@@ -154,6 +154,15 @@ impl Grant {
         Ok(())
     }
 
+    /// Sets the fields that rules set, as the database does when it stores the document.
+    pub(crate) fn settle(&self, document: &mut Map<String, Value>) {
+        for (field, value) in &self.set {
+            if let Some(value) = value {
+                field.overwrite(document, value.clone());
+            }
+        }
+    }
+
     /// Checks that a document or a merge patch from a client has no hidden field.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The rules of settings: one table with the valid range of each, and the text for error messages.
 
+use std::collections::BTreeSet;
 use std::slice;
 
 use figment::value::{Dict, Value};
@@ -28,10 +29,13 @@ const TIMEOUT: &str = "a duration such as \"5s\", more than 0 and at most a day"
 const SIZE: &str = "a size from 1 byte to 1 GiB, as a number of bytes or such as \"1MiB\"";
 const HEAD: &str = "a size from 128 bytes to 60 KiB, as a number of bytes or such as \"8KiB\"";
 pub(super) const NAME: &str = "a name of letters, digits, `_` and `-`";
+const UNIQUE: &str = "a list of up to 8 fields such as \"email\", none of them the primary key";
 const ALLOWED: &str = "true, false, or a filter such as \"owner=eq.{sub}\"";
 /// The most shards and replicas of a table.
 const SHARDS: u32 = 64;
 const REPLICAS: u32 = 1000;
+/// The most unique fields of a table. A write makes queries for each.
+const UNIQUE_MAX: usize = 8;
 /// The seconds of 1000 years.
 const CENTURIES: u64 = 1000 * 366 * 24 * 60 * 60;
 const DAY: u128 = 24 * 60 * 60 * 1000;
@@ -199,6 +203,7 @@ const RULES: &[Rule] = &[
     rule("tables.expire", "a table such as { field = \"created\", after = \"30d\" }", |_| true),
     rule("tables.expire.field", "a field with a time, such as \"expires_at\"", |_| true),
     rule("tables.expire.after", "a duration such as \"30d\", at most 1000 years", |_| true),
+    rule("tables.unique", UNIQUE, |_| true),
     rule("tables.indexes", "a list of names, or of tables with `name`, `fields`, `multi`, `geo`", |_| true),
     rule("tables.indexes.name", NAME, |_| true),
     rule("tables.indexes.fields", "a list of fields, nested ones as \"a.b\"", |_| true),
@@ -268,6 +273,9 @@ fn broken_table(tables: &[TableSpec]) -> Option<(String, String)> {
         if let Some((key, expected)) = broken_expiry(table) {
             return Some((format!("tables.{i}.expire.{key}"), expected.to_owned()));
         }
+        if !is_unique_sound(table) {
+            return Some((format!("tables.{i}.unique"), UNIQUE.to_owned()));
+        }
         for (j, index) in table.indexes.iter().enumerate() {
             let key = format!("tables.{i}.indexes.{j}");
             if !is_new_name(&index.name) {
@@ -287,6 +295,14 @@ fn broken_table(tables: &[TableSpec]) -> Option<(String, String)> {
         }
     }
     None
+}
+
+fn is_unique_sound(table: &TableSpec) -> bool {
+    let names: BTreeSet<_> = table.unique.iter().map(|field| table.unique_index(field).name).collect();
+    let is_field = |field: &String| {
+        Path::parse_indexed(slice::from_ref(field), "unique").is_ok() && *field != table.primary_key
+    };
+    table.unique.len() <= UNIQUE_MAX && names.len() == table.unique.len() && table.unique.iter().all(is_field)
 }
 
 /// Returns the key of `expire` that is wrong, and what it should be.

@@ -40,6 +40,11 @@ pub struct TableSpec {
     /// that is made if `indexes` has none over the field. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expire: Option<Expire>,
+    /// The fields whose values no two documents may share, nested ones as `a.b`: a write through this service
+    /// that would have them do so is refused. Documents without the field are free. An index over each is made
+    /// if `indexes` has none. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unique: Vec<String>,
 }
 
 /// When documents expire.
@@ -86,6 +91,7 @@ impl TableSpec {
             replicas: None,
             durability: None,
             expire: None,
+            unique: Vec::new(),
         }
     }
 
@@ -97,12 +103,26 @@ impl TableSpec {
 
     /// Returns the index by which expired documents are found: one of `indexes`, or one to be made.
     pub(crate) fn expiry_index(&self) -> Option<IndexSpec> {
-        let field = &self.expire.as_ref()?.field;
-        let fits = |index: &&IndexSpec| index.fields == [field.clone()] && !index.multi && !index.geo;
+        Some(self.index_over(&self.expire.as_ref()?.field, "expiry"))
+    }
+
+    /// Returns the index by which documents with a value of a unique field are found, likewise.
+    pub(crate) fn unique_index(&self, field: &str) -> IndexSpec {
+        self.index_over(field, "unique")
+    }
+
+    /// Returns the indexes that are to be made besides `indexes`.
+    pub(crate) fn further_indexes(&self) -> Vec<IndexSpec> {
+        let unique = self.unique.iter().map(|field| self.unique_index(field));
+        unique.chain(self.expiry_index()).filter(|index| !self.indexes.contains(index)).collect()
+    }
+
+    fn index_over(&self, field: &str, prefix: &str) -> IndexSpec {
+        let fits = |index: &&IndexSpec| index.fields == [field] && !index.multi && !index.geo;
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
-        let name = format!("expiry_{}", field.chars().take(100).map(plain).collect::<String>());
-        let made = IndexSpec { name, fields: vec![field.clone()], multi: false, geo: false };
-        Some(self.indexes.iter().find(fits).cloned().unwrap_or(made))
+        let name = format!("{prefix}_{}", field.chars().take(100).map(plain).collect::<String>());
+        let made = IndexSpec { name, fields: vec![field.to_owned()], multi: false, geo: false };
+        self.indexes.iter().find(fits).cloned().unwrap_or(made)
     }
 }
 

@@ -44,4 +44,5 @@ mod storage;
 mod support;
 mod tables;
 mod tls;
+mod unique;
 mod urls;

@@ -321,6 +321,7 @@ fn of_the_service(walked: &mut BTreeSet<&'static str>) {
         (Code::TooManyGuesses, Error::from(Code::TooManyGuesses)),
         (Code::ShareUsedUp, Error::from(Code::ShareUsedUp)),
         (Code::InvalidDocument, Error::from(Code::InvalidDocument)),
+        (Code::NotUnique, Error::from(Code::NotUnique)),
         (Code::Contended, Error::from(Code::Contended)),
     ] {
         assert_eq!(error.code(), code);

@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use super::changes::{Changes, undone};
 use super::json_patch::JsonPatch;
 use super::patch::Patch;
+use super::unique::{Held, Unique};
 use super::write::{Target, Written, json, missing, same};
 use crate::conn::Conn;
 use crate::error::{Code, Error};
@@ -43,6 +44,7 @@ pub(crate) enum Change {
 pub(crate) struct Rules<'a> {
     pub(crate) key: &'a str,
     pub(crate) schema: Option<&'a Schema>,
+    pub(crate) unique: Option<&'a Unique>,
 }
 
 impl Change {
@@ -81,6 +83,32 @@ impl Rules<'_> {
         }
     }
 
+    /// Returns whether there are rules that the database can't check.
+    pub(crate) fn has_any(self) -> bool {
+        self.schema.is_some() || self.unique.is_some()
+    }
+
+    /// Claims the unique values of a document that is to be written in place of the stored one.
+    pub(crate) async fn claim(
+        self,
+        conn: &mut Conn,
+        id: Option<&Value>,
+        new: &Value,
+        stored: Option<&Value>,
+    ) -> Result<Held, Error> {
+        match self.unique {
+            Some(unique) => unique.claim(conn, id.map(|id| (self.key, id)), new, stored).await,
+            None => Ok(Held::default()),
+        }
+    }
+
+    /// Ends the claims of a write with this outcome.
+    pub(crate) async fn finish<T>(self, held: Held, outcome: &Result<T, Error>) {
+        if let Some(unique) = self.unique {
+            unique.finish(held, outcome).await;
+        }
+    }
+
     /// Checks a document after a change.
     fn check_changed(self, id: &Value, document: &Value) -> Result<(), Error> {
         match document {
@@ -109,7 +137,7 @@ impl Target<'_> {
             rules.check(&Value::Object(document.clone()))?;
         }
         let by_database = rules.schema.is_none() || matches!(change, Change::Put(_));
-        if by_database && !matches!(change, Change::Json(_)) {
+        if by_database && rules.unique.is_none() && !matches!(change, Change::Json(_)) {
             let new = |row: Term| change.term(&row).unwrap_or(row);
             return self.replace(conn, conditions, new).await;
         }
@@ -135,15 +163,33 @@ impl Target<'_> {
                 let matches = is_document(row) & filter.holds(row);
                 Some(r.branch(args![matches, change.apply(row), ()]))
             };
-            let (_, text, new) = self.read_with(conn, made).await.map_err(undone)?;
+            let (stored, text, new) = self.read_with(conn, made).await.map_err(undone)?;
             let Some(new) = new else { return Ok(None) };
             rules.check_changed(self.id, &new)?;
-            match self.replace_unchanged(conn, &text, &new).await {
+            match self.replace_claimed(conn, (stored.as_ref(), &text), &new, rules).await {
                 Err(error) if error.code() == Code::PreconditionFailed => pause(attempt).await,
                 outcome => return outcome.map(Some),
             }
         }
         Err(Error::from(Code::Contended))
+    }
+
+    /// Replaces the document, if its text is unchanged and no other one has its unique values.
+    async fn replace_claimed(
+        self,
+        conn: &mut Conn,
+        (stored, text): (Option<&Value>, &str),
+        new: &Value,
+        rules: Rules<'_>,
+    ) -> Result<Written, Error> {
+        let mut whole = new.clone();
+        if let Value::Object(fields) = &mut whole {
+            self.grant.settle(fields);
+        }
+        let held = rules.claim(conn, Some(self.id), &whole, stored).await?;
+        let outcome = self.replace_unchanged(conn, text, new).await;
+        rules.finish(held, &outcome).await;
+        outcome
     }
 
     /// Tries to change the document, unless it was written concurrently.
@@ -165,13 +211,14 @@ impl Target<'_> {
         if !conditions.match_holds(tag.as_deref()) || !conditions.none_match_holds(tag.as_deref()) {
             return Err(Error::from(Code::PreconditionFailed));
         }
+        let before = stored.clone().filter(|_| rules.unique.is_some());
         let new = match (change, stored) {
             (change, None) if !change.creates() => return Err(Error::from(Code::NoSuchDocument)),
             (Change::Json(patch), Some(stored)) => patch.apply(stored)?,
             _ => made.ok_or_else(|| Error::internal("a change made nothing"))?,
         };
         rules.check_changed(self.id, &new)?;
-        match self.replace_unchanged(conn, &text, &new).await {
+        match self.replace_claimed(conn, (before.as_ref(), &text), &new, rules).await {
             Err(error) if error.code() == Code::PreconditionFailed => Err(Error::from(Code::Contended)),
             outcome => outcome,
         }

@@ -37,7 +37,7 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
             .answers(200, json_of("Counts, or the changed documents.", counts_or_documents()))
             .problems(&WRITE)
             .problems(&[Code::QueryLogic, Code::ResourceLimit, Code::TooManyAffected])
-            .problems(&[Code::PatchFailed, Code::InvalidDocument, Code::Contended])
+            .problems(&[Code::PatchFailed, Code::InvalidDocument, Code::Contended, Code::NotUnique])
             .documents_and_body(many::patch),
         delete(MANY, "deleteDocuments", "Delete all documents that match")
             .takes([name("table"), everything(), guards()])
@@ -72,7 +72,7 @@ fn of_one(settings: &Settings) -> Vec<Endpoint> {
             .answers(204, tagged(described("The document is replaced, and left out of the answer.")))
             .problems(&CHANGE)
             .problems(&WRITE)
-            .problems(&[Code::ResourceLimit])
+            .problems(&[Code::ResourceLimit, Code::Contended, Code::NotUnique])
             .documents_and_body(super::put_one),
         about_one(patch(
             ONE,
@@ -80,7 +80,7 @@ fn of_one(settings: &Settings) -> Vec<Endpoint> {
             "Change a document by a JSON merge patch (RFC 7396), a JSON Patch (RFC 6902), or small changes",
         ))
         .takes([matching(), other(), minimal()])
-        .problems(&[Code::PatchFailed, Code::InvalidDocument, Code::Contended])
+        .problems(&[Code::PatchFailed, Code::InvalidDocument, Code::Contended, Code::NotUnique])
         .body(
             sent(&[MERGE_PATCH, JSON], named("Document"))
                 .content(JSON_PATCH, ContentBuilder::new().schema(Some(named("Operations"))).build())
@@ -152,7 +152,7 @@ fn creating() -> Endpoint {
         .answers(207, json_of("A result for each document.", named("Outcomes")))
         .problems(&WRITE)
         .problems(&[Code::Conflict, Code::ResourceLimit, Code::KeyInUse, Code::KeyReused])
-        .problems(&[Code::InvalidDocument, Code::Contended])
+        .problems(&[Code::InvalidDocument, Code::Contended, Code::NotUnique])
         .documents_and_chunks(super::create_any)
 }
 

@@ -11,6 +11,7 @@ use warp::reply::Response;
 use super::change::{Change, Rules};
 use super::changes::{Changes, reason, undone};
 use super::patch::Patch;
+use super::unique::{Unique, kept};
 use super::write::Target;
 use crate::access::Grant;
 use crate::conn::Conn;
@@ -22,7 +23,7 @@ use crate::http::headers::PREFERENCE_APPLIED;
 use crate::http::negotiate::{CHANGES, JSON, MERGE_PATCH};
 use crate::query::{Filter, Listing, is_document};
 
-/// The most documents of one change in a table with a schema.
+/// The most documents of one change in a table with a schema or of unique fields.
 const MOST: usize = 10_000;
 /// The text of the error that a query throws if it would change too many documents.
 const TOO_MANY: &str = "warp-reql: too many documents";
@@ -64,40 +65,43 @@ struct Wanted<'a> {
 }
 
 /// `PATCH /tables/{t}/docs?filter`
-pub(crate) async fn patch(
-    context: Context,
-    body: Body,
-    mut conn: Conn,
-    grant: Grant,
-) -> Result<Response, Error> {
+pub(crate) async fn patch(context: Context, body: Body, conn: Conn, grant: Grant) -> Result<Response, Error> {
+    kept(change, context, body, conn, grant).await
+}
+
+async fn change(context: Context, body: Body, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
     let kind = context.body_among(&[MERGE_PATCH, JSON, CHANGES])?;
     grant.to_change()?;
     let wanted = Wanted::of(&context, &grant)?;
     let key = context.app().catalog().primary_key(&mut conn, &wanted.table).await?;
-    let (change, touches) = match kind {
+    let unique = Unique::of(context.app(), &wanted.table);
+    let (change, touches, unique) = match kind {
         CHANGES => {
             let changes = Changes::read(&body?)?;
             grant.check_fields(&changes.touched())?;
             let touches = changes.touches(&key);
-            (Change::Small(changes), touches)
+            let unique =
+                unique.filter(|own| !grant.is_open() || own.is_touched(|name| changes.touches(name)));
+            (Change::Small(changes), touches, unique)
         }
         _ => {
             let patch = document(&body?)?;
             grant.check_fields(&patch)?;
             let patch = Patch::new(patch);
             let touches = patch.touches(&key);
-            (Change::Merge(patch), touches)
+            let unique = unique.filter(|own| !grant.is_open() || own.is_touched(|name| patch.touches(name)));
+            (Change::Merge(patch), touches, unique)
         }
     };
     if touches {
         return Err(Error::bad_request("A document's id can't be changed."));
     }
     let rows = wanted.rows(&mut conn).await?;
-    let rules = Rules { key: &key, schema: context.app().schema(&wanted.table) };
+    let rules = Rules { key: &key, schema: context.app().schema(&wanted.table), unique: unique.as_ref() };
     if wanted.rollback {
         return wanted.shown(&rows, |row| change.apply(row), "replaced", &mut conn).await;
     }
-    if rules.schema.is_some() {
+    if rules.has_any() {
         return wanted.one_by_one(&rows, &change, rules, &mut conn).await;
     }
     let replaced = |rows: Term| {

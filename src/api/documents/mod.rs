@@ -11,8 +11,10 @@ mod insertion;
 mod json_patch;
 mod list;
 mod many;
+mod own;
 mod patch;
 mod read;
+mod unique;
 mod write;
 
 use reql::{Conflict, r};
@@ -39,11 +41,16 @@ use idempotency::{Keyed, Plan};
 use insertion::Insertion;
 use json_patch::JsonPatch;
 pub(crate) use patch::Patch;
+use unique::{Unique, kept};
 pub(crate) use write::same;
 use write::{Target, Written, json};
 
 /// `POST /tables/{t}/docs`, with one document or many in the body.
 async fn create_any(context: Context, body: Chunks, conn: Conn, grant: Grant) -> Result<Response, Error> {
+    kept(post_any, context, body, conn, grant).await
+}
+
+async fn post_any(context: Context, body: Chunks, conn: Conn, grant: Grant) -> Result<Response, Error> {
     let kind = context.body_among(&[JSON, NDJSON, CSV])?;
     let mut parameters = context.parameters()?;
     let form = match kind {
@@ -100,9 +107,10 @@ async fn create_one(
     let had_id = plan.is_none_or(|plan| plan.identify(&mut document, &key, 0));
     let is_own = |stored: &Value| plan.is_some_and(|plan| plan.wrote(&document, had_id, stored));
     let conflict = bulk::resolution(context);
-    let rules = Rules { key: &key, schema: context.app().schema(table) };
-    if let (Some(_), Some(Conflict::Update), Some(id)) = (rules.schema, conflict, document.get(&key)) {
-        // The merged document has to be checked against the schema before it is written.
+    let unique = Unique::of(context.app(), table);
+    let rules = Rules { key: &key, schema: context.app().schema(table), unique: unique.as_ref() };
+    if let (true, Some(Conflict::Update), Some(id)) = (rules.has_any(), conflict, document.get(&key)) {
+        // The merged document has to be checked against the rules before it is written.
         let (target, change) = (Target { table, id, grant }, Change::Add(document.clone()));
         let written = target.change(conn, &Conditions::default(), &change, rules).await?;
         return created(table, id, &written, conflict, context);
@@ -110,7 +118,10 @@ async fn create_one(
     rules.check(&Value::Object(document.clone()))?;
     // If a document with a generated id exists, an earlier attempt has written it.
     let insertion = Insertion { table, grant, conflict: conflict.filter(|_| had_id) };
-    let written = insertion.one(conn, &document, is_own).await?;
+    let held = rules.claim(conn, document.get(&key), &Value::Object(document.clone()), None).await?;
+    let written = insertion.one(conn, &document, is_own).await;
+    rules.finish(held, &written).await;
+    let written = written?;
     // The permission to create a document doesn't include that to read it.
     let id = written.id(&key).or_else(|| document.get(&key)).cloned();
     let id = id.ok_or_else(|| Error::internal("an insert told of no document"))?;
@@ -136,7 +147,11 @@ fn created(
     Ok(with_header(response, PREFERENCE_APPLIED, &format!("{before}resolution={resolution}")))
 }
 
-async fn put_one(context: Context, body: Body, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
+async fn put_one(context: Context, body: Body, conn: Conn, grant: Grant) -> Result<Response, Error> {
+    kept(put, context, body, conn, grant).await
+}
+
+async fn put(context: Context, body: Body, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
     context.plain()?;
     context.body_is(&[JSON])?;
     let (table, id) = (context.table()?, context.document()?);
@@ -147,14 +162,19 @@ async fn put_one(context: Context, body: Body, mut conn: Conn, grant: Grant) -> 
     let key = context.app().catalog().primary_key(&mut conn, &table).await?;
     write::check_id(&new, &key, &id)?;
     new.insert(key.clone(), id.clone());
-    let rules = Rules { key: &key, schema: context.app().schema(&table) };
+    let unique = Unique::of(context.app(), &table);
+    let rules = Rules { key: &key, schema: context.app().schema(&table), unique: unique.as_ref() };
     let target = Target { table: &table, id: &id, grant: &grant };
     let written = target.change(&mut conn, &conditions, &Change::Put(new), rules).await?;
     let status = if written.has_inserted() { StatusCode::CREATED } else { StatusCode::OK };
     represent(status, &written, context.headers())
 }
 
-async fn patch_one(context: Context, body: Body, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
+async fn patch_one(context: Context, body: Body, conn: Conn, grant: Grant) -> Result<Response, Error> {
+    kept(patch, context, body, conn, grant).await
+}
+
+async fn patch(context: Context, body: Body, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
     context.plain()?;
     let kind = match context.body_among(&[MERGE_PATCH, JSON, JSON_PATCH, CHANGES]) {
         Ok(kind) => kind,
@@ -169,7 +189,8 @@ async fn patch_one(context: Context, body: Body, mut conn: Conn, grant: Grant) -
     let asked = Asked::read(kind, &body?)?;
     let key = context.app().catalog().primary_key(&mut conn, &table).await?;
     let change = asked.change(&key, &id, &grant)?;
-    let rules = Rules { key: &key, schema: context.app().schema(&table) };
+    let unique = Unique::of(context.app(), &table);
+    let rules = Rules { key: &key, schema: context.app().schema(&table), unique: unique.as_ref() };
     let target = Target { table: &table, id: &id, grant: &grant };
     let written = target.change(&mut conn, &conditions, &change, rules).await?;
     represent(StatusCode::OK, &written, context.headers())

@@ -18,6 +18,7 @@ use crate::access::Grant;
 use crate::api::documents::change::{Change as Write, Rules};
 use crate::api::documents::idempotency::Plan;
 use crate::api::documents::insertion::{Change, Insertion};
+use crate::api::documents::unique::Unique;
 use crate::api::documents::write::{Target, Written};
 use crate::api::permission::may_write;
 use crate::conn::Conn;
@@ -75,6 +76,7 @@ pub(crate) async fn insert(
     (grant, plan): (&Grant, Option<&Plan>),
 ) -> Result<Response, Error> {
     let conflict = resolution(context);
+    let unique = Unique::of(context.app(), table);
     // The database isn't queried if the body is malformed.
     let mut key = None;
     let mut outcomes = Outcomes::default();
@@ -96,7 +98,7 @@ pub(crate) async fn insert(
                 Some(key) => key,
                 None => key.insert(context.app().catalog().primary_key(conn, table).await?),
             };
-            let rules = Rules { key, schema: context.app().schema(table) };
+            let rules = Rules { key, schema: context.app().schema(table), unique: unique.as_ref() };
             let insert = Insert { table, key, conflict, grant, plan, rules };
             match insert.batch(batch.documents, outcomes.count, conn).await {
                 Ok(told) => outcomes.extend(told)?,
@@ -164,8 +166,8 @@ impl Insert<'_> {
                 outcomes.push((place, Outcome::fault(&error, true)));
                 continue;
             }
-            match document.get(self.key).filter(|_| self.adds_to_schema()) {
-                // The merged document has to be checked against the schema before it is written.
+            match document.get(self.key).filter(|_| self.adds_to_rules()) {
+                // The merged document has to be checked against the rules before it is written.
                 Some(id) => {
                     let target = Target { table: self.table, id, grant: self.grant };
                     let add = Write::Add(document.clone());
@@ -173,6 +175,9 @@ impl Insert<'_> {
                     outcomes.push((place, Outcome::of_one(added, id)));
                 }
                 None => match self.rules.check(&Value::Object(document.clone())) {
+                    Ok(()) if self.rules.unique.is_some_and(|unique| unique.is_in(&document)) => {
+                        outcomes.extend(self.claimed((place, document), conn).await?);
+                    }
                     Ok(()) => sound.push((place, document)),
                     Err(error) => outcomes.push((place, Outcome::fault(&error, true))),
                 },
@@ -183,9 +188,36 @@ impl Insert<'_> {
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
 
-    /// Returns whether documents are merged into existing ones, in a table that has a schema.
-    fn adds_to_schema(self) -> bool {
-        self.rules.schema.is_some() && self.conflict == Some(Conflict::Update)
+    /// Inserts a document by itself, with claims of its unique values.
+    async fn claimed(
+        self,
+        (place, document): Placed,
+        conn: &mut Conn,
+    ) -> Result<Vec<(usize, Outcome)>, Error> {
+        let mut named = document.clone();
+        if let Some(plan) = self.plan {
+            plan.identify(&mut named, self.key, place);
+        }
+        let id = named.get(self.key).cloned();
+        let outcome = match self.rules.claim(conn, id.as_ref(), &Value::Object(named), None).await {
+            Ok(held) => {
+                let outcome = self.inserted(vec![(place, document)], conn).await;
+                self.rules.finish(held, &outcome).await;
+                outcome
+            }
+            Err(error) => Err(error),
+        };
+        match outcome {
+            // A request with a key isn't done before it is done completely.
+            Err(error) if self.plan.is_some() && error.status().is_server_error() => Err(error),
+            Err(error) => Ok(vec![(place, Outcome { id, ..Outcome::fault(&error, true) })]),
+            outcome => outcome,
+        }
+    }
+
+    /// Returns whether documents are merged into existing ones, in a table that has rules.
+    fn adds_to_rules(self) -> bool {
+        self.rules.has_any() && self.conflict == Some(Conflict::Update)
     }
 
     async fn inserted(self, mut batch: Vec<Placed>, conn: &mut Conn) -> Result<Vec<(usize, Outcome)>, Error> {

@@ -8,10 +8,10 @@ use reql::{ReturnChanges, Term, args, r};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::sleep;
-use warp::http::StatusCode;
 
 use super::answer::Answer;
 use super::plan::Plan;
+use crate::api::documents::own::{make_table, misconfigured as own};
 use crate::conn::Conn;
 use crate::database::Database;
 use crate::digest::hex;
@@ -87,7 +87,7 @@ impl Records {
         let hold = Hold { id, owner: mine.owner.clone() };
         let found = match self.replace_claimed(&mut conn, &mine, now).await {
             Err(error) if error.is(&[Code::NoSuchTable, Code::NoSuchDatabase]) => {
-                self.make_table(&mut conn).await.map_err(own)?;
+                make_table(&mut conn, TABLE, EXPIRES).await.map_err(own)?;
                 self.replace_claimed(&mut conn, &mine, now).await
             }
             found => found,
@@ -181,42 +181,12 @@ impl Records {
         }
     }
 
-    /// Creates the table, its index, and the database if it is missing. Another request may be doing the same
-    /// concurrently.
-    async fn make_table(&self, conn: &mut Conn) -> Result<(), Error> {
-        let settled = |done: Result<(), Error>| match done {
-            Err(error) if error.status() == StatusCode::CONFLICT => Ok(()),
-            done => done,
-        };
-        let created = match conn.run(self.db().table_create(TABLE)).await {
-            Err(error) if error.code() == Code::NoSuchDatabase => {
-                settled(conn.run(r.db_create(database_beside(&self.database.settings().db))).await)?;
-                conn.run(self.db().table_create(TABLE)).await
-            }
-            created => created,
-        };
-        settled(created)?;
-        settled(conn.run(self.table().wait()).await)?;
-        settled(conn.run(self.table().index_create(EXPIRES)).await)?;
-        settled(conn.run(self.table().index_wait(EXPIRES)).await)
-    }
-
     fn db(&self) -> Term {
         r.db(database_beside(&self.database.settings().db))
     }
 
     fn table(&self) -> Table {
         self.db().table(TABLE)
-    }
-}
-
-/// Turns a missing permission of the service's own account into an error of the configuration, since it is no
-/// fault of the request.
-fn own(error: Error) -> Error {
-    match error.status() {
-        StatusCode::FORBIDDEN => Error::from(Code::Misconfigured)
-            .caused_by(format!("the service's account can't keep idempotency keys: {error}")),
-        _ => error,
     }
 }
 
