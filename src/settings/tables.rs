@@ -41,8 +41,8 @@ pub struct TableSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expire: Option<Expire>,
     /// The fields whose values no two documents may share, nested ones as `a.b`: a write through this service
-    /// that would have them do so is refused. Documents without the field are free. An index over each is made
-    /// if `indexes` has none. Default: none.
+    /// that would have them do so is refused. Documents without the field are free. An index over each is
+    /// made if `indexes` has none. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unique: Vec<String>,
 }
