@@ -183,6 +183,12 @@ impl Bounds {
 }
 
 impl Share {
+    /// Returns the most that its holder may have.
+    pub(crate) fn most(&self) -> usize {
+        let bounds = self.of.lock().bounds;
+        self.holder.names().map(|name| bounds.of(&name)).fold(bounds.total, usize::min)
+    }
+
     /// Takes `more` of them, or none if fewer are left.
     pub(crate) fn grow(&mut self, more: usize) -> Result<(), Taken> {
         let mut held = self.of.lock();

@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 use warp::reply::Response;
 
 use crate::error::{Code, Error, size};
+use crate::query::Row;
 use crate::settings::Limits;
 use crate::shares::{Share, Taken};
 
@@ -15,6 +16,8 @@ use crate::shares::{Share, Taken};
 const COUNTS: u64 = 64 << 10;
 /// The amount, in KiB, that is taken at a time from the common limit, so that not every row has to.
 const STEP: usize = 64;
+/// The memory, in bytes, that each value of a body takes while it is a tree, here and in the database.
+const VALUE: u64 = 128;
 
 /// An amount that grows, and is taken from the common limit.
 struct Pile {
@@ -34,6 +37,8 @@ pub(crate) struct Scale {
 /// The size of a body that is being read.
 pub(crate) struct Arrived {
     pile: Pile,
+    /// The weight of those values of the body that are trees now, in bytes.
+    trees: u64,
     total: u64,
 }
 
@@ -52,9 +57,9 @@ impl Scale {
     ///
     /// # Errors
     ///
-    /// If this makes the answer too large, or all answers together.
-    pub(crate) fn add(&mut self, row: &Value) -> Result<(), Error> {
-        self.add_length(length(row))
+    /// If the answer is too heavy with it, or all answers together are.
+    pub(crate) fn add(&mut self, row: &impl Weigh) -> Result<(), Error> {
+        self.add_length(row.weight())
     }
 
     /// Adds text of this length, in bytes.
@@ -76,6 +81,11 @@ impl Scale {
             .map_err(|taken| refused(taken, "answers", Error::beyond(Code::AnswersExhausted, self.total)))
     }
 
+    /// Returns the weight of all that was added, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        usize::try_from(self.weight).unwrap_or_default()
+    }
+
     /// Attaches the share to the answer, until that has been sent.
     pub(crate) fn leave_with(self, mut response: Response) -> Response {
         if self.pile.taken > 0 {
@@ -87,7 +97,7 @@ impl Scale {
 
 impl Arrived {
     pub(crate) fn new(share: Share, limits: &Limits) -> Self {
-        Arrived { pile: Pile::new(share), total: limits.bodies }
+        Arrived { pile: Pile::new(share), trees: 0, total: limits.bodies }
     }
 
     /// Notes that `length` bytes of the body are in memory.
@@ -99,6 +109,24 @@ impl Arrived {
         let reached = self.pile.reach(length as u64);
         reached.map_err(|taken| refused(taken, "bodies", Error::beyond(Code::BodiesExhausted, self.total)))
     }
+
+    /// Notes that JSON of the body is about to be parsed. If the values would weigh more than one client may
+    /// have, the body takes the client's whole share, so that it can be parsed while that client sends no
+    /// other.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Arrived::reach`].
+    pub(crate) fn reach_tree(&mut self, json: &[u8]) -> Result<(), Error> {
+        let most = (self.pile.share.most() as u64) << 10;
+        self.trees += json.len() as u64 + VALUE * values(json);
+        self.reach(usize::try_from(self.trees.min(most)).unwrap_or(usize::MAX))
+    }
+
+    /// Notes that all trees that were read are gone.
+    pub(crate) fn forget_trees(&mut self) {
+        self.trees = 0;
+    }
 }
 
 impl Pile {
@@ -108,9 +136,10 @@ impl Pile {
 
     /// Takes what is missing to an amount in bytes.
     fn reach(&mut self, amount: u64) -> Result<(), Taken> {
-        while amount > COUNTS + self.taken {
-            self.share.grow(STEP)?;
-            self.taken += (STEP as u64) << 10;
+        let missing = amount.saturating_sub(COUNTS + self.taken).div_ceil((STEP as u64) << 10);
+        if missing > 0 {
+            self.share.grow(usize::try_from(missing).unwrap_or(usize::MAX).saturating_mul(STEP))?;
+            self.taken += missing * ((STEP as u64) << 10);
         }
         Ok(())
     }
@@ -126,23 +155,45 @@ fn refused(taken: Taken, things: &str, all: Error) -> Error {
     }
 }
 
-/// Estimates the length of a value as JSON. It is recursive: the parser bounds the depth of values from the
-/// database.
-fn length(value: &Value) -> u64 {
-    match value {
-        Value::Null | Value::Bool(_) => 5,
-        Value::Number(_) => 12,
-        Value::String(text) => text.len() as u64 + 3,
-        Value::Array(items) => 2 + items.iter().map(length).sum::<u64>(),
-        Value::Object(fields) => {
-            2 + fields.iter().map(|(name, value)| name.len() as u64 + 4 + length(value)).sum::<u64>()
-        }
+/// Returns the number of values in JSON, at most. What looks like one in a text counts, too.
+fn values(json: &[u8]) -> u64 {
+    json.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count() as u64
+}
+
+/// Part of an answer, as it is kept until it is written.
+pub(crate) trait Weigh {
+    /// Returns the number of bytes of memory that it takes, more or less.
+    fn weight(&self) -> u64;
+}
+
+impl Weigh for f64 {
+    fn weight(&self) -> u64 {
+        size_of::<f64>() as u64
+    }
+}
+
+impl Weigh for String {
+    fn weight(&self) -> u64 {
+        self.len() as u64
+    }
+}
+
+/// JSON that stays text: as a tree, small values would take a hundred times as much.
+impl Weigh for Box<RawValue> {
+    fn weight(&self) -> u64 {
+        self.get().len() as u64
+    }
+}
+
+impl Weigh for Row {
+    fn weight(&self) -> u64 {
+        let beside = self.beside.values().map(Weigh::weight).sum::<u64>();
+        self.doc.weight() + self.place.weight() + beside
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
     use warp::reply::Reply;
 
     use super::*;
@@ -161,28 +212,47 @@ mod tests {
     fn light_answers_pay_nothing() {
         let shares = shares(0);
         let mut scale = scale(&shares);
-        assert!((0..100).all(|i| scale.add(&json!({"id": i, "text": "x".repeat(500)})).is_ok()));
-        assert_eq!(scale.add(&json!("x".repeat(50_000))).unwrap_err().code(), Code::AnswersExhausted);
+        assert!((0..100).all(|i| scale.add(&"x".repeat(500 + i)).is_ok()));
+        assert_eq!(scale.add(&"x".repeat(50_000)).unwrap_err().code(), Code::AnswersExhausted);
     }
 
     #[test]
     fn an_answer_weighs_until_it_is_read() {
         let shares = shares(1024);
         let mut one = scale(&shares);
-        one.add(&json!("x".repeat(700 << 10))).unwrap();
+        one.add(&"x".repeat(700 << 10)).unwrap();
         let response = one.leave_with(warp::reply().into_response());
         let mut other = scale(&shares);
-        assert_eq!(other.add(&json!("x".repeat(700 << 10))).unwrap_err().code(), Code::AnswersExhausted);
+        assert_eq!(other.add(&"x".repeat(700 << 10)).unwrap_err().code(), Code::AnswersExhausted);
         drop((response, other));
-        scale(&shares).add(&json!("x".repeat(700 << 10))).unwrap();
+        scale(&shares).add(&"x".repeat(700 << 10)).unwrap();
     }
 
     #[test]
     fn one_answer_is_bounded() {
         let mut scale = scale(&shares(1 << 20));
-        scale.add(&json!(["x".repeat(1 << 19), {"a": "x".repeat(1 << 18)}])).unwrap();
-        assert!(
-            scale.add(&json!("x".repeat(1 << 18))).is_err_and(|error| error.code() == Code::AnswerTooLarge)
-        );
+        scale.add(&"x".repeat(1 << 19)).unwrap();
+        scale.add(&"x".repeat(1 << 18)).unwrap();
+        assert_eq!(scale.add(&"x".repeat(1 << 19)).unwrap_err().code(), Code::AnswerTooLarge);
+    }
+
+    #[test]
+    fn a_body_weighs_what_becomes_of_it() {
+        let of = |shares: &Shares| Arrived::new(shares.nothing(None), &Limits::default());
+        let (plain, zeros) = (format!("[\"{}\"]", "x".repeat(300_000)), format!("[{}0]", "0,".repeat(3000)));
+        let shares = shares(1024);
+        let (mut one, mut other) = (of(&shares), of(&shares));
+        one.reach_tree(plain.as_bytes()).unwrap();
+        assert!(shares.held() < 300, "text stays as long as it is: {}", shares.held());
+        other.reach_tree(zeros.as_bytes()).unwrap();
+        assert!(shares.held() > 500, "{}", shares.held());
+        other.forget_trees();
+        drop((one, other));
+        // One that is heavier than all may be is taken alone.
+        let bomb = format!("[{}0]", "[],".repeat(100_000));
+        let (mut one, mut other) = (of(&shares), of(&shares));
+        one.reach_tree(bomb.as_bytes()).unwrap();
+        assert_eq!(other.reach_tree(bomb.as_bytes()).unwrap_err().code(), Code::BodiesExhausted);
+        of(&shares).reach_tree(b"[1,2,3]").unwrap();
     }
 }

@@ -5,12 +5,11 @@ use std::future::poll_fn;
 use reql::types::Written;
 use reql::{Form, Query};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::rows::Patience;
 use super::{Conn, Opened, Rows};
 use crate::database::Session;
-use crate::error::{Code, Error};
+use crate::error::Error;
 
 impl Conn {
     /// Returns the first row of a query's result, or the result itself if it is a single value; `None` if it
@@ -19,7 +18,7 @@ impl Conn {
     /// # Errors
     ///
     /// As for every query, see [`Conn`]; and
-    /// [`Code::UnexpectedDocument`] if the row is not a `T`.
+    /// [`Code::UnexpectedDocument`](crate::error::Code::UnexpectedDocument) if the row is not a `T`.
     ///
     /// ```no_run
     /// # async fn run(mut conn: warp_reql::Conn) -> Result<(), warp_reql::Error> {
@@ -61,9 +60,9 @@ impl Conn {
     ///
     /// # Errors
     ///
-    /// As for every query, see [`Conn`]; [`Code::Conflict`] if a document exists already, and
-    /// [`Code::Refused`] if the database refuses one. Other documents of the same write may have been written
-    /// even then; use [`Conn::write_all`] to find out.
+    /// As for every query, see [`Conn`]; [`Code::Conflict`](crate::error::Code::Conflict) if a document
+    /// exists already, and [`Code::Refused`](crate::error::Code::Refused) if the database refuses one. Other
+    /// documents of the same write may have been written even then; use [`Conn::write_all`] to find out.
     ///
     /// ```no_run
     /// # async fn run(mut conn: warp_reql::Conn) -> Result<(), warp_reql::Error> {
@@ -108,7 +107,7 @@ impl Conn {
     /// # Errors
     ///
     /// As for every query, see [`Conn`]; and
-    /// [`Code::UnexpectedDocument`] if a row is not a `T`.
+    /// [`Code::UnexpectedDocument`](crate::error::Code::UnexpectedDocument) if a row is not a `T`.
     ///
     /// ```no_run
     /// # async fn run(mut conn: warp_reql::Conn) -> Result<(), warp_reql::Error> {
@@ -130,19 +129,16 @@ impl Conn {
     pub(crate) async fn all_checked<T: DeserializeOwned>(
         &mut self,
         query: impl Into<Query>,
-        mut check: impl FnMut(&Value) -> Result<(), Error>,
+        mut check: impl FnMut(&T) -> Result<(), Error>,
     ) -> Result<Vec<T>, Error> {
         let patience = Patience::total(self.database.settings().query_timeout);
         self.begin(query).await?;
-        let mut arriving = Rows::<_, Value>::new(self, patience);
+        let mut arriving = Rows::<_, T>::new(self, patience);
         let mut rows = Vec::new();
         while let Some(row) = arriving.next_row().await {
             let row = row?;
             check(&row)?;
-            rows.push(
-                serde_json::from_value(row)
-                    .map_err(|error| Error::from(Code::UnexpectedDocument).caused_by(error))?,
-            );
+            rows.push(row);
         }
         Ok(rows)
     }

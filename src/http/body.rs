@@ -50,7 +50,12 @@ pub(crate) async fn whole(context: &Context, mut chunks: Chunks) -> Body {
         }
         arrived.reach(body.len())?;
     }
-    if length > limit { Err(Error::beyond(Code::BodyTooLarge, limit)) } else { Ok(body) }
+    if length > limit {
+        return Err(Error::beyond(Code::BodyTooLarge, limit));
+    }
+    arrived.reach_tree(&body)?;
+    context.hold(arrived);
+    Ok(body)
 }
 
 /// The key that marks an object as a value of one of ReQL's pseudo-types.

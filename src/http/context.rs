@@ -1,7 +1,7 @@
 //! [`Context`]: a request on its way through the service.
 
 use std::future::pending;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use tokio::time::{Instant, sleep};
@@ -16,6 +16,7 @@ use super::ticket::{followed, ticket, without_ticket};
 use super::trace::Trace;
 use crate::access::{Caller, Grant};
 use crate::app::App;
+use crate::app::scale::Arrived;
 use crate::conn::{Clock, Conn};
 use crate::database::Credentials;
 use crate::digest::hex;
@@ -51,6 +52,8 @@ struct Known {
     /// The caller, if the service uses tokens and the request has been admitted.
     caller: OnceLock<Caller>,
     timings: OnceLock<Clock>,
+    /// What of its body is in memory.
+    body: Mutex<Option<Arrived>>,
 }
 
 impl Context {
@@ -76,6 +79,7 @@ impl Context {
             lent: OnceLock::new(),
             caller: OnceLock::new(),
             timings: OnceLock::new(),
+            body: Mutex::new(None),
         }))
     }
 
@@ -269,6 +273,11 @@ impl Context {
     /// Returns the caller's grant for a table. It allows nothing before the caller is known.
     pub(crate) fn grant(&self, table: &str) -> Grant {
         self.app().access().grant(self.caller(), table).expiring(self.app().expiry(table))
+    }
+
+    /// Has the body weigh for as long as the request goes on.
+    pub(crate) fn hold(&self, body: Arrived) {
+        *self.0.body.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
     }
 
     /// Adds the timings of this connection to the answer.

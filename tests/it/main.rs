@@ -27,6 +27,7 @@ mod home;
 mod house;
 mod http;
 mod keys;
+mod large;
 mod limits;
 mod lists;
 mod live;

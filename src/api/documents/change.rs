@@ -7,14 +7,16 @@
 use std::time::Duration;
 
 use reql::{Term, args, r};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 
 use super::changes::{Changes, undone};
 use super::json_patch::JsonPatch;
+use super::large::value;
 use super::patch::Patch;
 use super::unique::{Held, Unique};
-use super::write::{Target, Written, json, missing, same};
+use super::write::{Target, Written, missing, parsed, same};
 use crate::conn::Conn;
 use crate::error::{Code, Error};
 use crate::http::body::PSEUDO_TYPE;
@@ -52,10 +54,13 @@ impl Change {
     fn term(&self, row: &Term) -> Option<Term> {
         let present = |new: Term| r.branch(args![row.eq(()), missing(), new]);
         Some(match self {
-            Change::Put(document) => r.expr(document),
+            Change::Put(document) => value(document),
             Change::Merge(patch) => present(patch.apply(row)),
             Change::Small(changes) => present(changes.apply(row)),
-            Change::Add(document) => r.branch(args![row.eq(()), document, row.merge(document)]),
+            Change::Add(document) => {
+                let document = value(document);
+                r.branch(args![row.eq(()), &document, row.merge(&document)])
+            }
             Change::Json(_) => return None,
         })
     }
@@ -166,7 +171,7 @@ impl Target<'_> {
             let (stored, text, new) = self.read_with(conn, made).await.map_err(undone)?;
             let Some(new) = new else { return Ok(None) };
             rules.check_changed(self.id, &new)?;
-            match self.replace_claimed(conn, (stored.as_ref(), &text), &new, rules).await {
+            match self.replace_claimed(conn, (stored.as_deref(), &text), &new, rules).await {
                 Err(error) if error.code() == Code::PreconditionFailed => pause(attempt).await,
                 outcome => return outcome.map(Some),
             }
@@ -178,7 +183,7 @@ impl Target<'_> {
     async fn replace_claimed(
         self,
         conn: &mut Conn,
-        (stored, text): (Option<&Value>, &str),
+        (stored, text): (Option<&RawValue>, &str),
         new: &Value,
         rules: Rules<'_>,
     ) -> Result<Written, Error> {
@@ -186,7 +191,8 @@ impl Target<'_> {
         if let Value::Object(fields) = &mut whole {
             self.grant.settle(fields);
         }
-        let held = rules.claim(conn, Some(self.id), &whole, stored).await?;
+        let stored = stored.filter(|_| rules.unique.is_some()).map(parsed).transpose()?;
+        let held = rules.claim(conn, Some(self.id), &whole, stored.as_ref()).await?;
         let outcome = self.replace_unchanged(conn, text, new).await;
         rules.finish(held, &outcome).await;
         outcome
@@ -207,18 +213,18 @@ impl Target<'_> {
             change => Some(r.branch(args![row.eq(()), (), change.apply(row)])),
         };
         let (stored, text, made) = self.read_with(conn, made).await.map_err(undone)?;
-        let tag = stored.as_ref().map(json).transpose()?.map(|json| tag(&json));
+        let tag = stored.as_ref().map(|stored| tag(stored.get().as_bytes()));
         if !conditions.match_holds(tag.as_deref()) || !conditions.none_match_holds(tag.as_deref()) {
             return Err(Error::from(Code::PreconditionFailed));
         }
-        let before = stored.clone().filter(|_| rules.unique.is_some());
+        let before = rules.unique.is_some().then(|| stored.clone()).flatten();
         let new = match (change, stored) {
             (change, None) if !change.creates() => return Err(Error::from(Code::NoSuchDocument)),
-            (Change::Json(patch), Some(stored)) => patch.apply(stored)?,
+            (Change::Json(patch), Some(stored)) => patch.apply(parsed(&stored)?)?,
             _ => made.ok_or_else(|| Error::internal("a change made nothing"))?,
         };
         rules.check_changed(self.id, &new)?;
-        match self.replace_claimed(conn, (before.as_ref(), &text), &new, rules).await {
+        match self.replace_claimed(conn, (before.as_deref(), &text), &new, rules).await {
             Err(error) if error.code() == Code::PreconditionFailed => Err(Error::from(Code::Contended)),
             outcome => outcome,
         }

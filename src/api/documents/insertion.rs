@@ -6,8 +6,10 @@
 use reql::{Conflict, ReturnChanges, Term, args, obj, r};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::large::value;
 use super::write::Written;
 use crate::access::Grant;
 use crate::conn::Conn;
@@ -36,8 +38,8 @@ struct Inserted {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Change {
-    pub(super) old_val: Value,
-    pub(super) new_val: Value,
+    pub(super) old_val: Option<Box<RawValue>>,
+    pub(super) new_val: Option<Box<RawValue>>,
     pub(super) error: Option<String>,
     /// `true` if the caller may not create the document.
     #[serde(skip)]
@@ -95,12 +97,12 @@ impl Insertion<'_> {
         documents: &[impl Serialize],
     ) -> Result<(Vec<bool>, T), Error> {
         if self.grant.creates_all() {
-            let told = conn.first::<T>(self.query(&r.expr(documents))).await?;
+            let told = conn.first::<T>(self.query(&value(documents))).await?;
             return Ok((vec![true; documents.len()], told.unwrap_or_default()));
         }
         let may = |document: Term| self.grant.creatable(&document).unwrap_or_else(|| r.expr(true));
         let chosen = |document: Term, may: Term| r.branch(args![may, [document], Vec::<Value>::new()]);
-        let sorted = r.expr(documents).do_(|documents: Term| {
+        let sorted = value(documents).do_(|documents: Term| {
             documents.map(may).do_(|may: Term| {
                 let chosen = r.map(args![&documents, &may], chosen).concat_map(|chosen: Term| chosen);
                 obj! { "may": &may, "told": self.query(&chosen) }

@@ -4,6 +4,7 @@ use futures_util::StreamExt;
 use reql::commands::Replace;
 use reql::{Term, args, obj, r};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use warp::http::StatusCode;
 use warp::reply::Response;
@@ -45,8 +46,8 @@ struct Counts {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Told {
-    old_val: Value,
-    new_val: Value,
+    old_val: Option<Box<RawValue>>,
+    new_val: Option<Box<RawValue>>,
 }
 
 /// The options of a change of many documents.
@@ -297,7 +298,7 @@ impl<'a> Wanted<'a> {
             match target.change_if(conn, &self.filter, change, rules).await {
                 Ok(Some(written)) if written.has_replaced() => {
                     counts.replaced += 1.0;
-                    let new_val = written.document().cloned().filter(|_| self.told).unwrap_or_default();
+                    let new_val = written.document().filter(|_| self.told).map(ToOwned::to_owned);
                     counts.changes.push(Told { new_val, ..Told::default() });
                 }
                 Ok(Some(_)) => counts.unchanged += 1.0,
@@ -328,8 +329,8 @@ impl Counts {
 
 impl Told {
     /// Returns the document after its change, or before if it was deleted.
-    fn document(self) -> Value {
-        if self.new_val.is_null() { self.old_val } else { self.new_val }
+    fn document(self) -> Option<Box<RawValue>> {
+        self.new_val.or(self.old_val)
     }
 }
 

@@ -9,6 +9,7 @@ mod expand;
 mod idempotency;
 mod insertion;
 mod json_patch;
+mod large;
 mod list;
 mod many;
 mod own;
@@ -43,7 +44,7 @@ use json_patch::JsonPatch;
 pub(crate) use patch::Patch;
 use unique::{Unique, kept};
 pub(crate) use write::same;
-use write::{Target, Written, json};
+use write::{Target, Written};
 
 /// `POST /tables/{t}/docs`, with one document or many in the body.
 async fn create_any(context: Context, body: Chunks, conn: Conn, grant: Grant) -> Result<Response, Error> {
@@ -68,7 +69,8 @@ async fn post_any(context: Context, body: Chunks, conn: Conn, grant: Grant) -> R
     // A request with a key is hashed as a whole before it is done.
     let limits = context.app().limits();
     let arrived = context.app().arriving(context.holder(&conn));
-    let body = Documents::new(body, context.headers(), limits, Form::Lines, arrived).into_whole().await?;
+    let body = Documents::new(body, context.headers(), limits, Form::Lines, arrived);
+    let (body, _) = body.into_whole().await?;
     let keyed = Keyed::new(key, &table, &conn, &context, &grant, &body);
     let (app, holder) = (context.app().clone(), context.holder(&conn));
     let run = async move |conn, plan| {
@@ -91,7 +93,10 @@ async fn create(
     if !is_json || documents.is_array().await? {
         return bulk::insert(table, documents, context, &mut conn, (grant, plan)).await;
     }
-    let document = body::document(&documents.into_whole().await?)?;
+    let (body, mut arrived) = documents.into_whole().await?;
+    arrived.reach_tree(&body)?;
+    context.hold(arrived);
+    let document = body::document(&body)?;
     create_one(table, document, context, &mut conn, (grant, plan)).await
 }
 
@@ -123,7 +128,7 @@ async fn create_one(
     rules.finish(held, &written).await;
     let written = written?;
     // The permission to create a document doesn't include that to read it.
-    let id = written.id(&key).or_else(|| document.get(&key)).cloned();
+    let id = written.id(&key).or_else(|| document.get(&key).cloned());
     let id = id.ok_or_else(|| Error::internal("an insert told of no document"))?;
     created(table, &id, &written, conflict, context)
 }
@@ -262,10 +267,10 @@ fn represent(status: StatusCode, written: &Written, headers: &HeaderMap) -> Resu
     let response = match written.document() {
         None => empty(no_content),
         Some(document) => {
-            let text = json(document)?;
-            let tag = tag(&text);
+            let text = document.get();
             let minimal = preferred == Some("minimal");
-            tagged(if minimal { empty(no_content) } else { json_text(status, text) }, &tag)
+            let answer = if minimal { empty(no_content) } else { json_text(status, text.into()) };
+            tagged(answer, &tag(text.as_bytes()))
         }
     };
     Ok(match preferred {

@@ -6,6 +6,7 @@
 use reql::Term;
 use serde_json::{Map, Value};
 
+use super::large::value;
 use crate::http::body::PSEUDO_TYPE;
 
 /// A merge patch.
@@ -25,8 +26,8 @@ impl Patch {
     /// Returns the term of the patched document.
     pub(crate) fn apply(&self, document: &Term) -> Term {
         match self.removed.is_empty() {
-            true => document.merge(&self.merged),
-            false => document.without(&self.removed).merge(&self.merged),
+            true => document.merge(value(&self.merged)),
+            false => document.without(&self.removed).merge(value(&self.merged)),
         }
     }
 

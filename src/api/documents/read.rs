@@ -1,12 +1,12 @@
 //! Reads of one document.
 
 use reql::{Term, args, r};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
 use super::expand::expansions;
-use super::write::{Target, json};
+use super::write::Target;
 use crate::access::Grant;
 use crate::app::scale::Scale;
 use crate::conn::Conn;
@@ -73,28 +73,23 @@ impl Target<'_> {
         }
         let both = |row: Term| r.branch(args![row.eq(()), (), [&row, &told.of(&row)]]);
         let query = self.seen().do_(both);
-        let read: Option<(Value, Value)> = conn.first(query).await?;
+        let read: Option<(Box<RawValue>, Box<RawValue>)> = conn.first(query).await?;
         let read = read.map(|(stored, told)| {
             scale.add(&stored)?;
             scale.add(&told)?;
-            Ok((json(&stored)?, Some(json(&told)?)))
+            Ok((text(stored), Some(text(told))))
         });
         read.transpose()
     }
 
-    /// Returns the JSON of the document, if it exists. If it is nested too deeply to be parsed, the database
-    /// converts it into text.
+    /// Returns the document as the database writes it, if it exists.
     async fn text(self, conn: &mut Conn, scale: &mut Scale) -> Result<Option<Vec<u8>>, Error> {
-        match conn.first::<Value>(self.seen()).await {
-            Err(error) if error.is_about_a_row() => {
-                let text = conn.first::<String>(self.seen().to_json_string()).await?;
-                let text = text.filter(|text| text != "null").map(String::into_bytes);
-                text.map(|text| scale.add_bytes(text.len()).map(|()| text)).transpose()
-            }
-            stored => {
-                let text = |stored: &Value| scale.add(stored).and_then(|()| json(stored));
-                stored?.as_ref().map(text).transpose()
-            }
-        }
+        let stored = conn.first::<Box<RawValue>>(self.seen()).await?;
+        stored.map(|stored| scale.add(&stored).map(|()| text(stored))).transpose()
     }
+}
+
+/// Returns JSON as bytes.
+fn text(json: Box<RawValue>) -> Vec<u8> {
+    Box::<str>::from(json).into_string().into_bytes()
 }

@@ -3,11 +3,15 @@
 //! A write may depend on the document's tag, which the database doesn't know. Then the document is read first
 //! and its tag compared, and the write, which is atomic, fails if the document has changed since.
 
+use std::collections::HashMap;
+
 use reql::{Query, ReturnChanges, Term, args, r};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::changes::{self, UNDONE};
+use super::large::value;
 use crate::access::Grant;
 use crate::conn::Conn;
 use crate::error::{Code, Error};
@@ -56,7 +60,7 @@ impl Target<'_> {
         }
         for _ in 0..ATTEMPTS {
             let (stored, text) = self.read(conn).await?;
-            let tag = stored.as_ref().map(json).transpose()?.map(|json| tag(&json));
+            let tag = stored.map(|stored| tag(stored.get().as_bytes()));
             if !conditions.match_holds(tag.as_deref()) || !conditions.none_match_holds(tag.as_deref()) {
                 break;
             }
@@ -71,7 +75,7 @@ impl Target<'_> {
 
     /// Reads the document, if it exists, and its text for compare-and-set. Both are of the visible part only,
     /// so that changes of hidden fields don't make the write fail.
-    async fn read(self, conn: &mut Conn) -> Result<(Option<Value>, String), Error> {
+    async fn read(self, conn: &mut Conn) -> Result<(Option<Box<RawValue>>, String), Error> {
         let query = self.seen().do_(|row: Term| {
             let text = row.to_json_string();
             [row, text]
@@ -84,7 +88,7 @@ impl Target<'_> {
         self,
         conn: &mut Conn,
         made: impl FnOnce(&Term) -> Option<Term>,
-    ) -> Result<(Option<Value>, String, Option<Value>), Error> {
+    ) -> Result<(Option<Box<RawValue>>, String, Option<Value>), Error> {
         let query = self.seen().do_(|row: Term| {
             let made = made(&row).unwrap_or_else(|| r.expr(()));
             [row.clone(), row.to_json_string(), made]
@@ -100,7 +104,7 @@ impl Target<'_> {
         new: &Value,
     ) -> Result<Written, Error> {
         let unchanged = |row: &Term| Some(row.to_json_string().eq(text));
-        Written::of(conn, self.replacement(unchanged, |_| r.expr(new))).await
+        Written::of(conn, self.replacement(unchanged, |_| value(new))).await
     }
 
     fn replacement(
@@ -128,11 +132,6 @@ fn existence(conditions: &Conditions, row: &Term) -> Option<Term> {
     }
 }
 
-/// Serializes a document for an answer.
-pub(crate) fn json(document: &Value) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(document).map_err(Error::internal)
-}
-
 /// Returns the term that throws the error of a missing document.
 pub(crate) fn missing() -> Term {
     r.error(MISSING)
@@ -154,8 +153,8 @@ pub(crate) struct Written {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Change {
-    old_val: Value,
-    new_val: Value,
+    old_val: Option<Box<RawValue>>,
+    new_val: Option<Box<RawValue>>,
 }
 
 impl Written {
@@ -181,7 +180,7 @@ impl Written {
     }
 
     pub(crate) fn has_inserted(&self) -> bool {
-        let is_new = |change: &Change| change.old_val.is_null() && change.new_val.is_object();
+        let is_new = |change: &Change| change.old_val.is_none() && change.new_val.is_some();
         // What has expired is replaced by what is new.
         self.inserted > 0.0 || (self.replaced > 0.0 && self.changes.iter().any(is_new))
     }
@@ -198,8 +197,8 @@ impl Written {
     pub(super) fn or_own(mut self, is_own: impl FnOnce(&Value) -> bool) -> Self {
         if self.errors > 0.0
             && let [change] = &mut self.changes[..]
-            && change.old_val.is_object()
-            && is_own(&change.old_val)
+            && let Some(Ok(old @ Value::Object(_))) = change.old_val.as_deref().map(parsed)
+            && is_own(&old)
         {
             change.new_val = change.old_val.take();
             (self.inserted, self.errors) = (1.0, 0.0);
@@ -208,14 +207,28 @@ impl Written {
     }
 
     /// Returns the id of the document, if the document may be read or the id was generated.
-    pub(crate) fn id(&self, key: &str) -> Option<&Value> {
-        self.document().and_then(|document| document.get(key)).or_else(|| self.generated_keys.first())
+    pub(crate) fn id(&self, key: &str) -> Option<Value> {
+        let own = || field(self.document()?, key);
+        own().or_else(|| self.generated_keys.first().cloned())
     }
 
     /// Returns the document as it is stored now, if it may be read.
-    pub(crate) fn document(&self) -> Option<&Value> {
-        self.changes.first().map(|change| &change.new_val).filter(|document| document.is_object())
+    pub(crate) fn document(&self) -> Option<&RawValue> {
+        let document = self.changes.first()?.new_val.as_deref();
+        document.filter(|document| document.get().starts_with('{'))
     }
+}
+
+/// Returns a field of a document, without reading the others.
+pub(super) fn field(document: &RawValue, name: &str) -> Option<Value> {
+    let mut fields: HashMap<String, &RawValue> = serde_json::from_str(document.get()).ok()?;
+    parsed(fields.remove(name)?).ok()
+}
+
+/// Reads a document that the database has written.
+pub(super) fn parsed(document: &RawValue) -> Result<Value, Error> {
+    serde_json::from_str(document.get())
+        .map_err(|error| Error::from(Code::UnexpectedDocument).caused_by(error))
 }
 
 /// Checks that a body's id, if it has one, is that of the path.

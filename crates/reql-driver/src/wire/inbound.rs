@@ -74,9 +74,18 @@ impl Inbound {
             self.head = 0;
         }
         if self.buffer.capacity() - self.buffer.len() < READ_SIZE / 2 {
-            self.buffer.reserve(self.buffer.len().max(READ_SIZE));
+            let room = self.buffer.len().max(READ_SIZE);
+            // No more than the frame takes: many that are read slowly may be in memory at once.
+            self.buffer.reserve_exact(self.missing().map_or(room, |missing| missing.min(room)));
         }
         pin!(from.read_buf(&mut self.buffer)).poll(cx)
+    }
+
+    /// Returns the number of bytes that are missing of a frame that has begun.
+    fn missing(&self) -> Option<usize> {
+        let ([_, len], _) = self.rest().split_first_chunk::<HEADER_LEN>().map(header)?;
+        let missing = (len as usize + HEADER_LEN).checked_sub(self.rest().len());
+        missing.filter(|missing| *missing > 0)
     }
 
     /// Returns the next frame once all of it is there.

@@ -19,7 +19,7 @@ use crate::api::documents::change::{Change as Write, Rules};
 use crate::api::documents::idempotency::Plan;
 use crate::api::documents::insertion::{Change, Insertion};
 use crate::api::documents::unique::Unique;
-use crate::api::documents::write::{Target, Written};
+use crate::api::documents::write::{Target, Written, field, parsed};
 use crate::api::permission::may_write;
 use crate::conn::Conn;
 use crate::error::{Error, Violation};
@@ -239,9 +239,13 @@ impl Insert<'_> {
             };
             outcomes.extend(places.into_iter().zip(changes).map(|(at, change)| {
                 let (place, document) = &batch[at];
-                let wrote = |plan: &Plan| plan.wrote(document, had_id[at], &change.old_val);
-                let done = change.is_of_a_duplicate() && self.plan.is_some_and(wrote);
-                let created = || Outcome::created(change.old_val.get(self.key));
+                let old = change.old_val.as_deref();
+                let wrote = |plan: &Plan| {
+                    let old = old.and_then(|old| parsed(old).ok());
+                    old.is_some_and(|old| old.is_object() && plan.wrote(document, had_id[at], &old))
+                };
+                let done = change.error.is_some() && self.plan.is_some_and(wrote);
+                let created = || Outcome::created(old.and_then(|old| field(old, self.key)));
                 (*place, if done { created() } else { change.outcome(self.key, document) })
             }));
         }
@@ -250,25 +254,21 @@ impl Insert<'_> {
 }
 
 impl Change {
-    /// Returns whether the insert failed because there is a document with this id.
-    fn is_of_a_duplicate(&self) -> bool {
-        self.error.is_some() && self.old_val.is_object()
-    }
-
     fn outcome(self, key: &str, sent: &Map<String, Value>) -> Outcome {
         match self.error {
             _ if self.refused => Outcome::fault(&Error::forbidden(), false),
             Some(error) => {
                 let error = Error::of_write(error);
-                let id = self.old_val.get(key).cloned();
+                let id = self.old_val.and_then(|old| field(&old, key));
                 // The code of a conflict needs no explanation.
                 let told =
                     |error: &Error| ![StatusCode::CONFLICT, StatusCode::FORBIDDEN].contains(&error.status());
                 Outcome { id, ..Outcome::fault(&error, told(&error)) }
             }
             None => {
-                let status = if self.old_val.is_null() { StatusCode::CREATED } else { StatusCode::OK };
-                let id = self.new_val.get(key).or_else(|| sent.get(key)).cloned();
+                let status = if self.old_val.is_none() { StatusCode::CREATED } else { StatusCode::OK };
+                let told = self.new_val.and_then(|new| field(&new, key));
+                let id = told.or_else(|| sent.get(key).cloned());
                 Outcome { status: status.as_u16(), id, code: None, detail: None, errors: Vec::new() }
             }
         }
@@ -276,21 +276,15 @@ impl Change {
 }
 
 impl Outcome {
-    fn created(id: Option<&Value>) -> Self {
-        Outcome {
-            status: StatusCode::CREATED.as_u16(),
-            id: id.cloned(),
-            code: None,
-            detail: None,
-            errors: Vec::new(),
-        }
+    fn created(id: Option<Value>) -> Self {
+        Outcome { status: StatusCode::CREATED.as_u16(), id, code: None, detail: None, errors: Vec::new() }
     }
 
     /// Makes the result of a document that was written by itself.
     fn of_one(written: Result<Written, Error>, id: &Value) -> Self {
         match written {
-            Ok(written) if written.has_inserted() => Outcome::created(Some(id)),
-            Ok(_) => Outcome { status: StatusCode::OK.as_u16(), ..Outcome::created(Some(id)) },
+            Ok(written) if written.has_inserted() => Outcome::created(Some(id.clone())),
+            Ok(_) => Outcome { status: StatusCode::OK.as_u16(), ..Outcome::created(Some(id.clone())) },
             Err(error) => Outcome { id: Some(id.clone()), ..Outcome::fault(&error, true) },
         }
     }

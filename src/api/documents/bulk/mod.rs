@@ -15,7 +15,7 @@ use crate::error::{Code, Error};
 use crate::http::body::{Chunks, DRAIN_MAX};
 use crate::settings::Limits;
 pub(crate) use insert::{Outcome, insert, resolution};
-use split::Splitter;
+use split::{Item, Splitter};
 
 /// The most documents of a batch: enough to make the cost of the round trips small.
 const BATCH: usize = 200;
@@ -117,7 +117,7 @@ impl Documents {
     }
 
     /// Returns the whole body, which is a single document.
-    pub(crate) async fn into_whole(mut self) -> Result<Vec<u8>, Error> {
+    pub(crate) async fn into_whole(mut self) -> Result<(Vec<u8>, Arrived), Error> {
         let limit = self.item_limit;
         loop {
             if self.pending.len() as u64 > limit {
@@ -125,7 +125,7 @@ impl Documents {
                 return Err(Error::beyond(Code::BodyTooLarge, limit));
             }
             if !self.fill().await? {
-                return Ok(self.pending);
+                return Ok((self.pending, self.arrived));
             }
         }
     }
@@ -155,10 +155,14 @@ impl Documents {
     /// Reads documents until the batch is full. Returns whether there may be more.
     async fn read(&mut self, documents: &mut Vec<Map<String, Value>>) -> Result<bool, Error> {
         let mut size = 0;
+        self.arrived.forget_trees();
         loop {
             let pending = std::mem::take(&mut self.pending);
             let read = match &mut self.cutter {
-                Cutter::Json(splitter) => cut(splitter, &pending, documents, &mut size, self.item_limit)?,
+                Cutter::Json(splitter) => {
+                    let parsed = |item: Item| parse(&item, &mut self.arrived);
+                    cut(splitter, &pending, documents, &mut size, (self.item_limit, parsed))?
+                }
                 Cutter::Csv(table) => tabulate(table, &pending, documents, &mut size)?,
             };
             self.pending = pending.get(read..).unwrap_or_default().to_vec();
@@ -169,7 +173,7 @@ impl Documents {
                 return Ok(true);
             }
             if !self.fill().await? {
-                documents.extend(self.cutter.finish()?);
+                documents.extend(self.cutter.finish(&mut self.arrived)?);
                 return Ok(false);
             }
         }
@@ -208,9 +212,9 @@ impl Cutter {
         }
     }
 
-    fn finish(&mut self) -> Result<Option<Map<String, Value>>, Error> {
+    fn finish(&mut self, arrived: &mut Arrived) -> Result<Option<Map<String, Value>>, Error> {
         match self {
-            Cutter::Json(splitter) => splitter.finish()?.map(|item| item.parse()).transpose(),
+            Cutter::Json(splitter) => splitter.finish()?.map(|item| parse(&item, arrived)).transpose(),
             Cutter::Csv(table) => table.finish(),
         }
     }
@@ -220,18 +224,24 @@ fn is_full(documents: &[Map<String, Value>], size: usize) -> bool {
     documents.len() >= BATCH || size >= BATCH_BYTES
 }
 
+/// Reads a document, and has it weigh.
+fn parse(item: &Item, arrived: &mut Arrived) -> Result<Map<String, Value>, Error> {
+    arrived.reach_tree(item.text())?;
+    item.parse()
+}
+
 /// Parses documents from JSON until the batch is full. Returns the number of bytes read.
 fn cut(
     splitter: &mut Splitter,
     pending: &[u8],
     documents: &mut Vec<Map<String, Value>>,
     size: &mut usize,
-    limit: u64,
+    (limit, mut parsed): (u64, impl FnMut(Item) -> Result<Map<String, Value>, Error>),
 ) -> Result<usize, Error> {
     for (at, byte) in pending.iter().enumerate() {
         if let Some(item) = splitter.push(*byte)? {
             *size += item.len();
-            documents.push(item.parse()?);
+            documents.push(parsed(item)?);
             if is_full(documents, *size) {
                 return Ok(at + 1);
             }

@@ -164,6 +164,10 @@ impl Item {
         self.text.len()
     }
 
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
     pub(crate) fn parse(&self) -> Result<Map<String, Value>, Error> {
         let Place { lines, columns } = self.start;
         document(&self.text).map_err(|error| error.moved(lines, columns))

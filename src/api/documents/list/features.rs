@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::Error;
 use crate::http::body::PSEUDO_TYPE;
-use crate::query::Path;
+use crate::query::{Path, Row};
 
 /// What a page's documents are made features by.
 pub(super) struct Features {
@@ -31,11 +31,12 @@ impl Features {
         feature
     }
 
-    /// Returns the text of documents, which may be texts already.
-    pub(super) fn text(&self, documents: impl Iterator<Item = Value>) -> Result<Vec<u8>, Error> {
+    /// Returns the documents of rows as a collection of features. Each is JSON, or a string of the document's
+    /// JSON.
+    pub(super) fn text(&self, rows: Vec<Row>) -> Result<Vec<u8>, Error> {
         let mut text = Vec::from(r#"{"type":"FeatureCollection","features":["#);
-        for (at, document) in documents.enumerate() {
-            let document = match document {
+        for (at, row) in rows.into_iter().enumerate() {
+            let document = match serde_json::from_str(row.into_document()?.get()).map_err(Error::internal)? {
                 Value::String(text) => serde_json::from_str(&text).map_err(Error::internal)?,
                 document => document,
             };

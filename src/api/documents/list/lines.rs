@@ -6,9 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
-use reql::Term;
+use reql::{Query, Term};
 use serde::de::IgnoredAny;
 
+use super::BATCH;
 use crate::api::documents::csv::Writer;
 use crate::conn::Conn;
 use crate::error::Error;
@@ -28,7 +29,7 @@ pub(crate) struct Lines {
 /// Starts to read the results of queries, one after another. It waits for the first row, so that an error
 /// before that can still be reported by the status.
 pub(crate) async fn begin(conn: Conn, queries: Vec<Term>, csv: Option<Writer>) -> Result<Lines, Error> {
-    let mut queries = queries.into_iter();
+    let mut queries = queries.into_iter().map(|query| Query::new(query).max_batch_bytes(BATCH));
     let Some(first) = queries.next() else { return Ok(Lines::new(stream::empty())) };
     // Each later query gets a connection of its own when it starts.
     let later: Vec<_> = queries.map(|query| (conn.sibling(), query)).collect();

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use futures_util::stream;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reql::{Term, r};
+use reql::{Query, Term, r};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use warp::http::StatusCode;
 use warp::http::header::{CONTENT_TYPE, LINK};
 use warp::reply::{Reply, Response};
@@ -20,7 +20,7 @@ use crate::access::Grant;
 use crate::api::documents::csv::{COLUMNS, CSV_WITH_NAMES, Writer, separator};
 use crate::api::documents::expand::expansions;
 use crate::api::permission::may_read;
-use crate::app::scale::Scale;
+use crate::app::scale::{Scale, Weigh};
 use crate::catalog::Indexes;
 use crate::conn::Conn;
 use crate::error::{Code, Error};
@@ -32,6 +32,8 @@ use crate::http::negotiate::{CSV, GEO_JSON, JSON, NDJSON};
 use crate::query::{Bounds, Distinct, Grouping, Index, Kind, Listing, Path, Plan, Row};
 use features::Features;
 
+/// The bytes of rows after which a batch is full. Each client that reads slowly holds two of them.
+const BATCH: usize = 512 << 10;
 /// The preference to get the query instead of its result.
 const EXPLAIN: &str = "explain";
 
@@ -101,7 +103,7 @@ async fn groups(name: &str, context: &Context, grant: &Grant, conn: &mut Conn) -
         let indexes = context.app().catalog().indexes(conn, name).await?;
         return Ok(explanation(None, &[grouping.query(&indexes.plain, &r.table(name))]));
     }
-    let (groups, scale): (Vec<Value>, _) = loop {
+    let (groups, scale): (Vec<Box<RawValue>>, _) = loop {
         match all_by(context, name, conn, |indexes| grouping.query(indexes, &r.table(name))).await {
             Err(error) if error.is_about_a_row() && grouping.guard() => warn(name),
             groups => break groups?,
@@ -122,7 +124,7 @@ fn warn(table: &str) {
 
 /// Runs a query that uses indexes, or without them if one has been dropped. The result counts as memory of
 /// the answer.
-async fn all_by<T: DeserializeOwned>(
+async fn all_by<T: DeserializeOwned + Weigh>(
     context: &Context,
     table: &str,
     conn: &mut Conn,
@@ -139,12 +141,13 @@ async fn all_by<T: DeserializeOwned>(
 }
 
 /// Returns the rows of a query's result, and their size.
-async fn weighed<T: DeserializeOwned>(
+async fn weighed<T: DeserializeOwned + Weigh>(
     context: &Context,
     conn: &mut Conn,
     query: Term,
 ) -> Result<(Vec<T>, Scale), Error> {
     let mut scale = context.app().scale(context.holder(conn));
+    let query = Query::new(query).max_batch_bytes(BATCH);
     let rows = conn.all_checked(query, |row| scale.add(row)).await?;
     Ok((rows, scale))
 }
@@ -174,8 +177,8 @@ impl List {
         rows.truncate(limit);
         let next = rows.last().filter(|_| more).map(|row| self.next_page(&row.place)).transpose()?;
         let (text, kind) = match &self.features {
-            Some(features) => (features.text(rows.into_iter().map(Row::into_document))?, GEO_JSON),
-            None => (array(rows, self.listing.is_guarded())?, JSON),
+            Some(features) => (features.text(rows)?, GEO_JSON),
+            None => (array(rows, self.listing.is_guarded(), scale.weight())?, JSON),
         };
         let response = scale.leave_with(unless_known(&self.context, text)?);
         let response = match response.headers().contains_key(CONTENT_TYPE) {
@@ -213,9 +216,9 @@ impl List {
 
     /// Returns the URL of the next page, with a cursor of these sort keys, or with an offset if the cursor
     /// would be too long for a URL.
-    fn next_page(&self, place: &Value) -> Result<String, Error> {
+    fn next_page(&self, place: &RawValue) -> Result<String, Error> {
         let (limits, query) = (self.context.app().limits(), self.context.raw_query());
-        let url = next_page(&self.table, query, "cursor", &place.to_string());
+        let url = next_page(&self.table, query, "cursor", place.get());
         if url.len() as u64 <= limits.url {
             return Ok(url);
         }
@@ -337,17 +340,22 @@ impl List {
     }
 }
 
-/// Returns the documents of rows as a JSON array. `are_texts` says that they are JSON text already. Each row
-/// is dropped once it is written, so that a large page isn't in memory twice.
-fn array(rows: Vec<Row>, are_texts: bool) -> Result<Vec<u8>, Error> {
-    let mut text = vec![b'['];
+/// Returns the documents of rows as a JSON array of about `weight` bytes. With `are_texts`, each is a string
+/// of JSON. Each row is dropped once it is written, so that a large page isn't in memory twice.
+fn array(rows: Vec<Row>, are_texts: bool, weight: usize) -> Result<Vec<u8>, Error> {
+    let mut text = Vec::with_capacity(weight);
+    text.push(b'[');
     for row in rows {
         if text.len() > 1 {
             text.push(b',');
         }
-        match row.into_document() {
-            Value::String(document) if are_texts => text.extend_from_slice(document.as_bytes()),
-            document => serde_json::to_writer(&mut text, &document).map_err(Error::internal)?,
+        let doc = row.into_document()?;
+        match are_texts {
+            true => {
+                let document: String = serde_json::from_str(doc.get()).map_err(Error::internal)?;
+                text.extend_from_slice(document.as_bytes());
+            }
+            false => text.extend_from_slice(doc.get().as_bytes()),
         }
     }
     text.push(b']');

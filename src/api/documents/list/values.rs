@@ -1,7 +1,7 @@
 //! The values that a field has, each once: `distinct=FIELD`.
 
 use reql::r;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use warp::reply::Response;
 
 use super::{EXPLAIN, all_by, bounds, explanation, warn};
@@ -31,7 +31,7 @@ pub(super) async fn values(
         let query = distinct.query(&indexes.plain, &r.table(name));
         return Ok(explanation(distinct.index(&indexes.plain), &[query]));
     }
-    let (values, scale): (Vec<Value>, _) = loop {
+    let (values, scale): (Vec<Box<RawValue>>, _) = loop {
         match all_by(context, name, conn, |indexes| distinct.query(indexes, &r.table(name))).await {
             Err(error) if error.is_about_a_row() && distinct.guard() => warn(name),
             values => break values?,
