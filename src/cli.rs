@@ -23,7 +23,7 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
-/// What there is to do besides serving.
+/// Commands besides serving.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print the effective settings and where each came from
@@ -85,7 +85,7 @@ impl Shell {
     }
 }
 
-/// What there is to do with rules.
+/// Commands on rules.
 #[derive(Debug, Subcommand)]
 pub enum Rules {
     /// Run the test cases of a file against the rules of the settings, with a database in memory; exit with

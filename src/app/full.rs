@@ -1,4 +1,4 @@
-//! Whether the disk of the database is full, as far as writes have shown it.
+//! The state of the database's disk, as far as writes have shown it: full, or not.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// is room again.
 const SAYS: Duration = Duration::from_secs(60);
 
-/// When a write last found no room.
+/// The time at which a write last found no room.
 #[derive(Debug, Default)]
 pub(crate) struct Full(Mutex<Option<Instant>>);
 

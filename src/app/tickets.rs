@@ -18,7 +18,7 @@ use crate::shares::{Holder, Percent, Share, Shares};
 
 /// The time for which a ticket is valid.
 pub(crate) const LIFE: Duration = Duration::from_secs(30);
-/// How often tickets are dropped that are over.
+/// The interval at which expired tickets are dropped.
 const TIDY: Duration = Duration::from_secs(1);
 /// The length of a ticket, in bytes before they are made text.
 const LENGTH: usize = 16;

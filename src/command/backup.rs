@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use super::Failure;
 use crate::settings::{Hosts, Rdb, Settings, parse_size};
 
-/// What to write, and how fast.
+/// The file to write, and the rate.
 #[derive(Debug, Args)]
 pub struct Backup {
     /// The file to write; an earlier backup of the name is replaced

@@ -1,4 +1,4 @@
-//! What holds for all queries of a connection, besides their own options.
+//! Options of all queries of a connection, besides their own.
 
 use reql::{Durability, Query, ReadMode};
 

@@ -1,4 +1,4 @@
-//! What a request prefers of the database: `Prefer: read-mode=outdated`, `Prefer: durability=soft`.
+//! Preferences of a request about the database: `Prefer: read-mode=outdated`, `Prefer: durability=soft`.
 
 use warp::http::Method;
 use warp::http::header::{HeaderValue, VARY};

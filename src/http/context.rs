@@ -52,7 +52,7 @@ struct Known {
     /// The caller, if the service uses tokens and the request has been admitted.
     caller: OnceLock<Caller>,
     timings: OnceLock<Clock>,
-    /// What of its body is in memory.
+    /// The part of the body that is in memory.
     body: Mutex<Option<Arrived>>,
 }
 

@@ -14,7 +14,7 @@ use crate::error::{Code, Error};
 
 /// The encodings that bodies may have.
 pub(crate) const ENCODINGS: &str = "gzip, br";
-/// How many times longer than it is sent a body may become.
+/// The most that a decoded body may be longer than the encoded one, as a factor.
 const RATIO: u64 = 200;
 /// The bytes that any body may become.
 const FREE: u64 = 1 << 20;
@@ -65,7 +65,7 @@ pub(crate) fn decoded(chunks: Chunks, headers: &HeaderMap, limit: u64) -> Chunks
     }))
 }
 
-/// What has been decoded and isn't taken yet, and how much more may come.
+/// Decoded bytes that aren't taken yet, and the number of bytes that may still come.
 struct Sink {
     decoded: Vec<u8>,
     room: u64,

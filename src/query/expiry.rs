@@ -1,4 +1,4 @@
-//! When documents expire: from then on they are as good as gone, until they are deleted.
+//! Expiry of documents: expired ones are hidden until they are deleted.
 //!
 //! The time is the database's, so that all services of a database agree on it. In a live query it is the time
 //! at which that began; there the deletion tells that a document is gone.
@@ -14,7 +14,8 @@ use super::path::Path;
 /// The earliest time that the database knows, the year 1400, in seconds.
 const EARLIEST: i64 = -17_987_443_200;
 
-/// When a document expires: so long after the time in a field. One without a time there doesn't.
+/// The expiry of a table's documents: a duration after the time in a field. One without a time there never
+/// expires.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Expiry {
     field: Path,

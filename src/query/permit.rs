@@ -21,7 +21,7 @@ pub(crate) enum Permit {
 pub(crate) struct Readable {
     documents: Permit,
     hidden: Vec<Path>,
-    /// When documents are as good as gone.
+    /// The expiry of documents; expired ones can't be read.
     expiry: Option<Expiry>,
 }
 

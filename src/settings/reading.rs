@@ -12,13 +12,13 @@ pub enum ReadMode {
     /// servers fail.
     #[default]
     Single,
-    /// What a majority of the replicas has on disk.
+    /// Data that a majority of the replicas has on disk.
     Majority,
     /// Any replica, even while the primary one is away: what it has may be older.
     Outdated,
 }
 
-/// When writes are answered.
+/// The moment at which writes are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {

@@ -32,11 +32,11 @@ pub struct TableSpec {
     /// The number of replicas of each shard that it is made with. Default: the database's, which is 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<u32>,
-    /// When its writes are answered, if they don't say it: `"hard"` once they are on disk, `"soft"` before.
-    /// Default: the database's, which is `"hard"`.
+    /// The moment at which its writes are answered, unless they say it: `"hard"` once they are on disk,
+    /// `"soft"` before. Default: the database's, which is `"hard"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durability: Option<Durability>,
-    /// When documents expire. They are as good as gone then, and are deleted soon after, through an index
+    /// The expiry of documents. Expired ones are hidden, and are deleted soon after, through an index
     /// that is made if `indexes` has none over the field. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expire: Option<Expire>,
@@ -47,13 +47,13 @@ pub struct TableSpec {
     pub unique: Vec<String>,
 }
 
-/// When documents expire.
+/// The expiry of a table's documents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expire {
     /// The field with a time, a nested one as `a.b`. A document without a time there doesn't expire.
     pub field: String,
-    /// How long after that time, such as `"30d"`. Default 0.
+    /// Duration after that time, such as `"30d"`. Default 0.
     #[serde(default, with = "units::duration", skip_serializing_if = "Duration::is_zero")]
     pub after: Duration,
 }

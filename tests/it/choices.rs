@@ -1,4 +1,4 @@
-//! What a request prefers of the database and of the answer's form: replicas, durability, tags of lists,
+//! Preferences of a request about the database and of the answer's form: replicas, durability, tags of lists,
 //! bodies that come compressed.
 
 use std::io::Write;

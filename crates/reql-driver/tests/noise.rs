@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_secs(20);
 /// The longest answer that the client takes, in bytes.
 const LONGEST: usize = 1 << 16;
 
-/// What servers say in a handshake, and what others do.
+/// Messages of servers in a handshake, and of programs that are no such server.
 const GREETINGS: &[&[u8]] = &[
     b"{\"success\":true,\"min_protocol_version\":0,\"max_protocol_version\":0,\"server_version\":\"2.4.4\"}\0",
     b"{\"success\":true,\"authentication\":\"r=abc,s=c2FsdA==,i=4096\"}\0",

@@ -1,4 +1,5 @@
-//! Writes the manual of the daemon's command line, a page for each tool, into a directory: `reql-embedded-manual DIRECTORY`.
+//! Writes the manual of the daemon's command line, a page for each tool, into a directory:
+//! `reql-embedded-manual DIRECTORY`.
 
 #[path = "../src/flags.rs"]
 #[allow(dead_code, unused_imports, reason = "a page says what flags there are, and not what they do")]

@@ -10,7 +10,7 @@ use crate::error::{Code, Error};
 use crate::http::context::Context;
 use crate::query::{Bounds, Expansion, Index, PageLimits, Parameters, Relation, USUAL, Wish, size};
 
-/// How deep expansions may lie in each other.
+/// The most levels of expansions within each other.
 const DEPTH: usize = 3;
 
 /// Takes `expand` out of the parameters of a request for documents of a table.

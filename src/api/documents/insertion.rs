@@ -15,7 +15,7 @@ use crate::access::Grant;
 use crate::conn::Conn;
 use crate::error::Error;
 
-/// What an insert says of a document whose id is taken, as the database does.
+/// The error of an insert whose id is taken, in the database's words.
 const DUPLICATE: &str = "Duplicate primary key";
 
 /// The options of an insert.

@@ -18,13 +18,13 @@ use crate::query::syntax::Reader;
 
 /// The most relations that a document is expanded by.
 const MOST: usize = 20;
-/// How many related documents a document brings unless the request says it.
+/// The number of related documents for each document, unless the request has a limit.
 pub(crate) const USUAL: usize = 10;
 /// The most bytes of text that is taken for an id. Longer ones are errors to the database.
 const KEY_MAX: usize = 100;
-/// What has no meaning among related documents.
+/// Parameters without a meaning among related documents.
 const OF_LISTS: [&str; 5] = ["offset", "cursor", "index", "group", "agg"];
-/// What has none for a single one either.
+/// Parameters without a meaning for a single related document.
 const OF_MANY: [&str; 2] = ["limit", "order"];
 
 /// A way from the documents of one table to those of another.
@@ -45,7 +45,7 @@ pub(crate) struct Relation {
 #[derive(Debug)]
 pub(crate) struct Wish {
     pub(crate) relation: String,
-    /// What stands in brackets behind the relation.
+    /// The text in brackets behind the relation.
     pub(crate) parameters: Parameters,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Expansion {
     pub(super) listing: Listing,
 }
 
-/// What is told of a single document.
+/// The fields and expansions of a single document in its answer.
 #[derive(Debug)]
 pub(crate) struct Told {
     fields: Fields,

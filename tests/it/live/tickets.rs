@@ -40,7 +40,7 @@ async fn follow(addr: SocketAddr, url: &str) -> Events {
     Events::open_with(addr, url, &[("origin", "https://app.example")]).await
 }
 
-/// That a URL leads to nothing, and that the answer doesn't repeat its ticket.
+/// Checks that a URL leads to nothing, and that the answer doesn't repeat its ticket.
 async fn refused(addr: SocketAddr, url: &str, status: u16, code: &str) {
     let events = follow(addr, url).await;
     assert_eq!(events.status, status, "{url}");

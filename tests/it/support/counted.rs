@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// The bytes before the text of a query: its token, and its length.
 const HEAD: usize = 12;
-/// What the text of a new query begins with.
+/// The beginning of a new query's text.
 const START: &[u8] = b"[1,";
 
 pub struct Counted {

@@ -14,7 +14,7 @@ pub struct Events {
     stream: BufReader<TcpStream>,
     pub status: u16,
     pub headers: Vec<(String, String)>,
-    /// What has arrived of the next chunk.
+    /// The part of the next chunk that has arrived.
     raw: Vec<u8>,
     /// Text that has arrived and isn't parsed yet, without the chunked encoding.
     text: String,

@@ -31,7 +31,7 @@ const STEP: usize = 20_000;
 /// The units before the first look, when nothing is known of how long they take.
 const FIRST_STEP: usize = 1_000;
 
-/// How much time may pass between two looks. Units that take longer than they are meant to, on a slow
+/// The longest time between two looks. Units that take longer than they are meant to, on a slow
 /// machine or in a term that counts too little, are looked at more often.
 const BETWEEN: Duration = Duration::from_millis(5);
 

@@ -61,7 +61,7 @@ pub enum EndReason {
 
 /// A listener to the changes of a table.
 ///
-/// It is called by the thread that commits, after the commit and before the writes are answered, in the order
+/// The thread that commits calls it, after the commit and before the writes are answered, in the order
 /// of the commits. Its methods have to be quick and must not write or subscribe from inside the call.
 pub trait Listener: Send + Sync {
     /// Returns the keys of the documents to listen to; `None` for all. Called once.

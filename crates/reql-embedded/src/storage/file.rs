@@ -245,7 +245,7 @@ pub(super) fn describe(error: &redb::Error) -> Error {
     }
 }
 
-/// Whether the file can't grow: the file system, or who owns the file, has no room left.
+/// Returns true if the file can't grow: the file system, or the quota of its owner, has no room left.
 fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::http::body::PSEUDO_TYPE;
 use crate::query::{Path, Row};
 
-/// What a page's documents are made features by.
+/// The rule by which the documents of a page become features.
 pub(super) struct Features {
     /// The field with the geometry.
     pub(super) field: Path,

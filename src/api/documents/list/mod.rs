@@ -160,7 +160,7 @@ struct List {
     primary_key: String,
     /// The separator of cells, if the list is requested as CSV.
     csv: Option<u8>,
-    /// How documents are made features, if they are wanted as such.
+    /// The rule by which documents become features, if GeoJSON is wanted.
     features: Option<Features>,
 }
 

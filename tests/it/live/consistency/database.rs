@@ -28,7 +28,7 @@ enum Running {
     Nowhere,
 }
 
-/// When there was no database.
+/// The times without a database.
 #[derive(Debug, Default)]
 pub struct Troubles(Vec<(Instant, Option<Instant>)>);
 

@@ -27,7 +27,7 @@ pub struct Follower {
     knew: Instant,
 }
 
-/// How a client goes on after it has read for a while.
+/// The next step of a client after it has read for a while.
 enum Next {
     Reads,
     Leaves,

@@ -43,7 +43,7 @@ const fn list(url: &'static str, form: Form) -> List {
     List { url, form }
 }
 
-/// What all who write and follow share.
+/// State that writers and followers share.
 struct World {
     addr: SocketAddr,
     api: Api,

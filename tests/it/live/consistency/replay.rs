@@ -1,4 +1,4 @@
-//! What a client knows by the events that it got, and what mustn't be among these.
+//! The documents that a client knows by its events, and the events that it mustn't get.
 
 use std::collections::VecDeque;
 

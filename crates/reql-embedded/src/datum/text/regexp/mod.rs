@@ -254,7 +254,7 @@ mod tests {
         refuses(&format!("[{}]", "\\p{Greek}".repeat(MAX_SETS + 1)), "", TOO_LARGE);
     }
 
-    /// What is found with patience is what is found without.
+    /// Checks that the interruptible search finds the groups that the crate's search finds.
     #[track_caller]
     fn agrees(pattern: &str, text: &str) {
         let Ok(mut compiled) = Pattern::compile(pattern) else { return };
