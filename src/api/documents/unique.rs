@@ -25,8 +25,8 @@ use crate::conn::Conn;
 use crate::database::Database;
 use crate::digest::{digest, hex};
 use crate::error::{Code, Error};
-use crate::http::body::PSEUDO_TYPE;
 use crate::http::context::Context;
+use crate::names::PSEUDO_TYPE;
 use crate::query::{Expiry, Path};
 use crate::reserved::database_beside;
 

@@ -13,7 +13,7 @@ const MOST: usize = 1024;
 
 /// A cache of one value for each table and user.
 #[derive(Debug)]
-pub(crate) struct Recent<T> {
+pub(crate) struct TtlCache<T> {
     lasts: Duration,
     known: Mutex<HashMap<(Whose, String), (T, Instant)>>,
 }
@@ -21,9 +21,9 @@ pub(crate) struct Recent<T> {
 /// The user that an entry belongs to; `None` for the service's own account.
 type Whose = Option<String>;
 
-impl<T: Clone> Recent<T> {
+impl<T: Clone> TtlCache<T> {
     pub(crate) fn new(lasts: Duration) -> Self {
-        Recent { lasts, known: Mutex::default() }
+        TtlCache { lasts, known: Mutex::default() }
     }
 
     pub(crate) fn get(&self, user: Option<&str>, table: &str) -> Option<T> {
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn what_one_was_told_another_is_not() {
-        let recent = Recent::new(Duration::from_secs(60));
+        let recent = TtlCache::new(Duration::from_secs(60));
         recent.put(Some("reader"), "t", 1);
         assert_eq!(recent.get(Some("reader"), "t"), Some(1));
         assert_eq!([recent.get(Some("other"), "t"), recent.get(None, "t")], [None, None]);
