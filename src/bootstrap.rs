@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use warp::http::StatusCode;
 
 use crate::query::Path;
-use crate::settings::{Durability, IndexSpec, RelationSpec, TableSpec};
+use crate::settings::{Databases, Durability, IndexSpec, RelationSpec, TableSpec};
 use crate::{Conn, Database, Error};
 
 const FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -19,15 +19,6 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
 /// Retries until everything exists, or until the database refuses for a reason that isn't temporary.
-///
-/// ```no_run
-/// # async fn run(db: warp_reql::Database) {
-/// use warp_reql::bootstrap;
-/// use warp_reql::settings::TableSpec;
-///
-/// tokio::spawn(async move { bootstrap::until_done(&db, &[TableSpec::new("heroes")]).await });
-/// # }
-/// ```
 pub async fn until_done(database: &Database, tables: &[TableSpec]) {
     let mut delay = FIRST_DELAY;
     // Only the first failure is a warning; repeating it would fill the log.
@@ -70,7 +61,7 @@ pub async fn until_done(database: &Database, tables: &[TableSpec]) {
 /// # }
 /// ```
 pub async fn once(database: &Database, tables: &[TableSpec]) -> Result<(), Error> {
-    let db = database.settings().db.as_str();
+    let db = database.name();
     let mut conn = Conn::new(database.clone());
     if !names(&mut conn, r.db_list()).await?.iter().any(|name| name == db) {
         conn.run(r.db_create(db)).await?;
@@ -83,6 +74,36 @@ pub async fn once(database: &Database, tables: &[TableSpec]) -> Result<(), Error
             log::info!("Created table {:?}.", spec.name);
         }
         make_indexes(&mut conn, db, spec).await?;
+    }
+    Ok(())
+}
+
+/// Does for the other databases that are served what [`until_done`] does for that of `rdb.db`. In those that
+/// only fit a pattern, tables that are missing stay so.
+pub(crate) async fn others(database: &Database, served: &Databases, tables: &[TableSpec]) {
+    for name in served.named() {
+        until_done(&database.named(name), tables).await;
+    }
+    if served.has_patterns()
+        && let Err(error) = indexes_of_others(database, served, tables).await
+    {
+        log::error!("The indexes of the settings can't be made in all databases: {error}");
+    }
+}
+
+async fn indexes_of_others(
+    database: &Database,
+    served: &Databases,
+    tables: &[TableSpec],
+) -> Result<(), Error> {
+    let mut conn = Conn::new(database.clone());
+    let there = names(&mut conn, r.db_list()).await?;
+    let is_other = |name: &&String| served.has(name) && served.named().all(|it| it != *name);
+    for name in there.iter().filter(is_other).filter(|name| *name != database.name()) {
+        let existing = names(&mut conn, r.db(name).table_list()).await?;
+        for spec in tables.iter().filter(|spec| existing.contains(&spec.name)) {
+            make_indexes(&mut conn, name, spec).await?;
+        }
     }
     Ok(())
 }
@@ -113,19 +134,29 @@ async fn fault(database: &Database, relation: &RelationSpec) -> Result<Option<St
     Ok(missing.then(|| format!("table {:?} has no index {index:?}.", relation.to)))
 }
 
-async fn make_indexes(conn: &mut Conn, db: &str, spec: &TableSpec) -> Result<(), Error> {
+/// Creates the indexes of a table that the settings name and that are missing, and waits for them. Returns
+/// the names of those that were made.
+pub(crate) async fn make_indexes(conn: &mut Conn, db: &str, spec: &TableSpec) -> Result<Vec<String>, Error> {
     let further = spec.further_indexes();
     let wanted: Vec<_> = spec.indexes.iter().chain(&further).collect();
     if wanted.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let table = r.db(db).table(&spec.name);
     let existing = names(conn, table.index_list()).await?;
+    let mut made = Vec::new();
     for index in wanted.into_iter().filter(|index| !existing.contains(&index.name)) {
-        conn.run(make_index(&table, index)?).await?;
+        match conn.run(make_index(&table, index)?).await {
+            // Another process was faster.
+            Err(error) if error.status() == StatusCode::CONFLICT => {}
+            created => created?,
+        }
         log::info!("Created index {:?} of table {:?}.", index.name, spec.name);
+        made.push(index.name.clone());
     }
-    conn.run(table.index_wait(args![])).await
+    conn.run(table.index_wait(args![])).await?;
+    made.sort();
+    Ok(made)
 }
 
 async fn names(conn: &mut Conn, list: impl Into<Query>) -> Result<Vec<String>, Error> {
@@ -160,20 +191,10 @@ pub(crate) fn placed(
 
 fn make_index(table: &Term, spec: &IndexSpec) -> Result<IndexCreate, Error> {
     let fields = Path::parse_indexed(&spec.fields, "fields")?;
-    Ok(index_over(table, &spec.name, &fields, (spec.multi, spec.geo)))
-}
-
-/// Has an index made over these fields; the options are `multi` and `geo`.
-pub(crate) fn index_over(
-    table: &Term,
-    name: &str,
-    fields: &[Path],
-    (multi, geo): (bool, bool),
-) -> IndexCreate {
-    let create = table.index_create_by(name, |row: Term| Path::entry(fields, &row));
+    let create = table.index_create_by(&spec.name, |row: Term| Path::entry(&fields, &row));
     // An option that is false is left out, as the official drivers do.
-    let create = if multi { create.multi(true) } else { create };
-    if geo { create.geo(true) } else { create }
+    let create = if spec.multi { create.multi(true) } else { create };
+    Ok(if spec.geo { create.geo(true) } else { create })
 }
 
 /// Returns true if a retry may help: the server is away or starting, or another process was faster.

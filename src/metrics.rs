@@ -92,8 +92,8 @@ impl Metrics {
     }
 
     /// Counts a request that runs until the returned value is dropped.
-    pub(crate) fn request(&self) -> GaugeGuard {
-        GaugeGuard::new(&self.running)
+    pub(crate) fn request(&self) -> Going {
+        Going::new(&self.running)
     }
 
     /// Returns all metrics in Prometheus' text format.
@@ -118,16 +118,16 @@ impl Metrics {
 }
 
 /// A guard that has incremented a gauge, and decrements it on drop.
-pub(crate) struct GaugeGuard(IntGauge);
+pub(crate) struct Going(IntGauge);
 
-impl GaugeGuard {
+impl Going {
     fn new(gauge: &IntGauge) -> Self {
         gauge.inc();
-        GaugeGuard(gauge.clone())
+        Going(gauge.clone())
     }
 }
 
-impl Drop for GaugeGuard {
+impl Drop for Going {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -92,16 +92,6 @@ where
 }
 
 /// A service that can be passed to a server. [`service`] returns one.
-///
-/// ```
-/// use warp::hyper::body::Incoming;
-/// use warp_reql::{App, Served, service};
-///
-/// fn with_headroom(app: App) -> impl Served<Incoming> {
-///     service(app)
-/// }
-/// # let _ = with_headroom;
-/// ```
 pub trait Served<B>:
     Service<Request<B>, Response = Response<Self::Answer>, Error = Infallible, Future: Send>
     + Clone
@@ -134,7 +124,7 @@ where
 {
     let (pause, send_time) = (app.limits().body_pause, app.limits().send_time);
     let begun = move |request: Request<B>| {
-        let context = Context::new(&app, &request, router.template(request.uri().path()));
+        let context = Context::new(&app, &request, |path| router.template(path));
         Asked { context, request: request.map(|body| Arriving::new(body, pause)) }
     };
     let sent = move |mut response: Response<_>| {

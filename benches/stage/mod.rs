@@ -50,9 +50,9 @@ pub enum Subject {
     Fresh,
     /// The whole API, with `auth = "database"`: as `Fresh`, for the user that each request names.
     ApiUsers,
-    /// `Reused`, by TLS.
+    /// As `Reused`, by TLS.
     ReusedTls,
-    /// `Fresh`, by TLS.
+    /// As `Fresh`, by TLS.
     FreshTls,
 }
 

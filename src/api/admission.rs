@@ -42,7 +42,8 @@ impl Unproven {
         if context.ticket().is_some() {
             return Err(Error::bad_parameter(TICKET, "only live queries take one"));
         }
-        let database = context.app().database().clone();
+        // Whether it is served is only told to those that are admitted.
+        let database = context.database().unwrap_or_else(|_| context.app().database().clone());
         context.identify().await?;
         let conn = match context.app().settings().auth {
             Auth::None | Auth::Token => Conn::new(database),
@@ -59,10 +60,13 @@ impl Unproven {
     ///
     /// The errors of opening a session; [`Code::TooManyGuesses`](crate::error::Code::TooManyGuesses) if the
     /// client has sent too many wrong passwords; [`Code::ShareUsedUp`](crate::error::Code::ShareUsedUp) if
-    /// the user has too many concurrent requests.
+    /// the user has too many concurrent requests;
+    /// [`Code::NoSuchDatabase`](crate::error::Code::NoSuchDatabase) if the path names a database that isn't
+    /// served.
     pub(crate) async fn admitted(self) -> Result<Admitted, Error> {
         let Unproven { conn, context } = self;
         let (conn, admission) = Unproven::accepted(conn, &context).await?;
+        context.database()?;
         Ok(Admitted { conn, admission, context })
     }
 

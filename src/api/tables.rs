@@ -11,17 +11,16 @@ use super::endpoint::{Endpoint, delete, get, post};
 use super::openapi::operation::{described, json_of, said, sent};
 use super::openapi::parameters;
 use super::openapi::schemas::{list_of, named};
-use crate::bootstrap::placed;
+use crate::bootstrap::{make_indexes, placed};
 use crate::conn::Conn;
 use crate::error::{Code, Error};
 use crate::http::answer::{at, empty, json};
-use crate::http::body::{Body, parse};
+use crate::http::body::{Body, PSEUDO_TYPE, parse};
 use crate::http::context::Context;
 use crate::http::negotiate::JSON;
 use crate::http::paths::check_new_name;
-use crate::names::PSEUDO_TYPE;
 use crate::reserved;
-use crate::settings::Durability;
+use crate::settings::{Durability, TableSpec};
 
 /// A table as a request describes it.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -111,7 +110,10 @@ async fn create(context: Context, body: Body, mut conn: Conn) -> Result<Response
     if reserved::is_table(&new.name) {
         return Err(Error::new(Code::Conflict, "The service keeps this name for itself."));
     }
-    let primary_key = new.primary_key.unwrap_or_else(|| "id".to_owned());
+    // A table that the settings name is made as they say.
+    let spec = context.app().settings().tables.iter().find(|spec| spec.name == new.name);
+    let spec = spec.cloned().unwrap_or_else(|| TableSpec::new(&*new.name));
+    let primary_key = new.primary_key.unwrap_or_else(|| spec.primary_key.clone());
     if primary_key == PSEUDO_TYPE {
         return Err(Error::bad_request("Documents can't have a field of this name."));
     }
@@ -123,10 +125,14 @@ async fn create(context: Context, body: Body, mut conn: Conn) -> Result<Response
     }
     context.app().catalog().forget_table(&new.name);
     let create = r.table_create(&new.name).primary_key(&primary_key);
-    let create = placed(create, new.shards, new.replicas, new.durability.map(Durability::from));
+    let durability = new.durability.map(Durability::from).or(spec.durability);
+    let create = placed(create, new.shards.or(spec.shards), new.replicas.or(spec.replicas), durability);
     conn.run(create).await?;
-    let location = format!("/tables/{}", new.name);
-    let table = Table { name: new.name, primary_key, indexes: Vec::new(), count: None };
+    let database = conn.database().name().to_owned();
+    let indexes = make_indexes(&mut conn, &database, &spec).await?;
+    context.app().catalog().forget_table(&new.name);
+    let location = context.within(&format!("/tables/{}", new.name))?;
+    let table = Table { name: new.name, primary_key, indexes, count: None };
     Ok(at(json(StatusCode::CREATED, &table), &location))
 }
 

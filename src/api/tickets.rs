@@ -20,7 +20,9 @@ use crate::http::body::{Body, parse};
 use crate::http::context::Context;
 use crate::http::negotiate::JSON;
 use crate::http::paths::{self, check};
+use crate::http::prefix::divided;
 use crate::http::ticket::{followed, ticket, with_ticket};
+use crate::settings::Databases;
 use crate::shares::Holder;
 
 /// A request for a ticket.
@@ -71,8 +73,8 @@ async fn give(context: Context, body: Body) -> Result<Response, Error> {
     context.plain()?;
     context.body_is(&[JSON])?;
     let NewTicket { url } = parse(&body?)?;
-    let followed = live_query(&url)?;
     let app = context.app();
+    let followed = live_query(&url, &app.settings().databases)?;
     let credentials = context.headers().get_all(AUTHORIZATION).iter().cloned().collect();
     let holder = Holder::from(context.client()).with_user(context.user());
     let ticket = app.tickets().issue(holder, &followed, credentials)?;
@@ -89,9 +91,10 @@ async fn give(context: Context, body: Body) -> Result<Response, Error> {
 /// # Errors
 ///
 /// [`Code::BadRequest`] if the URL isn't that of a live query.
-fn live_query(url: &str) -> Result<String, Error> {
+fn live_query(url: &str, databases: &Databases) -> Result<String, Error> {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
-    let is_live = live::PATHS.iter().any(|template| paths::fits(path, template));
+    let within = if databases.is_empty() { path } else { divided(path).1 };
+    let is_live = live::PATHS.iter().any(|template| paths::fits(within, template));
     if !is_live || url.contains('#') || ticket(query).is_some() {
         return Err(Error::bad_request(
             "`url` is the path of a live query with its parameters, as `/tables/heroes/docs?age=gte.18`.",

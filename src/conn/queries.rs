@@ -6,7 +6,7 @@ use reql::types::Written;
 use reql::{Form, Query};
 use serde::de::DeserializeOwned;
 
-use super::rows::RowTimeout;
+use super::rows::Patience;
 use super::{Conn, Opened, Rows};
 use crate::database::Session;
 use crate::error::Error;
@@ -31,7 +31,7 @@ impl Conn {
     /// # }
     /// ```
     pub async fn first<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Option<T>, Error> {
-        let query = self.choices.applied(query);
+        let query = self.prepared(query);
         let Opened { session, watch } = self.open().await?;
         watch.over(session.first(query)).await
     }
@@ -51,7 +51,7 @@ impl Conn {
     /// # }
     /// ```
     pub async fn run(&mut self, query: impl Into<Query>) -> Result<(), Error> {
-        let query = self.choices.applied(query);
+        let query = self.prepared(query);
         let Opened { session, watch } = self.open().await?;
         watch.over(session.run(query)).await
     }
@@ -119,7 +119,7 @@ impl Conn {
     /// # }
     /// ```
     pub async fn all<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Vec<T>, Error> {
-        let query = self.choices.applied(query);
+        let query = self.prepared(query);
         let Opened { session, watch } = self.open().await?;
         watch.over(session.all(query)).await
     }
@@ -131,7 +131,7 @@ impl Conn {
         query: impl Into<Query>,
         mut check: impl FnMut(&T) -> Result<(), Error>,
     ) -> Result<Vec<T>, Error> {
-        let patience = RowTimeout::total(self.database.settings().query_timeout);
+        let patience = Patience::total(self.database.settings().query_timeout);
         self.begin(query).await?;
         let mut arriving = Rows::<_, T>::new(self, patience);
         let mut rows = Vec::new();
@@ -167,7 +167,7 @@ impl Conn {
         &mut self,
         query: impl Into<Query>,
     ) -> Result<Rows<&mut Conn, T>, Error> {
-        let patience = RowTimeout::each(self.database.settings().query_timeout);
+        let patience = Patience::each(self.database.settings().query_timeout);
         self.begin(query).await?;
         Ok(Rows::new(self, patience))
     }
@@ -193,7 +193,7 @@ impl Conn {
         mut self,
         query: impl Into<Query>,
     ) -> Result<Rows<Conn, T>, Error> {
-        let patience = RowTimeout::each(self.database.settings().query_timeout);
+        let patience = Patience::each(self.database.settings().query_timeout);
         self.begin(query).await?;
         Ok(Rows::new(self, patience))
     }
@@ -220,7 +220,7 @@ impl Conn {
         mut self,
         query: impl Into<Query>,
     ) -> Result<Rows<Conn, T>, Error> {
-        let patience = RowTimeout::until(self.database.lost(), self.database.settings().query_timeout);
+        let patience = Patience::until(self.database.lost(), self.database.settings().query_timeout);
         self.begin(query).await?;
         Ok(Rows::new(self, patience))
     }
@@ -237,13 +237,13 @@ impl Conn {
     ) -> Result<(Form, Rows<Conn, T>), Error> {
         let limit = self.database.settings().query_timeout;
         let lost = self.database.lost();
-        let query = self.choices.applied(query);
+        let query = self.prepared(query);
         let Opened { session, watch } = self.open().await?;
         session.begin(query).map_err(Error::from)?;
         let form = watch.over(poll_fn(|cx| session.poll_form(cx))).await?;
         let patience = match form {
-            Form::Feed => RowTimeout::until(lost, limit),
-            Form::Value | Form::Rows => RowTimeout::each(limit),
+            Form::Feed => Patience::until(lost, limit),
+            Form::Value | Form::Rows => Patience::each(limit),
         };
         Ok((form, Rows::new(self, patience)))
     }
@@ -265,7 +265,7 @@ impl Conn {
     /// ```
     pub async fn noreply(&mut self, query: impl Into<Query>) -> Result<(), Error> {
         self.usage.noreply = true;
-        let query = self.choices.applied(query);
+        let query = self.prepared(query);
         let Opened { session, watch } = self.open().await?;
         watch.over(session.noreply(query)).await
     }
@@ -291,6 +291,9 @@ impl Conn {
     /// ```
     pub async fn session(&mut self) -> Result<&mut Session, Error> {
         self.usage.lent = true;
-        Ok(self.open().await?.session)
+        let name = self.database.name().to_owned();
+        let session = self.open().await?.session;
+        session.use_database(name);
+        Ok(session)
     }
 }

@@ -9,19 +9,7 @@ use serde::Serialize;
 /// ones.
 ///
 /// `opened - closed` is the number of open connections: in use, standing by, shared, or about to be.
-///
-/// ```
-/// # fn main() -> Result<(), warp_reql::Error> {
-/// use warp_reql::Database;
-/// use warp_reql::settings::Rdb;
-///
-/// let stats = Database::new(Rdb::default())?.stats();
-/// assert_eq!((stats.opened - stats.closed, stats.in_use), (0, 0));
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
 pub struct Stats {
     /// Connections opened so far, handshake included.
     pub opened: u64,
@@ -42,15 +30,7 @@ pub struct Stats {
 }
 
 /// Timeouts by their cause.
-///
-/// ```no_run
-/// # fn run(db: &warp_reql::Database) {
-/// let timed_out = db.stats().timed_out;
-/// println!("{} connections and {} queries timed out", timed_out.connect, timed_out.query);
-/// # }
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
 pub struct Timeouts {
     /// Connecting, the handshake included.
     pub connect: u64,
@@ -115,19 +95,19 @@ fn read(counter: &AtomicU64) -> u64 {
 }
 
 /// A guard that has incremented a gauge, and decrements it on drop.
-pub(super) struct GaugeGuard {
+pub(super) struct Held {
     counters: Arc<Counters>,
     counter: fn(&Counters) -> &AtomicU64,
 }
 
-impl GaugeGuard {
+impl Held {
     pub(super) fn new(counters: &Arc<Counters>, counter: fn(&Counters) -> &AtomicU64) -> Self {
         count(counter(counters));
-        GaugeGuard { counters: Arc::clone(counters), counter }
+        Held { counters: Arc::clone(counters), counter }
     }
 }
 
-impl Drop for GaugeGuard {
+impl Drop for Held {
     fn drop(&mut self) {
         (self.counter)(&self.counters).fetch_sub(1, Ordering::AcqRel);
     }

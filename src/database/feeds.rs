@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::counters::{Counters, GaugeGuard};
+use super::counters::{Counters, Held};
 use super::{Credentials, Database, Session, Shared};
 use crate::error::{Code, Error};
 
@@ -35,25 +35,11 @@ type OfUser = Mutex<Vec<(Option<Credentials>, Weak<Line>)>>;
 struct Line {
     session: reql::Shared,
     counters: Arc<Counters>,
-    _open: GaugeGuard,
+    _open: Held,
 }
 
 /// The rows of a changefeed, see [`Database::follow`]. The stream ends after an error; dropping it stops the
 /// feed.
-///
-/// ```no_run
-/// # async fn run(db: warp_reql::Database) -> Result<(), warp_reql::Error> {
-/// use futures_util::TryStreamExt;
-/// use warp_reql::database::Feed;
-/// use warp_reql::reql::r;
-///
-/// let mut changes: Feed<serde_json::Value> = db.follow(r.table("heroes").changes()).await?;
-/// while let Some(change) = changes.try_next().await? {
-///     println!("{change}");
-/// }
-/// # Ok(())
-/// # }
-/// ```
 pub struct Feed<T> {
     // Fields are dropped in this order: the feed is stopped before the connection may close.
     rows: SharedRows<T>,
@@ -66,7 +52,7 @@ pub struct Feed<T> {
 /// The connection of a feed, for other queries.
 #[cfg(feature = "api")]
 #[derive(Clone)]
-pub(crate) struct Beside(Arc<Line>);
+pub(crate) struct Beside(Arc<Line>, Database);
 
 #[cfg(feature = "api")]
 impl Beside {
@@ -76,15 +62,15 @@ impl Beside {
     ///
     /// The errors of queries, see [`Conn`](crate::Conn).
     pub(crate) async fn run(&self, query: impl Into<Query>) -> Result<(), Error> {
-        self.0.session.run(query).await.map_err(Error::from)
+        self.0.session.run(self.1.about(query)).await.map_err(Error::from)
     }
 }
 
 #[cfg(feature = "api")]
 impl<T> Feed<T> {
-    /// Returns a handle for other queries on the connection of the feed.
-    pub(crate) fn beside(&self) -> Beside {
-        Beside(Arc::clone(&self.line))
+    /// Returns a handle for other queries on the connection of the feed, about the tables of this database.
+    pub(crate) fn beside(&self, database: &Database) -> Beside {
+        Beside(Arc::clone(&self.line), database.clone())
     }
 }
 
@@ -129,7 +115,7 @@ impl Database {
         who: Option<&Credentials>,
         query: impl Into<Query>,
     ) -> Result<Feed<T>, Error> {
-        let query = query.into();
+        let query = self.about(query);
         let patience = self.settings().query_timeout;
         let mut is_first = true;
         loop {
@@ -197,7 +183,7 @@ impl Line {
     fn new(session: Session, counters: &Arc<Counters>) -> Result<Self, Error> {
         let session = session.share()?;
         counters.opened();
-        let open = GaugeGuard::new(counters, |counters| &counters.shared);
+        let open = Held::new(counters, |counters| &counters.shared);
         Ok(Line { session, counters: Arc::clone(counters), _open: open })
     }
 }

@@ -7,7 +7,7 @@
 //!   permits. So the sum stays within the limit, and a waiting request gets the next connection that is free.
 //! - **A session that stood by is checked before it is used.** A non-blocking read of its socket tells if the
 //!   server has closed it. Then the next one is checked, and a request for which none is left dials.
-//! - **Requests never wait for the maintainer.** It dials in the background, a few connections at a time, and
+//! - **Requests never wait for the keeper.** It dials in the background, a few connections at a time, and
 //!   backs off with jitter while the database is unreachable. A request that finds no session ready dials by
 //!   itself, so the service recovers as soon as the database does.
 //! - **Work is done after an answer rather than during a request.** A session closes once the answer is
@@ -24,19 +24,20 @@
 //! reason, and after the outage they would wait for the end of a pause. The queue for permits is tokio's
 //! semaphore.
 
-mod available;
 mod counters;
 mod credentials;
 mod feeds;
 #[cfg(feature = "reql-0-11")]
 mod former;
+mod keeper;
 mod lease;
-mod maintainer;
+mod named;
 #[cfg(feature = "tls")]
 mod protected;
 mod pulse;
+mod ready;
 mod servers;
-mod standby;
+mod stock;
 mod way;
 
 use std::fmt;
@@ -50,13 +51,13 @@ use tokio::time::{Instant, timeout};
 
 use crate::error::{Code, Error};
 use crate::settings::Rdb;
-use available::Available;
-use counters::{Counters, GaugeGuard};
+use counters::{Counters, Held};
 use feeds::Lines;
+use keeper::Keeper;
 pub(crate) use lease::Lease;
 use lease::Refill;
-use maintainer::Maintainer;
 use pulse::Pulse;
+use ready::Ready;
 use servers::{Server, Servers};
 
 pub use counters::{Stats, Timeouts};
@@ -68,56 +69,30 @@ pub use feeds::Feed;
 pub(crate) use former::Former;
 
 /// A session of the driver.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use warp_reql::database::Session;
-/// use warp_reql::{Conn, embedded, reql::r};
-///
-/// let db = embedded().await?;
-/// let mut conn = Conn::new(db.database().clone());
-/// let session: &mut Session = conn.session().await?;
-/// let three: u8 = session.one(r.expr(1) + 2).await?;
-/// assert_eq!(three, 3);
-/// # Ok(())
-/// # }
-/// ```
 pub type Session = reql::Session<reql::Stream>;
 
 /// A database that requests can open connections to. Cheap to clone; clones share the limits and the
 /// counters.
-///
-/// ```
-/// # fn main() -> Result<(), warp_reql::Error> {
-/// use warp_reql::settings::Rdb;
-/// use warp_reql::{Conn, Database};
-///
-/// let db = Database::new(Rdb { max_connections: 16, ..Rdb::default() })?;
-/// let (one, other) = (Conn::new(db.clone()), Conn::new(db.clone()));
-/// assert_eq!(db.stats().opened, 0, "no query has been sent yet");
-/// # drop((one, other));
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Clone)]
 pub struct Database {
     shared: Arc<Shared>,
+    /// The database of tables that name none, unless it is that of the settings.
+    named: Option<Arc<str>>,
 }
 
 struct Shared {
     settings: Rdb,
     servers: Servers,
     permits: Arc<Semaphore>,
-    ready: Mutex<Available>,
+    ready: Mutex<Ready>,
     counters: Arc<Counters>,
-    maintainer: Maintainer,
+    keeper: Keeper,
     pulse: Pulse,
     lines: Lines,
 }
 
 /// An open session. Dropping it closes the socket.
-struct OpenSession {
+struct Link {
     session: Session,
     opened: Instant,
     /// The time of its last use, or of its opening.
@@ -128,13 +103,13 @@ struct OpenSession {
 /// The source of a request's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// Stood by, and had not been used.
+    /// It stood by, and had not been used.
     Standby,
-    /// Opened while the request waited.
+    /// It was opened while the request waited.
     Dialled,
-    /// Opened with the request's own credentials.
+    /// It was opened with the request's own credentials.
     Personal,
-    /// Had served other requests before.
+    /// It had served other requests before.
     Reused,
 }
 
@@ -170,14 +145,14 @@ impl Database {
         let shared = Shared {
             servers,
             permits: Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS))),
-            ready: Mutex::new(Available::new(settings.standby)),
+            ready: Mutex::new(Ready::new(settings.standby)),
             counters: Arc::default(),
-            maintainer: Maintainer::default(),
+            keeper: Keeper::default(),
             pulse: Pulse::default(),
             lines: Lines::default(),
             settings,
         };
-        Database { shared: Arc::new(shared) }
+        Database { shared: Arc::new(shared), named: None }
     }
 
     /// Creates a database from `RDB_HOST`, `RDB_PASSWORD` and the other environment variables, over the
@@ -229,7 +204,7 @@ impl Database {
     /// every handler.
     pub(crate) async fn acquire(&self) -> Result<Lease, Error> {
         let permit = self.permit().await?;
-        self.shared.maintainer.start(&self.shared);
+        self.shared.keeper.start(&self.shared);
         let (link, source) = match self.shared.take_ready() {
             Some(ready) => ready,
             None => (Box::pin(self.shared.dial()).await?, Source::Dialled),
@@ -245,11 +220,11 @@ impl Database {
         Ok(self.lease(link, Source::Personal, permit))
     }
 
-    fn lease(&self, link: OpenSession, source: Source, permit: OwnedSemaphorePermit) -> Lease {
-        let in_use = GaugeGuard::new(&self.shared.counters, |counters| &counters.in_use);
+    fn lease(&self, link: Link, source: Source, permit: OwnedSemaphorePermit) -> Lease {
+        let in_use = Held::new(&self.shared.counters, |counters| &counters.in_use);
         // While others stand by for the next requests, it is replaced after this request.
         if source != Source::Reused && self.shared.ready().is_low() {
-            self.shared.maintainer.wake();
+            self.shared.keeper.wake();
         }
         Lease { link, source, _in_use: in_use, _permit: permit, refill: Refill(Arc::clone(&self.shared)) }
     }
@@ -259,7 +234,7 @@ impl Database {
         if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
             return Ok(permit);
         }
-        let _waiting = GaugeGuard::new(&self.shared.counters, |counters| &counters.waiting);
+        let _waiting = Held::new(&self.shared.counters, |counters| &counters.waiting);
         let patience = self.shared.settings.acquire_timeout;
         match timeout(patience, permits.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
@@ -282,12 +257,12 @@ impl Database {
 }
 
 impl Shared {
-    fn ready(&self) -> MutexGuard<'_, Available> {
+    fn ready(&self) -> MutexGuard<'_, Ready> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a session that is ready and alive.
-    fn take_ready(&self) -> Option<(OpenSession, Source)> {
+    fn take_ready(&self) -> Option<(Link, Source)> {
         loop {
             let (mut link, source) = self.ready().take(self.settings.max_age)?;
             if link.session.is_alive() {
@@ -305,14 +280,14 @@ impl Shared {
     }
 
     /// Opens a session of the service's own account.
-    async fn dial(self: &Arc<Self>) -> Result<OpenSession, Error> {
+    async fn dial(self: &Arc<Self>) -> Result<Link, Error> {
         let dialled = self.dial_as(&Credentials::of(&self.settings)).await;
         dialled.map_err(Error::into_own)
     }
 
-    async fn dial_as(self: &Arc<Self>, who: &Credentials) -> Result<OpenSession, Error> {
+    async fn dial_as(self: &Arc<Self>, who: &Credentials) -> Result<Link, Error> {
         let session = self.dial_session(who).await?;
-        Ok(OpenSession::new(session, Arc::clone(&self.counters)))
+        Ok(Link::new(session, Arc::clone(&self.counters)))
     }
 
     async fn dial_session(self: &Arc<Self>, who: &Credentials) -> Result<Session, Error> {
@@ -358,12 +333,12 @@ fn has_answered(outcome: &Result<Session, Error>) -> bool {
     outcome.as_ref().map_or_else(|error| error.code() == Code::Unauthorized, |_| true)
 }
 
-impl OpenSession {
+impl Link {
     fn new(session: Session, counters: Arc<Counters>) -> Self {
         counters.opened();
         debug!("Connected to database.");
         let now = Instant::now();
-        OpenSession { session, opened: now, ready: now, counters }
+        Link { session, opened: now, ready: now, counters }
     }
 
     /// Returns whether the server answers a query within this time.
@@ -373,7 +348,7 @@ impl OpenSession {
     }
 }
 
-impl Drop for OpenSession {
+impl Drop for Link {
     fn drop(&mut self) {
         debug!("Disconnecting from database.");
         self.counters.closed();
@@ -382,13 +357,17 @@ impl Drop for OpenSession {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // The maintainer holds a weak reference only, and ends when it finds that the database is gone.
-        self.maintainer.wake();
+        // The keeper holds a weak reference only, and ends when it finds that the database is gone.
+        self.keeper.wake();
     }
 }
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Database").field("settings", self.settings()).field("stats", &self.stats()).finish()
+        f.debug_struct("Database")
+            .field("name", &self.name())
+            .field("settings", self.settings())
+            .field("stats", &self.stats())
+            .finish()
     }
 }

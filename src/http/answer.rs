@@ -111,7 +111,7 @@ mod tests {
         for debug in [false, true] {
             let settings = Settings { debug, ..Settings::default() };
             let app = App::new(settings, Database::new(Rdb::default()).unwrap());
-            let context = Context::new(&app, &warp::http::Request::new(()), None);
+            let context = Context::new(&app, &warp::http::Request::new(()), |_| None);
             let response = answer(context, panicking()).await;
             assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
             let body = response.into_body().collect().await.unwrap().to_bytes();

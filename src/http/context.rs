@@ -12,12 +12,13 @@ use warp::http::{HeaderMap, Method, Request};
 use super::client::client;
 use super::credentials::{bearer, credentials};
 use super::headers::REQUEST_ID;
+use super::prefix::divided;
 use super::ticket::{followed, ticket, without_ticket};
 use super::trace::Trace;
 use crate::access::{Caller, Grant};
 use crate::app::App;
 use crate::app::scale::Arrived;
-use crate::conn::{Conn, Timings};
+use crate::conn::{Clock, Conn};
 use crate::database::Credentials;
 use crate::digest::hex;
 use crate::error::{Answered, Error};
@@ -43,6 +44,8 @@ struct Known {
     /// The host in the URI, which is where HTTP/2 has it.
     authority: Option<Authority>,
     client: Option<Client>,
+    /// The length of the part of the path that is before `/tables`: `/db/{name}`, or nothing.
+    prefix: usize,
     template: Option<&'static str>,
     trace: Option<Trace>,
     rate: OnceLock<Left>,
@@ -51,14 +54,21 @@ struct Known {
     lent: OnceLock<HeaderMap>,
     /// The caller, if the service uses tokens and the request has been admitted.
     caller: OnceLock<Caller>,
-    timings: OnceLock<Timings>,
+    timings: OnceLock<Clock>,
     /// The part of the body that is in memory.
     body: Mutex<Option<Arrived>>,
 }
 
 impl Context {
-    /// Creates the context of a request. `template` is the path template that it matches.
-    pub(crate) fn new<B>(app: &App, request: &Request<B>, template: Option<&'static str>) -> Self {
+    /// Creates the context of a request. `template` finds the path template that a path within a database
+    /// matches.
+    pub(crate) fn new<B>(
+        app: &App,
+        request: &Request<B>,
+        template: impl FnOnce(&str) -> Option<&'static str>,
+    ) -> Self {
+        let path = request.uri().path();
+        let within = if app.settings().databases.is_empty() { path } else { divided(path).1 };
         let uri = request.uri().path_and_query().cloned();
         Context(Arc::new(Known {
             app: app.clone(),
@@ -72,7 +82,8 @@ impl Context {
                 .extensions()
                 .get()
                 .and_then(|peer| client(*peer, request.headers(), &app.settings().trusted_proxies)),
-            template,
+            prefix: path.len() - within.len(),
+            template: template(within),
             trace: Trace::of(request.headers()),
             rate: OnceLock::new(),
             credentials: OnceLock::new(),
@@ -114,6 +125,17 @@ impl Context {
         self.0.uri.path()
     }
 
+    /// Returns the path within the database that it is about.
+    pub(crate) fn path_within(&self) -> &str {
+        self.path().get(self.0.prefix..).unwrap_or_default()
+    }
+
+    /// Returns the segment of the path with the name of a database, if it has one. It is still
+    /// percent-encoded.
+    pub(crate) fn database_segment(&self) -> Option<&str> {
+        self.path().get(..self.0.prefix)?.rsplit_once('/').map(|(_, name)| name)
+    }
+
     /// Returns the path template that the request matches, such as `/tables/{table}`.
     pub(crate) fn template(&self) -> Option<&'static str> {
         self.0.template
@@ -124,7 +146,7 @@ impl Context {
     pub(crate) fn segment(&self, name: &str) -> &str {
         let is_wanted =
             |part: &str| part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) == Some(name);
-        let parts = self.template().unwrap_or_default().split('/').zip(self.path().split('/'));
+        let parts = self.template().unwrap_or_default().split('/').zip(self.path_within().split('/'));
         parts.into_iter().find(|(part, _)| is_wanted(part)).map_or("", |(_, segment)| segment)
     }
 
@@ -283,11 +305,11 @@ impl Context {
     /// Adds the timings of this connection to the answer.
     pub(crate) fn timed_by(&self, conn: &Conn) {
         // Fails for a second connection of the request, which shares its timings with the first.
-        let _ = self.0.timings.set(conn.timings());
+        let _ = self.0.timings.set(conn.clock());
     }
 
     /// Returns the time that the request has waited for its connection and its queries.
-    pub(crate) fn timings(&self) -> Timings {
+    pub(crate) fn timings(&self) -> Clock {
         self.0.timings.get().cloned().unwrap_or_default()
     }
 
@@ -315,7 +337,7 @@ mod tests {
     fn context(uri: &str, id: &str, template: &'static str) -> Context {
         let app = App::new(Settings::default(), Database::new(Rdb::default()).unwrap());
         let request = Request::builder().uri(uri).header(REQUEST_ID, id).body(()).unwrap();
-        Context::new(&app, &request, Some(template))
+        Context::new(&app, &request, |_| Some(template))
     }
 
     #[test]

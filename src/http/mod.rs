@@ -12,6 +12,7 @@ pub(crate) mod headers;
 pub(crate) mod negotiate;
 pub(crate) mod paced;
 pub(crate) mod paths;
+pub(crate) mod prefix;
 pub(crate) mod strict;
 pub(crate) mod ticket;
 pub(crate) mod trace;

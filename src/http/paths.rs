@@ -8,9 +8,11 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
+use super::body::PSEUDO_TYPE;
 use super::context::Context;
+use super::prefix::{TABLES, in_database};
+use crate::database::Database;
 use crate::error::{Code, Error};
-use crate::names::PSEUDO_TYPE;
 use crate::names::{is_name, is_new_name};
 use crate::query::{decode, value};
 use crate::reserved;
@@ -23,7 +25,7 @@ const DIVIDING: &[char] = &['/', '\\', '%', '?', '#', ';'];
 
 /// The paths that requests about data start with. The others tell of the service itself: they need no
 /// credentials, and answer even when it is busy.
-const DATA: [&str; 3] = ["/tables", "/tickets", "/reql"];
+const DATA: [&str; 3] = [TABLES, "/tickets", "/reql"];
 
 /// Returns whether a path, or a template of paths, is about tables, and not about the service itself.
 pub(crate) fn is_about_data(path: &str) -> bool {
@@ -55,6 +57,31 @@ fn is_dots(segment: &str) -> bool {
 }
 
 impl Context {
+    /// Returns the name of the database that the path names; `None` if it names none, and is about that of
+    /// `rdb.db`.
+    pub(crate) fn database_name(&self) -> Result<Option<String>, Error> {
+        self.database_segment().map(name).transpose()
+    }
+
+    /// Returns a path within the database that this request is about.
+    pub(crate) fn within(&self, path: &str) -> Result<String, Error> {
+        Ok(in_database(self.database_name()?.as_deref(), path))
+    }
+
+    /// Returns the database that the request is about.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::BadName`] if the path names one in a wrong way, [`Code::NoSuchDatabase`] if it isn't served.
+    pub(crate) fn database(&self) -> Result<Database, Error> {
+        let own = self.app().database();
+        match self.database_name()? {
+            None => Ok(own.clone()),
+            Some(name) if self.app().settings().databases.has(&name) => Ok(own.named(&name)),
+            Some(_) => Err(Error::from(Code::NoSuchDatabase)),
+        }
+    }
+
     /// Returns the name of the table that the path is about.
     pub(crate) fn table(&self) -> Result<String, Error> {
         let name = name(self.segment("table"))?;
@@ -72,7 +99,7 @@ impl Context {
     }
 }
 
-/// Reads the name of a table or index in a path.
+/// Reads the name of a database, table or index in a path.
 fn name(segment: &str) -> Result<String, Error> {
     let name = decode(segment)?;
     if is_name(&name) { Ok(name) } else { Err(Error::bad_name(&name)) }

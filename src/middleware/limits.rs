@@ -48,7 +48,7 @@ fn pass(context: &Context) -> Result<Option<Share>, Error> {
     }
     paths::check(context.path())?;
     origin::check(app.settings(), context)?;
-    if !paths::is_about_data(context.path()) {
+    if !paths::is_about_data(context.path_within()) {
         return Ok(None);
     }
     // Requests with credentials are counted once those have been verified.

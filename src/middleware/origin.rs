@@ -56,7 +56,7 @@ mod tests {
             request = request.header("origin", origin);
         }
         let app = App::new(settings.clone(), Database::new(Rdb::default()).unwrap());
-        let context = Context::new(&app, &request.body(()).unwrap(), None);
+        let context = Context::new(&app, &request.body(()).unwrap(), |_| None);
         check(settings, &context).map_or_else(|error| error.code().as_str(), |()| "ok")
     }
 

@@ -1,4 +1,4 @@
-//! The values of a field: `distinct=FIELD`, each once, in their order.
+//! Which values a field has: `distinct=FIELD`, each once, in their order.
 
 use reql::{Term, r};
 

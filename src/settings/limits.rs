@@ -8,14 +8,6 @@ use super::{Rate, units};
 use crate::query::PageLimits;
 
 /// Bounds on what a request may ask for.
-///
-/// ```
-/// use warp_reql::settings::{Limits, Settings};
-///
-/// let limits = Limits { page: 20, page_max: 200, ..Limits::default() };
-/// let settings = Settings { limits, ..Settings::default() };
-/// assert_eq!(settings.limits.body, 1 << 20);
-/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
@@ -123,7 +115,7 @@ pub struct Limits {
     pub bodies: u64,
 }
 
-/// The bounds on memory that somebody chose.
+/// Which of the bounds on memory somebody chose.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chosen {
     pub(super) answer: bool,

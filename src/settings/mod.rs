@@ -1,12 +1,12 @@
 //! Settings: what they are, their built-in values, and where each one came from.
 //!
-//! Every public type here documents its fields with their defaults. Later versions may have more fields, so
-//! make one of another: `Limits { page: 20, ..Limits::default() }`. A value is looked for, in rising order of
+//! Every public type here documents its fields with their defaults. A value is looked for, in rising order of
 //! precedence, in the built-in defaults of the profile, in `Settings.toml`, and in the environment.
 
 mod access;
 mod address;
 mod admin;
+mod databases;
 mod env;
 mod error;
 mod file;
@@ -40,7 +40,8 @@ pub use crate::rules::{AccessRule, Allowed, Names};
 pub use access::{Auth, Cors, Named};
 pub use address::{Address, Place};
 pub use admin::Admin;
-pub use error::{ParseError, SettingsError};
+pub use databases::Databases;
+pub use error::SettingsError;
 pub use file::FILE_NAME;
 pub use limits::Limits;
 pub use listen::Listen;
@@ -62,32 +63,13 @@ pub use token::Token;
 pub(crate) use units::size::parse as parse_size;
 
 /// The profile that is used when nothing names one.
-///
-/// ```
-/// use warp_reql::settings::{DEVELOPMENT, Settings};
-///
-/// assert_eq!(Settings::built_in(DEVELOPMENT), Settings::default());
-/// ```
 pub const DEVELOPMENT: &str = "development";
 /// The profile of a service that others use.
-///
-/// ```
-/// use warp_reql::settings::{PRODUCTION, Settings};
-///
-/// assert!(!Settings::built_in(PRODUCTION).explorer);
-/// ```
 pub const PRODUCTION: &str = "production";
 
 /// All settings of the service, as one profile sees them.
 ///
 /// Serializing gives them in the form of `Settings.toml`, with secrets masked.
-///
-/// ```
-/// use warp_reql::settings::{Auth, Settings};
-///
-/// let settings = Settings { port: 9000, auth: Auth::Database, ..Settings::built_in("production") };
-/// assert_eq!(settings.place().to_string(), "0.0.0.0:9000");
-/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -163,7 +145,11 @@ pub struct Settings {
     pub limits: Limits,
     /// The database and the connections to it.
     pub rdb: Rdb,
-    /// Tables to create at start-up if they are missing. Default: none.
+    /// The databases that are served beside that of `rdb.db`, at `/db/{name}/tables`: names, and patterns
+    /// such as `"tenant_*"`. What the settings say of a table holds for it in each of them. Default: none.
+    pub databases: Databases,
+    /// Tables to create at start-up if they are missing, in `rdb.db` and in each database that `databases`
+    /// names. Default: none.
     pub tables: Vec<TableSpec>,
     /// Ways from the documents of one table to those of another, which lists may tell of. Default: none.
     pub relations: Vec<RelationSpec>,
@@ -211,6 +197,7 @@ impl Settings {
             admin: Admin::default(),
             limits: Limits::default(),
             rdb: Rdb { host: hosts, ..Rdb::default() },
+            databases: Databases::default(),
             tables: Vec::new(),
             relations: Vec::new(),
             rules: Vec::new(),
@@ -234,6 +221,7 @@ impl Settings {
         keep(&mut kept, "shutdown_timeout", &self.shutdown_timeout, &mut next.shutdown_timeout);
         keep(&mut kept, "auth", &self.auth, &mut next.auth);
         keep(&mut kept, "rdb", &self.rdb, &mut next.rdb);
+        keep(&mut kept, "databases", &self.databases, &mut next.databases);
         keep(&mut kept, "tables", &self.tables, &mut next.tables);
         if self.tls.is_on() != next.tls.is_on() {
             keep(&mut kept, "tls", &self.tls, &mut next.tls);

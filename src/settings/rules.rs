@@ -154,7 +154,10 @@ const RULES: &[Rule] = &[
     rule("rdb.host", "\"embedded\", or hosts such as \"a, b:28016, [::1]:28015\"", |_| true),
     rule("rdb.port", "a port from 1 to 65535", |s| s.rdb.port != 0),
     rule("rdb.db", NAME, |s| is_name(&s.rdb.db)),
-    rule("rdb.db", "another name: databases of that ending hold what services remember", |s| {
+    rule("databases", "a list of names of databases, and of patterns such as \"tenant_*\"", |s| {
+        s.databases.are_sound()
+    }),
+    rule("rdb.db", "another name: that database holds what the server or services remember", |s| {
         !reserved::is_database(&s.rdb.db)
     }),
     rule("rdb.user", "the name of a database user", |s| !s.rdb.user.is_empty()),

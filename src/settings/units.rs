@@ -52,8 +52,6 @@ pub(super) mod text {
 
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    use crate::settings::ParseError;
-
     pub(in crate::settings) fn serialize<T: Display, S: Serializer>(
         value: &T,
         to: S,
@@ -63,23 +61,20 @@ pub(super) mod text {
 
     pub(in crate::settings) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
     where
-        T: FromStr<Err = ParseError>,
+        T: FromStr<Err = &'static str>,
         D: Deserializer<'de>,
     {
         let text = String::deserialize(from)?;
-        text.parse()
-            .map_err(|ParseError(expected)| de::Error::invalid_value(de::Unexpected::Str(&text), &expected))
+        text.parse().map_err(|expected| de::Error::invalid_value(de::Unexpected::Str(&text), &expected))
     }
 }
 
-/// Values as [`text`], or an empty text for none.
+/// As [`text`], or an empty text for none.
 pub(super) mod optional {
     use std::fmt::Display;
     use std::str::FromStr;
 
     use serde::{Deserialize, Deserializer, Serializer, de};
-
-    use crate::settings::ParseError;
 
     pub(in crate::settings) fn serialize<T: Display, S: Serializer>(
         value: &Option<T>,
@@ -93,14 +88,14 @@ pub(super) mod optional {
 
     pub(in crate::settings) fn deserialize<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
     where
-        T: FromStr<Err = ParseError>,
+        T: FromStr<Err = &'static str>,
         D: Deserializer<'de>,
     {
         let text = String::deserialize(from)?;
         if text.trim().is_empty() {
             return Ok(None);
         }
-        let wrong = |ParseError(expected)| de::Error::invalid_value(de::Unexpected::Str(&text), &expected);
+        let wrong = |expected| de::Error::invalid_value(de::Unexpected::Str(&text), &expected);
         text.parse().map(Some).map_err(wrong)
     }
 }

@@ -14,6 +14,7 @@ mod commands;
 mod conn;
 mod crowds;
 mod csv;
+mod databases;
 mod differential;
 mod documents;
 mod expand;

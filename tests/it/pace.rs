@@ -157,7 +157,7 @@ async fn answers_have_a_weight() {
     assert_eq!(api.call("GET", &format!("{DOCS}?select=id")).await.status(), 200);
 }
 
-/// Bodies come as a browser sends them for a page that a form could be on.
+/// As a browser sends it for a page that a form could be on.
 #[tokio::test]
 async fn a_body_needs_its_type() {
     let api = limited(Limits::default()).await;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use warp_reql::settings::{Auth, Settings, TableSpec};
 use warp_reql::{Conn, bootstrap};
 
+use crate::support::counted::Counted;
 use crate::support::guarded::basic;
 use crate::support::{Api, Home, body, problem};
 
@@ -129,4 +130,41 @@ async fn users_of_the_database_need_no_permission_for_claims() {
     assert_eq!(post(&writer).await.status(), 201);
     problem(&post(&writer).await, 409, "not-unique");
     problem(&post(&reader).await, 403, "forbidden");
+}
+
+#[tokio::test]
+async fn a_batch_is_claimed_by_one_query() {
+    let home = Home::start().await;
+    bootstrap::once(&home.database(), &[spec()]).await.unwrap();
+    let counted = Counted::to(home.addr()).await;
+    let rdb = home.rdb_by(counted.addr);
+    let settings = Settings { tables: vec![spec()], debug: true, rdb, ..Settings::default() };
+    let api = Api { home: Some(home), ..Api::with_settings(settings) };
+    let bulk = |first: u64| -> Value {
+        (first..first + 200).map(|n| json!({"email": format!("e{n}"), "login": {"name": n}})).collect()
+    };
+    // The first one makes the table of claims.
+    assert_eq!(statuses(&api, &bulk(0)).await, [201; 200]);
+    let before = counted.queries();
+    assert_eq!(statuses(&api, &bulk(200)).await, [201; 200]);
+    let queries = counted.queries() - before;
+    // Claims, a look for other documents, the documents, the end of the claims; and, seldom, old claims.
+    assert!(queries <= 5, "{queries}");
+    assert_eq!(statuses(&api, &bulk(100)).await, [409; 200]);
+    assert_eq!(claims(&api).await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_at_once_share_the_values_among_them() {
+    let api = api(|settings| settings).await;
+    let batches = (0..4).map(|batch| {
+        let numbers = (0..60).map(move |n| if batch % 2 == 0 { n } else { 59 - n });
+        let bulk: Value = numbers.map(|n| json!({"batch": batch, "email": format!("e{n}")})).collect();
+        let api = &api;
+        async move { statuses(api, &bulk).await }
+    });
+    let told = join_all(batches).await.concat();
+    let count = |status: u64| told.iter().filter(|it| **it == status).count();
+    assert_eq!((count(201), count(409)), (60, 180), "{told:?}");
+    assert_eq!(claims(&api).await, Vec::<Value>::new());
 }

@@ -36,6 +36,11 @@ impl Query {
         self.option("db", r.db(name))
     }
 
+    /// Does what [`database`](Query::database) does, unless the query has a database already.
+    pub fn default_database<K>(self, name: impl Argument<K>) -> Self {
+        self.or_database(Some(&r.db(name)))
+    }
+
     /// Sets the replicas that are read.
     pub fn read_mode<K>(self, mode: impl Choice<ReadMode, K>) -> Self {
         self.option("read_mode", mode.into_term())

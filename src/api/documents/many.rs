@@ -75,7 +75,7 @@ async fn change(context: Context, body: Body, mut conn: Conn, grant: Grant) -> R
     grant.to_change()?;
     let wanted = Wanted::of(&context, &grant)?;
     let key = context.app().catalog().primary_key(&mut conn, &wanted.table).await?;
-    let unique = Unique::of(context.app(), &wanted.table);
+    let unique = Unique::of(context.app(), conn.database(), &wanted.table);
     let (change, touches, unique) = match kind {
         CHANGES => {
             let changes = Changes::read(&body?)?;

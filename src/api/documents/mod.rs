@@ -71,7 +71,7 @@ async fn post_any(context: Context, body: Chunks, conn: Conn, grant: Grant) -> R
     let arrived = context.app().arriving(context.holder(&conn));
     let body = Documents::new(body, context.headers(), limits, Form::Lines, arrived);
     let (body, _) = body.into_whole().await?;
-    let keyed = Keyed::new(key, &table, &conn, &context, &grant, &body);
+    let keyed = Keyed::new(key, &table, &conn, &context, &grant, &body)?;
     let (app, holder) = (context.app().clone(), context.holder(&conn));
     let run = async move |conn, plan| {
         create(&table, bulk::whole(body), form, &context, conn, (&grant, Some(&plan))).await
@@ -112,7 +112,7 @@ async fn create_one(
     let had_id = plan.is_none_or(|plan| plan.identify(&mut document, &key, 0));
     let is_own = |stored: &Value| plan.is_some_and(|plan| plan.wrote(&document, had_id, stored));
     let conflict = bulk::resolution(context);
-    let unique = Unique::of(context.app(), table);
+    let unique = Unique::of(context.app(), conn.database(), table);
     let rules = Rules { key: &key, schema: context.app().schema(table), unique: unique.as_ref() };
     if let (true, Some(Conflict::Update), Some(id)) = (rules.has_any(), conflict, document.get(&key)) {
         // The merged document has to be checked against the rules before it is written.
@@ -141,7 +141,7 @@ fn created(
     conflict: Option<Conflict>,
     context: &Context,
 ) -> Result<Response, Error> {
-    let location = format!("/tables/{table}/docs/{}", segment(id));
+    let location = context.within(&format!("/tables/{table}/docs/{}", segment(id)))?;
     let status = if written.has_inserted() { StatusCode::CREATED } else { StatusCode::OK };
     let response = at(represent(status, written, context.headers())?, &location);
     let Some(resolution) = context.prefers("resolution").filter(|_| conflict.is_some()) else {
@@ -167,7 +167,7 @@ async fn put(context: Context, body: Body, mut conn: Conn, grant: Grant) -> Resu
     let key = context.app().catalog().primary_key(&mut conn, &table).await?;
     write::check_id(&new, &key, &id)?;
     new.insert(key.clone(), id.clone());
-    let unique = Unique::of(context.app(), &table);
+    let unique = Unique::of(context.app(), conn.database(), &table);
     let rules = Rules { key: &key, schema: context.app().schema(&table), unique: unique.as_ref() };
     let target = Target { table: &table, id: &id, grant: &grant };
     let written = target.change(&mut conn, &conditions, &Change::Put(new), rules).await?;
@@ -194,7 +194,7 @@ async fn patch(context: Context, body: Body, mut conn: Conn, grant: Grant) -> Re
     let asked = Asked::read(kind, &body?)?;
     let key = context.app().catalog().primary_key(&mut conn, &table).await?;
     let change = asked.change(&key, &id, &grant)?;
-    let unique = Unique::of(context.app(), &table);
+    let unique = Unique::of(context.app(), conn.database(), &table);
     let rules = Rules { key: &key, schema: context.app().schema(&table), unique: unique.as_ref() };
     let target = Target { table: &table, id: &id, grant: &grant };
     let written = target.change(&mut conn, &conditions, &change, rules).await?;

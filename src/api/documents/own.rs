@@ -14,7 +14,7 @@ pub(super) async fn make_table(conn: &mut Conn, name: &str, index: &str) -> Resu
         Err(error) if error.status() == StatusCode::CONFLICT => Ok(()),
         done => done,
     };
-    let beside = database_beside(&conn.database().settings().db);
+    let beside = database_beside(conn.database().name());
     let db = r.db(beside.as_str());
     let created = match conn.run(db.table_create(name)).await {
         Err(error) if error.code() == Code::NoSuchDatabase => {

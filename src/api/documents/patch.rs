@@ -7,7 +7,7 @@ use reql::Term;
 use serde_json::{Map, Value};
 
 use super::large::value;
-use crate::names::PSEUDO_TYPE;
+use crate::http::body::PSEUDO_TYPE;
 
 /// A merge patch.
 #[derive(Debug, Clone)]

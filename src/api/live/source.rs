@@ -70,7 +70,7 @@ impl Followed {
     pub(super) fn key(&self) -> Result<String, Error> {
         let query = Query::from(self.rows.clone()).to_json().map_err(Error::from)?;
         let user = self.who.as_ref().map(Credentials::user);
-        Ok(serde_json::json!([self.database.settings().db, user, self.placed, query]).to_string())
+        Ok(serde_json::json!([self.database.name(), user, self.placed, query]).to_string())
     }
 
     /// Opens a changefeed.
@@ -84,7 +84,7 @@ impl Followed {
             .changefeed_queue_size(self.queue);
         let feed = if self.placed { feed.include_offsets(true) } else { feed };
         let feed = self.database.follow_as::<Box<RawValue>>(self.who.as_ref(), feed).await?;
-        let beside = feed.beside();
+        let beside = feed.beside(&self.database);
         Ok((feed.boxed(), beside))
     }
 

@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document, which is assembled from the descriptions of the endpoints: schemas of bodies and
 //! answers, limits, codes of problems. Tests compare it with the service in both directions.
 
+mod databases;
 pub(crate) mod operation;
 pub(crate) mod parameters;
 pub(crate) mod schemas;
@@ -60,5 +61,6 @@ pub(crate) fn text(document: &OpenApi, settings: &Settings) -> Result<String, St
         }
         schemas.insert(format!("Document_{}", table.name), text);
     }
+    databases::add(&mut document, &settings.databases);
     serde_json::to_string_pretty(&document).map_err(|error| error.to_string())
 }

@@ -25,7 +25,7 @@ fn notes() -> Value {
     ])
 }
 
-/// The owner of the documents that a request is about.
+/// Whose documents a request is about.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Whose {
     Own,

@@ -12,8 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::error::{Error, ErrorKind, Result, Sent};
 use crate::query::Query;
+use crate::r;
 use crate::rows::Rows;
-use crate::term::Term;
+use crate::term::{Argument, Term};
 use crate::wire::{AnswerKind, Elements, Form, Frame, Inbound, Request};
 
 /// A connection for one task at a time.
@@ -136,6 +137,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             profile: None,
             look: |_| true,
         }
+    }
+
+    /// Sets the database of tables that name none, for the queries from now on.
+    pub fn use_database<K>(&mut self, name: impl Argument<K>) {
+        self.database = Some(r.db(name));
     }
 
     /// Sets the function that looks at the socket itself to find out if it is alive.

@@ -37,7 +37,6 @@ mod maintenance;
 mod moment;
 mod opening;
 mod private;
-mod proposal;
 mod range;
 mod scan;
 mod snapshot;

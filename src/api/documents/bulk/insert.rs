@@ -18,7 +18,7 @@ use crate::access::Grant;
 use crate::api::documents::change::{Change as Write, Rules};
 use crate::api::documents::idempotency::Plan;
 use crate::api::documents::insertion::{Change, Insertion};
-use crate::api::documents::unique::Unique;
+use crate::api::documents::unique::{Fate, Unique};
 use crate::api::documents::write::{Target, Written, field, parsed};
 use crate::api::permission::may_write;
 use crate::conn::Conn;
@@ -76,7 +76,7 @@ pub(crate) async fn insert(
     (grant, plan): (&Grant, Option<&Plan>),
 ) -> Result<Response, Error> {
     let conflict = resolution(context);
-    let unique = Unique::of(context.app(), table);
+    let unique = Unique::of(context.app(), conn.database(), table);
     // The database isn't queried if the body is malformed.
     let mut key = None;
     let mut outcomes = Outcomes::default();
@@ -161,6 +161,8 @@ impl Insert<'_> {
         conn: &mut Conn,
     ) -> Result<Vec<Outcome>, Error> {
         let (mut sound, mut outcomes) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+        // A document that replaces another may free a value that a later one is to have.
+        let replaces = self.conflict.is_some();
         for (place, mut document) in (first..).zip(batch) {
             if let Err(error) = self.grant.complete(&mut document) {
                 outcomes.push((place, Outcome::fault(&error, true)));
@@ -175,7 +177,7 @@ impl Insert<'_> {
                     outcomes.push((place, Outcome::of_one(added, id)));
                 }
                 None => match self.rules.check(&Value::Object(document.clone())) {
-                    Ok(()) if self.rules.unique.is_some_and(|unique| unique.is_in(&document)) => {
+                    Ok(()) if replaces && self.rules.unique.is_some_and(|it| it.is_in(&document)) => {
                         outcomes.extend(self.claimed((place, document), conn).await?);
                     }
                     Ok(()) => sound.push((place, document)),
@@ -183,25 +185,59 @@ impl Insert<'_> {
                 },
             }
         }
-        outcomes.extend(self.inserted(sound, conn).await?);
+        outcomes.extend(match self.rules.unique.filter(|_| !replaces) {
+            Some(unique) => self.claimed_together(unique, sound, conn).await?,
+            None => self.inserted(sound, conn).await?,
+        });
         outcomes.sort_by_key(|(place, _)| *place);
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
 
-    /// Inserts a document by itself, with claims of its unique values.
-    async fn claimed(
+    /// Inserts documents, with claims of their unique values that are made by one query.
+    async fn claimed_together(
         self,
-        (place, document): Placed,
+        unique: &Unique,
+        batch: Vec<Placed>,
         conn: &mut Conn,
     ) -> Result<Vec<(usize, Outcome)>, Error> {
+        let named: Vec<_> = batch.iter().map(|placed| self.named(placed)).collect();
+        let (held, fates) = unique.claim_together(conn, self.key, &named).await?;
+        let (mut now, mut later, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+        for (placed, fate) in batch.into_iter().zip(fates) {
+            match fate {
+                Fate::Claimed => now.push(placed),
+                Fate::Later => later.push(placed),
+                Fate::Refused(error) => {
+                    let id = self.named(&placed).get(self.key).cloned();
+                    outcomes.push((placed.0, Outcome { id, ..Outcome::fault(&error, true) }));
+                }
+            }
+        }
+        let written = self.inserted(now, conn).await;
+        unique.finish(held, &written).await;
+        outcomes.extend(written?);
+        for placed in later {
+            outcomes.extend(self.claimed(placed, conn).await?);
+        }
+        Ok(outcomes)
+    }
+
+    /// Returns a document with the id that it is to have, if that is known.
+    fn named(self, (place, document): &Placed) -> Value {
         let mut named = document.clone();
         if let Some(plan) = self.plan {
-            plan.identify(&mut named, self.key, place);
+            plan.identify(&mut named, self.key, *place);
         }
-        let id = named.get(self.key).cloned();
-        let outcome = match self.rules.claim(conn, id.as_ref(), &Value::Object(named), None).await {
+        Value::Object(named)
+    }
+
+    /// Inserts a document by itself, with claims of its unique values.
+    async fn claimed(self, placed: Placed, conn: &mut Conn) -> Result<Vec<(usize, Outcome)>, Error> {
+        let named = self.named(&placed);
+        let (place, id) = (placed.0, named.get(self.key).cloned());
+        let outcome = match self.rules.claim(conn, id.as_ref(), &named, None).await {
             Ok(held) => {
-                let outcome = self.inserted(vec![(place, document)], conn).await;
+                let outcome = self.inserted(vec![placed], conn).await;
                 self.rules.finish(held, &outcome).await;
                 outcome
             }

@@ -13,6 +13,7 @@ use warp::reply::{Reply, Response};
 use crate::error::Error;
 use crate::http::answer::{empty, json_text, with_header};
 use crate::http::headers::{IDEMPOTENCY_REPLAYED, PREFERENCE_APPLIED};
+use crate::http::prefix::{divided, in_database};
 
 /// The statuses that a stored answer may have: a document was created, was changed (with or without a body),
 /// or a bulk insert had errors.
@@ -46,13 +47,16 @@ impl Answer {
         Ok((answer, warp::http::Response::from_parts(head, body).into_response()))
     }
 
-    /// Returns the response to a repeated request for this table.
-    pub(crate) fn replayed(self, table: &str) -> Result<Response, Error> {
+    /// Returns the response to a repeated request for this table. The first request may have had another
+    /// path: one with the name of the database, or one without.
+    pub(crate) fn replayed(self, database: Option<&str>, table: &str) -> Result<Response, Error> {
         let Answer { status, location, etag, preference_applied, body } = self;
         let status = STATUSES.into_iter().find(|own| own.as_u16() == status);
         let is_json = body.is_empty() || serde_json::from_str::<IgnoredAny>(&body).is_ok();
         let place = format!("/tables/{table}/docs/");
-        let is_here = location.as_ref().is_none_or(|location| location.starts_with(&place));
+        let within = location.as_deref().map(|location| divided(location).1);
+        let is_here = within.is_none_or(|within| within.starts_with(&place));
+        let location = within.map(|within| in_database(database, within));
         let Some(status) = status.filter(|_| is_json && is_here) else {
             return Err(Error::internal("a remembered answer is not one of this service's"));
         };
@@ -82,11 +86,15 @@ mod tests {
 
     #[test]
     fn an_answer_is_one_that_this_service_gives() {
-        let own = answer(201, Some("/tables/t/docs/1"), "{}").replayed("t").unwrap();
+        let own = answer(201, Some("/tables/t/docs/1"), "{}").replayed(None, "t").unwrap();
         assert_eq!(own.status(), StatusCode::CREATED);
         assert_eq!(own.headers()["content-type"], JSON);
         assert_eq!(own.headers()["idempotency-replayed"], "true");
-        let bare = answer(201, None, "").replayed("t").unwrap();
+        let elsewhere = answer(201, Some("/tables/t/docs/1"), "{}").replayed(Some("a"), "t").unwrap();
+        assert_eq!(elsewhere.headers()["location"], "/db/a/tables/t/docs/1");
+        let back = answer(201, Some("/db/a/tables/t/docs/1"), "{}").replayed(None, "t").unwrap();
+        assert_eq!(back.headers()["location"], "/tables/t/docs/1");
+        let bare = answer(201, None, "").replayed(None, "t").unwrap();
         assert!(!bare.headers().contains_key("content-type"));
         for forged in [
             answer(500, None, "{}"),
@@ -94,10 +102,11 @@ mod tests {
             answer(302, Some("/tables/t/docs/1"), "{}"),
             answer(201, Some("https://evil.example/"), "{}"),
             answer(201, Some("/tables/other/docs/1"), "{}"),
+            answer(201, Some("/db/a/tables/other/docs/1"), "{}"),
             answer(201, None, "<script>"),
         ] {
             assert!(
-                forged.clone().replayed("t").is_err_and(|error| error.code() == Code::Internal),
+                forged.clone().replayed(None, "t").is_err_and(|error| error.code() == Code::Internal),
                 "{forged:?}"
             );
         }

@@ -42,6 +42,8 @@ pub(crate) const PATTERN: &str = r#"^("[ !#-~]{1,255}"|[!#-~]([ !#-~]{0,253}[!#-
 
 /// A request with a key.
 pub(crate) struct Keyed {
+    /// The database in the path of the request, if it names one.
+    database: Option<String>,
     /// The table that the request writes.
     table: String,
     /// A hash of the key, its owner and the table. Users can't use each other's keys. The password isn't part
@@ -80,9 +82,9 @@ impl Keyed {
         context: &Context,
         grant: &Grant,
         body: &[u8],
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let header = |name| context.headers().get(name).map(HeaderValue::as_bytes).unwrap_or_default();
-        let db = conn.database().settings().db.as_str();
+        let db = conn.database().name();
         let user = match context.caller() {
             Some(caller) => format!("{:?} {}", caller.subject(), grant.fingerprint()),
             None => conn.user().unwrap_or_default().to_owned(),
@@ -91,11 +93,12 @@ impl Keyed {
         let parameters = Some(context.raw_query().as_bytes()).filter(|parameters| !parameters.is_empty());
         let sent: Vec<_> =
             [header(CONTENT_TYPE), header(PREFER), body].into_iter().chain(parameters).collect();
-        Keyed {
+        Ok(Keyed {
+            database: context.database_name()?,
             table: table.to_owned(),
             id: hash(&[key, db, table, &user].map(str::as_bytes)),
             fingerprint: hash(&sent),
-        }
+        })
     }
 
     /// Runs a request once, even if its client doesn't wait for the answer. Returns its answer, or the stored
@@ -111,7 +114,7 @@ impl Keyed {
         F: Future<Output = Result<Response, Error>> + Send + 'static,
     {
         may_write(&mut conn, &self.table).await?;
-        let records = Records::new(app.database().clone());
+        let records = Records::new(conn.database().clone());
         app.to_its_end(holder, async move { self.claimed(&records, |plan| run(conn, plan)).await })?.await
     }
 
@@ -121,7 +124,7 @@ impl Keyed {
     {
         let (claim, plan) = match records.claim(self.id, self.fingerprint).await? {
             Claim::Made(claim, plan) => (claim, plan),
-            Claim::Answered(answer) => return answer.replayed(&self.table),
+            Claim::Answered(answer) => return answer.replayed(self.database.as_deref(), &self.table),
         };
         let resumed = plan.is_resumed();
         let outcome = tokio::select! {

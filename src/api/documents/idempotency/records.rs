@@ -182,7 +182,7 @@ impl Records {
     }
 
     fn db(&self) -> Term {
-        r.db(database_beside(&self.database.settings().db))
+        r.db(database_beside(self.database.name()))
     }
 
     fn table(&self) -> Table {

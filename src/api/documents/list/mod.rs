@@ -2,13 +2,13 @@
 
 mod features;
 mod lines;
+mod next;
 mod values;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use futures_util::stream;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reql::{Query, Term, r};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -31,6 +31,7 @@ use crate::http::headers::{PREFERENCE_APPLIED, TOTAL_COUNT};
 use crate::http::negotiate::{CSV, GEO_JSON, JSON, NDJSON};
 use crate::query::{Bounds, Distinct, Grouping, Index, Kind, Listing, Path, Plan, Row};
 use features::Features;
+use next::next_page;
 
 /// The bytes of rows after which a batch is full. Each client that reads slowly holds two of them.
 const BATCH: usize = 512 << 10;
@@ -101,7 +102,7 @@ async fn groups(name: &str, context: &Context, grant: &Grant, conn: &mut Conn) -
     if context.wants(EXPLAIN) {
         may_read(conn, name).await?;
         let indexes = context.app().catalog().indexes(conn, name).await?;
-        return Ok(explanation(None, &[grouping.query(&indexes.plain, &r.table(name))]));
+        return Ok(explanation(context, None, &[grouping.query(&indexes.plain, &r.table(name))]));
     }
     let (groups, scale): (Vec<Box<RawValue>>, _) = loop {
         match all_by(context, name, conn, |indexes| grouping.query(indexes, &r.table(name))).await {
@@ -218,7 +219,8 @@ impl List {
     /// would be too long for a URL.
     fn next_page(&self, place: &RawValue) -> Result<String, Error> {
         let (limits, query) = (self.context.app().limits(), self.context.raw_query());
-        let url = next_page(&self.table, query, "cursor", place.get());
+        let path = self.context.within(&format!("/tables/{}/docs", self.table))?;
+        let url = next_page(&path, query, "cursor", place.get());
         if url.len() as u64 <= limits.url {
             return Ok(url);
         }
@@ -227,7 +229,7 @@ impl List {
             let reason = "a document has a value there that is too long for the next page to begin at";
             Error::bad_parameter("order", reason)
         });
-        Ok(next_page(&self.table, query, "offset", &offset?.to_string()))
+        Ok(next_page(&path, query, "offset", &offset?.to_string()))
     }
 
     /// Returns the rows of a page, and their size.
@@ -310,7 +312,7 @@ impl List {
             true => self.listing.stream(&plan, &r.table(&self.table)),
             false => vec![self.listing.page(&plan, &r.table(&self.table))],
         };
-        Ok(explanation(plan.index(), &queries))
+        Ok(explanation(&self.context, plan.index(), &queries))
     }
 
     async fn plans(&self, conn: &mut Conn) -> Result<Vec<Plan>, Error> {
@@ -366,30 +368,11 @@ fn is_about_an_index(error: &Error) -> bool {
     error.code() == Code::NoSuchIndex
 }
 
-fn explanation(index: Option<&str>, queries: &[Term]) -> Response {
+fn explanation(context: &Context, index: Option<&str>, queries: &[Term]) -> Response {
     let reql: Vec<_> = queries.iter().map(Term::to_string).collect();
-    let explained = serde_json::json!({ "index": index, "reql": reql.join("\n") });
-    with_header(json(StatusCode::OK, &explained), PREFERENCE_APPLIED, EXPLAIN)
-}
-
-/// Returns the URL of the next page: the current one, with a parameter that replaces `offset` and `cursor`.
-fn next_page(table: &str, query: &str, name: &str, value: &str) -> String {
-    let stays =
-        |part: &&str| !part.is_empty() && !part.starts_with("cursor=") && !part.starts_with("offset=");
-    let start: String = query.split('&').filter(stays).map(|part| format!("{part}&")).collect();
-    let value = utf8_percent_encode(value, NON_ALPHANUMERIC);
-    format!("/tables/{table}/docs?{start}{name}={value}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_page_keeps_the_other_parameters() {
-        let url = next_page("t", "limit=2&offset=4&age=gte.18", "cursor", "[1]");
-        assert_eq!(url, "/tables/t/docs?limit=2&age=gte.18&cursor=%5B1%5D");
-        assert_eq!(next_page("t", "", "cursor", "[\"a\"]"), "/tables/t/docs?cursor=%5B%22a%22%5D");
-        assert_eq!(next_page("t", "offset=4&limit=2", "offset", "6"), "/tables/t/docs?limit=2&offset=6");
+    let mut explained = serde_json::json!({ "index": index, "reql": reql.join("\n") });
+    if let Ok(Some(database)) = context.database_name() {
+        explained["database"] = database.into();
     }
+    with_header(json(StatusCode::OK, &explained), PREFERENCE_APPLIED, EXPLAIN)
 }

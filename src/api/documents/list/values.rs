@@ -29,7 +29,7 @@ pub(super) async fn values(
         may_read(conn, name).await?;
         let indexes = context.app().catalog().indexes(conn, name).await?;
         let query = distinct.query(&indexes.plain, &r.table(name));
-        return Ok(explanation(distinct.index(&indexes.plain), &[query]));
+        return Ok(explanation(context, distinct.index(&indexes.plain), &[query]));
     }
     let (values, scale): (Vec<Box<RawValue>>, _) = loop {
         match all_by(context, name, conn, |indexes| distinct.query(indexes, &r.table(name))).await {

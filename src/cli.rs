@@ -1,4 +1,4 @@
-//! The arguments of the binary, and the scripts that complete them in a shell.
+//! The command line of the binary: what it takes, and what completes it in a shell.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,21 +11,21 @@ use crate::command;
 /// A JSON service over RethinkDB.
 #[derive(Debug, Parser)]
 #[command(version, about)]
-pub(super) struct Cli {
+pub struct Cli {
     /// Use the settings of this profile [default: APP_PROFILE, else development]
     #[arg(long, global = true, value_name = "NAME")]
-    pub(super) profile: Option<String>,
+    pub profile: Option<String>,
     /// Read this settings file [default: Settings.toml in this or a parent directory]
     #[arg(long, global = true, value_name = "FILE")]
-    pub(super) settings: Option<PathBuf>,
+    pub settings: Option<PathBuf>,
     /// The command; without one it serves
     #[command(subcommand)]
-    pub(super) command: Option<Command>,
+    pub command: Option<Command>,
 }
 
 /// Commands besides serving.
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub enum Command {
     /// Print the effective settings and where each came from
     Config {
         /// Only check the settings; with FILE, those in that file
@@ -34,7 +34,7 @@ pub(super) enum Command {
     },
     /// Check that the running service is ready; exit with 0 if it is
     Health,
-    /// Manage the database
+    /// What is done with the database
     #[command(flatten)]
     Database(command::Command),
     /// Write a copy of the embedded database, which a service may be using
@@ -51,7 +51,7 @@ pub(super) enum Command {
 
 /// A shell that completions can be made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Shell {
+pub enum Shell {
     /// Bash
     Bash,
     /// Zsh
@@ -62,7 +62,18 @@ pub(super) enum Shell {
 
 impl Shell {
     /// Writes the shell's script for the whole command line.
-    pub(super) fn write(self, out: &mut impl io::Write) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer.
+    ///
+    /// ```
+    /// let mut script = Vec::new();
+    /// warp_reql::cli::Shell::Bash.write(&mut script)?;
+    /// assert!(String::from_utf8_lossy(&script).contains("health"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn write(self, out: &mut impl io::Write) -> io::Result<()> {
         let (mut command, mut script) = (Cli::command(), Vec::new());
         let name = command.get_name().to_owned();
         match self {
@@ -76,7 +87,7 @@ impl Shell {
 
 /// Commands on rules.
 #[derive(Debug, Subcommand)]
-pub(super) enum Rules {
+pub enum Rules {
     /// Run the test cases of a file against the rules of the settings, with a database in memory; exit with
     /// 0 if all pass
     Test {

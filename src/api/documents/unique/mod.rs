@@ -9,6 +9,9 @@
 //! and the next write of the value takes it over, in one atomic step. Since the documents themselves say who
 //! has which value, nothing else has to be repaired.
 
+mod together;
+mod value;
+
 use std::time::Duration;
 
 use reql::commands::Table;
@@ -17,8 +20,8 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 use warp::reply::Response;
 
-use super::own::{make_table, misconfigured};
 use crate::access::Grant;
+use crate::api::documents::own::{make_table, misconfigured};
 use crate::api::permission::may_write;
 use crate::app::App;
 use crate::conn::Conn;
@@ -26,9 +29,10 @@ use crate::database::Database;
 use crate::digest::{digest, hex};
 use crate::error::{Code, Error};
 use crate::http::context::Context;
-use crate::names::PSEUDO_TYPE;
 use crate::query::{Expiry, Path};
 use crate::reserved::database_beside;
+pub(crate) use together::Fate;
+use value::canonical;
 
 /// The table of claims, which is created when it is first needed.
 const TABLE: &str = "unique_claims";
@@ -67,6 +71,15 @@ struct Wanted<'a> {
     claim: String,
 }
 
+impl Wanted<'_> {
+    /// Returns the error of a value that another document has.
+    fn not_unique(&self) -> Error {
+        let names = self.field.path.names();
+        let escaped = names.iter().map(|name| name.replace('~', "~0").replace('/', "~1"));
+        Error::not_unique(&self.field.path, escaped.map(|name| format!("/{name}")).collect())
+    }
+}
+
 /// The claims of a write.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
@@ -75,14 +88,14 @@ pub(crate) struct Held {
 }
 
 impl Unique {
-    /// Returns the unique fields of a table, if it has any.
-    pub(crate) fn of(app: &App, table: &str) -> Option<Self> {
+    /// Returns the unique fields of a table of a database, if it has any.
+    pub(crate) fn of(app: &App, database: &Database, table: &str) -> Option<Self> {
         let spec = app.settings().tables.iter().find(|spec| spec.name == table)?;
         let field = |text: &String| {
             Some(Field { path: Path::parse(text, "unique").ok()?, index: spec.unique_index(text).name })
         };
         let fields: Vec<_> = spec.unique.iter().filter_map(field).collect();
-        let (table, expiry, database) = (table.to_owned(), spec.expiry(), app.database().clone());
+        let (table, expiry, database) = (table.to_owned(), spec.expiry(), database.clone());
         (!fields.is_empty()).then_some(Unique { table, fields, expiry, database })
     }
 
@@ -177,7 +190,20 @@ impl Unique {
         id: Option<(&str, &Value)>,
         wanted: &[Wanted<'_>],
     ) -> Result<(), Error> {
-        let taken = |Wanted { field, value, .. }: &Wanted<'_>| {
+        let taken = self.taken(conn, wanted.iter().map(|wanted| (id, wanted))).await?;
+        match wanted.iter().zip(taken).find(|(_, taken)| *taken) {
+            Some((wanted, _)) => Err(wanted.not_unique()),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns of each value whether a document other than that with this id has it.
+    async fn taken<'a>(
+        &self,
+        conn: &mut Conn,
+        wanted: impl Iterator<Item = (Option<(&'a str, &'a Value)>, &'a Wanted<'a>)>,
+    ) -> Result<Vec<bool>, Error> {
+        let taken = |(id, Wanted { field, value, .. }): (Option<(&str, &Value)>, &Wanted<'_>)| {
             let other = |row: Term| {
                 let has = field.path.of(&row).eq(*value);
                 let lives = self.expiry.as_ref().map_or(r.expr(true), |expiry| !expiry.has_come(&row));
@@ -188,22 +214,13 @@ impl Unique {
                 r.table(&self.table).read_mode(ReadMode::Majority).get_all(*value).index(&field.index);
             Term::from(found).filter(other).limit(1).count().gt(0)
         };
-        let query = r.expr(wanted.iter().map(taken).collect::<Vec<_>>());
+        let query = r.expr(wanted.map(taken).collect::<Vec<_>>());
         let unready = |error: Error| match error.code() {
             // It is being made since the service has started.
             Code::NoSuchIndex => Error::from(Code::DatabaseUnavailable).caused_by(error),
             _ => misconfigured(error),
         };
-        let taken: Vec<bool> = conn.first(query).await.map_err(unready)?.unwrap_or_default();
-        match wanted.iter().zip(taken).find(|(_, taken)| *taken) {
-            Some((Wanted { field, .. }, _)) => {
-                let escaped =
-                    field.path.names().iter().map(|name| name.replace('~', "~0").replace('/', "~1"));
-                let pointer = escaped.map(|name| format!("/{name}")).collect();
-                Err(Error::not_unique(&field.path, pointer))
-            }
-            None => Ok(()),
-        }
+        Ok(conn.first(query).await.map_err(unready)?.unwrap_or_default())
     }
 
     /// Makes the claims, or none if another write has one of them.
@@ -235,9 +252,7 @@ impl Unique {
                 }
             }
         }
-        if fastrand::u32(..SELDOM) == 0 {
-            self.clear(conn).await;
-        }
+        self.clear_sometimes(conn).await;
         Ok(Some(held))
     }
 
@@ -246,25 +261,15 @@ impl Unique {
         &self,
         conn: &mut Conn,
         id: Option<(&str, &Value)>,
-        Wanted { field, value, claim }: &Wanted<'_>,
+        wanted: &Wanted<'_>,
         owner: &str,
     ) -> Result<bool, Error> {
-        let now = || r.now().to_epoch_time();
-        let mine = obj! {
-            "id": claim,
-            "table": &self.table,
-            "field": field.path.to_string(),
-            "value": value,
-            "document": id.map(|(_, id)| id),
-            "owner": owner,
-            "made": now(),
-            "until": now() + (self.longest() * 2 + SPARE).as_secs_f64(),
-        };
+        let mine = self.record(id, wanted, owner);
         let claimed = |row: Term| {
-            let is_free = r.branch(args![row.eq(()), true, row.g(UNTIL).lt(now())]);
+            let is_free = r.branch(args![row.eq(()), true, row.g(UNTIL).lt(r.now().to_epoch_time())]);
             r.branch(args![is_free, mine, row])
         };
-        let query = self.claims().get(claim).replace(claimed).return_changes(ReturnChanges::Always);
+        let query = self.claims().get(&wanted.claim).replace(claimed).return_changes(ReturnChanges::Always);
         let written = conn.write_all(query).await?;
         if let Some(error) = written.first_error {
             return Err(Error::internal(error));
@@ -273,24 +278,46 @@ impl Unique {
         Ok(now_there.is_some_and(|claim| claim["owner"] == owner))
     }
 
-    async fn release(&self, held: Held) {
-        let mut conn = Conn::new(self.database.clone());
-        for claim in &held.claims {
-            let freed = |row: Term| {
-                let is_mine = r.branch(args![row.eq(()), false, row.g("owner").eq(&held.owner)]);
-                r.branch(args![is_mine, (), row])
-            };
-            if let Err(error) = conn.write(self.claims().get(claim).replace(freed)).await {
-                log::warn!(
-                    "The claim of a unique value in table {:?} stays until it ends: {error}",
-                    self.table
-                );
-            }
+    /// Returns the record of a claim.
+    fn record(
+        &self,
+        id: Option<(&str, &Value)>,
+        Wanted { field, value, claim }: &Wanted<'_>,
+        owner: &str,
+    ) -> Term {
+        let now = || r.now().to_epoch_time();
+        obj! {
+            "id": claim,
+            "table": &self.table,
+            "field": field.path.to_string(),
+            "value": value,
+            "document": id.map(|(_, id)| id),
+            "owner": owner,
+            "made": now(),
+            "until": now() + (self.longest() * 2 + SPARE).as_secs_f64(),
         }
     }
 
-    /// Deletes some claims that have ended.
-    async fn clear(&self, conn: &mut Conn) {
+    async fn release(&self, held: Held) {
+        if held.claims.is_empty() {
+            return;
+        }
+        let mut conn = Conn::new(self.database.clone());
+        let freed = |row: Term| {
+            let is_mine = r.branch(args![row.eq(()), false, row.g("owner").eq(&held.owner)]);
+            r.branch(args![is_mine, (), row])
+        };
+        let claims = self.claims().get_all(r.args(&held.claims));
+        if let Err(error) = conn.write(claims.replace(freed)).await {
+            log::warn!("Claims of unique values in table {:?} stay until they end: {error}", self.table);
+        }
+    }
+
+    /// Deletes some claims that have ended, once in a while.
+    async fn clear_sometimes(&self, conn: &mut Conn) {
+        if fastrand::u32(..SELDOM) != 0 {
+            return;
+        }
         let now = || r.now().to_epoch_time();
         let ended = self.claims().between(0, now()).index(UNTIL).limit(CLEARED);
         let cleared = ended.replace(|row: Term| {
@@ -309,7 +336,7 @@ impl Unique {
     }
 
     fn claims(&self) -> Table {
-        r.db(database_beside(&self.database.settings().db)).table(TABLE)
+        r.db(database_beside(self.database.name())).table(TABLE)
     }
 }
 
@@ -326,49 +353,8 @@ where
     F: Future<Output = Result<Response, Error>> + Send + 'static,
 {
     let app = context.app().clone();
-    let is_unique = context.table().is_ok_and(|table| Unique::of(&app, &table).is_some());
+    let is_unique = context.table().is_ok_and(|table| Unique::of(&app, conn.database(), &table).is_some());
     let holder = context.holder(&conn);
     let work = run(context, body, conn, grant);
     if is_unique { app.to_its_end(holder, work)?.await } else { work.await }
-}
-
-/// Returns a text that is equal for values that the database takes for equal; `None` for types that aren't
-/// compared.
-fn canonical(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(format!("s{text}")),
-        Value::Bool(value) => Some(format!("b{value}")),
-        // Without the sign of zero.
-        Value::Number(number) => Some(format!("n{}", number.as_f64()? + 0.0)),
-        Value::Object(fields) => match fields.get(PSEUDO_TYPE)?.as_str()? {
-            // Times are equal whatever their zones.
-            "TIME" => Some(format!("t{}", fields.get("epoch_time")?.as_f64()? + 0.0)),
-            "BINARY" => Some(format!("x{}", fields.get("data")?.as_str()?)),
-            _ => None,
-        },
-        Value::Null | Value::Array(_) => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn equal_values_have_one_text() {
-        let time = |zone: &str| json!({"$reql_type$": "TIME", "epoch_time": 1, "timezone": zone});
-        for (one, other) in
-            [(json!(1), json!(1.0)), (json!(0), json!(-0.0)), (time("+00:00"), time("+02:00"))]
-        {
-            assert_eq!(canonical(&one).unwrap(), canonical(&other).unwrap());
-        }
-        for (one, other) in [(json!("1"), json!(1)), (json!("true"), json!(true)), (json!("a"), json!("A"))] {
-            assert_ne!(canonical(&one).unwrap(), canonical(&other).unwrap());
-        }
-        for none in [json!(null), json!([1]), json!({"a": 1})] {
-            assert_eq!(canonical(&none), None);
-        }
-    }
 }
