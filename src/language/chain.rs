@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::commands::{self, On};
-use super::lexer::Kind as Token;
+use super::lexer::{Kind as Token, Token as Placed};
 use super::parser::Parser;
 use super::{Fault, Node, Result, Span};
 
@@ -81,7 +81,7 @@ impl Parser<'_> {
         let command = match commands::find(word, of_value) {
             Some(command) => command,
             None if !of_value && word == "expr" => return self.expr(start),
-            None => return Err(Fault::new(token.span, unknown(word, of_value))),
+            None => return Err(Fault::new(token.span, unknown(word, of_value, self.ahead(1)))),
         };
         self.pass(1);
         if command.on == On::Constant {
@@ -149,8 +149,13 @@ impl Parser<'_> {
     }
 }
 
-/// Returns the message for an unknown command, with the one that may have been meant.
-fn unknown(word: &str, of_value: bool) -> String {
+/// The likeness from which on another command is meant, and that from which on even a word without brackets is
+/// no field.
+const LIKE: f64 = 0.75;
+const VERY_LIKE: f64 = 0.9;
+
+/// Returns the message for an unknown command, with what may have been meant.
+fn unknown(word: &str, of_value: bool, next: Placed) -> String {
     let shown: String = word.chars().take(40).collect();
     if let Some(other) = commands::find(word, !of_value) {
         return match (of_value, other.on) {
@@ -162,10 +167,12 @@ fn unknown(word: &str, of_value: bool) -> String {
         commands::COMMANDS.iter().filter(|command| command.stands_on(of_value)).map(|known| known.name);
     let near =
         names.map(|name| (strsim::jaro_winkler(name, &shown), name)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let is_field = of_value && next.kind != Token::Sign("(");
     match near {
-        Some((likeness, name)) if likeness > 0.75 => {
+        Some((likeness, name)) if likeness > if is_field { VERY_LIKE } else { LIKE } => {
             format!("there is no command `{shown}`: did you mean `{name}`?")
         }
+        _ if is_field => format!("there is no command `{shown}`; a field is `value(\"{shown}\")`"),
         _ => format!("there is no command `{shown}`"),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::lexer::{Kind as Token, Token as Placed};
 use super::parser::Parser;
-use super::{Node, Result, Span};
+use super::{Fault, MAX_VARIABLES, Node, Result, Span};
 
 impl<'a> Parser<'a> {
     /// Reads the parameters of an arrow function up to its arrow, if that is what begins here.
@@ -71,6 +71,10 @@ impl<'a> Parser<'a> {
         read: impl FnOnce(&mut Self) -> Result,
     ) -> Result {
         let outer = self.variables.len();
+        if outer + parameters.len() > MAX_VARIABLES {
+            let message = format!("the functions around have more than {MAX_VARIABLES} parameters");
+            return Err(Fault::new(start.to(self.last()), message));
+        }
         for name in parameters {
             self.numbered += 1;
             self.variables.push((name, self.numbered));

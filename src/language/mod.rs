@@ -1,9 +1,9 @@
 //! A parser of ReQL in JavaScript syntax. No JavaScript is run.
 //!
 //! It supports expressions of `r`, functions of both syntaxes whose body is one expression, literals of all
-//! kinds, arithmetic of number literals, comments, and a `.run(...)` at the end, which is ignored. The
-//! length, the tokens, the nesting and the terms of a text are limited; parsing takes time proportional to
-//! its length.
+//! kinds, arithmetic of number literals, comments, and an `await` and a `.run(...)` around the query, which
+//! are ignored. The length, the tokens, the nesting and the terms of a text are limited; parsing takes time
+//! proportional to its length.
 //!
 //! The result is a tree in the structure of the wire format, in which each node has its place in the text.
 //! The backtrace of a server's error is a path through that tree, so the error can be shown in the text.
@@ -36,6 +36,8 @@ pub(crate) const MAX_LENGTH: usize = 1 << 18;
 const MAX_TOKENS: usize = 100_000;
 /// The deepest nesting of brackets and functions. Parsing them is recursive.
 const MAX_LEVELS: u16 = 64;
+/// The most parameters of the functions around a name. Each name is looked for among them.
+const MAX_VARIABLES: usize = 256;
 /// The deepest nesting of terms. Each command of a chain adds one level. Writing and dropping terms is
 /// recursive.
 const MAX_DEPTH: u16 = 400;

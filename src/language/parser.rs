@@ -26,10 +26,14 @@ impl<'a> Parser<'a> {
         if self.peek().kind == Token::End {
             return Err(self.fault("there is no query here; one begins with `r.`"));
         }
+        // What is pasted from a program is run anyway.
+        self.eat_word("await");
         let query = self.expression()?;
+        let is_run = self.is(".");
         while self.eat(";") {}
         match self.peek().kind {
             Token::End => Ok(query),
+            _ if is_run => Err(self.fault("JavaScript isn't run: leave out what follows `.run(...)`")),
             _ => Err(self.fault(format!("{} is left over: a query is one expression", self.shown()))),
         }
     }

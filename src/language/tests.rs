@@ -1,3 +1,5 @@
+mod hostile;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -32,6 +34,8 @@ fn a_query_is_what_the_official_drivers_send() {
         ("r.expr({a: 1, 'b c': [1, 2.5], 3: null})", json!({"a": 1, "b c": [2, [1, 2.5]], "3": null})),
         ("r({a: r.literal()})", json!({"a": [137, []]})),
         ("r.table('heroes').get(1).run(conn, function (e, x) { x.a[1](2) });", json!([16, [table, 1]])),
+        ("await r.table('heroes').get(-1, ).run(conn);;", json!([16, [table, -1]])),
+        ("r.expr([1, [], {a: [2, ], }, ]).run()", json!([2, [1, [2, []], {"a": [2, [2]]}]])),
         (
             "r.table('heroes').map((a) => ({a, b: a('b')('c')}))",
             json!([38, [table, [69, [[2, [1]], {"a": [10, [1]], "b": [170, [variable(1, "b"), "c"]]}]]]]),
@@ -102,6 +106,8 @@ fn faults_are_at_their_place() {
         ("", "", "no query"),
         ("  // nothing", "", "no query"),
         ("r.table('a').fitler({})", "fitler", "did you mean `filter`"),
+        ("r.table('a').filter(x => x.age > 3)", "age", "a field is `value(\"age\")`"),
+        ("r.table('a').cuont", "cuont", "did you mean `count`"),
         ("r.upcase()", "upcase", "a command of values"),
         ("r.expr(1).now()", "now", "a command of `r`"),
         ("r.table('a').count", "count", "needs brackets"),
@@ -136,6 +142,9 @@ fn faults_are_at_their_place() {
         ("r.args(...a)", "...", "r.args(array)"),
         ("r.expr({...a})", "...", "merge"),
         ("r.db('a').run(", "", "no closing bracket"),
+        ("r.table('a').run(conn).then(rows => rows)", ".", "what follows `.run(...)`"),
+        ("r.table('a').map(x => await x)", "await", "leave out `await`"),
+        ("const rows = await r.table('a')", "const", "r.do(value"),
     ] {
         faulty(text, part, message);
     }
@@ -168,125 +177,5 @@ fn a_backtrace_is_a_place() {
         (vec![Step::Arg(7), Step::Arg(0)], text),
     ] {
         assert_eq!(node.place_of(way).of(text), part);
-    }
-}
-
-#[test]
-fn what_a_text_may_have_is_bounded() {
-    let levels = usize::from(MAX_LEVELS);
-    let nested =
-        |open: &str, close: &str, levels: usize| format!("{}1{}", open.repeat(levels), close.repeat(levels));
-    for (open, close) in [("[", "]"), ("(", ")"), ("{a:", "}"), ("r(", ")"), ("r.not(", ")"), ("x => ", "")] {
-        let message = parse(&nested(open, close, levels + 1)).unwrap_err().message;
-        assert!(message.contains("inside of each other"), "{open}: {message}");
-        let read = parse(&nested(open, close, levels / 2 - 1));
-        assert!(read.is_ok(), "{open}: {read:?}");
-    }
-    for open in ["[", "(", "{a:", "r.do(", "function(){return ", "x=>", "-", "!", "r.expr([x=>{return "] {
-        assert!(parse(&open.repeat(MAX_LENGTH / open.len())).is_err(), "{open}");
-    }
-    let chain = |commands: usize| format!("r.expr(1){}", ".add(1)".repeat(commands));
-    assert!(parse(&chain(usize::from(MAX_DEPTH) - 1)).is_ok());
-    assert!(parse(&chain(10_000)).unwrap_err().message.contains("inside of each other"));
-    let many = format!("[{}]", "1,".repeat(MAX_TOKENS / 2 + 1));
-    assert!(parse(&many).unwrap_err().message.contains("words and signs"));
-    assert!(parse(&" ".repeat(MAX_LENGTH + 1)).unwrap_err().message.contains("KiB"));
-}
-
-/// A text of what queries are made of, in any order.
-fn noise(random: &mut fastrand::Rng) -> String {
-    const PARTS: &[&str] = &[
-        "r",
-        ".",
-        "(",
-        ")",
-        "[",
-        "]",
-        "{",
-        "}",
-        ",",
-        ":",
-        ";",
-        "=>",
-        "x",
-        "x => ",
-        "function (x) { return ",
-        "'a'",
-        "`b`",
-        "\"c",
-        "1",
-        "0x",
-        "1e",
-        "-",
-        "+",
-        "*",
-        "/",
-        "//",
-        "/*",
-        "*/",
-        "\n",
-        "\\",
-        "\\u{",
-        "é",
-        "\u{2028}",
-        "table",
-        "filter",
-        "row",
-        "expr",
-        "orderBy",
-        "run",
-        "insert",
-        "default",
-        "index",
-        "true",
-        "null",
-        "😀",
-        "r.table('a')",
-        ".filter(",
-        "r.row('a')",
-        ".gt(1)",
-        "{index: 'a'}",
-        "...",
-        "?",
-        "=",
-        "`${",
-        "\0",
-    ];
-    let count = random.usize(..60);
-    (0..count).map(|_| *random.choice(PARTS).unwrap()).collect()
-}
-
-#[test]
-fn anything_is_a_query_or_a_fault() {
-    let seed =
-        std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
-    println!("SEED={seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
-    let base = "r.table('é').filter(r.row('a').gt(18)).map(x => ({b: x('c'), d: [1.5, `e`]})).run(conn)";
-    for _ in 0..20_000 {
-        let text = match random.u8(..3) {
-            0 => noise(&mut random),
-            1 => {
-                let mut chars: Vec<char> = base.chars().collect();
-                for _ in 0..random.usize(1..4) {
-                    let at = random.usize(..chars.len());
-                    match random.bool() {
-                        true => drop(chars.remove(at)),
-                        false => chars.insert(at, random.char(..)),
-                    }
-                }
-                chars.into_iter().collect()
-            }
-            _ => (0..random.usize(..40)).map(|_| random.char(..)).collect(),
-        };
-        match parse(&text) {
-            Ok(node) => drop(node.to_wire()),
-            Err(fault) => {
-                let Span { start, end } = fault.span;
-                assert!(start <= end && end as usize <= text.len(), "{text:?}: {fault:?}");
-                let place = Place::of(fault.span, &text);
-                assert!(place.line > 0 && place.excerpt.len() < 2000, "{text:?}: {place:?}");
-            }
-        }
     }
 }
