@@ -3,15 +3,19 @@
 //! The database checks the permissions of its user. With `auth = "token"`, only administrators may run
 //! queries.
 
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context as Task, Poll};
+use std::time::Duration;
 
-use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
+use futures_util::FutureExt;
+use futures_util::stream::{self, Stream, StreamExt};
 use reql::error::Frame;
 use reql::{Form, Term};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::time::sleep;
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::{ContentBuilder, Required};
 use warp::http::StatusCode;
@@ -37,6 +41,10 @@ pub(crate) const PATH: &str = "/reql";
 const REQL: &str = "application/vnd.rethinkdb.reql";
 /// The header with the form of the answer: `value`, `rows` or `feed`.
 const FORM: HeaderName = HeaderName::from_static("reql-answer");
+
+/// The time between the line that tells why an answer breaks off and its end. Encoders pass the line on
+/// meanwhile, and browsers drop what has not been read when a body breaks off.
+const READ: Duration = Duration::from_millis(250);
 
 /// Returns the endpoint, if `reql` is set.
 pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
@@ -155,7 +163,8 @@ impl Answer {
         Ok(told(form, scale.leave_with(json_text(StatusCode::OK, text))))
     }
 
-    /// Answers row by row. An error in the middle aborts the body.
+    /// Answers row by row. An error in the middle is told by a last line, a problem document, and then the
+    /// body is aborted, so that nobody takes an incomplete answer for the whole.
     fn into_lines(self, share: Share) -> Response {
         let Answer { context, asked, form, rows } = self;
         let app = context.app();
@@ -163,16 +172,24 @@ impl Answer {
             Form::Feed => Box::pin(app.stopped()),
             _ => Box::pin(std::future::pending()),
         };
-        let lines = rows.map_ok(|row| format!("{}\n", line(row.get()))).map_err(move |error| {
-            let error = asked.placed(error);
-            log::warn!("{} a query ends: {error}", context.id());
-            error
+        let lines = rows.flat_map(move |row| match row {
+            Ok(row) => stream::once(ready(Ok(format!("{}\n", line(row.get()))))).left_stream(),
+            Err(error) => broken(&context, asked.placed(error)).right_stream(),
         });
         // The head of a feed's answer is sent at once, however long its first row takes.
-        let lines = stream::once(std::future::ready(Ok(String::new()))).chain(lines).take_until(stopped);
+        let lines = stream::once(ready(Ok(String::new()))).chain(lines).take_until(stopped);
         let held = Held { lines: Mutex::new(Box::pin(lines)), _share: share };
         told(form, with_header(warp::reply::stream(held).into_response(), CONTENT_TYPE, NDJSON))
     }
+}
+
+/// Returns the end of an answer that fails in the middle: the problem as a line, and then the error, which
+/// aborts the body.
+fn broken(context: &Context, error: Error) -> impl Stream<Item = Result<String, Error>> + use<> {
+    log::warn!(request_id = context.id(); "{} a query ends: {error}", context.id());
+    let problem = json!(error.document(context.answered()));
+    let abort = sleep(READ).map(|()| Err(error)).into_stream();
+    stream::once(ready(Ok(format!("{problem}\n")))).chain(abort)
 }
 
 /// Returns a row as one line, in case the server's JSON has line breaks.

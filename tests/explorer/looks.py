@@ -81,7 +81,8 @@ def accessible(stage, shots=None):
                     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
                     page.set_viewport_size({"width": width, "height": height})
                     page.evaluate("scrollTo(0, 0)")
-                    page.wait_for_timeout(150)
+                    # Two frames, after which all is drawn as it is now to be.
+                    page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
                     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is wider than {width}"
                     # The policy lets nothing in, so the checker comes by way of the debugger.
                     results = axe(page)

@@ -1,7 +1,6 @@
 """Checks of the console, the service's figures, import and export, and of what documents, crowds and outages do to the page."""
 
 import json
-import os
 import pathlib
 import re
 import tempfile
@@ -37,6 +36,18 @@ def console(stage):
     expect(page.locator(".result tbody tr").first).to_contain_text("robin")
     page.get_by_label("Show as").select_option("raw")
     assert [row["id"] for row in json.loads(page.locator(".result pre").inner_text())] == ["robin", "superman", "batman"]
+    # Options, by Ctrl+Space; fields, once a grid has shown them.
+    page.goto(f"{stage.service.url}/#/tables/heroes")
+    expect(rows(page)).to_have_count(3)
+    page.goto(f"{stage.service.url}/#/reql")
+    text.fill("")
+    text.press_sequentially("r.table('heroes').filter({}, {de")
+    expect(completions(page).get_by_role("option", name="default", exact=True)).to_be_visible()
+    text.press("Escape")
+    text.press_sequentially("fault: true}).pluck('")
+    text.press("Control+Space")
+    expect(completions(page).get_by_role("option", name="age", exact=True)).to_be_visible()
+    text.press("Escape")
     for query, part in [
         ("r.table('heroes')\n  .fitler({})", "fitler"),
         ("r.table('heroes').map(r.row('name').add(1))", "r.row('name').add(1)"),
@@ -59,10 +70,38 @@ def console(stage):
     expect(text).to_have_value("r.table('heroes')\n  .fitler({})")
     page.get_by_role("button", name="Copy as curl").click()
     # A query is part of the address, too, but isn't run by it.
-    other = stage.page("#/reql?q=" + "r.table('heroes').delete()")
+    other = stage.page()
+    asked = []
+    other.on("request", lambda request: asked.append(request.post_data) if request.url.endswith("/reql") else None)
+    other.goto(f"{stage.service.url}/#/reql?q=r.table('heroes').delete()")
     expect(editor(other, "Query")).to_have_value("r.table('heroes').delete()")
-    time.sleep(0.5)
+    editor(other, "Query").fill("r.expr(1)")
+    other.get_by_role("button", name="Run").click()
+    expect(other.get_by_text(re.compile(r"^1 row, \d+ ms$"))).to_be_visible()
+    assert asked == ["r.expr(1)"]
     assert len(stage.service.must("GET", "/tables/heroes/docs")) == 4
+
+
+@check
+def half_way(stage):
+    """A query that fails after its first rows: those are shown, and why and where it broke off."""
+    page = stage.page("#/reql")
+    text = editor(page, "Query")
+    for at in range(10):
+        text.fill(f"r.range(99999).map(n =>\n  r.branch(n.lt({50000 + at}), n, n.add('{at}')))")
+        page.get_by_role("button", name="Run").click()
+        expect(page.get_by_text(re.compile(rf"^{50000 + at} rows, \d+ ms, then it broke off$"))).to_be_visible()
+        expect(page.locator(".layer mark")).to_have_text(f"n.add('{at}')")
+        expect(page.get_by_role("alert")).to_contain_text("Expected type NUMBER but found STRING.")
+    assert "problem" not in page.locator(".result").inner_text()
+    # A feed whose table goes away.
+    stage.service.fill("gone", [{"id": 1}])
+    text.fill("r.table('gone').changes({includeInitial: true})")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_text(re.compile("^1 row, .*following"))).to_be_visible()
+    stage.service.must("DELETE", "/tables/gone")
+    expect(page.get_by_text(re.compile("^1 row, .*then it broke off$"))).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("Changefeed aborted")
 
 
 @check
@@ -155,19 +194,26 @@ def markup(stage):
     assert page.evaluate("window.ran") is None
     assert page.locator("main script, main img, main a[href^=javascript]").count() == 0
     # The policy alone would have kept it from running.
-    page.evaluate("() => { const one = document.createElement('div'); one.innerHTML = \"<img src=x onerror='window.ran = 1'>\"; document.body.append(one); }")
-    time.sleep(0.5)
-    assert page.evaluate("window.ran") is None
+    refused = page.evaluate("""() => new Promise((refused) => {
+        document.addEventListener("securitypolicyviolation", (event) => refused(event.effectiveDirective), { once: true });
+        const one = document.createElement('div');
+        one.innerHTML = "<img src=data:, onload='window.ran = 1' onerror='window.ran = 1'><p onclick='window.ran = 1'>x</p>";
+        document.body.append(one);
+        one.lastChild.click();
+    })""")
+    assert refused.startswith(("script-src", "img-src")) and page.evaluate("window.ran") is None, refused
+    for path in ["/", "/docs"]:
+        policy = page.request.get(stage.service.url + path, headers={"Accept": "text/html"}).headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy, policy
     # That is what the browser complains about here.
     stage.watches[-1].complaints.clear()
 
 
 def frames(service, page):
-    """Writes and scrolls for some seconds; returns the time that 99 of 100 frames kept to, in milliseconds.
-
-    With others at work on the machine, whose turns count as the browser's time, it is 95 of 100.
-    """
+    """Writes and scrolls for some seconds. Returns the time that 99 of 100 frames kept to, in milliseconds, and the longest
+    time for which the page kept a processor busy at once."""
     page.evaluate("window.frames_ = []")
+    page.context.browser.start_tracing(page=page, categories=["toplevel", "devtools.timeline", "disabled-by-default-devtools.timeline"])
     end = time.monotonic() + 4
     n = 0
     while time.monotonic() < end:
@@ -175,9 +221,11 @@ def frames(service, page):
         page.mouse.wheel(0, 200 if n % 20 < 10 else -200)
         n += 1
         time.sleep(0.02)
+    events = json.loads(page.context.browser.stop_tracing())["traceEvents"]
+    main = {(one["pid"], one["tid"]) for one in events if one["name"] == "thread_name" and one["args"]["name"] == "CrRendererMain"}
+    busy = [one["tdur"] / 1000 for one in events if (one["pid"], one["tid"]) in main and "tdur" in one]
     taken = sorted(page.evaluate("window.frames_"))
-    share = 0.99 if os.getloadavg()[0] <= os.cpu_count() else 0.95
-    return taken[int(len(taken) * share)]
+    return taken[int(len(taken) * 0.99)], max(busy)
 
 
 @check
@@ -193,12 +241,13 @@ def large(stage):
         const frame = (now) => { window.frames_.push(now - last); last = now; requestAnimationFrame(frame); };
         requestAnimationFrame(frame);
     }""")
-    # Whoever else uses the machine takes its time from the browser, so one of three rounds has to do.
     rounds = [frames(stage.service, page) for _ in range(3)]
     page.evaluate("window.gc()")
     heap = page.evaluate("performance.memory.usedJSHeapSize") / 2**20
-    print(f"    frames below {', '.join(f'{one:.0f}' for one in rounds)} ms, heap {heap:.1f} MiB")
-    assert min(rounds) < 50, "a frame takes too long"
+    told = ", ".join(f"{taken:.0f} ({busy:.0f} busy)" for taken, busy in rounds)
+    print(f"    frames below {told} ms, heap {heap:.1f} MiB")
+    # Whoever else uses the machine takes time from the browser, but doesn't make it busier.
+    assert min(taken for taken, _ in rounds) < 50 or min(busy for _, busy in rounds) < 50, "a frame takes too long"
     assert heap < 100, "the page takes too much"
     page.goto(f"{stage.service.url}/#/reql")
     editor(page, "Query").fill("r.table('many')")

@@ -1,6 +1,6 @@
 // Which view is shown: the part of the address behind the # says it, so that it can be shared.
 
-import { button, failure, h } from "./dom.js";
+import { button, cut, failure, h } from "./dom.js";
 import { features, onAway, read, signedIn, signOut } from "./api.js";
 import { document as one, newDocument } from "./document.js";
 import { grid } from "./grid.js";
@@ -45,13 +45,14 @@ const show = async () => {
   const wait = setTimeout(() => {
     if (main.firstChild === before) main.replaceChildren(h("p", { class: "dim" }, "Reading …"));
   }, 300);
+  let table = "";
   try {
-    const table = decodeURIComponent(pattern.exec(path)[1] ?? "");
+    table = decodeURIComponent(pattern.exec(path)[1] ?? "");
     document.title = `${table || title} – warp-reql`;
     await view(main, { table, parameters: new URLSearchParams(query), signal });
   } catch (error) {
     if (signal.aborted) return;
-    main.replaceChildren(h("h1", {}, title), failure(error), button("Try again", show));
+    main.replaceChildren(h("h1", {}, table ? [h("a", { href: "#/" }, "Tables"), " / ", cut(table)] : title), failure(error), button("Try again", show));
   } finally { clearTimeout(wait); }
 };
 

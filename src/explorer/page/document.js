@@ -1,8 +1,8 @@
 // One document: an editor, its history while it is open, and what to do when someone else was faster.
 
-import { ask, button, copy, failure, h, tell } from "./dom.js";
+import { ask, button, copy, cut, failure, h, tell } from "./dom.js";
 import { curl, described, follow, json, send } from "./api.js";
-import { brief, parse, pretty } from "./json.js";
+import { brief, idText, parse, pretty } from "./json.js";
 import { documentPath } from "./grid.js";
 import { editor } from "./editor.js";
 
@@ -42,7 +42,7 @@ export const newDocument = async (main, { table, signal }) => {
   };
   const from = editor({ label: "New document", value: pretty(start), onsubmit: save });
   main.replaceChildren(crumbs(table, "new"), h("p", { class: "dim" },
-    `A JSON object, or an array of them. Without a ${about.primary_key} the database makes one up.`),
+    `A JSON object, or an array of them. If "${about.primary_key}" is left out, the database makes one up.`),
   from.element, outcome, h("div", { class: "row" }, button("Save", save, { class: "main" }),
     h("a", { class: "button", href: `#/tables/${encodeURIComponent(table)}` }, "Cancel"), h("span", { class: "dim" }, "Ctrl+Enter saves")));
 };
@@ -120,7 +120,7 @@ export const document = async (main, { table, parameters, signal }) => {
     if (edited !== undefined) return put(JSON.stringify(edited), tag ? { "If-Match": tag } : { "If-None-Match": "*" });
   };
   const remove = async () => {
-    const answer = await ask("Delete this document?", h("p", {}, brief(id)),
+    const answer = await ask("Delete this document?", h("p", {}, cut(idText(id), 200)),
       [h("button", { value: "delete", class: "danger" }, "Delete")]);
     if (answer !== "delete") return;
     try {
@@ -135,9 +135,9 @@ export const document = async (main, { table, parameters, signal }) => {
       } else outcome.replaceChildren(failure(error));
     }
   };
-  const from = editor({ label: `Document ${brief(id)}`, onsubmit: save, rows: 20 });
+  const from = editor({ label: `Document ${idText(id)}`, onsubmit: save, rows: 20 });
   take(await load());
-  main.replaceChildren(crumbs(table, brief(id)),
+  main.replaceChildren(crumbs(table, cut(idText(id))),
     h("div", { class: "row" }, button("Save", save, { class: "main" }), button("Delete", remove, { class: "danger" }),
       button("Undo my changes", () => take(saved)), button("Copy as curl", () => copy(curl("GET", path))),
       h("span", { class: "dim" }, "Ctrl+Enter saves"), h("span", { class: "grow" }), state),

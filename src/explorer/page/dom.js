@@ -53,6 +53,9 @@ export const ask = (title, content, buttons, back = "Cancel") => new Promise((an
 
 export const button = (text, onclick, attributes = {}) => h("button", { type: "button", onclick, ...attributes }, text);
 
+/** Text that is cut where it gets too long for its place; all of it is its title. */
+export const cut = (text, most = 60) => h("span", { title: text.length > most ? text : undefined }, text.length > most ? `${text.slice(0, most)}…` : text);
+
 /** A field with its name above. */
 export const labelled = (text, field, attributes = {}) => h("label", { class: "field", ...attributes }, h("span", {}, text), field);
 
@@ -73,6 +76,7 @@ export const failure = (error) => {
     h("strong", {}, problem.detail ?? error.message),
     problem.excerpt && h("pre", { class: "code", tabIndex: 0 }, problem.excerpt),
     problem.hint && h("p", {}, problem.hint),
-    problem.cause && h("pre", { class: "code", tabIndex: 0 }, problem.cause),
+    // The excerpt has its place already.
+    problem.cause && !problem.excerpt && h("details", {}, h("summary", {}, "Cause"), h("pre", { class: "code", tabIndex: 0 }, problem.cause)),
     problem.code && h("p", { class: "dim" }, problem.code, problem.request_id ? `, request ${problem.request_id}` : ""));
 };

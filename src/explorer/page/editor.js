@@ -39,7 +39,7 @@ export const editor = ({ label, value = "", rows = 12, onsubmit, oninput, readOn
   const mark = (place, why = "") => {
     marked = place ?? null;
     message.textContent = why;
-    text.setAttribute("aria-invalid", why ? "true" : "false");
+    text.setAttribute("aria-invalid", String(marked !== null || why !== ""));
     draw();
     scroll();
   };

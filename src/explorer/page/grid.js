@@ -1,8 +1,8 @@
 // Documents of a table: a page of them as a grid that follows the table.
 
-import { button, copy, failure, fill, h, labelled, tell } from "./dom.js";
+import { button, copy, cut, failure, fill, h, labelled, tell } from "./dom.js";
 import { curl, described, features, follow, read, send } from "./api.js";
-import { brief, cell, special } from "./json.js";
+import { cell, idText, special } from "./json.js";
 import { complete } from "./complete.js";
 
 const OPERATORS = ["eq.", "ne.", "lt.", "lte.", "gt.", "gte.", "in.(", "match.", "contains.", "has", "not."];
@@ -140,8 +140,10 @@ export const grid = async (main, { table, parameters, signal }) => {
   let known = null;
   let knownColumns = "";
   let body = null;
+  let omitted = 0;
   const draw = (documents) => {
     learn(table, documents);
+    omitted = 0;
     if (documents.length === 0) {
       const isAll = query() === "";
       place.replaceChildren(h("section", { class: "empty" },
@@ -158,6 +160,7 @@ export const grid = async (main, { table, parameters, signal }) => {
     for (const document of documents) for (const name of Object.keys(document)) names.add(name);
     const columns = [...names].filter((name) => documents.some((document) => name in document));
     const shown = columns.slice(0, COLUMNS);
+    omitted = columns.length - shown.length;
     const next = new Map();
     const same = knownColumns === shown.join("\n");
     const rows = documents.map((document, at) => {
@@ -167,7 +170,7 @@ export const grid = async (main, { table, parameters, signal }) => {
       const row = same && before?.text === text ? before.row
         : h("tr", { class: known !== null && before?.text !== text ? "flash" : "" }, shown.map((name) => name !== key || document[key] === undefined
           ? h("td", {}, cell(document[name]))
-          : h("th", { scope: "row" }, h("a", { href: viewPath(table, document[key]) }, brief(document[key]) || "\"\""))));
+          : h("th", { scope: "row" }, h("a", { href: viewPath(table, document[key]), title: JSON.stringify(document[key]) }, idText(document[key])))));
       next.set(id, { text, row });
       return row;
     });
@@ -175,8 +178,7 @@ export const grid = async (main, { table, parameters, signal }) => {
     if (same && place.contains(body)) return arrange(rows);
     knownColumns = shown.join("\n");
     body = h("tbody", {}, rows);
-    fill(place, h("table", { class: "wide" }, h("thead", {}, h("tr", {}, shown.map((name) => h("th", { scope: "col" }, name)))), body),
-      columns.length > COLUMNS && h("p", { class: "dim" }, `${columns.length - COLUMNS} more columns; open a document, or select fields.`));
+    fill(place, h("table", { class: "wide" }, h("thead", {}, h("tr", {}, shown.map((name) => h("th", { scope: "col" }, cut(name, 40))))), body));
   };
   // Only what differs is touched, so that a change costs no more than its row.
   const arrange = (rows) => {
@@ -190,16 +192,32 @@ export const grid = async (main, { table, parameters, signal }) => {
     while (body.children.length > rows.length) body.lastElementChild.remove();
   };
 
+  // One reason may keep both the list and its changes from being read; it is told once.
+  let [unread, unfollowed] = [null, null];
+  const tellState = () => {
+    if (!unfollowed) return;
+    const isTold = unread?.message === unfollowed.message;
+    state.textContent = isTold ? "not following" : `not following: ${unfollowed.message}`;
+    state.className = "live";
+  };
+  const complain = (error) => {
+    unread = error;
+    fill(problem, error && failure(error));
+    tellState();
+  };
+
   const load = async () => {
     const response = await send("GET", url(), { signal });
     const documents = await response.json();
     draw(documents);
-    problem.replaceChildren();
+    complain(null);
     const link = /<[^>]*\?([^>]*)>;\s*rel="?next"?/.exec(response.headers.get("Link") ?? "");
     const further = link && new URLSearchParams(link[1]);
     const isFirst = !parameters.has("cursor") && !parameters.has("offset");
-    pages.replaceChildren(h("span", { class: "dim" }, documents.length === 1 ? "1 document" : `${documents.length} documents`, isFirst ? "" : " of a later page"),
-      h("span", { class: "grow" }), ...[
+    fill(pages, h("span", { class: "dim" }, documents.length === 1 ? "1 document" : `${documents.length} documents`, isFirst ? "" : " of a later page"),
+      omitted > 0 && h("span", { class: "dim" }, `${omitted} more fields aren't shown: select those to see, or open a document.`),
+      h("span", { class: "grow" }),
+      [
         !isFirst && button("First page", () => {
           const start = new URLSearchParams(parameters);
           start.delete("cursor");
@@ -207,7 +225,7 @@ export const grid = async (main, { table, parameters, signal }) => {
           go(start);
         }),
         further && button("Next page", () => go(further)),
-      ].filter(Boolean));
+      ]);
   };
   let due = false;
   let busy = false;
@@ -220,7 +238,7 @@ export const grid = async (main, { table, parameters, signal }) => {
       try {
         await load();
       } catch (error) {
-        if (!signal.aborted) problem.replaceChildren(failure(error));
+        if (!signal.aborted) complain(error);
       }
       await new Promise((done) => setTimeout(done, PACE));
     }
@@ -231,6 +249,7 @@ export const grid = async (main, { table, parameters, signal }) => {
   const watch = () => {
     feed?.abort();
     feed = null;
+    unfollowed = null;
     if (!live.checked) {
       state.textContent = "held still";
       state.className = "live";
@@ -244,11 +263,13 @@ export const grid = async (main, { table, parameters, signal }) => {
     follow(`${base}/changes?${filters.toString().replaceAll("+", "%20")}`, {
       signal: feed.signal,
       event: ({ type }) => { if (type !== "ready" && type !== "initial") refresh(); },
-      state: (now) => {
+      state: (now, error) => {
+        unfollowed = error?.problem ? error : null;
         const isLive = now === "live";
         if (isLive && state.textContent !== "following" && state.textContent !== "…") refresh();
         state.textContent = isLive ? "following" : now;
         state.className = isLive ? "live on" : "live";
+        tellState();
       },
     });
   };

@@ -91,9 +91,19 @@ export const brief = (value) => {
   return special(value) ?? (Array.isArray(value) ? `[${value.length}]` : `{${Object.keys(value).length}}`);
 };
 
-const leaf = (value) => h("span", { class: `v-${value === null ? "null" : typeof value}` },
-  special(value) ?? JSON.stringify(value));
+/** Returns an id in a line, as what it is: two arrays of one length are two ids. */
+export const idText = (id) => (id === "" ? '""' : id !== null && typeof id === "object" ? special(id) ?? JSON.stringify(id) : brief(id));
 
+/** The longest text that a tree shows at once. */
+const LONG = 2000;
+const leaf = (value) => {
+  const text = special(value) ?? JSON.stringify(value) ?? "";
+  const shown = h("span", { class: `v-${value === null ? "null" : typeof value}` }, text.slice(0, LONG));
+  if (text.length <= LONG) return shown;
+  const more = h("button", { type: "button", class: "link", onclick: () => { shown.textContent = text; more.remove(); } },
+    `… all ${number(text.length)} characters`);
+  return [shown, more];
+};
 const MANY = 200;
 
 /** Shows a value as a tree whose branches open when they are asked for. */

@@ -67,9 +67,9 @@ export const load = async (main, { parameters, signal }) => {
   const file = h("input", { type: "file", accept: ".json,.ndjson,.jsonl,.csv,application/json,text/csv" });
   const table = h("input", { list: "tables", required: true, value: parameters.get("table") ?? "", autocapitalize: "off", pattern: "[A-Za-z0-9_\\-]{1,128}" });
   const format = h("select", {}, h("option", { value: "" }, "by the file's name"), formats.map((name) => h("option", { value: name }, name.toUpperCase())));
-  const same = h("select", {}, [["", "are faults"], ["merge-duplicates", "are merged"], ["replace-duplicates", "are replaced"]]
+  const same = h("select", {}, [["", "report it"], ["merge-duplicates", "merge into it"], ["replace-duplicates", "replace it"]]
     .map(([value, text]) => h("option", { value }, text)));
-  const progress = h("progress", { max: 1, value: 0, "aria-label": "Progress" });
+  const progress = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Progress" });
   const told = h("p", { role: "status" });
   const faults = h("tbody");
   const faulted = h("table", { class: "wide", hidden: true },
@@ -136,6 +136,7 @@ export const load = async (main, { parameters, signal }) => {
     faulted.hidden = true;
     outcome.replaceChildren();
     progress.value = 0;
+    progress.hidden = false;
     try {
       await run(from);
     } catch (error) {
@@ -159,7 +160,7 @@ export const load = async (main, { parameters, signal }) => {
       if (form.reportValidity()) begin(file.files[0]);
     },
   }, h("p", {}, "Drop a file here, or choose one."), h("div", { class: "row" }, labelled("File", file), labelled("Into table", table),
-    labelled("Format", format), labelled("Documents that are there", same)),
+    labelled("Format", format), labelled("If a document exists", same)),
   h("datalist", { id: "tables" }, (tables ?? []).map(({ name }) => h("option", { value: name }))),
   h("div", { class: "row" }, h("button", { class: "main" }, "Import"), halt));
   file.required = true;

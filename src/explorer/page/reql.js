@@ -1,16 +1,20 @@
 // A console for ReQL as one writes it in JavaScript.
 
-import { button, copy, failure, h } from "./dom.js";
-import { curl, lines, read, send } from "./api.js";
+import { button, copy, failure, fill, h } from "./dom.js";
+import { curl, lines, Problem, read, send } from "./api.js";
 import { cell, pretty, special, tree } from "./json.js";
 import { complete } from "./complete.js";
 import { editor } from "./editor.js";
 import { fieldsOf } from "./grid.js";
 
 const TYPE = "application/vnd.rethinkdb.reql";
+/** How the type of a problem document begins. */
+const PROBLEM = "urn:warp-reql:problem:";
 /** The most rows that are kept; of a changefeed the last ones. */
 const ROWS = 1000;
 const QUERIES = 50;
+/** The most columns of a table. */
+const COLUMNS = 40;
 const FIRST = "r.tableList()";
 
 const kept = () => {
@@ -60,10 +64,13 @@ const suggest = (commands, tables) => (text, caret) => {
 };
 
 const asTable = (rows) => {
-  const columns = [...new Set(rows.flatMap((row) => (row && typeof row === "object" && !Array.isArray(row) && special(row) === undefined ? Object.keys(row) : ["value"])))].slice(0, 40);
-  return h("table", { class: "wide" }, h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col" }, name)))),
+  const isDocument = (row) => row && typeof row === "object" && !Array.isArray(row) && special(row) === undefined;
+  const all = [...new Set(rows.flatMap((row) => (isDocument(row) ? Object.keys(row) : ["value"])))];
+  const columns = all.slice(0, COLUMNS);
+  const table = h("table", { class: "wide" }, h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col" }, name)))),
     h("tbody", {}, rows.map((row) => h("tr", {}, columns.map((name) => h("td", {},
-      cell(row && typeof row === "object" && !Array.isArray(row) && special(row) === undefined ? row[name] : name === "value" ? row : undefined)))))));
+      cell(isDocument(row) ? row[name] : name === "value" ? row : undefined)))))));
+  return [all.length > COLUMNS && h("p", { class: "dim" }, `${all.length - COLUMNS} more fields aren't shown here.`), table];
 };
 
 export const reql = async (main, { parameters, signal }) => {
@@ -83,9 +90,10 @@ export const reql = async (main, { parameters, signal }) => {
     if (kind === null) return result.replaceChildren();
     const whole = kind === "value" ? rows[0] : rows;
     const left = count - rows.length;
+    if (kind !== "value" && rows.length === 0) return result.replaceChildren(h("p", { class: "dim" }, running ? "No rows yet." : "No rows."));
     const shown = shape.value === "raw" ? h("pre", { class: "code" }, pretty(whole))
       : shape.value === "table" ? asTable(Array.isArray(whole) ? whole : [whole]) : tree(whole, 2);
-    result.replaceChildren(shown, left > 0 ? h("p", { class: "dim" }, `${left} further rows aren't kept here.`) : "");
+    fill(result, left > 0 && h("p", { class: "dim" }, `${left} further rows aren't kept here.`), shown);
   };
   let drawing = false;
   const drawSoon = () => {
@@ -94,6 +102,13 @@ export const reql = async (main, { parameters, signal }) => {
     setTimeout(() => { drawing = false; draw(); }, 100);
   };
 
+  /** Returns why an answer broke off. Its last line tells, unless the service itself is gone. */
+  const broken = (last) => {
+    if (!String(last?.type).startsWith(PROBLEM)) return new Error("The answer broke off before its end.");
+    answer.count -= 1;
+    if (answer.rows.at(-1) === last) answer.rows.pop();
+    return new Problem(last, last.status);
+  };
   const run = async () => {
     running?.abort();
     const query = from.value;
@@ -110,6 +125,7 @@ export const reql = async (main, { parameters, signal }) => {
     from.mark(null);
     problem.replaceChildren();
     answer = { rows: [], kind: null, count: 0 };
+    let last = null;
     stopButton.disabled = false;
     figures.textContent = "running …";
     draw();
@@ -121,6 +137,7 @@ export const reql = async (main, { parameters, signal }) => {
       for await (const line of lines(response.body)) {
         if (!line) continue;
         const row = JSON.parse(line);
+        last = row;
         answer.count += 1;
         answer.rows.push(row);
         if (answer.rows.length > ROWS) {
@@ -136,12 +153,14 @@ export const reql = async (main, { parameters, signal }) => {
       if (stop.signal.aborted) {
         tellFigures(", stopped");
       } else {
-        figures.textContent = "";
-        const place = error.problem ?? {};
-        if (place.line) from.mark(place, place.detail);
-        // The status was told before; all that is left to the service is to break off.
-        const broken = answer.kind !== null && new Error("The answer broke off before its end: the log of the service tells why.");
-        problem.replaceChildren(failure(broken || error));
+        let told = error;
+        if (answer.kind === null) figures.textContent = "";
+        else {
+          told = broken(last);
+          tellFigures(", then it broke off");
+        }
+        if (told.problem?.line) from.mark(told.problem);
+        problem.replaceChildren(failure(told));
         draw();
       }
     }
@@ -155,8 +174,8 @@ export const reql = async (main, { parameters, signal }) => {
   const stopButton = button("Stop", () => running?.abort(), { disabled: true });
   const completed = complete(from.text, suggest(commands, names));
   from.element.querySelector(".layers").append(completed);
-  const last = h("ol", { class: "history" });
-  const list = () => last.replaceChildren(...kept().map((query) => h("li", {}, button(query, () => {
+  const recent = h("ol", { class: "history" });
+  const list = () => recent.replaceChildren(...kept().map((query) => h("li", {}, button(query, () => {
     from.value = query;
     from.text.focus();
   }, { class: "link mono" }))));
@@ -167,5 +186,5 @@ export const reql = async (main, { parameters, signal }) => {
     h("div", { class: "row" }, button("Run", run, { class: "main" }), stopButton, figures, h("span", { class: "grow" }), shape,
       button("Copy result", () => copy(pretty(answer.kind === "value" ? answer.rows[0] : answer.rows))),
       button("Copy as curl", () => copy(curl("POST", "reql", { "Content-Type": TYPE }, from.value)))),
-    problem, result, h("details", {}, h("summary", {}, "The last queries of this tab"), last));
+    problem, result, h("details", {}, h("summary", {}, "The last queries of this tab"), recent));
 };

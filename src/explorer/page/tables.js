@@ -134,7 +134,7 @@ export const tables = async (main, { signal }) => {
     return [h("tr", {},
       h("th", { scope: "row" }, h("a", { href: `#/tables/${encodeURIComponent(table.name)}` }, table.name)),
       count, h("td", {}, table.primary_key), h("td", {}, more),
-      h("td", {}, button("Drop", async () => {
+      h("td", { class: "number" }, button("Drop", async () => {
         if (!await sure("table", table.name)) return;
         try {
           await send("DELETE", path(table.name));
@@ -144,8 +144,8 @@ export const tables = async (main, { signal }) => {
       }, { "aria-label": `Drop table ${table.name}` }))), within];
   };
   main.replaceChildren(h("h1", {}, "Tables"), list.length === 0 ? first()
-    : h("div", { class: "scroll" }, h("table", { class: "wide" },
-      h("thead", {}, h("tr", {}, ["Table", "Documents", "Primary key", "Indexes", ""].map((text) => h("th", { scope: "col" }, text)))),
+    : h("div", { class: "scroll" }, h("table", { class: "wide list" },
+      h("thead", {}, h("tr", {}, ["Table", "Documents", "Primary key", "Indexes", ""].map((text) => h("th", { scope: "col", class: text === "Documents" ? "number" : "" }, text)))),
       h("tbody", {}, list.map(row)))), createForm());
   // One after another, since counting a large table takes its time.
   for (const { name } of list) {

@@ -11,7 +11,7 @@ use warp::hyper::body::Bytes;
 use warp_reql::settings::{Auth, Limits, Settings};
 
 use crate::access::{ADMIN, Ruled, of};
-use crate::support::{Api, body, header, problem};
+use crate::support::{Api, body, eventually, header, problem, raw};
 
 const REQL: &str = "application/vnd.rethinkdb.reql";
 const NDJSON: &str = "application/x-ndjson";
@@ -74,10 +74,15 @@ async fn each_command_has_a_query() {
             all[..at].ends_with('.') && !after.is_some_and(|c| c.is_alphanumeric())
         })
     };
-    let names = commands.as_array().unwrap().iter().map(|command| command["name"].as_str().unwrap());
-    let missing: Vec<_> = names.filter(|name| !is_there(name)).collect();
+    let names: Vec<_> =
+        commands.as_array().unwrap().iter().map(|command| command["name"].as_str().unwrap()).collect();
+    let missing: Vec<_> = names.iter().filter(|name| !is_there(name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
-    assert!(commands.as_array().unwrap().len() > 180);
+    let sections = include_str!("commands.txt").lines().filter(|line| !line.starts_with('#'));
+    let listed: Vec<_> = sections.filter_map(|line| line.split_once(": ")).collect();
+    let listed: Vec<_> = listed.iter().flat_map(|(_, commands)| commands.split(' ')).collect();
+    let unknown: Vec<_> = listed.iter().filter(|name| !names.contains(name)).collect();
+    assert!(unknown.is_empty() && listed.len() > 170, "{unknown:?} of {}", listed.len());
 }
 
 #[tokio::test]
@@ -104,6 +109,51 @@ async fn answers_tell_their_form() {
     assert_eq!(response.body(), "{\"n\":0}\n{\"n\":1}\n{\"n\":2}\n");
     assert_eq!(lines(&api, "r.range(100000)").await.body().len(), 588_890);
     problem(&ask(&api, "r.table('heroes').changes()").await, 406, "not-acceptable");
+}
+
+/// An error after the first rows has no status any more: it is the last line, and the body has no end.
+#[tokio::test]
+async fn an_error_in_the_middle_is_the_last_line() {
+    let api = Api::start().await;
+    let serving = api.serve().await;
+    let asked = async |query: &str| {
+        let head =
+            format!("POST /reql HTTP/1.1\r\nHost: localhost\r\nContent-Type: {REQL}\r\nAccept: {NDJSON}");
+        let request =
+            format!("{head}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{query}", query.len());
+        String::from_utf8(raw(serving.addr, request.as_bytes()).await).expect("text")
+    };
+    let told = |answer: &str| -> Value {
+        let last = answer.lines().rfind(|line| line.starts_with('{')).expect("a last line");
+        serde_json::from_str(last).expect("JSON")
+    };
+    let whole = asked("r.range(50000)").await;
+    assert!(whole.ends_with("\r\n0\r\n\r\n") && whole.contains("\n49999\n"));
+    let failed = asked("r.range(100000).map(n =>\n  r.branch(n.lt(50000), n, n.add('é')))").await;
+    assert!(
+        failed.starts_with("HTTP/1.1 200 ") && failed.contains("\n49") && !failed.ends_with("\r\n0\r\n\r\n")
+    );
+    let problem = told(&failed);
+    assert_eq!(problem["type"], "urn:warp-reql:problem:query-failed");
+    assert_eq!(
+        [&problem["status"], &problem["line"], &problem["column"], &problem["end_column"]],
+        [422, 2, 28, 38]
+    );
+    assert_eq!(
+        [&problem["instance"], &problem["detail"]],
+        ["/reql", "Expected type NUMBER but found STRING."]
+    );
+    assert!(problem["request_id"].is_string() && failed.contains(problem["request_id"].as_str().unwrap()));
+    // A feed whose table is dropped.
+    let feed = asked("r.table('heroes').changes({includeInitial: true})");
+    let dropped = async {
+        eventually("the feed is open", || api.database.stats().in_use > 0).await;
+        api.call("DELETE", "/tables/heroes").await
+    };
+    let (feed, dropped) = tokio::join!(feed, dropped);
+    assert_eq!(dropped.status(), 204);
+    assert!(!feed.ends_with("\r\n0\r\n\r\n"));
+    assert_eq!(told(&feed)["code"], "database-unavailable", "{feed}");
 }
 
 #[tokio::test]
