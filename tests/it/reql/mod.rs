@@ -6,12 +6,14 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use warp::http::Response;
 use warp::hyper::body::Bytes;
 use warp_reql::settings::{Auth, Limits, Settings};
 
 use crate::access::{ADMIN, Ruled, of};
-use crate::support::{Api, body, eventually, header, problem, raw};
+use crate::support::{Api, body, header, problem, raw};
 
 const REQL: &str = "application/vnd.rethinkdb.reql";
 const NDJSON: &str = "application/x-ndjson";
@@ -116,12 +118,13 @@ async fn answers_tell_their_form() {
 async fn an_error_in_the_middle_is_the_last_line() {
     let api = Api::start().await;
     let serving = api.serve().await;
-    let asked = async |query: &str| {
+    let request = |query: &str| {
         let head =
             format!("POST /reql HTTP/1.1\r\nHost: localhost\r\nContent-Type: {REQL}\r\nAccept: {NDJSON}");
-        let request =
-            format!("{head}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{query}", query.len());
-        String::from_utf8(raw(serving.addr, request.as_bytes()).await).expect("text")
+        format!("{head}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{query}", query.len())
+    };
+    let asked = async |query: &str| {
+        String::from_utf8(raw(serving.addr, request(query).as_bytes()).await).expect("text")
     };
     let told = |answer: &str| -> Value {
         let last = answer.lines().rfind(|line| line.starts_with('{')).expect("a last line");
@@ -145,15 +148,19 @@ async fn an_error_in_the_middle_is_the_last_line() {
     );
     assert!(problem["request_id"].is_string() && failed.contains(problem["request_id"].as_str().unwrap()));
     // A feed whose table is dropped.
-    let feed = asked("r.table('heroes').changes({includeInitial: true})");
-    let dropped = async {
-        eventually("the feed is open", || api.database.stats().in_use > 0).await;
-        api.call("DELETE", "/tables/heroes").await
-    };
-    let (feed, dropped) = tokio::join!(feed, dropped);
-    assert_eq!(dropped.status(), 204);
-    assert!(!feed.ends_with("\r\n0\r\n\r\n"));
-    assert_eq!(told(&feed)["code"], "database-unavailable", "{feed}");
+    assert_eq!(api.send("POST", "/tables/heroes/docs", &json!({"id": 1})).await.status(), 201);
+    let mut feed = BufReader::new(TcpStream::connect(serving.addr).await.expect("the service listens"));
+    let query = request("r.table('heroes').changes({includeInitial: true})");
+    feed.write_all(query.as_bytes()).await.expect("the service reads");
+    let mut begun = String::new();
+    while !begun.ends_with("}\n") {
+        assert_ne!(feed.read_line(&mut begun).await.expect("text"), 0, "{begun}");
+    }
+    assert_eq!(api.call("DELETE", "/tables/heroes").await.status(), 204);
+    let mut rest = String::new();
+    feed.read_to_string(&mut rest).await.expect("text");
+    assert!(!rest.ends_with("\r\n0\r\n\r\n"));
+    assert_eq!(told(&rest)["code"], "database-unavailable", "{rest}");
 }
 
 #[tokio::test]
