@@ -149,8 +149,8 @@ impl Parser<'_> {
     }
 }
 
-/// The likeness from which on another command is meant, and that from which on even a word without brackets is
-/// no field.
+/// The likeness from which on another command is meant, and that from which on even a word without brackets
+/// is no field.
 const LIKE: f64 = 0.75;
 const VERY_LIKE: f64 = 0.9;
 

@@ -1,5 +1,5 @@
-//! Texts that are no queries, or none that anybody would write: no panic, bounds, and time that grows with the
-//! length only.
+//! Texts that are no queries, or none that anybody would write: no panic, bounds, and time that grows with
+//! the length only.
 
 use std::time::{Duration, Instant};
 
