@@ -90,7 +90,7 @@ def half_way(stage):
     for at in range(10):
         text.fill(f"r.range(99999).map(n =>\n  r.branch(n.lt({50000 + at}), n, n.add('{at}')))")
         page.get_by_role("button", name="Run").click()
-        expect(page.get_by_text(re.compile(rf"^{50000 + at} rows, \d+ ms, then it broke off$"))).to_be_visible()
+        expect(page.get_by_text(re.compile(r"^\d+ rows, \d+ ms, then it broke off$"))).to_be_visible()
         expect(page.locator(".layer mark")).to_have_text(f"n.add('{at}')")
         expect(page.get_by_role("alert")).to_contain_text("Expected type NUMBER but found STRING.")
     assert "problem" not in page.locator(".result").inner_text()

@@ -85,7 +85,11 @@ export const reql = async (main, { parameters, signal }) => {
   const shape = h("select", { "aria-label": "Show as", onchange: () => draw() },
     ["tree", "table", "raw"].map((name) => h("option", { value: name }, name)));
 
+  let due;
   const draw = () => {
+    // Drawn once more, it would lose what has been unfolded.
+    clearTimeout(due);
+    due = undefined;
     const { rows, kind, count } = answer;
     if (kind === null) return result.replaceChildren();
     const whole = kind === "value" ? rows[0] : rows;
@@ -95,12 +99,7 @@ export const reql = async (main, { parameters, signal }) => {
       : shape.value === "table" ? asTable(Array.isArray(whole) ? whole : [whole]) : tree(whole, 2);
     fill(result, left > 0 && h("p", { class: "dim" }, `${left} further rows aren't kept here.`), shown);
   };
-  let drawing = false;
-  const drawSoon = () => {
-    if (drawing) return;
-    drawing = true;
-    setTimeout(() => { drawing = false; draw(); }, 100);
-  };
+  const drawSoon = () => { due ??= setTimeout(draw, 100); };
 
   /** Returns why an answer broke off. Its last line tells, unless the service itself is gone. */
   const broken = (last) => {
