@@ -86,20 +86,23 @@ export const reql = async (main, { parameters, signal }) => {
     ["tree", "table", "raw"].map((name) => h("option", { value: name }, name)));
 
   let due;
+  let drawn = -1;
   const draw = () => {
-    // Drawn once more, it would lose what has been unfolded.
     clearTimeout(due);
     due = undefined;
+    drawn = answer.kind === null ? -1 : answer.count;
     const { rows, kind, count } = answer;
     if (kind === null) return result.replaceChildren();
     const whole = kind === "value" ? rows[0] : rows;
     const left = count - rows.length;
-    if (kind !== "value" && rows.length === 0) return result.replaceChildren(h("p", { class: "dim" }, running ? "No rows yet." : "No rows."));
+    if (kind !== "value" && rows.length === 0) return result.replaceChildren(h("p", { class: "dim" }, "No rows."));
     const shown = shape.value === "raw" ? h("pre", { class: "code" }, pretty(whole))
       : shape.value === "table" ? asTable(Array.isArray(whole) ? whole : [whole]) : tree(whole, 2);
     fill(result, left > 0 && h("p", { class: "dim" }, `${left} further rows aren't kept here.`), shown);
   };
   const drawSoon = () => { due ??= setTimeout(draw, 100); };
+  // Drawn once more, it would lose what has been unfolded in it.
+  const drawLast = () => { if (drawn !== answer.count) draw(); };
 
   /** Returns why an answer broke off. Its last line tells, unless the service itself is gone. */
   const broken = (last) => {
@@ -147,7 +150,7 @@ export const reql = async (main, { parameters, signal }) => {
         drawSoon();
       }
       tellFigures("");
-      draw();
+      drawLast();
     } catch (error) {
       if (stop.signal.aborted) {
         tellFigures(", stopped");
