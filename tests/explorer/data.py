@@ -151,10 +151,7 @@ def documents(stage):
     page = stage.page("#/tables/heroes?limit=50")
     expect(rows(page)).to_have_count(50)
     expect(page.get_by_role("columnheader").first).to_have_text("id")
-    # Nested values are folded, and unfold; times and places are readable.
-    superman = rows(page).filter(has_text="superman")
-    expect(superman).to_contain_text("1970-01-01 02:00:01.500 +02:00")
-    expect(superman).to_contain_text("point 2.35, 48.85")
+    # Nested values are folded, and unfold.
     gotham = rows(page).filter(has_text="batman").locator("summary").first
     gotham.click()
     expect(rows(page).filter(has_text="batman")).to_contain_text('"Gotham"')
@@ -252,6 +249,9 @@ def document(stage):
     """One document: errors at their place, If-Match, both versions side by side, history, delete."""
     stage.service.fill("heroes", HEROES)
     page = stage.page("#/tables/heroes")
+    # Times and places are readable.
+    expect(rows(page).filter(has_text="superman")).to_contain_text("1970-01-01 02:00:01.500 +02:00")
+    expect(rows(page).filter(has_text="superman")).to_contain_text("point 2.35, 48.85")
     page.get_by_role("link", name="superman").click()
     text = editor(page, "Document superman")
     expect(page.locator(".numbers")).to_contain_text("3")

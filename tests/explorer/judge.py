@@ -35,8 +35,8 @@ def with_own_database(chromium):
             service.fill("heroes", HEROES)
             page = stage.page("#/tables/heroes")
             expect(page.locator(".live.on")).to_be_visible()
+            # Those who follow don't notice: the service bridges outages that are short.
             database.kill()
-            expect(page.locator(".live.on")).to_have_count(0)
             page.get_by_label("Filter").fill("age=gt.20")
             page.get_by_role("button", name="Show").click()
             expect(page.get_by_role("alert").first).to_contain_text("database")

@@ -79,18 +79,18 @@ export const document = async (main, { table, parameters, signal }) => {
 
   const load = async () => {
     const response = await send("GET", path, { signal });
-    tag = response.headers.get("ETag");
-    return pretty(await response.json());
+    return [pretty(await response.json()), response.headers.get("ETag")];
   };
-  const take = (text) => {
+  const take = (text, its) => {
     saved = text;
+    tag = its;
     from.value = text;
     outcome.replaceChildren();
   };
   const conflict = async (body) => {
     let theirs;
     try {
-      theirs = await load();
+      [theirs, tag] = await load();
     } catch (error) {
       if (error.status !== 404) return outcome.replaceChildren(failure(error));
       tag = null;
@@ -101,15 +101,31 @@ export const document = async (main, { table, parameters, signal }) => {
     outcome.replaceChildren(h("section", { class: "panel", role: "alert" }, h("h2", {}, "Someone else changed it meanwhile"),
       compared(pretty(JSON.parse(body)), theirs), h("div", { class: "row" },
         button("Keep mine", () => put(body, { "If-Match": tag }), { class: "main" }),
-        button("Take theirs", () => take(theirs)))));
+        button("Take theirs", () => take(theirs, tag)))));
     outcome.querySelector("button").focus();
+  };
+  // With nothing of one's own in it, the editor may follow what changes.
+  let [behind, reading] = [false, false];
+  const catchUp = async () => {
+    if (reading) return;
+    reading = true;
+    while (behind && from.value === saved && !signal.aborted) {
+      behind = false;
+      try {
+        const [text, its] = await load();
+        if (from.value === saved) take(text, its);
+        else behind = true;
+      } catch { /* The next change, or a save, tells. */ }
+    }
+    reading = false;
   };
   const put = async (body, condition) => {
     try {
       const response = await send("PUT", path, { headers: { "Content-Type": "application/json", ...condition }, body });
-      tag = response.headers.get("ETag");
-      take(pretty(await response.json()));
+      take(pretty(await response.json()), response.headers.get("ETag"));
       tell("The document is saved.");
+      // Someone may have changed it once more, while this was on its way.
+      catchUp();
     } catch (error) {
       if (error.status === 412) return conflict(body);
       show(error, from, outcome);
@@ -129,33 +145,28 @@ export const document = async (main, { table, parameters, signal }) => {
       location.hash = `#/tables/${encodeURIComponent(table)}`;
     } catch (error) {
       if (error.status === 412) {
-        tag = null;
-        take(await load());
+        take(...await load());
         tell("Someone changed it meanwhile. This is how it is now.");
       } else outcome.replaceChildren(failure(error));
     }
   };
   const from = editor({ label: `Document ${idText(id)}`, onsubmit: save, rows: 20 });
-  take(await load());
+  take(...await load());
   main.replaceChildren(crumbs(table, cut(idText(id))),
     h("div", { class: "row" }, button("Save", save, { class: "main" }), button("Delete", remove, { class: "danger" }),
-      button("Undo my changes", () => take(saved)), button("Copy as curl", () => copy(curl("GET", path))),
+      button("Undo my changes", () => { take(saved, tag); catchUp(); }), button("Copy as curl", () => copy(curl("GET", path))),
       h("span", { class: "dim" }, "Ctrl+Enter saves"), h("span", { class: "grow" }), state),
     outcome, from.element, h("h2", {}, "While this was open"), history);
 
   const none = h("li", { class: "dim" }, "Nothing has changed yet.");
   history.append(none);
-  const changed = async ({ type, data }) => {
+  const changed = ({ type, data }) => {
     if (!["add", "change", "remove"].includes(type)) return;
     none.remove();
     history.prepend(h("li", {}, h("time", {}, new Date().toLocaleTimeString()), ` ${type} `, differences(data.old, data.new)));
     if (history.childElementCount > HISTORY) history.lastElementChild.remove();
-    if (!data.new || from.value !== saved || signal.aborted) return;
-    // Nothing of one's own is in the editor, so it may follow.
-    try {
-      const text = await load();
-      if (from.value === saved) take(text);
-    } catch { /* The next change, or a save, tells. */ }
+    behind = Boolean(data.new);
+    catchUp();
   };
   follow(`${path}?initial=false`, {
     signal, event: changed,
