@@ -144,10 +144,11 @@ export const document = async (main, { table, parameters, signal }) => {
       tell("The document is deleted.");
       location.hash = `#/tables/${encodeURIComponent(table)}`;
     } catch (error) {
-      if (error.status === 412) {
+      if (error.status !== 412) return outcome.replaceChildren(failure(error));
+      try {
         take(...await load());
         tell("Someone changed it meanwhile. This is how it is now.");
-      } else outcome.replaceChildren(failure(error));
+      } catch (gone) { outcome.replaceChildren(failure(gone)); }
     }
   };
   const from = editor({ label: `Document ${idText(id)}`, onsubmit: save, rows: 20 });
