@@ -94,6 +94,11 @@ def with_users(chromium):
             expect(page.get_by_role("alert")).to_contain_text("permission")
             page.goto(f"{service.url}/#/tables/hidden")
             expect(page.get_by_role("alert")).to_contain_text("may not")
+            page.goto(f"{service.url}/#/")
+            expect(page.get_by_text("The list of tables isn't for this user.")).to_be_visible()
+            assert "hidden" not in page.locator("main").inner_text()
+            page.goto(f"{service.url}/#/service")
+            expect(page.get_by_text("Which queries run isn't for this user.")).to_be_visible()
             for secret in ["quite secret", quote("quite secret"), basic("ada", "quite secret").split()[1]]:
                 assert secret not in traces(page), secret
             page.get_by_role("button", name="Sign out").click()

@@ -92,6 +92,7 @@ export const service = async (main, { signal }) => {
     main.querySelector(".plots").remove();
   }
   let before = null;
+  let mayAsk = able.reql;
   const look = async () => {
     if (signal.aborted) return;
     if (able.metrics) try {
@@ -115,8 +116,12 @@ export const service = async (main, { signal }) => {
     } catch (error) {
       if (!signal.aborted) problem.replaceChildren(failure(error));
     }
-    if (able.reql && !document.hidden) {
-      await queries(live, signal).catch((error) => { if (!signal.aborted) live.replaceChildren(failure(error)); });
+    if (mayAsk && !document.hidden) {
+      await queries(live, signal).catch((error) => {
+        if (signal.aborted) return;
+        mayAsk = error.status !== 403;
+        live.replaceChildren(mayAsk ? failure(error) : h("p", { class: "dim" }, "Which queries run isn't for this user."));
+      });
     }
     const timer = setTimeout(look, EVERY);
     signal.addEventListener("abort", () => clearTimeout(timer), { once: true });

@@ -101,9 +101,9 @@ const first = () => {
 };
 
 /** For who may see documents, but not which tables there are. */
-const byName = (main, error) => {
+const byName = (main) => {
   const name = h("input", { required: true, autocapitalize: "off" });
-  fill(main, h("h1", {}, "Tables"), failure(error), h("p", {}, "The list of tables isn't for this user. A table's documents may be."),
+  fill(main, h("h1", {}, "Tables"), h("p", {}, "The list of tables isn't for this user. A table's documents may be."),
     h("form", {
       class: "row", onsubmit: (event) => {
         event.preventDefault();
@@ -118,7 +118,7 @@ export const tables = async (main, { signal }) => {
     list = await read("tables", { signal });
   } catch (error) {
     if (error.status !== 403) throw error;
-    return byName(main, error);
+    return byName(main);
   }
   const counts = new Map();
   const row = (table) => {
