@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 use warp_reql::settings::{Auth, Databases, Expire, RelationSpec, Settings, TableSpec};
 use warp_reql::{Conn, bootstrap, sweep};
 
+use crate::access::{ADMIN, Ruled, of};
 use crate::support::events::Events;
 use crate::support::guarded::basic;
 use crate::support::{Api, Home, body, header, problem};
@@ -349,4 +350,39 @@ async fn figures_and_the_description_name_no_database_but_those_of_the_settings(
     assert!(document["paths"]["/health/live"]["servers"].is_null());
     let one = Api::start().await;
     assert!(!body(&one.call("GET", "/openapi.json").await).to_string().contains("/db/"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_hold_in_each() {
+    let rules =
+        json!([{"table": "t", "roles": "user", "read": "owner=eq.{sub}", "create": "owner=eq.{sub}"}]);
+    let adapt = |settings: Settings| {
+        let databases = Databases(vec![format!("{}_a", settings.rdb.db)]);
+        Settings { databases, ..settings }
+    };
+    let ruled = Ruled::with(rules, &["t"], adapt).await;
+    let name = ruled.api.home().named("a");
+    ruled.ask(r.db_create(name.as_str())).await;
+    ruled.ask(r.db(name.as_str()).table_create("t")).await;
+    let (ann, admin) = (of("ann", &["user"]), of("root", &[ADMIN]));
+    let serving = ruled.api.serve().await;
+    for (at, prefix) in ["", &format!("/db/{name}")].into_iter().enumerate() {
+        let docs = format!("{prefix}/tables/t/docs");
+        let sent = json!([{"id": 1, "owner": "ann", "in": at}, {"id": 2, "owner": "bob", "in": at}]);
+        let told = ruled.send(&admin, ("POST", &docs), &[], &sent.to_string()).await;
+        assert_eq!(told.status(), 201, "{:?}", told.body());
+        let own = json!([{"id": 1, "owner": "ann", "in": at}]);
+        assert_eq!(body(&ruled.get(&ann, &docs).await), own);
+        problem(&ruled.get(&ann, &format!("{docs}/2")).await, 404, "no-such-document");
+        problem(&ruled.get("", &docs).await, 401, "unauthorized");
+        let forged = ruled.send(&ann, ("POST", &docs), &[], "{\"owner\": \"bob\"}").await;
+        problem(&forged, 403, "forbidden");
+        problem(&ruled.get(&ann, &format!("{prefix}/tables")).await, 403, "forbidden");
+        let authorization = format!("Bearer {ann}");
+        let mut events = Events::open_with(serving.addr, &docs, &[("authorization", &authorization)]).await;
+        assert_eq!(events.change().await.2, own[0]);
+        events.ready().await;
+    }
+    problem(&ruled.get(&ann, "/db/other/tables/t/docs").await, 404, "no-such-database");
+    problem(&ruled.get("", "/db/other/tables/t/docs").await, 401, "unauthorized");
 }
