@@ -99,6 +99,7 @@ fn is_small(term: &RawTerm) -> bool {
             | Now
             | Pluck
             | Without
+            | HasFields
             | Merge
             | Branch
             | Keys
@@ -108,7 +109,13 @@ fn is_small(term: &RawTerm) -> bool {
             | Minval
             | Maxval
     );
-    kind_is_small && are_parts_small(term)
+    (kind_is_small || looks_for_one(term)) && are_parts_small(term)
+}
+
+/// Returns true if the term searches an array for a single value. Several ones, or what a function is true
+/// for, could take long to find.
+fn looks_for_one(term: &RawTerm) -> bool {
+    term.kind == TermType::Contains && matches!(&term.args[..], [_, value] if value.kind != TermType::Func)
 }
 
 fn are_parts_small(term: &RawTerm) -> bool {
@@ -118,4 +125,35 @@ fn are_parts_small(term: &RawTerm) -> bool {
         && stacker::maybe_grow(32 * 1024, 1024 * 1024, || {
             are_small(&term.args) && term.optargs.iter().all(|(_, arg)| is_small(arg))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::datum::syntax::{Arena, parse};
+    use crate::term::Query;
+
+    fn is_light(term: &str) -> bool {
+        let arena = Arena::new();
+        Query::new(Some(parse(term.as_bytes(), &arena).unwrap()), &[]).unwrap().is_light()
+    }
+
+    #[test]
+    fn a_document_that_a_condition_is_on_is_light() {
+        let document = r#"[16,[[15,["t"]],7]]"#;
+        let held =
+            |condition: &str| format!(r#"[64,[[69,[[2,[1]],[65,[{condition},[10,[1]],null]]]],{document}]]"#);
+        let has = r#"[32,[[10,[1]],"owner"]]"#;
+        let owner = r#"[170,[[10,[1]],"owner"]]"#;
+        assert!(is_light(document));
+        assert!(is_light(&held(&format!(
+            r#"[67,[[17,[[52,[[10,[1]]]],"OBJECT"]],{has},[17,[{owner},"ann"]]]]"#
+        ))));
+        assert!(is_light(&held(&format!(r#"[67,[{has},[93,[{owner},"ann"]]]]"#))));
+        assert!(is_light(&held(&format!(r#"[93,[[2,["ann","bob"]],{owner}]]"#))));
+        // Several values, functions and tables may take any time.
+        assert!(!is_light(&held(&format!(r#"[93,[{owner},"ann","bob"]]"#))));
+        assert!(!is_light(&held(&format!(r#"[93,[{owner},[69,[[2,[2]],true]]]]"#))));
+        assert!(!is_light(&held(r#"[93,[[15,["t"]],1]]"#)));
+        assert!(!is_light(r#"[32,[[15,["t"]],"owner"]]"#));
+    }
 }
