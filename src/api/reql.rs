@@ -3,14 +3,14 @@
 //! The database checks the permissions of its user. With `auth = "token"`, only administrators may run
 //! queries.
 
-use std::future::ready;
+use std::future::{pending, ready};
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::stream::{self, Stream, StreamExt};
+use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use reql::error::Frame;
 use reql::{Form, Term};
 use serde_json::value::RawValue;
@@ -25,6 +25,7 @@ use warp::reply::{Reply, Response};
 use super::endpoint::{Endpoint, post};
 use super::openapi::operation::{described, said};
 use super::openapi::schemas::{named, text};
+use super::permission;
 use crate::conn::{Conn, Rows};
 use crate::error::{Code, Error};
 use crate::http::answer::{json_text, with_header};
@@ -163,18 +164,20 @@ impl Answer {
         Ok(told(form, scale.leave_with(json_text(StatusCode::OK, text))))
     }
 
-    /// Answers row by row. An error in the middle is told by a last line, a problem document, and then the
-    /// body is aborted, so that nobody takes an incomplete answer for the whole.
+    /// Answers row by row. An error in the middle, or the end of the caller's right, is told by a last line, a
+    /// problem document, and then the body is aborted, so that nobody takes an incomplete answer for the
+    /// whole.
     fn into_lines(self, share: Share) -> Response {
         let Answer { context, asked, form, rows } = self;
-        let app = context.app();
-        let stopped: Pin<Box<dyn Future<Output = ()> + Send + Sync>> = match form {
-            Form::Feed => Box::pin(app.stopped()),
-            _ => Box::pin(std::future::pending()),
+        let stopped: Pin<Box<dyn Future<Output = ()> + Send>> = match form {
+            Form::Feed => Box::pin(context.app().stopped()),
+            _ => Box::pin(pending()),
         };
+        let refused = refused(&context, rows.conn(), &asked.term);
+        let rows = until(rows.map_err(move |error| asked.placed(error)), refused);
         let lines = rows.flat_map(move |row| match row {
             Ok(row) => stream::once(ready(Ok(format!("{}\n", line(row.get()))))).left_stream(),
-            Err(error) => broken(&context, asked.placed(error)).right_stream(),
+            Err(error) => broken(&context, error).right_stream(),
         });
         // The head of a feed's answer is sent at once, however long its first row takes.
         let lines = stream::once(ready(Ok(String::new()))).chain(lines).take_until(stopped);
@@ -190,6 +193,55 @@ fn broken(context: &Context, error: Error) -> impl Stream<Item = Result<String, 
     let problem = json!(error.document(context.answered()));
     let abort = sleep(READ).map(|()| Err(error)).into_stream();
     stream::once(ready(Ok(format!("{problem}\n")))).chain(abort)
+}
+
+/// Returns the items of a stream until a future is done, and then its error.
+fn until<T>(
+    items: impl Stream<Item = Result<T, Error>>,
+    end: impl Future<Output = Error>,
+) -> impl Stream<Item = Result<T, Error>> {
+    stream::unfold(Some((Box::pin(items), Box::pin(end))), async |going| {
+        let (mut items, mut end) = going?;
+        tokio::select! {
+            biased;
+            error = &mut end => Some((Err(error), None)),
+            item = items.next() => Some((item?, Some((items, end)))),
+        }
+    })
+}
+
+/// Returns a future that is done when the query would be refused if it were sent now: the token has expired,
+/// new settings don't admit the caller, or the database doesn't.
+fn refused(context: &Context, conn: &Conn, query: &Term) -> impl Future<Output = Error> + Send + use<> {
+    let (expired, lost, context) = (context.expired(), permission::lost(conn, query), context.clone());
+    async move {
+        tokio::select! {
+            error = expired => error,
+            error = lost => error,
+            error = dismissed(&context) => error,
+        }
+    }
+}
+
+/// Waits for settings by which the caller may not query.
+async fn dismissed(context: &Context) -> Error {
+    let mut settings = context.app().access_in_force();
+    loop {
+        let access = Arc::clone(&settings.borrow_and_update());
+        let checked = async {
+            match access.counts_tokens() {
+                true => access.to_query(Some(&access.caller(context.token()?.as_deref()).await?)),
+                false => Ok(()),
+            }
+        };
+        match checked.await {
+            Err(error) if error.is(&[Code::Unauthorized, Code::Forbidden]) => return error,
+            _ => {}
+        }
+        if settings.changed().await.is_err() {
+            return pending().await;
+        }
+    }
 }
 
 /// Returns a row as one line, in case the server's JSON has line breaks.

@@ -63,7 +63,7 @@ pub struct App {
 /// they began with.
 struct Present {
     settings: Settings,
-    access: Access,
+    access: Arc<Access>,
     rates: Option<Arc<Rates>>,
 }
 
@@ -95,6 +95,8 @@ struct Shared {
     bodies: Shares,
     outage: Outage,
     full: Full,
+    /// The access control of the current settings, for answers that outlast a reload.
+    access: watch::Sender<Arc<Access>>,
     stop: watch::Sender<bool>,
 }
 
@@ -114,6 +116,7 @@ impl App {
         let limits = &settings.limits;
         let percent = Percent { client: limits.client_share, user: limits.user_share };
         let shares = |total| Shares::new(total, percent);
+        let access = Arc::new(Access::new(&settings));
         let shared = Shared {
             database,
             embedded,
@@ -132,10 +135,11 @@ impl App {
             bodies: shares(kib(limits.bodies)),
             outage: Outage::default(),
             full: Full::default(),
+            access: watch::Sender::new(Arc::clone(&access)),
             stop: watch::Sender::new(false),
             catalog: Catalog::new(),
         };
-        let (access, rates) = (Access::new(&settings), rates(&settings.limits));
+        let rates = rates(&settings.limits);
         App { present: Arc::new(Present { settings, access, rates }), shared: Arc::new(shared) }
     }
 
@@ -156,10 +160,17 @@ impl App {
         shared.answers.resize(kib(limits.answers), percent);
         shared.bodies.resize(kib(limits.bodies), percent);
         shared.guesses.allow(limits.guesses);
-        if (&settings.rules, &settings.token) != (&self.settings().rules, &self.settings().token) {
+        let now = self.settings();
+        let are_same = (&settings.rules, &settings.token, &settings.admin_roles)
+            == (&now.rules, &now.token, &now.admin_roles);
+        let access = match are_same {
+            true => Arc::clone(&self.present.access),
+            false => Arc::new(self.access().followed_by(now, &settings)),
+        };
+        if !are_same {
+            shared.access.send_replace(Arc::clone(&access));
             shared.hubs.renew();
         }
-        let access = self.access().followed_by(self.settings(), &settings);
         let before = self.limits();
         let is_same = (limits.rate, limits.burst) == (before.rate, before.burst);
         let rates = if is_same { self.present.rates.clone() } else { rates(limits) };
@@ -272,6 +283,16 @@ impl App {
     /// Returns the database behind the API.
     pub fn database(&self) -> &Database {
         &self.shared.database
+    }
+
+    /// Returns the access control of the current settings, and of those to come.
+    pub(crate) fn access_in_force(&self) -> watch::Receiver<Arc<Access>> {
+        self.shared.access.subscribe()
+    }
+
+    /// Returns whether the settings have said otherwise who may do what since this request began.
+    pub(crate) fn is_superseded(&self) -> bool {
+        !Arc::ptr_eq(&self.present.access, &self.shared.access.borrow())
     }
 
     /// Returns the access control.

@@ -259,6 +259,15 @@ impl Context {
         Ok(self.0.credentials.get_or_init(|| read))
     }
 
+    /// Returns the token of the request, verified or not; `None` if it has no credentials at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Unauthorized`](crate::error::Code::Unauthorized) if its credentials are no token.
+    pub(crate) fn token(&self) -> Result<Option<String>, Error> {
+        bearer(self.proof())
+    }
+
     /// Verifies the token of the request, and keeps its caller. Does nothing if the service uses no tokens.
     ///
     /// # Errors
@@ -268,7 +277,7 @@ impl Context {
     pub(crate) async fn identify(&self) -> Result<(), Error> {
         let access = self.app().access();
         if access.counts_tokens() && self.0.caller.get().is_none() {
-            let caller = access.caller(bearer(self.proof())?.as_deref()).await?;
+            let caller = access.caller(self.token()?.as_deref()).await?;
             self.0.caller.get_or_init(|| caller);
         }
         Ok(())

@@ -80,6 +80,11 @@ pub(super) fn failed(context: &Context, error: &Error) -> Response {
     events(stream::iter([Bytes::from_static(RETRY.as_bytes()), failure].map(Ok::<_, Infallible>)))
 }
 
+/// Returns a stream that ends at once, after which the client reconnects.
+pub(super) fn again() -> Response {
+    events(stream::iter([Ok::<_, Infallible>(Bytes::from_static(RETRY.as_bytes()))]))
+}
+
 /// Returns the answer to `HEAD`.
 pub(super) fn head() -> Response {
     events(stream::empty::<Result<_, Infallible>>())

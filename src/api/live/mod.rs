@@ -158,6 +158,10 @@ async fn follow(context: &Context, conn: Conn, initial: bool, source: Followed) 
     let key = source.key()?;
     let live_query = || app.live_query(holder.clone());
     let arrival = app.hubs().arrive(&key, Box::new(share), live_query, || Box::new(source))?;
+    // The query has the rules of before, and the hubs of before have ended. The client has to ask again.
+    if app.is_superseded() {
+        return Ok(answer::again());
+    }
     arrival.is_live().await?;
     Ok(answer::events(arrival.events(answer::wish(context, holder, initial))))
 }

@@ -1,6 +1,8 @@
 //! `POST /reql`: what is answered, to whom, and within which bounds; and each command of RethinkDB's
 //! JavaScript API.
 
+mod feeds;
+
 use std::time::Duration;
 
 use base64::Engine;

@@ -122,6 +122,28 @@ impl Term {
         self.0.fault.as_deref()
     }
 
+    /// Returns the outermost parts of a kind, such as the tables that a query reads.
+    ///
+    /// ```
+    /// use reql::{TermType, r};
+    ///
+    /// let query = r.table("users").get(1).merge(r.table("teams").get(2));
+    /// assert_eq!(query.parts(TermType::Table), [r.table("users").into(), r.table("teams").into()]);
+    /// ```
+    pub fn parts(&self, kind: TermType) -> Vec<Term> {
+        let mut found = Vec::new();
+        self.collect(kind, &mut found);
+        found
+    }
+
+    /// Recursive, within [`MAX_DEPTH`].
+    fn collect(&self, kind: TermType, found: &mut Vec<Term>) {
+        match self.content() {
+            Content::Call { kind: own, .. } if *own == kind => found.push(self.clone()),
+            content => for_each_child(content, |child| child.collect(kind, found)),
+        }
+    }
+
     /// Sets an option of the outermost command.
     pub(crate) fn with_option(mut self, name: &'static str, value: Term) -> Self {
         let mut content = match Arc::get_mut(&mut self.0) {
