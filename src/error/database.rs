@@ -110,6 +110,8 @@ impl From<reql::Error> for Error {
 
 /// The text of the error that a query throws if the caller may not write a document.
 pub(crate) const REFUSED: &str = "warp-reql: not allowed";
+/// The beginning of the error of an insert whose id is taken, in the database's words.
+pub(crate) const DUPLICATE: &str = "Duplicate primary key";
 
 impl Error {
     /// Makes the error of a session that could not be opened. No query has been sent.
@@ -151,13 +153,24 @@ impl Error {
         if first_error == REFUSED {
             return Error::forbidden();
         }
-        if first_error.starts_with("Duplicate primary key") {
+        if first_error.starts_with(DUPLICATE) {
             return Error::new(Code::Conflict, "There is a document with this id already.");
         }
         if first_error.starts_with("Primary key `") && first_error.contains("cannot be changed") {
             return Error::bad_request("The id in the body is not the one in the path.");
         }
         Error::from(Code::Refused).caused_by(first_error)
+    }
+
+    /// Turns the error of a read that fails as a write would into that of the write.
+    pub(crate) fn as_of_write(self) -> Self {
+        let source = self.0.source.as_deref().and_then(|source| source.downcast_ref::<reql::Error>());
+        match source.map(reql::Error::message) {
+            Some(reason) if reason == REFUSED || reason.starts_with(DUPLICATE) => {
+                Error::of_write(reason.to_owned())
+            }
+            _ => self,
+        }
     }
 
     /// Returns whether the cause is a row that isn't a document, or is nested too deeply to be read. The

@@ -19,7 +19,7 @@ use warp::reject::Reject;
 use crate::names::shown;
 pub use code::Code;
 use code::REPEAT;
-pub(crate) use database::REFUSED;
+pub(crate) use database::{DUPLICATE, REFUSED};
 use problem::Place;
 pub(crate) use problem::{Answered, size};
 pub use rejection::recover;

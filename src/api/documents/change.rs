@@ -18,7 +18,7 @@ use super::patch::Patch;
 use super::unique::{Held, Unique};
 use super::write::{Target, Written, missing, parsed, same};
 use crate::conn::Conn;
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, REFUSED};
 use crate::http::body::PSEUDO_TYPE;
 use crate::http::etag::{Conditions, tag};
 use crate::query::{Filter, is_document};
@@ -93,16 +93,18 @@ impl Rules<'_> {
         self.schema.is_some() || self.unique.is_some()
     }
 
-    /// Claims the unique values of a document that is to be written in place of the stored one.
+    /// Claims the unique values of a document that is to be written in place of the stored one, unless
+    /// `permission` fails.
     pub(crate) async fn claim(
         self,
         conn: &mut Conn,
         id: Option<&Value>,
         new: &Value,
         stored: Option<&Value>,
+        permission: Option<Term>,
     ) -> Result<Held, Error> {
         match self.unique {
-            Some(unique) => unique.claim(conn, id.map(|id| (self.key, id)), new, stored).await,
+            Some(unique) => unique.claim(conn, id.map(|id| (self.key, id)), new, stored, permission).await,
             None => Ok(Held::default()),
         }
     }
@@ -192,10 +194,27 @@ impl Target<'_> {
             self.grant.settle(fields);
         }
         let stored = stored.filter(|_| rules.unique.is_some()).map(parsed).transpose()?;
-        let held = rules.claim(conn, Some(self.id), &whole, stored.as_ref()).await?;
+        let permission = self.permission(new);
+        let held = rules.claim(conn, Some(self.id), &whole, stored.as_ref(), permission).await?;
         let outcome = self.replace_unchanged(conn, text, new).await;
         rules.finish(held, &outcome).await;
         outcome
+    }
+
+    /// Returns a query that fails if the caller may not replace the document; `None` if it may do all.
+    fn permission(self, new: &Value) -> Option<Term> {
+        let stored = |row: Term| self.grant.stored(&row, |_| value(new)).ne(());
+        (!self.grant.is_open()).then(|| self.row().do_(stored))
+    }
+
+    /// Returns the new document of a change, or an error if it merges a document into another one that the
+    /// caller may not create.
+    fn with_creation(self, change: &Change, new: Term) -> Term {
+        let may = match change {
+            Change::Add(document) => self.grant.creatable(&value(document)),
+            _ => None,
+        };
+        may.map_or(new.clone(), |may| r.branch(args![may, new, r.error(REFUSED)]))
     }
 
     /// Tries to change the document, unless it was written concurrently.
@@ -209,10 +228,11 @@ impl Target<'_> {
         // A missing document is reported only after the conditions have been checked.
         let made = |row: &Term| match change {
             Change::Json(_) => None,
-            change if change.creates() => change.term(row),
+            change if change.creates() => change.term(row).map(|new| self.with_creation(change, new)),
             change => Some(r.branch(args![row.eq(()), (), change.apply(row)])),
         };
-        let (stored, text, made) = self.read_with(conn, made).await.map_err(undone)?;
+        let read = self.read_with(conn, made).await;
+        let (stored, text, made) = read.map_err(|error| undone(error).as_of_write())?;
         let tag = stored.as_ref().map(|stored| tag(stored.get().as_bytes()));
         if !conditions.match_holds(tag.as_deref()) || !conditions.none_match_holds(tag.as_deref()) {
             return Err(Error::from(Code::PreconditionFailed));

@@ -13,10 +13,7 @@ use super::large::value;
 use super::write::Written;
 use crate::access::Grant;
 use crate::conn::Conn;
-use crate::error::Error;
-
-/// The error of an insert whose id is taken, in the database's words.
-const DUPLICATE: &str = "Duplicate primary key";
+use crate::error::{DUPLICATE, Error, REFUSED};
 
 /// The options of an insert.
 #[derive(Clone, Copy)]
@@ -68,6 +65,72 @@ impl Insertion<'_> {
             return Err(Error::forbidden());
         }
         written.or_own(is_own).unless_failed()
+    }
+
+    /// Returns a query that fails if the caller may not insert a document, or may not know of the one that
+    /// has this id; `None` if it may insert all.
+    pub(super) fn permission(self, document: &Value, id: Option<&Value>) -> Option<Term> {
+        if self.grant.is_open() {
+            return None;
+        }
+        if self.conflict.is_none() {
+            let refusal = self.refusal(document, id);
+            return Some(
+                refusal.do_(|refusal: Term| r.branch(args![refusal.eq(""), true, r.error(refusal)])),
+            );
+        }
+        let new = value(document);
+        let resolved = id.map(|id| {
+            r.table(self.table).get(id).do_(|old: Term| {
+                let resolved = self.grant.resolved(&old, &new, |_| new.clone());
+                r.branch(args![old.eq(()), true, resolved.ne(())])
+            })
+        });
+        let resolved = resolved.unwrap_or_else(|| r.expr(true));
+        Some(match self.grant.creatable(&new) {
+            Some(may) => r.branch(args![may, resolved, r.error(REFUSED)]),
+            None => resolved,
+        })
+    }
+
+    /// Returns the errors of the documents that the caller may not insert, or whose ids are those of
+    /// documents that it may not know of.
+    pub(super) async fn refusals(
+        self,
+        conn: &mut Conn,
+        documents: &[Value],
+        key: &str,
+    ) -> Result<Vec<Option<Error>>, Error> {
+        let refusals = documents.iter().map(|document| self.refusal(document, document.get(key)));
+        let refusals: Vec<String> = conn.all(r.expr(refusals.collect::<Vec<_>>())).await?;
+        if refusals.len() != documents.len() {
+            return Err(Error::internal(format!(
+                "{} documents have {} verdicts",
+                documents.len(),
+                refusals.len()
+            )));
+        }
+        let error = |reason: String| (!reason.is_empty()).then(|| Error::of_write(reason));
+        Ok(refusals.into_iter().map(error).collect())
+    }
+
+    /// Returns the text of the error of an insert that is refused, or that meets a document which is hidden;
+    /// otherwise an empty one.
+    fn refusal(self, document: &Value, id: Option<&Value>) -> Term {
+        let readable = self.grant.readable();
+        let taken = id.map(|id| {
+            r.table(self.table).get(id).do_(|old: Term| {
+                readable.of_living(&old, |old| {
+                    let is_hidden = old.ne(()) & readable.seen(&old).eq(());
+                    r.branch(args![is_hidden, DUPLICATE, ""])
+                })
+            })
+        });
+        let taken = taken.unwrap_or_else(|| r.expr(""));
+        match self.grant.creatable(&value(document)) {
+            Some(may) => r.branch(args![may, taken, REFUSED]),
+            None => taken,
+        }
     }
 
     /// Inserts documents, and returns the results in their order.

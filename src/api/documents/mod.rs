@@ -123,7 +123,8 @@ async fn create_one(
     rules.check(&Value::Object(document.clone()))?;
     // If a document with a generated id exists, an earlier attempt has written it.
     let insertion = Insertion { table, grant, conflict: conflict.filter(|_| had_id) };
-    let held = rules.claim(conn, document.get(&key), &Value::Object(document.clone()), None).await?;
+    let (id, new) = (document.get(&key), Value::Object(document.clone()));
+    let held = rules.claim(conn, id, &new, None, insertion.permission(&new, id)).await?;
     let written = insertion.one(conn, &document, is_own).await;
     rules.finish(held, &written).await;
     let written = written?;

@@ -22,7 +22,7 @@ use crate::api::documents::unique::{Fate, Unique};
 use crate::api::documents::write::{Target, Written, field, parsed};
 use crate::api::permission::may_write;
 use crate::conn::Conn;
-use crate::error::{Error, Violation};
+use crate::error::{Code, Error, Violation};
 use crate::http::answer::with_header;
 use crate::http::context::Context;
 use crate::http::etag::Conditions;
@@ -200,9 +200,13 @@ impl Insert<'_> {
         batch: Vec<Placed>,
         conn: &mut Conn,
     ) -> Result<Vec<(usize, Outcome)>, Error> {
+        let (batch, mut outcomes) = match self.grant.is_open() {
+            true => (batch, Vec::new()),
+            false => self.allowed(batch, conn).await?,
+        };
         let named: Vec<_> = batch.iter().map(|placed| self.named(placed)).collect();
         let (held, fates) = unique.claim_together(conn, self.key, &named).await?;
-        let (mut now, mut later, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut now, mut later) = (Vec::new(), Vec::new());
         for (placed, fate) in batch.into_iter().zip(fates) {
             match fate {
                 Fate::Claimed => now.push(placed),
@@ -231,11 +235,34 @@ impl Insert<'_> {
         Value::Object(named)
     }
 
+    /// Separates the documents that the insert would refuse, before it is told which values are taken.
+    async fn allowed(
+        self,
+        batch: Vec<Placed>,
+        conn: &mut Conn,
+    ) -> Result<(Vec<Placed>, Vec<(usize, Outcome)>), Error> {
+        let (mut allowed, mut refused) = (Vec::with_capacity(batch.len()), Vec::new());
+        let named: Vec<_> = batch.iter().map(|placed| self.named(placed)).collect();
+        let insertion = Insertion { table: self.table, grant: self.grant, conflict: None };
+        let refusals = insertion.refusals(conn, &named, self.key).await?;
+        for (placed, refusal) in batch.into_iter().zip(refusals) {
+            match refusal {
+                None => allowed.push(placed),
+                Some(error) => refused.push((placed.0, Outcome::fault(&error, false))),
+            }
+        }
+        Ok((allowed, refused))
+    }
+
     /// Inserts a document by itself, with claims of its unique values.
     async fn claimed(self, placed: Placed, conn: &mut Conn) -> Result<Vec<(usize, Outcome)>, Error> {
         let named = self.named(&placed);
         let (place, id) = (placed.0, named.get(self.key).cloned());
-        let outcome = match self.rules.claim(conn, id.as_ref(), &named, None).await {
+        // An id of the plan is that of an earlier attempt, which isn't written again.
+        let conflict = self.conflict.filter(|_| self.plan.is_none() || placed.1.contains_key(self.key));
+        let insertion = Insertion { table: self.table, grant: self.grant, conflict };
+        let permission = insertion.permission(&named, id.as_ref());
+        let outcome = match self.rules.claim(conn, id.as_ref(), &named, None, permission).await {
             Ok(held) => {
                 let outcome = self.inserted(vec![placed], conn).await;
                 self.rules.finish(held, &outcome).await;
@@ -246,6 +273,10 @@ impl Insert<'_> {
         match outcome {
             // A request with a key isn't done before it is done completely.
             Err(error) if self.plan.is_some() && error.status().is_server_error() => Err(error),
+            // As the insert itself would tell it.
+            Err(error) if error.is(&[Code::Conflict, Code::Forbidden]) => {
+                Ok(vec![(place, Outcome::fault(&error, false))])
+            }
             Err(error) => Ok(vec![(place, Outcome { id, ..Outcome::fault(&error, true) })]),
             outcome => outcome,
         }

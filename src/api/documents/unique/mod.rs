@@ -110,11 +110,11 @@ impl Unique {
     }
 
     /// Claims the values that a document with this id, if it is known, is to have. Those that the stored
-    /// document has already are its own.
+    /// document has already are its own. `permission` is a query that fails if the write would be refused.
     ///
     /// # Errors
     ///
-    /// `not-unique`; `refused` if a value is of a type that isn't compared; `contended` if others keep
+    /// Those of `permission`; `not-unique`; `refused` if a value is of a type that isn't compared; `contended` if others keep
     /// writing the value.
     pub(crate) async fn claim(
         &self,
@@ -122,15 +122,17 @@ impl Unique {
         id: Option<(&str, &Value)>,
         new: &Value,
         stored: Option<&Value>,
+        permission: Option<Term>,
     ) -> Result<Held, Error> {
         let wanted = self.wanted(new, stored)?;
         if wanted.is_empty() {
             return Ok(Held::default());
         }
+        // Who may not write the document learns nothing about the values of others.
         if conn.user().is_some() {
-            // Who may not write the table learns nothing about its values.
             may_write(conn, &self.table).await?;
         }
+        conn.check(permission).await.map_err(Error::as_of_write)?;
         let mut own = Conn::new(self.database.clone());
         let begun = Instant::now();
         loop {
