@@ -223,18 +223,30 @@ impl Grant {
         })
     }
 
-    /// Returns the replacement of a visible row, if the caller makes `new` out of it. Hidden fields keep
-    /// their values.
+    /// Returns the replacement of a visible row, if the caller makes `new` out of it, or an error if it may
+    /// not.
     fn changed(&self, row: &Term, new: &Term) -> Term {
+        self.made(row, new).do_(|new: Term| guarded(self.may_change(row, &new), new))
+    }
+
+    /// Returns the document that is stored if the caller makes `new` out of the visible part of a row. Hidden
+    /// fields keep their values, and the fields that rules set are set.
+    pub(crate) fn made(&self, row: &Term, new: &Term) -> Term {
         let hidden = self.readable.hidden();
-        let kept = match hidden.is_empty() {
-            true => new.clone(),
-            false => self.readable.bare(new).merge(row.pluck(Path::tree(hidden))),
-        };
-        self.with_set(&kept).do_(|new: Term| {
-            let may = self.change.holds_for_both(row, &new);
-            guarded(may, new)
-        })
+        match hidden.is_empty() {
+            true => self.with_set(new),
+            false => self.with_set(&self.readable.bare(new).merge(row.pluck(Path::tree(hidden)))),
+        }
+    }
+
+    /// Returns whether a visible row may become another document; `None` if it may become any.
+    pub(crate) fn may_change(&self, row: &Term, new: &Term) -> Option<Term> {
+        self.change.holds_for_both(row, new)
+    }
+
+    /// Returns whether a visible row may be deleted; `None` if every one may.
+    pub(crate) fn may_delete(&self, row: &Term) -> Option<Term> {
+        self.delete.holds(row)
     }
 
     /// Returns the result of a conflict in an insert of `new`: `merged` of the existing document `old`, `new`

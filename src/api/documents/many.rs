@@ -100,7 +100,7 @@ async fn change(context: Context, body: Body, mut conn: Conn, grant: Grant) -> R
     let rows = wanted.rows(&mut conn).await?;
     let rules = Rules { key: &key, schema: context.app().schema(&wanted.table), unique: unique.as_ref() };
     if wanted.rollback {
-        return wanted.shown(&rows, |row| change.apply(row), "replaced", &mut conn).await;
+        return wanted.shown(&rows, Some(&change), &mut conn).await;
     }
     if rules.has_any() {
         return wanted.one_by_one(&rows, &change, rules, &mut conn).await;
@@ -118,7 +118,7 @@ pub(crate) async fn delete(context: Context, mut conn: Conn, grant: Grant) -> Re
     let wanted = Wanted::of(&context, &grant)?;
     let rows = wanted.rows(&mut conn).await?;
     if wanted.rollback {
-        return wanted.shown(&rows, |_| r.expr(()), "deleted", &mut conn).await;
+        return wanted.shown(&rows, None, &mut conn).await;
     }
     let deleted = |rows: Term| match grant.is_open() {
         true if wanted.told => rows.delete().return_changes(true).into(),
@@ -234,39 +234,44 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// Answers with the result of the change, without making it.
-    async fn shown(
-        &self,
-        rows: &Term,
-        new: impl Fn(&Term) -> Term,
-        done: &str,
-        conn: &mut Conn,
-    ) -> Result<Response, Error> {
-        let told = |rows: Term| match self.told {
-            true => rows
-                .map(|row: Term| {
-                    let seen = self.seen(&row);
-                    obj! { "new_val": new(&seen), "old_val": seen }
-                })
-                .coerce_to("array"),
-            false => {
-                let changed = rows.filter(|row: Term| new(&row).ne(&row)).count();
-                r.expr([rows.count(), changed])
-            }
+    /// Answers with the result of a change, or of a deletion, without making it.
+    async fn shown(&self, rows: &Term, change: Option<&Change>, conn: &mut Conn) -> Result<Response, Error> {
+        let made = |row: &Term| match change {
+            Some(change) => self.grant.made(row, &change.apply(&self.seen(row))),
+            None => r.expr(()),
         };
-        let query = self.guarded(rows, told);
-        let failed = |error: Error| self.too_many(undone(error));
+        let may = |row: &Term| match change {
+            Some(_) => self.grant.may_change(row, &made(row)),
+            None => self.grant.may_delete(row),
+        };
+        let may = |row: &Term| may(row).unwrap_or_else(|| r.expr(true));
+        let told = |rows: Term| {
+            let done = match self.told {
+                true => rows
+                    .filter(|row: Term| may(&row))
+                    .map(|row: Term| obj! { "new_val": self.seen(&made(&row)), "old_val": self.seen(&row) })
+                    .coerce_to("array"),
+                false => rows.filter(|row: Term| may(&row) & made(&row).ne(&row)).count(),
+            };
+            r.expr([done, rows.count(), rows.filter(|row: Term| !may(&row)).count()])
+        };
+        let told: Option<(Box<RawValue>, f64, f64)> =
+            conn.first(self.guarded(rows, told)).await.map_err(|error| self.too_many(undone(error)))?;
+        let (done, all, refused) = told.ok_or_else(|| Error::internal("a preview told of nothing"))?;
+        if refused > 0.0 && refused == all {
+            return Err(self.grant.refusal());
+        }
         if self.told {
-            let shown: Vec<Told> = conn.first(query).await.map_err(failed)?.unwrap_or_default();
+            let shown: Vec<Told> = serde_json::from_str(done.get()).map_err(Error::internal)?;
             let documents: Vec<_> = shown.into_iter().map(Told::document).collect();
             return Ok(self.applied(answer::json(StatusCode::OK, &documents)));
         }
-        let (all, changed): (f64, f64) = conn.first(query).await.map_err(failed)?.unwrap_or_default();
-        let counts = match done {
-            "deleted" => Counts { deleted: changed, ..Counts::default() },
-            _ => Counts { replaced: changed, unchanged: all - changed, ..Counts::default() },
+        let done: f64 = serde_json::from_str(done.get()).map_err(Error::internal)?;
+        let counts = match change {
+            Some(_) => Counts { replaced: done, unchanged: all - refused - done, ..Counts::default() },
+            None => Counts { deleted: done, ..Counts::default() },
         };
-        Ok(self.applied(answer::json(StatusCode::OK, &counts.answer())))
+        Ok(self.applied(answer::json(StatusCode::OK, &Counts { errors: refused, ..counts }.answer())))
     }
 
     /// Changes the documents of a table with a schema, or none if one of the results would violate it.

@@ -207,3 +207,38 @@ async fn rows_that_are_no_documents_are_nobodys() {
     }
     problem(&service.get(&ann, "/tables/notes/docs/2").await, 404, "no-such-document");
 }
+
+#[tokio::test]
+async fn a_preview_shows_what_would_be_done() {
+    let rules = json!([{"table": "t", "roles": "user", "read": true, "change": "owner=eq.{sub}",
+        "delete": "owner=eq.{sub}", "hide": ["secret"], "set": {"by": "{sub}"}}]);
+    let service = Ruled::start(rules, &["t"]).await;
+    let ann = of("ann", &["user"]);
+    let rows = json!([{"id": 1, "owner": "ann", "secret": 1}, {"id": 2, "owner": "bob", "secret": 2},
+        {"id": 3, "owner": "ann", "n": 1, "by": "ann"}]);
+    let counts = |replaced: u64, unchanged: u64, deleted: u64, errors: u64| json!({"replaced": replaced, "unchanged": unchanged, "deleted": deleted, "skipped": 0, "errors": errors});
+    for (method, sent, expected) in [
+        ("PATCH", json!({"n": 1}), counts(1, 1, 0, 1)),
+        ("PATCH", json!({"owner": "bob"}), Value::Null),
+        ("DELETE", Value::Null, counts(0, 0, 2, 1)),
+    ] {
+        let sent = if sent.is_null() { String::new() } else { sent.to_string() };
+        let told = async |prefer: &str| {
+            service.fill("t", &rows).await;
+            let answer =
+                service.send(&ann, (method, "/tables/t/docs?all=true"), &[("prefer", prefer)], &sent).await;
+            (answer.status().as_u16(), if answer.status() == 200 { body(&answer) } else { Value::Null })
+        };
+        let (done, shown) = (told("").await, told("tx=rollback").await);
+        assert_eq!(service.all("t").await, *rows.as_array().unwrap(), "{method} {sent}");
+        assert_eq!(done, shown, "{method} {sent}");
+        assert_eq!(shown.1, expected, "{method} {sent}");
+        let shown = told("tx=rollback, return=representation").await;
+        assert!(!shown.1.to_string().contains("secret"), "{shown:?}");
+        assert_eq!(shown.0, done.0, "{method} {sent}");
+        if method == "PATCH" && shown.0 == 200 {
+            let ids: Vec<_> = shown.1.as_array().unwrap().iter().map(|it| (&it["id"], &it["by"])).collect();
+            assert_eq!(ids, [(&json!(1), &json!("ann")), (&json!(3), &json!("ann"))], "{}", shown.1);
+        }
+    }
+}
