@@ -96,6 +96,11 @@ impl Access {
         }
     }
 
+    /// Returns whether something may be hidden from a caller. `None` is a caller that isn't known.
+    pub(crate) fn restricts(&self, caller: Option<&Caller>) -> bool {
+        self.counts_tokens() && caller.is_none_or(|caller| !self.administrates(caller))
+    }
+
     /// Checks that a caller may do everything.
     ///
     /// # Errors

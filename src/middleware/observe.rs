@@ -46,7 +46,11 @@ fn finish(context: &Context, mut response: Response) -> Response {
         response = with_header(response, RATE_LIMIT_POLICY, left.policy());
         response = with_header(response, RATE_LIMIT, left.to_string());
     }
-    response = with_header(response, SERVER_TIMING, timings.server_timing(took));
+    // It would tell the time of the database without the noise of the network, and so what a query has gone
+    // through that its caller may not see.
+    if app.settings().debug || !app.access().restricts(context.caller()) {
+        response = with_header(response, SERVER_TIMING, timings.server_timing(took));
+    }
     if app.settings().debug {
         response = with_header(response, DB_CONNECTION, timings.source());
     }
