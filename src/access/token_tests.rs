@@ -60,7 +60,7 @@ async fn a_good_token_says_who_it_is() {
 #[tokio::test]
 async fn tokens_count_for_their_time_only() {
     for (claims, reason) in [
-        (json!({"exp": now() - 7}), Some("The token has expired.")),
+        (json!({"exp": now() - 6}), Some("The token has expired.")),
         (json!({"exp": now() - 3}), None),
         (json!({}), Some("The token has no end (`exp`).")),
         (json!({"exp": "9999999999"}), Some("The token has no end (`exp`).")),

@@ -14,7 +14,7 @@ use crate::support::{body, problem};
 /// The number of worlds, which differ in what is hidden from the caller.
 const WORLDS: usize = 2;
 
-fn rules() -> Value {
+pub fn rules() -> Value {
     json!([{"table": ["t", "u"], "roles": "user", "read": "owner=eq.{sub}", "create": "owner=eq.{sub}",
             "change": "owner=eq.{sub}", "delete": "owner=eq.{sub}", "hide": ["secret", "deep.er"]}])
 }
@@ -57,7 +57,7 @@ fn told(answer: &Response<Bytes>) -> String {
 }
 
 /// Asks in both worlds, each time with all documents as they were.
-async fn same(
+pub async fn same(
     service: &Ruled,
     (method, path): (&str, &str),
     headers: &[(&str, &str)],

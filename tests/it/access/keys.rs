@@ -190,6 +190,35 @@ async fn without_keys_the_service_serves_what_it_can() {
 }
 
 #[tokio::test]
+async fn keys_stay_while_their_issuer_is_away() {
+    let [signer, unknown] = ["k", "unknown"].map(Signer::new);
+    let issuer = Issuer::start(Answer::Set(jwks(&[&signer])), None).await;
+    let service = service(format!("http://{}/keys", issuer.addr), String::new()).await;
+    assert_eq!(status(&service, &signer.token()).await, 200);
+    let later = async |minutes: u64| {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(minutes * 60 + 1)).await;
+        tokio::time::resume();
+    };
+    issuer.says(Answer::Status("500 Internal Server Error"));
+    // Stale ones are renewed in the background, for old ones requests wait.
+    for minutes in [5, 15] {
+        later(minutes).await;
+        assert_eq!(status(&service, &signer.token()).await, 200, "after {minutes} min");
+    }
+    let asked = issuer.asked();
+    assert!(asked > 1, "it is asked again");
+    drop(issuer);
+    later(15).await;
+    assert_eq!(
+        (status(&service, &signer.token()).await, status(&service, &unknown.token()).await),
+        (200, 401)
+    );
+    let forged = Signer::new("k");
+    assert_eq!(status(&service, &forged.token()).await, 401);
+}
+
+#[tokio::test]
 async fn what_an_issuer_answers_is_bounded() {
     let signer = Signer::new("k");
     let mut huge = jwks(&[&signer]);

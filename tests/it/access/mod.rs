@@ -1,11 +1,16 @@
 //! Access control: tokens, and rules for documents.
 
+mod changes;
 mod channels;
+mod filters;
+mod followers;
 pub mod keys;
 mod matrix;
 mod model;
 mod property;
 mod rules;
+mod unique;
+mod writes;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 use warp::http::Response;
 use warp::hyper::body::Bytes;
 
-use super::model::{Caller, Document, Filter, Rights, Rule, Table, caller, document};
-use super::{Ruled, token};
+use super::Ruled;
+use super::filters::Filter;
+use super::followers::Followers;
+use super::model::{Caller, Document, Rights, Rule, Table, caller, document};
+use super::writes::{inserted, patched, replaced, replaced_by};
 use crate::support::{Api, body, number, seed};
 
 /// Requests made under the same rules.
@@ -36,9 +39,12 @@ async fn what_rules_allow_is_what_happens() {
                 .collect();
             let stored: Vec<_> = table.values().cloned().map(Value::Object).collect();
             service.fill("t", &stored.into()).await;
+            let at = format!("TEST_SEED={seed}, before request {round}, rules {}", json!(setting));
+            let mut followers = Followers::join(&mut random, &service, &rules, &table, &at).await;
             for request in 0..REQUESTS.min(rounds - round) {
                 let at = format!("TEST_SEED={seed}, request {}, rules {}", round + request, json!(setting));
                 one(&mut random, &service, &rules, &mut table, &at).await;
+                followers.see(&table, &at).await;
             }
         }
     }
@@ -53,8 +59,7 @@ fn with_id(mut document: Document, id: &str) -> Document {
 async fn one(random: &mut Rng, service: &Ruled, rules: &[Rule], table: &mut Table, at: &str) {
     let caller = caller(random);
     let rights = Rights::of(rules, &caller);
-    let case =
-        Case { token: if caller.anonymous { String::new() } else { token(caller.claims.clone()) }, service };
+    let case = Case { token: caller.token(), service };
     let id = format!("d{}", random.usize(..8));
     let at = format!("{at}, caller {caller:?}, documents {}", json!(table));
     let refused = if caller.anonymous { 401 } else { 403 };
@@ -87,10 +92,10 @@ impl Case<'_> {
     async fn list(&self, random: &mut Rng, rights: &Rights<'_>, table: &Table, refused: u16, at: &str) {
         let filter = Filter::random(random, false);
         let order = ["", "&order=a", "&order=owner.desc,a", "&order=secret"][random.usize(..4)];
-        let path = format!("/tables/t/docs?{}{order}", escaped(&filter.text()));
+        let path = format!("/tables/t/docs?{}{order}", filter.escaped());
         let at = format!("{path} {at}");
         let answer = self.send("GET", &path, "count=exact", &Value::Null).await;
-        let hides = filter.fields().any(|field| rights.hides(field))
+        let hides = filter.fields().iter().any(|field| rights.hides(field))
             || ["owner", "a", "secret"].iter().any(|field| order.contains(field) && rights.hides(field));
         let status = match (rights.ever(|rule| &rule.read), hides) {
             (false, _) => refused,
@@ -98,10 +103,9 @@ impl Case<'_> {
             (true, false) => 200,
         };
         assert_eq!(answer.status(), status, "{:?} {at}", answer.body());
-        let groups = self
-            .send("GET", &format!("/tables/t/docs?group=b&{}", escaped(&filter.text())), "", &Value::Null)
-            .await;
-        let hides = filter.fields().any(|field| rights.hides(field)) || rights.hides("b");
+        let groups =
+            self.send("GET", &format!("/tables/t/docs?group=b&{}", filter.escaped()), "", &Value::Null).await;
+        let hides = filter.fields().iter().any(|field| rights.hides(field)) || rights.hides("b");
         assert_eq!(
             groups.status().as_u16(),
             if !rights.ever(|rule| &rule.read) {
@@ -253,7 +257,7 @@ impl Case<'_> {
     async fn many(&self, random: &mut Rng, rights: &Rights<'_>, table: &mut Table, refused: u16, at: &str) {
         let filter = Filter::random(random, false);
         let (deletes, patch) = (random.bool(), document(random));
-        let path = format!("/tables/t/docs?{}", escaped(&filter.text()));
+        let path = format!("/tables/t/docs?{}", filter.escaped());
         let (method, sent) = if deletes { ("DELETE", Value::Null) } else { ("PATCH", json!(patch)) };
         let answer = self.send(method, &path, "", &sent).await;
         let at = format!("{method} {} {sent} {:?} {at}", filter.text(), answer.body());
@@ -264,7 +268,7 @@ impl Case<'_> {
         if !may_ever {
             return assert_eq!(answer.status(), refused, "{at}");
         }
-        let hides = filter.fields().any(|field| rights.hides(field));
+        let hides = filter.fields().iter().any(|field| rights.hides(field));
         if hides || !deletes && patch.keys().any(|field| rights.hides(field)) {
             return assert_eq!(answer.status(), 403, "{at}");
         }
@@ -302,75 +306,6 @@ fn changes(rights: &Rights<'_>) -> bool {
     rights.set().is_some() && rights.ever(|rule| &rule.read) && rights.ever(|rule| &rule.change)
 }
 
-/// Inserts a document, as the model has it, and returns the status.
-fn inserted(new: &Document, merges: bool, rights: &Rights<'_>, table: &mut Table, refused: u16) -> u16 {
-    if !rights.ever(|rule| &rule.create) || rights.set().is_none() {
-        return refused;
-    }
-    if new.keys().any(|field| rights.hides(field)) {
-        return 403;
-    }
-    let Some(created) = rights.created(new) else { return 403 };
-    let id = new["id"].as_str().unwrap_or_default().to_owned();
-    match table.get(&id).cloned() {
-        None => {
-            table.insert(id, created);
-            201
-        }
-        Some(_) if !merges => 409,
-        Some(old) => {
-            let merged = rights.seen(&old).map(|seen| merged(seen, &created));
-            match merged.and_then(|merged| rights.changed(&old, &merged)) {
-                None => 403,
-                Some(new) => {
-                    let status = if rights.seen(&new).is_some() { 200 } else { 204 };
-                    table.insert(id, new);
-                    status
-                }
-            }
-        }
-    }
-}
-
-/// Replaces a document by an insert that replaces duplicates, and returns the status.
-fn replaced(new: &Document, rights: &Rights<'_>, table: &mut Table) -> u16 {
-    let is_allowed = !new.keys().any(|field| rights.hides(field)) && rights.created(new).is_some();
-    if !is_allowed { 403 } else { replaced_by(new, rights, table) }
-}
-
-/// Replaces whatever has the id, and returns the status.
-fn replaced_by(new: &Document, rights: &Rights<'_>, table: &mut Table) -> u16 {
-    let id = new["id"].as_str().unwrap_or_default().to_owned();
-    let (status, stored) = match table.get(&id).cloned() {
-        None => (201, rights.created(new)),
-        Some(old) => (200, rights.seen(&old).and_then(|_| rights.changed(&old, new))),
-    };
-    match stored {
-        None => 403,
-        Some(stored) => {
-            table.insert(id, stored);
-            status
-        }
-    }
-}
-
-/// A document after a merge patch, none of whose values is an object.
-fn patched(mut document: Document, patch: &Document) -> Document {
-    for (field, value) in patch {
-        match value {
-            Value::Null => document.remove(field),
-            value => document.insert(field.clone(), value.clone()),
-        };
-    }
-    document
-}
-
-/// A document with another one merged into it, as an insert does that.
-fn merged(mut document: Document, new: &Document) -> Document {
-    document.extend(new.clone());
-    document
-}
-
 /// Checks that an answer shows what is stored, as far as the caller may see it.
 fn told(answer: &Response<Bytes>, stored: Option<&Document>, rights: &Rights<'_>, at: &str) {
     if !answer.status().is_success() {
@@ -380,12 +315,6 @@ fn told(answer: &Response<Bytes>, stored: Option<&Document>, rights: &Rights<'_>
         Some(seen) => assert_eq!(body(answer), Value::Object(seen), "{at}"),
         None => assert!(answer.body().is_empty() && !answer.headers().contains_key("etag"), "{at}"),
     }
-}
-
-fn escaped(text: &str) -> String {
-    let escapes =
-        [("%", "%25"), ("\"", "%22"), (" ", "%20"), ("[", "%5B"), ("]", "%5D"), ("{", "%7B"), ("}", "%7D")];
-    escapes.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 /// Checks the model itself: a caller who may see everything sees everything.
