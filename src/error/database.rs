@@ -163,7 +163,7 @@ impl Error {
     }
 
     /// Turns the error of a read that fails as a write would into that of the write.
-    pub(crate) fn as_of_write(self) -> Self {
+    pub(crate) fn or_of_write(self) -> Self {
         let source = self.0.source.as_deref().and_then(|source| source.downcast_ref::<reql::Error>());
         match source.map(reql::Error::message) {
             Some(reason) if reason == REFUSED || reason.starts_with(DUPLICATE) => {

@@ -232,7 +232,7 @@ impl Target<'_> {
             change => Some(r.branch(args![row.eq(()), (), change.apply(row)])),
         };
         let read = self.read_with(conn, made).await;
-        let (stored, text, made) = read.map_err(|error| undone(error).as_of_write())?;
+        let (stored, text, made) = read.map_err(|error| undone(error).or_of_write())?;
         let tag = stored.as_ref().map(|stored| tag(stored.get().as_bytes()));
         if !conditions.match_holds(tag.as_deref()) || !conditions.none_match_holds(tag.as_deref()) {
             return Err(Error::from(Code::PreconditionFailed));

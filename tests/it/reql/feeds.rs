@@ -72,7 +72,8 @@ async fn they_end_when_their_token_expires() {
     });
     let service = service.await;
     service.fill("t", &json!([{"id": 1}])).await;
-    let addr = service.api.serve().await.addr;
+    let serving = service.api.serve().await;
+    let addr = serving.addr;
     // A feed, and an endless stream that reads the table again and again.
     for query in ["r.table('t').changes()", "r.range().map(n => r.table('t').get(1))"] {
         let token = token(json!({"sub": "root", "role": ADMIN, "exp": now() + 2}));
@@ -84,7 +85,8 @@ async fn they_end_when_their_token_expires() {
 #[tokio::test(flavor = "multi_thread")]
 async fn they_end_when_the_database_refuses_their_user() {
     let guarded = Guarded::with(|settings| Settings { reql: true, ..settings }).await;
-    let addr = guarded.api.serve().await.addr;
+    let serving = guarded.api.serve().await;
+    let addr = serving.addr;
     let open = async |query: &'static str| {
         let who = guarded.basic("reader", "reader's");
         in_background(move || Answer::of(addr, &who, query)).await

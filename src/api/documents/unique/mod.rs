@@ -114,8 +114,8 @@ impl Unique {
     ///
     /// # Errors
     ///
-    /// Those of `permission`; `not-unique`; `refused` if a value is of a type that isn't compared; `contended` if others keep
-    /// writing the value.
+    /// Those of `permission`; `not-unique`; `refused` if a value is of a type that isn't compared;
+    /// `contended` if others keep writing the value.
     pub(crate) async fn claim(
         &self,
         conn: &mut Conn,
@@ -132,7 +132,7 @@ impl Unique {
         if conn.user().is_some() {
             may_write(conn, &self.table).await?;
         }
-        conn.check(permission).await.map_err(Error::as_of_write)?;
+        conn.check(permission).await.map_err(Error::or_of_write)?;
         let mut own = Conn::new(self.database.clone());
         let begun = Instant::now();
         loop {
