@@ -164,8 +164,8 @@ impl Answer {
         Ok(told(form, scale.leave_with(json_text(StatusCode::OK, text))))
     }
 
-    /// Answers row by row. An error in the middle, or the end of the caller's right, is told by a last line, a
-    /// problem document, and then the body is aborted, so that nobody takes an incomplete answer for the
+    /// Answers row by row. An error in the middle, or the end of the caller's right, is told by a last line,
+    /// a problem document, and then the body is aborted, so that nobody takes an incomplete answer for the
     /// whole.
     fn into_lines(self, share: Share) -> Response {
         let Answer { context, asked, form, rows } = self;
