@@ -216,7 +216,12 @@ async fn a_preview_shows_what_would_be_done() {
     let ann = of("ann", &["user"]);
     let rows = json!([{"id": 1, "owner": "ann", "secret": 1}, {"id": 2, "owner": "bob", "secret": 2},
         {"id": 3, "owner": "ann", "n": 1, "by": "ann"}]);
-    let counts = |replaced: u64, unchanged: u64, deleted: u64, errors: u64| json!({"replaced": replaced, "unchanged": unchanged, "deleted": deleted, "skipped": 0, "errors": errors});
+    let counts = |replaced: u64, unchanged: u64, deleted: u64, errors: u64| {
+        let done = json!({"replaced": replaced, "unchanged": unchanged, "deleted": deleted});
+        let mut counts = done.as_object().unwrap().clone();
+        counts.extend([("skipped".to_owned(), json!(0)), ("errors".to_owned(), json!(errors))]);
+        Value::Object(counts)
+    };
     for (method, sent, expected) in [
         ("PATCH", json!({"n": 1}), counts(1, 1, 0, 1)),
         ("PATCH", json!({"owner": "bob"}), Value::Null),
