@@ -204,7 +204,7 @@ impl Clause {
         }
     }
 
-    fn fields<'a>(&'a self, fields: &mut Vec<&'static str>) {
+    fn fields(&self, fields: &mut Vec<&'static str>) {
         match self {
             Clause::One(condition) => fields.push(condition.field),
             Clause::Group { clauses, .. } => clauses.iter().for_each(|clause| clause.fields(fields)),

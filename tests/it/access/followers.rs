@@ -44,7 +44,7 @@ impl<'a> Followers<'a> {
     ) -> Followers<'a> {
         let serving = service.api.serve().await;
         let (history, all) = (BTreeMap::new(), Vec::new());
-        let mut followers = Followers { rules, history, all, serving: serving };
+        let mut followers = Followers { rules, history, all, serving };
         for _ in 0..FOLLOWERS {
             followers.add(random, at).await;
         }
