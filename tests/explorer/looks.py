@@ -50,7 +50,7 @@ def views(stage):
     def figures():
         page.goto(f"{url}/#/service")
         line = page.locator(".plot", has_text="Requests").locator("polyline")
-        wait("points", lambda: len((line.get_attribute("points") or "").split()) >= 3)
+        wait("points", lambda: len((line.get_attribute("points") or "").split()) >= 8)
 
     def tables_and_indexes():
         go("#/", "Tables")

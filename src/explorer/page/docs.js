@@ -36,7 +36,7 @@ const show = (api) => {
     }
   }
   const place = document.getElementById("operations");
-  for (const [tag, operations] of groups) place.append(h("h2", { class: "group" }, tag), ...operations);
+  for (const [tag, operations] of groups) place.append(h("h2", { class: "group" }, tag === "reql" ? "ReQL" : tag), ...operations);
   place.append(h("h2", {}, "Schemas"), ...Object.entries(api.components.schemas).map(([name, schema]) =>
     h("details", { class: "operation" }, h("summary", {}, code(name), " ", h("span", { class: "dim" }, schema.description ?? "")),
       h("pre", { class: "code", tabIndex: 0 }, JSON.stringify(schema, null, 2)))));

@@ -51,7 +51,9 @@ const plot = (title, unit) => {
       const top = Math.max(...values.map((one) => one ?? 0), 1e-9);
       now.textContent = text(value);
       most.textContent = `at most ${text(top < 1e-6 ? 0 : top)}`;
-      path.setAttribute("points", values.map((one, at) => `${(at * WIDTH) / (KEPT - 1)},${HEIGHT - 2 - ((one ?? 0) / top) * (HEIGHT - 4)}`).join(" "));
+      // The newest is at the right; the first ones have more room.
+      const width = Math.max(values.length, 15) - 1;
+      path.setAttribute("points", values.map((one, at) => `${WIDTH - ((values.length - 1 - at) * WIDTH) / width},${HEIGHT - 2 - ((one ?? 0) / top) * (HEIGHT - 4)}`).join(" "));
     },
   };
 };

@@ -54,7 +54,7 @@ const indexes = (table, signal) => {
         h("td", {}, index.fields ? index.fields.join(", ") : "a function"),
         h("td", {}, [index.multi && "multi", index.geo && "geo", index.outdated && "outdated"].filter(Boolean).join(", ")),
         h("td", {}, index.ready ? "ready" : h("progress", { max: 1, value: index.progress ?? 0, "aria-label": `Progress of ${index.name}` })),
-        h("td", {}, button("Drop", async () => {
+        h("td", { class: "number" }, button("Drop", async () => {
           if (!await sure("index", index.name)) return;
           try {
             await send("DELETE", `${path(table)}/indexes/${encodeURIComponent(index.name)}`);
@@ -63,7 +63,7 @@ const indexes = (table, signal) => {
         }, { "aria-label": `Drop index ${index.name}` }))));
       place.replaceChildren(
         all.length === 0 ? h("p", { class: "dim" }, "No indexes yet. One makes filters and orders over its fields fast.")
-          : h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["Index", "Fields", "Kind", "State", ""].map((text) => h("th", { scope: "col" }, text)))),
+          : h("div", { class: "scroll" }, h("table", { class: "wide list" }, h("thead", {}, h("tr", {}, ["Index", "Fields", "Kind", "State", ""].map((text) => h("th", { scope: "col" }, text)))),
             h("tbody", {}, rows))),
         indexForm(table, [], load));
       if (all.some((index) => !index.ready)) timer = setTimeout(load, 1000);
@@ -133,7 +133,7 @@ export const tables = async (main, { signal }) => {
     }, { "aria-label": `Indexes of ${table.name}`, "aria-expanded": "false" });
     return [h("tr", {},
       h("th", { scope: "row" }, h("a", { href: `#/tables/${encodeURIComponent(table.name)}` }, table.name)),
-      count, h("td", {}, table.primary_key), h("td", {}, more),
+      count, h("td", { class: "spare" }, table.primary_key), h("td", {}, more),
       h("td", { class: "number" }, button("Drop", async () => {
         if (!await sure("table", table.name)) return;
         try {
@@ -145,7 +145,7 @@ export const tables = async (main, { signal }) => {
   };
   main.replaceChildren(h("h1", {}, "Tables"), list.length === 0 ? first()
     : h("div", { class: "scroll" }, h("table", { class: "wide list" },
-      h("thead", {}, h("tr", {}, ["Table", "Documents", "Primary key", "Indexes", ""].map((text) => h("th", { scope: "col", class: text === "Documents" ? "number" : "" }, text)))),
+      h("thead", {}, h("tr", {}, ["Table", "Documents", "Primary key", "Indexes", ""].map((text) => h("th", { scope: "col", class: { Documents: "number", "Primary key": "spare" }[text] }, text)))),
       h("tbody", {}, list.map(row)))), createForm());
   // One after another, since counting a large table takes its time.
   for (const { name } of list) {
