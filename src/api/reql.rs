@@ -57,7 +57,8 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
     let body = RequestBodyBuilder::new().required(Some(Required::True));
     let body = body.content(REQL, query.clone()).content(TEXT, query).content(JSON, wire.clone());
     let lines = ContentBuilder::new().schema(Some(text().build())).build();
-    let answer = described("The value, or the rows as an array, or as NDJSON.");
+    let answer =
+        described("The value, or the rows as an array or NDJSON. NDJSON that fails ends with a problem.");
     let answer = answer.content(JSON, wire).content(NDJSON, lines);
     let form = said("`value`, `rows`, or `feed` for a changefeed, which needs NDJSON.");
     vec![
