@@ -1,16 +1,21 @@
-//! A fake database in a map, whose feeds send changes when the test says so.
+//! A fake database in a map, whose feeds send changes when the test says so, and clients of hubs over it.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, Stream, StreamExt};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use warp::hyper::body::Bytes;
 
+use super::hubs::Arrival;
 use super::*;
 use crate::error::{Code, Error};
+use crate::shares::{Percent, Shares};
 
 pub(super) type Row = Result<Box<RawValue>, Error>;
 
@@ -110,6 +115,11 @@ impl Table {
         Ok(Box::pin(rows))
     }
 
+    /// Sends a row to all feeds.
+    pub(super) fn send(&self, row: &Row) {
+        self.state().feeds.iter().for_each(|(feed, _)| drop(feed.send(row.clone())));
+    }
+
     /// Breaks all feeds.
     pub(super) fn breaks(&self) {
         for (feed, _) in self.state().feeds.drain(..) {
@@ -149,6 +159,120 @@ impl Source for Table {
     }
 }
 
-fn raw(row: &Value) -> Box<RawValue> {
+pub(super) fn raw(row: &Value) -> Box<RawValue> {
     RawValue::from_string(row.to_string()).unwrap()
+}
+
+/// A client with what it knows.
+pub(super) struct Client {
+    pub(super) events: Pin<Box<dyn Stream<Item = Result<Bytes, follower::Stalled>> + Send>>,
+    pub(super) known: BTreeMap<u64, u64>,
+    pub(super) last: Option<String>,
+    pub(super) seen: Vec<String>,
+}
+
+/// Hubs, and shares that count what followers hold.
+pub(super) struct Service {
+    pub(super) hubs: Arc<Hubs>,
+    pub(super) held: Arc<()>,
+    pub(super) opened: AtomicU64,
+}
+
+impl Service {
+    pub(super) fn new(bounds: Bounds) -> Service {
+        Service { hubs: Arc::new(Hubs::new(bounds)), held: Arc::new(()), opened: AtomicU64::new(0) }
+    }
+
+    pub(super) fn arrive(&self, table: &Table, key: &str) -> Arrival {
+        let shares = Shares::new(100, Percent { client: 100, user: 100 });
+        let held = Box::new(Arc::clone(&self.held));
+        let source = || {
+            self.opened.fetch_add(1, Ordering::Relaxed);
+            Box::new(table.clone()) as Box<dyn Source>
+        };
+        let share = || Ok(shares.take(None).unwrap());
+        self.hubs.arrive(key, held, share, source).unwrap()
+    }
+
+    pub(super) fn client(&self, table: &Table, last: Option<String>) -> Client {
+        self.client_until(table, last, None)
+    }
+
+    /// A client whose right ends with this future.
+    pub(super) fn client_until(
+        &self,
+        table: &Table,
+        last: Option<String>,
+        end: Option<BoxFuture<'static, Error>>,
+    ) -> Client {
+        self.client_with("key", table, last, end)
+    }
+
+    /// A client of the list with this key.
+    pub(super) fn client_of(&self, table: &Table, key: &str) -> Client {
+        self.client_with(key, table, None, None)
+    }
+
+    fn client_with(
+        &self,
+        key: &str,
+        table: &Table,
+        last: Option<String>,
+        end: Option<BoxFuture<'static, Error>>,
+    ) -> Client {
+        let wish = Wish {
+            initial: true,
+            last: last.clone(),
+            failure: Box::new(|error| format!("event:error\ndata:\"{}\"\n\n", error.code().as_str()).into()),
+            weigh: Box::new(|_| true),
+            end,
+        };
+        let events = Box::pin(self.arrive(table, key).events(wish));
+        Client { events, known: BTreeMap::new(), last, seen: Vec::new() }
+    }
+}
+
+impl Client {
+    /// Reads all events that have arrived.
+    pub(super) async fn read(&mut self) -> &mut Self {
+        for _ in 0..3 {
+            while let Some(Some(part)) = self.events.next().now_or_never() {
+                self.take(std::str::from_utf8(&part.expect("it reads")).unwrap());
+            }
+            tokio::task::yield_now().await;
+        }
+        self
+    }
+
+    fn take(&mut self, block: &str) {
+        let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let Some(name) = field("event") else { return };
+        let data: Value = serde_json::from_str(field("data").unwrap()).unwrap();
+        if let Some(id) = field("id") {
+            self.last = Some(id.to_owned());
+        }
+        match name {
+            "initial" | "add" | "change" | "remove" => {
+                let value = |side: &str| data[side]["v"].as_u64();
+                let id = data["new"]["id"].as_u64().or(data["old"]["id"].as_u64()).unwrap();
+                if name != "initial" {
+                    assert_eq!(self.known.get(&id).copied(), value("old"), "{data} {:?}", self.seen);
+                }
+                match value("new") {
+                    Some(value) => self.known.insert(id, value),
+                    None => self.known.remove(&id),
+                };
+                self.seen.push(format!("{name} {id} {}", data["new"]["v"]));
+            }
+            "reset" => {
+                self.known.clear();
+                self.seen.push(name.to_owned());
+            }
+            _ => self.seen.push(format!("{name} {data}")),
+        }
+    }
+
+    pub(super) fn taken(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.seen)
+    }
 }

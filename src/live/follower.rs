@@ -103,7 +103,8 @@ pub(super) fn events(
         let part = follower.next().await?;
         Some((part, follower))
     });
-    Alive { parts: Mutex::new(Box::pin(parts)), quiet: Box::pin(sleep(SIGN)), presence, ended: false }
+    let (parts, quiet) = (Mutex::new(Box::pin(parts)), Box::pin(sleep(SIGN)));
+    Alive { parts, quiet, told: Instant::now(), presence, ended: false }
 }
 
 impl Follower {
@@ -248,8 +249,8 @@ impl Follower {
     async fn follow(&mut self) {
         self.news.mark_unchanged();
         let Stage::Follows(place) = &mut self.stage else { return };
-        match self.hub.portion(place) {
-            Portion::Events(events) => self.out.extend(events),
+        match self.hub.portion(place, &mut self.out) {
+            Portion::Events => {}
             Portion::Gap(skipped) => {
                 self.hub.counts.gap();
                 let id = self.hub.id(place.next - 1, None);
@@ -337,7 +338,10 @@ async fn over(end: &mut Option<BoxFuture<'static, Error>>) -> Error {
 struct Alive<S> {
     /// The mutex is never locked. It makes the stream `Sync`, which warp requires of bodies.
     parts: Mutex<Pin<Box<S>>>,
+    /// Ends when there may have been a pause. It isn't reset at each part, which costs more than the part.
     quiet: Pin<Box<Sleep>>,
+    /// The time of the last part.
+    told: Instant,
     presence: Arc<Presence>,
     ended: bool,
 }
@@ -369,12 +373,17 @@ impl<S: Stream<Item = Bytes> + Send> Stream for Alive<S> {
         let parts = this.parts.get_mut().unwrap_or_else(PoisonError::into_inner);
         let part = match parts.as_mut().poll_next(cx) {
             Poll::Ready(part) => part,
-            Poll::Pending => {
+            Poll::Pending => loop {
                 std::task::ready!(this.quiet.as_mut().poll(cx));
-                Some(Bytes::from_static(ALIVE))
-            }
+                let next = this.told + SIGN;
+                let is_due = next <= Instant::now();
+                this.quiet.as_mut().reset(if is_due { Instant::now() + SIGN } else { next });
+                if is_due {
+                    break Some(Bytes::from_static(ALIVE));
+                }
+            },
         };
-        this.quiet.as_mut().reset(Instant::now() + SIGN);
+        this.told = Instant::now();
         this.ended = part.is_none();
         Poll::Ready(part.map(Ok))
     }

@@ -1,10 +1,11 @@
 //! Hubs: the state that all followers of a live query share, with its numbered events.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+use warp::hyper::body::Bytes;
 
 use super::bounds::Bounds;
 use super::counts::Counts;
@@ -200,8 +201,8 @@ impl Hub {
         Some(Place { next, joining })
     }
 
-    /// Returns the next events for a follower, and moves its place after them.
-    pub(super) fn portion(&self, place: &mut Place) -> Portion {
+    /// Adds the next events for a follower to `out`, and moves its place after them.
+    pub(super) fn portion(&self, place: &mut Place, out: &mut VecDeque<Bytes>) -> Portion {
         let state = self.state();
         if place.next <= state.void {
             return Portion::Void;
@@ -213,7 +214,7 @@ impl Hub {
             place.next = first;
             return if splice.is_some() { Portion::Void } else { Portion::Gap(lost) };
         }
-        let (mut events, mut length) = (Vec::new(), 0);
+        let mut length = 0;
         while let Some(entry) = state.log.get(place.next).filter(|_| length < PORTION) {
             let number = place.next;
             place.next += 1;
@@ -224,7 +225,7 @@ impl Hub {
                     false => continue,
                 },
             };
-            events.push(bytes);
+            out.push_back(bytes);
             length += entry.event.len();
         }
         let (broken, over) = splice
@@ -232,13 +233,14 @@ impl Hub {
             .map_or((false, false), |(_, splice)| (splice.is_broken(), splice.is_over(place.next)));
         drop(splice);
         if broken {
+            out.clear();
             return Portion::Void;
         }
         if over {
             place.joining = None;
         }
         match &state.end {
-            _ if !events.is_empty() => Portion::Events(events),
+            _ if length > 0 => Portion::Events,
             Some(end) => Portion::End(end.clone()),
             None => Portion::Wait,
         }

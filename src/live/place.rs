@@ -2,8 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use warp::hyper::body::Bytes;
-
 use super::splice::Splice;
 use super::view::View;
 use crate::error::Error;
@@ -30,7 +28,8 @@ pub(crate) struct Place {
 
 /// The next part for a follower.
 pub(crate) enum Portion {
-    Events(Vec<Bytes>),
+    /// Events, which have been added to the parts to be sent.
+    Events,
     /// The follower has missed this many events.
     Gap(u64),
     /// The follower has to start over.

@@ -1,22 +1,17 @@
 //! Hubs over a fake database, whose feeds send changes when the test says so.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, Stream, StreamExt};
-use serde_json::Value;
+use futures_util::{FutureExt, StreamExt};
+use serde_json::json;
 use tokio::time::sleep;
-use warp::hyper::body::Bytes;
 
-use super::fake::Table;
-use super::hubs::Arrival;
+use super::fake::{Client, Service, Table, raw};
 use super::*;
 use crate::error::{Code, Error};
-use crate::shares::{Percent, Shares};
 
 const KEEP: Keep = Keep { events: 100, bytes: 1 << 20, time: Duration::from_secs(300) };
 const BOUNDS: Bounds = Bounds {
@@ -27,104 +22,6 @@ const BOUNDS: Bounds = Bounds {
     settle: Duration::from_secs(2),
     stall: Duration::from_secs(60),
 };
-
-/// A client with what it knows.
-struct Client {
-    events: Pin<Box<dyn Stream<Item = Result<Bytes, follower::Stalled>> + Send>>,
-    known: BTreeMap<u64, u64>,
-    last: Option<String>,
-    seen: Vec<String>,
-}
-
-struct Service {
-    hubs: Arc<Hubs>,
-    held: Arc<()>,
-    opened: AtomicU64,
-}
-
-impl Service {
-    fn new(bounds: Bounds) -> Service {
-        Service { hubs: Arc::new(Hubs::new(bounds)), held: Arc::new(()), opened: AtomicU64::new(0) }
-    }
-
-    fn arrive(&self, table: &Table, key: &str) -> Arrival {
-        let shares = Shares::new(100, Percent { client: 100, user: 100 });
-        let held = Box::new(Arc::clone(&self.held));
-        let source = || {
-            self.opened.fetch_add(1, Ordering::Relaxed);
-            Box::new(table.clone()) as Box<dyn Source>
-        };
-        let share = || Ok(shares.take(None).unwrap());
-        self.hubs.arrive(key, held, share, source).unwrap()
-    }
-
-    fn client(&self, table: &Table, last: Option<String>) -> Client {
-        self.client_until(table, last, None)
-    }
-
-    /// A client whose right ends with this future.
-    fn client_until(
-        &self,
-        table: &Table,
-        last: Option<String>,
-        end: Option<BoxFuture<'static, Error>>,
-    ) -> Client {
-        let wish = Wish {
-            initial: true,
-            last: last.clone(),
-            failure: Box::new(|error| format!("event:error\ndata:\"{}\"\n\n", error.code().as_str()).into()),
-            weigh: Box::new(|_| true),
-            end,
-        };
-        let events = Box::pin(self.arrive(table, "key").events(wish));
-        Client { events, known: BTreeMap::new(), last, seen: Vec::new() }
-    }
-}
-
-impl Client {
-    /// Reads all events that have arrived.
-    async fn read(&mut self) -> &mut Self {
-        for _ in 0..3 {
-            while let Some(Some(part)) = self.events.next().now_or_never() {
-                self.take(std::str::from_utf8(&part.expect("it reads")).unwrap());
-            }
-            tokio::task::yield_now().await;
-        }
-        self
-    }
-
-    fn take(&mut self, block: &str) {
-        let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        let Some(name) = field("event") else { return };
-        let data: Value = serde_json::from_str(field("data").unwrap()).unwrap();
-        if let Some(id) = field("id") {
-            self.last = Some(id.to_owned());
-        }
-        match name {
-            "initial" | "add" | "change" | "remove" => {
-                let value = |side: &str| data[side]["v"].as_u64();
-                let id = data["new"]["id"].as_u64().or(data["old"]["id"].as_u64()).unwrap();
-                if name != "initial" {
-                    assert_eq!(self.known.get(&id).copied(), value("old"), "{data} {:?}", self.seen);
-                }
-                match value("new") {
-                    Some(value) => self.known.insert(id, value),
-                    None => self.known.remove(&id),
-                };
-                self.seen.push(format!("{name} {id} {}", data["new"]["v"]));
-            }
-            "reset" => {
-                self.known.clear();
-                self.seen.push(name.to_owned());
-            }
-            _ => self.seen.push(format!("{name} {data}")),
-        }
-    }
-
-    fn taken(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.seen)
-    }
-}
 
 const READY: &str = "ready {}";
 
@@ -262,6 +159,32 @@ async fn a_list_that_cannot_be_followed_is_told_to_all_who_wait() {
     assert_eq!(service.opened.load(Ordering::Relaxed), 1);
     table.state().away = false;
     service.arrive(&table, "key").is_live().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_wrong_in_the_database_is_told_to_those_of_that_list_alone() {
+    let (table, other, service) = (Table::new(), Table::new(), Service::new(BOUNDS));
+    let mut clients = [service.client(&table, None), service.client(&table, None)];
+    let mut beside = service.client_of(&other, "other");
+    beside.read().await;
+    for client in &mut clients {
+        client.read().await.taken();
+    }
+    let message = "Changefeed cache over array size limit, skipped 5 elements.";
+    table.send(&Ok(raw(&json!({ "error": message }))));
+    table.put(1, 10);
+    other.put(1, 10);
+    for client in &mut clients {
+        assert_eq!(client.read().await.taken(), ["gap {\"skipped\":5}", "add 1 10"]);
+    }
+    table.send(&Err(Code::QueryLogic.into()));
+    other.put(2, 20);
+    for client in &mut clients {
+        assert_eq!(client.read().await.taken(), ["error \"query-logic\""]);
+        assert!(client.events.next().await.is_none());
+    }
+    assert_eq!(beside.read().await.taken(), [READY, "add 1 10", "add 2 20"]);
+    assert_eq!(service.hubs.figures().hubs, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! A client's connection: its running requests, and its end.
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -33,14 +33,13 @@ pub(super) struct Answering<B> {
 }
 
 /// Serves the requests of a connection until it ends, has been idle for `idle`, or `stop` is done. Running
-/// requests are finished.
+/// requests are finished. The connection is boxed, since a future holds each of its arguments twice.
 pub(super) async fn converse<C: GracefulConnection>(
-    connection: C,
+    mut connection: Pin<Box<C>>,
     requests: Requests,
     idle: Duration,
     stop: CancellationToken,
 ) -> Result<(), C::Error> {
-    let mut connection = pin!(connection);
     let end = async {
         tokio::select! {
             () = requests.idle_for(idle) => {}

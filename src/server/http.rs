@@ -131,7 +131,8 @@ where
                     () = stop.cancelled() => Ok(None),
                 }
             };
-            match secure.await {
+            // Boxed, so that the task doesn't hold the memory for a handshake until its end.
+            match Box::pin(secure).await {
                 Ok(Some(stream)) => converse_over(stream, peer, service, &patience, stop).await,
                 Ok(None) => {}
                 Err(error) => log::debug!("A TLS handshake failed: {error}"),
@@ -174,9 +175,9 @@ where
     let mut http = Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new()).header_read_timeout(patience.head);
     http.http2().timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PONG);
-    let stream = TokioIo::new(Lingering::new(Box::pin(stream)));
+    let stream = TokioIo::new(Lingering::new(Box::pin(stream), stop.clone()));
     let connection = http.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
-    converse(connection, requests, patience.head, stop).map(|ended| {
+    converse(Box::pin(connection), requests, patience.head, stop).map(|ended| {
         if let Err(error) = ended {
             log::debug!("A connection ended early: {error}");
         }

@@ -5,29 +5,51 @@
 //! the answer that it has not read yet. So this side ends first, and what comes until the other side ends is
 //! read and dropped, for a while.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 /// The time that a client has to end its side.
 const WHILE: Duration = Duration::from_secs(2);
+/// The time that a client has while the service stops: some round trips. Many clients never end their side,
+/// and all of them together must not keep the service from stopping.
+const STOPPING: Duration = Duration::from_millis(200);
 /// The bytes that are dropped at once.
 const DROPPED: usize = 4 << 10;
+/// The bytes that are copied to be sent in one piece. The system takes longer for several short pieces, such
+/// as those of an event, than it takes to copy them.
+const PIECE: usize = 1 << 10;
 
 /// A stream whose end is put off until the other side has ended, too.
 pub(super) struct Lingering<S> {
     stream: S,
+    /// The shutdown of the service.
+    stop: CancellationToken,
     /// The end of the time to wait, once this side has ended.
-    until: Option<Pin<Box<Sleep>>>,
+    until: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl<S> Lingering<S> {
-    pub(super) fn new(stream: S) -> Self {
-        Lingering { stream, until: None }
+    pub(super) fn new(stream: S, stop: CancellationToken) -> Self {
+        Lingering { stream, stop, until: None }
+    }
+}
+
+/// Waits for as long as a client has to end its side.
+async fn awhile(stop: CancellationToken) {
+    let stopping = async {
+        stop.cancelled().await;
+        sleep(STOPPING).await;
+    };
+    tokio::select! {
+        () = sleep(WHILE) => {}
+        () = stopping => {}
     }
 }
 
@@ -54,8 +76,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
         if self.until.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         }
-        let Lingering { stream, until } = &mut *self;
-        let until = until.get_or_insert_with(|| Box::pin(sleep(WHILE)));
+        let Lingering { stream, stop, until } = &mut *self;
+        let until = until.get_or_insert_with(|| Box::pin(awhile(stop.clone())));
         loop {
             if until.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Ok(()));
@@ -75,7 +97,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let length = slices.iter().map(|slice| slice.len()).sum();
+        if slices.len() < 2 || length > PIECE {
+            return Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        }
+        let (mut piece, mut at) = ([0; PIECE], 0);
+        for slice in slices {
+            piece[at..at + slice.len()].copy_from_slice(slice);
+            at += slice.len();
+        }
+        Pin::new(&mut self.stream).poll_write(cx, &piece[..length])
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -93,7 +124,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_ends_with_the_other_side() {
         let (ours, mut theirs) = duplex(16);
-        let mut ours = Lingering::new(ours);
+        let mut ours = Lingering::new(ours, CancellationToken::new());
         let client = async {
             let mut read = Vec::new();
             theirs.read_to_end(&mut read).await.unwrap();
@@ -115,7 +146,21 @@ mod tests {
         let (ours, mut theirs) = duplex(16);
         let began = Instant::now();
         theirs.write_all(b"more").await.unwrap();
-        Lingering::new(ours).shutdown().await.unwrap();
+        Lingering::new(ours, CancellationToken::new()).shutdown().await.unwrap();
         assert_eq!(began.elapsed(), WHILE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_shortens_the_wait() {
+        let (ours, _theirs) = duplex(16);
+        let (began, stop) = (Instant::now(), CancellationToken::new());
+        let mut ours = Lingering::new(ours, stop.clone());
+        let stopping = async {
+            sleep(WHILE / 4).await;
+            stop.cancel();
+        };
+        let (ended, ()) = tokio::join!(ours.shutdown(), stopping);
+        ended.unwrap();
+        assert_eq!(began.elapsed(), WHILE / 4 + STOPPING);
     }
 }

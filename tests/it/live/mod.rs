@@ -3,6 +3,7 @@
 mod changes;
 mod consistency;
 mod crowd;
+mod ends;
 mod tickets;
 
 use std::net::SocketAddr;

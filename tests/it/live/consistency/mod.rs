@@ -141,18 +141,18 @@ async fn world(killed: &Killed) -> World {
     }
 }
 
-/// `SEED`, `LIVE_SECONDS`, `LIVE_WRITERS`, `LIVE_FOLLOWERS` and `LIVE_KILLS` are taken from the environment.
+/// The environment may set `TEST_SEED`, `LIVE_SECONDS`, `LIVE_WRITERS`, `LIVE_FOLLOWERS` and `LIVE_KILLS`.
 /// With `LIVE_PROCESS=1` the database is the binary of `reql-embedded`, and is killed by the system.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_follower_knows_in_the_end_what_there_is() {
     if about_the_embedded("followers of a database that is killed") {
         return;
     }
-    let seed = number("SEED", fastrand::u64(..1 << 32));
+    let seed = number("TEST_SEED", fastrand::u64(..1 << 32));
     let time = Duration::from_secs(number("LIVE_SECONDS", 5));
     let (writers, followers) = (number("LIVE_WRITERS", 3), number("LIVE_FOLLOWERS", 15));
     let kills = number("LIVE_KILLS", 2);
-    println!("SEED={seed}: {writers} writers, {followers} followers, {kills} kills in {time:?}");
+    println!("TEST_SEED={seed}: {writers} writers, {followers} followers, {kills} kills in {time:?}");
     let mut chance = fastrand::Rng::with_seed(seed);
     let mut killed = Killed::start().await;
     let mut world = world(&killed).await;
@@ -180,18 +180,18 @@ async fn each_follower_knows_in_the_end_what_there_is() {
     };
     tokio::select! {
         () = play => {}
-        Some(outcome) = following.join_next() => panic!("SEED={seed}: {outcome:?}"),
+        Some(outcome) = following.join_next() => panic!("TEST_SEED={seed}: {outcome:?}"),
     }
     world.stop.store(true, Ordering::Relaxed);
     while let Some(outcome) = writing.join_next().await {
-        outcome.unwrap().unwrap_or_else(|wrong| panic!("SEED={seed}: {wrong}"));
+        outcome.unwrap().unwrap_or_else(|wrong| panic!("TEST_SEED={seed}: {wrong}"));
     }
     world.end.set(world.lists().await).expect("it ends once");
     let mut wrong = Vec::new();
     while let Some(outcome) = following.join_next().await {
         wrong.extend(outcome.unwrap().err());
     }
-    assert!(wrong.is_empty(), "SEED={seed}: {} are wrong:\n{}", wrong.len(), wrong.join("\n\n"));
+    assert!(wrong.is_empty(), "TEST_SEED={seed}: {} are wrong:\n{}", wrong.len(), wrong.join("\n\n"));
     let told = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let (written, events) = (told(&world.written), told(&world.events));
     println!(
