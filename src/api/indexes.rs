@@ -39,7 +39,7 @@ pub(crate) struct NewIndex {
 }
 
 fn fields() -> Array {
-    let field = ObjectBuilder::new().schema_type(Type::String).pattern(Some(Path::PATTERN)).build();
+    let field = ObjectBuilder::new().schema_type(Type::String).pattern(Some(Path::INDEXED_PATTERN)).build();
     ArrayBuilder::new().items(field).min_items(Some(1)).max_items(Some(Path::INDEXED)).build()
 }
 

@@ -52,7 +52,7 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
     if !settings.reql {
         return Vec::new();
     }
-    let query = ContentBuilder::new().schema(Some(text().build())).build();
+    let query = ContentBuilder::new().schema(Some(text().min_length(Some(1)).build())).build();
     let wire = ContentBuilder::new().schema(Some(named("Value"))).build();
     let body = RequestBodyBuilder::new().required(Some(Required::True));
     let body = body.content(REQL, query.clone()).content(TEXT, query).content(JSON, wire.clone());

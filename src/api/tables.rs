@@ -1,7 +1,8 @@
 //! Tables: list, create, describe, drop.
 
 use reql::{Term, args, obj, r};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::ComponentsBuilder;
 use warp::http::StatusCode;
@@ -36,10 +37,20 @@ pub(crate) struct NewTable {
     durability: Option<NewDurability>,
     /// The number of its shards; 1 unless it is given.
     #[schema(minimum = 1, maximum = 64)]
+    #[serde(default, deserialize_with = "whole")]
     shards: Option<u32>,
     /// The number of replicas of each shard, for which there must be as many servers; 1 unless it is given.
     #[schema(minimum = 1)]
+    #[serde(default, deserialize_with = "whole")]
     replicas: Option<u32>,
+}
+
+/// Reads a whole number, which JSON may write as `3.0`.
+fn whole<'de, D: Deserializer<'de>>(number: D) -> Result<Option<u32>, D::Error> {
+    // As text, `3.0` is `3`.
+    let whole = |number: f64| number.to_string().parse();
+    let read = Option::<f64>::deserialize(number)?.map(whole).transpose();
+    read.map_err(|_| D::Error::custom("a whole number is expected"))
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
@@ -74,7 +85,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
                 201,
                 json_of("The table.", named("Table")).header("Location", said("The path of the table.")),
             )
-            .problems(&[Code::Conflict, Code::OutcomeUnknown, Code::StorageFull])
+            .problems(&[Code::Conflict, Code::OutcomeUnknown, Code::Refused, Code::StorageFull])
             .data_and_body(create),
         get(one, "describeTable", "A table, with the number of its documents")
             .takes([parameters::name("table")])

@@ -49,7 +49,9 @@ fn followed_url() -> Object {
     let c = "[^/?#%]|%[0-7][0-9A-Fa-f]";
     let id = format!(r"(?!\.{{1,2}}(\?|$))({c})+");
     let path = format!("/tables/[A-Za-z0-9_-]{{1,128}}/(changes|docs(/{id})?)");
-    let pattern = format!(r"^{path}(\?({c}|[/?])*)?$");
+    // Without a ticket.
+    let none = "(?!([^#]*&)?ticket=[0-9a-f]{32}(&|$))";
+    let pattern = format!(r"^{path}(\?{none}({c}|[/?])*)?$");
     text().pattern(Some(pattern)).examples([json!("/tables/heroes/docs?age=gte.18")]).build()
 }
 

@@ -48,9 +48,15 @@ fn code_of_runtime(kind: ErrorType, message: &str) -> Code {
     }
 }
 
+/// The start of the message about a table that has more replicas than there are servers.
+const TOO_FEW_SERVERS: &str = "Can't put";
+
 fn code_of_failure(message: &str) -> Code {
     if message.contains("already exists") {
         return Code::Conflict;
+    }
+    if message.starts_with(TOO_FEW_SERVERS) {
+        return Code::Refused;
     }
     let missing = message.contains("does not exist") || message.contains("was not found");
     match message {
@@ -100,6 +106,9 @@ impl From<reql::Error> for Error {
             Code::UnexpectedDocument if is_too_deep(&error) => {
                 let detail = "The answer holds a document that is nested too deeply to be read.";
                 Error::new(code, detail).with_hint(REPEAT)
+            }
+            Code::Refused if error.message().starts_with(TOO_FEW_SERVERS) => {
+                Error::new(code, "There are fewer servers than replicas are asked for.")
             }
             Code::Refused => Error::new(code, "The database refused the document or its id."),
             code => Error::from(code),

@@ -31,6 +31,11 @@ impl Path {
         r#"^(\s*[^\s."\x00][^."\x00]*|\s*"([^"\\\x00-\x1f]|\\["\\/bfnrt])*"\s*)"#,
         r#"(\.(\s*[^\s."\x00][^."\x00]*|\s*"([^"\\\x00-\x1f]|\\["\\/bfnrt])*"\s*)){0,31}$"#
     );
+    /// A regular expression for the fields of indexes, as [`Path::parse_indexed`] reads them.
+    pub(crate) const INDEXED_PATTERN: &str = concat!(
+        r#"^(\s*[^\s."\x00][^."\x00]*|\s*"([^"\\\x00-\x1f]|\\[\\/bfnrt])*"\s*)"#,
+        r#"(\.(\s*[^\s."\x00][^."\x00]*|\s*"([^"\\\x00-\x1f]|\\[\\/bfnrt])*"\s*)){0,11}$"#
+    );
     /// The most fields of an index.
     pub(crate) const INDEXED: usize = 32;
 

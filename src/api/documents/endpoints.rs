@@ -142,7 +142,7 @@ fn creating() -> Endpoint {
     );
     post(MANY, "createDocuments", "Create a document, or many")
         .takes([name("table"), header("Prefer", prefer), key])
-        .body(sent(&[JSON], one_or_many()).content(NDJSON, lines()).content(CSV, lines()))
+        .body(sent(&[JSON], one_or_many()).content(NDJSON, lines()).content(CSV, table()))
         .answers(
             201,
             tagged(json_of("The document, or a result for each.", one_or("Document", "Outcomes")))
@@ -189,6 +189,11 @@ fn counts_or_documents() -> Schema {
 
 fn lines() -> Content {
     ContentBuilder::new().schema(Some(text())).build()
+}
+
+/// CSV, which has a line of names at least.
+fn table() -> Content {
+    ContentBuilder::new().schema(Some(text().min_length(Some(1)))).build()
 }
 
 /// A page as GeoJSON.
