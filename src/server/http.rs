@@ -43,7 +43,14 @@ const PING: Duration = Duration::from_secs(30);
 /// The time that a client has to answer a ping.
 const PONG: Duration = Duration::from_secs(20);
 
-/// Limits on clients' connections: timeouts and numbers.
+/// The bytes that are buffered of a connection in each direction. A head has to fit in.
+const BUFFERED: usize = 64 << 10;
+/// The bytes that are taken in of HTTP/2 bodies before they are read: of each, and of a connection.
+const WINDOW: u32 = 256 << 10;
+/// The requests that may run at once on an HTTP/2 connection.
+const STREAMS: u32 = 128;
+
+/// Limits on clients' connections: timeouts, sizes and numbers.
 #[derive(Clone)]
 pub(super) struct Patience {
     /// The timeout of an idle connection, and of the head of a request. It starts when the client connects,
@@ -51,6 +58,8 @@ pub(super) struct Patience {
     pub(super) head: Duration,
     /// The time that a client may leave written data unread.
     pub(super) send: Duration,
+    /// The bytes that are buffered of a connection in each direction.
+    buffered: usize,
     /// The connections of all clients together and of each client.
     pub(super) connections: Shares,
 }
@@ -81,7 +90,10 @@ impl Patience {
         let rest = descriptors.map_or(u64::MAX, |all| all.saturating_sub(RESERVED).max(all / 4));
         let most = limits.connections.min(usize::try_from(rest).unwrap_or(usize::MAX));
         connections.resize(most, Percent { client: limits.client_share, user: limits.user_share });
-        Patience { head: HEAD_TIMEOUT, send: limits.send_time, connections }
+        // Larger heads than the limits allow are still read, so that the answer can say so.
+        let heads =
+            usize::try_from(limits.url.saturating_add(limits.headers).saturating_mul(4)).unwrap_or(BUFFERED);
+        Patience { head: HEAD_TIMEOUT, send: limits.send_time, buffered: heads.max(BUFFERED), connections }
     }
 }
 
@@ -173,8 +185,15 @@ where
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(patience.send));
     let mut http = Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(patience.head);
-    http.http2().timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PONG);
+    http.http1().timer(TokioTimer::new()).header_read_timeout(patience.head).max_buf_size(patience.buffered);
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PONG)
+        .max_concurrent_streams(STREAMS)
+        .max_send_buf_size(BUFFERED)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW);
     let stream = TokioIo::new(Lingering::new(Box::pin(stream), stop.clone()));
     let connection = http.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
     converse(Box::pin(connection), requests, patience.head, stop).map(|ended| {

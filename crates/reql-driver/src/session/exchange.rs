@@ -15,7 +15,7 @@ use crate::query::Query;
 use crate::wire::{Answer, AnswerKind, Elements, Form, Frame, Inbound, Request, rows_of, write_frame};
 
 /// A buffer of this size or more isn't kept after a query has been sent.
-const KEEP: usize = 1 << 20;
+const KEEP: usize = 64 << 10;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     pub(super) fn check_usable(&self) -> Result<()> {
@@ -96,6 +96,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     fn ask_ahead(&mut self, cx: &mut Context<'_>) {
         if self.open.as_ref().is_some_and(|open| open.more && open.due == 0 && !open.stopping) {
             self.follow_up(Request::Continue);
+        }
+        if self.written == self.out.len() {
+            return;
         }
         // An error here comes again before the next answer is waited for. The rows in hand come first.
         let _ = self.poll_write_all(cx);
@@ -232,11 +235,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.batch = Elements::default();
     }
 
-    /// Returns the place of the next row. The next batch is requested while the rows of this one are handed
-    /// out.
+    /// Returns the place of the next row. The next batch is requested once half of this one has been handed
+    /// out, so that a reader that stalls rarely holds two.
     pub(crate) fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Range<usize>>>> {
         loop {
             let mut batch = self.batch;
+            if batch.is_half_read() {
+                self.ask_ahead(cx);
+            }
             if let Some(row) = batch.next(self.payload()) {
                 self.batch = batch;
                 return Poll::Ready(Ok(Some(row)));
@@ -245,7 +251,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.release();
                 return Poll::Ready(Ok(None));
             }
-            self.ask_ahead(cx);
             match ready!(self.poll_receive(cx)) {
                 Ok(answer) => self.hand_out(&answer),
                 Err(error) => {
@@ -253,7 +258,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     return Poll::Ready(Err(error));
                 }
             }
-            self.ask_ahead(cx);
         }
     }
 

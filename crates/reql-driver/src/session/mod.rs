@@ -245,7 +245,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// error that isn't [`ErrorKind::Decode`].
     pub fn poll_row<T: DeserializeOwned>(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
         match ready!(self.poll_place(cx)) {
-            Ok(Some(place)) => Poll::Ready(Some(self.decode(place))),
+            Ok(Some(place)) => {
+                let row = self.decode(place);
+                if self.batch.is_read() {
+                    // Large rows may be batches of their own. The reader has this one now.
+                    self.batch = Elements::default();
+                    self.release();
+                }
+                Poll::Ready(Some(row))
+            }
             Ok(None) => Poll::Ready(None),
             Err(error) => Poll::Ready(Some(Err(error))),
         }

@@ -30,6 +30,16 @@ impl Elements {
         Some(start..self.next)
     }
 
+    /// Returns true once half of the array's text, or more, has been passed.
+    pub(crate) fn is_half_read(self) -> bool {
+        self.next >= self.end / 2
+    }
+
+    /// Returns true once the last element has been passed.
+    pub(crate) fn is_read(self) -> bool {
+        self.next >= self.end
+    }
+
     /// Returns the place of the first element.
     pub(crate) fn first(mut self, text: &[u8]) -> Option<Range<usize>> {
         self.next(text)

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 const READ_SIZE: usize = 8 << 10;
 
 /// A buffer larger than this is given back after its frame.
-const KEEP: usize = 1 << 20;
+const KEEP: usize = 64 << 10;
 
 /// Bytes that have been read and not yet been taken. The buffer is kept from frame to frame, and grows with
 /// the bytes that come, never with an announced length.

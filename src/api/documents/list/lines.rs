@@ -74,8 +74,14 @@ impl Stream for Lines {
 }
 
 /// Returns the line of a document's text; empty if it isn't a document.
-fn line(text: String) -> String {
-    if is_document(&text) { text + "\n" } else { String::new() }
+fn line(mut text: String) -> String {
+    if !is_document(&text) {
+        return String::new();
+    }
+    // A string that grows by itself doubles, and each client that stalls holds a line.
+    text.reserve_exact(1);
+    text.push('\n');
+    text
 }
 
 /// Returns whether a text is that of a document. Other clients may have stored rows that are values of a
