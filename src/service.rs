@@ -14,9 +14,10 @@ use crate::api::{Router, Side};
 use crate::app::App;
 use crate::app::scale::Weight;
 use crate::error::recover;
+use crate::http::arriving::Arriving;
 use crate::http::context::Context;
 use crate::http::negotiate::is_events;
-use crate::http::paced::{Arriving, paced, unpaced};
+use crate::http::paced::{paced, unpaced};
 use crate::middleware::compression::{compressed, retagged};
 use crate::middleware::{Asked, in_time, limited, named, observed};
 

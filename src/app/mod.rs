@@ -31,7 +31,7 @@ use guesses::Guesses;
 use kept::Kept;
 use outage::Outage;
 use ready::Ready;
-use scale::{Arrived, Scale};
+use scale::{Arrived, Scale, Weight};
 use tickets::Tickets;
 
 #[cfg(not(feature = "embedded"))]
@@ -240,6 +240,11 @@ impl App {
     /// Returns a scale for an answer that is made in memory.
     pub(crate) fn scale(&self, holder: Holder) -> Scale {
         Scale::new(self.shared.answers.nothing(holder), self.limits())
+    }
+
+    /// Takes the share of an answer that is there already, of this length in bytes.
+    pub(crate) fn weigh(&self, length: u64, holder: Holder) -> Result<Weight, Error> {
+        Weight::of(length, self.shared.answers.nothing(holder), self.limits())
     }
 
     /// Returns a scale for a body that is to be read.

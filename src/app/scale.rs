@@ -95,6 +95,21 @@ impl Scale {
     }
 }
 
+impl Weight {
+    /// Counts an answer that is there already, of this length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// If this makes all answers together too large, or those of one client.
+    pub(crate) fn of(length: u64, mut share: Share, limits: &Limits) -> Result<Self, Error> {
+        let grown = share.grow(usize::try_from(length >> 10).unwrap_or(usize::MAX));
+        grown.map_err(|taken| {
+            refused(taken, "answers", Error::beyond(Code::AnswersExhausted, limits.answers))
+        })?;
+        Ok(Weight { _share: Arc::new(share) })
+    }
+}
+
 impl Arrived {
     pub(crate) fn new(share: Share, limits: &Limits) -> Self {
         Arrived { pile: Pile::new(share), trees: 0, total: limits.bodies }

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use warp::{Buf, Filter, Rejection};
 
+use super::arriving::TooSlow;
 use super::context::Context;
-use super::paced::TooSlow;
 use super::strict;
 use crate::error::{Code, Error};
 

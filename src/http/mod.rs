@@ -1,6 +1,7 @@
 //! HTTP for the API: reading requests, and making answers.
 
 pub(crate) mod answer;
+pub(crate) mod arriving;
 pub(crate) mod body;
 pub(crate) mod choices;
 pub(crate) mod client;

@@ -1,127 +1,44 @@
-//! Timeouts of bodies, in both directions.
+//! Timeouts of answers' bodies.
 //!
-//! [`Arriving`] limits the time that the service waits for a request's body. [`paced`] limits the time that a
-//! part of an answer stays unread, whatever the connection's window says. After that time, it drops
-//! everything that the answer holds.
+//! [`paced`] limits the time that a part of an answer stays unread, whatever the connection's window says.
+//! After that time, it drops everything that the answer holds.
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Sleep, sleep, timeout};
-use warp::Buf;
+use tokio::time::timeout;
 use warp::hyper::body::{Body, Bytes, Frame, SizeHint};
 
-/// The lowest average rate of a body in bytes per second, once `pause` is used up. It only counts the time
-/// spent waiting for the body. Apache's `mod_reqtimeout` has the same default.
-const RATE: u64 = 500;
 /// The longest answer that is passed to the connection without a timeout of its own, and the longest part of
 /// an answer that is passed at once, in bytes.
-const PART: usize = 64 << 10;
+pub(crate) const PART: usize = 64 << 10;
+/// The longest answer, in bytes, that doesn't count though it may stay unread: a connection of HTTP/2 may have
+/// many.
+pub(crate) const UNCOUNTED: usize = 4 << 10;
 
 /// Any error of a body.
-type AnyError = Box<dyn StdError + Send + Sync>;
-
-/// A body that arrived too slowly.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct TooSlow(Duration);
-
-impl fmt::Display for TooSlow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "it paused for {:?}, or brought less than {RATE} bytes a second", self.0)
-    }
-}
-
-impl StdError for TooSlow {}
-
-impl TooSlow {
-    /// Returns the `TooSlow` among the sources of an error.
-    pub(crate) fn within(error: &(dyn StdError + 'static)) -> Option<TooSlow> {
-        let mut cause = Some(error);
-        while let Some(error) = cause {
-            if let Some(slow) = error.downcast_ref() {
-                return Some(*slow);
-            }
-            cause = error.source();
-        }
-        None
-    }
-
-    /// Returns the limit on the pause.
-    pub(crate) fn pause(self) -> Duration {
-        self.0
-    }
-}
-
-/// The body of a request, which may neither pause for too long nor trickle. Only time spent waiting for it
-/// counts.
-pub(crate) struct Arriving<B> {
-    body: Pin<Box<B>>,
-    pause: Duration,
-    /// The total time spent waiting for the body, of which `length` bytes have arrived.
-    waited: Duration,
-    length: u64,
-    /// The start and the timeout of the current wait.
-    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
-}
-
-impl<B> Arriving<B> {
-    pub(crate) fn new(body: B, pause: Duration) -> Self {
-        Arriving { body: Box::pin(body), pause, waited: Duration::ZERO, length: 0, waiting: None }
-    }
-
-    fn patience(&self) -> Duration {
-        let earned = Duration::from_secs(self.length / RATE);
-        (self.pause + earned).saturating_sub(self.waited).min(self.pause)
-    }
-}
-
-impl<B> Body for Arriving<B>
-where
-    B: Body,
-    B::Error: Into<AnyError>,
-{
-    type Data = B::Data;
-    type Error = AnyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, AnyError>>> {
-        let Poll::Ready(frame) = self.body.as_mut().poll_frame(cx) else {
-            let patience = self.patience();
-            let (_, end) = self.waiting.get_or_insert_with(|| (Instant::now(), Box::pin(sleep(patience))));
-            ready!(end.as_mut().poll(cx));
-            return Poll::Ready(Some(Err(TooSlow(self.pause).into())));
-        };
-        if let Some((since, _)) = self.waiting.take() {
-            self.waited += since.elapsed();
-        }
-        if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
-            self.length += data.remaining() as u64;
-        }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
+pub(super) type AnyError = Box<dyn StdError + Send + Sync>;
 
 /// The body of an answer, with a timeout for each part.
-pub(crate) enum Paced<B> {
+pub(crate) enum Paced<B, H> {
     /// A body that is short enough to be passed to the connection as it is.
     Short(Pin<Box<B>>),
+    Counted(Counted<B, H>),
     Long(Parts),
+}
+
+/// A short body that counts until its end is taken.
+pub(crate) struct Counted<B, H> {
+    body: Pin<Box<B>>,
+    /// The last part, which isn't passed on with those before it: it shows that those were taken.
+    end: Option<Bytes>,
+    _held: H,
 }
 
 /// The parts of a body. A task of its own reads them from the body, one part ahead of the client.
@@ -150,14 +67,19 @@ impl StdError for Stalled {}
 /// Aborts a body when a part of it stays unread for longer than `patience`. Then everything that the body
 /// holds, such as a connection to the database, and `held` are dropped, even if the connection to the client
 /// stays open.
-pub(crate) fn paced<B>(body: B, patience: Duration, held: impl Send + 'static) -> Paced<B>
+pub(crate) fn paced<B, H>(body: B, patience: Duration, held: Option<H>) -> Paced<B, H>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<AnyError>,
+    H: Send + 'static,
 {
     let left = body.size_hint();
     if left.exact().is_some_and(|length| length <= PART as u64) {
-        return Paced::Short(Box::pin(body));
+        let body = Box::pin(body);
+        return match held {
+            Some(held) => Paced::Counted(Counted { body, end: None, _held: held }),
+            None => Paced::Short(body),
+        };
     }
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -168,7 +90,7 @@ where
 }
 
 /// Passes a body to the connection as it is, since it holds no shared resource.
-pub(crate) fn unpaced<B>(body: B) -> Paced<B> {
+pub(crate) fn unpaced<B, H>(body: B) -> Paced<B, H> {
     Paced::Short(Box::pin(body))
 }
 
@@ -222,10 +144,11 @@ fn split(frame: Part) -> (Part, Option<Frame<Bytes>>) {
     }
 }
 
-impl<B> Body for Paced<B>
+impl<B, H> Body for Paced<B, H>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<AnyError>,
+    H: Unpin,
 {
     type Data = Bytes;
     type Error = AnyError;
@@ -238,6 +161,7 @@ where
             Paced::Short(body) => {
                 body.as_mut().poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
             }
+            Paced::Counted(body) => body.poll_next(cx),
             Paced::Long(parts) => parts.poll_next(cx),
         }
     }
@@ -245,6 +169,7 @@ where
     fn is_end_stream(&self) -> bool {
         match self {
             Paced::Short(body) => body.is_end_stream(),
+            Paced::Counted(Counted { body, end, .. }) => end.is_none() && body.is_end_stream(),
             Paced::Long(parts) => parts.ended,
         }
     }
@@ -252,8 +177,36 @@ where
     fn size_hint(&self) -> SizeHint {
         match self {
             Paced::Short(body) => body.size_hint(),
+            Paced::Counted(Counted { body, end, .. }) => {
+                let end = end.as_ref().map_or(0, Bytes::len) as u64;
+                body.size_hint().exact().map_or_else(SizeHint::new, |left| SizeHint::with_exact(left + end))
+            }
             Paced::Long(parts) => parts.left,
         }
+    }
+}
+
+impl<B, H> Counted<B, H>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<AnyError>,
+{
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AnyError>>> {
+        if let Some(end) = self.end.take() {
+            return Poll::Ready(Some(Ok(Frame::data(end))));
+        }
+        let frame = ready!(self.body.as_mut().poll_frame(cx)).map(|frame| frame.map_err(Into::into));
+        Poll::Ready(match frame.map(|frame| frame.map(Frame::into_data)) {
+            Some(Ok(Ok(mut data))) => {
+                if data.len() > UNCOUNTED {
+                    self.end = Some(data.split_off(data.len() - UNCOUNTED));
+                }
+                Some(Ok(Frame::data(data)))
+            }
+            Some(Ok(Err(trailers))) => Some(Ok(trailers)),
+            Some(Err(error)) => Some(Err(error)),
+            None => None,
+        })
     }
 }
 
@@ -287,47 +240,16 @@ mod tests {
     use futures_util::{StreamExt, stream};
     use http_body_util::{BodyExt, Full, StreamBody};
 
+    use tokio::time::sleep;
+
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    fn parts(parts: Vec<(u64, usize)>) -> impl Body<Data = Bytes, Error = Infallible> {
-        let parts = stream::iter(parts).then(|(pause, length)| async move {
-            sleep(Duration::from_secs(pause)).await;
-            Ok(Frame::data(Bytes::from(vec![b'x'; length])))
-        });
-        StreamBody::new(parts)
-    }
-
-    async fn arrives(sent: Vec<(u64, usize)>) -> Option<usize> {
-        let read = Arriving::new(parts(sent), PATIENCE).collect().await;
-        match read {
-            Ok(read) => Some(read.to_bytes().len()),
-            Err(error) => {
-                assert!(TooSlow::within(error.as_ref()).is_some(), "{error}");
-                None
-            }
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_body_may_be_slow_but_not_pause() {
-        assert_eq!(arrives(vec![(29, 100_000), (29, 100_000), (29, 1)]).await, Some(200_001));
-        assert_eq!(arrives(vec![(1, 1_000_000), (31, 1)]).await, None);
-        assert_eq!(arrives(vec![(31, 1)]).await, None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_body_may_not_trickle() {
-        assert_eq!(arrives(vec![(10, 1); 2]).await, Some(2));
-        assert_eq!(arrives(vec![(10, 1); 4]).await, None);
-        assert_eq!(arrives(vec![(10, 5_500); 60]).await, Some(330_000));
-    }
-
     #[tokio::test(start_paused = true)]
     async fn a_reader_gets_all_of_a_body_in_parts() {
         let text = Bytes::from((0..=255).cycle().take(300_000).collect::<Vec<u8>>());
-        let mut body = paced(Full::new(text.clone()), PATIENCE, ());
+        let mut body = paced(Full::new(text.clone()), PATIENCE, Some(()));
         assert_eq!(body.size_hint().exact(), Some(300_000));
         let mut read = Vec::new();
         while let Some(frame) = body.frame().await {
@@ -348,7 +270,7 @@ mod tests {
             let _held = &held;
             Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"line\n")))
         });
-        let mut body = paced(StreamBody::new(endless), PATIENCE, ());
+        let mut body = paced(StreamBody::new(endless), PATIENCE, Some(()));
         assert!(body.frame().await.unwrap().is_ok());
         sleep(PATIENCE - Duration::from_secs(1)).await;
         assert!(witness.upgrade().is_some());
@@ -361,6 +283,21 @@ mod tests {
         assert!(last.is_some_and(|frame| frame.is_err()), "half an answer must not look like a whole one");
     }
 
+    #[tokio::test]
+    async fn a_short_body_counts_until_its_end_is_taken() {
+        let (held, text) = (Arc::new(()), Bytes::from(vec![b'x'; 60_000]));
+        let witness = Arc::downgrade(&held);
+        let mut body = paced(Full::new(text.clone()), PATIENCE, Some(held));
+        assert_eq!(body.size_hint().exact(), Some(60_000));
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!((first.len(), body.size_hint().exact()), (60_000 - UNCOUNTED, Some(UNCOUNTED as u64)));
+        assert!(!body.is_end_stream() && witness.upgrade().is_some());
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), text[..UNCOUNTED]);
+        assert!(body.is_end_stream() && body.frame().await.is_none());
+        drop(body);
+        assert!(witness.upgrade().is_none());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_a_body_holds_is_free_when_its_reader_leaves() {
         let held = Arc::new(());
@@ -369,7 +306,7 @@ mod tests {
             let _held = &held;
             Poll::<Option<Result<Frame<Bytes>, Infallible>>>::Pending
         });
-        let body = paced(StreamBody::new(silent), PATIENCE, ());
+        let body = paced(StreamBody::new(silent), PATIENCE, Some(()));
         tokio::task::yield_now().await;
         drop(body);
         tokio::task::yield_now().await;

@@ -1,13 +1,18 @@
 //! Limits of requests before any endpoint: length of URL and headers, concurrent requests, rate, credentials.
 
 use tower::service_fn;
-use warp::http::header::AUTHORIZATION;
-use warp::http::{Method, StatusCode};
+use warp::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
+use warp::http::{Method, StatusCode, Version};
+use warp::hyper::body::Body;
+use warp::reply::Response;
 
 use super::{Asked, Within, origin};
+use crate::app::scale::Weight;
 use crate::error::{Code, Error};
-use crate::http::answer::refuse;
+use crate::http::answer::{empty, refuse};
 use crate::http::context::Context;
+use crate::http::headers::PREFERENCE_APPLIED;
+use crate::http::paced::{PART, UNCOUNTED};
 use crate::http::paths;
 use crate::settings::Auth;
 use crate::shares::Share;
@@ -20,7 +25,11 @@ pub(crate) fn limited<B: Send + 'static>(within: impl Within<B>) -> impl Within<
             let context = asked.context.clone();
             let answered = match pass(&context) {
                 // The share is returned once the answer is made.
-                Ok(_share) => within.answer(asked).await,
+                Ok(Some(_share)) => {
+                    let version = asked.request.version();
+                    counted(&context, version, within.answer(asked).await)
+                }
+                Ok(None) => within.answer(asked).await,
                 Err(error) => refuse(&context, &error),
             };
             // A request with wrong credentials counts against its address.
@@ -33,6 +42,41 @@ pub(crate) fn limited<B: Send + 'static>(within: impl Within<B>) -> impl Within<
             })
         }
     })
+}
+
+/// Counts an answer that doesn't count yet, if its client may leave much unread: a short one of HTTP/2, of
+/// which a connection may have many, or the document that a write returns. Beyond the limit a read is refused;
+/// a write, which is done already, returns no document.
+fn counted(context: &Context, version: Version, mut answered: Response) -> Response {
+    let uncounted = if version == Version::HTTP_2 { UNCOUNTED } else { PART } as u64;
+    let length = answered.body().size_hint().exact().unwrap_or_default();
+    if length <= uncounted || answered.extensions().get::<Weight>().is_some() {
+        return answered;
+    }
+    match context.app().weigh(length, context.client().into()) {
+        Ok(weight) => {
+            answered.extensions_mut().insert(weight);
+            answered
+        }
+        Err(error) if context.method().is_safe() => refuse(context, &error),
+        Err(_) if answered.headers().contains_key(ETAG) => without_document(answered),
+        Err(_) => answered,
+    }
+}
+
+/// Returns the answer to a write without the document.
+fn without_document(answered: Response) -> Response {
+    let (parts, _) = answered.into_parts();
+    let mut answered = empty(parts.status);
+    *answered.headers_mut() = parts.headers;
+    *answered.extensions_mut() = parts.extensions;
+    for told in [CONTENT_TYPE, CONTENT_LENGTH, PREFERENCE_APPLIED] {
+        answered.headers_mut().remove(told);
+    }
+    if answered.status() == StatusCode::OK {
+        *answered.status_mut() = StatusCode::NO_CONTENT;
+    }
+    answered
 }
 
 /// Checks a request, and takes its share of concurrent requests.

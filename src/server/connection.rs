@@ -10,6 +10,8 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use warp::hyper::body::{Body, Frame, SizeHint};
 
+use super::streams::Offered;
+
 /// The time that an idle connection has for a graceful shutdown.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -29,6 +31,8 @@ pub(super) struct Going(Requests);
 /// The body of an answer. Its request runs until the body is dropped.
 pub(super) struct Answering<B> {
     body: Pin<Box<B>>,
+    /// Tells whether a part waits to be taken, if this is a stream of HTTP/2.
+    offered: Option<Offered>,
     _going: Going,
 }
 
@@ -88,8 +92,14 @@ impl Requests {
 
 impl Going {
     /// Keeps the request running until the body of its answer has been sent or dropped.
-    pub(super) fn answering<B>(self, body: B) -> Answering<B> {
-        Answering { body: Box::pin(body), _going: self }
+    pub(super) fn answering<B: Body>(self, body: B) -> Answering<B> {
+        let offered = Offered::here();
+        if let Some(offered) = &offered
+            && !body.is_end_stream()
+        {
+            offered.begin();
+        }
+        Answering { body: Box::pin(body), offered, _going: self }
     }
 }
 
@@ -108,7 +118,14 @@ impl<B: Body> Body for Answering<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.body.as_mut().poll_frame(cx)
+        let frame = self.body.as_mut().poll_frame(cx);
+        match (&self.offered, &frame) {
+            (None, _) => {}
+            // Another part may be there, or will be once it is asked for.
+            (Some(offered), Poll::Ready(Some(Ok(_)))) => offered.begin(),
+            (Some(offered), _) => offered.end(),
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -11,7 +11,7 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use futures_util::{FutureExt, TryFutureExt};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -27,6 +27,7 @@ use warp::hyper::body::{Body, Incoming};
 use super::connection::{Requests, converse};
 use super::linger::Lingering;
 use super::listener::{Arrival, Listener};
+use super::streams::Streams;
 use super::tls::Acceptor;
 use crate::http::client::Peer;
 use crate::settings::Limits;
@@ -44,7 +45,7 @@ const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(20);
 
 /// The bytes that are buffered of a connection in each direction. A head has to fit in.
-const BUFFERED: usize = 64 << 10;
+const BUFFERED: usize = 32 << 10;
 /// The bytes that are taken in of HTTP/2 bodies before they are read: of each, and of a connection.
 const WINDOW: u32 = 256 << 10;
 /// The requests that may run at once on an HTTP/2 connection.
@@ -91,8 +92,8 @@ impl Patience {
         let most = limits.connections.min(usize::try_from(rest).unwrap_or(usize::MAX));
         connections.resize(most, Percent { client: limits.client_share, user: limits.user_share });
         // Larger heads than the limits allow are still read, so that the answer can say so.
-        let heads =
-            usize::try_from(limits.url.saturating_add(limits.headers).saturating_mul(4)).unwrap_or(BUFFERED);
+        let heads = limits.url.saturating_add(limits.headers).saturating_mul(2);
+        let heads = usize::try_from(heads).unwrap_or(BUFFERED);
         Patience { head: HEAD_TIMEOUT, send: limits.send_time, buffered: heads.max(BUFFERED), connections }
     }
 }
@@ -184,7 +185,7 @@ where
     });
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(patience.send));
-    let mut http = Builder::new(TokioExecutor::new());
+    let mut http = Builder::new(Streams { patience: patience.send });
     http.http1().timer(TokioTimer::new()).header_read_timeout(patience.head).max_buf_size(patience.buffered);
     http.http2()
         .timer(TokioTimer::new())

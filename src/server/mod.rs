@@ -11,6 +11,7 @@ mod present;
 mod reload;
 mod signals;
 mod socket;
+mod streams;
 pub(crate) mod tls;
 #[cfg(unix)]
 mod unix;

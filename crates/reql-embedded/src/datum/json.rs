@@ -246,7 +246,8 @@ pub fn write_str(text: &str, out: &mut Vec<u8>) {
 
 #[inline]
 fn write_unescaped(bytes: &[u8], out: &mut Vec<u8>) {
-    out.reserve(bytes.len() + 2);
+    // With room for what follows, which would otherwise double a long text.
+    out.reserve(bytes.len() + bytes.len() / 16 + 2);
     out.push(b'"');
     out.extend_from_slice(bytes);
     out.push(b'"');
@@ -259,6 +260,7 @@ fn is_escaped(byte: u8) -> bool {
 fn write_escaped(bytes: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut start = 0;
+    out.reserve(bytes.len() + bytes.len() / 8);
     for (at, &byte) in bytes.iter().enumerate().filter(|(_, byte)| is_escaped(**byte)) {
         out.extend_from_slice(&bytes[start..at]);
         start = at + 1;
