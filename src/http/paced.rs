@@ -237,7 +237,7 @@ mod tests {
     use std::convert::Infallible;
     use std::sync::Arc;
 
-    use futures_util::{StreamExt, stream};
+    use futures_util::stream;
     use http_body_util::{BodyExt, Full, StreamBody};
 
     use tokio::time::sleep;

@@ -101,11 +101,12 @@ impl Event {
         self.bytes.clone()
     }
 
-    /// Returns the bytes with another id.
-    pub(crate) fn bytes_with(&self, id: Id) -> Bytes {
-        let mut text = String::from_utf8_lossy(&self.bytes[..self.id_at]).into_owned();
-        id.write(&mut text);
-        text.into()
+    /// Returns the bytes with another id: those before it, which all followers share, and its line. An event
+    /// may be large, and many followers may leave theirs unread.
+    pub(crate) fn bytes_with(&self, id: Id) -> [Bytes; 2] {
+        let mut line = String::new();
+        id.write(&mut line);
+        [self.bytes.slice(..self.id_at), line.into()]
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -172,7 +173,9 @@ mod tests {
         let data = "event:change\ndata:{\"old\":{\"id\":1, \"a\":\"\\n\"},\"new\":{\"id\":1}}\n";
         assert_eq!(text(&event.bytes()), format!("{data}id:0000000000000001-5\n\n"));
         let other = Id { joining: Some(3), ..id };
-        assert_eq!(text(&event.bytes_with(other)), format!("{data}id:0000000000000001-5-3\n\n"));
+        let [shared, line] = event.bytes_with(other);
+        assert_eq!((text(&shared), text(&line)), (&data[..], "id:0000000000000001-5-3\n\n"));
+        assert_eq!(shared.as_ptr(), event.bytes().as_ptr(), "it isn't copied");
         let placed = Event::of(&change, true, None);
         assert!(text(&placed.bytes()).contains("},\"old_offset\":2,\"new_offset\":null}\nid:incomplete\n\n"));
         let named = Event::named("gap", &serde_json::json!({"skipped": 3}), Some(id));

@@ -218,14 +218,13 @@ impl Hub {
         while let Some(entry) = state.log.get(place.next).filter(|_| length < PORTION) {
             let number = place.next;
             place.next += 1;
-            let bytes = match &mut splice {
-                None => entry.event.bytes(),
+            match &mut splice {
+                None => out.push_back(entry.event.bytes()),
                 Some((joining, splice)) => match splice.passes(number, entry.trace) {
-                    true => entry.event.bytes_with(self.id(number, Some(*joining))),
+                    true => out.extend(entry.event.bytes_with(self.id(number, Some(*joining)))),
                     false => continue,
                 },
-            };
-            out.push_back(bytes);
+            }
             length += entry.event.len();
         }
         let (broken, over) = splice

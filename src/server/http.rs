@@ -261,7 +261,7 @@ mod tests {
             sleep(thinks).await;
             "here"
         });
-        let patience = Patience { head: patience, ..Patience::new(&Limits::default(), None) };
+        let patience = Patience { head: patience, send: patience, ..Patience::new(&Limits::default(), None) };
         let door = Door::open(Listener::Tcp(listener), patience);
         let serving = serve(door, warp::service(routes), std::future::pending(), Duration::ZERO);
         let client = async {
@@ -296,6 +296,20 @@ mod tests {
             let is_here = answered.windows(4).any(|bytes| bytes == b"here");
             assert_eq!(is_here, sent.len() > preface.len(), "a request is answered first");
         }
+    }
+
+    #[tokio::test]
+    async fn streams_whose_answers_are_not_taken_are_reset() {
+        // `SETTINGS_INITIAL_WINDOW_SIZE` of nothing, then the request, as above.
+        const ASKED: &[u8] = &[
+            0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, // the settings
+            0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, b't',
+        ];
+        const CANCELLED: &[u8] = &[0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 8];
+        let sent = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ASKED].concat();
+        let answered = answer(Duration::from_millis(50), Duration::ZERO, &sent).await;
+        assert!(!answered.windows(4).any(|bytes| bytes == b"here"), "there is no room for it");
+        assert!(answered.windows(CANCELLED.len()).any(|bytes| bytes == CANCELLED), "{answered:?}");
     }
 
     #[tokio::test]

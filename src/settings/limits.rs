@@ -104,8 +104,8 @@ pub struct Limits {
     #[serde(with = "units::size")]
     pub answer: u64,
     /// The most bytes that answers made in memory may have together, from when they are made until they are
-    /// read. Answers of less than 64 KiB don't count. Default 64 MiB, but no more than an eighth of the
-    /// memory that the process may use, and no less than `answer`.
+    /// read. Answers of less than 64 KiB don't count; over HTTP/2, those of less than 4 KiB don't. Default 64
+    /// MiB, but no more than an eighth of the memory that the process may use, and no less than `answer`.
     #[serde(with = "units::size")]
     pub answers: u64,
     /// The most bytes that bodies may have together while they are read. Each value in JSON counts as 128

@@ -7,7 +7,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use warp::http::Request;
+use warp::http::{Request, StatusCode, Version};
 use warp_reql::settings::{Limits, Settings};
 
 const DOCS: &str = "/tables/heroes/docs";
@@ -155,6 +155,55 @@ async fn answers_have_a_weight() {
     problem(&api.call("GET", DOCS).await, 422, "answer-too-large");
     assert_eq!(api.call("GET", &format!("{DOCS}?limit=5")).await.status(), 200);
     assert_eq!(api.call("GET", &format!("{DOCS}?select=id")).await.status(), 200);
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u32).to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Reads frames up to the head of an answer. Returns true if its status is 200, the entry 8 of HPACK's table.
+async fn is_ok(client: &mut TcpStream) -> bool {
+    loop {
+        let mut head = [0; 9];
+        client.read_exact(&mut head).await.expect("a frame comes");
+        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        client.read_exact(&mut payload).await.expect("the frame is whole");
+        if head[3] == 1 {
+            return payload.first() == Some(&0x88);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn short_answers_count_while_http_2_leaves_them_unread() {
+    let api = limited(Limits { answers: 128 << 10, answer: 128 << 10, ..Limits::default() }).await;
+    let document = json!({ "text": "x".repeat(50_000) });
+    let path = format!("{DOCS}/1");
+    assert_eq!(api.send("PUT", &path, &document).await.status(), 201);
+    let serving = api.serve().await;
+    let mut client = TcpStream::connect(serving.addr).await.expect("the service is there");
+    let no_window = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &no_window[..]].concat();
+    client.write_all(&preface).await.expect("the service reads");
+    let fields = [&[0x82, 0x86, 0x04, path.len() as u8], path.as_bytes(), &[0x01, 1, b't']].concat();
+    let mut answers = Vec::new();
+    for stream in [1, 3, 5] {
+        client.write_all(&frame(1, 5, stream, &fields)).await.expect("the service reads");
+        answers.push(is_ok(&mut client).await);
+    }
+    // One client has half of what there is, which is less than two of them.
+    assert_eq!(answers, [true, false, false]);
+    // Nor is there room for the document that a large write returns, which is done all the same.
+    let large = json!({ "text": "x".repeat(100_000) });
+    let written = Request::put(&path).version(Version::HTTP_2).header("content-type", "application/json");
+    let written = api.ask(written.body(Full::from(large.to_string())).expect("a request")).await;
+    assert_eq!((written.status(), written.body().len()), (StatusCode::NO_CONTENT, 0));
+    assert!(written.headers().contains_key("etag"));
+    // With HTTP/1, a connection has one answer at a time.
+    assert_eq!(api.send("PUT", &path, &document).await.status(), 200);
+    assert_eq!(api.call("GET", &path).await.status(), 200);
 }
 
 /// As a browser sends it for a page that a form could be on.

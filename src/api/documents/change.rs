@@ -140,7 +140,9 @@ impl Target<'_> {
         change: &Change,
         rules: Rules<'_>,
     ) -> Result<Written, Error> {
-        if let Change::Put(document) = change {
+        if let Change::Put(document) = change
+            && rules.schema.is_some()
+        {
             rules.check(&Value::Object(document.clone()))?;
         }
         let by_database = rules.schema.is_none() || matches!(change, Change::Put(_));

@@ -120,11 +120,14 @@ async fn create_one(
         let written = target.change(conn, &Conditions::default(), &change, rules).await?;
         return created(table, id, &written, conflict, context);
     }
-    rules.check(&Value::Object(document.clone()))?;
+    // A copy of a document of very many values would be as large as the document itself.
+    let checked = if rules.has_any() { Value::Object(document.clone()) } else { Value::Null };
+    rules.check(&checked)?;
     // If a document with a generated id exists, an earlier attempt has written it.
     let insertion = Insertion { table, grant, conflict: conflict.filter(|_| had_id) };
-    let (id, new) = (document.get(&key), Value::Object(document.clone()));
-    let held = rules.claim(conn, id, &new, None, insertion.permission(&new, id)).await?;
+    let id = document.get(&key);
+    let permission = rules.unique.and_then(|_| insertion.permission(&checked, id));
+    let held = rules.claim(conn, id, &checked, None, permission).await?;
     let written = insertion.one(conn, &document, is_own).await;
     rules.finish(held, &written).await;
     let written = written?;
