@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reql::{Connector, Error, ErrorKind, Sent, Session, r};
@@ -37,6 +39,32 @@ where
     let (client, io) = fake::pipe(1 << 10);
     tokio::spawn(server(io));
     connector().connect_over(client).await.unwrap_err()
+}
+
+/// A reader that stalls holds one batch then, instead of two.
+#[tokio::test]
+async fn the_next_batch_is_asked_for_when_half_of_one_has_been_read() {
+    let read = Arc::new(AtomicUsize::new(0));
+    let of_server = read.clone();
+    let mut session = session(1 << 16, |mut io| async move {
+        let (token, _) = fake::query(&mut io).await;
+        let row = format!("\"{}\"", "x".repeat(100));
+        let rows = [&row[..]; 10].join(",");
+        fake::answer(&mut io, token, &format!(r#"{{"t":3,"r":[{rows}],"n":[]}}"#)).await;
+        assert_eq!(fake::query(&mut io).await, (token, "[2]".to_owned()));
+        let asked_at = of_server.load(Ordering::SeqCst);
+        assert!((5..10).contains(&asked_at), "{asked_at}");
+        fake::answer(&mut io, token, r#"{"t":2,"r":["end"],"n":[]}"#).await;
+    })
+    .await;
+    let mut rows = session.rows::<String>(r.expr(1)).await.unwrap();
+    while let Some(row) = rows.next().await {
+        row.unwrap();
+        read.fetch_add(1, Ordering::SeqCst);
+        // The server has its turn.
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(read.load(Ordering::SeqCst), 11);
 }
 
 #[tokio::test]
