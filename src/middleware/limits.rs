@@ -45,8 +45,8 @@ pub(crate) fn limited<B: Send + 'static>(within: impl Within<B>) -> impl Within<
 }
 
 /// Counts an answer that doesn't count yet, if its client may leave much unread: a short one of HTTP/2, of
-/// which a connection may have many, or the document that a write returns. Beyond the limit a read is refused;
-/// a write, which is done already, returns no document.
+/// which a connection may have many, or the document that a write returns. Beyond the limit a read is
+/// refused; a write, which is done already, returns no document.
 fn counted(context: &Context, version: Version, mut answered: Response) -> Response {
     let uncounted = if version == Version::HTTP_2 { UNCOUNTED } else { PART } as u64;
     let length = answered.body().size_hint().exact().unwrap_or_default();

@@ -1,8 +1,8 @@
 //! HTTP/2 streams whose answers nobody takes.
 //!
 //! A client that keeps the window of a stream closed, and answers pings, looks alive. The connection can't be
-//! ended for that, since its other streams may be those of other people behind a proxy. So the stream alone is
-//! reset.
+//! ended for that, since its other streams may be those of other people behind a proxy. So that stream alone
+//! is reset.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
