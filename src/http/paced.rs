@@ -18,8 +18,8 @@ use warp::hyper::body::{Body, Bytes, Frame, SizeHint};
 /// The longest answer that is passed to the connection without a timeout of its own, and the longest part of
 /// an answer that is passed at once, in bytes.
 pub(crate) const PART: usize = 64 << 10;
-/// The longest answer, in bytes, that doesn't count though it may stay unread: a connection of HTTP/2 may have
-/// many.
+/// The longest answer, in bytes, that doesn't count though it may stay unread: a connection of HTTP/2 may
+/// have many.
 pub(crate) const UNCOUNTED: usize = 4 << 10;
 
 /// Any error of a body.
