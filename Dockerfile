@@ -5,6 +5,9 @@ FROM rust:1.95-slim-bookworm AS source
 WORKDIR /src
 # The image has this toolchain already; the file would make rustup look for another.
 ENV RUSTUP_TOOLCHAIN=1.95.0
+# Puts the list of a program's crates into the program, for scanners. It runs for a moment, so it isn't optimized.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    cargo install --quiet --locked --debug cargo-auditable@0.7.7
 # All that a program needs is in its file, so that its image needs nothing else.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 # Names of functions would be a fifth of the file; a panic tells its file and line without them.
@@ -13,12 +16,14 @@ ENV CARGO_PROFILE_RELEASE_STRIP=symbols
 ENV OWNER=10001
 
 FROM source AS build
+# Named by its feature alone, since a list with the default ones would have those of the daemon, too.
 # What is downloaded and what is compiled outlive the build, so that a change of source compiles only the source.
 RUN --mount=type=bind,target=/src \
     --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/target,sharing=locked \
     host=$(rustc -vV | sed -n 's/^host: //p') \
-    && cargo build --release --locked --package warp-reql --bin warp-reql --target "$host" --target-dir /target \
+    && cargo auditable build --release --locked --package warp-reql --bin warp-reql --no-default-features --features server \
+        --target "$host" --target-dir /target \
     && install -D "/target/$host/release/warp-reql" /image/usr/local/bin/warp-reql \
     && install -D --mode=644 Settings.toml /image/var/lib/warp-reql/Settings.toml \
     && install --directory --owner="$OWNER" --group="$OWNER" /image/var/lib/warp-reql/data
@@ -28,7 +33,7 @@ RUN --mount=type=bind,target=/src \
     --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/target,sharing=locked \
     host=$(rustc -vV | sed -n 's/^host: //p') \
-    && cargo build --release --locked --package reql-embedded --target "$host" --target-dir /target \
+    && cargo auditable build --release --locked --package reql-embedded --target "$host" --target-dir /target \
     && install -D "/target/$host/release/reql-embedded" /image/usr/local/bin/reql-embedded \
     && install --directory --owner="$OWNER" --group="$OWNER" /image/data
 
