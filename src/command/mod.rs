@@ -1,10 +1,11 @@
 //! The commands that manage the database instead of serving it: users, permissions, databases, tables,
-//! indexes, archives in the format of RethinkDB's own tools, and backups of an embedded database.
+//! indexes, write hooks, archives in the format of RethinkDB's own tools, and backups of an embedded database.
 
 mod accounts;
 mod archive;
 mod backup;
 mod dump;
+mod hook;
 mod name;
 mod progress;
 mod restore;
@@ -37,6 +38,9 @@ pub enum Command {
     /// Manage the indexes of a table
     #[command(subcommand)]
     Index(schema::Index),
+    /// Manage the write hook of a table
+    #[command(subcommand)]
+    Hook(hook::Hook),
     /// Write tables, their indexes and write hooks to an archive that `rethinkdb restore` can read
     Dump(dump::Dump),
     /// Create the tables of an archive that `dump` or `rethinkdb dump` wrote
@@ -69,6 +73,7 @@ pub async fn run(command: Command, mut settings: Settings) -> io::Result<()> {
         Command::Db(db) => schema::db(db, &database).await,
         Command::Table(table) => schema::table(table, &database, default).await,
         Command::Index(index) => schema::index(index, &database, default).await,
+        Command::Hook(hook) => hook::hook(hook, &database, default).await,
         Command::Dump(dump) => dump::dump(dump, &database).await,
         Command::Restore(restore) => restore::restore(restore, &database).await,
     };

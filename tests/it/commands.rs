@@ -1,4 +1,4 @@
-//! The commands that manage a database: archives, users, databases, tables, indexes.
+//! The commands that manage a database: archives, users, databases, tables, indexes, write hooks.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -178,4 +178,30 @@ async fn databases_tables_and_indexes_are_managed() {
     assert!(missing.contains("does not exist"), "{missing}");
     run("db drop shop --yes").await;
     assert_eq!(run("db list").await, "rethinkdb\ntest\n");
+}
+
+#[tokio::test]
+async fn write_hooks_are_managed() {
+    let server = server().await;
+    let (addr, home) = (server.local_addr(), TempDir::new().unwrap());
+    done(addr, home.path(), &["db", "create", "shop"]).await;
+    done(addr, home.path(), &["table", "create", "shop.t"]).await;
+    let show = ["hook", "show", "shop.t"];
+    assert_eq!(done(addr, home.path(), &show).await, "");
+    let function = "(context, old, next) => r.branch(next.eq(null), null, next.merge({seen: true}))";
+    done(addr, home.path(), &["hook", "set", "shop.t", function]).await;
+    let shown = done(addr, home.path(), &show).await;
+    assert!(shown.contains("setWriteHook(function(var1, var2, var3) {"), "{shown}");
+    let mut conn = conn(addr);
+    conn.run(r.table("t").insert(obj! { "id": 1 })).await.unwrap();
+    done(addr, home.path(), &["hook", "drop", "shop.t"]).await;
+    assert_eq!(done(addr, home.path(), &show).await, "");
+    conn.run(r.table("t").insert(obj! { "id": 2 })).await.unwrap();
+    let rows: Vec<Value> = conn.all(r.table("t").order_by("id")).await.unwrap();
+    assert_eq!(rows, [json!({ "id": 1, "seen": true }), json!({ "id": 2 })]);
+
+    for (wrong, told) in [("(a, b, c) => c.marge({})", "marge"), ("1", "FUNCTION")] {
+        let error = refused(addr, home.path(), &["hook", "set", "shop.t", wrong]).await;
+        assert!(error.contains(told), "{error}");
+    }
 }
