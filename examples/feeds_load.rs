@@ -1,4 +1,5 @@
-//! A load generator for live queries on a running service. It reports memory, lost events, delays and CPU time.
+//! A load generator for live queries on a running service. It reports memory, lost events, delays and CPU
+//! time.
 //!
 //! `cargo run --release --example feeds_load -- --clients 1000 --writes 100 --seconds 60 --pid SERVICE --pid
 //! DATABASE`. With `--idle` nobody writes; with `--resume` clients are cut off while others write, and come
@@ -38,8 +39,8 @@ struct Options {
     /// Write nothing, and report the costs of idle clients after this many seconds.
     #[arg(long)]
     idle: Option<u64>,
-    /// Disconnect the clients for three seconds while 50 documents are written, and check the events that they
-    /// get when they come back.
+    /// Disconnect the clients for three seconds while 50 documents are written, and check the events that
+    /// they get when they come back.
     #[arg(long)]
     resume: bool,
     /// Processes whose memory and CPU time to report.
@@ -194,7 +195,8 @@ async fn write(addr: SocketAddr, rate: u64, seconds: u64, seen: &Arc<Seen>) -> O
             let at = seen.started.elapsed();
             let body = format!(r#"{{"n":{n},"at":{}}}"#, at.as_micros());
             request(addr, "POST", "/tables/feeds_load/docs", &body).await?;
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((seen.started.elapsed() - at).as_micros() as u32)
+            let delay = (seen.started.elapsed() - at).as_micros() as u32;
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(delay)
         }));
     }
     let mut acknowledged = Vec::new();

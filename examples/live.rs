@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut settings = Settings::load(&LoadOptions::default())?.settings;
     let embedded = match settings.rdb.host {
         Hosts::Embedded => Some(Server::builder().in_memory().start().await?),
-        Hosts::Servers(_) => None,
+        _ => None,
     };
     if let Some(server) = &embedded {
         settings.rdb.host = server.local_addr().into();
@@ -31,9 +31,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let heroes = TableSpec::new("heroes");
     bootstrap::until_done(&database, &[heroes]).await;
 
-    let addr = match settings.place() {
-        Place::Tcp(addr) => addr,
-        Place::Unix(_) => return Err("a page needs an address of the network".into()),
+    let Place::Tcp(addr) = settings.place() else {
+        return Err("a page needs an address of the network".into());
     };
     let page = warp::path::end().and(warp::get()).map(|| warp::reply::html(include_str!("live.html")));
     println!("Open http://{addr}.");

@@ -19,6 +19,15 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
 /// Retries until everything exists, or until the database refuses for a reason that isn't temporary.
+///
+/// ```no_run
+/// # async fn run(db: warp_reql::Database) {
+/// use warp_reql::bootstrap;
+/// use warp_reql::settings::TableSpec;
+///
+/// tokio::spawn(async move { bootstrap::until_done(&db, &[TableSpec::new("heroes")]).await });
+/// # }
+/// ```
 pub async fn until_done(database: &Database, tables: &[TableSpec]) {
     let mut delay = FIRST_DELAY;
     // Only the first failure is a warning; repeating it would fill the log.
@@ -191,10 +200,20 @@ pub(crate) fn placed(
 
 fn make_index(table: &Term, spec: &IndexSpec) -> Result<IndexCreate, Error> {
     let fields = Path::parse_indexed(&spec.fields, "fields")?;
-    let create = table.index_create_by(&spec.name, |row: Term| Path::entry(&fields, &row));
+    Ok(index_over(table, &spec.name, &fields, (spec.multi, spec.geo)))
+}
+
+/// Has an index made over these fields; the options are `multi` and `geo`.
+pub(crate) fn index_over(
+    table: &Term,
+    name: &str,
+    fields: &[Path],
+    (multi, geo): (bool, bool),
+) -> IndexCreate {
+    let create = table.index_create_by(name, |row: Term| Path::entry(fields, &row));
     // An option that is false is left out, as the official drivers do.
-    let create = if spec.multi { create.multi(true) } else { create };
-    Ok(if spec.geo { create.geo(true) } else { create })
+    let create = if multi { create.multi(true) } else { create };
+    if geo { create.geo(true) } else { create }
 }
 
 /// Returns true if a retry may help: the server is away or starting, or another process was faster.

@@ -31,6 +31,23 @@ use crate::{Conn, Database, bootstrap};
 const ADMIN: &str = "admin";
 
 /// A database in this process. It is shut down on drop, and dereferences to a [`Database`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use warp_reql::embedded::Embedded;
+/// use warp_reql::settings::Rdb;
+/// use warp_reql::{Conn, reql::r};
+///
+/// let settings = Rdb { data_dir: ":memory:".into(), db: "heroes".into(), ..Rdb::default() };
+/// let db = Embedded::start(settings).await?.with_table("people").await?;
+/// let mut conn = Conn::new(db.database().clone());
+/// let tables: Vec<String> = conn.all(r.table_list()).await?;
+/// assert_eq!(tables, ["people"]);
+/// db.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Embedded {
     database: Database,

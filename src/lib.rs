@@ -69,7 +69,7 @@
 //! | `embedded` | [`embedded()`], a database in this process |
 //! | `api` | [`App`], [`service`], [`service_with`] |
 //! | `tls` | TLS to the database (`rdb.tls`); its cryptography needs a C compiler |
-//! | `server` | [`server`], [`health`], [`logger`], and the binary; enables all others |
+//! | `server` | [`server`], [`health`], [`logger`], [`cli`], and the binary; enables all others |
 //!
 //! # Guided tour
 //!
@@ -94,6 +94,7 @@
 //! - [`sweep`]: the deletion of documents that have expired.
 //! - [`error`]: one [`Error`], mapped to a status in one place, shown as a problem document.
 
+#![deny(missing_debug_implementations)]
 #![cfg_attr(
     not(feature = "server"),
     allow(dead_code, unused_imports, reason = "only the service as a whole uses all that there is")
@@ -111,7 +112,7 @@ mod catalog;
 #[cfg(feature = "server")]
 pub mod cli;
 #[cfg(feature = "server")]
-pub mod command;
+mod command;
 pub mod conn;
 pub mod database;
 #[cfg(feature = "api")]
@@ -150,7 +151,7 @@ mod shares;
 #[cfg(feature = "api")]
 pub mod sweep;
 #[cfg(feature = "server")]
-pub mod trial;
+mod trial;
 
 #[cfg(feature = "api")]
 pub use app::App;
@@ -162,6 +163,7 @@ pub use error::{Error, recover};
 pub use reql;
 #[cfg(feature = "api")]
 pub use service::{Served, service, service_with};
+pub use warp;
 
 /// The README's examples.
 #[cfg(doctest)]

@@ -92,8 +92,8 @@ impl Metrics {
     }
 
     /// Counts a request that runs until the returned value is dropped.
-    pub(crate) fn request(&self) -> Going {
-        Going::new(&self.running)
+    pub(crate) fn request(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.running)
     }
 
     /// Returns all metrics in Prometheus' text format.
@@ -118,16 +118,16 @@ impl Metrics {
 }
 
 /// A guard that has incremented a gauge, and decrements it on drop.
-pub(crate) struct Going(IntGauge);
+pub(crate) struct GaugeGuard(IntGauge);
 
-impl Going {
+impl GaugeGuard {
     fn new(gauge: &IntGauge) -> Self {
         gauge.inc();
-        Going(gauge.clone())
+        GaugeGuard(gauge.clone())
     }
 }
 
-impl Drop for Going {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -1,5 +1,7 @@
-//! The names of databases, tables and indexes.
+//! The names of databases, tables and indexes, and the one field that names a type.
 
+/// The field that makes an object a value of one of ReQL's types, such as a time.
+pub(crate) const PSEUDO_TYPE: &str = "$reql_type$";
 /// The most bytes that the name of a new database, table or index may have. Existing ones that others made
 /// may have longer names.
 pub(crate) const NAME_MAX: usize = 128;

@@ -93,6 +93,16 @@ where
 }
 
 /// A service that can be passed to a server. [`service`] returns one.
+///
+/// ```
+/// use warp::hyper::body::Incoming;
+/// use warp_reql::{App, Served, service};
+///
+/// fn with_headroom(app: App) -> impl Served<Incoming> {
+///     service(app)
+/// }
+/// # let _ = with_headroom;
+/// ```
 pub trait Served<B>:
     Service<Request<B>, Response = Response<Self::Answer>, Error = Infallible, Future: Send>
     + Clone

@@ -27,6 +27,12 @@ const AWAY: [Code; 3] = [Code::DatabaseUnreachable, Code::ConnectTimeout, Code::
 
 /// Deletes what expires, for ever. [`Service::run`](crate::server::Service::run) does so by itself; a program
 /// that serves an [`App`] in another way runs this beside it. Nothing is done if no table has `expire`.
+///
+/// ```no_run
+/// # async fn run(app: warp_reql::App) {
+/// tokio::spawn(warp_reql::sweep::run(app));
+/// # }
+/// ```
 pub async fn run(app: App) {
     let tables: Vec<_> = app.expiring().collect();
     let sweeps = tables.into_iter().map(|table| endless(&app, table));

@@ -50,9 +50,9 @@ pub enum Subject {
     Fresh,
     /// The whole API, with `auth = "database"`: as `Fresh`, for the user that each request names.
     ApiUsers,
-    /// As `Reused`, by TLS.
+    /// `Reused`, by TLS.
     ReusedTls,
-    /// As `Fresh`, by TLS.
+    /// `Fresh`, by TLS.
     FreshTls,
 }
 

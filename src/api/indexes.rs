@@ -1,6 +1,6 @@
 //! Secondary indexes: list, create, drop.
 
-use reql::{Term, r};
+use reql::r;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa::openapi::ComponentsBuilder;
@@ -13,6 +13,7 @@ use super::openapi::operation::{described, json_of, said, sent};
 use super::openapi::parameters;
 use super::openapi::schemas::{list_of, named};
 use super::permission::may_read;
+use crate::bootstrap::index_over;
 use crate::catalog::{Index, Status};
 use crate::conn::Conn;
 use crate::error::{Code, Error};
@@ -111,10 +112,7 @@ async fn create(context: Context, body: Body, mut conn: Conn) -> Result<Response
             format!("`{index}` is the primary key, which has an index already."),
         ));
     }
-    let create = r.table(&table).index_create_by(&index, |row: Term| Path::entry(&fields, &row));
-    // An option that is false is left out, as the official drivers do.
-    let create = if new.multi { create.multi(true) } else { create };
-    let create = if new.geo { create.geo(true) } else { create };
+    let create = index_over(&r.table(&table), &index, &fields, (new.multi, new.geo));
     let created = match conn.run(create).await {
         Ok(()) => true,
         Err(error) if error.status() == StatusCode::CONFLICT => false,

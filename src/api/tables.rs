@@ -16,10 +16,11 @@ use crate::bootstrap::{make_indexes, placed};
 use crate::conn::Conn;
 use crate::error::{Code, Error};
 use crate::http::answer::{at, empty, json};
-use crate::http::body::{Body, PSEUDO_TYPE, parse};
+use crate::http::body::{Body, parse};
 use crate::http::context::Context;
 use crate::http::negotiate::JSON;
 use crate::http::paths::check_new_name;
+use crate::names::PSEUDO_TYPE;
 use crate::reserved;
 use crate::settings::{Durability, TableSpec};
 

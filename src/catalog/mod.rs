@@ -3,7 +3,7 @@
 
 mod definition;
 mod index;
-mod recent;
+mod ttl_cache;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use reql::r;
 use crate::conn::Conn;
 use crate::error::{Code, Error};
 pub(crate) use index::{Index, Indexes, Status};
-use recent::Recent;
+use ttl_cache::TtlCache;
 
 /// The time to live of primary keys. A table is seldom dropped and created again with another one, and the
 /// database refuses a document without its primary key.
@@ -26,14 +26,14 @@ const INDEXES_LAST: Duration = Duration::from_secs(5);
 /// The cache of table metadata, with separate entries for each user and database.
 #[derive(Debug)]
 pub(crate) struct Catalog {
-    primary_keys: Recent<String>,
-    indexes: Recent<Arc<Indexes>>,
+    primary_keys: TtlCache<String>,
+    indexes: TtlCache<Arc<Indexes>>,
 }
 
 impl Catalog {
     /// Creates an empty cache.
     pub(crate) fn new() -> Self {
-        Catalog { primary_keys: Recent::new(PRIMARY_KEYS_LAST), indexes: Recent::new(INDEXES_LAST) }
+        Catalog { primary_keys: TtlCache::new(PRIMARY_KEYS_LAST), indexes: TtlCache::new(INDEXES_LAST) }
     }
 
     /// Returns the name of a table's primary key.

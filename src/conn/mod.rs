@@ -1,9 +1,9 @@
 //! [`with_conn`] and [`Conn`]: one connection for each request, opened when it is first needed.
 
 mod choices;
-mod clock;
 mod queries;
 mod rows;
+mod timings;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -19,8 +19,8 @@ use warp::Filter;
 use crate::database::{Credentials, Database, Lease, Session};
 use crate::error::{Code, Error};
 pub(crate) use choices::Choices;
-pub(crate) use clock::Clock;
 pub use rows::Rows;
+pub(crate) use timings::Timings;
 
 /// The time that closing waits for `noreply` writes that a handler may have sent with the driver's own
 /// session. Long enough for writes, short enough for a request that was cancelled during a query.
@@ -69,10 +69,29 @@ pub fn with_conn(database: &Database) -> impl Filter<Extract = (Conn,), Error = 
 /// [`Code::QueryTimeout`] and
 /// [`Code::OutcomeUnknown`] say that a write may or may not have
 /// happened, and [`Code::DatabaseError`] is the server's own answer.
+///
+/// # Examples
+///
+/// [`with_conn`] gives one to each request. Elsewhere, make one of a [`Database`]:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use serde_json::{Value, json};
+/// use warp_reql::{Conn, embedded, reql::r};
+///
+/// let db = embedded().await?.with_table("heroes").await?;
+/// let mut conn = Conn::new(db.database().clone());
+/// conn.write(r.table("heroes").insert(json!({"id": "batman", "age": 38}))).await?;
+/// let batman: Option<Value> = conn.first(r.table("heroes").get("batman")).await?;
+/// assert_eq!(batman, Some(json!({"id": "batman", "age": 38})));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Conn {
     lease: Option<Lease>,
     usage: Usage,
-    clock: Clock,
+    timings: Timings,
     database: Database,
     who: Option<Credentials>,
     choices: Choices,
@@ -100,7 +119,7 @@ struct Opened<'a> {
 /// The timeout of a query, and the counters that it updates.
 struct Watch<'a> {
     database: &'a Database,
-    clock: &'a Clock,
+    timings: &'a Timings,
 }
 
 impl Watch<'_> {
@@ -108,7 +127,7 @@ impl Watch<'_> {
         let limit = self.database.settings().query_timeout;
         let asked = Instant::now();
         let answer = timeout(limit, answer).await;
-        self.clock.querying(asked.elapsed());
+        self.timings.querying(asked.elapsed());
         match answer {
             Ok(answer) => answer.map_err(Error::from),
             Err(_) => {
@@ -138,7 +157,7 @@ impl Conn {
         Conn {
             lease: None,
             usage: Usage::default(),
-            clock: Clock::default(),
+            timings: Timings::default(),
             database,
             who: None,
             choices: Choices::default(),
@@ -188,7 +207,7 @@ impl Conn {
     /// Creates another connection for the same request, which also opens its session on first use.
     pub(crate) fn sibling(&self) -> Conn {
         let mut conn = Conn::new(self.database.clone());
-        conn.clock = self.clock.clone();
+        conn.timings = self.timings.clone();
         conn.who = self.who.clone();
         conn.choices = self.choices.clone();
         conn
@@ -219,8 +238,8 @@ impl Conn {
 
     /// Returns the times that this request has waited for its connection and its queries, and the source of
     /// the connection.
-    pub(crate) fn clock(&self) -> Clock {
-        self.clock.clone()
+    pub(crate) fn timings(&self) -> Timings {
+        self.timings.clone()
     }
 
     /// Starts a query whose rows [`Rows`] will read.
@@ -243,7 +262,7 @@ impl Conn {
             Some(lease) => lease,
             None => self.acquire().await?,
         };
-        let watch = Watch { database: &self.database, clock: &self.clock };
+        let watch = Watch { database: &self.database, timings: &self.timings };
         Ok(Opened { session: self.lease.insert(lease).session(), watch })
     }
 
@@ -270,9 +289,9 @@ impl Conn {
             Some(who) => self.database.acquire_as(who).await,
             None => self.database.acquire().await,
         };
-        self.clock.connecting(asked.elapsed());
+        self.timings.connecting(asked.elapsed());
         let lease = lease?;
-        self.clock.connected(lease.source());
+        self.timings.connected(lease.source());
         Ok(lease)
     }
 }

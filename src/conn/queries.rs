@@ -6,7 +6,7 @@ use reql::types::Written;
 use reql::{Form, Query};
 use serde::de::DeserializeOwned;
 
-use super::rows::Patience;
+use super::rows::RowTimeout;
 use super::{Conn, Opened, Rows};
 use crate::database::Session;
 use crate::error::Error;
@@ -131,7 +131,7 @@ impl Conn {
         query: impl Into<Query>,
         mut check: impl FnMut(&T) -> Result<(), Error>,
     ) -> Result<Vec<T>, Error> {
-        let patience = Patience::total(self.database.settings().query_timeout);
+        let patience = RowTimeout::total(self.database.settings().query_timeout);
         self.begin(query).await?;
         let mut arriving = Rows::<_, T>::new(self, patience);
         let mut rows = Vec::new();
@@ -167,7 +167,7 @@ impl Conn {
         &mut self,
         query: impl Into<Query>,
     ) -> Result<Rows<&mut Conn, T>, Error> {
-        let patience = Patience::each(self.database.settings().query_timeout);
+        let patience = RowTimeout::each(self.database.settings().query_timeout);
         self.begin(query).await?;
         Ok(Rows::new(self, patience))
     }
@@ -193,7 +193,7 @@ impl Conn {
         mut self,
         query: impl Into<Query>,
     ) -> Result<Rows<Conn, T>, Error> {
-        let patience = Patience::each(self.database.settings().query_timeout);
+        let patience = RowTimeout::each(self.database.settings().query_timeout);
         self.begin(query).await?;
         Ok(Rows::new(self, patience))
     }
@@ -220,7 +220,7 @@ impl Conn {
         mut self,
         query: impl Into<Query>,
     ) -> Result<Rows<Conn, T>, Error> {
-        let patience = Patience::until(self.database.lost(), self.database.settings().query_timeout);
+        let patience = RowTimeout::until(self.database.lost(), self.database.settings().query_timeout);
         self.begin(query).await?;
         Ok(Rows::new(self, patience))
     }
@@ -242,8 +242,8 @@ impl Conn {
         session.begin(query).map_err(Error::from)?;
         let form = watch.over(poll_fn(|cx| session.poll_form(cx))).await?;
         let patience = match form {
-            Form::Feed => Patience::until(lost, limit),
-            Form::Value | Form::Rows => Patience::each(limit),
+            Form::Feed => RowTimeout::until(lost, limit),
+            Form::Value | Form::Rows => RowTimeout::each(limit),
         };
         Ok((form, Rows::new(self, patience)))
     }

@@ -19,8 +19,27 @@ use crate::error::{Code, Error};
 /// The rows of a query's result as they arrive; the stream ends after an error.
 ///
 /// `C` is the connection: `&mut Conn` for [`Conn::stream`], `Conn` itself for a body that takes it along.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use futures_util::TryStreamExt;
+/// use warp_reql::reql::{args, r};
+/// use warp_reql::{Conn, embedded};
+///
+/// let db = embedded().await?;
+/// let mut conn = Conn::new(db.database().clone());
+/// let mut rows = conn.stream::<u32>(r.range(args![1, 4])).await?;
+/// let mut sum = 0;
+/// while let Some(row) = rows.try_next().await? {
+///     sum += row;
+/// }
+/// assert_eq!(sum, 6);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Rows<C: BorrowMut<Conn>, T> {
-    patience: Patience,
+    patience: RowTimeout,
     /// The time at which the pending row was asked for; `None` between two rows.
     asked: Option<Instant>,
     ended: bool,
@@ -29,7 +48,7 @@ pub struct Rows<C: BorrowMut<Conn>, T> {
 }
 
 /// The timeout of rows.
-pub(super) struct Patience {
+pub(super) struct RowTimeout {
     limit: Duration,
     renewed: bool,
     end: End,
@@ -45,7 +64,7 @@ enum End {
 
 impl<C: BorrowMut<Conn>, T> Rows<C, T> {
     /// Reads the rows of the query that was started on the connection's session.
-    pub(super) fn new(conn: C, patience: Patience) -> Self {
+    pub(super) fn new(conn: C, patience: RowTimeout) -> Self {
         Rows { patience, asked: None, ended: false, conn, row: PhantomData }
     }
 }
@@ -75,7 +94,7 @@ impl<C: BorrowMut<Conn>, T: DeserializeOwned> Rows<C, T> {
                 Some(Err(Error::after(Code::QueryTimeout, limit)))
             }
         };
-        conn.clock.querying(asked.elapsed());
+        conn.timings.querying(asked.elapsed());
         if !matches!(&row, Some(Err(error)) if error.code() == Code::QueryTimeout) {
             self.asked = None;
         }
@@ -108,21 +127,21 @@ impl<C: BorrowMut<Conn>, T> Drop for Rows<C, T> {
     }
 }
 
-impl Patience {
+impl RowTimeout {
     /// Sets a timeout for all rows together.
     pub(super) fn total(limit: Duration) -> Self {
-        Patience { limit, renewed: false, end: End::Limit(None) }
+        RowTimeout { limit, renewed: false, end: End::Limit(None) }
     }
 
     /// Sets a timeout for each row.
     pub(super) fn each(limit: Duration) -> Self {
-        Patience { limit, renewed: true, end: End::Limit(None) }
+        RowTimeout { limit, renewed: true, end: End::Limit(None) }
     }
 
     /// Waits for rows without a timeout until `end` is done, which means that the database has been silent
     /// for `limit`.
     pub(super) fn until(end: impl Future<Output = ()> + Send + Sync + 'static, limit: Duration) -> Self {
-        Patience { limit, renewed: false, end: End::Other(Box::pin(end)) }
+        RowTimeout { limit, renewed: false, end: End::Other(Box::pin(end)) }
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {

@@ -9,7 +9,19 @@ use serde::Serialize;
 /// ones.
 ///
 /// `opened - closed` is the number of open connections: in use, standing by, shared, or about to be.
+///
+/// ```
+/// # fn main() -> Result<(), warp_reql::Error> {
+/// use warp_reql::Database;
+/// use warp_reql::settings::Rdb;
+///
+/// let stats = Database::new(Rdb::default())?.stats();
+/// assert_eq!((stats.opened - stats.closed, stats.in_use), (0, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Stats {
     /// Connections opened so far, handshake included.
     pub opened: u64,
@@ -30,7 +42,15 @@ pub struct Stats {
 }
 
 /// Timeouts by their cause.
+///
+/// ```no_run
+/// # fn run(db: &warp_reql::Database) {
+/// let timed_out = db.stats().timed_out;
+/// println!("{} connections and {} queries timed out", timed_out.connect, timed_out.query);
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Timeouts {
     /// Connecting, the handshake included.
     pub connect: u64,
@@ -95,19 +115,19 @@ fn read(counter: &AtomicU64) -> u64 {
 }
 
 /// A guard that has incremented a gauge, and decrements it on drop.
-pub(super) struct Held {
+pub(super) struct GaugeGuard {
     counters: Arc<Counters>,
     counter: fn(&Counters) -> &AtomicU64,
 }
 
-impl Held {
+impl GaugeGuard {
     pub(super) fn new(counters: &Arc<Counters>, counter: fn(&Counters) -> &AtomicU64) -> Self {
         count(counter(counters));
-        Held { counters: Arc::clone(counters), counter }
+        GaugeGuard { counters: Arc::clone(counters), counter }
     }
 }
 
-impl Drop for Held {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         (self.counter)(&self.counters).fetch_sub(1, Ordering::AcqRel);
     }

@@ -3,6 +3,18 @@
 use crate::settings::{Rdb, Secret};
 
 /// The name and password of a database user. `Debug` masks the password.
+///
+/// ```no_run
+/// # async fn run(db: warp_reql::Database) -> Result<(), warp_reql::Error> {
+/// use warp_reql::database::Credentials;
+/// use warp_reql::{Conn, reql::r};
+///
+/// let mut conn = Conn::with_credentials(db, Credentials::new("bob", "secret"));
+/// let heroes: Vec<serde_json::Value> = conn.all(r.table("heroes")).await?;
+/// # let _ = heroes;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     user: String,

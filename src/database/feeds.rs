@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::counters::{Counters, Held};
+use super::counters::{Counters, GaugeGuard};
 use super::{Credentials, Database, Session, Shared};
 use crate::error::{Code, Error};
 
@@ -35,11 +35,25 @@ type OfUser = Mutex<Vec<(Option<Credentials>, Weak<Line>)>>;
 struct Line {
     session: reql::Shared,
     counters: Arc<Counters>,
-    _open: Held,
+    _open: GaugeGuard,
 }
 
 /// The rows of a changefeed, see [`Database::follow`]. The stream ends after an error; dropping it stops the
 /// feed.
+///
+/// ```no_run
+/// # async fn run(db: warp_reql::Database) -> Result<(), warp_reql::Error> {
+/// use futures_util::TryStreamExt;
+/// use warp_reql::database::Feed;
+/// use warp_reql::reql::r;
+///
+/// let mut changes: Feed<serde_json::Value> = db.follow(r.table("heroes").changes()).await?;
+/// while let Some(change) = changes.try_next().await? {
+///     println!("{change}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Feed<T> {
     // Fields are dropped in this order: the feed is stopped before the connection may close.
     rows: SharedRows<T>,
@@ -183,7 +197,7 @@ impl Line {
     fn new(session: Session, counters: &Arc<Counters>) -> Result<Self, Error> {
         let session = session.share()?;
         counters.opened();
-        let open = Held::new(counters, |counters| &counters.shared);
+        let open = GaugeGuard::new(counters, |counters| &counters.shared);
         Ok(Line { session, counters: Arc::clone(counters), _open: open })
     }
 }

@@ -8,7 +8,7 @@ use reql_0_11::{Driver, Session, r};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use super::counters::{Counters, Held};
+use super::counters::{Counters, GaugeGuard};
 use super::{Credentials, Database};
 use crate::error::{Code, Error};
 
@@ -17,7 +17,7 @@ pub(crate) struct Former {
     // Fields are dropped in this order: the socket closes before the next request may open one.
     session: Session,
     _counted: Counted,
-    _in_use: Held,
+    _in_use: GaugeGuard,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -60,7 +60,7 @@ impl Database {
         Ok(Former {
             session,
             _counted: Counted(Arc::clone(counters)),
-            _in_use: Held::new(counters, |counters| &counters.in_use),
+            _in_use: GaugeGuard::new(counters, |counters| &counters.in_use),
             _permit: permit,
         })
     }

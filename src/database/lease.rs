@@ -6,20 +6,20 @@ use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::counters::Held;
-use super::{Link, Session, Shared, Source};
+use super::counters::GaugeGuard;
+use super::{OpenSession, Session, Shared, Source};
 
 /// A session of one request, and its permit.
 pub(crate) struct Lease {
     // Fields are dropped in this order: the socket closes before the next request may open one.
-    pub(super) link: Link,
+    pub(super) link: OpenSession,
     pub(super) source: Source,
-    pub(super) _in_use: Held,
+    pub(super) _in_use: GaugeGuard,
     pub(super) _permit: OwnedSemaphorePermit,
     pub(super) refill: Refill,
 }
 
-/// A guard that wakes the keeper on drop, so that it replaces the connection that was taken.
+/// A guard that wakes the maintainer on drop, so that it replaces the connection that was taken.
 pub(super) struct Refill(pub(super) Arc<Shared>);
 
 impl Lease {
@@ -55,7 +55,7 @@ impl Lease {
         let shared = &refill.0;
         let is_news = shared.ready().give_back(link, shared.settings.max_age);
         if is_news {
-            shared.keeper.wake();
+            shared.maintainer.wake();
         }
     }
 }
@@ -63,7 +63,7 @@ impl Lease {
 impl Drop for Refill {
     fn drop(&mut self) {
         if self.0.ready().missing() > 0 {
-            self.0.keeper.wake();
+            self.0.maintainer.wake();
         }
     }
 }

@@ -7,7 +7,7 @@
 //!   permits. So the sum stays within the limit, and a waiting request gets the next connection that is free.
 //! - **A session that stood by is checked before it is used.** A non-blocking read of its socket tells if the
 //!   server has closed it. Then the next one is checked, and a request for which none is left dials.
-//! - **Requests never wait for the keeper.** It dials in the background, a few connections at a time, and
+//! - **Requests never wait for the maintainer.** It dials in the background, a few connections at a time, and
 //!   backs off with jitter while the database is unreachable. A request that finds no session ready dials by
 //!   itself, so the service recovers as soon as the database does.
 //! - **Work is done after an answer rather than during a request.** A session closes once the answer is
@@ -24,20 +24,20 @@
 //! reason, and after the outage they would wait for the end of a pause. The queue for permits is tokio's
 //! semaphore.
 
+mod available;
 mod counters;
 mod credentials;
 mod feeds;
 #[cfg(feature = "reql-0-11")]
 mod former;
-mod keeper;
 mod lease;
+mod maintainer;
 mod named;
 #[cfg(feature = "tls")]
 mod protected;
 mod pulse;
-mod ready;
 mod servers;
-mod stock;
+mod standby;
 mod way;
 
 use std::fmt;
@@ -51,13 +51,13 @@ use tokio::time::{Instant, timeout};
 
 use crate::error::{Code, Error};
 use crate::settings::Rdb;
-use counters::{Counters, Held};
+use available::Available;
+use counters::{Counters, GaugeGuard};
 use feeds::Lines;
-use keeper::Keeper;
 pub(crate) use lease::Lease;
 use lease::Refill;
+use maintainer::Maintainer;
 use pulse::Pulse;
-use ready::Ready;
 use servers::{Server, Servers};
 
 pub use counters::{Stats, Timeouts};
@@ -69,10 +69,37 @@ pub use feeds::Feed;
 pub(crate) use former::Former;
 
 /// A session of the driver.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use warp_reql::database::Session;
+/// use warp_reql::{Conn, embedded, reql::r};
+///
+/// let db = embedded().await?;
+/// let mut conn = Conn::new(db.database().clone());
+/// let session: &mut Session = conn.session().await?;
+/// let three: u8 = session.one(r.expr(1) + 2).await?;
+/// assert_eq!(three, 3);
+/// # Ok(())
+/// # }
+/// ```
 pub type Session = reql::Session<reql::Stream>;
 
 /// A database that requests can open connections to. Cheap to clone; clones share the limits and the
 /// counters.
+///
+/// ```
+/// # fn main() -> Result<(), warp_reql::Error> {
+/// use warp_reql::settings::Rdb;
+/// use warp_reql::{Conn, Database};
+///
+/// let db = Database::new(Rdb { max_connections: 16, ..Rdb::default() })?;
+/// let conns = [Conn::new(db.clone()), Conn::new(db.clone())];
+/// assert_eq!((conns.len(), db.stats().opened), (2, 0), "no query has been sent yet");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Database {
     shared: Arc<Shared>,
@@ -84,15 +111,15 @@ struct Shared {
     settings: Rdb,
     servers: Servers,
     permits: Arc<Semaphore>,
-    ready: Mutex<Ready>,
+    ready: Mutex<Available>,
     counters: Arc<Counters>,
-    keeper: Keeper,
+    maintainer: Maintainer,
     pulse: Pulse,
     lines: Lines,
 }
 
 /// An open session. Dropping it closes the socket.
-struct Link {
+struct OpenSession {
     session: Session,
     opened: Instant,
     /// The time of its last use, or of its opening.
@@ -103,13 +130,13 @@ struct Link {
 /// The source of a request's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// It stood by, and had not been used.
+    /// Stood by, and had not been used.
     Standby,
-    /// It was opened while the request waited.
+    /// Opened while the request waited.
     Dialled,
-    /// It was opened with the request's own credentials.
+    /// Opened with the request's own credentials.
     Personal,
-    /// It had served other requests before.
+    /// Had served other requests before.
     Reused,
 }
 
@@ -145,9 +172,9 @@ impl Database {
         let shared = Shared {
             servers,
             permits: Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS))),
-            ready: Mutex::new(Ready::new(settings.standby)),
+            ready: Mutex::new(Available::new(settings.standby)),
             counters: Arc::default(),
-            keeper: Keeper::default(),
+            maintainer: Maintainer::default(),
             pulse: Pulse::default(),
             lines: Lines::default(),
             settings,
@@ -204,7 +231,7 @@ impl Database {
     /// every handler.
     pub(crate) async fn acquire(&self) -> Result<Lease, Error> {
         let permit = self.permit().await?;
-        self.shared.keeper.start(&self.shared);
+        self.shared.maintainer.start(&self.shared);
         let (link, source) = match self.shared.take_ready() {
             Some(ready) => ready,
             None => (Box::pin(self.shared.dial()).await?, Source::Dialled),
@@ -220,11 +247,11 @@ impl Database {
         Ok(self.lease(link, Source::Personal, permit))
     }
 
-    fn lease(&self, link: Link, source: Source, permit: OwnedSemaphorePermit) -> Lease {
-        let in_use = Held::new(&self.shared.counters, |counters| &counters.in_use);
+    fn lease(&self, link: OpenSession, source: Source, permit: OwnedSemaphorePermit) -> Lease {
+        let in_use = GaugeGuard::new(&self.shared.counters, |counters| &counters.in_use);
         // While others stand by for the next requests, it is replaced after this request.
         if source != Source::Reused && self.shared.ready().is_low() {
-            self.shared.keeper.wake();
+            self.shared.maintainer.wake();
         }
         Lease { link, source, _in_use: in_use, _permit: permit, refill: Refill(Arc::clone(&self.shared)) }
     }
@@ -234,7 +261,7 @@ impl Database {
         if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
             return Ok(permit);
         }
-        let _waiting = Held::new(&self.shared.counters, |counters| &counters.waiting);
+        let _waiting = GaugeGuard::new(&self.shared.counters, |counters| &counters.waiting);
         let patience = self.shared.settings.acquire_timeout;
         match timeout(patience, permits.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
@@ -257,12 +284,12 @@ impl Database {
 }
 
 impl Shared {
-    fn ready(&self) -> MutexGuard<'_, Ready> {
+    fn ready(&self) -> MutexGuard<'_, Available> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a session that is ready and alive.
-    fn take_ready(&self) -> Option<(Link, Source)> {
+    fn take_ready(&self) -> Option<(OpenSession, Source)> {
         loop {
             let (mut link, source) = self.ready().take(self.settings.max_age)?;
             if link.session.is_alive() {
@@ -280,14 +307,14 @@ impl Shared {
     }
 
     /// Opens a session of the service's own account.
-    async fn dial(self: &Arc<Self>) -> Result<Link, Error> {
+    async fn dial(self: &Arc<Self>) -> Result<OpenSession, Error> {
         let dialled = self.dial_as(&Credentials::of(&self.settings)).await;
         dialled.map_err(Error::into_own)
     }
 
-    async fn dial_as(self: &Arc<Self>, who: &Credentials) -> Result<Link, Error> {
+    async fn dial_as(self: &Arc<Self>, who: &Credentials) -> Result<OpenSession, Error> {
         let session = self.dial_session(who).await?;
-        Ok(Link::new(session, Arc::clone(&self.counters)))
+        Ok(OpenSession::new(session, Arc::clone(&self.counters)))
     }
 
     async fn dial_session(self: &Arc<Self>, who: &Credentials) -> Result<Session, Error> {
@@ -333,12 +360,12 @@ fn has_answered(outcome: &Result<Session, Error>) -> bool {
     outcome.as_ref().map_or_else(|error| error.code() == Code::Unauthorized, |_| true)
 }
 
-impl Link {
+impl OpenSession {
     fn new(session: Session, counters: Arc<Counters>) -> Self {
         counters.opened();
         debug!("Connected to database.");
         let now = Instant::now();
-        Link { session, opened: now, ready: now, counters }
+        OpenSession { session, opened: now, ready: now, counters }
     }
 
     /// Returns whether the server answers a query within this time.
@@ -348,7 +375,7 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for OpenSession {
     fn drop(&mut self) {
         debug!("Disconnecting from database.");
         self.counters.closed();
@@ -357,8 +384,8 @@ impl Drop for Link {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // The keeper holds a weak reference only, and ends when it finds that the database is gone.
-        self.keeper.wake();
+        // The maintainer holds a weak reference only, and ends when it finds that the database is gone.
+        self.maintainer.wake();
     }
 }
 

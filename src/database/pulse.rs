@@ -12,7 +12,7 @@ use log::{debug, warn};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::{Credentials, Link, Server, Shared};
+use super::{Credentials, OpenSession, Server, Shared};
 
 /// The number of heartbeats within a query's timeout. A missing one is noticed two intervals after the last
 /// one that was answered.
@@ -56,7 +56,7 @@ impl Shared {
 
     /// Sends a heartbeat on the session, or on a new one if there is none yet. Returns the session if it was
     /// answered.
-    async fn sign(self: &Arc<Self>, link: Option<Link>, patience: Duration) -> Option<Link> {
+    async fn sign(self: &Arc<Self>, link: Option<OpenSession>, patience: Duration) -> Option<OpenSession> {
         if let Some(mut link) = link {
             return link.answers(patience).await.then_some(link);
         }
@@ -65,7 +65,7 @@ impl Shared {
             for server in self.servers.in_turn().into_iter().take(1) {
                 let server: &Server = server;
                 match self.dial_one(server, &who).await {
-                    Ok(session) => return Some(Link::new(session, Arc::clone(&self.counters))),
+                    Ok(session) => return Some(OpenSession::new(session, Arc::clone(&self.counters))),
                     Err(error) => debug!("No sign of life from the database: {error}"),
                 }
             }

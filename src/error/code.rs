@@ -211,7 +211,7 @@ codes! {
     /// All connections to the database stayed in use.
     ConnectionsExhausted = "connections-exhausted", SERVICE_UNAVAILABLE,
         "All database connections stayed in use for {}.";
-    /// As many live queries as there may be are being served.
+    /// All live queries that are allowed are being served.
     FeedsExhausted = "feeds-exhausted", SERVICE_UNAVAILABLE,
         "All {} live queries that are allowed are in use.";
     /// The answers that are being made or read take all the memory that they may.
@@ -220,7 +220,7 @@ codes! {
     /// The bodies that are being read take all the memory that they may.
     BodiesExhausted = "bodies-exhausted", SERVICE_UNAVAILABLE,
         "Bodies of other requests use all of the {} that are allowed.";
-    /// As many answers as there may be are being streamed.
+    /// All answers that may be streamed at once are being streamed.
     StreamsExhausted = "streams-exhausted", SERVICE_UNAVAILABLE,
         "All {} streamed answers that are allowed are in use.";
     /// There are as many unspent tickets as there may be.

@@ -82,6 +82,20 @@ impl From<Code> for Error {
 }
 
 /// A place at which a document violates its table's schema.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use serde_json::json;
+/// use warp_reql::settings::Schema;
+///
+/// let file = std::env::temp_dir().join(format!("violation-{}.json", std::process::id()));
+/// std::fs::write(&file, r#"{"properties": {"age": {"type": "integer"}}}"#)?;
+/// let violations = Schema::read(&file)?.check(&json!({"age": "old"})).unwrap_err();
+/// assert_eq!(violations[0].pointer, "/age");
+/// # std::fs::remove_file(file)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[non_exhaustive]

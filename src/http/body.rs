@@ -11,6 +11,7 @@ use super::arriving::TooSlow;
 use super::context::Context;
 use super::strict;
 use crate::error::{Code, Error};
+use crate::names::PSEUDO_TYPE;
 
 /// The number of bytes that are read of a body beyond the limit, so that the client gets to see the answer.
 pub(crate) const DRAIN_MAX: u64 = 16 << 20;
@@ -57,9 +58,6 @@ pub(crate) async fn whole(context: &Context, mut chunks: Chunks) -> Body {
     context.hold(arrived);
     Ok(body)
 }
-
-/// The key that marks an object as a value of one of ReQL's pseudo-types.
-pub(crate) const PSEUDO_TYPE: &str = "$reql_type$";
 
 /// Parses JSON that is a document or a patch.
 pub(crate) fn document(body: &[u8]) -> Result<Map<String, Value>, Error> {

@@ -18,7 +18,7 @@ use super::trace::Trace;
 use crate::access::{Caller, Grant};
 use crate::app::App;
 use crate::app::scale::Arrived;
-use crate::conn::{Clock, Conn};
+use crate::conn::{Conn, Timings};
 use crate::database::Credentials;
 use crate::digest::hex;
 use crate::error::{Answered, Error};
@@ -54,7 +54,7 @@ struct Known {
     lent: OnceLock<HeaderMap>,
     /// The caller, if the service uses tokens and the request has been admitted.
     caller: OnceLock<Caller>,
-    timings: OnceLock<Clock>,
+    timings: OnceLock<Timings>,
     /// The part of the body that is in memory.
     body: Mutex<Option<Arrived>>,
 }
@@ -314,11 +314,11 @@ impl Context {
     /// Adds the timings of this connection to the answer.
     pub(crate) fn timed_by(&self, conn: &Conn) {
         // Fails for a second connection of the request, which shares its timings with the first.
-        let _ = self.0.timings.set(conn.clock());
+        let _ = self.0.timings.set(conn.timings());
     }
 
     /// Returns the time that the request has waited for its connection and its queries.
-    pub(crate) fn timings(&self) -> Clock {
+    pub(crate) fn timings(&self) -> Timings {
         self.0.timings.get().cloned().unwrap_or_default()
     }
 

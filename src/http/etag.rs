@@ -53,13 +53,8 @@ pub(crate) fn tagged(response: Response, tag: &str) -> Response {
 pub(crate) fn unless_known(context: &Context, text: Vec<u8>) -> Result<Response, Error> {
     let conditions = Conditions::of(context.headers())?;
     let tag = tag(&text);
-    if !conditions.match_holds(Some(&tag)) {
-        return Err(Error::from(Code::PreconditionFailed));
-    }
-    Ok(match conditions.none_match_holds(Some(&tag)) {
-        true => tagged(json_text(StatusCode::OK, text), &tag),
-        false => tagged(empty(StatusCode::NOT_MODIFIED), conditions.known(&tag)),
-    })
+    conditions.check_match(Some(&tag))?;
+    Ok(conditions.unless_known(&tag, text))
 }
 
 /// The conditions of a request (RFC 9110, section 13).
@@ -102,6 +97,23 @@ impl Conditions {
         self.if_match.as_ref().is_none_or(|tags| tags.have(tag, |own| !own.weak))
     }
 
+    /// Checks `If-Match` for a read.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::PreconditionFailed`] unless it holds.
+    pub(crate) fn check_match(&self, tag: Option<&str>) -> Result<(), Error> {
+        self.match_holds(tag).then_some(()).ok_or_else(|| Error::from(Code::PreconditionFailed))
+    }
+
+    /// Returns the answer of a read, which is this JSON, with its tag; or 304 if the client has it already.
+    pub(crate) fn unless_known(&self, tag: &str, text: Vec<u8>) -> Response {
+        match self.none_match_holds(Some(tag)) {
+            true => tagged(json_text(StatusCode::OK, text), tag),
+            false => tagged(empty(StatusCode::NOT_MODIFIED), self.known(tag)),
+        }
+    }
+
     /// Returns whether `If-None-Match` holds: without the header always, else only for a missing document or
     /// one with none of the tags.
     pub(crate) fn none_match_holds(&self, tag: Option<&str>) -> bool {
@@ -110,7 +122,7 @@ impl Conditions {
 
     /// Returns the tag in `If-None-Match` that matches this one, in the encoding in which the client has it.
     /// If there is none, returns the given tag.
-    pub(crate) fn known<'a>(&'a self, tag: &'a str) -> &'a str {
+    fn known<'a>(&'a self, tag: &'a str) -> &'a str {
         match &self.if_none_match {
             Some(Tags::These(tags)) => tags.iter().find(|own| own.is(tag)).map_or(tag, |own| &own.text),
             _ => tag,

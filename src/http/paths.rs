@@ -8,11 +8,11 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
-use super::body::PSEUDO_TYPE;
 use super::context::Context;
 use super::prefix::{TABLES, in_database};
 use crate::database::Database;
 use crate::error::{Code, Error};
+use crate::names::PSEUDO_TYPE;
 use crate::names::{is_name, is_new_name};
 use crate::query::{decode, value};
 use crate::reserved;

@@ -43,7 +43,7 @@ impl Trace {
     }
 }
 
-/// As it stands in a header, with the service's own span as the parent of what follows.
+/// Writes the header's value, with the service's own span as the parent of what follows.
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "00-{:032x}-{:016x}-{:02x}", self.id, self.span, self.flags)

@@ -108,8 +108,8 @@ mod tests {
 
     #[test]
     fn a_line_of_logfmt_has_pairs() {
-        let expected = "time=2023-11-14T22:13:20.123Z level=info target=warp_reql::x message=\"GET \\\"/\\n\" \
-                        status=204 duration=0.0015 user=\"b\\nob =\"\n";
+        let expected = "time=2023-11-14T22:13:20.123Z level=info target=warp_reql::x message=\"GET \
+            \\\"/\\n\" status=204 duration=0.0015 user=\"b\\nob =\"\n";
         assert_eq!(line(logfmt, "GET \"/\n"), expected);
     }
 }

@@ -40,6 +40,16 @@ enum Entry {
 
 /// Installs the logger. `level` is the level of this service and of its libraries, but those log at `info`
 /// at most. `RUST_LOG` overrides both.
+///
+/// ```no_run
+/// use log::LevelFilter;
+/// use warp_reql::logger;
+/// use warp_reql::settings::LogFormat;
+///
+/// logger::init(LevelFilter::Info, LogFormat::Json);
+/// log::info!("Serving.");
+/// logger::finish();
+/// ```
 pub fn init(level: LevelFilter, format: LogFormat) {
     let (queue, entries) = sync_channel(LINES);
     if thread::Builder::new().name("log".to_owned()).spawn(move || write_all(&entries)).is_err()
@@ -56,6 +66,14 @@ pub fn init(level: LevelFilter, format: LogFormat) {
 }
 
 /// Changes the level and the format. Does nothing before [`init`].
+///
+/// ```no_run
+/// use log::LevelFilter;
+/// use warp_reql::logger;
+/// use warp_reql::settings::LogFormat;
+///
+/// logger::change(LevelFilter::Debug, LogFormat::Pretty);
+/// ```
 pub fn change(level: LevelFilter, format: LogFormat) {
     let (Some(queue), Some(log)) = (QUEUE.get(), LOG.get()) else { return };
     let present = Present::new(queue.clone(), level, format);
@@ -64,6 +82,12 @@ pub fn change(level: LevelFilter, format: LogFormat) {
 }
 
 /// Waits for the queue to be written, for half a second at most.
+///
+/// ```no_run
+/// log::error!("The disk is full.");
+/// warp_reql::logger::finish();
+/// std::process::exit(1);
+/// ```
 pub fn finish() {
     let Some(queue) = QUEUE.get() else { return };
     let (written, wait) = sync_channel(1);
@@ -125,9 +149,6 @@ impl Present {
             Ok(filters) => builder.parse_filters(&filters),
             Err(_) => builder
                 .filter_level(level.min(LevelFilter::Info))
-                // This module logs an error when the client of a stream disconnects, which is the usual end
-                // of a live query.
-                .filter_module("warp::server::run", LevelFilter::Off)
                 .filter_module("warp_reql", level)
                 .filter_module("reql_embedded", level),
         };

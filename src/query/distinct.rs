@@ -1,4 +1,4 @@
-//! Which values a field has: `distinct=FIELD`, each once, in their order.
+//! The values of a field: `distinct=FIELD`, each once, in their order.
 
 use reql::{Term, r};
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::order::Order;
 use super::parameters::{Parameters, bad};
 use crate::error::Error;
+use crate::names::PSEUDO_TYPE;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
@@ -83,7 +84,7 @@ impl Page {
                 && values.into_iter().all(|(value, key)| match value {
                     Value::Null => !key.primary,
                     Value::Array(_) => key.primary,
-                    Value::Object(fields) => fields.contains_key("$reql_type$"),
+                    Value::Object(fields) => fields.contains_key(PSEUDO_TYPE),
                     _ => true,
                 })
         };

@@ -74,11 +74,17 @@ impl Parameters {
         self.take(name)?.map(parse).transpose()
     }
 
-    /// Takes `true` or `false`.
+    /// Takes `true` or `false`. Default: false.
     pub(crate) fn take_flag(&mut self, name: &str) -> Result<bool, Error> {
+        Ok(self.take_flag_if_any(name)?.unwrap_or(false))
+    }
+
+    /// Takes `true` or `false`, if there is either.
+    pub(crate) fn take_flag_if_any(&mut self, name: &str) -> Result<Option<bool>, Error> {
         match self.take(name)?.as_deref() {
-            None | Some("false") => Ok(false),
-            Some("true") => Ok(true),
+            None => Ok(None),
+            Some("false") => Ok(Some(false)),
+            Some("true") => Ok(Some(true)),
             Some(_) => Err(bad(name, "it must be `true` or `false`")),
         }
     }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::parameters::bad;
 use super::syntax::{DEPTH, NAME_MAX, Name, Reader, written};
 use crate::error::Error;
+use crate::names::PSEUDO_TYPE;
 
 /// The sortable types, by the database's names, in their order.
 pub(super) const SORTABLE: [&str; 5] = ["BOOL", "NUMBER", "PTYPE<BINARY>", "PTYPE<TIME>", "STRING"];
@@ -17,7 +18,6 @@ const INDEXED_DEPTH: usize = 12;
 /// The operators of conditions, which are unlikely names of fields.
 const OPERATORS: [&str; 7] = ["eq", "ne", "lt", "lte", "gt", "gte", "not"];
 /// The field that makes an object a value of one of ReQL's types, which has no other fields.
-const PSEUDO_TYPE: &str = "$reql_type$";
 /// The characters that end an unquoted name in a list of fields.
 pub(super) const IN_LIST: &str = ",";
 

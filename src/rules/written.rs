@@ -11,6 +11,15 @@ pub(crate) const ALL: &str = "*";
 
 /// One rule of `[[default.rules]]`: the permissions of roles for documents of tables. Everything that no
 /// rule allows is refused.
+///
+/// ```
+/// use warp_reql::settings::{AccessRule, Allowed};
+///
+/// let rule = r#"{"table": "notes", "roles": "user", "read": true, "change": "owner=eq.{sub}"}"#;
+/// let rule: AccessRule = serde_json::from_str(rule).unwrap();
+/// assert_eq!((rule.read, rule.create), (Allowed::Always, Allowed::Never));
+/// assert_eq!(rule.change, Allowed::If("owner=eq.{sub}".into()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccessRule {
@@ -42,10 +51,26 @@ pub struct AccessRule {
 }
 
 /// One name or several.
+///
+/// ```
+/// use warp_reql::settings::Names;
+///
+/// let one: Names = serde_json::from_str(r#""user""#).unwrap();
+/// let two: Names = serde_json::from_str(r#"["user", "editor"]"#).unwrap();
+/// assert_eq!((one.0.len(), two.0.len()), (1, 2));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names(pub Vec<String>);
 
 /// The documents that a rule allows an action on.
+///
+/// ```
+/// use warp_reql::settings::Allowed;
+///
+/// let read = |text| serde_json::from_str::<Allowed>(text).unwrap();
+/// assert_eq!((read("true"), read("false")), (Allowed::Always, Allowed::Never));
+/// assert_eq!(read(r#""public=eq.true""#), Allowed::If("public=eq.true".into()));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Allowed {
     /// None; `false` in the settings.

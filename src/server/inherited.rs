@@ -12,9 +12,22 @@ use super::socket;
 
 /// Listening sockets that the process has inherited. The first replaces `address` and `port`, the second
 /// replaces `admin.address`.
-#[derive(Default)]
+///
+/// ```no_run
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use warp_reql::server::{self, Inherited, Service};
+/// use warp_reql::settings::Settings;
+///
+/// let settings = Settings::load(&Default::default())?.settings;
+/// let service = Service::on(Inherited::take()?, settings).await?;
+/// service.run(server::stop_signal()?).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Default)]
 pub struct Inherited(Vec<Socket>);
 
+#[derive(Debug)]
 enum Socket {
     Tcp(std::net::TcpListener),
     Unix(std::os::unix::net::UnixListener),

@@ -18,6 +18,7 @@ mod unix;
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -51,6 +52,19 @@ use tls::Acceptor;
 const HEAD_START: Duration = Duration::from_secs(1);
 
 /// A service that is bound to its address, with its embedded database running if it has one.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use warp_reql::server::Service;
+/// use warp_reql::settings::{Rdb, Settings};
+///
+/// let rdb = Rdb { data_dir: ":memory:".into(), ..Settings::default().rdb };
+/// let service = Service::bind(Settings { port: 0, rdb, ..Settings::default() }).await?;
+/// service.run(async { /* until it is to stop */ }).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Service {
     listener: Listener,
     admin: Option<Listener>,
@@ -61,6 +75,12 @@ pub struct Service {
     reload: Option<Source>,
     database: Database,
     embedded: Option<reql_embedded::Server>,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("place", &self.settings.place()).finish_non_exhaustive()
+    }
 }
 
 /// Opens the database of the settings, and starts the embedded one if they ask for it.
@@ -295,6 +315,15 @@ impl Stop {
 /// # Errors
 ///
 /// If a service with these settings wouldn't start.
+///
+/// ```
+/// use warp_reql::server;
+/// use warp_reql::settings::{Settings, Tls};
+///
+/// assert!(server::check(&Settings::default()).is_ok());
+/// let tls = Tls { cert: "none.pem".into(), key: "none.key".into(), ..Tls::default() };
+/// assert!(server::check(&Settings { tls, ..Settings::default() }).is_err());
+/// ```
 pub fn check(settings: &Settings) -> io::Result<()> {
     Access::check(settings).map_err(io::Error::other)?;
     if settings.tls.is_on() { Acceptor::new(settings.tls.clone()).map(drop) } else { Ok(()) }
@@ -304,6 +333,23 @@ pub fn check(settings: &Settings) -> io::Result<()> {
 /// finish. A client is disconnected if it makes no request for 30 s, takes 30 s for the head of one, leaves
 /// its answer unread for 60 s, or exceeds the default limit on connections of [`Limits`]. Routes of your own
 /// become a service with [`warp::service`].
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> std::io::Result<()> {
+/// use std::time::Duration;
+///
+/// use tokio::net::TcpListener;
+/// use warp::Filter;
+/// use warp_reql::server;
+///
+/// let hello = warp::path!("hello").map(|| "Hello.");
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let stop = async { /* until it is to stop */ };
+/// server::run(listener, warp::service(hello), stop, Duration::from_secs(10)).await;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn run<S, B>(listener: TcpListener, service: S, shutdown: impl Future<Output = ()>, grace: Duration)
 where
     S: Serves<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,

@@ -9,6 +9,14 @@ use std::io;
 /// # Errors
 ///
 /// If the signal handler can't be installed.
+///
+/// ```no_run
+/// # async fn run() -> std::io::Result<()> {
+/// warp_reql::server::stop_signal()?.await;
+/// println!("Stopping.");
+/// # Ok(())
+/// # }
+/// ```
 #[cfg(unix)]
 pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -28,6 +36,14 @@ pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 /// # Errors
 ///
 /// None on this platform before the future runs.
+///
+/// ```no_run
+/// # async fn run() -> std::io::Result<()> {
+/// warp_reql::server::stop_signal()?.await;
+/// println!("Stopping.");
+/// # Ok(())
+/// # }
+/// ```
 #[cfg(not(unix))]
 pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     Ok(async {
@@ -38,7 +54,20 @@ pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// A stream of SIGHUPs, each of which makes the process reload its settings.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use warp_reql::server::{self, Service};
+/// use warp_reql::settings::{Settings, SettingsError};
+///
+/// let load = || -> Result<Settings, SettingsError> { Ok(Settings::load(&Default::default())?.settings) };
+/// let service = Service::bind(load()?).await?.reloading(server::reload_signal()?, load);
+/// service.run(server::stop_signal()?).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[cfg(unix)]
+#[derive(Debug)]
 pub struct Hangups(tokio::signal::unix::Signal);
 
 /// Listens for SIGHUP. From now on the signal no longer ends the process.
@@ -46,6 +75,16 @@ pub struct Hangups(tokio::signal::unix::Signal);
 /// # Errors
 ///
 /// If the signal handler can't be installed.
+///
+/// ```no_run
+/// # fn run() -> std::io::Result<()> {
+/// use warp_reql::server::{Hangups, reload_signal};
+///
+/// let hangups: Hangups = reload_signal()?;
+/// # let _ = hangups;
+/// # Ok(())
+/// # }
+/// ```
 #[cfg(unix)]
 pub fn reload_signal() -> io::Result<Hangups> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -64,7 +103,20 @@ impl Hangups {
 }
 
 /// A stream without signals, since this platform has no SIGHUP.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use warp_reql::server::{self, Service};
+/// use warp_reql::settings::{Settings, SettingsError};
+///
+/// let load = || -> Result<Settings, SettingsError> { Ok(Settings::load(&Default::default())?.settings) };
+/// let service = Service::bind(load()?).await?.reloading(server::reload_signal()?, load);
+/// service.run(server::stop_signal()?).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[cfg(not(unix))]
+#[derive(Debug)]
 pub struct Hangups;
 
 /// Returns a stream without signals, since this platform has no SIGHUP.
@@ -72,6 +124,16 @@ pub struct Hangups;
 /// # Errors
 ///
 /// None.
+///
+/// ```no_run
+/// # fn run() -> std::io::Result<()> {
+/// use warp_reql::server::{Hangups, reload_signal};
+///
+/// let hangups: Hangups = reload_signal()?;
+/// # let _ = hangups;
+/// # Ok(())
+/// # }
+/// ```
 #[cfg(not(unix))]
 pub fn reload_signal() -> io::Result<Hangups> {
     Ok(Hangups)

@@ -4,8 +4,18 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use super::ParseError;
+
 /// The way in which requests are authenticated, and the database account that they use.
+///
+/// ```
+/// use warp_reql::settings::Auth;
+///
+/// assert_eq!("database".parse(), Ok(Auth::Database));
+/// assert_eq!(Auth::Token.to_string(), "token");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Auth {
     /// No authentication. All requests use the service's own account.
     None,
@@ -16,18 +26,33 @@ pub enum Auth {
 }
 
 /// The origins whose pages may use the service from a browser (CORS).
+///
+/// ```
+/// use warp_reql::settings::Cors;
+///
+/// let cors: Cors = "https://a.example, http://localhost:3000".parse().unwrap();
+/// assert_eq!(cors, Cors::List(vec!["https://a.example".into(), "http://localhost:3000".into()]));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Cors {
     /// The service's own origin only.
     Off,
-    /// These origins, such as `https://example.net` or `http://localhost:3000`.
+    /// Some origins, such as `https://example.net` or `http://localhost:3000`.
     List(Vec<String>),
     /// All origins.
     Any,
 }
 
 /// The values that the `Host` header of a request may have.
+///
+/// ```
+/// use warp_reql::settings::Named;
+///
+/// assert_eq!("api.example.net".parse(), Ok(Named::Local(vec!["api.example.net".into()])));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Named {
     /// IP addresses, names below `localhost` and names without a dot, which no page of another site can
     /// have as its host; and the names given here.
@@ -79,7 +104,7 @@ impl fmt::Display for Named {
 }
 
 impl FromStr for Named {
-    type Err = &'static str;
+    type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let names: Vec<_> = text.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
@@ -91,7 +116,7 @@ impl FromStr for Named {
             names if names.iter().all(is_name) => {
                 Ok(Named::Local(names.iter().filter(|name| *name != "local").cloned().collect()))
             }
-            _ => Err("\"any\", \"local\", or names such as \"a.example, b.example\""),
+            _ => Err(ParseError("\"any\", \"local\", or names such as \"a.example, b.example\"")),
         }
     }
 }
@@ -107,14 +132,14 @@ impl fmt::Display for Auth {
 }
 
 impl FromStr for Auth {
-    type Err = &'static str;
+    type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.trim().to_ascii_lowercase().as_str() {
             "none" => Ok(Auth::None),
             "database" => Ok(Auth::Database),
             "token" => Ok(Auth::Token),
-            _ => Err("\"none\", \"database\" or \"token\""),
+            _ => Err(ParseError("\"none\", \"database\" or \"token\"")),
         }
     }
 }
@@ -130,7 +155,7 @@ impl fmt::Display for Cors {
 }
 
 impl FromStr for Cors {
-    type Err = &'static str;
+    type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.trim().to_ascii_lowercase().as_str() {
@@ -140,9 +165,9 @@ impl FromStr for Cors {
         }
         let origins = text.split(',').map(|origin| origin.trim().to_ascii_lowercase());
         let origins: Option<Vec<_>> = origins.map(|origin| is_origin(&origin).then_some(origin)).collect();
-        origins
-            .map(Cors::List)
-            .ok_or("\"off\", \"any\", or origins such as \"https://a.example, http://localhost:3000\"")
+        origins.map(Cors::List).ok_or(ParseError(
+            "\"off\", \"any\", or origins such as \"https://a.example, http://localhost:3000\"",
+        ))
     }
 }
 

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::ParseError;
+
 /// The prefix of the address of a Unix socket.
 const UNIX: &str = "unix:";
 
@@ -18,6 +20,7 @@ const UNIX: &str = "unix:";
 /// assert!("::1".parse::<Address>().unwrap().is_local());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Address {
     /// An IP address.
     Ip(IpAddr),
@@ -26,7 +29,15 @@ pub enum Address {
 }
 
 /// An address to listen on, with its port if it has one.
+///
+/// ```
+/// use warp_reql::settings::Place;
+///
+/// assert_eq!("127.0.0.1:9000".parse(), Ok(Place::Tcp(([127, 0, 0, 1], 9000).into())));
+/// assert!("unix:relative.sock".parse::<Place>().is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Place {
     /// An IP address and a port.
     Tcp(SocketAddr),
@@ -70,34 +81,40 @@ impl From<Ipv4Addr> for Address {
 }
 
 impl FromStr for Address {
-    type Err = &'static str;
+    type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match unix(text) {
             Some(path) => path.map(Address::Unix),
-            None => text.trim().parse().map(Address::Ip).map_err(|_| "an IP address, or \"unix:/path\""),
+            None => text
+                .trim()
+                .parse()
+                .map(Address::Ip)
+                .map_err(|_| ParseError("an IP address, or \"unix:/path\"")),
         }
     }
 }
 
 impl FromStr for Place {
-    type Err = &'static str;
+    type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match unix(text) {
             Some(path) => path.map(Place::Unix),
-            None => {
-                text.trim().parse().map(Place::Tcp).map_err(|_| "an IP address and port, or \"unix:/path\"")
-            }
+            None => text
+                .trim()
+                .parse()
+                .map(Place::Tcp)
+                .map_err(|_| ParseError("an IP address and port, or \"unix:/path\"")),
         }
     }
 }
 
 /// Reads the path of a Unix socket, if the text is about one. The path must be absolute, so that it doesn't
 /// depend on the directory in which the service is started.
-fn unix(text: &str) -> Option<Result<PathBuf, &'static str>> {
+fn unix(text: &str) -> Option<Result<PathBuf, ParseError>> {
     let path = PathBuf::from(text.trim().strip_prefix(UNIX)?);
-    Some(if path.is_absolute() { Ok(path) } else { Err("an absolute path after \"unix:\"") })
+    Some(if path.is_absolute() { Ok(path) } else { Err(ParseError("an absolute path after \"unix:\"")) })
 }
 
 impl fmt::Display for Address {

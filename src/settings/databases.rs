@@ -11,6 +11,14 @@ const ANY: char = '*';
 const MOST: usize = 1000;
 
 /// The names of the databases that are served at `/db/{name}`, and patterns of them such as `tenant_*`.
+///
+/// ```
+/// use warp_reql::settings::{Databases, Settings};
+///
+/// let databases = Databases(vec!["archive".into(), "tenant_*".into()]);
+/// let settings = Settings { databases, ..Settings::default() };
+/// assert!(!settings.databases.is_empty());
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Databases(pub Vec<String>);

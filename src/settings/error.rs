@@ -6,7 +6,17 @@ use super::Origin;
 
 /// The reason why settings can't be used. Its text is one line that names the place of the fault, and never
 /// contains a secret.
+///
+/// ```
+/// use warp_reql::settings::{LoadOptions, Settings, SettingsError};
+///
+/// let options = LoadOptions { file: Some("no-such-file.toml".into()), ..LoadOptions::default() };
+/// let error = Settings::load(&options).unwrap_err();
+/// assert!(matches!(error, SettingsError::File { .. }));
+/// assert!(error.to_string().starts_with("settings file no-such-file.toml: "));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SettingsError {
     /// A value of a wrong type or out of range.
     Invalid {
@@ -82,3 +92,22 @@ impl fmt::Display for SettingsError {
 }
 
 impl std::error::Error for SettingsError {}
+
+/// The error of a text that isn't a value of a setting. It says what is expected instead.
+///
+/// ```
+/// use warp_reql::settings::{ParseError, Rate};
+///
+/// let error: ParseError = "often".parse::<Rate>().unwrap_err();
+/// assert!(error.to_string().starts_with("expected a rate such as \"100/s\""));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParseError(pub(super) &'static str);
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {}", self.0)
+    }
+}
+
+impl std::error::Error for ParseError {}

@@ -9,6 +9,10 @@ use figment::{Metadata, Profile, Provider, Source};
 use super::{Origin, SettingsError};
 
 /// The name that is looked for in the working directory and its parents.
+///
+/// ```
+/// assert_eq!(warp_reql::settings::FILE_NAME, "Settings.toml");
+/// ```
 pub const FILE_NAME: &str = "Settings.toml";
 
 /// A settings file that was read: a table for each profile, `default` and `global` among them.

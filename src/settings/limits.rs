@@ -8,6 +8,14 @@ use super::{Rate, units};
 use crate::query::PageLimits;
 
 /// Bounds on what a request may ask for.
+///
+/// ```
+/// use warp_reql::settings::{Limits, Settings};
+///
+/// let limits = Limits { page: 20, page_max: 200, ..Limits::default() };
+/// let settings = Settings { limits, ..Settings::default() };
+/// assert_eq!(settings.limits.body, 1 << 20);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
@@ -115,7 +123,7 @@ pub struct Limits {
     pub bodies: u64,
 }
 
-/// Which of the bounds on memory somebody chose.
+/// The bounds on memory that somebody chose.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chosen {
     pub(super) answer: bool,

@@ -7,11 +7,20 @@ use std::str::FromStr;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::ParseError;
+
 /// The form of the setting, for error messages.
 pub(super) const EXPECTED: &str = "an address such as \"127.0.0.1:28015\", or a port";
 
 /// An address at which the embedded database accepts drivers; none by default. A port alone means that port
 /// of `127.0.0.1`, and port 0 a free one.
+///
+/// ```
+/// use warp_reql::settings::Listen;
+///
+/// assert_eq!("28015".parse(), Ok(Listen(Some(([127, 0, 0, 1], 28015).into()))));
+/// assert_eq!("".parse(), Ok(Listen(None)));
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Listen(pub Option<SocketAddr>);
 
@@ -23,7 +32,7 @@ impl Listen {
 }
 
 impl FromStr for Listen {
-    type Err = &'static str;
+    type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
@@ -33,7 +42,7 @@ impl FromStr for Listen {
         if let Ok(port) = text.parse::<u16>() {
             return Ok(Listen(Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))));
         }
-        text.parse().map(|addr| Listen(Some(addr))).map_err(|_| EXPECTED)
+        text.parse().map(|addr| Listen(Some(addr))).map_err(|_| ParseError(EXPECTED))
     }
 }
 

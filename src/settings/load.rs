@@ -12,6 +12,15 @@ use super::limits::Chosen;
 use super::{Auth, DEVELOPMENT, Origin, PRODUCTION, Rdb, Settings, SettingsError, env, rules};
 
 /// The options of the command line about settings.
+///
+/// ```no_run
+/// use warp_reql::settings::{LoadOptions, Settings, SettingsError};
+///
+/// let options = LoadOptions { profile: Some("staging".into()), file: Some("/etc/heroes.toml".into()) };
+/// let settings = Settings::load(&options)?.settings;
+/// # let _ = settings;
+/// # Ok::<(), SettingsError>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
     /// The profile. Overrides `APP_PROFILE`.
@@ -21,6 +30,15 @@ pub struct LoadOptions {
 }
 
 /// Settings with the origin of each. `Display` writes what `warp-reql config` prints.
+///
+/// ```no_run
+/// use warp_reql::settings::{Loaded, Settings, SettingsError};
+///
+/// let loaded: Loaded = Settings::load(&Default::default())?;
+/// println!("rdb.host is {} ({})", loaded.settings.rdb.host, loaded.origin("rdb.host"));
+/// print!("{loaded}");
+/// # Ok::<(), SettingsError>(())
+/// ```
 #[derive(Clone)]
 pub struct Loaded {
     /// The settings themselves.

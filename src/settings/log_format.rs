@@ -3,8 +3,17 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::ParseError;
+
 /// The format of log lines.
+///
+/// ```
+/// use warp_reql::settings::LogFormat;
+///
+/// assert_eq!("json".parse(), Ok(LogFormat::Json));
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LogFormat {
     /// For people, with colours on a terminal.
     #[default]
@@ -26,14 +35,14 @@ impl fmt::Display for LogFormat {
 }
 
 impl FromStr for LogFormat {
-    type Err = &'static str;
+    type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.trim().to_ascii_lowercase().as_str() {
             "pretty" => Ok(LogFormat::Pretty),
             "json" => Ok(LogFormat::Json),
             "logfmt" => Ok(LogFormat::Logfmt),
-            _ => Err("\"pretty\", \"json\" or \"logfmt\""),
+            _ => Err(ParseError("\"pretty\", \"json\" or \"logfmt\"")),
         }
     }
 }

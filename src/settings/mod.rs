@@ -1,6 +1,7 @@
 //! Settings: what they are, their built-in values, and where each one came from.
 //!
-//! Every public type here documents its fields with their defaults. A value is looked for, in rising order of
+//! Every public type here documents its fields with their defaults. Later versions may have more fields, so
+//! make one of another: `Limits { page: 20, ..Limits::default() }`. A value is looked for, in rising order of
 //! precedence, in the built-in defaults of the profile, in `Settings.toml`, and in the environment.
 
 mod access;
@@ -41,7 +42,7 @@ pub use access::{Auth, Cors, Named};
 pub use address::{Address, Place};
 pub use admin::Admin;
 pub use databases::Databases;
-pub use error::SettingsError;
+pub use error::{ParseError, SettingsError};
 pub use file::FILE_NAME;
 pub use limits::Limits;
 pub use listen::Listen;
@@ -63,13 +64,32 @@ pub use token::Token;
 pub(crate) use units::size::parse as parse_size;
 
 /// The profile that is used when nothing names one.
+///
+/// ```
+/// use warp_reql::settings::{DEVELOPMENT, Settings};
+///
+/// assert_eq!(Settings::built_in(DEVELOPMENT), Settings::default());
+/// ```
 pub const DEVELOPMENT: &str = "development";
 /// The profile of a service that others use.
+///
+/// ```
+/// use warp_reql::settings::{PRODUCTION, Settings};
+///
+/// assert!(!Settings::built_in(PRODUCTION).explorer);
+/// ```
 pub const PRODUCTION: &str = "production";
 
 /// All settings of the service, as one profile sees them.
 ///
 /// Serializing gives them in the form of `Settings.toml`, with secrets masked.
+///
+/// ```
+/// use warp_reql::settings::{Auth, Settings};
+///
+/// let settings = Settings { port: 9000, auth: Auth::Database, ..Settings::built_in("production") };
+/// assert_eq!(settings.place().to_string(), "0.0.0.0:9000");
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {

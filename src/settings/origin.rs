@@ -9,7 +9,14 @@ use serde_json::Value as Json;
 use super::Loaded;
 
 /// The origin of a setting's value.
+///
+/// ```
+/// use warp_reql::settings::Origin;
+///
+/// assert_eq!(Origin::CommandLine("--profile").to_string(), "--profile");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin {
     /// The built-in default.
     BuiltIn,

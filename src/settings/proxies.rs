@@ -6,9 +6,12 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
+use super::ParseError;
+
 /// The item that stands for clients of a Unix socket.
 const UNIX: &str = "unix";
-const EXPECTED: &str = "addresses and networks such as \"10.0.0.0/8, ::1\", or \"unix\" for Unix sockets";
+const EXPECTED: ParseError =
+    ParseError("addresses and networks such as \"10.0.0.0/8, ::1\", or \"unix\" for Unix sockets");
 
 /// The proxies whose `Forwarded` or `X-Forwarded-For` is trusted.
 ///
@@ -44,7 +47,7 @@ impl Proxies {
 }
 
 impl FromStr for Proxies {
-    type Err = &'static str;
+    type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut proxies = Proxies::default();

@@ -5,6 +5,8 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::ParseError;
+
 /// A number of requests in a time, such as `100/s`.
 ///
 /// ```
@@ -24,10 +26,11 @@ pub struct Rate {
 
 /// The units of time, and their length in seconds. Of each length the first one is shown.
 const UNITS: [(&str, u64); 6] = [("s", 1), ("sec", 1), ("min", 60), ("m", 60), ("h", 3600), ("hour", 3600)];
-const EXPECTED: &str = "a rate such as \"100/s\", \"6000/min\" or \"1000/h\", of at most a million a second";
+const EXPECTED: ParseError =
+    ParseError("a rate such as \"100/s\", \"6000/min\" or \"1000/h\", of at most a million a second");
 
 impl FromStr for Rate {
-    type Err = &'static str;
+    type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (count, unit) = text.trim().split_once('/').ok_or(EXPECTED)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Listen, RdbTls, ReadMode, Secret, units};
+use super::{Listen, ParseError, RdbTls, ReadMode, Secret, units};
 
 /// The value of `rdb.host` that starts a database in this process.
 const EMBEDDED: &str = "embedded";
@@ -16,6 +16,16 @@ const EMBEDDED: &str = "embedded";
 const IN_MEMORY: &str = ":memory:";
 
 /// The database and the connections to it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use warp_reql::settings::Rdb;
+///
+/// let rdb = Rdb { host: "a.example, b.example:28016".parse().unwrap(), ..Rdb::default() };
+/// assert_eq!(rdb.servers(), [("a.example".to_owned(), 28015), ("b.example".to_owned(), 28016)]);
+/// assert_eq!(rdb.query_timeout, Duration::from_secs(30));
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rdb {
@@ -43,7 +53,7 @@ pub struct Rdb {
     pub memory_limit: u64,
     /// TLS to the database. Default: none.
     pub tls: RdbTls,
-    /// Which replicas are read by requests that don't say it (`Prefer: read-mode=...`): `"single"`,
+    /// The replicas that are read by requests that don't say it (`Prefer: read-mode=...`): `"single"`,
     /// `"majority"` or `"outdated"`, with which reads go on while a primary replica is away. Default
     /// `"single"`.
     #[serde(with = "units::text")]
@@ -68,7 +78,15 @@ pub struct Rdb {
 }
 
 /// The database servers.
+///
+/// ```
+/// use warp_reql::settings::Hosts;
+///
+/// assert_eq!("embedded".parse(), Ok(Hosts::Embedded));
+/// assert_eq!("[::1]:28016".parse::<Hosts>().unwrap().to_string(), "[::1]:28016");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Hosts {
     /// A server inside this process.
     Embedded,
@@ -77,6 +95,13 @@ pub enum Hosts {
 }
 
 /// One database server: a host name or an address, and its port if it isn't [`Rdb::port`].
+///
+/// ```
+/// use warp_reql::settings::Server;
+///
+/// let server: Server = "db.example.net:28016".parse().unwrap();
+/// assert_eq!((&server.host[..], server.port), ("db.example.net", Some(28016)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     /// A host name, an IPv4 address, or an IPv6 address without its brackets.
@@ -152,7 +177,7 @@ impl fmt::Display for Hosts {
 }
 
 impl FromStr for Hosts {
-    type Err = &'static str;
+    type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.trim().eq_ignore_ascii_case(EMBEDDED) {
@@ -173,10 +198,10 @@ impl fmt::Display for Server {
 }
 
 impl FromStr for Server {
-    type Err = &'static str;
+    type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "\"embedded\", or hosts such as \"a, b:28016, [::1]:28015\"";
+        const EXPECTED: ParseError = ParseError("\"embedded\", or hosts such as \"a, b:28016, [::1]:28015\"");
         let (host, port) = split_port(text).ok_or(EXPECTED)?;
         let is_host = |c: char| c.is_alphanumeric() || "-_.:%".contains(c);
         if host.is_empty() || !host.chars().all(is_host) {

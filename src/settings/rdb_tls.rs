@@ -9,6 +9,15 @@ use serde::{Deserialize, Serialize};
 
 /// TLS to the database: `true`, `false`, or a table of these, any of which turns it on.
 /// There is no way to leave out the check of the server.
+///
+/// ```
+/// use warp_reql::settings::{Rdb, RdbTls};
+///
+/// let tls = RdbTls { ca: "/etc/rdb/ca.pem".into(), ..RdbTls::default() };
+/// assert!(tls.is_on());
+/// let rdb = Rdb { tls, ..Rdb::default() };
+/// # let _ = rdb;
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RdbTls {
     /// `true` protects connections; so does anything else that is set here. Default: `false`.

@@ -1,12 +1,22 @@
-//! Which replicas are read, and when writes are answered.
+//! The replicas that are read, and the moment at which writes are answered.
 
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Which replicas are read.
+use super::ParseError;
+
+/// The replicas that are read.
+///
+/// ```
+/// use warp_reql::settings::{Rdb, ReadMode};
+///
+/// let rdb = Rdb { read_mode: ReadMode::Outdated, ..Rdb::default() };
+/// assert_eq!(rdb.read_mode.to_string(), "outdated");
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ReadMode {
     /// The primary replica, whose answer is in its memory: never older than what was written before, unless
     /// servers fail.
@@ -19,8 +29,16 @@ pub enum ReadMode {
 }
 
 /// The moment at which writes are answered.
+///
+/// ```
+/// use warp_reql::settings::{Durability, TableSpec};
+///
+/// let log = TableSpec { durability: Some(Durability::Soft), ..TableSpec::new("log") };
+/// # let _ = log;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Durability {
     /// Once they are on disk.
     Hard,
@@ -48,10 +66,10 @@ impl Display for ReadMode {
 }
 
 impl FromStr for ReadMode {
-    type Err = &'static str;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        ReadMode::named(text).ok_or("\"single\", \"majority\" or \"outdated\"")
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        ReadMode::named(text).ok_or(ParseError("\"single\", \"majority\" or \"outdated\""))
     }
 }
 

@@ -6,6 +6,14 @@ use crate::names::is_new_name;
 use crate::query::{Path, Relation};
 
 /// A way from the documents of one table to those of another. Requests name it in `expand`.
+///
+/// ```
+/// use warp_reql::settings::RelationSpec;
+///
+/// let author = r#"{"table": "posts", "name": "author", "field": "author_id", "to": "people"}"#;
+/// let author: RelationSpec = serde_json::from_str(author).unwrap();
+/// assert!(!author.many);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RelationSpec {

@@ -25,6 +25,21 @@ const LOOKED_AT: usize = 64 << 10;
 const MESSAGE: usize = 300;
 
 /// A JSON Schema, given by the name of its file.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use serde_json::json;
+/// use warp_reql::settings::Schema;
+///
+/// let file = std::env::temp_dir().join(format!("schema-{}.json", std::process::id()));
+/// std::fs::write(&file, r#"{"required": ["name"]}"#)?;
+/// let schema = Schema::read(&file)?;
+/// assert!(schema.check(&json!({"name": "Bruce"})).is_ok());
+/// assert!(schema.check(&json!({})).is_err());
+/// # std::fs::remove_file(file)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Schema {
     path: PathBuf,

@@ -8,6 +8,14 @@ use serde::{Deserialize, Serialize, Serializer};
 pub(super) const MASK: &str = "********";
 
 /// A text that `Debug` and serialization mask; only [`Secret::expose`] gives it away.
+///
+/// ```
+/// use warp_reql::settings::Secret;
+///
+/// let secret = Secret::from("sesame");
+/// assert_eq!(secret.expose(), "sesame");
+/// assert!(!format!("{secret:?}").contains("sesame"));
+/// ```
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);

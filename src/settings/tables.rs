@@ -11,6 +11,18 @@ use super::{Durability, Schema, units};
 use crate::query::{Expiry, Path};
 
 /// A table to make at start-up if it is missing; an existing one is never altered or dropped.
+///
+/// ```
+/// use warp_reql::settings::{IndexSpec, TableSpec};
+///
+/// let people = TableSpec {
+///     primary_key: "email".into(),
+///     indexes: vec![IndexSpec::on("city")],
+///     unique: vec!["phone".into()],
+///     ..TableSpec::new("people")
+/// };
+/// # let _ = people;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableSpec {
@@ -48,6 +60,16 @@ pub struct TableSpec {
 }
 
 /// The expiry of a table's documents.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use warp_reql::settings::{Expire, TableSpec};
+///
+/// let expire = Expire { field: "seen".into(), after: Duration::from_secs(3600) };
+/// let sessions = TableSpec { expire: Some(expire), ..TableSpec::new("sessions") };
+/// # let _ = sessions;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expire {
@@ -59,6 +81,15 @@ pub struct Expire {
 }
 
 /// A secondary index; in the settings either its name alone, which is then its field too, or a table.
+///
+/// ```
+/// use warp_reql::settings::IndexSpec;
+///
+/// let tags = IndexSpec { multi: true, ..IndexSpec::on("tags") };
+/// assert_eq!(tags.fields, ["tags"]);
+/// let place: IndexSpec = serde_json::from_str(r#"{"name": "place", "geo": true}"#).unwrap();
+/// assert_eq!(place, IndexSpec { geo: true, ..IndexSpec::on("place") });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IndexSpec {
     /// The index's name: letters, digits, `_` and `-`.

@@ -8,6 +8,13 @@ use serde::{Deserialize, Serialize};
 /// on its address.
 ///
 /// Files that change are taken up by the next client that connects. Connections that are open go on.
+///
+/// ```
+/// use warp_reql::settings::Tls;
+///
+/// let tls = Tls { cert: "service.pem".into(), key: "service.key".into(), ..Tls::default() };
+/// assert!(tls.is_on() && !tls.wants_client_certificates());
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {

@@ -14,6 +14,16 @@ const LEEWAY_MAX: Duration = Duration::from_secs(300);
 /// Verification of the tokens of `auth = "token"`: JSON Web Tokens (RFC 7519), signed and not encrypted.
 ///
 /// One of `keys`, `secret` and `secret_file` has to be set.
+///
+/// ```
+/// use warp_reql::settings::{Auth, Settings, Token};
+///
+/// let token = Token { keys: "https://id.example/jwks.json".into(), ..Token::default() };
+/// let token = Token { audience: "notes, notes-admin".into(), ..token };
+/// assert_eq!(token.audiences().collect::<Vec<_>>(), ["notes", "notes-admin"]);
+/// let settings = Settings { auth: Auth::Token, token, ..Settings::built_in("production") };
+/// # let _ = settings;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {

@@ -52,6 +52,8 @@ pub(super) mod text {
 
     use serde::{Deserialize, Deserializer, Serializer, de};
 
+    use crate::settings::ParseError;
+
     pub(in crate::settings) fn serialize<T: Display, S: Serializer>(
         value: &T,
         to: S,
@@ -61,20 +63,23 @@ pub(super) mod text {
 
     pub(in crate::settings) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
     where
-        T: FromStr<Err = &'static str>,
+        T: FromStr<Err = ParseError>,
         D: Deserializer<'de>,
     {
         let text = String::deserialize(from)?;
-        text.parse().map_err(|expected| de::Error::invalid_value(de::Unexpected::Str(&text), &expected))
+        text.parse()
+            .map_err(|ParseError(expected)| de::Error::invalid_value(de::Unexpected::Str(&text), &expected))
     }
 }
 
-/// As [`text`], or an empty text for none.
+/// Values as [`text`], or an empty text for none.
 pub(super) mod optional {
     use std::fmt::Display;
     use std::str::FromStr;
 
     use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use crate::settings::ParseError;
 
     pub(in crate::settings) fn serialize<T: Display, S: Serializer>(
         value: &Option<T>,
@@ -88,14 +93,14 @@ pub(super) mod optional {
 
     pub(in crate::settings) fn deserialize<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
     where
-        T: FromStr<Err = &'static str>,
+        T: FromStr<Err = ParseError>,
         D: Deserializer<'de>,
     {
         let text = String::deserialize(from)?;
         if text.trim().is_empty() {
             return Ok(None);
         }
-        let wrong = |expected| de::Error::invalid_value(de::Unexpected::Str(&text), &expected);
+        let wrong = |ParseError(expected)| de::Error::invalid_value(de::Unexpected::Str(&text), &expected);
         text.parse().map(Some).map_err(wrong)
     }
 }

@@ -18,7 +18,8 @@ async fn what_spreadsheets_write_loads() {
     let born = json!({"$reql_type$": "TIME", "epoch_time": 0, "timezone": "+00:00"});
     assert_eq!(
         body(&api.call("GET", DOCS).await),
-        json!([{"id": 1, "name": "Bruce; \"B\"", "born": born, "zip": "0150", "ok": true}, {"id": 2, "zip": "42"}])
+        json!([{"id": 1, "name": "Bruce; \
+            \"B\"", "born": born, "zip": "0150", "ok": true}, {"id": 2, "zip": "42"}])
     );
     let csv = api.with("GET", &format!("{DOCS}?order=id.desc"), AS_CSV, b"").await;
     assert_eq!(header(&csv, "content-type"), "text/csv; charset=utf-8; header=present");

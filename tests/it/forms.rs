@@ -46,7 +46,9 @@ async fn places_are_told_as_features() {
     let documents = json!([{"id": 1, "at": point(10.0), "n": 1}, {"id": 2, "at": point(11.0)}, {"id": 3}]);
     assert_eq!(api.send("POST", DOCS, &documents).await.status(), 201);
     problem(&api.with("GET", DOCS, GEO, b"").await, 406, "not-acceptable");
-    let feature = |id: u64, geometry: Value, properties: Value| json!({"type": "Feature", "id": id, "geometry": geometry, "properties": properties});
+    let feature = |id: u64, geometry: Value, properties: Value| -> Value {
+        json!({"type": "Feature", "id": id, "geometry": geometry, "properties": properties})
+    };
     let near = api.with("GET", &format!("{DOCS}?at=near.(10,59,1km)&select=id,at"), GEO, b"").await;
     assert_eq!(header(&near, "content-type"), "application/geo+json", "{:?}", near.body());
     let near = body(&near);

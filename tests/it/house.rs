@@ -1,4 +1,5 @@
-//! The structure of `src`: the layers of its modules, and limits on the length of files, functions and lines.
+//! The structure of the sources: the layers of the service, limits on the length of files, functions and
+//! lines, and the first words of documentation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,7 +17,7 @@ const FLOORS: [&[&str]; 18] = [
     &["app", "embedded"],
     &["access", "bootstrap", "catalog", "explorer", "metrics"],
     &["live"],
-    &["conn", "live"],
+    &["conn"],
     &["database", "logger", "rates"],
     &["settings"],
     &["rules"],
@@ -40,6 +41,15 @@ const ROOT: [(&str, &str); 7] = [
 const FILE_MAX: usize = 400;
 const FUNCTION_MAX: usize = 60;
 const LINE_MAX: usize = 110;
+
+/// The folders of the service, the driver and the engine.
+const PACKAGES: [&str; 3] = [".", "crates/reql-driver", "crates/reql-embedded"];
+
+/// Words that a doc comment doesn't begin with: it is to name the thing, or to say what the thing does.
+const OPAQUE: [&str; 17] = [
+    "As", "How", "If", "It", "That", "These", "They", "This", "Those", "What", "When", "Where", "Whether",
+    "Which", "Who", "Whose", "Why",
+];
 
 /// A source file, and the module that it is.
 struct Source {
@@ -65,12 +75,27 @@ fn sources(folder: &Path) -> Vec<Source> {
             }
         }
     }
-    assert!(found.len() > 50, "{} has few files", folder.display());
+    assert!(!found.is_empty(), "{} has no sources", folder.display());
     found
 }
 
+fn folder(inner: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(inner)
+}
+
 fn of_the_service() -> Vec<Source> {
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+    sources(&folder("src"))
+}
+
+/// Reads all sources of all packages, with tests, benchmarks and examples.
+fn everywhere() -> Vec<Source> {
+    let folders = PACKAGES
+        .iter()
+        .flat_map(|package| ["src", "tests", "benches", "examples"].map(|part| folder(package).join(part)));
+    let found: Vec<_> =
+        folders.filter(|folder| folder.is_dir()).flat_map(|folder| sources(&folder)).collect();
+    assert!(found.len() > 500, "{}", found.len());
+    found
 }
 
 impl Source {
@@ -202,24 +227,27 @@ fn nothing_goes_in_circles() {
 }
 
 #[test]
-fn files_functions_and_lines_are_short() {
-    for Source { path, text, .. } in of_the_service() {
+fn each_part_is_in_one_floor() {
+    let mut seen = BTreeSet::new();
+    for part in FLOORS.iter().copied().flatten() {
+        assert!(seen.insert(part), "`{part}` stands twice in FLOORS");
+    }
+}
+
+#[test]
+fn files_and_functions_are_short() {
+    for Source { path, text, .. } in PACKAGES.iter().flat_map(|package| sources(&folder(package).join("src")))
+    {
         let path = path.display().to_string();
         assert!(text.lines().count() <= FILE_MAX, "{path} has {} lines", text.lines().count());
         let mut begun: Option<(usize, &str)> = None;
         let tests = text.lines().position(|line| line == "#[cfg(test)]").unwrap_or(usize::MAX);
         for (at, line) in text.lines().enumerate() {
-            // The rows of a test's tables may be as long as what they are about.
-            let is_row = at > tests || path.ends_with("tests.rs");
-            assert!(
-                is_row || line.chars().count() <= LINE_MAX,
-                "{path}:{} has {} columns",
-                at + 1,
-                line.chars().count()
-            );
             let indent = &line[..line.len() - line.trim_start().len()];
             let words: Vec<_> = line.split_whitespace().take(4).collect();
-            if !is_row && begun.is_none() && words.contains(&"fn") && !line.trim_start().starts_with("//") {
+            // Tests may have tables that are as long as what they are about.
+            let is_test = at > tests || path.ends_with("tests.rs");
+            if !is_test && begun.is_none() && words.contains(&"fn") && !line.trim_start().starts_with("//") {
                 begun = Some((at, indent));
             }
             if let Some((start, outer)) = begun
@@ -236,6 +264,53 @@ fn files_functions_and_lines_are_short() {
             }
         }
     }
+}
+
+#[test]
+fn a_module_with_parts_is_the_first_of_its_folder() {
+    for Source { path, .. } in everywhere() {
+        let is_program = path.parent().is_some_and(|folder| folder.ends_with("tests"));
+        assert!(
+            is_program || !path.with_extension("").is_dir(),
+            "{} stands beside its folder",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn lines_are_short() {
+    for Source { path, text, .. } in everywhere() {
+        for (at, line) in text.lines().enumerate() {
+            let columns = line.chars().count();
+            assert!(columns <= LINE_MAX, "{}:{} has {columns} columns", path.display(), at + 1);
+        }
+    }
+}
+
+#[test]
+fn documentation_begins_with_a_verb_or_the_thing() {
+    let mut wrong = Vec::new();
+    for Source { path, text, .. } in everywhere() {
+        let lines = text.lines().map(|line| {
+            let line = line.trim_start();
+            line.strip_prefix("///").or_else(|| line.strip_prefix("//!"))
+        });
+        let mut is_first = true;
+        for (at, documentation) in lines.enumerate() {
+            let Some(sentence) = documentation else {
+                is_first = true;
+                continue;
+            };
+            let word = sentence.split_whitespace().next().unwrap_or_default();
+            let begins_badly = OPAQUE.contains(&word) || sentence.trim_start().starts_with("The same ");
+            if is_first && begins_badly {
+                wrong.push(format!("{}:{}:{sentence}", path.display(), at + 1));
+            }
+            is_first = false;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -119,7 +119,8 @@ fn a_line_for_programs_has_a_field_for_each_thing() {
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     // The user `bob`.
     let more = format!(
-        "X-Request-Id: mine\r\ntraceparent: 00-{trace}-00f067aa0ba902b7-01\r\nAuthorization: Basic Ym9iOng=\r\n"
+        "X-Request-Id: mine\r\ntraceparent: 00-{trace}-00f067aa0ba902b7-01\r\nAuthorization: Basic \
+         Ym9iOng=\r\n"
     );
     let answer = ask(TcpStream::connect(running.addr).unwrap(), "/tables/t%0aINFO/docs?a=1", &more);
     let told = answer.lines().find_map(|line| line.strip_prefix("traceparent: ")).unwrap();

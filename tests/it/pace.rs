@@ -157,7 +157,7 @@ async fn answers_have_a_weight() {
     assert_eq!(api.call("GET", &format!("{DOCS}?select=id")).await.status(), 200);
 }
 
-/// A frame of HTTP/2.
+/// Returns a frame of HTTP/2.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u32).to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
@@ -206,7 +206,7 @@ async fn short_answers_count_while_http_2_leaves_them_unread() {
     assert_eq!(api.call("GET", &path).await.status(), 200);
 }
 
-/// As a browser sends it for a page that a form could be on.
+/// Bodies come as a browser sends them for a page that a form could be on.
 #[tokio::test]
 async fn a_body_needs_its_type() {
     let api = limited(Limits::default()).await;

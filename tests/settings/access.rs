@@ -11,9 +11,9 @@ fn rules_are_read_and_shown() {
     jailed(|jail| {
         file(
             jail,
-            "[default]\nauth = \"token\"\n[[default.rules]]\ntable = \"posts\"\nroles = [\"anonymous\", \"user\"]\n\
-             read = \"public=eq.true\"\ndelete = false\n[[default.rules]]\ntable = [\"a\", \"b\"]\nroles = \"*\"\n\
-             read = true\nhide = [\"x.y\"]\nset = { owner = \"{sub}\" }",
+            "[default]\nauth = \"token\"\n[[default.rules]]\ntable = \"posts\"\nroles = [\"anonymous\", \
+             \"user\"]\nread = \"public=eq.true\"\ndelete = false\n[[default.rules]]\ntable = [\"a\", \
+             \"b\"]\nroles = \"*\"\nread = true\nhide = [\"x.y\"]\nset = { owner = \"{sub}\" }",
         );
         jail.set_env("APP_TOKEN_SECRET", SECRET);
         let loaded = load().unwrap();

@@ -1,4 +1,4 @@
-//! Which layer a value comes from, how values are written, and how they are shown.
+//! The layer that a value comes from, how values are written, and how they are shown.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;

@@ -27,8 +27,8 @@ fn two_passwords_are_one_too_many() {
         jail.set_env("RDB_PASSWORD", "hunter2");
         jail.set_env("RDB_PASSWORD_FILE", "secret");
         assert_error(
-            "invalid setting `rdb.password` = \"secret\" (environment variable RDB_PASSWORD_FILE): expected either \
-             RDB_PASSWORD or RDB_PASSWORD_FILE, but both are set",
+            "invalid setting `rdb.password` = \"secret\" (environment variable RDB_PASSWORD_FILE): expected \
+             either RDB_PASSWORD or RDB_PASSWORD_FILE, but both are set",
         );
     });
 }
@@ -38,8 +38,8 @@ fn a_secret_that_cannot_be_read_stops_the_start() {
     jailed(|jail| {
         jail.set_env("RDB_PASSWORD_FILE", "none");
         assert_error(
-            "invalid setting `rdb.password` = \"none\" (environment variable RDB_PASSWORD_FILE): expected a readable \
-             file with the password, but: No such file or directory (os error 2)",
+            "invalid setting `rdb.password` = \"none\" (environment variable RDB_PASSWORD_FILE): expected a \
+             readable file with the password, but: No such file or directory (os error 2)",
         );
     });
 }
@@ -85,7 +85,8 @@ fn an_unknown_key_of_another_profile_is_found_too() {
     jailed(|jail| {
         file(jail, "[production.rdb]\nhosts = \"db\"");
         assert_error(
-            "unknown setting `rdb.hosts` = \"db\" (Settings.toml, profile production): did you mean `rdb.host`?",
+            "unknown setting `rdb.hosts` = \"db\" (Settings.toml, profile production): did you mean \
+             `rdb.host`?",
         );
     });
 }
@@ -110,8 +111,8 @@ fn the_value_of_an_unknown_key_could_be_a_secret() {
     jailed(|jail| {
         file(jail, "[default.rdb]\nsecret = \"hunter2\"");
         assert_error(
-            "unknown setting `rdb.secret` = ******** (Settings.toml, profile default): expected a key that `config` \
-             lists",
+            "unknown setting `rdb.secret` = ******** (Settings.toml, profile default): expected a key that \
+             `config` lists",
         );
     });
 }
@@ -129,7 +130,8 @@ fn a_wrong_type_in_the_file_names_all_four() {
     jailed(|jail| {
         file(jail, "[default]\nport = \"http\"");
         assert_error(
-            "invalid setting `port` = \"http\" (Settings.toml, profile default): expected a port from 0 to 65535",
+            "invalid setting `port` = \"http\" (Settings.toml, profile default): expected a port from 0 to \
+             65535",
         );
     });
 }
@@ -247,7 +249,8 @@ fn a_key_outside_of_a_profile_is_refused() {
     jailed(|jail| {
         file(jail, "port = 1");
         assert_error(
-            "settings file Settings.toml: `port` stands outside of a profile: expected a table such as [default]",
+            "settings file Settings.toml: `port` stands outside of a profile: expected a table such as \
+             [default]",
         );
     });
 }
@@ -273,8 +276,8 @@ fn a_password_of_a_wrong_type_is_masked() {
 #[test]
 fn nobody_opens_production_to_everybody_by_accident() {
     careful(|jail| {
-        let expected = "invalid setting `auth` = \"none\" (built-in): expected \"database\" or \"token\", or `allow_anonymous = true` \
-                        beside it, because others can reach `address`";
+        let expected = "invalid setting `auth` = \"none\" (built-in): expected \"database\" or \"token\", or \
+            `allow_anonymous = true` beside it, because others can reach `address`";
         file(jail, "[staging]");
         for name in ["production", "staging"] {
             assert_eq!(profile(name).unwrap_err().to_string(), expected);
@@ -298,7 +301,8 @@ fn nobody_opens_production_to_everybody_by_accident() {
 fn access_is_one_of_a_few_words() {
     jailed(|jail| {
         jail.set_env("APP_AUTH", "basic");
-        let wrong = "invalid setting `auth` = \"basic\" (environment variable APP_AUTH): expected \"none\", \"database\" or \"token\"";
+        let wrong = "invalid setting `auth` = \"basic\" (environment variable APP_AUTH): expected \"none\", \
+            \"database\" or \"token\"";
         assert_eq!(load().unwrap_err().to_string(), wrong);
         jail.set_env("APP_AUTH", "none");
         for cors in ["a.example", "https://a.example/", "https://", "ftp://a.example", "any, off"] {

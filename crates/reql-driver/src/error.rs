@@ -10,6 +10,12 @@ use serde::Deserialize;
 use crate::term::{Printer, Term};
 
 /// The result of an operation that can fail with an [`Error`].
+///
+/// ```no_run
+/// async fn count(session: &mut reql::Session<reql::Stream>) -> reql::Result<u64> {
+///     session.one(reql::r.table("users").count()).await
+/// }
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The failure of a query, of a connection or of a row.
@@ -39,6 +45,16 @@ struct Place {
 }
 
 /// The kind of an error.
+///
+/// ```
+/// use reql::{Error, ErrorKind, ErrorType};
+///
+/// fn is_missing(error: &Error) -> bool {
+///     error.kind() == ErrorKind::Runtime(ErrorType::NonExistence)
+/// }
+///
+/// assert!(!is_missing(&Error::new(ErrorKind::Timeout, "too late")));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -77,6 +93,13 @@ pub enum ErrorKind {
 }
 
 /// The type of a `RUNTIME_ERROR`: `Response.ErrorType` in RethinkDB's `ql2.proto`.
+///
+/// ```
+/// use reql::{Error, ErrorKind, ErrorType};
+///
+/// let error = Error::new(ErrorKind::Runtime(ErrorType::PermissionDenied), "no write permission");
+/// assert_eq!(error.kind(), ErrorKind::Runtime(ErrorType::PermissionDenied));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorType {
@@ -101,6 +124,19 @@ pub enum ErrorType {
 }
 
 /// The progress of a query at the time of an error: sent or not.
+///
+/// ```no_run
+/// use reql::{Sent, Session, Stream, r};
+///
+/// # async fn example(mut session: Session<Stream>) {
+/// if let Err(error) = session.run(r.table("log").insert(reql::obj! { "at": r.now() })).await {
+///     match error.query_sent() {
+///         Sent::NotSent => println!("It can be tried again: {error}"),
+///         Sent::Sent => println!("It may have been done: {error}"),
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sent {
     /// The server can't have got all of it, so it has done nothing.
@@ -110,6 +146,13 @@ pub enum Sent {
 }
 
 /// A step from a term to one of its parts.
+///
+/// ```
+/// use reql::error::Frame;
+///
+/// let frames: Vec<Frame> = serde_json::from_str(r#"[0, "index"]"#).unwrap();
+/// assert_eq!(frames, [Frame::Arg(0), Frame::Opt("index".into())]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Frame {

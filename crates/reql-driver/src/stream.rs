@@ -12,6 +12,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// A TCP connection, with or without TLS, or [whatever else](Stream::over) reads and writes.
+///
+/// ```no_run
+/// use reql::{Connector, Stream, r};
+///
+/// # async fn example() -> reql::Result<()> {
+/// let (ours, theirs) = tokio::io::duplex(1 << 16);
+/// # drop(theirs);
+/// let mut session = Connector::new("in this process").connect_over(Stream::over(ours)).await?;
+/// session.run(r.expr(1)).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Stream(Kind);
 
 enum Kind {

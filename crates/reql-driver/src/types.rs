@@ -131,6 +131,13 @@ impl<'de> Deserialize<'de> for Time {
 }
 
 /// Longitude and latitude, in degrees.
+///
+/// ```
+/// use reql::types::Position;
+///
+/// let oslo: Position = [10.74, 59.91];
+/// # let _ = oslo;
+/// ```
 pub type Position = [f64; 2];
 
 /// A geometry: the pseudo-type `GEOMETRY`, which is GeoJSON.

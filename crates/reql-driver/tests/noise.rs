@@ -18,7 +18,8 @@ const LONGEST: usize = 1 << 16;
 
 /// Messages of servers in a handshake, and of programs that are no such server.
 const GREETINGS: &[&[u8]] = &[
-    b"{\"success\":true,\"min_protocol_version\":0,\"max_protocol_version\":0,\"server_version\":\"2.4.4\"}\0",
+    b"{\"success\":true,\"min_protocol_version\":0,\"max_protocol_version\":0,\
+       \"server_version\":\"2.4.4\"}\0",
     b"{\"success\":true,\"authentication\":\"r=abc,s=c2FsdA==,i=4096\"}\0",
     b"{\"success\":true,\"authentication\":\"v=abc\"}\0",
     b"{\"success\":false,\"error\":\"no\",\"error_code\":12}\0",

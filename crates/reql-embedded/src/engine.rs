@@ -103,6 +103,18 @@ pub struct Listening {
 }
 
 /// Numbers of a server's queries.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), reql_embedded::StartError> {
+/// use reql_embedded::{QueryCounts, Server};
+///
+/// let server = Server::builder().in_process().start().await?;
+/// assert_eq!(server.activity().queries(), QueryCounts { running: 0, begun: 0 });
+/// server.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueryCounts {
     /// Queries that run now, including streams and feeds that haven't been read to their end.

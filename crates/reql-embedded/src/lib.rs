@@ -30,6 +30,8 @@
 //!   [`memory`] finds the limit of the process's memory.
 
 // The hidden modules are public for the tests of the crate, and no part of its face: any may change.
+#[cfg(feature = "daemon")]
+pub mod daemon;
 mod server;
 
 mod session;

@@ -10,6 +10,12 @@ use std::path::{Path, PathBuf};
 /// The smallest bound of the process's control groups and their parents counts, of either version
 /// ([`memory.max`](https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files),
 /// [`memory.limit_in_bytes`](https://docs.kernel.org/admin-guide/cgroup-v1/memory.html)).
+///
+/// ```
+/// if let Some(bytes) = reql_embedded::memory::limit() {
+///     println!("This process may use {} MiB.", bytes >> 20);
+/// }
+/// ```
 pub fn limit() -> Option<u64> {
     limit_in(Path::new("/"))
 }

@@ -19,8 +19,8 @@ use super::unique::{Held, Unique};
 use super::write::{Target, Written, missing, parsed, same};
 use crate::conn::Conn;
 use crate::error::{Code, Error, REFUSED};
-use crate::http::body::PSEUDO_TYPE;
 use crate::http::etag::{Conditions, tag};
+use crate::names::PSEUDO_TYPE;
 use crate::query::{Filter, is_document};
 use crate::settings::Schema;
 

@@ -1,5 +1,5 @@
-//! Which related documents a request asks for: its wishes, with what is known of the tables that they lead
-//! to, and what whoever asks may read there.
+//! The related documents that a request asks for: its wishes, with what is known of the tables that they
+//! lead to, and what whoever asks may read there.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;

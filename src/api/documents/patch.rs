@@ -7,7 +7,7 @@ use reql::Term;
 use serde_json::{Map, Value};
 
 use super::large::value;
-use crate::http::body::PSEUDO_TYPE;
+use crate::names::PSEUDO_TYPE;
 
 /// A merge patch.
 #[derive(Debug, Clone)]

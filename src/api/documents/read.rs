@@ -2,7 +2,6 @@
 
 use reql::{Term, args, r};
 use serde_json::value::RawValue;
-use warp::http::StatusCode;
 use warp::reply::Response;
 
 use super::expand::expansions;
@@ -11,9 +10,8 @@ use crate::access::Grant;
 use crate::app::scale::Scale;
 use crate::conn::Conn;
 use crate::error::{Code, Error};
-use crate::http::answer::{empty, json_text};
 use crate::http::context::Context;
-use crate::http::etag::{Conditions, tag, tagged};
+use crate::http::etag::{Conditions, tag};
 use crate::http::negotiate::JSON;
 use crate::query::{Fields, Told};
 
@@ -38,25 +36,16 @@ pub(super) async fn get_one(context: Context, mut conn: Conn, grant: Grant) -> R
     let target = Target { table: &table, id: &id, grant: &grant };
     let mut scale = context.app().scale(context.holder(&conn));
     let Some((text, part)) = target.read_told(&mut conn, &told, &mut scale).await? else {
-        let missing = Error::from(Code::NoSuchDocument);
-        return Err(if conditions.match_holds(None) {
-            missing
-        } else {
-            Error::from(Code::PreconditionFailed)
-        });
+        conditions.check_match(None)?;
+        return Err(Error::from(Code::NoSuchDocument));
     };
     // The tag of the visible document, even if fewer fields are selected, since conditions of changes use it.
     let own = tag(&text);
+    conditions.check_match(Some(&own))?;
     let text = part.unwrap_or(text);
-    if !conditions.match_holds(Some(&own)) {
-        return Err(Error::from(Code::PreconditionFailed));
-    }
     // Related documents change without the document.
     let tag = if told.is_expanded() { tag(&text) } else { own };
-    Ok(match conditions.none_match_holds(Some(&tag)) {
-        true => scale.leave_with(tagged(json_text(StatusCode::OK, text), &tag)),
-        false => tagged(empty(StatusCode::NOT_MODIFIED), conditions.known(&tag)),
-    })
+    Ok(scale.leave_with(conditions.unless_known(&tag, text)))
 }
 
 impl Target<'_> {

@@ -1,4 +1,4 @@
-//! Which fields of each document an answer holds: `select=a,b.c`, `omit=a`.
+//! The fields of each document that an answer holds: `select=a,b.c`, `omit=a`.
 
 use reql::Term;
 

@@ -130,11 +130,7 @@ impl Listing {
 
 /// Takes the parameter `initial`. Default: true.
 pub(crate) fn initial(parameters: &mut Parameters) -> Result<bool, Error> {
-    match parameters.take("initial")?.as_deref() {
-        None | Some("true") => Ok(true),
-        Some("false") => Ok(false),
-        Some(_) => Err(bad("initial", "it must be `true` or `false`")),
-    }
+    Ok(parameters.take_flag_if_any("initial")?.unwrap_or(true))
 }
 
 impl IndexOrder {

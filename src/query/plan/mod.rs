@@ -18,6 +18,7 @@ use serde_json::Value;
 use super::filter::{Comparison, Condition, Filter, Test, beyond};
 use super::order::Order;
 use super::path::{Path, SORTABLE};
+use crate::names::PSEUDO_TYPE;
 pub(super) use reading::by_index;
 
 /// The most values that a multi index is queried for.
@@ -338,7 +339,7 @@ fn is_indexed(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Array(items) => items.iter().all(is_indexed),
-        Value::Object(fields) => fields.get("$reql_type$").is_some_and(|name| name == "TIME"),
+        Value::Object(fields) => fields.get(PSEUDO_TYPE).is_some_and(|name| name == "TIME"),
         _ => true,
     }
 }
@@ -358,14 +359,15 @@ fn is_key(value: &Value) -> bool {
 fn distinct(values: &[Value]) -> Vec<Value> {
     let mut kept: Vec<Value> = Vec::new();
     for value in values {
-        if !kept.iter().any(|other| same(value, other)) {
+        if !kept.iter().any(|other| same_key(value, other)) {
             kept.push(value.clone());
         }
     }
     kept
 }
 
-fn same(one: &Value, other: &Value) -> bool {
+/// Returns whether two values are one key of an index.
+fn same_key(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => {
             let (one, other) = (one.as_f64(), other.as_f64());
@@ -373,7 +375,7 @@ fn same(one: &Value, other: &Value) -> bool {
                 .is_some_and(|(one, other)| one.total_cmp(&other) == Ordering::Equal || one == other)
         }
         (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same_key(one, other))
         }
         // Times in different zones may be equal.
         (Value::Object(one), Value::Object(other)) => one.get("epoch_time") == other.get("epoch_time"),

@@ -35,7 +35,8 @@ fn the_index_that_answers_most_is_taken() {
         (
             "id=eq.1970-01-01",
             &[],
-            ".getAll(\"1970-01-01\", {$reql_type$: \"TIME\", epoch_time: 0.0, timezone: \"+00:00\"}, {index: \"id\"})",
+            ".getAll(\"1970-01-01\", {$reql_type$: \"TIME\", epoch_time: 0.0, timezone: \"+00:00\"}, {index: \
+             \"id\"})",
         ),
         (
             "a=lt.1970-01-01&order=b",
@@ -53,29 +54,34 @@ fn the_index_that_answers_most_is_taken() {
         (
             "a=eq.1&b=gte.2&order=b",
             &["a", "b", "a+b"],
-            ".between([1, 2], [1, r.maxval], {index: \"a+b\", rightBound: \"closed\"}).orderBy({index: \"a+b\"})",
+            ".between([1, 2], [1, r.maxval], {index: \"a+b\", rightBound: \"closed\"}).orderBy({index: \
+             \"a+b\"})",
         ),
         (
             "order=a",
             &["a"],
-            ".between(false, r.maxval, {index: \"a\", rightBound: \"closed\"}).orderBy({index: \"a\"}) + rest",
+            ".between(false, r.maxval, {index: \"a\", rightBound: \"closed\"}).orderBy({index: \"a\"}) + \
+             rest",
         ),
         (
             "order=a.desc",
             &["a"],
-            ".between(false, r.maxval, {index: \"a\", rightBound: \"closed\"}).orderBy({index: r.desc(\"a\")}) + rest",
+            ".between(false, r.maxval, {index: \"a\", rightBound: \"closed\"}).orderBy({index: \
+             r.desc(\"a\")}) + rest",
         ),
         ("order=id.desc", &["a"], ".orderBy({index: r.desc(\"id\")})"),
         (
             "a=eq.1&b=gte.2&order=b.desc",
             &["a", "a+b"],
-            ".between([1, 2], [1, r.maxval], {index: \"a+b\", rightBound: \"closed\"}).orderBy({index: r.desc(\"a+b\")})",
+            ".between([1, 2], [1, r.maxval], {index: \"a+b\", rightBound: \"closed\"}).orderBy({index: \
+             r.desc(\"a+b\")})",
         ),
         ("a=starts.xy&order=b", &["a"], ".between(\"xy\", \"xz\", {index: \"a\", rightBound: \"closed\"})"),
         (
             "order=a",
             &["a+id"],
-            ".between([false], [r.maxval], {index: \"a+id\", rightBound: \"closed\"}).orderBy({index: \"a+id\"}) + rest",
+            ".between([false], [r.maxval], {index: \"a+id\", rightBound: \"closed\"}).orderBy({index: \
+             \"a+id\"}) + rest",
         ),
     ] {
         assert_eq!(best(query, indexes), expected, "{query}");

@@ -23,13 +23,15 @@ pub fn rules() -> Value {
 fn documents(world: usize) -> Value {
     let secret = ["alpha", "omega"][world];
     let mut documents = vec![
-        json!({"id": "m1", "owner": "me", "n": 1, "tag": "x", "secret": secret, "deep": {"er": world, "w": 1}}),
+        json!({"id": "m1", "owner": "me", "n": 1, "tag": "x", "secret": secret,
+               "deep": {"er": world, "w": 1}}),
         json!({"id": "m2", "owner": "me", "n": 2, "tag": "y", "secret": [secret], "deep": {"er": secret}}),
         json!({"id": "m3", "owner": "me", "tag": "x", "secret": {"a": world}}),
     ];
     let others = if world == 0 { 2 } else { 40 };
     documents.extend((0..others).map(|n| {
-        json!({"id": format!("o{n}"), "owner": "you", "n": n as f64 / 10.0, "tag": "x", "w": secret, "secret": n})
+        let (id, tenth) = (format!("o{n}"), n as f64 / 10.0);
+        json!({"id": id, "owner": "you", "n": tenth, "tag": "x", "w": secret, "secret": n})
     }));
     documents.into()
 }

@@ -40,7 +40,8 @@ impl Signer {
     }
 
     fn jwk(&self) -> Value {
-        json!({"kty": "OKP", "crv": "Ed25519", "kid": self.id, "use": "sig", "x": base64(self.pair.public_key())})
+        let x = base64(self.pair.public_key());
+        json!({"kty": "OKP", "crv": "Ed25519", "kid": self.id, "use": "sig", "x": x})
     }
 }
 
@@ -128,7 +129,10 @@ async fn reply(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: Answer) 
 
 /// The service with keys at this URL, and a table that users may read.
 async fn service(keys: String, keys_ca: String) -> Ruled {
-    let rules = json!([{"table": "t", "roles": "*", "read": "public=eq.true"}, {"table": "t", "roles": "user", "read": true}]);
+    let rules = json!([
+        {"table": "t", "roles": "*", "read": "public=eq.true"},
+        {"table": "t", "roles": "user", "read": true},
+    ]);
     let token = Token { keys, keys_ca, ..Token::default() };
     Ruled::with(rules, &["t"], |settings| Settings { token, ..settings }).await
 }

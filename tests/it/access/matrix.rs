@@ -25,7 +25,7 @@ fn notes() -> Value {
     ])
 }
 
-/// Whose documents a request is about.
+/// The owner of the documents that a request is about.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Whose {
     Own,

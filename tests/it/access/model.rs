@@ -73,7 +73,7 @@ impl Rule {
         Rule { roles, read: when(), create: when(), change: when(), delete: when(), hide, set }
     }
 
-    /// As the settings have it.
+    /// Returns the rule as the settings have it.
     pub fn setting(&self) -> Value {
         let set: Map<_, _> = self
             .set

@@ -61,8 +61,10 @@ async fn what_is_set_is_set_whatever_the_client_says() {
 
 #[tokio::test]
 async fn hidden_fields_stay_as_they_are() {
-    let rules = json!([{"table": "t", "roles": "*", "read": true, "create": true, "change": true, "delete": true,
-                        "hide": ["secret", "a.b", "\"c.d\""]}]);
+    let rules = json!([{
+        "table": "t", "roles": "*", "read": true, "create": true, "change": true, "delete": true,
+        "hide": ["secret", "a.b", "\"c.d\""],
+    }]);
     let service = Ruled::start(rules, &["t"]).await;
     let stored = json!({"id": 1, "a": {"b": 1, "c": 2}, "c.d": 3, "c": {"d": 4}, "secret": {"x": 1}, "n": 0});
     let seen = json!({"id": 1, "a": {"c": 2}, "c": {"d": 4}, "n": 0});

@@ -114,7 +114,7 @@ async fn outlives(row: Row) {
 }
 
 impl Stretch {
-    /// As many documents as requests, and connections as the mode has them.
+    /// Makes as many documents as there are requests, and connections as the mode has them.
     async fn open(mode: &'static str, settings: Rdb) -> Stretch {
         let home = Home::start().await;
         let link = Link::to(home.addr()).await;

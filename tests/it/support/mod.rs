@@ -144,7 +144,7 @@ impl Api {
         Api::of(App::new(settings, database))
     }
 
-    /// As this application has it.
+    /// Makes the API of an application.
     pub fn of(app: App) -> Api {
         let boxed =
             |response: Response<_>| response.map(|body| BodyExt::map_err(body, Into::into).boxed_unsync());

@@ -25,7 +25,7 @@ for url in sys.stdin.read().split():
 ";
 /// Reads options, one a line.
 const CURL: &[&str] = &["curl", "-sS", "-K", "-"];
-/// As a page does whose own address is that of the service.
+/// Fetches as a page does whose own address is that of the service.
 const NODE: &str = "
 const urls = require('node:fs').readFileSync(0, 'utf8').trim().split('\\n');
 (async () => {
@@ -71,7 +71,7 @@ fn run(program: &[&str], input: &str, probe: &[&str]) -> Option<Vec<Value>> {
     )
 }
 
-/// As hyper sends it, which leaves a path as it is.
+/// Asks by hyper, which leaves a path as it is.
 async fn by_hyper(addr: SocketAddr, location: &str) -> Value {
     let uri: warp::http::Uri = location.parse().expect("a URI");
     let request = format!("GET {} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n", uri.path());

@@ -72,13 +72,24 @@ pub fn special() -> Vec<Value> {
     .map(Value::from)
     .into();
     ids.extend([
-        json!(0), json!(-1), json!(1.5), json!(1e300), json!(9007199254740993_u64), json!(-2.5e-8), json!(true), json!(false),
-        json!([]), json!([1, "a"]), json!(["..", ["/", "%2f"]]), json!([[["?"]]]),
+        json!(0),
+        json!(-1),
+        json!(1.5),
+        json!(1e300),
+        json!(9007199254740993_u64),
+        json!(-2.5e-8),
+        json!(true),
+        json!(false),
+        json!([]),
+        json!([1, "a"]),
+        json!(["..", ["/", "%2f"]]),
+        json!([[["?"]]]),
         json!({"$reql_type$": "TIME", "epoch_time": 1365168000.25, "timezone": "+05:30"}),
         json!({"$reql_type$": "TIME", "epoch_time": -1, "timezone": "-00:30"}),
         json!({"$reql_type$": "BINARY", "data": "++//AA=="}),
         json!({"$reql_type$": "BINARY", "data": ""}),
-        json!([{"$reql_type$": "TIME", "epoch_time": 5, "timezone": "+00:00"}, {"$reql_type$": "BINARY", "data": "/w=="}]),
+        json!([{"$reql_type$": "TIME", "epoch_time": 5, "timezone": "+00:00"},
+               {"$reql_type$": "BINARY", "data": "/w=="}]),
     ]);
     ids
 }

@@ -63,7 +63,12 @@ async fn a_list_that_is_not_well_formed_changes_nothing() {
 #[tokio::test]
 async fn blanks_around_members_do_not_count() {
     let api = Api::start().await;
-    insert(&api, json!([{"id": 1, "v": "plain"}, {"id": 2, "v": "a.b"}, {"id": 3, "v": " x "}, {"id": 4, "v": ""}, {"id": 5}])).await;
+    insert(
+        &api,
+        json!([{"id": 1, "v": "plain"}, {"id": 2, "v": "a.b"}, {"id": 3, "v": " \
+        x "}, {"id": 4, "v": ""}, {"id": 5}]),
+    )
+    .await;
     for (name, test, expected) in [
         ("v", "in.(plain, a.b)", json!([1, 2])),
         ("v", "in.( \"a.b\" ,\" x \" )", json!([2, 3])),

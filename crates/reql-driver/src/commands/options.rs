@@ -10,15 +10,21 @@ use crate::term::{
     IdentifierFormat, ReadMode, ResultFormat, ReturnChanges, Term, Unit, WaitFor,
 };
 
-/// Defines commands and their options: the method, the option on the wire, and its type.
+/// Defines commands, each with an example, and their options: the method, the option on the wire, and its
+/// type.
 macro_rules! commands {
     ($(
         $(#[$doc:meta])*
-        $command:ident {
+        $command:ident = $example:literal {
             $($(#[$option_doc:meta])* $option:ident = $name:literal: $trait:ident<$($param:ident),+>;)*
         }
     )*) => { $(
         $(#[$doc])*
+        ///
+        /// ```
+        /// # use reql::*;
+        #[doc = concat!($example, ";")]
+        /// ```
         ///
         /// It has all commands of a [`Term`], and these options. An option that is set twice has its last
         /// value.
@@ -82,15 +88,15 @@ macro_rules! commands {
 }
 
 commands! {
-    /// A table: `r.table("users").read_mode(ReadMode::Outdated)`.
-    Table {
+    /// A table.
+    Table = r#"r.table("users").read_mode(ReadMode::Outdated)"# {
         /// The replica that is read.
         read_mode = "read_mode": Choice<ReadMode, K>;
         /// The form in which a system table names databases, tables and servers.
         identifier_format = "identifier_format": Choice<IdentifierFormat, K>;
     }
-    /// `table_create`: `r.table_create("users").primary_key("name")`.
-    TableCreate {
+    /// The command `table_create`.
+    TableCreate = r#"r.table_create("users").primary_key("name")"# {
         /// The point at which the table's writes are answered: on disk, or in memory.
         durability = "durability": Choice<Durability, K>;
         /// The field that is the primary key; `"id"` by default.
@@ -104,8 +110,8 @@ commands! {
         /// The server tags whose replicas don't vote.
         nonvoting_replica_tags = "nonvoting_replica_tags": Argument<K>;
     }
-    /// `insert`: `r.table("users").insert(obj! { "name": "Ada" }).conflict(Conflict::Replace)`.
-    Insert {
+    /// The command `insert`.
+    Insert = r#"r.table("users").insert(obj! { "name": "Ada" }).conflict(Conflict::Replace)"# {
         /// The way to deal with documents whose primary key is taken.
         conflict = "conflict": Choice<Conflict, K>;
         /// The point at which the write is answered: on disk, or in memory.
@@ -115,8 +121,8 @@ commands! {
         /// Writes past the table's write hook, which takes a permission.
         ignore_write_hook = "ignore_write_hook": Argument<K>;
     }
-    /// `update`: `r.table("users").get(1).update(obj! { "age": r.row().g("age").add(1) })`.
-    Update {
+    /// The command `update`.
+    Update = r#"r.table("users").get(1).update(obj! { "age": r.row().g("age").add(1) })"# {
         /// The point at which the write is answered: on disk, or in memory.
         durability = "durability": Choice<Durability, K>;
         /// The changes that the answer has, as `changes`; none by default.
@@ -126,8 +132,8 @@ commands! {
         /// Writes past the table's write hook, which takes a permission.
         ignore_write_hook = "ignore_write_hook": Argument<K>;
     }
-    /// `replace`: `r.table("users").get(1).replace(r.row().without("age"))`.
-    Replace {
+    /// The command `replace`.
+    Replace = r#"r.table("users").get(1).replace(r.row().without("age"))"# {
         /// The point at which the write is answered: on disk, or in memory.
         durability = "durability": Choice<Durability, K>;
         /// The changes that the answer has, as `changes`; none by default.
@@ -137,8 +143,8 @@ commands! {
         /// Writes past the table's write hook, which takes a permission.
         ignore_write_hook = "ignore_write_hook": Argument<K>;
     }
-    /// `delete`: `r.table("users").get(1).delete().durability(Durability::Soft)`.
-    Delete {
+    /// The command `delete`.
+    Delete = r#"r.table("users").get(1).delete().durability(Durability::Soft)"# {
         /// The point at which the write is answered: on disk, or in memory.
         durability = "durability": Choice<Durability, K>;
         /// The changes that the answer has, as `changes`; none by default.
@@ -146,13 +152,13 @@ commands! {
         /// Writes past the table's write hook, which takes a permission.
         ignore_write_hook = "ignore_write_hook": Argument<K>;
     }
-    /// `get_all`: `r.table("users").get_all("Ada").index("name")`.
-    GetAll {
+    /// The command `get_all`.
+    GetAll = r#"r.table("users").get_all("Ada").index("name")"# {
         /// The index that the keys are looked up in; the primary one by default.
         index = "index": Argument<K>;
     }
-    /// `between`: `r.table("users").between(18, 65).index("age").right_bound(Bound::Closed)`.
-    Between {
+    /// The command `between`.
+    Between = r#"r.table("users").between(18, 65).index("age").right_bound(Bound::Closed)"# {
         /// The lower bound; closed by default.
         left_bound = "left_bound": Choice<Bound, K>;
         /// The upper bound; open by default.
@@ -160,56 +166,56 @@ commands! {
         /// The index that the range is of; the primary one by default.
         index = "index": Argument<K>;
     }
-    /// `filter`: `r.table("users").filter(r.row().g("age").ge(18)).default_value(true)`.
-    Filter {
+    /// The command `filter`.
+    Filter = r#"r.table("users").filter(r.row().g("age").ge(18)).default_value(true)"# {
         /// The option `default`: the result for rows that lack a field; `false` unless it is set. `r.error()`
         /// makes it an error.
         default_value = "default": Argument<K>;
     }
-    /// `order_by`: `r.table("users").order_by("name").index(r.desc("age"))`.
-    OrderBy {
+    /// The command `order_by`.
+    OrderBy = r#"r.table("users").order_by("name").index(r.desc("age"))"# {
         /// The index that is read in its order, possibly as `r.desc(name)`.
         index = "index": Argument<K>;
     }
-    /// `distinct`: `r.table("users").distinct().index("name")`.
-    Distinct {
+    /// The command `distinct`.
+    Distinct = r#"r.table("users").distinct().index("name")"# {
         /// The index whose values are told apart.
         index = "index": Argument<K>;
     }
-    /// `union`: `r.table("a").union(r.table("b")).interleave(false)`.
-    Union {
+    /// The command `union`.
+    Union = r#"r.table("a").union(r.table("b")).interleave(false)"# {
         /// `true` (by default), `false` to keep the order of the sequences, or the field or the function in
         /// whose order they are merged.
         interleave = "interleave": Argument<K>;
     }
-    /// `eq_join`: `r.table("posts").eq_join("author", r.table("users")).index("name")`.
-    EqJoin {
+    /// The command `eq_join`.
+    EqJoin = r#"r.table("posts").eq_join("author", r.table("users")).index("name")"# {
         /// The index of the table that is joined; the primary one by default.
         index = "index": Argument<K>;
         /// Keeps the order of the sequence on the left.
         ordered = "ordered": Argument<K>;
     }
-    /// `group`: `r.table("users").group("city").multi(true)`.
-    Group {
+    /// The command `group`.
+    Group = r#"r.table("users").group("city").multi(true)"# {
         /// The index whose values are the groups.
         index = "index": Argument<K>;
         /// Puts a row into a group for each element of an array that it is grouped by.
         multi = "multi": Argument<K>;
     }
-    /// `min` or `max`: `r.table("users").max(args![]).index("age")`.
-    Extreme {
+    /// The command `min` or `max`.
+    Extreme = r#"r.table("users").max(args![]).index("age")"# {
         /// The index whose first or last value is taken.
         index = "index": Argument<K>;
     }
-    /// `fold`: `r.range(args![3]).fold(0, |sum: Term, n: Term| sum.add(n))`.
-    Fold {
+    /// The command `fold`.
+    Fold = "r.range(args![3]).fold(0, |sum: Term, n: Term| sum.add(n))" {
         /// A function of the old value, the row and the new value, which returns an array of rows.
         emit = "emit": Argument<K>;
         /// A function of the last value, which returns an array of rows.
         final_emit = "final_emit": Argument<K>;
     }
-    /// `changes`: `r.table("users").changes().include_initial(true)`.
-    Changes {
+    /// The command `changes`.
+    Changes = r#"r.table("users").changes().include_initial(true)"# {
         /// `true` to send only the last of several changes of a row, or the seconds to wait for them.
         squash = "squash": Argument<K>;
         /// The number of changes that wait for a slow taker; 100000 by default.
@@ -223,34 +229,34 @@ commands! {
         /// Adds the kind of each change.
         include_types = "include_types": Argument<K>;
     }
-    /// `slice`: `r.expr([1, 2, 3]).slice(args![0, 1]).right_bound(Bound::Closed)`.
-    Slice {
+    /// The command `slice`.
+    Slice = "r.expr([1, 2, 3]).slice(args![0, 1]).right_bound(Bound::Closed)" {
         /// The lower bound; closed by default.
         left_bound = "left_bound": Choice<Bound, K>;
         /// The upper bound; open by default.
         right_bound = "right_bound": Choice<Bound, K>;
     }
-    /// `index_create`: `r.table("users").index_create("tags").multi(true)`.
-    IndexCreate {
+    /// The command `index_create`.
+    IndexCreate = r#"r.table("users").index_create("tags").multi(true)"# {
         /// Makes an entry for each element of an array.
         multi = "multi": Argument<K>;
         /// Makes an index of geometry.
         geo = "geo": Argument<K>;
     }
-    /// `index_rename`: `r.table("users").index_rename("a", "b").overwrite(true)`.
-    IndexRename {
+    /// The command `index_rename`.
+    IndexRename = r#"r.table("users").index_rename("a", "b").overwrite(true)"# {
         /// Takes the place of an index that has the new name.
         overwrite = "overwrite": Argument<K>;
     }
-    /// `wait`: `r.table("users").wait().wait_for(WaitFor::ReadyForReads)`.
-    Wait {
+    /// The command `wait`.
+    Wait = r#"r.table("users").wait().wait_for(WaitFor::ReadyForReads)"# {
         /// The state that is waited for.
         wait_for = "wait_for": Choice<WaitFor, K>;
         /// The longest wait, in seconds; no limit by default.
         timeout = "timeout": Argument<K>;
     }
-    /// `reconfigure`: `r.table("users").reconfigure().shards(2).replicas(1)`.
-    Reconfigure {
+    /// The command `reconfigure`.
+    Reconfigure = r#"r.table("users").reconfigure().shards(2).replicas(1)"# {
         /// The data that a table which has lost replicas may lose.
         emergency_repair = "emergency_repair": Choice<EmergencyRepair, K>;
         /// The number of shards, from 1 to 64.
@@ -264,30 +270,30 @@ commands! {
         /// Only shows the new configuration.
         dry_run = "dry_run": Argument<K>;
     }
-    /// `during`: `r.now().during(a, b).right_bound(Bound::Closed)`.
-    During {
+    /// The command `during`.
+    During = "let (a, b) = (r.now(), r.now() + 60); r.now().during(a, b).right_bound(Bound::Closed)" {
         /// The earlier bound; closed by default.
         left_bound = "left_bound": Choice<Bound, K>;
         /// The later bound; open by default.
         right_bound = "right_bound": Choice<Bound, K>;
     }
-    /// `iso8601`: `r.iso8601("2015-11-03T08:30:00").default_timezone("Z")`.
-    Iso8601 {
+    /// The command `iso8601`.
+    Iso8601 = r#"r.iso8601("2015-11-03T08:30:00").default_timezone("Z")"# {
         /// The timezone of a time that names none.
         default_timezone = "default_timezone": Argument<K>;
     }
-    /// `random`: `r.random(args![1, 2]).float(true)`.
-    Random {
+    /// The command `random`.
+    Random = "r.random(args![1, 2]).float(true)" {
         /// Any number of the range, not only whole ones.
         float = "float": Argument<K>;
     }
-    /// `js`: `r.js("1 + 1").timeout(1.5)`.
-    Js {
+    /// The command `js`.
+    Js = r#"r.js("1 + 1").timeout(1.5)"# {
         /// The longest time, in seconds; 5 by default.
         timeout = "timeout": Argument<K>;
     }
-    /// `http`: `r.http("http://example.com").result_format(ResultFormat::Text)`.
-    Http {
+    /// The command `http`.
+    Http = r#"r.http("http://example.com").result_format(ResultFormat::Text)"# {
         /// The method; GET by default.
         method = "method": Choice<HttpMethod, K>;
         /// The format that the answer is taken for.
@@ -313,8 +319,8 @@ commands! {
         /// The most pages that there may be; needed with `page`.
         page_limit = "page_limit": Argument<K>;
     }
-    /// `circle`: `r.circle(r.point(2, 49), 1).unit(Unit::Kilometre)`.
-    Circle {
+    /// The command `circle`.
+    Circle = "r.circle(r.point(2, 49), 1).unit(Unit::Kilometre)" {
         /// The shape of the earth.
         geo_system = "geo_system": Choice<GeoSystem, K>;
         /// The unit of the radius.
@@ -324,20 +330,22 @@ commands! {
         /// The option `fill`: `true` (by default) makes a polygon, `false` a line.
         filled = "fill": Argument<K>;
     }
-    /// `distance`: `r.distance(a, b).unit(Unit::Mile)`.
-    Distance {
+    /// The command `distance`.
+    Distance = "let (a, b) = (r.point(2, 49), r.point(10, 60)); r.distance(a, b).unit(Unit::Mile)" {
         /// The shape of the earth.
         geo_system = "geo_system": Choice<GeoSystem, K>;
         /// The unit of the result.
         unit = "unit": Choice<Unit, K>;
     }
-    /// `get_intersecting`: `r.table("places").get_intersecting(area).index("where")`.
-    GetIntersecting {
+    /// The command `get_intersecting`.
+    GetIntersecting =
+        r#"let area = r.circle(r.point(2, 49), 9); r.table("places").get_intersecting(area).index("where")"# {
         /// The geo index; needed.
         index = "index": Argument<K>;
     }
-    /// `get_nearest`: `r.table("places").get_nearest(point).index("where").max_results(5)`.
-    GetNearest {
+    /// The command `get_nearest`.
+    GetNearest =
+        r#"let point = r.point(2, 49); r.table("places").get_nearest(point).index("where").max_results(5)"# {
         /// The shape of the earth.
         geo_system = "geo_system": Choice<GeoSystem, K>;
         /// The unit of distances.

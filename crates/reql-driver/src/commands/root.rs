@@ -12,6 +12,14 @@ use crate::types::Binary;
 /// The names are those of the official Python driver, whose [reference](https://rethinkdb.com/api/python/)
 /// explains each command. Where a name is a word of Rust, it has an underscore at its end: [`do_`](r::do_),
 /// [`match_`](Term::match_), [`mod_`](Term::mod_).
+///
+/// ```
+/// use reql::{Term, r};
+///
+/// let grown_up = r.table("users").filter(|user: Term| user.g("age").ge(18)).count();
+/// assert_eq!(r.do_(2, |two: Term| two * 3).to_string(), "r.do(2, var1 => var1.mul(3))");
+/// # let _ = grown_up;
+/// ```
 #[allow(non_camel_case_types)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct r;

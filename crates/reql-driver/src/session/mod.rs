@@ -1,12 +1,12 @@
 //! One connection that one task uses.
 
 mod exchange;
+mod info;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
@@ -16,6 +16,7 @@ use crate::r;
 use crate::rows::Rows;
 use crate::term::{Argument, Term};
 use crate::wire::{AnswerKind, Elements, Form, Frame, Inbound, Request};
+pub use info::ServerInfo;
 
 /// A connection for one task at a time.
 ///
@@ -95,27 +96,6 @@ impl Open {
     fn is_untold(&self, written: usize) -> bool {
         self.first_end.is_some() && written == 0
     }
-}
-
-/// The identity of a server.
-///
-/// ```
-/// # async fn example(session: &mut reql::Session<reql::Stream>) -> reql::Result<()> {
-/// println!("{}", session.server_info().await?.name.unwrap_or_default());
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[non_exhaustive]
-pub struct ServerInfo {
-    /// UUID.
-    pub id: String,
-    /// Name; a proxy has none.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// A server without data.
-    #[serde(default)]
-    pub proxy: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {

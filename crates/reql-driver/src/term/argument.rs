@@ -6,7 +6,18 @@ use super::value::to_term;
 use super::{Content, Style, Term, Variable};
 
 /// Names the kinds of [`Argument`]s and [`Choice`](crate::Choice)s. The compiler infers them, so they are
-/// never written.
+/// rarely written.
+///
+/// ```
+/// use reql::markers::{Function, Value};
+/// use reql::{Argument, Term};
+///
+/// fn with_two_parameters(join: impl Argument<Function<2, Value>>) -> Term {
+///     join.into_term()
+/// }
+///
+/// with_two_parameters(|left: Term, right: Term| left + right);
+/// ```
 pub mod markers {
     /// A value, by `Serialize`; a term too.
     #[derive(Debug)]
@@ -86,6 +97,17 @@ functions! {
 
 /// The arguments of a command that takes any number of them: one [`Argument`], or
 /// [`args!`](crate::args)`[a, b]`.
+///
+/// ```
+/// use reql::{Arguments, Term, args, r};
+///
+/// fn keep<K>(fields: impl Arguments<K>) -> Term {
+///     r.table("users").pluck(fields)
+/// }
+///
+/// assert_eq!(keep("name").to_string(), r#"r.table("users").pluck("name")"#);
+/// assert_eq!(keep(args!["name", "age"]).to_string(), r#"r.table("users").pluck("name", "age")"#);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be the arguments of a ReQL command",
     note = "write one argument as it is, and several or none as `args![a, b]`"
@@ -157,6 +179,13 @@ impl<T: Serialize> Extend<T> for Args {
 }
 
 /// An option that stands among the arguments, see [`r.index`](crate::r::index).
+///
+/// ```
+/// use reql::{Opt, args, r};
+///
+/// let by_city: Opt = r.index("city");
+/// r.table("users").get_all(args!["Oslo", by_city]);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Opt {
     name: &'static str,
@@ -170,6 +199,17 @@ impl Opt {
 }
 
 /// A term: a [`Term`], a command that takes options, and references to them.
+///
+/// ```
+/// use reql::{AsTerm, Term, r};
+///
+/// fn count(rows: impl AsTerm) -> Term {
+///     rows.as_term().count()
+/// }
+///
+/// let users = r.table("users");
+/// assert_eq!(count(&users).to_string(), r#"r.table("users").count()"#);
+/// ```
 pub trait AsTerm {
     /// Returns the term.
     fn as_term(&self) -> &Term;

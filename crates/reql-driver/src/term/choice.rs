@@ -4,6 +4,12 @@ use super::argument::markers::{Computed, Function, Known};
 use super::{Argument, AsTerm, Content, Term};
 
 /// A type whose values are the values of an option.
+///
+/// ```
+/// use reql::{Durability, Enumeration};
+///
+/// assert_eq!(Durability::Soft.name(), "soft");
+/// ```
 pub trait Enumeration {
     /// Returns the value as ReQL has it.
     fn name(&self) -> &'static str;
@@ -56,8 +62,16 @@ impl Choice<ReturnChanges, bool> for bool {
 }
 
 macro_rules! choices {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$case_doc:meta])* $case:ident = $text:literal,)* })*) => { $(
+    ($(
+        $(#[$doc:meta])*
+        $name:ident = $example:literal { $($(#[$case_doc:meta])* $case:ident = $text:literal,)* }
+    )*) => { $(
         $(#[$doc])*
+        ///
+        /// ```
+        /// # use reql::*;
+        #[doc = concat!($example, ";")]
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum $name {
             $($(#[$case_doc])* $case,)*
@@ -73,7 +87,7 @@ macro_rules! choices {
 
 choices! {
     /// The point at which a write is answered.
-    Durability {
+    Durability = r#"r.table("log").insert(obj! { "at": r.now() }).durability(Durability::Soft)"# {
         /// Once it is on disk. The default.
         Hard = "hard",
         /// Once it is in memory.
@@ -81,16 +95,16 @@ choices! {
     }
     /// The way in which an insert deals with documents whose primary key is taken. A closure of the key, the
     /// old and the new document may stand instead.
-    Conflict {
-        /// It counts an error. The default.
+    Conflict = r#"r.table("users").insert(obj! { "id": 1 }).conflict(Conflict::Replace)"# {
+        /// Counts an error. The default.
         Error = "error",
-        /// It replaces the old document.
+        /// Replaces the old document.
         Replace = "replace",
-        /// It updates the old document.
+        /// Updates the old document.
         Update = "update",
     }
     /// The replica that a read asks.
-    ReadMode {
+    ReadMode = r#"r.table("users").read_mode(ReadMode::Outdated)"# {
         /// The primary replica. The default.
         Single = "single",
         /// A majority of the replicas: its rows can't get lost.
@@ -99,26 +113,27 @@ choices! {
         Outdated = "outdated",
     }
     /// The changes that the answer to a write has. `true` and `false` may stand instead.
-    ReturnChanges {
+    ReturnChanges = r#"r.table("users").delete().return_changes(ReturnChanges::Always)"# {
         /// The changes of all documents, changed or not.
         Always = "always",
     }
     /// The form in which system tables name databases, tables and servers.
-    IdentifierFormat {
+    IdentifierFormat =
+        r#"r.db("rethinkdb").table("table_config").identifier_format(IdentifierFormat::Uuid)"# {
         /// Their names. The default.
         Name = "name",
         /// Their UUIDs.
         Uuid = "uuid",
     }
     /// A bound of a range.
-    Bound {
-        /// It lies outside of the range.
+    Bound = r#"r.table("users").between(18, 65).index("age").right_bound(Bound::Closed)"# {
+        /// Lies outside of the range.
         Open = "open",
-        /// It belongs to the range.
+        /// Belongs to the range.
         Closed = "closed",
     }
     /// A unit of length.
-    Unit {
+    Unit = "r.circle(r.point(2, 49), 1).unit(Unit::Kilometre)" {
         /// Metres. The default.
         Metre = "m",
         /// Kilometres.
@@ -131,14 +146,14 @@ choices! {
         Foot = "ft",
     }
     /// The shape of the earth.
-    GeoSystem {
+    GeoSystem = "r.circle(r.point(2, 49), 0.1).geo_system(GeoSystem::UnitSphere)" {
         /// The ellipsoid of the World Geodetic System. The default.
         Wgs84 = "WGS84",
         /// A sphere of radius 1, whose only unit of length is its radius.
         UnitSphere = "unit_sphere",
     }
     /// The state to wait for.
-    WaitFor {
+    WaitFor = r#"r.table("users").wait().wait_for(WaitFor::ReadyForReads)"# {
         /// Outdated reads.
         ReadyForOutdatedReads = "ready_for_outdated_reads",
         /// Reads.
@@ -149,7 +164,7 @@ choices! {
         AllReplicasReady = "all_replicas_ready",
     }
     /// The data that a table which has lost a majority of its replicas may lose to be usable again.
-    EmergencyRepair {
+    EmergencyRepair = r#"r.table("users").reconfigure().emergency_repair(EmergencyRepair::UnsafeRollback)"# {
         /// The writes that the lost replicas may have had alone.
         UnsafeRollback = "unsafe_rollback",
         /// The writes that the lost replicas may have had alone, and all data of shards without any replica
@@ -157,7 +172,7 @@ choices! {
         UnsafeRollbackOrErase = "unsafe_rollback_or_erase",
     }
     /// The method of an HTTP request.
-    HttpMethod {
+    HttpMethod = r#"r.http("http://example.com").method(HttpMethod::Post)"# {
         /// The default.
         Get = "GET",
         /// With data.
@@ -172,8 +187,8 @@ choices! {
         Head = "HEAD",
     }
     /// The format that the body of an HTTP answer is taken for.
-    ResultFormat {
-        /// As its type says. The default.
+    ResultFormat = r#"r.http("http://example.com").result_format(ResultFormat::Text)"# {
+        /// The format that its type says. The default.
         Auto = "auto",
         /// JSON.
         Json = "json",

@@ -3,6 +3,12 @@
 macro_rules! term_types {
     ($($variant:ident = $number:literal, $name:literal, $javascript:literal;)*) => {
         /// The kind of a term: its operation.
+        ///
+        /// ```
+        /// use reql::TermType;
+        ///
+        /// assert_eq!((TermType::Add.name(), TermType::Add.number()), ("ADD", 24));
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(u16)]
         #[non_exhaustive]

@@ -29,6 +29,13 @@ pub(crate) use variables::{Numbers, Variable};
 pub(crate) use wire::Wire;
 
 /// The number of terms that may stand inside of each other. Writing, printing and freeing them is recursive.
+///
+/// ```
+/// use reql::{MAX_DEPTH, Term, r};
+///
+/// let deep: Term = (0..MAX_DEPTH).fold(r.expr(0), |term, _| term + 1);
+/// assert!(serde_json::to_string(&deep).is_err());
+/// ```
 pub const MAX_DEPTH: u16 = 500;
 
 /// A query, or a part of one.

@@ -39,6 +39,17 @@ pub(crate) enum AnswerKind {
 }
 
 /// The form of an answer, as [`Session::poll_form`](crate::Session::poll_form) tells it.
+///
+/// ```no_run
+/// use reql::{Form, Session, Stream, r};
+///
+/// # async fn example(mut session: Session<Stream>) -> reql::Result<()> {
+/// session.begin(r.table("users").changes())?;
+/// let form = std::future::poll_fn(|cx| session.poll_form(cx)).await?;
+/// assert_eq!(form, Form::Feed);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// One value, which is no array: its only row.

@@ -98,6 +98,13 @@ pub fn count_values(text: &[u8]) -> usize {
 /// Room for the parts of open containers, which is enough for most queries.
 const ROOM: usize = 16;
 
+/// The containers around the place that is read, outermost first, and their parts so far.
+struct Around<'a> {
+    open: Vec<Open<'a>>,
+    items: Vec<Json<'a>>,
+    fields: Vec<(&'a str, Json<'a>)>,
+}
+
 /// A container whose end has not come yet. Its parts so far lie on a stack for all containers of its type,
 /// from `first` on.
 enum Open<'a> {
@@ -130,70 +137,80 @@ impl<'a> Parser<'a> {
 
     /// Reads a value with all of its parts. Depth takes no stack.
     fn document(&mut self) -> Result<Json<'a>> {
-        let mut open: Vec<Open<'a>> = Vec::with_capacity(ROOM);
-        let mut items: Vec<Json<'a>> = Vec::with_capacity(ROOM);
-        let mut fields: Vec<(&'a str, Json<'a>)> = Vec::new();
+        let mut around =
+            Around { open: Vec::with_capacity(ROOM), items: Vec::with_capacity(ROOM), fields: Vec::new() };
         while fuel::burn(1) {
             self.skip_space();
-            let mut value = match self.peek() {
-                Some(b'[') => {
-                    check_depth(open.len())?;
-                    self.at += 1;
-                    self.skip_space();
-                    if !self.eat(b']') {
-                        open.push(Open::Array { first: items.len() });
-                        continue;
-                    }
-                    Json::Array(&[])
-                }
-                Some(b'{') => {
-                    check_depth(open.len())?;
-                    self.at += 1;
-                    self.skip_space();
-                    if !self.eat(b'}') {
-                        open.push(Open::Object { first: fields.len(), key: self.key()? });
-                        continue;
-                    }
-                    Json::Object(&[])
-                }
-                _ => self.scalar()?,
-            };
-            // The value goes into its container. If that ends with it, the container goes into its own.
-            loop {
-                match open.last_mut() {
-                    None => return Ok(value),
-                    Some(Open::Array { first }) => {
-                        items.push(value);
-                        self.skip_space();
-                        if self.eat(b',') {
-                            break;
-                        }
-                        if !self.eat(b']') {
-                            return fail("Missing a comma or ']' after an array element.");
-                        }
-                        value = Json::Array(self.arena.alloc_slice_copy(&items[*first..]));
-                        items.truncate(*first);
-                    }
-                    Some(Open::Object { first, key }) => {
-                        fields.push((*key, value));
-                        self.skip_space();
-                        if self.eat(b',') {
-                            self.skip_space();
-                            *key = self.key()?;
-                            break;
-                        }
-                        if !self.eat(b'}') {
-                            return fail("Missing a comma or '}' after an object member.");
-                        }
-                        value = Json::Object(self.arena.alloc_slice_copy(&fields[*first..]));
-                        fields.truncate(*first);
-                    }
-                }
-                open.pop();
+            let Some(value) = self.begin(&mut around)? else { continue };
+            if let Some(root) = self.put(value, &mut around)? {
+                return Ok(root);
             }
         }
         // Nobody is going to see this error.
         fail("Terminate parsing.")
+    }
+
+    /// Reads a value without parts; or opens a container, whose parts follow.
+    #[inline]
+    fn begin(&mut self, around: &mut Around<'a>) -> Result<Option<Json<'a>>> {
+        let first = self.peek();
+        if !matches!(first, Some(b'[' | b'{')) {
+            return self.scalar().map(Some);
+        }
+        check_depth(around.open.len())?;
+        self.at += 1;
+        self.skip_space();
+        if first == Some(b'[') {
+            if self.eat(b']') {
+                return Ok(Some(Json::Array(&[])));
+            }
+            around.open.push(Open::Array { first: around.items.len() });
+        } else {
+            if self.eat(b'}') {
+                return Ok(Some(Json::Object(&[])));
+            }
+            around.open.push(Open::Object { first: around.fields.len(), key: self.key()? });
+        }
+        Ok(None)
+    }
+
+    /// Puts a value into its container. If that ends with it, the container goes into its own. Returns the
+    /// value that is in none.
+    #[inline]
+    fn put(&mut self, mut value: Json<'a>, around: &mut Around<'a>) -> Result<Option<Json<'a>>> {
+        let Around { open, items, fields } = around;
+        loop {
+            match open.last_mut() {
+                None => return Ok(Some(value)),
+                Some(Open::Array { first }) => {
+                    items.push(value);
+                    self.skip_space();
+                    if self.eat(b',') {
+                        return Ok(None);
+                    }
+                    if !self.eat(b']') {
+                        return fail("Missing a comma or ']' after an array element.");
+                    }
+                    value = Json::Array(self.arena.alloc_slice_copy(&items[*first..]));
+                    items.truncate(*first);
+                }
+                Some(Open::Object { first, key }) => {
+                    fields.push((*key, value));
+                    self.skip_space();
+                    if self.eat(b',') {
+                        self.skip_space();
+                        *key = self.key()?;
+                        return Ok(None);
+                    }
+                    if !self.eat(b'}') {
+                        return fail("Missing a comma or '}' after an object member.");
+                    }
+                    value = Json::Object(self.arena.alloc_slice_copy(&fields[*first..]));
+                    fields.truncate(*first);
+                }
+            }
+            open.pop();
+        }
     }
 
     /// Reads the key of a field, and the colon after it.

@@ -55,7 +55,8 @@ fn check_size(count: usize, env: &Env) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "Grouped data over size limit `{}`.  Try putting a reduction (like `.reduce` or `.count`) on the end.",
+        "Grouped data over size limit `{}`.  Try putting a reduction (like `.reduce` or `.count`) on the \
+         end.",
         env.limits.array
     );
     Err(Error::new(ErrorKind::ResourceLimit, message).at(Bt::default()))

@@ -38,8 +38,8 @@ impl Limits {
             return Ok(());
         }
         let message = format!(
-            "Array over size limit `{}`.  To raise the number of allowed elements, modify the `array_limit` option \
-             to `.run` (not available in the Data Explorer), or use an index.",
+            "Array over size limit `{}`.  To raise the number of allowed elements, modify the `array_limit` \
+             option to `.run` (not available in the Data Explorer), or use an index.",
             self.array
         );
         Err(Error::new(ErrorKind::ResourceLimit, message))

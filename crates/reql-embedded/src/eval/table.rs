@@ -290,7 +290,8 @@ impl TableRef {
         let asked = asked()?;
         if spec.geo {
             return Err(Error::logic(format!(
-                "Index `{name}` is a geospatial index.  Only get_nearest and get_intersecting can use a geospatial index."
+                "Index `{name}` is a geospatial index.  Only get_nearest and get_intersecting can use a \
+                 geospatial index."
             )));
         }
         Ok((spec, asked))

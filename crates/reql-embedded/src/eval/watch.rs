@@ -260,7 +260,8 @@ fn check_limit(limit: usize, env: &Env) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "Array size limit `{most}` exceeded.  (`.limit(X).changes()` is illegal if X is larger than the array size limit.)"
+        "Array size limit `{most}` exceeded.  (`.limit(X).changes()` is illegal if X is larger than the \
+         array size limit.)"
     );
     Err(Error::new(ErrorKind::ResourceLimit, message))
 }

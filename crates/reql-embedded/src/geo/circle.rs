@@ -39,8 +39,8 @@ impl Circle {
         let limit = FRAC_PI_2 * self.ellipsoid.equator.min(self.ellipsoid.poles());
         if self.radius >= limit {
             return Err(Error::logic(format!(
-                "Radius must be smaller than a quarter of the circumference along the minor axis of the reference \
-                 ellipsoid.  Got {}m, but must be smaller than {}m.",
+                "Radius must be smaller than a quarter of the circumference along the minor axis of the \
+                 reference ellipsoid.  Got {}m, but must be smaller than {}m.",
                 display_g20(self.radius),
                 display_g20(limit)
             )));

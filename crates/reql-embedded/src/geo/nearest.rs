@@ -106,8 +106,8 @@ impl Nearest {
         let circle = Circle { center: self.center, radius, vertices: VERTICES, ellipsoid: self.ellipsoid };
         circle.points().map_err(|error| {
             Error::logic(format!(
-                "The distance has become too large for continuing the indexed nearest traversal.  Consider specifying a \
-                 smaller `max_dist` parameter.  ({})",
+                "The distance has become too large for continuing the indexed nearest traversal.  Consider \
+                 specifying a smaller `max_dist` parameter.  ({})",
                 error.message()
             ))
         })

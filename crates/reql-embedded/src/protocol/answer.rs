@@ -3,6 +3,19 @@
 use super::text::Text;
 
 /// A server's identity.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), reql_embedded::StartError> {
+/// use reql_embedded::{Server, ServerInfo};
+///
+/// let server = Server::builder().in_process().server_name("heroes").start().await?;
+/// let ServerInfo { id, name } = server.info().clone();
+/// assert_eq!((id.len(), &name[..]), (36, "heroes"));
+/// server.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerInfo {
     /// UUID.

@@ -109,8 +109,8 @@ where
         MAGIC_V0_3 => check_key(wire, host, Dialect::Sequential).await,
         MAGIC_V0_1 | MAGIC_V0_2 => Err(plain(PROTOBUF_REFUSED)),
         _ => Err(plain(
-            "Received an unsupported protocol version. This port is for RethinkDB queries. Does your client driver \
-             version not match the server?",
+            "Received an unsupported protocol version. This port is for RethinkDB queries. Does your client \
+             driver version not match the server?",
         )),
     }
 }

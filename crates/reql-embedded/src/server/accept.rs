@@ -92,8 +92,8 @@ impl Gate {
                     Ok((incoming, peer)) => {
                         match Permit::take(&self.open, self.max_connections) {
                             Some(permit) => {
-                                let sharing = self.sessions.clone();
-                                sessions.spawn(session::serve(incoming, peer, sharing, stopping.clone(), permit))
+                                let (sharing, stopping) = (self.sessions.clone(), stopping.clone());
+                                sessions.spawn(session::serve(incoming, peer, sharing, stopping, permit))
                             }
                             None => sessions.spawn(reject(incoming, self.max_connections)),
                         };

@@ -35,6 +35,21 @@ const MAX_HASHING: usize = 2;
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 /// The settings of a server that is to be started.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), reql_embedded::StartError> {
+/// use std::time::Duration;
+///
+/// use reql_embedded::Server;
+///
+/// let builder = Server::builder().in_memory().memory_limit(64 << 20).max_connections(100);
+/// let server = builder.shutdown_grace(Duration::from_secs(1)).start().await?;
+/// assert!(server.local_addr().ip().is_loopback());
+/// server.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Builder {
     bind: Option<SocketAddr>,
@@ -200,6 +215,7 @@ impl Builder {
     /// # Errors
     ///
     /// If an address can't be listened on, or a file of [`Builder::tls`] can't be used.
+    #[doc(hidden)]
     pub async fn start_with(self, engine: Arc<dyn Engine>) -> Result<Server, StartError> {
         #[cfg(feature = "tls")]
         let tls = match self.tls.clone() {

@@ -12,6 +12,16 @@ pub use crate::storage::{Compacted, Report};
 use crate::{Server, storage};
 
 /// The reason why a server's data can't be used, or worked on. The data is unchanged.
+///
+/// ```
+/// use reql_embedded::{DataErrorKind, Server};
+///
+/// let file = std::env::temp_dir().join(format!("foreign-{}.txt", std::process::id()));
+/// std::fs::write(&file, "no database, but long enough to look like one: ".repeat(100)).unwrap();
+/// let error = Server::check(&file).unwrap_err();
+/// assert_eq!(error.kind(), DataErrorKind::Foreign, "{error}");
+/// # std::fs::remove_file(file).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct DataError {
     kind: DataErrorKind,
@@ -19,6 +29,20 @@ pub struct DataError {
 }
 
 /// The kind of such a reason.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use reql_embedded::{DataErrorKind, Server};
+///
+/// # let directory = std::env::temp_dir().join(format!("in-use-{}", std::process::id()));
+/// let server = Server::builder().in_process().data_dir(&directory).start().await?;
+/// assert_eq!(Server::check(&directory).unwrap_err().kind(), DataErrorKind::InUse);
+/// server.shutdown().await;
+/// # std::fs::remove_dir_all(directory)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DataErrorKind {
@@ -35,6 +59,19 @@ pub enum DataErrorKind {
 }
 
 /// The reason why a server didn't start.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use reql_embedded::{Server, StartError};
+///
+/// let first = Server::builder().start().await?;
+/// let second = Server::builder().bind(first.local_addr()).start().await;
+/// assert!(matches!(second, Err(StartError::Listen { .. })));
+/// # first.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {

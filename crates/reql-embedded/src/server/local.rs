@@ -18,11 +18,39 @@ const BUFFER: usize = 64 << 10;
 const BACKLOG: usize = 128;
 
 /// Opens connections to a server in the same process. Cheap to clone; doesn't keep the server running.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use reql_embedded::Server;
+///
+/// let server = Server::builder().in_process().start().await?;
+/// let connector = server.connector();
+/// let stream = tokio::spawn(async move { connector.connect().await }).await??;
+/// drop(stream);
+/// server.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Connector(mpsc::Sender<DuplexStream>);
 
 /// The client's end of a connection to a server in the same process: a stream of bytes as a socket is one.
 /// Dropping it closes the connection.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use reql_embedded::{LocalStream, Server};
+/// use tokio::io::AsyncWriteExt;
+///
+/// let server = Server::builder().in_process().start().await?;
+/// let mut stream: LocalStream = server.connect().await?;
+/// stream.write_u32_le(0x34c2_bdc3).await?; // the handshake V1_0
+/// server.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct LocalStream(DuplexStream);
 

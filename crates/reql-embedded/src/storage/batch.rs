@@ -15,7 +15,7 @@ use super::core::Core;
 use super::feed::{ChangeEvent, EndReason, News, Told};
 use super::file;
 use super::index::Index;
-use super::write::Document;
+use super::proposal::Document;
 use super::writer::{Applied, Fatal, Job, Need};
 use crate::error::Result;
 

@@ -19,6 +19,20 @@ use crate::datum::{Datum, is_well_formed, key};
 use crate::error::Result;
 
 /// The findings of a check.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use reql_embedded::Server;
+///
+/// # let directory = std::env::temp_dir().join(format!("checked-{}", std::process::id()));
+/// Server::builder().in_process().data_dir(&directory).start().await?.shutdown().await;
+/// let report = Server::check(&directory)?;
+/// assert!(report.problems.is_empty() && !report.was_recovered);
+/// # std::fs::remove_dir_all(directory)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Problems, in words; empty if there are none.

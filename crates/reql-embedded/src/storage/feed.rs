@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::backlog::{Backlog, Share};
-use super::write::Document;
+use super::proposal::Document;
 use crate::datum::Datum;
 
 /// One committed change of one document.

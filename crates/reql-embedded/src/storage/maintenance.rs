@@ -59,6 +59,20 @@ fn look_at(
 }
 
 /// The sizes of a file before and after its compaction, in bytes.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use reql_embedded::Server;
+///
+/// # let directory = std::env::temp_dir().join(format!("compacted-{}", std::process::id()));
+/// Server::builder().in_process().data_dir(&directory).start().await?.shutdown().await;
+/// let sizes = Server::compact(&directory)?;
+/// assert!(sizes.after <= sizes.before);
+/// # std::fs::remove_dir_all(directory)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compacted {
     /// Before.

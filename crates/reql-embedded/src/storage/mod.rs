@@ -37,6 +37,7 @@ mod maintenance;
 mod moment;
 mod opening;
 mod private;
+mod proposal;
 mod range;
 mod scan;
 mod snapshot;

@@ -9,9 +9,9 @@ use super::codec;
 use super::core::Core;
 use super::index::Index;
 use super::moment::{Documents, Entries, Moment};
+use super::proposal::Document;
 use super::range::{Direction, KeyRange};
 use super::scan::{IndexScan, Scan};
-use super::write::Document;
 use crate::datum::Datum;
 use crate::error::Result;
 

@@ -213,7 +213,10 @@ fn steps_in_file(table: &Table, writer: usize, acknowledged: i64) -> i64 {
     let steps = (lowest..=acknowledged + 1).rev().find(|steps| state(writer, *steps) == found);
     steps.unwrap_or_else(|| {
         let wrote = durability(writer).name();
-        panic!("writer {writer} ({wrote}) acknowledged {acknowledged} steps, which is not what was found: {found:?}")
+        panic!(
+            "writer {writer} ({wrote}) acknowledged {acknowledged} steps, which is not what was found: \
+            {found:?}"
+        )
     })
 }
 

@@ -98,7 +98,8 @@ async fn write(addr: SocketAddr, seed: u64, writes: u64) {
             3..=4 => json!([53, [row, { "rank": rank, "flag": flag }]]),
             _ => {
                 let document = json!({
-                    "id": id, "rank": rank, "size": size, "flag": flag, "tags": [2, tags], "by": [2, [seed, step]],
+                    "id": id, "rank": rank, "size": size, "flag": flag, "tags": [2, tags],
+                    "by": [2, [seed, step]],
                 });
                 json!([56, [table(), document], { "conflict": "replace" }])
             }

@@ -184,7 +184,8 @@ fn captured_variables_are_stored() {
     target.make(&table);
     // r.do({a: [1, 2.5], b: "x"}, 7, (u, v) => t.indexCreate('i', w => [w('id'), u('a')]))
     let create = json!([64, [
-        [69, [[2, [1, 2]], [75, [table, "i", [69, [[2, [3]], [2, [[170, [[10, [3]], "id"]], [170, [[10, [1]], "a"]]]]]]]]]],
+        [69, [[2, [1, 2]], [75, [table, "i", [69, [[2, [3]],
+            [2, [[170, [[10, [3]], "id"]], [170, [[10, [1]], "a"]]]]]]]]]],
         {"a": [2, [1, 2.5]], "b": "x"},
         7,
     ]]);
@@ -341,8 +342,8 @@ fn other_bytes_are_refused_as_rethinkdb_does() {
         assert_eq!(refused, Err(message), "{}", bytes.escape_ascii());
     }
     let refused = target.ask(&json!([75, [table, "i", binary(b"?")]]).to_string());
-    let message = "Cannot create an sindex except from a reql_index_function returned from `index_status` in the \
-                   field `function`.";
+    let message = "Cannot create an sindex except from a reql_index_function returned from `index_status` in \
+        the field `function`.";
     assert_eq!(refused, Err(message.to_owned()));
 }
 

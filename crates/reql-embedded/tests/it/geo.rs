@@ -198,8 +198,8 @@ fn circles_have_corners() {
     assert_eq!(message(geo::circle(&around(at(0., 0.), 0.), true)), "Radius must be positive");
     assert_eq!(
         message(geo::circle(&around(at(0., 0.), 10_968_937.995_244_589), true)),
-        "Radius must be smaller than a quarter of the circumference along the minor axis of the reference ellipsoid.  \
-         Got 10968937.995244588703m, but must be smaller than 9985163.1855612862855m."
+        "Radius must be smaller than a quarter of the circumference along the minor axis of the reference \
+         ellipsoid.  Got 10968937.995244588703m, but must be smaller than 9985163.1855612862855m."
     );
 }
 
@@ -326,9 +326,10 @@ fn an_index_finds_what_is_near() {
     );
     assert_eq!(
         message(nearest(&rows, search(at(0., 0.), 10000000.))),
-        "The distance has become too large for continuing the indexed nearest traversal.  Consider specifying a \
-         smaller `max_dist` parameter.  (Radius must be smaller than a quarter of the circumference along the minor \
-         axis of the reference ellipsoid.  Got 10968937.995244588703m, but must be smaller than 9985163.1855612862855m.)"
+        "The distance has become too large for continuing the indexed nearest traversal.  Consider \
+         specifying a smaller `max_dist` parameter.  (Radius must be smaller than a quarter of the \
+         circumference along the minor axis of the reference ellipsoid.  Got 10968937.995244588703m, but \
+         must be smaller than 9985163.1855612862855m.)"
     );
 }
 
@@ -403,7 +404,8 @@ proptest! {
 
     #[test]
     fn distances_are_finite(center in place(), b in geometry()) {
-        let distance = geo::distance(&point(center.longitude, center.latitude), &b, Ellipsoid::WGS84).unwrap();
+        let a = point(center.longitude, center.latitude);
+        let distance = geo::distance(&a, &b, Ellipsoid::WGS84).unwrap();
         prop_assert!((0.0..3e7).contains(&distance));
     }
 
@@ -436,7 +438,8 @@ proptest! {
         flattening in 0.0..1.0,
         vertices in 1..10_u32,
     ) {
-        let circle = Circle { center: at(center.0, center.1), radius, vertices, ellipsoid: Ellipsoid { equator, flattening } };
+        let ellipsoid = Ellipsoid { equator, flattening };
+        let circle = Circle { center: at(center.0, center.1), radius, vertices, ellipsoid };
         drop(geo::circle(&circle, true));
     }
 }

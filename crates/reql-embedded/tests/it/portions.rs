@@ -18,7 +18,8 @@ const WORK: &[&str] = &[
     "map(x => [x('id'), x('text').upcase()])",
     "concatMap(x => [x('n'), x('n').add(1)])",
     // Some rows become so many that work on portions is given up, here and there.
-    "concatMap(x => r.range(r.branch(x('n').mod(2000).eq(1500), 6000, 1)).map(y => [x('n'), y, TEXT])).count()",
+    "concatMap(x => r.range(r.branch(x('n').mod(2000).eq(1500), 6000, 1)).map(y => [x('n'), y, \
+     TEXT])).count()",
     "concatMap(x => r.range(r.branch(x('n').mod(2000).eq(1500), 6000, 1)).map(y => [x('n'), y, TEXT]))",
     "map(x => r.branch(x('n').mod(2000).eq(40), r.range(6000).map(y => TEXT).coerceTo('array'), x('n')))",
     "group('m').concatMap(x => r.range(r.branch(x('n').mod(2000).eq(1500), 6000, 1)).map(y => TEXT)).count()",
@@ -47,7 +48,8 @@ const WORK: &[&str] = &[
     "map(x => r.branch(x('n').eq(5000), r.error('late'), x('n').eq(900), r.error('early'), x('n'))).sum()",
     "map(x => r.branch(x('n').eq(5000), r.error('late'), x('n').eq(900), r.error('early'), x('n')))",
     "sum(x => r.branch(x('n').eq(4000), 'no number', 1))",
-    "map(x => r.branch(x('n').eq(3900), r.error('stage'), x)).sum(x => r.branch(x('n').eq(4000), 'no number', 1))",
+    "map(x => r.branch(x('n').eq(3900), r.error('stage'), x)).sum(x => r.branch(x('n').eq(4000), 'no \
+     number', 1))",
     "group(x => r.branch(x('n').eq(3000), r.error('group'), 1)).count()",
     "map(x => x('n')).reduce((a, b) => r.branch(b.eq(2000), r.error('reduction'), b))",
 ];

@@ -43,7 +43,8 @@ fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         8 => (prop::collection::vec(step(), 1..6), prop::bool::weighted(0.1))
             .prop_map(|(steps, hard)| Operation::Write(steps, hard)),
-        4 => (-1..21i64, -1..21i64, any::<bool>()).prop_map(|(from, to, back)| Operation::Scan(from, to, back)),
+        4 => (-1..21i64, -1..21i64, any::<bool>())
+            .prop_map(|(from, to, back)| Operation::Scan(from, to, back)),
         4 => (-1..8i64, -1..8i64, any::<bool>())
             .prop_map(|(from, to, back)| Operation::IndexScan(from, to, back)),
         1 => Just(Operation::Reopen),
@@ -136,7 +137,11 @@ fn open(directory: &TempDir) -> Store {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: size().1, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: size().1,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn the_store_behaves_as_a_map(operations in prop::collection::vec(operation(), size().0)) {

@@ -83,7 +83,8 @@ async fn serve(directory: &Path) -> (Server, Client) {
         "r.table('t').index_create('double', row => row('a').mul(2))",
         "r.table('t').index_wait()",
         "r.table('t').insert(r.range(500).map(n => ({id: n, a: n.mod(7), b: 'x', tags: [n, n.add(1), n],
-            place: r.point(n.mod(90), n.mod(80)), pad: r.expr('pad').add(n.coerce_to('string'))})).coerce_to('array'))",
+            place: r.point(n.mod(90), n.mod(80)), pad: r.expr('pad').add(n.coerce_to('string'))}))
+            .coerce_to('array'))",
     ] {
         ask(&mut client, text).await;
     }

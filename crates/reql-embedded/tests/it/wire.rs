@@ -149,8 +149,8 @@ async fn refuses_last_messages_without_authentication() {
 #[tokio::test]
 async fn refuses_what_speaks_no_known_dialect() {
     let (server, _control) = server().await;
-    let unknown = "ERROR: Received an unsupported protocol version. This port is for RethinkDB queries. Does your \
-                   client driver version not match the server?\n";
+    let unknown = "ERROR: Received an unsupported protocol version. This port is for RethinkDB queries. Does \
+        your client driver version not match the server?\n";
     let protobuf = "ERROR: The PROTOBUF client protocol is no longer supported\n";
     for (bytes, answer) in [
         (b"GET / HTTP/1.1\r\n\r\n".to_vec(), unknown),

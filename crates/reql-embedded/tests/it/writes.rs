@@ -112,7 +112,10 @@ fn the_steps_of_a_sequence_see_each_other() {
     let mut server = server(250);
     server.get("r.table('t').forEach(d => r.table('u').insert({id: d('id'), n: r.table('u').count()}))");
     assert_eq!(server.get("r.table('u').filter(d => d('id').ne(d('n'))).count()"), json!(0));
-    server.get("r.table('t').forEach(d => r.table('t').get(d('id')).update({v: r.table('t').sum('v')}, {nonAtomic: true}))");
+    server.get(
+        "r.table('t').forEach(d => r.table('t').get(d('id')).update({v: r.table('t').sum('v')}, \
+        {nonAtomic: true}))",
+    );
     let values = values(&mut server, "v");
     assert_eq!(values[0].1, (0..250).sum::<i64>() as f64);
     assert_ne!(values[0].1, values[1].1);
@@ -128,7 +131,8 @@ fn a_function_that_looks_at_other_rows_sees_them_as_they_were() {
     let expected: Vec<_> = (0..700).map(|id| (id, ((id + 1) % 700 + 1) as f64)).collect();
     assert_eq!(values(&mut server, "v"), expected);
 
-    let sums = "r.table('t').getAll(0, {index: 'w'}).count().add(r.table('t').between(0, 9e9, {index: 'v'}).sum('v'))";
+    let sums = "r.table('t').getAll(0, {index: 'w'}).count().add(r.table('t').between(0, 9e9, {index: \
+        'v'}).sum('v'))";
     server.get(&format!("r.table('t').update(d => ({{w: [0], v: {sums}}}), {{nonAtomic: true}})"));
     let first = values(&mut server, "v")[0].1;
     assert!(values(&mut server, "v").iter().all(|(_, v)| *v == first), "all saw the same sum");
@@ -138,7 +142,8 @@ fn a_function_that_looks_at_other_rows_sees_them_as_they_were() {
 #[test]
 fn a_row_with_several_values_is_changed_once_for_each() {
     let mut server = server(MANY);
-    let query = "r.table('t').between(0, 1e9, {index: 'w'}).update({w: r.row('w').map(w => w.add(1000)), v: r.row('v').add(1)})";
+    let query = "r.table('t').between(0, 1e9, {index: 'w'}).update({w: r.row('w').map(w => w.add(1000)), v: \
+        r.row('v').add(1)})";
     let answer = server.get(query);
     assert_eq!(answer["replaced"], json!(2 * MANY), "{answer}");
     assert!(values(&mut server, "v").iter().all(|(id, v)| *v == (id + 2) as f64));
@@ -210,7 +215,8 @@ fn others_write_while_a_write_reads() {
         written
     });
     let answer = server.get(
-        "r.table('t').insert(r.table('t').filter(d => r.range(300).sum().ge(0)).map(d => ({id: d('id').add(1e4), v: 0, w: []})))",
+        "r.table('t').insert(r.table('t').filter(d => r.range(300).sum().ge(0)).map(d => ({id: \
+         d('id').add(1e4), v: 0, w: []})))",
     );
     let inserted = answer["inserted"].as_u64().expect("a count");
     server.get("r.table('u').insert({id: 1})");

@@ -4,7 +4,7 @@ use csv::{Terminator, WriterBuilder};
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::http::body::PSEUDO_TYPE;
+use crate::names::PSEUDO_TYPE;
 use crate::query::{Path, iso8601};
 
 /// A writer of documents as lines.
@@ -83,7 +83,9 @@ mod tests {
         };
         assert_eq!(
             written(&writer, &documents),
-            "\"x,\"\"y\"\"\n\",\"[1,{\"\"z\"\":null}]\",true\r\n1970-01-01T02:00:01.500+02:00,,\r\nnull,,-1.5\r\n"
+            "\"x,\"\"y\"\"\n\",\"[1,{\"\"z\"\":null}]\",true\r\n\
+             1970-01-01T02:00:01.500+02:00,,\r\n\
+             null,,-1.5\r\n"
         );
         let lone = Writer::new(b';', Path::parse_list("a", "select", 9).unwrap());
         assert_eq!(

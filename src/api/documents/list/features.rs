@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
-use crate::http::body::PSEUDO_TYPE;
+use crate::names::PSEUDO_TYPE;
 use crate::query::{Path, Row};
 
 /// The rule by which the documents of a page become features.

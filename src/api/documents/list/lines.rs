@@ -13,7 +13,7 @@ use super::BATCH;
 use crate::api::documents::csv::Writer;
 use crate::conn::Conn;
 use crate::error::Error;
-use crate::http::body::PSEUDO_TYPE;
+use crate::names::PSEUDO_TYPE;
 use crate::shares::Share;
 
 /// Any stream of lines.

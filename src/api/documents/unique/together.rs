@@ -16,11 +16,11 @@ use crate::error::{Code, Error};
 /// The outcome of the claims for one of several documents.
 #[derive(Debug)]
 pub(crate) enum Fate {
-    /// It may be written.
+    /// May be written.
     Claimed,
-    /// It has to wait for another document of these, or for another write.
+    /// Has to wait for another document of these, or for another write.
     Later,
-    /// It can't be written.
+    /// Can't be written.
     Refused(Error),
 }
 

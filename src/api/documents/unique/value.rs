@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::http::body::PSEUDO_TYPE;
+use crate::names::PSEUDO_TYPE;
 
 /// Returns a text that is equal for values that the database takes for equal; `None` for types that aren't
 /// compared.

@@ -20,8 +20,8 @@ pub(super) fn sanitize(object: Object, literals: Literals) -> Result<Datum> {
 /// Returns the error of a literal where none is permitted.
 pub fn stray() -> Error {
     Error::logic(
-        "Stray literal keyword found: literal is only legal inside of the object passed to merge or update and \
-         cannot nest inside other literals.",
+        "Stray literal keyword found: literal is only legal inside of the object passed to merge or update \
+         and cannot nest inside other literals.",
     )
 }
 

@@ -197,7 +197,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn joined_pieces_are_the_text(text in "[ab,\\u{301}é]{0,12}", separator in "[,a]{0,2}", limit in 0_usize..5) {
+        fn joined_pieces_are_the_text(
+            text in "[ab,\\u{301}é]{0,12}",
+            separator in "[,a]{0,2}",
+            limit in 0_usize..5,
+        ) {
             let pieces = split(&text, Separator::Text(&separator), limit).unwrap();
             prop_assert_eq!(pieces.join(&separator), text.as_str());
             prop_assert!(pieces.len() <= limit + 1);

@@ -26,7 +26,8 @@ pub fn hook_row(text: &str) -> Result<Datum> {
 pub fn hook_from_binary(bytes: &[u8]) -> Result<String> {
     let foreign = |_: &str| {
         Error::logic(
-            "Cannot create a write hook except from a reql_write_hook_function returned from `get_write_hook`.",
+            "Cannot create a write hook except from a reql_write_hook_function returned from \
+             `get_write_hook`.",
         )
     };
     let bytes = bytes.strip_prefix(MAGIC.as_bytes()).ok_or_else(|| foreign(""))?;

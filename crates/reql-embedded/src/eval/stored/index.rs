@@ -85,8 +85,8 @@ pub fn index_to_binary(spec: &IndexSpec) -> Result<Vec<u8>> {
 pub fn index_from_binary(bytes: &[u8]) -> Result<IndexSpec> {
     let bytes = bytes.strip_prefix(MAGIC.as_bytes()).ok_or_else(|| {
         Error::logic(
-            "Cannot create an sindex except from a reql_index_function returned from `index_status` in the field \
-             `function`.",
+            "Cannot create an sindex except from a reql_index_function returned from `index_status` in the \
+             field `function`.",
         )
     })?;
     if bytes.first() == Some(&b'{') {
@@ -138,11 +138,11 @@ fn read_versions(reader: &mut Reader<'_>) -> Result<Era> {
 /// Returns RethinkDB's refusal of indexes that were made before version 1.16.
 fn obsolete(version: u8) -> Error {
     Error::logic(if version == 0 {
-        "Attempted to import a RethinkDB 1.13 secondary index, which is no longer supported.  This secondary index may \
-         be updated by importing into RethinkDB 2.0."
+        "Attempted to import a RethinkDB 1.13 secondary index, which is no longer supported.  This secondary \
+         index may be updated by importing into RethinkDB 2.0."
     } else {
-        "Attempted to import a secondary index from before RethinkDB 1.16, which is no longer supported.  This \
-         secondary index may be updated by importing into RethinkDB 2.1."
+        "Attempted to import a secondary index from before RethinkDB 1.16, which is no longer supported.  \
+         This secondary index may be updated by importing into RethinkDB 2.1."
     })
 }
 

@@ -4,6 +4,7 @@
 //! one. Rows are computed only as they are read: `table.filter(f).limit(10)` stops reading at the tenth
 //! match.
 
+mod exchange;
 mod feed;
 mod fold;
 mod heap;
@@ -11,182 +12,39 @@ mod indexed;
 mod join;
 mod merge;
 mod portions;
+mod source;
 mod sources;
+mod stage;
 mod stages;
+mod whole;
 
+pub use exchange::helped;
 pub use feed::{Changes, Concerted, FeedTraits};
 pub use fold::Fold;
 pub use indexed::{DistinctValues, Pairs, SortedRuns};
 pub use join::EqJoin;
 pub use merge::Merge;
-pub use portions::{Portions, helped};
+pub use portions::Portions;
+pub use source::Source;
 pub use sources::{ArraySource, Chain, Offsets, Range, Slice, Together};
+pub use stage::{Expansion, Flow, Row, Stage};
 pub use stages::{ConcatMap, Filter, GroupBy, Map, Predicate, Zip};
 pub(super) use stages::{check_deterministic, is_pure, too_many_groups};
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use super::env::Env;
 use super::watch::Watched;
 use crate::budget::fuel;
-use crate::datum::{Chunk, Datum};
+use crate::datum::Datum;
 use crate::error::{At, Bt, Error, Result};
 use crate::eval::profile::Work;
-
-/// A source of rows.
-pub trait Source: Send {
-    /// Returns the next row; `None` at the end, and from then on.
-    fn next(&mut self, env: &Env) -> Result<Option<Datum>>;
-
-    /// Releases snapshots of the store, which shouldn't be held while the client thinks.
-    fn suspend(&mut self) {}
-
-    /// Returns true if the rows are all in memory, so that results are arrays rather than streams.
-    fn is_array(&self) -> bool {
-        false
-    }
-
-    /// Returns true if it is sure before anything is read that there are no rows, or no more.
-    fn is_exhausted(&self) -> bool {
-        false
-    }
-
-    /// Returns true if each row is worked on where it is stored, before the rows are combined (RethinkDB's
-    /// lazy streams). Errors from there that have no place blame the whole query.
-    fn is_lazy(&self) -> bool {
-        false
-    }
-
-    /// Notes that no more rows than these will be read, so that none need be made ready beyond them.
-    fn expect_at_most(&mut self, _: u64) {}
-
-    /// Returns true if the rows can be read as they are stored, which takes less time than any work on them.
-    fn is_table(&self) -> bool {
-        false
-    }
-
-    /// Returns the work that a profile records for reading these rows, if they are those of a table.
-    fn work(&self) -> Option<Work> {
-        None
-    }
-
-    /// Reads a row as it is stored; false at the end. Only for sources whose [`is_table`](Self::is_table) is
-    /// true.
-    fn read_raw(&mut self, _: &Env, _: &mut Chunk) -> Result<bool> {
-        Err(Error::internal("These rows aren't read off a table."))
-    }
-
-    /// Sets the term to blame from now on for errors of the source itself. It is the term of the last stage.
-    fn blame(&mut self, _: Bt) {}
-
-    /// Returns the term to blame, if it isn't that of the stream's last stage.
-    fn place(&self) -> Option<Bt> {
-        None
-    }
-
-    /// Returns true if there is no end: such a stream can't be an array.
-    fn is_infinite(&self) -> bool {
-        false
-    }
-
-    /// Returns the traits of the changefeed, if the source is one.
-    fn feed(&self) -> Option<FeedTraits> {
-        None
-    }
-
-    /// Returns true if the next rows are made in microseconds and without waiting.
-    fn is_light(&self) -> bool {
-        false
-    }
-
-    /// Returns the rows of the store that these are, for `changes` to follow.
-    fn watch(&self) -> Result<Vec<Watched>> {
-        Err(Error::logic("Cannot call `changes` on an eager stream."))
-    }
-
-    /// Fails if `changes` can't follow these rows through a stage that is no filter.
-    fn check_transformable(&self) -> Result<()> {
-        Ok(())
-    }
-
-    /// Fails if the rows can't all be read because they have no end.
-    fn check_finite(&self) -> Result<()> {
-        if !self.is_infinite() {
-            return Ok(());
-        }
-        Err(Error::logic(
-            "Cannot use an infinite stream with an aggregation function (`reduce`, `count`, etc.) or coerce it to an array.",
-        ))
-    }
-}
-
-/// A row on its way through the stages, with its group once there is one.
-#[derive(Debug, Clone)]
-pub struct Row {
-    /// The group it belongs to.
-    pub group: Option<Datum>,
-    /// The row itself.
-    pub value: Datum,
-}
-
-/// The result of a stage for a row.
-pub enum Flow {
-    /// The row goes on, possibly changed.
-    Keep(Row),
-    /// The row is dropped.
-    Drop,
-    /// The row becomes several.
-    Expand(Expansion),
-}
-
-/// The rows that one row has become.
-pub enum Expansion {
-    /// Rows with groups of their own.
-    Rows(Box<dyn Iterator<Item = Row> + Send>),
-    /// The rows of a stream, in the group of the row that they come from.
-    Stream(Box<Stream>, Option<Datum>),
-    /// Rows that were read in advance.
-    Portion(Box<Stream>),
-}
-
-impl Expansion {
-    fn next(&mut self, env: &Env) -> Result<Option<Row>> {
-        match self {
-            Expansion::Rows(rows) => Ok(rows.next()),
-            Expansion::Stream(stream, group) => {
-                Ok(stream.next(env)?.map(|value| Row { group: group.clone(), value }))
-            }
-            Expansion::Portion(rows) => rows.next_row(env),
-        }
-    }
-}
 
 /// Rows on their way that haven't been read yet.
 struct Waiting {
     rows: Expansion,
     /// The stage that takes them next.
     stage: usize,
-}
-
-/// One step of a stream's work.
-pub trait Stage: Send + Sync {
-    /// Takes a row.
-    fn apply(&self, env: &Env, row: Row) -> Result<Flow>;
-
-    /// Fails unless `changes` can follow rows through the stage.
-    fn check_watchable(&self) -> Result<()>;
-
-    /// Returns true if the result for a row depends on nothing but the row, so that rows can be taken in any
-    /// order. It has to for `changes`, which some stages refuse for other reasons.
-    fn is_pure(&self) -> bool {
-        self.check_watchable().is_ok()
-    }
-
-    /// Returns true if the stage leaves the rows that it keeps unchanged.
-    fn is_filter(&self) -> bool {
-        false
-    }
 }
 
 /// A sequence, read from front to back once.
@@ -378,77 +236,6 @@ impl Stream {
         Err(Error::logic(message).at(self.bt))
     }
 
-    /// Reads all rows, and takes the results of `make` in order. Several threads share the work if
-    /// `may_share` is true and the stages allow it. An error may have no place, as from
-    /// [`next_row`](Self::next_row).
-    pub fn for_each<T: Send + 'static>(
-        &mut self,
-        env: &Env,
-        may_share: bool,
-        make: impl Fn(&Env, Row) -> Result<Option<T>> + Send + Sync + 'static,
-        mut take: impl FnMut(T) -> Result<()>,
-    ) -> Result<()> {
-        let make = Arc::new(make);
-        if may_share {
-            let of_portion = {
-                let make = make.clone();
-                move |mut part: Stream, room: usize, env: &Env| part.make_of_all(env, room, &*make)
-            };
-            for portion in Portions::read(self, env, of_portion).into_iter().flatten() {
-                let (made, end) = portion?;
-                made.into_iter().try_for_each(&mut take)?;
-                end?;
-            }
-        }
-        while let Some(item) = self.make_of_next(env, &*make)? {
-            take(item)?;
-        }
-        Ok(())
-    }
-
-    /// Returns the next result of `make`, for the next row that has one; `None` at the end.
-    fn make_of_next<T>(
-        &mut self,
-        env: &Env,
-        make: impl Fn(&Env, Row) -> Result<Option<T>>,
-    ) -> Result<Option<T>> {
-        while let Some(row) = self.next_row(env)? {
-            match make(env, row) {
-                Ok(None) => {}
-                Ok(made) => return Ok(made),
-                Err(error) => return Err(self.error_of_work(error)),
-            }
-        }
-        Ok(None)
-    }
-
-    /// Returns the results of `make` for all rows, and the error after them, if there is one; `None` if the
-    /// rows take more bytes than there is room for.
-    fn make_of_all<T>(
-        &mut self,
-        env: &Env,
-        room: usize,
-        make: impl Fn(&Env, Row) -> Result<Option<T>>,
-    ) -> Option<(Vec<T>, Result<()>)> {
-        let taken = Cell::new(0);
-        let measured = |env: &Env, row: Row| {
-            taken.set(taken.get() + size_of::<Row>() + row.value.size());
-            make(env, row)
-        };
-        let mut made = Vec::new();
-        let end = loop {
-            match self.make_of_next(env, measured) {
-                Ok(Some(item)) => made.push(item),
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error),
-            }
-            if taken.get() > room {
-                return None;
-            }
-        };
-        Some((made, end))
-    }
-
     /// Releases snapshots until the next row is read.
     pub fn suspend(&mut self) {
         self.source.suspend();
@@ -457,40 +244,6 @@ impl Stream {
                 stream.suspend();
             }
         }
-    }
-
-    /// Returns all rows as an array. The term `bt` is to blame if they are more than the array limit.
-    pub fn collect(self, env: &Env, bt: Bt) -> Result<Datum> {
-        self.rows(env, bt).map(Datum::array)
-    }
-
-    /// Returns all rows. The term `bt` is to blame if they are more than the array limit.
-    pub fn rows(mut self, env: &Env, bt: Bt) -> Result<Vec<Datum>> {
-        self.read_all(env, bt).map_err(|error| error.at(self.place()))
-    }
-
-    /// Aggregates all rows to an array. An error may have no place, as from [`next_row`](Self::next_row).
-    pub fn to_array(mut self, env: &Env) -> Result<Datum> {
-        self.read_all(env, Bt::default()).map(Datum::array)
-    }
-
-    fn read_all(&mut self, env: &Env, bt: Bt) -> Result<Vec<Datum>> {
-        self.check_finite()?;
-        self.check_ungrouped()?;
-        let (mut rows, mut held) = (Vec::new(), env.reserve());
-        // Rows without any stages are faster taken here than handed to other threads.
-        let is_worked_on = !self.stages.is_empty();
-        self.for_each(
-            env,
-            is_worked_on,
-            |_, row| Ok(Some(row.value)),
-            |row| {
-                held.add(&row)?;
-                rows.push(row);
-                env.limits.check_array(rows.len()).at(bt)
-            },
-        )?;
-        Ok(rows)
     }
 }
 

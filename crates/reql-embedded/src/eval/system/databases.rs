@@ -37,7 +37,8 @@ pub(super) fn write(view: &View<'_>, write: Write<'_>) -> Result<Datum> {
         ))),
         Some(database) => store.rename_database(&database.name, &name).map(|_| write.new),
         None if !write.is_key_generated => Err(Error::op_failed(
-            "If you want to create a new table by inserting into `rethinkdb.db_config`, you must use an auto-generated primary key.",
+            "If you want to create a new table by inserting into `rethinkdb.db_config`, you must use an \
+             auto-generated primary key.",
         )),
         None if name == DATABASE => Err(Error::op_failed(format!("Database `{DATABASE}` already exists."))),
         None => store.create_database_as(id, &name).map(|_| write.new),

@@ -89,7 +89,8 @@ impl Replication {
     pub fn check(&self, server: &Identity) -> Result<()> {
         if self.replicas.values().all(|count| *count == 0) {
             return Err(Error::op_failed(
-                "You must set `replicas` to at least one. `replicas` includes the primary replica; if there are zero replicas, there is nowhere to put the data.",
+                "You must set `replicas` to at least one. `replicas` includes the primary replica; if there \
+                 are zero replicas, there is nowhere to put the data.",
             ));
         }
         if self.shards > MAX_SHARDS {
@@ -98,12 +99,14 @@ impl Replication {
         let primary = &self.primary_tag;
         if self.replicas.get(primary).is_none_or(|count| *count == 0) {
             return Err(Error::op_failed(format!(
-                "Can't use server tag `{primary}` for primary replicas because you specified no replicas in server tag `{primary}`."
+                "Can't use server tag `{primary}` for primary replicas because you specified no replicas in \
+                 server tag `{primary}`."
             )));
         }
         if let Some(tag) = self.nonvoting_tags.iter().find(|tag| !self.replicas.contains_key(*tag)) {
             return Err(Error::op_failed(format!(
-                "You specified that the replicas in server tag `{tag}` should be non-voting, but you didn't specify a number of replicas in server tag `{tag}`."
+                "You specified that the replicas in server tag `{tag}` should be non-voting, but you didn't \
+                 specify a number of replicas in server tag `{tag}`."
             )));
         }
         self.check_servers(server)
@@ -118,7 +121,8 @@ impl Replication {
             }
             if let Some(other) = claimed.replace(tag) {
                 return Err(Error::op_failed(format!(
-                    "Server tags `{tag}` and `{other}` overlap; the server `{}` has both tags. The server tags used for replication settings for a given table must be non-overlapping.",
+                    "Server tags `{tag}` and `{other}` overlap; the server `{}` has both tags. The server \
+                     tags used for replication settings for a given table must be non-overlapping.",
                     server.name
                 )));
             }
@@ -126,7 +130,9 @@ impl Replication {
         match used.find(|(_, count)| **count > 1) {
             None => Ok(()),
             Some((tag, count)) => Err(Error::op_failed(format!(
-                "Can't put {count} replicas on servers with the tag `{tag}` because there are only 1 servers with the tag `{tag}`. It's impossible to have more replicas of the data than there are servers."
+                "Can't put {count} replicas on servers with the tag `{tag}` because there are only 1 servers \
+                 with the tag `{tag}`. It's impossible to have more replicas of the data than there are \
+                 servers."
             ))),
         }
     }

@@ -51,7 +51,8 @@ pub(super) fn write(view: &View<'_>, write: Write<'_>) -> Result<Datum> {
         Some(table) => change(view, &table, write.new),
         None if write.new.is_null() => Ok(write.new),
         None if !write.is_key_generated => Err(Error::op_failed(
-            "There is no existing table with the given ID. To create a new table by inserting into `rethinkdb.table_config`, you must let the database generate the primary key automatically.",
+            "There is no existing table with the given ID. To create a new table by inserting into \
+             `rethinkdb.table_config`, you must let the database generate the primary key automatically.",
         )),
         None => create(view, &write.new),
     }

@@ -172,7 +172,8 @@ fn wait(call: &mut Call<'_>) -> Result<Val> {
         if !READINESS.contains(&&*state) {
             let [outdated, reads, writes, all] = READINESS;
             return Err(Error::logic(format!(
-                "Unknown table readiness state: '{state}', must be one of '{outdated}', '{reads}', '{writes}', or '{all}'"
+                "Unknown table readiness state: '{state}', must be one of '{outdated}', '{reads}', \
+                 '{writes}', or '{all}'"
             ))
             .at(bt));
         }

@@ -243,7 +243,8 @@ impl Accumulator for Avg {
 
 fn nothing(what: &str, term: &str) -> Error {
     Error::missing(format!(
-        "Cannot take the {what} of an empty stream.  (If you passed `{term}` a field name, it may be that no elements of the stream had that field.)"
+        "Cannot take the {what} of an empty stream.  (If you passed `{term}` a field name, it may be that no \
+         elements of the stream had that field.)"
     ))
 }
 

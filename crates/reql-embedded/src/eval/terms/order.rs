@@ -34,7 +34,10 @@ fn order_by(call: &mut Call<'_>) -> Result<Val> {
     let has_index = !is_whole && call.optarg("index")?.is_some();
     let is_exhausted = !is_whole && rows.is_exhausted();
     if has_index && !is_exhausted {
-        return Err(call.fail("Indexed order_by can only be performed on a TABLE or TABLE_SLICE. Make sure order_by comes before any transformations (such as map) or filters."));
+        return Err(call.fail(
+            "Indexed order_by can only be performed on a TABLE or TABLE_SLICE. Make sure order_by comes \
+             before any transformations (such as map) or filters.",
+        ));
     }
     if order.is_empty() && !has_index {
         return Err(call.fail("Must specify something to order by."));

@@ -131,7 +131,10 @@ mod tests {
         }
 
         #[test]
-        fn integers_are_within_their_bounds(lower in -9_007_199_254_740_992_i64..9_007_199_254_740_992, room in 1_i64..9) {
+        fn integers_are_within_their_bounds(
+            lower in -9_007_199_254_740_992_i64..9_007_199_254_740_992,
+            room in 1_i64..9,
+        ) {
             let upper = (lower + room).min(9_007_199_254_740_992);
             let number = random_integer(lower as f64, upper as f64).unwrap() as i64;
             prop_assert!((lower..upper).contains(&number));

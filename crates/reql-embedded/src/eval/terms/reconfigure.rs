@@ -248,7 +248,8 @@ fn emergency_repair(call: &Call<'_>, target: &Target, mode: Val) -> Result<Error
     }
     if let Target::Database(_) = target {
         return Ok(call.fail(
-            "Can't emergency repair an entire database at once; instead you should run `reconfigure()` on each table individually.",
+            "Can't emergency repair an entire database at once; instead you should run `reconfigure()` on \
+             each table individually.",
         ));
     }
     target.database().refuse_system(UNCONFIGURABLE).at(call.bt())?;

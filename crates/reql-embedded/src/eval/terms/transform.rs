@@ -33,7 +33,8 @@ fn check_parameters(call: &Call<'_>, func: &Func, sequences: usize) -> Result<()
             let plural = if parameters == 1 { "" } else { "s" };
             let found = if sequences == 1 { " was" } else { "s were" };
             Err(call.fail(format!(
-                "The function passed to `map` expects {parameters} argument{plural}, but {sequences} sequence{found} found."
+                "The function passed to `map` expects {parameters} argument{plural}, but {sequences} \
+                 sequence{found} found."
             )))
         }
         _ => Ok(()),

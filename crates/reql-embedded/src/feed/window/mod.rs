@@ -244,7 +244,8 @@ fn check_size(followed: &Followed, bytes: usize) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "The documents that a changefeed shows the first of, with what is needed to keep them, may have {most} bytes."
+        "The documents that a changefeed shows the first of, with what is needed to keep them, may have \
+         {most} bytes."
     );
     Err(Error::new(ErrorKind::ResourceLimit, message).at(Bt::default()))
 }

@@ -26,6 +26,14 @@ use super::store::Store;
 use crate::error::Result;
 
 /// A finished backup.
+///
+/// ```no_run
+/// use reql_embedded::{DataError, Server};
+///
+/// let backup = Server::backup_from("rethinkdb_data", "backup.redb", 64 << 20)?;
+/// println!("{} bytes, {} documents", backup.size, backup.report.documents);
+/// # Ok::<(), DataError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Backup {

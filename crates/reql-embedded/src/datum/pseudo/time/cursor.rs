@@ -38,8 +38,8 @@ impl<'a> Cursor<'a> {
         // The text may be a date or a clock time, but RethinkDB's message is this one.
         let next = chars.next().ok_or_else(|| {
             Error::logic(format!(
-                "Invalid time zone string `{text}`. Valid time zones are `+hh:mm`, `-hh:mm`, `+hhmm`, `-hhmm`, \
-                 `+hh`, `-hh` and `Z`."
+                "Invalid time zone string `{text}`. Valid time zones are `+hh:mm`, `-hh:mm`, `+hhmm`, \
+                 `-hhmm`, `+hh`, `-hh` and `Z`."
             ))
         })?;
         let digit = next.to_digit(10).ok_or_else(|| {

@@ -103,8 +103,9 @@ impl Date {
             }
             Date::Ordinal { year, day } => calendar::ordinal_date(year.cast_signed(), day),
             Date::Week => Err(Error::logic(
-                "Due to limitations in the boost time library we use for parsing, we cannot support ISO week dates \
-                 right now.  Sorry about that!  Please use years, calendar dates, or ordinal dates instead.",
+                "Due to limitations in the boost time library we use for parsing, we cannot support ISO week \
+                 dates right now.  Sorry about that!  Please use years, calendar dates, or ordinal dates \
+                 instead.",
             )),
         }
     }
@@ -233,8 +234,8 @@ mod tests {
         );
         let digits_missing = |text: &str| {
             format!(
-                "Invalid time zone string `{text}`. Valid time zones are `+hh:mm`, `-hh:mm`, `+hhmm`, `-hhmm`, `+hh`, \
-                 `-hh` and `Z`."
+                "Invalid time zone string `{text}`. Valid time zones are `+hh:mm`, `-hh:mm`, `+hhmm`, \
+                 `-hhmm`, `+hh`, `-hh` and `Z`."
             )
         };
         refuses("201307", &digits_missing("201307"));
@@ -281,7 +282,10 @@ mod tests {
         /// Checks times up to the year 2096; further away, doubles are too coarse for microseconds, and
         /// milliseconds get lost.
         #[test]
-        fn reads_what_it_writes(millis in -4_000_000_000_000_i64..4_000_000_000_000, quarters in -48_i32..=56) {
+        fn reads_what_it_writes(
+            millis in -4_000_000_000_000_i64..4_000_000_000_000,
+            quarters in -48_i32..=56,
+        ) {
             let (sign, quarters) = if quarters < 0 { ('-', -quarters) } else { ('+', quarters) };
             let zone = format!("{sign}{:02}:{:02}", quarters / 4, quarters % 4 * 15);
             let time = make(millis as f64 / 1000.0, &zone).unwrap();

@@ -156,8 +156,8 @@ mod tests {
     fn malformed_texts_are_refused() {
         let invalid = |text: &str| {
             format!(
-                "Invalid time zone string `{text}`. Valid time zones are `+hh:mm`, `-hh:mm`, `+hhmm`, `-hhmm`, `+hh`, \
-                 `-hh` and `Z`."
+                "Invalid time zone string `{text}`. Valid time zones are `+hh:mm`, `-hh:mm`, `+hhmm`, \
+                 `-hhmm`, `+hh`, `-hh` and `Z`."
             )
         };
         for (text, message) in [

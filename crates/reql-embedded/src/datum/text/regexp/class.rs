@@ -114,8 +114,8 @@ fn set_escape(text: &str) -> Result<Option<Escaped>, Fault<'_>> {
 
 /// Reads `\pN`, `\p{Greek}`, `\P{^Lu}`: a script or a general category, by its exact name.
 fn unicode_class(text: &str) -> Result<Escaped, Fault<'_>> {
-    const CATEGORIES: &str = " C Cc Cf Co Cs L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc Pd Pe Pf Pi Po Ps S Sc Sk Sm \
-                              So Z Zl Zp Zs Any ";
+    const CATEGORIES: &str = " C Cc Cf Co Cs L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc Pd Pe Pf Pi Po Ps S \
+        Sc Sk Sm So Z Zl Zp Zs Any ";
     let invalid = |portion| Fault::new("invalid character class range", portion);
     let rest = &text[2..];
     let (name, length) = match rest.strip_prefix('{') {

@@ -1,9 +1,9 @@
 //! Searching for a pattern in a long text, or for one that has many states.
 //!
 //! The searches of the `regex` crate go on to their end. For most, that is soon. The others are made here,
-//! byte by byte, and check now and then if they are to go on. Where a match is, automata find whose states are
-//! made as they are needed. Its groups, if they take long too, are found by all threads of the pattern in step
-//! (Pike's algorithm).
+//! byte by byte, and check now and then if they are to go on. Automata, whose states are made as they are
+//! needed, find the place of a match. Its groups, if they take long too, are found by all threads of the
+//! pattern in step (Pike's algorithm).
 
 use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};

@@ -24,26 +24,45 @@ impl Sort {
 const RULES: &str = "
 b EQ dd nn; b NE dd; b LT dd; b LE nn; b GT TT; b GE dd; b NOT b; b AND bb bbb; b OR bb
 n ADD nn nnn; x ADD xx; a ADD aa; T ADD Tn; n SUB nn TT; T SUB Tn; n MUL nn; a MUL ai; n DIV nn; n MOD ii nn
-n FLOOR n; n CEIL n; n ROUND n; n BIT_AND ii nn; n BIT_OR ii; n BIT_XOR ii; n BIT_NOT i; n BIT_SAL ii nn; n BIT_SAR ii
-a APPEND ad; a PREPEND ad; a DIFFERENCE aa; a SET_INSERT ad; a SET_INTERSECTION aa; a SET_UNION aa; a SET_DIFFERENCE aa
-s SLICE si sii tii; x SLICE xi xii; B SLICE Bii; s SKIP si; s LIMIT si ti; s OFFSETS_OF sd s1; b CONTAINS sd s1
-d GET_FIELD om sm lm; d BRACKET om si sm lm; a KEYS o l; a VALUES o; o OBJECT xd mdmd; b HAS_FIELDS op; s HAS_FIELDS sp
-s WITH_FIELDS sp; o PLUCK op lp; s PLUCK sp; o WITHOUT op; s WITHOUT sp; o MERGE oo o1; s MERGE so s1; o LITERAL d o
-s BETWEEN tdd; d REDUCE s2; s MAP s1 ss2 sss3; d FOLD sd2; s FILTER s1 so t1; s CONCAT_MAP s1; s ORDER_BY sm s1 t tm smm
-s DISTINCT s t; n COUNT s sd s1 x B o; b IS_EMPTY s; s UNION ss tts; d NTH si; s INNER_JOIN ss2; s OUTER_JOIN ss2
-s EQ_JOIN smt s1t; s ZIP s; s RANGE i ii n; a INSERT_AT aid; a DELETE_AT ai aii; a CHANGE_AT aid; a SPLICE_AT aia
-d COERCE_TO dx sx ax; x TYPE_OF d t D; o UPDATE lo l1 to t1; o DELETE l t; o REPLACE l1 lo t1; o INSERT to ts ta; o FOR_EACH s1
+n FLOOR n; n CEIL n; n ROUND n; n BIT_AND ii nn; n BIT_OR ii; n BIT_XOR ii; n BIT_NOT i; n BIT_SAL ii nn;
+n BIT_SAR ii
+a APPEND ad; a PREPEND ad; a DIFFERENCE aa; a SET_INSERT ad; a SET_INTERSECTION aa; a SET_UNION aa;
+a SET_DIFFERENCE aa
+s SLICE si sii tii; x SLICE xi xii; B SLICE Bii; s SKIP si; s LIMIT si ti; s OFFSETS_OF sd s1;
+b CONTAINS sd s1
+d GET_FIELD om sm lm; d BRACKET om si sm lm; a KEYS o l; a VALUES o; o OBJECT xd mdmd; b HAS_FIELDS op;
+s HAS_FIELDS sp
+s WITH_FIELDS sp; o PLUCK op lp; s PLUCK sp; o WITHOUT op; s WITHOUT sp; o MERGE oo o1; s MERGE so s1;
+o LITERAL d o
+s BETWEEN tdd; d REDUCE s2; s MAP s1 ss2 sss3; d FOLD sd2; s FILTER s1 so t1; s CONCAT_MAP s1;
+s ORDER_BY sm s1 t tm smm
+s DISTINCT s t; n COUNT s sd s1 x B o; b IS_EMPTY s; s UNION ss tts; d NTH si; s INNER_JOIN ss2;
+s OUTER_JOIN ss2
+s EQ_JOIN smt s1t; s ZIP s; s RANGE i ii n; a INSERT_AT aid; a DELETE_AT ai aii; a CHANGE_AT aid;
+a SPLICE_AT aia
+d COERCE_TO dx sx ax; x TYPE_OF d t D; o UPDATE lo l1 to t1; o DELETE l t; o REPLACE l1 lo t1;
+o INSERT to ts ta; o FOR_EACH s1
 o DB_CREATE m; o DB_DROP m; a DB_LIST; o TABLE_CREATE m Dm; o TABLE_DROP m Dm; a TABLE_LIST D; o SYNC t
-o INDEX_CREATE tm tm1; o INDEX_DROP tm; a INDEX_LIST t; a INDEX_STATUS t tm; a INDEX_WAIT t tm; o INDEX_RENAME tmm
-o CONFIG t D; o STATUS t D; o WAIT t D; o RECONFIGURE t D; o REBALANCE t D; o GRANT tmo; o SET_WRITE_HOOK t2; d GET_WRITE_HOOK t
-d FUNCALL 0 1d 2dd 3ddd; d BRANCH bdd bdbdd; d DEFAULT dd d1; s GROUP sm s1 smm; d UNGROUP s; n SUM s sm s1; n AVG s sm
-d MIN s sm t; d MAX s s1 t; s SAMPLE si; d JSON x; x TO_JSON_STRING d; o MATCH xx; a SPLIT x xx xxi; x UPCASE x; x DOWNCASE x
-T ISO8601 x; x TO_ISO8601 T; T EPOCH_TIME n; n TO_EPOCH_TIME T; T NOW; T IN_TIMEZONE Tx; b DURING TTT; T DATE T
-n TIME_OF_DAY T; x TIMEZONE T; n YEAR T; n MONTH T; n DAY T; n DAY_OF_WEEK T; n DAY_OF_YEAR T; n HOURS T; n MINUTES T
-n SECONDS T; T TIME iiix iiiiinx nnnx; g GEOJSON o; o TO_GEOJSON g; g POINT nn ii; g LINE gg ggg; g POLYGON ggg gggg
-n DISTANCE gg; b INTERSECTS gg sg; b INCLUDES gg sg; g CIRCLE gn gi; s GET_INTERSECTING tg; a GET_NEAREST tg; g FILL g
-g POLYGON_SUB gg; n RANDOM ii n; x UUID x; o INFO d t D; B BINARY x B; d JAVASCRIPT x; d ERROR x; o HTTP x; o CHANGES s t l
-t TABLE m Dm; D DB m; l GET td ti; l GET_ALL td tii; l BETWEEN tii; l FILTER t1 to; d ARGS a; x ASC m; x DESC 1
+o INDEX_CREATE tm tm1; o INDEX_DROP tm; a INDEX_LIST t; a INDEX_STATUS t tm; a INDEX_WAIT t tm;
+o INDEX_RENAME tmm
+o CONFIG t D; o STATUS t D; o WAIT t D; o RECONFIGURE t D; o REBALANCE t D; o GRANT tmo; o SET_WRITE_HOOK t2;
+d GET_WRITE_HOOK t
+d FUNCALL 0 1d 2dd 3ddd; d BRANCH bdd bdbdd; d DEFAULT dd d1; s GROUP sm s1 smm; d UNGROUP s; n SUM s sm s1;
+n AVG s sm
+d MIN s sm t; d MAX s s1 t; s SAMPLE si; d JSON x; x TO_JSON_STRING d; o MATCH xx; a SPLIT x xx xxi;
+x UPCASE x; x DOWNCASE x
+T ISO8601 x; x TO_ISO8601 T; T EPOCH_TIME n; n TO_EPOCH_TIME T; T NOW; T IN_TIMEZONE Tx; b DURING TTT;
+T DATE T
+n TIME_OF_DAY T; x TIMEZONE T; n YEAR T; n MONTH T; n DAY T; n DAY_OF_WEEK T; n DAY_OF_YEAR T; n HOURS T;
+n MINUTES T
+n SECONDS T; T TIME iiix iiiiinx nnnx; g GEOJSON o; o TO_GEOJSON g; g POINT nn ii; g LINE gg ggg;
+g POLYGON ggg gggg
+n DISTANCE gg; b INTERSECTS gg sg; b INCLUDES gg sg; g CIRCLE gn gi; s GET_INTERSECTING tg; a GET_NEAREST tg;
+g FILL g
+g POLYGON_SUB gg; n RANDOM ii n; x UUID x; o INFO d t D; B BINARY x B; d JAVASCRIPT x; d ERROR x; o HTTP x;
+o CHANGES s t l
+t TABLE m Dm; D DB m; l GET td ti; l GET_ALL td tii; l BETWEEN tii; l FILTER t1 to; d ARGS a; x ASC m;
+x DESC 1
 d MINVAL; d MAXVAL; d IMPLICIT_VAR; s MAKE_ARRAY dd; x MONDAY; x JANUARY; d VAR i";
 
 const OPTARGS: &[&str] = &[

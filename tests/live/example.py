@@ -2,7 +2,7 @@
 """Watches the page of examples/live.rs in a headless Chromium while the table changes and the database dies.
 
     cargo build -p warp-reql --example live && cargo build -p reql-embedded
-    examples/live-check.py
+    tests/live/example.py
 
 Needs Debian's `chromium`, or another one named by CHROMIUM, and nothing else but Python.
 """
@@ -19,7 +19,7 @@ import tempfile
 import time
 import urllib.request
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILT = os.environ.get("BUILT", os.path.join(ROOT, "target", "debug"))
 CHROMIUM = os.environ.get("CHROMIUM", "chromium")
 PATIENCE = 60

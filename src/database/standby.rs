@@ -14,19 +14,19 @@ const REVIEW: Duration = Duration::from_secs(1);
 ///
 /// Each time a stock that was full is used up, the number doubles. It shrinks in steps: each second, by half
 /// of the fewest sessions that were unused during that second.
-pub(super) struct Stock {
-    settled: usize,
+pub(super) struct StandbySize {
+    minimum: usize,
     size: usize,
     /// `true` if the stock has been full since the number last changed.
     was_full: bool,
     /// The fewest sessions that were left since the last review.
-    least: usize,
+    low_water: usize,
     reviewed: Instant,
 }
 
-impl Stock {
-    pub(super) fn new(settled: usize) -> Self {
-        Stock { settled, size: settled, was_full: false, least: 0, reviewed: Instant::now() }
+impl StandbySize {
+    pub(super) fn new(minimum: usize) -> Self {
+        StandbySize { minimum, size: minimum, was_full: false, low_water: 0, reviewed: Instant::now() }
     }
 
     /// Returns the number of sessions that should stand by.
@@ -41,12 +41,12 @@ impl Stock {
 
     /// Notes that `left` sessions stand by after one was taken.
     pub(super) fn taken(&mut self, left: usize) {
-        self.least = self.least.min(left);
+        self.low_water = self.low_water.min(left);
     }
 
     /// Notes that a session was needed and there was none.
     pub(super) fn missed(&mut self) {
-        self.least = 0;
+        self.low_water = 0;
         if self.was_full {
             self.resize(self.size * 2);
         }
@@ -60,19 +60,19 @@ impl Stock {
     /// Lowers the number if it is time for that. `left` sessions stand by.
     pub(super) fn review(&mut self, left: usize) {
         if self.next_review().is_some_and(|due| due <= Instant::now()) {
-            self.resize(self.size - self.least.div_ceil(2));
-            self.least = left.min(self.size);
+            self.resize(self.size - self.low_water.div_ceil(2));
+            self.low_water = left.min(self.size);
             self.filled(left);
         }
     }
 
     /// Returns the time of the next review; `None` if the number is that of the settings.
     pub(super) fn next_review(&self) -> Option<Instant> {
-        (self.size > self.settled).then(|| self.reviewed + REVIEW)
+        (self.size > self.minimum).then(|| self.reviewed + REVIEW)
     }
 
     fn resize(&mut self, size: usize) {
-        self.size = size.clamp(self.settled, self.settled * MOST);
+        self.size = size.clamp(self.minimum, self.minimum * MOST);
         self.was_full = false;
         self.reviewed = Instant::now();
     }
@@ -85,9 +85,9 @@ mod tests {
     use super::*;
 
     /// A stock that has grown as far as it may.
-    fn grown(settled: usize) -> Stock {
-        let mut stock = Stock::new(settled);
-        while stock.size() < settled * MOST {
+    fn grown(minimum: usize) -> StandbySize {
+        let mut stock = StandbySize::new(minimum);
+        while stock.size() < minimum * MOST {
             stock.filled(stock.size());
             stock.missed();
         }
@@ -96,7 +96,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn grows_only_by_what_it_lacked_when_it_was_full() {
-        let mut stock = Stock::new(4);
+        let mut stock = StandbySize::new(4);
         stock.missed();
         assert_eq!(stock.size(), 4, "it had not been filled yet");
         stock.filled(4);
@@ -125,7 +125,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_stock_is_full_after_a_review_too() {
-        let mut stock = Stock::new(4);
+        let mut stock = StandbySize::new(4);
         stock.filled(4);
         stock.missed();
         stock.filled(8);
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn none_stay_none() {
-        let mut stock = Stock::new(0);
+        let mut stock = StandbySize::new(0);
         stock.filled(0);
         stock.missed();
         assert_eq!((stock.size(), stock.next_review()), (0, None));

@@ -5,30 +5,30 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::stock::Stock;
-use super::{Link, Source};
+use super::standby::StandbySize;
+use super::{OpenSession, Source};
 
 /// Open sessions that no request holds.
-pub(super) struct Ready {
+pub(super) struct Available {
     /// Unused sessions, the newest last.
-    standby: VecDeque<Link>,
+    standby: VecDeque<OpenSession>,
     /// Sessions that have been used, the most recently used last.
-    idle: Vec<Link>,
+    idle: Vec<OpenSession>,
     /// The number of sessions that should stand by.
-    stock: Stock,
+    stock: StandbySize,
     /// The number of sessions that are being dialled to stand by.
     pub(super) expected: usize,
-    /// The time of the keeper's next check for sessions that are too old, unless it is woken before.
+    /// The time of the maintainer's next check for sessions that are too old, unless it is woken before.
     pub(super) next_look: Option<Instant>,
 }
 
-impl Ready {
+impl Available {
     /// Starts without sessions. `standby` should stand by.
     pub(super) fn new(standby: usize) -> Self {
-        Ready {
+        Available {
             standby: VecDeque::new(),
             idle: Vec::new(),
-            stock: Stock::new(standby),
+            stock: StandbySize::new(standby),
             expected: 0,
             next_look: None,
         }
@@ -41,7 +41,7 @@ impl Ready {
     /// Takes the most recently used session, so that as few as possible stay in use and the others expire. If
     /// there is none, takes the unused session that has stood by for longest, so that none stands by until a
     /// firewall or NAT on its way drops it.
-    pub(super) fn take(&mut self, max_age: Duration) -> Option<(Link, Source)> {
+    pub(super) fn take(&mut self, max_age: Duration) -> Option<(OpenSession, Source)> {
         while let Some(link) = self.idle.pop() {
             if link.opened.elapsed() < max_age {
                 return Some((link, Source::Reused));
@@ -56,7 +56,7 @@ impl Ready {
     }
 
     /// Adds a session that was dialled to stand by.
-    pub(super) fn arrive(&mut self, link: Link) {
+    pub(super) fn arrive(&mut self, link: OpenSession) {
         self.standby.push_back(link);
         self.stock.filled(self.standby.len());
     }
@@ -78,7 +78,7 @@ impl Ready {
     }
 
     /// Removes the sessions beyond `room`.
-    pub(super) fn surplus(&mut self, room: usize) -> Vec<Link> {
+    pub(super) fn surplus(&mut self, room: usize) -> Vec<OpenSession> {
         let surplus = self.len().saturating_sub(room);
         let idle = self.idle.split_off(self.idle.len() - surplus.min(self.idle.len()));
         let rest = surplus - idle.len();
@@ -86,7 +86,7 @@ impl Ready {
     }
 
     /// Removes used sessions that are too old, and unused ones beyond the number that should stand by.
-    pub(super) fn expire(&mut self, max_age: Duration) -> Vec<Link> {
+    pub(super) fn expire(&mut self, max_age: Duration) -> Vec<OpenSession> {
         self.stock.review(self.standby.len());
         let surplus = self.standby.len().saturating_sub(self.stock.size());
         let old = self.idle.extract_if(.., |link| link.opened.elapsed() >= max_age);
@@ -99,9 +99,9 @@ impl Ready {
         idle.into_iter().chain(self.stock.next_review()).min()
     }
 
-    /// Adds a used session for later requests. Returns whether the keeper's next check would be too late for
-    /// it.
-    pub(super) fn give_back(&mut self, link: Link, max_age: Duration) -> bool {
+    /// Adds a used session for later requests. Returns whether the maintainer's next check would be too late
+    /// for it.
+    pub(super) fn give_back(&mut self, link: OpenSession, max_age: Duration) -> bool {
         let end = link.opened.checked_add(max_age);
         self.idle.push(link);
         end.is_some_and(|end| self.next_look.is_none_or(|look| end < look))

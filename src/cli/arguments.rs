@@ -1,4 +1,4 @@
-//! The command line of the binary: what it takes, and what completes it in a shell.
+//! The arguments of the binary, and the scripts that complete them in a shell.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,21 +11,21 @@ use crate::command;
 /// A JSON service over RethinkDB.
 #[derive(Debug, Parser)]
 #[command(version, about)]
-pub struct Cli {
+pub(super) struct Cli {
     /// Use the settings of this profile [default: APP_PROFILE, else development]
     #[arg(long, global = true, value_name = "NAME")]
-    pub profile: Option<String>,
+    pub(super) profile: Option<String>,
     /// Read this settings file [default: Settings.toml in this or a parent directory]
     #[arg(long, global = true, value_name = "FILE")]
-    pub settings: Option<PathBuf>,
+    pub(super) settings: Option<PathBuf>,
     /// The command; without one it serves
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub(super) command: Option<Command>,
 }
 
 /// Commands besides serving.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Print the effective settings and where each came from
     Config {
         /// Only check the settings; with FILE, those in that file
@@ -34,7 +34,7 @@ pub enum Command {
     },
     /// Check that the running service is ready; exit with 0 if it is
     Health,
-    /// What is done with the database
+    /// Manage the database
     #[command(flatten)]
     Database(command::Command),
     /// Write a copy of the embedded database, which a service may be using
@@ -51,7 +51,7 @@ pub enum Command {
 
 /// A shell that completions can be made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Shell {
+pub(super) enum Shell {
     /// Bash
     Bash,
     /// Zsh
@@ -62,18 +62,7 @@ pub enum Shell {
 
 impl Shell {
     /// Writes the shell's script for the whole command line.
-    ///
-    /// # Errors
-    ///
-    /// Those of the writer.
-    ///
-    /// ```
-    /// let mut script = Vec::new();
-    /// warp_reql::cli::Shell::Bash.write(&mut script)?;
-    /// assert!(String::from_utf8_lossy(&script).contains("health"));
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn write(self, out: &mut impl io::Write) -> io::Result<()> {
+    pub(super) fn write(self, out: &mut impl io::Write) -> io::Result<()> {
         let (mut command, mut script) = (Cli::command(), Vec::new());
         let name = command.get_name().to_owned();
         match self {
@@ -87,7 +76,7 @@ impl Shell {
 
 /// Commands on rules.
 #[derive(Debug, Subcommand)]
-pub enum Rules {
+pub(super) enum Rules {
     /// Run the test cases of a file against the rules of the settings, with a database in memory; exit with
     /// 0 if all pass
     Test {

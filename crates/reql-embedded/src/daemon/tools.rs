@@ -7,13 +7,13 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Subcommand, ValueEnum};
 use clap_complete::aot::{Bash, Fish, Zsh, generate};
-use reql_embedded::{DataError, Report, Server};
 
-use crate::flags::{Flags, size};
+use super::flags::{Flags, size};
+use crate::{DataError, Report, Server};
 
 /// The commands on the data besides serving it.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Tool {
+pub(super) enum Tool {
     /// Check the data for damage: pages, catalog, documents, indexes. Nothing is written.
     ///
     /// Ends with 0 if all is well, 1 if there is damage, 2 if the file could not be checked.
@@ -52,7 +52,7 @@ pub(crate) enum Tool {
 
 /// A shell whose command lines can be completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Shell {
+pub(super) enum Shell {
     Bash,
     Zsh,
     Fish,
@@ -64,7 +64,7 @@ const DAMAGED: u8 = 1;
 const NOT_DONE: u8 = 2;
 
 impl Tool {
-    pub(crate) fn run(&self) -> ExitCode {
+    pub(super) fn run(&self) -> ExitCode {
         // The storage reports a panic over damaged bytes itself.
         std::panic::set_hook(Box::new(|_| {}));
         let done = match self {

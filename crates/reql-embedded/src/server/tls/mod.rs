@@ -47,6 +47,13 @@ pub struct Tls {
 }
 
 /// A version of TLS. Older ones aren't spoken: RFC 8996 forbids them.
+///
+/// ```
+/// use reql_embedded::{Tls, TlsVersion};
+///
+/// let tls = Tls::files("cert.pem", "key.pem").min_version(TlsVersion::V1_3);
+/// # let _ = tls;
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsVersion {

@@ -32,6 +32,19 @@ pub use self::tls::{Tls, TlsVersion};
 use crate::engine::{Engine, QueryCounts, ServerInfo};
 
 /// A running server. Dropping it stops accepting; [`Server::shutdown`] also waits for running queries.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), reql_embedded::StartError> {
+/// use reql_embedded::Server;
+///
+/// let server = Server::builder().server_name("heroes").start().await?;
+/// assert_eq!(server.info().name, "heroes");
+/// println!("Drivers connect to {}.", server.local_addr());
+/// server.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Server {
     local_addrs: Vec<SocketAddr>,
     info: ServerInfo,
@@ -45,6 +58,21 @@ pub struct Server {
 }
 
 /// A view of a server's load, for monitoring. Cheap to clone; doesn't keep the server.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use reql_embedded::Server;
+///
+/// let server = Server::builder().in_process().start().await?;
+/// let activity = server.activity();
+/// let stream = server.connect().await?;
+/// server.shutdown().await;
+/// assert_eq!((activity.open_connections(), activity.queries().running), (0, 0));
+/// # drop(stream);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Activity {
     open: Arc<AtomicUsize>,

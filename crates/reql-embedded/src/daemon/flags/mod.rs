@@ -13,19 +13,19 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use clap::{ArgAction, Parser, ValueEnum};
 use log::LevelFilter;
 use pretty_env_logger::env_logger::Target;
-use reql_embedded::protocol::RETHINKDB_VERSION;
-use reql_embedded::{Builder, Server, Tls, TlsVersion};
 
-use crate::tools::Tool;
+use super::tools::Tool;
+use crate::protocol::RETHINKDB_VERSION;
+use crate::{Builder, Server, Tls, TlsVersion};
 
 /// RethinkDB's protocol and query language on one file.
 #[derive(Debug, Parser)]
-#[command(name = "reql-embedded", version = VERSION.as_str(), disable_version_flag = true, args_override_self = true)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct Flags {
+#[command(name = "reql-embedded", version = VERSION.as_str(), disable_version_flag = true)]
+#[command(args_override_self = true, args_conflicts_with_subcommands = true)]
+pub(super) struct Flags {
     /// Work on the data instead of serving it.
     #[command(subcommand)]
-    pub(crate) tool: Option<Tool>,
+    pub(super) tool: Option<Tool>,
 
     /// The directory that keeps the data; made if missing.
     #[arg(short, long, value_name = "PATH", default_value = "rethinkdb_data")]
@@ -120,7 +120,7 @@ pub(crate) struct Flags {
 }
 
 /// Reads a size in bytes: a number of MiB, or a number with a unit.
-pub(crate) fn size(text: &str) -> Result<u64, String> {
+pub(super) fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let shift = match text[digits.len()..].trim() {
         "KiB" | "K" => 10,
@@ -170,20 +170,20 @@ impl std::str::FromStr for Bind {
 }
 
 /// The first password of `admin`.
-pub(crate) enum Password {
+pub(super) enum Password {
     Given(String),
     Generated(String),
 }
 
 impl Password {
-    pub(crate) fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         match self {
             Password::Given(text) | Password::Generated(text) => text,
         }
     }
 
     /// Returns the password, if it was made up for this start.
-    pub(crate) fn generated(&self) -> Option<&str> {
+    pub(super) fn generated(&self) -> Option<&str> {
         match self {
             Password::Generated(text) => Some(text),
             Password::Given(_) => None,
@@ -196,7 +196,7 @@ static VERSION: LazyLock<String> =
 
 /// Returns the process's arguments. Those of its configuration file stand before the others, so that the
 /// command line wins.
-pub(crate) fn arguments(given: impl IntoIterator<Item = OsString>) -> io::Result<Vec<OsString>> {
+pub(super) fn arguments(given: impl IntoIterator<Item = OsString>) -> io::Result<Vec<OsString>> {
     let mut given: Vec<OsString> = given.into_iter().collect();
     // A command line that makes no sense is reported when it is parsed for good.
     let file = Flags::try_parse_from(&given).ok().and_then(|flags| flags.config_file);
@@ -226,7 +226,7 @@ fn options(text: &str) -> impl Iterator<Item = String> + '_ {
 }
 
 impl Flags {
-    pub(crate) fn password(&self) -> Password {
+    pub(super) fn password(&self) -> Password {
         if self.initial_password == "auto" {
             Password::Generated(BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>()))
         } else {
@@ -235,7 +235,7 @@ impl Flags {
     }
 
     /// Returns the addresses to listen on: loopback, and those of `--bind` and `--bind-driver`.
-    pub(crate) fn addrs(&self) -> io::Result<Vec<SocketAddr>> {
+    pub(super) fn addrs(&self) -> io::Result<Vec<SocketAddr>> {
         let port = self.port()?;
         let asked = if self.bind_driver.is_empty() { &self.bind } else { &self.bind_driver };
         if asked.contains(&Bind::All) {
@@ -266,7 +266,7 @@ impl Flags {
         })
     }
 
-    pub(crate) fn builder(&self, addrs: &[SocketAddr], password: &str) -> Builder {
+    pub(super) fn builder(&self, addrs: &[SocketAddr], password: &str) -> Builder {
         let busy_poll = Duration::from_micros(u64::from(self.busy_poll_us));
         let mut builder = Server::builder().initial_password(password).busy_poll(Some(busy_poll));
         if let [first, rest @ ..] = addrs {
@@ -294,7 +294,7 @@ impl Flags {
     }
 
     /// Starts the logger. `RUST_LOG` decides what is logged; by default warnings are.
-    pub(crate) fn start_logger(&self) -> io::Result<()> {
+    pub(super) fn start_logger(&self) -> io::Result<()> {
         let mut logger = pretty_env_logger::formatted_timed_builder();
         match std::env::var("RUST_LOG") {
             Ok(filters) => logger.parse_filters(&filters),
@@ -333,5 +333,4 @@ fn exists(ip: Ipv6Addr) -> bool {
 }
 
 #[cfg(test)]
-#[path = "flags/tests.rs"]
 mod tests;

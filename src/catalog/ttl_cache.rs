@@ -13,7 +13,7 @@ const MOST: usize = 1024;
 
 /// A cache of one value for each user, database and table.
 #[derive(Debug)]
-pub(crate) struct Recent<T> {
+pub(crate) struct TtlCache<T> {
     lasts: Duration,
     known: Mutex<HashMap<(Whose, String), (T, Instant)>>,
 }
@@ -21,9 +21,9 @@ pub(crate) struct Recent<T> {
 /// The user that an entry belongs to (`None` for the service's own account), and the database.
 type Whose = (Option<String>, String);
 
-impl<T: Clone> Recent<T> {
+impl<T: Clone> TtlCache<T> {
     pub(crate) fn new(lasts: Duration) -> Self {
-        Recent { lasts, known: Mutex::default() }
+        TtlCache { lasts, known: Mutex::default() }
     }
 
     pub(crate) fn get(&self, whose: (Option<&str>, &str), table: &str) -> Option<T> {
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn what_one_was_told_another_is_not() {
-        let recent = Recent::new(Duration::from_secs(60));
+        let recent = TtlCache::new(Duration::from_secs(60));
         let (reader, other, own) = ((Some("reader"), "db"), (Some("other"), "db"), (None, "db"));
         recent.put(reader, "t", 1);
         assert_eq!(recent.get(reader, "t"), Some(1));

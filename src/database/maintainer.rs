@@ -19,16 +19,16 @@ const AT_ONCE: usize = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause, which bounds how long after an outage connections stand by again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// The time that the keeper sleeps if no connection is going to expire.
+/// The time that the maintainer sleeps if no connection is going to expire.
 const IDLE: Duration = Duration::from_secs(3600);
 
 #[derive(Default)]
-pub(super) struct Keeper {
+pub(super) struct Maintainer {
     started: AtomicBool,
     wake: Arc<Notify>,
 }
 
-impl Keeper {
+impl Maintainer {
     /// Starts the task, once. The first request does that, so that creating a database opens no connection.
     pub(super) fn start(&self, shared: &Arc<Shared>) {
         let settings = &shared.settings;
@@ -109,7 +109,7 @@ impl Shared {
         drop(expired);
     }
 
-    /// Sets and returns the time of the keeper's next check.
+    /// Sets and returns the time of the maintainer's next check.
     fn plan_look(&self) -> Instant {
         let mut ready = self.ready();
         let next = ready.next_expiry(self.settings.max_age).unwrap_or_else(|| Instant::now() + IDLE);
@@ -119,24 +119,24 @@ impl Shared {
 
     /// Reserves a connection to be dialled, if too few stand by, and if a permit is left for a request that
     /// comes now.
-    fn expect_one(self: &Arc<Self>) -> Option<Expected> {
+    fn expect_one(self: &Arc<Self>) -> Option<Dialling> {
         let mut ready = self.ready();
         if ready.missing() == 0 || ready.len() >= self.permits.available_permits() {
             return None;
         }
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
         ready.expected += 1;
-        Some(Expected { shared: Arc::clone(self), _permit: permit })
+        Some(Dialling { shared: Arc::clone(self), _permit: permit })
     }
 }
 
 /// A session that is being dialled to stand by.
-struct Expected {
+struct Dialling {
     shared: Arc<Shared>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Expected {
+impl Dialling {
     async fn dial(self) -> Result<(), Error> {
         let link = self.shared.dial().await?;
         self.shared.ready().arrive(link);
@@ -144,7 +144,7 @@ impl Expected {
     }
 }
 
-impl Drop for Expected {
+impl Drop for Dialling {
     fn drop(&mut self) {
         self.shared.ready().expected -= 1;
     }
