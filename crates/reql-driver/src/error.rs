@@ -28,6 +28,20 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// r.expr(1).add(r.expr("a").sub(2))
 ///               ^^^^^^^^^^^^^^^^^^
 /// ```
+///
+/// Its [`kind`](Error::kind) is for programs:
+///
+/// ```no_run
+/// use reql::{ErrorKind, Session, Stream, r};
+///
+/// # async fn example(mut session: Session<Stream>) -> reql::Result<()> {
+/// match session.run(r.table("users").get(1).delete()).await {
+///     Err(error) if error.kind() == ErrorKind::Timeout => println!("It may have been done: {error}"),
+///     outcome => outcome?,
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Error(Box<Inner>);
 
 struct Inner {

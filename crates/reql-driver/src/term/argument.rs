@@ -20,21 +20,87 @@ use super::{Content, Style, Term, Variable};
 /// ```
 pub mod markers {
     /// A value, by `Serialize`; a term too.
+    ///
+    /// ```
+    /// use reql::markers::Value;
+    /// use reql::{Argument, Term};
+    ///
+    /// fn term(value: impl Argument<Value>) -> Term {
+    ///     value.into_term()
+    /// }
+    ///
+    /// term(["a", "b"]);
+    /// ```
     #[derive(Debug)]
     pub enum Value {}
     /// A closure of `N` parameters whose result is an argument of kind `K`.
+    ///
+    /// ```
+    /// use reql::markers::{Function, Value};
+    /// use reql::{Argument, Term};
+    ///
+    /// fn function(of_one: impl Argument<Function<1, Value>>) -> Term {
+    ///     of_one.into_term()
+    /// }
+    ///
+    /// function(|user: Term| user.g("age"));
+    /// ```
     #[derive(Debug)]
     pub struct Function<const N: usize, K>(std::marker::PhantomData<K>);
     /// One argument of kind `K`.
+    ///
+    /// ```
+    /// use reql::markers::{One, Value};
+    /// use reql::{Arguments, Term, r};
+    ///
+    /// fn pluck(field: impl Arguments<One<Value>>) -> Term {
+    ///     r.table("users").pluck(field)
+    /// }
+    ///
+    /// pluck("age");
+    /// ```
     #[derive(Debug)]
     pub struct One<K>(std::marker::PhantomData<K>);
     /// Any number of arguments.
+    ///
+    /// ```
+    /// use reql::markers::Several;
+    /// use reql::{Arguments, Term, args, r};
+    ///
+    /// fn pluck(fields: impl Arguments<Several>) -> Term {
+    ///     r.table("users").pluck(fields)
+    /// }
+    ///
+    /// pluck(args!["name", "age"]);
+    /// ```
     #[derive(Debug)]
     pub enum Several {}
     /// One of the values of an option.
+    ///
+    /// ```
+    /// use reql::markers::Known;
+    /// use reql::{Choice, Durability, r};
+    ///
+    /// fn delete(durability: impl Choice<Durability, Known>) -> reql::commands::Delete {
+    ///     r.table("users").delete().durability(durability)
+    /// }
+    ///
+    /// delete(Durability::Soft);
+    /// ```
     #[derive(Debug)]
     pub enum Known {}
     /// A term whose value is one of those of an option.
+    ///
+    /// ```
+    /// use reql::markers::Computed;
+    /// use reql::{Choice, Durability, r};
+    ///
+    /// fn delete(durability: impl Choice<Durability, Computed>) -> reql::commands::Delete {
+    ///     r.table("users").delete().durability(durability)
+    /// }
+    ///
+    /// delete(r.expr("soft"));
+    /// ```
     #[derive(Debug)]
     pub enum Computed {}
 }
