@@ -5,7 +5,6 @@
 //! keeps. Of the bytes, only the fields that are read get decoded.
 
 mod array;
-mod chunk;
 mod container;
 #[cfg(test)]
 mod format;
@@ -16,6 +15,7 @@ mod object;
 mod order;
 pub(crate) mod pack;
 pub(crate) mod packed;
+mod packed_rows;
 mod print;
 pub mod pseudo;
 mod size;
@@ -27,9 +27,9 @@ mod well_formed;
 use std::sync::Arc;
 
 pub use array::Array;
-pub use chunk::Chunk;
 pub use number::{as_integer, display_g20, write_decimal, write_integer};
 pub use object::{Object, ObjectBuilder};
+pub use packed_rows::PackedRows;
 pub(crate) use print::{shorten, truncate};
 pub(crate) use size::too_large;
 pub use size::{MAX_LEVELS, MAX_VALUE};

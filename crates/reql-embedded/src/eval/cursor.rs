@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::env::Env;
 use super::profile::Trace;
-use super::stream::{FeedTraits, Portions, Stream};
+use super::stream::{FeedTraits, ParallelScan, Stream};
 use super::val::Val;
 use crate::budget::memory::Reservation;
 use crate::datum::json;
@@ -82,7 +82,7 @@ fn write_rows(
     }
 }
 
-/// Returns the rows of a portion as JSON, their number, and the error after them, if there is one; `None` if
+/// Returns the rows of a morsel as JSON, their number, and the error after them, if there is one; `None` if
 /// the text is longer than `room`.
 fn written(mut part: Stream, room: usize, env: &Env) -> Option<(Vec<u8>, usize, Result<()>)> {
     let mut text = Vec::new();
@@ -141,7 +141,7 @@ impl Cursor {
         self.env.wake().reading();
         self.is_blocked = false;
         let limits = BatchLimits { max_bytes, deadline };
-        let batch = match self.next_portions(limits, out)? {
+        let batch = match self.next_morsels(limits, out)? {
             Some(batch) => batch,
             None => self.next_rows(limits, 0, out)?,
         };
@@ -152,17 +152,17 @@ impl Cursor {
         Ok(batch)
     }
 
-    /// Makes a batch of several portions of a table's rows, unless it is to be small.
-    fn next_portions(&mut self, limits: BatchLimits, out: &mut Vec<u8>) -> Result<Option<Batch>> {
+    /// Makes a batch of several morsels of a table's rows, unless it is to be small.
+    fn next_morsels(&mut self, limits: BatchLimits, out: &mut Vec<u8>) -> Result<Option<Batch>> {
         if self.batching.max_rows != usize::MAX || limits.max_bytes < out.len() + SMALL_BATCH {
             return Ok(None);
         }
-        let Some(mut portions) = Portions::read(&mut self.stream, &self.env, written) else {
+        let Some(mut morsels) = ParallelScan::read(&mut self.stream, &self.env, written) else {
             return Ok(None);
         };
         let mut rows = 0;
-        while let Some(portion) = portions.next() {
-            let (text, count, end) = portion?;
+        while let Some(morsel) = morsels.next() {
+            let (text, count, end) = morsel?;
             if rows > 0 && count > 0 {
                 out.push(b',');
             }
@@ -170,16 +170,16 @@ impl Cursor {
             rows += count;
             end?;
             // Rows that have been read belong to this batch.
-            let expected = out.len() + portions.ahead() * text.len();
+            let expected = out.len() + morsels.ahead() * text.len();
             if expected >= limits.max_bytes
                 || rows >= self.batching.min_rows && Instant::now() >= limits.deadline
             {
-                portions.stop();
+                morsels.stop();
             }
         }
-        let has_given_up = portions.has_given_up();
-        let batch = Batch { rows, done: portions.has_ended() };
-        drop(portions);
+        let has_given_up = morsels.has_given_up();
+        let batch = Batch { rows, done: morsels.has_ended() };
+        drop(morsels);
         if has_given_up && out.len() < limits.max_bytes {
             return self.next_rows(limits, rows, out).map(Some);
         }

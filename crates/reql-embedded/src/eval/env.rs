@@ -56,7 +56,7 @@ pub struct Query {
 struct Run {
     budget: Budget,
     place: Place,
-    /// Moment whose data is read; without one, each read sees the latest data.
+    /// ReadView whose data is read; without one, each read sees the latest data.
     view: Option<View>,
     /// Signal that the query's feeds raise on news.
     wake: Arc<Wake>,

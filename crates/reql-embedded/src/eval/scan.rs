@@ -10,7 +10,7 @@ use super::slice::{Bounds, TableSlice};
 use super::stream::Source;
 use super::table::TableRef;
 use crate::accounts::Permission;
-use crate::datum::{Chunk, Datum};
+use crate::datum::{Datum, PackedRows};
 use crate::error::{At, Bt, Result};
 use crate::eval::profile::{Job, Work};
 use crate::storage::{self, Direction, KeyRange, View};
@@ -30,7 +30,7 @@ impl Scan {
         }
     }
 
-    fn read_raw(&mut self, env: &Env, chunk: &mut Chunk) -> Result<bool> {
+    fn read_raw(&mut self, env: &Env, chunk: &mut PackedRows) -> Result<bool> {
         self.keep_to(env.view())?;
         let row = match self {
             Scan::Primary(scan) => scan.next_with(|bytes| chunk.push(bytes))?,
@@ -131,7 +131,7 @@ impl Source for TableSource {
         true
     }
 
-    fn read_raw(&mut self, env: &Env, chunk: &mut Chunk) -> Result<bool> {
+    fn read_raw(&mut self, env: &Env, chunk: &mut PackedRows) -> Result<bool> {
         match &mut self.scan {
             Some(scan) => scan.read_raw(env, chunk),
             None => self.begin(env)?.read_raw(env, chunk),

@@ -9,7 +9,7 @@ use super::scan::{Known, TableSource};
 use super::stream::{Pairs, Source, Stream};
 use super::table::TableRef;
 use super::watch::{Rows, Watched};
-use crate::datum::{Chunk, Datum, key};
+use crate::datum::{Datum, PackedRows, key};
 use crate::error::{At, Bt, Error, Result};
 use crate::eval::profile::Work;
 use crate::storage::{self, Direction, IndexSpec, KeyRange};
@@ -45,7 +45,7 @@ impl<S: Source> Source for Watchable<S> {
         self.rows.work()
     }
 
-    fn read_raw(&mut self, env: &Env, chunk: &mut Chunk) -> Result<bool> {
+    fn read_raw(&mut self, env: &Env, chunk: &mut PackedRows) -> Result<bool> {
         self.rows.read_raw(env, chunk)
     }
 

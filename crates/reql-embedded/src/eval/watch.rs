@@ -209,7 +209,7 @@ impl Watched {
             self.stages.iter().try_for_each(|stage| stage.check_watchable()).at(bt)?;
         }
         let Watched { rows, stages, limit } = self;
-        let through: Box<dyn Transform> = Box::new(Through { env: env.clone(), stages });
+        let through: Box<dyn Transform> = Box::new(StagePipeline { env: env.clone(), stages });
         let system = match rows.table().backing() {
             Backing::System(system) => Some(*system),
             Backing::Stored(_) => None,
@@ -277,7 +277,7 @@ pub fn open_point(
     if options.form.offsets {
         return Err(Error::logic("Cannot include offsets for point subs."));
     }
-    let through = Box::new(Through { env: env.clone(), stages: Vec::new() });
+    let through = Box::new(StagePipeline { env: env.clone(), stages: Vec::new() });
     if let Backing::System(system) = table.backing() {
         let key = key.clone();
         let count = move |other: &Datum| usize::from(*other == key);
@@ -314,12 +314,12 @@ fn open_system(
 }
 
 /// The stages between the table and `changes`.
-struct Through {
+struct StagePipeline {
     env: Env,
     stages: Vec<Arc<dyn Stage>>,
 }
 
-impl Transform for Through {
+impl Transform for StagePipeline {
     fn is_identity(&self) -> bool {
         self.stages.is_empty()
     }

@@ -25,7 +25,7 @@ mod window;
 
 pub use extent::{Extent, Multiplicity, Ranges};
 pub use flat::Flat;
-pub use polled::{Bell, Polled, Rows};
+pub use polled::{ChangeSignal, Polled, Rows};
 pub use queue::{Capacity, Change, Queue};
 pub use row::Form;
 pub use wake::Wake;

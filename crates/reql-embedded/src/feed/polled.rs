@@ -1,7 +1,7 @@
 //! Feeds of rows that no writer announces: the server's own state, read again and compared.
 //!
-//! A [`Bell`] tells that the state was written to, so that this is noticed at once. Other changes are noticed
-//! at the next reading, after a second.
+//! A [`ChangeSignal`] tells that the state was written to, so that this is noticed at once. Other changes are
+//! noticed at the next reading, after a second.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,12 +19,12 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// A signal to feeds that there may be something new.
 #[derive(Default)]
-pub struct Bell {
+pub struct ChangeSignal {
     rung: AtomicU64,
     heard_by: Mutex<Vec<Weak<Wake>>>,
 }
 
-impl Bell {
+impl ChangeSignal {
     /// Tells the feeds that something was written.
     pub fn ring(&self) {
         self.rung.fetch_add(1, Ordering::AcqRel);
@@ -60,7 +60,7 @@ pub struct Polled {
     read: Read,
     transform: Box<dyn Transform>,
     options: Options,
-    bell: Arc<Bell>,
+    bell: Arc<ChangeSignal>,
     wake: Arc<Wake>,
     known: Rows,
     rows: VecDeque<Datum>,
@@ -74,7 +74,7 @@ impl Polled {
         read: Read,
         transform: Box<dyn Transform>,
         options: Options,
-        (bell, wake): (Arc<Bell>, Arc<Wake>),
+        (bell, wake): (Arc<ChangeSignal>, Arc<Wake>),
         is_point: bool,
     ) -> Result<Self> {
         bell.tell(&wake);

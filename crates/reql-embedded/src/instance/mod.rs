@@ -16,7 +16,7 @@ use crate::budget::memory::Pool;
 use crate::datum::Datum;
 use crate::engine::Listening;
 use crate::error::Result;
-use crate::feed::Bell;
+use crate::feed::ChangeSignal;
 use crate::storage::Store;
 
 /// State that all queries of a server share.
@@ -40,7 +40,7 @@ pub struct Instance {
     /// The rows of the table `_debug_scratch`, by key.
     pub scratch: Mutex<BTreeMap<Datum, Datum>>,
     /// Signal that rings when a system table was written to.
-    pub bell: Arc<Bell>,
+    pub bell: Arc<ChangeSignal>,
 }
 
 impl Instance {

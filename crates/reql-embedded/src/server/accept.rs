@@ -39,7 +39,7 @@ pub(super) struct Gate {
 }
 
 /// The listeners of a server.
-pub(super) struct Doors {
+pub(super) struct Listeners {
     pub(super) sockets: Vec<TcpListener>,
     pub(super) local: LocalListener,
     /// The server's identity on its sockets, if TLS is spoken there.
@@ -52,25 +52,25 @@ pub(super) struct Doors {
 
 /// Serves all listeners until the signal comes and connections have ended, then closes the engine.
 pub(super) async fn serve(
-    doors: Doors,
+    listeners: Listeners,
     gate: Arc<Gate>,
     stopped: watch::Receiver<bool>,
     closer: Arc<Closer>,
 ) {
     let mut running = JoinSet::new();
-    for socket in doors.sockets {
+    for socket in listeners.sockets {
         #[cfg(feature = "tls")]
-        if let Some(identity) = &doors.tls {
+        if let Some(identity) = &listeners.tls {
             running.spawn(gate.clone().run(TlsListener::new(socket, identity.clone()), stopped.clone()));
             continue;
         }
         running.spawn(gate.clone().run(socket, stopped.clone()));
     }
     #[cfg(unix)]
-    if let Some(backups) = doors.backups {
+    if let Some(backups) = listeners.backups {
         running.spawn(backups.serve(stopped.clone()));
     }
-    running.spawn(gate.run(doors.local, stopped));
+    running.spawn(gate.run(listeners.local, stopped));
     while running.join_next().await.is_some() {}
     closer.sessions_ended();
     closer.close().await;

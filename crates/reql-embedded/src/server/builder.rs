@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::accept::{self, Doors, Gate};
+use super::accept::{self, Gate, Listeners};
 #[cfg(unix)]
 use super::backup_socket::BackupSocket;
 use super::closer::Closer;
@@ -241,7 +241,7 @@ impl Builder {
         let (connector, local) = local::channel();
         let (stop, stopped) = watch::channel(false);
         let gate = Arc::new(Gate { sessions, open, max_connections, grace });
-        let doors = Doors {
+        let listeners = Listeners {
             sockets,
             local,
             #[cfg(feature = "tls")]
@@ -249,7 +249,7 @@ impl Builder {
             #[cfg(unix)]
             backups,
         };
-        tokio::spawn(accept::serve(doors, gate, stopped, closer.clone()));
+        tokio::spawn(accept::serve(listeners, gate, stopped, closer.clone()));
         Ok(Server { local_addrs, info, activity, password: None, connector, stop, grace, closer })
     }
 

@@ -154,7 +154,7 @@ impl Committer {
         txn.set_durability(durability).map_err(|error| core.file.failure(error))?;
         txn.set_quick_repair(need == Need::Recorded);
         let committed = txn.commit();
-        core.file.forget_moment();
+        core.file.forget_view();
         committed.map_err(|error| {
             // Whatever the panic was, redb takes no more writes; and the writes of this transaction may be in
             // the file.

@@ -12,9 +12,9 @@ use redb::backends::InMemoryBackend;
 use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend, WriteTransaction};
 
 use super::backup::Pace;
-use super::moment::Moment;
 use super::opening::{self, Opened, Purpose};
 use super::private;
+use super::read_view::ReadView;
 use crate::error::{Error, Result};
 use crate::memory;
 
@@ -40,7 +40,7 @@ pub(super) struct File {
     cache_bytes: usize,
     database: RwLock<Option<Database>>,
     /// The committed state, once it has been read. Locked after `database`, never before.
-    moment: Mutex<Option<Arc<Moment>>>,
+    view: Mutex<Option<Arc<ReadView>>>,
     /// True if an operation on the file failed, after which redb refuses all others.
     failed: AtomicBool,
 }
@@ -84,8 +84,8 @@ impl File {
     fn new(path: Option<PathBuf>, opened: Opened, cache_bytes: usize) -> File {
         let identity = path.as_deref().and_then(Identity::of);
         let database = RwLock::new(Some(opened.database));
-        let (moment, failed) = (Mutex::default(), AtomicBool::new(false));
-        File { path, identity, cache_bytes, database, moment, failed }
+        let (view, failed) = (Mutex::default(), AtomicBool::new(false));
+        File { path, identity, cache_bytes, database, view, failed }
     }
 
     fn lock(&self) -> RwLockReadGuard<'_, Option<Database>> {
@@ -93,26 +93,26 @@ impl File {
     }
 
     /// Returns the committed state, shared with all readers between the same two commits.
-    pub(super) fn moment(&self) -> Result<Arc<Moment>> {
+    pub(super) fn view(&self) -> Result<Arc<ReadView>> {
         let database = self.lock();
-        let mut moment = self.moment_slot();
-        if let Some(moment) = &*moment {
-            return Ok(moment.clone());
+        let mut view = self.view_slot();
+        if let Some(view) = &*view {
+            return Ok(view.clone());
         }
-        // Under the lock, so that the next commit is sure to find this moment and to remove it.
+        // Under the lock, so that the next commit is sure to find this view and to remove it.
         let txn = database.as_ref().ok_or_else(closed)?.begin_read().map_err(|error| self.failure(error))?;
-        Ok(moment.insert(Arc::new(Moment::new(txn))).clone())
+        Ok(view.insert(Arc::new(ReadView::new(txn))).clone())
     }
 
     /// Makes later reads see the latest commit.
-    pub(super) fn forget_moment(&self) {
-        let forgotten = self.moment_slot().take();
+    pub(super) fn forget_view(&self) {
+        let forgotten = self.view_slot().take();
         // Drop outside of the lock: the last reference ends a transaction, which takes a while.
         drop(forgotten);
     }
 
-    fn moment_slot(&self) -> MutexGuard<'_, Option<Arc<Moment>>> {
-        self.moment.lock().unwrap_or_else(PoisonError::into_inner)
+    fn view_slot(&self) -> MutexGuard<'_, Option<Arc<ReadView>>> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns a snapshot of the committed state.
@@ -156,7 +156,7 @@ impl File {
         };
         self.check_in_place()?;
         let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        self.forget_moment();
+        self.forget_view();
         // The lock on the file has to be released before it can be taken again.
         drop(slot.take());
         *slot = Some(opening::open(path, Purpose::GoOn, self.cache_bytes, None)?.database);
@@ -171,7 +171,7 @@ impl File {
         run: impl Fn(&mut Database) -> std::result::Result<T, E>,
     ) -> Result<T> {
         let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        self.forget_moment();
+        self.forget_view();
         let database = slot.as_mut().ok_or_else(closed)?;
         let start = Instant::now();
         loop {
@@ -190,7 +190,7 @@ impl File {
     /// Closes the file and releases its lock.
     pub(super) fn close(&self) {
         let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        self.forget_moment();
+        self.forget_view();
         if let Some(database) = slot.take()
             && let Err(error) = database.close()
         {

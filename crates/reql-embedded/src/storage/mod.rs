@@ -10,7 +10,7 @@
 //! | `store` | [`Store`]: opening, the catalog's operations, small records, closing |
 //! | `table` | [`Table`]: a handle with reads, writes, indexes |
 //! | `catalog` | databases, tables and indexes: a snapshot in memory, records in the file |
-//! | `moment` | the read transaction that all readers share until the next commit |
+//! | `read_view` | the read transaction that all readers share until the next commit |
 //! | `snapshot`, `scan`, `range` | one moment of a table, lazy rows in key or index order, bounds |
 //! | `write` | the life of a mutation: evaluated against a snapshot, checked and applied by the writer |
 //! | `writer`, `commit`, `batch` | the writer thread, the commit, the transaction of a group of jobs |
@@ -34,11 +34,11 @@ mod feed;
 mod file;
 mod index;
 mod maintenance;
-mod moment;
 mod opening;
 mod private;
 mod proposal;
 mod range;
+mod read_view;
 mod scan;
 mod snapshot;
 mod staged;

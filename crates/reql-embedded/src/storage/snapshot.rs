@@ -8,9 +8,9 @@ use super::catalog::{Catalog, TableEntry};
 use super::codec;
 use super::core::Core;
 use super::index::Index;
-use super::moment::{Documents, Entries, Moment};
 use super::proposal::Document;
 use super::range::{Direction, KeyRange};
+use super::read_view::{Documents, Entries, ReadView};
 use super::scan::{IndexScan, Scan};
 use crate::datum::Datum;
 use crate::error::Result;
@@ -19,27 +19,27 @@ use crate::error::Result;
 pub struct Snapshot {
     pub(super) core: Arc<Core>,
     pub(super) table: Arc<TableEntry>,
-    moment: Arc<Moment>,
+    view: Arc<ReadView>,
     /// Documents, shared with the index scans, which fetch documents through it.
     pub(super) documents: Arc<Documents>,
 }
 
 impl Snapshot {
     pub(super) fn take(core: &Arc<Core>, table: &Arc<TableEntry>) -> Result<Snapshot> {
-        Snapshot::of(core, table, core.file.moment()?)
+        Snapshot::of(core, table, core.file.view()?)
     }
 
-    fn of(core: &Arc<Core>, table: &Arc<TableEntry>, moment: Arc<Moment>) -> Result<Snapshot> {
-        let documents = match moment.documents(&table.tree) {
+    fn of(core: &Arc<Core>, table: &Arc<TableEntry>, view: Arc<ReadView>) -> Result<Snapshot> {
+        let documents = match view.documents(&table.tree) {
             Ok(documents) => documents,
             Err(TableError::TableDoesNotExist(_)) => return Err(table.gone()),
             Err(error) => return Err(core.read_failure(error)),
         };
-        Ok(Snapshot { core: core.clone(), table: table.clone(), moment, documents })
+        Ok(Snapshot { core: core.clone(), table: table.clone(), view, documents })
     }
 
     pub(super) fn open_entries(&self, index: &Index) -> Result<Arc<Entries>> {
-        match self.moment.entries(&index.tree) {
+        match self.view.entries(&index.tree) {
             Ok(entries) => Ok(entries),
             Err(TableError::TableDoesNotExist(_)) => Err(self.table.index_not_found(&index.spec.name)),
             Err(error) => Err(self.core.read_failure(error)),
@@ -85,14 +85,14 @@ impl Snapshot {
 #[derive(Clone)]
 pub struct View {
     catalog: Arc<Catalog>,
-    moment: Arc<Moment>,
+    view: Arc<ReadView>,
 }
 
 impl View {
     pub(super) fn take(core: &Core) -> Result<View> {
         // In this order: an index that was ready before the transaction began is complete in it.
         let catalog = core.catalog();
-        Ok(View { catalog, moment: core.file.moment()? })
+        Ok(View { catalog, view: core.file.view()? })
     }
 
     /// Returns the table as it was then.
@@ -101,7 +101,7 @@ impl View {
     }
 
     pub(super) fn snapshot(&self, core: &Arc<Core>, table: &TableEntry) -> Result<Snapshot> {
-        Snapshot::of(core, self.table(table)?, self.moment.clone())
+        Snapshot::of(core, self.table(table)?, self.view.clone())
     }
 }
 

@@ -87,16 +87,16 @@ impl Source for Changes {
 }
 
 /// Several feeds that report their states as one: the beginning of the first, the readiness of the last.
-pub struct Concerted {
+pub struct UnionStates {
     feeds: super::Chain,
     has_begun: bool,
     unready: usize,
 }
 
-impl Concerted {
+impl UnionStates {
     /// Joins `count` feeds that all report states.
     pub fn new(feeds: super::Chain, count: usize) -> Self {
-        Concerted { feeds, has_begun: false, unready: count }
+        UnionStates { feeds, has_begun: false, unready: count }
     }
 
     /// Returns true if a row is a state that not all feeds have reached.
@@ -110,7 +110,7 @@ impl Concerted {
     }
 }
 
-impl Source for Concerted {
+impl Source for UnionStates {
     fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
         loop {
             match self.feeds.next(env)? {

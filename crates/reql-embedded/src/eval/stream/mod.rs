@@ -4,32 +4,32 @@
 //! one. Rows are computed only as they are read: `table.filter(f).limit(10)` stops reading at the tenth
 //! match.
 
-mod exchange;
 mod feed;
 mod fold;
 mod heap;
 mod indexed;
 mod join;
 mod merge;
-mod portions;
+mod parallel;
 mod source;
 mod sources;
 mod stage;
 mod stages;
 mod whole;
+mod work_queue;
 
-pub use exchange::helped;
-pub use feed::{Changes, Concerted, FeedTraits};
+pub use feed::{Changes, FeedTraits, UnionStates};
 pub use fold::Fold;
 pub use indexed::{DistinctValues, Pairs, SortedRuns};
 pub use join::EqJoin;
 pub use merge::Merge;
-pub use portions::Portions;
+pub use parallel::ParallelScan;
 pub use source::Source;
-pub use sources::{ArraySource, Chain, Offsets, Range, Slice, Together};
+pub use sources::{ArraySource, Chain, Offsets, Range, Slice, ZipWith};
 pub use stage::{Expansion, Flow, Row, Stage};
 pub use stages::{ConcatMap, Filter, GroupBy, Map, Predicate, Zip};
 pub(super) use stages::{check_deterministic, is_pure, too_many_groups};
+pub use work_queue::helped;
 
 use std::sync::Arc;
 
@@ -240,7 +240,7 @@ impl Stream {
     pub fn suspend(&mut self) {
         self.source.suspend();
         for waiting in &mut self.waiting {
-            if let Expansion::Stream(stream, _) | Expansion::Portion(stream) = &mut waiting.rows {
+            if let Expansion::Stream(stream, _) | Expansion::Morsel(stream) = &mut waiting.rows {
                 stream.suspend();
             }
         }

@@ -1,7 +1,7 @@
 //! Sources of rows: what a stream asks of them, and what they tell of themselves.
 
 use super::FeedTraits;
-use crate::datum::{Chunk, Datum};
+use crate::datum::{Datum, PackedRows};
 use crate::error::{Bt, Error, Result};
 use crate::eval::env::Env;
 use crate::eval::profile::Work;
@@ -46,7 +46,7 @@ pub trait Source: Send {
 
     /// Reads a row as it is stored; false at the end. Only for sources whose [`is_table`](Self::is_table) is
     /// true.
-    fn read_raw(&mut self, _: &Env, _: &mut Chunk) -> Result<bool> {
+    fn read_raw(&mut self, _: &Env, _: &mut PackedRows) -> Result<bool> {
         Err(Error::internal("These rows aren't read off a table."))
     }
 

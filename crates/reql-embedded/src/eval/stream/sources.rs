@@ -252,21 +252,21 @@ impl Source for Range {
 }
 
 /// The results of a function of the rows of several streams, read in step until one of them ends.
-pub struct Together {
+pub struct ZipWith {
     streams: Vec<Stream>,
     func: Func,
     /// Rows of this step so far: the next stream may have to be waited for.
     rows: Vec<Datum>,
 }
 
-impl Together {
+impl ZipWith {
     /// Makes the source. The function takes as many arguments as there are streams.
     pub fn new(streams: Vec<Stream>, func: Func) -> Self {
-        Together { streams, func, rows: Vec::new() }
+        ZipWith { streams, func, rows: Vec::new() }
     }
 }
 
-impl Source for Together {
+impl Source for ZipWith {
     fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
         while let Some(stream) = self.streams.get_mut(self.rows.len()) {
             match stream.next(env)? {

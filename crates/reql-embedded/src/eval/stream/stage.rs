@@ -31,7 +31,7 @@ pub enum Expansion {
     /// The rows of a stream, in the group of the row that they come from.
     Stream(Box<Stream>, Option<Datum>),
     /// Rows that were read in advance.
-    Portion(Box<Stream>),
+    Morsel(Box<Stream>),
 }
 
 impl Expansion {
@@ -42,7 +42,7 @@ impl Expansion {
             Expansion::Stream(stream, group) => {
                 Ok(stream.next(env)?.map(|value| Row { group: group.clone(), value }))
             }
-            Expansion::Portion(rows) => rows.next_row(env),
+            Expansion::Morsel(rows) => rows.next_row(env),
         }
     }
 }

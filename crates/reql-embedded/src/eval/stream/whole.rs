@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use super::{Portions, Row, Stream};
+use super::{ParallelScan, Row, Stream};
 use crate::datum::Datum;
 use crate::error::{At, Bt, Result};
 use crate::eval::env::Env;
@@ -21,12 +21,12 @@ impl Stream {
     ) -> Result<()> {
         let make = Arc::new(make);
         if may_share {
-            let of_portion = {
+            let of_morsel = {
                 let make = make.clone();
                 move |mut part: Stream, room: usize, env: &Env| part.make_of_all(env, room, &*make)
             };
-            for portion in Portions::read(self, env, of_portion).into_iter().flatten() {
-                let (made, end) = portion?;
+            for morsel in ParallelScan::read(self, env, of_morsel).into_iter().flatten() {
+                let (made, end) = morsel?;
                 made.into_iter().try_for_each(&mut take)?;
                 end?;
             }

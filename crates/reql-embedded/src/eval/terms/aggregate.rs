@@ -22,7 +22,7 @@ pub const TERMS: &[Spec] = &[
 ];
 
 /// Runs an accumulator over all rows of a sequence.
-fn boil_down(call: &Call<'_>, sequence: Val, accumulator: impl Accumulator) -> Result<Val> {
+fn aggregate(call: &Call<'_>, sequence: Val, accumulator: impl Accumulator) -> Result<Val> {
     let stream = sequence.into_stream(call.env)?;
     stream.check_finite()?;
     accumulate(stream, call.env, call.bt(), accumulator)
@@ -34,7 +34,7 @@ fn count(call: &mut Call<'_>) -> Result<Val> {
         let predicate = Predicate::of(call.arg(1)?)?;
         let bt = sequence.bt;
         let matching = sequence.into_stream(call.env)?.then(Filter(predicate), call.bt());
-        return boil_down(call, Val { value: Value::Stream(matching), bt }, Count);
+        return aggregate(call, Val { value: Value::Stream(matching), bt }, Count);
     }
     if matches!(sequence.value, Value::Table(_) | Value::Slice(_)) {
         return Ok(call.val(sequence.into_slice()?.count(call.env)?.into()));
@@ -46,7 +46,7 @@ fn count(call: &mut Call<'_>) -> Result<Val> {
     };
     match size {
         Some(size) => Ok(call.val(size.into())),
-        None => boil_down(call, sequence, Count),
+        None => aggregate(call, sequence, Count),
     }
 }
 
@@ -93,7 +93,7 @@ fn reduce(call: &mut Call<'_>) -> Result<Val> {
     let bt = sequence.bt;
     let rows = sequence.into_stream(call.env)?;
     let func = call.arg(1)?.into_func(Shortcut::None)?;
-    boil_down(call, Val { value: Value::Stream(rows), bt }, Reduce(func))
+    aggregate(call, Val { value: Value::Stream(rows), bt }, Reduce(func))
 }
 
 struct Reduce(Func);
@@ -154,12 +154,12 @@ impl Aspect {
 
 fn sum(call: &mut Call<'_>) -> Result<Val> {
     let (sequence, aspect) = sequence_and_aspect(call)?;
-    boil_down(call, sequence, Sum(aspect))
+    aggregate(call, sequence, Sum(aspect))
 }
 
 fn avg(call: &mut Call<'_>) -> Result<Val> {
     let (sequence, aspect) = sequence_and_aspect(call)?;
-    boil_down(call, sequence, Avg(aspect))
+    aggregate(call, sequence, Avg(aspect))
 }
 
 /// Returns the arguments of terms that can't use an index, although they know the option.
@@ -257,7 +257,7 @@ fn extreme(call: &mut Call<'_>) -> Result<Val> {
     }
     let better = if call.kind() == TermType::Min { Ordering::Less } else { Ordering::Greater };
     let aspect = Aspect { func };
-    boil_down(call, sequence, Extreme { aspect, better, name: name(call) })
+    aggregate(call, sequence, Extreme { aspect, better, name: name(call) })
 }
 
 /// Returns the first or the last row of a table in the order of an index or, without one, of the primary key.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::accounts::Permission;
 use crate::datum::Datum;
 use crate::error::{Bt, Error, ErrorKind, Result};
-use crate::eval::stream::{Chain, Changes, Concerted, FeedTraits};
+use crate::eval::stream::{Chain, Changes, FeedTraits, UnionStates};
 use crate::eval::watch::{Watched, open_point};
 use crate::eval::write::escaped;
 use crate::eval::{Arity, Call, SingleSelection, Spec, Stream, TableRef, Val, Value};
@@ -141,7 +141,7 @@ fn of_streams(call: &Call<'_>, watched: Vec<Watched>, options: Options) -> Resul
     let count = feeds.len();
     let union = Chain::new(feeds);
     Ok(if options.form.states {
-        Stream::new(Concerted::new(union, count), call.bt())
+        Stream::new(UnionStates::new(union, count), call.bt())
     } else {
         Stream::new(union, call.bt())
     })

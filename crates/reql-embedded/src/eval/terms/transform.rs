@@ -1,7 +1,7 @@
 //! Terms that work on one row after the other: `map`, `concat_map`, `filter`, `zip`.
 
 use crate::error::Result;
-use crate::eval::stream::{ConcatMap, Filter, Map, Predicate, Together, Zip};
+use crate::eval::stream::{ConcatMap, Filter, Map, Predicate, Zip, ZipWith};
 use crate::eval::{Arity, Call, Flags, Func, Grouping, Shortcut, Spec, Stream, Val};
 use crate::term::TermType;
 
@@ -23,7 +23,7 @@ fn map(call: &mut Call<'_>) -> Result<Val> {
     check_parameters(call, &func, count)?;
     match <[Stream; 1]>::try_from(streams) {
         Ok([stream]) => call.seq(stream.then(Map(func), call.bt())),
-        Err(streams) => call.seq(Stream::new(Together::new(streams, func), call.bt())),
+        Err(streams) => call.seq(Stream::new(ZipWith::new(streams, func), call.bt())),
     }
 }
 

@@ -6,15 +6,15 @@ use super::{Datum, packed};
 
 /// Packed values one after the other.
 #[derive(Debug)]
-pub struct Chunk {
+pub struct PackedRows {
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
 
-impl Chunk {
+impl PackedRows {
     /// Returns an empty chunk with room for `count` values of `bytes` bytes in all.
     pub fn with_capacity(count: usize, bytes: usize) -> Self {
-        Chunk { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(count) }
+        PackedRows { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(count) }
     }
 
     /// Appends a packed value.

@@ -15,15 +15,15 @@ pub(super) type Documents = ReadOnlyTable<&'static [u8], &'static [u8]>;
 pub(super) type Entries = ReadOnlyTable<&'static [u8], u32>;
 
 /// A read transaction with its open trees.
-pub(super) struct Moment {
+pub(super) struct ReadView {
     txn: ReadTransaction,
     documents: Trees<&'static [u8]>,
     entries: Trees<u32>,
 }
 
-impl Moment {
+impl ReadView {
     pub(super) fn new(txn: ReadTransaction) -> Self {
-        Moment { txn, documents: Trees::default(), entries: Trees::default() }
+        ReadView { txn, documents: Trees::default(), entries: Trees::default() }
     }
 
     /// Returns the tree of this name, which holds documents.

@@ -1,4 +1,4 @@
-//! The exchange between the reader of a stream and its helpers: portions of rows, and their results.
+//! The queue between the reader of a stream and its workers: morsels of rows, and their results.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -7,39 +7,39 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::{Source, Stage, Stream};
-use crate::datum::{Chunk, Datum};
+use crate::datum::{Datum, PackedRows};
 use crate::error::{Bt, Error, Result};
 use crate::eval::env::Env;
 
-/// The bytes that the results of any portion may take.
+/// The bytes that the results of any morsel may take.
 const ROOM: usize = 512 << 10;
-/// The further bytes that the results may take for each byte of the portion.
+/// The further bytes that the results may take for each byte of the morsel.
 const GROWTH: usize = 4;
 
-/// A function from a portion's rows, which come as a stream of their own, to their results; `None` if these
+/// A function from a morsel's rows, which come as a stream of their own, to their results; `None` if these
 /// take more bytes than there is room for.
 pub(super) type Work<T> = Arc<dyn Fn(Stream, usize, &Env) -> Option<T> + Send + Sync>;
 
-/// The portions and their results, until they are taken.
-pub(super) struct Exchange<T> {
+/// The morsels and their results, until they are taken.
+pub(super) struct WorkQueue<T> {
     state: Mutex<State<T>>,
     /// Signal that there are rows to work on, or that there will be no more.
     opened: Condvar,
-    /// Signal that a portion is done.
+    /// Signal that a morsel is done.
     pub(super) done: Condvar,
 }
 
-/// The state of an exchange.
+/// The state of an queue.
 pub(super) struct State<T> {
-    /// Portions in the order of the rows.
-    pub(super) portions: VecDeque<Portion<T>>,
-    /// Number of the first portion.
+    /// Morsels in the order of the rows.
+    pub(super) morsels: VecDeque<Morsel<T>>,
+    /// Number of the first morsel.
     first: usize,
     is_closed: bool,
 }
 
-/// A portion and its progress.
-pub(super) struct Portion<T> {
+/// A morsel and its progress.
+pub(super) struct Morsel<T> {
     pub(super) part: Part,
     progress: Progress<T>,
 }
@@ -47,16 +47,16 @@ pub(super) struct Portion<T> {
 enum Progress<T> {
     Open,
     Taken,
-    Done(Outcome<T>),
+    Done(MorselResult<T>),
 }
 
-/// The results of a portion, or its panic; `None` if the results would be too large.
-pub(super) type Outcome<T> = std::result::Result<Result<Option<T>>, Box<dyn Any + Send>>;
+/// The results of a morsel, or its panic; `None` if the results would be too large.
+pub(super) type MorselResult<T> = std::result::Result<Result<Option<T>>, Box<dyn Any + Send>>;
 
 /// Rows that have been read, the error after them, and the stages that they are to go through.
 #[derive(Clone)]
 pub(super) struct Part {
-    pub(super) chunk: Arc<Chunk>,
+    pub(super) chunk: Arc<PackedRows>,
     pub(super) failure: Option<Error>,
     pub(super) stages: Vec<Arc<dyn Stage>>,
     pub(super) is_grouped: bool,
@@ -82,33 +82,33 @@ impl Part {
     }
 }
 
-impl<T> Default for Exchange<T> {
+impl<T> Default for WorkQueue<T> {
     fn default() -> Self {
-        let state = State { portions: VecDeque::new(), first: 0, is_closed: false };
-        Exchange { state: Mutex::new(state), opened: Condvar::new(), done: Condvar::new() }
+        let state = State { morsels: VecDeque::new(), first: 0, is_closed: false };
+        WorkQueue { state: Mutex::new(state), opened: Condvar::new(), done: Condvar::new() }
     }
 }
 
-impl<T> Exchange<T> {
+impl<T> WorkQueue<T> {
     pub(super) fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a portion.
+    /// Adds a morsel.
     pub(super) fn open(&self, part: Part) {
-        self.lock().portions.push_back(Portion { part, progress: Progress::Open });
+        self.lock().morsels.push_back(Morsel { part, progress: Progress::Open });
         self.opened.notify_one();
     }
 
-    /// Lets helpers finish their current portions and end. Returns the portions that haven't been taken.
-    pub(super) fn close(&self) -> VecDeque<Portion<T>> {
+    /// Lets workers finish their current morsels and end. Returns the morsels that haven't been taken.
+    pub(super) fn close(&self) -> VecDeque<Morsel<T>> {
         let mut state = self.lock();
         state.is_closed = true;
         self.opened.notify_all();
-        std::mem::take(&mut state.portions)
+        std::mem::take(&mut state.morsels)
     }
 
-    /// Works on portions until there will be no more.
+    /// Works on morsels until there will be no more.
     pub(super) fn help(&self, work: &Work<T>, env: &Env) {
         let mut state = self.lock();
         while !state.is_closed {
@@ -127,40 +127,40 @@ impl<T> Exchange<T> {
 }
 
 impl<T> State<T> {
-    /// Returns the first portion that no thread works on, with its number. Portions after one with too large
+    /// Returns the first morsel that no thread works on, with its number. Morsels after one with too large
     /// results are left alone.
     pub(super) fn take(&mut self) -> Option<(usize, Part)> {
-        let is_too_much = |portion: &Portion<T>| matches!(portion.progress, Progress::Done(Ok(Ok(None))));
+        let is_too_much = |morsel: &Morsel<T>| matches!(morsel.progress, Progress::Done(Ok(Ok(None))));
         let at = self
-            .portions
+            .morsels
             .iter()
-            .position(|portion| is_too_much(portion) || matches!(portion.progress, Progress::Open))?;
-        let portion = self.portions.get_mut(at).filter(|portion| !is_too_much(portion))?;
-        portion.progress = Progress::Taken;
-        Some((self.first + at, portion.part.clone()))
+            .position(|morsel| is_too_much(morsel) || matches!(morsel.progress, Progress::Open))?;
+        let morsel = self.morsels.get_mut(at).filter(|morsel| !is_too_much(morsel))?;
+        morsel.progress = Progress::Taken;
+        Some((self.first + at, morsel.part.clone()))
     }
 
-    /// Notes the results of a portion.
-    pub(super) fn put(&mut self, number: usize, done: Outcome<T>) {
-        // The portion isn't there any more if the reader has gone.
-        if let Some(portion) = number.checked_sub(self.first).and_then(|at| self.portions.get_mut(at)) {
-            portion.progress = Progress::Done(done);
+    /// Notes the results of a morsel.
+    pub(super) fn put(&mut self, number: usize, done: MorselResult<T>) {
+        // The morsel isn't there any more if the reader has gone.
+        if let Some(morsel) = number.checked_sub(self.first).and_then(|at| self.morsels.get_mut(at)) {
+            morsel.progress = Progress::Done(done);
         }
     }
 
-    /// Returns the number of portions that no thread works on yet.
+    /// Returns the number of morsels that no thread works on yet.
     pub(super) fn ready(&self) -> usize {
-        self.portions.iter().filter(|portion| matches!(portion.progress, Progress::Open)).count()
+        self.morsels.iter().filter(|morsel| matches!(morsel.progress, Progress::Open)).count()
     }
 
-    /// Returns the results of the first portion, once they are known. A portion with too large results stays.
-    pub(super) fn next_done(&mut self) -> Option<Outcome<T>> {
-        let first = self.portions.front()?;
+    /// Returns the results of the first morsel, once they are known. A morsel with too large results stays.
+    pub(super) fn next_done(&mut self) -> Option<MorselResult<T>> {
+        let first = self.morsels.front()?;
         match &first.progress {
             Progress::Done(Ok(Ok(None))) => Some(Ok(Ok(None))),
             Progress::Done(_) => {
                 self.first += 1;
-                match self.portions.pop_front()?.progress {
+                match self.morsels.pop_front()?.progress {
                     Progress::Done(done) => Some(done),
                     _ => None,
                 }
@@ -170,7 +170,7 @@ impl<T> State<T> {
     }
 }
 
-/// Returns the number of portions that helpers have worked on since the process began.
+/// Returns the number of morsels that workers have worked on since the process began.
 pub fn helped() -> u64 {
     HELPED.load(Ordering::Relaxed)
 }
@@ -179,7 +179,7 @@ static HELPED: AtomicU64 = AtomicU64::new(0);
 
 /// The rows of a part.
 struct Fetched {
-    chunk: Arc<Chunk>,
+    chunk: Arc<PackedRows>,
     at: usize,
     failure: Option<Error>,
 }
