@@ -220,6 +220,21 @@ fn no_part_uses_one_above_it() {
 }
 
 #[test]
+fn bytes_flow_one_way_through_the_engine() {
+    const WAY: [&str; 8] = ["server", "session", "protocol", "eval", "feed", "storage", "term", "datum"];
+    let place = |part: &String| WAY.iter().position(|named| named == part);
+    let arrows = arrows(&sources(&folder("crates/reql-embedded/src")));
+    let parts = &arrows[&Vec::new()];
+    assert!(parts["eval"].contains("storage"), "{parts:?}");
+    for (user, used) in parts {
+        for part in used {
+            let (Some(from), Some(to)) = (place(user), place(part)) else { continue };
+            assert!(from < to, "`{user}` uses `{part}`, which is above it");
+        }
+    }
+}
+
+#[test]
 fn nothing_goes_in_circles() {
     for (folder, arrows) in arrows(&of_the_service()) {
         assert_eq!(circle(arrows), Vec::<String>::new(), "in {}", folder.join("/"));

@@ -10,11 +10,11 @@ use bytes::{Buf, BytesMut};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::RETHINKDB_VERSION;
 use super::frame::Inbound;
 use super::scram::{AuthError, ClientFirst, Exchange};
 use crate::credentials::Credentials;
 use crate::interrupt::Interrupt;
+use crate::term::RETHINKDB_VERSION;
 use crate::workers::Lane;
 
 const MAGIC_V0_1: u32 = 0x3f61_ba36;

@@ -11,6 +11,3 @@ mod text;
 
 pub use peer::Peer;
 pub use text::Text;
-
-/// The release of RethinkDB that this server behaves like.
-pub const RETHINKDB_VERSION: &str = "2.4.4";

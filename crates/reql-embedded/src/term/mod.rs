@@ -14,3 +14,6 @@ pub use kind::TermType;
 pub use query::{Query, static_flag};
 pub use raw::RawTerm;
 pub use wire::Written;
+
+/// The release of RethinkDB whose language this is.
+pub const RETHINKDB_VERSION: &str = "2.4.4";

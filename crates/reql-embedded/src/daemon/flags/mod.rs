@@ -15,7 +15,7 @@ use log::LevelFilter;
 use pretty_env_logger::env_logger::Target;
 
 use super::tools::Tool;
-use crate::protocol::RETHINKDB_VERSION;
+use crate::term::RETHINKDB_VERSION;
 use crate::{Builder, Server, Tls, TlsVersion};
 
 /// RethinkDB's protocol and query language on one file.

@@ -10,7 +10,7 @@ use crate::datum::Datum;
 use crate::datum::pseudo::time;
 use crate::error::{Error, Result};
 use crate::instance::Identity;
-use crate::protocol::RETHINKDB_VERSION;
+use crate::term::RETHINKDB_VERSION;
 
 /// The unit of sizes.
 const MEGABYTE: f64 = (1u64 << 20) as f64;
