@@ -222,7 +222,7 @@ impl Filter {
         self.0.iter().map(Clause::text).collect::<Vec<_>>().join("&")
     }
 
-    /// As a URL has it.
+    /// Writes it as a URL has it.
     pub fn escaped(&self) -> String {
         let escapes = [
             ("%", "%25"),

@@ -20,10 +20,14 @@ async fn service() -> Ruled {
     let service = Ruled::with(rules, &[], |settings| Settings { tables, reql: true, ..settings }).await;
     bootstrap::once(&service.api.database, &[spec]).await.unwrap();
     service
-        .fill("users", &json!([
-            {"id": "mine", "owner": "me", "email": "me@x"}, {"id": "hidden", "owner": "you", "email": "taken@x"},
-            {"id": "another", "owner": "you", "email": "another@x"},
-        ]))
+        .fill(
+            "users",
+            &json!([
+                {"id": "mine", "owner": "me", "email": "me@x"},
+                {"id": "hidden", "owner": "you", "email": "taken@x"},
+                {"id": "another", "owner": "you", "email": "another@x"},
+            ]),
+        )
         .await;
     service
 }
@@ -80,7 +84,8 @@ async fn who_may_not_write_a_value_does_not_learn_that_it_is_taken() {
             PATCH,
             "",
             json!([
-                {"op": "replace", "path": "/owner", "value": "you"}, {"op": "replace", "path": "/email", "value": "EMAIL"}
+                {"op": "replace", "path": "/owner", "value": "you"},
+                {"op": "replace", "path": "/email", "value": "EMAIL"}
             ]),
         ),
         ("PATCH", "/tables/users/docs/mine", CHANGES, "", json!({"set": {"owner": "you", "email": "EMAIL"}})),

@@ -22,8 +22,9 @@ impl Answer {
         let mut stream = TcpStream::connect(addr).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let request = format!(
-            "POST /reql HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: {authorization}\r\n\
-             Content-Type: text/plain\r\nAccept: application/x-ndjson\r\nContent-Length: {}\r\n\r\n{query}",
+            "POST /reql HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: \
+             {authorization}\r\nContent-Type: text/plain\r\nAccept: application/x-ndjson\r\nContent-Length: \
+             {}\r\n\r\n{query}",
             query.len()
         );
         stream.write_all(request.as_bytes()).unwrap();
