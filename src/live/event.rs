@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(text(&event.bytes()), format!("{data}id:0000000000000001-5\n\n"));
         let other = Id { joining: Some(3), ..id };
         let [shared, line] = event.bytes_with(other);
-        assert_eq!((text(&shared), text(&line)), (&data[..], "id:0000000000000001-5-3\n\n"));
+        assert_eq!((text(&shared), text(&line)), (data, "id:0000000000000001-5-3\n\n"));
         assert_eq!(shared.as_ptr(), event.bytes().as_ptr(), "it isn't copied");
         let placed = Event::of(&change, true, None);
         assert!(text(&placed.bytes()).contains("},\"old_offset\":2,\"new_offset\":null}\nid:incomplete\n\n"));
