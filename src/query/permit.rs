@@ -162,6 +162,22 @@ impl Readable {
         r.branch(args![may, self.bare(row), ()])
     }
 
+    /// Returns the visible part of a row that is read by its key, or null, by a term as short as the rule
+    /// lets it be, since such reads are many. It may fail for a row that is no document.
+    pub(crate) fn seen_briefly(&self, row: &Term) -> Term {
+        let brief = match &self.documents {
+            Permit::AnyOf(any) if !any.is_empty() && self.expiry.is_none() => {
+                any.iter().map(|filter| filter.holds_briefly(row)).collect::<Option<Vec<_>>>()
+            }
+            _ => None,
+        };
+        match brief.as_deref() {
+            Some([holds]) => r.branch(args![holds, self.bare(row), ()]),
+            Some(any) => r.branch(args![r.or(Args::from_iter(any)), self.bare(row), ()]),
+            None => self.seen(row),
+        }
+    }
+
     /// Checks that a request may name a field.
     ///
     /// # Errors

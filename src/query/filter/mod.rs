@@ -157,6 +157,20 @@ impl Filter {
         (!checks.is_empty()).then(|| r.expr(checks))
     }
 
+    /// Returns the shortest term that is true if a row matches the filter, if the conditions are equalities
+    /// of top-level fields. It is false for null, and fails for a row that is no document.
+    pub(crate) fn holds_briefly(&self, row: &Term) -> Option<Term> {
+        let equality = |clause: &Clause| match clause {
+            Clause::One(Condition { field, negated: false, test: Test::Compare(Comparison::Eq, values) }) => {
+                let [value] = &values[..] else { return None };
+                let is_plain = value.is_string() || value.is_number() || value.is_boolean();
+                (is_plain && !field.is_nested()).then(|| field.of(row).default(()).eq(value))
+            }
+            _ => None,
+        };
+        self.0.iter().map(equality).collect::<Option<Vec<_>>>().map(all)
+    }
+
     /// Returns a term that is true if a row matches the filter.
     pub(crate) fn holds(&self, row: &Term) -> Term {
         all(self.0.iter().map(|clause| clause.holds(row)))
