@@ -79,7 +79,7 @@ async fn two_hundred_with_fifty_filters_get_just_what_is_theirs() {
     let middle = documents.len() / 2;
     documents.insert(middle, json!({"id": DOCUMENTS, "of": FILTERS - 1, "text": "x".repeat(LONG)}));
     // The database stores such a geometry, but can't compute a distance from it.
-    let broken = json!({"$reql_type$": "GEOMETRY", "type": "Polygon", "coordinates": "none"});
+    let broken = json!({"$reql_type$": "GEOMETRY", "type": "Polygon", "coordinates": ["none"]});
     documents.insert(middle, json!({"id": DOCUMENTS + 1, "of": FILTERS - 2, "place": broken}));
     for some in documents.chunks(200) {
         let answer = live.api.send("POST", DOCS, &json!(some)).await;
