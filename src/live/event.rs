@@ -12,6 +12,8 @@ use super::row::{Change, Kind, Side};
 
 /// The id of events before `ready`, after which a client can't resume, since it hasn't got all documents yet.
 const INCOMPLETE: &str = "incomplete";
+/// The length in bytes up to which an event is copied rather than shared.
+const SHARED: usize = 4 << 10;
 
 /// The position of a client: after an event of a hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,12 +103,16 @@ impl Event {
         self.bytes.clone()
     }
 
-    /// Returns the bytes with another id: those before it, which all followers share, and its line. An event
-    /// may be large, and many followers may leave theirs unread.
-    pub(crate) fn bytes_with(&self, id: Id) -> [Bytes; 2] {
+    /// Returns the bytes with another id. Those of a large event come in two parts, of which all followers
+    /// share the first: many may leave theirs unread.
+    pub(crate) fn bytes_with(&self, id: Id) -> (Bytes, Option<Bytes>) {
         let mut line = String::new();
         id.write(&mut line);
-        [self.bytes.slice(..self.id_at), line.into()]
+        let before = self.bytes.slice(..self.id_at);
+        if before.len() > SHARED {
+            return (before, Some(line.into()));
+        }
+        ([&before[..], line.as_bytes()].concat().into(), None)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -159,6 +165,16 @@ mod tests {
     }
 
     #[test]
+    fn a_large_event_is_shared() {
+        let event = Event::named("change", &"x".repeat(2 * SHARED), None);
+        let id = Id { run: 1, number: 5, joining: Some(3) };
+        let (shared, Some(line)) = event.bytes_with(id) else { panic!("it is large") };
+        assert_eq!(shared.as_ptr(), event.bytes().as_ptr());
+        assert!(text(&shared).ends_with("x\"\n"));
+        assert_eq!(text(&line), "id:0000000000000001-5-3\n\n");
+    }
+
+    #[test]
     fn an_event_is_lines() {
         let side = |document| Some(Side { key: "1", document });
         let change = Change {
@@ -173,9 +189,8 @@ mod tests {
         let data = "event:change\ndata:{\"old\":{\"id\":1, \"a\":\"\\n\"},\"new\":{\"id\":1}}\n";
         assert_eq!(text(&event.bytes()), format!("{data}id:0000000000000001-5\n\n"));
         let other = Id { joining: Some(3), ..id };
-        let [shared, line] = event.bytes_with(other);
-        assert_eq!((text(&shared), text(&line)), (data, "id:0000000000000001-5-3\n\n"));
-        assert_eq!(shared.as_ptr(), event.bytes().as_ptr(), "it isn't copied");
+        let (bytes, None) = event.bytes_with(other) else { panic!("it is small") };
+        assert_eq!(text(&bytes), format!("{data}id:0000000000000001-5-3\n\n"));
         let placed = Event::of(&change, true, None);
         assert!(text(&placed.bytes()).contains("},\"old_offset\":2,\"new_offset\":null}\nid:incomplete\n\n"));
         let named = Event::named("gap", &serde_json::json!({"skipped": 3}), Some(id));

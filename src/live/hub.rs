@@ -221,7 +221,11 @@ impl Hub {
             match &mut splice {
                 None => out.push_back(entry.event.bytes()),
                 Some((joining, splice)) => match splice.passes(number, entry.trace) {
-                    true => out.extend(entry.event.bytes_with(self.id(number, Some(*joining)))),
+                    true => {
+                        let (bytes, line) = entry.event.bytes_with(self.id(number, Some(*joining)));
+                        out.push_back(bytes);
+                        out.extend(line);
+                    }
                     false => continue,
                 },
             }
