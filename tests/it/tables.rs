@@ -1,7 +1,7 @@
 //! Tables and indexes through the API.
 
 use crate::support::{Api, body, header, problem};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_table_lives_from_post_to_delete() {
@@ -77,4 +77,16 @@ async fn an_index_lives_from_put_to_delete() {
     problem(&api.send("PUT", "/tables/nope/indexes/i", &definition).await, 404, "no-such-table");
     problem(&api.send("PUT", path, &json!({"fields": []})).await, 400, "bad-request");
     problem(&api.send("PUT", path, &json!({"fields": ["a..b"]})).await, 400, "bad-parameter");
+}
+
+#[tokio::test]
+async fn numbers_of_shards_and_replicas_are_whole() {
+    let api = Api::start().await;
+    let made = async |sent: Value| api.send("POST", "/tables", &sent).await;
+    assert_eq!(made(json!({"name": "a", "shards": 1.0, "replicas": 1})).await.status(), 201);
+    for wrong in [json!(1.5), json!(-1), json!(1e300), json!("1"), json!(0)] {
+        problem(&made(json!({"name": "b", "shards": wrong})).await, 400, "bad-request");
+    }
+    let many = problem(&made(json!({"name": "b", "replicas": 1000})).await, 422, "refused");
+    assert_eq!(many["detail"], "There are fewer servers than replicas are asked for.");
 }
