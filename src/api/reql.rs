@@ -45,7 +45,7 @@ const FORM: HeaderName = HeaderName::from_static("reql-answer");
 
 /// The time between the line that tells why an answer breaks off and its end. Encoders pass the line on
 /// meanwhile, and browsers drop what has not been read when a body breaks off.
-const READ: Duration = Duration::from_millis(250);
+const READ: Duration = Duration::from_secs(1);
 
 /// Returns the endpoint, if `reql` is set.
 pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {

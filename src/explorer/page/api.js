@@ -90,14 +90,18 @@ export const described = (table, options) => read(`tables/${encodeURIComponent(t
 
 export const json = (value) => ({ headers: { "Content-Type": "application/json" }, body: JSON.stringify(value) });
 
-/** Hands out the lines of a body as they come. */
+/** Hands out the lines of a body as they come. Nothing stands between: what waits in a pipe is lost when a body breaks off. */
 export async function* lines(body) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
   let rest = "";
   for (;;) {
     const { value, done } = await reader.read();
-    if (done) break;
-    const parts = (rest + value).split("\n");
+    const parts = (rest + decoder.decode(value, { stream: !done })).split("\n");
+    if (done) {
+      rest = parts.join("\n");
+      break;
+    }
     rest = parts.pop();
     yield* parts;
   }

@@ -100,7 +100,6 @@ export const reql = async (main, { parameters, signal }) => {
       : shape.value === "table" ? asTable(Array.isArray(whole) ? whole : [whole]) : tree(whole, 2);
     fill(result, left > 0 && h("p", { class: "dim" }, `${left} further rows aren't kept here.`), shown);
   };
-  const drawSoon = () => { due ??= setTimeout(draw, 100); };
   // Drawn once more, it would lose what has been unfolded in it.
   const drawLast = () => { if (drawn !== answer.count) draw(); };
 
@@ -146,13 +145,21 @@ export const reql = async (main, { parameters, signal }) => {
           if (answer.kind === "feed") answer.rows.shift();
           else answer.rows.pop();
         }
-        tellFigures(answer.kind === "feed" ? ", following" : " …");
-        drawSoon();
+        // Told with each row, it would take longer than the rows.
+        due ??= setTimeout(() => {
+          tellFigures(answer.kind === "feed" ? ", following" : " …");
+          draw();
+        }, 100);
       }
+      clearTimeout(due);
+      due = undefined;
       tellFigures("");
       drawLast();
     } catch (error) {
+      clearTimeout(due);
+      due = undefined;
       if (stop.signal.aborted) {
+        draw();
         tellFigures(", stopped");
       } else {
         let told = error;
