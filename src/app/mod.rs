@@ -7,6 +7,7 @@ mod kept;
 pub(crate) mod outage;
 mod ready;
 pub(crate) mod scale;
+mod tables;
 pub(crate) mod tickets;
 
 use std::fmt;
@@ -22,9 +23,8 @@ use crate::database::Database;
 use crate::error::{Code, Error};
 use crate::live::{Bounds, Hubs, Keep};
 use crate::metrics::{Metrics, storage};
-use crate::query::{Expiry, Relation};
 use crate::rates::Rates;
-use crate::settings::{Limits, RelationSpec, Schema, Settings};
+use crate::settings::{Limits, Settings};
 use crate::shares::{Client, Holder, Percent, Share, Shares, Taken};
 use full::Full;
 use guesses::Guesses;
@@ -303,30 +303,6 @@ impl App {
     /// Returns the access control.
     pub(crate) fn access(&self) -> &Access {
         &self.present.access
-    }
-
-    /// Returns the schema of a table in the settings.
-    pub(crate) fn schema(&self, table: &str) -> Option<&Schema> {
-        self.settings().tables.iter().find(|spec| spec.name == table)?.schema.as_ref()
-    }
-
-    /// Returns when documents of a table expire, if they do.
-    pub(crate) fn expiry(&self, table: &str) -> Option<Expiry> {
-        self.settings().tables.iter().find(|spec| spec.name == table)?.expiry()
-    }
-
-    /// Returns the tables whose documents expire, when they do, and by which index those are found.
-    pub(crate) fn expiring(&self) -> impl Iterator<Item = (String, Expiry, String)> {
-        self.settings()
-            .tables
-            .iter()
-            .filter_map(|spec| Some((spec.name.clone(), spec.expiry()?, spec.expiry_index()?.name)))
-    }
-
-    /// Returns the relation of this name that a table has.
-    pub(crate) fn relation(&self, table: &str, name: &str) -> Option<Relation> {
-        let is_it = |spec: &&RelationSpec| spec.table == table && spec.name == name;
-        self.settings().relations.iter().find(is_it)?.relation()
     }
 
     /// Returns the current settings.

@@ -1,5 +1,6 @@
 //! The commands that manage the database instead of serving it: users, permissions, databases, tables,
-//! indexes, write hooks, archives in the format of RethinkDB's own tools, and backups of an embedded database.
+//! indexes, write hooks, archives in the format of RethinkDB's own tools, and backups of an embedded
+//! database.
 
 mod accounts;
 mod archive;

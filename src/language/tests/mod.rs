@@ -82,7 +82,7 @@ fn a_query_is_what_the_official_drivers_send() {
 /// query.
 #[test]
 fn what_the_driver_shows_is_read() {
-    for line in include_str!("../../crates/reql-driver/tests/golden/golden.json").lines() {
+    for line in include_str!("../../../crates/reql-driver/tests/golden/golden.json").lines() {
         let case: Value = serde_json::from_str(line).unwrap();
         let expected = reql::Term::from_wire(&case["wire"]).unwrap();
         let text = expected.to_string();
