@@ -1,4 +1,4 @@
-//! What the settings say of tables.
+//! The settings of each table: its schema, its unique fields, its expiry.
 
 use super::App;
 use crate::query::{Expiry, Relation};

@@ -105,9 +105,13 @@ impl Source {
         let mut imports = Vec::new();
         let mut lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
         while let Some(line) = lines.next() {
-            let is_import = |word: &&str| *word == "use";
-            if line.split_whitespace().take(2).any(|word| is_import(&word)) {
-                let mut tree = line.split_once("use ").map(|(_, tree)| tree).unwrap_or_default().to_owned();
+            let words = line.trim_start();
+            let item = words
+                .split_once(' ')
+                .filter(|(word, _)| word.starts_with("pub"))
+                .map_or(words, |(_, item)| item);
+            if let Some(tree) = item.strip_prefix("use ") {
+                let mut tree = tree.to_owned();
                 while !tree.ends_with(';') {
                     tree.push_str(lines.next().expect("a statement ends").trim());
                 }

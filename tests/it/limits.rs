@@ -90,7 +90,8 @@ async fn heads_that_http_itself_refuses_end_in_a_status_too() {
     let many: String = (0..200).map(|n| format!("x-{n}: y\r\n")).collect();
     for (head, status) in [
         (format!("GET / HTTP/1.1\r\nHost: t\r\n{many}\r\n"), "431"),
-        (format!("GET /{} HTTP/1.1\r\nHost: t\r\n\r\n", "x".repeat(70_000)), "414"),
+        // Of a head that is larger than all that is read of one, nobody knows what makes it so.
+        (format!("GET /{} HTTP/1.1\r\nHost: t\r\n\r\n", "x".repeat(70_000)), "431"),
         ("GET / HTTP/9.9\r\n\r\n".to_owned(), "400"),
         ("\0\0\0\0\r\n\r\n".to_owned(), "400"),
     ] {
