@@ -207,12 +207,12 @@ impl Insert<'_> {
         let named: Vec<_> = batch.iter().map(|placed| self.named(placed)).collect();
         let (held, fates) = unique.claim_together(conn, self.key, &named).await?;
         let (mut now, mut later) = (Vec::new(), Vec::new());
-        for (placed, fate) in batch.into_iter().zip(fates) {
+        for ((placed, named), fate) in batch.into_iter().zip(named).zip(fates) {
             match fate {
                 Fate::Claimed => now.push(placed),
                 Fate::Later => later.push(placed),
                 Fate::Refused(error) => {
-                    let id = self.named(&placed).get(self.key).cloned();
+                    let id = named.get(self.key).cloned();
                     outcomes.push((placed.0, Outcome { id, ..Outcome::fault(&error, true) }));
                 }
             }

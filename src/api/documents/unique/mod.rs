@@ -114,8 +114,8 @@ impl Unique {
     ///
     /// # Errors
     ///
-    /// Those of `permission`; `not-unique`; `refused` if a value is of a type that isn't compared;
-    /// `contended` if others keep writing the value.
+    /// Returns the errors of `permission`; `not-unique`; `refused` if a value is of a type that isn't
+    /// compared; `contended` if others keep writing the value.
     pub(crate) async fn claim(
         &self,
         conn: &mut Conn,
