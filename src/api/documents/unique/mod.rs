@@ -15,13 +15,13 @@ mod value;
 use std::time::Duration;
 
 use reql::commands::Table;
-use reql::{ReadMode, ReturnChanges, Term, args, obj, r};
+use reql::{ReadMode, Term, args, obj, r};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 use warp::reply::Response;
 
 use crate::access::Grant;
-use crate::api::documents::own::{make_table, misconfigured};
+use crate::api::documents::own::misconfigured;
 use crate::api::permission::may_write;
 use crate::app::App;
 use crate::conn::Conn;
@@ -233,51 +233,19 @@ impl Unique {
         wanted: &[Wanted<'_>],
     ) -> Result<Option<Held>, Error> {
         let owner = hex(&fastrand::u128(..).to_be_bytes());
-        let mut held = Held { owner: owner.clone(), claims: Vec::new() };
-        for value in wanted {
-            held.claims.push(value.claim.clone());
-            let mut made = self.hold_one(conn, id, value, &owner).await;
-            if made.as_ref().is_err_and(|error| error.is(&[Code::NoSuchTable, Code::NoSuchDatabase])) {
-                make_table(conn, TABLE, UNTIL).await.map_err(misconfigured)?;
-                made = self.hold_one(conn, id, value, &owner).await;
+        let held = Held { owner, claims: wanted.iter().map(|wanted| wanted.claim.clone()).collect() };
+        let records = wanted.iter().map(|wanted| self.record(id, wanted, &held.owner)).collect();
+        match self.make(conn, records, &held.owner).await {
+            Ok(made) if made.iter().all(|made| *made) => {
+                self.clear_sometimes(conn).await;
+                Ok(Some(held))
             }
-            match made {
-                Ok(true) => {}
-                Ok(false) => {
-                    self.release(held).await;
-                    return Ok(None);
-                }
-                Err(error) => {
-                    // The claim may have been made although the query failed.
-                    self.release(held).await;
-                    return Err(misconfigured(error));
-                }
+            // Some claims may have been made although the query failed.
+            other => {
+                self.release(held).await;
+                other.map(|_| None)
             }
         }
-        self.clear_sometimes(conn).await;
-        Ok(Some(held))
-    }
-
-    /// Makes a claim, if there is none or that which there is has ended. Returns whether it was made.
-    async fn hold_one(
-        &self,
-        conn: &mut Conn,
-        id: Option<(&str, &Value)>,
-        wanted: &Wanted<'_>,
-        owner: &str,
-    ) -> Result<bool, Error> {
-        let mine = self.record(id, wanted, owner);
-        let claimed = |row: Term| {
-            let is_free = r.branch(args![row.eq(()), true, row.g(UNTIL).lt(r.now().to_epoch_time())]);
-            r.branch(args![is_free, mine, row])
-        };
-        let query = self.claims().get(&wanted.claim).replace(claimed).return_changes(ReturnChanges::Always);
-        let written = conn.write_all(query).await?;
-        if let Some(error) = written.first_error {
-            return Err(Error::internal(error));
-        }
-        let now_there = written.changes.into_iter().next().and_then(|change| change.new_val);
-        Ok(now_there.is_some_and(|claim| claim["owner"] == owner))
     }
 
     /// Returns the record of a claim.

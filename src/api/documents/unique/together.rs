@@ -88,12 +88,8 @@ impl Unique {
     ) -> Result<(), Error> {
         let mut conn = Conn::new(self.database.clone());
         let since = Instant::now();
-        let mut made = self.hold_together(&mut conn, ids, wanted, owner).await;
-        if made.as_ref().is_err_and(|error| error.is(&[Code::NoSuchTable, Code::NoSuchDatabase])) {
-            make_table(&mut conn, TABLE, UNTIL).await.map_err(misconfigured)?;
-            made = self.hold_together(&mut conn, ids, wanted, owner).await;
-        }
-        for ((at, _), made) in wanted.iter().zip(made.map_err(misconfigured)?) {
+        let records = wanted.iter().map(|(at, wanted)| self.record(ids[*at], wanted, owner)).collect();
+        for ((at, _), made) in wanted.iter().zip(self.make(&mut conn, records, owner).await?) {
             if !made {
                 fates[*at] = Fate::Later;
             }
@@ -114,19 +110,28 @@ impl Unique {
         Ok(())
     }
 
-    /// Makes the claims, but for those that other writes have. Returns of each whether it was made.
-    async fn hold_together(
+    /// Makes claims of these records, but for those that other writes have. Creates the table if it is
+    /// missing. Returns of each whether it was made.
+    pub(super) async fn make(
         &self,
         conn: &mut Conn,
-        ids: &[Option<(&str, &Value)>],
-        wanted: &[Placed<'_>],
+        records: Vec<Term>,
         owner: &str,
     ) -> Result<Vec<bool>, Error> {
-        let mine: Vec<_> = wanted.iter().map(|(at, wanted)| self.record(ids[*at], wanted, owner)).collect();
+        let mut made = self.insert(conn, &records, owner).await;
+        if made.as_ref().is_err_and(|error| error.is(&[Code::NoSuchTable, Code::NoSuchDatabase])) {
+            make_table(conn, TABLE, UNTIL).await.map_err(misconfigured)?;
+            made = self.insert(conn, &records, owner).await;
+        }
+        made.map_err(misconfigured)
+    }
+
+    async fn insert(&self, conn: &mut Conn, records: &[Term], owner: &str) -> Result<Vec<bool>, Error> {
         let kept = |_: Term, old: Term, new: Term| {
             r.branch(args![old.g(UNTIL).lt(r.now().to_epoch_time()), new, old])
         };
-        let query = self.claims().insert(mine).conflict(kept).return_changes(ReturnChanges::Always);
+        let query =
+            self.claims().insert(records.to_vec()).conflict(kept).return_changes(ReturnChanges::Always);
         let written = conn.write_all(query).await?;
         if let Some(error) = written.first_error {
             return Err(Error::internal(error));
@@ -134,7 +139,7 @@ impl Unique {
         let made = |claim: Value| claim["owner"] == owner;
         let made: Vec<_> =
             written.changes.into_iter().map(|change| change.new_val.is_some_and(made)).collect();
-        if made.len() != wanted.len() {
+        if made.len() != records.len() {
             return Err(Error::internal("claims of unique values told of others"));
         }
         Ok(made)
