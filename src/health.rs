@@ -39,31 +39,37 @@ pub async fn check(settings: &Settings) -> io::Result<()> {
         Some(place) => (place.clone(), Tls::default()),
         None => (settings.place(), settings.tls.clone()),
     };
-    let asked = timeout(LIMIT, ask(&place, &files)).await;
-    asked.unwrap_or_else(|_| {
-        let reason = format!("{place} did not answer in {LIMIT:?}");
-        Err(io::Error::new(io::ErrorKind::TimedOut, reason))
-    })
+    let told = |kind, reason: String| io::Error::new(kind, format!("{place} {reason}"));
+    match timeout(LIMIT, ask(&place, &files)).await {
+        Ok(Ok(status)) if status == READY => Ok(()),
+        Ok(Ok(status)) => Err(told(
+            io::ErrorKind::Other,
+            format!("answered {:?}", String::from_utf8_lossy(&status)),
+        )),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(told(io::ErrorKind::TimedOut, format!("did not answer in {LIMIT:?}"))),
+    }
 }
 
-async fn ask(place: &Place, files: &Tls) -> io::Result<()> {
-    let status = match place {
+/// Returns the first bytes of the answer.
+async fn ask(place: &Place, files: &Tls) -> io::Result<[u8; READY.len()]> {
+    let failed = |error: io::Error| io::Error::new(error.kind(), format!("{place} can't be asked: {error}"));
+    match place {
         Place::Tcp(addr) => {
-            let stream = TcpStream::connect(reachable(*addr)).await?;
+            let stream = TcpStream::connect(reachable(*addr)).await.map_err(failed)?;
             if files.is_on() {
-                status(tls::connect(files, stream).await?).await
+                status(tls::connect(files, stream).await?).await.map_err(failed)
             } else {
-                status(stream).await
+                status(stream).await.map_err(failed)
             }
         }
         #[cfg(unix)]
-        Place::Unix(path) => status(tokio::net::UnixStream::connect(path).await?).await,
+        Place::Unix(path) => {
+            let stream = tokio::net::UnixStream::connect(path).await.map_err(failed)?;
+            status(stream).await.map_err(failed)
+        }
         #[cfg(not(unix))]
-        Place::Unix(_) => return Err(io::ErrorKind::Unsupported.into()),
-    };
-    match status? {
-        status if status == READY => Ok(()),
-        status => Err(io::Error::other(format!("{place} answered {:?}", String::from_utf8_lossy(&status)))),
+        Place::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 

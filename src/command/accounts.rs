@@ -4,16 +4,19 @@
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use reql::types::Written;
 use reql::{Conflict, Term, obj, r};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::Failure;
 use super::name::Place;
+use super::{Failure, in_a_line};
 use crate::conn::Conn;
 use crate::database::Database;
+use crate::error::DUPLICATE;
+use crate::settings::bounded;
 
 /// The database of the server's own tables.
 const SYSTEM: &str = "rethinkdb";
@@ -26,6 +29,7 @@ pub enum User {
     /// Create a user; the password is asked for, or read from standard input
     Add {
         /// The user's name
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         #[command(flatten)]
         password: NewPassword,
@@ -106,7 +110,11 @@ pub(crate) async fn user(user: User, database: &Database) -> Result<(), Failure>
         }
         User::Add { name, password } => {
             let account = obj! { "id": &name, "password": password.read()? };
-            checked(conn.write_all(users.insert(account).conflict(Conflict::Error)).await?)?;
+            let written = conn.write_all(users.insert(account).conflict(Conflict::Error)).await?;
+            if written.first_error.as_ref().is_some_and(|error| error.starts_with(DUPLICATE)) {
+                return Err(Failure::Usage(format!("there is a user `{name}` already")));
+            }
+            checked(written)?;
         }
         User::Password { name, password } => {
             let password = password.read()?;
@@ -171,9 +179,9 @@ impl NewPassword {
             return Ok(json!(false));
         }
         let text = match &self.password_file {
-            Some(file) => std::fs::read_to_string(file).map_err(|error| Failure::file(file, error))?,
+            Some(file) => bounded::read_text(file).map_err(|error| Failure::file(file, error))?,
             None if io::stdin().is_terminal() => asked()?,
-            None => io::read_to_string(io::stdin().lock()).map_err(unread)?,
+            None => bounded::read_stdin().map_err(unread)?,
         };
         match text.lines().next() {
             Some(password) if !password.is_empty() => Ok(json!(password)),
@@ -202,7 +210,7 @@ fn found(written: Written, name: &str) -> Result<(), Failure> {
 /// Checks that a write has no errors.
 pub(super) fn checked(written: Written) -> Result<(), Failure> {
     match written.first_error {
-        Some(reason) if written.errors > 0 => Err(Failure::Usage(reason)),
+        Some(reason) if written.errors > 0 => Err(Failure::Usage(in_a_line(&reason))),
         _ => Ok(()),
     }
 }

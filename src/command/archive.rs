@@ -60,11 +60,11 @@ pub(super) struct Writer {
 impl Writer {
     /// Begins an archive that is to have this name.
     pub(super) fn create(target: &Path) -> Result<Writer, Failure> {
-        let failed = |error| Failure::file(target, error);
         if target.exists() {
-            return Err(failed(io::Error::from(io::ErrorKind::AlreadyExists)));
+            return Err(Failure::file(target, "there already, and no archive is written over"));
         }
-        let file = NamedTempFile::new_in(directory_of(target)).map_err(failed)?;
+        let directory = directory_of(target);
+        let file = NamedTempFile::new_in(directory).map_err(|error| Failure::file(target, plain(&error)))?;
         let compressed = GzEncoder::new(BufWriter::new(file), Compression::default());
         let root = target.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         let root = root.trim_end_matches(".gz").trim_end_matches(".tar").to_owned();
@@ -130,7 +130,7 @@ pub(super) struct Unpacked {
 /// Only files that belong to tables are looked at. Their names in the directory are chosen here, so no name
 /// in the archive leads elsewhere.
 pub(super) fn unpack(archive: &Path) -> Result<(TempDir, Vec<Unpacked>), Failure> {
-    let failed = |error| Failure::file(archive, error);
+    let failed = |error| Failure::file(archive, unreadable(&error));
     let file = File::open(archive).map_err(failed)?;
     let directory = TempDir::new_in(directory_of(archive)).or_else(|_| TempDir::new()).map_err(failed)?;
     let mut found: BTreeMap<Table, (Option<PathBuf>, Option<Info>)> = BTreeMap::new();
@@ -160,7 +160,28 @@ pub(super) fn unpack(archive: &Path) -> Result<(TempDir, Vec<Unpacked>), Failure
         (_, None) => Err(Failure::file(archive, format!("{table} has no description"))),
         (None, _) => Err(Failure::file(archive, format!("{table} has no documents"))),
     });
-    Ok((directory, tables.collect::<Result<_, _>>()?))
+    let tables: Vec<_> = tables.collect::<Result<_, _>>()?;
+    if tables.is_empty() {
+        return Err(Failure::file(archive, "it has no tables"));
+    }
+    Ok((directory, tables))
+}
+
+/// Returns why a file could not be made, without the passing name that it would have had.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" at path ").map_or(text.as_str(), |(reason, _)| reason).to_owned()
+}
+
+/// Returns why an archive can't be unpacked. What it is made of says so itself in terms of its own format.
+fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => format!("it ends too soon ({error})"),
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::Other => {
+            format!("it is no archive of `dump`, or a damaged one ({error})")
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// Returns the table that a file of an archive is about, and the file's extension: `NAME/DB/TABLE.json`.
@@ -177,7 +198,7 @@ fn table_of(path: &Path) -> Option<(Table, &str)> {
 
 /// Creates a file without a name for the documents of a table, where the archive will be.
 pub(super) fn scratch(archive: &Path) -> Result<File, Failure> {
-    tempfile::tempfile_in(directory_of(archive)).map_err(|error| Failure::file(archive, error))
+    tempfile::tempfile_in(directory_of(archive)).map_err(|error| Failure::file(archive, plain(&error)))
 }
 
 /// Writes the documents of a table as they come.

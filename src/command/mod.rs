@@ -15,8 +15,10 @@ mod schema;
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 use clap::Subcommand;
+use reql::ErrorKind;
 
 pub use self::backup::{Backup, back_up};
 use crate::settings::Settings;
@@ -87,7 +89,7 @@ pub async fn run(command: Command, mut settings: Settings) -> io::Result<()> {
 
 impl Failure {
     /// A file that could not be read or written.
-    fn file(path: &std::path::Path, error: impl fmt::Display) -> Failure {
+    fn file(path: &Path, error: impl fmt::Display) -> Failure {
         Failure::File(format!("{}: {error}", path.display()))
     }
 }
@@ -101,13 +103,28 @@ impl From<Error> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Database(error) => error.fmt(f),
+            Failure::Database(error) => f.write_str(&in_a_line(&told(error))),
             Failure::File(reason) | Failure::Usage(reason) => f.write_str(reason),
         }
     }
 }
 
 impl std::error::Error for Failure {}
+
+/// Returns what the database itself says, if it refused a query: that names what the command is about. The
+/// place in the query means nothing to whoever hasn't written it.
+fn told(error: &Error) -> String {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<reql::Error>());
+    match source.map(|source| (source.kind(), source.message())) {
+        Some((ErrorKind::Compile | ErrorKind::Runtime(_), message)) => message.to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Returns a text with its white space, line breaks included, as single spaces.
+fn in_a_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
 
 #[cfg(test)]
 mod tests {

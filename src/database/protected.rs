@@ -10,7 +10,7 @@ use reql::Connector;
 use reql::tls::Tls;
 
 use crate::error::{Code, Error};
-use crate::settings::RdbTls;
+use crate::settings::{RdbTls, bounded};
 
 /// A TLS connector that uses changed files from the next connection on.
 pub(super) struct Protected {
@@ -49,7 +49,7 @@ impl Protected {
 
 fn read(settings: &RdbTls) -> Result<Tls, String> {
     let file = |path: &Path| {
-        std::fs::read(path).map_err(|error| format!("{} can't be read: {error}", path.display()))
+        bounded::read(path).map_err(|error| format!("{} can't be read: {error}", path.display()))
     };
     let tls = match settings.ca() {
         Some(ca) => Tls::trusting_file(ca),

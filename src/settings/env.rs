@@ -7,7 +7,7 @@ use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
 
 use super::secret::MASK;
-use super::{Origin, SettingsError, rules};
+use super::{Origin, SettingsError, bounded, rules};
 
 /// Names the profile.
 pub(super) const PROFILE: &str = "APP_PROFILE";
@@ -141,7 +141,7 @@ fn password(path: OsString) -> Result<String, SettingsError> {
     if std::env::var_os(PASSWORD).is_some() {
         return Err(wrong(format!("either {PASSWORD} or {PASSWORD_FILE}, but both are set")));
     }
-    let password = std::fs::read_to_string(Path::new(&path))
+    let password = bounded::read_text(Path::new(&path))
         .map_err(|error| wrong(format!("a readable file with the password, but: {error}")))?;
     Ok(password.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -6,7 +6,7 @@ use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider, Source};
 
-use super::{Origin, SettingsError};
+use super::{Origin, SettingsError, bounded};
 
 /// The name that is looked for in the working directory and its parents.
 ///
@@ -50,7 +50,7 @@ impl SettingsFile {
 
     fn read(path: &Path) -> Result<SettingsFile, SettingsError> {
         let wrong = |reason| SettingsError::File { path: Source::from(path).to_string(), reason };
-        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let text = bounded::read_text(path).map_err(|error| wrong(error.to_string()))?;
         let entries = Toml::from_str::<Dict>(&text).map_err(|error| {
             let at = error.span().map(|span| position(&text, span.start)).unwrap_or_default();
             wrong(format!("{at}{}", error.message().lines().next().unwrap_or("not TOML")))

@@ -7,6 +7,7 @@
 mod access;
 mod address;
 mod admin;
+pub(crate) mod bounded;
 mod databases;
 mod env;
 mod error;

@@ -8,6 +8,8 @@ use figment::providers::{Format, Toml};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::settings::bounded;
+
 /// A file of test cases.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,7 +47,7 @@ impl Cases {
         let wrong = |reason: String| {
             io::Error::new(io::ErrorKind::InvalidData, format!("{}: {reason}", file.display()))
         };
-        let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+        let text = bounded::read_text(file).map_err(|error| wrong(error.to_string()))?;
         Toml::from_str(&text).map_err(|error| wrong(error.to_string()))
     }
 }

@@ -123,13 +123,39 @@ async fn an_archive_that_is_none_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_failure_is_told_in_one_line() {
+    let server = server().await;
+    let (addr, home) = (server.local_addr(), TempDir::new().unwrap());
+    std::fs::write(home.path().join("none.tar.gz"), "nothing of the kind").unwrap();
+    for (line, expected) in [
+        ("db create a.b", "Database name `a.b` invalid"),
+        ("db drop nope --yes", "Database `nope` does not exist."),
+        ("table create nope.t", "Database `nope` does not exist."),
+        ("table drop test.t --yes", "Table `test.t` does not exist."),
+        ("grant nobody read", "User `nobody` not found."),
+        ("user drop nobody", "User `nobody` not found."),
+        ("dump no/where.tar.gz", "no/where.tar.gz: No such file or directory (os error 2)\n"),
+        ("restore none.tar.gz", "none.tar.gz: it is no archive of `dump`"),
+        ("user add ann --password-file /dev/zero", "/dev/zero: longer than 4 MiB"),
+        ("rules test /dev/zero", "/dev/zero: longer than 4 MiB"),
+    ] {
+        let told = refused(addr, home.path(), &line.split(' ').collect::<Vec<_>>()).await;
+        assert!(told.contains(expected) && told.lines().count() == 1, "{line}: {told}");
+    }
+    let output = run(addr, home.path(), &["--settings", "/dev/zero"], &[]).await;
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), told.lines().count()), (Some(2), 1), "{told}");
+    assert!(told.contains("settings file /dev/zero: longer than 4 MiB"), "{told}");
+}
+
+#[tokio::test]
 async fn users_get_what_they_are_granted() {
     let server = server().await;
     let (addr, home) = (server.local_addr(), TempDir::new().unwrap());
     std::fs::write(home.path().join("password"), "open sesame\n").unwrap();
     let add = ["user", "add", "ada", "--password-file", "password"];
     done(addr, home.path(), &add).await;
-    assert!(refused(addr, home.path(), &add).await.contains("Duplicate primary key"));
+    assert!(refused(addr, home.path(), &add).await.contains("there is a user `ada` already"));
     assert_eq!(done(addr, home.path(), &["user", "list"]).await, "ada\nadmin (no password)\n");
     done(addr, home.path(), &["db", "create", "blog"]).await;
 

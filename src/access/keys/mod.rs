@@ -7,13 +7,13 @@
 mod remote;
 mod set;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::settings::Token;
+use crate::settings::{Token, bounded};
 use remote::Remote;
 use set::From;
 pub(crate) use set::{Key, KeySet};
@@ -70,7 +70,7 @@ impl Keys {
     /// Says which setting is wrong, and why.
     pub(crate) fn of(token: &Token) -> Result<Self, String> {
         let wrong = |key: &str, reason: String| format!("`token.{key}`: {reason}");
-        let read = |path: &str| std::fs::read(path).map_err(|error| format!("`{path}`: {error}"));
+        let read = |path: &str| bounded::read(Path::new(path)).map_err(|error| format!("`{path}`: {error}"));
         let (source, set) = if token.are_remote() {
             let remote = Remote::new(&token.keys, &token.keys_ca).map_err(|why| wrong("keys", why))?;
             (Source::Url(token.keys.clone(), Box::new(remote)), None)

@@ -1,6 +1,7 @@
 //! Fetching a JWK set from a URL: a small response, over verified TLS, with a timeout.
 
 use std::net::Ipv6Addr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use warp::http::{Request, StatusCode, Uri};
 use warp::hyper::body::Bytes;
 
 use super::set::SET_MAX;
+use crate::settings::bounded;
 
 /// The timeout of a fetch, from the DNS lookup to the last byte.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -115,7 +117,7 @@ fn trusting(ca: &str) -> Result<ClientConfig, String> {
     if ca.is_empty() {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     } else {
-        let pem = std::fs::read(ca).map_err(|error| format!("`{ca}` can't be read: {error}"))?;
+        let pem = bounded::read(Path::new(ca)).map_err(|error| format!("`{ca}` can't be read: {error}"))?;
         for certificate in CertificateDer::pem_slice_iter(&pem) {
             let certificate = certificate.map_err(|error| format!("`{ca}` is no PEM: {error}"))?;
             roots.add(certificate).map_err(|error| format!("`{ca}`: {error}"))?;

@@ -103,6 +103,9 @@ async fn a_backup_holds_what_the_file_does() {
         backup_from(data.path().to_owned(), out.path().join("another.redb"), FAST).await.unwrap();
     server.shutdown().await;
     let later = backup_from(data.path().to_owned(), out.path().join("later.redb"), FAST).await.unwrap();
+    let own = data.path().join(".").join("reql.redb");
+    let refused = backup_from(data.path().to_owned(), own, FAST).await.unwrap_err().to_string();
+    assert!(refused.contains("is the data itself"), "{refused}");
     assert_eq!(names(data.path()), ["reql.redb"]);
     assert_eq!(names(out.path()), ["another.redb", "itself.redb", "later.redb"]);
     let expected = trees(&data.path().join("reql.redb"));

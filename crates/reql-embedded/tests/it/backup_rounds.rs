@@ -2,10 +2,11 @@
 //!
 //! Each writer inserts its documents one after the other, so a number tells which ones must exist. A backup
 //! has to hold all documents that were acknowledged before it began. `BACKUP_ROUNDS` sets the number of
-//! rounds (default 3), `BACKUP_SEED` the choice of those that are killed, and the time.
+//! rounds (default 3), `BACKUP_SEED` the choice of those that are killed, and the time. `BACKUP_PROGRAM` is
+//! another program than the one of this build, such as a release.
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,6 +27,11 @@ const PAD: usize = 2000;
 /// A rate slow enough for something to happen meanwhile.
 const RATE: &str = "16MiB";
 
+fn program() -> PathBuf {
+    let own = || env!("CARGO_BIN_EXE_reql-embedded").into();
+    std::env::var_os("BACKUP_PROGRAM").map_or_else(own, PathBuf::from)
+}
+
 struct Daemon {
     child: Child,
     port: u16,
@@ -33,7 +39,7 @@ struct Daemon {
 
 impl Daemon {
     fn start(directory: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_reql-embedded"))
+        let mut child = Command::new(program())
             .args(["--driver-port", "0", "--directory"])
             .arg(directory)
             .stdout(Stdio::piped())
@@ -125,7 +131,7 @@ async fn holds(backup: &Path, at_least: &[u64]) {
 }
 
 fn tool(arguments: &[&Path]) -> tokio::process::Command {
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_reql-embedded"));
+    let mut command = tokio::process::Command::new(program());
     command.args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }

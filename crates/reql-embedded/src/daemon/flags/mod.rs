@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -208,8 +208,19 @@ pub(super) fn arguments(given: impl IntoIterator<Item = OsString>) -> io::Result
     Ok(given)
 }
 
+/// The longest configuration file, in bytes.
+const CONFIG_MAX: u64 = 1 << 20;
+
 fn read_options(path: &Path) -> io::Result<Vec<OsString>> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let read = || {
+        let mut text = Vec::new();
+        File::open(path)?.take(CONFIG_MAX + 1).read_to_end(&mut text)?;
+        if text.len() as u64 > CONFIG_MAX {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 1 MiB"));
+        }
+        String::from_utf8(text).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "no text in UTF-8"))
+    };
+    let text = read().map_err(|error| {
         io::Error::new(error.kind(), format!("could not read the config file {}: {error}", path.display()))
     })?;
     Ok(options(&text).map(OsString::from).collect())

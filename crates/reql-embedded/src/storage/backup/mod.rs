@@ -23,7 +23,7 @@ use super::file::{File, cache_bytes};
 use super::index::IndexCompiler;
 use super::maintenance::file_of;
 use super::store::Store;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A finished backup.
 ///
@@ -80,7 +80,13 @@ pub(crate) fn copy_file(
     compiler: Arc<dyn IndexCompiler>,
     pace: Pace,
 ) -> Result<Backup> {
-    let (source, _) = File::look(&file_of(source), cache_bytes(), None)?;
+    let source = file_of(source);
+    // Nobody uses it, so it could be replaced.
+    if matches!((source.canonicalize(), file.canonicalize()), (Ok(source), Ok(file)) if source == file) {
+        let message = format!("`{}` is the data itself, and no backup of it.", file.display());
+        return Err(Error::op_failed(message));
+    }
+    let (source, _) = File::look(&source, cache_bytes(), None)?;
     let target = Target::new(file, compiler, pace)?;
     target.take(|target, pace| trees::copy(&source.begin_read()?, target, pace))
 }

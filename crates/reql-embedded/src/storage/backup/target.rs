@@ -116,5 +116,8 @@ fn may_be_replaced(path: &Path) -> Result<()> {
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> Error {
-    Error::op_failed(format!("The backup `{}` can't be written: {error}.", path.display()))
+    // The hidden file's own name is of no use to anybody.
+    let reason = error.to_string();
+    let reason = reason.split_once(" at path ").map_or(reason.as_str(), |(reason, _)| reason);
+    Error::op_failed(format!("The backup `{}` can't be written: {reason}.", path.display()))
 }
