@@ -42,10 +42,9 @@ pub async fn check(settings: &Settings) -> io::Result<()> {
     let told = |kind, reason: String| io::Error::new(kind, format!("{place} {reason}"));
     match timeout(LIMIT, ask(&place, &files)).await {
         Ok(Ok(status)) if status == READY => Ok(()),
-        Ok(Ok(status)) => Err(told(
-            io::ErrorKind::Other,
-            format!("answered {:?}", String::from_utf8_lossy(&status)),
-        )),
+        Ok(Ok(status)) => {
+            Err(told(io::ErrorKind::Other, format!("answered {:?}", String::from_utf8_lossy(&status))))
+        }
         Ok(Err(error)) => Err(error),
         Err(_) => Err(told(io::ErrorKind::TimedOut, format!("did not answer in {LIMIT:?}"))),
     }

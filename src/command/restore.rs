@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -15,12 +15,12 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::Failure;
 use super::archive::{self, Info, Unpacked, unpack};
 use super::dump::joined;
 use super::name::{Place, Table, chosen};
 use super::progress::Progress;
 use super::rows::{Batch, batches};
+use super::{Failure, in_a_line};
 use crate::conn::Conn;
 use crate::database::Database;
 
@@ -143,14 +143,14 @@ async fn fill(
     let table = unpacked.table.term();
     // One batch is on its way while another is read.
     let (read, mut batches) = mpsc::channel(1);
-    let reading = reading(unpacked.documents.clone(), read);
+    let reading = reading(&unpacked.table, unpacked.documents.clone(), read);
     let mut number = 0;
     while let Some(batch) = batches.recv().await {
         let (bytes, documents) = (batch.bytes, batch.documents.len() as u64);
         let written: Written = conn.write_all(insert(&table, batch, restore)).await?;
         if written.errors > 0 {
             let reason = written.first_error.unwrap_or_default();
-            return Err(Failure::Usage(format!("{}: {reason}", unpacked.table)));
+            return Err(Failure::Usage(format!("{}: {}", unpacked.table, in_a_line(&reason))));
         }
         number += documents;
         progress.advance(bytes);
@@ -160,11 +160,16 @@ async fn fill(
     Ok(number)
 }
 
-fn reading(documents: PathBuf, read: mpsc::Sender<Batch>) -> tokio::task::JoinHandle<Result<(), Failure>> {
+fn reading(
+    table: &Table,
+    documents: PathBuf,
+    read: mpsc::Sender<Batch>,
+) -> tokio::task::JoinHandle<Result<(), Failure>> {
+    let table = table.to_string();
     spawn_blocking(move || {
         let file = File::open(&documents).map_err(|error| Failure::file(&documents, error))?;
         batches(BufReader::new(file), |batch| read.blocking_send(batch).is_ok())
-            .map_err(|error| Failure::file(Path::new("the documents"), error))
+            .map_err(|error| Failure::Usage(format!("{table}: the documents can't be read: {error}")))
     })
 }
 

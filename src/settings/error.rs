@@ -1,8 +1,12 @@
 //! Errors in settings, each one line of text.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::Origin;
+
+/// The most characters of a key or a value that are shown.
+const SHOWN_MAX: usize = 200;
 
 /// The reason why settings can't be used. Its text is one line that names the place of the fault, and never
 /// contains a secret.
@@ -71,12 +75,15 @@ impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SettingsError::Invalid { key, value, origin, expected } => {
+                let (key, value) = (cut(key), cut(value));
                 write!(f, "invalid setting `{key}` = {value} ({origin}): expected {expected}")
             }
             SettingsError::Unknown { key, value, origin, suggestion: Some(suggestion) } => {
+                let (key, value) = (cut(key), cut(value));
                 write!(f, "unknown setting `{key}` = {value} ({origin}): did you mean `{suggestion}`?")
             }
             SettingsError::Unknown { key, value, origin, suggestion: None } => {
+                let (key, value) = (cut(key), cut(value));
                 write!(f, "unknown setting `{key}` = {value} ({origin}): expected a key that `config` lists")
             }
             SettingsError::Missing { key, origin, expected } => {
@@ -92,6 +99,14 @@ impl fmt::Display for SettingsError {
 }
 
 impl std::error::Error for SettingsError {}
+
+/// Shortens what somebody has written, so that the line that names it stays one.
+fn cut(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]).into(),
+        None => text.into(),
+    }
+}
 
 /// The error of a text that isn't a value of a setting. It says what is expected instead.
 ///
@@ -111,3 +126,21 @@ impl fmt::Display for ParseError {
 }
 
 impl std::error::Error for ParseError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_value_is_shown_in_part() {
+        let of = |length: usize| SettingsError::Invalid {
+            key: "auth".to_owned(),
+            value: "é".repeat(length),
+            origin: Origin::BuiltIn,
+            expected: "a word".to_owned(),
+        };
+        let shown = |length| of(length).to_string().matches('é').count();
+        assert_eq!([shown(200), shown(201), shown(100_000)], [200, 200, 200]);
+        assert!(of(201).to_string().contains("é... ("));
+    }
+}

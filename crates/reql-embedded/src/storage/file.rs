@@ -62,7 +62,7 @@ impl File {
 
     /// Opens or creates the data in a backend of redb.
     pub(super) fn over(backend: impl StorageBackend, cache_bytes: usize) -> Result<(File, bool)> {
-        let opened = opening::open_backend(backend, cache_bytes)?;
+        let opened = opening::open_backend(backend, Path::new(":memory:"), cache_bytes)?;
         let is_new = opened.is_new;
         Ok((File::new(None, opened, cache_bytes), is_new))
     }

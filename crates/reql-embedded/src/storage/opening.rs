@@ -92,9 +92,8 @@ pub(super) fn open(
     attempt.unwrap_or_else(|_| Err(damaged(path, "its structure makes no sense")))
 }
 
-/// Opens the data in another kind of backend, or creates it.
-pub(super) fn open_backend(backend: impl StorageBackend, cache_bytes: usize) -> Result<Opened> {
-    let path = Path::new(":memory:");
+/// Opens the data in another kind of backend, or creates it. Errors name it by `path`.
+pub(super) fn open_backend(backend: impl StorageBackend, path: &Path, cache_bytes: usize) -> Result<Opened> {
     let staged = Staged::new(backend, Access::Write, None);
     let opened = open_staged(&staged, path, cache_bytes)?;
     staged.release().map_err(|error| unusable(path, &error))?;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use driver::{Connector, Durability, Session, Stream, r};
+use driver::{Conflict, Connector, Durability, Session, Stream, r};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use reql_embedded::Server;
@@ -23,6 +23,10 @@ const WRITERS: usize = 16;
 
 /// The length of the text in every document, which makes a backup take a moment.
 const PAD: usize = 2000;
+
+/// The documents that a writer inserts in a round, at most. A backup takes as long as there are documents, and
+/// documents come as long as a backup takes.
+const MOST: u64 = 150;
 
 /// A rate slow enough for something to happen meanwhile.
 const RATE: &str = "16MiB";
@@ -73,16 +77,23 @@ fn is_soft(writer: usize) -> bool {
 }
 
 /// Inserts documents until it has to stop, or the server is gone. Each has to be new: a writer stops between
-/// two queries, so that none of its own is still under way when the table is looked at.
+/// two queries, so that none of its own is still under way when the table is looked at. Beyond [`MOST`], it
+/// writes its last one again.
 async fn write(mut session: Session<Stream>, writer: usize, written: Arc<AtomicU64>, stop: Arc<AtomicBool>) {
     let durability = if is_soft(writer) { Durability::Soft } else { Durability::Hard };
+    let begun = written.load(Ordering::SeqCst);
     while !stop.load(Ordering::SeqCst) {
-        let n = written.load(Ordering::SeqCst);
-        let document =
-            json!({ "id": format!("{writer}-{n}"), "writer": writer, "n": n, "pad": "x".repeat(PAD) });
-        let insert = r.table("t").insert(document).durability(durability);
+        let count = written.load(Ordering::SeqCst);
+        let is_new = count < begun + MOST;
+        let (n, conflict, done_as) = match is_new {
+            true => (count, Conflict::Error, "inserted"),
+            false => (count - 1, Conflict::Replace, "replaced"),
+        };
+        let (id, pad, change) = (format!("{writer}-{n}"), "x".repeat(PAD), rand::random::<u32>());
+        let document = json!({ "id": id, "writer": writer, "n": n, "pad": pad, "change": change });
+        let insert = r.table("t").insert(document).durability(durability).conflict(conflict);
         match session.one::<serde_json::Value>(insert).await {
-            Ok(done) => assert_eq!(done["inserted"], 1, "{done}"),
+            Ok(done) => assert_eq!(done[done_as], 1, "{done}"),
             Err(_) => return,
         }
         written.store(n + 1, Ordering::SeqCst);

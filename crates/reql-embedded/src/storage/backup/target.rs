@@ -61,7 +61,7 @@ impl Target {
         let Target { path, directory, partial, compiler, pace } = self;
         let cannot = |error: &io::Error| cannot_write(&path, error);
         let backend = partial.reopen().map(FileBackend::new).map_err(|error| cannot(&error))?;
-        let database = opening::open_backend(backend.map_err(failure)?, CACHE)?.database;
+        let database = opening::open_backend(backend.map_err(failure)?, &path, CACHE)?.database;
         copy(&mut Writing { database: &database }, &pace)?;
         database.close().map_err(failure)?;
         partial.as_file().sync_all().map_err(|error| cannot(&error))?;
