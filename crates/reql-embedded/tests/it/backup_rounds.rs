@@ -24,8 +24,8 @@ const WRITERS: usize = 16;
 /// The length of the text in every document, which makes a backup take a moment.
 const PAD: usize = 2000;
 
-/// The documents that a writer inserts in a round, at most. A backup takes as long as there are documents, and
-/// documents come as long as a backup takes.
+/// The documents that a writer inserts in a round, at most. The more there are, the longer a backup takes,
+/// and the longer it takes, the more there would be.
 const MOST: u64 = 150;
 
 /// A rate slow enough for something to happen meanwhile.
