@@ -8,8 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::func::Func;
 #[cfg(feature = "javascript")]
 use super::javascript::Runner;
+use super::known_tables::KnownTables;
 pub use super::limits::Limits;
 use super::profile::{Job, Trace, Work};
+use super::table::TableRef;
 use super::term::Flags;
 use super::thread;
 use super::val::Val;
@@ -22,7 +24,7 @@ use crate::error::{Bt, Error, Result};
 use crate::feed::Wake;
 use crate::instance::Instance;
 use crate::interrupt::Interrupt;
-use crate::storage::{Store, View};
+use crate::storage::{Stamp, Store, View};
 
 /// The environment of one query. Cloning shares it.
 #[derive(Clone)]
@@ -40,6 +42,8 @@ pub struct Query {
     /// The query's limits.
     pub limits: Limits,
     optargs: Vec<(Arc<str>, Func)>,
+    /// Tables that the query has named.
+    tables: Arc<KnownTables>,
     /// Result of `r.now()` throughout the query, once it has been evaluated.
     now: OnceLock<Datum>,
     /// Time at which the query began, since 1970.
@@ -122,6 +126,7 @@ impl Env {
             user,
             limits: Limits::default(),
             optargs: Vec::new(),
+            tables: Arc::default(),
             now: OnceLock::new(),
             began: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
             trace: None,
@@ -140,7 +145,9 @@ impl Env {
 
     /// Returns this environment with the options of the query.
     pub fn with_optargs(mut self, optargs: Vec<(Arc<str>, Func)>) -> Env {
-        Arc::make_mut(&mut self.query).optargs = optargs;
+        let query = Arc::make_mut(&mut self.query);
+        query.tables = Arc::new(KnownTables::of(&optargs));
+        query.optargs = optargs;
         self
     }
 
@@ -155,6 +162,7 @@ impl Env {
     pub fn for_stored(&self) -> Env {
         let mut query = Query::clone(&self.query);
         (query.instance, query.optargs, query.limits) = (None, Vec::new(), Limits::default());
+        query.tables = Arc::default();
         query.trace = None;
         Env { query: Arc::new(query), run: self.run.clone() }
     }
@@ -267,6 +275,17 @@ impl Env {
             let message = format!("The global optional argument `{name}` depends on itself.");
             Err(Error::logic(message).at(Bt::default()))
         })
+    }
+
+    /// Returns a table of the query's database, if the query has named it before and nothing about tables has
+    /// changed since.
+    pub fn known_table(&self, name: &str) -> Option<TableRef> {
+        self.query.tables.find(self.store().ok()?, name)
+    }
+
+    /// Notes a table of the query's database that the query has named. `stamp` is older than the table.
+    pub fn note_table(&self, stamp: Stamp, table: &TableRef) {
+        self.query.tables.add(stamp, table);
     }
 
     /// Returns the server.

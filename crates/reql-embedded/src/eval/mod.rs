@@ -11,6 +11,7 @@ mod geo_index;
 pub mod grouped;
 #[cfg(feature = "javascript")]
 mod javascript;
+mod known_tables;
 mod limits;
 mod mentioned;
 mod options;

@@ -28,6 +28,10 @@ pub struct Database {
     pub name: Arc<str>,
 }
 
+/// The number of a catalog, by which a later one is told from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp(pub(super) u64);
+
 /// The point at which a write is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Durability {

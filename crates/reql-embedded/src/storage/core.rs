@@ -1,6 +1,6 @@
 //! The state that the handles, the writer and the builder share.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::backlog::Backlog;
 use super::batch::{AdminJob, Batch};
-use super::catalog::{Catalog, TableEntry};
+use super::catalog::{Catalog, Stamp, TableEntry};
 use super::commit::Committer;
 use super::file::{self, File};
 use super::index::{Index, IndexCompiler};
@@ -26,6 +26,8 @@ pub(super) struct Core {
     pub(super) compiler: Arc<dyn IndexCompiler>,
     pub(super) backlog: Arc<Backlog>,
     catalog: RwLock<Arc<Catalog>>,
+    /// Number of the catalogs so far.
+    catalogs: AtomicU64,
     /// Guards nothing: the condition is a new catalog.
     changed: (Mutex<()>, Condvar),
     committer: Mutex<Committer>,
@@ -58,6 +60,7 @@ impl Core {
             compiler,
             backlog: Arc::new(Backlog::new(backlog_bytes)),
             catalog: RwLock::new(Arc::new(catalog)),
+            catalogs: AtomicU64::new(0),
             changed: Default::default(),
             committer: Mutex::new(Committer::new()),
             queued: AtomicUsize::new(0),
@@ -78,8 +81,14 @@ impl Core {
         catalog.tables.get(&entry.id).cloned().ok_or_else(|| entry.gone())
     }
 
+    pub(super) fn stamp(&self) -> Stamp {
+        Stamp(self.catalogs.load(Ordering::Acquire))
+    }
+
     pub(super) fn publish(&self, catalog: Arc<Catalog>) {
         *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = catalog;
+        // Only now, so that nobody takes what the former catalog says for something of this one.
+        self.catalogs.fetch_add(1, Ordering::Release);
         let _guard = self.changed.0.lock().unwrap_or_else(PoisonError::into_inner);
         self.changed.1.notify_all();
     }

@@ -52,7 +52,7 @@ mod writer;
 pub use backlog::Share;
 pub use backup::Backup;
 pub(crate) use backup::{Pace, copy_file, no_backup, receive};
-pub use catalog::{Database, Durability, TableConfig, TableMeta};
+pub use catalog::{Database, Durability, Stamp, TableConfig, TableMeta};
 pub use check::Report;
 pub use feed::{ChangeEvent, EndReason, Listener, Subscription};
 pub use index::{IndexCompiler, IndexEntries, IndexEntry, IndexFunction, IndexSpec, IndexStatus};

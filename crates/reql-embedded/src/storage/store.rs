@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::backlog::BACKLOG_BYTES;
 use super::build;
-use super::catalog::{Database, Durability, TableConfig, TableEntry, TableMeta};
+use super::catalog::{Database, Durability, Stamp, TableConfig, TableEntry, TableMeta};
 use super::codec;
 use super::core::Core;
 use super::file::{File, cache_bytes};
@@ -212,6 +212,16 @@ impl Store {
     pub fn table(&self, db: &str, name: &str) -> Result<Table> {
         let entry = self.core.catalog().table(db, name)?.clone();
         Ok(Table::new(self.core.clone(), entry))
+    }
+
+    /// Returns a stamp of what databases and tables there are now.
+    pub fn stamp(&self) -> Stamp {
+        self.core.stamp()
+    }
+
+    /// Returns true if the databases and tables, and all that is known of them, are those of the stamp.
+    pub fn is_current(&self, stamp: Stamp) -> bool {
+        self.stamp() == stamp
     }
 
     /// Returns a handle on the table with this id.

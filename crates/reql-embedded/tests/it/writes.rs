@@ -57,6 +57,17 @@ fn a_row_that_moves_along_its_index_is_changed_once() {
 }
 
 #[test]
+fn a_table_that_is_made_anew_is_another_one() {
+    let mut server = server(3);
+    let answer = server.get(
+        "r.expr([r.table('t').count(), r.table('t').count(), r.tableDrop('t')('tables_dropped'), \
+         r.tableCreate('t')('tables_created'), r.table('t').insert({id: 9})('inserted'), \
+         r.table('t').count(), r.table('t').get(9)])",
+    );
+    assert_eq!(answer, json!([3, 3, 1, 1, 1, 1, {"id": 9}]));
+}
+
+#[test]
 fn the_first_of_an_order_are_the_first_at_the_beginning() {
     let mut server = server(MANY);
     let answer = server.get("r.table('t').orderBy({index: 'v'}).limit(450).update({v: r.row('v').add(1e6)})");

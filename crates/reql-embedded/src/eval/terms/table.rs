@@ -8,6 +8,7 @@ use crate::error::{At, Error, Result};
 use crate::eval::system::Identifiers;
 use crate::eval::table::{Bounds, Database, SingleSelection, TableRef};
 use crate::eval::{Arity, Call, Determinism, Spec, Val, Value};
+use crate::storage::Store;
 use crate::term::TermType;
 
 /// The terms of this family.
@@ -78,9 +79,34 @@ fn table(call: &mut Call<'_>) -> Result<Val> {
         }
     }
     let identifiers = identifiers(call)?;
-    let (db, name) = db_and_name(call)?;
-    let table = TableRef::find(call.env, db, &name, identifiers).at(call.bt())?;
+    if call.len() > 1 {
+        let (db, name) = db_and_name(call)?;
+        let table = TableRef::find(call.env, db, &name, identifiers).at(call.bt())?;
+        return Ok(Val { value: Value::Table(table), bt: call.bt() });
+    }
+    let table = match known_table(call)? {
+        Some(table) => table,
+        None => {
+            let stamp = call.env.store().map(Store::stamp);
+            let (db, name) = db_and_name(call)?;
+            let table = TableRef::find(call.env, db, &name, identifiers).at(call.bt())?;
+            if let Ok(stamp) = stamp {
+                call.env.note_table(stamp, &table);
+            }
+            table
+        }
+    };
     Ok(Val { value: Value::Table(table), bt: call.bt() })
+}
+
+/// Returns the table if its name is a literal or a variable, and the query has named it before.
+fn known_table(call: &mut Call<'_>) -> Result<Option<TableRef>> {
+    // A profile tells of each evaluation.
+    if call.env.trace().is_some() || !call.has_fixed_args(0) {
+        return Ok(None);
+    }
+    let (name, _) = call.look(0)?;
+    Ok(if let Datum::Str(name) = &*name { call.env.known_table(name) } else { None })
 }
 
 fn identifiers(call: &Call<'_>) -> Result<Identifiers> {
