@@ -18,7 +18,7 @@ use warp::reply::{Reply, Response};
 
 use crate::access::Grant;
 use crate::api::documents::csv::{COLUMNS, CSV_WITH_NAMES, Writer, separator};
-use crate::api::documents::expand::expansions;
+use crate::api::expand::expansions;
 use crate::api::permission::may_read;
 use crate::app::scale::{Scale, Weigh};
 use crate::catalog::Indexes;
@@ -36,7 +36,7 @@ use next::next_page;
 /// The bytes of rows after which a batch is full. Each client that reads slowly holds two of them.
 const BATCH: usize = 512 << 10;
 /// The preference to get the query instead of its result.
-const EXPLAIN: &str = "explain";
+pub(super) const EXPLAIN: &str = "explain";
 
 /// `GET /tables/{t}/docs`
 pub(crate) async fn list(context: Context, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
@@ -351,13 +351,12 @@ fn array(rows: Vec<Row>, are_texts: bool, weight: usize) -> Result<Vec<u8>, Erro
         if text.len() > 1 {
             text.push(b',');
         }
-        let doc = row.into_document()?;
         match are_texts {
             true => {
-                let document: String = serde_json::from_str(doc.get()).map_err(Error::internal)?;
+                let document: String = serde_json::from_str(row.doc.get()).map_err(Error::internal)?;
                 text.extend_from_slice(document.as_bytes());
             }
-            false => text.extend_from_slice(doc.get().as_bytes()),
+            false => row.write(&mut text)?,
         }
     }
     text.push(b']');
@@ -368,7 +367,7 @@ fn is_about_an_index(error: &Error) -> bool {
     error.code() == Code::NoSuchIndex
 }
 
-fn explanation(context: &Context, index: Option<&str>, queries: &[Term]) -> Response {
+pub(super) fn explanation(context: &Context, index: Option<&str>, queries: &[Term]) -> Response {
     let reql: Vec<_> = queries.iter().map(Term::to_string).collect();
     let mut explained = serde_json::json!({ "index": index, "reql": reql.join("\n") });
     if let Ok(Some(database)) = context.database_name() {
