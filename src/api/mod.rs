@@ -4,6 +4,7 @@
 mod admission;
 mod documents;
 mod endpoint;
+mod expand;
 mod indexes;
 mod live;
 mod openapi;

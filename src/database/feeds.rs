@@ -13,6 +13,8 @@ use std::time::Duration;
 use futures_util::Stream;
 use reql::{Query, Sent, SharedRows};
 use serde::de::DeserializeOwned;
+#[cfg(feature = "api")]
+use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -77,6 +79,36 @@ impl Beside {
     /// The errors of queries, see [`Conn`](crate::Conn).
     pub(crate) async fn run(&self, query: impl Into<Query>) -> Result<(), Error> {
         self.0.session.run(self.1.about(query)).await.map_err(Error::from)
+    }
+
+    /// Runs a query and returns its rows, of at most so many bytes together.
+    ///
+    /// # Errors
+    ///
+    /// The errors of queries, see [`Conn`](crate::Conn); [`Code::AnswerTooLarge`].
+    pub(crate) async fn all<T: DeserializeOwned>(
+        &self,
+        query: impl Into<Query>,
+        most: u64,
+    ) -> Result<Vec<T>, Error> {
+        let read = async {
+            let mut rows = self.0.session.rows::<Box<RawValue>>(self.1.about(query)).await?;
+            let (mut all, mut bytes) = (Vec::new(), 0);
+            while let Some(row) = rows.next().await {
+                let row = row?;
+                bytes += row.get().len() as u64;
+                if bytes > most {
+                    return Err(Error::beyond(Code::AnswerTooLarge, most));
+                }
+                all.push(serde_json::from_str(row.get()).map_err(Error::internal)?);
+            }
+            Ok(all)
+        };
+        let patience = self.1.settings().query_timeout;
+        timeout(patience, read).await.unwrap_or_else(|_| {
+            self.1.query_timed_out();
+            Err(Error::after(Code::QueryTimeout, patience))
+        })
     }
 }
 

@@ -60,9 +60,9 @@ impl Event {
         text.push_str("event:");
         text.push_str(change.kind.name());
         text.push_str("\ndata:{\"old\":");
-        push_document(&mut text, change.old);
+        push_document(&mut text, change.old.map(|old| old.document));
         text.push_str(",\"new\":");
-        push_document(&mut text, change.new);
+        push_document(&mut text, change.new.map(|new| new.told()));
         if placed {
             for (name, place) in [("old_offset", change.old_place), ("new_offset", change.new_place)] {
                 let _ = match place {
@@ -127,17 +127,17 @@ pub(crate) fn initial(new: Option<Side<'_>>, place: Option<usize>, placed: bool)
 }
 
 fn length(side: Option<Side<'_>>) -> usize {
-    side.map_or(4, |side| side.document.len())
+    side.map_or(4, |side| side.len())
 }
 
 /// Appends a document. Line breaks, which JSON has only between tokens, would end the data and become blanks.
-fn push_document(text: &mut String, side: Option<Side<'_>>) {
-    match side {
+fn push_document(text: &mut String, document: Option<&str>) {
+    match document {
         None => text.push_str("null"),
-        Some(side) if side.document.contains(['\n', '\r']) => {
-            text.extend(side.document.chars().map(|c| if matches!(c, '\n' | '\r') { ' ' } else { c }));
+        Some(document) if document.contains(['\n', '\r']) => {
+            text.extend(document.chars().map(|c| if matches!(c, '\n' | '\r') { ' ' } else { c }));
         }
-        Some(side) => text.push_str(side.document),
+        Some(document) => text.push_str(document),
     }
 }
 
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn an_event_is_lines() {
-        let side = |document| Some(Side { key: "1", document });
+        let side = |document| Some(Side::plain("1", document));
         let change = Change {
             kind: Kind::Change,
             old: side("{\"id\":1,\n\"a\":\"\\n\"}"),

@@ -165,7 +165,7 @@ pub(super) fn raw(row: &Value) -> Box<RawValue> {
 
 /// A client with what it knows.
 pub(super) struct Client {
-    pub(super) events: Pin<Box<dyn Stream<Item = Result<Bytes, follower::Stalled>> + Send>>,
+    pub(super) events: Pin<Box<dyn Stream<Item = Result<Bytes, alive::Stalled>> + Send>>,
     pub(super) known: BTreeMap<u64, u64>,
     pub(super) last: Option<String>,
     pub(super) seen: Vec<String>,

@@ -2,33 +2,29 @@
 
 use std::collections::VecDeque;
 use std::future::pending;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::sleep;
 use warp::hyper::body::Bytes;
 
-use super::bounds::SIGN;
+use super::alive::{Alive, Stalled};
 use super::event::{Event, Id, initial};
 use super::hub::{Hub, lock};
 use super::place::{Beginning, End, Place, Portion};
 use super::presence::Presence;
 use super::row::{Kind, Row, Shape};
-use super::source::Rows;
+use super::source::{Rows, Source};
 use super::task::is_passing;
 use super::view::View;
 use crate::error::{Code, Error};
 
 /// The event that sets the client's pause before it reconnects, in milliseconds.
 pub(crate) const RETRY: &str = "retry:2000\n\n";
-/// The comment that shows that a stream without events is alive.
-const ALIVE: &[u8] = b":\n\n";
 /// The last comment of a stream that ends because the service stops.
 const STOPPED: &[u8] = b":The service stops.\n\n";
 /// The last comment of a stream that ends because the settings have changed, and with them maybe the rules.
@@ -62,6 +58,9 @@ struct Follower {
     /// The parts to be sent next.
     out: VecDeque<Bytes>,
 }
+
+/// The beginning for a follower: the documents of a short list, or the rows of a feed of its own.
+type First = (Option<Arc<View>>, Option<Rows>);
 
 enum Stage {
     /// The client knows no documents. With `anew`, it has to forget those that it knows.
@@ -103,8 +102,7 @@ pub(super) fn events(
         let part = follower.next().await?;
         Some((part, follower))
     });
-    let (parts, quiet) = (Mutex::new(Box::pin(parts)), Box::pin(sleep(SIGN)));
-    Alive { parts, quiet, told: Instant::now(), presence, ended: false }
+    Alive::new(parts, presence)
 }
 
 impl Follower {
@@ -135,44 +133,42 @@ impl Follower {
         // A client that reconnects has lost its documents with the `reset`, so it needs all of them.
         let wants_all = self.wish.initial || self.wish.last.is_some() || anew;
         self.news.mark_unchanged();
-        let (beginning, place) = match self.hub.begin(wants_all) {
+        let (view, place) = match self.hub.begin(wants_all) {
             Beginning::Wait => return self.wait().await,
             Beginning::End(end) => return self.end(end),
             Beginning::Short(view, place) => (Some(view), place),
             Beginning::Long(place) => (None, place),
         };
-        let rows = match beginning {
-            Some(_) => None,
-            None => match self.join().await {
-                Some(Ok(rows)) => Some(rows),
-                Some(Err(error)) => return self.lost(error, anew, place).await,
-                // Its right to that has ended.
-                None => return self.hub.leaves(&place),
-            },
+        let (view, rows) = match self.first(view).await {
+            Some(Ok(first)) => first,
+            Some(Err(error)) => return self.lost(error, anew, place).await,
+            // Its right to that has ended.
+            None => return self.hub.leaves(&place),
         };
         if anew {
             self.hub.counts.reset();
             self.out.push_back(Event::named("reset", &json!({}), None).bytes());
         }
-        let is_missing = beginning.as_ref().is_some_and(|view| view.is_empty());
+        let is_missing = view.as_ref().is_some_and(|view| view.is_empty());
         if is_missing && wants_all && *self.hub.source.shape() == Shape::One {
             self.out.push_back(initial(None, None, false).bytes());
         }
-        self.stage = match (beginning, rows) {
+        self.stage = match (view, rows) {
             (_, Some(rows)) => Stage::Reads { rows, place },
             (view, None) => Stage::Tells { view: view.unwrap_or_default(), at: 0, place },
         };
     }
 
-    /// Opens a feed of the follower's own; `None` if its right to that ends before.
-    async fn join(&mut self) -> Option<Result<Rows, Error>> {
+    /// Returns the documents of a short list, or a feed of the follower's own; `None` if its right to that
+    /// ends before.
+    async fn first(&mut self, view: Option<Arc<View>>) -> Option<Result<First, Error>> {
         tokio::select! {
             biased;
             error = over(&mut self.wish.end) => {
                 self.fail(&error);
                 None
             }
-            rows = self.hub.source.join() => Some(rows),
+            first = begun(&*self.hub.source, view) => Some(first),
         }
     }
 
@@ -325,6 +321,16 @@ impl Drop for Follower {
     }
 }
 
+/// Does what [`Follower::first`] does.
+async fn begun(source: &dyn Source, view: Option<Arc<View>>) -> Result<First, Error> {
+    let Some(view) = view else { return Ok((None, Some(source.join().await?))) };
+    // What belongs to the documents may have changed since the hub was told of them.
+    match source.related(view.keys()) {
+        Some(related) => Ok((Some(Arc::new(view.expanded(&related.await?)?)), None)),
+        None => Ok((Some(view), None)),
+    }
+}
+
 /// Waits for the end of a client's right, if that is known, and else without end.
 async fn over(end: &mut Option<BoxFuture<'static, Error>>) -> Error {
     let Some(future) = end else { return pending().await };
@@ -332,59 +338,4 @@ async fn over(end: &mut Option<BoxFuture<'static, Error>>) -> Error {
     // It must not be asked again.
     *end = None;
     error
-}
-
-/// A stream with comments in its pauses, which show that it is alive.
-struct Alive<S> {
-    /// The mutex is never locked. It makes the stream `Sync`, which warp requires of bodies.
-    parts: Mutex<Pin<Box<S>>>,
-    /// Ends when there may have been a pause. It isn't reset at each part, which costs more than the part.
-    quiet: Pin<Box<Sleep>>,
-    /// The time of the last part.
-    told: Instant,
-    presence: Arc<Presence>,
-    ended: bool,
-}
-
-/// The error of a client that doesn't read.
-#[derive(Debug)]
-pub(crate) struct Stalled;
-
-impl std::fmt::Display for Stalled {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the client doesn't read its events")
-    }
-}
-
-impl std::error::Error for Stalled {}
-
-impl<S: Stream<Item = Bytes> + Send> Stream for Alive<S> {
-    type Item = Result<Bytes, Stalled>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        if this.ended {
-            return Poll::Ready(None);
-        }
-        if !this.presence.asks() {
-            this.ended = true;
-            return Poll::Ready(Some(Err(Stalled)));
-        }
-        let parts = this.parts.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let part = match parts.as_mut().poll_next(cx) {
-            Poll::Ready(part) => part,
-            Poll::Pending => loop {
-                std::task::ready!(this.quiet.as_mut().poll(cx));
-                let next = this.told + SIGN;
-                let is_due = next <= Instant::now();
-                this.quiet.as_mut().reset(if is_due { Instant::now() + SIGN } else { next });
-                if is_due {
-                    break Some(Bytes::from_static(ALIVE));
-                }
-            },
-        };
-        this.told = Instant::now();
-        this.ended = part.is_none();
-        Poll::Ready(part.map(Ok))
-    }
 }

@@ -266,7 +266,7 @@ impl Hub {
     /// [`Code::AnswerTooLarge`] if the event, or the list, is too large.
     pub(super) fn push(&self, change: &Change<'_>) -> Result<bool, Error> {
         let limit = self.bounds.bytes;
-        let length = |side: Option<Side<'_>>| side.map_or(0, |side| side.document.len() as u64);
+        let length = |side: Option<Side<'_>>| side.map_or(0, |side| side.len() as u64);
         if length(change.old) + length(change.new) > limit {
             return Err(Error::beyond(Code::AnswerTooLarge, limit));
         }
@@ -292,7 +292,7 @@ impl Hub {
     /// Returns the fingerprints of a change.
     pub(super) fn trace(&self, change: &Change<'_>) -> Option<Trace> {
         let key = change.new.or(change.old)?.key;
-        let print = |side: Option<Side<'_>>| side.map(|side| self.printer.print(side.document));
+        let print = |side: Option<Side<'_>>| side.map(|side| self.printer.side(side));
         Some(Trace { key: self.printer.print(key), old: print(change.old), new: print(change.new) })
     }
 

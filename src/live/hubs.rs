@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::Stream;
 use warp::hyper::body::Bytes;
 
+use super::alive::Stalled;
 use super::bounds::Bounds;
 use super::counts::{Counts, Figures};
-use super::follower::{Stalled, Wish, events};
+use super::follower::{Wish, events};
 use super::hub::Hub;
 use super::log::Total;
 use super::place::End;

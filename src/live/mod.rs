@@ -13,6 +13,7 @@
 //! - After an outage, the hub follows its list again. It knows the changes of a short list. The followers of
 //!   another list get `reset`.
 
+mod alive;
 mod bounds;
 mod counts;
 mod event;
@@ -41,4 +42,4 @@ pub(crate) use follower::{RETRY, Wish};
 pub(crate) use hubs::Hubs;
 pub(crate) use log::Keep;
 pub(crate) use row::Shape;
-pub(crate) use source::{Rows, Source};
+pub(crate) use source::{Related, Rows, Source};

@@ -6,6 +6,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::row::Side;
+
 /// A maker of fingerprints. Equal JSON values have the same one, however their fields are ordered and their
 /// numbers are written. Others have the same one by chance only: the hash is seeded, so that clients can't
 /// cause collisions.
@@ -18,6 +20,12 @@ impl Printer {
     pub(crate) fn print(&self, json: &str) -> u64 {
         let mut reader = serde_json::Deserializer::from_str(json);
         Value(&self.0).deserialize(&mut reader).unwrap_or_else(|_| self.0.hash_one(json))
+    }
+
+    /// Returns the fingerprint of a document and of what related ones are found by.
+    pub(crate) fn side(&self, side: Side<'_>) -> u64 {
+        let references = side.references.map_or(0, |references| self.print(references));
+        self.print(side.document) ^ references.rotate_left(1)
     }
 }
 

@@ -16,7 +16,8 @@ pub(crate) enum Shape {
     One,
     /// Documents with their primary key in the field of this name.
     Documents(String),
-    /// Objects with a document's primary key in the field `k`, and its visible part in the field `d`.
+    /// Objects with a document's primary key in the field `k`, and its visible part in the field `d`. There
+    /// may also be what related documents are found by, `r`, and the visible part together with these, `e`.
     Keyed,
 }
 
@@ -48,6 +49,10 @@ pub(crate) struct Change<'a> {
 pub(crate) struct Side<'a> {
     pub(crate) key: &'a str,
     pub(crate) document: &'a str,
+    /// The values that related documents are found by, where the document doesn't tell them.
+    pub(crate) references: Option<&'a str>,
+    /// The document with related ones, where they are told.
+    pub(crate) expanded: Option<&'a str>,
 }
 
 /// The kind of a change, which is the name of its event.
@@ -83,6 +88,10 @@ struct Keyed<'a> {
     k: &'a RawValue,
     #[serde(borrow)]
     d: &'a RawValue,
+    #[serde(default, borrow)]
+    r: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    e: Option<&'a RawValue>,
 }
 
 impl Kind {
@@ -127,16 +136,30 @@ impl<'a> Row<'a> {
 impl<'a> Side<'a> {
     fn of(text: &'a str, shape: &Shape) -> Result<Side<'a>, Error> {
         match shape {
-            Shape::One => Ok(Side { key: "", document: text }),
+            Shape::One => Ok(Side::plain("", text)),
             // A row that isn't a document, which only another client can have stored, is its own key.
-            Shape::Documents(field) => {
-                Ok(Side { key: field_of(text, field).unwrap_or(text), document: text })
-            }
+            Shape::Documents(field) => Ok(Side::plain(field_of(text, field).unwrap_or(text), text)),
             Shape::Keyed => {
                 let keyed: Keyed<'a> = serde_json::from_str(text).map_err(unreadable)?;
-                Ok(Side { key: keyed.k.get(), document: keyed.d.get() })
+                let (references, expanded) = (keyed.r.map(RawValue::get), keyed.e.map(RawValue::get));
+                Ok(Side { key: keyed.k.get(), document: keyed.d.get(), references, expanded })
             }
         }
+    }
+
+    /// Returns a document that is told as it is.
+    pub(crate) fn plain(key: &'a str, document: &'a str) -> Side<'a> {
+        Side { key, document, references: None, expanded: None }
+    }
+
+    /// Returns the document as clients are told of it.
+    pub(crate) fn told(&self) -> &'a str {
+        self.expanded.unwrap_or(self.document)
+    }
+
+    /// Returns the bytes of all that is known of it.
+    pub(crate) fn len(&self) -> usize {
+        self.document.len() + self.expanded.map_or(0, str::len)
     }
 }
 
@@ -201,20 +224,25 @@ mod tests {
         let text = r#"{"type":"change","old_val":{"id":1,"x":[{}]},"new_val":{"a":null,"id":"\u0031"}}"#;
         let Row::Change(change) = Row::read(text, &Shape::Documents("id".into())).unwrap() else { panic!() };
         assert_eq!((change.kind, change.old_place), (Kind::Change, None));
-        assert_eq!(change.old, Some(Side { key: "1", document: r#"{"id":1,"x":[{}]}"# }));
+        assert_eq!(change.old, Some(Side::plain("1", r#"{"id":1,"x":[{}]}"#)));
         assert_eq!(change.new.unwrap().key, r#""\u0031""#);
 
         let text = r#"{"type":"add","new_val":{"k":[1],"d":{"n":2}},"old_val":null,"new_offset":3}"#;
         let Row::Change(change) = Row::read(text, &Shape::Keyed).unwrap() else { panic!() };
         assert_eq!((change.old, change.new_place), (None, Some(3)));
-        assert_eq!(change.new, Some(Side { key: "[1]", document: r#"{"n":2}"# }));
+        assert_eq!(change.new, Some(Side::plain("[1]", r#"{"n":2}"#)));
+
+        let text = r#"{"type":"add","new_val":{"k":[1],"d":{"n":2},"e":{"m":[],"n":2}},"old_val":null}"#;
+        let Row::Change(change) = Row::read(text, &Shape::Keyed).unwrap() else { panic!() };
+        let new = change.new.unwrap();
+        assert_eq!((new.document, new.told()), (r#"{"n":2}"#, r#"{"m":[],"n":2}"#));
     }
 
     #[test]
     fn what_is_no_document_stands_for_itself() {
         let text = r#"{"type":"add","new_val":"a","old_val":null}"#;
         let Row::Change(change) = Row::read(text, &Shape::Documents("id".into())).unwrap() else { panic!() };
-        assert_eq!(change.new, Some(Side { key: "\"a\"", document: "\"a\"" }));
+        assert_eq!(change.new, Some(Side::plain("\"a\"", "\"a\"")));
         let of_one = change_of_one(r#"{"type":"initial","new_val":null}"#);
         assert!(of_one.contains("Initial") && of_one.contains("new: None"), "{of_one}");
     }

@@ -147,7 +147,7 @@ impl Hub {
                         return if is_passing(&error) { Left::Lost(error) } else { Left::Failed(error) };
                     }
                     *alive = Instant::now();
-                    if let Err(left) = self.take_all(&mut rows) {
+                    if let Err(left) = self.take_all(&mut rows).await {
                         return left;
                     }
                     self.settle(asked);
@@ -166,11 +166,15 @@ impl Hub {
     }
 
     /// Reads all rows that have arrived.
-    fn take_all(&self, rows: &mut Rows) -> Result<(), Left> {
-        while let Some(row) = rows.next().now_or_never() {
+    async fn take_all(&self, rows: &mut Rows) -> Result<(), Left> {
+        loop {
+            let row = match rows.next().now_or_never() {
+                Some(row) => row,
+                None if self.source.is_behind() => rows.next().await,
+                None => return Ok(()),
+            };
             self.take(row)?;
         }
-        Ok(())
     }
 
     fn take(&self, row: Option<Result<Box<RawValue>, Error>>) -> Result<(), Left> {

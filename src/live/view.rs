@@ -9,7 +9,9 @@ use std::collections::HashSet;
 use warp::hyper::body::Bytes;
 
 use super::row::{Change, Kind, Side};
+use super::source::Related;
 use crate::error::{Code, Error};
+use crate::query::expanded;
 
 /// The documents of a short list, in their order.
 #[derive(Debug, Clone, Default)]
@@ -23,21 +25,24 @@ struct Document {
     /// The JSON of the primary key, and of the document; shared by all copies of the list.
     key: Bytes,
     text: Bytes,
+    /// The document with related ones, where they are told.
+    expanded: Option<Bytes>,
 }
 
 impl Document {
     fn of(side: Side<'_>) -> Self {
         let copy = |text: &str| Bytes::copy_from_slice(text.as_bytes());
-        Document { key: copy(side.key), text: copy(side.document) }
+        Document { key: copy(side.key), text: copy(side.document), expanded: side.expanded.map(copy) }
     }
 
     fn side(&self) -> Side<'_> {
         let text = |bytes| std::str::from_utf8(bytes).unwrap_or("null");
-        Side { key: text(&self.key), document: text(&self.text) }
+        let expanded = self.expanded.as_deref().map(text);
+        Side { expanded, ..Side::plain(text(&self.key), text(&self.text)) }
     }
 
     fn len(&self) -> u64 {
-        (self.key.len() + self.text.len()) as u64
+        (self.key.len() + self.side().len()) as u64
     }
 }
 
@@ -79,6 +84,26 @@ impl View {
         self.documents.is_empty()
     }
 
+    /// Returns the JSON of the documents' keys.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.documents.iter().map(|document| document.side().key.to_owned()).collect()
+    }
+
+    /// Returns the documents with these related ones.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is no object.
+    pub(crate) fn expanded(&self, related: &Related) -> Result<View, Error> {
+        let documents = self.documents.iter().map(|document| {
+            let Side { key, document: text, .. } = document.side();
+            let told = related.get(key).map(|beside| expanded(text, beside)).transpose()?;
+            let told = told.map(|told| Bytes::from(Box::<str>::from(told).into_string()));
+            Ok(Document { expanded: told, ..document.clone() })
+        });
+        Ok(View { documents: documents.collect::<Result<_, Error>>()?, bytes: self.bytes })
+    }
+
     /// Calls `tell` with each of the changes that turn this list into another one.
     pub(crate) fn compare(mut self, other: &View, mut tell: impl FnMut(&Change<'_>)) {
         let stay: HashSet<&[u8]> = other.documents.iter().map(|document| &document.key[..]).collect();
@@ -112,7 +137,7 @@ mod tests {
     const LIMIT: u64 = 1000;
 
     fn side(text: &str) -> Side<'_> {
-        Side { key: &text[..1], document: text }
+        Side::plain(&text[..1], text)
     }
 
     fn view(documents: &[&str]) -> View {

@@ -21,7 +21,7 @@ fn relations() -> Vec<RelationSpec> {
     serde_json::from_value(relations).unwrap()
 }
 
-fn with_relations(settings: Settings) -> Settings {
+pub fn with_relations(settings: Settings) -> Settings {
     Settings { relations: relations(), ..settings }
 }
 
@@ -31,7 +31,7 @@ async fn send(api: &Api, method: &str, path: &str, body: &Value) {
 }
 
 /// Makes the tables, and a post of each kind.
-async fn fill(api: &Api) {
+pub async fn fill(api: &Api) {
     for table in ["posts", "users", "comments"] {
         send(api, "POST", "/tables", &json!({"name": table})).await;
     }
@@ -190,7 +190,7 @@ async fn what_cannot_be_expanded_is_refused_by_name() {
         problem(&api.call("GET", &format!("{POSTS}?{query}")).await, 400, "bad-parameter");
     }
     problem(&api.call("GET", &format!("{POSTS}?expand=lost")).await, 404, "no-such-index");
-    for path in [format!("{POSTS}?expand=author"), format!("{POSTS}/1?expand=author")] {
+    for path in [format!("{POSTS}?expand=nobody"), format!("{POSTS}/1?expand=author")] {
         let live = api.with("GET", &path, &[("accept", "text/event-stream")], b"").await;
         problem(&live, 400, "bad-parameter");
     }

@@ -5,7 +5,6 @@ mod change;
 mod changes;
 mod csv;
 mod endpoints;
-mod expand;
 mod idempotency;
 mod insertion;
 mod json_patch;

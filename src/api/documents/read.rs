@@ -4,9 +4,9 @@ use reql::{Term, args, r};
 use serde_json::value::RawValue;
 use warp::reply::Response;
 
-use super::expand::expansions;
 use super::write::Target;
 use crate::access::Grant;
+use crate::api::expand::expansions;
 use crate::app::scale::Scale;
 use crate::conn::Conn;
 use crate::error::{Code, Error};

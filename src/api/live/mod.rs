@@ -5,6 +5,7 @@
 //! `error` event later.
 
 mod answer;
+mod related;
 mod source;
 
 use futures_util::TryFutureExt;
@@ -16,6 +17,7 @@ use super::endpoint::{Endpoint, get};
 use super::openapi::operation::text_of;
 use super::openapi::parameters::{self, header, page};
 use crate::access::Grant;
+use crate::api::expand::expansions;
 use crate::catalog::Index;
 use crate::conn::Conn;
 use crate::error::{Code, Error};
@@ -47,6 +49,7 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
         .takes(parameters::filter())
         .takes(page)
         .takes(parameters::chosen())
+        .takes(parameters::expansions(&settings.relations))
         .answers(200, text_of("The events, until the client leaves.", EVENT_STREAM))
         .problems(&[
             Code::QueryLogic,
@@ -110,11 +113,13 @@ async fn follow_list(context: &Context, mut conn: Conn, grant: &Grant) -> Result
     let table = context.table()?;
     grant.to_read()?;
     context.accept(&[EVENT_STREAM])?;
-    let parameters = parameters_of(context)?;
+    let mut parameters = parameters_of(context)?;
     let primary_key = context.app().catalog().primary_key(&mut conn, &table).await?;
     let limits = context.app().limits().pages();
     let bounds = Bounds { limits, primary_key: &primary_key, readable: grant.readable() };
-    let live = Live::parse(parameters, bounds)?;
+    let from = (&table[..], &primary_key[..], grant);
+    let expansions = expansions((context, &mut conn), from, &mut parameters).await?;
+    let live = Live::parse(parameters, bounds, expansions)?;
     let index = match live.indexed_fields() {
         Some(fields) => Some(index_over(fields, &table, (context, &mut conn)).await?),
         None => None,

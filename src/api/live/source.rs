@@ -1,17 +1,19 @@
 //! Live queries of the database, as the source of a hub.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use reql::{Query, Term, r};
 use serde_json::value::RawValue;
 
+use super::related::Expansions;
 use crate::conn::Conn;
 use crate::database::{Beside, Credentials, Database};
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::http::context::Context;
-use crate::live::{Rows, Shape, Source};
+use crate::live::{Related, Rows, Shape, Source};
 use crate::query::Live;
 
 /// A live query of a list or a document, with the account of a user.
@@ -25,10 +27,14 @@ pub(super) struct Followed {
     question: Term,
     shape: Shape,
     placed: bool,
+    /// The way to what is told beside the documents.
+    expansions: Option<Expansions>,
     /// The most changes in the database's queue.
     queue: u32,
     /// The connection of the feed that was opened last.
     beside: Mutex<Option<Beside>>,
+    /// True while that feed has rows whose related documents are still being read.
+    is_behind: Mutex<Arc<AtomicBool>>,
 }
 
 impl Followed {
@@ -41,7 +47,9 @@ impl Followed {
     ) -> Self {
         let shape = if live.is_whole() { Shape::Documents(primary_key) } else { Shape::Keyed };
         let placed = live.is_placed();
-        Followed { shape, placed, ..Followed::of(context, conn, table, live.rows(&r.table(table), index)) }
+        let expansions = Expansions::of(live, r.table(table).into(), context.app().limits().answer);
+        let rows = live.rows(&r.table(table), index);
+        Followed { shape, placed, expansions, ..Followed::of(context, conn, table, rows) }
     }
 
     /// Returns a document as a source.
@@ -57,8 +65,10 @@ impl Followed {
             question: r.table(table).get("").eq(()),
             shape: Shape::One,
             placed: false,
+            expansions: None,
             queue: context.app().limits().feed_queue,
             beside: Mutex::new(None),
+            is_behind: Mutex::default(),
         }
     }
 
@@ -68,13 +78,16 @@ impl Followed {
     ///
     /// [`Error::internal`] if the query can't be serialized.
     pub(super) fn key(&self) -> Result<String, Error> {
-        let query = Query::from(self.rows.clone()).to_json().map_err(Error::from)?;
+        let json = |term: Term| Query::from(term).to_json().map_err(Error::from);
+        let query = json(self.rows.clone())?;
+        let related =
+            self.expansions.as_ref().map(|expansions| json(expansions.query(Vec::new()))).transpose()?;
         let user = self.who.as_ref().map(Credentials::user);
-        Ok(serde_json::json!([self.database.name(), user, self.placed, query]).to_string())
+        Ok(serde_json::json!([self.database.name(), user, self.placed, query, related]).to_string())
     }
 
     /// Opens a changefeed.
-    async fn open(&self, initial: bool) -> Result<(Rows, Beside), Error> {
+    async fn open(&self, initial: bool, is_behind: Arc<AtomicBool>) -> Result<(Rows, Beside), Error> {
         let feed = self
             .rows
             .changes()
@@ -85,7 +98,11 @@ impl Followed {
         let feed = if self.placed { feed.include_offsets(true) } else { feed };
         let feed = self.database.follow_as::<Box<RawValue>>(self.who.as_ref(), feed).await?;
         let beside = feed.beside(&self.database);
-        Ok((feed.boxed(), beside))
+        let rows = match &self.expansions {
+            Some(expansions) => expansions.beside(feed.boxed(), beside.clone(), is_behind),
+            None => feed.boxed(),
+        };
+        Ok((rows, beside))
     }
 
     fn beside(&self) -> Option<Beside> {
@@ -104,7 +121,9 @@ impl Source for Followed {
 
     fn follow(&self) -> BoxFuture<'_, Result<Rows, Error>> {
         let followed = async {
-            let (rows, beside) = self.open(self.is_short()).await?;
+            let is_behind = Arc::<AtomicBool>::default();
+            let (rows, beside) = self.open(self.is_short(), is_behind.clone()).await?;
+            *self.is_behind.lock().unwrap_or_else(PoisonError::into_inner) = is_behind;
             *self.beside.lock().unwrap_or_else(PoisonError::into_inner) = Some(beside);
             Ok(rows)
         };
@@ -112,7 +131,20 @@ impl Source for Followed {
     }
 
     fn join(&self) -> BoxFuture<'_, Result<Rows, Error>> {
-        async { self.open(true).await.map(|(rows, _)| rows) }.boxed()
+        async { self.open(true, Arc::default()).await.map(|(rows, _)| rows) }.boxed()
+    }
+
+    fn related(&self, keys: Vec<String>) -> Option<BoxFuture<'_, Result<Related, Error>>> {
+        let expansions = self.expansions.as_ref()?;
+        let related = async move {
+            let beside = self.beside().ok_or(Code::DatabaseUnreachable)?;
+            expansions.found(&beside, keys.iter().map(String::as_str)).await
+        };
+        Some(related.boxed())
+    }
+
+    fn is_behind(&self) -> bool {
+        self.is_behind.lock().unwrap_or_else(PoisonError::into_inner).load(Ordering::Relaxed)
     }
 
     fn ask(&self) -> BoxFuture<'_, Result<(), Error>> {

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::query::document::is_document;
 use crate::query::parameters::{Parameters, bad};
 use crate::query::path::{Path, SORTABLE};
-use crate::query::plan::{Index, by_index};
+use crate::query::plan::{Index, Kind, by_index};
 use crate::query::syntax::Reader;
 
 /// The most relations that a document is expanded by.
@@ -55,8 +55,8 @@ pub(crate) struct Expansion {
     relation: Relation,
     /// The field that refers.
     field: Path,
-    /// The fields of the relation's index, if that is over nothing but fields.
-    indexed: Vec<Path>,
+    /// The relation's index, if that is over nothing but fields.
+    index: Option<Index>,
     pub(super) listing: Listing,
 }
 
@@ -134,10 +134,9 @@ impl Expansion {
         }
         let listing = Listing::parse(parameters, bounds)?.expanding(nested)?;
         let field = relation.field.clone().unwrap_or_else(|| Path::whole(own_key));
-        let indexed = index.map(|index| index.fields.clone()).unwrap_or_default();
         // Whoever may not see the field that refers here isn't told of it by way of the relation.
-        listing.readable.check(&indexed)?;
-        Ok(Expansion { relation, field, indexed, listing })
+        listing.readable.check(index.map(|index| &index.fields[..]).unwrap_or_default())?;
+        Ok(Expansion { relation, field, index: index.cloned(), listing })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -172,7 +171,7 @@ impl Expansion {
                 (found.nth(0).default(()), r.expr(()))
             }
             (Some(index), true) => {
-                let found = self.first(self.by_index(&table, &reference, index), index);
+                let found = self.first(&table, &reference, index);
                 (self.told(found).coerce_to("array"), r.expr(Vec::<Value>::new()))
             }
         };
@@ -193,30 +192,43 @@ impl Expansion {
     }
 
     fn by_index(&self, table: &Term, reference: &Term, index: &str) -> Term {
-        match self.indexed.len() {
-            0 | 1 => table.get_all(reference).index(index).into(),
-            _ => {
-                let (low, high) = (r.expr([reference]), r.expr([reference, &r.maxval()]));
-                table.between(low, high).index(index).right_bound(Bound::Closed).into()
-            }
+        match self.index.as_ref().is_some_and(|index| index.fields.len() > 1) {
+            false => table.get_all(reference).index(index).into(),
+            true => self.range(table, reference, index),
         }
+    }
+
+    /// The part of an index over fields that begins with a value.
+    fn range(&self, table: &Term, reference: &Term, index: &str) -> Term {
+        let is_compound = self.index.as_ref().is_some_and(|index| index.fields.len() > 1);
+        let (low, high) = match is_compound {
+            true => (r.expr([reference]), r.expr([reference, &r.maxval()])),
+            false => (reference.clone(), reference.clone()),
+        };
+        table.between(low, high).index(index).right_bound(Bound::Closed).into()
     }
 
     /// The first ones in the order that the request wants: as they lie in the index, if that is over the
     /// fields of the order behind the one that refers.
-    fn first(&self, found: Term, index: &str) -> Term {
-        let order = &self.listing.order;
-        let behind = self.indexed.get(1..).unwrap_or_default();
-        let keys = order.keys().iter().take_while(|key| !key.primary);
-        let is_index = !behind.is_empty()
-            && order.is_uniform()
-            && keys.map(|key| key.near.is_none().then_some(&key.field)).eq(behind.iter().map(Some));
+    fn first(&self, table: &Term, reference: &Term, index: &str) -> Term {
         let limit = self.listing.limit();
-        if is_index {
-            let found: Term = found.order_by(by_index(index, order.falls())).into();
+        if self.is_ordered() {
+            let order = by_index(index, self.listing.order.falls());
+            let found: Term = self.range(table, reference, index).order_by(order).into();
             return self.listing.filtered(found).limit(limit);
         }
-        order.sort(&self.listing.filtered(found)).limit(limit)
+        let found = self.listing.filtered(self.by_index(table, reference, index));
+        self.listing.order.sort(&found).limit(limit)
+    }
+
+    /// Returns whether the index has the documents with one value in the order that the request wants. Those
+    /// with equal values in all its fields lie in the order of their primary keys.
+    fn is_ordered(&self) -> bool {
+        let Some(index) = self.index.as_ref().filter(|index| index.kind == Kind::Plain) else { return false };
+        let order = &self.listing.order;
+        let wanted = order.keys().iter().take_while(|key| !key.primary);
+        let wanted = wanted.map(|key| key.near.is_none().then_some(&key.field));
+        order.is_uniform() && wanted.eq(index.fields.iter().skip(1).map(Some))
     }
 
     fn told(&self, rows: Term) -> Term {
@@ -237,7 +249,9 @@ impl Expansion {
         if self.relation.index.is_some() {
             return is_sortable;
         }
-        let is_short = value.coerce_to("binary").count().le(KEY_MAX) & value.match_("\\x00").eq(());
+        // A pattern would have to be compiled for each query.
+        let is_whole = value.split("\0").count().eq(1);
+        let is_short = value.coerce_to("binary").count().le(KEY_MAX) & is_whole;
         r.branch(args![value.type_of().eq("STRING"), is_short, is_sortable])
     }
 }
@@ -287,6 +301,11 @@ pub(super) fn expanded(told: Term, expansions: &[Expansion], row: &Term) -> Term
 pub(super) fn beside(expansions: &[Expansion], row: &Term) -> Option<Term> {
     let related = expansions.iter().map(|it| (it.name().to_owned(), it.of(row)));
     (!expansions.is_empty()).then(|| Term::object(related))
+}
+
+/// Returns the values of a row that related documents are found by.
+pub(super) fn references(expansions: &[Expansion], row: &Term) -> Term {
+    r.expr(expansions.iter().map(|it| it.field.or_null(row)).collect::<Vec<_>>())
 }
 
 /// Gives expansions what is said of the fields in theirs.

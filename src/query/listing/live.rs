@@ -1,8 +1,8 @@
 //! Live queries: lists that a changefeed can follow, and the query for the changefeed.
 
-use reql::{Term, obj};
+use reql::{Args, Term, obj};
 
-use super::{Bounds, Listing};
+use super::{Bounds, Expansion, Listing, expand, size};
 use crate::error::Error;
 use crate::query::document::is_document;
 use crate::query::order::Order;
@@ -32,19 +32,20 @@ pub(crate) struct IndexOrder {
 }
 
 impl Live {
-    pub(crate) fn parse(mut parameters: Parameters, bounds: Bounds<'_>) -> Result<Self, Error> {
+    pub(crate) fn parse(
+        mut parameters: Parameters,
+        bounds: Bounds<'_>,
+        expansions: Vec<Expansion>,
+    ) -> Result<Self, Error> {
         if let Some(name) = OF_PAGES.into_iter().find(|name| parameters.has(name)) {
             return Err(bad(name, "a live query has neither pages nor groups"));
-        }
-        if parameters.has("expand") {
-            return Err(bad("expand", "a live query follows the documents of one table"));
         }
         let initial = initial(&mut parameters)?;
         let (ordered, limited) = (parameters.has("order"), parameters.has("limit"));
         if ordered && !limited {
             return Err(bad("order", "a live query has an order only together with `limit`"));
         }
-        let listing = Listing::parse(parameters, bounds)?;
+        let listing = Listing::parse(parameters, bounds)?.expanding(expansions)?;
         if limited && listing.index.is_some() {
             return Err(bad("index", "a live query with `limit` goes through the index of its order"));
         }
@@ -80,7 +81,7 @@ impl Live {
     }
 
     /// Returns whether the rows of the feed are whole documents. If not, they are objects of the primary key,
-    /// `k`, and of the visible part of the document, `d`.
+    /// `k`, of the visible part of the document, `d`, and maybe of what related documents are found by, `r`.
     pub(crate) fn is_whole(&self) -> bool {
         self.listing.tells_all()
     }
@@ -107,13 +108,36 @@ impl Live {
         let rows = match listing.tells_all() {
             true => rows,
             false => rows.map(|row: Term| {
-                obj! { "k": row.g(listing.primary_key.as_str()), "d": listing.told(&row) }
+                let (key, own) = (row.g(listing.primary_key.as_str()), listing.own(&row));
+                match listing.expansions.is_empty() || listing.fields.are_all() {
+                    true => obj! { "k": key, "d": own },
+                    // Another value that isn't told brings other related documents.
+                    false => {
+                        obj! { "k": key, "d": own, "r": expand::references(&listing.expansions, &row) }
+                    }
+                }
             }),
         };
         match self.order {
             Some(_) => rows.limit(listing.limit()),
             None => rows,
         }
+    }
+
+    /// Returns how many related documents each document brings at most.
+    pub(crate) fn related_each(&self) -> usize {
+        size(&self.listing.expansions)
+    }
+
+    /// Returns a query for what is told beside the documents with these keys, `b`, each with its key, `k`. A
+    /// document that isn't on the list any more has nothing.
+    pub(crate) fn related(&self, table: &Term, keys: Vec<Term>) -> Term {
+        let listing = &self.listing;
+        let rows = table.get_all(Args::from_iter(keys)).filter(|row: Term| is_document(&row));
+        listing.filtered(rows.into()).map(|row: Term| {
+            let beside = expand::beside(&listing.expansions, &row);
+            obj! { "k": row.g(listing.primary_key.as_str()), "b": beside }
+        })
     }
 }
 
@@ -161,7 +185,7 @@ mod tests {
     fn parse(query: &str) -> Result<Live, Error> {
         let limits = PageLimits { page: 100, page_max: 1000, offset_max: 10_000 };
         let bounds = Bounds { limits, primary_key: "id", readable: &Readable::all() };
-        Live::parse(Parameters::parse(query).unwrap(), bounds)
+        Live::parse(Parameters::parse(query).unwrap(), bounds, Vec::new())
     }
 
     #[test]
@@ -186,7 +210,6 @@ mod tests {
             ("limit=1&cursor=[1]", "cursor"),
             ("group=a&agg=count", "group"),
             ("order=a", "order"),
-            ("expand=a", "expand"),
             ("limit=3&order=a.desc,b", "order"),
             ("limit=3&order=a.desc,id", "order"),
             ("limit=3&order=a,id.desc", "order"),

@@ -20,7 +20,7 @@ use crate::error::Error;
 pub(crate) use expand::{Expansion, Relation, Told, USUAL, Wish, size};
 pub(crate) use fields::Fields;
 pub(crate) use live::{Live, initial};
-pub(crate) use row::Row;
+pub(crate) use row::{Row, expanded};
 
 /// The most documents found by an index that are sorted in memory, if the list could be read in its order
 /// without that index as well. If there are more, the filter matches so many documents that reading in order

@@ -52,6 +52,21 @@ async fn what_passes_the_filter_comes_and_what_no_longer_does_goes() {
 }
 
 #[tokio::test]
+async fn places_and_members_are_followed_too() {
+    let live = Live::start().await;
+    let mut near = live.changes("at=near.(10,59,1km)&select=id").await;
+    let mut tagged = live.changes("and=(tags=any.(x,y),not.or=(tags=contains.z,n=gt.5))&select=id").await;
+    let point = |x: f64| json!({"$reql_type$": "GEOMETRY", "type": "Point", "coordinates": [x, 59.0]});
+    live.put(json!({"id": 1, "at": point(11.0), "tags": ["x", "z"]})).await;
+    live.put(json!({"id": 1, "at": point(10.0), "tags": ["x"]})).await;
+    live.put(json!({"id": 1, "tags": ["x", "y"], "n": 6})).await;
+    assert_eq!(near.change().await, event("add", json!(null), json!({"id": 1, "distance": 0})));
+    assert_eq!(near.change().await, event("remove", json!({"id": 1, "distance": 0}), json!(null)));
+    assert_eq!(tagged.change().await, event("add", json!(null), json!({"id": 1})));
+    assert_eq!(tagged.change().await, event("remove", json!({"id": 1}), json!(null)));
+}
+
+#[tokio::test]
 async fn only_the_selected_fields_count() {
     let live = Live::start().await;
     let mut selected = live.changes("select=id,address.city").await;

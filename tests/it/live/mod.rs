@@ -4,6 +4,7 @@ mod changes;
 mod consistency;
 mod crowd;
 mod ends;
+mod related;
 mod tickets;
 
 use std::net::SocketAddr;
