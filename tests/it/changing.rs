@@ -261,6 +261,13 @@ async fn changes_of_many_are_guarded() {
         let shown = with(method, "n=eq.1", "tx=rollback, return=representation", "{\"x\": 1}").await;
         assert_eq!(body(&shown).as_array().unwrap().len(), 2, "{:?}", shown.body());
         assert_eq!(body(&shown)[0].get("x").is_some(), method == "PATCH");
+        let write = if method == "PATCH" { ".replace(" } else { ".delete(" };
+        for (prefer, writes) in [("explain", true), ("explain, max-affected=1, tx=rollback", false)] {
+            let explained = with(method, "n=eq.0", prefer, "{\"x\": 1}").await;
+            assert_eq!(header(&explained, "preference-applied"), "explain");
+            let reql = body(&explained)["reql"].as_str().unwrap_or_default().to_owned();
+            assert!(reql.starts_with("r.") && reql.contains(write) == writes, "{prefer}: {reql}");
+        }
     }
     problem(&with("DELETE", "n=eq.0", "max-affected=few", "").await, 400, "bad-request");
     assert_eq!(body(&api.call("GET", DOCS).await), before);

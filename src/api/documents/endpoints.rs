@@ -179,7 +179,8 @@ fn minimal() -> utoipa::openapi::path::Parameter {
 
 fn guards() -> utoipa::openapi::path::Parameter {
     let about = "`max-affected=N` refuses to change more than so many; `tx=rollback` shows what would be \
-                 done without doing it; `return=representation` returns the documents instead of counts.";
+                 done without doing it; `return=representation` returns the documents instead of counts; \
+                 `explain` returns the query instead of running it.";
     header("Prefer", about)
 }
 

@@ -11,10 +11,12 @@ use warp::reply::Response;
 
 use super::change::{Change, Rules};
 use super::changes::{Changes, reason, undone};
+use super::list::{EXPLAIN, explanation};
 use super::patch::Patch;
 use super::unique::{Unique, kept};
 use super::write::Target;
 use crate::access::Grant;
+use crate::api::permission::may_read;
 use crate::conn::Conn;
 use crate::error::{Code, Error, REFUSED};
 use crate::http::answer::{self, with_header};
@@ -52,6 +54,7 @@ struct Told {
 
 /// The options of a change of many documents.
 struct Wanted<'a> {
+    context: &'a Context,
     grant: &'a Grant,
     table: String,
     filter: Filter,
@@ -132,7 +135,7 @@ pub(crate) async fn delete(context: Context, mut conn: Conn, grant: Grant) -> Re
 }
 
 impl<'a> Wanted<'a> {
-    fn of(context: &Context, grant: &'a Grant) -> Result<Self, Error> {
+    fn of(context: &'a Context, grant: &'a Grant) -> Result<Self, Error> {
         context.accept(&[JSON])?;
         let most = context.prefers("max-affected").map(|most| {
             most.parse().map_err(|_| Error::bad_request("`Prefer: max-affected` takes a whole number."))
@@ -141,6 +144,7 @@ impl<'a> Wanted<'a> {
         let page = context.app().limits().page_max;
         let most = most.transpose()?;
         Ok(Wanted {
+            context,
             grant,
             table: context.table()?,
             filter: filter(context, grant)?,
@@ -195,7 +199,19 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    /// Returns the query instead of its result, if that is wanted (`Prefer: explain`).
+    async fn explained(&self, query: &Term, conn: &mut Conn) -> Result<Option<Response>, Error> {
+        if !self.context.wants(EXPLAIN) {
+            return Ok(None);
+        }
+        may_read(conn, &self.table).await?;
+        Ok(Some(explanation(self.context, None, std::slice::from_ref(query))))
+    }
+
     async fn counted(&self, query: Term, conn: &mut Conn) -> Result<Response, Error> {
+        if let Some(explanation) = self.explained(&query, conn).await? {
+            return Ok(explanation);
+        }
         let counts: Counts =
             conn.first(query).await.map_err(|error| self.too_many(error))?.unwrap_or_default();
         let is_refused = counts.first_error.as_deref() == Some(REFUSED);
@@ -255,8 +271,12 @@ impl<'a> Wanted<'a> {
             };
             r.expr([done, rows.count(), rows.filter(|row: Term| !may(&row)).count()])
         };
+        let query = self.guarded(rows, told);
+        if let Some(explanation) = self.explained(&query, conn).await? {
+            return Ok(explanation);
+        }
         let told: Option<(Box<RawValue>, f64, f64)> =
-            conn.first(self.guarded(rows, told)).await.map_err(|error| self.too_many(undone(error)))?;
+            conn.first(query).await.map_err(|error| self.too_many(undone(error)))?;
         let (done, all, refused) = told.ok_or_else(|| Error::internal("a preview told of nothing"))?;
         if refused > 0.0 && refused == all {
             return Err(self.grant.refusal());
@@ -287,6 +307,9 @@ impl<'a> Wanted<'a> {
             let seen = self.seen(&row);
             r.expr([row.g(rules.key), change.apply(&seen)])
         });
+        if let Some(explanation) = self.explained(&made, conn).await? {
+            return Ok(explanation);
+        }
         let mut made = conn.sibling().into_stream::<(Value, Value)>(made).await.map_err(undone)?;
         let mut ids = Vec::new();
         while let Some(row) = made.next().await {
