@@ -2,8 +2,11 @@
 //!
 //! Whatever is compared takes turns in short slices, since other work on the machine changes from one second
 //! to the next; what counts are the medians of the ratios within a turn. `cargo bench --bench load` prints
-//! the tables; with `-- --write` it also puts them, and the chart, into `docs/`.
+//! the tables; with `-- --write` it also puts them, and the chart, into `docs/`. A part of them:
+//! `-- --only reused --only standby --clients 16 --password no --rounds 3 --seconds 5`, or at moderate load
+//! `--rate 5000` instead of `--clients 16`.
 
+mod choice;
 mod report;
 mod stage;
 
@@ -11,20 +14,18 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use choice::Choice;
 use report::Report;
 use stage::{Client, Stage, Subject, Target};
 
-/// Numbers of concurrent clients.
-const CLIENTS: [usize; 5] = [1, 4, 16, 64, 256];
-/// Repetitions of each slice.
-const ROUNDS: usize = 6;
-/// Duration of a slice of full load.
-const SLICE: Duration = Duration::from_millis(500);
-/// Duration of a slice of moderate load.
-const PACED_SLICE: Duration = Duration::from_secs(1);
+/// That of the service and of the embedded database, as programs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Duration of a slice that warms a subject up, or looks how much it can do.
+const WARM_UP: Duration = Duration::from_millis(500);
 /// Clients that make the moderate load together.
 const PACED_CLIENTS: usize = 16;
-const PACED: [Subject; 4] = [Subject::Reused, Subject::Standby, Subject::Fresh, Subject::DialByHand];
 
 /// The latencies of one slice, sorted.
 #[derive(Debug, Clone)]
@@ -39,26 +40,29 @@ pub struct Slice {
 pub type Rounds = BTreeMap<Subject, Vec<Slice>>;
 
 fn main() {
-    let arguments: Vec<_> = std::env::args().collect();
-    // `cargo test --benches` only wants to know whether it runs.
-    let brief = !arguments.iter().any(|argument| argument == "--bench");
-    let mut report = Report::default();
-    for (password, text) in [("without a password", ""), ("with a password", "a password")] {
+    let choice = Choice::of_arguments();
+    let mut report = Report::of(&choice);
+    for (password, text) in choice.passwords.iter().copied() {
         let stage = Stage::new(text);
-        for subject in Subject::ALL {
-            flat_out(stage.target(subject), 4, SLICE);
+        for subject in &choice.subjects {
+            flat_out(stage.target(*subject), 4, WARM_UP);
         }
-        let rate = saturation(&stage) / 2.0;
-        let rounds = if brief { 1 } else { ROUNDS };
-        report.moderate(password, rate, turns(&PACED, rounds, |subject| paced(stage.target(subject), rate)));
-        for clients in if brief { &CLIENTS[..1] } else { &CLIENTS } {
-            let turns =
-                turns(&Subject::ALL, rounds, |subject| flat_out(stage.target(subject), *clients, SLICE));
-            report.full(password, *clients, turns);
+        if choice.moderate {
+            let rate = choice.rate.unwrap_or_else(|| saturation(&stage) / 2.0);
+            let moderate = turns(&choice.paced, choice.rounds, |subject| {
+                paced(stage.target(subject), rate, 2 * choice.slice)
+            });
+            report.moderate(password, rate, moderate);
+        }
+        for clients in &choice.clients {
+            let full = turns(&choice.subjects, choice.rounds, |subject| {
+                flat_out(stage.target(subject), *clients, choice.slice)
+            });
+            report.full(password, *clients, full);
         }
     }
     print!("{}", report.tables());
-    if arguments.iter().any(|argument| argument == "--write") {
+    if choice.write {
         report.write().expect("docs can be written");
     }
 }
@@ -79,8 +83,8 @@ fn turns(subjects: &[Subject], rounds: usize, mut slice: impl FnMut(Subject) -> 
 /// Measures the requests per second that `standby` serves at full load.
 fn saturation(stage: &Stage) -> f64 {
     let rounds =
-        (0..ROUNDS).map(|_| flat_out(stage.target(Subject::Standby), PACED_CLIENTS, SLICE).throughput());
-    report::median(rounds.collect())
+        (0..6).map(|_| flat_out(stage.target(Subject::Standby), PACED_CLIENTS, WARM_UP).throughput());
+    report::median(rounds.collect()).expect("there are rounds")
 }
 
 /// Clients that each ask as soon as they are answered.
@@ -89,9 +93,9 @@ fn flat_out(service: &Target, clients: usize, length: Duration) -> Slice {
 }
 
 /// Requests at random moments, this many a second.
-fn paced(service: &Target, rate: f64) -> Slice {
+fn paced(service: &Target, rate: f64, length: Duration) -> Slice {
     let pause = PACED_CLIENTS as f64 / rate;
-    clients_of(service, PACED_CLIENTS, PACED_SLICE, |random| {
+    clients_of(service, PACED_CLIENTS, length, |random| {
         Duration::from_secs_f64(pause * -(1.0 - random.f64()).ln())
     })
 }
@@ -151,6 +155,11 @@ impl Slice {
     /// Requests a second of processor time, which other work on the machine does not take away.
     pub fn frugality(&self) -> f64 {
         self.latencies.len() as f64 / self.computed.as_secs_f64()
+    }
+
+    /// The processor time of a request, in microseconds.
+    pub fn cost(&self) -> f64 {
+        1e6 / self.frugality()
     }
 
     /// The latency, in milliseconds, that this share of the requests stayed within.

@@ -150,7 +150,7 @@ where
         // alive.
         .map_response(sent)
         .map_response(retagged)
-        .layer(compressed())
+        .layer(layer_fn(compressed))
         .map_request(begun)
         .layer(layer_fn(observed))
         .layer(layer_fn(named))

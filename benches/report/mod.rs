@@ -5,6 +5,7 @@ mod chart;
 use std::fmt::Write;
 use std::{fs, io};
 
+use crate::choice::Choice;
 use crate::stage::Subject;
 use crate::{Rounds, Slice};
 
@@ -15,8 +16,9 @@ const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/performance.svg")
 const BEGIN: &str = "<!-- measured: begin -->\n";
 const END: &str = "<!-- measured: end -->\n";
 
-#[derive(Default)]
 pub struct Report {
+    passwords: Vec<&'static str>,
+    subjects: Vec<Subject>,
     full: Vec<Full>,
     moderate: Vec<Moderate>,
 }
@@ -62,6 +64,12 @@ const MEDIANS: [Promise; 2] = [
 ];
 
 impl Report {
+    /// Starts without measurements.
+    pub fn of(choice: &Choice) -> Report {
+        let passwords = choice.passwords.iter().map(|(password, _)| *password).collect();
+        Report { passwords, subjects: choice.subjects.clone(), full: Vec::new(), moderate: Vec::new() }
+    }
+
     pub fn full(&mut self, password: &'static str, clients: usize, rounds: Rounds) {
         self.full.push(Full { password, clients, rounds });
     }
@@ -94,13 +102,11 @@ impl Report {
     }
 
     fn write_ratios(&self, text: &mut String) {
-        let passwords: Vec<_> = self.moderate.iter().map(|moderate| moderate.password).collect();
-        row(text, "ratio", passwords.iter().map(|password| (*password).to_owned()));
-        rule(text, passwords.len());
+        row(text, "ratio", self.passwords.iter().map(|password| (*password).to_owned()));
+        rule(text, self.passwords.len());
         for promise in &MEDIANS {
-            let ratios =
-                self.moderate.iter().map(|moderate| format!("{:.2}", promise.kept(&moderate.rounds)));
-            row(text, &format!("median latency at half load, {}", promise.text), ratios);
+            let ratios = self.moderate.iter().map(|moderate| promise.kept(&moderate.rounds));
+            ratio(text, &format!("median latency at half load, {}", promise.text), ratios);
         }
         let measures: [(_, Measure); 2] = [
             ("requests a second", Slice::throughput),
@@ -109,11 +115,11 @@ impl Report {
         for (measure, of) in measures {
             for (name, subjects) in COMPARED {
                 let promise = Promise { text: name, of, subjects };
-                let ratios = passwords.iter().map(|password| {
-                    let full = self.full.iter().filter(|full| full.password == *password);
-                    format!("{:.2}", median(full.map(|full| promise.kept(&full.rounds)).collect()))
+                let ratios = self.passwords.iter().map(|password| {
+                    let full = self.full_of(password);
+                    full.map(|full| promise.kept(&full.rounds)).collect::<Option<_>>().and_then(median)
                 });
-                row(text, &format!("{measure}, {name}"), ratios);
+                ratio(text, &format!("{measure}, {name}"), ratios);
             }
         }
         text.push('\n');
@@ -126,7 +132,8 @@ impl Report {
             rule(text, 3);
             for (subject, slices) in rounds {
                 let quantile = |share| {
-                    format!("{:.2}", median(slices.iter().map(|slice| slice.quantile(share)).collect()))
+                    let median = median(slices.iter().map(|slice| slice.quantile(share)).collect());
+                    format!("{:.2}", median.unwrap_or(f64::NAN))
                 };
                 row(text, subject.name(), [0.5, 0.9, 0.99].map(quantile));
             }
@@ -135,26 +142,34 @@ impl Report {
     }
 
     fn write_full(&self, text: &mut String) {
-        for moderate in &self.moderate {
-            let password = moderate.password;
-            let columns: Vec<_> = self.full.iter().filter(|full| full.password == password).collect();
-            let _ = writeln!(text, "Requests a second by the number of clients, {password}:\n");
-            row(text, "", columns.iter().map(|full| full.clients.to_string()));
-            rule(text, columns.len());
-            for subject in Subject::ALL {
-                let cells = columns.iter().map(|full| format!("{:.0}", throughput(&full.rounds, subject)));
+        let measures: [(_, Measure); 2] = [
+            ("Requests a second", Slice::throughput),
+            ("Microseconds of processor time a request", Slice::cost),
+        ];
+        let passwords = self.passwords.iter().filter(|password| self.full_of(password).next().is_some());
+        for (password, (measure, of)) in passwords.flat_map(|password| measures.map(|of| (password, of))) {
+            let _ = writeln!(text, "{measure} by the number of clients, {password}:\n");
+            row(text, "", self.full_of(password).map(|full| full.clients.to_string()));
+            rule(text, self.full_of(password).count());
+            for subject in &self.subjects {
+                let cells =
+                    self.full_of(password).map(|full| format!("{:.0}", middle(&full.rounds, *subject, of)));
                 row(text, subject.name(), cells);
             }
             text.push('\n');
         }
     }
+
+    fn full_of(&self, password: &str) -> impl Iterator<Item = &Full> {
+        self.full.iter().filter(move |full| full.password == password)
+    }
 }
 
 impl Promise {
-    /// The median of the ratios within each round.
-    fn kept(&self, rounds: &Rounds) -> f64 {
-        let [ours, other] = self.subjects.map(|subject| &rounds[&subject]);
-        median(ours.iter().zip(other).map(|(ours, other)| (self.of)(ours) / (self.of)(other)).collect())
+    /// Returns the median of the ratios within each round, if both were measured.
+    fn kept(&self, rounds: &Rounds) -> Option<f64> {
+        let [ours, other] = self.subjects.map(|subject| rounds.get(&subject));
+        median(ours?.iter().zip(other?).map(|(ours, other)| (self.of)(ours) / (self.of)(other)).collect())
     }
 }
 
@@ -162,13 +177,27 @@ fn median_latency(slice: &Slice) -> f64 {
     slice.quantile(0.5)
 }
 
-pub fn throughput(rounds: &Rounds, subject: Subject) -> f64 {
-    median(rounds[&subject].iter().map(Slice::throughput).collect())
+/// Returns the median of all rounds of a subject.
+fn middle(rounds: &Rounds, subject: Subject, of: Measure) -> f64 {
+    let slices = rounds.get(&subject).into_iter().flatten();
+    median(slices.map(of).collect()).unwrap_or(f64::NAN)
 }
 
-pub fn median(mut values: Vec<f64>) -> f64 {
+pub fn throughput(rounds: &Rounds, subject: Subject) -> f64 {
+    middle(rounds, subject, Slice::throughput)
+}
+
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    values.get(values.len() / 2).copied()
+}
+
+/// Writes a row of ratios, unless none of them was measured.
+fn ratio(text: &mut String, name: &str, ratios: impl Iterator<Item = Option<f64>>) {
+    let ratios: Vec<_> = ratios.map(|ratio| ratio.map(|ratio| format!("{ratio:.2}"))).collect();
+    if ratios.iter().any(Option::is_some) {
+        row(text, name, ratios.into_iter().map(Option::unwrap_or_default));
+    }
 }
 
 fn row(text: &mut String, name: &str, cells: impl IntoIterator<Item = String>) {

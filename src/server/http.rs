@@ -16,7 +16,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,6 +37,10 @@ use crate::shares::{Client, Percent, Shares};
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The shortest time between two log lines about refused clients.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
+/// The interval of a timer that does nothing but be due before all others. The runtime is woken for each timer
+/// that becomes the first one, such as that of a connection to the database which is dialled while little
+/// else goes on.
+const TICK: Duration = Duration::from_secs(1);
 /// The number of file descriptors that are reserved for the database, its files and the log.
 const RESERVED: u64 = 768;
 /// The interval of HTTP/2 pings.
@@ -120,10 +124,13 @@ where
     let (open, stop) = (TaskTracker::new(), CancellationToken::new());
     let mut turned_away = TurnedAway::default();
     let mut shutdown = pin!(shutdown);
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = &mut shutdown => break,
+            _ = ticks.tick() => continue,
         };
         let Some(arrival) = accepted else { continue };
         let (peer, patience) = (arrival.peer(), patience.borrow().clone());

@@ -51,22 +51,26 @@ impl Patience {
         tcp.set_nodelay(true)?;
         let socket = SockRef::from(tcp);
         if let Some(idle) = self.keepalive {
-            socket.set_tcp_keepalive(&keepalive(idle))?;
+            socket.set_tcp_keepalive(&self.keepalive(idle))?;
         }
         #[cfg(target_os = "linux")]
-        socket.set_tcp_user_timeout(self.user_timeout)?;
+        if self.user_timeout.is_some() {
+            socket.set_tcp_user_timeout(self.user_timeout)?;
+        }
         Ok(())
     }
-}
 
-/// Sets the keep-alive of a connection: it is probed after the time `idle`, and fails when three answers are
-/// missing. Systems count in whole seconds.
-fn keepalive(idle: Duration) -> TcpKeepalive {
-    let idle = idle.max(Duration::from_secs(1));
-    let keepalive = TcpKeepalive::new().with_time(idle).with_interval(idle);
-    #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", target_os = "windows"))]
-    let keepalive = keepalive.with_retries(3);
-    keepalive
+    /// Returns the keep-alive of a connection: it is probed after the time `idle`, and fails when three
+    /// answers are missing. Systems count in whole seconds. With a user timeout, Linux counts no answers.
+    fn keepalive(&self, idle: Duration) -> TcpKeepalive {
+        let idle = idle.max(Duration::from_secs(1));
+        let keepalive = TcpKeepalive::new().with_time(idle).with_interval(idle);
+        #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", target_os = "windows"))]
+        if !cfg!(target_os = "linux") || self.user_timeout.is_none() {
+            return keepalive.with_retries(3);
+        }
+        keepalive
+    }
 }
 
 impl Stream {

@@ -8,8 +8,7 @@ mod scram;
 use std::future::poll_fn;
 use std::io;
 
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -41,6 +40,20 @@ pub(crate) struct Credentials {
     pub(crate) password: Secret,
 }
 
+/// The client's first message, behind the number of the protocol.
+#[derive(Serialize)]
+struct Hello<'a> {
+    protocol_version: i64,
+    authentication_method: &'a str,
+    authentication: String,
+}
+
+/// The client's last message.
+#[derive(Serialize)]
+struct Proof<'a> {
+    authentication: &'a str,
+}
+
 #[derive(Deserialize)]
 struct Message {
     success: bool,
@@ -63,11 +76,11 @@ where
 {
     let first = First::new(&credentials.user)?;
     let mut hello = MAGIC.to_le_bytes().to_vec();
-    hello.extend(text(&json!({
-        "protocol_version": PROTOCOL_VERSION,
-        "authentication_method": "SCRAM-SHA-256",
-        "authentication": first.message(),
-    })));
+    hello.extend(text(&Hello {
+        protocol_version: PROTOCOL_VERSION,
+        authentication_method: "SCRAM-SHA-256",
+        authentication: first.message(),
+    })?);
     send(io, &hello).await?;
 
     check_version(&receive(io, inbound).await?)?;
@@ -77,7 +90,7 @@ where
         None => (derive(&credentials.password, &challenge).await?, true),
     };
     let last = first.prove(&challenge, &keys);
-    send(io, &text(&json!({ "authentication": last.message }))).await?;
+    send(io, &text(&Proof { authentication: &last.message })?).await?;
 
     let welcome = receive(io, inbound).await.inspect_err(|error| {
         if error.kind() == ErrorKind::Refused(WRONG_PASSWORD) {
@@ -101,10 +114,10 @@ async fn derive(password: &Secret, challenge: &Challenge) -> Result<Keys> {
     hashing.await.map_err(|error| Error::new(ErrorKind::Io, format!("the password wasn't hashed: {error}")))
 }
 
-fn text(message: &serde_json::Value) -> Vec<u8> {
-    let mut text = message.to_string().into_bytes();
+fn text(message: &impl Serialize) -> Result<Vec<u8>> {
+    let mut text = serde_json::to_vec(message).map_err(io::Error::from).map_err(|error| lost(error, &[]))?;
     text.push(0);
-    text
+    Ok(text)
 }
 
 fn check_version(message: &Message) -> Result<()> {

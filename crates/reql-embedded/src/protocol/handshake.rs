@@ -7,6 +7,7 @@
 use std::io;
 
 use bytes::{Buf, BytesMut};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
@@ -45,6 +46,31 @@ const PROTOBUF_REFUSED: &str = "The PROTOBUF client protocol is no longer suppor
 pub(crate) struct Welcome {
     pub(crate) user: String,
     pub(crate) dialect: Dialect,
+}
+
+/// The server's first message.
+#[derive(Serialize)]
+struct Versions {
+    max_protocol_version: i32,
+    min_protocol_version: i32,
+    server_version: &'static str,
+    success: bool,
+}
+
+impl Versions {
+    const OF_THIS_SERVER: Versions = Versions {
+        max_protocol_version: 0,
+        min_protocol_version: 0,
+        server_version: RETHINKDB_VERSION,
+        success: true,
+    };
+}
+
+/// The server's other messages to a client that has done nothing wrong.
+#[derive(Serialize)]
+struct Step<'a> {
+    authentication: &'a str,
+    success: bool,
 }
 
 /// The differences between the dialects after the handshake.
@@ -120,12 +146,7 @@ async fn authenticate<S>(wire: &mut Wire<'_, S>, host: &Host<'_>) -> Result<Welc
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    wire.send(&json!({
-        "max_protocol_version": 0,
-        "min_protocol_version": 0,
-        "server_version": RETHINKDB_VERSION,
-        "success": true,
-    }));
+    wire.send(&Versions::OF_THIS_SERVER);
 
     let message = wire.message().await?;
     check_version(&message)?;
@@ -133,11 +154,11 @@ where
     let user = first.user.clone();
     let credentials = (host.credentials)(&user);
     let exchange = Exchange::new(first, credentials);
-    wire.send(&json!({ "authentication": exchange.challenge(), "success": true }));
+    wire.send(&Step { authentication: exchange.challenge(), success: true });
 
     let message = wire.message().await?;
     let signature = exchange.finish(authentication(&message)?)?;
-    wire.send(&json!({ "authentication": signature, "success": true }));
+    wire.send(&Step { authentication: &signature, success: true });
     Ok(Welcome { user, dialect: Dialect::Parallel })
 }
 
@@ -231,8 +252,8 @@ impl From<AuthError> for Refusal {
     }
 }
 
-fn text(message: &Value) -> Vec<u8> {
-    let mut text = message.to_string().into_bytes();
+fn text(message: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec(message).expect("messages are text and numbers");
     text.push(0);
     text
 }
@@ -273,7 +294,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<'_, S> {
         }
     }
 
-    fn send(&mut self, message: &Value) {
+    fn send(&mut self, message: &impl Serialize) {
         self.outbound.extend(text(message));
     }
 

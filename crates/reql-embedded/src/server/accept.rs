@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 #[cfg(unix)]
 use super::backup_socket::BackupSocket;
@@ -25,6 +25,9 @@ pub(super) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// The wait for connections that were cut off. A connection whose thread can't be freed never ends.
 pub(super) const CUT_OFF: Duration = Duration::from_secs(1);
+
+/// The interval at which sessions that have ended are forgotten while no connection comes in.
+const FORGOTTEN: Duration = Duration::from_secs(1);
 
 /// The time for a connection beyond the limit to be told of its refusal.
 const REJECTION: Duration = Duration::from_secs(2);
@@ -83,11 +86,16 @@ impl Gate {
         let mut told_to_stop = pin!(is_set(stopped));
         let (stop, stopping) = watch::channel(false);
         let mut sessions = JoinSet::new();
+        // Being woken by each session that ends would cost as much as accepting one. The ticks also keep the
+        // timers of handshakes from being the first that are due: the runtime would be woken for each.
+        let mut forgotten = interval(FORGOTTEN);
+        forgotten.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            while sessions.try_join_next().is_some() {}
             tokio::select! {
                 biased;
                 () = &mut told_to_stop => break,
-                Some(_) = sessions.join_next(), if !sessions.is_empty() => {}
+                _ = forgotten.tick(), if !sessions.is_empty() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((incoming, peer)) => {
                         match Permit::take(&self.open, self.max_connections) {

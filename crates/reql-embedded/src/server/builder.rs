@@ -1,7 +1,6 @@
 //! The settings of a server, and its start.
 
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use super::accept::{self, Gate, Listeners};
 #[cfg(unix)]
 use super::backup_socket::BackupSocket;
 use super::closer::Closer;
+use super::listener::listen;
 use super::{Activity, DataError, Server, StartError, local};
 use crate::engine::{Engine, Listening};
 use crate::error::Error;
@@ -267,12 +267,6 @@ impl Builder {
         }
         Ok((listeners, addrs))
     }
-}
-
-async fn listen(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(addr).await?;
-    let addr = listener.local_addr()?;
-    Ok((listener, addr))
 }
 
 /// Shows the settings without the password.

@@ -2,7 +2,9 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::protocol::Peer;
@@ -29,14 +31,41 @@ impl Listener for TcpListener {
 pub(super) async fn accept_tcp(listener: &TcpListener) -> io::Result<(TcpStream, Peer)> {
     let (stream, addr) = listener.accept().await?;
     // A client that is gone already is noticed at the first read.
+    #[cfg(not(target_os = "linux"))]
     if let Err(error) = prepare(&stream) {
         log::debug!("{addr}: {error}");
     }
     Ok((stream, Peer::Socket(addr)))
 }
 
-/// Sets the socket's options: answers leave at once, and a feed notices that its client is gone.
-fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    socket2::SockRef::from(stream).set_keepalive(true)
+/// Listens on an address.
+pub(super) async fn listen(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(addr).await?;
+    // On Linux, sockets inherit the options of their listener, which saves two calls for each.
+    #[cfg(target_os = "linux")]
+    prepare(&listener)?;
+    let addr = listener.local_addr()?;
+    Ok((listener, addr))
+}
+
+/// Sets a socket's options: answers leave at once, and a feed notices that its client is gone.
+fn prepare<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
+    let socket = socket.into();
+    socket.set_tcp_nodelay(true)?;
+    socket.set_keepalive(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn accepted_sockets_have_the_options() {
+        let (listener, addr) = listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a free port");
+        let client = TcpStream::connect(addr).await.expect("it listens");
+        let (accepted, _) = accept_tcp(&listener).await.expect("a client");
+        let socket = SockRef::from(&accepted);
+        assert!(socket.tcp_nodelay().expect("an option") && socket.keepalive().expect("an option"));
+        drop(client);
+    }
 }
