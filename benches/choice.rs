@@ -14,7 +14,7 @@ const PASSWORDS: [(&str, &str); 2] = [("without a password", ""), ("with a passw
 /// The subjects at moderate load.
 const PACED: [Subject; 4] = [Subject::Reused, Subject::Standby, Subject::Fresh, Subject::DialByHand];
 
-/// What is measured. By default that is everything.
+/// Choice of what is measured; by default everything.
 pub struct Choice {
     /// Each with its text.
     pub passwords: Vec<(&'static str, &'static str)>,
@@ -24,11 +24,11 @@ pub struct Choice {
     pub clients: Vec<usize>,
     pub rounds: usize,
     pub slice: Duration,
-    /// Whether there is moderate load too, and its requests a second, unless that is half of what `standby`
+    /// True if moderate load is measured too, with so many requests a second, or half of what `standby`
     /// serves.
     pub moderate: bool,
     pub rate: Option<f64>,
-    /// Whether the results are written into the documentation.
+    /// True if the results are to be written into the documentation.
     pub write: bool,
 }
 

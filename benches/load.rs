@@ -18,7 +18,7 @@ use choice::Choice;
 use report::Report;
 use stage::{Client, Stage, Subject, Target};
 
-/// That of the service and of the embedded database, as programs.
+/// Allocator of the service and of the embedded database, as programs.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -62,7 +62,7 @@ impl Lease {
 
 impl Drop for Refill {
     fn drop(&mut self) {
-        if self.0.ready().missing() > 0 {
+        if self.0.ready().is_news() {
             self.0.maintainer.wake();
         }
     }

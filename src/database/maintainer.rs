@@ -14,7 +14,7 @@ use crate::error::Error;
 
 /// The number of connections that are dialled at once. After a failure it is one, to avoid a thundering herd
 /// when the database comes back.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
 /// The pause after the first failed dial. It doubles with each further failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause, which bounds how long after an outage connections stand by again.
@@ -49,6 +49,7 @@ async fn keep(shared: Weak<Shared>, wake: Arc<Notify>) {
     let mut outage = None::<Outage>;
     while let Some(database) = shared.upgrade() {
         database.expire();
+        database.ready().plan_filling();
         let pause_ends = outage.as_ref().and_then(Outage::pause_ends);
         let at_once = match (&outage, pause_ends) {
             (None, _) => AT_ONCE,
@@ -121,7 +122,7 @@ impl Shared {
     /// comes now.
     fn expect_one(self: &Arc<Self>) -> Option<Dialling> {
         let mut ready = self.ready();
-        if ready.missing() == 0 || ready.len() >= self.permits.available_permits() {
+        if !ready.is_filling() || ready.missing() == 0 || ready.len() >= self.permits.available_permits() {
             return None;
         }
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;

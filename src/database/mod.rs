@@ -11,8 +11,8 @@
 //!   backs off with jitter while the database is unreachable. A request that finds no session ready dials by
 //!   itself, so the service recovers as soon as the database does.
 //! - **Work is done after an answer rather than during a request.** A session closes once the answer is
-//!   written, and is replaced after that. Only if half of the sessions that stood by are gone are they
-//!   replaced at once.
+//!   written, and is replaced after that, together with others: once half of those that stood by are gone, or
+//!   a little later.
 //! - **A session serves one user.** Sessions that stand by or are reused belong to the service's own account.
 //!   A request with credentials gets a session that is dialled with them and closed after it, so a changed
 //!   password or a deleted user takes effect with the next request.
@@ -249,7 +249,7 @@ impl Database {
 
     fn lease(&self, link: OpenSession, source: Source, permit: OwnedSemaphorePermit) -> Lease {
         let in_use = GaugeGuard::new(&self.shared.counters, |counters| &counters.in_use);
-        // While others stand by for the next requests, it is replaced after this request.
+        // While most others stand by for the next requests, it is replaced after this request.
         if source != Source::Reused && self.shared.ready().is_low() {
             self.shared.maintainer.wake();
         }

@@ -101,7 +101,8 @@ impl Connector {
     }
 
     /// Sets the time after which a silent connection is probed by TCP's keep-alive; a minute by default, at
-    /// least a second, never with `None`. When three answers are missing, the connection fails.
+    /// least a second, never with `None`. When three answers are missing, the connection fails; on Linux, a
+    /// [`user_timeout`](Connector::user_timeout) stands in for their number.
     pub fn keepalive(mut self, idle: Option<Duration>) -> Self {
         self.patience.keepalive = idle;
         self
