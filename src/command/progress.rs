@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Interval between progress lines where there is no terminal.
+/// Interval between progress lines where there is no bar.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Progress of a command, in documents or bytes. It goes to standard error, so that standard output holds
@@ -29,6 +29,8 @@ impl Progress {
             }
             bar
         });
+        // On a terminal that can't move its cursor (`TERM=dumb`) it would swallow the lines, too.
+        let bar = bar.filter(|bar| !bar.is_hidden());
         Progress { bar, what, done: 0, told: Instant::now() }
     }
 
