@@ -37,9 +37,9 @@ use crate::shares::{Client, Percent, Shares};
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The shortest time between two log lines about refused clients.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
-/// The interval of a timer that does nothing but be due before all others. The runtime is woken for each timer
-/// that becomes the first one, such as that of a connection to the database which is dialled while little
-/// else goes on.
+/// The interval of a timer that does nothing but be due before all others. The runtime is woken for each
+/// timer that becomes the first one, such as that of a connection to the database which is dialled while
+/// little else goes on.
 const TICK: Duration = Duration::from_secs(1);
 /// The number of file descriptors that are reserved for the database, its files and the log.
 const RESERVED: u64 = 768;
