@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::task::{JoinError, JoinSet};
 
-use super::job::{self, Outcome};
+use super::job::{self, Done, Outcome};
 use super::noreply::{Noreplies, Ticket};
 use super::outbound::Outbound;
 use super::queries::{FollowUp, Queries};
@@ -28,16 +28,6 @@ pub(super) const LONG_QUERY: usize = 64 << 10;
 
 /// The silence after which a feed is answered with an empty batch, in the dialect that wants that.
 const PATIENCE: Duration = Duration::from_millis(500);
-
-/// A finished piece of work.
-pub(super) struct Done {
-    ticket: Ticket,
-    /// True if the work counts against the limit of queries in flight.
-    counted: bool,
-    /// The bytes that the work counts against the limit of their length.
-    size: usize,
-    outcome: Outcome,
-}
 
 /// Takes queries, has them evaluated on the task or on a thread, and writes the answers.
 pub(super) struct Dispatcher {
@@ -160,7 +150,13 @@ impl Dispatcher {
                     self.queries.insert(ticket.token, text, context.interrupt, None);
                     self.room.take(0);
                     let finish = async move {
-                        Done { ticket, counted: true, size: 0, outcome: job::finish(later).await }
+                        Done {
+                            ticket,
+                            counted: true,
+                            size: 0,
+                            _held: None,
+                            outcome: job::finish(later).await,
+                        }
                     };
                     self.jobs.spawn(finish);
                     return;
@@ -248,7 +244,7 @@ impl Dispatcher {
             let (lane, mark) = (self.lane.clone(), query.mark(&self.shared.watchdog));
             self.jobs.spawn(mark.watch(async move {
                 let outcome = job::follow(cursor, interrupt, &lane, patience).await;
-                Done { ticket, counted: false, size: 0, outcome }
+                Done { ticket, counted: false, size: 0, _held: lane.hold(outcome.len()), outcome }
             }));
         } else if cursor.weight() == Weight::Light {
             let outcome = job::next(cursor, &interrupt);
@@ -285,16 +281,20 @@ impl Dispatcher {
         work: impl FnOnce() -> (Ticket, Outcome) + Send + 'static,
     ) {
         self.room.take(size);
-        let done = self.lane.run(interrupt, work);
+        let lane = self.lane.clone();
+        let done = self.lane.run(interrupt, move || {
+            let (ticket, outcome) = work();
+            (ticket, lane.hold(outcome.len()), outcome)
+        });
         self.jobs.spawn(async move {
-            let interrupted = (ticket, Outcome::Failed(Failure::Interrupted));
-            let (ticket, outcome) = done.await.unwrap_or(interrupted);
-            Done { ticket, counted: true, size, outcome }
+            let interrupted = (ticket, None, Outcome::Failed(Failure::Interrupted));
+            let (ticket, _held, outcome) = done.await.unwrap_or(interrupted);
+            Done { ticket, counted: true, size, _held, outcome }
         });
     }
 
     fn conclude(&mut self, done: Done) {
-        let Done { ticket, counted, size, outcome } = done;
+        let Done { ticket, counted, size, _held, outcome } = done;
         if counted {
             self.room.give_back(size);
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
+use super::noreply::Ticket;
 use crate::budget::Budget;
 use crate::budget::fuel::{self, Place};
 use crate::datum::syntax::{self, Arena};
@@ -13,7 +14,7 @@ use crate::engine::{
     Answer, Batch, Cursor, Engine, Envelope, Error, ErrorType, Failure, Interrupt, Later, Query,
     QueryContext, QueryType, Text, Weight,
 };
-use crate::workers::Lane;
+use crate::workers::{Held, Lane};
 
 /// The outcome of a step.
 pub(super) enum Outcome {
@@ -29,6 +30,30 @@ pub(super) enum Outcome {
         rest: Option<Box<dyn Cursor>>,
     },
     Failed(Failure),
+}
+
+/// A finished piece of work.
+pub(super) struct Done {
+    pub(super) ticket: Ticket,
+    /// True if the work counts against the limit of queries in flight.
+    pub(super) counted: bool,
+    /// The bytes that the work counts against the limit of their length.
+    pub(super) size: usize,
+    /// The count of the outcome, until that is answered.
+    pub(super) _held: Option<Held>,
+    pub(super) outcome: Outcome,
+}
+
+impl Outcome {
+    /// Returns the length of its text, in bytes.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Outcome::Atom { json, .. } | Outcome::Batch { batch: Batch { json, .. }, .. } => {
+                json.bytes().len()
+            }
+            Outcome::Later(_) | Outcome::Failed(_) => 0,
+        }
+    }
 }
 
 /// Compiles a query.
@@ -109,7 +134,7 @@ pub(super) async fn follow(
         let patient = tokio::select! {
             biased;
             () = interrupt.raised() => return Outcome::Failed(Failure::Interrupted),
-            () = cursor.ready() => true,
+            () = async { cursor.ready().await; lane.room().await } => true,
             () = run_out(patience) => false,
         };
         match next_where_it_belongs(cursor, interrupt.clone(), lane).await {

@@ -4,23 +4,25 @@
 //! lane gets one. Further threads, of which there are few, go to the lanes that have more to do, one after
 //! the other, and no lane gets more than half of them. So other connections go on beside any one of them,
 //! however much it asks for and however long that takes. Of the work that takes long, as much computes at
-//! once as there are processors, and lanes take [turns](turns).
+//! once as there are processors, and lanes take [turns](turns). A lane whose results nobody takes waits.
 
+mod backlog;
+mod lane;
 mod turns;
 
 use std::collections::{HashMap, VecDeque};
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, available_parallelism};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
+use self::backlog::Backlog;
+pub(crate) use self::backlog::Held;
+pub(crate) use self::lane::Lane;
 use self::turns::Turn;
 pub(crate) use self::turns::checkpoint;
-use crate::interrupt::Interrupt;
 
 /// The most threads: each holds a query that computes or waits.
 const MAX_THREADS: usize = 512;
@@ -41,13 +43,6 @@ type Work = Box<dyn FnOnce() + Send>;
 
 /// The threads of a server. They end once this is dropped and the work that was begun is done.
 pub(crate) struct Workers(Arc<Pool>);
-
-/// The queue of one connection, or of another source of work, for the threads. Dropping it gives up the work
-/// in the queue; work that runs goes on.
-pub(crate) struct Lane {
-    pool: Arc<Pool>,
-    id: u64,
-}
 
 /// A piece of work until a thread takes it up, or its lane gives it up.
 struct Queued(Mutex<Option<Work>>);
@@ -98,6 +93,7 @@ struct LaneState {
     running: usize,
     /// Pieces of work of the lane that may run at once.
     share: usize,
+    backlog: Arc<Backlog>,
     is_in_without: bool,
     is_in_with: bool,
     is_gone: bool,
@@ -127,8 +123,9 @@ impl Workers {
         let mut state = self.0.lock();
         let id = state.next_lane;
         state.next_lane += 1;
-        state.lanes.insert(id, LaneState::new(share));
-        Lane { pool: self.0.clone(), id }
+        let backlog = Arc::new(Backlog::default());
+        state.lanes.insert(id, LaneState::new(share, backlog.clone()));
+        Lane::new(self.0.clone(), id, backlog)
     }
 }
 
@@ -139,59 +136,6 @@ impl Drop for Workers {
     }
 }
 
-impl Lane {
-    /// Runs a piece of work when it is its turn. Returns `None` if the work was interrupted before that, or
-    /// panicked. Dropping the future gives up the work, unless it has begun.
-    pub(crate) fn run<T: Send + 'static>(
-        &self,
-        interrupt: Interrupt,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> impl Future<Output = Option<T>> + Send + 'static {
-        let (tell, mut told) = oneshot::channel();
-        let work: Work = Box::new(move || {
-            // The caller may be gone.
-            let _ = tell.send(work());
-        });
-        let queued = Arc::new(Queued(Mutex::new(Some(work))));
-        let given_up = GivenUp(queued.clone());
-        self.pool.submit(self.id, queued);
-        async move {
-            tokio::select! {
-                biased;
-                done = &mut told => return done.ok(),
-                () = interrupt.raised() => {}
-            }
-            drop(given_up);
-            told.await.ok()
-        }
-    }
-}
-
-impl Drop for Lane {
-    fn drop(&mut self) {
-        let mut state = self.pool.lock();
-        let Some(lane) = state.lanes.get_mut(&self.id) else { return };
-        let queue = std::mem::take(&mut lane.queue);
-        lane.is_gone = true;
-        if lane.running == 0 {
-            state.lanes.remove(&self.id);
-        }
-        drop(state);
-        for queued in queue {
-            drop(queued.take());
-        }
-    }
-}
-
-/// Takes the work back, unless it has begun.
-struct GivenUp(Arc<Queued>);
-
-impl Drop for GivenUp {
-    fn drop(&mut self) {
-        drop(self.0.take());
-    }
-}
-
 impl Queued {
     fn take(&self) -> Option<Work> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -199,9 +143,15 @@ impl Queued {
 }
 
 impl LaneState {
-    fn new(share: usize) -> Self {
+    fn new(share: usize, backlog: Arc<Backlog>) -> Self {
         let (queue, running) = (VecDeque::new(), 0);
-        LaneState { queue, running, share, is_in_without: false, is_in_with: false, is_gone: false }
+        let (is_in_without, is_in_with, is_gone) = (false, false, false);
+        LaneState { queue, running, share, backlog, is_in_without, is_in_with, is_gone }
+    }
+
+    /// Returns true if the lane has to wait, until some of its own work is done or its results are taken.
+    fn has_to_wait(&self) -> bool {
+        self.running >= self.share || self.backlog.is_full()
     }
 }
 
@@ -209,7 +159,7 @@ impl State {
     /// Adds a lane to the queue that its next turn comes from.
     fn enlist(&mut self, id: u64) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
-        if lane.queue.is_empty() || lane.running >= lane.share {
+        if lane.queue.is_empty() || lane.has_to_wait() {
             return;
         }
         if lane.running == 0 && !lane.is_in_without {
@@ -250,7 +200,7 @@ impl State {
     }
 
     fn begin(&mut self, id: u64) -> Option<Work> {
-        let lane = self.lanes.get_mut(&id)?;
+        let lane = self.lanes.get_mut(&id).filter(|lane| !lane.backlog.is_full())?;
         let work = std::iter::from_fn(|| lane.queue.pop_front()).find_map(|queued| queued.take())?;
         self.running += 1;
         self.shared += usize::from(lane.running > 0);
@@ -281,11 +231,16 @@ impl Pool {
         let mut state = self.lock();
         let Some(lane) = state.lanes.get_mut(&id) else { return };
         lane.queue.push_back(queued);
-        if lane.running + lane.queue.len() > lane.share {
-            // It is taken up when something of its own lane is done.
+        if lane.running + lane.queue.len() > lane.share || lane.has_to_wait() {
+            // It is taken up when something of its own lane is done, or taken.
             return;
         }
         state.enlist(id);
+        self.call(state);
+    }
+
+    /// Has a thread come for the work of a lane that was enlisted.
+    fn call(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if state.idle > 0 {
             state.idle -= 1;
             state.calls += 1;

@@ -3,7 +3,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use super::*;
-use crate::interrupt::Reason;
+use crate::interrupt::{Interrupt, Reason};
 
 /// Longer than any test here takes, even on a machine that has other things to do.
 const LONG: Duration = Duration::from_secs(60);
@@ -238,4 +238,31 @@ async fn what_computes_for_long_takes_turns_by_lane() {
     let [greedy, modest] = counts.map(|count| count.load(Ordering::Relaxed));
     // One of sixteen would have a sixteenth; it has about a half, less what others do on the machine.
     assert!(modest * 8 > greedy, "{modest} of {greedy}");
+}
+
+/// Results that nobody takes hold up their own lane alone, until they are taken.
+#[tokio::test]
+async fn a_lane_waits_until_its_results_are_taken() {
+    let workers = workers(8, 8);
+    let (full, other) = (Arc::new(workers.lane_with(2)), workers.lane());
+    let begun = Arc::new(AtomicUsize::new(0));
+    let work = || {
+        let (lane, begun) = (full.clone(), begun.clone());
+        tokio::spawn(full.run(Interrupt::default(), move || {
+            begun.fetch_add(1, Ordering::SeqCst);
+            lane.hold(1 << 20)
+        }))
+    };
+    let mut all: Vec<_> = (0..20).map(|_| work()).collect();
+    let mut results = Vec::new();
+    for taken in 1..=20 {
+        results.push(soon(all.remove(0)).await.unwrap());
+        // Two pieces run at once; one that is given up must not be run later.
+        let begun = begun.load(Ordering::SeqCst);
+        assert!((taken..=taken + 1).contains(&begun), "{begun} of {taken}");
+        assert_eq!(soon(other.run(Interrupt::default(), || 7)).await, Some(7));
+        results.clear();
+    }
+    soon(full.room()).await;
+    assert_eq!(begun.load(Ordering::SeqCst), 20);
 }
