@@ -176,11 +176,14 @@ pub(super) struct Service {
     pub(super) hubs: Arc<Hubs>,
     pub(super) held: Arc<()>,
     pub(super) opened: AtomicU64,
+    /// The length of the longest event that a client may be told alone.
+    pub(super) most: usize,
 }
 
 impl Service {
     pub(super) fn new(bounds: Bounds) -> Service {
-        Service { hubs: Arc::new(Hubs::new(bounds)), held: Arc::new(()), opened: AtomicU64::new(0) }
+        let (hubs, held) = (Arc::new(Hubs::new(bounds)), Arc::new(()));
+        Service { hubs, held, opened: AtomicU64::new(0), most: usize::MAX }
     }
 
     pub(super) fn arrive(&self, table: &Table, key: &str) -> Arrival {
@@ -220,11 +223,16 @@ impl Service {
         last: Option<String>,
         end: Option<BoxFuture<'static, Error>>,
     ) -> Client {
+        let most = self.most;
         let wish = Wish {
             initial: true,
             last: last.clone(),
             failure: Box::new(|error| format!("event:error\ndata:\"{}\"\n\n", error.code().as_str()).into()),
             weigh: Box::new(|_| true),
+            carry: Box::new(move |bytes| match bytes > most {
+                true => Err(Code::AnswersExhausted.into()),
+                false => Ok(()),
+            }),
             end,
         };
         let events = Box::pin(self.arrive(table, key).events(wish));

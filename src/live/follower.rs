@@ -45,6 +45,8 @@ pub(crate) struct Wish {
     /// Takes this many more bytes of the memory for answers. Returns `false` if too little is left. Returns
     /// all of them if the number is 0.
     pub(crate) weigh: Box<dyn FnMut(usize) -> bool + Send>,
+    /// Counts an event of this length that is made for this client alone, in place of the one before.
+    pub(crate) carry: Box<dyn FnMut(usize) -> Result<(), Error> + Send>,
     /// A future that is done, with the reason, when the client's permission ends; `None` if it doesn't end.
     pub(crate) end: Option<BoxFuture<'static, Error>>,
 }
@@ -178,8 +180,9 @@ impl Follower {
         let Stage::Tells { view, at, .. } = &mut self.stage else { return };
         match view.get(*at) {
             Some(side) => {
-                self.out.push_back(initial(Some(side), Some(*at), placed).bytes());
+                let event = initial(Some(side), Some(*at), placed).bytes();
                 *at += 1;
+                self.send_own(event);
             }
             None => self.ready(),
         }
@@ -214,12 +217,20 @@ impl Follower {
                     Kind::Initial => initial(change.new, None, false),
                     _ => Event::of(&change, false, None),
                 };
-                self.out.push_back(event.bytes());
+                self.send_own(event.bytes());
             }
             Ok(Row::Ready) => self.ready(),
             // It isn't known which changes the feed has lost.
             Ok(Row::Gap(_)) => self.turn(Stage::Begins { anew: true }),
             Ok(Row::Nothing) => {}
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Sends an event that no other follower shares. While the client doesn't read it, it counts.
+    fn send_own(&mut self, event: Bytes) {
+        match (self.wish.carry)(event.len()) {
+            Ok(()) => self.out.push_back(event),
             Err(error) => self.fail(&error),
         }
     }
@@ -238,7 +249,7 @@ impl Follower {
             self.hub.joined(joining);
         }
         let id = self.hub.id(place.next - 1, joining);
-        self.out.push_back(Event::named("ready", &json!({}), Some(id)).bytes());
+        self.send_own(Event::named("ready", &json!({}), Some(id)).bytes());
         self.stage = Stage::Follows(place);
     }
 

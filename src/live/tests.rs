@@ -316,3 +316,24 @@ async fn a_right_that_ends_is_noticed_whatever_the_follower_does() {
         assert_eq!(service.hubs.figures().followers, 0);
     }
 }
+
+/// Events that one client alone is told take memory of its own, which may be refused. Shared ones don't.
+#[tokio::test(start_paused = true)]
+async fn what_a_client_is_told_alone_counts() {
+    for table in [Table::new(), Table::short()] {
+        let mut service = Service::new(BOUNDS);
+        table.put(1, 10);
+        let mut one = service.client(&table, None);
+        one.read().await;
+        let last = one.last.clone();
+        service.most = 0;
+        let mut other = service.client(&table, None);
+        assert_eq!(other.read().await.taken(), ["error \"answers-exhausted\""]);
+        assert!(other.events.next().await.is_none());
+        table.put(1, 11);
+        let mut returned = service.client(&table, last);
+        returned.known.insert(1, 10);
+        assert_eq!(returned.read().await.taken(), ["change 1 11"]);
+        assert_eq!(one.read().await.taken(), ["initial 1 10", READY, "change 1 11"]);
+    }
+}

@@ -16,6 +16,9 @@ use crate::http::context::Context;
 use crate::live::{Related, Rows, Shape, Source};
 use crate::query::Live;
 
+/// The largest batch of a follower's own feed, in bytes: a client that doesn't read holds one.
+const OWN_BATCH: usize = 64 << 10;
+
 /// A live query of a list or a document, with the account of a user.
 pub(super) struct Followed {
     database: Database,
@@ -86,8 +89,8 @@ impl Followed {
         Ok(serde_json::json!([self.database.name(), user, self.placed, query, related]).to_string())
     }
 
-    /// Opens a changefeed.
-    async fn open(&self, initial: bool, is_behind: Arc<AtomicBool>) -> Result<(Rows, Beside), Error> {
+    /// Returns a changefeed.
+    fn changes(&self, initial: bool) -> Query {
         let feed = self
             .rows
             .changes()
@@ -95,7 +98,10 @@ impl Followed {
             .include_states(true)
             .include_types(true)
             .changefeed_queue_size(self.queue);
-        let feed = if self.placed { feed.include_offsets(true) } else { feed };
+        if self.placed { feed.include_offsets(true).into() } else { feed.into() }
+    }
+
+    async fn open(&self, feed: Query, is_behind: Arc<AtomicBool>) -> Result<(Rows, Beside), Error> {
         let feed = self.database.follow_as::<Box<RawValue>>(self.who.as_ref(), feed).await?;
         let beside = feed.beside(&self.database);
         let rows = match &self.expansions {
@@ -122,7 +128,7 @@ impl Source for Followed {
     fn follow(&self) -> BoxFuture<'_, Result<Rows, Error>> {
         let followed = async {
             let is_behind = Arc::<AtomicBool>::default();
-            let (rows, beside) = self.open(self.is_short(), is_behind.clone()).await?;
+            let (rows, beside) = self.open(self.changes(self.is_short()), is_behind.clone()).await?;
             *self.is_behind.lock().unwrap_or_else(PoisonError::into_inner) = is_behind;
             *self.beside.lock().unwrap_or_else(PoisonError::into_inner) = Some(beside);
             Ok(rows)
@@ -131,7 +137,8 @@ impl Source for Followed {
     }
 
     fn join(&self) -> BoxFuture<'_, Result<Rows, Error>> {
-        async { self.open(true, Arc::default()).await.map(|(rows, _)| rows) }.boxed()
+        let feed = self.changes(true).max_batch_bytes(OWN_BATCH);
+        async { self.open(feed, Arc::default()).await.map(|(rows, _)| rows) }.boxed()
     }
 
     fn related(&self, keys: Vec<String>) -> Option<BoxFuture<'_, Result<Related, Error>>> {

@@ -27,8 +27,8 @@ const MAX_OPEN: usize = 1000;
 /// One connection that many tasks use at the same time, made by [`Session::share`]. Cheap to clone.
 ///
 /// Queries and changefeeds run side by side; one task reads for all of them. None waits for a slow taker of
-/// another: of each query at most two batches of rows are held, one that is being handed out and one that
-/// comes next, and the server is asked for more only as rows are taken. A query that is given up is stopped
+/// another: of each query at most two batches of rows are held, one that is being handed out and, once half
+/// of it has been, one that comes next. A query that is given up is stopped
 /// by itself.
 ///
 /// At most 1000 queries and feeds are open at once; further ones wait for one to end. The connection closes

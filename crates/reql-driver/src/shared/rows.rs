@@ -31,22 +31,32 @@ pub struct SharedRows<T> {
     ticket: Ticket,
     batch: Batch,
     rows: Elements,
-    /// A batch is to come, and has been asked for.
+    /// A batch is to come.
     more: bool,
+    /// That batch has been asked for.
+    asked: bool,
     row: PhantomData<fn() -> T>,
 }
 
 impl<T: DeserializeOwned> SharedRows<T> {
     pub(super) fn new(ticket: Ticket, batch: Batch) -> Self {
-        let mut rows = SharedRows { ticket, batch, rows: Elements::default(), more: false, row: PhantomData };
+        let (rows, more, asked, row) = (Elements::default(), false, false, PhantomData);
+        let mut rows = SharedRows { ticket, batch, rows, more, asked, row };
         rows.look_at_batch();
         rows
     }
 
     fn look_at_batch(&mut self) {
         self.more = self.batch.answer.kind == AnswerKind::Partial;
+        self.asked = false;
         self.rows = rows_of(&self.batch.answer, &self.batch.payload);
-        if self.more {
+    }
+
+    /// Asks for the next batch once half of this one has been handed out, so that a reader that stalls rarely
+    /// holds two.
+    fn ask_ahead(&mut self) {
+        if self.more && !self.asked && self.rows.is_half_read() {
+            self.asked = true;
             self.ticket.ask();
         }
     }
@@ -76,6 +86,7 @@ impl<T: DeserializeOwned> SharedRows<T> {
 
     fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Range<usize>>>> {
         loop {
+            self.ask_ahead();
             if let Some(place) = self.rows.next(&self.batch.payload) {
                 return Poll::Ready(Ok(Some(place)));
             }
