@@ -26,6 +26,9 @@ const ROWS: usize = 64;
 /// The related documents that are read together, as long as those of one document are no more.
 const TOGETHER: usize = 500;
 
+/// The bytes that are read together. More is read for one document alone. A client that stalls holds them.
+const TOGETHER_BYTES: u64 = 256 << 10;
+
 type Row = Result<Box<RawValue>, Error>;
 
 /// The way to the related documents of a live query's.
@@ -33,7 +36,7 @@ type Row = Result<Box<RawValue>, Error>;
 pub(super) struct Expansions {
     live: Live,
     table: Term,
-    /// The most bytes that are read together.
+    /// The most bytes that are read at a time.
     most: u64,
 }
 
@@ -77,12 +80,22 @@ impl Expansions {
         beside: &Beside,
         keys: impl IntoIterator<Item = &str>,
     ) -> Result<Related, Error> {
+        self.found_in(beside, keys, self.most).await
+    }
+
+    /// Reads the same, if it has at most `most` bytes.
+    async fn found_in(
+        &self,
+        beside: &Beside,
+        keys: impl IntoIterator<Item = &str>,
+        most: u64,
+    ) -> Result<Related, Error> {
         let keys = keys.into_iter().map(|key| serde_json::from_str::<Value>(key).map(|key| r.expr(key)));
         let keys: Vec<Term> = keys.collect::<Result<_, _>>().map_err(Error::internal)?;
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
-        let found: Vec<Found> = beside.all(self.query(keys), self.most).await?;
+        let found: Vec<Found> = beside.all(self.query(keys), most).await?;
         Ok(found.into_iter().map(|found| (found.k.get().to_owned(), found.b)).collect())
     }
 
@@ -127,10 +140,12 @@ impl Expanding {
         let count = self.together.min(self.waiting.len());
         let keys: HashSet<&str> =
             self.waiting.iter().take(count).flatten().filter_map(|row| key(row)).collect();
-        let found = match self.expansions.found(&self.beside, keys).await {
+        let most = self.expansions.most;
+        let most = if count > 1 { most.min(TOGETHER_BYTES) } else { most };
+        let found = match self.expansions.found_in(&self.beside, keys, most).await {
             Err(error) if error.code() == Code::AnswerTooLarge && count > 1 => {
-                // One alone may be small enough, and that is what counts.
-                self.together = 1;
+                // One alone may be as large as an answer.
+                self.together = count / 2;
                 return;
             }
             found => found,

@@ -33,7 +33,7 @@ pub struct SharedRows<T> {
     rows: Elements,
     /// A batch is to come.
     more: bool,
-    /// That batch has been asked for.
+    /// True once it has been asked for.
     asked: bool,
     row: PhantomData<fn() -> T>,
 }
