@@ -46,10 +46,16 @@ pub(crate) async fn whole(context: &Context, mut chunks: Chunks) -> Body {
         }
         match length <= limit {
             true if body.is_empty() => body = chunk,
-            true => body.extend_from_slice(&chunk),
+            true => {
+                if body.capacity() - body.len() < chunk.len() {
+                    // Doubling would leave much of it unused, for as long as the rest doesn't come.
+                    body.reserve_exact(chunk.len().max(body.len() / 4));
+                }
+                body.extend_from_slice(&chunk);
+            }
             false => {}
         }
-        arrived.reach(body.len())?;
+        arrived.reach(body.capacity())?;
     }
     if length > limit {
         return Err(Error::beyond(Code::BodyTooLarge, limit));
