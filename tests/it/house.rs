@@ -307,6 +307,27 @@ fn lines_are_short() {
     }
 }
 
+/// Tables, and what is quoted in blocks of code, are as wide as they have to be.
+#[test]
+fn prose_is_as_narrow_as_code() {
+    let of = |inner: &str| {
+        let found = fs::read_dir(folder(inner)).unwrap().map(|entry| entry.unwrap().path());
+        found.filter(|path| path.extension().is_some_and(|kind| kind == "md")).collect::<Vec<_>>()
+    };
+    let folders = PACKAGES.iter().flat_map(|package| [(*package).to_owned(), format!("{package}/docs")]);
+    let pages: Vec<_> = folders.filter(|inner| folder(inner).is_dir()).flat_map(|inner| of(&inner)).collect();
+    assert!(pages.len() > 20, "{pages:?}");
+    for page in pages {
+        let mut is_code = false;
+        for (at, line) in fs::read_to_string(&page).unwrap().lines().enumerate() {
+            is_code ^= line.trim_start().starts_with("```");
+            let is_prose = !is_code && !line.starts_with('|');
+            let columns = if is_prose { line.chars().count() } else { 0 };
+            assert!(columns <= LINE_MAX, "{}:{} has {columns} columns", page.display(), at + 1);
+        }
+    }
+}
+
 #[test]
 fn documentation_begins_with_a_verb_or_the_thing() {
     let mut wrong = Vec::new();
