@@ -307,17 +307,20 @@ fn lines_are_short() {
     }
 }
 
+/// Returns the pages of all packages.
+fn pages() -> Vec<PathBuf> {
+    let of = |inner: String| fs::read_dir(folder(&inner)).into_iter().flatten();
+    let folders = PACKAGES.iter().flat_map(|package| [(*package).to_owned(), format!("{package}/docs")]);
+    let entries = folders.flat_map(of).map(|entry| entry.unwrap().path());
+    let pages: Vec<_> = entries.filter(|path| path.extension().is_some_and(|kind| kind == "md")).collect();
+    assert!(pages.len() > 20, "{pages:?}");
+    pages
+}
+
 /// Tables, and what is quoted in blocks of code, are as wide as they have to be.
 #[test]
 fn prose_is_as_narrow_as_code() {
-    let of = |inner: &str| {
-        let found = fs::read_dir(folder(inner)).unwrap().map(|entry| entry.unwrap().path());
-        found.filter(|path| path.extension().is_some_and(|kind| kind == "md")).collect::<Vec<_>>()
-    };
-    let folders = PACKAGES.iter().flat_map(|package| [(*package).to_owned(), format!("{package}/docs")]);
-    let pages: Vec<_> = folders.filter(|inner| folder(inner).is_dir()).flat_map(|inner| of(&inner)).collect();
-    assert!(pages.len() > 20, "{pages:?}");
-    for page in pages {
+    for page in pages() {
         let mut is_code = false;
         for (at, line) in fs::read_to_string(&page).unwrap().lines().enumerate() {
             is_code ^= line.trim_start().starts_with("```");
@@ -326,6 +329,27 @@ fn prose_is_as_narrow_as_code() {
             assert!(columns <= LINE_MAX, "{}:{} has {columns} columns", page.display(), at + 1);
         }
     }
+}
+
+/// A page names files from the top, or from its own package.
+#[test]
+fn files_that_pages_name_are_there() {
+    const PARTS: [&str; 8] =
+        ["src/", "tests/", "crates/", "benches/", "examples/", ".ci/", "packaging/", "docs/"];
+    let mut named = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let is_path = |quoted: &&str| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+            PARTS.iter().any(|part| quoted.starts_with(part)) && quoted.chars().all(plain)
+        };
+        for path in text.split('`').skip(1).step_by(2).filter(is_path) {
+            named += 1;
+            let is_there = page.ancestors().any(|above| above.join(path).exists());
+            assert!(is_there, "{} names {path}", page.display());
+        }
+    }
+    assert!(named > 100, "{named}");
 }
 
 #[test]
