@@ -3,11 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::packed::{self, Packed, Scalar};
 use super::pseudo::{self, Literals, binary};
 use super::syntax::{self, Arena, Json};
 use super::text::cut;
-use super::walk::Visitor;
 use super::{Datum, MAX_VALUE, ObjectBuilder, damaged, number, too_large};
 use crate::budget::fuel;
 use crate::error::{Error, Result};
@@ -82,11 +80,11 @@ pub fn write(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
             check_length(out)
         }
         Datum::Array(items) => match items.as_packed() {
-            Some(view) => write_packed(view, out),
+            Some(view) => view.write_json(out),
             None => write_list(out, *b"[]", items.iter(), |item, out| write(&item, out)),
         },
         Datum::Object(object) => match object.as_packed() {
-            Some(view) => write_packed(view, out),
+            Some(view) => view.write_json(out),
             None => write_list(out, *b"{}", object.iter(), |(key, value), out| {
                 write_str(key, out);
                 out.push(b':');
@@ -121,12 +119,12 @@ fn write_list<T>(
 }
 
 /// Fails if the text is longer than a value may be.
-fn check_length(out: &[u8]) -> Result<()> {
+pub(super) fn check_length(out: &[u8]) -> Result<()> {
     if out.len() > MAX_VALUE { Err(too_large()) } else { Ok(()) }
 }
 
 /// Fails if a text will not fit. Each of its bytes may become six, so short texts are checked afterwards.
-fn check_room(text: &[u8], out: &[u8]) -> Result<()> {
+pub(super) fn check_room(text: &[u8], out: &[u8]) -> Result<()> {
     const SHORT: usize = 1 << 20;
     let escapes =
         || text.iter().filter(|byte| is_escaped(**byte)).map(|byte| if *byte < 0x20 { 5 } else { 1 });
@@ -140,90 +138,6 @@ fn check_room(text: &[u8], out: &[u8]) -> Result<()> {
     if escapes > SHORT { fuel::keep(escapes) } else { Ok(()) }
 }
 
-fn write_packed(view: &Packed, out: &mut Vec<u8>) -> Result<()> {
-    let mark = out.len() + LOOK;
-    let mut writer = Writer { out, mark, is_full: false };
-    view.visit(&mut writer).ok_or_else(damaged)?;
-    let (is_full, since) = (writer.is_full, writer.mark - LOOK);
-    fuel::spend_bytes(out.len().saturating_sub(since))?;
-    if is_full { Err(too_large()) } else { check_length(out) }
-}
-
-/// The length of text after which the budget is checked.
-const LOOK: usize = 64 << 10;
-
-/// Writes packed values straight from their bytes, until the text is too long.
-struct Writer<'a> {
-    out: &'a mut Vec<u8>,
-    /// Length at which to check the budget next.
-    mark: usize,
-    is_full: bool,
-}
-
-impl Writer<'_> {
-    #[cold]
-    fn look(&mut self) {
-        self.mark = self.out.len() + LOOK;
-        self.is_full |= check_length(self.out).is_err() || !fuel::burn_bytes(LOOK);
-    }
-
-    /// Appends packed text as a JSON string, unless it is damaged. Plain ASCII, which most text is, needs no
-    /// separate check for being UTF-8.
-    fn text(&mut self, bytes: &[u8]) -> Option<()> {
-        if bytes.iter().fold(false, |found, byte| found | is_escaped(*byte) | !byte.is_ascii()) {
-            let text = packed::text(bytes)?;
-            self.is_full |= check_room(bytes, self.out).is_err();
-            if !self.is_full {
-                write_str(text, self.out);
-            }
-        } else {
-            write_unescaped(bytes, self.out);
-        }
-        Some(())
-    }
-}
-
-impl Visitor for Writer<'_> {
-    fn scalar(&mut self, value: Scalar<'_>) -> Option<()> {
-        if self.out.len() > self.mark {
-            self.look();
-        }
-        if self.is_full {
-            return Some(());
-        }
-        match value {
-            Scalar::Null => self.out.extend_from_slice(b"null"),
-            Scalar::Bool(true) => self.out.extend_from_slice(b"true"),
-            Scalar::Bool(false) => self.out.extend_from_slice(b"false"),
-            Scalar::Int(value) => number::write_integer(value, self.out),
-            Scalar::Double(value) => number::write_json(value, self.out),
-            Scalar::Str(bytes) => self.text(bytes)?,
-            Scalar::Binary(bytes) => write_binary(bytes, self.out),
-        }
-        Some(())
-    }
-
-    fn open(&mut self, bracket: u8) {
-        self.out.push(bracket);
-    }
-
-    fn separator(&mut self) {
-        self.out.push(b',');
-    }
-
-    fn key(&mut self, key: &[u8]) -> Option<()> {
-        if !self.is_full {
-            self.text(key)?;
-            self.out.push(b':');
-        }
-        Some(())
-    }
-
-    fn close(&mut self, bracket: u8) {
-        self.out.push(bracket);
-    }
-}
-
 pub(super) fn write_binary(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"$reql_type$\":\"BINARY\",\"data\":");
     write_str(&binary::encode(bytes), out);
@@ -235,22 +149,48 @@ pub fn write_str(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
     // Checking all of the text, rather than stopping at the first such byte, lets the compiler check many
     // bytes at once.
-    if bytes.iter().fold(false, |found, byte| found | is_escaped(*byte)) {
+    if is_plain(bytes) || !bytes.iter().fold(false, |found, byte| found | is_escaped(*byte)) {
+        write_unescaped(bytes, out);
+    } else {
         out.push(b'"');
         write_escaped(bytes, out);
         out.push(b'"');
-    } else {
-        write_unescaped(bytes, out);
     }
 }
 
 #[inline]
-fn write_unescaped(bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn write_unescaped(bytes: &[u8], out: &mut Vec<u8>) {
     // With room for what follows, which would otherwise double a long text.
-    out.reserve(bytes.len() + bytes.len() / 16 + 2);
+    out.reserve(bytes.len() + bytes.len() / 16 + 3);
     out.push(b'"');
     out.extend_from_slice(bytes);
     out.push(b'"');
+}
+
+/// Returns true if all bytes are ASCII that needs no escape, as in most texts. They are looked at eight at a
+/// time, since most are short.
+#[inline]
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    if !words.iter().fold(true, |plain, word| plain & is_plain_word(*word)) {
+        return false;
+    }
+    match (words.last(), bytes.last_chunk::<8>()) {
+        (Some(_), Some(last)) => rest.is_empty() || is_plain_word(*last),
+        _ => rest.iter().all(|byte| byte.is_ascii() && !is_escaped(*byte)),
+    }
+}
+
+/// Returns true if none of the bytes is a control character, a quote, a backslash or part of a character
+/// beyond ASCII. Each of the subtractions leaves a highest bit where there is one, and only there or above.
+#[inline]
+fn is_plain_word(word: [u8; 8]) -> bool {
+    const ALL: u64 = u64::from_le_bytes([1; 8]);
+    let word = u64::from_le_bytes(word);
+    let control = word.wrapping_sub(0x20 * ALL);
+    let quote = (word ^ u64::from(b'"') * ALL).wrapping_sub(ALL);
+    let backslash = (word ^ u64::from(b'\\') * ALL).wrapping_sub(ALL);
+    (word | control | quote | backslash) & (0x80 * ALL) == 0
 }
 
 fn is_escaped(byte: u8) -> bool {
@@ -331,6 +271,23 @@ mod tests {
         let text = "\u{0}\u{1}\u{8}\t\n\u{b}\u{c}\r\u{1f} \"\\/ß\u{7f}";
         let expected = "\"\\u0000\\u0001\\b\\t\\n\\u000B\\f\\r\\u001F \\\"\\\\/ß\u{7f}\"";
         assert_eq!(to_string(&Datum::str(text)).expect("a short text"), expected);
+    }
+
+    #[test]
+    fn plain_text_is_told_from_what_is_escaped() {
+        for length in 0..40 {
+            let plain = vec![b'~'; length];
+            assert!(is_plain(&plain), "{length}");
+            for (at, byte) in (0..length).flat_map(|at| (0..=u8::MAX).map(move |byte| (at, byte))) {
+                let mut text = plain.clone();
+                text[at] = byte;
+                assert_eq!(
+                    is_plain(&text),
+                    byte.is_ascii() && !is_escaped(byte),
+                    "{byte} at {at} of {length}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod object;
 mod order;
 pub(crate) mod pack;
 pub(crate) mod packed;
+mod packed_json;
 mod packed_rows;
 mod print;
 pub mod pseudo;

@@ -16,9 +16,9 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::pack::MAX_DEPTH;
-use super::walk::{self, Visitor};
-use super::{Array, Datum, Object};
+use super::{Array, Datum, Object, packed_json, walk};
 use crate::budget::fuel;
+use crate::error::Result;
 
 pub(super) const NULL: u8 = 0;
 pub(super) const FALSE: u8 = 1;
@@ -88,7 +88,8 @@ fn read_array<const N: usize>(bytes: &[u8], at: &mut usize) -> Option<[u8; N]> {
     Some(*array)
 }
 
-fn value_at(buffer: &Arc<[u8]>, at: usize) -> Datum {
+/// Returns the value at a place. Containers stay packed, and keep the buffer in memory.
+pub(super) fn value_at(buffer: &Arc<[u8]>, at: usize) -> Datum {
     let value = || match *buffer.get(at)? {
         ARRAY => Some(Datum::Array(Array::packed(Packed::new(buffer, at)?))),
         OBJECT => Some(Datum::Object(Object::packed(Packed::new(buffer, at)?))),
@@ -258,10 +259,12 @@ impl Packed {
     }
 
     fn early_position(&self, key: &str) -> Option<Option<usize>> {
-        let layout = self.layout();
+        let (layout, key) = (self.layout(), key.as_bytes());
         for index in 0..layout.count {
             let mut at = layout.item(&self.buffer, index)?;
-            match read_bytes(&self.buffer, &mut at)?.cmp(key.as_bytes()) {
+            let found = read_bytes(&self.buffer, &mut at)?;
+            // The first bytes are nearly always enough.
+            match found.first().cmp(&key.first()).then_with(|| found.cmp(key)) {
                 Ordering::Less => {}
                 Ordering::Equal => return Some(Some(at)),
                 Ordering::Greater => break,
@@ -295,10 +298,9 @@ impl Packed {
         Some(None)
     }
 
-    /// Visits the container in place, without making values: the fast way from the file to JSON. Returns
-    /// `None` if the bytes are damaged.
-    pub(super) fn visit<V: Visitor>(&self, visitor: &mut V) -> Option<()> {
-        walk::visit(&self.buffer, &mut (self.start as usize), visitor)
+    /// Appends the container as JSON text. Fails if that is longer than a value may be.
+    pub(super) fn write_json(&self, out: &mut Vec<u8>) -> Result<()> {
+        packed_json::write(&self.buffer, self.start as usize, out)
     }
 }
 

@@ -85,6 +85,7 @@ fn write_rows(
 /// Returns the rows of a morsel as JSON, their number, and the error after them, if there is one; `None` if
 /// the text is longer than `room`.
 fn written(mut part: Stream, room: usize, env: &Env) -> Option<(Vec<u8>, usize, Result<()>)> {
+    part.expect_none_kept();
     let mut text = Vec::new();
     match write_rows(&mut part, env, 0, &mut text, |_, text| text.len() > room) {
         (_, Ok(false)) => None,

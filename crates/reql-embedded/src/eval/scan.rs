@@ -32,11 +32,10 @@ impl Scan {
 
     fn read_raw(&mut self, env: &Env, chunk: &mut PackedRows) -> Result<bool> {
         self.keep_to(env.view())?;
-        let row = match self {
-            Scan::Primary(scan) => scan.next_with(|bytes| chunk.push(bytes))?,
-            Scan::Index(scan) => scan.next_with(|bytes| chunk.push(bytes))?,
-        };
-        Ok(row.is_some())
+        match self {
+            Scan::Primary(scan) => scan.read_until(|bytes| chunk.push(bytes)),
+            Scan::Index(scan) => scan.read_until(|bytes| chunk.push(bytes)),
+        }
     }
 
     fn keep_to(&mut self, view: Option<&View>) -> Result<()> {

@@ -173,6 +173,17 @@ impl Scan {
         Ok(row.map(|(_, value)| take(value.value())))
     }
 
+    /// Calls `take` on one document after the other as it is stored, until that returns true. Returns false
+    /// at the end.
+    pub fn read_until(&mut self, mut take: impl FnMut(&[u8]) -> bool) -> Result<bool> {
+        while let Some(is_enough) = self.next_with(&mut take)? {
+            if is_enough {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Returns the encoded key of the last document.
     pub fn key(&self) -> &[u8] {
         &self.walk.last
@@ -295,6 +306,17 @@ impl IndexScan {
     /// Returns the result of `take` on the document of the next entry as it is stored; `None` at the end.
     pub fn next_with<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> Result<Option<T>> {
         if self.advance()? { self.document_with(take).map(Some) } else { Ok(None) }
+    }
+
+    /// Calls `take` on the document of one entry after the other as it is stored, until that returns true.
+    /// Returns false at the end.
+    pub fn read_until(&mut self, mut take: impl FnMut(&[u8]) -> bool) -> Result<bool> {
+        while let Some(is_enough) = self.next_with(&mut take)? {
+            if is_enough {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Returns the encoded index value of the last entry.

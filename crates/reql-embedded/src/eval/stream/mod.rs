@@ -127,6 +127,11 @@ impl Stream {
         self.source.expect_at_most(rows);
     }
 
+    /// Notes that no row will be kept beyond the next one, nor any part of it.
+    pub fn expect_none_kept(&mut self) {
+        self.source.expect_none_kept();
+    }
+
     /// Returns true if the stream has no end.
     pub fn is_infinite(&self) -> bool {
         self.source.is_infinite()

@@ -104,18 +104,10 @@ impl<'a, T: Send + 'static> ParallelScan<'a, T> {
     /// Reads a morsel.
     fn fetch(&mut self) -> Part {
         // Rows are mostly as long as those before them.
-        let mut chunk = PackedRows::with_capacity(self.size, (self.row_size * self.size).min(MORSEL_BYTES));
-        let mut failure = None;
-        while chunk.count() < self.size && chunk.bytes() < MORSEL_BYTES {
-            match fuel::spend(1).and_then(|()| self.stream.source.read_raw(self.env, &mut chunk)) {
-                Ok(true) => {}
-                end => {
-                    failure = end.err();
-                    self.has_ended = true;
-                    break;
-                }
-            }
-        }
+        let mut chunk = PackedRows::new(self.size, MORSEL_BYTES, self.row_size * self.size);
+        let read = fuel::spend(self.size).and_then(|()| self.stream.source.read_raw(self.env, &mut chunk));
+        self.has_ended = !matches!(read, Ok(true));
+        let failure = read.err();
         self.row_size = chunk.bytes().div_ceil(chunk.count().max(1));
         Part {
             chunk: Arc::new(chunk),

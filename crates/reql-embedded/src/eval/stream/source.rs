@@ -34,6 +34,9 @@ pub trait Source: Send {
     /// Notes that no more rows than these will be read, so that none need be made ready beyond them.
     fn expect_at_most(&mut self, _: u64) {}
 
+    /// Notes that no row will be kept beyond the next one, so that rows may share memory.
+    fn expect_none_kept(&mut self) {}
+
     /// Returns true if the rows can be read as they are stored, which takes less time than any work on them.
     fn is_table(&self) -> bool {
         false
@@ -44,8 +47,8 @@ pub trait Source: Send {
         None
     }
 
-    /// Reads a row as it is stored; false at the end. Only for sources whose [`is_table`](Self::is_table) is
-    /// true.
+    /// Reads rows as they are stored, until the chunk is full; false at the end. Only for sources whose
+    /// [`is_table`](Self::is_table) is true.
     fn read_raw(&mut self, _: &Env, _: &mut PackedRows) -> Result<bool> {
         Err(Error::internal("These rows aren't read off a table."))
     }

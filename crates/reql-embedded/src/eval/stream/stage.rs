@@ -65,4 +65,9 @@ pub trait Stage: Send + Sync {
     fn is_filter(&self) -> bool {
         false
     }
+
+    /// Returns true if rows may take more memory after the stage than before it.
+    fn may_grow(&self) -> bool {
+        !self.is_filter()
+    }
 }

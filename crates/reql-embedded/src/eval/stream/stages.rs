@@ -169,6 +169,10 @@ impl Stage for GroupBy {
     fn is_pure(&self) -> bool {
         self.by.iter().all(is_pure)
     }
+
+    fn may_grow(&self) -> bool {
+        self.multi
+    }
 }
 
 fn value_or_null(by: &Func, env: &Env, row: &Datum) -> Result<Datum> {

@@ -62,8 +62,11 @@ impl Stream {
         make: impl Fn(&Env, Row) -> Result<Option<T>>,
     ) -> Option<(Vec<T>, Result<()>)> {
         let taken = Cell::new(0);
+        let may_grow = self.stages.iter().any(|stage| stage.may_grow());
         let measured = |env: &Env, row: Row| {
-            taken.set(taken.get() + size_of::<Row>() + row.value.size());
+            if may_grow {
+                taken.set(taken.get() + size_of::<Row>() + row.value.size());
+            }
             make(env, row)
         };
         let mut made = Vec::new();

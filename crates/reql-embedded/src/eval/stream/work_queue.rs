@@ -66,7 +66,8 @@ pub(super) struct Part {
 impl Part {
     /// Returns the rows as a stream of their own.
     pub(super) fn stream(&self) -> Stream {
-        let source = Fetched { chunk: self.chunk.clone(), at: 0, failure: self.failure.clone() };
+        let source =
+            Fetched { chunk: self.chunk.clone(), buffer: None, at: 0, failure: self.failure.clone() };
         Stream {
             source: Box::new(source),
             stages: self.stages.clone(),
@@ -180,18 +181,27 @@ static HELPED: AtomicU64 = AtomicU64::new(0);
 /// The rows of a part.
 struct Fetched {
     chunk: Arc<PackedRows>,
+    /// The rows in one piece, if nobody keeps any of them.
+    buffer: Option<Arc<[u8]>>,
     at: usize,
     failure: Option<Error>,
 }
 
 impl Source for Fetched {
     fn next(&mut self, _: &Env) -> Result<Option<Datum>> {
-        let row = self.chunk.get(self.at);
+        let row = match &self.buffer {
+            Some(buffer) => self.chunk.part(buffer, self.at),
+            None => self.chunk.get(self.at),
+        };
         self.at += 1;
         match row {
             Some(row) => Ok(Some(row)),
             None => self.failure.take().map_or(Ok(None), Err),
         }
+    }
+
+    fn expect_none_kept(&mut self) {
+        self.buffer = Some(self.chunk.buffer());
     }
 
     fn is_lazy(&self) -> bool {
