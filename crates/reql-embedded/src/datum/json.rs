@@ -185,12 +185,14 @@ pub(super) fn is_plain(bytes: &[u8]) -> bool {
 /// beyond ASCII. Each of the subtractions leaves a highest bit where there is one, and only there or above.
 #[inline]
 fn is_plain_word(word: [u8; 8]) -> bool {
-    const ALL: u64 = u64::from_le_bytes([1; 8]);
+    const fn all(byte: u8) -> u64 {
+        u64::from_le_bytes([byte; 8])
+    }
     let word = u64::from_le_bytes(word);
-    let control = word.wrapping_sub(0x20 * ALL);
-    let quote = (word ^ u64::from(b'"') * ALL).wrapping_sub(ALL);
-    let backslash = (word ^ u64::from(b'\\') * ALL).wrapping_sub(ALL);
-    (word | control | quote | backslash) & (0x80 * ALL) == 0
+    let control = word.wrapping_sub(all(b' '));
+    let quote = (word ^ all(b'"')).wrapping_sub(all(1));
+    let backslash = (word ^ all(b'\\')).wrapping_sub(all(1));
+    (word | control | quote | backslash) & all(0x80) == 0
 }
 
 fn is_escaped(byte: u8) -> bool {
