@@ -28,8 +28,7 @@ const MAX_OPEN: usize = 1000;
 ///
 /// Queries and changefeeds run side by side; one task reads for all of them. None waits for a slow taker of
 /// another: of each query at most two batches of rows are held, one that is being handed out and, once half
-/// of it has been, one that comes next. A query that is given up is stopped
-/// by itself.
+/// of it has been, one that comes next. A query that is given up is stopped by itself.
 ///
 /// At most 1000 queries and feeds are open at once; further ones wait for one to end. The connection closes
 /// when the last handle, and the last [`SharedRows`], is dropped.
