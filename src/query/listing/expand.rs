@@ -192,7 +192,7 @@ impl Expansion {
     }
 
     fn by_index(&self, table: &Term, reference: &Term, index: &str) -> Term {
-        match self.index.as_ref().is_some_and(|index| index.fields.len() > 1) {
+        match self.is_compound() {
             false => table.get_all(reference).index(index).into(),
             true => self.range(table, reference, index),
         }
@@ -200,12 +200,15 @@ impl Expansion {
 
     /// The part of an index over fields that begins with a value.
     fn range(&self, table: &Term, reference: &Term, index: &str) -> Term {
-        let is_compound = self.index.as_ref().is_some_and(|index| index.fields.len() > 1);
-        let (low, high) = match is_compound {
+        let (low, high) = match self.is_compound() {
             true => (r.expr([reference]), r.expr([reference, &r.maxval()])),
             false => (reference.clone(), reference.clone()),
         };
         table.between(low, high).index(index).right_bound(Bound::Closed).into()
+    }
+
+    fn is_compound(&self) -> bool {
+        self.index.as_ref().is_some_and(|index| index.fields.len() > 1)
     }
 
     /// The first ones in the order that the request wants: as they lie in the index, if that is over the
