@@ -79,18 +79,13 @@ fn table(call: &mut Call<'_>) -> Result<Val> {
         }
     }
     let identifiers = identifiers(call)?;
-    if call.len() > 1 {
-        let (db, name) = db_and_name(call)?;
-        let table = TableRef::find(call.env, db, &name, identifiers).at(call.bt())?;
-        return Ok(Val { value: Value::Table(table), bt: call.bt() });
-    }
     let table = match known_table(call)? {
         Some(table) => table,
         None => {
             let stamp = call.env.store().map(Store::stamp);
             let (db, name) = db_and_name(call)?;
             let table = TableRef::find(call.env, db, &name, identifiers).at(call.bt())?;
-            if let Ok(stamp) = stamp {
+            if let (1, Ok(stamp)) = (call.len(), stamp) {
                 call.env.note_table(stamp, &table);
             }
             table
@@ -99,10 +94,11 @@ fn table(call: &mut Call<'_>) -> Result<Val> {
     Ok(Val { value: Value::Table(table), bt: call.bt() })
 }
 
-/// Returns the table if its name is a literal or a variable, and the query has named it before.
+/// Returns the table if it is one of the query's own database, its name is a literal or a variable, and the
+/// query has named it before.
 fn known_table(call: &mut Call<'_>) -> Result<Option<TableRef>> {
     // A profile tells of each evaluation.
-    if call.env.trace().is_some() || !call.has_fixed_args(0) {
+    if call.len() > 1 || call.env.trace().is_some() || !call.has_fixed_args(0) {
         return Ok(None);
     }
     let (name, _) = call.look(0)?;
