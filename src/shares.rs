@@ -210,10 +210,12 @@ impl Share {
         self.count += more;
         Ok(())
     }
-}
 
-impl Drop for Share {
-    fn drop(&mut self) {
+    /// Returns all of them.
+    pub(crate) fn clear(&mut self) {
+        if self.count == 0 {
+            return;
+        }
         let mut held = self.of.lock();
         held.total -= self.count;
         for name in self.holder.names() {
@@ -225,6 +227,13 @@ impl Drop for Share {
                 }
             }
         }
+        self.count = 0;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use warp::reply::Response;
 
 use crate::error::{Code, Error, size};
+use crate::live::Memory;
 use crate::query::Row;
 use crate::settings::Limits;
 use crate::shares::{Share, Taken};
@@ -95,6 +96,17 @@ impl Scale {
     }
 }
 
+impl Memory for Scale {
+    fn take(&mut self, bytes: usize) -> Result<(), Error> {
+        self.add_bytes(bytes)
+    }
+
+    fn clear(&mut self) {
+        self.weight = 0;
+        self.pile.clear();
+    }
+}
+
 impl Weight {
     /// Counts an answer that is there already, of this length in bytes.
     ///
@@ -157,6 +169,11 @@ impl Pile {
             self.taken += missing * ((STEP as u64) << 10);
         }
         Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.share.clear();
+        self.taken = 0;
     }
 }
 
@@ -241,6 +258,18 @@ mod tests {
         assert_eq!(other.add(&"x".repeat(700 << 10)).unwrap_err().code(), Code::AnswersExhausted);
         drop((response, other));
         scale(&shares).add(&"x".repeat(700 << 10)).unwrap();
+    }
+
+    #[test]
+    fn what_is_returned_can_be_taken_again() {
+        let shares = shares(1024);
+        let mut one = scale(&shares);
+        for _ in 0..3 {
+            one.take(700 << 10).unwrap();
+            assert!(shares.held() > 600, "{}", shares.held());
+            one.clear();
+            assert_eq!(shares.held(), 0);
+        }
     }
 
     #[test]

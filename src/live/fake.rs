@@ -171,6 +171,17 @@ pub(super) struct Client {
     pub(super) seen: Vec<String>,
 }
 
+/// Memory of which so many bytes may be taken at a time.
+struct Most(usize);
+
+impl Memory for Most {
+    fn take(&mut self, bytes: usize) -> Result<(), Error> {
+        if bytes > self.0 { Err(Code::AnswersExhausted.into()) } else { Ok(()) }
+    }
+
+    fn clear(&mut self) {}
+}
+
 /// Hubs, and shares that count what followers hold.
 pub(super) struct Service {
     pub(super) hubs: Arc<Hubs>,
@@ -223,16 +234,12 @@ impl Service {
         last: Option<String>,
         end: Option<BoxFuture<'static, Error>>,
     ) -> Client {
-        let most = self.most;
         let wish = Wish {
             initial: true,
             last: last.clone(),
             failure: Box::new(|error| format!("event:error\ndata:\"{}\"\n\n", error.code().as_str()).into()),
-            weigh: Box::new(|_| true),
-            carry: Box::new(move |bytes| match bytes > most {
-                true => Err(Code::AnswersExhausted.into()),
-                false => Ok(()),
-            }),
+            known: Box::new(Most(usize::MAX)),
+            told: Box::new(Most(self.most)),
             end,
         };
         let events = Box::pin(self.arrive(table, key).events(wish));

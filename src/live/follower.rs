@@ -42,13 +42,25 @@ pub(crate) struct Wish {
     pub(crate) last: Option<String>,
     /// Makes the last event of a stream that fails.
     pub(crate) failure: Box<dyn Fn(&Error) -> Bytes + Send>,
-    /// Takes this many more bytes of the memory for answers. Returns `false` if too little is left. Returns
-    /// all of them if the number is 0.
-    pub(crate) weigh: Box<dyn FnMut(usize) -> bool + Send>,
-    /// Counts an event of this length that is made for this client alone, in place of the one before.
-    pub(crate) carry: Box<dyn FnMut(usize) -> Result<(), Error> + Send>,
+    /// The memory for the documents that it knows while it joins.
+    pub(crate) known: Box<dyn Memory>,
+    /// The memory for an event that is made for this client alone.
+    pub(crate) told: Box<dyn Memory>,
     /// A future that is done, with the reason, when the client's permission ends; `None` if it doesn't end.
     pub(crate) end: Option<BoxFuture<'static, Error>>,
+}
+
+/// A count of memory that a client takes. All of it is returned on drop.
+pub(crate) trait Memory: Send {
+    /// Takes this many more bytes.
+    ///
+    /// # Errors
+    ///
+    /// If too little is left.
+    fn take(&mut self, bytes: usize) -> Result<(), Error>;
+
+    /// Returns all that was taken.
+    fn clear(&mut self);
 }
 
 /// The state of one client's stream.
@@ -209,7 +221,7 @@ impl Follower {
             Ok(Row::Change(change)) => {
                 if let (Some((_, splice)), Some(trace)) = (&place.joining, self.hub.trace(&change)) {
                     let is_more = lock(splice).tell(trace);
-                    if is_more && !(self.wish.weigh)(WEIGHT) {
+                    if is_more && self.wish.known.take(WEIGHT).is_err() {
                         lock(splice).give_up();
                     }
                 }
@@ -229,7 +241,8 @@ impl Follower {
 
     /// Sends an event that no other follower shares. While the client doesn't read it, it counts.
     fn send_own(&mut self, event: Bytes) {
-        match (self.wish.carry)(event.len()) {
+        self.wish.told.clear();
+        match self.wish.told.take(event.len()) {
             Ok(()) => self.out.push_back(event),
             Err(error) => self.fail(&error),
         }
@@ -243,7 +256,7 @@ impl Follower {
             return;
         };
         // The known documents are dropped within a few seconds.
-        (self.wish.weigh)(0);
+        self.wish.known.clear();
         let joining = place.joining.as_ref().map(|(joining, _)| *joining);
         if let Some(joining) = joining {
             self.hub.joined(joining);

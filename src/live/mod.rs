@@ -38,7 +38,7 @@ mod tests;
 pub(crate) use bounds::Bounds;
 pub(crate) use counts::Figures;
 pub(crate) use event::Event;
-pub(crate) use follower::{RETRY, Wish};
+pub(crate) use follower::{Memory, RETRY, Wish};
 pub(crate) use hubs::Hubs;
 pub(crate) use log::Keep;
 pub(crate) use row::Shape;

@@ -18,9 +18,6 @@ use crate::http::negotiate::EVENT_STREAM;
 use crate::live::{Event, RETRY, Wish};
 use crate::shares::Holder;
 
-/// The smallest event that counts towards the memory for answers, in bytes.
-const COUNTS: usize = 64 << 10;
-
 /// The part of a request that a problem document needs. It is kept as long as the stream, so it is less than
 /// the whole request.
 struct Asked {
@@ -48,27 +45,13 @@ impl Asked {
 /// Returns the options of a client, from its request.
 pub(super) fn wish(context: &Context, holder: Holder, initial: bool) -> Wish {
     let asked = Asked::of(context);
-    let app = context.app().clone();
-    let (mut scale, mut carried) = (None, None);
-    let (carrying, carrier) = (app.clone(), holder.clone());
+    let app = context.app();
     Wish {
         initial,
         last: last_event(context),
         failure: Box::new(move |error| asked.failure(error)),
-        weigh: Box::new(move |bytes| match bytes {
-            0 => {
-                scale = None;
-                true
-            }
-            bytes => scale.get_or_insert_with(|| app.scale(holder.clone())).add_bytes(bytes).is_ok(),
-        }),
-        carry: Box::new(move |bytes| {
-            drop(carried.take());
-            if bytes >= COUNTS {
-                carried.insert(carrying.scale(carrier.clone())).add_bytes(bytes)?;
-            }
-            Ok(())
-        }),
+        known: Box::new(app.scale(holder.clone())),
+        told: Box::new(app.scale(holder)),
         end: context.caller().and_then(Caller::expires).map(|_| context.expired().boxed()),
     }
 }
