@@ -1,6 +1,7 @@
 //! TLS by rustls: the authorities to trust, and the client's own certificate.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +14,9 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::{self, AlertDescription, CertificateError, ClientConfig, RootCertStore};
 
 use crate::error::{Error, ErrorKind, Result};
+
+/// The longest file of authorities, in bytes. One with all that browsers trust has a quarter of that.
+const FILE_MAX: u64 = 1 << 20;
 
 /// The authorities that a client trusts, and its own certificate. There is no way to go without checking the
 /// server.
@@ -54,11 +58,11 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Tls`] if the file can't be read or has no certificate, or the program has no
-    /// cryptography.
+    /// [`ErrorKind::Tls`] if the file can't be read, is longer than 1 MiB or has no certificate, or the
+    /// program has no cryptography.
     pub fn trusting_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let pem = std::fs::read(path).map_err(|error| {
+        let pem = read(path).map_err(|error| {
             tls_error(format!("{} can't be read: {error}", path.display())).because(error)
         })?;
         Tls::trusting_pem(&pem)
@@ -149,6 +153,16 @@ fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier
     ClientConfig::builder_with_provider(provider()?)
         .with_safe_default_protocol_versions()
         .map_err(|error| tls_error(format!("the cryptography can't do TLS: {error}")).because(error))
+}
+
+/// Reads a file of bounded length, also if it doesn't tell its length, as a pipe or a device.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut pem = Vec::new();
+    File::open(path)?.take(FILE_MAX + 1).read_to_end(&mut pem)?;
+    if pem.len() as u64 > FILE_MAX {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 1 MiB"));
+    }
+    Ok(pem)
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {

@@ -171,6 +171,14 @@ async fn what_is_no_certificate() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_of_authorities_ends_soon() {
+    let error = Tls::trusting_file("/dev/zero").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
+    assert!(error.to_string().contains("/dev/zero can't be read: it is longer than 1 MiB"), "{error}");
+}
+
 #[tokio::test]
 async fn cryptography_without_c() {
     let issuer = authority();
