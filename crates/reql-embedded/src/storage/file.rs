@@ -43,6 +43,8 @@ pub(super) struct File {
     view: Mutex<Option<Arc<ReadView>>>,
     /// True if an operation on the file failed, after which redb refuses all others.
     failed: AtomicBool,
+    /// The first error of the file since it was opened, which is why others are refused.
+    cause: Mutex<Option<Error>>,
 }
 
 impl File {
@@ -84,8 +86,8 @@ impl File {
     fn new(path: Option<PathBuf>, opened: Opened, cache_bytes: usize) -> File {
         let identity = path.as_deref().and_then(Identity::of);
         let database = RwLock::new(Some(opened.database));
-        let (view, failed) = (Mutex::default(), AtomicBool::new(false));
-        File { path, identity, cache_bytes, database, view, failed }
+        let (view, failed, cause) = (Mutex::default(), AtomicBool::new(false), Mutex::default());
+        File { path, identity, cache_bytes, database, view, failed, cause }
     }
 
     fn lock(&self) -> RwLockReadGuard<'_, Option<Database>> {
@@ -100,7 +102,8 @@ impl File {
             return Ok(view.clone());
         }
         // Under the lock, so that the next commit is sure to find this view and to remove it.
-        let txn = database.as_ref().ok_or_else(closed)?.begin_read().map_err(|error| self.failure(error))?;
+        let database = database.as_ref().ok_or_else(|| self.closed())?;
+        let txn = database.begin_read().map_err(|error| self.failure(error))?;
         Ok(view.insert(Arc::new(ReadView::new(txn))).clone())
     }
 
@@ -118,14 +121,14 @@ impl File {
     /// Returns a snapshot of the committed state.
     pub(super) fn begin_read(&self) -> Result<ReadTransaction> {
         let database = self.lock();
-        let database = database.as_ref().ok_or_else(closed)?;
+        let database = database.as_ref().ok_or_else(|| self.closed())?;
         database.begin_read().map_err(|error| self.failure(error))
     }
 
     /// Begins a write transaction. Only one may be open at a time.
     pub(super) fn begin_write(&self) -> Result<WriteTransaction> {
         let database = self.lock();
-        let database = database.as_ref().ok_or_else(closed)?;
+        let database = database.as_ref().ok_or_else(|| self.closed())?;
         database.begin_write().map_err(|error| self.failure(error))
     }
 
@@ -135,7 +138,30 @@ impl File {
         if is_io(&error) {
             self.failed.store(true, Ordering::Release);
         }
-        failure(error)
+        match error {
+            redb::Error::Io(_) => self.cause().get_or_insert_with(|| describe(&error)).clone(),
+            redb::Error::PreviousIo | redb::Error::DatabaseClosed => {
+                self.refusal().unwrap_or_else(|| describe(&error))
+            }
+            _ => describe(&error),
+        }
+    }
+
+    /// Returns the error of an operation that is refused because another one has failed; `None` if no failure
+    /// is known.
+    fn refusal(&self) -> Option<Error> {
+        let cause = self.cause();
+        let cause = cause.as_ref()?.message();
+        Some(Error::op_failed(format!("The database file is being opened again after an error: {cause}")))
+    }
+
+    /// Returns the error of an operation while the file isn't open.
+    fn closed(&self) -> Error {
+        self.refusal().unwrap_or_else(closed)
+    }
+
+    fn cause(&self) -> MutexGuard<'_, Option<Error>> {
+        self.cause.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Marks the file as one that has to be opened anew.
@@ -151,7 +177,7 @@ impl File {
     /// transactions fail.
     pub(super) fn reopen(&self) -> Result<()> {
         let Some(path) = &self.path else {
-            self.failed.store(false, Ordering::Release);
+            self.recovered();
             return Ok(());
         };
         self.check_in_place()?;
@@ -160,8 +186,13 @@ impl File {
         // The lock on the file has to be released before it can be taken again.
         drop(slot.take());
         *slot = Some(opening::open(path, Purpose::GoOn, self.cache_bytes, None)?.database);
-        self.failed.store(false, Ordering::Release);
+        self.recovered();
         Ok(())
+    }
+
+    fn recovered(&self) {
+        *self.cause() = None;
+        self.failed.store(false, Ordering::Release);
     }
 
     /// Runs an operation that needs the database for itself, once the running reads have ended. New reads
@@ -172,7 +203,7 @@ impl File {
     ) -> Result<T> {
         let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
         self.forget_view();
-        let database = slot.as_mut().ok_or_else(closed)?;
+        let database = slot.as_mut().ok_or_else(|| self.closed())?;
         let start = Instant::now();
         loop {
             match run(database).map_err(Into::into) {
@@ -191,6 +222,7 @@ impl File {
     pub(super) fn close(&self) {
         let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
         self.forget_view();
+        *self.cause() = None;
         if let Some(database) = slot.take()
             && let Err(error) = database.close()
         {
@@ -287,5 +319,60 @@ pub(super) fn sync_directory(directory: &Path) {
         && let Err(error) = directory.sync_all()
     {
         log::warn!("The data directory could not be flushed: {error}");
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    /// A disk that may be full.
+    #[derive(Debug)]
+    struct Disk {
+        bytes: InMemoryBackend,
+        is_full: Arc<AtomicBool>,
+    }
+
+    impl StorageBackend for Disk {
+        fn len(&self) -> io::Result<u64> {
+            self.bytes.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.bytes.read(offset, out)
+        }
+
+        fn set_len(&self, length: u64) -> io::Result<()> {
+            self.bytes.set_len(length)
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            self.bytes.sync_data()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            if self.is_full.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.bytes.write(offset, data)
+        }
+    }
+
+    #[test]
+    fn what_a_failure_prevents_names_its_cause() {
+        let is_full = Arc::new(AtomicBool::new(false));
+        let disk = Disk { bytes: InMemoryBackend::new(), is_full: is_full.clone() };
+        let (file, _) = File::over(disk, CACHE_BYTES).unwrap();
+        is_full.store(true, Ordering::Relaxed);
+        let failed = file.failure(file.begin_write().unwrap().commit().unwrap_err());
+        assert!(failed.message().starts_with("The disk is full: "), "{failed}");
+        let prevented = file.begin_write().map(drop).unwrap_err();
+        let expected =
+            format!("The database file is being opened again after an error: {}", failed.message());
+        assert_eq!(prevented.message(), expected);
+        file.reopen().unwrap();
+        assert!(!file.has_failed());
+        assert!(!file.begin_write().map(drop).unwrap_err().message().contains("full"));
     }
 }
