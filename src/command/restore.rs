@@ -4,28 +4,25 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use reql::types::Written;
-use reql::{Conflict, Durability, Query, Term, args, r};
+use reql::{Conflict, Durability, Query, Term, r};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
 
 use super::archive::{self, Info, Unpacked, unpack};
 use super::dump::joined;
 use super::name::{Place, Table, chosen};
 use super::progress::Progress;
 use super::rows::{Batch, batches};
+use super::schema::wait_for_indexes;
 use super::{Failure, in_a_line};
 use crate::conn::Conn;
 use crate::database::Database;
 
-/// Interval at which the state of new indexes is queried.
-const INDEXES: Duration = Duration::from_millis(500);
 /// Largest array allowed in a restored document. RethinkDB's default of 100,000 is meant for arrays that
 /// queries build.
 const ARRAY_MAX: u32 = 10_000_000;
@@ -58,12 +55,6 @@ struct Index {
     multi: bool,
     #[serde(default)]
     geo: bool,
-}
-
-/// The state of an index, as `index_status` returns it.
-#[derive(Deserialize)]
-struct Status {
-    ready: bool,
 }
 
 /// Creates the tables of an archive. Data written before an error stays.
@@ -203,11 +194,5 @@ async fn make_indexes(
         let made = term.index_create_by(&index.index, &index.function).multi(index.multi).geo(index.geo);
         conn.run(made).await?;
     }
-    loop {
-        let states: Vec<Status> = conn.all(term.index_status(args![])).await?;
-        if states.iter().all(|state| state.ready) {
-            return Ok(());
-        }
-        sleep(INDEXES).await;
-    }
+    wait_for_indexes(conn, &term, &[]).await
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
-use reql::{Durability, Term, args, r};
+use reql::{Args, Durability, Term, args, r};
 use serde::Deserialize;
 use tokio::time::sleep;
 
@@ -203,9 +203,7 @@ pub(crate) async fn index(index: Index, database: &Database, default: &str) -> R
             let table = table.within(default).term();
             let function = function(if fields.is_empty() { vec![name.clone()] } else { fields });
             conn.run(table.index_create_by(&name, function).multi(multi).geo(geo)).await?;
-            while !is_ready(&mut conn, &table, &name).await? {
-                sleep(PAUSE).await;
-            }
+            wait_for_indexes(&mut conn, &table, &[&name]).await?;
         }
         Index::Drop { table, name } => conn.run(table.within(default).term().index_drop(&name)).await?,
         Index::Rename { table, name, new } => {
@@ -215,9 +213,21 @@ pub(crate) async fn index(index: Index, database: &Database, default: &str) -> R
     Ok(())
 }
 
-async fn is_ready(conn: &mut Conn, table: &Term, name: &str) -> Result<bool, Failure> {
-    let states: Vec<Status> = conn.all(table.index_status(name)).await?;
-    Ok(states.iter().all(|state| state.ready))
+/// Waits until these indexes of a table can be used; without names, all of them.
+///
+/// # Errors
+///
+/// If nothing can be written, so that they would never be ready.
+pub(super) async fn wait_for_indexes(conn: &mut Conn, table: &Term, names: &[&str]) -> Result<(), Failure> {
+    loop {
+        let states: Vec<Status> = conn.all(table.index_status(Args::from_iter(names))).await?;
+        if states.iter().all(|state| state.ready) {
+            return Ok(());
+        }
+        // The embedded server starts over with an index that it can't write, and tells writers alone why.
+        conn.run(table.sync()).await?;
+        sleep(PAUSE).await;
+    }
 }
 
 /// Returns the function of an index: a field, or an array of several.

@@ -26,7 +26,7 @@ async fn run(server: SocketAddr, directory: &Path, arguments: &[&str], user: &[(
 }
 
 /// Runs a command that succeeds, and returns what it has printed.
-async fn done(server: SocketAddr, directory: &Path, arguments: &[&str]) -> String {
+pub async fn done(server: SocketAddr, directory: &Path, arguments: &[&str]) -> String {
     let output = run(server, directory, arguments, &[]).await;
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {error}");
@@ -41,7 +41,7 @@ async fn refused(server: SocketAddr, directory: &Path, arguments: &[&str]) -> St
     error
 }
 
-fn conn(server: SocketAddr) -> Conn {
+pub fn conn(server: SocketAddr) -> Conn {
     Conn::new(Database::new(Rdb { db: "shop".to_owned(), ..rdb(server) }).unwrap())
 }
 

@@ -6,11 +6,27 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use reql::{Term, args, obj, r};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tempfile::TempDir;
+use tokio::task::spawn_blocking;
 
+use crate::commands::{conn, done};
 use crate::server::Running;
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, server};
+
+/// A program whose files may not grow: that fails as on a full disk, once the signal for it is ignored.
+fn bounded(kib: Option<u32>, arguments: &[&str]) -> Command {
+    let limit = kib.map(|kib| format!("ulimit -f {};", kib * 2)).unwrap_or_default();
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        &format!("trap '' XFSZ; {limit} exec \"$0\" \"$@\""),
+        env!("CARGO_BIN_EXE_warp-reql"),
+    ]);
+    command.args(arguments).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
 
 /// Sends a request with a document, and returns the answer.
 fn send(service: &Running, method: &str, path: &str, body: &str) -> String {
@@ -39,11 +55,8 @@ fn a_full_disk_is_told_of_and_got_over() {
         ("RDB_HOST", "embedded"),
         ("RDB_DATA_DIR", "data"),
     ];
-    // A file that may not grow fails as one on a full disk does, once the signal for it is ignored.
-    let mut command = Command::new("sh");
-    command.args(["-c", "trap '' XFSZ; exec \"$0\"", env!("CARGO_BIN_EXE_warp-reql")]);
-    command.env_clear().envs(settings).current_dir(home.path());
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut command = bounded(None, &[]);
+    command.envs(settings).current_dir(home.path());
     let file = home.path().join("data/reql.redb");
     let service = Running::of(&mut command, home);
     assert!(send(&service, "POST", "/tables", r#"{"name":"heroes"}"#).starts_with("HTTP/1.1 201 "));
@@ -73,4 +86,30 @@ fn a_full_disk_is_told_of_and_got_over() {
     assert!(service.get("/tables/heroes/docs/1").contains("\"n\":1"));
     service.signal("TERM");
     assert!(service.end().0.success());
+}
+
+#[tokio::test]
+async fn a_restore_tells_of_a_full_disk() {
+    let (server, home) = (server().await, TempDir::new().unwrap());
+    let mut conn = conn(server.local_addr());
+    conn.run(r.db_create("shop")).await.unwrap();
+    conn.run(r.table_create("orders")).await.unwrap();
+    // Of an index over them there is ten times as much as of the documents.
+    let tags = |n: Term| r.range(300).coerce_to("array").map(move |tag: Term| tag.add(n.clone()));
+    let orders =
+        r.range(300).coerce_to("array").map(move |n: Term| obj! { "id": n.clone(), "tags": tags(n) });
+    conn.run(r.table("orders").insert(orders)).await.unwrap();
+    conn.run(r.table("orders").index_create("tags").multi(true)).await.unwrap();
+    conn.run(r.table("orders").index_wait(args![])).await.unwrap();
+    done(server.local_addr(), home.path(), &["dump", "all.tar.gz"]).await;
+
+    // Too little for the documents, for the index, and enough.
+    for (kib, is_full) in [(1_400, true), (4_000, true), (100_000, false)] {
+        let data = format!("data-{kib}");
+        let mut command = bounded(Some(kib), &["restore", "all.tar.gz"]);
+        command.envs([("RDB_HOST", "embedded"), ("RDB_DATA_DIR", &data)]).current_dir(home.path());
+        let output = spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(error.contains("warp-reql: The disk is full: "), is_full, "{kib}: {error}");
+    }
 }
