@@ -17,7 +17,7 @@ use super::event::{Event, Id, initial};
 use super::hub::{Hub, lock};
 use super::place::{Beginning, End, Place, Portion};
 use super::presence::Presence;
-use super::row::{Kind, Row, Shape};
+use super::row::{Kind, Row};
 use super::source::{Rows, Source};
 use super::task::is_passing;
 use super::view::View;
@@ -164,7 +164,7 @@ impl Follower {
             self.out.push_back(Event::named("reset", &json!({}), None).bytes());
         }
         let is_missing = view.as_ref().is_some_and(|view| view.is_empty());
-        if is_missing && wants_all && *self.hub.source.shape() == Shape::One {
+        if is_missing && wants_all && self.hub.source.is_single() {
             self.out.push_back(initial(None, None, false).bytes());
         }
         self.stage = match (view, rows) {

@@ -12,8 +12,6 @@ use crate::error::{Code, Error};
 /// The form of a feed's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// One document, or nothing.
-    One,
     /// Documents with their primary key in the field of this name.
     Documents(String),
     /// Objects with a document's primary key in the field `k`, and its visible part in the field `d`. There
@@ -136,7 +134,6 @@ impl<'a> Row<'a> {
 impl<'a> Side<'a> {
     fn of(text: &'a str, shape: &Shape) -> Result<Side<'a>, Error> {
         match shape {
-            Shape::One => Ok(Side::plain("", text)),
             // A row that isn't a document, which only another client can have stored, is its own key.
             Shape::Documents(field) => Ok(Side::plain(field_of(text, field).unwrap_or(text), text)),
             Shape::Keyed => {
@@ -212,13 +209,6 @@ fn skipped(message: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn change(text: &str, shape: Shape) -> String {
-        match Row::read(text, &shape).unwrap() {
-            Row::Change(change) => format!("{change:?}"),
-            row => panic!("{row:?}"),
-        }
-    }
-
     #[test]
     fn a_change_has_its_keys_and_its_places() {
         let text = r#"{"type":"change","old_val":{"id":1,"x":[{}]},"new_val":{"a":null,"id":"\u0031"}}"#;
@@ -243,24 +233,21 @@ mod tests {
         let text = r#"{"type":"add","new_val":"a","old_val":null}"#;
         let Row::Change(change) = Row::read(text, &Shape::Documents("id".into())).unwrap() else { panic!() };
         assert_eq!(change.new, Some(Side::plain("\"a\"", "\"a\"")));
-        let of_one = change_of_one(r#"{"type":"initial","new_val":null}"#);
-        assert!(of_one.contains("Initial") && of_one.contains("new: None"), "{of_one}");
-    }
-
-    fn change_of_one(text: &str) -> String {
-        change(text, Shape::One)
+        let text = r#"{"type":"initial","new_val":null}"#;
+        let Row::Change(change) = Row::read(text, &Shape::Keyed).unwrap() else { panic!() };
+        assert_eq!((change.kind, change.new), (Kind::Initial, None));
     }
 
     #[test]
     fn the_feed_speaks_of_itself() {
-        let read = |text| Row::read(text, &Shape::One).unwrap();
+        let read = |text| Row::read(text, &Shape::Keyed).unwrap();
         assert_eq!(read(r#"{"type":"state","state":"ready"}"#), Row::Ready);
         assert_eq!(read(r#"{"type":"state","state":"initializing"}"#), Row::Nothing);
         assert_eq!(read(r#"{"type":"of tomorrow","new_val":1}"#), Row::Nothing);
         let message = r#"{"error":"Changefeed cache over array size limit, skipped 22 elements."}"#;
         assert_eq!(read(message), Row::Gap(Some(22)));
         assert_eq!(read(r#"{"error":"?"}"#), Row::Gap(None));
-        assert!(Row::read("[", &Shape::One).is_err());
+        assert!(Row::read("[", &Shape::Keyed).is_err());
         assert!(Row::read(r#"{"type":"add","new_val":{"k":1}}"#, &Shape::Keyed).is_err());
     }
 }

@@ -24,9 +24,14 @@ pub(crate) trait Source: Send + Sync + 'static {
     /// Returns whether the list has an order, so that documents have places.
     fn is_placed(&self) -> bool;
 
+    /// Returns whether it is a single document, which may be missing.
+    fn is_single(&self) -> bool {
+        false
+    }
+
     /// Returns whether the list is a single document, or bounded by a limit.
     fn is_short(&self) -> bool {
-        self.is_placed() || *self.shape() == Shape::One
+        self.is_placed() || self.is_single()
     }
 
     /// Opens the changefeed that followers share. It begins with the existing documents if the list is short.

@@ -20,7 +20,7 @@ pub(crate) use document::is_document;
 pub(crate) use expiry::Expiry;
 pub(crate) use filter::{Filter, Template, placed};
 pub(crate) use grouping::Grouping;
-pub(crate) use listing::{Bounds, Fields, Listing, Live, Row, expanded, initial};
+pub(crate) use listing::{Bounds, Fields, Listing, Live, Row, expanded};
 pub(crate) use listing::{Expansion, Relation, Told, USUAL, Wish, size};
 pub(crate) use page::PageLimits;
 pub(crate) use parameters::{Parameters, decode, value};

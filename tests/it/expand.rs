@@ -190,7 +190,7 @@ async fn what_cannot_be_expanded_is_refused_by_name() {
         problem(&api.call("GET", &format!("{POSTS}?{query}")).await, 400, "bad-parameter");
     }
     problem(&api.call("GET", &format!("{POSTS}?expand=lost")).await, 404, "no-such-index");
-    for path in [format!("{POSTS}?expand=nobody"), format!("{POSTS}/1?expand=author")] {
+    for path in [format!("{POSTS}?expand=nobody"), format!("{POSTS}/1?expand=nobody")] {
         let live = api.with("GET", &path, &[("accept", "text/event-stream")], b"").await;
         problem(&live, 400, "bad-parameter");
     }

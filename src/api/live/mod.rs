@@ -9,7 +9,6 @@ mod related;
 mod source;
 
 use futures_util::TryFutureExt;
-use reql::{Term, r};
 use warp::reply::Response;
 
 use super::admission::{Admitted, Unproven};
@@ -24,7 +23,7 @@ use crate::error::{Code, Error};
 use crate::http::context::Context;
 use crate::http::headers::LAST_EVENT_ID;
 use crate::http::negotiate::EVENT_STREAM;
-use crate::query::{Bounds, Live, Parameters, Path, initial, is_document};
+use crate::query::{Bounds, Expansion, Live, Parameters, Path};
 use crate::settings::Settings;
 use source::Followed;
 
@@ -111,44 +110,39 @@ fn parameters_of(context: &Context) -> Result<Parameters, Error> {
 
 async fn follow_list(context: &Context, mut conn: Conn, grant: &Grant) -> Result<Response, Error> {
     let table = context.table()?;
-    grant.to_read()?;
-    context.accept(&[EVENT_STREAM])?;
-    let mut parameters = parameters_of(context)?;
-    let primary_key = context.app().catalog().primary_key(&mut conn, &table).await?;
-    let limits = context.app().limits().pages();
-    let bounds = Bounds { limits, primary_key: &primary_key, readable: grant.readable() };
-    let from = (&table[..], &primary_key[..], grant);
-    let expansions = expansions((context, &mut conn), from, &mut parameters).await?;
-    let live = Live::parse(parameters, bounds, expansions)?;
+    let (live, primary_key) = live_query((context, &mut conn), (&table, grant), Live::parse).await?;
     let index = match live.indexed_fields() {
         Some(fields) => Some(index_over(fields, &table, (context, &mut conn)).await?),
         None => None,
     };
-    conn.check(live.check()).await?;
     let list = Followed::list(context, &conn, (&table, primary_key), (&live, index.as_deref()));
     follow(context, conn, live.initial(), list).await
 }
 
 async fn follow_one(context: &Context, mut conn: Conn, grant: &Grant) -> Result<Response, Error> {
-    grant.to_read()?;
     let (table, id) = (context.table()?, context.document()?);
+    let (live, primary_key) = live_query((context, &mut conn), (&table, grant), Live::parse_one).await?;
+    let document = Followed::document(context, &conn, (&table, primary_key), (&live, id));
+    follow(context, conn, live.initial(), document).await
+}
+
+/// Reads the live query of a request. Returns it with the primary key of its table.
+async fn live_query(
+    (context, conn): (&Context, &mut Conn),
+    (table, grant): (&str, &Grant),
+    parse: impl FnOnce(Parameters, Bounds<'_>, Vec<Expansion>) -> Result<Live, Error>,
+) -> Result<(Live, String), Error> {
+    grant.to_read()?;
     context.accept(&[EVENT_STREAM])?;
     let mut parameters = parameters_of(context)?;
-    let initial = initial(&mut parameters)?;
-    parameters.finish()?;
-    if context.is_head() {
-        // For `HEAD` no feed is opened, so this checks that the table exists.
-        context.app().catalog().primary_key(&mut conn, &table).await?;
-    }
-    let rows = match grant.readable() {
-        readable if readable.is_all() => r.table(&table).get(id),
-        readable => {
-            let may = |row: Term| is_document(&row) & readable.holds(&row).unwrap_or_else(|| r.expr(true));
-            r.table(&table).get_all(id).filter(may).map(|row: Term| readable.bare(&row))
-        }
-    };
-    let document = Followed::document(context, &conn, &table, rows);
-    follow(context, conn, initial, document).await
+    let primary_key = context.app().catalog().primary_key(conn, table).await?;
+    let from = (table, &primary_key[..], grant);
+    let expansions = expansions((context, &mut *conn), from, &mut parameters).await?;
+    let limits = context.app().limits().pages();
+    let bounds = Bounds { limits, primary_key: &primary_key, readable: grant.readable() };
+    let live = parse(parameters, bounds, expansions)?;
+    conn.check(live.check()).await?;
+    Ok((live, primary_key))
 }
 
 /// Adds the client to the hub of its live query.

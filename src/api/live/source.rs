@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use reql::{Query, Term, r};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::related::Expansions;
@@ -30,6 +31,7 @@ pub(super) struct Followed {
     question: Term,
     shape: Shape,
     placed: bool,
+    single: bool,
     /// The way to what is told beside the documents.
     expansions: Option<Expansions>,
     /// The most changes in the database's queue.
@@ -48,28 +50,38 @@ impl Followed {
         (table, primary_key): (&str, String),
         (live, index): (&Live, Option<&str>),
     ) -> Self {
-        let shape = if live.is_whole() { Shape::Documents(primary_key) } else { Shape::Keyed };
-        let placed = live.is_placed();
-        let expansions = Expansions::of(live, r.table(table).into(), context.app().limits().answer);
         let rows = live.rows(&r.table(table), index);
-        Followed { shape, placed, expansions, ..Followed::of(context, conn, table, rows) }
+        Followed::of(context, conn, (table, primary_key), (live, rows))
     }
 
     /// Returns a document as a source.
-    pub(super) fn document(context: &Context, conn: &Conn, table: &str, document: Term) -> Self {
-        Followed::of(context, conn, table, document)
+    pub(super) fn document(
+        context: &Context,
+        conn: &Conn,
+        (table, primary_key): (&str, String),
+        (live, id): (&Live, Value),
+    ) -> Self {
+        let row = live.row(&r.table(table), id);
+        Followed { single: true, ..Followed::of(context, conn, (table, primary_key), (live, row)) }
     }
 
-    fn of(context: &Context, conn: &Conn, table: &str, rows: Term) -> Self {
+    fn of(
+        context: &Context,
+        conn: &Conn,
+        (table, primary_key): (&str, String),
+        (live, rows): (&Live, Term),
+    ) -> Self {
+        let limits = context.app().limits();
         Followed {
             database: conn.database().clone(),
             who: conn.credentials().cloned(),
             rows,
             question: r.table(table).get("").eq(()),
-            shape: Shape::One,
-            placed: false,
-            expansions: None,
-            queue: context.app().limits().feed_queue,
+            shape: if live.is_whole() { Shape::Documents(primary_key) } else { Shape::Keyed },
+            placed: live.is_placed(),
+            single: false,
+            expansions: Expansions::of(live, r.table(table).into(), limits.answer),
+            queue: limits.feed_queue,
             beside: Mutex::new(None),
             is_behind: Mutex::default(),
         }
@@ -86,7 +98,8 @@ impl Followed {
         let related =
             self.expansions.as_ref().map(|expansions| json(expansions.query(Vec::new()))).transpose()?;
         let user = self.who.as_ref().map(Credentials::user);
-        Ok(serde_json::json!([self.database.name(), user, self.placed, query, related]).to_string())
+        let kind = (self.placed, self.single);
+        Ok(serde_json::json!([self.database.name(), user, kind, query, related]).to_string())
     }
 
     /// Returns a changefeed.
@@ -123,6 +136,10 @@ impl Source for Followed {
 
     fn is_placed(&self) -> bool {
         self.placed
+    }
+
+    fn is_single(&self) -> bool {
+        self.single
     }
 
     fn follow(&self) -> BoxFuture<'_, Result<Rows, Error>> {

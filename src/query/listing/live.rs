@@ -1,8 +1,9 @@
 //! Live queries: lists that a changefeed can follow, and the query for the changefeed.
 
 use reql::{Args, Term, obj};
+use serde_json::Value;
 
-use super::{Bounds, Expansion, Listing, expand, size};
+use super::{Bounds, Expansion, Fields, Listing, expand, size};
 use crate::error::Error;
 use crate::query::document::is_document;
 use crate::query::order::Order;
@@ -57,6 +58,19 @@ impl Live {
         }
         let order = limited.then(|| IndexOrder::of(&listing.order, bounds.primary_key)).transpose()?;
         Ok(Live { listing, initial, order })
+    }
+
+    /// Parses the live query of a single document.
+    pub(crate) fn parse_one(
+        mut parameters: Parameters,
+        bounds: Bounds<'_>,
+        expansions: Vec<Expansion>,
+    ) -> Result<Self, Error> {
+        let (initial, fields) = (initial(&mut parameters)?, Fields::take(&mut parameters)?);
+        parameters.finish()?;
+        let all = Listing::parse(Parameters::from(Vec::new()), bounds)?;
+        let listing = Listing { fields, ..all }.expanding(expansions)?;
+        Ok(Live { listing, initial, order: None })
     }
 
     /// Returns a query that fails if the filter is invalid for the database, see [`Filter::check`].
@@ -124,6 +138,15 @@ impl Live {
         }
     }
 
+    /// Returns the term to follow for the document with this id alone.
+    pub(crate) fn row(&self, table: &Term, id: Value) -> Term {
+        match self.listing.looks_into_rows() {
+            true => self.rows(&table.get_all(id).into(), None),
+            // The database has less work with the feed of one document.
+            false => table.get(id),
+        }
+    }
+
     /// Returns how many related documents each document brings at most.
     pub(crate) fn related_each(&self) -> usize {
         size(&self.listing.expansions)
@@ -153,7 +176,7 @@ impl Listing {
 }
 
 /// Takes the parameter `initial`. Default: true.
-pub(crate) fn initial(parameters: &mut Parameters) -> Result<bool, Error> {
+fn initial(parameters: &mut Parameters) -> Result<bool, Error> {
     Ok(parameters.take_flag_if_any("initial")?.unwrap_or(true))
 }
 

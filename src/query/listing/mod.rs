@@ -19,7 +19,7 @@ use super::plan::{Index, Plan, Wanted, by_index, primary};
 use crate::error::Error;
 pub(crate) use expand::{Expansion, Relation, Told, USUAL, Wish, size};
 pub(crate) use fields::Fields;
-pub(crate) use live::{Live, initial};
+pub(crate) use live::Live;
 pub(crate) use row::{Row, expanded};
 
 /// The most documents found by an index that are sorted in memory, if the list could be read in its order

@@ -77,6 +77,46 @@ async fn the_first_of_an_order_have_theirs() {
 }
 
 #[tokio::test]
+async fn a_single_document_comes_with_those_it_refers_to() {
+    let live = blog().await;
+    let path = format!("{POSTS}/1?select=id,author.name&expand=author");
+    let mut events = live.events(&path).await;
+    let one = |author: &str| json!({"id": 1, "author": {"name": author}});
+    assert_eq!(initial(&mut events).await, [one("Ann")]);
+    assert_eq!(body(&live.api.call("GET", &path).await), one("Ann"));
+    // The same query as a list, which never tells that a document is missing, is followed by itself.
+    let list = format!("{POSTS}?index=id&id=eq.9&expand=author");
+    assert_eq!(initial(&mut live.events(&list).await).await, [json!(null); 0]);
+    let mut missing = live.events(&format!("{POSTS}/9?expand=author")).await;
+    assert_eq!(initial(&mut missing).await, [json!(null)]);
+
+    patch(&live, "posts/docs/1", &json!({"title": "not told"})).await;
+    patch(&live, "posts/docs/1", &json!({"author_id": "bob"})).await;
+    assert_eq!(events.change().await, ("change".to_owned(), json!({"id": 1}), one("Bob")));
+    let post = json!({"id": 9, "author_id": "ann"});
+    assert_eq!(live.api.send("POST", POSTS, &post).await.status(), 201);
+    let (name, old, new) = missing.change().await;
+    assert_eq!((&name[..], old, &new["author"]["name"]), ("add", json!(null), &json!("Ann")));
+    // Who comes later is told of them as they are then.
+    patch(&live, "users/docs/bob", &json!({"name": "Robert"})).await;
+    assert_eq!(initial(&mut live.events(&path).await).await, [one("Robert")]);
+    assert_eq!(live.api.call("DELETE", &format!("{POSTS}/1")).await.status(), 204);
+    assert_eq!(events.change().await, ("remove".to_owned(), json!({"id": 1}), json!(null)));
+    assert_eq!(initial(&mut live.events(&path).await).await, [json!(null)]);
+}
+
+#[tokio::test]
+async fn some_fields_of_a_single_document_are_followed() {
+    let live = blog().await;
+    let mut events = live.events(&format!("{POSTS}/4?omit=author_id")).await;
+    assert_eq!(initial(&mut events).await, [json!({"id": 4, "title": "gone"})]);
+    patch(&live, "posts/docs/4", &json!({"author_id": "bob"})).await;
+    patch(&live, "posts/docs/4", &json!({"title": "back"})).await;
+    let (_, old, new) = events.change().await;
+    assert_eq!((old, new), (json!({"id": 4, "title": "gone"}), json!({"id": 4, "title": "back"})));
+}
+
+#[tokio::test]
 async fn what_is_told_beside_is_a_part_of_the_query() {
     let live = blog().await;
     for expand in ["author", "author(select=name)", "comments(limit=1)", "comments(limit=2)"] {
