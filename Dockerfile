@@ -5,6 +5,9 @@ FROM rust:1.95-slim-bookworm AS source
 WORKDIR /src
 # The image has this toolchain already; the file would make rustup look for another.
 ENV RUSTUP_TOOLCHAIN=1.95.0
+# The allocator is built by make.
+RUN command -v make >/dev/null \
+    || { apt-get update -q && apt-get install -qy --no-install-recommends make && rm -rf /var/lib/apt/lists/*; }
 # Puts the list of a program's crates into the program, for scanners. It runs for a moment, so it isn't optimized.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo install --quiet --locked --debug cargo-auditable@0.7.7
@@ -49,8 +52,6 @@ LABEL org.opencontainers.image.title="reql-embedded" \
 # Where RethinkDB's own image keeps its data, too.
 WORKDIR /data
 USER 10001:10001
-# The allocator gives memory back at once, and takes no huge pages: an image may run in as little as 64 MB.
-ENV MIMALLOC_ALLOW_THP=0 MIMALLOC_PURGE_DELAY=0
 EXPOSE 28015
 ENTRYPOINT ["/usr/local/bin/reql-embedded", "--bind", "all"]
 
@@ -66,8 +67,6 @@ LABEL org.opencontainers.image.title="warp-reql" \
 # Settings.toml is looked for here, and an embedded database keeps its data below it, in `data`: the place for a volume.
 WORKDIR /var/lib/warp-reql
 USER 10001:10001
-# The allocator gives memory back at once, and takes no huge pages: an image may run in as little as 64 MB.
-ENV MIMALLOC_ALLOW_THP=0 MIMALLOC_PURGE_DELAY=0
 # Production wants a choice: APP_AUTH=database, or APP_ALLOW_ANONYMOUS=true.
 ENV APP_PROFILE=production
 EXPOSE 8000

@@ -19,8 +19,9 @@ use report::Report;
 use stage::{Client, Stage, Subject, Target};
 
 /// Allocator of the service and of the embedded database, as programs.
+#[cfg(not(target_env = "msvc"))]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Duration of a slice that warms a subject up, or looks how much it can do.
 const WARM_UP: Duration = Duration::from_millis(500);

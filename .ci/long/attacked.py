@@ -38,8 +38,6 @@ class Service:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("APP_", "RDB_"))}
         settings = {"RDB_HOST": "embedded", "APP_PORT": "0", "APP_PROFILE": "production"}
         settings |= {"APP_ADDRESS": "127.0.0.1"}
-        # As the images and the units set them.
-        settings |= {"MIMALLOC_ALLOW_THP": "0", "MIMALLOC_PURGE_DELAY": "0"}
         self.log = pathlib.Path(home, "log")
         with self.log.open("w") as log:
             self.child = subprocess.Popen([PROGRAM], cwd=home, env=clean | settings, stderr=log)
