@@ -12,6 +12,7 @@ use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
+use super::bounded;
 use crate::error::Violation;
 
 /// The most bytes of a schema's file.
@@ -61,11 +62,7 @@ impl Schema {
     ///
     /// Tells why, in words, if there is no such file, or if what is in it isn't a JSON Schema.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let length = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
-        if length > FILE_MAX {
-            return Err(format!("it is longer than {FILE_MAX} bytes"));
-        }
-        let text = std::fs::read(path).map_err(|error| error.to_string())?;
+        let text = bounded::read_most(path, FILE_MAX).map_err(|error| error.to_string())?;
         let text = serde_json::from_slice(&text).map_err(|error| format!("it is not JSON: {error}"))?;
         Schema::new(path, text)
     }

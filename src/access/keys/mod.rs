@@ -7,6 +7,7 @@
 mod remote;
 mod set;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -188,8 +189,10 @@ impl Source {
         match self {
             Source::Fixed => Err("it doesn't change".to_owned()),
             Source::File(path) => {
-                let text = tokio::fs::read(path).await.map_err(|error| error.to_string())?;
-                KeySet::read(&text, From::File)
+                let path = path.clone();
+                let read = tokio::task::spawn_blocking(move || bounded::read(&path)).await;
+                let text = read.map_err(io::Error::other).and_then(|read| read);
+                KeySet::read(&text.map_err(|error| error.to_string())?, From::File)
             }
             Source::Url(_, remote) => KeySet::read(&remote.get().await?, From::Elsewhere),
         }
