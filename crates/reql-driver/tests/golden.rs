@@ -115,13 +115,26 @@ fn cover_each_term() {
     assert_eq!(r.expr("{a}").format(obj! { "a": "b" }), format);
 }
 
+/// Returns true for a query that names no database and no table, so that it can't change any.
+fn names_nothing(query: &Term) -> bool {
+    let mut kinds = BTreeSet::new();
+    collect_terms(&serde_json::to_value(query).unwrap(), &mut kinds);
+    let (databases, tables) = (
+        [TermType::Db, TermType::DbCreate, TermType::DbDrop],
+        [TermType::Table, TermType::TableCreate, TermType::TableDrop],
+    );
+    databases.iter().chain(&tables).all(|kind| !kinds.contains(&u64::from(kind.number())))
+}
+
 /// Runs each query on a server: one that fails must fail by its values.
 #[tokio::test]
 async fn run_on_a_server() {
     let server = support::server().await;
     let mut session = support::connect(&server).await;
     for (name, query) in queries() {
-        support::fresh_table(&mut session).await;
+        if !names_nothing(&query) {
+            support::fresh_table(&mut session).await;
+        }
         let outcome = support::look(&mut session, &query).await;
         if let Err(error) = outcome {
             let is_about_values = matches!(error.kind(), ErrorKind::Runtime(_));

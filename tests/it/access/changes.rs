@@ -4,7 +4,7 @@ use serde_json::json;
 
 use warp_reql::settings::Settings;
 
-use super::channels::{rules, same};
+use super::worlds::{Worlds, rules};
 use super::{ADMIN, Ruled, of};
 
 const JSON_PATCH: &str = "application/json-patch+json";
@@ -13,7 +13,7 @@ const MERGE: &str = "application/merge-patch+json";
 
 #[tokio::test]
 async fn patches_tell_of_nothing_that_is_hidden() {
-    let service = Ruled::start(rules(), &["t", "u"]).await;
+    let mut worlds = Worlds::start(&[]).await;
     let operations = [
         json!([{"op": "test", "path": "/secret", "value": "alpha"}]),
         json!([{"op": "test", "path": "/deep/er", "value": 1}]),
@@ -52,7 +52,7 @@ async fn patches_tell_of_nothing_that_is_hidden() {
             for condition in [&[][..], &[("if-match", "*")], &[("if-match", "\"x\"")]] {
                 let headers = [&[("content-type", kind)][..], condition].concat();
                 let path = format!("/tables/t/docs/{id}");
-                same(&service, ("PATCH", &path), &headers, &sent.to_string()).await;
+                worlds.same(("PATCH", &path), &headers, &sent.to_string()).await;
             }
         }
     }
@@ -60,7 +60,7 @@ async fn patches_tell_of_nothing_that_is_hidden() {
 
 #[tokio::test]
 async fn changes_of_many_tell_of_nothing_that_is_hidden() {
-    let service = Ruled::start(rules(), &["t", "u"]).await;
+    let mut worlds = Worlds::start(&[]).await;
     let prefers = [
         "tx=rollback",
         "max-affected=0",
@@ -83,20 +83,16 @@ async fn changes_of_many_tell_of_nothing_that_is_hidden() {
         for prefer in prefers {
             for (kind, sent) in &sent {
                 let headers = [("prefer", prefer), ("content-type", kind)];
-                same(&service, ("PATCH", &path), &headers, &sent.to_string()).await;
+                worlds.same(("PATCH", &path), &headers, &sent.to_string()).await;
             }
-            same(&service, ("DELETE", &path), &[("prefer", prefer)], "").await;
+            worlds.same(("DELETE", &path), &[("prefer", prefer)], "").await;
         }
     }
 }
 
 #[tokio::test]
 async fn values_features_and_tags_of_lists_tell_of_nothing_that_is_hidden() {
-    let service = Ruled::start(rules(), &["t", "u"]).await;
-    for index in ["tag", "secret", "w"] {
-        service.ask(reql::r.table("t").index_create(index)).await;
-    }
-    service.ask(reql::r.table("t").index_wait(reql::args![])).await;
+    let mut worlds = Worlds::start(&["tag", "secret", "w"]).await;
     for query in [
         "distinct=tag",
         "distinct=owner",
@@ -109,19 +105,18 @@ async fn values_features_and_tags_of_lists_tell_of_nothing_that_is_hidden() {
         "distinct=tag&limit=1",
     ] {
         for way in [&[][..], &[("prefer", "explain")], &[("accept", "text/csv")]] {
-            same(&service, ("GET", &format!("/tables/t/docs?{query}")), way, "").await;
+            worlds.same(("GET", &format!("/tables/t/docs?{query}")), way, "").await;
         }
     }
     let place = "place=near.(10,50,1000km)";
-    same(&service, ("GET", &format!("/tables/t/docs?{place}")), &[("accept", "application/geo+json")], "")
-        .await;
+    worlds.same(("GET", &format!("/tables/t/docs?{place}")), &[("accept", "application/geo+json")], "").await;
     for query in ["", "order=n", "group=tag"] {
         let path = format!("/tables/t/docs?{query}");
-        let first = same(&service, ("GET", &path), &[], "").await;
+        let first = worlds.same(("GET", &path), &[], "").await;
         let tag = first.headers()["etag"].to_str().unwrap().to_owned();
-        let again = same(&service, ("GET", &path), &[("if-none-match", &tag)], "").await;
+        let again = worlds.same(("GET", &path), &[("if-none-match", &tag)], "").await;
         assert_eq!(again.status(), 304, "{query}");
-        same(&service, ("HEAD", &path), &[("prefer", "count=exact")], "").await;
+        worlds.same(("HEAD", &path), &[("prefer", "count=exact")], "").await;
     }
 }
 

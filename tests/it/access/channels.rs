@@ -1,98 +1,17 @@
-//! Side channels: no answer may depend on what is hidden from its caller. Every request is made in two worlds
-//! that differ only in that.
+//! Side channels: no answer may depend on what is hidden from its caller.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use warp::http::Response;
-use warp::hyper::body::Bytes;
 
+use super::worlds::{Worlds, documents, rules, told};
 use super::{Ruled, now, of, token};
 use crate::support::events::Events;
 use crate::support::{body, problem};
 
-/// The number of worlds, which differ in what is hidden from the caller.
-const WORLDS: usize = 2;
-
-pub fn rules() -> Value {
-    json!([{"table": ["t", "u"], "roles": "user", "read": "owner=eq.{sub}", "create": "owner=eq.{sub}",
-            "change": "owner=eq.{sub}", "delete": "owner=eq.{sub}", "hide": ["secret", "deep.er"]}])
-}
-
-/// Returns the documents of a world. Those of the caller are equal in both, apart from hidden fields.
-fn documents(world: usize) -> Value {
-    let secret = ["alpha", "omega"][world];
-    let mut documents = vec![
-        json!({"id": "m1", "owner": "me", "n": 1, "tag": "x", "secret": secret,
-               "deep": {"er": world, "w": 1}}),
-        json!({"id": "m2", "owner": "me", "n": 2, "tag": "y", "secret": [secret], "deep": {"er": secret}}),
-        json!({"id": "m3", "owner": "me", "tag": "x", "secret": {"a": world}}),
-    ];
-    let others = if world == 0 { 2 } else { 40 };
-    documents.extend((0..others).map(|n| {
-        let (id, tenth) = (format!("o{n}"), n as f64 / 10.0);
-        json!({"id": id, "owner": "you", "n": tenth, "tag": "x", "w": secret, "secret": n})
-    }));
-    documents.into()
-}
-
-/// Returns an answer without the parts that differ from request to request.
-fn told(answer: &Response<Bytes>) -> String {
-    let mut headers: Vec<_> = answer
-        .headers()
-        .iter()
-        .filter(|(name, _)| {
-            !["x-request-id", "server-timing", "db-connection", "date"].contains(&name.as_str())
-        })
-        .map(|(name, value)| format!("{name}: {value:?}"))
-        .collect();
-    headers.sort();
-    let text = String::from_utf8_lossy(answer.body()).into_owned();
-    let text = match serde_json::from_str::<Value>(&text) {
-        Ok(Value::Object(mut fields)) => {
-            fields.remove("request_id");
-            Value::Object(fields).to_string()
-        }
-        _ => text,
-    };
-    format!("{} {headers:?} {text}", answer.status())
-}
-
-/// Asks in both worlds, each time with all documents as they were.
-pub async fn same(
-    service: &Ruled,
-    (method, path): (&str, &str),
-    headers: &[(&str, &str)],
-    sent: &str,
-) -> Response<Bytes> {
-    let me = of("me", &["user"]);
-    let mut answers = Vec::new();
-    for world in 0..WORLDS {
-        service.fill("t", &documents(world)).await;
-        answers.push(service.send(&me, (method, path), headers, sent).await);
-        let others: Vec<_> = service.all("t").await.into_iter().filter(|it| it["owner"] == "you").collect();
-        let expected = documents(world).as_array().unwrap().iter().filter(|it| it["owner"] == "you").count();
-        assert_eq!(others.len(), expected, "{method} {path} {sent} touches others' documents");
-    }
-    let tried = format!("{method} {path} {headers:?} {sent}");
-    assert_eq!(told(&answers[0]), told(&answers[1]), "{tried}");
-    let text = told(&answers[0]);
-    for leak in ["alpha", "omega", "you", "\"o1\""] {
-        assert!(
-            !text.contains(leak) || path.contains(leak) || sent.contains(leak),
-            "{tried} tells {leak}: {text}"
-        );
-    }
-    answers.swap_remove(0)
-}
-
 #[tokio::test]
 async fn reading_tells_of_nothing_that_is_hidden() {
-    let service = Ruled::start(rules(), &["t", "u"]).await;
-    for index in ["n", "tag", "owner", "secret", "w"] {
-        service.ask(reql::r.table("t").index_create(index)).await;
-    }
-    service.ask(reql::r.table("t").index_wait(reql::args![])).await;
+    let mut worlds = Worlds::start(&["n", "tag", "owner", "secret", "w"]).await;
     let queries = [
         "",
         "n=gt.0",
@@ -167,14 +86,14 @@ async fn reading_tells_of_nothing_that_is_hidden() {
     ];
     for query in queries {
         for way in ways {
-            same(&service, ("GET", &format!("/tables/t/docs?{query}")), way, "").await;
+            worlds.same(("GET", &format!("/tables/t/docs?{query}")), way, "").await;
         }
     }
     for id in ["m1", "m3", "o1", "o30", "zz", "%22o1%22", "1"] {
         for query in ["", "?select=secret", "?select=deep", "?omit=n", "?select=w"] {
             for way in [&[][..], &[("if-none-match", "*")], &[("if-match", "*")], &[("if-match", "\"x\"")]] {
-                same(&service, ("GET", &format!("/tables/t/docs/{id}{query}")), way, "").await;
-                same(&service, ("HEAD", &format!("/tables/t/docs/{id}{query}")), way, "").await;
+                worlds.same(("GET", &format!("/tables/t/docs/{id}{query}")), way, "").await;
+                worlds.same(("HEAD", &format!("/tables/t/docs/{id}{query}")), way, "").await;
             }
         }
     }
@@ -187,13 +106,13 @@ async fn reading_tells_of_nothing_that_is_hidden() {
         "/tables/t/indexes/secret",
         "/reql",
     ] {
-        same(&service, ("GET", path), &[], "").await;
+        worlds.same(("GET", path), &[], "").await;
     }
 }
 
 #[tokio::test]
 async fn writing_tells_of_nothing_that_is_hidden() {
-    let service = Ruled::start(rules(), &["t", "u"]).await;
+    let mut worlds = Worlds::start(&[]).await;
     let prefers = [
         "return=representation",
         "return=minimal",
@@ -250,7 +169,7 @@ async fn writing_tells_of_nothing_that_is_hidden() {
             ] {
                 let headers: Vec<_> =
                     [("prefer", prefer)].into_iter().chain(condition.iter().copied()).collect();
-                same(&service, (method, path), &headers, &sent).await;
+                worlds.same((method, path), &headers, &sent).await;
             }
         }
     }

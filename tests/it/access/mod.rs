@@ -10,6 +10,7 @@ mod model;
 mod property;
 mod rules;
 mod unique;
+mod worlds;
 mod writes;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,10 +21,10 @@ use ring::hmac;
 use serde_json::{Value, json};
 use warp::http::Response;
 use warp::hyper::body::Bytes;
-use warp_reql::Conn;
-use warp_reql::settings::{AccessRule, Auth, Secret, Settings, Token};
+use warp_reql::settings::{AccessRule, Auth, Rdb, Secret, Settings, Token};
+use warp_reql::{Conn, Database};
 
-use crate::support::{Api, Home};
+use crate::support::{Api, Home, PATIENCE};
 
 /// The secret of the service's tokens.
 pub const SECRET: &str = "the secret of tests, which is long enough";
@@ -33,6 +34,8 @@ pub const ADMIN: &str = "admin";
 /// The API where tokens count, over a database of its own.
 pub struct Ruled {
     pub api: Api,
+    /// The administrator's way to the same database, by connections that are used again.
+    admin: Database,
 }
 
 impl Ruled {
@@ -45,7 +48,8 @@ impl Ruled {
         let home = Home::start().await;
         let settings = Settings { rdb: home.rdb(), ..ruled(rules) };
         let api = Api { home: Some(home), ..Api::with_settings(adapt(settings)) };
-        let ruled = Ruled { api };
+        let admin = Database::new(Rdb { max_age: PATIENCE, ..api.home().rdb() });
+        let ruled = Ruled { api, admin: admin.expect("the settings name a server") };
         for table in tables {
             ruled.ask(reql::r.table_create(*table)).await;
         }
@@ -54,13 +58,12 @@ impl Ruled {
 
     /// Asks the database itself.
     pub async fn ask(&self, query: impl Into<reql::Query>) -> Value {
-        let mut conn = Conn::new(self.api.home().database());
-        conn.first(query).await.expect("the administrator may").unwrap_or_default()
+        Conn::new(self.admin.clone()).first(query).await.expect("the administrator may").unwrap_or_default()
     }
 
     /// All documents of a table, in the order of their ids.
     pub async fn all(&self, table: &str) -> Vec<Value> {
-        let mut conn = Conn::new(self.api.home().database());
+        let mut conn = Conn::new(self.admin.clone());
         let rows = reql::r.table(table).order_by(reql::r.index("id")).coerce_to("array");
         conn.all(rows).await.expect("the administrator may")
     }

@@ -12,7 +12,7 @@ use warp_reql::settings::Rdb;
 use crate::support::link::{Link, Traffic};
 use crate::support::{Api, Home, PATIENCE, balanced, body};
 
-const REQUESTS: usize = 64;
+const REQUESTS: usize = 32;
 /// Long enough for what gets through, a few at once, on a machine that is busy with other tests.
 const SOON: Duration = Duration::from_secs(1);
 

@@ -28,6 +28,9 @@ const PAD: usize = 2000;
 /// and the longer it takes, the more there would be.
 const MOST: u64 = 150;
 
+/// The time between two writes beyond that, in a test that doesn't go on for long: time for other tests.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// A rate slow enough for something to happen meanwhile.
 const RATE: &str = "16MiB";
 
@@ -97,6 +100,9 @@ async fn write(mut session: Session<Stream>, writer: usize, written: Arc<AtomicU
             Err(_) => return,
         }
         written.store(n + 1, Ordering::SeqCst);
+        if !is_new && !is_long() {
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 }
 
@@ -147,9 +153,17 @@ fn tool(arguments: &[&Path]) -> tokio::process::Command {
     command
 }
 
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap())
+}
+
+/// Returns true if the number of rounds is set, which those do who want many.
+fn is_long() -> bool {
+    number("BACKUP_ROUNDS").is_some()
+}
+
 #[tokio::test]
 async fn backups_under_writers_hold_what_was_acknowledged() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let rounds = number("BACKUP_ROUNDS").unwrap_or(3);
     let seed = number("BACKUP_SEED").unwrap_or_else(rand::random);
     println!("BACKUP_SEED={seed}");

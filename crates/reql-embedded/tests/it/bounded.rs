@@ -1,8 +1,9 @@
-//! Bounds of queries: in work, counted in units of fuel, and in memory. No test here uses a clock.
+//! Bounds of queries: in work, counted in units of fuel, and in memory. No test here measures time.
 
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use crate::support::client::Client;
 use crate::support::reql;
@@ -86,7 +87,7 @@ impl Target {
         });
         let budget: Budget = shown.recv().expect("a budget");
         while budget.spent() < AT_ONCE && !running.is_finished() {
-            thread::yield_now();
+            thread::sleep(Duration::from_millis(1));
         }
         let before = budget.spent();
         interrupt.raise(Reason::Stopped);

@@ -17,6 +17,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use crate::support::*;
 use reql_embedded::datum::Datum;
@@ -112,8 +113,10 @@ fn victim() {
         for n in 0.. {
             // The table may be missing, or be dropped during the write.
             let written = scribbled.table("test", &format!("extra{}", n % 3));
-            let _ = written
-                .and_then(|table| table.write(vec![put(&document(n % 50, n))], durability(n as usize)));
+            match written {
+                Ok(table) => drop(table.write(vec![put(&document(n % 50, n))], durability(n as usize))),
+                Err(_) => thread::sleep(Duration::from_micros(100)),
+            }
         }
     });
     // The catalog changes all the while, and indexes are built and dropped during the writes.

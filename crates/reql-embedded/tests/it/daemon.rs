@@ -75,7 +75,7 @@ async fn a_second_signal_ends_it_at_once() {
         let mut daemon = Daemon::start(&[]);
         // A client that is being answered and doesn't read delays the shutdown.
         let mut client = Client::connect(daemon.addr).await;
-        client.query(1, &format!(r#"[1,"{}"]"#, "x".repeat(32 << 20))).await;
+        client.query(1, &format!(r#"[1,"{}"]"#, "x".repeat(16 << 20))).await;
         client.stream.read_u8().await.unwrap();
         daemon.signal("TERM");
         daemon.line_with("Shutting down client connections...");

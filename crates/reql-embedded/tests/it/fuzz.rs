@@ -16,7 +16,7 @@ const ROUNDS: u64 = 8;
 /// The queries that a server gets before it is replaced by a new one.
 const QUERIES: usize = 250;
 /// The hostile queries that a server gets, each of which may take a second.
-const HOSTILE_QUERIES: usize = 3;
+const HOSTILE_QUERIES: usize = 2;
 /// The queries after which missing tables are made anew.
 const RESTORE: usize = 25;
 

@@ -150,7 +150,7 @@ async fn each_follower_knows_in_the_end_what_there_is() {
     }
     let seed = number("TEST_SEED", fastrand::u64(..1 << 32));
     let time = Duration::from_secs(number("LIVE_SECONDS", 5));
-    let (writers, followers) = (number("LIVE_WRITERS", 3), number("LIVE_FOLLOWERS", 15));
+    let (writers, followers) = (number("LIVE_WRITERS", 2), number("LIVE_FOLLOWERS", 12));
     let kills = number("LIVE_KILLS", 2);
     println!("TEST_SEED={seed}: {writers} writers, {followers} followers, {kills} kills in {time:?}");
     let mut chance = fastrand::Rng::with_seed(seed);

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use reql_embedded::datum::pseudo::Literals;
 use reql_embedded::datum::{Datum, json};
@@ -23,6 +23,8 @@ use tokio::sync::{Notify, watch};
 pub struct Control {
     /// The names that `hold` no longer waits for.
     released: Mutex<HashSet<String>>,
+    /// Wakes queries that hold when a name is released.
+    release: Condvar,
     /// Number of queries that hold now.
     pub holding: Gauge,
     /// Number of queries that saw their interrupt.
@@ -69,20 +71,21 @@ impl Control {
     /// Lets queries that hold under this name go on.
     pub fn release(&self, name: &str) {
         self.released.lock().expect("a lock").insert(name.to_owned());
+        self.release.notify_all();
     }
 
     /// Works, as far as the engine can tell, until this name is released. Returns true if `gives_up` came
     /// first.
     fn wait_for(&self, name: &str, gives_up: impl Fn() -> bool) -> bool {
-        loop {
-            if gives_up() {
-                return true;
-            }
-            if self.released.lock().expect("a lock").contains(name) {
+        let mut released = self.released.lock().expect("a lock");
+        while !gives_up() {
+            if released.contains(name) {
                 return false;
             }
-            thread::yield_now();
+            // Nothing tells of an interrupt.
+            released = self.release.wait_timeout(released, Duration::from_millis(1)).expect("a lock").0;
         }
+        true
     }
 
     /// Adds a row to the feeds.

@@ -144,10 +144,10 @@ fn object(a: &Sized, b: &Sized) -> Sized {
 
 /// Returns the value as a view of its bytes, if it has few of them.
 fn packed((datum, size): &Sized) -> Sized {
-    match datum.to_bytes() {
-        Ok(bytes) if bytes.len() < 1 << 20 => (Datum::from_bytes(bytes.into()), *size),
-        _ => (datum.clone(), *size),
+    if *size >= 1 << 20 {
+        return (datum.clone(), *size);
     }
+    (Datum::from_bytes(datum.to_bytes().expect("a value that can be packed").into()), *size)
 }
 
 /// Returns the size of a container with `count` items of `body` bytes.
