@@ -37,7 +37,7 @@ pub(super) struct Expansions {
     live: Live,
     table: Term,
     /// The most bytes that are read at a time.
-    pub(super) most: u64,
+    most: u64,
 }
 
 /// The rows of a feed, and the documents that are read for them.
@@ -74,9 +74,17 @@ impl Expansions {
         self.live.related(&self.table, keys)
     }
 
-    /// Reads what is told beside the documents with these keys, on the connection of a feed, if it has at
-    /// most `most` bytes.
-    pub(super) async fn found(
+    /// Reads what is told beside the documents with these keys, on the connection of a feed.
+    ///
+    /// # Errors
+    ///
+    /// Those of queries; [`Code::AnswerTooLarge`] if it has more bytes than an answer may have.
+    pub(super) async fn found(&self, beside: &Beside, keys: &[String]) -> Result<Related, Error> {
+        self.found_within(beside, keys.iter().map(String::as_str), self.most).await
+    }
+
+    /// Does what [`Expansions::found`] does, if it has at most `most` bytes.
+    async fn found_within(
         &self,
         beside: &Beside,
         keys: impl IntoIterator<Item = &str>,
@@ -134,7 +142,7 @@ impl Expanding {
             self.waiting.iter().take(count).flatten().filter_map(|row| key(row)).collect();
         let most = self.expansions.most;
         let most = if count > 1 { most.min(TOGETHER_BYTES) } else { most };
-        let found = match self.expansions.found(&self.beside, keys, most).await {
+        let found = match self.expansions.found_within(&self.beside, keys, most).await {
             Err(error) if error.code() == Code::AnswerTooLarge && count > 1 => {
                 // One alone may be as large as an answer.
                 self.together = count / 2;

@@ -162,7 +162,7 @@ impl Source for Followed {
         let expansions = self.expansions.as_ref()?;
         let related = async move {
             let beside = self.beside().ok_or(Code::DatabaseUnreachable)?;
-            expansions.found(&beside, keys.iter().map(String::as_str), expansions.most).await
+            expansions.found(&beside, &keys).await
         };
         Some(related.boxed())
     }

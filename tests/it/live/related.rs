@@ -1,5 +1,7 @@
 //! Related documents beside those of a live query.
 
+use std::collections::BTreeMap;
+
 use super::Live;
 use crate::expand::{fill, with_relations};
 use crate::support::events::Events;
@@ -147,23 +149,33 @@ async fn whoever_joins_among_writers_misses_nothing() {
         let (events, ()) = tokio::join!(live.events(&path), patch(&live, &document, &change));
         known.push(events);
     }
-    // The last change that each of them is told of.
+    // Whoever has read all that there was is told of the last changes.
+    let mut told = vec![BTreeMap::new(); known.len()];
+    for (events, told) in known.iter_mut().zip(&mut told) {
+        until(events, told, "ready").await;
+    }
     patch(&live, "posts/docs/1", &json!({"author_id": "nobody"})).await;
     assert_eq!(live.api.call("DELETE", &format!("{POSTS}/8")).await.status(), 204);
     let page = body(&live.api.call("GET", &path).await);
-    for (at, mut events) in known.into_iter().enumerate() {
-        let mut told = std::collections::BTreeMap::new();
-        loop {
-            let event = events.next().await.expect("an event");
-            let (old, new) = (&event.data["old"], &event.data["new"]);
-            match (event.name.as_str(), new["id"].as_u64(), old["id"].as_u64()) {
-                ("ready", ..) => {}
-                ("initial" | "add" | "change", Some(id), _) => drop(told.insert(id, new.clone())),
-                ("remove", _, Some(8)) => break,
-                other => panic!("{at}: {other:?}"),
-            }
-        }
-        told.remove(&8);
+    for (at, (mut events, mut told)) in known.into_iter().zip(told).enumerate() {
+        until(&mut events, &mut told, "remove").await;
         assert_eq!(json!(told.into_values().collect::<Vec<_>>()), page, "{at}");
+    }
+}
+
+/// Keeps the documents that a client knows, by their ids, until an event of this name.
+async fn until(events: &mut Events, told: &mut BTreeMap<u64, Value>, last: &str) {
+    loop {
+        let event = events.next().await.expect("an event");
+        let (old, new) = (&event.data["old"], &event.data["new"]);
+        match (event.name.as_str(), new["id"].as_u64(), old["id"].as_u64()) {
+            ("ready", ..) => {}
+            ("initial" | "add" | "change", Some(id), _) => drop(told.insert(id, new.clone())),
+            ("remove", _, Some(id)) => drop(told.remove(&id)),
+            other => panic!("{other:?}"),
+        }
+        if event.name == last {
+            return;
+        }
     }
 }

@@ -176,12 +176,7 @@ impl Scan {
     /// Calls `take` on one document after the other as it is stored, until that returns true. Returns false
     /// at the end.
     pub fn read_until(&mut self, mut take: impl FnMut(&[u8]) -> bool) -> Result<bool> {
-        while let Some(is_enough) = self.next_with(&mut take)? {
-            if is_enough {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        until(|| self.next_with(&mut take))
     }
 
     /// Returns the encoded key of the last document.
@@ -311,12 +306,7 @@ impl IndexScan {
     /// Calls `take` on the document of one entry after the other as it is stored, until that returns true.
     /// Returns false at the end.
     pub fn read_until(&mut self, mut take: impl FnMut(&[u8]) -> bool) -> Result<bool> {
-        while let Some(is_enough) = self.next_with(&mut take)? {
-            if is_enough {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        until(|| self.next_with(&mut take))
     }
 
     /// Returns the encoded index value of the last entry.
@@ -360,6 +350,16 @@ impl IndexScan {
         }
         Ok(count)
     }
+}
+
+/// Calls `next` until that returns true. Returns false at the end.
+fn until(mut next: impl FnMut() -> Result<Option<bool>>) -> Result<bool> {
+    while let Some(is_enough) = next()? {
+        if is_enough {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn snapshot(core: &Arc<Core>, table: &Arc<TableEntry>, view: Option<&View>) -> Result<Snapshot> {
