@@ -110,6 +110,11 @@ impl Holder {
         Holder { user: user.map(Arc::from), ..self }
     }
 
+    /// Returns the client.
+    pub(crate) fn client(&self) -> Option<Client> {
+        self.client
+    }
+
     fn names(&self) -> impl Iterator<Item = Name> + use<> {
         let (client, user) = (self.client.map(Name::Client), self.user.clone().map(Name::User));
         client.into_iter().chain(user)

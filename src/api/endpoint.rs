@@ -129,7 +129,7 @@ impl Described {
     }
 
     /// Does what [`Described::data`] does for a handler that takes a body. The body is read before a
-    /// connection is taken.
+    /// connection is taken, and before there is memory for what the handler does.
     pub(crate) fn data_and_body<F>(
         self,
         handler: impl Fn(Context, Body, Conn) -> F + Clone + Send + Sync + 'static,
@@ -143,7 +143,7 @@ impl Described {
                 let unproven = Unproven::new(&context).await?;
                 let body = body::whole(&context, chunks).await;
                 let (conn, _admission) = unproven.admitted().await?.for_administrators()?;
-                handler(context, body, conn).await
+                handler(context, body, conn).boxed().await
             };
             answered.boxed()
         }))
@@ -161,7 +161,7 @@ impl Described {
     }
 
     /// Does what [`Described::documents`] does for a handler that takes a body. The body is read before a
-    /// connection is taken.
+    /// connection is taken, and before there is memory for what the handler does.
     pub(crate) fn documents_and_body<F>(
         self,
         handler: impl Fn(Context, Body, Conn, Grant) -> F + Clone + Send + Sync + 'static,
@@ -175,7 +175,8 @@ impl Described {
                 let unproven = Unproven::new(&context).await?;
                 let body = body::whole(&context, chunks).await;
                 let (conn, grant, _admission) = unproven.admitted().await?.for_documents()?;
-                handler(context.clone(), body, conn, grant).await.map(|response| context.chosen(response))
+                let answered = handler(context.clone(), body, conn, grant).boxed().await;
+                answered.map(|response| context.chosen(response))
             };
             answered.boxed()
         }))
@@ -214,7 +215,7 @@ impl Described {
                 let unproven = Unproven::new(&context).await?;
                 let body = body::whole(&context, chunks).await;
                 let _admission = unproven.admitted().await?.for_all();
-                handler(context, body).await
+                handler(context, body).boxed().await
             };
             answered.boxed()
         }))

@@ -9,6 +9,7 @@ mod ready;
 pub(crate) mod scale;
 mod tables;
 pub(crate) mod tickets;
+mod turns;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -33,6 +34,7 @@ use outage::Outage;
 use ready::Ready;
 use scale::{Arrived, Scale, Weight};
 use tickets::Tickets;
+use turns::Turns;
 
 #[cfg(not(feature = "embedded"))]
 use std::convert::Infallible as Activity;
@@ -93,6 +95,8 @@ struct Shared {
     answers: Shares,
     /// Bodies in memory, in KiB.
     bodies: Shares,
+    /// Large answers that are being made.
+    turns: Turns,
     outage: Outage,
     full: Full,
     /// The access control of the current settings, for answers that outlast a reload.
@@ -133,6 +137,7 @@ impl App {
             tickets: Tickets::new(limits.tickets, percent),
             answers: shares(kib(limits.answers)),
             bodies: shares(kib(limits.bodies)),
+            turns: Turns::new(),
             outage: Outage::default(),
             full: Full::default(),
             access: watch::Sender::new(Arc::clone(&access)),
@@ -239,7 +244,9 @@ impl App {
 
     /// Returns a scale for an answer that is made in memory.
     pub(crate) fn scale(&self, holder: Holder) -> Scale {
-        Scale::new(self.shared.answers.nothing(holder), self.limits())
+        let (percent, patience) = (self.limits().client_share, self.settings().rdb.query_timeout);
+        let queue = self.shared.turns.queue(holder.client(), percent, patience);
+        Scale::new(self.shared.answers.nothing(holder), queue, self.limits())
     }
 
     /// Takes the share of an answer that is there already, of this length in bytes.

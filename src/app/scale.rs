@@ -7,16 +7,19 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use warp::reply::Response;
 
+use super::turns::{Queue, Turn};
 use crate::error::{Code, Error, size};
 use crate::live::Memory;
 use crate::query::Row;
 use crate::settings::Limits;
 use crate::shares::{Share, Taken};
 
-/// The smallest answer or body that counts, in bytes. Most are smaller and cause no accounting.
-const COUNTS: u64 = 64 << 10;
+/// The bytes of an answer that don't count. Most have no more and cause no accounting.
+const FREE_ANSWER: u64 = 64 << 10;
+/// The bytes of a body that don't count. Fewer, since a client may have a thousand bodies that don't end.
+const FREE_BODY: u64 = 16 << 10;
 /// The amount, in KiB, that is taken at a time from the common limit, so that not every row has to.
-const STEP: usize = 64;
+const STEP: usize = 16;
 /// The memory, in bytes, that each value of a body takes while it is a tree, here and in the database.
 const VALUE: u64 = 128;
 
@@ -25,6 +28,8 @@ struct Pile {
     /// The amount, in KiB, that has been taken.
     share: Share,
     taken: u64,
+    /// The bytes that don't count.
+    free: u64,
 }
 
 /// The size of an answer that grows row by row.
@@ -33,6 +38,9 @@ pub(crate) struct Scale {
     weight: u64,
     limit: u64,
     total: u64,
+    queue: Queue,
+    /// The turn of a large answer, as long as it is made.
+    turn: Option<Turn>,
 }
 
 /// The size of a body that is being read.
@@ -50,8 +58,23 @@ pub(crate) struct Weight {
 }
 
 impl Scale {
-    pub(crate) fn new(share: Share, limits: &Limits) -> Self {
-        Scale { pile: Pile::new(share), weight: 0, limit: limits.answer, total: limits.answers }
+    pub(crate) fn new(share: Share, queue: Queue, limits: &Limits) -> Self {
+        let pile = Pile::new(share, FREE_ANSWER);
+        Scale { pile, weight: 0, limit: limits.answer, total: limits.answers, queue, turn: None }
+    }
+
+    /// Adds a row of an answer that may have many. Once the answer is a large one, waits for its turn to be
+    /// made.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scale::add`]; and if its turn doesn't come within the time of a query.
+    pub(crate) async fn add_in_turn(&mut self, row: &impl Weigh) -> Result<(), Error> {
+        self.add(row)?;
+        if self.pile.taken > 0 && self.turn.is_none() {
+            self.turn = Some(self.queue.turn().await?);
+        }
+        Ok(())
     }
 
     /// Adds a row.
@@ -124,7 +147,7 @@ impl Weight {
 
 impl Arrived {
     pub(crate) fn new(share: Share, limits: &Limits) -> Self {
-        Arrived { pile: Pile::new(share), trees: 0, total: limits.bodies }
+        Arrived { pile: Pile::new(share, FREE_BODY), trees: 0, total: limits.bodies }
     }
 
     /// Notes that `length` bytes of the body are in memory.
@@ -157,13 +180,13 @@ impl Arrived {
 }
 
 impl Pile {
-    fn new(share: Share) -> Self {
-        Pile { share, taken: 0 }
+    fn new(share: Share, free: u64) -> Self {
+        Pile { share, taken: 0, free }
     }
 
     /// Takes what is missing to an amount in bytes.
     fn reach(&mut self, amount: u64) -> Result<(), Taken> {
-        let missing = amount.saturating_sub(COUNTS + self.taken).div_ceil((STEP as u64) << 10);
+        let missing = amount.saturating_sub(self.free + self.taken).div_ceil((STEP as u64) << 10);
         if missing > 0 {
             self.share.grow(usize::try_from(missing).unwrap_or(usize::MAX).saturating_mul(STEP))?;
             self.taken += missing * ((STEP as u64) << 10);
@@ -226,8 +249,11 @@ impl Weigh for Row {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use warp::reply::Reply;
 
+    use super::super::turns::Turns;
     use super::*;
     use crate::shares::{Percent, Shares};
 
@@ -237,7 +263,7 @@ mod tests {
 
     fn scale(shares: &Shares) -> Scale {
         let limits = Limits { answer: 1 << 20, answers: 1 << 20, ..Limits::default() };
-        Scale::new(shares.nothing(None), &limits)
+        Scale::new(shares.nothing(None), Turns::new().queue(None, 100, Duration::from_secs(1)), &limits)
     }
 
     #[test]

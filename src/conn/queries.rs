@@ -124,23 +124,14 @@ impl Conn {
         watch.over(session.all(query)).await
     }
 
-    /// Does what [`Conn::all`] does, and checks each row as it arrives. It ends with the first error of
-    /// `check`.
-    pub(crate) async fn all_checked<T: DeserializeOwned>(
+    /// Does what [`Conn::stream`] does, with the query timeout for all rows together, as for [`Conn::all`].
+    pub(crate) async fn stream_in_time<T: DeserializeOwned>(
         &mut self,
         query: impl Into<Query>,
-        mut check: impl FnMut(&T) -> Result<(), Error>,
-    ) -> Result<Vec<T>, Error> {
+    ) -> Result<Rows<&mut Conn, T>, Error> {
         let patience = RowTimeout::total(self.database.settings().query_timeout);
         self.begin(query).await?;
-        let mut arriving = Rows::<_, T>::new(self, patience);
-        let mut rows = Vec::new();
-        while let Some(row) = arriving.next_row().await {
-            let row = row?;
-            check(&row)?;
-            rows.push(row);
-        }
-        Ok(rows)
+        Ok(Rows::new(self, patience))
     }
 
     /// Returns the rows of a query's result as they arrive. The query timeout bounds the wait for each. The

@@ -2,7 +2,6 @@
 
 use std::borrow::BorrowMut;
 use std::fmt;
-use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -77,11 +76,6 @@ impl<T> Rows<Conn, T> {
 }
 
 impl<C: BorrowMut<Conn>, T: DeserializeOwned> Rows<C, T> {
-    /// Returns the next row, or `None` at the end.
-    pub(super) async fn next_row(&mut self) -> Option<Result<T, Error>> {
-        poll_fn(|cx| self.poll_row(cx)).await
-    }
-
     fn poll_row(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
         let conn: &mut Conn = self.conn.borrow_mut();
         let Some(lease) = conn.lease.as_mut().filter(|_| !self.ended) else { return Poll::Ready(None) };

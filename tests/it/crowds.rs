@@ -90,6 +90,16 @@ async fn one_document_and_groups_have_a_weight_too() {
     }
 }
 
+/// More large answers than are made at the same time: each waits for its turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_for_many_large_answers_gets_them_all() {
+    let api = Api::start().await;
+    let filled: Vec<_> = (0..3).map(|id| json!({"id": id, "text": "x".repeat(50_000)})).collect();
+    assert_eq!(api.send("POST", DOCS, &json!(filled)).await.status(), 201);
+    let answers = join_all((0..40).map(|_| api.call("GET", DOCS))).await;
+    assert!(answers.iter().all(|answer| answer.status() == 200 && body(answer) == json!(filled)));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn events_have_a_weight_too() {
     let limits = Limits { answer: 300_000, client_share: 100, ..Limits::default() };

@@ -8,7 +8,7 @@ mod values;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use futures_util::stream;
+use futures_util::{TryStreamExt, stream};
 use reql::{Query, Term, r};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -149,7 +149,12 @@ async fn weighed<T: DeserializeOwned + Weigh>(
 ) -> Result<(Vec<T>, Scale), Error> {
     let mut scale = context.app().scale(context.holder(conn));
     let query = Query::new(query).max_batch_bytes(BATCH);
-    let rows = conn.all_checked(query, |row| scale.add(row)).await?;
+    let mut arriving = conn.stream_in_time(query).await?;
+    let mut rows = Vec::new();
+    while let Some(row) = arriving.try_next().await? {
+        scale.add_in_turn(&row).await?;
+        rows.push(row);
+    }
     Ok((rows, scale))
 }
 
