@@ -78,7 +78,15 @@ impl<T: DeserializeOwned> SharedRows<T> {
 
     fn poll_row(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
         match ready!(self.poll_place(cx)) {
-            Ok(Some(place)) => Poll::Ready(Some(self.batch.decode(place))),
+            Ok(Some(place)) => {
+                let row = self.batch.decode(place);
+                if self.rows.is_read() {
+                    // Large rows may be batches of their own. The reader has this one now.
+                    self.rows = Elements::default();
+                    self.batch.payload = Vec::new();
+                }
+                Poll::Ready(Some(row))
+            }
             Ok(None) => Poll::Ready(None),
             Err(error) => Poll::Ready(Some(Err(error))),
         }

@@ -18,8 +18,9 @@ use crate::storage::Direction;
 
 /// The documents that are read in one snapshot.
 const PART: usize = 256;
-/// The bytes of documents after which no more of them are read in one snapshot.
-const PART_BYTES: usize = 1 << 20;
+/// The bytes of documents after which no more of them are read in one snapshot. They wait in memory for the
+/// reader, and a reader may stall.
+const PART_BYTES: usize = 64 << 10;
 
 /// A feed of changes, one by one.
 pub struct Flat {
