@@ -29,7 +29,7 @@ use super::permission;
 use crate::conn::{Conn, Rows};
 use crate::error::{Code, Error};
 use crate::http::answer::{json_text, with_header};
-use crate::http::body::{Body, parse};
+use crate::http::body::{Body, value};
 use crate::http::context::Context;
 use crate::http::negotiate::{JSON, NDJSON, TEXT};
 use crate::language::{self as language, Fault, Node, Place, Step};
@@ -109,7 +109,7 @@ async fn run(context: Context, body: Body, conn: Conn) -> Result<Response, Error
 impl Asked {
     fn read(context: &Context, body: Vec<u8>) -> Result<Self, Error> {
         if context.body_is(&[JSON]).is_ok() {
-            let wire: Value = parse(&body)?;
+            let wire = value(&body)?;
             return Ok(Asked { term: term(&wire)?, source: None });
         }
         let text = String::from_utf8(body).map_err(|_| Error::bad_query("it is no text in UTF-8", None))?;

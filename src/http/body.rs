@@ -67,7 +67,7 @@ pub(crate) async fn whole(context: &Context, mut chunks: Chunks) -> Body {
 
 /// Parses JSON that is a document or a patch.
 pub(crate) fn document(body: &[u8]) -> Result<Map<String, Value>, Error> {
-    match parse(body)? {
+    match value(body)? {
         Value::Object(document) if document.contains_key(PSEUDO_TYPE) => Err(Error::bad_request(format!(
             "A document can't be a value of one of ReQL's types: it may have `{PSEUDO_TYPE}` in its fields \
              only."
@@ -85,16 +85,20 @@ fn broken(error: warp::Error) -> Error {
     }
 }
 
-/// Parses JSON.
-pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    let value = strict::read(body).map_err(|error| {
+/// Parses any JSON.
+pub(crate) fn value(body: &[u8]) -> Result<Value, Error> {
+    strict::read(body).map_err(|error| {
         let reason = reason(&error);
         match error.is_data() {
             true => Error::bad_request(format!("The body can't be taken: {reason}.")),
             false => Error::bad_json(error.line(), error.column(), &reason),
         }
-    })?;
-    serde_json::from_value(value).map_err(|error| {
+    })
+}
+
+/// Parses JSON of a certain form.
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    serde_json::from_value(value(body)?).map_err(|error| {
         Error::bad_request(format!("The body is not what is expected here: {}.", reason(&error)))
     })
 }
@@ -110,8 +114,6 @@ fn reason(error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
     use crate::http::strict::DEPTH_MAX;
 
@@ -128,9 +130,9 @@ mod tests {
                 "{open}"
             );
         }
-        let broken = parse::<Value>("[".repeat(1 << 20).as_bytes());
+        let broken = value("[".repeat(1 << 20).as_bytes());
         assert!(broken.as_ref().is_err_and(|error| error.code() == Code::BadRequest), "{broken:?}");
-        assert!(parse::<Value>(format!("\"{}\"", "[".repeat(1000)).as_bytes()).is_ok(), "it is text");
+        assert!(value(format!("\"{}\"", "[".repeat(1000)).as_bytes()).is_ok(), "it is text");
     }
 
     #[test]
@@ -146,9 +148,9 @@ mod tests {
 
     #[test]
     fn broken_json_is_located() {
-        let error = parse::<Value>(b"{\n  \"a\": trx\n}").unwrap_err();
+        let error = value(b"{\n  \"a\": trx\n}").unwrap_err();
         assert!(error.place() == Some((2, 10)), "{error:?}");
-        assert!(parse::<Value>(b"\"\xff\"").is_err_and(|error| error.code() == Code::BadJson));
-        assert!(parse::<Value>(b"").is_err_and(|error| error.code() == Code::BadJson));
+        assert!(value(b"\"\xff\"").is_err_and(|error| error.code() == Code::BadJson));
+        assert!(value(b"").is_err_and(|error| error.code() == Code::BadJson));
     }
 }
