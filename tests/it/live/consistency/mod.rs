@@ -24,19 +24,23 @@ use replay::{Form, List};
 const DOCS: &str = "/tables/heroes/docs";
 /// The number of ids, all of which fit into a page.
 const IDS: u64 = 60;
+/// The number of values of the field that refers to a home.
+const OF: u8 = 5;
+/// The field of what a hero is told with.
+const HOME: &str = "home";
 const LISTS: [List; 12] = [
     list("/tables/heroes/docs", Form::Set),
-    list("/tables/heroes/docs?n=gte.25", Form::Set),
+    list("/tables/heroes/docs?n=gte.25&expand=home", Form::Set),
     list("/tables/heroes/docs?of=eq.1&select=id,n", Form::Set),
     list("/tables/heroes/docs?select=of", Form::Set),
     list("/tables/heroes/docs?or=(n=lt.10,of=eq.3)&omit=text", Form::Set),
     list("/tables/heroes/docs?index=n&n=gte.10&n=lt.30", Form::Set),
     list("/tables/heroes/docs?order=n&limit=5", Form::Places),
     list("/tables/heroes/docs?order=n.desc&limit=7&select=id,n", Form::Places),
-    list("/tables/heroes/docs?order=of,n&limit=10", Form::Places),
+    list("/tables/heroes/docs?order=of,n&limit=10&expand=home", Form::Places),
     list("/tables/heroes/docs?limit=6", Form::Places),
     list("/tables/heroes/docs/7", Form::One),
-    list("/tables/heroes/docs/8", Form::One),
+    list("/tables/heroes/docs/8?expand=home", Form::One),
 ];
 
 const fn list(url: &'static str, form: Form) -> List {
@@ -78,7 +82,7 @@ impl World {
     async fn write(&self, mut chance: fastrand::Rng) -> Result<(), String> {
         while !self.stop.load(Ordering::Relaxed) {
             let path = format!("{DOCS}/{}", chance.u64(..IDS));
-            let (n, of) = (chance.u8(..50), chance.u8(..5));
+            let (n, of) = (chance.u8(..50), chance.u8(..OF));
             let document = json!({"n": n, "of": of, "text": "x".repeat(chance.usize(..300))});
             let answer = match chance.u8(..10) {
                 0..4 => self.api.send("PUT", &path, &document).await,
@@ -122,8 +126,15 @@ impl World {
 async fn world(killed: &Killed) -> World {
     let limits = Limits { client_share: 100, ..Limits::default() };
     let rdb = Rdb { query_timeout: Duration::from_secs(30), ..rdb(killed.link.addr) };
-    let api = Api::with_settings(Settings { rdb, limits, debug: true, ..Settings::default() });
-    assert_eq!(api.send("POST", "/tables", &json!({"name": "heroes"})).await.status(), 201);
+    let home = json!([{"table": "heroes", "name": HOME, "field": "of", "to": "homes"}]);
+    let relations = serde_json::from_value(home).expect("a relation");
+    let api = Api::with_settings(Settings { rdb, limits, relations, debug: true, ..Settings::default() });
+    for table in ["heroes", "homes"] {
+        assert_eq!(api.send("POST", "/tables", &json!({"name": table})).await.status(), 201);
+    }
+    // Related documents that change tell nobody, so these don't. Not every hero has one.
+    let homes: Vec<_> = (0..OF - 1).map(|id| json!({"id": id, "name": format!("home {id}")})).collect();
+    assert_eq!(api.send("POST", "/tables/homes/docs", &json!(homes)).await.status(), 201);
     for (index, fields) in [("n", json!(["n"])), ("of", json!(["of", "n"]))] {
         let path = format!("/tables/heroes/indexes/{index}");
         assert_eq!(api.send("PUT", &path, &json!({"fields": fields})).await.status(), 201);

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde_json::Value;
 
+use super::HOME;
 use crate::support::events::Event;
 
 /// The number of events that are told of when something is wrong.
@@ -88,11 +89,11 @@ impl Replay {
         let at = match self.form {
             Form::Places => place(&event.data["old_offset"])?,
             Form::Set | Form::One => {
-                self.rows.iter().position(|row| row == old).ok_or("`old` is not what is known")?
+                self.rows.iter().position(|row| is_known(row, old)).ok_or("`old` is not what is known")?
             }
         };
         match self.rows.get(at) {
-            Some(row) if row == old => drop(self.rows.remove(at)),
+            Some(row) if is_known(row, old) => drop(self.rows.remove(at)),
             _ => return Err(format!("`old` is not what is known at {at}")),
         }
         Ok(())
@@ -155,6 +156,13 @@ impl Replay {
         let history: Vec<_> = self.history.iter().map(|event| format!("{event:?}")).collect();
         format!("known: {:?}\nlast events:\n{}", self.rows, history.join("\n"))
     }
+}
+
+/// Returns whether the old side of an event is a row, but for what that is told with.
+fn is_known(row: &Value, old: &Value) -> bool {
+    let mut own = row.clone();
+    own.as_object_mut().and_then(|fields| fields.remove(HOME));
+    own == *old
 }
 
 fn place(value: &Value) -> Result<usize, String> {
