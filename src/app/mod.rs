@@ -244,8 +244,7 @@ impl App {
 
     /// Returns a scale for an answer that is made in memory.
     pub(crate) fn scale(&self, holder: Holder) -> Scale {
-        let (percent, patience) = (self.limits().client_share, self.settings().rdb.query_timeout);
-        let queue = self.shared.turns.queue(holder.client(), percent, patience);
+        let queue = self.shared.turns.queue(holder.client(), self.limits().client_share);
         Scale::new(self.shared.answers.nothing(holder), queue, self.limits())
     }
 

@@ -39,6 +39,8 @@ pub(crate) struct Scale {
     limit: u64,
     total: u64,
     queue: Queue,
+    /// `true` once it has waited for its turn, even if that did not come.
+    is_large: bool,
     /// The turn of a large answer, as long as it is made.
     turn: Option<Turn>,
 }
@@ -60,19 +62,28 @@ pub(crate) struct Weight {
 impl Scale {
     pub(crate) fn new(share: Share, queue: Queue, limits: &Limits) -> Self {
         let pile = Pile::new(share, FREE_ANSWER);
-        Scale { pile, weight: 0, limit: limits.answer, total: limits.answers, queue, turn: None }
+        Scale {
+            pile,
+            weight: 0,
+            limit: limits.answer,
+            total: limits.answers,
+            queue,
+            is_large: false,
+            turn: None,
+        }
     }
 
     /// Adds a row of an answer that may have many. Once the answer is a large one, waits for its turn to be
-    /// made.
+    /// made, for a second at most.
     ///
     /// # Errors
     ///
-    /// As for [`Scale::add`]; and if its turn doesn't come within the time of a query.
+    /// As for [`Scale::add`].
     pub(crate) async fn add_in_turn(&mut self, row: &impl Weigh) -> Result<(), Error> {
         self.add(row)?;
-        if self.pile.taken > 0 && self.turn.is_none() {
-            self.turn = Some(self.queue.turn().await?);
+        if self.pile.taken > 0 && !self.is_large {
+            self.is_large = true;
+            self.turn = self.queue.turn().await;
         }
         Ok(())
     }
@@ -249,8 +260,6 @@ impl Weigh for Row {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use warp::reply::Reply;
 
     use super::super::turns::Turns;
@@ -263,7 +272,7 @@ mod tests {
 
     fn scale(shares: &Shares) -> Scale {
         let limits = Limits { answer: 1 << 20, answers: 1 << 20, ..Limits::default() };
-        Scale::new(shares.nothing(None), Turns::new().queue(None, 100, Duration::from_secs(1)), &limits)
+        Scale::new(shares.nothing(None), Turns::new().queue(None, 100), &limits)
     }
 
     #[test]

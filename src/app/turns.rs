@@ -2,20 +2,27 @@
 //!
 //! While an answer is made, the database has its next rows, the driver has a frame of them, and the service
 //! has a copy. An answer that waits for its turn holds a row, and one that is made holds what it counts.
+//!
+//! Turns spread what is counted anyway, so nobody is refused for want of one, and nobody keeps others waiting
+//! by a query whose rows come slowly.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
-use crate::error::{Code, Error};
 use crate::shares::Client;
 
 /// The most large answers that are made at the same time.
 const ALL: usize = 8;
+/// The longest time that an answer has its turn for.
+const LONGEST: Duration = Duration::from_millis(250);
+/// The longest time that an answer waits for its turn, and is made without one then.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The turns of all clients. Cheap to clone; clones share them.
 #[derive(Debug, Clone)]
@@ -35,16 +42,13 @@ pub(crate) struct Queue {
     client: Option<IpAddr>,
     /// The most turns of the client.
     most: usize,
-    patience: Duration,
 }
 
-/// A turn, until it is dropped.
+/// A turn, until it is dropped or has been had for the longest time.
 #[derive(Debug)]
-pub(crate) struct Turn {
-    // Fields are dropped in this order: others come before the client's next.
-    _all: OwnedSemaphorePermit,
-    _own: OwnedSemaphorePermit,
-}
+pub(crate) struct Turn(
+    #[expect(dead_code, reason = "its end is told by the drop")] oneshot::Sender<Infallible>,
+);
 
 impl Turns {
     pub(crate) fn new() -> Self {
@@ -53,9 +57,9 @@ impl Turns {
 
     /// Returns the way to a turn of a client, which has at most `percent` of them at a time, but at least
     /// one: whoever has many requests keeps nobody else waiting for all of them.
-    pub(crate) fn queue(&self, client: Option<Client>, percent: u8, patience: Duration) -> Queue {
+    pub(crate) fn queue(&self, client: Option<Client>, percent: u8) -> Queue {
         let most = (ALL * usize::from(percent) / 100).max(1);
-        Queue { turns: self.clone(), client: client.map(Client::network), most, patience }
+        Queue { turns: self.clone(), client: client.map(Client::network), most }
     }
 
     /// Returns the turns of a client. They are kept for as long as somebody has, or waits for, one of them.
@@ -72,30 +76,37 @@ impl Turns {
 }
 
 impl Queue {
-    /// Waits for a turn.
-    ///
-    /// # Errors
-    ///
-    /// [`Code::AnswersExhausted`] if it takes longer than the queue's patience.
-    pub(crate) async fn turn(&self) -> Result<Turn, Error> {
-        let (own, all) = (self.turns.of(self.client, self.most), Arc::clone(&self.turns.0.all));
-        let taken = async {
-            let own = own.acquire_owned().await.ok()?;
-            Some(Turn { _all: all.acquire_owned().await.ok()?, _own: own })
-        };
-        let detail = "The service makes as many large answers as it may at the same time.";
-        let exhausted = || Error::new(Code::AnswersExhausted, detail);
-        timeout(self.patience, taken).await.ok().flatten().ok_or_else(exhausted)
+    /// Waits for a turn. Returns `None` if it doesn't come within a second.
+    pub(crate) async fn turn(&self) -> Option<Turn> {
+        timeout(PATIENCE, self.next()).await.ok().flatten()
+    }
+
+    async fn next(&self) -> Option<Turn> {
+        // Semaphores that are never closed.
+        let own = self.turns.of(self.client, self.most).acquire_owned().await.ok()?;
+        let all = Arc::clone(&self.turns.0.all).acquire_owned().await.ok()?;
+        Some(Turn::had([all, own]))
+    }
+}
+
+impl Turn {
+    fn had(permits: [OwnedSemaphorePermit; 2]) -> Self {
+        let (turn, end) = oneshot::channel();
+        tokio::spawn(async move {
+            let _permits = permits;
+            // The end is the error of a sender that was dropped.
+            let _ = timeout(LONGEST, end).await;
+        });
+        Turn(turn)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
+    use tokio::time::Instant;
 
     use super::*;
-
-    const SOON: Duration = Duration::from_secs(1);
 
     fn client(address: &str) -> Option<Client> {
         Some(Client::from(address.parse::<IpAddr>().unwrap()))
@@ -103,24 +114,44 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_client_leaves_others_their_turns() {
-        let turns = Turns::new();
-        let one = turns.queue(client("10.0.0.1"), 50, SOON);
+        let (turns, began) = (Turns::new(), Instant::now());
+        let one = turns.queue(client("10.0.0.1"), 50);
         let mut held = Vec::new();
         for _ in 0..ALL / 2 {
             held.push(one.turn().await.unwrap());
         }
-        let refused = one.turn().await.unwrap_err();
-        assert_eq!(refused.code(), Code::AnswersExhausted);
+        assert!(one.turn().now_or_never().is_none(), "it has its share");
         for other in ["10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"] {
-            held.push(turns.queue(client(other), 1, SOON).turn().await.unwrap());
+            held.push(turns.queue(client(other), 1).turn().await.unwrap());
         }
-        let last = turns.queue(None, 100, SOON);
+        let last = turns.queue(None, 100);
         let mut waiting = Box::pin(last.turn());
         assert!(waiting.as_mut().now_or_never().is_none(), "all are taken");
         held.pop();
-        assert!(waiting.await.is_ok());
+        assert!(waiting.await.is_some());
+        assert_eq!(began.elapsed(), Duration::ZERO);
         drop(held);
-        assert!(one.turn().await.is_ok());
+        while turns.0.all.available_permits() < ALL {
+            tokio::task::yield_now().await;
+        }
+        assert!(one.turn().await.is_some());
         assert_eq!(turns.0.of.lock().unwrap().len(), 1, "clients that are done are forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_long_for_those_who_are_slow() {
+        let (turns, began) = (Turns::new(), Instant::now());
+        let slow = turns.queue(client("10.0.0.1"), 100);
+        let mut held = Vec::new();
+        for _ in 0..ALL {
+            held.push(slow.turn().await.unwrap());
+        }
+        assert!(turns.queue(client("10.0.0.2"), 100).turn().await.is_some());
+        assert_eq!(began.elapsed(), LONGEST);
+        // Whoever has as many requests as that waits for as long as anybody does.
+        let all = futures_util::future::join_all((0..100).map(|_| slow.turn())).await;
+        let without = all.iter().filter(|turn| turn.is_none()).count();
+        assert!((50..100).contains(&without), "{without}");
+        assert_eq!(began.elapsed(), LONGEST + PATIENCE);
     }
 }
