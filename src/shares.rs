@@ -175,8 +175,11 @@ impl Shares {
 
 impl Bounds {
     fn new(total: usize, percent: Percent) -> Self {
-        let part = |percent| ((total as u128 * u128::from(percent) / 100) as usize).max(1);
-        Bounds { total, per_client: part(percent.client), per_user: part(percent.user) }
+        Bounds {
+            total,
+            per_client: percentage(total, percent.client),
+            per_user: percentage(total, percent.user),
+        }
     }
 
     fn of(&self, name: &Name) -> usize {
@@ -185,6 +188,11 @@ impl Bounds {
             Name::User(_) => self.per_user,
         }
     }
+}
+
+/// Returns this percentage of a total, but at least one.
+pub(crate) fn percentage(total: usize, percent: u8) -> usize {
+    ((total as u128 * u128::from(percent) / 100) as usize).max(1)
 }
 
 impl Share {

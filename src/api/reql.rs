@@ -153,7 +153,8 @@ impl Answer {
         let mut text = Vec::from(if is_value { "" } else { "[" });
         while let Some(row) = rows.next().await {
             let row = row.map_err(|error| asked.placed(error))?;
-            scale.add_in_turn(&row).await?;
+            scale.add_bytes(row.get().len() + 1)?;
+            scale.in_turn().await;
             if text.len() > 1 {
                 text.push(b',');
             }

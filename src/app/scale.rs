@@ -38,9 +38,8 @@ pub(crate) struct Scale {
     weight: u64,
     limit: u64,
     total: u64,
-    queue: Queue,
-    /// `true` once it has waited for its turn, even if that did not come.
-    is_large: bool,
+    /// The way to the turn of a large answer, until it has waited for that.
+    queue: Option<Queue>,
     /// The turn of a large answer, as long as it is made.
     turn: Option<Turn>,
 }
@@ -61,31 +60,18 @@ pub(crate) struct Weight {
 
 impl Scale {
     pub(crate) fn new(share: Share, queue: Queue, limits: &Limits) -> Self {
-        let pile = Pile::new(share, FREE_ANSWER);
-        Scale {
-            pile,
-            weight: 0,
-            limit: limits.answer,
-            total: limits.answers,
-            queue,
-            is_large: false,
-            turn: None,
-        }
+        let (pile, queue) = (Pile::new(share, FREE_ANSWER), Some(queue));
+        Scale { pile, weight: 0, limit: limits.answer, total: limits.answers, queue, turn: None }
     }
 
-    /// Adds a row of an answer that may have many. Once the answer is a large one, waits for its turn to be
-    /// made, for a second at most.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Scale::add`].
-    pub(crate) async fn add_in_turn(&mut self, row: &impl Weigh) -> Result<(), Error> {
-        self.add(row)?;
-        if self.pile.taken > 0 && !self.is_large {
-            self.is_large = true;
-            self.turn = self.queue.turn().await;
+    /// Waits for the turn of an answer once it has become a large one, for a second at most. Call it before
+    /// more is read of an answer that may have many rows.
+    pub(crate) async fn in_turn(&mut self) {
+        if self.pile.taken > 0
+            && let Some(queue) = self.queue.take()
+        {
+            self.turn = queue.turn().await;
         }
-        Ok(())
     }
 
     /// Adds a row.

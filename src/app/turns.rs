@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
-use crate::shares::Client;
+use crate::shares::{Client, percentage};
 
 /// The most large answers that are made at the same time.
 const ALL: usize = 8;
@@ -58,8 +58,7 @@ impl Turns {
     /// Returns the way to a turn of a client, which has at most `percent` of them at a time, but at least
     /// one: whoever has many requests keeps nobody else waiting for all of them.
     pub(crate) fn queue(&self, client: Option<Client>, percent: u8) -> Queue {
-        let most = (ALL * usize::from(percent) / 100).max(1);
-        Queue { turns: self.clone(), client: client.map(Client::network), most }
+        Queue { turns: self.clone(), client: client.map(Client::network), most: percentage(ALL, percent) }
     }
 
     /// Returns the turns of a client. They are kept for as long as somebody has, or waits for, one of them.

@@ -78,7 +78,7 @@ impl Expansions {
     ///
     /// # Errors
     ///
-    /// Those of queries; [`Code::AnswerTooLarge`] if it has more bytes than an answer may have.
+    /// The errors of queries; [`Code::AnswerTooLarge`] if it has more bytes than an answer may have.
     pub(super) async fn found(&self, beside: &Beside, keys: &[String]) -> Result<Related, Error> {
         self.found_within(beside, keys.iter().map(String::as_str), self.most).await
     }

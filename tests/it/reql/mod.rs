@@ -223,6 +223,8 @@ async fn limits_hold() {
     let api = api.await;
     problem(&ask(&api, &format!("r.expr('{}')", "a".repeat(1 << 17))).await, 413, "body-too-large");
     problem(&ask(&api, "r.range(100000)").await, 422, "answer-too-large");
+    // What is between the rows counts, too: half of this answer are commas.
+    problem(&ask(&api, "r.range(40000).map(n => 1)").await, 422, "answer-too-large");
     problem(&lines(&api, "r.range(10)").await, 503, "streams-exhausted");
     problem(&ask(&api, "r.expr(r.range(200000).coerceTo('array'))").await, 422, "resource-limit");
     assert_eq!(body(&ask(&api, "r.expr(1)").await), 1);

@@ -152,7 +152,8 @@ async fn weighed<T: DeserializeOwned + Weigh>(
     let mut arriving = conn.stream_in_time(query).await?;
     let mut rows = Vec::new();
     while let Some(row) = arriving.try_next().await? {
-        scale.add_in_turn(&row).await?;
+        scale.add(&row)?;
+        scale.in_turn().await;
         rows.push(row);
     }
     Ok((rows, scale))
