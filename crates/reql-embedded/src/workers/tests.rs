@@ -167,6 +167,15 @@ async fn what_is_interrupted_while_it_runs_is_waited_for() {
     assert_eq!(soon(running).await.unwrap(), Some(()));
 }
 
+/// Waits until this is so.
+async fn until(is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < LONG, "it isn't so after {LONG:?}");
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn a_lane_that_goes_leaves_nothing_behind() {
     let workers = workers(2, 0);
@@ -178,7 +187,8 @@ async fn a_lane_that_goes_leaves_nothing_behind() {
     let done: Vec<_> =
         futures_util::future::join_all(all).await.into_iter().map(|done| done.unwrap()).collect();
     assert_eq!(done, [Some(()), None, None, None, None]);
-    assert!(workers.0.lock().lanes.is_empty());
+    // A thread notes the end of work after it has given its result away.
+    until(|| workers.0.lock().lanes.is_empty()).await;
 }
 
 #[tokio::test]
@@ -191,11 +201,7 @@ async fn threads_end_with_their_owner() {
     }
     let pool = workers.0.clone();
     drop(workers);
-    let began = Instant::now();
-    while pool.lock().threads > 0 {
-        assert!(began.elapsed() < LONG, "{} threads are left", pool.lock().threads);
-        tokio::task::yield_now().await;
-    }
+    until(|| pool.lock().threads == 0).await;
 }
 
 /// Computes until it is told to end, and counts its checkpoints.
