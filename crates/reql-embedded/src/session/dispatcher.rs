@@ -243,8 +243,8 @@ impl Dispatcher {
             let patience = (self.dialect == Dialect::Sequential).then_some(PATIENCE);
             let (lane, mark) = (self.lane.clone(), query.mark(&self.shared.watchdog));
             self.jobs.spawn(mark.watch(async move {
-                let outcome = job::follow(cursor, interrupt, &lane, patience).await;
-                Done { ticket, counted: false, size: 0, _held: lane.hold(outcome.len()), outcome }
+                let (_held, outcome) = job::follow(cursor, interrupt, &lane, patience).await;
+                Done { ticket, counted: false, size: 0, _held, outcome }
             }));
         } else if cursor.weight() == Weight::Light {
             let outcome = job::next(cursor, &interrupt);

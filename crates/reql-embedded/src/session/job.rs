@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -123,24 +124,24 @@ pub(super) fn next(mut cursor: Box<dyn Cursor>, interrupt: &Interrupt) -> Outcom
 }
 
 /// Waits until a feed has a row, an error or its end, without holding a thread. With `patience`, the wait
-/// ends with an empty batch after a while.
+/// ends with an empty batch after a while. The outcome is counted against the lane's backlog.
 pub(super) async fn follow(
     mut cursor: Box<dyn Cursor>,
     interrupt: Interrupt,
-    lane: &Lane,
+    lane: &Arc<Lane>,
     patience: Option<Duration>,
-) -> Outcome {
+) -> (Option<Held>, Outcome) {
     loop {
         let patient = tokio::select! {
             biased;
-            () = interrupt.raised() => return Outcome::Failed(Failure::Interrupted),
+            () = interrupt.raised() => return (None, Outcome::Failed(Failure::Interrupted)),
             () = async { cursor.ready().await; lane.room().await } => true,
             () = run_out(patience) => false,
         };
         match next_where_it_belongs(cursor, interrupt.clone(), lane).await {
             // All rows that were there may have been filtered out.
-            Outcome::Batch { batch, rest: Some(rest) } if batch.rows == 0 && patient => cursor = rest,
-            outcome => return outcome,
+            (_, Outcome::Batch { batch, rest: Some(rest) }) if batch.rows == 0 && patient => cursor = rest,
+            counted => return counted,
         }
         tokio::task::yield_now().await;
     }
@@ -153,13 +154,24 @@ async fn run_out(patience: Option<Duration>) {
     }
 }
 
-async fn next_where_it_belongs(cursor: Box<dyn Cursor>, interrupt: Interrupt, lane: &Lane) -> Outcome {
-    match cursor.weight() {
-        Weight::Light => next(cursor, &interrupt),
+async fn next_where_it_belongs(
+    cursor: Box<dyn Cursor>,
+    interrupt: Interrupt,
+    lane: &Arc<Lane>,
+) -> (Option<Held>, Outcome) {
+    let of = lane.clone();
+    let weight = cursor.weight();
+    let next = move |interrupt: &Interrupt| {
+        let outcome = next(cursor, interrupt);
+        // Counted where it is made: a task that is polled late would let the lane run ahead.
+        (of.hold(outcome.len()), outcome)
+    };
+    match weight {
+        Weight::Light => next(&interrupt),
         Weight::Heavy => lane
-            .run(interrupt.clone(), move || next(cursor, &interrupt))
+            .run(interrupt.clone(), move || next(&interrupt))
             .await
-            .unwrap_or(Outcome::Failed(Failure::Interrupted)),
+            .unwrap_or((None, Outcome::Failed(Failure::Interrupted))),
     }
 }
 
@@ -175,4 +187,57 @@ fn shielded<T>(work: impl FnOnce() -> T) -> Result<T, Error> {
 fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::workers::Workers;
+
+    /// A feed that has a megabyte whenever it is asked, and counts that.
+    struct Large(Arc<AtomicUsize>);
+
+    impl Cursor for Large {
+        fn next_batch(&mut self) -> Result<Batch, Failure> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(Batch { json: vec![b' '; 1 << 20].into(), rows: 1, ..Batch::default() })
+        }
+
+        fn is_feed(&self) -> bool {
+            true
+        }
+    }
+
+    /// Waits until the work that the pool may do is done.
+    async fn at_rest(workers: &Workers) {
+        let other = workers.lane();
+        for _ in 0..100 {
+            other.run(Interrupt::default(), || ()).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn feeds_wait_for_results_that_nobody_has_looked_at() {
+        let (workers, made) = (Workers::new(), Arc::<AtomicUsize>::default());
+        let lane = Arc::new(workers.lane_with(1));
+        let mut feeds: Vec<_> = (0..20)
+            .map(|_| Box::pin(follow(Box::new(Large(made.clone())), Interrupt::default(), &lane, None)))
+            .collect();
+        for feed in &mut feeds {
+            assert!(feed.now_or_never().is_none());
+        }
+        for taken in 1..=20 {
+            while made.load(Ordering::SeqCst) < taken {
+                tokio::task::yield_now().await;
+            }
+            at_rest(&workers).await;
+            assert_eq!(made.load(Ordering::SeqCst), taken);
+            let (held, outcome) = feeds.remove(0).await;
+            assert!(held.is_some() && matches!(outcome, Outcome::Batch { .. }));
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use super::catalog::Catalog;
 
 /// The memory limit of a store's backlog, in bytes, unless [`Options`](super::Options) have another one.
-pub(super) const BACKLOG_BYTES: usize = 128 << 20;
+pub(super) const BACKLOG_BYTES: usize = 64 << 20;
 
 /// The changes that the listeners of a store keep until they are read.
 pub(super) struct Backlog {

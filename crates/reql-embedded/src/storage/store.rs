@@ -35,7 +35,7 @@ pub struct Options {
     /// may use.
     pub cache_bytes: usize,
     /// Memory for changes that wait for listeners, in bytes. Beyond it, the listeners that have fallen behind
-    /// furthest lose their changes. Default 128 MiB, but no more than an eighth of the memory that the
+    /// furthest lose their changes. Default 64 MiB, but no more than an eighth of the memory that the
     /// process may use.
     pub backlog_bytes: usize,
 }
