@@ -166,6 +166,7 @@ impl TableRef {
         env.require(Permission::Read, self.scope())?;
         match self.backing() {
             Backing::Stored(stored) => stored.at(env.view())?.len(),
+            Backing::System(_) if !env.may_wait() => Err(Error::would_block()),
             Backing::System(table) => Ok(table.rows(env)?.len() as u64),
         }
     }

@@ -16,6 +16,8 @@ pub fn is_light(term: &RawTerm) -> bool {
             is_write(term, |document| document.kind == TermType::Get)
         }
         TermType::Limit => is_few_rows(term),
+        // The number of a table's rows is known.
+        TermType::Count => matches!(&term.args[..], [rows] if rows.kind == TermType::Table && is_range(rows)),
         // One call only: each further one could double the result of the one within it.
         TermType::Funcall => are_parts_small(term),
         _ => is_small(term),
@@ -155,5 +157,17 @@ mod tests {
         assert!(!is_light(&held(&format!(r#"[93,[{owner},[69,[[2,[2]],true]]]]"#))));
         assert!(!is_light(&held(r#"[93,[[15,["t"]],1]]"#)));
         assert!(!is_light(r#"[32,[[15,["t"]],"owner"]]"#));
+    }
+    #[test]
+    fn a_table_s_count_is_light_and_any_other_isn_t() {
+        assert!(is_light(r#"[43,[[15,["t"]]]]"#));
+        assert!(is_light(r#"[43,[[15,[[14,["d"]],"t"]]]]"#));
+        for heavy in [
+            r#"[43,[[15,["t"]],1]]"#,
+            r#"[43,[[182,[[15,["t"]],1,2]]]]"#,
+            r#"[43,[[15,[[43,[[15,["t"]]]]]]]]"#,
+        ] {
+            assert!(!is_light(heavy), "{heavy}");
+        }
     }
 }
