@@ -24,6 +24,8 @@ use replay::{Form, List};
 const DOCS: &str = "/tables/heroes/docs";
 /// The number of ids, all of which fit into a page.
 const IDS: u64 = 60;
+/// The writes without which a run shows nothing.
+const FEWEST: u64 = 50;
 /// The number of values of the field that refers to a home.
 const OF: u8 = 5;
 /// The field of what a hero is told with.
@@ -188,6 +190,13 @@ async fn each_follower_knows_in_the_end_what_there_is() {
             world.troubles.lock().unwrap().end();
         }
         sleep(pause).await;
+        // On a machine that has much else to do, writers get less done in the same time.
+        for _ in 0..1200 {
+            if world.written.load(Ordering::Relaxed) >= FEWEST {
+                break;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
     };
     tokio::select! {
         () = play => {}
@@ -210,5 +219,5 @@ async fn each_follower_knows_in_the_end_what_there_is() {
         told(&world.resumed),
         told(&world.resets)
     );
-    assert!(written > 50 && events > written && told(&world.resumed) > 0, "{written} {events}");
+    assert!(written >= FEWEST && events > written && told(&world.resumed) > 0, "{written} {events}");
 }
