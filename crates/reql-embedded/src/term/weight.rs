@@ -158,6 +158,7 @@ mod tests {
         assert!(!is_light(&held(r#"[93,[[15,["t"]],1]]"#)));
         assert!(!is_light(r#"[32,[[15,["t"]],"owner"]]"#));
     }
+
     #[test]
     fn a_table_s_count_is_light_and_any_other_isn_t() {
         assert!(is_light(r#"[43,[[15,["t"]]]]"#));

@@ -38,11 +38,16 @@ impl Endless {
     }
 
     async fn reaches(&self, count: usize) {
-        let began = Instant::now();
-        while self.1.load(Ordering::SeqCst) != count {
-            assert!(began.elapsed() < LONG, "{} run", self.1.load(Ordering::SeqCst));
-            tokio::task::yield_now().await;
-        }
+        until(|| self.1.load(Ordering::SeqCst) == count).await;
+    }
+}
+
+/// Waits until this is so.
+async fn until(is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < LONG, "it isn't so after {LONG:?}");
+        tokio::task::yield_now().await;
     }
 }
 
@@ -165,15 +170,6 @@ async fn what_is_interrupted_while_it_runs_is_waited_for() {
     tokio::task::yield_now().await;
     endless.end();
     assert_eq!(soon(running).await.unwrap(), Some(()));
-}
-
-/// Waits until this is so.
-async fn until(is_so: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < LONG, "it isn't so after {LONG:?}");
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ use replay::{Form, List};
 const DOCS: &str = "/tables/heroes/docs";
 /// The number of ids, all of which fit into a page.
 const IDS: u64 = 60;
-/// The writes without which a run shows nothing.
+/// A run shows something with more writes than these.
 const FEWEST: u64 = 50;
 /// The number of values of the field that refers to a home.
 const OF: u8 = 5;
@@ -192,7 +192,7 @@ async fn each_follower_knows_in_the_end_what_there_is() {
         sleep(pause).await;
         // On a machine that has much else to do, writers get less done in the same time.
         for _ in 0..1200 {
-            if world.written.load(Ordering::Relaxed) >= FEWEST {
+            if world.written.load(Ordering::Relaxed) > FEWEST {
                 break;
             }
             sleep(Duration::from_millis(50)).await;
@@ -219,5 +219,5 @@ async fn each_follower_knows_in_the_end_what_there_is() {
         told(&world.resumed),
         told(&world.resets)
     );
-    assert!(written >= FEWEST && events > written && told(&world.resumed) > 0, "{written} {events}");
+    assert!(written > FEWEST && events > written && told(&world.resumed) > 0, "{written} {events}");
 }
