@@ -27,6 +27,7 @@ use warp::hyper::body::{Body, Incoming};
 use super::connection::{Requests, converse};
 use super::linger::Lingering;
 use super::listener::{Arrival, Listener};
+use super::sips::Sipped;
 use super::streams::Streams;
 use super::tls::Acceptor;
 use crate::http::client::Peer;
@@ -202,7 +203,7 @@ where
         .max_send_buf_size(BUFFERED)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW);
-    let stream = TokioIo::new(Lingering::new(Box::pin(stream), stop.clone()));
+    let stream = TokioIo::new(Sipped::new(Lingering::new(Box::pin(stream), stop.clone())));
     let connection = http.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
     converse(Box::pin(connection), requests, patience.head, stop).map(|ended| {
         if let Err(error) = ended {

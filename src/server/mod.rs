@@ -10,6 +10,7 @@ mod notify;
 mod present;
 mod reload;
 mod signals;
+mod sips;
 mod socket;
 mod streams;
 pub(crate) mod tls;

@@ -17,6 +17,7 @@ mod read;
 mod unique;
 mod write;
 
+use futures_util::FutureExt;
 use reql::{Conflict, r};
 use serde_json::{Map, Value};
 use warp::http::{HeaderMap, StatusCode};
@@ -75,9 +76,11 @@ async fn post_any(context: Context, body: Chunks, conn: Conn, grant: Grant) -> R
     let run = async move |conn, plan| {
         create(&table, bulk::whole(body), form, &context, conn, (&grant, Some(&plan))).await
     };
-    keyed.once(&app, holder, conn, run).await
+    keyed.once(&app, holder, conn, run).boxed().await
 }
 
+/// Creates what the body has. What follows the body is boxed: a request whose body is still on its way holds
+/// no memory for that.
 async fn create(
     table: &str,
     body: Chunks,
@@ -90,13 +93,13 @@ async fn create(
     let arrived = context.app().arriving(context.holder(&conn));
     let mut documents = Documents::new(body, context.headers(), context.app().limits(), form, arrived);
     if !is_json || documents.is_array().await? {
-        return bulk::insert(table, documents, context, &mut conn, (grant, plan)).await;
+        return bulk::insert(table, documents, context, &mut conn, (grant, plan)).boxed().await;
     }
     let (body, mut arrived) = documents.into_whole().await?;
     arrived.reach_tree(&body)?;
     context.hold(arrived);
     let document = body::document(&body)?;
-    create_one(table, document, context, &mut conn, (grant, plan)).await
+    create_one(table, document, context, &mut conn, (grant, plan)).boxed().await
 }
 
 async fn create_one(
