@@ -146,6 +146,10 @@ pub(crate) async fn start(rdb: &mut Rdb) -> io::Result<(Server, Database)> {
         0 => builder,
         limit => builder.memory_limit(limit),
     };
+    let builder = match rdb.page_cache {
+        0 => builder,
+        bytes => builder.page_cache(bytes),
+    };
     let server = builder.start().await.map_err(|error| {
         let (place, error) = (rdb.data_dir.display(), io::Error::from(error));
         io::Error::new(error.kind(), format!("can't start the embedded database in {place}: {error}"))

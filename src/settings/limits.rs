@@ -60,7 +60,7 @@ pub struct Limits {
     /// The most events of one live query that are kept for clients that return. Default 10,000.
     pub replay_events: usize,
     /// The most bytes of events that are kept for clients that return, of all live queries together. One live
-    /// query may have a quarter of them. The last 64 KiB of each are kept in any case. Default 64 MiB, but no
+    /// query may have a quarter of them. The last 64 KiB of each are kept in any case. Default 32 MiB, but no
     /// more than an eighth of the memory that the process may use.
     #[serde(with = "units::size")]
     pub replay_bytes: u64,
@@ -177,7 +177,7 @@ impl Default for Limits {
             live_queries: 1000,
             tickets: 10_000,
             replay_events: 10_000,
-            replay_bytes: 64 << 20,
+            replay_bytes: 32 << 20,
             replay_time: Duration::from_secs(300),
             streams: 64,
             feed_queue: 10_000,

@@ -51,6 +51,10 @@ pub struct Rdb {
     /// beyond it fails with `resource-limit`. Default 0: half of what the process may use.
     #[serde(with = "units::size")]
     pub memory_limit: u64,
+    /// The bytes of memory that hold pages of the embedded server's file. Default 0: 32 MiB, or an eighth of
+    /// what the process may use if that is less.
+    #[serde(with = "units::size")]
+    pub page_cache: u64,
     /// TLS to the database. Default: none.
     pub tls: RdbTls,
     /// The replicas that are read by requests that don't say it (`Prefer: read-mode=...`): `"single"`,
@@ -138,6 +142,7 @@ impl Default for Rdb {
             data_dir: PathBuf::from("data"),
             listen: Listen::default(),
             memory_limit: 0,
+            page_cache: 0,
             tls: RdbTls::default(),
             read_mode: ReadMode::default(),
             standby: 4,

@@ -176,6 +176,12 @@ const RULES: &[Rule] = &[
     rule("rdb.memory_limit", "nothing: only an embedded database has it", |s| {
         s.rdb.memory_limit == 0 || s.rdb.host == Hosts::Embedded
     }),
+    rule("rdb.page_cache", "a size from 1 MiB to 1 TiB such as \"512MiB\", or 0", |s| {
+        s.rdb.page_cache == 0 || (1 << 20..=1 << 40).contains(&s.rdb.page_cache)
+    }),
+    rule("rdb.page_cache", "nothing: only an embedded database has it", |s| {
+        s.rdb.page_cache == 0 || s.rdb.host == Hosts::Embedded
+    }),
     rule("rdb.tls", "true, false, or a table with `ca`, `cert`, `key`, `server_name`", |_| true),
     rule("rdb.tls", "nothing: an embedded database needs no TLS", |s| {
         !s.rdb.tls.is_on() || s.rdb.host != Hosts::Embedded

@@ -402,13 +402,15 @@ fn the_embedded_database_listens_where_the_settings_say() {
 }
 
 #[test]
-fn the_embedded_database_has_a_memory_limit() {
-    jailed(|_| assert_eq!(settings().rdb.memory_limit, 0));
+fn the_embedded_database_has_limits_of_memory() {
+    let memory = || (settings().rdb.memory_limit, settings().rdb.page_cache);
+    jailed(|_| assert_eq!(memory(), (0, 0)));
     jailed(|jail| {
-        file(jail, "[development.rdb]\nmemory_limit = \"1GiB\"\n");
-        assert_eq!(settings().rdb.memory_limit, 1 << 30);
+        file(jail, "[development.rdb]\nmemory_limit = \"1GiB\"\npage_cache = \"1MiB\"\n");
+        assert_eq!(memory(), (1 << 30, 1 << 20));
         jail.set_env("RDB_MEMORY_LIMIT", "64MiB");
-        assert_eq!(settings().rdb.memory_limit, 64 << 20);
+        jail.set_env("RDB_PAGE_CACHE", "128MiB");
+        assert_eq!(memory(), (64 << 20, 128 << 20));
     });
 }
 

@@ -347,6 +347,20 @@ fn the_memory_limit_is_a_size_for_the_embedded_database() {
 }
 
 #[test]
+fn the_page_cache_is_a_size_for_the_embedded_database() {
+    jailed(|jail| {
+        for (set, expected) in [
+            ("page_cache = \"4KiB\"", "a size from 1 MiB to 1 TiB such as \"512MiB\", or 0"),
+            ("page_cache = \"1MiB\"\nhost = \"a\"", "nothing: only an embedded database has it"),
+        ] {
+            file(jail, &format!("[development.rdb]\n{set}\n"));
+            assert!(error().starts_with("invalid setting `rdb.page_cache`"), "{set}: {}", error());
+            assert!(error().ends_with(&format!("expected {expected}")), "{set}: {}", error());
+        }
+    });
+}
+
+#[test]
 fn tls_to_the_database_needs_both_files_and_a_network() {
     jailed(|jail| {
         for (set, start) in [

@@ -39,9 +39,11 @@ impl Reql {
         password: &str,
         name: Option<String>,
         memory_limit: Option<u64>,
+        page_cache: Option<usize>,
     ) -> error::Result<Self> {
         let mut options = storage::Options::new(Arc::new(eval::Functions));
         options.path = data_dir.map(Path::to_owned);
+        options.cache_bytes = page_cache.unwrap_or(options.cache_bytes);
         let cache_bytes = options.cache_bytes;
         let store = Store::open(options)?;
         if store.is_new() {

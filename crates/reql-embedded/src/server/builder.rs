@@ -59,6 +59,7 @@ pub struct Builder {
     locked: bool,
     server_name: Option<String>,
     memory_limit: Option<u64>,
+    page_cache: Option<usize>,
     limits: Limits,
     #[cfg(feature = "tls")]
     tls: Option<super::Tls>,
@@ -82,6 +83,7 @@ impl Builder {
             locked: false,
             server_name: None,
             memory_limit: None,
+            page_cache: None,
             limits: Limits {
                 max_connections: DEFAULT_MAX_CONNECTIONS,
                 handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
@@ -154,10 +156,18 @@ impl Builder {
 
     /// Sets the bytes of memory that all queries together may hold in sorts, groups, arrays and the like; one
     /// query may hold half of that. A query that needs more fails with `RESOURCE_LIMIT`, and all others are
-    /// served. The pages of the file aren't counted. Default: half of the memory that the process may use,
+    /// served. The pages of the file aren't counted, see [`Builder::page_cache`]. Default: half of the memory that the process may use,
     /// see [`memory::limit`](crate::memory::limit).
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = Some(bytes);
+        self
+    }
+
+    /// Sets the bytes of memory that hold pages of the file, a tenth of them for pages that are being written.
+    /// A page that isn't there is read from the file, which takes microseconds while the operating system
+    /// has it in memory. Default 32 MiB, but no more than an eighth of the memory that the process may use.
+    pub fn page_cache(mut self, bytes: u64) -> Self {
+        self.page_cache = Some(usize::try_from(bytes).unwrap_or(usize::MAX));
         self
     }
 
@@ -197,8 +207,9 @@ impl Builder {
     ///
     /// If the data can't be opened, or an address can't be listened on. The data is unchanged then.
     pub async fn start(self) -> Result<Server, StartError> {
-        let Builder { data_dir, initial_password, server_name, memory_limit, .. } = self.clone();
-        let open = move || Reql::open(data_dir.as_deref(), &initial_password, server_name, memory_limit);
+        let Builder { data_dir, initial_password, server_name, memory_limit, page_cache, .. } = self.clone();
+        let open =
+            move || Reql::open(data_dir.as_deref(), &initial_password, server_name, memory_limit, page_cache);
         let opened = tokio::task::spawn_blocking(open).await;
         let opened = opened.unwrap_or_else(|_| Err(Error::internal("The data could not be opened.")));
         let engine = opened.map_err(DataError::from)?;

@@ -73,6 +73,11 @@ pub(super) struct Flags {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory_limit: Option<u64>,
 
+    /// Memory for pages of the file, in MiB or with a unit, or `auto`: 32 MiB, or an eighth of what the process
+    /// may use if that is less.
+    #[arg(long, value_name = "SIZE", value_parser = cache_size, default_value = "auto")]
+    cache_size: CacheSize,
+
     /// The file with the private key (PEM) for TLS. With it, drivers connect by TLS and not otherwise.
     #[arg(long, value_name = "FILE", requires = "driver_tls_cert")]
     driver_tls_key: Option<PathBuf>,
@@ -97,10 +102,6 @@ pub(super) struct Flags {
     /// Take options from this file too, one `name=value` a line; the command line goes first.
     #[arg(long, value_name = "FILE")]
     config_file: Option<PathBuf>,
-
-    /// Accepted and without effect: there is no cache of that kind.
-    #[arg(long, value_name = "MB")]
-    cache_size: Option<String>,
 
     /// Accepted and without effect: cores are used as they come.
     #[arg(short, long, value_name = "N")]
@@ -130,6 +131,14 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     };
     let bytes = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(1 << shift));
     bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "that is no size that memory can have".to_owned())
+}
+
+/// The memory for pages: a size in bytes, or the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct CacheSize(Option<u64>);
+
+fn cache_size(text: &str) -> Result<CacheSize, String> {
+    if text == "auto" { Ok(CacheSize(None)) } else { size(text).map(|bytes| CacheSize(Some(bytes))) }
 }
 
 /// The oldest version of TLS to speak, under RethinkDB's names and one more.
@@ -285,6 +294,9 @@ impl Flags {
         }
         if let Some(bytes) = self.memory_limit {
             builder = builder.memory_limit(bytes);
+        }
+        if let CacheSize(Some(bytes)) = self.cache_size {
+            builder = builder.page_cache(bytes);
         }
         if let Some(name) = &self.server_name {
             builder = builder.server_name(name);

@@ -28,6 +28,9 @@ fn sizes_are_in_mebibytes_or_have_a_unit() {
         assert_eq!(limit(wrong), None, "{wrong}");
     }
     assert_eq!(parse(&[]).memory_limit, None);
+    let cache = |size| Flags::try_parse_from(["reql-embedded", "--cache-size", size]).ok()?.cache_size.0;
+    assert_eq!((cache("100"), cache("1GiB"), cache("auto")), (Some(100 << 20), Some(1 << 30), None));
+    assert!(Flags::try_parse_from(["reql-embedded", "--cache-size", "much"]).is_err());
 }
 
 #[test]
