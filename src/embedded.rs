@@ -20,7 +20,7 @@
 use std::io;
 use std::ops::Deref;
 
-use reql_embedded::Server;
+use reql_embedded::{Server, memory};
 
 use crate::database::Credentials;
 use crate::error::Code;
@@ -29,6 +29,9 @@ use crate::{Conn, Database, bootstrap};
 
 /// The user of a new database.
 const ADMIN: &str = "admin";
+/// The default of the memory for pages of the file, in bytes: half of what a server by itself has, since the
+/// service needs memory, too.
+const PAGE_CACHE: u64 = 32 << 20;
 
 /// A database in this process. It is shut down on drop, and dereferences to a [`Database`].
 ///
@@ -147,7 +150,7 @@ pub(crate) async fn start(rdb: &mut Rdb) -> io::Result<(Server, Database)> {
         limit => builder.memory_limit(limit),
     };
     let builder = match rdb.page_cache {
-        0 => builder,
+        0 => builder.page_cache(memory::limit().map_or(PAGE_CACHE, |limit| PAGE_CACHE.min(limit / 8))),
         bytes => builder.page_cache(bytes),
     };
     let server = builder.start().await.map_err(|error| {

@@ -165,7 +165,7 @@ impl Builder {
 
     /// Sets the bytes of memory that hold pages of the file, a tenth of them for pages that are being written.
     /// A page that isn't there is read from the file, which takes microseconds while the operating system
-    /// has it in memory. Default 32 MiB, but no more than an eighth of the memory that the process may use.
+    /// has it in memory. Default 64 MiB, but no more than an eighth of the memory that the process may use.
     pub fn page_cache(mut self, bytes: u64) -> Self {
         self.page_cache = Some(usize::try_from(bytes).unwrap_or(usize::MAX));
         self

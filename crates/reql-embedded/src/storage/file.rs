@@ -22,7 +22,7 @@ use crate::memory;
 pub(super) const FILE_NAME: &str = "reql.redb";
 
 /// The default limit of memory for pages, in bytes.
-const CACHE_BYTES: usize = 32 << 20;
+const CACHE_BYTES: usize = 64 << 20;
 
 /// The wait of an operation that needs the database for itself, until the running reads have ended.
 const READS_END: Duration = Duration::from_secs(2);

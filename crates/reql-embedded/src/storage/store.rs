@@ -31,7 +31,7 @@ pub struct Options {
     pub path: Option<PathBuf>,
     /// Compiler of index functions.
     pub compiler: Arc<dyn IndexCompiler>,
-    /// Memory for pages, in bytes. Default 32 MiB, but no more than an eighth of the memory that the process
+    /// Memory for pages, in bytes. Default 64 MiB, but no more than an eighth of the memory that the process
     /// may use.
     pub cache_bytes: usize,
     /// Memory for changes that wait for listeners, in bytes. Beyond it, the listeners that have fallen behind
