@@ -24,9 +24,9 @@ use crate::support::{Api, PATIENCE, balanced, eventually, nobody, number, rdb};
 /// Few enough for a machine that is busy with other tests.
 const CLIENTS: usize = 8;
 const REAL_CLIENTS: usize = 64;
-const OUTAGE: Duration = Duration::from_millis(1500);
+const OUTAGE: Duration = Duration::from_secs(3);
 /// Shorter than the outage, so that some requests fail by it.
-const SOON: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_secs(2);
 const DOCUMENT: &str = "/tables/rows/docs/1";
 
 /// Clients that ask for one document again and again.
@@ -111,13 +111,13 @@ struct Stretch {
 }
 
 impl Stretch {
-    async fn open(mode: &'static str, settings: &Rdb) -> Stretch {
+    async fn open(mode: &'static str, settings: &Rdb, patience: Duration) -> Stretch {
         let data = TempDir::new().unwrap();
         let server = on_disk(&data).await;
         let link = Link::to(server.local_addr()).await;
-        let settings = Rdb { connect_timeout: SOON, query_timeout: SOON, ..settings.clone() };
+        fill(&Api::over(rdb(server.local_addr()), true)).await;
+        let settings = Rdb { connect_timeout: patience, query_timeout: patience, ..settings.clone() };
         let api = Api::over(Rdb { host: rdb(link.addr).host, ..settings }, true);
-        fill(&api).await;
         Stretch { mode, data, server, link, api }
     }
 
@@ -168,8 +168,10 @@ async fn outlive(test: &str, traffic: Traffic, failure: u16) {
         return;
     }
     let nowhere = rdb(nobody().await);
+    // Only those that are to wait in vain need to be quick about it.
+    let patience = if failure == 504 { SOON } else { PATIENCE };
     let all = modes(nowhere).map(|(mode, settings)| async move {
-        Stretch::open(mode, &settings).await.outlive(traffic, failure).await;
+        Stretch::open(mode, &settings, patience).await.outlive(traffic, failure).await;
     });
     join_all(all).await;
 }
