@@ -1,8 +1,12 @@
-//! Reading a connection in small pieces.
+//! Reading a connection in small pieces, and in turns.
 //!
 //! Hyper doubles the buffer of a connection whenever a client fills it, up to the limit on heads. A client
 //! that sends a large body would hold several such buffers beside what the service has taken of the body. A
 //! piece that doesn't fill the first buffer leaves it as small as it is.
+//!
+//! A client can also send faster than the service reads, such as frames of HTTP/2 that cost it nothing. Tokio
+//! ends the turn of a connection after 128 reads, by when that is a megabyte, and tens of milliseconds of
+//! work. So its turn ends earlier.
 
 use std::io;
 use std::pin::Pin;
@@ -13,13 +17,19 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 /// The bytes that are read at once, less than hyper's first buffer has (`INIT_BUFFER_SIZE` in its
 /// `src/proto/h1/io.rs`).
 const SIP: u64 = (8 << 10) - 1;
+/// The bytes that are read in one turn. The smallest frames of them are answered within a millisecond.
+const TURN: usize = 32 << 10;
 
-/// A stream that is read in small pieces.
-pub(super) struct Sipped<S>(Take<S>);
+/// A stream that is read in small pieces, and in turns with other connections.
+pub(super) struct Sipped<S> {
+    stream: Take<S>,
+    /// The bytes that have been read in this turn.
+    read: usize,
+}
 
 impl<S: AsyncRead> Sipped<S> {
     pub(super) fn new(stream: S) -> Self {
-        Sipped(stream.take(SIP))
+        Sipped { stream: stream.take(SIP), read: 0 }
     }
 }
 
@@ -29,22 +39,30 @@ impl<S: AsyncRead + Unpin> AsyncRead for Sipped<S> {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.0.set_limit(SIP);
-        Pin::new(&mut self.0).poll_read(cx, into)
+        if self.read >= TURN {
+            self.read = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = into.filled().len();
+        self.stream.set_limit(SIP);
+        let polled = Pin::new(&mut self.stream).poll_read(cx, into);
+        self.read = if polled.is_ready() { self.read + into.filled().len() - before } else { 0 };
+        polled
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Sipped<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(self.0.get_mut()).poll_write(cx, bytes)
+        Pin::new(self.stream.get_mut()).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.0.get_mut()).poll_flush(cx)
+        Pin::new(self.stream.get_mut()).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.0.get_mut()).poll_shutdown(cx)
+        Pin::new(self.stream.get_mut()).poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -52,25 +70,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Sipped<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(self.0.get_mut()).poll_write_vectored(cx, slices)
+        Pin::new(self.stream.get_mut()).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.get_ref().is_write_vectored()
+        self.stream.get_ref().is_write_vectored()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncWriteExt, duplex};
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncWriteExt, duplex, repeat};
 
     use super::*;
 
     #[tokio::test]
     async fn all_arrives_in_pieces() {
-        let (ours, mut theirs) = duplex(64 << 10);
+        let (ours, mut theirs) = duplex(256 << 10);
         let mut ours = Sipped::new(ours);
-        let sent = (0..=255).cycle().take(30_000).collect::<Vec<u8>>();
+        let sent = (0..=255).cycle().take(100_000).collect::<Vec<u8>>();
         theirs.write_all(&sent).await.unwrap();
         drop(theirs);
         let (mut arrived, mut buffer) = (Vec::new(), [0; 16 << 10]);
@@ -83,5 +103,26 @@ mod tests {
             arrived.extend_from_slice(&buffer[..length]);
         }
         assert_eq!(arrived, sent);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_never_pauses_leaves_others_their_turn() {
+        let mut endless = Sipped::new(repeat(b'x'));
+        let (mut turns, mut read) = (0, 0);
+        // Each poll of this future is a turn. It is only polled again if it has been woken.
+        poll_fn(|cx| {
+            turns += 1;
+            loop {
+                let mut buffer = [0; 16 << 10];
+                let mut into = ReadBuf::new(&mut buffer);
+                if Pin::new(&mut endless).poll_read(cx, &mut into).is_pending() {
+                    return if turns == 10 { Poll::Ready(()) } else { Poll::Pending };
+                }
+                read += into.filled().len();
+                assert!(read <= turns * (TURN + SIP as usize), "{read} bytes in {turns} turns");
+            }
+        })
+        .await;
+        assert!(read >= 10 * TURN);
     }
 }
