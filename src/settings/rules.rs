@@ -30,6 +30,7 @@ const SIZE: &str = "a size from 1 byte to 1 GiB, as a number of bytes or such as
 const HEAD: &str = "a size from 128 bytes to 60 KiB, as a number of bytes or such as \"8KiB\"";
 pub(super) const NAME: &str = "a name of letters, digits, `_` and `-`";
 const UNIQUE: &str = "a list of up to 8 fields such as \"email\", none of them the primary key";
+const EMBEDDED: &str = "nothing: only an embedded database has it";
 const ALLOWED: &str = "true, false, or a filter such as \"owner=eq.{sub}\"";
 /// The most shards and replicas of a table.
 const SHARDS: u32 = 64;
@@ -164,24 +165,18 @@ const RULES: &[Rule] = &[
     rule("rdb.password", "a string", |_| true),
     rule("rdb.data_dir", "a directory, or \":memory:\"", |s| !s.rdb.data_dir.as_os_str().is_empty()),
     rule("rdb.listen", listen::EXPECTED, |_| true),
-    rule("rdb.listen", "nothing: only an embedded database listens", |s| {
-        s.rdb.listen.0.is_none() || s.rdb.host == Hosts::Embedded
-    }),
+    rule("rdb.listen", EMBEDDED, |s| s.rdb.listen.0.is_none() || s.rdb.host == Hosts::Embedded),
     rule("rdb.listen", "an address of this machine, or an `rdb.password` with it", |s| {
         s.rdb.listen.is_local() || !s.rdb.password.expose().is_empty()
     }),
     rule("rdb.memory_limit", "a size from 16 MiB to 1 TiB such as \"512MiB\", or 0", |s| {
         s.rdb.memory_limit == 0 || (16 << 20..=1 << 40).contains(&s.rdb.memory_limit)
     }),
-    rule("rdb.memory_limit", "nothing: only an embedded database has it", |s| {
-        s.rdb.memory_limit == 0 || s.rdb.host == Hosts::Embedded
-    }),
+    rule("rdb.memory_limit", EMBEDDED, |s| s.rdb.memory_limit == 0 || s.rdb.host == Hosts::Embedded),
     rule("rdb.page_cache", "a size from 1 MiB to 1 TiB such as \"512MiB\", or 0", |s| {
         s.rdb.page_cache == 0 || (1 << 20..=1 << 40).contains(&s.rdb.page_cache)
     }),
-    rule("rdb.page_cache", "nothing: only an embedded database has it", |s| {
-        s.rdb.page_cache == 0 || s.rdb.host == Hosts::Embedded
-    }),
+    rule("rdb.page_cache", EMBEDDED, |s| s.rdb.page_cache == 0 || s.rdb.host == Hosts::Embedded),
     rule("rdb.tls", "true, false, or a table with `ca`, `cert`, `key`, `server_name`", |_| true),
     rule("rdb.tls", "nothing: an embedded database needs no TLS", |s| {
         !s.rdb.tls.is_on() || s.rdb.host != Hosts::Embedded

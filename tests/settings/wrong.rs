@@ -320,7 +320,7 @@ fn where_the_embedded_database_listens_is_no_open_door() {
     jailed(|jail| {
         for (set, expected) in [
             ("listen = \"0.0.0.0:1\"", "an address of this machine, or an `rdb.password` with it"),
-            ("listen = 1\nhost = \"a\"", "nothing: only an embedded database listens"),
+            ("listen = 1\nhost = \"a\"", "nothing: only an embedded database has it"),
             ("listen = 70000", "an address such as \"127.0.0.1:28015\", or a port"),
             ("listen = true", "an address such as \"127.0.0.1:28015\", or a port"),
         ] {

@@ -156,14 +156,14 @@ impl Builder {
 
     /// Sets the bytes of memory that all queries together may hold in sorts, groups, arrays and the like; one
     /// query may hold half of that. A query that needs more fails with `RESOURCE_LIMIT`, and all others are
-    /// served. The pages of the file aren't counted, see [`Builder::page_cache`]. Default: half of the memory that the process may use,
-    /// see [`memory::limit`](crate::memory::limit).
+    /// served. The pages of the file aren't counted, see [`Builder::page_cache`]. Default: half of the memory
+    /// that the process may use, see [`memory::limit`](crate::memory::limit).
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = Some(bytes);
         self
     }
 
-    /// Sets the bytes of memory that hold pages of the file, a tenth of them for pages that are being written.
+    /// Sets the bytes of memory that hold pages of the file, a tenth of them for those that are written.
     /// A page that isn't there is read from the file, which takes microseconds while the operating system
     /// has it in memory. Default 64 MiB, but no more than an eighth of the memory that the process may use.
     pub fn page_cache(mut self, bytes: u64) -> Self {

@@ -73,8 +73,8 @@ pub(super) struct Flags {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory_limit: Option<u64>,
 
-    /// Memory for pages of the file, in MiB or with a unit, or `auto`: 64 MiB, or an eighth of what the process
-    /// may use if that is less.
+    /// Memory for pages of the file, in MiB or with a unit, or `auto`: 64 MiB, or an eighth of what the
+    /// process may use if that is less.
     #[arg(long, value_name = "SIZE", value_parser = cache_size, default_value = "auto")]
     cache_size: CacheSize,
 
