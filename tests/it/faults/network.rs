@@ -121,10 +121,10 @@ impl Stretch {
         let Rdb { host, port, db, .. } = home.rdb_by(link.addr);
         let standby = if mode.starts_with("standby") { settings.standby } else { 0 };
         let api = Api::over(Rdb { host, port, db, standby, ..settings }, true);
-        let patient = Api::over(home.rdb(), true);
+        let setup = Api::over(home.rdb(), true);
         let documents: Vec<_> = (0..REQUESTS).map(document).collect();
-        assert_eq!(patient.send("POST", "/tables", &json!({"name": "rows"})).await.status(), 201);
-        assert_eq!(patient.send("POST", "/tables/rows/docs", &json!(documents)).await.status(), 201);
+        assert_eq!(setup.send("POST", "/tables", &json!({"name": "rows"})).await.status(), 201, "{mode}");
+        assert_eq!(setup.send("POST", "/tables/rows/docs", &json!(documents)).await.status(), 201, "{mode}");
         let stretch = Stretch { mode, home, link, api };
         stretch.serve(1).await;
         balanced(&stretch.api.database, || stretch.home.open_connections()).await;
