@@ -30,6 +30,7 @@ use super::listener::{Arrival, Listener};
 use super::sips::Sipped;
 use super::streams::Streams;
 use super::tls::Acceptor;
+use super::turns::Turns;
 use crate::http::client::Peer;
 use crate::settings::Limits;
 use crate::shares::{Client, Percent, Shares};
@@ -54,7 +55,7 @@ const BUFFERED: usize = 32 << 10;
 /// The bytes that are taken in of HTTP/2 bodies before they are read: of each, and of a connection.
 const WINDOW: u32 = 256 << 10;
 /// The requests that may run at once on an HTTP/2 connection.
-const STREAMS: u32 = 128;
+pub(super) const STREAMS: u32 = 128;
 
 /// Limits on clients' connections: timeouts, sizes and numbers.
 #[derive(Clone)]
@@ -123,6 +124,7 @@ where
 {
     let Door { listener, tls, patience } = door;
     let (open, stop) = (TaskTracker::new(), CancellationToken::new());
+    let turns = Turns::default();
     let mut turned_away = TurnedAway::default();
     let mut shutdown = pin!(shutdown);
     let mut ticks = interval(TICK);
@@ -139,6 +141,7 @@ where
             Peer::Address(address) => Some(Client::from(address)),
             Peer::Local => None,
         };
+        let streams = Streams { patience: patience.send, client, turns: turns.clone() };
         let Ok(share) = patience.connections.take(client) else {
             turned_away.tell();
             continue;
@@ -154,7 +157,7 @@ where
             };
             // Boxed, so that the task doesn't hold the memory for a handshake until its end.
             match Box::pin(secure).await {
-                Ok(Some(stream)) => converse_over(stream, peer, service, &patience, stop).await,
+                Ok(Some(stream)) => converse_over(stream, peer, service, &patience, streams, stop).await,
                 Ok(None) => {}
                 Err(error) => log::debug!("A TLS handshake failed: {error}"),
             }
@@ -174,6 +177,7 @@ fn converse_over<S, B>(
     peer: Peer,
     service: S,
     patience: &Patience,
+    streams: Streams,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send + use<S, B>
 where
@@ -193,7 +197,7 @@ where
     });
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(patience.send));
-    let mut http = Builder::new(Streams { patience: patience.send });
+    let mut http = Builder::new(streams);
     http.http1().timer(TokioTimer::new()).header_read_timeout(patience.head).max_buf_size(patience.buffered);
     http.http2()
         .timer(TokioTimer::new())

@@ -14,6 +14,7 @@ mod sips;
 mod socket;
 mod streams;
 pub(crate) mod tls;
+mod turns;
 #[cfg(unix)]
 mod unix;
 

@@ -11,15 +11,21 @@ use std::time::Duration;
 use hyper::rt::Executor;
 use tokio::time::{Instant, sleep};
 
+use super::turns::Turns;
+use crate::shares::Client;
+
 tokio::task_local! {
     /// The answer of the stream that runs in this task.
     static OFFERED: Offered;
 }
 
-/// Runs the streams of HTTP/2 connections, each until its answer is left untaken for `patience`.
-#[derive(Debug, Clone, Copy)]
+/// Runs the streams of an HTTP/2 connection, each until its answer is left untaken for `patience`.
+#[derive(Clone)]
 pub(super) struct Streams {
     pub(super) patience: Duration,
+    /// The client, whose streams take turns.
+    pub(super) client: Option<Client>,
+    pub(super) turns: Turns,
 }
 
 /// The time since which a part of an answer is there to be taken. `None` while none is.
@@ -32,14 +38,17 @@ where
 {
     fn execute(&self, stream: F) {
         let (patience, offered) = (self.patience, Offered::default());
-        tokio::spawn(OFFERED.scope(offered.clone(), async move {
+        // Boxed, since a future holds what it takes and awaits twice.
+        let stream = Box::pin(stream);
+        let stream = OFFERED.scope(offered.clone(), async move {
             tokio::select! {
                 _ = stream => {}
                 () = offered.left_for(patience) => {
                     log::debug!("A client has not taken an answer for {patience:?}; its stream is reset.");
                 }
             }
-        }));
+        });
+        self.turns.begin(self.client, Box::pin(stream));
     }
 }
 
@@ -88,7 +97,7 @@ mod tests {
     async fn a_stream_ends_when_its_answer_is_not_taken() {
         let held = Arc::new(());
         let witness = Arc::downgrade(&held);
-        Streams { patience: TIME }.execute(async move {
+        Streams { patience: TIME, client: None, turns: Turns::default() }.execute(async move {
             let _held = held;
             // The answer takes its time, and is taken in parts.
             sleep(TIME * 5).await;
