@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-/// The backlog: the number of connections that may wait to be accepted.
-pub(super) const BACKLOG: u32 = 1024;
+/// The backlog: the number of connections that may wait to be accepted, as many as Linux allows by default
+/// (`net.core.somaxconn`). Clients beyond it try again after a second.
+pub(super) const BACKLOG: u32 = 4096;
 /// The idle time before the first TCP keepalive probe.
 #[cfg(target_os = "linux")]
 const PEER_PROBED: Duration = Duration::from_secs(20);
