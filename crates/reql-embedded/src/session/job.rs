@@ -193,7 +193,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use futures_util::FutureExt;
+    use tokio::task::JoinSet;
 
     use super::*;
     use crate::workers::Workers;
@@ -224,11 +224,10 @@ mod tests {
     async fn feeds_wait_for_results_that_nobody_has_looked_at() {
         let (workers, made) = (Workers::new(), Arc::<AtomicUsize>::default());
         let lane = Arc::new(workers.lane_with(1));
-        let mut feeds: Vec<_> = (0..20)
-            .map(|_| Box::pin(follow(Box::new(Large(made.clone())), Interrupt::default(), &lane, None)))
-            .collect();
-        for feed in &mut feeds {
-            assert!(feed.now_or_never().is_none());
+        let mut feeds = JoinSet::new();
+        for _ in 0..20 {
+            let (feed, lane) = (Box::new(Large(made.clone())), lane.clone());
+            feeds.spawn(async move { follow(feed, Interrupt::default(), &lane, None).await });
         }
         for taken in 1..=20 {
             while made.load(Ordering::SeqCst) < taken {
@@ -236,7 +235,7 @@ mod tests {
             }
             at_rest(&workers).await;
             assert_eq!(made.load(Ordering::SeqCst), taken);
-            let (held, outcome) = feeds.remove(0).await;
+            let (held, outcome) = feeds.join_next().await.unwrap().unwrap();
             assert!(held.is_some() && matches!(outcome, Outcome::Batch { .. }));
         }
     }
