@@ -141,11 +141,11 @@ where
             Peer::Address(address) => Some(Client::from(address)),
             Peer::Local => None,
         };
-        let streams = Streams { patience: patience.send, client, turns: turns.clone() };
         let Ok(share) = patience.connections.take(client) else {
             turned_away.tell();
             continue;
         };
+        let streams = Streams { patience: patience.send, client, turns: turns.clone() };
         let (tls, service, stop) = (tls.clone(), service.clone(), stop.clone());
         open.spawn(async move {
             let _share = share;

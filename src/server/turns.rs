@@ -27,7 +27,7 @@ type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
 #[derive(Clone, Default)]
 pub(super) struct Turns(Arc<Mutex<HashMap<Option<Client>, Queue>>>);
 
-/// The streams of a client that have not begun. There is none if it has no turn.
+/// The turns of a client, and the streams that wait for one. Kept only while a turn is taken.
 #[derive(Default)]
 struct Queue {
     /// The number of turns that are taken.
@@ -56,7 +56,7 @@ impl Turns {
         self.spawn(client, stream, false);
     }
 
-    /// Runs a stream that has a turn, which includes a run of other tasks if there is a crowd.
+    /// Runs a stream that has a turn. If there is a crowd, other tasks run before the turn ends.
     fn spawn(&self, client: Option<Client>, mut stream: Stream, is_crowded: bool) {
         let turns = self.clone();
         tokio::spawn(async move {
