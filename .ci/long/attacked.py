@@ -11,8 +11,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAM = os.environ.get("WARP_REQL", str(ROOT / "target/release/warp-reql"))
-# The most memory that it may take, in bytes, and how long a socket waits, in seconds.
-MEMORY, PATIENCE = 400_000_000, 30
+# The most memory that it may take, and the system for what clients don't read, in bytes. The seconds a socket waits.
+MEMORY, UNREAD, PATIENCE = 400_000_000, 100_000_000, 30
 ATTACKER = "127.0.0.66"
 
 
@@ -29,6 +29,16 @@ def connect(port, address, window=None):
 def frame(kind, flags, stream, payload=b""):
     """A frame of HTTP/2."""
     return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def unread(port):
+    """The bytes that the system holds for what clients haven't read, or None where there is no `ss`."""
+    try:
+        command = ["ss", "-Htnm", "sport", "=", f":{port}"]
+        told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    except FileNotFoundError:
+        return None
+    return sum(int(queued) for queued in re.findall(r"skmem:\([^)]*,w(\d+)", told))
 
 
 class Service:

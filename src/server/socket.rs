@@ -2,25 +2,26 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
-#[cfg(target_os = "linux")]
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket};
 
 /// The backlog: the number of connections that may wait to be accepted, as many as Linux allows by default
 /// (`net.core.somaxconn`). Clients beyond it try again after a second.
 pub(super) const BACKLOG: u32 = 4096;
-/// The idle time before the first TCP keepalive probe.
-#[cfg(target_os = "linux")]
-const PEER_PROBED: Duration = Duration::from_secs(20);
-/// The time between two keepalive probes, of which three may stay unanswered.
-#[cfg(target_os = "linux")]
-const PROBE: Duration = Duration::from_secs(10);
+/// The idle time before the first TCP keepalive probe, and the time between two, of which three may stay
+/// unanswered.
+const PEER_PROBED: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 /// The time that sent data may stay unacknowledged (`TCP_USER_TIMEOUT`). Together with the probes it makes
 /// sure that a client that is gone is noticed within a minute: a live query sends something every 15 s.
 #[cfg(target_os = "linux")]
 const PEER_GONE: Duration = Duration::from_secs(40);
+/// The bytes that the system takes of an answer before it can send them (`TCP_NOTSENT_LOWAT`). What is on its
+/// way doesn't count, so no line is too fast for it. Without it, the system holds megabytes for each client
+/// that doesn't read, in memory that counts towards a container's limit.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 128 << 10;
 
 /// Listens on an address.
 pub(super) fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
@@ -34,43 +35,53 @@ pub(super) fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
 /// Sets the options that accepted connections inherit. `TCP_NODELAY`, since an event of a live query must not
 /// wait for the next one. Keepalive and user timeout, since an event stream would not notice otherwise that
 /// its client is gone without closing the connection.
-#[cfg(target_os = "linux")]
-pub(super) fn bequeath(socket: &impl AsFd) -> io::Result<()> {
-    use rustix::net::sockopt;
-
-    sockopt::set_tcp_nodelay(socket, true)?;
-    sockopt::set_socket_keepalive(socket, true)?;
-    sockopt::set_tcp_keepidle(socket, PEER_PROBED)?;
-    sockopt::set_tcp_keepintvl(socket, PROBE)?;
-    sockopt::set_tcp_keepcnt(socket, 3)?;
-    let gone = u32::try_from(PEER_GONE.as_millis()).unwrap_or(u32::MAX);
-    Ok(sockopt::set_tcp_user_timeout(socket, gone)?)
-}
-
-/// Sets the options that accepted connections inherit.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn bequeath(socket: &TcpSocket) -> io::Result<()> {
-    socket.set_nodelay(true)?;
-    socket.set_keepalive(true)
+pub(super) fn bequeath<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
+    let socket = socket.into();
+    let (idle, interval) = PEER_PROBED;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(3))?;
+    #[cfg(target_os = "linux")]
+    {
+        socket.set_tcp_user_timeout(Some(PEER_GONE))?;
+        socket.set_tcp_notsent_lowat(UNSENT)?;
+    }
+    Ok(())
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use rustix::net::sockopt;
     use tokio::net::TcpStream;
 
     use super::*;
 
+    /// Returns both ends of a connection, the service's first.
+    async fn pair() -> io::Result<(TcpStream, TcpStream)> {
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let client = TcpStream::connect(listener.local_addr()?).await?;
+        Ok((listener.accept().await?.0, client))
+    }
+
     #[tokio::test]
     async fn a_client_that_vanishes_is_noticed_within_a_minute() {
-        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (accepted, _) = listener.accept().await.unwrap();
-        let idle = sockopt::tcp_keepidle(&accepted).unwrap();
-        let probes = sockopt::tcp_keepintvl(&accepted).unwrap() * sockopt::tcp_keepcnt(&accepted).unwrap();
-        assert!(sockopt::socket_keepalive(&accepted).unwrap() && idle + probes < Duration::from_secs(60));
-        assert!(sockopt::tcp_user_timeout(&accepted).unwrap() < 60_000);
-        assert!(sockopt::tcp_nodelay(&accepted).unwrap());
-        drop(client);
+        let (accepted, _client) = pair().await.unwrap();
+        let socket = SockRef::from(&accepted);
+        let idle = socket.tcp_keepalive_time().unwrap();
+        let probes = socket.tcp_keepalive_interval().unwrap() * socket.tcp_keepalive_retries().unwrap();
+        assert!(socket.keepalive().unwrap() && idle + probes < Duration::from_secs(60));
+        assert!(socket.tcp_user_timeout().unwrap().unwrap() < Duration::from_secs(60));
+        assert!(socket.tcp_nodelay().unwrap());
+    }
+
+    #[tokio::test]
+    async fn the_system_holds_little_for_a_client_that_does_not_read() {
+        let (accepted, client) = pair().await.unwrap();
+        SockRef::from(&client).set_recv_buffer_size(4096).unwrap();
+        accepted.writable().await.unwrap();
+        let (mut taken, part) = (0, vec![0; 16 << 10]);
+        while let Ok(written) = accepted.try_write(&part) {
+            taken += written;
+            assert!(taken < 1 << 20, "the system took {taken} bytes");
+        }
+        assert!(taken >= UNSENT as usize, "{taken}");
     }
 }

@@ -10,6 +10,11 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::protocol::Peer;
 use crate::session::Incoming;
 
+/// The bytes that the system takes of answers before it can send them (`TCP_NOTSENT_LOWAT`). Without it, the
+/// system holds megabytes for each client that doesn't read.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 128 << 10;
+
 /// A source of connections.
 pub(super) trait Listener: Send + 'static {
     /// The connection that becomes a session's stream.
@@ -48,10 +53,13 @@ pub(super) async fn listen(addr: SocketAddr) -> io::Result<(TcpListener, SocketA
     Ok((listener, addr))
 }
 
-/// Sets a socket's options: answers leave at once, and a feed notices that its client is gone.
+/// Sets a socket's options: answers leave at once, few wait in the system, and a feed notices that its client
+/// is gone.
 fn prepare<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
     let socket = socket.into();
     socket.set_tcp_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(UNSENT)?;
     socket.set_keepalive(true)
 }
 
@@ -66,6 +74,8 @@ mod tests {
         let (accepted, _) = accept_tcp(&listener).await.expect("a client");
         let socket = SockRef::from(&accepted);
         assert!(socket.tcp_nodelay().expect("an option") && socket.keepalive().expect("an option"));
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.tcp_notsent_lowat().expect("an option"), UNSENT);
         drop(client);
     }
 }
