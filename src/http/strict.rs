@@ -99,7 +99,8 @@ impl<'de> Visitor<'de> for Strict {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         let inner = self.deeper()?;
-        let mut read = Map::new();
+        // Many objects have one field only, for which the map would take room for three.
+        let mut read = Map::with_capacity(1);
         while let Some(name) = fields.next_key::<String>()? {
             if name.contains('\0') {
                 let reason = "the name of a field holds a NUL character, which can't be stored";

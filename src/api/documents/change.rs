@@ -29,16 +29,17 @@ const ATTEMPTS: u32 = 60;
 /// The longest pause between two attempts. Pauses grow up to it.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
-/// A change of a document.
+/// A change of a document. What it writes is a term already: as a tree, a document of very many values would
+/// take a hundred times its length, and the database is waited for.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
     /// Replaces or creates the document.
-    Put(Map<String, Value>),
+    Put(Term),
     Merge(Patch),
     Small(Changes),
     Json(JsonPatch),
     /// Merges fields into the document with ReQL's `merge`, or creates it.
-    Add(Map<String, Value>),
+    Add(Term),
 }
 
 /// The table's own rules for its documents.
@@ -50,17 +51,24 @@ pub(crate) struct Rules<'a> {
 }
 
 impl Change {
+    /// Returns a change that replaces or creates a document.
+    pub(crate) fn put(document: Value) -> Change {
+        Change::Put(value(&document))
+    }
+
+    /// Returns a change that merges fields into a document, or creates it.
+    pub(crate) fn add(fields: Map<String, Value>) -> Change {
+        Change::Add(value(&fields))
+    }
+
     /// Returns the term of the changed row; `None` if ReQL can't express the change.
     fn term(&self, row: &Term) -> Option<Term> {
         let present = |new: Term| r.branch(args![row.eq(()), missing(), new]);
         Some(match self {
-            Change::Put(document) => value(document),
+            Change::Put(document) => document.clone(),
             Change::Merge(patch) => present(patch.apply(row)),
             Change::Small(changes) => present(changes.apply(row)),
-            Change::Add(document) => {
-                let document = value(document);
-                r.branch(args![row.eq(()), &document, row.merge(&document)])
-            }
+            Change::Add(document) => r.branch(args![row.eq(()), document, row.merge(document)]),
             Change::Json(_) => return None,
         })
     }
@@ -132,7 +140,8 @@ impl Rules<'_> {
 }
 
 impl Target<'_> {
-    /// Changes the document, if the conditions hold and the result keeps to the rules.
+    /// Changes the document, if the conditions hold and the result keeps to the rules. The caller has checked
+    /// what a [`Change::Put`] writes.
     pub(crate) async fn change(
         self,
         conn: &mut Conn,
@@ -140,11 +149,6 @@ impl Target<'_> {
         change: &Change,
         rules: Rules<'_>,
     ) -> Result<Written, Error> {
-        if let Change::Put(document) = change
-            && rules.schema.is_some()
-        {
-            rules.check(&Value::Object(document.clone()))?;
-        }
         let by_database = rules.schema.is_none() || matches!(change, Change::Put(_));
         if by_database && rules.unique.is_none() && !matches!(change, Change::Json(_)) {
             let new = |row: Term| change.term(&row).unwrap_or(row);
@@ -213,7 +217,7 @@ impl Target<'_> {
     /// caller may not create.
     fn with_creation(self, change: &Change, new: Term) -> Term {
         let may = match change {
-            Change::Add(document) => self.grant.creatable(&value(document)),
+            Change::Add(document) => self.grant.creatable(document),
             _ => None,
         };
         may.map_or(new.clone(), |may| r.branch(args![may, new, r.error(REFUSED)]))

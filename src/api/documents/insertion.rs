@@ -6,8 +6,8 @@
 use reql::{Conflict, ReturnChanges, Term, args, obj, r};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::large::value;
 use super::write::Written;
@@ -57,10 +57,10 @@ impl Insertion<'_> {
     pub(super) async fn one(
         self,
         conn: &mut Conn,
-        document: &Map<String, Value>,
+        document: Term,
         is_own: impl FnOnce(&Value) -> bool,
     ) -> Result<Written, Error> {
-        let (may, written) = self.run::<Written>(conn, &[document]).await?;
+        let (may, written) = self.run::<Written>(conn, r.expr([document]), 1).await?;
         if may.contains(&false) {
             return Err(Error::forbidden());
         }
@@ -139,7 +139,8 @@ impl Insertion<'_> {
         conn: &mut Conn,
         documents: &[impl Serialize],
     ) -> Result<Vec<Change>, Error> {
-        let (may, Inserted { changes }) = self.run::<Inserted>(conn, documents).await?;
+        let inserted = self.run::<Inserted>(conn, value(documents), documents.len());
+        let (may, Inserted { changes }) = inserted.await?;
         let expected = may.iter().filter(|may| **may).count();
         if changes.len() != expected || may.len() != documents.len() {
             // Without a result for each document, only the totals would be known.
@@ -153,19 +154,20 @@ impl Insertion<'_> {
             .collect())
     }
 
-    /// Runs the insert. Returns whether each document may be created, and the database's result for those.
+    /// Inserts `count` documents. Returns whether each may be created, and the database's result for those.
     async fn run<T: DeserializeOwned + Default>(
         self,
         conn: &mut Conn,
-        documents: &[impl Serialize],
+        documents: Term,
+        count: usize,
     ) -> Result<(Vec<bool>, T), Error> {
         if self.grant.creates_all() {
-            let told = conn.first::<T>(self.query(&value(documents))).await?;
-            return Ok((vec![true; documents.len()], told.unwrap_or_default()));
+            let told = conn.first::<T>(self.query(&documents)).await?;
+            return Ok((vec![true; count], told.unwrap_or_default()));
         }
         let may = |document: Term| self.grant.creatable(&document).unwrap_or_else(|| r.expr(true));
         let chosen = |document: Term, may: Term| r.branch(args![may, [document], Vec::<Value>::new()]);
-        let sorted = value(documents).do_(|documents: Term| {
+        let sorted = documents.do_(|documents: Term| {
             documents.map(may).do_(|may: Term| {
                 let chosen = r.map(args![&documents, &may], chosen).concat_map(|chosen: Term| chosen);
                 obj! { "may": &may, "told": self.query(&chosen) }

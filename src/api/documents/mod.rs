@@ -41,6 +41,7 @@ pub(crate) use endpoints::{endpoints, schemas};
 use idempotency::{Keyed, Plan};
 use insertion::Insertion;
 use json_patch::JsonPatch;
+use large::value;
 pub(crate) use patch::Patch;
 use unique::{Unique, kept};
 pub(crate) use write::same;
@@ -112,13 +113,12 @@ async fn create_one(
     grant.complete(&mut document)?;
     let key = context.app().catalog().primary_key(conn, table).await?;
     let had_id = plan.is_none_or(|plan| plan.identify(&mut document, &key, 0));
-    let is_own = |stored: &Value| plan.is_some_and(|plan| plan.wrote(&document, had_id, stored));
     let conflict = bulk::resolution(context);
     let unique = Unique::of(context.app(), conn.database(), table);
     let rules = Rules { key: &key, schema: context.app().schema(table), unique: unique.as_ref() };
     if let (true, Some(Conflict::Update), Some(id)) = (rules.has_any(), conflict, document.get(&key)) {
         // The merged document has to be checked against the rules before it is written.
-        let (target, change) = (Target { table, id, grant }, Change::Add(document.clone()));
+        let (target, change) = (Target { table, id, grant }, Change::add(document.clone()));
         let written = target.change(conn, &Conditions::default(), &change, rules).await?;
         return created(table, id, &written, conflict, context);
     }
@@ -127,14 +127,18 @@ async fn create_one(
     rules.check(&checked)?;
     // If a document with a generated id exists, an earlier attempt has written it.
     let insertion = Insertion { table, grant, conflict: conflict.filter(|_| had_id) };
-    let id = document.get(&key);
-    let permission = rules.unique.and_then(|_| insertion.permission(&checked, id));
-    let held = rules.claim(conn, id, &checked, None, permission).await?;
-    let written = insertion.one(conn, &document, is_own).await;
+    let id = document.get(&key).cloned();
+    let permission = rules.unique.and_then(|_| insertion.permission(&checked, id.as_ref()));
+    let held = rules.claim(conn, id.as_ref(), &checked, None, permission).await?;
+    drop(checked);
+    let new = value(&document);
+    let known = plan.map(|plan| (plan, document));
+    let is_own = |stored: &Value| known.as_ref().is_some_and(|(plan, new)| plan.wrote(new, had_id, stored));
+    let written = insertion.one(conn, new, is_own).await;
     rules.finish(held, &written).await;
     let written = written?;
     // The permission to create a document doesn't include that to read it.
-    let id = written.id(&key).or_else(|| document.get(&key).cloned());
+    let id = written.id(&key).or(id);
     let id = id.ok_or_else(|| Error::internal("an insert told of no document"))?;
     created(table, &id, &written, conflict, context)
 }
@@ -175,8 +179,10 @@ async fn put(context: Context, body: Body, mut conn: Conn, grant: Grant) -> Resu
     new.insert(key.clone(), id.clone());
     let unique = Unique::of(context.app(), conn.database(), &table);
     let rules = Rules { key: &key, schema: context.app().schema(&table), unique: unique.as_ref() };
-    let target = Target { table: &table, id: &id, grant: &grant };
-    let written = target.change(&mut conn, &conditions, &Change::Put(new), rules).await?;
+    let new = Value::Object(new);
+    rules.check(&new)?;
+    let (target, change) = (Target { table: &table, id: &id, grant: &grant }, Change::put(new));
+    let written = target.change(&mut conn, &conditions, &change, rules).await?;
     let status = if written.has_inserted() { StatusCode::CREATED } else { StatusCode::OK };
     represent(status, &written, context.headers())
 }

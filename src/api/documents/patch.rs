@@ -3,7 +3,9 @@
 //! ReQL's `merge` differs from RFC 7396 in null, which it stores instead of removing the field. So the fields
 //! that a patch removes are removed first, by `without`, and the rest is merged.
 
-use reql::Term;
+use std::collections::BTreeSet;
+
+use reql::{Term, r};
 use serde_json::{Map, Value};
 
 use super::large::value;
@@ -12,28 +14,32 @@ use crate::names::PSEUDO_TYPE;
 /// A merge patch.
 #[derive(Debug, Clone)]
 pub(crate) struct Patch {
-    removed: Map<String, Value>,
-    merged: Map<String, Value>,
+    /// The fields that are removed first, if there are any.
+    removed: Option<Term>,
+    merged: Term,
+    /// The top-level fields that it changes.
+    names: BTreeSet<String>,
 }
 
 impl Patch {
     pub(crate) fn new(patch: Map<String, Value>) -> Self {
+        let names = patch.keys().cloned().collect();
         let mut removed = Map::new();
-        let merged = split(patch, &mut removed);
-        Patch { removed, merged }
+        let merged = value(&split(patch, &mut removed));
+        Patch { removed: (!removed.is_empty()).then(|| r.expr(removed)), merged, names }
     }
 
     /// Returns the term of the patched document.
     pub(crate) fn apply(&self, document: &Term) -> Term {
-        match self.removed.is_empty() {
-            true => document.merge(value(&self.merged)),
-            false => document.without(&self.removed).merge(value(&self.merged)),
+        match &self.removed {
+            None => document.merge(&self.merged),
+            Some(removed) => document.without(removed).merge(&self.merged),
         }
     }
 
-    /// Returns whether it changes this top-level field.
+    /// Returns true if it changes this top-level field.
     pub(crate) fn touches(&self, field: &str) -> bool {
-        self.removed.contains_key(field) || self.merged.contains_key(field)
+        self.names.contains(field)
     }
 }
 
@@ -70,22 +76,30 @@ mod tests {
 
     use super::*;
 
-    fn patch(value: Value) -> Patch {
-        Patch::new(serde_json::from_value(value).unwrap())
+    /// The fields that a patch removes, and those that it merges.
+    fn parts(patch: Value) -> (Value, Value) {
+        let mut removed = Map::new();
+        let merged = split(serde_json::from_value(patch).unwrap(), &mut removed);
+        (Value::Object(removed), Value::Object(merged))
     }
 
     #[test]
     fn nulls_are_removed_and_the_rest_is_merged() {
-        let patch = patch(json!({"a": null, "b": {"c": null, "d": 1}, "e": [null], "f": {}}));
-        assert_eq!(Value::Object(patch.removed), json!({"a": true, "b": {"c": true}}));
-        assert_eq!(Value::Object(patch.merged), json!({"b": {"d": 1}, "e": [null], "f": {}}));
+        let (removed, merged) = parts(json!({"a": null, "b": {"c": null, "d": 1}, "e": [null], "f": {}}));
+        assert_eq!(removed, json!({"a": true, "b": {"c": true}}));
+        assert_eq!(merged, json!({"b": {"d": 1}, "e": [null], "f": {}}));
     }
 
     #[test]
     fn values_of_reql_types_replace() {
         let time = json!({"$reql_type$": "TIME", "epoch_time": 0, "timezone": "+00:00"});
-        let patch = patch(json!({"t": time}));
-        assert_eq!(Value::Object(patch.removed), json!({"t": true}));
-        assert_eq!(Value::Object(patch.merged), json!({"t": time}));
+        assert_eq!(parts(json!({"t": time})), (json!({"t": true}), json!({"t": time})));
+    }
+
+    #[test]
+    fn fields_are_touched_whatever_is_done_to_them() {
+        let patch = json!({"a": null, "b": {"c": null}, "d": 1});
+        let patch = Patch::new(serde_json::from_value(patch).unwrap());
+        assert_eq!(["a", "b", "c", "d"].map(|name| patch.touches(name)), [true, true, false, true]);
     }
 }

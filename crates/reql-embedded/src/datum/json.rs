@@ -35,7 +35,7 @@ pub fn from_tree(tree: Json<'_>, literals: Literals) -> Result<Datum> {
             Ok(Datum::array(items.iter().map(|item| from_tree(*item, literals)).collect::<Result<_>>()?))
         }
         Json::Object(fields) => {
-            let mut object = ObjectBuilder::new();
+            let mut object = ObjectBuilder::with_capacity(fields.len());
             for &(key, value) in fields {
                 if object.insert(key, from_tree(value, literals)?).is_some() {
                     return Err(Error::logic(format!("Duplicate key {} in JSON.", Datum::str(key).print())));

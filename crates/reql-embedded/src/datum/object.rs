@@ -100,7 +100,8 @@ impl Object {
 impl FromIterator<(Arc<str>, Datum)> for Object {
     /// Collects fields; later ones replace earlier ones of the same key.
     fn from_iter<I: IntoIterator<Item = (Arc<str>, Datum)>>(fields: I) -> Self {
-        let mut builder = ObjectBuilder::new();
+        let fields = fields.into_iter();
+        let mut builder = ObjectBuilder::with_capacity(fields.size_hint().0);
         for (key, value) in fields {
             builder.insert(key, value);
         }
@@ -138,6 +139,12 @@ impl ObjectBuilder {
     /// Returns a builder without fields.
     pub fn new() -> Self {
         ObjectBuilder::default()
+    }
+
+    /// Returns a builder with room for this many fields. Without it, an object of one field takes the memory
+    /// of four.
+    pub fn with_capacity(fields: usize) -> Self {
+        ObjectBuilder::of(Vec::with_capacity(fields))
     }
 
     fn of(fields: Vec<Field>) -> Self {

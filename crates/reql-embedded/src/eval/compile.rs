@@ -15,7 +15,7 @@ use super::spec::{Determinism, Spec};
 use super::term::{ElementTerm, FuncTerm, Shape, Term};
 use super::terms;
 use crate::datum::pseudo::REQL_TYPE;
-use crate::datum::{Datum, Object};
+use crate::datum::{Datum, ObjectBuilder};
 use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::term::{RawTerm, TermType};
 
@@ -159,14 +159,14 @@ fn object(raw: &RawTerm, visible: &Visible<'_>) -> Result<(Shape, Determinism)> 
 
 /// Returns an object of literals as a literal: the documents of inserts need no evaluation.
 fn constant_object(fields: &[(Arc<str>, Term)]) -> Option<Shape> {
-    let object: Option<Object> = fields
-        .iter()
-        .map(|(key, term)| match &term.shape {
-            Shape::Datum(datum) if **key != *REQL_TYPE => Some((key.clone(), datum.clone())),
-            _ => None,
-        })
-        .collect();
-    object.map(|object| Shape::Datum(Datum::Object(object)))
+    let mut object = ObjectBuilder::with_capacity(fields.len());
+    for (key, term) in fields {
+        match &term.shape {
+            Shape::Datum(datum) if **key != *REQL_TYPE => object.insert(key.clone(), datum.clone()),
+            _ => return None,
+        };
+    }
+    Some(Shape::Datum(Datum::Object(object.build())))
 }
 
 fn function(raw: &RawTerm, visible: &Visible<'_>) -> Result<(Shape, Determinism)> {

@@ -231,7 +231,7 @@ impl Term {
         scope: &Scope<'_>,
         flags: Flags,
     ) -> Result<Val> {
-        let mut object = ObjectBuilder::new();
+        let mut object = ObjectBuilder::with_capacity(fields.len());
         for (key, term) in fields {
             object.insert(key.clone(), term.eval(env, scope, flags)?.into_datum()?);
         }

@@ -172,7 +172,7 @@ impl Insert<'_> {
                 // The merged document has to be checked against the rules before it is written.
                 Some(id) => {
                     let target = Target { table: self.table, id, grant: self.grant };
-                    let add = Write::Add(document.clone());
+                    let add = Write::add(document.clone());
                     let added = target.change(conn, &Conditions::default(), &add, self.rules).await;
                     outcomes.push((place, Outcome::of_one(added, id)));
                 }
