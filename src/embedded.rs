@@ -32,6 +32,9 @@ const ADMIN: &str = "admin";
 /// The default of the memory for pages of the file, in bytes: half of what a server by itself has, since the
 /// service needs memory, too.
 const PAGE_CACHE: u64 = 32 << 20;
+/// The memory for changes that wait for live queries, in bytes: half of what a server by itself has. They are
+/// read at once, whether clients read their events or not.
+const FEED_BACKLOG: u64 = 32 << 20;
 
 /// A database in this process. It is shut down on drop, and dereferences to a [`Database`].
 ///
@@ -149,10 +152,11 @@ pub(crate) async fn start(rdb: &mut Rdb) -> io::Result<(Server, Database)> {
         0 => builder,
         limit => builder.memory_limit(limit),
     };
-    let builder = match rdb.page_cache {
-        0 => builder.page_cache(memory::limit().map_or(PAGE_CACHE, |limit| PAGE_CACHE.min(limit / 8))),
-        bytes => builder.page_cache(bytes),
-    };
+    let fitting = |bytes: u64| memory::limit().map_or(bytes, |limit| bytes.min(limit / 8));
+    let builder = builder.feed_backlog(fitting(FEED_BACKLOG)).page_cache(match rdb.page_cache {
+        0 => fitting(PAGE_CACHE),
+        bytes => bytes,
+    });
     let server = builder.start().await.map_err(|error| {
         let (place, error) = (rdb.data_dir.display(), io::Error::from(error));
         io::Error::new(error.kind(), format!("can't start the embedded database in {place}: {error}"))

@@ -25,6 +25,17 @@ use crate::term::{self, Backtraces};
 /// Room for the answer to most queries about one document, in bytes.
 const ATOM_SIZE: usize = 256;
 
+/// The memory, in bytes, that parts of the engine may take. `None` is the default of the part.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Memory {
+    /// The working memory of queries.
+    pub(crate) queries: Option<u64>,
+    /// The pages of the file.
+    pub(crate) pages: Option<usize>,
+    /// The changes that wait for the readers of feeds.
+    pub(crate) changes: Option<usize>,
+}
+
 /// ReQL over a store.
 pub(crate) struct Reql {
     instance: Arc<Instance>,
@@ -38,19 +49,19 @@ impl Reql {
         data_dir: Option<&Path>,
         password: &str,
         name: Option<String>,
-        memory_limit: Option<u64>,
-        page_cache: Option<usize>,
+        memory: Memory,
     ) -> error::Result<Self> {
         let mut options = storage::Options::new(Arc::new(eval::Functions));
         options.path = data_dir.map(Path::to_owned);
-        options.cache_bytes = page_cache.unwrap_or(options.cache_bytes);
+        options.cache_bytes = memory.pages.unwrap_or(options.cache_bytes);
+        options.backlog_bytes = memory.changes.unwrap_or(options.backlog_bytes);
         let cache_bytes = options.cache_bytes;
         let store = Store::open(options)?;
         if store.is_new() {
             store.create_database("test")?;
         }
         let mut instance = Instance::new(store, cache_bytes, password, name)?;
-        if let Some(bytes) = memory_limit {
+        if let Some(bytes) = memory.queries {
             instance = instance.with_memory_limit(bytes);
         }
         Ok(Self { instance: Arc::new(instance), until_set: None })

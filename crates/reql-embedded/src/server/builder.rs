@@ -18,7 +18,7 @@ use super::listener::listen;
 use super::{Activity, DataError, Server, StartError, local};
 use crate::engine::{Engine, Listening};
 use crate::error::Error;
-use crate::reql::Reql;
+use crate::reql::{Memory, Reql};
 use crate::session::{Polling, Shared, Watchdog};
 use crate::workers::Workers;
 
@@ -58,8 +58,7 @@ pub struct Builder {
     initial_password: String,
     locked: bool,
     server_name: Option<String>,
-    memory_limit: Option<u64>,
-    page_cache: Option<usize>,
+    memory: Memory,
     limits: Limits,
     #[cfg(feature = "tls")]
     tls: Option<super::Tls>,
@@ -82,8 +81,7 @@ impl Builder {
             initial_password: String::new(),
             locked: false,
             server_name: None,
-            memory_limit: None,
-            page_cache: None,
+            memory: Memory::default(),
             limits: Limits {
                 max_connections: DEFAULT_MAX_CONNECTIONS,
                 handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
@@ -159,7 +157,7 @@ impl Builder {
     /// served. The pages of the file aren't counted, see [`Builder::page_cache`]. Default: half of the memory
     /// that the process may use, see [`memory::limit`](crate::memory::limit).
     pub fn memory_limit(mut self, bytes: u64) -> Self {
-        self.memory_limit = Some(bytes);
+        self.memory.queries = Some(bytes);
         self
     }
 
@@ -167,7 +165,15 @@ impl Builder {
     /// A page that isn't there is read from the file, which takes microseconds while the operating system
     /// has it in memory. Default 64 MiB, but no more than an eighth of the memory that the process may use.
     pub fn page_cache(mut self, bytes: u64) -> Self {
-        self.page_cache = Some(usize::try_from(bytes).unwrap_or(usize::MAX));
+        self.memory.pages = Some(usize::try_from(bytes).unwrap_or(usize::MAX));
+        self
+    }
+
+    /// Sets the bytes of memory for changes that wait for the readers of changefeeds. Beyond it, the feeds
+    /// that are furthest behind lose what waits for them, and their readers are told how many changes that
+    /// were. Default 64 MiB, but no more than an eighth of the memory that the process may use.
+    pub fn feed_backlog(mut self, bytes: u64) -> Self {
+        self.memory.changes = Some(usize::try_from(bytes).unwrap_or(usize::MAX));
         self
     }
 
@@ -207,9 +213,8 @@ impl Builder {
     ///
     /// If the data can't be opened, or an address can't be listened on. The data is unchanged then.
     pub async fn start(self) -> Result<Server, StartError> {
-        let Builder { data_dir, initial_password, server_name, memory_limit, page_cache, .. } = self.clone();
-        let open =
-            move || Reql::open(data_dir.as_deref(), &initial_password, server_name, memory_limit, page_cache);
+        let Builder { data_dir, initial_password, server_name, memory, .. } = self.clone();
+        let open = move || Reql::open(data_dir.as_deref(), &initial_password, server_name, memory);
         let opened = tokio::task::spawn_blocking(open).await;
         let opened = opened.unwrap_or_else(|_| Err(Error::internal("The data could not be opened.")));
         let engine = opened.map_err(DataError::from)?;

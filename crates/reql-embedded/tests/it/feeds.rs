@@ -5,18 +5,22 @@ use std::sync::Arc;
 
 use crate::support::client::Client;
 use crate::support::feed::{Reader, run};
-use reql_embedded::Server;
 use reql_embedded::datum::Datum;
 use reql_embedded::error::Result;
 use reql_embedded::feed::{Capacity, Extent, Feed, Flat, Form, Options, Ranges, Transform, Wake};
 use reql_embedded::storage::KeyRange;
+use reql_embedded::{Builder, Server};
 use serde_json::{Value, json};
 
 /// The type of answers that say that a query failed.
 const FAILED: i64 = 18;
 
 async fn server() -> (Server, SocketAddr) {
-    let server = Server::builder().in_memory().start().await.unwrap();
+    server_of(Server::builder()).await
+}
+
+async fn server_of(builder: Builder) -> (Server, SocketAddr) {
+    let server = builder.in_memory().start().await.unwrap();
     let addr = server.local_addr();
     let mut client = Client::connect(addr).await;
     run(&mut client, json!([60, ["t"]])).await;
@@ -176,6 +180,19 @@ async fn a_feed_that_nobody_reads_skips_changes() {
     for id in 22..25 {
         assert_eq!(reader.next().await, json!({ "old_val": null, "new_val": { "id": id } }));
     }
+}
+
+#[tokio::test]
+async fn the_memory_for_changes_that_nobody_reads_can_be_chosen() {
+    let (_server, addr) = server_of(Server::builder().feed_backlog(50_000)).await;
+    let mut reader = Reader::open(addr, json!([152, [table()]]), json!({})).await;
+    let mut client = Client::connect(addr).await;
+    for id in 0..25 {
+        run(&mut client, upsert(&json!({ "id": id, "text": "x".repeat(10_000) }))).await;
+    }
+    let first = reader.next().await;
+    let message = first["error"].as_str().unwrap_or_else(|| panic!("{first}"));
+    assert!(message.starts_with("Changefeed cache over array size limit, skipped "), "{message}");
 }
 
 #[tokio::test]
