@@ -52,8 +52,13 @@ pub(crate) struct Rules<'a> {
 
 impl Change {
     /// Returns a change that replaces or creates a document.
-    pub(crate) fn put(document: Value) -> Change {
-        Change::Put(value(&document))
+    ///
+    /// # Errors
+    ///
+    /// If the document violates the table's schema.
+    pub(crate) fn put(document: Value, rules: Rules<'_>) -> Result<Change, Error> {
+        rules.check(&document)?;
+        Ok(Change::Put(value(&document)))
     }
 
     /// Returns a change that merges fields into a document, or creates it.
@@ -140,8 +145,7 @@ impl Rules<'_> {
 }
 
 impl Target<'_> {
-    /// Changes the document, if the conditions hold and the result keeps to the rules. The caller has checked
-    /// what a [`Change::Put`] writes.
+    /// Changes the document, if the conditions hold and the result keeps to the rules.
     pub(crate) async fn change(
         self,
         conn: &mut Conn,

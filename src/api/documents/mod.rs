@@ -132,6 +132,7 @@ async fn create_one(
     let held = rules.claim(conn, id.as_ref(), &checked, None, permission).await?;
     drop(checked);
     let new = value(&document);
+    // Only a request with a key compares it with what is stored.
     let known = plan.map(|plan| (plan, document));
     let is_own = |stored: &Value| known.as_ref().is_some_and(|(plan, new)| plan.wrote(new, had_id, stored));
     let written = insertion.one(conn, new, is_own).await;
@@ -179,9 +180,8 @@ async fn put(context: Context, body: Body, mut conn: Conn, grant: Grant) -> Resu
     new.insert(key.clone(), id.clone());
     let unique = Unique::of(context.app(), conn.database(), &table);
     let rules = Rules { key: &key, schema: context.app().schema(&table), unique: unique.as_ref() };
-    let new = Value::Object(new);
-    rules.check(&new)?;
-    let (target, change) = (Target { table: &table, id: &id, grant: &grant }, Change::put(new));
+    let change = Change::put(Value::Object(new), rules)?;
+    let target = Target { table: &table, id: &id, grant: &grant };
     let written = target.change(&mut conn, &conditions, &change, rules).await?;
     let status = if written.has_inserted() { StatusCode::CREATED } else { StatusCode::OK };
     represent(status, &written, context.headers())
