@@ -125,8 +125,8 @@ impl Database {
     ///
     /// There is one connection for every 256 feeds, opened when needed and closed with the last of them.
     /// These connections don't count against [`max_connections`](crate::settings::Rdb::max_connections),
-    /// since no request holds them. Rows are read from the socket as they are consumed: at most two batches
-    /// per feed are buffered here, and the server buffers as many changes as the query's option
+    /// since no request holds them. Rows are read from the socket as they are consumed: at most one batch per
+    /// feed is buffered here, and the server buffers as many changes as the query's option
     /// `changefeed_queue_size` says.
     ///
     /// Returns when the server has accepted the query. After that, a row may come at any time. The stream

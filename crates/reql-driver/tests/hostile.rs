@@ -3,10 +3,12 @@
 
 mod support;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt};
 use reql::{Connector, Error, ErrorKind, Sent, Session, r};
 use support::fake::{self, Flaw};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -41,30 +43,56 @@ where
     connector().connect_over(client).await.unwrap_err()
 }
 
-/// A reader that stalls holds one batch then, instead of two.
-#[tokio::test]
-async fn the_next_batch_is_asked_for_when_half_of_one_has_been_read() {
+/// Returns a session with a server that answers a query with ten rows and an eleventh, and how many have been
+/// read; the server checks how many there were when it was asked for the last one.
+async fn ten_and_one(notes: &'static str, asked: Range<usize>) -> (Session<DuplexStream>, Arc<AtomicUsize>) {
     let read = Arc::new(AtomicUsize::new(0));
     let of_server = read.clone();
-    let mut session = session(1 << 16, |mut io| async move {
+    let session = session(1 << 16, move |mut io| async move {
         let (token, _) = fake::query(&mut io).await;
         let row = format!("\"{}\"", "x".repeat(100));
         let rows = [&row[..]; 10].join(",");
-        fake::answer(&mut io, token, &format!(r#"{{"t":3,"r":[{rows}],"n":[]}}"#)).await;
+        fake::answer(&mut io, token, &format!(r#"{{"t":3,"r":[{rows}],"n":{notes}}}"#)).await;
         assert_eq!(fake::query(&mut io).await, (token, "[2]".to_owned()));
         let asked_at = of_server.load(Ordering::SeqCst);
-        assert!((5..10).contains(&asked_at), "{asked_at}");
-        fake::answer(&mut io, token, r#"{"t":2,"r":["end"],"n":[]}"#).await;
-    })
-    .await;
-    let mut rows = session.rows::<String>(r.expr(1)).await.unwrap();
+        let last = if asked.contains(&asked_at) { "in time" } else { "out of time" };
+        fake::answer(&mut io, token, &format!(r#"{{"t":2,"r":["{last}"],"n":{notes}}}"#)).await;
+    });
+    (session.await, read)
+}
+
+/// Reads all rows, and counts those that have been read. Returns the last one.
+async fn read_all(rows: impl Stream<Item = Result<String, Error>>, read: &AtomicUsize) -> Option<String> {
+    let (mut rows, mut last) = (std::pin::pin!(rows), None);
     while let Some(row) = rows.next().await {
-        row.unwrap();
+        last = Some(row.unwrap());
         read.fetch_add(1, Ordering::SeqCst);
-        // The server has its turn.
-        tokio::task::yield_now().await;
+        // The server, and the task of a shared connection, have their turn.
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
     }
+    last
+}
+
+/// A reader that stalls holds one batch then, instead of two.
+#[tokio::test]
+async fn the_next_batch_is_asked_for_when_half_of_one_has_been_read() {
+    let (mut session, read) = ten_and_one("[]", 5..10).await;
+    let rows = session.rows::<String>(r.expr(1)).await.unwrap();
+    assert_eq!(read_all(rows, &read).await.as_deref(), Some("in time"));
     assert_eq!(read.load(Ordering::SeqCst), 11);
+    let (session, read) = ten_and_one("[]", 5..10).await;
+    let rows = session.share().unwrap().rows::<String>(r.expr(1)).await.unwrap();
+    assert_eq!(read_all(rows, &read).await.as_deref(), Some("in time"));
+}
+
+/// There may be many feeds with readers that stall.
+#[tokio::test]
+async fn a_shared_feed_asks_for_nothing_before_all_of_a_batch_has_been_read() {
+    let (session, read) = ten_and_one("[1]", 10..11).await;
+    let rows = session.share().unwrap().feed::<String>(r.expr(1)).await.unwrap();
+    assert_eq!(read_all(rows, &read).await.as_deref(), Some("in time"));
 }
 
 #[tokio::test]

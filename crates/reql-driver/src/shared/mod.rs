@@ -28,7 +28,7 @@ const MAX_OPEN: usize = 1000;
 ///
 /// Queries and changefeeds run side by side; one task reads for all of them. None waits for a slow taker of
 /// another: of each query at most two batches of rows are held, one that is being handed out and, once half
-/// of it has been, one that comes next. A query that is given up is stopped by itself.
+/// of it has been, one that comes next; of each feed one. A query that is given up is stopped by itself.
 ///
 /// At most 1000 queries and feeds are open at once; further ones wait for one to end. The connection closes
 /// when the last handle, and the last [`SharedRows`], is dropped.
@@ -124,10 +124,11 @@ impl Shared {
     pub async fn rows<T: DeserializeOwned>(&self, query: impl Into<Query>) -> Result<SharedRows<T>> {
         let mut ticket = self.start(query.into()).await?;
         let batch = ticket.next().await?;
-        Ok(SharedRows::new(ticket, batch))
+        Ok(SharedRows::ahead(ticket, batch))
     }
 
-    /// Follows a changefeed, see [`Session::feed`].
+    /// Follows a changefeed, see [`Session::feed`]. One batch of its rows is held at most: the next is asked
+    /// for when the reader asks for a row and has had all of this one.
     ///
     /// # Errors
     ///
@@ -138,7 +139,7 @@ impl Shared {
         if !batch.answer.is_feed {
             return Err(Error::new(ErrorKind::NotAFeed, "the query is no changefeed").sent(Sent::Sent));
         }
-        Ok(SharedRows::new(ticket, batch))
+        Ok(SharedRows::in_step(ticket, batch))
     }
 
     /// Runs a query for its effect, and drops its answer.

@@ -35,13 +35,26 @@ pub struct SharedRows<T> {
     more: bool,
     /// True once it has been asked for.
     asked: bool,
+    /// True if it is asked for before all of this batch has been handed out.
+    is_ahead: bool,
     row: PhantomData<fn() -> T>,
 }
 
 impl<T: DeserializeOwned> SharedRows<T> {
-    pub(super) fn new(ticket: Ticket, batch: Batch) -> Self {
+    /// Returns the rows of a query, which are asked for in time for a reader in a hurry.
+    pub(super) fn ahead(ticket: Ticket, batch: Batch) -> Self {
+        SharedRows::new(ticket, batch, true)
+    }
+
+    /// Returns the rows of a feed. Many feeds may have readers that stall, and none of them holds a batch
+    /// that it hasn't asked for.
+    pub(super) fn in_step(ticket: Ticket, batch: Batch) -> Self {
+        SharedRows::new(ticket, batch, false)
+    }
+
+    fn new(ticket: Ticket, batch: Batch, is_ahead: bool) -> Self {
         let (rows, more, asked, row) = (Elements::default(), false, false, PhantomData);
-        let mut rows = SharedRows { ticket, batch, rows, more, asked, row };
+        let mut rows = SharedRows { ticket, batch, rows, more, asked, is_ahead, row };
         rows.look_at_batch();
         rows
     }
@@ -52,10 +65,10 @@ impl<T: DeserializeOwned> SharedRows<T> {
         self.rows = rows_of(&self.batch.answer, &self.batch.payload);
     }
 
-    /// Asks for the next batch once half of this one has been handed out, so that a reader that stalls rarely
-    /// holds two.
-    fn ask_ahead(&mut self) {
-        if self.more && !self.asked && self.rows.is_half_read() {
+    /// Asks for the next batch when the reader asks for more than this one has; ahead of that, once half of
+    /// it has been handed out, so that a reader that stalls rarely holds two.
+    fn ask(&mut self, is_read: bool) {
+        if self.more && !self.asked && (is_read || self.is_ahead && self.rows.is_half_read()) {
             self.asked = true;
             self.ticket.ask();
         }
@@ -94,13 +107,14 @@ impl<T: DeserializeOwned> SharedRows<T> {
 
     fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Range<usize>>>> {
         loop {
-            self.ask_ahead();
+            self.ask(false);
             if let Some(place) = self.rows.next(&self.batch.payload) {
                 return Poll::Ready(Ok(Some(place)));
             }
             if !self.more {
                 return Poll::Ready(Ok(None));
             }
+            self.ask(true);
             match ready!(self.ticket.poll_next(cx)) {
                 Ok(batch) => {
                     self.batch = batch;
