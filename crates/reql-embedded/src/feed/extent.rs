@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use crate::datum::Datum;
 use crate::error::{Error, Result};
-use crate::storage::{Direction, IndexEntries, IndexEntry, IndexScan, KeyRange, Scan, Snapshot, Table};
+use crate::storage::{
+    Direction, IndexEntries, IndexEntry, IndexScan, KeyRange, Scan, Snapshot, Table, Within,
+};
 
 /// The number of times that a document counts, if it follows neither from its key nor from an index.
 pub type Multiplicity = Arc<dyn Fn(&Datum) -> usize + Send + Sync>;
@@ -143,12 +145,31 @@ pub struct Found {
     pub document: Datum,
 }
 
+/// A step of a walk.
+pub enum Step {
+    /// The next document.
+    Found(Found),
+    /// The next document is larger than there is room for. It is still the next one.
+    TooLarge,
+    /// There are no more.
+    End,
+}
+
 impl Walk {
     /// Returns the next document as a snapshot shows it: the same one until the walk is suspended.
     pub fn next(&mut self, extent: &Extent, snapshot: &Snapshot) -> Result<Option<Found>> {
+        match self.next_within(usize::MAX, extent, snapshot)? {
+            Step::Found(found) => Ok(Some(found)),
+            Step::TooLarge | Step::End => Ok(None),
+        }
+    }
+
+    /// Returns the next document, unless it has more than `room` bytes as it is stored. The walk is suspended
+    /// then.
+    pub fn next_within(&mut self, room: usize, extent: &Extent, snapshot: &Snapshot) -> Result<Step> {
         loop {
             if self.scan.is_none() {
-                let Some(range) = self.ranges.pop_front() else { return Ok(None) };
+                let Some(range) = self.ranges.pop_front() else { return Ok(Step::End) };
                 self.scan = Some(extent.scan(snapshot, range, self.direction)?);
                 self.is_suspended = false;
             }
@@ -156,12 +177,17 @@ impl Walk {
             if std::mem::take(&mut self.is_suspended) {
                 scan.resume(snapshot)?;
             }
-            match scan.next()? {
-                Some((key, place, document)) => {
+            match scan.next_within(room)? {
+                Within::Document(document) => {
+                    let (key, place) = scan.place();
                     let copies = extent.copies(&place, &document);
-                    return Ok(Some(Found { key, place, copies, document }));
+                    return Ok(Step::Found(Found { key, place, copies, document }));
                 }
-                None => self.scan = None,
+                Within::TooLarge => {
+                    self.suspend();
+                    return Ok(Step::TooLarge);
+                }
+                Within::End => self.scan = None,
             }
         }
     }
@@ -185,15 +211,21 @@ impl AnyScan {
         }
     }
 
-    fn next(&mut self) -> Result<Option<(Vec<u8>, Place, Datum)>> {
-        Ok(match self {
-            AnyScan::Primary(scan) => scan.next()?.map(|document| {
+    fn next_within(&mut self, room: usize) -> Result<Within> {
+        match self {
+            AnyScan::Primary(scan) => scan.next_within(room),
+            AnyScan::Index(scan) => scan.next_within(room),
+        }
+    }
+
+    /// Returns the key of the last document, and its place.
+    fn place(&self) -> (Vec<u8>, Place) {
+        match self {
+            AnyScan::Primary(scan) => {
                 let key = scan.key().to_vec();
-                (key.clone(), Place { value_length: key.len(), bytes: key }, document)
-            }),
-            AnyScan::Index(scan) => {
-                scan.next()?.map(|document| (scan.key().to_vec(), scan.entry(), document))
+                (key.clone(), Place { value_length: key.len(), bytes: key })
             }
-        })
+            AnyScan::Index(scan) => (scan.key().to_vec(), scan.entry()),
+        }
     }
 }

@@ -4,10 +4,12 @@
 //! in parts, each in a snapshot of its own, so that a slow reader pins no pages. Every snapshot is taken at a
 //! known point in the sequence of changes: a change up to that point counts only for documents that have been
 //! read already, since the snapshot shows it for all others.
+//!
+//! A large document begins a batch. After small ones, it would wait with them for a reader who has stalled.
 
 use std::sync::Arc;
 
-use super::extent::{Extent, Place, Walk};
+use super::extent::{Extent, Place, Step, Walk};
 use super::followed::Followed;
 use super::queue::Change;
 use super::row::{Side, skipped};
@@ -21,6 +23,8 @@ const PART: usize = 256;
 /// The bytes of documents after which no more of them are read in one snapshot. They wait in memory for the
 /// reader, and a reader may stall.
 const PART_BYTES: usize = 64 << 10;
+/// The bytes from which on a document is a large one.
+const LARGE: usize = 128 << 10;
 
 /// A feed of changes, one by one.
 pub struct Flat {
@@ -30,6 +34,11 @@ pub struct Flat {
     read: Read,
     /// True if the single document of the feed is still to be shown, if only as `null`.
     owes_document: bool,
+    /// True if initial documents have been told since the last pause.
+    has_told: bool,
+    /// True if the batch is to end before the next document.
+    pauses: bool,
+    wake: Arc<Wake>,
 }
 
 enum Phase {
@@ -53,8 +62,16 @@ impl Flat {
         wake: Arc<Wake>,
         is_point: bool,
     ) -> Result<Self> {
-        let (followed, _) = Followed::listen(extent, transform, options, wake)?;
-        Ok(Flat { followed, phase: Phase::Opening, read: Read::Nothing, owes_document: is_point })
+        let (followed, _) = Followed::listen(extent, transform, options, Arc::clone(&wake))?;
+        Ok(Flat {
+            followed,
+            phase: Phase::Opening,
+            read: Read::Nothing,
+            owes_document: is_point,
+            has_told: false,
+            pauses: false,
+            wake,
+        })
     }
 
     fn open_phase(&mut self) {
@@ -82,17 +99,26 @@ impl Flat {
         let form = self.followed.options.form;
         let (mut documents, mut bytes) = (0, 0);
         while documents < PART && bytes < PART_BYTES {
-            let Some(found) = walk.next(&self.followed.extent, &snapshot)? else {
-                if std::mem::take(&mut self.owes_document) {
-                    self.followed.tell([form.initial(Datum::Null, None)]);
+            let room = if self.has_told { LARGE } else { usize::MAX };
+            let found = match walk.next_within(room, &self.followed.extent, &snapshot)? {
+                Step::Found(found) => found,
+                Step::TooLarge => {
+                    (self.pauses, self.has_told) = (true, false);
+                    break;
                 }
-                self.go_live();
-                return Ok(());
+                Step::End => {
+                    if std::mem::take(&mut self.owes_document) {
+                        self.followed.tell([form.initial(Datum::Null, None)]);
+                    }
+                    self.go_live();
+                    return Ok(());
+                }
             };
             documents += 1;
             bytes += found.document.size();
             if let Some(value) = self.followed.form(&found.document)?.filter(|value| !value.is_null()) {
                 self.owes_document = false;
+                self.has_told = true;
                 self.followed.tell(std::iter::repeat_n(form.initial(value, None), found.copies));
             }
             self.read = Read::UpTo(found.place);
@@ -157,6 +183,11 @@ impl Feed for Flat {
             if let Some(change) = self.followed.pending.pop_front() {
                 self.report(&change)?;
                 continue;
+            }
+            if std::mem::take(&mut self.pauses) {
+                // The next batch isn't for news.
+                self.wake.wake();
+                return Ok(None);
             }
             match std::mem::replace(&mut self.phase, Phase::Live) {
                 Phase::Opening => self.open_phase(),

@@ -11,7 +11,8 @@
 //! | `table` | [`Table`]: a handle with reads, writes, indexes |
 //! | `catalog` | databases, tables and indexes: a snapshot in memory, records in the file |
 //! | `read_view` | the read transaction that all readers share until the next commit |
-//! | `snapshot`, `scan`, `range` | one moment of a table, lazy rows in key or index order, bounds |
+//! | `snapshot` | one moment of a table |
+//! | `scan`, `walk`, `range` | lazy rows in key or index order, the way through a tree, bounds |
 //! | `write` | the life of a mutation: evaluated against a snapshot, checked and applied by the writer |
 //! | `writer`, `commit`, `batch` | the writer thread, the commit, the transaction of a group of jobs |
 //! | `index`, `build` | index functions and entries, and building them in the background |
@@ -46,6 +47,7 @@ mod store;
 mod table;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod write;
 mod writer;
 
@@ -58,7 +60,7 @@ pub use feed::{ChangeEvent, EndReason, Listener, Subscription};
 pub use index::{IndexCompiler, IndexEntries, IndexEntry, IndexFunction, IndexSpec, IndexStatus};
 pub use maintenance::{Compacted, check, compact};
 pub use range::{Direction, KeyRange};
-pub use scan::{IndexScan, Scan};
+pub use scan::{IndexScan, Scan, Within};
 pub use snapshot::{Snapshot, View};
 pub use store::{Options, Store, TableOptions};
 pub use table::{Started, Table};

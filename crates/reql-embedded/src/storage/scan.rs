@@ -7,7 +7,6 @@
 //! scan that keeps to a view does neither.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::catalog::TableEntry;
 use super::codec;
@@ -16,97 +15,18 @@ use super::index::{Index, IndexEntry};
 use super::range::{Direction, KeyRange};
 use super::read_view::Documents;
 use super::snapshot::{Snapshot, View};
+use super::walk::Walk;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
-/// The time for which a scan pins pages at a stretch, unless it keeps to a snapshot or a view.
-const HOLD: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(10) };
-/// The rows between two looks at the clock.
-const LOOK_EVERY: u32 = 1024;
-
-/// The result of reading from the file.
-type Read<T = ()> = std::result::Result<T, redb::StorageError>;
-
-type Rows<V> = redb::Range<'static, &'static [u8], V>;
-type Row<V> = (redb::AccessGuard<'static, &'static [u8]>, redb::AccessGuard<'static, V>);
-
-/// The rest of a range: the open iterator, if any, and the key of the last row.
-struct Walk<V: redb::Value + 'static> {
-    range: KeyRange,
-    direction: Direction,
-    rows: Option<Rows<V>>,
-    /// Key of the last row; meaningful once there was one since the iterator was opened.
-    last: Vec<u8>,
-    has_moved: bool,
-    is_done: bool,
-    /// Time at which the transaction was opened, if it is the scan's own; and the rows until the next look at
-    /// the clock.
-    since: Option<Instant>,
-    unwatched: u32,
-}
-
-impl<V: redb::Value + 'static> Walk<V> {
-    fn new(range: KeyRange, direction: Direction) -> Self {
-        let is_done = range.is_empty();
-        Walk {
-            range,
-            direction,
-            rows: None,
-            last: Vec::new(),
-            has_moved: false,
-            is_done,
-            since: None,
-            unwatched: LOOK_EVERY,
-        }
-    }
-
-    fn open(&mut self, tree: &redb::ReadOnlyTable<&'static [u8], V>) -> Read {
-        // redb takes bounds in the wrong order for a mistake.
-        if !self.is_done {
-            self.rows = Some(tree.range::<&[u8]>(self.range.as_bounds())?);
-        }
-        Ok(())
-    }
-
-    fn next(&mut self) -> Read<Option<Row<V>>> {
-        let Some(rows) = &mut self.rows else { return Ok(None) };
-        let row = match self.direction {
-            Direction::Forward => rows.next(),
-            Direction::Backward => rows.next_back(),
-        };
-        match row.transpose()? {
-            Some(row) => {
-                self.last.clear();
-                self.last.extend_from_slice(row.0.value());
-                self.has_moved = true;
-                Ok(Some(row))
-            }
-            None => {
-                self.is_done = true;
-                self.rows = None;
-                Ok(None)
-            }
-        }
-    }
-
-    /// Returns true if it is time to release the pinned pages.
-    fn is_overdue(&mut self) -> bool {
-        self.unwatched -= 1;
-        if self.unwatched > 0 {
-            return false;
-        }
-        self.unwatched = LOOK_EVERY;
-        self.since.is_some_and(|since| since.elapsed() >= HOLD)
-    }
-
-    fn suspend(&mut self) {
-        self.rows = None;
-        self.since = None;
-        if std::mem::take(&mut self.has_moved) {
-            self.range.skip_to(&self.last, self.direction);
-            self.is_done |= self.range.is_empty();
-        }
-    }
+/// The result of reading a document that may be too large.
+pub enum Within {
+    /// The document.
+    Document(Datum),
+    /// The next document is too large. It is still the next one.
+    TooLarge,
+    /// There is none.
+    End,
 }
 
 /// Documents in the order of their keys.
@@ -156,18 +76,26 @@ impl Scan {
         self.next_with(codec::datum)
     }
 
+    /// Returns the next document, unless it has more than `room` bytes as it is stored. The scan is suspended
+    /// then.
+    pub fn next_within(&mut self, room: usize) -> Result<Within> {
+        let place = self.walk.place();
+        let read = self.next_with(|stored| fitting(stored, room))?;
+        Ok(within(read, || self.walk.return_to(place)))
+    }
+
     /// Returns the result of `take` on the next document as it is stored; `None` at the end.
     pub fn next_with<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> Result<Option<T>> {
         if self.walk.is_overdue() {
             self.suspend();
         }
-        if self.walk.rows.is_none() {
-            if self.walk.is_done {
+        if !self.walk.is_open() {
+            if self.walk.is_done() {
                 return Ok(None);
             }
             let snapshot = snapshot(&self.core, &self.table, self.view.as_ref())?;
             self.open(&snapshot)?;
-            self.walk.since = self.view.is_none().then(Instant::now);
+            self.walk.watch(self.view.is_none());
         }
         let row = self.walk.next().map_err(|error| self.core.read_failure(error))?;
         Ok(row.map(|(_, value)| take(value.value())))
@@ -181,7 +109,7 @@ impl Scan {
 
     /// Returns the encoded key of the last document.
     pub fn key(&self) -> &[u8] {
-        &self.walk.last
+        self.walk.last()
     }
 
     /// Ends the read transaction until the next row is read.
@@ -263,7 +191,7 @@ impl IndexScan {
 
     /// Returns the last entry.
     pub fn entry(&self) -> IndexEntry {
-        IndexEntry { bytes: self.walk.last.clone(), value_length: self.value_length }
+        IndexEntry { bytes: self.walk.last().to_vec(), value_length: self.value_length }
     }
 
     fn open(&mut self, snapshot: &Snapshot) -> Result<()> {
@@ -278,13 +206,13 @@ impl IndexScan {
         if self.walk.is_overdue() {
             self.suspend();
         }
-        if self.walk.rows.is_none() {
-            if self.walk.is_done {
+        if !self.walk.is_open() {
+            if self.walk.is_done() {
                 return Ok(false);
             }
             let snapshot = snapshot(&self.core, &self.table, self.view.as_ref())?;
             self.open(&snapshot)?;
-            self.walk.since = self.view.is_none().then(Instant::now);
+            self.walk.watch(self.view.is_none());
         }
         let row = self.walk.next().map_err(|error| self.core.read_failure(error))?;
         let Some((_, length)) = row else { return Ok(false) };
@@ -296,6 +224,14 @@ impl IndexScan {
     #[expect(clippy::should_implement_trait, reason = "an iterator's item could not be `Result<Option<_>>`")]
     pub fn next(&mut self) -> Result<Option<Datum>> {
         self.next_with(codec::datum)
+    }
+
+    /// Returns the document of the next entry, unless it has more than `room` bytes as it is stored. The scan
+    /// is suspended then.
+    pub fn next_within(&mut self, room: usize) -> Result<Within> {
+        let place = self.walk.place();
+        let read = self.next_with(|stored| fitting(stored, room))?;
+        Ok(within(read, || self.walk.return_to(place)))
     }
 
     /// Returns the result of `take` on the document of the next entry as it is stored; `None` at the end.
@@ -311,12 +247,12 @@ impl IndexScan {
 
     /// Returns the encoded index value of the last entry.
     pub fn value(&self) -> &[u8] {
-        self.walk.last.get(..self.value_length).unwrap_or_default()
+        self.walk.last().get(..self.value_length).unwrap_or_default()
     }
 
     /// Returns the encoded key of the last document.
     pub fn key(&self) -> &[u8] {
-        self.index.primary_key(&self.walk.last, self.value_length)
+        self.index.primary_key(self.walk.last(), self.value_length)
     }
 
     /// Returns the document of the last entry. Works only until the scan is suspended.
@@ -349,6 +285,23 @@ impl IndexScan {
             count += 1;
         }
         Ok(count)
+    }
+}
+
+/// Returns a stored document, if it has at most `room` bytes.
+fn fitting(stored: &[u8], room: usize) -> Option<Datum> {
+    (stored.len() <= room).then(|| codec::datum(stored))
+}
+
+/// Returns what was read, and calls `go_back` if it was too large.
+fn within(read: Option<Option<Datum>>, go_back: impl FnOnce()) -> Within {
+    match read {
+        None => Within::End,
+        Some(Some(document)) => Within::Document(document),
+        Some(None) => {
+            go_back();
+            Within::TooLarge
+        }
     }
 }
 

@@ -246,6 +246,35 @@ async fn only_a_feed_itself_notes_that_it_tells_its_states() {
 }
 
 #[tokio::test]
+async fn a_large_document_begins_a_batch() {
+    let (_server, addr) = server().await;
+    let mut client = Client::connect(addr).await;
+    // Two large documents follow each other, and others are small.
+    let is_large = |id: u64| matches!(id, 3 | 6 | 7);
+    for id in 0..10 {
+        let text = "x".repeat(if is_large(id) { 200 << 10 } else { 10 });
+        run(&mut client, upsert(&json!({ "id": id, "rank": id + 1, "text": text }))).await;
+    }
+    let ranks = json!([182, [table(), 0, 20], { "index": "rank" }]);
+    let some = json!([182, [table(), 2, 8]]);
+    for (rows, all) in [(table(), 0..10), (ranks, 0..10), (some, 2..8)] {
+        let feed = json!([152, [rows], { "include_initial": true }]);
+        let (mut reader, mut told) = (Client::connect(addr).await, Vec::new());
+        let mut answer = reader.ask(7, &json!([1, feed, {}]).to_string()).await;
+        while told.len() < all.clone().count() {
+            let batch = answer["r"].as_array().unwrap();
+            let ids = batch.iter().map(|row| row["new_val"]["id"].as_u64().unwrap());
+            assert!(ids.clone().skip(1).all(|id| !is_large(id)), "{ids:?}");
+            told.extend(ids);
+            if told.len() < all.clone().count() {
+                answer = reader.ask(7, "[2]").await;
+            }
+        }
+        assert_eq!(told, Vec::from_iter(all));
+    }
+}
+
+#[tokio::test]
 async fn a_stopped_feed_answers_its_continue_and_its_stop() {
     let (_server, addr) = server().await;
     let mut reader = Reader::open(addr, json!([152, [table()]]), json!({})).await;
