@@ -10,9 +10,12 @@ use tokio::net::{TcpListener, TcpSocket};
 /// The backlog: the number of connections that may wait to be accepted, as many as Linux allows by default
 /// (`net.core.somaxconn`). Clients beyond it try again after a second.
 pub(super) const BACKLOG: u32 = 4096;
-/// The idle time before the first TCP keepalive probe, and the time between two, of which three may stay
-/// unanswered.
-const PEER_PROBED: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+/// The idle time before the first TCP keepalive probe.
+const PEER_PROBED: Duration = Duration::from_secs(20);
+/// The time between two probes, and the number of them that may stay unanswered. Not every system has these
+/// options.
+#[cfg(target_os = "linux")]
+const PROBE: (Duration, u32) = (Duration::from_secs(10), 3);
 /// The time that sent data may stay unacknowledged (`TCP_USER_TIMEOUT`). Together with the probes it makes
 /// sure that a client that is gone is noticed within a minute: a live query sends something every 15 s.
 #[cfg(target_os = "linux")]
@@ -37,9 +40,11 @@ pub(super) fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
 /// its client is gone without closing the connection.
 pub(super) fn bequeath<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
     let socket = socket.into();
-    let (idle, interval) = PEER_PROBED;
+    let keepalive = TcpKeepalive::new().with_time(PEER_PROBED);
+    #[cfg(target_os = "linux")]
+    let keepalive = keepalive.with_interval(PROBE.0).with_retries(PROBE.1);
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(3))?;
+    socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
     {
         socket.set_tcp_user_timeout(Some(PEER_GONE))?;
