@@ -25,6 +25,7 @@ use warp::http::{Request, Response};
 use warp::hyper::body::{Body, Incoming};
 
 use super::connection::{Requests, converse};
+use super::first_head::first_head;
 use super::linger::Lingering;
 use super::listener::{Arrival, Listener};
 use super::sips::Sipped;
@@ -84,6 +85,13 @@ pub(super) struct Door {
 trait Stream: AsyncRead + AsyncWrite + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
+
+/// A connection whose first head is there.
+struct Begun {
+    /// The bytes that have been read of the stream.
+    read: Vec<u8>,
+    stream: Pin<Box<dyn Stream>>,
+}
 
 impl Patience {
     /// Sets the limits of the settings, as far as the process has file descriptors for them.
@@ -149,17 +157,16 @@ where
         let (tls, service, stop) = (tls.clone(), service.clone(), stop.clone());
         open.spawn(async move {
             let _share = share;
-            let secure = async {
+            let knocks = async {
                 tokio::select! {
-                    secured = arrival.secured(tls) => secured.map(Some),
-                    () = stop.cancelled() => Ok(None),
+                    begun = begin(arrival, tls, patience.head) => begun,
+                    () = stop.cancelled() => None,
                 }
             };
-            // Boxed, so that the task doesn't hold the memory for a handshake until its end.
-            match Box::pin(secure).await {
-                Ok(Some(stream)) => converse_over(stream, peer, service, &patience, streams, stop).await,
-                Ok(None) => {}
-                Err(error) => log::debug!("A TLS handshake failed: {error}"),
+            // Boxed, so that the task doesn't hold the memory for a handshake until its end, nor from the
+            // beginning that for its requests.
+            if let Some(begun) = Box::pin(knocks).await {
+                Box::pin(converse_over(begun, peer, service, &patience, streams, stop)).await;
             }
         });
     }
@@ -171,9 +178,32 @@ where
     }
 }
 
+/// Does the TLS handshake, if TLS is on, and waits for the first head. Returns the stream after what was read
+/// of it; `None` if that fails or takes too long.
+async fn begin(arrival: Arrival, tls: Option<Acceptor>, head: Duration) -> Option<Begun> {
+    let mut stream = match arrival.secured(tls).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            log::debug!("A TLS handshake failed: {error}");
+            return None;
+        }
+    };
+    match timeout(head, first_head(&mut stream)).await {
+        Ok(Ok(read)) => Some(Begun { read, stream }),
+        Ok(Err(error)) => {
+            log::debug!("A connection ended before its first request: {error}");
+            None
+        }
+        Err(_) => {
+            log::debug!("A client has sent no request for {head:?}; it is disconnected.");
+            None
+        }
+    }
+}
+
 /// Serves the requests of one connection.
 fn converse_over<S, B>(
-    stream: Pin<Box<dyn Stream>>,
+    begun: Begun,
     peer: Peer,
     service: S,
     patience: &Patience,
@@ -195,7 +225,7 @@ where
         let answer = service.clone().oneshot(request);
         answer.map_ok(|response| response.map(|body| going.answering(body)))
     });
-    let mut stream = TimeoutStream::new(stream);
+    let mut stream = TimeoutStream::new(begun.stream);
     stream.set_write_timeout(Some(patience.send));
     let mut http = Builder::new(streams);
     http.http1().timer(TokioTimer::new()).header_read_timeout(patience.head).max_buf_size(patience.buffered);
@@ -207,7 +237,7 @@ where
         .max_send_buf_size(BUFFERED)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW);
-    let stream = TokioIo::new(Sipped::new(Lingering::new(Box::pin(stream), stop.clone())));
+    let stream = TokioIo::new(Sipped::after(begun.read, Lingering::new(Box::pin(stream), stop.clone())));
     let connection = http.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
     converse(Box::pin(connection), requests, patience.head, stop).map(|ended| {
         if let Err(error) = ended {

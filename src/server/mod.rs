@@ -2,6 +2,7 @@
 
 mod connection;
 mod descriptors;
+mod first_head;
 mod http;
 mod inherited;
 mod linger;

@@ -8,11 +8,11 @@
 //! ends the turn of a connection after 128 reads, by when that is a megabyte, and tens of milliseconds of
 //! work. So its turn ends earlier.
 
-use std::io;
+use std::io::{self, Cursor};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Chain, ReadBuf, Take};
 
 /// The bytes that are read at once, less than hyper's first buffer has (`INIT_BUFFER_SIZE` in its
 /// `src/proto/h1/io.rs`).
@@ -20,16 +20,24 @@ const SIP: u64 = (8 << 10) - 1;
 /// The bytes that are read in one turn. The smallest frames of them are answered within a millisecond.
 const TURN: usize = 32 << 10;
 
-/// A stream that is read in small pieces, and in turns with other connections.
+/// A stream that is read in small pieces, and in turns with other connections. It begins with what has been
+/// read of it before.
 pub(super) struct Sipped<S> {
-    stream: Take<S>,
+    stream: Take<Chain<Cursor<Vec<u8>>, S>>,
     /// The bytes that have been read in this turn.
     read: usize,
 }
 
 impl<S: AsyncRead> Sipped<S> {
-    pub(super) fn new(stream: S) -> Self {
-        Sipped { stream: stream.take(SIP), read: 0 }
+    /// Returns the stream after `first`, which has been read of it.
+    pub(super) fn after(first: Vec<u8>, stream: S) -> Self {
+        Sipped { stream: Cursor::new(first).chain(stream).take(SIP), read: 0 }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Sipped<S> {
+    fn writer(&mut self) -> Pin<&mut S> {
+        Pin::new(self.stream.get_mut().get_mut().1)
     }
 }
 
@@ -54,15 +62,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Sipped<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Sipped<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(self.stream.get_mut()).poll_write(cx, bytes)
+        self.writer().poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.stream.get_mut()).poll_flush(cx)
+        self.writer().poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.stream.get_mut()).poll_shutdown(cx)
+        self.writer().poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -70,11 +78,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Sipped<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(self.stream.get_mut()).poll_write_vectored(cx, slices)
+        self.writer().poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.get_ref().is_write_vectored()
+        self.stream.get_ref().get_ref().1.is_write_vectored()
     }
 }
 
@@ -89,9 +97,9 @@ mod tests {
     #[tokio::test]
     async fn all_arrives_in_pieces() {
         let (ours, mut theirs) = duplex(256 << 10);
-        let mut ours = Sipped::new(ours);
         let sent = (0..=255).cycle().take(100_000).collect::<Vec<u8>>();
-        theirs.write_all(&sent).await.unwrap();
+        let mut ours = Sipped::after(sent[..300].to_owned(), ours);
+        theirs.write_all(&sent[300..]).await.unwrap();
         drop(theirs);
         let (mut arrived, mut buffer) = (Vec::new(), [0; 16 << 10]);
         loop {
@@ -107,7 +115,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_never_pauses_leaves_others_their_turn() {
-        let mut endless = Sipped::new(repeat(b'x'));
+        let mut endless = Sipped::after(Vec::new(), repeat(b'x'));
         let (mut turns, mut read) = (0, 0);
         // Each poll of this future is a turn. It is only polled again if it has been woken.
         poll_fn(|cx| {
