@@ -248,6 +248,11 @@ impl App {
         Scale::new(self.shared.answers.nothing(holder), queue, self.limits())
     }
 
+    /// Returns a scale for what is kept for a client of a live query.
+    pub(crate) fn follower_scale(&self, holder: Holder) -> Scale {
+        Scale::of_follower(self.shared.answers.nothing(holder), self.limits())
+    }
+
     /// Takes the share of an answer that is there already, of this length in bytes.
     pub(crate) fn weigh(&self, length: u64, holder: Holder) -> Result<Weight, Error> {
         Weight::of(length, self.shared.answers.nothing(holder), self.limits())

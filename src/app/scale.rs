@@ -16,6 +16,9 @@ use crate::shares::{Share, Taken};
 
 /// The bytes of an answer that don't count. Most have no more and cause no accounting.
 const FREE_ANSWER: u64 = 64 << 10;
+/// The bytes that don't count of what is kept for a client of a live query. Fewer, since there may be
+/// thousands.
+const FREE_EVENT: u64 = 16 << 10;
 /// The bytes of a body that don't count. Fewer, since a client may have a thousand bodies that don't end.
 const FREE_BODY: u64 = 16 << 10;
 /// The amount, in KiB, that is taken at a time from the common limit, so that not every row has to.
@@ -60,7 +63,16 @@ pub(crate) struct Weight {
 
 impl Scale {
     pub(crate) fn new(share: Share, queue: Queue, limits: &Limits) -> Self {
-        let (pile, queue) = (Pile::new(share, FREE_ANSWER), Some(queue));
+        Scale::beyond(FREE_ANSWER, share, Some(queue), limits)
+    }
+
+    /// Returns the scale of what is kept for a client of a live query.
+    pub(crate) fn of_follower(share: Share, limits: &Limits) -> Self {
+        Scale::beyond(FREE_EVENT, share, None, limits)
+    }
+
+    fn beyond(free: u64, share: Share, queue: Option<Queue>, limits: &Limits) -> Self {
+        let pile = Pile::new(share, free);
         Scale { pile, weight: 0, limit: limits.answer, total: limits.answers, queue, turn: None }
     }
 

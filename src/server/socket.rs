@@ -24,7 +24,7 @@ const PEER_GONE: Duration = Duration::from_secs(40);
 /// way doesn't count, so no line is too fast for it. Without it, the system holds megabytes for each client
 /// that doesn't read, in memory that counts towards a container's limit.
 #[cfg(target_os = "linux")]
-const UNSENT: u32 = 128 << 10;
+const UNSENT: u32 = 32 << 10;
 
 /// Listens on an address.
 pub(super) fn listen(addr: SocketAddr) -> io::Result<TcpListener> {

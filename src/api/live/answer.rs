@@ -50,8 +50,8 @@ pub(super) fn wish(context: &Context, holder: Holder, initial: bool) -> Wish {
         initial,
         last: last_event(context),
         failure: Box::new(move |error| asked.failure(error)),
-        known: Box::new(app.scale(holder.clone())),
-        told: Box::new(app.scale(holder)),
+        known: Box::new(app.follower_scale(holder.clone())),
+        told: Box::new(app.follower_scale(holder)),
         end: context.caller().and_then(Caller::expires).map(|_| context.expired().boxed()),
     }
 }

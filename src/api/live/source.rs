@@ -18,7 +18,7 @@ use crate::live::{Related, Rows, Shape, Source};
 use crate::query::Live;
 
 /// The largest batch of a follower's own feed, in bytes: a client that doesn't read holds one.
-const OWN_BATCH: usize = 64 << 10;
+const OWN_BATCH: usize = 16 << 10;
 
 /// A live query of a list or a document, with the account of a user.
 pub(super) struct Followed {

@@ -19,12 +19,12 @@ use crate::error::Result;
 use crate::storage::Direction;
 
 /// The documents that are read in one snapshot.
-const PART: usize = 256;
+const PART: usize = 64;
 /// The bytes of documents after which no more of them are read in one snapshot. They wait in memory for the
 /// reader, and a reader may stall.
-const PART_BYTES: usize = 64 << 10;
+const PART_BYTES: usize = 16 << 10;
 /// The bytes from which on a document is a large one.
-const LARGE: usize = 128 << 10;
+const LARGE: usize = 32 << 10;
 
 /// A feed of changes, one by one.
 pub struct Flat {

@@ -13,7 +13,7 @@ use crate::session::Incoming;
 /// The bytes that the system takes of answers before it can send them (`TCP_NOTSENT_LOWAT`). Without it, the
 /// system holds megabytes for each client that doesn't read.
 #[cfg(target_os = "linux")]
-const UNSENT: u32 = 128 << 10;
+const UNSENT: u32 = 32 << 10;
 
 /// A source of connections.
 pub(super) trait Listener: Send + 'static {
