@@ -19,7 +19,7 @@ const HEADERS: usize = 32;
 ///
 /// # Errors
 ///
-/// Those of reading.
+/// If the stream can't be read.
 pub(super) async fn first_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let mut read = Vec::with_capacity(KEPT);
     while may_become_one(&read) && read.len() < KEPT {

@@ -79,9 +79,8 @@ impl Scan {
     /// Returns the next document, unless it has more than `room` bytes as it is stored. The scan is suspended
     /// then.
     pub fn next_within(&mut self, room: usize) -> Result<Within> {
-        let place = self.walk.place();
         let read = self.next_with(|stored| fitting(stored, room))?;
-        Ok(within(read, || self.walk.return_to(place)))
+        Ok(within(read, || self.walk.step_back()))
     }
 
     /// Returns the result of `take` on the next document as it is stored; `None` at the end.
@@ -229,9 +228,8 @@ impl IndexScan {
     /// Returns the document of the next entry, unless it has more than `room` bytes as it is stored. The scan
     /// is suspended then.
     pub fn next_within(&mut self, room: usize) -> Result<Within> {
-        let place = self.walk.place();
         let read = self.next_with(|stored| fitting(stored, room))?;
-        Ok(within(read, || self.walk.return_to(place)))
+        Ok(within(read, || self.walk.step_back()))
     }
 
     /// Returns the result of `take` on the document of the next entry as it is stored; `None` at the end.

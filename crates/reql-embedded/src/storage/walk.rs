@@ -23,6 +23,8 @@ pub(super) struct Walk<V: redb::Value + 'static> {
     /// Key of the last row; meaningful once there was one since the iterator was opened.
     last: Vec<u8>,
     has_moved: bool,
+    /// Values of `last` and `has_moved` before the last row.
+    before: (Vec<u8>, bool),
     is_done: bool,
     /// Time at which the transaction was opened, if it is the scan's own; and the rows until the next look at
     /// the clock.
@@ -40,6 +42,7 @@ impl<V: redb::Value + 'static> Walk<V> {
             rows: None,
             last: Vec::new(),
             has_moved: false,
+            before: (Vec::new(), false),
             is_done,
             since: None,
             unwatched: LOOK_EVERY,
@@ -84,6 +87,8 @@ impl<V: redb::Value + 'static> Walk<V> {
         };
         match row.transpose()? {
             Some(row) => {
+                std::mem::swap(&mut self.last, &mut self.before.0);
+                self.before.1 = self.has_moved;
                 self.last.clear();
                 self.last.extend_from_slice(row.0.value());
                 self.has_moved = true;
@@ -107,15 +112,10 @@ impl<V: redb::Value + 'static> Walk<V> {
         self.since.is_some_and(|since| since.elapsed() >= HOLD)
     }
 
-    /// Returns the key of the last row since the walk was suspended.
-    pub(super) fn place(&self) -> Option<Vec<u8>> {
-        self.has_moved.then(|| self.last.clone())
-    }
-
-    /// Suspends the walk at a place that it had before.
-    pub(super) fn return_to(&mut self, place: Option<Vec<u8>>) {
-        self.has_moved = place.is_some();
-        self.last = place.unwrap_or_default();
+    /// Suspends the walk before the last row, which is the next one again. Works once for each row.
+    pub(super) fn step_back(&mut self) {
+        std::mem::swap(&mut self.last, &mut self.before.0);
+        self.has_moved = self.before.1;
         self.suspend();
     }
 
