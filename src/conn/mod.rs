@@ -110,9 +110,10 @@ struct Usage {
     lent: bool,
 }
 
-/// A session that is ready for a query, and the query's watch.
+/// A session that is ready for a query, the state that the query leaves it in, and the query's watch.
 struct Opened<'a> {
     session: &'a mut Session,
+    usage: &'a mut Usage,
     watch: Watch<'a>,
 }
 
@@ -263,7 +264,7 @@ impl Conn {
             None => self.acquire().await?,
         };
         let watch = Watch { database: &self.database, timings: &self.timings };
-        Ok(Opened { session: self.lease.insert(lease).session(), watch })
+        Ok(Opened { session: self.lease.insert(lease).session(), usage: &mut self.usage, watch })
     }
 
     /// Returns the session if it can run another query. A stream that was dropped between two rows is
@@ -271,7 +272,13 @@ impl Conn {
     async fn continued(&mut self, mut lease: Lease) -> Option<Lease> {
         let session = lease.session();
         let cursor = std::mem::take(&mut self.usage.cursor);
-        if session.is_closed() || (session.is_unclean() && !cursor) {
+        if session.is_closed() {
+            return None;
+        }
+        if session.is_unclean() && !cursor {
+            if self.usage.noreply {
+                self.release(lease);
+            }
             return None;
         }
         let limit = self.database.settings().query_timeout;
@@ -283,7 +290,7 @@ impl Conn {
     }
 
     async fn acquire(&mut self) -> Result<Lease, Error> {
-        self.usage.noreply = false;
+        self.usage = Usage::default();
         let asked = Instant::now();
         let lease = match &self.who {
             Some(who) => self.database.acquire_as(who).await,
@@ -296,9 +303,9 @@ impl Conn {
     }
 }
 
-impl Drop for Conn {
-    fn drop(&mut self) {
-        let Some(mut lease) = self.lease.take() else { return };
+impl Conn {
+    /// Gives a session back for later requests, or closes it once the writes that nobody waited for are done.
+    fn release(&self, mut lease: Lease) {
         let usage = self.usage;
         let is_idle = !lease.session().is_unclean() && !lease.session().is_closed();
         // After a panic in the handler, the session's state is unknown.
@@ -313,6 +320,14 @@ impl Drop for Conn {
             _ if reusable => lease.give_back(),
             Ok(runtime) => lease.close_on(&runtime),
             Err(_) => drop(lease),
+        }
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            self.release(lease);
         }
     }
 }

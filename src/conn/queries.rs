@@ -32,7 +32,7 @@ impl Conn {
     /// ```
     pub async fn first<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Option<T>, Error> {
         let query = self.prepared(query);
-        let Opened { session, watch } = self.open().await?;
+        let Opened { session, watch, .. } = self.open().await?;
         watch.over(session.first(query)).await
     }
 
@@ -52,7 +52,7 @@ impl Conn {
     /// ```
     pub async fn run(&mut self, query: impl Into<Query>) -> Result<(), Error> {
         let query = self.prepared(query);
-        let Opened { session, watch } = self.open().await?;
+        let Opened { session, watch, .. } = self.open().await?;
         watch.over(session.run(query)).await
     }
 
@@ -120,7 +120,7 @@ impl Conn {
     /// ```
     pub async fn all<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Vec<T>, Error> {
         let query = self.prepared(query);
-        let Opened { session, watch } = self.open().await?;
+        let Opened { session, watch, .. } = self.open().await?;
         watch.over(session.all(query)).await
     }
 
@@ -229,7 +229,7 @@ impl Conn {
         let limit = self.database.settings().query_timeout;
         let lost = self.database.lost();
         let query = self.prepared(query);
-        let Opened { session, watch } = self.open().await?;
+        let Opened { session, watch, .. } = self.open().await?;
         session.begin(query).map_err(Error::from)?;
         let form = watch.over(poll_fn(|cx| session.poll_form(cx))).await?;
         let patience = match form {
@@ -255,9 +255,9 @@ impl Conn {
     /// # }
     /// ```
     pub async fn noreply(&mut self, query: impl Into<Query>) -> Result<(), Error> {
-        self.usage.noreply = true;
         let query = self.prepared(query);
-        let Opened { session, watch } = self.open().await?;
+        let Opened { session, usage, watch } = self.open().await?;
+        usage.noreply = true;
         watch.over(session.noreply(query)).await
     }
 
@@ -281,9 +281,9 @@ impl Conn {
     /// # }
     /// ```
     pub async fn session(&mut self) -> Result<&mut Session, Error> {
-        self.usage.lent = true;
         let name = self.database.name().to_owned();
-        let session = self.open().await?.session;
+        let Opened { session, usage, .. } = self.open().await?;
+        usage.lent = true;
         session.use_database(name);
         Ok(session)
     }

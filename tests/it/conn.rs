@@ -7,7 +7,7 @@ use crate::support::link::{Link, Traffic};
 use crate::support::{Api, Home, PATIENCE, eventually, header};
 use futures_util::{StreamExt, TryStreamExt};
 use reql::commands::Table;
-use reql::{args, r};
+use reql::{Term, args, obj, r};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -219,6 +219,21 @@ async fn writes_without_an_answer_are_done_before_it_closes() {
     drop(conn);
     closed(&database, &home).await;
     assert_eq!(Conn::new(database).all::<Value>(rows).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_write_without_an_answer_is_done_though_it_is_the_first_query() {
+    let home = Home::start().await;
+    let database = home.database();
+    let rows = table(&database).await;
+    // Long enough for a connection that is closed at once to end it.
+    let many = r.range(20_000).map(|n: Term| obj! { "id": n });
+    let mut conn = Conn::new(database.clone());
+    conn.noreply(rows.clone().insert(many)).await.unwrap();
+    drop(conn);
+    closed(&database, &home).await;
+    let count: Option<u64> = Conn::new(database).first(rows.count()).await.unwrap();
+    assert_eq!(count, Some(20_000));
 }
 
 #[tokio::test]

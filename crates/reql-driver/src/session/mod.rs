@@ -319,7 +319,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Tells if the session was alive a moment ago, without waiting: it didn't fail, and the other side
     /// neither closed the connection nor sent an answer without a query. A session that is unclean may be
-    /// alive.
+    /// alive. Ask between queries: rows of the last one that haven't been handed out are dropped.
     pub fn is_alive(&mut self) -> bool {
         if self.broken.is_some() {
             return false;
