@@ -7,8 +7,8 @@ use super::profile::Trace;
 use super::stream::{FeedTraits, ParallelScan, Stream};
 use super::val::Val;
 use crate::budget::memory::Reservation;
-use crate::datum::json;
-use crate::error::{ErrorKind, Result};
+use crate::datum::{display_g20, json};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The size of batches (`batching.cc`).
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +29,10 @@ impl Batching {
         let max_bytes = number("max_batch_bytes")?.map_or(1 << 20, positive).min(LARGEST_BATCH);
         let first_scaledown = number("first_batch_scaledown_factor")?.map_or(4, positive);
         let seconds = env.optarg("max_batch_seconds")?.map(Val::into_num).transpose()?.unwrap_or(0.5);
+        if seconds < 0.0 {
+            let shown = display_g20(seconds);
+            return Err(Error::logic(format!("max_batch_seconds must be positive (got `{shown}`).")));
+        }
         let max_time = Duration::from_secs_f64(seconds.clamp(0.0, LONGEST_BATCH));
         Ok(Batching { min_rows, max_rows, max_bytes, max_time, first_scaledown })
     }

@@ -204,7 +204,7 @@ fn wrong_arity(expected: usize, found: usize) -> Error {
 
 fn matches_object(predicate: &Datum, value: &Datum, bt: Bt) -> Result<bool> {
     if predicate.is_ptype(pseudo::LITERAL) {
-        return Ok(predicate.get("value").as_ref() == Some(value));
+        return Ok(predicate.field("value")? == *value);
     }
     for (key, expected) in predicate.as_object()?.iter() {
         let found = value

@@ -98,6 +98,11 @@ impl PathSpec {
         match self {
             PathSpec::Field(key) => {
                 if let Some(value) = fields(datum)?.get(key) {
+                    if **key == *pseudo::REQL_TYPE {
+                        // What each path finds is an object of its own (`pathspec.cc`), and none is a time or
+                        // a geometry by that field alone.
+                        return None;
+                    }
                     out.insert(key.clone(), value);
                 }
             }

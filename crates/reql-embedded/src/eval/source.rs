@@ -58,7 +58,6 @@ impl Rows {
     /// Reads all rows, as they are at the moment of the environment. If it may not wait, they must fit into
     /// one batch.
     pub fn ahead(mut rows: Stream, env: &Env) -> Result<Rows> {
-        rows.check_finite()?;
         rows.check_ungrouped()?;
         let (mut first, mut size, mut held) = (Vec::new(), Size::default(), env.reserve());
         let mut aside: Option<Aside> = None;

@@ -220,7 +220,7 @@ impl Watched {
         let Some(limit) = limit else {
             if options.form.offsets {
                 let rows = if is_empty { "empty" } else { "range" };
-                return Err(Error::logic(format!("Cannot include offsets for {rows} subs.")).at(bt));
+                return Err(no_offsets(rows, system.is_some()).at(bt));
             }
             if let Some(system) = system {
                 if let Some(index) = rows.index() {
@@ -266,6 +266,13 @@ fn check_limit(limit: usize, env: &Env) -> Result<()> {
     Err(Error::new(ErrorKind::ResourceLimit, message))
 }
 
+/// Returns the error for positions of rows that have none. RethinkDB takes each error of a system table's
+/// feed for one of the operation (`cfeed_backend.cc`).
+fn no_offsets(rows: &str, is_system: bool) -> Error {
+    let kind = if is_system { ErrorKind::OpFailed } else { ErrorKind::QueryLogic };
+    Error::new(kind, format!("Cannot include offsets for {rows} subs."))
+}
+
 /// Starts to follow the changes of one row.
 pub fn open_point(
     table: &TableRef,
@@ -275,7 +282,7 @@ pub fn open_point(
     wake: Arc<Wake>,
 ) -> Result<Box<dyn Feed>> {
     if options.form.offsets {
-        return Err(Error::logic("Cannot include offsets for point subs."));
+        return Err(no_offsets("point", table.stored().is_none()));
     }
     let through = Box::new(StagePipeline { env: env.clone(), stages: Vec::new() });
     if let Backing::System(system) = table.backing() {

@@ -138,11 +138,13 @@ pub fn replace(
     let rows = keys
         .into_iter()
         .map(|key| {
-            let (env, func) = (env.clone(), func.clone());
+            let (env, func, primary_key) = (env.clone(), func.clone(), table.primary_key().clone());
+            let own_key = key.clone();
             let becomes = move |old: &Datum| {
-                let new = func.call_val(&env, std::slice::from_ref(old), Flags::LITERAL_OK)?.into_datum()?;
+                let flags = if is_atomic { Flags::LITERAL_OK } else { Flags::NONE };
+                let new = func.call_val(&env, std::slice::from_ref(old), flags)?.into_datum()?;
                 if !is_atomic {
-                    new.as_object()?;
+                    check_insertion(&primary_key, &own_key, old, &new)?;
                 }
                 Ok(new)
             };
@@ -333,7 +335,8 @@ struct Hook {
 impl Hook {
     /// Returns the row that the hook decides on (`apply_write_hook` in RethinkDB's `btree.cc`).
     fn apply(&self, primary_key: &str, old: &Datum, new: Datum) -> Result<Datum> {
-        let id = new.get(primary_key).or_else(|| old.get(primary_key)).unwrap_or_default();
+        let id = if new.is_null() { old.get(primary_key) } else { new.as_object()?.get(primary_key) };
+        let id = id.unwrap_or_default();
         let context = Datum::object([("primary_key", id), ("timestamp", self.env.now()?)]);
         let modified = self
             .func
@@ -356,6 +359,17 @@ fn not_an_object(value: &Datum) -> Error {
     value.type_error(message)
 }
 
+/// Checks that a document may be inserted in place of a row (`rcheck_valid_replace` in `datum.cc`).
+fn check_insertion(primary_key: &str, key: &Datum, old: &Datum, new: &Datum) -> Result<()> {
+    let id = new.as_object()?.get(primary_key).ok_or_else(|| lacks_key(new, primary_key))?;
+    if id == *key { Ok(()) } else { Err(changes_key(primary_key, old, new)) }
+}
+
+fn changes_key(primary_key: &str, old: &Datum, new: &Datum) -> Error {
+    let (old, new) = (old.print(), new.print());
+    Error::logic(format!("Primary key `{primary_key}` cannot be changed (`{old}` -> `{new}`)."))
+}
+
 /// Checks that a row may be replaced by this one (`rcheck_row_replacement` in RethinkDB's `table_common.cc`).
 fn check_replacement(primary_key: &str, key: &[u8], old: &Datum, new: &Datum) -> Result<()> {
     match new {
@@ -372,11 +386,7 @@ fn check_replacement(primary_key: &str, key: &[u8], old: &Datum, new: &Datum) ->
         if old_id == id {
             return Ok(());
         }
-        return Err(Error::logic(format!(
-            "Primary key `{primary_key}` cannot be changed (`{}` -> `{}`).",
-            old.print(),
-            new.print()
-        )));
+        return Err(changes_key(primary_key, old, new));
     }
     if key::primary(&id)? != key {
         return Err(Error::logic(format!(

@@ -120,8 +120,12 @@ impl Polled {
         for key in keys {
             let (was, is) = (before.get(key), self.known.get(key));
             let copies = was.or(is).map_or(0, |(_, copies)| *copies);
-            let side = |row: Option<&(Datum, usize)>| shown(&*self.transform, row.map(|(row, _)| row));
-            let (old, new) = (side(was)?, side(is)?);
+            // Rows that are `null` are none (`changefeed.cc`).
+            let shown = |row: Option<&(Datum, usize)>| -> Result<Option<Datum>> {
+                let row = shown(&*self.transform, row.map(|(row, _)| row))?;
+                Ok(row.filter(|value| !value.is_null()))
+            };
+            let (old, new) = (shown(was)?, shown(is)?);
             if old != new {
                 let row = self.options.form.change(Side::value(old), Side::value(new));
                 self.rows.extend(row.into_iter().flat_map(|row| std::iter::repeat_n(row, copies)));

@@ -315,6 +315,23 @@ fn the_changes_of_a_table_are_told_without_a_thread_that_may_block() {
     });
 }
 
+#[tokio::test]
+async fn rows_that_are_null_are_none() {
+    let (_server, addr) = server().await;
+    let mut client = Client::connect(addr).await;
+    // `t.map(row => row('v').default(null)).changes({includeTypes: true})`
+    let value = json!([92, [[31, [[10, [1]], "v"]], null]]);
+    let mapped = json!([38, [table(), [69, [[2, [1]], value]]]]);
+    let mut reader = Reader::open(addr, json!([152, [mapped], { "include_types": true }]), json!({})).await;
+    for row in [json!({ "id": 1 }), json!({ "id": 1, "v": 5 }), json!({ "id": 1, "v": null })] {
+        run(&mut client, upsert(&row)).await;
+    }
+    assert_eq!(reader.next().await, json!({ "type": "add", "old_val": null, "new_val": 5 }));
+    assert_eq!(reader.next().await, json!({ "type": "remove", "old_val": 5, "new_val": null }));
+    run(&mut client, upsert(&json!({ "id": 2, "v": 6 }))).await;
+    assert_eq!(reader.next().await["new_val"], json!(6));
+}
+
 struct AsItIs;
 
 impl Transform for AsItIs {

@@ -100,3 +100,15 @@ async fn what_rethinkdb_refuses_is_refused() {
     let answer = client.ask(2, &json!([1, changes(&other), {}]).to_string()).await;
     assert_eq!(answer["r"], json!(["Index `name` was not found on table `rethinkdb.db_config`."]));
 }
+
+#[tokio::test]
+async fn positions_that_there_are_not_are_an_error_of_the_operation() {
+    let (_server, mut client) = server().await;
+    let row = json!([16, [table("users"), "admin"]]);
+    for (rows, name) in [(table("users"), "range"), (row, "point")] {
+        let query = json!([1, [152, [rows], { "include_offsets": true }], {}]);
+        let answer = client.ask(1, &query.to_string()).await;
+        assert_eq!(answer["e"], json!(4_100_000), "{answer}");
+        assert_eq!(answer["r"][0], json!(format!("Cannot include offsets for {name} subs.")));
+    }
+}

@@ -154,6 +154,9 @@ impl Stage for GroupBy {
             self.by.iter().map(|by| value_or_null(by, env, &value)).collect::<Result<Vec<_>>>()?;
         values.extend(index_value);
         if !self.multi {
+            if values.len() > 1 {
+                env.limits.check_array(values.len())?;
+            }
             return Ok(Flow::Keep(Row { group: Some(group_of(values)), value }));
         }
         let combinations = combinations(values, env.limits.array)?;

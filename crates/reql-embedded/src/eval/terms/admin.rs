@@ -178,12 +178,16 @@ fn wait(call: &mut Call<'_>) -> Result<Val> {
             .at(bt));
         }
     }
-    call.optarg("timeout")?.map(Val::into_int).transpose()?;
+    let timeout = call.optarg("timeout")?.map(Val::into_int).transpose()?;
     let why = "the system tables in it are always available and don't need to be waited on.";
     target.database().refuse_system(why).at(call.bt())?;
     let ready = match target {
         Target::Database(db) => call.env.store()?.tables(&db.name).at(call.bt())?.len(),
         Target::Table(_) => 1,
     };
+    // RethinkDB looks at the time before it looks at the first table.
+    if timeout == Some(0) && ready > 0 {
+        return Err(call.fail_as(ErrorKind::OpFailed, "Timed out while waiting for tables."));
+    }
     Ok(call.val(Datum::object([("ready", Datum::from(ready))])))
 }

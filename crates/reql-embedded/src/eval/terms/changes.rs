@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::accounts::Permission;
 use crate::datum::Datum;
-use crate::error::{Bt, Error, ErrorKind, Result};
+use crate::error::{At, Bt, Error, ErrorKind, Result};
 use crate::eval::stream::{Chain, Changes, FeedTraits, UnionStates};
 use crate::eval::watch::{Watched, open_point};
 use crate::eval::write::escaped;
@@ -42,6 +42,8 @@ fn changes(call: &mut Call<'_>) -> Result<Val> {
         Value::Single(row) => of_row(call, &row, options, bt)?,
         Value::Func(_) | Value::Db(_) | Value::Grouped(_) => return Err(subject.wrong_type("SELECTION")),
         _ => {
+            let is_system = matches!(&subject.value, Value::Table(table) if table.stored().is_none());
+            let unexpected = |error| if is_system { error } else { unexpected(error) };
             let rows = subject.into_stream(call.env).map_err(unexpected)?;
             let watched = rows.watch()?;
             of_streams(call, watched, options)?
@@ -118,9 +120,14 @@ fn stream(
     Stream::new(Changes::new(feed, traits, table.scope(), wake, bt), bt)
 }
 
-/// Checks the permission to read. RethinkDB doesn't expect this to fail, and its error says so.
+/// Checks the permission to read. For tables of the store, RethinkDB doesn't expect this to fail, and its
+/// error says so.
 fn check_readable(call: &Call<'_>, table: &TableRef) -> Result<()> {
-    call.env.require(Permission::Read, table.scope()).map_err(unexpected)
+    let readable = call.env.require(Permission::Read, table.scope());
+    match table.stored() {
+        Some(_) => readable.map_err(unexpected),
+        None => readable.at(call.bt()),
+    }
 }
 
 /// Converts an error of the permission check. A refusal escapes from the query; other errors are the query's

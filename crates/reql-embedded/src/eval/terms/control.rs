@@ -2,7 +2,7 @@
 
 use crate::datum::Datum;
 use crate::error::Result;
-use crate::eval::{Arity, Call, Flags, Grouping, Groups, Shortcut, Spec, Val};
+use crate::eval::{Arity, Call, Flags, Grouping, Groups, Shortcut, Spec, Val, Value};
 use crate::term::TermType;
 
 /// The terms of this family.
@@ -28,10 +28,18 @@ fn or(call: &mut Call<'_>) -> Result<Val> {
 fn last_until(call: &mut Call<'_>, neutral: bool) -> Result<Val> {
     let mut last = call.val(Datum::Bool(neutral));
     for index in 0..call.len() {
-        let (datum, bt) = call.placed(index)?;
-        let decided = datum.is_truthy() != neutral;
-        last = Val::datum(datum, bt);
-        if decided {
+        let arg = call.arg(index)?;
+        let is_true = if let Value::Single(row) = &arg.value {
+            let is_true = row.get()?.is_truthy();
+            last = arg;
+            is_true
+        } else {
+            let (datum, bt) = arg.into_placed()?;
+            let is_true = datum.is_truthy();
+            last = Val::datum(datum, bt);
+            is_true
+        };
+        if is_true != neutral {
             break;
         }
     }

@@ -1,5 +1,7 @@
 //! Secondary indexes: making, dropping, renaming them, and waiting until they are ready.
 
+use std::collections::BTreeSet;
+
 use crate::accounts::Permission;
 use crate::datum::Datum;
 use crate::error::{At, Error, ErrorKind, Result};
@@ -91,7 +93,8 @@ fn list(call: &mut Call<'_>) -> Result<Val> {
     Ok(call.val(Datum::array(indexes.into_iter().map(|index| Datum::str(&index.spec.name)).collect())))
 }
 
-fn names(call: &mut Call<'_>) -> Result<Vec<String>> {
+/// Returns the names of indexes that a term is about, in the order in which they are looked for.
+fn names(call: &mut Call<'_>) -> Result<BTreeSet<String>> {
     (1..call.len()).map(|index| Ok(call.str(index)?.to_string())).collect()
 }
 
@@ -105,7 +108,7 @@ fn status(call: &mut Call<'_>) -> Result<Val> {
             Error::op_failed(format!("Index `{missing}` was not found on table `{table}`.")).at(call.bt())
         );
     }
-    let wanted = all.into_iter().filter(|index| names.is_empty() || names.contains(&index.spec.name));
+    let wanted = all.into_iter().filter(|index| names.is_empty() || names.contains(&*index.spec.name));
     let statuses = wanted.map(|index| describe(&index)).collect::<Result<_>>()?;
     Ok(call.val(Datum::array(statuses)))
 }

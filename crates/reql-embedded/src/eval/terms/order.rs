@@ -84,8 +84,9 @@ fn order_of(call: &mut Call<'_>) -> Result<Order> {
 
 fn distinct(call: &mut Call<'_>) -> Result<Val> {
     let sequence = call.arg(0)?;
-    let index = call.optarg("index")?.map(Val::into_str).transpose()?;
+    let index = call.optarg("index")?;
     if matches!(sequence.value, Value::Table(_) | Value::Slice(_)) {
+        let index = index.map(Val::into_str).transpose()?;
         let bt = sequence.bt;
         let slice = sequence.into_slice()?;
         return match distinct_by_index(call, &slice, index.as_ref())? {

@@ -86,6 +86,7 @@ fn nth_row(call: &Call<'_>, mut rows: Stream, index: i32) -> Result<Datum> {
     if index < -1 {
         return Err(call.fail(format!("Cannot use an index < -1 ({index}) on a stream.")));
     }
+    rows.check_finite()?;
     if let Ok(index) = u64::try_from(index) {
         rows.expect_at_most(index + 1);
     }

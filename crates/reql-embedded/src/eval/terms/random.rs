@@ -41,20 +41,23 @@ fn random(call: &mut Call<'_>) -> Result<Val> {
         Some(float) => float.into_bool()?,
         None => call.len() == 0,
     };
-    let bounds = match call.len() {
-        0 => None,
-        1 => Some((0.0, call.num(0)?)),
-        _ => Some((call.num(0)?, call.num(1)?)),
-    };
-    let number = match bounds {
-        _ if float => {
-            let (lower, upper) = bounds.unwrap_or((0.0, 1.0));
-            random_float(lower, upper)
-        }
-        Some((lower, upper)) => random_integer(lower, upper)?,
-        None => return Err(call.fail("Generating a random integer requires one or two bounds.")),
+    let number = match (float, call.len()) {
+        (true, 0) => random_float(0.0, 1.0),
+        (true, 1) => random_float(0.0, call.num(0)?),
+        (true, _) => random_float(call.num(0)?, call.num(1)?),
+        (false, 0) => return Err(call.fail("Generating a random integer requires one or two bounds.")),
+        (false, 1) => random_integer(0, bound("Upper", call.num(0)?)?)?,
+        (false, _) => random_integer(bound("Lower", call.num(0)?)?, bound("Upper", call.num(1)?)?)?,
     };
     Ok(call.val(Datum::num(number)?))
+}
+
+/// Returns a bound of random integers.
+fn bound(name: &str, bound: f64) -> Result<i64> {
+    as_integer(bound).ok_or_else(|| {
+        let shown = display_g20(bound);
+        Error::logic(format!("{name} bound ({shown}) could not be safely converted to an integer."))
+    })
 }
 
 /// Returns a number from `lower` to just before `upper`, which may be the smaller one.
@@ -68,14 +71,7 @@ fn random_float(lower: f64, upper: f64) -> f64 {
     if beyond { lower } else { number }
 }
 
-fn random_integer(lower: f64, upper: f64) -> Result<f64> {
-    let integer = |bound, name| {
-        as_integer(bound).ok_or_else(|| {
-            let shown = display_g20(bound);
-            Error::logic(format!("{name} bound ({shown}) could not be safely converted to an integer."))
-        })
-    };
-    let (lower, upper) = (integer(lower, "Lower")?, integer(upper, "Upper")?);
+fn random_integer(lower: i64, upper: i64) -> Result<f64> {
     if lower >= upper {
         return Err(Error::logic(format!("Lower bound ({lower}) is not less than upper bound ({upper}).")));
     }
@@ -107,7 +103,9 @@ mod tests {
             (0.0, 0.0, "Lower bound (0) is not less than upper bound (0)."),
             (20.0, 2.0, "Lower bound (20) is not less than upper bound (2)."),
         ] {
-            assert_eq!(random_integer(lower, upper).unwrap_err().message(), message);
+            let number =
+                bound("Lower", lower).and_then(|lower| random_integer(lower, bound("Upper", upper)?));
+            assert_eq!(number.unwrap_err().message(), message);
         }
     }
 
@@ -136,7 +134,7 @@ mod tests {
             room in 1_i64..9,
         ) {
             let upper = (lower + room).min(9_007_199_254_740_992);
-            let number = random_integer(lower as f64, upper as f64).unwrap() as i64;
+            let number = random_integer(lower, upper).unwrap() as i64;
             prop_assert!((lower..upper).contains(&number));
         }
     }

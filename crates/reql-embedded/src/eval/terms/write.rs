@@ -132,6 +132,7 @@ fn documents(call: &mut Call<'_>, table: &TableRef) -> Result<Rows> {
         return documents.into_stream(call.env).map(Rows::Apart);
     }
     let rows = documents.into_stream(call.env)?;
+    rows.check_finite()?;
     if call.arg_tables(1).may_overlap(&Mentioned::table(table.name())) {
         return Rows::ahead(rows, &call.env.at_this_moment()?);
     }
@@ -309,6 +310,7 @@ fn for_each(call: &mut Call<'_>) -> Result<Val> {
     const EXPECTS_WRITES: &str = "FOR_EACH expects one or more basic write queries.";
     let rows = call.stream(0)?;
     let func = call.arg(1)?.into_func(Shortcut::Constant)?;
+    rows.check_finite()?;
     let mut rows = if call.arg_tables(0).may_overlap(&call.arg_tables(1)) {
         Rows::ahead(rows, &call.env.at_this_moment()?)?
     } else {
