@@ -154,10 +154,31 @@ impl Test {
                 Test::Contains(Some(claims.members(values)).filter(|members| !members.is_empty())?)
             }
             Test::In(values) => Test::In(claims.members(values)),
-            Test::Any(tests) => Test::Any(tests.iter().filter_map(|test| test.with(claims)).collect()),
-            Test::All(tests) => Test::All(tests.iter().map(|test| test.with(claims)).collect::<Option<_>>()?),
+            Test::Any(tests) => {
+                let spread: Vec<_> = tests.iter().filter_map(|test| test.spread(claims)).flatten().collect();
+                Test::Any(Some(spread).filter(|tests| !tests.is_empty())?)
+            }
+            Test::All(tests) => {
+                let spread = tests.iter().map(|test| test.spread(claims)).collect::<Option<Vec<_>>>()?;
+                Test::All(spread.into_iter().flatten().collect())
+            }
             test => test.clone(),
         })
+    }
+
+    /// Returns the tests that a member of a list stands for: one for each member of a claim that is an array.
+    /// `None` if it has none, so that nothing is allowed because all of no tests pass.
+    fn spread(&self, claims: &Claims) -> Option<Vec<Test>> {
+        let members = match values(self) {
+            [value] => claims.of(value).flatten().and_then(Value::as_array),
+            _ => None,
+        };
+        let Some(members) = members else { return self.with(claims).map(|test| vec![test]) };
+        let of = |member: &Value| match self {
+            Test::Compare(op, _) => Test::Compare(*op, vec![member.clone()]),
+            _ => Test::Contains(vec![member.clone()]),
+        };
+        Some(members.iter().map(of).collect()).filter(|tests: &Vec<_>| !tests.is_empty())
     }
 }
 
@@ -294,6 +315,33 @@ mod tests {
         assert_eq!(with("or=(b=eq.1,and=(a=eq.{x},b=eq.2))", &none), with("or=(b=eq.1)", &none));
         assert_eq!(with("a=in.({x},1)", &none), with("a=in.(1)", &none));
         assert_eq!(with("a=in.({x})", &none), with("a=in.()", &none));
+    }
+
+    #[test]
+    fn an_array_stands_for_each_of_its_members() {
+        let (none, teams) = (json!({}), json!({"x": ["r", "s"], "none": []}));
+        for (claim, plain) in [
+            ("a=all.({x})", "a=all.(r,s)"),
+            ("a=all.({x},1)", "a=all.(r,s,1)"),
+            ("a=not.all.({x})", "a=not.all.(r,s)"),
+            ("a=all.ne.({x})", "a=all.ne.(r,s)"),
+            ("a=any.({x})", "a=any.(r,s)"),
+            ("a=any.eq.({x})", "a=any.eq.(r,s)"),
+            ("a=any.gt.({x})", "a=any.gt.(r,s)"),
+            ("a=in.({x})", "a=in.(r,s)"),
+        ] {
+            assert_eq!(with(claim, &teams), with(plain, &none), "{claim}");
+        }
+        for never in [
+            "a=all.({none})",
+            "a=all.({none},1)",
+            "a=not.all.({none})",
+            "a=all.ne.({none})",
+            "a=any.({none})",
+            "a=not.any.gt.({none})",
+        ] {
+            assert_eq!(with(never, &teams), "never", "{never}");
+        }
     }
 
     #[test]

@@ -249,3 +249,23 @@ async fn a_preview_shows_what_would_be_done() {
         }
     }
 }
+
+#[tokio::test]
+async fn all_members_of_a_claim_are_needed() {
+    let rules = json!([{"table": "t", "roles": "user", "read": "teams=all.({teams})"}]);
+    let service = Ruled::start(rules, &["t"]).await;
+    let [one, more, other] = [json!(["a"]), json!(["a", "b", "c"]), json!(["b"])];
+    let documents = json!([{"id": 1, "teams": one}, {"id": 2, "teams": more}, {"id": 3, "teams": other}]);
+    service.fill("t", &documents).await;
+    let ids = async |teams: Value| {
+        let answer =
+            service.get(&token(json!({"role": "user", "teams": teams})), "/tables/t/docs?select=id").await;
+        if answer.status() == 200 { body(&answer) } else { json!(answer.status().as_u16()) }
+    };
+    assert_eq!(ids(json!(["a", "b"])).await, json!([{"id": 2}]));
+    assert_eq!(ids(json!(["a"])).await, json!([{"id": 1}, {"id": 2}]));
+    assert_eq!(ids(json!("b")).await, json!([{"id": 2}, {"id": 3}]));
+    // Whoever is in no team is not in all of them.
+    assert_eq!(ids(json!([])).await, json!(403));
+    assert_eq!(ids(Value::Null).await, json!(403));
+}
