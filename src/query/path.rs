@@ -220,6 +220,23 @@ impl Path {
         }
         Value::Object(tree)
     }
+
+    /// Returns several fields of a document in the form that `pluck` and `without` take. On the way to a
+    /// field, a value that is neither an object nor null stands for it: those terms would go through arrays.
+    pub(super) fn tree_in(paths: &[Path], document: &Term) -> Term {
+        let Value::Object(tree) = Path::tree(paths) else { return r.expr(()) };
+        branches(&tree, &[], document)
+    }
+
+    /// Returns a term that is true if there is a value that has no fields, other than null.
+    pub(super) fn is_dead_end(&self, document: &Term) -> Term {
+        self.is_in(document) & self.of(document).type_of().ne("OBJECT")
+    }
+
+    /// Returns the paths that lead to it, the shortest first.
+    pub(super) fn ways(&self) -> impl Iterator<Item = Path> {
+        (1..self.0.len()).filter_map(|length| self.0.get(..length)).map(|names| Path(names.to_vec()))
+    }
 }
 
 impl From<Vec<Name>> for Path {
@@ -258,6 +275,17 @@ fn graft(mut tree: &mut Map<String, Value>, names: &[String]) {
         tree = branch;
     }
     tree.insert(last.clone(), Value::Bool(true));
+}
+
+/// Returns what a tree of fields is in a document whose part at `above` it belongs to. It is recursive, as
+/// deep as a path is.
+fn branches(tree: &Map<String, Value>, above: &[String], document: &Term) -> Term {
+    Term::object(tree.iter().map(|(name, inner)| {
+        let Value::Object(inner) = inner else { return (name.clone(), r.expr(inner)) };
+        let path = Path(above.iter().chain([name]).cloned().collect());
+        let below = branches(inner, &path.0, document);
+        (name.clone(), r.branch(args![path.is_dead_end(document), true, below]))
+    }))
 }
 
 #[cfg(test)]

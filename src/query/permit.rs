@@ -141,12 +141,34 @@ impl Readable {
         self.documents.filter()
     }
 
-    /// Returns the document without hidden fields.
+    /// Returns the document without hidden fields. An array on the way to one is hidden as a whole, and so is
+    /// any other value there that has no fields.
     pub(crate) fn bare(&self, document: &Term) -> Term {
-        match self.hidden.is_empty() {
-            true => document.clone(),
-            false => document.without(Path::tree(&self.hidden)),
+        match &self.hidden[..] {
+            [] => document.clone(),
+            hidden if hidden.iter().any(Path::is_nested) => {
+                document.do_(|document: Term| document.without(Path::tree_in(hidden, &document)))
+            }
+            hidden => document.without(Path::tree(hidden)),
         }
+    }
+
+    /// Returns the part of a document that [`Readable::bare`] leaves out.
+    pub(crate) fn hidden_of(&self, document: &Term) -> Term {
+        document.pluck(Path::tree_in(&self.hidden, document))
+    }
+
+    /// Returns whether no value that is hidden as a whole, on the way to a hidden field, has another one in a
+    /// changed document; `None` if there can't be any.
+    pub(crate) fn keeps_ways(&self, before: &Term, after: &Term) -> Option<Term> {
+        let mut ways: Vec<Path> = Vec::new();
+        for way in self.hidden.iter().flat_map(Path::ways) {
+            if !ways.contains(&way) {
+                ways.push(way);
+            }
+        }
+        let kept = |way: &Path| !way.is_dead_end(before) | way.or_null(after).eq(way.of(before));
+        (!ways.is_empty()).then(|| r.and(Args::from_iter(ways.iter().map(kept))))
     }
 
     /// Returns the visible part of a row; null if it may not be read.

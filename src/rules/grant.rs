@@ -232,16 +232,17 @@ impl Grant {
     /// Returns the document that is stored if the caller makes `new` out of the visible part of a row. Hidden
     /// fields keep their values, and the fields that rules set are set.
     pub(crate) fn made(&self, row: &Term, new: &Term) -> Term {
-        let hidden = self.readable.hidden();
-        match hidden.is_empty() {
+        match self.readable.hidden().is_empty() {
             true => self.with_set(new),
-            false => self.with_set(&self.readable.bare(new).merge(row.pluck(Path::tree(hidden)))),
+            false => self.with_set(&self.readable.hidden_of(row).merge(self.readable.bare(new))),
         }
     }
 
     /// Returns whether a visible row may become another document; `None` if it may become any.
     pub(crate) fn may_change(&self, row: &Term, new: &Term) -> Option<Term> {
-        self.change.holds_for_both(row, new)
+        // A client doesn't see that its value would replace what is hidden as a whole.
+        let conditions = [self.change.holds_for_both(row, new), self.readable.keeps_ways(row, new)];
+        conditions.into_iter().flatten().reduce(|all, one| all & one)
     }
 
     /// Returns whether a visible row may be deleted; `None` if every one may.

@@ -40,8 +40,8 @@ pub struct AccessRule {
     /// The documents that may be deleted. Default: none.
     #[serde(default)]
     pub delete: Allowed,
-    /// The fields that are neither shown nor written, and that no request can filter, sort or group by.
-    /// Default: none.
+    /// The fields that are neither shown nor written, and that no request can filter, sort or group by. An
+    /// array with objects that have such a field is hidden as a whole. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hide: Vec<String>,
     /// The fields that every written document gets, with their values, instead of those of the client;

@@ -256,7 +256,7 @@ async fn live_queries_tell_of_what_may_be_read_only() {
         }
         begun.push(data);
     }
-    assert_eq!(begun.len(), 3, "{begun:?}");
+    assert_eq!(begun.len(), 4, "{begun:?}");
     assert!(
         begun.iter().all(|data| data["new"]["secret"].is_null() && data["new"]["deep"]["er"].is_null()),
         "{begun:?}"

@@ -4,6 +4,7 @@ mod changes;
 mod channels;
 mod filters;
 mod followers;
+mod hidden;
 pub mod keys;
 mod matrix;
 mod model;

@@ -23,6 +23,7 @@ pub fn documents(world: usize) -> Value {
                "deep": {"er": world, "w": 1}}),
         json!({"id": "m2", "owner": "me", "n": 2, "tag": "y", "secret": [secret], "deep": {"er": secret}}),
         json!({"id": "m3", "owner": "me", "tag": "x", "secret": {"a": world}}),
+        json!({"id": "m4", "owner": "me", "tag": "y", "deep": [{"er": secret, "w": world}, secret]}),
     ];
     let others = if world == 0 { 2 } else { 40 };
     documents.extend((0..others).map(|n| {
