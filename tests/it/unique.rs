@@ -70,6 +70,9 @@ async fn every_write_keeps_to_it() {
     problem(&api.send("PATCH", &one, &json!({"email": "a"})).await, 409, "not-unique");
     problem(&api.send("PATCH", &one, &json!({"login": {"name": "x"}})).await, 409, "not-unique");
     problem(&api.with("PATCH", &one, &patch, operations).await, 409, "not-unique");
+    // The database would cut the name, and so make it that of the field.
+    let cut = br#"[{"op": "add", "path": "/email\u0000", "value": "a"}]"#;
+    problem(&api.with("PATCH", &one, &patch, cut).await, 400, "bad-request");
     problem(&api.with("PATCH", &one, &small, br#"{"set": {"email": "a"}}"#).await, 409, "not-unique");
     let merge = [("prefer", "resolution=merge-duplicates")];
     problem(&api.with("POST", DOCS, &merge, br#"{"id": 4, "email": "a"}"#).await, 409, "not-unique");

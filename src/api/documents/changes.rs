@@ -11,6 +11,7 @@ use reql::{Term, args, r};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::depth::check_depth;
 use crate::error::{Code, Error};
 use crate::http::body::document;
 use crate::query::Path;
@@ -127,7 +128,13 @@ impl Change {
             ("unset" | "now", _) => Err(wrong(name, "it is an array of fields")),
             (_, Value::Object(fields)) => fields
                 .into_iter()
-                .map(|(field, value)| Ok((path(name, &field)?, Change::of(name, value)?)))
+                .map(|(field, value)| {
+                    let path = path(name, &field)?;
+                    // A member is in an array.
+                    let names = path.names().len() + usize::from(["push", "add"].contains(&name));
+                    check_depth(names, &value).map_err(|reason| wrong(name, reason))?;
+                    Ok((path, Change::of(name, value)?))
+                })
                 .collect(),
             _ => Err(wrong(name, "it is an object of fields and values")),
         }
@@ -226,6 +233,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::http::strict::DEPTH_MAX;
 
     fn read(body: Value) -> Result<Changes, String> {
         Changes::read(body.to_string().as_bytes()).map_err(|error| error.to_string())
@@ -258,6 +266,13 @@ mod tests {
             json!({"inc": {"a.b": 1}, "push": {"a": 1}}),
         ] {
             assert!(read(body.clone()).is_err(), "{body}");
+        }
+        // As deep as the body may be, which has two levels around it.
+        let deep = (2..DEPTH_MAX).fold(json!(1), |inner, _| json!([inner]));
+        for (name, path, fits) in
+            [("set", "a.b", true), ("set", "a.b.c", false), ("push", "a", true), ("add", "a.b", false)]
+        {
+            assert_eq!(read(json!({name: {path: deep}})).is_ok(), fits, "{name} {path}");
         }
         let fields = |count: usize| (0..count).map(|at| (format!("f{at}"), json!(1))).collect::<Map<_, _>>();
         assert!(

@@ -6,10 +6,10 @@
 use json_patch::{PatchOperation, jsonptr::Pointer, patch_unsafe};
 use serde_json::{Map, Value};
 
+use super::depth::check_depth;
 use super::write::same;
 use crate::error::{Code, Error};
 use crate::http::body::parse;
-use crate::http::strict::DEPTH_MAX;
 use crate::query::Path;
 
 /// The most operations of a patch.
@@ -42,8 +42,15 @@ impl JsonPatch {
             return Err(Error::bad_request(format!("A patch may have {OPERATIONS} operations at most.")));
         }
         let read = |(at, operation)| {
-            serde_json::from_value(operation)
-                .map_err(|error| Error::bad_request(format!("Operation {at} of the patch is none: {error}.")))
+            let wrong = |reason: String| Error::bad_request(format!("Operation {at} of the patch {reason}."));
+            let operation =
+                serde_json::from_value(operation).map_err(|error| wrong(format!("is none: {error}")))?;
+            // The database would cut the name there, after it was checked as another one.
+            let is_cut = pointers(&operation).any(|pointer| pointer.as_str().contains('\0'));
+            match is_cut {
+                true => Err(wrong("has a pointer that holds a NUL".to_owned())),
+                false => Ok(operation),
+            }
         };
         operations.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(JsonPatch)
     }
@@ -93,6 +100,16 @@ impl JsonPatch {
         }
         Ok(document)
     }
+}
+
+/// Returns the pointers of an operation.
+fn pointers(operation: &PatchOperation) -> impl Iterator<Item = &Pointer> {
+    let from = match operation {
+        PatchOperation::Move(moved) => Some(&*moved.from),
+        PatchOperation::Copy(copy) => Some(&*copy.from),
+        _ => None,
+    };
+    from.into_iter().chain([operation.path()])
 }
 
 /// Shortens a pointer for messages.
@@ -151,20 +168,7 @@ impl Budget {
 
 /// Checks that a value at a place doesn't nest the document too deeply.
 fn fits(path: &Pointer, value: &Value) -> Result<(), &'static str> {
-    match path.count() + depth(value) > DEPTH_MAX {
-        true => Err("the document would be nested more than 100 deep"),
-        false => Ok(()),
-    }
-}
-
-/// Returns the depth of a value. It is recursive: documents are at most 128 deep when read, and [`fits`]
-/// limits their growth.
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
-        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
-        _ => 0,
-    }
+    check_depth(path.count(), value)
 }
 
 /// Estimates the size of a value as JSON, in bytes.
@@ -233,6 +237,21 @@ mod tests {
         assert!(error.to_lowercase().contains("operation 1"), "{error}");
         let error = applied(json!({}), json!([test, {"op": "jump", "path": "/b"}])).unwrap_err();
         assert!(error.to_lowercase().contains("operation 1"), "{error}");
+    }
+
+    #[test]
+    fn a_name_that_the_database_would_cut_is_none() {
+        for wrong in [
+            json!({"op": "add", "path": "/a\u{0}", "value": 1}),
+            json!({"op": "remove", "path": "/\u{0}a"}),
+            json!({"op": "test", "path": "/a\u{0}/b", "value": 1}),
+            json!({"op": "move", "from": "/a\u{0}", "path": "/b"}),
+            json!({"op": "copy", "from": "/a\u{0}", "path": "/b"}),
+        ] {
+            let error = applied(json!({"a": 1}), json!([wrong])).unwrap_err();
+            assert!(error.contains("Operation 0") && error.contains("NUL"), "{wrong}: {error}");
+        }
+        assert!(applied(json!({"a": 1}), json!([{"op": "add", "path": "/a", "value": "\u{0}"}])).is_ok());
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod bulk;
 mod change;
 mod changes;
 mod csv;
+mod depth;
 mod endpoints;
 mod idempotency;
 mod insertion;
