@@ -171,6 +171,20 @@ impl Error {
         Error::from(Code::Refused).caused_by(first_error)
     }
 
+    /// Turns the error of a write whose answer is too long to be read into that of an unknown outcome: the
+    /// database has answered, so it has written, or tells why not.
+    pub(crate) fn of_sent_write(self) -> Self {
+        let source = self.0.source.as_deref().and_then(|source| source.downcast_ref::<reql::Error>());
+        let is_lost =
+            |error: &reql::Error| error.kind() == ErrorKind::TooLarge && error.query_sent() == Sent::Sent;
+        if !source.is_some_and(is_lost) {
+            return self;
+        }
+        let mut unknown = Error::from(Code::OutcomeUnknown);
+        unknown.0.source = self.0.source;
+        unknown.with_detail("The database's answer is too long: a write may or may not have happened.")
+    }
+
     /// Turns the error of a read that fails as a write would into that of the write.
     pub(crate) fn or_of_write(self) -> Self {
         let source = self.0.source.as_deref().and_then(|source| source.downcast_ref::<reql::Error>());

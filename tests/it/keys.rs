@@ -268,6 +268,70 @@ async fn two_processes_that_carry_out_one_request_write_once() {
     assert!(all(&api.database).await.iter().all(|document| document["a"] == 3));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_stays_once_a_part_of_its_request_is_done() {
+    let server = server().await;
+    let link = Link::to(server.local_addr()).await;
+    let direct = Database::new(rdb(server.local_addr())).unwrap();
+    ask(&direct, r.table_create("heroes")).await;
+    let api = Api::over(rdb(link.addr), true);
+    assert_eq!(api.with("POST", DOCS, &[JSON, (KEY, "first")], b"{}").await.status(), 201);
+    // More than one batch, after the first of which the table goes.
+    let sent: Vec<_> = (0..400).map(|n| json!({"n": n})).collect();
+    let sent = json!(sent).to_string();
+    link.set(Traffic::Delays(Duration::from_millis(100))).await;
+    let drop_it = async {
+        wait_for(|| async { all(&direct).await.len() > 1 }).await;
+        ask(&direct, r.table_drop("heroes")).await;
+    };
+    let keyed = [JSON, (KEY, "k")];
+    let (answer, ()) = tokio::join!(api.with("POST", DOCS, &keyed, sent.as_bytes()), drop_it);
+    problem(&answer, 404, "no-such-table");
+    assert_eq!(unanswered(&direct).await, 1, "the key is not free again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_answer_is_too_long_may_have_been_done() {
+    let server = server().await;
+    let link = Link::to(server.local_addr()).await;
+    let direct = Database::new(rdb(server.local_addr())).unwrap();
+    ask(&direct, r.table_create("heroes")).await;
+    let api = Api::over(rdb(link.addr), true);
+    let one = format!("{DOCS}/1");
+    assert_eq!(api.send("PUT", &one, &json!({"n": 1})).await.status(), 201);
+    for (method, path, sent) in [
+        ("PUT", &one[..], json!({"n": 2})),
+        ("PATCH", &one, json!({"n": 3})),
+        ("PATCH", "/tables/heroes/docs?all=true", json!({"n": 4})),
+        ("POST", DOCS, json!({"id": 2})),
+        ("POST", DOCS, json!([{"id": 3}])),
+        ("DELETE", &one, Value::Null),
+    ] {
+        let before = all(&direct).await;
+        link.set(Traffic::Swells).await;
+        let sent = if sent.is_null() { String::new() } else { sent.to_string() };
+        problem(&api.with(method, path, &[], sent.as_bytes()).await, 503, "outcome-unknown");
+        assert_ne!(all(&direct).await, before, "{method} {path}");
+        problem(&api.call("GET", DOCS).await, 422, "resource-limit");
+        link.set(Traffic::Flows).await;
+    }
+}
+
+#[tokio::test]
+async fn all_lines_of_a_header_are_a_part_of_the_request() {
+    let api = Api::start().await;
+    let with = async |prefer: &[&str]| {
+        let prefer = prefer.iter().map(|line| ("prefer", *line));
+        let headers: Vec<_> = [JSON, (KEY, "k")].into_iter().chain(prefer).collect();
+        api.with("POST", DOCS, &headers, b"{\"id\": 1}").await
+    };
+    assert_eq!(with(&["return=minimal", "resolution=replace-duplicates"]).await.status(), 201);
+    problem(&with(&["return=minimal"]).await, 422, "idempotency-key-reused");
+    // One line says the same.
+    let again = with(&["return=minimal, resolution=replace-duplicates"]).await;
+    assert_eq!((again.status().as_u16(), header(&again, "idempotency-replayed")), (201, "true"));
+}
+
 #[tokio::test]
 async fn answers_are_for_who_may_do_the_request_now() {
     let guarded = Guarded::start(|rdb| rdb).await;

@@ -162,7 +162,7 @@ impl Insertion<'_> {
         count: usize,
     ) -> Result<(Vec<bool>, T), Error> {
         if self.grant.creates_all() {
-            let told = conn.first::<T>(self.query(&documents)).await?;
+            let told = conn.first::<T>(self.query(&documents)).await.map_err(Error::of_sent_write)?;
             return Ok((vec![true; count], told.unwrap_or_default()));
         }
         let may = |document: Term| self.grant.creatable(&document).unwrap_or_else(|| r.expr(true));
@@ -173,7 +173,7 @@ impl Insertion<'_> {
                 obj! { "may": &may, "told": self.query(&chosen) }
             })
         });
-        let sorted: Option<Sorted<T>> = conn.first(sorted).await?;
+        let sorted: Option<Sorted<T>> = conn.first(sorted).await.map_err(Error::of_sent_write)?;
         let none = || Error::internal("an insert told of nothing");
         sorted.map(|Sorted { may, told }| (may, told)).ok_or_else(none)
     }

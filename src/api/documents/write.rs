@@ -160,8 +160,8 @@ struct Change {
 impl Written {
     /// Runs a write of one document.
     pub(crate) async fn of(conn: &mut Conn, query: impl Into<Query>) -> Result<Self, Error> {
-        let written: Written = conn.first(query).await?.unwrap_or_default();
-        written.unless_failed()
+        let written: Option<Written> = conn.first(query).await.map_err(Error::of_sent_write)?;
+        written.unwrap_or_default().unless_failed()
     }
 
     /// Returns the error of the write, if there was one.

@@ -49,6 +49,8 @@ pub enum Traffic {
     Trickles,
     /// Answers come in pieces of odd sizes.
     Crumbles,
+    /// Answers say that they are longer than any that is taken.
+    Swells,
 }
 
 /// The stretch of network.
@@ -238,6 +240,12 @@ impl Road {
             }
             Traffic::Trickles => return pieces(bytes, &[1], client).await.is_ok(),
             Traffic::Crumbles => return pieces(bytes, &PIECES, client).await.is_ok(),
+            Traffic::Swells => {
+                // The length comes after the token.
+                let mut swollen = bytes.to_vec();
+                swollen.iter_mut().skip(8).take(4).for_each(|byte| *byte = 0xff);
+                return client.write_all(&swollen).await.is_ok();
+            }
             Traffic::Delays(by) => sleep(by).await,
             Traffic::Straggles(by) if count.is_multiple_of(LATE) => sleep(by).await,
             Traffic::Straggles(_)

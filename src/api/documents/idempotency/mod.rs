@@ -19,7 +19,7 @@ mod plan;
 mod records;
 
 use warp::http::HeaderMap;
-use warp::http::header::{CONTENT_TYPE, HeaderValue};
+use warp::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use warp::reply::Response;
 
 use crate::access::Grant;
@@ -83,7 +83,11 @@ impl Keyed {
         grant: &Grant,
         body: &[u8],
     ) -> Result<Self, Error> {
-        let header = |name| context.headers().get(name).map(HeaderValue::as_bytes).unwrap_or_default();
+        // Several lines of a header mean the same as one (RFC 9110, section 5.3).
+        let header = |name: HeaderName| {
+            let lines = context.headers().get_all(name).iter();
+            lines.map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b", "[..])
+        };
         let db = conn.database().name();
         let user = match context.caller() {
             Some(caller) => format!("{:?} {}", caller.subject(), grant.fingerprint()),
@@ -91,8 +95,8 @@ impl Keyed {
         };
         // How CSV is read.
         let parameters = Some(context.raw_query().as_bytes()).filter(|parameters| !parameters.is_empty());
-        let sent: Vec<_> =
-            [header(CONTENT_TYPE), header(PREFER), body].into_iter().chain(parameters).collect();
+        let (content_type, prefer) = (header(CONTENT_TYPE), header(PREFER));
+        let sent: Vec<_> = [&content_type, &prefer, body].into_iter().chain(parameters).collect();
         Ok(Keyed {
             database: context.database_name()?,
             table: table.to_owned(),
@@ -126,7 +130,7 @@ impl Keyed {
             Claim::Made(claim, plan) => (claim, plan),
             Claim::Answered(answer) => return answer.replayed(self.database.as_deref(), &self.table),
         };
-        let resumed = plan.is_resumed();
+        let progress = plan.progress();
         let outcome = tokio::select! {
             outcome = run(plan) => outcome,
             never = records.renew(&claim) => match never {},
@@ -139,8 +143,8 @@ impl Keyed {
             }
             Err(error) => {
                 // Only a client error proves that nothing was written. Even that proves nothing about an
-                // earlier attempt.
-                match error.status().is_client_error() && !resumed {
+                // earlier attempt, or an earlier batch.
+                match error.status().is_client_error() && !progress.may_have_begun() {
                     true => records.release(&claim).await,
                     false => records.leave(&claim).await,
                 }

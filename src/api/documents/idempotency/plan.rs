@@ -1,5 +1,8 @@
 //! The plan of the writes of a request with a key, so that another attempt writes the same.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Map, Value};
 
 use crate::api::documents::same;
@@ -10,16 +13,34 @@ use crate::digest::{digest, hex};
 pub(crate) struct Plan {
     seed: String,
     resumed: bool,
+    progress: Progress,
+}
+
+/// The progress of a request, which its plan and its claim share.
+#[derive(Debug, Clone)]
+pub(super) struct Progress(Arc<AtomicBool>);
+
+impl Progress {
+    /// Returns whether a part of the request may have been done.
+    pub(super) fn may_have_begun(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 impl Plan {
     /// Creates a plan from its seed. `resumed` says that an earlier attempt may have done a part of it.
     pub(crate) fn new(seed: String, resumed: bool) -> Self {
-        Plan { seed, resumed }
+        Plan { seed, resumed, progress: Progress(Arc::new(AtomicBool::new(resumed))) }
     }
 
-    pub(crate) fn is_resumed(&self) -> bool {
-        self.resumed
+    /// Returns the progress, which goes on after the plan is given away.
+    pub(super) fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
+    /// Notes that a part of the request has been done.
+    pub(crate) fn has_begun(&self) {
+        self.progress.0.store(true, Ordering::Release);
     }
 
     /// Adds an id to the request's document at this position, unless it has one. Returns whether it had one.
