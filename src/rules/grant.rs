@@ -4,6 +4,8 @@
 //! write to it has the result of a write to a missing document. The conditions on a change are part of the
 //! function that makes the new document out of the old one, which the database runs atomically.
 
+use std::borrow::Cow;
+
 use reql::{Term, args, obj, r};
 use serde_json::{Map, Value};
 
@@ -163,6 +165,23 @@ impl Grant {
         }
     }
 
+    /// Returns whether documents have fields that the caller doesn't see.
+    pub(crate) fn hides(&self) -> bool {
+        !self.readable.hidden().is_empty()
+    }
+
+    /// Returns the document that is stored if the caller makes `new` out of a row with these hidden fields,
+    /// as [`Grant::made`] has the database make it.
+    pub(crate) fn whole<'a>(&self, new: &'a Value, hidden: Option<Map<String, Value>>) -> Cow<'a, Value> {
+        let (Value::Object(fields), true) = (new, hidden.is_some() || !self.set.is_empty()) else {
+            return Cow::Borrowed(new);
+        };
+        let mut whole = hidden.unwrap_or_default();
+        merge(&mut whole, fields);
+        self.settle(&mut whole);
+        Cow::Owned(Value::Object(whole))
+    }
+
     /// Checks that a document or a merge patch from a client has no hidden field.
     ///
     /// # Errors
@@ -293,6 +312,16 @@ impl Grant {
     /// Returns a text that is equal for grants that allow, hide and set the same.
     pub(crate) fn fingerprint(&self) -> String {
         format!("{self:?}")
+    }
+}
+
+/// Merges an object into another one, as the database does. It is recursive, as deep as documents are.
+fn merge(into: &mut Map<String, Value>, other: &Map<String, Value>) {
+    for (name, value) in other {
+        match (into.get_mut(name), value) {
+            (Some(Value::Object(inner)), Value::Object(value)) => merge(inner, value),
+            _ => drop(into.insert(name.clone(), value.clone())),
+        }
     }
 }
 

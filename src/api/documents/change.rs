@@ -16,7 +16,8 @@ use super::json_patch::JsonPatch;
 use super::large::value;
 use super::patch::Patch;
 use super::unique::{Held, Unique};
-use super::write::{Target, Written, missing, parsed, same};
+use super::write::{Hidden, Read, Target, Written, missing, parsed, same};
+use crate::access::Grant;
 use crate::conn::Conn;
 use crate::error::{Code, Error, REFUSED};
 use crate::http::etag::{Conditions, tag};
@@ -55,9 +56,11 @@ impl Change {
     ///
     /// # Errors
     ///
-    /// If the document violates the table's schema.
-    pub(crate) fn put(document: Value, rules: Rules<'_>) -> Result<Change, Error> {
-        rules.check(&document)?;
+    /// If the document violates the table's schema. What it will be with hidden fields isn't known yet.
+    pub(crate) fn put(document: Value, grant: &Grant, rules: Rules<'_>) -> Result<Change, Error> {
+        if !grant.hides() {
+            rules.check_stored(grant, &document, None)?;
+        }
         Ok(Change::Put(value(&document)))
     }
 
@@ -101,6 +104,14 @@ impl Rules<'_> {
         }
     }
 
+    /// Checks a document as it will be stored, of which the caller sees `document`.
+    fn check_stored(self, grant: &Grant, document: &Value, hidden: Hidden) -> Result<(), Error> {
+        match self.schema {
+            Some(_) => self.check(&grant.whole(document, hidden)),
+            None => Ok(()),
+        }
+    }
+
     /// Returns whether there are rules that the database can't check.
     pub(crate) fn has_any(self) -> bool {
         self.schema.is_some() || self.unique.is_some()
@@ -129,14 +140,14 @@ impl Rules<'_> {
         }
     }
 
-    /// Checks a document after a change.
-    fn check_changed(self, id: &Value, document: &Value) -> Result<(), Error> {
+    /// Checks a document after a change, of which the caller sees `document`.
+    fn check_changed(self, target: Target<'_>, document: &Value, hidden: Hidden) -> Result<(), Error> {
         match document {
             Value::Object(fields) if fields.contains_key(PSEUDO_TYPE) => {
                 Err(Error::bad_request("A document can't be made a value of one of ReQL's types."))
             }
-            Value::Object(fields) if fields.get(self.key).is_some_and(|own| same(own, id)) => {
-                self.check(document)
+            Value::Object(fields) if fields.get(self.key).is_some_and(|own| same(own, target.id)) => {
+                self.check_stored(target.grant, document, hidden)
             }
             Value::Object(_) => Err(Error::bad_request("A document's id can't be changed.")),
             _ => Err(Error::bad_request("A document can't be made anything but an object.")),
@@ -153,7 +164,9 @@ impl Target<'_> {
         change: &Change,
         rules: Rules<'_>,
     ) -> Result<Written, Error> {
-        let by_database = rules.schema.is_none() || matches!(change, Change::Put(_));
+        // A document to put has been checked already, unless it keeps hidden fields.
+        let is_checked = matches!(change, Change::Put(_)) && !self.grant.hides();
+        let by_database = rules.schema.is_none() || is_checked;
         if by_database && rules.unique.is_none() && !matches!(change, Change::Json(_)) {
             let new = |row: Term| change.term(&row).unwrap_or(row);
             return self.replace(conn, conditions, new).await;
@@ -180,9 +193,10 @@ impl Target<'_> {
                 let matches = is_document(row) & filter.holds(row);
                 Some(r.branch(args![matches, change.apply(row), ()]))
             };
-            let (stored, text, new) = self.read_with(conn, made).await.map_err(undone)?;
+            let read = self.read_with(conn, rules.schema.is_some(), made).await;
+            let Read(stored, text, new, hidden) = read.map_err(undone)?;
             let Some(new) = new else { return Ok(None) };
-            rules.check_changed(self.id, &new)?;
+            rules.check_changed(self, &new, hidden)?;
             match self.replace_claimed(conn, (stored.as_deref(), &text), &new, rules).await {
                 Err(error) if error.code() == Code::PreconditionFailed => pause(attempt).await,
                 outcome => return outcome.map(Some),
@@ -241,8 +255,8 @@ impl Target<'_> {
             change if change.creates() => change.term(row).map(|new| self.with_creation(change, new)),
             change => Some(r.branch(args![row.eq(()), (), change.apply(row)])),
         };
-        let read = self.read_with(conn, made).await;
-        let (stored, text, made) = read.map_err(|error| undone(error).or_of_write())?;
+        let read = self.read_with(conn, rules.schema.is_some(), made).await;
+        let Read(stored, text, made, hidden) = read.map_err(|error| undone(error).or_of_write())?;
         let tag = stored.as_ref().map(|stored| tag(stored.get().as_bytes()));
         if !conditions.match_holds(tag.as_deref()) || !conditions.none_match_holds(tag.as_deref()) {
             return Err(Error::from(Code::PreconditionFailed));
@@ -253,7 +267,7 @@ impl Target<'_> {
             (Change::Json(patch), Some(stored)) => patch.apply(parsed(&stored)?)?,
             _ => made.ok_or_else(|| Error::internal("a change made nothing"))?,
         };
-        rules.check_changed(self.id, &new)?;
+        rules.check_changed(self, &new, hidden)?;
         match self.replace_claimed(conn, (before.as_deref(), &text), &new, rules).await {
             Err(error) if error.code() == Code::PreconditionFailed => Err(Error::from(Code::Contended)),
             outcome => outcome,

@@ -181,7 +181,7 @@ async fn put(context: Context, body: Body, mut conn: Conn, grant: Grant) -> Resu
     new.insert(key.clone(), id.clone());
     let unique = Unique::of(context.app(), conn.database(), &table);
     let rules = Rules { key: &key, schema: context.app().schema(&table), unique: unique.as_ref() };
-    let change = Change::put(Value::Object(new), rules)?;
+    let change = Change::put(Value::Object(new), &grant, rules)?;
     let target = Target { table: &table, id: &id, grant: &grant };
     let written = target.change(&mut conn, &conditions, &change, rules).await?;
     let status = if written.has_inserted() { StatusCode::CREATED } else { StatusCode::OK };

@@ -34,6 +34,19 @@ pub(crate) struct Target<'a> {
     pub(crate) grant: &'a Grant,
 }
 
+/// The hidden fields of a document.
+pub(super) type Hidden = Option<Map<String, Value>>;
+
+/// A document as it is read before a change: its visible part, the text of that for compare-and-set, the
+/// result of a term, and its hidden fields.
+#[derive(Debug, Deserialize)]
+pub(super) struct Read(
+    pub(super) Option<Box<RawValue>>,
+    pub(super) String,
+    pub(super) Option<Value>,
+    pub(super) Hidden,
+);
+
 impl Target<'_> {
     pub(crate) fn row(self) -> Term {
         r.table(self.table).get(self.id)
@@ -83,15 +96,24 @@ impl Target<'_> {
         conn.first(query).await?.ok_or_else(|| Error::internal("a read gave nothing"))
     }
 
-    /// Reads the document, its text for compare-and-set, and the result of a term of the database.
+    /// Reads the document together with the result of a term of the database, and with its hidden fields if
+    /// these are needed and there may be some.
     pub(super) async fn read_with(
         self,
         conn: &mut Conn,
+        needs_hidden: bool,
         made: impl FnOnce(&Term) -> Option<Term>,
-    ) -> Result<(Option<Box<RawValue>>, String, Option<Value>), Error> {
+    ) -> Result<Read, Error> {
+        let readable = self.grant.readable();
+        let hidden = |row: &Term| match needs_hidden && self.grant.hides() {
+            true => {
+                self.row().do_(|stored: Term| r.branch(args![row.eq(()), (), readable.hidden_of(&stored)]))
+            }
+            false => r.expr(()),
+        };
         let query = self.seen().do_(|row: Term| {
             let made = made(&row).unwrap_or_else(|| r.expr(()));
-            [row.clone(), row.to_json_string(), made]
+            [row.clone(), row.to_json_string(), made, hidden(&row)]
         });
         conn.first(query).await?.ok_or_else(|| Error::internal("a read gave nothing"))
     }
