@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use warp_reql::settings::{Schema, Settings, TableSpec};
+use warp_reql::settings::{Limits, Schema, Settings, TableSpec};
 
 use crate::support::{Api, body, header, problem};
 
@@ -279,4 +279,101 @@ async fn changes_of_many_are_guarded() {
     let deleted = with("DELETE", "n=eq.1", "return=representation", "").await;
     assert_eq!(body(&deleted).as_array().unwrap().len(), 2);
     assert_eq!(body(&api.call("GET", DOCS).await).as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn an_empty_list_of_conditions_is_no_condition() {
+    let api = Api::start().await;
+    put(&api, &json!({"tags": ["a"]})).await;
+    for query in ["tags=all.()", "id=not.in.()", "or=(tags=all.(),id=eq.9)", ""] {
+        for method in ["PATCH", "DELETE"] {
+            let answer = api.with(method, &format!("{DOCS}?{query}"), &[], b"{}").await;
+            assert!(problem(&answer, 400, "bad-request")["detail"].as_str().unwrap().contains("all=true"));
+        }
+    }
+    assert_eq!(body(&api.call("DELETE", &format!("{DOCS}?tags=not.all.()")).await)["deleted"], 0);
+    problem(&api.call("DELETE", &format!("{DOCS}?id=eq.9&all=true")).await, 400, "bad-parameter");
+    let confirmed = api.call("DELETE", &format!("{DOCS}?tags=all.()&all=true")).await;
+    assert_eq!(body(&confirmed)["deleted"], 1);
+}
+
+#[tokio::test]
+async fn changes_nest_no_document_too_deeply() {
+    let api = Api::start().await;
+    put(&api, &json!({"log": []})).await;
+    let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!({"n": inner}));
+    let path = |names: usize| vec!["a"; names].join(".");
+    for (changes, fits) in [
+        (json!({"set": {path(2): nested(98)}}), true),
+        (json!({"set": {path(3): nested(98)}}), false),
+        (json!({"set": {path(32): nested(68)}}), true),
+        (json!({"set": {path(32): nested(69)}}), false),
+        (json!({"push": {"log": nested(98)}}), true),
+        (json!({"push": {path(2): nested(98)}}), false),
+        (json!({"add": {path(31): nested(69)}}), false),
+    ] {
+        let response = send(&api, CHANGES, &changes).await;
+        match fits {
+            true => assert_eq!(response.status(), 200, "{:?}", response.body()),
+            false => drop(problem(&response, 400, "bad-request")),
+        }
+    }
+    assert_eq!(api.call("GET", DOC).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_part_of_a_document_is_not_put() {
+    let api = Api::start().await;
+    let part = [("content-range", "bytes 0-8/20")];
+    problem(&api.with("PUT", DOC, &part, b"{\"n\": 1}").await, 400, "bad-request");
+    problem(&api.call("GET", DOC).await, 404, "no-such-document");
+}
+
+/// Documents of 40 KiB each, under a limit of 100 KiB for an answer.
+async fn heavy(schema: bool) -> (Api, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let path: PathBuf = folder.path().join("hero.schema.json");
+    std::fs::write(&path, "{}").unwrap();
+    let schema = schema.then(|| Schema::read(&path).unwrap());
+    let heroes = TableSpec { schema, ..TableSpec::new("heroes") };
+    let limits = Limits { answer: 100 << 10, ..Limits::default() };
+    let api = Api::at_home(|settings| Settings { tables: vec![heroes], limits, ..settings }).await;
+    for id in 0..5 {
+        let document = json!({"id": id, "n": id % 2, "text": "x".repeat(40 << 10)});
+        assert_eq!(api.send("POST", DOCS, &document).await.status(), 201);
+    }
+    (api, folder)
+}
+
+#[tokio::test]
+async fn documents_of_an_answer_keep_to_its_limit() {
+    for schema in [false, true] {
+        let (api, _folder) = heavy(schema).await;
+        let with = async |method: &str, query: &str, prefer: &str, sent: &str| {
+            let kind = ("content-type", "application/merge-patch+json");
+            api.with(method, &format!("{DOCS}?{query}"), &[("prefer", prefer), kind], sent.as_bytes()).await
+        };
+        problem(&api.call("GET", &format!("{DOCS}?n=eq.0")).await, 422, "answer-too-large");
+        for method in ["PATCH", "DELETE"] {
+            let preview = "tx=rollback, return=representation";
+            problem(&with(method, "n=eq.0", preview, "{\"x\": 1}").await, 422, "answer-too-large");
+            let shown = with(method, "n=eq.1", preview, "{\"x\": 1}").await;
+            assert_eq!(body(&shown).as_array().unwrap().len(), 2);
+        }
+        let told = with("PATCH", "n=eq.1", "return=representation", "{\"x\": 1}").await;
+        assert_eq!(header(&told, "preference-applied"), "return=representation");
+        assert_eq!(body(&told)[1]["x"], 1);
+        // A write is done, and its documents are left out.
+        let long = format!("{{\"y\": \"{}\"}}", "y".repeat(20 << 10));
+        for (method, query, sent, done) in [
+            ("PATCH", "n=eq.0", "{\"x\": 1}", "replaced"),
+            ("PATCH", "n=eq.1", &long, "replaced"),
+            ("DELETE", "n=eq.0", "", "deleted"),
+        ] {
+            let counts = with(method, query, "max-affected=9, return=representation", sent).await;
+            assert_eq!(header(&counts, "preference-applied"), "max-affected=9", "{method} {query}");
+            let expected = if query == "n=eq.0" { 3 } else { 2 };
+            assert_eq!(body(&counts)[done], expected, "{method} {query} {schema}: {:?}", counts.body());
+        }
+    }
 }

@@ -37,6 +37,7 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
             .answers(200, json_of("Counts, or the changed documents.", counts_or_documents()))
             .problems(&WRITE)
             .problems(&[Code::QueryLogic, Code::ResourceLimit, Code::TooManyAffected])
+            .problems(&[Code::AnswerTooLarge, Code::AnswersExhausted])
             .problems(&[Code::PatchFailed, Code::InvalidDocument, Code::Contended, Code::NotUnique])
             .documents_and_body(many::patch),
         delete(MANY, "deleteDocuments", "Delete all documents that match")
@@ -45,6 +46,7 @@ pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
             .answers(200, json_of("Counts, or the deleted documents.", counts_or_documents()))
             .problems(&WRITE)
             .problems(&[Code::QueryLogic, Code::ResourceLimit, Code::TooManyAffected])
+            .problems(&[Code::AnswerTooLarge, Code::AnswersExhausted])
             .documents(many::delete),
     ]
     .into_iter()
@@ -179,8 +181,8 @@ fn minimal() -> utoipa::openapi::path::Parameter {
 
 fn guards() -> utoipa::openapi::path::Parameter {
     let about = "`max-affected=N` refuses to change more than so many; `tx=rollback` shows what would be \
-                 done without doing it; `return=representation` returns the documents instead of counts; \
-                 `explain` returns the query instead of running it.";
+                 done without doing it; `return=representation` returns the documents instead of counts, \
+                 unless they are too large; `explain` returns the query instead of running it.";
     header("Prefer", about)
 }
 

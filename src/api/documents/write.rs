@@ -234,6 +234,12 @@ impl Written {
         own().or_else(|| self.generated_keys.first().cloned())
     }
 
+    /// Returns the document after the write, or before it if it may not be read any more.
+    pub(super) fn told(&self) -> Option<&RawValue> {
+        let change = self.changes.first()?;
+        change.new_val.as_deref().or(change.old_val.as_deref())
+    }
+
     /// Returns the document as it is stored now, if it may be read.
     pub(crate) fn document(&self) -> Option<&RawValue> {
         let document = self.changes.first()?.new_val.as_deref();

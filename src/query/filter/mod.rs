@@ -66,6 +66,12 @@ struct Size {
 }
 
 impl Filter {
+    /// Returns whether all documents match it, whatever they have: it has no conditions, or they are about
+    /// none of the values of an empty list, as in `all.()` and `not.in.()`.
+    pub(crate) fn holds_always(&self) -> bool {
+        self.0.iter().all(|clause| clause.constant() == Some(true))
+    }
+
     /// Adds the condition `name=text`.
     pub(crate) fn add(&mut self, name: &str, text: &str) -> Result<(), Error> {
         let condition = Condition::read(name, text)?;
@@ -194,6 +200,21 @@ impl Clause {
                 clauses.iter().for_each(|clause| clause.must(conditions));
             }
             _ => {}
+        }
+    }
+
+    /// Returns whether the clause holds if that doesn't depend on the document, as far as it shows.
+    fn constant(&self) -> Option<bool> {
+        match self {
+            Clause::One(condition) => condition.test.constant().map(|holds| holds != condition.negated),
+            Clause::Group(Group { negated, any, clauses }) => {
+                let mut known = clauses.iter().map(Clause::constant);
+                let holds = match known.clone().any(|holds| holds == Some(*any)) {
+                    true => Some(*any),
+                    false => known.all(|holds| holds == Some(!any)).then_some(!any),
+                };
+                holds.map(|holds| holds != *negated)
+            }
         }
     }
 

@@ -57,6 +57,16 @@ impl Test {
         }
     }
 
+    /// Returns whether the test passes if it is one of the values of an empty list.
+    pub(super) fn constant(&self) -> Option<bool> {
+        match self {
+            Test::All(tests) => tests.is_empty().then_some(true),
+            Test::Any(tests) => tests.is_empty().then_some(false),
+            Test::In(values) | Test::Contains(values) => values.is_empty().then_some(false),
+            _ => None,
+        }
+    }
+
     pub(super) fn holds(&self, field: &Path, row: &Term) -> Term {
         let present = field.is_in(row);
         let own = || field.of(row);

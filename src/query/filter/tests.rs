@@ -266,3 +266,27 @@ fn what_is_written_is_read_back() {
         assert_eq!(filter.0, [Clause::Group(group)], "seed {seed}: {text}");
     }
 }
+
+#[test]
+fn what_all_documents_match_is_known() {
+    for (text, always) in [
+        ("(a=all.())", true),
+        ("(a=all.ne.())", true),
+        ("(a=not.in.())", true),
+        ("(a=not.any.())", true),
+        ("(a=eq.1,b=all.())", true),
+        ("(a=in.(),not.and=(b=eq.1,c=in.()))", true),
+        ("(a=not.all.())", false),
+        ("(a=in.())", false),
+        ("(a=eq.1,b=not.eq.1)", false),
+        ("(and=(a=all.(),b=eq.1))", false),
+        ("(not.or=(a=in.(),b=eq.1))", false),
+    ] {
+        let mut filter = Filter::default();
+        assert!(filter.holds_always());
+        filter.add_group("or", text).unwrap();
+        assert_eq!(filter.holds_always(), always, "{text}");
+        filter.add("c", "eq.1").unwrap();
+        assert!(!filter.holds_always(), "{text}");
+    }
+}

@@ -10,6 +10,7 @@ mod matrix;
 mod model;
 mod property;
 mod rules;
+mod schemas;
 mod unique;
 mod worlds;
 mod writes;

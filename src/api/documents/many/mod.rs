@@ -1,56 +1,35 @@
 //! Changes of all documents that match a filter.
 
-use futures_util::StreamExt;
+mod one_by_one;
+mod preview;
+mod told;
+
 use reql::commands::Replace;
 use reql::{Term, args, obj, r};
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::Value;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
 use super::change::{Change, Rules};
-use super::changes::{Changes, reason, undone};
+use super::changes::{Changes, reason};
 use super::list::{EXPLAIN, explanation};
 use super::patch::Patch;
 use super::unique::{Unique, kept};
-use super::write::Target;
 use crate::access::Grant;
 use crate::api::permission::may_read;
+use crate::app::scale::Scale;
 use crate::conn::Conn;
 use crate::error::{Code, Error, REFUSED};
-use crate::http::answer::{self, with_header};
+use crate::http::answer::{json, with_header};
 use crate::http::body::{Body, document};
 use crate::http::context::Context;
 use crate::http::headers::PREFERENCE_APPLIED;
 use crate::http::negotiate::{CHANGES, JSON, MERGE_PATCH};
 use crate::query::{Filter, Listing, is_document};
+use told::{Counts, Representation};
 
-/// The most documents of one change in a table with a schema or of unique fields.
-const MOST: usize = 10_000;
 /// The text of the error that a query throws if it would change too many documents.
 const TOO_MANY: &str = "warp-reql: too many documents";
-
-/// The database's counts of a write.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Counts {
-    replaced: f64,
-    unchanged: f64,
-    deleted: f64,
-    skipped: f64,
-    errors: f64,
-    first_error: Option<String>,
-    changes: Vec<Told>,
-}
-
-/// A document before and after its change.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Told {
-    old_val: Option<Box<RawValue>>,
-    new_val: Option<Box<RawValue>>,
-}
 
 /// The options of a change of many documents.
 struct Wanted<'a> {
@@ -79,9 +58,11 @@ async fn change(context: Context, body: Body, mut conn: Conn, grant: Grant) -> R
     let wanted = Wanted::of(&context, &grant)?;
     let key = context.app().catalog().primary_key(&mut conn, &wanted.table).await?;
     let unique = Unique::of(context.app(), conn.database(), &wanted.table);
+    let body = body?;
+    let growth = body.len();
     let (change, touches, unique) = match kind {
         CHANGES => {
-            let changes = Changes::read(&body?)?;
+            let changes = Changes::read(&body)?;
             grant.check_fields(&changes.touched())?;
             let touches = changes.touches(&key);
             let unique =
@@ -89,7 +70,7 @@ async fn change(context: Context, body: Body, mut conn: Conn, grant: Grant) -> R
             (Change::Small(changes), touches, unique)
         }
         _ => {
-            let patch = document(&body?)?;
+            let patch = document(&body)?;
             grant.check_fields(&patch)?;
             let patch = Patch::new(patch);
             let touches = patch.touches(&key);
@@ -97,6 +78,7 @@ async fn change(context: Context, body: Body, mut conn: Conn, grant: Grant) -> R
             (Change::Merge(patch), touches, unique)
         }
     };
+    drop(body);
     if touches {
         return Err(Error::bad_request("A document's id can't be changed."));
     }
@@ -110,7 +92,7 @@ async fn change(context: Context, body: Body, mut conn: Conn, grant: Grant) -> R
     }
     let replaced = |rows: Term| {
         let replaced = rows.replace(|row: Term| grant.stored(&row, |seen| change.apply(&seen)));
-        wanted.with_changes(replaced)
+        wanted.written(&rows, growth, replaced)
     };
     wanted.counted(wanted.guarded(&rows, replaced), &mut conn).await
 }
@@ -123,12 +105,11 @@ pub(crate) async fn delete(context: Context, mut conn: Conn, grant: Grant) -> Re
     if wanted.rollback {
         return wanted.shown(&rows, None, &mut conn).await;
     }
-    let deleted = |rows: Term| match grant.is_open() {
-        true if wanted.told => rows.delete().return_changes(true).into(),
+    let deleted = |rows: Term| match grant.is_open() && !wanted.told {
         true => rows.delete().into(),
         false => {
             let deleted = rows.replace(|row: Term| grant.stored(&row, |_| r.expr(())));
-            wanted.with_changes(deleted)
+            wanted.written(&rows, 0, deleted)
         }
     };
     wanted.counted(wanted.guarded(&rows, deleted), &mut conn).await
@@ -179,12 +160,28 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// Adds `return_changes` to a write if the answer has the changed documents.
-    fn with_changes(&self, write: Replace) -> Term {
-        match self.told {
-            true => self.grant.told(write.return_changes(true).into()),
-            false => write.into(),
+    /// Returns a write that also tells the documents that it changed, if the request wants them and the
+    /// answer may have them. None of them gets longer by more than `growth` bytes.
+    ///
+    /// The database tells all of them at once, so that their length has to be known before.
+    fn written(&self, rows: &Term, growth: usize, write: Replace) -> Term {
+        if !self.told {
+            return write.into();
         }
+        let length = |row: Term| {
+            let text = self.grant.readable().bare(&row).to_json_string();
+            text.coerce_to("binary").count().add(growth)
+        };
+        let fits = rows.map(length).sum(args![]).le(self.context.app().limits().answer);
+        fits.do_(|fits: Term| {
+            let written = self.grant.told(write.return_changes(fits.clone()).into());
+            written.do_(|written: Term| {
+                // The document before its change, if it was deleted or may not be read any more.
+                let document = |change: Term| change.g("new_val").default(change.g("old_val"));
+                let changes = written.g("changes").default(Vec::<Value>::new()).map(document);
+                written.merge(obj! { "changes": r.branch(args![fits, changes, ()]) })
+            })
+        })
     }
 
     /// Guards a write, so that it fails before writing anything if there are too many documents.
@@ -212,8 +209,8 @@ impl<'a> Wanted<'a> {
         if let Some(explanation) = self.explained(&query, conn).await? {
             return Ok(explanation);
         }
-        let counts: Counts =
-            conn.first(query).await.map_err(|error| self.too_many(error))?.unwrap_or_default();
+        let counts = conn.first::<Counts>(query).await.map_err(|error| self.too_many(error.of_sent_write()));
+        let mut counts = counts?.unwrap_or_default();
         let is_refused = counts.first_error.as_deref() == Some(REFUSED);
         if is_refused && counts.replaced + counts.unchanged + counts.deleted == 0.0 {
             return Err(self.grant.refusal());
@@ -224,11 +221,9 @@ impl<'a> Wanted<'a> {
             }
             log::warn!("{} documents could not be changed, the first because: {error}", counts.errors);
         }
-        if !self.told {
-            return Ok(self.applied(answer::json(StatusCode::OK, &counts.answer())));
-        }
-        let documents: Vec<_> = counts.changes.into_iter().map(Told::document).collect();
-        Ok(self.applied(answer::json(StatusCode::OK, &documents)))
+        let documents = counts.changes.take();
+        let told = documents.and_then(|documents| Representation::of(documents, self.scale(conn)));
+        Ok(self.answered(&counts, told))
     }
 
     fn too_many(&self, error: Error) -> Error {
@@ -238,11 +233,19 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    /// Returns the answer with documents, or with counts if there are none.
+    fn answered(&self, counts: &Counts, told: Option<Representation>) -> Response {
+        match told {
+            Some(told) => self.applied(told.into_response(), true),
+            None => self.applied(json(StatusCode::OK, &counts.answer()), false),
+        }
+    }
+
     /// Adds `Preference-Applied` (RFC 7240, section 3).
-    fn applied(&self, response: Response) -> Response {
+    fn applied(&self, response: Response, has_documents: bool) -> Response {
         let most = self.most.filter(|_| self.stated).map(|most| format!("max-affected={most}"));
         let rollback = self.rollback.then(|| "tx=rollback".to_owned());
-        let told = self.told.then(|| "return=representation".to_owned());
+        let told = has_documents.then(|| "return=representation".to_owned());
         let applied: Vec<_> = [most, rollback, told].into_iter().flatten().collect();
         match applied.is_empty() {
             true => response,
@@ -250,127 +253,21 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// Answers with the result of a change, or of a deletion, without making it.
-    async fn shown(&self, rows: &Term, change: Option<&Change>, conn: &mut Conn) -> Result<Response, Error> {
-        let made = |row: &Term| match change {
-            Some(change) => self.grant.made(row, &change.apply(&self.seen(row))),
-            None => r.expr(()),
-        };
-        let may = |row: &Term| match change {
-            Some(_) => self.grant.may_change(row, &made(row)),
-            None => self.grant.may_delete(row),
-        };
-        let may = |row: &Term| may(row).unwrap_or_else(|| r.expr(true));
-        let told = |rows: Term| {
-            let done = match self.told {
-                true => rows
-                    .filter(|row: Term| may(&row))
-                    .map(|row: Term| obj! { "new_val": self.seen(&made(&row)), "old_val": self.seen(&row) })
-                    .coerce_to("array"),
-                false => rows.filter(|row: Term| may(&row) & made(&row).ne(&row)).count(),
-            };
-            r.expr([done, rows.count(), rows.filter(|row: Term| !may(&row)).count()])
-        };
-        let query = self.guarded(rows, told);
-        if let Some(explanation) = self.explained(&query, conn).await? {
-            return Ok(explanation);
-        }
-        let told: Option<(Box<RawValue>, f64, f64)> =
-            conn.first(query).await.map_err(|error| self.too_many(undone(error)))?;
-        let (done, all, refused) = told.ok_or_else(|| Error::internal("a preview told of nothing"))?;
-        if refused > 0.0 && refused == all {
-            return Err(self.grant.refusal());
-        }
-        if self.told {
-            let shown: Vec<Told> = serde_json::from_str(done.get()).map_err(Error::internal)?;
-            let documents: Vec<_> = shown.into_iter().map(Told::document).collect();
-            return Ok(self.applied(answer::json(StatusCode::OK, &documents)));
-        }
-        let done: f64 = serde_json::from_str(done.get()).map_err(Error::internal)?;
-        let counts = match change {
-            Some(_) => Counts { replaced: done, unchanged: all - refused - done, ..Counts::default() },
-            None => Counts { deleted: done, ..Counts::default() },
-        };
-        Ok(self.applied(answer::json(StatusCode::OK, &Counts { errors: refused, ..counts }.answer())))
-    }
-
-    /// Changes the documents of a table with a schema, or none if one of the results would violate it.
-    async fn one_by_one(
-        &self,
-        rows: &Term,
-        change: &Change,
-        rules: Rules<'_>,
-        conn: &mut Conn,
-    ) -> Result<Response, Error> {
-        let most = self.most.unwrap_or(MOST).min(MOST);
-        let made = rows.limit(most + 1).map(|row: Term| {
-            let seen = self.seen(&row);
-            r.expr([row.g(rules.key), change.apply(&seen)])
-        });
-        if let Some(explanation) = self.explained(&made, conn).await? {
-            return Ok(explanation);
-        }
-        let mut made = conn.sibling().into_stream::<(Value, Value)>(made).await.map_err(undone)?;
-        let mut ids = Vec::new();
-        while let Some(row) = made.next().await {
-            let (id, new) = row.map_err(undone)?;
-            rules.check(&new)?;
-            ids.push(id);
-        }
-        if ids.len() > most {
-            return Err(Error::about(Code::TooManyAffected, most));
-        }
-        let mut counts = Counts::default();
-        for id in ids {
-            let target = Target { table: &self.table, id: &id, grant: self.grant };
-            match target.change_if(conn, &self.filter, change, rules).await {
-                Ok(Some(written)) if written.has_replaced() => {
-                    counts.replaced += 1.0;
-                    let new_val = written.document().filter(|_| self.told).map(ToOwned::to_owned);
-                    counts.changes.push(Told { new_val, ..Told::default() });
-                }
-                Ok(Some(_)) => counts.unchanged += 1.0,
-                Ok(None) => counts.skipped += 1.0,
-                Err(error) if error.status().is_client_error() => counts.errors += 1.0,
-                Err(error) => return Err(error),
-            }
-        }
-        if !self.told {
-            return Ok(self.applied(answer::json(StatusCode::OK, &counts.answer())));
-        }
-        let documents: Vec<_> = counts.changes.into_iter().map(Told::document).collect();
-        Ok(self.applied(answer::json(StatusCode::OK, &documents)))
+    fn scale(&self, conn: &Conn) -> Scale {
+        self.context.app().scale(self.context.holder(conn))
     }
 }
 
-impl Counts {
-    fn answer(&self) -> Value {
-        json!({
-            "replaced": self.replaced as u64,
-            "unchanged": self.unchanged as u64,
-            "deleted": self.deleted as u64,
-            "skipped": self.skipped as u64,
-            "errors": self.errors as u64,
-        })
-    }
-}
-
-impl Told {
-    /// Returns the document after its change, or before if it was deleted.
-    fn document(self) -> Option<Box<RawValue>> {
-        self.new_val.or(self.old_val)
-    }
-}
-
-/// Returns the filter of a request. An empty one, for all documents, has to be confirmed by the request.
+/// Returns the filter of a request. One that all documents match, such as none, or `all.()` of a client that
+/// had nothing to put in there, has to be confirmed by the request.
 fn filter(context: &Context, grant: &Grant) -> Result<Filter, Error> {
     let mut parameters = context.parameters()?;
     let all = parameters.take_flag("all")?;
     let filter = Listing::filter(parameters)?;
     grant.readable().check(filter.fields())?;
-    match (filter.is_empty(), all) {
+    match (filter.holds_always(), all) {
         (true, true) | (false, false) => Ok(filter),
-        (true, false) => Err(Error::bad_request("Without a filter this needs `all=true`.")),
+        (true, false) => Err(Error::bad_request("Without a condition this needs `all=true`.")),
         (false, true) => Err(Error::bad_parameter("all", "it can't be combined with a filter")),
     }
 }

@@ -1,0 +1,83 @@
+//! Changes of many documents in tables with rules that the database can't check.
+
+use futures_util::StreamExt;
+use reql::{Term, r};
+use serde_json::Value;
+use warp::reply::Response;
+
+use super::told::{Counts, Representation};
+use super::{Change, Rules, Wanted};
+use crate::api::documents::changes::undone;
+use crate::api::documents::write::Target;
+use crate::conn::Conn;
+use crate::error::{Code, Error};
+
+/// The most documents of one change in a table with a schema or of unique fields.
+const MOST: usize = 10_000;
+
+impl Wanted<'_> {
+    /// Changes the documents of a table with a schema, or none if one of the results would violate it.
+    pub(super) async fn one_by_one(
+        &self,
+        rows: &Term,
+        change: &Change,
+        rules: Rules<'_>,
+        conn: &mut Conn,
+    ) -> Result<Response, Error> {
+        let most = self.most.unwrap_or(MOST).min(MOST);
+        let made = rows.limit(most + 1).map(|row: Term| {
+            let seen = self.seen(&row);
+            r.expr([row.g(rules.key), self.grant.made(&row, &change.apply(&seen))])
+        });
+        if let Some(explanation) = self.explained(&made, conn).await? {
+            return Ok(explanation);
+        }
+        let mut made = conn.sibling().into_stream::<(Value, Value)>(made).await.map_err(undone)?;
+        let mut ids = Vec::new();
+        while let Some(row) = made.next().await {
+            let (id, new) = row.map_err(undone)?;
+            rules.check(&new)?;
+            ids.push(id);
+        }
+        if ids.len() > most {
+            return Err(Error::about(Code::TooManyAffected, most));
+        }
+        self.each(&ids, change, rules, conn).await
+    }
+
+    /// Changes the documents with these ids.
+    async fn each(
+        &self,
+        ids: &[Value],
+        change: &Change,
+        rules: Rules<'_>,
+        conn: &mut Conn,
+    ) -> Result<Response, Error> {
+        let (mut counts, mut refused) = (Counts::default(), 0.0);
+        let mut told = self.told.then(|| Representation::new(self.scale(conn)));
+        for id in ids {
+            let target = Target { table: &self.table, id, grant: self.grant };
+            match target.change_if(conn, &self.filter, change, rules).await {
+                Ok(Some(written)) if written.has_replaced() => {
+                    counts.replaced += 1.0;
+                    // Beyond the limits of answers, none is told.
+                    let exceeds = |told: &mut Representation| {
+                        written.told().is_some_and(|document| told.add(document).is_err())
+                    };
+                    drop(told.take_if(exceeds));
+                }
+                Ok(Some(_)) => counts.unchanged += 1.0,
+                Ok(None) => counts.skipped += 1.0,
+                Err(error) if error.status().is_client_error() => {
+                    counts.errors += 1.0;
+                    refused += f64::from(u8::from(error.is(&[Code::Forbidden])));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if refused > 0.0 && refused == counts.errors && counts.replaced + counts.unchanged == 0.0 {
+            return Err(self.grant.refusal());
+        }
+        Ok(self.answered(&counts, told))
+    }
+}
