@@ -181,7 +181,8 @@ impl Hub {
     /// Returns the place after an event that a client has seen; `None` if the next event is no longer stored.
     pub(super) fn resume(&self, id: Id) -> Option<Place> {
         let state = self.state();
-        let next = id.number + 1;
+        // A client may send any number.
+        let next = id.number.saturating_add(1);
         let is_known = id.run == self.run && id.number <= state.log.last();
         if !is_known || next < state.log.first() || next <= state.void || state.end.is_some() {
             return None;

@@ -32,8 +32,7 @@ pub(crate) fn check(settings: &Settings, context: &Context) -> Result<(), Error>
 /// Returns whether a page of this origin may write: it is the service's own, or `cors` allows it.
 fn may_write(settings: &Settings, origin: &HeaderValue, context: &Context) -> bool {
     let Ok(origin) = origin.to_str() else { return false };
-    let own = origin.split_once("://").map(|(_, host)| host);
-    own.is_some_and(|own| context.hosts().any(|host| host.eq_ignore_ascii_case(own)))
+    is_own(settings, origin, context)
         || match &settings.cors {
             Cors::Off => false,
             Cors::Any => true,
@@ -41,14 +40,27 @@ fn may_write(settings: &Settings, origin: &HeaderValue, context: &Context) -> bo
         }
 }
 
+/// Returns whether an origin is that of the service. A page of `http://` isn't, if the service itself speaks
+/// TLS; behind a proxy, the service doesn't know the scheme, and takes either.
+fn is_own(settings: &Settings, origin: &str, context: &Context) -> bool {
+    let Some((scheme, own)) = origin.split_once("://") else { return false };
+    // Unix sockets, whose clients have no address, are without TLS.
+    let is_safe = settings.tls.is_on() && settings.trusted_proxies.is_empty() && context.client().is_some();
+    (!is_safe || scheme.eq_ignore_ascii_case("https"))
+        && context.hosts().any(|host| host.eq_ignore_ascii_case(own))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use warp::http::Request;
 
     use super::*;
     use crate::app::App;
     use crate::database::Database;
-    use crate::settings::{Named, Rdb};
+    use crate::http::client::Peer;
+    use crate::settings::{Named, Rdb, Tls};
 
     fn asked(settings: &Settings, method: &str, host: &str, origin: &str) -> &'static str {
         let mut request = Request::builder().method(method).uri("/tables").header("host", host);
@@ -56,7 +68,9 @@ mod tests {
             request = request.header("origin", origin);
         }
         let app = App::new(settings.clone(), Database::new(Rdb::default()).unwrap());
-        let context = Context::new(&app, &request.body(()).unwrap(), |_| None);
+        let mut request = request.body(()).unwrap();
+        request.extensions_mut().insert(Peer::Address(Ipv4Addr::LOCALHOST.into()));
+        let context = Context::new(&app, &request, |_| None);
         check(settings, &context).map_or_else(|error| error.code().as_str(), |()| "ok")
     }
 
@@ -79,6 +93,25 @@ mod tests {
             ("GET", "LocalHost.", "", "ok"),
         ] {
             assert_eq!(asked(&settings, method, host, origin), expected, "{method} {host} {origin}");
+        }
+    }
+
+    #[test]
+    fn a_page_without_tls_is_another_one() {
+        let plain = Settings::default();
+        let tls = Tls { cert: "cert.pem".into(), ..Tls::default() };
+        let safe = Settings { tls, ..Settings::default() };
+        let proxied = Settings { trusted_proxies: "127.0.0.1".parse().unwrap(), ..safe.clone() };
+        let (http, https) = ("http://localhost", "https://localhost");
+        for (settings, origin, expected) in [
+            (&plain, http, "ok"),
+            (&plain, https, "ok"),
+            (&safe, http, "foreign-origin"),
+            (&safe, https, "ok"),
+            (&safe, "HTTPS://LocalHost", "ok"),
+            (&proxied, http, "ok"),
+        ] {
+            assert_eq!(asked(settings, "POST", "localhost", origin), expected, "{origin}");
         }
     }
 

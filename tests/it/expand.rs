@@ -243,6 +243,25 @@ async fn rules_of_the_other_table_hold() {
     }
 }
 
+#[tokio::test]
+async fn a_condition_is_on_the_tag_of_the_answer() {
+    let api = blog().await;
+    for (path, others) in
+        [("/tables/posts/docs/1", "?expand=author"), ("/tables/posts/docs/1?expand=author", "")]
+    {
+        let tag = header(&api.call("GET", path).await, "etag").to_owned();
+        let matching = [("if-match", tag.as_str())];
+        assert_eq!(api.with("GET", path, &matching, b"").await.status(), 200, "{path}");
+        let known = api.with("GET", path, &[("if-none-match", &tag)], b"").await;
+        assert_eq!(known.status(), 304, "{path}");
+        let other = format!("/tables/posts/docs/1{others}");
+        problem(&api.with("GET", &other, &matching, b"").await, 412, "precondition-failed");
+        // A change is one of the document alone.
+        let changed = api.with("PATCH", "/tables/posts/docs/1", &matching, b"{}").await;
+        assert_eq!(changed.status(), if others.is_empty() { 412 } else { 200 }, "{path}");
+    }
+}
+
 /// Returns the schema by which `/openapi.json` describes `expand` of a path.
 async fn described(api: &Api, path: &str) -> Option<Value> {
     let document = body(&api.call("GET", "/openapi.json").await);

@@ -21,6 +21,7 @@ mod write;
 use futures_util::FutureExt;
 use reql::{Conflict, r};
 use serde_json::{Map, Value};
+use warp::http::header::CONTENT_RANGE;
 use warp::http::{HeaderMap, StatusCode};
 use warp::reply::Response;
 
@@ -171,6 +172,10 @@ async fn put_one(context: Context, body: Body, conn: Conn, grant: Grant) -> Resu
 async fn put(context: Context, body: Body, mut conn: Conn, grant: Grant) -> Result<Response, Error> {
     context.plain()?;
     context.body_is(&[JSON])?;
+    // Such a body is only a part of the document (RFC 9110, section 14.5).
+    if context.headers().contains_key(CONTENT_RANGE) {
+        return Err(Error::bad_request("A document is replaced as a whole, without `Content-Range`."));
+    }
     let (table, id) = (context.table()?, context.document()?);
     let conditions = Conditions::of_change(&context)?;
     grant.to_put()?;

@@ -40,11 +40,13 @@ pub(super) async fn get_one(context: Context, mut conn: Conn, grant: Grant) -> R
         return Err(Error::from(Code::NoSuchDocument));
     };
     // The tag of the visible document, even if fewer fields are selected, since conditions of changes use it.
-    let own = tag(&text);
-    conditions.check_match(Some(&own))?;
+    // Related documents change without the document, so that with them the answer has a tag of its own.
+    let tag = match &part {
+        Some(part) if told.is_expanded() => tag(part),
+        _ => tag(&text),
+    };
+    conditions.check_match(Some(&tag))?;
     let text = part.unwrap_or(text);
-    // Related documents change without the document.
-    let tag = if told.is_expanded() { tag(&text) } else { own };
     Ok(scale.leave_with(conditions.unless_known(&tag, text)))
 }
 

@@ -228,6 +228,16 @@ async fn lists_that_mean_the_same_are_one() {
 }
 
 #[tokio::test]
+async fn an_event_that_never_was_is_not_known() {
+    let live = Live::start().await;
+    live.put(json!({"id": 1})).await;
+    for id in ["0000000000000000-18446744073709551615", "0123456789abcdef-0-18446744073709551615"] {
+        let mut events = Events::open_with(live.addr, DOCS, &[("Last-Event-ID", id)]).await;
+        assert_eq!((events.status, events.next().await.unwrap().name.as_str()), (200, "reset"), "{id}");
+    }
+}
+
+#[tokio::test]
 async fn whoever_comes_back_goes_on_where_it_was() {
     let live = Live::start().await;
     live.api.send("PUT", "/tables/heroes/indexes/age", &json!({"fields": ["age"]})).await;
