@@ -87,7 +87,7 @@ impl Conn {
     ///
     /// As for every query, see [`Conn`].
     pub async fn write_all(&mut self, query: impl Into<Query>) -> Result<Written, Error> {
-        let written: Option<Written> = self.first(query).await?;
+        let written: Option<Written> = self.first(query).await.map_err(Error::of_sent_write)?;
         written.ok_or_else(|| Error::internal("a write told of nothing"))
     }
 

@@ -101,7 +101,12 @@ pub(crate) async fn insert(
             let rules = Rules { key, schema: context.app().schema(table), unique: unique.as_ref() };
             let insert = Insert { table, key, conflict, grant, plan, rules };
             match insert.batch(batch.documents, outcomes.count, conn).await {
-                Ok(told) => outcomes.extend(told).map(|()| plan.iter().for_each(|plan| plan.has_begun()))?,
+                Ok(told) => {
+                    if let Some(plan) = plan {
+                        plan.note_begun();
+                    }
+                    outcomes.extend(told)?;
+                }
                 // A request with a key isn't done before it is done completely, so it has no partial answer.
                 Err(error) if outcomes.count == 0 || plan.is_some() => return Err(error),
                 Err(error) => batch.next = Next::Fault(error),

@@ -39,7 +39,7 @@ impl Plan {
     }
 
     /// Notes that a part of the request has been done.
-    pub(crate) fn has_begun(&self) {
+    pub(crate) fn note_begun(&self) {
         self.progress.0.store(true, Ordering::Release);
     }
 
