@@ -41,6 +41,8 @@ const BYTES: usize = 64;
 thread_local! {
     static LEFT: Cell<usize> = const { Cell::new(0) };
     static KEPT: Cell<u64> = const { Cell::new(0) };
+    /// True if large values count.
+    static COUNTS: Cell<bool> = const { Cell::new(true) };
     static METER: RefCell<Option<Meter>> = const { RefCell::new(None) };
 }
 
@@ -179,10 +181,26 @@ pub fn is_metered() -> bool {
     METER.with_borrow(Option::is_some)
 }
 
+/// Does work whose result must not depend on the memory that is left, such as finding the entries of a
+/// document in an index. Its large values don't count.
+pub fn uncounted<T>(work: impl FnOnce() -> T) -> T {
+    let _uncounted = Uncounted(COUNTS.replace(false));
+    work()
+}
+
+/// Lets large values count as before when it is dropped.
+struct Uncounted(bool);
+
+impl Drop for Uncounted {
+    fn drop(&mut self) {
+        COUNTS.set(self.0);
+    }
+}
+
 /// Reserves memory for a large value until the innermost [`Scope`] ends, or else the query's part.
 pub fn keep(bytes: usize) -> Result<()> {
     METER.with_borrow_mut(|meter| {
-        let Some(meter) = meter else { return Ok(()) };
+        let Some(meter) = meter.as_mut().filter(|_| COUNTS.get()) else { return Ok(()) };
         let values = meter.values.get_or_insert_with(|| meter.budget.reserve());
         values.add_bytes(bytes)?;
         KEPT.set(values.used());

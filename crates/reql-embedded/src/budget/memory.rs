@@ -2,8 +2,9 @@
 //!
 //! Operators that hold rows reserve memory for them: sorts, groups, sets of distinct rows, arrays that are
 //! being read, batches that are being written. Functions that make a large value reserve memory for it as
-//! long as they run. A reservation counts in its query's pool, and that in the server's. It is given back
-//! when it is dropped. Rows that only pass through are not counted, nor are the pages of the file.
+//! long as they run, those of indexes aside. A reservation counts in its query's pool, and that in the
+//! server's. It is given back when it is dropped. Rows that only pass through are not counted, nor are the
+//! pages of the file.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +20,14 @@ const CHUNK: u64 = 64 << 10;
 
 /// The size from which on a single value of a query is counted.
 pub const LARGE: usize = 1 << 20;
+
+/// The text by which the errors of full pools are known.
+const LIMIT_OF: &str = "the memory limit of";
+
+/// Returns true for the error of a full pool. It says nothing about the value that there was no room for.
+pub fn is_shortage(error: &Error) -> bool {
+    error.kind() == ErrorKind::ResourceLimit && error.message().contains(LIMIT_OF)
+}
 
 /// The memory that a server's queries may hold, or that one of them may hold. Cloning shares it.
 #[derive(Clone)]
@@ -94,8 +103,8 @@ impl Pool {
     fn exceeded(&self) -> Error {
         let limit = self.0.limit >> 20;
         let message = match self.0.server {
-            Some(_) => format!("The query holds more than {limit} MiB, the memory limit of a query."),
-            None => format!("All queries together hold {limit} MiB, the memory limit of the server."),
+            Some(_) => format!("The query holds more than {limit} MiB, {LIMIT_OF} a query."),
+            None => format!("All queries together hold {limit} MiB, {LIMIT_OF} the server."),
         };
         Error::new(ErrorKind::ResourceLimit, message).at(Bt::default())
     }

@@ -11,6 +11,7 @@ use super::stream::Source;
 use super::table::TableRef;
 use super::watch::{Rows, Watched};
 use crate::accounts::Permission;
+use crate::budget::fuel;
 use crate::budget::memory::Reservation;
 use crate::datum::Datum;
 use crate::error::{At, Bt, Error, ErrorKind, Result};
@@ -102,12 +103,15 @@ impl GeoIndex {
     /// Returns the geometries under which the row is found. Other results of the function aren't in the
     /// index.
     fn geometries(&self, row: &Datum) -> Vec<Shape> {
-        let values = match self.func.call(&self.detached, std::slice::from_ref(row)) {
-            Ok(Datum::Array(values)) if self.multi => values.into_vec(),
-            Ok(value) => vec![value],
-            Err(_) => Vec::new(),
-        };
-        values.iter().filter_map(|value| Shape::of(value).ok()).collect()
+        // As for the index itself: a want of memory doesn't make a row one that isn't found.
+        fuel::uncounted(|| {
+            let values = match self.func.call(&self.detached, std::slice::from_ref(row)) {
+                Ok(Datum::Array(values)) if self.multi => values.into_vec(),
+                Ok(value) => vec![value],
+                Err(_) => Vec::new(),
+            };
+            values.iter().filter_map(|value| Shape::of(value).ok()).collect()
+        })
     }
 }
 

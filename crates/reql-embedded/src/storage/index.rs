@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use uuid::Uuid;
 
+use crate::budget::fuel;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
@@ -114,7 +115,9 @@ impl Index {
     /// Returns the entries of a document in this index, in order.
     pub(super) fn entries(&self, key: &[u8], document: &Datum) -> Vec<Entry> {
         let Ok(function) = &self.function else { return Vec::new() };
-        let values = catch_unwind(AssertUnwindSafe(|| function.keys(document))).unwrap_or_else(|_| {
+        // A function that fails for want of memory would say that the document isn't in the index.
+        let keys = || fuel::uncounted(|| function.keys(document));
+        let values = catch_unwind(AssertUnwindSafe(keys)).unwrap_or_else(|_| {
             log::error!("The function of index `{}` panicked.", self.spec.name);
             Vec::new()
         });

@@ -10,6 +10,7 @@ use crate::support::reql;
 use reql_embedded::Server;
 use reql_embedded::budget::Budget;
 use reql_embedded::budget::fuel::LIGHT;
+use reql_embedded::budget::memory::Reservation;
 use reql_embedded::datum::{json, syntax};
 use reql_embedded::engine::{Interrupt, Reason};
 use reql_embedded::error::{Error, ErrorKind};
@@ -305,6 +306,32 @@ fn who_holds_rows_holds_no_more_than_there_is() {
         assert_eq!(target.0.memory.used(), 0, "{query} left something");
     }
     assert!(target.0.memory.high_water() <= MEMORY);
+}
+
+#[test]
+fn an_index_does_not_depend_on_the_memory_that_is_left() {
+    let target = Target::new();
+    let large = "r.range(21).fold('x', (a, _) => a.add(a))";
+    target.must("r.tableCreate('large')");
+    target.must(&format!("r.table('large').indexCreate('i', x => {large}.count().add(x('n')))"));
+    target.must(&format!(
+        "r.table('large').indexCreate('g', x => {large}.do(y => r.point(x('n'), 0)), {{geo: true}})"
+    ));
+    target.must("r.table('large').indexWait()");
+    let found = || {
+        let by_value = target.must("r.table('large').getAll(2097153, {index: 'i'}).count()");
+        let by_place = "r.table('large').getIntersecting(r.circle([1, 0], 10), {index: 'g'}).count()";
+        (by_value, target.must(by_place))
+    };
+    let mut held = Reservation::new(&target.0.memory);
+    held.add_bytes(MEMORY as usize - (1 << 20)).expect("room");
+    assert!(target.run(&format!("{large}.count()"), true).result.is_err(), "there is no room for it");
+    target.must("r.table('large').insert({id: 1, n: 1})");
+    assert_eq!(found(), ("1".to_owned(), "1".to_owned()));
+    drop(held);
+    assert_eq!(found(), ("1".to_owned(), "1".to_owned()));
+    target.must("r.table('large').delete()");
+    assert_eq!(target.0.store.check().expect("a check").problems, Vec::<String>::new());
 }
 
 /// Refuses a query over the server's limit, and still serves others.
