@@ -3,7 +3,8 @@
 //! Initial documents and changes made meanwhile are joined without a gap or a double. The documents are read
 //! in parts, each in a snapshot of its own, so that a slow reader pins no pages. Every snapshot is taken at a
 //! known point in the sequence of changes: a change up to that point counts only for documents that have been
-//! read already, since the snapshot shows it for all others.
+//! read already, since the snapshot shows it for all others. These changes are told before the documents of
+//! the part, a few at a time: the others wait where they can be skipped if the reader stalls.
 //!
 //! A large document begins a batch. After small ones, it would wait with them for a reader who has stalled.
 
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use super::extent::{Extent, Place, Step, Walk};
 use super::followed::Followed;
-use super::queue::Change;
+use super::queue::{Change, Mark};
 use super::row::{Side, skipped};
 use super::{Feed, Options, Transform, Wake};
 use crate::datum::Datum;
@@ -32,6 +33,8 @@ pub struct Flat {
     phase: Phase,
     /// Progress of reading the initial documents.
     read: Read,
+    /// Part that is to be told once the changes before it have been.
+    part: Option<Part>,
     /// True if the single document of the feed is still to be shown, if only as `null`.
     owes_document: bool,
     /// True if initial documents have been told since the last pause.
@@ -53,6 +56,17 @@ enum Read {
     Everything,
 }
 
+/// Initial documents that have been read in one snapshot.
+struct Part {
+    /// End of the changes that the snapshot shows.
+    mark: Mark,
+    rows: Vec<Datum>,
+    /// Last place of these documents, if there are any.
+    last: Option<Place>,
+    /// Rest of the documents, if there is any.
+    walk: Option<Box<Walk>>,
+}
+
 impl Flat {
     /// Starts to listen. A feed of a single document also shows that the document doesn't exist.
     pub fn open(
@@ -67,6 +81,7 @@ impl Flat {
             followed,
             phase: Phase::Opening,
             read: Read::Nothing,
+            part: None,
             owes_document: is_point,
             has_told: false,
             pauses: false,
@@ -91,13 +106,10 @@ impl Flat {
 
     /// Reads the next part of the initial documents.
     fn read_part(&mut self, mut walk: Box<Walk>) -> Result<()> {
-        let (snapshot, taken) = self.followed.snapshot()?;
-        self.note_skipped(taken.skipped);
-        for change in taken.changes {
-            self.report(&change)?;
-        }
+        let (snapshot, mark) = self.followed.marked_snapshot()?;
         let form = self.followed.options.form;
         let (mut documents, mut bytes) = (0, 0);
+        let (mut rows, mut last) = (Vec::new(), None);
         while documents < PART && bytes < PART_BYTES {
             let room = if self.has_told { LARGE } else { usize::MAX };
             let found = match walk.next_within(room, &self.followed.extent, &snapshot)? {
@@ -108,9 +120,9 @@ impl Flat {
                 }
                 Step::End => {
                     if std::mem::take(&mut self.owes_document) {
-                        self.followed.tell([form.initial(Datum::Null, None)]);
+                        rows.push(form.initial(Datum::Null, None));
                     }
-                    self.go_live();
+                    self.part = Some(Part { mark, rows, last, walk: None });
                     return Ok(());
                 }
             };
@@ -119,12 +131,33 @@ impl Flat {
             if let Some(value) = self.followed.form(&found.document)?.filter(|value| !value.is_null()) {
                 self.owes_document = false;
                 self.has_told = true;
-                self.followed.tell(std::iter::repeat_n(form.initial(value, None), found.copies));
+                rows.extend(std::iter::repeat_n(form.initial(value, None), found.copies));
             }
-            self.read = Read::UpTo(found.place);
+            last = Some(found.place);
         }
         walk.suspend();
-        self.phase = Phase::Reading(walk);
+        self.part = Some(Part { mark, rows, last, walk: Some(walk) });
+        Ok(())
+    }
+
+    /// Takes the next changes before a part, or else tells the part.
+    fn tell_part(&mut self, part: Part) -> Result<()> {
+        let taken = self.followed.take_before(part.mark)?;
+        self.note_skipped(taken.skipped);
+        if !taken.changes.is_empty() {
+            self.followed.pending = taken.changes.into();
+            self.part = Some(part);
+            return Ok(());
+        }
+        let Part { rows, last, walk, .. } = part;
+        self.followed.tell(rows);
+        if let Some(last) = last {
+            self.read = Read::UpTo(last);
+        }
+        match walk {
+            Some(walk) => self.phase = Phase::Reading(walk),
+            None => self.go_live(),
+        }
         Ok(())
     }
 
@@ -174,7 +207,7 @@ impl Flat {
 
 impl Feed for Flat {
     fn is_light(&self) -> bool {
-        matches!(self.phase, Phase::Live) && self.followed.is_light()
+        matches!(self.phase, Phase::Live) && self.part.is_none() && self.followed.is_light()
     }
 
     fn next(&mut self) -> Result<Option<Datum>> {
@@ -184,6 +217,10 @@ impl Feed for Flat {
             }
             if let Some(change) = self.followed.pending.pop_front() {
                 self.report(&change)?;
+                continue;
+            }
+            if let Some(part) = self.part.take() {
+                self.tell_part(part)?;
                 continue;
             }
             if std::mem::take(&mut self.pauses) {

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::extent::{Extent, Place};
-use super::queue::{Change, Queue, Taken};
+use super::queue::{Capacity, Change, Mark, Queue, Taken};
 use super::row::Side;
 use super::{Options, Transform, Wake};
+use crate::budget::memory;
 use crate::datum::Datum;
 use crate::error::{ErrorKind, Result};
 use crate::storage::{Snapshot, Subscription};
@@ -14,9 +15,9 @@ use crate::storage::{Snapshot, Subscription};
 /// The rows that there is room for while there are none.
 const KEEP: usize = 16;
 
-/// The changes that a feed takes from its queue at a time. The rest of the queue is skipped if it grows too
-/// much.
-const PART: usize = 64;
+/// The changes after which a feed takes no more from its queue at a time. What is taken stays in memory while
+/// the reader stalls. The rest of the queue is skipped if it grows too much.
+const PART: Capacity = Capacity { changes: 64, bytes: 64 << 10 };
 
 /// A part of a table that is followed.
 pub(super) struct Followed {
@@ -74,6 +75,16 @@ impl Followed {
         self.queue.snapshot()
     }
 
+    /// Returns the table at one moment, and the end of the changes that the snapshot shows.
+    pub(super) fn marked_snapshot(&self) -> Result<(Snapshot, Mark)> {
+        self.queue.marked_snapshot()
+    }
+
+    /// Takes changes before a mark; none if there are no more.
+    pub(super) fn take_before(&self, mark: Mark) -> Result<Taken> {
+        self.queue.take_before(mark, PART)
+    }
+
     /// Returns true if a few changes wait, and can be shown as they are. The functions of an index, or of a
     /// document's multiplicity, may take any time.
     pub(super) fn is_light(&self) -> bool {
@@ -87,7 +98,7 @@ impl Followed {
 
     /// Takes changes that are due; `None` if there are none. With `is_taken_as_one`, takes all of them.
     pub(super) fn poll(&mut self, is_taken_as_one: bool) -> Result<Option<Taken>> {
-        let taken = self.queue.poll(if is_taken_as_one { usize::MAX } else { PART })?;
+        let taken = self.queue.poll(if is_taken_as_one { Capacity::ALL } else { PART })?;
         if taken.is_none() {
             // The first rows may have been many; later ones may be few, and far apart.
             self.rows.shrink_to(KEEP);
@@ -117,11 +128,11 @@ impl Followed {
 }
 
 /// Returns the form of a document in a change. A document for which the form fails is left out, as by an
-/// index.
+/// index. Fails if the form can't be known now.
 pub(super) fn shown(transform: &dyn Transform, document: Option<&Datum>) -> Result<Option<Datum>> {
     let Some(document) = document else { return Ok(None) };
     match transform.apply(document) {
-        Err(error) if error.kind() != ErrorKind::Interrupted => Ok(None),
+        Err(error) if error.kind() != ErrorKind::Interrupted && !memory::is_shortage(&error) => Ok(None),
         result => result,
     }
 }

@@ -23,6 +23,9 @@ pub struct Capacity {
 impl Capacity {
     /// The largest number of changes that a client may ask for.
     pub const MOST_CHANGES: usize = 1_000_000;
+
+    /// Any number of changes.
+    pub const ALL: Capacity = Capacity { changes: usize::MAX, bytes: usize::MAX };
 }
 
 impl Default for Capacity {
@@ -38,31 +41,60 @@ const PLACE: usize = 96;
 /// The size in bytes up to which changes are sent on the connection's task.
 const LITTLE: usize = 64 << 10;
 
-/// The change of a document: one event, or the first and the last of several that are sent as one.
+/// The change of a document that a reader has taken. Unlike the events, it doesn't count as a part of the
+/// store's backlog: nobody could make a reader let go of it, so others would lose their changes instead.
 #[derive(Debug, Clone)]
 pub struct Change {
-    first: Arc<ChangeEvent>,
-    last: Arc<ChangeEvent>,
+    key: Arc<[u8]>,
+    before: Option<Datum>,
+    after: Option<Datum>,
+    size: usize,
 }
 
 impl Change {
-    fn of(event: Arc<ChangeEvent>) -> Self {
-        Change { first: event.clone(), last: event }
-    }
-
     /// Returns the document's key, encoded.
     pub fn key(&self) -> &Arc<[u8]> {
-        &self.first.key
+        &self.key
     }
 
     /// Returns the document before, unless it was inserted.
     pub fn before(&self) -> Option<&Datum> {
-        self.first.old.as_ref()
+        self.before.as_ref()
     }
 
     /// Returns the document after, unless it was deleted.
     pub fn after(&self) -> Option<&Datum> {
-        self.last.new.as_ref()
+        self.after.as_ref()
+    }
+
+    /// Returns about the number of bytes of memory that the change holds.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+}
+
+impl From<Waiting> for Change {
+    fn from(waiting: Waiting) -> Self {
+        let Waiting { first, last } = &waiting;
+        let (before, after) = (first.old.clone(), last.new.clone());
+        Change { key: first.key.clone(), before, after, size: waiting.size() }
+    }
+}
+
+/// The change of a document that waits: one event, or the first and the last of several that are sent as one.
+struct Waiting {
+    first: Arc<ChangeEvent>,
+    last: Arc<ChangeEvent>,
+}
+
+impl Waiting {
+    fn of(event: Arc<ChangeEvent>) -> Self {
+        Waiting { first: event.clone(), last: event }
+    }
+
+    /// Returns true if nothing has changed in the end.
+    fn is_void(&self) -> bool {
+        self.first.old == self.last.new
     }
 
     /// Returns the bytes of memory that the change holds. Feeds share the events themselves.
@@ -82,7 +114,7 @@ pub struct Queue {
 }
 
 struct State {
-    waiting: BTreeMap<u64, Change>,
+    waiting: BTreeMap<u64, Waiting>,
     /// Numbers of the waiting changes by the documents' keys, for feeds that squash.
     by_key: HashMap<Arc<[u8]>, u64>,
     next: u64,
@@ -107,6 +139,25 @@ pub struct Taken {
     pub changes: Vec<Change>,
 }
 
+/// A point in the sequence of a queue's changes.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark(u64);
+
+impl Mark {
+    /// The mark behind all changes that ever come.
+    const NONE: Mark = Mark(u64::MAX);
+}
+
+/// Changes as they leave a queue, with the number of those that were lost before. They are made [`Taken`]
+/// outside of the lock.
+type Part = (usize, Vec<Waiting>);
+
+impl From<Part> for Taken {
+    fn from((skipped, waiting): Part) -> Self {
+        Taken { skipped, changes: waiting.into_iter().map(Change::from).collect() }
+    }
+}
+
 impl State {
     fn new(share: Share) -> Self {
         State {
@@ -123,7 +174,7 @@ impl State {
     }
 
     fn push(&mut self, event: Arc<ChangeEvent>) {
-        let change = Change::of(event);
+        let change = Waiting::of(event);
         self.bytes += change.size();
         self.waiting.insert(self.next, change);
         self.next += 1;
@@ -139,8 +190,8 @@ impl State {
         };
         self.bytes -= merged.size();
         merged.last = event;
-        if merged.before() == merged.after() {
-            self.by_key.remove(merged.key());
+        if merged.is_void() {
+            self.by_key.remove(&merged.first.key);
             self.waiting.remove(&place);
         } else {
             self.bytes += merged.size();
@@ -151,26 +202,38 @@ impl State {
         !self.waiting.is_empty() || self.skipped > 0 || self.has_ended
     }
 
-    /// Takes the first changes, at most `most`.
-    fn take(&mut self, most: usize) -> Taken {
+    /// Takes the first changes: at least one, and no more once they are `most`, or at the mark.
+    fn take(&mut self, most: Capacity, mark: Mark) -> Part {
         self.is_told = false;
         let skipped = std::mem::take(&mut self.skipped);
-        let changes = if self.waiting.len() <= most {
-            self.clear().into_values().collect()
-        } else {
-            let first = std::iter::from_fn(|| self.waiting.pop_first().map(|(_, change)| change));
-            let first: Vec<_> = first.take(most).collect();
-            for change in &first {
-                self.bytes -= change.size();
-                self.by_key.remove(change.key());
+        if self.waiting.len() <= most.changes && self.bytes <= most.bytes && self.next <= mark.0 {
+            return (skipped, self.clear().into_values().collect());
+        }
+        let (mut first, mut bytes) = (Vec::new(), 0);
+        while first.len() < most.changes
+            && bytes < most.bytes
+            && let Some(entry) = self.waiting.first_entry().filter(|entry| *entry.key() < mark.0)
+        {
+            let (place, change) = entry.remove_entry();
+            bytes += change.size();
+            if self.by_key.get(&change.first.key) == Some(&place) {
+                self.by_key.remove(&change.first.key);
             }
-            self.reserve();
-            first
-        };
-        Taken { skipped, changes }
+            first.push(change);
+        }
+        self.bytes -= bytes;
+        self.is_urgent &= !self.waiting.is_empty();
+        self.reserve();
+        (skipped, first)
     }
 
-    fn clear(&mut self) -> BTreeMap<u64, Change> {
+    /// Returns the end of the changes so far. No later change is joined to one of them.
+    fn mark(&mut self) -> Mark {
+        self.by_key = HashMap::new();
+        Mark(self.next)
+    }
+
+    fn clear(&mut self) -> BTreeMap<u64, Waiting> {
         self.is_urgent = false;
         self.bytes = 0;
         self.by_key = HashMap::new();
@@ -180,7 +243,7 @@ impl State {
     }
 
     /// Drops all waiting changes. The reader gets their number.
-    fn skip(&mut self) -> BTreeMap<u64, Change> {
+    fn skip(&mut self) -> BTreeMap<u64, Waiting> {
         let waiting = self.clear();
         self.skipped += waiting.len();
         waiting
@@ -216,14 +279,39 @@ impl Queue {
     /// Returns the table at one moment, and the changes up to it: the snapshot shows all of them, and no
     /// later ones.
     pub fn snapshot(self: &Arc<Self>) -> Result<(Snapshot, Taken)> {
-        let taken = Arc::new(Mutex::new(Taken::default()));
+        let taken = Arc::new(Mutex::new(Part::default()));
         let (mark, queue) = (taken.clone(), self.clone());
         let snapshot = self.extent.table.snapshot_at(move || {
-            *mark.lock().unwrap_or_else(PoisonError::into_inner) = queue.state().take(usize::MAX);
+            *mark.lock().unwrap_or_else(PoisonError::into_inner) =
+                queue.state().take(Capacity::ALL, Mark::NONE);
         });
         let snapshot = snapshot.map_err(|error| self.explain(error))?;
         let taken = std::mem::take(&mut *taken.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok((snapshot, taken))
+        Ok((snapshot, taken.into()))
+    }
+
+    /// Returns the table at one moment, and the end of the changes that the snapshot shows.
+    pub fn marked_snapshot(self: &Arc<Self>) -> Result<(Snapshot, Mark)> {
+        let marked = Arc::new(Mutex::new(Mark::NONE));
+        let (mark, queue) = (marked.clone(), self.clone());
+        let snapshot = self.extent.table.snapshot_at(move || {
+            *mark.lock().unwrap_or_else(PoisonError::into_inner) = queue.state().mark();
+        });
+        let snapshot = snapshot.map_err(|error| self.explain(error))?;
+        let mark = *marked.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok((snapshot, mark))
+    }
+
+    /// Takes the first changes before a mark: at least one, and no more once they are `most`; none if there
+    /// are no more. Fails if the table is gone.
+    pub fn take_before(&self, mark: Mark, most: Capacity) -> Result<Taken> {
+        let mut state = self.state();
+        if state.has_ended {
+            return Err(aborted());
+        }
+        let part = state.take(most, mark);
+        drop(state);
+        Ok(part.into())
     }
 
     /// Returns true if the waiting changes are few enough for the connection's task.
@@ -231,10 +319,10 @@ impl Queue {
         self.state().bytes <= LITTLE
     }
 
-    /// Takes the first changes that are due, at most `most`; `None` if there are none. A squashing feed lets
-    /// changes wait until its interval is over or the queue is more than half full. Fails if the table is
-    /// gone.
-    pub fn poll(&self, most: usize) -> Result<Option<Taken>> {
+    /// Takes the first changes that are due: at least one, and no more once they are `most`; `None` if there
+    /// are none. A squashing feed lets changes wait until its interval is over or the queue is more than half
+    /// full. Fails if the table is gone.
+    pub fn poll(&self, most: Capacity) -> Result<Option<Taken>> {
         let mut state = self.state();
         if state.has_ended {
             return Err(aborted());
@@ -245,7 +333,9 @@ impl Queue {
             state.is_told = state.has_news();
             return Ok(None);
         }
-        Ok(Some(state.take(most)))
+        let part = state.take(most, Mark::NONE);
+        drop(state);
+        Ok(Some(part.into()))
     }
 }
 

@@ -2,10 +2,43 @@
 use std::sync::Arc;
 
 use crate::support::{delete, id, num, options, put, table, write};
+use reql_embedded::budget::Budget;
+use reql_embedded::budget::fuel::{self, Place};
+use reql_embedded::budget::memory::Pool;
 use reql_embedded::datum::Datum;
-use reql_embedded::error::{ErrorKind, Result};
+use reql_embedded::engine::Interrupt;
+use reql_embedded::error::{Error, ErrorKind, Result};
 use reql_embedded::feed::{Capacity, Extent, Feed, Flat, Form, Options, Ranges, Transform, Wake, Window};
 use reql_embedded::storage::{Direction, KeyRange, Store, Table};
+
+/// A form for which there may be no memory, or which is larger than any may be.
+struct Large(Option<Error>);
+
+impl Transform for Large {
+    fn apply(&self, document: &Datum) -> Result<Option<Datum>> {
+        fuel::keep(2 * MB)?;
+        self.0.clone().map_or(Ok(Some(document.clone())), Err)
+    }
+}
+
+#[test]
+fn a_feed_fails_for_want_of_memory_and_leaves_out_what_can_not_be() {
+    let store = crate::support::store();
+    let table = table(&store);
+    let too_large = Error::new(ErrorKind::ResourceLimit, "Array over size limit.");
+    for (error, memory, expected) in [
+        (None, 4 * MB, Ok(true)),
+        (None, MB, Err(ErrorKind::ResourceLimit)),
+        (Some(too_large), 4 * MB, Ok(false)),
+    ] {
+        let mut feed = feed_of(&table, Box::new(Large(error)), Capacity::default(), false);
+        write(&table, vec![put(&crate::support::document(1, 1))]);
+        let budget = Budget::new(Interrupt::default(), Pool::new(memory as u64));
+        let next = fuel::within(&budget, Place::Worker, || feed.next());
+        assert_eq!(next.map(|row| row.is_some()).map_err(|error| error.kind()), expected);
+        write(&table, vec![delete(1)]);
+    }
+}
 
 struct AsItIs;
 
@@ -16,12 +49,16 @@ impl Transform for AsItIs {
 }
 
 fn feed(table: &Table, queue: Capacity, squash: bool) -> Flat {
+    feed_of(table, Box::new(AsItIs), queue, squash)
+}
+
+fn feed_of(table: &Table, transform: Box<dyn Transform>, queue: Capacity, squash: bool) -> Flat {
     let form = Form { types: false, states: false, offsets: false };
     let squash = squash.then_some(std::time::Duration::ZERO);
     let options = Options { squash, include_initial: false, form, queue };
     let ranges = Ranges::One(KeyRange::all());
     let extent = Extent { table: table.clone(), index: None, ranges, multiplicity: None };
-    Flat::open(extent, Box::new(AsItIs), options, Arc::new(Wake::default()), false).unwrap()
+    Flat::open(extent, transform, options, Arc::new(Wake::default()), false).unwrap()
 }
 
 /// Reads the rows that there are. Returns the number of changes, and the number that were skipped.
@@ -47,6 +84,7 @@ fn write_large(table: &Table, n: i64, bytes: usize) {
 }
 
 const KB: usize = 1024;
+const MB: usize = 1024 * KB;
 
 #[test]
 fn a_feed_keeps_no_more_bytes_than_it_may() {
@@ -153,6 +191,44 @@ fn the_feeds_that_nobody_reads_skip_first() {
     let (left, skipped) = read(&mut stalled);
     assert_eq!(left + skipped, 200);
     assert!(skipped >= 160, "only {skipped} were skipped");
+}
+
+#[test]
+fn a_feed_whose_reader_stalls_halfway_takes_nothing_from_others() {
+    let store = store(400 * KB);
+    let table = table(&store);
+    let (mut slow, mut quick) =
+        (feed(&table, Capacity::default(), false), feed(&table, Capacity::default(), false));
+    (0..38).for_each(|n| write_large(&table, n, 10 * KB));
+    assert_eq!(read(&mut quick), (38, 0));
+    assert!(slow.next().unwrap().is_some());
+    for n in 100..200 {
+        write_large(&table, n, 10 * KB);
+        assert_eq!(read(&mut quick), (1, 0), "write {n}");
+    }
+    let (left, skipped) = read(&mut slow);
+    assert_eq!(1 + left + skipped, 138);
+    assert!(left > 0);
+}
+
+#[test]
+fn a_feed_that_still_reads_its_documents_takes_a_few_changes_at_a_time() {
+    let store = store(400 * KB);
+    let table = table(&store);
+    (0..100).for_each(|n| write_large(&table, n, 1));
+    let form = Form { types: false, states: false, offsets: false };
+    let options = Options { squash: None, include_initial: true, form, queue: Capacity::default() };
+    let ranges = Ranges::One(KeyRange::all());
+    let extent = Extent { table: table.clone(), index: None, ranges, multiplicity: None };
+    let mut feed = Flat::open(extent, Box::new(AsItIs), options, Arc::new(Wake::default()), false).unwrap();
+    (0..64).for_each(|_| assert!(feed.next().unwrap().is_some()));
+    // Of documents that have been shown, and are to be told before the others.
+    (0..35).for_each(|n| write_large(&table, n, 10 * KB));
+    assert!(feed.next().unwrap().is_some());
+    (35..70).for_each(|n| write_large(&table, n, 10 * KB));
+    let (told, skipped) = read(&mut feed);
+    assert!(skipped > 20, "only {skipped} were skipped");
+    assert!(told >= 36, "{told}: the other documents");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use self::ordered::Entry;
 use self::steps::Places;
 use super::extent::{Extent, Place};
 use super::followed::Followed;
-use super::queue::Taken;
+use super::queue::{Change, Taken};
 use super::row::Side;
 use super::{Feed, Options, Transform, Wake};
 use crate::datum::Datum;
@@ -34,6 +34,10 @@ use crate::storage::{Direction, Snapshot};
 
 /// The documents that are read at most in search of spare entries.
 const LOOK: usize = 256;
+
+/// The part of a queue's bytes that the changes may have which a window has taken and not made yet: 4 MiB by
+/// default. Beyond that, it makes up for all of them at once.
+const PENDING: usize = 16;
 
 /// The factor by which a window may get larger than its queue, in bytes: 256 MiB by default.
 const WINDOW: usize = 4;
@@ -127,7 +131,7 @@ impl Window {
     fn read_more(&mut self, demand: usize) -> Result<Option<Vec<Move>>> {
         let (snapshot, taken) = self.followed.snapshot()?;
         self.followed.pending.extend(taken.changes);
-        if taken.skipped > 0 || self.followed.pending.len() > self.followed.options.queue.changes {
+        if taken.skipped > 0 || self.has_too_many() {
             return self.catch_up(&snapshot).map(Some);
         }
         let mut before: HashMap<&[u8], Option<&Datum>> = HashMap::new();
@@ -148,6 +152,13 @@ impl Window {
         entries.sort_by(|a, b| self.known.compare(&a.place, &b.place));
         self.known.extend(entries, horizon);
         Ok(None)
+    }
+
+    /// Returns true if the changes that have been taken are too many to be kept for a reader who may stall.
+    fn has_too_many(&self) -> bool {
+        let (pending, queue) = (&self.followed.pending, self.followed.options.queue);
+        let bytes: usize = pending.iter().map(Change::size).sum();
+        pending.len() > queue.changes || pending.len() > 1 && bytes > queue.bytes / PENDING
     }
 
     /// Returns the entries that a snapshot shows beyond the horizon, and the new horizon. Documents that
