@@ -24,8 +24,11 @@ use crate::budget::fuel::{self, Place};
 use crate::datum::pack;
 use crate::error::Result;
 
-/// The documents that are put into an index in one transaction.
+/// The most documents that are put into an index in one transaction.
 const CHUNK: usize = 512;
+
+/// The bytes of documents and of their entries after which no more are put into the same transaction.
+const CHUNK_BYTES: usize = 4 << 20;
 
 /// The wait before a failed build starts over.
 const RETRY: Duration = Duration::from_secs(1);
@@ -88,9 +91,9 @@ impl Build {
         let budget = core.build_budget(self.table, &self.index);
         let rows = fuel::within(&budget, Place::Worker, || read(scan, &self.index));
         scan.suspend();
-        let rows = rows?;
+        let (rows, is_end) = rows?;
         let count = rows.len();
-        let content = if count < CHUNK { Content::Last(rows) } else { Content::Rows(rows) };
+        let content = if is_end { Content::Last(rows) } else { Content::Rows(rows) };
         let step = self.submit(core, content)?;
         self.index.progress.processed.fetch_add(count as u64, Ordering::Relaxed);
         Ok(step)
@@ -116,20 +119,21 @@ impl Build {
     }
 }
 
-/// Reads the next documents, and computes their entries.
-fn read(scan: &mut Scan, index: &Index) -> Result<Vec<Indexed>> {
-    let mut rows = Vec::with_capacity(CHUNK);
-    while rows.len() < CHUNK
-        && let Some(document) = scan.next()?
-    {
+/// Reads the next documents, and computes their entries. Returns true with them if they are the last.
+pub(super) fn read(scan: &mut Scan, index: &Index) -> Result<(Vec<Indexed>, bool)> {
+    let (mut rows, mut bytes) = (Vec::with_capacity(CHUNK), 0);
+    while rows.len() < CHUNK && bytes < CHUNK_BYTES {
+        let Some(document) = scan.next()? else { return Ok((rows, true)) };
         let entries = index.entries(scan.key(), &document);
-        rows.push(Indexed { key: scan.key().into(), bytes: pack::value(&document)?, entries });
+        let row = Indexed { key: scan.key().into(), bytes: pack::value(&document)?, entries };
+        bytes += row.size();
+        rows.push(row);
     }
-    Ok(rows)
+    Ok((rows, false))
 }
 
 /// A document with its entries in the index that is being built.
-struct Indexed {
+pub(super) struct Indexed {
     key: Box<[u8]>,
     bytes: Vec<u8>,
     entries: Vec<Entry>,
@@ -209,6 +213,11 @@ impl Job for ChunkJob {
 }
 
 impl Indexed {
+    fn size(&self) -> usize {
+        let entries: usize = self.entries.iter().map(|(entry, _)| entry.len()).sum();
+        self.key.len() + self.bytes.len() + entries
+    }
+
     fn put(&self, table: &TableEntry, index: &Index, batch: &mut Batch<'_>) -> Applied {
         let documents = batch.documents(table)?;
         let is_same =
