@@ -170,6 +170,14 @@ pub fn commit() {
     });
 }
 
+/// Gives the work up if it runs where it must not wait, and is about to.
+pub fn about_to_wait() -> Result<()> {
+    METER.with_borrow_mut(|meter| match meter {
+        Some(meter) if meter.place == Place::Inline => meter.look(0),
+        _ => Ok(()),
+    })
+}
+
 /// Does work that must not be given up half done, outside of the query that the thread works for.
 pub fn apart<T>(work: impl FnOnce() -> T) -> T {
     let _entered = Entered::new(None);

@@ -32,9 +32,15 @@ pub(super) struct Committer {
     unsynced_since: Instant,
     /// Time of the last commit, if it recorded no free pages.
     unrecorded_since: Option<Instant>,
-    last_attempt: Option<Instant>,
+    /// Time before which a failed file isn't opened again.
+    rests_until: Option<Instant>,
+    /// True if the log says that a failed file can't be opened.
+    is_told: bool,
     /// Error by which writes are refused without trying, and the time until which they are.
     refusal: Option<(Instant, Error)>,
+    /// True if the file has failed, and nothing has reached the disk since. Soft writes are hard as long: one
+    /// after the other would be acknowledged, and lost when it is to reach the disk.
+    is_unproven: bool,
 }
 
 impl Committer {
@@ -43,13 +49,20 @@ impl Committer {
             unsynced: 0,
             unsynced_since: Instant::now(),
             unrecorded_since: None,
-            last_attempt: None,
+            rests_until: None,
+            is_told: false,
             refusal: None,
+            is_unproven: false,
         }
     }
 
-    /// Returns the time until there is something to flush or to record; `None` if there is nothing.
-    pub(super) fn due_in(&self) -> Option<Duration> {
+    /// Returns the time until there is something to flush or to record, or a failed file to open; `None` if
+    /// there is nothing.
+    pub(super) fn due_in(&self, core: &Core) -> Option<Duration> {
+        if core.file.has_failed() {
+            let rests_until = self.rests_until.unwrap_or_else(Instant::now);
+            return Some(rests_until.saturating_duration_since(Instant::now()));
+        }
         let flush = match self.unsynced {
             0 => None,
             SOFT_COMMITS.. => Some(Duration::ZERO),
@@ -64,8 +77,16 @@ impl Committer {
         self.unsynced >= SOFT_COMMITS || self.unsynced > 0 && self.unsynced_since.elapsed() >= FLUSH_AFTER
     }
 
-    /// Flushes or records if either is due.
+    /// Returns true if a soft write is to wait for the disk.
+    pub(super) fn is_unproven(&self) -> bool {
+        self.is_unproven
+    }
+
+    /// Flushes or records if either is due. A failed file has nothing to flush: opening it undoes that.
     pub(super) fn flush_if_due(&mut self, core: &Core) {
+        if core.file.has_failed() {
+            return;
+        }
         if self.unrecorded_since.is_some_and(|since| since.elapsed() >= RECORD_AFTER) {
             self.make_durable(core, Need::Recorded);
         } else if self.is_flush_due() {
@@ -93,9 +114,8 @@ impl Committer {
         if let Err(error) = &result
             && core.file.has_failed()
         {
+            self.refuse(error.clone());
             self.recover(core);
-            let took = self.last_attempt.map_or(Duration::ZERO, |attempt| attempt.elapsed());
-            self.refuse(error.clone(), took);
         }
         answer(core, jobs, &result);
     }
@@ -107,7 +127,7 @@ impl Committer {
         if let Err(error) = &result
             && core.file.has_failed()
         {
-            self.refuse(error.clone(), Duration::ZERO);
+            self.refuse(error.clone());
         }
         answer(core, jobs, &result);
     }
@@ -118,16 +138,13 @@ impl Committer {
         if need == Need::Nothing {
             return Ok(());
         }
-        catch_unwind(AssertUnwindSafe(|| self.commit(core, jobs, need))).unwrap_or_else(|_| {
-            core.file.mark_failed();
-            Err(Error::internal("The storage failed unexpectedly; its log says where."))
-        })
+        guarded(core, || self.commit(core, jobs, need))
     }
 
     /// Refuses writes for a while after a failure. On a full disk every write fails and makes the file
     /// unusable. Opening it anew may take long and holds up reads, so it isn't done for each write.
-    fn refuse(&mut self, error: Error, took: Duration) {
-        self.refusal = Some((Instant::now() + REOPEN_EVERY.max(took * 10), error));
+    fn refuse(&mut self, error: Error) {
+        self.refusal = Some((Instant::now() + REOPEN_EVERY, error));
     }
 
     fn commit(&mut self, core: &Core, jobs: &mut [Box<dyn Job>], need: Need) -> Result<()> {
@@ -145,7 +162,7 @@ impl Committer {
         let is_hard = match need {
             Need::Recorded => true,
             Need::Hard => effects.dirty || self.unsynced > 0,
-            Need::Soft | Need::Nothing => false,
+            Need::Soft | Need::Nothing => effects.dirty && self.is_unproven,
         };
         if !effects.dirty && !is_hard {
             return txn.abort().map_err(|error| core.file.failure(error));
@@ -172,44 +189,57 @@ impl Committer {
             self.unsynced_since = Instant::now();
         }
         self.unsynced = if is_hard { 0 } else { self.unsynced + 1 };
+        if is_hard {
+            self.is_unproven = false;
+        }
     }
 
     fn make_durable(&mut self, core: &Core, need: Need) {
-        let flushed = catch_unwind(AssertUnwindSafe(|| self.commit(core, &mut [], need)));
-        match flushed {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => log::error!("Writes could not be made durable: {error}"),
-            Err(_) => core.file.mark_failed(),
-        }
+        let Err(error) = guarded(core, || self.commit(core, &mut [], need)) else { return };
+        log::error!("Writes could not be made durable: {error}");
         // The flush is tried again after a while, or with the next write.
         (self.unsynced, self.unsynced_since) = (1, Instant::now());
         self.unrecorded_since = None;
+        if core.file.has_failed() {
+            // The next write would be acknowledged, and undone in its turn.
+            self.refuse(error);
+            self.recover(core);
+        }
     }
 
     /// Opens the file anew. Feeds end, since they may have reported changes that were not durable and are
     /// undone now.
     fn recover(&mut self, core: &Core) {
-        if self.last_attempt.is_some_and(|attempt| attempt.elapsed() < REOPEN_EVERY) {
+        let began = Instant::now();
+        if self.rests_until.is_some_and(|until| began < until) {
             return;
         }
-        self.last_attempt = Some(Instant::now());
+        self.is_unproven = true;
         let before = core.catalog();
-        let reloaded = core.file.reopen().and_then(|()| {
-            let txn = core.file.begin_read()?;
-            Catalog::load(&txn, &*core.compiler)
+        let reloaded = guarded(core, || {
+            core.file.reopen()?;
+            Catalog::load(&core.file.begin_read()?, &*core.compiler)
         });
+        let took = began.elapsed();
+        self.rests_until = Some(Instant::now() + REOPEN_EVERY.max(took));
+        if let Some((until, _)) = &mut self.refusal
+            && *until > began
+        {
+            *until = Instant::now() + REOPEN_EVERY.max(took * 10);
+        }
         match reloaded {
             Ok(catalog) => self.resume(core, &before, catalog),
             Err(error) => {
                 core.file.mark_failed();
-                log::error!("The database file failed and can't be opened again yet: {error}");
+                if !std::mem::replace(&mut self.is_told, true) {
+                    log::error!("The database file failed and can't be opened again yet: {error}");
+                }
             }
         }
     }
 
     fn resume(&mut self, core: &Core, before: &Catalog, catalog: Catalog) {
-        self.unsynced = 0;
-        self.unrecorded_since = None;
+        (self.unsynced, self.unrecorded_since, self.is_told) = (0, None, false);
         log::warn!("The database file failed and was opened again.");
         for table in before.tables.values() {
             table.listeners.end(EndReason::Failed);
@@ -220,6 +250,14 @@ impl Committer {
             core.build(table, index);
         }
     }
+}
+
+/// Works on the file. After a panic, whatever it was, the file has to be opened anew.
+fn guarded<T>(core: &Core, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        core.file.mark_failed();
+        Err(Error::internal("The storage failed unexpectedly; its log says where."))
+    })
 }
 
 /// Answers the callers of jobs.

@@ -150,10 +150,10 @@ impl Core {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Err(job),
         };
-        if committer.is_flush_due() {
+        if committer.is_flush_due() || committer.is_unproven() {
             return Err(job);
         }
-        let is_writer_waiting_for_jobs = committer.due_in().is_none();
+        let is_writer_waiting_for_jobs = committer.due_in(self).is_none();
         committer.process_at_once(self, vec![Box::new(job)]);
         let is_flush_due = committer.is_flush_due();
         drop(committer);

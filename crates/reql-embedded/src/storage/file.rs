@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use super::backup::Pace;
 use super::opening::{self, Opened, Purpose};
 use super::private;
 use super::read_view::ReadView;
+use crate::budget::fuel;
 use crate::error::{Error, Result};
 use crate::memory;
 
@@ -32,12 +33,16 @@ pub(super) fn cache_bytes() -> usize {
     memory::eighth(CACHE_BYTES)
 }
 
+/// A function that opens the file anew.
+type Again = Box<dyn Fn() -> Result<Database> + Send + Sync>;
+
 /// The open file. It can be closed, and opened anew, while handles to it exist.
 pub(super) struct File {
     path: Option<PathBuf>,
     /// Identity of the file that had the name when it was opened.
     identity: Option<Identity>,
-    cache_bytes: usize,
+    /// Nothing for data that lives in memory, or is only looked at.
+    again: Option<Again>,
     database: RwLock<Option<Database>>,
     /// The committed state, once it has been read. Locked after `database`, never before.
     view: Mutex<Option<Arc<ReadView>>>,
@@ -59,20 +64,20 @@ impl File {
             sync_directory(directory);
         }
         let is_new = opened.is_new;
-        Ok((File::new(Some(path), opened, cache_bytes), is_new))
+        Ok((File::at(path, opened, cache_bytes), is_new))
     }
 
     /// Opens or creates the data in a backend of redb.
     pub(super) fn over(backend: impl StorageBackend, cache_bytes: usize) -> Result<(File, bool)> {
         let opened = opening::open_backend(backend, Path::new(":memory:"), cache_bytes)?;
         let is_new = opened.is_new;
-        Ok((File::new(None, opened, cache_bytes), is_new))
+        Ok((File::new(None, opened, None), is_new))
     }
 
     /// Opens a file that no server uses now, for work on the file itself.
     pub(super) fn open_existing(path: &Path, cache_bytes: usize) -> Result<File> {
         let opened = opening::open(path, Purpose::GoOn, cache_bytes, None)?;
-        Ok(File::new(Some(path.to_owned()), opened, cache_bytes))
+        Ok(File::at(path.to_owned(), opened, cache_bytes))
     }
 
     /// Opens a file only to read it, at a pace if there is one. Returns true with it if it had to be
@@ -80,23 +85,48 @@ impl File {
     pub(super) fn look(path: &Path, cache_bytes: usize, pace: Option<Arc<Pace>>) -> Result<(File, bool)> {
         let opened = opening::open(path, Purpose::Look, cache_bytes, pace)?;
         let was_recovered = opened.was_recovered;
-        Ok((File::new(None, opened, cache_bytes), was_recovered))
+        Ok((File::new(None, opened, None), was_recovered))
     }
 
-    fn new(path: Option<PathBuf>, opened: Opened, cache_bytes: usize) -> File {
+    /// Opens the data in a backend of redb, and in another one after each failure.
+    #[cfg(test)]
+    pub(super) fn over_each<B: StorageBackend>(
+        backend: impl Fn() -> B + Send + Sync + 'static,
+        cache_bytes: usize,
+    ) -> Result<File> {
+        let open = move || opening::open_backend(backend(), Path::new(":memory:"), cache_bytes);
+        Ok(File::new(None, open()?, Some(Box::new(move || Ok(open()?.database)))))
+    }
+
+    fn at(path: PathBuf, opened: Opened, cache_bytes: usize) -> File {
+        let opens = path.clone();
+        let again = move || Ok(opening::open(&opens, Purpose::GoOn, cache_bytes, None)?.database);
+        File::new(Some(path), opened, Some(Box::new(again)))
+    }
+
+    fn new(path: Option<PathBuf>, opened: Opened, again: Option<Again>) -> File {
         let identity = path.as_deref().and_then(Identity::of);
         let database = RwLock::new(Some(opened.database));
         let (view, failed, cause) = (Mutex::default(), AtomicBool::new(false), Mutex::default());
-        File { path, identity, cache_bytes, database, view, failed, cause }
+        File { path, identity, again, database, view, failed, cause }
     }
 
-    fn lock(&self) -> RwLockReadGuard<'_, Option<Database>> {
-        self.database.read().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the database, once it is not being opened again, which may take seconds. A thread that must
+    /// not wait for that gives its work up.
+    fn lock(&self) -> Result<RwLockReadGuard<'_, Option<Database>>> {
+        match self.database.try_read() {
+            Ok(database) => Ok(database),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => {
+                fuel::about_to_wait()?;
+                Ok(self.database.read().unwrap_or_else(PoisonError::into_inner))
+            }
+        }
     }
 
     /// Returns the committed state, shared with all readers between the same two commits.
     pub(super) fn view(&self) -> Result<Arc<ReadView>> {
-        let database = self.lock();
+        let database = self.lock()?;
         let mut view = self.view_slot();
         if let Some(view) = &*view {
             return Ok(view.clone());
@@ -120,14 +150,14 @@ impl File {
 
     /// Returns a snapshot of the committed state.
     pub(super) fn begin_read(&self) -> Result<ReadTransaction> {
-        let database = self.lock();
+        let database = self.lock()?;
         let database = database.as_ref().ok_or_else(|| self.closed())?;
         database.begin_read().map_err(|error| self.failure(error))
     }
 
     /// Begins a write transaction. Only one may be open at a time.
     pub(super) fn begin_write(&self) -> Result<WriteTransaction> {
-        let database = self.lock();
+        let database = self.lock()?;
         let database = database.as_ref().ok_or_else(|| self.closed())?;
         database.begin_write().map_err(|error| self.failure(error))
     }
@@ -176,7 +206,7 @@ impl File {
     /// Opens the file anew after a failure, which undoes all changes that were not yet durable. Running
     /// transactions fail.
     pub(super) fn reopen(&self) -> Result<()> {
-        let Some(path) = &self.path else {
+        let Some(again) = &self.again else {
             self.recovered();
             return Ok(());
         };
@@ -185,7 +215,7 @@ impl File {
         self.forget_view();
         // The lock on the file has to be released before it can be taken again.
         drop(slot.take());
-        *slot = Some(opening::open(path, Purpose::GoOn, self.cache_bytes, None)?.database);
+        *slot = Some(again()?);
         self.recovered();
         Ok(())
     }
@@ -319,60 +349,5 @@ pub(super) fn sync_directory(directory: &Path) {
         && let Err(error) = directory.sync_all()
     {
         log::warn!("The data directory could not be flushed: {error}");
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use super::*;
-
-    /// A disk that may be full.
-    #[derive(Debug)]
-    struct Disk {
-        bytes: InMemoryBackend,
-        is_full: Arc<AtomicBool>,
-    }
-
-    impl StorageBackend for Disk {
-        fn len(&self) -> io::Result<u64> {
-            self.bytes.len()
-        }
-
-        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-            self.bytes.read(offset, out)
-        }
-
-        fn set_len(&self, length: u64) -> io::Result<()> {
-            self.bytes.set_len(length)
-        }
-
-        fn sync_data(&self) -> io::Result<()> {
-            self.bytes.sync_data()
-        }
-
-        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-            if self.is_full.load(Ordering::Relaxed) {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            self.bytes.write(offset, data)
-        }
-    }
-
-    #[test]
-    fn what_a_failure_prevents_names_its_cause() {
-        let is_full = Arc::new(AtomicBool::new(false));
-        let disk = Disk { bytes: InMemoryBackend::new(), is_full: is_full.clone() };
-        let (file, _) = File::over(disk, CACHE_BYTES).unwrap();
-        is_full.store(true, Ordering::Relaxed);
-        let failed = file.failure(file.begin_write().unwrap().commit().unwrap_err());
-        assert!(failed.message().starts_with("The disk is full: "), "{failed}");
-        let prevented = file.begin_write().map(drop).unwrap_err();
-        let expected =
-            format!("The database file is being opened again after an error: {}", failed.message());
-        assert_eq!(prevented.message(), expected);
-        file.reopen().unwrap();
-        assert!(!file.has_failed());
-        assert!(!file.begin_write().map(drop).unwrap_err().message().contains("full"));
     }
 }

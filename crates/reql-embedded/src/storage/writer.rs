@@ -105,7 +105,7 @@ impl Writer {
     /// Waits for a first job, or until there is something to flush, and takes along the jobs that are queued
     /// behind it.
     fn receive(&self) -> Next {
-        let due_in = self.core.committer().due_in();
+        let due_in = self.core.committer().due_in(&self.core);
         let first = match due_in {
             None => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(wait) => self.queue.recv_timeout(wait),

@@ -1,6 +1,7 @@
 //! Tests that need the inside of the storage: the disk under the file, and time.
 
 mod build;
+mod disk;
 mod hold;
 mod recovery;
 mod torn;
