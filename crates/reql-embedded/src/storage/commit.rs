@@ -170,6 +170,10 @@ impl Committer {
         let durability = if is_hard { redb::Durability::Immediate } else { redb::Durability::None };
         txn.set_durability(durability).map_err(|error| core.file.failure(error))?;
         txn.set_quick_repair(need == Need::Recorded);
+        if !is_hard {
+            // Before anybody can see what isn't on the disk.
+            core.set_unsynced(true);
+        }
         let committed = txn.commit();
         core.file.forget_view();
         committed.map_err(|error| {
@@ -178,19 +182,20 @@ impl Committer {
             core.file.mark_failed();
             core.file.failure(error).with_kind(ErrorKind::OpIndeterminate)
         })?;
-        self.count(is_hard);
+        self.count(core, is_hard);
         self.unrecorded_since = (need != Need::Recorded).then(Instant::now);
         Effects::carry_out(effects, core);
         Ok(())
     }
 
-    fn count(&mut self, is_hard: bool) {
+    fn count(&mut self, core: &Core, is_hard: bool) {
         if self.unsynced == 0 {
             self.unsynced_since = Instant::now();
         }
         self.unsynced = if is_hard { 0 } else { self.unsynced + 1 };
         if is_hard {
             self.is_unproven = false;
+            core.set_unsynced(false);
         }
     }
 
@@ -240,6 +245,7 @@ impl Committer {
 
     fn resume(&mut self, core: &Core, before: &Catalog, catalog: Catalog) {
         (self.unsynced, self.unrecorded_since, self.is_told) = (0, None, false);
+        core.set_unsynced(false);
         log::warn!("The database file failed and was opened again.");
         for table in before.tables.values() {
             table.listeners.end(EndReason::Failed);

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::backlog::Backlog;
 use super::batch::{AdminJob, Batch};
-use super::catalog::{Catalog, Stamp, TableEntry};
+use super::catalog::{Catalog, Durability, Stamp, TableEntry};
 use super::commit::Committer;
 use super::file::{self, File};
 use super::index::{Index, IndexCompiler};
@@ -31,6 +31,8 @@ pub(super) struct Core {
     /// Guards nothing: the condition is a new catalog.
     changed: (Mutex<()>, Condvar),
     committer: Mutex<Committer>,
+    /// True if there may be a soft write that isn't on the disk yet.
+    unsynced: AtomicBool,
     /// Number of jobs that have been submitted and not yet been taken up.
     queued: AtomicUsize,
     writer: SyncSender<Message>,
@@ -63,6 +65,7 @@ impl Core {
             catalogs: AtomicU64::new(0),
             changed: Default::default(),
             committer: Mutex::new(Committer::new()),
+            unsynced: AtomicBool::new(false),
             queued: AtomicUsize::new(0),
             writer,
             builder,
@@ -161,6 +164,15 @@ impl Core {
             self.wake_writer();
         }
         Ok(())
+    }
+
+    pub(super) fn set_unsynced(&self, is_unsynced: bool) {
+        self.unsynced.store(is_unsynced, Ordering::Release);
+    }
+
+    /// Returns true if all that can be seen is on the disk, as far as the durability asks for that.
+    pub(super) fn is_as_durable_as(&self, durability: Durability) -> bool {
+        durability == Durability::Soft || !self.unsynced.load(Ordering::Acquire)
     }
 
     /// Returns the state of commits, once no other thread holds it.

@@ -132,7 +132,8 @@ impl Table {
         while rest.peek().is_some() {
             let job = WriteJob::evaluate(&self.now()?, table.clone(), &mut rest)?;
             let is_last = rest.peek().is_none();
-            if is_first && is_last && !job.changes() {
+            // What the write found as it wants it may be the work of a soft one.
+            if is_first && is_last && !job.changes() && self.core.is_as_durable_as(durability) {
                 return job.into_results();
             }
             is_first = false;
@@ -166,7 +167,7 @@ impl Table {
         }
         // The budget may have run out during the evaluation of any of them.
         fuel::spend(1)?;
-        if !job.changes() {
+        if !job.changes() && self.core.is_as_durable_as(durability) {
             return job.into_results().map(Started::Done);
         }
         let (answer, mut receiver) = oneshot::channel();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::*;
 use redb::{Database, TableDefinition};
-use reql_embedded::storage::{Direction, Durability, KeyRange, Store};
+use reql_embedded::storage::{Direction, Durability, KeyRange, Started, Store};
 
 fn file(directory: &Path) -> PathBuf {
     directory.join("reql.redb")
@@ -181,6 +181,24 @@ fn hard_writes_are_in_the_file_when_they_are_answered_and_soft_ones_after_a_sync
     let (_copy, copy) = after_power_failure(directory.path());
     assert_eq!(copy.table("test", "t").unwrap().get(&id(2)).unwrap(), Some(document(2, 2)));
     assert!(copy.check().unwrap().problems.is_empty());
+}
+
+#[tokio::test]
+async fn a_hard_write_that_changes_nothing_waits_for_the_soft_one_whose_work_it_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(options().path(directory.path())).unwrap();
+    let table = table(&store);
+    write_as(&table, vec![put(&document(1, 1))], Durability::Soft);
+    assert!(!write_as(&table, vec![put(&document(1, 1))], Durability::Hard)[0].changed);
+    write_as(&table, vec![put(&document(2, 2))], Durability::Soft);
+    match table.start_write(vec![put(&document(2, 2))], Durability::Hard).unwrap() {
+        Started::Done(_) => {}
+        Started::Submitted(results) => drop(results.await.unwrap().unwrap()),
+    }
+    let (_copy, copy) = after_power_failure(directory.path());
+    for n in [1, 2] {
+        assert_eq!(copy.table("test", "t").unwrap().get(&id(n)).unwrap(), Some(document(n, n)));
+    }
 }
 
 #[test]
