@@ -39,11 +39,7 @@ pub struct Accounts {
 impl Accounts {
     /// Reads the users of a store. If it has none yet, `admin` is made, with this password.
     pub fn open(store: Store, initial_password: &str) -> Result<Accounts> {
-        let mut users = Users::new();
-        for (key, record) in store.meta_scan(PREFIX)? {
-            let name = key.get(PREFIX.len()..).unwrap_or_default().to_owned();
-            users.insert(name, Arc::new(User::from_record(&record)?));
-        }
+        let users = read(&store)?;
         let is_new = !users.contains_key(ADMIN);
         let accounts = Accounts { store, users: RwLock::new(Arc::new(users)), writing: Mutex::new(()) };
         if is_new {
@@ -71,18 +67,32 @@ impl Accounts {
         let _guard = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut users = (*self.all()).clone();
         let key = format!("{PREFIX}{name}");
-        match change(users.get(name).map(Arc::as_ref))? {
+        let stored = match change(users.get(name).map(Arc::as_ref))? {
             Some(user) => {
-                self.store.meta_put(&key, &user.to_record())?;
+                let record = user.to_record();
                 users.insert(name.to_owned(), Arc::new(user));
+                self.store.meta_put(&key, &record)
             }
             None => {
-                self.store.meta_delete(&key)?;
                 users.remove(name);
+                self.store.meta_delete(&key)
             }
+        };
+        match &stored {
+            Ok(()) => self.publish(users),
+            // The file may have the change or not.
+            Err(error) if error.kind() == ErrorKind::OpIndeterminate => {
+                if let Ok(users) = read(&self.store) {
+                    self.publish(users);
+                }
+            }
+            Err(_) => {}
         }
+        stored
+    }
+
+    fn publish(&self, users: Users) {
         *self.users.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(users);
-        Ok(())
     }
 
     /// Fails unless the user has the permission at the scope.
@@ -93,6 +103,15 @@ impl Accounts {
         let message = format!("User `{name}` does not have the required `{}` permission.", permission.name());
         Err(Error::new(ErrorKind::Permission, message))
     }
+}
+
+/// Reads the users of a store.
+fn read(store: &Store) -> Result<Users> {
+    let read = |(key, record): (String, _)| {
+        let name = key.get(PREFIX.len()..).unwrap_or_default().to_owned();
+        Ok((name, Arc::new(User::from_record(&record)?)))
+    };
+    store.meta_scan(PREFIX)?.into_iter().map(read).collect()
 }
 
 #[cfg(test)]

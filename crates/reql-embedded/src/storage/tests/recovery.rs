@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::Fields;
 use super::disk::Disk;
+use crate::accounts::{Accounts, User};
 use crate::budget::Budget;
 use crate::budget::fuel::{self, Place};
 use crate::datum::{Datum, key};
@@ -187,6 +188,18 @@ fn only_who_may_wait_waits_for_a_file_that_is_being_opened() {
         assert!(waiting.join().unwrap().unwrap().is_some());
     });
     answered.recv().unwrap().unwrap_err();
+}
+
+#[test]
+fn users_are_what_the_file_says_when_nobody_knows_if_it_took_a_change() {
+    let disk = Disk::new();
+    let (store, _) = on(&disk);
+    let accounts = Accounts::open(store.clone(), "").unwrap();
+    settled(&store);
+    disk.fail_to_sync();
+    let changed = accounts.change("ann", |_| Ok(Some(User::with_password("secret"))));
+    assert_eq!(changed.unwrap_err().kind(), ErrorKind::OpIndeterminate);
+    assert_eq!(accounts.user("ann").is_some(), store.meta_get("user:ann").unwrap().is_some());
 }
 
 #[test]
