@@ -64,6 +64,8 @@ impl BackupSocket {
         }
         // Made where no other user has access, so that there is no moment in which others could connect.
         let hidden = directory.join(format!(".{NAME}.{}", std::process::id()));
+        // A server that was killed while it made its own, and had the same number: in a container, all have.
+        let _ = fs::remove_dir_all(&hidden);
         DirBuilder::new().mode(0o700).create(&hidden)?;
         let made = Self::make(&hidden, &path, store);
         let _ = fs::remove_dir_all(&hidden);

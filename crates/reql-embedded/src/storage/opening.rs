@@ -72,9 +72,7 @@ pub(super) fn open(
         options.read(true).write(!is_looked_at).create(!is_looked_at).truncate(false);
         private::file(&mut options);
         let file = options.open(path).map_err(|error| unusable(path, &error))?;
-        if purpose == Purpose::Serve {
-            private::close(&file).map_err(|error| unusable(path, &error))?;
-        }
+        let same = file.try_clone().map_err(|error| unusable(path, &error))?;
         let file = FileBackend::new(file);
         let file = file.map_err(|error| refusal(path, error))?;
         let access = if is_looked_at { Access::Look } else { Access::Write };
@@ -82,6 +80,10 @@ pub(super) fn open(
         let opened = open_staged(&staged, path, cache_bytes)?;
         if opened.is_new && purpose != Purpose::Serve {
             return Err(refused(path, NO_DATA));
+        }
+        if purpose == Purpose::Serve {
+            // Only now: a file that is refused stays as it is.
+            private::close(&same).map_err(|error| unusable(path, &error))?;
         }
         if !is_looked_at {
             staged.release().map_err(|error| unusable(path, &error))?;

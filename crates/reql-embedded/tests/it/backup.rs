@@ -91,6 +91,18 @@ fn trees(file: &Path) -> Vec<(String, Rows)> {
 }
 
 #[tokio::test]
+async fn what_a_server_of_the_same_number_left_is_no_hindrance() {
+    let (data, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let left = data.path().join(format!(".backup.sock.{}", std::process::id()));
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join("backup.sock"), "").unwrap();
+    let server = serve(data.path()).await;
+    assert_eq!(names(data.path()), ["backup.sock", "reql.redb"]);
+    backup_from(data.path().to_owned(), out.path().join("copy.redb"), FAST).await.unwrap();
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_backup_holds_what_the_file_does() {
     let (data, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/format-1.redb.gz");

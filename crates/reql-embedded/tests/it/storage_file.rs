@@ -14,9 +14,10 @@ fn file(directory: &Path) -> PathBuf {
 
 /// Returns the error of opening this file, which has to stay unchanged.
 fn refusal(directory: &Path) -> String {
-    let before = fs::read(file(directory)).unwrap();
+    let permissions = || fs::metadata(file(directory)).unwrap().permissions();
+    let before = (fs::read(file(directory)).unwrap(), permissions());
     let text = message(Store::open(options().path(directory)));
-    assert!(fs::read(file(directory)).unwrap() == before, "the file was touched");
+    assert!((fs::read(file(directory)).unwrap(), permissions()) == before, "the file was touched");
     text
 }
 
