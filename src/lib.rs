@@ -85,6 +85,7 @@
 //! - `language`: a parser for ReQL in JavaScript syntax. `explorer`: the web pages.
 //! - `access`: authentication by token. `rules`: authorization by role.
 //! - `query`: from the parameters of a URL to ReQL: filter, order, page, fields.
+//! - `json`: values that clients have written, whatever the names of their fields are.
 //! - [`conn`]: [`with_conn`] and [`Conn`], which opens a session on the first query, bounds each by a
 //!   timeout, and knows whether the session can serve anyone else afterwards.
 //! - [`database`]: the source of sessions: dialled, standing by, or reused; their limit, and the queue for
@@ -126,6 +127,7 @@ mod explorer;
 pub mod health;
 #[cfg(feature = "api")]
 mod http;
+mod json;
 mod language;
 #[cfg(feature = "api")]
 mod live;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header};
 use serde_json::{Map, Value};
@@ -9,6 +11,7 @@ use serde_json::{Map, Value};
 use super::keys::{Key, KeySet, Keys};
 use super::signatures;
 use crate::error::{Code, Error};
+use crate::json;
 use crate::rules::Caller;
 use crate::settings::Token;
 
@@ -59,6 +62,9 @@ impl Verifier {
         if token.len() > TOKEN_MAX {
             return Err(invalid("The token is too long."));
         }
+        if !is_plain(token) {
+            return Err(invalid(MALFORMED));
+        }
         let header = decode_header(token).map_err(|_| invalid(MALFORMED))?;
         if header.cty.is_some() {
             return Err(invalid("The token holds something else than claims."));
@@ -103,6 +109,13 @@ impl Verifier {
         validation.set_required_spec_claims(&required);
         validation
     }
+}
+
+/// Returns whether the head and the claims of a token are JSON that is read as it is written. Otherwise
+/// reading them could go on in their texts, in the texts of those, and so on, before a signature is checked.
+fn is_plain(token: &str) -> bool {
+    let is_plain = |part| URL_SAFE_NO_PAD.decode(part).is_ok_and(|json| json::check(&json).is_ok());
+    token.split('.').take(2).all(is_plain)
 }
 
 const MALFORMED: &str = "The token is none that can be read.";

@@ -106,6 +106,7 @@ async fn forged_tokens_are_refused() {
     let (head, tail) = good.rsplit_once('.').unwrap();
     let deep = format!("{{\"exp\":{},\"a\":{}{}}}", now() + 60, "[".repeat(500), "]".repeat(500));
     let deep = format!("{}.{}", base64(r#"{"alg":"HS256"}"#), base64(deep));
+    let inner = json!({"$serde_json::private::RawValue": "{}"});
     for (what, forged) in [
         ("none", signed(&json!({"alg": "none"}), &claims, nothing)),
         ("None", signed(&json!({"alg": "None"}), &claims, nothing)),
@@ -121,6 +122,8 @@ async fn forged_tokens_are_refused() {
         ("an array", signed(&json!({"alg": "HS256"}), &json!([claims]), &own)),
         ("encrypted", format!("{good}.a.b")),
         ("deep", format!("{deep}.{}", base64(own(deep.as_bytes())))),
+        ("JSON in a text of the head", signed(&json!({"alg": "HS256", "x": [inner]}), &claims, &own)),
+        ("JSON in a text of the claims", hs256(&json!({"exp": now() + 60, "x": {"a": inner}}))),
         ("long", hs256(&json!({"exp": now() + 60, "x": "x".repeat(TOKEN_MAX)}))),
         ("padded", format!("{good}=")),
         ("changed", format!("{}.{tail}", head.replace(&base64("{\"sub\""), &base64("{\"sbu\"")))),

@@ -1,10 +1,9 @@
 //! JSON as bodies have to be: not too deep, and without names that would get lost.
 
-use std::fmt;
-
-use serde::Deserializer;
-use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::Error;
 use serde_json::{Map, Value};
+
+use crate::json::{self, Rules};
 
 /// The number of levels to which arrays and objects may be nested. An answer has a few more levels around the
 /// document, and its readers, this service among them, are likely to stop at 128.
@@ -21,98 +20,59 @@ const SHOWN: usize = 40;
 /// - where it is nested more than [`DEPTH_MAX`] deep;
 /// - where an object has two fields of one name, of which readers would take one or the other
 ///   ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259#section-4), section 4);
-/// - where the name of a field holds a NUL, at which the database would cut it.
+/// - where the name of a field holds a NUL, at which the database would cut it;
+/// - where a field has a name that readers which use serde_json, as this service's database does, take for
+///   something of the library's own.
 pub(crate) fn read(json: &[u8]) -> Result<Value, serde_json::Error> {
-    let mut reader = serde_json::Deserializer::from_slice(json);
-    let value = Strict { depth: 0 }.deserialize(&mut reader)?;
-    reader.end()?;
-    Ok(value)
+    read_below(0, json)
 }
 
-/// Reads a value at some depth.
+/// Does what [`read`] does for a value that is this many levels deep in a document.
+///
+/// # Errors
+///
+/// As for [`read`], with the levels of the document counted.
+pub(crate) fn read_below(depth: usize, json: &[u8]) -> Result<Value, serde_json::Error> {
+    json::read_by(json, Strict { depth })
+}
+
+/// Returns the message of an error without its place, which has fields of its own.
+pub(crate) fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" at line ") {
+        Some((reason, _)) => reason.to_owned(),
+        None => text,
+    }
+}
+
+/// The rules for values at some depth.
 #[derive(Clone, Copy)]
 struct Strict {
     depth: usize,
 }
 
-impl Strict {
-    fn deeper<E: Error>(self) -> Result<Self, E> {
-        if self.depth == DEPTH_MAX {
+impl Rules for Strict {
+    fn within<E: Error>(self) -> Result<Self, E> {
+        if self.depth >= DEPTH_MAX {
             let reason = format!("it has arrays and objects nested more than {DEPTH_MAX} deep");
             return Err(E::custom(reason));
         }
         Ok(Strict { depth: self.depth + 1 })
     }
-}
 
-impl<'de> DeserializeSeed<'de> for Strict {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let inner = self.deeper()?;
-        let mut read = Vec::new();
-        while let Some(item) = items.next_element_seed(inner)? {
-            read.push(item);
+    fn check<E: Error>(self, name: &str, before: &Map<String, Value>) -> Result<(), E> {
+        if name.contains('\0') {
+            let reason = "the name of a field holds a NUL character, which can't be stored";
+            return Err(E::custom(reason));
         }
-        Ok(read.into())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
-        let inner = self.deeper()?;
-        // Many objects have one field only, for which the map would take room for three.
-        let mut read = Map::with_capacity(1);
-        while let Some(name) = fields.next_key::<String>()? {
-            if name.contains('\0') {
-                let reason = "the name of a field holds a NUL character, which can't be stored";
-                return Err(A::Error::custom(reason));
-            }
-            if read.contains_key(&name) {
-                let name: String = name.chars().take(SHOWN).collect();
-                return Err(A::Error::custom(format!("an object has the field `{name}` twice")));
-            }
-            read.insert(name, fields.next_value_seed(inner)?);
+        if json::is_reserved(name) {
+            return Err(E::custom(format!("no field can have the name `{name}`, which is reserved")));
         }
-        Ok(read.into())
+        if before.contains_key(name) {
+            let name: String = name.chars().take(SHOWN).collect();
+            return Err(E::custom(format!("an object has the field `{name}` twice")));
+        }
+        Ok(())
     }
 }
 
@@ -152,5 +112,16 @@ mod tests {
         assert!(refused(r#"{"a\u0000b": 1}"#).is_some());
         assert!(refused(r#"[{"a": {"\u0000": 1}}]"#).is_some());
         assert_eq!(refused(r#"{"a": "x\u0000y", "b\\u0000": 2}"#), None);
+    }
+
+    #[test]
+    fn names_that_readers_take_for_their_own_are_refused() {
+        for name in ["$serde_json::private::RawValue", "\\u0024serde_json::private::Number"] {
+            for json in [format!("{{\"{name}\": \"1\"}}"), format!("[{{\"a\": 1, \"{name}\": {{}}}}]")] {
+                let reason = refused(&json).unwrap();
+                assert!(reason.contains("`$serde_json::private::"), "{reason}");
+            }
+        }
+        assert_eq!(refused(r#"{"$serde_json": "$serde_json::private::RawValue"}"#), None);
     }
 }

@@ -24,7 +24,7 @@ const FLOORS: [&[&str]; 18] = [
     &["query", "shares"],
     &["error"],
     &["language"],
-    &["digest", "names", "reserved"],
+    &["digest", "json", "names", "reserved"],
 ];
 
 /// The part that each item at the root of the library comes from.

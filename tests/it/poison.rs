@@ -16,6 +16,9 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 const LINES: (&str, &str) = ("content-type", "application/x-ndjson");
 /// The number of levels to which a body may be nested.
 const DEPTH: usize = 100;
+/// A name of a field by which readers that are made with serde_json take an object for something else: for
+/// the JSON that is in the field's text.
+const TAKEN: &str = "$serde_json::private::RawValue";
 
 /// A document that is nested this deep.
 fn nested(id: u64, depth: usize) -> String {
@@ -222,5 +225,51 @@ async fn a_row_that_is_nested_too_deeply_is_no_harm_to_others() {
         let text = String::from_utf8_lossy(own.body()).into_owned();
         assert!(text.contains(&"[".repeat(depth)), "{text}");
         assert_eq!(api.call("DELETE", "/tables/heroes/docs/3").await.status(), 204);
+    }
+}
+
+#[tokio::test]
+async fn names_that_readers_take_for_something_else_are_refused() {
+    let api = Api::start().await;
+    for document in
+        [format!("{{\"{TAKEN}\":\"[]\",\"id\":1}}"), format!("{{\"id\":1,\"a\":[{{\"{TAKEN}\":0}}]}}")]
+    {
+        let patch = document.replace("\"id\":1", "\"b\":1");
+        let many = format!("[{document}]");
+        for (method, path, kind, sent) in [
+            ("POST", DOCS, JSON, &document),
+            ("POST", DOCS, JSON, &many),
+            ("POST", DOCS, LINES, &document),
+            ("PUT", DOC, JSON, &document),
+            ("PATCH", DOC, JSON, &patch),
+            ("PATCH", "/tables/heroes/docs?all=true", JSON, &patch),
+        ] {
+            let told = problem(&api.with(method, path, &[kind], sent.as_bytes()).await, 400, "bad-request");
+            assert!(told["detail"].as_str().unwrap().contains(TAKEN), "{method} {path}: {told}");
+        }
+    }
+    assert_eq!(body(&get(&api, DOCS).await), json!([]));
+}
+
+#[tokio::test]
+async fn a_name_that_readers_take_for_something_else_is_no_harm_to_others() {
+    let escaped = |json: &str| json.replace('\\', "\\u005c").replace('"', "\\u0022");
+    let inner = |json: String| format!("{}{{\"{TAKEN}\":\"{}\"}}", "[".repeat(DEPTH), escaped(&json));
+    // Reading this in the text of that, and so on, would take more of the stack than there is.
+    let deep = (0..50).fold("1".to_owned(), |json, _| inner(json) + &"]".repeat(DEPTH));
+    for text in ["none", "[1]", &deep] {
+        let api = with_two().await;
+        let row = Term::object([(TAKEN.to_owned(), r.expr(text)), ("id".to_owned(), r.expr(3))]);
+        assert!(stored(&api, row).await);
+        let csv = api.with("GET", DOCS, &[("accept", "text/csv")], b"").await;
+        let csv = String::from_utf8(csv.body().to_vec()).unwrap();
+        assert!(csv.starts_with(&format!("id,{TAKEN},n\r\n1,,1\r\n2,,2\r\n3,")), "{csv:.200}");
+        let index = json!({"fields": ["at"], "geo": true});
+        assert_eq!(api.send("PUT", "/tables/heroes/indexes/at", &index).await.status(), 201);
+        let features = api.with("GET", DOCS, &[("accept", "application/geo+json")], b"").await;
+        assert_eq!(features.status(), 200);
+        let features = String::from_utf8(features.body().to_vec()).unwrap();
+        let properties = format!("\"properties\":{{\"{TAKEN}\":{},\"id\":3}}", json!(text));
+        assert!(features.contains(&properties), "{features:.200}");
     }
 }

@@ -4,6 +4,7 @@ use csv::{Terminator, WriterBuilder};
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::json;
 use crate::names::PSEUDO_TYPE;
 use crate::query::{Path, iso8601};
 
@@ -26,7 +27,7 @@ impl Writer {
 
     /// Returns the line of a document in JSON.
     pub(crate) fn document(&self, text: &str) -> Result<String, Error> {
-        let document: Value = serde_json::from_str(text).map_err(Error::internal)?;
+        let document = json::read(text).map_err(Error::internal)?;
         // Other clients may have stored rows that are values of a pseudo-type.
         if document.get(PSEUDO_TYPE).is_some() {
             return Ok(String::new());
@@ -92,5 +93,16 @@ mod tests {
             written(&lone, &[json!({}), json!({"a": "x;y,"}), json!({"$reql_type$": "TIME"})]),
             "\"\"\r\n\"x;y,\"\r\n"
         );
+    }
+
+    #[test]
+    fn names_of_fields_have_no_other_meaning() {
+        let writer = Writer::new(b',', Path::parse_list("id,a", "select", 9).unwrap());
+        for text in ["none", "[1]"] {
+            let document = format!(r#"{{"$serde_json::private::RawValue":"{text}","id":1,"a":{{}}}}"#);
+            assert_eq!(writer.document(&document).unwrap(), "1,{}\r\n");
+        }
+        let inner = r#"{"id":2,"a":{"$serde_json::private::RawValue":1}}"#;
+        assert_eq!(writer.document(inner).unwrap(), "2,\"{\"\"$serde_json::private::RawValue\"\":1}\"\r\n");
     }
 }

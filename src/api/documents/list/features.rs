@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
+use crate::json;
 use crate::names::PSEUDO_TYPE;
 use crate::query::{Path, Row};
 
@@ -36,8 +37,8 @@ impl Features {
     pub(super) fn text(&self, rows: Vec<Row>) -> Result<Vec<u8>, Error> {
         let mut text = Vec::from(r#"{"type":"FeatureCollection","features":["#);
         for (at, row) in rows.into_iter().enumerate() {
-            let document = match serde_json::from_str(row.into_document()?.get()).map_err(Error::internal)? {
-                Value::String(text) => serde_json::from_str(&text).map_err(Error::internal)?,
+            let document = match json::read(row.into_document()?.get()).map_err(Error::internal)? {
+                Value::String(text) => json::read(&text).map_err(Error::internal)?,
                 document => document,
             };
             if at > 0 {
@@ -83,5 +84,16 @@ mod tests {
             features.feature(json!({"id": [1], "a": {"place": "Oslo"}})),
             json!({"type": "Feature", "geometry": null, "properties": {"id": [1], "a": {"place": "Oslo"}}})
         );
+    }
+
+    #[test]
+    fn names_of_fields_have_no_other_meaning() {
+        let features = Features { field: Path::parse("place", "f").unwrap(), primary_key: "id".to_owned() };
+        let document = r#"{"$serde_json::private::RawValue":"none","id":1}"#;
+        for doc in [document.to_owned(), json!(document).to_string()] {
+            let row = serde_json::from_str(&format!(r#"{{"place":[1],"doc":{doc}}}"#)).unwrap();
+            let text = String::from_utf8(features.text(vec![row]).unwrap()).unwrap();
+            assert!(text.contains(&format!("\"properties\":{document}")), "{text}");
+        }
     }
 }
