@@ -19,7 +19,7 @@ use crate::error::{Code, Error};
 use crate::http::answer::{answer, empty, refuse, with_header};
 use crate::http::body::{Chunks, chunks};
 use crate::http::context::Context;
-use crate::http::encoded::decoded;
+use crate::http::encoded::Decoder;
 use crate::http::paths::fits;
 
 /// The endpoints of the API. Cheap to clone.
@@ -51,7 +51,10 @@ impl Router {
     async fn answer(&self, context: Context, body: Chunks) -> Response {
         let here = || self.0.iter().filter(|endpoint| Some(endpoint.path()) == context.template());
         if let Some(endpoint) = here().find(|endpoint| endpoint.takes(context.method())) {
-            let body = decoded(body, context.headers(), context.app().limits().bulk_body);
+            let app = context.app();
+            let weight = || app.arriving(context.client().into());
+            let decoder = Decoder::of(context.headers(), app.limits().bulk_body, weight);
+            let body = body.decoded_by(decoder);
             return answer(context.clone(), endpoint.answer(context, body)).await;
         }
         let allow = here().map(Endpoint::method).map(allowed).collect::<Vec<_>>().join(", ");

@@ -1,30 +1,23 @@
 //! Bodies of requests: reading them, limiting their length, and parsing them as JSON.
 
-use std::pin::Pin;
-
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use warp::{Buf, Filter, Rejection};
 
 use super::arriving::TooSlow;
+pub(crate) use super::chunks::Chunks;
 use super::context::Context;
 use super::strict;
 use crate::error::{Code, Error};
 use crate::names::PSEUDO_TYPE;
-
-/// The number of bytes that are read of a body beyond the limit, so that the client gets to see the answer.
-pub(crate) const DRAIN_MAX: u64 = 16 << 20;
-
-/// The parts of a body as they arrive.
-pub(crate) type Chunks = Pin<Box<dyn Stream<Item = Result<Vec<u8>, Error>> + Send>>;
 
 /// A whole body, or the reason why it is refused.
 pub(crate) type Body = Result<Vec<u8>, Error>;
 
 /// Extracts a body without reading it.
 pub(crate) fn chunks() -> impl Filter<Extract = (Chunks,), Error = Rejection> + Copy {
-    warp::body::stream().map(|chunks| -> Chunks { Box::pin(StreamExt::map(chunks, read)) })
+    warp::body::stream().map(|chunks| Chunks::new(StreamExt::map(chunks, read)))
 }
 
 fn read(chunk: Result<impl Buf, warp::Error>) -> Result<Vec<u8>, Error> {
@@ -37,28 +30,23 @@ pub(crate) async fn whole(context: &Context, mut chunks: Chunks) -> Body {
     let limit = context.app().limits().body;
     let mut arrived = context.app().arriving(context.client().into());
     let mut body = Vec::new();
-    let mut length = 0;
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk?;
-        length += chunk.len() as u64;
-        if length > limit.saturating_add(DRAIN_MAX) {
-            break;
+        if (body.len() + chunk.len()) as u64 > limit {
+            drop((body, chunk, arrived));
+            chunks.drain().await;
+            return Err(Error::beyond(Code::BodyTooLarge, limit));
         }
-        match length <= limit {
-            true if body.is_empty() => body = chunk,
-            true => {
-                if body.capacity() - body.len() < chunk.len() {
-                    // Doubling would leave much of it unused, for as long as the rest doesn't come.
-                    body.reserve_exact(chunk.len().max(body.len() / 4));
-                }
-                body.extend_from_slice(&chunk);
+        if body.is_empty() {
+            body = chunk;
+        } else {
+            if body.capacity() - body.len() < chunk.len() {
+                // Doubling would leave much of it unused, for as long as the rest doesn't come.
+                body.reserve_exact(chunk.len().max(body.len() / 4));
             }
-            false => {}
+            body.extend_from_slice(&chunk);
         }
         arrived.reach(body.capacity())?;
-    }
-    if length > limit {
-        return Err(Error::beyond(Code::BodyTooLarge, limit));
     }
     arrived.reach_tree(&body)?;
     context.hold(arrived);
@@ -88,7 +76,7 @@ fn broken(error: warp::Error) -> Error {
 /// Parses any JSON.
 pub(crate) fn value(body: &[u8]) -> Result<Value, Error> {
     strict::read(body).map_err(|error| {
-        let reason = reason(&error);
+        let reason = strict::reason(&error);
         match error.is_data() {
             true => Error::bad_request(format!("The body can't be taken: {reason}.")),
             false => Error::bad_json(error.line(), error.column(), &reason),
@@ -99,17 +87,8 @@ pub(crate) fn value(body: &[u8]) -> Result<Value, Error> {
 /// Parses JSON of a certain form.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     serde_json::from_value(value(body)?).map_err(|error| {
-        Error::bad_request(format!("The body is not what is expected here: {}.", reason(&error)))
+        Error::bad_request(format!("The body is not what is expected here: {}.", strict::reason(&error)))
     })
-}
-
-/// Returns the message of an error without its place, which has fields of its own.
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rsplit_once(" at line ") {
-        Some((reason, _)) => reason.to_owned(),
-        None => text,
-    }
 }
 
 #[cfg(test)]

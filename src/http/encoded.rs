@@ -1,15 +1,15 @@
 //! Bodies that come compressed, by gzip or brotli: decoded as they arrive, and bounded in what becomes of
-//! them.
+//! them. The memory that a decoder holds counts like that of a body.
 
 use std::io::{self, Write};
 
-use brotli_decompressor::DecompressorWriter;
+use flate2::GzHeader;
 use flate2::write::MultiGzDecoder;
-use futures_util::{StreamExt, stream};
 use warp::http::HeaderMap;
 use warp::http::header::CONTENT_ENCODING;
 
-use super::body::Chunks;
+use super::brotli;
+use crate::app::scale::Arrived;
 use crate::error::{Code, Error};
 
 /// The encodings that bodies may have.
@@ -18,8 +18,10 @@ pub(crate) const ENCODINGS: &str = "gzip, br";
 const RATIO: u64 = 200;
 /// The bytes that any body may become.
 const FREE: u64 = 1 << 20;
-/// The bytes that brotli decodes at once.
-const BUFFER: usize = 4096;
+/// The memory that gzip takes, in bytes: its window, tables, and a buffer of 32 KiB.
+const GZIP: usize = 80 << 10;
+/// The most bytes of the texts in the head of a gzip.
+const HEAD_MAX: u64 = 3 << 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
@@ -46,23 +48,13 @@ impl Encoding {
         }
         Ok(found)
     }
-}
 
-/// Returns the body as it was before it was encoded, if it is; of at most `limit` bytes.
-pub(crate) fn decoded(chunks: Chunks, headers: &HeaderMap, limit: u64) -> Chunks {
-    // What has another encoding is refused by its type.
-    let Ok(Some(encoding)) = Encoding::of(headers) else { return chunks };
-    let begun = (chunks, Some(Decoder::new(encoding, limit)));
-    Box::pin(stream::try_unfold(begun, async |(mut chunks, decoder)| {
-        let Some(mut decoder) = decoder else { return Ok(None) };
-        match chunks.next().await {
-            Some(chunk) => {
-                let part = decoder.push(&chunk?)?;
-                Ok(Some((part, (chunks, Some(decoder)))))
-            }
-            None => Ok(Some((decoder.finish()?, (chunks, None)))),
+    fn name(self) -> &'static str {
+        match self {
+            Encoding::Gzip => "gzip",
+            Encoding::Brotli => "brotli",
         }
-    }))
+    }
 }
 
 /// Decoded bytes that aren't taken yet, and the number of bytes that may still come.
@@ -91,72 +83,111 @@ impl Write for Sink {
 
 enum Codec {
     Gzip(Box<MultiGzDecoder<Sink>>),
-    Brotli(Box<DecompressorWriter<Sink>>),
+    Brotli(brotli::Decoder<Sink>),
 }
 
-struct Decoder {
-    codec: Codec,
-    limit: u64,
-    /// The most bytes that it may have become by now.
-    most: u64,
-    arrived: u64,
-    told: u64,
-}
-
-impl Decoder {
-    fn new(encoding: Encoding, limit: u64) -> Self {
+impl Codec {
+    fn new(encoding: Encoding) -> Self {
         let sink = Sink { decoded: Vec::new(), room: 0, full: false };
-        let codec = match encoding {
+        match encoding {
             Encoding::Gzip => Codec::Gzip(Box::new(MultiGzDecoder::new(sink))),
-            Encoding::Brotli => Codec::Brotli(Box::new(DecompressorWriter::new(sink, BUFFER))),
-        };
-        Decoder { codec, limit, most: 0, arrived: 0, told: 0 }
+            Encoding::Brotli => Codec::Brotli(brotli::Decoder::new(sink)),
+        }
     }
 
     fn sink(&mut self) -> &mut Sink {
-        match &mut self.codec {
+        match self {
             Codec::Gzip(codec) => codec.get_mut(),
             Codec::Brotli(codec) => codec.get_mut(),
         }
     }
 
-    /// Decodes what has arrived.
-    fn push(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
-        self.arrived += bytes.len() as u64;
-        self.most = self.arrived.saturating_mul(RATIO).max(FREE).min(self.limit);
-        self.sink().room = self.most.saturating_sub(self.told);
-        let written = match &mut self.codec {
-            Codec::Gzip(codec) => codec.write_all(bytes),
-            Codec::Brotli(codec) => codec.write_all(bytes),
-        };
-        let flushed = written.and_then(|()| self.flushed());
-        self.taken(flushed)
+    /// Returns the number of bytes that it holds, of `arrived` ones.
+    fn held(&self, arrived: u64) -> usize {
+        match self {
+            // A head that isn't whole may be all that has arrived.
+            Codec::Gzip(codec) => GZIP + codec.header().map_or(arrived.min(HEAD_MAX) as usize, length),
+            Codec::Brotli(codec) => codec.held(),
+        }
     }
 
-    /// Has a codec give out all that it can.
-    fn flushed(&mut self) -> io::Result<()> {
-        match &mut self.codec {
-            Codec::Gzip(codec) => codec.flush(),
-            Codec::Brotli(codec) => codec.flush(),
+    /// Decodes what has arrived, and gives out all that it can.
+    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Codec::Gzip(codec) => codec.write_all(bytes).and_then(|()| codec.flush()),
+            Codec::Brotli(codec) => codec.push(bytes),
         }
+    }
+
+    /// Checks that all has arrived.
+    fn finish(&mut self) -> io::Result<()> {
+        match self {
+            Codec::Gzip(codec) => codec.try_finish(),
+            Codec::Brotli(codec) => codec.finish(),
+        }
+    }
+}
+
+/// Returns the length of the texts in the head of a gzip.
+fn length(head: &GzHeader) -> usize {
+    [head.extra(), head.filename(), head.comment()].into_iter().flatten().map(<[u8]>::len).sum()
+}
+
+/// A decoder of a body, which bounds what becomes of that and counts the memory that it holds itself.
+pub(crate) struct Decoder {
+    encoding: Encoding,
+    /// `None` as long as nothing has arrived.
+    codec: Option<Codec>,
+    /// The most bytes that the body may become.
+    limit: u64,
+    /// The most bytes that it may have become by now.
+    most: u64,
+    arrived: u64,
+    told: u64,
+    weight: Arrived,
+}
+
+impl Decoder {
+    /// Returns the decoder of a body of at most `limit` bytes, if it is encoded. Its memory counts in
+    /// `weight`.
+    pub(crate) fn of(headers: &HeaderMap, limit: u64, weight: impl FnOnce() -> Arrived) -> Option<Self> {
+        // What has another encoding is refused by its type.
+        let encoding = Encoding::of(headers).ok()??;
+        Some(Decoder { encoding, codec: None, limit, most: 0, arrived: 0, told: 0, weight: weight() })
+    }
+
+    /// Decodes what has arrived.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+        if bytes.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.arrived += bytes.len() as u64;
+        self.most = self.arrived.saturating_mul(RATIO).max(FREE).min(self.limit);
+        let codec = self.codec.get_or_insert_with(|| Codec::new(self.encoding));
+        codec.sink().room = self.most.saturating_sub(self.told);
+        let pushed = codec.push(bytes);
+        let held = codec.held(self.arrived);
+        let decoded = self.taken(pushed)?;
+        self.weight.reach(held)?;
+        Ok(decoded)
     }
 
     /// Checks that the body has come to its end.
-    fn finish(&mut self) -> Result<Vec<u8>, Error> {
-        if self.arrived == 0 {
-            return Ok(Vec::new());
+    pub(super) fn finish(&mut self) -> Result<Vec<u8>, Error> {
+        match &mut self.codec {
+            Some(codec) => {
+                let finished = codec.finish();
+                self.taken(finished)
+            }
+            None => Ok(Vec::new()),
         }
-        let finished = match &mut self.codec {
-            Codec::Gzip(codec) => codec.try_finish(),
-            Codec::Brotli(codec) => codec.close(),
-        };
-        self.taken(finished)
     }
 
     fn taken(&mut self, outcome: io::Result<()>) -> Result<Vec<u8>, Error> {
-        let (limit, name) = (self.limit, self.name());
+        let (limit, name) = (self.limit, self.encoding.name());
         let is_whole = self.most == limit;
-        let sink = self.sink();
+        let Some(codec) = &mut self.codec else { return Ok(Vec::new()) };
+        let sink = codec.sink();
         match outcome {
             _ if sink.full && is_whole => Err(Error::beyond(Code::BodyTooLarge, limit)),
             _ if sink.full => {
@@ -173,13 +204,6 @@ impl Decoder {
             }
         }
     }
-
-    fn name(&self) -> &'static str {
-        match self.codec {
-            Codec::Gzip(_) => "gzip",
-            Codec::Brotli(_) => "brotli",
-        }
-    }
 }
 
 #[cfg(test)]
@@ -188,6 +212,8 @@ mod tests {
     use flate2::write::GzEncoder;
 
     use super::*;
+    use crate::settings::Limits;
+    use crate::shares::{Percent, Shares};
 
     const LIMIT: u64 = 8 << 20;
 
@@ -198,7 +224,11 @@ mod tests {
     }
 
     fn decode(encoding: Encoding, bytes: &[u8], step: usize) -> Result<Vec<u8>, Error> {
-        let mut decoder = Decoder::new(encoding, LIMIT);
+        let name = if encoding == Encoding::Gzip { "gzip" } else { "br" };
+        let headers = HeaderMap::from_iter([(CONTENT_ENCODING, name.parse().unwrap())]);
+        let bodies = Shares::new(64 << 10, Percent { client: 100, user: 100 });
+        let weight = || Arrived::new(bodies.nothing(None), &Limits::default());
+        let mut decoder = Decoder::of(&headers, LIMIT, weight).unwrap();
         let mut all = Vec::new();
         for part in bytes.chunks(step) {
             all.extend(decoder.push(part)?);

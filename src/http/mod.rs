@@ -3,7 +3,9 @@
 pub(crate) mod answer;
 pub(crate) mod arriving;
 pub(crate) mod body;
+mod brotli;
 pub(crate) mod choices;
+mod chunks;
 pub(crate) mod client;
 pub(crate) mod context;
 mod credentials;

@@ -117,8 +117,9 @@ pub struct Limits {
     #[serde(with = "units::size")]
     pub answers: u64,
     /// The most bytes that bodies may have together while they are read. Each value in JSON counts as 128
-    /// bytes besides, for as long as the request takes. Bodies of less than 16 KiB don't count. Default 64
-    /// MiB, but no more than an eighth of the memory that the process may use, and no less than `body`.
+    /// bytes besides, for as long as the request takes, and the memory that decoding takes counts, too.
+    /// Bodies of less than 16 KiB don't count. Default 64 MiB, but no more than an eighth of the memory that
+    /// the process may use, and no less than `body`.
     #[serde(with = "units::size")]
     pub bodies: u64,
 }

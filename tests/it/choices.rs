@@ -6,7 +6,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
-use warp_reql::settings::{Durability, ReadMode, Settings, TableSpec};
+use warp_reql::settings::{Durability, Limits, ReadMode, Settings, TableSpec};
 
 use crate::support::counted::Counted;
 use crate::support::{Api, Home, body, header, problem};
@@ -130,6 +130,16 @@ async fn bodies_may_come_compressed() {
     brotli.push(3);
     let one = send("br", "application/json", &brotli).await;
     assert_eq!(one.status(), 201, "{:?}", one.body());
+    // As the service compresses, it is compressed.
+    let told = api.with("GET", &format!("{DOCS}?limit=1000"), &[("accept-encoding", "br")], b"").await;
+    assert_eq!((header(&told, "content-encoding"), told.body().len() < 5000), ("br", true));
+    let replace = [
+        ("content-encoding", "br"),
+        ("content-type", "application/json"),
+        ("prefer", "resolution=replace-duplicates"),
+    ];
+    let back = api.with("POST", DOCS, &replace, told.body()).await;
+    assert_eq!((back.status().as_u16(), body(&back).as_array().map(Vec::len)), (201, Some(1000)));
     for (encoding, bytes) in
         [("gzip", &b"{\"id\": 7}"[..]), ("br", b"{\"id\": 7}"), ("gzip", &gzip(b"{}")[..9])]
     {
@@ -141,4 +151,21 @@ async fn bodies_may_come_compressed() {
     problem(&refused, 415, "unsupported-media-type");
     assert_eq!(header(&refused, "accept-encoding"), "gzip, br");
     problem(&send("gzip, gzip", "application/json", b"{}").await, 415, "unsupported-media-type");
+}
+
+#[tokio::test]
+async fn what_decoders_hold_counts_like_bodies() {
+    let limits = Limits { bodies: 8 << 20, ..Limits::default() };
+    let api = Api::at_home(|settings| Settings { limits, ..settings }).await;
+    let send = async |method: &str, path: &str, bytes: &[u8]| {
+        let headers = [("content-encoding", "br"), ("content-type", "application/json")];
+        api.with(method, path, &headers, bytes).await
+    };
+    // A part of 16 MiB in a window of 16 MiB, and the first of its bytes.
+    let large = b"\xcf\xff\xff\xffx";
+    for (method, path) in [("PUT", "/tables/heroes/docs/1"), ("POST", DOCS), ("POST", "/tables")] {
+        problem(&send(method, path, large).await, 503, "bodies-exhausted");
+    }
+    // "{}", as it is.
+    assert_eq!(send("POST", DOCS, &[0x8b, 0x00, 0x80, b'{', b'}', 0x03]).await.status(), 201);
 }

@@ -4,7 +4,6 @@
 mod insert;
 mod split;
 
-use futures_util::StreamExt;
 use serde_json::{Map, Value};
 use warp::http::HeaderMap;
 use warp::http::header::CONTENT_LENGTH;
@@ -12,7 +11,7 @@ use warp::http::header::CONTENT_LENGTH;
 use super::csv::{Dialect, Table};
 use crate::app::scale::Arrived;
 use crate::error::{Code, Error};
-use crate::http::body::{Chunks, DRAIN_MAX};
+use crate::http::body::Chunks;
 use crate::settings::Limits;
 pub(crate) use insert::{Outcome, insert, resolution};
 use split::{Item, Splitter};
@@ -24,7 +23,7 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// A body that has been read already.
 pub(crate) fn whole(body: Vec<u8>) -> Chunks {
-    Box::pin(futures_util::stream::iter([Ok(body)]))
+    Chunks::new(futures_util::stream::iter([Ok(body)]))
 }
 
 /// A body of documents.
@@ -143,13 +142,7 @@ impl Documents {
 
     /// Reads the rest, up to a limit, so that the client gets to see the answer.
     pub(crate) async fn drain(&mut self) {
-        let mut drained = 0;
-        while let Some(Ok(chunk)) = self.chunks.next().await {
-            drained += chunk.len() as u64;
-            if drained > DRAIN_MAX {
-                return;
-            }
-        }
+        self.chunks.drain().await;
     }
 
     /// Reads documents until the batch is full. Returns whether there may be more.
@@ -284,7 +277,7 @@ mod tests {
         let bodies = Shares::new(1 << 20, Percent { client: 100, user: 100 });
         let arrived = Arrived::new(bodies.nothing(None), &limits);
         Documents::new(
-            Box::pin(stream::iter(parts)),
+            Chunks::new(stream::iter(parts)),
             &HeaderMap::new(),
             &limits,
             if lines { Form::Lines } else { Form::Array },
