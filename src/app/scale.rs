@@ -177,8 +177,17 @@ impl Arrived {
     ///
     /// As for [`Arrived::reach`].
     pub(crate) fn reach_tree(&mut self, json: &[u8]) -> Result<(), Error> {
+        self.reach_values(json.len() as u64, values(json))
+    }
+
+    /// Does what [`Arrived::reach_tree`] does for so many values, whose texts have this length.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Arrived::reach`].
+    pub(crate) fn reach_values(&mut self, length: u64, values: u64) -> Result<(), Error> {
         let most = (self.pile.share.most() as u64) << 10;
-        self.trees += json.len() as u64 + VALUE * values(json);
+        self.trees += length + VALUE * values;
         self.reach(usize::try_from(self.trees.min(most)).unwrap_or(usize::MAX))
     }
 
@@ -220,7 +229,7 @@ fn refused(taken: Taken, things: &str, all: Error) -> Error {
 }
 
 /// Returns the number of values in JSON, at most. What looks like one in a text counts, too.
-fn values(json: &[u8]) -> u64 {
+pub(crate) fn values(json: &[u8]) -> u64 {
     json.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count() as u64
 }
 

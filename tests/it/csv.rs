@@ -36,7 +36,17 @@ async fn what_spreadsheets_write_loads() {
 #[tokio::test]
 async fn csv_that_is_none_writes_nothing() {
     let api = Api::start().await;
-    for text in ["id,id\n1,2\n", "id\n1,2\n", "id,name\n1\n", "id,\n1,2\n", "$reql_type$\nTIME\n"] {
+    let deep = format!("{}\n{}{}\n", vec!["a"; 32].join("."), "[".repeat(69), "]".repeat(69));
+    for text in [
+        "id,id\n1,2\n",
+        "id\n1,2\n",
+        "id,name\n1\n",
+        "id,\n1,2\n",
+        "$reql_type$\nTIME\n",
+        "id,$serde_json::private::RawValue\n1,[]\n",
+        "id,a\n1,{\"$serde_json::private::RawValue\":0}\n",
+        &deep,
+    ] {
         problem(&api.with("POST", DOCS, CSV, text.as_bytes()).await, 400, "bad-request");
     }
     problem(&api.with("POST", DOCS, CSV, b"id\n\xff\n").await, 400, "bad-request");

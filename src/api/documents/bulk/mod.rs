@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use warp::http::HeaderMap;
 use warp::http::header::CONTENT_LENGTH;
 
-use super::csv::{Dialect, Table};
+use super::csv::{Dialect, Line, Table};
 use crate::app::scale::Arrived;
 use crate::error::{Code, Error};
 use crate::http::body::Chunks;
@@ -156,7 +156,10 @@ impl Documents {
                     let parsed = |item: Item| parse(&item, &mut self.arrived);
                     cut(splitter, &pending, documents, &mut size, (self.item_limit, parsed))?
                 }
-                Cutter::Csv(table) => tabulate(table, &pending, documents, &mut size)?,
+                Cutter::Csv(table) => {
+                    let made = |line: Line<'_>| make(line, &mut self.arrived);
+                    tabulate(table, &pending, documents, &mut size, made)?
+                }
             };
             self.pending = pending.get(read..).unwrap_or_default().to_vec();
             if self.cutter.held() as u64 > self.item_limit {
@@ -185,7 +188,7 @@ impl Documents {
                     return Err(Error::beyond(Code::BodyTooLarge, self.limit));
                 }
                 self.pending.extend(chunk);
-                self.arrived.reach(self.pending.len() + self.cutter.held())?;
+                self.arrived.reach(self.pending.len() + self.cutter.weight())?;
                 Ok(true)
             }
             None => {
@@ -205,10 +208,20 @@ impl Cutter {
         }
     }
 
+    /// Returns the number of bytes that it has in memory.
+    fn weight(&self) -> usize {
+        match self {
+            Cutter::Json(splitter) => splitter.held(),
+            Cutter::Csv(table) => table.weight(),
+        }
+    }
+
     fn finish(&mut self, arrived: &mut Arrived) -> Result<Option<Map<String, Value>>, Error> {
         match self {
             Cutter::Json(splitter) => splitter.finish()?.map(|item| parse(&item, arrived)).transpose(),
-            Cutter::Csv(table) => table.finish(),
+            Cutter::Csv(table) => {
+                table.finish()?.map(|line| make(line, arrived).map(|(_, document)| document)).transpose()
+            }
         }
     }
 }
@@ -221,6 +234,13 @@ fn is_full(documents: &[Map<String, Value>], size: usize) -> bool {
 fn parse(item: &Item, arrived: &mut Arrived) -> Result<Map<String, Value>, Error> {
     arrived.reach_tree(item.text())?;
     item.parse()
+}
+
+/// Makes the document of a line, and has it weigh. Returns its length in JSON, too.
+fn make(line: Line<'_>, arrived: &mut Arrived) -> Result<(usize, Map<String, Value>), Error> {
+    let size = line.size();
+    arrived.reach_values(size.length as u64, size.values)?;
+    Ok((size.length, line.document()?))
 }
 
 /// Parses documents from JSON until the batch is full. Returns the number of bytes read.
@@ -252,13 +272,16 @@ fn tabulate(
     pending: &[u8],
     documents: &mut Vec<Map<String, Value>>,
     size: &mut usize,
+    mut made: impl FnMut(Line<'_>) -> Result<(usize, Map<String, Value>), Error>,
 ) -> Result<usize, Error> {
     let mut read = 0;
     while !is_full(documents, *size) {
-        let (taken, document) = table.push(pending.get(read..).unwrap_or_default())?;
+        let (taken, line) = table.push(pending.get(read..).unwrap_or_default())?;
         read += taken;
-        let Some(document) = document else { break };
-        *size += taken;
+        let Some(line) = line else { break };
+        // A document is as long as its names are, too, which are not in its line.
+        let (length, document) = made(line)?;
+        *size += length;
         documents.push(document);
     }
     Ok(read)
@@ -267,22 +290,22 @@ fn tabulate(
 #[cfg(test)]
 mod tests {
     use futures_util::stream;
+    use serde_json::json;
 
     use super::*;
+    use crate::query::Parameters;
     use crate::shares::{Percent, Shares};
 
     fn documents(parts: &[&str], lines: bool) -> Documents {
-        let parts: Vec<_> = parts.iter().map(|part| Ok(part.as_bytes().to_vec())).collect();
         let limits = Limits { body: 100, bulk_body: 10_000, ..Limits::default() };
         let bodies = Shares::new(1 << 20, Percent { client: 100, user: 100 });
-        let arrived = Arrived::new(bodies.nothing(None), &limits);
-        Documents::new(
-            Chunks::new(stream::iter(parts)),
-            &HeaderMap::new(),
-            &limits,
-            if lines { Form::Lines } else { Form::Array },
-            arrived,
-        )
+        of(parts, if lines { Form::Lines } else { Form::Array }, &limits, &bodies)
+    }
+
+    fn of(parts: &[&str], form: Form, limits: &Limits, bodies: &Shares) -> Documents {
+        let parts: Vec<_> = parts.iter().map(|part| Ok(part.as_bytes().to_vec())).collect();
+        let arrived = Arrived::new(bodies.nothing(None), limits);
+        Documents::new(Chunks::new(stream::iter(parts)), &HeaderMap::new(), limits, form, arrived)
     }
 
     async fn read(parts: &[&str], lines: bool) -> (usize, Option<Error>) {
@@ -340,5 +363,34 @@ mod tests {
         let many = vec!["{\"a\": 1}\n"; 2000];
         let (count, error) = read(&many, true).await;
         assert_eq!((count >= 1000, error.map(|error| error.code())), (true, Some(Code::BodyTooLarge)));
+    }
+
+    #[tokio::test]
+    async fn names_of_columns_count_in_each_document() {
+        let dialect = || Dialect::take(&mut Parameters::parse("").unwrap()).unwrap();
+        let names: Vec<_> = (0..100).map(|at| format!("{}{at}", "n".repeat(1000))).collect();
+        let line = format!("{}\n", vec!["1"; 100].join(","));
+        let text = format!("{}\n{}", names.join(","), line.repeat(50));
+        let bodies = Shares::new(64 << 10, Percent { client: 100, user: 100 });
+        let mut documents = of(&[&text], Form::Csv(dialect()), &Limits::default(), &bodies);
+        let (mut count, mut largest) = (0, 0);
+        loop {
+            let batch = documents.batch().await;
+            let length: usize = batch.documents.iter().map(|it| json!(it).to_string().len()).sum();
+            assert!(length < BATCH_BYTES + (200 << 10), "{length}");
+            assert!(bodies.held() << 10 > length, "{} of {length}", bodies.held());
+            (count, largest) = (count + batch.documents.len(), largest.max(length));
+            if !matches!(batch.next, Next::More) {
+                break;
+            }
+        }
+        assert!(count == 50 && largest > BATCH_BYTES / 2, "{count} {largest}");
+        // Each document weighs before it is made.
+        let few = Shares::new(400, Percent { client: 100, user: 100 });
+        let mut others = few.nothing(None);
+        others.grow(100).unwrap();
+        let mut documents = of(&[&text], Form::Csv(dialect()), &Limits::default(), &few);
+        let fault = documents.batch().await.next;
+        assert!(matches!(fault, Next::Fault(error) if error.code() == Code::BodiesExhausted));
     }
 }

@@ -3,12 +3,13 @@
 //!
 //! CSV has no types, so a dialect says how cells are read. `docs/recipes.md` describes it for users.
 
+mod columns;
 mod read;
 mod write;
 
 use crate::error::Error;
 use crate::query::{Parameters, Path};
-pub(crate) use read::Table;
+pub(crate) use read::{Line, Table};
 pub(crate) use write::Writer;
 
 /// The media type of answers, which have a header line

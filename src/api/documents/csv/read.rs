@@ -1,16 +1,15 @@
 //! Reading CSV: parsing documents as their lines arrive.
+//!
+//! Each document has the names of the columns, which may be longer than the line by far, so its size is known
+//! before it is made.
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
+use super::columns::{self, Column, Size};
 use super::{COLUMNS, Dialect};
 use crate::error::Error;
-use crate::http::strict;
-use crate::names::PSEUDO_TYPE;
-use crate::query::{Path, time_of};
 
-/// The greatest integer up to which a double, which is the database's type of numbers, is exact.
-const EXACT: u64 = 1 << 53;
 /// The byte order mark, which may precede the header line.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -30,19 +29,8 @@ pub(crate) struct Table {
     line: u64,
 }
 
-/// A column: the field of its cells, and their type.
-struct Column {
-    path: Path,
-    meaning: Meaning,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
-    /// JSON if the cell is valid JSON, else text.
-    Any,
-    Text,
-    Time,
-}
+/// A complete line, of which no document is made yet.
+pub(crate) struct Line<'a>(&'a mut Table);
 
 impl Table {
     pub(crate) fn new(dialect: Dialect) -> Self {
@@ -65,9 +53,14 @@ impl Table {
         self.filled
     }
 
-    /// Parses the next document. Returns the number of bytes read, and the document if it is complete. Input
-    /// that was not read has to be passed again.
-    pub(crate) fn push(&mut self, input: &[u8]) -> Result<(usize, Option<Map<String, Value>>), Error> {
+    /// Returns the number of bytes that it has in memory.
+    pub(crate) fn weight(&self) -> usize {
+        self.cells.len() + self.columns.iter().flatten().map(Column::weight).sum::<usize>()
+    }
+
+    /// Reads the next line. Returns the number of bytes read, and the line if it is complete. Input that was
+    /// not read has to be passed again.
+    pub(crate) fn push(&mut self, input: &[u8]) -> Result<(usize, Option<Line<'_>>), Error> {
         if !self.begun {
             if input.len() < BOM.len() && BOM.starts_with(input) {
                 return Ok((0, None));
@@ -78,21 +71,23 @@ impl Table {
         while let Some(rest) = input.get(read..).filter(|rest| !rest.is_empty()) {
             let (taken, record) = self.step(rest)?;
             read += taken;
-            if record && let Some(document) = self.record()? {
-                return Ok((read, Some(document)));
+            if record && !self.header()? {
+                return Ok((read, Some(Line(self))));
             }
         }
         Ok((read, None))
     }
 
-    /// Ends the input. Returns the document of the last line if it has no line break.
-    pub(crate) fn finish(&mut self) -> Result<Option<Map<String, Value>>, Error> {
+    /// Ends the input. Returns the last line if it has no line break.
+    pub(crate) fn finish(&mut self) -> Result<Option<Line<'_>>, Error> {
         let (_, record) = self.step(&[])?;
-        let document = if record { self.record()? } else { None };
-        if document.is_none() && self.columns.is_none() {
-            return Err(Error::bad_request("CSV begins with a line of the columns' names."));
+        if record && !self.header()? {
+            return Ok(Some(Line(self)));
         }
-        Ok(document)
+        match &self.columns {
+            Some(_) => Ok(None),
+            None => Err(Error::bad_request("CSV begins with a line of the columns' names.")),
+        }
     }
 
     fn begin(&mut self, input: &[u8]) -> Result<(), Error> {
@@ -130,26 +125,36 @@ impl Table {
         }
     }
 
-    /// Handles a complete line: the header, or a document.
-    fn record(&mut self) -> Result<Option<Map<String, Value>>, Error> {
-        let (filled, ended) = (std::mem::take(&mut self.filled), std::mem::take(&mut self.ended));
-        let text = std::str::from_utf8(self.cells.get(..filled).unwrap_or_default());
+    /// Takes a complete line as the header if that isn't known yet. Returns whether it is.
+    fn header(&mut self) -> Result<bool, Error> {
+        if self.columns.is_some() {
+            return Ok(false);
+        }
+        let cells = self.cells()?;
+        let columns = columns::parse(&cells, &self.dialect).map_err(|reason| self.wrong(&reason))?;
+        self.columns = Some(columns);
+        self.advance();
+        Ok(true)
+    }
+
+    /// Returns the cells of a complete line.
+    fn cells(&self) -> Result<Vec<&str>, Error> {
+        let text = std::str::from_utf8(self.cells.get(..self.filled).unwrap_or_default());
         let text = text.map_err(|_| self.wrong("it is not UTF-8"))?;
-        let ends = self.ends.get(..ended).unwrap_or_default();
-        let starts = std::iter::once(0).chain(ends.iter().copied());
         // A cell that isn't UTF-8 would be a bug of the reader; it is treated as empty.
-        let cells: Vec<_> =
-            starts.zip(ends).map(|(start, end)| text.get(start..*end).unwrap_or_default()).collect();
-        let made = match &self.columns {
-            None => {
-                let columns = columns(&cells, &self.dialect).map_err(|reason| self.wrong(&reason))?;
-                self.columns = Some(columns);
-                None
-            }
-            Some(columns) => Some(document(columns, &cells).map_err(|reason| self.wrong(&reason))?),
-        };
+        Ok(self.bounds().map(|(start, end)| text.get(start..end).unwrap_or_default()).collect())
+    }
+
+    /// Returns the start and the end of each cell of a complete line.
+    fn bounds(&self) -> impl Iterator<Item = (usize, usize)> {
+        let ends = self.ends.get(..self.ended).unwrap_or_default().iter().copied();
+        std::iter::once(0).chain(ends.clone()).zip(ends)
+    }
+
+    /// Goes on to the next line.
+    fn advance(&mut self) {
+        (self.filled, self.ended) = (0, 0);
         self.line = self.reader.line();
-        Ok(made)
     }
 
     fn wrong(&self, reason: &str) -> Error {
@@ -157,62 +162,21 @@ impl Table {
     }
 }
 
-/// Parses the header line.
-fn columns(cells: &[&str], dialect: &Dialect) -> Result<Vec<Column>, String> {
-    let mut columns: Vec<Column> = Vec::new();
-    for (at, name) in cells.iter().enumerate() {
-        let path = Path::parse(name, "columns")
-            .map_err(|_| format!("the name of column {} is not that of a field", at + 1))?;
-        if columns.iter().any(|other| other.path.begins(&path) || path.begins(&other.path)) {
-            return Err(format!("column {} is there twice, or is a part of another", at + 1));
-        }
-        let meaning = match (dialect.text.have(&path), dialect.time.have(&path)) {
-            (true, _) => Meaning::Text,
-            (_, true) => Meaning::Time,
-            _ => Meaning::Any,
-        };
-        columns.push(Column { path, meaning });
+impl Line<'_> {
+    /// Returns the most that the document may be.
+    pub(crate) fn size(&self) -> Size {
+        let Line(table) = self;
+        let cells = table.bounds().map(|(start, end)| table.cells.get(start..end).unwrap_or_default());
+        columns::size(table.columns.as_deref().unwrap_or_default(), cells)
     }
-    Ok(columns)
-}
 
-/// Makes a document of a line. An empty cell is a missing field.
-fn document(columns: &[Column], cells: &[&str]) -> Result<Map<String, Value>, String> {
-    if cells.len() != columns.len() {
-        return Err(format!("it has {} cells, and the first line {}", cells.len(), columns.len()));
-    }
-    let mut document = Map::new();
-    for (column, cell) in columns.iter().zip(cells).filter(|(_, cell)| !cell.is_empty()) {
-        let value = value(column.meaning, cell).map_err(|reason| format!("`{}` {reason}", column.path))?;
-        column.path.overwrite(&mut document, value);
-    }
-    match document.contains_key(PSEUDO_TYPE) {
-        true => Err(format!("a document has no `{PSEUDO_TYPE}`")),
-        false => Ok(document),
-    }
-}
-
-fn value(meaning: Meaning, cell: &str) -> Result<Value, String> {
-    match meaning {
-        Meaning::Text => Ok(cell.into()),
-        Meaning::Time => time_of(cell).ok_or_else(|| "is no time as ISO 8601 writes it".to_owned()),
-        Meaning::Any => match strict::read(cell.as_bytes()) {
-            // Stored as text, so that no digit of a long number is lost.
-            Ok(Value::Number(number)) if !is_exact(&number) => Ok(cell.into()),
-            Ok(value) => Ok(value),
-            Err(error) if error.is_data() => Err("is JSON that can't be stored".to_owned()),
-            Err(_) => Ok(cell.into()),
-        },
-    }
-}
-
-/// Returns whether the database can store a number exactly, if it is an integer.
-fn is_exact(number: &Number) -> bool {
-    match (number.as_u64(), number.as_i64()) {
-        (Some(number), _) => number <= EXACT,
-        (_, Some(number)) => number.unsigned_abs() <= EXACT,
-        // serde_json parses integers beyond 64 bits as floats.
-        _ => number.as_f64().is_some_and(|number| number.fract() != 0.0 || number.abs() <= EXACT as f64),
+    /// Makes the document.
+    pub(crate) fn document(self) -> Result<Map<String, Value>, Error> {
+        let Line(table) = self;
+        let columns = table.columns.as_deref().unwrap_or_default();
+        let made = columns::document(columns, &table.cells()?).map_err(|reason| table.wrong(&reason))?;
+        table.advance();
+        Ok(made)
     }
 }
 
@@ -221,6 +185,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::app::scale::values;
     use crate::query::Parameters;
 
     fn read_with(query: &str, parts: &[&[u8]]) -> Result<Value, String> {
@@ -230,16 +195,28 @@ mod tests {
         for part in parts {
             pending.extend_from_slice(part);
             loop {
-                let (read, document) = table.push(&pending).map_err(|error| error.to_string())?;
+                let (read, line) = table.push(&pending).map_err(|error| error.to_string())?;
+                let is_line = line.is_some();
+                documents.extend(line.map(made).transpose()?);
                 pending.drain(..read);
-                match document {
-                    Some(document) => documents.push(document),
-                    None => break,
+                if !is_line {
+                    break;
                 }
             }
         }
-        documents.extend(table.finish().map_err(|error| error.to_string())?);
+        let last = table.finish().map_err(|error| error.to_string())?;
+        documents.extend(last.map(made).transpose()?);
         Ok(json!(documents))
+    }
+
+    /// Makes the document of a line, and checks that it is no larger than it was said to be.
+    fn made(line: Line<'_>) -> Result<Map<String, Value>, String> {
+        let size = line.size();
+        let document = line.document().map_err(|error| error.to_string())?;
+        let text = Value::Object(document.clone()).to_string();
+        assert!(text.len() <= size.length + 2, "{size:?}: {text}");
+        assert!(values(text.as_bytes()) <= size.values + 1, "{size:?}: {text}");
+        Ok(document)
     }
 
     fn read(text: &str) -> Result<Value, String> {
@@ -302,6 +279,10 @@ mod tests {
             ("a,\n", 1),
             ("a\n{\"b\":1,\"b\":2}\n", 2),
             ("$reql_type$\n1\n", 2),
+            ("a.b.c,a.b\n", 1),
+            ("x,$serde_json::private::RawValue\n", 1),
+            ("a.$serde_json::private::Number\n", 1),
+            ("a\n{\"$serde_json::private::RawValue\":1}\n", 2),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(&format!("line {line} ")), "{text:?}: {error}");
@@ -311,5 +292,36 @@ mod tests {
         assert!(read_with("", &[b"a\n\xff\n"]).is_err());
         let wide = vec!["1"; 3000].join(",");
         assert!(read(&wide).is_err());
+    }
+
+    #[test]
+    fn the_size_of_a_document_is_known_before_it_is_made() {
+        let names = format!("{},\u{1}b,t,{}", "n".repeat(1000), vec!["d"; 32].join("."));
+        let text = format!(
+            "{names}\n1,\u{2}\\,1970-01-01,\"[[],{{\"\"a\"\":0}}]\"\n,,,\nx,,2000-02-29T12:00:00+14:00,\n"
+        );
+        assert_eq!(read_with("time=t", &[text.as_bytes()]).unwrap().as_array().map(Vec::len), Some(3));
+    }
+
+    #[test]
+    fn documents_are_as_deep_as_others() {
+        let cell = |names: usize, depth: usize| {
+            let name = vec!["a"; names].join(".");
+            read(&format!("{name}\n{}{}\n", "[".repeat(depth), "]".repeat(depth)))
+        };
+        assert!(cell(1, 99).is_ok() && cell(32, 68).is_ok());
+        for (names, depth) in [(1, 100), (32, 69), (32, 100)] {
+            let error = cell(names, depth).unwrap_err();
+            assert!(error.contains("line 2 ") && error.contains("nested more than 100 deep"), "{error}");
+        }
+    }
+
+    #[test]
+    fn many_long_names_are_compared_at_once() {
+        let name = |at: usize| format!("{}{at}", "n".repeat(1000));
+        let names: Vec<_> = (0..COLUMNS).map(name).collect();
+        assert_eq!(read(&format!("{}\n", names.join(","))), Ok(json!([])));
+        let twice = format!("{},{}\n", names[1..].join(","), name(1));
+        assert!(read(&twice).unwrap_err().contains("column 1000 "));
     }
 }
