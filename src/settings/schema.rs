@@ -22,6 +22,8 @@ const TOLD: usize = 20;
 /// The most bytes of a document, as JSON, all of whose violations are looked for. Of a longer one only the
 /// first is told, since each costs memory.
 const LOOKED_AT: usize = 64 << 10;
+/// The bytes of places and messages after which none is told any more.
+const ENOUGH: usize = 16 << 10;
 /// The most characters of a message.
 const MESSAGE: usize = 300;
 
@@ -92,14 +94,22 @@ impl Schema {
     ///
     /// # Errors
     ///
-    /// Returns the places that violate the schema, at most 20 of them, and only the first one for a document
-    /// of more than 64 KiB. The document's own values are left out.
+    /// Returns the places that violate the schema, at most 20 of them, and fewer if they take more than 16
+    /// KiB. For a document of more than 64 KiB it is the first one only. The document's own values are left
+    /// out.
     pub fn check(&self, document: &Value) -> Result<(), Vec<Violation>> {
         let Err(first) = self.read.validator.validate(document) else { return Ok(()) };
         if document.to_string().len() > LOOKED_AT {
             return Err(vec![violation(&first)]);
         }
-        Err(self.read.validator.iter_errors(document).take(TOLD).map(|error| violation(&error)).collect())
+        let told = self.read.validator.iter_errors(document).take(TOLD).map(|error| violation(&error));
+        let mut length = 0;
+        let is_wanted = |told: &Violation| {
+            let before = length;
+            length += told.pointer.len() + told.message.len();
+            before <= ENOUGH
+        };
+        Err(told.take_while(is_wanted).collect())
     }
 }
 
@@ -185,6 +195,9 @@ mod tests {
         let schema = schema(json!({"items": {"type": "string"}})).unwrap();
         assert_eq!(schema.check(&json!(vec![1; 1000])).unwrap_err().len(), TOLD);
         assert_eq!(schema.check(&json!(vec![1; 100_000])).unwrap_err().len(), 1);
+        let long = json!({"n".repeat(30_000): vec![1; 1000]});
+        let schema = self::schema(json!({"additionalProperties": {"items": {"type": "string"}}}));
+        assert_eq!(schema.unwrap().check(&long).unwrap_err().len(), 1);
     }
 
     #[test]

@@ -377,3 +377,19 @@ async fn documents_of_an_answer_keep_to_its_limit() {
         }
     }
 }
+
+#[tokio::test]
+async fn explanations_of_many_results_are_bounded() {
+    let (api, _folder) = with_schema(&json!({"properties": {"a": {"items": {"type": "string"}}}})).await;
+    let wrong = json!({"a": vec![1; 20]}).to_string() + "\n";
+    let lines = &[("content-type", "application/x-ndjson")];
+    let told = api.with("POST", DOCS, lines, format!("{}[]", wrong.repeat(5000)).as_bytes()).await;
+    assert_eq!(told.status(), 207);
+    assert!((1 << 20..3 << 20).contains(&told.body().len()), "{}", told.body().len());
+    let results = body(&told);
+    let results = results.as_array().unwrap();
+    assert_eq!(results.len(), 5001);
+    assert_eq!(results[0]["errors"].as_array().map(Vec::len), Some(20));
+    assert_eq!(results[4999], json!({"status": 422, "code": "invalid-document"}));
+    assert!(results[5000]["detail"].is_string(), "the reason why it ended is told");
+}

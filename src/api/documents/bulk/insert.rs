@@ -5,67 +5,27 @@
 //! the documents so far stay written, and the error is the last result, at the position of its document.
 
 use reql::Conflict;
-use serde::Serialize;
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
-use utoipa::openapi::{Ref, RefOr, Schema};
-use warp::http::StatusCode;
-use warp::http::header::CONTENT_TYPE;
-use warp::reply::{Reply, Response};
+use warp::reply::Response;
 
+use super::outcomes::{Outcome, Outcomes};
 use super::{Documents, Next};
 use crate::access::Grant;
 use crate::api::documents::change::{Change as Write, Rules};
 use crate::api::documents::idempotency::Plan;
-use crate::api::documents::insertion::{Change, Insertion};
+use crate::api::documents::insertion::Insertion;
 use crate::api::documents::unique::{Fate, Unique};
-use crate::api::documents::write::{Target, Written, field, parsed};
+use crate::api::documents::write::{Target, field, parsed};
 use crate::api::permission::may_write;
 use crate::conn::Conn;
-use crate::error::{Code, Error, Violation};
+use crate::error::{Code, Error};
 use crate::http::answer::with_header;
 use crate::http::context::Context;
 use crate::http::etag::Conditions;
 use crate::http::headers::PREFERENCE_APPLIED;
-use crate::http::negotiate::JSON;
 
 /// The most documents of one request. Their results are kept in memory until the end.
 const MOST: usize = 1_000_000;
-
-/// The result for one document of a bulk insert.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Outcome {
-    /// The status that a request for this document alone would have.
-    #[schema(minimum = 200, maximum = 599)]
-    status: u16,
-    #[schema(schema_with = id)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<Value>,
-    /// The code of the problem, if there was one.
-    #[schema(nullable = false)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'static str>,
-    /// The explanation of the problem, unless the code says it all. That of the last result may be about the
-    /// rest of the body rather than about the document.
-    #[schema(nullable = false)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-    /// The places at which the document violates the table's schema.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<Violation>,
-}
-
-fn id() -> RefOr<Schema> {
-    Ref::from_schema_name("Id").into()
-}
-
-/// The results so far, as JSON text: a million of them take tens of megabytes instead of hundreds.
-#[derive(Default)]
-struct Outcomes {
-    text: Vec<u8>,
-    count: usize,
-    failed: bool,
-}
 
 /// Inserts all documents of a body, and answers with a result for each.
 pub(crate) async fn insert(
@@ -116,7 +76,7 @@ pub(crate) async fn insert(
             Next::More => {}
             Next::End => break,
             Next::Fault(error) => {
-                outcomes.extend([Outcome::fault(&error, true)])?;
+                outcomes.push(&Outcome::fault(&error, true))?;
                 documents.drain().await;
                 break;
             }
@@ -218,7 +178,7 @@ impl Insert<'_> {
                 Fate::Later => later.push(placed),
                 Fate::Refused(error) => {
                     let id = named.get(self.key).cloned();
-                    outcomes.push((placed.0, Outcome { id, ..Outcome::fault(&error, true) }));
+                    outcomes.push((placed.0, Outcome::fault(&error, true).with_id(id)));
                 }
             }
         }
@@ -282,7 +242,7 @@ impl Insert<'_> {
             Err(error) if error.is(&[Code::Conflict, Code::Forbidden]) => {
                 Ok(vec![(place, Outcome::fault(&error, false))])
             }
-            Err(error) => Ok(vec![(place, Outcome { id, ..Outcome::fault(&error, true) })]),
+            Err(error) => Ok(vec![(place, Outcome::fault(&error, true).with_id(id))]),
             outcome => outcome,
         }
     }
@@ -322,67 +282,5 @@ impl Insert<'_> {
             }));
         }
         Ok(outcomes)
-    }
-}
-
-impl Change {
-    fn outcome(self, key: &str, sent: &Map<String, Value>) -> Outcome {
-        match self.error {
-            _ if self.refused => Outcome::fault(&Error::forbidden(), false),
-            Some(error) => {
-                let error = Error::of_write(error);
-                let id = self.old_val.and_then(|old| field(&old, key));
-                // The code of a conflict needs no explanation.
-                let told =
-                    |error: &Error| ![StatusCode::CONFLICT, StatusCode::FORBIDDEN].contains(&error.status());
-                Outcome { id, ..Outcome::fault(&error, told(&error)) }
-            }
-            None => {
-                let status = if self.old_val.is_none() { StatusCode::CREATED } else { StatusCode::OK };
-                let told = self.new_val.and_then(|new| field(&new, key));
-                let id = told.or_else(|| sent.get(key).cloned());
-                Outcome { status: status.as_u16(), id, code: None, detail: None, errors: Vec::new() }
-            }
-        }
-    }
-}
-
-impl Outcome {
-    fn created(id: Option<Value>) -> Self {
-        Outcome { status: StatusCode::CREATED.as_u16(), id, code: None, detail: None, errors: Vec::new() }
-    }
-
-    /// Makes the result of a document that was written by itself.
-    fn of_one(written: Result<Written, Error>, id: &Value) -> Self {
-        match written {
-            Ok(written) if written.has_inserted() => Outcome::created(Some(id.clone())),
-            Ok(_) => Outcome { status: StatusCode::OK.as_u16(), ..Outcome::created(Some(id.clone())) },
-            Err(error) => Outcome { id: Some(id.clone()), ..Outcome::fault(&error, true) },
-        }
-    }
-
-    fn fault(error: &Error, told: bool) -> Self {
-        let detail = told.then(|| error.detail().to_owned());
-        let (code, errors) = (Some(error.code().as_str()), error.violations().to_vec());
-        Outcome { status: error.status().as_u16(), id: None, code, detail, errors }
-    }
-}
-
-impl Outcomes {
-    fn extend(&mut self, outcomes: impl IntoIterator<Item = Outcome>) -> Result<(), Error> {
-        for outcome in outcomes {
-            self.text.push(if self.count == 0 { b'[' } else { b',' });
-            serde_json::to_writer(&mut self.text, &outcome).map_err(Error::internal)?;
-            self.count += 1;
-            self.failed |= outcome.code.is_some();
-        }
-        Ok(())
-    }
-
-    fn into_response(mut self) -> Response {
-        self.text.extend_from_slice(if self.count == 0 { b"[]" } else { b"]" });
-        let mut response = self.text.into_response();
-        *response.status_mut() = if self.failed { StatusCode::MULTI_STATUS } else { StatusCode::CREATED };
-        with_header(response, CONTENT_TYPE, JSON)
     }
 }

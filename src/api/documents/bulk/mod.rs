@@ -2,6 +2,7 @@
 //! Only one batch is in memory.
 
 mod insert;
+mod outcomes;
 mod split;
 
 use serde_json::{Map, Value};
@@ -13,7 +14,8 @@ use crate::app::scale::Arrived;
 use crate::error::{Code, Error};
 use crate::http::body::Chunks;
 use crate::settings::Limits;
-pub(crate) use insert::{Outcome, insert, resolution};
+pub(crate) use insert::{insert, resolution};
+pub(crate) use outcomes::Outcome;
 use split::{Item, Splitter};
 
 /// The most documents of a batch: enough to make the cost of the round trips small.
