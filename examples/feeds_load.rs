@@ -3,8 +3,8 @@
 //!
 //! `cargo run --release --example feeds_load -- --clients 1000 --writes 100 --seconds 60 --pid SERVICE --pid
 //! DATABASE`. With `--idle` nobody writes; with `--resume` clients are cut off while others write, and come
-//! back. It makes the table `feeds_load` and drops it. The service needs `limits.feeds` and file descriptors
-//! for the clients.
+//! back. It makes the table `feeds_load` and drops it. The service needs `limits.connections`,
+//! `limits.feeds` and file descriptors for the clients.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

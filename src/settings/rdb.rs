@@ -63,7 +63,8 @@ pub struct Rdb {
     #[serde(with = "units::text")]
     pub read_mode: ReadMode,
     /// The number of connections that stand by: open, authenticated, not used yet. It grows up to eightfold
-    /// while requests come in bursts for which it is too small. Default 4.
+    /// while requests come in bursts for which it is too small. Default 4; 0 with `auth = "database"`, whose
+    /// requests use connections of their own users.
     pub standby: usize,
     /// The age up to which a connection is reused for further requests; 0 closes it after each. Default 0 s.
     #[serde(with = "units::duration")]

@@ -5,6 +5,7 @@
 
 mod access;
 mod layers;
+mod reference;
 mod wrong;
 
 use figment::Jail;
