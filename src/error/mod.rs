@@ -141,7 +141,8 @@ impl Error {
         Error::new(Code::BadRequest, reason)
     }
 
-    /// Makes the error of a body that isn't valid JSON at this place. Both numbers are counted from 1.
+    /// Makes the error of a body that isn't valid JSON at this place: a line, counted from 1, and the number
+    /// of its bytes that were read.
     pub(crate) fn bad_json(line: usize, column: usize, reason: &str) -> Self {
         let mut error = Error::about(Code::BadJson, format!("{reason} at line {line}, column {column}"));
         let (line, column) = (Some(line), Some(column));
@@ -326,7 +327,8 @@ impl Error {
         self.0.place.parameter.as_deref()
     }
 
-    /// Returns the line and the column of the body at which it isn't valid JSON, counted from 1.
+    /// Returns the line of the body at which it isn't valid JSON, counted from 1, and the number of its bytes
+    /// that were read.
     pub(crate) fn place(&self) -> Option<(usize, usize)> {
         self.0.place.line.zip(self.0.place.column)
     }

@@ -19,7 +19,7 @@ pub(super) struct Place {
     /// The line of the body, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) line: Option<usize>,
-    /// The column in that line, counted from 1.
+    /// The number of bytes of that line that were read until the fault was noticed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) column: Option<usize>,
     /// The fault at that place.

@@ -1,5 +1,6 @@
 //! Features for operators: an address of their own, sockets from systemd, logs for programs.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -143,4 +144,29 @@ fn a_line_for_programs_has_a_field_for_each_thing() {
     }
     assert!(line["duration"].is_f64() && line["time"].is_string() && line["target"].is_string(), "{line}");
     assert!(lines.iter().any(|line| line["request_id"] == "mine" && line["status"] == Value::Null));
+}
+
+#[test]
+fn every_metric_is_in_the_documents_and_none_else() {
+    let page = include_str!("../../docs/operations.md");
+    let table = page.split("| metric | meaning |").nth(1).unwrap();
+    let cells = table.lines().skip(2).map_while(|row| row.strip_prefix('|')?.split('|').next());
+    let quoted = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    // The names of labels stand behind that of the metric.
+    let documented: BTreeSet<_> = quoted.filter_map(|name| name.split('{').next()).collect();
+
+    let running = Running::start_as("development", &[("RDB_DATA_DIR", ":memory:")]);
+    assert!(running.get("/tables").starts_with("HTTP/1.1 200"));
+    let answer = running.get("/metrics");
+    let served = answer.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let served: BTreeSet<_> = served.filter(|name| !name.starts_with("process_")).collect();
+    assert!(served.len() > 20, "{answer}");
+    for name in &served {
+        assert!(documented.contains(name), "`{name}` is not in {documented:?}");
+    }
+    // A counter without a value: nothing has expired yet.
+    let others = ["process_*", "warp_reql_expired_documents_total"];
+    for name in documented.iter().filter(|name| !others.contains(name)) {
+        assert!(served.contains(name), "there is no `{name}`");
+    }
 }
