@@ -61,7 +61,7 @@
 //!
 //! # Features
 //!
-//! All are on by default.
+//! All but `reql-0-11` are on by default.
 //!
 //! | feature | adds |
 //! |---|---|
@@ -69,19 +69,23 @@
 //! | `embedded` | [`embedded()`], a database in this process |
 //! | `api` | [`App`], [`service`], [`service_with`] |
 //! | `tls` | TLS to the database (`rdb.tls`); its cryptography needs a C compiler |
-//! | `server` | [`server`], [`health`], [`logger`], [`cli`], and the binary; enables all others |
+//! | `server` | [`server`], [`health`], [`logger`], [`cli`], and the binary; enables those above |
+//! | `reql-0-11` | `Conn::session_0_11`: a session of the driver `reql` 0.11, for handlers written for it |
 //!
 //! # Guided tour
 //!
 //! The modules, in the order in which a request passes them:
 //!
+//! - [`cli`]: arguments, and exit codes. `command`: the commands that manage the database; `trial`: test
+//!   cases for access rules; [`health`]: whether a running service is ready.
 //! - [`settings`]: profiles, layers, and the origin of each value.
-//! - [`server`]: bind, start the embedded database if there is one, serve, stop. [`bootstrap`] creates
-//!   missing tables, and [`health`] checks that a running service is ready.
+//! - [`server`]: bind, serve, stop. [`mod@embedded`]: the database in this process, if there is one.
+//!   [`bootstrap`] creates missing tables, and [`sweep`] deletes documents that have expired.
 //! - [`service()`](service): the layers around the endpoints, in their order. `middleware` holds each.
 //! - `api`: the endpoints, a folder or file for each resource. `http`: the request as one `Context`, and the
 //!   making of answers.
-//! - [`App`]: the state that handlers share. `catalog`: a cache of primary keys and indexes.
+//! - [`App`]: the state that handlers share. `catalog`: a cache of primary keys and indexes. `live`: live
+//!   queries, each with one changefeed and any number of clients.
 //! - `language`: a parser for ReQL in JavaScript syntax. `explorer`: the web pages.
 //! - `access`: authentication by token. `rules`: authorization by role.
 //! - `query`: from the parameters of a URL to ReQL: filter, order, page, fields.
@@ -92,8 +96,9 @@
 //!   them.
 //! - `shares`: the part of each limited resource that one client may hold. `rates`: rate limits.
 //! - `metrics`: the metrics for Prometheus; [`logger`]: the log of the binary.
-//! - [`sweep`]: the deletion of documents that have expired.
 //! - [`error`]: one [`Error`], mapped to a status in one place, shown as a problem document.
+//! - `digest`, `names`, `reserved`: hashes; the names of databases, tables and indexes, and those that the
+//!   service keeps for itself.
 
 #![deny(missing_debug_implementations)]
 #![cfg_attr(

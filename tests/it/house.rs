@@ -183,8 +183,8 @@ fn target(from: &[String], import: &[String], modules: &BTreeSet<Vec<String>>) -
 fn arrows(sources: &[Source]) -> BTreeMap<Vec<String>, BTreeMap<String, BTreeSet<String>>> {
     let modules: BTreeSet<_> = sources.iter().map(|source| source.module.clone()).collect();
     let mut arrows: BTreeMap<_, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
-    for Source { module, .. } in sources.iter().filter(|source| source.module != ["lib"]) {
-        let source = sources.iter().find(|source| source.module == *module).unwrap();
+    for source in sources.iter().filter(|source| source.module != ["lib"]) {
+        let module = &source.module;
         for target in source.imports().iter().filter_map(|import| target(module, import, &modules)) {
             let common = module.iter().zip(&target).take_while(|(one, other)| one == other).count();
             let (Some(user), Some(used)) = (module.get(common), target.get(common)) else { continue };
@@ -375,6 +375,16 @@ fn documentation_begins_with_a_verb_or_the_thing() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_architecture_shows_the_floors() {
+    let document = fs::read_to_string(folder("ARCHITECTURE.md")).unwrap();
+    let (_, rest) = document.split_once("\nservice ").unwrap();
+    let (drawn, _) = rest.split_once("\nengine ").unwrap();
+    let words: Vec<_> = drawn.split_whitespace().collect();
+    let floors = FLOORS.map(|parts| parts.join(", "));
+    assert_eq!(words.join(" "), floors.join(" → "));
 }
 
 #[test]

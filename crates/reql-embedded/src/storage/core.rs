@@ -238,12 +238,13 @@ impl Core {
         error
     }
 
-    /// Tells both threads to end.
+    /// Tells the builder of indexes to end.
     pub(super) fn stop_builder(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
         let _ = self.builder.send(None);
     }
 
+    /// Tells the writer to end, after the writes that it has been sent.
     pub(super) fn stop_writer(&self) {
         let _ = self.writer.send(Message::Close);
     }

@@ -8,17 +8,20 @@
 //! | file | contents |
 //! |---|---|
 //! | `store` | [`Store`]: opening, the catalog's operations, small records, closing |
+//! | `core` | the state that the handles, the writer and the builder share |
 //! | `table` | [`Table`]: a handle with reads, writes, indexes |
 //! | `catalog` | databases, tables and indexes: a snapshot in memory, records in the file |
 //! | `read_view` | the read transaction that all readers share until the next commit |
 //! | `snapshot` | one moment of a table |
 //! | `scan`, `walk`, `range` | lazy rows in key or index order, the way through a tree, bounds |
 //! | `write` | the life of a mutation: evaluated against a snapshot, checked and applied by the writer |
+//! | `proposal` | mutations that have been evaluated: what they saw, and what they want to change |
 //! | `writer`, `commit`, `batch` | the writer thread, the commit, the transaction of a group of jobs |
 //! | `index`, `build` | index functions and entries, and building them in the background |
 //! | `feed`, `backlog` | the listeners to changes; the memory of changes that wait to be read |
 //! | `opening`, `staged` | opening the redb file, or refusing it unchanged |
 //! | `file`, `codec` | the redb file in use, and opening it anew; records as bytes |
+//! | `private` | files and directories that only the server may access |
 //! | `backup` | copies of a file in use |
 //! | `check`, `maintenance` | integrity; the tools that work on a file no server uses |
 
