@@ -134,6 +134,36 @@ async fn it_follows_the_settings() {
     assert!(limit.is_some_and(|limit| limit["default"] == 7 && limit["maximum"] == 77), "{limit:?}");
 }
 
+/// Patterns may admit more than the service does, and nothing less.
+#[tokio::test]
+async fn patterns_admit_what_is_accepted() {
+    let document = document(&offline(|settings| settings).await).await;
+    let parameters = document["paths"]["/tables/{table}/docs"]["get"]["parameters"].as_array().unwrap();
+    let schema = |name: &str| &parameters.iter().find(|it| it["name"] == name).expect(name)["schema"];
+    let group = "(a=eq.1,and=(b=eq.2,not.or=(c=has,d=has)))";
+    let many = format!("({})", vec!["a=eq.1"; 256].join(","));
+    for text in [group, &many, "(\"a,b\"=in.(1,f(x,y),\"z)\"))", " ( a = has ) "] {
+        assert!(jsonschema::is_valid(schema("or"), &json!(text)), "{text}");
+    }
+    for text in ["()", "a=eq.1", "(a=eq.1"] {
+        assert!(!jsonschema::is_valid(schema("or"), &json!(text)), "{text}");
+    }
+    for text in
+        ["in.([1,2],{\"a\":1})", "any.match.(^a,b$)", "within.{\"type\":\"Point\"}", "not.has", " is.null "]
+    {
+        assert!(jsonschema::is_valid(schema("conditions"), &json!({"a.b": text})), "{text}");
+    }
+    for (name, text) in [
+        ("select", "*"),
+        ("select", "f(x),a=b,-c"),
+        ("omit", "a.\"b\\u00e9,\"  , c"),
+        ("agg", "count , sum( a=b )"),
+        ("order", "a.desc.nullslast,b"),
+    ] {
+        assert!(jsonschema::is_valid(schema(name), &json!(text)), "{name}={text}");
+    }
+}
+
 #[tokio::test]
 async fn references_lead_somewhere() {
     fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {

@@ -12,7 +12,8 @@ use crate::api::endpoint::{Described, Endpoint, delete, get, patch, post, put};
 use crate::api::live;
 use crate::api::openapi::operation::{CHANGE, WRITE, described, json_of, said, sent, tagged};
 use crate::api::openapi::parameters::{
-    all as everything, chosen, expansions, filter, groups, header, header_like, id, name, page, tags,
+    all as everything, chosen, columns, expansions, filter, groups, header, header_like, id, name, page,
+    separator, tags,
 };
 use crate::api::openapi::schemas::{list_of, named, one_or, text};
 use crate::error::{Code, Violation};
@@ -22,6 +23,10 @@ use crate::settings::Settings;
 
 const MANY: &str = "/tables/{table}/docs";
 const ONE: &str = "/tables/{table}/docs/{id}";
+/// The preference of all reads.
+const READ_MODE: &str = "`read-mode=` one of `single`, `majority`, `outdated` says which replicas are read";
+/// The preference of all writes.
+const DURABILITY: &str = "`durability=hard` answers once the write is on disk, `durability=soft` before";
 
 pub(crate) fn endpoints(settings: &Settings) -> Vec<Endpoint> {
     vec![
@@ -60,7 +65,7 @@ fn of_one(settings: &Settings) -> Vec<Endpoint> {
         about_one(get(ONE, "readDocument", "A document"))
             .takes(chosen())
             .takes(expansions(&settings.relations))
-            .takes([matching(), other()])
+            .takes([matching(), other(), header("Prefer", &format!("{READ_MODE}."))])
             .answers(200, tagged(json_of("The document.", named("Document"))))
             .answers(304, tagged(described("The document still has one of the tags.")))
             .problems(&[Code::PreconditionFailed, Code::AnswerTooLarge, Code::AnswersExhausted])
@@ -95,7 +100,7 @@ fn of_one(settings: &Settings) -> Vec<Endpoint> {
         .problems(&[Code::ResourceLimit])
         .documents_and_body(super::patch_one),
         about_one(delete(ONE, "deleteDocument", "Delete a document"))
-            .takes([matching(), other()])
+            .takes([matching(), other(), header("Prefer", &format!("{DURABILITY}."))])
             .answers(204, described("The document is gone."))
             .problems(&CHANGE)
             .problems(&WRITE)
@@ -104,9 +109,10 @@ fn of_one(settings: &Settings) -> Vec<Endpoint> {
 }
 
 fn listing(settings: &Settings) -> Endpoint {
-    let prefer = "`count=exact` counts the whole result in `X-Total-Count`; `explain` tells the query and \
-                  its index instead of running it; `read-mode=` one of `single`, `majority`, `outdated` \
-                  says which replicas are read.";
+    let prefer = format!(
+        "`count=exact` counts the whole result in `X-Total-Count`; `explain` tells the query and its index \
+         instead of running it; {READ_MODE}."
+    );
     get(MANY, "listDocuments", "A page of documents; as NDJSON, all of them")
         .takes([name("table")])
         .takes(filter())
@@ -114,7 +120,7 @@ fn listing(settings: &Settings) -> Endpoint {
         .takes(chosen())
         .takes(groups())
         .takes(expansions(&settings.relations))
-        .takes([header("Prefer", prefer), unless_known()])
+        .takes([separator(), header("Prefer", &prefer), unless_known()])
         .answers(
             200,
             json_of("The page.", list_of("Document"))
@@ -134,16 +140,19 @@ fn listing(settings: &Settings) -> Endpoint {
 }
 
 fn creating() -> Endpoint {
-    let prefer = "`resolution=merge-duplicates` or `resolution=replace-duplicates` merges into documents \
-                  that are there already, or replaces them; with one document, `return=minimal` leaves it \
-                  out of the answer.";
+    let prefer = format!(
+        "`resolution=merge-duplicates` or `resolution=replace-duplicates` merges into documents that are \
+         there already, or replaces them; with one document, `return=minimal` leaves it out of the answer; \
+         {DURABILITY}."
+    );
     let key = header_like(
         "Idempotency-Key",
         "A request that is repeated with the same key within a day is done once.",
         idempotency::PATTERN,
     );
     post(MANY, "createDocuments", "Create a document, or many")
-        .takes([name("table"), header("Prefer", prefer), key])
+        .takes([name("table"), header("Prefer", &prefer), key, separator()])
+        .takes(columns())
         .body(sent(&[JSON], one_or_many()).content(NDJSON, lines()).content(CSV, table()))
         .answers(
             201,
@@ -176,14 +185,16 @@ fn other() -> utoipa::openapi::path::Parameter {
 }
 
 fn minimal() -> utoipa::openapi::path::Parameter {
-    header("Prefer", "`return=minimal` leaves the document out of the answer.")
+    header("Prefer", &format!("`return=minimal` leaves the document out of the answer; {DURABILITY}."))
 }
 
 fn guards() -> utoipa::openapi::path::Parameter {
-    let about = "`max-affected=N` refuses to change more than so many; `tx=rollback` shows what would be \
-                 done without doing it; `return=representation` returns the documents instead of counts, \
-                 unless they are too large; `explain` returns the query instead of running it.";
-    header("Prefer", about)
+    let about = format!(
+        "`max-affected=N` refuses to change more than so many; `tx=rollback` shows what would be done \
+         without doing it; `return=representation` returns the documents instead of counts, unless \
+         they are too large; `explain` returns the query instead of running it; {DURABILITY}."
+    );
+    header("Prefer", &about)
 }
 
 fn counts_or_documents() -> Schema {

@@ -10,11 +10,17 @@ use crate::query::Path;
 use crate::settings::{Limits, RelationSpec};
 
 /// A name in quotes.
-const QUOTED: &str = r#""([^"\\\x00-\x1f]|\\["\\/bfnrt])*""#;
-/// A name without quotes, in any list.
-const PLAIN: &str = r#"[^\s.,=()"*\x00-][^.,=()"\x00]*"#;
-/// A value in a list. Values may also have balanced brackets or be JSON, which this doesn't cover.
+const QUOTED: &str = r#""([^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9A-Fa-f]{4})*""#;
+/// The characters that end a name in a list of fields, in an aggregate, and in a group of conditions.
+const IN_LIST: &str = ",";
+const IN_AGGREGATE: &str = ",()";
+const IN_GROUP: &str = ",()=";
+/// A plain value in a list. Values may also have balanced brackets or be JSON.
 const VALUE: &str = r#"[^\s,()\[\]{}"\\][^,()\[\]{}"\\]*"#;
+/// The general form of a condition.
+const CONDITION: &str = r"(not\.)?(has|[a-z]+\.[\s\S]*)";
+/// The general form of a group, which may have further ones in it.
+const GROUP: &str = r"\([\s\S]+\)";
 /// The value of `If-Match`: tags, or `*`.
 const TAGS: &str = "^(\\*|(W/)?\"[!#-~]*\"(, *(W/)?\"[!#-~]*\")*)$";
 
@@ -61,19 +67,26 @@ pub(crate) fn tags(name: &str, about: &str) -> Parameter {
     parameter(ParameterIn::Header, name, about, tags).example(Some("*".into())).build()
 }
 
-/// Returns the pattern of a field in a list. No name is empty, and surrounding blanks are ignored.
-fn field() -> String {
-    let name = format!(r"\s*({PLAIN}|{QUOTED}\s*)");
-    format!(r"{name}(\.{name}){{0,31}}")
+/// Returns the pattern of a field whose names end before any of these characters. No name is empty, and
+/// surrounding blanks are ignored. The bound on levels is left out, which many programs couldn't compile.
+fn field(ends: &str) -> String {
+    let name = format!(r#"\s*([^\s.{ends}"\x00][^.{ends}"\x00]*|{QUOTED}\s*)"#);
+    format!(r"{name}(\.{name})*")
 }
 
 /// Returns the schema of a list of at most `most` fields.
 fn fields(most: usize) -> ObjectBuilder {
-    let field = field();
+    let field = field(IN_LIST);
     text().pattern(Some(format!("^{field}(,{field}){{0,{}}}$", most - 1)))
 }
 
-/// Returns the pattern of a condition: the text that follows a field and `=`.
+/// Returns a pattern that admits all texts of the form `general`. It names those of the form `usual`, too,
+/// which is narrower, so that tools that make up requests find them.
+fn usually(usual: &str, general: &str) -> String {
+    format!(r"^({usual}|\s*{general}\s*)$")
+}
+
+/// Returns the pattern of the usual conditions: the text that follows a field and `=`.
 fn condition(value: &str) -> String {
     let list = format!(r"\((\s*{VALUE}(,\s*{VALUE})*)?\)");
     let many = format!(r"(any|all)\.((eq|ne|lt|lte|gt|gte|contains|starts)\.)?{list}");
@@ -98,15 +111,15 @@ pub(crate) fn filter() -> Vec<Parameter> {
         .schema_type(Type::Object)
         .property_names(Some(Schema::from(text().pattern(Some(Path::PATTERN)).build())))
         .additional_properties(Some(AdditionalProperties::RefOr(RefOr::T(
-            text().pattern(Some(format!("^{}$", condition(r"[\s\S]*")))).build().into(),
+            text().pattern(Some(usually(&condition(r"[\s\S]*"), CONDITION))).build().into(),
         ))))
         .build();
     let conditions = parameter(ParameterIn::Query, "conditions", about, Schema::from(conditions))
         .style(Some(ParameterStyle::Form))
         .explode(Some(true))
         .build();
-    let any = format!("{}={}", field(), condition(VALUE));
-    let any = format!(r"^\({any}(,{any}){{0,99}}\)$");
+    let any = format!("{}={}", field(IN_GROUP), condition(VALUE));
+    let any = usually(&format!(r"\({any}(,{any})*\)"), GROUP);
     let group = |name, holds| {
         let about = format!(
             "Conditions {holds}: `(age=lt.10,age=gt.60)`. Groups may lie in each other, 8 deep: \
@@ -161,13 +174,13 @@ pub(crate) fn expansions(relations: &[RelationSpec]) -> Option<Parameter> {
     let names = (!names.is_empty()).then(|| names.join("|"))?;
     let about = "Related documents that are told beside, in fields of these names: \
                  `author,comments(limit=3;order=at.desc)`. Which a table has is in the settings.";
-    let item = format!(r"({names})(\([^()]+\))?");
+    let item = format!(r"\s*({names})\s*(\([\s\S]*\)\s*)?");
     Some(query("expand", about, text().pattern(Some(format!("^{item}(,{item}){{0,19}}$")))))
 }
 
 /// Describes groups and their aggregates.
 pub(crate) fn groups() -> Vec<Parameter> {
-    let figure = format!(r"\s*(count|(sum|avg|min|max)\({}\))\s*", field());
+    let figure = format!(r"\s*(count|(sum|avg|min|max)\({}\))\s*", field(IN_AGGREGATE));
     let figures = text().pattern(Some(format!("^{figure}(,{figure}){{0,19}}$")));
     let about = "What is told of each group, or of all documents together: \
                  `count,sum(age),avg(age),min(age),max(age)`.";
@@ -184,6 +197,22 @@ pub(crate) fn groups() -> Vec<Parameter> {
              `limit` only.",
             fields(1),
         ),
+    ]
+}
+
+/// Describes the separator of CSV.
+pub(crate) fn separator() -> Parameter {
+    let separators = text().enum_values(Some([",", ";", "|", "tab"])).default(Some(",".into()));
+    query("separator", "With CSV: the separator of its cells.", separators)
+}
+
+/// Describes the columns of CSV in a body.
+pub(crate) fn columns() -> [Parameter; 2] {
+    let field = field(IN_LIST);
+    let fields = || text().pattern(Some(format!("^{field}(,{field})*$")));
+    [
+        query("text", "With CSV: the columns that are read as strings; `*` is all.", fields()),
+        query("time", "With CSV: the columns that are read as times; `*` is all.", fields()),
     ]
 }
 

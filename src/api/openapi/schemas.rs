@@ -108,6 +108,7 @@ fn health() -> Object {
 /// Returns the schema of problem documents (RFC 9457), with the additional fields in `docs/errors.md`.
 fn problem() -> Object {
     let codes = Code::ALL.iter().map(|code| code.as_str());
+    let place = |least, about| whole().minimum(Some(least)).description(Some(about));
     ObjectBuilder::new()
         .description(Some("A problem document by RFC 9457."))
         .property("type", text().description(Some("`urn:warp-reql:problem:` and the code.")))
@@ -124,8 +125,20 @@ fn problem() -> Object {
             text().description(Some("The `X-Request-Id` under which the log tells more.")),
         )
         .property("hint", text().description(Some("What to do about it.")))
-        .property("line", whole().minimum(Some(1)).description(Some("Where the body stops being JSON.")))
-        .property("column", whole().minimum(Some(0)))
+        .property(
+            "line",
+            place(1, "The line at which the body stops being JSON, or in which a query is wrong."),
+        )
+        .property(
+            "column",
+            place(
+                0,
+                "With `bad-json` the bytes of the line that were read; with a query the first character.",
+            ),
+        )
+        .property("end_line", place(1, "The line in which the wrong part of a query ends."))
+        .property("end_column", place(1, "The character after the wrong part of a query."))
+        .property("excerpt", text().description(Some("The wrong line of a query, and its underline.")))
         .property("parameter", text().description(Some("The parameter that is wrong.")))
         .property(
             "errors",
