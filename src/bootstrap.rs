@@ -89,7 +89,7 @@ pub async fn once(database: &Database, tables: &[TableSpec]) -> Result<(), Error
 
 /// Does for the other databases that are served what [`until_done`] does for that of `rdb.db`. In those that
 /// only fit a pattern, tables that are missing stay so.
-pub(crate) async fn others(database: &Database, served: &Databases, tables: &[TableSpec]) {
+pub(crate) async fn until_done_in_others(database: &Database, served: &Databases, tables: &[TableSpec]) {
     for name in served.named() {
         until_done(&database.named(name), tables).await;
     }
@@ -144,7 +144,7 @@ async fn fault(database: &Database, relation: &RelationSpec) -> Result<Option<St
 }
 
 /// Creates the indexes of a table that the settings name and that are missing, and waits for them. Returns
-/// the names of those that were made.
+/// the names of those that weren't there before.
 pub(crate) async fn make_indexes(conn: &mut Conn, db: &str, spec: &TableSpec) -> Result<Vec<String>, Error> {
     let further = spec.further_indexes();
     let wanted: Vec<_> = spec.indexes.iter().chain(&further).collect();
@@ -156,11 +156,11 @@ pub(crate) async fn make_indexes(conn: &mut Conn, db: &str, spec: &TableSpec) ->
     let mut made = Vec::new();
     for index in wanted.into_iter().filter(|index| !existing.contains(&index.name)) {
         match conn.run(make_index(&table, index)?).await {
+            Ok(()) => log::info!("Created index {:?} of table {:?}.", index.name, spec.name),
             // Another process was faster.
             Err(error) if error.status() == StatusCode::CONFLICT => {}
-            created => created?,
+            Err(error) => return Err(error),
         }
-        log::info!("Created index {:?} of table {:?}.", index.name, spec.name);
         made.push(index.name.clone());
     }
     conn.run(table.index_wait(args![])).await?;
@@ -174,11 +174,11 @@ async fn names(conn: &mut Conn, list: impl Into<Query>) -> Result<Vec<String>, E
 
 fn make_table(db: &str, spec: &TableSpec) -> TableCreate {
     let create = r.db(db).table_create(&spec.name).primary_key(&spec.primary_key);
-    placed(create, spec.shards, spec.replicas, spec.durability)
+    with_placement(create, spec.shards, spec.replicas, spec.durability)
 }
 
-/// Has a table made with so many shards and replicas, and this durability.
-pub(crate) fn placed(
+/// Adds the numbers of shards and replicas and the durability to the creation of a table.
+pub(crate) fn with_placement(
     create: TableCreate,
     shards: Option<u32>,
     replicas: Option<u32>,
@@ -200,11 +200,11 @@ pub(crate) fn placed(
 
 fn make_index(table: &Term, spec: &IndexSpec) -> Result<IndexCreate, Error> {
     let fields = Path::parse_indexed(&spec.fields, "fields")?;
-    Ok(index_over(table, &spec.name, &fields, (spec.multi, spec.geo)))
+    Ok(index_create(table, &spec.name, &fields, (spec.multi, spec.geo)))
 }
 
-/// Has an index made over these fields; the options are `multi` and `geo`.
-pub(crate) fn index_over(
+/// Returns the creation of an index over these fields; the options are `multi` and `geo`.
+pub(crate) fn index_create(
     table: &Term,
     name: &str,
     fields: &[Path],

@@ -6,7 +6,7 @@
 const SUFFIX: &str = "_warp_reql";
 
 /// The database in which the server keeps its users, its jobs and its settings.
-const SYSTEM: &str = "rethinkdb";
+pub(crate) const SYSTEM: &str = "rethinkdb";
 
 /// The table in which earlier versions kept their answers to requests with an `Idempotency-Key`. It is no
 /// longer created. Where one is left, no request may read or write it.

@@ -13,7 +13,7 @@ use super::openapi::operation::{described, json_of, said, sent};
 use super::openapi::parameters;
 use super::openapi::schemas::{list_of, named};
 use super::permission::may_read;
-use crate::bootstrap::index_over;
+use crate::bootstrap::index_create;
 use crate::catalog::{Index, Status};
 use crate::conn::Conn;
 use crate::error::{Code, Error};
@@ -112,7 +112,7 @@ async fn create(context: Context, body: Body, mut conn: Conn) -> Result<Response
             format!("`{index}` is the primary key, which has an index already."),
         ));
     }
-    let create = index_over(&r.table(&table), &index, &fields, (new.multi, new.geo));
+    let create = index_create(&r.table(&table), &index, &fields, (new.multi, new.geo));
     let created = match conn.run(create).await {
         Ok(()) => true,
         Err(error) if error.status() == StatusCode::CONFLICT => false,

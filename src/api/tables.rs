@@ -1,5 +1,7 @@
 //! Tables: list, create, describe, drop.
 
+use std::ops::RangeInclusive;
+
 use reql::{Term, args, obj, r};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -12,7 +14,7 @@ use super::endpoint::{Endpoint, delete, get, post};
 use super::openapi::operation::{described, json_of, said, sent};
 use super::openapi::parameters;
 use super::openapi::schemas::{list_of, named};
-use crate::bootstrap::{make_indexes, placed};
+use crate::bootstrap::{make_indexes, with_placement};
 use crate::conn::Conn;
 use crate::error::{Code, Error};
 use crate::http::answer::{at, empty, json};
@@ -22,7 +24,7 @@ use crate::http::negotiate::JSON;
 use crate::http::paths::check_new_name;
 use crate::names::PSEUDO_TYPE;
 use crate::reserved;
-use crate::settings::{Durability, TableSpec};
+use crate::settings::{Durability, REPLICAS, SHARDS, TableSpec};
 
 /// A table as a request describes it.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -35,13 +37,13 @@ pub(crate) struct NewTable {
     primary_key: Option<String>,
     /// `hard` acknowledges writes once they are on disk, `soft` before that.
     #[schema(inline)]
-    durability: Option<NewDurability>,
+    durability: Option<Durability>,
     /// The number of its shards; 1 unless it is given.
     #[schema(minimum = 1, maximum = 64)]
     #[serde(default, deserialize_with = "whole")]
     shards: Option<u32>,
     /// The number of replicas of each shard, for which there must be as many servers; 1 unless it is given.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 1000)]
     #[serde(default, deserialize_with = "whole")]
     replicas: Option<u32>,
 }
@@ -52,13 +54,6 @@ fn whole<'de, D: Deserializer<'de>>(number: D) -> Result<Option<u32>, D::Error> 
     let whole = |number: f64| number.to_string().parse();
     let read = Option::<f64>::deserialize(number)?.map(whole).transpose();
     read.map_err(|_| D::Error::custom("a whole number is expected"))
-}
-
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum NewDurability {
-    Hard,
-    Soft,
 }
 
 /// A table as an answer describes it.
@@ -132,13 +127,15 @@ async fn create(context: Context, body: Body, mut conn: Conn) -> Result<Response
     if primary_key.is_empty() {
         return Err(Error::bad_request("The primary key has no name."));
     }
-    if !new.shards.is_none_or(|shards| (1..=64).contains(&shards)) || new.replicas == Some(0) {
-        return Err(Error::bad_request("A table has 1 to 64 shards, and at least one replica of each."));
+    let is_within =
+        |number: Option<u32>, range: RangeInclusive<u32>| number.is_none_or(|it| range.contains(&it));
+    if !is_within(new.shards, SHARDS) || !is_within(new.replicas, REPLICAS) {
+        return Err(Error::bad_request("A table has 1 to 64 shards, and 1 to 1000 replicas of each."));
     }
     context.app().catalog().forget_table(&new.name);
     let create = r.table_create(&new.name).primary_key(&primary_key);
-    let durability = new.durability.map(Durability::from).or(spec.durability);
-    let create = placed(create, new.shards.or(spec.shards), new.replicas.or(spec.replicas), durability);
+    let (shards, replicas) = (new.shards.or(spec.shards), new.replicas.or(spec.replicas));
+    let create = with_placement(create, shards, replicas, new.durability.or(spec.durability));
     conn.run(create).await?;
     let database = conn.database().name().to_owned();
     let indexes = make_indexes(&mut conn, &database, &spec).await?;
@@ -167,13 +164,4 @@ async fn drop(context: Context, mut conn: Conn) -> Result<Response, Error> {
 /// Returns the term of a [`Table`] without its count.
 fn description(table: &Term) -> Term {
     table.info().pluck(args!["name", "primary_key", "indexes"])
-}
-
-impl From<NewDurability> for Durability {
-    fn from(durability: NewDurability) -> Self {
-        match durability {
-            NewDurability::Hard => Durability::Hard,
-            NewDurability::Soft => Durability::Soft,
-        }
-    }
 }

@@ -16,10 +16,8 @@ use super::{Failure, in_a_line};
 use crate::conn::Conn;
 use crate::database::Database;
 use crate::error::DUPLICATE;
+use crate::reserved::SYSTEM;
 use crate::settings::bounded;
-
-/// The database of the server's own tables.
-const SYSTEM: &str = "rethinkdb";
 
 /// The subcommands of `user`.
 #[derive(Debug, Subcommand)]

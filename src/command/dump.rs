@@ -18,9 +18,6 @@ use crate::conn::Conn;
 use crate::database::Database;
 use crate::reserved;
 
-/// The database of the server's own tables.
-const SYSTEM: &str = "rethinkdb";
-
 /// The arguments of `dump`.
 #[derive(Debug, Args)]
 pub struct Dump {
@@ -84,7 +81,7 @@ async fn all_tables(database: &Database) -> Result<Vec<Table>, Failure> {
     let mut conn = Conn::new(database.clone());
     let mut tables = Vec::new();
     for db in conn.all::<String>(r.db_list()).await? {
-        if db == SYSTEM || reserved::is_database(&db) {
+        if reserved::is_database(&db) {
             continue;
         }
         let names: Vec<String> = conn.all(r.db(&db).table_list()).await?;

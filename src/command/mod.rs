@@ -88,7 +88,7 @@ pub async fn run(command: Command, mut settings: Settings) -> io::Result<()> {
 }
 
 impl Failure {
-    /// A file that could not be read or written.
+    /// Makes the error of a file that could not be read or written.
     fn file(path: &Path, error: impl fmt::Display) -> Failure {
         Failure::File(format!("{}: {error}", path.display()))
     }

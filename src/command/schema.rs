@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use clap::{Subcommand, ValueEnum};
-use reql::{Args, Durability, Term, args, r};
+use clap::Subcommand;
+use reql::{Args, Term, args, r};
 use serde::Deserialize;
 use tokio::time::sleep;
 
 use super::Failure;
 use super::accounts::checked;
 use super::name::TableName;
+use crate::bootstrap::{index_create, with_placement};
 use crate::conn::Conn;
 use crate::database::Database;
+use crate::query::Path;
+use crate::settings::Durability;
 
 /// Interval at which the state of new indexes is queried.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -67,7 +70,7 @@ pub enum Table {
         replicas: Option<u32>,
         /// Acknowledge writes once they are on disk, or already in memory
         #[arg(long, default_value = "hard")]
-        durability: Kept,
+        durability: Durability,
     },
     /// Drop a table and all its documents
     Drop {
@@ -134,15 +137,6 @@ pub enum Index {
     },
 }
 
-/// The moment at which a table's writes are acknowledged.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Kept {
-    /// Once they are on disk
-    Hard,
-    /// Once they are in memory
-    Soft,
-}
-
 #[derive(Deserialize)]
 struct Status {
     index: String,
@@ -169,15 +163,8 @@ pub(crate) async fn table(table: Table, database: &Database, default: &str) -> R
         Table::List { db } => list(conn.all(r.db(db.as_deref().unwrap_or(default)).table_list()).await?),
         Table::Create { table, primary_key, shards, replicas, durability } => {
             let table = table.within(default);
-            let mut create = r.db(&table.db).table_create(&table.name).primary_key(primary_key);
-            create = create.durability(Durability::from(durability));
-            if let Some(shards) = shards {
-                create = create.shards(shards);
-            }
-            if let Some(replicas) = replicas {
-                create = create.replicas(replicas);
-            }
-            conn.run(create).await?;
+            let create = r.db(&table.db).table_create(&table.name).primary_key(primary_key);
+            conn.run(with_placement(create, shards, replicas, Some(durability))).await?;
         }
         Table::Drop { table, .. } => {
             let table = table.within(default);
@@ -201,8 +188,9 @@ pub(crate) async fn index(index: Index, database: &Database, default: &str) -> R
         }
         Index::Create { table, name, fields, multi, geo } => {
             let table = table.within(default).term();
-            let function = function(if fields.is_empty() { vec![name.clone()] } else { fields });
-            conn.run(table.index_create_by(&name, function).multi(multi).geo(geo)).await?;
+            let fields = if fields.is_empty() { vec![name.clone()] } else { fields };
+            let fields = Path::parse_indexed(&fields, "--field")?;
+            conn.run(index_create(&table, &name, &fields, (multi, geo))).await?;
             wait_for_indexes(&mut conn, &table, &[&name]).await?;
         }
         Index::Drop { table, name } => conn.run(table.within(default).term().index_drop(&name)).await?,
@@ -230,17 +218,6 @@ pub(super) async fn wait_for_indexes(conn: &mut Conn, table: &Term, names: &[&st
     }
 }
 
-/// Returns the function of an index: a field, or an array of several.
-fn function(fields: Vec<String>) -> impl Fn(Term) -> Term {
-    move |row: Term| {
-        let value = |field: &String| field.split('.').fold(row.clone(), |value, name| value.g(name));
-        match fields.as_slice() {
-            [field] => value(field),
-            fields => r.expr(fields.iter().map(value).collect::<Vec<Term>>()),
-        }
-    }
-}
-
 /// Changes the name in the configuration of a database or table.
 async fn rename(conn: &mut Conn, what: impl Into<Term>, new: &str) -> Result<(), Failure> {
     let change = what.into().config().update(reql::obj! { "name": new });
@@ -251,14 +228,5 @@ fn list(mut names: Vec<String>) {
     names.sort();
     for name in names {
         println!("{name}");
-    }
-}
-
-impl From<Kept> for Durability {
-    fn from(kept: Kept) -> Self {
-        match kept {
-            Kept::Hard => Durability::Hard,
-            Kept::Soft => Durability::Soft,
-        }
     }
 }

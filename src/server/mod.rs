@@ -247,7 +247,7 @@ impl Service {
         let Settings { databases, tables, relations, .. } = settings;
         bootstrap.spawn(async move {
             bootstrap::until_done(&db, &tables).await;
-            bootstrap::others(&db, &databases, &tables).await;
+            bootstrap::until_done_in_others(&db, &databases, &tables).await;
             bootstrap::check(&db, &relations).await;
         });
         let _ = timeout(HEAD_START, bootstrap.join_next()).await;

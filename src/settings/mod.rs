@@ -59,6 +59,7 @@ pub use relations::RelationSpec;
 pub use schema::Schema;
 pub use secret::Secret;
 pub use tables::{Expire, IndexSpec, TableSpec};
+pub(crate) use tables::{REPLICAS, SHARDS};
 pub use tls::Tls;
 pub(crate) use token::SECRET_MIN;
 pub use token::Token;

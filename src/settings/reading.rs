@@ -37,12 +37,15 @@ pub enum ReadMode {
 /// # let _ = log;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "api", schema(description = "The moment at which writes are answered."))]
+#[cfg_attr(feature = "server", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Durability {
     /// Once they are on disk.
     Hard,
-    /// Before.
+    /// Once they are in memory.
     Soft,
 }
 

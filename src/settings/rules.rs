@@ -8,6 +8,7 @@ use figment::value::{Dict, Value};
 use super::listen;
 use super::relations;
 use super::secret::MASK;
+use super::tables::{REPLICAS, SHARDS};
 use super::{ALL, Auth, Expire, Hosts, Origin, Settings, SettingsError, TableSpec};
 use crate::names::{is_name, is_new_name};
 use crate::query::Path;
@@ -32,9 +33,6 @@ pub(super) const NAME: &str = "a name of letters, digits, `_` and `-`";
 const UNIQUE: &str = "a list of up to 8 fields such as \"email\", none of them the primary key";
 const EMBEDDED: &str = "nothing: only an embedded database has it";
 const ALLOWED: &str = "true, false, or a filter such as \"owner=eq.{sub}\"";
-/// The most shards and replicas of a table.
-const SHARDS: u32 = 64;
-const REPLICAS: u32 = 1000;
 /// The most unique fields of a table. A write makes queries for each.
 const UNIQUE_MAX: usize = 8;
 /// The seconds of 1000 years.
@@ -267,11 +265,10 @@ fn broken_table(tables: &[TableSpec]) -> Option<(String, String)> {
         if table.primary_key.is_empty() {
             return Some((format!("tables.{i}.primary_key"), "the name of a field".to_owned()));
         }
-        let is_number = |number: Option<u32>, most| number.is_none_or(|number| (1..=most).contains(&number));
-        if !is_number(table.shards, SHARDS) {
+        if !table.shards.is_none_or(|shards| SHARDS.contains(&shards)) {
             return Some((format!("tables.{i}.shards"), "a whole number from 1 to 64".to_owned()));
         }
-        if !is_number(table.replicas, REPLICAS) {
+        if !table.replicas.is_none_or(|replicas| REPLICAS.contains(&replicas)) {
             return Some((format!("tables.{i}.replicas"), "a whole number from 1 to 1000".to_owned()));
         }
         if let Some((key, expected)) = broken_expiry(table) {
@@ -389,7 +386,7 @@ fn is_size(bytes: u64) -> bool {
     (1..=1 << 30).contains(&bytes)
 }
 
-/// The longest head that hyper accepts. It refuses longer ones before this service sees them.
+/// Returns whether hyper accepts a head of this length. It refuses longer ones before this service sees them.
 fn is_head_size(bytes: u64) -> bool {
     (128..=60 << 10).contains(&bytes)
 }

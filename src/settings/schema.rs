@@ -50,7 +50,7 @@ pub struct Schema {
 }
 
 struct Read {
-    text: Value,
+    json: Value,
     validator: Validator,
 }
 
@@ -65,12 +65,12 @@ impl Schema {
     /// Tells why, in words, if there is no such file, or if what is in it isn't a JSON Schema.
     pub fn read(path: &Path) -> Result<Self, String> {
         let text = bounded::read_most(path, FILE_MAX).map_err(|error| error.to_string())?;
-        let text = serde_json::from_slice(&text).map_err(|error| format!("it is not JSON: {error}"))?;
-        Schema::new(path, text)
+        let json = serde_json::from_slice(&text).map_err(|error| format!("it is not JSON: {error}"))?;
+        Schema::new(path, json)
     }
 
-    fn new(path: &Path, text: Value) -> Result<Self, String> {
-        jsonschema::meta::validate(&text).map_err(|error| {
+    fn new(path: &Path, json: Value) -> Result<Self, String> {
+        jsonschema::meta::validate(&json).map_err(|error| {
             let Violation { pointer, message } = violation(&error);
             format!("it is not a JSON Schema: at `{pointer}` {message}")
         })?;
@@ -78,16 +78,16 @@ impl Schema {
             .offline()
             .should_validate_formats(true)
             .with_pattern_options(PatternOptions::regex());
-        if text.get("$schema").is_none() {
+        if json.get("$schema").is_none() {
             options = options.with_draft(Draft::Draft202012);
         }
-        let validator = options.build(&text).map_err(|error| format!("it is not a JSON Schema: {error}"))?;
-        Ok(Schema { path: path.to_owned(), read: Arc::new(Read { text, validator }) })
+        let validator = options.build(&json).map_err(|error| format!("it is not a JSON Schema: {error}"))?;
+        Ok(Schema { path: path.to_owned(), read: Arc::new(Read { json, validator }) })
     }
 
-    /// The schema itself.
-    pub fn text(&self) -> &Value {
-        &self.read.text
+    /// Returns the schema itself.
+    pub fn json(&self) -> &Value {
+        &self.read.json
     }
 
     /// Checks a document.
@@ -121,7 +121,7 @@ fn violation(error: &ValidationError<'_>) -> Violation {
 
 impl PartialEq for Schema {
     fn eq(&self, other: &Self) -> bool {
-        self.path == other.path && self.read.text == other.read.text
+        self.path == other.path && self.read.json == other.read.json
     }
 }
 
@@ -133,7 +133,7 @@ impl fmt::Debug for Schema {
     }
 }
 
-/// The name of the file.
+/// Writes the name of the file.
 impl Serialize for Schema {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.path.serialize(serializer)

@@ -1,6 +1,7 @@
 //! Tables and indexes that the service makes at start-up if they are missing.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::de::value::MapAccessDeserializer;
@@ -9,6 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Durability, Schema, units};
 use crate::query::{Expiry, Path};
+
+/// The numbers of shards that a table may have.
+pub(crate) const SHARDS: RangeInclusive<u32> = 1..=64;
+/// The numbers of replicas that a shard may have.
+pub(crate) const REPLICAS: RangeInclusive<u32> = 1..=1000;
 
 /// A table to make at start-up if it is missing; an existing one is never altered or dropped.
 ///
@@ -41,7 +47,8 @@ pub struct TableSpec {
     /// The number of shards that it is made with, from 1 to 64. Default: the database's, which is 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shards: Option<u32>,
-    /// The number of replicas of each shard that it is made with. Default: the database's, which is 1.
+    /// The number of replicas of each shard that it is made with, from 1 to 1000. Default: the database's,
+    /// which is 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<u32>,
     /// The moment at which its writes are answered, unless they say it: `"hard"` once they are on disk,
@@ -162,7 +169,7 @@ fn default_primary_key() -> String {
 }
 
 impl IndexSpec {
-    /// A plain index over the field of the same name.
+    /// Names a plain index over the field of the same name.
     pub fn on(name: impl Into<String>) -> Self {
         let name = name.into();
         IndexSpec { fields: vec![name.clone()], name, multi: false, geo: false }

@@ -198,6 +198,17 @@ async fn databases_tables_and_indexes_are_managed() {
         .await
         .unwrap();
     assert_eq!(found, Some(1));
+    // Fields are written as in URLs, so that a name with a dot can be quoted.
+    run("index create shop.posts dotted --field \"by.name\"").await;
+    let listed = run("index list shop.posts").await;
+    assert!(
+        listed.lines().any(|line| line.starts_with("dotted: ") && line.contains("(\"by.name\")")),
+        "{listed}"
+    );
+    let wrong = ["index", "create", "shop.posts", "wrong", "--field", "by..name"];
+    let told = refused(addr, home.path(), &wrong).await;
+    assert!(told.contains("`--field`") && told.contains("at character 4"), "{told}");
+    run("index drop shop.posts dotted").await;
     run("index drop shop.posts tags").await;
     run("table drop shop.posts --yes").await;
     let missing = refused(addr, home.path(), &["table", "drop", "shop.posts", "--yes"]).await;

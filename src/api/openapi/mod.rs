@@ -53,7 +53,7 @@ pub(crate) fn text(document: &OpenApi, settings: &Settings) -> Result<String, St
     };
     for table in &settings.tables {
         let Some(schema) = &table.schema else { continue };
-        let mut text = schema.text().clone();
+        let mut text = schema.json().clone();
         if let Some(fields) = text.as_object_mut() {
             // With an `$id` of its own, its references resolve within itself.
             let id = format!("urn:warp-reql:schema:{}", table.name);

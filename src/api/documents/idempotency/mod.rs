@@ -53,7 +53,7 @@ pub(crate) struct Keyed {
     fingerprint: String,
 }
 
-/// The key of a request, if it has one.
+/// Returns the key of a request, if it has one.
 pub(crate) fn key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let Some(value) = headers.get(KEY) else { return Ok(None) };
     let wrong = || {
