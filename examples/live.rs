@@ -7,27 +7,27 @@
 
 use std::time::Duration;
 
-use reql_embedded::Server;
 use tokio::net::TcpListener;
 use warp::Filter;
-use warp_reql::settings::{Hosts, LoadOptions, Place, Settings, TableSpec};
-use warp_reql::{App, server, service_with};
-use warp_reql::{Database, bootstrap};
+use warp_reql::embedded::Embedded;
+use warp_reql::settings::{Hosts, LoadOptions, Place, Rdb, Settings, TableSpec};
+use warp_reql::{App, Database, bootstrap, server, service_with};
 
 /// The time that running requests have at the end.
 const GRACE: Duration = Duration::from_secs(1);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut settings = Settings::load(&LoadOptions::default())?.settings;
-    let embedded = match settings.rdb.host {
-        Hosts::Embedded => Some(Server::builder().in_memory().start().await?),
+    let settings = Settings::load(&LoadOptions::default())?.settings;
+    let rdb = settings.rdb.clone();
+    let embedded = match rdb.host {
+        Hosts::Embedded => Some(Embedded::start(Rdb { data_dir: ":memory:".into(), ..rdb.clone() }).await?),
         _ => None,
     };
-    if let Some(server) = &embedded {
-        settings.rdb.host = server.local_addr().into();
-    }
-    let database = Database::new(settings.rdb.clone())?;
+    let database = match &embedded {
+        Some(embedded) => embedded.database().clone(),
+        None => Database::new(rdb)?,
+    };
     let heroes = TableSpec::new("heroes");
     bootstrap::until_done(&database, &[heroes]).await;
 

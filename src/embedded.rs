@@ -64,7 +64,7 @@ pub struct Embedded {
 ///
 /// # Errors
 ///
-/// If the operating system has no thread or no port for it.
+/// If the operating system has no thread for it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

@@ -8,7 +8,6 @@ use std::path::Path;
 
 use http_body_util::{BodyExt, Full};
 use reql::r;
-use reql_embedded::Server;
 use ring::hmac;
 use serde_json::{Map, Value, json};
 use tower::ServiceExt;
@@ -16,7 +15,8 @@ use warp::http::Request;
 use warp::hyper::body::Bytes;
 
 use crate::app::App;
-use crate::settings::{Auth, Hosts, Rdb, Secret, Settings, TableSpec, Token};
+use crate::embedded::Embedded;
+use crate::settings::{Auth, Rdb, Secret, Settings, TableSpec, Token};
 use crate::{Conn, Database, bootstrap, service};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -41,15 +41,16 @@ pub struct Outcome {
 /// If the file can't be read, or the embedded database doesn't start.
 pub async fn run(settings: Settings, file: &Path) -> io::Result<Vec<Outcome>> {
     let cases = Cases::read(file)?;
-    let server = Server::builder().in_memory().start().await.map_err(io::Error::from)?;
-    let trial = Trial::new(settings, &cases, &server).await?;
+    let rdb = Rdb { db: settings.rdb.db.clone(), data_dir: ":memory:".into(), standby: 0, ..Rdb::default() };
+    let embedded = Embedded::start(rdb.clone()).await?;
+    let trial = Trial::new(Settings { rdb, ..settings }, &cases, embedded.database().clone()).await?;
     let mut outcomes = Vec::new();
     for case in &cases.cases {
         trial.fill(&cases).await?;
         let faults = trial.faults(case, &cases).await?;
         outcomes.push(Outcome { name: case.name(), faults });
     }
-    server.shutdown().await;
+    embedded.shutdown().await;
     Ok(outcomes)
 }
 
@@ -66,15 +67,11 @@ struct Answer {
 }
 
 impl Trial {
-    async fn new(settings: Settings, cases: &Cases, server: &Server) -> io::Result<Self> {
+    async fn new(settings: Settings, cases: &Cases, database: Database) -> io::Result<Self> {
         let secret: String = std::iter::repeat_with(fastrand::alphanumeric).take(64).collect();
-        let own = Rdb::default();
-        let rdb =
-            Rdb { host: Hosts::from(server.local_addr()), db: settings.rdb.db.clone(), standby: 0, ..own };
         let token =
             Token { secret: Secret::from(secret.as_str()), roles: "/role".to_owned(), ..Token::default() };
-        let settings = Settings { auth: Auth::Token, token, rdb, ..settings };
-        let database = Database::new(settings.rdb.clone()).map_err(io::Error::other)?;
+        let settings = Settings { auth: Auth::Token, token, ..settings };
         let mut tables = settings.tables.clone();
         for name in cases.documents.keys() {
             if !tables.iter().any(|table| table.name == *name) {
