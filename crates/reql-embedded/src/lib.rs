@@ -78,3 +78,8 @@ pub use server::{
 };
 #[cfg(feature = "tls")]
 pub use server::{Tls, TlsVersion};
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -32,7 +32,7 @@ pub use info::ServerInfo;
 /// ```
 /// # async fn example() -> reql::Result<()> {
 /// use std::time::Duration;
-/// use reql::{Connector, ErrorKind, r};
+/// use reql::{Connector, r};
 ///
 /// let mut session = Connector::new("localhost:28015").connect().await?;
 /// let slow = session.all::<u64>(r.table("logs").map(r.row().g("size")));

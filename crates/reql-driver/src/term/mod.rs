@@ -143,7 +143,7 @@ impl Term {
         found
     }
 
-    /// Recursive, within [`MAX_DEPTH`].
+    /// Collects the parts of a kind. It is recursive, within [`MAX_DEPTH`].
     fn collect(&self, kind: TermType, found: &mut Vec<Term>) {
         match self.content() {
             Content::Call { kind: own, .. } if *own == kind => found.push(self.clone()),
