@@ -7,8 +7,7 @@
 
 use std::fmt;
 
-use serde::Deserializer;
-use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 /// The names of fields that serde_json has for its own use.
@@ -35,6 +34,15 @@ pub(crate) fn is_reserved(name: &str) -> bool {
 /// If it isn't JSON, or is nested more than 127 deep.
 pub(crate) fn read(json: &str) -> Result<Value, serde_json::Error> {
     all_of(serde_json::Deserializer::from_str(json), Anything)
+}
+
+/// JSON with fields of any name, for readers that decide on the type of what they read.
+pub(crate) struct Read(pub(crate) Value);
+
+impl<'de> Deserialize<'de> for Read {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Reader(Anything).deserialize(from).map(Read)
+    }
 }
 
 /// Reads JSON that keeps to rules.

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::order::Order;
 use super::parameters::{Parameters, bad};
 use crate::error::Error;
+use crate::json;
 use crate::names::PSEUDO_TYPE;
 
 #[derive(Debug, Clone)]
@@ -93,7 +94,10 @@ impl Page {
 }
 
 fn read(cursor: &str) -> Result<Vec<Value>, Error> {
-    serde_json::from_str(cursor).map_err(|_| bad("cursor", "it is not one that this service gave out"))
+    match json::read(cursor) {
+        Ok(Value::Array(place)) => Ok(place),
+        _ => Err(bad("cursor", "it is not one that this service gave out")),
+    }
 }
 
 /// Returns a term that is true if a row comes after a place in an order: if it is further in the first key

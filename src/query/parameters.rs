@@ -4,6 +4,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::json;
 
 /// The parameters with a meaning of their own. A field that has the name of one of them is written in quotes.
 pub(super) const PARAMETERS: [&str; 15] = [
@@ -128,7 +129,7 @@ pub(crate) fn decode(text: &str) -> Result<String, Error> {
 
 /// Parses a value: as JSON if it is valid JSON, else as a string.
 pub(crate) fn value(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
+    json::read(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
 pub(super) fn bad(name: &str, reason: impl Into<String>) -> Error {

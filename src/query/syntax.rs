@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::parameters::bad;
 use crate::error::Error;
+use crate::json;
 
 /// The deepest nesting of a field.
 pub(crate) const DEPTH: usize = 32;
@@ -237,7 +238,7 @@ impl<'a> Reader<'a> {
     fn json(&mut self) -> Result<Value, Error> {
         let mut values = serde_json::Deserializer::from_str(self.ahead()).into_iter();
         match values.next() {
-            Some(Ok(value)) => {
+            Some(Ok(json::Read(value))) => {
                 self.at += values.byte_offset();
                 Ok(value)
             }

@@ -249,6 +249,15 @@ async fn names_that_readers_take_for_something_else_are_refused() {
         }
     }
     assert_eq!(body(&get(&api, DOCS).await), json!([]));
+    assert_eq!(api.send("PUT", DOC, &json!({"id": 1})).await.status(), 201);
+    let (patch, changes) = ("application/json-patch+json", "application/vnd.warp-reql.changes+json");
+    let added = json!([{"op": "add", "path": format!("/{TAKEN}"), "value": "[]"}]);
+    let set = json!({"set": {format!("\"{TAKEN}\""): "[]"}});
+    for (kind, sent) in [(patch, added), (changes, set)] {
+        let kind = [("content-type", kind)];
+        problem(&api.with("PATCH", DOC, &kind, sent.to_string().as_bytes()).await, 400, "bad-request");
+    }
+    assert_eq!(body(&get(&api, DOC).await), json!({"id": 1}));
 }
 
 #[tokio::test]

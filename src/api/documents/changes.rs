@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use super::depth::check_depth;
 use crate::error::{Code, Error};
 use crate::http::body::document;
+use crate::json;
 use crate::query::Path;
 
 /// The most fields that are changed at once.
@@ -205,8 +206,9 @@ fn graft(tree: &mut BTreeMap<String, Tree>, names: &[String], value: Term) {
 }
 
 fn path(name: &str, field: &str) -> Result<Path, Error> {
-    Path::parse(field, name)
-        .map_err(|_| wrong(name, &format!("`{}` is no field", crate::names::shown(field))))
+    let path = Path::parse(field, name).ok();
+    path.filter(|path| !path.names().iter().any(|name| json::is_reserved(name)))
+        .ok_or_else(|| wrong(name, &format!("`{}` is no field", crate::names::shown(field))))
 }
 
 fn wrong(name: &str, reason: &str) -> Error {

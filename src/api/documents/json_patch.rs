@@ -10,6 +10,7 @@ use super::depth::check_depth;
 use super::write::same;
 use crate::error::{Code, Error};
 use crate::http::body::parse;
+use crate::json;
 use crate::query::Path;
 
 /// The most operations of a patch.
@@ -47,8 +48,13 @@ impl JsonPatch {
                 serde_json::from_value(operation).map_err(|error| wrong(format!("is none: {error}")))?;
             // The database would cut the name there, after it was checked as another one.
             let is_cut = pointers(&operation).any(|pointer| pointer.as_str().contains('\0'));
-            match is_cut {
-                true => Err(wrong("has a pointer that holds a NUL".to_owned())),
+            if is_cut {
+                return Err(wrong("has a pointer that holds a NUL".to_owned()));
+            }
+            let is_reserved =
+                pointers(&operation).flat_map(Pointer::tokens).any(|name| json::is_reserved(&name.decoded()));
+            match is_reserved {
+                true => Err(wrong("has a pointer with a reserved name".to_owned())),
                 false => Ok(operation),
             }
         };

@@ -16,6 +16,7 @@ use crate::access::Grant;
 use crate::conn::Conn;
 use crate::error::{Code, Error};
 use crate::http::etag::{Conditions, tag};
+use crate::json;
 
 /// The text of the error that a query throws if the document is missing.
 const MISSING: &str = "warp-reql: no such document";
@@ -255,8 +256,7 @@ pub(super) fn field(document: &RawValue, name: &str) -> Option<Value> {
 
 /// Reads a document that the database has written.
 pub(super) fn parsed(document: &RawValue) -> Result<Value, Error> {
-    serde_json::from_str(document.get())
-        .map_err(|error| Error::from(Code::UnexpectedDocument).caused_by(error))
+    json::read(document.get()).map_err(|error| Error::from(Code::UnexpectedDocument).caused_by(error))
 }
 
 /// Checks that a body's id, if it has one, is that of the path.

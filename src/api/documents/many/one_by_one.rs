@@ -3,12 +3,13 @@
 use futures_util::StreamExt;
 use reql::{Term, r};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use warp::reply::Response;
 
 use super::told::{Counts, Representation};
 use super::{Change, Rules, Wanted};
 use crate::api::documents::changes::undone;
-use crate::api::documents::write::Target;
+use crate::api::documents::write::{Target, parsed};
 use crate::conn::Conn;
 use crate::error::{Code, Error};
 
@@ -32,11 +33,11 @@ impl Wanted<'_> {
         if let Some(explanation) = self.explained(&made, conn).await? {
             return Ok(explanation);
         }
-        let mut made = conn.sibling().into_stream::<(Value, Value)>(made).await.map_err(undone)?;
+        let mut made = conn.sibling().into_stream::<(Value, Box<RawValue>)>(made).await.map_err(undone)?;
         let mut ids = Vec::new();
         while let Some(row) = made.next().await {
             let (id, new) = row.map_err(undone)?;
-            rules.check(&new)?;
+            rules.check(&parsed(&new)?)?;
             ids.push(id);
         }
         if ids.len() > most {
