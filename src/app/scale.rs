@@ -1,6 +1,7 @@
 //! Accounting of memory: the body of a request while it is read, and its answer while it is made. There are
-//! limits for each and for all together. Pages, groups and single documents count; the result of a write
-//! doesn't, since the write is done already.
+//! limits for each and for all together. Pages, groups and single documents count, and so does the document
+//! that a write returns. Beyond a limit an answer is refused, but a write is done by then: its document is
+//! left out instead.
 
 use std::sync::Arc;
 

@@ -130,7 +130,7 @@ impl Available {
         old.chain(self.standby.drain(..surplus)).collect()
     }
 
-    /// Returns the time at which [`Ready::expire`] will next have something to do.
+    /// Returns the time at which [`Available::expire`] will next have something to do.
     pub(super) fn next_expiry(&self, max_age: Duration) -> Option<Instant> {
         let idle = self.idle.iter().filter_map(|link| link.opened.checked_add(max_age)).min();
         let filling = match self.filling {

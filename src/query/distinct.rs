@@ -37,18 +37,18 @@ impl Distinct {
         Ok(Distinct { listing, field })
     }
 
-    /// A query that fails if the filter can make no sense to the database.
+    /// Returns a query that fails if the filter is invalid for the database, see [`Listing::check`].
     pub(crate) fn check(&self) -> Option<Term> {
         self.listing.check()
     }
 
-    /// Makes it leave out rows that are no documents, see [`Listing::guard`].
+    /// Adds a guard against rows that aren't documents, see [`Listing::guard`].
     pub(crate) fn guard(&mut self) -> bool {
         self.listing.guard()
     }
 
-    /// A query for the first values, if these are the table's indexes. Only an index over the field alone
-    /// spares looking at all documents, and only if all of them count.
+    /// Returns a query for the first values, if these are the table's indexes. Only an index over the field
+    /// alone spares looking at all documents, and only if all of them count.
     pub(crate) fn query(&self, indexes: &[Index], table: &Term) -> Term {
         let is_ordered = |value: Term| r.expr(SORTABLE).contains(value.type_of());
         let limit = self.listing.limit();

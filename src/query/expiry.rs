@@ -34,7 +34,7 @@ impl Expiry {
         has_time & time.le(self.latest())
     }
 
-    /// The latest time whose documents have expired.
+    /// Returns the latest time whose documents have expired.
     fn latest(&self) -> Term {
         match self.after.as_secs_f64() {
             0.0 => r.now(),
@@ -42,8 +42,8 @@ impl Expiry {
         }
     }
 
-    /// A query that deletes so many expired documents at most, found by an index over the field. One whose
-    /// time is another one by then stays.
+    /// Returns a query that deletes at most so many expired documents, found by an index over the field. One
+    /// whose time is another one by then stays.
     pub(crate) fn sweep(&self, table: &Term, index: &str, most: usize) -> Term {
         let earliest = json!({"$reql_type$": "TIME", "epoch_time": EARLIEST, "timezone": "+00:00"});
         let found = table.between(earliest, self.latest()).index(index).right_bound(Bound::Closed);

@@ -89,7 +89,7 @@ impl Grouping {
         total(&groups).ungroup().map(|group: Term| self.answer(Some(group.g("group")), &group.g("reduction")))
     }
 
-    /// Returns a query that fails if the filter is invalid for the database, see [`Filter::check`].
+    /// Returns a query that fails if the filter is invalid for the database, see [`Listing::check`].
     pub(crate) fn check(&self) -> Option<Term> {
         self.listing.check()
     }

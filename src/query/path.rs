@@ -17,7 +17,6 @@ pub(super) const SORTABLE: [&str; 5] = ["BOOL", "NUMBER", "PTYPE<BINARY>", "PTYP
 const INDEXED_DEPTH: usize = 12;
 /// The operators of conditions, which are unlikely names of fields.
 const OPERATORS: [&str; 7] = ["eq", "ne", "lt", "lte", "gt", "gte", "not"];
-/// The field that makes an object a value of one of ReQL's types, which has no other fields.
 /// The characters that end an unquoted name in a list of fields.
 pub(super) const IN_LIST: &str = ",";
 

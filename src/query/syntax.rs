@@ -283,7 +283,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Text up to the semicolon or the bracket that ends it. Those in quotes, or in brackets, belong to it.
+    /// Takes the text up to the semicolon or bracket that ends it. Those in quotes or brackets belong to it.
     pub(super) fn option(&mut self) -> &'a str {
         let (mut open, mut quoted, mut escaped) = (0_usize, false, false);
         self.take_until(|c| {

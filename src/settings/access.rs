@@ -171,7 +171,7 @@ impl FromStr for Cors {
     }
 }
 
-/// A scheme, a host and perhaps a port, as browsers send it: without a path.
+/// Returns whether a text is a scheme, a host and perhaps a port, as browsers send an origin: without a path.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, host)) = text.split_once("://") else { return false };
     let in_host = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);

@@ -9,10 +9,10 @@ use figment::{Metadata, Profile, Provider};
 use super::secret::MASK;
 use super::{Origin, SettingsError, bounded, rules};
 
-/// Names the profile.
+/// The variable that names the profile.
 pub(super) const PROFILE: &str = "APP_PROFILE";
 const PASSWORD: &str = "RDB_PASSWORD";
-/// Names a file that holds the password, as container engines mount secrets.
+/// The variable that names a file which holds the password, as container engines mount secrets.
 const PASSWORD_FILE: &str = "RDB_PASSWORD_FILE";
 
 /// A setting from one environment variable. A provider for each, so that each value knows its variable.
@@ -63,7 +63,7 @@ pub(super) fn read(defaults: &Dict, prefixes: &[&str]) -> Result<Variables, Sett
     Ok(variables)
 }
 
-/// The profile that the environment asks for.
+/// Returns the profile that the environment asks for.
 pub(super) fn profile() -> Option<String> {
     std::env::var_os(PROFILE).map(|name| name.to_string_lossy().into_owned())
 }
@@ -94,14 +94,14 @@ fn is_of_kubernetes(name: &str, value: &OsStr) -> bool {
         && value.to_str().is_some_and(|value| schemes.iter().any(|s| value.starts_with(s)))
 }
 
-/// The variable that sets a key: `rdb.max_age` is `RDB_MAX_AGE`, `limits.body` is `APP_LIMITS_BODY`.
+/// Returns the variable that sets a key: `rdb.max_age` is `RDB_MAX_AGE`, `limits.body` is `APP_LIMITS_BODY`.
 fn variable(key: &str) -> String {
     // The switch of a table goes by the table's own name.
     let name = key.strip_suffix(".on").unwrap_or(key).replace('.', "_").to_ascii_uppercase();
     if key.starts_with("rdb.") { name } else { format!("APP_{name}") }
 }
 
-/// Every setting that is one value, with its default.
+/// Returns every setting that is one value, with its default.
 fn leaves(prefix: &str, defaults: &Dict) -> Vec<(String, Value)> {
     let mut keys = Vec::new();
     for (key, value) in defaults {
@@ -114,7 +114,8 @@ fn leaves(prefix: &str, defaults: &Dict) -> Vec<(String, Value)> {
     keys
 }
 
-/// A text stays one even if it looks like a number: a password of digits is no number.
+/// Reads a value of the type of its default. A text stays one even if it looks like a number: a password of
+/// digits is no number.
 fn parse(text: String, default: &Value) -> Value {
     match default {
         Value::String(..) => Value::from(text),
@@ -146,7 +147,7 @@ fn password(path: OsString) -> Result<String, SettingsError> {
     Ok(password.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// The error about a variable that nothing knows, if a setting was probably meant.
+/// Returns the error about a variable that nothing knows, if a setting was probably meant.
 fn unknown(name: &str, value: OsString, keys: &[(String, Value)]) -> Option<SettingsError> {
     let known = keys.iter().map(|(key, _)| (variable(key), key.as_str()));
     let special = [(PROFILE.to_owned(), "profile"), (PASSWORD_FILE.to_owned(), "rdb.password")];

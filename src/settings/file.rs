@@ -32,7 +32,7 @@ impl SettingsFile {
         }
     }
 
-    /// The names of the profiles that have a table of their own.
+    /// Returns the names of the profiles that have a table of their own.
     pub(super) fn profiles(&self) -> impl Iterator<Item = String> {
         self.tables
             .keys()
@@ -40,7 +40,7 @@ impl SettingsFile {
             .map(|p| p.as_str().as_str().to_ascii_lowercase())
     }
 
-    /// Each table, with where it stands.
+    /// Returns each table, with where it stands.
     pub(super) fn tables(&self) -> impl Iterator<Item = (Origin, &Dict)> {
         let metadata = self.metadata();
         self.tables.iter().map(move |(profile, table)| {

@@ -203,7 +203,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// The sizes, in MiB, of an answer and of all.
+    /// Returns the sizes, in MiB, of an answer and of all.
     fn fitted(memory: u64, answer: Option<u64>, answers: Option<u64>) -> (u64, u64) {
         let built_in = Limits::default();
         let mut limits = Limits {

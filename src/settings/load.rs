@@ -104,7 +104,7 @@ impl Rdb {
     ///
     /// # Errors
     ///
-    /// On a variable `RDB_*` that is unknown, or that has a value which means nothing here.
+    /// Fails on a variable `RDB_*` that is nearly a setting's name, and on an invalid value.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -160,7 +160,7 @@ impl Loaded {
         }
     }
 
-    /// Built-in values give way to related settings that somebody chose, and to what the machine has.
+    /// Adapts built-in values to related settings that somebody chose, and to what the machine has.
     fn follow(&mut self) {
         let built_in = |key| self.origin(key) == Origin::BuiltIn;
         let (level, page, standby) =
@@ -230,7 +230,7 @@ fn profile(options: &LoadOptions, file: Option<&SettingsFile>) -> Result<(String
     }
 }
 
-/// The lowest layer, which is also the list of all settings there are.
+/// Returns the lowest layer, which is also the list of all settings there are.
 fn defaults(profile: &str) -> Result<Dict, SettingsError> {
     let built_in = Value::serialize(Settings::built_in(profile));
     let mut defaults = built_in.ok().and_then(Value::into_dict).unwrap_or_default();
@@ -283,7 +283,7 @@ fn expectation(kind: &Kind) -> String {
     }
 }
 
-/// A value by its key; unlike figment's own, into lists too.
+/// Finds a value by its key; unlike figment's own function, also in lists.
 fn find(figment: &Figment, key: &str) -> Option<Value> {
     let mut parts = key.split('.');
     let mut value = figment.find_value(parts.next()?).ok()?;

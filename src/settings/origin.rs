@@ -91,7 +91,7 @@ fn flatten(prefix: &str, value: &Json, lines: &mut Vec<(String, String)>) {
     }
 }
 
-/// A value as TOML writes it on one line: as JSON, but for tables.
+/// Writes a value as TOML does on one line: as JSON, but for tables.
 fn inline(value: &Json) -> String {
     match value {
         Json::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),

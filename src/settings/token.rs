@@ -85,7 +85,7 @@ impl Token {
             .count()
     }
 
-    /// Keys that come from elsewhere come by TLS, unless from this machine itself.
+    /// Returns whether keys that come from elsewhere come by TLS, unless from this machine itself.
     pub(super) fn has_sound_keys(&self) -> bool {
         let local = |rest: &str| {
             let host = rest.split(['/', '?']).next().unwrap_or_default();

@@ -198,7 +198,7 @@ impl Expansion {
         }
     }
 
-    /// The part of an index over fields that begins with a value.
+    /// Returns the part of an index over fields that begins with a value.
     fn range(&self, table: &Term, reference: &Term, index: &str) -> Term {
         let (low, high) = match self.is_compound() {
             true => (r.expr([reference]), r.expr([reference, &r.maxval()])),
@@ -211,7 +211,7 @@ impl Expansion {
         self.index.as_ref().is_some_and(|index| index.fields.len() > 1)
     }
 
-    /// The first ones in the order that the request wants: as they lie in the index, if that is over the
+    /// Returns the first documents in the requested order: as they lie in the index, if that is over the
     /// fields of the order behind the one that refers.
     fn first(&self, table: &Term, reference: &Term, index: &str) -> Term {
         let limit = self.listing.limit();
@@ -276,7 +276,7 @@ impl Told {
         !self.expansions.is_empty()
     }
 
-    /// A query that fails if a filter can make no sense to the database.
+    /// Returns a query that fails if a filter is invalid for the database.
     pub(crate) fn check(&self) -> Option<Term> {
         check(None, &self.expansions)
     }
@@ -331,7 +331,7 @@ pub(super) fn split(fields: &mut Fields, expansions: &mut [Expansion]) -> Result
     Ok(())
 }
 
-/// A query that runs the checks of a list's filter and of those of its expansions.
+/// Returns a query that runs the checks of a list's filter and of those of its expansions.
 pub(super) fn check(own: Option<Term>, expansions: &[Expansion]) -> Option<Term> {
     let checks: Vec<_> =
         own.into_iter().chain(expansions.iter().filter_map(|it| it.listing.check())).collect();

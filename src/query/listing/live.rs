@@ -73,7 +73,7 @@ impl Live {
         Ok(Live { listing, initial, order: None })
     }
 
-    /// Returns a query that fails if the filter is invalid for the database, see [`Filter::check`].
+    /// Returns a query that fails if the filter is invalid for the database, see [`Listing::check`].
     pub(crate) fn check(&self) -> Option<Term> {
         self.listing.check()
     }

@@ -153,7 +153,7 @@ fn next(dfa: &DFA, cache: &mut Cache, state: LazyStateID, byte: Option<u8>) -> R
     next.map_err(gave_up)
 }
 
-/// Nothing tells an automaton to give up.
+/// Returns the error of an automaton that gave up, which nothing tells it to do.
 fn gave_up<E>(_: E) -> Error {
     Error::internal("A search was given up.")
 }
