@@ -174,7 +174,7 @@ pub(crate) fn expansions(relations: &[RelationSpec]) -> Option<Parameter> {
     let names = (!names.is_empty()).then(|| names.join("|"))?;
     let about = "Related documents that are told beside, in fields of these names: \
                  `author,comments(limit=3;order=at.desc)`. Which a table has is in the settings.";
-    let item = format!(r"\s*({names})\s*(\([\s\S]*\)\s*)?");
+    let item = format!(r"\s*({names})\s*(\([\s\S]*\S[\s\S]*\)\s*)?");
     Some(query("expand", about, text().pattern(Some(format!("^{item}(,{item}){{0,19}}$")))))
 }
 

@@ -61,12 +61,7 @@ pub(crate) async fn insert(
             let rules = Rules { key, schema: context.app().schema(table), unique: unique.as_ref() };
             let insert = Insert { table, key, conflict, grant, plan, rules };
             match insert.batch(batch.documents, outcomes.count, conn).await {
-                Ok(told) => {
-                    if let Some(plan) = plan {
-                        plan.note_begun();
-                    }
-                    outcomes.extend(told)?;
-                }
+                Ok(told) => outcomes.extend(told)?,
                 // A request with a key isn't done before it is done completely, so it has no partial answer.
                 Err(error) if outcomes.count == 0 || plan.is_some() => return Err(error),
                 Err(error) => batch.next = Next::Fault(error),
@@ -139,11 +134,13 @@ impl Insert<'_> {
                     let target = Target { table: self.table, id, grant: self.grant };
                     let add = Write::add(document.clone());
                     let added = target.change(conn, &Conditions::default(), &add, self.rules).await;
+                    self.note(added.is_ok());
                     outcomes.push((place, Outcome::of_one(added, id)));
                 }
                 None => match self.rules.check(&Value::Object(document.clone())) {
                     Ok(()) if replaces && self.rules.unique.is_some_and(|it| it.is_in(&document)) => {
                         outcomes.extend(self.claimed((place, document), conn).await?);
+                        self.note(true);
                     }
                     Ok(()) => sound.push((place, document)),
                     Err(error) => outcomes.push((place, Outcome::fault(&error, true))),
@@ -154,8 +151,16 @@ impl Insert<'_> {
             Some(unique) => self.claimed_together(unique, sound, conn).await?,
             None => self.inserted(sound, conn).await?,
         });
+        self.note(true);
         outcomes.sort_by_key(|(place, _)| *place);
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+    }
+
+    /// Notes that a document may have been written, so that the request's key stays claimed.
+    fn note(self, is_begun: bool) {
+        if let Some(plan) = self.plan.filter(|_| is_begun) {
+            plan.note_begun();
+        }
     }
 
     /// Inserts documents, with claims of their unique values that are made by one query.
