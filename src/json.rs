@@ -45,6 +45,22 @@ impl<'de> Deserialize<'de> for Read {
     }
 }
 
+/// Reads a value with fields of any name, or null, for a field of a type that is deserialized.
+pub(crate) fn value_or_null<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+    Read::deserialize(from).map(|read| Some(read.0).filter(|value| !value.is_null()))
+}
+
+/// Does what [`value_or_null`] does for an object.
+pub(crate) fn object_or_null<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Map<String, Value>>, D::Error> {
+    match value_or_null(from)? {
+        None => Ok(None),
+        Some(Value::Object(fields)) => Ok(Some(fields)),
+        Some(_) => Err(D::Error::custom("neither an object nor null")),
+    }
+}
+
 /// Reads JSON that keeps to rules.
 ///
 /// # Errors

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use warp::http::Response;
 use warp::hyper::body::Bytes;
 use warp_reql::Conn;
+use warp_reql::settings::{Settings, TableSpec};
 
 const DOCS: &str = "/tables/heroes/docs";
 const DOC: &str = "/tables/heroes/docs/1";
@@ -260,12 +261,39 @@ async fn names_that_readers_take_for_something_else_are_refused() {
     assert_eq!(body(&get(&api, DOC).await), json!({"id": 1}));
 }
 
-#[tokio::test]
-async fn a_name_that_readers_take_for_something_else_is_no_harm_to_others() {
+/// Returns JSON that would take more of the stack than there is if this were read in the text of that, and so
+/// on.
+fn deep_text() -> String {
     let escaped = |json: &str| json.replace('\\', "\\u005c").replace('"', "\\u0022");
     let inner = |json: String| format!("{}{{\"{TAKEN}\":\"{}\"}}", "[".repeat(DEPTH), escaped(&json));
-    // Reading this in the text of that, and so on, would take more of the stack than there is.
-    let deep = (0..50).fold("1".to_owned(), |json, _| inner(json) + &"]".repeat(DEPTH));
+    (0..50).fold("1".to_owned(), |json, _| inner(json) + &"]".repeat(DEPTH))
+}
+
+#[tokio::test]
+async fn a_document_with_a_reserved_name_is_changed_like_others() {
+    let heroes = TableSpec { unique: vec!["email".to_owned()], ..TableSpec::new("heroes") };
+    let api = Api::at_home(|settings| Settings { tables: vec![heroes], ..settings }).await;
+    assert_eq!(api.send("POST", DOCS, &json!({"id": 2, "email": "b"})).await.status(), 201);
+    let row = Term::object([(TAKEN.to_owned(), r.expr(deep_text())), ("id".to_owned(), r.expr(1))]);
+    assert!(stored(&api, row).await);
+    for (kind, sent) in [
+        ("application/merge-patch+json", json!({"email": "c"})),
+        ("application/vnd.warp-reql.changes+json", json!({"set": {"email": "d"}})),
+        ("application/json-patch+json", json!([{"op": "add", "path": "/email", "value": "a"}])),
+    ] {
+        let sent = sent.to_string();
+        let changed = api.with("PATCH", DOC, &[("content-type", kind)], sent.as_bytes()).await;
+        assert_eq!(changed.status(), 200, "{kind}: {:?}", changed.body());
+    }
+    let all = api.send("PATCH", "/tables/heroes/docs?all=true", &json!({"n": 1})).await;
+    assert_eq!(body(&all)["replaced"], 2);
+    let told = get(&api, DOC).await;
+    assert!(told.body().windows(11).any(|part| part == b"\"email\":\"a\""), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_name_that_readers_take_for_something_else_is_no_harm_to_others() {
+    let deep = deep_text();
     for text in ["none", "[1]", &deep] {
         let api = with_two().await;
         let row = Term::object([(TAKEN.to_owned(), r.expr(text)), ("id".to_owned(), r.expr(3))]);

@@ -44,8 +44,8 @@ pub(super) type Hidden = Option<Map<String, Value>>;
 pub(super) struct Read(
     pub(super) Option<Box<RawValue>>,
     pub(super) String,
-    pub(super) Option<Value>,
-    pub(super) Hidden,
+    #[serde(deserialize_with = "json::value_or_null")] pub(super) Option<Value>,
+    #[serde(deserialize_with = "json::object_or_null")] pub(super) Hidden,
 );
 
 impl Target<'_> {
