@@ -259,7 +259,12 @@ impl Case<'_> {
         let (deletes, patch) = (random.bool(), document(random));
         let path = format!("/tables/t/docs?{}", filter.escaped());
         let (method, sent) = if deletes { ("DELETE", Value::Null) } else { ("PATCH", json!(patch)) };
-        let answer = self.send(method, &path, "", &sent).await;
+        let mut answer = self.send(method, &path, "", &sent).await;
+        if answer.status() == 400 {
+            // A condition that always holds, because a list is empty, is none.
+            assert!(filter.text().contains(".()"), "{} {at}", filter.text());
+            answer = self.send(method, &format!("{path}&all=true"), "", &sent).await;
+        }
         let at = format!("{method} {} {sent} {:?} {at}", filter.text(), answer.body());
         let may_ever = match deletes {
             true => rights.ever(|rule| &rule.read) && rights.ever(|rule| &rule.delete),

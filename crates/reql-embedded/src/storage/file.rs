@@ -93,9 +93,11 @@ impl File {
     pub(super) fn over_each<B: StorageBackend>(
         backend: impl Fn() -> B + Send + Sync + 'static,
         cache_bytes: usize,
-    ) -> Result<File> {
+    ) -> Result<(File, bool)> {
         let open = move || opening::open_backend(backend(), Path::new(":memory:"), cache_bytes);
-        Ok(File::new(None, open()?, Some(Box::new(move || Ok(open()?.database)))))
+        let opened = open()?;
+        let is_new = opened.is_new;
+        Ok((File::new(None, opened, Some(Box::new(move || Ok(open()?.database)))), is_new))
     }
 
     fn at(path: PathBuf, opened: Opened, cache_bytes: usize) -> File {

@@ -49,7 +49,7 @@ impl Disk {
     /// Opens a file on the disk, which can be opened again after a failure.
     pub(super) fn file(&self) -> File {
         let disk = self.clone();
-        File::over_each(move || disk.opened(), cache_bytes()).unwrap()
+        File::over_each(move || disk.opened(), cache_bytes()).unwrap().0
     }
 
     /// Opens a store on the disk.

@@ -248,7 +248,9 @@ fn contents(store: &Store) -> Result<Contents> {
 }
 
 fn open(disk: &Disk) -> Result<Store> {
-    let (file, is_new) = File::over(disk.clone(), CACHE_BYTES)?;
+    // It is opened anew after a failure as a real file is, or else readers would go on with what isn't on it.
+    let disk = disk.clone();
+    let (file, is_new) = File::over_each(move || disk.clone(), CACHE_BYTES)?;
     Store::start(file, is_new, Arc::new(Fields), BACKLOG_BYTES)
 }
 
