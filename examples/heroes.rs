@@ -27,7 +27,9 @@ async fn write(hero: Hero, mut conn: Conn) -> Result<impl Reply, Error> {
 
 async fn serve(db: &Database) {
     let get = warp::path!("heroes" / String).and(warp::get()).and(with_conn(db)).then(read);
-    let put = warp::path!("heroes").and(warp::put()).and(warp::body::json()).and(with_conn(db)).then(write);
+    // Without it, a client decides how much memory its body takes.
+    let body = warp::body::content_length_limit(64 << 10).and(warp::body::json());
+    let put = warp::path!("heroes").and(warp::put()).and(body).and(with_conn(db)).then(write);
     println!("Put and get heroes at http://127.0.0.1:3030/heroes.");
     warp::serve(get.or(put).recover(recover)).run(([127, 0, 0, 1], 3030)).await;
 }
