@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::{ContentBuilder, Required};
 use warp::http::StatusCode;
-use warp::http::header::{CONTENT_TYPE, HeaderName};
+use warp::http::header::CONTENT_TYPE;
 use warp::reply::{Reply, Response};
 
 use super::endpoint::{Endpoint, post};
@@ -31,6 +31,7 @@ use crate::error::{Code, Error};
 use crate::http::answer::{json_text, with_header};
 use crate::http::body::{Body, value};
 use crate::http::context::Context;
+use crate::http::headers::REQL_ANSWER;
 use crate::http::negotiate::{JSON, NDJSON, TEXT};
 use crate::language::{self as language, Fault, Node, Place, Step};
 use crate::settings::Settings;
@@ -40,8 +41,6 @@ use crate::shares::Share;
 pub(crate) const PATH: &str = "/reql";
 /// The media type of ReQL in JavaScript syntax.
 const REQL: &str = "application/vnd.rethinkdb.reql";
-/// The header with the form of the answer: `value`, `rows` or `feed`.
-const FORM: HeaderName = HeaderName::from_static("reql-answer");
 
 /// The time between the line that tells why an answer breaks off and its end. Encoders pass the line on
 /// meanwhile, and browsers drop what has not been read when a body breaks off.
@@ -261,7 +260,7 @@ fn told(form: Form, response: Response) -> Response {
         Form::Rows => "rows",
         Form::Feed => "feed",
     };
-    with_header(response, FORM, form)
+    with_header(response, REQL_ANSWER, form)
 }
 
 type Lines = Pin<Box<dyn Stream<Item = Result<String, Error>> + Send>>;

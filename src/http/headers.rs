@@ -34,6 +34,8 @@ pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 pub(crate) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// The id of the last event that a reconnecting `EventSource` has seen (HTML, 9.2.4).
 pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// The form of the answer to a query: `value`, `rows` or `feed`.
+pub(crate) const REQL_ANSWER: HeaderName = HeaderName::from_static("reql-answer");
 /// The number of documents in all pages of a result.
 pub(crate) const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 /// The request to nginx and other proxies not to buffer events.
@@ -87,6 +89,7 @@ pub(crate) static READ_BY_PAGES: LazyLock<HeaderValue> = LazyLock::new(|| {
         PREFERENCE_APPLIED,
         RATE_LIMIT,
         RATE_LIMIT_POLICY,
+        REQL_ANSWER,
         RETRY_AFTER,
         SERVER_TIMING,
         TOTAL_COUNT,

@@ -40,7 +40,8 @@ impl Cors {
     fn origin(&self, asker: Option<&HeaderValue>, response: &mut Response) -> Option<HeaderValue> {
         match self {
             Cors::Off => None,
-            Cors::Any => asker.map(|_| HeaderValue::from_static("*")),
+            // Whoever asks, since a cache may hand the answer to a page of any origin.
+            Cors::Any => Some(HeaderValue::from_static("*")),
             Cors::List(origins) => {
                 response.headers_mut().append(VARY, HeaderValue::from_static("origin"));
                 asker

@@ -137,6 +137,10 @@ async fn any_page_or_those_of_a_list_may_read_answers_and_problems() {
 #[tokio::test]
 async fn preflights_tell_the_methods_of_their_path() {
     let api = offline(Cors::Any).await;
+    // A cache may keep this for a page.
+    let response = api.call("GET", "/health/live").await;
+    assert_eq!(header(&response, "access-control-allow-origin"), "*");
+    assert!(header(&response, "access-control-expose-headers").contains("reql-answer"));
     let ask = [("origin", "https://a.example"), ("access-control-request-method", "PUT")];
     let response = api.with("OPTIONS", DOC, &ask, b"").await;
     assert_eq!(response.status(), 204);
