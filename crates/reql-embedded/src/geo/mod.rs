@@ -18,4 +18,4 @@ mod relate;
 pub use circle::{Circle, circle};
 pub use ellipsoid::{Ellipsoid, Unit};
 pub use geojson::{LonLat, Shape};
-pub use relate::{Relation, distance, expect_shell, subtract};
+pub use relate::{Relation, distance, expect_polygon, expect_shell, subtract};

@@ -47,6 +47,11 @@ pub fn subtract(polygon: &Datum, hole: &Datum) -> Result<Datum> {
     geojson::checked("Polygon", Datum::array(rings))
 }
 
+/// Checks that a geometry is a polygon.
+pub fn expect_polygon(argument: &Datum) -> Result<()> {
+    geojson::to_polygon(geojson::expect(argument)?).map(drop)
+}
+
 /// Returns an argument of `polygon_sub`, which must be a polygon without holes.
 pub fn expect_shell(argument: &Datum) -> Result<&Datum> {
     let polygon = geojson::expect(argument)?;

@@ -51,7 +51,7 @@ pub enum Overlay {
 
 impl Operation {
     /// Applies the operation to an object that is no pseudo-type, or to a geometry.
-    fn apply(&self, env: &Env, object: &Datum) -> Result<Datum> {
+    pub fn apply(&self, env: &Env, object: &Datum) -> Result<Datum> {
         match self {
             Operation::Field(key) => object.field(key),
             Operation::Pluck(paths) => Ok(paths.project(object, env.limits)),

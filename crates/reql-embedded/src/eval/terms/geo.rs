@@ -30,14 +30,18 @@ pub const TERMS: &[Spec] = &[
     Spec::new(TermType::Distance, Arity::exactly(2), distance)
         .optargs(SYSTEM_AND_UNIT)
         .determinism(Determinism::ONE_SERVER),
-    Spec::new(TermType::Intersects, Arity::exactly(2), |call| relation(call, Relation::Intersects))
-        .optargs(NO_RECURSE)
-        .grouping(Grouping::Stream)
-        .determinism(Determinism::ONE_SERVER),
-    Spec::new(TermType::Includes, Arity::exactly(2), |call| relation(call, Relation::Includes))
-        .optargs(NO_RECURSE)
-        .grouping(Grouping::Stream)
-        .determinism(Determinism::ONE_SERVER),
+    Spec::new(TermType::Intersects, Arity::exactly(2), |call| {
+        relation(call, Relation::Intersects, |_| Ok(()))
+    })
+    .optargs(NO_RECURSE)
+    .grouping(Grouping::Stream)
+    .determinism(Determinism::ONE_SERVER),
+    Spec::new(TermType::Includes, Arity::exactly(2), |call| {
+        relation(call, Relation::Includes, geo::expect_polygon)
+    })
+    .optargs(NO_RECURSE)
+    .grouping(Grouping::Stream)
+    .determinism(Determinism::ONE_SERVER),
     Spec::new(TermType::GetIntersecting, Arity::exactly(2), get_intersecting)
         .optargs(&["index"])
         .determinism(Determinism::ONE_SERVER),
@@ -167,13 +171,24 @@ fn distance(call: &mut Call<'_>) -> Result<Val> {
     Ok(call.val(Datum::num(unit.from_meters(meters))?))
 }
 
-/// Computes a relation of a geometry, or of each geometry of a sequence, to another one.
-fn relation(call: &mut Call<'_>, relation: fn(Shape) -> Relation) -> Result<Val> {
+/// Computes a relation of a geometry, or of each geometry of a sequence, to another one. A single geometry is
+/// checked before the other one.
+fn relation(
+    call: &mut Call<'_>,
+    relation: fn(Shape) -> Relation,
+    check: fn(&Datum) -> Result<()>,
+) -> Result<Val> {
     let first = call.arg(0)?;
-    elements::apply(call, first, Elements::Filter, |call| {
-        let (other, _) = geometry(call, 1)?;
+    let operation = |(other, bt): (Datum, Bt)| {
+        geojson::expect(&other).at(bt)?;
         Ok(Operation::Relation(relation(Shape::of(&other)?)))
-    })
+    };
+    let on_object = |call: &mut Call<'_>, geometry: &Datum| {
+        let other = call.placed(1)?;
+        check(geometry)?;
+        operation(other)?.apply(call.env, geometry)
+    };
+    elements::apply_or(call, first, Elements::Filter, on_object, |call| operation(call.placed(1)?))
 }
 
 /// Returns the index to search in a table, for a term of this name.
