@@ -171,9 +171,7 @@ impl Flat {
     fn report(&mut self, change: &Change) -> Result<()> {
         let places = |document| self.followed.places(change.key(), document).into_iter();
         let (mut old_places, mut new_places) = (places(change.before()), places(change.after()));
-        // Rows that are `null` are none (`changefeed.cc`).
-        let shown = |document| Ok(self.followed.shown(document)?.filter(|value| !value.is_null()));
-        let (old, new) = (shown(change.before())?, shown(change.after())?);
+        let (old, new) = (self.followed.told(change.before())?, self.followed.told(change.after())?);
         let stays_the_same = old == new;
         loop {
             let (was, is) = (old_places.next(), new_places.next());

@@ -65,6 +65,11 @@ impl Followed {
         shown(&*self.transform, document)
     }
 
+    /// Returns the row of a document in a change of a feed without an order.
+    pub(super) fn told(&self, document: Option<&Datum>) -> Result<Option<Datum>> {
+        told(&*self.transform, document)
+    }
+
     /// Returns the places of a document, each as often as it counts.
     pub(super) fn places(&self, key: &[u8], document: Option<&Datum>) -> Vec<Place> {
         document.map(|document| self.extent.places(key, document)).unwrap_or_default()
@@ -129,10 +134,15 @@ impl Followed {
 
 /// Returns the form of a document in a change. A document for which the form fails is left out, as by an
 /// index. Fails if the form can't be known now.
-pub(super) fn shown(transform: &dyn Transform, document: Option<&Datum>) -> Result<Option<Datum>> {
+fn shown(transform: &dyn Transform, document: Option<&Datum>) -> Result<Option<Datum>> {
     let Some(document) = document else { return Ok(None) };
     match transform.apply(document) {
         Err(error) if error.kind() != ErrorKind::Interrupted && !memory::is_shortage(&error) => Ok(None),
         result => result,
     }
+}
+
+/// Returns the row of a document in a change. One that is `null` is none (`changefeed.cc`).
+pub(super) fn told(transform: &dyn Transform, document: Option<&Datum>) -> Result<Option<Datum>> {
+    Ok(shown(transform, document)?.filter(|row| !row.is_null()))
 }

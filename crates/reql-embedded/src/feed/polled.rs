@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::followed::shown;
+use super::followed::told;
 use super::row::Side;
 use super::{Feed, Options, Transform, Wake};
 use crate::datum::Datum;
@@ -120,12 +120,8 @@ impl Polled {
         for key in keys {
             let (was, is) = (before.get(key), self.known.get(key));
             let copies = was.or(is).map_or(0, |(_, copies)| *copies);
-            // Rows that are `null` are none (`changefeed.cc`).
-            let shown = |row: Option<&(Datum, usize)>| -> Result<Option<Datum>> {
-                let row = shown(&*self.transform, row.map(|(row, _)| row))?;
-                Ok(row.filter(|value| !value.is_null()))
-            };
-            let (old, new) = (shown(was)?, shown(is)?);
+            let side = |row: Option<&(Datum, usize)>| told(&*self.transform, row.map(|(row, _)| row));
+            let (old, new) = (side(was)?, side(is)?);
             if old != new {
                 let row = self.options.form.change(Side::value(old), Side::value(new));
                 self.rows.extend(row.into_iter().flat_map(|row| std::iter::repeat_n(row, copies)));
