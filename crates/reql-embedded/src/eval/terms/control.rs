@@ -29,15 +29,14 @@ fn last_until(call: &mut Call<'_>, neutral: bool) -> Result<Val> {
     let mut last = call.val(Datum::Bool(neutral));
     for index in 0..call.len() {
         let arg = call.arg(index)?;
-        let is_true = if let Value::Single(row) = &arg.value {
+        let is_true;
+        (last, is_true) = if let Value::Single(row) = &arg.value {
             let is_true = row.get()?.is_truthy();
-            last = arg;
-            is_true
+            (arg, is_true)
         } else {
             let (datum, bt) = arg.into_placed()?;
             let is_true = datum.is_truthy();
-            last = Val::datum(datum, bt);
-            is_true
+            (Val::datum(datum, bt), is_true)
         };
         if is_true != neutral {
             break;
