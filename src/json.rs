@@ -13,13 +13,17 @@ use serde_json::{Map, Value};
 /// The names of fields that serde_json has for its own use.
 const RESERVED: [&str; 2] = ["$serde_json::private::RawValue", "$serde_json::private::Number"];
 
-/// The rules for arrays, objects and the names of fields.
+/// The rules for arrays, objects and the names of fields. By default there are none.
 pub(crate) trait Rules: Copy {
     /// Returns the rules for what is in an array or an object.
-    fn within<E: Error>(self) -> Result<Self, E>;
+    fn within<E: Error>(self) -> Result<Self, E> {
+        Ok(self)
+    }
 
     /// Checks the name of a field of an object that has these fields already.
-    fn check<E: Error>(self, name: &str, before: &Map<String, Value>) -> Result<(), E>;
+    fn check<E: Error>(self, _name: &str, _before: &Map<String, Value>) -> Result<(), E> {
+        Ok(())
+    }
 }
 
 /// Returns whether serde_json has this name of a field for its own use.
@@ -94,24 +98,12 @@ where
 #[derive(Clone, Copy)]
 struct Anything;
 
-impl Rules for Anything {
-    fn within<E: Error>(self) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn check<E: Error>(self, _: &str, _: &Map<String, Value>) -> Result<(), E> {
-        Ok(())
-    }
-}
+impl Rules for Anything {}
 
 #[derive(Clone, Copy)]
 struct NothingReserved;
 
 impl Rules for NothingReserved {
-    fn within<E: Error>(self) -> Result<Self, E> {
-        Ok(self)
-    }
-
     fn check<E: Error>(self, name: &str, _: &Map<String, Value>) -> Result<(), E> {
         match is_reserved(name) {
             true => Err(E::custom("the name of a field is reserved")),

@@ -134,13 +134,15 @@ impl Insert<'_> {
                     let target = Target { table: self.table, id, grant: self.grant };
                     let add = Write::add(document.clone());
                     let added = target.change(conn, &Conditions::default(), &add, self.rules).await;
-                    self.note(added.is_ok());
+                    if added.is_ok() {
+                        self.note_begun();
+                    }
                     outcomes.push((place, Outcome::of_one(added, id)));
                 }
                 None => match self.rules.check(&Value::Object(document.clone())) {
                     Ok(()) if replaces && self.rules.unique.is_some_and(|it| it.is_in(&document)) => {
                         outcomes.extend(self.claimed((place, document), conn).await?);
-                        self.note(true);
+                        self.note_begun();
                     }
                     Ok(()) => sound.push((place, document)),
                     Err(error) => outcomes.push((place, Outcome::fault(&error, true))),
@@ -151,14 +153,14 @@ impl Insert<'_> {
             Some(unique) => self.claimed_together(unique, sound, conn).await?,
             None => self.inserted(sound, conn).await?,
         });
-        self.note(true);
+        self.note_begun();
         outcomes.sort_by_key(|(place, _)| *place);
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
 
     /// Notes that a document may have been written, so that the request's key stays claimed.
-    fn note(self, is_begun: bool) {
-        if let Some(plan) = self.plan.filter(|_| is_begun) {
+    fn note_begun(self) {
+        if let Some(plan) = self.plan {
             plan.note_begun();
         }
     }
