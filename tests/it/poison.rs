@@ -21,6 +21,21 @@ const DEPTH: usize = 100;
 /// the JSON that is in the field's text.
 const TAKEN: &str = "$serde_json::private::RawValue";
 
+/// A request: its method, path, header with the type of the body, and body.
+type Request<'a> = (&'static str, &'static str, (&'static str, &'static str), &'a str);
+
+/// The ways to write a document, alone or among many, and a patch.
+fn writes<'a>(document: &'a str, many: &'a str, patch: &'a str) -> [Request<'a>; 6] {
+    [
+        ("POST", DOCS, JSON, document),
+        ("POST", DOCS, JSON, many),
+        ("POST", DOCS, LINES, document),
+        ("PUT", DOC, JSON, document),
+        ("PATCH", DOC, JSON, patch),
+        ("PATCH", "/tables/heroes/docs?all=true", JSON, patch),
+    ]
+}
+
 /// A document that is nested this deep.
 fn nested(id: u64, depth: usize) -> String {
     format!("{{\"id\":{id},\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1))
@@ -53,16 +68,9 @@ async fn what_is_nested_too_deeply_is_refused_wherever_it_is_written() {
         let patch = document.replacen("\"id\":1,", "", 1);
         let many = format!("[{document}]");
         let index = format!("{{\"fields\":{}{}}}", "[".repeat(DEPTH), "]".repeat(DEPTH));
-        for (method, path, kind, sent) in [
-            ("POST", DOCS, JSON, &document),
-            ("POST", DOCS, JSON, &many),
-            ("POST", DOCS, LINES, &document),
-            ("PUT", DOC, JSON, &document),
-            ("PATCH", DOC, JSON, &patch),
-            ("PATCH", "/tables/heroes/docs?all=true", JSON, &patch),
-            ("PUT", "/tables/heroes/indexes/i", JSON, &index),
-            ("POST", "/tables", JSON, &document),
-        ] {
+        let others =
+            [("PUT", "/tables/heroes/indexes/i", JSON, &*index), ("POST", "/tables", JSON, &*document)];
+        for (method, path, kind, sent) in writes(&document, &many, &patch).into_iter().chain(others) {
             let response = api.with(method, path, &[kind], sent.as_bytes()).await;
             let told = problem(&response, 400, "bad-request");
             assert!(told["detail"].as_str().unwrap().contains("100 deep"), "{method} {path}: {told}");
@@ -237,14 +245,7 @@ async fn names_that_readers_take_for_something_else_are_refused() {
     {
         let patch = document.replace("\"id\":1", "\"b\":1");
         let many = format!("[{document}]");
-        for (method, path, kind, sent) in [
-            ("POST", DOCS, JSON, &document),
-            ("POST", DOCS, JSON, &many),
-            ("POST", DOCS, LINES, &document),
-            ("PUT", DOC, JSON, &document),
-            ("PATCH", DOC, JSON, &patch),
-            ("PATCH", "/tables/heroes/docs?all=true", JSON, &patch),
-        ] {
+        for (method, path, kind, sent) in writes(&document, &many, &patch) {
             let told = problem(&api.with(method, path, &[kind], sent.as_bytes()).await, 400, "bad-request");
             assert!(told["detail"].as_str().unwrap().contains(TAKEN), "{method} {path}: {told}");
         }

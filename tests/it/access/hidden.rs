@@ -2,16 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::Ruled;
+use super::{CHANGES, DOC, DOCS, JSON, MERGE, PATCH, Ruled};
 use crate::support::body;
 use crate::support::events::Events;
-
-const DOC: &str = "/tables/t/docs/1";
-const DOCS: &str = "/tables/t/docs";
-const MERGE: &str = "application/merge-patch+json";
-const PATCH: &str = "application/json-patch+json";
-const CHANGES: &str = "application/vnd.warp-reql.changes+json";
-const JSON: &str = "application/json";
 
 async fn hiding() -> Ruled {
     let rules = json!([{"table": "t", "roles": "*", "read": true, "create": true, "change": true,

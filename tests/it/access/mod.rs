@@ -32,6 +32,14 @@ use crate::support::{Api, Home, PATIENCE};
 pub const SECRET: &str = "the secret of tests, which is long enough";
 /// The role that may do everything.
 pub const ADMIN: &str = "admin";
+/// The documents of the table `t`, and one of them.
+const DOCS: &str = "/tables/t/docs";
+const DOC: &str = "/tables/t/docs/1";
+/// The types of bodies: documents, and the kinds of changes.
+const JSON: &str = "application/json";
+const MERGE: &str = "application/merge-patch+json";
+const PATCH: &str = "application/json-patch+json";
+const CHANGES: &str = "application/vnd.warp-reql.changes+json";
 
 /// The API where tokens count, over a database of its own.
 pub struct Ruled {

@@ -5,15 +5,8 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use warp_reql::settings::{Schema, Settings, TableSpec};
 
-use super::{Ruled, of};
+use super::{CHANGES, DOC, DOCS, JSON, MERGE, PATCH, Ruled, of};
 use crate::support::{body, problem};
-
-const DOC: &str = "/tables/t/docs/1";
-const DOCS: &str = "/tables/t/docs";
-const MERGE: &str = "application/merge-patch+json";
-const PATCH: &str = "application/json-patch+json";
-const CHANGES: &str = "application/vnd.warp-reql.changes+json";
-const JSON: &str = "application/json";
 
 /// A table whose schema asks for an owner, which a rule sets, and for a field, which another rule hides.
 async fn with_schema() -> (Ruled, tempfile::TempDir) {
