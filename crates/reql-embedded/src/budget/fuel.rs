@@ -4,8 +4,8 @@
 //! text. Each thread counts by itself, so counting costs three instructions. A thread whose fuel has run out
 //! checks more:
 //!
-//! - Where it must not wait, work ends there, with [`WouldBlock`](crate::error::ErrorKind::WouldBlock). The
-//!   query has done nothing then, and runs again on a thread that may take its time.
+//! - Where it must not wait, work ends there, with [`WouldBlock`](crate::error::ErrorKind::WouldBlock). It has
+//!   changed nothing then, and is done again on a thread that may take its time.
 //! - Where it may wait, it gets more fuel, unless the query's [interrupt](Budget::interrupt) has been raised.
 //! - Outside of any query there is always more.
 //!
@@ -52,6 +52,12 @@ pub enum Place {
     /// The task of a connection, whose other queries wait for it: little work can be done, and none that
     /// waits.
     Inline,
+    /// The thread that commits, for which all other writes wait. So many units can be used, and none for what
+    /// waits.
+    Writer {
+        /// Units that can be used.
+        units: usize,
+    },
     /// A thread that may take its time.
     Worker,
 }
@@ -71,7 +77,11 @@ struct Meter {
 
 impl Meter {
     fn new(budget: &Budget, place: Place) -> Self {
-        let given = if place == Place::Inline { LIGHT } else { FIRST_STEP };
+        let given = match place {
+            Place::Inline => LIGHT,
+            Place::Writer { units } => units,
+            Place::Worker => FIRST_STEP,
+        };
         let since = (place == Place::Worker).then(Instant::now);
         Meter { budget: budget.clone(), place, given, since, has_failed: false, values: None }
     }
@@ -84,8 +94,8 @@ impl Meter {
     fn look(&mut self, units: usize) -> Result<()> {
         let next = self.next();
         let looked = match self.place {
-            Place::Inline => self.budget.check_interrupt().and_then(|()| Err(Error::would_block())),
             Place::Worker => self.budget.check_interrupt(),
+            _ => self.budget.check_interrupt().and_then(|()| Err(Error::would_block())),
         };
         self.has_failed = looked.is_err();
         self.settle(if self.has_failed { 0 } else { units });
@@ -173,7 +183,7 @@ pub fn commit() {
 /// Gives the work up if it runs where it must not wait, and is about to.
 pub fn about_to_wait() -> Result<()> {
     METER.with_borrow_mut(|meter| match meter {
-        Some(meter) if meter.place == Place::Inline => meter.look(0),
+        Some(meter) if meter.place != Place::Worker => meter.look(0),
         _ => Ok(()),
     })
 }
@@ -305,6 +315,13 @@ mod tests {
         });
         assert_eq!(kind(ended), Some(ErrorKind::WouldBlock));
         assert_eq!(budget.spent(), LIGHT as u64);
+    }
+
+    #[test]
+    fn the_writer_does_no_more_than_it_was_told_to() {
+        let budget = Budget::default();
+        let work = |units| within(&budget, Place::Writer { units: 10 * LIGHT }, || spend(units));
+        assert_eq!((kind(work(10 * LIGHT)), kind(work(10 * LIGHT + 1))), (None, Some(ErrorKind::WouldBlock)));
     }
 
     #[test]

@@ -284,7 +284,8 @@ fn write_stored(
     if env.may_wait() {
         return report.of(stored.write(mutations, durability)?).map(Written::Done);
     }
-    let started = stored.start_write(mutations, durability)?;
+    let Ok([mutation]) = <[_; 1]>::try_from(mutations) else { return Err(Error::would_block()) };
+    let started = stored.start_write(mutation, durability)?;
     fuel::commit();
     match started {
         Started::Done(outcomes) => report.of(outcomes).map(Written::Done),

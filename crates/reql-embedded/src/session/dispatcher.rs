@@ -147,18 +147,13 @@ impl Dispatcher {
             match job::start(&*query, &context, Weight::Light) {
                 Outcome::Failed(Failure::WouldBlock) => {}
                 Outcome::Later(later) => {
-                    self.queries.insert(ticket.token, text, context.interrupt, None);
+                    self.queries.insert(ticket.token, text, context.interrupt.clone(), None);
                     self.room.take(0);
-                    let finish = async move {
-                        Done {
-                            ticket,
-                            counted: true,
-                            size: 0,
-                            _held: None,
-                            outcome: job::finish(later).await,
-                        }
-                    };
-                    self.jobs.spawn(finish);
+                    let lane = self.lane.clone();
+                    self.jobs.spawn(async move {
+                        let (_held, outcome) = job::finish(later, query, context, &lane).await;
+                        Done { ticket, counted: true, size: 0, _held, outcome }
+                    });
                     return;
                 }
                 outcome => {

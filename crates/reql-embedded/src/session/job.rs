@@ -100,12 +100,37 @@ pub(super) fn start(query: &dyn Query, context: &QueryContext, place: Weight) ->
     }
 }
 
-/// Waits for an answer that is under way.
-pub(super) async fn finish(later: Later) -> Outcome {
+/// Waits for an answer that is under way. If the query turns out to take long after all, it runs again on a
+/// thread that may take its time. The outcome is counted against the lane's backlog then.
+pub(super) async fn finish(
+    later: Later,
+    query: Box<dyn Query>,
+    context: QueryContext,
+    lane: &Arc<Lane>,
+) -> (Option<Held>, Outcome) {
     match later.await {
-        Ok(json) => Outcome::Atom { json, profile: None },
-        Err(failure) => Outcome::Failed(failure),
+        Ok(json) => (None, Outcome::Atom { json, profile: None }),
+        Err(Failure::WouldBlock) => {
+            let interrupt = context.interrupt.clone();
+            counted(interrupt, lane, move || start(&*query, &context, Weight::Heavy)).await
+        }
+        Err(failure) => (None, Outcome::Failed(failure)),
     }
+}
+
+/// Does work on a thread that may take its time. The outcome is counted where it is made: a task that is
+/// polled late would let the lane run ahead.
+async fn counted(
+    interrupt: Interrupt,
+    lane: &Arc<Lane>,
+    work: impl FnOnce() -> Outcome + Send + 'static,
+) -> (Option<Held>, Outcome) {
+    let of = lane.clone();
+    let work = move || {
+        let outcome = work();
+        (of.hold(outcome.len()), outcome)
+    };
+    lane.run(interrupt, work).await.unwrap_or((None, Outcome::Failed(Failure::Interrupted)))
 }
 
 /// Evaluates the next batch.
@@ -159,19 +184,12 @@ async fn next_where_it_belongs(
     interrupt: Interrupt,
     lane: &Arc<Lane>,
 ) -> (Option<Held>, Outcome) {
-    let of = lane.clone();
-    let weight = cursor.weight();
-    let next = move |interrupt: &Interrupt| {
-        let outcome = next(cursor, interrupt);
-        // Counted where it is made: a task that is polled late would let the lane run ahead.
-        (of.hold(outcome.len()), outcome)
-    };
-    match weight {
-        Weight::Light => next(&interrupt),
-        Weight::Heavy => lane
-            .run(interrupt.clone(), move || next(&interrupt))
-            .await
-            .unwrap_or((None, Outcome::Failed(Failure::Interrupted))),
+    match cursor.weight() {
+        Weight::Light => {
+            let outcome = next(cursor, &interrupt);
+            (lane.hold(outcome.len()), outcome)
+        }
+        Weight::Heavy => counted(interrupt.clone(), lane, move || next(cursor, &interrupt)).await,
     }
 }
 

@@ -217,6 +217,9 @@ impl File {
         self.forget_view();
         // The lock on the file has to be released before it can be taken again.
         drop(slot.take());
+        if let Some(path) = &self.path {
+            forget_pages(path);
+        }
         *slot = Some(again()?);
         self.recovered();
         Ok(())
@@ -344,6 +347,21 @@ impl Identity {
         None
     }
 }
+
+/// Makes the system read the file from the disk again. After a failed flush it may take pages that never got
+/// there for written, show them, and never write them again (`fsync(2)`; PostgreSQL stops for that reason).
+/// What is built on them would be lost with the power, however durable it is said to be.
+#[cfg(target_os = "linux")]
+fn forget_pages(path: &Path) {
+    use rustix::fs::{Advice, fadvise};
+    let forgotten = fs::File::open(path).and_then(|file| Ok(fadvise(&file, 0, None, Advice::DontNeed)?));
+    if let Err(error) = forgotten {
+        log::warn!("Pages of the database file may be in memory that aren't on the disk: {error}");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn forget_pages(_: &Path) {}
 
 /// Makes the new file's name durable, where directories can be opened at all.
 pub(super) fn sync_directory(directory: &Path) {

@@ -15,6 +15,7 @@
 //! | `snapshot` | one moment of a table |
 //! | `scan`, `walk`, `range` | lazy rows in key or index order, the way through a tree, bounds |
 //! | `write` | the life of a mutation: evaluated against a snapshot, checked and applied by the writer |
+//! | `attempts` | handing mutations to the writer, and again those that it gives back |
 //! | `proposal` | mutations that have been evaluated: what they saw, and what they want to change |
 //! | `writer`, `commit`, `batch` | the writer thread, the commit, the transaction of a group of jobs |
 //! | `index`, `build` | index functions and entries, and building them in the background |
@@ -25,6 +26,7 @@
 //! | `backup` | copies of a file in use |
 //! | `check`, `maintenance` | integrity; the tools that work on a file no server uses |
 
+mod attempts;
 mod backlog;
 mod backup;
 mod batch;
@@ -54,6 +56,7 @@ mod walk;
 mod write;
 mod writer;
 
+pub use attempts::Started;
 pub use backlog::Share;
 pub use backup::Backup;
 pub(crate) use backup::{Pace, copy_file, no_backup, receive};
@@ -66,5 +69,5 @@ pub use range::{Direction, KeyRange};
 pub use scan::{IndexScan, Scan, Within};
 pub use snapshot::{Snapshot, View};
 pub use store::{Options, Store, TableOptions};
-pub use table::{Started, Table};
+pub use table::Table;
 pub use write::{Change, Failed, Mutation, Outcome, Outcomes, Results};

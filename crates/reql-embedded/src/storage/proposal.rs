@@ -58,23 +58,33 @@ pub(super) struct Effect {
 
 impl Proposal {
     /// Evaluates a mutation of the document `old`.
-    pub(super) fn evaluate(mutation: &mut Mutation, old: Option<Document>, table: &TableEntry) -> Proposal {
+    pub(super) fn evaluate(
+        mutation: &mut Mutation,
+        old: Option<Document>,
+        table: &TableEntry,
+        place: Place,
+    ) -> Proposal {
         let budget = mutation.budget.clone();
         let evaluate = || Effect::evaluate(mutation, old.as_ref(), table);
-        let result = fuel::within(&budget, Place::Worker, evaluate);
+        let result = fuel::within(&budget, place, evaluate);
         Proposal { old, result }
     }
 
     /// Computes the effect of a change on indexes that came up since it was evaluated.
-    pub(super) fn complete(&mut self, mutation: &Mutation, table: &TableEntry) {
+    pub(super) fn complete(&mut self, mutation: &Mutation, table: &TableEntry, place: Place) {
         let Proposal { old, result: Ok(effect) } = self else { return };
         let complete = || {
             effect.complete(&mutation.key, old.as_ref(), table);
             Ok(())
         };
-        if let Err(error) = fuel::within(&mutation.budget, Place::Worker, complete) {
+        if let Err(error) = fuel::within(&mutation.budget, place, complete) {
             self.result = Err(error);
         }
+    }
+
+    /// Returns true if the evaluation was given up, for it took longer than it may where it was done.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.result.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
     /// Returns true if the mutation was evaluated on this document.

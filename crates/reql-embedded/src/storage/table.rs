@@ -1,38 +1,22 @@
 //! A handle on a table: reads, writes, indexes, changes.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
 
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::attempts::{self, Started};
 use super::backlog::Share;
 use super::batch::Batch;
 use super::catalog::{Durability, TableConfig, TableEntry, TableMeta};
 use super::core::Core;
 use super::feed::{Listener, Subscription};
-use super::file;
 use super::index::{Index, IndexEntries, IndexSpec, IndexStatus};
 use super::range::{Direction, KeyRange};
 use super::scan::{IndexScan, Scan};
 use super::snapshot::{Snapshot, View};
-use super::write::{Mutation, Outcomes, Results, WriteJob};
-use crate::budget::fuel;
+use super::write::{Mutation, Results};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
-
-/// The transactions that may be under way for one write.
-const IN_FLIGHT: usize = 2;
-
-/// A write that has been started without blocking.
-pub enum Started {
-    /// The write is done.
-    Done(Outcomes),
-    /// The write is submitted, and its results come over the channel. A closed channel means that the store
-    /// has been closed.
-    Submitted(oneshot::Receiver<Results>),
-}
 
 /// A table. Cheap to clone; works while a [`Store`](super::Store) that it came from is open.
 #[derive(Clone)]
@@ -124,63 +108,15 @@ impl Table {
     /// A mutation that fails does not keep the others from happening. An error of the whole means that the
     /// table is gone or the file failed; some of the mutations may have happened then.
     pub fn write(&self, mutations: Vec<Mutation>, durability: Durability) -> Results {
-        let table = self.core.table(&self.entry)?;
-        let mut results = Vec::with_capacity(mutations.len());
-        let mut pending: VecDeque<Receiver<Results>> = VecDeque::with_capacity(IN_FLIGHT);
-        let mut rest = mutations.into_iter().peekable();
-        let mut is_first = true;
-        while rest.peek().is_some() {
-            let job = WriteJob::evaluate(&self.now()?, table.clone(), &mut rest)?;
-            let is_last = rest.peek().is_none();
-            // What the write found as it wants it may be the work of a soft one.
-            if is_first && is_last && !job.changes() && self.core.is_as_durable_as(durability) {
-                return job.into_results();
-            }
-            is_first = false;
-            // One durable commit at the end makes all commits before it durable.
-            let job = if is_last { job.with_durability(durability) } else { job };
-            let (answer, receiver) = mpsc::sync_channel(1);
-            // The caller may be gone.
-            self.core.submit(job.answering(move |results| answer.send(results).unwrap_or_default()))?;
-            pending.push_back(receiver);
-            if pending.len() == IN_FLIGHT
-                && let Some(answer) = pending.pop_front()
-            {
-                results.extend(self.core.answer(&answer)?);
-            }
-        }
-        for answer in pending {
-            results.extend(self.core.answer(&answer)?);
-        }
-        Ok(results)
+        attempts::write(&self.core, &self.entry, mutations, durability)
     }
 
-    /// Writes a few documents without blocking: at once if that is possible, else with the results to come.
-    /// Fails with [`WouldBlock`](crate::error::ErrorKind::WouldBlock) if there are too many documents, or too
-    /// many writes are waiting already. Nothing has been written then.
-    pub fn start_write(&self, mutations: Vec<Mutation>, durability: Durability) -> Result<Started> {
-        let table = self.core.table(&self.entry)?;
-        let mut mutations = mutations.into_iter().peekable();
-        let job = WriteJob::evaluate(&self.now()?, table, &mut mutations)?;
-        if mutations.peek().is_some() {
-            return Err(Error::would_block());
-        }
-        // The budget may have run out during the evaluation of any of them.
-        fuel::spend(1)?;
-        if !job.changes() && self.core.is_as_durable_as(durability) {
-            return job.into_results().map(Started::Done);
-        }
-        let (answer, mut receiver) = oneshot::channel();
-        // The caller may be gone.
-        let job = job.with_durability(durability).answering(move |results| drop(answer.send(results)));
-        // The commit can't be given up and run again on another thread, since listeners are told of it.
-        match fuel::apart(|| self.core.commit_at_once(job)) {
-            Ok(()) => receiver.try_recv().unwrap_or_else(|_| Err(file::closed())).map(Started::Done),
-            Err(job) => {
-                self.core.try_submit(job)?;
-                Ok(Started::Submitted(receiver))
-            }
-        }
+    /// Begins to write a document without blocking: at once if that is possible, else with the results to
+    /// come. Fails with [`WouldBlock`](crate::error::ErrorKind::WouldBlock), also in those results, if there
+    /// are too many documents, if too many writes are waiting already, or if the document changed and to
+    /// decide anew takes long. Nothing has been written then.
+    pub fn start_write(&self, mutation: Mutation, durability: Durability) -> Result<Started> {
+        attempts::start(&self.core, &self.entry, mutation, durability)
     }
 
     /// Tells a listener of every change from here on, and returns a snapshot of the table at exactly this

@@ -1,9 +1,11 @@
 //! Writing documents: a mutation is evaluated against a snapshot in the caller's thread; the writer thread
 //! applies the result if the document is still the same, and evaluates once more on the current one if not.
+//! That must not take long, since all other writes wait for it: if it does, the mutation is given back to the
+//! caller, who [tries again](super::attempts).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::iter::Peekable;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::ReadableTable;
 
@@ -13,6 +15,7 @@ use super::proposal::{Document, Effect, Proposal};
 use super::snapshot::Snapshot;
 use super::writer::{Applied, Job, Need};
 use crate::budget::Budget;
+use crate::budget::fuel::{self, Place};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
@@ -34,8 +37,8 @@ pub type ChangeFn = Box<dyn FnMut(Option<&Datum>) -> Result<Change> + Send>;
 pub struct Mutation {
     /// The document's key, encoded.
     pub key: Vec<u8>,
-    /// Function that decides on the change. It runs a second time if another write changed the document
-    /// meanwhile, then in the writer thread and on the changed document; only the last run counts.
+    /// Function that decides on the change. It runs again if another write changed the document meanwhile, in
+    /// the writer thread if it is done soon there, and on the changed document; only the last run counts.
     pub change: ChangeFn,
     /// Budget of the decision, the functions of indexes included.
     pub(super) budget: Budget,
@@ -94,17 +97,84 @@ struct Write {
 pub(super) struct WriteJob {
     table: Arc<TableEntry>,
     writes: Vec<Write>,
+    attempt: Attempt,
     weight: usize,
     durability: Durability,
-    results: Results,
+    results: Result<Vec<Tried>>,
     answer: Option<Answer>,
 }
 
 /// The results of mutations: an error of the whole, or the outcome of each.
 pub type Results = Result<Outcomes>;
 
+/// The result of a mutation that was handed to the writer.
+pub(super) enum Tried {
+    Done(std::result::Result<Outcome, Failed>),
+    /// The document had changed, and to decide anew took too long for the writer. Nothing was written.
+    GivenBack(Mutation),
+}
+
+impl Tried {
+    /// Takes the mutation that was given back, if it was.
+    pub(super) fn take_back(&mut self) -> Option<Mutation> {
+        match std::mem::replace(self, Tried::Done(Err(lost()))) {
+            Tried::GivenBack(mutation) => Some(mutation),
+            done => {
+                *self = done;
+                None
+            }
+        }
+    }
+
+    /// Returns the outcome of a mutation that wasn't given back.
+    pub(super) fn into_outcome(self) -> std::result::Result<Outcome, Failed> {
+        match self {
+            Tried::Done(outcome) => outcome,
+            Tried::GivenBack(_) => Err(lost()),
+        }
+    }
+}
+
+fn lost() -> Failed {
+    Failed { old: None, error: Error::internal("A write was lost.") }
+}
+
 /// The receiver of the results of a [`WriteJob`], called in the thread that commits it.
-type Answer = Box<dyn FnOnce(Results) + Send>;
+type Answer = Box<dyn FnOnce(Result<Vec<Tried>>) + Send>;
+
+/// One of the attempts of a write, for whose sake some of its mutations are given back. Cloning shares it.
+#[derive(Clone, Default)]
+pub(super) struct Attempt {
+    number: u32,
+    /// Keys of the mutations that are given back. Later mutations of these keys are, too: they come after.
+    given_back: Arc<Mutex<HashSet<Vec<u8>>>>,
+}
+
+impl Attempt {
+    /// The doublings of [`fuel::LIGHT`] after which the writer's patience grows no more: about 30 ms.
+    const MOST_DOUBLINGS: u32 = 7;
+
+    /// Returns the next attempt, in which the writer is more patient: a function that takes long has to end
+    /// some time, though others change the document faster than it runs.
+    pub(super) fn next(&self) -> Self {
+        Attempt { number: self.number + 1, given_back: Arc::default() }
+    }
+
+    /// Returns the place of an evaluation by the writer.
+    fn place(&self) -> Place {
+        Place::Writer { units: fuel::LIGHT << self.number.min(Self::MOST_DOUBLINGS) }
+    }
+
+    /// Notes that a mutation of this key is given back.
+    fn give_back(&self, key: &[u8]) {
+        self.given_back.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned());
+    }
+
+    /// Returns true if a mutation of this key has been given back.
+    fn has_given_back(&self, key: &[u8]) -> bool {
+        self.given_back.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+    }
+}
 
 impl WriteJob {
     /// Evaluates mutations against a snapshot, as many as fit into one job. Later ones see the effect of
@@ -113,11 +183,13 @@ impl WriteJob {
         snapshot: &Snapshot,
         table: Arc<TableEntry>,
         mutations: &mut Peekable<impl Iterator<Item = Mutation>>,
+        attempt: &Attempt,
     ) -> Result<Self> {
         let durability = Durability::Soft;
         let mut job = WriteJob {
             table,
             writes: Vec::new(),
+            attempt: attempt.clone(),
             weight: 0,
             durability,
             results: Ok(Vec::new()),
@@ -131,7 +203,7 @@ impl WriteJob {
                 Some(document) => document.clone(),
                 None => snapshot.document(&mutation.key)?,
             };
-            let proposal = Proposal::evaluate(&mut mutation, old, &job.table);
+            let proposal = Proposal::evaluate(&mut mutation, old, &job.table, Place::Worker);
             job.weight += proposal.weight();
             if mutations.peek().is_some() {
                 seen.insert(mutation.key.clone(), proposal.after());
@@ -142,7 +214,7 @@ impl WriteJob {
     }
 
     /// Sets the receiver of the results.
-    pub(super) fn answering(mut self, answer: impl FnOnce(Results) + Send + 'static) -> Self {
+    pub(super) fn answering(mut self, answer: impl FnOnce(Result<Vec<Tried>>) + Send + 'static) -> Self {
         self.answer = Some(Box::new(answer));
         self
     }
@@ -159,14 +231,14 @@ impl WriteJob {
     }
 
     /// Returns the results as evaluated against the snapshot.
-    pub(super) fn into_results(self) -> Results {
-        Ok(self.writes.into_iter().map(|write| write.proposal.outcome()).collect())
+    pub(super) fn into_outcomes(self) -> Outcomes {
+        self.writes.into_iter().map(|write| write.proposal.outcome()).collect()
     }
 
     fn apply_all(&mut self, table: &TableEntry, batch: &mut Batch<'_>) -> Applied {
         let mut results = Vec::with_capacity(self.writes.len());
         for write in std::mem::take(&mut self.writes) {
-            results.push(write.apply(table, batch)?);
+            results.push(write.apply(table, batch, &self.attempt)?);
         }
         self.results = Ok(results);
         Ok(())
@@ -174,23 +246,26 @@ impl WriteJob {
 }
 
 impl Write {
-    fn apply(
-        self,
-        table: &TableEntry,
-        batch: &mut Batch<'_>,
-    ) -> Applied<std::result::Result<Outcome, Failed>> {
+    fn apply(self, table: &TableEntry, batch: &mut Batch<'_>, attempt: &Attempt) -> Applied<Tried> {
         let Write { mut mutation, mut proposal } = self;
+        if attempt.has_given_back(&mutation.key) {
+            return Ok(Tried::GivenBack(mutation));
+        }
         let current = changed_meanwhile(table, batch, &mutation.key, &proposal)?;
         if let Some(current) = current {
-            proposal = Proposal::evaluate(&mut mutation, current, table);
+            proposal = Proposal::evaluate(&mut mutation, current, table, attempt.place());
         }
-        proposal.complete(&mutation, table);
+        proposal.complete(&mutation, table, attempt.place());
+        if proposal.is_given_up() {
+            attempt.give_back(&mutation.key);
+            return Ok(Tried::GivenBack(mutation));
+        }
         if let Proposal { old, result: Ok(effect) } = &mut proposal
             && effect.changed
         {
             put(&mutation.key, old.as_ref(), effect, table, batch)?;
         }
-        Ok(proposal.outcome())
+        Ok(Tried::Done(proposal.outcome()))
     }
 }
 

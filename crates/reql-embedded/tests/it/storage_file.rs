@@ -192,7 +192,7 @@ async fn a_hard_write_that_changes_nothing_waits_for_the_soft_one_whose_work_it_
     write_as(&table, vec![put(&document(1, 1))], Durability::Soft);
     assert!(!write_as(&table, vec![put(&document(1, 1))], Durability::Hard)[0].changed);
     write_as(&table, vec![put(&document(2, 2))], Durability::Soft);
-    match table.start_write(vec![put(&document(2, 2))], Durability::Hard).unwrap() {
+    match table.start_write(put(&document(2, 2)), Durability::Hard).unwrap() {
         Started::Done(_) => {}
         Started::Submitted(results) => drop(results.await.unwrap().unwrap()),
     }

@@ -246,3 +246,31 @@ fn written_beside(steps: u32) -> u64 {
     assert_eq!(copies, Value::from(0), "a copy was copied");
     written
 }
+
+/// The update takes much longer if the counter is even, which it may have become since it began: after it ran
+/// where it must not take long, it is done again where it may.
+#[test]
+fn no_update_is_lost_that_takes_long_now_and_then() {
+    const CLIENTS: usize = 6;
+    const UPDATES: usize = 12;
+    let mut server = server(0);
+    server.get(&format!("r.table('t').insert({{id: 0, v: 0, text: '{}'}})", "x".repeat(400_000)));
+    let long = "d('text').add(d('text'), d('text'), d('text')).eq('')";
+    let update = |durability| {
+        format!(
+            "r.table('t').get(0).update(d => ({{v: r.branch(d('v').mod(2).eq(1), d('v').add(1), {long}, 0, \
+             d('v').add(1))}}), {{durability: '{durability}'}})"
+        )
+    };
+    thread::scope(|scope| {
+        for n in 0..CLIENTS {
+            let (mut client, update) = (Asking::of(server.address()), update(["soft", "hard"][n % 2]));
+            scope.spawn(move || {
+                for _ in 0..UPDATES {
+                    assert_eq!(client.get(&update)["replaced"], json!(1));
+                }
+            });
+        }
+    });
+    assert_eq!(server.get("r.table('t').get(0)('v')"), json!(CLIENTS * UPDATES));
+}

@@ -1,5 +1,6 @@
 //! Tests that need the inside of the storage: the disk under the file, and time.
 
+mod attempts;
 mod build;
 mod disk;
 mod hold;

@@ -1,0 +1,129 @@
+//! The attempts of a write: its mutations are handed to the writer, and those that it gives back are evaluated
+//! anew in the caller's thread and handed to it again, until all are done or the query is interrupted.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+
+use tokio::sync::oneshot;
+
+use super::catalog::{Durability, TableEntry};
+use super::core::Core;
+use super::file;
+use super::snapshot::Snapshot;
+use super::write::{Attempt, Mutation, Outcomes, Results, Tried, WriteJob};
+use crate::budget::fuel;
+use crate::error::{Error, Result};
+
+/// The transactions that may be under way for one write.
+const IN_FLIGHT: usize = 2;
+
+/// A write that has been started without blocking.
+pub enum Started {
+    /// The write is done.
+    Done(Outcomes),
+    /// The write is submitted, and its results come over the channel. A closed channel means that the store
+    /// has been closed.
+    Submitted(oneshot::Receiver<Results>),
+}
+
+/// Does what [`Table::write`](super::Table::write) says.
+pub(super) fn write(
+    core: &Arc<Core>,
+    entry: &Arc<TableEntry>,
+    mutations: Vec<Mutation>,
+    durability: Durability,
+) -> Results {
+    let mut attempt = Attempt::default();
+    let mut tried = attempted(core, entry, mutations, durability, &attempt)?;
+    loop {
+        let given_back = tried.iter_mut().filter_map(|tried| Some((tried.take_back()?, tried)));
+        let (again, places): (Vec<_>, Vec<_>) = given_back.unzip();
+        if again.is_empty() {
+            return Ok(tried.into_iter().map(Tried::into_outcome).collect());
+        }
+        attempt = attempt.next();
+        let now = attempted(core, entry, again, durability, &attempt)?;
+        places.into_iter().zip(now).for_each(|(place, tried)| *place = tried);
+    }
+}
+
+/// Evaluates mutations and hands them to the writer, once. The results are in the same order.
+fn attempted(
+    core: &Arc<Core>,
+    entry: &Arc<TableEntry>,
+    mutations: Vec<Mutation>,
+    durability: Durability,
+    attempt: &Attempt,
+) -> Result<Vec<Tried>> {
+    let table = core.table(entry)?;
+    let mut tried = Vec::with_capacity(mutations.len());
+    let mut pending: VecDeque<Receiver<_>> = VecDeque::with_capacity(IN_FLIGHT);
+    let mut rest = mutations.into_iter().peekable();
+    let mut is_first = true;
+    while rest.peek().is_some() {
+        let job = WriteJob::evaluate(&Snapshot::take(core, entry)?, table.clone(), &mut rest, attempt)?;
+        let is_last = rest.peek().is_none();
+        // What the write found as it wants it may be the work of a soft one.
+        if is_first && is_last && !job.changes() && core.is_as_durable_as(durability) {
+            return Ok(job.into_outcomes().into_iter().map(Tried::Done).collect());
+        }
+        is_first = false;
+        // One durable commit at the end makes all commits before it durable.
+        let job = if is_last { job.with_durability(durability) } else { job };
+        let (answer, receiver) = mpsc::sync_channel(1);
+        // The caller may be gone.
+        core.submit(job.answering(move |tried| answer.send(tried).unwrap_or_default()))?;
+        pending.push_back(receiver);
+        if pending.len() == IN_FLIGHT
+            && let Some(answer) = pending.pop_front()
+        {
+            tried.extend(core.answer(&answer)?);
+        }
+    }
+    for answer in pending {
+        tried.extend(core.answer(&answer)?);
+    }
+    Ok(tried)
+}
+
+/// Does what [`Table::start_write`](super::Table::start_write) says.
+pub(super) fn start(
+    core: &Arc<Core>,
+    entry: &Arc<TableEntry>,
+    mutation: Mutation,
+    durability: Durability,
+) -> Result<Started> {
+    let table = core.table(entry)?;
+    let mut mutations = [mutation].into_iter().peekable();
+    let snapshot = Snapshot::take(core, entry)?;
+    let job = WriteJob::evaluate(&snapshot, table, &mut mutations, &Attempt::default())?;
+    // The budget may have run out during the evaluation.
+    fuel::spend(1)?;
+    if !job.changes() && core.is_as_durable_as(durability) {
+        return Ok(Started::Done(job.into_outcomes()));
+    }
+    let (answer, mut receiver) = oneshot::channel();
+    let answer = move |tried: Result<Vec<Tried>>| {
+        // The caller may be gone.
+        drop(answer.send(tried.and_then(all_done)));
+    };
+    let job = job.with_durability(durability).answering(answer);
+    // The commit can't be given up and run again on another thread, since listeners are told of it.
+    match fuel::apart(|| core.commit_at_once(job)) {
+        Ok(()) => receiver.try_recv().unwrap_or_else(|_| Err(file::closed())).map(Started::Done),
+        Err(job) => {
+            core.try_submit(job)?;
+            Ok(Started::Submitted(receiver))
+        }
+    }
+}
+
+/// Returns the outcomes, or the error for a caller who must not wait if any mutation was given back.
+fn all_done(tried: Vec<Tried>) -> Results {
+    let done = |tried| match tried {
+        Tried::Done(outcome) => Ok(outcome),
+        Tried::GivenBack(_) => Err(Error::would_block()),
+    };
+    tried.into_iter().map(done).collect()
+}
