@@ -52,12 +52,8 @@ pub enum Place {
     /// The task of a connection, whose other queries wait for it: little work can be done, and none that
     /// waits.
     Inline,
-    /// The thread that commits, for which all other writes wait. So many units can be used, and none for what
-    /// waits.
-    Writer {
-        /// Units that can be used.
-        units: usize,
-    },
+    /// The thread that commits, for which all other writes wait: as little work, and none that waits.
+    Writer,
     /// A thread that may take its time.
     Worker,
 }
@@ -77,11 +73,7 @@ struct Meter {
 
 impl Meter {
     fn new(budget: &Budget, place: Place) -> Self {
-        let given = match place {
-            Place::Inline => LIGHT,
-            Place::Writer { units } => units,
-            Place::Worker => FIRST_STEP,
-        };
+        let given = if place == Place::Worker { FIRST_STEP } else { LIGHT };
         let since = (place == Place::Worker).then(Instant::now);
         Meter { budget: budget.clone(), place, given, since, has_failed: false, values: None }
     }
@@ -318,10 +310,12 @@ mod tests {
     }
 
     #[test]
-    fn the_writer_does_no_more_than_it_was_told_to() {
+    fn the_writer_does_little_and_waits_for_nothing() {
         let budget = Budget::default();
-        let work = |units| within(&budget, Place::Writer { units: 10 * LIGHT }, || spend(units));
-        assert_eq!((kind(work(10 * LIGHT)), kind(work(10 * LIGHT + 1))), (None, Some(ErrorKind::WouldBlock)));
+        let work = |units| within(&budget, Place::Writer, || spend(units));
+        assert_eq!((kind(work(LIGHT)), kind(work(LIGHT + 1))), (None, Some(ErrorKind::WouldBlock)));
+        let waiting = within(&budget, Place::Writer, about_to_wait);
+        assert_eq!(kind(waiting), Some(ErrorKind::WouldBlock));
     }
 
     #[test]

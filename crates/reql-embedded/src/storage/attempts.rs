@@ -1,7 +1,7 @@
-//! The attempts of a write: its mutations are handed to the writer, and those that it gives back are evaluated
-//! anew in the caller's thread and handed to it again, until all are done or the query is interrupted.
+//! The attempts of a write: its mutations are handed to the writer. For those that it gives back, the
+//! documents are reserved, so that they can be evaluated anew in the caller's thread and handed to it again.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 
@@ -11,7 +11,7 @@ use super::catalog::{Durability, TableEntry};
 use super::core::Core;
 use super::file;
 use super::snapshot::Snapshot;
-use super::write::{Attempt, Mutation, Outcomes, Results, Tried, WriteJob};
+use super::write::{Attempt, Mutation, Outcomes, Results, Settled, Tried, WriteJob};
 use crate::budget::fuel;
 use crate::error::{Error, Result};
 
@@ -34,18 +34,44 @@ pub(super) fn write(
     mutations: Vec<Mutation>,
     durability: Durability,
 ) -> Results {
-    let mut attempt = Attempt::default();
-    let mut tried = attempted(core, entry, mutations, durability, &attempt)?;
-    loop {
-        let given_back = tried.iter_mut().filter_map(|tried| Some((tried.take_back()?, tried)));
-        let (again, places): (Vec<_>, Vec<_>) = given_back.unzip();
-        if again.is_empty() {
-            return Ok(tried.into_iter().map(Tried::into_outcome).collect());
-        }
-        attempt = attempt.next();
-        let now = attempted(core, entry, again, durability, &attempt)?;
-        places.into_iter().zip(now).for_each(|(place, tried)| *place = tried);
+    let write = core.reservations.write_id();
+    let tried = attempted(core, entry, mutations, durability, &Attempt::of(write))?;
+    let (mut outcomes, mut given_back) = sorted(tried.into_iter().enumerate());
+    if given_back.is_empty() {
+        return Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect());
     }
+    let keys = given_back.iter().map(|(_, mutation)| mutation.key.clone()).collect();
+    let mut reserved = core.reservations.reserve(write, entry.id, keys);
+    while let Some((_, mutation)) = given_back.first() {
+        let own = reserved.wait(|| mutation.check_interrupt())?;
+        let (now, later): (Vec<_>, Vec<_>) =
+            given_back.into_iter().partition(|(_, mutation)| own.contains(&mutation.key));
+        let (places, mutations): (Vec<_>, Vec<_>) = now.into_iter().unzip();
+        let tried = attempted(core, entry, mutations, durability, &Attempt::of(write))?;
+        let (done, again) = sorted(places.into_iter().zip(tried));
+        // Some may be wanted back by an index that came up meanwhile, or by who wrote before the reservation.
+        let open: HashSet<_> = again.iter().map(|(_, mutation)| &mutation.key).collect();
+        reserved.release(&own.iter().filter(|key| !open.contains(key)).cloned().collect());
+        drop(open);
+        outcomes.extend(done);
+        given_back = later;
+        given_back.extend(again);
+        given_back.sort_unstable_by_key(|(place, _)| *place);
+    }
+    outcomes.sort_unstable_by_key(|(place, _)| *place);
+    Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+}
+
+/// Separates the outcomes, each with its place, from the mutations that were given back.
+fn sorted(tried: impl Iterator<Item = (usize, Tried)>) -> (Vec<(usize, Settled)>, Vec<(usize, Mutation)>) {
+    let (mut outcomes, mut given_back) = (Vec::with_capacity(tried.size_hint().0), Vec::new());
+    for (place, tried) in tried {
+        match tried {
+            Tried::Done(outcome) => outcomes.push((place, outcome)),
+            Tried::GivenBack(mutation) => given_back.push((place, mutation)),
+        }
+    }
+    (outcomes, given_back)
 }
 
 /// Evaluates mutations and hands them to the writer, once. The results are in the same order.
@@ -97,7 +123,8 @@ pub(super) fn start(
     let table = core.table(entry)?;
     let mut mutations = [mutation].into_iter().peekable();
     let snapshot = Snapshot::take(core, entry)?;
-    let job = WriteJob::evaluate(&snapshot, table, &mut mutations, &Attempt::default())?;
+    let attempt = Attempt::of(core.reservations.write_id());
+    let job = WriteJob::evaluate(&snapshot, table, &mut mutations, &attempt)?;
     // The budget may have run out during the evaluation.
     fuel::spend(1)?;
     if !job.changes() && core.is_as_durable_as(durability) {

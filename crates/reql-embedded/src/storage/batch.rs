@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::time::{Duration, Instant};
 
 use redb::{Table, TableDefinition, WriteTransaction};
 use uuid::Uuid;
@@ -16,6 +17,7 @@ use super::feed::{ChangeEvent, EndReason, News, Told};
 use super::file;
 use super::index::Index;
 use super::proposal::Document;
+use super::reserved::Reservations;
 use super::writer::{Applied, Fatal, Job, Need};
 use crate::error::Result;
 
@@ -24,10 +26,16 @@ pub(super) type Documents<'txn> = Table<'txn, &'static [u8], &'static [u8]>;
 /// The tree of an index in a write transaction.
 pub(super) type Entries<'txn> = Table<'txn, &'static [u8], u32>;
 
+/// The time that a transaction may spend on decisions that were made on former documents.
+const PATIENCE: Duration = Duration::from_millis(10);
+
 /// A write transaction in progress: open trees, the new catalog, and the news for listeners after the commit.
 pub(super) struct Batch<'txn> {
     txn: &'txn WriteTransaction,
     backlog: Arc<Backlog>,
+    reservations: Arc<Reservations>,
+    /// Time that the transaction may still spend on decisions, for which all other writes wait.
+    patience: Duration,
     catalog: Arc<Catalog>,
     is_catalog_changed: bool,
     documents: HashMap<Uuid, Documents<'txn>>,
@@ -76,6 +84,8 @@ impl<'txn> Batch<'txn> {
         Batch {
             txn,
             backlog: core.backlog.clone(),
+            reservations: core.reservations.clone(),
+            patience: PATIENCE,
             catalog: core.catalog(),
             is_catalog_changed: false,
             documents: HashMap::new(),
@@ -97,6 +107,22 @@ impl<'txn> Batch<'txn> {
 
     pub(super) fn effects(&mut self) -> &mut Effects {
         &mut self.effects
+    }
+
+    /// Returns the documents that only certain writes may change.
+    pub(super) fn reservations(&self) -> &Reservations {
+        &self.reservations
+    }
+
+    /// Makes a decision if there is time for one, and counts the time that it takes.
+    pub(super) fn decide<T>(&mut self, decide: impl FnOnce() -> T) -> Option<T> {
+        if self.patience.is_zero() {
+            return None;
+        }
+        let began = Instant::now();
+        let decided = decide();
+        self.patience = self.patience.saturating_sub(began.elapsed());
+        Some(decided)
     }
 
     /// Notes a change of a document for the listeners of its table, if any of them listens to this document.

@@ -13,6 +13,7 @@ use super::catalog::{Catalog, Durability, Stamp, TableEntry};
 use super::commit::Committer;
 use super::file::{self, File};
 use super::index::{Index, IndexCompiler};
+use super::reserved::Reservations;
 use super::writer::{BetweenJob, Job, Message, Need};
 use crate::budget::Budget;
 use crate::error::{Error, Result};
@@ -25,6 +26,7 @@ pub(super) struct Core {
     pub(super) file: File,
     pub(super) compiler: Arc<dyn IndexCompiler>,
     pub(super) backlog: Arc<Backlog>,
+    pub(super) reservations: Arc<Reservations>,
     catalog: RwLock<Arc<Catalog>>,
     /// Number of the catalogs so far.
     catalogs: AtomicU64,
@@ -61,6 +63,7 @@ impl Core {
             file,
             compiler,
             backlog: Arc::new(Backlog::new(backlog_bytes)),
+            reservations: Arc::default(),
             catalog: RwLock::new(Arc::new(catalog)),
             catalogs: AtomicU64::new(0),
             changed: Default::default(),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::catalog::TableEntry;
 use super::index::{Delta, Index};
-use super::write::{Change, ChangeFn, Failed, Mutation, Outcome};
+use super::write::{Change, ChangeFn, Failed, Mutation, Outcome, Settled};
 use crate::budget::fuel::{self, Place};
 use crate::datum::{Datum, pack, packed};
 use crate::error::{Error, ErrorKind, Result};
@@ -109,7 +109,7 @@ impl Proposal {
     }
 
     /// Returns the outcome, once it is known that the proposal is the last.
-    pub(super) fn outcome(self) -> std::result::Result<Outcome, Failed> {
+    pub(super) fn outcome(self) -> Settled {
         let old = self.old.map(|document| document.datum);
         match self.result {
             Ok(Effect { new, changed, .. }) => {

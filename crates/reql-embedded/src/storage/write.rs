@@ -12,10 +12,11 @@ use redb::ReadableTable;
 use super::batch::Batch;
 use super::catalog::{Durability, TableEntry};
 use super::proposal::{Document, Effect, Proposal};
+use super::reserved::WriteId;
 use super::snapshot::Snapshot;
 use super::writer::{Applied, Job, Need};
 use crate::budget::Budget;
-use crate::budget::fuel::{self, Place};
+use crate::budget::fuel::Place;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
@@ -53,6 +54,11 @@ impl Mutation {
         Mutation { key: key.into(), change: Box::new(change), budget: Budget::default() }
     }
 
+    /// Fails if the query that the mutation belongs to has been interrupted.
+    pub(super) fn check_interrupt(&self) -> Result<()> {
+        self.budget.check_interrupt()
+    }
+
     /// Sets the budget, whose interrupt ends the mutation as long as nothing is written.
     #[must_use]
     pub fn within(mut self, budget: &Budget) -> Self {
@@ -81,8 +87,11 @@ pub struct Failed {
     pub error: Error,
 }
 
+/// The outcome of a mutation, or its failure.
+pub type Settled = std::result::Result<Outcome, Failed>;
+
 /// The outcome of each of several mutations.
-pub type Outcomes = Vec<std::result::Result<Outcome, Failed>>;
+pub type Outcomes = Vec<Settled>;
 
 /// The typical documents that share a job at most, so that a large write holds up the small ones of others
 /// only briefly.
@@ -109,65 +118,33 @@ pub type Results = Result<Outcomes>;
 
 /// The result of a mutation that was handed to the writer.
 pub(super) enum Tried {
-    Done(std::result::Result<Outcome, Failed>),
-    /// The document had changed, and to decide anew took too long for the writer. Nothing was written.
+    Done(Settled),
+    /// The document is reserved for another write, or it had changed and to decide anew takes too long for
+    /// the writer. Nothing was written.
     GivenBack(Mutation),
-}
-
-impl Tried {
-    /// Takes the mutation that was given back, if it was.
-    pub(super) fn take_back(&mut self) -> Option<Mutation> {
-        match std::mem::replace(self, Tried::Done(Err(lost()))) {
-            Tried::GivenBack(mutation) => Some(mutation),
-            done => {
-                *self = done;
-                None
-            }
-        }
-    }
-
-    /// Returns the outcome of a mutation that wasn't given back.
-    pub(super) fn into_outcome(self) -> std::result::Result<Outcome, Failed> {
-        match self {
-            Tried::Done(outcome) => outcome,
-            Tried::GivenBack(_) => Err(lost()),
-        }
-    }
-}
-
-fn lost() -> Failed {
-    Failed { old: None, error: Error::internal("A write was lost.") }
 }
 
 /// The receiver of the results of a [`WriteJob`], called in the thread that commits it.
 type Answer = Box<dyn FnOnce(Result<Vec<Tried>>) + Send>;
 
-/// One of the attempts of a write, for whose sake some of its mutations are given back. Cloning shares it.
-#[derive(Clone, Default)]
+/// One of the attempts of a write. Cloning shares it.
+#[derive(Clone)]
 pub(super) struct Attempt {
-    number: u32,
+    write: WriteId,
     /// Keys of the mutations that are given back. Later mutations of these keys are, too: they come after.
     given_back: Arc<Mutex<HashSet<Vec<u8>>>>,
 }
 
 impl Attempt {
-    /// The doublings of [`fuel::LIGHT`] after which the writer's patience grows no more: about 30 ms.
-    const MOST_DOUBLINGS: u32 = 7;
-
-    /// Returns the next attempt, in which the writer is more patient: a function that takes long has to end
-    /// some time, though others change the document faster than it runs.
-    pub(super) fn next(&self) -> Self {
-        Attempt { number: self.number + 1, given_back: Arc::default() }
+    /// Begins an attempt of a write.
+    pub(super) fn of(write: WriteId) -> Self {
+        Attempt { write, given_back: Arc::default() }
     }
 
-    /// Returns the place of an evaluation by the writer.
-    fn place(&self) -> Place {
-        Place::Writer { units: fuel::LIGHT << self.number.min(Self::MOST_DOUBLINGS) }
-    }
-
-    /// Notes that a mutation of this key is given back.
-    fn give_back(&self, key: &[u8]) {
-        self.given_back.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned());
+    /// Gives a mutation back, and notes that.
+    fn give_back(&self, mutation: Mutation) -> Tried {
+        self.given_back.lock().unwrap_or_else(PoisonError::into_inner).insert(mutation.key.clone());
+        Tried::GivenBack(mutation)
     }
 
     /// Returns true if a mutation of this key has been given back.
@@ -248,17 +225,19 @@ impl WriteJob {
 impl Write {
     fn apply(self, table: &TableEntry, batch: &mut Batch<'_>, attempt: &Attempt) -> Applied<Tried> {
         let Write { mut mutation, mut proposal } = self;
-        if attempt.has_given_back(&mutation.key) {
-            return Ok(Tried::GivenBack(mutation));
+        if batch.reservations().excludes(attempt.write, table.id, &mutation.key)
+            || attempt.has_given_back(&mutation.key)
+        {
+            return Ok(attempt.give_back(mutation));
         }
-        let current = changed_meanwhile(table, batch, &mutation.key, &proposal)?;
-        if let Some(current) = current {
-            proposal = Proposal::evaluate(&mut mutation, current, table, attempt.place());
+        if let Some(current) = changed_meanwhile(table, batch, &mutation.key, &proposal)? {
+            let evaluate = || Proposal::evaluate(&mut mutation, current, table, Place::Writer);
+            let Some(anew) = batch.decide(evaluate) else { return Ok(attempt.give_back(mutation)) };
+            proposal = anew;
         }
-        proposal.complete(&mutation, table, attempt.place());
+        proposal.complete(&mutation, table, Place::Writer);
         if proposal.is_given_up() {
-            attempt.give_back(&mutation.key);
-            return Ok(Tried::GivenBack(mutation));
+            return Ok(attempt.give_back(mutation));
         }
         if let Proposal { old, result: Ok(effect) } = &mut proposal
             && effect.changed

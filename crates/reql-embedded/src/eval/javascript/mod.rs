@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use super::env::Env;
 use super::func::NativeFunc;
 use super::limits::Limits;
+use crate::budget::fuel;
 use crate::budget::memory::Reservation;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
@@ -103,6 +104,7 @@ impl Runner {
     }
 
     fn ask(&self, env: &Env, script: &Script, args: Option<Vec<Datum>>) -> Result<Outcome> {
+        fuel::about_to_wait()?;
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let worker = match slot.take() {
             Some(worker) => worker,

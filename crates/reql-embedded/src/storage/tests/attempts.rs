@@ -2,13 +2,16 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 
 use super::Fields;
 use crate::budget::Budget;
 use crate::budget::fuel::{self, LIGHT};
+use crate::budget::memory::Pool;
 use crate::datum::{Datum, key};
 use crate::error::ErrorKind;
+use crate::interrupt::{Interrupt, Reason};
 use crate::storage::{Change, Durability, Mutation, Options, Started, Store, Table, TableOptions};
 
 /// More than the writer ever uses for one mutation.
@@ -22,6 +25,10 @@ fn table() -> (Store, Table) {
     (store, table)
 }
 
+fn id(n: i64) -> Vec<u8> {
+    key::primary(&Datum::from(n)).unwrap()
+}
+
 fn change(id: i64, decide: impl Fn(f64) -> f64 + Send + 'static) -> Mutation {
     costly(id, 0, || (), decide)
 }
@@ -33,7 +40,7 @@ fn costly(
     mut during: impl FnMut() + Send + 'static,
     decide: impl Fn(f64) -> f64 + Send + 'static,
 ) -> Mutation {
-    let mutation = Mutation::new(key::primary(&Datum::from(id)).unwrap(), move |old| {
+    let mutation = Mutation::new(self::id(id), move |old| {
         fuel::spend(units)?;
         during();
         let n = old.and_then(|row| row.get("n")).map_or(0.0, |n| n.as_num().unwrap());
@@ -52,17 +59,16 @@ fn put(table: &Table, id: i64, n: f64) {
 }
 
 fn n(table: &Table, id: i64) -> f64 {
-    let document = table.get(&key::primary(&Datum::from(id)).unwrap()).unwrap().unwrap();
+    let document = table.get(&self::id(id)).unwrap().unwrap();
     document.get("n").unwrap().as_num().unwrap()
 }
 
-/// Returns a function that adds one to documents 0 and 1, the first `times` times that it is called, and the
-/// number of its calls.
-fn others(table: &Table, times: usize) -> (impl FnMut() + Send + use<>, Arc<AtomicUsize>) {
+/// Returns a function that adds one to documents 0 and 1 when it is called first, and the number of its calls.
+fn another(table: &Table) -> (impl FnMut() + Send + use<>, Arc<AtomicUsize>) {
     let (table, calls) = (table.clone(), Arc::<AtomicUsize>::default());
     let counted = calls.clone();
     let interfere = move || {
-        if counted.fetch_add(1, Ordering::SeqCst) < times {
+        if counted.fetch_add(1, Ordering::SeqCst) == 0 {
             write(&table, vec![change(0, |n| n + 1.0), change(1, |n| n + 1.0)]);
         }
     };
@@ -70,21 +76,80 @@ fn others(table: &Table, times: usize) -> (impl FnMut() + Send + use<>, Arc<Atom
 }
 
 #[test]
-fn the_writer_waits_for_no_decision_that_takes_long() {
+fn a_decision_that_takes_long_is_made_by_who_asked_for_it() {
     let (_store, table) = table();
-    let (interfere, calls) = others(&table, 20);
+    let (interfere, calls) = another(&table);
     write(&table, vec![costly(0, ENDLESS, interfere, |n| n * 2.0)]);
-    assert_eq!((n(&table, 0), n(&table, 1)), (42.0, 20.0));
-    assert_eq!(calls.load(Ordering::SeqCst), 21, "it was called in the writer's thread, or once too often");
+    assert_eq!((n(&table, 0), n(&table, 1)), (4.0, 1.0));
+    assert_eq!(calls.load(Ordering::SeqCst), 2, "it was called in the writer's thread, or once too often");
 }
 
 #[test]
-fn the_writer_is_more_patient_with_who_always_comes_too_late() {
+fn other_documents_do_not_wait_for_it_and_its_own_is_left_alone() {
     let (_store, table) = table();
-    let (interfere, calls) = others(&table, 3);
-    write(&table, vec![costly(0, 3 * LIGHT, interfere, |n| n * 2.0)]);
-    // Each attempt may take twice as long on the writer's thread; the third one is the first that suffices.
-    assert_eq!((n(&table, 0), calls.load(Ordering::SeqCst)), (8.0, 4));
+    let (mut interfere, calls) = another(&table);
+    let (other, own) = (table.clone(), table.clone());
+    let meanwhile = move || {
+        interfere();
+        if calls.load(Ordering::SeqCst) == 2 {
+            // On a thread of its own, since it waits.
+            let own = own.clone();
+            thread::spawn(move || write(&own, vec![change(0, |n| n + 100.0)]));
+            put(&other, 2, 7.0);
+        }
+    };
+    write(&table, vec![costly(0, ENDLESS, meanwhile, |n| n * 2.0)]);
+    assert_eq!(n(&table, 2), 7.0);
+    while n(&table, 0) != 104.0 {
+        assert_eq!(n(&table, 0), 4.0);
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn it_ends_though_others_never_stop() {
+    let (_store, table) = table();
+    let is_over = AtomicBool::new(false);
+    let written = thread::scope(|scope| {
+        let others = || {
+            let mut written = 0;
+            while !is_over.load(Ordering::SeqCst) {
+                write(&table, vec![change(0, |n| n + 1.0)]);
+                written += 1;
+            }
+            written
+        };
+        let others = [scope.spawn(others), scope.spawn(others)];
+        let of = table.clone();
+        // Time for the others to write while it decides.
+        let overtaken = move || (0..100).for_each(|_| drop(of.get(&id(0))));
+        for _ in 0..50 {
+            write(&table, vec![costly(0, ENDLESS, overtaken.clone(), |n| n + 1_000_000.0)]);
+        }
+        is_over.store(true, Ordering::SeqCst);
+        others.map(|others| others.join().unwrap()).iter().sum::<u32>()
+    });
+    assert_eq!(n(&table, 0), 50_000_001.0 + f64::from(written));
+}
+
+#[test]
+fn writes_that_want_the_same_documents_in_another_order_do_not_wait_for_each_other() {
+    const ROUNDS: i64 = 30;
+    let (_store, table) = table();
+    thread::scope(|scope| {
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1]] {
+            let table = &table;
+            scope.spawn(move || {
+                for _ in 0..ROUNDS {
+                    let slow = order.map(|id| costly(id, ENDLESS, thread::yield_now, |n| n + 1.0));
+                    write(table, slow.into());
+                }
+            });
+        }
+    });
+    for id in [0, 1, 2] {
+        assert_eq!(n(&table, id), (4 * ROUNDS + i64::from(id == 0)) as f64);
+    }
 }
 
 #[test]
@@ -92,20 +157,42 @@ fn what_comes_after_it_still_does() {
     // In the same transaction, and in a later one.
     for between in [1, 1500] {
         let (_store, table) = table();
-        let (interfere, _) = others(&table, 5);
+        let (interfere, _) = another(&table);
         let mut mutations = vec![costly(0, ENDLESS, interfere, |n| n * 2.0)];
         mutations.extend((2..2 + between).map(|id| change(id, move |_| id as f64)));
         mutations.push(change(0, |n| n + 1.0));
         write(&table, mutations);
-        assert_eq!(n(&table, 0), 13.0);
+        assert_eq!(n(&table, 0), 5.0);
         assert!((2..2 + between).all(|id| n(&table, id) == id as f64));
     }
 }
 
 #[test]
+fn an_interrupted_write_waits_no_longer_and_keeps_nothing_reserved() {
+    let (_store, table) = table();
+    let interrupt = Interrupt::default();
+    let (mut interfere, calls) = another(&table);
+    let (of, raised) = (table.clone(), interrupt.clone());
+    let meanwhile = move || {
+        interfere();
+        if calls.load(Ordering::SeqCst) == 2 {
+            raised.raise(Reason::Stopped);
+            let waiting = change(0, |n| n + 1.0).within(&Budget::new(raised.clone(), Pool::default()));
+            let waited = of.write(vec![waiting], Durability::Soft);
+            assert!(waited.is_err_and(|error| error.kind() == ErrorKind::Interrupted));
+        }
+    };
+    let slow = costly(0, ENDLESS, meanwhile, |n| n * 2.0);
+    let outcome = table.write(vec![slow.within(&Budget::new(interrupt, Pool::default()))], Durability::Soft);
+    assert!(outcome.is_err() || outcome.is_ok_and(|outcomes| outcomes[0].is_err()));
+    put(&table, 0, 3.0);
+    assert_eq!(n(&table, 0), 3.0);
+}
+
+#[test]
 fn who_must_not_wait_is_told_so() {
     let (_store, table) = table();
-    let (interfere, _) = others(&table, 1);
+    let (interfere, _) = another(&table);
     let slow = costly(0, ENDLESS, interfere, |n| n * 2.0);
     let results = match table.start_write(slow, Durability::Soft) {
         Ok(Started::Submitted(results)) => results.blocking_recv().unwrap(),
