@@ -175,7 +175,7 @@ async fn backups_under_writers_hold_what_was_acknowledged() {
     session.run(r.table_create("t")).await.unwrap();
     session.run(r.table("t").index_create("n")).await.unwrap();
     // Else the index of the first backup may be one that is still to be built.
-    session.run(r.table("t").index_wait(())).await.unwrap();
+    session.run(r.table("t").index_wait("n")).await.unwrap();
     let written: Vec<Arc<AtomicU64>> = (0..WRITERS).map(|_| Arc::default()).collect();
     let (mut done, mut killed, mut last) = (0, 0, None);
     for round in 0..rounds {
