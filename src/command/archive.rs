@@ -4,21 +4,20 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
-use std::path::{Component, Path, PathBuf};
+use std::io::{self, BufWriter, Seek, Write};
+use std::path::{Path, PathBuf};
 
 use flate2::Compression;
-use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::NamedTempFile;
 
 use super::Failure;
 use super::name::Table;
 
-/// The longest description of a table, in bytes.
-const INFO_MAX: u64 = 64 << 20;
+/// The directory in an archive whose own name gives none.
+const ROOT: &str = "rethinkdb_dump";
 
 /// The description of a table. What RethinkDB writes beyond this is not needed to make the table again.
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,8 +66,11 @@ impl Writer {
         let file = NamedTempFile::new_in(directory).map_err(|error| Failure::file(target, plain(&error)))?;
         let compressed = GzEncoder::new(BufWriter::new(file), Compression::default());
         let root = target.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        let root = root.trim_end_matches(".gz").trim_end_matches(".tar").to_owned();
-        Ok(Writer { tar: tar::Builder::new(compressed), target: target.to_owned(), root })
+        let root = match root.trim_end_matches(".gz").trim_end_matches(".tar") {
+            "" => ROOT,
+            root => root,
+        };
+        Ok(Writer { tar: tar::Builder::new(compressed), target: target.to_owned(), root: root.to_owned() })
     }
 
     /// Adds a table: its documents from a file, which is read from its beginning, and its description.
@@ -117,83 +119,10 @@ fn header(length: u64) -> tar::Header {
     header
 }
 
-/// A table of an archive, unpacked.
-#[derive(Debug)]
-pub(super) struct Unpacked {
-    pub(super) table: Table,
-    pub(super) info: Info,
-    pub(super) documents: PathBuf,
-}
-
-/// Unpacks the tables of an archive into a directory that is there as long as it is held.
-///
-/// Only files that belong to tables are looked at. Their names in the directory are chosen here, so no name
-/// in the archive leads elsewhere.
-pub(super) fn unpack(archive: &Path) -> Result<(TempDir, Vec<Unpacked>), Failure> {
-    let failed = |error| Failure::file(archive, unreadable(&error));
-    let file = File::open(archive).map_err(failed)?;
-    let directory = TempDir::new_in(directory_of(archive)).or_else(|_| TempDir::new()).map_err(failed)?;
-    let mut found: BTreeMap<Table, (Option<PathBuf>, Option<Info>)> = BTreeMap::new();
-    let mut tar = tar::Archive::new(MultiGzDecoder::new(BufReader::new(file)));
-    for (number, entry) in tar.entries().map_err(failed)?.enumerate() {
-        let mut entry = entry.map_err(failed)?;
-        let path = entry.path().map_err(failed)?.into_owned();
-        let Some((table, extension)) = table_of(&path).filter(|_| entry.header().entry_type().is_file())
-        else {
-            continue;
-        };
-        let (documents, info) = found.entry(table).or_default();
-        if extension == "json" {
-            let name = directory.path().join(format!("{number}.json"));
-            io::copy(&mut entry, &mut File::create(&name).map_err(failed)?).map_err(failed)?;
-            *documents = Some(name);
-        } else {
-            let mut text = Vec::new();
-            entry.take(INFO_MAX).read_to_end(&mut text).map_err(failed)?;
-            let read = serde_json::from_slice(&text);
-            *info =
-                Some(read.map_err(|error| Failure::file(archive, format!("{}: {error}", path.display())))?);
-        }
-    }
-    let tables = found.into_iter().map(|(table, files)| match files {
-        (Some(documents), Some(info)) => Ok(Unpacked { table, info, documents }),
-        (_, None) => Err(Failure::file(archive, format!("{table} has no description"))),
-        (None, _) => Err(Failure::file(archive, format!("{table} has no documents"))),
-    });
-    let tables: Vec<_> = tables.collect::<Result<_, _>>()?;
-    if tables.is_empty() {
-        return Err(Failure::file(archive, "it has no tables"));
-    }
-    Ok((directory, tables))
-}
-
 /// Returns why a file could not be made, without the passing name that it would have had.
 fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     text.split_once(" at path ").map_or(text.as_str(), |(reason, _)| reason).to_owned()
-}
-
-/// Returns why an archive can't be unpacked. What it is made of says so itself in terms of its own format.
-fn unreadable(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => format!("it ends too soon ({error})"),
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::Other => {
-            format!("it is no archive of `dump`, or a damaged one ({error})")
-        }
-        _ => error.to_string(),
-    }
-}
-
-/// Returns the table that a file of an archive is about, and the file's extension: `NAME/DB/TABLE.json`.
-fn table_of(path: &Path) -> Option<(Table, &str)> {
-    let parts: Vec<_> = path.components().filter(|part| *part != Component::CurDir).collect();
-    let [Component::Normal(_), Component::Normal(db), Component::Normal(file)] = parts[..] else {
-        return None;
-    };
-    let file = Path::new(file);
-    let extension = file.extension()?.to_str().filter(|extension| ["json", "info"].contains(extension))?;
-    let (db, name) = (db.to_str()?.to_owned(), file.file_stem()?.to_str()?.to_owned());
-    Some((Table { db, name }, extension))
 }
 
 /// Creates a file without a name for the documents of a table, where the archive will be.
@@ -237,42 +166,6 @@ pub(super) fn length(file: &Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_files_of_tables_count() {
-        let of =
-            |path: &str| table_of(Path::new(path)).map(|(table, extension)| format!("{table} {extension}"));
-        assert_eq!(of("dump/shop/orders.json").as_deref(), Some("shop.orders json"));
-        assert_eq!(of("./dump/shop/orders.info").as_deref(), Some("shop.orders info"));
-        for other in
-            ["shop/orders.json", "a/b/c/d.json", "../shop/orders.json", "/a/b/c.json", "a/b/c.txt", "a/b/c"]
-        {
-            assert_eq!(of(other), None, "{other}");
-        }
-    }
-
-    /// RethinkDB's tools have descriptions and documents in whatever order they come.
-    #[test]
-    fn each_table_gets_its_own_documents() -> Result<(), Box<dyn std::error::Error>> {
-        let directory = TempDir::new()?;
-        let archive = directory.path().join("mixed.tar.gz");
-        let mut tar = tar::Builder::new(GzEncoder::new(File::create(&archive)?, Compression::fast()));
-        for file in ["a.info", "a.json", "b.json", "c.info", "d.json", "d.info", "c.json", "b.info"] {
-            let (name, extension) = file.split_at(1);
-            let info = format!(r#"{{"db":{{"name":"shop"}},"name":"{name}","primary_key":"id"}}"#);
-            let text = if extension == ".info" { info } else { format!(r#"[{{"id":"{name}"}}]"#) };
-            let path = format!("dump/shop/{file}");
-            tar.append_data(&mut header(text.len() as u64), path, text.as_bytes())?;
-        }
-        tar.into_inner()?.finish()?;
-        let (_unpacked, tables) = unpack(&archive)?;
-        assert_eq!(tables.len(), 4);
-        for Unpacked { table, info, documents } in tables {
-            assert_eq!(info.name, table.name);
-            assert_eq!(fs::read_to_string(documents)?, format!(r#"[{{"id":"{}"}}]"#, table.name));
-        }
-        Ok(())
-    }
 
     #[test]
     fn documents_are_one_array() -> io::Result<()> {

@@ -1,13 +1,15 @@
 //! `dump`: tables to an archive.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reql::{Term, args, r};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::spawn_blocking;
 
 use super::Failure;
@@ -31,9 +33,25 @@ pub struct Dump {
     clients: u8,
 }
 
-/// Writes an archive. Each table is as it was at some moment while it was read.
+/// The tables that may wait until they are in the archive, besides those that are being read.
+const WAITING: usize = 16;
+
+/// A table that has been read.
+struct Dumped {
+    table: Table,
+    info: Info,
+    documents: File,
+    number: u64,
+    /// Room among the tables that are read or wait.
+    _room: OwnedSemaphorePermit,
+}
+
+/// Writes an archive. A document is as it was when it was read.
+///
+/// The archive is written beside the reading: a table whose reading stood still would be taken for one that
+/// the database doesn't answer.
 pub(crate) async fn dump(dump: Dump, database: &Database) -> Result<(), Failure> {
-    let file = dump.file.unwrap_or_else(default_name);
+    let file = dump.file.clone().unwrap_or_else(default_name);
     let tables = chosen(all_tables(database).await?, &dump.places)?;
     let mut described = Vec::with_capacity(tables.len());
     for table in tables {
@@ -42,34 +60,62 @@ pub(crate) async fn dump(dump: Dump, database: &Database) -> Result<(), Failure>
     let estimate = described.iter().map(|((_, estimate), _)| estimate).sum();
     let mut progress = Progress::new("documents", estimate);
     let mut writer = Writer::create(&file)?;
-
-    let (advanced, mut advances) = mpsc::channel(64);
-    let archive = file.clone();
-    let read = described.into_iter().map(|((info, _), table)| {
-        let (advanced, archive) = (advanced.clone(), archive.clone());
-        async move { read(database, table, info, &archive, advanced).await }
+    let (finished, mut tables) = mpsc::unbounded_channel::<Dumped>();
+    let room = Arc::new(Semaphore::new(usize::from(dump.clients) + WAITING));
+    let wanted = room.clone();
+    let writing = spawn_blocking(move || {
+        while let Some(Dumped { table, info, mut documents, .. }) = tables.blocking_recv()
+            && !wanted.is_closed()
+        {
+            writer.add(&table, &mut documents, &info)?;
+        }
+        Ok::<_, Failure>(writer)
     });
-    let mut read = stream::iter(read.collect::<Vec<_>>()).buffer_unordered(usize::from(dump.clients));
+    let described = described.into_iter().map(|((info, _), table)| (table, info)).collect();
+    let reading =
+        read_all(database, described, usize::from(dump.clients), &file, &room, finished, &mut progress);
+    // If one of them fails, the archive isn't finished.
+    let both = tokio::try_join!(reading, async { joined(writing.await) });
+    let (count, writer) = both.inspect_err(|_| room.close())?;
+    joined(spawn_blocking(move || writer.finish()).await)?;
+    progress.line(&format!("{count} documents are in {}", file.display()));
+    Ok(())
+}
+
+/// Reads tables, some at a time, and gives away each that has been read. Returns the number of documents.
+async fn read_all(
+    database: &Database,
+    described: Vec<(Table, Info)>,
+    clients: usize,
+    archive: &Path,
+    room: &Arc<Semaphore>,
+    finished: mpsc::UnboundedSender<Dumped>,
+    progress: &mut Progress,
+) -> Result<u64, Failure> {
+    let (advanced, mut advances) = mpsc::channel(64);
+    let read = described.into_iter().map(|(table, info)| {
+        let (advanced, room) = (advanced.clone(), room.clone());
+        async move {
+            // Before the table is begun: once it is, it has to be read on.
+            let room = room.acquire_owned().await.map_err(|error| Failure::Usage(error.to_string()))?;
+            read(database, (table, info), archive, advanced, room).await
+        }
+    });
+    let mut read = stream::iter(read.collect::<Vec<_>>()).buffer_unordered(clients);
     drop(advanced);
     let mut count = 0;
     loop {
         tokio::select! {
             Some(more) = advances.recv() => progress.advance(more),
             table = read.try_next() => {
-                let Some((table, info, mut documents, number)) = table? else { break };
-                progress.line(&format!("{table}: {number} documents"));
-                count += number;
-                let added = spawn_blocking(move || {
-                    writer.add(&table, &mut documents, &info)?;
-                    Ok::<_, Failure>(writer)
-                });
-                writer = joined(added.await)?;
+                let Some(dumped) = table? else { return Ok(count) };
+                progress.line(&format!("{}: {} documents", dumped.table, dumped.number));
+                count += dumped.number;
+                // Nobody takes it any more after an error, which ends this soon.
+                let _ = finished.send(dumped);
             }
         }
     }
-    joined(spawn_blocking(move || writer.finish()).await)?;
-    progress.line(&format!("{count} documents are in {}", file.display()));
-    Ok(())
 }
 
 fn default_name() -> PathBuf {
@@ -110,11 +156,11 @@ fn described(table: &Term) -> Term {
 /// Reads the documents of a table into a file.
 async fn read(
     database: &Database,
-    table: Table,
-    info: Info,
+    (table, info): (Table, Info),
     archive: &Path,
     advanced: mpsc::Sender<u64>,
-) -> Result<(Table, Info, std::fs::File, u64), Failure> {
+    room: OwnedSemaphorePermit,
+) -> Result<Dumped, Failure> {
     let failed = |error| Failure::file(archive, error);
     let mut documents = Documents::new(archive::scratch(archive)?).map_err(failed)?;
     let mut rows = Conn::new(database.clone()).into_stream::<Box<RawValue>>(table.term()).await?;
@@ -126,7 +172,8 @@ async fn read(
         }
     }
     let number = documents.count;
-    Ok((table, info, documents.finish().map_err(failed)?, number))
+    let documents = documents.finish().map_err(failed)?;
+    Ok(Dumped { table, info, documents, number, _room: room })
 }
 
 /// Returns what a blocking task has made. One that panicked has said so itself.

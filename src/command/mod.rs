@@ -5,6 +5,7 @@
 mod accounts;
 mod archive;
 mod backup;
+mod bounded;
 mod dump;
 mod hook;
 mod name;
@@ -12,6 +13,7 @@ mod progress;
 mod restore;
 mod rows;
 mod schema;
+mod unpack;
 
 use std::fmt;
 use std::io;

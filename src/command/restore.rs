@@ -13,15 +13,17 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use super::archive::{self, Info, Unpacked, unpack};
+use super::archive::{self, Info};
 use super::dump::joined;
-use super::name::{Place, Table, chosen};
+use super::name::{Place, Table};
 use super::progress::Progress;
 use super::rows::{Batch, batches};
 use super::schema::wait_for_indexes;
+use super::unpack::{Unpacked, unpack};
 use super::{Failure, in_a_line};
 use crate::conn::Conn;
 use crate::database::Database;
+use crate::reserved;
 
 /// Largest array allowed in a restored document. RethinkDB's default of 100,000 is meant for arrays that
 /// queries build.
@@ -59,15 +61,16 @@ struct Index {
 
 /// Creates the tables of an archive. Data written before an error stays.
 pub(crate) async fn restore(restore: Restore, database: &Database) -> Result<(), Failure> {
-    let file = restore.file.clone();
-    let (_directory, unpacked) = joined(spawn_blocking(move || unpack(&file)).await)?;
-    let names = unpacked.iter().map(|unpacked| unpacked.table.clone()).collect();
-    let names: BTreeSet<Table> = chosen(names, &restore.places)?.into_iter().collect();
-    let unpacked: Vec<Unpacked> = unpacked.into_iter().filter(|table| names.contains(&table.table)).collect();
+    let (file, places) = (restore.file.clone(), restore.places.clone());
+    let (_directory, mut unpacked) = joined(spawn_blocking(move || unpack(&file, &places)).await)?;
+    let own = without_reserved(&mut unpacked)?;
     make_tables(database, &unpacked, restore.force).await?;
 
     let bytes = unpacked.iter().map(|table| archive::length(&table.documents)).sum();
     let mut progress = Progress::new("bytes", bytes);
+    for table in own {
+        progress.line(&format!("{table}: left out, since it is the service's own"));
+    }
     for unpacked in &unpacked {
         let number = fill(database, unpacked, &restore, &mut progress).await?;
         progress.line(&format!("{}: {number} documents", unpacked.table));
@@ -82,6 +85,20 @@ pub(crate) async fn restore(restore: Restore, database: &Database) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Leaves out the tables of services' own databases, which `dump` leaves out too, and returns them.
+///
+/// # Errors
+///
+/// If there are tables of the server's own database. Its users and settings are not an archive's to set.
+fn without_reserved(unpacked: &mut Vec<Unpacked>) -> Result<Vec<Table>, Failure> {
+    if unpacked.iter().any(|unpacked| unpacked.table.db == reserved::SYSTEM) {
+        let system = reserved::SYSTEM;
+        return Err(Failure::Usage(format!("the system database `{system}` can't be restored; see --only")));
+    }
+    let own = unpacked.extract_if(.., |unpacked| reserved::is_database(&unpacked.table.db));
+    Ok(own.map(|unpacked| unpacked.table).collect())
 }
 
 /// Creates the databases and tables that are missing.
@@ -174,7 +191,8 @@ fn insert(table: &Term, batch: Batch, restore: &Restore) -> Query {
     Query::new(insert).array_limit(ARRAY_MAX)
 }
 
-/// Makes the indexes of a table again, and waits until they can be used.
+/// Makes the indexes of a table again, and waits until they can be used. One that is there already is
+/// replaced once its successor is ready.
 async fn make_indexes(
     conn: &mut Conn,
     table: &Table,
@@ -188,11 +206,18 @@ async fn make_indexes(
             progress.line(&format!("{table}: an index without a function is left out: {index}"));
             continue;
         };
-        if there.contains(&index.index) {
-            conn.run(term.index_drop(&index.index)).await?;
+        let make = |name| term.index_create_by(name, &index.function).multi(index.multi).geo(index.geo);
+        if !there.contains(&index.index) {
+            conn.run(make(&index.index)).await?;
+            continue;
         }
-        let made = term.index_create_by(&index.index, &index.function).multi(index.multi).geo(index.geo);
-        conn.run(made).await?;
+        let mut passing = format!("{}_restored", index.index);
+        while there.contains(&passing) {
+            passing.push('_');
+        }
+        conn.run(make(&passing)).await?;
+        wait_for_indexes(conn, &term, &[&passing]).await?;
+        conn.run(term.index_rename(&passing, &index.index).overwrite(true)).await?;
     }
     wait_for_indexes(conn, &term, &[]).await
 }

@@ -7,10 +7,15 @@ use serde::de::{Deserializer as _, SeqAccess, Visitor};
 use serde_json::Deserializer;
 use serde_json::value::RawValue;
 
+use super::bounded::{Bounded, Grant};
+
 /// The most documents of a batch.
 const DOCUMENTS: usize = 500;
 /// The size in bytes from which on a batch is full.
 const BYTES: u64 = 1 << 20;
+
+/// The longest document in bytes. The database takes no longer query.
+const DOCUMENT: u64 = 128 << 20;
 
 /// Documents that are written together.
 #[derive(Debug, Default)]
@@ -22,13 +27,21 @@ pub(super) struct Batch {
 /// Reads the documents and gives them away in batches, until nobody takes them any more. A document is kept
 /// as it is written, however deeply its values are nested.
 pub(super) fn batches(read: impl Read, take: impl FnMut(Batch) -> bool) -> serde_json::Result<()> {
+    batches_within(DOCUMENT, read, take)
+}
+
+/// Reads documents of at most `longest` bytes.
+fn batches_within(longest: u64, read: impl Read, take: impl FnMut(Batch) -> bool) -> serde_json::Result<()> {
+    let (read, grant) = Bounded::new(read, longest, "a document is");
     let mut json = Deserializer::from_reader(read);
-    let all_taken = json.deserialize_seq(Documents { take })?;
+    let all_taken = json.deserialize_seq(Documents { take, grant, longest })?;
     if all_taken { json.end() } else { Ok(()) }
 }
 
 struct Documents<F> {
     take: F,
+    grant: Grant,
+    longest: u64,
 }
 
 impl<'de, F: FnMut(Batch) -> bool> Visitor<'de> for Documents<F> {
@@ -42,6 +55,7 @@ impl<'de, F: FnMut(Batch) -> bool> Visitor<'de> for Documents<F> {
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<bool, A::Error> {
         let mut batch = Batch::default();
         while let Some(document) = seq.next_element::<Box<RawValue>>()? {
+            self.grant.set(self.longest);
             batch.bytes += document.get().len() as u64;
             batch.documents.push(document);
             let is_full = batch.documents.len() == DOCUMENTS || batch.bytes >= BYTES;
@@ -81,6 +95,13 @@ mod tests {
     fn nesting_takes_no_stack() {
         let deep = format!("[{}{}]", "[".repeat(1_000_000), "]".repeat(1_000_000));
         assert_eq!(sizes(&deep), Ok(vec![1]));
+    }
+
+    #[test]
+    fn a_document_without_end_is_not_kept() {
+        let endless = b"[1,2,\"".chain(std::io::repeat(b'x'));
+        let error = batches_within(1 << 10, endless, |_| true).expect_err("too long").to_string();
+        assert!(error.starts_with("a document is too long"), "{error}");
     }
 
     #[test]

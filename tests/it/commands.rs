@@ -107,6 +107,65 @@ async fn what_is_there_is_overwritten_only_on_demand() {
     assert_eq!(left, 1, "nothing is left but the archive");
 }
 
+/// Writes an archive of one table, whatever its name.
+fn write_archive(file: &Path, [db, table]: [&str; 2], indexes: Value, documents: &str) {
+    let mut tar = tar::Builder::new(std::fs::File::create(file).unwrap());
+    let info = json!({ "db": { "name": db }, "name": table, "primary_key": "id", "indexes": indexes });
+    let info = info.to_string();
+    for (extension, text) in [("info", &*info), ("json", documents)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        tar.append_data(&mut header, format!("dump/{db}/{table}.{extension}"), text.as_bytes()).unwrap();
+    }
+    tar.finish().unwrap();
+}
+
+#[tokio::test]
+async fn an_archive_sets_nothing_of_the_server() {
+    let server = server().await;
+    let (addr, home) = (server.local_addr(), TempDir::new().unwrap());
+    let archive = home.path().join("x.tar");
+    let evil = r#"[{"id":"admin","password":"evil"}]"#;
+    write_archive(&archive, ["rethinkdb", "users"], json!([]), evil);
+    for force in [&["restore", "x.tar", "--force"][..], &["restore", "x.tar"]] {
+        let error = refused(addr, home.path(), force).await;
+        assert!(error.contains("the system database `rethinkdb` can't be restored"), "{error}");
+    }
+    assert_eq!(done(addr, home.path(), &["user", "list"]).await, "admin (no password)\n");
+    // The service's own data is left out, as `dump` leaves it out.
+    write_archive(&archive, ["shop_warp_reql", "t"], json!([]), "[]");
+    let told = run(addr, home.path(), &["restore", "x.tar"], &[]).await;
+    let lines = String::from_utf8(told.stderr).unwrap();
+    assert!(told.status.success() && lines.contains("shop_warp_reql.t: left out"), "{lines}");
+    assert_eq!(done(addr, home.path(), &["db", "list"]).await, "rethinkdb\ntest\n");
+}
+
+/// An index that can't be made again stays as it is, and an archive without a name of its own is whole.
+#[tokio::test]
+async fn indexes_are_there_until_their_successors_are_ready() {
+    let server = server().await;
+    let (addr, home) = (server.local_addr(), TempDir::new().unwrap());
+    for line in ["db create shop", "table create shop.t", "index create shop.t a --field a"] {
+        done(addr, home.path(), &line.split(' ').collect::<Vec<_>>()).await;
+    }
+    done(addr, home.path(), &["dump", ".tar.gz"]).await;
+    done(addr, home.path(), &["index", "drop", "shop.t", "a"]).await;
+    done(addr, home.path(), &["index", "create", "shop.t", "a", "--field", "b"]).await;
+    done(addr, home.path(), &["restore", ".tar.gz", "--force"]).await;
+    let indexes = async || done(addr, home.path(), &["index", "list", "shop.t"]).await;
+    let listed = indexes().await;
+    assert!(
+        listed.starts_with("a: ") && listed.contains("(\"a\")") && listed.lines().count() == 1,
+        "{listed}"
+    );
+
+    let archive = home.path().join("x.tar");
+    let wrong = json!([{ "index": "a", "function": { "$reql_type$": "BINARY", "data": "AAAA" } }]);
+    write_archive(&archive, ["shop", "t"], wrong, "[]");
+    refused(addr, home.path(), &["restore", "x.tar", "--force"]).await;
+    assert_eq!(indexes().await, listed);
+}
+
 #[tokio::test]
 async fn an_archive_that_is_none_is_an_error() {
     let server = server().await;

@@ -4,6 +4,8 @@ use hmac::digest::CtOutput;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
+use crate::budget::fuel;
+
 /// The length of a SHA-256 digest, and of every key made of one.
 pub const KEY_LEN: usize = 32;
 
@@ -12,6 +14,12 @@ pub const SALT_LEN: usize = 16;
 
 /// The iteration count of a password that is set without one, as in RethinkDB.
 pub const DEFAULT_ITERATIONS: u32 = 4096;
+
+/// The most iterations of a password: several seconds. RethinkDB takes more, and then stretches for an hour.
+pub const MAX_ITERATIONS: u32 = 10_000_000;
+
+/// The units of work of an iteration.
+const ITERATION: usize = 16;
 
 /// The stored form of a user's password: enough to check a client's proof, too little to make one.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,11 +47,11 @@ impl Credentials {
         Self::derive(password, if password.is_empty() { 1 } else { DEFAULT_ITERATIONS })
     }
 
-    /// Stretches a password with a given salt; no iterations count as one.
+    /// Stretches a password with a given salt; no iterations count as one. Within a query this is work that
+    /// can be ended, with an arbitrary result.
     pub fn with_salt(password: &str, salt: [u8; SALT_LEN], iterations: u32) -> Self {
         let iterations = iterations.max(1);
-        let salted: [u8; KEY_LEN] =
-            pbkdf2::pbkdf2_hmac_array::<Sha256, KEY_LEN>(password.as_bytes(), &salt, iterations);
+        let salted = stretched(password, &salt, iterations);
         let client_key = hmac_sha256(&salted, b"Client Key");
         Self {
             salt,
@@ -94,6 +102,24 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
+/// Returns the first block of PBKDF2 (RFC 8018).
+fn stretched(password: &str, salt: &[u8], iterations: u32) -> [u8; KEY_LEN] {
+    let keyed = Hmac::<Sha256>::new_from_slice(password.as_bytes()).expect("HMAC takes keys of any length");
+    let first = keyed.clone().chain_update(salt).chain_update(1_u32.to_be_bytes());
+    let mut last: [u8; KEY_LEN] = first.finalize().into_bytes().into();
+    let mut salted = last;
+    for _ in 1..iterations {
+        if !fuel::burn(ITERATION) {
+            break;
+        }
+        last = keyed.clone().chain_update(last).finalize().into_bytes().into();
+        for (byte, other) in salted.iter_mut().zip(last) {
+            *byte ^= other;
+        }
+    }
+    salted
+}
+
 fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; KEY_LEN] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(message);
@@ -108,6 +134,10 @@ fn same(a: [u8; KEY_LEN], b: [u8; KEY_LEN]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Budget;
+    use crate::budget::fuel::Place;
+    use crate::budget::memory::Pool;
+    use crate::interrupt::{Interrupt, Reason};
 
     #[test]
     fn matches_its_own_password_only() {
@@ -115,6 +145,24 @@ mod tests {
         assert!(credentials.matches("hunter2"));
         assert!(!credentials.matches("hunter3"));
         assert!(!credentials.matches(""));
+    }
+
+    #[test]
+    fn passwords_are_stretched_as_pbkdf2_does_it() {
+        for (password, iterations) in [("", 1), ("x", 2), ("a long password".repeat(9).as_str(), 1000)] {
+            let expected: [u8; KEY_LEN] =
+                pbkdf2::pbkdf2_hmac_array::<Sha256, KEY_LEN>(password.as_bytes(), b"salt", iterations);
+            assert_eq!(stretched(password, b"salt", iterations), expected);
+        }
+    }
+
+    #[test]
+    fn stretching_ends_when_its_query_does() {
+        let interrupt = Interrupt::default();
+        interrupt.raise(Reason::Closed);
+        let budget = Budget::new(interrupt, Pool::default());
+        let ended = fuel::within(&budget, Place::Worker, || Ok(stretched("x", b"salt", u32::MAX)));
+        assert!(ended.is_err());
     }
 
     #[test]

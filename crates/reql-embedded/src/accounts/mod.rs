@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use uuid::{Uuid, uuid};
 
 pub use permissions::{Permission, Permissions, Scope, no_unexpected_keys};
-pub use user::User;
+pub use user::{Password, User};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::Store;

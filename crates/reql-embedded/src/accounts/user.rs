@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::SYSTEM_DATABASE;
 use super::permissions::{Permission, Permissions, Scope, no_unexpected_keys};
-use crate::credentials::{Credentials, DEFAULT_ITERATIONS};
+use crate::budget::fuel;
+use crate::credentials::{Credentials, DEFAULT_ITERATIONS, MAX_ITERATIONS};
 use crate::datum::{Datum, Object};
 use crate::error::{Error, Result};
 
@@ -19,6 +20,76 @@ pub struct User {
     global: Permissions,
     databases: BTreeMap<Uuid, Permissions>,
     tables: BTreeMap<Uuid, Permissions>,
+}
+
+/// A password, as a row of the table `users` has it.
+#[derive(Debug)]
+pub enum Password {
+    /// Another one.
+    Set(Credentials),
+    /// None, which is an empty one.
+    Empty(Credentials),
+    /// The one that is set.
+    AsItIs,
+}
+
+impl Password {
+    /// Reads a row, and stretches the password in it. That takes a while, so it is to be done before the
+    /// users are locked.
+    pub fn of_row(row: &Datum) -> Result<Password> {
+        let Datum::Object(object) = row else {
+            return Err(Error::op_failed(format!("Expected an object, got {}.", row.print())));
+        };
+        required(object, "id")?;
+        let password = required(object, "password")?;
+        no_unexpected_keys(object.keys().filter(|key| !matches!(*key, "id" | "password")).collect())?;
+        match &password {
+            Datum::Object(hashing) => Password::stretched_as_told(hashing),
+            Datum::Str(password) => Password::stretched(password, DEFAULT_ITERATIONS),
+            Datum::Bool(false) => Ok(Password::Empty(Credentials::initial(""))),
+            Datum::Bool(true) => Ok(Password::AsItIs),
+            other => Err(Error::op_failed(format!(
+                "Expected an object, string or boolean for `password`, got {}.",
+                other.print()
+            ))),
+        }
+    }
+
+    /// Reads a password with the number of its iterations.
+    fn stretched_as_told(hashing: &Object) -> Result<Password> {
+        let iterations = required(hashing, "iterations")?;
+        let count = iterations.as_int().ok().and_then(|count| u32::try_from(count).ok());
+        let Some(count) = count.filter(|count| *count > 0) else {
+            return Err(Error::op_failed(format!(
+                "Expected `iterations` to be an integer greater than zero, got {}.",
+                iterations.print()
+            )));
+        };
+        if count > MAX_ITERATIONS {
+            let message = format!("Expected `iterations` to be at most {MAX_ITERATIONS}, got {count}.");
+            return Err(Error::op_failed(message));
+        }
+        let password = match required(hashing, "password")? {
+            Datum::Str(password) => password,
+            other => {
+                return Err(Error::op_failed(format!(
+                    "Expected `password` to be a string, got {}.",
+                    other.print()
+                )));
+            }
+        };
+        let others: BTreeSet<&str> =
+            hashing.keys().filter(|key| !matches!(*key, "iterations" | "password")).collect();
+        no_unexpected_keys(others)?;
+        Password::stretched(&password, count)
+    }
+
+    fn stretched(password: &str, iterations: u32) -> Result<Password> {
+        let credentials = Credentials::derive(password, iterations);
+        // It may have been ended half done.
+        fuel::spend(1)?;
+        Ok(if password.is_empty() { Password::Empty(credentials) } else { Password::Set(credentials) })
+    }
 }
 
 impl User {
@@ -48,64 +119,20 @@ impl User {
         Datum::object([("id", Datum::str(name)), ("password", Datum::Bool(self.has_password))])
     }
 
-    /// Takes over the password that a row of the table `users` sets.
-    pub fn merge(&mut self, row: &Datum) -> Result<()> {
-        let Datum::Object(object) = row else {
-            return Err(Error::op_failed(format!("Expected an object, got {}.", row.print())));
-        };
-        required(object, "id")?;
-        let password = required(object, "password")?;
-        no_unexpected_keys(object.keys().filter(|key| !matches!(*key, "id" | "password")).collect())?;
-        match &password {
-            Datum::Object(hashing) => self.set_stretched(hashing),
-            Datum::Str(password) => {
-                self.set_password(password, DEFAULT_ITERATIONS);
-                Ok(())
+    /// Takes over a password that was read from a row.
+    pub fn take(&mut self, password: &Password) -> Result<()> {
+        match password {
+            Password::Set(credentials) | Password::Empty(credentials) => {
+                self.credentials = credentials.clone();
             }
-            Datum::Bool(false) => {
-                *self = User { credentials: Credentials::initial(""), has_password: false, ..self.clone() };
-                Ok(())
+            Password::AsItIs if self.has_password => return Ok(()),
+            Password::AsItIs => {
+                let expected = "an object or string to set the password, or `false` to keep it unset";
+                return Err(Error::op_failed(format!("Expected {expected}, got true.")));
             }
-            Datum::Bool(true) if self.has_password => Ok(()),
-            Datum::Bool(true) => Err(Error::op_failed(
-                "Expected an object or string to set the password, or `false` to keep it unset, got true.",
-            )),
-            other => Err(Error::op_failed(format!(
-                "Expected an object, string or boolean for `password`, got {}.",
-                other.print()
-            ))),
         }
-    }
-
-    /// Sets a password with the number of its iterations.
-    fn set_stretched(&mut self, hashing: &Object) -> Result<()> {
-        let iterations = required(hashing, "iterations")?;
-        let count = iterations.as_int().ok().and_then(|count| u32::try_from(count).ok());
-        let Some(count) = count.filter(|count| *count > 0) else {
-            return Err(Error::op_failed(format!(
-                "Expected `iterations` to be an integer greater than zero, got {}.",
-                iterations.print()
-            )));
-        };
-        let password = match required(hashing, "password")? {
-            Datum::Str(password) => password,
-            other => {
-                return Err(Error::op_failed(format!(
-                    "Expected `password` to be a string, got {}.",
-                    other.print()
-                )));
-            }
-        };
-        let others: BTreeSet<&str> =
-            hashing.keys().filter(|key| !matches!(*key, "iterations" | "password")).collect();
-        no_unexpected_keys(others)?;
-        self.set_password(&password, count);
+        self.has_password = matches!(password, Password::Set(_));
         Ok(())
-    }
-
-    fn set_password(&mut self, password: &str, iterations: u32) {
-        self.credentials = Credentials::derive(password, iterations);
-        self.has_password = !password.is_empty();
     }
 
     /// Returns the permissions at exactly this scope.

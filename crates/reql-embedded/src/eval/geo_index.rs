@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::env::Env;
 use super::func::Func;
+use super::scan::Permitted;
 use super::stored;
 use super::stream::Source;
 use super::table::TableRef;
@@ -162,6 +163,7 @@ pub struct Intersecting {
     index: Arc<str>,
     shape: Shape,
     candidates: Option<Candidates>,
+    permitted: Permitted,
     emitted: usize,
     row: Datum,
     /// Number of further times that the row is to come.
@@ -174,7 +176,8 @@ impl Intersecting {
         if table.stored().is_none() {
             GeoIndex::open(env, &table, index.clone(), GET_INTERSECTING)?;
         }
-        Ok(Intersecting { table, index, shape, candidates: None, emitted: 0, row: Datum::Null, repeats: 0 })
+        let (permitted, row) = (Permitted::default(), Datum::Null);
+        Ok(Intersecting { table, index, shape, candidates: None, permitted, emitted: 0, row, repeats: 0 })
     }
 
     fn candidates(&mut self, env: &Env) -> Result<&mut Candidates> {
@@ -192,6 +195,7 @@ impl Intersecting {
 impl Source for Intersecting {
     fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
         let _told = env.work(Work::Intersecting);
+        self.permitted.check(env, &self.table)?;
         while self.repeats == 0 {
             let Some(candidate) = self.candidates(env)?.next(env)? else { return Ok(None) };
             let hits = candidate.geometries.iter().filter(|geometry| self.shape.intersects(geometry));
@@ -218,6 +222,7 @@ impl Source for Intersecting {
     }
 
     fn suspend(&mut self) {
+        self.permitted.pause();
         if let Some(candidates) = &mut self.candidates {
             candidates.scans.iter_mut().for_each(IndexScan::suspend);
         }

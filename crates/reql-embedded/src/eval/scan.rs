@@ -76,23 +76,46 @@ impl Path {
     }
 }
 
+/// The permission to read a table, which is looked at again for each batch of a cursor.
+#[derive(Default)]
+pub(super) struct Permitted {
+    has_paused: bool,
+}
+
+impl Permitted {
+    /// Notes the end of a batch.
+    pub(super) fn pause(&mut self) {
+        self.has_paused = true;
+    }
+
+    /// Fails if the permission was taken between two batches.
+    pub(super) fn check(&mut self, env: &Env, table: &TableRef) -> Result<()> {
+        if std::mem::take(&mut self.has_paused) {
+            env.require(Permission::Read, table.scope())?;
+        }
+        Ok(())
+    }
+}
+
 /// The rows of a range of a table.
 pub struct TableSource {
     path: Path,
     bounds: Bounds,
     direction: Direction,
     scan: Option<Scan>,
+    permitted: Permitted,
 }
 
 impl TableSource {
     /// Makes the source of a slice's rows, by the path of the slice.
     pub(super) fn new(path: Path, slice: &TableSlice) -> Self {
         let bounds = slice.bounds.clone().unwrap_or_default();
-        TableSource { path, bounds, direction: slice.sorting.direction(), scan: None }
+        let (direction, permitted) = (slice.sorting.direction(), Permitted::default());
+        TableSource { path, bounds, direction, scan: None, permitted }
     }
 
     fn begin(&mut self, env: &Env) -> Result<&mut Scan> {
-        let TableSource { path, bounds, direction, scan } = self;
+        let TableSource { path, bounds, direction, scan, .. } = self;
         let range = match &path.index {
             Some(index) => path.table.open_index(env, index, || bounds.index_range())?.1,
             None => {
@@ -108,6 +131,7 @@ impl TableSource {
 impl Source for TableSource {
     fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
         let told = env.work(self.path.work());
+        self.permitted.check(env, &self.path.table)?;
         let row = match &mut self.scan {
             Some(scan) => scan.next(env)?,
             None => self.begin(env)?.next(env)?,
@@ -131,6 +155,7 @@ impl Source for TableSource {
     }
 
     fn read_raw(&mut self, env: &Env, chunk: &mut PackedRows) -> Result<bool> {
+        self.permitted.check(env, &self.path.table)?;
         match &mut self.scan {
             Some(scan) => scan.read_raw(env, chunk),
             None => self.begin(env)?.read_raw(env, chunk),
@@ -138,6 +163,7 @@ impl Source for TableSource {
     }
 
     fn suspend(&mut self) {
+        self.permitted.pause();
         if let Some(scan) = &mut self.scan {
             scan.suspend();
         }
@@ -151,11 +177,12 @@ pub(super) struct KeySource {
     /// The places of the keys that are still to be read, once the keys have been checked.
     rest: Option<std::vec::IntoIter<KeyRange>>,
     scan: Option<Scan>,
+    permitted: Permitted,
 }
 
 impl KeySource {
     pub(super) fn new(path: Path, keys: Vec<Datum>) -> Self {
-        KeySource { path, keys, rest: None, scan: None }
+        KeySource { path, keys, rest: None, scan: None, permitted: Permitted::default() }
     }
 
     fn ranges(&self, env: &Env) -> Result<Vec<KeyRange>> {
@@ -175,6 +202,7 @@ impl KeySource {
 
 impl Source for KeySource {
     fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        self.permitted.check(env, &self.path.table)?;
         if self.rest.is_none() {
             self.rest = Some(self.ranges(env)?.into_iter());
         }
@@ -202,6 +230,7 @@ impl Source for KeySource {
     }
 
     fn suspend(&mut self) {
+        self.permitted.pause();
         if let Some(scan) = &mut self.scan {
             scan.suspend();
         }

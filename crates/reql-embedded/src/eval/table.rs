@@ -166,8 +166,10 @@ impl TableRef {
         env.require(Permission::Read, self.scope())?;
         match self.backing() {
             Backing::Stored(stored) => stored.at(env.view())?.len(),
-            Backing::System(_) if !env.may_wait() => Err(Error::would_block()),
-            Backing::System(table) => Ok(table.rows(env)?.len() as u64),
+            Backing::System(table) => {
+                may_take_long(env)?;
+                Ok(table.rows(env)?.len() as u64)
+            }
         }
     }
 
@@ -197,6 +199,7 @@ impl TableRef {
             }
             Backing::System(table) => {
                 env.require(Permission::Read, self.scope())?;
+                may_take_long(env)?;
                 table.row(env, key)
             }
         };
@@ -256,6 +259,7 @@ impl TableRef {
         let Backing::System(table) = self.backing() else {
             return Err(Error::internal("A table of the store is read as a system table."));
         };
+        may_take_long(env)?;
         let mut rows = table.rows(env)?;
         let key = |row: &Datum| row.get(self.primary_key()).unwrap_or_default();
         rows.retain(|row| is_wanted(&key(row)));
@@ -297,4 +301,10 @@ impl TableRef {
         }
         Ok((spec, asked))
     }
+}
+
+/// Gives the work up if it runs where it must not wait. All rows of a system table are made to find one, and
+/// what that takes depends on the state of the server.
+fn may_take_long(env: &Env) -> Result<()> {
+    if env.may_wait() { Ok(()) } else { Err(Error::would_block()) }
 }

@@ -208,7 +208,7 @@ fn write(env: &Env, table: &TableRef, rows: Vec<Result<Row>>, options: &WriteOpt
     }
 }
 
-/// Writes rows of a system table, one after the other.
+/// Writes rows of a system table, one after the other, each locked from being read to being written.
 fn write_system(
     env: &Env,
     table: &TableRef,
@@ -228,6 +228,7 @@ fn write_system(
                 continue;
             }
         };
+        let _locked = system.lock(env)?;
         let old = system.row(env, &row.key)?.unwrap_or_default();
         report.tried(row.hides_failure);
         outcomes.push(match write_system_row(env, table, system, row, &old) {

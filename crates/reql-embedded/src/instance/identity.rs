@@ -1,12 +1,12 @@
 //! The identity of a server: its permanent id, and its name and tags, which can be changed.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use uuid::Uuid;
 
 use crate::datum::Datum;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::storage::Store;
 
 /// The key of the record in the store.
@@ -71,6 +71,8 @@ impl Identity {
 pub struct Identities {
     store: Store,
     current: RwLock<Arc<Identity>>,
+    /// Lock that is held while the identity is changed.
+    writing: Mutex<()>,
 }
 
 impl Identities {
@@ -84,7 +86,7 @@ impl Identities {
         if record.is_none() {
             store.meta_put(RECORD, &identity.to_record())?;
         }
-        Ok(Identities { store, current: RwLock::new(Arc::new(identity)) })
+        Ok(Identities { store, current: RwLock::new(Arc::new(identity)), writing: Mutex::new(()) })
     }
 
     /// Returns the identity now.
@@ -92,10 +94,25 @@ impl Identities {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Changes the identity, durably.
-    pub fn change(&self, identity: Identity) -> Result<()> {
-        self.store.meta_put(RECORD, &identity.to_record())?;
+    /// Replaces the identity by the closure's result, durably.
+    pub fn change(&self, change: impl FnOnce(&Identity) -> Identity) -> Result<()> {
+        let _guard = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let identity = change(&self.current());
+        let stored = self.store.meta_put(RECORD, &identity.to_record());
+        match &stored {
+            Ok(()) => self.publish(identity),
+            // The file may have the change or not.
+            Err(error) if error.kind() == ErrorKind::OpIndeterminate => {
+                if let Ok(Some(record)) = self.store.meta_get(RECORD) {
+                    self.publish(Identity::from_record(&record)?);
+                }
+            }
+            Err(_) => {}
+        }
+        stored
+    }
+
+    fn publish(&self, identity: Identity) {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(identity);
-        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 
 mod identity;
 mod jobs;
+mod locks;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -10,6 +11,7 @@ use std::time::SystemTime;
 
 pub use identity::{Identities, Identity};
 pub use jobs::{Job, Jobs, Running};
+pub use locks::{Guarded, Locked, Locks};
 
 use crate::accounts::Accounts;
 use crate::budget::memory::Pool;
@@ -37,6 +39,8 @@ pub struct Instance {
     pub started: SystemTime,
     /// The server's addresses; unset before it listens.
     pub listening: OnceLock<Listening>,
+    /// Locks of the system tables.
+    pub locks: Locks,
     /// The rows of the table `_debug_scratch`, by key.
     pub scratch: Mutex<BTreeMap<Datum, Datum>>,
     /// Signal that rings when a system table was written to.
@@ -58,6 +62,7 @@ impl Instance {
             store,
             cache_bytes,
             memory: Pool::of_half_the_memory(),
+            locks: Locks::default(),
             jobs: Jobs::default(),
             started: SystemTime::now(),
             listening: OnceLock::new(),

@@ -13,8 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::frame::Inbound;
 use super::scram::{AuthError, ClientFirst, Exchange};
+use crate::budget::Budget;
+use crate::budget::fuel::{self, Place};
+use crate::budget::memory::Pool;
 use crate::credentials::Credentials;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, Reason};
 use crate::term::RETHINKDB_VERSION;
 use crate::workers::Lane;
 
@@ -210,9 +213,20 @@ where
 async fn is_admins_password(host: &Host<'_>, key: Vec<u8>) -> bool {
     let Some(credentials) = (host.credentials)(ADMIN) else { return false };
     let Ok(key) = String::from_utf8(key) else { return false };
-    // Stretching a password takes milliseconds, and any client may cause it.
-    let checked = host.hashing.run(Interrupt::default(), move || credentials.matches(&key)).await;
-    checked.unwrap_or(false)
+    // Stretching a password takes milliseconds or more, and any client may cause it.
+    let gone = Gone(Interrupt::default());
+    let (interrupt, budget) = (gone.0.clone(), Budget::new(gone.0.clone(), Pool::default()));
+    let check = move || fuel::within(&budget, Place::Worker, || Ok(credentials.matches(&key)));
+    matches!(host.hashing.run(interrupt, check).await, Some(Ok(true)))
+}
+
+/// Ends work when it is dropped, as it is with the handshake of a client that has gone.
+struct Gone(Interrupt);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.raise(Reason::Closed);
+    }
 }
 
 /// Returns an error of the dialects before V1_0, and of clients that speak none.

@@ -64,6 +64,51 @@ impl<'a> Envelope<'a> {
     }
 }
 
+impl Envelope<'_> {
+    /// Returns true if a client wants no answer to a payload of type START, as far as the end of it tells.
+    /// The term isn't read, however long it is: this is for queries that are refused before that. Options of
+    /// more than 4 KiB aren't looked at.
+    pub fn wants_no_answer(payload: &[u8]) -> bool {
+        let options = || {
+            let parts = payload.trim_ascii_end().strip_suffix(b"]")?.trim_ascii_end();
+            let (before, last) = parts.split_at(last_object(parts)?);
+            // With one comma only, the object is the term.
+            let before = before.trim_ascii_end().strip_suffix(b",")?;
+            before.contains(&b',').then_some(last)
+        };
+        let Some(options) = options() else { return false };
+        let payload = [&b"[1,0,"[..], options, b"]"].concat();
+        Envelope::parse(&payload, &Arena::new()).is_ok_and(|query| query.noreply)
+    }
+}
+
+/// Returns the beginning of the object that a text ends with. The text is JSON, so a quote is the end of a
+/// string unless an odd number of backslashes is before it.
+fn last_object(text: &[u8]) -> Option<usize> {
+    const LONGEST: usize = 4 << 10;
+    let (mut depth, mut is_in_string) = (0_usize, false);
+    for at in (text.len().saturating_sub(LONGEST)..text.len()).rev() {
+        match text[at] {
+            b'"' => {
+                let escapes = text[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
+                is_in_string ^= escapes % 2 == 0;
+            }
+            _ if is_in_string => {}
+            b'}' | b']' => depth += 1,
+            b'{' | b'[' => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return (text[at] == b'{').then_some(at);
+                }
+            }
+            // The text ends with something else.
+            _ if depth == 0 => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
 fn malformed(what: String) -> Error {
     Error::client(format!("Server could not parse query: {what}"))
 }
@@ -122,6 +167,36 @@ mod tests {
         assert!(!noreply(r#"{"noreply":[1,true,{}]}"#));
         assert!(!noreply(r#"{"x":{"noreply":true}}"#));
         assert!(!noreply("{}"));
+    }
+
+    #[test]
+    fn the_end_tells_if_an_answer_is_wanted() {
+        for text in [
+            r#"[1,[1,2],{"noreply":true}]"#,
+            r#" [ 1 , "a\\" , { "db" : "]}\"{" , "x":[{}], "noreply" : [1, true] } ] "#,
+            r#"[1,7,{"x":"\\\\","noreply":true}]"#,
+        ] {
+            assert!(Envelope::wants_no_answer(text.as_bytes()), "{text}");
+            let arena = Arena::new();
+            let query = Envelope::parse(text.as_bytes(), &arena).expect("a query");
+            assert!(query.noreply, "{text}");
+        }
+        let long = format!(r#"[1,7,{{"noreply":true,"x":"{}"}}]"#, "x".repeat(5 << 10));
+        for text in [
+            r#"[1,{"noreply":true}]"#,
+            r#"[1,[1,{"noreply":true}]]"#,
+            r#"[1,7,{"x":{"noreply":true}}]"#,
+            r#"[1,7,{"x":"\"noreply\":true"}]"#,
+            r#"[1,7,{"noreply":false}]"#,
+            r#"[1,7,{"noreply":true}"#,
+            r#"[1,"{\"noreply\":true}"]"#,
+            "[1]",
+            "]",
+            "",
+            &long,
+        ] {
+            assert!(!Envelope::wants_no_answer(text.as_bytes()), "{text}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::listener::listen;
 use super::{Activity, DataError, Server, StartError, local};
 use crate::engine::{Engine, Listening};
 use crate::error::Error;
+use crate::eval::terms::table::is_name;
 use crate::reql::{Memory, Reql};
 use crate::session::{Polling, Shared, Watchdog};
 use crate::workers::Workers;
@@ -146,7 +147,8 @@ impl Builder {
         self
     }
 
-    /// Sets the server's name on a new database. Default: a generated name.
+    /// Sets the server's name on a new database, of letters of ASCII, digits, `_` and `-`. Default: a
+    /// generated name.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self
@@ -211,8 +213,13 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If the data can't be opened, or an address can't be listened on. The data is unchanged then.
+    /// If the data can't be opened, the server's name is none that it may have, or an address can't be
+    /// listened on. The data is unchanged then.
     pub async fn start(self) -> Result<Server, StartError> {
+        if let Some(name) = self.server_name.as_deref().filter(|name| !is_name(name)) {
+            let message = format!("Server name `{name}` invalid (Use A-Z, a-z, 0-9, _ and - only).");
+            return Err(DataError::from(Error::op_failed(message)).into());
+        }
         let Builder { data_dir, initial_password, server_name, memory, .. } = self.clone();
         let open = move || Reql::open(data_dir.as_deref(), &initial_password, server_name, memory);
         let opened = tokio::task::spawn_blocking(open).await;

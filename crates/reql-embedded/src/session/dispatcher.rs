@@ -11,6 +11,7 @@ use super::noreply::{Noreplies, Ticket};
 use super::outbound::Outbound;
 use super::queries::{FollowUp, Queries};
 use super::refusal::{duplicate, interruption, unknown};
+use super::turn::Turn;
 use super::watchdog::Mark;
 use super::{Room, Shared};
 use crate::datum::syntax::Arena;
@@ -85,11 +86,15 @@ impl Dispatcher {
         while self.jobs.join_next().await.is_some() {}
     }
 
-    /// Answers the queries that have finished meanwhile.
-    pub(super) fn collect(&mut self) {
-        while !self.outbound.is_full() {
-            let Some(done) = self.jobs.try_join_next() else { return };
+    /// Answers the queries that have finished meanwhile, until it is others' turn.
+    pub(super) fn collect(&mut self, turn: &mut Turn) {
+        while !self.outbound.is_full()
+            && let Some(done) = self.jobs.try_join_next()
+        {
             self.settle(done);
+            if turn.is_over() {
+                return;
+            }
         }
     }
 
@@ -173,7 +178,8 @@ impl Dispatcher {
 
     /// Starts a query whose text takes long to read.
     fn start_long(&mut self, token: i64, text: BytesMut) {
-        let ticket = self.noreplies.issue_unread(token);
+        let noreply = Envelope::wants_no_answer(&text);
+        let ticket = self.noreplies.issue_unread(token).read(noreply);
         if let Err(error) = self.admit(token) {
             self.noreplies.read(ticket);
             self.fail(ticket, &error);
@@ -182,7 +188,7 @@ impl Dispatcher {
         let (context, engine) = (self.context(token), self.shared.engine.clone());
         self.queries.insert(token, &text, context.interrupt.clone(), None);
         self.spawn(ticket, text.len(), context.interrupt.clone(), move || {
-            let (noreply, outcome) = job::start_text(&*engine, text, &context);
+            let (noreply, outcome) = job::start_text(&*engine, text, noreply, &context);
             (ticket.read(noreply), outcome)
         });
     }

@@ -63,19 +63,24 @@ pub(super) fn compile(engine: &dyn Engine, query: Envelope<'_>) -> Result<Box<dy
 }
 
 /// Reads, compiles and evaluates a query whose text is too long for the connection's own task. Returns the
-/// outcome, and true if the client wants no answer, as far as the text could be read.
-pub(super) fn start_text(engine: &dyn Engine, text: BytesMut, context: &QueryContext) -> (bool, Outcome) {
+/// outcome, and true if the client wants no answer, which is `noreply` where the text isn't read.
+pub(super) fn start_text(
+    engine: &dyn Engine,
+    text: BytesMut,
+    noreply: bool,
+    context: &QueryContext,
+) -> (bool, Outcome) {
     /// The bytes that a value of the text takes as a tree, as a term, and compiled.
     const VALUE: usize = 256;
     let budget = Budget::new(context.interrupt.clone(), engine.memory());
     let mut held = budget.reserve();
     if let Err(error) = held.add_bytes(VALUE * syntax::count_values(&text)) {
-        return (false, Outcome::Failed(Error::runtime(ErrorType::ResourceLimit, error.message()).into()));
+        return (noreply, Outcome::Failed(Error::runtime(ErrorType::ResourceLimit, error.message()).into()));
     }
     match fuel::within(&budget, Place::Worker, || Ok(compile_text(engine, text))) {
         Ok((noreply, Ok(query))) => (noreply, start(&*query, context, Weight::Heavy)),
         Ok((noreply, Err(error))) => (noreply, Outcome::Failed(error.into())),
-        Err(_) => (false, Outcome::Failed(Failure::Interrupted)),
+        Err(_) => (noreply, Outcome::Failed(Failure::Interrupted)),
     }
 }
 

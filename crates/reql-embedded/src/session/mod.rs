@@ -14,6 +14,8 @@ mod queries;
 mod refusal;
 mod room;
 mod stream;
+mod turn;
+mod unread;
 mod watchdog;
 
 use std::io;
@@ -28,6 +30,7 @@ use self::busy_poll::BusyPoll;
 use self::dispatcher::Dispatcher;
 use self::room::Room;
 use self::stream::{Moved, transfer, write_now};
+use self::turn::Turn;
 use self::watchdog::Mark;
 use crate::engine::{Client, Engine, Reason};
 use crate::protocol::Peer;
@@ -104,7 +107,7 @@ async fn serve_marked<I: Incoming, P>(
     let client = Arc::new(Client { user: welcome.user.into(), peer });
     let dispatcher = Dispatcher::new(shared.clone(), client, welcome.dialect, mark);
     let busy_poll = BusyPoll::new(polling.clone());
-    let mut session = Session { inbound, dispatcher, busy_poll, draining: false };
+    let mut session = Session { inbound, dispatcher, busy_poll, turn: Turn::default(), draining: false };
     let ending = session.run(&mut stream, &mut shutdown).await;
     session.dispatcher.interrupt_all(Reason::Closed);
     match ending {
@@ -151,6 +154,7 @@ struct Session {
     inbound: Inbound,
     dispatcher: Dispatcher,
     busy_poll: BusyPoll,
+    turn: Turn,
     /// The server shuts down: running queries are answered, new ones are not taken in.
     draining: bool,
 }
@@ -162,8 +166,10 @@ impl Session {
         shutdown: &mut watch::Receiver<bool>,
     ) -> io::Result<Ending> {
         let mut shutdown = std::pin::pin!(shutdown.wait_for(|stop| *stop));
+        let mut watch = None;
         loop {
-            self.dispatcher.collect();
+            self.turn.go_on();
+            self.dispatcher.collect(&mut self.turn);
             if let Err(oversized) = self.take_frames() {
                 return Ok(Ending::Oversized(oversized));
             }
@@ -172,6 +178,12 @@ impl Session {
                 continue;
             }
             self.dispatcher.tidy_up();
+            if self.turn.is_over() {
+                self.turn = Turn::default();
+                yield_now().await;
+                // There may be more that no event will announce.
+                continue;
+            }
             if self.draining && self.dispatcher.is_idle() {
                 return Ok(Ending::Shutdown);
             }
@@ -182,6 +194,7 @@ impl Session {
                 continue;
             }
             let reads = !self.draining && self.inbound.has_room(self.takes_next());
+            watch = if reads { None } else { watch.or_else(|| unread::watch(stream)) };
             let spins = self.dispatcher.is_idle() && self.busy_poll.may_spin();
             let inbound = reads.then_some(&mut self.inbound);
             let Dispatcher { outbound, jobs, .. } = &mut self.dispatcher;
@@ -194,6 +207,7 @@ impl Session {
                     Moved::Out => {}
                 },
                 Some(done) = jobs.join_next(), if collects => self.dispatcher.settle(done),
+                () = unread::ended(watch.as_ref()) => return Ok(Ending::Closed),
                 _ = &mut shutdown, if !self.draining => {
                     self.draining = true;
                     self.dispatcher.interrupt_all(Reason::Shutdown);
@@ -231,10 +245,14 @@ impl Session {
         Some(read)
     }
 
+    /// Takes in the queries that are here, until it is others' turn.
     fn take_frames(&mut self) -> Result<(), Oversized> {
         while !self.draining && self.takes_next() {
             let Some(frame) = self.inbound.next_frame()? else { break };
             self.dispatcher.take(frame);
+            if self.turn.is_over() {
+                break;
+            }
         }
         Ok(())
     }
@@ -254,6 +272,6 @@ impl Session {
         let _ = tokio::time::timeout(OVERSIZED_TIME, skip).await;
         let outbound = &mut self.dispatcher.outbound;
         response::error(outbound.buffer(), oversized.token, &oversized.error());
-        farewell(stream, outbound.pending()).await;
+        farewell(stream, &outbound.take_all()).await;
     }
 }

@@ -57,6 +57,16 @@ impl Outbound {
         self.len() >= HIGH_WATER
     }
 
+    /// Takes all that is to be sent.
+    pub(super) fn take_all(&mut self) -> Vec<u8> {
+        let mut all = Vec::with_capacity(self.len());
+        while !self.is_empty() {
+            all.extend_from_slice(self.pending());
+            self.advance(self.pending().len());
+        }
+        all
+    }
+
     /// Notes that the next `len` bytes have been sent.
     pub(super) fn advance(&mut self, len: usize) {
         self.sent += len;
@@ -114,22 +124,25 @@ mod tests {
         let text = |text: &str| Text::from(text.as_bytes().to_vec());
         for step in 1..9 {
             let mut outbound = Outbound::default();
-            let mut sent = Vec::new();
-            let mut send = |outbound: &mut Outbound, len: usize| {
+            let sent = &mut Vec::new();
+            let send = |sent: &mut Vec<u8>, outbound: &mut Outbound, len: usize| {
                 let len = len.min(outbound.pending().len());
                 sent.extend_from_slice(&outbound.pending()[..len]);
                 outbound.advance(len);
             };
             outbound.append(text("one "));
             outbound.buffer().extend_from_slice(b"two ");
-            send(&mut outbound, step);
+            send(sent, &mut outbound, step);
             outbound.append(text("three "));
             outbound.append(text(""));
-            send(&mut outbound, step);
+            send(sent, &mut outbound, step);
             outbound.buffer().extend_from_slice(b"four");
+            if step > 4 {
+                sent.extend(outbound.take_all());
+            }
             while !outbound.is_empty() {
                 assert!(!outbound.pending().is_empty());
-                send(&mut outbound, step);
+                send(sent, &mut outbound, step);
             }
             assert_eq!(sent, b"one two three four", "{step} at a time");
             assert_eq!((outbound.first.len(), outbound.queued, outbound.sent), (0, 0, 0));

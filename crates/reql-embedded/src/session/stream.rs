@@ -19,6 +19,11 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
     fn try_read_now(&mut self, _: &mut [u8]) -> Option<io::Result<usize>> {
         None
     }
+
+    /// Returns the socket below the stream, if there is one.
+    fn socket(&self) -> Option<&TcpStream> {
+        None
+    }
 }
 
 /// A connection that has just come in. It may have a handshake below the protocol, such as that of TLS.
@@ -48,12 +53,20 @@ impl Stream for TcpStream {
             _ => Some(read),
         }
     }
+
+    fn socket(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
 }
 
 impl Stream for DuplexStream {}
 
 #[cfg(feature = "tls")]
-impl Stream for tokio_rustls::server::TlsStream<TcpStream> {}
+impl Stream for tokio_rustls::server::TlsStream<TcpStream> {
+    fn socket(&self) -> Option<&TcpStream> {
+        Some(self.get_ref().0)
+    }
+}
 
 /// The direction in which bytes were transferred.
 pub(super) enum Moved {

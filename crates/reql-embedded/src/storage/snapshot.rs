@@ -12,6 +12,7 @@ use super::proposal::Document;
 use super::range::{Direction, KeyRange};
 use super::read_view::{Documents, Entries, ReadView};
 use super::scan::{IndexScan, Scan};
+use crate::budget::fuel;
 use crate::datum::Datum;
 use crate::error::Result;
 
@@ -49,12 +50,12 @@ impl Snapshot {
     /// Returns the document with this key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Datum>> {
         let found = self.documents.get(key).map_err(|error| self.core.read_failure(error))?;
-        Ok(found.map(|value| codec::datum(value.value())))
+        found.map(|value| counted(value.value()).map(codec::datum)).transpose()
     }
 
     pub(super) fn document(&self, key: &[u8]) -> Result<Option<Document>> {
         let found = self.documents.get(key).map_err(|error| self.core.read_failure(error))?;
-        Ok(found.map(|value| Document::new(Arc::from(value.value()))))
+        found.map(|value| counted(value.value()).map(|stored| Document::new(Arc::from(stored)))).transpose()
     }
 
     /// Returns the number of documents, without counting.
@@ -103,6 +104,11 @@ impl View {
     pub(super) fn snapshot(&self, core: &Arc<Core>, table: &TableEntry) -> Result<Snapshot> {
         Snapshot::of(core, self.table(table)?, self.view.clone())
     }
+}
+
+/// Counts the work of copying a document.
+fn counted(stored: &[u8]) -> Result<&[u8]> {
+    fuel::spend_bytes(stored.len()).map(|()| stored)
 }
 
 impl std::fmt::Debug for View {

@@ -250,10 +250,10 @@ impl Store {
     }
 
     /// Drops a table with all of its data; its feeds end.
-    pub fn drop_table(&self, db: &str, name: &str) -> Result<TableMeta> {
-        let (db, name) = (db.to_owned(), name.to_owned());
+    pub fn drop_table(&self, id: Uuid) -> Result<TableMeta> {
         self.core.admin(move |batch| {
-            let entry = batch.catalog().table(&db, &name)?.clone();
+            let entry = batch.catalog().tables.get(&id).cloned();
+            let entry = entry.ok_or_else(|| Error::op_failed(format!("There is no table `{id}`.")))?;
             batch.remove_table(&entry)?;
             Ok(entry.meta())
         })

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-use super::Lane;
+use super::{Lane, LaneState};
 
 /// The bytes of results from which on a lane waits until some are taken.
 const FULL: usize = 1 << 20;
@@ -61,9 +61,12 @@ impl Lane {
         }
         self.backlog.taken.notify_waiters();
         let mut state = self.pool.lock();
-        if state.lanes.get(&self.id).is_some_and(|lane| !lane.queue.is_empty()) {
-            state.enlist(self.id);
-            self.pool.call(state);
+        state.enlist(self.id);
+        // Nobody was called for what has come in meanwhile, and the first piece of it may have no end.
+        let wanted = state.lanes.get(&self.id).map_or(0, LaneState::startable);
+        drop(state);
+        for _ in 0..wanted {
+            self.pool.call(self.pool.lock());
         }
     }
 }

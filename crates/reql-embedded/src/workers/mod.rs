@@ -149,6 +149,11 @@ impl LaneState {
         LaneState { queue, running, share, backlog, is_in_without, is_in_with, is_gone }
     }
 
+    /// Returns the pieces of work that threads could take up now.
+    fn startable(&self) -> usize {
+        self.queue.len().min(self.share.saturating_sub(self.running))
+    }
+
     /// Returns true if the lane has to wait, until some of its own work is done or its results are taken.
     fn has_to_wait(&self) -> bool {
         self.running >= self.share || self.backlog.is_full()

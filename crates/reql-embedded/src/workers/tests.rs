@@ -273,3 +273,23 @@ async fn a_lane_waits_until_its_results_are_taken() {
     soon(full.room()).await;
     assert_eq!(begun.load(Ordering::SeqCst), 20);
 }
+
+/// Nobody is called for work that comes in while results wait. All of it is called for once they are taken.
+#[tokio::test]
+async fn what_has_waited_for_results_to_be_taken_runs_side_by_side() {
+    let workers = workers(8, 8);
+    let lane = Arc::new(workers.lane_with(3));
+    let held = lane.hold(1 << 20);
+    let endless = Endless::default();
+    let all = endless.fill(&lane, 5);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(endless.1.load(Ordering::SeqCst), 0);
+    drop(held);
+    endless.reaches(3).await;
+    endless.end();
+    for done in all {
+        assert_eq!(soon(done).await.unwrap(), Some(()));
+    }
+}

@@ -191,6 +191,11 @@ async fn only_backups_are_replaced() {
     assert_eq!(names(out.path()), ["link", "text"]);
     assert_eq!(connect(&server).await.one::<u64>(r.table("t").count()).await.unwrap(), 10);
     used.shutdown().await;
+    // What was a server's data may be one's again.
+    let stopped = other.path().join("reql.redb");
+    let before = fs::metadata(&stopped).unwrap().len();
+    let error = server.backup(&stopped, FAST).await.unwrap_err();
+    assert_eq!((error.kind(), fs::metadata(&stopped).unwrap().len()), (DataErrorKind::Other, before));
     // An empty file could be anybody's.
     fs::write(&text, "").unwrap();
     server.backup(&text, FAST).await.unwrap();

@@ -147,6 +147,9 @@ fn a_query_that_looks_light_is_given_up_after_little_work() {
         "[{\"id\":1}]",
         "what was given up was done"
     );
+    // A document is copied out of its page before its fields are.
+    let error = target.run("r.table('t').get('huge')('id')", false).result.expect_err("a large document");
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
 }
 
 #[test]

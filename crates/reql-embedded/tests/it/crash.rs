@@ -136,7 +136,7 @@ fn victim() {
         if n % 3 == 0 {
             ready(&extra, "a");
         }
-        change("table", &name, false, || store.drop_table("test", &name).unwrap());
+        change("table", &name, false, || store.drop_table(extra.id()).unwrap());
     }
 }
 
@@ -268,7 +268,7 @@ fn a_killed_server_loses_nothing_it_acknowledged() {
         table.wait_indexes(&[] as &[&str], &|| Ok(())).unwrap();
         assert_eq!(store.check().unwrap().problems, Vec::<String>::new());
         for extra in store.tables("test").unwrap().iter().filter(|meta| meta.config.name != "t") {
-            store.drop_table("test", &extra.config.name).unwrap();
+            store.drop_table(extra.id).unwrap();
         }
         store.close();
     }

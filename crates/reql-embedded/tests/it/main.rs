@@ -35,6 +35,7 @@ mod storage_file;
 mod storage_index;
 mod storage_model;
 mod support;
+mod system_tables;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "daemon")]

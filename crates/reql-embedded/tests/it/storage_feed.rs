@@ -98,7 +98,7 @@ fn dropping_the_table_ends_its_feeds() {
     let table = table(&store);
     let (listener, heard) = ear();
     let _subscribed = table.subscribe(listener).unwrap();
-    store.drop_table("test", "t").unwrap();
+    store.drop_table(table.id()).unwrap();
     assert!(matches!(heard.try_recv().unwrap(), Heard::Ended(EndReason::Dropped)));
 }
 
@@ -194,7 +194,7 @@ fn listeners_of_single_documents_cost_the_writes_of_others_nothing() {
     subscriptions.remove(7);
     write(&table, vec![delete(7), put(&document(8, 1))]);
     assert_eq!((points[7].told(), points[8].told()), ([2, 1, 0], [1, 1, 0]));
-    store.drop_table("test", "t").unwrap();
+    store.drop_table(table.id()).unwrap();
     assert!(
         subscriptions.len() == 9_999 && points.iter().map(|point| point.told()[2]).sum::<usize>() == 9_999
     );
@@ -209,6 +209,6 @@ fn a_listener_hears_of_all_its_documents_and_of_the_end() {
     let _subscriptions = listeners.map(|listener| table.subscribe(listener).unwrap().0);
     write(&table, (0..5).map(|n| put(&document(n, n))).collect());
     assert_eq!([few.told(), none.told(), all.told()], [[3, 1, 0], [0; 3], [5, 1, 0]]);
-    store.drop_table("test", "t").unwrap();
+    store.drop_table(table.id()).unwrap();
     assert_eq!([few.told(), none.told(), all.told()], [[3, 1, 1], [0, 0, 1], [5, 1, 1]]);
 }

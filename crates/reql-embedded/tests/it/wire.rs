@@ -438,6 +438,13 @@ async fn noreply_is_not_answered() {
         assert_eq!(client.ask(2, "[4]").await, json!({ "t": 4, "r": [] }), "{query}");
     }
     control.cursors.reaches(0).await;
+    // Nor is a long one that is refused before it is read.
+    client.query(1, r#"[1,["hold","long"]]"#).await;
+    let long = format!(r#"[1,["echo","{}"],{{"noreply":true}}]"#, "x".repeat(100 << 10));
+    client.query(1, &long).await;
+    assert_eq!(client.ask(2, "[4]").await, json!({ "t": 4, "r": [] }));
+    control.release("long");
+    assert_eq!(client.answer().await, (1, json!({ "t": 1, "r": ["long"] })));
 }
 
 #[tokio::test]
@@ -480,6 +487,22 @@ async fn an_oversized_query_is_read_to_its_end_first() {
     assert_eq!(client.answer().await, (6, client_error(expected)));
 }
 
+/// A long answer that wasn't taken yet is in pieces of its own.
+#[tokio::test]
+async fn an_oversized_query_is_refused_after_the_answers_before_it() {
+    let (_server, _control, mut client) = connected().await;
+    let text = "x".repeat(8 << 20);
+    client.query(5, &format!(r#"[1,["echo","{text}"]]"#)).await;
+    let mut first = [0; 1];
+    tokio::io::AsyncReadExt::read_exact(&mut client.stream, &mut first).await.unwrap();
+    let mut header = 6_i64.to_le_bytes().to_vec();
+    header.extend_from_slice(&u32::MAX.to_le_bytes());
+    client.send(&header).await;
+    let rest = client.rest().await;
+    let error = b"Query size (4294967295) greater than maximum";
+    assert!(rest.len() > text.len() && rest.windows(error.len()).any(|part| part == error));
+}
+
 #[tokio::test]
 async fn a_closed_socket_interrupts_everything() {
     let (server, control, mut client) = connected().await;
@@ -494,6 +517,41 @@ async fn a_closed_socket_interrupts_everything() {
     control.holding.reaches(0).await;
     control.cursors.reaches(0).await;
     until(|| server.open_connections() == 0).await;
+}
+
+/// A session that has no room doesn't read, so what was sent before hides the end of the connection.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_socket_that_is_closed_behind_unread_queries_is_noticed() {
+    let (server, control) = server().await;
+    let mut client = Client::connect_with_key(server.local_addr(), V0_3, "").await;
+    client.query(1, r#"[1,["hold","never"]]"#).await;
+    control.holding.reaches(1).await;
+    let ahead = frame(2, format!(r#"[1,["echo","{}"]]"#, "x".repeat(1 << 10)).as_bytes());
+    // More than is read ahead, and little enough that the end of the connection isn't held back behind it.
+    client.send(&ahead.repeat(80)).await;
+    drop(client);
+    control.interrupted.reaches(1).await;
+    until(|| server.open_connections() == 0).await;
+}
+
+/// All tasks of this test share one thread.
+#[tokio::test]
+async fn queries_that_were_sent_ahead_leave_others_their_turn() {
+    const QUERIES: usize = 20;
+    let (_server, control, mut client) = connected().await;
+    let ahead: Vec<u8> = (0..QUERIES).flat_map(|n| frame(n as i64, br#"[1,["work",2]]"#)).collect();
+    client.send(&ahead).await;
+    let mut evaluated = 0;
+    while evaluated < QUERIES {
+        tokio::task::yield_now().await;
+        let now = control.evaluated.load(std::sync::atomic::Ordering::SeqCst);
+        assert!(now <= evaluated + 1, "{} in a row", now - evaluated);
+        evaluated = now;
+    }
+    for n in 0..QUERIES {
+        assert_eq!(client.answer().await, (n as i64, json!({ "t": 1, "r": [2] })));
+    }
 }
 
 #[tokio::test]

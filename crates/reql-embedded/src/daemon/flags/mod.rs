@@ -15,6 +15,7 @@ use log::LevelFilter;
 use pretty_env_logger::env_logger::Target;
 
 use super::tools::Tool;
+use crate::eval::terms::table::is_name;
 use crate::term::RETHINKDB_VERSION;
 use crate::{Builder, Server, Tls, TlsVersion};
 
@@ -60,7 +61,7 @@ pub(super) struct Flags {
     initial_password: String,
 
     /// The server's name on a new database. Default: made up.
-    #[arg(short = 'n', long, value_name = "NAME")]
+    #[arg(short = 'n', long, value_name = "NAME", value_parser = server_name)]
     server_name: Option<String>,
 
     /// Poll the socket of a client that sends one query after another for this many microseconds after each
@@ -131,6 +132,10 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     };
     let bytes = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(1 << shift));
     bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "that is no size that memory can have".to_owned())
+}
+
+fn server_name(text: &str) -> Result<String, String> {
+    if is_name(text) { Ok(text.to_owned()) } else { Err("use A-Z, a-z, 0-9, _ and - only".to_owned()) }
 }
 
 /// The memory for pages: a size in bytes, or the default.

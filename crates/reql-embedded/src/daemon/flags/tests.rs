@@ -106,3 +106,12 @@ fn tls_needs_a_key_and_its_certificate() {
 fn what_a_cluster_needs_is_unknown_here() {
     assert!(Flags::try_parse_from(["reql-embedded", "--join", "other:29015"]).is_err());
 }
+
+#[test]
+fn servers_have_names_that_rows_can_have() {
+    let name = |name| Flags::try_parse_from(["reql-embedded", "--server-name", name]).ok()?.server_name;
+    assert_eq!(name("a_b-9").as_deref(), Some("a_b-9"));
+    for wrong in ["", "a b", "a.b", "\u{e9}"] {
+        assert_eq!(name(wrong), None, "{wrong}");
+    }
+}

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::eval::env::Env;
 use crate::eval::func::Func;
 use crate::eval::order::Order;
+use crate::eval::scan::Permitted;
 use crate::eval::slice::TableSlice;
 use crate::eval::stored::function;
 use crate::storage::IndexScan;
@@ -17,6 +18,7 @@ use crate::storage::IndexScan;
 pub struct Pairs {
     slice: TableSlice,
     entries: Option<Entries>,
+    permitted: Permitted,
 }
 
 /// The entries of an index that are being read.
@@ -32,7 +34,7 @@ struct Entries {
 impl Pairs {
     /// Makes the pairs of a slice that has an index. The index is looked up when the first row is read.
     pub fn new(slice: TableSlice) -> Self {
-        Pairs { slice, entries: None }
+        Pairs { slice, entries: None, permitted: Permitted::default() }
     }
 }
 
@@ -63,6 +65,7 @@ impl Entries {
 
 impl Source for Pairs {
     fn next(&mut self, env: &Env) -> Result<Option<Datum>> {
+        self.permitted.check(env, &self.slice.table)?;
         match &mut self.entries {
             Some(entries) => entries.next(env),
             None => self.entries.insert(Entries::open(&self.slice, env)?).next(env),
@@ -74,6 +77,7 @@ impl Source for Pairs {
     }
 
     fn suspend(&mut self) {
+        self.permitted.pause();
         if let Some(entries) = &mut self.entries {
             entries.scan.suspend();
         }

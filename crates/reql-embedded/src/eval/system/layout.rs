@@ -14,6 +14,14 @@ const MAX_SHARDS: u64 = 64;
 /// The tag whose servers are used by default.
 const DEFAULT_TAG: &str = "default";
 
+/// Fails for more shards than a table can have.
+pub fn check_shards(shards: u64) -> Result<()> {
+    if shards > MAX_SHARDS {
+        return Err(Error::op_failed(format!("Maximum number of shards is {MAX_SHARDS}.")));
+    }
+    Ok(())
+}
+
 /// The layout of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -93,9 +101,7 @@ impl Replication {
                  are zero replicas, there is nowhere to put the data.",
             ));
         }
-        if self.shards > MAX_SHARDS {
-            return Err(Error::op_failed(format!("Maximum number of shards is {MAX_SHARDS}.")));
-        }
+        check_shards(self.shards)?;
         let primary = &self.primary_tag;
         if self.replicas.get(primary).is_none_or(|count| *count == 0) {
             return Err(Error::op_failed(format!(

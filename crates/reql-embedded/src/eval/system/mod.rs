@@ -31,7 +31,7 @@ use super::table::{SingleSelection, TableRef};
 use crate::budget::fuel;
 use crate::datum::Datum;
 use crate::error::{Error, Result};
-use crate::instance::Instance;
+use crate::instance::{Guarded, Instance, Locked};
 use crate::storage;
 
 pub use databases::row as database_row;
@@ -48,23 +48,36 @@ struct Definition {
     name: &'static str,
     rows: fn(&View<'_>) -> Result<Vec<Datum>>,
     write: fn(&View<'_>, Write<'_>) -> Result<Datum>,
+    /// The lock under which a row is replaced, unless rows can only be deleted or not be written at all.
+    lock: Option<Guarded>,
+}
+
+impl Definition {
+    const fn new(
+        name: &'static str,
+        rows: fn(&View<'_>) -> Result<Vec<Datum>>,
+        write: fn(&View<'_>, Write<'_>) -> Result<Datum>,
+        lock: Option<Guarded>,
+    ) -> Self {
+        Definition { name, rows, write, lock }
+    }
 }
 
 /// The system tables, in the order of their names. Those that begin with `_` are not listed.
 const TABLES: &[Definition] = &[
-    Definition { name: "_debug_scratch", rows: scratch_rows, write: write_scratch },
-    Definition { name: "cluster_config", rows: servers::cluster_rows, write: servers::write_cluster },
-    Definition { name: "current_issues", rows: no_rows, write: read_only },
-    Definition { name: "db_config", rows: databases::rows, write: databases::write },
-    Definition { name: "jobs", rows: jobs::rows, write: jobs::write },
-    Definition { name: "logs", rows: no_rows, write: write_logs },
-    Definition { name: "permissions", rows: permissions::rows, write: permissions::write },
-    Definition { name: "server_config", rows: servers::config_rows, write: servers::write_config },
-    Definition { name: "server_status", rows: servers::status_rows, write: read_only },
-    Definition { name: "stats", rows: stats::rows, write: read_only },
-    Definition { name: "table_config", rows: table_config::rows, write: table_config::write },
-    Definition { name: "table_status", rows: table_status::rows, write: read_only },
-    Definition { name: "users", rows: users::rows, write: users::write },
+    Definition::new("_debug_scratch", scratch_rows, write_scratch, Some(Guarded::Scratch)),
+    Definition::new("cluster_config", servers::cluster_rows, servers::write_cluster, Some(Guarded::Server)),
+    Definition::new("current_issues", no_rows, read_only, None),
+    Definition::new("db_config", databases::rows, databases::write, Some(Guarded::Databases)),
+    Definition::new("jobs", jobs::rows, jobs::write, None),
+    Definition::new("logs", no_rows, write_logs, None),
+    Definition::new("permissions", permissions::rows, permissions::write, Some(Guarded::Permissions)),
+    Definition::new("server_config", servers::config_rows, servers::write_config, Some(Guarded::Server)),
+    Definition::new("server_status", servers::status_rows, read_only, None),
+    Definition::new("stats", stats::rows, read_only, None),
+    Definition::new("table_config", table_config::rows, table_config::write, Some(Guarded::Tables)),
+    Definition::new("table_status", table_status::rows, read_only, None),
+    Definition::new("users", users::rows, users::write, Some(Guarded::Users)),
 ];
 
 /// The form in which rows name databases, tables and servers.
@@ -142,6 +155,12 @@ impl SystemTable {
         Ok(self.rows(env)?.into_iter().find(|row| row.get("id").as_ref() == Some(key)))
     }
 
+    /// Locks the rows, to be held from reading a row to writing it.
+    pub fn lock(self, env: &Env) -> Result<Option<Locked<'_>>> {
+        let locks = &env.instance()?.locks;
+        self.definition.lock.map(|what| locks.lock(what, || env.check_interrupt())).transpose()
+    }
+
     /// Replaces the row with this key, or deletes it if `new` is `null`. Returns the outcome.
     pub fn write(self, env: &Env, key: &Datum, is_key_generated: bool, new: Datum) -> Result<Datum> {
         let written = (self.definition.write)(&self.view(env)?, Write { key, is_key_generated, new })?;
@@ -167,6 +186,18 @@ impl View<'_> {
 
     /// Returns the tables of all databases.
     fn tables(&self) -> Result<Vec<storage::Table>> {
+        let store = &self.instance.store;
+        loop {
+            let stamp = store.stamp();
+            match self.tables_at_once() {
+                // A database was dropped or renamed meanwhile.
+                Err(_) if store.stamp() != stamp => {}
+                tables => return tables,
+            }
+        }
+    }
+
+    fn tables_at_once(&self) -> Result<Vec<storage::Table>> {
         let store = &self.instance.store;
         let mut tables = Vec::new();
         for database in store.databases() {

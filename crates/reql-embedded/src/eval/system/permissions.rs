@@ -180,11 +180,12 @@ pub fn grant(env: &Env, name: &str, permissions: &Datum, scope: Scope) -> Result
         return Err(Error::internal("Unexpected exception: Empty username"));
     }
     check_changeable(name)?;
-    let table = SystemTable::find("permissions", Identifiers::Names).map(TableRef::system);
-    if let Some(table) = table {
-        env.require(Permission::Read, table.scope())?;
-        env.require(Permission::Write, table.scope())?;
+    let table = SystemTable::find("permissions", Identifiers::Names);
+    if let Some(scope) = table.map(|table| TableRef::system(table).scope()) {
+        env.require(Permission::Read, scope)?;
+        env.require(Permission::Write, scope)?;
     }
+    let _locked = table.map(|table| table.lock(env)).transpose()?;
     let mut before = Permissions::default();
     let mut after = Permissions::default();
     env.instance()?.accounts.change(name, |user| {

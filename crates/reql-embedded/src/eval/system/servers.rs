@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::fields::{self, Fields, prefixed};
@@ -41,12 +42,20 @@ pub(super) fn write_config(view: &View<'_>, write: Write<'_>) -> Result<Datum> {
         ));
     }
     let wrong = "The row you're trying to put into `rethinkdb.server_config` has the wrong format. ";
-    let changed = prefixed(wrong, parse_config(&write.new, &identity))?;
-    view.instance.identities.change(changed)?;
+    let Config { name, tags, cache_size_mb } = prefixed(wrong, parse_config(&write.new))?;
+    let change = |identity: &Identity| Identity { name, tags, cache_size_mb, ..identity.clone() };
+    view.instance.identities.change(change)?;
     Ok(write.new)
 }
 
-fn parse_config(row: &Datum, identity: &Identity) -> Result<Identity> {
+/// The settings in a row of `server_config`.
+struct Config {
+    name: Arc<str>,
+    tags: BTreeSet<String>,
+    cache_size_mb: Option<f64>,
+}
+
+fn parse_config(row: &Datum) -> Result<Config> {
     let mut fields = Fields::new(row)?;
     let name = fields.read("name", |name| fields::name(name, "server name"))?;
     fields.required("id")?;
@@ -56,7 +65,7 @@ fn parse_config(row: &Datum, identity: &Identity) -> Result<Identity> {
         .collect();
     let cache_size_mb = fields.read("cache_size_mb", cache_size)?;
     fields.finish()?;
-    Ok(Identity { name: name.into(), tags, cache_size_mb, ..identity.clone() })
+    Ok(Config { name: name.into(), tags, cache_size_mb })
 }
 
 fn cache_size(size: &Datum) -> Result<Option<f64>> {
@@ -140,7 +149,7 @@ pub(super) fn write_cluster(view: &View<'_>, write: Write<'_>) -> Result<Datum> 
         other => return Err(Error::op_failed(format!("Expected a number; got {}", other.print()))),
     };
     fields.finish()?;
-    let identity = view.instance.identity();
-    view.instance.identities.change(Identity { heartbeat_timeout_secs: seconds, ..(*identity).clone() })?;
+    let change = |identity: &Identity| Identity { heartbeat_timeout_secs: seconds, ..identity.clone() };
+    view.instance.identities.change(change)?;
     Ok(write.new)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::fields::{self, Fields, missing, prefixed, within};
-use super::layout::Layout;
+use super::layout::{Layout, check_shards};
 use super::{Identifiers, View, Write};
 use crate::accounts::{Permission, Scope};
 use crate::datum::Datum;
@@ -63,7 +63,7 @@ fn change(view: &View<'_>, table: &Table, new: Datum) -> Result<Datum> {
     let scope = Scope::Table { database: meta.database.id, table: meta.id };
     view.env.require(Permission::Config, scope)?;
     if new.is_null() {
-        view.instance.store.drop_table(&meta.database.name, &meta.config.name)?;
+        view.instance.store.drop_table(meta.id)?;
         return Ok(new);
     }
     let parsed = prefixed(WRONG, parse(view, &new, Some(table)))?;
@@ -208,6 +208,7 @@ fn parse_shards(view: &View<'_>, shards: &Datum) -> Result<u64> {
     if count == 0 {
         return Err(Error::op_failed("You must specify at least one shard."));
     }
+    check_shards(count as u64)?;
     Ok(count as u64)
 }
 

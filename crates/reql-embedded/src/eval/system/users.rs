@@ -1,7 +1,7 @@
 //! `users`: a row for each user; writing it sets passwords, which are never shown.
 
 use super::{View, Write};
-use crate::accounts::{ADMIN, User};
+use crate::accounts::{ADMIN, Password, User};
 use crate::datum::Datum;
 use crate::error::{Error, Result};
 
@@ -19,11 +19,14 @@ pub(super) fn write(view: &View<'_>, write: Write<'_>) -> Result<Datum> {
             )));
         }
     };
-    let new = &write.new;
+    if name.is_empty() {
+        return Err(Error::op_failed("Empty username"));
+    }
+    let password = if write.new.is_null() { None } else { Some(Password::of_row(&write.new)?) };
     view.instance.accounts.change(name, |user| {
-        if !new.is_null() {
+        if let Some(password) = &password {
             let mut user = user.cloned().unwrap_or_else(|| User::with_password(""));
-            user.merge(new)?;
+            user.take(password)?;
             return Ok(Some(user));
         }
         if **name == *ADMIN {

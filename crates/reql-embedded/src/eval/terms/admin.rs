@@ -117,7 +117,7 @@ fn table_drop(call: &mut Call<'_>) -> Result<Val> {
     let scope = Scope::Table { database: db.id, table: table.id() };
     call.env.require(Permission::Config, scope).at(call.bt())?;
     let config = system::table_config_row(call.env, &table).at(call.bt())?;
-    store.drop_table(&db.name, &name).at(call.bt())?;
+    store.drop_table(table.id()).at(call.bt())?;
     Ok(call.val(Datum::object([
         ("config_changes", replacement(config, Datum::Null)),
         ("tables_dropped", Datum::Num(1.0)),

@@ -13,7 +13,7 @@ use super::Backup;
 use super::pace::Pace;
 use super::trees::{self, Rows, Sink};
 use crate::error::{Error, Result, Unusable};
-use crate::storage::file::{failure, sync_directory};
+use crate::storage::file::{FILE_NAME, failure, sync_directory};
 use crate::storage::index::IndexCompiler;
 use crate::storage::maintenance;
 use crate::storage::opening::{self, Purpose};
@@ -74,6 +74,8 @@ impl Target {
             return Err(Error::internal(message).about_file(Unusable::Damaged));
         }
         let size = partial.as_file().metadata().map_err(|error| cannot(&error))?.len();
+        // It has taken a while, and a server may have been started on what was an earlier backup.
+        may_be_replaced(&path)?;
         partial.persist(&path).map_err(|error| cannot(&error.error))?;
         sync_directory(&directory);
         Ok(Backup { size, report })
@@ -98,7 +100,8 @@ impl Sink for Writing<'_> {
     }
 }
 
-/// Refuses to replace any file but a backup, above all the file of a running server.
+/// Refuses to replace any file but a backup, above all the file of a server, running or not. Such a file is
+/// told by its name.
 fn may_be_replaced(path: &Path) -> Result<()> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
@@ -111,6 +114,10 @@ fn may_be_replaced(path: &Path) -> Result<()> {
     }
     if found.len() > 0 {
         opening::open(path, Purpose::Look, CACHE, None)?;
+    }
+    if path.file_name().is_some_and(|name| name == FILE_NAME) {
+        let message = format!("`{}` has the name of a server's data; it was left as it is.", path.display());
+        return Err(Error::op_failed(message));
     }
     Ok(())
 }

@@ -205,7 +205,8 @@ impl Step {
                 false,
             ),
             Step::ToggleTable(name) if before.tables.contains(name) => {
-                store.drop_table("test", name).map(drop)
+                let table = store.table("test", name)?;
+                store.drop_table(table.id()).map(drop)
             }
             Step::ToggleTable(name) => store.create_table("test", name, TableOptions::default()).map(drop),
         }

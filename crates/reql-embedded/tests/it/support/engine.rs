@@ -1,6 +1,6 @@
 //! An engine whose terms are orders of the tests: `["echo",v]`, `["heavy",v]`, `["hold","name"]`,
 //! `["stuck","name"]`, `["stuck-light","name"]`, `["rows",count,batch]`, `["heavy-rows",count,batch]`,
-//! `["feed"]`, `["fail"]`, `["panic"]`, `["user"]`.
+//! `["work",milliseconds]`, `["feed"]`, `["fail"]`, `["panic"]`, `["user"]`.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -168,6 +168,11 @@ impl Query for Order {
         self.control.evaluated.fetch_add(1, Ordering::SeqCst);
         match self.name() {
             "echo" | "heavy" => Ok(atom(&self.order[1])),
+            // Holds the thread, as work does that takes so long.
+            "work" => {
+                std::thread::sleep(Duration::from_millis(self.order[1].as_u64().unwrap_or_default()));
+                Ok(atom(&self.order[1]))
+            }
             "user" => Ok(atom(&Value::from(&*context.client.user))),
             "hold" => {
                 hold(&self.control, &self.order[1], || context.interrupt.is_raised())?;
