@@ -4,8 +4,8 @@
 //! text. Each thread counts by itself, so counting costs three instructions. A thread whose fuel has run out
 //! checks more:
 //!
-//! - Where it must not wait, work ends there, with [`WouldBlock`](crate::error::ErrorKind::WouldBlock). It has
-//!   changed nothing then, and is done again on a thread that may take its time.
+//! - Where it must not wait, work ends there, with [`WouldBlock`](crate::error::ErrorKind::WouldBlock). It
+//!   has changed nothing then, and is done again on a thread that may take its time.
 //! - Where it may wait, it gets more fuel, unless the query's [interrupt](Budget::interrupt) has been raised.
 //! - Outside of any query there is always more.
 //!

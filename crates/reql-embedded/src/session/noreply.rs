@@ -36,8 +36,8 @@ impl Noreplies {
         ticket
     }
 
-    /// Takes in a query before it is known for certain if it is to be answered. NOREPLY_WAIT waits for it until
-    /// that is known, see [`Noreplies::read`].
+    /// Takes in a query before it is known for certain if it is to be answered. NOREPLY_WAIT waits for it
+    /// until that is known, see [`Noreplies::read`].
     pub(super) fn issue_unread(&mut self, token: i64) -> Ticket {
         let ticket = self.issue(token, true);
         Ticket { noreply: false, ..ticket }

@@ -15,7 +15,8 @@
 //! | `snapshot` | one moment of a table |
 //! | `scan`, `walk`, `range` | lazy rows in key or index order, the way through a tree, bounds |
 //! | `write` | the life of a mutation: evaluated against a snapshot, checked and applied by the writer |
-//! | `attempts`, `reserved` | handing mutations to the writer, and again those that it gives back; what others wait for meanwhile |
+//! | `attempts` | handing mutations to the writer, and again those that it gives back |
+//! | `reserved` | the documents of those, for whose writing others wait |
 //! | `proposal` | mutations that have been evaluated: what they saw, and what they want to change |
 //! | `writer`, `commit`, `batch` | the writer thread, the commit, the transaction of a group of jobs |
 //! | `index`, `build` | index functions and entries, and building them in the background |

@@ -63,7 +63,8 @@ fn n(table: &Table, id: i64) -> f64 {
     document.get("n").unwrap().as_num().unwrap()
 }
 
-/// Returns a function that adds one to documents 0 and 1 when it is called first, and the number of its calls.
+/// Returns a function that adds one to documents 0 and 1 when it is called first, and the number of its
+/// calls.
 fn another(table: &Table) -> (impl FnMut() + Send + use<>, Arc<AtomicUsize>) {
     let (table, calls) = (table.clone(), Arc::<AtomicUsize>::default());
     let counted = calls.clone();
