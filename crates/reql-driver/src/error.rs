@@ -21,7 +21,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The failure of a query, of a connection or of a row.
 ///
 /// `Display` shows the error of a query as the official drivers do: the message, the query, and the part of
-/// it that is to blame, underlined.
+/// it that is to blame, underlined. `Debug` shows no query.
 ///
 /// ```text
 /// Expected type NUMBER but found STRING in:
@@ -312,9 +312,9 @@ impl fmt::Debug for Error {
         let mut error = f.debug_struct("Error");
         error.field("kind", &self.0.kind).field("message", &self.0.message).field("sent", &self.0.sent);
         if let Some(place) = &self.0.place {
-            error.field("query", &place.query).field("backtrace", &place.frames);
+            error.field("backtrace", &place.frames);
         }
-        error.finish()
+        error.finish_non_exhaustive()
     }
 }
 
@@ -323,3 +323,14 @@ impl std::error::Error for Error {
         self.0.source.as_deref().map(|source| source as _)
     }
 }
+/// The most bytes of a server's words in an error.
+const WORDS: usize = 16 << 10;
+
+/// Returns the words of a server for an error: cut, and without characters that control terminals.
+pub(crate) fn told(words: &str) -> String {
+    let (kept, rest) = words.split_at(words.floor_char_boundary(WORDS));
+    let is_harmless = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
+    let kept = kept.chars().map(|c| Some(c).filter(is_harmless).unwrap_or(char::REPLACEMENT_CHARACTER));
+    kept.chain((!rest.is_empty()).then_some('…')).collect()
+}
+

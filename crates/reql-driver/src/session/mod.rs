@@ -2,7 +2,9 @@
 
 mod exchange;
 mod info;
+mod open;
 
+use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -17,6 +19,7 @@ use crate::rows::Rows;
 use crate::term::{Argument, Term};
 use crate::wire::{AnswerKind, Elements, Form, Frame, Inbound, Request};
 pub use info::ServerInfo;
+use open::Open;
 
 /// A connection for one task at a time.
 ///
@@ -42,7 +45,6 @@ pub use info::ServerInfo;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Session<S> {
     io: S,
     inbound: Inbound,
@@ -66,35 +68,12 @@ pub struct Session<S> {
     look: fn(&S) -> bool,
 }
 
-/// A query whose answer isn't complete.
-#[derive(Debug)]
-struct Open {
-    token: u64,
-    term: Option<Term>,
-    /// The number of answers that are still to come: one for each request.
-    due: u32,
-    /// Rows are left that have to be asked for.
-    more: bool,
-    /// The end of the query's first frame in the bytes to be written, until all of that frame has been
-    /// written.
-    first_end: Option<usize>,
-    /// The query has been told to end.
-    stopping: bool,
-}
-
-impl Open {
-    fn new(token: u64, term: Option<Term>, due: u32, first_end: usize) -> Self {
-        Open { token, term, due, more: false, first_end: Some(first_end), stopping: false }
-    }
-
-    /// Tells if the server can have got the query, after so many bytes have been written.
-    fn is_sent(&self, written: usize) -> bool {
-        self.first_end.is_none_or(|end| written >= end)
-    }
-
-    /// Tells if nothing of the query has left, after so many bytes have been written.
-    fn is_untold(&self, written: usize) -> bool {
-        self.first_end.is_some() && written == 0
+/// Shows no query and no row: there may be secrets in them.
+impl<S: fmt::Debug> fmt::Debug for Session<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut session = f.debug_struct("Session");
+        session.field("io", &self.io).field("unclean", &self.open.is_some()).field("closed", &self.broken);
+        session.finish_non_exhaustive()
     }
 }
 

@@ -3,6 +3,7 @@
 mod answer;
 mod elements;
 mod inbound;
+mod lists;
 
 pub use answer::Form;
 pub(crate) use answer::{Answer, AnswerKind, rows_of};
