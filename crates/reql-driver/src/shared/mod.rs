@@ -158,8 +158,7 @@ impl Shared {
     ///
     /// [`ErrorKind::Invalid`], and [`ErrorKind::Closed`].
     pub async fn noreply(&self, query: impl Into<Query>) -> Result<()> {
-        let query = query.into().option("noreply", true);
-        self.begin(query, 0).await.map(|_| ())
+        self.begin(query.into().unanswered(), 0).await.map(|_| ())
     }
 
     /// Waits until all queries that were sent by [`noreply`](Shared::noreply) are done.
@@ -187,6 +186,7 @@ impl Shared {
     }
 
     async fn start(&self, query: Query) -> Result<Ticket> {
+        query.check_answered()?;
         self.begin(query, 1).await
     }
 
@@ -194,9 +194,7 @@ impl Shared {
         let query = query.or_database(self.0.database.as_ref());
         let token = self.next_token();
         let mut frame = Vec::new();
-        if !write_frame(token, &mut frame, |out| query.write(out))? {
-            return Err(Error::new(ErrorKind::Invalid, "the query has more than 4 gigabytes"));
-        }
+        write_frame(token, &mut frame, |out| query.write(out))?;
         self.send(token, frame, Some(query.term), due).await
     }
 
