@@ -88,6 +88,8 @@ pub enum ErrorKind {
     NotAFeed,
     /// The server doesn't let this user in. The number is its error code.
     Refused(i64),
+    /// The answer to [`all`](crate::Session::all) is a changefeed, which has no end.
+    Feed,
     /// The other side doesn't prove that it knows the password.
     Impostor,
     /// TLS failed.

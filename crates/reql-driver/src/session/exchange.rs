@@ -229,6 +229,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
+    /// Tells if the rows that are handed out are those of a changefeed.
+    pub(crate) fn is_feed(&self) -> bool {
+        self.form == Some(Form::Feed)
+    }
+
     fn hand_out_nothing(&mut self) {
         self.form = None;
         self.more = false;

@@ -143,13 +143,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Runs a query and returns all of its rows. The elements of a value that is an array are its rows; any
-    /// other value is one row.
+    /// other value is one row. A changefeed is stopped: [`feed`](Session::feed) follows it, also one with a
+    /// limit.
     ///
     /// # Errors
     ///
-    /// Errors of the query, of the connection, and [`ErrorKind::Decode`].
+    /// Errors of the query, of the connection, [`ErrorKind::Decode`], and [`ErrorKind::Feed`].
     pub async fn all<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Vec<T>> {
         let mut rows = self.rows(query).await?;
+        if rows.is_feed() {
+            rows.stop().await?;
+            return Err(endless());
+        }
         let mut all = Vec::new();
         while let Some(row) = rows.next().await {
             match row {
@@ -249,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ///
     /// # Errors
     ///
-    /// Errors of the connection.
+    /// Errors of the connection, [`ErrorKind::Invalid`], [`ErrorKind::Unclean`] and [`ErrorKind::Closed`].
     pub async fn noreply(&mut self, query: impl Into<Query>) -> Result<()> {
         self.start(query.into(), true)?;
         poll_fn(|cx| self.poll_flush(cx)).await?;
@@ -333,15 +338,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         match tokio::time::timeout(limit, self.stop()).await {
             Ok(stopped) => stopped,
             Err(_) => {
-                self.break_for("a query that was given up could not be stopped in time");
                 let message = format!("the query that was given up didn't end within {limit:?}");
-                Err(Error::new(ErrorKind::Timeout, message))
+                Err(self.fail(Error::new(ErrorKind::Timeout, message)))
             }
         }
     }
 
-    /// Closes the connection in order: all output arrives. Wait with [`noreply_wait`](Session::noreply_wait)
-    /// before, if queries without an answer are to be done.
+    /// Closes the connection in order: queries without an answer arrive. Wait with
+    /// [`noreply_wait`](Session::noreply_wait) before, if they are to be done. What an unclean session hasn't
+    /// sent of its last query is lost. It takes as long as the other side takes.
     ///
     /// # Errors
     ///
@@ -362,6 +367,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         session.release();
         Ok((session.io, session.inbound, session.last_token, session.database))
     }
+}
+
+/// Returns the error of a changefeed whose rows were all to be returned.
+pub(crate) fn endless() -> Error {
+    let message = "the query is a changefeed, which has no end: `feed` follows it";
+    Error::new(ErrorKind::Feed, message).sent(Sent::Sent)
 }
 
 pub(crate) fn decode_error(error: serde_json::Error) -> Error {

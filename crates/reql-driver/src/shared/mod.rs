@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::error::{Error, ErrorKind, Result, Sent};
 use crate::query::Query;
-use crate::session::{ServerInfo, Session};
+use crate::session::{ServerInfo, Session, endless};
 use crate::term::Term;
 use crate::wire::{AnswerKind, Request, write_frame};
 pub use rows::SharedRows;
@@ -106,9 +106,12 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// Errors of the query, of the connection, and [`ErrorKind::Decode`].
+    /// Errors of the query, of the connection, [`ErrorKind::Decode`], and [`ErrorKind::Feed`].
     pub async fn all<T: DeserializeOwned>(&self, query: impl Into<Query>) -> Result<Vec<T>> {
         let mut rows = self.rows(query).await?;
+        if rows.is_feed() {
+            return Err(endless());
+        }
         let mut all = Vec::new();
         while let Some(row) = rows.next().await {
             all.push(row?);
