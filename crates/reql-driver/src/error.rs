@@ -48,6 +48,8 @@ struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
     sent: Sent,
+    /// The connection can be used on, unlike after other errors of this kind.
+    spared: bool,
     place: Option<Place>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -86,10 +88,10 @@ pub enum ErrorKind {
     NoRow,
     /// The answer to [`feed`](crate::Session::feed) isn't a changefeed.
     NotAFeed,
-    /// The server doesn't let this user in. The number is its error code.
-    Refused(i64),
     /// The answer to [`all`](crate::Session::all) is a changefeed, which has no end.
     Feed,
+    /// The server doesn't let this user in. The number is its error code.
+    Refused(i64),
     /// The other side doesn't prove that it knows the password.
     Impostor,
     /// TLS failed.
@@ -189,7 +191,14 @@ impl Error {
     /// ```
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         let message = message.into();
-        Error(Box::new(Inner { kind, message, sent: Sent::NotSent, place: None, source: None }))
+        Error(Box::new(Inner {
+            kind,
+            message,
+            sent: Sent::NotSent,
+            spared: false,
+            place: None,
+            source: None,
+        }))
     }
 
     /// Returns an error of a connection; `doing` continues "while".
@@ -208,6 +217,12 @@ impl Error {
 
     pub(crate) fn sent(mut self, sent: Sent) -> Self {
         self.0.sent = sent;
+        self
+    }
+
+    /// Marks an error that has spared the connection, unlike others of its kind.
+    pub(crate) fn spared(mut self) -> Self {
+        self.0.spared = true;
         self
     }
 
@@ -252,7 +267,11 @@ impl Error {
     /// Tells if the connection can't be used any more.
     pub fn is_fatal(&self) -> bool {
         use ErrorKind::*;
-        matches!(self.0.kind, Refused(_) | Impostor | Tls | Io | Timeout | Protocol | TooLarge | Closed)
+        !self.0.spared
+            && matches!(
+                self.0.kind,
+                Refused(_) | Impostor | Tls | Io | Timeout | Protocol | TooLarge | Closed
+            )
     }
 }
 
@@ -309,6 +328,7 @@ impl fmt::Display for Place {
     }
 }
 
+/// Shows no query: there may be secrets in it, and it may be long.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut error = f.debug_struct("Error");
@@ -320,11 +340,6 @@ impl fmt::Debug for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
-    }
-}
 /// The most bytes of a server's words in an error.
 const WORDS: usize = 16 << 10;
 
@@ -336,3 +351,8 @@ pub(crate) fn told(words: &str) -> String {
     kept.chain((!rest.is_empty()).then_some('…')).collect()
 }
 
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}

@@ -5,12 +5,14 @@ mod task;
 mod ticket;
 
 use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::error::{Error, ErrorKind, Result, Sent};
 use crate::query::Query;
@@ -18,7 +20,7 @@ use crate::session::{ServerInfo, Session, endless};
 use crate::term::Term;
 use crate::wire::{AnswerKind, Request, write_frame};
 pub use rows::SharedRows;
-use task::{Command, Start, Task};
+use task::{Command, Start, Takers, Task};
 use ticket::Ticket;
 
 /// The number of queries that may be open on one connection: a server works on 1024 at once.
@@ -28,7 +30,8 @@ const MAX_OPEN: usize = 1000;
 ///
 /// Queries and changefeeds run side by side; one task reads for all of them. None waits for a slow taker of
 /// another: of each query at most two batches of rows are held, one that is being handed out and, once half
-/// of it has been, one that comes next; of each feed one. A query that is given up is stopped by itself.
+/// of it has been, one that comes next; of each feed one. A query that is given up is stopped by itself. An
+/// answer that is [too large](ErrorKind::TooLarge) ends its own query only.
 ///
 /// At most 1000 queries and feeds are open at once; further ones wait for one to end. The connection closes
 /// when the last handle, and the last [`SharedRows`], is dropped.
@@ -56,6 +59,8 @@ struct Handle {
     database: Option<Term>,
     /// The reason why the connection ended.
     end: Arc<OnceLock<(ErrorKind, String)>>,
+    /// Tells the task when it is dropped. Fields are dropped in order, so that `commands` has had its last.
+    _here: oneshot::Sender<()>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
@@ -64,15 +69,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unclean`] and [`ErrorKind::Closed`].
+    /// [`ErrorKind::Unclean`] and [`ErrorKind::Closed`]; [`ErrorKind::Io`] outside of a runtime of tokio.
     pub fn share(self) -> Result<Shared> {
+        let runtime = Runtime::try_current()
+            .map_err(|error| Error::io("sharing a session", io::Error::other(error)))?;
         let (io, inbound, last_token, database) = self.into_parts()?;
         let (commands, received) = mpsc::unbounded_channel();
+        let (here, gone) = oneshot::channel();
+        let takers = Takers { commands: received, gone };
         let end = Arc::new(OnceLock::new());
-        tokio::spawn(Task::new(io, inbound, received, end.clone()).run());
+        runtime.spawn(Task::new(io, inbound, takers, end.clone()).run());
         let permits = Arc::new(Semaphore::new(MAX_OPEN));
         let last_token = AtomicU64::new(last_token);
-        Ok(Shared(Arc::new(Handle { commands, permits, last_token, database, end })))
+        Ok(Shared(Arc::new(Handle { commands, permits, last_token, database, end, _here: here })))
     }
 }
 

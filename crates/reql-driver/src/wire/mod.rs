@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub use answer::Form;
 pub(crate) use answer::{Answer, AnswerKind, rows_of};
 pub(crate) use elements::Elements;
-pub(crate) use inbound::{Frame, Inbound};
+pub(crate) use inbound::{Frame, Inbound, TooLong};
 
 /// A token and a length stand before each payload.
 pub(crate) const HEADER_LEN: usize = 12;
