@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use crate::dial::dial;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handshake::{self, Credentials, KeptKeys};
 use crate::r;
@@ -21,7 +22,8 @@ const PORT: u16 = 28015;
 /// A server, a user, and the settings of all connections to it. Opens [`Session`]s.
 ///
 /// Clones share the keys that were made of passwords, so that only the first connection of a user has to hash
-/// its password. Keys are kept for 256 users at most, and for 15 minutes after they were used.
+/// its password. Keys are kept for 256 users at most. The next login drops those that weren't used for 15
+/// minutes.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -87,7 +89,8 @@ impl Connector {
         self
     }
 
-    /// Sets the longest time for opening a session: name, TCP, TLS and handshake; 20 seconds by default.
+    /// Sets the longest time for opening a session: name, TCP, TLS and handshake; 20 seconds by default. The
+    /// addresses of a host are tried one after the other, each for its share of the time.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self
@@ -100,9 +103,9 @@ impl Connector {
         self
     }
 
-    /// Sets the time after which a silent connection is probed by TCP's keep-alive; a minute by default, at
-    /// least a second, never with `None`. When three answers are missing, the connection fails; on Linux, a
-    /// [`user_timeout`](Connector::user_timeout) stands in for their number.
+    /// Sets the time after which a silent connection is probed by TCP's keep-alive; a minute by default, from
+    /// a second to nine hours, never with `None`. When three answers are missing, the connection fails; on
+    /// Linux, a [`user_timeout`](Connector::user_timeout) stands in for their number.
     pub fn keepalive(mut self, idle: Option<Duration>) -> Self {
         self.patience.keepalive = idle;
         self
@@ -188,7 +191,7 @@ impl Connector {
     async fn open(&self, credentials: &Credentials, step: &mut &str) -> Result<Session<Stream>> {
         *step = "the connection";
         let failed = |error| Error::io(&format!("connecting to {}:{}", self.host, self.port), error);
-        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(failed)?;
+        let tcp = dial(&self.host, self.port, self.timeout).await.map_err(failed)?;
         self.patience.apply(&tcp).map_err(failed)?;
         *step = "the handshake of TLS";
         let stream = self.protect(tcp).await?;

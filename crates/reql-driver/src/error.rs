@@ -21,7 +21,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The failure of a query, of a connection or of a row.
 ///
 /// `Display` shows the error of a query as the official drivers do: the message, the query, and the part of
-/// it that is to blame, underlined.
+/// it that is to blame, underlined. `Debug` shows no query.
 ///
 /// ```text
 /// Expected type NUMBER but found STRING in:
@@ -48,6 +48,8 @@ struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
     sent: Sent,
+    /// The connection can be used on, unlike after other errors of this kind.
+    spared: bool,
     place: Option<Place>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -86,6 +88,8 @@ pub enum ErrorKind {
     NoRow,
     /// The answer to [`feed`](crate::Session::feed) isn't a changefeed.
     NotAFeed,
+    /// The answer to [`all`](crate::Session::all) is a changefeed, which has no end.
+    Feed,
     /// The server doesn't let this user in. The number is its error code.
     Refused(i64),
     /// The other side doesn't prove that it knows the password.
@@ -187,7 +191,14 @@ impl Error {
     /// ```
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         let message = message.into();
-        Error(Box::new(Inner { kind, message, sent: Sent::NotSent, place: None, source: None }))
+        Error(Box::new(Inner {
+            kind,
+            message,
+            sent: Sent::NotSent,
+            spared: false,
+            place: None,
+            source: None,
+        }))
     }
 
     /// Returns an error of a connection; `doing` continues "while".
@@ -206,6 +217,12 @@ impl Error {
 
     pub(crate) fn sent(mut self, sent: Sent) -> Self {
         self.0.sent = sent;
+        self
+    }
+
+    /// Marks an error that has spared the connection, unlike others of its kind.
+    pub(crate) fn spared(mut self) -> Self {
+        self.0.spared = true;
         self
     }
 
@@ -250,7 +267,11 @@ impl Error {
     /// Tells if the connection can't be used any more.
     pub fn is_fatal(&self) -> bool {
         use ErrorKind::*;
-        matches!(self.0.kind, Refused(_) | Impostor | Tls | Io | Timeout | Protocol | TooLarge | Closed)
+        !self.0.spared
+            && matches!(
+                self.0.kind,
+                Refused(_) | Impostor | Tls | Io | Timeout | Protocol | TooLarge | Closed
+            )
     }
 }
 
@@ -307,15 +328,27 @@ impl fmt::Display for Place {
     }
 }
 
+/// Shows no query: there may be secrets in it, and it may be long.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut error = f.debug_struct("Error");
         error.field("kind", &self.0.kind).field("message", &self.0.message).field("sent", &self.0.sent);
         if let Some(place) = &self.0.place {
-            error.field("query", &place.query).field("backtrace", &place.frames);
+            error.field("backtrace", &place.frames);
         }
-        error.finish()
+        error.finish_non_exhaustive()
     }
+}
+
+/// The most bytes of a server's words in an error.
+const WORDS: usize = 16 << 10;
+
+/// Returns the words of a server for an error: cut, and without characters that control terminals.
+pub(crate) fn told(words: &str) -> String {
+    let (kept, rest) = words.split_at(words.floor_char_boundary(WORDS));
+    let is_harmless = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
+    let kept = kept.chars().map(|c| Some(c).filter(is_harmless).unwrap_or(char::REPLACEMENT_CHARACTER));
+    kept.chain((!rest.is_empty()).then_some('…')).collect()
 }
 
 impl std::error::Error for Error {

@@ -43,6 +43,7 @@ pub mod types;
 mod query;
 
 mod connector;
+mod dial;
 mod handshake;
 mod secret;
 mod stream;

@@ -5,7 +5,12 @@ use serde::ser::{SerializeMap, Serializer};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::r;
-use crate::term::{Argument, AsTerm, Choice, Durability, IdentifierFormat, Numbers, ReadMode, Term, Wire};
+use crate::term::{
+    Argument, AsTerm, Choice, Content, Durability, IdentifierFormat, Numbers, ReadMode, Term, Wire,
+};
+
+/// The option of a query that isn't answered.
+const NOREPLY: &str = "noreply";
 
 /// A query with the options of its run: its database, its reads and writes, the size of its batches.
 ///
@@ -56,7 +61,8 @@ impl Query {
         self.option("identifier_format", format.into_term())
     }
 
-    /// Asks for a profile, which is the session's [`profile`](crate::Session::profile) afterwards.
+    /// Asks for a profile, which is the session's [`profile`](crate::Session::profile) afterwards. On a
+    /// [`Shared`](crate::Shared) connection it is lost.
     pub fn profile(self, wanted: bool) -> Self {
         self.option("profile", r.expr(wanted))
     }
@@ -91,11 +97,27 @@ impl Query {
         self.option("first_batch_scaledown_factor", factor.into_term())
     }
 
-    /// Sets any other option. Options of single commands work too, and hold for all of them.
+    /// Sets any other option. Options of single commands work too, and hold for all of them. `noreply` is an
+    /// error where an answer is waited for: [`Session::noreply`](crate::Session::noreply) sets it.
     pub fn option<K>(mut self, name: &'static str, value: impl Argument<K>) -> Self {
         self.options.retain(|(known, _)| *known != name);
         self.options.push((name, value.into_term()));
         self
+    }
+
+    /// Makes it a query that isn't answered.
+    pub(crate) fn unanswered(self) -> Self {
+        self.option(NOREPLY, true)
+    }
+
+    /// Refuses a query that the server wouldn't answer, and that would be waited for without an end.
+    pub(crate) fn check_answered(&self) -> Result<()> {
+        let is_off = |term: &Term| matches!(term.content(), Content::Bool(false));
+        if self.options.iter().all(|(name, value)| *name != NOREPLY || is_off(value)) {
+            return Ok(());
+        }
+        let message = "a query with the option `noreply` has no answer: `noreply()` sends it";
+        Err(Error::new(ErrorKind::Invalid, message))
     }
 
     /// Sets the database unless the query names one.

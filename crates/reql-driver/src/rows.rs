@@ -41,6 +41,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin, T: DeserializeOwned> Rows<'a, S, T> 
         Rows { session, row: PhantomData }
     }
 
+    /// Tells if they are those of a changefeed.
+    pub(crate) fn is_feed(&self) -> bool {
+        self.session.is_feed()
+    }
+
     /// Returns the next row, or none at the end. Nothing is lost if this is given up and called again.
     pub async fn next(&mut self) -> Option<Result<T>> {
         poll_fn(|cx| self.session.poll_row(cx)).await

@@ -38,6 +38,13 @@ trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Io for T {}
 
+/// The longest time between probes that Linux takes, in whole seconds.
+const MAX_IDLE: Duration = Duration::from_secs(32_767);
+
+/// The longest `TCP_USER_TIMEOUT`, in whole milliseconds.
+#[cfg(target_os = "linux")]
+const MAX_UNANSWERED: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// The time for which a connection may be silent, and that for which it may be unanswered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
@@ -54,8 +61,10 @@ impl Patience {
             socket.set_tcp_keepalive(&self.keepalive(idle))?;
         }
         #[cfg(target_os = "linux")]
-        if self.user_timeout.is_some() {
-            socket.set_tcp_user_timeout(self.user_timeout)?;
+        if let Some(limit) = self.user_timeout {
+            // Less than a millisecond would be the system's default.
+            let limit = limit.clamp(Duration::from_millis(1), MAX_UNANSWERED);
+            socket.set_tcp_user_timeout(Some(limit))?;
         }
         Ok(())
     }
@@ -63,7 +72,7 @@ impl Patience {
     /// Returns the keep-alive of a connection: it is probed after the time `idle`, and fails when three
     /// answers are missing. Systems count in whole seconds. With a user timeout, Linux counts no answers.
     fn keepalive(&self, idle: Duration) -> TcpKeepalive {
-        let idle = idle.max(Duration::from_secs(1));
+        let idle = idle.clamp(Duration::from_secs(1), MAX_IDLE);
         let keepalive = TcpKeepalive::new().with_time(idle).with_interval(idle);
         #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd", target_os = "windows"))]
         if !cfg!(target_os = "linux") || self.user_timeout.is_none() {
@@ -150,5 +159,26 @@ impl AsyncWrite for Stream {
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream").field("tcp", &self.tcp()).field("tls", &self.is_tls()).finish()
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn sockets_take_any_patience() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (short, least) = (Duration::from_secs(1), Duration::from_millis(1));
+        for (given, idle, unanswered) in
+            [(Duration::ZERO, short, least), (Duration::MAX, MAX_IDLE, MAX_UNANSWERED)]
+        {
+            let patience = Patience { keepalive: Some(given), user_timeout: Some(given) };
+            patience.apply(&tcp).unwrap();
+            let socket = SockRef::from(&tcp);
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), idle);
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(unanswered));
+        }
     }
 }

@@ -18,8 +18,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// The longest file of authorities, in bytes. One with all that browsers trust has a quarter of that.
 const FILE_MAX: u64 = 1 << 20;
 
-/// The authorities that a client trusts, and its own certificate. There is no way to go without checking the
-/// server.
+/// The authorities that a client trusts, and its own certificate. The server is always checked, unless a
+/// configuration of one's own ([`with_config`](Tls::with_config)) goes without.
 ///
 /// ```no_run
 /// use reql::{Connector, tls::Tls};
@@ -38,7 +38,8 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Trusts the certificates that the system trusts.
+    /// Trusts the certificates that the system trusts, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+    /// These are trusted files: they are read whole, however long they are.
     ///
     /// # Errors
     ///

@@ -296,13 +296,16 @@ fn none<T>() -> Option<T> {
 mod calendar {
     use chrono::{DateTime, FixedOffset, TimeZone, Utc};
 
-    use super::Time;
+    use super::{Time, utc};
 
     impl<Z: TimeZone> From<DateTime<Z>> for Time {
         fn from(time: DateTime<Z>) -> Self {
             let offset = time.fixed_offset().format("%:z").to_string();
-            // Milliseconds are exact in a double for 285,000 years, and are all that RethinkDB keeps.
-            Time::new(time.timestamp_millis() as f64 / 1000.0, offset)
+            // RethinkDB has whole minutes, and no such name for none.
+            let offset = if offset == "-00:00" { utc() } else { offset };
+            // Milliseconds are exact in a double for 285,000 years, and are what RethinkDB rounds to.
+            let milliseconds = (time.timestamp_micros() + 500).div_euclid(1000);
+            Time::new(milliseconds as f64 / 1000.0, offset)
         }
     }
 
@@ -318,7 +321,9 @@ mod calendar {
             let offset = offset.ok().flatten().ok_or_else(|| format!("no timezone: {}", time.timezone))?;
             let milliseconds = (time.epoch_time * 1000.0).round();
             // A cast saturates, and chrono has no such years.
-            DateTime::<Utc>::from_timestamp_millis(milliseconds as i64)
+            Some(milliseconds as i64)
+                .filter(|_| milliseconds.is_finite())
+                .and_then(DateTime::<Utc>::from_timestamp_millis)
                 .map(|utc| utc.with_timezone(&offset))
                 .ok_or_else(|| format!("no time: {}", time.epoch_time))
         }

@@ -3,13 +3,14 @@
 
 mod support;
 
+use std::future::poll_fn;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use reql::{Connector, Error, ErrorKind, Sent, Session, r};
+use reql::{Connector, Error, ErrorKind, Query, Sent, Session, r};
 use support::fake::{self, Flaw};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
@@ -364,8 +365,127 @@ async fn settling_has_a_limit() {
     .await;
     assert!(tokio::time::timeout(Duration::from_secs(1), session.run(r.expr(1))).await.is_err());
     let error = session.settle(Duration::from_secs(1)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert_eq!((error.kind(), error.query_sent()), (ErrorKind::Timeout, Sent::Sent), "{error}");
     assert!(!session.is_alive());
+    // Half of a query has done nothing.
+    let mut session = self::session(64, |io| async move {
+        std::future::pending::<()>().await;
+        drop(io);
+    })
+    .await;
+    let long = r.expr("x".repeat(1 << 10));
+    assert!(tokio::time::timeout(Duration::from_secs(1), session.run(long)).await.is_err());
+    let error = session.settle(Duration::from_secs(1)).await.unwrap_err();
+    assert_eq!((error.kind(), error.query_sent()), (ErrorKind::Timeout, Sent::NotSent), "{error}");
+}
+
+#[tokio::test]
+async fn a_shared_answer_that_is_too_long_costs_its_own_query_only() {
+    let session = session(1 << 12, |mut io| async move {
+        let (long, _) = fake::query(&mut io).await;
+        let (other, _) = fake::query(&mut io).await;
+        let rows = format!(r#"{{"t":3,"r":["{}"],"n":[]}}"#, "x".repeat(2 << 20));
+        fake::answer(&mut io, long, &rows).await;
+        assert_eq!(fake::query(&mut io).await, (long, "[3]".to_owned()));
+        fake::answer(&mut io, long, r#"{"t":2,"r":[],"n":[]}"#).await;
+        fake::answer(&mut io, other, r#"{"t":1,"r":[2]}"#).await;
+        let (last, _) = fake::query(&mut io).await;
+        fake::answer(&mut io, last, r#"{"t":1,"r":[3]}"#).await;
+    })
+    .await;
+    let shared = session.share().unwrap();
+    let (long, other) = tokio::join!(shared.all::<String>(r.expr(1)), shared.one::<u64>(r.expr(2)));
+    let error = long.unwrap_err();
+    assert_eq!((error.kind(), error.query_sent()), (ErrorKind::TooLarge, Sent::Sent), "{error}");
+    assert!(!error.is_fatal());
+    assert_eq!(other.unwrap(), 2);
+    assert_eq!(shared.one::<u64>(r.expr(3)).await.unwrap(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_connection_that_nobody_uses_ends_though_the_server_has_stalled() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let session = session(64, |mut io| async move {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let mut read = Vec::new();
+        let _ = io.read_to_end(&mut read).await;
+        let _ = tell.send(read.len());
+    })
+    .await;
+    let shared = session.share().unwrap();
+    for _ in 0..3 {
+        shared.noreply(r.expr("x".repeat(1 << 20))).await.unwrap();
+    }
+    drop(shared);
+    // The task has given up before the server goes on.
+    assert_eq!(told.await, Ok(64));
+}
+
+/// All that was sent arrives, if the server reads.
+#[tokio::test]
+async fn a_shared_connection_ends_when_all_is_written() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let session = session(64, |mut io| async move {
+        let mut lens = Vec::new();
+        for _ in 0..3 {
+            lens.push(fake::query(&mut io).await.1.len());
+        }
+        let rest = io.read_to_end(&mut Vec::new()).await.unwrap();
+        let _ = tell.send((lens, rest));
+    })
+    .await;
+    let shared = session.share().unwrap();
+    for _ in 0..3 {
+        shared.noreply(r.expr("x".repeat(1 << 20))).await.unwrap();
+    }
+    drop(shared);
+    let len = (1 << 20) + r#"[1,"",{"noreply":true}]"#.len();
+    assert_eq!(told.await, Ok((vec![len; 3], 0)));
+}
+
+#[tokio::test]
+async fn queries_without_an_answer_are_not_waited_for() {
+    let server = |mut io: DuplexStream| async move {
+        for _ in 0..2 {
+            let (token, _) = fake::query(&mut io).await;
+            fake::answer(&mut io, token, r#"{"t":1,"r":[1]}"#).await;
+        }
+    };
+    let silent = || Query::new(r.expr(1)).option("noreply", true);
+    let mut session = self::session(64, server).await;
+    let error = session.run(silent()).await.unwrap_err();
+    assert_eq!((error.kind(), error.query_sent()), (ErrorKind::Invalid, Sent::NotSent), "{error}");
+    assert!(!session.is_unclean());
+    let answered = || Query::new(r.expr(1)).option("noreply", false);
+    assert_eq!(session.one::<u64>(answered()).await.unwrap(), 1);
+    let shared = session.share().unwrap();
+    let error = shared.one::<u64>(silent()).await.unwrap_err();
+    assert_eq!((error.kind(), error.query_sent()), (ErrorKind::Invalid, Sent::NotSent), "{error}");
+    assert_eq!(shared.one::<u64>(answered()).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn sessions_show_no_query_and_no_row() {
+    let mut session = session(64, |mut io| async move {
+        let (token, _) = fake::query(&mut io).await;
+        fake::answer(&mut io, token, r#"{"t":1,"r":["a row"]}"#).await;
+    })
+    .await;
+    session.begin(r.expr("a query")).unwrap();
+    poll_fn(|cx| session.poll_form(cx)).await.unwrap();
+    let shown = format!("{session:?}");
+    assert!(shown.contains("unclean") && shown.len() < 400 && !shown.contains("97, 32"), "{shown}");
+    assert!(!shown.contains("a query") && !shown.contains("a row"), "{shown}");
+}
+
+#[test]
+fn sharing_takes_a_runtime() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let session = runtime.block_on(session(64, |io| async move {
+        std::future::pending::<()>().await;
+        drop(io);
+    }));
+    assert_eq!(session.share().unwrap_err().kind(), ErrorKind::Io);
 }
 
 #[tokio::test]

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use reql::types::{Change, Time, Written};
-use reql::{Args, Conflict, Query, ReturnChanges, Term, args, obj, r};
+use reql::{Args, Conflict, ErrorKind, Query, ReturnChanges, Term, args, obj, r};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 fn wire(term: impl Serialize) -> String {
@@ -32,6 +33,14 @@ fn as_in_javascript() {
         (r.table_create("t").primary_key("k").into(), r#"r.tableCreate("t", {primaryKey: "k"})"#),
         (r.expr("\"\n").upcase(), r#"r.expr("\"\n").upcase()"#),
         (r.expr(obj! {}).keys(), "r.expr({}).keys()"),
+        // Bare, these would be options, or arguments of another type.
+        (
+            r.table("t").group(obj! { "a": r.row().g("a") }).into(),
+            r#"r.table("t").group(r.expr({a: r.row("a")}))"#,
+        ),
+        (r.table("t").get_all(args![1, obj! { "a": 2 }]).into(), r#"r.table("t").getAll(1, r.expr({a: 2}))"#),
+        (r.table("t").get_all(args![obj! { "a": 2 }, 1]).into(), r#"r.table("t").getAll({a: 2}, 1)"#),
+        (r.binary_of("abc"), r#"r.binary(r.expr("abc"))"#),
     ] {
         assert_eq!(term.to_string(), text);
     }
@@ -142,6 +151,16 @@ fn what_no_json_can_say() {
         assert!(term.to_string().starts_with("/* "), "{term}");
     }
     assert_eq!(wire(r.expr(u64::MAX as i128)), u64::MAX.to_string());
+    // serde buffers what is in here, and a term would become the array that it is on the wire.
+    #[derive(Serialize)]
+    struct Flat {
+        id: u8,
+        #[serde(flatten)]
+        shape: Shape,
+    }
+    let flat = |shape| Query::new(r.expr(Flat { id: 1, shape })).to_json();
+    assert_eq!(flat(Shape::Struct { a: None, at: r.expr(2) }).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(flat(Shape::New(2)).unwrap(), r#"[1,{"id":1,"New":2}]"#);
 }
 
 #[test]
@@ -175,6 +194,56 @@ fn numbers_and_text_stay_what_they_are() {
         assert_eq!(wire(r.expr(&value)), value.to_string());
     }
     assert_eq!(wire(r.binary([0xff, 0])), r#"{"$reql_type$":"BINARY","data":"/wA="}"#);
+    // Read by fewer than all digits, their last would be another.
+    for text in ["449.49106478873813", "945.2706955539223"] {
+        let raw = RawValue::from_string(text.to_owned()).unwrap();
+        assert_eq!(wire(r.expr(raw)), text);
+        assert_eq!(wire(serde_json::from_str::<f64>(text).unwrap()), text);
+    }
+}
+
+#[test]
+fn a_key_that_comes_twice_has_its_last_value() {
+    assert_eq!(wire(obj! { "a": 1, "b": 2, "a": 3 }), r#"{"b":2,"a":3}"#);
+    #[derive(Serialize)]
+    struct Flat {
+        a: u8,
+        #[serde(flatten)]
+        rest: BTreeMap<&'static str, u8>,
+    }
+    let flat = Flat { a: 1, rest: BTreeMap::from([("a", 2), ("b", 3)]) };
+    assert_eq!(wire(r.expr(flat)), r#"{"a":2,"b":3}"#);
+}
+
+/// The work for a query grows with its length, and not with the square of it.
+#[test]
+fn functions_of_very_many_parameters() {
+    const MANY: u64 = 200_000;
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let first = json!([10, [1]]);
+        let body = json!([2, vec![first; MANY as usize]]);
+        let one = json!([69, [[2, Vec::from_iter(1..=MANY)], body]]);
+        let each = json!([69, [[2, [1]], [10, [1]]]]);
+        let several = json!([2, vec![each; MANY as usize / 10]]);
+        for query in [one, several] {
+            let term = Term::from_wire(&query).unwrap();
+            tell.send((wire(&term).len(), term.to_string().len())).unwrap();
+        }
+    });
+    for _ in 0..2 {
+        let (json, text) = told.recv_timeout(std::time::Duration::from_secs(60)).expect("in time");
+        assert!(json > 300_000 && text > 300_000, "{json} {text}");
+    }
+}
+
+#[test]
+fn parameters_hide_those_of_functions_around() {
+    let inner = json!([69, [[2, [1, 1]], [10, [1]]]]);
+    let outer = json!([69, [[2, [1, 2]], [2, [inner, [10, [1]], [10, [2]]]]]]);
+    let expected = r#"[69,[[2,[1,2]],[2,[[69,[[2,[3,4]],[10,[4]]]],[10,[1]],[10,[2]]]]]]"#;
+    assert_eq!(wire(Term::from_wire(&outer).unwrap()), expected);
+    assert!(Term::from_wire(&json!([2, [outer, [10, [2]]]])).is_err());
 }
 
 #[test]
@@ -209,7 +278,13 @@ fn times_of_chrono() {
         let ours = Time::from(time);
         assert_eq!(DateTime::try_from(&ours).unwrap().to_rfc3339(), time.to_rfc3339());
     }
-    assert!(DateTime::try_from(&Time::new(f64::NAN, "nowhere")).is_err());
+    assert!(DateTime::try_from(&Time::new(f64::NAN, "Z")).is_err());
+    assert!(DateTime::try_from(&Time::new(0.0, "nowhere")).is_err());
+    // To the millisecond and the minute that RethinkDB would keep.
+    let time: DateTime<FixedOffset> = "2015-11-03T08:30:00.999600Z".parse().unwrap();
+    assert_eq!(Time::from(time).epoch_time, time.timestamp() as f64 + 1.0);
+    let nearly_utc = time.with_timezone(&FixedOffset::west_opt(20).unwrap());
+    assert_eq!(Time::from(nearly_utc).timezone, "+00:00");
     assert!(DateTime::try_from(&Time::new(1e300, "Z")).is_err());
     assert_eq!(DateTime::try_from(&Time::new(0.0, "Z")).unwrap().to_rfc3339(), "1970-01-01T00:00:00+00:00");
 }

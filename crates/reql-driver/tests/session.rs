@@ -280,6 +280,11 @@ async fn feeds() {
     fresh_table(&mut writer).await;
     let error = session.feed::<Value>(r.table("t")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotAFeed);
+    let error = session.all::<Value>(r.table("t").changes()).await.unwrap_err();
+    assert_eq!((error.kind(), session.is_unclean()), (ErrorKind::Feed, false), "{error}");
+    let shared = connect(&server).await.share().unwrap();
+    let error = shared.all::<Value>(r.table("t").changes()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Feed, "{error}");
     let query = r.table("t").changes().include_initial(true).include_states(true);
     let mut feed = session.feed::<Change<Value>>(query).await.unwrap();
     let mut initial = 0;

@@ -10,13 +10,14 @@ use crate::term::{
     IdentifierFormat, ReadMode, ResultFormat, ReturnChanges, Term, Unit, WaitFor,
 };
 
-/// Defines commands, each with an example, and their options: the method, the option on the wire, and its
-/// type.
+/// Defines commands, each with an example, and their options: the method, the option on the wire, its type,
+/// and `into_function` where an expression of `r.row` becomes a function, as in the official drivers.
 macro_rules! commands {
     ($(
         $(#[$doc:meta])*
         $command:ident = $example:literal {
-            $($(#[$option_doc:meta])* $option:ident = $name:literal: $trait:ident<$($param:ident),+>;)*
+            $($(#[$option_doc:meta])* $option:ident = $name:literal: $trait:ident<$($param:ident),+>
+                $(, $make:ident)?;)*
         }
     )*) => { $(
         $(#[$doc])*
@@ -36,7 +37,7 @@ macro_rules! commands {
             $(
                 $(#[$option_doc])*
                 pub fn $option<K>(self, value: impl $trait<$($param),+>) -> Self {
-                    $command(self.0.with_option($name, value.into_term()))
+                    $command(self.0.with_option($name, value.into_term()$(.$make())?))
                 }
             )*
         }
@@ -186,7 +187,7 @@ commands! {
     Union = r#"r.table("a").union(r.table("b")).interleave(false)"# {
         /// `true` (by default), `false` to keep the order of the sequences, or the field or the function in
         /// whose order they are merged.
-        interleave = "interleave": Argument<K>;
+        interleave = "interleave": Argument<K>, into_function;
     }
     /// The command `eq_join`.
     EqJoin = r#"r.table("posts").eq_join("author", r.table("users")).index("name")"# {
@@ -210,9 +211,9 @@ commands! {
     /// The command `fold`.
     Fold = "r.range(args![3]).fold(0, |sum: Term, n: Term| sum.add(n))" {
         /// A function of the old value, the row and the new value, which returns an array of rows.
-        emit = "emit": Argument<K>;
+        emit = "emit": Argument<K>, into_function;
         /// A function of the last value, which returns an array of rows.
-        final_emit = "final_emit": Argument<K>;
+        final_emit = "final_emit": Argument<K>, into_function;
     }
     /// The command `changes`.
     Changes = r#"r.table("users").changes().include_initial(true)"# {

@@ -1,5 +1,6 @@
 //! Keys that were made of passwords and accepted by a server, kept for later connections.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,19 +16,20 @@ const MAX_KEPT: usize = 256;
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// Keys by user, password, salt and number of rounds. Of passwords it has only hashes, keyed by random bytes.
-#[derive(Debug)]
+///
+/// Its `Debug` shows none of it: with the random bytes and a hash, passwords could be tried at one hash each.
 pub(crate) struct KeptKeys {
     random: [u8; 32],
     kept: Mutex<Vec<Kept>>,
 }
 
-#[derive(Debug)]
 struct Kept {
     user: String,
     salt: Vec<u8>,
     rounds: u32,
     password: [u8; 32],
-    keys: Keys,
+    /// In a box, so that a vector that grows or shrinks leaves no copies of them behind.
+    keys: Box<Keys>,
     used: Instant,
 }
 
@@ -42,23 +44,22 @@ impl KeptKeys {
     /// Returns the keys, if they are kept.
     pub(crate) fn get(&self, user: &str, password: &Secret, challenge: &Challenge) -> Option<Keys> {
         let password = hash(&self.random, password.expose());
-        let mut kept = self.lock();
-        kept.retain(|kept| kept.used.elapsed() < LIFETIME);
+        let mut kept = self.fresh();
         let known = kept.iter_mut().find(|kept| kept.is_of(user, &password, challenge))?;
         known.used = Instant::now();
-        Some(known.keys.clone())
+        Some(Keys::clone(&known.keys))
     }
 
     /// Keeps keys that a server has accepted.
     pub(crate) fn keep(&self, user: &str, password: &Secret, challenge: &Challenge, keys: Keys) {
         let password = hash(&self.random, password.expose());
-        let mut kept = self.lock();
+        let mut kept = self.fresh();
         kept.retain(|kept| !kept.is_of(user, &password, challenge));
         if kept.len() >= MAX_KEPT {
             let oldest = kept.iter().enumerate().min_by_key(|(_, kept)| kept.used).map(|(at, _)| at);
             oldest.map(|at| kept.swap_remove(at));
         }
-        let (salt, rounds) = (challenge.salt.clone(), challenge.rounds);
+        let (salt, rounds, keys) = (challenge.salt.clone(), challenge.rounds, Box::new(keys));
         kept.push(Kept { user: user.to_owned(), salt, rounds, password, keys, used: Instant::now() });
     }
 
@@ -66,11 +67,24 @@ impl KeptKeys {
     /// passwords stay: a wrong guess costs no other user a hash.
     pub(crate) fn forget(&self, user: &str, password: &Secret) {
         let password = hash(&self.random, password.expose());
-        self.lock().retain(|kept| kept.user != user || kept.password != password);
+        self.fresh().retain(|kept| kept.user != user || kept.password != password);
+    }
+
+    /// Drops the keys that are too old.
+    fn fresh(&self) -> MutexGuard<'_, Vec<Kept>> {
+        let mut kept = self.lock();
+        kept.retain(|kept| kept.used.elapsed() < LIFETIME);
+        kept
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for KeptKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptKeys").field("kept", &self.lock().len()).finish_non_exhaustive()
     }
 }
 
@@ -119,5 +133,16 @@ mod tests {
         assert!(kept.get("0", &password, &challenge("YQ==")).is_none());
         tokio::time::advance(LIFETIME).await;
         assert!(kept.get("511", &password, &challenge("YQ==")).is_none(), "too old");
+        kept.keep("ada", &password, &challenge("YQ=="), keys());
+        tokio::time::advance(LIFETIME).await;
+        kept.keep("bob", &password, &challenge("YQ=="), keys());
+        assert_eq!(kept.lock().len(), 1, "every login drops those that are too old");
+    }
+
+    #[test]
+    fn shows_neither_hashes_nor_what_they_are_keyed_by() {
+        let (kept, password) = (KeptKeys::new(), Secret::new("pencil"));
+        kept.keep("ada", &password, &challenge("YQ=="), Keys::derive(b"pencil", b"salt", 1));
+        assert_eq!(format!("{kept:?}"), "KeptKeys { kept: 1, .. }");
     }
 }

@@ -11,7 +11,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, told};
 use crate::secret::Secret;
 use crate::wire::Inbound;
 pub(crate) use keys::KeptKeys;
@@ -166,7 +166,7 @@ async fn receive<S: AsyncRead + Unpin>(io: &mut S, inbound: &mut Inbound) -> Res
         return Ok(message);
     }
     let code = message.error_code.unwrap_or_default();
-    let reason = message.error.as_deref().unwrap_or("it gives no reason");
+    let reason = message.error.map_or_else(|| "it gives no reason".to_owned(), |reason| told(&reason));
     Err(Error::new(ErrorKind::Refused(code), format!("the server lets nobody in: {reason}")))
 }
 

@@ -58,12 +58,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.check_clean()?;
         let mut query = query.or_database(self.database.as_ref());
         if noreply {
-            query = query.option("noreply", true);
+            query = query.unanswered();
+        } else {
+            query.check_answered()?;
         }
         let token = self.last_token + 1;
-        if !write_frame(token, &mut self.out, |out| query.write(out))? {
-            return Err(Error::new(ErrorKind::Invalid, "the query has more than 4 gigabytes"));
-        }
+        write_frame(token, &mut self.out, |out| query.write(out))?;
         self.last_token = token;
         self.hand_out_nothing();
         self.profile = None;
@@ -227,6 +227,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 Poll::Ready(Err(error))
             }
         }
+    }
+
+    /// Tells if the rows that are handed out are those of a changefeed.
+    pub(crate) fn is_feed(&self) -> bool {
+        self.form == Some(Form::Feed)
     }
 
     fn hand_out_nothing(&mut self) {

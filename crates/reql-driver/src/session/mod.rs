@@ -2,7 +2,9 @@
 
 mod exchange;
 mod info;
+mod open;
 
+use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -17,6 +19,7 @@ use crate::rows::Rows;
 use crate::term::{Argument, Term};
 use crate::wire::{AnswerKind, Elements, Form, Frame, Inbound, Request};
 pub use info::ServerInfo;
+use open::Open;
 
 /// A connection for one task at a time.
 ///
@@ -42,7 +45,6 @@ pub use info::ServerInfo;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Session<S> {
     io: S,
     inbound: Inbound,
@@ -66,35 +68,12 @@ pub struct Session<S> {
     look: fn(&S) -> bool,
 }
 
-/// A query whose answer isn't complete.
-#[derive(Debug)]
-struct Open {
-    token: u64,
-    term: Option<Term>,
-    /// The number of answers that are still to come: one for each request.
-    due: u32,
-    /// Rows are left that have to be asked for.
-    more: bool,
-    /// The end of the query's first frame in the bytes to be written, until all of that frame has been
-    /// written.
-    first_end: Option<usize>,
-    /// The query has been told to end.
-    stopping: bool,
-}
-
-impl Open {
-    fn new(token: u64, term: Option<Term>, due: u32, first_end: usize) -> Self {
-        Open { token, term, due, more: false, first_end: Some(first_end), stopping: false }
-    }
-
-    /// Tells if the server can have got the query, after so many bytes have been written.
-    fn is_sent(&self, written: usize) -> bool {
-        self.first_end.is_none_or(|end| written >= end)
-    }
-
-    /// Tells if nothing of the query has left, after so many bytes have been written.
-    fn is_untold(&self, written: usize) -> bool {
-        self.first_end.is_some() && written == 0
+/// Shows no query and no row: there may be secrets in them.
+impl<S: fmt::Debug> fmt::Debug for Session<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut session = f.debug_struct("Session");
+        session.field("io", &self.io).field("unclean", &self.open.is_some()).field("closed", &self.broken);
+        session.finish_non_exhaustive()
     }
 }
 
@@ -164,13 +143,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Runs a query and returns all of its rows. The elements of a value that is an array are its rows; any
-    /// other value is one row.
+    /// other value is one row. A changefeed is stopped: [`feed`](Session::feed) follows it, also one with a
+    /// limit.
     ///
     /// # Errors
     ///
-    /// Errors of the query, of the connection, and [`ErrorKind::Decode`].
+    /// Errors of the query, of the connection, [`ErrorKind::Decode`], and [`ErrorKind::Feed`].
     pub async fn all<T: DeserializeOwned>(&mut self, query: impl Into<Query>) -> Result<Vec<T>> {
         let mut rows = self.rows(query).await?;
+        if rows.is_feed() {
+            rows.stop().await?;
+            return Err(endless());
+        }
         let mut all = Vec::new();
         while let Some(row) = rows.next().await {
             match row {
@@ -270,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ///
     /// # Errors
     ///
-    /// Errors of the connection.
+    /// Errors of the connection, [`ErrorKind::Invalid`], [`ErrorKind::Unclean`] and [`ErrorKind::Closed`].
     pub async fn noreply(&mut self, query: impl Into<Query>) -> Result<()> {
         self.start(query.into(), true)?;
         poll_fn(|cx| self.poll_flush(cx)).await?;
@@ -354,15 +338,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         match tokio::time::timeout(limit, self.stop()).await {
             Ok(stopped) => stopped,
             Err(_) => {
-                self.break_for("a query that was given up could not be stopped in time");
                 let message = format!("the query that was given up didn't end within {limit:?}");
-                Err(Error::new(ErrorKind::Timeout, message))
+                Err(self.fail(Error::new(ErrorKind::Timeout, message)))
             }
         }
     }
 
-    /// Closes the connection in order: all output arrives. Wait with [`noreply_wait`](Session::noreply_wait)
-    /// before, if queries without an answer are to be done.
+    /// Closes the connection in order: queries without an answer arrive. Wait with
+    /// [`noreply_wait`](Session::noreply_wait) before, if they are to be done. What an unclean session hasn't
+    /// sent of its last query is lost. It takes as long as the other side takes.
     ///
     /// # Errors
     ///
@@ -383,6 +367,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         session.release();
         Ok((session.io, session.inbound, session.last_token, session.database))
     }
+}
+
+/// Returns the error of a changefeed whose rows were all to be returned.
+pub(crate) fn endless() -> Error {
+    let message = "the query is a changefeed, which has no end: `feed` follows it";
+    Error::new(ErrorKind::Feed, message).sent(Sent::Sent)
 }
 
 pub(crate) fn decode_error(error: serde_json::Error) -> Error {

@@ -5,20 +5,22 @@ mod task;
 mod ticket;
 
 use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::error::{Error, ErrorKind, Result, Sent};
 use crate::query::Query;
-use crate::session::{ServerInfo, Session};
+use crate::session::{ServerInfo, Session, endless};
 use crate::term::Term;
 use crate::wire::{AnswerKind, Request, write_frame};
 pub use rows::SharedRows;
-use task::{Command, Start, Task};
+use task::{Command, Start, Takers, Task};
 use ticket::Ticket;
 
 /// The number of queries that may be open on one connection: a server works on 1024 at once.
@@ -28,7 +30,8 @@ const MAX_OPEN: usize = 1000;
 ///
 /// Queries and changefeeds run side by side; one task reads for all of them. None waits for a slow taker of
 /// another: of each query at most two batches of rows are held, one that is being handed out and, once half
-/// of it has been, one that comes next; of each feed one. A query that is given up is stopped by itself.
+/// of it has been, one that comes next; of each feed one. A query that is given up is stopped by itself. An
+/// answer that is [too large](ErrorKind::TooLarge) ends its own query only.
 ///
 /// At most 1000 queries and feeds are open at once; further ones wait for one to end. The connection closes
 /// when the last handle, and the last [`SharedRows`], is dropped.
@@ -56,6 +59,8 @@ struct Handle {
     database: Option<Term>,
     /// The reason why the connection ended.
     end: Arc<OnceLock<(ErrorKind, String)>>,
+    /// Tells the task when it is dropped. Fields are dropped in order, so that `commands` has had its last.
+    _here: oneshot::Sender<()>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
@@ -64,15 +69,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Session<S> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unclean`] and [`ErrorKind::Closed`].
+    /// [`ErrorKind::Unclean`] and [`ErrorKind::Closed`]; [`ErrorKind::Io`] outside of a runtime of tokio.
     pub fn share(self) -> Result<Shared> {
+        let runtime = Runtime::try_current()
+            .map_err(|error| Error::io("sharing a session", io::Error::other(error)))?;
         let (io, inbound, last_token, database) = self.into_parts()?;
         let (commands, received) = mpsc::unbounded_channel();
+        let (here, gone) = oneshot::channel();
+        let takers = Takers { commands: received, gone };
         let end = Arc::new(OnceLock::new());
-        tokio::spawn(Task::new(io, inbound, received, end.clone()).run());
+        runtime.spawn(Task::new(io, inbound, takers, end.clone()).run());
         let permits = Arc::new(Semaphore::new(MAX_OPEN));
         let last_token = AtomicU64::new(last_token);
-        Ok(Shared(Arc::new(Handle { commands, permits, last_token, database, end })))
+        Ok(Shared(Arc::new(Handle { commands, permits, last_token, database, end, _here: here })))
     }
 }
 
@@ -106,9 +115,12 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// Errors of the query, of the connection, and [`ErrorKind::Decode`].
+    /// Errors of the query, of the connection, [`ErrorKind::Decode`], and [`ErrorKind::Feed`].
     pub async fn all<T: DeserializeOwned>(&self, query: impl Into<Query>) -> Result<Vec<T>> {
         let mut rows = self.rows(query).await?;
+        if rows.is_feed() {
+            return Err(endless());
+        }
         let mut all = Vec::new();
         while let Some(row) = rows.next().await {
             all.push(row?);
@@ -158,8 +170,7 @@ impl Shared {
     ///
     /// [`ErrorKind::Invalid`], and [`ErrorKind::Closed`].
     pub async fn noreply(&self, query: impl Into<Query>) -> Result<()> {
-        let query = query.into().option("noreply", true);
-        self.begin(query, 0).await.map(|_| ())
+        self.begin(query.into().unanswered(), 0).await.map(|_| ())
     }
 
     /// Waits until all queries that were sent by [`noreply`](Shared::noreply) are done.
@@ -187,6 +198,7 @@ impl Shared {
     }
 
     async fn start(&self, query: Query) -> Result<Ticket> {
+        query.check_answered()?;
         self.begin(query, 1).await
     }
 
@@ -194,9 +206,7 @@ impl Shared {
         let query = query.or_database(self.0.database.as_ref());
         let token = self.next_token();
         let mut frame = Vec::new();
-        if !write_frame(token, &mut frame, |out| query.write(out))? {
-            return Err(Error::new(ErrorKind::Invalid, "the query has more than 4 gigabytes"));
-        }
+        write_frame(token, &mut frame, |out| query.write(out))?;
         self.send(token, frame, Some(query.term), due).await
     }
 

@@ -59,6 +59,11 @@ impl<T: DeserializeOwned> SharedRows<T> {
         rows
     }
 
+    /// Tells if they are those of a changefeed.
+    pub(super) fn is_feed(&self) -> bool {
+        self.batch.answer.is_feed
+    }
+
     fn look_at_batch(&mut self) {
         self.more = self.batch.answer.kind == AnswerKind::Partial;
         self.asked = false;

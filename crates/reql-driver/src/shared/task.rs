@@ -2,7 +2,7 @@
 //!
 //! The task gives each answer away at once, so that a slow taker can't hold it up. The backlog is bounded: a
 //! server answers each request once, and takers ask for more only as they take rows. An answer that nobody
-//! asked for ends the connection.
+//! asked for ends the connection; one that is too long is skipped, and costs its own query only.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -11,17 +11,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::ticket::Batch;
 use crate::error::{Error, ErrorKind, Result, Sent};
 use crate::term::Term;
-use crate::wire::{Answer, AnswerKind, Inbound, Request};
+use crate::wire::{Answer, AnswerKind, Inbound, Request, TooLong};
 
 /// The bytes to be written from which on no more requests are taken in.
 const MAX_OUT: usize = 1 << 20;
 
-/// The time that the end of an unused connection may take.
+/// The time that each step of the end of an unused connection may take.
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// A request of a taker.
@@ -29,6 +29,13 @@ pub(super) enum Command {
     Start(Start),
     Continue(u64),
     Stop(u64),
+}
+
+/// The task's side of the handle: what its takers send, and word that the last of them is gone.
+pub(super) struct Takers {
+    pub(super) commands: mpsc::UnboundedReceiver<Command>,
+    /// Unlike `commands`, it is always listened to.
+    pub(super) gone: oneshot::Receiver<()>,
 }
 
 /// A new query, as a frame.
@@ -57,7 +64,7 @@ pub(super) struct Task<S> {
     inbound: Inbound,
     out: Vec<u8>,
     written: usize,
-    commands: mpsc::UnboundedReceiver<Command>,
+    takers: Takers,
     open: HashMap<u64, Open>,
     end: Arc<OnceLock<(ErrorKind, String)>>,
 }
@@ -66,12 +73,12 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Task<S> {
     pub(super) fn new(
         io: S,
         inbound: Inbound,
-        commands: mpsc::UnboundedReceiver<Command>,
+        takers: Takers,
         end: Arc<OnceLock<(ErrorKind, String)>>,
     ) -> Self {
         let (reader, writer) = tokio::io::split(io);
         let (out, written, open) = (Vec::new(), 0, HashMap::new());
-        Task { reader, writer, inbound, out, written, commands, open, end }
+        Task { reader, writer, inbound, out, written, takers, open, end }
     }
 
     /// Reads and writes until no user is left, or the connection fails.
@@ -80,7 +87,8 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Task<S> {
             // Takers learn of it when their channels close, which happens after this.
             let _ = self.end.set((error.kind(), error.message().to_owned()));
         }
-        self.commands.close();
+        self.takers.commands.close();
+        while self.takers.commands.try_recv().is_ok() {}
         self.open.clear();
         // No user waits for this; an error here has been reported before.
         let _ = tokio::time::timeout(GOODBYE, self.writer.shutdown()).await;
@@ -90,10 +98,10 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Task<S> {
         loop {
             let rest = self.out.get(self.written..).unwrap_or_default();
             tokio::select! {
-                command = self.commands.recv(), if self.out.len() < MAX_OUT => match command {
-                    Some(command) => self.obey(command),
-                    None => return self.finish().await,
-                },
+                Some(command) = self.takers.commands.recv(), if self.out.len() < MAX_OUT => {
+                    self.obey(command);
+                }
+                _ = &mut self.takers.gone => return self.finish().await,
                 sent = write(&mut self.writer, rest), if !self.out.is_empty() => {
                     self.wrote(sent.map_err(|error| Error::io("sending queries", error))?);
                 }
@@ -123,8 +131,17 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Task<S> {
 
     /// Writes the rest of the output, as long as the other side reads.
     async fn finish(&mut self) -> Result<()> {
-        let rest = self.out.get(self.written..).unwrap_or_default();
-        let _ = tokio::time::timeout(GOODBYE, self.writer.write_all(rest)).await;
+        // All that was sent came before the word that nobody is left, and no more can come.
+        while let Ok(command) = self.takers.commands.try_recv() {
+            self.obey(command);
+        }
+        while let Some(rest @ [_, ..]) = self.out.get(self.written..) {
+            match tokio::time::timeout(GOODBYE, write(&mut self.writer, rest)).await {
+                Ok(Ok(len)) => self.written += len,
+                // Nobody is left to be told.
+                _ => break,
+            }
+        }
         Ok(())
     }
 
@@ -157,19 +174,45 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Task<S> {
     /// Hands out all answers that have come.
     fn hand_out(&mut self) -> Result<()> {
         loop {
-            let frame = self.inbound.frame().map_err(|too_long| too_long.error(self.inbound.max_len()))?;
-            let Some(frame) = frame else { return Ok(()) };
+            let frame = match self.inbound.frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Ok(()),
+                Err(too_long) => {
+                    self.skip(&too_long)?;
+                    continue;
+                }
+            };
             let payload = self.inbound.payload(&frame).to_vec();
             self.inbound.take(&frame);
             self.answer(frame.token, payload)?;
         }
     }
 
-    fn answer(&mut self, token: u64, payload: Vec<u8>) -> Result<()> {
-        let Some(open) = self.open.get_mut(&token).filter(|open| open.due > 0) else {
+    /// Skips an answer that is too long, and stops its query: it may have more.
+    fn skip(&mut self, too_long: &TooLong) -> Result<()> {
+        let error = too_long.error(self.inbound.max_len()).sent(Sent::Sent).spared();
+        let open = self.asked(too_long.token)?;
+        open.due -= 1;
+        // A taker that is gone has said so.
+        let _ = open.replies.send(Err(error));
+        self.inbound.skip(too_long);
+        self.follow_up(too_long.token, Request::Stop);
+        if self.open.get(&too_long.token).is_some_and(|open| open.due == 0) {
+            self.open.remove(&too_long.token);
+        }
+        Ok(())
+    }
+
+    /// Returns the query that an answer belongs to.
+    fn asked(&mut self, token: u64) -> Result<&mut Open> {
+        self.open.get_mut(&token).filter(|open| open.due > 0).ok_or_else(|| {
             let message = format!("the server answers a query that wasn't asked, {token}");
-            return Err(Error::new(ErrorKind::Protocol, message));
-        };
+            Error::new(ErrorKind::Protocol, message)
+        })
+    }
+
+    fn answer(&mut self, token: u64, payload: Vec<u8>) -> Result<()> {
+        let open = self.asked(token)?;
         let answer = match Answer::parse(&payload, open.term.as_ref()) {
             Err(error) if error.is_fatal() => return Err(error),
             answer => answer,

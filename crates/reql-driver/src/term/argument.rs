@@ -1,5 +1,7 @@
 //! Arguments of commands: values, terms, closures, and several of them.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::value::to_term;
@@ -324,7 +326,8 @@ macro_rules! obj {
 }
 
 impl Term {
-    /// Makes an object of keys and values; [`obj!`](crate::obj) is shorter where the keys are known.
+    /// Makes an object of keys and values; [`obj!`](crate::obj) is shorter where the keys are known. A key
+    /// that comes twice has its last value.
     ///
     /// ```
     /// use reql::{Term, r};
@@ -333,6 +336,19 @@ impl Term {
     /// assert_eq!(Term::object(fields).to_string(), r#"{a: r.row("a"), b: r.row("b")}"#);
     /// ```
     pub fn object(fields: impl IntoIterator<Item = (String, Term)>) -> Term {
-        Term::new(Content::Object(fields.into_iter().collect()))
+        let mut fields = fields.into_iter().collect();
+        keep_last(&mut fields);
+        Term::new(Content::Object(fields))
+    }
+}
+
+/// Drops all fields of a key but the last.
+fn keep_last(fields: &mut Vec<(String, Term)>) {
+    let mut keys = HashSet::with_capacity(fields.len());
+    // From the end: the first that is met is the one to keep.
+    let kept: Vec<bool> = fields.iter().rev().map(|(key, _)| keys.insert(key.as_str())).collect();
+    if keys.len() < kept.len() {
+        let mut kept = kept.into_iter().rev();
+        fields.retain(|_| kept.next().unwrap_or(true));
     }
 }

@@ -144,18 +144,18 @@ impl Printer {
             (TermType::Funcall, [_, ..]) => self.funcall(args, way),
             (TermType::Bracket, [receiver, rest @ ..]) => {
                 self.receiver(receiver, through_arg(way, 0));
-                self.arguments(1, rest, options, way);
+                self.arguments(kind, 1, rest, options, way);
             }
             (_, [receiver, rest @ ..]) if is_method(kind, receiver) => {
                 self.receiver(receiver, through_arg(way, 0));
                 self.write(format_args!(".{}", kind.javascript()));
-                self.arguments(1, rest, options, way);
+                self.arguments(kind, 1, rest, options, way);
             }
             (TermType::Minval | TermType::Maxval, _) => self.write(format_args!("r.{}", kind.javascript())),
             _ if is_calendar(kind) => self.write(format_args!("r.{}", kind.javascript())),
             _ => {
                 self.write(format_args!("r.{}", kind.javascript()));
-                self.arguments(0, args, options, way);
+                self.arguments(kind, 0, args, options, way);
             }
         }
     }
@@ -171,12 +171,15 @@ impl Printer {
         self.out.push(')');
     }
 
-    /// Writes the term that a command is called on; plain values need `r.expr` to have commands.
+    /// Writes a term, by `r.expr` if it is a plain value: those have no commands, and may pass for something
+    /// else.
     fn receiver(&mut self, term: &Term, way: Way<'_>) {
-        let is_plain = !matches!(
-            term.content(),
-            Content::Variable(_) | Content::Call { .. } | Content::Function { style: Style::Row, .. }
-        ) || matches!(term.content(), Content::Call { kind: TermType::MakeArray, .. });
+        let is_plain = match term.content() {
+            Content::Variable(_) => false,
+            Content::Call { kind, .. } => *kind == TermType::MakeArray,
+            Content::Function { style: Style::Row, .. } => is_object(term),
+            _ => true,
+        };
         if is_plain {
             self.out.push_str("r.expr(");
             self.term(term, way);
@@ -186,9 +189,24 @@ impl Printer {
         }
     }
 
-    fn arguments(&mut self, from: usize, args: &[Term], options: &[(&'static str, Term)], way: Way<'_>) {
+    fn arguments(
+        &mut self,
+        kind: TermType,
+        from: usize,
+        args: &[Term],
+        options: &[(&'static str, Term)],
+        way: Way<'_>,
+    ) {
         self.out.push('(');
-        self.list(args.iter().enumerate(), |out, (at, arg)| out.term(arg, through_arg(way, from + at)));
+        let last = args.len().wrapping_sub(1);
+        self.list(args.iter().enumerate(), |out, (at, arg)| {
+            let way = through_arg(way, from + at);
+            if at == last && options.is_empty() && may_be_options(kind, arg) || kind == TermType::Binary {
+                out.receiver(arg, way);
+            } else {
+                out.term(arg, way);
+            }
+        });
         if !options.is_empty() {
             self.out.push_str(if args.is_empty() { "{" } else { ", {" });
             self.list(options, |printer, (name, value)| {
@@ -217,6 +235,21 @@ fn is_name(key: &str) -> bool {
     let mut chars = key.chars();
     chars.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_' || first == '$')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$')
+}
+
+/// Tells if the last argument of a command would be read as its options: it may have any number of arguments.
+fn may_be_options(kind: TermType, last: &Term) -> bool {
+    use TermType::*;
+    matches!(kind, GetAll | Group | IndexCreate | Max | Min | OrderBy | Random | Slice | Union)
+        && is_object(last)
+}
+
+/// Tells if the term is shown as an object, as is a function that is one of expressions of `r.row`.
+fn is_object(term: &Term) -> bool {
+    match term.content() {
+        Content::Function { body, style: Style::Row, .. } => is_object(body),
+        content => matches!(content, Content::Object(_)),
+    }
 }
 
 /// Tells if a command with this first argument is written as `first.command(..)`, and not as

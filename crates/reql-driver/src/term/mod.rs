@@ -46,7 +46,7 @@ pub const MAX_DEPTH: u16 = 500;
 /// - `Serialize` is the JSON on the wire, whose variables are numbered from 1, so that the same code always
 ///   makes the same text. **Don't put a term into `serde_json::json!`**: in there it is data.
 ///   [`obj!`](crate::obj) makes objects that have terms in them, and so does a struct of your own that
-///   derives `Serialize`.
+///   derives `Serialize`, unless serde buffers that part of it, as an enum inside `#[serde(flatten)]`.
 /// - `Display` is ReQL as one writes it in JavaScript.
 /// - Values come in by `Serialize`. A value that JSON can't express, such as NaN, or more than [`MAX_DEPTH`]
 ///   terms inside of each other, is told by the error of the query that is run.

@@ -1,5 +1,7 @@
 //! Terms out of the JSON that goes over the wire.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::{Content, MAX_DEPTH, Style, Term, TermType, Variable};
@@ -83,19 +85,18 @@ impl Term {
     /// doesn't know, a variable of no function around it, or more than [`MAX_DEPTH`] terms inside of each
     /// other.
     pub fn from_wire(wire: &Value) -> Result<Term> {
-        Reader { parameters: Vec::new() }.term(wire, MAX_DEPTH)
+        Reader { parameters: HashMap::new() }.term(wire, MAX_DEPTH)
     }
 }
 
 /// Reads one query.
 struct Reader {
-    /// The parameters of the functions around.
-    parameters: Vec<Parameter>,
+    /// The parameters of the functions around by their numbers on the wire, of which inner ones hide outer
+    /// ones. A query may have hundreds of thousands.
+    parameters: HashMap<u64, Parameter>,
 }
 
 struct Parameter {
-    /// Number on the wire.
-    number: u64,
     variable: Variable,
     used: bool,
 }
@@ -170,23 +171,37 @@ impl Reader {
             }
             _ => return Err(no_parameters()),
         };
-        let outer = self.parameters.len();
+        let mut parameters = Vec::with_capacity(numbers.len());
+        let mut hidden = Vec::with_capacity(numbers.len());
         for number in numbers {
             let number = number.as_u64().ok_or_else(no_parameters)?;
-            self.parameters.push(Parameter { number, variable: Variable::fresh(), used: false });
+            let variable = Variable::fresh();
+            parameters.push(variable);
+            hidden.push((number, self.parameters.insert(number, Parameter { variable, used: false })));
         }
         let body = self.term(body, levels)?;
-        let own = self.parameters.split_off(outer);
+        let is_used = self.leave(hidden);
         // Drivers make such a function of an expression of `r.row`.
-        let is_row = body.0.has_row && own.iter().all(|parameter| !parameter.used);
-        let style = if is_row && own.len() == 1 { Style::Row } else { Style::Closure };
-        let parameters = own.into_iter().map(|parameter| parameter.variable).collect();
+        let is_row = body.0.has_row && !is_used && parameters.len() == 1;
+        let style = if is_row { Style::Row } else { Style::Closure };
         Ok(Content::Function { parameters, body, style })
     }
 
+    /// Leaves a function: the parameters that its own have hidden are back. Tells if one of its own was used.
+    fn leave(&mut self, hidden: Vec<(u64, Option<Parameter>)>) -> bool {
+        let mut is_used = false;
+        for (number, outer) in hidden.into_iter().rev() {
+            let own = match outer {
+                Some(outer) => self.parameters.insert(number, outer),
+                None => self.parameters.remove(&number),
+            };
+            is_used |= own.is_some_and(|own| own.used);
+        }
+        is_used
+    }
+
     fn variable(&mut self, number: &Value) -> Result<Content> {
-        let number = number.as_u64();
-        let known = self.parameters.iter_mut().rfind(|known| Some(known.number) == number);
+        let known = number.as_u64().and_then(|number| self.parameters.get_mut(&number));
         let known = known.ok_or_else(|| invalid("a variable belongs to no function around it"))?;
         known.used = true;
         Ok(Content::Variable(known.variable))

@@ -173,7 +173,7 @@ impl Serializer for ToTerm {
         Ok(text(variant))
     }
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result {
-        match take_in_hand(name) {
+        match take_in_hand(name)? {
             Some(term) => Ok(term),
             None => value.serialize(self.inner()?),
         }

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use serde::Serialize;
 use serde::ser::{Error, SerializeMap, SerializeSeq, Serializer};
 
+use super::value::Fault;
 use super::variables::{Numbers, Variable};
 use super::{Content, Term, TermType};
 
@@ -17,12 +18,19 @@ thread_local! {
     static IN_HAND: RefCell<Option<Term>> = const { RefCell::new(None) };
 }
 
-/// Takes the term that is being serialized, if this newtype struct is one.
-pub(super) fn take_in_hand(name: &'static str) -> Option<Term> {
+/// Takes the term that is being serialized, if this newtype struct is one. A copy of a term that serde has
+/// buffered is none: its parts would pass for data.
+pub(super) fn take_in_hand(name: &'static str) -> Result<Option<Term>, Fault> {
     if !std::ptr::eq(name.as_ptr(), TOKEN.as_ptr()) {
-        return None;
+        return Ok(None);
     }
-    IN_HAND.with_borrow_mut(Option::take)
+    let term = IN_HAND.with_borrow_mut(Option::take);
+    term.map(Some).ok_or_else(|| {
+        Error::custom(
+            "a term can't stand where serde buffers values, as in an enum that is flattened or has its tag \
+             inside: `obj!` makes such objects",
+        )
+    })
 }
 
 impl Serialize for Term {

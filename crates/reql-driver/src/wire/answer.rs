@@ -5,7 +5,8 @@ use std::ops::Range;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::error::{Error, ErrorKind, ErrorType, Frame, Result};
+use super::lists::{Notes, Way};
+use crate::error::{Error, ErrorKind, ErrorType, Result, told};
 use crate::term::Term;
 use crate::wire::Elements;
 
@@ -18,10 +19,6 @@ const SERVER_INFO: u8 = 5;
 const CLIENT_ERROR: u8 = 16;
 const COMPILE_ERROR: u8 = 17;
 const RUNTIME_ERROR: u8 = 18;
-
-/// The notes of `Response.ResponseNote` that belong to changefeeds: of a sequence, of one document, of
-/// `order_by` and `limit`, of a union.
-const FEEDS: [i64; 4] = [1, 2, 3, 4];
 
 /// The type of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,17 +72,18 @@ struct Envelope<'a> {
     #[serde(borrow)]
     r: &'a RawValue,
     #[serde(default)]
-    n: Vec<i64>,
+    n: Notes,
     #[serde(default)]
     e: Option<i64>,
     #[serde(default)]
-    b: Option<Vec<Frame>>,
+    b: Option<Way>,
     #[serde(borrow, default)]
     p: Option<&'a RawValue>,
 }
 
 impl Answer {
-    /// Parses a payload. An answer that is an error becomes one, with the query.
+    /// Parses a payload. An answer that is an error becomes one, with the query; without a query, it is the
+    /// answer to a request of another kind.
     pub(crate) fn parse(payload: &[u8], query: Option<&Term>) -> Result<Answer> {
         let envelope: Envelope<'_> = serde_json::from_slice(payload).map_err(|error| {
             Error::new(ErrorKind::Protocol, format!("the server's answer can't be read: {error}"))
@@ -95,8 +93,8 @@ impl Answer {
             ATOM => AnswerKind::Atom,
             SEQUENCE => AnswerKind::Sequence,
             PARTIAL => AnswerKind::Partial,
-            WAIT_COMPLETE => AnswerKind::WaitComplete,
-            SERVER_INFO => AnswerKind::ServerInfo,
+            WAIT_COMPLETE if query.is_none() => AnswerKind::WaitComplete,
+            SERVER_INFO if query.is_none() => AnswerKind::ServerInfo,
             CLIENT_ERROR => return Err(envelope.error(ErrorKind::Client, query)),
             COMPILE_ERROR => return Err(envelope.error(ErrorKind::Compile, query)),
             RUNTIME_ERROR => {
@@ -104,15 +102,14 @@ impl Answer {
                 return Err(envelope.error(kind, query));
             }
             other => {
-                let message = format!("the server's answer is of an unknown type, {other}");
+                let message = format!("the server's answer is of a type that has no place here, {other}");
                 return Err(Error::new(ErrorKind::Protocol, message));
             }
         };
         let rows = Elements::of(payload, place(payload, envelope.r))
             .ok_or_else(|| Error::new(ErrorKind::Protocol, "the server's answer has no rows"))?;
-        let is_feed = envelope.n.iter().any(|note| FEEDS.contains(note));
         let profile = envelope.p.map(|profile| profile.get().to_owned());
-        Ok(Answer { kind, rows, is_feed, profile })
+        Ok(Answer { kind, rows, is_feed: envelope.n.is_feed, profile })
     }
 }
 
@@ -130,10 +127,10 @@ impl Answer {
 
 impl Envelope<'_> {
     fn error(self, kind: ErrorKind, query: Option<&Term>) -> Error {
-        let message = serde_json::from_str::<[String; 1]>(self.r.get()).ok().map(|[message]| message);
+        let message = serde_json::from_str::<[String; 1]>(self.r.get()).ok().map(|[message]| told(&message));
         let error = Error::new(kind, message.unwrap_or_else(|| "the server gives no reason".to_owned()));
         match query {
-            Some(query) => error.at(query.clone(), self.b.unwrap_or_default()),
+            Some(query) => error.at(query.clone(), self.b.unwrap_or_default().0),
             None => error,
         }
     }
@@ -239,5 +236,29 @@ mod tests {
             assert_eq!((error.kind(), error.message()), (kind, "x"), "{payload}");
             assert_eq!(error.query(), Some(&query));
         }
+    }
+
+    #[test]
+    fn answers_to_other_requests_answer_no_query() {
+        for payload in [r#"{"t":4,"r":[]}"#, r#"{"t":5,"r":[{"id":"x"}]}"#] {
+            assert!(Answer::parse(payload.as_bytes(), None).is_ok());
+            let error = Answer::parse(payload.as_bytes(), Some(&crate::r.expr(1))).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+        }
+    }
+
+    /// The memory of an error is bounded, and nothing in it moves a terminal's cursor.
+    #[test]
+    fn errors_keep_little_of_what_they_were_sent() {
+        let query = crate::r.expr("a secret");
+        let (message, way) = ("é".repeat(1 << 20), vec!["0"; 1 << 20].join(","));
+        let payload = format!(r#"{{"t":18,"e":7,"r":["\u001b[2J\n{message}"],"b":[{way}],"n":[{way}]}}"#);
+        let error = Answer::parse(payload.as_bytes(), Some(&query)).unwrap_err();
+        assert_eq!(error.backtrace().len(), usize::from(crate::MAX_DEPTH));
+        assert!(error.message().starts_with("\u{fffd}[2J\né"), "{:.20}", error.message());
+        assert!(error.message().len() < 17 << 10, "{}", error.message().len());
+        let error = Answer::parse(br#"{"t":18,"r":["x"],"b":[0,"index"]}"#, Some(&query)).unwrap_err();
+        let shown = format!("{error:?}");
+        assert!(shown.contains("index") && !shown.contains("secret"), "{shown}");
     }
 }

@@ -18,11 +18,12 @@ const KEEP: usize = 64 << 10;
 
 /// Bytes that have been read and not yet been taken. The buffer is kept from frame to frame, and grows with
 /// the bytes that come, never with an announced length.
-#[derive(Debug)]
 pub(crate) struct Inbound {
     buffer: Vec<u8>,
     /// The index of the first byte that hasn't been taken.
     head: usize,
+    /// The number of bytes to come that are thrown away: the rest of a frame that is too long.
+    unwanted: usize,
     max_len: usize,
 }
 
@@ -35,18 +36,22 @@ pub(crate) struct Frame {
 
 /// A frame is longer than allowed.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TooLong(pub(crate) usize);
+pub(crate) struct TooLong {
+    pub(crate) token: u64,
+    pub(crate) len: usize,
+}
 
 impl TooLong {
     pub(crate) fn error(&self, max_len: usize) -> Error {
-        let message = format!("an answer of {} bytes is longer than the {max_len} that are allowed", self.0);
+        let message =
+            format!("an answer of {} bytes is longer than the {max_len} that are allowed", self.len);
         Error::new(ErrorKind::TooLarge, message)
     }
 }
 
 impl Inbound {
     pub(crate) fn new(max_len: usize) -> Self {
-        Inbound { buffer: Vec::new(), head: 0, max_len }
+        Inbound { buffer: Vec::new(), head: 0, unwanted: 0, max_len }
     }
 
     /// Returns the length that a payload may have.
@@ -78,13 +83,29 @@ impl Inbound {
             // No more than the frame takes: many that are read slowly may be in memory at once.
             self.buffer.reserve_exact(self.missing().map_or(room, |missing| missing.min(room)));
         }
-        pin!(from.read_buf(&mut self.buffer)).poll(cx)
+        let read = pin!(from.read_buf(&mut self.buffer)).poll(cx);
+        self.throw_away();
+        read
+    }
+
+    /// Throws away a frame that is too long, as its bytes come.
+    pub(crate) fn skip(&mut self, frame: &TooLong) {
+        self.unwanted = frame.len.saturating_add(HEADER_LEN);
+        self.throw_away();
+    }
+
+    fn throw_away(&mut self) {
+        let len = self.unwanted.min(self.rest().len());
+        if len > 0 {
+            self.unwanted -= len;
+            self.advance(len);
+        }
     }
 
     /// Returns the number of bytes that are missing of a frame that has begun.
     fn missing(&self) -> Option<usize> {
         let ([_, len], _) = self.rest().split_first_chunk::<HEADER_LEN>().map(header)?;
-        let missing = (len as usize + HEADER_LEN).checked_sub(self.rest().len());
+        let missing = (len as usize).saturating_add(HEADER_LEN).checked_sub(self.rest().len());
         missing.filter(|missing| *missing > 0)
     }
 
@@ -95,10 +116,10 @@ impl Inbound {
         };
         let len = len as usize;
         if len > self.max_len {
-            return Err(TooLong(len));
+            return Err(TooLong { token, len });
         }
         let start = self.head + HEADER_LEN;
-        let payload = start..start + len;
+        let payload = start..start.saturating_add(len);
         Ok((payload.end <= self.buffer.len()).then_some(Frame { token, payload }))
     }
 
@@ -141,8 +162,25 @@ mod tests {
 
     /// Reads everything that a pipe has, by pieces of any size, and returns the frames.
     fn read(bytes: &[u8], pieces: &[usize], max_len: usize) -> Result<Vec<(u64, Vec<u8>)>, TooLong> {
-        let mut inbound = Inbound::new(max_len);
         let mut frames = Vec::new();
+        read_each(bytes, pieces, max_len, |inbound| {
+            while let Some(frame) = inbound.frame()? {
+                frames.push((frame.token, inbound.payload(&frame).to_vec()));
+                inbound.take(&frame);
+            }
+            Ok(())
+        })?;
+        Ok(frames)
+    }
+
+    /// Reads everything that a pipe has, by pieces of any size, and calls a function after each.
+    fn read_each(
+        bytes: &[u8],
+        pieces: &[usize],
+        max_len: usize,
+        mut each: impl FnMut(&mut Inbound) -> Result<(), TooLong>,
+    ) -> Result<(), TooLong> {
+        let mut inbound = Inbound::new(max_len);
         let mut rest = bytes;
         let mut pieces = pieces.iter().copied().cycle();
         let mut cx = Context::from_waker(Waker::noop());
@@ -156,12 +194,9 @@ mod tests {
             seen = seen.max(inbound.rest().len());
             // The buffer grows with the bytes that came, not with the announced length.
             assert!(inbound.buffer.capacity() <= 4 * (seen + READ_SIZE), "{}", inbound.buffer.capacity());
-            while let Some(frame) = inbound.frame()? {
-                frames.push((frame.token, inbound.payload(&frame).to_vec()));
-                inbound.take(&frame);
-            }
+            each(&mut inbound)?;
         }
-        Ok(frames)
+        Ok(())
     }
 
     fn write(frames: &[(u64, Vec<u8>)]) -> Vec<u8> {
@@ -184,6 +219,33 @@ mod tests {
         }
 
         #[test]
+        fn frames_that_are_too_long_are_skipped(
+            frames in prop::collection::vec(
+                (any::<u64>(), prop::collection::vec(any::<u8>(), 0..300)),
+                0..20,
+            ),
+            pieces in prop::collection::vec(1_usize..500, 1..20),
+        ) {
+            let mut seen = Vec::new();
+            let outcome = read_each(&write(&frames), &pieces, 150, |inbound| loop {
+                match inbound.frame() {
+                    Ok(Some(frame)) => {
+                        seen.push((frame.token, frame.payload.len()));
+                        inbound.take(&frame);
+                    }
+                    Ok(None) => return Ok(()),
+                    Err(too_long) => {
+                        seen.push((too_long.token, too_long.len));
+                        inbound.skip(&too_long);
+                    }
+                }
+            });
+            prop_assert_eq!(outcome, Ok(()));
+            let sent: Vec<_> = frames.iter().map(|(token, payload)| (*token, payload.len())).collect();
+            prop_assert_eq!(seen, sent);
+        }
+
+        #[test]
         fn noise_takes_no_memory(
             bytes in prop::collection::vec(any::<u8>(), 0..2000),
             pieces in prop::collection::vec(1_usize..500, 1..20),
@@ -195,7 +257,7 @@ mod tests {
     #[test]
     fn announced_lengths_are_checked_before_anything_is_read() {
         let frame = write(&[(1, vec![0; 11])]);
-        assert_eq!(read(&frame[..HEADER_LEN], &[100], 10), Err(TooLong(11)));
+        assert_eq!(read(&frame[..HEADER_LEN], &[100], 10), Err(TooLong { token: 1, len: 11 }));
         assert_eq!(read(&frame, &[100], 11).unwrap().len(), 1);
     }
 }

@@ -3,14 +3,19 @@
 mod answer;
 mod elements;
 mod inbound;
+mod lists;
 
+use crate::error::{Error, ErrorKind, Result};
 pub use answer::Form;
 pub(crate) use answer::{Answer, AnswerKind, rows_of};
 pub(crate) use elements::Elements;
-pub(crate) use inbound::{Frame, Inbound};
+pub(crate) use inbound::{Frame, Inbound, TooLong};
 
 /// A token and a length stand before each payload.
 pub(crate) const HEADER_LEN: usize = 12;
+
+/// The most bytes of a query. RethinkDB closes the connection on a longer one.
+const MAX_QUERY: usize = (128 << 20) - 1;
 
 /// The numbers of the queries without a term: `Query.QueryType` in `ql2.proto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +47,12 @@ impl Request {
 }
 
 /// Appends a frame whose payload is written by a function. Appends nothing if the function fails or writes
-/// more than fits.
-pub(crate) fn write_frame<E>(
+/// more than a server takes.
+pub(crate) fn write_frame(
     token: u64,
     out: &mut Vec<u8>,
-    payload: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-) -> Result<bool, E> {
+    payload: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+) -> Result<()> {
     let start = out.len();
     out.extend_from_slice(&token.to_le_bytes());
     out.extend_from_slice(&[0; 4]);
@@ -55,13 +60,35 @@ pub(crate) fn write_frame<E>(
         out.truncate(start);
         return Err(error);
     }
-    let len = u32::try_from(out.len() - start - HEADER_LEN);
-    match (len, out.get_mut(start + 8..start + HEADER_LEN)) {
-        (Ok(len), Some(slot)) => slot.copy_from_slice(&len.to_le_bytes()),
+    let len = out.len() - start - HEADER_LEN;
+    match (u32::try_from(len), out.get_mut(start + 8..start + HEADER_LEN)) {
+        (Ok(prefix), Some(slot)) if len <= MAX_QUERY => slot.copy_from_slice(&prefix.to_le_bytes()),
         _ => {
             out.truncate(start);
-            return Ok(false);
+            let message = format!("the query has {len} bytes, and a server takes {MAX_QUERY} at most");
+            return Err(Error::new(ErrorKind::Invalid, message));
         }
     }
-    Ok(true)
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_as_long_as_a_server_takes() {
+        let mut out = vec![7];
+        let write = |out: &mut Vec<u8>, len| {
+            write_frame(1, out, |out| {
+                out.resize(out.len() + len, b' ');
+                Ok(())
+            })
+        };
+        let error = write(&mut out, MAX_QUERY + 1).unwrap_err();
+        assert_eq!((error.kind(), error.message().contains("134217728 bytes")), (ErrorKind::Invalid, true));
+        assert_eq!(out, [7], "nothing of it is left");
+        write(&mut out, MAX_QUERY).unwrap();
+        assert_eq!((out.len(), &out[9..13]), (1 + HEADER_LEN + MAX_QUERY, &[0xff, 0xff, 0xff, 0x07][..]));
+    }
 }

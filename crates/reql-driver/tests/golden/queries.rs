@@ -325,6 +325,7 @@ queries! {
         "union" => t().union(args![[1], [2]]),
         "union.interleave" => t().union(t()).interleave(false),
         "union.order" => r.expr([obj! { "a": 1 }]).union([obj! { "a": 2 }]).interleave(("a", r.desc("b"))),
+        "union.row" => t().union(t()).interleave(r.row().g("a")),
         "r.union" => r.union(args![[1], [2]]),
         "sample" => t().sample(1),
         "changes" => t().changes(),
@@ -366,6 +367,7 @@ queries! {
             .fold(0, |a: Term, b: Term| a + b)
             .emit(|a: Term, _: Term, _: Term| [a])
             .final_emit(|a: Term| [a]),
+        "fold.row" => r.expr([1]).fold(0, |a: Term, b: Term| a + b).final_emit([r.row()]),
         "distinct" => t().distinct(),
         "distinct.index" => t().distinct().index("i"),
         "r.distinct" => r.distinct([1]),
