@@ -155,8 +155,9 @@ impl Filter {
         self.0.iter().for_each(|clause| clause.each(visit));
     }
 
-    /// Returns a query that fails if a pattern or a geometry is invalid; `None` if there are none. The list
-    /// itself would only fail if it gets to a document that the filter is applied to.
+    /// Returns a query that fails if a pattern, a geometry or a value of one of the database's own types is
+    /// invalid; `None` if there are none. The list itself would only fail if it gets to a document that the
+    /// filter is applied to.
     pub(crate) fn check(&self) -> Option<Term> {
         let mut checks = Vec::new();
         self.each(&mut |condition| condition.test.each(&mut |test| checks.extend(test.check())));
