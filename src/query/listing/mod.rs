@@ -4,6 +4,7 @@ mod expand;
 mod fields;
 mod live;
 mod row;
+mod wish;
 
 use reql::{Bound, Term, args, obj, r};
 use serde_json::Value;
@@ -17,10 +18,11 @@ use super::path::Path;
 use super::permit::Readable;
 use super::plan::{Index, Plan, Wanted, by_index, primary};
 use crate::error::Error;
-pub(crate) use expand::{Expansion, Relation, Told, USUAL, Wish, size};
+pub(crate) use expand::{Expansion, Relation, Told, USUAL, size};
 pub(crate) use fields::Fields;
 pub(crate) use live::Live;
 pub(crate) use row::{Row, expanded};
+pub(crate) use wish::Wish;
 
 /// The most documents found by an index that are sorted in memory, if the list could be read in its order
 /// without that index as well. If there are more, the filter matches so many documents that reading in order
