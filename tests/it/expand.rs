@@ -189,6 +189,20 @@ async fn what_cannot_be_expanded_is_refused_by_name() {
     ] {
         problem(&api.call("GET", &format!("{POSTS}?{query}")).await, 400, "bad-parameter");
     }
+    // What may be in one request is counted over all that is expanded.
+    let patterns = |count: usize| vec!["name=match.x"; count].join(";");
+    for (query, status) in [
+        (format!("title=match.x&expand=author({})", patterns(9)), 200),
+        (format!("title=match.x&expand=author({})", patterns(10)), 400),
+        (format!("expand=author({}),comments(limit=1;expand=author({}))", patterns(5), patterns(6)), 400),
+    ] {
+        for path in [format!("{POSTS}?{query}"), format!("{POSTS}/1?{}", query.replace("title=match.x&", ""))]
+        {
+            let is_one = path.contains("/1?") && query.contains("title");
+            let answer = api.call("GET", &path).await;
+            assert_eq!(answer.status(), if is_one { 200 } else { status }, "{path}: {:?}", answer.body());
+        }
+    }
     problem(&api.call("GET", &format!("{POSTS}?expand=lost")).await, 404, "no-such-index");
     for path in [format!("{POSTS}?expand=nobody"), format!("{POSTS}/1?expand=nobody")] {
         let live = api.with("GET", &path, &[("accept", "text/event-stream")], b"").await;

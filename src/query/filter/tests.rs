@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::size::{PATTERN_BYTES, PATTERNS};
 use super::test::beyond;
 use super::*;
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{Bounds, Fields, Listing};
 use crate::error::Error;
 use crate::query::document::is_document;
+use crate::query::filter::Size;
 use crate::query::parameters::{Parameters, bad};
 use crate::query::path::{Path, SORTABLE};
 use crate::query::plan::{Index, Kind, by_index};
@@ -84,6 +85,12 @@ impl Expansion {
     fn size(&self) -> usize {
         let own = if self.relation.many { max(self.listing.limit(), 1) } else { 1 };
         own.saturating_mul(size(&self.listing.expansions).saturating_add(1))
+    }
+
+    /// Returns the size of its conditions, and of those within it.
+    fn conditions(&self) -> Size {
+        let within = self.listing.expansions.iter().map(Expansion::conditions);
+        [self.listing.filter.size()].into_iter().chain(within).sum()
     }
 
     /// Returns the fields that CSV has of it.
@@ -199,6 +206,7 @@ impl Expansion {
 impl Told {
     /// Tells these fields of a document, and related documents.
     pub(crate) fn new(mut fields: Fields, mut expansions: Vec<Expansion>) -> Result<Self, Error> {
+        check_size(Size::default(), &expansions)?;
         split(&mut fields, &mut expansions)?;
         Ok(Told { fields, expansions })
     }
@@ -235,6 +243,12 @@ pub(super) fn expanded(told: Term, expansions: &[Expansion], row: &Term) -> Term
     }
     let related = expansions.iter().map(|it| (it.name().to_owned(), r.literal(it.of(row))));
     told.merge(Term::object(related))
+}
+
+/// Checks that a request may have as many conditions as a list has itself and in its expansions.
+pub(super) fn check_size(own: Size, expansions: &[Expansion]) -> Result<(), Error> {
+    let size: Size = [own].into_iter().chain(expansions.iter().map(Expansion::conditions)).sum();
+    size.check("expand")
 }
 
 /// Returns an object with what a row is expanded by; `None` if that is nothing.

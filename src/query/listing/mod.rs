@@ -102,6 +102,7 @@ impl Listing {
 
     /// Has related documents told of, too.
     pub(crate) fn expanding(mut self, mut expansions: Vec<Expansion>) -> Result<Self, Error> {
+        expand::check_size(self.filter.size(), &expansions)?;
         expand::split(&mut self.fields, &mut expansions)?;
         Ok(Listing { expansions, ..self })
     }
