@@ -283,6 +283,14 @@ async fn a_row_that_is_nested_too_deeply_is_no_harm_to_others() {
             continue;
         }
         others_are_well(&api, false).await;
+        let index = json!({"fields": ["at"], "geo": true});
+        assert_eq!(api.send("PUT", "/tables/heroes/indexes/at", &index).await.status(), 201);
+        for (kind, second) in [("text/csv", "\r\n2,,2\r\n"), ("application/geo+json", "\"n\":2")] {
+            let told = api.with("GET", DOCS, &[("accept", kind)], b"").await;
+            let text = String::from_utf8_lossy(told.body()).into_owned();
+            assert_eq!(told.status(), 200, "{text}");
+            assert!(text.contains(second) && text.contains(&"[".repeat(depth)), "{text}");
+        }
         let own = get(&api, "/tables/heroes/docs/3").await;
         let text = String::from_utf8_lossy(own.body()).into_owned();
         assert!(text.contains(&"[".repeat(depth)), "{text}");
