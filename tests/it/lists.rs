@@ -211,6 +211,40 @@ async fn a_page_that_ends_at_a_long_value_leads_on_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_part_is_that_of_the_whole_wherever_the_index_ends() {
+    let api = Api::start().await;
+    let document =
+        |id: u64| if id.is_multiple_of(52) { json!({"id": id}) } else { json!({"id": id, "n": id}) };
+    insert(&api, &(0..1040).map(document).collect::<Vec<_>>()).await;
+    index(&api, "n", &["n"]).await;
+    let lines = async |query: &str| -> Vec<Value> {
+        let path = format!("{DOCS}?order=n&{query}");
+        let response = api.with("GET", &path, &[("accept", "application/x-ndjson")], b"").await;
+        assert_eq!(response.status(), 200, "{query}: {:?}", response.body());
+        let text = std::str::from_utf8(response.body()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let whole = lines("").await;
+    assert_eq!((whole.len(), &whole[1020]), (1040, &json!({"id": 0})));
+    for (offset, limit) in
+        [(0, 10), (0, 1000), (0, 1030), (0, 5000), (5, 20), (1010, 10), (1015, 20), (1030, 5)]
+    {
+        let expected: Vec<_> = whole.iter().skip(offset).take(limit).cloned().collect();
+        let query = format!("offset={offset}&limit={limit}");
+        assert_eq!(lines(&query).await, expected, "{query}");
+        if limit <= 1000 {
+            assert_eq!(get(&api, &format!("order=n&{query}")).await, json!(expected), "{query}");
+        }
+    }
+    assert_eq!(lines("limit=3&cursor=%5Bnull,52%5D").await, whole[1022..1025]);
+    let kinds = "application/x-ndjson, application/json;q=0.5";
+    let explained = [("accept", kinds), ("prefer", "explain")];
+    let explained = api.with("GET", &format!("{DOCS}?order=n&limit=5000"), &explained, b"").await;
+    let reql = body(&explained)["reql"].to_string();
+    assert!(reql.contains("index: ") && !reql.contains("coerceTo"), "{reql}");
+}
+
+#[tokio::test]
 async fn falling_orders_go_through_an_index() {
     let api = Api::start().await;
     let documents: Vec<_> = (0..40).map(|id| json!({"id": id, "n": id % 4, "m": id % 3})).collect();
