@@ -117,6 +117,19 @@ async fn a_document_may_have_many() {
 }
 
 #[tokio::test]
+async fn a_document_that_refers_twice_is_told_once() {
+    let relations =
+        json!([{"table": "heroes", "name": "tagged", "to": "heroes", "many": true, "index": "tags"}]);
+    let relations: Vec<RelationSpec> = serde_json::from_value(relations).unwrap();
+    let api = Api::at_home(|settings| Settings { relations, ..settings }).await;
+    send(&api, "PUT", "/tables/heroes/indexes/tags", &json!({"fields": ["tags"], "multi": true})).await;
+    let heroes = json!([{"id": "x"}, {"id": 1, "tags": ["x", "y", "x"]}, {"id": 2, "tags": ["x", "x"]}]);
+    send(&api, "POST", "/tables/heroes/docs", &heroes).await;
+    let told = api.call("GET", "/tables/heroes/docs?id=eq.x&expand=tagged(limit=2;select=id)").await;
+    assert_eq!(body(&told), json!([{"id": "x", "tagged": [{"id": 1}, {"id": 2}]}]));
+}
+
+#[tokio::test]
 async fn whatever_is_told_of_documents_tells_of_those_beside() {
     let api = blog().await;
     let query = "id=eq.1&select=id,author.name&expand=author";

@@ -14,7 +14,7 @@ use crate::query::document::is_document;
 use crate::query::filter::Size;
 use crate::query::parameters::{Parameters, bad};
 use crate::query::path::{Path, SORTABLE};
-use crate::query::plan::{Index, Kind, by_index};
+use crate::query::plan::{Index, Kind, by_index, once_each};
 
 /// The number of related documents for each document, unless the request has a limit.
 pub(crate) const USUAL: usize = 10;
@@ -136,6 +136,10 @@ impl Expansion {
     }
 
     fn by_index(&self, table: &Term, reference: &Term, index: &str) -> Term {
+        if self.index.as_ref().is_some_and(|index| index.kind == Kind::Multi) {
+            let entries = self.range(table, reference, index).order_by(r.index(index));
+            return once_each(&entries.into(), &self.listing.primary_key);
+        }
         match self.is_compound() {
             false => table.get_all(reference).index(index).into(),
             true => self.range(table, reference, index),

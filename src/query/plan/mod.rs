@@ -19,7 +19,7 @@ use super::filter::{Comparison, Condition, Filter, Test, beyond};
 use super::order::Order;
 use super::path::{Path, SORTABLE};
 use crate::names::PSEUDO_TYPE;
-pub(super) use reading::by_index;
+pub(super) use reading::{by_index, once_each};
 
 /// The most values that a multi index is queried for.
 const MEMBERS: usize = 16;
