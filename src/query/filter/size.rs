@@ -27,15 +27,16 @@ pub(in crate::query) struct Size {
 impl Size {
     /// Adds the test of a condition.
     pub(super) fn add(&mut self, test: &Test) {
+        self.conditions += 1;
+        match test {
+            Test::In(values) | Test::Contains(values) => self.values += values.len(),
+            Test::Any(tests) | Test::All(tests) => self.values += tests.len(),
+            _ => {}
+        }
         test.each(&mut |test| {
-            self.conditions += 1;
-            match test {
-                Test::In(values) | Test::Contains(values) => self.values += values.len(),
-                Test::Match(pattern) => {
-                    self.patterns += 1;
-                    self.pattern_bytes += pattern.len();
-                }
-                _ => {}
+            if let Test::Match(pattern) = test {
+                self.patterns += 1;
+                self.pattern_bytes += pattern.len();
             }
         });
     }
