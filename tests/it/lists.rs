@@ -237,6 +237,12 @@ async fn a_part_is_that_of_the_whole_wherever_the_index_ends() {
         }
     }
     assert_eq!(lines("limit=3&cursor=%5Bnull,52%5D").await, whole[1022..1025]);
+    // Without a limit, everything from there on.
+    for (query, from) in
+        [("offset=5", 5), ("offset=1030", 1030), ("cursor=%5Bnull,52%5D", 1022), ("cursor=%5B1,1%5D", 1)]
+    {
+        assert_eq!(lines(query).await, whole[from..], "{query}");
+    }
     let kinds = "application/x-ndjson, application/json;q=0.5";
     let explained = [("accept", kinds), ("prefer", "explain")];
     let explained = api.with("GET", &format!("{DOCS}?order=n&limit=5000"), &explained, b"").await;

@@ -70,7 +70,7 @@ impl Listing {
         bounds: Bounds<'_>,
         page: impl FnOnce(&mut Parameters, PageLimits) -> Result<Page, Error>,
     ) -> Result<Self, Error> {
-        let bounded = parameters.has("limit") || parameters.has("offset") || parameters.has("cursor");
+        let bounded = parameters.has("limit");
         let page = page(&mut parameters, bounds.limits)?;
         let order = parameters.take("order")?;
         let fields = Fields::take(&mut parameters)?;
