@@ -55,9 +55,11 @@ impl Wish {
     fn option(reader: &mut Reader<'_>) -> Result<(String, String), Error> {
         let start = reader.at();
         let option = reader.option();
-        let mut quoted = false;
+        let (mut quoted, mut escaped) = (false, false);
         let is_between = |c: char| {
-            quoted ^= c == '"';
+            let is_escaped = std::mem::take(&mut escaped);
+            escaped = quoted && !is_escaped && c == '\\';
+            quoted ^= c == '"' && !is_escaped;
             c == '=' && !quoted
         };
         let Some((name, text)) = option.split_once(is_between) else {
@@ -93,6 +95,8 @@ mod tests {
             pair("expand", "author(select=x;omit=y)"),
         ];
         assert_eq!(read[1], ("comments".to_owned(), options.to_vec()));
+        let escaped = wishes(r#"a("a\"=\\"=eq.1)"#).unwrap().remove(0);
+        assert_eq!(escaped.1, [pair(r#""a\"=\\""#, "eq.1")]);
     }
 
     #[test]
