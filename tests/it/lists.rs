@@ -243,6 +243,10 @@ async fn a_part_is_that_of_the_whole_wherever_the_index_ends() {
     {
         assert_eq!(lines(query).await, whole[from..], "{query}");
     }
+    let beyond = format!("{DOCS}?order=n&limit={}", u64::MAX);
+    let beyond = api.with("GET", &beyond, &[("accept", "application/x-ndjson")], b"").await;
+    assert!(problem(&beyond, 400, "bad-parameter")["detail"].as_str().unwrap().contains("`limit`"));
+    assert_eq!(lines(&format!("limit={}&offset=1038", i32::MAX)).await, whole[1038..]);
     let kinds = "application/x-ndjson, application/json;q=0.5";
     let explained = [("accept", kinds), ("prefer", "explain")];
     let explained = api.with("GET", &format!("{DOCS}?order=n&limit=5000"), &explained, b"").await;

@@ -5,6 +5,7 @@ use reql::{Bound, Term, args, r};
 use serde_json::Value;
 
 use super::{FEW, Listing, collected, text};
+use crate::query::page::LARGEST;
 use crate::query::plan::{Plan, by_index};
 
 impl Listing {
@@ -31,7 +32,7 @@ impl Listing {
                 let told = self.rows(plan, table).limit(offset).count();
                 told.do_(|told: Term| self.rest(table).skip(r.expr(offset) - told))
             }
-            (offset, Some(most)) => self.rest_after(plan, table, offset.saturating_add(most)),
+            (offset, Some(most)) => self.rest_after(plan, table, offset.saturating_add(most).min(LARGEST)),
         });
         [first].into_iter().chain(rest).collect()
     }
@@ -61,7 +62,7 @@ impl Listing {
             return self.rest(table).limit(count);
         }
         // The rest is read only if the index has too few rows, since it takes a scan of the whole table.
-        let needed = self.page.offset().saturating_add(count);
+        let needed = self.page.offset().saturating_add(count).min(LARGEST);
         if needed <= FEW + 1 {
             return self.skipped(collected(rows.limit(needed)).do_(|first: Term| {
                 let more = collected(self.rest(table).limit(r.expr(needed) - first.count()));
