@@ -141,8 +141,11 @@ async fn what_is_a_value_of_reqls_own_is_no_document() {
             }
         }
     }
-    let pseudo = json!({"name": "t", "primary_key": "$reql_type$"});
-    problem(&api.send("POST", "/tables", &pseudo).await, 400, "bad-request");
+    let (long, with_nul) = ("k".repeat(1025), "a\u{0}b");
+    for name in ["$reql_type$", TAKEN, with_nul, &long, ""] {
+        let table = json!({"name": "t", "primary_key": name});
+        problem(&api.send("POST", "/tables", &table).await, 400, "bad-request");
+    }
     assert_eq!(body(&get(&api, DOCS).await), json!([{"id": 1}]));
     let holder = json!({"id": 2, "at": {"$reql_type$": "TIME", "epoch_time": 1, "timezone": "+00:00"}});
     assert_eq!(api.send("POST", DOCS, &holder).await.status(), 201, "fields may be such values");
