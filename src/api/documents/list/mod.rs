@@ -325,7 +325,7 @@ impl List {
         let mut indexes = self.context.app().catalog().indexes(conn, &self.table).await?;
         if self.names_none_of(&indexes) {
             // The index may have been created since.
-            self.context.app().catalog().forget_indexes(&self.table);
+            self.context.app().catalog().doubt_indexes(&self.table);
             indexes = self.context.app().catalog().indexes(conn, &self.table).await?;
             if self.names_none_of(&indexes) {
                 return Err(Error::from(Code::NoSuchIndex));
