@@ -90,6 +90,9 @@ async fn a_list_tells_of_related_documents() {
     let boss = json!({"name": "Ann"});
     let author = json!({"id": "bob", "name": "Bob", "login": "b", "secret": 2, "boss": boss});
     assert_eq!(whole, json!([{"id": 2, "title": "two", "author_id": "bob", "author": author}]));
+    let all = get(&api, "id=eq.1&select=*,author.name&expand=author").await;
+    let post = json!({"id": 1, "title": "one", "author_id": "ann", "author": {"name": "Ann"}});
+    assert_eq!(all, json!([post]));
     let none = get(&api, "id=eq.1&select=author.boss&expand=author(expand=boss)").await;
     assert_eq!(none, json!([{"author": {"boss": null}}]));
 }
