@@ -186,6 +186,27 @@ async fn documents_are_counted_in_groups() {
     problem(&lines, 406, "not-acceptable");
 }
 
+#[tokio::test]
+async fn what_is_the_same_in_all_documents_orders_none() {
+    let api = Api::start().await;
+    let city = |id: usize| if id.is_multiple_of(2) { "Oslo" } else { "Rome" };
+    let documents: Vec<_> = (0..30).map(|id| json!({"id": id, "city": city(id), "age": id % 5})).collect();
+    insert(&api, &documents).await;
+    let queries = ["city=eq.Oslo&order=city.desc,age&age=type.number", "city=eq.Oslo&order=city.desc"];
+    let without = [get(&api, queries[0]).await, get(&api, queries[1]).await];
+    assert_eq!(without[1][0]["id"], 28, "the primary key goes on falling");
+    index(&api, "city", &["city"]).await;
+    index(&api, "both", &["city", "age"]).await;
+    for ((query, expected), taken) in queries.iter().zip(&without).zip(["both", "city"]) {
+        let explained = explain(&api, query).await;
+        assert_eq!(explained["index"], taken, "{explained}");
+        assert_eq!(explained["reql"].as_str().unwrap().matches("orderBy(").count(), 1, "{explained}");
+        assert!(explained["reql"].as_str().unwrap().contains("orderBy({index: "), "{explained}");
+        assert_eq!(&get(&api, query).await, expected, "{query}");
+        assert_eq!(&json!(pages(&api, &format!("{query}&limit=4")).await), expected, "{query}");
+    }
+}
+
 /// A value that no URL has room for can't be the place at which the next page begins.
 #[tokio::test]
 async fn a_page_that_ends_at_a_long_value_leads_on_all_the_same() {

@@ -93,6 +93,12 @@ impl Filter {
         must.into_iter()
     }
 
+    /// Returns whether a field has the same value in all documents that match.
+    pub(super) fn fixes(&self, field: &Path) -> bool {
+        let is_one = |test: &Test| matches!(test, Test::Compare(Comparison::Eq, values) if values.len() == 1);
+        self.conditions().any(|condition| condition.field == *field && is_one(&condition.test))
+    }
+
     /// Returns the field and the point of the condition `near`.
     pub(super) fn near(&self) -> Option<(&Path, &Near)> {
         self.conditions().find_map(|condition| match &condition.test {

@@ -57,18 +57,24 @@ pub(crate) struct Listing {
 
 impl Listing {
     pub(crate) fn parse(parameters: Parameters, bounds: Bounds<'_>) -> Result<Self, Error> {
-        Listing::parse_with(parameters, bounds, Page::take)
+        Listing::parse_with(parameters, bounds, Page::take, |order, _| order)
+    }
+
+    /// Parses the parameters of a list that is read in pages. Its order is without what makes no difference.
+    pub(crate) fn parse_paged(parameters: Parameters, bounds: Bounds<'_>) -> Result<Self, Error> {
+        Listing::parse_with(parameters, bounds, Page::take, Order::unless_fixed)
     }
 
     /// Parses the parameters of a streamed list, whose `limit` may exceed `limits.page_max`.
     pub(crate) fn parse_streamed(parameters: Parameters, bounds: Bounds<'_>) -> Result<Self, Error> {
-        Listing::parse_with(parameters, bounds, Page::take_any)
+        Listing::parse_with(parameters, bounds, Page::take_any, Order::unless_fixed)
     }
 
     fn parse_with(
         mut parameters: Parameters,
         bounds: Bounds<'_>,
         page: impl FnOnce(&mut Parameters, PageLimits) -> Result<Page, Error>,
+        shortened: impl FnOnce(Order, &Filter) -> Order,
     ) -> Result<Self, Error> {
         let bounded = parameters.has("limit");
         let page = page(&mut parameters, bounds.limits)?;
@@ -80,6 +86,7 @@ impl Listing {
             (None, Some((field, near))) => Order::nearest(field, near, bounds.primary_key),
             (order, _) => Order::parse(order.as_deref(), bounds.primary_key)?,
         };
+        let order = shortened(order, &filter);
         page.check(&order)?;
         let primary_key = bounds.primary_key.to_owned();
         let readable = bounds.readable.clone();

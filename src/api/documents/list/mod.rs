@@ -66,7 +66,7 @@ pub(crate) async fn list(context: Context, mut conn: Conn, grant: Grant) -> Resu
     let bounds = bounds(&context, &primary_key, &grant);
     let listing = match lines {
         true => Listing::parse_streamed(parameters, bounds)?,
-        false => Listing::parse(parameters, bounds)?,
+        false => Listing::parse_paged(parameters, bounds)?,
     };
     let listing = listing.expanding(expansions)?;
     conn.check(listing.check()).await?;
