@@ -40,6 +40,11 @@ pub(crate) fn read(json: &str) -> Result<Value, serde_json::Error> {
     all_of(serde_json::Deserializer::from_str(json), Anything)
 }
 
+/// Returns whether JSON could not be read because it is nested too deeply. Only the message tells.
+pub(crate) fn is_too_deep(error: &serde_json::Error) -> bool {
+    error.to_string().starts_with("recursion limit exceeded")
+}
+
 /// JSON with fields of any name, for readers that decide on the type of what they read.
 pub(crate) struct Read(pub(crate) Value);
 
@@ -198,6 +203,9 @@ mod tests {
         for json in ["", "{", "[1,]", "1 2", "{\"a\":1,}", "nul", "1e999", "\"\u{1}\"", "'x'", &deep] {
             assert!(read(json).is_err() && serde_json::from_str::<Value>(json).is_err(), "{json}");
         }
+        let nested = |levels: usize| read(&("[".repeat(levels) + &"]".repeat(levels)));
+        assert!(nested(127).is_ok() && is_too_deep(&nested(128).unwrap_err()));
+        assert!(!is_too_deep(&read("{").unwrap_err()));
     }
 
     #[test]

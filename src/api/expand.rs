@@ -76,7 +76,7 @@ async fn index(relation: &Relation, context: &Context, conn: &mut Conn) -> Resul
     let mut known = catalog.indexes(conn, &relation.to).await?;
     if !known.has(name) {
         // It may have been made since.
-        catalog.forget_indexes(&relation.to);
+        catalog.doubt_indexes(&relation.to);
         known = catalog.indexes(conn, &relation.to).await?;
         if !known.has(name) {
             return Err(Error::from(Code::NoSuchIndex));

@@ -3,6 +3,7 @@
 //! Only the database knows its permissions, and they may change at any time. So a query is run that needs the
 //! permission and has no effect, because it is about a document that doesn't exist.
 
+use std::collections::HashSet;
 use std::future::pending;
 use std::time::Duration;
 
@@ -38,7 +39,8 @@ fn nothing_of(table: &str) -> Term {
 pub(crate) fn lost(conn: &Conn, query: &Term) -> impl Future<Output = Error> + Send + use<> {
     let other = conn.user().map(|_| conn.sibling());
     let mut tables = query.parts(TermType::Table);
-    tables.dedup();
+    let mut known = HashSet::new();
+    tables.retain(|table| known.insert(table.to_string()));
     tables.truncate(TABLES);
     async move {
         let Some(other) = other else { return pending().await };

@@ -17,12 +17,14 @@ use super::openapi::schemas::{list_of, named};
 use crate::bootstrap::{make_indexes, with_placement};
 use crate::conn::Conn;
 use crate::error::{Code, Error};
-use crate::http::answer::{at, empty, json};
+use crate::http::answer::{self, at, empty};
 use crate::http::body::{Body, parse};
 use crate::http::context::Context;
 use crate::http::negotiate::JSON;
 use crate::http::paths::check_new_name;
+use crate::json;
 use crate::names::PSEUDO_TYPE;
+use crate::query::Path;
 use crate::reserved;
 use crate::settings::{Durability, REPLICAS, SHARDS, TableSpec};
 
@@ -33,7 +35,7 @@ pub(crate) struct NewTable {
     #[schema(pattern = "^[A-Za-z0-9_-]{1,128}$")]
     name: String,
     /// The name of the primary key. Default: `id`.
-    #[schema(min_length = 1)]
+    #[schema(min_length = 1, max_length = 1024)]
     primary_key: Option<String>,
     /// `hard` acknowledges writes once they are on disk, `soft` before that.
     #[schema(inline)]
@@ -106,7 +108,7 @@ async fn list(context: Context, mut conn: Conn) -> Result<Response, Error> {
     let mut tables: Vec<Table> = conn.all(tables).await?;
     tables.retain(|table| !reserved::is_table(&table.name));
     tables.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(json(StatusCode::OK, &tables))
+    Ok(answer::json(StatusCode::OK, &tables))
 }
 
 async fn create(context: Context, body: Body, mut conn: Conn) -> Result<Response, Error> {
@@ -121,7 +123,8 @@ async fn create(context: Context, body: Body, mut conn: Conn) -> Result<Response
     let spec = context.app().settings().tables.iter().find(|spec| spec.name == new.name);
     let spec = spec.cloned().unwrap_or_else(|| TableSpec::new(&*new.name));
     let primary_key = new.primary_key.unwrap_or_else(|| spec.primary_key.clone());
-    if primary_key == PSEUDO_TYPE {
+    let can_be_written = Path::of_names(vec![primary_key.clone()]).is_some();
+    if primary_key == PSEUDO_TYPE || json::is_reserved(&primary_key) || !can_be_written {
         return Err(Error::bad_request("Documents can't have a field of this name."));
     }
     if primary_key.is_empty() {
@@ -142,7 +145,7 @@ async fn create(context: Context, body: Body, mut conn: Conn) -> Result<Response
     context.app().catalog().forget_table(&new.name);
     let location = context.within(&format!("/tables/{}", new.name))?;
     let table = Table { name: new.name, primary_key, indexes, count: None };
-    Ok(at(json(StatusCode::CREATED, &table), &location))
+    Ok(at(answer::json(StatusCode::CREATED, &table), &location))
 }
 
 async fn describe(context: Context, mut conn: Conn) -> Result<Response, Error> {
@@ -150,7 +153,7 @@ async fn describe(context: Context, mut conn: Conn) -> Result<Response, Error> {
     let table = r.table(context.table()?);
     let table = description(&table).merge(obj! { "count": table.count() });
     let table: Table = conn.first(table).await?.ok_or(Error::from(Code::NoSuchTable))?;
-    Ok(json(StatusCode::OK, &table))
+    Ok(answer::json(StatusCode::OK, &table))
 }
 
 async fn drop(context: Context, mut conn: Conn) -> Result<Response, Error> {

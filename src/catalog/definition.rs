@@ -22,7 +22,8 @@ pub(crate) fn fields(definition: &str) -> Option<Vec<Path>> {
         fields.push(name);
         match after.trim_start().strip_prefix(',') {
             Some(after) => rest = after,
-            None => return after.trim().is_empty().then_some(fields),
+            // The entries of a list of one are arrays, unlike those of its field.
+            None => return (after.trim().is_empty() && fields.len() > 1).then_some(fields),
         }
     }
 }
@@ -76,6 +77,7 @@ mod tests {
     fn anything_else_is_not() {
         assert_eq!(of("var1(\"a\").add(1)"), None);
         assert_eq!(of("r.minval"), None);
+        assert_eq!(of("r.expr([var1(\"a\")])"), None, "its entries are arrays");
         assert_eq!(of("r.expr([var1(\"a\"), 1])"), None);
         assert_eq!(of("var1"), None);
         assert_eq!(of("var1(\"a\"b\")"), None);

@@ -23,6 +23,9 @@ const PRIMARY_KEYS_LAST: Duration = Duration::from_secs(10);
 /// is created again over other fields, by other means than this service, is noticed after this time.
 const INDEXES_LAST: Duration = Duration::from_secs(5);
 
+/// The age at which indexes are asked for again if a request names another one.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// The cache of table metadata, with separate entries for each user and database.
 #[derive(Debug)]
 pub(crate) struct Catalog {
@@ -60,6 +63,13 @@ impl Catalog {
     /// Removes the indexes of a table, in all databases, after they have changed.
     pub(crate) fn forget_indexes(&self, table: &str) {
         self.indexes.forget(table);
+    }
+
+    /// Removes a table's indexes, unless they are fresh, for a request that names one which isn't among them:
+    /// another client may have created it since. However many such requests there are, they cost no more than
+    /// a query a second for each user.
+    pub(crate) fn doubt_indexes(&self, table: &str) {
+        self.indexes.forget_aged(table, FRESH);
     }
 
     /// Removes a table, in all databases, after it was created or dropped through this service.

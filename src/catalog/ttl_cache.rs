@@ -45,6 +45,11 @@ impl<T: Clone> TtlCache<T> {
         self.known().retain(|(_, own), _| own != table);
     }
 
+    /// Does what [`TtlCache::forget`] does for entries that have been there for some time.
+    pub(crate) fn forget_aged(&self, table: &str, age: Duration) {
+        self.known().retain(|(_, own), (_, since)| own != table || since.elapsed() < age);
+    }
+
     fn known(&self) -> MutexGuard<'_, HashMap<(Whose, String), (T, Instant)>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -67,6 +72,11 @@ mod tests {
         assert_eq!([other, own, (Some("reader"), "another")].map(|it| recent.get(it, "t")), [None; 3]);
         recent.put(own, "t", 2);
         recent.put(own, "u", 3);
+        recent.forget_aged("t", Duration::from_secs(60));
+        assert_eq!(recent.get(own, "t"), Some(2));
+        recent.forget_aged("t", Duration::ZERO);
+        assert_eq!([recent.get(reader, "t"), recent.get(own, "u")], [None, Some(3)]);
+        recent.put(own, "t", 2);
         recent.forget("t");
         assert_eq!([recent.get(reader, "t"), recent.get(own, "t")], [None, None]);
         assert_eq!(recent.get(own, "u"), Some(3));

@@ -87,10 +87,9 @@ impl Context {
         found.copied().ok_or_else(|| Error::about(Code::UnsupportedMediaType, expected.join(", ")))
     }
 
-    /// Returns whether the request has a preference, with or without a value.
+    /// Returns whether the request has a preference, without a value.
     pub(crate) fn wants(&self, name: &str) -> bool {
-        let values = self.headers().get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split([',', ';'])).any(|part| part.trim().eq_ignore_ascii_case(name))
+        preferences(self.headers(), name).any(|value| value.is_none_or(str::is_empty))
     }
 
     /// Returns the value of a preference.
@@ -106,11 +105,22 @@ pub(crate) fn is_events(headers: &HeaderMap) -> bool {
 
 /// Returns the value of a preference (`Prefer: name=value`, RFC 7240).
 pub(crate) fn preference<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    preferences(headers, name).flatten().next()
+}
+
+/// Returns the values of all preferences of a name. Parameters, which follow a semicolon, belong to the
+/// preference before it.
+fn preferences<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = Option<&'a str>> {
     let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
-    let mut preferences =
-        values.flat_map(|value| value.split([',', ';'])).filter_map(|part| part.split_once('='));
-    let found = preferences.find(|(key, _)| key.trim().eq_ignore_ascii_case(name));
-    found.map(|(_, value)| value.trim().trim_matches('"'))
+    let parts = values.flat_map(|value| outside_quotes(value, ','));
+    parts.filter_map(move |part| {
+        let preference = outside_quotes(part, ';').next()?;
+        let (key, value) = match preference.split_once('=') {
+            Some((key, value)) => (key, Some(value.trim().trim_matches('"'))),
+            None => (preference, None),
+        };
+        key.trim().eq_ignore_ascii_case(name).then_some(value)
+    })
 }
 
 /// Returns the type that a request prefers: one of the special types if `Accept` names it explicitly and
@@ -201,6 +211,23 @@ mod tests {
             "a/b;x=\",application/json\"",
         ] {
             assert_eq!(quality(accepted, JSON), 0.0, "{accepted}");
+        }
+    }
+
+    #[test]
+    fn preferences_are_what_stands_outside_of_quotes() {
+        for (sent, explain, tx) in [
+            ("explain, tx=rollback", true, Some("rollback")),
+            ("Explain=\"\" , TX = \"rollback\";a=b", true, Some("rollback")),
+            ("x=\"a;explain;b\"", false, None),
+            ("note=\"1,tx=rollback,\"", false, None),
+            ("x;explain;tx=rollback", false, None),
+            ("explain=yes,tx", false, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(PREFER, warp::http::HeaderValue::from_static(sent));
+            let wants = preferences(&headers, "explain").any(|value| value.is_none_or(str::is_empty));
+            assert_eq!((wants, preference(&headers, "tx")), (explain, tx), "{sent}");
         }
     }
 

@@ -1,43 +1,63 @@
-//! Checks of `Origin` and `Host` for requests without credentials.
+//! Checks of `Origin` and `Host` for requests whose credentials a browser would add by itself.
 //!
-//! With `auth = "none"`, everybody who can reach the service may use it, and a browser can reach it on behalf
-//! of any page. It sends form-like requests to any origin without a preflight (CSRF). And if the name of a
-//! page is made to resolve to this machine, the browser takes the service for the page's own origin (DNS
-//! rebinding). Foreign pages show in `Origin` ([Fetch, 3.2](https://fetch.spec.whatwg.org/#origin-header)),
-//! foreign names in `Host`.
+//! Where nothing is needed, everybody who can reach the service may use it, and a browser can reach it on
+//! behalf of any page. It sends form-like requests to any origin without a preflight (CSRF), together with a
+//! name and a password that it has been told before. And if the name of a page is made to resolve to this
+//! machine, the browser takes the service for the page's own origin (DNS rebinding). Foreign pages show in
+//! `Sec-Fetch-Site` ([Fetch Metadata, 2.3](https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header)),
+//! which browsers send over HTTPS and to the own machine, and in `Origin`
+//! ([Fetch, 3.2](https://fetch.spec.whatwg.org/#origin-header)); foreign names in `Host`.
 
-use warp::http::header::{HeaderValue, ORIGIN};
+use warp::http::header::{AUTHORIZATION, HeaderValue, ORIGIN};
 
 use crate::error::{Code, Error};
 use crate::http::context::Context;
 use crate::settings::{Auth, Cors, Settings};
 
-/// Refuses requests of foreign pages and for foreign hosts, unless the service requires credentials.
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// Refuses unsafe requests of foreign pages, unless they have a token; and requests for foreign hosts, where
+/// no credentials are needed.
 pub(crate) fn check(settings: &Settings, context: &Context) -> Result<(), Error> {
-    if settings.auth != Auth::None {
-        return Ok(());
-    }
-    if !context.hosts().all(|host| settings.hosts.has(host)) {
+    let is_open = settings.auth == Auth::None || !settings.anonymous_user.is_empty();
+    if is_open && !context.hosts().all(|host| settings.hosts.has(host)) {
         return Err(Error::from(Code::ForeignHost));
     }
     // Reads are harmless: without CORS headers, the browser keeps the answer from the page.
-    match context.headers().get(ORIGIN) {
-        Some(origin) if !context.method().is_safe() && !may_write(settings, origin, context) => {
-            Err(Error::from(Code::ForeignOrigin))
+    if !context.method().is_safe() && !has_token(settings, context) && is_foreign(settings, context) {
+        return Err(Error::from(Code::ForeignOrigin));
+    }
+    Ok(())
+}
+
+/// Returns whether a request has a token, which no browser adds by itself.
+fn has_token(settings: &Settings, context: &Context) -> bool {
+    settings.auth == Auth::Token && context.headers().contains_key(AUTHORIZATION)
+}
+
+/// Returns whether a request is that of a page that may not write. Other clients send neither header.
+fn is_foreign(settings: &Settings, context: &Context) -> bool {
+    let site = context.headers().get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
+    if matches!(site, Some(b"same-origin" | b"none")) {
+        return false;
+    }
+    match context.headers().get(ORIGIN).map(HeaderValue::to_str) {
+        None => site.is_some(),
+        Some(Err(_)) => true,
+        // The browser knows its page's origin and the service's better than what `Host` tells of them.
+        Some(Ok(origin)) => {
+            (site.is_some() || !is_own(settings, origin, context)) && !is_listed(settings, origin)
         }
-        _ => Ok(()),
     }
 }
 
-/// Returns whether a page of this origin may write: it is the service's own, or `cors` allows it.
-fn may_write(settings: &Settings, origin: &HeaderValue, context: &Context) -> bool {
-    let Ok(origin) = origin.to_str() else { return false };
-    is_own(settings, origin, context)
-        || match &settings.cors {
-            Cors::Off => false,
-            Cors::Any => true,
-            Cors::List(origins) => origins.iter().any(|listed| listed.eq_ignore_ascii_case(origin)),
-        }
+/// Returns whether `cors` has an origin.
+fn is_listed(settings: &Settings, origin: &str) -> bool {
+    match &settings.cors {
+        Cors::Off => false,
+        Cors::Any => true,
+        Cors::List(origins) => origins.iter().any(|listed| listed.eq_ignore_ascii_case(origin)),
+    }
 }
 
 /// Returns whether an origin is that of the service. A page of `http://` isn't, if the service itself speaks
@@ -63,10 +83,14 @@ mod tests {
     use crate::settings::{Named, Rdb, Tls};
 
     fn asked(settings: &Settings, method: &str, host: &str, origin: &str) -> &'static str {
-        let mut request = Request::builder().method(method).uri("/tables").header("host", host);
-        if !origin.is_empty() {
-            request = request.header("origin", origin);
-        }
+        let origin = Some(("origin", origin)).filter(|(_, origin)| !origin.is_empty());
+        let headers: Vec<_> = [("host", host)].into_iter().chain(origin).collect();
+        asked_with(settings, method, &headers)
+    }
+
+    fn asked_with(settings: &Settings, method: &str, headers: &[(&str, &str)]) -> &'static str {
+        let request = Request::builder().method(method).uri("/tables");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let app = App::new(settings.clone(), Database::new(Rdb::default()).unwrap());
         let mut request = request.body(()).unwrap();
         request.extensions_mut().insert(Peer::Address(Ipv4Addr::LOCALHOST.into()));
@@ -125,7 +149,51 @@ mod tests {
         assert_eq!(asked(&settings, "POST", "other.example", ""), "foreign-host");
         let settings = Settings { cors: Cors::Any, hosts: Named::Any, ..Settings::default() };
         assert_eq!(asked(&settings, "POST", "other", "https://b.example"), "ok");
-        let settings = Settings { auth: Auth::Database, ..Settings::default() };
-        assert_eq!(asked(&settings, "POST", "other", "https://b.example"), "ok");
+    }
+
+    #[test]
+    fn a_browsers_own_credentials_are_not_the_pages() {
+        let database = Settings { auth: Auth::Database, ..Settings::default() };
+        let anonymous = Settings { anonymous_user: "guest".to_owned(), ..database.clone() };
+        let token = Settings { auth: Auth::Token, ..Settings::default() };
+        let basic = ("authorization", "Basic YTpi");
+        let bearer = ("authorization", "Bearer x");
+        let (host, page) = (("host", "shop.example"), ("origin", "https://b.example"));
+        let (own, local) = (("origin", "https://shop.example"), ("host", "localhost"));
+        for (settings, headers, expected) in [
+            (&database, &[host, page, basic][..], "foreign-origin"),
+            (&database, &[host, page], "foreign-origin"),
+            (&database, &[host, own, basic], "ok"),
+            (&database, &[host, basic], "ok"),
+            (&anonymous, &[host], "foreign-host"),
+            (&anonymous, &[local, page], "foreign-origin"),
+            (&anonymous, &[local], "ok"),
+            (&token, &[host, page], "foreign-origin"),
+            (&token, &[host, page, bearer], "ok"),
+        ] {
+            assert_eq!(asked_with(settings, "POST", headers), expected, "{:?} {headers:?}", settings.auth);
+        }
+    }
+
+    #[test]
+    fn a_browser_says_which_site_asks() {
+        let cors = "https://a.example".parse().unwrap();
+        let settings = Settings { auth: Auth::Database, cors, ..Settings::default() };
+        // Behind a proxy that asks by another name.
+        let asked = |origin: &str, site: &str| {
+            let headers = [("host", "inside"), ("origin", origin), ("sec-fetch-site", site)];
+            asked_with(&settings, "POST", &headers)
+        };
+        for (origin, site, expected) in [
+            ("https://shop.example", "same-origin", "ok"),
+            ("https://shop.example", "same-site", "foreign-origin"),
+            ("https://a.example", "cross-site", "ok"),
+            ("http://inside", "cross-site", "foreign-origin"),
+            ("null", "cross-site", "foreign-origin"),
+        ] {
+            assert_eq!(asked(origin, site), expected, "{origin} {site}");
+        }
+        let alone = [("host", "inside"), ("sec-fetch-site", "cross-site")];
+        assert_eq!(asked_with(&settings, "POST", &alone), "foreign-origin");
     }
 }

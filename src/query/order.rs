@@ -7,7 +7,7 @@
 
 use reql::{Args, Term, r};
 
-use super::filter::Near;
+use super::filter::{Filter, Near};
 use super::path::{IN_LIST, Path};
 use super::syntax::{Name, Reader};
 use crate::error::Error;
@@ -59,6 +59,13 @@ impl Order {
         let field = field.clone();
         let distance = Key { field, falling: false, primary: false, near: Some(near.clone()) };
         Order(vec![distance, Key::primary(primary_key)])
+    }
+
+    /// Returns the order without the keys that are the same in all documents that match a filter, so that an
+    /// index over the others has it.
+    pub(super) fn unless_fixed(self, filter: &Filter) -> Self {
+        let is_open = |key: &Key| key.primary || key.near.is_some() || !filter.fixes(&key.field);
+        Order(self.0.into_iter().filter(is_open).collect())
     }
 
     /// Returns no order.

@@ -9,6 +9,9 @@ use crate::error::Error;
 use crate::json;
 use crate::names::PSEUDO_TYPE;
 
+/// The largest number of rows that the database counts to.
+pub(super) const LARGEST: usize = i32::MAX as usize;
+
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
     pub(super) limit: usize,
@@ -45,6 +48,9 @@ impl Page {
     /// Parses the parameters of a page without a largest limit, for streams.
     pub(super) fn take_any(parameters: &mut Parameters, limits: PageLimits) -> Result<Self, Error> {
         let limit = parameters.take_number("limit")?.unwrap_or(limits.page.min(limits.page_max));
+        if limit > LARGEST {
+            return Err(bad("limit", format!("it may be {LARGEST} at most")));
+        }
         let offset = parameters.take_number("offset")?;
         if offset > Some(limits.offset_max) {
             return Err(bad(

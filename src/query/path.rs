@@ -15,6 +15,8 @@ use crate::names::PSEUDO_TYPE;
 pub(super) const SORTABLE: [&str; 5] = ["BOOL", "NUMBER", "PTYPE<BINARY>", "PTYPE<TIME>", "STRING"];
 /// The deepest nesting of an indexed field. The database's description of an index is cut off below that.
 const INDEXED_DEPTH: usize = 12;
+/// The most objects within the first one on the way to a field that are looked at one by one.
+const FEW: usize = 3;
 /// The operators of conditions, which are unlikely names of fields.
 const OPERATORS: [&str; 7] = ["eq", "ne", "lt", "lte", "gt", "gte", "not"];
 /// The characters that end an unquoted name in a list of fields.
@@ -133,7 +135,17 @@ impl Path {
     /// Returns a term that is true if there is a value other than null. Unlike [`Path::of`], it doesn't fail
     /// if a value on the path isn't an object.
     pub(crate) fn is_in(&self, row: &Term) -> Term {
-        row.has_fields(Path::tree(std::slice::from_ref(self)))
+        let has = row.has_fields(Path::tree(std::slice::from_ref(self)));
+        // It looks into times and geometries, too, in which a bracket then finds nothing but fails.
+        let is_object = |value: &Term| value.type_of().eq("OBJECT");
+        match &self.0[..] {
+            // With all the ways to the field, the term would grow with the square of its depth.
+            [first, within @ .., _] if within.len() > FEW => {
+                let into = |value: Term, name: Term| r.branch(args![is_object(&value), value.g(name), ()]);
+                has & is_object(&r.expr(within).fold(row.g(first), into).into())
+            }
+            _ => self.ways().fold(has, |is_in, way| is_in & is_object(&way.of(row))),
+        }
     }
 
     /// Returns the field's value, or null.

@@ -3,6 +3,8 @@
 use chrono::{FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
 use serde_json::{Map, Value, json};
 
+use crate::names::PSEUDO_TYPE;
+
 /// The years that the database supports.
 const YEARS: std::ops::RangeInclusive<i32> = 1400..=9999;
 
@@ -35,6 +37,16 @@ fn moment(text: &str, local: NaiveDateTime, offset: i32) -> Option<(String, Valu
     let seconds = moment.timestamp_millis() as f64 / 1000.0;
     let time = json!({"$reql_type$": "TIME", "epoch_time": seconds, "timezone": "+00:00"});
     YEARS.contains(&year).then(|| (text.to_owned(), time))
+}
+
+/// Returns whether a value is a time such as [`read`] makes them, which the database takes.
+pub(super) fn is_sound(value: &Value) -> bool {
+    let moment = value.get("epoch_time").and_then(Value::as_f64);
+    let moment = moment.and_then(|seconds| chrono::DateTime::from_timestamp(seconds as i64, 0));
+    let is_within = moment.is_some_and(|moment| YEARS.contains(&chrono::Datelike::year(&moment)));
+    let is_utc = value.get("timezone").is_some_and(|zone| zone == "+00:00");
+    let fields = value.as_object().map_or(0, Map::len);
+    is_within && is_utc && fields == 3 && value.get(PSEUDO_TYPE).is_some_and(|name| name == "TIME")
 }
 
 /// Returns an offset from UTC in seconds.

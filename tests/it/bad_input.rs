@@ -1,6 +1,7 @@
 //! Bad input of all kinds: every answer is a problem document about the request, never about the service.
 
 use crate::support::{Api, body, header, problem};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -160,6 +161,36 @@ async fn parameters_that_are_wrong_are_named() {
     for path in ["/tables?x=1", "/tables/heroes?x=1", "/tables/heroes/docs/1?x=1", "/health/live?x=1"] {
         let problem = problem(&api.call("GET", path).await, 400, "bad-parameter");
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("`x`")), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_is_none_is_refused_whatever_is_stored() {
+    let api = Api::start().await;
+    for documents in [json!([]), json!([{"id": 1, "a": 1}])] {
+        assert!(api.send("POST", DOCS, &documents).await.status().is_success());
+        for (value, sound) in [
+            (json!({"$reql_type$": "TIME"}), false),
+            (json!({"$reql_type$": "of tomorrow"}), false),
+            (json!([1, {"b": {"$reql_type$": "BINARY"}}]), false),
+            (json!({"$reql_type$": "TIME", "epoch_time": 1, "timezone": "noon"}), false),
+            (json!({"$reql_type$": "TIME", "epoch_time": 1, "timezone": "+02:00"}), true),
+            (json!({"$reql_type$": "TIME", "epoch_time": 1, "timezone": "+00:00"}), true),
+        ] {
+            let value = utf8_percent_encode(&value.to_string(), NON_ALPHANUMERIC).to_string();
+            for test in [format!("eq.{value}"), format!("not.in.({value})"), format!("all.lt.({value})")] {
+                for method in ["GET", "DELETE"] {
+                    let response = api.call(method, &format!("{DOCS}?b=has&a={test}")).await;
+                    match sound {
+                        true => assert_eq!(response.status(), 200, "{test}: {:?}", response.body()),
+                        false => {
+                            assert_eq!(response.status(), 400, "{method} {test}: {:?}", response.body());
+                            problem(&response, 400, "query-logic");
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 

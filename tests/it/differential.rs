@@ -13,7 +13,7 @@ use warp_reql::settings::{Rdb, Settings};
 const DOCS: &str = "/tables/heroes/docs";
 /// Lists requested of one set of documents.
 const LISTS: u64 = 60;
-const INDEXES: [(&str, &[&str], &str); 8] = [
+const INDEXES: [(&str, &[&str], &str); 9] = [
     ("a", &["a"], ""),
     ("b", &["b"], ""),
     ("ab", &["a", "b"], ""),
@@ -22,7 +22,10 @@ const INDEXES: [(&str, &[&str], &str); 8] = [
     ("cd_a", &["c.d", "a"], ""),
     ("tags", &["tags"], "multi"),
     ("place", &["place"], "geo"),
+    ("kind", &["place.type"], ""),
 ];
+/// The fields of conditions and orders. Some lead into geometries and times, which have no fields.
+const FIELDS: [&str; 6] = ["a", "b", "c.d", "id", "place.type", "a.epoch_time"];
 
 fn pick<'a, T>(random: &mut fastrand::Rng, items: &'a [T]) -> &'a T {
     &items[random.usize(..items.len())]
@@ -60,10 +63,11 @@ fn place(random: &mut fastrand::Rng) -> Option<Value> {
     let geometry = |kind: &str, coordinates: Value| {
         Some(json!({"$reql_type$": "GEOMETRY", "type": kind, "coordinates": coordinates}))
     };
-    match random.u8(..6) {
+    match random.u8(..8) {
         0 => value(random),
-        1 => geometry("LineString", json!([coordinates(random), coordinates(random)])),
-        2 => geometry("Polygon", area(random)),
+        1 | 2 => Some(json!({"type": value(random)})),
+        3 => geometry("LineString", json!([coordinates(random), coordinates(random)])),
+        4 => geometry("Polygon", area(random)),
         _ => geometry("Point", json!(coordinates(random))),
     }
 }
@@ -103,7 +107,7 @@ fn condition(random: &mut fastrand::Rng) -> String {
     if random.u8(..6) == 0 {
         return format!("place={}", of_place(random));
     }
-    let field = pick(random, &["a", "b", "c.d", "id"]);
+    let field = pick(random, &FIELDS);
     let test = match random.u8(..14) {
         0..=2 => format!("eq.{operand}"),
         3 => format!("in.({operand},3,3.0,y)"),
@@ -154,7 +158,7 @@ fn order(random: &mut fastrand::Rng) -> String {
     let falling = random.u8(..3);
     let keys: Vec<_> = (0..random.usize(..3))
         .map(|_| {
-            let field = pick(random, &["a", "b", "c.d", "id"]);
+            let field = pick(random, &FIELDS);
             let direction = match falling {
                 0 => "",
                 1 => ".desc",

@@ -90,6 +90,9 @@ async fn a_list_tells_of_related_documents() {
     let boss = json!({"name": "Ann"});
     let author = json!({"id": "bob", "name": "Bob", "login": "b", "secret": 2, "boss": boss});
     assert_eq!(whole, json!([{"id": 2, "title": "two", "author_id": "bob", "author": author}]));
+    let all = get(&api, "id=eq.1&select=*,author.name&expand=author").await;
+    let post = json!({"id": 1, "title": "one", "author_id": "ann", "author": {"name": "Ann"}});
+    assert_eq!(all, json!([post]));
     let none = get(&api, "id=eq.1&select=author.boss&expand=author(expand=boss)").await;
     assert_eq!(none, json!([{"author": {"boss": null}}]));
 }
@@ -114,6 +117,19 @@ async fn a_document_may_have_many() {
     assert_eq!(ids("expand=comments(limit=0)&limit=1", "comments").await, [Vec::<u64>::new()]);
     let deep = get(&api, "id=eq.2&select=comments.author.name&expand=comments(limit=1;expand=author)").await;
     assert_eq!(deep, json!([{"comments": [{"author": {"name": "Bob"}}]}]));
+}
+
+#[tokio::test]
+async fn a_document_that_refers_twice_is_told_once() {
+    let relations =
+        json!([{"table": "heroes", "name": "tagged", "to": "heroes", "many": true, "index": "tags"}]);
+    let relations: Vec<RelationSpec> = serde_json::from_value(relations).unwrap();
+    let api = Api::at_home(|settings| Settings { relations, ..settings }).await;
+    send(&api, "PUT", "/tables/heroes/indexes/tags", &json!({"fields": ["tags"], "multi": true})).await;
+    let heroes = json!([{"id": "x"}, {"id": 1, "tags": ["x", "y", "x"]}, {"id": 2, "tags": ["x", "x"]}]);
+    send(&api, "POST", "/tables/heroes/docs", &heroes).await;
+    let told = api.call("GET", "/tables/heroes/docs?id=eq.x&expand=tagged(limit=2;select=id)").await;
+    assert_eq!(body(&told), json!([{"id": "x", "tagged": [{"id": 1}, {"id": 2}]}]));
 }
 
 #[tokio::test]
@@ -188,6 +204,20 @@ async fn what_cannot_be_expanded_is_refused_by_name() {
         "expand=comments(text=eq)",
     ] {
         problem(&api.call("GET", &format!("{POSTS}?{query}")).await, 400, "bad-parameter");
+    }
+    // What may be in one request is counted over all that is expanded.
+    let patterns = |count: usize| vec!["name=match.x"; count].join(";");
+    for (query, status) in [
+        (format!("title=match.x&expand=author({})", patterns(9)), 200),
+        (format!("title=match.x&expand=author({})", patterns(10)), 400),
+        (format!("expand=author({}),comments(limit=1;expand=author({}))", patterns(5), patterns(6)), 400),
+    ] {
+        for path in [format!("{POSTS}?{query}"), format!("{POSTS}/1?{}", query.replace("title=match.x&", ""))]
+        {
+            let is_one = path.contains("/1?") && query.contains("title");
+            let answer = api.call("GET", &path).await;
+            assert_eq!(answer.status(), if is_one { 200 } else { status }, "{path}: {:?}", answer.body());
+        }
     }
     problem(&api.call("GET", &format!("{POSTS}?expand=lost")).await, 404, "no-such-index");
     for path in [format!("{POSTS}?expand=nobody"), format!("{POSTS}/1?expand=nobody")] {

@@ -186,6 +186,27 @@ async fn documents_are_counted_in_groups() {
     problem(&lines, 406, "not-acceptable");
 }
 
+#[tokio::test]
+async fn what_is_the_same_in_all_documents_orders_none() {
+    let api = Api::start().await;
+    let city = |id: usize| if id.is_multiple_of(2) { "Oslo" } else { "Rome" };
+    let documents: Vec<_> = (0..30).map(|id| json!({"id": id, "city": city(id), "age": id % 5})).collect();
+    insert(&api, &documents).await;
+    let queries = ["city=eq.Oslo&order=city.desc,age&age=type.number", "city=eq.Oslo&order=city.desc"];
+    let without = [get(&api, queries[0]).await, get(&api, queries[1]).await];
+    assert_eq!(without[1][0]["id"], 28, "the primary key goes on falling");
+    index(&api, "city", &["city"]).await;
+    index(&api, "both", &["city", "age"]).await;
+    for ((query, expected), taken) in queries.iter().zip(&without).zip(["both", "city"]) {
+        let explained = explain(&api, query).await;
+        assert_eq!(explained["index"], taken, "{explained}");
+        assert_eq!(explained["reql"].as_str().unwrap().matches("orderBy(").count(), 1, "{explained}");
+        assert!(explained["reql"].as_str().unwrap().contains("orderBy({index: "), "{explained}");
+        assert_eq!(&get(&api, query).await, expected, "{query}");
+        assert_eq!(&json!(pages(&api, &format!("{query}&limit=4")).await), expected, "{query}");
+    }
+}
+
 /// A value that no URL has room for can't be the place at which the next page begins.
 #[tokio::test]
 async fn a_page_that_ends_at_a_long_value_leads_on_all_the_same() {
@@ -208,6 +229,50 @@ async fn a_page_that_ends_at_a_long_value_leads_on_all_the_same() {
     // From a place in the order nothing is counted.
     let after = link(&format!("{DOCS}?order=text&limit=1")).await.expect("there is more");
     problem(&api.call("GET", &after).await, 400, "bad-parameter");
+}
+
+#[tokio::test]
+async fn a_part_is_that_of_the_whole_wherever_the_index_ends() {
+    let api = Api::start().await;
+    let document =
+        |id: u64| if id.is_multiple_of(52) { json!({"id": id}) } else { json!({"id": id, "n": id}) };
+    insert(&api, &(0..1040).map(document).collect::<Vec<_>>()).await;
+    index(&api, "n", &["n"]).await;
+    let lines = async |query: &str| -> Vec<Value> {
+        let path = format!("{DOCS}?order=n&{query}");
+        let response = api.with("GET", &path, &[("accept", "application/x-ndjson")], b"").await;
+        assert_eq!(response.status(), 200, "{query}: {:?}", response.body());
+        let text = std::str::from_utf8(response.body()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let whole = lines("").await;
+    assert_eq!((whole.len(), &whole[1020]), (1040, &json!({"id": 0})));
+    for (offset, limit) in
+        [(0, 10), (0, 1000), (0, 1030), (0, 5000), (5, 20), (1010, 10), (1015, 20), (1030, 5)]
+    {
+        let expected: Vec<_> = whole.iter().skip(offset).take(limit).cloned().collect();
+        let query = format!("offset={offset}&limit={limit}");
+        assert_eq!(lines(&query).await, expected, "{query}");
+        if limit <= 1000 {
+            assert_eq!(get(&api, &format!("order=n&{query}")).await, json!(expected), "{query}");
+        }
+    }
+    assert_eq!(lines("limit=3&cursor=%5Bnull,52%5D").await, whole[1022..1025]);
+    // Without a limit, everything from there on.
+    for (query, from) in
+        [("offset=5", 5), ("offset=1030", 1030), ("cursor=%5Bnull,52%5D", 1022), ("cursor=%5B1,1%5D", 1)]
+    {
+        assert_eq!(lines(query).await, whole[from..], "{query}");
+    }
+    let beyond = format!("{DOCS}?order=n&limit={}", u64::MAX);
+    let beyond = api.with("GET", &beyond, &[("accept", "application/x-ndjson")], b"").await;
+    assert!(problem(&beyond, 400, "bad-parameter")["detail"].as_str().unwrap().contains("`limit`"));
+    assert_eq!(lines(&format!("limit={}&offset=1038", i32::MAX)).await, whole[1038..]);
+    let kinds = "application/x-ndjson, application/json;q=0.5";
+    let explained = [("accept", kinds), ("prefer", "explain")];
+    let explained = api.with("GET", &format!("{DOCS}?order=n&limit=5000"), &explained, b"").await;
+    let reql = body(&explained)["reql"].to_string();
+    assert!(reql.contains("index: ") && !reql.contains("coerceTo"), "{reql}");
 }
 
 #[tokio::test]

@@ -141,8 +141,11 @@ async fn what_is_a_value_of_reqls_own_is_no_document() {
             }
         }
     }
-    let pseudo = json!({"name": "t", "primary_key": "$reql_type$"});
-    problem(&api.send("POST", "/tables", &pseudo).await, 400, "bad-request");
+    let (long, with_nul) = ("k".repeat(1025), "a\u{0}b");
+    for name in ["$reql_type$", TAKEN, with_nul, &long, ""] {
+        let table = json!({"name": "t", "primary_key": name});
+        problem(&api.send("POST", "/tables", &table).await, 400, "bad-request");
+    }
     assert_eq!(body(&get(&api, DOCS).await), json!([{"id": 1}]));
     let holder = json!({"id": 2, "at": {"$reql_type$": "TIME", "epoch_time": 1, "timezone": "+00:00"}});
     assert_eq!(api.send("POST", DOCS, &holder).await.status(), 201, "fields may be such values");
@@ -200,6 +203,59 @@ async fn others_are_well(api: &Api, left_out: bool) {
     events.ready().await;
 }
 
+/// Documents whose fields lead into objects, and such as lead into a time or a geometry, which have no fields
+/// although they are written as objects.
+fn with_and_without_fields() -> Value {
+    let place = json!({"$reql_type$": "GEOMETRY", "type": "Point", "coordinates": [1, 2]});
+    let time = json!({"$reql_type$": "TIME", "epoch_time": 9, "timezone": "+00:00"});
+    json!([
+        {"id": 1, "place": {"type": "Point"}}, {"id": 2, "place": place}, {"id": 3, "at": {"epoch_time": 9}},
+        {"id": 4, "at": time}, {"id": 5, "a": {"place": place}},
+        {"id": 6, "b": {"c": {"d": {"e": {"f": 1, "at": time}}}}},
+    ])
+}
+
+#[tokio::test]
+async fn what_looks_like_an_object_has_no_fields_and_is_no_harm_to_others() {
+    let api = Api::start().await;
+    assert_eq!(api.send("POST", DOCS, &with_and_without_fields()).await.status(), 201);
+    for (query, expected) in [
+        ("place.type=eq.Point", json!([1])),
+        ("place.type=not.has", json!([2, 3, 4, 5, 6])),
+        ("b.c.d.e.f=eq.1", json!([6])),
+        ("b.c.d.e.at.timezone=has", json!([])),
+        ("b.c.d.e.f.g=is.null", json!([1, 2, 3, 4, 5, 6])),
+        ("at.epoch_time=gt.5", json!([3])),
+        ("a.place.type=is.null", json!([1, 2, 3, 4, 5, 6])),
+        ("order=place.type.desc", json!([1, 6, 5, 4, 3, 2])),
+        ("order=at.epoch_time&at=has", json!([3, 4])),
+    ] {
+        let told = lines(&api, &format!("?{query}&select=id")).await;
+        let ids: Vec<_> = told.iter().map(|document| &document["id"]).collect();
+        assert_eq!(json!(ids), expected, "{query}");
+    }
+    for (query, expected) in [
+        ("distinct=place.type", json!(["Point"])),
+        (
+            "agg=max(place.type),sum(at.epoch_time)",
+            json!([{"max(place.type)": "Point", "sum(at.epoch_time)": 9}]),
+        ),
+        ("group=place.type", json!([{"group": null, "count": 5}, {"group": "Point", "count": 1}])),
+    ] {
+        assert_eq!(body(&get(&api, &format!("{DOCS}?{query}")).await), expected, "{query}");
+    }
+    let patched = api.send("PATCH", &format!("{DOCS}?place.type=eq.Point"), &json!({"n": 1})).await;
+    assert_eq!(body(&patched)["replaced"], 1);
+    let pulled = json!({"pull": {"place.type": 1, "at.epoch_time": 1, "a.place.type": 1}});
+    let changes = [("content-type", "application/vnd.warp-reql.changes+json")];
+    for id in [2, 4, 5] {
+        let path = format!("{DOCS}/{id}");
+        let answer = api.with("PATCH", &path, &changes, pulled.to_string().as_bytes()).await;
+        assert_eq!(answer.status(), 200, "{:?}", answer.body());
+    }
+    assert_eq!(body(&api.call("DELETE", &format!("{DOCS}?at.epoch_time=eq.9")).await)["deleted"], 1);
+}
+
 async fn with_two() -> Api {
     let api = Api::start().await;
     for n in [1, 2] {
@@ -230,6 +286,14 @@ async fn a_row_that_is_nested_too_deeply_is_no_harm_to_others() {
             continue;
         }
         others_are_well(&api, false).await;
+        let index = json!({"fields": ["at"], "geo": true});
+        assert_eq!(api.send("PUT", "/tables/heroes/indexes/at", &index).await.status(), 201);
+        for (kind, second) in [("text/csv", "\r\n2,,2\r\n"), ("application/geo+json", "\"n\":2")] {
+            let told = api.with("GET", DOCS, &[("accept", kind)], b"").await;
+            let text = String::from_utf8_lossy(told.body()).into_owned();
+            assert_eq!(told.status(), 200, "{text}");
+            assert!(text.contains(second) && text.contains(&"[".repeat(depth)), "{text}");
+        }
         let own = get(&api, "/tables/heroes/docs/3").await;
         let text = String::from_utf8_lossy(own.body()).into_owned();
         assert!(text.contains(&"[".repeat(depth)), "{text}");

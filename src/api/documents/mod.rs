@@ -13,6 +13,7 @@ mod large;
 mod list;
 mod many;
 mod own;
+mod parts;
 mod patch;
 mod read;
 mod unique;

@@ -31,6 +31,8 @@ const show = (api) => {
   const groups = new Map();
   for (const [path, methods] of Object.entries(api.paths)) {
     for (const [method, one] of Object.entries(methods)) {
+      // Beside the methods, a path has its servers and parameters.
+      if (!one.responses) continue;
       const tag = one.tags?.[0] ?? "other";
       groups.set(tag, [...(groups.get(tag) ?? []), operation(path, method, one)]);
     }

@@ -2,7 +2,7 @@
 
 import { ask, button, copy, cut, failure, h, tell } from "./dom.js";
 import { curl, described, follow, json, send } from "./api.js";
-import { brief, idText, parse, pretty } from "./json.js";
+import { brief, idText, own, parse, pretty } from "./json.js";
 import { documentPath } from "./grid.js";
 import { editor } from "./editor.js";
 
@@ -60,10 +60,10 @@ const compared = (mine, theirs) => {
 /** What differs between two versions, by the names of fields. */
 const differences = (before, after) => {
   const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
-  return names.filter((name) => JSON.stringify(before?.[name]) !== JSON.stringify(after?.[name]))
+  return names.filter((name) => JSON.stringify(own(before, name)) !== JSON.stringify(own(after, name)))
     .map((name) => h("div", {}, h("span", { class: "key" }, name), ": ",
-      before && name in before ? h("del", {}, brief(before[name]).slice(0, 200)) : "", " ",
-      after && name in after ? h("ins", {}, brief(after[name]).slice(0, 200)) : ""));
+      own(before, name) !== undefined ? h("del", {}, brief(before[name]).slice(0, 200)) : "", " ",
+      own(after, name) !== undefined ? h("ins", {}, brief(after[name]).slice(0, 200)) : ""));
 };
 
 const HISTORY = 200;

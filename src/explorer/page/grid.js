@@ -2,7 +2,7 @@
 
 import { button, copy, cut, failure, fill, h, labelled, tell } from "./dom.js";
 import { curl, described, features, follow, read, send } from "./api.js";
-import { cell, idText, special } from "./json.js";
+import { cell, idText, own, special } from "./json.js";
 import { complete } from "./complete.js";
 
 const OPERATORS = ["eq.", "ne.", "lt.", "lte.", "gt.", "gte.", "in.(", "match.", "contains.", "has", "not."];
@@ -158,7 +158,7 @@ export const grid = async (main, { table, parameters, signal }) => {
     }
     const names = new Set([key]);
     for (const document of documents) for (const name of Object.keys(document)) names.add(name);
-    const columns = [...names].filter((name) => documents.some((document) => name in document));
+    const columns = [...names].filter((name) => documents.some((document) => Object.hasOwn(document, name)));
     const shown = columns.slice(0, COLUMNS);
     omitted = columns.length - shown.length;
     const next = new Map();
@@ -169,7 +169,7 @@ export const grid = async (main, { table, parameters, signal }) => {
       const before = known?.get(id);
       const row = same && before?.text === text ? before.row
         : h("tr", { class: known !== null && before?.text !== text ? "flash" : "" }, shown.map((name) => name !== key || document[key] === undefined
-          ? h("td", {}, cell(document[name]))
+          ? h("td", {}, cell(own(document, name)))
           : h("th", { scope: "row" }, h("a", { href: viewPath(table, document[key]), title: JSON.stringify(document[key]) }, idText(document[key])))));
       next.set(id, { text, row });
       return row;

@@ -84,6 +84,9 @@ export const special = (value) => {
   }
 };
 
+/** Returns the value of a field; nothing for what every object has, such as `constructor`. */
+export const own = (object, name) => (object && Object.hasOwn(object, name) ? object[name] : undefined);
+
 /** Returns a value in a line. */
 export const brief = (value) => {
   if (value === undefined) return "";

@@ -92,19 +92,41 @@ export const load = async (main, { parameters, signal }) => {
     };
     const say = (end) => { told.textContent = `${done} documents are written, ${wrong} are faulty.${end}`; };
     let head = null;
-    const flush = async (batch) => {
-      if (batch.length === 0) return;
+    const post = async (batch) => {
       const body = kind === "csv" ? head + batch.map(({ text }) => text).join("") : `[${batch.map(({ text }) => text).join(",")}]`;
       const response = await send("POST", path, {
         signal: stop.signal, body,
         headers: { "Content-Type": kind === "csv" ? "text/csv" : "application/json", ...(same.value && { Prefer: `resolution=${same.value}` }) },
       });
-      (await response.json()).forEach((result, at) => {
+      return response.json();
+    };
+    /** Sends documents; in halves where the service refuses all because it can't read one. Returns how many it can't. */
+    const part = async (batch) => {
+      if (batch.length === 0) return 0;
+      let results;
+      try {
+        results = await post(batch);
+      } catch (error) {
+        if (![400, 413].includes(error.status)) throw error;
+        if (batch.length > 1) {
+          const half = Math.ceil(batch.length / 2);
+          return await part(batch.slice(0, half)) + await part(batch.slice(half));
+        }
+        faulty(batch[0].line, error.message);
+        return 1;
+      }
+      results.forEach((result, at) => {
         if (result.status < 300) done += 1;
         else faulty(batch[at]?.line ?? "?", result.detail ?? result.error?.detail ?? result.code ?? `status ${result.status}`);
       });
+      // The service reads no further than to what it can't read.
+      return part(batch.slice(Math.max(results.length, 1)));
+    };
+    const flush = async (batch) => {
+      const unread = await part(batch);
       progress.value = from.size ? Math.min(bytes / from.size, 1) : 1;
       say("");
+      if (unread > 1 && unread === batch.length) throw new Error("The service can't read what is in this file.");
     };
     const count = (so) => { bytes = so; };
     const source = kind === "json" ? whole(from, count) : kind === "ndjson" ? ndjson(from, count) : records(from, count);

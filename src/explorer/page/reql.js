@@ -2,7 +2,7 @@
 
 import { button, copy, failure, fill, h } from "./dom.js";
 import { curl, lines, Problem, read, send } from "./api.js";
-import { cell, pretty, special, tree } from "./json.js";
+import { cell, own, pretty, special, tree } from "./json.js";
 import { complete } from "./complete.js";
 import { editor } from "./editor.js";
 import { fieldsOf } from "./grid.js";
@@ -69,7 +69,7 @@ const asTable = (rows) => {
   const columns = all.slice(0, COLUMNS);
   const table = h("table", { class: "wide" }, h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col" }, name)))),
     h("tbody", {}, rows.map((row) => h("tr", {}, columns.map((name) => h("td", {},
-      cell(isDocument(row) ? row[name] : name === "value" ? row : undefined)))))));
+      cell(isDocument(row) ? own(row, name) : name === "value" ? row : undefined)))))));
   return [all.length > COLUMNS && h("p", { class: "dim" }, `${all.length - COLUMNS} more fields aren't shown here.`), table];
 };
 

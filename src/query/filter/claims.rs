@@ -225,10 +225,18 @@ fn marked(text: &str) -> Result<(String, Vec<Vec<String>>), Error> {
 /// Returns the path of the claim in a placeholder such as `{realm.name}`.
 pub(crate) fn placed(text: &str) -> Option<Vec<String>> {
     let inner = text.strip_prefix('{')?.strip_suffix('}')?;
+    if is_number(inner) {
+        return None;
+    }
     let is_name =
         |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "_-:/@ ".contains(c));
     let names: Vec<_> = inner.split('.').map(str::to_owned).collect();
     names.iter().all(|name| is_name(name)).then_some(names)
+}
+
+/// Returns whether a text is a number, which in the braces of a pattern says how often something comes.
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit())
 }
 
 /// Returns the number of the mark that a value is.
@@ -252,10 +260,17 @@ fn check(test: &Test, placed: &mut Vec<usize>) -> Result<(), Error> {
         match mark(value) {
             Some(at) => placed.push(at),
             None if value.to_string().contains("\\u0000") => return Err(not_a_value("...")),
+            None if value.as_str().is_some_and(is_numbered) => {
+                return Err(bad("filter", "the name of a claim is no number"));
+            }
             None => {}
         }
     }
     Ok(())
+}
+
+fn is_numbered(text: &str) -> bool {
+    text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).is_some_and(is_number)
 }
 
 fn not_a_value(name: &str) -> Error {
@@ -371,7 +386,9 @@ mod tests {
             assert!(Template::read(wrong).is_err(), "{wrong}");
         }
         assert!(Template::read("a=eq.\u{0}").is_err());
-        // Braces of JSON are no claims.
+        assert!(Template::read("a=eq.{2}").is_err() && Template::read("a=in.(1,{2})").is_err());
+        // Braces of patterns and of JSON are no claims.
+        assert!(Template::read("a=match.^[A-Z]{2}$&b=imatch.\\d{10}").is_ok_and(|it| it.claims.is_empty()));
         assert!(Template::read("a=eq.{\"b\":1}").is_ok_and(|template| template.claims.is_empty()));
     }
 

@@ -7,25 +7,19 @@
 mod claims;
 mod geometry;
 mod read;
+mod size;
 mod test;
 
 use reql::{Args, Term, r};
 
-use super::parameters::bad;
 use super::path::Path;
 use crate::error::Error;
 pub(crate) use claims::{Template, placed};
 pub(super) use geometry::{Geometry, Near};
+pub(super) use size::Size;
+use size::{CONDITIONS, VALUES};
 pub(super) use test::{Comparison, Test, beyond};
 
-/// The most conditions of a request.
-const CONDITIONS: usize = 256;
-/// The most values in the lists of all conditions together.
-const VALUES: usize = 1000;
-/// The most patterns of a request. A compiled pattern may take megabytes.
-const PATTERNS: usize = 10;
-/// The most bytes of all patterns together.
-const PATTERN_BYTES: usize = 1000;
 /// The deepest nesting of groups.
 const DEPTH: usize = 8;
 
@@ -56,15 +50,6 @@ pub(super) struct Condition {
     pub(super) test: Test,
 }
 
-/// The size of a filter, which is limited.
-#[derive(Debug, Default)]
-struct Size {
-    conditions: usize,
-    values: usize,
-    patterns: usize,
-    pattern_bytes: usize,
-}
-
 impl Filter {
     /// Returns whether all documents match it, whatever they have: it has no conditions, or they are about
     /// none of the values of an empty list, as in `all.()` and `not.in.()`.
@@ -87,35 +72,13 @@ impl Filter {
 
     fn push(&mut self, clause: Clause, parameter: &str) -> Result<(), Error> {
         self.0.push(clause);
-        let size = self.size();
-        for (count, most, what) in [
-            (size.conditions, CONDITIONS, "conditions"),
-            (size.values, VALUES, "values in lists"),
-            (size.patterns, PATTERNS, "patterns"),
-            (size.pattern_bytes, PATTERN_BYTES, "bytes of patterns"),
-        ] {
-            if count > most {
-                return Err(bad(parameter, format!("a request may have {most} {what} at most")));
-            }
-        }
-        Ok(())
+        self.size().check(parameter)
     }
 
-    fn size(&self) -> Size {
+    /// Returns the size of all its conditions.
+    pub(super) fn size(&self) -> Size {
         let mut size = Size::default();
-        self.each(&mut |condition| {
-            condition.test.each(&mut |test| {
-                size.conditions += 1;
-                match test {
-                    Test::In(values) | Test::Contains(values) => size.values += values.len(),
-                    Test::Match(pattern) => {
-                        size.patterns += 1;
-                        size.pattern_bytes += pattern.len();
-                    }
-                    _ => {}
-                }
-            });
-        });
+        self.each(&mut |condition| size.add(&condition.test));
         size
     }
 
@@ -128,6 +91,12 @@ impl Filter {
         let mut must = Vec::new();
         self.0.iter().for_each(|clause| clause.must(&mut must));
         must.into_iter()
+    }
+
+    /// Returns whether a field has the same value in all documents that match.
+    pub(super) fn fixes(&self, field: &Path) -> bool {
+        let is_one = |test: &Test| matches!(test, Test::Compare(Comparison::Eq, values) if values.len() == 1);
+        self.conditions().any(|condition| condition.field == *field && is_one(&condition.test))
     }
 
     /// Returns the field and the point of the condition `near`.
@@ -155,8 +124,9 @@ impl Filter {
         self.0.iter().for_each(|clause| clause.each(visit));
     }
 
-    /// Returns a query that fails if a pattern or a geometry is invalid; `None` if there are none. The list
-    /// itself would only fail if it gets to a document that the filter is applied to.
+    /// Returns a query that fails if a pattern, a geometry or a value of one of the database's own types is
+    /// invalid; `None` if there are none. The list itself would only fail if it gets to a document that the
+    /// filter is applied to.
     pub(crate) fn check(&self) -> Option<Term> {
         let mut checks = Vec::new();
         self.each(&mut |condition| condition.test.each(&mut |test| checks.extend(test.check())));

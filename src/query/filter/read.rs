@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{CONDITIONS, Clause, Comparison, Condition, DEPTH, Geometry, Group, Test, VALUES};
 use crate::error::Error;
+use crate::json;
 use crate::query::parameters::{PARAMETERS, value};
 use crate::query::path::Path;
 use crate::query::syntax::{Member, Name, Reader};
@@ -240,13 +241,21 @@ fn type_of(reader: &mut Reader<'_>) -> Result<&'static str, Error> {
 
 /// Parses the value of a comparison, in each of its meanings.
 fn operand(reader: &mut Reader<'_>, listed: bool) -> Result<Vec<Value>, Error> {
-    match listed {
-        false => Ok(meanings(reader.rest())),
-        true => reader.member().map(|member| match member {
-            Member::Json(value) => vec![value],
-            Member::Bare(text) => meanings(text),
-        }),
+    let start = reader.at();
+    if !listed {
+        let text = reader.rest();
+        // As a text, it would be another value than what is meant.
+        return match json::read(text) {
+            Err(error) if json::is_too_deep(&error) => {
+                Err(reader.wrong(start, "a value may be nested 127 deep at most"))
+            }
+            _ => Ok(meanings(text)),
+        };
     }
+    reader.member().map(|member| match member {
+        Member::Json(value) => vec![value],
+        Member::Bare(text) => meanings(text),
+    })
 }
 
 /// Returns the values that a text may mean. A date or time means a string and a time; other text is JSON if

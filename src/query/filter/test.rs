@@ -4,7 +4,9 @@ use reql::{Term, r};
 use serde_json::Value;
 
 use super::{Geometry, all, any_of};
+use crate::names::PSEUDO_TYPE;
 use crate::query::path::Path;
+use crate::query::time;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::query) enum Test {
@@ -48,12 +50,15 @@ impl Test {
         }
     }
 
-    /// Returns a term that fails if a pattern or geometry is invalid; `None` if there are none.
-    pub(super) fn check(&self) -> Option<Term> {
+    /// Returns terms that fail if a pattern, a geometry or a value of a pseudo-type is invalid.
+    pub(super) fn check(&self) -> Vec<Term> {
         match self {
-            Test::Match(pattern) => Some(r.expr("").match_(pattern)),
-            Test::Geometry(geometry) => Some(geometry.check()),
-            _ => None,
+            Test::Match(pattern) => vec![r.expr("").match_(pattern)],
+            Test::Geometry(geometry) => vec![geometry.check()],
+            Test::Compare(_, values) | Test::In(values) | Test::Contains(values) => {
+                values.iter().filter(|value| may_be_unsound(value)).map(|value| r.expr(value)).collect()
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -117,6 +122,17 @@ impl Comparison {
             Comparison::Gt => own.gt(value),
             Comparison::Ge => own.ge(value),
         }
+    }
+}
+
+/// Returns whether a value is one of the database's own types, or holds one, so that the database may refuse
+/// it.
+fn may_be_unsound(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(may_be_unsound),
+        Value::Object(_) if time::is_sound(value) => false,
+        Value::Object(fields) => fields.contains_key(PSEUDO_TYPE) || fields.values().any(may_be_unsound),
+        _ => false,
     }
 }
 

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::size::{PATTERN_BYTES, PATTERNS};
 use super::test::beyond;
 use super::*;
 
@@ -191,6 +192,8 @@ fn conditions_have_bounds() {
     assert!(many("match.x", PATTERNS).is_ok() && many("match.x", PATTERNS + 1).is_err());
     assert!(many(&values(VALUES), 1).is_ok() && many(&values(VALUES + 1), 1).is_err());
     assert!(many(&values(VALUES / 2 + 1), 2).is_err());
+    let all = |count: usize| format!("all.gt.({})", vec!["1"; count].join(","));
+    assert!(many(&all(VALUES), 1).is_ok() && many(&all(VALUES / 2 + 1), 2).is_err());
     let pattern = |length: usize| format!("match.{}", "x".repeat(length));
     assert!(many(&pattern(PATTERN_BYTES), 1).is_ok() && many(&pattern(PATTERN_BYTES + 1), 1).is_err());
     let alternatives = format!("({})", ["a=match.x"; PATTERNS + 1].join(","));

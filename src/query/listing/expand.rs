@@ -11,13 +11,11 @@ use serde_json::Value;
 use super::{Bounds, Fields, Listing};
 use crate::error::Error;
 use crate::query::document::is_document;
+use crate::query::filter::Size;
 use crate::query::parameters::{Parameters, bad};
 use crate::query::path::{Path, SORTABLE};
-use crate::query::plan::{Index, Kind, by_index};
-use crate::query::syntax::Reader;
+use crate::query::plan::{Index, Kind, by_index, once_each};
 
-/// The most relations that a document is expanded by.
-const MOST: usize = 20;
 /// The number of related documents for each document, unless the request has a limit.
 pub(crate) const USUAL: usize = 10;
 /// The most bytes of text that is taken for an id. Longer ones are errors to the database.
@@ -41,14 +39,6 @@ pub(crate) struct Relation {
     pub(crate) many: bool,
 }
 
-/// A relation that a request names, and what it asks of the documents there.
-#[derive(Debug)]
-pub(crate) struct Wish {
-    pub(crate) relation: String,
-    /// The text in brackets behind the relation.
-    pub(crate) parameters: Parameters,
-}
-
 /// Documents that are told beside another one.
 #[derive(Debug, Clone)]
 pub(crate) struct Expansion {
@@ -65,58 +55,6 @@ pub(crate) struct Expansion {
 pub(crate) struct Told {
     fields: Fields,
     expansions: Vec<Expansion>,
-}
-
-impl Wish {
-    /// Takes the parameter `expand`.
-    pub(crate) fn take(parameters: &mut Parameters) -> Result<Vec<Self>, Error> {
-        let Some(text) = parameters.take("expand")? else { return Ok(Vec::new()) };
-        let mut reader = Reader::new(&text, "expand");
-        let wishes = reader.separated(MOST, Wish::read)?;
-        reader.finish()?;
-        let is_twice = |at: usize, wish: &Wish| wishes.iter().take(at).any(|it| it.relation == wish.relation);
-        match wishes.iter().enumerate().find(|(at, wish)| is_twice(*at, wish)) {
-            Some((_, wish)) => Err(bad("expand", format!("`{}` is asked for twice", wish.relation))),
-            None => Ok(wishes),
-        }
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        reader.blanks();
-        let start = reader.at();
-        let names = reader.names(",()")?;
-        let [name] = &names[..] else {
-            return Err(
-                reader.wrong(start, "the name of a relation is expected; one behind it stands in brackets")
-            );
-        };
-        let relation = name.text.clone();
-        let mut options = Vec::new();
-        if reader.eat('(') {
-            loop {
-                options.push(Wish::option(reader)?);
-                if !reader.eat(';') {
-                    break;
-                }
-            }
-            reader.expect(')')?;
-        }
-        Ok(Wish { relation, parameters: Parameters::from(options) })
-    }
-
-    fn option(reader: &mut Reader<'_>) -> Result<(String, String), Error> {
-        let start = reader.at();
-        let option = reader.option();
-        let mut quoted = false;
-        let is_between = |c: char| {
-            quoted ^= c == '"';
-            c == '=' && !quoted
-        };
-        let Some((name, text)) = option.split_once(is_between) else {
-            return Err(reader.wrong(start, "a parameter such as `limit=3` is expected"));
-        };
-        Ok((name.trim().to_owned(), text.to_owned()))
-    }
 }
 
 impl Expansion {
@@ -147,6 +85,12 @@ impl Expansion {
     fn size(&self) -> usize {
         let own = if self.relation.many { max(self.listing.limit(), 1) } else { 1 };
         own.saturating_mul(size(&self.listing.expansions).saturating_add(1))
+    }
+
+    /// Returns the size of its conditions, and of those within it.
+    fn conditions(&self) -> Size {
+        let within = self.listing.expansions.iter().map(Expansion::conditions);
+        [self.listing.filter.size()].into_iter().chain(within).sum()
     }
 
     /// Returns the fields that CSV has of it.
@@ -192,6 +136,10 @@ impl Expansion {
     }
 
     fn by_index(&self, table: &Term, reference: &Term, index: &str) -> Term {
+        if self.index.as_ref().is_some_and(|index| index.kind == Kind::Multi) {
+            let entries = self.range(table, reference, index).order_by(r.index(index));
+            return once_each(&entries.into(), &self.listing.primary_key);
+        }
         match self.is_compound() {
             false => table.get_all(reference).index(index).into(),
             true => self.range(table, reference, index),
@@ -262,6 +210,7 @@ impl Expansion {
 impl Told {
     /// Tells these fields of a document, and related documents.
     pub(crate) fn new(mut fields: Fields, mut expansions: Vec<Expansion>) -> Result<Self, Error> {
+        check_size(Size::default(), &expansions)?;
         split(&mut fields, &mut expansions)?;
         Ok(Told { fields, expansions })
     }
@@ -300,6 +249,12 @@ pub(super) fn expanded(told: Term, expansions: &[Expansion], row: &Term) -> Term
     told.merge(Term::object(related))
 }
 
+/// Checks that a request may have as many conditions as a list has itself and in its expansions.
+pub(super) fn check_size(own: Size, expansions: &[Expansion]) -> Result<(), Error> {
+    let size: Size = [own].into_iter().chain(expansions.iter().map(Expansion::conditions)).sum();
+    size.check("expand")
+}
+
 /// Returns an object with what a row is expanded by; `None` if that is nothing.
 pub(super) fn beside(expansions: &[Expansion], row: &Term) -> Option<Term> {
     let related = expansions.iter().map(|it| (it.name().to_owned(), it.of(row)));
@@ -336,44 +291,4 @@ pub(super) fn check(own: Option<Term>, expansions: &[Expansion]) -> Option<Term>
     let checks: Vec<_> =
         own.into_iter().chain(expansions.iter().filter_map(|it| it.listing.check())).collect();
     (!checks.is_empty()).then(|| r.expr(checks))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    type Options = Vec<(String, String)>;
-
-    fn wishes(text: &str) -> Result<Vec<(String, Options)>, String> {
-        let mut parameters = Parameters::from(vec![("expand".to_owned(), text.to_owned())]);
-        let wishes = Wish::take(&mut parameters).map_err(|error| error.to_string())?;
-        Ok(wishes.into_iter().map(|wish| (wish.relation, wish.parameters.rest().collect())).collect())
-    }
-
-    #[test]
-    fn what_is_in_brackets_belongs_to_a_relation() {
-        let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
-        let text =
-            r#"author, comments(limit=3;order=at.desc,id;"a=b"=in.(";)",2);expand=author(select=x;omit=y))"#;
-        let read = wishes(text).unwrap();
-        assert_eq!(read[0], ("author".to_owned(), vec![]));
-        let options = [
-            pair("limit", "3"),
-            pair("order", "at.desc,id"),
-            pair("\"a=b\"", "in.(\";)\",2)"),
-            pair("expand", "author(select=x;omit=y)"),
-        ];
-        assert_eq!(read[1], ("comments".to_owned(), options.to_vec()));
-    }
-
-    #[test]
-    fn what_is_not_well_formed_is_refused() {
-        for text in ["", "a,", "a,a", "a.b", "a(", "a()", "a(limit)", "a(limit=3", "a(limit=3))", "a(b=\"x;)"]
-        {
-            let error = wishes(text).expect_err(text);
-            assert!(error.contains("`expand`"), "{text}: {error}");
-        }
-        assert!(wishes(&vec!["a"; MOST + 1].join(",")).is_err());
-        assert!(wishes(&"a(expand=".repeat(100_000)).is_err());
-    }
 }

@@ -14,6 +14,8 @@ const CHOSEN: usize = 100;
 #[derive(Debug, Clone)]
 pub(crate) enum Fields {
     All,
+    /// All fields of the document, and of related documents only these.
+    AllAnd(Vec<Path>),
     Only(Vec<Path>),
     Without(Vec<Path>),
 }
@@ -40,12 +42,18 @@ impl Fields {
             Ok((!all).then(|| Path::from(names)))
         })?;
         reader.finish()?;
-        Ok(fields.into_iter().collect::<Option<_>>().map_or(Fields::All, Fields::Only))
+        let has_all = fields.iter().any(Option::is_none);
+        let named: Vec<_> = fields.into_iter().flatten().collect();
+        Ok(match (has_all, named.is_empty()) {
+            (true, true) => Fields::All,
+            (true, false) => Fields::AllAnd(named),
+            (false, _) => Fields::Only(named),
+        })
     }
 
     /// Returns whether documents are returned with all their fields.
     pub(crate) fn are_all(&self) -> bool {
-        matches!(self, Fields::All)
+        matches!(self, Fields::All | Fields::AllAnd(_))
     }
 
     /// Takes out what is said of the fields in one field, which holds something that isn't the document's
@@ -53,7 +61,7 @@ impl Fields {
     pub(super) fn split_off(&mut self, name: &str) -> Result<Fields, Error> {
         let (paths, only) = match self {
             Fields::All => return Ok(Fields::All),
-            Fields::Only(paths) => (paths, true),
+            Fields::Only(paths) | Fields::AllAnd(paths) => (paths, true),
             Fields::Without(paths) => (paths, false),
         };
         let inner: Vec<_> = paths.extract_if(.., |path| path.begins_with(name)).collect();
@@ -69,7 +77,7 @@ impl Fields {
 
     pub(crate) fn of(&self, row: &Term) -> Term {
         match self {
-            Fields::All => row.clone(),
+            Fields::All | Fields::AllAnd(_) => row.clone(),
             Fields::Only(paths) => row.pluck(Path::tree(paths)),
             Fields::Without(paths) => row.without(Path::tree(paths)),
         }

@@ -3,10 +3,11 @@
 mod expand;
 mod fields;
 mod live;
+mod part;
 mod row;
+mod wish;
 
-use reql::{Bound, Term, args, obj, r};
-use serde_json::Value;
+use reql::{Term, args, obj, r};
 
 use super::document::is_document;
 use super::filter::Filter;
@@ -15,12 +16,13 @@ use super::page::{Page, PageLimits, is_after};
 use super::parameters::{Parameters, bad};
 use super::path::Path;
 use super::permit::Readable;
-use super::plan::{Index, Plan, Wanted, by_index, primary};
+use super::plan::{Index, Plan, Wanted, primary};
 use crate::error::Error;
-pub(crate) use expand::{Expansion, Relation, Told, USUAL, Wish, size};
+pub(crate) use expand::{Expansion, Relation, Told, USUAL, size};
 pub(crate) use fields::Fields;
 pub(crate) use live::Live;
 pub(crate) use row::{Row, expanded};
+pub(crate) use wish::Wish;
 
 /// The most documents found by an index that are sorted in memory, if the list could be read in its order
 /// without that index as well. If there are more, the filter matches so many documents that reading in order
@@ -55,20 +57,26 @@ pub(crate) struct Listing {
 
 impl Listing {
     pub(crate) fn parse(parameters: Parameters, bounds: Bounds<'_>) -> Result<Self, Error> {
-        Listing::parse_with(parameters, bounds, Page::take)
+        Listing::parse_with(parameters, bounds, Page::take, |order, _| order)
+    }
+
+    /// Parses the parameters of a list that is read in pages. Its order is without what makes no difference.
+    pub(crate) fn parse_paged(parameters: Parameters, bounds: Bounds<'_>) -> Result<Self, Error> {
+        Listing::parse_with(parameters, bounds, Page::take, Order::unless_fixed)
     }
 
     /// Parses the parameters of a streamed list, whose `limit` may exceed `limits.page_max`.
     pub(crate) fn parse_streamed(parameters: Parameters, bounds: Bounds<'_>) -> Result<Self, Error> {
-        Listing::parse_with(parameters, bounds, Page::take_any)
+        Listing::parse_with(parameters, bounds, Page::take_any, Order::unless_fixed)
     }
 
     fn parse_with(
         mut parameters: Parameters,
         bounds: Bounds<'_>,
         page: impl FnOnce(&mut Parameters, PageLimits) -> Result<Page, Error>,
+        shortened: impl FnOnce(Order, &Filter) -> Order,
     ) -> Result<Self, Error> {
-        let bounded = parameters.has("limit") || parameters.has("offset") || parameters.has("cursor");
+        let bounded = parameters.has("limit");
         let page = page(&mut parameters, bounds.limits)?;
         let order = parameters.take("order")?;
         let fields = Fields::take(&mut parameters)?;
@@ -78,6 +86,7 @@ impl Listing {
             (None, Some((field, near))) => Order::nearest(field, near, bounds.primary_key),
             (order, _) => Order::parse(order.as_deref(), bounds.primary_key)?,
         };
+        let order = shortened(order, &filter);
         page.check(&order)?;
         let primary_key = bounds.primary_key.to_owned();
         let readable = bounds.readable.clone();
@@ -100,6 +109,7 @@ impl Listing {
 
     /// Has related documents told of, too.
     pub(crate) fn expanding(mut self, mut expansions: Vec<Expansion>) -> Result<Self, Error> {
+        expand::check_size(self.filter.size(), &expansions)?;
         expand::split(&mut self.fields, &mut expansions)?;
         Ok(Listing { expansions, ..self })
     }
@@ -205,20 +215,6 @@ impl Listing {
         })
     }
 
-    /// Returns queries for the documents of the whole result, or of the requested part, to be run one after
-    /// another.
-    pub(crate) fn stream(&self, plan: &Plan, table: &Term) -> Vec<Term> {
-        let parts = match self.bounded {
-            true => vec![self.part(plan, table, self.page.limit)],
-            false => {
-                let rest = plan.has_rest().then(|| self.rest(table));
-                [self.rows(plan, table)].into_iter().chain(rest).collect()
-            }
-        };
-        let texts = |rows: Term| rows.map(|row: Term| text(self.told(&row)));
-        parts.into_iter().map(texts).collect()
-    }
-
     /// Returns a document as the answer has it: its selected fields, and its distance if the filter is `near`
     /// a point.
     fn told(&self, row: &Term) -> Term {
@@ -282,25 +278,6 @@ impl Listing {
         self.filtered(self.documents(found))
     }
 
-    /// Returns a query for `count` rows from the beginning of the page.
-    fn part(&self, plan: &Plan, table: &Term, count: usize) -> Term {
-        let offset = self.page.offset();
-        let skipped = |rows: Term| if offset == 0 { rows } else { rows.skip(offset) };
-        if !plan.has_rest() {
-            return skipped(self.rows(plan, table)).limit(count);
-        }
-        // The rest is read only if the index has too few rows, since it takes a scan of the whole table.
-        let needed = offset.saturating_add(count);
-        if self.page.place().and_then(<[Value]>::first).is_some_and(Value::is_null) {
-            return self.rest(table).limit(count);
-        }
-        let first = collected(self.rows(plan, table).limit(needed));
-        skipped(first.do_(|first: Term| {
-            let more = collected(self.rest(table).limit(r.expr(needed) - first.count()));
-            r.branch(args![first.count().eq(needed), &first, first.add(more)])
-        }))
-    }
-
     /// Returns a query for all rows after the cursor, in order, without the rest that isn't in the index.
     fn rows(&self, plan: &Plan, table: &Term) -> Term {
         let found = plan.ordered(table, &self.order);
@@ -315,31 +292,6 @@ impl Listing {
         collected(rows.limit(FEW + 1)).do_(|few: Term| {
             r.branch(args![few.count().le(FEW), self.order.sort(&few), self.rows(&whole, table)])
         })
-    }
-
-    /// Returns a query for the rows without a value in the first field of the order.
-    fn rest(&self, table: &Term) -> Term {
-        let keys = self.order.keys();
-        let tail = self.order.tail();
-        let by_primary_key = tail.is_index(&self.primary_key);
-        let place = self.page.place().filter(|place| place.first().is_some_and(Value::is_null));
-        let mut rows = table.clone();
-        if by_primary_key {
-            if let Some(last) = place.and_then(<[Value]>::last) {
-                rows = match tail.falls() {
-                    false => rows.between(last, r.maxval()).left_bound(Bound::Open).into(),
-                    true => rows.between(r.minval(), last).into(),
-                };
-            }
-            rows = rows.order_by(by_index(&self.primary_key, tail.falls())).into();
-        }
-        let absent = |row: Term| match keys.first() {
-            Some(key) => key.value(&row).eq(()),
-            None => r.expr(false),
-        };
-        let rows = self.filtered(self.documents(rows).filter(absent).into());
-        let rows = if place.is_some() { self.after(0, rows) } else { rows };
-        if by_primary_key { rows } else { tail.sort(&rows) }
     }
 
     /// Filters the rows after the cursor. No row lies before it in the first `reached` sort keys.

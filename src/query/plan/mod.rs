@@ -13,13 +13,13 @@ mod reading;
 use std::cmp::Ordering;
 
 use reql::Term;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::filter::{Comparison, Condition, Filter, Test, beyond};
 use super::order::Order;
 use super::path::{Path, SORTABLE};
 use crate::names::PSEUDO_TYPE;
-pub(super) use reading::by_index;
+pub(super) use reading::{by_index, once_each};
 
 /// The most values that a multi index is queried for.
 const MEMBERS: usize = 16;
@@ -378,9 +378,14 @@ fn same_key(one: &Value, other: &Value) -> bool {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same_key(one, other))
         }
         // Times in different zones may be equal.
-        (Value::Object(one), Value::Object(other)) => one.get("epoch_time") == other.get("epoch_time"),
+        (Value::Object(one), Value::Object(other)) => millis(one) == millis(other),
         _ => one == other,
     }
+}
+
+/// Returns a time in milliseconds, to which the database rounds.
+fn millis(time: &Map<String, Value>) -> Option<f64> {
+    time.get("epoch_time").and_then(Value::as_f64).map(|seconds| (seconds * 1000.0).round())
 }
 
 #[cfg(test)]

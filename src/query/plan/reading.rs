@@ -49,12 +49,7 @@ impl Plan {
                     })
                     .into(),
             };
-            let id = |row: &Term| row.g(&self.primary_key);
-            new.fold((), |_: Term, row: Term| id(&row))
-                .emit(|last: Term, row: Term, _: Term| {
-                    r.branch(args![id(&row).eq(last), r.expr(Vec::<Term>::new()), [row]])
-                })
-                .into()
+            once_each(&new, &self.primary_key)
         };
         let mut parts = values.iter().enumerate().map(|(at, value)| under(at, value));
         let Some(first) = parts.next() else { return table.limit(0) };
@@ -79,6 +74,17 @@ impl Plan {
             }
         }
     }
+}
+
+/// Returns rows without those that follow themselves, as a document does in a multi index in which it has
+/// several entries for a value.
+pub(in crate::query) fn once_each(rows: &Term, primary_key: &str) -> Term {
+    let id = |row: &Term| row.g(primary_key);
+    rows.fold((), |_: Term, row: Term| id(&row))
+        .emit(|last: Term, row: Term, _: Term| {
+            r.branch(args![id(&row).eq(last), r.expr(Vec::<Term>::new()), [row]])
+        })
+        .into()
 }
 
 /// Returns the option of `order_by` for an index, ascending or descending.

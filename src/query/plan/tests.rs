@@ -43,6 +43,14 @@ fn the_index_that_answers_most_is_taken() {
             &["a"],
             ".between(r.minval, \"1970-01-01\", {index: \"a\", rightBound: \"closed\"})",
         ),
+        (
+            "a=in.({\"$reql_type$\":\"TIME\",\"epoch_time\":0.5},\
+             {\"$reql_type$\":\"TIME\",\"epoch_time\":0.5001},1970-01-01,\
+             {\"$reql_type$\":\"TIME\",\"epoch_time\":0})",
+            &["a"],
+            ".getAll({$reql_type$: \"TIME\", epoch_time: 0.5}, \"1970-01-01\", {$reql_type$: \"TIME\", \
+             epoch_time: 0.0, timezone: \"+00:00\"}, {index: \"a\"})",
+        ),
         ("a=eq.1&b=eq.2&order=c", &["a", "a+b"], ".getAll([1, 2], {index: \"a+b\"})"),
         ("a=eq.1", &["a"], ".between(1, 1, {index: \"a\", rightBound: \"closed\"}).orderBy({index: \"a\"})"),
         ("a=gt.1&order=b", &["a"], ".between(1, r.maxval, {index: \"a\", rightBound: \"closed\"})"),

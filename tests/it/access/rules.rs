@@ -33,6 +33,21 @@ async fn a_list_goes_through_the_index_that_its_rule_fits() {
 }
 
 #[tokio::test]
+async fn one_document_takes_a_table_from_nobody() {
+    let rules = json!([{"table": "notes", "roles": "user", "read": "place.type=eq.public", "create": true}]);
+    let service = Ruled::start(rules, &["notes"]).await;
+    let ann = of("ann", &["user"]);
+    let sent = json!([
+        {"id": 1, "place": {"type": "public"}},
+        {"id": 2, "place": {"$reql_type$": "GEOMETRY", "type": "Point", "coordinates": [1, 2]}},
+    ]);
+    let made = service.send(&ann, ("POST", "/tables/notes/docs"), &[], &sent.to_string()).await;
+    assert_eq!(made.status(), 201, "{:?}", made.body());
+    assert_eq!(body(&service.get(&ann, "/tables/notes/docs").await), json!([sent[0]]));
+    problem(&service.get(&ann, "/tables/notes/docs/2").await, 404, "no-such-document");
+}
+
+#[tokio::test]
 async fn what_is_set_is_set_whatever_the_client_says() {
     let service = Ruled::start(owned(), &["notes"]).await;
     let (ann, bob) = (of("ann", &["user"]), of("bob", &["user"]));

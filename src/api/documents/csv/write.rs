@@ -3,6 +3,7 @@
 use csv::{Terminator, WriterBuilder};
 use serde_json::Value;
 
+use crate::api::documents::parts::part;
 use crate::error::Error;
 use crate::json;
 use crate::names::PSEUDO_TYPE;
@@ -27,12 +28,24 @@ impl Writer {
 
     /// Returns the line of a document in JSON.
     pub(crate) fn document(&self, text: &str) -> Result<String, Error> {
-        let document = json::read(text).map_err(Error::internal)?;
+        let document = match json::read(text) {
+            Err(error) if json::is_too_deep(&error) => return self.deep(text),
+            document => document.map_err(Error::internal)?,
+        };
         // Other clients may have stored rows that are values of a pseudo-type.
         if document.get(PSEUDO_TYPE).is_some() {
             return Ok(String::new());
         }
         self.line(self.columns.iter().map(|column| cell(column.find(&document))))
+    }
+
+    /// Returns the line of a document that is nested too deeply to be read. So are some of its cells, which
+    /// are as they are written.
+    fn deep(&self, text: &str) -> Result<String, Error> {
+        self.line(self.columns.iter().map(|column| {
+            let part = part(text, column).unwrap_or_default();
+            json::read(part).map_or_else(|_| part.to_owned(), |value| cell(Some(&value)))
+        }))
     }
 
     fn line(&self, cells: impl Iterator<Item = String>) -> Result<String, Error> {
@@ -93,6 +106,14 @@ mod tests {
             written(&lone, &[json!({}), json!({"a": "x;y,"}), json!({"$reql_type$": "TIME"})]),
             "\"\"\r\n\"x;y,\"\r\n"
         );
+    }
+
+    #[test]
+    fn a_document_that_is_too_deep_to_be_read_is_written() {
+        let writer = Writer::new(b',', Path::parse_list("id,a,b.c,d", "select", 9).unwrap());
+        let deep = "[".repeat(500) + &"]".repeat(500);
+        let document = format!("{{\"id\":3,\"a\":{deep},\"b\":{{\"c\":\"x\",\"d\":{deep}}}}}");
+        assert_eq!(writer.document(&document).unwrap(), format!("3,{deep},x,\r\n"));
     }
 
     #[test]

@@ -1,7 +1,12 @@
 //! A page as GeoJSON (RFC 7946): a feature for each document, whose geometry is one of its fields.
 
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::api::documents::parts::{part, without};
 use crate::error::Error;
 use crate::json;
 use crate::names::PSEUDO_TYPE;
@@ -12,6 +17,17 @@ pub(super) struct Features {
     /// The field with the geometry.
     pub(super) field: Path,
     pub(super) primary_key: String,
+}
+
+/// A feature whose properties are as they are written.
+#[derive(Serialize)]
+struct Feature {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    geometry: Option<Value>,
+    properties: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Value>,
 }
 
 impl Features {
@@ -32,19 +48,40 @@ impl Features {
         feature
     }
 
+    /// Does what [`Features::feature`] does for a document that is nested too deeply to be read.
+    fn deep_feature(&self, document: &str) -> Result<Feature, Error> {
+        let read = |field: &Path| part(document, field).and_then(|part| json::read(part).ok());
+        let geometry = read(&self.field).as_ref().and_then(geometry);
+        let rest = geometry.as_ref().and_then(|_| without(document, self.field.names()));
+        let properties = match rest {
+            Some(rest) => rest,
+            None => RawValue::from_string(document.to_owned()).map_err(Error::internal)?,
+        };
+        let id = read(&Path::whole(&self.primary_key)).filter(|id| id.is_string() || id.is_number());
+        Ok(Feature { geometry, id, properties, kind: "Feature" })
+    }
+
     /// Returns the documents of rows as a collection of features. Each is JSON, or a string of the document's
     /// JSON.
     pub(super) fn text(&self, rows: Vec<Row>) -> Result<Vec<u8>, Error> {
         let mut text = Vec::from(r#"{"type":"FeatureCollection","features":["#);
         for (at, row) in rows.into_iter().enumerate() {
-            let document = match json::read(row.into_document()?.get()).map_err(Error::internal)? {
-                Value::String(text) => json::read(&text).map_err(Error::internal)?,
-                document => document,
+            let document = row.into_document()?;
+            // Of a guarded list, it is a string of JSON.
+            let document = match serde_json::from_str::<String>(document.get()) {
+                Ok(inner) => Cow::Owned(inner),
+                Err(_) => Cow::Borrowed(document.get()),
             };
             if at > 0 {
                 text.push(b',');
             }
-            serde_json::to_writer(&mut text, &self.feature(document)).map_err(Error::internal)?;
+            let written = match json::read(&document) {
+                Err(error) if json::is_too_deep(&error) => {
+                    serde_json::to_writer(&mut text, &self.deep_feature(&document)?)
+                }
+                read => serde_json::to_writer(&mut text, &self.feature(read.map_err(Error::internal)?)),
+            };
+            written.map_err(Error::internal)?;
         }
         text.extend_from_slice(b"]}");
         Ok(text)
@@ -84,6 +121,21 @@ mod tests {
             features.feature(json!({"id": [1], "a": {"place": "Oslo"}})),
             json!({"type": "Feature", "geometry": null, "properties": {"id": [1], "a": {"place": "Oslo"}}})
         );
+    }
+
+    #[test]
+    fn a_document_that_is_too_deep_to_be_read_is_a_feature() {
+        let features = Features { field: Path::parse("a.place", "f").unwrap(), primary_key: "id".to_owned() };
+        let deep = "[".repeat(500) + &"]".repeat(500);
+        let point = r#"{"$reql_type$":"GEOMETRY","coordinates":[1,2],"type":"Point"}"#;
+        let document = format!(r#"{{"a":{{"b":{deep},"place":{point}}},"id":3}}"#);
+        let row = serde_json::from_str(&format!(r#"{{"place":[3],"doc":{}}}"#, json!(document))).unwrap();
+        let text = String::from_utf8(features.text(vec![row]).unwrap()).unwrap();
+        let geometry = r#"{"coordinates":[1,2],"type":"Point"}"#;
+        let properties = format!(r#"{{"a":{{"b":{deep}}},"id":3}}"#);
+        let feature =
+            [r#"{"type":"Feature","geometry":"#, geometry, r#","properties":"#, &properties, r#","id":3}"#];
+        assert_eq!(text, format!(r#"{{"type":"FeatureCollection","features":[{}]}}"#, feature.concat()));
     }
 
     #[test]

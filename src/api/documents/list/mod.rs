@@ -66,7 +66,7 @@ pub(crate) async fn list(context: Context, mut conn: Conn, grant: Grant) -> Resu
     let bounds = bounds(&context, &primary_key, &grant);
     let listing = match lines {
         true => Listing::parse_streamed(parameters, bounds)?,
-        false => Listing::parse(parameters, bounds)?,
+        false => Listing::parse_paged(parameters, bounds)?,
     };
     let listing = listing.expanding(expansions)?;
     conn.check(listing.check()).await?;
@@ -325,7 +325,7 @@ impl List {
         let mut indexes = self.context.app().catalog().indexes(conn, &self.table).await?;
         if self.names_none_of(&indexes) {
             // The index may have been created since.
-            self.context.app().catalog().forget_indexes(&self.table);
+            self.context.app().catalog().doubt_indexes(&self.table);
             indexes = self.context.app().catalog().indexes(conn, &self.table).await?;
             if self.names_none_of(&indexes) {
                 return Err(Error::from(Code::NoSuchIndex));

@@ -2,10 +2,15 @@
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::query::decode;
+
 /// Returns the URL of the next page: the current one, with a parameter that replaces `offset` and `cursor`.
 pub(super) fn next_page(path: &str, query: &str, name: &str, value: &str) -> String {
-    let stays =
-        |part: &&str| !part.is_empty() && !part.starts_with("cursor=") && !part.starts_with("offset=");
+    let stays = |part: &&str| {
+        let name = part.split('=').next().unwrap_or_default();
+        // Letters may be written as escapes.
+        !part.is_empty() && !decode(name).is_ok_and(|name| ["cursor", "offset"].contains(&name.as_str()))
+    };
     let start: String = query.split('&').filter(stays).map(|part| format!("{part}&")).collect();
     let value = utf8_percent_encode(value, NON_ALPHANUMERIC);
     format!("{path}?{start}{name}={value}")
@@ -27,5 +32,7 @@ mod tests {
             next_page("/tables/t/docs", "offset=4&limit=2", "offset", "6"),
             "/tables/t/docs?limit=2&offset=6"
         );
+        let escaped = "%6Fffset=4&limit=2&%63ursor=%5B0%5D&a%6F=has";
+        assert_eq!(next_page("/t", escaped, "cursor", "1"), "/t?limit=2&a%6F=has&cursor=1");
     }
 }
