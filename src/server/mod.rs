@@ -145,8 +145,9 @@ impl Service {
     }
 
     /// Reloads the settings with `load` each time the process gets a SIGHUP. Running requests are finished
-    /// with the settings that they began with. If the new settings are invalid, the reason is logged and
-    /// nothing changes. Settings that need a restart are named in the log.
+    /// with the settings that they began with. If the new settings are invalid, or have another
+    /// [`auth`](Settings::auth), the reason is logged and nothing changes. Other settings that need a restart
+    /// are named in the log.
     pub fn reloading(
         self,
         hangups: Hangups,
