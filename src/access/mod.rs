@@ -35,14 +35,21 @@ impl Access {
         Access { verifier, rules: rules.unwrap_or_default(), admin_roles }
     }
 
-    /// Prepares the access control of new settings. Keys are kept if their settings haven't changed.
-    pub(crate) fn followed_by(&self, before: &Settings, settings: &Settings) -> Self {
+    /// Returns the access control of new settings. Keys at a URL are kept if their settings haven't changed;
+    /// keys and secrets in files are those that are there now. `None` if nothing else has changed.
+    pub(crate) fn followed_by(&self, before: &Settings, settings: &Settings) -> Option<Self> {
         let next = Access::new(settings);
         let are_same = before.token == settings.token && before.auth == settings.auth;
-        match &self.verifier {
-            Some(Ok(verifier)) if are_same => Access { verifier: Some(Ok(verifier.clone())), ..next },
-            _ => next,
-        }
+        let verifier = match (&self.verifier, &next.verifier) {
+            (Some(Ok(verifier)), Some(Ok(read))) if are_same => {
+                verifier.adopt(read);
+                Some(Ok(verifier.clone()))
+            }
+            _ => next.verifier,
+        };
+        let is_changed =
+            !are_same || (&before.rules, &before.admin_roles) != (&settings.rules, &settings.admin_roles);
+        is_changed.then_some(Access { verifier, ..next })
     }
 
     /// Checks that the files with keys can be read, if settings name some.

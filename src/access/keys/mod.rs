@@ -39,21 +39,20 @@ const PAUSE: Duration = Duration::from_secs(10);
 pub(crate) struct Keys(Arc<Shared>);
 
 struct Shared {
-    source: Source,
     /// Held during a renewal, so that concurrent requests share one.
     fetching: tokio::sync::Mutex<()>,
     kept: Mutex<Kept>,
 }
 
 enum Source {
-    /// A secret, which never changes.
+    /// A secret, which is read at the start and at a reload.
     Fixed,
     File(PathBuf),
     Url(String, Box<Remote>),
 }
 
-#[derive(Default)]
 struct Kept {
+    source: Arc<Source>,
     set: Option<Arc<KeySet>>,
     /// The time of the last successful renewal.
     since: Option<Instant>,
@@ -86,9 +85,24 @@ impl Keys {
             (Source::Fixed, Some(set.map_err(|why| wrong("secret", why))?))
         };
         let since = set.as_ref().map(|_| Instant::now());
-        let kept = Kept { set: set.map(Arc::new), since, ..Kept::default() };
+        let (source, set) = (Arc::new(source), set.map(Arc::new));
+        let kept = Kept { source, set, since, tried: None, sought: None };
         let fetching = tokio::sync::Mutex::new(());
-        Ok(Keys(Arc::new(Shared { source, fetching, kept: Mutex::new(kept) })))
+        Ok(Keys(Arc::new(Shared { fetching, kept: Mutex::new(kept) })))
+    }
+
+    /// Takes over what the files of the same settings hold now: keys, a secret, or the authorities that are
+    /// trusted for a URL. Keys of a URL stay until they are renewed.
+    pub(crate) fn adopt(&self, read: &Keys) {
+        let (source, set, since) = {
+            let read = read.kept();
+            (Arc::clone(&read.source), read.set.clone(), read.since)
+        };
+        let mut kept = self.kept();
+        kept.source = source;
+        if set.is_some() {
+            (kept.set, kept.since) = (set, since);
+        }
     }
 
     /// Starts the first fetch, while the service starts.
@@ -100,11 +114,11 @@ impl Keys {
 
     /// Returns the keys for a token that names this key id; `None` if there are none yet.
     pub(crate) async fn for_id(&self, id: Option<&str>) -> Option<Arc<KeySet>> {
-        let Some(pace) = self.0.source.pace() else { return self.kept().set.clone() };
-        let (set, age) = {
+        let (pace, set, age) = {
             let kept = self.kept();
-            (kept.set.clone(), kept.since.map(|since| since.elapsed()))
+            (kept.source.pace(), kept.set.clone(), kept.since.map(|since| since.elapsed()))
         };
+        let Some(pace) = pace else { return set };
         let is_due = age.is_none_or(|age| age >= pace.stale) && self.has_paused();
         let is_urgent = age.is_none_or(|age| age >= pace.old);
         match (is_due, is_urgent) {
@@ -132,17 +146,22 @@ impl Keys {
         if self.kept().tried.is_some_and(|tried| tried >= asked) {
             return;
         }
-        let read = self.0.source.read().await;
+        let source = Arc::clone(&self.kept().source);
+        let read = source.read().await;
         let mut kept = self.kept();
+        if !Arc::ptr_eq(&kept.source, &source) {
+            // The files were read anew meanwhile.
+            return;
+        }
         kept.tried = Some(Instant::now());
         match read {
             Ok(set) => {
-                log::debug!("{} has {} keys.", self.0.source.name(), set.len());
+                log::debug!("{} has {} keys.", source.name(), set.len());
                 (kept.set, kept.since) = (Some(Arc::new(set)), kept.tried);
             }
             Err(reason) => {
                 let left = if kept.set.is_some() { "the old ones stay" } else { "no token can be checked" };
-                log::warn!("Can't read the keys for tokens from {}, {left}: {reason}", self.0.source.name());
+                log::warn!("Can't read the keys for tokens from {}, {left}: {reason}", source.name());
             }
         }
     }
