@@ -153,7 +153,7 @@ where
             turned_away.tell();
             continue;
         };
-        let streams = Streams { patience: patience.send, client, turns: turns.clone() };
+        let streams = Streams::new(patience.send, client, turns.clone());
         let (tls, service, stop) = (tls.clone(), service.clone(), stop.clone());
         open.spawn(async move {
             let _share = share;
