@@ -206,6 +206,15 @@ async fn short_answers_count_while_http_2_leaves_them_unread() {
     assert_eq!(api.call("GET", &path).await.status(), 200);
 }
 
+#[tokio::test]
+async fn what_tells_of_the_service_counts_too() {
+    let api = limited(Limits { answers: 128 << 10, answer: 128 << 10, ..Limits::default() }).await;
+    let ask = || Request::get("/openapi.json").version(Version::HTTP_2).body(Full::default());
+    let refused = api.ask(ask().expect("a request")).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE, "it is longer than all that there is");
+    assert_eq!(api.call("GET", "/health/ready").await.status(), 200);
+}
+
 /// Bodies come as a browser sends them for a page that a form could be on.
 #[tokio::test]
 async fn a_body_needs_its_type() {
