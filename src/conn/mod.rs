@@ -214,6 +214,23 @@ impl Conn {
         conn
     }
 
+    /// Gives the session back if all are taken. Call it before this request waits for another one: if all
+    /// requests waited while they hold one, none would get any.
+    pub(crate) fn make_way(&mut self) {
+        if self.database.is_used_up() {
+            self.rest();
+        }
+    }
+
+    /// Gives the session back unless a query, or a write that nobody has waited for, may still run on it. The
+    /// next query opens another.
+    fn rest(&mut self) {
+        let is_bound = self.usage.noreply || self.usage.lent || self.usage.cursor;
+        if let Some(lease) = self.lease.take_if(|lease| !is_bound && !lease.session().is_unclean()) {
+            self.release(lease);
+        }
+    }
+
     /// Returns a session of the driver `reql` 0.11, for handlers that are written for it. The first call
     /// opens it, besides the connection's own session and with a permit of its own. It is closed when the
     /// `Conn` is dropped. Its queries have no timeout.

@@ -138,7 +138,7 @@ async fn create_one(
     let known = plan.map(|plan| (plan, document));
     let is_own = |stored: &Value| known.as_ref().is_some_and(|(plan, new)| plan.wrote(new, had_id, stored));
     let written = insertion.one(conn, new, is_own).await;
-    rules.finish(held, &written).await;
+    rules.finish(held, &written, conn).await;
     let written = written?;
     // The permission to create a document doesn't include that to read it.
     let id = written.id(&key).or(id);

@@ -190,7 +190,7 @@ impl Insert<'_> {
             }
         }
         let written = self.inserted(now, conn).await;
-        unique.finish(held, &written).await;
+        unique.finish(held, &written, conn).await;
         outcomes.extend(written?);
         for placed in later {
             outcomes.extend(self.claimed(placed, conn).await?);
@@ -237,7 +237,7 @@ impl Insert<'_> {
         let outcome = match self.rules.claim(conn, id.as_ref(), &named, None, permission).await {
             Ok(held) => {
                 let outcome = self.inserted(vec![placed], conn).await;
-                self.rules.finish(held, &outcome).await;
+                self.rules.finish(held, &outcome, conn).await;
                 outcome
             }
             Err(error) => Err(error),
